@@ -1,0 +1,177 @@
+"""What a data sheet says: devices, the nodes that hold them, the links between those."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from cluster_sim.reading import Description, named
+from cluster_sim.units import BytesPerSecond, FlopPerSecond, Hertz, PositiveBytes, Seconds
+
+Precision = Literal["bf16", "fp8", "fp4"]
+Share = Annotated[float, Field(gt=0.0, le=1.0)]
+
+
+class Memory(Description):
+    """The memory that weights and KV cache live in: HBM of a GPU, SRAM of a wafer."""
+
+    capacity_bytes: PositiveBytes
+    """What software can use, before any reserve."""
+    bandwidth_bytes_per_s: BytesPerSecond
+    """Peak, both directions together."""
+
+
+class Peak(Description):
+    """Dense peak compute rate by precision; a precision that is left out has no hardware of its own."""
+
+    bf16_flop_per_s: FlopPerSecond
+    fp8_flop_per_s: FlopPerSecond | None = None
+    fp4_flop_per_s: FlopPerSecond | None = None
+
+    def of(self, precision: Precision) -> tuple[Precision, float]:
+        """The precision that `precision` computes in here, and its peak: weights without hardware are widened to bf16."""
+        rate = {"bf16": self.bf16_flop_per_s, "fp8": self.fp8_flop_per_s, "fp4": self.fp4_flop_per_s}[precision]
+        return (precision, rate) if rate is not None else ("bf16", self.bf16_flop_per_s)
+
+
+class ByPrecision(Description):
+    """A number for each precision; fp8 and fp4 fall back to the wider one where they are left out."""
+
+    bf16: Annotated[float, Field(gt=0.0)]
+    fp8: Annotated[float, Field(gt=0.0)] | None = None
+    fp4: Annotated[float, Field(gt=0.0)] | None = None
+
+    def of(self, precision: Precision) -> float:
+        """The number for `precision`."""
+        fp8 = self.bf16 if self.fp8 is None else self.fp8
+        return {"bf16": self.bf16, "fp8": fp8, "fp4": fp8 if self.fp4 is None else self.fp4}[precision]
+
+
+class SecondsByPrecision(Description):
+    """A time for each precision; fp8 and fp4 fall back to the wider one where they are left out."""
+
+    bf16_s: Seconds
+    fp8_s: Seconds | None = None
+    fp4_s: Seconds | None = None
+
+    def of(self, precision: Precision) -> float:
+        """The time for `precision`."""
+        fp8_s = self.bf16_s if self.fp8_s is None else self.fp8_s
+        return {"bf16": self.bf16_s, "fp8": fp8_s, "fp4": fp8_s if self.fp4_s is None else self.fp4_s}[precision]
+
+
+class Efficiency(Description):
+    """What a whole engine step reaches of a GPU's peaks. These are of the step, not of one kernel: never multiply the two."""
+
+    weight_bandwidth: Share
+    """Share of peak bandwidth at which weights are read in decoding."""
+    expert_bandwidth: Share
+    """The same for the weights of experts."""
+    kv_bandwidth: Share
+    """Share of peak bandwidth at which decode attention reads KV cache."""
+    compute: ByPrecision
+    """Share of peak compute of the dense GEMMs of a large step."""
+    expert_compute: Share
+    """The same for the grouped GEMMs of experts."""
+    attention_compute: Share
+    """Share of the bf16 peak that prefill attention reaches."""
+    layer_overhead: SecondsByPrecision
+    """Norms, rotary embedding, quantisation and launch gaps of one layer, in CUDA graphs."""
+    step_overhead_s: Seconds
+    """Host and sampling time of one step."""
+
+
+class AllReduceFit(Description):
+    """Time of an all-reduce of B bytes: the faster of two straight lines, `start + B / bandwidth` (latency- and bandwidth-optimal)."""
+
+    low_start_s: Seconds
+    low_bandwidth_bytes_per_s: BytesPerSecond
+    high_start_s: Seconds
+    high_bandwidth_bytes_per_s: BytesPerSecond
+
+
+class Wafer(Description):
+    """A wafer-scale device: a grid of cores with local SRAM, layers in regions of it, tokens flowing through as a pipeline."""
+
+    columns: Annotated[int, Field(gt=0)]
+    rows: Annotated[int, Field(gt=0)]
+    clock_hz: Hertz
+    weight_fill: Share
+    """Share of the SRAM that weights may take."""
+    memory_fill: Share
+    """Share of the SRAM that weights and KV cache may take together."""
+    core_s: Seconds
+    """Compute and issue time of one layer for one token, distance left out."""
+    collectives: Annotated[float, Field(ge=0.0)]
+    """Mesh collectives of one layer, each crossing the layer's region twice its side at one hop a cycle."""
+    token_s: Seconds
+    """Sampling, embedding and host loop of one token."""
+    wafer_hop_s: Seconds
+    """From one wafer to the next, for one token."""
+    compute: Share
+    """Share of the dense peak that prefill and full pipelines reach."""
+
+
+class Device(Description):
+    """One accelerator: a GPU where `efficiency` is given, a wafer where `wafer` is."""
+
+    name: str
+    memory: Memory
+    peak: Peak
+    efficiency: Efficiency | None = None
+    wafer: Wafer | None = None
+    all_reduce: dict[int, AllReduceFit] = {}
+    """By the number of devices that take part."""
+    peer_latency_s: Seconds = 0.0
+    """Start of a transfer from device to device inside a node."""
+    peer_bandwidth_bytes_per_s: BytesPerSecond | None = None
+    """Device to device inside a node, one direction."""
+
+    @model_validator(mode="after")
+    def _is_one_kind(self) -> Device:
+        if (self.efficiency is None) == (self.wafer is None):
+            raise ValueError("wanted either 'efficiency' (a GPU) or 'wafer'")
+        return self
+
+
+def _device(came: Any) -> Any:
+    return named("devices", came)
+
+
+def _network(came: Any) -> Any:
+    return named("links", came)
+
+
+class Link(Description):
+    """A connection of two places of the topology, the same in both directions.
+
+    Inside a node: `host` (its front: NIC and CPU), `device` (stands for each of them), `switch`, or names of the file's own.
+    In a network: `front_door`, `node` (stands for each of them), `pool/0` (that one), or names of the file's own.
+    """
+
+    between: tuple[str, str]
+    kind: str
+    bandwidth_bytes_per_s: BytesPerSecond
+    latency_s: Seconds
+
+
+class Network(Description):
+    """How the front door reaches the nodes."""
+
+    name: str = "as written"
+    links: tuple[Link, ...]
+
+
+class Node(Description):
+    """A machine that is bought as one: its devices, and the links inside it."""
+
+    name: str
+    device: Annotated[Device, BeforeValidator(_device)]
+    """A catalog name, the path of a device file, or a mapping with its keys."""
+    devices: Annotated[int, Field(gt=0)]
+    links: tuple[Link, ...]
+    network: Annotated[Network, BeforeValidator(_network)]
+    """How it is reached where the scenario does not say."""
+
+

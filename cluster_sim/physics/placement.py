@@ -1,0 +1,78 @@
+"""Where weights and KV cache of one replica lie, and how much room is left for KV."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+from cluster_sim.hardware import Device, Precision
+from cluster_sim.model import Model
+from cluster_sim.physics.transformer import kv_layer_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """One replica's memory. Bytes are of one device; a wafer replica counts its wafers as one device."""
+
+    devices: int
+    weight_bytes: float
+    reserved_bytes: float
+    """Kept aside: runtime, activations, communication buffers, window layers."""
+    kv_token_bytes: float
+    """What a token takes in the layers of full attention."""
+    kv_room_bytes: float
+    """What is left for KV; negative where the weights do not fit."""
+
+    @property
+    def kv_tokens(self) -> int:
+        """Tokens that the KV cache of the replica holds, blocks left out; 0 where the weights do not fit."""
+        return max(int(self.kv_room_bytes / self.kv_token_bytes), 0)
+
+
+def place_on_gpus(
+    model: Model,
+    device: Device,
+    tensor_parallel: int,
+    pipeline_parallel: int,
+    weights: Precision,
+    kv_cache: Precision,
+    memory_fraction: float,
+    reserved_bytes: float,
+    max_sequences: int,
+) -> Placement:
+    """Weights split evenly over tensor- and pipeline-parallel devices; KV of a stage's layers, its heads split.
+
+    `memory_fraction` of the device is used, as vLLM's gpu_memory_utilization; `reserved_bytes` of each device are not for KV.
+    Layers with a window hold at most the window for each of `max_sequences`; that much is set aside at once.
+    """
+    devices = tensor_parallel * pipeline_parallel
+    layer_bytes = kv_layer_bytes(model, kv_cache, tensor_parallel)
+    growing_layers = model.full_layers or model.layers  # a model of windows only still caches whole prompts in blocks
+    windows = 0.0
+    if model.window and model.full_layers:
+        windows = max_sequences * model.window.tokens * model.window.layers / pipeline_parallel * layer_bytes
+    weight_bytes = model.weight_bytes(weights) / devices
+    room = device.memory.capacity_bytes * memory_fraction - weight_bytes - reserved_bytes - windows
+    return Placement(devices, weight_bytes, reserved_bytes + windows, layer_bytes * growing_layers / pipeline_parallel, room)
+
+
+def place_on_wafers(model: Model, device: Device, wafers: int, weights: Precision, kv_cache: Precision) -> Placement:
+    """All weights and KV in the SRAM of `wafers` wafers, layers in consecutive regions.
+
+    Room for KV is negative as well where weights take more of the SRAM than the device's `weight_fill` allows.
+    """
+    assert device.wafer is not None
+    sram = wafers * device.memory.capacity_bytes
+    weight_bytes = model.weight_bytes(weights)
+    room = device.wafer.memory_fill * sram - weight_bytes
+    if wafers < wafers_needed(model, device, weights):
+        room = min(room, device.wafer.weight_fill * sram - weight_bytes)
+    growing_layers = model.full_layers or model.layers
+    reserved = (1.0 - device.wafer.memory_fill) * sram
+    return Placement(wafers, weight_bytes, reserved, kv_layer_bytes(model, kv_cache) * growing_layers, room)
+
+
+def wafers_needed(model: Model, device: Device, weights: Precision) -> int:
+    """The fewest wafers whose SRAM takes the weights, `weight_fill` of each."""
+    assert device.wafer is not None
+    return ceil(model.weight_bytes(weights) / (device.wafer.weight_fill * device.memory.capacity_bytes))

@@ -1,0 +1,37 @@
+"""A run of engine steps whose lengths grow by a constant: closed forms for its length and for where it is.
+
+Along a fixed batch the KV cache grows by one token a sequence and step, and every other term of a step is constant, so the
+i-th step lasts `first_s + i * slope_s`.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+
+
+def total_s(first_s: float, slope_s: float, steps: int) -> float:
+    """Seconds of `steps` steps, the sum of an arithmetic series.
+
+    >>> total_s(2.0, 0.5, 3)  # 2 + 2.5 + 3
+    7.5
+    """
+    return steps * first_s + slope_s * (steps * (steps - 1) * 0.5)
+
+
+def steps_done(first_s: float, slope_s: float, elapsed_s: float) -> int:
+    """Whole steps that have ended after `elapsed_s`: the largest n with `total_s(n) <= elapsed_s`.
+
+    Solves the quadratic in its stable form and corrects the last unit, so rounding cannot leave it one off.
+    `first_s` is positive, `slope_s` not negative.
+
+    >>> steps_done(2.0, 0.5, 7.5), steps_done(2.0, 0.5, 7.4), steps_done(1.0, 0.0, 3.9)
+    (3, 2, 3)
+    """
+    b = first_s - 0.5 * slope_s
+    steps = int(2.0 * elapsed_s / (b + sqrt(b * b + 2.0 * slope_s * elapsed_s)))
+    if steps * first_s + slope_s * (steps * (steps - 1) * 0.5) > elapsed_s:
+        return steps - 1
+    following = steps + 1
+    if following * first_s + slope_s * (following * steps * 0.5) <= elapsed_s:
+        return following
+    return steps

@@ -1,0 +1,77 @@
+"""Time of an engine step on wafers: layers in regions, tokens of different requests flowing through as a pipeline."""
+
+from __future__ import annotations
+
+from math import floor, sqrt
+
+from cluster_sim.hardware import Device, Wafer
+from cluster_sim.model import Model
+from cluster_sim.physics.transformer import decode_flop_per_key, linear_flop_per_token, prefill_flop_per_pair
+
+_ALWAYS = 1 << 62
+
+
+def layer_s(wafer: Wafer, side: float) -> float:
+    """Seconds of one layer for one token in a region of `side` cores: work in the cores, and the collectives' way across.
+
+    Each collective crosses the region twice its side, one hop a cycle: the PLMR view of wafers, in which latency grows with
+    distance (WaferLLM, OSDI 2025, arXiv 2502.04563).
+    """
+    return wafer.core_s + wafer.collectives * 2.0 * side / wafer.clock_hz
+
+
+def region_side(wafer: Wafer, wafers: int, layers: int) -> float:
+    """Side of one layer's region in cores when `layers` share all cores of `wafers`; at most the wafer's shorter side."""
+    return min(sqrt(wafer.columns * wafer.rows * wafers / layers), wafer.columns, wafer.rows)
+
+
+def token_s(wafer: Wafer, wafers: int, layers: int, side: float) -> float:
+    """Seconds of one token through all layers, alone: layers, hops between wafers, and the host's loop."""
+    return wafer.token_s + layers * layer_s(wafer, side) + (wafers - 1) * wafer.wafer_hop_s
+
+
+class WaferSteps:
+    """Step times of one replica over wafers. In a step every sequence makes one token.
+
+    Tokens follow each other through the regions, so a step takes a token's latency while the pipeline has places left;
+    with more sequences than places the slowest station sets the pace (one layer time a token), or the arithmetic does.
+    Prompts stream through the same stations behind the step's decoding tokens.
+    """
+
+    def __init__(self, model: Model, device: Device, wafers: int) -> None:
+        assert device.wafer is not None
+        side = region_side(device.wafer, wafers, model.layers)
+        self.station_s = layer_s(device.wafer, side)
+        self.latency_s = token_s(device.wafer, wafers, model.layers, side)
+        rate = wafers * device.peak.bf16_flop_per_s * device.wafer.compute
+        window_layers = model.layers - model.full_layers
+        self._token_s = linear_flop_per_token(model) / rate
+        self._sampled_s = 2.0 * model.vocabulary * model.hidden / rate
+        self._key_s = model.full_layers * decode_flop_per_key(model) / rate
+        self._window_key_s = window_layers * decode_flop_per_key(model) / rate
+        self._pair_s = model.full_layers * prefill_flop_per_pair(model) / rate
+        self._window_pair_s = window_layers * prefill_flop_per_pair(model) / rate
+
+    @property
+    def slots(self) -> float:
+        """Places in the pipeline: sequences that decode at once before they slow each other down."""
+        return self.latency_s / self.station_s
+
+    def decode(self, batch: int, context: int, windowed: int, growing: int) -> tuple[float, float, int]:
+        """As GpuSteps.decode: (first_s, slope_s, steps for which that holds)."""
+        flat_s = self.latency_s if batch * self.station_s < self.latency_s else batch * self.station_s
+        compute_s = batch * (self._token_s + self._sampled_s) + self._key_s * context + self._window_key_s * windowed
+        slope_s = self._key_s * batch + self._window_key_s * growing
+        if compute_s >= flat_s:
+            return compute_s, slope_s, _ALWAYS
+        # Until arithmetic overtakes; one step at least, and none of those in which it already has.
+        steps = floor((flat_s - compute_s) / slope_s) + 1 if slope_s else _ALWAYS
+        return flat_s, 0.0, steps
+
+    def mixed(
+        self, batch: int, context: int, windowed: int, growing: int, prompt: int, sampled: int, pairs: int, windowed_pairs: int, pairs_growth: int
+    ) -> tuple[float, float, int]:
+        """As GpuSteps.mixed. A lone prompt pays the way through the pipeline and its own stream."""
+        flat_s, slope_s, steps = self.decode(batch, context, windowed, growing) if batch else (self.latency_s, 0.0, _ALWAYS)
+        stream_s = self._token_s * prompt + self._sampled_s * (sampled - batch) + self._pair_s * pairs + self._window_pair_s * windowed_pairs
+        return flat_s + stream_s, slope_s + self._pair_s * pairs_growth, steps

@@ -1,0 +1,447 @@
+"""YAML files -> frozen descriptions, with every fault of a file in one message, each with its line.
+
+Knows nothing of the domain: it reads files, merges mappings, keeps track of where each value was written, and turns what
+pydantic finds into sentences.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cluster_sim.errors import Fault, ScenarioError, did_you_mean
+from cluster_sim.units import key_of
+
+Trail = tuple[str | int, ...]  # the keys and indices that lead to a value
+Made = TypeVar("Made", bound="Description")
+
+CATALOG = Path(__file__).parent / "catalog"
+_MOST_NODES = 200_000  # of one file, aliases expanded: above it, anchors are being used as a bomb
+_FIGURE_KEYS = {"value", "source", "confidence", "note", "range"}
+
+# Folders in which a path written in a file is looked for, beside the working directory.
+_folder: ContextVar[Path | None] = ContextVar("folder", default=None)
+
+
+class Description(BaseModel):
+    """What a file says: frozen, its fields are the keys (less their unit), unknown keys are faults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=key_of, use_attribute_docstrings=True)
+
+
+@dataclass
+class Document:
+    """The values of a file, and for each trail to one of them where it was written."""
+
+    data: Any
+    file: str
+    places: dict[Trail, str] = field(default_factory=dict)
+
+    def place(self, trail: Trail) -> str:
+        """Where the value at `trail` was written; where it was not, its nearest parent."""
+        for end in range(len(trail), -1, -1):
+            if trail[:end] in self.places:
+                return self.places[trail[:end]]
+        return self.file
+
+    def merged(self, over: Document) -> Document:
+        """This document with `over` on top: mappings are merged, all else replaced whole, a null takes a key away."""
+        places = dict(self.places)
+        data = _merge(self.data, over.data, (), places, over.places)
+        return Document(data, self.file, places)
+
+    def at(self, key: str) -> Document:
+        """The part under `key`, as a document of its own."""
+        places = {trail[1:]: where for trail, where in self.places.items() if trail[:1] == (key,)}
+        return Document(self.data[key], self.file, places)
+
+    def without(self, key: str) -> Document:
+        """All but what is under `key`."""
+        places = {trail: where for trail, where in self.places.items() if trail[:1] != (key,)}
+        return Document({name: value for name, value in self.data.items() if name != key}, self.file, places)
+
+
+def _merge(base: Any, over: Any, trail: Trail, places: dict[Trail, str], over_places: Mapping[Trail, str]) -> Any:
+    if isinstance(base, dict) and isinstance(over, dict):
+        merged = dict(base)
+        if trail in over_places and trail:
+            places[trail] = over_places[trail]
+        for key, value in over.items():
+            inner = (*trail, key)
+            if value is None:
+                merged.pop(key, None)
+            else:
+                merged[key] = _merge(merged.get(key), value, inner, places, over_places)
+        return merged
+    for known in [known for known in places if known[: len(trail)] == trail]:
+        del places[known]
+    places.update({known: where for known, where in over_places.items() if known[: len(trail)] == trail})
+    return over
+
+
+def read_yaml(path: Path) -> Document:
+    """The mapping in the YAML 1.2 file at `path`. Raises ScenarioError for what is no readable mapping."""
+    return parse_yaml(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """The text of a file a user named. Raises ScenarioError where it cannot be read as UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as fault:
+        raise ScenarioError.at(str(path), "no such file") from fault
+    except UnicodeDecodeError as fault:
+        raise ScenarioError.at(str(path), f"is not UTF-8 text (byte {fault.start})") from fault
+    except OSError as fault:
+        raise ScenarioError.at(str(path), f"cannot be read: {fault.strerror}") from fault
+
+
+def parse_yaml(text: str, file: str) -> Document:
+    """As `read_yaml`, from text already at hand; `file` names it in messages."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.constructor import DuplicateKeyError
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        tree = YAML(typ="rt", pure=True).load(text)
+    except DuplicateKeyError as fault:
+        line = fault.problem_mark.line + 1 if fault.problem_mark else 1
+        first_line = (fault.problem or "a key is written twice").splitlines()[0]
+        key = first_line.split('"')[1] if '"' in first_line else "?"
+        raise ScenarioError.at(f"{file}:{line}", f"the key '{key}' is written twice") from fault
+    except MarkedYAMLError as fault:
+        mark = fault.problem_mark or fault.context_mark
+        line = mark.line + 1 if mark else 1
+        raise ScenarioError.at(f"{file}:{line}", f"is no YAML: {fault.problem or fault.context}") from fault
+    except (YAMLError, ValueError) as fault:
+        raise ScenarioError.at(file, f"is no YAML: {' '.join(str(fault).split())}") from fault
+    except RecursionError as fault:
+        raise ScenarioError.at(file, "is nested too deeply") from fault
+    if not isinstance(tree, dict):
+        came = "nothing" if tree is None else f"a {_kind_of(tree)}"
+        raise ScenarioError.at(f"{file}:1", f"came {came}; wanted a mapping (`key: value` lines)")
+    _refuse_bombs(tree, file)
+    document = Document({}, file)
+    document.data = _plain(tree, (), document)
+    return document
+
+
+def _refuse_bombs(tree: Any, file: str) -> None:
+    """Anchors may be used, but not to write a huge or an endless file in a few lines."""
+    sizes: dict[int, int] = {}
+
+    def size(value: Any) -> int:
+        if not isinstance(value, (dict, list)):
+            return 1
+        if (known := sizes.get(id(value))) is not None:
+            if known == 0:
+                raise ScenarioError.at(f"{file}:{value.lc.line + 1}", "an anchor contains itself")
+            return known
+        sizes[id(value)] = 0
+        inside = value.values() if isinstance(value, dict) else value
+        sizes[id(value)] = total = 1 + sum(size(item) for item in inside)
+        return total
+
+    try:
+        total = size(tree)
+    except RecursionError as fault:
+        raise ScenarioError.at(file, "is nested too deeply") from fault
+    if total > _MOST_NODES:
+        raise ScenarioError.at(file, f"its anchors expand to {total:,} values; at most {_MOST_NODES:,} are read")
+
+
+def _plain(tree: Any, trail: Trail, document: Document) -> Any:
+    """`tree` as plain dicts, lists and scalars, the line of each noted in `document`."""
+    if isinstance(tree, dict):
+        document.places.setdefault(trail, f"{document.file}:{tree.lc.line + 1}")
+        plain = {}
+        for key, value in tree.items():
+            try:
+                line = tree.lc.key(key)[0] + 1
+            except (KeyError, TypeError):  # merged in by `<<`: the line of the mapping has to do
+                line = tree.lc.line + 1
+            name = key if isinstance(key, int) and not isinstance(key, bool) else str(key)
+            document.places[(*trail, name)] = f"{document.file}:{line}"
+            plain[name] = _plain(value, (*trail, name), document)
+        return plain
+    if isinstance(tree, list):
+        plain_list = []
+        for index, value in enumerate(tree):
+            document.places[(*trail, index)] = f"{document.file}:{tree.lc.item(index)[0] + 1}"
+            plain_list.append(_plain(value, (*trail, index), document))
+        return plain_list
+    for kind in (bool, int, float, str):  # ruamel's scalars are subclasses that remember how they were written
+        if isinstance(tree, kind):
+            return kind(tree)
+    return tree if tree is None else str(tree)
+
+
+def override(document: Document, assignment: str) -> Document:
+    """`document` with one `key.of[0].value=VALUE` of the command line applied; VALUE is read as YAML."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    where = f"--set {assignment}"
+    dotted, equals, text = assignment.partition("=")
+    if not equals or not dotted.strip():
+        raise ScenarioError.at(where, "wanted key=value, such as --set cluster.pools[0].nodes=2")
+    try:
+        value = _plain(YAML(typ="rt", pure=True).load(text), (), Document({}, where)) if text.strip() else None
+    except YAMLError as fault:
+        raise ScenarioError.at(where, f"'{text}' is no YAML value") from fault
+    return overridden(document, dotted.strip(), value, where)
+
+
+def overridden(document: Document, dotted: str, value: Any, where: str) -> Document:
+    """`document` with the value at `dotted` (`a.b[0].c`) replaced; `where` says who asked for it."""
+    keys: list[str | int] = [int(key) if key.isdigit() else key for key in dotted.replace("[", ".").replace("]", "").split(".")]
+    places = dict(document.places)
+
+    def put(tree: Any, trail: Trail, rest: list[str | int]) -> Any:
+        if not rest:
+            for known in [known for known in places if known[: len(trail)] == trail]:
+                del places[known]
+            places[trail] = where
+            return value
+        key, *rest = rest
+        if isinstance(tree, list):
+            if not isinstance(key, int) or key >= len(tree):
+                raise ScenarioError.at(where, f"{path_text(trail)} is a list of {len(tree)}; wanted an index into it, came '{key}'")
+            return [put(item, (*trail, key), rest) if index == key else item for index, item in enumerate(tree)]
+        if not isinstance(tree, dict):
+            tree = {}  # a scalar such as a catalog name gives way to the mapping that the rest of the key asks for
+        if value is None and not rest:
+            return {name: kept for name, kept in tree.items() if name != key}
+        return {**tree, key: put(tree.get(key), (*trail, key), rest)}
+
+    return Document(put(document.data, (), keys), document.file, places)
+
+
+@contextmanager
+def looking_in(folder: Path) -> Iterator[None]:
+    """While this lasts, relative paths in descriptions are looked for in `folder` first, then in the working directory."""
+    token = _folder.set(folder)
+    try:
+        yield
+    finally:
+        _folder.reset(token)
+
+
+def find(path: str) -> Path | None:
+    """The absolute path of a file that a description names, or None where there is none."""
+    folder = _folder.get()
+    candidates = [Path(path).expanduser()] if folder is None else [folder / Path(path).expanduser(), Path(path).expanduser()]
+    return next((candidate.resolve() for candidate in candidates if candidate.is_file()), None)
+
+
+@cache
+def catalog_names(kind: str) -> tuple[str, ...]:
+    """The names in the catalog's folder `kind`, sorted."""
+    return tuple(sorted(path.stem for path in (CATALOG / kind).glob("*.yaml")))
+
+
+def named(kind: str, came: Any) -> Any:
+    """What a catalog name or the path of a YAML file stands for, its figures bare; a mapping stands for itself.
+
+    Raises ValueError, so that pydantic files it under the key where the name was written.
+    """
+    if not isinstance(came, str):
+        return came
+    if came in catalog_names(kind):
+        return catalog_entry(kind, came)
+    path = find(came)
+    if path is None:
+        looks_like_path = "/" in came or came.endswith((".yaml", ".yml", ".json"))
+        if looks_like_path:
+            raise ValueError(f"no file '{came}'")
+        noun = kind.removesuffix("s")
+        raise ValueError(f"no {noun} '{came}' in the catalog{did_you_mean(came, catalog_names(kind))}")
+    document = read_yaml(path)
+    with looking_in(path.parent):
+        return bare(document.data)
+
+
+@cache
+def catalog_entry(kind: str, name: str) -> Any:
+    """The catalog's file `kind`/`name`.yaml with its figures bare. Shared: never change it."""
+    return bare(read_yaml(CATALOG / kind / f"{name}.yaml").data)
+
+
+def bare(data: Any) -> Any:
+    """`data` with each figure, `{value: …, source: …, confidence: …}`, replaced by its value, and provenance left out."""
+    if isinstance(data, dict):
+        if "value" in data and data.keys() <= _FIGURE_KEYS:
+            return data["value"]
+        return {key: bare(value) for key, value in data.items() if key not in ("source", "confidence", "note")}
+    if isinstance(data, list):
+        return [bare(item) for item in data]
+    return data
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of a catalog file: `path` within the file, its value as written, and where that comes from."""
+
+    path: str
+    value: str
+    source: str
+    confidence: str
+    note: str
+
+
+def figures(data: Any, trail: Trail = (), source: str = "", confidence: str = "") -> Iterator[Figure]:
+    """Every figure under `data`; a mapping's own `source` and `confidence` hold for the bare values inside it."""
+    if isinstance(data, dict):
+        source, confidence = str(data.get("source", source)), str(data.get("confidence", confidence))
+        if "value" in data and data.keys() <= _FIGURE_KEYS:
+            yield Figure(path_text(trail), str(data["value"]), source, confidence, str(data.get("note", "")))
+            return
+        for key, value in data.items():
+            if key not in ("source", "confidence", "note", "name"):
+                yield from figures(value, (*trail, key), source, confidence)
+    elif isinstance(data, list):
+        for index, value in enumerate(data):
+            yield from figures(value, (*trail, index), source, confidence)
+    else:
+        yield Figure(path_text(trail), str(data), source, confidence, "")
+
+
+def path_text(trail: Trail) -> str:
+    """A trail as a user writes it.
+
+    >>> path_text(("cluster", "pools", 0, "node"))
+    'cluster.pools[0].node'
+    """
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in trail)
+    return text.removeprefix(".")
+
+
+def describe(kind: type[Made], document: Document) -> Made:
+    """The frozen description that `document` holds. Raises ScenarioError with every fault in it."""
+    try:
+        return kind.model_validate(document.data)
+    except ValidationError as invalid:
+        faults = [_sentence(kind, document, dict(error)) for error in invalid.errors(include_url=False)]
+        raise ScenarioError(list(dict.fromkeys(faults))) from invalid
+
+
+def _sentence(kind: type[Description], document: Document, error: dict[str, Any]) -> Fault:
+    trail, owner = _trail_in_file(kind, document.data, error["loc"])
+    what, came = str(error["msg"]), error.get("input")
+    context = error.get("ctx", {})
+    match error["type"]:
+        case "missing":
+            return Fault(document.place(trail[:-1]), f"{_under(trail[:-1])}'{trail[-1]}' is missing{_wanted(owner, trail[-1])}")
+        case "extra_forbidden":
+            known = sorted(_keys(owner)) if owner else []
+            return Fault(document.place(trail), f"{_under(trail[:-1])}unknown key '{trail[-1]}'{did_you_mean(trail[-1], known)}")
+        case "union_tag_invalid":
+            tags = [tag.strip().strip("'") for tag in str(context["expected_tags"]).split(",")]
+            key = str(context["discriminator"]).strip("'")
+            what = f"no {key} '{context['tag']}'{did_you_mean(context['tag'], tags)}"
+            return Fault(document.place((*trail, key)), f"{path_text((*trail, key))}: {what}")
+        case "union_tag_not_found":
+            key = str(context["discriminator"]).strip("'")
+            return Fault(document.place(trail), f"{_under(trail)}'{key}' is missing")
+        case "literal_error":
+            wanted = str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
+            what = f"came {came!r}{did_you_mean(came, wanted)}" if len(wanted) > 1 else f"came {came!r}; only '{wanted[0]}' is known"
+        case "value_error":
+            what = str(context.get("error", what))
+        case "model_type" | "model_attributes_type" | "dict_type":
+            what = f"came {_kind_of(came)} {came!r}; wanted a mapping" if not isinstance(came, (dict, list)) else "wanted a mapping"
+        case "quantity":
+            pass
+        case _:
+            wanted_text = what.removeprefix("Input should be ").removeprefix("a valid ")
+            wanted_text = wanted_text.split(", unable to parse")[0].replace("greater than or equal to", "at least")
+            what = f"came {came!r}; wanted {wanted_text}"
+    return Fault(document.place(trail), f"{path_text(trail)}: {what}" if trail else what)
+
+
+def _under(trail: Trail) -> str:
+    return f"{path_text(trail)}: " if trail else ""
+
+
+def _wanted(owner: type[BaseModel] | None, key: str | int) -> str:
+    """`; wanted a rate such as '5 /s'` where the missing field is a quantity."""
+    from cluster_sim.units import _KINDS, Quantity
+
+    if owner is not None:
+        for info in owner.model_fields.values():
+            if info.alias == key:
+                for note in info.metadata:
+                    if isinstance(note, Quantity):
+                        return f"; wanted {_KINDS[note.unit]} such as '{note.example}'"
+    return ""
+
+
+def _keys(kind: type[BaseModel]) -> list[str]:
+    return [info.alias or name for name, info in kind.model_fields.items()]
+
+
+def _kind_of(value: Any) -> str:
+    names = {bool: "truth value", int: "number", float: "number", str: "text", list: "list", dict: "mapping", type(None): "null"}
+    return next((name for kind, name in names.items() if isinstance(value, kind)), type(value).__name__)
+
+
+def _trail_in_file(kind: type[BaseModel], data: Any, loc: tuple[str | int, ...]) -> tuple[Trail, type[BaseModel] | None]:
+    """Pydantic's `loc` less the union tags in it, and the description that holds the last key.
+
+    A tag stands between a union's key and the keys of the member; it is left out where it is no key of the data and
+    names a member.
+    """
+    trail: list[str | int] = []
+    owner: type[BaseModel] | None = kind
+    annotation: Any = kind
+    for position, step in enumerate(loc):
+        members = _members(annotation)
+        tagged = [member for member in members if step in _tags(member)]
+        if len(members) > 1 and tagged and not (isinstance(data, dict) and step in data and position == len(loc) - 1):
+            annotation = tagged[0]
+            owner = tagged[0]
+            continue
+        model = next((member for member in members if isinstance(member, type) and issubclass(member, BaseModel)), None)
+        owner = model
+        trail.append(step)
+        if isinstance(step, int):
+            data = data[step] if isinstance(data, list) and step < len(data) else None
+            annotation = _item(annotation)
+        else:
+            data = data.get(step) if isinstance(data, dict) else None
+            info = next((info for info in model.model_fields.values() if info.alias == step), None) if model else None
+            annotation = info.annotation if info else (_item(annotation) if model is None else None)
+    return tuple(trail), owner
+
+
+def _members(annotation: Any) -> list[Any]:
+    if typing.get_origin(annotation) is Annotated:
+        return _members(typing.get_args(annotation)[0])
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return [member for argument in typing.get_args(annotation) for member in _members(argument)]
+    return [] if annotation is None or annotation is type(None) else [annotation]
+
+
+def _item(annotation: Any) -> Any:
+    for member in _members(annotation):
+        if typing.get_origin(member) in (list, tuple, dict):
+            return next((argument for argument in reversed(typing.get_args(member)) if argument is not Ellipsis), None)
+    return None
+
+
+def _tags(member: Any) -> set[str]:
+    """The values of a member's Literal fields, any of which may tag it in its union."""
+    if not (isinstance(member, type) and issubclass(member, BaseModel)):
+        return {str(getattr(member, "__name__", member))}
+    return {
+        value for info in member.model_fields.values() if typing.get_origin(info.annotation) is Literal for value in typing.get_args(info.annotation)
+    }

@@ -1,0 +1,44 @@
+"""One request on its way through the cluster: what was asked for, and when which part of it was done."""
+
+from __future__ import annotations
+
+
+class Request:
+    """A prompt to be answered. Times are simulated seconds; one that is NaN has not come yet.
+
+    A plain object with slots, not a dataclass: some are made for every millisecond that is simulated.
+    """
+
+    __slots__ = (
+        "number", "arrival_s", "prompt_tokens", "output_tokens", "counted",
+        "replica", "admitted_s", "first_token_s", "finish_s", "preemptions",
+        "generated", "prefilled", "offset", "finish_clock", "ticket", "stalled_s",
+    )  # fmt: skip
+
+    def __init__(self, number: int, arrival_s: float, prompt_tokens: int, output_tokens: int, counted: bool = True) -> None:
+        self.number = number
+        """Its place in the order of arrival."""
+        self.arrival_s = arrival_s
+        self.prompt_tokens = prompt_tokens
+        self.output_tokens = output_tokens
+        self.counted = counted
+        """False for those of the warm-up, which load the cluster but are left out of the statistics."""
+        self.replica = -1
+        self.admitted_s = self.first_token_s = self.finish_s = NEVER
+        self.preemptions = 0
+        # The batch's own notes. `offset` and `finish_clock` are relative to its step clock, so that a step changes
+        # nothing here: a decoding request has `offset + clock` tokens in the cache.
+        self.generated = 0
+        self.prefilled = 0
+        self.offset = 0
+        self.finish_clock = 0
+        self.ticket = -1
+        self.stalled_s = NEVER
+
+    @property
+    def footprint(self) -> int:
+        """Tokens that it has in the KV cache at its largest: the last token is answered, never cached."""
+        return self.prompt_tokens + self.output_tokens - 1
+
+
+NEVER = float("nan")

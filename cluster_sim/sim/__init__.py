@@ -1,0 +1,1 @@
+"""The only place where time passes: processes that wait. SimPy is imported nowhere else."""

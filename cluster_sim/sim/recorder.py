@@ -1,0 +1,49 @@
+"""Rows of what happened, appended by the processes and made into tables at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cluster_sim.request import Request
+
+StretchRow = tuple[int, float, float, float, int, int, int, int, int, int, int, int, int, int, int, int, int]
+EventRow = tuple[float, str, int, int, float]
+
+
+class Recorder:
+    """All requests, those still inside, and the rows of stretches and events."""
+
+    def __init__(self) -> None:
+        self.stretches: list[StretchRow] = []
+        """The columns are results.STRETCH_COLUMNS."""
+        self.events: list[EventRow] = []
+        """The columns are results.EVENT_COLUMNS."""
+        self.gone: list[Request] = []
+        """Finished or rejected, in that order of time."""
+        self.rejected: set[int] = set()
+        self._inside: dict[int, Request] = {}
+
+    def enters(self, request: Request) -> None:
+        """A request has arrived at the front door."""
+        self._inside[request.number] = request
+
+    def finishes(self, request: Request) -> None:
+        """The last token of its answer is made."""
+        del self._inside[request.number]
+        self.gone.append(request)
+
+    def rejects(self, request: Request, now_s: float) -> None:
+        """No replica could ever serve it."""
+        del self._inside[request.number]
+        self.rejected.add(request.number)
+        self.gone.append(request)
+        self.events.append((now_s, "rejected", -1, request.number, float(request.footprint)))
+
+    def everyone(self) -> Iterator[Request]:
+        """Every request that ever arrived, in the order of arrival."""
+        return iter(sorted((*self.gone, *self._inside.values()), key=lambda request: request.number))
+
+    @property
+    def inside(self) -> int:
+        """Requests that have arrived and neither finished nor been rejected."""
+        return len(self._inside)

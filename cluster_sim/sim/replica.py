@@ -1,0 +1,133 @@
+"""One replica: a process that runs engine steps, many of them in one sleep where they are alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any, Protocol
+
+from simpy import Environment, Event
+
+from cluster_sim.physics.ramp import steps_done, total_s
+from cluster_sim.request import Request
+from cluster_sim.serving.batching import Batch
+from cluster_sim.sim.alarm import Alarm
+from cluster_sim.sim.recorder import Recorder
+
+
+class StepTimes(Protocol):
+    """How long a replica's steps take: physics.gpu.GpuSteps or physics.wafer.WaferSteps."""
+
+    def decode(self, batch: int, context: int, windowed: int, growing: int) -> tuple[float, float, int]: ...
+    def mixed(
+        self, batch: int, context: int, windowed: int, growing: int, prompt: int, sampled: int, pairs: int, windowed_pairs: int, pairs_growth: int
+    ) -> tuple[float, float, int]: ...
+
+
+class Replica:
+    """Runs the steps that its batch schedules. It is a Load for the router."""
+
+    def __init__(
+        self,
+        env: Environment,
+        index: int,
+        batch: Batch,
+        step_times: StepTimes,
+        recorder: Recorder,
+        stepping: bool,
+        on_finish: Callable[[Request], None],
+    ) -> None:
+        self.requests = 0
+        self._env, self._index, self._batch, self._times, self._recorder = env, index, batch, step_times, recorder
+        self._at_most = 1 if stepping else 1 << 62
+        self._on_finish = on_finish
+        self._alarm = Alarm(env)
+        self._steps = 0  # of the stretch under way; 0 between stretches and where there is nothing to do
+        self._idle = False
+        self._began_s = self._first_s = self._slope_s = 0.0
+        env.process(self._run())
+
+    def holds(self, request: Request) -> bool:
+        """Whether the request could ever be served here."""
+        return self._batch.holds(request)
+
+    def expect(self, request: Request) -> None:
+        """The router has sent this request here; it arrives when the network has brought it."""
+        request.replica = self._index
+        self.requests += 1
+        self._batch.pending_tokens += request.prompt_tokens + request.output_tokens
+
+    def pending_tokens(self) -> int:
+        """Tokens still to process, as of this moment: steps of the stretch under way that have ended are taken off."""
+        batch = self._batch
+        if self._steps <= 1:
+            return batch.pending_tokens
+        done = min(steps_done(self._first_s, self._slope_s, self._env.now - self._began_s), self._steps - 1)
+        return batch.pending_tokens - done * (batch.batch + batch.prompt)
+
+    def receive(self, delivery: Event) -> None:
+        """The request that `delivery` carries has arrived over the network."""
+        if not self._batch.enqueue(delivery.value):
+            return
+        if self._idle:
+            self._idle = False
+            self._alarm.sooner(0.0)
+        elif self._steps > 1:
+            self._end_with_this_step()
+
+    def _end_with_this_step(self) -> None:
+        """Something changed that the next step should know of; the step under way is finished, as engines do."""
+        elapsed_s = self._env.now - self._began_s
+        steps = steps_done(self._first_s, self._slope_s, elapsed_s) + 1
+        if steps < self._steps:
+            self._steps = steps
+            self._alarm.sooner(max(total_s(self._first_s, self._slope_s, steps) - elapsed_s, 0.0))
+
+    def _run(self) -> Generator[Event, Any, None]:
+        alarm = self._alarm
+        while True:
+            duration_s = self._foresee_s()
+            yield alarm.after(duration_s) if duration_s else alarm.when_called()
+            self._settle()
+
+    def _foresee_s(self) -> float:
+        """Schedule the next stretch; its length, or 0 where there is nothing to do."""
+        batch, now_s = self._batch, self._env.now
+        steps = batch.schedule(now_s, self._at_most)
+        if batch.preempted:
+            for request in batch.preempted:
+                self._recorder.events.append((now_s, "preempted", self._index, request.number, float(request.generated)))
+        if not steps:
+            self._idle = True
+            return 0.0
+        if batch.prompt:
+            first_s, slope_s, alike = self._times.mixed(
+                batch.batch, batch.context, batch.windowed, batch.growing,
+                batch.prompt, batch.sampled, batch.pairs, batch.pairs_windowed, batch.pairs_growth,
+            )  # fmt: skip
+        else:
+            first_s, slope_s, alike = self._times.decode(batch.batch, batch.context, batch.windowed, batch.growing)
+        self._steps = steps = steps if steps < alike else alike
+        self._began_s, self._first_s, self._slope_s = now_s, first_s, slope_s
+        return total_s(first_s, slope_s, steps)
+
+    def _settle(self) -> None:
+        """The stretch, as far as it was run, is over: record it and move the batch on."""
+        steps = self._steps
+        if not steps:
+            return
+        self._steps = 0
+        batch = self._batch
+        self._recorder.stretches.append((
+            self._index, self._began_s, self._first_s, self._slope_s, steps, batch.batch, batch.counted, batch.prompt,
+            batch.sampled, batch.context, batch.windowed, batch.growing, batch.pairs, batch.pairs_windowed,
+            batch.kv_tokens, len(batch.running), len(batch.waiting),
+        ))  # fmt: skip
+        now_s = self._env.now
+        for request in batch.advance(steps, now_s):
+            self.requests -= 1
+            self._recorder.finishes(request)
+            self._on_finish(request)
+        if batch.stalls:
+            for request, gap_s in batch.stalls:
+                self._recorder.events.append((now_s, "resumed", self._index, request.number, gap_s))
+            batch.stalls = []

@@ -1,0 +1,39 @@
+"""The front door: picks a replica for each request and sends it there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from simpy import Environment, Timeout
+
+from cluster_sim.request import Request
+from cluster_sim.serving.routing import Routing
+from cluster_sim.sim.recorder import Recorder
+from cluster_sim.sim.replica import Replica
+
+
+class Router:
+    """Sends each request to the replica that the policy picks among those that could serve it."""
+
+    def __init__(
+        self, env: Environment, policy: Routing, replicas: Sequence[Replica], latencies_s: Sequence[float], recorder: Recorder, on_reject: Callable[[Request], None]
+    ) -> None:
+        self._env, self._policy, self._replicas, self._recorder = env, policy, replicas, recorder
+        self._latencies_s = latencies_s
+        self._on_reject = on_reject
+
+    def route(self, request: Request) -> None:
+        """Send a request that has just arrived; one that no replica can hold is rejected."""
+        self._recorder.enters(request)
+        index = self._policy.pick(request, self._replicas)
+        replica = self._replicas[index]
+        if not replica.holds(request):
+            able = [number for number, other in enumerate(self._replicas) if other.holds(request)]
+            if not able:
+                self._recorder.rejects(request, self._env.now)
+                self._on_reject(request)
+                return
+            index = able[self._policy.pick(request, [self._replicas[number] for number in able])]
+            replica = self._replicas[index]
+        replica.expect(request)
+        Timeout(self._env, self._latencies_s[index], request).callbacks.append(replica.receive)

@@ -1,0 +1,214 @@
+"""Quantities with units: "8 TB/s" in a file is 8e12 in a field whose name ends in `_bytes_per_s`.
+
+A field's type says its unit, its name ends in that unit, and its key in a file is the name without it. Files must write
+the unit; code sees SI floats only.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import PydanticCustomError, core_schema
+
+if TYPE_CHECKING:
+    import pint
+
+# Our own short list, not Pint's thousand units: reading that one takes 0.3 s at every start. `kilogram` is here so that a
+# weight given for a time is refused as a weight.
+_DEFINITIONS = """
+pico- = 1e-12 = p-
+nano- = 1e-9 = n-
+micro- = 1e-6 = u- = µ-
+milli- = 1e-3 = m-
+kilo- = 1e3 = k- = K-
+mega- = 1e6 = M-
+giga- = 1e9 = G-
+tera- = 1e12 = T-
+peta- = 1e15 = P-
+exa- = 1e18 = E-
+kibi- = 1024 = Ki-
+mebi- = 1048576 = Mi-
+gibi- = 1073741824 = Gi-
+tebi- = 1099511627776 = Ti-
+second = [time] = s = sec
+minute = 60 * second = min
+hour = 3600 * second = h = hr
+day = 86400 * second = d
+bit = [information] = b
+byte = 8 * bit = B
+kelvin = [temperature] = K
+degree_Celsius = kelvin; offset: 273.15 = degC = celsius = °C
+kilogram_base = [mass] = kg
+gram = 0.001 * kilogram_base = g
+tonne = 1000 * kilogram_base = t
+meter = [length] = m
+joule = kilogram_base * meter ** 2 / second ** 2 = J
+watt = joule / second = W
+watt_hour = 3600 * joule = Wh
+dollar = [currency] = USD = usd
+flop = [computation] = FLOP
+hertz = 1 / second = Hz
+token = []
+tokens = []
+request = []
+requests = []
+req = []
+"""
+
+
+@cache
+def _registry() -> pint.UnitRegistry:
+    import pint  # a quarter of a second: imported when the first quantity is read
+
+    registry: pint.UnitRegistry = pint.UnitRegistry(None)
+    registry.load_definitions([line for line in _DEFINITIONS.splitlines() if line])
+    return registry
+
+
+@cache
+def _factor(came: str, wanted: str) -> float | None:
+    """What one `came` is in `wanted`; None where the unit has an offset, as degC has."""
+    import pint
+
+    if not _UNIT.fullmatch(came):
+        raise ValueError(f"unknown unit '{came}'")
+    try:
+        unit = _registry().Unit(_readable(came))
+    except pint.UndefinedUnitError as fault:
+        raise ValueError(f"unknown unit '{came}'") from fault
+    if _registry().Unit(_readable(wanted)).dimensionality != unit.dimensionality:
+        raise ValueError(f"'{came}' is {_kind(unit)}, not {_KINDS[wanted]}")
+    if unit == _registry().Unit(_readable(wanted)):
+        return 1.0
+    try:
+        return float(_registry().Quantity(1.0, unit).to(_readable(wanted)).magnitude)
+    except pint.OffsetUnitCalculusError:
+        return None
+
+
+def _readable(unit: str) -> str:
+    """`/s` as Pint reads it: `1/s`; a rate of things, `requests/s`, is the same."""
+    unit = unit.strip()
+    return f"1{unit}" if unit.startswith("/") else unit
+
+
+def _kind(unit: pint.Unit) -> str:
+    known = {"[mass]": "a mass", "[time]": "a time", "[information]": "an amount of data", "1/[time]": "a rate"}
+    dimension = str(unit.dimensionality).replace(" ", "")
+    return known.get(dimension, f"of dimension {dimension}")
+
+
+_KINDS = {
+    "s": "a time",
+    "B": "an amount of data",
+    "B/s": "a bandwidth",
+    "/s": "a rate",
+    "FLOP/s": "a compute rate",
+    "W": "a power",
+    "degC": "a temperature",
+    "Hz": "a frequency",
+    "USD/kWh": "a price of energy",
+    "g/kWh": "a carbon intensity",
+}
+
+_NUMBER_AND_UNIT = re.compile(r"\s*([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf|\.nan|\.inf))\s*(.*?)\s*", re.I)
+
+_UNIT = re.compile(r"(1?\s*/\s*)?[^\W\d_]+(\s*[/*]\s*[^\W\d_]+)*|°C")
+
+
+def parse(text: str, unit: str) -> float:
+    """The number that `text`, such as "8 TB/s", is in `unit`.
+
+    Exact where the file already uses `unit`, so a scenario that was written out reads back to the same float.
+    Raises ValueError that says what is wrong: no number, no unit, an unknown unit, or one of another dimension.
+
+    >>> parse("8 TB/s", "B/s"), parse("8 Tb/s", "B/s"), parse("20 min", "s")
+    (8000000000000.0, 1000000000000.0, 1200.0)
+    """
+    match = _NUMBER_AND_UNIT.fullmatch(text)
+    if match is None:
+        raise ValueError(f"'{text}' is no quantity")
+    try:
+        magnitude = float(match[1].replace("_", "").replace(".n", "n").replace(".i", "i"))
+    except ValueError as fault:
+        raise ValueError(f"'{text}' is no quantity") from fault
+    if not match[2]:
+        raise ValueError(f"'{text}' has no unit")
+    factor = _factor(match[2], unit)
+    if factor is None:
+        return float(_registry().Quantity(magnitude, match[2]).to(unit).magnitude)
+    return magnitude if factor == 1.0 else magnitude * factor
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Field type: a float in `unit`, written in files with any unit of that dimension.
+
+    `above` is a bound that the value must exceed, `least` one that it may equal.
+    """
+
+    unit: str
+    example: str
+    above: float | None = None
+    least: float | None = None
+
+    def _read(self, came: Any) -> float:
+        if isinstance(came, bool) or not isinstance(came, (str, int, float)):
+            raise self._fault(f"came {came!r}")
+        if not isinstance(came, str):
+            raise self._fault(f"{came!r} has no unit")
+        try:
+            value = parse(came, self.unit)
+        except ValueError as fault:
+            raise self._fault(str(fault)) from fault
+        if not math.isfinite(value):
+            raise self._fault(f"'{came}' is not a finite number")
+        if self.above is not None and value <= self.above:
+            raise self._fault(f"'{came}' must be above {self.above:g} {self.unit}")
+        if self.least is not None and value < self.least:
+            raise self._fault(f"'{came}' must be at least {self.least:g} {self.unit}")
+        return value
+
+    def _fault(self, what: str) -> PydanticCustomError:
+        text = f"{what}; wanted {_KINDS[self.unit]} such as '{self.example}'"
+        return PydanticCustomError("quantity", text.replace("{", "{{").replace("}", "}}"))  # type: ignore[arg-type]  # wants a literal
+
+    def _write(self, value: float) -> str:
+        return f"{value!r} {self.unit}"
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self._read, serialization=core_schema.plain_serializer_function_ser_schema(self._write)
+        )
+
+    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "examples": [self.example], "description": f"{_KINDS[self.unit].capitalize()} with its unit."}
+
+
+Seconds = Annotated[float, Quantity("s", "20 min", least=0.0)]
+PositiveSeconds = Annotated[float, Quantity("s", "20 min", above=0.0)]
+PerSecond = Annotated[float, Quantity("/s", "5 /s", above=0.0)]
+Bytes = Annotated[float, Quantity("B", "192 GB", least=0.0)]
+PositiveBytes = Annotated[float, Quantity("B", "192 GB", above=0.0)]
+BytesPerSecond = Annotated[float, Quantity("B/s", "8 TB/s", above=0.0)]
+FlopPerSecond = Annotated[float, Quantity("FLOP/s", "2.25 PFLOP/s", above=0.0)]
+Hertz = Annotated[float, Quantity("Hz", "1.1 GHz", above=0.0)]
+
+# A name in code is the key in the file plus its unit; the longest suffix wins.
+_SUFFIXES = ("_bytes_per_s", "_flop_per_s", "_per_s", "_bytes", "_hz", "_s")
+
+
+def key_of(field: str) -> str:
+    """The key in a file for a field name: the name without its unit.
+
+    >>> key_of("bandwidth_bytes_per_s"), key_of("ttft_s"), key_of("max_sequences")
+    ('bandwidth', 'ttft', 'max_sequences')
+    """
+    return next((field.removesuffix(suffix) for suffix in _SUFFIXES if field.endswith(suffix)), field)
+
+

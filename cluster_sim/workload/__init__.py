@@ -1,0 +1,1 @@
+"""What arrives: when, and how long prompts and answers are."""

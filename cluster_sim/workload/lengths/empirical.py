@@ -1,0 +1,77 @@
+"""Lengths as they were measured: a file of them, or their quantiles."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field, field_validator, model_validator
+
+from cluster_sim.reading import Description, find, read_text
+
+
+class Empirical(Description):
+    """Drawn from the numbers of a file, each as likely, or from a piecewise-linear quantile function."""
+
+    distribution: Literal["empirical"] = "empirical"
+    path: str | None = None
+    """A file with one whole number a line, or a CSV whose first column holds them; a first line of words is a heading."""
+    quantiles: dict[float, Annotated[float, Field(ge=1.0)]] | None = None
+    """Length by quantile, such as {0: 3, 0.5: 1469, 0.99: 7436, 1: 7437}; straight lines between them. Needs 0 and 1."""
+
+    @field_validator("path", mode="before")
+    @classmethod
+    def _find(cls, came: Any) -> Any:
+        if not isinstance(came, str):
+            return came
+        path = find(came)
+        if path is None:
+            raise ValueError(f"no file '{came}'")
+        return str(path)
+
+    @model_validator(mode="after")
+    def _is_one_of_two(self) -> Empirical:
+        if (self.path is None) == (self.quantiles is None):
+            raise ValueError("wanted either 'path' or 'quantiles'")
+        if self.quantiles is not None:
+            at, lengths = list(self.quantiles), list(self.quantiles.values())
+            if at != sorted(at) or lengths != sorted(lengths) or at[0] != 0.0 or at[-1] != 1.0:
+                raise ValueError("quantiles must ascend from 0 to 1, and their lengths with them")
+        else:
+            _ = self._values  # a file that cannot be read is a fault of the scenario, not of its run
+        return self
+
+    @cached_property
+    def _values(self) -> np.ndarray:
+        assert self.path is not None
+        values: list[int] = []
+        for number, line in enumerate(read_text(Path(self.path)).splitlines(), start=1):
+            text = line.split(",")[0].strip()
+            if not text or (number == 1 and not text.lstrip("+-").isdigit()):
+                continue
+            if not text.isdigit() or int(text) < 1:
+                raise ValueError(f"{self.path}:{number}: came '{text}'; wanted a whole number of tokens from 1 on")
+            values.append(int(text))
+        if not values:
+            raise ValueError(f"{self.path} holds no lengths")
+        return np.array(values, dtype=np.int64)
+
+    def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """`count` lengths [tokens]."""
+        if self.quantiles is None:
+            return rng.choice(self._values, count)
+        drawn = np.interp(rng.random(count), list(self.quantiles), list(self.quantiles.values()))
+        return np.maximum(np.rint(drawn), 1).astype(np.int64)
+
+    @property
+    def longest(self) -> int | None:
+        """The longest that can be drawn."""
+        return int(self._values.max()) if self.quantiles is None else round(self.quantiles[1.0])
+
+    def mean(self) -> float:
+        """Mean length."""
+        if self.quantiles is None:
+            return float(self._values.mean())
+        return float(np.trapezoid(list(self.quantiles.values()), list(self.quantiles)))

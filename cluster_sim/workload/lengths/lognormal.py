@@ -1,0 +1,61 @@
+"""Lengths whose logarithm is normal: many short, few very long."""
+
+from __future__ import annotations
+
+from math import erf, exp, log, sqrt
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from cluster_sim.reading import Description
+
+_Z99 = 2.3263478740408408  # 99th percentile of the standard normal distribution
+
+
+class LogNormal(Description):
+    """Log-normal with a median and either the 99th percentile or sigma; rounded, at least 1, cut at `max`."""
+
+    distribution: Literal["lognormal"] = "lognormal"
+    median: Annotated[float, Field(gt=0.0)]
+    p99: Annotated[float, Field(gt=0.0)] | None = None
+    """99th percentile, before `max` cuts."""
+    sigma: Annotated[float, Field(ge=0.0)] | None = None
+    """Standard deviation of the logarithm."""
+    max: Annotated[int, Field(gt=0)] | None = None
+    """Longer ones are cut to this, as services do."""
+
+    @model_validator(mode="after")
+    def _has_one_spread(self) -> LogNormal:
+        if (self.p99 is None) == (self.sigma is None):
+            raise ValueError("wanted either 'p99' or 'sigma' beside 'median'")
+        if self.p99 is not None and self.p99 < self.median:
+            raise ValueError(f"p99 of {self.p99:g} is below the median of {self.median:g}")
+        return self
+
+    @property
+    def spread(self) -> float:
+        """Sigma of the logarithm, given or from p99."""
+        return self.sigma if self.sigma is not None else log((self.p99 or self.median) / self.median) / _Z99
+
+    def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """`count` lengths [tokens]."""
+        drawn = self.median * np.exp(self.spread * rng.standard_normal(count))
+        return np.clip(np.rint(drawn), 1, self.max if self.max is not None else 2**31).astype(np.int64)
+
+    @property
+    def longest(self) -> int | None:
+        """The longest that can be drawn; None where nothing cuts them."""
+        return self.max
+
+    def mean(self) -> float:
+        """Mean length, the cut at `max` included and rounding left out (limited expected value of the log-normal)."""
+        sigma = self.spread
+        whole = self.median * exp(sigma * sigma / 2)
+        if self.max is None:
+            return whole
+        if sigma == 0.0:
+            return min(self.median, float(self.max))
+        z = log(self.max / self.median) / sigma
+        below, above = 0.5 * (1 + erf((z - sigma) / sqrt(2))), 0.5 * (1 - erf(z / sqrt(2)))
+        return whole * below + self.max * above
