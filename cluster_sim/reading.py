@@ -298,21 +298,21 @@ class Figure:
     note: str
 
 
-def figures(data: Any, trail: Trail = (), source: str = "", confidence: str = "") -> Iterator[Figure]:
-    """Every figure under `data`; a mapping's own `source` and `confidence` hold for the bare values inside it."""
+def figures(data: Any, trail: Trail = (), about: tuple[str, str, str] = ("", "", "")) -> Iterator[Figure]:
+    """Every figure under `data`; a mapping's own source, confidence and note (`about`) hold for the bare values inside it."""
     if isinstance(data, dict):
-        source, confidence = str(data.get("source", source)), str(data.get("confidence", confidence))
+        source, confidence, note = (str(data.get(key, held)) for key, held in zip(("source", "confidence", "note"), about, strict=True))
         if "value" in data and data.keys() <= _FIGURE_KEYS:
             yield Figure(path_text(trail), str(data["value"]), source, confidence, str(data.get("note", "")))
             return
         for key, value in data.items():
             if key not in ("source", "confidence", "note", "name"):
-                yield from figures(value, (*trail, key), source, confidence)
+                yield from figures(value, (*trail, key), (source, confidence, note))
     elif isinstance(data, list):
         for index, value in enumerate(data):
-            yield from figures(value, (*trail, index), source, confidence)
+            yield from figures(value, (*trail, index), about)
     else:
-        yield Figure(path_text(trail), str(data), source, confidence, "")
+        yield Figure(path_text(trail), str(data), *about)
 
 
 def path_text(trail: Trail) -> str:

@@ -198,9 +198,13 @@ PositiveBytes = Annotated[float, Quantity("B", "192 GB", above=0.0)]
 BytesPerSecond = Annotated[float, Quantity("B/s", "8 TB/s", above=0.0)]
 FlopPerSecond = Annotated[float, Quantity("FLOP/s", "2.25 PFLOP/s", above=0.0)]
 Hertz = Annotated[float, Quantity("Hz", "1.1 GHz", above=0.0)]
+Celsius = Annotated[float, Quantity("degC", "25 degC", least=-273.15)]
+Watts = Annotated[float, Quantity("W", "40 kW", above=0.0)]
+UsdPerKwh = Annotated[float, Quantity("USD/kWh", "0.0685 USD/kWh", least=0.0)]
+GramsPerKwh = Annotated[float, Quantity("g/kWh", "380 g/kWh", least=0.0)]
 
 # A name in code is the key in the file plus its unit; the longest suffix wins.
-_SUFFIXES = ("_bytes_per_s", "_flop_per_s", "_per_s", "_bytes", "_hz", "_s")
+_SUFFIXES = ("_bytes_per_s", "_flop_per_s", "_usd_per_kwh", "_g_per_kwh", "_per_s", "_bytes", "_hz", "_s", "_c", "_w")
 
 
 def key_of(field: str) -> str:

@@ -43,11 +43,11 @@ class ContinuousBatch:
     __slots__ = (
         "waiting", "running", "batch", "context", "windowed", "growing", "prompt", "sampled", "pairs", "pairs_windowed",
         "pairs_growth", "counted", "cached", "clock", "pending_tokens", "stalls", "preempted",
-        "_room", "_blocks", "_block_tokens", "_max_sequences", "_max_tokens", "_chunked", "_window",
+        "_room", "_blocks", "_block_tokens", "_max_sequences", "_max_tokens", "_chunked", "_window", "_longest",
         "_finishing", "_filling", "_chunks", "_partial", "_held", "_tickets",
     )  # fmt: skip
 
-    def __init__(self, kv_tokens: int, block_tokens: int, max_sequences: int, max_batched_tokens: int, chunked_prefill: bool, window: int = 0) -> None:
+    def __init__(self, kv_tokens: int, block_tokens: int, max_sequences: int, max_batched_tokens: int, chunked_prefill: bool, max_context: int, window: int = 0) -> None:
         self.waiting: deque[Request] = deque()
         self.running: dict[Request, None] = {}  # in order of admission; the last is the first to be preempted
         self.batch = self.context = self.windowed = self.growing = 0
@@ -62,6 +62,8 @@ class ContinuousBatch:
         self._blocks, self._block_tokens = self._room.blocks, block_tokens
         self._max_sequences, self._max_tokens, self._chunked = max_sequences, max_batched_tokens, chunked_prefill
         self._window = window
+        # The largest footprint that could be served alone. Without chunks a preempted request is read again in one step.
+        self._longest = min(self._blocks * block_tokens, max_context - 1, self._max_tokens if not chunked_prefill else max_context)
         self._finishing: list[tuple[int, int, Request]] = []  # heap by step clock; an entry whose ticket is old is void
         self._filling: list[tuple[int, int, Request]] = []  # the same for sequences that have yet to fill the window
         self._chunks: list[tuple[Request, int]] = []  # prompt tokens of this step
@@ -80,8 +82,7 @@ class ContinuousBatch:
 
     def holds(self, request: Request) -> bool:
         """Whether the request could be served if it were alone here."""
-        fits = -(-request.footprint // self._block_tokens) <= self._blocks
-        return fits and (self._chunked or request.footprint <= self._max_tokens)
+        return request.footprint <= self._longest
 
     def enqueue(self, request: Request) -> bool:
         """Put a request at the end of the queue. True where it may be admitted at the next step boundary.

@@ -1,0 +1,95 @@
+"""Requests simulated a second of wall time, for three works on one core.
+
+    python benchmarks/speed.py [--replicas-policy least_requests] [--runs 3]
+
+Llama 3.3 70B on DGX B200, tensor parallel 8, Poisson near 70 % load, 512 prompt and 256 output tokens, everything recorded.
+The time is that of `simulate`, tables included. Beside it: how many bare SimPy timeouts the same time would pay for, which
+does not depend on the machine, and the peak memory of the process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+WORKS = ((1_000, 1), (10_000, 4), (100_000, 4))
+RATE_PER_REPLICA = 62.0  # requests a second; 70 % of what `cluster-sim explain` gives for a replica
+
+
+def scenario_text(requests: int, replicas: int, router: str = "least_requests") -> str:
+    """The scenario file of one work."""
+    return f"""# How fast is the simulator?
+name: speed
+seed: 1
+model: llama-3.3-70b
+workload:
+  arrivals: {{process: poisson, rate: {RATE_PER_REPLICA * replicas} /s, requests: {requests}}}
+  prompt_tokens: 512
+  output_tokens: 256
+cluster:
+  pools:
+    - {{name: b200, node: dgx-b200, nodes: {replicas}, replica: {{tensor_parallel: 8, weights: fp8, kv_cache: fp8, engine: vllm}}}}
+  router: {{policy: {router}}}
+"""
+
+
+def bare_timeout_s(count: int = 300_000) -> float:
+    """Seconds of one SimPy timeout of one process, and nothing else."""
+    import simpy
+
+    env = simpy.Environment()
+
+    def sleeper():  # type: ignore[no-untyped-def]
+        while True:
+            yield env.timeout(1)
+
+    env.process(sleeper())
+    began = time.perf_counter()
+    env.run(until=count)
+    return (time.perf_counter() - began) / count
+
+
+def measure(requests: int, replicas: int, router: str) -> None:
+    """One work, once, in this process; prints seconds, timeouts a request, MB."""
+    import cluster_sim
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "speed.yaml"
+        path.write_text(scenario_text(requests, replicas, router))
+        scenario = cluster_sim.load_scenario(path)
+    cluster_sim.simulate(scenario.model_copy(update={"workload": scenario.workload}))  # caches warm, as in a sweep
+    timeout_s = bare_timeout_s()
+    began = time.perf_counter()
+    results = cluster_sim.simulate(scenario)
+    took_s = time.perf_counter() - began
+    stretches = results.stretches.num_rows
+    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(took_s, took_s / requests / timeout_s, megabytes, stretches / requests, results.summary()["p99_ttft_ms"])
+
+
+def main() -> None:
+    """Each work several times, each in its own process; medians."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--router", default="least_requests")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--once", nargs=2, type=int, metavar=("REQUESTS", "REPLICAS"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.once:
+        measure(*arguments.once, arguments.router)
+        return
+    print(f"{'requests':>9} {'replicas':>9} {'requests/s':>11} {'timeouts/request':>17} {'peak MB':>8} {'stretches/request':>18}")
+    for requests, replicas in WORKS:
+        command = [sys.executable, __file__, "--router", arguments.router, "--once", str(requests), str(replicas)]
+        runs = [list(map(float, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())) for _ in range(arguments.runs)]
+        took_s, timeouts, megabytes, stretches, _ = (statistics.median(column) for column in zip(*runs, strict=True))
+        print(f"{requests:>9,} {replicas:>9} {requests / took_s:>11,.0f} {timeouts:>17.1f} {megabytes:>8.0f} {stretches:>18.2f}")
+
+
+if __name__ == "__main__":
+    main()

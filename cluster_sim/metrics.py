@@ -1,0 +1,268 @@
+"""Latency, throughput and utilisation: functions of Results. Percentiles are linear, as numpy's and vLLM's are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cluster_sim.results import Results
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Columns of the finished requests that count: outside the warm-up, and of one pool if one is named."""
+
+    arrival_s: Array
+    admitted_s: Array
+    first_token_s: Array
+    finish_s: Array
+    prompt_tokens: Array
+    output_tokens: Array
+
+    @property
+    def ttft_s(self) -> Array:
+        """Time to first token, from arrival at the front door until the token is back there."""
+        return self.first_token_s - self.arrival_s
+
+    @property
+    def e2el_s(self) -> Array:
+        """End-to-end latency."""
+        return self.finish_s - self.arrival_s
+
+    @property
+    def queue_s(self) -> Array:
+        """From arrival until the first step that works on it."""
+        return self.admitted_s - self.arrival_s
+
+    @property
+    def tpot_s(self) -> Array:
+        """Time per output token after the first; 0 for answers of one token, which have none."""
+        return (self.finish_s - self.first_token_s) / np.maximum(self.output_tokens - 1, 1)
+
+
+def finished(results: Results, pool: str | None = None) -> Finished:
+    """The finished requests that count."""
+    table = results.requests
+    wanted = table["counted"].to_numpy() & (table["status"].to_numpy() == "finished")
+    if pool is not None:
+        wanted &= table["pool"].to_numpy() == pool
+    columns = ("arrival_s", "admitted_s", "first_token_s", "finish_s", "prompt_tokens", "output_tokens")
+    return Finished(*(table[name].to_numpy()[wanted] for name in columns))
+
+
+def itl(results: Results, pool: str | None = None) -> Gaps:
+    """Every gap between two tokens of every request that counts, exactly: one ramp a stretch, weighted by its batch."""
+    table = results.stretches
+    replica = table["replica"].to_numpy()
+    mine = np.ones(len(replica), dtype=bool) if pool is None else np.isin(replica, _replicas(results, pool))
+    weight = table["counted"].to_numpy()
+    mine &= weight > 0
+    first_s, slope_s, steps = (table[name].to_numpy()[mine] for name in ("first_s", "slope_s", "steps"))
+    events = results.events
+    resumed = events["what"].to_numpy() == "resumed"
+    if resumed.any():  # a preempted request waits longer for its next token than a step
+        counted = results.requests["counted"].to_numpy()[events["request"].to_numpy()[resumed]]
+        torn_s = events["value"].to_numpy()[resumed]
+        if pool is not None:
+            counted = counted & np.isin(events["replica"].to_numpy()[resumed], _replicas(results, pool))
+        torn_s = torn_s[counted]
+        ones = np.ones(len(torn_s), dtype=np.int64)
+        first_s, slope_s = np.append(first_s, torn_s), np.append(slope_s, 0.0 * torn_s)
+        return Gaps(first_s, slope_s, np.append(steps, ones), np.append(weight[mine], ones))
+    return Gaps(first_s, slope_s, steps, weight[mine])
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """Pooled durations given as ramps: `weight` copies each of first_s, first_s + slope_s, … for `steps` terms."""
+
+    first_s: Array
+    slope_s: Array
+    steps: Array
+    weight: Array
+
+    @property
+    def count(self) -> int:
+        """How many durations there are."""
+        return int(np.sum(self.steps * self.weight))
+
+    def mean(self) -> float:
+        """Their mean, in closed form."""
+        n = self.steps.astype(float)
+        return float(np.sum(self.weight * (n * self.first_s + self.slope_s * n * (n - 1) / 2)) / self.count)
+
+    def std(self) -> float:
+        """Their population standard deviation, in closed form, about the mean so that nothing cancels."""
+        n, off_s = self.steps.astype(float), self.first_s - self.mean()
+        squares = n * off_s**2 + off_s * self.slope_s * n * (n - 1) + self.slope_s**2 * (n - 1) * n * (2 * n - 1) / 6
+        return float(np.sqrt(np.sum(self.weight * squares) / self.count))
+
+    def max(self) -> float:
+        """The longest."""
+        return float(np.max(self.first_s + self.slope_s * (self.steps - 1)))
+
+    def percentiles(self, percents: list[float]) -> list[float]:
+        """Linear percentiles of all durations, found without writing them out: order statistics by bisection."""
+        positions = [percent / 100 * (self.count - 1) for percent in percents]
+        found = {rank: self._order_statistic(rank) for position in positions for rank in {int(position), min(int(position) + 1, self.count - 1)}}
+        return [
+            found[int(position)] + (position - int(position)) * (found[min(int(position) + 1, self.count - 1)] - found[int(position)]) for position in positions
+        ]
+
+    def _order_statistic(self, rank: int) -> float:
+        """The duration with exactly `rank` others before it in ascending order.
+
+        Bisection on the value; ramps that lie wholly on one side are counted once and dropped, so it soon looks at few.
+        """
+        first_s, slope_s, steps, weight = self.first_s, self.slope_s, self.steps, self.weight
+        last_s = first_s + slope_s * (steps - 1)
+        low_s, high_s, below = float(np.min(first_s)), float(np.max(last_s)), 0
+        while True:
+            certain = last_s < low_s
+            below += int(np.sum((steps * weight)[certain]))
+            kept = ~certain & (first_s <= high_s)
+            first_s, slope_s, steps, weight, last_s = (column[kept] for column in (first_s, slope_s, steps, weight, last_s))
+            if float(np.sum(steps)) <= 4096:
+                return self._among(first_s, slope_s, steps, weight, rank - below)
+            middle_s = 0.5 * (low_s + high_s)
+            if not low_s < middle_s < high_s:
+                return high_s
+            with np.errstate(divide="ignore", invalid="ignore"):
+                inside = np.where(slope_s > 0, np.floor((middle_s - first_s) / slope_s) + 1, steps)
+            reached = np.where(first_s <= middle_s, np.clip(inside, 1, steps), 0)
+            if below + int(np.sum(reached * weight)) > rank:
+                high_s = middle_s
+            else:
+                low_s = float(np.nextafter(middle_s, np.inf))
+
+    @staticmethod
+    def _among(first_s: Array, slope_s: Array, steps: Array, weight: Array, rank: int) -> float:
+        """The same among ramps that are few enough to write out."""
+        row = np.repeat(np.arange(len(steps)), steps)
+        place = np.arange(len(row)) - np.repeat(np.cumsum(steps) - steps, steps)
+        values_s = first_s[row] + slope_s[row] * place
+        order = np.argsort(values_s, kind="stable")
+        return float(values_s[order][np.searchsorted(np.cumsum(weight[row][order]), rank, side="right")])
+
+
+def summary(results: Results) -> dict[str, Any]:
+    """The fields of summary.json, names as `vllm bench serve` writes them where it has one.
+
+    Latencies are in ms, rates over the time from the first counted arrival to the last answer. `failed` are requests that had
+    not finished when the run ended. Fields of what is not simulated are absent.
+    """
+    report: dict[str, Any] = {"name": results.scenario.title} | _of_pool(results, None)
+    report |= {key: results.info[key] for key in ("simulated_s", "wall_s", "events") if key in results.info}
+    report["pools"] = {pool.name: _of_pool(results, pool.name) for pool in results.scenario.cluster.pools}
+    return report
+
+
+def _of_pool(results: Results, pool: str | None) -> dict[str, Any]:
+    done = finished(results, pool)
+    table = results.requests
+    counted = table["counted"].to_numpy()
+    status = table["status"].to_numpy()
+    mine = counted if pool is None else counted & (table["pool"].to_numpy() == pool)
+    unfinished, rejected = int(np.sum(mine & (status == "unfinished"))), int(np.sum(mine & (status == "rejected")))
+    completed = len(done.arrival_s)
+    span_s = float(np.max(done.finish_s) - np.min(done.arrival_s)) if completed else 0.0
+    prompts, outputs = int(np.sum(done.prompt_tokens)), int(np.sum(done.output_tokens))
+    good = _good(results, done)
+
+    def per_second(amount: float) -> float:
+        return amount / span_s if span_s else 0.0
+
+    report: dict[str, Any] = {
+        "completed": completed,
+        "failed": unfinished,
+        "duration": span_s,
+        "total_input_tokens": prompts,
+        "total_output_tokens": outputs,
+        "request_throughput": per_second(completed),
+        "output_throughput": per_second(outputs),
+        "total_token_throughput": per_second(prompts + outputs),
+        "max_concurrent_requests": _most_at_once(done),
+    }
+    if pool is None:
+        report["rejected"] = rejected
+    if good is not None:
+        report["request_goodput"] = per_second(int(np.sum(good)))
+        everyone = completed + unfinished + rejected
+        report["slo_attainment"] = int(np.sum(good)) / everyone if everyone else 0.0
+    if completed:
+        tpot_s = done.tpot_s[done.output_tokens > 1]
+        for name, values_s in (("ttft", done.ttft_s), ("tpot", tpot_s), ("e2el", done.e2el_s), ("queue", done.queue_s)):
+            if len(values_s):
+                report |= _statistics(name, values_s)
+        if (gaps := itl(results, pool)).count:
+            report |= _named("itl", gaps.mean(), gaps.std(), gaps.max(), gaps.percentiles([50, 90, 95, 99]))
+    return report | _of_replicas(results, pool)
+
+
+def _good(results: Results, done: Finished) -> Array | None:
+    """Which finished requests meet every objective; None where there is none."""
+    slo = results.scenario.slo
+    limits = ((slo.ttft_s, done.ttft_s), (slo.tpot_s, done.tpot_s), (slo.e2el_s, done.e2el_s))
+    given = [values_s <= limit_s for limit_s, values_s in limits if limit_s is not None]
+    return np.logical_and.reduce(given) if given else None
+
+
+def _most_at_once(done: Finished) -> int:
+    """Most requests inside at one time; one that leaves at the moment another arrives is gone."""
+    if not len(done.arrival_s):
+        return 0
+    times_s = np.concatenate([done.arrival_s, done.finish_s])
+    change = np.concatenate([np.ones(len(done.arrival_s)), -np.ones(len(done.finish_s))])
+    return int(np.max(np.cumsum(change[np.lexsort((change, times_s))])))
+
+
+def _statistics(name: str, values_s: Array) -> dict[str, float]:
+    percentiles = np.percentile(values_s, [50, 90, 95, 99]).tolist()
+    return _named(name, float(np.mean(values_s)), float(np.std(values_s)), float(np.max(values_s)), percentiles)
+
+
+def _named(name: str, mean_s: float, std_s: float, max_s: float, percentiles_s: list[float]) -> dict[str, float]:
+    keys = [f"mean_{name}_ms", f"std_{name}_ms", f"max_{name}_ms", f"median_{name}_ms", *(f"p{percent}_{name}_ms" for percent in (90, 95, 99))]
+    return {key: 1e3 * value_s for key, value_s in zip(keys, [mean_s, std_s, max_s, *percentiles_s], strict=True)}
+
+
+def _replicas(results: Results, pool: str) -> list[int]:
+    """Numbers of a pool's replicas, which are counted through all pools."""
+    numbers, model = 0, results.scenario.model
+    for other in results.scenario.cluster.pools:
+        count = other.replica_count(model)
+        if other.name == pool:
+            return list(range(numbers, numbers + count))
+        numbers += count
+    return []
+
+
+def _of_replicas(results: Results, pool: str | None) -> dict[str, Any]:
+    """KV room and utilisation of the replicas of one pool, or of all; over the whole run, warm-up included."""
+    model = results.scenario.model
+    report: dict[str, Any] = {"kv_capacity_tokens": 0, "kv_peak_fraction": 0.0}
+    table = results.stretches
+    replica = table["replica"].to_numpy()
+    held = table["kv_tokens"].to_numpy() + (table["batch"].to_numpy() + table["prompt_tokens"].to_numpy()) * table["steps"].to_numpy()
+    for other in results.scenario.cluster.pools:
+        if pool in (None, other.name):
+            room = other.placement(model).kv_tokens
+            report["kv_capacity_tokens"] += other.replica_count(model) * room
+            mine = np.isin(replica, _replicas(results, other.name))
+            if mine.any():
+                report["kv_peak_fraction"] = max(report["kv_peak_fraction"], float(np.max(held[mine])) / room)
+    events = results.events
+    preempted = events["what"].to_numpy() == "preempted"
+    devices = results.devices
+    rows = np.ones(len(devices), dtype=bool)
+    if pool is not None:
+        preempted &= np.isin(events["replica"].to_numpy(), _replicas(results, pool))
+        rows = devices["pool"].to_numpy() == pool
+    report["preemptions"] = int(np.sum(preempted))
+    for name in ("compute_utilisation", "bandwidth_utilisation"):
+        report[name] = float(np.mean(devices[name].to_numpy()[rows]))
+    return report

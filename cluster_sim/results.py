@@ -1,0 +1,122 @@
+"""What happened, as tables, with the scenario that it happened in; written to and read from run folders."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cluster_sim.errors import ScenarioError
+from cluster_sim.reading import describe, parse_yaml, read_text
+from cluster_sim.scenario import Scenario
+
+TABLES = ("requests", "stretches", "devices", "links", "events")
+
+# One row a stretch of like engine steps: the i-th lasts first_s + i·slope_s. Counts are of its first step, see
+# physics/transformer.py; `counted` of `batch` are outside the warm-up; kv_tokens, running and waiting are as it began.
+STRETCH_COLUMNS = (
+    "replica", "began_s", "first_s", "slope_s", "steps", "batch", "counted", "prompt_tokens", "sampled", "context",
+    "windowed", "growing", "pairs", "windowed_pairs", "kv_tokens", "running", "waiting",
+)  # fmt: skip
+# preempted: value is the tokens answered so far; resumed: the gap between two tokens [s]; rejected: tokens it would take.
+EVENT_COLUMNS = ("at_s", "what", "replica", "request", "value")
+
+
+@dataclass(frozen=True)
+class Results:
+    """The tables of one run.
+
+    requests: one row each, times [s] as seen at the front door; stretches: runs of like engine steps, with FLOP and bytes;
+    devices and links: totals over the run; events: rejections, preemptions, resumptions.
+    """
+
+    scenario: Scenario
+    requests: pa.Table
+    stretches: pa.Table
+    devices: pa.Table
+    links: pa.Table
+    events: pa.Table
+    info: dict[str, Any] = field(default_factory=dict)
+    """simulated_s, wall_s, events: how long the run was and what it took."""
+
+    def summary(self) -> dict[str, Any]:
+        """The fields of summary.json."""
+        from cluster_sim.metrics import summary
+
+        return summary(self)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the run folder, whole or not at all, in place of one that is there. Returns its path.
+
+        Raises ScenarioError where it cannot be written, or where a folder that is no run folder is in the way.
+        """
+        folder = Path(folder)
+        if folder.exists() and not (folder / "manifest.json").is_file() and any(folder.iterdir() if folder.is_dir() else [folder]):
+            raise ScenarioError.at(str(folder), "is there already and is no run folder; wanted another --out")
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            making = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+            try:
+                self._write(making)
+                making.chmod(0o755)
+                if folder.exists():
+                    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+                    os.rename(folder, old / "run")
+                    os.rename(making, folder)
+                    shutil.rmtree(old)
+                else:
+                    os.rename(making, folder)
+            finally:
+                shutil.rmtree(making, ignore_errors=True)
+        except OSError as fault:
+            raise ScenarioError.at(str(folder), f"cannot be written: {fault.strerror}") from fault
+        return folder
+
+    def _write(self, folder: Path) -> None:
+        text = self.scenario.as_yaml()
+        (folder / "scenario.yaml").write_text(text, encoding="utf-8")
+        for name in TABLES:
+            pq.write_table(getattr(self, name), folder / f"{name}.parquet", compression="zstd")
+        (folder / "summary.json").write_text(json.dumps(self.summary(), indent=2) + "\n", encoding="utf-8")
+        manifest = {
+            "name": self.scenario.title,
+            "seed": self.scenario.seed,
+            "scenario_sha256": hashlib.sha256(text.encode()).hexdigest(),
+            "versions": {"cluster-sim": _version("cluster-sim"), "python": platform.python_version()}
+            | {package: _version(package) for package in ("simpy", "numpy", "networkx", "pyarrow")},
+            **self.info,
+        }
+        (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+
+
+def load_results(folder: str | Path) -> Results:
+    """The results in a run folder. Raises ScenarioError where it is none."""
+    folder = Path(folder)
+    if not (folder / "manifest.json").is_file():
+        raise ScenarioError.at(str(folder), "is no run folder (no manifest.json in it)")
+    scenario_file = folder / "scenario.yaml"
+    scenario = describe(Scenario, parse_yaml(read_text(scenario_file), str(scenario_file)))
+    try:
+        tables = {name: pq.read_table(folder / f"{name}.parquet") for name in TABLES}
+        manifest = json.loads(read_text(folder / "manifest.json"))
+    except (OSError, pa.ArrowInvalid, json.JSONDecodeError) as fault:
+        raise ScenarioError.at(str(folder), f"is no whole run folder: {fault}") from fault
+    info = {key: manifest[key] for key in ("simulated_s", "wall_s", "events") if key in manifest}
+    return Results(scenario, **tables, info=info)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,82 @@
+"""Nodes and links as a networkx graph: which way a message goes, how many hops it takes and how long."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import networkx as nx
+
+from cluster_sim.hardware import Link, Network, Node
+
+FRONT_DOOR = "front_door"
+
+
+@dataclass(frozen=True)
+class Path:
+    """A way through the topology."""
+
+    places: tuple[str, ...]
+    latency_s: float
+    bottleneck_bytes_per_s: float
+
+    @property
+    def hops(self) -> int:
+        """Links on the way."""
+        return len(self.places) - 1
+
+
+class Topology:
+    """All places of a cluster and the links between them.
+
+    A node called `pool/0` is its host, the place where the network meets it; `pool/0/device0` and so on are inside, as is
+    every other name of its file, such as `pool/0/switch`. Names of a network's own, such as a spine, are shared by its nodes.
+    """
+
+    def __init__(self, nodes: Mapping[str, Node], network: Network | None = None) -> None:
+        self.graph = nx.Graph()
+        self.graph.add_node(FRONT_DOOR)
+        for name, node in nodes.items():
+            self.graph.add_node(name)
+            for number in range(node.devices):
+                self.graph.add_node(f"{name}/device{number}")
+            self._add_node_links(name, node)
+        for name, node in nodes.items():
+            self._add_network(network or node.network, name, list(nodes))
+
+    def path(self, start: str, end: str) -> Path | None:
+        """The way with the fewest hops, None where there is none."""
+        try:
+            places = nx.shortest_path(self.graph, start, end)
+        except (nx.NetworkXNoPath, nx.NodeNotFound):
+            return None
+        links = [self.graph.edges[pair]["link"] for pair in zip(places, places[1:], strict=False)]
+        narrowest = min((link.bandwidth_bytes_per_s for link in links), default=float("inf"))
+        return Path(tuple(places), sum(link.latency_s for link in links), narrowest)
+
+    def unreachable(self, names: list[str]) -> list[str]:
+        """Those of `names` that the front door cannot reach."""
+        reached = nx.node_connected_component(self.graph, FRONT_DOOR)
+        return [name for name in names if name not in reached]
+
+    def _add_node_links(self, name: str, node: Node) -> None:
+        def places(end: str) -> list[str]:
+            if end == "host":
+                return [name]
+            return [f"{name}/device{number}" for number in range(node.devices)] if end == "device" else [f"{name}/{end}"]
+
+        for link in node.links:
+            self._connect(places(link.between[0]), places(link.between[1]), link)
+
+    def _add_network(self, network: Network, node: str, nodes: list[str]) -> None:
+        def place(end: str) -> str:
+            return node if end == "node" else end if end == FRONT_DOOR or end in nodes else f"{network.name}/{end}"
+
+        for link in network.links:
+            self._connect([place(link.between[0])], [place(link.between[1])], link)
+
+    def _connect(self, starts: list[str], ends: list[str], link: Link) -> None:
+        for start in starts:
+            for end in ends:
+                if start != end:
+                    self.graph.add_edge(start, end, link=link)
