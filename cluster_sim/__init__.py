@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cluster_sim.errors import ScenarioError, SimulationError
     from cluster_sim.results import Results, load_results
     from cluster_sim.scenario import Scenario, load_scenario, load_variants
-    from cluster_sim.simulate import simulate
+    from cluster_sim.simulation import simulate
 
 _HOMES = {
     "Results": "results",
@@ -25,7 +25,7 @@ _HOMES = {
     "load_results": "results",
     "load_scenario": "scenario",
     "load_variants": "scenario",
-    "simulate": "simulate",
+    "simulate": "simulation",
 }
 
 __all__ = ["Results", "Scenario", "ScenarioError", "SimulationError", "load_results", "load_scenario", "load_variants", "simulate"]

@@ -26,14 +26,10 @@ class Request:
         self.replica = -1
         self.admitted_s = self.first_token_s = self.finish_s = NEVER
         self.preemptions = 0
-        # The batch's own notes. `offset` and `finish_clock` are relative to its step clock, so that a step changes
-        # nothing here: a decoding request has `offset + clock` tokens in the cache.
         self.generated = 0
-        self.prefilled = 0
-        self.offset = 0
-        self.finish_clock = 0
-        self.ticket = -1
-        self.stalled_s = NEVER
+        # The other slots are the batch's own notes, written when it is admitted. `offset` and `finish_clock` are relative
+        # to the batch's step clock, so that a step changes nothing here: a decoding request has `offset + clock` tokens
+        # in the cache.
 
     @property
     def footprint(self) -> int:

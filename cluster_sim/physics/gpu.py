@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import ceil
+from typing import Literal
 
 from cluster_sim.hardware import Device, Precision
 from cluster_sim.model import Model
@@ -35,7 +36,7 @@ class GpuSteps:
         self._pair_s, self._window_pair_s = model.full_layers * pair_s, window_layers * pair_s
         self._decode: dict[int, tuple[float, float, float]] = {}
         self._tokens: dict[int, float] = {}
-        self._head: dict[int, float] = {}
+        self._add_layers()
 
     def decode(self, batch: int, context: int, windowed: int, growing: int) -> tuple[float, float, int]:
         """(first_s, slope_s, steps for which that holds) of steps that decode one token for each of `batch` sequences.
@@ -70,52 +71,53 @@ class GpuSteps:
 
     def head_s(self, sampled: int) -> float:
         """Seconds of the output head for `sampled` tokens."""
-        known = self._head.get(sampled)
-        if known is None:
-            known = self._head[sampled] = self._gemm_s(self._model.vocabulary * self._model.hidden, sampled, "embedding")
-        return known
+        read_s, token_s = self._head_line
+        return max(read_s, token_s * sampled)
 
     def _layers_s(self, tokens: int) -> float:
-        model, device, eta = self._model, self._device, self._device.efficiency
-        assert eta is not None
-        reduce_s = all_reduce_s(device.all_reduce, self._tp, tokens * model.hidden * ACTIVATION_BYTES)
-        compute_in, _ = device.peak.of(self._weights)
-        layer_s = self._gemm_s(model.attention_parameters, tokens, "attention") + eta.layer_overhead.of(compute_in) + 2 * reduce_s
-        dense_layers = model.layers - model.moe_layers
-        ffn_s = dense_layers * (self._gemm_s(model.ffn_parameters, tokens, "ffn") if dense_layers else 0.0)
-        if model.moe_layers:
-            ffn_s += model.moe_layers * self._experts_s(tokens)
-        stages_s = (self._pp - 1) * self._hop_s(tokens)
-        return eta.step_overhead_s + model.layers * layer_s + ffn_s + stages_s
+        seconds = self._fixed_s + self._hop_token_s * tokens
+        for read_s, token_s in self._dense_lines:
+            seconds += max(read_s, token_s * tokens)
+        if (experts := self._model.experts) is not None:
+            touched = distinct_experts(experts.count, experts.top_k, tokens)
+            seconds += max(self._expert_read_s * touched, self._expert_token_s * tokens)
+        if self._tp > 1:
+            reduce_s = all_reduce_s(self._device.all_reduce, self._tp, tokens * self._model.hidden * ACTIVATION_BYTES)
+            seconds += 2 * self._model.layers * reduce_s
+        return seconds
 
-    def _gemm_s(self, parameters: float, tokens: int, part: str) -> float:
-        """A dense product with `parameters` weights: as slow as reading them once, or as computing with them."""
+    def _gemm_line(self, parameters: float, part: Literal["embedding", "attention", "ffn"]) -> tuple[float, float]:
+        """(seconds to read `parameters` weights once, seconds to compute with them a token): a product takes the larger."""
         device, eta = self._device, self._device.efficiency
         assert eta is not None
-        stored = self._model.bytes_a_parameter(self._weights, part)  # type: ignore[arg-type]  # one of three names
+        stored = self._model.bytes_a_parameter(self._weights, part)
         compute_in, peak = device.peak.of("bf16" if part in self._model.kept_bf16 else self._weights)
         read_s = parameters * stored / (eta.weight_bandwidth * device.memory.bandwidth_bytes_per_s * self._tp)
-        compute_s = 2.0 * tokens * parameters / (eta.compute.of(compute_in) * peak * self._tp)
-        return max(read_s, compute_s)
+        return read_s, 2.0 * parameters / (eta.compute.of(compute_in) * peak * self._tp)
 
-    def _experts_s(self, tokens: int) -> float:
-        """One layer's experts: those that are touched are read, each token computes with its own; router and shared ones."""
+    def _add_layers(self) -> None:
+        """Every product of all layers as a line, and what a step costs whatever it does."""
         model, device, eta = self._model, self._device, self._device.efficiency
-        assert eta is not None and model.experts is not None
-        stored = model.bytes_a_parameter(self._weights, "ffn")
-        _, peak = device.peak.of(self._weights)
-        touched = distinct_experts(model.experts.count, model.experts.top_k, tokens)
-        read_s = touched * model.expert_parameters * stored / (eta.expert_bandwidth * device.memory.bandwidth_bytes_per_s * self._tp)
-        compute_s = 2.0 * tokens * model.experts.top_k * model.expert_parameters / (eta.expert_compute * peak * self._tp)
-        shared_s = self._gemm_s(model.experts.shared * model.expert_parameters, tokens, "ffn")
-        return max(read_s, compute_s) + shared_s + self._gemm_s(model.router_parameters, tokens, "embedding")
-
-    def _hop_s(self, tokens: int) -> float:
-        """Hidden states of `tokens` from one pipeline stage to the next."""
-        device = self._device
-        bandwidth = device.peer_bandwidth_bytes_per_s
-        size = tokens * self._model.hidden * ACTIVATION_BYTES
-        return device.peer_latency_s + (size / bandwidth / self._tp if bandwidth else 0.0)
+        assert eta is not None
+        compute_in, peak = device.peak.of(self._weights)
+        parts: list[tuple[int, float, Literal["embedding", "attention", "ffn"]]] = [
+            (model.layers, model.attention_parameters, "attention"),
+            (model.layers - model.moe_layers, model.ffn_parameters, "ffn"),
+        ]
+        if model.experts is not None:
+            parts.append((model.moe_layers, model.experts.shared * model.expert_parameters, "ffn"))
+            parts.append((model.moe_layers, model.router_parameters, "embedding"))
+            one = model.moe_layers * model.expert_parameters
+            stored = model.bytes_a_parameter(self._weights, "ffn")
+            self._expert_read_s = one * stored / (eta.expert_bandwidth * device.memory.bandwidth_bytes_per_s * self._tp)
+            self._expert_token_s = 2.0 * model.experts.top_k * one / (eta.expert_compute * peak * self._tp)
+        lines = [(count, *self._gemm_line(parameters, part)) for count, parameters, part in parts if count and parameters]
+        self._dense_lines = [(count * read_s, count * token_s) for count, read_s, token_s in lines]
+        self._head_line = self._gemm_line(model.vocabulary * model.hidden, "embedding")
+        # Hidden states of every token go from each pipeline stage to the next.
+        hops, bandwidth = self._pp - 1, device.peer_bandwidth_bytes_per_s
+        self._fixed_s = eta.step_overhead_s + model.layers * eta.layer_overhead.of(compute_in) + hops * device.peer_latency_s
+        self._hop_token_s = hops * model.hidden * ACTIVATION_BYTES / bandwidth / self._tp if bandwidth else 0.0
 
 
 _ALWAYS = 1 << 62  # steps: no kernel changes sides of its roofline while the batch stays, since every term is one line

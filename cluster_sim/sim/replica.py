@@ -37,6 +37,8 @@ class Replica:
         on_finish: Callable[[Request], None],
     ) -> None:
         self.requests = 0
+        self.longest = batch.longest
+        """Tokens of the largest footprint that could be served here."""
         self._env, self._index, self._batch, self._times, self._recorder = env, index, batch, step_times, recorder
         self._at_most = 1 if stepping else 1 << 62
         self._on_finish = on_finish
@@ -48,7 +50,7 @@ class Replica:
 
     def holds(self, request: Request) -> bool:
         """Whether the request could ever be served here."""
-        return self._batch.holds(request)
+        return request.footprint <= self.longest
 
     def expect(self, request: Request) -> None:
         """The router has sent this request here; it arrives when the network has brought it."""

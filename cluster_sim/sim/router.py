@@ -21,13 +21,14 @@ class Router:
         self._env, self._policy, self._replicas, self._recorder = env, policy, replicas, recorder
         self._latencies_s = latencies_s
         self._on_reject = on_reject
+        self._surely_held = min(replica.longest for replica in replicas)
 
     def route(self, request: Request) -> None:
         """Send a request that has just arrived; one that no replica can hold is rejected."""
         self._recorder.enters(request)
         index = self._policy.pick(request, self._replicas)
         replica = self._replicas[index]
-        if not replica.holds(request):
+        if request.prompt_tokens + request.output_tokens > self._surely_held and not replica.holds(request):
             able = [number for number, other in enumerate(self._replicas) if other.holds(request)]
             if not able:
                 self._recorder.rejects(request, self._env.now)

@@ -42,9 +42,9 @@ class ContinuousBatch:
 
     __slots__ = (
         "waiting", "running", "batch", "context", "windowed", "growing", "prompt", "sampled", "pairs", "pairs_windowed",
-        "pairs_growth", "counted", "cached", "clock", "pending_tokens", "stalls", "preempted",
-        "_room", "_blocks", "_block_tokens", "_max_sequences", "_max_tokens", "_chunked", "_window", "_longest",
-        "_finishing", "_filling", "_chunks", "_partial", "_held", "_tickets",
+        "pairs_growth", "counted", "cached", "clock", "pending_tokens", "stalls", "preempted", "longest",
+        "_room", "_blocks", "_block_tokens", "_max_sequences", "_max_tokens", "_chunked", "_window",
+        "_finishing", "_filling", "_chunks", "_completing", "_partial", "_held", "_tickets",
     )  # fmt: skip
 
     def __init__(self, kv_tokens: int, block_tokens: int, max_sequences: int, max_batched_tokens: int, chunked_prefill: bool, max_context: int, window: int = 0) -> None:
@@ -63,10 +63,11 @@ class ContinuousBatch:
         self._max_sequences, self._max_tokens, self._chunked = max_sequences, max_batched_tokens, chunked_prefill
         self._window = window
         # The largest footprint that could be served alone. Without chunks a preempted request is read again in one step.
-        self._longest = min(self._blocks * block_tokens, max_context - 1, self._max_tokens if not chunked_prefill else max_context)
+        self.longest = min(self._blocks * block_tokens, max_context - 1, self._max_tokens if not chunked_prefill else max_context)
         self._finishing: list[tuple[int, int, Request]] = []  # heap by step clock; an entry whose ticket is old is void
         self._filling: list[tuple[int, int, Request]] = []  # the same for sequences that have yet to fill the window
         self._chunks: list[tuple[Request, int]] = []  # prompt tokens of this step
+        self._completing = 0  # of them, those that are the last of their prompt
         self._partial: Request | None = None  # the running request whose prompt is not read yet
         self._held = 0  # its blocks
         self._tickets = 0
@@ -79,10 +80,6 @@ class ContinuousBatch:
     def blocks_taken(self) -> int:
         """Blocks in use now; with what is free they make up the room."""
         return self._room.taken(self.clock) + self._held
-
-    def holds(self, request: Request) -> bool:
-        """Whether the request could be served if it were alone here."""
-        return request.footprint <= self._longest
 
     def enqueue(self, request: Request) -> bool:
         """Put a request at the end of the queue. True where it may be admitted at the next step boundary.
@@ -97,7 +94,7 @@ class ContinuousBatch:
         """Decide on the next step; how many steps of this composition may follow, `at_most` of them. 0 where there is no work."""
         if self._chunks:
             self._chunks.clear()
-            self.prompt = self.pairs = self.pairs_windowed = self.pairs_growth = 0
+            self.prompt = self.pairs = self.pairs_windowed = self.pairs_growth = self._completing = 0
         if self.preempted:
             self.preempted = []
         batch = self.batch
@@ -117,7 +114,7 @@ class ContinuousBatch:
         if self.preempted and self.waiting:
             steps = 1  # none was admitted in this step; the next one tries again
         self.context = self.cached + batch
-        self.sampled = batch if not self._chunks else batch + sum(1 for request, chunk in self._chunks if self._is_last(request, chunk))
+        self.sampled = batch + self._completing
         if batch:
             until = self._finishing[0][0] - self.clock
             while until <= 0 or self._finishing[0][2].ticket != self._finishing[0][1]:
@@ -155,9 +152,6 @@ class ContinuousBatch:
             for request, chunk in self._chunks:
                 self._prefill(request, chunk * steps, now_s, finished)
         return finished
-
-    def _is_last(self, request: Request, chunk: int) -> bool:
-        return request.prefilled + chunk == request.prompt_tokens + request.generated
 
     def _prefill(self, request: Request, tokens: int, now_s: float, finished: list[Request]) -> None:
         """`tokens` more of a prompt were read; with the last of them comes a token, the first of the answer or the next."""
@@ -246,9 +240,12 @@ class ContinuousBatch:
     def _add_chunk(self, request: Request, chunk: int) -> None:
         self._chunks.append((request, chunk))
         self.prompt += chunk
-        self.pairs += causal_pairs(chunk, request.prefilled)
+        past = request.prefilled
+        self.pairs += causal_pairs(chunk, past)
+        if past + chunk == request.prompt_tokens + request.generated:
+            self._completing += 1
         if self._window:
-            self.pairs_windowed += windowed_pairs(chunk, request.prefilled, self._window)
+            self.pairs_windowed += windowed_pairs(chunk, past, self._window)
 
     def _like_chunks(self, request: Request, chunk: int, missing: int) -> int:
         """How many whole chunks of a long prompt may be read step by step in the same way, the last part left out.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from simpy import Environment
+from simpy import Environment, Event
 
 from cluster_sim.physics.transformer import step_flop, step_kv_bytes, step_weight_bytes
 from cluster_sim.request import Request
@@ -66,10 +66,10 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
         clients.route = router.route
     else:
         env.process(timetable(env, _requests(scenario, until_s), router.route))
-    _run(env, recorder, until_s + scenario.drain_s, progress)
+    beats = _run(env, recorder, until_s + scenario.drain_s, progress)
     wall_s = time.perf_counter() - began
     # SimPy numbers events as they are scheduled; the next number is how many there were.
-    return _results(scenario, recorder, topology, paths, {"wall_s": wall_s, "events": next(env._eid)})
+    return _results(scenario, recorder, topology, paths, {"wall_s": wall_s, "events": next(env._eid) - beats})
 
 
 def _path(topology: Topology, pool: Pool, device: int) -> Path:
@@ -106,17 +106,28 @@ def _no_cycle_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _run(env: Environment, recorder: Recorder, end_s: float, progress: Progress | None) -> None:
-    """Let time pass until nothing is left to happen, or until `end_s`, in slices of about `_REPORT_EVERY_S` of wall time."""
-    slice_s = 1.0
+def _run(env: Environment, recorder: Recorder, end_s: float, progress: Progress | None) -> int:
+    """Let time pass until nothing is left to happen, or until `end_s`. Returns how many events were there for progress alone."""
+    beats = 0
+
+    def heartbeat() -> Generator[Event, Any, None]:
+        """Reports about every `_REPORT_EVERY_S` of wall time: simulated sleeps that grow or shrink with how long they take."""
+        nonlocal beats
+        assert progress is not None
+        sleep_s, last = 1e-3, time.perf_counter()
+        while env.peek() != float("inf"):
+            beats += 1
+            yield env.timeout(sleep_s)
+            now = time.perf_counter()
+            sleep_s *= min(max(_REPORT_EVERY_S / max(now - last, 1e-6), 0.5), 2.0)
+            last = now
+            progress(env.now, len(recorder.gone))
+
+    if progress is not None:
+        env.process(heartbeat())
     with _no_cycle_collection():
-        while (next_s := env.peek()) <= end_s and next_s != float("inf"):
-            began = time.perf_counter()
-            env.run(until=min(max(env.now, next_s) + slice_s, end_s + 1e-9 * max(end_s, 1.0)))
-            took_s = time.perf_counter() - began
-            slice_s *= min(max(_REPORT_EVERY_S / max(took_s, 1e-6), 0.5), 4.0)
-            if progress is not None:
-                progress(env.now, len(recorder.gone))
+        env.run(until=end_s if end_s != float("inf") else None)
+    return beats
 
 
 def _results(scenario: Scenario, recorder: Recorder, topology: Topology, paths: list[Path], info: dict[str, Any]) -> Results:
