@@ -133,7 +133,7 @@ def _run(env: Environment, recorder: Recorder, end_s: float, progress: Progress 
 def _results(scenario: Scenario, recorder: Recorder, topology: Topology, paths: list[Path], info: dict[str, Any]) -> Results:
     pool_of = [pool for pool in scenario.cluster.pools for _ in range(pool.replica_count(scenario.model))]
     everyone = list(recorder.everyone())
-    requests = _requests_table(everyone, recorder, pool_of, np.array([path.latency_s for path in paths]))
+    requests = _requests_table(scenario, everyone, recorder, pool_of, np.array([path.latency_s for path in paths]))
     stretches = _stretches_table(scenario, recorder, pool_of)
     columns = list(zip(*recorder.events, strict=True)) or [()] * len(EVENT_COLUMNS)
     types = (pa.float64(), pa.string(), pa.int32(), pa.int64(), pa.float64())
@@ -146,36 +146,42 @@ def _results(scenario: Scenario, recorder: Recorder, topology: Topology, paths: 
     return Results(scenario, requests, stretches, devices, links, events, info)
 
 
-def _requests_table(everyone: list[Request], recorder: Recorder, pool_of: list[Pool], latency_s: np.ndarray) -> pa.Table:
+def _requests_table(
+    scenario: Scenario, everyone: list[Request], recorder: Recorder, pool_of: list[Pool], latency_s: np.ndarray
+) -> pa.Table:
     replica = np.array([request.replica for request in everyone], dtype=np.int32)
     way_s = np.append(latency_s, 0.0)[replica]  # the answer's way back; -1, no replica, takes the last
     finish_s = np.array([request.finish_s for request in everyone], dtype=float) + way_s
     rejected = np.array([request.number in recorder.rejected for request in everyone], dtype=bool)
     status = np.where(rejected, 0, np.where(np.isnan(finish_s), 1, 2)).astype(np.int8)
-    names = np.array([pool.name for pool in pool_of] + [""])
+    names = [pool.name for pool in scenario.cluster.pools]
+    pool = np.array([names.index(pool.name) for pool in pool_of] + [0], dtype=np.int8)[replica]
+
+    def seconds(values: Any) -> pa.Array:
+        """A column of times; NaN, for what has not come, is null."""
+        column = np.asarray(values, dtype=float)
+        return pa.array(column, mask=np.isnan(column))
+
     return pa.table({
         "request": np.array([request.number for request in everyone], dtype=np.int64),
         "status": pa.DictionaryArray.from_arrays(status, ["rejected", "unfinished", "finished"]),
         "counted": np.array([request.counted for request in everyone], dtype=bool),
-        "pool": pa.array(names[replica]).dictionary_encode(),
+        "pool": pa.DictionaryArray.from_arrays(pa.array(pool, mask=replica < 0), names),
         "replica": pa.array(replica, mask=replica < 0),
         "prompt_tokens": np.array([request.prompt_tokens for request in everyone], dtype=np.int64),
         "output_tokens": np.array([request.output_tokens for request in everyone], dtype=np.int64),
         "preemptions": np.array([request.preemptions for request in everyone], dtype=np.int32),
         "arrival_s": np.array([request.arrival_s for request in everyone], dtype=float),
-        "admitted_s": pa.array(np.array([request.admitted_s for request in everyone], dtype=float), from_pandas=True),
-        "first_token_s": pa.array(np.array([request.first_token_s for request in everyone], dtype=float) + way_s, from_pandas=True),
-        "finish_s": pa.array(finish_s, from_pandas=True),
+        "admitted_s": seconds([request.admitted_s for request in everyone]),
+        "first_token_s": seconds([request.first_token_s for request in everyone] + way_s),
+        "finish_s": seconds(finish_s),
     })  # fmt: skip
 
 
 def _stretches_table(scenario: Scenario, recorder: Recorder, pool_of: list[Pool]) -> pa.Table:
-    columns = list(zip(*recorder.stretches, strict=True)) or [()] * len(STRETCH_COLUMNS)
-    recorder.stretches.clear()
+    rows = np.frombuffer(recorder.stretches, dtype=float).reshape(-1, len(STRETCH_COLUMNS))
     seconds = ("began_s", "first_s", "slope_s")
-    data = {
-        name: np.array(column, dtype=float if name in seconds else np.int64) for name, column in zip(STRETCH_COLUMNS, columns, strict=True)
-    }
+    data = {name: rows[:, place].astype(float if name in seconds else np.int64) for place, name in enumerate(STRETCH_COLUMNS)}
     steps = data["steps"]
     data["ended_s"] = data["began_s"] + steps * data["first_s"] + data["slope_s"] * (steps * (steps - 1) * 0.5)
     data["flop"], data["bytes"] = np.zeros(len(steps)), np.zeros(len(steps))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 
 from cluster_sim.request import Request
 
-StretchRow = tuple[int, float, float, float, int, int, int, int, int, int, int, int, int, int, int, int, int]
 EventRow = tuple[float, str, int, int, float]
 
 
@@ -14,8 +14,8 @@ class Recorder:
     """All requests, those still inside, and the rows of stretches and events."""
 
     def __init__(self) -> None:
-        self.stretches: list[StretchRow] = []
-        """The columns are results.STRETCH_COLUMNS."""
+        self.stretches = array("d")
+        """Row after row of results.STRETCH_COLUMNS: 8 bytes a value, and numpy reads it in place."""
         self.events: list[EventRow] = []
         """The columns are results.EVENT_COLUMNS."""
         self.gone: list[Request] = []

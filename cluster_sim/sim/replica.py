@@ -119,7 +119,7 @@ class Replica:
             return
         self._steps = 0
         batch = self._batch
-        self._recorder.stretches.append((
+        self._recorder.stretches.extend((
             self._index, self._began_s, self._first_s, self._slope_s, steps, batch.batch, batch.counted, batch.prompt,
             batch.sampled, batch.context, batch.windowed, batch.growing, batch.pairs, batch.pairs_windowed,
             batch.kv_tokens, len(batch.running), len(batch.waiting),

@@ -205,26 +205,39 @@ class ContinuousBatch:
 
     def _read_prompts(self, now_s: float) -> int:
         """Fill what decoding leaves of the token budget with prompts; how many steps may follow like this one."""
-        budget = self._max_tokens - self.batch
-        room = _FreeBlocks(self)
+        batch, waiting, block = self.batch, self.waiting, self._block_tokens
+        budget = self._max_tokens - batch
+        # Blocks that are surely free in this step; counted exactly, once, where that is not enough.
+        free, counted, taken = self._blocks - (self.cached // block + batch + 1 + self._held), False, 0
         partial = self._partial
         if partial is not None:
             missing = partial.prompt_tokens + partial.generated - partial.prefilled
-            chunk = min(missing, budget)
-            if not room.take(self._room.blocks_for(partial.prefilled + chunk) - self._held):
-                self._preempt(partial, now_s)
-                return 1
+            chunk = missing if missing < budget else budget
+            blocks = self._room.blocks_for(partial.prefilled + chunk) - self._held
+            if blocks > free:
+                free, counted = self._free_blocks(), True
+                if blocks > free:
+                    self._preempt(partial, now_s)
+                    return 1
+            free, taken = free - blocks, blocks
             self._add_chunk(partial, chunk)
             budget -= chunk
             if missing > chunk:
                 return self._like_chunks(partial, chunk, missing)
-        while self.waiting and budget > 0 and len(self.running) < self._max_sequences and not self.preempted:
-            request = self.waiting[0]
+        while waiting and budget > 0 and len(self.running) < self._max_sequences:
+            request = waiting[0]
             length = request.prompt_tokens + request.generated
             chunk = length if length <= budget else budget
-            if (chunk < length and not self._chunked) or not room.take(self._room.blocks_for(chunk)):
+            if chunk < length and not self._chunked:
                 break
-            self.waiting.popleft()
+            blocks = -(-chunk // block)
+            if blocks > free:
+                if not counted:
+                    free, counted = self._free_blocks() - taken, True
+                if blocks > free:
+                    break
+            free, taken = free - blocks, taken + blocks
+            waiting.popleft()
             self.running[request] = None
             request.prefilled = 0
             if request.admitted_s != request.admitted_s:  # NaN: for the first time
@@ -235,7 +248,11 @@ class ContinuousBatch:
                 self._partial = request
                 if len(self._chunks) == 1:
                     return self._like_chunks(request, chunk, length)
-        return 1 if self._chunks or self.preempted or not self.waiting else _MANY
+        return 1 if self._chunks or not waiting else _MANY
+
+    def _free_blocks(self) -> int:
+        """Blocks that are free in the step being scheduled, counted."""
+        return self._blocks - self._room.taken(self.clock + 1) - self._held
 
     def _add_chunk(self, request: Request, chunk: int) -> None:
         self._chunks.append((request, chunk))
@@ -303,28 +320,6 @@ class ContinuousBatch:
             _, ticket, request = heappop(self._filling)
             if request.ticket == ticket:
                 self.growing -= 1
-
-
-class _FreeBlocks:
-    """Blocks that are free in the step being scheduled: first by a bound that costs nothing, counted where that says no."""
-
-    __slots__ = ("_batch", "_free", "_counted")
-
-    def __init__(self, batch: ContinuousBatch) -> None:
-        self._batch = batch
-        self._free = batch._blocks - (batch.cached // batch._block_tokens + batch.batch + 1 + batch._held)
-        self._counted = False
-
-    def take(self, blocks: int) -> bool:
-        """Whether `blocks` more are free; they are taken if so."""
-        if blocks > self._free and not self._counted:
-            batch, self._counted = self._batch, True
-            bound = batch._blocks - (batch.cached // batch._block_tokens + batch.batch + 1 + batch._held)
-            self._free += batch._blocks - (batch._room.taken(batch.clock + 1) + batch._held) - bound
-        if blocks > self._free:
-            return False
-        self._free -= blocks
-        return True
 
 
 _MANY = 1 << 62
