@@ -422,3 +422,22 @@ def _room_faults(scenario: Scenario, pool: Pool, trail: Trail) -> Iterator[Findi
 def is_closed_loop(scenario: Scenario) -> bool:
     """Whether clients wait for their answers."""
     return isinstance(scenario.workload.arrivals, ClosedLoop)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of scenario files. With `variants` the base may be incomplete: each variant brings the rest."""
+    schema = Scenario.model_json_schema(by_alias=True)
+    required = schema.pop("required")
+    schema["properties"].pop("variant")
+    schema["properties"]["variants"] = {
+        "type": "object",
+        "description": "By name: what each changes. Mappings are merged over the base, lists replaced whole, null takes a key away.",
+        "additionalProperties": {"type": ["object", "null"]},
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "cluster-sim scenario",
+        **{key: value for key, value in schema.items() if key != "title"},
+        "if": {"required": ["variants"]},
+        "else": {"required": required},
+    }

@@ -242,7 +242,8 @@ def _devices_table(scenario: Scenario, stretches: pa.Table, simulated_s: float) 
 
 def _links_table(topology: Topology, paths: list[Path], requests: pa.Table) -> pa.Table:
     """One row a link: what it is, and how many requests crossed it."""
-    served = np.bincount(requests["replica"].drop_null().to_numpy(), minlength=len(paths)) if len(requests) else np.zeros(len(paths), int)
+    replica = requests["replica"].to_numpy().astype(float)  # null, a request that was rejected, is NaN
+    served = np.bincount(replica[~np.isnan(replica)].astype(int), minlength=len(paths))
     crossed: dict[frozenset[str], int] = {}
     for path, count in zip(paths, served.tolist(), strict=True):
         for pair in zip(path.places, path.places[1:], strict=False):

@@ -74,6 +74,24 @@ class GpuSteps:
         read_s, token_s = self._head_line
         return max(read_s, token_s * sampled)
 
+    def parts(self, batch: int, context: int, windowed: int, prompt: int, pairs: int) -> dict[str, float]:
+        """Share of a step's time by what it is spent on; counts as of `mixed`, in micro-batches of the same kind."""
+        micro = min(self._pp, max(batch, 1))
+        tokens = ceil((batch + prompt) / micro)
+        lines = [*self._dense_lines, self._head_line]
+        spent = {
+            "reading weights": sum(read_s for read_s, token_s in lines if read_s >= token_s * tokens),
+            "computing": sum(token_s * tokens for read_s, token_s in lines if read_s < token_s * tokens),
+            "reading KV": (self._key_s * context + self._window_key_s * windowed) / micro,
+            "prefill attention": self._pair_s * pairs / micro,
+        }
+        if (experts := self._model.experts) is not None:
+            read_s = self._expert_read_s * distinct_experts(experts.count, experts.top_k, tokens)
+            spent["reading weights" if read_s >= self._expert_token_s * tokens else "computing"] += max(read_s, self._expert_token_s * tokens)
+        total_s = self.tokens_s(tokens) + self.head_s(tokens) + spent["reading KV"] + spent["prefill attention"]
+        spent["collectives and overhead"] = total_s - sum(spent.values())
+        return {name: seconds / total_s for name, seconds in spent.items()}
+
     def _layers_s(self, tokens: int) -> float:
         seconds = self._fixed_s + self._hop_token_s * tokens
         for read_s, token_s in self._dense_lines:

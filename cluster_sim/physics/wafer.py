@@ -57,6 +57,13 @@ class WaferSteps:
         """Places in the pipeline: sequences that decode at once before they slow each other down."""
         return self.latency_s / self.station_s
 
+    def parts(self, batch: int, context: int, windowed: int, prompt: int, pairs: int) -> dict[str, float]:
+        """Share of a step's time by what it is spent on; counts as of `mixed`."""
+        decode_s = self.decode(batch, context, windowed, 0)[0] if batch else self.latency_s
+        stream_s = self._token_s * prompt + self._pair_s * pairs
+        full = batch * self.station_s >= self.latency_s
+        return {"slowest station" if full else "latency of the pipeline": decode_s / (decode_s + stream_s), "prompts": stream_s / (decode_s + stream_s)}
+
     def decode(self, batch: int, context: int, windowed: int, growing: int) -> tuple[float, float, int]:
         """As GpuSteps.decode: (first_s, slope_s, steps for which that holds)."""
         flat_s = self.latency_s if batch * self.station_s < self.latency_s else batch * self.station_s

@@ -1,0 +1,329 @@
+"""The command line. Imports what a command needs when it is called, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from cluster_sim.results import Results
+    from cluster_sim.scenario import Scenario
+    from cluster_sim.simulation import Progress
+
+app = typer.Typer(
+    name="cluster-sim",
+    help="Simulates LLM inference clusters: what happens to traffic, latency and hardware, on GPUs and on wafers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A scenario file.", show_default=False)]
+Variants = Annotated[list[str] | None, typer.Option("--variant", metavar="NAME", help="Only this variant; may be given again.", show_default=False)]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Another value for a key, such as cluster.pools[0].nodes=2; may be given again.", show_default=False),
+]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="In place of the file's seed.", show_default=False)]
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,  # noqa: ARG001  # read by main
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    file: File,
+    variant: Variants = None,
+    set_: Sets = None,
+    seed: Seed = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where run folders go; default runs/NAME.", show_default=False)] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON document, and no table.")] = False,
+) -> None:
+    """Simulate every variant; print one table, write a run folder for each."""
+    from cluster_sim.scenario import load_variants
+
+    scenarios = load_variants(file, variant or (), set_ or (), seed)
+    _warn(scenarios)
+    folder = out or Path("runs") / scenarios[0].name
+    summaries: dict[str, dict[str, Any]] = {}
+    for scenario in scenarios:
+        results = _simulate(scenario)
+        written = results.save(folder / scenario.variant if scenario.variant else folder)
+        summaries[scenario.variant or scenario.name] = results.summary()
+        _stderr().print(f"[dim]wrote {written}[/dim]", highlight=False, soft_wrap=True)
+    if json_:
+        import json
+
+        document = {"name": scenarios[0].name, "variants": summaries} if scenarios[0].variant else next(iter(summaries.values()))
+        print(json.dumps(document, indent=2))
+    else:
+        _print_summaries(scenarios, summaries)
+
+
+@app.command()
+def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Scenario files.", show_default=False)]) -> None:
+    """Read and check scenario files, traces included: every fault with its file and line."""
+    from cluster_sim.errors import Fault, ScenarioError
+    from cluster_sim.scenario import load_variants
+
+    faults: list[Fault] = []
+    for file in files:
+        try:
+            scenarios = load_variants(file)
+            _warn(scenarios)
+            for trace in {scenario.workload.trace for scenario in scenarios if scenario.workload.trace}:
+                trace.check()
+            variants = f" ({', '.join(scenario.variant for scenario in scenarios if scenario.variant)})" if scenarios[0].variant else ""
+            print(f"{file}: right{variants}")
+        except ScenarioError as error:
+            faults += error.faults
+    if faults:
+        raise ScenarioError(faults)
+
+
+@app.command()
+def explain(file: File, variant: Variants = None, set_: Sets = None) -> None:
+    """The resolved scenario, and what arithmetic alone says of it."""
+    from cluster_sim.scenario import load_variants
+
+    scenarios = load_variants(file, variant or (), set_ or ())
+    _warn(scenarios)
+    for scenario in scenarios:
+        _print_arithmetic(scenario)
+
+
+@app.command()
+def plot(
+    figure: Annotated[str | None, typer.Argument(metavar="FIGURE", help="Its name; --list shows them.", show_default=False)] = None,
+    runs: Annotated[list[Path] | None, typer.Argument(metavar="RUN...", help="Run folders, or folders of them.", show_default=False)] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE", help="PNG, SVG or PDF; default FIGURE.png.", show_default=False)] = None,
+    list_: Annotated[bool, typer.Option("--list", help="Name the figures.")] = False,
+) -> None:
+    """Draw one figure from run folders, which are laid over one another."""
+    from cluster_sim import figures
+    from cluster_sim.errors import ScenarioError, did_you_mean
+
+    if list_ or figure is None:
+        for name in figures.NAMES:
+            print(name)
+        return
+    if figure not in figures.NAMES:
+        raise ScenarioError.at("plot", f"no figure '{figure}'{did_you_mean(figure, figures.NAMES)}")
+    if not runs:
+        raise ScenarioError.at("plot", "wanted at least one run folder")
+    path = out or Path(f"{figure}.png")
+    figures.save(figures.draw(figure, [results for folder in runs for results in _load(folder)]), path)
+    print(path)
+
+
+@app.command()
+def catalog(name: Annotated[str | None, typer.Argument(metavar="NAME", help="One entry, whole.", show_default=False)] = None) -> None:
+    """What is in the catalog; with NAME every figure of that entry, its source and its confidence."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from cluster_sim.errors import ScenarioError, did_you_mean
+    from cluster_sim.reading import CATALOG, catalog_names, figures, read_yaml
+
+    kinds = ("devices", "nodes", "links", "models", "engines")
+    entries = {entry: kind for kind in kinds for entry in catalog_names(kind)}
+    if name is None:
+        for kind in kinds:
+            print(f"{kind}: {', '.join(catalog_names(kind))}")
+        return
+    if name not in entries:
+        raise ScenarioError.at("catalog", f"no entry '{name}'{did_you_mean(name, sorted(entries))}")
+    data = read_yaml(CATALOG / entries[name] / f"{name}.yaml").data
+    rows = list(figures(data))
+    table = Table(title=f"{data.get('name', name)} ({entries[name]})", title_justify="left")
+    for column in ("figure", "value", "source", "confidence", "note"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, (row.path, row.value, row.source, row.confidence, row.note)))
+    _stdout().print(table)
+    sources = read_yaml(CATALOG / "sources.yaml").data
+    for key in sorted({key.strip() for row in rows for key in row.source.split(",") if key.strip()}):
+        _stdout().print(f"{key}: {sources.get(key, 'unknown')}", highlight=False, soft_wrap=True, markup=False)
+
+
+@app.command()
+def schema(out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE", help="Default: print it.", show_default=False)] = None) -> None:
+    """The JSON Schema of scenario files, for editors."""
+    import json
+
+    from cluster_sim.scenario import json_schema
+
+    text = json.dumps(json_schema(), indent=2)
+    if out is None:
+        print(text)
+    else:
+        _write(out, text + "\n")
+
+
+def main() -> None:
+    """Entry point: 0 done, 1 the simulation failed, 2 the input is at fault."""
+    from cluster_sim.errors import ScenarioError
+
+    debug = "--debug" in sys.argv[1:]
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        app(args=arguments, prog_name="cluster-sim")
+    except ScenarioError as error:
+        if debug:
+            raise
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:  # the reader of our output has left, as `head` does
+        sys.stderr.close()
+        sys.exit(0)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        if debug:
+            raise
+        print(f"the simulation failed: {type(error).__name__}: {error} (--debug shows where)", file=sys.stderr)
+        sys.exit(1)
+
+
+def _stdout() -> Console:
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 140)
+
+
+def _stderr() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def _warn(scenarios: list[Scenario]) -> None:
+    for warning in dict.fromkeys(warning for scenario in scenarios for warning in scenario.warnings()):
+        print(f"warning: {warning}", file=sys.stderr)
+
+
+def _write(path: Path, text: str) -> None:
+    from cluster_sim.errors import ScenarioError
+
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as fault:
+        raise ScenarioError.at(str(path), f"cannot be written: {fault.strerror}") from fault
+
+
+def _load(folder: Path) -> list[Results]:
+    """The run in `folder`, or the runs in the folders inside it."""
+    from cluster_sim.results import load_results
+
+    inside = sorted(path.parent for path in folder.glob("*/manifest.json")) if not (folder / "manifest.json").is_file() else []
+    return [load_results(path) for path in inside or [folder]]
+
+
+def _simulate(scenario: Scenario) -> Results:
+    """Simulate with a bar that shows the time left, where somebody is watching."""
+    from cluster_sim.simulation import simulate
+
+    if not sys.stderr.isatty():
+        return simulate(scenario)
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    bar = Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"), TimeRemainingColumn(), console=_stderr(), transient=True)
+    with bar:
+        task = bar.add_task(scenario.title, total=1.0, left="")
+        return simulate(scenario, _reporter(bar, task, scenario))
+
+
+def _reporter(bar: Any, task: Any, scenario: Scenario) -> Progress:
+    def report(now_s: float, gone: int) -> None:
+        wanted, duration_s = scenario.requests_wanted, scenario.duration_s
+        by_count = gone / wanted if wanted else 0.0
+        by_time = min(now_s / duration_s, 1.0) if duration_s else 0.0
+        bar.update(task, completed=max(by_count, by_time), left=f"{now_s:,.0f} s simulated, {gone:,} requests done")
+
+    return report
+
+
+_ROWS: tuple[tuple[str, str, str], ...] = (
+    ("completed", "completed", ",.0f"),
+    ("failed", "failed", ",.0f"),
+    ("rejected", "rejected", ",.0f"),
+    ("TTFT p50 [ms]", "median_ttft_ms", ",.1f"),
+    ("TTFT p99 [ms]", "p99_ttft_ms", ",.1f"),
+    ("TPOT p50 [ms]", "median_tpot_ms", ",.2f"),
+    ("TPOT p99 [ms]", "p99_tpot_ms", ",.2f"),
+    ("E2E p50 [ms]", "median_e2el_ms", ",.0f"),
+    ("E2E p99 [ms]", "p99_e2el_ms", ",.0f"),
+    ("queue p99 [ms]", "p99_queue_ms", ",.1f"),
+    ("requests/s", "request_throughput", ",.2f"),
+    ("output tokens/s", "output_throughput", ",.0f"),
+    ("within SLO", "slo_attainment", ".1%"),
+    ("preemptions", "preemptions", ",.0f"),
+    ("KV room used, peak", "kv_peak_fraction", ".1%"),
+    ("compute used, mean", "compute_utilisation", ".1%"),
+    ("memory bandwidth used, mean", "bandwidth_utilisation", ".1%"),
+    ("wall time [s]", "wall_s", ",.2f"),
+)
+
+
+def _print_summaries(scenarios: list[Scenario], summaries: dict[str, dict[str, Any]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=scenarios[0].name, title_justify="left")
+    table.add_column("")
+    for name in summaries:
+        table.add_column(name, justify="right")
+    for label, key, form in _ROWS:
+        if any(key in summary for summary in summaries.values()):
+            table.add_row(Text(label), *(format(summary[key], form) if key in summary else "-" for summary in summaries.values()))
+    _stdout().print(table)
+
+
+def _print_arithmetic(scenario: Scenario) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from cluster_sim.explain import explain as work_out
+    from cluster_sim.explain import offered_per_s, sampled_lengths
+
+    seen, offered = sampled_lengths(scenario), offered_per_s(scenario)
+    pools = work_out(scenario)
+    console = _stdout()
+    console.print(f"# {scenario.title}: {scenario.model.name}, {seen.prompt_tokens:,.0f} prompt and {seen.output_tokens:,.0f} output tokens in the mean", highlight=False)
+    table = Table()
+    table.add_column("")
+    for pool in pools:
+        table.add_column(pool.name, justify="right")
+    parts = sorted({name for pool in pools for name in pool.parts})
+    rows: list[tuple[str, list[str]]] = [
+        ("replicas", [f"{pool.replicas} x {pool.devices_a_replica} devices" for pool in pools]),
+        ("weights a device [GB]", [f"{pool.weight_bytes / 1e9:,.1f}" for pool in pools]),
+        ("KV a token and device [kB]", [f"{pool.kv_token_bytes / 1e3:,.1f}" for pool in pools]),
+        ("KV tokens a replica", [f"{pool.kv_tokens:,}" for pool in pools]),
+        ("step with 1 sequence [ms]", [f"{1e3 * pool.step_at_1_s:,.3f}" for pool in pools]),
+        ("sequences when full", [f"{pool.full_batch:,} ({pool.bound_by})" for pool in pools]),
+        ("mean step when full [ms]", [f"{1e3 * pool.step_when_full_s:,.3f}" for pool in pools]),
+        *((f"  of it {part}", [f"{pool.parts[part]:.0%}" if part in pool.parts else "-" for pool in pools]) for part in parts),
+        ("highest rate [requests/s]", [f"{pool.requests_per_s:,.2f}" for pool in pools]),
+        ("way from the front door", [f"{pool.path.hops} hops, {1e6 * pool.path.latency_s:,.1f} us" for pool in pools]),
+    ]
+    for label, cells in rows:
+        table.add_row(Text(label), *cells)
+    console.print(table)
+    total = sum(pool.requests_per_s for pool in pools)
+    if offered is not None:
+        console.print(f"offered: {offered:,.2f} requests/s in the mean, {offered / total:.0%} of the highest rate", highlight=False)
+
+
+if __name__ == "__main__":
+    main()

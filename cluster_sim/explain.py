@@ -1,0 +1,164 @@
+"""What arithmetic alone says of a scenario: room, step times, and the highest rate it can serve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from math import exp
+
+import numpy as np
+
+from cluster_sim.physics.gpu import GpuSteps
+from cluster_sim.physics.wafer import WaferSteps
+from cluster_sim.scenario import Pool, Scenario
+from cluster_sim.topology import FRONT_DOOR, Path
+from cluster_sim.workload.arrivals import AtOnce, ClosedLoop
+from cluster_sim.workload.traffic import lengths
+
+_SAMPLE = 20_000  # requests whose lengths are looked at
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Moments of the requests' lengths that the arithmetic needs."""
+
+    prompt_tokens: float
+    """Mean."""
+    output_tokens: float
+    """Mean."""
+    pairs: float
+    """Mean pairs of query and key of a prompt."""
+    context: float
+    """Mean tokens in the cache of a decoding request, over its steps: long answers are there for longer."""
+
+
+@dataclass(frozen=True)
+class PoolArithmetic:
+    """One pool, worked out without simulating."""
+
+    name: str
+    replicas: int
+    devices_a_replica: int
+    weight_bytes: float
+    """Of one device; of all wafers of a replica."""
+    kv_token_bytes: float
+    kv_tokens: int
+    """Room of one replica, in whole blocks."""
+    step_at_1_s: float
+    """One sequence decoding at the mean context."""
+    full_batch: int
+    """Sequences that decode at once when there is always another waiting."""
+    step_when_full_s: float
+    """Mean step then, prompts included."""
+    requests_per_s: float
+    """Highest rate of the whole pool."""
+    bound_by: str
+    """What keeps the batch from being larger."""
+    parts: dict[str, float]
+    """Share of the step when full by what it is spent on."""
+    path: Path
+    """From the front door to the first device."""
+
+
+def sampled_lengths(scenario: Scenario) -> Lengths:
+    """Moments of the first requests of the workload.
+
+    Raises ScenarioError where a trace is malformed.
+    """
+    workload = scenario.workload
+    if workload.trace is not None:
+        rows: Iterator[tuple[int, int]] = ((prompt, output) for _, prompt, output in workload.trace.rows())
+    else:
+        assert workload.prompt_tokens is not None and workload.output_tokens is not None
+        rows = lengths(workload.prompt_tokens, workload.output_tokens, scenario.seed)
+    prompt, output = np.array(list(islice(rows, _SAMPLE)), dtype=float).T
+    decode_steps = output - 1
+    total_steps = float(np.sum(decode_steps))
+    context = float(np.sum(decode_steps * (prompt + output / 2))) / total_steps if total_steps else float(np.mean(prompt))
+    return Lengths(float(np.mean(prompt)), float(np.mean(output)), float(np.mean(prompt * (prompt + 1) / 2)), context)
+
+
+def offered_per_s(scenario: Scenario) -> float | None:
+    """Mean arrivals a second of the workload, where it does not depend on the answers."""
+    arrivals = scenario.workload.arrivals
+    if scenario.workload.trace is not None or arrivals is None or isinstance(arrivals, (AtOnce, ClosedLoop)):
+        return None
+    return arrivals.mean_rate_per_s()
+
+
+def explain(scenario: Scenario) -> list[PoolArithmetic]:
+    """Every pool of the scenario, worked out without simulating."""
+    seen = sampled_lengths(scenario)
+    return [_pool(scenario, pool, seen) for pool in scenario.cluster.pools]
+
+
+def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:
+    model, times = scenario.model, pool.step_times(scenario.model)
+    placement, block = pool.placement(model), pool.block_tokens
+    room = placement.kv_tokens // block * block
+    window = model.window.tokens if model.window else 0
+
+    def windowed(batch: float) -> int:
+        return round(batch * min(seen.context, window))
+
+    # As many as there are places, or as the room holds of them, half a block wasted by each; of those, one step in each
+    # request's life reads its prompt and the others decode.
+    decode_steps = max(seen.output_tokens - 1, 1e-9)
+    limits = {"max_sequences": float(pool.max_sequences), "KV room": room / (seen.context + block / 2)}
+    limits = {name: at_once * decode_steps / seen.output_tokens for name, at_once in limits.items()}
+    # What decoding leaves of the token budget must take the prompts of the requests that follow: n + n·P/steps = budget.
+    limits["max_batched_tokens"] = pool.max_batched_tokens / (1 + seen.prompt_tokens / decode_steps)
+    bound_by = min(limits, key=lambda name: limits[name])
+    batch = max(limits[bound_by], 1e-9)
+    decoding = max(round(batch), 1) if seen.output_tokens > 1 else 0
+    finishing = batch / decode_steps  # requests a step, in the mean; their number is close to Poisson
+    step_s = 0.0
+    for count, probability in _poisson(finishing):
+        prompt = min(round(count * seen.prompt_tokens), pool.max_batched_tokens - decoding)
+        pairs = round(count * seen.pairs)
+        step_s += probability * _step_s(times, decoding, round(batch * seen.context), windowed(batch), prompt, count, pairs)
+    requests_per_s = finishing / step_s if seen.output_tokens > 1 else _prefill_per_s(pool, times, seen)
+    path = scenario.cluster.topology().path(FRONT_DOOR, f"{pool.name}/0/device0")
+    assert path is not None
+    first_s, _, _ = times.decode(1, round(seen.context), windowed(1), 0)
+    return PoolArithmetic(
+        name=pool.name,
+        replicas=pool.replica_count(model),
+        devices_a_replica=pool.devices_a_replica(model),
+        weight_bytes=placement.weight_bytes,
+        kv_token_bytes=placement.kv_token_bytes,
+        kv_tokens=room,
+        step_at_1_s=first_s,
+        full_batch=decoding,
+        step_when_full_s=step_s,
+        requests_per_s=requests_per_s * pool.replica_count(model),
+        bound_by=bound_by,
+        parts=times.parts(decoding, round(batch * seen.context), windowed(batch), round(finishing * seen.prompt_tokens), round(finishing * seen.pairs)),
+        path=path,
+    )
+
+
+def _step_s(times: GpuSteps | WaferSteps, batch: int, context: int, windowed: int, prompt: int, completing: int, pairs: int) -> float:
+    if not prompt:
+        return times.decode(batch, context, windowed, 0)[0]
+    return times.mixed(batch, context, windowed, 0, prompt, batch + completing, pairs, pairs, 0)[0]
+
+
+def _prefill_per_s(pool: Pool, times: GpuSteps | WaferSteps, seen: Lengths) -> float:
+    """Answers of one token are made by reading prompts alone: as many a step as the token budget takes."""
+    prompts = pool.max_batched_tokens / seen.prompt_tokens
+    return prompts / times.mixed(0, 0, 0, 0, pool.max_batched_tokens, max(round(prompts), 1), round(prompts * seen.pairs), 0, 0)[0]
+
+
+def _poisson(mean: float) -> Iterator[tuple[int, float]]:
+    """(count, probability) of a Poisson distribution, its far tails left out."""
+    if mean > 500:
+        yield round(mean), 1.0
+        return
+    probability, count, left = exp(-mean), 0, 1.0
+    while left > 1e-9 and count < mean + 60 + 10 * mean**0.5:
+        yield count, probability
+        left -= probability
+        count += 1
+        probability *= mean / count
