@@ -16,9 +16,10 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from cluster_sim.errors import Fault, ScenarioError, did_you_mean
+from cluster_sim.errors import Fault, ScenarioError, did_you_mean, shown
 from cluster_sim.units import key_of
 
 Trail = tuple[str | int, ...]  # the keys and indices that lead to a value
@@ -32,10 +33,45 @@ _FIGURE_KEYS = {"value", "source", "confidence", "note", "range"}
 _folder: ContextVar[Path | None] = ContextVar("folder", default=None)
 
 
+def _without_truths(schema: Any) -> Any:
+    """A core schema whose numbers refuse `true` and `false`, which pydantic takes for 1 and 0."""
+    if isinstance(schema, list):
+        return [_without_truths(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("type") in ("int", "float"):
+        return core_schema.no_info_before_validator_function(_no_truth, typing.cast(CoreSchema, schema))
+    if schema.get("type") == "function-before" and schema["function"]["function"] is _no_truth:
+        return schema
+    return {key: part if key in ("metadata", "config") else _without_truths(part) for key, part in schema.items()}
+
+
+def _no_truth(came: Any) -> Any:
+    if isinstance(came, bool):
+        raise PydanticCustomError("truth", "a number")
+    return came
+
+
 class Description(BaseModel):
     """What a file says: frozen, its fields are the keys (less their unit), unknown keys are faults."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=key_of, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=key_of, use_attribute_docstrings=True, allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return typing.cast(CoreSchema, _without_truths(handler(source)))
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _read_from_its_file(cls, came: Any, handler: ModelWrapValidatorHandler[Made]) -> Made:
+        """What a file of its own says is checked as such: its faults name it, and paths in it start from its folder."""
+        if not isinstance(came, FromFile):
+            return handler(came)
+        with looking_in(Path(came.document.file).parent):
+            try:
+                return handler(dict(came))
+            except ValidationError as invalid:
+                raise ScenarioError(_told(cls, came.document, invalid)) from invalid
 
 
 @dataclass
@@ -68,6 +104,14 @@ class Document:
         """All but what is under `key`."""
         places = {trail: where for trail, where in self.places.items() if trail[:1] != (key,)}
         return Document({name: value for name, value in self.data.items() if name != key}, self.file, places)
+
+
+class FromFile(dict[str, Any]):
+    """The values of a file that another one names, to be checked under its own name."""
+
+    def __init__(self, document: Document) -> None:
+        super().__init__(document.data)
+        self.document = document
 
 
 def _merge(base: Any, over: Any, trail: Trail, places: dict[Trail, str], over_places: Mapping[Trail, str]) -> Any:
@@ -266,8 +310,7 @@ def named(kind: str, came: Any) -> Any:
         noun = kind.removesuffix("s")
         raise ValueError(f"no {noun} '{came}' in the catalog{did_you_mean(came, catalog_names(kind))}")
     document = read_yaml(path)
-    with looking_in(path.parent):
-        return bare(document.data)
+    return FromFile(Document(bare(document.data), document.file, document.places))
 
 
 @cache
@@ -330,42 +373,82 @@ def describe(kind: type[Made], document: Document) -> Made:
     try:
         return kind.model_validate(document.data)
     except ValidationError as invalid:
-        faults = [_sentence(kind, document, dict(error)) for error in invalid.errors(include_url=False)]
-        raise ScenarioError(list(dict.fromkeys(faults))) from invalid
+        raise ScenarioError(_told(kind, document, invalid)) from invalid
+
+
+def _told(kind: type[Description], document: Document, invalid: ValidationError) -> list[Fault]:
+    """What pydantic found, in our words."""
+    faults: list[Fault] = []
+    for error in invalid.errors(include_url=False):
+        inner = error.get("ctx", {}).get("error")
+        if isinstance(inner, ScenarioError):  # of a file that this one names
+            faults += inner.faults
+        else:
+            faults.append(_sentence(kind, document, dict(error)))
+    return faults
+
+
+# What pydantic's types of error wanted; `{…}` is filled in from the error's context.
+_WANTED = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing_size": "a whole number of fewer digits",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "truth": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "text",
+    "string_pattern_mismatch": "text of the form {pattern}",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "greater_than": "more than {gt:g}",
+    "greater_than_equal": "{ge:g} at least",
+    "less_than": "less than {lt:g}",
+    "less_than_equal": "{le:g} at most",
+    "too_short": "{min_length} entries at least",
+    "too_long": "{max_length} entries at most",
+}
 
 
 def _sentence(kind: type[Description], document: Document, error: dict[str, Any]) -> Fault:
-    trail, owner = _trail_in_file(kind, document.data, error["loc"])
-    what, came = str(error["msg"]), error.get("input")
-    context = error.get("ctx", {})
+    trail, owner, annotation = _trail_in_file(kind, document.data, error["loc"])
+    came, context = error.get("input"), error.get("ctx", {})
     match error["type"]:
+        case "missing" if isinstance(trail[-1], int):
+            trail = trail[:-1]
+            wanted = _length(_trail_in_file(kind, document.data, error["loc"][:-1])[2])
+            what = f"came a list of {len(came) if isinstance(came, (list, tuple)) else 0}; wanted one of {wanted}"
         case "missing":
-            return Fault(document.place(trail[:-1]), f"{_under(trail[:-1])}'{trail[-1]}' is missing{_wanted(owner, trail[-1])}")
-        case "extra_forbidden":
-            known = sorted(_keys(owner)) if owner else []
-            return Fault(document.place(trail), f"{_under(trail[:-1])}unknown key '{trail[-1]}'{did_you_mean(trail[-1], known)}")
+            what, trail = f"'{trail[-1]}' is missing{_wanted(owner, trail[-1])}", trail[:-1]
+        case "extra_forbidden" | "invalid_key":
+            return Fault(document.place(trail), f"{_under(trail[:-1])}unknown key '{trail[-1]}'{did_you_mean(trail[-1], _keys(owner))}")
         case "union_tag_invalid":
-            tags = [tag.strip().strip("'") for tag in str(context["expected_tags"]).split(",")]
-            key = str(context["discriminator"]).strip("'")
-            what = f"no {key} '{context['tag']}'{did_you_mean(context['tag'], tags)}"
-            return Fault(document.place((*trail, key)), f"{path_text((*trail, key))}: {what}")
+            trail = (*trail, str(context["discriminator"]).strip("'"))
+            given = came.get(trail[-1]) if isinstance(came, dict) else context["tag"]
+            what = f"no {trail[-1]} {shown(given)}{did_you_mean(given, _tags_of(annotation))}"
         case "union_tag_not_found":
-            key = str(context["discriminator"]).strip("'")
-            return Fault(document.place(trail), f"{_under(trail)}'{key}' is missing")
+            tag = str(context["discriminator"]).strip("'")
+            if isinstance(came, dict) and came.get(tag) is not None:
+                trail, what = (*trail, tag), f"came {shown(came[tag])}; wanted one of {', '.join(_tags_of(annotation))}"
+            else:
+                what = f"'{tag}' is missing; wanted one of {', '.join(_tags_of(annotation))}"
         case "literal_error":
-            wanted = str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
-            what = f"came {came!r}{did_you_mean(came, wanted)}" if len(wanted) > 1 else f"came {came!r}; only '{wanted[0]}' is known"
+            known = [str(choice) for choice in _choices(annotation)]
+            what = f"came {shown(came)}{did_you_mean(came, known)}" if len(known) > 1 else f"came {shown(came)}; only '{''.join(known)}' is known"
         case "value_error":
-            what = str(context.get("error", what))
-        case "model_type" | "model_attributes_type" | "dict_type":
-            what = f"came {_kind_of(came)} {came!r}; wanted a mapping" if not isinstance(came, (dict, list)) else "wanted a mapping"
+            what = str(context.get("error", error["msg"]))
         case "quantity":
-            pass
-        case _:
-            wanted_text = what.removeprefix("Input should be ").removeprefix("a valid ")
-            wanted_text = wanted_text.split(", unable to parse")[0].replace("greater than or equal to", "at least")
-            what = f"came {came!r}; wanted {wanted_text}"
-    return Fault(document.place(trail), f"{path_text(trail)}: {what}" if trail else what)
+            what = str(error["msg"])
+        case other:
+            wanted = _WANTED[other].format_map(context) if other in _WANTED else str(error["msg"]).removeprefix("Input should be ")
+            what = f"came {shown(came)}; wanted {wanted}"
+    return Fault(document.place(trail), f"{_under(trail)}{what}")
 
 
 def _under(trail: Trail) -> str:
@@ -385,42 +468,40 @@ def _wanted(owner: type[BaseModel] | None, key: str | int) -> str:
     return ""
 
 
-def _keys(kind: type[BaseModel]) -> list[str]:
-    return [info.alias or name for name, info in kind.model_fields.items()]
+def _keys(kind: type[BaseModel] | None) -> list[str]:
+    return sorted(info.alias or name for name, info in kind.model_fields.items()) if kind else []
 
 
-def _kind_of(value: Any) -> str:
-    names = {bool: "truth value", int: "number", float: "number", str: "text", list: "list", dict: "mapping", type(None): "null"}
-    return next((name for kind, name in names.items() if isinstance(value, kind)), type(value).__name__)
+def _trail_in_file(kind: type[BaseModel], data: Any, loc: tuple[str | int, ...]) -> tuple[Trail, type[BaseModel] | None, Any]:
+    """Pydantic's `loc` as keys of the file, the description that holds the last of them, and the type of its value.
 
-
-def _trail_in_file(kind: type[BaseModel], data: Any, loc: tuple[str | int, ...]) -> tuple[Trail, type[BaseModel] | None]:
-    """Pydantic's `loc` less the union tags in it, and the description that holds the last key.
-
-    A tag stands between a union's key and the keys of the member; it is left out where it is no key of the data and
-    names a member.
+    A union's tag stands in `loc` between the union's key and the keys of the member; it is left out. So is what lies inside
+    a value that the file writes as a scalar, such as the `tokens` of a length that is a bare number.
     """
     trail: list[str | int] = []
     owner: type[BaseModel] | None = kind
     annotation: Any = kind
-    for position, step in enumerate(loc):
+    for step in loc:
         members = _members(annotation)
         tagged = [member for member in members if step in _tags(member)]
-        if len(members) > 1 and tagged and not (isinstance(data, dict) and step in data and position == len(loc) - 1):
-            annotation = tagged[0]
-            owner = tagged[0]
+        if len(members) > 1 and tagged:
+            annotation = owner = tagged[0]
             continue
+        if step == "[key]" or not isinstance(data, (dict, list)):
+            break
         model = next((member for member in members if isinstance(member, type) and issubclass(member, BaseModel)), None)
         owner = model
         trail.append(step)
-        if isinstance(step, int):
-            data = data[step] if isinstance(data, list) and step < len(data) else None
+        if isinstance(data, list):
+            data = data[step] if isinstance(step, int) and step < len(data) else None
+        else:  # the keys of a mapping of numbers stand as text in `loc`
+            data = next((value for key, value in data.items() if key == step or str(key) == str(step)), None)
+        if model is None:
             annotation = _item(annotation)
         else:
-            data = data.get(step) if isinstance(data, dict) else None
-            info = next((info for info in model.model_fields.values() if info.alias == step), None) if model else None
-            annotation = info.annotation if info else (_item(annotation) if model is None else None)
-    return tuple(trail), owner
+            info = next((info for info in model.model_fields.values() if info.alias == step), None)
+            annotation = info.annotation if info else None
+    return tuple(trail), owner, annotation
 
 
 def _members(annotation: Any) -> list[Any]:
@@ -438,10 +519,22 @@ def _item(annotation: Any) -> Any:
     return None
 
 
-def _tags(member: Any) -> set[str]:
-    """The values of a member's Literal fields, any of which may tag it in its union."""
+def _length(annotation: Any) -> int:
+    """How many items a tuple type such as tuple[str, str] has."""
+    return next((len(typing.get_args(member)) for member in _members(annotation) if typing.get_origin(member) is tuple), 0)
+
+
+def _tags(member: Any) -> list[str]:
+    """What may tag a member in its union: the value of the first of its fields that has one value only."""
     if not (isinstance(member, type) and issubclass(member, BaseModel)):
-        return {str(getattr(member, "__name__", member))}
-    return {
-        value for info in member.model_fields.values() if typing.get_origin(info.annotation) is Literal for value in typing.get_args(info.annotation)
-    }
+        return []
+    single = (typing.get_args(info.annotation) for info in member.model_fields.values() if typing.get_origin(info.annotation) is Literal)
+    return [str(values[0]) for values in single if len(values) == 1][:1]
+
+
+def _tags_of(annotation: Any) -> list[str]:
+    return sorted(tag for member in _members(annotation) for tag in _tags(member))
+
+
+def _choices(annotation: Any) -> list[Any]:
+    return [choice for member in _members(annotation) if typing.get_origin(member) is Literal for choice in typing.get_args(member)]

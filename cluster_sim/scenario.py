@@ -97,11 +97,11 @@ class Pool(Description):
     node: Annotated[Node, BeforeValidator(_node, json_schema_input_type=str | Node)]
     """A catalog name, the path of a node file, or a mapping with its keys."""
     nodes: Count = 1
-    replica: ReplicaPlan = ReplicaPlan()
+    replica: ReplicaPlan = Field(default_factory=ReplicaPlan)
     replicas: Count | None = None
     """Fewer replicas than fit; default: as many as fit."""
-    batching: Batching = Batching()
-    kv: Kv = Kv()
+    batching: Batching = Field(default_factory=Batching)
+    kv: Kv = Field(default_factory=Kv)
 
     @property
     def is_wafer(self) -> bool:
@@ -172,7 +172,7 @@ class Cluster(Description):
     """The machines, and how requests find them."""
 
     pools: Annotated[tuple[Pool, ...], Field(min_length=1)]
-    router: Routing = LeastRequests()
+    router: Routing = Field(default_factory=LeastRequests)
     network: Annotated[Network, BeforeValidator(_network, json_schema_input_type=str | Network)] | None = None
     """How the front door reaches the nodes; default: what each node's file says."""
 
@@ -221,7 +221,7 @@ class Scenario(Description):
     model: Annotated[Model, BeforeValidator(read_model, json_schema_input_type=str | Model)]
     """A catalog name, the path of a Hugging Face config.json or of a model file, or a mapping with its keys."""
     workload: Workload
-    slo: Slo = Slo()
+    slo: Slo = Field(default_factory=Slo)
     cluster: Cluster
     site: Site | None = None
 

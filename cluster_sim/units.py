@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import PydanticCustomError, core_schema
 
+from cluster_sim.errors import shown
+
 if TYPE_CHECKING:
     import pint
 
@@ -132,13 +134,13 @@ def parse(text: str, unit: str) -> float:
     """
     match = _NUMBER_AND_UNIT.fullmatch(text)
     if match is None:
-        raise ValueError(f"'{text}' is no quantity")
+        raise ValueError(f"{shown(text)} is no quantity")
     try:
         magnitude = float(match[1].replace("_", "").replace(".n", "n").replace(".i", "i"))
     except ValueError as fault:
-        raise ValueError(f"'{text}' is no quantity") from fault
+        raise ValueError(f"{shown(text)} is no quantity") from fault
     if not match[2]:
-        raise ValueError(f"'{text}' has no unit")
+        raise ValueError(f"{shown(text)} has no unit")
     factor = _factor(match[2], unit)
     if factor is None:
         return float(_registry().Quantity(magnitude, match[2]).to(unit).magnitude)
@@ -159,19 +161,19 @@ class Quantity:
 
     def _read(self, came: Any) -> float:
         if isinstance(came, bool) or not isinstance(came, (str, int, float)):
-            raise self._fault(f"came {came!r}")
+            raise self._fault(f"came {shown(came)}")
         if not isinstance(came, str):
-            raise self._fault(f"{came!r} has no unit")
+            raise self._fault(f"{shown(came)} has no unit")
         try:
             value = parse(came, self.unit)
         except ValueError as fault:
             raise self._fault(str(fault)) from fault
         if not math.isfinite(value):
-            raise self._fault(f"'{came}' is not a finite number")
+            raise self._fault(f"{shown(came)} is not a finite number")
         if self.above is not None and value <= self.above:
-            raise self._fault(f"'{came}' must be above {self.above:g} {self.unit}")
+            raise self._fault(f"{shown(came)} must be above {self.above:g} {self.unit}")
         if self.least is not None and value < self.least:
-            raise self._fault(f"'{came}' must be at least {self.least:g} {self.unit}")
+            raise self._fault(f"{shown(came)} must be at least {self.least:g} {self.unit}")
         return value
 
     def _fault(self, what: str) -> PydanticCustomError:

@@ -1,0 +1,128 @@
+"""What all figures share: size, colours, axes, and how numbers are said."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import floor
+from textwrap import fill
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from cluster_sim.results import Results
+
+WIDTH_IN = 9.0
+"""900 pixels at 100 dpi: a README's width. Text of 8 points and more stays readable there."""
+
+# Okabe and Ito's palette, told apart with every common colour blindness; yellow is left out, it is too pale for lines.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+DASHES: tuple[str | tuple[int, tuple[float, ...]], ...] = ("-", (0, (5.0, 1.5)), (0, (1.0, 1.0)), (0, (5.0, 1.5, 1.0, 1.5)))
+GREY = "#777777"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One of the runs that are drawn together, and how it looks in every panel."""
+
+    results: Results
+    label: str
+    colour: str
+    dash: str | tuple[int, tuple[float, ...]]
+
+
+def variants(results: Sequence[Results]) -> list[Variant]:
+    """The runs in the order given, labelled by what tells them apart: variant, else name, else a number."""
+    scenarios = [one.scenario for one in results]
+    labels = [scenario.variant or scenario.name for scenario in scenarios]
+    if len(set(labels)) < len(labels):
+        labels = [scenario.title for scenario in scenarios]
+    if len(set(labels)) < len(labels) and len({scenario.seed for scenario in scenarios}) > 1:
+        labels = [f"{label}, seed {scenario.seed}" for label, scenario in zip(labels, scenarios, strict=True)]
+    seen: Counter[str] = Counter()
+    for place, label in enumerate(labels):
+        seen[label] += 1
+        if seen[label] > 1:
+            labels[place] = f"{label} ({seen[label]})"
+    looks = ((COLOURS[place % len(COLOURS)], DASHES[place % len(DASHES)]) for place in range(len(labels)))
+    return [Variant(one, label, *look) for one, label, look in zip(results, labels, looks, strict=True)]
+
+
+def blank(heights_in: Sequence[float], columns: int = 1, share_x: bool = False, share_y: bool = False) -> tuple[Figure, list[Axes]]:
+    """An empty figure of README width with rows of these heights [inches], and its axes row by row."""
+    figure = Figure(figsize=(WIDTH_IN, sum(heights_in)), layout="constrained", dpi=100)
+    grid = figure.subplots(len(heights_in), columns, sharex=share_x, sharey=share_y, squeeze=False, gridspec_kw={"height_ratios": list(heights_in)})
+    axes = list(grid.ravel())
+    for panel in axes:
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.grid(True, color="#dddddd", linewidth=0.6)
+        panel.set_axisbelow(True)
+        panel.tick_params(labelsize=8)
+    return figure, axes
+
+
+def headline(figure: Figure, text: str) -> None:
+    """The finding, over the whole figure."""
+    figure.suptitle(fill(text, 105), fontsize=11, fontweight="bold", x=0.01, ha="left")
+
+
+def title(panel: Axes, text: str, width: int = 135) -> None:
+    """What a panel shows, with its numbers; `width` in characters."""
+    panel.set_title(fill(text, width), fontsize=9, loc="left")
+
+
+def label(panel: Axes, x: str | None = None, y: str | None = None) -> None:
+    """Names of the axes, with their units."""
+    if x is not None:
+        panel.set_xlabel(x, fontsize=9)
+    if y is not None:
+        panel.set_ylabel(y, fontsize=8)
+
+
+def nothing(panel: Axes, text: str) -> None:
+    """Say in the panel why there is nothing in it."""
+    panel.text(0.5, 0.5, text, transform=panel.transAxes, ha="center", va="center", fontsize=9, color=GREY)
+
+
+def logarithmic(panel: Axes, axis: str) -> None:
+    """Make the `x` or `y` axis logarithmic, with plain numbers at its ticks."""
+    (panel.set_xscale if axis == "x" else panel.set_yscale)("log")
+    which = panel.xaxis if axis == "x" else panel.yaxis
+    which.set_major_locator(LogLocator(numticks=8))
+    which.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}".replace(",", " ")))
+    which.set_minor_formatter(NullFormatter())
+
+
+def slo_limits(results: Sequence[Results], which: str) -> Iterator[float]:
+    """The different limits [s] that the runs' objectives set for `which`: ttft, tpot or e2el."""
+    limits = {getattr(one.scenario.slo, f"{which}_s") for one in results}
+    yield from sorted(limit for limit in limits if limit is not None)
+
+
+def latency_unit(*values_s: np.ndarray) -> tuple[float, str]:
+    """How many of the unit are a second, and the unit: ms, or s where values go beyond 10 s."""
+    largest_s = max((float(np.max(values)) for values in values_s if len(values)), default=0.0)
+    return (1.0, "s") if largest_s > 10.0 else (1e3, "ms")
+
+
+def duration(value_s: float) -> str:
+    """A time as people say it: three figures and a unit.
+
+    >>> duration(0.0123), duration(0.5), duration(12.34), duration(75.0)
+    ('12.3 ms', '500 ms', '12.3 s', '75 s')
+    """
+    return f"{1e3 * value_s:.3g} ms" if value_s < 0.9995 else f"{value_s:.3g} s" if value_s < 999.5 else f"{value_s:.0f} s"
+
+
+def percent(share: float) -> str:
+    """A share, never rounded to all or to nothing.
+
+    >>> percent(1.0), percent(0.9996), percent(0.974), percent(0.0)
+    ('100 %', '99.9 %', '97 %', '0 %')
+    """
+    if 0.01 <= share <= 0.99 or share in (0.0, 1.0):
+        return f"{100 * share:.0f} %"
+    return f"{min(max(floor(1000 * share) / 10, 0.1), 99.9):.1f} %"

@@ -1,0 +1,50 @@
+"""Small machines and models for tests: cheap to simulate, quick to run out of room."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cluster_sim.hardware import Device
+from cluster_sim.model import Model
+
+TINY_MODEL: dict[str, Any] = {
+    "name": "tiny", "layers": 2, "hidden": 64, "heads": 4, "kv_heads": 2, "head_dim": 16, "ffn": 128, "vocabulary": 256, "max_context": 4096,
+}  # fmt: skip
+
+SMALL_GPU: dict[str, Any] = {
+    "name": "small GPU",
+    "memory": {"capacity": "10 GB", "bandwidth": "1 GB/s"},
+    "peak": {"bf16": "1 GFLOP/s", "fp8": "2 GFLOP/s"},
+    "efficiency": {
+        "weight_bandwidth": 0.8, "expert_bandwidth": 0.7, "kv_bandwidth": 0.6, "compute": {"bf16": 0.5, "fp8": 0.4},
+        "expert_compute": 0.3, "attention_compute": 0.45, "layer_overhead": {"bf16": "20 us"}, "step_overhead": "100 us",
+    },
+    "all_reduce": {"2": {"low_start": "5 us", "low_bandwidth": "0.1 GB/s", "high_start": "9 us", "high_bandwidth": "0.4 GB/s"}},
+}  # fmt: skip
+
+
+def tiny_model(**changes: Any) -> Model:
+    """Two layers of 64."""
+    return Model.model_validate(TINY_MODEL | changes)
+
+
+def small_gpu(**changes: Any) -> Device:
+    """One GFLOP/s and one GB/s."""
+    return Device.model_validate(SMALL_GPU | changes)
+
+
+def node(device: Any, devices: int = 1) -> dict[str, Any]:
+    """A node of `devices` with an instant network, as a scenario writes it."""
+    return {
+        "name": "test node",
+        "device": device,
+        "devices": devices,
+        "links": [{"between": ["host", "device"], "kind": "wire", "bandwidth": "1 GB/s", "latency": "0 s"}],
+        "network": {"links": [{"between": ["front_door", "node"], "kind": "wire", "bandwidth": "1 GB/s", "latency": "0 s"}]},
+    }
+
+
+def engine(**changes: Any) -> dict[str, Any]:
+    """An engine without reserves, as a scenario writes it."""
+    limits = {"max_sequences": 64, "max_batched_tokens": 512, "chunked_prefill": True, "block_tokens": 16, "memory_fraction": 1.0}
+    return {"name": "test engine", "reserved": "0 B", "reserved_group": "0 B"} | limits | changes

@@ -1,0 +1,33 @@
+"""Runs a list of requests through replicas, without a scenario around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from simpy import Environment
+
+from cluster_sim.request import Request
+from cluster_sim.serving.batching import ContinuousBatch
+from cluster_sim.serving.routing import LeastRequests, Routing
+from cluster_sim.sim.recorder import Recorder
+from cluster_sim.sim.replica import Replica, StepTimes
+from cluster_sim.sim.router import Router
+from cluster_sim.sim.source import timetable
+
+
+def serve(
+    requests: Sequence[Request],
+    times: StepTimes,
+    make_batch: Callable[[], ContinuousBatch],
+    stepping: bool,
+    replicas: int = 1,
+    policy: Routing | None = None,
+    latency_s: float = 0.0,
+) -> Recorder:
+    """All requests served to their end; their times are filled in."""
+    env, recorder = Environment(), Recorder()
+    engines = [Replica(env, index, make_batch(), times, recorder, stepping, lambda request: None) for index in range(replicas)]
+    router = Router(env, policy or LeastRequests(), engines, [latency_s] * replicas, recorder, lambda request: None)
+    env.process(timetable(env, iter(requests), router.route))
+    env.run()
+    return recorder
