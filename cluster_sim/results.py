@@ -9,6 +9,7 @@ import platform
 import shutil
 import tempfile
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,10 @@ class Results:
 
     def summary(self) -> dict[str, Any]:
         """The fields of summary.json."""
+        return dict(self._summary)
+
+    @cached_property
+    def _summary(self) -> dict[str, Any]:
         from cluster_sim.metrics import summary
 
         return summary(self)

@@ -96,9 +96,11 @@ def fit(rows: Sequence[Speed]) -> WaferFit:
     """The constants that fit `rows`, their errors, and the errors of every model when it is left out.
 
     Least squares of the logarithm of speed with non-negative constants; errors beyond `TOLERANCE` count linearly, so that a
-    row which contradicts all others pulls with a bounded force. Two rows pin no wafer hop against 160 us of host loop: a weak
-    residual draws it to `HOP_ESTIMATE_S`. Without that, the one model on four wafers, whose only plain speeds date from the
-    launch, sets it to 150 us and more, and the other models are missed by 20 to 30 %.
+    row which contradicts all others pulls with a bounded force. Few models cross wafers, so the rows hardly tell the hop from
+    the host's loop: a weak residual draws it to `HOP_ESTIMATE_S`. Without that, the one model on four wafers, whose plain
+    speeds date from the launch, sets it to about 80 us, and a model of one wafer that is left out is missed by a factor of two.
+
+    A layer's time in the cores is the same for every model here, which flatters wide layers: see `left_out`.
 
     Raises ValueError for fewer than four rows with a weight.
     """

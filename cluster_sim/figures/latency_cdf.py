@@ -47,7 +47,6 @@ def _panel(panel: Axes, shown: Sequence[Variant], which: str, name: str, short: 
         nobody = not any(everyone for _, everyone in columns)
         style.nothing(panel, "no answer of more than one token" if which == "tpot" and nobody else "no request counts" if nobody else "no request finished")
         return
-    style.logarithmic(panel, "x")
     for one, (values_s, everyone) in zip(shown, columns, strict=True):
         rank = np.unique(np.linspace(0, len(values_s) - 1, min(len(values_s), _MOST_STEPS)).astype(np.int64)) if len(values_s) else np.zeros(0, dtype=np.int64)
         x, y = scale * values_s[rank], 100.0 * (rank + 1) / max(everyone, 1)
@@ -57,8 +56,9 @@ def _panel(panel: Axes, shown: Sequence[Variant], which: str, name: str, short: 
         panel.axvline(scale * limit_s, color="black", linewidth=1.0, linestyle=(0, (2.0, 2.0)))
         panel.annotate(
             f"SLO {style.duration(limit_s)}", (scale * limit_s, 2.0), xytext=(-3.0, 0.0), textcoords="offset points",
-            rotation=90, ha="right", va="bottom", fontsize=8, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
+            rotation=90, ha="right", va="bottom", fontsize=8, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5}, zorder=1,
         )  # fmt: skip
+    style.logarithmic(panel, "x")
     panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.19), fontsize=8, frameon=False, handlelength=2.6)
 
 
@@ -76,9 +76,9 @@ def _said(one: Variant, which: str, values_s: np.ndarray, everyone: int) -> str:
     limit_s = getattr(one.results.scenario.slo, f"{which}_s")
     if not everyone or not len(values_s):
         return f"{one.label}: none finished"
-    if limit_s is not None:
-        return f"{one.label}: {style.percent(int(np.searchsorted(values_s, limit_s, side='right')) / everyone)} within"
     p50_s, p99_s = np.percentile(values_s, [50, 99])
+    if limit_s is not None:
+        return f"{one.label}: {style.percent(int(np.searchsorted(values_s, limit_s, side='right')) / everyone)} within, p99 {style.duration(p99_s)}"
     return f"{one.label}: p50 {style.duration(p50_s)}, p99 {style.duration(p99_s)}"
 
 
@@ -92,4 +92,4 @@ def _finding(shown: Sequence[Variant]) -> str:
         said = [style.duration(summary["p99_ttft_ms"] / 1e3) if "p99_ttft_ms" in summary else "none finished" for summary in summaries]
     unfinished = [summary["failed"] + summary["rejected"] for summary in summaries]
     left = [f" ({count} not answered)" if count else "" for count in unfinished]
-    return lead + ", ".join(f"{one.label} {text}{rest}" for one, text, rest in zip(shown, said, left, strict=True))
+    return lead + "; ".join(f"{one.label} {text}{rest}" for one, text, rest in zip(shown, said, left, strict=True))

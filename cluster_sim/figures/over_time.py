@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from cluster_sim.figures import style
 from cluster_sim.figures.style import Variant
@@ -18,13 +19,22 @@ def time_unit(lines: Sequence[Timeline]) -> tuple[float, str]:
     return (1.0, "s") if last_s <= 600.0 else (60.0, "min") if last_s <= 36_000.0 else (3600.0, "h")
 
 
+def lay_time_axis(axes: Sequence[Axes], last_s: float, second: float) -> None:
+    """From 0 to `last_s`, with round numbers; the `axes` share it."""
+    axes[-1].set_xlim(0.0, last_s / second)
+    axes[-1].xaxis.set_major_locator(MaxNLocator(nbins=10, steps=[1, 2, 5, 10]))
+
+
 def mark_warmup(axes: Sequence[Axes], shown: Sequence[Variant], second: float) -> None:
     """Shade the time of which requests are not counted, on every panel; its name is on the first."""
     until_s = {one.results.scenario.warmup_s for one in shown}
     if len(until_s) == 1 and (warmup_s := until_s.pop()) > 0.0:
         for panel in axes:
             panel.axvspan(0.0, warmup_s / second, color="#eeeeee", zorder=0, linewidth=0.0)
-        axes[0].text(0.0, 1.0, " warm-up", transform=axes[0].get_xaxis_transform(), fontsize=7, color=style.GREY, va="top")
+        axes[0].text(
+            0.0, 0.97, " warm-up", transform=axes[0].get_xaxis_transform(), fontsize=8, color="#333333", va="top",
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5},
+        )  # fmt: skip
 
 
 def draw_arrivals(panel: Axes, shown: Sequence[Variant], lines: Sequence[Timeline], second: float) -> None:

@@ -69,7 +69,7 @@ def headline(figure: Figure, text: str) -> None:
     figure.suptitle(fill(text, 105), fontsize=11, fontweight="bold", x=0.01, ha="left")
 
 
-def title(panel: Axes, text: str, width: int = 135) -> None:
+def title(panel: Axes, text: str, width: int = 120) -> None:
     """What a panel shows, with its numbers; `width` in characters."""
     panel.set_title(fill(text, width), fontsize=9, loc="left")
 
@@ -82,16 +82,23 @@ def label(panel: Axes, x: str | None = None, y: str | None = None) -> None:
         panel.set_ylabel(y, fontsize=8)
 
 
+def shared_legend(panel: Axes) -> None:
+    """One legend for all panels, below them, with what is drawn in `panel`."""
+    if (figure := panel.get_figure(root=True)) is not None:
+        figure.legend(*panel.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9, frameon=False, handlelength=3.0, markerscale=2.0)
+
+
 def nothing(panel: Axes, text: str) -> None:
     """Say in the panel why there is nothing in it."""
     panel.text(0.5, 0.5, text, transform=panel.transAxes, ha="center", va="center", fontsize=9, color=GREY)
 
 
 def logarithmic(panel: Axes, axis: str) -> None:
-    """Make the `x` or `y` axis logarithmic, with plain numbers at its ticks."""
+    """Make the `x` or `y` axis logarithmic, with plain numbers at its ticks; for when everything is drawn and limits are known."""
     (panel.set_xscale if axis == "x" else panel.set_yscale)("log")
     which = panel.xaxis if axis == "x" else panel.yaxis
-    which.set_major_locator(LogLocator(numticks=8))
+    low, high = panel.get_xlim() if axis == "x" else panel.get_ylim()
+    which.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 50.0 * low else (1.0,), numticks=8))
     which.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}".replace(",", " ")))
     which.set_minor_formatter(NullFormatter())
 

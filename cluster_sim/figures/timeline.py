@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from cluster_sim import metrics
 from cluster_sim.figures import style
-from cluster_sim.figures.over_time import draw_arrivals, mark_warmup, time_unit
+from cluster_sim.figures.over_time import draw_arrivals, lay_time_axis, mark_warmup, time_unit
 from cluster_sim.figures.style import Variant
 from cluster_sim.metrics import Timeline
 from cluster_sim.results import Results
@@ -20,7 +20,7 @@ Column = Callable[[Timeline], np.ndarray]
 
 def blank(_results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
     """Six panels over one time axis."""
-    return style.blank([1.15, 1.3, 1.3, 1.3, 1.3, 1.3 + 0.55], share_x=True)
+    return style.blank([1.15, 1.3, 1.3, 1.3, 1.3, 1.3], share_x=True)
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
@@ -36,16 +36,19 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
         for one, line in zip(shown, lines, strict=True):
             panel.plot(line.time_s / second, scale * column(line), color=one.colour, linestyle=one.dash, linewidth=1.3, drawstyle="steps-mid", label=one.label)
         panel.set_ylim(bottom=0.0)
+        if scale == 100.0:  # a few round ends, so that a panel that is hardly used does not look full
+            most = 100.0 * max(float(np.max(column(line))) for line in lines)
+            panel.set_ylim(top=next((end for end in (1.0, 10.0, 25.0, 50.0) if most <= 0.95 * end), max(102.0, most)))
 
     def finding(lead: str, say: Callable[[Variant, Timeline], str]) -> str:
         return f"{lead}: " + ", ".join(f"{one.label} {say(one, line)}" for one, line in zip(shown, lines, strict=True))
 
     overlay(waiting, lambda line: line.waiting)
-    style.title(waiting, finding("Requests waiting, most in a bin", lambda _, line: f"{np.max(line.waiting):.3g}"))
+    style.title(waiting, finding("Requests waiting, most in a bin", lambda _, line: _few(float(np.max(line.waiting)))))
     style.label(waiting, y="waiting\n[requests]")
 
     overlay(running, lambda line: line.running)
-    style.title(running, finding("Requests running, most in a bin", lambda one, line: f"{np.max(line.running):.3g} of {_places(one.results)} places"))
+    style.title(running, finding("Requests running, of places in the batches, most in a bin", lambda one, line: f"{_few(float(np.max(line.running)))} of {_places(one.results)}"))
     style.label(running, y="running\n[requests]")
 
     overlay(kv, lambda line: line.kv_fraction, 100.0)
@@ -64,11 +67,12 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
 
     overlay(compute, lambda line: line.compute_utilisation, 100.0)
     style.title(compute, finding("Compute, mean over the run", lambda _, line: style.percent(float(np.mean(line.compute_utilisation)))))
-    widths = sorted({f"{line.bin_s:.2g}" for line in lines}, key=float)
-    style.label(compute, x=f"simulated time [{unit}], means over bins of {' or '.join(widths)} s", y="compute\nused [%]")
+    shortest_s, longest_s = (pick(line.bin_s for line in lines) for pick in (min, max))
+    bins = f"about {longest_s:.2g} s" if longest_s < 1.1 * shortest_s else f"{shortest_s:.2g} to {longest_s:.2g} s"
+    style.label(compute, x=f"simulated time [{unit}], means over bins of {bins}", y="compute\nused [%]")
 
-    compute.set_xlim(0.0, max(line.bin_s * len(line.time_s) for line in lines) / second)
-    compute.legend(loc="upper center", bbox_to_anchor=(0.5, -0.5), ncols=4, fontsize=9, frameon=False, handlelength=3.0)
+    lay_time_axis(axes, max(line.bin_s * len(line.time_s) for line in lines), second)
+    style.shared_legend(compute)
     if (figure := compute.get_figure(root=True)) is not None:
         style.headline(figure, _finding(shown, lines))
 
@@ -79,10 +83,21 @@ def _places(results: Results) -> int:
     return sum(pool.replica_count(model) * pool.max_sequences for pool in results.scenario.cluster.pools)
 
 
+def _few(requests: float) -> str:
+    """A mean number of requests: whole, or with a digit where it is small."""
+    return f"{requests:.0f}" if requests >= 10.0 else f"{requests:.1f}" if requests >= 0.05 or not requests else "< 0.1"
+
+
 def _finding(shown: Sequence[Variant], lines: Sequence[Timeline]) -> str:
-    """Who lets requests wait for how much of the time."""
+    """What comes nearest to its limit, and how many requests wait at worst."""
     said = []
     for one, line in zip(shown, lines, strict=True):
-        queued = float(np.mean(line.waiting >= 1.0))
-        said.append(f"{one.label} {style.percent(queued)}")
-    return "Share of the time in which at least one request waits: " + ", ".join(said)
+        peaks = {
+            "batch places": float(np.max(line.running)) / _places(one.results),
+            "KV room": float(np.max(line.kv_fraction_max)),
+            "bandwidth": float(np.max(line.bandwidth_utilisation)),
+            "compute": float(np.max(line.compute_utilisation)),
+        }
+        fullest = max(peaks, key=lambda name: peaks[name])
+        said.append(f"{one.label} {fullest} {style.percent(min(peaks[fullest], 1.0))} (queue {_few(float(np.max(line.waiting)))})")
+    return "What fills up most: " + "; ".join(said)

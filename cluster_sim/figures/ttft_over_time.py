@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from cluster_sim import metrics
 from cluster_sim.figures import style
-from cluster_sim.figures.over_time import draw_arrivals, mark_warmup, time_unit
+from cluster_sim.figures.over_time import draw_arrivals, lay_time_axis, mark_warmup, time_unit
 from cluster_sim.figures.style import Variant
 from cluster_sim.results import Results
 
@@ -23,7 +23,7 @@ _FEWEST = 5
 def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
     """A low panel for arrivals, then one for each run."""
     height_in = max(1.5, 2.6 - 0.3 * len(results))
-    return style.blank([1.2, *[height_in] * (len(results) - 1), height_in + 0.5], share_x=True)
+    return style.blank([1.2, *[height_in] * len(results)], share_x=True)
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
@@ -46,10 +46,6 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
         style.title(panel, _said(one, column.ttft_s))
         if not len(column.ttft_s):
             style.nothing(panel, "no request finished")
-        if len(every_ttft_s):
-            style.logarithmic(panel, "y")
-            low, high = (bound(np.append(every_ttft_s, limits)) for bound in (np.min, np.max))
-            panel.set_ylim(scale * low / 1.5, scale * high * 1.5)
         kept = _thinned(column.ttft_s)
         panel.scatter(
             column.arrival_s[kept] / second, scale * column.ttft_s[kept], s=5.0, color=one.colour, alpha=0.35 if len(kept) < 3000 else 0.15,
@@ -59,10 +55,18 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
         panel.plot(at_s / second, scale * p50_s, color="black", linewidth=1.2, label="p50")
         panel.plot(at_s / second, scale * p99_s, color="black", linewidth=1.2, linestyle=(0, (4.0, 1.5)), label="p99")
         for limit_s in style.slo_limits([one.results], "ttft"):
-            panel.axhline(scale * limit_s, color="#B00020", linewidth=1.3, label=f"SLO {style.duration(limit_s)}")
-    axes[-1].set_xlim(0.0, max(float(np.max(one.results.requests["arrival_s"].to_numpy(), initial=0.0)) for one in shown) * 1.01 / second or 1.0)
+            panel.axhline(scale * limit_s, color="#B00020", linewidth=1.3)
+            panel.annotate(
+                f"SLO {style.duration(limit_s)}", (1.0, scale * limit_s), xycoords=panel.get_yaxis_transform(), xytext=(0.0, 1.5),
+                textcoords="offset points", ha="right", va="bottom", fontsize=8, color="#B00020",
+            )  # fmt: skip
+        if len(every_ttft_s):
+            low, high = (float(bound(np.append(every_ttft_s, limits))) for bound in (np.min, np.max))
+            panel.set_ylim(scale * low / 1.5, scale * high * 2.0)
+            style.logarithmic(panel, "y")
+    lay_time_axis(axes, max(float(np.max(one.results.requests["arrival_s"].to_numpy(), initial=0.0)) for one in shown) * 1.01 or second, second)
     style.label(axes[-1], x=f"arrival, simulated time [{unit}]; percentiles over windows of {style.duration(window_s)}")
-    axes[-1].legend(loc="upper center", bbox_to_anchor=(0.5, -0.35), ncols=4, fontsize=9, frameon=False, markerscale=2.0)
+    style.shared_legend(axes[-1])
     if (figure := axes[0].get_figure(root=True)) is not None:
         late = [f"{one.label} {style.duration(float(np.max(column.ttft_s)))}" for one, column in zip(shown, done, strict=True) if len(column.ttft_s)]
         style.headline(figure, "Longest wait for a first token: " + (", ".join(late) or "no request finished"))
@@ -98,10 +102,11 @@ def _thinned(ttft_s: np.ndarray) -> np.ndarray:
 def _said(one: Variant, ttft_s: np.ndarray) -> str:
     if not len(ttft_s):
         return f"{one.label}: no request finished"
+    everyone, limit_s = int(np.sum(one.results.requests["counted"].to_numpy())), one.results.scenario.slo.ttft_s
     p50_s, p99_s = np.percentile(ttft_s, [50, 99])
     text = f"{one.label}: p50 {style.duration(p50_s)}, p99 {style.duration(p99_s)}"
-    limit_s = one.results.scenario.slo.ttft_s
-    if limit_s is None:
-        return text
-    everyone = int(np.sum(one.results.requests["counted"].to_numpy()))
-    return f"{text}; {style.percent(int(np.sum(ttft_s <= limit_s)) / everyone)} of requests within {style.duration(limit_s)}"
+    if limit_s is not None:
+        text += f"; {style.percent(int(np.sum(ttft_s <= limit_s)) / everyone)} of requests within {style.duration(limit_s)}"
+    if everyone > len(ttft_s):
+        text += f"; {everyone - len(ttft_s)} not answered"
+    return text

@@ -1,0 +1,210 @@
+"""What holds of every run, whatever the policy, the traffic and the machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cluster_sim
+from cluster_sim.results import TABLES
+from cluster_sim.serving.routing import Routing
+from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
+
+ROUTERS = sorted(member.model_fields["policy"].default for member in Routing.__origin__.__args__)  # type: ignore[attr-defined]
+
+ARRIVALS: dict[str, dict[str, Any]] = {
+    "poisson": {"process": "poisson", "rate": "150 /s"},
+    "gamma": {"process": "gamma", "rate": "150 /s", "cv": 4},
+    "on_off": {"process": "on_off", "on": "300 ms", "off": "300 ms", "burst_rate": "300 /s"},
+    "burst": {"process": "burst", "rate": "50 /s", "bursts": [{"at": "1 s", "lasts": "300 ms", "rate": "600 /s"}]},
+    "closed_loop": {"process": "closed_loop", "concurrency": 40, "think_time": "20 ms"},
+    "at_once": {"process": "at_once", "requests": 300},
+}
+
+WAFER = {
+    "name": "small wafer", "memory": {"capacity": "1 MB", "bandwidth": "1 TB/s"}, "peak": {"bf16": "1 GFLOP/s"},
+    "wafer": {
+        "columns": 20, "rows": 30, "clock": "1 MHz", "weight_fill": 0.8, "memory_fill": 0.95, "core": "100 us",
+        "collectives": 2.0, "token": "300 us", "wafer_hop": "50 us", "compute": 0.4,
+    },
+}  # fmt: skip
+
+
+def run(tmp_path: Path, arrivals: str, router: str, machine: str = "gpu", **changes: Any) -> cluster_sim.Results:
+    """Two replicas with little room, so that requests queue, are preempted and are rejected."""
+    tight = SMALL_GPU | {"memory": {"capacity": "310 kB", "bandwidth": "1 GB/s"}}
+    device: dict[str, Any] = tight if machine == "gpu" else WAFER
+    replica: dict[str, Any] = {"engine": engine(max_sequences=12)} | ({} if machine == "gpu" else {"wafers": 1})
+    scenario = {
+        "name": "law", "seed": 4, "duration": "3 s", "warmup": "0 s" if arrivals == "at_once" else "200 ms", "model": TINY_MODEL,
+        "slo": {"ttft": "50 ms", "tpot": "2 ms"},
+        "workload": {
+            "arrivals": ARRIVALS[arrivals],
+            "prompt_tokens": {"distribution": "lognormal", "median": 60, "sigma": 0.9},
+            "output_tokens": {"distribution": "uniform", "low": 1, "high": 60},
+        },
+        "cluster": {"pools": [{"name": "p", "node": node(device, 2), "replica": replica}], "router": {"policy": router}},
+    } | changes  # fmt: skip
+    path = tmp_path / "law.yaml"
+    path.write_text(json.dumps(scenario))
+    return cluster_sim.simulate(cluster_sim.load_scenario(path))
+
+
+@pytest.fixture(params=[(arrivals, router, machine) for arrivals in ARRIVALS for router in ROUTERS for machine in ("gpu", "wafer")], ids="-".join)
+def results(request: pytest.FixtureRequest, tmp_path: Path) -> cluster_sim.Results:
+    arrivals, router, machine = request.param
+    return run(tmp_path, arrivals, router, machine)
+
+
+def column(results: cluster_sim.Results, name: str) -> np.ndarray:
+    return results.requests[name].to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+
+
+def test_the_laws_hold(results: cluster_sim.Results) -> None:
+    """One run, many laws: running it once each would be the same run a dozen times."""
+    requests_in_are_finished_rejected_or_inside(results)
+    a_request_arrives_is_admitted_answered_and_finished_in_that_order(results)
+    every_token_is_accounted_for(results)
+    kv_never_exceeds_the_room(results)
+    stretches_of_a_replica_do_not_overlap(results)
+    no_replica_idles_while_a_request_waits(results)
+    littles_law_holds_exactly(results)
+    gaps_between_tokens_add_up_to_the_time_decoded(results)
+
+
+def requests_in_are_finished_rejected_or_inside(results: cluster_sim.Results) -> None:
+    status = column(results, "status")
+    assert len(status) > 100
+    assert list(column(results, "request")) == list(range(len(status)))
+    summary, counted = results.summary(), column(results, "counted")
+    assert summary["completed"] + summary["failed"] + summary["rejected"] == int(np.sum(counted))
+    assert summary["completed"] == int(np.sum((status == "finished") & counted))
+    room = results.scenario.cluster.pools[0].batch(results.scenario.model).longest
+    too_long = column(results, "prompt_tokens") + column(results, "output_tokens") - 1 > room
+    assert np.array_equal(status == "rejected", too_long)
+
+
+def a_request_arrives_is_admitted_answered_and_finished_in_that_order(results: cluster_sim.Results) -> None:
+    done = column(results, "status") == "finished"
+    arrival_s, admitted_s, first_s, finish_s = (column(results, name)[done] for name in ("arrival_s", "admitted_s", "first_token_s", "finish_s"))
+    assert np.all(arrival_s <= admitted_s)
+    assert np.all(admitted_s < first_s)
+    assert np.all(first_s <= finish_s)
+    assert np.array_equal(first_s == finish_s, column(results, "output_tokens")[done] == 1)
+
+
+def every_token_is_accounted_for(results: cluster_sim.Results) -> None:
+    """Tokens sampled in stretches are those of the answers; prompt tokens are those read, and read again after a preemption."""
+    table = results.stretches
+    sampled = int(np.sum(table["steps"].to_numpy() * table["batch"].to_numpy() + (table["sampled"].to_numpy() - table["batch"].to_numpy())))
+    done = column(results, "status") == "finished"
+    assert not np.any(column(results, "status") == "unfinished")
+    assert sampled == int(np.sum(column(results, "output_tokens")[done]))
+    read = int(np.sum(table["steps"].to_numpy() * table["prompt_tokens"].to_numpy()))
+    prompts = int(np.sum(column(results, "prompt_tokens")[done]))
+    assert read == prompts if not results.summary()["preemptions"] else read > prompts
+
+
+def kv_never_exceeds_the_room(results: cluster_sim.Results) -> None:
+    table = results.stretches
+    held = table["kv_tokens"].to_numpy() + table["steps"].to_numpy() * (table["batch"].to_numpy() + table["prompt_tokens"].to_numpy())
+    assert np.max(held) <= results.scenario.cluster.pools[0].placement(results.scenario.model).kv_tokens
+    assert results.summary()["kv_peak_fraction"] <= 1.0
+
+
+def stretches_of_a_replica_do_not_overlap(results: cluster_sim.Results) -> None:
+    table = results.stretches
+    for replica in range(2):
+        mine = table["replica"].to_numpy() == replica
+        began_s, ended_s = table["began_s"].to_numpy()[mine], table["ended_s"].to_numpy()[mine]
+        assert np.all(began_s[1:] - ended_s[:-1] >= -1e-9 * ended_s[:-1])
+
+
+def no_replica_idles_while_a_request_waits(results: cluster_sim.Results) -> None:
+    """Between two stretches with a pause between them nobody was waiting: the next was begun by an arrival."""
+    table, arrivals_s = results.stretches, column(results, "arrival_s")
+    for replica in range(2):
+        mine = table["replica"].to_numpy() == replica
+        began_s, ended_s = table["began_s"].to_numpy()[mine], table["ended_s"].to_numpy()[mine]
+        assert np.all(table["running"].to_numpy()[mine] > 0)
+        pauses = np.nonzero(began_s[1:] - ended_s[:-1] > 1e-9)[0]
+        routed = column(results, "replica") == replica
+        for pause in pauses:
+            assert np.min(np.abs(arrivals_s[routed] - began_s[pause + 1])) < 1e-9
+
+
+def littles_law_holds_exactly(results: cluster_sim.Results) -> None:
+    """Mean number inside, counted over time from arrivals and departures, is the arrival rate times the mean time inside."""
+    done = column(results, "status") == "finished"
+    arrival_s, finish_s = column(results, "arrival_s")[done], column(results, "finish_s")[done]
+    times_s = np.concatenate([arrival_s, finish_s])
+    change = np.concatenate([np.ones(len(arrival_s)), -np.ones(len(finish_s))])
+    order = np.argsort(times_s, kind="stable")
+    inside = np.cumsum(change[order])
+    end_s = float(np.max(finish_s))
+    mean_inside = float(np.sum(inside[:-1] * np.diff(times_s[order]))) / end_s
+    assert mean_inside == pytest.approx(len(arrival_s) / end_s * float(np.mean(finish_s - arrival_s)), rel=1e-9)
+
+
+def gaps_between_tokens_add_up_to_the_time_decoded(results: cluster_sim.Results) -> None:
+    """The sum of every inter-token gap is the sum over requests of finish minus first token; their number is tokens minus one."""
+    from cluster_sim.metrics import finished, itl
+
+    gaps, done = itl(results), finished(results)
+    assert gaps.count == int(np.sum(done.output_tokens - 1))
+    assert gaps.mean() * gaps.count == pytest.approx(float(np.sum(done.finish_s - done.first_token_s)), rel=1e-9)
+
+
+def test_the_workloads_above_do_preempt_and_reject(tmp_path: Path) -> None:
+    """Otherwise the laws would say little."""
+    results = run(tmp_path, "burst", "least_requests")
+    assert results.summary()["preemptions"] > 10
+    assert results.summary()["rejected"] > 0
+
+
+@pytest.mark.parametrize("arrivals", ARRIVALS)
+def test_the_same_seed_gives_the_same_bytes(tmp_path: Path, arrivals: str) -> None:
+    for folder in ("one", "two"):
+        run(tmp_path, arrivals, "least_work").save(tmp_path / folder)
+    for name in TABLES:
+        assert (tmp_path / "one" / f"{name}.parquet").read_bytes() == (tmp_path / "two" / f"{name}.parquet").read_bytes()
+
+
+def test_another_seed_gives_other_traffic(tmp_path: Path) -> None:
+    one, other = (run(tmp_path, "poisson", "least_work", seed=seed) for seed in (1, 2))
+    assert not np.array_equal(column(one, "arrival_s")[:50], column(other, "arrival_s")[:50])
+
+
+@pytest.mark.parametrize("arrivals", [name for name in ARRIVALS if name != "closed_loop"])
+def test_variants_see_identical_traffic(tmp_path: Path, arrivals: str) -> None:
+    gpu, wafer = run(tmp_path, arrivals, "least_work"), run(tmp_path, arrivals, "round_robin", "wafer")
+    for name in ("arrival_s", "prompt_tokens", "output_tokens"):
+        assert np.array_equal(column(gpu, name), column(wafer, name))
+
+
+@pytest.mark.parametrize("arrivals", ARRIVALS)
+@pytest.mark.parametrize("machine", ["gpu", "wafer"])
+def test_stepping_changes_nothing_but_the_number_of_events(tmp_path: Path, arrivals: str, machine: str) -> None:
+    stretch, step = (run(tmp_path, arrivals, "least_work", machine, stepping=stepping) for stepping in ("stretch", "step"))
+    assert np.array_equal(column(stretch, "status"), column(step, "status"))
+    done = column(stretch, "status") == "finished"
+    for name in ("first_token_s", "finish_s"):
+        np.testing.assert_allclose(column(stretch, name)[done], column(step, name)[done], rtol=1e-9)
+    a, b = stretch.summary(), step.summary()
+    for key in ("mean_itl_ms", "p99_itl_ms", "compute_utilisation", "bandwidth_utilisation", "kv_peak_fraction"):
+        assert a[key] == pytest.approx(b[key], rel=1e-9)
+
+
+def test_a_lone_request_is_never_slower_on_a_faster_device(tmp_path: Path) -> None:
+    times_s = []
+    for speed in (1.0, 1.3, 2.0, 10.0):
+        device = SMALL_GPU | {"memory": {"capacity": "10 GB", "bandwidth": f"{speed} GB/s"}, "peak": {"bf16": f"{speed} GFLOP/s"}}
+        workload = {"arrivals": {"process": "at_once", "requests": 1}, "prompt_tokens": 300, "output_tokens": 50}
+        cluster = {"pools": [{"name": "p", "node": node(device), "replica": {"engine": engine()}}]}
+        results = run(tmp_path, "at_once", "round_robin", workload=workload, cluster=cluster, warmup="0 s")
+        times_s.append(column(results, "finish_s")[0])
+    assert times_s == sorted(times_s, reverse=True)
