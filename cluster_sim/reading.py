@@ -383,7 +383,7 @@ def _told(kind: type[Description], document: Document, invalid: ValidationError)
         inner = error.get("ctx", {}).get("error")
         if isinstance(inner, ScenarioError):  # of a file that this one names
             faults += inner.faults
-        else:
+        elif error["type"] != "too_short" or len(error["input"]) < error["ctx"]["min_length"]:  # else its items are at fault, and told
             faults.append(_sentence(kind, document, dict(error)))
     return faults
 
@@ -411,8 +411,8 @@ _WANTED = {
     "greater_than_equal": "{ge:g} at least",
     "less_than": "less than {lt:g}",
     "less_than_equal": "{le:g} at most",
-    "too_short": "{min_length} entries at least",
-    "too_long": "{max_length} entries at most",
+    "too_short": "at least {min_length}",
+    "too_long": "at most {max_length}",
 }
 
 
@@ -431,16 +431,16 @@ def _sentence(kind: type[Description], document: Document, error: dict[str, Any]
         case "union_tag_invalid":
             trail = (*trail, str(context["discriminator"]).strip("'"))
             given = came.get(trail[-1]) if isinstance(came, dict) else context["tag"]
-            what = f"no {trail[-1]} {shown(given)}{did_you_mean(given, _tags_of(annotation))}"
+            what = f"no {trail[-1]} {shown(given)}{did_you_mean(given, _tags_of(annotation))}" if isinstance(given, str) else _one_of(given, annotation)
         case "union_tag_not_found":
             tag = str(context["discriminator"]).strip("'")
             if isinstance(came, dict) and came.get(tag) is not None:
-                trail, what = (*trail, tag), f"came {shown(came[tag])}; wanted one of {', '.join(_tags_of(annotation))}"
+                trail, what = (*trail, tag), _one_of(came[tag], annotation)
             else:
                 what = f"'{tag}' is missing; wanted one of {', '.join(_tags_of(annotation))}"
         case "literal_error":
             known = [str(choice) for choice in _choices(annotation)]
-            what = f"came {shown(came)}{did_you_mean(came, known)}" if len(known) > 1 else f"came {shown(came)}; only '{''.join(known)}' is known"
+            what = f"came {shown(came)}{did_you_mean(came, known)}" if len(known) > 1 else f"came {shown(came)}; only '{known[0]}' is known"
         case "value_error":
             what = str(context.get("error", error["msg"]))
         case "quantity":
@@ -534,6 +534,10 @@ def _tags(member: Any) -> list[str]:
 
 def _tags_of(annotation: Any) -> list[str]:
     return sorted(tag for member in _members(annotation) for tag in _tags(member))
+
+
+def _one_of(came: Any, union: Any) -> str:
+    return f"came {shown(came)}; wanted one of {', '.join(_tags_of(union))}"
 
 
 def _choices(annotation: Any) -> list[Any]:

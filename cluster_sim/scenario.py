@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from cluster_sim.errors import Fault, ScenarioError, did_you_mean
+from cluster_sim.errors import Fault, ScenarioError, did_you_mean, shown
 from cluster_sim.hardware import Network, Node, Precision
 from cluster_sim.model import Model, read_model
 from cluster_sim.physics.gpu import GpuSteps
@@ -325,6 +325,8 @@ def _one(document: Document, variant: str | None, overrides: Sequence[tuple[str,
 
 Finding = tuple[Trail, str]
 
+_MOST_DEVICES = 200_000  # each is a place of the topology: above it, a slip of the pen would fill the memory
+
 
 def _faults(scenario: Scenario) -> Iterator[Finding]:
     """What is wrong with a scenario whose parts are each right."""
@@ -338,6 +340,9 @@ def _faults(scenario: Scenario) -> Iterator[Finding]:
         yield from plan_faults
         if not plan_faults:
             yield from _room_faults(scenario, pool, trail)
+    if (devices := sum(pool.nodes * pool.node.devices for pool in pools)) > _MOST_DEVICES:
+        yield ("cluster", "pools"), f"{shown(devices)} devices; wanted {_MOST_DEVICES} at most"
+        return
     topology = scenario.cluster.topology()
     for index, pool in enumerate(pools):
         places = [f"{pool.name}/{node}/device{device}" for node in range(pool.nodes) for device in range(pool.node.devices)]

@@ -100,9 +100,9 @@ def _readable(unit: str) -> str:
 
 
 def _kind(unit: pint.Unit) -> str:
-    known = {"[mass]": "a mass", "[time]": "a time", "[information]": "an amount of data", "1/[time]": "a rate"}
-    dimension = str(unit.dimensionality).replace(" ", "")
-    return known.get(dimension, f"of dimension {dimension}")
+    kinds = _KINDS | {"kg": "a mass", "m": "a length", "J": "an energy", "USD": "an amount of money", "FLOP": "an amount of computation", "K": "a temperature"}
+    of_same_dimension = (kind for known, kind in kinds.items() if _registry().Unit(_readable(known)).dimensionality == unit.dimensionality)
+    return next(of_same_dimension, "a bare number" if unit.dimensionless else "something else")
 
 
 _KINDS = {

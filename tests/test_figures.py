@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from pytest import approx
 
 from cluster_sim import figures
 from cluster_sim.errors import ScenarioError
@@ -94,16 +93,18 @@ def test_every_figure_has_units_on_its_axes_a_title_and_a_readmes_width(name: st
     assert figure.get_suptitle()
     for panel in figure.axes:
         assert panel.get_title("left")
-        assert "[" in panel.get_ylabel() or panel in figure.axes[1:] and name == "latency_cdf"
+        assert "[" in panel.get_ylabel() or (panel in figure.axes[1:] and name == "latency_cdf")
     assert "[" in figure.axes[-1].get_xlabel()
-    assert "h100" in texts(figure) and "a100" in texts(figure)
+    assert "h100" in texts(figure)
+    assert "a100" in texts(figure)
 
 
 @pytest.mark.parametrize("name", figures.NAMES)
 def test_one_run_may_be_given_alone_and_four_may_be_given_together(name: str, both: list[Results]) -> None:
     assert "h100" in texts(figures.draw(name, both[0]))
     four = texts(figures.draw(name, [*both, *both]))
-    assert "small/h100 (2)" in four and "small/a100 (2)" in four
+    assert "small/h100 (2)" in four
+    assert "small/a100 (2)" in four
 
 
 @pytest.mark.parametrize("name", figures.NAMES)
@@ -128,8 +129,9 @@ def test_a_latency_curve_rises_to_the_share_that_was_answered(both: list[Results
         assert panel.get_xscale() == "log"
         (_, whole), (_, part) = curves(panel)
         assert whole[0] == part[0] == 0.0
-        assert whole[-1] == 100.0 and np.all(np.diff(whole) >= 0.0)
-        assert part[-1] == approx(100.0 * len(finished(cut).arrival_s) / np.sum(cut.requests["counted"].to_numpy()))
+        assert whole[-1] == 100.0
+        assert np.all(np.diff(whole) >= 0.0)
+        assert part[-1] == pytest.approx(100.0 * len(finished(cut).arrival_s) / np.sum(cut.requests["counted"].to_numpy()))
     assert "not answered" in figure.get_suptitle()
 
 
@@ -139,7 +141,7 @@ def test_a_latency_curve_is_at_50_percent_at_the_median(both: list[Results]) -> 
     for panel, values_s in ((ttft, done.ttft_s), (tpot, done.tpot_s), (e2el, done.e2el_s)):
         ((x, share),) = curves(panel)
         scale = 1e3 if "[ms]" in panel.get_xlabel() else 1.0
-        assert np.sum(values_s * scale <= np.interp(50.0, share, x) * (1 + 1e-9)) / len(values_s) == approx(0.5, abs=0.01)
+        assert np.sum(values_s * scale <= np.interp(50.0, share, x) * (1 + 1e-9)) / len(values_s) == pytest.approx(0.5, abs=0.01)
 
 
 def test_the_legend_gives_the_share_within_the_objective_and_the_line_its_limit(both: list[Results]) -> None:
@@ -147,9 +149,11 @@ def test_the_legend_gives_the_share_within_the_objective_and_the_line_its_limit(
     share = np.mean(finished(both[1]).ttft_s <= 0.1)
     assert 0.1 < share < 0.99
     assert legend(ttft)[1].startswith(f"a100: {100 * share:.0f} % within, p99 ")
-    assert [text.get_text() for text in ttft.texts] == ["SLO 100 ms"] and [text.get_text() for text in tpot.texts] == ["SLO 25 ms"]
-    assert any(np.asarray(line.get_xdata()).tolist() == approx([100.0, 100.0]) for line in ttft.lines)
-    assert not e2el.texts and legend(e2el)[0].startswith("h100: p50 ")
+    assert [text.get_text() for text in ttft.texts] == ["SLO 100 ms"]
+    assert [text.get_text() for text in tpot.texts] == ["SLO 25 ms"]
+    assert any(np.asarray(line.get_xdata()).tolist() == pytest.approx([100.0, 100.0]) for line in ttft.lines)
+    assert not e2el.texts
+    assert legend(e2el)[0].startswith("h100: p50 ")
 
 
 def test_the_headline_is_the_attainment_of_the_summary_or_the_p99_without_objectives(both: list[Results]) -> None:
@@ -184,10 +188,17 @@ def test_the_timeline_draws_each_run_in_its_own_colour_and_dash_in_every_panel(b
 def test_the_timeline_draws_what_metrics_gives(both: list[Results]) -> None:
     _, waiting, running, kv, bandwidth, compute = figures.draw("timeline", both[0]).axes
     line = timeline(both[0])
-    wanted = ((waiting, line.waiting), (running, line.running), (kv, 100 * line.kv_fraction), (bandwidth, 100 * line.bandwidth_utilisation), (compute, 100 * line.compute_utilisation))
+    wanted = (
+        (waiting, line.waiting),
+        (running, line.running),
+        (kv, 100 * line.kv_fraction),
+        (bandwidth, 100 * line.bandwidth_utilisation),
+        (compute, 100 * line.compute_utilisation),
+    )
     for panel, values in wanted:
         ((x, y),) = curves(panel)
-        assert x == approx(line.time_s) and y == approx(values)
+        assert x == pytest.approx(line.time_s)
+        assert y == pytest.approx(values)
         assert panel.get_ylim()[1] > np.max(values)
     assert compute.get_xlabel().startswith("simulated time [s]")
 
@@ -197,13 +208,14 @@ def test_long_runs_are_drawn_in_minutes(both: list[Results]) -> None:
     later = table.set_column(table.column_names.index("arrival_s"), "arrival_s", pc.multiply(table["arrival_s"], 60.0))
     figure = figures.draw("timeline", replace(both[0], requests=later, info={"simulated_s": 2400.0}))
     assert "[min]" in figure.axes[-1].get_xlabel()
-    assert figure.axes[-1].get_xlim() == approx((0.0, 40.0))
+    assert figure.axes[-1].get_xlim() == pytest.approx((0.0, 40.0))
 
 
 def test_different_arrivals_get_a_line_each(both: list[Results]) -> None:
     fewer = replace(both[1], requests=both[1].requests.slice(0, 100))
     arrivals = figures.draw("timeline", [both[0], fewer]).axes[0]
-    assert len(arrivals.lines) == 2 and "a100 100 requests" in arrivals.get_title("left")
+    assert len(arrivals.lines) == 2
+    assert "a100 100 requests" in arrivals.get_title("left")
 
 
 def test_every_request_is_a_point_at_its_arrival(both: list[Results]) -> None:
@@ -211,8 +223,10 @@ def test_every_request_is_a_point_at_its_arrival(both: list[Results]) -> None:
     assert len(figure.axes) == 3
     done = finished(both[1])
     points = np.asarray(figure.axes[2].collections[0].get_offsets())
-    assert points[:, 0] == approx(done.arrival_s) and points[:, 1] == approx(1e3 * done.ttft_s)
-    assert figure.axes[2].get_yscale() == "log" and figure.axes[1].get_ylim() == figure.axes[2].get_ylim()
+    assert points[:, 0] == pytest.approx(done.arrival_s)
+    assert points[:, 1] == pytest.approx(1e3 * done.ttft_s)
+    assert figure.axes[2].get_yscale() == "log"
+    assert figure.axes[1].get_ylim() == figure.axes[2].get_ylim()
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["each request", "p50", "p99"]
     assert "SLO 100 ms" in [text.get_text() for text in figure.axes[2].texts]
     assert style.duration(float(np.max(done.ttft_s))) in figure.get_suptitle()
@@ -236,16 +250,17 @@ def test_of_very_many_points_some_are_drawn_and_the_slowest_always_are(both: lis
     figure = figures.draw("ttft_over_time", replace(both[0], requests=rows))
     scatter = figure.axes[1].collections[0]
     drawn = np.asarray(scatter.get_offsets())
-    assert 10_000 < len(drawn) < 25_000 and scatter.get_rasterized()
-    assert np.max(drawn[:, 1]) == approx(1e3 * np.max(ttft_s))
+    assert 10_000 < len(drawn) < 25_000
+    assert scatter.get_rasterized()
+    assert np.max(drawn[:, 1]) == pytest.approx(1e3 * np.max(ttft_s))
 
 
 def test_rolling_percentiles_of_a_ramp_lie_in_its_window_and_few_requests_have_none() -> None:
     arrival_s = np.arange(101.0)
     at_s, p50_s, p99_s = rolling(arrival_s, arrival_s, window_s=10.0)
     inner = (at_s > 6.0) & (at_s < 94.0)
-    assert p50_s[inner] == approx(at_s[inner], abs=0.5)
-    assert p99_s[inner] == approx(at_s[inner] + 4.9, abs=0.6)
+    assert p50_s[inner] == pytest.approx(at_s[inner], abs=0.5)
+    assert p99_s[inner] == pytest.approx(at_s[inner] + 4.4, abs=0.55)  # the last of about ten is up to 1 before the window's end
     _, p50_s, _ = rolling(arrival_s, arrival_s, window_s=3.0)
     assert np.isnan(p50_s).all()
 
@@ -253,7 +268,8 @@ def test_rolling_percentiles_of_a_ramp_lie_in_its_window_and_few_requests_have_n
 def test_figures_are_written_as_their_suffix_says_and_the_same_run_makes_the_same_bytes(both: list[Results], tmp_path: Path) -> None:
     for suffix, begins in ((".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF")):
         once, twice = (figures.save(figures.draw("latency_cdf", both), tmp_path / f"{name}{suffix}").read_bytes() for name in ("one", "two"))
-        assert once.startswith(begins) and once == twice
+        assert once.startswith(begins)
+        assert once == twice
 
 
 def test_faults_say_what_was_wanted(both: list[Results], tmp_path: Path) -> None:
@@ -275,7 +291,9 @@ def test_a_share_is_never_rounded_to_all_or_to_nothing(share: float, said: str) 
     assert style.percent(share) == said
 
 
-@pytest.mark.parametrize(("value_s", "said"), [(0.0009, "0.9 ms"), (0.0123, "12.3 ms"), (0.5, "500 ms"), (0.99951, "1 s"), (12.34, "12.3 s"), (999.9, "1000 s"), (1234.0, "1234 s")])
+@pytest.mark.parametrize(
+    ("value_s", "said"), [(0.0009, "0.9 ms"), (0.0123, "12.3 ms"), (0.5, "500 ms"), (0.99951, "1 s"), (12.34, "12.3 s"), (999.9, "1000 s"), (1234.0, "1234 s")]
+)
 def test_a_time_is_said_with_three_figures(value_s: float, said: str) -> None:
     assert style.duration(value_s) == said
 

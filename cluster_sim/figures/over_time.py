@@ -43,13 +43,18 @@ def draw_arrivals(panel: Axes, shown: Sequence[Variant], lines: Sequence[Timelin
     if all(one.results.requests["arrival_s"].equals(first) for one in shown[1:]):
         # of bins that differ where runs end at different times, the longest run's hold all arrivals
         line = max(lines, key=lambda line: line.bin_s)
-        panel.fill_between(line.time_s / second, line.arrival_per_s, step="mid", color="#aaaaaa", linewidth=0.0)
+        edges = np.append(line.time_s - line.bin_s / 2, line.time_s[-1] + line.bin_s / 2) / second
+        panel.stairs(line.arrival_per_s, edges, fill=True, color="#aaaaaa", linewidth=0.8)  # an outline, so that a lone bin is seen
         came = f"{len(first)} requests"
-        came += f", {len(first) / last_s:.3g}/s on average" if (last_s := float(np.max(first.to_numpy(), initial=0.0))) else ""
-        style.title(panel, f"Arrivals: {came}, most in a bin {float(np.max(line.arrival_per_s)):.3g}/s")
+        came += f", {_rate(len(first) / last_s)} on average" if (last_s := float(np.max(first.to_numpy(), initial=0.0))) else ""
+        style.title(panel, f"Arrivals: {came}, most in a bin {_rate(float(np.max(line.arrival_per_s)))}")
     else:
         for one, line in zip(shown, lines, strict=True):
             panel.plot(line.time_s / second, line.arrival_per_s, color=one.colour, linestyle=one.dash, linewidth=1.2, drawstyle="steps-mid", label=one.label)
         style.title(panel, "Arrivals: " + ", ".join(f"{one.label} {len(one.results.requests)} requests" for one in shown))
     panel.set_ylim(bottom=0.0)
     style.label(panel, y="arrivals [1/s]")
+
+
+def _rate(per_s: float) -> str:
+    return f"{per_s:.3g}/s" if per_s < 999.5 else f"{per_s:.0f}/s"

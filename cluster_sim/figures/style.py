@@ -66,12 +66,12 @@ def blank(heights_in: Sequence[float], columns: int = 1, share_x: bool = False, 
 
 def headline(figure: Figure, text: str) -> None:
     """The finding, over the whole figure."""
-    figure.suptitle(fill(text, 105), fontsize=11, fontweight="bold", x=0.01, ha="left")
+    figure.suptitle(fill(text, 96, break_on_hyphens=False), fontsize=11, fontweight="bold", x=0.01, ha="left")
 
 
 def title(panel: Axes, text: str, width: int = 120) -> None:
     """What a panel shows, with its numbers; `width` in characters."""
-    panel.set_title(fill(text, width), fontsize=9, loc="left")
+    panel.set_title(fill(text, width, break_on_hyphens=False), fontsize=9, loc="left")
 
 
 def label(panel: Axes, x: str | None = None, y: str | None = None) -> None:

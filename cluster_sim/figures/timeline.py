@@ -48,7 +48,9 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     style.label(waiting, y="waiting\n[requests]")
 
     overlay(running, lambda line: line.running)
-    style.title(running, finding("Requests running, of places in the batches, most in a bin", lambda one, line: f"{_few(float(np.max(line.running)))} of {_places(one.results)}"))
+    style.title(
+        running, finding("Requests running, of places, most in a bin", lambda one, line: f"{_few(float(np.max(line.running)))} of {_places(one.results)}")
+    )
     style.label(running, y="running\n[requests]")
 
     overlay(kv, lambda line: line.kv_fraction, 100.0)

@@ -46,12 +46,14 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
         style.title(panel, _said(one, column.ttft_s))
         if not len(column.ttft_s):
             style.nothing(panel, "no request finished")
+            continue
         kept = _thinned(column.ttft_s)
         panel.scatter(
             column.arrival_s[kept] / second, scale * column.ttft_s[kept], s=5.0, color=one.colour, alpha=0.35 if len(kept) < 3000 else 0.15,
-            linewidths=0.0, rasterized=True, label="each request",
+            linewidths=0.0, rasterized=True,
         )  # fmt: skip
         at_s, p50_s, p99_s = rolling(column.arrival_s, column.ttft_s, window_s)
+        panel.scatter([], [], s=5.0, color=style.GREY, label="each request")  # for the legend: in no variant's colour
         panel.plot(at_s / second, scale * p50_s, color="black", linewidth=1.2, label="p50")
         panel.plot(at_s / second, scale * p99_s, color="black", linewidth=1.2, linestyle=(0, (4.0, 1.5)), label="p99")
         for limit_s in style.slo_limits([one.results], "ttft"):
@@ -60,13 +62,15 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
                 f"SLO {style.duration(limit_s)}", (1.0, scale * limit_s), xycoords=panel.get_yaxis_transform(), xytext=(0.0, 1.5),
                 textcoords="offset points", ha="right", va="bottom", fontsize=8, color="#B00020",
             )  # fmt: skip
-        if len(every_ttft_s):
-            low, high = (float(bound(np.append(every_ttft_s, limits))) for bound in (np.min, np.max))
-            panel.set_ylim(scale * low / 1.5, scale * high * 2.0)
-            style.logarithmic(panel, "y")
+        low, high = (float(bound(np.append(every_ttft_s, limits))) for bound in (np.min, np.max))
+        panel.set_ylim(scale * low / 1.5, scale * high * 2.0)
+        style.logarithmic(panel, "y")
     lay_time_axis(axes, max(float(np.max(one.results.requests["arrival_s"].to_numpy(), initial=0.0)) for one in shown) * 1.01 or second, second)
-    style.label(axes[-1], x=f"arrival, simulated time [{unit}]; percentiles over windows of {style.duration(window_s)}")
-    style.shared_legend(axes[-1])
+    answered = [panel for panel, column in zip(axes[1:], done, strict=True) if len(column.ttft_s)]
+    windows = f"; percentiles over windows of {style.duration(window_s)}" if answered else ""
+    style.label(axes[-1], x=f"arrival, simulated time [{unit}]{windows}")
+    for panel in answered[:1]:
+        style.shared_legend(panel)
     if (figure := axes[0].get_figure(root=True)) is not None:
         late = [f"{one.label} {style.duration(float(np.max(column.ttft_s)))}" for one, column in zip(shown, done, strict=True) if len(column.ttft_s)]
         style.headline(figure, "Longest wait for a first token: " + (", ".join(late) or "no request finished"))
