@@ -95,8 +95,7 @@ def explain(scenario: Scenario) -> list[PoolArithmetic]:
 
 def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:
     model, times = scenario.model, pool.step_times(scenario.model)
-    placement, block = pool.placement(model), pool.block_tokens
-    room = placement.kv_tokens // block * block
+    placement, block, room = pool.placement(model), pool.block_tokens, pool.kv_tokens(model)
     window = model.window.tokens if model.window else 0
 
     def windowed(batch: float) -> int:
@@ -112,13 +111,17 @@ def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:
     bound_by = min(limits, key=lambda name: limits[name])
     batch = max(limits[bound_by], 1e-9)
     decoding = max(round(batch), 1) if seen.output_tokens > 1 else 0
-    finishing = batch / decode_steps  # requests a step, in the mean; their number is close to Poisson
+    finishing = batch / decode_steps  # requests a step, in the mean
+    if seen.output_tokens > 1 and bound_by != "max_batched_tokens":
+        # How many finish and are followed by a prompt is close to Poisson, and products are not straight lines in it.
+        follow = list(_poisson(finishing))
+    else:  # every step is filled with prompts to the brim
+        finishing = (pool.max_batched_tokens - decoding) / seen.prompt_tokens
+        follow = [(finishing, 1.0)]
     step_s = 0.0
-    for count, probability in _poisson(finishing):
+    for count, probability in follow:
         prompt = min(round(count * seen.prompt_tokens), pool.max_batched_tokens - decoding)
-        pairs = round(count * seen.pairs)
-        step_s += probability * _step_s(times, decoding, round(batch * seen.context), windowed(batch), prompt, count, pairs)
-    requests_per_s = finishing / step_s if seen.output_tokens > 1 else _prefill_per_s(pool, times, seen)
+        step_s += probability * _step_s(times, decoding, round(batch * seen.context), windowed(batch), prompt, round(count), round(count * seen.pairs))
     path = scenario.cluster.topology().path(FRONT_DOOR, f"{pool.name}/0/device0")
     assert path is not None
     first_s, _, _ = times.decode(1, round(seen.context), windowed(1), 0)
@@ -132,7 +135,7 @@ def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:
         step_at_1_s=first_s,
         full_batch=decoding,
         step_when_full_s=step_s,
-        requests_per_s=requests_per_s * pool.replica_count(model),
+        requests_per_s=finishing / step_s * pool.replica_count(model),
         bound_by=bound_by,
         parts=times.parts(decoding, round(batch * seen.context), windowed(batch), round(finishing * seen.prompt_tokens), round(finishing * seen.pairs)),
         path=path,
@@ -145,13 +148,7 @@ def _step_s(times: GpuSteps | WaferSteps, batch: int, context: int, windowed: in
     return times.mixed(batch, context, windowed, 0, prompt, batch + completing, pairs, pairs, 0)[0]
 
 
-def _prefill_per_s(pool: Pool, times: GpuSteps | WaferSteps, seen: Lengths) -> float:
-    """Answers of one token are made by reading prompts alone: as many a step as the token budget takes."""
-    prompts = pool.max_batched_tokens / seen.prompt_tokens
-    return prompts / times.mixed(0, 0, 0, 0, pool.max_batched_tokens, max(round(prompts), 1), round(prompts * seen.pairs), 0, 0)[0]
-
-
-def _poisson(mean: float) -> Iterator[tuple[int, float]]:
+def _poisson(mean: float) -> Iterator[tuple[float, float]]:
     """(count, probability) of a Poisson distribution, its far tails left out."""
     if mean > 500:
         yield round(mean), 1.0

@@ -121,7 +121,7 @@ class Gaps:
         first_s, slope_s, steps, weight = self.first_s, self.slope_s, self.steps, self.weight
         last_s = first_s + slope_s * (steps - 1)
         low_s, high_s, below = float(np.min(first_s)), float(np.max(last_s)), 0
-        while True:
+        while low_s < high_s:
             certain = last_s < low_s
             below += int(np.sum((steps * weight)[certain]))
             kept = ~certain & (first_s <= high_s)
@@ -129,8 +129,8 @@ class Gaps:
             if float(np.sum(steps)) <= 4096:
                 return self._among(first_s, slope_s, steps, weight, rank - below)
             middle_s = 0.5 * (low_s + high_s)
-            if not low_s < middle_s < high_s:
-                return high_s
+            if middle_s >= high_s:  # they are neighbours
+                middle_s = low_s
             with np.errstate(divide="ignore", invalid="ignore"):
                 inside = np.where(slope_s > 0, np.floor((middle_s - first_s) / slope_s) + 1, steps)
             reached = np.where(first_s <= middle_s, np.clip(inside, 1, steps), 0)
@@ -138,6 +138,7 @@ class Gaps:
                 high_s = middle_s
             else:
                 low_s = float(np.nextafter(middle_s, np.inf))
+        return high_s
 
     @staticmethod
     def _among(first_s: Array, slope_s: Array, steps: Array, weight: Array, rank: int) -> float:
@@ -250,7 +251,7 @@ def _of_replicas(results: Results, pool: str | None) -> dict[str, Any]:
     held = table["kv_tokens"].to_numpy() + (table["batch"].to_numpy() + table["prompt_tokens"].to_numpy()) * table["steps"].to_numpy()
     for other in results.scenario.cluster.pools:
         if pool in (None, other.name):
-            room = other.placement(model).kv_tokens
+            room = other.kv_tokens(model)
             report["kv_capacity_tokens"] += other.replica_count(model) * room
             mine = np.isin(replica, _replicas(results, other.name))
             if mine.any():

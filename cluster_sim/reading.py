@@ -27,6 +27,7 @@ Made = TypeVar("Made", bound="Description")
 
 CATALOG = Path(__file__).parent / "catalog"
 _MOST_NODES = 200_000  # of one file, aliases expanded: above it, anchors are being used as a bomb
+_NOUNS = {"links": "network"}  # what the files of a folder are called, where it is not the folder's name
 _FIGURE_KEYS = {"value", "source", "confidence", "note", "range"}
 
 # Folders in which a path written in a file is looked for, beside the working directory.
@@ -298,17 +299,19 @@ def named(kind: str, came: Any) -> Any:
 
     Raises ValueError, so that pydantic files it under the key where the name was written.
     """
-    if not isinstance(came, str):
+    if isinstance(came, dict):
         return came
+    if not isinstance(came, str):
+        raise ValueError(f"came {shown(came)}; wanted a name in the catalog, the path of a file, or a mapping")
     if came in catalog_names(kind):
         return catalog_entry(kind, came)
     path = find(came)
     if path is None:
         looks_like_path = "/" in came or came.endswith((".yaml", ".yml", ".json"))
         if looks_like_path:
-            raise ValueError(f"no file '{came}'")
-        noun = kind.removesuffix("s")
-        raise ValueError(f"no {noun} '{came}' in the catalog{did_you_mean(came, catalog_names(kind))}")
+            raise ValueError(f"no file {shown(came)}")
+        noun = _NOUNS.get(kind, kind.removesuffix("s"))
+        raise ValueError(f"no {noun} {shown(came)} in the catalog{did_you_mean(came, catalog_names(kind))}")
     document = read_yaml(path)
     return FromFile(Document(bare(document.data), document.file, document.places))
 
@@ -401,7 +404,7 @@ _WANTED = {
     "bool_type": "true or false",
     "bool_parsing": "true or false",
     "string_type": "text",
-    "string_pattern_mismatch": "text of the form {pattern}",
+    "string_pattern_mismatch": "letters, digits, '_', '.' and '-' only",  # the one pattern there is
     "list_type": "a list",
     "tuple_type": "a list",
     "dict_type": "a mapping",
@@ -447,7 +450,8 @@ def _sentence(kind: type[Description], document: Document, error: dict[str, Any]
             what = str(error["msg"])
         case other:
             wanted = _WANTED[other].format_map(context) if other in _WANTED else str(error["msg"]).removeprefix("Input should be ")
-            what = f"came {shown(came)}; wanted {wanted}"
+            length = f" of {len(came)}" if other == "too_long" else ""
+            what = f"came {shown(came)}{length}; wanted {wanted}"
     return Fault(document.place(trail), f"{_under(trail)}{what}")
 
 

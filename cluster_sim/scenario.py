@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from cluster_sim.errors import Fault, ScenarioError, did_you_mean, shown
+from cluster_sim.errors import Fault, ScenarioError, did_you_mean
 from cluster_sim.hardware import Network, Node, Precision
 from cluster_sim.model import Model, read_model
 from cluster_sim.physics.gpu import GpuSteps
@@ -154,6 +154,10 @@ class Pool(Description):
             self.kv.memory_fraction or engine.memory_fraction, reserved, self.max_sequences,
         )  # fmt: skip
 
+    def kv_tokens(self, model: Model) -> int:
+        """Room of one replica's KV cache in whole blocks [tokens]."""
+        return self.placement(model).kv_tokens // self.block_tokens * self.block_tokens
+
     def step_times(self, model: Model) -> GpuSteps | WaferSteps:
         """How long one replica's steps take."""
         plan, device = self.replica, self.node.device
@@ -164,8 +168,7 @@ class Pool(Description):
     def batch(self, model: Model) -> Batch:
         """The empty batch of one replica."""
         window = model.window.tokens if model.window else 0
-        kv_tokens = self.placement(model).kv_tokens
-        return Batch(kv_tokens, self.block_tokens, self.max_sequences, self.max_batched_tokens, self.chunked_prefill, model.max_context, window)
+        return Batch(self.kv_tokens(model), self.block_tokens, self.max_sequences, self.max_batched_tokens, self.chunked_prefill, model.max_context, window)
 
 
 class Cluster(Description):
@@ -340,8 +343,8 @@ def _faults(scenario: Scenario) -> Iterator[Finding]:
         yield from plan_faults
         if not plan_faults:
             yield from _room_faults(scenario, pool, trail)
-    if (devices := sum(pool.nodes * pool.node.devices for pool in pools)) > _MOST_DEVICES:
-        yield ("cluster", "pools"), f"{shown(devices)} devices; wanted {_MOST_DEVICES} at most"
+    if sum(pool.nodes * pool.node.devices for pool in pools) > _MOST_DEVICES:
+        yield ("cluster", "pools"), f"more than {_MOST_DEVICES:,} devices; no more are simulated"
         return
     topology = scenario.cluster.topology()
     for index, pool in enumerate(pools):
@@ -415,7 +418,7 @@ def _room_faults(scenario: Scenario, pool: Pool, trail: Trail) -> Iterator[Findi
         return
     prompt, output = workload.prompt_tokens.longest, workload.output_tokens.longest
     longest = (prompt or 1) + (output or 1)
-    room = placement.kv_tokens // pool.block_tokens * pool.block_tokens
+    room = pool.kv_tokens(model)
     if longest > model.max_context:
         yield ("workload",), f"the longest request, {longest} tokens, is beyond the context of {model.name}, {model.max_context} tokens"
     elif longest - 1 > room:

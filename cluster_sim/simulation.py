@@ -67,6 +67,8 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
     else:
         env.process(timetable(env, _requests(scenario, until_s), router.route))
     beats = _run(env, recorder, until_s + scenario.drain_s, progress)
+    for replica in replicas:
+        replica.stop(env.now)
     wall_s = time.perf_counter() - began
     # SimPy numbers events as they are scheduled; the next number is how many there were.
     return _results(scenario, recorder, topology, paths, {"wall_s": wall_s, "events": next(env._eid) - beats})

@@ -76,6 +76,12 @@ class Replica:
         elif self._steps > 1:
             self._end_with_this_step()
 
+    def stop(self, now_s: float) -> None:
+        """The run ends at `now_s`: record the steps of the stretch under way that have ended."""
+        if self._steps:
+            self._steps = min(steps_done(self._first_s, self._slope_s, now_s - self._began_s), self._steps - 1)
+            self._settle()
+
     def _end_with_this_step(self) -> None:
         """Something changed that the next step should know of; the step under way is finished, as engines do."""
         elapsed_s = self._env.now - self._began_s

@@ -112,7 +112,7 @@ def every_token_is_accounted_for(results: cluster_sim.Results) -> None:
 def kv_never_exceeds_the_room(results: cluster_sim.Results) -> None:
     table = results.stretches
     held = table["kv_tokens"].to_numpy() + table["steps"].to_numpy() * (table["batch"].to_numpy() + table["prompt_tokens"].to_numpy())
-    assert np.max(held) <= results.scenario.cluster.pools[0].placement(results.scenario.model).kv_tokens
+    assert np.max(held) <= results.scenario.cluster.pools[0].kv_tokens(results.scenario.model)
     assert results.summary()["kv_peak_fraction"] <= 1.0
 
 
@@ -208,3 +208,16 @@ def test_a_lone_request_is_never_slower_on_a_faster_device(tmp_path: Path) -> No
         results = run(tmp_path, "at_once", "round_robin", workload=workload, cluster=cluster, warmup="0 s")
         times_s.append(column(results, "finish_s")[0])
     assert times_s == sorted(times_s, reverse=True)
+
+
+@pytest.mark.parametrize("machine", ["gpu", "wafer"])
+def test_a_run_that_is_cut_off_has_the_steps_that_had_ended(tmp_path: Path, machine: str) -> None:
+    """Arrivals stop at 1.5 s and so does the run: whatever was inside is counted as failed, and no step is lost or invented."""
+    tokens = []
+    for stepping in ("stretch", "step"):
+        results = run(tmp_path, "closed_loop", "least_work", machine, stepping=stepping, duration="1.5 s", drain="0 s")
+        assert results.summary()["failed"] > 5
+        table = results.stretches
+        assert np.max(table["ended_s"].to_numpy()) <= 1.5
+        tokens.append(int(np.sum(table["steps"].to_numpy() * (table["batch"].to_numpy() + table["prompt_tokens"].to_numpy()))))
+    assert tokens[0] == tokens[1]

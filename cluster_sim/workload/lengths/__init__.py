@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
+from cluster_sim.errors import shown
 from cluster_sim.workload.lengths.empirical import Empirical
 from cluster_sim.workload.lengths.fixed import Fixed
 from cluster_sim.workload.lengths.lognormal import LogNormal
@@ -12,7 +13,11 @@ from cluster_sim.workload.lengths.uniform import Uniform
 
 def _from_integer(came: Any) -> Any:
     """A bare integer means that many tokens, always."""
-    return {"distribution": "fixed", "tokens": came} if isinstance(came, int) and not isinstance(came, bool) else came
+    if isinstance(came, int) and not isinstance(came, bool):
+        return {"distribution": "fixed", "tokens": came}
+    if not isinstance(came, (dict, BaseModel)):
+        raise ValueError(f"came {shown(came)}; wanted a whole number of tokens, or a mapping with a distribution")
+    return came
 
 
 Lengths = Annotated[

@@ -9,7 +9,11 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
+from cluster_sim.errors import ScenarioError, shown
 from cluster_sim.reading import Description, find, read_text
+
+
+_MOST_DIGITS = 9
 
 
 class Empirical(Description):
@@ -37,7 +41,7 @@ class Empirical(Description):
             raise ValueError("wanted either 'path' or 'quantiles'")
         if self.quantiles is not None:
             at, lengths = list(self.quantiles), list(self.quantiles.values())
-            if at != sorted(at) or lengths != sorted(lengths) or at[0] != 0.0 or at[-1] != 1.0:
+            if not at or at != sorted(at) or lengths != sorted(lengths) or at[0] != 0.0 or at[-1] != 1.0:
                 raise ValueError("quantiles must ascend from 0 to 1, and their lengths with them")
         else:
             _ = self._values  # a file that cannot be read is a fault of the scenario, not of its run
@@ -51,11 +55,11 @@ class Empirical(Description):
             text = line.split(",")[0].strip()
             if not text or (number == 1 and not text.lstrip("+-").isdigit()):
                 continue
-            if not text.isdigit() or int(text) < 1:
-                raise ValueError(f"{self.path}:{number}: came '{text}'; wanted a whole number of tokens from 1 on")
+            if not text.isdecimal() or len(text) > _MOST_DIGITS or int(text) < 1:
+                raise ScenarioError.at(f"{self.path}:{number}", f"came {shown(text)}; wanted a whole number of tokens from 1 on")
             values.append(int(text))
         if not values:
-            raise ValueError(f"{self.path} holds no lengths")
+            raise ScenarioError.at(self.path, "holds no lengths")
         return np.array(values, dtype=np.int64)
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:

@@ -1,0 +1,171 @@
+"""Physics of a step against published figures and mental arithmetic."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster_sim.hardware import AllReduceFit, Device
+from cluster_sim.model import Model
+from cluster_sim.physics import transformer
+from cluster_sim.physics.collectives import BEYOND_MEASURED_S, all_reduce_s
+from cluster_sim.physics.gpu import GpuSteps
+from cluster_sim.physics.placement import place_on_gpus
+from cluster_sim.physics.ramp import steps_done, total_s
+from cluster_sim.reading import catalog_entry
+from cluster_sim.serving.kv_cache import KvRoom
+from tests.machines import small_gpu, tiny_model
+
+
+def model(name: str) -> Model:
+    return Model.model_validate(catalog_entry("models", name))
+
+
+def device(name: str) -> Device:
+    return Device.model_validate(catalog_entry("devices", name))
+
+
+@given(st.floats(1e-6, 10.0), st.one_of(st.just(0.0), st.floats(1e-12, 1.0)), st.integers(0, 5_000))
+def test_as_many_steps_are_done_as_the_sum_of_steps_says(first_s: float, slope_s: float, steps: int) -> None:
+    lengths = first_s + slope_s * np.arange(steps + 2)
+    before, after = float(np.sum(lengths[:steps])), float(np.sum(lengths[: steps + 1]))
+    assert total_s(first_s, slope_s, steps) == pytest.approx(before)
+    assert steps_done(first_s, slope_s, before + 0.5 * (after - before)) == steps
+
+
+@given(st.floats(1e-6, 10.0), st.floats(0.0, 1.0), st.integers(1, 10_000))
+def test_at_a_boundary_the_step_is_done(first_s: float, slope_s: float, steps: int) -> None:
+    assert steps_done(first_s, slope_s, total_s(first_s, slope_s, steps)) == steps
+
+
+@given(st.integers(1, 16), st.lists(st.tuples(st.integers(-40, 40), st.booleans()), max_size=30), st.integers(0, 100))
+def test_blocks_taken_are_those_of_each_sequence_rounded_up(block: int, sequences: list[tuple[int, bool]], clock: int) -> None:
+    room, staying = KvRoom(10_000, block), []
+    for offset, leaves in sequences:
+        offset += 41 - clock if offset + clock < 1 else 0
+        room.join(offset)
+        if leaves:
+            room.leave(offset)
+        else:
+            staying.append(offset)
+    assert room.taken(clock) == sum(-(-(offset + clock) // block) for offset in staying)
+
+
+@pytest.mark.parametrize(
+    ("name", "per_token"),
+    [("llama-3.1-8b", 131_072), ("llama-3.3-70b", 327_680), ("llama-3.1-405b", 516_096), ("mixtral-8x7b", 131_072), ("qwen3-235b", 192_512), ("gpt-oss-120b", 36_864), ("deepseek-r1", 70_272)],
+)  # fmt: skip
+def test_a_token_takes_the_published_bytes_of_kv_cache(name: str, per_token: int) -> None:
+    """Two bytes a value; only layers that see the whole context keep every token."""
+    assert model(name).full_layers * transformer.kv_layer_bytes(model(name), "bf16") == per_token
+
+
+@pytest.mark.parametrize(
+    ("name", "gflop"),
+    [("llama-3.1-8b", 15.0), ("llama-3.3-70b", 139.0), ("llama-3.1-405b", 807.5), ("mixtral-8x7b", 25.5), ("qwen3-235b", 43.1), ("gpt-oss-120b", 10.3), ("deepseek-r1", 73.2)],
+)  # fmt: skip
+def test_a_token_takes_the_published_flop_in_its_linear_layers(name: str, gflop: float) -> None:
+    """Two for each active weight, the head included, one token sampled."""
+    flop = transformer.step_flop(model(name), 1, 1, 0, 0, 0, 0)
+    assert flop / 1e9 == pytest.approx(gflop, rel=0.005)
+
+
+def test_a_batch_of_one_touches_top_k_experts_and_a_large_one_all() -> None:
+    assert transformer.distinct_experts(128, 4, 1) == pytest.approx(4)
+    assert transformer.distinct_experts(128, 4, 100_000) == pytest.approx(128)
+    drawn = [len({expert for _ in range(20) for expert in rng.choice(16, 2, replace=False).tolist()}) for rng in map(np.random.default_rng, range(2_000))]
+    assert transformer.distinct_experts(16, 2, 20) == pytest.approx(np.mean(drawn), rel=0.01)
+
+
+@given(st.integers(1, 300), st.integers(0, 300), st.integers(1, 300))
+def test_pairs_are_counted_as_one_by_one(chunk: int, past: int, window: int) -> None:
+    assert transformer.causal_pairs(chunk, past) == sum(past + query + 1 for query in range(chunk))
+    assert transformer.windowed_pairs(chunk, past, window) == sum(min(past + query + 1, window) for query in range(chunk))
+
+
+def test_an_all_reduce_takes_the_faster_of_its_two_algorithms() -> None:
+    fit = AllReduceFit.model_validate({"low_start": "5 us", "low_bandwidth": "100 GB/s", "high_start": "15 us", "high_bandwidth": "400 GB/s"})
+    assert all_reduce_s({8: fit}, 8, 100e3) == pytest.approx(6e-6)  # 5 + 1 us against 15.25
+    assert all_reduce_s({8: fit}, 8, 40e6) == pytest.approx(115e-6)  # 15 + 100 us against 405
+    assert all_reduce_s({8: fit}, 1, 40e6) == 0.0
+    assert all_reduce_s({8: fit}, 4, 100e3) == pytest.approx(6e-6)
+    assert all_reduce_s({8: fit}, 16, 100e3) == pytest.approx(6e-6 + BEYOND_MEASURED_S)
+
+
+@pytest.mark.parametrize(
+    ("name", "ranks", "size", "measured_us"),
+    [("b200-sxm", 8, 2048, 4.8), ("b200-sxm", 8, 65536, 6.0), ("b200-sxm", 8, 262144, 7.9), ("b200-sxm", 8, 4194304, 24.4), ("b200-sxm", 8, 16777216, 57.5), ("h100-sxm", 8, 2048, 3.4), ("h100-sxm", 8, 1048576, 15.0), ("h100-sxm", 8, 16777216, 92.4)],
+)  # fmt: skip
+def test_all_reduce_fits_are_near_what_was_measured(name: str, ranks: int, size: int, measured_us: float) -> None:
+    """Measured with CUDA graphs by NVIDIA (aiconfigurator's data base); the fits are within some 15 % of single points."""
+    assert 1e6 * all_reduce_s(device(name).all_reduce, ranks, size) == pytest.approx(measured_us, rel=0.2)
+
+
+def test_kv_room_of_llama_70b_on_b200_is_what_vllm_prints_at_start() -> None:
+    """vLLM 0.15 with 0.90 of memory, fp4 weights and fp8 KV: 782,176 tokens on one B200, 1,819,408 on two (InferenceX, 2026)."""
+    for ranks, tokens in ((1, 782_176), (2, 1_819_408)):
+        engine = catalog_entry("engines", "vllm")
+        reserved = 2.2e9 + (0.45e9 if ranks > 1 else 0.0)
+        assert engine["reserved"] == "2.2 GB"
+        assert engine["reserved_group"] == "0.45 GB"
+        room = place_on_gpus(model("llama-3.3-70b"), device("b200-sxm"), ranks, 1, "fp4", "fp8", 0.9, reserved, 512)
+        assert room.kv_tokens == pytest.approx(tokens, rel=0.01)
+
+
+def test_kv_heads_are_copied_where_there_are_more_devices_than_heads() -> None:
+    """8 KV heads over 16 devices: each holds one, as over 8; latent attention is copied on each."""
+    llama, deepseek = model("llama-3.3-70b"), model("deepseek-r1")
+    assert transformer.kv_layer_bytes(llama, "fp8", 16) == transformer.kv_layer_bytes(llama, "fp8", 8) == 2 * 128
+    assert transformer.kv_layer_bytes(deepseek, "fp8", 8) == transformer.kv_layer_bytes(deepseek, "fp8", 1) == 512 + 64
+
+
+def test_decoding_one_sequence_on_one_b200_reads_the_weights_at_the_fitted_bandwidth() -> None:
+    """Llama 3.1 8B in bf16: 15.0 GB less the embedding at 0.79 of 7.672 TB/s is 2.48 ms; 32 layers of 32 us and 0.15 ms beside it."""
+    first_s, slope_s, _ = GpuSteps(model("llama-3.1-8b"), device("b200-sxm"), 1, 1, "bf16", "bf16").decode(1, 0, 0, 0)
+    assert first_s == pytest.approx(15.01e9 / (0.79 * 7.672e12) + 32 * 32e-6 + 0.15e-3, rel=0.01)
+    assert slope_s == pytest.approx(131_072 / (0.77 * 7.672e12))
+
+
+def test_a_large_prefill_is_bound_by_compute() -> None:
+    """8192 tokens of 8B at 0.56 of 2.25 PFLOP/s: 7.5 G weights x 2 x 8192 = 123 TFLOP, 97.5 ms, less the head, sampled once."""
+    steps = GpuSteps(model("llama-3.1-8b"), device("b200-sxm"), 1, 1, "bf16", "bf16")
+    first_s, _, _ = steps.mixed(0, 0, 0, 0, 8192, 1, 0, 0, 0)
+    head_s = 128_256 * 4096 * 2 / (0.79 * 7.672e12)
+    assert first_s == pytest.approx(2 * 8192 * 6.979e9 / (0.56 * 2.25e15) + head_s + 32 * 32e-6 + 0.15e-3, rel=0.01)
+
+
+def test_pipeline_stages_share_a_batch_in_micro_batches() -> None:
+    """Two stages with two sequences: each is a micro-batch of one, so a step takes as long as one sequence alone."""
+    one = GpuSteps(tiny_model(), small_gpu(), 1, 2, "bf16", "bf16")
+    assert one.decode(2, 200, 0, 0)[0] == pytest.approx(one.decode(1, 100, 0, 0)[0])
+    assert GpuSteps(tiny_model(), small_gpu(peer_latency="10 us"), 1, 2, "bf16", "bf16").decode(1, 100, 0, 0)[0] == pytest.approx(one.decode(1, 100, 0, 0)[0] + 10e-6)
+
+
+@pytest.mark.parametrize("name", ["llama-3.3-70b", "gpt-oss-120b", "deepseek-r1", "qwen3-235b", "mixtral-8x7b"])
+def test_parts_of_a_step_add_up_to_it(name: str) -> None:
+    parts = GpuSteps(model(name), device("b200-sxm"), 8, 1, "fp8", "fp8").parts(64, 64_000, 8_000, 512, 131_328)
+    assert sum(parts.values()) == pytest.approx(1.0)
+    assert all(share >= 0.0 for share in parts.values())
+
+
+@pytest.mark.parametrize("name", ["llama-3.3-70b", "gpt-oss-120b", "deepseek-r1"])
+def test_a_step_never_shortens_with_more_work(name: str) -> None:
+    steps = GpuSteps(model(name), device("b200-sxm"), 8, 1, "fp8", "fp8")
+    times_s = [steps.decode(batch, 1000 * batch, 100 * batch, 0)[0] for batch in (1, 2, 3, 8, 64, 65, 512)]
+    assert times_s == sorted(times_s)
+
+
+def test_weights_without_hardware_for_them_compute_in_bf16() -> None:
+    """H100 has no fp4: the weights are small to read, and as slow to compute with as bf16."""
+    h100 = device("h100-sxm")
+    assert h100.peak.of("fp4") == ("bf16", h100.peak.bf16_flop_per_s)
+
+
+def test_bytes_of_a_step_are_weights_and_kv_by_hand() -> None:
+    """Tiny model: 2 x 12,288 attention, 2 x 24,576 feed-forward, 16,384 head weights of 2 B; KV 128 B a token and layer."""
+    tiny = tiny_model()
+    assert transformer.step_weight_bytes(tiny, "bf16", 5) == 2 * (2 * 12_288 + 2 * 24_576 + 16_384)
+    assert transformer.step_weight_bytes(tiny, "bf16", 5, weight_reuse=False) == 5 * 2 * (2 * 12_288 + 2 * 24_576 + 16_384)
+    assert transformer.step_kv_bytes(tiny, "bf16", 1, 3, 100, 0) == 2 * 128 * 100 + 2 * 128 * 3
