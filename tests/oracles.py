@@ -24,6 +24,7 @@ class Job:
     cached: int = 0  # tokens whose KV is stored
     made: int = 0  # tokens answered
     reading: int = 0  # tokens that must be stored before the next answer
+    decodes: bool = False  # its prompt has been read since it was last admitted
     first_s: float = float("nan")
     finish_s: float = float("nan")
     token_times_s: list[float] = field(default_factory=list)
@@ -74,7 +75,7 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
                     victim = running.pop()
                     preempted = True
                     del taken[id(victim)]
-                    victim.cached, victim.reading = 0, victim.prompt + victim.made
+                    victim.cached, victim.reading, victim.decodes = 0, victim.prompt + victim.made, False
                     waiting.insert(0, victim)
                     if victim is job:
                         break
@@ -97,15 +98,15 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
             taken[id(job)] = held(job, tokens)
             step.append((job, tokens))
             budget -= tokens
-        decoding = [job.cached + 1 for job, _ in step if job.made and job.cached + 1 == job.prompt + job.made]
-        prompts = [(tokens, job.cached) for job, tokens in step if not (job.made and job.cached + 1 == job.prompt + job.made)]
+        decoding = [job.cached + 1 for job, _ in step if job.decodes]
+        prompts = [(tokens, job.cached) for job, tokens in step if not job.decodes]
         sampled = sum(1 for job, tokens in step if job.cached + tokens == job.reading)
         now_s += step_s(decoding, prompts, sampled)
         for job, tokens in step:
             job.cached += tokens
             if job.cached < job.reading:
                 continue
-            job.made += 1
+            job.made, job.decodes = job.made + 1, True
             job.reading = job.cached + 1
             job.token_times_s.append(now_s)
             if job.made == 1:
