@@ -38,7 +38,10 @@ class ScenarioError(ValueError):
             return files[file], line
 
         self.faults = tuple(sorted(dict.fromkeys(faults), key=place))
-        super().__init__("\n".join(map(str, self.faults)))
+        super().__init__(self.faults)  # its one argument, so that those who make it anew, as pickle and SimPy do, can
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.faults))
 
     @classmethod
     def at(cls, where: str, what: str) -> ScenarioError:

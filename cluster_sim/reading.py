@@ -6,6 +6,7 @@ pydantic finds into sentences.
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -26,7 +27,8 @@ Trail = tuple[str | int, ...]  # the keys and indices that lead to a value
 Made = TypeVar("Made", bound="Description")
 
 CATALOG = Path(__file__).parent / "catalog"
-_MOST_NODES = 200_000  # of one file, aliases expanded: above it, anchors are being used as a bomb
+_MOST_VALUES = 200_000  # of one file, aliases expanded: above it, anchors are being used as a bomb
+_DOTTED = re.compile(r"[\w-]+(\[\d+\]|\.[\w-]+)*")  # cluster.pools[0].nodes
 _NOUNS = {"links": "network"}  # what the files of a folder are called, where it is not the folder's name
 _FIGURE_KEYS = {"value", "source", "confidence", "note", "range"}
 
@@ -152,103 +154,153 @@ def read_text(path: Path) -> str:
 
 def parse_yaml(text: str, file: str) -> Document:
     """As `read_yaml`, from text already at hand; `file` names it in messages."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.constructor import DuplicateKeyError
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
-    try:
-        tree = YAML(typ="rt", pure=True).load(text)
-    except DuplicateKeyError as fault:
-        line = fault.problem_mark.line + 1 if fault.problem_mark else 1
-        first_line = (fault.problem or "a key is written twice").splitlines()[0]
-        key = first_line.split('"')[1] if '"' in first_line else "?"
-        raise ScenarioError.at(f"{file}:{line}", f"the key '{key}' is written twice") from fault
-    except MarkedYAMLError as fault:
-        mark = fault.problem_mark or fault.context_mark
-        line = mark.line + 1 if mark else 1
-        raise ScenarioError.at(f"{file}:{line}", f"is no YAML: {fault.problem or fault.context}") from fault
-    except (YAMLError, ValueError) as fault:
-        raise ScenarioError.at(file, f"is no YAML: {' '.join(str(fault).split())}") from fault
-    except RecursionError as fault:
-        raise ScenarioError.at(file, "is nested too deeply") from fault
-    if not isinstance(tree, dict):
-        came = "nothing" if tree is None else f"a {_kind_of(tree)}"
-        raise ScenarioError.at(f"{file}:1", f"came {came}; wanted a mapping (`key: value` lines)")
-    _refuse_bombs(tree, file)
-    document = Document({}, file)
-    document.data = _plain(tree, (), document)
+    document = Document(None, file)
+    _Reader(document).read(text)
+    if not isinstance(document.data, dict):
+        raise ScenarioError.at(f"{file}:1", f"came {shown(document.data)}; wanted a mapping (`key: value` lines)")
     return document
 
 
-def _refuse_bombs(tree: Any, file: str) -> None:
-    """Anchors may be used, but not to write a huge or an endless file in a few lines."""
-    sizes: dict[int, int] = {}
+class _Reader:
+    """YAML text -> plain dicts, lists and scalars, the line of each noted in `document`.
 
-    def size(value: Any) -> int:
-        if not isinstance(value, (dict, list)):
-            return 1
-        if (known := sizes.get(id(value))) is not None:
-            if known == 0:
-                raise ScenarioError.at(f"{file}:{value.lc.line + 1}", "an anchor contains itself")
-            return known
-        sizes[id(value)] = 0
-        inside = value.values() if isinstance(value, dict) else value
-        sizes[id(value)] = total = 1 + sum(size(item) for item in inside)
-        return total
+    From the tree of nodes rather than through the library's own constructor: that one forgets the lines of merged keys,
+    loses anchors that contain themselves, makes dates of names, and fails without a line on a number that is none.
+    """
 
-    try:
-        total = size(tree)
-    except RecursionError as fault:
-        raise ScenarioError.at(file, "is nested too deeply") from fault
-    if total > _MOST_NODES:
-        raise ScenarioError.at(file, f"its anchors expand to {total:,} values; at most {_MOST_NODES:,} are read")
+    def __init__(self, document: Document, *, where: str | None = None) -> None:
+        self._document, self._where = document, where
+        self._count = 0
+        self._inside: set[int] = set()  # the mappings and lists being read, to notice those that contain themselves
 
+    def read(self, text: str) -> None:
+        """Fill in the document. Raises ScenarioError for text that is no YAML, and for anchors used as a bomb."""
+        from ruamel.yaml import YAML
+        from ruamel.yaml.error import MarkedYAMLError, YAMLError
+        from ruamel.yaml.reader import ReaderError
 
-def _plain(tree: Any, trail: Trail, document: Document) -> Any:
-    """`tree` as plain dicts, lists and scalars, the line of each noted in `document`."""
-    if isinstance(tree, dict):
-        document.places.setdefault(trail, f"{document.file}:{tree.lc.line + 1}")
-        plain = {}
-        for key, value in tree.items():
-            try:
-                line = tree.lc.key(key)[0] + 1
-            except (KeyError, TypeError):  # merged in by `<<`: the line of the mapping has to do
-                line = tree.lc.line + 1
-            name = key if isinstance(key, int) and not isinstance(key, bool) else str(key)
-            document.places[(*trail, name)] = f"{document.file}:{line}"
-            plain[name] = _plain(value, (*trail, name), document)
+        file = self._where or self._document.file
+        try:
+            node = YAML(typ="safe", pure=True).compose(text)
+            self._document.data = None if node is None else self._plain(node, ())
+        except MarkedYAMLError as fault:
+            mark = fault.problem_mark or fault.context_mark
+            raise ScenarioError.at(self._at(mark.line if mark else 0), f"is no YAML: {_problem(fault)}") from fault
+        except ReaderError as fault:
+            what = f"is no YAML: the character U+{ord(text[fault.position]):04X} is not allowed"
+            raise ScenarioError.at(self._at(text[: fault.position].count("\n")), what) from fault
+        except (YAMLError, ValueError, TypeError, AttributeError) as fault:  # the last three: slips of the library on odd directives
+            if isinstance(fault, ScenarioError):
+                raise
+            raise ScenarioError.at(file, "is no YAML") from fault
+        except RecursionError as fault:
+            raise ScenarioError.at(file, "is nested too deeply") from fault
+
+    def _at(self, line: int) -> str:
+        return self._where or f"{self._document.file}:{line + 1}"
+
+    def _plain(self, node: Any, trail: Trail) -> Any:
+        line = node.start_mark.line
+        self._document.places.setdefault(trail, self._at(line))
+        self._count += 1
+        if self._count > _MOST_VALUES:
+            raise ScenarioError.at(self._where or self._document.file, f"holds more than {_MOST_VALUES:,} values, what its anchors expand to included")
+        if not node.tag.startswith("tag:yaml.org,2002:"):
+            raise ScenarioError.at(self._at(line), f"the tag {shown(node.tag)} means nothing here; wanted the value alone")
+        if isinstance(node.value, str):
+            return _scalar(node.tag.rpartition(":")[2], node.value)
+        if id(node) in self._inside:
+            raise ScenarioError.at(self._at(line), "an anchor contains itself")
+        self._inside.add(id(node))
+        is_list = not (node.value and isinstance(node.value[0], tuple)) and node.tag not in ("tag:yaml.org,2002:map", "tag:yaml.org,2002:set")
+        value = self._list(node, trail) if is_list else self._mapping(node, trail)
+        self._inside.discard(id(node))
+        return value
+
+    def _list(self, node: Any, trail: Trail) -> list[Any]:
+        return [self._plain(item, (*trail, index)) for index, item in enumerate(node.value)]
+
+    def _mapping(self, node: Any, trail: Trail) -> dict[str | int, Any]:
+        plain: dict[str | int, Any] = {}
+        merged: list[Any] = []
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line
+            if not isinstance(key.value, str):
+                raise ScenarioError.at(self._at(line), f"came {'a mapping' if key.tag.endswith('map') else 'a list'} as a key; wanted a word or a number")
+            if key.value in lines:
+                raise ScenarioError.at(self._at(line), f"the key {shown(key.value)} is written twice, first on line {lines[key.value] + 1}")
+            lines[key.value] = line
+            if key.tag.endswith(":merge"):
+                merged += value.value if value.tag.endswith(":seq") else [value]
+                continue
+            number = _scalar("int", key.value) if key.tag.endswith(":int") else key.value
+            self._document.places[(*trail, number)] = self._at(line)
+            plain[number] = self._plain(value, (*trail, number))
+        for other in merged:  # what is written here, or merged earlier, wins
+            inherited = Document(None, self._document.file)
+            self._document, outer = inherited, self._document
+            inherited.data, self._document = self._plain(other, ()), outer
+            if not isinstance(inherited.data, dict):
+                raise ScenarioError.at(self._at(other.start_mark.line), f"came {shown(inherited.data)}; wanted a mapping to merge")
+            for name in inherited.data.keys() - plain.keys():
+                outer.places.update({(*trail, *known): where for known, where in inherited.places.items() if known[:1] == (name,)})
+            plain = {**inherited.data, **plain}
         return plain
-    if isinstance(tree, list):
-        plain_list = []
-        for index, value in enumerate(tree):
-            document.places[(*trail, index)] = f"{document.file}:{tree.lc.item(index)[0] + 1}"
-            plain_list.append(_plain(value, (*trail, index), document))
-        return plain_list
-    for kind in (bool, int, float, str):  # ruamel's scalars are subclasses that remember how they were written
-        if isinstance(tree, kind):
-            return kind(tree)
-    return tree if tree is None else str(tree)
+
+
+def _scalar(kind: str, text: str) -> Any:
+    """The value of a YAML scalar. What is none of its kind stays text, and is refused where a number is wanted."""
+    digits = text.replace("_", "").lower()
+    try:
+        match kind:
+            case "null":
+                return None
+            case "bool":
+                return digits in ("true", "yes", "on", "y")
+            case "int":
+                base = {"0x": 16, "0o": 8, "0b": 2}.get(digits.lstrip("+-")[:2], 10)
+                return int(digits, base)
+            case "float":
+                return float(digits.replace(".inf", "inf").replace(".nan", "nan"))
+    except ValueError:
+        pass
+    return text
+
+
+def _problem(fault: Any) -> str:
+    """What the YAML library found, less its jargon."""
+    problem, start = str(fault.problem or fault.context), fault.context_mark
+    if "'\\t'" in problem:
+        return "came a tab; wanted spaces"
+    if problem.startswith("but found another document"):
+        return "came a second document (`---`); wanted one"
+    problem = problem.replace("('<stream end>',)", "the end of the file").replace("unexpected end of stream", "the end of the file").replace("hexdecimal", "hexadecimal")
+    problem = problem.replace("'<block end>'", "the end of the block").replace("'<document start>'", "the start of a document").replace("<scalar>", "text")
+    began = f", in what begins on line {start.line + 1}" if start is not None and fault.problem_mark and start.line != fault.problem_mark.line else ""
+    return problem + began
 
 
 def override(document: Document, assignment: str) -> Document:
     """`document` with one `key.of[0].value=VALUE` of the command line applied; VALUE is read as YAML."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     where = f"--set {assignment}"
     dotted, equals, text = assignment.partition("=")
     if not equals or not dotted.strip():
         raise ScenarioError.at(where, "wanted key=value, such as --set cluster.pools[0].nodes=2")
-    try:
-        value = _plain(YAML(typ="rt", pure=True).load(text), (), Document({}, where)) if text.strip() else None
-    except YAMLError as fault:
-        raise ScenarioError.at(where, f"'{text}' is no YAML value") from fault
-    return overridden(document, dotted.strip(), value, where)
+    value = Document(None, where)
+    _Reader(value, where=where).read(text)
+    return overridden(document, dotted.strip(), value.data, where)
 
 
 def overridden(document: Document, dotted: str, value: Any, where: str) -> Document:
-    """`document` with the value at `dotted` (`a.b[0].c`) replaced; `where` says who asked for it."""
-    keys: list[str | int] = [int(key) if key.isdigit() else key for key in dotted.replace("[", ".").replace("]", "").split(".")]
+    """`document` with the value at `dotted` (`a.b[0].c`) replaced; `where` says who asked for it.
+
+    Below a name of the catalog, or the path of a YAML file, what it stands for is written out first and the value set in that.
+    A value of None takes the key away.
+    """
+    if not _DOTTED.fullmatch(dotted):
+        raise ScenarioError.at(where, f"{shown(dotted)} is no key; wanted one such as cluster.pools[0].nodes")
+    keys: list[str | int] = [int(key) if key.isdecimal() else key for key in dotted.replace("[", ".").replace("]", "").split(".")]
     places = dict(document.places)
 
     def put(tree: Any, trail: Trail, rest: list[str | int]) -> Any:
@@ -260,15 +312,27 @@ def overridden(document: Document, dotted: str, value: Any, where: str) -> Docum
         key, *rest = rest
         if isinstance(tree, list):
             if not isinstance(key, int) or key >= len(tree):
-                raise ScenarioError.at(where, f"{path_text(trail)} is a list of {len(tree)}; wanted an index into it, came '{key}'")
+                wanted = f"an index from 0 to {len(tree) - 1}" if tree else "the list as a whole: it is empty"
+                raise ScenarioError.at(where, f"{path_text(trail)} is a list of {len(tree)}; came {shown(key)}, wanted {wanted}")
             return [put(item, (*trail, key), rest) if index == key else item for index, item in enumerate(tree)]
-        if not isinstance(tree, dict):
-            tree = {}  # a scalar such as a catalog name gives way to the mapping that the rest of the key asks for
+        if not isinstance(tree, dict):  # what a scalar stands for gives way to the mapping that the rest of the key asks for
+            tree = _behind(tree)
         if value is None and not rest:
             return {name: kept for name, kept in tree.items() if name != key}
         return {**tree, key: put(tree.get(key), (*trail, key), rest)}
 
     return Document(put(document.data, (), keys), document.file, places)
+
+
+def _behind(came: Any) -> dict[str, Any]:
+    """The mapping that a name of the catalog or the path of a YAML file stands for; an empty one where there is none."""
+    if not isinstance(came, str):
+        return {}
+    kind = next((folder.name for folder in CATALOG.iterdir() if folder.is_dir() and came in catalog_names(folder.name)), None)
+    if kind is not None:
+        return dict(catalog_entry(kind, came))
+    path = find(came) if came.endswith((".yaml", ".yml")) else None
+    return dict(bare(read_yaml(path).data)) if path is not None else {}
 
 
 @contextmanager
@@ -430,7 +494,7 @@ def _sentence(kind: type[Description], document: Document, error: dict[str, Any]
         case "missing":
             what, trail = f"'{trail[-1]}' is missing{_wanted(owner, trail[-1])}", trail[:-1]
         case "extra_forbidden" | "invalid_key":
-            return Fault(document.place(trail), f"{_under(trail[:-1])}unknown key '{trail[-1]}'{did_you_mean(trail[-1], _keys(owner))}")
+            return Fault(document.place(trail), f"{under(trail[:-1])}unknown key '{trail[-1]}'{did_you_mean(trail[-1], _keys(owner))}")
         case "union_tag_invalid":
             trail = (*trail, str(context["discriminator"]).strip("'"))
             given = came.get(trail[-1]) if isinstance(came, dict) else context["tag"]
@@ -452,10 +516,11 @@ def _sentence(kind: type[Description], document: Document, error: dict[str, Any]
             wanted = _WANTED[other].format_map(context) if other in _WANTED else str(error["msg"]).removeprefix("Input should be ")
             length = f" of {len(came)}" if other == "too_long" else ""
             what = f"came {shown(came)}{length}; wanted {wanted}"
-    return Fault(document.place(trail), f"{_under(trail)}{what}")
+    return Fault(document.place(trail), f"{under(trail)}{what}")
 
 
-def _under(trail: Trail) -> str:
+def under(trail: Trail) -> str:
+    """The beginning of a message about what is at `trail`; nothing for the file as a whole."""
     return f"{path_text(trail)}: " if trail else ""
 
 

@@ -15,7 +15,7 @@ from cluster_sim.model import Model, read_model
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.placement import Placement, place_on_gpus, place_on_wafers, wafers_needed
 from cluster_sim.physics.wafer import WaferSteps
-from cluster_sim.reading import Description, Document, Trail, describe, looking_in, named, overridden, override, path_text, read_yaml
+from cluster_sim.reading import Description, Document, Trail, describe, looking_in, named, overridden, override, read_yaml, under
 from cluster_sim.serving.batching import Batch, Batching
 from cluster_sim.serving.engine import Engine
 from cluster_sim.serving.routing import LeastRequests, Routing
@@ -311,16 +311,23 @@ def _one(document: Document, variant: str | None, overrides: Sequence[tuple[str,
         over = document.at("variants").at(variant)
         base = base.merged(Document(over.data or {}, over.file, over.places))
         base = overridden(base, "variant", variant, document.place(("variants", variant)))
-    for text in sets:
-        base = override(base, text)
-    for key, value, where in overrides:
-        base = overridden(base, key, value, where)
-    if seed is not None:
-        base = overridden(base, "seed", seed, "--seed")
+    faults: list[Fault] = []
     with looking_in(Path(document.file).parent):
-        scenario = describe(Scenario, base)
+        for text in sets:
+            try:
+                base = override(base, text)
+            except ScenarioError as error:
+                faults += error.faults
+        for key, value, where in overrides:
+            base = overridden(base, key, value, where)
+        if seed is not None:
+            base = overridden(base, "seed", seed, "--seed")
+        try:
+            scenario = describe(Scenario, base)
+        except ScenarioError as error:
+            raise ScenarioError([*faults, *error.faults]) from error
     suffix = f" (variant {variant})" if variant is not None else ""
-    faults = [Fault(base.place(trail), f"{path_text(trail)}: {what}{suffix}") for trail, what in _faults(scenario)]
+    faults += [Fault(base.place(trail), f"{under(trail)}{what}{suffix}") for trail, what in _faults(scenario)]
     if faults:
         raise ScenarioError(faults)
     return scenario
@@ -396,10 +403,12 @@ def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
         if plan.pipeline_parallel > model.layers:
             yield (*at, "pipeline_parallel"), f"{plan.pipeline_parallel} stages are more than the {model.layers} layers of {model.name}"
     devices, each = pool.nodes * per_node, pool.devices_a_replica(model)
-    if pool.replicas is None and devices % each:
-        yield trail, f"{pool.nodes} nodes hold {devices} devices, which replicas of {each} do not divide; wanted a multiple, or 'replicas: {max(devices // each, 1)}'"
-    elif devices < each * (pool.replicas or 1):
-        yield (*trail, "nodes"), f"{pool.nodes} nodes hold {devices} devices; {pool.replicas or 1} replicas need {each * (pool.replicas or 1)}"
+    hold = f"{pool.nodes} node{'s hold' if pool.nodes > 1 else ' holds'} {devices} device{'s' if devices > 1 else ''}"
+    if devices < each * (pool.replicas or 1):
+        need = f"{pool.replicas} replicas need" if (pool.replicas or 1) > 1 else "a replica needs"
+        yield (*trail, "nodes"), f"{hold}; {need} {each * (pool.replicas or 1)}"
+    elif pool.replicas is None and devices % each:
+        yield trail, f"{hold}, which replicas of {each} do not divide; wanted a multiple, or 'replicas: {devices // each}'"
     if pool.max_sequences > pool.max_batched_tokens:
         yield (*trail, "batching"), f"max_sequences of {pool.max_sequences} is more than max_batched_tokens of {pool.max_batched_tokens}: not all could take a step"
 

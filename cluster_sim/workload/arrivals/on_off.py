@@ -7,7 +7,7 @@ from math import exp
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from cluster_sim.reading import Description
 from cluster_sim.units import PerSecond, PositiveSeconds
@@ -26,11 +26,20 @@ Positive = Annotated[float, Field(gt=0.0)]
 NotNegative = Annotated[float, Field(ge=0.0)]
 
 
+def _preset_or_keys(schema: dict[str, Any]) -> None:
+    """In the JSON Schema: what a preset brings need not be written."""
+    brought = [key for key in schema["required"] if key in _PRESETS["azure-code"]]
+    schema["required"] = [key for key in schema["required"] if key not in brought]
+    schema["anyOf"] = [{"required": ["preset"]}, {"required": brought}]
+
+
 class OnOff(Description):
     """Bursts of gamma-distributed length, each with a rate of its own, and log-normal silences.
 
     With the shapes left at 1 and the sigma of the rate at 0, arrivals in a burst are Poisson and bursts are exponential.
     """
+
+    model_config = ConfigDict(json_schema_extra=_preset_or_keys)
 
     process: Literal["on_off"] = "on_off"
     preset: Literal["azure-code"] | None = None
