@@ -34,7 +34,7 @@ Seed = Annotated[int | None, typer.Option("--seed", min=0, help="In place of the
 
 @app.callback()
 def _options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,  # noqa: ARG001  # read by main
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,  # read by main
 ) -> None:
     pass
 
@@ -299,7 +299,9 @@ def _print_arithmetic(scenario: Scenario) -> None:
     seen, offered = sampled_lengths(scenario), offered_per_s(scenario)
     pools = work_out(scenario)
     console = _stdout()
-    console.print(f"# {scenario.title}: {scenario.model.name}, {seen.prompt_tokens:,.0f} prompt and {seen.output_tokens:,.0f} output tokens in the mean", highlight=False)
+    console.print(
+        f"# {scenario.title}: {scenario.model.name}, {seen.prompt_tokens:,.0f} prompt and {seen.output_tokens:,.0f} output tokens in the mean", highlight=False
+    )
     table = Table()
     table.add_column("")
     for pool in pools:

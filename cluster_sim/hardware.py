@@ -121,7 +121,7 @@ class Device(Description):
     peak: Peak
     efficiency: Efficiency | None = None
     wafer: Wafer | None = None
-    all_reduce: dict[int, AllReduceFit] = {}
+    all_reduce: dict[int, AllReduceFit] = Field(default_factory=dict)
     """By the number of devices that take part."""
     peer_latency_s: Seconds = 0.0
     """Start of a transfer from device to device inside a node."""
@@ -173,5 +173,3 @@ class Node(Description):
     links: tuple[Link, ...]
     network: Annotated[Network, BeforeValidator(_network)]
     """How it is reached where the scenario does not say."""
-
-

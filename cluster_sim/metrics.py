@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cluster_sim.results import Results
 
-Array = np.ndarray
+Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Finished:
     @property
     def tpot_s(self) -> Array:
         """Time per output token after the first; 0 for answers of one token, which have none."""
-        return (self.finish_s - self.first_token_s) / np.maximum(self.output_tokens - 1, 1)
+        gaps: Array = np.maximum(self.output_tokens - 1, 1)
+        return (self.finish_s - self.first_token_s) / gaps
 
 
 def finished(results: Results, pool: str | None = None) -> Finished:

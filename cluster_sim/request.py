@@ -10,10 +10,31 @@ class Request:
     """
 
     __slots__ = (
-        "number", "arrival_s", "prompt_tokens", "output_tokens", "counted",
-        "replica", "admitted_s", "first_token_s", "finish_s", "preemptions",
-        "generated", "prefilled", "offset", "finish_clock", "ticket", "stalled_s",
+        "admitted_s",
+        "arrival_s",
+        "counted",
+        "finish_clock",
+        "finish_s",
+        "first_token_s",
+        "generated",
+        "number",
+        "offset",
+        "output_tokens",
+        "preemptions",
+        "prefilled",
+        "prompt_tokens",
+        "replica",
+        "stalled_s",
+        "ticket",
     )  # fmt: skip
+
+    # The batch's own notes, written when it admits the request. `offset` and `finish_clock` are relative to the batch's step
+    # clock, so that a step changes nothing here: a decoding request has `offset + clock` tokens in the cache.
+    prefilled: int
+    offset: int
+    finish_clock: int
+    ticket: int
+    stalled_s: float
 
     def __init__(self, number: int, arrival_s: float, prompt_tokens: int, output_tokens: int, counted: bool = True) -> None:
         self.number = number
@@ -27,9 +48,6 @@ class Request:
         self.admitted_s = self.first_token_s = self.finish_s = NEVER
         self.preemptions = 0
         self.generated = 0
-        # The other slots are the batch's own notes, written when it is admitted. `offset` and `finish_clock` are relative
-        # to the batch's step clock, so that a step changes nothing here: a decoding request has `offset + clock` tokens
-        # in the cache.
 
     @property
     def footprint(self) -> int:

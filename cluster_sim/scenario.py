@@ -279,7 +279,8 @@ def load_variants(path: str | Path, variants: Sequence[str] = (), sets: Sequence
     """
     document = read_yaml(Path(path))
     wanted: list[str | None] = list(variants) or list(_variant_names(document)) or [None]
-    scenarios, faults = [], []
+    scenarios: list[Scenario] = []
+    faults: list[Fault] = []
     for variant in wanted:
         try:
             scenarios.append(_one(document, variant, [], seed, sets))
@@ -397,7 +398,10 @@ def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
         elif kv_heads % tensor and tensor % kv_heads and not model.latent:
             yield (*at, "tensor_parallel"), f"{tensor} neither divides the {kv_heads} KV heads of {model.name} nor is a multiple of them"
         if tensor > per_node:
-            yield (*at, "tensor_parallel"), f"{tensor} is more than the {per_node} devices of {pool.node.name}; groups across nodes are not simulated by this version"
+            yield (
+                (*at, "tensor_parallel"),
+                f"{tensor} is more than the {per_node} devices of {pool.node.name}; groups across nodes are not simulated by this version",
+            )
         elif tensor > 1 and not device.all_reduce:
             yield (*at, "tensor_parallel"), f"{device.name} has no all_reduce figures; wanted 1, or figures in its file"
         if plan.pipeline_parallel > model.layers:
@@ -410,7 +414,10 @@ def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
     elif pool.replicas is None and devices % each:
         yield trail, f"{hold}, which replicas of {each} do not divide; wanted a multiple, or 'replicas: {devices // each}'"
     if pool.max_sequences > pool.max_batched_tokens:
-        yield (*trail, "batching"), f"max_sequences of {pool.max_sequences} is more than max_batched_tokens of {pool.max_batched_tokens}: not all could take a step"
+        yield (
+            (*trail, "batching"),
+            f"max_sequences of {pool.max_sequences} is more than max_batched_tokens of {pool.max_batched_tokens}: not all could take a step",
+        )
 
 
 def _room_faults(scenario: Scenario, pool: Pool, trail: Trail) -> Iterator[Finding]:
@@ -421,7 +428,10 @@ def _room_faults(scenario: Scenario, pool: Pool, trail: Trail) -> Iterator[Findi
     if placement.kv_tokens < pool.block_tokens:
         noun = f"{placement.devices} wafers" if pool.is_wafer else f"each of {placement.devices} devices" if placement.devices > 1 else "a device"
         sram = pool.node.device.memory.capacity_bytes * (placement.devices if pool.is_wafer else 1) / 1e9
-        yield (*trail, "replica"), f"the {precision} weights of {model.name} do not fit: {weights:.1f} GB on {noun} of {sram:.1f} GB, {max(placement.kv_room_bytes, 0.0) / 1e9:.1f} GB left for KV"
+        yield (
+            (*trail, "replica"),
+            f"the {precision} weights of {model.name} do not fit: {weights:.1f} GB on {noun} of {sram:.1f} GB, {max(placement.kv_room_bytes, 0.0) / 1e9:.1f} GB left for KV",
+        )
         return
     if workload.trace is not None or workload.prompt_tokens is None or workload.output_tokens is None:
         return
@@ -433,7 +443,10 @@ def _room_faults(scenario: Scenario, pool: Pool, trail: Trail) -> Iterator[Findi
     elif longest - 1 > room:
         yield ("workload",), f"the longest request, {longest} tokens, can never be admitted: a replica of pool '{pool.name}' has room for {room} tokens of KV"
     elif not pool.chunked_prefill and longest - 1 > pool.max_batched_tokens:
-        yield (*trail, "batching"), f"without chunked_prefill the longest request, {longest} tokens, never fits a step of max_batched_tokens {pool.max_batched_tokens}"
+        yield (
+            (*trail, "batching"),
+            f"without chunked_prefill the longest request, {longest} tokens, never fits a step of max_batched_tokens {pool.max_batched_tokens}",
+        )
 
 
 def is_closed_loop(scenario: Scenario) -> bool:

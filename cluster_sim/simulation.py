@@ -6,6 +6,7 @@ import gc
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,8 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
     began = time.perf_counter()
     env, recorder = Environment(), Recorder()
     topology = scenario.cluster.topology()
-    replicas, paths = [], []
+    replicas: list[Replica] = []
+    paths: list[Path] = []
     until_s = scenario.duration_s if scenario.duration_s is not None else float("inf")
 
     def nobody_waits(request: Request) -> None:
@@ -148,9 +150,7 @@ def _results(scenario: Scenario, recorder: Recorder, topology: Topology, paths: 
     return Results(scenario, requests, stretches, devices, links, events, info)
 
 
-def _requests_table(
-    scenario: Scenario, everyone: list[Request], recorder: Recorder, pool_of: list[Pool], latency_s: np.ndarray
-) -> pa.Table:
+def _requests_table(scenario: Scenario, everyone: list[Request], recorder: Recorder, pool_of: list[Pool], latency_s: np.ndarray) -> pa.Table:
     replica = np.array([request.replica for request in everyone], dtype=np.int32)
     way_s = np.append(latency_s, 0.0)[replica]  # the answer's way back; -1, no replica, takes the last
     finish_s = np.array([request.finish_s for request in everyone], dtype=float) + way_s
@@ -248,7 +248,7 @@ def _links_table(topology: Topology, paths: list[Path], requests: pa.Table) -> p
     served = np.bincount(replica[~np.isnan(replica)].astype(int), minlength=len(paths))
     crossed: dict[frozenset[str], int] = {}
     for path, count in zip(paths, served.tolist(), strict=True):
-        for pair in zip(path.places, path.places[1:], strict=False):
+        for pair in pairwise(path.places):
             crossed[frozenset(pair)] = crossed.get(frozenset(pair), 0) + count
     rows: dict[str, list[Any]] = {name: [] for name in ("from", "to", "kind", "bandwidth_bytes_per_s", "latency_s", "requests")}
     for start, end, data in topology.graph.edges(data=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import networkx as nx
 
@@ -50,7 +51,7 @@ class Topology:
             places = nx.shortest_path(self.graph, start, end)
         except (nx.NetworkXNoPath, nx.NodeNotFound):
             return None
-        links = [self.graph.edges[pair]["link"] for pair in zip(places, places[1:], strict=False)]
+        links = [self.graph.edges[pair]["link"] for pair in pairwise(places)]
         narrowest = min((link.bandwidth_bytes_per_s for link in links), default=float("inf"))
         return Path(tuple(places), sum(link.latency_s for link in links), narrowest)
 

@@ -87,7 +87,11 @@ def test_run_again_from_the_resolved_scenario_gives_the_same_bytes(scenario: Pat
 
 def test_variants_in_another_order_and_in_another_process_give_the_same_bytes(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(capsys, "run", scenario, "--out", "first")[0] == 0
-    subprocess.run([sys.executable, "-m", "cluster_sim.cli", "run", str(scenario), "--variant", "cs3", "--variant", "b200", "--out", "second"], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "cluster_sim.cli", "run", str(scenario), "--variant", "cs3", "--variant", "b200", "--out", "second"],
+        check=True,
+        capture_output=True,
+    )
     for variant in ("b200", "cs3"):
         for name in ("requests", "stretches", "devices", "links", "events"):
             assert (Path("first") / variant / f"{name}.parquet").read_bytes() == (Path("second") / variant / f"{name}.parquet").read_bytes()
@@ -116,7 +120,9 @@ def test_json_of_a_plain_file_is_its_summary(scenario: Path, capsys: pytest.Capt
 
 
 def test_set_and_seed_change_the_run(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    document = json.loads(call(capsys, "run", scenario, "--json", "--variant", "b200", "--set", "workload.prompt_tokens=7", "--set", "cluster.pools[0].nodes=2")[1])
+    document = json.loads(
+        call(capsys, "run", scenario, "--json", "--variant", "b200", "--set", "workload.prompt_tokens=7", "--set", "cluster.pools[0].nodes=2")[1]
+    )
     summary = document["variants"]["b200"]
     assert summary["total_input_tokens"] == 7 * summary["completed"]
     other = json.loads(call(capsys, "run", scenario, "--json", "--variant", "b200", "--seed", "8")[1])["variants"]["b200"]
@@ -211,7 +217,9 @@ def test_what_cannot_be_done_exits_2_and_says_why(scenario: Path, capsys: pytest
     assert said in err.strip()
 
 
-def test_a_failure_of_ours_exits_1_without_a_traceback_unless_asked(scenario: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_of_ours_exits_1_without_a_traceback_unless_asked(
+    scenario: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("a bug")
 
@@ -250,7 +258,9 @@ def test_every_scenario_of_the_project_opens_with_its_question_and_runs(path: Pa
     arguments = ["run", path, "--out", tmp_path / "run", "--json"]
     if "trace:" in path.read_text():
         trace = tmp_path / "trace.csv"
-        trace.write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n" + "".join(f"2024-01-01 00:00:{second:02d},{100 + second},{1 + second}\n" for second in range(60)))
+        trace.write_text(
+            "TIMESTAMP,ContextTokens,GeneratedTokens\n" + "".join(f"2024-01-01 00:00:{second:02d},{100 + second},{1 + second}\n" for second in range(60))
+        )
         arguments += ["--set", f"workload.trace.path={trace}"]
     if "duration:" in path.read_text():
         arguments += ["--set", "duration=90 s"]

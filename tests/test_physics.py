@@ -140,7 +140,9 @@ def test_pipeline_stages_share_a_batch_in_micro_batches() -> None:
     """Two stages with two sequences: each is a micro-batch of one, so a step takes as long as one sequence alone."""
     one = GpuSteps(tiny_model(), small_gpu(), 1, 2, "bf16", "bf16")
     assert one.decode(2, 200, 0, 0)[0] == pytest.approx(one.decode(1, 100, 0, 0)[0])
-    assert GpuSteps(tiny_model(), small_gpu(peer_latency="10 us"), 1, 2, "bf16", "bf16").decode(1, 100, 0, 0)[0] == pytest.approx(one.decode(1, 100, 0, 0)[0] + 10e-6)
+    assert GpuSteps(tiny_model(), small_gpu(peer_latency="10 us"), 1, 2, "bf16", "bf16").decode(1, 100, 0, 0)[0] == pytest.approx(
+        one.decode(1, 100, 0, 0)[0] + 10e-6
+    )
 
 
 @pytest.mark.parametrize("name", ["llama-3.3-70b", "gpt-oss-120b", "deepseek-r1", "qwen3-235b", "mixtral-8x7b"])

@@ -10,7 +10,7 @@ from __future__ import annotations
 class KvRoom:
     """Blocks of `block_tokens` tokens each; `blocks` of them in all."""
 
-    __slots__ = ("blocks", "block_tokens", "_phases", "_whole", "_sequences")
+    __slots__ = ("_phases", "_sequences", "_whole", "block_tokens", "blocks")
 
     def __init__(self, tokens: int, block_tokens: int) -> None:
         self.block_tokens = block_tokens

@@ -68,7 +68,8 @@ class Replica:
 
     def receive(self, delivery: Event) -> None:
         """The request that `delivery` carries has arrived over the network."""
-        if not self._batch.enqueue(delivery.value):
+        request: Request = delivery.value  # type: ignore[assignment]  # SimPy says Any or None
+        if not self._batch.enqueue(request):
             return
         if self._idle:
             self._idle = False

@@ -16,7 +16,13 @@ class Router:
     """Sends each request to the replica that the policy picks among those that could serve it."""
 
     def __init__(
-        self, env: Environment, policy: Routing, replicas: Sequence[Replica], latencies_s: Sequence[float], recorder: Recorder, on_reject: Callable[[Request], None]
+        self,
+        env: Environment,
+        policy: Routing,
+        replicas: Sequence[Replica],
+        latencies_s: Sequence[float],
+        recorder: Recorder,
+        on_reject: Callable[[Request], None],
     ) -> None:
         self._env, self._policy, self._replicas, self._recorder = env, policy, replicas, recorder
         self._latencies_s = latencies_s

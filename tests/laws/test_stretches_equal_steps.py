@@ -72,7 +72,14 @@ def test_a_token_by_token_engine_gives_the_same_times(gaps: list[tuple[float, in
 
 
 @SETTINGS
-@given(jobs, limits, st.sampled_from([RoundRobin(), LeastRequests(), LeastWork()]), st.integers(1, 3), st.sampled_from([0.0, 1e-5, 3e-3]), st.sampled_from(["gpu", "stages", "wafer"]))
+@given(
+    jobs,
+    limits,
+    st.sampled_from([RoundRobin(), LeastRequests(), LeastWork()]),
+    st.integers(1, 3),
+    st.sampled_from([0.0, 1e-5, 3e-3]),
+    st.sampled_from(["gpu", "stages", "wafer"]),
+)
 def test_stretch_and_step_agree_on_every_first_token_and_finish(
     gaps: list[tuple[float, int, int]], limit: dict[str, Any], policy: Any, replicas: int, latency_s: float, machine: str
 ) -> None:

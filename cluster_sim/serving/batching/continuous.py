@@ -41,13 +41,43 @@ class ContinuousBatch:
     """
 
     __slots__ = (
-        "waiting", "running", "batch", "context", "windowed", "growing", "prompt", "sampled", "pairs", "pairs_windowed",
-        "pairs_growth", "counted", "cached", "clock", "pending_tokens", "stalls", "preempted", "longest",
-        "_room", "_blocks", "_block_tokens", "_max_sequences", "_max_tokens", "_chunked", "_window",
-        "_finishing", "_filling", "_chunks", "_completing", "_partial", "_held", "_tickets",
+        "_block_tokens",
+        "_blocks",
+        "_chunked",
+        "_chunks",
+        "_completing",
+        "_filling",
+        "_finishing",
+        "_held",
+        "_max_sequences",
+        "_max_tokens",
+        "_partial",
+        "_room",
+        "_tickets",
+        "_window",
+        "batch",
+        "cached",
+        "clock",
+        "context",
+        "counted",
+        "growing",
+        "longest",
+        "pairs",
+        "pairs_growth",
+        "pairs_windowed",
+        "pending_tokens",
+        "preempted",
+        "prompt",
+        "running",
+        "sampled",
+        "stalls",
+        "waiting",
+        "windowed",
     )  # fmt: skip
 
-    def __init__(self, kv_tokens: int, block_tokens: int, max_sequences: int, max_batched_tokens: int, chunked_prefill: bool, max_context: int, window: int = 0) -> None:
+    def __init__(
+        self, kv_tokens: int, block_tokens: int, max_sequences: int, max_batched_tokens: int, chunked_prefill: bool, max_context: int, window: int = 0
+    ) -> None:
         self.waiting: deque[Request] = deque()
         self.running: dict[Request, None] = {}  # in order of admission; the last is the first to be preempted
         self.batch = self.context = self.windowed = self.growing = 0

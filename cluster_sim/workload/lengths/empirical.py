@@ -12,7 +12,6 @@ from pydantic import Field, field_validator, model_validator
 from cluster_sim.errors import ScenarioError, shown
 from cluster_sim.reading import Description, find, read_text
 
-
 _MOST_DIGITS = 9
 
 
