@@ -63,7 +63,8 @@ scenario = cluster_sim.load_scenario(sys.argv[1])
 wall, cpu = time.perf_counter(), time.process_time()
 result = cluster_sim.simulate(scenario)
 wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-print(json.dumps({"wall_s": wall, "cpu_s": cpu}))
+steps = sum(result.stretches["steps"].to_pylist())
+print(json.dumps({"wall_s": wall, "cpu_s": cpu, "completed": result.summary()["completed"], "steps": steps}))
 """
 
 # Both peer drivers take: requests, replicas, arrivals per second, prompt, output tokens.
@@ -278,8 +279,8 @@ def run_ours(requests: int, replicas: int, repeats: int, limit: float, folder: s
         env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), env.get("PYTHONPATH"))))
         for _ in range(repeats):
             row.results.append(run_driver(sys.executable, OURS_DRIVER, [str(path)], limit, env, folder))
-        if "completed" not in row.results[-1]:  # the driver counts none yet
-            row.note = f"requests offered, completion not checked; {row.note}"
+        if (completed := int(row.results[-1]["completed"])) != requests:
+            row.note = f"completed only {completed:,}; {row.note}"
     except (Failed, ImportError, OSError) as error:
         row.note = f"not run: {error}"
     return row

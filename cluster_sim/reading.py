@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -29,6 +29,7 @@ Made = TypeVar("Made", bound="Description")
 CATALOG = Path(__file__).parent / "catalog"
 _MOST_VALUES = 200_000  # of one file, aliases expanded: above it, anchors are being used as a bomb
 _DOTTED = re.compile(r"[\w-]+(\[\d+\]|\.[\w-]+)*")  # cluster.pools[0].nodes
+_TAGS = {"map", "seq", "str", "null", "bool", "int", "float", "timestamp", "merge", "value"}  # of YAML; a date is text here
 _NOUNS = {"links": "network"}  # what the files of a folder are called, where it is not the folder's name
 _FIGURE_KEYS = {"value", "source", "confidence", "note", "range"}
 
@@ -59,6 +60,9 @@ class Description(BaseModel):
     """What a file says: frozen, its fields are the keys (less their unit), unknown keys are faults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=key_of, use_attribute_docstrings=True, allow_inf_nan=False)
+
+    keys_beside: ClassVar[tuple[str, ...]] = ()
+    """Keys of a file that are not the description's own, but are read before it: known, where one is misspelt."""
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -100,8 +104,9 @@ class Document:
 
     def at(self, key: str) -> Document:
         """The part under `key`, as a document of its own."""
-        places = {trail[1:]: where for trail, where in self.places.items() if trail[:1] == (key,)}
-        return Document(self.data[key], self.file, places)
+        name = next(name for name in self.data if str(name) == key)
+        places = {trail[1:]: where for trail, where in self.places.items() if trail[:1] == (name,)}
+        return Document(self.data[name], self.file, places)
 
     def without(self, key: str) -> Document:
         """All but what is under `key`."""
@@ -149,7 +154,9 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as fault:
         raise ScenarioError.at(str(path), f"is not UTF-8 text (byte {fault.start})") from fault
     except OSError as fault:
-        raise ScenarioError.at(str(path), f"cannot be read: {fault.strerror}") from fault
+        raise ScenarioError.at(str(path), f"cannot be read: {(fault.strerror or 'no reason given').lower()}") from fault
+    except ValueError as fault:  # a NUL in the name
+        raise ScenarioError.at(repr(str(path)), "no such file") from fault
 
 
 def parse_yaml(text: str, file: str) -> Document:
@@ -189,9 +196,9 @@ class _Reader:
         except ReaderError as fault:
             what = f"is no YAML: the character U+{ord(text[fault.position]):04X} is not allowed"
             raise ScenarioError.at(self._at(text[: fault.position].count("\n")), what) from fault
-        except (YAMLError, ValueError, TypeError, AttributeError) as fault:  # the last three: slips of the library on odd directives
-            if isinstance(fault, ScenarioError):
-                raise
+        except ScenarioError:
+            raise
+        except (YAMLError, ValueError, TypeError, AttributeError, LookupError) as fault:  # slips of the library on odd directives and tags
             raise ScenarioError.at(file, "is no YAML") from fault
         except RecursionError as fault:
             raise ScenarioError.at(file, "is nested too deeply") from fault
@@ -205,15 +212,14 @@ class _Reader:
         self._count += 1
         if self._count > _MOST_VALUES:
             raise ScenarioError.at(self._where or self._document.file, f"holds more than {_MOST_VALUES:,} values, what its anchors expand to included")
-        if not node.tag.startswith("tag:yaml.org,2002:"):
-            raise ScenarioError.at(self._at(line), f"the tag {shown(node.tag)} means nothing here; wanted the value alone")
+        if node.tag.removeprefix("tag:yaml.org,2002:") not in _TAGS:
+            raise ScenarioError.at(self._at(line), f"the tag {shown(node.tag.replace('tag:yaml.org,2002:', '!!'))} means nothing here; wanted the value alone")
         if isinstance(node.value, str):
             return _scalar(node.tag.rpartition(":")[2], node.value)
         if id(node) in self._inside:
             raise ScenarioError.at(self._at(line), "an anchor contains itself")
         self._inside.add(id(node))
-        is_list = not (node.value and isinstance(node.value[0], tuple)) and node.tag not in ("tag:yaml.org,2002:map", "tag:yaml.org,2002:set")
-        value = self._list(node, trail) if is_list else self._mapping(node, trail)
+        value = self._list(node, trail) if node.id == "sequence" else self._mapping(node, trail)
         self._inside.discard(id(node))
         return value
 
@@ -226,13 +232,13 @@ class _Reader:
         lines: dict[str, int] = {}
         for key, value in node.value:
             line = key.start_mark.line
-            if not isinstance(key.value, str):
-                raise ScenarioError.at(self._at(line), f"came {'a mapping' if key.tag.endswith('map') else 'a list'} as a key; wanted a word or a number")
+            if key.id != "scalar":
+                raise ScenarioError.at(self._at(line), f"came a {key.id} as a key; wanted a word or a number")
             if key.value in lines:
                 raise ScenarioError.at(self._at(line), f"the key {shown(key.value)} is written twice, first on line {lines[key.value] + 1}")
             lines[key.value] = line
             if key.tag.endswith(":merge"):
-                merged += value.value if value.tag.endswith(":seq") else [value]
+                merged += value.value if value.id == "sequence" else [value]
                 continue
             number = _scalar("int", key.value) if key.tag.endswith(":int") else key.value
             self._document.places[(*trail, number)] = self._at(line)
@@ -251,6 +257,8 @@ class _Reader:
 
 def _scalar(kind: str, text: str) -> Any:
     """The value of a YAML scalar. What is none of its kind stays text, and is refused where a number is wanted."""
+    if kind not in ("null", "bool", "int", "float"):
+        return text
     digits = text.replace("_", "").lower()
     try:
         match kind:
@@ -268,6 +276,19 @@ def _scalar(kind: str, text: str) -> Any:
     return text
 
 
+_JARGON = {
+    r"\(?'<stream end>',?\)?|unexpected end of stream": "the end of the file",
+    "hexdecimal": "hexadecimal",
+    "'<block end>'": "the end of the block",
+    "'<document start>'": "the start of a document",
+    "'?<scalar>'?": "text",
+    "'?<block (sequence|mapping) start>'?": r"the start of a \1",
+    "'<document end>'": "the end of a document",
+    "the node content": "a value",
+    " in the stream": "",
+}
+
+
 def _problem(fault: Any) -> str:
     """What the YAML library found, less its jargon."""
     problem, start = str(fault.problem or fault.context), fault.context_mark
@@ -275,8 +296,8 @@ def _problem(fault: Any) -> str:
         return "came a tab; wanted spaces"
     if problem.startswith("but found another document"):
         return "came a second document (`---`); wanted one"
-    problem = problem.replace("('<stream end>',)", "the end of the file").replace("unexpected end of stream", "the end of the file").replace("hexdecimal", "hexadecimal")
-    problem = problem.replace("'<block end>'", "the end of the block").replace("'<document start>'", "the start of a document").replace("<scalar>", "text")
+    for jargon, words in _JARGON.items():
+        problem = re.sub(jargon, words, problem)
     began = f", in what begins on line {start.line + 1}" if start is not None and fault.problem_mark and start.line != fault.problem_mark.line else ""
     return problem + began
 
@@ -315,7 +336,8 @@ def overridden(document: Document, dotted: str, value: Any, where: str) -> Docum
                 wanted = f"an index from 0 to {len(tree) - 1}" if tree else "the list as a whole: it is empty"
                 raise ScenarioError.at(where, f"{path_text(trail)} is a list of {len(tree)}; came {shown(key)}, wanted {wanted}")
             return [put(item, (*trail, key), rest) if index == key else item for index, item in enumerate(tree)]
-        if not isinstance(tree, dict):  # what a scalar stands for gives way to the mapping that the rest of the key asks for
+        if not isinstance(tree, dict):
+            places[trail] = where  # what a scalar stands for gives way to the mapping that the rest of the key asks for
             tree = _behind(tree)
         if value is None and not rest:
             return {name: kept for name, kept in tree.items() if name != key}
@@ -348,8 +370,12 @@ def looking_in(folder: Path) -> Iterator[None]:
 def find(path: str) -> Path | None:
     """The absolute path of a file that a description names, or None where there is none."""
     folder = _folder.get()
-    candidates = [Path(path).expanduser()] if folder is None else [folder / Path(path).expanduser(), Path(path).expanduser()]
-    return next((candidate.resolve() for candidate in candidates if candidate.is_file()), None)
+    try:
+        home = Path(path).expanduser()
+        candidates = [home] if folder is None else [folder / home, home]
+        return next((candidate.resolve() for candidate in candidates if candidate.is_file()), None)
+    except (OSError, RuntimeError, ValueError):  # a name that is too long, a ~user that is none, a folder that may not be read
+        return None
 
 
 @cache
@@ -489,11 +515,13 @@ def _sentence(kind: type[Description], document: Document, error: dict[str, Any]
     match error["type"]:
         case "missing" if isinstance(trail[-1], int):
             trail = trail[:-1]
-            wanted = _length(_trail_in_file(kind, document.data, error["loc"][:-1])[2])
-            what = f"came a list of {len(came) if isinstance(came, (list, tuple)) else 0}; wanted one of {wanted}"
+            _, _, pair = _trail_in_file(kind, document.data, error["loc"][:-1])
+            what = f"came a list of {len(came) if isinstance(came, (list, tuple)) else 0}; wanted one of {_length(pair)}"
         case "missing":
             what, trail = f"'{trail[-1]}' is missing{_wanted(owner, trail[-1])}", trail[:-1]
         case "extra_forbidden" | "invalid_key":
+            if owner is not None and trail[-1] in owner.keys_beside:
+                return Fault(document.place(trail), f"'{trail[-1]}' stands at the top of a file only")
             return Fault(document.place(trail), f"{under(trail[:-1])}unknown key '{trail[-1]}'{did_you_mean(trail[-1], _keys(owner))}")
         case "union_tag_invalid":
             trail = (*trail, str(context["discriminator"]).strip("'"))
@@ -514,7 +542,7 @@ def _sentence(kind: type[Description], document: Document, error: dict[str, Any]
             what = str(error["msg"])
         case other:
             wanted = _WANTED[other].format_map(context) if other in _WANTED else str(error["msg"]).removeprefix("Input should be ")
-            length = f" of {len(came)}" if other == "too_long" else ""
+            length = f" of {len(came)}" if other == "too_long" and isinstance(came, (list, tuple)) else ""
             what = f"came {shown(came)}{length}; wanted {wanted}"
     return Fault(document.place(trail), f"{under(trail)}{what}")
 
@@ -524,7 +552,7 @@ def under(trail: Trail) -> str:
     return f"{path_text(trail)}: " if trail else ""
 
 
-def _wanted(owner: type[BaseModel] | None, key: str | int) -> str:
+def _wanted(owner: type[Description] | None, key: str | int) -> str:
     """`; wanted a rate such as '5 /s'` where the missing field is a quantity."""
     from cluster_sim.units import _KINDS, Quantity
 
@@ -537,18 +565,18 @@ def _wanted(owner: type[BaseModel] | None, key: str | int) -> str:
     return ""
 
 
-def _keys(kind: type[BaseModel] | None) -> list[str]:
-    return sorted(info.alias or name for name, info in kind.model_fields.items()) if kind else []
+def _keys(kind: type[Description] | None) -> list[str]:
+    return sorted([*(info.alias or name for name, info in kind.model_fields.items()), *kind.keys_beside]) if kind else []
 
 
-def _trail_in_file(kind: type[BaseModel], data: Any, loc: tuple[str | int, ...]) -> tuple[Trail, type[BaseModel] | None, Any]:
+def _trail_in_file(kind: type[Description], data: Any, loc: tuple[str | int, ...]) -> tuple[Trail, type[Description] | None, Any]:
     """Pydantic's `loc` as keys of the file, the description that holds the last of them, and the type of its value.
 
     A union's tag stands in `loc` between the union's key and the keys of the member; it is left out. So is what lies inside
     a value that the file writes as a scalar, such as the `tokens` of a length that is a bare number.
     """
     trail: list[str | int] = []
-    owner: type[BaseModel] | None = kind
+    owner: type[Description] | None = kind
     annotation: Any = kind
     for step in loc:
         members = _members(annotation)
@@ -558,7 +586,7 @@ def _trail_in_file(kind: type[BaseModel], data: Any, loc: tuple[str | int, ...])
             continue
         if step == "[key]" or not isinstance(data, (dict, list)):
             break
-        model = next((member for member in members if isinstance(member, type) and issubclass(member, BaseModel)), None)
+        model = next((member for member in members if isinstance(member, type) and issubclass(member, Description)), None)
         owner = model
         trail.append(step)
         if isinstance(data, list):
@@ -595,7 +623,7 @@ def _length(annotation: Any) -> int:
 
 def _tags(member: Any) -> list[str]:
     """What may tag a member in its union: the value of the first of its fields that has one value only."""
-    if not (isinstance(member, type) and issubclass(member, BaseModel)):
+    if not (isinstance(member, type) and issubclass(member, Description)):
         return []
     single = (typing.get_args(info.annotation) for info in member.model_fields.values() if typing.get_origin(info.annotation) is Literal)
     return [str(values[0]) for values in single if len(values) == 1][:1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -75,7 +75,7 @@ class ReplicaPlan(Description):
     weights: Precision | None = None
     """Precision of the weights; default: as the model is published."""
     kv_cache: Precision = "bf16"
-    engine: Annotated[Engine, BeforeValidator(_engine, json_schema_input_type=str | Engine)] = Field(default="vllm", validate_default=True)  # type: ignore[arg-type]  # a name, resolved by the validator
+    engine: Annotated[Engine, BeforeValidator(_engine, json_schema_input_type=str | Engine)] = Field(default="vllm", validate_default=True)
     """A catalog name or the path of an engine file: limits and reserves that the scenario leaves out."""
     role: Literal["both"] = "both"
 
@@ -209,6 +209,8 @@ class Site(Description):
 class Scenario(Description):
     """One run: model, traffic, cluster, and the seed of every random choice."""
 
+    keys_beside: ClassVar[tuple[str, ...]] = ("variants",)
+
     name: str
     variant: str | None = None
     """Which variant of the file this is."""
@@ -308,7 +310,10 @@ def _one(document: Document, variant: str | None, overrides: Sequence[tuple[str,
     base = document.without("variants")
     if variant is not None:
         if variant not in names:
-            raise ScenarioError.at(document.file, f"no variant '{variant}'{did_you_mean(variant, names) if names else '; the file has none'}")
+            raise ScenarioError.at(
+                document.place(("variants",)) if names else document.file,
+                f"no variant '{variant}'{did_you_mean(variant, names) if names else '; the file has none'}",
+            )
         over = document.at("variants").at(variant)
         base = base.merged(Document(over.data or {}, over.file, over.places))
         base = overridden(base, "variant", variant, document.place(("variants", variant)))
@@ -328,7 +333,10 @@ def _one(document: Document, variant: str | None, overrides: Sequence[tuple[str,
         except ScenarioError as error:
             raise ScenarioError([*faults, *error.faults]) from error
     suffix = f" (variant {variant})" if variant is not None else ""
-    faults += [Fault(base.place(trail), f"{under(trail)}{what}{suffix}") for trail, what in _faults(scenario)]
+    try:
+        faults += [Fault(base.place(trail), f"{under(trail)}{what}{suffix}") for trail, what in _faults(scenario)]
+    except (OverflowError, ZeroDivisionError) as error:
+        raise ScenarioError.at(base.file, f"some number is too large or too small to reckon with{suffix}") from error
     if faults:
         raise ScenarioError(faults)
     return scenario

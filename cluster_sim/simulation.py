@@ -43,10 +43,7 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
     paths: list[Path] = []
     until_s = scenario.duration_s if scenario.duration_s is not None else float("inf")
 
-    def nobody_waits(request: Request) -> None:
-        """In an open loop no client waits for its answer."""
-
-    answered = nobody_waits
+    answered: Callable[[Request], None] | None = None  # in an open loop no client waits
     clients = None
     latencies_s: list[float] = []
     if isinstance(arrivals := scenario.workload.arrivals, ClosedLoop) and scenario.workload.trace is None:
@@ -125,7 +122,7 @@ def _run(env: Environment, recorder: Recorder, end_s: float, progress: Progress 
             now = time.perf_counter()
             sleep_s *= min(max(_REPORT_EVERY_S / max(now - last, 1e-6), 0.5), 2.0)
             last = now
-            progress(env.now, len(recorder.gone))
+            progress(env.now, recorder.left)
 
     if progress is not None:
         env.process(heartbeat())
@@ -136,15 +133,14 @@ def _run(env: Environment, recorder: Recorder, end_s: float, progress: Progress 
 
 def _results(scenario: Scenario, recorder: Recorder, topology: Topology, paths: list[Path], info: dict[str, Any]) -> Results:
     pool_of = [pool for pool in scenario.cluster.pools for _ in range(pool.replica_count(scenario.model))]
-    everyone = list(recorder.everyone())
+    everyone = recorder.requests
     requests = _requests_table(scenario, everyone, recorder, pool_of, np.array([path.latency_s for path in paths]))
     stretches = _stretches_table(scenario, recorder, pool_of)
     columns = list(zip(*recorder.events, strict=True)) or [()] * len(EVENT_COLUMNS)
     types = (pa.float64(), pa.string(), pa.int32(), pa.int64(), pa.float64())
     events = pa.table({name: pa.array(column, kind) for name, column, kind in zip(EVENT_COLUMNS, columns, types, strict=True)})
-    ends = [request.finish_s for request in recorder.gone if request.finish_s == request.finish_s]
     last_s = float(np.max(stretches["ended_s"].to_numpy())) if len(stretches) else 0.0
-    info["simulated_s"] = max([last_s, *ends[-1:], *[request.arrival_s for request in everyone[-1:]]])
+    info["simulated_s"] = max(last_s, everyone[-1].arrival_s if everyone else 0.0)
     devices = _devices_table(scenario, stretches, info["simulated_s"])
     links = _links_table(topology, paths, requests)
     return Results(scenario, requests, stretches, devices, links, events, info)

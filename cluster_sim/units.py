@@ -184,9 +184,7 @@ class Quantity:
         return f"{value!r} {self.unit}"
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            self._read, serialization=core_schema.plain_serializer_function_ser_schema(self._write)
-        )
+        return core_schema.no_info_plain_validator_function(self._read, serialization=core_schema.plain_serializer_function_ser_schema(self._write))
 
     def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {"type": "string", "examples": [self.example], "description": f"{_KINDS[self.unit].capitalize()} with its unit."}
@@ -216,5 +214,3 @@ def key_of(field: str) -> str:
     ('bandwidth', 'ttft', 'max_sequences')
     """
     return next((field.removesuffix(suffix) for suffix in _SUFFIXES if field.endswith(suffix)), field)
-
-

@@ -26,8 +26,8 @@ def serve(
 ) -> Recorder:
     """All requests served to their end; their times are filled in."""
     env, recorder = Environment(), Recorder()
-    engines = [Replica(env, index, make_batch(), times, recorder, stepping, lambda request: None) for index in range(replicas)]
-    router = Router(env, policy or LeastRequests(), engines, [latency_s] * replicas, recorder, lambda request: None)
+    engines = [Replica(env, index, make_batch(), times, recorder, stepping, None) for index in range(replicas)]
+    router = Router(env, policy or LeastRequests(), engines, [latency_s] * replicas, recorder, None)
     env.process(timetable(env, iter(requests), router.route))
     env.run()
     return recorder

@@ -207,7 +207,7 @@ def test_plot_draws_every_figure_and_names_them(scenario: Path, capsys: pytest.C
         (["plot", "timeline"], "plot: wanted at least one run folder"),
         (["plot", "timeline", "nowhere"], "nowhere: is no run folder (no manifest.json in it)"),
         (["catalog", "dgx-b20"], "catalog: no entry 'dgx-b20'; did you mean 'dgx-b200'?"),
-        (["run", "small.yaml", "--variant", "cs4"], "small.yaml: no variant 'cs4'; did you mean 'cs3'?"),
+        (["run", "small.yaml", "--variant", "cs4"], "small.yaml:14: no variant 'cs4'; did you mean 'cs3'?"),
         (["run", "small.yaml", "--set", "seed"], "--set seed: wanted key=value, such as --set cluster.pools[0].nodes=2"),
     ],
 )

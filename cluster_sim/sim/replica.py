@@ -11,7 +11,7 @@ from cluster_sim.physics.ramp import steps_done, total_s
 from cluster_sim.request import Request
 from cluster_sim.serving.batching import Batch
 from cluster_sim.sim.alarm import Alarm
-from cluster_sim.sim.recorder import Recorder
+from cluster_sim.sim.recorder import PACK_STRETCH, Recorder
 
 
 class StepTimes(Protocol):
@@ -34,7 +34,7 @@ class Replica:
         step_times: StepTimes,
         recorder: Recorder,
         stepping: bool,
-        on_finish: Callable[[Request], None],
+        on_finish: Callable[[Request], None] | None,
     ) -> None:
         self.requests = 0
         self.longest = batch.longest
@@ -126,16 +126,18 @@ class Replica:
             return
         self._steps = 0
         batch = self._batch
-        self._recorder.stretches.extend((
+        self._recorder.stretches += PACK_STRETCH(
             self._index, self._began_s, self._first_s, self._slope_s, steps, batch.batch, batch.counted, batch.prompt,
             batch.sampled, batch.context, batch.windowed, batch.growing, batch.pairs, batch.pairs_windowed,
             batch.kv_tokens, len(batch.running), len(batch.waiting),
-        ))  # fmt: skip
+        )  # fmt: skip
         now_s = self._env.now
-        for request in batch.advance(steps, now_s):
-            self.requests -= 1
-            self._recorder.finishes(request)
-            self._on_finish(request)
+        if finished := batch.advance(steps, now_s):
+            self.requests -= len(finished)
+            self._recorder.left += len(finished)
+            if self._on_finish is not None:
+                for request in finished:
+                    self._on_finish(request)
         if batch.stalls:
             for request, gap_s in batch.stalls:
                 self._recorder.events.append((now_s, "resumed", self._index, request.number, gap_s))

@@ -22,7 +22,7 @@ class Router:
         replicas: Sequence[Replica],
         latencies_s: Sequence[float],
         recorder: Recorder,
-        on_reject: Callable[[Request], None],
+        on_reject: Callable[[Request], None] | None,
     ) -> None:
         self._env, self._policy, self._replicas, self._recorder = env, policy, replicas, recorder
         self._latencies_s = latencies_s
@@ -31,14 +31,15 @@ class Router:
 
     def route(self, request: Request) -> None:
         """Send a request that has just arrived; one that no replica can hold is rejected."""
-        self._recorder.enters(request)
+        self._recorder.requests.append(request)
         index = self._policy.pick(request, self._replicas)
         replica = self._replicas[index]
         if request.prompt_tokens + request.output_tokens > self._surely_held and not replica.holds(request):
             able = [number for number, other in enumerate(self._replicas) if other.holds(request)]
             if not able:
                 self._recorder.rejects(request, self._env.now)
-                self._on_reject(request)
+                if self._on_reject is not None:
+                    self._on_reject(request)
                 return
             index = able[self._policy.pick(request, [self._replicas[number] for number in able])]
             replica = self._replicas[index]

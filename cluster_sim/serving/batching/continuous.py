@@ -150,7 +150,10 @@ class ContinuousBatch:
             while until <= 0 or self._finishing[0][2].ticket != self._finishing[0][1]:
                 heappop(self._finishing)
                 until = self._finishing[0][0] - self.clock
-            steps = min(steps, until, at_most)
+            if until < steps:
+                steps = until
+            if at_most < steps:
+                steps = at_most
             if self._window:
                 steps = min(steps, self._until_window_is_full())
             # The bound of above for `steps` steps; only where it fails are blocks counted.

@@ -6,14 +6,16 @@ import csv
 from collections.abc import Iterator
 from datetime import datetime
 from functools import lru_cache
+from math import isfinite
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from cluster_sim.errors import ScenarioError
+from cluster_sim.errors import ScenarioError, shown
 from cluster_sim.reading import Description, find
 
 _COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
+_MOST_TOKENS = 10**9
 
 
 class AzureTrace(Description):
@@ -45,20 +47,23 @@ class AzureTrace(Description):
 
         Raises ScenarioError with the line of a row that is malformed, out of order or empty, and for a file without rows.
         """
-        with open(self.path, encoding="utf-8", errors="replace", newline="") as file:
-            reader = csv.reader(file)
-            indices = self._indices(next(reader, None))
+        try:
+            file = open(self.path, encoding="utf-8", errors="replace", newline="")  # noqa: SIM115 - closed below
+        except OSError as fault:
+            raise ScenarioError.at(self.path, f"cannot be read: {(fault.strerror or 'no reason given').lower()}") from fault
+        with file:
+            reader = self._lines(csv.reader(file))
+            indices = self._indices(next(reader, (1, None))[1])
             first_s = last_s = None
-            for number, row in enumerate(reader, start=2):
-                if not row:
-                    continue
-                if self.limit is not None and number - 2 >= self.limit:
+            for count, (number, row) in enumerate(reader):
+                if self.limit is not None and count >= self.limit:
                     return
                 try:
                     time_s, prompt, output = _seconds(row[indices[0]]), int(row[indices[1]]), int(row[indices[2]])
+                    if not isfinite(time_s) or max(prompt, output) > _MOST_TOKENS:
+                        raise ValueError
                 except (ValueError, IndexError) as fault:
-                    came = ",".join(row)[:80]
-                    raise ScenarioError.at(f"{self.path}:{number}", f"came '{came}'; wanted {','.join(_COLUMNS)}") from fault
+                    raise ScenarioError.at(f"{self.path}:{number}", f"came {shown(','.join(row))}; wanted {','.join(_COLUMNS)}") from fault
                 if prompt < 1 or output < 1:
                     raise ScenarioError.at(f"{self.path}:{number}", f"came {prompt} prompt and {output} output tokens; wanted 1 at least of each")
                 if last_s is None or first_s is None:
@@ -74,6 +79,15 @@ class AzureTrace(Description):
         """Read the whole file once. Raises ScenarioError as `rows` does."""
         for _ in self.rows():
             pass
+
+    def _lines(self, reader: Any) -> Iterator[tuple[int, list[str]]]:
+        """(number of the line, its fields) of each line that is not empty."""
+        try:
+            for row in reader:
+                if row:
+                    yield reader.line_num, row
+        except csv.Error as fault:
+            raise ScenarioError.at(f"{self.path}:{reader.line_num}", f"is no CSV: {fault}") from fault
 
     def _indices(self, heading: list[str] | None) -> tuple[int, int, int]:
         if heading is None:

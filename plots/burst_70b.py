@@ -1,0 +1,18 @@
+"""The pictures of the README: the main scenario, simulated and drawn.
+
+    python plots/burst_70b.py
+"""
+
+from pathlib import Path
+
+import cluster_sim
+from cluster_sim import figures
+
+HERE = Path(__file__).parent
+SCENARIO = HERE.parent / "scenarios" / "burst_70b.yaml"
+PICTURES = {"latency_cdf": "burst_cdf.png", "timeline": "burst_timeline.png", "ttft_over_time": "burst_ttft.png"}
+
+runs = [cluster_sim.simulate(scenario) for scenario in cluster_sim.load_variants(SCENARIO)]
+for figure, name in PICTURES.items():
+    figures.save(figures.draw(figure, runs), HERE / name, dpi=110)
+    print(HERE / name)
