@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import types
 import typing
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError, ValidatorFunctionWrapHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from cluster_sim.errors import Fault, ScenarioError, did_you_mean, shown
@@ -66,11 +67,11 @@ class Description(BaseModel):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return typing.cast(CoreSchema, _without_truths(handler(source)))
+        # around all of the description's own validators, as no model_validator is
+        return core_schema.no_info_wrap_validator_function(cls._read_from_its_file, _without_truths(handler(source)))
 
-    @model_validator(mode="wrap")
     @classmethod
-    def _read_from_its_file(cls, came: Any, handler: ModelWrapValidatorHandler[Made]) -> Made:
+    def _read_from_its_file(cls, came: Any, handler: ValidatorFunctionWrapHandler) -> Any:
         """What a file of its own says is checked as such: its faults name it, and paths in it start from its folder."""
         if not isinstance(came, FromFile):
             return handler(came)
@@ -188,7 +189,9 @@ class _Reader:
 
         file = self._where or self._document.file
         try:
-            node = YAML(typ="safe", pure=True).compose(text)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of an anchor's name that is used again, as YAML allows
+                node = YAML(typ="safe", pure=True).compose(text)
             self._document.data = None if node is None else self._plain(node, ())
         except MarkedYAMLError as fault:
             mark = fault.problem_mark or fault.context_mark
@@ -277,15 +280,15 @@ def _scalar(kind: str, text: str) -> Any:
 
 
 _JARGON = {
-    r"\(?'<stream end>',?\)?|unexpected end of stream": "the end of the file",
-    "hexdecimal": "hexadecimal",
-    "'<block end>'": "the end of the block",
-    "'<document start>'": "the start of a document",
-    "'?<scalar>'?": "text",
+    r"\('(<[\w ]+>)',\)": r"\1",
+    r"'?<stream end>'?|unexpected end of stream": "the end of the file",
+    "'?<block end>'?": "the end of the block",
+    "'?<document (start|end)>'?": r"the \1 of a document",
     "'?<block (sequence|mapping) start>'?": r"the start of a \1",
-    "'<document end>'": "the end of a document",
+    "'?<scalar>'?": "text",
     "the node content": "a value",
     " in the stream": "",
+    "hexdecimal": "hexadecimal",
 }
 
 

@@ -64,17 +64,17 @@ req = []
 
 
 @cache
-def _registry() -> pint.UnitRegistry:
+def _registry() -> pint.UnitRegistry[float]:
     import pint  # a quarter of a second: imported when the first quantity is read
 
-    registry: pint.UnitRegistry = pint.UnitRegistry(None)
+    registry: pint.UnitRegistry[float] = pint.UnitRegistry(None)
     registry.load_definitions([line for line in _DEFINITIONS.splitlines() if line])
     return registry
 
 
 @cache
 def _factor(came: str, wanted: str) -> float | None:
-    """What one `came` is in `wanted`; None where the unit has an offset, as degC has."""
+    """What one `came` is in `wanted`; None where one of them has an offset, as degC has."""
     import pint
 
     if not _UNIT.fullmatch(came):
@@ -87,6 +87,8 @@ def _factor(came: str, wanted: str) -> float | None:
         raise ValueError(f"'{came}' is {_kind(unit)}, not {_KINDS[wanted]}")
     if unit == _registry().Unit(_readable(wanted)):
         return 1.0
+    if wanted == "degC":
+        return None
     try:
         return float(_registry().Quantity(1.0, unit).to(_readable(wanted)).magnitude)
     except pint.OffsetUnitCalculusError:
@@ -96,7 +98,7 @@ def _factor(came: str, wanted: str) -> float | None:
 def _readable(unit: str) -> str:
     """`/s` as Pint reads it: `1/s`; a rate of things, `requests/s`, is the same."""
     unit = unit.strip()
-    return f"1{unit}" if unit.startswith("/") else unit
+    return f"1{unit}" if unit.startswith("/") else unit.replace("°C", "degC")
 
 
 def _kind(unit: pint.Unit) -> str:
@@ -120,7 +122,7 @@ _KINDS = {
 
 _NUMBER_AND_UNIT = re.compile(r"\s*([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf|\.nan|\.inf))\s*(.*?)\s*", re.I)
 
-_UNIT = re.compile(r"(1?\s*/\s*)?[^\W\d_]+(\s*[/*]\s*[^\W\d_]+)*|°C")
+_UNIT = re.compile(r"(1?\s*/\s*)?[A-Za-zµ]+(\s*[/*]\s*[A-Za-zµ]+)*|°C")
 
 
 def parse(text: str, unit: str) -> float:
@@ -132,7 +134,7 @@ def parse(text: str, unit: str) -> float:
     >>> parse("8 TB/s", "B/s"), parse("8 Tb/s", "B/s"), parse("20 min", "s")
     (8000000000000.0, 1000000000000.0, 1200.0)
     """
-    match = _NUMBER_AND_UNIT.fullmatch(text)
+    match = _NUMBER_AND_UNIT.fullmatch(text.replace("μ", "µ"))  # a Greek letter, and the sign that looks like it
     if match is None:
         raise ValueError(f"{shown(text)} is no quantity")
     try:
@@ -143,7 +145,7 @@ def parse(text: str, unit: str) -> float:
         raise ValueError(f"{shown(text)} has no unit")
     factor = _factor(match[2], unit)
     if factor is None:
-        return float(_registry().Quantity(magnitude, match[2]).to(unit).magnitude)
+        return float(_registry().Quantity(magnitude, _readable(match[2])).to(unit).magnitude)
     return magnitude if factor == 1.0 else magnitude * factor
 
 
@@ -178,7 +180,7 @@ class Quantity:
 
     def _fault(self, what: str) -> PydanticCustomError:
         text = f"{what}; wanted {_KINDS[self.unit]} such as '{self.example}'"
-        return PydanticCustomError("quantity", text.replace("{", "{{").replace("}", "}}"))  # type: ignore[arg-type]  # wants a literal
+        return PydanticCustomError("quantity", text)
 
     def _write(self, value: float) -> str:
         return f"{value!r} {self.unit}"

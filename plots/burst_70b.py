@@ -1,6 +1,6 @@
 """The pictures of the README: the main scenario, simulated and drawn.
 
-    python plots/burst_70b.py
+python plots/burst_70b.py
 """
 
 from pathlib import Path

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +21,7 @@ QUANTITIES = [
     ("500 ms", "s", 0.5),
     ("2 us", "s", 2e-6),
     ("2 µs", "s", 2e-6),
+    ("2 μs", "s", 2e-6),
     ("8 TB/s", "B/s", 8e12),
     ("8 Tb/s", "B/s", 1e12),
     ("8 Tb", "B", 1e12),
@@ -37,6 +40,7 @@ QUANTITIES = [
     ("380 g/kWh", "g/kWh", 380.0),
     ("0.38 kg/kWh", "g/kWh", 380.0),
     ("25 degC", "degC", 25.0),
+    ("25 °C", "degC", 25.0),
     ("298.15 K", "degC", 25.0),
     ("1_000 s", "s", 1000.0),
     ("+1e3s", "s", 1000.0),
@@ -83,13 +87,11 @@ def test_what_is_no_quantity_of_the_wanted_dimension_is_refused_as_what_it_is(te
     assert str(told.value) == message
 
 
-@given(st.text(max_size=20), st.sampled_from(["s", "B/s", "degC", "/s"]))
+@given(st.one_of(st.text(max_size=20), st.text("sBKWmkdegC°µ/*1 ", max_size=9)), st.sampled_from(["s", "B/s", "degC", "/s"]))
 def test_any_text_is_a_quantity_or_a_value_error(text: str, unit: str):
     for written in (text, f"5 {text}"):
-        try:
+        with suppress(ValueError):
             assert isinstance(parse(written, unit), float)
-        except ValueError:
-            pass
 
 
 def test_a_field_of_a_quantity_says_what_came_and_what_was_wanted():
