@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cluster_sim.errors import ScenarioError, SimulationError
+    from cluster_sim.loading import load_scenario, load_variants
     from cluster_sim.results import Results, load_results
-    from cluster_sim.scenario import Scenario, load_scenario, load_variants
+    from cluster_sim.scenario import Scenario
     from cluster_sim.simulation import simulate
 
 _HOMES = {
@@ -23,8 +24,8 @@ _HOMES = {
     "ScenarioError": "errors",
     "SimulationError": "errors",
     "load_results": "results",
-    "load_scenario": "scenario",
-    "load_variants": "scenario",
+    "load_scenario": "loading",
+    "load_variants": "loading",
     "simulate": "simulation",
 }
 

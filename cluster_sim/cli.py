@@ -49,7 +49,7 @@ def run(
     json_: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON document, and no table.")] = False,
 ) -> None:
     """Simulate every variant; print one table, write a run folder for each."""
-    from cluster_sim.scenario import load_variants
+    from cluster_sim.loading import load_variants
 
     scenarios = load_variants(file, variant or (), set_ or (), seed)
     _warn(scenarios)
@@ -73,7 +73,7 @@ def run(
 def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Scenario files.", show_default=False)]) -> None:
     """Read and check scenario files, traces included: every fault with its file and line."""
     from cluster_sim.errors import Fault, ScenarioError
-    from cluster_sim.scenario import load_variants
+    from cluster_sim.loading import load_variants
 
     faults: list[Fault] = []
     for file in files:
@@ -93,7 +93,7 @@ def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="S
 @app.command()
 def explain(file: File, variant: Variants = None, set_: Sets = None) -> None:
     """The resolved scenario, and what arithmetic alone says of it."""
-    from cluster_sim.scenario import load_variants
+    from cluster_sim.loading import load_variants
 
     scenarios = load_variants(file, variant or (), set_ or ())
     _warn(scenarios)
@@ -160,7 +160,7 @@ def schema(out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE
     """The JSON Schema of scenario files, for editors."""
     import json
 
-    from cluster_sim.scenario import json_schema
+    from cluster_sim.loading import json_schema
 
     text = json.dumps(json_schema(), indent=2)
     if out is None:

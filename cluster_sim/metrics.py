@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cluster_sim.results import Results
+if TYPE_CHECKING:
+    from cluster_sim.results import Results
 
 Array = npt.NDArray[Any]
 

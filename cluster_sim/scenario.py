@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from cluster_sim.errors import Fault, ScenarioError, did_you_mean
 from cluster_sim.hardware import Network, Node, Precision
 from cluster_sim.model import Model, read_model
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.placement import Placement, place_on_gpus, place_on_wafers, wafers_needed
 from cluster_sim.physics.wafer import WaferSteps
-from cluster_sim.reading import Description, Document, Trail, describe, looking_in, named, overridden, override, read_yaml, under
+from cluster_sim.reading import Description, named
 from cluster_sim.serving.batching import Batch, Batching
 from cluster_sim.serving.engine import Engine
 from cluster_sim.serving.routing import LeastRequests, Routing
-from cluster_sim.topology import FRONT_DOOR, Topology
+from cluster_sim.topology import Topology
 from cluster_sim.units import Celsius, GramsPerKwh, PositiveSeconds, Seconds, UsdPerKwh, Watts
-from cluster_sim.workload.arrivals import Arrivals, ClosedLoop
+from cluster_sim.workload.arrivals import Arrivals
 from cluster_sim.workload.lengths import Lengths
 from cluster_sim.workload.traces import Trace
 
@@ -256,226 +254,3 @@ class Scenario(Description):
         yaml.default_flow_style, yaml.width, yaml.sort_base_mapping_type_on_output = False, 4096, False  # type: ignore[assignment]
         yaml.dump(self.model_dump(mode="json", by_alias=True, exclude_none=True), text)
         return text.getvalue()
-
-
-def load_scenario(path: str | Path, variant: str | None = None, overrides: Mapping[str, Any] | None = None, seed: int | None = None) -> Scenario:
-    """The scenario in the file at `path`.
-
-    variant: which one, where the file has several; overrides: values by dotted key, such as
-    {"cluster.pools[0].nodes": 2}, applied last; seed: in place of the file's.
-    Raises ScenarioError with every fault of the file, or where a variant must be named.
-    """
-    document, sets = read_yaml(Path(path)), [(key, value, f"override {key}") for key, value in (overrides or {}).items()]
-    names = list(_variant_names(document))
-    if variant is None and names:
-        if len(names) > 1:
-            raise ScenarioError.at(document.place(("variants",)), f"has the variants {', '.join(names)}; name one")
-        variant = names[0]
-    return _one(document, variant, sets, seed)
-
-
-def load_variants(path: str | Path, variants: Sequence[str] = (), sets: Sequence[str] = (), seed: int | None = None) -> list[Scenario]:
-    """Every variant of the file, or those that are named, with `key=value` texts applied; the plain file where it has none.
-
-    Raises ScenarioError with the faults of all of them.
-    """
-    document = read_yaml(Path(path))
-    wanted: list[str | None] = list(variants) or list(_variant_names(document)) or [None]
-    scenarios: list[Scenario] = []
-    faults: list[Fault] = []
-    for variant in wanted:
-        try:
-            scenarios.append(_one(document, variant, [], seed, sets))
-        except ScenarioError as error:
-            faults += error.faults
-    if faults:
-        raise ScenarioError(list(dict.fromkeys(faults)))
-    return scenarios
-
-
-def _variant_names(document: Document) -> Iterator[str]:
-    variants = document.data.get("variants")
-    if variants is None:
-        return
-    if not isinstance(variants, dict) or not variants:
-        raise ScenarioError.at(document.place(("variants",)), "variants: wanted a mapping of names to what each changes")
-    for name, changes in variants.items():
-        if changes is not None and not isinstance(changes, dict):
-            raise ScenarioError.at(document.place(("variants", name)), f"variants.{name}: wanted a mapping of what it changes, or {{}}")
-        yield str(name)
-
-
-def _one(document: Document, variant: str | None, overrides: Sequence[tuple[str, Any, str]], seed: int | None, sets: Sequence[str] = ()) -> Scenario:
-    names = list(_variant_names(document))
-    base = document.without("variants")
-    if variant is not None:
-        if variant not in names:
-            raise ScenarioError.at(
-                document.place(("variants",)) if names else document.file,
-                f"no variant '{variant}'{did_you_mean(variant, names) if names else '; the file has none'}",
-            )
-        over = document.at("variants").at(variant)
-        base = base.merged(Document(over.data or {}, over.file, over.places))
-        base = overridden(base, "variant", variant, document.place(("variants", variant)))
-    faults: list[Fault] = []
-    with looking_in(Path(document.file).parent):
-        for text in sets:
-            try:
-                base = override(base, text)
-            except ScenarioError as error:
-                faults += error.faults
-        for key, value, where in overrides:
-            base = overridden(base, key, value, where)
-        if seed is not None:
-            base = overridden(base, "seed", seed, "--seed")
-        try:
-            scenario = describe(Scenario, base)
-        except ScenarioError as error:
-            raise ScenarioError([*faults, *error.faults]) from error
-    suffix = f" (variant {variant})" if variant is not None else ""
-    try:
-        faults += [Fault(base.place(trail), f"{under(trail)}{what}{suffix}") for trail, what in _faults(scenario)]
-    except (OverflowError, ZeroDivisionError) as error:
-        raise ScenarioError.at(base.file, f"some number is too large or too small to reckon with{suffix}") from error
-    if faults:
-        raise ScenarioError(faults)
-    return scenario
-
-
-Finding = tuple[Trail, str]
-
-_MOST_DEVICES = 200_000  # each is a place of the topology: above it, a slip of the pen would fill the memory
-
-
-def _faults(scenario: Scenario) -> Iterator[Finding]:
-    """What is wrong with a scenario whose parts are each right."""
-    yield from _workload_faults(scenario)
-    pools = scenario.cluster.pools
-    for index, pool in enumerate(pools):
-        trail: Trail = ("cluster", "pools", index)
-        if pool.name in [other.name for other in pools[:index]]:
-            yield (*trail, "name"), f"two pools are called '{pool.name}'"
-        plan_faults = list(_plan_faults(scenario.model, pool, trail))
-        yield from plan_faults
-        if not plan_faults:
-            yield from _room_faults(scenario, pool, trail)
-    if sum(pool.nodes * pool.node.devices for pool in pools) > _MOST_DEVICES:
-        yield ("cluster", "pools"), f"more than {_MOST_DEVICES:,} devices; no more are simulated"
-        return
-    topology = scenario.cluster.topology()
-    for index, pool in enumerate(pools):
-        places = [f"{pool.name}/{node}/device{device}" for node in range(pool.nodes) for device in range(pool.node.devices)]
-        if lost := topology.unreachable(places):
-            where: Trail = ("cluster", "network") if scenario.cluster.network else ("cluster", "pools", index, "node")
-            yield where, f"no way leads from {FRONT_DOOR} to {lost[0]}" + (f" and {len(lost) - 1} more" if len(lost) > 1 else "")
-
-
-def _workload_faults(scenario: Scenario) -> Iterator[Finding]:
-    workload = scenario.workload
-    if workload.trace is not None:
-        for key in ("arrivals", "prompt_tokens", "output_tokens"):
-            if getattr(workload, key) is not None:
-                yield ("workload", key), "a trace brings its own; wanted either this or 'trace'"
-    else:
-        for key in ("arrivals", "prompt_tokens", "output_tokens"):
-            if getattr(workload, key) is None:
-                yield ("workload",), f"'{key}' is missing; wanted arrivals, prompt_tokens and output_tokens, or a trace"
-    if workload.trace is None and scenario.duration_s is None and scenario.requests_wanted is None:
-        yield (), "'duration' is missing; wanted a time such as '20 min', or 'requests' under workload.arrivals"
-    if scenario.duration_s is not None and scenario.warmup_s >= scenario.duration_s:
-        yield ("warmup",), f"{scenario.warmup_s:g} s leave nothing of a duration of {scenario.duration_s:g} s"
-
-
-def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
-    """Parallelism that does not fit heads, devices or nodes."""
-    plan, device, per_node = pool.replica, pool.node.device, pool.node.devices
-    at: Trail = (*trail, "replica")
-    for key, value in (("data_parallel", plan.data_parallel), ("expert_parallel", plan.expert_parallel)):
-        if value != 1:
-            yield (*at, key), f"came {value}; only 1 is simulated by this version"
-    if pool.is_wafer:
-        for key, value in (("tensor_parallel", plan.tensor_parallel), ("pipeline_parallel", plan.pipeline_parallel)):
-            if value != 1:
-                yield (*at, key), f"came {value}; {device.name} is a wafer, whose layers are spread by 'wafers'"
-    else:
-        tensor, kv_heads = plan.tensor_parallel, model.kv_heads
-        if plan.wafers is not None:
-            yield (*at, "wafers"), f"{device.name} is no wafer; wanted tensor_parallel and pipeline_parallel"
-        if model.heads % tensor:
-            yield (*at, "tensor_parallel"), f"{tensor} does not divide the {model.heads} heads of {model.name}"
-        elif kv_heads % tensor and tensor % kv_heads and not model.latent:
-            yield (*at, "tensor_parallel"), f"{tensor} neither divides the {kv_heads} KV heads of {model.name} nor is a multiple of them"
-        if tensor > per_node:
-            yield (
-                (*at, "tensor_parallel"),
-                f"{tensor} is more than the {per_node} devices of {pool.node.name}; groups across nodes are not simulated by this version",
-            )
-        elif tensor > 1 and not device.all_reduce:
-            yield (*at, "tensor_parallel"), f"{device.name} has no all_reduce figures; wanted 1, or figures in its file"
-        if plan.pipeline_parallel > model.layers:
-            yield (*at, "pipeline_parallel"), f"{plan.pipeline_parallel} stages are more than the {model.layers} layers of {model.name}"
-    devices, each = pool.nodes * per_node, pool.devices_a_replica(model)
-    hold = f"{pool.nodes} node{'s hold' if pool.nodes > 1 else ' holds'} {devices} device{'s' if devices > 1 else ''}"
-    if devices < each * (pool.replicas or 1):
-        need = f"{pool.replicas} replicas need" if (pool.replicas or 1) > 1 else "a replica needs"
-        yield (*trail, "nodes"), f"{hold}; {need} {each * (pool.replicas or 1)}"
-    elif pool.replicas is None and devices % each:
-        yield trail, f"{hold}, which replicas of {each} do not divide; wanted a multiple, or 'replicas: {devices // each}'"
-    if pool.max_sequences > pool.max_batched_tokens:
-        yield (
-            (*trail, "batching"),
-            f"max_sequences of {pool.max_sequences} is more than max_batched_tokens of {pool.max_batched_tokens}: not all could take a step",
-        )
-
-
-def _room_faults(scenario: Scenario, pool: Pool, trail: Trail) -> Iterator[Finding]:
-    """Weights that do not fit, and requests that never could be admitted."""
-    model, workload = scenario.model, scenario.workload
-    placement = pool.placement(model)
-    weights, precision = placement.weight_bytes / 1e9, pool.weights(model)
-    if placement.kv_tokens < pool.block_tokens:
-        noun = f"{placement.devices} wafers" if pool.is_wafer else f"each of {placement.devices} devices" if placement.devices > 1 else "a device"
-        sram = pool.node.device.memory.capacity_bytes * (placement.devices if pool.is_wafer else 1) / 1e9
-        yield (
-            (*trail, "replica"),
-            f"the {precision} weights of {model.name} do not fit: {weights:.1f} GB on {noun} of {sram:.1f} GB, {max(placement.kv_room_bytes, 0.0) / 1e9:.1f} GB left for KV",
-        )
-        return
-    if workload.trace is not None or workload.prompt_tokens is None or workload.output_tokens is None:
-        return
-    prompt, output = workload.prompt_tokens.longest, workload.output_tokens.longest
-    longest = (prompt or 1) + (output or 1)
-    room = pool.kv_tokens(model)
-    if longest > model.max_context:
-        yield ("workload",), f"the longest request, {longest} tokens, is beyond the context of {model.name}, {model.max_context} tokens"
-    elif longest - 1 > room:
-        yield ("workload",), f"the longest request, {longest} tokens, can never be admitted: a replica of pool '{pool.name}' has room for {room} tokens of KV"
-    elif not pool.chunked_prefill and longest - 1 > pool.max_batched_tokens:
-        yield (
-            (*trail, "batching"),
-            f"without chunked_prefill the longest request, {longest} tokens, never fits a step of max_batched_tokens {pool.max_batched_tokens}",
-        )
-
-
-def is_closed_loop(scenario: Scenario) -> bool:
-    """Whether clients wait for their answers."""
-    return isinstance(scenario.workload.arrivals, ClosedLoop)
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema of scenario files. With `variants` the base may be incomplete: each variant brings the rest."""
-    schema = Scenario.model_json_schema(by_alias=True)
-    required = schema.pop("required")
-    schema["properties"].pop("variant")
-    schema["properties"]["variants"] = {
-        "type": "object",
-        "description": "By name: what each changes. Mappings are merged over the base, lists replaced whole, null takes a key away.",
-        "additionalProperties": {"type": ["object", "null"]},
-    }
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "cluster-sim scenario",
-        **{key: value for key, value in schema.items() if key != "title"},
-        "if": {"required": ["variants"]},
-        "else": {"required": required},
-    }

@@ -84,7 +84,7 @@ def _factor(came: str, wanted: str) -> float | None:
     except pint.UndefinedUnitError as fault:
         raise ValueError(f"unknown unit '{came}'") from fault
     if _registry().Unit(_readable(wanted)).dimensionality != unit.dimensionality:
-        raise ValueError(f"'{came}' is {_kind(unit)}, not {_KINDS[wanted]}")
+        raise ValueError(f"'{came}' is {_kind(unit)}, not {KINDS[wanted]}")
     if unit == _registry().Unit(_readable(wanted)):
         return 1.0
     if wanted == "degC":
@@ -102,12 +102,12 @@ def _readable(unit: str) -> str:
 
 
 def _kind(unit: pint.Unit) -> str:
-    kinds = _KINDS | {"kg": "a mass", "m": "a length", "J": "an energy", "USD": "an amount of money", "FLOP": "an amount of computation", "K": "a temperature"}
+    kinds = KINDS | {"kg": "a mass", "m": "a length", "J": "an energy", "USD": "an amount of money", "FLOP": "an amount of computation", "K": "a temperature"}
     of_same_dimension = (kind for known, kind in kinds.items() if _registry().Unit(_readable(known)).dimensionality == unit.dimensionality)
     return next(of_same_dimension, "a bare number" if unit.dimensionless else "something else")
 
 
-_KINDS = {
+KINDS = {
     "s": "a time",
     "B": "an amount of data",
     "B/s": "a bandwidth",
@@ -179,7 +179,7 @@ class Quantity:
         return value
 
     def _fault(self, what: str) -> PydanticCustomError:
-        text = f"{what}; wanted {_KINDS[self.unit]} such as '{self.example}'"
+        text = f"{what}; wanted {KINDS[self.unit]} such as '{self.example}'"
         return PydanticCustomError("quantity", text)
 
     def _write(self, value: float) -> str:
@@ -189,7 +189,7 @@ class Quantity:
         return core_schema.no_info_plain_validator_function(self._read, serialization=core_schema.plain_serializer_function_ser_schema(self._write))
 
     def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"type": "string", "examples": [self.example], "description": f"{_KINDS[self.unit].capitalize()} with its unit."}
+        return {"type": "string", "examples": [self.example], "description": f"{KINDS[self.unit].capitalize()} with its unit."}
 
 
 Seconds = Annotated[float, Quantity("s", "20 min", least=0.0)]

@@ -19,9 +19,9 @@ from cluster_sim import figures
 from cluster_sim.errors import ScenarioError
 from cluster_sim.figures import style
 from cluster_sim.figures.ttft_over_time import rolling
+from cluster_sim.loading import load_scenario
 from cluster_sim.metrics import finished, timeline
 from cluster_sim.results import Results
-from cluster_sim.scenario import load_scenario
 from cluster_sim.simulation import simulate
 
 SCENARIO = """

@@ -17,7 +17,7 @@ ROOMS = [
     {"hardware", "model", "request"},
     {"topology", "physics"},
     {"workload", "serving"},
-    {"scenario", "results", "metrics", "explain", "calibration"},
+    {"scenario", "checks", "loading", "results", "metrics", "explain", "calibration"},
     {"sim"},
     {"simulation"},
     {"figures"},

@@ -10,9 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from cluster_sim.loading import load_scenario
 from cluster_sim.metrics import timeline
 from cluster_sim.results import Results
-from cluster_sim.scenario import Scenario, load_scenario
+from cluster_sim.scenario import Scenario
 from cluster_sim.simulation import simulate
 
 SCENARIO = """

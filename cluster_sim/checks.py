@@ -1,0 +1,124 @@
+"""What is wrong with a scenario whose parts are each right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cluster_sim.model import Model
+from cluster_sim.reading import Trail
+from cluster_sim.scenario import Pool, Scenario
+from cluster_sim.topology import FRONT_DOOR
+
+Finding = tuple[Trail, str]
+
+_MOST_DEVICES = 200_000  # each is a place of the topology: above it, a slip of the pen would fill the memory
+
+
+def faults_of(scenario: Scenario) -> Iterator[Finding]:
+    """What is wrong with a scenario whose parts are each right."""
+    yield from _workload_faults(scenario)
+    pools = scenario.cluster.pools
+    for index, pool in enumerate(pools):
+        trail: Trail = ("cluster", "pools", index)
+        if pool.name in [other.name for other in pools[:index]]:
+            yield (*trail, "name"), f"two pools are called '{pool.name}'"
+        plan_faults = list(_plan_faults(scenario.model, pool, trail))
+        yield from plan_faults
+        if not plan_faults:
+            yield from _room_faults(scenario, pool, trail)
+    if sum(pool.nodes * pool.node.devices for pool in pools) > _MOST_DEVICES:
+        yield ("cluster", "pools"), f"more than {_MOST_DEVICES:,} devices; no more are simulated"
+        return
+    topology = scenario.cluster.topology()
+    for index, pool in enumerate(pools):
+        places = [f"{pool.name}/{node}/device{device}" for node in range(pool.nodes) for device in range(pool.node.devices)]
+        if lost := topology.unreachable(places):
+            where: Trail = ("cluster", "network") if scenario.cluster.network else ("cluster", "pools", index, "node")
+            yield where, f"no way leads from {FRONT_DOOR} to {lost[0]}" + (f" and {len(lost) - 1} more" if len(lost) > 1 else "")
+
+
+def _workload_faults(scenario: Scenario) -> Iterator[Finding]:
+    workload = scenario.workload
+    if workload.trace is not None:
+        for key in ("arrivals", "prompt_tokens", "output_tokens"):
+            if getattr(workload, key) is not None:
+                yield ("workload", key), "a trace brings its own; wanted either this or 'trace'"
+    else:
+        for key in ("arrivals", "prompt_tokens", "output_tokens"):
+            if getattr(workload, key) is None:
+                yield ("workload",), f"'{key}' is missing; wanted arrivals, prompt_tokens and output_tokens, or a trace"
+    if workload.trace is None and scenario.duration_s is None and scenario.requests_wanted is None:
+        yield (), "'duration' is missing; wanted a time such as '20 min', or 'requests' under workload.arrivals"
+    if scenario.duration_s is not None and scenario.warmup_s >= scenario.duration_s:
+        yield ("warmup",), f"{scenario.warmup_s:g} s leave nothing of a duration of {scenario.duration_s:g} s"
+
+
+def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
+    """Parallelism that does not fit heads, devices or nodes."""
+    plan, device, per_node = pool.replica, pool.node.device, pool.node.devices
+    at: Trail = (*trail, "replica")
+    for key, value in (("data_parallel", plan.data_parallel), ("expert_parallel", plan.expert_parallel)):
+        if value != 1:
+            yield (*at, key), f"came {value}; only 1 is simulated by this version"
+    if pool.is_wafer:
+        for key, value in (("tensor_parallel", plan.tensor_parallel), ("pipeline_parallel", plan.pipeline_parallel)):
+            if value != 1:
+                yield (*at, key), f"came {value}; {device.name} is a wafer, whose layers are spread by 'wafers'"
+    else:
+        tensor, kv_heads = plan.tensor_parallel, model.kv_heads
+        if plan.wafers is not None:
+            yield (*at, "wafers"), f"{device.name} is no wafer; wanted tensor_parallel and pipeline_parallel"
+        if model.heads % tensor:
+            yield (*at, "tensor_parallel"), f"{tensor} does not divide the {model.heads} heads of {model.name}"
+        elif kv_heads % tensor and tensor % kv_heads and not model.latent:
+            yield (*at, "tensor_parallel"), f"{tensor} neither divides the {kv_heads} KV heads of {model.name} nor is a multiple of them"
+        if tensor > per_node:
+            yield (
+                (*at, "tensor_parallel"),
+                f"{tensor} is more than the {per_node} devices of {pool.node.name}; groups across nodes are not simulated by this version",
+            )
+        elif tensor > 1 and not device.all_reduce:
+            yield (*at, "tensor_parallel"), f"{device.name} has no all_reduce figures; wanted 1, or figures in its file"
+        if plan.pipeline_parallel > model.layers:
+            yield (*at, "pipeline_parallel"), f"{plan.pipeline_parallel} stages are more than the {model.layers} layers of {model.name}"
+    devices, each = pool.nodes * per_node, pool.devices_a_replica(model)
+    hold = f"{pool.nodes} node{'s hold' if pool.nodes > 1 else ' holds'} {devices} device{'s' if devices > 1 else ''}"
+    if devices < each * (pool.replicas or 1):
+        need = f"{pool.replicas} replicas need" if (pool.replicas or 1) > 1 else "a replica needs"
+        yield (*trail, "nodes"), f"{hold}; {need} {each * (pool.replicas or 1)}"
+    elif pool.replicas is None and devices % each:
+        yield trail, f"{hold}, which replicas of {each} do not divide; wanted a multiple, or 'replicas: {devices // each}'"
+    if pool.max_sequences > pool.max_batched_tokens:
+        yield (
+            (*trail, "batching"),
+            f"max_sequences of {pool.max_sequences} is more than max_batched_tokens of {pool.max_batched_tokens}: not all could take a step",
+        )
+
+
+def _room_faults(scenario: Scenario, pool: Pool, trail: Trail) -> Iterator[Finding]:
+    """Weights that do not fit, and requests that never could be admitted."""
+    model, workload = scenario.model, scenario.workload
+    placement = pool.placement(model)
+    weights, precision = placement.weight_bytes / 1e9, pool.weights(model)
+    if placement.kv_tokens < pool.block_tokens:
+        noun = f"{placement.devices} wafers" if pool.is_wafer else f"each of {placement.devices} devices" if placement.devices > 1 else "a device"
+        sram = pool.node.device.memory.capacity_bytes * (placement.devices if pool.is_wafer else 1) / 1e9
+        yield (
+            (*trail, "replica"),
+            f"the {precision} weights of {model.name} do not fit: {weights:.1f} GB on {noun} of {sram:.1f} GB, {max(placement.kv_room_bytes, 0.0) / 1e9:.1f} GB left for KV",
+        )
+        return
+    if workload.trace is not None or workload.prompt_tokens is None or workload.output_tokens is None:
+        return
+    prompt, output = workload.prompt_tokens.longest, workload.output_tokens.longest
+    longest = (prompt or 1) + (output or 1)
+    room = pool.kv_tokens(model)
+    if longest > model.max_context:
+        yield ("workload",), f"the longest request, {longest} tokens, is beyond the context of {model.name}, {model.max_context} tokens"
+    elif longest - 1 > room:
+        yield ("workload",), f"the longest request, {longest} tokens, can never be admitted: a replica of pool '{pool.name}' has room for {room} tokens of KV"
+    elif not pool.chunked_prefill and longest - 1 > pool.max_batched_tokens:
+        yield (
+            (*trail, "batching"),
+            f"without chunked_prefill the longest request, {longest} tokens, never fits a step of max_batched_tokens {pool.max_batched_tokens}",
+        )

@@ -1,0 +1,70 @@
+"""Frozen descriptions: what a file says, checked."""
+
+from __future__ import annotations
+
+import typing
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError, ValidatorFunctionWrapHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from cluster_sim.errors import ScenarioError
+from cluster_sim.reading.catalog import FromFile, looking_in
+from cluster_sim.reading.documents import Document
+from cluster_sim.reading.sentences import told
+from cluster_sim.units import key_of
+
+Made = TypeVar("Made", bound="Description")
+
+
+def _without_truths(schema: Any) -> Any:
+    """A core schema whose numbers refuse `true` and `false`, which pydantic takes for 1 and 0."""
+    if isinstance(schema, list):
+        return [_without_truths(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("type") in ("int", "float"):
+        return core_schema.no_info_before_validator_function(_no_truth, typing.cast(CoreSchema, schema))
+    if schema.get("type") == "function-before" and schema["function"]["function"] is _no_truth:
+        return schema
+    return {key: part if key in ("metadata", "config") else _without_truths(part) for key, part in schema.items()}
+
+
+def _no_truth(came: Any) -> Any:
+    if isinstance(came, bool):
+        raise PydanticCustomError("truth", "a number")
+    return came
+
+
+class Description(BaseModel):
+    """What a file says: frozen, its fields are the keys (less their unit), unknown keys are faults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=key_of, use_attribute_docstrings=True, allow_inf_nan=False)
+
+    keys_beside: ClassVar[tuple[str, ...]] = ()
+    """Keys of a file that are not the description's own, but are read before it: known, where one is misspelt."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        # around all of the description's own validators, as no model_validator is
+        return core_schema.no_info_wrap_validator_function(cls._read_from_its_file, _without_truths(handler(source)))
+
+    @classmethod
+    def _read_from_its_file(cls, came: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        """What a file of its own says is checked as such: its faults name it, and paths in it start from its folder."""
+        if not isinstance(came, FromFile):
+            return handler(came)
+        with looking_in(Path(came.document.file).parent):
+            try:
+                return handler(dict(came))
+            except ValidationError as invalid:
+                raise ScenarioError(told(cls, came.document, invalid)) from invalid
+
+
+def describe(kind: type[Made], document: Document) -> Made:
+    """The frozen description that `document` holds. Raises ScenarioError with every fault in it."""
+    try:
+        return kind.model_validate(document.data)
+    except ValidationError as invalid:
+        raise ScenarioError(told(kind, document, invalid)) from invalid
