@@ -58,10 +58,10 @@ LOAD = 0.7
 
 OURS_DRIVER = r"""
 import json, sys, time
-import cluster_sim
-scenario = cluster_sim.load_scenario(sys.argv[1])
+from cluster_sim import load_scenario, simulate
+scenario = load_scenario(sys.argv[1])
 wall, cpu = time.perf_counter(), time.process_time()
-result = cluster_sim.simulate(scenario)
+result = simulate(scenario)
 wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
 steps = sum(result.stretches["steps"].to_pylist())
 print(json.dumps({"wall_s": wall, "cpu_s": cpu, "completed": result.summary()["completed"], "steps": steps}))
