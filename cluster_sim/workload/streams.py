@@ -5,6 +5,7 @@ from __future__ import annotations
 from zlib import crc32
 
 import numpy as np
+import numpy.random
 
 
 def stream(seed: int, name: str) -> np.random.Generator:

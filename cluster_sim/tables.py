@@ -1,0 +1,154 @@
+"""Rows of a run that has ended -> the tables of its Results."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from cluster_sim.physics.transformer import step_flop, step_kv_bytes, step_weight_bytes
+from cluster_sim.request import Request
+from cluster_sim.results import EVENT_COLUMNS, STRETCH_COLUMNS, Results
+from cluster_sim.scenario import Pool, Scenario
+from cluster_sim.sim.recorder import Recorder
+from cluster_sim.topology import Path, Topology
+
+
+def gather(scenario: Scenario, recorder: Recorder, topology: Topology, paths: list[Path], info: dict[str, Any]) -> Results:
+    """The results of a run that has ended: its rows as tables; `info` is completed."""
+    pool_of = [pool for pool in scenario.cluster.pools for _ in range(pool.replica_count(scenario.model))]
+    everyone = recorder.requests
+    requests = _requests_table(scenario, everyone, recorder, pool_of, np.array([path.latency_s for path in paths]))
+    stretches = _stretches_table(scenario, recorder, pool_of)
+    columns = list(zip(*recorder.events, strict=True)) or [()] * len(EVENT_COLUMNS)
+    types = (pa.float64(), pa.string(), pa.int32(), pa.int64(), pa.float64())
+    events = pa.table({name: pa.array(column, kind) for name, column, kind in zip(EVENT_COLUMNS, columns, types, strict=True)})
+    last_s = float(np.max(stretches["ended_s"].to_numpy())) if len(stretches) else 0.0
+    info["simulated_s"] = max(last_s, everyone[-1].arrival_s if everyone else 0.0)
+    devices = _devices_table(scenario, stretches, info["simulated_s"])
+    links = _links_table(topology, paths, requests)
+    return Results(scenario, requests, stretches, devices, links, events, info)
+
+
+def _requests_table(scenario: Scenario, everyone: list[Request], recorder: Recorder, pool_of: list[Pool], latency_s: np.ndarray) -> pa.Table:
+    replica = np.array([request.replica for request in everyone], dtype=np.int32)
+    way_s = np.append(latency_s, 0.0)[replica]  # the answer's way back; -1, no replica, takes the last
+    unfinished = np.isnan([request.finish_s for request in everyone])
+    rejected = np.array([request.number in recorder.rejected for request in everyone], dtype=bool)
+    status = np.where(rejected, 0, np.where(unfinished, 1, 2)).astype(np.int8)
+    names = [pool.name for pool in scenario.cluster.pools]
+    pool = np.array([names.index(pool.name) for pool in pool_of] + [0], dtype=np.int8)[replica]
+
+    def whole(name: str, kind: Any = np.int64) -> pa.Array:
+        return _column(np.array([getattr(request, name) for request in everyone], dtype=kind))
+
+    def seconds(name: str, later_s: np.ndarray | float = 0.0) -> pa.Array:
+        """A column of times; NaN, for what has not come, is null."""
+        times_s = np.array([getattr(request, name) for request in everyone], dtype=float) + later_s
+        return _column(times_s, np.isnan(times_s))
+
+    return pa.table({
+        "request": whole("number"),
+        "status": pa.DictionaryArray.from_arrays(_column(status), ["rejected", "unfinished", "finished"]),
+        "counted": whole("counted", bool),
+        "pool": pa.DictionaryArray.from_arrays(_column(pool, replica < 0), names),
+        "replica": _column(replica, replica < 0),
+        "prompt_tokens": whole("prompt_tokens"),
+        "output_tokens": whole("output_tokens"),
+        "preemptions": whole("preemptions", np.int32),
+        "arrival_s": whole("arrival_s", float),
+        "admitted_s": seconds("admitted_s"),
+        "first_token_s": seconds("first_token_s", way_s),
+        "finish_s": seconds("finish_s", way_s),
+    })  # fmt: skip
+
+
+def _column(values: np.ndarray, missing: np.ndarray | None = None) -> pa.Array:
+    """A column of numbers or truths, with nulls where `missing`.
+
+    From the bytes, since Arrow's own way from numpy imports numpy.ma, half the time of a short run's tables.
+    """
+    present = None if missing is None else pa.py_buffer(np.packbits(~missing, bitorder="little"))
+    if values.dtype == bool:
+        return pa.Array.from_buffers(pa.bool_(), len(values), [present, pa.py_buffer(np.packbits(values, bitorder="little"))])
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [present, pa.py_buffer(np.ascontiguousarray(values))])
+
+
+def _stretches_table(scenario: Scenario, recorder: Recorder, pool_of: list[Pool]) -> pa.Table:
+    rows = np.frombuffer(recorder.stretches, dtype=float).reshape(-1, len(STRETCH_COLUMNS))
+    seconds = ("began_s", "first_s", "slope_s")
+    data = {name: rows[:, place].astype(float if name in seconds else np.int64) for place, name in enumerate(STRETCH_COLUMNS)}
+    steps = data["steps"]
+    data["ended_s"] = data["began_s"] + steps * data["first_s"] + data["slope_s"] * (steps * (steps - 1) * 0.5)
+    data["flop"], data["bytes"] = np.zeros(len(steps)), np.zeros(len(steps))
+    for pool in scenario.cluster.pools:
+        mine = np.isin(data["replica"], [number for number, other in enumerate(pool_of) if other is pool]) if len(scenario.cluster.pools) > 1 else slice(None)
+        flop, moved = _work(scenario, pool, {name: column[mine] for name, column in data.items()})
+        data["flop"][mine], data["bytes"][mine] = flop, moved
+    return pa.table({name: _column(column) for name, column in data.items()})
+
+
+def _work(scenario: Scenario, pool: Pool, rows: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """FLOP and bytes of each stretch over all devices of its replica; the middle of an arithmetic series is its mean."""
+    model, plan = scenario.model, pool.replica
+    later = (rows["steps"] - 1) / 2
+    context = rows["context"] + later * rows["batch"]
+    windowed = rows["windowed"] + later * rows["growing"]
+    pairs = rows["pairs"] + later * rows["prompt_tokens"].astype(float) ** 2  # only a lone prompt's chunks follow each other
+    tokens = rows["batch"] + rows["prompt_tokens"]
+    flop = step_flop(model, tokens, rows["sampled"], context, windowed, pairs, rows["windowed_pairs"])
+    weights = step_weight_bytes(model, pool.weights(model), tokens, weight_reuse=not pool.is_wafer)
+    kv = step_kv_bytes(model, plan.kv_cache, 1 if pool.is_wafer else plan.tensor_parallel, tokens, context, windowed)
+    return rows["steps"] * flop, rows["steps"] * (weights + kv)
+
+
+def _devices_table(scenario: Scenario, stretches: pa.Table, simulated_s: float) -> pa.Table:
+    """One row a device that holds a replica: what it did over the run, each replica's work split evenly over its devices."""
+    replica = stretches["replica"].to_numpy()
+    totals = {
+        name: np.bincount(replica, weights=values)
+        for name, values in (
+            ("busy_s", stretches["ended_s"].to_numpy() - stretches["began_s"].to_numpy()),
+            ("flop", stretches["flop"].to_numpy()),
+            ("bytes", stretches["bytes"].to_numpy()),
+        )
+    }
+    rows: dict[str, list[Any]] = {
+        name: [] for name in ("device", "pool", "replica", "kind", "busy_s", "flop", "bytes", "compute_utilisation", "bandwidth_utilisation")
+    }
+    number = 0
+    for pool in scenario.cluster.pools:
+        device, each = pool.node.device, pool.devices_a_replica(scenario.model)
+        _, peak = device.peak.of(pool.weights(scenario.model))
+        for index in range(pool.replica_count(scenario.model)):
+            share = {name: (float(total[number]) if number < len(total) else 0.0) for name, total in totals.items()}
+            share["flop"], share["bytes"] = share["flop"] / each, share["bytes"] / each
+            for place in range(index * each, (index + 1) * each):
+                rows["device"].append(f"{pool.name}/{place // pool.node.devices}/device{place % pool.node.devices}")
+                rows["pool"].append(pool.name)
+                rows["replica"].append(number)
+                rows["kind"].append(device.name)
+                for name, value in share.items():
+                    rows[name].append(value)
+                rows["compute_utilisation"].append(share["flop"] / (peak * simulated_s) if simulated_s else 0.0)
+                rows["bandwidth_utilisation"].append(share["bytes"] / (device.memory.bandwidth_bytes_per_s * simulated_s) if simulated_s else 0.0)
+            number += 1
+    return pa.table(rows)
+
+
+def _links_table(topology: Topology, paths: list[Path], requests: pa.Table) -> pa.Table:
+    """One row a link: what it is, and how many requests crossed it."""
+    replica = requests["replica"].to_numpy().astype(float)  # null, a request that was rejected, is NaN
+    served = np.bincount(replica[~np.isnan(replica)].astype(int), minlength=len(paths))
+    crossed: dict[frozenset[str], int] = {}
+    for path, count in zip(paths, served.tolist(), strict=True):
+        for pair in pairwise(path.places):
+            crossed[frozenset(pair)] = crossed.get(frozenset(pair), 0) + count
+    rows: dict[str, list[Any]] = {name: [] for name in ("from", "to", "kind", "bandwidth_bytes_per_s", "latency_s", "requests")}
+    for start, end, data in topology.graph.edges(data=True):
+        link = data["link"]
+        for name, value in zip(rows, (start, end, link.kind, link.bandwidth_bytes_per_s, link.latency_s, crossed.get(frozenset((start, end)), 0)), strict=True):
+            rows[name].append(value)
+    return pa.table(rows)
