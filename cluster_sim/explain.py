@@ -31,6 +31,8 @@ class Lengths:
     """Mean pairs of query and key of a prompt."""
     context: float
     """Mean tokens in the cache of a decoding request, over its steps: long answers are there for longer."""
+    in_step: bool
+    """All answers are equally long: requests that were admitted in one step finish in one step, for ever."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ def sampled_lengths(scenario: Scenario) -> Lengths:
     decode_steps = output - 1
     total_steps = float(np.sum(decode_steps))
     context = float(np.sum(decode_steps * (prompt + output / 2))) / total_steps if total_steps else float(np.mean(prompt))
-    return Lengths(float(np.mean(prompt)), float(np.mean(output)), float(np.mean(prompt * (prompt + 1) / 2)), context)
+    pairs = float(np.mean(prompt * (prompt + 1) / 2))
+    return Lengths(float(np.mean(prompt)), float(np.mean(output)), pairs, context, bool(np.ptp(output) == 0))
 
 
 def offered_per_s(scenario: Scenario) -> float | None:
@@ -112,7 +115,10 @@ def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:
     batch = max(limits[bound_by], 1e-9)
     decoding = max(round(batch), 1) if seen.output_tokens > 1 else 0
     finishing = batch / decode_steps  # requests a step, in the mean
-    if seen.output_tokens > 1 and bound_by != "max_batched_tokens":
+    together = min(pool.max_batched_tokens // seen.prompt_tokens, batch)
+    if seen.in_step and seen.output_tokens > 1 and bound_by != "max_batched_tokens" and together > finishing:
+        follow: list[tuple[float, float]] = [(0.0, 1.0 - finishing / together), (together, finishing / together)]
+    elif seen.output_tokens > 1 and bound_by != "max_batched_tokens":
         # How many finish and are followed by a prompt is close to Poisson, and products are not straight lines in it.
         follow = list(_poisson(finishing))
     else:  # every step is filled with prompts to the brim

@@ -64,7 +64,7 @@ class SecondsByPrecision(Description):
 class Efficiency(Description):
     """What a whole engine step reaches of a GPU's peaks. These are of the step, not of one kernel: never multiply the two."""
 
-    weight_bandwidth: Share
+    weight_bandwidth: ByPrecision
     """Share of peak bandwidth at which weights are read in decoding."""
     expert_bandwidth: Share
     """The same for the weights of experts."""
@@ -76,10 +76,22 @@ class Efficiency(Description):
     """The same for the grouped GEMMs of experts."""
     attention_compute: Share
     """Share of the bf16 peak that prefill attention reaches."""
-    layer_overhead: SecondsByPrecision
-    """Norms, rotary embedding, quantisation and launch gaps of one layer, in CUDA graphs."""
-    step_overhead_s: Seconds
-    """Host and sampling time of one step."""
+    knee: Annotated[float, Field(ge=1.0)] = 4.0
+    """How sharply a product turns from reading to computing: its time is the p-norm of the two, a corner where p is large."""
+
+
+class Overhead(Description):
+    """What a serving engine adds on a device to reading, computing and communicating."""
+
+    step_s: Seconds
+    """Host and sampling time of one step that no kernel hides."""
+    layer: SecondsByPrecision
+    """Norms, rotary embedding, quantisation and launch gaps of one layer, in CUDA graphs, by the weights' precision."""
+    eager_layer_s: Seconds = 0.0
+    """Least time of one layer in a step that reads prompts: such steps run outside CUDA graphs, and the host launches their
+    kernels one by one."""
+    collective: Annotated[float, Field(gt=0.0)]
+    """How much longer an all-reduce takes in the engine than alone in a CUDA graph: waiting for the slowest, copies, fusion."""
 
 
 class AllReduceFit(Description):
@@ -120,6 +132,8 @@ class Device(Description):
     memory: Memory
     peak: Peak
     efficiency: Efficiency | None = None
+    overheads: dict[str, Overhead] = Field(default_factory=dict)
+    """Of a GPU: by the name of the engine; `default` for all others."""
     wafer: Wafer | None = None
     all_reduce: dict[int, AllReduceFit] = Field(default_factory=dict)
     """By the number of devices that take part."""
@@ -132,7 +146,13 @@ class Device(Description):
     def _is_one_kind(self) -> Device:
         if (self.efficiency is None) == (self.wafer is None):
             raise ValueError("wanted either 'efficiency' (a GPU) or 'wafer'")
+        if self.efficiency is not None and "default" not in self.overheads:
+            raise ValueError("'overheads' has no 'default'")
         return self
+
+    def overhead(self, engine: str) -> Overhead:
+        """What the engine called `engine` adds on this device."""
+        return self.overheads.get(engine, self.overheads["default"])
 
 
 def _device(came: Any) -> Any:

@@ -161,7 +161,7 @@ class Pool(Description):
         plan, device = self.replica, self.node.device
         if self.is_wafer:
             return WaferSteps(model, device, self.devices_a_replica(model))
-        return GpuSteps(model, device, plan.tensor_parallel, plan.pipeline_parallel, self.weights(model), plan.kv_cache)
+        return GpuSteps(model, device, plan.tensor_parallel, plan.pipeline_parallel, self.weights(model), plan.kv_cache, plan.engine.name)
 
     def batch(self, model: Model) -> Batch:
         """The empty batch of one replica."""

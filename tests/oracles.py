@@ -116,14 +116,15 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
                 running.remove(job)
 
 
-def gpu_step_s(model: Model, device: Device, tp: int, weight_bytes: float, kv_bytes: float, compute_eta: float, peak: float, layer_s: float) -> StepSeconds:
+def gpu_step_s(model: Model, device: Device, tp: int, weight_bytes: float, kv_bytes: float, compute_eta: float, peak: float) -> StepSeconds:
     """A step's time as the sum of its terms, dense grouped-query models with or without windows, one pipeline stage."""
-    eta, bandwidth = device.efficiency, device.memory.bandwidth_bytes_per_s
+    eta, bandwidth, overhead = device.efficiency, device.memory.bandwidth_bytes_per_s, device.overheads["default"]
     assert eta is not None
     window, window_layers = (model.window.tokens, model.window.layers) if model.window else (0, 0)
 
     def product_s(weights: float, tokens: int, stored: float, rate: float) -> float:
-        return max(weights * stored / (eta.weight_bandwidth * bandwidth * tp), 2 * tokens * weights / (rate * tp))
+        read_s, compute_s = weights * stored / (eta.weight_bandwidth.bf16 * bandwidth * tp), 2 * tokens * weights / (rate * tp)
+        return float((read_s**eta.knee + compute_s**eta.knee) ** (1 / eta.knee))
 
     def reduce_s(size: float) -> float:
         if tp == 1:
@@ -134,12 +135,12 @@ def gpu_step_s(model: Model, device: Device, tp: int, weight_bytes: float, kv_by
 
     def step_s(contexts: list[int], prompts: list[tuple[int, int]], sampled: int) -> float:
         tokens = len(contexts) + sum(chunk for chunk, _ in prompts)
-        total_s = eta.step_overhead_s
+        total_s = overhead.step_s
         for layer in range(model.layers):
             windowed = layer < window_layers
             total_s += product_s(model.hidden * model.head_dim * (2 * model.heads + 2 * model.kv_heads), tokens, weight_bytes, compute_eta * peak)
             total_s += product_s(3 * model.hidden * model.ffn, tokens, weight_bytes, compute_eta * peak)
-            total_s += layer_s + 2 * reduce_s(tokens * model.hidden * 2)
+            total_s += overhead.layer.bf16_s + 2 * overhead.collective * reduce_s(tokens * model.hidden * 2)
             for context in contexts:
                 seen = min(context, window) if windowed else context
                 total_s += seen * 2 * max(model.kv_heads / tp, 1) * model.head_dim * kv_bytes / (eta.kv_bandwidth * bandwidth)
@@ -149,7 +150,7 @@ def gpu_step_s(model: Model, device: Device, tp: int, weight_bytes: float, kv_by
                     total_s += seen * 4 * model.heads * model.head_dim / tp / (eta.attention_compute * device.peak.bf16_flop_per_s)
         if sampled:
             total_s += product_s(model.vocabulary * model.hidden, sampled, 2.0, eta.compute.bf16 * device.peak.bf16_flop_per_s)
-        return total_s
+        return max(total_s, overhead.step_s + model.layers * overhead.eager_layer_s) if prompts else total_s
 
     return step_s
 

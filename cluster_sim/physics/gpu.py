@@ -8,6 +8,7 @@ from typing import Literal
 from cluster_sim.hardware import Device, Precision
 from cluster_sim.model import Model
 from cluster_sim.physics.collectives import all_reduce_s
+from cluster_sim.physics.ramp import ALWAYS, larger_line
 from cluster_sim.physics.transformer import decode_flop_per_key, distinct_experts, kv_layer_bytes, prefill_flop_per_pair
 
 ACTIVATION_BYTES = 2  # hidden states travel in 16 bit
@@ -16,15 +17,16 @@ ACTIVATION_BYTES = 2  # hidden states travel in 16 bit
 class GpuSteps:
     """Step times of one replica. What depends on the number of tokens alone is worked out once a number and kept.
 
-    A step is: a fixed host time; for each layer the GEMMs (the slower of reading the weights and of computing), attention,
-    an overhead, and two all-reduces; and the output head. Roofline with fitted efficiencies (Williams, Waterman, Patterson,
-    CACM 52(4), 2009), which are of whole steps. With pipeline stages the batch goes round in micro-batches, one for each
+    A step is: a fixed host time; for each layer the GEMMs (reading the weights and computing, the smaller of the two partly
+    hidden), attention, an overhead, and two all-reduces; and the output head. Roofline with fitted efficiencies (Williams,
+    Waterman, Patterson, CACM 52(4), 2009), which are of whole steps, and a rounded corner. With pipeline stages the batch goes round in micro-batches, one for each
     stage while there are sequences enough, and a step is the time in which every sequence has passed all stages.
     """
 
-    def __init__(self, model: Model, device: Device, tensor_parallel: int, pipeline_parallel: int, weights: Precision, kv_cache: Precision) -> None:
+    def __init__(self, model: Model, device: Device, tensor_parallel: int, pipeline_parallel: int, weights: Precision, kv_cache: Precision, engine: str) -> None:
         assert device.efficiency is not None
         self._model, self._device, self._weights = model, device, weights
+        self._overhead, self._knee = device.overhead(engine), device.efficiency.knee
         self._tp, self._pp = tensor_parallel, pipeline_parallel
         eta, peak_bf16, bandwidth = device.efficiency, device.peak.bf16_flop_per_s, device.memory.bandwidth_bytes_per_s
         kv_s = kv_layer_bytes(model, kv_cache, tensor_parallel) / (eta.kv_bandwidth * bandwidth)
@@ -36,6 +38,7 @@ class GpuSteps:
         self._pair_s, self._window_pair_s = model.full_layers * pair_s, window_layers * pair_s
         self._decode: dict[int, tuple[float, float, float]] = {}
         self._tokens: dict[int, float] = {}
+        self._eager_s = self._overhead.step_s + model.layers * self._overhead.eager_layer_s
         self._add_layers()
 
     def decode(self, batch: int, context: int, windowed: int, growing: int) -> tuple[float, float, int]:
@@ -50,7 +53,7 @@ class GpuSteps:
             base_s = self.tokens_s(ceil(batch / micro)) + self.head_s(ceil(batch / micro))
             known = self._decode[batch] = (base_s, self._key_s / micro, self._window_key_s / micro)
         base_s, key_s, window_key_s = known
-        return base_s + key_s * context + window_key_s * windowed, key_s * batch + window_key_s * growing, _ALWAYS
+        return base_s + key_s * context + window_key_s * windowed, key_s * batch + window_key_s * growing, ALWAYS
 
     def mixed(
         self, batch: int, context: int, windowed: int, growing: int, prompt: int, sampled: int, pairs: int, windowed_pairs: int, pairs_growth: int
@@ -60,7 +63,7 @@ class GpuSteps:
         base_s = self.tokens_s(ceil((batch + prompt) / micro)) + (self.head_s(ceil(sampled / micro)) if sampled else 0.0)
         keys_s = self._key_s * context + self._window_key_s * windowed + self._pair_s * pairs + self._window_pair_s * windowed_pairs
         slope_s = self._key_s * batch + self._window_key_s * growing + self._pair_s * pairs_growth
-        return base_s + keys_s / micro, slope_s / micro, _ALWAYS
+        return larger_line(self._eager_s, base_s + keys_s / micro, slope_s / micro)
 
     def tokens_s(self, tokens: int) -> float:
         """Seconds of a step that depend on its number of tokens alone: all but attention and the output head."""
@@ -72,7 +75,14 @@ class GpuSteps:
     def head_s(self, sampled: int) -> float:
         """Seconds of the output head for `sampled` tokens."""
         read_s, token_s = self._head_line
-        return max(read_s, token_s * sampled)
+        return self._product_s(read_s, token_s * sampled)
+
+    def _product_s(self, read_s: float, compute_s: float) -> float:
+        """A product's time: the p-norm of reading and computing, both at least."""
+        larger, smaller = (read_s, compute_s) if read_s > compute_s else (compute_s, read_s)
+        if not larger:
+            return 0.0
+        return larger * (1.0 + (smaller / larger) ** self._knee) ** (1.0 / self._knee)  # type: ignore[no-any-return]  # float ** float
 
     def parts(self, batch: int, context: int, windowed: int, prompt: int, pairs: int) -> dict[str, float]:
         """Share of a step's time by what it is spent on; counts as of `mixed`, in micro-batches of the same kind."""
@@ -95,29 +105,29 @@ class GpuSteps:
     def _layers_s(self, tokens: int) -> float:
         seconds = self._fixed_s + self._hop_token_s * tokens
         for read_s, token_s in self._dense_lines:
-            seconds += max(read_s, token_s * tokens)
+            seconds += self._product_s(read_s, token_s * tokens)
         if (experts := self._model.experts) is not None:
             touched = distinct_experts(experts.count, experts.top_k, tokens)
-            seconds += max(self._expert_read_s * touched, self._expert_token_s * tokens)
+            seconds += self._product_s(self._expert_read_s * touched, self._expert_token_s * tokens)
         if self._tp > 1:
             reduce_s = all_reduce_s(self._device.all_reduce, self._tp, tokens * self._model.hidden * ACTIVATION_BYTES)
-            seconds += 2 * self._model.layers * reduce_s
+            seconds += 2 * self._model.layers * self._overhead.collective * reduce_s
         return seconds
 
     def _gemm_line(self, parameters: float, part: Literal["embedding", "attention", "ffn"]) -> tuple[float, float]:
-        """(seconds to read `parameters` weights once, seconds to compute with them a token): a product takes the larger."""
+        """(seconds to read `parameters` weights once, seconds to compute with them a token)."""
         device, eta = self._device, self._device.efficiency
         assert eta is not None
         stored = self._model.bytes_a_parameter(self._weights, part)
         compute_in, peak = device.peak.of("bf16" if part in self._model.kept_bf16 else self._weights)
-        read_s = parameters * stored / (eta.weight_bandwidth * device.memory.bandwidth_bytes_per_s * self._tp)
+        read_s = parameters * stored / (eta.weight_bandwidth.of("bf16" if part in self._model.kept_bf16 else self._weights) * device.memory.bandwidth_bytes_per_s * self._tp)
         return read_s, 2.0 * parameters / (eta.compute.of(compute_in) * peak * self._tp)
 
     def _add_layers(self) -> None:
         """Every product of all layers as a line, and what a step costs whatever it does."""
         model, device, eta = self._model, self._device, self._device.efficiency
         assert eta is not None
-        compute_in, peak = device.peak.of(self._weights)
+        _, peak = device.peak.of(self._weights)
         parts: list[tuple[int, float, Literal["embedding", "attention", "ffn"]]] = [
             (model.layers, model.attention_parameters, "attention"),
             (model.layers - model.moe_layers, model.ffn_parameters, "ffn"),
@@ -134,8 +144,6 @@ class GpuSteps:
         self._head_line = self._gemm_line(model.vocabulary * model.hidden, "embedding")
         # Hidden states of every token go from each pipeline stage to the next.
         hops, bandwidth = self._pp - 1, device.peer_bandwidth_bytes_per_s
-        self._fixed_s = eta.step_overhead_s + model.layers * eta.layer_overhead.of(compute_in) + hops * device.peer_latency_s
+        self._fixed_s = self._overhead.step_s + model.layers * self._overhead.layer.of(self._weights) + hops * device.peer_latency_s
         self._hop_token_s = hops * model.hidden * ACTIVATION_BYTES / bandwidth / self._tp if bandwidth else 0.0
 
-
-_ALWAYS = 1 << 62  # steps: no kernel changes sides of its roofline while the batch stays, since every term is one line

@@ -6,7 +6,9 @@ i-th step lasts `first_s + i * slope_s`.
 
 from __future__ import annotations
 
-from math import sqrt
+from math import floor, sqrt
+
+ALWAYS = 1 << 62  # steps: for as long as the batch stays
 
 
 def total_s(first_s: float, slope_s: float, steps: int) -> float:
@@ -35,3 +37,15 @@ def steps_done(first_s: float, slope_s: float, elapsed_s: float) -> int:
     if following * first_s + slope_s * (following * steps * 0.5) <= elapsed_s:
         return following
     return steps
+
+
+def larger_line(flat_s: float, first_s: float, slope_s: float) -> tuple[float, float, int]:
+    """max(flat, first + i·slope) from i = 0 on as (first_s, slope_s, steps for which that is one line).
+
+    >>> larger_line(5.0, 2.0, 1.0), larger_line(5.0, 6.0, 1.0)[:2]  # 5 until i = 3
+    ((5.0, 0.0, 4), (6.0, 1.0))
+    """
+    if first_s >= flat_s:
+        return first_s, slope_s, ALWAYS
+    # Until the line overtakes: one step at least, and none of those in which it already has.
+    return flat_s, 0.0, floor((flat_s - first_s) / slope_s) + 1 if slope_s else ALWAYS

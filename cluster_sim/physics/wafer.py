@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from math import floor, sqrt
+from math import sqrt
 
 from cluster_sim.hardware import Device, Wafer
 from cluster_sim.model import Model
+from cluster_sim.physics.ramp import ALWAYS, larger_line
 from cluster_sim.physics.transformer import decode_flop_per_key, linear_flop_per_token, prefill_flop_per_pair
-
-_ALWAYS = 1 << 62
 
 
 def layer_s(wafer: Wafer, side: float) -> float:
@@ -69,21 +68,13 @@ class WaferSteps:
     def decode(self, batch: int, context: int, windowed: int, growing: int) -> tuple[float, float, int]:
         """As GpuSteps.decode: (first_s, slope_s, steps for which that holds)."""
         compute_s = batch * (self._token_s + self._sampled_s) + self._key_s * context + self._window_key_s * windowed
-        return _larger(max(self.latency_s, batch * self.station_s), compute_s, self._key_s * batch + self._window_key_s * growing)
+        return larger_line(max(self.latency_s, batch * self.station_s), compute_s, self._key_s * batch + self._window_key_s * growing)
 
     def mixed(
         self, batch: int, context: int, windowed: int, growing: int, prompt: int, sampled: int, pairs: int, windowed_pairs: int, pairs_growth: int
     ) -> tuple[float, float, int]:
         """As GpuSteps.mixed. Prompts pay their stream, as slow as the stations or as the arithmetic; alone, the way through as well."""
-        decode_s, decode_slope_s, decode_steps = self.decode(batch, context, windowed, growing) if batch else (self.latency_s, 0.0, _ALWAYS)
+        decode_s, decode_slope_s, decode_steps = self.decode(batch, context, windowed, growing) if batch else (self.latency_s, 0.0, ALWAYS)
         compute_s = self._token_s * prompt + self._sampled_s * (sampled - batch) + self._pair_s * pairs + self._window_pair_s * windowed_pairs
-        stream_s, stream_slope_s, stream_steps = _larger(prompt * self.station_s, compute_s, self._pair_s * pairs_growth)
+        stream_s, stream_slope_s, stream_steps = larger_line(prompt * self.station_s, compute_s, self._pair_s * pairs_growth)
         return decode_s + stream_s, decode_slope_s + stream_slope_s, min(decode_steps, stream_steps)
-
-
-def _larger(flat_s: float, first_s: float, slope_s: float) -> tuple[float, float, int]:
-    """max(flat, first + i·slope) from i = 0 on as (first, slope, steps for which that is one line)."""
-    if first_s >= flat_s:
-        return first_s, slope_s, _ALWAYS
-    # Until the line overtakes: one step at least, and none of those in which it already has.
-    return flat_s, 0.0, floor((flat_s - first_s) / slope_s) + 1 if slope_s else _ALWAYS

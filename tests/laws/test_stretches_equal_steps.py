@@ -61,11 +61,11 @@ def test_a_token_by_token_engine_gives_the_same_times(gaps: list[tuple[float, in
     weights, rate, eta = ("bf16", 1e9, 0.5) if bytes_ == 2 else ("fp8", 2e9, 0.4)
     requests = make_requests(gaps, limit)
     plain = [Job(request.arrival_s, request.prompt_tokens, request.output_tokens) for request in requests]
-    step_s = gpu_step_s(model, device, tensor, float(bytes_), 2.0, eta, rate, 20e-6)
+    step_s = gpu_step_s(model, device, tensor, float(bytes_), 2.0, eta, rate)
     serve_token_by_token(plain, Limits(limit["blocks"], limit["block_tokens"], limit["max_sequences"], limit["budget"], limit["chunked"]), step_s)
     for stepping in (False, True):
         again = make_requests(gaps, limit)
-        serve(again, GpuSteps(model, device, tensor, 1, weights, "bf16"), lambda: make_batch(limit), stepping)  # type: ignore[arg-type]
+        serve(again, GpuSteps(model, device, tensor, 1, weights, "bf16", "none"), lambda: make_batch(limit), stepping)  # type: ignore[arg-type]
         for request, job in zip(again, plain, strict=True):
             assert request.first_token_s == pytest.approx(job.first_s, rel=1e-9)
             assert request.finish_s == pytest.approx(job.finish_s, rel=1e-9)
@@ -101,7 +101,7 @@ def test_stretch_and_step_agree_on_every_first_token_and_finish(
 def step_times(machine: str, limit: dict[str, Any]) -> Any:
     if machine == "wafer":
         return WaferSteps(model_of(limit), small_wafer(), 2)
-    return GpuSteps(model_of(limit), small_gpu(), 1, 2 if machine == "stages" else 1, "bf16", "bf16")
+    return GpuSteps(model_of(limit), small_gpu(), 1, 2 if machine == "stages" else 1, "bf16", "bf16", "none")
 
 
 def small_wafer() -> Any:

@@ -1,0 +1,153 @@
+"""Serving runs -> what a device and an engine reach in whole steps: bandwidths, compute rates, overheads.
+
+Fitted on time per output token of closed-loop runs, which a closed formula gives without simulating: with C clients the batch
+is C, and while a request decodes its O tokens each of the others is prefilled once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log
+from typing import Any
+
+import numpy as np
+
+from cluster_sim.hardware import Device, Precision
+from cluster_sim.model import Model
+from cluster_sim.physics.gpu import GpuSteps
+
+
+@dataclass(frozen=True)
+class ServingRow:
+    """One measured closed-loop run."""
+
+    configuration: str
+    """Runs of one configuration, at several concurrencies and releases, are left out together in cross-validation."""
+    model: Model
+    tensor_parallel: int
+    weights: Precision
+    kv_cache: Precision
+    engine: str
+    """As the engine profile is called."""
+    concurrency: int
+    prompt_tokens: float
+    """Mean."""
+    output_tokens: float
+    """Mean."""
+    tpot_s: float
+    """Measured time per output token."""
+
+
+@dataclass(frozen=True)
+class ServingFit:
+    """A device with fitted constants, and how well they fit."""
+
+    device: Device
+    errors: np.ndarray
+    """Signed relative error of each row, in the order given."""
+
+
+def tpot_s(steps: GpuSteps, row: ServingRow) -> float:
+    """Time per output token in a closed loop with a full batch [s]: a decode step, and its share of the others' prompts."""
+    clients, prompt, output = row.concurrency, row.prompt_tokens, row.output_tokens
+    mean_context = prompt + output / 2
+    window = row.model.window.tokens if row.model.window else 0
+    context, windowed = round(clients * mean_context), round(clients * min(mean_context, window))
+    decode_s, _, _ = steps.decode(clients, context, windowed, 0)
+    pairs = round(prompt * prompt / 2)
+    windowed_pairs = round(prompt * min(prompt / 2, window))
+    mixed_s, _, _ = steps.mixed(clients, context, windowed, 0, round(prompt), clients + 1, pairs, windowed_pairs, 0)
+    return decode_s + (clients - 1) / output * (mixed_s - decode_s)
+
+
+def fit_serving(device: Device, rows: Sequence[ServingRow]) -> ServingFit:
+    """The device with the efficiencies and overheads that its runs say, starting from those it has.
+
+    Robust least squares on the logarithm of time (soft l1, scale 4 %), every constant within its bounds and drawn weakly, by one
+    per cent a factor of e, to where it started, so that what the rows do not tell stays. Deterministic.
+    Raises ValueError for a wafer or without rows.
+    """
+    from scipy.optimize import least_squares
+
+    if device.efficiency is None or not rows:
+        raise ValueError("wanted a GPU and at least one run")
+    names, start, low, high = _constants(device, rows)
+
+    def residuals(logs: np.ndarray) -> np.ndarray:
+        changed = _with(device, dict(zip(names, np.exp(logs).tolist(), strict=True)))
+        return np.concatenate([_log_errors(changed, rows), 0.01 * (logs - start)])
+
+    fitted = least_squares(residuals, start, bounds=(low, high), loss="soft_l1", f_scale=0.04, diff_step=1e-3)
+    changed = _with(device, dict(zip(names, np.exp(fitted.x).tolist(), strict=True)))
+    return ServingFit(changed, np.expm1(_log_errors(changed, rows)))
+
+
+def leave_one_configuration_out(device: Device, rows: Sequence[ServingRow]) -> np.ndarray:
+    """Signed relative error of each row, predicted by a fit to the rows of all other configurations."""
+    errors = np.empty(len(rows))
+    begin = fit_serving(device, rows).device  # only where to start from: each fit moves on from there
+    for configuration in sorted({row.configuration for row in rows}):
+        held = np.array([row.configuration == configuration for row in rows])
+        rest = [row for row in rows if row.configuration != configuration]
+        fitted = fit_serving(begin, rest).device if rest else device
+        errors[held] = np.expm1(_log_errors(fitted, [row for row in rows if row.configuration == configuration]))
+    return errors
+
+
+def _log_errors(device: Device, rows: Sequence[ServingRow]) -> np.ndarray:
+    steps: dict[tuple[str, int, str, str, str], GpuSteps] = {}
+    errors = []
+    for row in rows:
+        key = (row.model.name, row.tensor_parallel, row.weights, row.kv_cache, row.engine)
+        if key not in steps:
+            steps[key] = GpuSteps(row.model, device, row.tensor_parallel, 1, row.weights, row.kv_cache, row.engine)
+        errors.append(log(tpot_s(steps[key], row) / row.tpot_s))
+    return np.array(errors)
+
+
+# Bounds by the kind of constant: shares of a peak, and overheads.
+_SHARE, _COLLECTIVE, _KNEE = (0.02, 1.0), (0.5, 4.0), (1.5, 8.0)
+_STEP_S, _LAYER_S, _EAGER_LAYER_S = (2e-5, 2e-3), (5e-6, 1e-4), (1e-4, 1.5e-3)
+
+
+def _constants(device: Device, rows: Sequence[ServingRow]) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
+    """Names of the constants that the rows can tell, and the logarithms of where they start and of their bounds."""
+    eta = device.efficiency
+    assert eta is not None
+    wanted: list[tuple[str, float, tuple[float, float]]] = [("kv_bandwidth", eta.kv_bandwidth, _SHARE), ("knee", eta.knee, _KNEE)]
+    dense = sorted({row.weights for row in rows if row.model.experts is None})
+    for precision in dense:
+        wanted.append((f"weight_bandwidth.{precision}", eta.weight_bandwidth.of(precision), _SHARE))
+        wanted.append((f"compute.{precision}", eta.compute.of(precision), _SHARE))
+    if any(row.model.experts is not None for row in rows):
+        wanted += [("expert_bandwidth", eta.expert_bandwidth, _SHARE), ("expert_compute", eta.expert_compute, _SHARE)]
+    for engine in sorted({row.engine for row in rows}):
+        overhead = device.overhead(engine)
+        wanted += [(f"{engine}.step_s", overhead.step_s, _STEP_S), (f"{engine}.eager_layer_s", overhead.eager_layer_s, _EAGER_LAYER_S)]
+        wanted.append((f"{engine}.collective", overhead.collective, _COLLECTIVE))
+        for precision in sorted({row.weights for row in rows if row.engine == engine}):
+            wanted.append((f"{engine}.layer.{precision}_s", overhead.layer.of(precision), _LAYER_S))
+    names, values, bounds = zip(*wanted, strict=True)
+    low, high = np.log(np.array(bounds)).T
+    start = np.clip(np.log(np.maximum(values, 1e-9)), low + 1e-6, high - 1e-6)
+    return list(names), start, low, high
+
+
+def _with(device: Device, constants: dict[str, float]) -> Device:
+    """The device with some of its constants replaced."""
+    eta = device.efficiency
+    assert eta is not None
+    overheads = dict(device.overheads)
+    changes: dict[str, Any] = {}
+    for name, value in constants.items():
+        match name.split("."):
+            case [single]:
+                changes[single] = value
+            case ["weight_bandwidth" | "compute" as group, precision]:
+                changes[group] = changes.get(group, getattr(eta, group)).model_copy(update={precision: value})
+            case [engine, *rest]:
+                overhead = overheads.get(engine, overheads["default"])
+                changed = {rest[0]: value} if len(rest) == 1 else {"layer": overhead.layer.model_copy(update={rest[1]: value})}
+                overheads[engine] = overhead.model_copy(update=changed)
+    return device.model_copy(update={"efficiency": eta.model_copy(update=changes), "overheads": overheads})
