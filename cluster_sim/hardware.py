@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from cluster_sim.reading import Description, named
-from cluster_sim.units import BytesPerSecond, FlopPerSecond, Hertz, PositiveBytes, Seconds
+from cluster_sim.units import BytesPerSecond, FlopPerSecond, Hertz, PositiveBytes, PositiveSeconds, Seconds
 
 Precision = Literal["bf16", "fp8", "fp4"]
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
@@ -80,9 +80,42 @@ class Efficiency(Description):
     """How sharply a product turns from reading to computing: its time is the p-norm of the two, a corner where p is large."""
 
 
+class GemmFit(Description):
+    """Time of one matrix product alone on a device, as `physics.gemm.gemm_s` puts these together; one fit a precision."""
+
+    processors: Annotated[int, Field(gt=0)]
+    """Streaming multiprocessors: how many tiles of the output are worked on at a time."""
+    element_bytes: PositiveBytes
+    """Of one weight, its share of the scales included: 0.5625 B for nvfp4."""
+    launch_s: PositiveSeconds
+    """The smallest product's time."""
+    bandwidth_bytes_per_s: BytesPerSecond
+    """At which weights, inputs and outputs move."""
+    compute_flop_per_s: FlopPerSecond
+    """Of a short kernel with tiles without end."""
+    overlap: Annotated[float, Field(ge=1.0)]
+    """How well moving and computing hide each other: the exponent of the norm that joins them; 1 for not at all."""
+    tile_overhead: Annotated[float, Field(ge=0.0)]
+    """What a tile costs at each of its inputs beside its elements, in elements: loads and latency of the main loop."""
+    epilogue_s: Seconds
+    """To write out one element of a tile once it is summed."""
+    split_s: Seconds
+    """To join the parts of a product whose k was split, by the square root of the parts."""
+    partial_bandwidth_bytes_per_s: BytesPerSecond
+    """At which the parts' sums are added up, 4 B each."""
+    slowdown: Annotated[float, Field(ge=0.0)]
+    """How much longer a long kernel takes, by the device's power limit."""
+    row_s: Seconds
+    """What a token costs on its own: a kernel that quantises it."""
+    activation_s: Seconds
+    """To quantise one element of the inputs."""
+
+
 class Overhead(Description):
     """What a serving engine adds on a device to reading, computing and communicating."""
 
+    request_s: Seconds = 0.0
+    """From a request's arrival at the server until the scheduler sees it: HTTP, tokenising, queues between processes."""
     step_s: Seconds
     """Host and sampling time of one step that no kernel hides."""
     layer: SecondsByPrecision
@@ -90,8 +123,68 @@ class Overhead(Description):
     eager_layer_s: Seconds = 0.0
     """Least time of one layer in a step that reads prompts: such steps run outside CUDA graphs, and the host launches their
     kernels one by one."""
+    compute: Annotated[float, Field(gt=0.0)] = 1.0
+    """What the engine's kernels reach of the device's `compute` shares; 1 for those of TensorRT-LLM."""
     collective: Annotated[float, Field(gt=0.0)]
     """How much longer an all-reduce takes in the engine than alone in a CUDA graph: waiting for the slowest, copies, fusion."""
+
+
+class GenerationAttentionFit(Description):
+    """Time of one decode-attention kernel, see `physics.attention`. A unit is one KV head of one sequence; `size` is a head's bytes."""
+
+    start_s: Seconds
+    """Of a kernel of few short sequences with heads of no width."""
+    value_s: Seconds
+    """More for each value of a head's width (`head_dim`)."""
+    head_s: Seconds
+    """More for each query head of each sequence."""
+    free_units: Annotated[float, Field(ge=0.0)]
+    """Units that run side by side at no cost: about one wave of thread blocks."""
+    unit_s: Seconds
+    """Of each unit beyond those, without its bytes."""
+    tile_bandwidth_bytes_per_s: BytesPerSecond
+    """At which the first tile of keys of a unit is read; a kernel reads a whole tile however few keys there are."""
+    narrow: Annotated[float, Field(gt=0.0)]
+    """Time of a value of less than 16 bit relative to one of 16 bit: 0.5 where only bytes count, 1 where converting hides the gain."""
+    short_keys: Annotated[int, Field(ge=0)]
+    """Keys a sequence up to which the time does not depend on them."""
+    long_start_s: Seconds
+    """The start with longer sequences, which are split over several blocks and combined."""
+    long_unit_s: Seconds
+    """Of each unit of such a kernel."""
+    bandwidth_bytes_per_s: BytesPerSecond
+    """At which keys and values are read when there are units enough."""
+    half_units: Annotated[float, Field(ge=0.0)]
+    """Units with which half of that bandwidth is reached: the limit of splitting one sequence."""
+
+
+class ContextAttentionFit(Description):
+    """Time of one prefill-attention kernel, see `physics.attention`. A head is one query head of one sequence."""
+
+    start_s: Seconds
+    """Of a kernel of few short prompts with heads of no width."""
+    value_s: Seconds
+    """More for each value of a head's width (`head_dim`)."""
+    head_s: Seconds
+    """Of each head of prompts that fit into one tile."""
+    kv_head_s: Seconds
+    """The same of each KV head."""
+    long_start_s: Seconds
+    """The start with longer prompts."""
+    idle_heads: Annotated[float, Field(ge=0.0)]
+    """Heads' worth of time for which the device is not filled: waves that end uneven."""
+    compute_flop_per_s: FlopPerSecond
+    """Rate of the two products with very wide heads."""
+    narrow: Annotated[float, Field(gt=0.0)]
+    """Time with a KV cache of less than 16 bit relative to one of 16 bit."""
+    extra_values: Annotated[float, Field(ge=0.0)]
+    """What the softmax of a pair takes, in values of a head's width."""
+    extra_keys: Annotated[float, Field(ge=0.0)]
+    """Keys that a token takes beyond those it sees: masked parts of tiles, reading queries, writing outputs."""
+    bandwidth_bytes_per_s: BytesPerSecond
+    """At which keys and values are read."""
+    key_s: Seconds
+    """Of each key of one sequence: a block walks over them one tile after another, and the longest walk shows."""
 
 
 class AllReduceFit(Description):

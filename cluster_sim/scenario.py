@@ -141,6 +141,11 @@ class Pool(Description):
         """Tokens of a block of KV cache."""
         return self.kv.block_tokens or self.replica.engine.block_tokens
 
+    @property
+    def request_overhead_s(self) -> float:
+        """From a request's arrival at a replica's server until its scheduler sees it."""
+        return 0.0 if self.is_wafer else self.node.device.overhead(self.replica.engine.name).request_s
+
     def placement(self, model: Model) -> Placement:
         """Where one replica's weights and KV lie."""
         plan, engine, device = self.replica, self.replica.engine, self.node.device

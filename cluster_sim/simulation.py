@@ -38,6 +38,7 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
     topology = scenario.cluster.topology()
     replicas: list[Replica] = []
     paths: list[Path] = []
+    overheads_s: list[float] = []
     until_s = scenario.duration_s if scenario.duration_s is not None else float("inf")
 
     answered: Callable[[Request], None] | None = None  # in an open loop no client waits
@@ -54,10 +55,12 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
         step_times = pool.step_times(scenario.model)
         for number in range(pool.replica_count(scenario.model)):
             batch = pool.batch(scenario.model)
+            overheads_s.append(pool.request_overhead_s)
             replicas.append(Replica(env, len(replicas), batch, step_times, recorder, scenario.stepping == "step", answered))
             paths.append(_path(topology, pool, number * pool.devices_a_replica(scenario.model)))
     latencies_s += [path.latency_s for path in paths]
-    router = Router(env, scenario.cluster.router, replicas, latencies_s, recorder, answered)
+    ways_s = [path.latency_s + overhead_s for path, overhead_s in zip(paths, overheads_s, strict=True)]
+    router = Router(env, scenario.cluster.router, replicas, ways_s, recorder, answered)
     if clients is not None:
         clients.route = router.route
     else:

@@ -1,7 +1,9 @@
 """Serving runs -> what a device and an engine reach in whole steps: bandwidths, compute rates, overheads.
 
-Fitted on time per output token of closed-loop runs, which a closed formula gives without simulating: with C clients the batch
-is C, and while a request decodes its O tokens each of the others is prefilled once.
+Fitted on closed-loop runs, for which closed formulas do without simulating. Time per output token: with C clients the batch is
+C, and while a request decodes its O tokens each of the others is prefilled once. Time to first token: the server's overhead,
+the rest of the step under way, the step that reads the prompt, and waiting for other prompts; a tenth of the requests, the
+first of each client, come all at once.
 """
 
 from __future__ import annotations
@@ -35,8 +37,11 @@ class ServingRow:
     """Mean."""
     output_tokens: float
     """Mean."""
+    max_batched_tokens: int
     tpot_s: float
     """Measured time per output token."""
+    ttft_s: float | None = None
+    """Measured time to first token, where the engine does not hold requests back."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +49,14 @@ class ServingFit:
     """A device with fitted constants, and how well they fit."""
 
     device: Device
-    errors: np.ndarray
+    tpot_errors: np.ndarray
     """Signed relative error of each row, in the order given."""
+    ttft_errors: np.ndarray
+    """The same; NaN where it was not measured."""
 
 
-def tpot_s(steps: GpuSteps, row: ServingRow) -> float:
-    """Time per output token in a closed loop with a full batch [s]: a decode step, and its share of the others' prompts."""
+def times_s(steps: GpuSteps, row: ServingRow, request_s: float) -> tuple[float, float]:
+    """(time per output token, time to first token) in a closed loop with a full batch [s], see the top of this file."""
     clients, prompt, output = row.concurrency, row.prompt_tokens, row.output_tokens
     mean_context = prompt + output / 2
     window = row.model.window.tokens if row.model.window else 0
@@ -58,7 +65,16 @@ def tpot_s(steps: GpuSteps, row: ServingRow) -> float:
     pairs = round(prompt * prompt / 2)
     windowed_pairs = round(prompt * min(prompt / 2, window))
     mixed_s, _, _ = steps.mixed(clients, context, windowed, 0, round(prompt), clients + 1, pairs, windowed_pairs, 0)
-    return decode_s + (clients - 1) / output * (mixed_s - decode_s)
+    token_s = decode_s + (clients - 1) / output * (mixed_s - decode_s)
+    # One after the other: prompts arrive as answers end, and a queue of deterministic service forms before the engine.
+    busy = min(clients / (output * token_s) * mixed_s, 0.9)
+    alone_s = decode_s / 2 + mixed_s + busy / (2 * (1 - busy)) * mixed_s
+    # All at once: as many prompts a step as its budget holds; the mean request waits for half of them.
+    at_once = max(min(row.max_batched_tokens / prompt, clients), 1e-9)
+    brim = round(at_once * prompt)
+    full_s, _, _ = steps.mixed(0, 0, 0, 0, brim, max(round(at_once), 1), round(at_once * pairs), round(at_once * windowed_pairs), 0)
+    together_s = (clients / at_once + 1) / 2 * full_s
+    return token_s, request_s + 0.9 * alone_s + 0.1 * together_s
 
 
 def fit_serving(device: Device, rows: Sequence[ServingRow]) -> ServingFit:
@@ -76,39 +92,45 @@ def fit_serving(device: Device, rows: Sequence[ServingRow]) -> ServingFit:
 
     def residuals(logs: np.ndarray) -> np.ndarray:
         changed = _with(device, dict(zip(names, np.exp(logs).tolist(), strict=True)))
-        return np.concatenate([_log_errors(changed, rows), 0.01 * (logs - start)])
+        tpot, ttft = _log_errors(changed, rows)
+        return np.concatenate([tpot, _TTFT_WEIGHT * ttft[~np.isnan(ttft)], 0.01 * (logs - start)])
 
     fitted = least_squares(residuals, start, bounds=(low, high), loss="soft_l1", f_scale=0.04, diff_step=1e-3)
     changed = _with(device, dict(zip(names, np.exp(fitted.x).tolist(), strict=True)))
-    return ServingFit(changed, np.expm1(_log_errors(changed, rows)))
+    return ServingFit(changed, *map(np.expm1, _log_errors(changed, rows)))
 
 
-def leave_one_configuration_out(device: Device, rows: Sequence[ServingRow]) -> np.ndarray:
-    """Signed relative error of each row, predicted by a fit to the rows of all other configurations."""
-    errors = np.empty(len(rows))
+def leave_one_configuration_out(device: Device, rows: Sequence[ServingRow]) -> tuple[np.ndarray, np.ndarray]:
+    """Signed relative errors of each row, TPOT and TTFT, predicted by a fit to the rows of all other configurations."""
+    errors = np.empty((2, len(rows)))
     begin = fit_serving(device, rows).device  # only where to start from: each fit moves on from there
     for configuration in sorted({row.configuration for row in rows}):
         held = np.array([row.configuration == configuration for row in rows])
         rest = [row for row in rows if row.configuration != configuration]
         fitted = fit_serving(begin, rest).device if rest else device
-        errors[held] = np.expm1(_log_errors(fitted, [row for row in rows if row.configuration == configuration]))
-    return errors
+        errors[:, held] = np.expm1(_log_errors(fitted, [row for row in rows if row.configuration == configuration]))
+    return errors[0], errors[1]
 
 
-def _log_errors(device: Device, rows: Sequence[ServingRow]) -> np.ndarray:
+def _log_errors(device: Device, rows: Sequence[ServingRow]) -> tuple[np.ndarray, np.ndarray]:
     steps: dict[tuple[str, int, str, str, str], GpuSteps] = {}
-    errors = []
+    tpot, ttft = [], []
     for row in rows:
         key = (row.model.name, row.tensor_parallel, row.weights, row.kv_cache, row.engine)
         if key not in steps:
             steps[key] = GpuSteps(row.model, device, row.tensor_parallel, 1, row.weights, row.kv_cache, row.engine)
-        errors.append(log(tpot_s(steps[key], row) / row.tpot_s))
-    return np.array(errors)
+        token_s, first_s = times_s(steps[key], row, device.overhead(row.engine).request_s)
+        tpot.append(log(token_s / row.tpot_s))
+        ttft.append(log(first_s / row.ttft_s) if row.ttft_s is not None else float("nan"))
+    return np.array(tpot), np.array(ttft)
 
+
+_TTFT_WEIGHT = 0.4  # measured again, TTFT varies more than twice as much as TPOT
 
 # Bounds by the kind of constant: shares of a peak, and overheads.
 _SHARE, _COLLECTIVE, _KNEE = (0.02, 1.0), (0.5, 4.0), (1.5, 8.0)
-_STEP_S, _LAYER_S, _EAGER_LAYER_S = (2e-5, 2e-3), (5e-6, 1e-4), (1e-4, 1.5e-3)
+_STEP_S, _LAYER_S, _EAGER_LAYER_S = (2e-5, 2e-3), (5e-6, 1e-4), (5e-5, 8e-4)
+_REQUEST_S, _COMPUTE = (1e-3, 1e-1), (0.3, 1.5)
 
 
 def _constants(device: Device, rows: Sequence[ServingRow]) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
@@ -124,8 +146,12 @@ def _constants(device: Device, rows: Sequence[ServingRow]) -> tuple[list[str], n
         wanted += [("expert_bandwidth", eta.expert_bandwidth, _SHARE), ("expert_compute", eta.expert_compute, _SHARE)]
     for engine in sorted({row.engine for row in rows}):
         overhead = device.overhead(engine)
-        wanted += [(f"{engine}.step_s", overhead.step_s, _STEP_S), (f"{engine}.eager_layer_s", overhead.eager_layer_s, _EAGER_LAYER_S)]
+        wanted.append((f"{engine}.step_s", overhead.step_s, _STEP_S))
         wanted.append((f"{engine}.collective", overhead.collective, _COLLECTIVE))
+        if any(row.engine == engine and row.ttft_s is not None for row in rows):
+            wanted.append((f"{engine}.request_s", overhead.request_s, _REQUEST_S))
+            wanted.append((f"{engine}.eager_layer_s", overhead.eager_layer_s, _EAGER_LAYER_S))
+            wanted.append((f"{engine}.compute", overhead.compute, _COMPUTE))
         for precision in sorted({row.weights for row in rows if row.engine == engine}):
             wanted.append((f"{engine}.layer.{precision}_s", overhead.layer.of(precision), _LAYER_S))
     names, values, bounds = zip(*wanted, strict=True)

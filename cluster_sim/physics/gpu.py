@@ -121,7 +121,7 @@ class GpuSteps:
         stored = self._model.bytes_a_parameter(self._weights, part)
         compute_in, peak = device.peak.of("bf16" if part in self._model.kept_bf16 else self._weights)
         read_s = parameters * stored / (eta.weight_bandwidth.of("bf16" if part in self._model.kept_bf16 else self._weights) * device.memory.bandwidth_bytes_per_s * self._tp)
-        return read_s, 2.0 * parameters / (eta.compute.of(compute_in) * peak * self._tp)
+        return read_s, 2.0 * parameters / (eta.compute.of(compute_in) * self._overhead.compute * peak * self._tp)
 
     def _add_layers(self) -> None:
         """Every product of all layers as a line, and what a step costs whatever it does."""
@@ -138,7 +138,7 @@ class GpuSteps:
             one = model.moe_layers * model.expert_parameters
             stored = model.bytes_a_parameter(self._weights, "ffn")
             self._expert_read_s = one * stored / (eta.expert_bandwidth * device.memory.bandwidth_bytes_per_s * self._tp)
-            self._expert_token_s = 2.0 * model.experts.top_k * one / (eta.expert_compute * peak * self._tp)
+            self._expert_token_s = 2.0 * model.experts.top_k * one / (eta.expert_compute * self._overhead.compute * peak * self._tp)
         lines = [(count, *self._gemm_line(parameters, part)) for count, parameters, part in parts if count and parameters]
         self._dense_lines = [(count * read_s, count * token_s) for count, read_s, token_s in lines]
         self._head_line = self._gemm_line(model.vocabulary * model.hidden, "embedding")

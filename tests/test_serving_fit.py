@@ -1,0 +1,78 @@
+"""Constants of whole steps, fitted on serving runs: synthetic runs give theirs back, measured ones the catalog's errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cluster_sim.calibration.serving import ServingRow, fit_serving, leave_one_configuration_out, times_s
+from cluster_sim.hardware import Device
+from cluster_sim.model import Model
+from cluster_sim.physics.gpu import GpuSteps
+from cluster_sim.reading import catalog_entry
+
+B200 = Device.model_validate(catalog_entry("devices", "b200-sxm"))
+LLAMA = Model.model_validate(catalog_entry("models", "llama-3.3-70b"))
+
+
+def synthetic(device: Device, noise: float) -> list[ServingRow]:
+    """Runs of one model over the grid that public benchmarks run, their times drawn around the device's own."""
+    rng, rows = np.random.default_rng(4), []
+    for tensor in (1, 2, 4, 8):
+        steps = GpuSteps(LLAMA, device, tensor, 1, "fp8", "fp8", "vLLM")
+        for prompt, output in ((921.6, 921.6), (921.6, 7372.8), (7372.8, 921.6)):
+            for clients in (4, 16, 64, 128):
+                row = ServingRow(f"TP{tensor} {prompt}/{output}", LLAMA, tensor, "fp8", "fp8", "vLLM", clients, prompt, output, 8192, 1.0)
+                token_s, first_s = times_s(steps, row, device.overhead("vLLM").request_s)
+                spread = np.exp(noise * rng.standard_normal(2))
+                rows.append(ServingRow(*list(vars(row).values())[:-2], token_s * spread[0], first_s * spread[1]))
+    return rows
+
+
+def blurred(device: Device) -> Device:
+    """The device with constants that are wrong by a fifth to a half."""
+    assert device.efficiency is not None
+    eta = device.efficiency.model_copy(
+        update={
+            "kv_bandwidth": 0.6,
+            "weight_bandwidth": device.efficiency.weight_bandwidth.model_copy(update={"fp8": 0.6}),
+            "compute": device.efficiency.compute.model_copy(update={"fp8": 0.7}),
+        }
+    )
+    overhead = device.overhead("vLLM").model_copy(update={"request_s": 0.02, "step_s": 5e-4, "eager_layer_s": 4e-4, "collective": 1.5})
+    return device.model_copy(update={"efficiency": eta, "overheads": device.overheads | {"vLLM": overhead}})
+
+
+def test_runs_give_back_the_constants_that_made_them() -> None:
+    rows = synthetic(B200, noise=0.02)
+    fitted = fit_serving(blurred(B200), rows)
+    assert np.median(np.abs(fitted.tpot_errors)) < 0.02
+    assert np.median(np.abs(fitted.ttft_errors)) < 0.03
+    assert B200.efficiency is not None and fitted.device.efficiency is not None
+    assert fitted.device.efficiency.weight_bandwidth.fp8 == pytest.approx(B200.efficiency.weight_bandwidth.fp8, rel=0.1)
+    assert fitted.device.efficiency.kv_bandwidth == pytest.approx(B200.efficiency.kv_bandwidth, rel=0.1)
+    found, true = fitted.device.overhead("vLLM"), B200.overhead("vLLM")
+    assert found.collective == pytest.approx(true.collective, rel=0.15)
+    assert found.eager_layer_s == pytest.approx(true.eager_layer_s, rel=0.1)
+
+
+def test_what_the_runs_do_not_tell_stays() -> None:
+    start = blurred(B200)
+    fitted = fit_serving(start, synthetic(B200, noise=0.02))
+    assert fitted.device.overhead("TensorRT-LLM") == start.overhead("TensorRT-LLM")
+    assert start.efficiency is not None and fitted.device.efficiency is not None
+    assert fitted.device.efficiency.weight_bandwidth.fp4 == start.efficiency.weight_bandwidth.fp4
+    assert fitted.device.efficiency.expert_compute == start.efficiency.expert_compute
+
+
+def test_configurations_left_out_are_predicted_by_the_others() -> None:
+    tpot, ttft = leave_one_configuration_out(blurred(B200), synthetic(B200, noise=0.02))
+    assert np.median(np.abs(tpot)) < 0.03
+    assert np.median(np.abs(ttft)) < 0.05
+
+
+def test_a_wafer_and_an_empty_table_are_refused() -> None:
+    with pytest.raises(ValueError, match="wanted a GPU and at least one run"):
+        fit_serving(B200, [])
+    with pytest.raises(ValueError, match="wanted a GPU and at least one run"):
+        fit_serving(Device.model_validate(catalog_entry("devices", "wse-3")), synthetic(B200, 0.0)[:1])
