@@ -104,7 +104,7 @@ class GemmFit(Description):
     partial_bandwidth_bytes_per_s: BytesPerSecond
     """At which the parts' sums are added up, 4 B each."""
     slowdown: Annotated[float, Field(ge=0.0)]
-    """How much longer a long kernel takes, by the device's power limit."""
+    """How much longer a long kernel takes than short ones tell, presumably by the device's power limit."""
     row_s: Seconds
     """What a token costs on its own: a kernel that quantises it."""
     activation_s: Seconds
