@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cluster_sim.results import Results
     from cluster_sim.scenario import Scenario
     from cluster_sim.simulation import Progress
+    from cluster_sim.validation import Measured, Prediction
 
 app = typer.Typer(
     name="cluster-sim",
@@ -123,6 +124,32 @@ def plot(
     path = out or Path(f"{figure}.png")
     figures.save(figures.draw(figure, [results for folder in runs for results in _load(folder)]), path)
     print(path)
+
+
+@app.command()
+def validate(
+    data: Annotated[Path | None, typer.Option("--data", metavar="FILE", help="CSV of measurements; default: the published figures of the catalog.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write every prediction beside its measurement, as CSV.", show_default=False)
+    ] = None,
+    figure: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw predicted against measured: PNG, SVG or PDF.", show_default=False)] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = 2,
+) -> None:
+    """Simulate measured serving runs as they were run; print the errors by data set, hardware and model."""
+    from cluster_sim import validation
+
+    measurements = validation.read_measurements(data or validation.REFERENCE)
+    predictions = _predict(measurements.runs, workers)
+    if out is not None:
+        _write(out, validation.as_csv(predictions))
+        _stderr().print(f"[dim]wrote {out}[/dim]", highlight=False, soft_wrap=True)
+    if figure is not None:
+        from cluster_sim import figures
+        from cluster_sim.figures.parity import parity
+
+        figures.save(parity(validation.points(predictions)), figure)
+        _stderr().print(f"[dim]wrote {figure}[/dim]", highlight=False, soft_wrap=True)
+    _print_errors(predictions, measurements.left_out)
 
 
 @app.command()
@@ -243,6 +270,20 @@ def _simulate(scenario: Scenario) -> Results:
         return simulate(scenario, _reporter(bar, task, scenario))
 
 
+def _predict(runs: list[Measured], workers: int) -> list[Prediction]:
+    """Simulate them all, with a bar where somebody is watching."""
+    from cluster_sim.validation import predict_all
+
+    if not sys.stderr.isatty():
+        return predict_all(runs, workers)
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=_stderr(), transient=True)
+    with bar:
+        task = bar.add_task("simulating", total=len(runs))
+        return predict_all(runs, workers, lambda done, total: bar.update(task, completed=done, total=total))
+
+
 def _reporter(bar: Any, task: Any, scenario: Scenario) -> Progress:
     def report(now_s: float, gone: int) -> None:
         wanted, duration_s = scenario.requests_wanted, scenario.duration_s
@@ -325,6 +366,38 @@ def _print_arithmetic(scenario: Scenario) -> None:
     total = sum(pool.requests_per_s for pool in pools)
     if offered is not None:
         console.print(f"offered: {offered:,.2f} requests/s in the mean, {offered / total:.0%} of the highest rate", highlight=False)
+
+
+def _print_errors(predictions: list[Prediction], left_out: dict[str, int]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from cluster_sim.validation import METRICS, TTFT_RULE, errors
+
+    table = Table(title="Errors of predictions against measurements", title_justify="left")
+    for heading in ("data set", "hardware", "model", "metric"):
+        table.add_column(heading)
+    for heading in ("runs", "median |error|", "p90 |error|", "bias"):
+        table.add_column(heading, justify="right")
+    before: tuple[str, ...] = ()
+    for by in (("dataset", "hardware", "model"), ("dataset",), ()):
+        table.add_section()
+        for row in errors(predictions, by):
+            group = (row.dataset, row.hardware, row.model)
+            names = group if group != before else ("", "", "")
+            cells = (f"{row.count:,}", f"{row.median:.1%}", f"{row.p90:.1%}", f"{row.bias:+.1%}")
+            table.add_row(*map(Text, names), METRICS[row.metric], *cells)
+            before = group
+    console = _stdout()
+    console.print(table)
+    faults = [prediction for prediction in predictions if prediction.fault]
+    lines = [f"{len(predictions):,} runs, {len(predictions) - len(faults):,} simulated. {TTFT_RULE}"]
+    if faults:
+        lines.append(f"{len(faults):,} could not be set up; the first: {faults[0].fault.splitlines()[0]}")
+    if left_out:
+        lines.append(f"{sum(left_out.values()):,} rows left out:")
+        lines += [f"  {count:>6,}  {rule}" for rule, count in left_out.items()]
+    console.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ ROOMS = [
     {"sim"},
     {"simulation", "tables"},
     {"figures"},
+    {"validation"},
     {"cli", "__init__"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
@@ -31,7 +32,7 @@ ALLOWED = {
     "pydantic": {"units", "reading", "hardware", "model", "workload", "serving", "scenario"},
     "pydantic_core": {"units", "reading"},
     "ruamel": {"reading", "scenario"},
-    "numpy": {"topology", "physics", "workload", "serving", "scenario", "results", "metrics", "explain", "calibration", "tables", "figures"},
+    "numpy": {"topology", "physics", "workload", "serving", "scenario", "results", "metrics", "explain", "calibration", "tables", "figures", "validation"},
     "networkx": {"topology"},
     "pyarrow": {"results", "metrics", "tables", "calibration"},
     "scipy": {"metrics", "calibration"},

@@ -23,7 +23,9 @@ class GpuSteps:
     stage while there are sequences enough, and a step is the time in which every sequence has passed all stages.
     """
 
-    def __init__(self, model: Model, device: Device, tensor_parallel: int, pipeline_parallel: int, weights: Precision, kv_cache: Precision, engine: str) -> None:
+    def __init__(
+        self, model: Model, device: Device, tensor_parallel: int, pipeline_parallel: int, weights: Precision, kv_cache: Precision, engine: str
+    ) -> None:
         assert device.efficiency is not None
         self._model, self._device, self._weights = model, device, weights
         self._overhead, self._knee = device.overhead(engine), device.efficiency.knee
@@ -120,7 +122,11 @@ class GpuSteps:
         assert eta is not None
         stored = self._model.bytes_a_parameter(self._weights, part)
         compute_in, peak = device.peak.of("bf16" if part in self._model.kept_bf16 else self._weights)
-        read_s = parameters * stored / (eta.weight_bandwidth.of("bf16" if part in self._model.kept_bf16 else self._weights) * device.memory.bandwidth_bytes_per_s * self._tp)
+        read_s = (
+            parameters
+            * stored
+            / (eta.weight_bandwidth.of("bf16" if part in self._model.kept_bf16 else self._weights) * device.memory.bandwidth_bytes_per_s * self._tp)
+        )
         return read_s, 2.0 * parameters / (eta.compute.of(compute_in) * self._overhead.compute * peak * self._tp)
 
     def _add_layers(self) -> None:
@@ -146,4 +152,3 @@ class GpuSteps:
         hops, bandwidth = self._pp - 1, device.peer_bandwidth_bytes_per_s
         self._fixed_s = self._overhead.step_s + model.layers * self._overhead.layer.of(self._weights) + hops * device.peer_latency_s
         self._hop_token_s = hops * model.hidden * ACTIVATION_BYTES / bandwidth / self._tp if bandwidth else 0.0
-
