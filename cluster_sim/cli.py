@@ -183,6 +183,48 @@ def catalog(name: Annotated[str | None, typer.Argument(metavar="NAME", help="One
 
 
 @app.command()
+def calibrate(
+    kernels: Annotated[
+        Path, typer.Argument(metavar="KERNELS", help="Measured kernels, Parquet or CSV, with the columns of aiconfigurator's tables.", show_default=False)
+    ],
+    device: Annotated[str, typer.Option("--device", metavar="NAME", help="A device of the catalog, or the path of a device file.", show_default=False)],
+    system: Annotated[str | None, typer.Option("--system", help="Which system's rows; default: the device's name.", show_default=False)] = None,
+    collector: Annotated[str, typer.Option("--collector", metavar="PREFIX", help="Only rows whose version begins so, such as vllm.")] = "",
+    processors: Annotated[
+        int | None, typer.Option("--processors", min=1, help="Streaming multiprocessors; default: as in the device's file.", show_default=False)
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the device with the fitted kernels here.", show_default=False)] = None,
+) -> None:
+    """Fit a device's kernel constants to measured kernels; print cross-validated errors beside the naive roofline's."""
+    from rich.table import Table
+
+    from cluster_sim.calibration.kernels import calibrate as fit
+    from cluster_sim.calibration.kernels import read_kernels, with_kernels
+    from cluster_sim.errors import ScenarioError
+    from cluster_sim.hardware import device_named
+    from cluster_sim.reading import yaml_text
+
+    described = device_named(device)
+    rows = read_kernels(kernels, system or Path(device).stem.replace("-", "_"), collector)
+    known = next(iter(described.kernels.gemm.values())).processors if described.kernels and described.kernels.gemm else None
+    if processors is None and known is None and "gemm_dtype" in rows.column_names:
+        raise ScenarioError.at("--processors", f"is missing: the file of {described.name} does not say how many it has")
+    table = Table(title=described.name, title_justify="left")
+    for column in ("kernel", "rows", "median |error|", "p90 |error|", "roofline median", "roofline p90"):
+        table.add_column(column, justify="left" if column == "kernel" else "right")
+    found = []
+    for errors, fits in fit(rows, described, processors or known or 1):
+        print(f"fitted {errors.kind}", file=sys.stderr)
+        found.append(fits)
+        table.add_row(errors.kind, f"{errors.rows:,}", *(f"{share:.1%}" for share in (errors.median, errors.p90, errors.naive_median, errors.naive_p90)))
+    if not found:
+        raise ScenarioError.at(str(kernels), f"holds fewer than a hundred kernels of any kind that {described.name} runs")
+    _stdout().print(table)
+    if out is not None:
+        _write(out, f"# Kernels fitted to {len(rows):,} rows of {kernels.name}.\n{yaml_text(with_kernels(described, found))}")
+
+
+@app.command()
 def schema(out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE", help="Default: print it.", show_default=False)] = None) -> None:
     """The JSON Schema of scenario files, for editors."""
     import json
@@ -354,6 +396,7 @@ def _print_arithmetic(scenario: Scenario) -> None:
         ("KV a token and device [kB]", [f"{pool.kv_token_bytes / 1e3:,.1f}" for pool in pools]),
         ("KV tokens a replica", [f"{pool.kv_tokens:,}" for pool in pools]),
         ("step with 1 sequence [ms]", [f"{1e3 * pool.step_at_1_s:,.3f}" for pool in pools]),
+        ("  its kernels, each alone [ms]", ["-" if pool.kernels_at_1_s is None else f"{1e3 * pool.kernels_at_1_s:,.3f}" for pool in pools]),
         ("sequences when full", [f"{pool.full_batch:,} ({pool.bound_by})" for pool in pools]),
         ("mean step when full [ms]", [f"{1e3 * pool.step_when_full_s:,.3f}" for pool in pools]),
         *((f"  of it {part}", [f"{pool.parts[part]:.0%}" if part in pool.parts else "-" for pool in pools]) for part in parts),

@@ -10,6 +10,7 @@ from math import exp
 import numpy as np
 
 from cluster_sim.physics.gpu import GpuSteps
+from cluster_sim.physics.kernels import decode_kernels_s
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.scenario import Pool, Scenario
 from cluster_sim.topology import FRONT_DOOR, Path
@@ -49,6 +50,8 @@ class PoolArithmetic:
     """Room of one replica, in whole blocks."""
     step_at_1_s: float
     """One sequence decoding at the mean context."""
+    kernels_at_1_s: float | None
+    """The kernels of that step alone, added up; None where they are not known."""
     full_batch: int
     """Sequences that decode at once when there is always another waiting."""
     step_when_full_s: float
@@ -139,6 +142,7 @@ def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:
         kv_token_bytes=placement.kv_token_bytes,
         kv_tokens=room,
         step_at_1_s=first_s,
+        kernels_at_1_s=_kernels_at_1_s(scenario, pool, seen),
         full_batch=decoding,
         step_when_full_s=step_s,
         requests_per_s=finishing / step_s * pool.replica_count(model),
@@ -146,6 +150,13 @@ def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:
         parts=times.parts(decoding, round(batch * seen.context), windowed(batch), round(finishing * seen.prompt_tokens), round(finishing * seen.pairs)),
         path=path,
     )
+
+
+def _kernels_at_1_s(scenario: Scenario, pool: Pool, seen: Lengths) -> float | None:
+    plan, model = pool.replica, scenario.model
+    if pool.is_wafer:
+        return None
+    return decode_kernels_s(model, pool.node.device, plan.tensor_parallel, pool.weights(model), plan.kv_cache, plan.engine.name, 1, round(seen.context))
 
 
 def _step_s(times: GpuSteps | WaferSteps, batch: int, context: int, windowed: int, prompt: int, completing: int, pairs: int) -> float:

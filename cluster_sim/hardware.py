@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from cluster_sim.reading import Description, named
+from cluster_sim.errors import ScenarioError
+from cluster_sim.reading import Description, Document, describe, named
 from cluster_sim.units import BytesPerSecond, FlopPerSecond, Hertz, PositiveBytes, PositiveSeconds, Seconds
 
 Precision = Literal["bf16", "fp8", "fp4"]
@@ -187,6 +188,17 @@ class ContextAttentionFit(Description):
     """Of each key of one sequence: a block walks over them one tile after another, and the longest walk shows."""
 
 
+class Kernels(Description):
+    """Kernels alone on a device, fitted to measured ones by `cluster-sim calibrate`."""
+
+    gemm: dict[str, GemmFit] = Field(default_factory=dict)
+    """By the precision of the weights; `fp8_vllm` and the like where an engine has kernels of its own."""
+    generation: GenerationAttentionFit | None = None
+    """Attention of decoding."""
+    context: ContextAttentionFit | None = None
+    """Attention of prefill."""
+
+
 class AllReduceFit(Description):
     """Time of an all-reduce of B bytes: the faster of two straight lines, `start + B / bandwidth` (latency- and bandwidth-optimal)."""
 
@@ -227,6 +239,8 @@ class Device(Description):
     efficiency: Efficiency | None = None
     overheads: dict[str, Overhead] = Field(default_factory=dict)
     """Of a GPU: by the name of the engine; `default` for all others."""
+    kernels: Kernels | None = None
+    """What its kernels take alone, where they were measured: for comparison, the step model does not use them yet."""
     wafer: Wafer | None = None
     all_reduce: dict[int, AllReduceFit] = Field(default_factory=dict)
     """By the number of devices that take part."""
@@ -250,6 +264,16 @@ class Device(Description):
 
 def _device(came: Any) -> Any:
     return named("devices", came)
+
+
+def device_named(came: str) -> Device:
+    """The device of a catalog name or of the path of a device file. Raises ScenarioError where there is none, or a wrong one."""
+    try:
+        return describe(Device, Document(named("devices", came), came))
+    except ScenarioError:
+        raise
+    except ValueError as fault:
+        raise ScenarioError.at("--device", str(fault)) from fault
 
 
 def _network(came: Any) -> Any:

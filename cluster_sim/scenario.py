@@ -13,7 +13,7 @@ from cluster_sim.model import Model, read_model
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.placement import Placement, place_on_gpus, place_on_wafers, wafers_needed
 from cluster_sim.physics.wafer import WaferSteps
-from cluster_sim.reading import Description, named
+from cluster_sim.reading import Description, named, yaml_text
 from cluster_sim.serving.batching import Batch, Batching
 from cluster_sim.serving.engine import Engine
 from cluster_sim.serving.routing import LeastRequests, Routing
@@ -251,11 +251,4 @@ class Scenario(Description):
 
     def as_yaml(self) -> str:
         """The scenario with everything resolved, as a scenario file: reading it gives this scenario again."""
-        from io import StringIO
-
-        from ruamel.yaml import YAML
-
-        text, yaml = StringIO(), YAML(typ="safe", pure=True)
-        yaml.default_flow_style, yaml.width, yaml.sort_base_mapping_type_on_output = False, 4096, False  # type: ignore[assignment]
-        yaml.dump(self.model_dump(mode="json", by_alias=True, exclude_none=True), text)
-        return text.getvalue()
+        return yaml_text(self.model_dump(mode="json", by_alias=True, exclude_none=True))

@@ -13,12 +13,13 @@ from pytest import approx
 from cluster_sim.calibration.attention import (
     Errors,
     Kernels,
+    attention_kernels,
     fit_context,
     fit_generation,
     predict_context,
     predict_generation,
-    read_kernels,
 )
+from cluster_sim.calibration.kernels import read_kernels
 from cluster_sim.hardware import ContextAttentionFit, GenerationAttentionFit
 from cluster_sim.physics.attention import context_attention_s, context_floor_s, context_line, generation_attention_s, generation_floor_s, generation_line
 
@@ -258,7 +259,7 @@ def measured(kind: str, system: str) -> Kernels:
     path = DATA / f"kernels_{kind}_attention.parquet"
     if not path.exists():
         pytest.skip(f"measured kernels are not here: {path}")
-    return read_kernels(path, system, "vllm").sample(5000)
+    return attention_kernels(read_kernels(path, system, "vllm")).sample(5000)
 
 
 @pytest.mark.parametrize(("device", "system", "median", "p90"), MEASURED_GENERATION)

@@ -31,7 +31,7 @@ ALLOWED = {
     "pint": {"units"},
     "pydantic": {"units", "reading", "hardware", "model", "workload", "serving", "scenario"},
     "pydantic_core": {"units", "reading"},
-    "ruamel": {"reading", "scenario"},
+    "ruamel": {"reading"},
     "numpy": {"topology", "physics", "workload", "serving", "scenario", "results", "metrics", "explain", "calibration", "tables", "figures", "validation"},
     "networkx": {"topology"},
     "pyarrow": {"results", "metrics", "tables", "calibration"},

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import log
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
@@ -110,15 +109,14 @@ class Kernels:
         return self.tokens * (self.tokens + 1) / 2 - hidden * (hidden + 1) / 2
 
 
-def read_kernels(path: Path, system: str, collector: str = "") -> Kernels:
-    """The kernels of a file of `shared/data` measured on `system`, by the collector whose version starts so ("vllm", "trtllm").
+def attention_kernels(rows: pa.Table) -> Kernels:
+    """The kernels of a table with the columns of aiconfigurator's: batch_size, isl, step, num_heads, num_key_value_heads, head_dim,
+    window_size, kv_cache_dtype, latency_ms.
 
-    Source: ai-dynamo/aiconfigurator, collected with CUDA graphs, one layer a kernel. `isl + step` is the context in decoding
-    and `isl` the prompt in prefill (`step` is 0 there). Rows without a time, or with one of 0, are broken and left out.
+    `isl + step` is the context in decoding and `isl` the prompt in prefill (`step` is 0 there). Rows without a time, or with
+    one of 0, are broken and left out.
     """
-    rows = pq.read_table(path)
-    keep = pc.and_(pc.equal(rows["system"], system), pc.starts_with(rows["version"], pattern=collector))
-    rows = rows.filter(pc.and_(keep, pc.greater(rows["latency_ms"], 0.0)))
+    rows = rows.filter(pc.greater(rows["latency_ms"], 0.0))
 
     def column(name: str) -> Array:
         return np.asarray(rows[name].to_numpy(), dtype=np.float64)

@@ -6,7 +6,7 @@ pydantic finds into sentences.
 
 from cluster_sim.reading.catalog import CATALOG, Figure, FromFile, bare, catalog_entry, catalog_names, figures, find, looking_in, named
 from cluster_sim.reading.descriptions import Description, describe
-from cluster_sim.reading.documents import Document, Trail, parse_yaml, path_text, read_text, read_yaml, under
+from cluster_sim.reading.documents import Document, Trail, parse_yaml, path_text, read_text, read_yaml, under, yaml_text
 from cluster_sim.reading.overrides import overridden, override
 
 __all__ = [
@@ -31,4 +31,5 @@ __all__ = [
     "read_text",
     "read_yaml",
     "under",
+    "yaml_text",
 ]

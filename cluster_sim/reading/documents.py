@@ -252,3 +252,15 @@ def path_text(trail: Trail) -> str:
 def under(trail: Trail) -> str:
     """The beginning of a message about what is at `trail`; nothing for the file as a whole."""
     return f"{path_text(trail)}: " if trail else ""
+
+
+def yaml_text(data: Any) -> str:
+    """Plain values as YAML, a key a line, in their order."""
+    from io import StringIO
+
+    from ruamel.yaml import YAML
+
+    text, yaml = StringIO(), YAML(typ="safe", pure=True)
+    yaml.default_flow_style, yaml.width, yaml.sort_base_mapping_type_on_output = False, 4096, False  # type: ignore[assignment]
+    yaml.dump(data, text)
+    return text.getvalue()
