@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from cluster_sim.calibration.serving import ServingRow, fit_serving, leave_one_configuration_out, times_s
+from cluster_sim.calibration.serving import ServingRow, errors_of, fit_serving, leave_one_configuration_out, times_s
 from cluster_sim.hardware import Device
 from cluster_sim.model import Model
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.reading import catalog_entry
 
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "measurements.csv.gz"
 B200 = Device.model_validate(catalog_entry("devices", "b200-sxm"))
 LLAMA = Model.model_validate(catalog_entry("models", "llama-3.3-70b"))
 
@@ -76,3 +79,21 @@ def test_a_wafer_and_an_empty_table_are_refused() -> None:
         fit_serving(B200, [])
     with pytest.raises(ValueError, match="wanted a GPU and at least one run"):
         fit_serving(Device.model_validate(catalog_entry("devices", "wse-3")), synthetic(B200, 0.0)[:1])
+
+
+@pytest.mark.skipif(not DATA.is_file(), reason="the measured runs are not part of the project: ../shared/data/measurements.csv.gz is absent")
+@pytest.mark.parametrize(
+    ("hardware", "device", "tpot", "ttft"), [("B200", "b200-sxm", 0.034, 0.16), ("H200", "h200-sxm", 0.03, 0.09), ("H100", "h100-sxm", 0.017, 0.08)]
+)
+def test_the_catalog_s_constants_are_the_fit_to_the_measured_runs(hardware: str, device: str, tpot: float, ttft: float) -> None:
+    """Median errors in sample; fitting again from where the catalog stands gains next to nothing."""
+    from cluster_sim.validation import read_measurements, serving_rows
+
+    rows = serving_rows(read_measurements(DATA).runs, hardware)
+    assert len(rows) > 50
+    catalog = Device.model_validate(catalog_entry("devices", device))
+    tpot_errors, ttft_errors = errors_of(catalog, rows)
+    assert np.median(np.abs(tpot_errors)) < tpot
+    assert np.nanmedian(np.abs(ttft_errors)) < ttft
+    again = fit_serving(catalog, rows)
+    assert np.median(np.abs(again.tpot_errors)) > np.median(np.abs(tpot_errors)) - 0.005

@@ -112,6 +112,12 @@ def leave_one_configuration_out(device: Device, rows: Sequence[ServingRow]) -> t
     return errors[0], errors[1]
 
 
+def errors_of(device: Device, rows: Sequence[ServingRow]) -> tuple[np.ndarray, np.ndarray]:
+    """Signed relative errors of each row as the device stands, TPOT and TTFT."""
+    tpot, ttft = _log_errors(device, rows)
+    return np.expm1(tpot), np.expm1(ttft)
+
+
 def _log_errors(device: Device, rows: Sequence[ServingRow]) -> tuple[np.ndarray, np.ndarray]:
     steps: dict[tuple[str, int, str, str, str], GpuSteps] = {}
     tpot, ttft = [], []
