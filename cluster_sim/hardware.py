@@ -125,7 +125,9 @@ class Overhead(Description):
     """Least time of one layer in a step that reads prompts: such steps run outside CUDA graphs, and the host launches their
     kernels one by one."""
     compute: Annotated[float, Field(gt=0.0)] = 1.0
-    """What the engine's kernels reach of the device's `compute` shares; 1 for those of TensorRT-LLM."""
+    """What the engine's kernels reach of the device's `compute` shares."""
+    attention: Annotated[float, Field(gt=0.0)] = 1.0
+    """What the engine's decode attention reaches of the device's `kv_bandwidth`."""
     collective: Annotated[float, Field(gt=0.0)]
     """How much longer an all-reduce takes in the engine than alone in a CUDA graph: waiting for the slowest, copies, fusion."""
 

@@ -83,10 +83,11 @@ def test_a_wafer_and_an_empty_table_are_refused() -> None:
 
 @pytest.mark.skipif(not DATA.is_file(), reason="the measured runs are not part of the project: ../shared/data/measurements.csv.gz is absent")
 @pytest.mark.parametrize(
-    ("hardware", "device", "tpot", "ttft"), [("B200", "b200-sxm", 0.034, 0.16), ("H200", "h200-sxm", 0.03, 0.09), ("H100", "h100-sxm", 0.017, 0.08)]
+    ("hardware", "device", "tpot", "ttft"), [("B200", "b200-sxm", 0.034, 0.16), ("H200", "h200-sxm", 0.036, 0.09), ("H100", "h100-sxm", 0.017, 0.08)]
 )
 def test_the_catalog_s_constants_are_the_fit_to_the_measured_runs(hardware: str, device: str, tpot: float, ttft: float) -> None:
-    """Median errors in sample; fitting again from where the catalog stands gains next to nothing."""
+    """Median errors in sample; fitting again from where the catalog stands gains little: only
+    the share of compute of TensorRT-LLM was set otherwise, to its maximum-throughput tables."""
     from cluster_sim.validation import read_measurements, serving_rows
 
     rows = serving_rows(read_measurements(DATA).runs, hardware)
@@ -96,4 +97,4 @@ def test_the_catalog_s_constants_are_the_fit_to_the_measured_runs(hardware: str,
     assert np.median(np.abs(tpot_errors)) < tpot
     assert np.nanmedian(np.abs(ttft_errors)) < ttft
     again = fit_serving(catalog, rows)
-    assert np.median(np.abs(again.tpot_errors)) > np.median(np.abs(tpot_errors)) - 0.005
+    assert np.median(np.abs(again.tpot_errors)) > np.median(np.abs(tpot_errors)) - 0.01

@@ -31,7 +31,7 @@ class GpuSteps:
         self._overhead, self._knee = device.overhead(engine), device.efficiency.knee
         self._tp, self._pp = tensor_parallel, pipeline_parallel
         eta, peak_bf16, bandwidth = device.efficiency, device.peak.bf16_flop_per_s, device.memory.bandwidth_bytes_per_s
-        kv_s = kv_layer_bytes(model, kv_cache, tensor_parallel) / (eta.kv_bandwidth * bandwidth)
+        kv_s = kv_layer_bytes(model, kv_cache, tensor_parallel) / (eta.kv_bandwidth * self._overhead.attention * bandwidth)
         if model.latent:  # every query head shares the latent vector, so decoding can be bound by compute
             kv_s = max(kv_s, decode_flop_per_key(model) / tensor_parallel / (eta.attention_compute * peak_bf16))
         pair_s = prefill_flop_per_pair(model) / tensor_parallel / (eta.attention_compute * peak_bf16)
