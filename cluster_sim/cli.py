@@ -60,7 +60,7 @@ def run(
         results = _simulate(scenario)
         written = results.save(folder / scenario.variant if scenario.variant else folder)
         summaries[scenario.variant or scenario.name] = results.summary()
-        _stderr().print(f"[dim]wrote {written}[/dim]", highlight=False, soft_wrap=True)
+        _say_wrote(written)
     if json_:
         import json
 
@@ -142,13 +142,13 @@ def validate(
     predictions = _predict(measurements.runs, workers)
     if out is not None:
         _write(out, validation.as_csv(predictions))
-        _stderr().print(f"[dim]wrote {out}[/dim]", highlight=False, soft_wrap=True)
+        _say_wrote(out)
     if figure is not None:
         from cluster_sim import figures
         from cluster_sim.figures.parity import parity
 
         figures.save(parity(validation.points(predictions)), figure)
-        _stderr().print(f"[dim]wrote {figure}[/dim]", highlight=False, soft_wrap=True)
+        _say_wrote(figure)
     _print_errors(predictions, measurements.left_out)
 
 
@@ -213,10 +213,10 @@ def calibrate(
     for column in ("kernel", "rows", "median |error|", "p90 |error|", "roofline median", "roofline p90"):
         table.add_column(column, justify="left" if column == "kernel" else "right")
     found = []
-    for errors, fits in fit(rows, described, processors or known or 1):
-        print(f"fitted {errors.kind}", file=sys.stderr)
+    for one, fits in fit(rows, described, processors or known or 1):
+        print(f"fitted {one.kind}", file=sys.stderr)
         found.append(fits)
-        table.add_row(errors.kind, f"{errors.rows:,}", *(f"{share:.1%}" for share in (errors.median, errors.p90, errors.naive_median, errors.naive_p90)))
+        table.add_row(one.kind, f"{one.rows:,}", *(f"{share:.1%}" for share in (*one.errors, *one.naive)))
     if not found:
         raise ScenarioError.at(str(kernels), f"holds fewer than a hundred kernels of any kind that {described.name} runs")
     _stdout().print(table)
@@ -257,7 +257,7 @@ def main() -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
-    except Exception as error:
+    except Exception as error:  # the contract with users: no traceback unless they ask for it
         if debug:
             raise
         print(f"the simulation failed: {type(error).__name__}: {error} (--debug shows where)", file=sys.stderr)
@@ -274,6 +274,10 @@ def _stderr() -> Console:
     from rich.console import Console
 
     return Console(stderr=True)
+
+
+def _say_wrote(path: Path) -> None:
+    _stderr().print(f"wrote {path}", style="dim", highlight=False, soft_wrap=True, markup=False)
 
 
 def _warn(scenarios: list[Scenario]) -> None:

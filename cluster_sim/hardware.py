@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from functools import partial
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -45,8 +46,7 @@ class ByPrecision(Description):
 
     def of(self, precision: Precision) -> float:
         """The number for `precision`."""
-        fp8 = self.bf16 if self.fp8 is None else self.fp8
-        return {"bf16": self.bf16, "fp8": fp8, "fp4": fp8 if self.fp4 is None else self.fp4}[precision]
+        return _or_wider(precision, self.bf16, self.fp8, self.fp4)
 
 
 class SecondsByPrecision(Description):
@@ -58,8 +58,13 @@ class SecondsByPrecision(Description):
 
     def of(self, precision: Precision) -> float:
         """The time for `precision`."""
-        fp8_s = self.bf16_s if self.fp8_s is None else self.fp8_s
-        return {"bf16": self.bf16_s, "fp8": fp8_s, "fp4": fp8_s if self.fp4_s is None else self.fp4_s}[precision]
+        return _or_wider(precision, self.bf16_s, self.fp8_s, self.fp4_s)
+
+
+def _or_wider(precision: Precision, bf16: float, fp8: float | None, fp4: float | None) -> float:
+    """That of `precision`, or of the next wider one that is given."""
+    fp8 = bf16 if fp8 is None else fp8
+    return {"bf16": bf16, "fp8": fp8, "fp4": fp8 if fp4 is None else fp4}[precision]
 
 
 class Efficiency(Description):
@@ -264,10 +269,6 @@ class Device(Description):
         return self.overheads.get(engine, self.overheads["default"])
 
 
-def _device(came: Any) -> Any:
-    return named("devices", came)
-
-
 def device_named(came: str) -> Device:
     """The device of a catalog name or of the path of a device file. Raises ScenarioError where there is none, or a wrong one."""
     try:
@@ -276,10 +277,6 @@ def device_named(came: str) -> Device:
         raise
     except ValueError as fault:
         raise ScenarioError.at("--device", str(fault)) from fault
-
-
-def _network(came: Any) -> Any:
-    return named("links", came)
 
 
 class Link(Description):
@@ -306,9 +303,9 @@ class Node(Description):
     """A machine that is bought as one: its devices, and the links inside it."""
 
     name: str
-    device: Annotated[Device, BeforeValidator(_device)]
+    device: Annotated[Device, BeforeValidator(partial(named, "devices"))]
     """A catalog name, the path of a device file, or a mapping with its keys."""
     devices: Annotated[int, Field(gt=0)]
     links: tuple[Link, ...]
-    network: Annotated[Network, BeforeValidator(_network)]
+    network: Annotated[Network, BeforeValidator(partial(named, "links"))]
     """How it is reached where the scenario does not say."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal
+from functools import cached_property, partial
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -24,18 +24,6 @@ from cluster_sim.workload.lengths import Lengths
 from cluster_sim.workload.traces import Trace
 
 Count = Annotated[int, Field(gt=0)]
-
-
-def _node(came: Any) -> Any:
-    return named("nodes", came)
-
-
-def _engine(came: Any) -> Any:
-    return named("engines", came)
-
-
-def _network(came: Any) -> Any:
-    return named("links", came)
 
 
 class Slo(Description):
@@ -73,7 +61,7 @@ class ReplicaPlan(Description):
     weights: Precision | None = None
     """Precision of the weights; default: as the model is published."""
     kv_cache: Precision = "bf16"
-    engine: Annotated[Engine, BeforeValidator(_engine, json_schema_input_type=str | Engine)] = Field(default="vllm", validate_default=True)
+    engine: Annotated[Engine, BeforeValidator(partial(named, "engines"), json_schema_input_type=str | Engine)] = Field(default="vllm", validate_default=True)
     """A catalog name or the path of an engine file: limits and reserves that the scenario leaves out."""
     role: Literal["both"] = "both"
 
@@ -92,7 +80,7 @@ class Pool(Description):
     """Nodes of one kind, filled with replicas of one plan."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
-    node: Annotated[Node, BeforeValidator(_node, json_schema_input_type=str | Node)]
+    node: Annotated[Node, BeforeValidator(partial(named, "nodes"), json_schema_input_type=str | Node)]
     """A catalog name, the path of a node file, or a mapping with its keys."""
     nodes: Count = 1
     replica: ReplicaPlan = Field(default_factory=ReplicaPlan)
@@ -179,7 +167,7 @@ class Cluster(Description):
 
     pools: Annotated[tuple[Pool, ...], Field(min_length=1)]
     router: Routing = Field(default_factory=LeastRequests)
-    network: Annotated[Network, BeforeValidator(_network, json_schema_input_type=str | Network)] | None = None
+    network: Annotated[Network, BeforeValidator(partial(named, "links"), json_schema_input_type=str | Network)] | None = None
     """How the front door reaches the nodes; default: what each node's file says."""
 
     def topology(self) -> Topology:

@@ -8,7 +8,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from io import StringIO
 from math import ceil
@@ -19,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from cluster_sim.calibration.serving import ServingRow
+from cluster_sim.calibration.wafer import QWEN3_32B
 from cluster_sim.checks import faults_of
 from cluster_sim.errors import Fault, ScenarioError
 from cluster_sim.hardware import Device, Node, Precision
@@ -73,13 +74,7 @@ _MODELS = {
     "DeepSeek-R1": "deepseek-r1",
     "DeepSeek-R1-0528": "deepseek-r1",
 }
-# Not in the catalog. Source: config.json of Qwen/Qwen3-32B on Hugging Face.
-_INLINE: dict[str, dict[str, Any]] = {
-    "Qwen3-32B": {
-        "name": "Qwen3 32B", "layers": 64, "hidden": 5120, "heads": 64, "kv_heads": 8, "head_dim": 128,
-        "ffn": 25600, "vocabulary": 151936, "max_context": 40960,
-    }
-}  # fmt: skip
+_INLINE = {"Qwen3-32B": QWEN3_32B}
 _MIXTURES = ("gpt-oss", "DeepSeek", "deepseek", "Scout", "Mixtral", "Qwen3-235B")
 _PRECISIONS: dict[str, Precision] = {"bf16": "bf16", "fp16": "bf16", "fp8": "fp8", "fp4": "fp4"}
 
@@ -107,6 +102,9 @@ _MOST_REQUESTS = 100_000
 """No run is simulated with more: MLPerf's go on for 10 min (Offline) or 40 min (Server) at up to a thousand requests a second."""
 
 
+Load = Literal["clients", "queued", "poisson", "none"]
+
+
 @dataclass(frozen=True)
 class Measured:
     """One run of a serving benchmark, with all that was measured of it."""
@@ -123,7 +121,7 @@ class Measured:
     """Nominal or mean prompt [tokens]."""
     osl: float
     """Nominal or mean answer [tokens]."""
-    load: Literal["clients", "queued", "poisson", "none"]
+    load: Load
     amount: float
     """Clients, requests queued at once (0: not stated), or requests a second."""
     split_key: str
@@ -189,7 +187,7 @@ class ErrorRow:
 
 
 _LAYOUT = re.compile(r"TP(\d+)(?: x(\d+) replicas)?")
-_LOADS = (
+_LOADS: tuple[tuple[re.Pattern[str], Load], ...] = (
     (re.compile(r"concurrency=(\d+)"), "clients"),
     (re.compile(r"offline, all (\d+) requests queued"), "queued"),
     (re.compile(r"offline \(all queued\)"), "queued"),
@@ -238,12 +236,12 @@ def _model(row: Row) -> str | None:
     return name if name in catalog_names("models") or name in _INLINE else None
 
 
-def _load(row: Row) -> tuple[Literal["clients", "queued", "poisson", "none"], float] | None:
+def _load(row: Row) -> tuple[Load, float] | None:
     for pattern, load in _LOADS:
         if found := pattern.fullmatch(row["concurrency_or_rate"]):
             if load == "none" and row["metric"] != "kv_cache_tokens":
                 return None
-            return load, float(found.group(1)) if found.groups() else 0.0  # type: ignore[return-value]
+            return load, float(found.group(1)) if found.groups() else 0.0
     return None
 
 
@@ -524,22 +522,25 @@ def predict_all(runs: Sequence[Measured], workers: int = 2, progress: Callable[[
 
     Runs of one set-up, measured with several versions of an engine, are simulated once.
     """
-    first: dict[tuple[object, ...], int] = {}
-    places = [first.setdefault(_setup(run), len(first)) for run in runs]
-    once = [runs[places.index(number)] for number in range(len(first))]
-    answers: list[Prediction] = []
+    once: dict[tuple[object, ...], Measured] = {}
+    for run in runs:
+        once.setdefault(_setup(run), run)
+    answers: dict[tuple[object, ...], Prediction] = {}
+    for setup, answer in zip(once, _predictions(list(once.values()), workers), strict=True):
+        answers[setup] = answer
+        if progress is not None:
+            progress(len(answers), len(once))
+    return [replace(answers[_setup(run)], measured=run) for run in runs]
+
+
+def _predictions(runs: list[Measured], workers: int) -> Iterator[Prediction]:
+    """Each as it is ready, in order."""
     if workers == 1:
-        for run in once:
-            answers.append(predict(run))
-            if progress is not None:
-                progress(len(answers), len(once))
-    else:  # fresh processes, as threads of numpy's and pyarrow's may hold locks that a fork would copy
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            for answer in pool.map(predict, once, chunksize=4):
-                answers.append(answer)
-                if progress is not None:
-                    progress(len(answers), len(once))
-    return [Prediction(run, answers[place].values, answers[place].fault) for run, place in zip(runs, places, strict=True)]
+        yield from map(predict, runs)
+        return
+    # fresh processes, as threads of numpy's and pyarrow's may hold locks that a fork would copy
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(predict, runs, chunksize=4)
 
 
 def _setup(run: Measured) -> tuple[object, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import log
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
+from cluster_sim.calibration.errors import Errors
 from cluster_sim.hardware import ContextAttentionFit, Device, GenerationAttentionFit
 from cluster_sim.physics.attention import context_floor_s, context_line, generation_floor_s, generation_line
 
@@ -54,18 +55,6 @@ _CONTEXT: dict[str, tuple[float, float, float]] = {
     "bandwidth_bytes_per_s": (5e12, 1e11, 1e13),
     "key_s": (3e-9, 1e-14, 1e-7),
 }
-
-
-class Errors(NamedTuple):
-    """|predicted over measured - 1| of kernels: the middle one, and the one that nine of ten stay below."""
-
-    median: float
-    p90: float
-
-    @classmethod
-    def of(cls, predicted_s: Array, measured_s: Array) -> Errors:
-        off = np.abs(predicted_s / measured_s - 1.0)
-        return cls(float(np.median(off)), float(np.quantile(off, 0.9)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cluster_sim.calibration.errors import Errors
 from cluster_sim.hardware import GemmFit
 from cluster_sim.physics.gemm import Layout, gemms_s, laid_out
 
@@ -17,13 +18,6 @@ TOLERANCE = 0.02
 
 _ROUGH_ROWS, _ROUGH_STARTS, _STARTS = 400, 8, 2  # starts that are tried on few rows, and how many of them go on
 _SPREAD = 0.7  # of the starts, in the logarithm of every constant
-
-
-class Errors(NamedTuple):
-    """How far predictions are off: quantiles of the size of predicted over measured time, less one."""
-
-    median: float
-    p90: float
 
 
 class _Range(NamedTuple):
@@ -82,7 +76,7 @@ def fit_gemm(
 
 def errors(fit: GemmFit, m: ArrayLike, n: ArrayLike, k: ArrayLike, seconds: ArrayLike) -> Errors:
     """How far `fit` is off on kernels of m tokens, n outputs and k inputs that took `seconds` [s]."""
-    return _errors(gemms_s(fit, laid_out(m, n, k, fit.element_bytes, fit.processors)), seconds)
+    return Errors.of(gemms_s(fit, laid_out(m, n, k, fit.element_bytes, fit.processors)), seconds)
 
 
 def cross_validate(
@@ -110,12 +104,7 @@ def cross_validate(
         rest, out = part != held, part == held
         fit = fit_gemm(m[rest], n[rest], k[rest], seconds[rest], element_bytes, peak_flop_per_s, peak_bandwidth, processors, seed)
         predicted_s[out] = gemms_s(fit, laid_out(m[out], n[out], k[out], element_bytes, processors))
-    return _errors(predicted_s, seconds)
-
-
-def _errors(predicted_s: ArrayLike, seconds: ArrayLike) -> Errors:
-    sizes = np.abs(np.asarray(predicted_s) / np.asarray(seconds) - 1.0)
-    return Errors(float(np.median(sizes)), float(np.percentile(sizes, 90)))
+    return Errors.of(predicted_s, seconds)
 
 
 def _ranges(peak_flop_per_s: float, peak_bandwidth: float) -> dict[str, _Range]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cluster_sim.calibration import attention, gemm
+from cluster_sim.calibration.errors import Errors
 from cluster_sim.errors import ScenarioError
 from cluster_sim.hardware import Device, Precision
 from cluster_sim.hardware import Kernels as KernelFits
@@ -37,12 +38,9 @@ class Calibrated:
 
     kind: str
     rows: int
-    median: float
-    """|relative error|."""
-    p90: float
-    naive_median: float
-    """|relative error| of peak bandwidth and peak FLOP/s, whichever is slower."""
-    naive_p90: float
+    errors: Errors
+    naive: Errors
+    """Of peak bandwidth and peak FLOP/s, whichever is slower."""
 
 
 def read_kernels(path: Path, system: str | None = None, collector: str = "") -> pa.Table:
@@ -99,8 +97,7 @@ def calibrate(table: pa.Table, device: Device, processors: int) -> Iterator[tupl
         else:
             errors, naive_s = attention.cross_validate_context(kernels), attention.naive_context(device, kernels)
             fits = KernelFits(context=attention.fit_context(kernels))
-        naive = attention.Errors.of(naive_s, kernels.seconds)
-        yield Calibrated(op.replace("_", " "), len(kernels), errors.median, errors.p90, naive.median, naive.p90), fits
+        yield Calibrated(op.replace("_", " "), len(kernels), errors, Errors.of(naive_s, kernels.seconds)), fits
 
 
 def _gemm(rows: pa.Table, device: Device, precision: Precision, element_bytes: float, processors: int) -> tuple[Calibrated, KernelFits]:
@@ -111,9 +108,8 @@ def _gemm(rows: pa.Table, device: Device, precision: Precision, element_bytes: f
     about = (element_bytes, peak, bandwidth, processors)
     errors = gemm.cross_validate(m, n, k, seconds, *about)
     naive_s = np.maximum((element_bytes * n * k + 2 * m * (n + k)) / bandwidth, 2 * m * n * k / peak)
-    off = np.abs(naive_s / seconds - 1.0)
     fits = KernelFits(gemm={precision: gemm.fit_gemm(m, n, k, seconds, *about)})
-    return Calibrated(f"GEMM {precision}", len(rows), errors.median, errors.p90, float(np.median(off)), float(np.percentile(off, 90))), fits
+    return Calibrated(f"GEMM {precision}", len(rows), errors, Errors.of(naive_s, seconds)), fits
 
 
 def with_kernels(device: Device, found: list[KernelFits]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import log
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from cluster_sim.hardware import Device
 from cluster_sim.model import Model
@@ -36,8 +37,7 @@ _ON_CS3 = {
     "gpt-oss-120b": "gpt-oss-120b",
     "Qwen3-32B": "qwen3-32b",
 }
-# Not in the catalog; from its config.json on Hugging Face.
-_QWEN3_32B = {
+QWEN3_32B: dict[str, Any] = {
     "name": "Qwen3 32B",
     "layers": 64,
     "hidden": 5120,
@@ -48,6 +48,7 @@ _QWEN3_32B = {
     "vocabulary": 151936,
     "max_context": 40960,
 }
+"""A measured model that the catalog does not have, in keys of `Model`. Source: config.json of Qwen/Qwen3-32B on Hugging Face."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +189,7 @@ def _on_cs3(row: dict[str, str], device: Device, weight: float) -> Speed:
     if row["model"] not in _ON_CS3:
         raise ValueError(f"no shape known of model '{row['model']}'")
     name = _ON_CS3[row["model"]]
-    model = Model.model_validate(_QWEN3_32B if name == "qwen3-32b" else catalog_entry("models", name))
+    model = Model.model_validate(QWEN3_32B if name == "qwen3-32b" else catalog_entry("models", name))
     wafers = wafers_needed(model, device, model.native)
     side = region_side(device.wafer, wafers, model.layers)
     return Speed(name, model.layers, side, wafers, device.wafer.clock_hz, float(row["value"]), served=True, weight=weight)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from cluster_sim.hardware import ContextAttentionFit, GenerationAttentionFit
+from cluster_sim.physics.transformer import causal_pairs, windowed_pairs
 
 TILE_KEYS = 128
 """Keys that a block of threads takes at a time."""
@@ -89,13 +90,11 @@ def context_attention_s(
     >>> round(context_attention_s(fit, 1, 7999, 0, 32, 8, 128, 2.0), 6)  # 31,996,000 pairs of 16,384 FLOP, and 10 us
     0.001058
     """
-    seen, pairs = tokens + past, tokens * past + tokens * (tokens + 1) // 2
-    over = window is not None and seen > window
-    if window is not None and over:
-        growing = min(max(window - past, 0), tokens)  # tokens that see all there is
-        pairs = growing * past + growing * (growing + 1) // 2 + (tokens - growing) * window
-        past = min(past, window)
-    line = context_line(fit, batch, heads, kv_heads, head_dim, kv_bytes, window if over else None)
+    if window is not None and tokens + past <= window:
+        window = None  # nothing is hidden yet
+    pairs = causal_pairs(tokens, past) if window is None else windowed_pairs(tokens, past, window)
+    past = past if window is None else min(past, window)
+    line = context_line(fit, batch, heads, kv_heads, head_dim, kv_bytes, window)
     line_s = line.fixed_s + batch * (line.per_token_s * tokens + line.per_past_s * past + line.per_pair_s * pairs)
     return float(max(context_floor_s(fit, batch, heads, kv_heads, head_dim), line_s))
 

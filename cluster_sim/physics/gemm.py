@@ -45,9 +45,9 @@ def gemm_s(fit: GemmFit, m: float, n: float, k: float) -> float:
                                     + [s > 1] (split sqrt(s) + 4 s m n / partial_bandwidth),
         w = max(1, s ceil(m/a) ceil(n/b) / processors).
 
-    Never falls when m, n or k grows, since no choice does. Waves count in fractions: with whole ones no fit to
-    measured kernels was better by more than 0.2 % of the time, presumably since libraries choose tiles that avoid a poor last wave. Large products go to compute / (1 + slowdown), times a b / (a b +
-    tile_overhead); small ones to `launch`.
+    Never falls when m, n or k grows, since no choice does. Waves count in fractions: with whole ones no fit to measured
+    kernels was better by more than 0.2 % of the time, presumably since libraries choose tiles that avoid a poor last wave.
+    Large products go to compute / (1 + slowdown), times a b / (a b + tile_overhead); small ones to `launch`.
 
     Roofline as in Williams, Waterman, Patterson, CACM 52(4), 2009; tiles and split k as in NVIDIA CUTLASS, "Efficient GEMM".
     """

@@ -19,8 +19,9 @@ class GpuSteps:
 
     A step is: a fixed host time; for each layer the GEMMs (reading the weights and computing, the smaller of the two partly
     hidden), attention, an overhead, and two all-reduces; and the output head. Roofline with fitted efficiencies (Williams,
-    Waterman, Patterson, CACM 52(4), 2009), which are of whole steps, and a rounded corner. With pipeline stages the batch goes round in micro-batches, one for each
-    stage while there are sequences enough, and a step is the time in which every sequence has passed all stages.
+    Waterman, Patterson, CACM 52(4), 2009), which are of whole steps, and a rounded corner. With pipeline stages the batch goes
+    round in micro-batches, one for each stage while there are sequences enough, and a step is the time in which every sequence
+    has passed all stages.
     """
 
     def __init__(
@@ -121,12 +122,9 @@ class GpuSteps:
         device, eta = self._device, self._device.efficiency
         assert eta is not None
         stored = self._model.bytes_a_parameter(self._weights, part)
-        compute_in, peak = device.peak.of("bf16" if part in self._model.kept_bf16 else self._weights)
-        read_s = (
-            parameters
-            * stored
-            / (eta.weight_bandwidth.of("bf16" if part in self._model.kept_bf16 else self._weights) * device.memory.bandwidth_bytes_per_s * self._tp)
-        )
+        precision: Precision = "bf16" if part in self._model.kept_bf16 else self._weights
+        compute_in, peak = device.peak.of(precision)
+        read_s = parameters * stored / (eta.weight_bandwidth.of(precision) * device.memory.bandwidth_bytes_per_s * self._tp)
         return read_s, 2.0 * parameters / (eta.compute.of(compute_in) * self._overhead.compute * peak * self._tp)
 
     def _add_layers(self) -> None:
