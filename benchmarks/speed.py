@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Generator
 from pathlib import Path
 
 WORKS = ((1_000, 1), (10_000, 4), (100_000, 4))
@@ -45,7 +46,7 @@ def bare_timeout_s(count: int = 300_000) -> float:
 
     env = simpy.Environment()
 
-    def sleeper():  # type: ignore[no-untyped-def]
+    def sleeper() -> Generator[simpy.Event, None, None]:
         while True:
             yield env.timeout(1)
 

@@ -9,6 +9,7 @@ from math import exp
 
 import numpy as np
 
+from cluster_sim.model import Model
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.kernels import decode_kernels_s
 from cluster_sim.physics.wafer import WaferSteps
@@ -101,32 +102,15 @@ def explain(scenario: Scenario) -> list[PoolArithmetic]:
 
 def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:
     model, times = scenario.model, pool.step_times(scenario.model)
-    placement, block, room = pool.placement(model), pool.block_tokens, pool.kv_tokens(model)
+    placement = pool.placement(model)
     window = model.window.tokens if model.window else 0
 
     def windowed(batch: float) -> int:
         return round(batch * min(seen.context, window))
 
-    # As many as there are places, or as the room holds of them, half a block wasted by each; of those, one step in each
-    # request's life reads its prompt and the others decode.
-    decode_steps = max(seen.output_tokens - 1, 1e-9)
-    limits = {"max_sequences": float(pool.max_sequences), "KV room": room / (seen.context + block / 2)}
-    limits = {name: at_once * decode_steps / seen.output_tokens for name, at_once in limits.items()}
-    # What decoding leaves of the token budget must take the prompts of the requests that follow: n + n·P/steps = budget.
-    limits["max_batched_tokens"] = pool.max_batched_tokens / (1 + seen.prompt_tokens / decode_steps)
-    bound_by = min(limits, key=lambda name: limits[name])
-    batch = max(limits[bound_by], 1e-9)
+    batch, bound_by = _full_batch(model, pool, seen)
     decoding = max(round(batch), 1) if seen.output_tokens > 1 else 0
-    finishing = batch / decode_steps  # requests a step, in the mean
-    together = min(pool.max_batched_tokens // seen.prompt_tokens, batch)
-    if seen.in_step and seen.output_tokens > 1 and bound_by != "max_batched_tokens" and together > finishing:
-        follow: list[tuple[float, float]] = [(0.0, 1.0 - finishing / together), (together, finishing / together)]
-    elif seen.output_tokens > 1 and bound_by != "max_batched_tokens":
-        # How many finish and are followed by a prompt is close to Poisson, and products are not straight lines in it.
-        follow = list(_poisson(finishing))
-    else:  # every step is filled with prompts to the brim
-        finishing = (pool.max_batched_tokens - decoding) / seen.prompt_tokens
-        follow = [(finishing, 1.0)]
+    finishing, follow = _prompts_a_step(pool, seen, batch, decoding, bound_by)
     step_s = 0.0
     for count, probability in follow:
         prompt = min(round(count * seen.prompt_tokens), pool.max_batched_tokens - decoding)
@@ -140,7 +124,7 @@ def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:
         devices_a_replica=pool.devices_a_replica(model),
         weight_bytes=placement.weight_bytes,
         kv_token_bytes=placement.kv_token_bytes,
-        kv_tokens=room,
+        kv_tokens=pool.kv_tokens(model),
         step_at_1_s=first_s,
         kernels_at_1_s=_kernels_at_1_s(scenario, pool, seen),
         full_batch=decoding,
@@ -150,6 +134,37 @@ def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:
         parts=times.parts(decoding, round(batch * seen.context), windowed(batch), round(finishing * seen.prompt_tokens), round(finishing * seen.pairs)),
         path=path,
     )
+
+
+def _decode_steps(seen: Lengths) -> float:
+    """Of a request, in the mean; never 0, to be divided by."""
+    return max(seen.output_tokens - 1, 1e-9)
+
+
+def _full_batch(model: Model, pool: Pool, seen: Lengths) -> tuple[float, str]:
+    """(sequences that decode at once in a replica where another always waits, what keeps them from being more)."""
+    # As many as there are places, or as the room holds of them, half a block wasted by each; of those, one step in each
+    # request's life reads its prompt and the others decode.
+    decode_steps = _decode_steps(seen)
+    limits = {"max_sequences": float(pool.max_sequences), "KV room": pool.kv_tokens(model) / (seen.context + pool.block_tokens / 2)}
+    limits = {name: at_once * decode_steps / seen.output_tokens for name, at_once in limits.items()}
+    # What decoding leaves of the token budget must take the prompts of the requests that follow: n + n·P/steps = budget.
+    limits["max_batched_tokens"] = pool.max_batched_tokens / (1 + seen.prompt_tokens / decode_steps)
+    bound_by = min(limits, key=lambda name: limits[name])
+    return max(limits[bound_by], 1e-9), bound_by
+
+
+def _prompts_a_step(pool: Pool, seen: Lengths, batch: float, decoding: int, bound_by: str) -> tuple[float, list[tuple[float, float]]]:
+    """(prompts that a step reads in the mean, how they are spread over steps: each count with its probability)."""
+    finishing = batch / _decode_steps(seen)
+    if seen.output_tokens <= 1 or bound_by == "max_batched_tokens":  # every step is filled with prompts to the brim
+        finishing = (pool.max_batched_tokens - decoding) / seen.prompt_tokens
+        return finishing, [(finishing, 1.0)]
+    together = min(pool.max_batched_tokens // seen.prompt_tokens, batch)
+    if seen.in_step and together > finishing:
+        return finishing, [(0.0, 1.0 - finishing / together), (together, finishing / together)]
+    # How many finish and are followed by a prompt is close to Poisson, and products are not straight lines in it.
+    return finishing, list(_poisson(finishing))
 
 
 def _kernels_at_1_s(scenario: Scenario, pool: Pool, seen: Lengths) -> float | None:

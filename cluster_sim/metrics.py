@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from cluster_sim.results import Results
 
 Array = npt.NDArray[Any]
@@ -251,7 +253,7 @@ def _of_replicas(results: Results, pool: str | None) -> dict[str, Any]:
     report: dict[str, Any] = {"kv_capacity_tokens": 0, "kv_peak_fraction": 0.0}
     table = results.stretches
     replica = table["replica"].to_numpy()
-    held = table["kv_tokens"].to_numpy() + (table["batch"].to_numpy() + table["prompt_tokens"].to_numpy()) * table["steps"].to_numpy()
+    held = table["kv_tokens"].to_numpy() + _kv_growth(table)
     for other in results.scenario.cluster.pools:
         if pool in (None, other.name):
             room = other.kv_tokens(model)
@@ -270,6 +272,12 @@ def _of_replicas(results: Results, pool: str | None) -> dict[str, Any]:
     for name in ("compute_utilisation", "bandwidth_utilisation"):
         report[name] = float(np.mean(devices[name].to_numpy()[rows]))
     return report
+
+
+def _kv_growth(stretches: pa.Table) -> Array:
+    """Tokens that each stretch adds to the KV cache, those of requests that finish with it included."""
+    growth: Array = (stretches["batch"].to_numpy() + stretches["prompt_tokens"].to_numpy()) * stretches["steps"].to_numpy()
+    return growth
 
 
 @dataclass(frozen=True)
@@ -319,7 +327,7 @@ def timeline(results: Results, points: int = 300) -> Timeline:
         column[order]
         for column in (
             stretches["kv_tokens"].to_numpy(),
-            (stretches["batch"].to_numpy() + stretches["prompt_tokens"].to_numpy()) * stretches["steps"].to_numpy(),
+            _kv_growth(stretches),
             stretches["flop"].to_numpy(),
             stretches["bytes"].to_numpy(),
         )

@@ -261,6 +261,6 @@ def yaml_text(data: Any) -> str:
     from ruamel.yaml import YAML
 
     text, yaml = StringIO(), YAML(typ="safe", pure=True)
-    yaml.default_flow_style, yaml.width, yaml.sort_base_mapping_type_on_output = False, 4096, False  # type: ignore[assignment]
+    yaml.default_flow_style, yaml.width, yaml.sort_base_mapping_type_on_output = False, 4096, False  # type: ignore[assignment]  # typed as None there
     yaml.dump(data, text)
     return text.getvalue()
