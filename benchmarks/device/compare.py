@@ -5,7 +5,8 @@
 The tables are those of measure.py, or any that `cluster-sim calibrate` reads. Errors are predicted over measured, less one: the median
 and the ninetieth percentile of their sizes, and the bias, which is the median with its sign. The roofline is the slower of peak compute
 and peak bandwidth. Of plain memory traffic the model has no constants: there the roofline stands alone, and what other streams copy
-meanwhile counts as traffic, so that its bias is what reading and copying at once cost. Exit codes: 0 done; 2 the input is at fault.
+meanwhile counts as traffic, so that its bias is what reading and copying at once cost. Mind whose kernels are compared: the catalog's
+attention constants of H200 are of vLLM's, on Hopper FlashAttention 3; its fp8 products quantise their inputs. Exit codes: 0 done; 2 the input is at fault.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ WORKSPACE_BYTES = 2**28
 _TORCH_DTYPES = {"bfloat16": torch.bfloat16, "fp8": torch.float8_e4m3fn}
 _BACKENDS = {"sdpa-flash": SDPBackend.FLASH_ATTENTION, "sdpa-cudnn": SDPBackend.CUDNN_ATTENTION}
 # Packages beside PyTorch: as they are called in tables, and as they are imported.
-_PACKAGES = {"flashinfer": "flashinfer", "flash-attn-3": "flash_attn_interface", "flash-attn": "flash_attn"}
+_PACKAGES = {"flashinfer": "flashinfer", "flash-attn-3": "flash_attn_interface", "flash-attn-2": "flash_attn"}
 
 Launch = Callable[[], object]
 
