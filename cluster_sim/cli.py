@@ -400,7 +400,6 @@ def _print_arithmetic(scenario: Scenario) -> None:
         ("KV a token and device [kB]", [f"{pool.kv_token_bytes / 1e3:,.1f}" for pool in pools]),
         ("KV tokens a replica", [f"{pool.kv_tokens:,}" for pool in pools]),
         ("step with 1 sequence [ms]", [f"{1e3 * pool.step_at_1_s:,.3f}" for pool in pools]),
-        ("  its kernels, each alone [ms]", ["-" if pool.kernels_at_1_s is None else f"{1e3 * pool.kernels_at_1_s:,.3f}" for pool in pools]),
         ("sequences when full", [f"{pool.full_batch:,} ({pool.bound_by})" for pool in pools]),
         ("mean step when full [ms]", [f"{1e3 * pool.step_when_full_s:,.3f}" for pool in pools]),
         *((f"  of it {part}", [f"{pool.parts[part]:.0%}" if part in pool.parts else "-" for pool in pools]) for part in parts),

@@ -49,18 +49,6 @@ class ByPrecision(Description):
         return _or_wider(precision, self.bf16, self.fp8, self.fp4)
 
 
-class SecondsByPrecision(Description):
-    """A time for each precision; fp8 and fp4 fall back to the wider one where they are left out."""
-
-    bf16_s: Seconds
-    fp8_s: Seconds | None = None
-    fp4_s: Seconds | None = None
-
-    def of(self, precision: Precision) -> float:
-        """The time for `precision`."""
-        return _or_wider(precision, self.bf16_s, self.fp8_s, self.fp4_s)
-
-
 def _or_wider(precision: Precision, bf16: float, fp8: float | None, fp4: float | None) -> float:
     """That of `precision`, or of the next wider one that is given."""
     fp8 = bf16 if fp8 is None else fp8
@@ -68,7 +56,7 @@ def _or_wider(precision: Precision, bf16: float, fp8: float | None, fp4: float |
 
 
 class Efficiency(Description):
-    """What a whole engine step reaches of a GPU's peaks. These are of the step, not of one kernel: never multiply the two."""
+    """What a GPU's kernels reach of its peaks, where no `kernels` tell their times."""
 
     weight_bandwidth: ByPrecision
     """Share of peak bandwidth at which weights are read in decoding."""
@@ -124,17 +112,23 @@ class Overhead(Description):
     """From a request's arrival at the server until the scheduler sees it: HTTP, tokenising, queues between processes."""
     step_s: Seconds
     """Host and sampling time of one step that no kernel hides."""
-    layer: SecondsByPrecision
-    """Norms, rotary embedding, quantisation and launch gaps of one layer, in CUDA graphs, by the weights' precision."""
+    sequence_s: Seconds = 0.0
+    """The same for each sequence that a step makes a token for."""
+    layer_s: Seconds
+    """Launches of a layer's element-wise kernels: norms, rotary embedding, activation; what they move is counted apart."""
+    expert_layer_s: Seconds = 0.0
+    """Launches of routing and sorting in a layer of experts."""
     eager_layer_s: Seconds = 0.0
     """Least time of one layer in a step that reads prompts: such steps run outside CUDA graphs, and the host launches their
     kernels one by one."""
-    compute: Annotated[float, Field(gt=0.0)] = 1.0
-    """What the engine's kernels reach of the device's `compute` shares."""
+    launch_overlap: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Share of a kernel's start that hides behind the one before it, in a CUDA graph, of kernels that were measured alone."""
+    gemm: ByPrecision = Field(default_factory=lambda: ByPrecision(bf16=1.0))
+    """Time of the engine's matrix products relative to those that `kernels` or `efficiency` tell, by the weights' precision."""
     attention: Annotated[float, Field(gt=0.0)] = 1.0
-    """What the engine's decode attention reaches of the device's `kv_bandwidth`."""
-    collective: Annotated[float, Field(gt=0.0)]
-    """How much longer an all-reduce takes in the engine than alone in a CUDA graph: waiting for the slowest, copies, fusion."""
+    """The same of its decode attention."""
+    collective: Annotated[float, Field(gt=0.0)] = 1.0
+    """The same of its all-reduces: waiting for the slowest, copies, fusion."""
 
 
 class GenerationAttentionFit(Description):
@@ -205,6 +199,10 @@ class Kernels(Description):
     context: ContextAttentionFit | None = None
     """Attention of prefill."""
 
+    def product(self, precision: Precision, engine: str) -> GemmFit | None:
+        """The fit of products with weights of `precision` as `engine` runs them, where there is one."""
+        return self.gemm.get(f"{precision}_{engine.lower()}", self.gemm.get(precision))
+
 
 class AllReduceFit(Description):
     """Time of an all-reduce of B bytes: the faster of two straight lines, `start + B / bandwidth` (latency- and bandwidth-optimal)."""
@@ -247,7 +245,7 @@ class Device(Description):
     overheads: dict[str, Overhead] = Field(default_factory=dict)
     """Of a GPU: by the name of the engine; `default` for all others."""
     kernels: Kernels | None = None
-    """What its kernels take alone, where they were measured: for comparison, the step model does not use them yet."""
+    """What its kernels take alone, where they were measured; kinds that were not are taken from `efficiency`."""
     wafer: Wafer | None = None
     all_reduce: dict[int, AllReduceFit] = Field(default_factory=dict)
     """By the number of devices that take part."""

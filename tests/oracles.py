@@ -119,6 +119,8 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
 def gpu_step_s(model: Model, device: Device, tp: int, weight_bytes: float, kv_bytes: float, compute_eta: float, peak: float) -> StepSeconds:
     """A step's time as the sum of its terms, dense grouped-query models with or without windows, one pipeline stage."""
     eta, bandwidth, overhead = device.efficiency, device.memory.bandwidth_bytes_per_s, device.overheads["default"]
+    width = (model.heads + 2 * model.kv_heads) / tp * model.head_dim
+    passed = 2 * (8 * model.hidden + 2 * width + 3 * model.ffn / tp) / (0.8 * bandwidth)  # what is element by element, of a token and layer
     assert eta is not None
     window, window_layers = (model.window.tokens, model.window.layers) if model.window else (0, 0)
 
@@ -135,12 +137,12 @@ def gpu_step_s(model: Model, device: Device, tp: int, weight_bytes: float, kv_by
 
     def step_s(contexts: list[int], prompts: list[tuple[int, int]], sampled: int) -> float:
         tokens = len(contexts) + sum(chunk for chunk, _ in prompts)
-        total_s = overhead.step_s
+        total_s = overhead.step_s + overhead.sequence_s * sampled
         for layer in range(model.layers):
             windowed = layer < window_layers
             total_s += product_s(model.hidden * model.head_dim * (2 * model.heads + 2 * model.kv_heads), tokens, weight_bytes, compute_eta * peak)
             total_s += product_s(3 * model.hidden * model.ffn, tokens, weight_bytes, compute_eta * peak)
-            total_s += overhead.layer.bf16_s + 2 * overhead.collective * reduce_s(tokens * model.hidden * 2)
+            total_s += overhead.layer_s + passed * tokens + 2 * overhead.collective * reduce_s(tokens * model.hidden * 2)
             for context in contexts:
                 seen = min(context, window) if windowed else context
                 total_s += seen * 2 * max(model.kv_heads / tp, 1) * model.head_dim * kv_bytes / (eta.kv_bandwidth * bandwidth)

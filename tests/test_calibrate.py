@@ -76,16 +76,3 @@ def test_what_is_no_table_of_kernels_is_told(
     assert (code, out) == (2, "")
     assert said in err
     assert "Traceback" not in err
-
-
-def test_kernels_of_a_step_add_up_to_what_was_added_up_from_measurements() -> None:
-    """Llama 70B in fp8 on eight B200, four sequences: 80 layers of isolated kernels come to 7.1 ms in fp4 by measured tables, where
-    serving takes 5.9 ms (InferenceMAX); ours, with TensorRT-LLM's fp4 kernels, must be near that sum."""
-    from cluster_sim.model import Model
-    from cluster_sim.physics.kernels import decode_kernels_s
-    from cluster_sim.reading import catalog_entry
-
-    llama = Model.model_validate(catalog_entry("models", "llama-3.3-70b"))
-    total_s = decode_kernels_s(llama, B200, 8, "fp4", "fp8", "TensorRT-LLM", 4, 4 * 1382)
-    assert total_s == pytest.approx(7.1e-3, rel=0.12)
-    assert decode_kernels_s(Model.model_validate(catalog_entry("models", "gpt-oss-120b")), B200, 8, "fp4", "fp8", "vLLM", 4, 4000) is None

@@ -29,7 +29,12 @@ UNITS = {
     "peer_latency": "us|ns",
     "low_start": "us",
     "high_start": "us",
-    "step_overhead": "us",
+    "request": "ms",
+    "step": "us",
+    "sequence": "us",
+    "layer": "us",
+    "expert_layer": "us",
+    "eager_layer": "us",
     "clock": "GHz",
     "core": "us",
     "token": "us",
@@ -55,9 +60,7 @@ def unit_of(path: str) -> str | None:
     """The units wanted at a path; shares such as efficiency.kv_bandwidth have none."""
     if path.startswith("peak."):
         return "PFLOP/s|TFLOP/s"
-    if path.startswith("efficiency.layer_overhead."):
-        return "us"
-    if path.startswith("efficiency.") and path != "efficiency.step_overhead":
+    if path.startswith("efficiency."):
         return None
     return UNITS.get(path.rpartition(".")[2])
 

@@ -11,9 +11,11 @@ there `past` counts by its pairs, its bytes and the length of the walk over it.
 
 from __future__ import annotations
 
+from math import floor
 from typing import Any, NamedTuple
 
 from cluster_sim.hardware import ContextAttentionFit, GenerationAttentionFit
+from cluster_sim.physics.ramp import ALWAYS, larger_line
 from cluster_sim.physics.transformer import causal_pairs, windowed_pairs
 
 TILE_KEYS = 128
@@ -32,6 +34,27 @@ class ContextLine(NamedTuple):
     per_token_s: float
     per_past_s: float
     per_pair_s: float
+
+
+class DecodeAttention(NamedTuple):
+    """Decode attention of one layer for a fixed batch: a floor up to `short_keys`, beyond them the larger of it and a line in the keys."""
+
+    short_keys: float
+    floor_s: float
+    fixed_s: float
+    key_s: float
+
+    def stretch(self, keys: float, growth: float) -> tuple[float, float, int]:
+        """(first_s, slope_s, steps for which that holds) of steps that read `keys`, and `growth` more each time.
+
+        >>> DecodeAttention(100.0, 5.0, 2.0, 0.02).stretch(90.0, 5.0)  # 90, 95 and 100 keys on the floor
+        (5.0, 0.0, 3)
+        >>> DecodeAttention(100.0, 5.0, 2.0, 0.02).stretch(200.0, 5.0)  # 2 + 4, and 0.1 more a step
+        (6.0, 0.1, 4611686018427387904)
+        """
+        if keys <= self.short_keys:
+            return self.floor_s, 0.0, floor((self.short_keys - keys) / growth) + 1 if growth else ALWAYS
+        return larger_line(self.floor_s, self.fixed_s + self.key_s * keys, self.key_s * growth)
 
 
 def generation_attention_s(fit: GenerationAttentionFit, batch: int, keys: float, heads: float, kv_heads: float, head_dim: int, kv_bytes: float) -> float:
