@@ -113,7 +113,7 @@ class GpuSteps:
             touched = distinct_experts(experts.count, experts.top_k, tokens)
             seconds += self._product_s(self._expert_read_s * touched, self._expert_token_s * tokens)
         if self._tp > 1:
-            reduce_s = all_reduce_s(self._device.all_reduce, self._tp, tokens * self._model.hidden * ACTIVATION_BYTES)
+            reduce_s = all_reduce_s(self._device.collectives.all_reduce, self._tp, tokens * self._model.hidden * ACTIVATION_BYTES)
             seconds += 2 * self._model.layers * self._overhead.collective * reduce_s
         return seconds
 

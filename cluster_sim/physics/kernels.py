@@ -36,5 +36,5 @@ def decode_kernels_s(
     )
     layer_s = sum(gemm_s(products, batch, n, k) for n, k in shapes)
     layer_s += generation_attention_s(kernels.generation, batch, context, heads, kv_heads, model.head_dim, KV_BYTES[kv_cache])
-    layer_s += 2 * all_reduce_s(device.all_reduce, tensor_parallel, batch * model.hidden * 2)
+    layer_s += 2 * all_reduce_s(device.collectives.all_reduce_of(engine), tensor_parallel, batch * model.hidden * 2)
     return model.layers * layer_s + gemm_s(head, batch, model.vocabulary / tensor_parallel, model.hidden)
