@@ -19,7 +19,7 @@ FEWEST = 24
 TOLERANCE = 0.03
 """Relative error at which a collective begins to count linearly, no longer by its square: single runs stray by ten times that."""
 
-_STARTS, _STARTS_HELD = 6, 4  # of one fit, and of each fit in cross-validation
+_STARTS, _STARTS_HELD = 10, 6  # of one fit, and of each fit in cross-validation
 _SPREAD = 0.7  # of the starts, in the logarithm of every constant
 # What NVIDIA's collectors call a collective, as we do: each engine's all-reduce is a kernel of its own, and their times differ by
 # half, so that no common fit could be right for either.
@@ -56,9 +56,10 @@ _RING = {
     "rank_s": _Range(1e-6, 1e-10, 1e-4),
     "link_bandwidth_bytes_per_s": _Range(4e11, 1e9, 2e12),
     "copy_bandwidth_bytes_per_s": _Range(2e13, 1e11, 1e15),
-    "climb_s": _Range(1e-5, 1e-8, 1e-3),
+    "climb_s": _Range(1e-5, 1e-8, 1e-4),
     "climb_exponent": _Range(0.5, 0.05, 0.9),
 }
+_NO_COPY = 1e14  # a copy bandwidth above this is none at all
 _SWITCHED = {"in_switch": _Range(1.2, 1.0, 2.0)}
 _ONE_SHOT = {
     "start_s": _Range(5e-6, 1e-7, 1e-3),
@@ -95,7 +96,7 @@ def measured(table: pa.Table, kind: Collective) -> Measured:
 
 
 def fit_collective(kind: Collective, rows: Measured, seed: int = 0, starts: int = _STARTS) -> CollectiveFit:
-    """The constants that fit the collectives `rows` of one kind; about 0.2 s on one core.
+    """The constants that fit the collectives `rows` of one kind; about 0.3 s on one core.
 
     Robust least squares of the logarithm of time, from several starts; the same `seed` gives the same constants, which are
     rounded to four digits. Raises ValueError for fewer collectives than constants or times that are not positive.
@@ -118,7 +119,9 @@ def fit_collective(kind: Collective, rows: Measured, seed: int = 0, starts: int 
         least_squares(residuals, np.clip(one, low + 1e-9, high - 1e-9), bounds=(low, high), loss="soft_l1", f_scale=TOLERANCE, max_nfev=150) for one in tried
     ]
     best = min(results, key=lambda result: float(result.cost))
-    return _made(kind, [float(f"{value:.4g}") for value in np.exp(best.x)], largest)
+    found = _made(kind, [float(f"{value:.4g}") for value in np.exp(best.x)], largest)
+    vanishes = (found.copy_bandwidth_bytes_per_s or np.inf) > _NO_COPY
+    return found.model_copy(update={"copy_bandwidth_bytes_per_s": None}) if vanishes else found
 
 
 def cross_validate(kind: Collective, rows: Measured, seed: int = 0) -> NDArray[np.float64]:
