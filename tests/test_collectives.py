@@ -167,5 +167,5 @@ def test_the_catalog_holds_what_was_measured(system: str, name: str, kind: Colle
     chosen = within(rows)
     predicted_s = collectives_s(getattr(device_named(name).collectives, kind), kind, rows.ranks, rows.size_bytes)
     errors = Errors.of(predicted_s[chosen], rows.seconds[chosen])
-    assert errors.median < 0.065
+    assert errors.median < 0.08
     assert errors.p90 < 0.3

@@ -20,6 +20,7 @@ TOLERANCE = 0.03
 """Relative error at which a collective begins to count linearly, no longer by its square: single runs stray by ten times that."""
 
 _STARTS, _STARTS_HELD = 10, 6  # of one fit, and of each fit in cross-validation
+_ROUGH_STEPS, _GO_ON, _STEPS = 20, 2, 100  # steps from each start, how many of them go on, and their steps
 _SPREAD = 0.7  # of the starts, in the logarithm of every constant
 # What NVIDIA's collectors call a collective, as we do: each engine's all-reduce is a kernel of its own, and their times differ by
 # half, so that no common fit could be right for either.
@@ -114,23 +115,31 @@ def fit_collective(kind: Collective, rows: Measured, seed: int = 0, starts: int 
     def residuals(found: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.log(collectives_s(_made(kind, np.exp(found).tolist(), largest), kind, rows.ranks, rows.size_bytes)) - log_s
 
+    def solved(start: NDArray[np.float64], steps: int) -> tuple[float, NDArray[np.float64]]:
+        inside = np.clip(start, low + 1e-9, high - 1e-9)
+        result = least_squares(residuals, inside, bounds=(low, high), loss="soft_l1", f_scale=TOLERANCE, max_nfev=steps)
+        return float(result.cost), result.x
+
     tried = [start, *(start + rng.normal(0.0, _SPREAD, len(start)) for _ in range(starts - 1))]
-    results = [
-        least_squares(residuals, np.clip(one, low + 1e-9, high - 1e-9), bounds=(low, high), loss="soft_l1", f_scale=TOLERANCE, max_nfev=150) for one in tried
-    ]
-    best = min(results, key=lambda result: float(result.cost))
-    found = _made(kind, [float(f"{value:.4g}") for value in np.exp(best.x)], largest)
+    rough = sorted((solved(one, _ROUGH_STEPS) for one in tried), key=lambda ended: ended[0])
+    _, best = min((solved(one, _STEPS) for _, one in rough[:_GO_ON]), key=lambda ended: ended[0])
+    found = _made(kind, [float(f"{value:.4g}") for value in np.exp(best)], largest)
     vanishes = (found.copy_bandwidth_bytes_per_s or np.inf) > _NO_COPY
     return found.model_copy(update={"copy_bandwidth_bytes_per_s": None}) if vanishes else found
 
 
-def cross_validate(kind: Collective, rows: Measured, seed: int = 0) -> NDArray[np.float64]:
-    """Seconds of the collectives `rows` of one kind, each size predicted for all ranks from a fit to all other sizes."""
+def cross_validate(kind: Collective, rows: Measured, folds: int = 8, seed: int = 0) -> NDArray[np.float64]:
+    """Seconds of the collectives `rows` of one kind, each size predicted for all ranks from a fit to other sizes.
+
+    The sizes are dealt out in turn to `folds` parts, so that no two neighbours are left out together.
+    """
+    _, size = np.unique(rows.size_bytes, return_inverse=True)
     predicted_s = np.empty_like(rows.seconds)
-    for size in np.unique(rows.size_bytes):
-        held = rows.size_bytes == size
-        fit = fit_collective(kind, rows.of(~held), seed, _STARTS_HELD)
-        predicted_s[held] = collectives_s(fit, kind, rows.ranks[held], size)
+    for part in range(folds):
+        held = size.reshape(-1) % folds == part
+        if held.any():
+            fit = fit_collective(kind, rows.of(~held), seed, _STARTS_HELD)
+            predicted_s[held] = collectives_s(fit, kind, rows.ranks[held], rows.size_bytes[held])
     return predicted_s
 
 
