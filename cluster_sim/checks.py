@@ -77,8 +77,8 @@ def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
                 (*at, "tensor_parallel"),
                 f"{tensor} is more than the {per_node} devices of {pool.node.name}; groups across nodes are not simulated by this version",
             )
-        elif tensor > 1 and not device.all_reduce:
-            yield (*at, "tensor_parallel"), f"{device.name} has no all_reduce figures; wanted 1, or figures in its file"
+        elif tensor > 1 and device.collectives.all_reduce is None:
+            yield (*at, "tensor_parallel"), f"{device.name} has no figures for all_reduce; wanted 1, or collectives.all_reduce in its file"
         if plan.pipeline_parallel > model.layers:
             yield (*at, "pipeline_parallel"), f"{plan.pipeline_parallel} stages are more than the {model.layers} layers of {model.name}"
     devices, each = pool.nodes * per_node, pool.devices_a_replica(model)

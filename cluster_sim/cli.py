@@ -185,7 +185,12 @@ def catalog(name: Annotated[str | None, typer.Argument(metavar="NAME", help="One
 @app.command()
 def calibrate(
     kernels: Annotated[
-        Path, typer.Argument(metavar="KERNELS", help="Measured kernels, Parquet or CSV, with the columns of aiconfigurator's tables.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="KERNELS",
+            help="Measured kernels or collectives, Parquet or CSV, with the columns of aiconfigurator's tables, or op, ranks, size_bytes, latency_ms.",
+            show_default=False,
+        ),
     ],
     device: Annotated[str, typer.Option("--device", metavar="NAME", help="A device of the catalog, or the path of a device file.", show_default=False)],
     system: Annotated[str | None, typer.Option("--system", help="Which system's rows; default: the device's name.", show_default=False)] = None,
@@ -218,7 +223,7 @@ def calibrate(
         found.append(fits)
         table.add_row(one.kind, f"{one.rows:,}", *(f"{share:.1%}" for share in (*one.errors, *one.naive)))
     if not found:
-        raise ScenarioError.at(str(kernels), f"holds fewer than a hundred kernels of any kind that {described.name} runs")
+        raise ScenarioError.at(str(kernels), f"holds fewer than a hundred kernels of any kind that {described.name} runs, and fewer than 24 collectives")
     _stdout().print(table)
     if out is not None:
         _write(out, f"# Kernels fitted to {len(rows):,} rows of {kernels.name}.\n{yaml_text(with_kernels(described, found))}")

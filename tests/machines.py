@@ -20,7 +20,7 @@ SMALL_GPU: dict[str, Any] = {
         "expert_compute": 0.3, "attention_compute": 0.45, "knee": 3.0,
     },
     "overheads": {"default": {"step": "100 us", "sequence": "3 us", "layer": "20 us", "eager_layer": "700 us", "collective": 1.5}},
-    "all_reduce": {"2": {"low_start": "5 us", "low_bandwidth": "0.1 GB/s", "high_start": "9 us", "high_bandwidth": "0.4 GB/s"}},
+    "collectives": {"all_reduce": {"start": "9 us", "link_bandwidth": "0.4 GB/s", "one_shot": {"start": "5 us", "bandwidth": "0.1 GB/s"}}},
 }  # fmt: skip
 
 

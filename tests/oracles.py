@@ -131,9 +131,11 @@ def gpu_step_s(model: Model, device: Device, tp: int, weight_bytes: float, kv_by
     def reduce_s(size: float) -> float:
         if tp == 1:
             return 0.0
-        fit = device.all_reduce[tp]
-        low_s = fit.low_start_s + size / fit.low_bandwidth_bytes_per_s
-        return min(low_s, fit.high_start_s + size / fit.high_bandwidth_bytes_per_s)
+        fit = device.collectives.all_reduce
+        assert fit is not None
+        assert fit.one_shot is not None
+        one_shot_s = fit.one_shot.start_s + (tp - 1) * size / fit.one_shot.bandwidth_bytes_per_s
+        return min(one_shot_s, fit.start_s + 2 * (tp - 1) / tp * size / fit.link_bandwidth_bytes_per_s)
 
     def step_s(contexts: list[int], prompts: list[tuple[int, int]], sampled: int) -> float:
         tokens = len(contexts) + sum(chunk for chunk, _ in prompts)

@@ -61,6 +61,9 @@ def test_known_constants_are_found_again_and_the_file_is_a_device(tmp_path: Path
     [
         ("", ["--device", "b200-sxm"], "is no table of kernels"),
         ("m,n\n1,2\n", ["--device", "b200-sxm"], "has no column op, batch_size"),
+        ("op,ranks,size_bytes\nall_reduce,2,1\n", ["--device", "b200-sxm"], "has no column latency_ms"),
+        ("op,ranks,size_bytes,latency_ms\nall_reduce,two,1,1\n", ["--device", "b200-sxm"], "column ranks: came string; wanted numbers"),
+        ("op,ranks,size_bytes,latency_ms\nall_reduce,2,1,1\n", ["--device", "b200-sxm"], "fewer than 24 collectives"),
         ("gemm_dtype,m,n,k,latency_ms\nfp8,1,2,3,0.0\n", ["--device", "b200-sxm"], "holds no kernels with a time above 0"),
         ("gemm_dtype,m,n,k,latency_ms\nfp8,1,2,3,0.5\n", ["--device", "b200-sxm"], "holds fewer than a hundred kernels of any kind that NVIDIA B200 SXM runs"),
         ("gemm_dtype,m,n,k,latency_ms,system\nfp8,1,2,3,0.5,a\nfp8,1,2,3,0.5,b\n", ["--device", "b200-sxm"], "holds kernels of a, b; name one with --system"),

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster_sim.hardware import AllReduceFit, Device
+from cluster_sim.hardware import Device
 from cluster_sim.model import Model
 from cluster_sim.physics import transformer
-from cluster_sim.physics.collectives import BEYOND_MEASURED_S, all_reduce_s
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.kernels import Kernels
 from cluster_sim.physics.placement import place_on_gpus
@@ -84,24 +83,6 @@ def test_a_batch_of_one_touches_top_k_experts_and_a_large_one_all() -> None:
 def test_pairs_are_counted_as_one_by_one(chunk: int, past: int, window: int) -> None:
     assert transformer.causal_pairs(chunk, past) == sum(past + query + 1 for query in range(chunk))
     assert transformer.windowed_pairs(chunk, past, window) == sum(min(past + query + 1, window) for query in range(chunk))
-
-
-def test_an_all_reduce_takes_the_faster_of_its_two_algorithms() -> None:
-    fit = AllReduceFit.model_validate({"low_start": "5 us", "low_bandwidth": "100 GB/s", "high_start": "15 us", "high_bandwidth": "400 GB/s"})
-    assert all_reduce_s({8: fit}, 8, 100e3) == pytest.approx(6e-6)  # 5 + 1 us against 15.25
-    assert all_reduce_s({8: fit}, 8, 40e6) == pytest.approx(115e-6)  # 15 + 100 us against 405
-    assert all_reduce_s({8: fit}, 1, 40e6) == 0.0
-    assert all_reduce_s({8: fit}, 4, 100e3) == pytest.approx(6e-6)
-    assert all_reduce_s({8: fit}, 16, 100e3) == pytest.approx(6e-6 + BEYOND_MEASURED_S)
-
-
-@pytest.mark.parametrize(
-    ("name", "ranks", "size", "measured_us"),
-    [("b200-sxm", 8, 2048, 4.8), ("b200-sxm", 8, 65536, 6.0), ("b200-sxm", 8, 262144, 7.9), ("b200-sxm", 8, 4194304, 24.4), ("b200-sxm", 8, 16777216, 57.5), ("h100-sxm", 8, 2048, 3.4), ("h100-sxm", 8, 1048576, 15.0), ("h100-sxm", 8, 16777216, 92.4)],
-)  # fmt: skip
-def test_all_reduce_fits_are_near_what_was_measured(name: str, ranks: int, size: int, measured_us: float) -> None:
-    """Measured with CUDA graphs by NVIDIA (aiconfigurator's data base); the fits are within some 15 % of single points."""
-    assert 1e6 * all_reduce_s(device(name).all_reduce, ranks, size) == pytest.approx(measured_us, rel=0.2)
 
 
 def test_kv_room_of_llama_70b_on_b200_is_what_vllm_prints_at_start() -> None:

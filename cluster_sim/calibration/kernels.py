@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cluster_sim.calibration import attention, gemm
+from cluster_sim.calibration import attention, collectives, gemm
 from cluster_sim.calibration.errors import Errors
 from cluster_sim.errors import ScenarioError
-from cluster_sim.hardware import Device, Precision
+from cluster_sim.hardware import Collectives, Device, Precision
 from cluster_sim.hardware import Kernels as KernelFits
 
 _GEMM_COLUMNS = ("gemm_dtype", "m", "n", "k", "latency_ms")
@@ -34,18 +34,18 @@ _FEWEST = 100  # kernels of one kind, for five folds of a dozen constants
 
 @dataclass(frozen=True)
 class Calibrated:
-    """One kind of kernel: what it was fitted on, and errors by five-fold cross-validation over shapes beside the naive roofline's."""
+    """One kind of kernel: what it was fitted on, and errors by cross-validation over shapes beside the naive roofline's."""
 
     kind: str
     rows: int
     errors: Errors
     naive: Errors
-    """Of peak bandwidth and peak FLOP/s, whichever is slower."""
+    """Of peak bandwidth and peak FLOP/s, whichever is slower; of a collective, latency and bandwidth of the links."""
 
 
 def read_kernels(path: Path, system: str | None = None, collector: str = "") -> pa.Table:
     """The kernels in a Parquet or CSV file with the columns of aiconfigurator's tables: of `system`, where the file has several, and
-    of the collector whose `version` begins so.
+    of the collector whose `version` begins so. Of a table of measurements with a `dataset` column, the collectives.
 
     Raises ScenarioError for a file that cannot be read, lacks columns, or holds no such rows.
     """
@@ -58,9 +58,14 @@ def read_kernels(path: Path, system: str | None = None, collector: str = "") -> 
         table = pyarrow.csv.read_csv(path) if path.suffix in (".csv", ".gz") else pyarrow.parquet.read_table(path)
     except (pa.ArrowInvalid, OSError) as fault:
         raise ScenarioError.at(str(path), f"is no table of kernels: {str(fault).splitlines()[0]}") from fault
-    wanted = _GEMM_COLUMNS if "gemm_dtype" in table.column_names else _ATTENTION_COLUMNS
+    if {"dataset", "model", "framework", "notes"} <= set(table.column_names):
+        table = collectives.collectives_table(table)
+    wanted = collectives.COLUMNS if "size_bytes" in table.column_names else _GEMM_COLUMNS if "gemm_dtype" in table.column_names else _ATTENTION_COLUMNS
     if missing := [name for name in wanted if name not in table.column_names]:
-        raise ScenarioError.at(str(path), f"has no column {', '.join(missing)}; wanted {', '.join(_GEMM_COLUMNS)}, or {', '.join(_ATTENTION_COLUMNS)}")
+        raise ScenarioError.at(str(path), f"has no column {', '.join(missing)}; wanted {_one_of()}")
+    for name in ("latency_ms", "ranks", "size_bytes"):
+        if name in table.column_names and not (pa.types.is_integer(kind := table.schema.field(name).type) or pa.types.is_floating(kind)):
+            raise ScenarioError.at(str(path), f"column {name}: came {kind}; wanted numbers")
     if "system" in table.column_names:
         systems = sorted(str(name) for name in pc.unique(table["system"]).to_pylist())
         if system not in systems and len(systems) > 1:
@@ -75,11 +80,19 @@ def read_kernels(path: Path, system: str | None = None, collector: str = "") -> 
     return table
 
 
-def calibrate(table: pa.Table, device: Device, processors: int) -> Iterator[tuple[Calibrated, KernelFits]]:
+def _one_of() -> str:
+    return ", or ".join(", ".join(columns) for columns in (_GEMM_COLUMNS, _ATTENTION_COLUMNS, collectives.COLUMNS))
+
+
+def calibrate(table: pa.Table, device: Device, processors: int) -> Iterator[tuple[Calibrated, KernelFits | Collectives]]:
     """Each kind of kernel in the table with its errors and its fit, one after the other: they take up to half a minute each.
 
-    Kinds with fewer than a hundred kernels, and precisions that the device does not have, are passed over.
+    Kinds with fewer than a hundred kernels (two dozen collectives), and precisions that the device does not have, are passed over.
+    A collective comes once for each number of ranks, always with the fit to all of them.
     """
+    if "size_bytes" in table.column_names:
+        yield from _collectives(table, device)
+        return
     if "gemm_dtype" in table.column_names:
         for dtype, (precision, element_bytes) in _DTYPES.items():
             rows = table.filter(pc.equal(table["gemm_dtype"], dtype))
@@ -112,9 +125,26 @@ def _gemm(rows: pa.Table, device: Device, precision: Precision, element_bytes: f
     return Calibrated(f"GEMM {precision}", len(rows), errors, Errors.of(naive_s, seconds)), fits
 
 
-def with_kernels(device: Device, found: list[KernelFits]) -> dict[str, Any]:
-    """The device as a file writes it, its kernels those that were found, and the others it had."""
-    kernels = device.kernels or KernelFits()
+def _collectives(table: pa.Table, device: Device) -> Iterator[tuple[Calibrated, Collectives]]:
+    for kind in collectives.KINDS:
+        rows = collectives.measured(table, kind)
+        if len(rows.seconds) < collectives.FEWEST:
+            continue
+        fits = Collectives(**{kind: collectives.fit_collective(kind, rows)})
+        predicted_s, naive_s = collectives.cross_validate(kind, rows), collectives.naive_s(device, kind, rows)
+        for ranks in np.unique(rows.ranks):
+            of = rows.ranks == ranks
+            errors = (Errors.of(seconds[of], rows.seconds[of]) for seconds in (predicted_s, naive_s))
+            yield Calibrated(f"{kind} of {ranks:.0f}", int(of.sum()), *errors), fits
+
+
+def with_kernels(device: Device, found: list[KernelFits | Collectives]) -> dict[str, Any]:
+    """The device as a file writes it, its kernels and collectives those that were found, and the others it had."""
+    kernels, between = device.kernels, device.collectives
     for fits in found:
-        kernels = KernelFits(gemm=kernels.gemm | fits.gemm, generation=fits.generation or kernels.generation, context=fits.context or kernels.context)
-    return device.model_copy(update={"kernels": kernels}).model_dump(mode="json", by_alias=True, exclude_none=True)
+        if isinstance(fits, Collectives):
+            between = between.model_copy(update={kind: getattr(fits, kind) for kind in fits.model_fields_set})
+        else:
+            had = kernels or KernelFits()
+            kernels = KernelFits(gemm=had.gemm | fits.gemm, generation=fits.generation or had.generation, context=fits.context or had.context)
+    return device.model_copy(update={"kernels": kernels, "collectives": between}).model_dump(mode="json", by_alias=True, exclude_none=True)

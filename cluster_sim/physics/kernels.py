@@ -100,7 +100,8 @@ class Kernels:
         """One all-reduce of the hidden states of `tokens`."""
         if self._tp == 1:
             return 0.0
-        return self._overhead.collective * all_reduce_s(self._device.all_reduce, self._tp, tokens * self._model.hidden * ACTIVATION_BYTES)
+        fit = self._device.collectives.all_reduce_of(self._engine)
+        return self._overhead.collective * all_reduce_s(fit, self._tp, tokens * self._model.hidden * ACTIVATION_BYTES)
 
     def decode_attention(self, batch: int) -> DecodeAttention:
         """Attention of one layer of `batch` decoding sequences, as lines in the keys that they read together."""
