@@ -57,12 +57,9 @@ def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
     """Parallelism that does not fit heads, devices or nodes."""
     plan, device, per_node = pool.replica, pool.node.device, pool.node.devices
     at: Trail = (*trail, "replica")
-    for key, value in (("data_parallel", plan.data_parallel), ("expert_parallel", plan.expert_parallel)):
-        if value != 1:
-            yield (*at, key), f"came {value}; only 1 is simulated by this version"
     if pool.is_wafer:
-        for key, value in (("tensor_parallel", plan.tensor_parallel), ("pipeline_parallel", plan.pipeline_parallel)):
-            if value != 1:
+        for key in ("tensor_parallel", "pipeline_parallel", "data_parallel", "expert_parallel"):
+            if (value := getattr(plan, key)) != 1:
                 yield (*at, key), f"came {value}; {device.name} is a wafer, whose layers are spread by 'wafers'"
     else:
         tensor, kv_heads = plan.tensor_parallel, model.kv_heads
@@ -72,10 +69,11 @@ def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
             yield (*at, "tensor_parallel"), f"{tensor} does not divide the {model.heads} heads of {model.name}"
         elif kv_heads % tensor and tensor % kv_heads and not model.latent:
             yield (*at, "tensor_parallel"), f"{tensor} neither divides the {kv_heads} KV heads of {model.name} nor is a multiple of them"
-        if tensor > per_node:
+        yield from _expert_faults(model, pool, at)
+        if (group := tensor * plan.data_parallel) > per_node:
             yield (
-                (*at, "tensor_parallel"),
-                f"{tensor} is more than the {per_node} devices of {pool.node.name}; groups across nodes are not simulated by this version",
+                (*at, "tensor_parallel" if plan.data_parallel == 1 else "data_parallel"),
+                f"{group} is more than the {per_node} devices of {pool.node.name}; groups across nodes are not simulated by this version",
             )
         elif tensor > 1 and device.collectives.all_reduce is None:
             yield (*at, "tensor_parallel"), f"{device.name} has no figures for all_reduce; wanted 1, or collectives.all_reduce in its file"
@@ -93,6 +91,24 @@ def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
             (*trail, "batching"),
             f"max_sequences of {pool.max_sequences} is more than max_batched_tokens of {pool.max_batched_tokens}: not all could take a step",
         )
+
+
+
+def _expert_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:
+    """Data and expert parallelism that do not fit the model's experts or the device's figures."""
+    plan, collectives = pool.replica, pool.node.device.collectives
+    data, groups, devices = plan.data_parallel, plan.expert_parallel, plan.tensor_parallel * plan.data_parallel
+    if model.experts is None:
+        for key, value in (("data_parallel", data), ("expert_parallel", groups)):
+            if value != 1:
+                yield (*at, key), f"came {value}; {model.name} has no experts to share" + ("; wanted more replicas" if key == "data_parallel" else "")
+        return
+    if devices % groups:
+        yield (*at, "expert_parallel"), f"{groups} does not divide the {devices} devices of a stage, tensor_parallel x data_parallel"
+    if model.experts.count % groups:
+        yield (*at, "expert_parallel"), f"{groups} does not divide the {model.experts.count} experts of {model.name}"
+    if data > 1 and (collectives.all_gather is None or collectives.reduce_scatter is None):
+        yield (*at, "data_parallel"), f"{pool.node.device.name} has no figures for all_gather and reduce_scatter; wanted 1, or them in its file"
 
 
 def _room_faults(scenario: Scenario, pool: Pool, trail: Trail) -> Iterator[Finding]:

@@ -53,9 +53,9 @@ class ReplicaPlan(Description):
     tensor_parallel: Count = 1
     pipeline_parallel: Count = 1
     data_parallel: Count = 1
-    """Attention data parallelism; only 1 is simulated."""
+    """Attention data parallelism: ranks that hold all but the experts, each with sequences of its own; batching limits are of a rank."""
     expert_parallel: Count = 1
-    """Only 1 is simulated: experts are split as every other weight."""
+    """Groups of devices that hold whole experts; 1: experts are split over all devices, as every other weight."""
     wafers: Count | None = None
     """Of a wafer-scale device; default: as many as the weights need."""
     weights: Precision | None = None
@@ -111,12 +111,12 @@ class Pool(Description):
     @property
     def max_sequences(self) -> int:
         """Requests in a replica's batch at once."""
-        return self.batching.max_sequences or self.replica.engine.max_sequences
+        return (self.batching.max_sequences or self.replica.engine.max_sequences) * self.replica.data_parallel
 
     @property
     def max_batched_tokens(self) -> int:
         """Tokens of one step of a replica."""
-        return self.batching.max_batched_tokens or self.replica.engine.max_batched_tokens
+        return (self.batching.max_batched_tokens or self.replica.engine.max_batched_tokens) * self.replica.data_parallel
 
     @property
     def chunked_prefill(self) -> bool:
@@ -142,7 +142,7 @@ class Pool(Description):
         reserved = engine.reserved_bytes + (engine.reserved_group_bytes if self.devices_a_replica(model) > 1 else 0.0)
         return place_on_gpus(
             model, device, plan.tensor_parallel, plan.pipeline_parallel, self.weights(model), plan.kv_cache,
-            self.kv.memory_fraction or engine.memory_fraction, reserved, self.max_sequences,
+            self.kv.memory_fraction or engine.memory_fraction, reserved, self.max_sequences, plan.data_parallel,
         )  # fmt: skip
 
     def kv_tokens(self, model: Model) -> int:
@@ -154,7 +154,10 @@ class Pool(Description):
         plan, device = self.replica, self.node.device
         if self.is_wafer:
             return WaferSteps(model, device, self.devices_a_replica(model))
-        return GpuSteps(model, device, plan.tensor_parallel, plan.pipeline_parallel, self.weights(model), plan.kv_cache, plan.engine.name)
+        return GpuSteps(
+            model, device, plan.tensor_parallel, plan.pipeline_parallel, self.weights(model), plan.kv_cache, plan.engine.name,
+            plan.data_parallel, plan.expert_parallel,
+        )  # fmt: skip
 
     def batch(self, model: Model) -> Batch:
         """The empty batch of one replica."""

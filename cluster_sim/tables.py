@@ -99,7 +99,7 @@ def _work(scenario: Scenario, pool: Pool, rows: dict[str, np.ndarray]) -> tuple[
     pairs = rows["pairs"] + later * rows["prompt_tokens"].astype(float) ** 2  # only a lone prompt's chunks follow each other
     tokens = rows["batch"] + rows["prompt_tokens"]
     flop = step_flop(model, tokens, rows["sampled"], context, windowed, pairs, rows["windowed_pairs"])
-    weights = step_weight_bytes(model, pool.weights(model), tokens, weight_reuse=not pool.is_wafer)
+    weights = step_weight_bytes(model, pool.weights(model), tokens, weight_reuse=not pool.is_wafer, ranks=plan.data_parallel)
     kv = step_kv_bytes(model, plan.kv_cache, 1 if pool.is_wafer else plan.tensor_parallel, tokens, context, windowed)
     return rows["steps"] * flop, rows["steps"] * (weights + kv)
 

@@ -17,14 +17,16 @@ class GpuSteps:
     A step is: host time, of the step and of each of its sequences; for each layer its kernels as the engine runs them
     (`physics.kernels`): products, attention, experts, two all-reduces, element-wise work; and the output head. With pipeline
     stages the batch goes round in micro-batches, one for each stage while there are sequences enough, and a step is the time in
-    which every sequence has passed all stages.
+    which every sequence has passed all stages. With attention data parallelism sequences are spread evenly over the ranks, and
+    the prompts that a step completes over as many ranks as they are; all ranks meet at the experts of each layer.
     """
 
     def __init__(
-        self, model: Model, device: Device, tensor_parallel: int, pipeline_parallel: int, weights: Precision, kv_cache: Precision, engine: str
-    ) -> None:
-        self._model, self._pp, self._overhead = model, pipeline_parallel, device.overhead(engine)
-        self._kernels = kernels = Kernels(model, device, tensor_parallel, weights, kv_cache, engine)
+        self, model: Model, device: Device, tensor_parallel: int, pipeline_parallel: int, weights: Precision, kv_cache: Precision, engine: str,
+        data_parallel: int = 1, expert_parallel: int = 1,
+    ) -> None:  # fmt: skip
+        self._model, self._pp, self._dp, self._overhead = model, pipeline_parallel, data_parallel, device.overhead(engine)
+        self._kernels = kernels = Kernels(model, device, tensor_parallel, weights, kv_cache, engine, data_parallel, expert_parallel)
         dense_layers, experts = model.layers - model.moe_layers, model.experts
         self._products: list[tuple[int, Product]] = [(model.layers, product) for product in kernels.attention_products()]
         if dense_layers:
@@ -42,7 +44,7 @@ class GpuSteps:
         self._prompt = kernels.prompt_attention()
         self._decoding: dict[int, tuple[float, DecodeAttention]] = {}
         self._lines: dict[int, DecodeAttention] = {}
-        self._tokens: dict[int, float] = {}
+        self._tokens: dict[tuple[int, int], float] = {}
 
     def decode(self, batch: int, context: int, windowed: int, growing: int) -> tuple[float, float, int]:
         """(first_s, slope_s, steps for which that holds) of steps that decode one token for each of `batch` sequences.
@@ -52,8 +54,8 @@ class GpuSteps:
         """
         known = self._decoding.get(batch)
         if known is None:
-            part = ceil(batch / min(self._pp, batch))
-            base_s = self.tokens_s(part) + self.head_s(part) + self._overhead.sequence_s * batch
+            part = ceil(batch / self._ways(batch))
+            base_s = self.tokens_s(part, ceil(batch / self._micro(batch))) + self.head_s(part) + self._overhead.sequence_s * ceil(batch / self._dp)
             known = self._decoding[batch] = (base_s, self._line(part))
         base_s, line = known
         first_s, slope_s, steps = self._attention(line, batch, context, windowed, growing)
@@ -63,23 +65,23 @@ class GpuSteps:
         self, batch: int, context: int, windowed: int, growing: int, prompt: int, sampled: int, pairs: int, windowed_pairs: int, pairs_growth: int
     ) -> tuple[float, float, int]:
         """The same for steps that also take `prompt` tokens of prompts, which see `pairs` keys; those grow by `pairs_growth`."""
-        micro = min(self._pp, max(batch, 1))
-        base_s = self.tokens_s(ceil((batch + prompt) / micro)) + self._overhead.sequence_s * sampled
+        micro, ways = self._micro(batch), self._prompt_ways(batch, sampled)
+        base_s = self.tokens_s(ceil((batch / self._dp + prompt * micro / ways) / micro), ceil((batch + prompt) / micro))
         if sampled:
-            base_s += self.head_s(ceil(sampled / micro))
+            base_s += self.head_s(ceil(sampled / self._ways(sampled))) + self._overhead.sequence_s * ceil(sampled / self._dp)
         first_s, slope_s, steps = 0.0, 0.0, ALWAYS
         if batch:
-            first_s, slope_s, steps = self._attention(self._line(ceil(batch / micro)), batch, context, windowed, growing)
-        first_s += self._prompts_s(prompt / micro, pairs / micro, windowed_pairs / micro)
-        slope_s += self._full_layers * self._prompt.pair_s * pairs_growth / micro
+            first_s, slope_s, steps = self._attention(self._line(ceil(batch / self._ways(batch))), batch, context, windowed, growing)
+        first_s += self._prompts_s(prompt / ways, pairs / ways, windowed_pairs / ways)
+        slope_s += self._full_layers * self._prompt.pair_s * pairs_growth / ways
         first_s, slope_s, until = larger_line(self._eager_s, base_s + first_s, slope_s)
         return first_s, slope_s, min(steps, until)
 
-    def tokens_s(self, tokens: int) -> float:
-        """Seconds of a step that depend on its number of tokens alone: all but attention, the output head and sequences."""
-        known = self._tokens.get(tokens)
+    def tokens_s(self, tokens: int, of_all: int) -> float:
+        """Seconds of a step that depend on its number of tokens alone, of a rank and `of_all`: all but attention, head and sequences."""
+        known = self._tokens.get((tokens, of_all))
         if known is None:
-            known = self._tokens[tokens] = self._layers_s(tokens)
+            known = self._tokens[tokens, of_all] = self._layers_s(tokens, of_all)
         return known
 
     def head_s(self, sampled: int) -> float:
@@ -88,17 +90,17 @@ class GpuSteps:
 
     def parts(self, batch: int, context: int, windowed: int, prompt: int, sampled: int, pairs: int) -> dict[str, float]:
         """Share of a step's time by what it is spent on; counts as of `mixed`, in micro-batches of the same kind."""
-        micro = min(self._pp, max(batch, 1))
-        tokens = ceil((batch + prompt) / micro)
+        micro, ways = self._micro(batch), self._prompt_ways(batch, sampled)
+        tokens, of_all = ceil((batch / self._dp + prompt * micro / ways) / micro), ceil((batch + prompt) / micro)
         spent = {"reading weights": 0.0, "computing": 0.0}
-        for count, product, rows in [*((count, product, tokens) for count, product in self._products), (1, self._head, ceil(sampled / micro))]:
+        for count, product, rows in [*((count, product, tokens) for count, product in self._products), (1, self._head, ceil(sampled / self._ways(sampled)))]:
             if rows:
                 spent["reading weights" if rows <= product.bound_tokens else "computing"] += count * product.seconds(rows)
         if self._model.experts is not None:
-            spent["experts"] = self._model.moe_layers * self._kernels.experts_s(tokens)
-        spent["reading KV"] = self._attention(self._line(ceil(batch / micro)), batch, context, windowed, 0)[0] if batch else 0.0
-        spent["prefill attention"] = self._prompts_s(prompt / micro, pairs / micro, pairs / micro) if prompt else 0.0
-        spent["collectives"] = 2 * self._model.layers * self._kernels.all_reduce_s(tokens)
+            spent["experts"] = self._model.moe_layers * self._kernels.experts_s(of_all)
+        spent["reading KV"] = self._attention(self._line(ceil(batch / self._ways(batch))), batch, context, windowed, 0)[0] if batch else 0.0
+        spent["prefill attention"] = self._prompts_s(prompt / ways, pairs / ways, pairs / ways) if prompt else 0.0
+        spent["collectives"] = self._exchanges_s(tokens, of_all)
         if prompt:
             total_s, _, _ = self.mixed(batch, context, windowed, 0, prompt, sampled, pairs, pairs, 0)
         else:
@@ -114,11 +116,11 @@ class GpuSteps:
 
     def _attention(self, line: DecodeAttention, batch: int, context: int, windowed: int, growing: int) -> tuple[float, float, int]:
         """Decode attention of all layers, as `decode`; `line` is of one micro-batch."""
-        micro = min(self._pp, batch)
-        first_s, slope_s, steps = line.stretch(context / micro, batch / micro)
+        ways = self._ways(batch)
+        first_s, slope_s, steps = line.stretch(context / ways, batch / ways)
         first_s, slope_s = self._full_layers * first_s, self._full_layers * slope_s
         if self._window_layers:
-            window_s, growth_s, until = line.stretch(windowed / micro, growing / micro)
+            window_s, growth_s, until = line.stretch(windowed / ways, growing / ways)
             return first_s + self._window_layers * window_s, slope_s + self._window_layers * growth_s, min(steps, until)
         return first_s, slope_s, steps
 
@@ -127,10 +129,28 @@ class GpuSteps:
         line = self._prompt
         return self._model.layers * (line.fixed_s + line.token_s * tokens) + line.pair_s * (self._full_layers * pairs + self._window_layers * windowed_pairs)
 
-    def _layers_s(self, tokens: int) -> float:
+    def _micro(self, batch: int) -> int:
+        """Micro-batches of a step that decodes `batch` sequences."""
+        return min(self._pp, max(ceil(batch / self._dp), 1))
+
+    def _ways(self, sequences: int) -> int:
+        """Kernels over which sequences are spread: of each micro-batch and rank."""
+        return self._micro(sequences) * min(self._dp, max(sequences, 1))
+
+    def _prompt_ways(self, batch: int, sampled: int) -> int:
+        """The same of a step's prompts: of them, `sampled` - `batch` are completed."""
+        return self._micro(batch) * min(self._dp, max(sampled - batch, 1))
+
+    def _exchanges_s(self, tokens: int, of_all: int) -> float:
+        """Collectives of all layers."""
+        dense_layers = 2 * self._model.layers - self._model.moe_layers
+        seconds = dense_layers * self._kernels.all_reduce_s(tokens)
+        return seconds + self._model.moe_layers * self._kernels.exchange_s(of_all) if self._model.moe_layers else seconds
+
+    def _layers_s(self, tokens: int, of_all: int) -> float:
         seconds = self._fixed_s + self._token_s * tokens
         for count, product in self._products:
             seconds += count * product.seconds(tokens)
         if self._model.experts is not None:
-            seconds += self._model.moe_layers * self._kernels.experts_s(tokens)
-        return seconds + 2 * self._model.layers * self._kernels.all_reduce_s(tokens)
+            seconds += self._model.moe_layers * self._kernels.experts_s(of_all)
+        return seconds + self._exchanges_s(tokens, of_all)

@@ -9,12 +9,13 @@ measured alone add up to more than a step.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import log, sqrt
 from typing import Literal, NamedTuple
 
 from cluster_sim.hardware import Device, Precision
 from cluster_sim.model import Model
 from cluster_sim.physics.attention import DecodeAttention, context_line, generation_floor_s, generation_line
-from cluster_sim.physics.collectives import all_reduce_s
+from cluster_sim.physics.collectives import all_gather_s, all_reduce_s, all_to_all_s, reduce_scatter_s
 from cluster_sim.physics.gemm import GemmTimes
 from cluster_sim.physics.transformer import KV_BYTES, decode_flop_per_key, distinct_experts, kv_layer_bytes, prefill_flop_per_pair
 
@@ -41,11 +42,20 @@ class PromptAttention(NamedTuple):
 
 
 class Kernels:
-    """What one layer of `model` is made of on one device of a tensor-parallel group, under one engine."""
+    """What one layer of `model` is made of on one device, under one engine.
 
-    def __init__(self, model: Model, device: Device, tensor_parallel: int, weights: Precision, kv_cache: Precision, engine: str) -> None:
+    Attention and dense parts are split over `tensor_parallel` devices. With attention data parallelism there are `data_parallel` such
+    groups, ranks, each with sequences of its own; experts are spread over the devices of all of them: `expert_parallel`
+    groups with whole experts of their own, split further over the devices of each.
+    """
+
+    def __init__(
+        self, model: Model, device: Device, tensor_parallel: int, weights: Precision, kv_cache: Precision, engine: str,
+        data_parallel: int = 1, expert_parallel: int = 1,
+    ) -> None:  # fmt: skip
         assert device.efficiency is not None
         self._model, self._device, self._tp = model, device, tensor_parallel
+        self._dp, self._ep = data_parallel, expert_parallel
         self._weights, self._kv_bytes, self._engine = weights, KV_BYTES[kv_cache], engine
         self._overhead, self._eta = device.overhead(engine), device.efficiency
         self._kv_layer_bytes = kv_layer_bytes(model, kv_cache, tensor_parallel)
@@ -72,20 +82,24 @@ class Kernels:
         return self._product("embedding", self._model.vocabulary / self._tp, self._model.hidden)
 
     def experts_s(self, tokens: int) -> float:
-        """Routing, the grouped products of the experts that `tokens` touch, and moving tokens to them and back, in one layer.
+        """Routing, the grouped products of the experts that `tokens` of all ranks touch, and gathering their inputs, in one layer.
 
         The weights of every touched expert are read once; computing hides behind that up to the roofline's rounded corner.
-        Weights in mxfp4 are multiplied in 16 bit. A token passes as many copies of itself as it has experts.
+        Weights in mxfp4 are multiplied in 16 bit. A token passes as many copies of itself as it has experts. With groups of
+        whole experts the slowest counts: `busiest_group` times the mean.
         """
         model, experts, device = self._model, self._model.experts, self._device
         assert experts is not None
-        weights, bandwidth = model.expert_parameters / self._tp, device.memory.bandwidth_bytes_per_s
-        touched = distinct_experts(experts.count, experts.top_k, tokens)
+        bandwidth, inner = device.memory.bandwidth_bytes_per_s, experts.ffn * self._ep / (self._tp * self._dp)
+        weights = 3 * model.hidden * inner
+        share = busiest_group(self._ep, experts.top_k * tokens) / self._ep
+        touched = min(share * distinct_experts(experts.count, experts.top_k, tokens), experts.count / self._ep)
+        rows = share * experts.top_k * tokens
         read_s = touched * weights * model.bytes_a_parameter(self._weights, "ffn") / (self._eta.expert_bandwidth * bandwidth)
         narrow = self._weights == "fp4" and model.fp4_format == "nvfp4"
         _, peak = device.peak.of(self._weights if narrow or self._weights != "fp4" else "bf16")
-        compute_s = 2.0 * experts.top_k * tokens * weights / (self._eta.expert_compute * peak)
-        moved = experts.top_k * tokens * (_EXPERT_PASSES * model.hidden + _FFN_PASSES * experts.ffn / self._tp) * ACTIVATION_BYTES
+        compute_s = 2.0 * rows * weights / (self._eta.expert_compute * peak)
+        moved = rows * (_EXPERT_PASSES * model.hidden + _FFN_PASSES * inner) * ACTIVATION_BYTES
         return self._overhead.expert_layer_s + rounded_max(read_s, compute_s, self._eta.knee) + moved / (_ELEMENTWISE * bandwidth)
 
     def elementwise_token_s(self) -> float:
@@ -102,6 +116,23 @@ class Kernels:
             return 0.0
         fit = self._device.collectives.all_reduce_of(self._engine)
         return self._overhead.collective * all_reduce_s(fit, self._tp, tokens * self._model.hidden * ACTIVATION_BYTES)
+
+    def exchange_s(self, tokens: int) -> float:
+        """From attention to experts and back, in one layer, of `tokens` of all ranks.
+
+        One rank: its devices hold the same tokens and reduce the experts' parts. Several: tokens are gathered from all and their sums
+        scattered, or sent to their experts and back, whichever is faster.
+        """
+        if self._dp == 1:
+            return self.all_reduce_s(tokens)
+        experts, collectives = self._model.experts, self._device.collectives
+        assert experts is not None
+        devices, size = self._tp * self._dp, tokens * self._model.hidden * ACTIVATION_BYTES
+        seconds = all_gather_s(collectives.all_gather, devices, size) + reduce_scatter_s(collectives.reduce_scatter, devices, size)
+        if collectives.all_to_all is not None:
+            copies = min(experts.top_k, self._ep)
+            seconds = min(seconds, 2.0 * all_to_all_s(collectives.all_to_all, devices, size * copies / devices))
+        return seconds
 
     def decode_attention(self, batch: int) -> DecodeAttention:
         """Attention of one layer of `batch` decoding sequences, as lines in the keys that they read together."""
@@ -143,6 +174,18 @@ class Kernels:
         token_s = relative * 2.0 * outputs * inputs / (self._eta.compute.of(compute_in) * peak)
         knee = self._eta.knee
         return Product(lambda tokens: rounded_max(read_s, token_s * tokens, knee), bound_tokens)
+
+
+def busiest_group(groups: int, rows: float) -> float:
+    """Load of the fullest of `groups` over the mean, where `rows` are dealt out at random: 1 + sqrt(2 ln(groups) groups / rows).
+
+    The expected maximum of as many normal variates with the variance of a Poisson count; never more than all in one group.
+    (Estimate: routers of trained models balance a little better over long times, and worse over a topic.)
+
+    >>> busiest_group(1, 5.0), busiest_group(8, 1e12) < 1.0001
+    (1.0, True)
+    """
+    return min(1.0 + sqrt(2.0 * log(groups) * groups / rows), float(groups))
 
 
 def rounded_max(one_s: float, other_s: float, sharpness: float) -> float:
