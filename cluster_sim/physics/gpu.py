@@ -7,7 +7,7 @@ from typing import Literal
 
 from cluster_sim.hardware import Device, Precision
 from cluster_sim.model import Model
-from cluster_sim.physics.collectives import all_reduce_s
+from cluster_sim.physics.collectives import fastest_all_reduce_s
 from cluster_sim.physics.ramp import ALWAYS, larger_line
 from cluster_sim.physics.transformer import decode_flop_per_key, distinct_experts, kv_layer_bytes, prefill_flop_per_pair
 
@@ -113,7 +113,7 @@ class GpuSteps:
             touched = distinct_experts(experts.count, experts.top_k, tokens)
             seconds += self._product_s(self._expert_read_s * touched, self._expert_token_s * tokens)
         if self._tp > 1:
-            reduce_s = all_reduce_s(self._device.collectives.all_reduce, self._tp, tokens * self._model.hidden * ACTIVATION_BYTES)
+            reduce_s = fastest_all_reduce_s(self._device.collectives, self._tp, tokens * self._model.hidden * ACTIVATION_BYTES)
             seconds += 2 * self._model.layers * self._overhead.collective * reduce_s
         return seconds
 
