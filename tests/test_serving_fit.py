@@ -42,14 +42,14 @@ def blurred(device: Device) -> Device:
             "compute": device.efficiency.compute.model_copy(update={"fp8": 0.7}),
         }
     )
-    overhead = device.overhead("vLLM").model_copy(update={"request_s": 0.02, "step_s": 5e-4, "eager_layer_s": 4e-4, "collective": 1.5})
+    overhead = device.overhead("vLLM").model_copy(update={"request_s": 0.02, "step_s": 5e-4, "eager_layer_s": 6e-4, "collective": 1.5})
     return device.model_copy(update={"efficiency": eta, "overheads": device.overheads | {"vLLM": overhead}})
 
 
 def test_runs_give_back_the_constants_that_made_them() -> None:
     rows = synthetic(B200, noise=0.02)
     fitted = fit_serving(blurred(B200), rows)
-    assert np.median(np.abs(fitted.tpot_errors)) < 0.025  # the true constants leave 0.016
+    assert np.median(np.abs(fitted.tpot_errors)) < 0.02
     assert np.median(np.abs(fitted.ttft_errors)) < 0.03
     assert B200.efficiency is not None and fitted.device.efficiency is not None
     assert fitted.device.efficiency.weight_bandwidth.fp8 == pytest.approx(B200.efficiency.weight_bandwidth.fp8, rel=0.1)
@@ -70,7 +70,7 @@ def test_what_the_runs_do_not_tell_stays() -> None:
 
 def test_configurations_left_out_are_predicted_by_the_others() -> None:
     tpot, ttft = leave_one_configuration_out(blurred(B200), synthetic(B200, noise=0.02))
-    assert np.median(np.abs(tpot)) < 0.035
+    assert np.median(np.abs(tpot)) < 0.03
     assert np.median(np.abs(ttft)) < 0.05
 
 
