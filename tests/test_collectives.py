@@ -34,7 +34,7 @@ BOTH = CollectiveFit.model_validate(
     {"start": "20 us", "link_bandwidth": "100 GB/s", "one_shot": {"start": "4 us", "rank": "1 us", "bandwidth": "100 GB/s", "overlap": 2}}
 )
 CLIMBING = CollectiveFit.model_validate({"start": "1 us", "link_bandwidth": "100 GB/s", "climb": "16 us", "climb_exponent": 0.5})
-DEVICES = ("b200-sxm", "gb200", "h200-sxm", "h100-sxm", "a100-sxm")
+FITS = {name: device_named(name).collectives for name in ("b200-sxm", "gb200", "h200-sxm", "h100-sxm", "a100-sxm")}
 
 
 def test_a_lone_device_waits_for_nobody() -> None:
@@ -86,11 +86,11 @@ def test_other_flows_on_the_links_stretch_the_bytes_and_not_the_start() -> None:
     assert all_reduce_s(LINE, 4, 4e6, bandwidth_fraction=0.5) == approx(13e-6 + 120e-6)
 
 
-@pytest.mark.parametrize("name", DEVICES)
+@pytest.mark.parametrize("name", FITS)
 @given(data=st.data())
 def test_more_bytes_or_less_of_the_links_never_take_less_time(name: str, data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(KINDS))
-    fit, ranks = getattr(device_named(name).collectives, kind), data.draw(st.integers(2, 72))
+    fit, ranks = getattr(FITS[name], kind), data.draw(st.integers(2, 72))
     size, more = data.draw(st.floats(0.0, 1e12)), data.draw(st.floats(0.0, 1e10))
     law_s = all_reduce_s if "all_reduce" in kind else all_to_all_s
     seconds = law_s(fit, ranks, size)
@@ -101,14 +101,14 @@ def test_more_bytes_or_less_of_the_links_never_take_less_time(name: str, data: s
 
 @given(st.sampled_from(KINDS), st.sampled_from((2, 4, 8)), st.floats(1.0, 1e10))
 def test_many_at_once_take_what_each_takes(kind: Collective, ranks: int, size: float) -> None:
-    fit = getattr(device_named("h100-sxm").collectives, kind)
+    fit = getattr(FITS["h100-sxm"], kind)
     law_s = all_reduce_s if "all_reduce" in kind else reduce_scatter_s
     assert collectives_s(fit, kind, [ranks], [size])[0] == approx(law_s(fit, ranks, size))
 
 
 @pytest.mark.parametrize("kind", ["all_reduce", "all_gather"])
 def test_known_constants_are_found_again_in_noise(kind: Collective) -> None:
-    known = getattr(device_named("h100-sxm").collectives, kind)
+    known = getattr(FITS["h100-sxm"], kind)
     sizes = 2.0 ** np.arange(9, 30)
     ranks, sizes = (part.ravel() for part in np.meshgrid([2.0, 4.0, 8.0], sizes))
     exact_s = collectives_s(known, kind, ranks, sizes)
@@ -174,7 +174,7 @@ def test_all_reduces_are_predicted_within_five_percent(system: str, name: str, k
 def test_the_catalog_holds_what_was_measured(system: str, name: str, kind: Collective) -> None:
     rows = collectives_of(system, kind)
     chosen = within(rows)
-    predicted_s = collectives_s(getattr(device_named(name).collectives, kind), kind, rows.ranks, rows.size_bytes)
+    predicted_s = collectives_s(getattr(FITS[name], kind), kind, rows.ranks, rows.size_bytes)
     errors = Errors.of(predicted_s[chosen], rows.seconds[chosen])
     assert errors.median < 0.08
     assert errors.p90 < 0.3
