@@ -247,7 +247,7 @@ class Collectives(Description):
     """Collectives of devices that are linked as inside a node, in CUDA graphs, fitted by `cluster-sim calibrate`."""
 
     all_reduce: CollectiveFit | None = None
-    """By TensorRT-LLM's kernel: what a step takes."""
+    """By TensorRT-LLM's kernel. A step takes the faster of this and vLLM's."""
     all_reduce_vllm: CollectiveFit | None = None
     """By vLLM's own kernel."""
     nccl_all_reduce: CollectiveFit | None = None
