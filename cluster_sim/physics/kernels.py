@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cluster_sim.hardware import Device, Precision
+from cluster_sim.hardware import Device, Precision, of_engine
 from cluster_sim.model import Model
 from cluster_sim.physics.attention import generation_attention_s
 from cluster_sim.physics.collectives import all_reduce_s
@@ -21,11 +21,11 @@ def decode_kernels_s(
     None where the device has no fits for it, or the model has parts that they do not cover.
     """
     kernels = device.kernels
-    if kernels is None or kernels.generation is None or model.experts or model.latent or model.window:
+    if kernels is None or model.experts or model.latent or model.window:
         return None
-    own = f"{weights}_{engine.lower()}"
-    products, head = kernels.gemm.get(own, kernels.gemm.get(weights)), kernels.gemm.get("bf16")
-    if products is None or head is None:
+    products, head = of_engine(kernels.gemm, weights, engine), of_engine(kernels.gemm, "bf16", engine)
+    attention = of_engine(kernels.generation, kv_cache, engine)
+    if products is None or head is None or attention is None:
         return None
     heads, kv_heads = model.heads / tensor_parallel, max(model.kv_heads / tensor_parallel, 1.0)
     shapes = (
@@ -35,6 +35,6 @@ def decode_kernels_s(
         (model.hidden, model.ffn / tensor_parallel),
     )
     layer_s = sum(gemm_s(products, batch, n, k) for n, k in shapes)
-    layer_s += generation_attention_s(kernels.generation, batch, context, heads, kv_heads, model.head_dim, KV_BYTES[kv_cache])
+    layer_s += generation_attention_s(attention, batch, context, heads, kv_heads, model.head_dim, KV_BYTES[kv_cache])
     layer_s += 2 * all_reduce_s(device.all_reduce, tensor_parallel, batch * model.hidden * 2)
     return model.layers * layer_s + gemm_s(head, batch, model.vocabulary / tensor_parallel, model.hidden)
