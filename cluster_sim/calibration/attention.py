@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from cluster_sim.calibration.constants import Array, Found, Range, cross_validated, rounded, solved
+from cluster_sim.calibration.constants import Array, Range, cross_validated, rounded, solved
 from cluster_sim.calibration.errors import Errors
 from cluster_sim.hardware import ContextAttentionFit, Device, GenerationAttentionFit
 from cluster_sim.physics.attention import context_floor_s, context_line, generation_floor_s, generation_line
