@@ -30,7 +30,6 @@ _DTYPES: dict[str, tuple[Precision, float]] = {
     "nvfp4": ("fp4", 0.5625),
     "fp4": ("fp4", 0.5625),
 }
-_PRECISIONS: dict[str, Precision] = {name: name for name, _ in _DTYPES.values()}
 _FEWEST = 100  # kernels of one kind, for five folds of a dozen constants
 _FEWEST_ALIKE = 20  # the same with the constants of a similar device to lean on
 _CACHED = 0.05  # share of decode kernels faster than the memory from which a table tells of the cache, not of the device
@@ -65,6 +64,7 @@ class Choice:
 
     @property
     def fewest(self) -> int:
+        """Kernels of one kind that a fit needs."""
         return _FEWEST if self.like is None else _FEWEST_ALIKE
 
     def key(self, precision: str) -> str:
@@ -198,15 +198,14 @@ def _alike(choice: Choice, device: Device, precision: Precision, of: Callable[[K
     if choice.like is None or choice.like.kernels is None:
         return None
     fits = of(choice.like.kernels)
-    wanted = (choice.key(precision), precision)
-    nearest = sorted(fits, key=lambda name: (*(name != key for key in wanted), not name.startswith(precision)))
-    if not nearest:
+    if not fits:
         return None
-    fit = fits[nearest[0]]
+    nearest = min(fits, key=lambda name: (name != choice.key(precision), name != precision, not name.startswith(precision)))
+    fit, there, here = fits[nearest], choice.like.peak, device.peak
     memory = device.memory.bandwidth_bytes_per_s / choice.like.memory.bandwidth_bytes_per_s
-    compute = device.peak.bf16_flop_per_s / choice.like.peak.bf16_flop_per_s
+    compute = here.bf16_flop_per_s / there.bf16_flop_per_s
     if isinstance(fit, GemmFit):
-        compute = device.peak.of(precision)[1] / choice.like.peak.of(_PRECISIONS[nearest[0].split("_")[0]])[1]
+        compute = here.of(precision)[1] / next(there.of(one)[1] for one, _ in _DTYPES.values() if nearest.startswith(one))
     scales = {"bandwidth_bytes_per_s": memory, "tile_bandwidth_bytes_per_s": memory, "compute_flop_per_s": compute}
     return fit.model_copy(update={name: getattr(fit, name) * scale for name, scale in scales.items() if name in type(fit).model_fields})
 
