@@ -7,7 +7,7 @@ with a window reads min(context, window), in decoding as in prefill.
 Outside what was measured (batch to 2,048, heads to 128 wide to 512, contexts to 131,072; prompts to 16,384) the lines go on
 as lines: nothing becomes negative, and more of anything never takes less time. Prefill after cached tokens was not measured:
 there `past` counts by its pairs, its bytes and the length of the walk over it. Kernels were measured over and over on the same
-data, so that keys of some 10 MB come from the cache and not from memory: there the lines are too slow by up to 15 %, and right
+data, so that keys of some 10 MB come from the cache and not from memory: there the lines are too slow by up to a fifth, and right
 for a step that reads its weights in between.
 """
 
