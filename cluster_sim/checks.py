@@ -93,7 +93,6 @@ def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
         )
 
 
-
 def _expert_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:
     """Data and expert parallelism that do not fit the model's experts or the device's figures."""
     plan, collectives = pool.replica, pool.node.device.collectives

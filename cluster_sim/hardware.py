@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -74,6 +75,27 @@ class Efficiency(Description):
     """How sharply a product turns from reading to computing: its time is the p-norm of the two, a corner where p is large."""
 
 
+CLOCK_ON_BANDWIDTH = 0.23
+"""Power of the clock that reading memory follows: at 0.795 of its clock a bandwidth-bound decode ran at 0.95 (RTX 3090)."""
+
+Kernel = TypeVar("Kernel", bound=Description)
+
+
+def _scaled(fit: Kernel, clock: float, bandwidth: float) -> Kernel:
+    """A fit of kernels at `clock` (share of the highest, above 0) with the share `bandwidth` of the memory bus (above 0).
+
+    Times grow by 1 / clock and rates of computing fall with it, those of partial sums too, which stay in the cache; rates of
+    memory fall with clock^0.23 and with the share of the bus.
+    """
+    if clock == bandwidth == 1.0:
+        return fit
+    memory = bandwidth * clock**CLOCK_ON_BANDWIDTH
+    scales = {"bandwidth_bytes_per_s": memory, "tile_bandwidth_bytes_per_s": memory}
+    scales |= {"compute_flop_per_s": clock, "partial_bandwidth_bytes_per_s": clock}
+    scales |= {name: 1.0 / clock for name in type(fit).model_fields if name.endswith("_s") and not name.endswith("_per_s")}
+    return fit.model_copy(update={name: getattr(fit, name) * scale for name, scale in scales.items() if name in type(fit).model_fields})
+
+
 class GemmFit(Description):
     """Time of one matrix product alone on a device, as `physics.gemm.gemm_s` puts these together; one fit a precision."""
 
@@ -104,6 +126,10 @@ class GemmFit(Description):
     activation_s: Seconds
     """To quantise one element of the inputs."""
 
+    def at(self, clock: float, bandwidth: float = 1.0) -> Self:
+        """These kernels at a share of the highest clock, with a share of the memory bus left: see `_scaled`."""
+        return _scaled(self, clock, bandwidth)
+
 
 class Overhead(Description):
     """What a serving engine adds on a device to reading, computing and communicating."""
@@ -132,7 +158,10 @@ class Overhead(Description):
 
 
 class GenerationAttentionFit(Description):
-    """Time of one decode-attention kernel, see `physics.attention`. A unit is one KV head of one sequence; `size` is a head's bytes."""
+    """Time of one decode-attention kernel, see `physics.attention`; one fit a precision of the KV cache.
+
+    A unit is one KV head of one sequence.
+    """
 
     start_s: Seconds
     """Of a kernel of few short sequences with heads of no width."""
@@ -140,28 +169,37 @@ class GenerationAttentionFit(Description):
     """More for each value of a head's width (`head_dim`)."""
     head_s: Seconds
     """More for each query head of each sequence."""
+    sequence_s: Seconds
+    """More for each sequence of up to 512: kernels that plan their work ahead walk over them first."""
     free_units: Annotated[float, Field(ge=0.0)]
     """Units that run side by side at no cost: about one wave of thread blocks."""
     unit_s: Seconds
     """Of each unit beyond those, without its bytes."""
     tile_bandwidth_bytes_per_s: BytesPerSecond
     """At which the first tile of keys of a unit is read; a kernel reads a whole tile however few keys there are."""
-    narrow: Annotated[float, Field(gt=0.0)]
-    """Time of a value of less than 16 bit relative to one of 16 bit: 0.5 where only bytes count, 1 where converting hides the gain."""
     short_keys: Annotated[int, Field(ge=0)]
     """Keys a sequence up to which the time does not depend on them."""
     long_start_s: Seconds
     """The start with longer sequences, which are split over several blocks and combined."""
     long_unit_s: Seconds
-    """Of each unit of such a kernel."""
+    """Of each unit beyond the free ones in such a kernel."""
+    window_s: Seconds
+    """More where a window cuts the sequences."""
     bandwidth_bytes_per_s: BytesPerSecond
     """At which keys and values are read when there are units enough."""
     half_units: Annotated[float, Field(ge=0.0)]
     """Units with which half of that bandwidth is reached: the limit of splitting one sequence."""
 
+    def at(self, clock: float, bandwidth: float = 1.0) -> Self:
+        """These kernels at a share of the highest clock, with a share of the memory bus left: see `_scaled`."""
+        return _scaled(self, clock, bandwidth)
+
 
 class ContextAttentionFit(Description):
-    """Time of one prefill-attention kernel, see `physics.attention`. A head is one query head of one sequence."""
+    """Time of one prefill-attention kernel, see `physics.attention`; one fit a precision of the KV cache.
+
+    A head is one query head of one sequence.
+    """
 
     start_s: Seconds
     """Of a kernel of few short prompts with heads of no width."""
@@ -173,35 +211,49 @@ class ContextAttentionFit(Description):
     """The same of each KV head."""
     long_start_s: Seconds
     """The start with longer prompts."""
-    idle_heads: Annotated[float, Field(ge=0.0)]
-    """Heads' worth of time for which the device is not filled: waves that end uneven."""
     compute_flop_per_s: FlopPerSecond
     """Rate of the two products with very wide heads."""
-    narrow: Annotated[float, Field(gt=0.0)]
-    """Time with a KV cache of less than 16 bit relative to one of 16 bit."""
     extra_values: Annotated[float, Field(ge=0.0)]
     """What the softmax of a pair takes, in values of a head's width."""
+    wide: Annotated[float, Field(ge=0.0)]
+    """How much more a value beyond the 128th of a head takes than one before: smaller tiles."""
     extra_keys: Annotated[float, Field(ge=0.0)]
     """Keys that a token takes beyond those it sees: masked parts of tiles, reading queries, writing outputs."""
-    bandwidth_bytes_per_s: BytesPerSecond
-    """At which keys and values are read."""
+    tile_tokens: Annotated[float, Field(ge=0.0)]
+    """More of them by the tokens that one tile spans where each query head has its own KV head; where g share one, a tile packs
+    their queries and spans a g-th, and so is its ragged edge."""
+    window_keys: Annotated[float, Field(ge=0.0)]
+    """More of them for a token whose view a window cuts: a second ragged edge, on top of another `tile_tokens / g`."""
     key_s: Seconds
     """Of each key of one sequence: a block walks over them one tile after another, and the longest walk shows."""
+    bandwidth_bytes_per_s: BytesPerSecond
+    """At which cached keys and values are read; not fitted, but the device's peak: new ones are read while others are computed."""
+
+    def at(self, clock: float, bandwidth: float = 1.0) -> Self:
+        """These kernels at a share of the highest clock, with a share of the memory bus left: see `_scaled`."""
+        return _scaled(self, clock, bandwidth)
 
 
 class Kernels(Description):
-    """Kernels alone on a device, fitted to measured ones by `cluster-sim calibrate`."""
+    """Kernels alone on a device, fitted to measured ones by `cluster-sim calibrate`.
+
+    By the precision of the weights or of the KV cache; `fp8_vllm` and the like where an engine has kernels of its own.
+    """
 
     gemm: dict[str, GemmFit] = Field(default_factory=dict)
-    """By the precision of the weights; `fp8_vllm` and the like where an engine has kernels of its own."""
-    generation: GenerationAttentionFit | None = None
+    """Matrix products."""
+    generation: dict[str, GenerationAttentionFit] = Field(default_factory=dict)
     """Attention of decoding."""
-    context: ContextAttentionFit | None = None
+    context: dict[str, ContextAttentionFit] = Field(default_factory=dict)
     """Attention of prefill."""
 
-    def product(self, precision: Precision, engine: str) -> GemmFit | None:
-        """The fit of products with weights of `precision` as `engine` runs them, where there is one."""
-        return self.gemm.get(f"{precision}_{engine.lower()}", self.gemm.get(precision))
+
+Fit = TypeVar("Fit")
+
+
+def of_engine(fits: Mapping[str, Fit], precision: str, engine: str) -> Fit | None:
+    """The engine's own fit of a precision, or else the one of all engines; None where there is neither."""
+    return fits.get(f"{precision}_{engine.lower()}", fits.get(precision))
 
 
 class OneShotFit(Description):

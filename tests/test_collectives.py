@@ -157,7 +157,7 @@ def within(rows: Measured) -> np.ndarray:
 # Median |error| over sizes that the fit has not seen; the catalog's notes have all devices and kinds.
 @needs_measurements
 @pytest.mark.parametrize(
-    ("system", "name", "kind"), [("B200", "b200-sxm", "all_reduce"), ("H100", "h100-sxm", "all_reduce"), ("H200", "h200-sxm", "all_reduce_vllm")]
+    ("system", "name", "kind"), [("b200_sxm", "b200-sxm", "all_reduce"), ("h100_sxm", "h100-sxm", "all_reduce"), ("h200_sxm", "h200-sxm", "all_reduce_vllm")]
 )
 def test_all_reduces_are_predicted_within_five_percent(system: str, name: str, kind: Collective) -> None:
     rows = collectives_of(system, kind)
@@ -169,7 +169,7 @@ def test_all_reduces_are_predicted_within_five_percent(system: str, name: str, k
 
 
 @needs_measurements
-@pytest.mark.parametrize(("system", "name"), [("B200", "b200-sxm"), ("H100", "h100-sxm"), ("H200", "h200-sxm"), ("A100-80GB", "a100-sxm")])
+@pytest.mark.parametrize(("system", "name"), [("b200_sxm", "b200-sxm"), ("h100_sxm", "h100-sxm"), ("h200_sxm", "h200-sxm"), ("a100_sxm", "a100-sxm")])
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_catalog_holds_what_was_measured(system: str, name: str, kind: Collective) -> None:
     rows = collectives_of(system, kind)

@@ -52,16 +52,16 @@ class Pretender:
 
 
 def model_s(kernel: Kernel) -> float:
-    assert H200.kernels is not None and H200.kernels.generation is not None and H200.kernels.context is not None
+    assert H200.kernels is not None
     if isinstance(kernel, Gemm):
         return gemm_s(H200.kernels.gemm["bf16"], kernel.m, kernel.n, kernel.k)
     if isinstance(kernel, Traffic):
         return kernel.bytes / 4.8e12
-    kv_bytes = 1.0 if kernel.kv_cache_dtype == "fp8" else 2.0
+    precision, kv_bytes = ("fp8", 1.0) if kernel.kv_cache_dtype == "fp8" else ("bf16", 2.0)
     shape = (kernel.heads, kernel.kv_heads, 128, kv_bytes)
     if kernel.decodes:
-        return generation_attention_s(H200.kernels.generation, kernel.batch, kernel.batch * kernel.tokens, *shape)
-    return context_attention_s(H200.kernels.context, kernel.batch, kernel.tokens, 0, *shape)
+        return generation_attention_s(H200.kernels.generation[precision], kernel.batch, kernel.batch * kernel.tokens, *shape)
+    return context_attention_s(H200.kernels.context[precision], kernel.batch, kernel.tokens, 0, *shape)
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -82,11 +82,11 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_tables_are_what_calibrate_reads_with_enough_of_every_kind(measured: Path) -> None:
-    products, attention = (read_kernels(measured / f"{name}.csv", "h200_sxm") for name in ("gemm", "attention"))
+    products, attention = (read_kernels(measured / f"{name}.csv", "h200_sxm")[0] for name in ("gemm", "attention"))
     ops = attention["op"].to_pylist()
     assert min(len(products), ops.count("generation_attention"), ops.count("context_attention")) >= 100
     assert all({"power_w", "power_limit_w", "system", "version"} < set(table.column_names) for table in (products, attention))
-    assert len(read_kernels(measured / "attention.csv", "h200_sxm", collector="sdpa-flash")) == ops.count("context_attention")
+    assert len(read_kernels(measured / "attention.csv", "h200_sxm", collector="sdpa-flash")[0]) == ops.count("context_attention")
     row = rows(measured / "gemm.csv")[0]
     assert (row["power_w"], row["temperature_c"], row["sm_clock_mhz"], row["version"]) == ("650", "", "1980", "torch 9.9")
 

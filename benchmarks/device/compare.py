@@ -24,12 +24,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from cluster_sim.calibration import attention
+from cluster_sim.calibration import attention, gemm
 from cluster_sim.calibration.errors import Errors
 from cluster_sim.calibration.kernels import read_kernels
 from cluster_sim.errors import ScenarioError
-from cluster_sim.hardware import Device, Kernels, Precision, device_named
-from cluster_sim.physics.gemm import ACTIVATION_BYTES, gemms_s, laid_out
+from cluster_sim.hardware import Device, Kernels, Precision, device_named, of_engine
+from cluster_sim.physics.gemm import gemms_s, laid_out
 
 Array = NDArray[np.float64]
 
@@ -53,12 +53,12 @@ def compared(path: Path, device: Device, system: str | None = None, engine: str 
             if "copied_bytes" in (rows.fieldnames or ()):
                 yield from _traffic(list(rows), device)
                 return
-    table = read_kernels(path, system)
     fits = device.kernels or Kernels()
-    if "gemm_dtype" in table.column_names:
-        yield from _gemms(table, device, fits, engine)
-    else:
-        yield from _attention(table, device, fits)
+    for table in read_kernels(path, system):
+        if "gemm_dtype" in table.column_names:
+            yield from _gemms(table, device, fits, engine)
+        elif "batch_size" in table.column_names:
+            yield from _attention(table, device, fits, engine)
 
 
 def _gemms(table: pa.Table, device: Device, fits: Kernels, engine: str) -> Iterator[Compared]:
@@ -66,14 +66,14 @@ def _gemms(table: pa.Table, device: Device, fits: Kernels, engine: str) -> Itera
         precision, element_bytes = PRECISIONS[dtype]
         rows = table.filter(pc.equal(table["gemm_dtype"], dtype))
         m, n, k = (_numbers(rows, name) for name in ("m", "n", "k"))
-        moved_s = (element_bytes * n * k + ACTIVATION_BYTES * m * (n + k)) / device.memory.bandwidth_bytes_per_s
-        naive_s = np.maximum(moved_s, 2.0 * m * n * k / device.peak.of(precision)[1])
-        fit = fits.gemm.get(f"{precision}_{engine}", fits.gemm.get(precision))
+        products = gemm.Products(m, n, k, 1e-3 * _numbers(rows, "latency_ms"))
+        silicon = gemm.Silicon(element_bytes, device.peak.of(precision)[1], device.memory.bandwidth_bytes_per_s, 1)
+        fit = of_engine(fits.gemm, precision, engine)
         model_s = None if fit is None else gemms_s(fit, laid_out(m, n, k, fit.element_bytes, fit.processors))
-        yield Compared(f"GEMM {precision}", 1e-3 * _numbers(rows, "latency_ms"), model_s, naive_s)
+        yield Compared(f"GEMM {precision}", products.seconds, model_s, gemm.naive_s(products, silicon))
 
 
-def _attention(table: pa.Table, device: Device, fits: Kernels) -> Iterator[Compared]:
+def _attention(table: pa.Table, device: Device, fits: Kernels, engine: str) -> Iterator[Compared]:
     if "version" not in table.column_names:
         table = table.append_column("version", pa.array([""] * len(table)))
     kinds = zip(*(table[name].to_pylist() for name in ("op", "version", "kv_cache_dtype")), strict=True)
@@ -85,12 +85,12 @@ def _attention(table: pa.Table, device: Device, fits: Kernels) -> Iterator[Compa
         model_s = None
         if op == "generation_attention":
             naive_s = attention.naive_generation(device, kernels)
-            if fits.generation is not None:
-                model_s = attention.predict_generation(fits.generation, kernels)
+            if (decode := of_engine(fits.generation, PRECISIONS[dtype][0], engine)) is not None:
+                model_s = attention.predict_generation(decode, kernels)
         else:
             naive_s = attention.naive_context(device, kernels)
-            if fits.context is not None:
-                model_s = attention.predict_context(fits.context, kernels)
+            if (prefill := of_engine(fits.context, PRECISIONS[dtype][0], engine)) is not None:
+                model_s = attention.predict_context(prefill, kernels)
         yield Compared(" ".join(filter(None, (op.replace("_", " "), library, dtype))), kernels.seconds, model_s, naive_s)
 
 

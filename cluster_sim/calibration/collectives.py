@@ -9,11 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from cluster_sim.calibration import operators
 from cluster_sim.hardware import Collective, CollectiveFit, Device, OneShotFit
 from cluster_sim.physics.collectives import collectives_s, moved_bytes
 
 KINDS: tuple[Collective, ...] = get_args(Collective)
 COLUMNS = ("op", "ranks", "size_bytes", "latency_ms")
+MEASURED_COLUMNS = ("dataset", "model", "hardware", "framework", "n_devices", "value", "notes")
+"""Of a table of measurements."""
 FEWEST = 24
 """Collectives of one kind, for about a dozen constants."""
 TOLERANCE = 0.03
@@ -82,7 +85,7 @@ def collectives_table(measurements: pa.Table) -> pa.Table:
             "ranks": rows["n_devices"],
             "size_bytes": [int(str(note).split(" bytes")[0]) for note in rows["notes"].to_pylist()],
             "latency_ms": rows["value"],
-            "system": rows["hardware"],
+            "system": [operators.system(hardware) for hardware in rows["hardware"].to_pylist()],
             "version": rows["framework"],
         }
     )

@@ -10,6 +10,8 @@ from cluster_sim.physics.attention import DecodeAttention
 from cluster_sim.physics.kernels import ACTIVATION_BYTES, Kernels, Product
 from cluster_sim.physics.ramp import ALWAYS, larger_line
 
+Lines = tuple[DecodeAttention, DecodeAttention | None]  # of a layer of full attention, and of one with a window where there are any
+
 
 class GpuSteps:
     """Step times of one replica. What depends on the number of tokens alone is worked out once a number and kept.
@@ -42,8 +44,9 @@ class GpuSteps:
         self._eager_s = self._overhead.step_s + model.layers * self._overhead.eager_layer_s
         self._full_layers, self._window_layers = model.full_layers, model.layers - model.full_layers
         self._prompt = kernels.prompt_attention()
-        self._decoding: dict[int, tuple[float, DecodeAttention]] = {}
-        self._lines: dict[int, DecodeAttention] = {}
+        self._window_prompt = kernels.prompt_attention(model.window.tokens) if model.window is not None else self._prompt
+        self._decoding: dict[int, tuple[float, Lines]] = {}
+        self._lines: dict[int, Lines] = {}
         self._tokens: dict[tuple[int, int], float] = {}
 
     def decode(self, batch: int, context: int, windowed: int, growing: int) -> tuple[float, float, int]:
@@ -108,26 +111,29 @@ class GpuSteps:
         spent["overhead"] = total_s - sum(spent.values())
         return {name: seconds / total_s for name, seconds in spent.items()}
 
-    def _line(self, batch: int) -> DecodeAttention:
+    def _line(self, batch: int) -> Lines:
         known = self._lines.get(batch)
         if known is None:
-            known = self._lines[batch] = self._kernels.decode_attention(batch)
+            window = self._kernels.decode_attention(batch, windowed=True) if self._window_layers else None
+            known = self._lines[batch] = (self._kernels.decode_attention(batch), window)
         return known
 
-    def _attention(self, line: DecodeAttention, batch: int, context: int, windowed: int, growing: int) -> tuple[float, float, int]:
-        """Decode attention of all layers, as `decode`; `line` is of one micro-batch."""
+    def _attention(self, lines: Lines, batch: int, context: int, windowed: int, growing: int) -> tuple[float, float, int]:
+        """Decode attention of all layers, as `decode`; `lines` are of one micro-batch."""
+        line, window_line = lines
         ways = self._ways(batch)
         first_s, slope_s, steps = line.stretch(context / ways, batch / ways)
         first_s, slope_s = self._full_layers * first_s, self._full_layers * slope_s
-        if self._window_layers:
-            window_s, growth_s, until = line.stretch(windowed / ways, growing / ways)
+        if window_line is not None:
+            window_s, growth_s, until = window_line.stretch(windowed / ways, growing / ways)
             return first_s + self._window_layers * window_s, slope_s + self._window_layers * growth_s, min(steps, until)
         return first_s, slope_s, steps
 
     def _prompts_s(self, tokens: float, pairs: float, windowed_pairs: float) -> float:
         """Prefill attention of all layers."""
-        line = self._prompt
-        return self._model.layers * (line.fixed_s + line.token_s * tokens) + line.pair_s * (self._full_layers * pairs + self._window_layers * windowed_pairs)
+        line, window = self._prompt, self._window_prompt
+        seconds = self._full_layers * (line.fixed_s + line.token_s * tokens + line.pair_s * pairs)
+        return seconds + self._window_layers * (window.fixed_s + window.token_s * tokens + window.pair_s * windowed_pairs)
 
     def _micro(self, batch: int) -> int:
         """Micro-batches of a step that decodes `batch` sequences."""

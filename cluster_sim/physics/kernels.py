@@ -12,7 +12,7 @@ from collections.abc import Callable
 from math import log, sqrt
 from typing import Literal, NamedTuple
 
-from cluster_sim.hardware import Device, Precision
+from cluster_sim.hardware import Device, Precision, of_engine
 from cluster_sim.model import Model
 from cluster_sim.physics.attention import DecodeAttention, context_line, generation_floor_s, generation_line
 from cluster_sim.physics.collectives import all_gather_s, all_reduce_s, all_to_all_s, reduce_scatter_s
@@ -56,7 +56,7 @@ class Kernels:
         assert device.efficiency is not None
         self._model, self._device, self._tp = model, device, tensor_parallel
         self._dp, self._ep = data_parallel, expert_parallel
-        self._weights, self._kv_bytes, self._engine = weights, KV_BYTES[kv_cache], engine
+        self._weights, self._kv_cache, self._engine = weights, kv_cache, engine
         self._overhead, self._eta = device.overhead(engine), device.efficiency
         self._kv_layer_bytes = kv_layer_bytes(model, kv_cache, tensor_parallel)
         self._heads, self._kv_heads = model.heads / tensor_parallel, max(model.kv_heads / tensor_parallel, 1.0)
@@ -134,28 +134,30 @@ class Kernels:
             seconds = min(seconds, 2.0 * all_to_all_s(collectives.all_to_all, devices, size * copies / devices))
         return seconds
 
-    def decode_attention(self, batch: int) -> DecodeAttention:
+    def decode_attention(self, batch: int, windowed: bool = False) -> DecodeAttention:
         """Attention of one layer of `batch` decoding sequences, as lines in the keys that they read together."""
         model, share = self._model, self._overhead.attention
-        fits = self._device.kernels
-        if model.latent is not None or fits is None or fits.generation is None:
+        fit = of_engine(self._device.kernels.generation, self._kv_cache, self._engine) if self._device.kernels is not None else None
+        if model.latent is not None or fit is None:
             key_s = self._kv_layer_bytes / (self._eta.kv_bandwidth * self._device.memory.bandwidth_bytes_per_s)
             if model.latent is not None:  # every query head shares the latent vector, so decoding can be bound by compute
                 key_s = max(key_s, decode_flop_per_key(model) / self._tp / (self._eta.attention_compute * self._device.peak.bf16_flop_per_s))
             return DecodeAttention(0.0, 0.0, 0.0, share * key_s)
-        shape = (self._heads, self._kv_heads, model.head_dim, self._kv_bytes)
-        hidden_s = self._overhead.launch_overlap * generation_floor_s(fits.generation, 1, 1, 1, model.head_dim, self._kv_bytes)
-        floor_s = generation_floor_s(fits.generation, batch, *shape)
-        fixed_s, key_s = generation_line(fits.generation, batch, *shape)
-        return DecodeAttention(batch * fits.generation.short_keys, share * (floor_s - hidden_s), share * (fixed_s - hidden_s), share * key_s)
+        shape, kv_bytes = (self._heads, self._kv_heads, model.head_dim), KV_BYTES[self._kv_cache]
+        hidden_s = self._overhead.launch_overlap * generation_floor_s(fit, 1, 1, 1, model.head_dim, kv_bytes)
+        floor_s = generation_floor_s(fit, batch, *shape, kv_bytes)
+        fixed_s, key_s = generation_line(fit, batch, *shape, kv_bytes, windowed)
+        short_keys = 0.0 if windowed else batch * fit.short_keys
+        return DecodeAttention(short_keys, share * (floor_s - hidden_s), share * (fixed_s - hidden_s), share * key_s)
 
-    def prompt_attention(self) -> PromptAttention:
+    def prompt_attention(self, window: int | None = None) -> PromptAttention:
         """Attention of one layer of chunks of prompts, whatever number of prompts they belong to."""
-        model, fits = self._model, self._device.kernels
-        if model.latent is not None or fits is None or fits.context is None:
+        model = self._model
+        fit = of_engine(self._device.kernels.context, self._kv_cache, self._engine) if self._device.kernels is not None else None
+        if model.latent is not None or fit is None:
             rate = self._eta.attention_compute * self._device.peak.bf16_flop_per_s
             return PromptAttention(0.0, 0.0, prefill_flop_per_pair(model) / self._tp / rate)
-        line = context_line(fits.context, 1, self._heads, self._kv_heads, model.head_dim, self._kv_bytes)
+        line = context_line(fit, 1, self._heads, self._kv_heads, model.head_dim, KV_BYTES[self._kv_cache], window)
         return PromptAttention(line.fixed_s, line.per_token_s, line.per_pair_s)
 
     def _product(self, part: Part, outputs: float, inputs: float) -> Product:
@@ -166,7 +168,7 @@ class Kernels:
         bandwidth, stored = device.memory.bandwidth_bytes_per_s, model.bytes_a_parameter(self._weights, part)
         bound_tokens = stored / bandwidth / (2.0 / peak)
         relative = self._overhead.gemm.of(precision)
-        fit = device.kernels.product(precision, self._engine) if device.kernels is not None else None
+        fit = of_engine(device.kernels.gemm, precision, self._engine) if device.kernels is not None else None
         if fit is not None:
             alone_s, hidden_s = GemmTimes.of(fit, outputs, inputs), self._overhead.launch_overlap * fit.launch_s
             return Product(lambda tokens: relative * (alone_s(tokens) - hidden_s), bound_tokens)
