@@ -59,7 +59,7 @@ def finished(results: Results, pool: str | None = None, class_: str | None = Non
     class_number = np.zeros(len(wanted), dtype=np.int64)
     for number, one in enumerate(results.scenario.workload.classes):
         class_number[table["class"].to_numpy() == one.name] = number
-    return Finished(*(table[name].to_numpy()[wanted] for name in columns), class_number=class_number[wanted])
+    return Finished(*(column[wanted] for column in (*(table[name].to_numpy() for name in columns), class_number)))
 
 
 def _counted(results: Results, pool: str | None, class_: str | None) -> Array:

@@ -10,7 +10,6 @@ from pydantic import Field
 
 from cluster_sim.reading import Description
 from cluster_sim.request import Request
-from cluster_sim.serving.routing.least_requests import LeastRequests
 from cluster_sim.serving.routing.load import Load
 from cluster_sim.serving.routing.picker import Picker
 from cluster_sim.serving.routing.stale import stale
@@ -54,7 +53,7 @@ class PrefixAffinity(Description):
                 longest = max(known)
                 if longest > self.cache_threshold * request.prompt_tokens:
                     return min((load, index) for index, load in enumerate(requests) if known[index] == longest)[1]
-            return LeastRequests.pick(request, loads)
+            return requests.index(least)
 
         def sent(request: Request, load: Load) -> None:
             if request.pieces:
