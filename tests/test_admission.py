@@ -72,7 +72,7 @@ def test_each_class_is_shed_by_its_own_slo() -> None:
     request = Request(0, 0.0, 500, 1)
     shed = []
     for request.class_number in range(3):
-        shed.append(gate.refuses(request, 0.0, 0, [Idle()]))  # noqa: PERF401  # the loop sets the class
+        shed.append(gate.refuses(request, 0.0, 0, [Idle()]))  # the loop sets the class
     assert shed == [True, False, False]
 
 

@@ -53,7 +53,9 @@ def test_each_class_is_judged_by_its_own_slo_and_the_whole_by_those_of_all(tmp_p
     }  # fmt: skip
     results = run(tmp_path, "poisson", "least_work", workload=workload, slo={"tpot": "3 ms"}, duration="10 s")
     mine = column(results, "counted")
-    arrival_s, first_s, finish_s, output, class_ = (column(results, name)[mine] for name in ("arrival_s", "first_token_s", "finish_s", "output_tokens", "class"))
+    arrival_s, first_s, finish_s, output, class_ = (
+        column(results, name)[mine] for name in ("arrival_s", "first_token_s", "finish_s", "output_tokens", "class")
+    )
     good = {"a": first_s - arrival_s <= 0.04, "b": finish_s - arrival_s <= 0.08, "c": (finish_s - first_s) / (output - 1) <= 0.003}
     summary = results.summary()
     for name, met in good.items():

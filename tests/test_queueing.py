@@ -13,7 +13,14 @@ from tests.oracles import blocked_fraction, erlang_c_wait_s, pollaczek_khinchine
 
 
 def single_servers(
-    tmp_path: Path, servers: int, rate_per_s: float, output: object, requests: int, router: str | dict[str, object], seed: int, admission: dict[str, object] | None = None
+    tmp_path: Path,
+    servers: int,
+    rate_per_s: float,
+    output: object,
+    requests: int,
+    router: str | dict[str, object],
+    seed: int,
+    admission: dict[str, object] | None = None,
 ) -> cluster_sim.Results:
     """`servers` replicas that each serve one request at a time; prompts of one token, so service is proportional to the answer."""
     import json
