@@ -45,8 +45,8 @@ def test_the_shortest_queue_is_joined_as_it_was_when_the_report_was_made(tmp_pat
     arrival_s, finish_s, replica = (column(results, name)[served] for name in ("arrival_s", "finish_s", "replica"))
     reported_s = arrival_s
     if staleness_s:
-        first_of_period = {period: time_s for period, time_s in reversed(list(zip(column(results, "arrival_s") // staleness_s, column(results, "arrival_s"))))}
-        reported_s = np.array([first_of_period[period] for period in arrival_s // staleness_s])
+        everyone_s = column(results, "arrival_s")  # the rejected too: their coming makes a report
+        reported_s = np.array([np.min(everyone_s[everyone_s // staleness_s == period]) for period in arrival_s // staleness_s])
     for index, at_s in enumerate(reported_s):
         there = (arrival_s < at_s) & (finish_s > at_s)
         queues = [int(np.sum(there & (replica == number))) for number in range(2)]

@@ -90,8 +90,10 @@ def test_stretch_and_step_agree_on_every_first_token_and_finish(
     seen = []
     for stepping in (False, True):
         requests = make_requests(gaps, limit)
-        recorder = serve(requests, times, lambda: make_batch(limit), stepping, replicas, policy, latency_s)
+        batches = [make_batch(limit) for _ in range(replicas)]
+        recorder = serve(requests, times, iter(batches).__next__, stepping, replicas, policy, latency_s)
         assert recorder.inside == 0
+        assert all(batch.pending_tokens == batch.pending_prompt == 0 for batch in batches)
         seen.append(requests)
     for stretched, stepped in zip(*seen, strict=True):
         assert stretched.replica == stepped.replica
