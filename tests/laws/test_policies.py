@@ -64,7 +64,7 @@ def of_workload(arrivals: str) -> dict[str, Any]:
 
 
 def served(tmp_path: Path, policies: dict[str, Any], arrivals: str = "on_off", **changes: Any) -> cluster_sim.Results:
-    return run(tmp_path, arrivals, "", cluster=policies, workload=of_workload(arrivals), **{"duration": "2 s"} | changes)
+    return run(tmp_path, arrivals, "", cluster=policies, workload=of_workload(arrivals), **changes)
 
 
 @pytest.mark.parametrize("arrivals", ["on_off", "closed_loop"])
