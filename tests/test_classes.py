@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import cluster_sim
 from cluster_sim.request import Request
 from cluster_sim.workload.classes import TrafficClass, labelled
 from cluster_sim.workload.lengths import Fixed, Uniform
@@ -66,3 +67,16 @@ def test_each_class_is_judged_by_its_own_slo_and_the_whole_by_those_of_all(tmp_p
     all_good = sum(int(np.sum(met[class_ == name])) for name, met in good.items())
     assert summary["slo_attainment"] == pytest.approx(all_good / len(arrival_s))
     assert summary["request_goodput"] == pytest.approx(all_good / summary["duration"])
+
+
+def test_a_trace_is_split_into_classes_too_but_keeps_its_lengths(tmp_path: Path) -> None:
+    rows = [f"2024-01-01 00:00:{second:02d},{100 + second},{1 + second}" for second in range(60)]
+    (tmp_path / "trace.csv").write_text("\n".join(["TIMESTAMP,ContextTokens,GeneratedTokens", *rows]))
+    halves = [{"name": "a", "share": 0.5, "priority": 2}, {"name": "b", "share": 0.5}]
+    workload = {"trace": {"format": "azure", "path": str(tmp_path / "trace.csv")}, "classes": halves}
+    results = run(tmp_path, "poisson", "least_work", workload=workload, warmup="0 s", duration="1 h")
+    assert list(column(results, "prompt_tokens")) == list(range(100, 160))
+    assert 15 < np.sum(column(results, "class") == "a") < 45
+    halves[1]["output_tokens"] = 5
+    with pytest.raises(cluster_sim.ScenarioError, match=r"workload\.classes\[1\]\.output_tokens: a trace brings its own"):
+        run(tmp_path, "poisson", "least_work", workload=workload)
