@@ -19,6 +19,7 @@ _MOST_DEVICES = 200_000  # each is a place of the topology: above it, a slip of 
 def faults_of(scenario: Scenario) -> Iterator[Finding]:
     """What is wrong with a scenario whose parts are each right."""
     yield from _workload_faults(scenario)
+    yield from _admission_faults(scenario)
     pools = scenario.cluster.pools
     for index, pool in enumerate(pools):
         trail: Trail = ("cluster", "pools", index)
@@ -58,8 +59,8 @@ def _workload_faults(scenario: Scenario) -> Iterator[Finding]:
 
 
 def _class_faults(scenario: Scenario) -> Iterator[Finding]:
-    """Classes that do not make up one traffic, and admission that no traffic could pass as it is meant."""
-    workload, admission = scenario.workload, scenario.cluster.admission
+    """Classes that do not make up one traffic."""
+    workload = scenario.workload
     names = [one.name for one in workload.classes]
     for index, one in enumerate(workload.classes):
         at: Trail = ("workload", "classes", index)
@@ -70,6 +71,11 @@ def _class_faults(scenario: Scenario) -> Iterator[Finding]:
                 yield (*at, key), "a trace brings its own; wanted either this or 'trace'"
     if workload.classes and abs((total := sum(one.share for one in workload.classes)) - 1.0) > 1e-6:
         yield ("workload", "classes"), f"the shares add up to {total:g}; wanted 1"
+
+
+def _admission_faults(scenario: Scenario) -> Iterator[Finding]:
+    """Admission that does not suit the traffic."""
+    workload, admission = scenario.workload, scenario.cluster.admission
     if isinstance(admission, PredictedTtft) and admission.limit_s is None and all(slo.ttft_s is None for slo in scenario.slos):
         yield ("cluster", "admission"), "'limit' is missing; wanted a time such as '2 s', or a ttft in the SLO"
     arrivals = workload.arrivals

@@ -176,7 +176,7 @@ def summary(results: Results) -> dict[str, Any]:
     simulated are absent.
     """
     report: dict[str, Any] = {"name": results.scenario.title} | _of_requests(results)
-    report |= _of_gaps(itl(results)) | _of_replicas(results, None)
+    report |= _of_gaps(results, None) | _of_replicas(results, None)
     report |= {key: results.info[key] for key in ("simulated_s", "wall_s", "events") if key in results.info}
     report["pools"] = {pool.name: _of_pool(results, pool.name) for pool in results.scenario.cluster.pools}
     if classes := results.scenario.workload.classes:
@@ -187,11 +187,14 @@ def summary(results: Results) -> dict[str, Any]:
 def _of_pool(results: Results, pool: str) -> dict[str, Any]:
     report = _of_requests(results, pool)
     del report["rejected"]  # before it came to any pool
-    return report | _of_gaps(itl(results, pool)) | _of_replicas(results, pool)
+    return report | _of_gaps(results, pool) | _of_replicas(results, pool)
 
 
-def _of_gaps(gaps: Gaps) -> dict[str, float]:
-    return _named("itl", gaps.mean(), gaps.std(), gaps.max(), gaps.percentiles([50, 90, 95, 99])) if gaps.count else {}
+def _of_gaps(results: Results, pool: str | None) -> dict[str, float]:
+    """Gaps between tokens of a pool or of all; of a class they are not known, for a stretch does not say whose tokens it makes."""
+    if not len(finished(results, pool).arrival_s) or not (gaps := itl(results, pool)).count:
+        return {}
+    return _named("itl", gaps.mean(), gaps.std(), gaps.max(), gaps.percentiles([50, 90, 95, 99]))
 
 
 def _of_requests(results: Results, pool: str | None = None, class_: str | None = None) -> dict[str, Any]:
@@ -232,7 +235,7 @@ def _of_requests(results: Results, pool: str | None = None, class_: str | None =
 
 
 def _good(results: Results, done: Finished) -> Array | None:
-    """Which finished requests meet every objective of their class; None where nobody has any."""
+    """Which finished requests meet every objective of their class, as those of a class that has none do; None where no class has any."""
     slos = results.scenario.slos
     if all(limit_s is None for slo in slos for limit_s in (slo.ttft_s, slo.tpot_s, slo.e2el_s)):
         return None

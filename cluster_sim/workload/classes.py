@@ -14,9 +14,7 @@ from cluster_sim.reading import Description
 from cluster_sim.request import Request
 from cluster_sim.units import PositiveSeconds
 from cluster_sim.workload.lengths import Lengths
-from cluster_sim.workload.streams import stream
-
-_AT_A_TIME = 4096
+from cluster_sim.workload.streams import AT_A_TIME, stream
 
 
 class Slo(Description):
@@ -47,10 +45,10 @@ class TrafficClass(Description):
 
 
 def class_numbers(classes: Sequence[TrafficClass], seed: int) -> Iterator[npt.NDArray[np.int64]]:
-    """To which class the first request belongs, the second, and so on: pieces of `_AT_A_TIME`, without end."""
+    """To which class the first request belongs, the second, and so on: pieces of `AT_A_TIME`, without end."""
     rng, bounds = stream(seed, "classes"), np.cumsum([one.share for one in classes])[:-1]
     while True:
-        yield np.searchsorted(bounds, rng.random(_AT_A_TIME), side="right")
+        yield np.searchsorted(bounds, rng.random(AT_A_TIME), side="right")
 
 
 def labelled(route: Callable[[Request], None], classes: Sequence[TrafficClass], seed: int) -> Callable[[Request], None]:

@@ -12,10 +12,8 @@ from cluster_sim.request import Request
 from cluster_sim.workload.arrivals import Timetable
 from cluster_sim.workload.classes import TrafficClass, class_numbers
 from cluster_sim.workload.lengths import Lengths
-from cluster_sim.workload.streams import stream
+from cluster_sim.workload.streams import AT_A_TIME, stream
 from cluster_sim.workload.traces import Trace
-
-_AT_A_TIME = 4096
 
 
 def lengths(prompt: Lengths, output: Lengths, seed: int) -> Iterator[tuple[int, int]]:
@@ -24,7 +22,7 @@ def lengths(prompt: Lengths, output: Lengths, seed: int) -> Iterator[tuple[int, 
 
     def pieces() -> Iterator[Iterator[tuple[int, int]]]:
         while True:
-            yield zip(prompt.draw(prompt_rng, _AT_A_TIME).tolist(), output.draw(output_rng, _AT_A_TIME).tolist(), strict=True)
+            yield zip(prompt.draw(prompt_rng, AT_A_TIME).tolist(), output.draw(output_rng, AT_A_TIME).tolist(), strict=True)
 
     return chain.from_iterable(pieces())
 
