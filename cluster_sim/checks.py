@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from cluster_sim.model import Model
 from cluster_sim.reading import Trail
 from cluster_sim.scenario import Pool, Scenario
+from cluster_sim.serving.admission import AcceptAll, PredictedTtft
 from cluster_sim.topology import FRONT_DOOR
+from cluster_sim.workload.arrivals import ClosedLoop
 
 Finding = tuple[Trail, str]
 
@@ -17,6 +19,7 @@ _MOST_DEVICES = 200_000  # each is a place of the topology: above it, a slip of 
 def faults_of(scenario: Scenario) -> Iterator[Finding]:
     """What is wrong with a scenario whose parts are each right."""
     yield from _workload_faults(scenario)
+    yield from _admission_faults(scenario)
     pools = scenario.cluster.pools
     for index, pool in enumerate(pools):
         trail: Trail = ("cluster", "pools", index)
@@ -45,12 +48,39 @@ def _workload_faults(scenario: Scenario) -> Iterator[Finding]:
                 yield ("workload", key), "a trace brings its own; wanted either this or 'trace'"
     else:
         for key in ("arrivals", "prompt_tokens", "output_tokens"):
-            if getattr(workload, key) is None:
+            given_by_classes = workload.classes and all(getattr(one, key, None) is not None for one in workload.classes)
+            if getattr(workload, key) is None and not given_by_classes:
                 yield ("workload",), f"'{key}' is missing; wanted arrivals, prompt_tokens and output_tokens, or a trace"
+    yield from _class_faults(scenario)
     if workload.trace is None and scenario.duration_s is None and scenario.requests_wanted is None:
         yield (), "'duration' is missing; wanted a time such as '20 min', or 'requests' under workload.arrivals"
     if scenario.duration_s is not None and scenario.warmup_s >= scenario.duration_s:
         yield ("warmup",), f"{scenario.warmup_s:g} s leave nothing of a duration of {scenario.duration_s:g} s"
+
+
+def _class_faults(scenario: Scenario) -> Iterator[Finding]:
+    """Classes that do not make up one traffic."""
+    workload = scenario.workload
+    names = [one.name for one in workload.classes]
+    for index, one in enumerate(workload.classes):
+        at: Trail = ("workload", "classes", index)
+        if one.name in names[:index]:
+            yield (*at, "name"), f"two classes are called '{one.name}'"
+        for key in ("prompt_tokens", "output_tokens"):
+            if workload.trace is not None and getattr(one, key) is not None:
+                yield (*at, key), "a trace brings its own; wanted either this or 'trace'"
+    if workload.classes and abs((total := sum(one.share for one in workload.classes)) - 1.0) > 1e-6:
+        yield ("workload", "classes"), f"the shares add up to {total:g}; wanted 1"
+
+
+def _admission_faults(scenario: Scenario) -> Iterator[Finding]:
+    """Admission that does not suit the traffic."""
+    workload, admission = scenario.workload, scenario.cluster.admission
+    if isinstance(admission, PredictedTtft) and admission.limit_s is None and all(slo.ttft_s is None for slo in scenario.slos):
+        yield ("cluster", "admission"), "'limit' is missing; wanted a time such as '2 s', or a ttft in the SLO"
+    arrivals = workload.arrivals
+    if not isinstance(admission, AcceptAll) and workload.trace is None and isinstance(arrivals, ClosedLoop) and arrivals.think_time_s == 0.0:
+        yield ("cluster", "admission"), "clients that are refused would ask again at once, for ever; wanted a think_time under workload.arrivals"
 
 
 def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
@@ -123,10 +153,9 @@ def _room_faults(scenario: Scenario, pool: Pool, trail: Trail) -> Iterator[Findi
             f"the {precision} weights of {model.name} do not fit: {weights:.1f} GB on {noun} of {sram:.1f} GB, {max(placement.kv_room_bytes, 0.0) / 1e9:.1f} GB left for KV",
         )
         return
-    if workload.trace is not None or workload.prompt_tokens is None or workload.output_tokens is None:
+    if workload.trace is not None:
         return
-    prompt, output = workload.prompt_tokens.longest, workload.output_tokens.longest
-    longest = (prompt or 1) + (output or 1)
+    longest = max(((prompt and prompt.longest) or 1) + ((output and output.longest) or 1) for prompt, output in workload.length_pairs())
     room = pool.kv_tokens(model)
     if longest > model.max_context:
         yield ("workload",), f"the longest request, {longest} tokens, is beyond the context of {model.name}, {model.max_context} tokens"

@@ -387,7 +387,15 @@ def _print_summaries(scenarios: list[Scenario], summaries: dict[str, dict[str, A
     for label, key, form in _ROWS:
         if any(key in summary for summary in summaries.values()):
             table.add_row(Text(label), *(format(summary[key], form) if key in summary else "-" for summary in summaries.values()))
+    for name in dict.fromkeys(name for summary in summaries.values() for name in summary.get("classes", {})):
+        of_class = (summary.get("classes", {}).get(name, {}) for summary in summaries.values())
+        table.add_row(Text(f"{name}: TTFT p99 [ms], within SLO"), *map(_of_class, of_class))
     _stdout().print(table)
+
+
+def _of_class(summary: dict[str, Any]) -> str:
+    """The line of one class in brief."""
+    return ", ".join(format(summary[key], form) if key in summary else "-" for key, form in (("p99_ttft_ms", ",.1f"), ("slo_attainment", ".1%")))
 
 
 def _print_arithmetic(scenario: Scenario) -> None:

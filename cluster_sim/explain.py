@@ -16,7 +16,6 @@ from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.scenario import Pool, Scenario
 from cluster_sim.topology import FRONT_DOOR, Path
 from cluster_sim.workload.arrivals import AtOnce, ClosedLoop
-from cluster_sim.workload.traffic import lengths
 
 _SAMPLE = 20_000  # requests whose lengths are looked at
 _GROUPS = 100  # of them, steps' worth
@@ -77,8 +76,7 @@ def sampled_lengths(scenario: Scenario) -> Lengths:
     if workload.trace is not None:
         rows: Iterator[tuple[int, int]] = ((prompt, output) for _, prompt, output in workload.trace.rows())
     else:
-        assert workload.prompt_tokens is not None and workload.output_tokens is not None
-        rows = lengths(workload.prompt_tokens, workload.output_tokens, scenario.seed)
+        rows = workload.lengths(scenario.seed)
     prompt, output = np.array(list(islice(rows, _SAMPLE)), dtype=float).T
     decode_steps = output - 1
     total_steps = float(np.sum(decode_steps))

@@ -12,6 +12,7 @@ class Request:
     __slots__ = (
         "admitted_s",
         "arrival_s",
+        "class_number",
         "counted",
         "finish_clock",
         "finish_s",
@@ -20,8 +21,10 @@ class Request:
         "number",
         "offset",
         "output_tokens",
+        "pieces",
         "preemptions",
         "prefilled",
+        "priority",
         "prompt_tokens",
         "replica",
         "stalled_s",
@@ -44,6 +47,13 @@ class Request:
         self.output_tokens = output_tokens
         self.counted = counted
         """False for those of the warm-up, which load the cluster but are left out of the statistics."""
+        self.pieces: tuple[tuple[int, int], ...] = ()
+        """(identity, tokens) of the pieces of its prompt from the front, as far as they are known; an identity stands for that
+        content after exactly that prefix."""
+        self.priority = 0
+        """Lower is more urgent."""
+        self.class_number = 0
+        """Its place among the workload's classes."""
         self.replica = -1
         self.admitted_s = self.first_token_s = self.finish_s = NEVER
         self.preemptions = 0

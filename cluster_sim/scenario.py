@@ -12,29 +12,22 @@ from cluster_sim.hardware import Network, Node, Precision
 from cluster_sim.model import Model, read_model
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.placement import Placement, place_on_gpus, place_on_wafers, wafers_needed
+from cluster_sim.physics.transformer import causal_pairs, windowed_pairs
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.reading import Description, named, yaml_text
+from cluster_sim.serving.admission import AcceptAll, Admission
 from cluster_sim.serving.batching import Batch, Batching
 from cluster_sim.serving.engine import Engine
 from cluster_sim.serving.routing import LeastRequests, Routing
 from cluster_sim.topology import Topology
 from cluster_sim.units import Celsius, GramsPerKwh, PositiveSeconds, Seconds, UsdPerKwh, Watts
 from cluster_sim.workload.arrivals import Arrivals
+from cluster_sim.workload.classes import Slo, TrafficClass
 from cluster_sim.workload.lengths import Lengths
 from cluster_sim.workload.traces import Trace
+from cluster_sim.workload.traffic import lengths, lengths_by_class
 
 Count = Annotated[int, Field(gt=0)]
-
-
-class Slo(Description):
-    """What makes a request good: it meets all that are given."""
-
-    ttft_s: PositiveSeconds | None = None
-    """Time to first token."""
-    tpot_s: PositiveSeconds | None = None
-    """Time per output token after the first."""
-    e2el_s: PositiveSeconds | None = None
-    """Arrival to last token."""
 
 
 class Workload(Description):
@@ -45,6 +38,21 @@ class Workload(Description):
     output_tokens: Lengths | None = None
     trace: Trace | None = None
     """A recorded trace in place of arrivals and lengths."""
+    classes: tuple[TrafficClass, ...] = ()
+    """Parts of the traffic with priorities, objectives and lengths of their own; each request is drawn to one of them."""
+
+    def lengths(self, seed: int) -> Iterator[tuple[int, int]]:
+        """(prompt, output) tokens of the first request, the second, and so on without end; not for a trace."""
+        if self.classes:
+            return lengths_by_class(self.prompt_tokens, self.output_tokens, self.classes, seed)
+        assert self.prompt_tokens is not None and self.output_tokens is not None
+        return lengths(self.prompt_tokens, self.output_tokens, seed)
+
+    def length_pairs(self) -> list[tuple[Lengths | None, Lengths | None]]:
+        """What prompts and outputs are drawn from, class by class where there are classes."""
+        if not self.classes:
+            return [(self.prompt_tokens, self.output_tokens)]
+        return [(one.prompt_tokens or self.prompt_tokens, one.output_tokens or self.output_tokens) for one in self.classes]
 
 
 class ReplicaPlan(Description):
@@ -159,6 +167,12 @@ class Pool(Description):
             plan.data_parallel, plan.expert_parallel,
         )  # fmt: skip
 
+    def prefill_tokens_per_s(self, model: Model) -> float:
+        """Prompt tokens that one replica reads a second in steps that hold nothing but one prompt, filled to the brim."""
+        tokens, window = min(self.max_batched_tokens, model.max_context), model.window.tokens if model.window else 0
+        seconds, _, _ = self.step_times(model).mixed(0, 0, 0, 0, tokens, 1, causal_pairs(tokens, 0), windowed_pairs(tokens, 0, window), 0)
+        return tokens / seconds
+
     def batch(self, model: Model) -> Batch:
         """The empty batch of one replica."""
         window = model.window.tokens if model.window else 0
@@ -170,6 +184,8 @@ class Cluster(Description):
 
     pools: Annotated[tuple[Pool, ...], Field(min_length=1)]
     router: Routing = Field(default_factory=LeastRequests)
+    admission: Admission = Field(default_factory=AcceptAll)
+    """Which requests are turned away at the front door; default: none."""
     network: Annotated[Network, BeforeValidator(partial(named, "links"), json_schema_input_type=str | Network)] | None = None
     """How the front door reaches the nodes; default: what each node's file says."""
 
@@ -228,6 +244,11 @@ class Scenario(Description):
     def title(self) -> str:
         """Name and variant."""
         return f"{self.name}/{self.variant}" if self.variant else self.name
+
+    @property
+    def slos(self) -> list[Slo]:
+        """By which each class of requests is judged; the scenario's alone where there are no classes."""
+        return [one.slo or self.slo for one in self.workload.classes] or [self.slo]
 
     @cached_property
     def requests_wanted(self) -> int | None:

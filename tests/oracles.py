@@ -172,3 +172,17 @@ def erlang_c_wait_s(servers: int, rate_per_s: float, mean_service_s: float) -> f
     last = load**servers / factorial(servers) * servers / (servers - load)
     waits = last / (sum(load**k / factorial(k) for k in range(servers)) + last)
     return waits * mean_service_s / (servers - load)
+
+
+def blocked_fraction(load: float, places: int) -> float:
+    """Share of arrivals that an M/M/1/K queue of K places in all refuses. Kleinrock, Queueing Systems I, 3.6."""
+    weights = [load**inside for inside in range(places + 1)]
+    return weights[-1] / sum(weights)
+
+
+def supermarket_queue(load: float, choices: int) -> float:
+    """Mean number at one of very many servers where each arrival joins the shortest of `choices` queues drawn at random.
+
+    The share of servers with i or more is load^((d^i - 1)/(d - 1)). Mitzenmacher, IEEE TPDS 12(10), 2001, eq. 3.
+    """
+    return sum(load ** sum(choices**power for power in range(length)) for length in range(1, 60 if choices == 1 else 12))
