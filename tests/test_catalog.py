@@ -29,7 +29,7 @@ UNITS = {
     "peer_latency": "us|ns",
     "request": "ms",
     "step": "us",
-    "sequence": "us|ns",
+    "sequence": "us|ns|ps",
     "layer": "us",
     "expert_layer": "us",
     "eager_layer": "us",
