@@ -68,7 +68,7 @@ class Efficiency(Description):
     compute: ByPrecision
     """Share of peak compute of the dense GEMMs of a large step."""
     expert_compute: Share
-    """The same for the grouped GEMMs of experts."""
+    """Share of the bf16 peak that the grouped GEMMs of experts reach, in any precision."""
     attention_compute: Share
     """Share of the bf16 peak that prefill attention reaches."""
     knee: Annotated[float, Field(ge=1.0)] = 4.0
@@ -151,6 +151,8 @@ class Overhead(Description):
     """Share of a kernel's start that hides behind the one before it, in a CUDA graph, of kernels that were measured alone."""
     gemm: ByPrecision = Field(default_factory=lambda: ByPrecision(bf16=1.0))
     """Time of the engine's matrix products relative to those that `kernels` or `efficiency` tell, by the weights' precision."""
+    experts: Annotated[float, Field(gt=0.0)] = 1.0
+    """The same of its grouped products of experts, where computing bounds them."""
     attention: Annotated[float, Field(gt=0.0)] = 1.0
     """The same of its decode attention."""
     collective: Annotated[float, Field(gt=0.0)] = 1.0

@@ -90,7 +90,7 @@ def test_a_wafer_and_an_empty_table_are_refused() -> None:
 
 @pytest.mark.skipif(not DATA.is_file(), reason="the measured runs are not part of the project: ../shared/data/measurements.csv.gz is absent")
 @pytest.mark.parametrize(
-    ("hardware", "device", "tpot", "ttft"), [("B200", "b200-sxm", 0.035, 0.13), ("H200", "h200-sxm", 0.036, 0.09), ("H100", "h100-sxm", 0.025, 0.08)]
+    ("hardware", "device", "tpot", "ttft"), [("B200", "b200-sxm", 0.035, 0.13), ("H200", "h200-sxm", 0.036, 0.125), ("H100", "h100-sxm", 0.025, 0.1)]
 )
 def test_the_catalog_s_constants_are_the_fit_to_the_measured_runs(hardware: str, device: str, tpot: float, ttft: float) -> None:
     """Median errors in sample; fitting again from where the catalog stands gains little."""

@@ -136,7 +136,7 @@ _TTFT_WEIGHT = 0.4  # measured again, TTFT varies more than twice as much as TPO
 # Bounds of the constants by their kind. Shares of a peak; times of an engine's kernels relative to those measured alone;
 # host times of a step, of a sequence in it, of a layer launched kernel by kernel, of a request before it is scheduled.
 _SHARE, _RELATIVE, _ATTENTION, _COLLECTIVE, _OVERLAP = (0.02, 1.0), (0.5, 2.0), (0.95, 2.0), (0.5, 4.0), (0.05, 0.95)
-_STEP_S, _SEQUENCE_S, _LAYER_S, _EXPERT_LAYER_S = (2e-5, 2e-3), (1e-8, 3e-5), (2e-6, 6e-5), (1e-6, 6e-5)
+_STEP_S, _SEQUENCE_S, _LAYER_S, _EXPERT_LAYER_S = (2e-5, 2e-3), (1e-8, 1e-5), (2e-6, 6e-5), (1e-6, 6e-5)
 _EAGER_LAYER_S, _REQUEST_S = (5e-5, 1e-3), (1e-3, 1e-1)
 
 
@@ -168,6 +168,7 @@ def _constants(device: Device, rows: Sequence[ServingRow]) -> tuple[list[str], n
                 wanted.append((f"{engine}.gemm.{precision}", overhead.gemm.of(precision), _RELATIVE))
         if any(row.model.experts is not None for row in runs):
             wanted.append((f"{engine}.expert_layer_s", overhead.expert_layer_s, _EXPERT_LAYER_S))
+            wanted.append((f"{engine}.experts", overhead.experts, (0.2, 5.0)))
         if any(row.ttft_s is not None for row in runs):
             wanted.append((f"{engine}.request_s", overhead.request_s, _REQUEST_S))
             wanted.append((f"{engine}.eager_layer_s", overhead.eager_layer_s, _EAGER_LAYER_S))

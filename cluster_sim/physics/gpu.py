@@ -63,7 +63,11 @@ class GpuSteps:
         if known is None:
             part, micro = ceil(batch / self._ways(batch)), self._micro(batch)
             tokens = self._padded(part)
-            base_s = self.tokens_s(tokens, max(ceil(batch / micro), tokens * self._dp if tokens > part else 0)) + self.head_s(part) + self._overhead.sequence_s * ceil(batch / self._dp)
+            base_s = (
+                self.tokens_s(tokens, max(ceil(batch / micro), tokens * self._dp if tokens > part else 0))
+                + self.head_s(part)
+                + self._overhead.sequence_s * ceil(batch / self._dp)
+            )
             known = self._decoding[batch] = (base_s, self._line(part))
         base_s, line = known
         first_s, slope_s, steps = self._attention(line, batch, context, windowed, growing)

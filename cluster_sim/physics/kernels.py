@@ -21,6 +21,8 @@ from cluster_sim.physics.transformer import KV_BYTES, decode_flop_per_key, disti
 
 ACTIVATION_BYTES = 2  # hidden states travel in 16 bit
 
+EXPERT_TILE = 128  # tokens that a grouped product takes at a time where an expert has as many
+
 Part = Literal["embedding", "attention", "ffn"]
 
 
@@ -85,7 +87,9 @@ class Kernels:
         """Routing, the grouped products of the experts that `tokens` of all ranks touch, and gathering their inputs, in one layer.
 
         The weights of every touched expert are read once; computing hides behind that up to the roofline's rounded corner.
-        Weights in mxfp4 are multiplied in 16 bit. A token passes as many copies of itself as it has experts. With groups of
+        The rate is a share of the 16-bit peak whatever the weights' format: mxfp4 is multiplied in 16 or 8 bit, and grouped products
+        of narrow ones gain little at the sizes of experts. Tokens are taken in tiles, of which half of one stays empty an expert,
+        or as many places as it has tokens where those are fewer. A token passes as many copies of itself as it has experts. With groups of
         whole experts the slowest counts: `busiest_group` times the mean.
         """
         model, experts, device = self._model, self._model.experts, self._device
@@ -96,9 +100,9 @@ class Kernels:
         touched = min(share * distinct_experts(experts.count, experts.top_k, tokens), experts.count / self._ep)
         rows = share * experts.top_k * tokens
         read_s = touched * weights * model.bytes_a_parameter(self._weights, "ffn") / (self._eta.expert_bandwidth * bandwidth)
-        narrow = self._weights == "fp4" and model.fp4_format == "nvfp4"
-        _, peak = device.peak.of(self._weights if narrow or self._weights != "fp4" else "bf16")
-        compute_s = 2.0 * rows * weights / (self._eta.expert_compute * peak)
+        peak = device.peak.bf16_flop_per_s
+        padded = rows + min(touched * EXPERT_TILE / 2, rows)
+        compute_s = self._overhead.experts * 2.0 * padded * weights / (self._eta.expert_compute * peak)
         moved = rows * (_EXPERT_PASSES * model.hidden + _FFN_PASSES * inner) * ACTIVATION_BYTES
         return self._overhead.expert_layer_s + rounded_max(read_s, compute_s, self._eta.knee) + moved / (_ELEMENTWISE * bandwidth)
 
