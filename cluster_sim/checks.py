@@ -111,7 +111,7 @@ def _room_faults(scenario: Scenario, pool: Pool, trail: Trail) -> Iterator[Findi
     if workload.trace is not None or workload.prompt_tokens is None or workload.output_tokens is None:
         return
     prompt, output = workload.prompt_tokens.longest, workload.output_tokens.longest
-    longest = (prompt or 1) + (output or 1)
+    longest = (prompt or 1) + (output or 1) + (workload.shared_prefix.tokens if workload.shared_prefix else 0)
     room = pool.kv_tokens(model)
     if longest > model.max_context:
         yield ("workload",), f"the longest request, {longest} tokens, is beyond the context of {model.name}, {model.max_context} tokens"

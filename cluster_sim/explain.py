@@ -79,6 +79,8 @@ def sampled_lengths(scenario: Scenario) -> Lengths:
         assert workload.prompt_tokens is not None and workload.output_tokens is not None
         rows = lengths(workload.prompt_tokens, workload.output_tokens, scenario.seed)
     prompt, output = np.array(list(islice(rows, _SAMPLE)), dtype=float).T
+    if workload.shared_prefix is not None:
+        prompt += workload.shared_prefix.tokens
     decode_steps = output - 1
     total_steps = float(np.sum(decode_steps))
     context = float(np.sum(decode_steps * (prompt + output / 2))) / total_steps if total_steps else float(np.mean(prompt))

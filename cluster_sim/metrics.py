@@ -26,6 +26,7 @@ class Finished:
     finish_s: Array
     prompt_tokens: Array
     output_tokens: Array
+    prefix_hit_tokens: Array
 
     @property
     def ttft_s(self) -> Array:
@@ -55,7 +56,7 @@ def finished(results: Results, pool: str | None = None) -> Finished:
     wanted = table["counted"].to_numpy() & (table["status"].to_numpy() == "finished")
     if pool is not None:
         wanted &= table["pool"].to_numpy() == pool
-    columns = ("arrival_s", "admitted_s", "first_token_s", "finish_s", "prompt_tokens", "output_tokens")
+    columns = ("arrival_s", "admitted_s", "first_token_s", "finish_s", "prompt_tokens", "output_tokens", "prefix_hit_tokens")
     return Finished(*(table[name].to_numpy()[wanted] for name in columns))
 
 
@@ -193,6 +194,8 @@ def _of_pool(results: Results, pool: str | None) -> dict[str, Any]:
         "total_token_throughput": per_second(prompts + outputs),
         "max_concurrent_requests": _most_at_once(done),
     }
+    if any(other.kv.prefix_caching for other in results.scenario.cluster.pools if pool in (None, other.name)):
+        report["prefix_hit_fraction"] = int(np.sum(done.prefix_hit_tokens)) / prompts if prompts else 0.0
     if pool is None:
         report["rejected"] = rejected
     if good is not None:

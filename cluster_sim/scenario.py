@@ -21,6 +21,7 @@ from cluster_sim.topology import Topology
 from cluster_sim.units import Celsius, GramsPerKwh, PositiveSeconds, Seconds, UsdPerKwh, Watts
 from cluster_sim.workload.arrivals import Arrivals
 from cluster_sim.workload.lengths import Lengths
+from cluster_sim.workload.shared_prefix import SharedPrefix
 from cluster_sim.workload.traces import Trace
 
 Count = Annotated[int, Field(gt=0)]
@@ -45,6 +46,8 @@ class Workload(Description):
     output_tokens: Lengths | None = None
     trace: Trace | None = None
     """A recorded trace in place of arrivals and lengths."""
+    shared_prefix: SharedPrefix | None = None
+    """System prompts that stand before the prompts of arrivals or trace."""
 
 
 class ReplicaPlan(Description):
@@ -72,7 +75,8 @@ class Kv(Description):
     block_tokens: Count | None = None
     memory_fraction: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
     """Share of a device's memory that the engine uses, weights included."""
-    prefix_caching: Literal[False] = False
+    prefix_caching: bool = False
+    """Whether whole blocks of prompts and answers stay to be found again, the least recently used thrown away first."""
     preemption: Literal["recompute"] = "recompute"
 
 
@@ -159,7 +163,10 @@ class Pool(Description):
     def batch(self, model: Model) -> Batch:
         """The empty batch of one replica."""
         window = model.window.tokens if model.window else 0
-        return Batch(self.kv_tokens(model), self.block_tokens, self.max_sequences, self.max_batched_tokens, self.chunked_prefill, model.max_context, window)
+        return Batch(
+            self.kv_tokens(model), self.block_tokens, self.max_sequences, self.max_batched_tokens, self.chunked_prefill, model.max_context, window,
+            self.kv.prefix_caching,
+        )  # fmt: skip
 
 
 class Cluster(Description):

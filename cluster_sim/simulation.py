@@ -61,10 +61,13 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
     latencies_s += [path.latency_s for path in paths]
     ways_s = [path.latency_s + overhead_s for path, overhead_s in zip(paths, overheads_s, strict=True)]
     router = Router(env, scenario.cluster.router, replicas, ways_s, recorder, answered)
+    route = router.route
+    if (shared := scenario.workload.shared_prefix) is not None:
+        route = shared.before(route, scenario.seed)
     if clients is not None:
-        clients.route = router.route
+        clients.route = route
     else:
-        env.process(timetable(env, _requests(scenario, until_s), router.route))
+        env.process(timetable(env, _requests(scenario, until_s), route))
     beats = _run(env, recorder, until_s + scenario.drain_s, progress)
     for replica in replicas:
         replica.stop(env.now)

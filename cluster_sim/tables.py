@@ -57,6 +57,7 @@ def _requests_table(scenario: Scenario, everyone: list[Request], recorder: Recor
         "replica": _column(replica, replica < 0),
         "prompt_tokens": whole("prompt_tokens"),
         "output_tokens": whole("output_tokens"),
+        "prefix_hit_tokens": whole("prefix_hit_tokens"),
         "preemptions": whole("preemptions", np.int32),
         "arrival_s": whole("arrival_s", float),
         "admitted_s": seconds("admitted_s"),

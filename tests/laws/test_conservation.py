@@ -34,11 +34,19 @@ WAFER = {
 }  # fmt: skip
 
 
-def run(tmp_path: Path, arrivals: str, router: str, machine: str = "gpu", **changes: Any) -> cluster_sim.Results:
+# What may be switched on: keys of the pool, and of the workload.
+FEATURES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "plain": ({}, {}),
+    "prefix_caching": ({"kv": {"prefix_caching": True}}, {"shared_prefix": {"tokens": 50, "groups": 3}}),
+}
+
+
+def run(tmp_path: Path, arrivals: str, router: str, machine: str = "gpu", feature: str = "plain", **changes: Any) -> cluster_sim.Results:
     """Two replicas with little room, so that requests queue, are preempted and are rejected."""
     tight = SMALL_GPU | {"memory": {"capacity": "310 kB", "bandwidth": "1 GB/s"}}
     device: dict[str, Any] = tight if machine == "gpu" else WAFER
     replica: dict[str, Any] = {"engine": engine(max_sequences=12)} | ({} if machine == "gpu" else {"wafers": 1})
+    pool, workload = FEATURES[feature]
     scenario = {
         "name": "law", "seed": 4, "duration": "3 s", "warmup": "0 s" if arrivals == "at_once" else "200 ms", "model": TINY_MODEL,
         "slo": {"ttft": "50 ms", "tpot": "2 ms"},
@@ -46,18 +54,32 @@ def run(tmp_path: Path, arrivals: str, router: str, machine: str = "gpu", **chan
             "arrivals": ARRIVALS[arrivals],
             "prompt_tokens": {"distribution": "lognormal", "median": 60, "sigma": 0.9},
             "output_tokens": {"distribution": "uniform", "low": 1, "high": 60},
-        },
-        "cluster": {"pools": [{"name": "p", "node": node(device, 2), "replica": replica}], "router": {"policy": router}},
+        } | workload,
+        "cluster": {"pools": [merged({"name": "p", "node": node(device, 2), "replica": replica}, pool)], "router": {"policy": router}},
     } | changes  # fmt: skip
     path = tmp_path / "law.yaml"
     path.write_text(json.dumps(scenario))
     return cluster_sim.simulate(cluster_sim.load_scenario(path))
 
 
-@pytest.fixture(params=[(arrivals, router, machine) for arrivals in ARRIVALS for router in ROUTERS for machine in ("gpu", "wafer")], ids="-".join)
+def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `changes` in it, at every depth."""
+    both = {key: merged(base[key], value) if isinstance(value, dict) and key in base else value for key, value in changes.items()}
+    return base | both
+
+
+RUNS = [(arrivals, router, machine, "plain") for arrivals in ARRIVALS for router in ROUTERS for machine in ("gpu", "wafer")] + [
+    (arrivals, "least_work", machine, feature)
+    for arrivals in ("burst", "closed_loop")
+    for machine in ("gpu", "wafer")
+    for feature in FEATURES
+    if feature != "plain"
+]
+
+
+@pytest.fixture(params=RUNS, ids="-".join)
 def results(request: pytest.FixtureRequest, tmp_path: Path) -> cluster_sim.Results:
-    arrivals, router, machine = request.param
-    return run(tmp_path, arrivals, router, machine)
+    return run(tmp_path, *request.param)
 
 
 def column(results: cluster_sim.Results, name: str) -> np.ndarray:
@@ -98,14 +120,14 @@ def a_request_arrives_is_admitted_answered_and_finished_in_that_order(results: c
 
 
 def every_token_is_accounted_for(results: cluster_sim.Results) -> None:
-    """Tokens sampled in stretches are those of the answers; prompt tokens are those read, and read again after a preemption."""
+    """Tokens sampled in stretches are those of the answers; prompt tokens are read or found, and read again after a preemption."""
     table = results.stretches
     sampled = int(np.sum(table["steps"].to_numpy() * table["batch"].to_numpy() + (table["sampled"].to_numpy() - table["batch"].to_numpy())))
     done = column(results, "status") == "finished"
     assert not np.any(column(results, "status") == "unfinished")
     assert sampled == int(np.sum(column(results, "output_tokens")[done]))
     read = int(np.sum(table["steps"].to_numpy() * table["prompt_tokens"].to_numpy()))
-    prompts = int(np.sum(column(results, "prompt_tokens")[done]))
+    prompts = int(np.sum((column(results, "prompt_tokens") - column(results, "prefix_hit_tokens"))[done]))
     assert read == prompts if not results.summary()["preemptions"] else read > prompts
 
 
@@ -186,10 +208,13 @@ def test_variants_see_identical_traffic(tmp_path: Path, arrivals: str) -> None:
         assert np.array_equal(column(gpu, name), column(wafer, name))
 
 
-@pytest.mark.parametrize("arrivals", ARRIVALS)
-@pytest.mark.parametrize("machine", ["gpu", "wafer"])
-def test_stepping_changes_nothing_but_the_number_of_events(tmp_path: Path, arrivals: str, machine: str) -> None:
-    stretch, step = (run(tmp_path, arrivals, "least_work", machine, stepping=stepping) for stepping in ("stretch", "step"))
+@pytest.mark.parametrize(
+    ("arrivals", "machine", "feature"),
+    [(arrivals, machine, "plain") for arrivals in ARRIVALS for machine in ("gpu", "wafer")]
+    + [("burst", machine, feature) for machine in ("gpu", "wafer") for feature in FEATURES if feature != "plain"],
+)
+def test_stepping_changes_nothing_but_the_number_of_events(tmp_path: Path, arrivals: str, machine: str, feature: str) -> None:
+    stretch, step = (run(tmp_path, arrivals, "least_work", machine, feature, stepping=stepping) for stepping in ("stretch", "step"))
     assert np.array_equal(column(stretch, "status"), column(step, "status"))
     done = column(stretch, "status") == "finished"
     for name in ("first_token_s", "finish_s"):

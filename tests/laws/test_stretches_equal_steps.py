@@ -36,7 +36,8 @@ limits = st.fixed_dictionaries({
 
 def make_batch(limit: dict[str, Any]) -> ContinuousBatch:
     return ContinuousBatch(
-        limit["blocks"] * limit["block_tokens"], limit["block_tokens"], limit["max_sequences"], limit["budget"], limit["chunked"], 4096, limit["window"]
+        limit["blocks"] * limit["block_tokens"], limit["block_tokens"], limit["max_sequences"], limit["budget"], limit["chunked"], 4096, limit["window"],
+        limit.get("prefix_caching", False),
     )  # fmt: skip
 
 

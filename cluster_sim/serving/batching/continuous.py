@@ -18,6 +18,7 @@ from cluster_sim.physics.transformer import causal_pairs, windowed_pairs
 from cluster_sim.reading import Description
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache import KvRoom
+from cluster_sim.serving.prefix_cache import PrefixCache
 
 
 class Continuous(Description):
@@ -52,6 +53,8 @@ class ContinuousBatch:
         "_max_sequences",
         "_max_tokens",
         "_partial",
+        "_past",
+        "_prefix",
         "_room",
         "_tickets",
         "_window",
@@ -76,7 +79,15 @@ class ContinuousBatch:
     )  # fmt: skip
 
     def __init__(
-        self, kv_tokens: int, block_tokens: int, max_sequences: int, max_batched_tokens: int, chunked_prefill: bool, max_context: int, window: int = 0
+        self,
+        kv_tokens: int,
+        block_tokens: int,
+        max_sequences: int,
+        max_batched_tokens: int,
+        chunked_prefill: bool,
+        max_context: int,
+        window: int = 0,
+        prefix_caching: bool = False,
     ) -> None:
         self.waiting: deque[Request] = deque()
         self.running: dict[Request, None] = {}  # in order of admission; the last is the first to be preempted
@@ -89,7 +100,9 @@ class ContinuousBatch:
         self.stalls: list[tuple[Request, float]] = []  # gaps between tokens that a preemption tore, of the last `advance`
         self.preempted: list[Request] = []  # by the last `schedule`
         self._room = KvRoom(kv_tokens, block_tokens)
+        # A block that several requests share is counted for each of them; `_blocks` is so many more than there are.
         self._blocks, self._block_tokens = self._room.blocks, block_tokens
+        self._prefix = PrefixCache(self._blocks, block_tokens) if prefix_caching else None
         self._max_sequences, self._max_tokens, self._chunked = max_sequences, max_batched_tokens, chunked_prefill
         self._window = window
         # The largest footprint that could be served alone. Without chunks a preempted request is read again in one step.
@@ -98,18 +111,19 @@ class ContinuousBatch:
         self._filling: list[tuple[int, int, Request]] = []  # the same for sequences that have yet to fill the window
         self._chunks: list[tuple[Request, int]] = []  # prompt tokens of this step
         self._completing = 0  # of them, those that are the last of their prompt
+        self._past = 0  # tokens in the cache of the requests whose prompts these are
         self._partial: Request | None = None  # the running request whose prompt is not read yet
         self._held = 0  # its blocks
         self._tickets = 0
 
     @property
     def kv_tokens(self) -> int:
-        """Tokens in the cache now, blocks left out."""
-        return self.cached + (self._partial.prefilled if self._partial is not None else 0)
+        """Tokens in the cache as the scheduled steps begin, blocks left out; what requests share counts once."""
+        return self.cached + self._past - (self._blocks - self._room.blocks) * self._block_tokens
 
     def blocks_taken(self) -> int:
-        """Blocks in use now; with what is free they make up the room."""
-        return self._room.taken(self.clock) + self._held
+        """Blocks in use between two steps; with what is free they make up the room."""
+        return self._room.taken(self.clock) + self._held - (self._blocks - self._room.blocks)
 
     def enqueue(self, request: Request) -> bool:
         """Put a request at the end of the queue. True where it may be admitted at the next step boundary.
@@ -124,7 +138,7 @@ class ContinuousBatch:
         """Decide on the next step; how many steps of this composition may follow, `at_most` of them. 0 where there is no work."""
         if self._chunks:
             self._chunks.clear()
-            self.prompt = self.pairs = self.pairs_windowed = self.pairs_growth = self._completing = 0
+            self.prompt = self.pairs = self.pairs_windowed = self.pairs_growth = self._completing = self._past = 0
         if self.preempted:
             self.preempted = []
         batch = self.batch
@@ -172,10 +186,13 @@ class ContinuousBatch:
         if self._window:
             self._fill_windows(steps)
         finishing = self._finishing
+        if self._prefix is not None and (self._chunks or (finishing and finishing[0][0] <= clock)):
+            prompts = sum(self._room.blocks_for(request.prefilled + chunk * steps) for request, chunk in self._chunks)
+            self._prefix.take_until(self._blocks - self._room.taken(clock) - prompts)
         while finishing and finishing[0][0] <= clock:
             _, ticket, request = heappop(finishing)
             if request.ticket == ticket:
-                self._leave(request)
+                self._leave(request, again=False)
                 del self.running[request]
                 request.finish_s = now_s
                 finished.append(request)
@@ -203,6 +220,8 @@ class ContinuousBatch:
         request.generated += 1
         self.pending_tokens -= 1
         if request.generated == request.output_tokens:
+            if self._prefix is not None:
+                self._give_back(request, length, again=False)
             del self.running[request]
             request.finish_s = now_s
             finished.append(request)
@@ -222,7 +241,7 @@ class ContinuousBatch:
                 self.growing += 1
                 heappush(self._filling, (self._window - 1 - request.offset, ticket, request))
 
-    def _leave(self, request: Request) -> None:
+    def _leave(self, request: Request, again: bool) -> None:
         """A decoding request gives its place in the batch and its blocks back."""
         length = request.offset + self.clock
         request.ticket = -1
@@ -231,14 +250,23 @@ class ContinuousBatch:
         if request.counted:
             self.counted -= 1
         self._room.leave(request.offset)
+        if self._prefix is not None:
+            self._give_back(request, length, again)
         if self._window:
             self.windowed -= min(length + 1, self._window)
             if length + 1 < self._window:
                 self.growing -= 1
 
+    def _give_back(self, request: Request, tokens: int, again: bool) -> None:
+        """The blocks of a request's `tokens` join the free ones, whole ones to be found again, but for those that others use."""
+        assert self._prefix is not None
+        blocks = self._room.blocks_for(tokens)
+        self._prefix.hold(request, tokens // self._block_tokens, computed=True)
+        self._blocks -= blocks - self._prefix.release(request, blocks, again)
+
     def _read_prompts(self, now_s: float) -> int:
         """Fill what decoding leaves of the token budget with prompts; how many steps may follow like this one."""
-        batch, waiting, block = self.batch, self.waiting, self._block_tokens
+        batch, waiting, block, prefix = self.batch, self.waiting, self._block_tokens, self._prefix
         budget = self._max_tokens - batch
         # Blocks that are surely free in this step; counted exactly, once, where that is not enough.
         free, counted, taken = self._blocks - (self.cached // block + batch + 1 + self._held), False, 0
@@ -250,7 +278,7 @@ class ContinuousBatch:
             if blocks > free:
                 free, counted = self._free_blocks(), True
                 if blocks > free:
-                    self._preempt(partial, now_s)
+                    self._preempt(partial, now_s, free)
                     return 1
             free, taken = free - blocks, blocks
             self._add_chunk(partial, chunk)
@@ -259,11 +287,17 @@ class ContinuousBatch:
                 return self._like_chunks(partial, chunk, missing)
         while waiting and budget > 0 and len(self.running) < self._max_sequences:
             request = waiting[0]
-            length = request.prompt_tokens + request.generated
-            chunk = length if length <= budget else budget
-            if chunk < length and not self._chunked:
+            missing, found, used = request.prompt_tokens + request.generated, 0, 0
+            if prefix is not None:
+                if not counted:
+                    free, counted = self._free_blocks() - taken, True
+                prefix.take_until(free)
+                found, used = prefix.find(request)
+                missing -= found * block
+            chunk = missing if missing <= budget else budget
+            if chunk < missing and not self._chunked:
                 break
-            blocks = -(-chunk // block)
+            blocks = found - used - (-chunk // block)
             if blocks > free:
                 if not counted:
                     free, counted = self._free_blocks() - taken, True
@@ -272,15 +306,21 @@ class ContinuousBatch:
             free, taken = free - blocks, taken + blocks
             waiting.popleft()
             self.running[request] = None
-            request.prefilled = 0
+            request.prefilled = found * block
+            if prefix is not None:
+                self._blocks += used
+                self.pending_tokens -= request.prefilled
+                request.holds = []
+                prefix.hold(request, found, computed=False)
             if request.admitted_s != request.admitted_s:  # NaN: for the first time
                 request.admitted_s = now_s
+                request.prefix_hit_tokens = request.prefilled
             self._add_chunk(request, chunk)
             budget -= chunk
-            if chunk < length:
+            if chunk < missing:
                 self._partial = request
                 if len(self._chunks) == 1:
-                    return self._like_chunks(request, chunk, length)
+                    return self._like_chunks(request, chunk, missing)
         return 1 if self._chunks or not waiting else _MANY
 
     def _free_blocks(self) -> int:
@@ -291,9 +331,12 @@ class ContinuousBatch:
         self._chunks.append((request, chunk))
         self.prompt += chunk
         past = request.prefilled
+        self._past += past
         self.pairs += causal_pairs(chunk, past)
         if past + chunk == request.prompt_tokens + request.generated:
             self._completing += 1
+            if self._prefix is not None:  # who follows in the same step may use them: every layer writes before it reads
+                self._prefix.hold(request, (past + chunk) // self._block_tokens, computed=True)
         if self._window:
             self.pairs_windowed += windowed_pairs(chunk, past, self._window)
 
@@ -312,21 +355,28 @@ class ContinuousBatch:
     def _preempt_until_it_fits(self, now_s: float) -> None:
         """Take away what was admitted last until every decoding request finds a block for its next token."""
         while self._room.taken(self.clock + 1) + self._held > self._blocks:
-            self._preempt(next(reversed(self.running)), now_s)
+            self._preempt(next(reversed(self.running)), now_s, 0)
 
-    def _preempt(self, request: Request, now_s: float) -> None:
-        """Give up a running request's KV; it goes to the front of the queue and is read again, its answer so far included."""
+    def _preempt(self, request: Request, now_s: float, free: int) -> None:
+        """Give up a running request's KV; it goes to the front of the queue and is read again, its answer so far included.
+
+        free: blocks that were free when another was wanted.
+        """
         del self.running[request]
+        request.preemptions += 1
+        if self._prefix is not None:
+            self._prefix.take_until(free)
         if request is self._partial:
             self._partial, self._held = None, 0
             self.pending_tokens += request.prefilled
+            if self._prefix is not None:
+                self._give_back(request, request.prefilled, again=True)
         else:
             request.generated = request.output_tokens - (request.finish_clock - self.clock)
             request.stalled_s = now_s
-            self._leave(request)
+            self._leave(request, again=True)
             self.pending_tokens += request.prompt_tokens + request.generated
         request.prefilled = 0
-        request.preemptions += 1
         self.waiting.appendleft(request)
         self.preempted.append(request)
 
