@@ -88,7 +88,21 @@ def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
         yield (*trail, "nodes"), f"{hold}; {need} {each * (pool.replicas or 1)}"
     elif pool.replicas is None and devices % each:
         yield trail, f"{hold}, which replicas of {each} do not divide; wanted a multiple, or 'replicas: {devices // each}'"
-    if pool.max_sequences > pool.max_batched_tokens:
+    if (speculation := plan.speculation) is not None:
+        spoken: Trail = (*at, "speculation")
+        if model.window:
+            yield spoken, f"{model.name} has layers with a window; speculation is not simulated with them by this version"
+        if (drafter := speculation.draft_model) is not None:
+            if drafter.window:
+                yield (*spoken, "draft_model"), f"{drafter.name} has layers with a window; speculation is not simulated with them by this version"
+            elif not pool.is_wafer and drafter.heads % plan.tensor_parallel:
+                yield (*spoken, "draft_model"), f"tensor_parallel of {plan.tensor_parallel} does not divide the {drafter.heads} heads of {drafter.name}"
+        if pool.max_sequences * (1 + speculation.draft_tokens) > pool.max_batched_tokens:
+            yield (
+                (*spoken, "draft_tokens"),
+                f"max_sequences of {pool.max_sequences} with {1 + speculation.draft_tokens} tokens each is more than max_batched_tokens of {pool.max_batched_tokens}",
+            )
+    elif pool.max_sequences > pool.max_batched_tokens:
         yield (
             (*trail, "batching"),
             f"max_sequences of {pool.max_sequences} is more than max_batched_tokens of {pool.max_batched_tokens}: not all could take a step",

@@ -12,6 +12,7 @@ import numpy as np
 from cluster_sim.model import Model
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.kernels import decode_kernels_s
+from cluster_sim.physics.speculation import SpeculativeSteps
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.scenario import Pool, Scenario
 from cluster_sim.topology import FRONT_DOOR, Path
@@ -112,14 +113,17 @@ def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:
 
     batch, bound_by = _full_batch(model, pool, seen)
     decoding = max(round(batch), 1) if seen.output_tokens > 1 else 0
+    speculative = pool.speculative_step_times(model)
     finishing, follow = _prompts_a_step(pool, seen, batch, decoding, bound_by)
     step_s = 0.0
     for count, probability in follow:
-        prompt = min(round(count * seen.prompt_tokens), pool.max_batched_tokens - decoding)
-        step_s += probability * _step_s(times, decoding, round(batch * seen.context), windowed(batch), prompt, round(count), round(count * seen.pairs))
+        prompt = min(round(count * seen.prompt_tokens), pool.max_batched_tokens - decoding * _tokens_checked(pool))
+        step_s += probability * _step_s(
+            speculative or times, decoding, round(batch * seen.context), windowed(batch), prompt, round(count), round(count * seen.pairs)
+        )
     path = scenario.cluster.topology().path(FRONT_DOOR, f"{pool.name}/0/device0")
     assert path is not None
-    first_s, _, _ = times.decode(1, round(seen.context), windowed(1), 0)
+    first_s = _step_s(speculative or times, 1, round(seen.context), windowed(1), 0, 0, 0)
     return PoolArithmetic(
         name=pool.name,
         replicas=pool.replica_count(model),
@@ -138,29 +142,35 @@ def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:
     )
 
 
-def _decode_steps(seen: Lengths) -> float:
+def _decode_steps(pool: Pool, seen: Lengths) -> float:
     """Of a request, in the mean; never 0, to be divided by."""
-    return max(seen.output_tokens - 1, 1e-9)
+    speculation = pool.replica.speculation
+    return max((seen.output_tokens - 1) / (speculation.tokens_a_step if speculation else 1.0), 1e-9)
+
+
+def _tokens_checked(pool: Pool) -> int:
+    """Tokens that a decode step takes of each sequence."""
+    return 1 + (pool.replica.speculation.draft_tokens if pool.replica.speculation else 0)
 
 
 def _full_batch(model: Model, pool: Pool, seen: Lengths) -> tuple[float, str]:
     """(sequences that decode at once in a replica where another always waits, what keeps them from being more)."""
     # As many as there are places, or as the room holds of them, half a block wasted by each; of those, one step in each
     # request's life reads its prompt and the others decode.
-    decode_steps = _decode_steps(seen)
+    decode_steps = _decode_steps(pool, seen)
     limits = {"max_sequences": float(pool.max_sequences), "KV room": pool.kv_tokens(model) / (seen.context + pool.block_tokens / 2)}
-    limits = {name: at_once * decode_steps / seen.output_tokens for name, at_once in limits.items()}
+    limits = {name: at_once * decode_steps / (decode_steps + 1) for name, at_once in limits.items()}
     # What decoding leaves of the token budget must take the prompts of the requests that follow: n + n·P/steps = budget.
-    limits["max_batched_tokens"] = pool.max_batched_tokens / (1 + seen.prompt_tokens / decode_steps)
+    limits["max_batched_tokens"] = pool.max_batched_tokens / (_tokens_checked(pool) + seen.prompt_tokens / decode_steps)
     bound_by = min(limits, key=lambda name: limits[name])
     return max(limits[bound_by], 1e-9), bound_by
 
 
 def _prompts_a_step(pool: Pool, seen: Lengths, batch: float, decoding: int, bound_by: str) -> tuple[float, list[tuple[float, float]]]:
     """(prompts that a step reads in the mean, how they are spread over steps: each count with its probability)."""
-    finishing = batch / _decode_steps(seen)
+    finishing = batch / _decode_steps(pool, seen)
     if seen.output_tokens <= 1 or bound_by == "max_batched_tokens":  # every step is filled with prompts to the brim
-        finishing = (pool.max_batched_tokens - decoding) / seen.prompt_tokens
+        finishing = (pool.max_batched_tokens - decoding * _tokens_checked(pool)) / seen.prompt_tokens
         return finishing, [(finishing, 1.0)]
     together = min(pool.max_batched_tokens // seen.prompt_tokens, batch)
     if seen.in_step and together > finishing:
@@ -176,7 +186,9 @@ def _kernels_at_1_s(scenario: Scenario, pool: Pool, seen: Lengths) -> float | No
     return decode_kernels_s(model, pool.node.device, plan.tensor_parallel, pool.weights(model), plan.kv_cache, plan.engine.name, 1, round(seen.context))
 
 
-def _step_s(times: GpuSteps | WaferSteps, batch: int, context: int, windowed: int, prompt: int, completing: int, pairs: int) -> float:
+def _step_s(times: GpuSteps | WaferSteps | SpeculativeSteps, batch: int, context: int, windowed: int, prompt: int, completing: int, pairs: int) -> float:
+    if isinstance(times, SpeculativeSteps):
+        return times.verify(batch, 0, context, prompt, batch + completing, pairs, 0)[0]
     if not prompt:
         return times.decode(batch, context, windowed, 0)[0]
     return times.mixed(batch, context, windowed, 0, prompt, batch + completing, pairs, pairs, 0)[0]

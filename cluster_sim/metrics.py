@@ -196,6 +196,8 @@ def _of_pool(results: Results, pool: str | None) -> dict[str, Any]:
     }
     if any(other.kv.prefix_caching for other in results.scenario.cluster.pools if pool in (None, other.name)):
         report["prefix_hit_fraction"] = int(np.sum(done.prefix_hit_tokens)) / prompts if prompts else 0.0
+    if any(other.replica.speculation for other in results.scenario.cluster.pools if pool in (None, other.name)):
+        report |= _of_drafts(results, pool)
     if pool is None:
         report["rejected"] = rejected
     if good is not None:
@@ -210,6 +212,23 @@ def _of_pool(results: Results, pool: str | None) -> dict[str, Any]:
         if (gaps := itl(results, pool)).count:
             report |= _named("itl", gaps.mean(), gaps.std(), gaps.max(), gaps.percentiles([50, 90, 95, 99]))
     return report | _of_replicas(results, pool)
+
+
+def _of_drafts(results: Results, pool: str | None) -> dict[str, float]:
+    """Tokens that a step made of a sequence, in the mean over the whole run."""
+    table = results.stretches
+    mine = np.isin(
+        table["replica"].to_numpy(),
+        [
+            number
+            for other in results.scenario.cluster.pools
+            if other.replica.speculation and pool in (None, other.name)
+            for number in _replicas(results, other.name)
+        ],
+    )
+    steps, batch, growth = (table[name].to_numpy()[mine] for name in ("steps", "batch", "growth"))
+    checks = float(np.sum(steps * batch))
+    return {"spec_decode_acceptance_length": float(np.sum(steps * growth)) / checks} if checks else {}
 
 
 def _good(results: Results, done: Finished) -> Array | None:
@@ -279,7 +298,7 @@ def _of_replicas(results: Results, pool: str | None) -> dict[str, Any]:
 
 def _kv_growth(stretches: pa.Table) -> Array:
     """Tokens that each stretch adds to the KV cache, those of requests that finish with it included."""
-    growth: Array = (stretches["batch"].to_numpy() + stretches["prompt_tokens"].to_numpy()) * stretches["steps"].to_numpy()
+    growth: Array = (stretches["growth"].to_numpy() + stretches["prompt_tokens"].to_numpy()) * stretches["steps"].to_numpy()
     return growth
 
 

@@ -29,6 +29,7 @@ class Request:
         "prefilled",
         "prefix_hit_tokens",
         "prompt_tokens",
+        "rate",
         "replica",
         "stalled_s",
         "ticket",
@@ -38,6 +39,7 @@ class Request:
     # clock, so that a step changes nothing here: a decoding request has `offset + clock` tokens in the cache.
     prefilled: int
     offset: int
+    rate: int
     finish_clock: int
     ticket: int
     stalled_s: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Annotated, ClassVar, Literal
 
@@ -12,16 +13,20 @@ from cluster_sim.hardware import Network, Node, Precision
 from cluster_sim.model import Model, read_model
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.placement import Placement, place_on_gpus, place_on_wafers, wafers_needed
+from cluster_sim.physics.speculation import SpeculativeSteps
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.reading import Description, named, yaml_text
 from cluster_sim.serving.batching import Batch, Batching
+from cluster_sim.serving.batching.speculative import SpeculativeBatch
 from cluster_sim.serving.engine import Engine
 from cluster_sim.serving.routing import LeastRequests, Routing
+from cluster_sim.serving.speculation import Speculation
 from cluster_sim.topology import Topology
 from cluster_sim.units import Celsius, GramsPerKwh, PositiveSeconds, Seconds, UsdPerKwh, Watts
 from cluster_sim.workload.arrivals import Arrivals
 from cluster_sim.workload.lengths import Lengths
 from cluster_sim.workload.shared_prefix import SharedPrefix
+from cluster_sim.workload.streams import numbered
 from cluster_sim.workload.traces import Trace
 
 Count = Annotated[int, Field(gt=0)]
@@ -67,6 +72,8 @@ class ReplicaPlan(Description):
     engine: Annotated[Engine, BeforeValidator(partial(named, "engines"), json_schema_input_type=str | Engine)] = Field(default="vllm", validate_default=True)
     """A catalog name or the path of an engine file: limits and reserves that the scenario leaves out."""
     role: Literal["both"] = "both"
+    speculation: Speculation | None = None
+    """Tokens drafted and checked in each step; default: none."""
 
 
 class Kv(Description):
@@ -139,11 +146,24 @@ class Pool(Description):
         return 0.0 if self.is_wafer else self.node.device.overhead(self.replica.engine.name).request_s
 
     def placement(self, model: Model) -> Placement:
-        """Where one replica's weights and KV lie."""
+        """Where one replica's weights and KV lie; a model that drafts has its own of both."""
+        devices = self.devices_a_replica(model)
+        own = self._placement(model, devices)
+        if self.replica.speculation is None or (drafter := self.replica.speculation.draft_model) is None:
+            return own
+        drafts = self._placement(drafter, devices)
+        return replace(
+            own,
+            weight_bytes=own.weight_bytes + drafts.weight_bytes,
+            kv_token_bytes=own.kv_token_bytes + drafts.kv_token_bytes,
+            kv_room_bytes=own.kv_room_bytes - drafts.weight_bytes,
+        )
+
+    def _placement(self, model: Model, devices: int) -> Placement:
         plan, engine, device = self.replica, self.replica.engine, self.node.device
         if self.is_wafer:
-            return place_on_wafers(model, device, self.devices_a_replica(model), self.weights(model), plan.kv_cache)
-        reserved = engine.reserved_bytes + (engine.reserved_group_bytes if self.devices_a_replica(model) > 1 else 0.0)
+            return place_on_wafers(model, device, devices, self.weights(model), plan.kv_cache)
+        reserved = engine.reserved_bytes + (engine.reserved_group_bytes if devices > 1 else 0.0)
         return place_on_gpus(
             model, device, plan.tensor_parallel, plan.pipeline_parallel, self.weights(model), plan.kv_cache,
             self.kv.memory_fraction or engine.memory_fraction, reserved, self.max_sequences,
@@ -153,20 +173,30 @@ class Pool(Description):
         """Room of one replica's KV cache in whole blocks [tokens]."""
         return self.placement(model).kv_tokens // self.block_tokens * self.block_tokens
 
-    def step_times(self, model: Model) -> GpuSteps | WaferSteps:
-        """How long one replica's steps take."""
+    def step_times(self, model: Model, devices: int | None = None) -> GpuSteps | WaferSteps:
+        """How long one replica's steps take, without speculation; on the `devices` of another model where they are given."""
         plan, device = self.replica, self.node.device
         if self.is_wafer:
-            return WaferSteps(model, device, self.devices_a_replica(model))
+            return WaferSteps(model, device, devices or self.devices_a_replica(model))
         return GpuSteps(model, device, plan.tensor_parallel, plan.pipeline_parallel, self.weights(model), plan.kv_cache, plan.engine.name)
 
-    def batch(self, model: Model) -> Batch:
+    def speculative_step_times(self, model: Model) -> SpeculativeSteps | None:
+        """How long they take with it, where the plan asks for it."""
+        plan = self.replica.speculation
+        if plan is None:
+            return None
+        drafter = self.step_times(plan.draft_model, self.devices_a_replica(model)) if plan.draft_model else None
+        share = plan.mtp_layers / model.layers if plan.mtp_layers else plan.draft_cost or 0.0
+        return SpeculativeSteps(self.step_times(model), plan.draft_tokens, drafter, share)
+
+    def batch(self, model: Model, seed: int = 0) -> Batch:
         """The empty batch of one replica."""
-        window = model.window.tokens if model.window else 0
-        return Batch(
-            self.kv_tokens(model), self.block_tokens, self.max_sequences, self.max_batched_tokens, self.chunked_prefill, model.max_context, window,
-            self.kv.prefix_caching,
+        limits = (
+            self.kv_tokens(model), self.block_tokens, self.max_sequences, self.max_batched_tokens, self.chunked_prefill, model.max_context,
         )  # fmt: skip
+        if (speculation := self.replica.speculation) is not None:
+            return SpeculativeBatch(*limits, self.kv.prefix_caching, speculation, numbered(seed, "speculation"))
+        return Batch(*limits, model.window.tokens if model.window else 0, self.kv.prefix_caching)
 
 
 class Cluster(Description):

@@ -33,6 +33,7 @@ class GpuSteps:
         self._tp, self._pp = tensor_parallel, pipeline_parallel
         eta, peak_bf16, bandwidth = device.efficiency, device.peak.bf16_flop_per_s, device.memory.bandwidth_bytes_per_s
         kv_s = kv_layer_bytes(model, kv_cache, tensor_parallel) / (eta.kv_bandwidth * self._overhead.attention * bandwidth)
+        self._key_compute_s = model.full_layers * decode_flop_per_key(model) / tensor_parallel / (eta.attention_compute * peak_bf16)
         if model.latent:  # every query head shares the latent vector, so decoding can be bound by compute
             kv_s = max(kv_s, decode_flop_per_key(model) / tensor_parallel / (eta.attention_compute * peak_bf16))
         pair_s = prefill_flop_per_pair(model) / tensor_parallel / (eta.attention_compute * peak_bf16)
@@ -44,7 +45,7 @@ class GpuSteps:
         self._eager_s = self._overhead.step_s + model.layers * self._overhead.eager_layer_s
         self._add_layers()
 
-    def decode(self, batch: int, context: int, windowed: int, growing: int) -> tuple[float, float, int]:
+    def decode(self, batch: int, context: float, windowed: int, growing: int) -> tuple[float, float, int]:
         """(first_s, slope_s, steps for which that holds) of steps that decode one token for each of `batch` sequences.
 
         context, windowed: keys that the first step reads in layers of full attention and with a window; they grow by
@@ -59,7 +60,7 @@ class GpuSteps:
         return base_s + key_s * context + window_key_s * windowed, key_s * batch + window_key_s * growing, ALWAYS
 
     def mixed(
-        self, batch: int, context: int, windowed: int, growing: int, prompt: int, sampled: int, pairs: int, windowed_pairs: int, pairs_growth: int
+        self, batch: int, context: float, windowed: int, growing: int, prompt: int, sampled: int, pairs: int, windowed_pairs: int, pairs_growth: int
     ) -> tuple[float, float, int]:
         """The same for steps that also take `prompt` tokens of prompts, which see `pairs` keys; those grow by `pairs_growth`."""
         micro = min(self._pp, max(batch, 1))
@@ -67,6 +68,21 @@ class GpuSteps:
         keys_s = self._key_s * context + self._window_key_s * windowed + self._pair_s * pairs + self._window_pair_s * windowed_pairs
         slope_s = self._key_s * batch + self._window_key_s * growing + self._pair_s * pairs_growth
         return larger_line(self._eager_s, base_s + keys_s / micro, slope_s / micro)
+
+    def verify(
+        self, each: int, batch: int, growth: float, context: float, prompt: int, sampled: int, pairs: int, pairs_growth: int
+    ) -> tuple[float, float, int]:
+        """The same for steps in which `each` tokens of every sequence are checked; models with windows are left out.
+
+        A sequence's keys are read once for all of its tokens; `growth` is what a step adds to the context of all sequences.
+        """
+        micro = min(self._pp, max(batch, 1))
+        checked = each * batch
+        base_s = self.tokens_s(ceil((checked + prompt) / micro)) + self.head_s(ceil((checked + sampled - batch) / micro))
+        key_s = max(self._key_s, each * self._key_compute_s) if each > 1 else self._key_s
+        first_s = base_s + (key_s * context + self._pair_s * pairs) / micro
+        slope_s = (key_s * growth + self._pair_s * pairs_growth) / micro
+        return larger_line(self._eager_s, first_s, slope_s) if prompt else (first_s, slope_s, ALWAYS)
 
     def tokens_s(self, tokens: int) -> float:
         """Seconds of a step that depend on its number of tokens alone: all but attention and the output head."""

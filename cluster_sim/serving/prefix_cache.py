@@ -23,7 +23,7 @@ Identity = int | Request
 class Piece:
     """The blocks of one piece that are in the cache: always its first ones."""
 
-    __slots__ = ("cached", "copies", "free", "held", "identity", "users")
+    __slots__ = ("cached", "copying", "free", "held", "identity", "users")
 
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
@@ -31,8 +31,8 @@ class Piece:
         """Blocks in use."""
         self.cached = 0
         """Blocks in the cache, those in use included."""
-        self.copies = 0
-        """Blocks that a user computed although another held their like already."""
+        self.copying: list[Held] = []
+        """What users hold who computed a block although another held its like already."""
         self.users: dict[int, int] = {}
         """How many users hold how many of its blocks."""
         self.free: list[Run] = []
@@ -77,6 +77,9 @@ class PrefixCache:
     def take_until(self, free: int) -> None:
         """Blocks were taken from the front of the queue until `free` are left; what they held is forgotten."""
         wanted, queue = self.free - free, self._queue
+        if wanted < 0:  # of sequences whose blocks are not counted one by one some are free sooner
+            self._append(Run(None, 0, -wanted))
+            return
         self.free = free
         while wanted > 0:
             run = queue[0]
@@ -170,10 +173,13 @@ class PrefixCache:
                 piece.held = max(users) if users else 0
             else:
                 users[held.blocks] -= 1
-            if piece.copies:  # there are no more of a block than users of it
-                spare = min(piece.copies, max(held.copies, piece.copies + 1 - sum(users.values())))
-                piece.copies -= spare
-                self._append(Run(None, 0, spare))
+            if piece.copying:
+                if held.copies:
+                    piece.copying.remove(held)
+                    self._append(Run(None, 0, held.copies))
+                elif len(piece.copying) == sum(users.values()):  # nobody is left who uses the first one: a copy takes its place
+                    self._append(Run(None, 0, piece.copying[0].copies))
+                    piece.copying.pop(0).copies = 0
             if most > piece.held:
                 run = Run(piece, most - piece.held, 0)
                 piece.free.append(run)
@@ -215,8 +221,9 @@ class PrefixCache:
         users[blocks] = users.get(blocks, 0) + 1
         if computed and piece.held > held.blocks:
             copies = min(piece.held, blocks) - held.blocks
+            if not held.copies:
+                piece.copying.append(held)
             held.copies += copies
-            piece.copies += copies
         left = min(blocks, piece.cached) - piece.held
         while left > 0:  # in the queue until now: taken out, or where the request has filled others, without content from now on
             run = piece.free[-1]

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from simpy import Environment, Event
 
 from cluster_sim.physics.ramp import steps_done, total_s
+from cluster_sim.physics.speculation import SpeculativeSteps
 from cluster_sim.request import Request
 from cluster_sim.serving.batching import Batch
 from cluster_sim.sim.alarm import Alarm
@@ -17,9 +18,9 @@ from cluster_sim.sim.recorder import PACK_STRETCH, Recorder
 class StepTimes(Protocol):
     """How long a replica's steps take: physics.gpu.GpuSteps or physics.wafer.WaferSteps."""
 
-    def decode(self, batch: int, context: int, windowed: int, growing: int) -> tuple[float, float, int]: ...
+    def decode(self, batch: int, context: float, windowed: int, growing: int) -> tuple[float, float, int]: ...
     def mixed(
-        self, batch: int, context: int, windowed: int, growing: int, prompt: int, sampled: int, pairs: int, windowed_pairs: int, pairs_growth: int
+        self, batch: int, context: float, windowed: int, growing: int, prompt: int, sampled: int, pairs: int, windowed_pairs: int, pairs_growth: int
     ) -> tuple[float, float, int]: ...
 
 
@@ -35,11 +36,13 @@ class Replica:
         recorder: Recorder,
         stepping: bool,
         on_finish: Callable[[Request], None] | None,
+        speculative_times: SpeculativeSteps | None = None,
     ) -> None:
         self.requests = 0
         self.longest = batch.longest
         """Tokens of the largest footprint that could be served here."""
         self._env, self._index, self._batch, self._times, self._recorder = env, index, batch, step_times, recorder
+        self._speculative_times = speculative_times
         self._at_most = 1 if stepping else 1 << 62
         self._on_finish = on_finish
         self._alarm = Alarm(env)
@@ -108,7 +111,11 @@ class Replica:
         if not steps:
             self._idle = True
             return 0.0
-        if batch.prompt:
+        if self._speculative_times is not None:
+            first_s, slope_s, alike = self._speculative_times.verify(
+                batch.batch, batch.growth, batch.context, batch.prompt, batch.sampled, batch.pairs, batch.pairs_growth
+            )  # fmt: skip
+        elif batch.prompt:
             first_s, slope_s, alike = self._times.mixed(
                 batch.batch, batch.context, batch.windowed, batch.growing,
                 batch.prompt, batch.sampled, batch.pairs, batch.pairs_windowed, batch.pairs_growth,
@@ -128,7 +135,7 @@ class Replica:
         batch = self._batch
         self._recorder.stretches += PACK_STRETCH(
             self._index, self._began_s, self._first_s, self._slope_s, steps, batch.batch, batch.counted, batch.prompt,
-            batch.sampled, batch.context, batch.windowed, batch.growing, batch.pairs, batch.pairs_windowed,
+            batch.sampled, batch.context, batch.growth, batch.windowed, batch.growing, batch.pairs, batch.pairs_windowed,
             batch.kv_tokens, len(batch.running), len(batch.waiting),
         )  # fmt: skip
         now_s = self._env.now

@@ -78,7 +78,7 @@ def audited(limit: dict[str, Any]) -> ContinuousBatch:
             assert taken + self._prefix.cached_free + forgotten == limit["blocks"]
             for piece in self._prefix._pieces.values():
                 assert piece.cached - piece.held == sum(run.blocks for run in piece.free) >= 0
-                assert piece.copies < max(sum(piece.users.values()), 1)
+                assert len(piece.copying) < max(sum(piece.users.values()), 1)
             return finished
 
     batch = make_batch(limit)

@@ -17,7 +17,7 @@ from pydantic import Field
 from cluster_sim.physics.transformer import causal_pairs, windowed_pairs
 from cluster_sim.reading import Description
 from cluster_sim.request import Request
-from cluster_sim.serving.kv_cache import KvRoom
+from cluster_sim.serving.kv_cache import GrowingRoom, KvRoom
 from cluster_sim.serving.prefix_cache import PrefixCache
 
 
@@ -42,6 +42,7 @@ class ContinuousBatch:
     """
 
     __slots__ = (
+        "_ahead",
         "_block_tokens",
         "_blocks",
         "_chunked",
@@ -56,6 +57,7 @@ class ContinuousBatch:
         "_past",
         "_prefix",
         "_room",
+        "_slack",
         "_tickets",
         "_window",
         "batch",
@@ -63,6 +65,7 @@ class ContinuousBatch:
         "clock",
         "context",
         "counted",
+        "drafts",
         "growing",
         "longest",
         "pairs",
@@ -88,25 +91,33 @@ class ContinuousBatch:
         max_context: int,
         window: int = 0,
         prefix_caching: bool = False,
+        drafts: int = 0,
+        room: KvRoom | GrowingRoom | None = None,
     ) -> None:
         self.waiting: deque[Request] = deque()
         self.running: dict[Request, None] = {}  # in order of admission; the last is the first to be preempted
-        self.batch = self.context = self.windowed = self.growing = 0
+        self.batch = self.windowed = self.growing = 0
+        self.context: float = 0
         self.prompt = self.sampled = self.pairs = self.pairs_windowed = self.pairs_growth = 0
         self.counted = 0  # of `batch`, those that count for the statistics
-        self.cached = 0  # tokens in the cache of decoding requests
+        self.cached: float = 0  # tokens in the cache of decoding requests
+        self.drafts = drafts  # tokens that each of them has in a step beside its next one
         self.clock = 0  # steps so far
         self.pending_tokens = 0  # prompt tokens not yet read and output tokens not yet written, of all that are here
         self.stalls: list[tuple[Request, float]] = []  # gaps between tokens that a preemption tore, of the last `advance`
         self.preempted: list[Request] = []  # by the last `schedule`
-        self._room = KvRoom(kv_tokens, block_tokens)
+        self._room = room or KvRoom(kv_tokens, block_tokens)
         # A block that several requests share is counted for each of them; `_blocks` is so many more than there are.
         self._blocks, self._block_tokens = self._room.blocks, block_tokens
         self._prefix = PrefixCache(self._blocks, block_tokens) if prefix_caching else None
         self._max_sequences, self._max_tokens, self._chunked = max_sequences, max_batched_tokens, chunked_prefill
         self._window = window
+        # Blocks that a decoding request may need in a step beyond its whole ones, and that must be free beyond a new one's prompt.
+        self._ahead = -(-self._room.ahead // block_tokens)
+        self._slack = 1 if not self._room.ahead else 3 + (drafts + self._room.ahead) // block_tokens
         # The largest footprint that could be served alone. Without chunks a preempted request is read again in one step.
-        self.longest = min(self._blocks * block_tokens, max_context - 1, self._max_tokens if not chunked_prefill else max_context)
+        most = self._blocks * block_tokens - (self._room.ahead + block_tokens if self._room.ahead else 0)
+        self.longest = min(most, max_context - 1, self._max_tokens if not chunked_prefill else max_context)
         self._finishing: list[tuple[int, int, Request]] = []  # heap by step clock; an entry whose ticket is old is void
         self._filling: list[tuple[int, int, Request]] = []  # the same for sequences that have yet to fill the window
         self._chunks: list[tuple[Request, int]] = []  # prompt tokens of this step
@@ -117,7 +128,12 @@ class ContinuousBatch:
         self._tickets = 0
 
     @property
-    def kv_tokens(self) -> int:
+    def growth(self) -> float:
+        """Tokens that a step adds to the cache of decoding requests."""
+        return self.batch
+
+    @property
+    def kv_tokens(self) -> float:
         """Tokens in the cache as the scheduled steps begin, blocks left out; what requests share counts once."""
         return self.cached + self._past - (self._blocks - self._room.blocks) * self._block_tokens
 
@@ -143,7 +159,7 @@ class ContinuousBatch:
             self.preempted = []
         batch = self.batch
         # A step needs no more than cached/block + batch (+1 for rounding) blocks for decoding: far from the limit, no counting.
-        if batch and self.cached // self._block_tokens + batch + self._held >= self._blocks:
+        if batch and self.cached // self._block_tokens + batch * self._slack + self._held >= self._blocks:
             self._preempt_until_it_fits(now_s)
             batch = self.batch
         if self._partial is not None or (self.waiting and len(self.running) < self._max_sequences and not self.preempted):
@@ -157,7 +173,7 @@ class ContinuousBatch:
             return 0
         if self.preempted and self.waiting:
             steps = 1  # none was admitted in this step; the next one tries again
-        self.context = self.cached + batch
+        self.context = self.cached + batch * (1 + self.drafts)
         self.sampled = batch + self._completing
         if batch:
             until = self._finishing[0][0] - self.clock
@@ -171,7 +187,7 @@ class ContinuousBatch:
             if self._window:
                 steps = min(steps, self._until_window_is_full())
             # The bound of above for `steps` steps; only where it fails are blocks counted.
-            if steps > 1 and (self.cached + batch * steps) // self._block_tokens + batch + self._held >= self._blocks:
+            if steps > 1 and self._most_blocks(steps) + self._held >= self._blocks:
                 steps = self._steps_with_room(steps)
             return steps
         return min(steps, at_most)
@@ -221,20 +237,24 @@ class ContinuousBatch:
         self.pending_tokens -= 1
         if request.generated == request.output_tokens:
             if self._prefix is not None:
-                self._give_back(request, length, again=False)
+                self._give_back(request, length, self._room.blocks_for(length), again=False)
             del self.running[request]
             request.finish_s = now_s
             finished.append(request)
             return
+        self._join(request, length)
+
+    def _join(self, request: Request, length: int) -> None:
+        """A request with `length` tokens in the cache begins to decode."""
         ticket = self._tickets = self._tickets + 1
-        request.ticket, request.offset = ticket, length - self.clock
+        request.ticket, request.offset, request.rate = ticket, length - self.clock, 1
         request.finish_clock = self.clock + request.output_tokens - request.generated
         heappush(self._finishing, (request.finish_clock, ticket, request))
         self.batch += 1
         self.cached += length
         if request.counted:
             self.counted += 1
-        self._room.join(request.offset)
+        self._room.join(request.offset, 1)
         if self._window:
             self.windowed += min(length + 1, self._window)
             if length + 1 < self._window:
@@ -249,27 +269,26 @@ class ContinuousBatch:
         self.cached -= length
         if request.counted:
             self.counted -= 1
-        self._room.leave(request.offset)
+        self._room.leave(request.offset, 1)
         if self._prefix is not None:
-            self._give_back(request, length, again)
+            self._give_back(request, length, self._room.blocks_for(length), again)
         if self._window:
             self.windowed -= min(length + 1, self._window)
             if length + 1 < self._window:
                 self.growing -= 1
 
-    def _give_back(self, request: Request, tokens: int, again: bool) -> None:
+    def _give_back(self, request: Request, tokens: int, blocks: int, again: bool) -> None:
         """The blocks of a request's `tokens` join the free ones, whole ones to be found again, but for those that others use."""
         assert self._prefix is not None
-        blocks = self._room.blocks_for(tokens)
         self._prefix.hold(request, tokens // self._block_tokens, computed=True)
         self._blocks -= blocks - self._prefix.release(request, blocks, again)
 
     def _read_prompts(self, now_s: float) -> int:
         """Fill what decoding leaves of the token budget with prompts; how many steps may follow like this one."""
         batch, waiting, block, prefix = self.batch, self.waiting, self._block_tokens, self._prefix
-        budget = self._max_tokens - batch
+        budget = self._max_tokens - batch * (1 + self.drafts)
         # Blocks that are surely free in this step; counted exactly, once, where that is not enough.
-        free, counted, taken = self._blocks - (self.cached // block + batch + 1 + self._held), False, 0
+        free, counted, taken = self._blocks - int(self.cached // block + batch * self._slack + 1 + self._held), False, 0
         partial = self._partial
         if partial is not None:
             missing = partial.prompt_tokens + partial.generated - partial.prefilled
@@ -298,10 +317,10 @@ class ContinuousBatch:
             if chunk < missing and not self._chunked:
                 break
             blocks = found - used - (-chunk // block)
-            if blocks > free:
+            if blocks + self._ahead > free:
                 if not counted:
                     free, counted = self._free_blocks() - taken, True
-                if blocks > free:
+                if blocks + self._ahead > free:
                     break
             free, taken = free - blocks, taken + blocks
             waiting.popleft()
@@ -346,11 +365,14 @@ class ContinuousBatch:
         One where they would come near the end of KV room, or while they still fill the window.
         """
         steps = (missing - 1) // chunk
-        blocks = (self.cached + self.batch * steps) // self._block_tokens + self.batch
-        if blocks + self._room.blocks_for(request.prefilled + chunk * steps) >= self._blocks or request.prefilled < self._window:
+        if self._most_blocks(steps) + self._room.blocks_for(request.prefilled + chunk * steps) >= self._blocks or request.prefilled < self._window:
             return 1
         self.pairs_growth = chunk * chunk
         return steps
+
+    def _most_blocks(self, steps: int) -> float:
+        """No fewer than decoding requests need in `steps` steps, rounding left out."""
+        return (self.cached + self.batch * (1 + self.drafts) * steps) // self._block_tokens + self.batch * self._slack
 
     def _preempt_until_it_fits(self, now_s: float) -> None:
         """Take away what was admitted last until every decoding request finds a block for its next token."""
@@ -370,15 +392,19 @@ class ContinuousBatch:
             self._partial, self._held = None, 0
             self.pending_tokens += request.prefilled
             if self._prefix is not None:
-                self._give_back(request, request.prefilled, again=True)
+                self._give_back(request, request.prefilled, self._room.blocks_for(request.prefilled), again=True)
         else:
-            request.generated = request.output_tokens - (request.finish_clock - self.clock)
+            request.generated = self._generated(request)
             request.stalled_s = now_s
             self._leave(request, again=True)
             self.pending_tokens += request.prompt_tokens + request.generated
         request.prefilled = 0
         self.waiting.appendleft(request)
         self.preempted.append(request)
+
+    def _generated(self, request: Request) -> int:
+        """Tokens that a decoding request has been answered."""
+        return request.output_tokens - (request.finish_clock - self.clock)
 
     def _steps_with_room(self, steps: int) -> int:
         """The most of `steps` decode steps that KV room allows; one always, that much was made sure of."""
