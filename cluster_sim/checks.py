@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from cluster_sim.model import Model
 from cluster_sim.reading import Trail
 from cluster_sim.scenario import Pool, Scenario
+from cluster_sim.serving.batching import Static
 from cluster_sim.topology import FRONT_DOOR
 
 Finding = tuple[Trail, str]
@@ -81,6 +82,11 @@ def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
             yield (*at, "tensor_parallel"), f"{device.name} has no all_reduce figures; wanted 1, or figures in its file"
         if plan.pipeline_parallel > model.layers:
             yield (*at, "pipeline_parallel"), f"{plan.pipeline_parallel} stages are more than the {model.layers} layers of {model.name}"
+    if isinstance(pool.batching, Static):
+        for key, on in (("kv", pool.kv.prefix_caching or pool.kv.watermark), ("replica", plan.speculation)):
+            if on:
+                what = "speculation" if key == "replica" else "prefix_caching" if pool.kv.prefix_caching else "watermark"
+                yield (*trail, key, what), "static batching goes without; wanted the policy 'continuous'"
     devices, each = pool.nodes * per_node, pool.devices_a_replica(model)
     hold = f"{pool.nodes} node{'s hold' if pool.nodes > 1 else ' holds'} {devices} device{'s' if devices > 1 else ''}"
     if devices < each * (pool.replicas or 1):

@@ -28,6 +28,7 @@ class Request:
         "preemptions",
         "prefilled",
         "prefix_hit_tokens",
+        "priority",
         "prompt_tokens",
         "rate",
         "replica",
@@ -67,6 +68,8 @@ class Request:
         as a block's hash includes its parent's; what no piece covers is like no other prompt."""
         self.output_piece = output_piece
         """The identity of the answer, after a prompt that pieces cover whole, for a later turn that begins with both."""
+        self.priority = 0
+        """Lower is more urgent."""
         self.prefix_hit_tokens = 0
         """Of the prompt, those that were in the cache when it was first admitted."""
         self.replica = -1

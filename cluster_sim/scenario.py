@@ -16,7 +16,7 @@ from cluster_sim.physics.placement import Placement, place_on_gpus, place_on_waf
 from cluster_sim.physics.speculation import SpeculativeSteps
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.reading import Description, named, yaml_text
-from cluster_sim.serving.batching import Batch, Batching
+from cluster_sim.serving.batching import Batch, Batching, Continuous, ContinuousBatch, Static, StaticBatch
 from cluster_sim.serving.batching.speculative import SpeculativeBatch
 from cluster_sim.serving.engine import Engine
 from cluster_sim.serving.routing import LeastRequests, Routing
@@ -30,6 +30,8 @@ from cluster_sim.workload.streams import numbered
 from cluster_sim.workload.traces import Trace
 
 Count = Annotated[int, Field(gt=0)]
+
+_NO_LIMIT = 1 << 40  # tokens
 
 
 class Slo(Description):
@@ -85,6 +87,8 @@ class Kv(Description):
     prefix_caching: bool = False
     """Whether whole blocks of prompts and answers stay to be found again, the least recently used thrown away first."""
     preemption: Literal["recompute"] = "recompute"
+    watermark: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Share of the blocks that stays free when a request is admitted beside others, for those to grow."""
 
 
 class Pool(Description):
@@ -97,7 +101,7 @@ class Pool(Description):
     replica: ReplicaPlan = Field(default_factory=ReplicaPlan)
     replicas: Count | None = None
     """Fewer replicas than fit; default: as many as fit."""
-    batching: Batching = Field(default_factory=Batching)
+    batching: Batching = Field(default_factory=Continuous)
     kv: Kv = Field(default_factory=Kv)
 
     @property
@@ -126,12 +130,16 @@ class Pool(Description):
 
     @property
     def max_batched_tokens(self) -> int:
-        """Tokens of one step of a replica."""
+        """Tokens of one step of a replica; a static batch is read in one, however long."""
+        if isinstance(self.batching, Static):
+            return _NO_LIMIT
         return self.batching.max_batched_tokens or self.replica.engine.max_batched_tokens
 
     @property
     def chunked_prefill(self) -> bool:
         """Whether prompts may be spread over steps."""
+        if isinstance(self.batching, Static):
+            return False
         chunked = self.batching.chunked_prefill
         return self.replica.engine.chunked_prefill if chunked is None else chunked
 
@@ -194,9 +202,16 @@ class Pool(Description):
         limits = (
             self.kv_tokens(model), self.block_tokens, self.max_sequences, self.max_batched_tokens, self.chunked_prefill, model.max_context,
         )  # fmt: skip
+        window = model.window.tokens if model.window else 0
+        if isinstance(self.batching, Static):
+            return StaticBatch(self.kv_tokens(model), self.block_tokens, self.max_sequences, model.max_context, window)
+        engine, policy = self.replica.engine, self.batching
+        policy = policy.model_copy(
+            update={name: getattr(engine, name) for name in ("batch_wait_timeout_iterations", "batch_wait_max_tokens_ratio") if getattr(policy, name) is None}
+        )
         if (speculation := self.replica.speculation) is not None:
-            return SpeculativeBatch(*limits, self.kv.prefix_caching, speculation, numbered(seed, "speculation"))
-        return Batch(*limits, model.window.tokens if model.window else 0, self.kv.prefix_caching)
+            return SpeculativeBatch(*limits, self.kv.prefix_caching, speculation, numbered(seed, "speculation"), policy, self.kv.watermark)
+        return ContinuousBatch(*limits, window, self.kv.prefix_caching, policy=policy, watermark=self.kv.watermark)
 
 
 class Cluster(Description):

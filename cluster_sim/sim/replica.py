@@ -67,7 +67,7 @@ class Replica:
         if self._steps <= 1:
             return batch.pending_tokens
         done = min(steps_done(self._first_s, self._slope_s, self._env.now - self._began_s), self._steps - 1)
-        return batch.pending_tokens - done * (batch.batch + batch.prompt)
+        return batch.pending_tokens - done * batch.done_a_step
 
     def receive(self, delivery: Event) -> None:
         """The request that `delivery` carries has arrived over the network."""

@@ -9,10 +9,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cluster_sim.physics.gpu import GpuSteps
+from cluster_sim.physics.speculation import SpeculativeSteps
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.request import Request
-from cluster_sim.serving.batching import ContinuousBatch
+from cluster_sim.serving.batching import Batch, Continuous, ContinuousBatch, StaticBatch
+from cluster_sim.serving.batching.speculative import SpeculativeBatch
 from cluster_sim.serving.routing import LeastRequests, LeastWork, RoundRobin
+from cluster_sim.serving.speculation import Speculation
+from cluster_sim.workload.streams import numbered
 from tests.machines import small_gpu, tiny_model
 from tests.oracles import Job, Limits, gpu_step_s, serve_token_by_token
 from tests.serving import serve
@@ -72,28 +76,71 @@ def test_a_token_by_token_engine_gives_the_same_times(gaps: list[tuple[float, in
             assert request.finish_s == pytest.approx(job.finish_s, rel=1e-9)
 
 
-@SETTINGS
+features = st.fixed_dictionaries({
+    "static": st.sampled_from([False, False, False, True]),
+    "drafts": st.sampled_from([0, 0, 1, 3]),
+    "acceptance": st.sampled_from([0.0, 0.4, 0.9, 1.0]),
+    "prefix_caching": st.booleans(),
+    "order": st.sampled_from(["fcfs", "priority"]),
+    "batch_wait_timeout_iterations": st.sampled_from([0, 0, 3, 20]),
+    "batch_wait_max_tokens_ratio": st.sampled_from([0.1, 0.8]),
+    "watermark": st.sampled_from([0.0, 0.2]),
+})  # fmt: skip
+
+
+def make_batch_with(limit: dict[str, Any], feature: dict[str, Any]) -> Batch:
+    """A batch with any of the features switched on."""
+    room, block, places, window = limit["blocks"] * limit["block_tokens"], limit["block_tokens"], limit["max_sequences"], limit["window"]
+    if feature["static"]:
+        return StaticBatch(room, block, places, 4096, window)
+    limits = (room, block, places, limit["budget"] + places * feature["drafts"], limit["chunked"], 4096)
+    names = ("order", "batch_wait_timeout_iterations", "batch_wait_max_tokens_ratio")
+    policy, watermark = Continuous.model_validate({name: feature[name] for name in names}), feature["watermark"]
+    if feature["drafts"] and not window:
+        plan = Speculation(draft_tokens=feature["drafts"], acceptance=feature["acceptance"])
+        return SpeculativeBatch(*limits, feature["prefix_caching"], plan, numbered(1, "speculation"), policy, watermark)
+    return ContinuousBatch(*limits, window, feature["prefix_caching"], policy=policy, watermark=watermark)
+
+
+def make_requests_with(gaps: list[tuple[float, int, int]], batch: Batch) -> list[Request]:
+    """Requests of three priorities; two of three begin alike, and some are later turns."""
+    now_s, requests = 0.0, []
+    for number, (gap_s, prompt, output) in enumerate(gaps):
+        now_s += gap_s
+        request = Request(number, now_s, prompt, output)
+        if number % 3:
+            request.pieces = ((number % 3, min(prompt, 20)), (100 + number, prompt - min(prompt, 20)))
+            request.output_piece = 200 + number
+        request.priority = number * 7 % 3
+        requests.append(request)
+    return [request for request in requests if request.footprint <= batch.longest]
+
+
+@settings(parent=SETTINGS, max_examples=300)
 @given(
     jobs,
     limits,
+    features,
     st.sampled_from([RoundRobin(), LeastRequests(), LeastWork()]),
     st.integers(1, 3),
     st.sampled_from([0.0, 1e-5, 3e-3]),
     st.sampled_from(["gpu", "stages", "wafer"]),
 )
 def test_stretch_and_step_agree_on_every_first_token_and_finish(
-    gaps: list[tuple[float, int, int]], limit: dict[str, Any], policy: Any, replicas: int, latency_s: float, machine: str
+    gaps: list[tuple[float, int, int]], limit: dict[str, Any], feature: dict[str, Any], policy: Any, replicas: int, latency_s: float, machine: str
 ) -> None:
     times = step_times(machine, limit)
+    speculative = SpeculativeSteps(times, feature["drafts"], None, 0.1) if isinstance(make_batch_with(limit, feature), SpeculativeBatch) else None
     seen = []
     for stepping in (False, True):
-        requests = make_requests(gaps, limit)
-        recorder = serve(requests, times, lambda: make_batch(limit), stepping, replicas, policy, latency_s)
+        requests = make_requests_with(gaps, make_batch_with(limit, feature))
+        recorder = serve(requests, times, lambda: make_batch_with(limit, feature), stepping, replicas, policy, latency_s, speculative)
         assert recorder.inside == 0
         seen.append(requests)
     for stretched, stepped in zip(*seen, strict=True):
         assert stretched.replica == stepped.replica
         assert stretched.preemptions == stepped.preemptions
+        assert stretched.prefix_hit_tokens == stepped.prefix_hit_tokens
         assert stretched.admitted_s == pytest.approx(stepped.admitted_s, rel=1e-9)
         assert stretched.first_token_s == pytest.approx(stepped.first_token_s, rel=1e-9)
         assert stretched.finish_s == pytest.approx(stepped.finish_s, rel=1e-9)

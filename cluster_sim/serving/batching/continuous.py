@@ -1,9 +1,9 @@
 """Continuous batching with chunked prefill, as vLLM V1 schedules.
 
 Before each step: running requests come first, one token each for those that decode, as much of its prompt as the token
-budget leaves for the one that is being prefilled; where KV room runs out the request that was admitted last is preempted and
-recomputed later; then waiting requests are admitted in order while budget, places and room last, and none in a step that
-preempted. (vLLM, vllm/v1/core/sched/scheduler.py.)
+budget leaves for the one that is being prefilled; where KV room runs out the request that was admitted last, or the least
+urgent one, is preempted and recomputed later; then waiting requests are admitted in order while budget, places and room last,
+and none in a step that preempted. (vLLM, vllm/v1/core/sched/scheduler.py.)
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pydantic import Field
 from cluster_sim.physics.transformer import causal_pairs, windowed_pairs
 from cluster_sim.reading import Description
 from cluster_sim.request import Request
+from cluster_sim.serving.batching.queues import ByPriority, Victims
 from cluster_sim.serving.kv_cache import GrowingRoom, KvRoom
 from cluster_sim.serving.prefix_cache import PrefixCache
 
@@ -31,6 +32,12 @@ class Continuous(Description):
     """Tokens of one step, decoding and prompts together; default: the engine's."""
     chunked_prefill: bool | None = None
     """Whether a prompt may be spread over steps; default: the engine's."""
+    order: Literal["fcfs", "priority"] = "fcfs"
+    """Who is admitted first: who came first, or the most urgent; and who is preempted first: who came last, or the least urgent."""
+    batch_wait_timeout_iterations: Annotated[int, Field(ge=0)] | None = None
+    """Steps at most for which new requests are held back while others decode, for more to come, as TensorRT-LLM does; default: the engine's."""
+    batch_wait_max_tokens_ratio: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
+    """Share of max_batched_tokens that a step must have for them not to be held back; default: the engine's."""
 
 
 class ContinuousBatch:
@@ -51,6 +58,7 @@ class ContinuousBatch:
         "_filling",
         "_finishing",
         "_held",
+        "_holding",
         "_max_sequences",
         "_max_tokens",
         "_partial",
@@ -59,6 +67,11 @@ class ContinuousBatch:
         "_room",
         "_slack",
         "_tickets",
+        "_victims",
+        "_wait_steps",
+        "_wait_tokens",
+        "_waited",
+        "_waiting_tokens",
         "_window",
         "batch",
         "cached",
@@ -93,8 +106,11 @@ class ContinuousBatch:
         prefix_caching: bool = False,
         drafts: int = 0,
         room: KvRoom | GrowingRoom | None = None,
+        policy: Continuous | None = None,
+        watermark: float = 0.0,
     ) -> None:
-        self.waiting: deque[Request] = deque()
+        by_priority = policy is not None and policy.order == "priority"
+        self.waiting: deque[Request] | ByPriority = ByPriority() if by_priority else deque()
         self.running: dict[Request, None] = {}  # in order of admission; the last is the first to be preempted
         self.batch = self.windowed = self.growing = 0
         self.context: float = 0
@@ -113,7 +129,7 @@ class ContinuousBatch:
         self._max_sequences, self._max_tokens, self._chunked = max_sequences, max_batched_tokens, chunked_prefill
         self._window = window
         # Blocks that a decoding request may need in a step beyond its whole ones, and that must be free beyond a new one's prompt.
-        self._ahead = -(-self._room.ahead // block_tokens)
+        self._ahead = -(-self._room.ahead // block_tokens) + int(watermark * self._blocks)
         self._slack = 1 if not self._room.ahead else 3 + (drafts + self._room.ahead) // block_tokens
         # The largest footprint that could be served alone. Without chunks a preempted request is read again in one step.
         most = self._blocks * block_tokens - (self._room.ahead + block_tokens if self._room.ahead else 0)
@@ -123,6 +139,13 @@ class ContinuousBatch:
         self._chunks: list[tuple[Request, int]] = []  # prompt tokens of this step
         self._completing = 0  # of them, those that are the last of their prompt
         self._past = 0  # tokens in the cache of the requests whose prompts these are
+        self._victims = Victims() if by_priority else None
+        # New requests are held back for `_wait_steps` steps at most while fewer than `_wait_tokens` tokens would be in a step.
+        self._wait_steps = (policy.batch_wait_timeout_iterations or 0) if policy else 0
+        self._wait_tokens = (policy.batch_wait_max_tokens_ratio or 0.0) * max_batched_tokens if policy else 0.0
+        self._waited = 0  # steps for which they were
+        self._holding = False  # in the steps that were scheduled
+        self._waiting_tokens = 0  # to be read, of all that wait; counted only where requests may be held back
         self._partial: Request | None = None  # the running request whose prompt is not read yet
         self._held = 0  # its blocks
         self._tickets = 0
@@ -131,6 +154,11 @@ class ContinuousBatch:
     def growth(self) -> float:
         """Tokens that a step adds to the cache of decoding requests."""
         return self.batch
+
+    @property
+    def done_a_step(self) -> int:
+        """By how much each of the scheduled steps lowers `pending_tokens`."""
+        return self.batch + self.prompt
 
     @property
     def kv_tokens(self) -> float:
@@ -147,8 +175,14 @@ class ContinuousBatch:
         False is certain: behind others, without a place, or while a prompt takes the whole budget, nothing can change before
         the steps that were scheduled have ended.
         """
-        self.waiting.append(request)
-        return len(self.waiting) == 1 and self._partial is None and len(self.running) < self._max_sequences
+        waiting = self.waiting
+        waiting.append(request)
+        free = self._partial is None and len(self.running) < self._max_sequences
+        if self._wait_steps:
+            held = self._is_held(self._waiting_tokens)
+            self._waiting_tokens += request.prompt_tokens
+            return free and (waiting[0] is request or held != self._is_held(self._waiting_tokens))
+        return waiting[0] is request and free
 
     def schedule(self, now_s: float, at_most: int) -> int:
         """Decide on the next step; how many steps of this composition may follow, `at_most` of them. 0 where there is no work."""
@@ -163,7 +197,8 @@ class ContinuousBatch:
             self._preempt_until_it_fits(now_s)
             batch = self.batch
         if self._partial is not None or (self.waiting and len(self.running) < self._max_sequences and not self.preempted):
-            steps = self._read_prompts(now_s)
+            self._holding = self._wait_steps > 0 and self._holds_back()
+            steps = self._wait_steps - self._waited if self._holding else self._read_prompts(now_s)
             batch = self.batch
             if not batch and not self._chunks:
                 return 0
@@ -195,6 +230,8 @@ class ContinuousBatch:
     def advance(self, steps: int, now_s: float) -> list[Request]:
         """Move on by `steps` of the scheduled steps, which end at `now_s`. Returns the requests that finished."""
         batch = self.batch
+        if self._wait_steps:
+            self._waited = self._waited + steps if self._holding else 0
         clock = self.clock = self.clock + steps
         self.cached += batch * steps
         self.pending_tokens -= batch * steps
@@ -285,10 +322,10 @@ class ContinuousBatch:
 
     def _read_prompts(self, now_s: float) -> int:
         """Fill what decoding leaves of the token budget with prompts; how many steps may follow like this one."""
-        batch, waiting, block, prefix = self.batch, self.waiting, self._block_tokens, self._prefix
-        budget = self._max_tokens - batch * (1 + self.drafts)
+        waiting, block, prefix = self.waiting, self._block_tokens, self._prefix
+        budget = self._max_tokens - self.batch * (1 + self.drafts)
         # Blocks that are surely free in this step; counted exactly, once, where that is not enough.
-        free, counted, taken = self._blocks - int(self.cached // block + batch * self._slack + 1 + self._held), False, 0
+        free, counted, taken = self._blocks - int(self.cached // block + self.batch * self._slack + 1 + self._held), False, 0
         partial = self._partial
         if partial is not None:
             missing = partial.prompt_tokens + partial.generated - partial.prefilled
@@ -296,15 +333,19 @@ class ContinuousBatch:
             blocks = self._room.blocks_for(partial.prefilled + chunk) - self._held
             if blocks > free:
                 free, counted = self._free_blocks(), True
-                if blocks > free:
-                    self._preempt(partial, now_s, free)
-                    return 1
+                while blocks > free:
+                    victim = self._victim()
+                    self._preempt(victim, now_s, free)
+                    if victim is partial:
+                        return 1
+                    free = self._free_blocks()
+                budget = self._max_tokens - self.batch * (1 + self.drafts)
             free, taken = free - blocks, blocks
             self._add_chunk(partial, chunk)
             budget -= chunk
             if missing > chunk:
                 return self._like_chunks(partial, chunk, missing)
-        while waiting and budget > 0 and len(self.running) < self._max_sequences:
+        while waiting and budget > 0 and len(self.running) < self._max_sequences and not self.preempted:
             request = waiting[0]
             missing, found, used = request.prompt_tokens + request.generated, 0, 0
             if prefix is not None:
@@ -316,15 +357,19 @@ class ContinuousBatch:
             chunk = missing if missing <= budget else budget
             if chunk < missing and not self._chunked:
                 break
-            blocks = found - used - (-chunk // block)
-            if blocks + self._ahead > free:
+            blocks, ahead = found - used - (-chunk // block), self._ahead if self.running else 0
+            if blocks + ahead > free:
                 if not counted:
                     free, counted = self._free_blocks() - taken, True
-                if blocks + self._ahead > free:
+                if blocks + ahead > free:
                     break
             free, taken = free - blocks, taken + blocks
             waiting.popleft()
             self.running[request] = None
+            if self._victims is not None:
+                self._victims.add(request)
+            if self._wait_steps:
+                self._waiting_tokens -= request.prompt_tokens + request.generated
             request.prefilled = found * block
             if prefix is not None:
                 self._blocks += used
@@ -377,7 +422,19 @@ class ContinuousBatch:
     def _preempt_until_it_fits(self, now_s: float) -> None:
         """Take away what was admitted last until every decoding request finds a block for its next token."""
         while self._room.taken(self.clock + 1) + self._held > self._blocks:
-            self._preempt(next(reversed(self.running)), now_s, 0)
+            self._preempt(self._victim(), now_s, 0)
+
+    def _victim(self) -> Request:
+        """Who is preempted next."""
+        return next(reversed(self.running)) if self._victims is None else self._victims.first(self.running)
+
+    def _is_held(self, waiting_tokens: int) -> bool:
+        """Whether a step with these tokens of new requests, beside those that decode, would be too small."""
+        return self.batch > 0 and self.batch * (1 + self.drafts) + waiting_tokens < self._wait_tokens
+
+    def _holds_back(self) -> bool:
+        """Whether new requests are held back in this step, for more to come."""
+        return self._waited < self._wait_steps and self._partial is None and self._is_held(self._waiting_tokens)
 
     def _preempt(self, request: Request, now_s: float, free: int) -> None:
         """Give up a running request's KV; it goes to the front of the queue and is read again, its answer so far included.
@@ -400,6 +457,8 @@ class ContinuousBatch:
             self.pending_tokens += request.prompt_tokens + request.generated
         request.prefilled = 0
         self.waiting.appendleft(request)
+        if self._wait_steps:
+            self._waiting_tokens += request.prompt_tokens + request.generated
         self.preempted.append(request)
 
     def _generated(self, request: Request) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from heapq import heappush
 
 from cluster_sim.request import Request
-from cluster_sim.serving.batching.continuous import ContinuousBatch
+from cluster_sim.serving.batching.continuous import Continuous, ContinuousBatch
 from cluster_sim.serving.kv_cache import GrowingRoom
 from cluster_sim.serving.speculation import Speculation, Streams
 
@@ -29,12 +29,14 @@ class SpeculativeBatch(ContinuousBatch):
         prefix_caching: bool,
         speculation: Speculation,
         streams: Streams,
+        policy: Continuous | None = None,
+        watermark: float = 0.0,
     ) -> None:
         self._growing_room = GrowingRoom(kv_tokens, block_tokens, speculation.draft_tokens)
         self._speculation, self._streams = speculation, streams
         super().__init__(
             kv_tokens, block_tokens, max_sequences, max_batched_tokens, chunked_prefill, max_context, 0, prefix_caching, speculation.draft_tokens,
-            self._growing_room,
+            self._growing_room, policy, watermark,
         )  # fmt: skip
 
     @property
