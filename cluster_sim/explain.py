@@ -15,6 +15,7 @@ from cluster_sim.physics.kernels import decode_kernels_s
 from cluster_sim.physics.speculation import SpeculativeSteps
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.scenario import Pool, Scenario
+from cluster_sim.serving.batching import Static
 from cluster_sim.topology import FRONT_DOOR, Path
 from cluster_sim.workload.arrivals import AtOnce, ClosedLoop
 from cluster_sim.workload.traffic import lengths
@@ -36,6 +37,14 @@ class Lengths:
     """Mean tokens in the cache of a decoding request, over its steps: long answers are there for longer."""
     in_step: bool
     """All answers are equally long: requests that were admitted in one step finish in one step, for ever."""
+    sample: tuple[np.ndarray, np.ndarray]
+    """Prompt and output tokens of the requests that these are the moments of."""
+
+    def longest_of(self, requests: int) -> tuple[float, float]:
+        """(prompt, output) tokens of the longest among so many requests, in the mean."""
+        groups = max(len(self.sample[0]) // requests, 1)
+        prompt, output = (float(np.mean([np.max(part) for part in np.array_split(tokens, groups)])) for tokens in self.sample)
+        return prompt, output
 
 
 @dataclass(frozen=True)
@@ -86,7 +95,7 @@ def sampled_lengths(scenario: Scenario) -> Lengths:
     total_steps = float(np.sum(decode_steps))
     context = float(np.sum(decode_steps * (prompt + output / 2))) / total_steps if total_steps else float(np.mean(prompt))
     pairs = float(np.mean(prompt * (prompt + 1) / 2))
-    return Lengths(float(np.mean(prompt)), float(np.mean(output)), pairs, context, bool(np.ptp(output) == 0))
+    return Lengths(float(np.mean(prompt)), float(np.mean(output)), pairs, context, bool(np.ptp(output) == 0), (prompt, output))
 
 
 def offered_per_s(scenario: Scenario) -> float | None:
@@ -111,7 +120,8 @@ def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:
     def windowed(batch: float) -> int:
         return round(batch * min(seen.context, window))
 
-    batch, bound_by = _full_batch(model, pool, seen)
+    static = _static(model, pool, times, seen) if isinstance(pool.batching, Static) else None
+    batch, bound_by = static[:2] if static else _full_batch(model, pool, seen)
     decoding = max(round(batch), 1) if seen.output_tokens > 1 else 0
     speculative = pool.speculative_step_times(model)
     finishing, follow = _prompts_a_step(pool, seen, batch, decoding, bound_by)
@@ -121,6 +131,9 @@ def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:
         step_s += probability * _step_s(
             speculative or times, decoding, round(batch * seen.context), windowed(batch), prompt, round(count), round(count * seen.pairs)
         )
+    rate = finishing / step_s
+    if static:
+        step_s, rate = static[2:]
     path = scenario.cluster.topology().path(FRONT_DOOR, f"{pool.name}/0/device0")
     assert path is not None
     first_s = _step_s(speculative or times, 1, round(seen.context), windowed(1), 0, 0, 0)
@@ -135,11 +148,28 @@ def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:
         kernels_at_1_s=_kernels_at_1_s(scenario, pool, seen),
         full_batch=decoding,
         step_when_full_s=step_s,
-        requests_per_s=finishing / step_s * pool.replica_count(model),
+        requests_per_s=rate * pool.replica_count(model),
         bound_by=bound_by,
         parts=times.parts(decoding, round(batch * seen.context), windowed(batch), round(finishing * seen.prompt_tokens), round(finishing * seen.pairs)),
         path=path,
     )
+
+
+def _static(model: Model, pool: Pool, times: GpuSteps | WaferSteps, seen: Lengths) -> tuple[int, str, float, float]:
+    """(sequences of a static batch, what keeps them from being more, mean step [s], requests a second of a replica).
+
+    All prompts are padded to the longest, and all go on until the longest answer has ended.
+    """
+    batch, bound_by = pool.max_sequences, "max_sequences"
+    prompt, output = seen.longest_of(batch)
+    while batch > 1 and batch * (prompt + output) > pool.kv_tokens(model):
+        batch, bound_by = max(min(int(pool.kv_tokens(model) / (prompt + output)), batch - 1), 1), "KV room"
+        prompt, output = seen.longest_of(batch)
+    window, length = model.window.tokens if model.window else 0, prompt + output / 2
+    prefill_s = _step_s(times, 0, 0, 0, round(batch * prompt), batch, round(batch * prompt * (prompt + 1) / 2))
+    decode_s = _step_s(times, batch, round(batch * length), round(batch * min(length, window)), 0, 0, 0)
+    total_s = prefill_s + (output - 1) * decode_s
+    return batch, bound_by, total_s / output, batch / total_s
 
 
 def _decode_steps(pool: Pool, seen: Lengths) -> float:

@@ -30,6 +30,7 @@ class Job:
     token_times_s: list[float] = field(default_factory=list)
     pieces: tuple[tuple[int, int], ...] = ()
     answer: int | None = None
+    priority: int = 0
     hit: int | None = None  # tokens found in the cache when it was first admitted
     table: list[Block] = field(default_factory=list)
 
@@ -122,6 +123,7 @@ class Limits:
     max_batched_tokens: int
     chunked: bool
     prefix_caching: bool = False
+    by_priority: bool = False
 
 
 # (contexts of decoding sequences, (chunk, past) of each prompt, tokens sampled) -> seconds
@@ -131,11 +133,15 @@ StepSeconds = Callable[[list[int], list[tuple[int, int]], int], float]
 def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSeconds) -> None:
     """Run all jobs to their end on one engine, as vLLM V1 schedules them; times are filled in."""
     arriving = sorted(jobs, key=lambda job: job.arrival_s)
+    arriving_as = {id(job): place for place, job in enumerate(arriving)}
     waiting: list[Job] = []
     running: list[Job] = []
     now_s = 0.0
 
     blocks = Blocks(limits.blocks, limits.block_tokens)
+
+    def urgency(job: Job) -> tuple[int, float, int]:
+        return job.priority, job.arrival_s, arriving_as[id(job)]
 
     def give_back(job: Job) -> None:
         if limits.prefix_caching:
@@ -154,20 +160,27 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
             job = running[place]
             tokens = min(job.reading - job.cached, budget)
             while not (fits := blocks.take(job, job.cached + tokens)):
-                victim = running.pop()
+                victim = max(running, key=urgency) if limits.by_priority else running[-1]
+                running.remove(victim)
                 preempted = True
+                for known in [known for known in step if known[0] is victim]:
+                    step.remove(known)
+                    budget += known[1]
+                    place -= 1
                 give_back(victim)
                 victim.cached, victim.reading, victim.decodes = 0, victim.prompt + victim.made, False
                 waiting.insert(0, victim)
                 if victim is job:
                     break
             if not fits:
-                break
+                continue  # with the one that has come to its place; vLLM leaves those after it out of this step
             if limits.prefix_caching and not job.decodes:
                 blocks.fill(job, job.cached + tokens)
             step.append((job, tokens))
             budget -= tokens
             place += 1
+        if limits.by_priority:
+            waiting.sort(key=urgency)
         while waiting and budget > 0 and not preempted and len(running) < limits.max_sequences:
             job = waiting[0]
             job.reading = job.prompt + job.made

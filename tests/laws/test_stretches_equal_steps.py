@@ -76,6 +76,33 @@ def test_a_token_by_token_engine_gives_the_same_times(gaps: list[tuple[float, in
             assert request.finish_s == pytest.approx(job.finish_s, rel=1e-9)
 
 
+@SETTINGS
+@given(jobs, limits, st.lists(st.integers(0, 2), min_size=14, max_size=14))
+def test_priorities_are_served_as_a_token_by_token_engine_does(gaps: list[tuple[float, int, int]], limit: dict[str, Any], priorities: list[int]) -> None:
+    def requests() -> list[Request]:
+        made = make_requests(gaps, limit)
+        for request in made:
+            request.priority = priorities[request.number]
+        return made
+
+    model, device = model_of(limit), small_gpu()
+    plain = [Job(request.arrival_s, request.prompt_tokens, request.output_tokens, priority=request.priority) for request in requests()]
+    bounds = Limits(limit["blocks"], limit["block_tokens"], limit["max_sequences"], limit["budget"], limit["chunked"], by_priority=True)
+    serve_token_by_token(plain, bounds, gpu_step_s(model, device, 1, 2.0, 2.0, 0.5, 1e9))
+    feature = dict(PLAIN, order="priority")
+    for stepping in (False, True):
+        again = requests()
+        serve(again, GpuSteps(model, device, 1, 1, "bf16", "bf16", "none"), lambda: make_batch_with(limit, feature), stepping)
+        for request, job in zip(again, plain, strict=True):
+            assert request.first_token_s == pytest.approx(job.first_s, rel=1e-9)
+            assert request.finish_s == pytest.approx(job.finish_s, rel=1e-9)
+
+
+PLAIN: dict[str, Any] = {
+    "static": False, "drafts": 0, "acceptance": 0.0, "prefix_caching": False, "order": "fcfs", "batch_wait_timeout_iterations": 0,
+    "batch_wait_max_tokens_ratio": 0.0, "watermark": 0.0,
+}  # fmt: skip
+
 features = st.fixed_dictionaries({
     "static": st.sampled_from([False, False, False, True]),
     "drafts": st.sampled_from([0, 0, 1, 3]),
