@@ -87,6 +87,8 @@ def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
             if on:
                 what = "speculation" if key == "replica" else "prefix_caching" if pool.kv.prefix_caching else "watermark"
                 yield (*trail, key, what), "static batching goes without; wanted the policy 'continuous'"
+    if pool.kv.preemption == "swap" and pool.swap_bandwidth_bytes_per_s is None:
+        yield (*trail, "kv", "preemption"), f"{pool.node.name} has no link between host and device; wanted swap_bandwidth"
     devices, each = pool.nodes * per_node, pool.devices_a_replica(model)
     hold = f"{pool.nodes} node{'s hold' if pool.nodes > 1 else ' holds'} {devices} device{'s' if devices > 1 else ''}"
     if devices < each * (pool.replicas or 1):

@@ -33,6 +33,7 @@ class Request:
         "rate",
         "replica",
         "stalled_s",
+        "swapped",
         "ticket",
     )  # fmt: skip
 
@@ -75,6 +76,8 @@ class Request:
         self.replica = -1
         self.admitted_s = self.first_token_s = self.finish_s = NEVER
         self.preemptions = 0
+        self.swapped = 0
+        """Blocks of it that lie on the host."""
         self.generated = 0
 
     @property

@@ -22,7 +22,7 @@ from cluster_sim.serving.engine import Engine
 from cluster_sim.serving.routing import LeastRequests, Routing
 from cluster_sim.serving.speculation import Speculation
 from cluster_sim.topology import Topology
-from cluster_sim.units import Celsius, GramsPerKwh, PositiveSeconds, Seconds, UsdPerKwh, Watts
+from cluster_sim.units import Bytes, BytesPerSecond, Celsius, GramsPerKwh, PositiveSeconds, Seconds, UsdPerKwh, Watts
 from cluster_sim.workload.arrivals import Arrivals
 from cluster_sim.workload.lengths import Lengths
 from cluster_sim.workload.shared_prefix import SharedPrefix
@@ -86,7 +86,12 @@ class Kv(Description):
     """Share of a device's memory that the engine uses, weights included."""
     prefix_caching: bool = False
     """Whether whole blocks of prompts and answers stay to be found again, the least recently used thrown away first."""
-    preemption: Literal["recompute"] = "recompute"
+    preemption: Literal["recompute", "swap"] = "recompute"
+    """Whether the KV of a request that is preempted is read again or kept in the host's memory."""
+    swap_space_bytes: Bytes = 4.0 * 2**30
+    """Of the host's memory for each device, as vLLM's; where it is full, requests are read again."""
+    swap_bandwidth_bytes_per_s: BytesPerSecond | None = None
+    """Between a device and the host; default: of the node's link."""
     watermark: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Share of the blocks that stays free when a request is admitted beside others, for those to grow."""
 
@@ -181,6 +186,21 @@ class Pool(Description):
         """Room of one replica's KV cache in whole blocks [tokens]."""
         return self.placement(model).kv_tokens // self.block_tokens * self.block_tokens
 
+    @property
+    def swap_bandwidth_bytes_per_s(self) -> float | None:
+        """Between a device and its host, where it is known."""
+        links = (link.bandwidth_bytes_per_s for link in self.node.links if set(link.between) == {"host", "device"})
+        return self.kv.swap_bandwidth_bytes_per_s or next(links, None)
+
+    def _swap(self, model: Model) -> tuple[int, float]:
+        """(blocks that the host keeps of a replica, seconds to move one of them): each device's share moves over its own link."""
+        if self.kv.preemption != "swap" or not (bandwidth := self.swap_bandwidth_bytes_per_s):
+            return 0, 0.0
+        block_bytes = self.placement(model).kv_token_bytes * self.block_tokens
+        if self.is_wafer:  # whose placement is that of all wafers
+            block_bytes /= self.devices_a_replica(model)
+        return int(self.kv.swap_space_bytes / block_bytes), block_bytes / bandwidth
+
     def step_times(self, model: Model, devices: int | None = None) -> GpuSteps | WaferSteps:
         """How long one replica's steps take, without speculation; on the `devices` of another model where they are given."""
         plan, device = self.replica, self.node.device
@@ -209,9 +229,10 @@ class Pool(Description):
         policy = policy.model_copy(
             update={name: getattr(engine, name) for name in ("batch_wait_timeout_iterations", "batch_wait_max_tokens_ratio") if getattr(policy, name) is None}
         )
+        swap = self._swap(model)
         if (speculation := self.replica.speculation) is not None:
-            return SpeculativeBatch(*limits, self.kv.prefix_caching, speculation, numbered(seed, "speculation"), policy, self.kv.watermark)
-        return ContinuousBatch(*limits, window, self.kv.prefix_caching, policy=policy, watermark=self.kv.watermark)
+            return SpeculativeBatch(*limits, self.kv.prefix_caching, speculation, numbered(seed, "speculation"), policy, self.kv.watermark, *swap)
+        return ContinuousBatch(*limits, window, self.kv.prefix_caching, 0, None, policy, self.kv.watermark, *swap)
 
 
 class Cluster(Description):

@@ -122,6 +122,8 @@ class Replica:
             )  # fmt: skip
         else:
             first_s, slope_s, alike = self._times.decode(batch.batch, batch.context, batch.windowed, batch.growing)
+        if batch.swap_s:
+            first_s += batch.swap_s
         self._steps = steps = steps if steps < alike else alike
         self._began_s, self._first_s, self._slope_s = now_s, first_s, slope_s
         return total_s(first_s, slope_s, steps)

@@ -100,7 +100,7 @@ def test_priorities_are_served_as_a_token_by_token_engine_does(gaps: list[tuple[
 
 PLAIN: dict[str, Any] = {
     "static": False, "drafts": 0, "acceptance": 0.0, "prefix_caching": False, "order": "fcfs", "batch_wait_timeout_iterations": 0,
-    "batch_wait_max_tokens_ratio": 0.0, "watermark": 0.0,
+    "batch_wait_max_tokens_ratio": 0.0, "watermark": 0.0, "swap_blocks": 0,
 }  # fmt: skip
 
 features = st.fixed_dictionaries({
@@ -112,6 +112,7 @@ features = st.fixed_dictionaries({
     "batch_wait_timeout_iterations": st.sampled_from([0, 0, 3, 20]),
     "batch_wait_max_tokens_ratio": st.sampled_from([0.1, 0.8]),
     "watermark": st.sampled_from([0.0, 0.2]),
+    "swap_blocks": st.sampled_from([0, 0, 5, 100]),
 })  # fmt: skip
 
 
@@ -122,11 +123,12 @@ def make_batch_with(limit: dict[str, Any], feature: dict[str, Any]) -> Batch:
         return StaticBatch(room, block, places, 4096, window)
     limits = (room, block, places, limit["budget"] + places * feature["drafts"], limit["chunked"], 4096)
     names = ("order", "batch_wait_timeout_iterations", "batch_wait_max_tokens_ratio")
-    policy, watermark = Continuous.model_validate({name: feature[name] for name in names}), feature["watermark"]
+    policy = Continuous.model_validate({name: feature[name] for name in names})
+    kept = (feature["watermark"], feature["swap_blocks"], 1e-4)
     if feature["drafts"] and not window:
         plan = Speculation(draft_tokens=feature["drafts"], acceptance=feature["acceptance"])
-        return SpeculativeBatch(*limits, feature["prefix_caching"], plan, numbered(1, "speculation"), policy, watermark)
-    return ContinuousBatch(*limits, window, feature["prefix_caching"], policy=policy, watermark=watermark)
+        return SpeculativeBatch(*limits, feature["prefix_caching"], plan, numbered(1, "speculation"), policy, *kept)
+    return ContinuousBatch(*limits, window, feature["prefix_caching"], 0, None, policy, *kept)
 
 
 def make_requests_with(gaps: list[tuple[float, int, int]], batch: Batch) -> list[Request]:

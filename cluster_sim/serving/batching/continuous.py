@@ -64,8 +64,11 @@ class ContinuousBatch:
         "_partial",
         "_past",
         "_prefix",
+        "_returned",
         "_room",
         "_slack",
+        "_swap_block_s",
+        "_swap_blocks",
         "_tickets",
         "_victims",
         "_wait_steps",
@@ -90,6 +93,7 @@ class ContinuousBatch:
         "running",
         "sampled",
         "stalls",
+        "swap_s",
         "waiting",
         "windowed",
     )  # fmt: skip
@@ -108,6 +112,8 @@ class ContinuousBatch:
         room: KvRoom | GrowingRoom | None = None,
         policy: Continuous | None = None,
         watermark: float = 0.0,
+        swap_blocks: int = 0,
+        swap_block_s: float = 0.0,
     ) -> None:
         by_priority = policy is not None and policy.order == "priority"
         self.waiting: deque[Request] | ByPriority = ByPriority() if by_priority else deque()
@@ -139,6 +145,9 @@ class ContinuousBatch:
         self._chunks: list[tuple[Request, int]] = []  # prompt tokens of this step
         self._completing = 0  # of them, those that are the last of their prompt
         self._past = 0  # tokens in the cache of the requests whose prompts these are
+        self._swap_blocks, self._swap_block_s = swap_blocks, swap_block_s  # free ones of the host, and what moving one takes
+        self._returned: list[Request] = []  # who came back from the host and decodes again in the scheduled step
+        self.swap_s = 0.0  # for which the scheduled step, one alone, waits for blocks on their way to the host and back
         self._victims = Victims() if by_priority else None
         # New requests are held back for `_wait_steps` steps at most while fewer than `_wait_tokens` tokens would be in a step.
         self._wait_steps = (policy.batch_wait_timeout_iterations or 0) if policy else 0
@@ -191,6 +200,8 @@ class ContinuousBatch:
             self.prompt = self.pairs = self.pairs_windowed = self.pairs_growth = self._completing = self._past = 0
         if self.preempted:
             self.preempted = []
+        if self.swap_s:
+            self.swap_s = 0.0
         batch = self.batch
         # A step needs no more than cached/block + batch (+1 for rounding) blocks for decoding: far from the limit, no counting.
         if batch and self.cached // self._block_tokens + batch * self._slack + self._held >= self._blocks:
@@ -206,7 +217,7 @@ class ContinuousBatch:
             steps = at_most
         else:
             return 0
-        if self.preempted and self.waiting:
+        if (self.preempted and self.waiting) or self.swap_s:
             steps = 1  # none was admitted in this step; the next one tries again
         self.context = self.cached + batch * (1 + self.drafts)
         self.sampled = batch + self._completing
@@ -249,9 +260,10 @@ class ContinuousBatch:
                 del self.running[request]
                 request.finish_s = now_s
                 finished.append(request)
-        if self._chunks:
-            if self.stalls:
-                self.stalls = []
+        if self._chunks or self._returned:
+            self.stalls = [(request, now_s - request.stalled_s) for request in self._returned]
+            self.counted += sum(request.counted for request in self._returned)
+            self._returned = []
             for request, chunk in self._chunks:
                 self._prefill(request, chunk * steps, now_s, finished)
         return finished
@@ -347,6 +359,15 @@ class ContinuousBatch:
                 return self._like_chunks(partial, chunk, missing)
         while waiting and budget > 0 and len(self.running) < self._max_sequences and not self.preempted:
             request = waiting[0]
+            if request.swapped:
+                if not counted:
+                    free, counted = self._free_blocks() - taken, True
+                blocks = self._room.blocks_for(request.prefilled + 1 + self.drafts)
+                if blocks + (self._ahead if self.running else 0) > free:
+                    break
+                free, budget = free - blocks, budget - 1 - self.drafts
+                self._bring_back(request, free + blocks)
+                continue
             missing, found, used = request.prompt_tokens + request.generated, 0, 0
             if prefix is not None:
                 if not counted:
@@ -364,12 +385,7 @@ class ContinuousBatch:
                 if blocks + ahead > free:
                     break
             free, taken = free - blocks, taken + blocks
-            waiting.popleft()
-            self.running[request] = None
-            if self._victims is not None:
-                self._victims.add(request)
-            if self._wait_steps:
-                self._waiting_tokens -= request.prompt_tokens + request.generated
+            self._take_first()
             request.prefilled = found * block
             if prefix is not None:
                 self._blocks += used
@@ -386,6 +402,32 @@ class ContinuousBatch:
                 if len(self._chunks) == 1:
                     return self._like_chunks(request, chunk, missing)
         return 1 if self._chunks or not waiting else _MANY
+
+    def _take_first(self) -> None:
+        """The first of those that wait runs."""
+        request = self.waiting.popleft()
+        self.running[request] = None
+        if self._victims is not None:
+            self._victims.add(request)
+        if self._wait_steps:
+            self._waiting_tokens -= request.prompt_tokens + request.generated
+
+    def _bring_back(self, request: Request, free: int) -> None:
+        """The first of those that wait has its blocks fetched from the host, and goes on in the scheduled step.
+
+        free: blocks before that.
+        """
+        self._take_first()
+        if self._prefix is not None:
+            self._prefix.take_until(free)
+            request.holds = []
+            self._prefix.hold(request, request.prefilled // self._block_tokens, computed=True)
+        self.swap_s += request.swapped * self._swap_block_s
+        self._swap_blocks += request.swapped
+        request.swapped = 0
+        self._join(request, request.prefilled)
+        self.counted -= request.counted  # its next gap is a longer one, and is added when it has ended
+        self._returned.append(request)
 
     def _free_blocks(self) -> int:
         """Blocks that are free in the step being scheduled, counted."""
@@ -439,6 +481,9 @@ class ContinuousBatch:
     def _preempt(self, request: Request, now_s: float, free: int) -> None:
         """Give up a running request's KV; it goes to the front of the queue and is read again, its answer so far included.
 
+        One that decodes is brought to the host instead, where that has room for it, and back when there is room here: both make
+        the step that follows wait, as in vLLM V0 (vllm/core/scheduler.py, vllm/worker/worker.py).
+
         free: blocks that were free when another was wanted.
         """
         del self.running[request]
@@ -454,8 +499,15 @@ class ContinuousBatch:
             request.generated = self._generated(request)
             request.stalled_s = now_s
             self._leave(request, again=True)
-            self.pending_tokens += request.prompt_tokens + request.generated
-        request.prefilled = 0
+            stored = request.prompt_tokens + request.generated - 1
+            if (blocks := self._room.blocks_for(stored)) <= self._swap_blocks:
+                request.swapped, request.prefilled = blocks, stored
+                self._swap_blocks -= blocks
+                self.swap_s += blocks * self._swap_block_s
+            else:
+                self.pending_tokens += request.prompt_tokens + request.generated
+        if not request.swapped:
+            request.prefilled = 0
         self.waiting.appendleft(request)
         if self._wait_steps:
             self._waiting_tokens += request.prompt_tokens + request.generated

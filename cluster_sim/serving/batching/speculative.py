@@ -31,12 +31,14 @@ class SpeculativeBatch(ContinuousBatch):
         streams: Streams,
         policy: Continuous | None = None,
         watermark: float = 0.0,
+        swap_blocks: int = 0,
+        swap_block_s: float = 0.0,
     ) -> None:
         self._growing_room = GrowingRoom(kv_tokens, block_tokens, speculation.draft_tokens)
         self._speculation, self._streams = speculation, streams
         super().__init__(
             kv_tokens, block_tokens, max_sequences, max_batched_tokens, chunked_prefill, max_context, 0, prefix_caching, speculation.draft_tokens,
-            self._growing_room, policy, watermark,
+            self._growing_room, policy, watermark, swap_blocks, swap_block_s,
         )  # fmt: skip
 
     @property

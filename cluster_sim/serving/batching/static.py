@@ -54,6 +54,7 @@ class StaticBatch:
         "running",
         "sampled",
         "stalls",
+        "swap_s",
         "waiting",
         "windowed",
     )  # fmt: skip
@@ -68,6 +69,7 @@ class StaticBatch:
         self.pending_tokens = 0
         self.stalls: list[tuple[Request, float]] = []
         self.preempted: list[Request] = []
+        self.swap_s = 0.0
         self._block_tokens, self._blocks = block_tokens, kv_tokens // block_tokens
         self._max_sequences, self._window = max_sequences, window
         self.longest = min(self._blocks * block_tokens, max_context - 1)
