@@ -192,7 +192,7 @@ class Pool(Description):
         links = (link.bandwidth_bytes_per_s for link in self.node.links if set(link.between) == {"host", "device"})
         return self.kv.swap_bandwidth_bytes_per_s or next(links, None)
 
-    def _swap(self, model: Model) -> tuple[int, float]:
+    def swap(self, model: Model) -> tuple[int, float]:
         """(blocks that the host keeps of a replica, seconds to move one of them): each device's share moves over its own link."""
         if self.kv.preemption != "swap" or not (bandwidth := self.swap_bandwidth_bytes_per_s):
             return 0, 0.0
@@ -229,7 +229,7 @@ class Pool(Description):
         policy = policy.model_copy(
             update={name: getattr(engine, name) for name in ("batch_wait_timeout_iterations", "batch_wait_max_tokens_ratio") if getattr(policy, name) is None}
         )
-        swap = self._swap(model)
+        swap = self.swap(model)
         if (speculation := self.replica.speculation) is not None:
             return SpeculativeBatch(*limits, self.kv.prefix_caching, speculation, numbered(seed, "speculation"), policy, self.kv.watermark, *swap)
         return ContinuousBatch(*limits, window, self.kv.prefix_caching, 0, None, policy, self.kv.watermark, *swap)

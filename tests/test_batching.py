@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import cluster_sim
+from cluster_sim.errors import ScenarioError
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.transformer import causal_pairs
 from cluster_sim.request import Request
 from cluster_sim.serving.batching import Batch, Continuous, ContinuousBatch, StaticBatch
-from tests.machines import small_gpu, tiny_model
+from tests.machines import SMALL_GPU, TINY_MODEL, engine, node, small_gpu, tiny_model
 from tests.serving import serve
 
 TIMES = GpuSteps(tiny_model(), small_gpu(), 1, 1, "bf16", "bf16", "none")
@@ -21,8 +25,13 @@ def run(requests: list[Request], batch: Batch) -> list[Request]:
     return requests
 
 
-def continuous(blocks: int = 1_000, max_sequences: int = 8, watermark: float = 0.0, **policy: Any) -> ContinuousBatch:
-    return ContinuousBatch(blocks * 10, 10, max_sequences, 200, True, 4096, policy=Continuous.model_validate(policy), watermark=watermark)
+def continuous(
+    blocks: int = 1_000, max_sequences: int = 8, watermark: float = 0.0, swap_blocks: int = 0, swap_block_s: float = 0.0, **policy: Any
+) -> ContinuousBatch:
+    return ContinuousBatch(
+        blocks * 10, 10, max_sequences, 200, True, 4096, policy=Continuous.model_validate(policy), watermark=watermark,
+        swap_blocks=swap_blocks, swap_block_s=swap_block_s,
+    )  # fmt: skip
 
 
 def prefill_s(batch: int, prompt: int) -> float:
@@ -105,3 +114,45 @@ def test_a_watermark_keeps_blocks_free_for_those_that_are_inside() -> None:
         requests = run([Request(0, 0.0, 21, 5), Request(1, 0.0, 50, 2)], continuous(blocks=10, watermark=watermark))
         assert (requests[1].admitted_s > 0.0) is waits
     assert run([Request(0, 0.0, 100, 1)], continuous(blocks=10, watermark=0.9))[0].admitted_s == 0.0
+
+
+def preempted_pair(**swap: Any) -> list[Request]:
+    """Two requests of 40 + 40 tokens in ten blocks of ten: the second loses its room when both have 50, after eleven tokens each."""
+    return run([Request(0, 0.0, 40, 41), Request(1, 0.0, 40, 41)], continuous(blocks=10, **swap))
+
+
+def test_a_request_on_the_host_goes_on_where_it_was_once_there_is_room() -> None:
+    """Five blocks go and come: the step after the preemption and the one after the return each wait five times 1 ms."""
+    first, second = preempted_pair(swap_blocks=5, swap_block_s=1e-3)
+    together_s = prefill_s(2, 40) + decode_s(2, 40, 10)
+    assert (first.preemptions, second.preemptions) == (0, 1)
+    assert first.finish_s == pytest.approx(together_s + 5e-3 + decode_s(1, 50, 30), rel=1e-12)
+    assert second.finish_s == pytest.approx(first.finish_s + 5e-3 + decode_s(1, 50, 30), rel=1e-12)
+
+
+def test_where_the_host_has_no_room_the_request_is_read_again() -> None:
+    full, without = preempted_pair(swap_blocks=4, swap_block_s=1e-3), preempted_pair()
+    assert [request.finish_s for request in full] == [request.finish_s for request in without]
+    assert without[1].finish_s == pytest.approx(without[0].finish_s + prefill_s(1, 51) + decode_s(1, 51, 29), rel=1e-12)
+
+
+def test_blocks_move_over_the_link_between_each_device_and_its_host(tmp_path: Path) -> None:
+    """Two devices hold 128 bytes of each token: 16 tokens a block over 1 GB/s; 1 MB of the host keeps 976 of them."""
+    pool = {
+        "name": "p", "node": node(SMALL_GPU, 2), "kv": {"preemption": "swap", "swap_space": "1 MB"},
+        "replica": {"tensor_parallel": 2, "engine": engine()},
+    }  # fmt: skip
+    text = {
+        "name": "swap", "model": TINY_MODEL, "cluster": {"pools": [pool]},
+        "workload": {"arrivals": {"process": "at_once", "requests": 1}, "prompt_tokens": 5, "output_tokens": 5},
+    }  # fmt: skip
+    path = tmp_path / "swap.yaml"
+    path.write_text(json.dumps(text))
+    scenario = cluster_sim.load_scenario(path)
+    token_bytes = 2 * 2 * 16 * 2  # key and value of one head on each device, two layers, two bytes a number
+    assert scenario.cluster.pools[0].swap(scenario.model) == (int(1e6 / (16 * token_bytes)), pytest.approx(16 * token_bytes / 1e9))
+    pool["node"]["links"][0]["between"] = ["host", "somewhere"]
+    pool["node"]["links"].append(dict(pool["node"]["links"][0], between=["somewhere", "device"]))
+    path.write_text(json.dumps(text))
+    with pytest.raises(ScenarioError, match="test node has no link between host and device; wanted swap_bandwidth"):
+        cluster_sim.load_scenario(path)

@@ -13,6 +13,7 @@ from cluster_sim.physics.speculation import SpeculativeSteps
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.request import Request
 from cluster_sim.serving.batching import Batch, Continuous, ContinuousBatch, StaticBatch
+from cluster_sim.serving.batching.queues import ByPriority
 from cluster_sim.serving.batching.speculative import SpeculativeBatch
 from cluster_sim.serving.routing import LeastRequests, LeastWork, RoundRobin
 from cluster_sim.serving.speculation import Speculation
@@ -131,6 +132,33 @@ def make_batch_with(limit: dict[str, Any], feature: dict[str, Any]) -> Batch:
     return ContinuousBatch(*limits, window, feature["prefix_caching"], 0, None, policy, *kept)
 
 
+def audited(batch: Batch, blocks: int, on_host: int) -> Batch:
+    """The batch, which counts its blocks between any two steps: those in use, those that may be found, those without content."""
+    if isinstance(batch, StaticBatch):
+        return batch
+    kind: type[ContinuousBatch] = type(batch)
+
+    class Audited(kind):  # type: ignore[misc, valid-type]
+        __slots__ = ()
+
+        def advance(self, steps: int, now_s: float) -> list[Request]:
+            finished: list[Request] = super().advance(steps, now_s)
+            taken = self.blocks_taken()
+            assert self._swap_blocks + sum(request.swapped for request in self._waiting_requests()) == on_host
+            if not self.drafts:  # with drafts the room is a mean, and may be exceeded until the next step is scheduled
+                assert 0 <= taken <= blocks
+            if self._prefix is not None and taken <= blocks:
+                self._prefix.take_until(blocks - taken)
+                assert taken + self._prefix.cached_free + sum(run.forgotten for run in self._prefix._queue) == blocks
+            return finished
+
+        def _waiting_requests(self) -> list[Request]:
+            return [entry[-1] for entry in self.waiting._heap] if isinstance(self.waiting, ByPriority) else list(self.waiting)
+
+    batch.__class__ = Audited
+    return batch
+
+
 def make_requests_with(gaps: list[tuple[float, int, int]], batch: Batch) -> list[Request]:
     """Requests of three priorities; two of three begin alike, and some are later turns."""
     now_s, requests = 0.0, []
@@ -163,7 +191,11 @@ def test_stretch_and_step_agree_on_every_first_token_and_finish(
     seen = []
     for stepping in (False, True):
         requests = make_requests_with(gaps, make_batch_with(limit, feature))
-        recorder = serve(requests, times, lambda: make_batch_with(limit, feature), stepping, replicas, policy, latency_s, speculative)
+
+        def batch() -> Batch:
+            return audited(make_batch_with(limit, feature), limit["blocks"], feature["swap_blocks"])
+
+        recorder = serve(requests, times, batch, stepping, replicas, policy, latency_s, speculative)
         assert recorder.inside == 0
         seen.append(requests)
     for stretched, stepped in zip(*seen, strict=True):
