@@ -210,11 +210,13 @@ class ContinuousBatch:
         if self._partial is not None or (self.waiting and len(self.running) < self._max_sequences and not self.preempted):
             self._holding = self._wait_steps > 0 and self._holds_back()
             steps = self._wait_steps - self._waited if self._holding else self._read_prompts(now_s)
+            if self._chunks:
+                self._waited = 0
             batch = self.batch
             if not batch and not self._chunks:
                 return 0
         elif batch:
-            steps = at_most
+            steps, self._holding = at_most, False
         else:
             return 0
         if (self.preempted and self.waiting) or self.swap_s:
@@ -241,8 +243,8 @@ class ContinuousBatch:
     def advance(self, steps: int, now_s: float) -> list[Request]:
         """Move on by `steps` of the scheduled steps, which end at `now_s`. Returns the requests that finished."""
         batch = self.batch
-        if self._wait_steps:
-            self._waited = self._waited + steps if self._holding else 0
+        if self._holding:
+            self._waited += steps
         clock = self.clock = self.clock + steps
         self.cached += batch * steps
         self.pending_tokens -= batch * steps
