@@ -14,6 +14,7 @@ class Request:
     __slots__ = (
         "admitted_s",
         "arrival_s",
+        "class_number",
         "counted",
         "finish_clock",
         "finish_s",
@@ -71,6 +72,8 @@ class Request:
         """The identity of the answer, after a prompt that pieces cover whole, for a later turn that begins with both."""
         self.priority = 0
         """Lower is more urgent."""
+        self.class_number = 0
+        """Its place among the workload's classes."""
         self.prefix_hit_tokens = 0
         """Of the prompt, those that were in the cache when it was first admitted."""
         self.replica = -1

@@ -13,6 +13,7 @@ from simpy import Environment, Event
 from cluster_sim.request import Request
 from cluster_sim.results import Results
 from cluster_sim.scenario import Pool, Scenario
+from cluster_sim.serving.admission import AcceptAll, Gate, Prefill
 from cluster_sim.sim.recorder import Recorder
 from cluster_sim.sim.replica import Replica
 from cluster_sim.sim.router import Router
@@ -20,7 +21,9 @@ from cluster_sim.sim.source import Clients, timetable
 from cluster_sim.tables import gather
 from cluster_sim.topology import FRONT_DOOR, Path, Topology
 from cluster_sim.workload.arrivals import ClosedLoop
-from cluster_sim.workload.traffic import drawn, lengths, replayed
+from cluster_sim.workload.classes import labelled
+from cluster_sim.workload.streams import stream
+from cluster_sim.workload.traffic import drawn, replayed
 
 Progress = Callable[[float, int], None]
 """Told the simulated seconds and the requests that have left, about ten times a second of wall time."""
@@ -45,9 +48,8 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
     clients = None
     latencies_s: list[float] = []
     if isinstance(arrivals := scenario.workload.arrivals, ClosedLoop) and scenario.workload.trace is None:
-        pairs = _lengths(scenario)
         clients = Clients(
-            env, pairs, arrivals.concurrency, arrivals.think_time_s, arrivals.requests, until_s, scenario.warmup_s,
+            env, scenario.workload.lengths(scenario.seed), arrivals.concurrency, arrivals.think_time_s, arrivals.requests, until_s, scenario.warmup_s,
             lambda request: latencies_s[request.replica] if request.replica >= 0 else 0.0,
         )  # fmt: skip
         answered = clients.answered
@@ -61,8 +63,10 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
             paths.append(_path(topology, pool, number * pool.devices_a_replica(scenario.model)))
     latencies_s += [path.latency_s for path in paths]
     ways_s = [path.latency_s + overhead_s for path, overhead_s in zip(paths, overheads_s, strict=True)]
-    router = Router(env, scenario.cluster.router, replicas, ways_s, recorder, answered)
-    route: Callable[[Request], None] = router.route
+    picker = scenario.cluster.router.picker(stream(scenario.seed, "routing"))
+    route: Callable[[Request], None] = Router(env, picker, replicas, ways_s, recorder, answered, _gate(scenario, ways_s)).route
+    if classes := scenario.workload.classes:
+        route = labelled(route, classes, scenario.seed)
     if (shared := scenario.workload.shared_prefix) is not None:
         route = shared.before(route, scenario.seed)
     if clients is not None:
@@ -84,19 +88,21 @@ def _path(topology: Topology, pool: Pool, device: int) -> Path:
     return path
 
 
-def _lengths(scenario: Scenario) -> Iterator[tuple[int, int]]:
-    workload = scenario.workload
-    assert workload.prompt_tokens is not None and workload.output_tokens is not None
-    return lengths(workload.prompt_tokens, workload.output_tokens, scenario.seed)
+def _gate(scenario: Scenario, ways_s: list[float]) -> Gate | None:
+    """What the admission policy lets in; None where it lets in everybody."""
+    admission, model = scenario.cluster.admission, scenario.model
+    if isinstance(admission, AcceptAll):
+        return None
+    rates = [rate for pool in scenario.cluster.pools for rate in [pool.prefill_tokens_per_s(model)] * pool.replica_count(model)]
+    return admission.gate([Prefill(*both) for both in zip(ways_s, rates, strict=True)], [slo.ttft_s for slo in scenario.slos])
 
 
 def _requests(scenario: Scenario, until_s: float) -> Iterator[Request]:
     workload = scenario.workload
     if workload.trace is not None:
         return replayed(workload.trace, until_s, scenario.warmup_s)
-    assert workload.prompt_tokens is not None and workload.output_tokens is not None
     assert workload.arrivals is not None and not isinstance(workload.arrivals, ClosedLoop)
-    return drawn(workload.arrivals, workload.prompt_tokens, workload.output_tokens, scenario.seed, until_s, scenario.warmup_s)
+    return drawn(workload.arrivals, workload.lengths(scenario.seed), scenario.seed, until_s, scenario.warmup_s)
 
 
 @contextmanager

@@ -46,7 +46,7 @@ FEATURES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"replica": {"speculation": {"draft_tokens": 2, "acceptance": 0.8}}, "kv": {"prefix_caching": True}},
         {"shared_prefix": {"tokens": 50, "groups": 3}},
     ),
-    "priority": ({"batching": {"order": "priority"}}, {}),
+    "priority": ({"batching": {"order": "priority"}}, {"classes": [{"name": "urgent", "share": 0.3}, {"name": "other", "share": 0.7, "priority": 5}]}),
     "batch_wait": ({"batching": {"batch_wait_timeout_iterations": 20, "batch_wait_max_tokens_ratio": 0.5}}, {}),
     "swap": ({"kv": {"preemption": "swap"}}, {}),
     "swap_in_little_space": ({"kv": {"preemption": "swap", "swap_space": "20 kB", "swap_bandwidth": "1 MB/s", "prefix_caching": True}}, {}),
@@ -59,8 +59,10 @@ POLICIES = [str(member.model_fields["policy"].default) for member in Batching.__
 FEATURES |= {policy: ({"batching": {"policy": policy}}, {}) for policy in POLICIES}
 
 
-def run(tmp_path: Path, arrivals: str, router: str, machine: str = "gpu", feature: str = "plain", **changes: Any) -> cluster_sim.Results:
-    """Two replicas with little room, so that requests queue, are preempted and are rejected."""
+def run(
+    tmp_path: Path, arrivals: str, router: str, machine: str = "gpu", feature: str = "plain", cluster: dict[str, Any] | None = None, **changes: Any
+) -> cluster_sim.Results:
+    """Two replicas with little room, so that requests queue, are preempted and are rejected. `cluster` is merged over theirs."""
     tight = SMALL_GPU | {"memory": {"capacity": "310 kB", "bandwidth": "1 GB/s"}}
     device: dict[str, Any] = tight if machine == "gpu" else WAFER
     replica: dict[str, Any] = {"engine": engine(max_sequences=12)} | ({} if machine == "gpu" else {"wafers": 1})
@@ -73,7 +75,7 @@ def run(tmp_path: Path, arrivals: str, router: str, machine: str = "gpu", featur
             "prompt_tokens": {"distribution": "lognormal", "median": 60, "sigma": 0.9},
             "output_tokens": {"distribution": "uniform", "low": 1, "high": 60},
         } | workload,
-        "cluster": {"pools": [merged({"name": "p", "node": node(device, 2), "replica": replica}, pool)], "router": {"policy": router}},
+        "cluster": {"pools": [merged({"name": "p", "node": node(device, 2), "replica": replica}, pool)], "router": {"policy": router}} | (cluster or {}),
     } | changes  # fmt: skip
     path = tmp_path / "law.yaml"
     path.write_text(json.dumps(scenario))

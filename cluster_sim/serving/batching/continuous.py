@@ -87,6 +87,7 @@ class ContinuousBatch:
         "pairs",
         "pairs_growth",
         "pairs_windowed",
+        "pending_prompt",
         "pending_tokens",
         "preempted",
         "prompt",
@@ -126,6 +127,7 @@ class ContinuousBatch:
         self.drafts = drafts  # tokens that each of them has in a step beside its next one
         self.clock = 0  # steps so far
         self.pending_tokens = 0  # prompt tokens not yet read and output tokens not yet written, of all that are here
+        self.pending_prompt = 0  # of them, tokens to be read
         self.stalls: list[tuple[Request, float]] = []  # gaps between tokens that a preemption tore, of the last `advance`
         self.preempted: list[Request] = []  # by the last `schedule`
         self._room = room or KvRoom(kv_tokens, block_tokens)
@@ -274,6 +276,7 @@ class ContinuousBatch:
         """`tokens` more of a prompt were read; with the last of them comes a token, the first of the answer or the next."""
         request.prefilled += tokens
         self.pending_tokens -= tokens
+        self.pending_prompt -= tokens
         length = request.prompt_tokens + request.generated
         if request.prefilled < length:
             self._held = self._room.blocks_for(request.prefilled)
@@ -392,6 +395,7 @@ class ContinuousBatch:
             if prefix is not None:
                 self._blocks += used
                 self.pending_tokens -= request.prefilled
+                self.pending_prompt -= request.prefilled
                 request.holds = []
                 prefix.hold(request, found, computed=False)
             if request.admitted_s != request.admitted_s:  # NaN: for the first time
@@ -495,6 +499,7 @@ class ContinuousBatch:
         if request is self._partial:
             self._partial, self._held = None, 0
             self.pending_tokens += request.prefilled
+            self.pending_prompt += request.prefilled
             if self._prefix is not None:
                 self._give_back(request, request.prefilled, self._room.blocks_for(request.prefilled), again=True)
         else:
@@ -508,6 +513,7 @@ class ContinuousBatch:
                 self.swap_s += blocks * self._swap_block_s
             else:
                 self.pending_tokens += request.prompt_tokens + request.generated
+                self.pending_prompt += request.prompt_tokens + request.generated
         if not request.swapped:
             request.prefilled = 0
         self.waiting.appendleft(request)

@@ -48,6 +48,7 @@ class StaticBatch:
         "pairs",
         "pairs_growth",
         "pairs_windowed",
+        "pending_prompt",
         "pending_tokens",
         "preempted",
         "prompt",
@@ -66,7 +67,7 @@ class StaticBatch:
         self.prompt = self.sampled = self.pairs = self.pairs_windowed = self.pairs_growth = 0
         self.counted = 0
         self.clock = 0
-        self.pending_tokens = 0
+        self.pending_tokens = self.pending_prompt = 0
         self.stalls: list[tuple[Request, float]] = []
         self.preempted: list[Request] = []
         self.swap_s = 0.0
@@ -166,4 +167,5 @@ class StaticBatch:
             request.generated, request.offset, request.first_token_s = 1, self.clock, now_s
             self.counted += request.counted
             self.pending_tokens -= request.prompt_tokens + 1
+            self.pending_prompt -= request.prompt_tokens
         self._left.sort(key=lambda request: -request.output_tokens)
