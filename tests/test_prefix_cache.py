@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ needs_traces = pytest.mark.skipif(not MOONCAKE.is_dir(), reason="the Mooncake tr
 CONVERSATION, SYNTHETIC, TOOLS = "conversation_trace.first1800s.jsonl", "synthetic_trace.jsonl", "arxiv_toolagent_excerpt_93rows.jsonl"
 
 
+@cache
 def prompts(name: str) -> list[list[int]]:
     with (MOONCAKE / name).open() as lines:
         return [json.loads(line)["hash_ids"] for line in lines]
