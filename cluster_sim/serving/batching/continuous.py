@@ -264,12 +264,15 @@ class ContinuousBatch:
                 del self.running[request]
                 request.finish_s = now_s
                 finished.append(request)
-        if self._chunks or self._returned:
-            self.stalls = [(request, now_s - request.stalled_s) for request in self._returned]
-            self.counted += sum(request.counted for request in self._returned)
-            self._returned = []
+        if self._chunks:
+            if self.stalls:
+                self.stalls = []
             for request, chunk in self._chunks:
                 self._prefill(request, chunk * steps, now_s, finished)
+        if self._returned:
+            self.stalls += [(request, now_s - request.stalled_s) for request in self._returned]
+            self.counted += sum(request.counted for request in self._returned)
+            self._returned = []
         return finished
 
     def _prefill(self, request: Request, tokens: int, now_s: float, finished: list[Request]) -> None:
