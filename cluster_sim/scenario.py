@@ -216,7 +216,7 @@ class Pool(Description):
             return WaferSteps(model, device, devices or self.devices_a_replica(model))
         return GpuSteps(
             model, device, plan.tensor_parallel, plan.pipeline_parallel, self.weights(model), plan.kv_cache, plan.engine.name,
-            plan.data_parallel, plan.expert_parallel,
+            plan.data_parallel, plan.expert_parallel, plan.engine.graph_batches,
         )  # fmt: skip
 
     def prefill_tokens_per_s(self, model: Model) -> float:

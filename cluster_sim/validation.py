@@ -99,6 +99,8 @@ _MLPERF_LIMITS = {
     "llama-3.1-8b": {"Offline": (6000, 12000), "Server": (6000, 12000), "Interactive": (6000, 12000)},
     "deepseek-r1": {"Offline": (512, 8192), "Server": (512, 8192), "Interactive": (512, 8192)},
 }
+# CUDA graphs of TensorRT-LLM's throughput tables: the batch sizes of the configuration that they were run with (perf-overview.md).
+_TABLE_GRAPHS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 384, 512, 1024, 2048, 4096, 8192)
 _MOST_REQUESTS = 100_000
 """No run is simulated with more: MLPerf's go on for 10 min (Offline) or 40 min (Server) at up to a thousand requests a second."""
 
@@ -477,6 +479,8 @@ def _as_tensorrt_llm(data: dict[str, Any], scenario: Scenario, measured: Measure
     pool = scenario.cluster.pools[0]
     placement, capacity = pool.placement(scenario.model), pool.node.device.memory.capacity_bytes
     settings = data["cluster"]["pools"][0]
+    if measured.dataset == "trtllm_perf_overview":
+        settings["replica"]["engine"] = pool.replica.engine.model_dump(mode="json", by_alias=True) | {"graph_batches": list(_TABLE_GRAPHS)}
     settings["kv"] = {"memory_fraction": 0.9 + 0.1 * min((placement.weight_bytes + pool.replica.engine.reserved_bytes) / capacity, 1.0)}
     if measured.load == "queued" and not measured.dataset.startswith("mlperf"):
         room = describe(Scenario, Document(data, measured.name)).cluster.pools[0].kv_tokens(scenario.model)

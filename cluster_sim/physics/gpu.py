@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from math import ceil
 
 from cluster_sim.hardware import Device, Precision
@@ -22,12 +24,14 @@ class GpuSteps:
     stages the batch goes round in micro-batches, one for each stage while there are sequences enough, and a step is the time in
     which every sequence has passed all stages. With attention data parallelism sequences are spread evenly over the ranks, and
     the prompts that a step completes over as many ranks as they are; all ranks meet at the experts of each layer.
+    Steps that decode only run as CUDA graphs, which were captured for `graph_batches`: smaller batches are padded.
     """
 
     def __init__(
         self, model: Model, device: Device, tensor_parallel: int, pipeline_parallel: int, weights: Precision, kv_cache: Precision, engine: str,
-        data_parallel: int = 1, expert_parallel: int = 1,
+        data_parallel: int = 1, expert_parallel: int = 1, graph_batches: Sequence[int] = (),
     ) -> None:  # fmt: skip
+        self._graph_batches = sorted(graph_batches)
         self._model, self._pp, self._dp, self._overhead = model, pipeline_parallel, data_parallel, device.overhead(engine)
         self._kernels = kernels = Kernels(model, device, tensor_parallel, weights, kv_cache, engine, data_parallel, expert_parallel)
         dense_layers, experts = model.layers - model.moe_layers, model.experts
@@ -61,8 +65,9 @@ class GpuSteps:
         """
         known = self._decoding.get(batch)
         if known is None:
-            part = ceil(batch / self._ways(batch))
-            base_s = self.tokens_s(part, ceil(batch / self._micro(batch))) + self.head_s(part) + self._overhead.sequence_s * ceil(batch / self._dp)
+            part, micro = ceil(batch / self._ways(batch)), self._micro(batch)
+            tokens = self._padded(part)
+            base_s = self.tokens_s(tokens, max(ceil(batch / micro), tokens * self._dp if tokens > part else 0)) + self.head_s(part) + self._overhead.sequence_s * ceil(batch / self._dp)
             known = self._decoding[batch] = (base_s, self._line(part))
         base_s, line = known
         first_s, slope_s, steps = self._attention(line, batch, context, windowed, growing)
@@ -163,6 +168,11 @@ class GpuSteps:
         line, window = self._prompt, self._window_prompt
         seconds = self._full_layers * (line.fixed_s + line.token_s * tokens + line.pair_s * pairs)
         return seconds + self._window_layers * (window.fixed_s + window.token_s * tokens + window.pair_s * windowed_pairs)
+
+    def _padded(self, batch: int) -> int:
+        """The batch of the CUDA graph that a step which decodes only is run by: the next larger one that was captured, if any was."""
+        place = bisect_left(self._graph_batches, batch)
+        return self._graph_batches[place] if place < len(self._graph_batches) else batch
 
     def _micro(self, batch: int) -> int:
         """Micro-batches of a step that decodes `batch` sequences."""

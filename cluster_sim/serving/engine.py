@@ -23,6 +23,8 @@ class Engine(Description):
     batch_wait_max_tokens_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     """Share of max_batched_tokens that a step must have for them not to be held back."""
     block_tokens: Annotated[int, Field(gt=0)]
+    graph_batches: tuple[Annotated[int, Field(gt=0)], ...] = ()
+    """Batches that CUDA graphs are captured for: a step that decodes fewer sequences is padded to the next."""
     memory_fraction: Annotated[float, Field(gt=0.0, le=1.0)]
     reserved_bytes: Bytes
     """Kept aside on each device: runtime and activations."""
