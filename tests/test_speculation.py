@@ -78,6 +78,9 @@ def test_checking_four_tokens_costs_four_in_the_products_and_one_reading_of_the_
     assert times.tokens_s(4, 4) > times.tokens_s(1, 1)
     assert checked_slope_s == pytest.approx(slope_s, rel=1e-12)
     assert times.verify(1, 5, 5.0, 3_000, 0, 5, 0, 0) == times.decode(5, 3_000, 0, 0)
+    padded = GpuSteps(tiny_model(), small_gpu(), 1, 1, "bf16", "bf16", "none", graph_batches=(1, 8))
+    assert padded.verify(1, 5, 5.0, 3_000, 0, 5, 0, 0) == padded.decode(5, 3_000, 0, 0)
+    assert padded.verify(4, 5, 5.0, 3_000, 0, 5, 0, 0)[0] > times.verify(4, 5, 5.0, 3_000, 0, 5, 0, 0)[0]
     assert times.verify(1, 5, 5.0, 3_000, 40, 6, 820, 0) == times.mixed(5, 3_000, 0, 0, 40, 6, 820, 0, 0)
 
 

@@ -67,7 +67,11 @@ class GpuSteps:
         if known is None:
             part, micro = ceil(batch / self._ways(batch)), self._micro(batch)
             tokens = self._padded(part)
-            base_s = self.tokens_s(tokens, max(ceil(batch / micro), tokens * self._dp if tokens > part else 0)) + self.head_s(part) + self._overhead.sequence_s * ceil(batch / self._dp)
+            base_s = (
+                self.tokens_s(tokens, max(ceil(batch / micro), tokens * self._dp if tokens > part else 0))
+                + self.head_s(part)
+                + self._overhead.sequence_s * ceil(batch / self._dp)
+            )
             known = self._decoding[batch] = (base_s, self._line(part))
         base_s, line = known
         first_s, slope_s, steps = self._attention(line, batch, context, windowed, growing)
@@ -97,7 +101,10 @@ class GpuSteps:
         A sequence's keys are read once for all of its tokens; `growth` is what a step adds to the context of all sequences.
         """
         micro, ways, checked = self._micro(batch), self._prompt_ways(batch, sampled), each * batch
-        first_s = self.tokens_s(ceil((checked / self._dp + prompt * micro / ways) / micro), ceil((checked + prompt) / micro))
+        tokens, of_all = ceil((checked / self._dp + prompt * micro / ways) / micro), ceil((checked + prompt) / micro)
+        if not prompt and (padded := self._padded(part := ceil(batch / self._ways(batch)))) > part:
+            tokens, of_all = each * padded, max(of_all, each * padded * self._dp)
+        first_s = self.tokens_s(tokens, of_all)
         if sampled:
             first_s += self.head_s(ceil((checked + sampled - batch) / self._ways(sampled))) + self._overhead.sequence_s * ceil(sampled / self._dp)
         slope_s, steps = 0.0, ALWAYS
