@@ -156,3 +156,25 @@ def test_blocks_move_over_the_link_between_each_device_and_its_host(tmp_path: Pa
     path.write_text(json.dumps(text))
     with pytest.raises(ScenarioError, match="test node has no link between host and device; wanted swap_bandwidth"):
         cluster_sim.load_scenario(path)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"kv": {"prefix_caching": True}}, "kv.prefix_caching: static batching goes without; wanted the policy 'continuous'"),
+        ({"kv": {"watermark": 0.1}}, "kv.watermark: static batching goes without; wanted the policy 'continuous'"),
+        ({"replica": {"speculation": {"draft_tokens": 2, "acceptance": 0.5}}}, "replica.speculation: static batching goes without"),
+    ],
+)
+def test_static_batching_refuses_what_it_does_not_know(tmp_path: Path, keys: dict[str, Any], message: str) -> None:
+    pool = {"name": "p", "node": node(SMALL_GPU), "batching": {"policy": "static"}, "replica": {"engine": engine()}}
+    pool |= {key: pool.get(key, {}) | value for key, value in keys.items()}
+    text = {
+        "name": "static", "model": TINY_MODEL, "cluster": {"pools": [pool]},
+        "workload": {"arrivals": {"process": "at_once", "requests": 1}, "prompt_tokens": 5, "output_tokens": 5},
+    }  # fmt: skip
+    path = tmp_path / "static.yaml"
+    path.write_text(json.dumps(text))
+    with pytest.raises(ScenarioError) as fault:
+        cluster_sim.load_scenario(path)
+    assert message in str(fault.value)
