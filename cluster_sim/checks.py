@@ -8,6 +8,7 @@ from cluster_sim.model import Model
 from cluster_sim.reading import Trail
 from cluster_sim.scenario import Pool, Scenario
 from cluster_sim.serving.admission import AcceptAll, PredictedTtft
+from cluster_sim.serving.batching import Static
 from cluster_sim.topology import FRONT_DOOR
 from cluster_sim.workload.arrivals import ClosedLoop
 
@@ -109,6 +110,13 @@ def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
             yield (*at, "tensor_parallel"), f"{device.name} has no figures for all_reduce; wanted 1, or collectives.all_reduce in its file"
         if plan.pipeline_parallel > model.layers:
             yield (*at, "pipeline_parallel"), f"{plan.pipeline_parallel} stages are more than the {model.layers} layers of {model.name}"
+    if isinstance(pool.batching, Static):
+        for key, on in (("kv", pool.kv.prefix_caching or pool.kv.watermark), ("replica", plan.speculation)):
+            if on:
+                what = "speculation" if key == "replica" else "prefix_caching" if pool.kv.prefix_caching else "watermark"
+                yield (*trail, key, what), "static batching goes without; wanted the policy 'continuous'"
+    if pool.kv.preemption == "swap" and pool.swap_bandwidth_bytes_per_s is None:
+        yield (*trail, "kv", "preemption"), f"{pool.node.name} has no link between host and device; wanted swap_bandwidth"
     devices, each = pool.nodes * per_node, pool.devices_a_replica(model)
     hold = f"{pool.nodes} node{'s hold' if pool.nodes > 1 else ' holds'} {devices} device{'s' if devices > 1 else ''}"
     if devices < each * (pool.replicas or 1):
@@ -116,7 +124,21 @@ def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
         yield (*trail, "nodes"), f"{hold}; {need} {each * (pool.replicas or 1)}"
     elif pool.replicas is None and devices % each:
         yield trail, f"{hold}, which replicas of {each} do not divide; wanted a multiple, or 'replicas: {devices // each}'"
-    if pool.max_sequences > pool.max_batched_tokens:
+    if (speculation := plan.speculation) is not None:
+        spoken: Trail = (*at, "speculation")
+        if model.window:
+            yield spoken, f"{model.name} has layers with a window; speculation is not simulated with them by this version"
+        if (drafter := speculation.draft_model) is not None:
+            if drafter.window:
+                yield (*spoken, "draft_model"), f"{drafter.name} has layers with a window; speculation is not simulated with them by this version"
+            elif not pool.is_wafer and drafter.heads % plan.tensor_parallel:
+                yield (*spoken, "draft_model"), f"tensor_parallel of {plan.tensor_parallel} does not divide the {drafter.heads} heads of {drafter.name}"
+        if pool.max_sequences * (1 + speculation.draft_tokens) > pool.max_batched_tokens:
+            yield (
+                (*spoken, "draft_tokens"),
+                f"max_sequences of {pool.max_sequences} with {1 + speculation.draft_tokens} tokens each is more than max_batched_tokens of {pool.max_batched_tokens}",
+            )
+    elif pool.max_sequences > pool.max_batched_tokens:
         yield (
             (*trail, "batching"),
             f"max_sequences of {pool.max_sequences} is more than max_batched_tokens of {pool.max_batched_tokens}: not all could take a step",
@@ -156,6 +178,7 @@ def _room_faults(scenario: Scenario, pool: Pool, trail: Trail) -> Iterator[Findi
     if workload.trace is not None:
         return
     longest = max(((prompt and prompt.longest) or 1) + ((output and output.longest) or 1) for prompt, output in workload.length_pairs())
+    longest += workload.shared_prefix.tokens if workload.shared_prefix else 0
     room = pool.kv_tokens(model)
     if longest > model.max_context:
         yield ("workload",), f"the longest request, {longest} tokens, is beyond the context of {model.name}, {model.max_context} tokens"

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from cluster_sim.model import Model
 from cluster_sim.physics.gpu import GpuSteps
+from cluster_sim.physics.speculation import SpeculativeSteps
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.scenario import Pool, Scenario
+from cluster_sim.serving.batching import Static
 from cluster_sim.topology import FRONT_DOOR, Path
 from cluster_sim.workload.arrivals import AtOnce, ClosedLoop
 
@@ -37,6 +39,14 @@ class Lengths:
     """Of each of them, in order of arrival."""
     in_step: bool
     """All answers are equally long: requests that were admitted in one step finish in one step, for ever."""
+    outputs: NDArray[np.float64]
+    """As `prompts`."""
+
+    def longest_of(self, requests: int) -> tuple[float, float]:
+        """(prompt, output) tokens of the longest among so many requests, in the mean."""
+        groups = max(len(self.prompts) // requests, 1)
+        prompt, output = (float(np.mean([np.max(part) for part in np.array_split(tokens, groups)])) for tokens in (self.prompts, self.outputs))
+        return prompt, output
 
 
 @dataclass(frozen=True)
@@ -78,11 +88,13 @@ def sampled_lengths(scenario: Scenario) -> Lengths:
     else:
         rows = workload.lengths(scenario.seed)
     prompt, output = np.array(list(islice(rows, _SAMPLE)), dtype=float).T
+    if workload.shared_prefix is not None:
+        prompt += workload.shared_prefix.tokens
     decode_steps = output - 1
     total_steps = float(np.sum(decode_steps))
     context = float(np.sum(decode_steps * (prompt + output / 2))) / total_steps if total_steps else float(np.mean(prompt))
     pairs = float(np.mean(prompt * (prompt + 1) / 2))
-    return Lengths(float(np.mean(prompt)), float(np.mean(output)), pairs, context, prompt, bool(np.ptp(output) == 0))
+    return Lengths(float(np.mean(prompt)), float(np.mean(output)), pairs, context, prompt, bool(np.ptp(output) == 0), output)
 
 
 def offered_per_s(scenario: Scenario) -> float | None:
@@ -107,19 +119,24 @@ def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:
     def windowed(batch: float) -> int:
         return round(batch * min(seen.context, window))
 
-    batch, bound_by = _full_batch(model, pool, seen)
+    static = _static(model, pool, times, seen) if isinstance(pool.batching, Static) else None
+    batch, bound_by = static[:2] if static else _full_batch(model, pool, seen)
     decoding = max(round(batch), 1) if seen.output_tokens > 1 else 0
+    speculative = pool.speculative_step_times(model)
     finishing, follow = _prompts_a_step(pool, seen, batch, decoding, bound_by)
     step_s = 0.0
     for count, probability in follow:
         groups = list(_prompts_together(seen, count))
         for prompt, pairs in groups:
-            prompt = min(round(prompt), pool.max_batched_tokens - decoding)
-            each_s = _step_s(times, decoding, round(batch * seen.context), windowed(batch), prompt, round(count), round(pairs))
+            prompt = min(round(prompt), pool.max_batched_tokens - decoding * _tokens_checked(pool))
+            each_s = _step_s(speculative or times, decoding, round(batch * seen.context), windowed(batch), prompt, round(count), round(pairs))
             step_s += probability / len(groups) * each_s
+    rate = finishing / step_s
+    if static:
+        step_s, rate = static[2:]
     path = scenario.cluster.topology().path(FRONT_DOOR, f"{pool.name}/0/device0")
     assert path is not None
-    first_s, _, _ = times.decode(1, round(seen.context), windowed(1), 0)
+    first_s = _step_s(speculative or times, 1, round(seen.context), windowed(1), 0, 0, 0)
     return PoolArithmetic(
         name=pool.name,
         replicas=pool.replica_count(model),
@@ -130,7 +147,7 @@ def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:
         step_at_1_s=first_s,
         full_batch=decoding,
         step_when_full_s=step_s,
-        requests_per_s=finishing / step_s * pool.replica_count(model),
+        requests_per_s=rate * pool.replica_count(model),
         bound_by=bound_by,
         parts=times.parts(
             decoding,
@@ -144,29 +161,52 @@ def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:
     )
 
 
-def _decode_steps(seen: Lengths) -> float:
+def _static(model: Model, pool: Pool, times: GpuSteps | WaferSteps, seen: Lengths) -> tuple[int, str, float, float]:
+    """(sequences of a static batch, what keeps them from being more, mean step [s], requests a second of a replica).
+
+    All prompts are padded to the longest, and all go on until the longest answer has ended.
+    """
+    batch, bound_by = pool.max_sequences, "max_sequences"
+    prompt, output = seen.longest_of(batch)
+    while batch > 1 and batch * (prompt + output) > pool.kv_tokens(model):
+        batch, bound_by = max(min(int(pool.kv_tokens(model) / (prompt + output)), batch - 1), 1), "KV room"
+        prompt, output = seen.longest_of(batch)
+    window, length = model.window.tokens if model.window else 0, prompt + output / 2
+    prefill_s = _step_s(times, 0, 0, 0, round(batch * prompt), batch, round(batch * prompt * (prompt + 1) / 2))
+    decode_s = _step_s(times, batch, round(batch * length), round(batch * min(length, window)), 0, 0, 0)
+    total_s = prefill_s + (output - 1) * decode_s
+    return batch, bound_by, total_s / output, batch / total_s
+
+
+def _decode_steps(pool: Pool, seen: Lengths) -> float:
     """Of a request, in the mean; never 0, to be divided by."""
-    return max(seen.output_tokens - 1, 1e-9)
+    speculation = pool.replica.speculation
+    return max((seen.output_tokens - 1) / (speculation.tokens_a_step if speculation else 1.0), 1e-9)
+
+
+def _tokens_checked(pool: Pool) -> int:
+    """Tokens that a decode step takes of each sequence."""
+    return 1 + (pool.replica.speculation.draft_tokens if pool.replica.speculation else 0)
 
 
 def _full_batch(model: Model, pool: Pool, seen: Lengths) -> tuple[float, str]:
     """(sequences that decode at once in a replica where another always waits, what keeps them from being more)."""
     # As many as there are places, or as the room holds of them, half a block wasted by each; of those, one step in each
     # request's life reads its prompt and the others decode.
-    decode_steps = _decode_steps(seen)
+    decode_steps = _decode_steps(pool, seen)
     limits = {"max_sequences": float(pool.max_sequences), "KV room": pool.kv_tokens(model) / (seen.context + pool.block_tokens / 2)}
-    limits = {name: at_once * decode_steps / seen.output_tokens for name, at_once in limits.items()}
+    limits = {name: at_once * decode_steps / (decode_steps + 1) for name, at_once in limits.items()}
     # What decoding leaves of the token budget must take the prompts of the requests that follow: n + n·P/steps = budget.
-    limits["max_batched_tokens"] = pool.max_batched_tokens / (1 + seen.prompt_tokens / decode_steps)
+    limits["max_batched_tokens"] = pool.max_batched_tokens / (_tokens_checked(pool) + seen.prompt_tokens / decode_steps)
     bound_by = min(limits, key=lambda name: limits[name])
     return max(limits[bound_by], 1e-9), bound_by
 
 
 def _prompts_a_step(pool: Pool, seen: Lengths, batch: float, decoding: int, bound_by: str) -> tuple[float, list[tuple[float, float]]]:
     """(prompts that a step reads in the mean, how they are spread over steps: each count with its probability)."""
-    finishing = batch / _decode_steps(seen)
+    finishing = batch / _decode_steps(pool, seen)
     if seen.output_tokens <= 1 or bound_by == "max_batched_tokens":  # every step is filled with prompts to the brim
-        finishing = (pool.max_batched_tokens - decoding) / seen.prompt_tokens
+        finishing = (pool.max_batched_tokens - decoding * _tokens_checked(pool)) / seen.prompt_tokens
         return finishing, [(finishing, 1.0)]
     together = min(pool.max_batched_tokens // seen.prompt_tokens, batch)
     if seen.in_step and together > finishing:
@@ -186,7 +226,9 @@ def _prompts_together(seen: Lengths, count: float) -> Iterator[tuple[float, floa
         yield float(np.sum(prompts)), float(np.sum(prompts * (prompts + 1) / 2))
 
 
-def _step_s(times: GpuSteps | WaferSteps, batch: int, context: int, windowed: int, prompt: int, completing: int, pairs: int) -> float:
+def _step_s(times: GpuSteps | WaferSteps | SpeculativeSteps, batch: int, context: int, windowed: int, prompt: int, completing: int, pairs: int) -> float:
+    if isinstance(times, SpeculativeSteps):
+        return times.verify(batch, 0, context, prompt, batch + completing, pairs, 0)[0]
     if not prompt:
         return times.decode(batch, context, windowed, 0)[0]
     return times.mixed(batch, context, windowed, 0, prompt, batch + completing, pairs, pairs, 0)[0]

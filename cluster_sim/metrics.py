@@ -26,6 +26,7 @@ class Finished:
     finish_s: Array
     prompt_tokens: Array
     output_tokens: Array
+    prefix_hit_tokens: Array
     class_number: Array
     """Place among the workload's classes; 0 where there are none."""
 
@@ -55,7 +56,7 @@ def finished(results: Results, pool: str | None = None, class_: str | None = Non
     """The finished requests that count."""
     table = results.requests
     wanted = _counted(results, pool, class_) & (table["status"].to_numpy() == "finished")
-    columns = ("arrival_s", "admitted_s", "first_token_s", "finish_s", "prompt_tokens", "output_tokens")
+    columns = ("arrival_s", "admitted_s", "first_token_s", "finish_s", "prompt_tokens", "output_tokens", "prefix_hit_tokens")
     class_number = np.zeros(len(wanted), dtype=np.int64)
     for number, one in enumerate(results.scenario.workload.classes):
         class_number[table["class"].to_numpy() == one.name] = number
@@ -222,6 +223,10 @@ def _of_requests(results: Results, pool: str | None = None, class_: str | None =
         "max_concurrent_requests": _most_at_once(done),
         "rejected": rejected,
     }
+    if any(other.kv.prefix_caching for other in results.scenario.cluster.pools if pool in (None, other.name)):
+        report["prefix_hit_fraction"] = int(np.sum(done.prefix_hit_tokens)) / prompts if prompts else 0.0
+    if any(other.replica.speculation for other in results.scenario.cluster.pools if pool in (None, other.name)):
+        report |= _of_drafts(results, pool)
     if good is not None:
         report["request_goodput"] = per_second(int(np.sum(good)))
         everyone = completed + unfinished + rejected
@@ -232,6 +237,23 @@ def _of_requests(results: Results, pool: str | None = None, class_: str | None =
             if len(values_s):
                 report |= _statistics(name, values_s)
     return report
+
+
+def _of_drafts(results: Results, pool: str | None) -> dict[str, float]:
+    """Tokens that a step made of a sequence, in the mean over the whole run."""
+    table = results.stretches
+    mine = np.isin(
+        table["replica"].to_numpy(),
+        [
+            number
+            for other in results.scenario.cluster.pools
+            if other.replica.speculation and pool in (None, other.name)
+            for number in _replicas(results, other.name)
+        ],
+    )
+    steps, batch, growth = (table[name].to_numpy()[mine] for name in ("steps", "batch", "growth"))
+    checks = float(np.sum(steps * batch))
+    return {"spec_decode_acceptance_length": float(np.sum(steps * growth)) / checks} if checks else {}
 
 
 def _good(results: Results, done: Finished) -> Array | None:
@@ -307,7 +329,7 @@ def _of_replicas(results: Results, pool: str | None) -> dict[str, Any]:
 
 def _kv_growth(stretches: pa.Table) -> Array:
     """Tokens that each stretch adds to the KV cache, those of requests that finish with it included."""
-    growth: Array = (stretches["batch"].to_numpy() + stretches["prompt_tokens"].to_numpy()) * stretches["steps"].to_numpy()
+    growth: Array = (stretches["growth"].to_numpy() + stretches["prompt_tokens"].to_numpy()) * stretches["steps"].to_numpy()
     return growth
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class Request:
     """A prompt to be answered. Times are simulated seconds; one that is NaN has not come yet.
@@ -18,16 +20,21 @@ class Request:
         "finish_s",
         "first_token_s",
         "generated",
+        "holds",
         "number",
         "offset",
+        "output_piece",
         "output_tokens",
         "pieces",
         "preemptions",
         "prefilled",
+        "prefix_hit_tokens",
         "priority",
         "prompt_tokens",
+        "rate",
         "replica",
         "stalled_s",
+        "swapped",
         "ticket",
     )  # fmt: skip
 
@@ -35,11 +42,22 @@ class Request:
     # clock, so that a step changes nothing here: a decoding request has `offset + clock` tokens in the cache.
     prefilled: int
     offset: int
+    rate: int
     finish_clock: int
     ticket: int
     stalled_s: float
+    holds: list[Any]
 
-    def __init__(self, number: int, arrival_s: float, prompt_tokens: int, output_tokens: int, counted: bool = True) -> None:
+    def __init__(
+        self,
+        number: int,
+        arrival_s: float,
+        prompt_tokens: int,
+        output_tokens: int,
+        counted: bool = True,
+        pieces: tuple[tuple[int, int], ...] = (),
+        output_piece: int | None = None,
+    ) -> None:
         self.number = number
         """Its place in the order of arrival."""
         self.arrival_s = arrival_s
@@ -47,16 +65,22 @@ class Request:
         self.output_tokens = output_tokens
         self.counted = counted
         """False for those of the warm-up, which load the cluster but are left out of the statistics."""
-        self.pieces: tuple[tuple[int, int], ...] = ()
-        """(identity, tokens) of the pieces of its prompt from the front, as far as they are known; an identity stands for that
-        content after exactly that prefix."""
+        self.pieces = pieces
+        """(identity, tokens) from the front of the prompt. An identity stands for its content after exactly the pieces before it,
+        as a block's hash includes its parent's; what no piece covers is like no other prompt."""
+        self.output_piece = output_piece
+        """The identity of the answer, after a prompt that pieces cover whole, for a later turn that begins with both."""
         self.priority = 0
         """Lower is more urgent."""
         self.class_number = 0
         """Its place among the workload's classes."""
+        self.prefix_hit_tokens = 0
+        """Of the prompt, those that were in the cache when it was first admitted."""
         self.replica = -1
         self.admitted_s = self.first_token_s = self.finish_s = NEVER
         self.preemptions = 0
+        self.swapped = 0
+        """Blocks of it that lie on the host."""
         self.generated = 0
 
     @property

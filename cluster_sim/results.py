@@ -24,9 +24,9 @@ from cluster_sim.scenario import Scenario
 TABLES = ("requests", "stretches", "devices", "links", "events")
 
 # One row a stretch of like engine steps: the i-th lasts first_s + i·slope_s. Counts are of its first step, see
-# physics/transformer.py; `counted` of `batch` are outside the warm-up; kv_tokens, running and waiting are as it began.
+# physics/transformer.py; growth: tokens that a step adds to the context; `counted` of `batch` are outside the warm-up; kv_tokens, running and waiting are as it began.
 STRETCH_COLUMNS = (
-    "replica", "began_s", "first_s", "slope_s", "steps", "batch", "counted", "prompt_tokens", "sampled", "context",
+    "replica", "began_s", "first_s", "slope_s", "steps", "batch", "counted", "prompt_tokens", "sampled", "context", "growth",
     "windowed", "growing", "pairs", "windowed_pairs", "kv_tokens", "running", "waiting",
 )  # fmt: skip
 # preempted: value is the tokens answered so far; resumed: the gap between two tokens [s]; rejected: tokens it would take, and

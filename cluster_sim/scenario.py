@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Annotated, ClassVar, Literal
 
@@ -12,22 +13,29 @@ from cluster_sim.hardware import Network, Node, Precision
 from cluster_sim.model import Model, read_model
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.placement import Placement, place_on_gpus, place_on_wafers, wafers_needed
+from cluster_sim.physics.speculation import SpeculativeSteps
 from cluster_sim.physics.transformer import causal_pairs, windowed_pairs
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.reading import Description, named, yaml_text
 from cluster_sim.serving.admission import AcceptAll, Admission
-from cluster_sim.serving.batching import Batch, Batching
+from cluster_sim.serving.batching import Batch, Batching, Continuous, ContinuousBatch, Static, StaticBatch
+from cluster_sim.serving.batching.speculative import SpeculativeBatch
 from cluster_sim.serving.engine import Engine
 from cluster_sim.serving.routing import LeastRequests, Routing
+from cluster_sim.serving.speculation import Speculation
 from cluster_sim.topology import Topology
-from cluster_sim.units import Celsius, GramsPerKwh, PositiveSeconds, Seconds, UsdPerKwh, Watts
+from cluster_sim.units import Bytes, BytesPerSecond, Celsius, GramsPerKwh, PositiveSeconds, Seconds, UsdPerKwh, Watts
 from cluster_sim.workload.arrivals import Arrivals
 from cluster_sim.workload.classes import Slo, TrafficClass
 from cluster_sim.workload.lengths import Lengths
+from cluster_sim.workload.shared_prefix import SharedPrefix
+from cluster_sim.workload.streams import numbered
 from cluster_sim.workload.traces import Trace
 from cluster_sim.workload.traffic import lengths, lengths_by_class
 
 Count = Annotated[int, Field(gt=0)]
+
+_NO_LIMIT = 1 << 40  # tokens
 
 
 class Workload(Description):
@@ -38,6 +46,8 @@ class Workload(Description):
     output_tokens: Lengths | None = None
     trace: Trace | None = None
     """A recorded trace in place of arrivals and lengths."""
+    shared_prefix: SharedPrefix | None = None
+    """System prompts that stand before the prompts of arrivals or trace."""
     classes: tuple[TrafficClass, ...] = ()
     """Parts of the traffic with priorities, objectives and lengths of their own; each request is drawn to one of them."""
 
@@ -72,6 +82,8 @@ class ReplicaPlan(Description):
     engine: Annotated[Engine, BeforeValidator(partial(named, "engines"), json_schema_input_type=str | Engine)] = Field(default="vllm", validate_default=True)
     """A catalog name or the path of an engine file: limits and reserves that the scenario leaves out."""
     role: Literal["both"] = "both"
+    speculation: Speculation | None = None
+    """Tokens drafted and checked in each step; default: none."""
 
 
 class Kv(Description):
@@ -80,8 +92,16 @@ class Kv(Description):
     block_tokens: Count | None = None
     memory_fraction: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
     """Share of a device's memory that the engine uses, weights included."""
-    prefix_caching: Literal[False] = False
-    preemption: Literal["recompute"] = "recompute"
+    prefix_caching: bool = False
+    """Whether whole blocks of prompts and answers stay to be found again, the least recently used thrown away first."""
+    preemption: Literal["recompute", "swap"] = "recompute"
+    """Whether the KV of a request that is preempted is read again or kept in the host's memory."""
+    swap_space_bytes: Bytes = 4.0 * 2**30
+    """Of the host's memory for each device, as vLLM's; where it is full, requests are read again."""
+    swap_bandwidth_bytes_per_s: BytesPerSecond | None = None
+    """Between a device and the host; default: of the node's link."""
+    watermark: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Share of the blocks that stays free when a request is admitted beside others, for those to grow."""
 
 
 class Pool(Description):
@@ -94,7 +114,7 @@ class Pool(Description):
     replica: ReplicaPlan = Field(default_factory=ReplicaPlan)
     replicas: Count | None = None
     """Fewer replicas than fit; default: as many as fit."""
-    batching: Batching = Field(default_factory=Batching)
+    batching: Batching = Field(default_factory=Continuous)
     kv: Kv = Field(default_factory=Kv)
 
     @property
@@ -123,12 +143,16 @@ class Pool(Description):
 
     @property
     def max_batched_tokens(self) -> int:
-        """Tokens of one step of a replica."""
+        """Tokens of one step of a replica; a static batch is read in one, however long."""
+        if isinstance(self.batching, Static):
+            return _NO_LIMIT
         return (self.batching.max_batched_tokens or self.replica.engine.max_batched_tokens) * self.replica.data_parallel
 
     @property
     def chunked_prefill(self) -> bool:
         """Whether prompts may be spread over steps."""
+        if isinstance(self.batching, Static):
+            return False
         chunked = self.batching.chunked_prefill
         return self.replica.engine.chunked_prefill if chunked is None else chunked
 
@@ -143,11 +167,24 @@ class Pool(Description):
         return 0.0 if self.is_wafer else self.node.device.overhead(self.replica.engine.name).request_s
 
     def placement(self, model: Model) -> Placement:
-        """Where one replica's weights and KV lie."""
+        """Where one replica's weights and KV lie; a model that drafts has its own of both."""
+        devices = self.devices_a_replica(model)
+        own = self._placement(model, devices)
+        if self.replica.speculation is None or (drafter := self.replica.speculation.draft_model) is None:
+            return own
+        drafts = self._placement(drafter, devices)
+        return replace(
+            own,
+            weight_bytes=own.weight_bytes + drafts.weight_bytes,
+            kv_token_bytes=own.kv_token_bytes + drafts.kv_token_bytes,
+            kv_room_bytes=own.kv_room_bytes - drafts.weight_bytes,
+        )
+
+    def _placement(self, model: Model, devices: int) -> Placement:
         plan, engine, device = self.replica, self.replica.engine, self.node.device
         if self.is_wafer:
-            return place_on_wafers(model, device, self.devices_a_replica(model), self.weights(model), plan.kv_cache)
-        reserved = engine.reserved_bytes + (engine.reserved_group_bytes if self.devices_a_replica(model) > 1 else 0.0)
+            return place_on_wafers(model, device, devices, self.weights(model), plan.kv_cache)
+        reserved = engine.reserved_bytes + (engine.reserved_group_bytes if devices > 1 else 0.0)
         return place_on_gpus(
             model, device, plan.tensor_parallel, plan.pipeline_parallel, self.weights(model), plan.kv_cache,
             self.kv.memory_fraction or engine.memory_fraction, reserved, self.max_sequences, plan.data_parallel,
@@ -157,11 +194,26 @@ class Pool(Description):
         """Room of one replica's KV cache in whole blocks [tokens]."""
         return self.placement(model).kv_tokens // self.block_tokens * self.block_tokens
 
-    def step_times(self, model: Model) -> GpuSteps | WaferSteps:
-        """How long one replica's steps take."""
+    @property
+    def swap_bandwidth_bytes_per_s(self) -> float | None:
+        """Between a device and its host, where it is known."""
+        links = (link.bandwidth_bytes_per_s for link in self.node.links if set(link.between) == {"host", "device"})
+        return self.kv.swap_bandwidth_bytes_per_s or next(links, None)
+
+    def swap(self, model: Model) -> tuple[int, float]:
+        """(blocks that the host keeps of a replica, seconds to move one of them): each device's share moves over its own link."""
+        if self.kv.preemption != "swap" or not (bandwidth := self.swap_bandwidth_bytes_per_s):
+            return 0, 0.0
+        block_bytes = self.placement(model).kv_token_bytes * self.block_tokens
+        if self.is_wafer:  # whose placement is that of all wafers
+            block_bytes /= self.devices_a_replica(model)
+        return int(self.kv.swap_space_bytes / block_bytes), block_bytes / bandwidth
+
+    def step_times(self, model: Model, devices: int | None = None) -> GpuSteps | WaferSteps:
+        """How long one replica's steps take, without speculation; on the `devices` of another model where they are given."""
         plan, device = self.replica, self.node.device
         if self.is_wafer:
-            return WaferSteps(model, device, self.devices_a_replica(model))
+            return WaferSteps(model, device, devices or self.devices_a_replica(model))
         return GpuSteps(
             model, device, plan.tensor_parallel, plan.pipeline_parallel, self.weights(model), plan.kv_cache, plan.engine.name,
             plan.data_parallel, plan.expert_parallel, plan.engine.graph_batches,
@@ -173,10 +225,31 @@ class Pool(Description):
         seconds, _, _ = self.step_times(model).mixed(0, 0, 0, 0, tokens, 1, causal_pairs(tokens, 0), windowed_pairs(tokens, 0, window), 0)
         return tokens / seconds
 
-    def batch(self, model: Model) -> Batch:
+    def speculative_step_times(self, model: Model) -> SpeculativeSteps | None:
+        """How long they take with it, where the plan asks for it."""
+        plan = self.replica.speculation
+        if plan is None:
+            return None
+        drafter = self.step_times(plan.draft_model, self.devices_a_replica(model)) if plan.draft_model else None
+        share = plan.mtp_layers / model.layers if plan.mtp_layers else plan.draft_cost or 0.0
+        return SpeculativeSteps(self.step_times(model), plan.draft_tokens, drafter, share)
+
+    def batch(self, model: Model, seed: int = 0) -> Batch:
         """The empty batch of one replica."""
+        limits = (
+            self.kv_tokens(model), self.block_tokens, self.max_sequences, self.max_batched_tokens, self.chunked_prefill, model.max_context,
+        )  # fmt: skip
         window = model.window.tokens if model.window else 0
-        return Batch(self.kv_tokens(model), self.block_tokens, self.max_sequences, self.max_batched_tokens, self.chunked_prefill, model.max_context, window)
+        if isinstance(self.batching, Static):
+            return StaticBatch(self.kv_tokens(model), self.block_tokens, self.max_sequences, model.max_context, window)
+        engine, policy = self.replica.engine, self.batching
+        policy = policy.model_copy(
+            update={name: getattr(engine, name) for name in ("batch_wait_timeout_iterations", "batch_wait_max_tokens_ratio") if getattr(policy, name) is None}
+        )
+        swap = self.swap(model)
+        if (speculation := self.replica.speculation) is not None:
+            return SpeculativeBatch(*limits, self.kv.prefix_caching, speculation, numbered(seed, "speculation"), policy, self.kv.watermark, *swap)
+        return ContinuousBatch(*limits, window, self.kv.prefix_caching, 0, None, policy, self.kv.watermark, *swap)
 
 
 class Cluster(Description):

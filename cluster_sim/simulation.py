@@ -55,10 +55,11 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
         answered = clients.answered
     for pool in scenario.cluster.pools:
         step_times = pool.step_times(scenario.model)
+        speculative_times = pool.speculative_step_times(scenario.model)
         for number in range(pool.replica_count(scenario.model)):
-            batch = pool.batch(scenario.model)
+            batch = pool.batch(scenario.model, scenario.seed)
             overheads_s.append(pool.request_overhead_s)
-            replicas.append(Replica(env, len(replicas), batch, step_times, recorder, scenario.stepping == "step", answered))
+            replicas.append(Replica(env, len(replicas), batch, step_times, recorder, scenario.stepping == "step", answered, speculative_times))
             paths.append(_path(topology, pool, number * pool.devices_a_replica(scenario.model)))
     latencies_s += [path.latency_s for path in paths]
     ways_s = [path.latency_s + overhead_s for path, overhead_s in zip(paths, overheads_s, strict=True)]
@@ -66,6 +67,8 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
     route: Callable[[Request], None] = Router(env, picker, replicas, ways_s, recorder, answered, _gate(scenario, ways_s)).route
     if classes := scenario.workload.classes:
         route = labelled(route, classes, scenario.seed)
+    if (shared := scenario.workload.shared_prefix) is not None:
+        route = shared.before(route, scenario.seed)
     if clients is not None:
         clients.route = route
     else:

@@ -63,6 +63,7 @@ def _requests_table(scenario: Scenario, everyone: list[Request], recorder: Recor
         "replica": _column(replica, replica < 0),
         "prompt_tokens": whole("prompt_tokens"),
         "output_tokens": whole("output_tokens"),
+        "prefix_hit_tokens": whole("prefix_hit_tokens"),
         "preemptions": whole("preemptions", np.int32),
         "arrival_s": whole("arrival_s", float),
         "admitted_s": seconds("admitted_s"),
@@ -84,8 +85,10 @@ def _column(values: np.ndarray, missing: np.ndarray | None = None) -> pa.Array:
 
 def _stretches_table(scenario: Scenario, recorder: Recorder, pool_of: list[Pool]) -> pa.Table:
     rows = np.frombuffer(recorder.stretches, dtype=float).reshape(-1, len(STRETCH_COLUMNS))
-    seconds = ("began_s", "first_s", "slope_s")
-    data = {name: rows[:, place].astype(float if name in seconds else np.int64) for place, name in enumerate(STRETCH_COLUMNS)}
+    real = {"began_s", "first_s", "slope_s", "growth"}
+    if any(pool.replica.speculation for pool in pool_of):  # sequences grow at rates of their own
+        real |= {"context", "kv_tokens"}
+    data = {name: rows[:, place].astype(float if name in real else np.int64) for place, name in enumerate(STRETCH_COLUMNS)}
     steps = data["steps"]
     data["ended_s"] = data["began_s"] + steps * data["first_s"] + data["slope_s"] * (steps * (steps - 1) * 0.5)
     data["flop"], data["bytes"] = np.zeros(len(steps)), np.zeros(len(steps))
@@ -100,11 +103,14 @@ def _work(scenario: Scenario, pool: Pool, rows: dict[str, np.ndarray]) -> tuple[
     """FLOP and bytes of each stretch over all devices of its replica; the middle of an arithmetic series is its mean."""
     model, plan = scenario.model, pool.replica
     later = (rows["steps"] - 1) / 2
-    context = rows["context"] + later * rows["batch"]
+    each = 1 + (plan.speculation.draft_tokens if plan.speculation else 0)
+    checked = each * rows["batch"]
+    context = rows["context"] + later * rows["growth"]
     windowed = rows["windowed"] + later * rows["growing"]
     pairs = rows["pairs"] + later * rows["prompt_tokens"].astype(float) ** 2  # only a lone prompt's chunks follow each other
-    tokens = rows["batch"] + rows["prompt_tokens"]
-    flop = step_flop(model, tokens, rows["sampled"], context, windowed, pairs, rows["windowed_pairs"])
+    tokens = checked + rows["prompt_tokens"]
+    sampled = rows["sampled"] - rows["batch"] + checked
+    flop = step_flop(model, tokens, sampled, each * context, windowed, pairs, rows["windowed_pairs"])
     weights = step_weight_bytes(model, pool.weights(model), tokens, weight_reuse=not pool.is_wafer, ranks=plan.data_parallel)
     kv = step_kv_bytes(model, plan.kv_cache, 1 if pool.is_wafer else plan.tensor_parallel, tokens, context, windowed)
     return rows["steps"] * flop, rows["steps"] * (weights + kv)

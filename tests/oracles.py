@@ -6,7 +6,7 @@ the time of a step up from the data sheet's terms. No SimPy, no closed forms, no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from math import ceil, factorial
 
@@ -28,6 +28,89 @@ class Job:
     first_s: float = float("nan")
     finish_s: float = float("nan")
     token_times_s: list[float] = field(default_factory=list)
+    pieces: tuple[tuple[int, int], ...] = ()
+    answer: int | None = None
+    priority: int = 0
+    hit: int | None = None  # tokens found in the cache when it was first admitted
+    table: list[Block] = field(default_factory=list)
+
+    def token(self, place: int) -> Hashable:
+        """What stands at a place of its text, so that like texts have like tokens."""
+        start = 0
+        for identity, tokens in self.pieces:
+            if place < start + tokens:
+                return identity, place - start
+            start += tokens
+        if place >= self.prompt and self.answer is not None:
+            return self.answer, place - self.prompt
+        return id(self), place
+
+
+@dataclass(eq=False)
+class Block:
+    """A block of KV cache: who uses it, what is in it, and whether that may be found."""
+
+    users: int = 0
+    content: Hashable = None
+    known: bool = False
+
+
+class Blocks:
+    """All blocks of an engine, one by one; the free ones in the order in which they are taken."""
+
+    def __init__(self, count: int, tokens: int) -> None:
+        self.tokens = tokens
+        self.all = [Block() for _ in range(count)]
+        self.free = list(self.all)
+
+    def take(self, job: Job, tokens: int) -> bool:
+        """Blocks until the job has room for `tokens`, if there are enough."""
+        missing = ceil(tokens / self.tokens) - len(job.table)
+        if missing > len(self.free):
+            return False
+        for _ in range(missing):
+            block = self.free.pop(0)
+            block.users, block.content, block.known = 1, None, False
+            job.table.append(block)
+        return True
+
+    def content(self, job: Job, place: int) -> Hashable:
+        """A block's tokens and all before it."""
+        return tuple(job.token(token) for token in range((place + 1) * self.tokens))
+
+    def fill(self, job: Job, tokens: int) -> None:
+        """The job's whole blocks among its first `tokens` may be found, unless their like in use may be already."""
+        for place in range(tokens // self.tokens):
+            block = job.table[place]
+            if block.content is None:
+                block.content = self.content(job, place)
+                like = [other for other in self.all if other.known and other.content == block.content]
+                block.known = not like or not like[0].users
+                if like and not like[0].users:
+                    like[0].known = False
+
+    def find(self, job: Job) -> list[Block]:
+        """Known blocks at the front of what the job has to read, one token at least left to read."""
+        found: list[Block] = []
+        for place in range((job.prompt + job.made - 1) // self.tokens):
+            content = self.content(job, place)
+            like = [block for block in self.all if block.known and block.content == content]
+            if not like:
+                break
+            found += like
+        return found
+
+    def give_back(self, job: Job) -> None:
+        """The last block first; one that others have computed as well stays known where it is used."""
+        for block in reversed(job.table):
+            block.users -= 1
+            if block.users:
+                continue
+            self.free.append(block)
+            like = [other for other in self.all if other.users and other.content == block.content]
+            if block.known and like:
+                block.known, like[0].known = False, True
+        job.table = []
 
 
 @dataclass(frozen=True)
@@ -39,6 +122,8 @@ class Limits:
     max_sequences: int
     max_batched_tokens: int
     chunked: bool
+    prefix_caching: bool = False
+    by_priority: bool = False
 
 
 # (contexts of decoding sequences, (chunk, past) of each prompt, tokens sampled) -> seconds
@@ -48,54 +133,75 @@ StepSeconds = Callable[[list[int], list[tuple[int, int]], int], float]
 def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSeconds) -> None:
     """Run all jobs to their end on one engine, as vLLM V1 schedules them; times are filled in."""
     arriving = sorted(jobs, key=lambda job: job.arrival_s)
+    arriving_as = {id(job): place for place, job in enumerate(arriving)}
     waiting: list[Job] = []
     running: list[Job] = []
     now_s = 0.0
 
-    def held(job: Job, tokens: int) -> int:
-        return ceil(tokens / limits.block_tokens)
+    blocks = Blocks(limits.blocks, limits.block_tokens)
+
+    def urgency(job: Job) -> tuple[int, float, int]:
+        return job.priority, job.arrival_s, arriving_as[id(job)]
+
+    def give_back(job: Job) -> None:
+        if limits.prefix_caching:
+            blocks.fill(job, job.cached)
+        blocks.give_back(job)
 
     while arriving or waiting or running:
         if not waiting and not running:
             now_s = max(now_s, arriving[0].arrival_s)
         while arriving and arriving[0].arrival_s <= now_s:
             waiting.append(arriving.pop(0))
-        taken = {id(job): held(job, job.cached) for job in running}
         budget, preempted = limits.max_batched_tokens, False
         step: list[tuple[Job, int]] = []
         place = 0
         while place < len(running):
             job = running[place]
             tokens = min(job.reading - job.cached, budget)
-            fits = False
-            while not fits:
-                others = sum(blocks for known, blocks in taken.items() if known != id(job))
-                fits = others + held(job, job.cached + tokens) <= limits.blocks
-                if not fits:
-                    victim = running.pop()
-                    preempted = True
-                    del taken[id(victim)]
-                    victim.cached, victim.reading, victim.decodes = 0, victim.prompt + victim.made, False
-                    waiting.insert(0, victim)
-                    if victim is job:
-                        break
+            while not (fits := blocks.take(job, job.cached + tokens)):
+                victim = max(running, key=urgency) if limits.by_priority else running[-1]
+                running.remove(victim)
+                preempted = True
+                for known in [known for known in step if known[0] is victim]:
+                    step.remove(known)
+                    budget += known[1]
+                    place -= 1
+                give_back(victim)
+                victim.cached, victim.reading, victim.decodes = 0, victim.prompt + victim.made, False
+                waiting.insert(0, victim)
+                if victim is job:
+                    break
             if not fits:
-                break
-            taken[id(job)] = held(job, job.cached + tokens)
+                continue  # with the one that has come to its place; vLLM leaves those after it out of this step
+            if limits.prefix_caching and not job.decodes:
+                blocks.fill(job, job.cached + tokens)
             step.append((job, tokens))
             budget -= tokens
             place += 1
+        if limits.by_priority:
+            waiting.sort(key=urgency)
         while waiting and budget > 0 and not preempted and len(running) < limits.max_sequences:
             job = waiting[0]
             job.reading = job.prompt + job.made
-            tokens = min(job.reading, budget)
-            if tokens < job.reading and not limits.chunked:
+            found = blocks.find(job) if limits.prefix_caching else []
+            hit = len(found) * limits.block_tokens
+            tokens = min(job.reading - hit, budget)
+            if hit + tokens < job.reading and not limits.chunked:
                 break
-            if sum(taken.values()) + held(job, tokens) > limits.blocks:
+            if ceil((hit + tokens) / limits.block_tokens) - sum(1 for block in found if block.users) > len(blocks.free):
                 break
+            for block in found:
+                if not block.users:
+                    blocks.free.remove(block)
+                block.users += 1
+            job.table = found
+            blocks.take(job, hit + tokens)
+            job.cached, job.hit = hit, hit if job.hit is None else job.hit
+            if limits.prefix_caching:
+                blocks.fill(job, hit + tokens)
             waiting.pop(0)
             running.append(job)
-            taken[id(job)] = held(job, tokens)
             step.append((job, tokens))
             budget -= tokens
         decoding = [job.cached + 1 for job, _ in step if job.decodes]
@@ -114,6 +220,7 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
             if job.made == job.output:
                 job.finish_s = now_s
                 running.remove(job)
+                give_back(job)
 
 
 def gpu_step_s(model: Model, device: Device, tp: int, weight_bytes: float, kv_bytes: float, compute_eta: float, peak: float) -> StepSeconds:

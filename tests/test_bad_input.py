@@ -97,7 +97,7 @@ KEYS_AND_CHOICES = [
     ("weights: bf16", "weights: fp16", "x.yaml:17: cluster.pools[0].replica.weights: came 'fp16'; did you mean 'bf16'?"),
     ("weights: bf16", "role: prefill", "x.yaml:17: cluster.pools[0].replica.role: came 'prefill'; only 'both' is known"),
     ("weights: bf16", "engine: vlm", "x.yaml:17: cluster.pools[0].replica.engine: no engine 'vlm' in the catalog; did you mean 'vllm'?"),
-    ("max_sequences: 64", "policy: static", "x.yaml:18: cluster.pools[0].batching.policy: came 'static'; only 'continuous' is known"),
+    ("max_sequences: 64", "policy: sttic", "x.yaml:18: cluster.pools[0].batching.policy: no policy 'sttic'; did you mean 'static'?"),
     ("max_sequences: 64", "chunked_prefill: 3", "x.yaml:18: cluster.pools[0].batching.chunked_prefill: came 3; wanted true or false"),
     ("dgx-h100", "dgx-h10", "x.yaml:13: cluster.pools[0].node: no node 'dgx-h10' in the catalog; did you mean 'dgx-h100'?"),
     ("dgx-h100", "5", "x.yaml:13: cluster.pools[0].node: came 5; wanted a name in the catalog, the path of a file, or a mapping"),

@@ -45,9 +45,9 @@ def test_blocks_taken_are_those_of_each_sequence_rounded_up(block: int, sequence
     room, staying = KvRoom(10_000, block), []
     for offset, leaves in sequences:
         offset += 41 - clock if offset + clock < 1 else 0
-        room.join(offset)
+        room.join(offset, 1)
         if leaves:
-            room.leave(offset)
+            room.leave(offset, 1)
         else:
             staying.append(offset)
     assert room.taken(clock) == sum(-(-(offset + clock) // block) for offset in staying)

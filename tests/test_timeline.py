@@ -50,6 +50,7 @@ def stretches(**columns: Any) -> pa.Table:
     rows = len(columns.get("replica", ()))
     names = ("replica", "steps", "batch", "prompt_tokens", "kv_tokens")
     table = {name: pa.array(columns.get(name, [int(name == "steps")] * rows), pa.int64()) for name in names}
+    table["growth"] = pa.array(columns.get("batch", [0] * rows), pa.float64())
     return pa.table(table | {name: pa.array(columns.get(name, [0.0] * rows), pa.float64()) for name in ("began_s", "ended_s", "flop", "bytes")})
 
 

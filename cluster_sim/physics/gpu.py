@@ -11,6 +11,7 @@ from cluster_sim.model import Model
 from cluster_sim.physics.attention import DecodeAttention
 from cluster_sim.physics.kernels import ACTIVATION_BYTES, Kernels, Product
 from cluster_sim.physics.ramp import ALWAYS, larger_line
+from cluster_sim.physics.transformer import decode_flop_per_key
 
 Lines = tuple[DecodeAttention, DecodeAttention | None]  # of a layer of full attention, and of one with a window where there are any
 
@@ -45,6 +46,9 @@ class GpuSteps:
         self._fixed_s = self._overhead.step_s + model.layers * self._overhead.layer_s + hops * device.peer_latency_s
         self._token_s = model.layers * kernels.elementwise_token_s()
         self._token_s += hops * model.hidden * ACTIVATION_BYTES / bandwidth / tensor_parallel if bandwidth else 0.0
+        eta = device.efficiency
+        rate = eta.attention_compute * device.peak.bf16_flop_per_s if eta is not None else float("inf")
+        self._key_compute_s = decode_flop_per_key(model) / tensor_parallel / rate
         self._eager_s = self._overhead.step_s + model.layers * self._overhead.eager_layer_s
         self._full_layers, self._window_layers = model.full_layers, model.layers - model.full_layers
         self._prompt = kernels.prompt_attention()
@@ -53,7 +57,7 @@ class GpuSteps:
         self._lines: dict[int, Lines] = {}
         self._tokens: dict[tuple[int, int], float] = {}
 
-    def decode(self, batch: int, context: int, windowed: int, growing: int) -> tuple[float, float, int]:
+    def decode(self, batch: int, context: float, windowed: int, growing: int) -> tuple[float, float, int]:
         """(first_s, slope_s, steps for which that holds) of steps that decode one token for each of `batch` sequences.
 
         context, windowed: keys that the first step reads in layers of full attention and with a window; they grow by
@@ -74,7 +78,7 @@ class GpuSteps:
         return base_s + first_s, slope_s, steps
 
     def mixed(
-        self, batch: int, context: int, windowed: int, growing: int, prompt: int, sampled: int, pairs: int, windowed_pairs: int, pairs_growth: int
+        self, batch: int, context: float, windowed: int, growing: int, prompt: int, sampled: int, pairs: int, windowed_pairs: int, pairs_growth: int
     ) -> tuple[float, float, int]:
         """The same for steps that also take `prompt` tokens of prompts, which see `pairs` keys; those grow by `pairs_growth`."""
         micro, ways = self._micro(batch), self._prompt_ways(batch, sampled)
@@ -87,6 +91,34 @@ class GpuSteps:
         first_s += self._prompts_s(prompt / ways, pairs / ways, windowed_pairs / ways)
         slope_s += self._full_layers * self._prompt.pair_s * pairs_growth / ways
         first_s, slope_s, until = larger_line(self._eager_s, base_s + first_s, slope_s)
+        return first_s, slope_s, min(steps, until)
+
+    def verify(
+        self, each: int, batch: int, growth: float, context: float, prompt: int, sampled: int, pairs: int, pairs_growth: int
+    ) -> tuple[float, float, int]:
+        """The same for steps in which `each` tokens of every sequence are checked; models with windows are left out.
+
+        A sequence's keys are read once for all of its tokens; `growth` is what a step adds to the context of all sequences.
+        """
+        micro, ways, checked = self._micro(batch), self._prompt_ways(batch, sampled), each * batch
+        tokens, of_all = ceil((checked / self._dp + prompt * micro / ways) / micro), ceil((checked + prompt) / micro)
+        if not prompt and (padded := self._padded(part := ceil(batch / self._ways(batch)))) > part:
+            tokens, of_all = each * padded, max(of_all, each * padded * self._dp)
+        first_s = self.tokens_s(tokens, of_all)
+        if sampled:
+            first_s += self.head_s(ceil((checked + sampled - batch) / self._ways(sampled))) + self._overhead.sequence_s * ceil(sampled / self._dp)
+        slope_s, steps = 0.0, ALWAYS
+        if batch:
+            among, (line, _) = self._ways(batch), self._line(ceil(batch / self._ways(batch)))
+            if each > 1:
+                line = line._replace(key_s=max(line.key_s, each * self._key_compute_s))
+            attention_s, growth_s, steps = line.stretch(context / among, growth / among)
+            first_s, slope_s = first_s + self._full_layers * attention_s, self._full_layers * growth_s
+        if not prompt:
+            return first_s, slope_s, steps
+        first_s += self._prompts_s(prompt / ways, pairs / ways, 0.0)
+        slope_s += self._full_layers * self._prompt.pair_s * pairs_growth / ways
+        first_s, slope_s, until = larger_line(self._eager_s, first_s, slope_s)
         return first_s, slope_s, min(steps, until)
 
     def tokens_s(self, tokens: int, of_all: int) -> float:
@@ -127,7 +159,7 @@ class GpuSteps:
             known = self._lines[batch] = (self._kernels.decode_attention(batch), window)
         return known
 
-    def _attention(self, lines: Lines, batch: int, context: int, windowed: int, growing: int) -> tuple[float, float, int]:
+    def _attention(self, lines: Lines, batch: int, context: float, windowed: int, growing: int) -> tuple[float, float, int]:
         """Decode attention of all layers, as `decode`; `lines` are of one micro-batch."""
         line, window_line = lines
         ways = self._ways(batch)

@@ -65,13 +65,27 @@ class WaferSteps:
         full = batch * self.station_s >= self.latency_s
         return {"slowest station" if full else "latency of the pipeline": decode_s / (decode_s + stream_s), "prompts": stream_s / (decode_s + stream_s)}
 
-    def decode(self, batch: int, context: int, windowed: int, growing: int) -> tuple[float, float, int]:
+    def decode(self, batch: int, context: float, windowed: int, growing: int) -> tuple[float, float, int]:
         """As GpuSteps.decode: (first_s, slope_s, steps for which that holds)."""
         compute_s = batch * (self._token_s + self._sampled_s) + self._key_s * context + self._window_key_s * windowed
         return larger_line(max(self.latency_s, batch * self.station_s), compute_s, self._key_s * batch + self._window_key_s * growing)
 
+    def verify(
+        self, each: int, batch: int, growth: float, context: float, prompt: int, sampled: int, pairs: int, pairs_growth: int
+    ) -> tuple[float, float, int]:
+        """As GpuSteps.verify. The tokens of a sequence follow each other through the stations, as those of all sequences do."""
+        decode_s, decode_slope_s, decode_steps = self.latency_s, 0.0, ALWAYS
+        if batch:
+            checked = each * batch
+            compute_s = checked * (self._token_s + self._sampled_s) + self._key_s * each * context
+            flat_s = max(self.latency_s + (each - 1) * self.station_s, checked * self.station_s)
+            decode_s, decode_slope_s, decode_steps = larger_line(flat_s, compute_s, self._key_s * each * growth)
+        compute_s = self._token_s * prompt + self._sampled_s * (sampled - batch) + self._pair_s * pairs
+        stream_s, stream_slope_s, stream_steps = larger_line(prompt * self.station_s, compute_s, self._pair_s * pairs_growth)
+        return decode_s + stream_s, decode_slope_s + stream_slope_s, min(decode_steps, stream_steps)
+
     def mixed(
-        self, batch: int, context: int, windowed: int, growing: int, prompt: int, sampled: int, pairs: int, windowed_pairs: int, pairs_growth: int
+        self, batch: int, context: float, windowed: int, growing: int, prompt: int, sampled: int, pairs: int, windowed_pairs: int, pairs_growth: int
     ) -> tuple[float, float, int]:
         """As GpuSteps.mixed. Prompts pay their stream, as slow as the stations or as the arithmetic; alone, the way through as well."""
         decode_s, decode_slope_s, decode_steps = self.decode(batch, context, windowed, growing) if batch else (self.latency_s, 0.0, ALWAYS)

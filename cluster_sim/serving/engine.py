@@ -18,6 +18,10 @@ class Engine(Description):
     max_batched_tokens: Annotated[int, Field(gt=0)]
     """Tokens of one step, decoding and prompts together."""
     chunked_prefill: bool
+    batch_wait_timeout_iterations: Annotated[int, Field(ge=0)] = 0
+    """Steps at most for which new requests are held back while others decode, for more to come."""
+    batch_wait_max_tokens_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """Share of max_batched_tokens that a step must have for them not to be held back."""
     block_tokens: Annotated[int, Field(gt=0)]
     graph_batches: tuple[Annotated[int, Field(gt=0)], ...] = ()
     """Batches that CUDA graphs are captured for: a step that decodes fewer sequences is padded to the next."""

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from simpy import Environment, Event
 
 from cluster_sim.physics.ramp import steps_done, total_s
+from cluster_sim.physics.speculation import SpeculativeSteps
 from cluster_sim.request import Request
 from cluster_sim.serving.batching import Batch
 from cluster_sim.sim.alarm import Alarm
@@ -17,9 +18,9 @@ from cluster_sim.sim.recorder import PACK_STRETCH, Recorder
 class StepTimes(Protocol):
     """How long a replica's steps take: physics.gpu.GpuSteps or physics.wafer.WaferSteps."""
 
-    def decode(self, batch: int, context: int, windowed: int, growing: int) -> tuple[float, float, int]: ...
+    def decode(self, batch: int, context: float, windowed: int, growing: int) -> tuple[float, float, int]: ...
     def mixed(
-        self, batch: int, context: int, windowed: int, growing: int, prompt: int, sampled: int, pairs: int, windowed_pairs: int, pairs_growth: int
+        self, batch: int, context: float, windowed: int, growing: int, prompt: int, sampled: int, pairs: int, windowed_pairs: int, pairs_growth: int
     ) -> tuple[float, float, int]: ...
 
 
@@ -35,12 +36,14 @@ class Replica:
         recorder: Recorder,
         stepping: bool,
         on_finish: Callable[[Request], None] | None,
+        speculative_times: SpeculativeSteps | None = None,
     ) -> None:
         self.number = index
         self.requests = 0
         self.longest = batch.longest
         """Tokens of the largest footprint that could be served here."""
         self._env, self._index, self._batch, self._times, self._recorder = env, index, batch, step_times, recorder
+        self._speculative_times = speculative_times
         self._at_most = 1 if stepping else 1 << 62
         self._on_finish = on_finish
         self._alarm = Alarm(env)
@@ -63,7 +66,7 @@ class Replica:
     def pending_tokens(self) -> int:
         """Tokens still to process, as of this moment: steps of the stretch under way that have ended are taken off."""
         batch = self._batch
-        return batch.pending_tokens - self._steps_so_far() * (batch.batch + batch.prompt)
+        return batch.pending_tokens - self._steps_so_far() * batch.done_a_step
 
     def pending_prompt_tokens(self) -> int:
         """Prompt tokens still to be read, as of this moment."""
@@ -121,13 +124,19 @@ class Replica:
         if not steps:
             self._idle = True
             return 0.0
-        if batch.prompt:
+        if self._speculative_times is not None:
+            first_s, slope_s, alike = self._speculative_times.verify(
+                batch.batch, batch.growth, batch.context, batch.prompt, batch.sampled, batch.pairs, batch.pairs_growth
+            )  # fmt: skip
+        elif batch.prompt:
             first_s, slope_s, alike = self._times.mixed(
                 batch.batch, batch.context, batch.windowed, batch.growing,
                 batch.prompt, batch.sampled, batch.pairs, batch.pairs_windowed, batch.pairs_growth,
             )  # fmt: skip
         else:
             first_s, slope_s, alike = self._times.decode(batch.batch, batch.context, batch.windowed, batch.growing)
+        if batch.swap_s:
+            first_s += batch.swap_s
         self._steps = steps = steps if steps < alike else alike
         self._began_s, self._first_s, self._slope_s = now_s, first_s, slope_s
         return total_s(first_s, slope_s, steps)
@@ -141,7 +150,7 @@ class Replica:
         batch = self._batch
         self._recorder.stretches += PACK_STRETCH(
             self._index, self._began_s, self._first_s, self._slope_s, steps, batch.batch, batch.counted, batch.prompt,
-            batch.sampled, batch.context, batch.windowed, batch.growing, batch.pairs, batch.pairs_windowed,
+            batch.sampled, batch.context, batch.growth, batch.windowed, batch.growing, batch.pairs, batch.pairs_windowed,
             batch.kv_tokens, len(batch.running), len(batch.waiting),
         )  # fmt: skip
         now_s = self._env.now

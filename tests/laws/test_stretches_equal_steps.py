@@ -9,10 +9,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cluster_sim.physics.gpu import GpuSteps
+from cluster_sim.physics.speculation import SpeculativeSteps
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.request import Request
-from cluster_sim.serving.batching import ContinuousBatch
+from cluster_sim.serving.batching import Batch, Continuous, ContinuousBatch, StaticBatch
+from cluster_sim.serving.batching.queues import ByPriority
+from cluster_sim.serving.batching.speculative import SpeculativeBatch
 from cluster_sim.serving.routing import Routing
+from cluster_sim.serving.speculation import Speculation
+from cluster_sim.workload.streams import numbered
 from tests.machines import small_gpu, tiny_model
 from tests.oracles import Job, Limits, gpu_step_s, serve_token_by_token
 from tests.serving import serve
@@ -39,7 +44,8 @@ limits = st.fixed_dictionaries({
 
 def make_batch(limit: dict[str, Any]) -> ContinuousBatch:
     return ContinuousBatch(
-        limit["blocks"] * limit["block_tokens"], limit["block_tokens"], limit["max_sequences"], limit["budget"], limit["chunked"], 4096, limit["window"]
+        limit["blocks"] * limit["block_tokens"], limit["block_tokens"], limit["max_sequences"], limit["budget"], limit["chunked"], 4096, limit["window"],
+        limit.get("prefix_caching", False),
     )  # fmt: skip
 
 
@@ -75,29 +81,128 @@ def test_a_token_by_token_engine_gives_the_same_times(gaps: list[tuple[float, in
 
 
 @SETTINGS
+@given(jobs, limits, st.lists(st.integers(0, 2), min_size=14, max_size=14))
+def test_priorities_are_served_as_a_token_by_token_engine_does(gaps: list[tuple[float, int, int]], limit: dict[str, Any], priorities: list[int]) -> None:
+    def requests() -> list[Request]:
+        made = make_requests(gaps, limit)
+        for request in made:
+            request.priority = priorities[request.number]
+        return made
+
+    model, device = model_of(limit), small_gpu()
+    plain = [Job(request.arrival_s, request.prompt_tokens, request.output_tokens, priority=request.priority) for request in requests()]
+    bounds = Limits(limit["blocks"], limit["block_tokens"], limit["max_sequences"], limit["budget"], limit["chunked"], by_priority=True)
+    serve_token_by_token(plain, bounds, gpu_step_s(model, device, 1, 2.0, 2.0, 0.5, 1e9))
+    feature = dict(PLAIN, order="priority")
+    for stepping in (False, True):
+        again = requests()
+        serve(again, GpuSteps(model, device, 1, 1, "bf16", "bf16", "none"), lambda: make_batch_with(limit, feature), stepping)
+        for request, job in zip(again, plain, strict=True):
+            assert request.first_token_s == pytest.approx(job.first_s, rel=1e-9)
+            assert request.finish_s == pytest.approx(job.finish_s, rel=1e-9)
+
+
+PLAIN: dict[str, Any] = {
+    "static": False, "drafts": 0, "acceptance": 0.0, "prefix_caching": False, "order": "fcfs", "batch_wait_timeout_iterations": 0,
+    "batch_wait_max_tokens_ratio": 0.0, "watermark": 0.0, "swap_blocks": 0,
+}  # fmt: skip
+
+features = st.fixed_dictionaries({
+    "static": st.sampled_from([False, False, False, True]),
+    "drafts": st.sampled_from([0, 0, 1, 3]),
+    "acceptance": st.sampled_from([0.0, 0.4, 0.9, 1.0]),
+    "prefix_caching": st.booleans(),
+    "order": st.sampled_from(["fcfs", "priority"]),
+    "batch_wait_timeout_iterations": st.sampled_from([0, 0, 3, 20]),
+    "batch_wait_max_tokens_ratio": st.sampled_from([0.1, 0.8]),
+    "watermark": st.sampled_from([0.0, 0.2]),
+    "swap_blocks": st.sampled_from([0, 0, 5, 100]),
+})  # fmt: skip
+
+
+def make_batch_with(limit: dict[str, Any], feature: dict[str, Any]) -> Batch:
+    """A batch with any of the features switched on."""
+    room, block, places, window = limit["blocks"] * limit["block_tokens"], limit["block_tokens"], limit["max_sequences"], limit["window"]
+    if feature["static"]:
+        return StaticBatch(room, block, places, 4096, window)
+    limits = (room, block, places, limit["budget"] + places * feature["drafts"], limit["chunked"], 4096)
+    names = ("order", "batch_wait_timeout_iterations", "batch_wait_max_tokens_ratio")
+    policy = Continuous.model_validate({name: feature[name] for name in names})
+    kept = (feature["watermark"], feature["swap_blocks"], 1e-4)
+    if feature["drafts"] and not window:
+        plan = Speculation(draft_tokens=feature["drafts"], acceptance=feature["acceptance"])
+        return SpeculativeBatch(*limits, feature["prefix_caching"], plan, numbered(1, "speculation"), policy, *kept)
+    return ContinuousBatch(*limits, window, feature["prefix_caching"], 0, None, policy, *kept)
+
+
+def audited(batch: Batch, blocks: int, on_host: int) -> Batch:
+    """The batch, which counts its blocks between any two steps: those in use, those that may be found, those without content."""
+    if isinstance(batch, StaticBatch):
+        return batch
+    kind: type[ContinuousBatch] = type(batch)
+
+    class Audited(kind):  # type: ignore[misc, valid-type]
+        __slots__ = ()
+
+        def advance(self, steps: int, now_s: float) -> list[Request]:
+            finished: list[Request] = super().advance(steps, now_s)
+            taken = self.blocks_taken()
+            assert self._swap_blocks + sum(request.swapped for request in self._waiting_requests()) == on_host
+            if not self.drafts:  # with drafts the room is a mean, and may be exceeded until the next step is scheduled
+                assert 0 <= taken <= blocks
+            if self._prefix is not None and taken <= blocks:
+                self._prefix.take_until(blocks - taken)
+                assert taken + self._prefix.cached_free + sum(run.forgotten for run in self._prefix._queue) == blocks
+            return finished
+
+        def _waiting_requests(self) -> list[Request]:
+            return [entry[-1] for entry in self.waiting._heap] if isinstance(self.waiting, ByPriority) else list(self.waiting)
+
+    batch.__class__ = Audited
+    return batch
+
+
+def make_requests_with(gaps: list[tuple[float, int, int]], batch: Batch) -> list[Request]:
+    """Requests of three priorities; two of three begin alike, and some are later turns."""
+    now_s, requests = 0.0, []
+    for number, (gap_s, prompt, output) in enumerate(gaps):
+        now_s += gap_s
+        request = Request(number, now_s, prompt, output)
+        if number % 3:
+            request.pieces = ((number % 3, min(prompt, 20)), (100 + number, prompt - min(prompt, 20)))
+            request.output_piece = 200 + number
+        request.priority = number * 7 % 3
+        requests.append(request)
+    return [request for request in requests if request.footprint <= batch.longest]
+
+
+@settings(parent=SETTINGS, max_examples=300)
 @given(
     jobs,
     limits,
+    features,
     st.sampled_from(ROUTERS),
     st.integers(1, 3),
     st.sampled_from([0.0, 1e-5, 3e-3]),
     st.sampled_from(["gpu", "stages", "wafer"]),
 )
 def test_stretch_and_step_agree_on_every_first_token_and_finish(
-    gaps: list[tuple[float, int, int]], limit: dict[str, Any], policy: Any, replicas: int, latency_s: float, machine: str
+    gaps: list[tuple[float, int, int]], limit: dict[str, Any], feature: dict[str, Any], policy: Any, replicas: int, latency_s: float, machine: str
 ) -> None:
     times = step_times(machine, limit)
+    speculative = SpeculativeSteps(times, feature["drafts"], None, 0.1) if isinstance(make_batch_with(limit, feature), SpeculativeBatch) else None
     seen = []
     for stepping in (False, True):
-        requests = make_requests(gaps, limit)
-        batches = [make_batch(limit) for _ in range(replicas)]
-        recorder = serve(requests, times, iter(batches).__next__, stepping, replicas, policy, latency_s)
+        requests = make_requests_with(gaps, make_batch_with(limit, feature))
+        batches = [audited(make_batch_with(limit, feature), limit["blocks"], feature["swap_blocks"]) for _ in range(replicas)]
+        recorder = serve(requests, times, iter(batches).__next__, stepping, replicas, policy, latency_s, speculative)
         assert recorder.inside == 0
         assert all(batch.pending_tokens == batch.pending_prompt == 0 for batch in batches)
         seen.append(requests)
     for stretched, stepped in zip(*seen, strict=True):
         assert stretched.replica == stepped.replica
         assert stretched.preemptions == stepped.preemptions
+        assert stretched.prefix_hit_tokens == stepped.prefix_hit_tokens
         assert stretched.admitted_s == pytest.approx(stepped.admitted_s, rel=1e-9)
         assert stretched.first_token_s == pytest.approx(stepped.first_token_s, rel=1e-9)
         assert stretched.finish_s == pytest.approx(stepped.finish_s, rel=1e-9)

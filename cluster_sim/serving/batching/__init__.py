@@ -1,8 +1,18 @@
-"""Batching policies: which requests each engine step works on."""
+"""Batching policies: which requests each engine step works on. A new one is a file here and a name in the union."""
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
 
 from cluster_sim.serving.batching.continuous import Continuous, ContinuousBatch
+from cluster_sim.serving.batching.static import Static, StaticBatch
 
-Batching = Continuous
-Batch = ContinuousBatch
 
-__all__ = ["Batch", "Batching", "Continuous", "ContinuousBatch"]
+def _continuous_where_nothing_is_said(came: Any) -> Any:
+    return {"policy": "continuous", **came} if isinstance(came, dict) and "policy" not in came else came
+
+
+Batching = Annotated[Continuous | Static, Field(discriminator="policy"), BeforeValidator(_continuous_where_nothing_is_said)]
+Batch = ContinuousBatch | StaticBatch
+
+__all__ = ["Batch", "Batching", "Continuous", "ContinuousBatch", "Static", "StaticBatch"]
