@@ -40,7 +40,7 @@ def faults_of(scenario: Scenario) -> Iterator[Finding]:
 def _workload_faults(scenario: Scenario) -> Iterator[Finding]:
     workload = scenario.workload
     if workload.trace is not None:
-        for key in ("arrivals", "prompt_tokens", "output_tokens"):
+        for key in ("arrivals", "prompt_tokens", "output_tokens", "length_correlation"):
             if getattr(workload, key) is not None:
                 yield ("workload", key), "a trace brings its own; wanted either this or 'trace'"
     else:

@@ -77,7 +77,7 @@ def sampled_lengths(scenario: Scenario) -> Lengths:
         rows: Iterator[tuple[int, int]] = ((prompt, output) for _, prompt, output in workload.trace.rows())
     else:
         assert workload.prompt_tokens is not None and workload.output_tokens is not None
-        rows = lengths(workload.prompt_tokens, workload.output_tokens, scenario.seed)
+        rows = lengths(workload.prompt_tokens, workload.output_tokens, scenario.seed, workload.length_correlation)
     prompt, output = np.array(list(islice(rows, _SAMPLE)), dtype=float).T
     decode_steps = output - 1
     total_steps = float(np.sum(decode_steps))

@@ -43,6 +43,8 @@ class Workload(Description):
     arrivals: Arrivals | None = None
     prompt_tokens: Lengths | None = None
     output_tokens: Lengths | None = None
+    length_correlation: Annotated[float, Field(ge=-1.0, le=1.0)] | None = None
+    """Spearman's rank correlation of a request's prompt and output tokens; default: they are independent."""
     trace: Trace | None = None
     """A recorded trace in place of arrivals and lengths."""
 

@@ -83,7 +83,7 @@ def _path(topology: Topology, pool: Pool, device: int) -> Path:
 def _lengths(scenario: Scenario) -> Iterator[tuple[int, int]]:
     workload = scenario.workload
     assert workload.prompt_tokens is not None and workload.output_tokens is not None
-    return lengths(workload.prompt_tokens, workload.output_tokens, scenario.seed)
+    return lengths(workload.prompt_tokens, workload.output_tokens, scenario.seed, workload.length_correlation)
 
 
 def _requests(scenario: Scenario, until_s: float) -> Iterator[Request]:
@@ -92,7 +92,7 @@ def _requests(scenario: Scenario, until_s: float) -> Iterator[Request]:
         return replayed(workload.trace, until_s, scenario.warmup_s)
     assert workload.prompt_tokens is not None and workload.output_tokens is not None
     assert workload.arrivals is not None and not isinstance(workload.arrivals, ClosedLoop)
-    return drawn(workload.arrivals, workload.prompt_tokens, workload.output_tokens, scenario.seed, until_s, scenario.warmup_s)
+    return drawn(workload.arrivals, workload.prompt_tokens, workload.output_tokens, scenario.seed, until_s, scenario.warmup_s, workload.length_correlation)
 
 
 @contextmanager

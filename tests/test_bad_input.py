@@ -298,7 +298,7 @@ def test_malformed_variants_are_told(variants: str, message: str):
         ("duration=5", "duration: 5 has no unit; wanted a time such as '20 min'"),
         ("duration=5 kg", "duration: 'kg' is a mass, not a time; wanted a time such as '20 min'"),
         ("cluster.pools=[]", "cluster.pools: came an empty list; wanted at least 1"),
-        ("workload.output_tokens.tokens=5", "workload.output_tokens: 'distribution' is missing; wanted one of empirical, fixed, lognormal, uniform"),
+        ("workload.output_tokens.tokens=5", "workload.output_tokens: 'distribution' is missing; wanted one of empirical, fixed, lognormal, mixture, uniform, zipf"),
         ("variants.x=3", "'variants' stands at the top of a file only"),
     ],
 )  # fmt: skip
