@@ -82,7 +82,8 @@ def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="S
             scenarios = load_variants(file)
             _warn(scenarios)
             for trace in {scenario.workload.trace for scenario in scenarios if scenario.workload.trace}:
-                trace.check()
+                for sentence in trace.check().said():
+                    print(f"warning: {trace.path}: {sentence}", file=sys.stderr)
             variants = f" ({', '.join(scenario.variant for scenario in scenarios if scenario.variant)})" if scenarios[0].variant else ""
             print(f"{file}: right{variants}")
         except ScenarioError as error:

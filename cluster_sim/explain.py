@@ -74,7 +74,7 @@ def sampled_lengths(scenario: Scenario) -> Lengths:
     """
     workload = scenario.workload
     if workload.trace is not None:
-        rows: Iterator[tuple[int, int]] = ((prompt, output) for _, prompt, output in workload.trace.rows())
+        rows: Iterator[tuple[int, int]] = ((prompt, output) for _, prompt, output, _ in workload.trace.rows(scenario.seed))
     else:
         assert workload.prompt_tokens is not None and workload.output_tokens is not None
         rows = lengths(workload.prompt_tokens, workload.output_tokens, scenario.seed, workload.length_correlation)

@@ -19,7 +19,9 @@ class Request:
         "generated",
         "number",
         "offset",
+        "output_piece",
         "output_tokens",
+        "pieces",
         "preemptions",
         "prefilled",
         "prompt_tokens",
@@ -36,7 +38,16 @@ class Request:
     ticket: int
     stalled_s: float
 
-    def __init__(self, number: int, arrival_s: float, prompt_tokens: int, output_tokens: int, counted: bool = True) -> None:
+    def __init__(
+        self,
+        number: int,
+        arrival_s: float,
+        prompt_tokens: int,
+        output_tokens: int,
+        counted: bool = True,
+        pieces: tuple[tuple[int, int], ...] = (),
+        output_piece: int | None = None,
+    ) -> None:
         self.number = number
         """Its place in the order of arrival."""
         self.arrival_s = arrival_s
@@ -44,6 +55,10 @@ class Request:
         self.output_tokens = output_tokens
         self.counted = counted
         """False for those of the warm-up, which load the cluster but are left out of the statistics."""
+        self.pieces = pieces
+        """(identity, tokens) of what the prompt begins with. An identity stands for its content after exactly that beginning."""
+        self.output_piece = output_piece
+        """The identity of the answer, for a later prompt that begins with this one's pieces and the answer."""
         self.replica = -1
         self.admitted_s = self.first_token_s = self.finish_s = NEVER
         self.preemptions = 0

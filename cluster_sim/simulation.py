@@ -89,7 +89,7 @@ def _lengths(scenario: Scenario) -> Iterator[tuple[int, int]]:
 def _requests(scenario: Scenario, until_s: float) -> Iterator[Request]:
     workload = scenario.workload
     if workload.trace is not None:
-        return replayed(workload.trace, until_s, scenario.warmup_s)
+        return replayed(workload.trace, scenario.seed, until_s, scenario.warmup_s)
     assert workload.prompt_tokens is not None and workload.output_tokens is not None
     assert workload.arrivals is not None and not isinstance(workload.arrivals, ClosedLoop)
     return drawn(workload.arrivals, workload.prompt_tokens, workload.output_tokens, scenario.seed, until_s, scenario.warmup_s, workload.length_correlation)

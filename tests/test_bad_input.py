@@ -454,7 +454,7 @@ def test_a_trace_that_is_missing_or_stands_beside_arrivals_is_told():
         f"x.yaml:{line}: workload.{key}: a trace brings its own; wanted either this or 'trace'"
         for line, key in ((7, "arrivals"), (8, "prompt_tokens"), (9, "output_tokens"))
     ]
-    assert faults(TRACED.replace("azure", "burstgpt")) == ["x.yaml:5: workload.trace.format: came 'burstgpt'; only 'azure' is known"]
+    assert faults(TRACED.replace("azure", "burst")) == ["x.yaml:5: workload.trace.format: came 'burst'; did you mean 'burstgpt'?"]
     assert faults(TRACED.replace("t.csv", "t.csv, limit: 0")) == ["x.yaml:5: workload.trace.limit: came 0; wanted more than 0"]
 
 
@@ -464,9 +464,7 @@ def test_a_trace_that_is_missing_or_stands_beside_arrivals_is_told():
         ("", "", "is empty; wanted a trace with a heading and rows"),
         (HEADING, "", "holds no requests"),
         ("time,ContextTokens\n1,2\n", ":1", "has no column TIMESTAMP, GeneratedTokens; wanted TIMESTAMP,ContextTokens,GeneratedTokens"),
-        (f"{ROWS}{AT}3.0,1,1\n", ":4", "is 1.032 s earlier than the row above; wanted rows in order of time"),
-        (f"{ROWS}{AT}5.0,1,0\n", ":4", "came 1 prompt and 0 output tokens; wanted 1 at least of each"),
-        (f"{ROWS}{AT}5.0,-7,3\n", ":4", "came -7 prompt and 3 output tokens; wanted 1 at least of each"),
+        (f"{ROWS}{AT}5.0,-7,3\n", ":4", f"came '{AT}5.0,-7,3'; wanted TIMESTAMP,ContextTokens,GeneratedTokens"),
         (f"{ROWS}{AT}5.0,1\n", ":4", f"came '{AT}5.0,1'; wanted TIMESTAMP,ContextTokens,GeneratedTokens"),
         (f"{ROWS}{AT}5.0,x,1\n", ":4", f"came '{AT}5.0,x,1'; wanted TIMESTAMP,ContextTokens,GeneratedTokens"),
         (f"{ROWS}yesterday,1,1\n", ":4", "came 'yesterday,1,1'; wanted TIMESTAMP,ContextTokens,GeneratedTokens"),

@@ -44,9 +44,9 @@ def drawn(
         yield Request(number, arrival_s, prompt_tokens, output_tokens, arrival_s >= warmup_s)
 
 
-def replayed(trace: Trace, until_s: float, warmup_s: float) -> Iterator[Request]:
+def replayed(trace: Trace, seed: int, until_s: float, warmup_s: float) -> Iterator[Request]:
     """Requests of a trace, until `until_s`."""
-    for number, (arrival_s, prompt_tokens, output_tokens) in enumerate(trace.rows()):
+    for number, (arrival_s, prompt_tokens, output_tokens, pieces) in enumerate(trace.rows(seed)):
         if arrival_s >= until_s:
             return
-        yield Request(number, arrival_s, prompt_tokens, output_tokens, arrival_s >= warmup_s)
+        yield Request(number, arrival_s, prompt_tokens, output_tokens, arrival_s >= warmup_s, pieces)
