@@ -39,16 +39,21 @@ def faults_of(scenario: Scenario) -> Iterator[Finding]:
 
 def _workload_faults(scenario: Scenario) -> Iterator[Finding]:
     workload = scenario.workload
-    if workload.trace is not None:
+    if workload.trace is not None or workload.sessions is not None:
+        what, which = ("a trace brings", "trace") if workload.trace is not None else ("sessions bring", "sessions")
         for key in ("arrivals", "prompt_tokens", "output_tokens", "length_correlation"):
             if getattr(workload, key) is not None:
-                yield ("workload", key), "a trace brings its own; wanted either this or 'trace'"
+                yield ("workload", key), f"{what} {'its' if which == 'trace' else 'their'} own; wanted either this or '{which}'"
+        if workload.trace is not None and workload.sessions is not None:
+            yield ("workload", "sessions"), "a trace brings its own; wanted either this or 'trace'"
     else:
         for key in ("arrivals", "prompt_tokens", "output_tokens"):
             if getattr(workload, key) is None:
                 yield ("workload",), f"'{key}' is missing; wanted arrivals, prompt_tokens and output_tokens, or a trace"
-    if workload.trace is None and scenario.duration_s is None and scenario.requests_wanted is None:
-        yield (), "'duration' is missing; wanted a time such as '20 min', or 'requests' under workload.arrivals"
+    starts = workload.sessions.arrivals if workload.sessions is not None else None
+    counted = scenario.requests_wanted is not None or (starts is not None and starts.requests is not None)
+    if workload.trace is None and scenario.duration_s is None and not counted:
+        yield (), f"'duration' is missing; wanted a time such as '20 min', or 'requests' under workload.{'sessions' if workload.sessions else 'arrivals'}"
     if scenario.duration_s is not None and scenario.warmup_s >= scenario.duration_s:
         yield ("warmup",), f"{scenario.warmup_s:g} s leave nothing of a duration of {scenario.duration_s:g} s"
 
@@ -108,10 +113,12 @@ def _room_faults(scenario: Scenario, pool: Pool, trail: Trail) -> Iterator[Findi
             f"the {precision} weights of {model.name} do not fit: {weights:.1f} GB on {noun} of {sram:.1f} GB, {max(placement.kv_room_bytes, 0.0) / 1e9:.1f} GB left for KV",
         )
         return
-    if workload.trace is not None or workload.prompt_tokens is None or workload.output_tokens is None:
+    if workload.sessions is not None:
+        longest = workload.sessions.longest or 1
+    elif workload.trace is None and workload.prompt_tokens is not None and workload.output_tokens is not None:
+        longest = (workload.prompt_tokens.longest or 1) + (workload.output_tokens.longest or 1)
+    else:
         return
-    prompt, output = workload.prompt_tokens.longest, workload.output_tokens.longest
-    longest = (prompt or 1) + (output or 1)
     room = pool.kv_tokens(model)
     if longest > model.max_context:
         yield ("workload",), f"the longest request, {longest} tokens, is beyond the context of {model.name}, {model.max_context} tokens"

@@ -16,6 +16,7 @@ from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.scenario import Pool, Scenario
 from cluster_sim.topology import FRONT_DOOR, Path
 from cluster_sim.workload.arrivals import AtOnce, ClosedLoop
+from cluster_sim.workload.sessions import scripts
 from cluster_sim.workload.traffic import lengths
 
 _SAMPLE = 20_000  # requests whose lengths are looked at
@@ -75,6 +76,8 @@ def sampled_lengths(scenario: Scenario) -> Lengths:
     workload = scenario.workload
     if workload.trace is not None:
         rows: Iterator[tuple[int, int]] = ((prompt, output) for _, prompt, output, _ in workload.trace.rows(scenario.seed))
+    elif workload.sessions is not None:
+        rows = ((turn.prompt_tokens, turn.output_tokens) for session in scripts(workload.sessions, scenario.seed) for turn in session)
     else:
         assert workload.prompt_tokens is not None and workload.output_tokens is not None
         rows = lengths(workload.prompt_tokens, workload.output_tokens, scenario.seed, workload.length_correlation)

@@ -21,6 +21,7 @@ from cluster_sim.topology import Topology
 from cluster_sim.units import Celsius, GramsPerKwh, PositiveSeconds, Seconds, UsdPerKwh, Watts
 from cluster_sim.workload.arrivals import Arrivals
 from cluster_sim.workload.lengths import Lengths
+from cluster_sim.workload.sessions import Sessions
 from cluster_sim.workload.traces import Trace
 
 Count = Annotated[int, Field(gt=0)]
@@ -38,7 +39,7 @@ class Slo(Description):
 
 
 class Workload(Description):
-    """What arrives: a process with lengths, or a trace."""
+    """What arrives: a process with lengths, a trace, or sessions."""
 
     arrivals: Arrivals | None = None
     prompt_tokens: Lengths | None = None
@@ -47,6 +48,8 @@ class Workload(Description):
     """Spearman's rank correlation of a request's prompt and output tokens; default: they are independent."""
     trace: Trace | None = None
     """A recorded trace in place of arrivals and lengths."""
+    sessions: Sessions | None = None
+    """Sessions of requests that wait for answers, in place of arrivals and lengths."""
 
 
 class ReplicaPlan(Description):
@@ -232,7 +235,10 @@ class Scenario(Description):
     def requests_wanted(self) -> int | None:
         """After how many requests arrivals stop, where that is known."""
         workload = self.workload
-        return workload.trace.limit if workload.trace else workload.arrivals.requests if workload.arrivals else None
+        if workload.trace:
+            return workload.trace.limit
+        source = workload.sessions or workload.arrivals
+        return source.requests if source else None
 
     def warnings(self) -> Iterator[str]:
         """What the run will not do although the file asks for it."""

@@ -6,6 +6,7 @@ import gc
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 from simpy import Environment, Event
@@ -16,10 +17,12 @@ from cluster_sim.scenario import Pool, Scenario
 from cluster_sim.sim.recorder import Recorder
 from cluster_sim.sim.replica import Replica
 from cluster_sim.sim.router import Router
-from cluster_sim.sim.source import Clients, timetable
+from cluster_sim.sim.source import Clients, Conversations, timetable
 from cluster_sim.tables import gather
 from cluster_sim.topology import FRONT_DOOR, Path, Topology
 from cluster_sim.workload.arrivals import ClosedLoop
+from cluster_sim.workload.sessions import scripts
+from cluster_sim.workload.streams import stream
 from cluster_sim.workload.traffic import drawn, lengths, replayed
 
 Progress = Callable[[float, int], None]
@@ -42,15 +45,10 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
     until_s = scenario.duration_s if scenario.duration_s is not None else float("inf")
 
     answered: Callable[[Request], None] | None = None  # in an open loop no client waits
-    clients = None
     latencies_s: list[float] = []
-    if isinstance(arrivals := scenario.workload.arrivals, ClosedLoop) and scenario.workload.trace is None:
-        pairs = _lengths(scenario)
-        clients = Clients(
-            env, pairs, arrivals.concurrency, arrivals.think_time_s, arrivals.requests, until_s, scenario.warmup_s,
-            lambda request: latencies_s[request.replica] if request.replica >= 0 else 0.0,
-        )  # fmt: skip
-        answered = clients.answered
+    closed = _closed_loop(env, scenario, until_s, lambda request: latencies_s[request.replica] if request.replica >= 0 else 0.0)
+    if closed is not None:
+        answered = closed.answered
     for pool in scenario.cluster.pools:
         step_times = pool.step_times(scenario.model)
         for number in range(pool.replica_count(scenario.model)):
@@ -61,8 +59,8 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
     latencies_s += [path.latency_s for path in paths]
     ways_s = [path.latency_s + overhead_s for path, overhead_s in zip(paths, overheads_s, strict=True)]
     router = Router(env, scenario.cluster.router, replicas, ways_s, recorder, answered)
-    if clients is not None:
-        clients.route = router.route
+    if closed is not None:
+        closed.route = router.route
     else:
         env.process(timetable(env, _requests(scenario, until_s), router.route))
     beats = _run(env, recorder, until_s + scenario.drain_s, progress)
@@ -78,6 +76,22 @@ def _path(topology: Topology, pool: Pool, device: int) -> Path:
     path = topology.path(FRONT_DOOR, f"{pool.name}/{device // pool.node.devices}/device{device % pool.node.devices}")
     assert path is not None
     return path
+
+
+def _closed_loop(env: Environment, scenario: Scenario, until_s: float, answer_latency_s: Callable[[Request], float]) -> Clients | Conversations | None:
+    """The clients that wait for answers; None where requests come by a timetable."""
+    workload, warmup_s = scenario.workload, scenario.warmup_s
+    if (sessions := workload.sessions) is not None:
+        assert not isinstance(sessions.arrivals, ClosedLoop)
+        starts_s = None
+        if sessions.arrivals is not None:
+            times_s = sessions.arrivals.times(stream(scenario.seed, "arrivals"))
+            starts_s = islice(times_s, sessions.arrivals.requests)
+        own = scripts(sessions, scenario.seed)
+        return Conversations(env, own, starts_s, sessions.concurrency or 0, sessions.requests, until_s, warmup_s, answer_latency_s)
+    if isinstance(arrivals := workload.arrivals, ClosedLoop):
+        return Clients(env, _lengths(scenario), arrivals.concurrency, arrivals.think_time_s, arrivals.requests, until_s, warmup_s, answer_latency_s)
+    return None
 
 
 def _lengths(scenario: Scenario) -> Iterator[tuple[int, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Iterator
 from typing import IO
 
@@ -51,7 +52,8 @@ def llmservingsim_sessions(text: IO[str], place: Place) -> Iterator[Recorded]:
             if not all(0.0 <= gap_s < 1e9 for gap_s in gaps_s):
                 raise ValueError
             steps = [
-                Step(gap_s, _tokens(step["input_toks"]), _tokens(step["output_toks"]), ()) for gap_s, step in zip(gaps_s, row["sub_requests"], strict=False)
+                Step(gap_s, _tokens(step["input_toks"]), _tokens(step["output_toks"]), array("q"), 1)
+                for gap_s, step in zip(gaps_s, row["sub_requests"], strict=False)
             ]
             start_s = float(row["arrival_time_ns"]) / 1e9
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Iterator
 from heapq import merge
-from itertools import islice, repeat
 from typing import Any
 
 from cluster_sim.workload.traces.recorded import Recorded, Step
@@ -25,7 +25,7 @@ def weka_sessions(documents: Iterator[tuple[str, int, str]], place: Place, tally
         place.file, place.line = file, lambda line=line: line  # type: ignore[misc]
         try:
             document = json.loads(text)
-            block = int(document.get("block_size", 64))
+            block = max(int(document.get("block_size", 64)), 1)
             steps: list[Step] = []
             times_s: list[float] = []
             answered_s = 0.0
@@ -41,15 +41,11 @@ def weka_sessions(documents: Iterator[tuple[str, int, str]], place: Place, tally
                 answered_s = time_s + float(request.get("api_time", request.get("api")) or 0.0)
                 if not (time_s >= 0.0 and gap_s < 1e9):
                     raise ValueError
-                ids = request.get("hash_ids", ())
                 local = session + 1 << 32
-                whole = prompt // block
-                pieces = tuple(zip((local + one for one in islice(ids, whole)), repeat(block), strict=False))
-                if len(ids) > whole and prompt % block:
-                    pieces = (*pieces, (local + ids[whole], prompt % block))
-                steps.append(Step(gap_s, prompt, output, pieces))
+                blocks = array("q", (local + one for one in request.get("hash_ids", ())))
+                steps.append(Step(gap_s, prompt, output, blocks, block))
                 times_s.append(time_s)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             place.wanted(text[:200], _WANTED)
         if steps:
             yield Recorded(0.0, tuple(steps)), times_s
