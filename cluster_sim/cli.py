@@ -162,7 +162,7 @@ def catalog(name: Annotated[str | None, typer.Argument(metavar="NAME", help="One
     from cluster_sim.errors import ScenarioError, did_you_mean
     from cluster_sim.reading import CATALOG, catalog_names, figures, read_yaml
 
-    kinds = ("devices", "nodes", "links", "models", "engines")
+    kinds = ("devices", "nodes", "links", "models", "engines", "workloads")
     entries = {entry: kind for kind in kinds for entry in catalog_names(kind)}
     if name is None:
         for kind in kinds:

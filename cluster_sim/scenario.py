@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property, partial
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from cluster_sim.hardware import Network, Node, Precision
 from cluster_sim.model import Model, read_model
@@ -21,6 +21,7 @@ from cluster_sim.topology import Topology
 from cluster_sim.units import Celsius, GramsPerKwh, PositiveSeconds, Seconds, UsdPerKwh, Watts
 from cluster_sim.workload.arrivals import Arrivals
 from cluster_sim.workload.lengths import Lengths
+from cluster_sim.workload.presets import with_preset
 from cluster_sim.workload.sessions import Sessions
 from cluster_sim.workload.traces import Trace
 
@@ -38,8 +39,19 @@ class Slo(Description):
     """Arrival to last token."""
 
 
+def _preset_is_a_name(schema: dict[str, Any]) -> None:
+    """In the JSON Schema a preset is a name; a workload holds what it brings."""
+    schema["properties"]["preset"] = {
+        "type": "string",
+        "description": "A workload of the catalog: values for arrivals, lengths and their correlation that are left out.",
+    }
+
+
 class Workload(Description):
     """What arrives: a process with lengths, a trace, or sessions."""
+
+    model_config = ConfigDict(json_schema_extra=_preset_is_a_name)
+    keys_beside: ClassVar[tuple[str, ...]] = ("preset",)
 
     arrivals: Arrivals | None = None
     prompt_tokens: Lengths | None = None
@@ -50,6 +62,11 @@ class Workload(Description):
     """A recorded trace in place of arrivals and lengths."""
     sessions: Sessions | None = None
     """Sessions of requests that wait for answers, in place of arrivals and lengths."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_preset(cls, came: Any) -> Any:
+        return with_preset(came)
 
 
 class ReplicaPlan(Description):
