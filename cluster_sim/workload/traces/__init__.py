@@ -2,6 +2,6 @@
 
 from cluster_sim.workload.traces.recorded import Recorded, Step
 from cluster_sim.workload.traces.rows import Row, Tally
-from cluster_sim.workload.traces.trace import Trace
+from cluster_sim.workload.traces.trace import Trace, find_trace
 
-__all__ = ["Recorded", "Row", "Step", "Tally", "Trace"]
+__all__ = ["Recorded", "Row", "Step", "Tally", "Trace", "find_trace"]

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import chain, islice
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -227,3 +228,12 @@ def _documents(path: str) -> Iterator[tuple[str, int, str]]:
             return
         yield path, 1, first
         yield from ((path, number, line) for number, line in enumerate(text, start=2) if line.strip())
+
+
+def find_trace(path: str | Path) -> Trace:
+    """The trace in a file or folder, as it is. Raises ScenarioError where there is none, or where it is of no known format."""
+    if find(str(path), folders=True) is None:
+        raise ScenarioError.at(str(path), "cannot be read: no such file or folder")
+    trace = Trace(path=str(path))
+    _ = trace.found_format
+    return trace
