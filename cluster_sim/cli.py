@@ -368,8 +368,7 @@ def _demands(path: Path, variants: Sequence[str], sets: Sequence[str], seed: int
     for scenario in load_variants(path, variants, sets, seed):
         if all(other.workload != scenario.workload or other.duration_s != scenario.duration_s or other.seed != scenario.seed for other in different.values()):
             different[scenario.title] = scenario
-    alone = len(different) == 1
-    return [replace(of_scenario(scenario, answer_rate), name=scenario.name if alone else title) for title, scenario in different.items()]
+    return [replace(of_scenario(one, answer_rate), name=one.variant if one.variant and len(different) > 1 else one.name) for one in different.values()]
 
 
 def _simulate(scenario: Scenario) -> Results:

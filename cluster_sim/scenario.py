@@ -40,11 +40,14 @@ class Slo(Description):
 
 
 def _preset_is_a_name(schema: dict[str, Any]) -> None:
-    """In the JSON Schema a preset is a name; a workload holds what it brings."""
-    schema["properties"]["preset"] = {
-        "type": "string",
-        "description": "A workload of the catalog: values for arrivals, lengths and their correlation that are left out.",
-    }
+    """In the JSON Schema a preset is a name; a workload holds what it brings, and may change single keys of its arrivals."""
+    properties = schema["properties"]
+    properties["preset"] = {"type": "string", "description": "A workload of the catalog: values for arrivals, lengths and their correlation that are left out."}
+    keys_alone = {"type": "object", "description": "Beside a preset: keys of its arrivals that are other.", "not": {"required": ["process"]}}
+    schema["if"] = {"required": ["preset"]}
+    schema["then"] = {"properties": {"arrivals": {"anyOf": [properties["arrivals"], keys_alone]}}}
+    schema["else"] = {"properties": {"arrivals": properties["arrivals"]}}
+    properties["arrivals"] = {}
 
 
 class Workload(Description):

@@ -263,7 +263,7 @@ def test_every_scenario_of_the_project_opens_with_its_question_and_runs(path: Pa
         )
         arguments += ["--set", f"workload.trace.path={trace}"]
     if "duration:" in path.read_text():
-        arguments += ["--set", "duration=90 s"]
+        arguments += ["--set", "duration=90 s", "--set", "warmup=5 s"]
     code, out, _ = call(capsys, *arguments)
     assert code == 0
     for summary in json.loads(out)["variants"].values():

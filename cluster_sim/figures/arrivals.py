@@ -60,7 +60,7 @@ def _draw(shown: Times, axes: Sequence[Axes]) -> None:
 
 
 def _rates(panel: Axes, shown: Times, start_s: float, end_s: float, which: str) -> tuple[float, float]:
-    """Rates between two times; the span around the busiest bin of the first traffic, to look at closer."""
+    """Rates between two times; the span around the busiest bin of all, to look at closer."""
     width_s = (end_s - start_s) / _BINS
     style.label(panel, y="arrivals [1/s]")
     if width_s <= 0.0:
@@ -68,19 +68,19 @@ def _rates(panel: Axes, shown: Times, start_s: float, end_s: float, which: str) 
         style.nothing(panel, "no requests" if not any(len(times_s) for *_, times_s in shown) else "all requests arrive at once")
         return start_s, end_s
     edges_s = np.linspace(start_s, end_s, _BINS + 1)
-    busiest_s = None
+    busiest_s, most_per_s = start_s, 0.0
     for name, colour, dash, times_s in shown:
         inside = times_s[np.searchsorted(times_s, start_s) : np.searchsorted(times_s, end_s, side="right")]
         rate_per_s = np.histogram(inside, edges_s)[0] / width_s
         panel.stairs(rate_per_s, edges_s, color=colour, linestyle=dash, linewidth=1.1, label=name, fill=len(shown) == 1, alpha=0.85)
-        if busiest_s is None and len(times_s):
-            busiest_s = float(edges_s[int(np.argmax(rate_per_s))] + width_s / 2)
+        if (here_per_s := float(np.max(rate_per_s))) > most_per_s:
+            busiest_s, most_per_s = float(edges_s[int(np.argmax(rate_per_s))] + width_s / 2), here_per_s
     panel.set_xlim(start_s, end_s)
     panel.set_ylim(bottom=0.0)
     panel.xaxis.set_major_locator(MaxNLocator(nbins=10, steps=[1, 2, 5, 10]))
     style.title(panel, f"Rate in bins of {style.duration(width_s)}, {which}")
     closer_s = (end_s - start_s) / _CLOSER
-    begins_s = min(max((busiest_s or 0.0) - closer_s / 2, start_s), end_s - closer_s)
+    begins_s = min(max(busiest_s - closer_s / 2, start_s), end_s - closer_s)
     return begins_s, begins_s + closer_s
 
 
@@ -107,6 +107,5 @@ def _finding(shown: Times) -> str:
     said = []
     for name, _, _, times_s in shown:
         cv, at_10_s = gap_cv(times_s), dispersion(times_s, 10.0)
-        told = [f"CV {cv:.2g}" if cv is not None else "", f"dispersion {at_10_s:.2g} at 10 s" if at_10_s is not None else ""]
-        said.append(f"{name} {', '.join(text for text in told if text) or 'too few requests to say'}")
-    return "Burstiness of arrivals (Poisson: 1 and 1): " + "; ".join(said)
+        said.append(f"{name} {'-' if cv is None else f'{cv:.2g}'} and {'-' if at_10_s is None else f'{at_10_s:.2g}'}")
+    return "CV of gaps, and dispersion of counts in 10 s (Poisson 1 and 1): " + "; ".join(said)
