@@ -61,6 +61,8 @@ def run(
     summaries: dict[str, dict[str, Any]] = {}
     for scenario in scenarios:
         results = _simulate(scenario)
+        for note in results.info.get("notes", ()):
+            print(f"warning: {scenario.title}: {note}", file=sys.stderr)
         written = results.save(folder / scenario.variant if scenario.variant else folder)
         summaries[scenario.variant or scenario.name] = results.summary()
         _say_wrote(written)

@@ -23,6 +23,7 @@ from cluster_sim.topology import FRONT_DOOR, Path, Topology
 from cluster_sim.workload.arrivals import ClosedLoop
 from cluster_sim.workload.sessions import scripts
 from cluster_sim.workload.streams import stream
+from cluster_sim.workload.traces import Tally
 from cluster_sim.workload.traffic import drawn, lengths, replayed
 
 Progress = Callable[[float, int], None]
@@ -37,7 +38,7 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
     Raises ScenarioError where a trace turns out to be malformed on the way.
     """
     began = time.perf_counter()
-    env, recorder = Environment(), Recorder()
+    env, recorder, tally = Environment(), Recorder(), Tally()
     topology = scenario.cluster.topology()
     replicas: list[Replica] = []
     paths: list[Path] = []
@@ -62,13 +63,14 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
     if closed is not None:
         closed.route = router.route
     else:
-        env.process(timetable(env, _requests(scenario, until_s), router.route))
+        env.process(timetable(env, _requests(scenario, until_s, tally), router.route))
     beats = _run(env, recorder, until_s + scenario.drain_s, progress)
     for replica in replicas:
         replica.stop(env.now)
     wall_s = time.perf_counter() - began
     # SimPy numbers events as they are scheduled; the next number is how many there were.
-    return gather(scenario, recorder, topology, paths, {"wall_s": wall_s, "events": next(env._eid) - beats})
+    info = {"wall_s": wall_s, "events": next(env._eid) - beats} | ({"notes": notes} if (notes := list(tally.said())) else {})
+    return gather(scenario, recorder, topology, paths, info)
 
 
 def _path(topology: Topology, pool: Pool, device: int) -> Path:
@@ -100,10 +102,10 @@ def _lengths(scenario: Scenario) -> Iterator[tuple[int, int]]:
     return lengths(workload.prompt_tokens, workload.output_tokens, scenario.seed, workload.length_correlation)
 
 
-def _requests(scenario: Scenario, until_s: float) -> Iterator[Request]:
+def _requests(scenario: Scenario, until_s: float, tally: Tally) -> Iterator[Request]:
     workload = scenario.workload
     if workload.trace is not None:
-        return replayed(workload.trace, scenario.seed, until_s, scenario.warmup_s)
+        return replayed(workload.trace, scenario.seed, until_s, scenario.warmup_s, tally)
     assert workload.prompt_tokens is not None and workload.output_tokens is not None
     assert workload.arrivals is not None and not isinstance(workload.arrivals, ClosedLoop)
     return drawn(workload.arrivals, workload.prompt_tokens, workload.output_tokens, scenario.seed, until_s, scenario.warmup_s, workload.length_correlation)

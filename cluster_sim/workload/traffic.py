@@ -11,7 +11,7 @@ from cluster_sim.request import Request
 from cluster_sim.workload.arrivals import Timetable
 from cluster_sim.workload.lengths import Lengths, in_rank_order
 from cluster_sim.workload.streams import stream
-from cluster_sim.workload.traces import Trace
+from cluster_sim.workload.traces import Tally, Trace
 
 _AT_A_TIME = 4096
 
@@ -44,9 +44,9 @@ def drawn(
         yield Request(number, arrival_s, prompt_tokens, output_tokens, arrival_s >= warmup_s)
 
 
-def replayed(trace: Trace, seed: int, until_s: float, warmup_s: float) -> Iterator[Request]:
-    """Requests of a trace, until `until_s`."""
-    for number, (arrival_s, prompt_tokens, output_tokens, pieces) in enumerate(trace.rows(seed)):
+def replayed(trace: Trace, seed: int, until_s: float, warmup_s: float, tally: Tally) -> Iterator[Request]:
+    """Requests of a trace, until `until_s`; `tally` counts what is left out."""
+    for number, (arrival_s, prompt_tokens, output_tokens, pieces) in enumerate(trace.rows(seed, tally)):
         if arrival_s >= until_s:
             return
         yield Request(number, arrival_s, prompt_tokens, output_tokens, arrival_s >= warmup_s, pieces)
