@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from cluster_sim.model import Model
 from cluster_sim.reading import Trail
 from cluster_sim.scenario import Pool, Scenario
+from cluster_sim.serving.admission import AcceptAll, PredictedTtft
 from cluster_sim.topology import FRONT_DOOR
+from cluster_sim.workload.arrivals import ClosedLoop
 
 Finding = tuple[Trail, str]
 
@@ -17,6 +19,7 @@ _MOST_DEVICES = 200_000  # each is a place of the topology: above it, a slip of 
 def faults_of(scenario: Scenario) -> Iterator[Finding]:
     """What is wrong with a scenario whose parts are each right."""
     yield from _workload_faults(scenario)
+    yield from _admission_faults(scenario)
     pools = scenario.cluster.pools
     for index, pool in enumerate(pools):
         trail: Trail = ("cluster", "pools", index)
@@ -40,16 +43,18 @@ def faults_of(scenario: Scenario) -> Iterator[Finding]:
 def _workload_faults(scenario: Scenario) -> Iterator[Finding]:
     workload = scenario.workload
     if workload.trace is not None or workload.sessions is not None:
-        what, which = ("a trace brings", "trace") if workload.trace is not None else ("sessions bring", "sessions")
+        what, which = ("a trace brings its", "trace") if workload.trace is not None else ("sessions bring their", "sessions")
         for key in ("arrivals", "prompt_tokens", "output_tokens", "length_correlation"):
             if getattr(workload, key) is not None:
-                yield ("workload", key), f"{what} {'its' if which == 'trace' else 'their'} own; wanted either this or '{which}'"
+                yield ("workload", key), f"{what} own; wanted either this or '{which}'"
         if workload.trace is not None and workload.sessions is not None:
             yield ("workload", "sessions"), "a trace brings its own; wanted either this or 'trace'"
     else:
         for key in ("arrivals", "prompt_tokens", "output_tokens"):
-            if getattr(workload, key) is None:
+            given_by_classes = workload.classes and all(getattr(one, key, None) is not None for one in workload.classes)
+            if getattr(workload, key) is None and not given_by_classes:
                 yield ("workload",), f"'{key}' is missing; wanted arrivals, prompt_tokens and output_tokens, or a trace"
+    yield from _class_faults(scenario)
     starts = workload.sessions.arrivals if workload.sessions is not None else None
     counted = scenario.requests_wanted is not None or (starts is not None and starts.requests is not None)
     if workload.trace is None and scenario.duration_s is None and not counted:
@@ -58,16 +63,41 @@ def _workload_faults(scenario: Scenario) -> Iterator[Finding]:
         yield ("warmup",), f"{scenario.warmup_s:g} s leave nothing of a duration of {scenario.duration_s:g} s"
 
 
+def _class_faults(scenario: Scenario) -> Iterator[Finding]:
+    """Classes that do not make up one traffic."""
+    workload = scenario.workload
+    names = [one.name for one in workload.classes]
+    for index, one in enumerate(workload.classes):
+        at: Trail = ("workload", "classes", index)
+        if one.name in names[:index]:
+            yield (*at, "name"), f"two classes are called '{one.name}'"
+        for key in ("prompt_tokens", "output_tokens"):
+            if (workload.trace or workload.sessions) is not None and getattr(one, key) is not None:
+                what, which = ("a trace brings its", "trace") if workload.trace is not None else ("sessions bring their", "sessions")
+                yield (*at, key), f"{what} own; wanted either this or '{which}'"
+    if workload.classes and workload.length_correlation is not None:
+        yield ("workload", "length_correlation"), "lengths of classes are drawn independently; wanted either this or 'classes'"
+    if workload.classes and abs((total := sum(one.share for one in workload.classes)) - 1.0) > 1e-6:
+        yield ("workload", "classes"), f"the shares add up to {total:g}; wanted 1"
+
+
+def _admission_faults(scenario: Scenario) -> Iterator[Finding]:
+    """Admission that does not suit the traffic."""
+    workload, admission = scenario.workload, scenario.cluster.admission
+    if isinstance(admission, PredictedTtft) and admission.limit_s is None and all(slo.ttft_s is None for slo in scenario.slos):
+        yield ("cluster", "admission"), "'limit' is missing; wanted a time such as '2 s', or a ttft in the SLO"
+    arrivals = workload.arrivals
+    if not isinstance(admission, AcceptAll) and workload.trace is None and isinstance(arrivals, ClosedLoop) and arrivals.think_time_s == 0.0:
+        yield ("cluster", "admission"), "clients that are refused would ask again at once, for ever; wanted a think_time under workload.arrivals"
+
+
 def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
     """Parallelism that does not fit heads, devices or nodes."""
     plan, device, per_node = pool.replica, pool.node.device, pool.node.devices
     at: Trail = (*trail, "replica")
-    for key, value in (("data_parallel", plan.data_parallel), ("expert_parallel", plan.expert_parallel)):
-        if value != 1:
-            yield (*at, key), f"came {value}; only 1 is simulated by this version"
     if pool.is_wafer:
-        for key, value in (("tensor_parallel", plan.tensor_parallel), ("pipeline_parallel", plan.pipeline_parallel)):
-            if value != 1:
+        for key in ("tensor_parallel", "pipeline_parallel", "data_parallel", "expert_parallel"):
+            if (value := getattr(plan, key)) != 1:
                 yield (*at, key), f"came {value}; {device.name} is a wafer, whose layers are spread by 'wafers'"
     else:
         tensor, kv_heads = plan.tensor_parallel, model.kv_heads
@@ -77,13 +107,14 @@ def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
             yield (*at, "tensor_parallel"), f"{tensor} does not divide the {model.heads} heads of {model.name}"
         elif kv_heads % tensor and tensor % kv_heads and not model.latent:
             yield (*at, "tensor_parallel"), f"{tensor} neither divides the {kv_heads} KV heads of {model.name} nor is a multiple of them"
-        if tensor > per_node:
+        yield from _expert_faults(model, pool, at)
+        if (group := tensor * plan.data_parallel) > per_node:
             yield (
-                (*at, "tensor_parallel"),
-                f"{tensor} is more than the {per_node} devices of {pool.node.name}; groups across nodes are not simulated by this version",
+                (*at, "tensor_parallel" if plan.data_parallel == 1 else "data_parallel"),
+                f"{group} is more than the {per_node} devices of {pool.node.name}; groups across nodes are not simulated by this version",
             )
-        elif tensor > 1 and not device.all_reduce:
-            yield (*at, "tensor_parallel"), f"{device.name} has no all_reduce figures; wanted 1, or figures in its file"
+        elif tensor > 1 and device.collectives.all_reduce is None:
+            yield (*at, "tensor_parallel"), f"{device.name} has no figures for all_reduce; wanted 1, or collectives.all_reduce in its file"
         if plan.pipeline_parallel > model.layers:
             yield (*at, "pipeline_parallel"), f"{plan.pipeline_parallel} stages are more than the {model.layers} layers of {model.name}"
     devices, each = pool.nodes * per_node, pool.devices_a_replica(model)
@@ -100,6 +131,23 @@ def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
         )
 
 
+def _expert_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:
+    """Data and expert parallelism that do not fit the model's experts or the device's figures."""
+    plan, collectives = pool.replica, pool.node.device.collectives
+    data, groups, devices = plan.data_parallel, plan.expert_parallel, plan.tensor_parallel * plan.data_parallel
+    if model.experts is None:
+        for key, value in (("data_parallel", data), ("expert_parallel", groups)):
+            if value != 1:
+                yield (*at, key), f"came {value}; {model.name} has no experts to share" + ("; wanted more replicas" if key == "data_parallel" else "")
+        return
+    if devices % groups:
+        yield (*at, "expert_parallel"), f"{groups} does not divide the {devices} devices of a stage, tensor_parallel x data_parallel"
+    if model.experts.count % groups:
+        yield (*at, "expert_parallel"), f"{groups} does not divide the {model.experts.count} experts of {model.name}"
+    if data > 1 and (collectives.all_gather is None or collectives.reduce_scatter is None):
+        yield (*at, "data_parallel"), f"{pool.node.device.name} has no figures for all_gather and reduce_scatter; wanted 1, or them in its file"
+
+
 def _room_faults(scenario: Scenario, pool: Pool, trail: Trail) -> Iterator[Finding]:
     """Weights that do not fit, and requests that never could be admitted."""
     model, workload = scenario.model, scenario.workload
@@ -113,12 +161,12 @@ def _room_faults(scenario: Scenario, pool: Pool, trail: Trail) -> Iterator[Findi
             f"the {precision} weights of {model.name} do not fit: {weights:.1f} GB on {noun} of {sram:.1f} GB, {max(placement.kv_room_bytes, 0.0) / 1e9:.1f} GB left for KV",
         )
         return
+    if workload.trace is not None:
+        return
     if workload.sessions is not None:
         longest = workload.sessions.longest or 1
-    elif workload.trace is None and workload.prompt_tokens is not None and workload.output_tokens is not None:
-        longest = (workload.prompt_tokens.longest or 1) + (workload.output_tokens.longest or 1)
     else:
-        return
+        longest = max(((prompt and prompt.longest) or 1) + ((output and output.longest) or 1) for prompt, output in workload.length_pairs())
     room = pool.kv_tokens(model)
     if longest > model.max_context:
         yield ("workload",), f"the longest request, {longest} tokens, is beyond the context of {model.name}, {model.max_context} tokens"

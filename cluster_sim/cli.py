@@ -241,7 +241,12 @@ def catalog(name: Annotated[str | None, typer.Argument(metavar="NAME", help="One
 @app.command()
 def calibrate(
     kernels: Annotated[
-        Path, typer.Argument(metavar="KERNELS", help="Measured kernels, Parquet or CSV, with the columns of aiconfigurator's tables.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="KERNELS",
+            help="Measured kernels or collectives, Parquet or CSV, with the columns of aiconfigurator's tables, or op, ranks, size_bytes, latency_ms.",
+            show_default=False,
+        ),
     ],
     device: Annotated[str, typer.Option("--device", metavar="NAME", help="A device of the catalog, or the path of a device file.", show_default=False)],
     system: Annotated[str | None, typer.Option("--system", help="Which system's rows; default: the device's name.", show_default=False)] = None,
@@ -249,35 +254,44 @@ def calibrate(
     processors: Annotated[
         int | None, typer.Option("--processors", min=1, help="Streaming multiprocessors; default: as in the device's file.", show_default=False)
     ] = None,
+    engine: Annotated[str, typer.Option("--engine", metavar="NAME", help="Keep the fits apart as this engine's own, such as vLLM.")] = "",
+    like: Annotated[
+        str | None, typer.Option("--like", metavar="NAME", help="A similar device: its constants hold where few kernels do not tell.", show_default=False)
+    ] = None,
+    widest_fp8: Annotated[
+        int, typer.Option("--widest-fp8", metavar="VALUES", min=1, help="Widest attention heads over an fp8 cache that count.", show_default=False)
+    ] = 10**6,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the device with the fitted kernels here.", show_default=False)] = None,
 ) -> None:
     """Fit a device's kernel constants to measured kernels; print cross-validated errors beside the naive roofline's."""
     from rich.table import Table
 
+    from cluster_sim.calibration.kernels import Choice, read_kernels, with_kernels
     from cluster_sim.calibration.kernels import calibrate as fit
-    from cluster_sim.calibration.kernels import read_kernels, with_kernels
     from cluster_sim.errors import ScenarioError
     from cluster_sim.hardware import device_named
     from cluster_sim.reading import yaml_text
 
     described = device_named(device)
-    rows = read_kernels(kernels, system or Path(device).stem.replace("-", "_"), collector)
+    tables = read_kernels(kernels, system or Path(device).stem.replace("-", "_"), collector)
     known = next(iter(described.kernels.gemm.values())).processors if described.kernels and described.kernels.gemm else None
-    if processors is None and known is None and "gemm_dtype" in rows.column_names:
+    if processors is None and known is None and any("gemm_dtype" in rows.column_names for rows in tables):
         raise ScenarioError.at("--processors", f"is missing: the file of {described.name} does not say how many it has")
+    choice = Choice(processors or known or 1, engine, device_named(like) if like else None, widest_fp8)
     table = Table(title=described.name, title_justify="left")
     for column in ("kernel", "rows", "median |error|", "p90 |error|", "roofline median", "roofline p90"):
         table.add_column(column, justify="left" if column == "kernel" else "right")
     found = []
-    for one, fits in fit(rows, described, processors or known or 1):
+    for one in fit(tables, described, choice):
         print(f"fitted {one.kind}", file=sys.stderr)
-        found.append(fits)
+        found.append(one.fits)
         table.add_row(one.kind, f"{one.rows:,}", *(f"{share:.1%}" for share in (*one.errors, *one.naive)))
     if not found:
-        raise ScenarioError.at(str(kernels), f"holds fewer than a hundred kernels of any kind that {described.name} runs")
+        few = f"holds fewer than {choice.fewest} usable kernels of any kind that {described.name} runs, and fewer than 24 collectives"
+        raise ScenarioError.at(str(kernels), few)
     _stdout().print(table)
     if out is not None:
-        _write(out, f"# Kernels fitted to {len(rows):,} rows of {kernels.name}.\n{yaml_text(with_kernels(described, found))}")
+        _write(out, f"# Kernels fitted to {sum(map(len, tables)):,} rows of {kernels.name}.\n{yaml_text(with_kernels(described, found))}")
 
 
 @app.command()
@@ -444,7 +458,15 @@ def _print_summaries(scenarios: list[Scenario], summaries: dict[str, dict[str, A
     for label, key, form in _ROWS:
         if any(key in summary for summary in summaries.values()):
             table.add_row(Text(label), *(format(summary[key], form) if key in summary else "-" for summary in summaries.values()))
+    for name in dict.fromkeys(name for summary in summaries.values() for name in summary.get("classes", {})):
+        of_class = (summary.get("classes", {}).get(name, {}) for summary in summaries.values())
+        table.add_row(Text(f"{name}: TTFT p99 [ms], within SLO"), *map(_of_class, of_class))
     _stdout().print(table)
+
+
+def _of_class(summary: dict[str, Any]) -> str:
+    """The line of one class in brief."""
+    return ", ".join(format(summary[key], form) if key in summary else "-" for key, form in (("p99_ttft_ms", ",.1f"), ("slo_attainment", ".1%")))
 
 
 def _print_arithmetic(scenario: Scenario) -> None:
@@ -471,7 +493,6 @@ def _print_arithmetic(scenario: Scenario) -> None:
         ("KV a token and device [kB]", [f"{pool.kv_token_bytes / 1e3:,.1f}" for pool in pools]),
         ("KV tokens a replica", [f"{pool.kv_tokens:,}" for pool in pools]),
         ("step with 1 sequence [ms]", [f"{1e3 * pool.step_at_1_s:,.3f}" for pool in pools]),
-        ("  its kernels, each alone [ms]", ["-" if pool.kernels_at_1_s is None else f"{1e3 * pool.kernels_at_1_s:,.3f}" for pool in pools]),
         ("sequences when full", [f"{pool.full_batch:,} ({pool.bound_by})" for pool in pools]),
         ("mean step when full [ms]", [f"{1e3 * pool.step_when_full_s:,.3f}" for pool in pools]),
         *((f"  of it {part}", [f"{pool.parts[part]:.0%}" if part in pool.parts else "-" for pool in pools]) for part in parts),

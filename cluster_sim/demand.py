@@ -22,7 +22,7 @@ from cluster_sim.workload.statistics import Arrivals, Tokens, of_arrivals, of_le
 from cluster_sim.workload.streams import stream
 from cluster_sim.workload.traces import Tally, Trace
 from cluster_sim.workload.traces.rows import Pieces
-from cluster_sim.workload.traffic import length_pieces, lengths
+from cluster_sim.workload.traffic import length_pieces
 
 BLOCK_TOKENS = 512
 """Of Mooncake's blocks."""
@@ -106,7 +106,7 @@ def of_scenario(scenario: Scenario, tokens_per_s: float) -> Demand:
         prompts, outputs = (np.array([turn[column] for turn in asked], dtype=np.int64) for column in (1, 2))
         return Demand(scenario.title, np.array(times_s), prompts, outputs, [turn.pieces for turn in asked], [turn.output_piece for turn in asked], [note])
     arrivals, prompt, output = workload.arrivals, workload.prompt_tokens, workload.output_tokens
-    assert arrivals is not None and prompt is not None and output is not None
+    assert arrivals is not None
     wanted = arrivals.requests or _MOST_REQUESTS
     if isinstance(arrivals, ClosedLoop):
         rows = list(islice(_clients(scenario, arrivals, until_s, tokens_per_s), wanted))
@@ -121,6 +121,9 @@ def of_scenario(scenario: Scenario, tokens_per_s: float) -> Demand:
         if piece[-1] >= until_s or drawn >= wanted:
             break
     at_s = np.concatenate(pieces)
+    if workload.classes or prompt is None or output is None:
+        pairs = np.array(list(islice(workload.lengths(scenario.seed), len(at_s))), dtype=np.int64).reshape(-1, 2)
+        return Demand(scenario.title, at_s, pairs[:, 0], pairs[:, 1])
     columns = islice(length_pieces(prompt, output, scenario.seed, workload.length_correlation), len(at_s) // 4096 + 1)
     prompts, outputs = (np.concatenate(column)[: len(at_s)] for column in zip(*columns, strict=True))
     return Demand(scenario.title, at_s, prompts, outputs)
@@ -156,9 +159,7 @@ def _conversations(scenario: Scenario, until_s: float, tokens_per_s: float) -> I
 
 def _clients(scenario: Scenario, arrivals: ClosedLoop, until_s: float, tokens_per_s: float) -> Iterator[tuple[float, int, int]]:
     """(time, prompt, output) of clients that ask again when they are answered."""
-    workload = scenario.workload
-    assert workload.prompt_tokens is not None and workload.output_tokens is not None
-    pairs = lengths(workload.prompt_tokens, workload.output_tokens, scenario.seed, workload.length_correlation)
+    pairs = scenario.workload.lengths(scenario.seed)
     free_s = [0.0] * arrivals.concurrency
     while free_s[0] < until_s:
         now_s = heappop(free_s)

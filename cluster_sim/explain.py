@@ -8,18 +8,18 @@ from itertools import islice
 from math import exp
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cluster_sim.model import Model
 from cluster_sim.physics.gpu import GpuSteps
-from cluster_sim.physics.kernels import decode_kernels_s
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.scenario import Pool, Scenario
 from cluster_sim.topology import FRONT_DOOR, Path
 from cluster_sim.workload.arrivals import AtOnce, ClosedLoop
 from cluster_sim.workload.sessions import scripts
-from cluster_sim.workload.traffic import lengths
 
 _SAMPLE = 20_000  # requests whose lengths are looked at
+_GROUPS = 100  # of them, steps' worth
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Lengths:
     """Mean pairs of query and key of a prompt."""
     context: float
     """Mean tokens in the cache of a decoding request, over its steps: long answers are there for longer."""
+    prompts: NDArray[np.float64]
+    """Of each of them, in order of arrival."""
     in_step: bool
     """All answers are equally long: requests that were admitted in one step finish in one step, for ever."""
 
@@ -52,8 +54,6 @@ class PoolArithmetic:
     """Room of one replica, in whole blocks."""
     step_at_1_s: float
     """One sequence decoding at the mean context."""
-    kernels_at_1_s: float | None
-    """The kernels of that step alone, added up; None where they are not known."""
     full_batch: int
     """Sequences that decode at once when there is always another waiting."""
     step_when_full_s: float
@@ -79,14 +79,13 @@ def sampled_lengths(scenario: Scenario) -> Lengths:
     elif workload.sessions is not None:
         rows = ((turn.prompt_tokens, turn.output_tokens) for session in scripts(workload.sessions, scenario.seed) for turn in session)
     else:
-        assert workload.prompt_tokens is not None and workload.output_tokens is not None
-        rows = lengths(workload.prompt_tokens, workload.output_tokens, scenario.seed, workload.length_correlation)
+        rows = workload.lengths(scenario.seed)
     prompt, output = np.array(list(islice(rows, _SAMPLE)), dtype=float).T
     decode_steps = output - 1
     total_steps = float(np.sum(decode_steps))
     context = float(np.sum(decode_steps * (prompt + output / 2))) / total_steps if total_steps else float(np.mean(prompt))
     pairs = float(np.mean(prompt * (prompt + 1) / 2))
-    return Lengths(float(np.mean(prompt)), float(np.mean(output)), pairs, context, bool(np.ptp(output) == 0))
+    return Lengths(float(np.mean(prompt)), float(np.mean(output)), pairs, context, prompt, bool(np.ptp(output) == 0))
 
 
 def offered_per_s(scenario: Scenario) -> float | None:
@@ -116,8 +115,11 @@ def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:
     finishing, follow = _prompts_a_step(pool, seen, batch, decoding, bound_by)
     step_s = 0.0
     for count, probability in follow:
-        prompt = min(round(count * seen.prompt_tokens), pool.max_batched_tokens - decoding)
-        step_s += probability * _step_s(times, decoding, round(batch * seen.context), windowed(batch), prompt, round(count), round(count * seen.pairs))
+        groups = list(_prompts_together(seen, count))
+        for prompt, pairs in groups:
+            prompt = min(round(prompt), pool.max_batched_tokens - decoding)
+            each_s = _step_s(times, decoding, round(batch * seen.context), windowed(batch), prompt, round(count), round(pairs))
+            step_s += probability / len(groups) * each_s
     path = scenario.cluster.topology().path(FRONT_DOOR, f"{pool.name}/0/device0")
     assert path is not None
     first_s, _, _ = times.decode(1, round(seen.context), windowed(1), 0)
@@ -129,12 +131,18 @@ def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:
         kv_token_bytes=placement.kv_token_bytes,
         kv_tokens=pool.kv_tokens(model),
         step_at_1_s=first_s,
-        kernels_at_1_s=_kernels_at_1_s(scenario, pool, seen),
         full_batch=decoding,
         step_when_full_s=step_s,
         requests_per_s=finishing / step_s * pool.replica_count(model),
         bound_by=bound_by,
-        parts=times.parts(decoding, round(batch * seen.context), windowed(batch), round(finishing * seen.prompt_tokens), round(finishing * seen.pairs)),
+        parts=times.parts(
+            decoding,
+            round(batch * seen.context),
+            windowed(batch),
+            round(finishing * seen.prompt_tokens),
+            decoding + round(finishing),
+            round(finishing * seen.pairs),
+        ),
         path=path,
     )
 
@@ -170,11 +178,15 @@ def _prompts_a_step(pool: Pool, seen: Lengths, batch: float, decoding: int, boun
     return finishing, list(_poisson(finishing))
 
 
-def _kernels_at_1_s(scenario: Scenario, pool: Pool, seen: Lengths) -> float | None:
-    plan, model = pool.replica, scenario.model
-    if pool.is_wafer:
-        return None
-    return decode_kernels_s(model, pool.node.device, plan.tensor_parallel, pool.weights(model), plan.kv_cache, plan.engine.name, 1, round(seen.context))
+def _prompts_together(seen: Lengths, count: float) -> Iterator[tuple[float, float]]:
+    """(tokens, pairs) of `count` prompts in one step, for some such steps: a step is no straight line in them."""
+    if count != round(count) or not 1 <= count <= len(seen.prompts):
+        yield count * seen.prompt_tokens, count * seen.pairs
+        return
+    together = round(count)
+    for first in range(0, min(len(seen.prompts) - together + 1, _GROUPS * together), together):
+        prompts = seen.prompts[first : first + together]
+        yield float(np.sum(prompts)), float(np.sum(prompts * (prompts + 1) / 2))
 
 
 def _step_s(times: GpuSteps | WaferSteps, batch: int, context: int, windowed: int, prompt: int, completing: int, pairs: int) -> float:

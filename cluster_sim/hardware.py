@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -49,18 +50,6 @@ class ByPrecision(Description):
         return _or_wider(precision, self.bf16, self.fp8, self.fp4)
 
 
-class SecondsByPrecision(Description):
-    """A time for each precision; fp8 and fp4 fall back to the wider one where they are left out."""
-
-    bf16_s: Seconds
-    fp8_s: Seconds | None = None
-    fp4_s: Seconds | None = None
-
-    def of(self, precision: Precision) -> float:
-        """The time for `precision`."""
-        return _or_wider(precision, self.bf16_s, self.fp8_s, self.fp4_s)
-
-
 def _or_wider(precision: Precision, bf16: float, fp8: float | None, fp4: float | None) -> float:
     """That of `precision`, or of the next wider one that is given."""
     fp8 = bf16 if fp8 is None else fp8
@@ -68,7 +57,7 @@ def _or_wider(precision: Precision, bf16: float, fp8: float | None, fp4: float |
 
 
 class Efficiency(Description):
-    """What a whole engine step reaches of a GPU's peaks. These are of the step, not of one kernel: never multiply the two."""
+    """What a GPU's kernels reach of its peaks, where no `kernels` tell their times."""
 
     weight_bandwidth: ByPrecision
     """Share of peak bandwidth at which weights are read in decoding."""
@@ -84,6 +73,27 @@ class Efficiency(Description):
     """Share of the bf16 peak that prefill attention reaches."""
     knee: Annotated[float, Field(ge=1.0)] = 4.0
     """How sharply a product turns from reading to computing: its time is the p-norm of the two, a corner where p is large."""
+
+
+CLOCK_ON_BANDWIDTH = 0.23
+"""Power of the clock that reading memory follows: at 0.795 of its clock a bandwidth-bound decode ran at 0.95 (RTX 3090)."""
+
+Kernel = TypeVar("Kernel", bound=Description)
+
+
+def _scaled(fit: Kernel, clock: float, bandwidth: float) -> Kernel:
+    """A fit of kernels at `clock` (share of the highest, above 0) with the share `bandwidth` of the memory bus (above 0).
+
+    Times grow by 1 / clock and rates of computing fall with it, those of partial sums too, which stay in the cache; rates of
+    memory fall with clock^0.23 and with the share of the bus.
+    """
+    if clock == bandwidth == 1.0:
+        return fit
+    memory = bandwidth * clock**CLOCK_ON_BANDWIDTH
+    scales = {"bandwidth_bytes_per_s": memory, "tile_bandwidth_bytes_per_s": memory}
+    scales |= {"compute_flop_per_s": clock, "partial_bandwidth_bytes_per_s": clock}
+    scales |= {name: 1.0 / clock for name in type(fit).model_fields if name.endswith("_s") and not name.endswith("_per_s")}
+    return fit.model_copy(update={name: getattr(fit, name) * scale for name, scale in scales.items() if name in type(fit).model_fields})
 
 
 class GemmFit(Description):
@@ -116,6 +126,10 @@ class GemmFit(Description):
     activation_s: Seconds
     """To quantise one element of the inputs."""
 
+    def at(self, clock: float, bandwidth: float = 1.0) -> Self:
+        """These kernels at a share of the highest clock, with a share of the memory bus left: see `_scaled`."""
+        return _scaled(self, clock, bandwidth)
+
 
 class Overhead(Description):
     """What a serving engine adds on a device to reading, computing and communicating."""
@@ -124,21 +138,30 @@ class Overhead(Description):
     """From a request's arrival at the server until the scheduler sees it: HTTP, tokenising, queues between processes."""
     step_s: Seconds
     """Host and sampling time of one step that no kernel hides."""
-    layer: SecondsByPrecision
-    """Norms, rotary embedding, quantisation and launch gaps of one layer, in CUDA graphs, by the weights' precision."""
+    sequence_s: Seconds = 0.0
+    """The same for each sequence that a step makes a token for."""
+    layer_s: Seconds
+    """Launches of a layer's element-wise kernels: norms, rotary embedding, activation; what they move is counted apart."""
+    expert_layer_s: Seconds = 0.0
+    """Launches of routing and sorting in a layer of experts."""
     eager_layer_s: Seconds = 0.0
     """Least time of one layer in a step that reads prompts: such steps run outside CUDA graphs, and the host launches their
     kernels one by one."""
-    compute: Annotated[float, Field(gt=0.0)] = 1.0
-    """What the engine's kernels reach of the device's `compute` shares."""
+    launch_overlap: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Share of a kernel's start that hides behind the one before it, in a CUDA graph, of kernels that were measured alone."""
+    gemm: ByPrecision = Field(default_factory=lambda: ByPrecision(bf16=1.0))
+    """Time of the engine's matrix products relative to those that `kernels` or `efficiency` tell, by the weights' precision."""
     attention: Annotated[float, Field(gt=0.0)] = 1.0
-    """What the engine's decode attention reaches of the device's `kv_bandwidth`."""
-    collective: Annotated[float, Field(gt=0.0)]
-    """How much longer an all-reduce takes in the engine than alone in a CUDA graph: waiting for the slowest, copies, fusion."""
+    """The same of its decode attention."""
+    collective: Annotated[float, Field(gt=0.0)] = 1.0
+    """The same of its all-reduces: waiting for the slowest, copies, fusion."""
 
 
 class GenerationAttentionFit(Description):
-    """Time of one decode-attention kernel, see `physics.attention`. A unit is one KV head of one sequence; `size` is a head's bytes."""
+    """Time of one decode-attention kernel, see `physics.attention`; one fit a precision of the KV cache.
+
+    A unit is one KV head of one sequence.
+    """
 
     start_s: Seconds
     """Of a kernel of few short sequences with heads of no width."""
@@ -146,28 +169,37 @@ class GenerationAttentionFit(Description):
     """More for each value of a head's width (`head_dim`)."""
     head_s: Seconds
     """More for each query head of each sequence."""
+    sequence_s: Seconds
+    """More for each sequence of up to 512: kernels that plan their work ahead walk over them first."""
     free_units: Annotated[float, Field(ge=0.0)]
     """Units that run side by side at no cost: about one wave of thread blocks."""
     unit_s: Seconds
     """Of each unit beyond those, without its bytes."""
     tile_bandwidth_bytes_per_s: BytesPerSecond
     """At which the first tile of keys of a unit is read; a kernel reads a whole tile however few keys there are."""
-    narrow: Annotated[float, Field(gt=0.0)]
-    """Time of a value of less than 16 bit relative to one of 16 bit: 0.5 where only bytes count, 1 where converting hides the gain."""
     short_keys: Annotated[int, Field(ge=0)]
     """Keys a sequence up to which the time does not depend on them."""
     long_start_s: Seconds
     """The start with longer sequences, which are split over several blocks and combined."""
     long_unit_s: Seconds
-    """Of each unit of such a kernel."""
+    """Of each unit beyond the free ones in such a kernel."""
+    window_s: Seconds
+    """More where a window cuts the sequences."""
     bandwidth_bytes_per_s: BytesPerSecond
     """At which keys and values are read when there are units enough."""
     half_units: Annotated[float, Field(ge=0.0)]
     """Units with which half of that bandwidth is reached: the limit of splitting one sequence."""
 
+    def at(self, clock: float, bandwidth: float = 1.0) -> Self:
+        """These kernels at a share of the highest clock, with a share of the memory bus left: see `_scaled`."""
+        return _scaled(self, clock, bandwidth)
+
 
 class ContextAttentionFit(Description):
-    """Time of one prefill-attention kernel, see `physics.attention`. A head is one query head of one sequence."""
+    """Time of one prefill-attention kernel, see `physics.attention`; one fit a precision of the KV cache.
+
+    A head is one query head of one sequence.
+    """
 
     start_s: Seconds
     """Of a kernel of few short prompts with heads of no width."""
@@ -179,40 +211,106 @@ class ContextAttentionFit(Description):
     """The same of each KV head."""
     long_start_s: Seconds
     """The start with longer prompts."""
-    idle_heads: Annotated[float, Field(ge=0.0)]
-    """Heads' worth of time for which the device is not filled: waves that end uneven."""
     compute_flop_per_s: FlopPerSecond
     """Rate of the two products with very wide heads."""
-    narrow: Annotated[float, Field(gt=0.0)]
-    """Time with a KV cache of less than 16 bit relative to one of 16 bit."""
     extra_values: Annotated[float, Field(ge=0.0)]
     """What the softmax of a pair takes, in values of a head's width."""
+    wide: Annotated[float, Field(ge=0.0)]
+    """How much more a value beyond the 128th of a head takes than one before: smaller tiles."""
     extra_keys: Annotated[float, Field(ge=0.0)]
     """Keys that a token takes beyond those it sees: masked parts of tiles, reading queries, writing outputs."""
-    bandwidth_bytes_per_s: BytesPerSecond
-    """At which keys and values are read."""
+    tile_tokens: Annotated[float, Field(ge=0.0)]
+    """More of them by the tokens that one tile spans where each query head has its own KV head; where g share one, a tile packs
+    their queries and spans a g-th, and so is its ragged edge."""
+    window_keys: Annotated[float, Field(ge=0.0)]
+    """More of them for a token whose view a window cuts: a second ragged edge, on top of another `tile_tokens / g`."""
     key_s: Seconds
     """Of each key of one sequence: a block walks over them one tile after another, and the longest walk shows."""
+    bandwidth_bytes_per_s: BytesPerSecond
+    """At which cached keys and values are read; not fitted, but the device's peak: new ones are read while others are computed."""
+
+    def at(self, clock: float, bandwidth: float = 1.0) -> Self:
+        """These kernels at a share of the highest clock, with a share of the memory bus left: see `_scaled`."""
+        return _scaled(self, clock, bandwidth)
 
 
 class Kernels(Description):
-    """Kernels alone on a device, fitted to measured ones by `cluster-sim calibrate`."""
+    """Kernels alone on a device, fitted to measured ones by `cluster-sim calibrate`.
+
+    By the precision of the weights or of the KV cache; `fp8_vllm` and the like where an engine has kernels of its own.
+    """
 
     gemm: dict[str, GemmFit] = Field(default_factory=dict)
-    """By the precision of the weights; `fp8_vllm` and the like where an engine has kernels of its own."""
-    generation: GenerationAttentionFit | None = None
+    """Matrix products."""
+    generation: dict[str, GenerationAttentionFit] = Field(default_factory=dict)
     """Attention of decoding."""
-    context: ContextAttentionFit | None = None
+    context: dict[str, ContextAttentionFit] = Field(default_factory=dict)
     """Attention of prefill."""
 
 
-class AllReduceFit(Description):
-    """Time of an all-reduce of B bytes: the faster of two straight lines, `start + B / bandwidth` (latency- and bandwidth-optimal)."""
+Fit = TypeVar("Fit")
 
-    low_start_s: Seconds
-    low_bandwidth_bytes_per_s: BytesPerSecond
-    high_start_s: Seconds
-    high_bandwidth_bytes_per_s: BytesPerSecond
+
+def of_engine(fits: Mapping[str, Fit], precision: str, engine: str) -> Fit | None:
+    """The engine's own fit of a precision, or else the one of all engines; None where there is neither."""
+    return fits.get(f"{precision}_{engine.lower()}", fits.get(precision))
+
+
+class OneShotFit(Description):
+    """An all-reduce in which each rank reads the tensors of all others: best for small ones."""
+
+    start_s: PositiveSeconds
+    """The smallest tensor's time, before ranks are counted."""
+    rank_s: Seconds = 0.0
+    """More for each rank beyond the first."""
+    bandwidth_bytes_per_s: BytesPerSecond
+    """At which a rank reads the others' tensors."""
+    overlap: Annotated[float, Field(ge=1.0, le=8.0)] = 1.0
+    """How well start and reading hide each other: the exponent of the norm that joins them; 1 for not at all."""
+
+
+class CollectiveFit(Description):
+    """Time of one kind of collective, as `physics.collectives` puts these together; a start and a bandwidth are enough."""
+
+    largest: Annotated[int, Field(ge=2)] = 8
+    """Most ranks that were measured."""
+    start_s: PositiveSeconds
+    """The smallest tensor's time, before ranks are counted."""
+    rank_s: Seconds = 0.0
+    """More for each rank beyond the first: steps of the ring."""
+    link_bandwidth_bytes_per_s: BytesPerSecond
+    """At which large tensors cross the links of a rank, one direction; a fit, which may lie on either side of the wire's."""
+    copy_bandwidth_bytes_per_s: BytesPerSecond | None = None
+    """At which the whole tensor is gone through besides, whatever the ranks."""
+    in_switch: Annotated[float, Field(ge=1.0)] = 1.0
+    """How much less crosses the links of a group so large that the switches make the sums."""
+    climb_s: Seconds = 0.0
+    """Time on the links up to which the bandwidth is less than half of what it climbs to."""
+    climb_exponent: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+    """With which the time on the links grows with the size well below that."""
+    one_shot: OneShotFit | None = None
+    """Of an all-reduce: what small tensors take."""
+
+
+Collective = Literal["all_reduce", "all_reduce_vllm", "nccl_all_reduce", "all_gather", "reduce_scatter", "all_to_all"]
+
+
+class Collectives(Description):
+    """Collectives of devices that are linked as inside a node, in CUDA graphs, fitted by `cluster-sim calibrate`."""
+
+    all_reduce: CollectiveFit | None = None
+    """By TensorRT-LLM's kernel. A step takes the faster of this and vLLM's."""
+    all_reduce_vllm: CollectiveFit | None = None
+    """By vLLM's own kernel."""
+    nccl_all_reduce: CollectiveFit | None = None
+    all_gather: CollectiveFit | None = None
+    """This and those below by NCCL."""
+    reduce_scatter: CollectiveFit | None = None
+    all_to_all: CollectiveFit | None = None
+
+    def all_reduce_of(self, engine: str) -> CollectiveFit | None:
+        """That of the kernel that the engine called `engine` runs."""
+        return self.all_reduce_vllm if engine.lower() == "vllm" and self.all_reduce_vllm is not None else self.all_reduce
 
 
 class Wafer(Description):
@@ -247,10 +345,10 @@ class Device(Description):
     overheads: dict[str, Overhead] = Field(default_factory=dict)
     """Of a GPU: by the name of the engine; `default` for all others."""
     kernels: Kernels | None = None
-    """What its kernels take alone, where they were measured: for comparison, the step model does not use them yet."""
+    """What its kernels take alone, where they were measured; kinds that were not are taken from `efficiency`."""
     wafer: Wafer | None = None
-    all_reduce: dict[int, AllReduceFit] = Field(default_factory=dict)
-    """By the number of devices that take part."""
+    collectives: Collectives = Collectives()
+    """Between devices of one node."""
     peer_latency_s: Seconds = 0.0
     """Start of a transfer from device to device inside a node."""
     peer_bandwidth_bytes_per_s: BytesPerSecond | None = None

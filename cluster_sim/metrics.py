@@ -18,7 +18,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Finished:
-    """Columns of the finished requests that count: outside the warm-up, and of one pool if one is named."""
+    """Columns of the finished requests that count: outside the warm-up, and of one pool or class if one is named."""
 
     arrival_s: Array
     admitted_s: Array
@@ -26,6 +26,8 @@ class Finished:
     finish_s: Array
     prompt_tokens: Array
     output_tokens: Array
+    class_number: Array
+    """Place among the workload's classes; 0 where there are none."""
 
     @property
     def ttft_s(self) -> Array:
@@ -49,14 +51,25 @@ class Finished:
         return (self.finish_s - self.first_token_s) / gaps
 
 
-def finished(results: Results, pool: str | None = None) -> Finished:
+def finished(results: Results, pool: str | None = None, class_: str | None = None) -> Finished:
     """The finished requests that count."""
     table = results.requests
-    wanted = table["counted"].to_numpy() & (table["status"].to_numpy() == "finished")
-    if pool is not None:
-        wanted &= table["pool"].to_numpy() == pool
+    wanted = _counted(results, pool, class_) & (table["status"].to_numpy() == "finished")
     columns = ("arrival_s", "admitted_s", "first_token_s", "finish_s", "prompt_tokens", "output_tokens")
-    return Finished(*(table[name].to_numpy()[wanted] for name in columns))
+    class_number = np.zeros(len(wanted), dtype=np.int64)
+    for number, one in enumerate(results.scenario.workload.classes):
+        class_number[table["class"].to_numpy() == one.name] = number
+    return Finished(*(column[wanted] for column in (*(table[name].to_numpy() for name in columns), class_number)))
+
+
+def _counted(results: Results, pool: str | None, class_: str | None) -> Array:
+    """Which requests are outside the warm-up, and of the pool and the class that are named."""
+    table = results.requests
+    wanted: Array = table["counted"].to_numpy()
+    for column, name in (("pool", pool), ("class", class_)):
+        if name is not None:
+            wanted = wanted & (table[column].to_numpy() == name)
+    return wanted
 
 
 def itl(results: Results, pool: str | None = None) -> Gaps:
@@ -159,20 +172,35 @@ def summary(results: Results) -> dict[str, Any]:
     """The fields of summary.json, names as `vllm bench serve` writes them where it has one.
 
     Latencies are in ms, rates over the time from the first counted arrival to the last answer. `failed` are requests that had
-    not finished when the run ended. Fields of what is not simulated are absent.
+    not finished when the run ended. Goodput judges each request by its class's SLO where it has one. Fields of what is not
+    simulated are absent.
     """
-    report: dict[str, Any] = {"name": results.scenario.title} | _of_pool(results, None)
+    report: dict[str, Any] = {"name": results.scenario.title} | _of_requests(results)
+    report |= _of_gaps(results, None) | _of_replicas(results, None)
     report |= {key: results.info[key] for key in ("simulated_s", "wall_s", "events") if key in results.info}
     report["pools"] = {pool.name: _of_pool(results, pool.name) for pool in results.scenario.cluster.pools}
+    if classes := results.scenario.workload.classes:
+        report["classes"] = {one.name: _of_requests(results, class_=one.name) for one in classes}
     return report
 
 
-def _of_pool(results: Results, pool: str | None) -> dict[str, Any]:
-    done = finished(results, pool)
-    table = results.requests
-    counted = table["counted"].to_numpy()
-    status = table["status"].to_numpy()
-    mine = counted if pool is None else counted & (table["pool"].to_numpy() == pool)
+def _of_pool(results: Results, pool: str) -> dict[str, Any]:
+    report = _of_requests(results, pool)
+    del report["rejected"]  # before it came to any pool
+    return report | _of_gaps(results, pool) | _of_replicas(results, pool)
+
+
+def _of_gaps(results: Results, pool: str | None) -> dict[str, float]:
+    """Gaps between tokens of a pool or of all; of a class they are not known, for a stretch does not say whose tokens it makes."""
+    if not len(finished(results, pool).arrival_s) or not (gaps := itl(results, pool)).count:
+        return {}
+    return _named("itl", gaps.mean(), gaps.std(), gaps.max(), gaps.percentiles([50, 90, 95, 99]))
+
+
+def _of_requests(results: Results, pool: str | None = None, class_: str | None = None) -> dict[str, Any]:
+    """What the requests of a pool, of a class, or all of them say."""
+    done, mine = finished(results, pool, class_), _counted(results, pool, class_)
+    status = results.requests["status"].to_numpy()
     unfinished, rejected = int(np.sum(mine & (status == "unfinished"))), int(np.sum(mine & (status == "rejected")))
     completed = len(done.arrival_s)
     span_s = float(np.max(done.finish_s) - np.min(done.arrival_s)) if completed else 0.0
@@ -192,9 +220,8 @@ def _of_pool(results: Results, pool: str | None) -> dict[str, Any]:
         "output_throughput": per_second(outputs),
         "total_token_throughput": per_second(prompts + outputs),
         "max_concurrent_requests": _most_at_once(done),
+        "rejected": rejected,
     }
-    if pool is None:
-        report["rejected"] = rejected
     if good is not None:
         report["request_goodput"] = per_second(int(np.sum(good)))
         everyone = completed + unfinished + rejected
@@ -204,17 +231,21 @@ def _of_pool(results: Results, pool: str | None) -> dict[str, Any]:
         for name, values_s in (("ttft", done.ttft_s), ("tpot", tpot_s), ("e2el", done.e2el_s), ("queue", done.queue_s)):
             if len(values_s):
                 report |= _statistics(name, values_s)
-        if (gaps := itl(results, pool)).count:
-            report |= _named("itl", gaps.mean(), gaps.std(), gaps.max(), gaps.percentiles([50, 90, 95, 99]))
-    return report | _of_replicas(results, pool)
+    return report
 
 
 def _good(results: Results, done: Finished) -> Array | None:
-    """Which finished requests meet every objective; None where there is none."""
-    slo = results.scenario.slo
-    limits = ((slo.ttft_s, done.ttft_s), (slo.tpot_s, done.tpot_s), (slo.e2el_s, done.e2el_s))
-    given = [values_s <= limit_s for limit_s, values_s in limits if limit_s is not None]
-    return np.logical_and.reduce(given) if given else None
+    """Which finished requests meet every objective of their class, as those of a class that has none do; None where no class has any."""
+    slos = results.scenario.slos
+    if all(limit_s is None for slo in slos for limit_s in (slo.ttft_s, slo.tpot_s, slo.e2el_s)):
+        return None
+    good = np.ones(len(done.arrival_s), dtype=bool)
+    for number, slo in enumerate(slos):
+        mine = done.class_number == number
+        for limit_s, values_s in ((slo.ttft_s, done.ttft_s), (slo.tpot_s, done.tpot_s), (slo.e2el_s, done.e2el_s)):
+            if limit_s is not None:
+                good &= ~mine | (values_s <= limit_s)
+    return good
 
 
 def _most_at_once(done: Finished) -> int:

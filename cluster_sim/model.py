@@ -154,6 +154,10 @@ class Model(Description):
             return _BYTES["bf16"]
         return _BYTES[self.fp4_format] if precision == "fp4" else _BYTES[precision]
 
+    def expert_bytes(self, precision: Precision) -> float:
+        """Weights of all routed experts as they are stored [B]."""
+        return self.moe_layers * self.experts.count * self.expert_parameters * self.bytes_a_parameter(precision, "ffn") if self.experts else 0.0
+
     def weight_bytes(self, precision: Precision) -> float:
         """All weights as they are stored [B]."""
         attention = self.layers * self.attention_parameters

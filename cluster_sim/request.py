@@ -12,6 +12,7 @@ class Request:
     __slots__ = (
         "admitted_s",
         "arrival_s",
+        "class_number",
         "counted",
         "finish_clock",
         "finish_s",
@@ -24,6 +25,7 @@ class Request:
         "pieces",
         "preemptions",
         "prefilled",
+        "priority",
         "prompt_tokens",
         "replica",
         "stalled_s",
@@ -56,9 +58,14 @@ class Request:
         self.counted = counted
         """False for those of the warm-up, which load the cluster but are left out of the statistics."""
         self.pieces = pieces
-        """(identity, tokens) of what the prompt begins with. An identity stands for its content after exactly that beginning."""
+        """(identity, tokens) of the pieces of its prompt from the front, as far as they are known; an identity stands for that
+        content after exactly that prefix."""
         self.output_piece = output_piece
-        """The identity of the answer, for a later prompt that begins with this one's pieces and the answer."""
+        """The identity of its answer, for a later prompt that begins with this one's pieces and the answer."""
+        self.priority = 0
+        """Lower is more urgent."""
+        self.class_number = 0
+        """Its place among the workload's classes."""
         self.replica = -1
         self.admitted_s = self.first_token_s = self.finish_s = NEVER
         self.preemptions = 0

@@ -29,8 +29,9 @@ STRETCH_COLUMNS = (
     "replica", "began_s", "first_s", "slope_s", "steps", "batch", "counted", "prompt_tokens", "sampled", "context",
     "windowed", "growing", "pairs", "windowed_pairs", "kv_tokens", "running", "waiting",
 )  # fmt: skip
-# preempted: value is the tokens answered so far; resumed: the gap between two tokens [s]; rejected: tokens it would take.
-EVENT_COLUMNS = ("at_s", "what", "replica", "request", "value")
+# preempted: value is the tokens answered so far; resumed: the gap between two tokens [s]; rejected: tokens it would take, and
+# beside it `reason`: too_long for every replica, or the admission policy that refused it.
+EVENT_COLUMNS = ("at_s", "what", "replica", "request", "value")  # as recorded
 
 
 @dataclass(frozen=True)

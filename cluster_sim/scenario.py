@@ -12,31 +12,24 @@ from cluster_sim.hardware import Network, Node, Precision
 from cluster_sim.model import Model, read_model
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.placement import Placement, place_on_gpus, place_on_wafers, wafers_needed
+from cluster_sim.physics.transformer import causal_pairs, windowed_pairs
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.reading import Description, named, yaml_text
+from cluster_sim.serving.admission import AcceptAll, Admission
 from cluster_sim.serving.batching import Batch, Batching
 from cluster_sim.serving.engine import Engine
 from cluster_sim.serving.routing import LeastRequests, Routing
 from cluster_sim.topology import Topology
 from cluster_sim.units import Celsius, GramsPerKwh, PositiveSeconds, Seconds, UsdPerKwh, Watts
 from cluster_sim.workload.arrivals import Arrivals
+from cluster_sim.workload.classes import Slo, TrafficClass
 from cluster_sim.workload.lengths import Lengths
 from cluster_sim.workload.presets import with_preset
 from cluster_sim.workload.sessions import Sessions
 from cluster_sim.workload.traces import Trace
+from cluster_sim.workload.traffic import lengths, lengths_by_class
 
 Count = Annotated[int, Field(gt=0)]
-
-
-class Slo(Description):
-    """What makes a request good: it meets all that are given."""
-
-    ttft_s: PositiveSeconds | None = None
-    """Time to first token."""
-    tpot_s: PositiveSeconds | None = None
-    """Time per output token after the first."""
-    e2el_s: PositiveSeconds | None = None
-    """Arrival to last token."""
 
 
 def _preset_is_a_name(schema: dict[str, Any]) -> None:
@@ -65,11 +58,26 @@ class Workload(Description):
     """A recorded trace in place of arrivals and lengths."""
     sessions: Sessions | None = None
     """Sessions of requests that wait for answers, in place of arrivals and lengths."""
+    classes: tuple[TrafficClass, ...] = ()
+    """Parts of the traffic with priorities, objectives and lengths of their own; each request is drawn to one of them."""
 
     @model_validator(mode="before")
     @classmethod
     def _fill_in_preset(cls, came: Any) -> Any:
         return with_preset(came)
+
+    def lengths(self, seed: int) -> Iterator[tuple[int, int]]:
+        """(prompt, output) tokens of the first request, the second, and so on without end; not for a trace or sessions."""
+        if self.classes:
+            return lengths_by_class(self.prompt_tokens, self.output_tokens, self.classes, seed)
+        assert self.prompt_tokens is not None and self.output_tokens is not None
+        return lengths(self.prompt_tokens, self.output_tokens, seed, self.length_correlation)
+
+    def length_pairs(self) -> list[tuple[Lengths | None, Lengths | None]]:
+        """What prompts and outputs are drawn from, class by class where there are classes."""
+        if not self.classes:
+            return [(self.prompt_tokens, self.output_tokens)]
+        return [(one.prompt_tokens or self.prompt_tokens, one.output_tokens or self.output_tokens) for one in self.classes]
 
 
 class ReplicaPlan(Description):
@@ -78,9 +86,9 @@ class ReplicaPlan(Description):
     tensor_parallel: Count = 1
     pipeline_parallel: Count = 1
     data_parallel: Count = 1
-    """Attention data parallelism; only 1 is simulated."""
+    """Attention data parallelism: ranks that hold all but the experts, each with sequences of its own; batching limits are of a rank."""
     expert_parallel: Count = 1
-    """Only 1 is simulated: experts are split as every other weight."""
+    """Groups of devices that hold whole experts; 1: experts are split over all devices, as every other weight."""
     wafers: Count | None = None
     """Of a wafer-scale device; default: as many as the weights need."""
     weights: Precision | None = None
@@ -136,12 +144,12 @@ class Pool(Description):
     @property
     def max_sequences(self) -> int:
         """Requests in a replica's batch at once."""
-        return self.batching.max_sequences or self.replica.engine.max_sequences
+        return (self.batching.max_sequences or self.replica.engine.max_sequences) * self.replica.data_parallel
 
     @property
     def max_batched_tokens(self) -> int:
         """Tokens of one step of a replica."""
-        return self.batching.max_batched_tokens or self.replica.engine.max_batched_tokens
+        return (self.batching.max_batched_tokens or self.replica.engine.max_batched_tokens) * self.replica.data_parallel
 
     @property
     def chunked_prefill(self) -> bool:
@@ -167,7 +175,7 @@ class Pool(Description):
         reserved = engine.reserved_bytes + (engine.reserved_group_bytes if self.devices_a_replica(model) > 1 else 0.0)
         return place_on_gpus(
             model, device, plan.tensor_parallel, plan.pipeline_parallel, self.weights(model), plan.kv_cache,
-            self.kv.memory_fraction or engine.memory_fraction, reserved, self.max_sequences,
+            self.kv.memory_fraction or engine.memory_fraction, reserved, self.max_sequences, plan.data_parallel,
         )  # fmt: skip
 
     def kv_tokens(self, model: Model) -> int:
@@ -179,7 +187,16 @@ class Pool(Description):
         plan, device = self.replica, self.node.device
         if self.is_wafer:
             return WaferSteps(model, device, self.devices_a_replica(model))
-        return GpuSteps(model, device, plan.tensor_parallel, plan.pipeline_parallel, self.weights(model), plan.kv_cache, plan.engine.name)
+        return GpuSteps(
+            model, device, plan.tensor_parallel, plan.pipeline_parallel, self.weights(model), plan.kv_cache, plan.engine.name,
+            plan.data_parallel, plan.expert_parallel, plan.engine.graph_batches,
+        )  # fmt: skip
+
+    def prefill_tokens_per_s(self, model: Model) -> float:
+        """Prompt tokens that one replica reads a second in steps that hold nothing but one prompt, filled to the brim."""
+        tokens, window = min(self.max_batched_tokens, model.max_context), model.window.tokens if model.window else 0
+        seconds, _, _ = self.step_times(model).mixed(0, 0, 0, 0, tokens, 1, causal_pairs(tokens, 0), windowed_pairs(tokens, 0, window), 0)
+        return tokens / seconds
 
     def batch(self, model: Model) -> Batch:
         """The empty batch of one replica."""
@@ -192,6 +209,8 @@ class Cluster(Description):
 
     pools: Annotated[tuple[Pool, ...], Field(min_length=1)]
     router: Routing = Field(default_factory=LeastRequests)
+    admission: Admission = Field(default_factory=AcceptAll)
+    """Which requests are turned away at the front door; default: none."""
     network: Annotated[Network, BeforeValidator(partial(named, "links"), json_schema_input_type=str | Network)] | None = None
     """How the front door reaches the nodes; default: what each node's file says."""
 
@@ -250,6 +269,11 @@ class Scenario(Description):
     def title(self) -> str:
         """Name and variant."""
         return f"{self.name}/{self.variant}" if self.variant else self.name
+
+    @property
+    def slos(self) -> list[Slo]:
+        """By which each class of requests is judged; the scenario's alone where there are no classes."""
+        return [one.slo or self.slo for one in self.workload.classes] or [self.slo]
 
     @cached_property
     def requests_wanted(self) -> int | None:

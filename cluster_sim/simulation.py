@@ -14,6 +14,7 @@ from simpy import Environment, Event
 from cluster_sim.request import Request
 from cluster_sim.results import Results
 from cluster_sim.scenario import Pool, Scenario
+from cluster_sim.serving.admission import AcceptAll, Gate, Prefill
 from cluster_sim.sim.recorder import Recorder
 from cluster_sim.sim.replica import Replica
 from cluster_sim.sim.router import Router
@@ -21,10 +22,11 @@ from cluster_sim.sim.source import Clients, Conversations, timetable
 from cluster_sim.tables import gather
 from cluster_sim.topology import FRONT_DOOR, Path, Topology
 from cluster_sim.workload.arrivals import ClosedLoop
+from cluster_sim.workload.classes import labelled
 from cluster_sim.workload.sessions import scripts
 from cluster_sim.workload.streams import stream
 from cluster_sim.workload.traces import Tally
-from cluster_sim.workload.traffic import drawn, lengths, replayed
+from cluster_sim.workload.traffic import drawn, replayed
 
 Progress = Callable[[float, int], None]
 """Told the simulated seconds and the requests that have left, about ten times a second of wall time."""
@@ -59,11 +61,14 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
             paths.append(_path(topology, pool, number * pool.devices_a_replica(scenario.model)))
     latencies_s += [path.latency_s for path in paths]
     ways_s = [path.latency_s + overhead_s for path, overhead_s in zip(paths, overheads_s, strict=True)]
-    router = Router(env, scenario.cluster.router, replicas, ways_s, recorder, answered)
+    picker = scenario.cluster.router.picker(stream(scenario.seed, "routing"))
+    route: Callable[[Request], None] = Router(env, picker, replicas, ways_s, recorder, answered, _gate(scenario, ways_s)).route
+    if classes := scenario.workload.classes:
+        route = labelled(route, classes, scenario.seed)
     if closed is not None:
-        closed.route = router.route
+        closed.route = route
     else:
-        env.process(timetable(env, _requests(scenario, until_s, tally), router.route))
+        env.process(timetable(env, _requests(scenario, until_s, tally), route))
     beats = _run(env, recorder, until_s + scenario.drain_s, progress)
     for replica in replicas:
         replica.stop(env.now)
@@ -92,23 +97,27 @@ def _closed_loop(env: Environment, scenario: Scenario, until_s: float, answer_la
         own = scripts(sessions, scenario.seed)
         return Conversations(env, own, starts_s, sessions.concurrency or 0, sessions.requests, until_s, warmup_s, answer_latency_s)
     if isinstance(arrivals := workload.arrivals, ClosedLoop):
-        return Clients(env, _lengths(scenario), arrivals.concurrency, arrivals.think_time_s, arrivals.requests, until_s, warmup_s, answer_latency_s)
+        return Clients(
+            env, workload.lengths(scenario.seed), arrivals.concurrency, arrivals.think_time_s, arrivals.requests, until_s, warmup_s, answer_latency_s
+        )
     return None
 
 
-def _lengths(scenario: Scenario) -> Iterator[tuple[int, int]]:
-    workload = scenario.workload
-    assert workload.prompt_tokens is not None and workload.output_tokens is not None
-    return lengths(workload.prompt_tokens, workload.output_tokens, scenario.seed, workload.length_correlation)
+def _gate(scenario: Scenario, ways_s: list[float]) -> Gate | None:
+    """What the admission policy lets in; None where it lets in everybody."""
+    admission, model = scenario.cluster.admission, scenario.model
+    if isinstance(admission, AcceptAll):
+        return None
+    rates = [rate for pool in scenario.cluster.pools for rate in [pool.prefill_tokens_per_s(model)] * pool.replica_count(model)]
+    return admission.gate([Prefill(*both) for both in zip(ways_s, rates, strict=True)], [slo.ttft_s for slo in scenario.slos])
 
 
 def _requests(scenario: Scenario, until_s: float, tally: Tally) -> Iterator[Request]:
     workload = scenario.workload
     if workload.trace is not None:
         return replayed(workload.trace, scenario.seed, until_s, scenario.warmup_s, tally)
-    assert workload.prompt_tokens is not None and workload.output_tokens is not None
     assert workload.arrivals is not None and not isinstance(workload.arrivals, ClosedLoop)
-    return drawn(workload.arrivals, workload.prompt_tokens, workload.output_tokens, scenario.seed, until_s, scenario.warmup_s, workload.length_correlation)
+    return drawn(workload.arrivals, workload.lengths(scenario.seed), scenario.seed, until_s, scenario.warmup_s)
 
 
 @contextmanager

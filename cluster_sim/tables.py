@@ -25,6 +25,8 @@ def gather(scenario: Scenario, recorder: Recorder, topology: Topology, paths: li
     columns = list(zip(*recorder.events, strict=True)) or [()] * len(EVENT_COLUMNS)
     types = (pa.float64(), pa.string(), pa.int32(), pa.int64(), pa.float64())
     events = pa.table({name: pa.array(column, kind) for name, column, kind in zip(EVENT_COLUMNS, columns, types, strict=True)})
+    reasons = [recorder.rejected[number] if what == "rejected" else None for what, number in zip(columns[1], columns[3], strict=True)]
+    events = events.append_column("reason", pa.array(reasons, pa.string()))
     last_s = float(np.max(stretches["ended_s"].to_numpy())) if len(stretches) else 0.0
     info["simulated_s"] = max(last_s, everyone[-1].arrival_s if everyone else 0.0)
     devices = _devices_table(scenario, stretches, info["simulated_s"])
@@ -41,6 +43,9 @@ def _requests_table(scenario: Scenario, everyone: list[Request], recorder: Recor
     names = [pool.name for pool in scenario.cluster.pools]
     pool = np.array([names.index(pool.name) for pool in pool_of] + [0], dtype=np.int8)[replica]
 
+    classes = scenario.workload.classes
+    class_number = np.array([request.class_number for request in everyone], dtype=np.int16)
+
     def whole(name: str, kind: Any = np.int64) -> pa.Array:
         return _column(np.array([getattr(request, name) for request in everyone], dtype=kind))
 
@@ -53,6 +58,7 @@ def _requests_table(scenario: Scenario, everyone: list[Request], recorder: Recor
         "request": whole("number"),
         "status": pa.DictionaryArray.from_arrays(_column(status), ["rejected", "unfinished", "finished"]),
         "counted": whole("counted", bool),
+        "class": pa.DictionaryArray.from_arrays(_column(class_number, np.full(len(everyone), not classes)), [one.name for one in classes] or [""]),
         "pool": pa.DictionaryArray.from_arrays(_column(pool, replica < 0), names),
         "replica": _column(replica, replica < 0),
         "prompt_tokens": whole("prompt_tokens"),
@@ -99,7 +105,7 @@ def _work(scenario: Scenario, pool: Pool, rows: dict[str, np.ndarray]) -> tuple[
     pairs = rows["pairs"] + later * rows["prompt_tokens"].astype(float) ** 2  # only a lone prompt's chunks follow each other
     tokens = rows["batch"] + rows["prompt_tokens"]
     flop = step_flop(model, tokens, rows["sampled"], context, windowed, pairs, rows["windowed_pairs"])
-    weights = step_weight_bytes(model, pool.weights(model), tokens, weight_reuse=not pool.is_wafer)
+    weights = step_weight_bytes(model, pool.weights(model), tokens, weight_reuse=not pool.is_wafer, ranks=plan.data_parallel)
     kv = step_kv_bytes(model, plan.kv_cache, 1 if pool.is_wafer else plan.tensor_parallel, tokens, context, windowed)
     return rows["steps"] * flop, rows["steps"] * (weights + kv)
 

@@ -97,7 +97,10 @@ _MLPERF_LIMITS = {
     "llama-2-70b": {"Offline": (2048, 3584), "Server": (2048, 3584), "Interactive": (768, 768)},
     "llama-3.1-405b": {"Offline": (128, 1536), "Server": (256, 2048), "Interactive": (256, 1536)},
     "llama-3.1-8b": {"Offline": (6000, 12000), "Server": (6000, 12000), "Interactive": (6000, 12000)},
+    "deepseek-r1": {"Offline": (512, 8192), "Server": (512, 8192), "Interactive": (512, 8192)},
 }
+# CUDA graphs of TensorRT-LLM's throughput tables: the batch sizes of the configuration that they were run with (perf-overview.md).
+_TABLE_GRAPHS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 384, 512, 1024, 2048, 4096, 8192)
 _MOST_REQUESTS = 100_000
 """No run is simulated with more: MLPerf's go on for 10 min (Offline) or 40 min (Server) at up to a thousand requests a second."""
 
@@ -116,6 +119,8 @@ class Measured:
     precision: str
     framework: str
     tensor_parallel: int
+    data_parallel: int
+    expert_parallel: int
     replicas: int
     isl: float
     """Nominal or mean prompt [tokens]."""
@@ -134,7 +139,18 @@ class Measured:
     @property
     def name(self) -> str:
         """What the run is called in messages."""
-        return f"{self.hardware} {self.model} {self.precision} TP{self.tensor_parallel} {self.isl:.0f}/{self.osl:.0f} {self.load} {self.amount:g}"
+        return f"{self.hardware} {self.model} {self.precision} {self.layout} {self.isl:.0f}/{self.osl:.0f} {self.load} {self.amount:g}"
+
+    @property
+    def layout(self) -> str:
+        """Tensor, attention data and expert parallelism, as tables write them."""
+        parts = (("TP", self.tensor_parallel), ("DP", self.data_parallel), ("EP", self.expert_parallel))
+        return "".join(f"{name}{size}" for name, size in parts if size > 1 or name == "TP")
+
+    @property
+    def devices(self) -> int:
+        """Of all replicas."""
+        return self.tensor_parallel * self.data_parallel * self.replicas
 
     @property
     def spread(self) -> bool:
@@ -186,7 +202,8 @@ class ErrorRow:
     """Median of the signed errors: above 0, predictions are too high."""
 
 
-_LAYOUT = re.compile(r"TP(\d+)(?: x(\d+) replicas)?")
+_LAYOUT = re.compile(r"TP(?P<tensor>\d+)(?:[ /]EP(?P<expert>\d+))?(?P<attention> attn-DP)?(?: x(?P<replicas>\d+) replicas)?")
+_DEP = re.compile(r"DEP(?P<devices>\d+)(?: \(attention DP(?P=devices), EP(?P=devices)\))?")
 _LOADS: tuple[tuple[re.Pattern[str], Load], ...] = (
     (re.compile(r"concurrency=(\d+)"), "clients"),
     (re.compile(r"offline, all (\d+) requests queued"), "queued"),
@@ -209,7 +226,7 @@ RULES: tuple[tuple[str, Callable[[Row], bool]], ...] = (
     ("hardware not in the catalog", lambda row: _node(row) is None),
     ("model not in the catalog", lambda row: _model(row) is None),
     ("precision not known", lambda row: row["precision"].split(" ")[0] not in _PRECISIONS),
-    ("layout not stated, or not simulated: expert or attention data parallel", lambda row: not _LAYOUT.fullmatch(row["parallelism"]) or _as_dep(row)),
+    ("layout not stated, or not simulated", lambda row: _layout(row) is None),
     ("fp8 gpt-oss: published in fp4 only", lambda row: row["model"].startswith("gpt-oss") and row["precision"] != "fp4"),
     ("no serving run with token lengths and a load", lambda row: _load(row) is None),
 )
@@ -221,9 +238,19 @@ REPEATED = "said again: throughput of one device beside that of all"
 """The last rules, on whole runs."""
 
 
-def _as_dep(row: Row) -> bool:
-    """TensorRT-LLM's tables run mixtures of experts with attention data parallelism even where they say TPn."""
-    return row["dataset"] == "trtllm_perf_overview" and row["model"].startswith(_MIXTURES) and row["parallelism"] != "TP1"
+def _layout(row: Row) -> tuple[int, int, int, int] | None:
+    """(tensor, attention data, expert parallelism, replicas) that the row states.
+
+    TensorRT-LLM's tables run mixtures of experts with attention data parallelism even where they say TPn.
+    """
+    if found := _DEP.fullmatch(row["parallelism"]):
+        return 1, int(found["devices"]), int(found["devices"]), 1
+    if not (found := _LAYOUT.fullmatch(row["parallelism"])):
+        return None
+    tensor, expert, replicas = (int(found[name] or 1) for name in ("tensor", "expert", "replicas"))
+    if found["attention"] or (row["dataset"] == "trtllm_perf_overview" and row["model"].startswith(_MIXTURES)):
+        return 1, tensor, tensor, replicas
+    return tensor, 1, expert, replicas
 
 
 def _node(row: Row) -> str | None:
@@ -291,7 +318,7 @@ def _is_impossible(run: Measured) -> bool:
     tokens_per_s = run.values["output_per_s"] * (run.isl + run.osl) / run.osl
     _, peak_flop_per_s = device.peak.of(_PRECISIONS[run.precision])
     layers = model.active_parameters - model.vocabulary * model.hidden  # not every token passes the output head
-    return 2.0 * layers * tokens_per_s > peak_flop_per_s * run.tensor_parallel * run.replicas
+    return 2.0 * layers * tokens_per_s > peak_flop_per_s * run.devices
 
 
 @cache
@@ -328,7 +355,7 @@ def _number(row: Row, column: str, where: str) -> float:
 
 
 def _run(row: Row, values: dict[str, float], steady: bool, where: str) -> Measured:
-    layout, load = _LAYOUT.fullmatch(row["parallelism"]), _load(row)
+    layout, load = _layout(row), _load(row)
     assert layout is not None and load is not None
     lengths = (1.0, 1.0) if load[0] == "none" else (_number(row, "isl", where), _number(row, "osl", where))
     return Measured(
@@ -339,8 +366,10 @@ def _run(row: Row, values: dict[str, float], steady: bool, where: str) -> Measur
         model=row["model"],
         precision=row["precision"].split(" ")[0],
         framework=row["framework"],
-        tensor_parallel=int(layout.group(1)),
-        replicas=int(layout.group(2) or 1),
+        tensor_parallel=layout[0],
+        data_parallel=layout[1],
+        expert_parallel=layout[2],
+        replicas=layout[3],
         isl=lengths[0],
         osl=lengths[1],
         load=load[0],
@@ -365,6 +394,8 @@ def serving_rows(runs: Iterable[Measured], hardware: str) -> list[ServingRow]:
         engine = {"vllm": "vLLM", "trtllm": "TensorRT-LLM"}.get(run.framework.split(" ")[0])
         name = _MODELS.get(run.model, run.model)
         if run.dataset != "inferencemax_silicon" or run.hardware != hardware or engine is None or name not in ("llama-3.3-70b", "gpt-oss-120b"):
+            continue
+        if run.data_parallel > 1 or run.expert_parallel > 1:
             continue
         if run.amount > 256 or (name == "gpt-oss-120b" and (hardware, run.framework) in _PREVIEWS):
             continue
@@ -418,6 +449,8 @@ def scenario_of(measured: Measured) -> Scenario:
                     "replicas": measured.replicas,
                     "replica": {
                         "tensor_parallel": measured.tensor_parallel,
+                        "data_parallel": measured.data_parallel,
+                        "expert_parallel": measured.expert_parallel,
                         "weights": precision,
                         "kv_cache": "bf16" if precision == "bf16" else "fp8",
                         "engine": engine,
@@ -446,6 +479,8 @@ def _as_tensorrt_llm(data: dict[str, Any], scenario: Scenario, measured: Measure
     pool = scenario.cluster.pools[0]
     placement, capacity = pool.placement(scenario.model), pool.node.device.memory.capacity_bytes
     settings = data["cluster"]["pools"][0]
+    if measured.dataset == "trtllm_perf_overview":
+        settings["replica"]["engine"] = pool.replica.engine.model_dump(mode="json", by_alias=True) | {"graph_batches": list(_TABLE_GRAPHS)}
     settings["kv"] = {"memory_fraction": 0.9 + 0.1 * min((placement.weight_bytes + pool.replica.engine.reserved_bytes) / capacity, 1.0)}
     if measured.load == "queued" and not measured.dataset.startswith("mlperf"):
         room = describe(Scenario, Document(data, measured.name)).cluster.pools[0].kv_tokens(scenario.model)
@@ -548,7 +583,7 @@ def _setup(run: Measured) -> tuple[object, ...]:
     engine = run.framework.lower().split(" ")[0]
     mlperf = run.split_key.rpartition("|x")[2] if run.dataset.startswith("mlperf") else ""
     return (
-        run.dataset, run.hardware, run.model, run.precision, engine, run.tensor_parallel, run.replicas,
+        run.dataset, run.hardware, run.model, run.precision, engine, run.layout, run.replicas,
         run.isl, run.osl, run.load, run.amount, run.spread, run.steady, mlperf,
     )  # fmt: skip
 
@@ -585,7 +620,7 @@ def points(predictions: Iterable[Prediction]) -> dict[str, list[tuple[float, flo
 def as_csv(predictions: Iterable[Prediction]) -> str:
     """Every prediction beside its measurement: one row a run, empty where something was not measured or not predicted."""
     about = (
-        "dataset", "hardware", "model", "precision", "framework", "tensor_parallel", "replicas", "isl", "osl", "load",
+        "dataset", "hardware", "model", "precision", "framework", "layout", "replicas", "isl", "osl", "load",
         "amount", "split_key", "source", "notes",
     )  # fmt: skip
     text = StringIO()

@@ -19,8 +19,8 @@ SMALL_GPU: dict[str, Any] = {
         "weight_bandwidth": {"bf16": 0.8}, "expert_bandwidth": 0.7, "kv_bandwidth": 0.6, "compute": {"bf16": 0.5, "fp8": 0.4},
         "expert_compute": 0.3, "attention_compute": 0.45, "knee": 3.0,
     },
-    "overheads": {"default": {"step": "100 us", "layer": {"bf16": "20 us"}, "eager_layer": "700 us", "collective": 1.5}},
-    "all_reduce": {"2": {"low_start": "5 us", "low_bandwidth": "0.1 GB/s", "high_start": "9 us", "high_bandwidth": "0.4 GB/s"}},
+    "overheads": {"default": {"step": "100 us", "sequence": "3 us", "layer": "20 us", "eager_layer": "700 us", "collective": 1.5}},
+    "collectives": {"all_reduce": {"start": "9 us", "link_bandwidth": "0.4 GB/s", "one_shot": {"start": "5 us", "bandwidth": "0.1 GB/s"}}},
 }  # fmt: skip
 
 

@@ -119,6 +119,8 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
 def gpu_step_s(model: Model, device: Device, tp: int, weight_bytes: float, kv_bytes: float, compute_eta: float, peak: float) -> StepSeconds:
     """A step's time as the sum of its terms, dense grouped-query models with or without windows, one pipeline stage."""
     eta, bandwidth, overhead = device.efficiency, device.memory.bandwidth_bytes_per_s, device.overheads["default"]
+    width = (model.heads + 2 * model.kv_heads) / tp * model.head_dim
+    passed = 2 * (8 * model.hidden + 2 * width + 3 * model.ffn / tp) / (0.8 * bandwidth)  # what is element by element, of a token and layer
     assert eta is not None
     window, window_layers = (model.window.tokens, model.window.layers) if model.window else (0, 0)
 
@@ -129,18 +131,20 @@ def gpu_step_s(model: Model, device: Device, tp: int, weight_bytes: float, kv_by
     def reduce_s(size: float) -> float:
         if tp == 1:
             return 0.0
-        fit = device.all_reduce[tp]
-        low_s = fit.low_start_s + size / fit.low_bandwidth_bytes_per_s
-        return min(low_s, fit.high_start_s + size / fit.high_bandwidth_bytes_per_s)
+        fit = device.collectives.all_reduce
+        assert fit is not None
+        assert fit.one_shot is not None
+        one_shot_s = fit.one_shot.start_s + (tp - 1) * size / fit.one_shot.bandwidth_bytes_per_s
+        return min(one_shot_s, fit.start_s + 2 * (tp - 1) / tp * size / fit.link_bandwidth_bytes_per_s)
 
     def step_s(contexts: list[int], prompts: list[tuple[int, int]], sampled: int) -> float:
         tokens = len(contexts) + sum(chunk for chunk, _ in prompts)
-        total_s = overhead.step_s
+        total_s = overhead.step_s + overhead.sequence_s * sampled
         for layer in range(model.layers):
             windowed = layer < window_layers
             total_s += product_s(model.hidden * model.head_dim * (2 * model.heads + 2 * model.kv_heads), tokens, weight_bytes, compute_eta * peak)
             total_s += product_s(3 * model.hidden * model.ffn, tokens, weight_bytes, compute_eta * peak)
-            total_s += overhead.layer.bf16_s + 2 * overhead.collective * reduce_s(tokens * model.hidden * 2)
+            total_s += overhead.layer_s + passed * tokens + 2 * overhead.collective * reduce_s(tokens * model.hidden * 2)
             for context in contexts:
                 seen = min(context, window) if windowed else context
                 total_s += seen * 2 * max(model.kv_heads / tp, 1) * model.head_dim * kv_bytes / (eta.kv_bandwidth * bandwidth)
@@ -168,3 +172,17 @@ def erlang_c_wait_s(servers: int, rate_per_s: float, mean_service_s: float) -> f
     last = load**servers / factorial(servers) * servers / (servers - load)
     waits = last / (sum(load**k / factorial(k) for k in range(servers)) + last)
     return waits * mean_service_s / (servers - load)
+
+
+def blocked_fraction(load: float, places: int) -> float:
+    """Share of arrivals that an M/M/1/K queue of K places in all refuses. Kleinrock, Queueing Systems I, 3.6."""
+    weights = [load**inside for inside in range(places + 1)]
+    return weights[-1] / sum(weights)
+
+
+def supermarket_queue(load: float, choices: int) -> float:
+    """Mean number at one of very many servers where each arrival joins the shortest of `choices` queues drawn at random.
+
+    The share of servers with i or more is load^((d^i - 1)/(d - 1)). Mitzenmacher, IEEE TPDS 12(10), 2001, eq. 3.
+    """
+    return sum(load ** sum(choices**power for power in range(length)) for length in range(1, 60 if choices == 1 else 12))

@@ -13,6 +13,7 @@ from cluster_sim.sim.recorder import Recorder
 from cluster_sim.sim.replica import Replica, StepTimes
 from cluster_sim.sim.router import Router
 from cluster_sim.sim.source import timetable
+from cluster_sim.workload.streams import stream
 
 
 def serve(
@@ -27,7 +28,8 @@ def serve(
     """All requests served to their end; their times are filled in."""
     env, recorder = Environment(), Recorder()
     engines = [Replica(env, index, make_batch(), times, recorder, stepping, None) for index in range(replicas)]
-    router = Router(env, policy or LeastRequests(), engines, [latency_s] * replicas, recorder, None)
+    picker = (policy or LeastRequests()).picker(stream(0, "routing"))
+    router = Router(env, picker, engines, [latency_s] * replicas, recorder, None)
     env.process(timetable(env, iter(requests), router.route))
     env.run()
     return recorder

@@ -171,6 +171,17 @@ CLUSTERS = [
     ("duration: 60 s\n", "", "x.yaml:1: 'duration' is missing; wanted a time such as '20 min', or 'requests' under workload.arrivals"),
     ("seed: 3", "warmup: 60 s", "x.yaml:2: warmup: 60 s leave nothing of a duration of 60 s"),
     ("  output_tokens: 100\n", "", "x.yaml:5: workload: 'output_tokens' is missing; wanted arrivals, prompt_tokens and output_tokens, or a trace"),
+    ("  output_tokens: 100\n", "  classes: [{name: a, share: 0.5, output_tokens: 9}, {name: b, share: 0.5}]\n", "x.yaml:5: workload: 'output_tokens' is missing; wanted arrivals, prompt_tokens and output_tokens, or a trace"),
+    ("output_tokens: 100", "output_tokens: 100\n  classes: [{name: a, share: 0.5}, {name: b, share: 0.4}]", "x.yaml:9: workload.classes: the shares add up to 0.9; wanted 1"),
+    ("output_tokens: 100", "output_tokens: 100\n  classes: [{name: a, share: 0.5}, {name: a, share: 0.5}]", "x.yaml:9: workload.classes[1].name: two classes are called 'a'"),
+    ("output_tokens: 100", "output_tokens: 100\n  classes: [{name: a, share: 1, prompt_tokens: 200000}]", "x.yaml:5: workload: the longest request, 200100 tokens, is beyond the context of Llama 3.1 8B, 131072 tokens"),
+    ("output_tokens: 100", "output_tokens: 100\n  classes: [{name: a, share: 0}]", "x.yaml:9: workload.classes[0].share: came 0; wanted more than 0"),
+    ("router:", "admission: {policy: predicted}\n  router:", "x.yaml:19: cluster.admission.policy: no policy 'predicted'; did you mean 'predicted_ttft'?"),
+    ("router:", "admission: {policy: queue_limit}\n  router:", "x.yaml:19: cluster.admission: 'max_waiting' is missing"),
+    ("router:", "admission: {policy: token_bucket, burst: 5}\n  router:", "x.yaml:19: cluster.admission: 'rate' is missing; wanted a rate such as '5 /s'"),
+    ("router:", "admission: {policy: queue_limit, max_waiting: 5, per: pool}\n  router:", "x.yaml:19: cluster.admission.per: came 'pool'; known: replica, cluster"),
+    ("router: {policy: least_work}", "router: {policy: least_work, staleness: 2}", "x.yaml:19: cluster.router.staleness: 2 has no unit; wanted a time such as '20 min'"),
+    ("router: {policy: least_work}", "router: {policy: random, staleness: 2 s}", "x.yaml:19: cluster.router: unknown key 'staleness'; known: policy"),
 ]  # fmt: skip
 
 
@@ -180,6 +191,23 @@ def test_each_fault_is_told_with_its_line_what_came_and_what_was_wanted(old: str
     assert message in told, told
     # a width that does not divide the devices does not divide the heads either; all else is one fault, told once
     assert len(told) == (2 if "replicas of 3" in message else 1), told
+
+
+def test_shedding_by_ttft_needs_a_limit_from_somewhere():
+    shedding = ("router:", "admission: {policy: predicted_ttft}\n  router:")
+    assert faults(edited(shedding, ("slo: {ttft: 500 ms}", "slo: {tpot: 50 ms}"))) == [
+        "x.yaml:19: cluster.admission: 'limit' is missing; wanted a time such as '2 s', or a ttft in the SLO"
+    ]
+
+
+def test_clients_that_never_think_would_knock_for_ever_on_a_closed_door():
+    told = faults(
+        edited(
+            ("{process: poisson, rate: 5 /s}", "{process: closed_loop, concurrency: 4}"),
+            ("router:", "admission: {policy: queue_limit, max_waiting: 5}\n  router:"),
+        )
+    )
+    assert told == ["x.yaml:19: cluster.admission: clients that are refused would ask again at once, for ever; wanted a think_time under workload.arrivals"]
 
 
 def test_a_longest_request_that_can_never_be_admitted_is_told():

@@ -77,6 +77,20 @@ def test_run_prints_one_table_and_writes_a_run_folder_for_each_variant(scenario:
         assert summary["completed"] + summary["failed"] + summary["rejected"] == cluster_sim.load_results(folder).requests.num_rows
 
 
+def test_the_table_has_a_line_for_each_class(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    classes = "classes: [{name: people, share: 0.7}, {name: jobs, share: 0.3, priority: 9, slo: {e2el: 1 s}}]"
+    scenario.write_text(BURST.replace("slo:", f"  {classes}\nslo:", 1))
+    code, out, _ = call(capsys, "run", scenario)
+    assert code == 0
+    rows = {line.split("│")[1].strip(): line for line in out.splitlines() if "│" in line}
+    assert "100.0%" in rows["jobs: TTFT p99 [ms], within SLO"]
+    assert "people: TTFT p99 [ms], within SLO" in rows
+    summary = json.loads((Path("runs/small") / "b200" / "summary.json").read_text())
+    assert list(summary["classes"]) == ["people", "jobs"]
+    assert list(summary["classes"]["people"]) == [key for key in summary if key in summary["classes"]["people"]]
+    assert call(capsys, "run", "runs/small/b200/scenario.yaml", "--out", "again")[0] == 0  # what was resolved can be read
+
+
 def test_run_again_from_the_resolved_scenario_gives_the_same_bytes(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(capsys, "run", scenario, "--variant", "cs3", "--out", "first")[0] == 0
     assert call(capsys, "run", "first/cs3/scenario.yaml", "--out", "second")[0] == 0

@@ -143,9 +143,7 @@ def test_throughput_of_one_device_is_multiplied_and_gives_way_to_that_of_all(tmp
         ({"model": "Llama-4-Scout-17B-16E"}, "model"),
         ({"precision": "UNSET"}, "precision"),
         ({"parallelism": ""}, "layout"),
-        ({"parallelism": "TP8 EP8"}, "layout"),
-        ({"parallelism": "DEP4 (attention DP4, EP4)"}, "layout"),
-        (OFFLINE | {"model": "gpt-oss-120b", "parallelism": "TP4"}, "layout"),
+        ({"parallelism": "DEP4? (file: adp16, moe 4x4)"}, "layout"),
         ({"model": "gpt-oss-120b", "precision": "fp8"}, "fp8 gpt-oss"),
     ],
 )
@@ -154,6 +152,23 @@ def test_a_row_that_cannot_be_compared_is_left_out_and_counted_under_its_rule(tm
     assert not read.runs
     ((name, count),) = read.left_out.items()
     assert name.startswith(rule) and count == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "layout"),
+    [
+        ({"parallelism": "TP8 EP8"}, (8, 1, 8)),
+        ({"parallelism": "TP8/EP8 attn-DP"}, (1, 8, 8)),
+        ({"parallelism": "DEP4 (attention DP4, EP4)"}, (1, 4, 4)),
+        # TensorRT-LLM's tables run mixtures with attention data parallelism whatever they say
+        (OFFLINE | {"parallelism": "TP4"}, (1, 4, 4)),
+    ],
+)
+def test_tensor_attention_data_and_expert_parallelism_are_read(tmp_path: Path, row: dict[str, str], layout: tuple[int, int, int]) -> None:
+    (run,) = read_measurements(table(tmp_path / "m.csv", row | {"model": "gpt-oss-120b", "precision": "fp4", "value": "1000"})).runs
+    assert (run.tensor_parallel, run.data_parallel, run.expert_parallel) == layout
+    plan = scenario_of(run).cluster.pools[0].replica
+    assert (plan.tensor_parallel, plan.data_parallel, plan.expert_parallel) == layout
 
 
 def test_a_run_that_beats_the_peak_of_its_devices_is_left_out(tmp_path: Path) -> None:
@@ -241,7 +256,12 @@ def test_two_processes_predict_what_one_does_in_the_order_of_the_runs(tmp_path: 
 def made(metric: str, *pairs: tuple[float, float], framework: str = "vllm") -> list[Prediction]:
     run = {"dataset": "d", "source": "", "hardware": "B200", "model": "m", "precision": "fp8", "framework": framework, "split_key": "", "notes": ""}
     return [
-        Prediction(Measured(**run, tensor_parallel=1, replicas=1, isl=1, osl=1, load="clients", amount=1, values={metric: measured}), {metric: predicted})  # type: ignore[arg-type]
+        Prediction(
+            Measured(
+                **run, tensor_parallel=1, data_parallel=1, expert_parallel=1, replicas=1, isl=1, osl=1, load="clients", amount=1, values={metric: measured}
+            ),
+            {metric: predicted},
+        )  # type: ignore[arg-type]
         for measured, predicted in pairs
     ]
 

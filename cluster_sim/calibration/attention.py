@@ -2,58 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from math import log
 from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
 
+from cluster_sim.calibration.constants import Array, Range, cross_validated, rounded, solved
 from cluster_sim.calibration.errors import Errors
 from cluster_sim.hardware import ContextAttentionFit, Device, GenerationAttentionFit
 from cluster_sim.physics.attention import context_floor_s, context_line, generation_floor_s, generation_line
 
-Array = NDArray[np.float64]
 Fit = TypeVar("Fit")
 
 TOLERANCE = 0.03
-"""Relative error at which a kernel begins to count linearly, no longer by its square."""
 MOST_ROWS = 4000
 """Kernels in one fit; of more, this many are drawn."""
 SHORT_KEYS = (128, 127)
 """Tried for `short_keys`: the second where a kernel of exactly 128 keys already takes the path of long ones."""
 
-# Start, least and most of each constant, in the order of the fields (without `short_keys`).
-_GENERATION: dict[str, tuple[float, float, float]] = {
-    "start_s": (6e-6, 5e-7, 5e-5),
-    "value_s": (5e-9, 1e-13, 1e-6),
-    "head_s": (1e-10, 1e-15, 1e-7),
-    "free_units": (100.0, 1.0, 1e4),
-    "unit_s": (5e-9, 1e-13, 1e-6),
-    "tile_bandwidth_bytes_per_s": (1e13, 1e11, 1e15),
-    "narrow": (0.6, 0.25, 4.0),
-    "long_start_s": (8e-6, 5e-7, 5e-5),
-    "long_unit_s": (3e-9, 1e-14, 1e-6),
-    "bandwidth_bytes_per_s": (6e12, 1e11, 1e14),
-    "half_units": (2.0, 0.01, 100.0),
+_GENERATION = {
+    "start_s": Range(6e-6, 5e-7, 5e-5),
+    "value_s": Range(5e-9, 1e-12, 1e-6, vanishes=True),
+    "head_s": Range(1e-10, 1e-13, 1e-7, vanishes=True),
+    "sequence_s": Range(5e-9, 1e-11, 1e-6, vanishes=True),
+    "free_units": Range(100.0, 5.0, 4e3),
+    "unit_s": Range(5e-9, 1e-12, 1e-6, vanishes=True),
+    "tile_bandwidth_bytes_per_s": Range(5e12, 1e11, 1e15),
+    "long_start_s": Range(8e-6, 5e-7, 5e-5),
+    "long_unit_s": Range(3e-9, 1e-12, 1e-6, vanishes=True),
+    "window_s": Range(5e-7, 1e-9, 1e-5, vanishes=True),
+    "bandwidth_bytes_per_s": Range(4e12, 1e11, 1e14),
+    "half_units": Range(2.0, 0.01, 100.0),
 }
-_CONTEXT: dict[str, tuple[float, float, float]] = {
-    "start_s": (7e-6, 5e-7, 5e-5),
-    "value_s": (5e-9, 1e-13, 1e-6),
-    "head_s": (1e-8, 1e-13, 1e-6),
-    "kv_head_s": (1e-9, 1e-13, 1e-6),
-    "long_start_s": (8e-6, 1e-7, 5e-5),
-    "idle_heads": (3.0, 0.01, 1e3),
-    "compute_flop_per_s": (1.5e15, 1e13, 1e17),
-    "narrow": (0.9, 0.25, 4.0),
-    "extra_values": (60.0, 0.1, 1e3),
-    "extra_keys": (300.0, 1.0, 3e3),
-    "bandwidth_bytes_per_s": (5e12, 1e11, 1e13),
-    "key_s": (3e-9, 1e-14, 1e-7),
+_CONTEXT = {
+    "start_s": Range(7e-6, 5e-7, 5e-5),
+    "value_s": Range(5e-9, 1e-12, 1e-6, vanishes=True),
+    "head_s": Range(1e-8, 1e-12, 1e-6, vanishes=True),
+    "kv_head_s": Range(1e-9, 1e-12, 1e-6, vanishes=True),
+    "long_start_s": Range(8e-6, 5e-7, 5e-5),
+    "compute_flop_per_s": Range(1.5e15, 1e13, 1e17),
+    "extra_values": Range(60.0, 0.1, 1e3, vanishes=True),
+    "wide": Range(0.1, 1e-3, 10.0, vanishes=True),
+    "extra_keys": Range(200.0, 1.0, 3e3),
+    "tile_tokens": Range(64.0, 0.1, 500.0, vanishes=True),
+    "window_keys": Range(64.0, 0.1, 500.0, vanishes=True),
+    "key_s": Range(3e-9, 1e-11, 1e-7, vanishes=True),
 }
 
 
@@ -126,55 +123,62 @@ def attention_kernels(rows: pa.Table) -> Kernels:
 def predict_generation(fit: GenerationAttentionFit, kernels: Kernels) -> Array:
     """Seconds of each kernel by `physics.attention.generation_attention_s`, all at once."""
     shape = (kernels.batch, kernels.heads, kernels.kv_heads, kernels.head_dim, kernels.kv_bytes)
+    windowed = kernels.keys < kernels.tokens
     floor_s = generation_floor_s(fit, *shape)
-    fixed_s, per_key_s = generation_line(fit, *shape)
+    fixed_s, per_key_s = generation_line(fit, *shape, windowed)
     line_s = fixed_s + kernels.batch * kernels.keys * per_key_s
-    predicted_s: Array = np.where(kernels.keys <= fit.short_keys, floor_s, np.maximum(floor_s, line_s))
+    predicted_s: Array = np.where((kernels.keys <= fit.short_keys) & ~windowed, floor_s, np.maximum(floor_s, line_s))
     return predicted_s
 
 
 def predict_context(fit: ContextAttentionFit, kernels: Kernels) -> Array:
     """Seconds of each kernel by `physics.attention.context_attention_s`, all at once."""
+    hidden = kernels.tokens - kernels.keys
+    edges = hidden * (fit.window_keys + fit.tile_tokens * kernels.kv_heads / kernels.heads)  # second ones, where a window cuts
     line = context_line(fit, kernels.batch, kernels.heads, kernels.kv_heads, kernels.head_dim, kernels.kv_bytes)
-    line_s = line.fixed_s + kernels.batch * (line.per_token_s * kernels.tokens + line.per_pair_s * kernels.pairs)
-    walk_s = fit.key_s * (kernels.tokens - kernels.keys)  # the walk ends with the window
+    line_s = line.fixed_s + kernels.batch * (line.per_token_s * kernels.tokens + line.per_pair_s * (kernels.pairs + edges))
     floor_s = context_floor_s(fit, kernels.batch, kernels.heads, kernels.kv_heads, kernels.head_dim)
-    predicted_s: Array = np.maximum(floor_s, line_s - walk_s)
+    predicted_s: Array = np.maximum(floor_s, line_s - fit.key_s * hidden)  # the walk ends with the window
     return predicted_s
 
 
-def fit_generation(kernels: Kernels) -> GenerationAttentionFit:
-    """The constants of decode attention that come closest to `kernels`; seconds to run, the same every time."""
+def fit_generation(kernels: Kernels, like: GenerationAttentionFit | None = None) -> GenerationAttentionFit:
+    """The constants of decode attention that come closest to `kernels`; seconds to run, the same every time.
+
+    like: kernels of a similar device, its rates scaled to this one, whose constants hold where few kernels do not tell.
+    """
     sample = kernels.sample(MOST_ROWS)
-    found = []
-    for short in SHORT_KEYS:
+    alike = None if like is None else {name: float(getattr(like, name)) for name in _GENERATION}
 
-        def made(values: Sequence[float], short: int = short) -> GenerationAttentionFit:
-            constants: dict[str, Any] = dict(zip(_GENERATION, values, strict=True))
-            return GenerationAttentionFit.model_construct(short_keys=short, **constants)
+    def fitted(short_keys: int) -> tuple[float, GenerationAttentionFit]:
+        def made(constants: dict[str, Any]) -> GenerationAttentionFit:
+            return GenerationAttentionFit.model_construct(short_keys=short_keys, **constants)
 
-        found.append(_fitted(_GENERATION, made, predict_generation, sample))
-    return min(found, key=lambda one: one[0])[1]
+        cost, best = solved(_GENERATION, lambda found: predict_generation(made(found), sample), sample.seconds, TOLERANCE, alike=alike)
+        return cost, made(rounded(_GENERATION, best))
 
-
-def fit_context(kernels: Kernels) -> ContextAttentionFit:
-    """The same of prefill attention."""
-
-    def made(values: Sequence[float]) -> ContextAttentionFit:
-        constants: dict[str, Any] = dict(zip(_CONTEXT, values, strict=True))
-        return ContextAttentionFit.model_construct(**constants)
-
-    return _fitted(_CONTEXT, made, predict_context, kernels.sample(MOST_ROWS))[1]
+    return min(map(fitted, SHORT_KEYS if like is None else (like.short_keys,)), key=lambda one: one[0])[1]
 
 
-def cross_validate_generation(kernels: Kernels, folds: int = 5) -> Errors:
+def fit_context(kernels: Kernels, peak_bandwidth: float, like: ContextAttentionFit | None = None) -> ContextAttentionFit:
+    """The same of prefill attention; peak_bandwidth: of the device's memory [B/s]."""
+    sample = kernels.sample(MOST_ROWS)
+    alike = None if like is None else {name: float(getattr(like, name)) for name in _CONTEXT}
+
+    def made(constants: dict[str, Any]) -> ContextAttentionFit:
+        return ContextAttentionFit.model_construct(bandwidth_bytes_per_s=peak_bandwidth, **constants)
+
+    _, best = solved(_CONTEXT, lambda found: predict_context(made(found), sample), sample.seconds, TOLERANCE, alike=alike)
+    return made(rounded(_CONTEXT, best))
+
+
+def cross_validate(kernels: Kernels, fit: Callable[[Kernels], Fit], predict: Callable[[Fit, Kernels], Array]) -> Errors:
     """Errors on shapes (heads, KV heads, width) that were left out of the fit, each once."""
-    return _cross_validate(kernels, fit_generation, predict_generation, folds)
 
+    def refit(seen: NDArray[np.bool_], held: NDArray[np.bool_]) -> Array:
+        return predict(fit(kernels.take(seen)), kernels.take(held))
 
-def cross_validate_context(kernels: Kernels, folds: int = 5) -> Errors:
-    """The same of prefill attention."""
-    return _cross_validate(kernels, fit_context, predict_context, folds)
+    return cross_validated(np.stack([kernels.heads, kernels.kv_heads, kernels.head_dim]), kernels.seconds, refit)
 
 
 def naive_generation(device: Device, kernels: Kernels) -> Array:
@@ -190,27 +194,3 @@ def naive_context(device: Device, kernels: Kernels) -> Array:
     moved = 2.0 * kernels.batch * kernels.tokens * kernels.head_dim * (2.0 * kernels.heads + kernels.kv_heads * kernels.kv_bytes)
     predicted_s: Array = np.maximum(flop / device.peak.bf16_flop_per_s, moved / device.memory.bandwidth_bytes_per_s)
     return predicted_s
-
-
-def _fitted(
-    ranges: dict[str, tuple[float, float, float]], made: Callable[[Sequence[float]], Fit], predict: Callable[[Fit, Kernels], Array], sample: Kernels
-) -> tuple[float, Fit]:
-    """(remaining cost, fit): least squares of the logarithm of time over the logarithms of the constants."""
-    start, least, most = (np.array([log(bound[i]) for bound in ranges.values()]) for i in range(3))
-    measured = np.log(sample.seconds)
-
-    def residuals(logs: Array) -> Array:
-        return np.log(predict(made(np.exp(logs).tolist()), sample)) - measured
-
-    solution = least_squares(residuals, start, bounds=(least, most), loss="soft_l1", f_scale=TOLERANCE, max_nfev=100)
-    return float(solution.cost), made(np.exp(solution.x).tolist())
-
-
-def _cross_validate(kernels: Kernels, fit: Callable[[Kernels], Fit], predict: Callable[[Fit, Kernels], Array], folds: int) -> Errors:
-    shapes, shape_of = np.unique(np.stack([kernels.heads, kernels.kv_heads, kernels.head_dim]), axis=1, return_inverse=True)
-    fold_of = np.random.default_rng(0).permutation(shapes.shape[1])[shape_of.ravel()] % folds
-    predicted_s = np.empty(len(kernels))
-    for fold in range(folds):
-        left_out = fold_of == fold
-        predicted_s[left_out] = predict(fit(kernels.take(~left_out)), kernels.take(left_out))
-    return Errors.of(predicted_s, kernels.seconds)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from cluster_sim.calibration.constants import Array, Found, Range, cross_validated, rounded, solved
 from cluster_sim.calibration.errors import Errors
 from cluster_sim.hardware import GemmFit
 from cluster_sim.physics.gemm import Layout, gemms_s, laid_out
@@ -14,116 +16,118 @@ from cluster_sim.physics.gemm import Layout, gemms_s, laid_out
 ROWS = 4000
 """Kernels that one fit takes at most, drawn at random: more change no constant by what matters, and take longer."""
 TOLERANCE = 0.02
-"""Relative error at which a kernel begins to count linearly, no longer by its square: what is made small is nearly the median."""
 
 _ROUGH_ROWS, _ROUGH_STARTS, _STARTS = 400, 8, 2  # starts that are tried on few rows, and how many of them go on
 _SPREAD = 0.7  # of the starts, in the logarithm of every constant
 
 
-class _Range(NamedTuple):
-    start: float
-    low: float
-    high: float
-    vanishes: bool = False
-    """Whether the low end stands for zero."""
+@dataclass(frozen=True, slots=True)
+class Products:
+    """Measured products, one a row: m tokens, n outputs, k inputs."""
+
+    m: Array
+    n: Array
+    k: Array
+    seconds: Array
+
+    def __len__(self) -> int:
+        return len(self.seconds)
+
+    def take(self, rows: Any) -> Products:
+        """Those rows, by index or by mask."""
+        return Products(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
+    def laid_out(self, silicon: Silicon) -> Layout:
+        """What of them depends on their sizes alone."""
+        return laid_out(self.m, self.n, self.k, silicon.element_bytes, silicon.processors)
 
 
-def fit_gemm(
-    m: ArrayLike,
-    n: ArrayLike,
-    k: ArrayLike,
-    seconds: ArrayLike,
-    element_bytes: float,
-    peak_flop_per_s: float,
-    peak_bandwidth: float,
-    processors: int,
-    seed: int = 0,
-) -> GemmFit:
-    """The constants that fit kernels of m tokens, n outputs and k inputs that took `seconds` [s]; about 5 s on one core.
+class Silicon(NamedTuple):
+    """What the products ran on, as its data sheet says."""
 
-    element_bytes: of one weight [B], scales included. peak_flop_per_s [FLOP/s], peak_bandwidth [B/s]: no fit exceeds them.
-    Robust least squares of the logarithm of time, from several starts; the same `seed` gives the same constants, which are
-    rounded to four digits. Raises ValueError for fewer kernels than constants or times that are not positive.
+    element_bytes: float
+    """Of one weight [B], scales included."""
+    peak_flop_per_s: float
+    peak_bandwidth: float
+    """[B/s]; no fit exceeds either peak."""
+    processors: int
+
+
+def fit_gemm(products: Products, silicon: Silicon, seed: int = 0, like: GemmFit | None = None) -> GemmFit:
+    """The constants that fit `products`; about 5 s on one core.
+
+    From several starts, and the same for the same `seed`; rounded to four digits. `like`: kernels of a similar device, its rates
+    scaled to this one, whose constants hold where few products do not tell. Raises ValueError for fewer products than constants
+    or times that are not positive.
     """
-    m, n, k, seconds = (np.asarray(values, dtype=float) for values in (m, n, k, seconds))
-    ranges = _ranges(peak_flop_per_s, peak_bandwidth)
-    if len(seconds) < len(ranges):
+    ranges = _ranges(silicon)
+    if len(products) < len(ranges):
         raise ValueError(f"wanted at least {len(ranges)} kernels to fit as many constants")
-    if not (np.isfinite(seconds) & (seconds > 0.0)).all():
+    if not (np.isfinite(products.seconds) & (products.seconds > 0.0)).all():
         raise ValueError("wanted times above 0 s")
     rng = np.random.default_rng(seed)
-    drawn = rng.permutation(len(seconds))[:ROWS]
-    layout, log_s = laid_out(m[drawn], n[drawn], k[drawn], element_bytes, processors), np.log(seconds[drawn])
-    few = Layout(*(part[:_ROUGH_ROWS] for part in layout))
-    start, low, high = (np.log([getattr(one, end) for one in ranges.values()]) for end in ("start", "low", "high"))
+    drawn = products.take(rng.permutation(len(products))[:ROWS])
+    few = drawn.take(slice(_ROUGH_ROWS))
+    alike = None if like is None else {name: float(getattr(like, name)) for name in ranges}
+    start = np.log([one.start if alike is None else max(alike[name], one.low) for name, one in ranges.items()])
     starts = [start, *(start + rng.normal(0.0, _SPREAD, len(start)) for _ in range(_ROUGH_STARTS - 1))]
 
-    def solved(layout: Layout, log_s: NDArray[np.float64], start: NDArray[np.float64], steps: int) -> tuple[float, NDArray[np.float64]]:
-        from scipy.optimize import least_squares  # slow to import, and wanted here only
+    def best_of(sample: Products, starts: list[Found], steps: int) -> list[tuple[float, Found]]:
+        layout = sample.laid_out(silicon)
+        ended = [
+            solved(ranges, lambda found: gemms_s(_made(found, silicon), layout), sample.seconds, TOLERANCE, start=one, alike=alike, steps=steps)
+            for one in starts
+        ]
+        return sorted(ended, key=lambda one: one[0])
 
-        def residuals(found: NDArray[np.float64]) -> NDArray[np.float64]:
-            return np.log(gemms_s(_made(ranges, np.exp(found), element_bytes, processors), layout)) - log_s
-
-        inside = np.clip(start, low + 1e-3, high - 1e-3)
-        result = least_squares(residuals, inside, bounds=(low, high), loss="soft_l1", f_scale=TOLERANCE, max_nfev=steps, diff_step=1e-3)
-        return float(result.cost), result.x
-
-    rough = sorted((solved(few, log_s[:_ROUGH_ROWS], one, steps=25) for one in starts), key=lambda ended: ended[0])
-    _, best = min((solved(layout, log_s, one, steps=100) for _, one in rough[:_STARTS]), key=lambda ended: ended[0])
-    values = [0.0 if one.vanishes and value < 1.5 * one.low else float(f"{value:.4g}") for one, value in zip(ranges.values(), np.exp(best), strict=True)]
-    return _made(ranges, values, element_bytes, processors)
+    rough = best_of(few, [dict(zip(ranges, np.exp(one).tolist(), strict=True)) for one in starts], steps=25)
+    _, best = best_of(drawn, [found for _, found in rough[:_STARTS]], steps=100)[0]
+    return _made(rounded(ranges, best), silicon)
 
 
-def errors(fit: GemmFit, m: ArrayLike, n: ArrayLike, k: ArrayLike, seconds: ArrayLike) -> Errors:
-    """How far `fit` is off on kernels of m tokens, n outputs and k inputs that took `seconds` [s]."""
-    return Errors.of(gemms_s(fit, laid_out(m, n, k, fit.element_bytes, fit.processors)), seconds)
+def errors(fit: GemmFit, products: Products) -> Errors:
+    """How far `fit` is off on products."""
+    return Errors.of(_predicted_s(fit, products), products.seconds)
 
 
-def cross_validate(
-    m: ArrayLike,
-    n: ArrayLike,
-    k: ArrayLike,
-    seconds: ArrayLike,
-    element_bytes: float,
-    peak_flop_per_s: float,
-    peak_bandwidth: float,
-    processors: int,
-    folds: int = 5,
-    seed: int = 0,
-) -> Errors:
-    """How far constants are off on weight matrices that they were not fitted to; arguments as for `fit_gemm`.
+def cross_validate(products: Products, silicon: Silicon, like: GemmFit | None = None) -> Errors:
+    """How far constants are off on weight matrices (n, k) that they were not fitted to; arguments as for `fit_gemm`."""
 
-    All kernels of one (n, k) are in the same of `folds` parts; each part is predicted from a fit to the others.
-    """
-    m, n, k, seconds = (np.asarray(values, dtype=float) for values in (m, n, k, seconds))
-    _, matrix = np.unique(np.stack([n, k], axis=1), axis=0, return_inverse=True)
-    matrix = matrix.reshape(-1)
-    part = np.random.default_rng(seed).permutation(matrix.max() + 1)[matrix] % folds
-    predicted_s = np.empty_like(seconds)
-    for held in range(folds):
-        rest, out = part != held, part == held
-        fit = fit_gemm(m[rest], n[rest], k[rest], seconds[rest], element_bytes, peak_flop_per_s, peak_bandwidth, processors, seed)
-        predicted_s[out] = gemms_s(fit, laid_out(m[out], n[out], k[out], element_bytes, processors))
-    return Errors.of(predicted_s, seconds)
+    def refit(seen: NDArray[np.bool_], held: NDArray[np.bool_]) -> Array:
+        return _predicted_s(fit_gemm(products.take(seen), silicon, like=like), products.take(held))
+
+    return cross_validated(np.stack([products.n, products.k]), products.seconds, refit)
 
 
-def _ranges(peak_flop_per_s: float, peak_bandwidth: float) -> dict[str, _Range]:
+def naive_s(products: Products, silicon: Silicon) -> Array:
+    """Seconds of each product at the peaks, for comparison."""
+    moved = silicon.element_bytes * products.n * products.k + 2.0 * products.m * (products.n + products.k)
+    flop = 2.0 * products.m * products.n * products.k
+    predicted_s: Array = np.maximum(moved / silicon.peak_bandwidth, flop / silicon.peak_flop_per_s)
+    return predicted_s
+
+
+def _predicted_s(fit: GemmFit, products: Products) -> Array:
+    return gemms_s(fit, laid_out(products.m, products.n, products.k, fit.element_bytes, fit.processors))
+
+
+def _ranges(silicon: Silicon) -> dict[str, Range]:
     """Where each constant may lie, by the name of its field."""
+    flop_per_s, bandwidth = silicon.peak_flop_per_s, silicon.peak_bandwidth
     return {
-        "launch_s": _Range(2e-6, 1e-7, 1e-3),
-        "bandwidth_bytes_per_s": _Range(0.85 * peak_bandwidth, 0.05 * peak_bandwidth, peak_bandwidth),
-        "compute_flop_per_s": _Range(0.7 * peak_flop_per_s, 0.03 * peak_flop_per_s, peak_flop_per_s),
-        "overlap": _Range(2.0, 1.0, 12.0),
-        "tile_overhead": _Range(1e3, 1.0, 1e6, vanishes=True),
-        "epilogue_s": _Range(1e-11, 1e-14, 1e-8, vanishes=True),
-        "split_s": _Range(1e-6, 1e-9, 1e-4),
-        "partial_bandwidth_bytes_per_s": _Range(1e12, 1e9, 1e15),
-        "slowdown": _Range(0.15, 1e-3, 1.0, vanishes=True),
-        "row_s": _Range(1e-10, 1e-13, 1e-7, vanishes=True),
-        "activation_s": _Range(1e-13, 1e-16, 1e-10, vanishes=True),
+        "launch_s": Range(2e-6, 1e-7, 1e-3),
+        "bandwidth_bytes_per_s": Range(0.85 * bandwidth, 0.05 * bandwidth, bandwidth),
+        "compute_flop_per_s": Range(0.7 * flop_per_s, 0.03 * flop_per_s, flop_per_s),
+        "overlap": Range(2.0, 1.0, 12.0),
+        "tile_overhead": Range(1e3, 1.0, 1e6, vanishes=True),
+        "epilogue_s": Range(1e-11, 1e-14, 1e-8, vanishes=True),
+        "split_s": Range(1e-6, 1e-9, 1e-4),
+        "partial_bandwidth_bytes_per_s": Range(1e12, 1e9, 1e15),
+        "slowdown": Range(0.15, 1e-3, 1.0, vanishes=True),
+        "row_s": Range(1e-10, 1e-13, 1e-7, vanishes=True),
+        "activation_s": Range(1e-13, 1e-16, 1e-10, vanishes=True),
     }
 
 
-def _made(ranges: dict[str, _Range], values: ArrayLike, element_bytes: float, processors: int) -> GemmFit:
-    constants = dict(zip(ranges, np.asarray(values, dtype=float).tolist(), strict=True))
-    return GemmFit.model_construct(**constants, element_bytes=element_bytes, processors=processors)
+def _made(constants: dict[str, Any], silicon: Silicon) -> GemmFit:
+    return GemmFit.model_construct(**constants, element_bytes=silicon.element_bytes, processors=silicon.processors)

@@ -1,4 +1,4 @@
-"""Serving runs -> what a device and an engine reach in whole steps: bandwidths, compute rates, overheads.
+"""Serving runs -> what an engine makes of a device's kernels in whole steps: overlap of launches, relative times, host overheads.
 
 Fitted on closed-loop runs, for which closed formulas do without simulating. Time per output token: with C clients the batch is
 C, and while a request decodes its O tokens each of the others is prefilled once. Time to first token: the server's overhead,
@@ -133,36 +133,47 @@ def _log_errors(device: Device, rows: Sequence[ServingRow]) -> tuple[np.ndarray,
 
 _TTFT_WEIGHT = 0.4  # measured again, TTFT varies more than twice as much as TPOT
 
-# Bounds by the kind of constant: shares of a peak, and overheads.
-_SHARE, _COLLECTIVE, _KNEE = (0.02, 1.0), (0.5, 4.0), (1.5, 8.0)
-_STEP_S, _LAYER_S, _EAGER_LAYER_S = (2e-5, 2e-3), (5e-6, 1e-4), (5e-5, 8e-4)
-_REQUEST_S, _COMPUTE = (1e-3, 1e-1), (0.3, 1.5)
+# Bounds of the constants by their kind. Shares of a peak; times of an engine's kernels relative to those measured alone;
+# host times of a step, of a sequence in it, of a layer launched kernel by kernel, of a request before it is scheduled.
+_SHARE, _RELATIVE, _ATTENTION, _COLLECTIVE, _OVERLAP = (0.02, 1.0), (0.5, 2.0), (0.95, 2.0), (0.5, 4.0), (0.05, 0.95)
+_STEP_S, _SEQUENCE_S, _LAYER_S, _EXPERT_LAYER_S = (2e-5, 2e-3), (1e-8, 3e-5), (2e-6, 6e-5), (1e-6, 6e-5)
+_EAGER_LAYER_S, _REQUEST_S = (5e-5, 1e-3), (1e-3, 1e-1)
 
 
 def _constants(device: Device, rows: Sequence[ServingRow]) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
     """Names of the constants that the rows can tell, and the logarithms of where they start and of their bounds."""
     eta = device.efficiency
     assert eta is not None
-    wanted: list[tuple[str, float, tuple[float, float]]] = [("kv_bandwidth", eta.kv_bandwidth, _SHARE), ("knee", eta.knee, _KNEE)]
-    dense = sorted({row.weights for row in rows if row.model.experts is None})
-    for precision in dense:
-        wanted.append((f"weight_bandwidth.{precision}", eta.weight_bandwidth.of(precision), _SHARE))
-        wanted.append((f"compute.{precision}", eta.compute.of(precision), _SHARE))
-    if any(row.model.experts is not None for row in rows):
+    wanted: list[tuple[str, float, tuple[float, float]]] = []
+    if device.kernels is None:
+        wanted.append(("kv_bandwidth", eta.kv_bandwidth, _SHARE))
+        for precision in sorted({row.weights for row in rows if row.model.experts is None}):
+            wanted.append((f"weight_bandwidth.{precision}", eta.weight_bandwidth.of(precision), _SHARE))
+            wanted.append((f"compute.{precision}", eta.compute.of(precision), _SHARE))
+    experts = any(row.model.experts is not None for row in rows)
+    if experts:
         wanted += [("expert_bandwidth", eta.expert_bandwidth, _SHARE), ("expert_compute", eta.expert_compute, _SHARE)]
     for engine in sorted({row.engine for row in rows}):
-        overhead = device.overhead(engine)
-        wanted.append((f"{engine}.step_s", overhead.step_s, _STEP_S))
-        wanted.append((f"{engine}.collective", overhead.collective, _COLLECTIVE))
-        if any(row.engine == engine and row.ttft_s is not None for row in rows):
+        overhead, runs = device.overhead(engine), [row for row in rows if row.engine == engine]
+        wanted += [
+            (f"{engine}.step_s", overhead.step_s, _STEP_S),
+            (f"{engine}.sequence_s", overhead.sequence_s, _SEQUENCE_S),
+            (f"{engine}.layer_s", overhead.layer_s, _LAYER_S),
+            (f"{engine}.attention", overhead.attention, _ATTENTION),
+            (f"{engine}.collective", overhead.collective, _COLLECTIVE),
+        ]
+        if device.kernels is not None:
+            wanted.append((f"{engine}.launch_overlap", overhead.launch_overlap, _OVERLAP))
+            for precision in sorted({row.weights for row in runs if row.model.experts is None}):
+                wanted.append((f"{engine}.gemm.{precision}", overhead.gemm.of(precision), _RELATIVE))
+        if any(row.model.experts is not None for row in runs):
+            wanted.append((f"{engine}.expert_layer_s", overhead.expert_layer_s, _EXPERT_LAYER_S))
+        if any(row.ttft_s is not None for row in runs):
             wanted.append((f"{engine}.request_s", overhead.request_s, _REQUEST_S))
             wanted.append((f"{engine}.eager_layer_s", overhead.eager_layer_s, _EAGER_LAYER_S))
-            wanted.append((f"{engine}.compute", overhead.compute, _COMPUTE))
-        for precision in sorted({row.weights for row in rows if row.engine == engine}):
-            wanted.append((f"{engine}.layer.{precision}_s", overhead.layer.of(precision), _LAYER_S))
     names, values, bounds = zip(*wanted, strict=True)
     low, high = np.log(np.array(bounds)).T
-    start = np.clip(np.log(np.maximum(values, 1e-9)), low + 1e-6, high - 1e-6)
+    start = np.clip(np.log(np.maximum(values, 1e-12)), low + 1e-6, high - 1e-6)
     return list(names), start, low, high
 
 
@@ -180,6 +191,6 @@ def _with(device: Device, constants: dict[str, float]) -> Device:
                 changes[group] = changes.get(group, getattr(eta, group)).model_copy(update={precision: value})
             case [engine, *rest]:
                 overhead = overheads.get(engine, overheads["default"])
-                changed = {rest[0]: value} if len(rest) == 1 else {"layer": overhead.layer.model_copy(update={rest[1]: value})}
+                changed = {rest[0]: value if len(rest) == 1 else overhead.gemm.model_copy(update={rest[1]: value})}
                 overheads[engine] = overhead.model_copy(update=changed)
     return device.model_copy(update={"efficiency": eta.model_copy(update=changes), "overheads": overheads})

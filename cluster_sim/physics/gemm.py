@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -52,6 +53,41 @@ def gemm_s(fit: GemmFit, m: float, n: float, k: float) -> float:
     Roofline as in Williams, Waterman, Patterson, CACM 52(4), 2009; tiles and split k as in NVIDIA CUTLASS, "Efficient GEMM".
     """
     return float(gemms_s(fit, laid_out(m, n, k, fit.element_bytes, fit.processors)))
+
+
+class GemmTimes:
+    """Times of products of any number of tokens with one matrix, looked up: `gemm_s` for each number up to 256 and for every 64th
+    beyond; in between, straight lines."""
+
+    def __init__(self, fit: GemmFit, n: float, k: float) -> None:
+        self._fit, self._n, self._k = fit, n, k
+        self._few_s = self._of(range(1, _FEW + 1))
+        self._many_s: list[float] = []  # from _FEW on, worked out when it is first asked for
+
+    @classmethod
+    @lru_cache(maxsize=512)
+    def of(cls, fit: GemmFit, n: float, k: float) -> GemmTimes:
+        """The times of one matrix, worked out once."""
+        return cls(fit, n, k)
+
+    def __call__(self, m: int) -> float:
+        """Seconds of the product of `m` tokens, one at least."""
+        if m <= _FEW:
+            return self._few_s[m - 1]
+        if m >= _MANY:
+            return gemm_s(self._fit, m, self._n, self._k)
+        if not self._many_s:
+            self._many_s = self._of(range(_FEW, _MANY + 1, _APART))
+        place, rest = divmod(m - _FEW, _APART)
+        below_s, above_s = self._many_s[place], self._many_s[place + 1]
+        return below_s + (above_s - below_s) * rest / _APART
+
+    def _of(self, tokens: range) -> list[float]:
+        times_s: list[float] = gemms_s(self._fit, laid_out(np.array(tokens), self._n, self._k, self._fit.element_bytes, self._fit.processors)).tolist()
+        return times_s
+
+
+_FEW, _APART, _MANY = 256, 64, 16_384 + 256
 
 
 def laid_out(m: ArrayLike, n: ArrayLike, k: ArrayLike, element_bytes: float, processors: int) -> Layout:

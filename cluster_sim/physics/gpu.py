@@ -2,47 +2,56 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from math import ceil
-from typing import Literal
 
 from cluster_sim.hardware import Device, Precision
 from cluster_sim.model import Model
-from cluster_sim.physics.collectives import all_reduce_s
+from cluster_sim.physics.attention import DecodeAttention
+from cluster_sim.physics.kernels import ACTIVATION_BYTES, Kernels, Product
 from cluster_sim.physics.ramp import ALWAYS, larger_line
-from cluster_sim.physics.transformer import decode_flop_per_key, distinct_experts, kv_layer_bytes, prefill_flop_per_pair
 
-ACTIVATION_BYTES = 2  # hidden states travel in 16 bit
+Lines = tuple[DecodeAttention, DecodeAttention | None]  # of a layer of full attention, and of one with a window where there are any
 
 
 class GpuSteps:
     """Step times of one replica. What depends on the number of tokens alone is worked out once a number and kept.
 
-    A step is: a fixed host time; for each layer the GEMMs (reading the weights and computing, the smaller of the two partly
-    hidden), attention, an overhead, and two all-reduces; and the output head. Roofline with fitted efficiencies (Williams,
-    Waterman, Patterson, CACM 52(4), 2009), which are of whole steps, and a rounded corner. With pipeline stages the batch goes
-    round in micro-batches, one for each stage while there are sequences enough, and a step is the time in which every sequence
-    has passed all stages.
+    A step is: host time, of the step and of each of its sequences; for each layer its kernels as the engine runs them
+    (`physics.kernels`): products, attention, experts, two all-reduces, element-wise work; and the output head. With pipeline
+    stages the batch goes round in micro-batches, one for each stage while there are sequences enough, and a step is the time in
+    which every sequence has passed all stages. With attention data parallelism sequences are spread evenly over the ranks, and
+    the prompts that a step completes over as many ranks as they are; all ranks meet at the experts of each layer.
+    Steps that decode only run as CUDA graphs, which were captured for `graph_batches`: smaller batches are padded.
     """
 
     def __init__(
-        self, model: Model, device: Device, tensor_parallel: int, pipeline_parallel: int, weights: Precision, kv_cache: Precision, engine: str
-    ) -> None:
-        assert device.efficiency is not None
-        self._model, self._device, self._weights = model, device, weights
-        self._overhead, self._knee = device.overhead(engine), device.efficiency.knee
-        self._tp, self._pp = tensor_parallel, pipeline_parallel
-        eta, peak_bf16, bandwidth = device.efficiency, device.peak.bf16_flop_per_s, device.memory.bandwidth_bytes_per_s
-        kv_s = kv_layer_bytes(model, kv_cache, tensor_parallel) / (eta.kv_bandwidth * self._overhead.attention * bandwidth)
-        if model.latent:  # every query head shares the latent vector, so decoding can be bound by compute
-            kv_s = max(kv_s, decode_flop_per_key(model) / tensor_parallel / (eta.attention_compute * peak_bf16))
-        pair_s = prefill_flop_per_pair(model) / tensor_parallel / (eta.attention_compute * peak_bf16)
-        window_layers = model.layers - model.full_layers
-        self._key_s, self._window_key_s = model.full_layers * kv_s, window_layers * kv_s
-        self._pair_s, self._window_pair_s = model.full_layers * pair_s, window_layers * pair_s
-        self._decode: dict[int, tuple[float, float, float]] = {}
-        self._tokens: dict[int, float] = {}
+        self, model: Model, device: Device, tensor_parallel: int, pipeline_parallel: int, weights: Precision, kv_cache: Precision, engine: str,
+        data_parallel: int = 1, expert_parallel: int = 1, graph_batches: Sequence[int] = (),
+    ) -> None:  # fmt: skip
+        self._graph_batches = sorted(graph_batches)
+        self._model, self._pp, self._dp, self._overhead = model, pipeline_parallel, data_parallel, device.overhead(engine)
+        self._kernels = kernels = Kernels(model, device, tensor_parallel, weights, kv_cache, engine, data_parallel, expert_parallel)
+        dense_layers, experts = model.layers - model.moe_layers, model.experts
+        self._products: list[tuple[int, Product]] = [(model.layers, product) for product in kernels.attention_products()]
+        if dense_layers:
+            self._products += [(dense_layers, product) for product in kernels.ffn_products(model.ffn)]
+        if experts is not None and experts.shared:
+            self._products += [(model.moe_layers, product) for product in kernels.ffn_products(experts.shared * experts.ffn)]
+        self._head = kernels.head()
+        # Hidden states of every token go from each pipeline stage to the next.
+        hops, bandwidth = pipeline_parallel - 1, device.peer_bandwidth_bytes_per_s
+        self._fixed_s = self._overhead.step_s + model.layers * self._overhead.layer_s + hops * device.peer_latency_s
+        self._token_s = model.layers * kernels.elementwise_token_s()
+        self._token_s += hops * model.hidden * ACTIVATION_BYTES / bandwidth / tensor_parallel if bandwidth else 0.0
         self._eager_s = self._overhead.step_s + model.layers * self._overhead.eager_layer_s
-        self._add_layers()
+        self._full_layers, self._window_layers = model.full_layers, model.layers - model.full_layers
+        self._prompt = kernels.prompt_attention()
+        self._window_prompt = kernels.prompt_attention(model.window.tokens) if model.window is not None else self._prompt
+        self._decoding: dict[int, tuple[float, Lines]] = {}
+        self._lines: dict[int, Lines] = {}
+        self._tokens: dict[tuple[int, int], float] = {}
 
     def decode(self, batch: int, context: int, windowed: int, growing: int) -> tuple[float, float, int]:
         """(first_s, slope_s, steps for which that holds) of steps that decode one token for each of `batch` sequences.
@@ -50,103 +59,118 @@ class GpuSteps:
         context, windowed: keys that the first step reads in layers of full attention and with a window; they grow by
         `batch` and by `growing` a step.
         """
-        known = self._decode.get(batch)
+        known = self._decoding.get(batch)
         if known is None:
-            micro = min(self._pp, batch)
-            base_s = self.tokens_s(ceil(batch / micro)) + self.head_s(ceil(batch / micro))
-            known = self._decode[batch] = (base_s, self._key_s / micro, self._window_key_s / micro)
-        base_s, key_s, window_key_s = known
-        return base_s + key_s * context + window_key_s * windowed, key_s * batch + window_key_s * growing, ALWAYS
+            part, micro = ceil(batch / self._ways(batch)), self._micro(batch)
+            tokens = self._padded(part)
+            base_s = (
+                self.tokens_s(tokens, max(ceil(batch / micro), tokens * self._dp if tokens > part else 0))
+                + self.head_s(part)
+                + self._overhead.sequence_s * ceil(batch / self._dp)
+            )
+            known = self._decoding[batch] = (base_s, self._line(part))
+        base_s, line = known
+        first_s, slope_s, steps = self._attention(line, batch, context, windowed, growing)
+        return base_s + first_s, slope_s, steps
 
     def mixed(
         self, batch: int, context: int, windowed: int, growing: int, prompt: int, sampled: int, pairs: int, windowed_pairs: int, pairs_growth: int
     ) -> tuple[float, float, int]:
         """The same for steps that also take `prompt` tokens of prompts, which see `pairs` keys; those grow by `pairs_growth`."""
-        micro = min(self._pp, max(batch, 1))
-        base_s = self.tokens_s(ceil((batch + prompt) / micro)) + (self.head_s(ceil(sampled / micro)) if sampled else 0.0)
-        keys_s = self._key_s * context + self._window_key_s * windowed + self._pair_s * pairs + self._window_pair_s * windowed_pairs
-        slope_s = self._key_s * batch + self._window_key_s * growing + self._pair_s * pairs_growth
-        return larger_line(self._eager_s, base_s + keys_s / micro, slope_s / micro)
+        micro, ways = self._micro(batch), self._prompt_ways(batch, sampled)
+        base_s = self.tokens_s(ceil((batch / self._dp + prompt * micro / ways) / micro), ceil((batch + prompt) / micro))
+        if sampled:
+            base_s += self.head_s(ceil(sampled / self._ways(sampled))) + self._overhead.sequence_s * ceil(sampled / self._dp)
+        first_s, slope_s, steps = 0.0, 0.0, ALWAYS
+        if batch:
+            first_s, slope_s, steps = self._attention(self._line(ceil(batch / self._ways(batch))), batch, context, windowed, growing)
+        first_s += self._prompts_s(prompt / ways, pairs / ways, windowed_pairs / ways)
+        slope_s += self._full_layers * self._prompt.pair_s * pairs_growth / ways
+        first_s, slope_s, until = larger_line(self._eager_s, base_s + first_s, slope_s)
+        return first_s, slope_s, min(steps, until)
 
-    def tokens_s(self, tokens: int) -> float:
-        """Seconds of a step that depend on its number of tokens alone: all but attention and the output head."""
-        known = self._tokens.get(tokens)
+    def tokens_s(self, tokens: int, of_all: int) -> float:
+        """Seconds of a step that depend on its number of tokens alone, of a rank and `of_all`: all but attention, head and sequences."""
+        known = self._tokens.get((tokens, of_all))
         if known is None:
-            known = self._tokens[tokens] = self._layers_s(tokens)
+            known = self._tokens[tokens, of_all] = self._layers_s(tokens, of_all)
         return known
 
     def head_s(self, sampled: int) -> float:
-        """Seconds of the output head for `sampled` tokens."""
-        read_s, token_s = self._head_line
-        return self._product_s(read_s, token_s * sampled)
+        """Seconds of the output head for `sampled` tokens, one at least."""
+        return self._head.seconds(sampled)
 
-    def _product_s(self, read_s: float, compute_s: float) -> float:
-        """A product's time: the p-norm of reading and computing, both at least."""
-        larger, smaller = (read_s, compute_s) if read_s > compute_s else (compute_s, read_s)
-        if not larger:
-            return 0.0
-        return larger * (1.0 + (smaller / larger) ** self._knee) ** (1.0 / self._knee)  # type: ignore[no-any-return]  # float ** float
-
-    def parts(self, batch: int, context: int, windowed: int, prompt: int, pairs: int) -> dict[str, float]:
+    def parts(self, batch: int, context: int, windowed: int, prompt: int, sampled: int, pairs: int) -> dict[str, float]:
         """Share of a step's time by what it is spent on; counts as of `mixed`, in micro-batches of the same kind."""
-        micro = min(self._pp, max(batch, 1))
-        tokens = ceil((batch + prompt) / micro)
-        lines = [*self._dense_lines, self._head_line]
-        spent = {
-            "reading weights": sum(read_s for read_s, token_s in lines if read_s >= token_s * tokens),
-            "computing": sum(token_s * tokens for read_s, token_s in lines if read_s < token_s * tokens),
-            "reading KV": (self._key_s * context + self._window_key_s * windowed) / micro,
-            "prefill attention": self._pair_s * pairs / micro,
-        }
-        if (experts := self._model.experts) is not None:
-            read_s = self._expert_read_s * distinct_experts(experts.count, experts.top_k, tokens)
-            spent["reading weights" if read_s >= self._expert_token_s * tokens else "computing"] += max(read_s, self._expert_token_s * tokens)
-        total_s = self.tokens_s(tokens) + self.head_s(tokens) + spent["reading KV"] + spent["prefill attention"]
-        spent["collectives and overhead"] = total_s - sum(spent.values())
+        micro, ways = self._micro(batch), self._prompt_ways(batch, sampled)
+        tokens, of_all = ceil((batch / self._dp + prompt * micro / ways) / micro), ceil((batch + prompt) / micro)
+        spent = {"reading weights": 0.0, "computing": 0.0}
+        for count, product, rows in [*((count, product, tokens) for count, product in self._products), (1, self._head, ceil(sampled / self._ways(sampled)))]:
+            if rows:
+                spent["reading weights" if rows <= product.bound_tokens else "computing"] += count * product.seconds(rows)
+        if self._model.experts is not None:
+            spent["experts"] = self._model.moe_layers * self._kernels.experts_s(of_all)
+        spent["reading KV"] = self._attention(self._line(ceil(batch / self._ways(batch))), batch, context, windowed, 0)[0] if batch else 0.0
+        spent["prefill attention"] = self._prompts_s(prompt / ways, pairs / ways, pairs / ways) if prompt else 0.0
+        spent["collectives"] = self._exchanges_s(tokens, of_all)
+        if prompt:
+            total_s, _, _ = self.mixed(batch, context, windowed, 0, prompt, sampled, pairs, pairs, 0)
+        else:
+            total_s, _, _ = self.decode(batch, context, windowed, 0)
+        spent["overhead"] = total_s - sum(spent.values())
         return {name: seconds / total_s for name, seconds in spent.items()}
 
-    def _layers_s(self, tokens: int) -> float:
-        seconds = self._fixed_s + self._hop_token_s * tokens
-        for read_s, token_s in self._dense_lines:
-            seconds += self._product_s(read_s, token_s * tokens)
-        if (experts := self._model.experts) is not None:
-            touched = distinct_experts(experts.count, experts.top_k, tokens)
-            seconds += self._product_s(self._expert_read_s * touched, self._expert_token_s * tokens)
-        if self._tp > 1:
-            reduce_s = all_reduce_s(self._device.all_reduce, self._tp, tokens * self._model.hidden * ACTIVATION_BYTES)
-            seconds += 2 * self._model.layers * self._overhead.collective * reduce_s
-        return seconds
+    def _line(self, batch: int) -> Lines:
+        known = self._lines.get(batch)
+        if known is None:
+            window = self._kernels.decode_attention(batch, windowed=True) if self._window_layers else None
+            known = self._lines[batch] = (self._kernels.decode_attention(batch), window)
+        return known
 
-    def _gemm_line(self, parameters: float, part: Literal["embedding", "attention", "ffn"]) -> tuple[float, float]:
-        """(seconds to read `parameters` weights once, seconds to compute with them a token)."""
-        device, eta = self._device, self._device.efficiency
-        assert eta is not None
-        stored = self._model.bytes_a_parameter(self._weights, part)
-        precision: Precision = "bf16" if part in self._model.kept_bf16 else self._weights
-        compute_in, peak = device.peak.of(precision)
-        read_s = parameters * stored / (eta.weight_bandwidth.of(precision) * device.memory.bandwidth_bytes_per_s * self._tp)
-        return read_s, 2.0 * parameters / (eta.compute.of(compute_in) * self._overhead.compute * peak * self._tp)
+    def _attention(self, lines: Lines, batch: int, context: int, windowed: int, growing: int) -> tuple[float, float, int]:
+        """Decode attention of all layers, as `decode`; `lines` are of one micro-batch."""
+        line, window_line = lines
+        ways = self._ways(batch)
+        first_s, slope_s, steps = line.stretch(context / ways, batch / ways)
+        first_s, slope_s = self._full_layers * first_s, self._full_layers * slope_s
+        if window_line is not None:
+            window_s, growth_s, until = window_line.stretch(windowed / ways, growing / ways)
+            return first_s + self._window_layers * window_s, slope_s + self._window_layers * growth_s, min(steps, until)
+        return first_s, slope_s, steps
 
-    def _add_layers(self) -> None:
-        """Every product of all layers as a line, and what a step costs whatever it does."""
-        model, device, eta = self._model, self._device, self._device.efficiency
-        assert eta is not None
-        _, peak = device.peak.of(self._weights)
-        parts: list[tuple[int, float, Literal["embedding", "attention", "ffn"]]] = [
-            (model.layers, model.attention_parameters, "attention"),
-            (model.layers - model.moe_layers, model.ffn_parameters, "ffn"),
-        ]
-        if model.experts is not None:
-            parts.append((model.moe_layers, model.experts.shared * model.expert_parameters, "ffn"))
-            parts.append((model.moe_layers, model.router_parameters, "embedding"))
-            one = model.moe_layers * model.expert_parameters
-            stored = model.bytes_a_parameter(self._weights, "ffn")
-            self._expert_read_s = one * stored / (eta.expert_bandwidth * device.memory.bandwidth_bytes_per_s * self._tp)
-            self._expert_token_s = 2.0 * model.experts.top_k * one / (eta.expert_compute * self._overhead.compute * peak * self._tp)
-        lines = [(count, *self._gemm_line(parameters, part)) for count, parameters, part in parts if count and parameters]
-        self._dense_lines = [(count * read_s, count * token_s) for count, read_s, token_s in lines]
-        self._head_line = self._gemm_line(model.vocabulary * model.hidden, "embedding")
-        # Hidden states of every token go from each pipeline stage to the next.
-        hops, bandwidth = self._pp - 1, device.peer_bandwidth_bytes_per_s
-        self._fixed_s = self._overhead.step_s + model.layers * self._overhead.layer.of(self._weights) + hops * device.peer_latency_s
-        self._hop_token_s = hops * model.hidden * ACTIVATION_BYTES / bandwidth / self._tp if bandwidth else 0.0
+    def _prompts_s(self, tokens: float, pairs: float, windowed_pairs: float) -> float:
+        """Prefill attention of all layers."""
+        line, window = self._prompt, self._window_prompt
+        seconds = self._full_layers * (line.fixed_s + line.token_s * tokens + line.pair_s * pairs)
+        return seconds + self._window_layers * (window.fixed_s + window.token_s * tokens + window.pair_s * windowed_pairs)
+
+    def _padded(self, batch: int) -> int:
+        """The batch of the CUDA graph that a step which decodes only is run by: the next larger one that was captured, if any was."""
+        place = bisect_left(self._graph_batches, batch)
+        return self._graph_batches[place] if place < len(self._graph_batches) else batch
+
+    def _micro(self, batch: int) -> int:
+        """Micro-batches of a step that decodes `batch` sequences."""
+        return min(self._pp, max(ceil(batch / self._dp), 1))
+
+    def _ways(self, sequences: int) -> int:
+        """Kernels over which sequences are spread: of each micro-batch and rank."""
+        return self._micro(sequences) * min(self._dp, max(sequences, 1))
+
+    def _prompt_ways(self, batch: int, sampled: int) -> int:
+        """The same of a step's prompts: of them, `sampled` - `batch` are completed."""
+        return self._micro(batch) * min(self._dp, max(sampled - batch, 1))
+
+    def _exchanges_s(self, tokens: int, of_all: int) -> float:
+        """Collectives of all layers."""
+        dense_layers = 2 * self._model.layers - self._model.moe_layers
+        seconds = dense_layers * self._kernels.all_reduce_s(tokens)
+        return seconds + self._model.moe_layers * self._kernels.exchange_s(of_all) if self._model.moe_layers else seconds
+
+    def _layers_s(self, tokens: int, of_all: int) -> float:
+        seconds = self._fixed_s + self._token_s * tokens
+        for count, product in self._products:
+            seconds += count * product.seconds(tokens)
+        if self._model.experts is not None:
+            seconds += self._model.moe_layers * self._kernels.experts_s(of_all)
+        return seconds + self._exchanges_s(tokens, of_all)

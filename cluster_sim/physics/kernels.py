@@ -1,40 +1,209 @@
-"""Kernels of a decode step added up as they were measured alone: what the step would take if engines only ran kernels."""
+"""The kernels of one layer as an engine runs them: products, attention, experts, collectives and what is element by element.
+
+Where a device's kernels were measured (`Device.kernels`) their times are those fits; where they were not, they are a roofline of
+the data sheet's shares (`Device.efficiency`). An engine runs them one behind the other in a CUDA graph, where the start of the
+next is hidden behind the end of the last: of every launch the share `launch_overlap` is taken off. That is why kernels
+measured alone add up to more than a step.
+"""
 
 from __future__ import annotations
 
-from cluster_sim.hardware import Device, Precision
+from collections.abc import Callable
+from math import log, sqrt
+from typing import Literal, NamedTuple
+
+from cluster_sim.hardware import Device, Precision, of_engine
 from cluster_sim.model import Model
-from cluster_sim.physics.attention import generation_attention_s
-from cluster_sim.physics.collectives import all_reduce_s
-from cluster_sim.physics.gemm import gemm_s
-from cluster_sim.physics.transformer import KV_BYTES
+from cluster_sim.physics.attention import DecodeAttention, context_line, generation_floor_s, generation_line
+from cluster_sim.physics.collectives import all_gather_s, all_reduce_s, all_to_all_s, reduce_scatter_s
+from cluster_sim.physics.gemm import GemmTimes
+from cluster_sim.physics.transformer import KV_BYTES, decode_flop_per_key, distinct_experts, kv_layer_bytes, prefill_flop_per_pair
+
+ACTIVATION_BYTES = 2  # hidden states travel in 16 bit
+
+Part = Literal["embedding", "attention", "ffn"]
 
 
-def decode_kernels_s(
-    model: Model, device: Device, tensor_parallel: int, weights: Precision, kv_cache: Precision, engine: str, batch: int, context: int
-) -> float | None:
-    """Seconds of all kernels of a step that decodes `batch` sequences with `context` cached tokens together, each alone in a CUDA graph.
+class Product(NamedTuple):
+    """A matrix product of one layer on one device."""
 
-    Dense models without windows: per layer the projections of attention and feed-forward part, attention and two all-reduces, and
-    the output head. Norms and other element-wise work are left out; kernels are not overlapped. Measured serving steps lie 16 to
-    21 % below such sums in small batches, where the next kernel starts while the last one drains.
-    None where the device has no fits for it, or the model has parts that they do not cover.
+    seconds: Callable[[int], float]
+    """Of a number of tokens, at least one."""
+    bound_tokens: float
+    """Up to so many tokens reading the weights takes longer than computing, by the data sheet."""
+
+
+class PromptAttention(NamedTuple):
+    """Attention of a step's chunks of prompts in one layer: fixed + token x tokens + pair x pairs of a query and a key."""
+
+    fixed_s: float
+    token_s: float
+    pair_s: float
+
+
+class Kernels:
+    """What one layer of `model` is made of on one device, under one engine.
+
+    Attention and dense parts are split over `tensor_parallel` devices. With attention data parallelism there are `data_parallel` such
+    groups, ranks, each with sequences of its own; experts are spread over the devices of all of them: `expert_parallel`
+    groups with whole experts of their own, split further over the devices of each.
     """
-    kernels = device.kernels
-    if kernels is None or kernels.generation is None or model.experts or model.latent or model.window:
-        return None
-    own = f"{weights}_{engine.lower()}"
-    products, head = kernels.gemm.get(own, kernels.gemm.get(weights)), kernels.gemm.get("bf16")
-    if products is None or head is None:
-        return None
-    heads, kv_heads = model.heads / tensor_parallel, max(model.kv_heads / tensor_parallel, 1.0)
-    shapes = (
-        ((heads + 2 * kv_heads) * model.head_dim, model.hidden),
-        (model.hidden, heads * model.head_dim),
-        (2 * model.ffn / tensor_parallel, model.hidden),
-        (model.hidden, model.ffn / tensor_parallel),
-    )
-    layer_s = sum(gemm_s(products, batch, n, k) for n, k in shapes)
-    layer_s += generation_attention_s(kernels.generation, batch, context, heads, kv_heads, model.head_dim, KV_BYTES[kv_cache])
-    layer_s += 2 * all_reduce_s(device.all_reduce, tensor_parallel, batch * model.hidden * 2)
-    return model.layers * layer_s + gemm_s(head, batch, model.vocabulary / tensor_parallel, model.hidden)
+
+    def __init__(
+        self, model: Model, device: Device, tensor_parallel: int, weights: Precision, kv_cache: Precision, engine: str,
+        data_parallel: int = 1, expert_parallel: int = 1,
+    ) -> None:  # fmt: skip
+        assert device.efficiency is not None
+        self._model, self._device, self._tp = model, device, tensor_parallel
+        self._dp, self._ep = data_parallel, expert_parallel
+        self._weights, self._kv_cache, self._engine = weights, kv_cache, engine
+        self._overhead, self._eta = device.overhead(engine), device.efficiency
+        self._kv_layer_bytes = kv_layer_bytes(model, kv_cache, tensor_parallel)
+        self._heads, self._kv_heads = model.heads / tensor_parallel, max(model.kv_heads / tensor_parallel, 1.0)
+
+    def attention_products(self) -> list[Product]:
+        """Projections of a layer's attention."""
+        model = self._model
+        if model.latent is not None:  # a few small products, some copied on each device: one, of all their weights
+            return [self._product("attention", model.attention_parameters / self._tp / model.hidden, model.hidden)]
+        width = self._heads * model.head_dim
+        return [
+            self._product("attention", width + 2 * self._kv_heads * model.head_dim, model.hidden),
+            self._product("attention", model.hidden, width),
+        ]
+
+    def ffn_products(self, width: float) -> list[Product]:
+        """The gated feed-forward part with `width` inner values over the group."""
+        hidden, inner = self._model.hidden, width / self._tp
+        return [self._product("ffn", 2 * inner, hidden), self._product("ffn", hidden, inner)]
+
+    def head(self) -> Product:
+        """The output head."""
+        return self._product("embedding", self._model.vocabulary / self._tp, self._model.hidden)
+
+    def experts_s(self, tokens: int) -> float:
+        """Routing, the grouped products of the experts that `tokens` of all ranks touch, and gathering their inputs, in one layer.
+
+        The weights of every touched expert are read once; computing hides behind that up to the roofline's rounded corner.
+        Weights in mxfp4 are multiplied in 16 bit. A token passes as many copies of itself as it has experts. With groups of
+        whole experts the slowest counts: `busiest_group` times the mean.
+        """
+        model, experts, device = self._model, self._model.experts, self._device
+        assert experts is not None
+        bandwidth, inner = device.memory.bandwidth_bytes_per_s, experts.ffn * self._ep / (self._tp * self._dp)
+        weights = 3 * model.hidden * inner
+        share = busiest_group(self._ep, experts.top_k * tokens) / self._ep
+        touched = min(share * distinct_experts(experts.count, experts.top_k, tokens), experts.count / self._ep)
+        rows = share * experts.top_k * tokens
+        read_s = touched * weights * model.bytes_a_parameter(self._weights, "ffn") / (self._eta.expert_bandwidth * bandwidth)
+        narrow = self._weights == "fp4" and model.fp4_format == "nvfp4"
+        _, peak = device.peak.of(self._weights if narrow or self._weights != "fp4" else "bf16")
+        compute_s = 2.0 * rows * weights / (self._eta.expert_compute * peak)
+        moved = rows * (_EXPERT_PASSES * model.hidden + _FFN_PASSES * inner) * ACTIVATION_BYTES
+        return self._overhead.expert_layer_s + rounded_max(read_s, compute_s, self._eta.knee) + moved / (_ELEMENTWISE * bandwidth)
+
+    def elementwise_token_s(self) -> float:
+        """Norms, rotary embedding and activation of one token in one layer: bytes that are moved, their launches left out."""
+        model = self._model
+        width = (self._heads + 2 * self._kv_heads) * model.head_dim
+        inner = model.ffn / self._tp if model.experts is None else 0.0
+        moved = (_NORM_PASSES * model.hidden + _ROTARY_PASSES * width + _FFN_PASSES * inner) * ACTIVATION_BYTES
+        return moved / (_ELEMENTWISE * self._device.memory.bandwidth_bytes_per_s)
+
+    def all_reduce_s(self, tokens: int) -> float:
+        """One all-reduce of the hidden states of `tokens`."""
+        if self._tp == 1:
+            return 0.0
+        fit = self._device.collectives.all_reduce_of(self._engine)
+        return self._overhead.collective * all_reduce_s(fit, self._tp, tokens * self._model.hidden * ACTIVATION_BYTES)
+
+    def exchange_s(self, tokens: int) -> float:
+        """From attention to experts and back, in one layer, of `tokens` of all ranks.
+
+        One rank: its devices hold the same tokens and reduce the experts' parts. Several: tokens are gathered from all and their sums
+        scattered, or sent to their experts and back, whichever is faster.
+        """
+        if self._dp == 1:
+            return self.all_reduce_s(tokens)
+        experts, collectives = self._model.experts, self._device.collectives
+        assert experts is not None
+        devices, size = self._tp * self._dp, tokens * self._model.hidden * ACTIVATION_BYTES
+        seconds = all_gather_s(collectives.all_gather, devices, size) + reduce_scatter_s(collectives.reduce_scatter, devices, size)
+        if collectives.all_to_all is not None:
+            copies = min(experts.top_k, self._ep)
+            seconds = min(seconds, 2.0 * all_to_all_s(collectives.all_to_all, devices, size * copies / devices))
+        return seconds
+
+    def decode_attention(self, batch: int, windowed: bool = False) -> DecodeAttention:
+        """Attention of one layer of `batch` decoding sequences, as lines in the keys that they read together."""
+        model, share = self._model, self._overhead.attention
+        fit = of_engine(self._device.kernels.generation, self._kv_cache, self._engine) if self._device.kernels is not None else None
+        if model.latent is not None or fit is None:
+            key_s = self._kv_layer_bytes / (self._eta.kv_bandwidth * self._device.memory.bandwidth_bytes_per_s)
+            if model.latent is not None:  # every query head shares the latent vector, so decoding can be bound by compute
+                key_s = max(key_s, decode_flop_per_key(model) / self._tp / (self._eta.attention_compute * self._device.peak.bf16_flop_per_s))
+            return DecodeAttention(0.0, 0.0, 0.0, share * key_s)
+        shape, kv_bytes = (self._heads, self._kv_heads, model.head_dim), KV_BYTES[self._kv_cache]
+        hidden_s = self._overhead.launch_overlap * generation_floor_s(fit, 1, 1, 1, model.head_dim, kv_bytes)
+        floor_s = generation_floor_s(fit, batch, *shape, kv_bytes)
+        fixed_s, key_s = generation_line(fit, batch, *shape, kv_bytes, windowed)
+        short_keys = 0.0 if windowed else batch * fit.short_keys
+        return DecodeAttention(short_keys, share * (floor_s - hidden_s), share * (fixed_s - hidden_s), share * key_s)
+
+    def prompt_attention(self, window: int | None = None) -> PromptAttention:
+        """Attention of one layer of chunks of prompts, whatever number of prompts they belong to."""
+        model = self._model
+        fit = of_engine(self._device.kernels.context, self._kv_cache, self._engine) if self._device.kernels is not None else None
+        if model.latent is not None or fit is None:
+            rate = self._eta.attention_compute * self._device.peak.bf16_flop_per_s
+            return PromptAttention(0.0, 0.0, prefill_flop_per_pair(model) / self._tp / rate)
+        line = context_line(fit, 1, self._heads, self._kv_heads, model.head_dim, KV_BYTES[self._kv_cache], window)
+        return PromptAttention(line.fixed_s, line.per_token_s, line.per_pair_s)
+
+    def _product(self, part: Part, outputs: float, inputs: float) -> Product:
+        """`outputs` x `inputs` weights on one device, in the precision that `part` is stored in."""
+        model, device = self._model, self._device
+        precision: Precision = "bf16" if part in model.kept_bf16 else self._weights
+        compute_in, peak = device.peak.of(precision)
+        bandwidth, stored = device.memory.bandwidth_bytes_per_s, model.bytes_a_parameter(self._weights, part)
+        bound_tokens = stored / bandwidth / (2.0 / peak)
+        relative = self._overhead.gemm.of(precision)
+        fit = of_engine(device.kernels.gemm, precision, self._engine) if device.kernels is not None else None
+        if fit is not None:
+            alone_s, hidden_s = GemmTimes.of(fit, outputs, inputs), self._overhead.launch_overlap * fit.launch_s
+            return Product(lambda tokens: relative * (alone_s(tokens) - hidden_s), bound_tokens)
+        read_s = relative * outputs * inputs * stored / (self._eta.weight_bandwidth.of(precision) * bandwidth)
+        token_s = relative * 2.0 * outputs * inputs / (self._eta.compute.of(compute_in) * peak)
+        knee = self._eta.knee
+        return Product(lambda tokens: rounded_max(read_s, token_s * tokens, knee), bound_tokens)
+
+
+def busiest_group(groups: int, rows: float) -> float:
+    """Load of the fullest of `groups` over the mean, where `rows` are dealt out at random: 1 + sqrt(2 ln(groups) groups / rows).
+
+    The expected maximum of as many normal variates with the variance of a Poisson count; never more than all in one group.
+    (Estimate: routers of trained models balance a little better over long times, and worse over a topic.)
+
+    >>> busiest_group(1, 5.0), busiest_group(8, 1e12) < 1.0001
+    (1.0, True)
+    """
+    return min(1.0 + sqrt(2.0 * log(groups) * groups / rows), float(groups))
+
+
+def rounded_max(one_s: float, other_s: float, sharpness: float) -> float:
+    """The p-norm of two times, p = `sharpness`: their larger where they differ much, at most 2^(1/p) of it where they are equal.
+
+    >>> rounded_max(3.0, 4.0, 2.0), rounded_max(0.0, 4.0, 2.0)
+    (5.0, 4.0)
+    """
+    larger, smaller = (one_s, other_s) if one_s > other_s else (other_s, one_s)
+    if not larger:
+        return 0.0
+    return larger * (1.0 + (smaller / larger) ** sharpness) ** (1.0 / sharpness)  # type: ignore[no-any-return]  # float ** float
+
+
+# How often a value passes the memory bus in what is element by element, counted from the operations themselves: two norms
+# that read and write the stream and its residual; rotary embedding and the write to the cache; the gate's two inputs and
+# one output; for experts, copies of the token out and back, weighted.
+_NORM_PASSES, _ROTARY_PASSES, _FFN_PASSES, _EXPERT_PASSES = 8, 2, 3, 4
+_ELEMENTWISE = 0.8  # share of the peak bandwidth; quantising kernels reach 0.83 in the median (NVIDIA's aiconfigurator data base)

@@ -22,11 +22,13 @@ class Placement:
     """What a token takes in the layers of full attention."""
     kv_room_bytes: float
     """What is left for KV; negative where the weights do not fit."""
+    ranks: int = 1
+    """Groups of devices with KV of their own."""
 
     @property
     def kv_tokens(self) -> int:
         """Tokens that the KV cache of the replica holds, blocks left out; 0 where the weights do not fit."""
-        return max(int(self.kv_room_bytes / self.kv_token_bytes), 0)
+        return max(int(self.kv_room_bytes / self.kv_token_bytes), 0) * self.ranks
 
 
 def place_on_gpus(
@@ -39,21 +41,25 @@ def place_on_gpus(
     memory_fraction: float,
     reserved_bytes: float,
     max_sequences: int,
+    data_parallel: int = 1,
 ) -> Placement:
     """Weights split evenly over tensor- and pipeline-parallel devices; KV of a stage's layers, its heads split.
+
+    With attention data parallelism each rank holds all but the experts, which are split over all ranks, and the KV of its own
+    sequences.
 
     `memory_fraction` of the device is used, as vLLM's gpu_memory_utilization; `reserved_bytes` of each device are not for KV.
     Layers with a window hold at most the window for each of `max_sequences`; that much is set aside at once.
     """
-    devices = tensor_parallel * pipeline_parallel
+    devices = tensor_parallel * pipeline_parallel * data_parallel
     layer_bytes = kv_layer_bytes(model, kv_cache, tensor_parallel)
     growing_layers = model.full_layers or model.layers  # a model of windows only still caches whole prompts in blocks
     windows = 0.0
     if model.window and model.full_layers:
-        windows = max_sequences * model.window.tokens * model.window.layers / pipeline_parallel * layer_bytes
-    weight_bytes = model.weight_bytes(weights) / devices
+        windows = max_sequences / data_parallel * model.window.tokens * model.window.layers / pipeline_parallel * layer_bytes
+    weight_bytes = (model.weight_bytes(weights) + (data_parallel - 1) * (model.weight_bytes(weights) - model.expert_bytes(weights))) / devices
     room = device.memory.capacity_bytes * memory_fraction - weight_bytes - reserved_bytes - windows
-    return Placement(devices, weight_bytes, reserved_bytes + windows, layer_bytes * growing_layers / pipeline_parallel, room)
+    return Placement(devices, weight_bytes, reserved_bytes + windows, layer_bytes * growing_layers / pipeline_parallel, room, data_parallel)
 
 
 def place_on_wafers(model: Model, device: Device, wafers: int, weights: Precision, kv_cache: Precision) -> Placement:

@@ -90,8 +90,8 @@ def step_flop(model: Model, tokens: Number, sampled: Number, context: Number, wi
     return linear_flop_per_token(model) * tokens + 2.0 * model.vocabulary * model.hidden * sampled + attention + prefill
 
 
-def step_weight_bytes(model: Model, precision: Precision, tokens: Number, weight_reuse: bool = True) -> Number:
-    """Bytes of weights that a step of `tokens` reads: the dense parts once and the experts that are touched.
+def step_weight_bytes(model: Model, precision: Precision, tokens: Number, weight_reuse: bool = True, ranks: int = 1) -> Number:
+    """Bytes of weights that a step of `tokens` reads: the dense parts once a rank and the experts that are touched.
 
     Without `weight_reuse` every token reads its own, as on a wafer, where tokens pass the weights one by one.
     """
@@ -106,7 +106,7 @@ def step_weight_bytes(model: Model, precision: Precision, tokens: Number, weight
         if not weight_reuse:
             return (dense + model.experts.top_k * one) * tokens
         experts = one * distinct_experts(model.experts.count, model.experts.top_k, tokens)
-    return dense * (1.0 if weight_reuse else tokens) + experts
+    return dense * (ranks if weight_reuse else tokens) + experts
 
 
 def step_kv_bytes(model: Model, precision: Precision, tensor_parallel: int, tokens: Number, context: Number, windowed: Number) -> Number:

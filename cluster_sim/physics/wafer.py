@@ -58,7 +58,7 @@ class WaferSteps:
         """Places in the pipeline: sequences that decode at once before they slow each other down."""
         return self.latency_s / self.station_s
 
-    def parts(self, batch: int, context: int, windowed: int, prompt: int, pairs: int) -> dict[str, float]:
+    def parts(self, batch: int, context: int, windowed: int, prompt: int, sampled: int, pairs: int) -> dict[str, float]:
         """Share of a step's time by what it is spent on; counts as of `mixed`."""
         decode_s = self.decode(batch, context, windowed, 0)[0] if batch else self.latency_s
         stream_s = max(prompt * self.station_s, self._token_s * prompt + self._pair_s * pairs)

@@ -19,6 +19,8 @@ class Engine(Description):
     """Tokens of one step, decoding and prompts together."""
     chunked_prefill: bool
     block_tokens: Annotated[int, Field(gt=0)]
+    graph_batches: tuple[Annotated[int, Field(gt=0)], ...] = ()
+    """Batches that CUDA graphs are captured for: a step that decodes fewer sequences is padded to the next."""
     memory_fraction: Annotated[float, Field(gt=0.0, le=1.0)]
     reserved_bytes: Bytes
     """Kept aside on each device: runtime and activations."""

@@ -22,14 +22,15 @@ class Recorder:
         """The columns are results.EVENT_COLUMNS."""
         self.requests: list[Request] = []
         """Every request that ever arrived, in the order of arrival."""
-        self.rejected: set[int] = set()
+        self.rejected: dict[int, str] = {}
+        """Numbers of the requests that were turned away, and why."""
         self.left = 0
         """Requests that finished or were rejected."""
 
-    def rejects(self, request: Request, now_s: float) -> None:
-        """No replica could ever serve it."""
+    def rejects(self, request: Request, now_s: float, reason: str) -> None:
+        """It is turned away at the front door."""
         self.left += 1
-        self.rejected.add(request.number)
+        self.rejected[request.number] = reason
         self.events.append((now_s, "rejected", -1, request.number, float(request.footprint)))
 
     @property

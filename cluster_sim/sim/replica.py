@@ -36,6 +36,7 @@ class Replica:
         stepping: bool,
         on_finish: Callable[[Request], None] | None,
     ) -> None:
+        self.number = index
         self.requests = 0
         self.longest = batch.longest
         """Tokens of the largest footprint that could be served here."""
@@ -57,14 +58,26 @@ class Replica:
         request.replica = self._index
         self.requests += 1
         self._batch.pending_tokens += request.prompt_tokens + request.output_tokens
+        self._batch.pending_prompt += request.prompt_tokens
 
     def pending_tokens(self) -> int:
         """Tokens still to process, as of this moment: steps of the stretch under way that have ended are taken off."""
         batch = self._batch
+        return batch.pending_tokens - self._steps_so_far() * (batch.batch + batch.prompt)
+
+    def pending_prompt_tokens(self) -> int:
+        """Prompt tokens still to be read, as of this moment."""
+        return self._batch.pending_prompt - self._steps_so_far() * self._batch.prompt
+
+    def waiting(self) -> int:
+        """Requests that are in no batch: on their way, queued or preempted."""
+        return self.requests - len(self._batch.running)
+
+    def _steps_so_far(self) -> int:
+        """Steps of the stretch under way that have ended, and that the batch does not know of yet."""
         if self._steps <= 1:
-            return batch.pending_tokens
-        done = min(steps_done(self._first_s, self._slope_s, self._env.now - self._began_s), self._steps - 1)
-        return batch.pending_tokens - done * (batch.batch + batch.prompt)
+            return 0
+        return min(steps_done(self._first_s, self._slope_s, self._env.now - self._began_s), self._steps - 1)
 
     def receive(self, delivery: Event) -> None:
         """The request that `delivery` carries has arrived over the network."""

@@ -7,41 +7,53 @@ from collections.abc import Callable, Sequence
 from simpy import Environment, Timeout
 
 from cluster_sim.request import Request
-from cluster_sim.serving.routing import Routing
+from cluster_sim.serving.admission import Gate
+from cluster_sim.serving.routing import Picker
 from cluster_sim.sim.recorder import Recorder
 from cluster_sim.sim.replica import Replica
 
 
 class Router:
-    """Sends each request to the replica that the policy picks among those that could serve it."""
+    """Sends each request to the replica that the policy picks among those that could serve it, unless the gate is closed to it."""
 
     def __init__(
         self,
         env: Environment,
-        policy: Routing,
+        picker: Picker,
         replicas: Sequence[Replica],
         latencies_s: Sequence[float],
         recorder: Recorder,
         on_reject: Callable[[Request], None] | None,
+        gate: Gate | None = None,
     ) -> None:
-        self._env, self._policy, self._replicas, self._recorder = env, policy, replicas, recorder
+        self._env, self._replicas, self._recorder = env, replicas, recorder
+        self._pick, self._sent = picker
+        self._gate = gate
         self._latencies_s = latencies_s
         self._on_reject = on_reject
         self._surely_held = min(replica.longest for replica in replicas)
 
     def route(self, request: Request) -> None:
-        """Send a request that has just arrived; one that no replica can hold is rejected."""
+        """Send a request that has just arrived; one that no replica can hold, or that the gate refuses, is rejected."""
         self._recorder.requests.append(request)
-        index = self._policy.pick(request, self._replicas)
+        index = self._pick(request, self._replicas)
         replica = self._replicas[index]
         if request.prompt_tokens + request.output_tokens > self._surely_held and not replica.holds(request):
             able = [number for number, other in enumerate(self._replicas) if other.holds(request)]
             if not able:
-                self._recorder.rejects(request, self._env.now)
-                if self._on_reject is not None:
-                    self._on_reject(request)
+                self._reject(request, "too_long")
                 return
-            index = able[self._policy.pick(request, [self._replicas[number] for number in able])]
+            index = able[self._pick(request, [self._replicas[number] for number in able])]
             replica = self._replicas[index]
+        if self._gate is not None and self._gate.refuses(request, self._env.now, index, self._replicas):
+            self._reject(request, self._gate.reason)
+            return
+        if self._sent is not None:
+            self._sent(request, replica)
         replica.expect(request)
         Timeout(self._env, self._latencies_s[index], request).callbacks.append(replica.receive)
+
+    def _reject(self, request: Request, reason: str) -> None:
+        self._recorder.rejects(request, self._env.now, reason)
+        if self._on_reject is not None:
+            self._on_reject(request)

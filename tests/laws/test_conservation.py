@@ -36,8 +36,8 @@ WAFER = {
 }  # fmt: skip
 
 
-def run(tmp_path: Path, arrivals: str, router: str, machine: str = "gpu", **changes: Any) -> cluster_sim.Results:
-    """Two replicas with little room, so that requests queue, are preempted and are rejected."""
+def run(tmp_path: Path, arrivals: str, router: str, machine: str = "gpu", cluster: dict[str, Any] | None = None, **changes: Any) -> cluster_sim.Results:
+    """Two replicas with little room, so that requests queue, are preempted and are rejected. `cluster` is merged over theirs."""
     tight = SMALL_GPU | {"memory": {"capacity": "310 kB", "bandwidth": "1 GB/s"}}
     device: dict[str, Any] = tight if machine == "gpu" else WAFER
     replica: dict[str, Any] = {"engine": engine(max_sequences=12)} | ({} if machine == "gpu" else {"wafers": 1})
@@ -49,7 +49,7 @@ def run(tmp_path: Path, arrivals: str, router: str, machine: str = "gpu", **chan
             "prompt_tokens": {"distribution": "lognormal", "median": 60, "sigma": 0.9},
             "output_tokens": {"distribution": "uniform", "low": 1, "high": 60},
         },
-        "cluster": {"pools": [{"name": "p", "node": node(device, 2), "replica": replica}], "router": {"policy": router}},
+        "cluster": {"pools": [{"name": "p", "node": node(device, 2), "replica": replica}], "router": {"policy": router}} | (cluster or {}),
     } | changes  # fmt: skip
     path = tmp_path / "law.yaml"
     path.write_text(json.dumps(scenario))

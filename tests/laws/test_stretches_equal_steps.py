@@ -12,12 +12,15 @@ from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.request import Request
 from cluster_sim.serving.batching import ContinuousBatch
-from cluster_sim.serving.routing import LeastRequests, LeastWork, RoundRobin
+from cluster_sim.serving.routing import Routing
 from tests.machines import small_gpu, tiny_model
 from tests.oracles import Job, Limits, gpu_step_s, serve_token_by_token
 from tests.serving import serve
 
 SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+ROUTERS = [member() for member in Routing.__origin__.__args__]  # type: ignore[attr-defined]
+ROUTERS += [member.model_validate({"staleness": "20 ms"}) for member in Routing.__origin__.__args__ if "staleness_s" in member.model_fields]  # type: ignore[attr-defined]
 
 jobs = st.lists(
     st.tuples(st.floats(0.0, 0.05), st.integers(1, 150), st.integers(1, 60)),  # gap [s], prompt, output
@@ -75,7 +78,7 @@ def test_a_token_by_token_engine_gives_the_same_times(gaps: list[tuple[float, in
 @given(
     jobs,
     limits,
-    st.sampled_from([RoundRobin(), LeastRequests(), LeastWork()]),
+    st.sampled_from(ROUTERS),
     st.integers(1, 3),
     st.sampled_from([0.0, 1e-5, 3e-3]),
     st.sampled_from(["gpu", "stages", "wafer"]),
@@ -87,8 +90,10 @@ def test_stretch_and_step_agree_on_every_first_token_and_finish(
     seen = []
     for stepping in (False, True):
         requests = make_requests(gaps, limit)
-        recorder = serve(requests, times, lambda: make_batch(limit), stepping, replicas, policy, latency_s)
+        batches = [make_batch(limit) for _ in range(replicas)]
+        recorder = serve(requests, times, iter(batches).__next__, stepping, replicas, policy, latency_s)
         assert recorder.inside == 0
+        assert all(batch.pending_tokens == batch.pending_prompt == 0 for batch in batches)
         seen.append(requests)
     for stretched, stepped in zip(*seen, strict=True):
         assert stretched.replica == stepped.replica

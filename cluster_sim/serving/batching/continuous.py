@@ -65,6 +65,7 @@ class ContinuousBatch:
         "pairs",
         "pairs_growth",
         "pairs_windowed",
+        "pending_prompt",
         "pending_tokens",
         "preempted",
         "prompt",
@@ -86,6 +87,7 @@ class ContinuousBatch:
         self.cached = 0  # tokens in the cache of decoding requests
         self.clock = 0  # steps so far
         self.pending_tokens = 0  # prompt tokens not yet read and output tokens not yet written, of all that are here
+        self.pending_prompt = 0  # of them, tokens to be read
         self.stalls: list[tuple[Request, float]] = []  # gaps between tokens that a preemption tore, of the last `advance`
         self.preempted: list[Request] = []  # by the last `schedule`
         self._room = KvRoom(kv_tokens, block_tokens)
@@ -190,6 +192,7 @@ class ContinuousBatch:
         """`tokens` more of a prompt were read; with the last of them comes a token, the first of the answer or the next."""
         request.prefilled += tokens
         self.pending_tokens -= tokens
+        self.pending_prompt -= tokens
         length = request.prompt_tokens + request.generated
         if request.prefilled < length:
             self._held = self._room.blocks_for(request.prefilled)
@@ -320,11 +323,13 @@ class ContinuousBatch:
         if request is self._partial:
             self._partial, self._held = None, 0
             self.pending_tokens += request.prefilled
+            self.pending_prompt += request.prefilled
         else:
             request.generated = request.output_tokens - (request.finish_clock - self.clock)
             request.stalled_s = now_s
             self._leave(request)
             self.pending_tokens += request.prompt_tokens + request.generated
+            self.pending_prompt += request.prompt_tokens + request.generated
         request.prefilled = 0
         request.preemptions += 1
         self.waiting.appendleft(request)

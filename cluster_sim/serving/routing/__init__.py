@@ -7,8 +7,12 @@ from pydantic import Field
 from cluster_sim.serving.routing.least_requests import LeastRequests
 from cluster_sim.serving.routing.least_work import LeastWork
 from cluster_sim.serving.routing.load import Load
+from cluster_sim.serving.routing.picker import Picker
+from cluster_sim.serving.routing.power_of_two import PowerOfTwo
+from cluster_sim.serving.routing.prefix_affinity import PrefixAffinity
+from cluster_sim.serving.routing.random import Random
 from cluster_sim.serving.routing.round_robin import RoundRobin
 
-Routing = Annotated[RoundRobin | LeastRequests | LeastWork, Field(discriminator="policy")]
+Routing = Annotated[RoundRobin | Random | LeastRequests | LeastWork | PowerOfTwo | PrefixAffinity, Field(discriminator="policy")]
 
-__all__ = ["LeastRequests", "LeastWork", "Load", "RoundRobin", "Routing"]
+__all__ = ["LeastRequests", "LeastWork", "Load", "Picker", "PowerOfTwo", "PrefixAffinity", "Random", "RoundRobin", "Routing"]

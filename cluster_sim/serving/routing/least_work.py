@@ -3,9 +3,14 @@
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy.random
+
 from cluster_sim.reading import Description
 from cluster_sim.request import Request
 from cluster_sim.serving.routing.load import Load
+from cluster_sim.serving.routing.picker import Picker
+from cluster_sim.serving.routing.stale import stale
+from cluster_sim.units import Seconds
 
 
 class LeastWork(Description):
@@ -16,8 +21,15 @@ class LeastWork(Description):
     """
 
     policy: Literal["least_work"] = "least_work"
+    staleness_s: Seconds = 0.0
+    """The router sees loads of a moment up to this long ago."""
 
-    def pick(self, request: Request, loads: Sequence[Load]) -> int:
+    def picker(self, rng: numpy.random.Generator) -> Picker:
+        """The policy at work; it draws nothing."""
+        return Picker(stale(self.pick, self.staleness_s))
+
+    @staticmethod
+    def pick(request: Request, loads: Sequence[Load]) -> int:
         """Index of the replica with fewest pending tokens; the first of equals."""
         pending = [load.pending_tokens() for load in loads]
         return pending.index(min(pending))

@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy.random
+
 from cluster_sim.reading import Description
 from cluster_sim.request import Request
 from cluster_sim.serving.routing.load import Load
+from cluster_sim.serving.routing.picker import Picker
 
 
 class RoundRobin(Description):
@@ -13,6 +16,11 @@ class RoundRobin(Description):
 
     policy: Literal["round_robin"] = "round_robin"
 
-    def pick(self, request: Request, loads: Sequence[Load]) -> int:
+    def picker(self, rng: numpy.random.Generator) -> Picker:
+        """The policy at work; it draws nothing."""
+        return Picker(self.pick)
+
+    @staticmethod
+    def pick(request: Request, loads: Sequence[Load]) -> int:
         """Index of the replica whose turn it is."""
         return request.number % len(loads)

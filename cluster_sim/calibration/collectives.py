@@ -1,0 +1,165 @@
+"""The constants of collectives: from measured ones, and how far they carry to sizes that the fit has not seen."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, get_args
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from cluster_sim.calibration import operators
+from cluster_sim.hardware import Collective, CollectiveFit, Device, OneShotFit
+from cluster_sim.physics.collectives import collectives_s, moved_bytes
+
+KINDS: tuple[Collective, ...] = get_args(Collective)
+COLUMNS = ("op", "ranks", "size_bytes", "latency_ms")
+MEASURED_COLUMNS = ("dataset", "model", "hardware", "framework", "n_devices", "value", "notes")
+"""Of a table of measurements."""
+FEWEST = 24
+"""Collectives of one kind, for about a dozen constants."""
+TOLERANCE = 0.03
+"""Relative error at which a collective begins to count linearly, no longer by its square: single runs stray by ten times that."""
+
+_STARTS, _STARTS_HELD = 10, 6  # of one fit, and of each fit in cross-validation
+_ROUGH_STEPS, _GO_ON, _STEPS = 20, 2, 100  # steps from each start, how many of them go on, and their steps
+_SPREAD = 0.7  # of the starts, in the logarithm of every constant
+# What NVIDIA's collectors call a collective, as we do: each engine's all-reduce is a kernel of its own, and their times differ by
+# half, so that no common fit could be right for either.
+_OPERATORS: dict[tuple[str, str], Collective] = {
+    ("custom_allreduce", "trtllm"): "all_reduce",
+    ("custom_allreduce", "vllm"): "all_reduce_vllm",
+    ("nccl_all_reduce", "nccl"): "nccl_all_reduce",
+    ("nccl_all_gather", "nccl"): "all_gather",
+    ("nccl_reduce_scatter", "nccl"): "reduce_scatter",
+    ("nccl_alltoall", "nccl"): "all_to_all",
+}
+
+
+class Measured(NamedTuple):
+    """Collectives of one kind: arrays of how many ranks took part, the size of the whole tensor [B], and time [s]."""
+
+    ranks: NDArray[np.float64]
+    size_bytes: NDArray[np.float64]
+    seconds: NDArray[np.float64]
+
+    def of(self, chosen: NDArray[np.bool_]) -> Measured:
+        """Those that are `chosen`."""
+        return Measured(*(values[chosen] for values in self))
+
+
+class _Range(NamedTuple):
+    start: float
+    low: float
+    high: float
+
+
+_RING = {
+    "start_s": _Range(5e-6, 1e-7, 1e-3),
+    "rank_s": _Range(1e-6, 1e-10, 1e-4),
+    "link_bandwidth_bytes_per_s": _Range(4e11, 1e9, 2e12),
+    "copy_bandwidth_bytes_per_s": _Range(2e13, 1e11, 1e15),
+    "climb_s": _Range(1e-5, 1e-8, 1e-4),
+    "climb_exponent": _Range(0.5, 0.05, 0.9),
+}
+_NO_COPY = 1e14  # a copy bandwidth above this is none at all
+_SWITCHED = {"in_switch": _Range(1.2, 1.0, 2.0)}
+_ONE_SHOT = {
+    "start_s": _Range(5e-6, 1e-7, 1e-3),
+    "rank_s": _Range(1e-7, 1e-10, 1e-4),
+    "bandwidth_bytes_per_s": _Range(3e11, 1e9, 1e13),
+    "overlap": _Range(1.5, 1.0, 8.0),
+}
+
+
+def collectives_table(measurements: pa.Table) -> pa.Table:
+    """The collectives among `measurements`, operators of NVIDIA's collectors, with the columns COLUMNS, `system` and `version`."""
+    is_collective = pc.match_substring_regex(measurements["model"], "^operator:(custom_allreduce|nccl_)")
+    rows = measurements.filter(pc.and_(pc.equal(measurements["dataset"], "aic_operators"), is_collective))
+    names = [str(model).removeprefix("operator:").split()[0] for model in rows["model"].to_pylist()]
+    frameworks = [str(framework).split()[0] for framework in rows["framework"].to_pylist()]
+    return pa.table(
+        {
+            "op": [_OPERATORS.get(both) for both in zip(names, frameworks, strict=True)],
+            "ranks": rows["n_devices"],
+            "size_bytes": [int(str(note).split(" bytes")[0]) for note in rows["notes"].to_pylist()],
+            "latency_ms": rows["value"],
+            "system": [operators.system(hardware) for hardware in rows["hardware"].to_pylist()],
+            "version": rows["framework"],
+        }
+    )
+
+
+def measured(table: pa.Table, kind: Collective) -> Measured:
+    """The collectives of `kind` in a table with the columns COLUMNS, groups of one and empty tensors left out."""
+    real = pc.and_(pc.greater_equal(table["ranks"], 2), pc.greater(table["size_bytes"], 0))
+    rows = table.filter(pc.and_(pc.equal(table["op"], kind), real))
+    ranks, size_bytes, latency_ms = (np.asarray(rows[name].to_numpy(), dtype=float) for name in COLUMNS[1:])
+    return Measured(ranks, size_bytes, latency_ms * 1e-3)
+
+
+def fit_collective(kind: Collective, rows: Measured, seed: int = 0, starts: int = _STARTS) -> CollectiveFit:
+    """The constants that fit the collectives `rows` of one kind; about 0.3 s on one core.
+
+    Robust least squares of the logarithm of time, from several starts; the same `seed` gives the same constants, which are
+    rounded to four digits. Raises ValueError for fewer collectives than constants or times that are not positive.
+    """
+    from scipy.optimize import least_squares  # slow to import, and wanted here only
+
+    ranges = _ranges(kind)
+    if len(rows.seconds) < len(ranges):
+        raise ValueError(f"wanted at least {len(ranges)} collectives to fit as many constants")
+    if not (np.isfinite(rows.seconds) & (rows.seconds > 0.0)).all():
+        raise ValueError("wanted times above 0 s")
+    rng, largest, log_s = np.random.default_rng(seed), int(rows.ranks.max()), np.log(rows.seconds)
+    start, low, high = (np.log([getattr(one, end) for one in ranges]) for end in ("start", "low", "high"))
+
+    def residuals(found: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.log(collectives_s(_made(kind, np.exp(found).tolist(), largest), kind, rows.ranks, rows.size_bytes)) - log_s
+
+    def solved(start: NDArray[np.float64], steps: int) -> tuple[float, NDArray[np.float64]]:
+        inside = np.clip(start, low + 1e-9, high - 1e-9)
+        result = least_squares(residuals, inside, bounds=(low, high), loss="soft_l1", f_scale=TOLERANCE, max_nfev=steps)
+        return float(result.cost), result.x
+
+    tried = [start, *(start + rng.normal(0.0, _SPREAD, len(start)) for _ in range(starts - 1))]
+    rough = sorted((solved(one, _ROUGH_STEPS) for one in tried), key=lambda ended: ended[0])
+    _, best = min((solved(one, _STEPS) for _, one in rough[:_GO_ON]), key=lambda ended: ended[0])
+    found = _made(kind, [float(f"{value:.4g}") for value in np.exp(best)], largest)
+    vanishes = (found.copy_bandwidth_bytes_per_s or np.inf) > _NO_COPY
+    return found.model_copy(update={"copy_bandwidth_bytes_per_s": None}) if vanishes else found
+
+
+def cross_validate(kind: Collective, rows: Measured, folds: int = 8, seed: int = 0) -> NDArray[np.float64]:
+    """Seconds of the collectives `rows` of one kind, each size predicted for all ranks from a fit to other sizes.
+
+    The sizes are dealt out in turn to `folds` parts, so that no two neighbours are left out together.
+    """
+    _, size = np.unique(rows.size_bytes, return_inverse=True)
+    predicted_s = np.empty_like(rows.seconds)
+    for part in range(folds):
+        held = size.reshape(-1) % folds == part
+        if held.any():
+            fit = fit_collective(kind, rows.of(~held), seed, _STARTS_HELD)
+            predicted_s[held] = collectives_s(fit, kind, rows.ranks[held], rows.size_bytes[held])
+    return predicted_s
+
+
+def naive_s(device: Device, kind: Collective, rows: Measured) -> NDArray[np.float64]:
+    """Seconds by the data sheet: latency of a transfer inside the node, and bytes over the links at their bandwidth."""
+    bandwidth = device.peer_bandwidth_bytes_per_s or np.inf
+    return device.peer_latency_s + moved_bytes(kind, rows.ranks, rows.size_bytes) / bandwidth
+
+
+def _ranges(kind: Collective) -> list[_Range]:
+    """Where each constant of `kind` may lie; the switches' sums show in all-reduces alone, and NCCL has no one-shot algorithm."""
+    switched = _SWITCHED if "all_reduce" in kind else {}
+    one_shot = _ONE_SHOT if kind in ("all_reduce", "all_reduce_vllm") else {}
+    return [*_RING.values(), *switched.values(), *one_shot.values()]
+
+
+def _made(kind: Collective, values: list[float], largest: int) -> CollectiveFit:
+    names = [*_RING, *_SWITCHED] if "all_reduce" in kind else [*_RING]
+    one_shot = OneShotFit.model_construct(**dict(zip(_ONE_SHOT, values[len(names) :], strict=True))) if len(values) > len(names) else None  # type: ignore[arg-type]
+    return CollectiveFit.model_construct(**dict(zip(names, values, strict=False)), largest=largest, one_shot=one_shot)  # type: ignore[arg-type]

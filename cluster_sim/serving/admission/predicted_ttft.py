@@ -1,0 +1,32 @@
+"""Those who would wait too long are told so at once."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from cluster_sim.reading import Description
+from cluster_sim.request import Request
+from cluster_sim.serving.admission.gate import Gate, Prefill, Queue
+from cluster_sim.units import PositiveSeconds
+
+
+class PredictedTtft(Description):
+    """A request is shed whose time to first token would be too long: prompt tokens before it and its own, at the replica's rate.
+
+    So decides Mooncake's Conductor (Qin et al., Mooncake, arXiv 2407.00079, algorithm 1). The prediction is a lower bound: what
+    decoding takes of each step, and waiting for KV room or a place in the batch, are not in it.
+    """
+
+    policy: Literal["predicted_ttft"] = "predicted_ttft"
+    limit_s: PositiveSeconds | None = None
+    """Default: the time to first token of the request's SLO; one that has none is never shed."""
+
+    def gate(self, prefill: Sequence[Prefill], ttft_s: Sequence[float | None]) -> Gate:
+        """The policy at work; `ttft_s` is what the SLO of each class of requests says."""
+        limits_s = [self.limit_s or limit_s or float("inf") for limit_s in ttft_s]
+
+        def too_late(request: Request, now_s: float, picked: int, queues: Sequence[Queue]) -> bool:
+            way_s, tokens_per_s = prefill[picked]
+            tokens = queues[picked].pending_prompt_tokens() + request.prompt_tokens
+            return way_s + tokens / tokens_per_s > limits_s[request.class_number]
+
+        return Gate(self.policy, too_late)

@@ -1,0 +1,34 @@
+"""No more than so many may wait."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from cluster_sim.reading import Description
+from cluster_sim.request import Request
+from cluster_sim.serving.admission.gate import Gate, Prefill, Queue
+
+
+class QueueLimit(Description):
+    """A request is refused where as many as are allowed wait already.
+
+    A replica that serves one at a time and lets K - 1 wait is the queue M/G/1/K.
+    """
+
+    policy: Literal["queue_limit"] = "queue_limit"
+    max_waiting: Annotated[int, Field(gt=0)]
+    """Requests that wait for a place in a batch."""
+    per: Literal["replica", "cluster"] = "replica"
+    """Whether those of the replica that was picked are counted, or those of all."""
+
+    def gate(self, prefill: Sequence[Prefill], ttft_s: Sequence[float | None]) -> Gate:
+        """The policy at work."""
+
+        def full_replica(request: Request, now_s: float, picked: int, queues: Sequence[Queue]) -> bool:
+            return queues[picked].waiting() >= self.max_waiting
+
+        def full_cluster(request: Request, now_s: float, picked: int, queues: Sequence[Queue]) -> bool:
+            return sum(queue.waiting() for queue in queues) >= self.max_waiting
+
+        return Gate(self.policy, full_replica if self.per == "replica" else full_cluster)

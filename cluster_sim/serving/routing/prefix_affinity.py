@@ -1,0 +1,96 @@
+"""The replica that has seen most of the prompt before, as the cache-aware routers of SGLang and vLLM do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import numpy.random
+from pydantic import Field
+
+from cluster_sim.reading import Description
+from cluster_sim.request import Request
+from cluster_sim.serving.routing.load import Load
+from cluster_sim.serving.routing.picker import Picker
+from cluster_sim.serving.routing.stale import stale
+from cluster_sim.units import Seconds
+
+
+class PrefixAffinity(Description):
+    """Where the longest prefix of the prompt was sent before; the least loaded replica where loads differ too much.
+
+    The rule and its defaults are those of the cache-aware policy of SGLang's router (sgl-router, README). The router
+    remembers what it sent, not what replicas still hold: their caches may have dropped it. Prompts whose pieces are not
+    known go to the replica with fewest requests.
+    """
+
+    policy: Literal["prefix_affinity"] = "prefix_affinity"
+    cache_threshold: Annotated[float, Field(ge=0.0, le=1.0)] = 0.3
+    """A prefix that is no more than this share of the prompt draws nothing: the request goes to the least loaded."""
+    balance_abs: Annotated[int, Field(ge=0)] = 64
+    """Loads differ too much where the highest is above the lowest by more than this many requests …"""
+    balance_rel: Annotated[float, Field(ge=1.0)] = 1.5
+    """… and by more than this factor."""
+    remembered_tokens: Annotated[int, Field(gt=0)] = 67_108_864
+    """Of each replica the router remembers this many tokens of what it sent there, the latest."""
+    staleness_s: Seconds = 0.0
+    """The router sees loads of a moment up to this long ago."""
+
+    def picker(self, rng: numpy.random.Generator) -> Picker:
+        """The policy at work; it draws nothing."""
+        memories: dict[int, SentPrefixes] = {}
+
+        def remembered(load: Load, request: Request) -> int:
+            memory = memories.get(load.number)
+            return memory.longest(request) if memory is not None else 0
+
+        def pick(request: Request, loads: Sequence[Load]) -> int:
+            requests = [load.requests for load in loads]
+            least, most = min(requests), max(requests)
+            balanced = most - least <= self.balance_abs or most <= self.balance_rel * least
+            if balanced and request.pieces:
+                known = [remembered(load, request) for load in loads]
+                longest = max(known)
+                if longest > self.cache_threshold * request.prompt_tokens:
+                    return min((load, index) for index, load in enumerate(requests) if known[index] == longest)[1]
+            return requests.index(least)
+
+        def sent(request: Request, load: Load) -> None:
+            if request.pieces:
+                if (memory := memories.get(load.number)) is None:
+                    memory = memories[load.number] = SentPrefixes(self.remembered_tokens)
+                memory.add(request)
+
+        return Picker(stale(pick, self.staleness_s), sent)
+
+
+class SentPrefixes:
+    """A prefix tree of the prompts that were sent to one replica, the least recently used leaves dropped.
+
+    A piece's identity stands for all that comes before it too, so the tree is a set of identities: a prompt's prefix is in it
+    as far as its pieces are. Pieces are touched from the last to the first, which leaves leaves older than what they hang on.
+    """
+
+    __slots__ = ("_most", "_pieces", "_tokens")
+
+    def __init__(self, most_tokens: int) -> None:
+        self._pieces: dict[int, int] = {}  # identity -> tokens, the least recently used first
+        self._tokens, self._most = 0, most_tokens
+
+    def longest(self, request: Request) -> int:
+        """Tokens of the longest prefix of the prompt that is in the tree."""
+        tokens = 0
+        for identity, length in request.pieces:
+            if identity not in self._pieces:
+                break
+            tokens += length
+        return tokens
+
+    def add(self, request: Request) -> None:
+        """The prompt was sent."""
+        pieces = self._pieces
+        for identity, length in reversed(request.pieces):
+            self._tokens += length - pieces.pop(identity, 0)
+            pieces[identity] = length
+        while self._tokens > self._most:
+            self._tokens -= pieces.pop(next(iter(pieces)))

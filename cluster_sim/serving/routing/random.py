@@ -1,0 +1,26 @@
+"""Any replica."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy.random
+
+from cluster_sim.reading import Description
+from cluster_sim.request import Request
+from cluster_sim.serving.routing.load import Load
+from cluster_sim.serving.routing.picker import Picker, uniforms
+
+
+class Random(Description):
+    """Each replica is as likely as every other: Poisson traffic in is Poisson traffic at each of them."""
+
+    policy: Literal["random"] = "random"
+
+    def picker(self, rng: numpy.random.Generator) -> Picker:
+        """The policy at work, with draws from `rng`."""
+        draws = uniforms(rng)
+
+        def pick(request: Request, loads: Sequence[Load]) -> int:
+            return int(next(draws) * len(loads))
+
+        return Picker(pick)
