@@ -42,7 +42,18 @@ def scenario(tmp_path: Path, workload: dict[str, Any], **changes: Any) -> cluste
     return cluster_sim.load_scenario(path)
 
 
-@pytest.mark.parametrize("changes", [{}, {"arrivals": OPEN["arrivals"] | {"requests": 700}}, {"arrivals": {"process": "at_once", "requests": 100}}])
+CLASSES = [{"name": "a", "share": 0.5}, {"name": "b", "share": 0.5, "prompt_tokens": 7}]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"classes": CLASSES, "length_correlation": None},
+        {"arrivals": OPEN["arrivals"] | {"requests": 700}},
+        {"arrivals": {"process": "at_once", "requests": 100}},
+    ],
+)
 def test_a_scenarios_traffic_is_what_its_run_sees(tmp_path: Path, changes: dict[str, Any]) -> None:
     one = scenario(tmp_path, OPEN | changes)
     alone, run = of_scenario(one, 50.0), cluster_sim.simulate(one).requests
@@ -67,6 +78,11 @@ def test_sessions_ask_again_when_an_assumed_answer_has_come(tmp_path: Path) -> N
     assert traffic.reused() == approx((0 + 160 + 175 + 192 + 100) / (150 + 165 + 182 + 197 + 150))
     starts = {key: value for key, value in PLAIN.items() if key != "concurrency"} | {"arrivals": {"process": "at_once", "requests": 2}}
     assert of_scenario(scenario(tmp_path, {"sessions": starts}), 5.0).arrival_s.tolist() == [0.0, 0.0, 3.0, 3.0, 8.0, 8.0, 11.0, 11.0]
+
+
+def test_classes_have_no_correlation(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match=r"workload\.length_correlation: lengths of classes are drawn independently; wanted either this or 'classes'"):
+        scenario(tmp_path, OPEN | {"classes": CLASSES})
 
 
 def test_no_requests_have_no_statistics(tmp_path: Path) -> None:

@@ -233,6 +233,9 @@ def test_sessions_that_are_none_are_refused(changes: dict[str, Any], said: str) 
 def test_a_scenario_of_sessions_is_checked_as_a_whole(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match=r"sessions\.yaml:1: workload\.arrivals: sessions bring their own; wanted either this or 'sessions'"):
         run(tmp_path, PLAIN, workload={"sessions": PLAIN, "arrivals": {"process": "poisson", "rate": "1 /s"}})
+    parts = [{"name": "a", "share": 1, "prompt_tokens": 5}]
+    with pytest.raises(ScenarioError, match=r"workload\.classes\[0\]\.prompt_tokens: sessions bring their own; wanted either this or 'sessions'"):
+        run(tmp_path, PLAIN, workload={"sessions": PLAIN, "classes": parts})
     with pytest.raises(ScenarioError, match=r"'duration' is missing; wanted a time such as '20 min', or 'requests' under workload\.sessions"):
         run(tmp_path, PLAIN, duration=None)
     with pytest.raises(ScenarioError, match="the longest request, 9000 tokens, is beyond the context of tiny, 4096 tokens"):
