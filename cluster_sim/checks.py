@@ -43,18 +43,23 @@ def faults_of(scenario: Scenario) -> Iterator[Finding]:
 
 def _workload_faults(scenario: Scenario) -> Iterator[Finding]:
     workload = scenario.workload
-    if workload.trace is not None:
-        for key in ("arrivals", "prompt_tokens", "output_tokens"):
+    if workload.trace is not None or workload.sessions is not None:
+        what, which = ("a trace brings its", "trace") if workload.trace is not None else ("sessions bring their", "sessions")
+        for key in ("arrivals", "prompt_tokens", "output_tokens", "length_correlation"):
             if getattr(workload, key) is not None:
-                yield ("workload", key), "a trace brings its own; wanted either this or 'trace'"
+                yield ("workload", key), f"{what} own; wanted either this or '{which}'"
+        if workload.trace is not None and workload.sessions is not None:
+            yield ("workload", "sessions"), "a trace brings its own; wanted either this or 'trace'"
     else:
         for key in ("arrivals", "prompt_tokens", "output_tokens"):
             given_by_classes = workload.classes and all(getattr(one, key, None) is not None for one in workload.classes)
             if getattr(workload, key) is None and not given_by_classes:
                 yield ("workload",), f"'{key}' is missing; wanted arrivals, prompt_tokens and output_tokens, or a trace"
     yield from _class_faults(scenario)
-    if workload.trace is None and scenario.duration_s is None and scenario.requests_wanted is None:
-        yield (), "'duration' is missing; wanted a time such as '20 min', or 'requests' under workload.arrivals"
+    starts = workload.sessions.arrivals if workload.sessions is not None else None
+    counted = scenario.requests_wanted is not None or (starts is not None and starts.requests is not None)
+    if workload.trace is None and scenario.duration_s is None and not counted:
+        yield (), f"'duration' is missing; wanted a time such as '20 min', or 'requests' under workload.{'sessions' if workload.sessions else 'arrivals'}"
     if scenario.duration_s is not None and scenario.warmup_s >= scenario.duration_s:
         yield ("warmup",), f"{scenario.warmup_s:g} s leave nothing of a duration of {scenario.duration_s:g} s"
 
@@ -68,8 +73,11 @@ def _class_faults(scenario: Scenario) -> Iterator[Finding]:
         if one.name in names[:index]:
             yield (*at, "name"), f"two classes are called '{one.name}'"
         for key in ("prompt_tokens", "output_tokens"):
-            if workload.trace is not None and getattr(one, key) is not None:
-                yield (*at, key), "a trace brings its own; wanted either this or 'trace'"
+            if (workload.trace or workload.sessions) is not None and getattr(one, key) is not None:
+                what, which = ("a trace brings its", "trace") if workload.trace is not None else ("sessions bring their", "sessions")
+                yield (*at, key), f"{what} own; wanted either this or '{which}'"
+    if workload.classes and workload.length_correlation is not None:
+        yield ("workload", "length_correlation"), "lengths of classes are drawn independently; wanted either this or 'classes'"
     if workload.classes and abs((total := sum(one.share for one in workload.classes)) - 1.0) > 1e-6:
         yield ("workload", "classes"), f"the shares add up to {total:g}; wanted 1"
 
@@ -177,7 +185,10 @@ def _room_faults(scenario: Scenario, pool: Pool, trail: Trail) -> Iterator[Findi
         return
     if workload.trace is not None:
         return
-    longest = max(((prompt and prompt.longest) or 1) + ((output and output.longest) or 1) for prompt, output in workload.length_pairs())
+    if workload.sessions is not None:
+        longest = workload.sessions.longest or 1
+    else:
+        longest = max(((prompt and prompt.longest) or 1) + ((output and output.longest) or 1) for prompt, output in workload.length_pairs())
     longest += workload.shared_prefix.tokens if workload.shared_prefix else 0
     room = pool.kv_tokens(model)
     if longest > model.max_context:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +13,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from cluster_sim.demand import Demand
     from cluster_sim.results import Results
     from cluster_sim.scenario import Scenario
     from cluster_sim.simulation import Progress
@@ -58,6 +61,8 @@ def run(
     summaries: dict[str, dict[str, Any]] = {}
     for scenario in scenarios:
         results = _simulate(scenario)
+        for note in results.info.get("notes", ()):
+            print(f"warning: {scenario.title}: {note}", file=sys.stderr)
         written = results.save(folder / scenario.variant if scenario.variant else folder)
         summaries[scenario.variant or scenario.name] = results.summary()
         _say_wrote(written)
@@ -82,7 +87,8 @@ def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="S
             scenarios = load_variants(file)
             _warn(scenarios)
             for trace in {scenario.workload.trace for scenario in scenarios if scenario.workload.trace}:
-                trace.check()
+                for sentence in trace.check().said():
+                    print(f"warning: {trace.path}: {sentence}", file=sys.stderr)
             variants = f" ({', '.join(scenario.variant for scenario in scenarios if scenario.variant)})" if scenarios[0].variant else ""
             print(f"{file}: right{variants}")
         except ScenarioError as error:
@@ -127,6 +133,56 @@ def plot(
 
 
 @app.command()
+def workload(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...", help="Scenario files or traces; after the word `fit`, one trace for which a workload is proposed.", show_default=False
+        ),
+    ],
+    variant: Variants = None,
+    set_: Sets = None,
+    seed: Seed = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write the requests: .parquet, or .jsonl as Mooncake's traces are.", show_default=False)
+    ] = None,
+    figure: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw rates and dispersion: PNG, SVG or PDF.", show_default=False)] = None,
+    answer_rate: Annotated[
+        float, typer.Option("--answer-rate", min=1e-6, metavar="N", help="Tokens a second of answers, where requests wait for them.")
+    ] = 50.0,
+    json_: Annotated[bool, typer.Option("--json", help="Print the statistics as one JSON document, and no table.")] = False,
+) -> None:
+    """The traffic alone: how bursty it is, how long requests are, what prompts share. `workload fit TRACE` proposes a process that matches."""
+    from cluster_sim import demand
+    from cluster_sim.errors import ScenarioError
+
+    fit, paths = files[0] == Path("fit") and len(files) > 1, files[1:] if files[0] == Path("fit") and len(files) > 1 else files
+    traffics = [one for path in paths for one in _demands(path, variant or (), set_ or (), seed, answer_rate)]
+    for one in traffics:
+        for note in one.notes:
+            print(f"warning: {one.name}: {note}", file=sys.stderr)
+    if len(traffics) != 1 and (fit or out is not None):
+        raise ScenarioError.at("fit" if fit else "--out", f"takes one traffic; came {len(traffics)}: {', '.join(one.name for one in traffics)}")
+    if out is not None:
+        demand.write(traffics[0], out)
+        _say_wrote(out)
+    if figure is not None:
+        from cluster_sim import figures
+        from cluster_sim.figures.arrivals import of_traffic
+
+        figures.save(of_traffic({one.name: one.arrival_s for one in traffics}), figure)
+        _say_wrote(figure)
+    if fit:
+        _print_proposal(traffics[0])
+    elif json_:
+        import json
+
+        print(json.dumps({one.name: one.summary() for one in traffics} if len(traffics) > 1 else traffics[0].summary(), indent=2))
+    else:
+        _print_demands(traffics)
+
+
+@app.command()
 def validate(
     data: Annotated[Path | None, typer.Option("--data", metavar="FILE", help="CSV of measurements; default: the published figures of the catalog.")] = None,
     out: Annotated[
@@ -161,7 +217,7 @@ def catalog(name: Annotated[str | None, typer.Argument(metavar="NAME", help="One
     from cluster_sim.errors import ScenarioError, did_you_mean
     from cluster_sim.reading import CATALOG, catalog_names, figures, read_yaml
 
-    kinds = ("devices", "nodes", "links", "models", "engines")
+    kinds = ("devices", "nodes", "links", "models", "engines", "workloads")
     entries = {entry: kind for kind in kinds for entry in catalog_names(kind)}
     if name is None:
         for kind in kinds:
@@ -316,6 +372,21 @@ def _load(folder: Path) -> list[Results]:
     return [load_results(path) for path in inside or [folder]]
 
 
+def _demands(path: Path, variants: Sequence[str], sets: Sequence[str], seed: int | None, answer_rate: float) -> list[Demand]:
+    """The traffic of a trace, or of a scenario file: once for each of its variants whose workloads differ."""
+    from cluster_sim.demand import of_scenario, of_trace
+    from cluster_sim.loading import load_variants
+    from cluster_sim.workload.traces import find_trace
+
+    if path.suffix.lower() not in (".yaml", ".yml"):
+        return [of_trace(find_trace(path), path.name, seed or 0)]
+    different: dict[str, Scenario] = {}
+    for scenario in load_variants(path, variants, sets, seed):
+        if all(other.workload != scenario.workload or other.duration_s != scenario.duration_s or other.seed != scenario.seed for other in different.values()):
+            different[scenario.title] = scenario
+    return [replace(of_scenario(one, answer_rate), name=one.variant if one.variant and len(different) > 1 else one.name) for one in different.values()]
+
+
 def _simulate(scenario: Scenario) -> Results:
     """Simulate with a bar that shows the time left, where somebody is watching."""
     from cluster_sim.simulation import simulate
@@ -435,6 +506,54 @@ def _print_arithmetic(scenario: Scenario) -> None:
     total = sum(pool.requests_per_s for pool in pools)
     if offered is not None:
         console.print(f"offered: {offered:,.2f} requests/s in the mean, {offered / total:.0%} of the highest rate", highlight=False)
+
+
+_TRAFFIC_ROWS: tuple[tuple[str, str, str], ...] = (
+    ("requests", "requests", ",.0f"),
+    ("span [s]", "span_s", ",.1f"),
+    ("rate [1/s]", "rate_per_s", ",.4g"),
+    ("CV of gaps", "cv", ",.3g"),
+    *((f"dispersion at {window} s", f"dispersion_{window}s", ",.3g") for window in (1, 10, 60, 600)),
+    *((f"peak to mean at {window} s", f"peak_to_mean_{window}s", ",.3g") for window in (1, 10, 60, 600)),
+    *(
+        (f"{what} tokens, {label}", f"{key}_{what}_tokens", ",.0f")
+        for what in ("prompt", "output")
+        for label, key in (("mean", "mean"), ("p10", "p10"), ("p50", "p50"), ("p90", "p90"), ("p99", "p99"), ("longest", "max"))
+    ),
+    ("rank correlation of the two", "length_correlation", ".2f"),
+    ("prompt tokens seen before", "prefix_reuse", ".1%"),
+)
+
+
+def _print_demands(traffics: list[Demand]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table()
+    table.add_column("")
+    summaries = [one.summary() for one in traffics]
+    for one in traffics:
+        table.add_column(Text(one.name), justify="right")
+    for label, key, form in _TRAFFIC_ROWS:
+        if any(summary.get(key) is not None for summary in summaries):
+            table.add_row(Text(label), *("-" if summary.get(key) is None else format(summary[key], form) for summary in summaries))
+    _stdout().print(table)
+
+
+def _print_proposal(traffic: Demand) -> None:
+    """A workload as YAML; what it matches stands above it as comments."""
+    from cluster_sim.calibration.traffic import SEEDS, propose
+    from cluster_sim.reading import yaml_text
+
+    proposal = propose(traffic)
+    print(f"# Fitted to {len(traffic.arrival_s):,} requests of {traffic.name}; beside each statistic the middle 90 % of {SEEDS} seeds of what is proposed.")
+    for key, match in proposal.matches.items():
+        missed = f", missed by {match.miss:.0%}" if match.miss else ""
+        print(f"#   {key:20} {match.trace:10.4g}  [{match.p5:.4g}, {match.p95:.4g}]{missed}")
+    print(
+        "# Tried, with the mean error of a statistic and a price for each number: " + "; ".join(f"{name} {error:.0%}" for name, error in proposal.tried.items())
+    )
+    print(yaml_text({"workload": proposal.workload}), end="")
 
 
 def _print_errors(predictions: list[Prediction], left_out: dict[str, int]) -> None:

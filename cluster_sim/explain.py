@@ -18,6 +18,7 @@ from cluster_sim.scenario import Pool, Scenario
 from cluster_sim.serving.batching import Static
 from cluster_sim.topology import FRONT_DOOR, Path
 from cluster_sim.workload.arrivals import AtOnce, ClosedLoop
+from cluster_sim.workload.sessions import scripts
 
 _SAMPLE = 20_000  # requests whose lengths are looked at
 _GROUPS = 100  # of them, steps' worth
@@ -84,7 +85,9 @@ def sampled_lengths(scenario: Scenario) -> Lengths:
     """
     workload = scenario.workload
     if workload.trace is not None:
-        rows: Iterator[tuple[int, int]] = ((prompt, output) for _, prompt, output in workload.trace.rows())
+        rows: Iterator[tuple[int, int]] = ((prompt, output) for _, prompt, output, _ in workload.trace.rows(scenario.seed))
+    elif workload.sessions is not None:
+        rows = ((turn.prompt_tokens, turn.output_tokens) for session in scripts(workload.sessions, scenario.seed) for turn in session)
     else:
         rows = workload.lengths(scenario.seed)
     prompt, output = np.array(list(islice(rows, _SAMPLE)), dtype=float).T

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from cluster_sim.hardware import Network, Node, Precision
 from cluster_sim.model import Model, read_model
@@ -28,6 +28,8 @@ from cluster_sim.units import Bytes, BytesPerSecond, Celsius, GramsPerKwh, Posit
 from cluster_sim.workload.arrivals import Arrivals
 from cluster_sim.workload.classes import Slo, TrafficClass
 from cluster_sim.workload.lengths import Lengths
+from cluster_sim.workload.presets import with_preset
+from cluster_sim.workload.sessions import Sessions
 from cluster_sim.workload.shared_prefix import SharedPrefix
 from cluster_sim.workload.streams import numbered
 from cluster_sim.workload.traces import Trace
@@ -38,25 +40,48 @@ Count = Annotated[int, Field(gt=0)]
 _NO_LIMIT = 1 << 40  # tokens
 
 
+def _preset_is_a_name(schema: dict[str, Any]) -> None:
+    """In the JSON Schema a preset is a name; a workload holds what it brings, and may change single keys of its arrivals."""
+    properties = schema["properties"]
+    properties["preset"] = {"type": "string", "description": "A workload of the catalog: values for arrivals, lengths and their correlation that are left out."}
+    keys_alone = {"type": "object", "description": "Beside a preset: keys of its arrivals that are other.", "not": {"required": ["process"]}}
+    schema["if"] = {"required": ["preset"]}
+    schema["then"] = {"properties": {"arrivals": {"anyOf": [properties["arrivals"], keys_alone]}}}
+    schema["else"] = {"properties": {"arrivals": properties["arrivals"]}}
+    properties["arrivals"] = {}
+
+
 class Workload(Description):
-    """What arrives: a process with lengths, or a trace."""
+    """What arrives: a process with lengths, a trace, or sessions."""
+
+    model_config = ConfigDict(json_schema_extra=_preset_is_a_name)
+    keys_beside: ClassVar[tuple[str, ...]] = ("preset",)
 
     arrivals: Arrivals | None = None
     prompt_tokens: Lengths | None = None
     output_tokens: Lengths | None = None
+    length_correlation: Annotated[float, Field(ge=-1.0, le=1.0)] | None = None
+    """Spearman's rank correlation of a request's prompt and output tokens; default: they are independent."""
     trace: Trace | None = None
     """A recorded trace in place of arrivals and lengths."""
     shared_prefix: SharedPrefix | None = None
     """System prompts that stand before the prompts of arrivals or trace."""
+    sessions: Sessions | None = None
+    """Sessions of requests that wait for answers, in place of arrivals and lengths."""
     classes: tuple[TrafficClass, ...] = ()
     """Parts of the traffic with priorities, objectives and lengths of their own; each request is drawn to one of them."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_preset(cls, came: Any) -> Any:
+        return with_preset(came)
+
     def lengths(self, seed: int) -> Iterator[tuple[int, int]]:
-        """(prompt, output) tokens of the first request, the second, and so on without end; not for a trace."""
+        """(prompt, output) tokens of the first request, the second, and so on without end; not for a trace or sessions."""
         if self.classes:
             return lengths_by_class(self.prompt_tokens, self.output_tokens, self.classes, seed)
         assert self.prompt_tokens is not None and self.output_tokens is not None
-        return lengths(self.prompt_tokens, self.output_tokens, seed)
+        return lengths(self.prompt_tokens, self.output_tokens, seed, self.length_correlation)
 
     def length_pairs(self) -> list[tuple[Lengths | None, Lengths | None]]:
         """What prompts and outputs are drawn from, class by class where there are classes."""
@@ -327,7 +352,10 @@ class Scenario(Description):
     def requests_wanted(self) -> int | None:
         """After how many requests arrivals stop, where that is known."""
         workload = self.workload
-        return workload.trace.limit if workload.trace else workload.arrivals.requests if workload.arrivals else None
+        if workload.trace:
+            return workload.trace.limit
+        source = workload.sessions or workload.arrivals
+        return source.requests if source else None
 
     def warnings(self) -> Iterator[str]:
         """What the run will not do although the file asks for it."""

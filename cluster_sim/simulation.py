@@ -6,6 +6,7 @@ import gc
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 from simpy import Environment, Event
@@ -17,12 +18,14 @@ from cluster_sim.serving.admission import AcceptAll, Gate, Prefill
 from cluster_sim.sim.recorder import Recorder
 from cluster_sim.sim.replica import Replica
 from cluster_sim.sim.router import Router
-from cluster_sim.sim.source import Clients, timetable
+from cluster_sim.sim.source import Clients, Conversations, timetable
 from cluster_sim.tables import gather
 from cluster_sim.topology import FRONT_DOOR, Path, Topology
 from cluster_sim.workload.arrivals import ClosedLoop
 from cluster_sim.workload.classes import labelled
+from cluster_sim.workload.sessions import scripts
 from cluster_sim.workload.streams import stream
+from cluster_sim.workload.traces import Tally
 from cluster_sim.workload.traffic import drawn, replayed
 
 Progress = Callable[[float, int], None]
@@ -37,7 +40,7 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
     Raises ScenarioError where a trace turns out to be malformed on the way.
     """
     began = time.perf_counter()
-    env, recorder = Environment(), Recorder()
+    env, recorder, tally = Environment(), Recorder(), Tally()
     topology = scenario.cluster.topology()
     replicas: list[Replica] = []
     paths: list[Path] = []
@@ -45,14 +48,10 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
     until_s = scenario.duration_s if scenario.duration_s is not None else float("inf")
 
     answered: Callable[[Request], None] | None = None  # in an open loop no client waits
-    clients = None
     latencies_s: list[float] = []
-    if isinstance(arrivals := scenario.workload.arrivals, ClosedLoop) and scenario.workload.trace is None:
-        clients = Clients(
-            env, scenario.workload.lengths(scenario.seed), arrivals.concurrency, arrivals.think_time_s, arrivals.requests, until_s, scenario.warmup_s,
-            lambda request: latencies_s[request.replica] if request.replica >= 0 else 0.0,
-        )  # fmt: skip
-        answered = clients.answered
+    closed = _closed_loop(env, scenario, until_s, lambda request: latencies_s[request.replica] if request.replica >= 0 else 0.0)
+    if closed is not None:
+        answered = closed.answered
     for pool in scenario.cluster.pools:
         step_times = pool.step_times(scenario.model)
         speculative_times = pool.speculative_step_times(scenario.model)
@@ -69,16 +68,17 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
         route = labelled(route, classes, scenario.seed)
     if (shared := scenario.workload.shared_prefix) is not None:
         route = shared.before(route, scenario.seed)
-    if clients is not None:
-        clients.route = route
+    if closed is not None:
+        closed.route = route
     else:
-        env.process(timetable(env, _requests(scenario, until_s), route))
+        env.process(timetable(env, _requests(scenario, until_s, tally), route))
     beats = _run(env, recorder, until_s + scenario.drain_s, progress)
     for replica in replicas:
         replica.stop(env.now)
     wall_s = time.perf_counter() - began
     # SimPy numbers events as they are scheduled; the next number is how many there were.
-    return gather(scenario, recorder, topology, paths, {"wall_s": wall_s, "events": next(env._eid) - beats})
+    info = {"wall_s": wall_s, "events": next(env._eid) - beats} | ({"notes": notes} if (notes := list(tally.said())) else {})
+    return gather(scenario, recorder, topology, paths, info)
 
 
 def _path(topology: Topology, pool: Pool, device: int) -> Path:
@@ -86,6 +86,24 @@ def _path(topology: Topology, pool: Pool, device: int) -> Path:
     path = topology.path(FRONT_DOOR, f"{pool.name}/{device // pool.node.devices}/device{device % pool.node.devices}")
     assert path is not None
     return path
+
+
+def _closed_loop(env: Environment, scenario: Scenario, until_s: float, answer_latency_s: Callable[[Request], float]) -> Clients | Conversations | None:
+    """The clients that wait for answers; None where requests come by a timetable."""
+    workload, warmup_s = scenario.workload, scenario.warmup_s
+    if (sessions := workload.sessions) is not None:
+        assert not isinstance(sessions.arrivals, ClosedLoop)
+        starts_s = None
+        if sessions.arrivals is not None:
+            times_s = sessions.arrivals.times(stream(scenario.seed, "arrivals"))
+            starts_s = islice(times_s, sessions.arrivals.requests)
+        own = scripts(sessions, scenario.seed)
+        return Conversations(env, own, starts_s, sessions.concurrency or 0, sessions.requests, until_s, warmup_s, answer_latency_s)
+    if isinstance(arrivals := workload.arrivals, ClosedLoop):
+        return Clients(
+            env, workload.lengths(scenario.seed), arrivals.concurrency, arrivals.think_time_s, arrivals.requests, until_s, warmup_s, answer_latency_s
+        )
+    return None
 
 
 def _gate(scenario: Scenario, ways_s: list[float]) -> Gate | None:
@@ -97,10 +115,10 @@ def _gate(scenario: Scenario, ways_s: list[float]) -> Gate | None:
     return admission.gate([Prefill(*both) for both in zip(ways_s, rates, strict=True)], [slo.ttft_s for slo in scenario.slos])
 
 
-def _requests(scenario: Scenario, until_s: float) -> Iterator[Request]:
+def _requests(scenario: Scenario, until_s: float, tally: Tally) -> Iterator[Request]:
     workload = scenario.workload
     if workload.trace is not None:
-        return replayed(workload.trace, until_s, scenario.warmup_s)
+        return replayed(workload.trace, scenario.seed, until_s, scenario.warmup_s, tally)
     assert workload.arrivals is not None and not isinstance(workload.arrivals, ClosedLoop)
     return drawn(workload.arrivals, workload.lengths(scenario.seed), scenario.seed, until_s, scenario.warmup_s)
 

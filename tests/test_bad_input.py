@@ -83,9 +83,9 @@ KEYS_AND_CHOICES = [
     ("max_sequences", "max_sequnces", "x.yaml:18: cluster.pools[0].batching: unknown key 'max_sequnces'; did you mean 'max_sequences'?"),
     ("rate: 5 /s", "rate: 5 /s, rat: 5 /s", "x.yaml:6: workload.arrivals: unknown key 'rat'; did you mean 'rate'?"),
     ("process: poisson", "process: poison", "x.yaml:6: workload.arrivals.process: no process 'poison'; did you mean 'poisson'?"),
-    ("process: poisson, ", "", "x.yaml:6: workload.arrivals: 'process' is missing; wanted one of at_once, burst, closed_loop, gamma, on_off, poisson"),
-    ("process: poisson", "process: 5", "x.yaml:6: workload.arrivals.process: came 5; wanted one of at_once, burst, closed_loop, gamma, on_off, poisson"),
-    ("process: poisson", "process: [a]", "x.yaml:6: workload.arrivals.process: came a list; wanted one of at_once, burst, closed_loop, gamma, on_off, poisson"),
+    ("process: poisson, ", "", "x.yaml:6: workload.arrivals: 'process' is missing; wanted one of at_once, burst, clients, closed_loop, diurnal, gamma, mmpp, on_off, poisson, weibull"),
+    ("process: poisson", "process: 5", "x.yaml:6: workload.arrivals.process: came 5; wanted one of at_once, burst, clients, closed_loop, diurnal, gamma, mmpp, on_off, poisson, weibull"),
+    ("process: poisson", "process: [a]", "x.yaml:6: workload.arrivals.process: came a list; wanted one of at_once, burst, clients, closed_loop, diurnal, gamma, mmpp, on_off, poisson, weibull"),
     ("{process: poisson, rate: 5 /s}", "5 /s", "x.yaml:6: workload.arrivals: came '5 /s'; wanted a mapping"),
     ("{process: poisson, rate: 5 /s}", "[1]", "x.yaml:6: workload.arrivals: came a list; wanted a mapping"),
     ("{policy: least_work}", "least_work", "x.yaml:19: cluster.router: came 'least_work'; wanted a mapping"),
@@ -326,7 +326,7 @@ def test_malformed_variants_are_told(variants: str, message: str):
         ("duration=5", "duration: 5 has no unit; wanted a time such as '20 min'"),
         ("duration=5 kg", "duration: 'kg' is a mass, not a time; wanted a time such as '20 min'"),
         ("cluster.pools=[]", "cluster.pools: came an empty list; wanted at least 1"),
-        ("workload.output_tokens.tokens=5", "workload.output_tokens: 'distribution' is missing; wanted one of empirical, fixed, lognormal, uniform"),
+        ("workload.output_tokens.tokens=5", "workload.output_tokens: 'distribution' is missing; wanted one of empirical, fixed, lognormal, mixture, uniform, zipf"),
         ("variants.x=3", "'variants' stands at the top of a file only"),
     ],
 )  # fmt: skip
@@ -482,7 +482,7 @@ def test_a_trace_that_is_missing_or_stands_beside_arrivals_is_told():
         f"x.yaml:{line}: workload.{key}: a trace brings its own; wanted either this or 'trace'"
         for line, key in ((7, "arrivals"), (8, "prompt_tokens"), (9, "output_tokens"))
     ]
-    assert faults(TRACED.replace("azure", "burstgpt")) == ["x.yaml:5: workload.trace.format: came 'burstgpt'; only 'azure' is known"]
+    assert faults(TRACED.replace("azure", "burst")) == ["x.yaml:5: workload.trace.format: came 'burst'; did you mean 'burstgpt'?"]
     assert faults(TRACED.replace("t.csv", "t.csv, limit: 0")) == ["x.yaml:5: workload.trace.limit: came 0; wanted more than 0"]
 
 
@@ -492,9 +492,7 @@ def test_a_trace_that_is_missing_or_stands_beside_arrivals_is_told():
         ("", "", "is empty; wanted a trace with a heading and rows"),
         (HEADING, "", "holds no requests"),
         ("time,ContextTokens\n1,2\n", ":1", "has no column TIMESTAMP, GeneratedTokens; wanted TIMESTAMP,ContextTokens,GeneratedTokens"),
-        (f"{ROWS}{AT}3.0,1,1\n", ":4", "is 1.032 s earlier than the row above; wanted rows in order of time"),
-        (f"{ROWS}{AT}5.0,1,0\n", ":4", "came 1 prompt and 0 output tokens; wanted 1 at least of each"),
-        (f"{ROWS}{AT}5.0,-7,3\n", ":4", "came -7 prompt and 3 output tokens; wanted 1 at least of each"),
+        (f"{ROWS}{AT}5.0,-7,3\n", ":4", f"came '{AT}5.0,-7,3'; wanted TIMESTAMP,ContextTokens,GeneratedTokens"),
         (f"{ROWS}{AT}5.0,1\n", ":4", f"came '{AT}5.0,1'; wanted TIMESTAMP,ContextTokens,GeneratedTokens"),
         (f"{ROWS}{AT}5.0,x,1\n", ":4", f"came '{AT}5.0,x,1'; wanted TIMESTAMP,ContextTokens,GeneratedTokens"),
         (f"{ROWS}yesterday,1,1\n", ":4", "came 'yesterday,1,1'; wanted TIMESTAMP,ContextTokens,GeneratedTokens"),

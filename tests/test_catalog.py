@@ -11,8 +11,9 @@ from cluster_sim.hardware import Device, Network, Node
 from cluster_sim.model import Model
 from cluster_sim.reading import CATALOG, Description, Figure, catalog_entry, catalog_names, figures, read_yaml
 from cluster_sim.serving.engine import Engine
+from cluster_sim.workload.presets import Preset
 
-KINDS: dict[str, type[Description]] = {"devices": Device, "nodes": Node, "links": Network, "models": Model, "engines": Engine}
+KINDS: dict[str, type[Description]] = {"devices": Device, "nodes": Node, "links": Network, "models": Model, "engines": Engine, "workloads": Preset}
 FILES = [(kind, name) for kind in KINDS for name in catalog_names(kind)]
 SOURCES = read_yaml(CATALOG / "sources.yaml").data
 
@@ -71,7 +72,7 @@ def test_the_catalog_holds_all_kinds():
 
 @pytest.mark.parametrize(("kind", "name"), FILES)
 def test_every_file_is_a_valid_description(kind: str, name: str):
-    assert made(kind, name).name  # type: ignore[attr-defined]  # all five kinds have a name
+    assert made(kind, name).name  # type: ignore[attr-defined]  # all kinds have a name
 
 
 @pytest.mark.parametrize(("kind", "name"), FILES)

@@ -156,6 +156,15 @@ def test_check_says_which_files_are_right_and_exits_2_with_every_fault_of_the_ot
     assert "Traceback" not in err
 
 
+def test_rows_of_a_trace_that_are_left_out_are_counted_by_check_and_by_run(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("trace.csv").write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n2024-01-01 00:00:00,5,6\n2024-01-01 00:00:01,5,0\n2024-01-01 00:00:02,5,1\n")
+    scenario.write_text(BURST.split("workload:")[0] + "workload: {trace: {path: trace.csv}}\nslo:" + BURST.split("slo:")[1])
+    for command in ("check", "run"):
+        code, _, err = call(capsys, command, scenario)
+        assert code == 0
+        assert "1 of 3 rows have no prompt or no answer and are left out" in err
+
+
 def test_a_trace_with_a_bad_row_exits_2_with_its_line_from_check_and_from_run(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("trace.csv").write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n2024-01-01 00:00:00,5,6\n2024-01-01 00:00:01,5,x\n")
     text = BURST.split("workload:")[0] + "workload: {trace: {path: trace.csv}}\nslo:" + BURST.split("slo:")[1]
@@ -277,7 +286,7 @@ def test_every_scenario_of_the_project_opens_with_its_question_and_runs(path: Pa
         )
         arguments += ["--set", f"workload.trace.path={trace}"]
     if "duration:" in path.read_text():
-        arguments += ["--set", "duration=90 s"]
+        arguments += ["--set", "duration=90 s", "--set", "warmup=5 s"]
     code, out, _ = call(capsys, *arguments)
     assert code == 0
     for summary in json.loads(out)["variants"].values():

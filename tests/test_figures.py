@@ -14,10 +14,12 @@ import pyarrow.compute as pc
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import StepPatch
 
 from cluster_sim import figures
 from cluster_sim.errors import ScenarioError
 from cluster_sim.figures import style
+from cluster_sim.figures.arrivals import of_traffic
 from cluster_sim.figures.ttft_over_time import rolling
 from cluster_sim.loading import load_scenario
 from cluster_sim.metrics import finished, timeline
@@ -111,7 +113,7 @@ def test_one_run_may_be_given_alone_and_four_may_be_given_together(name: str, bo
 def test_a_run_in_which_nothing_finished_says_so(name: str, both: list[Results], tmp_path: Path) -> None:
     figure = figures.draw(name, cut_off(both[0], 0.0))
     figures.save(figure, tmp_path / "x.png", dpi=50)
-    if name != "timeline":
+    if name not in ("arrivals", "timeline"):
         assert "no request finished" in texts(figure)
 
 
@@ -201,6 +203,29 @@ def test_the_timeline_draws_what_metrics_gives(both: list[Results]) -> None:
         assert y == pytest.approx(values)
         assert panel.get_ylim()[1] > np.max(values)
     assert compute.get_xlabel().startswith("simulated time [s]")
+
+
+def test_rates_of_every_scale_add_up_to_the_requests_and_poisson_has_dispersion_one() -> None:
+    times_s = np.cumsum(np.random.default_rng(3).exponential(0.1, 40_000))
+    figure = of_traffic({"poisson": times_s})
+    whole, closer, closest, below = figure.axes
+    for panel in (whole, closer, closest):
+        (stairs,) = (patch for patch in panel.patches if isinstance(patch, StepPatch))
+        values, edges, _ = stairs.get_data()
+        inside = np.sum((times_s >= edges[0]) & (times_s <= edges[-1]))
+        assert np.sum(values * np.diff(edges)) == pytest.approx(inside)
+    spans_s = [float(np.ptp(panel.get_xlim())) for panel in (whole, closer, closest)]
+    assert spans_s == pytest.approx([spans_s[0], spans_s[0] / 20, spans_s[0] / 400])
+    ((windows_s, values),) = curves(below)
+    assert windows_s[0] == pytest.approx(0.1)
+    assert np.max(np.abs(values - 1.0)) < 0.7
+    assert np.max(np.abs(values[windows_s < 10.0] - 1.0)) < 0.15
+
+
+def test_traffic_that_is_all_at_once_is_drawn() -> None:
+    figure = of_traffic({"offline": np.zeros(100), "none": np.zeros(0)})
+    assert "all requests arrive at once" in texts(figure)
+    assert "no requests" in texts(of_traffic({"none": np.zeros(0)}))
 
 
 def test_long_runs_are_drawn_in_minutes(both: list[Results]) -> None:

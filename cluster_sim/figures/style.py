@@ -20,7 +20,8 @@ WIDTH_IN = 9.0
 
 # Okabe and Ito's palette, told apart with every common colour blindness; yellow is left out, it is too pale for lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-DASHES: tuple[str | tuple[int, tuple[float, ...]], ...] = ("-", (0, (5.0, 1.5)), (0, (1.0, 1.0)), (0, (5.0, 1.5, 1.0, 1.5)))
+Dash = str | tuple[int, tuple[float, ...]]
+DASHES: tuple[Dash, ...] = ("-", (0, (5.0, 1.5)), (0, (1.0, 1.0)), (0, (5.0, 1.5, 1.0, 1.5)))
 GREY = "#777777"
 
 
@@ -31,7 +32,7 @@ class Variant:
     results: Results
     label: str
     colour: str
-    dash: str | tuple[int, tuple[float, ...]]
+    dash: Dash
 
 
 def variants(results: Sequence[Results]) -> list[Variant]:
@@ -47,8 +48,12 @@ def variants(results: Sequence[Results]) -> list[Variant]:
         seen[label] += 1
         if seen[label] > 1:
             labels[place] = f"{label} ({seen[label]})"
-    looks = ((COLOURS[place % len(COLOURS)], DASHES[place % len(DASHES)]) for place in range(len(labels)))
-    return [Variant(one, label, *look) for one, label, look in zip(results, labels, looks, strict=True)]
+    return [Variant(one, label, *look(place)) for place, (one, label) in enumerate(zip(results, labels, strict=True))]
+
+
+def look(place: int) -> tuple[str, Dash]:
+    """Colour and dash of the run at this place."""
+    return COLOURS[place % len(COLOURS)], DASHES[place % len(DASHES)]
 
 
 def blank(heights_in: Sequence[float], columns: int = 1, share_x: bool = False, share_y: bool = False) -> tuple[Figure, list[Axes]]:

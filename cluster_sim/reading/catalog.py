@@ -39,13 +39,13 @@ def looking_in(folder: Path) -> Iterator[None]:
         _folder.reset(token)
 
 
-def find(path: str) -> Path | None:
-    """The absolute path of a file that a description names, or None where there is none."""
+def find(path: str, folders: bool = False) -> Path | None:
+    """The absolute path of a file (or folder) that a description names, or None where there is none."""
     folder = _folder.get()
     try:
         home = Path(path).expanduser()
         candidates = [home] if folder is None else [folder / home, home]
-        return next((candidate.resolve() for candidate in candidates if candidate.is_file()), None)
+        return next((candidate.resolve() for candidate in candidates if candidate.is_file() or (folders and candidate.is_dir())), None)
     except (OSError, RuntimeError, ValueError):  # a name that is too long, a ~user that is none, a folder that may not be read
         return None
 

@@ -11,20 +11,22 @@ import numpy.typing as npt
 from cluster_sim.request import Request
 from cluster_sim.workload.arrivals import Timetable
 from cluster_sim.workload.classes import TrafficClass, class_numbers
-from cluster_sim.workload.lengths import Lengths
+from cluster_sim.workload.lengths import Lengths, in_rank_order
 from cluster_sim.workload.streams import AT_A_TIME, stream
-from cluster_sim.workload.traces import Trace
+from cluster_sim.workload.traces import Tally, Trace
 
 
-def lengths(prompt: Lengths, output: Lengths, seed: int) -> Iterator[tuple[int, int]]:
-    """(prompt, output) tokens of the first request, the second, and so on without end."""
-    prompt_rng, output_rng = stream(seed, "prompt_tokens"), stream(seed, "output_tokens")
+def lengths(prompt: Lengths, output: Lengths, seed: int, spearman: float | None = None) -> Iterator[tuple[int, int]]:
+    """(prompt, output) tokens of the first request, the second, and so on without end; `spearman` is their rank correlation."""
+    return chain.from_iterable(zip(*(column.tolist() for column in columns), strict=True) for columns in length_pieces(prompt, output, seed, spearman))
 
-    def pieces() -> Iterator[Iterator[tuple[int, int]]]:
-        while True:
-            yield zip(prompt.draw(prompt_rng, AT_A_TIME).tolist(), output.draw(output_rng, AT_A_TIME).tolist(), strict=True)
 
-    return chain.from_iterable(pieces())
+def length_pieces(prompt: Lengths, output: Lengths, seed: int, spearman: float | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Prompt and output tokens, some at a time, without end."""
+    prompt_rng, output_rng, order_rng = (stream(seed, name) for name in ("prompt_tokens", "output_tokens", "length_correlation"))
+    while True:
+        prompts, outputs = prompt.draw(prompt_rng, AT_A_TIME), output.draw(output_rng, AT_A_TIME)
+        yield (prompts, outputs) if spearman is None else in_rank_order(prompts, outputs, spearman, order_rng)
 
 
 def lengths_by_class(prompt: Lengths | None, output: Lengths | None, classes: Sequence[TrafficClass], seed: int) -> Iterator[tuple[int, int]]:
@@ -66,9 +68,9 @@ def drawn(arrivals: Timetable, pairs: Iterator[tuple[int, int]], seed: int, unti
         yield Request(number, arrival_s, prompt_tokens, output_tokens, arrival_s >= warmup_s)
 
 
-def replayed(trace: Trace, until_s: float, warmup_s: float) -> Iterator[Request]:
-    """Requests of a trace, until `until_s`."""
-    for number, (arrival_s, prompt_tokens, output_tokens) in enumerate(trace.rows()):
+def replayed(trace: Trace, seed: int, until_s: float, warmup_s: float, tally: Tally) -> Iterator[Request]:
+    """Requests of a trace, until `until_s`; `tally` counts what is left out."""
+    for number, (arrival_s, prompt_tokens, output_tokens, pieces) in enumerate(trace.rows(seed, tally)):
         if arrival_s >= until_s:
             return
-        yield Request(number, arrival_s, prompt_tokens, output_tokens, arrival_s >= warmup_s)
+        yield Request(number, arrival_s, prompt_tokens, output_tokens, arrival_s >= warmup_s, pieces)

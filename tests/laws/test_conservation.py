@@ -22,6 +22,8 @@ ARRIVALS: dict[str, dict[str, Any]] = {
     "gamma": {"process": "gamma", "rate": "150 /s", "cv": 4},
     "on_off": {"process": "on_off", "on": "300 ms", "off": "300 ms", "burst_rate": "300 /s"},
     "burst": {"process": "burst", "rate": "50 /s", "bursts": [{"at": "1 s", "lasts": "300 ms", "rate": "600 /s"}]},
+    "clients": {"process": "clients", "rate": "150 /s", "clients": [{"share": 1, "cv": 4, "count": 3}, {"share": 1, "gaps": "weibull", "count": 9}]},
+    "mmpp": {"process": "mmpp", "states": [{"rate": "0 /s", "mean_dwell": "200 ms"}, {"rate": "300 /s", "mean_dwell": "200 ms"}]},
     "closed_loop": {"process": "closed_loop", "concurrency": 40, "think_time": "20 ms"},
     "at_once": {"process": "at_once", "requests": 300},
 }

@@ -18,6 +18,10 @@ class AtOnce(Description):
     process: Literal["at_once"] = "at_once"
     requests: Annotated[int, Field(gt=0)]
 
+    def pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        """Time zero, many at a time, again and again."""
+        return repeat(np.zeros(4096))
+
     def times(self, rng: np.random.Generator) -> Iterator[float]:
         """Time zero, again and again."""
         return repeat(0.0)

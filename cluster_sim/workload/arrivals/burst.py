@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from heapq import merge
 from typing import Annotated, Literal
 
 import numpy as np
@@ -11,7 +10,8 @@ from pydantic import Field
 
 from cluster_sim.reading import Description
 from cluster_sim.units import PerSecond, PositiveSeconds, Seconds
-from cluster_sim.workload.arrivals.renewal import renewal_times
+from cluster_sim.workload.arrivals.process import Process
+from cluster_sim.workload.arrivals.renewal import renewal_pieces
 
 
 class OneBurst(Description):
@@ -23,27 +23,28 @@ class OneBurst(Description):
     """On top of the base rate."""
 
 
-class Burst(Description):
+class Burst(Process):
     """Poisson arrivals at `rate`, and further Poisson arrivals while each burst lasts."""
 
     process: Literal["burst"] = "burst"
     rate_per_s: PerSecond
     bursts: Annotated[tuple[OneBurst, ...], Field(min_length=1)]
-    requests: Annotated[int, Field(gt=0)] | None = None
-    """Arrivals stop after so many; default: with `duration`."""
 
-    def times(self, rng: np.random.Generator) -> Iterator[float]:
-        """Ascending arrival times [s], without end."""
+    def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        """Ascending arrival times [s] without the rate curve, some at a time, without end."""
         base_rng, *burst_rngs = rng.spawn(1 + len(self.bursts))
-        base = renewal_times(lambda count: base_rng.exponential(1.0 / self.rate_per_s, count))
-        return merge(base, *(_one(burst, burst_rng) for burst, burst_rng in zip(self.bursts, burst_rngs, strict=True)))
+        extra_s = np.sort(np.concatenate([_one(burst, burst_rng) for burst, burst_rng in zip(self.bursts, burst_rngs, strict=True)]))
+        for piece in renewal_pieces(lambda count: base_rng.exponential(1.0 / self.rate_per_s, count)):
+            due = int(np.searchsorted(extra_s, piece[-1]))
+            yield np.sort(np.concatenate([piece, extra_s[:due]])) if due else piece
+            extra_s = extra_s[due:]
 
-    def mean_rate_per_s(self) -> float:
+    def steady_rate_per_s(self) -> float:
         """Arrivals a second over a long time, in which the bursts vanish."""
         return self.rate_per_s
 
 
-def _one(burst: OneBurst, rng: np.random.Generator) -> Iterator[float]:
-    """Poisson arrivals of one burst: their number first, then their places, sorted."""
+def _one(burst: OneBurst, rng: np.random.Generator) -> np.ndarray:
+    """Poisson arrivals of one burst: their number first, then their places."""
     count = rng.poisson(burst.rate_per_s * burst.lasts_s)
-    return iter(np.sort(burst.at_s + burst.lasts_s * rng.random(count)).tolist())
+    return burst.at_s + burst.lasts_s * rng.random(count)

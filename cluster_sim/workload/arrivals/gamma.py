@@ -8,12 +8,12 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from cluster_sim.reading import Description
 from cluster_sim.units import PerSecond
-from cluster_sim.workload.arrivals.renewal import renewal_times
+from cluster_sim.workload.arrivals.process import Process
+from cluster_sim.workload.arrivals.renewal import renewal_pieces
 
 
-class Gamma(Description):
+class Gamma(Process):
     """Gamma-distributed gaps with coefficient of variation `cv`: 1 is Poisson, above it comes in bursts.
 
     The shape is 1 / cv². Over long windows the index of dispersion of counts tends to cv² (Cox, Renewal Theory, 1962).
@@ -22,14 +22,12 @@ class Gamma(Description):
     process: Literal["gamma"] = "gamma"
     rate_per_s: PerSecond
     cv: Annotated[float, Field(gt=0.0)]
-    requests: Annotated[int, Field(gt=0)] | None = None
-    """Arrivals stop after so many; default: with `duration`."""
 
-    def times(self, rng: np.random.Generator) -> Iterator[float]:
-        """Ascending arrival times [s], without end."""
+    def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        """Ascending arrival times [s] without the rate curve, some at a time, without end."""
         shape = 1.0 / self.cv**2
-        return renewal_times(lambda count: rng.gamma(shape, 1.0 / (shape * self.rate_per_s), count))
+        return renewal_pieces(lambda count: rng.gamma(shape, 1.0 / (shape * self.rate_per_s), count))
 
-    def mean_rate_per_s(self) -> float:
-        """Arrivals a second over a long time."""
+    def steady_rate_per_s(self) -> float:
+        """Arrivals a second over a long time, without the rate curve."""
         return self.rate_per_s

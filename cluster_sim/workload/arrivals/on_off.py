@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import ConfigDict, Field, model_validator
 
-from cluster_sim.reading import Description
 from cluster_sim.units import PerSecond, PositiveSeconds
+from cluster_sim.workload.arrivals.process import Process
 
 # Fitted to the Azure code trace of 2023 (Patel et al., Splitwise, ISCA 2024): 58 bursts in 57 minutes, a gap above 5 s ending
 # one. Over 60 seeds of 3,436 s the process has a CV of gaps of 12.0 [p10 10.7, p90 13.8] (trace 13.2), an index of dispersion
@@ -33,7 +33,7 @@ def _preset_or_keys(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [{"required": ["preset"]}, {"required": brought}]
 
 
-class OnOff(Description):
+class OnOff(Process):
     """Bursts of gamma-distributed length, each with a rate of its own, and log-normal silences.
 
     With the shapes left at 1 and the sigma of the rate at 0, arrivals in a burst are Poisson and bursts are exponential.
@@ -60,8 +60,6 @@ class OnOff(Description):
     """Sigma of the logarithm of a burst's rate, which is drawn anew for each."""
     gap_shape: Positive = 1.0
     """Gamma shape of the gaps within a burst."""
-    requests: Annotated[int, Field(gt=0)] | None = None
-    """Arrivals stop after so many; default: with `duration`."""
 
     @model_validator(mode="before")
     @classmethod
@@ -70,22 +68,26 @@ class OnOff(Description):
             return {**_PRESETS.get(came["preset"], {}), **came}
         return came
 
-    def times(self, rng: np.random.Generator) -> Iterator[float]:
-        """Ascending arrival times [s], without end. Time zero lies in a burst as often as any other time does."""
+    def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        """Ascending arrival times [s] without the rate curve, a burst at a time, without end.
+
+        Time zero lies in a burst as often as any other time does.
+        """
         mean_on_s, mean_off_s = self.on_s, self._mean_off_s()
         now_s = 0.0 if rng.random() < mean_on_s / (mean_on_s + mean_off_s) else self._silence_s(rng)
         sigma = self.burst_rate_sigma
+        gap_shape, gamma = self.gap_shape, rng.gamma
         while True:
-            end_s = now_s + rng.gamma(self.on_shape, self.on_s / self.on_shape)
-            rate_per_s = self.burst_rate_per_s * exp(sigma * rng.standard_normal() - sigma * sigma / 2)
-            while True:
-                now_s += rng.gamma(self.gap_shape, 1.0 / (self.gap_shape * rate_per_s))
-                if now_s >= end_s:
-                    break
-                yield now_s
+            end_s = now_s + gamma(self.on_shape, self.on_s / self.on_shape)
+            scale_s = 1.0 / (gap_shape * self.burst_rate_per_s * exp(sigma * rng.standard_normal() - sigma * sigma / 2))
+            times_s: list[float] = []
+            while (now_s := now_s + gamma(gap_shape, scale_s)) < end_s:
+                times_s.append(now_s)
+            if times_s:
+                yield np.array(times_s)
             now_s = end_s + self._silence_s(rng)
 
-    def mean_rate_per_s(self) -> float:
+    def steady_rate_per_s(self) -> float:
         """Arrivals a second over a long time, to the first order: a burst's first gap is like any other."""
         return self.burst_rate_per_s * self.on_s / (self.on_s + self._mean_off_s())
 

@@ -23,6 +23,8 @@ class Empirical(Description):
     """A file with one whole number a line, or a CSV whose first column holds them; a first line of words is a heading."""
     quantiles: dict[float, Annotated[float, Field(ge=1.0)]] | None = None
     """Length by quantile, such as {0: 3, 0.5: 1469, 0.99: 7436, 1: 7437}; straight lines between them. Needs 0 and 1."""
+    max: Annotated[int, Field(gt=0)] | None = None
+    """Longer ones are cut to this, as services do."""
 
     @field_validator("path", mode="before")
     @classmethod
@@ -64,17 +66,31 @@ class Empirical(Description):
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """`count` lengths [tokens]."""
         if self.quantiles is None:
-            return rng.choice(self._values, count)
-        drawn = np.interp(rng.random(count), list(self.quantiles), list(self.quantiles.values()))
-        return np.maximum(np.rint(drawn), 1).astype(np.int64)
+            drawn = rng.choice(self._values, count)
+        else:
+            at, lengths = self._line
+            drawn = np.maximum(np.rint(np.interp(rng.random(count), at, lengths)), 1).astype(np.int64)
+        return drawn if self.max is None else np.minimum(drawn, self.max)
 
     @property
     def longest(self) -> int | None:
         """The longest that can be drawn."""
-        return int(self._values.max()) if self.quantiles is None else round(self.quantiles[1.0])
+        longest = int(self._values.max()) if self.quantiles is None else round(self.quantiles[1.0])
+        return longest if self.max is None else min(longest, self.max)
 
     def mean(self) -> float:
         """Mean length."""
         if self.quantiles is None:
-            return float(self._values.mean())
-        return float(np.trapezoid(list(self.quantiles.values()), list(self.quantiles)))
+            return float(np.mean(self._values if self.max is None else np.minimum(self._values, self.max)))
+        at, lengths = self._line
+        if self.max is not None and lengths[0] < self.max < lengths[-1]:  # where the line reaches the cut is a corner, too
+            corner = float(np.interp(self.max, lengths, at))
+            place = int(np.searchsorted(at, corner))
+            at, lengths = np.insert(at, place, corner), np.insert(lengths, place, self.max)
+        return float(np.trapezoid(lengths if self.max is None else np.minimum(lengths, self.max), at))
+
+    @cached_property
+    def _line(self) -> tuple[np.ndarray, np.ndarray]:
+        """The quantile function's corners."""
+        assert self.quantiles is not None
+        return np.array(list(self.quantiles)), np.array(list(self.quantiles.values()))

@@ -1,7 +1,7 @@
-"""Recorded traffic, replayed. A new format is a file here and a name in the union; `rows()` yields (time, prompt, output)."""
+"""Recorded traffic, replayed. A new format is a reader here and a name in `trace.Format`; readers give rows as they read."""
 
-from cluster_sim.workload.traces.azure import AzureTrace
+from cluster_sim.workload.traces.recorded import Recorded, Step
+from cluster_sim.workload.traces.rows import Row, Tally
+from cluster_sim.workload.traces.trace import Trace, find_trace
 
-Trace = AzureTrace
-
-__all__ = ["AzureTrace", "Trace"]
+__all__ = ["Recorded", "Row", "Step", "Tally", "Trace", "find_trace"]

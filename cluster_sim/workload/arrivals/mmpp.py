@@ -1,0 +1,81 @@
+"""A rate that jumps between states: the Markov-modulated Poisson process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from cluster_sim.reading import Description
+from cluster_sim.units import PositiveSeconds, RateOrZero
+from cluster_sim.workload.arrivals.process import Process
+from cluster_sim.workload.arrivals.renewal import renewal_pieces
+
+_DWELLS = 1024
+"""Stays in states that are drawn at a time."""
+
+
+class State(Description):
+    """Arrivals at one rate, for a while."""
+
+    rate_per_s: RateOrZero
+    mean_dwell_s: PositiveSeconds
+    """Stays are exponential with this mean."""
+
+
+class Mmpp(Process):
+    """Arrivals at the rate of a hidden state; after an exponential stay the next state is any of the others, each as likely.
+
+    With two states the index of dispersion is known in closed form (Heffes, Lucantoni, IEEE JSAC 4(6), 1986). Gaps other
+    than exponential ones make it Markov-modulated renewal: `cv` is theirs while the rate holds.
+    """
+
+    process: Literal["mmpp"] = "mmpp"
+    states: Annotated[tuple[State, ...], Field(min_length=1)]
+    cv: Annotated[float, Field(gt=0.0)] = 1.0
+    """Coefficient of variation of the (gamma-distributed) gaps within a state."""
+
+    @model_validator(mode="after")
+    def _some_state_has_arrivals(self) -> Mmpp:
+        if not any(state.rate_per_s for state in self.states):
+            raise ValueError("every state has a rate of zero; wanted one at least with arrivals")
+        return self
+
+    def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        """Ascending arrival times [s] without the rate curve, some at a time, without end.
+
+        A renewal process of rate 1 runs on the integral of the rate; the first state is a random one, each as likely as the
+        time spent in it.
+        """
+        rate_rng, gap_rng = rng.spawn(2)
+        rates = np.array([state.rate_per_s for state in self.states])
+        dwells_s = np.array([state.mean_dwell_s for state in self.states])
+        shape = 1.0 / self.cv**2
+        state = int(rate_rng.choice(len(rates), p=dwells_s / dwells_s.sum()))
+        units = renewal_pieces(lambda count: gap_rng.gamma(shape, 1.0 / shape, count))
+        began_s = area = 0.0
+        ahead = next(units)
+        while True:
+            visited = self._visits(rate_rng, state)
+            state = int(visited[-1])
+            stays_s = rate_rng.exponential(dwells_s[visited[:-1]])
+            at_s = np.concatenate([[began_s], began_s + np.cumsum(stays_s)])
+            integral = np.concatenate([[area], area + np.cumsum(stays_s * rates[visited[:-1]])])
+            began_s, area = float(at_s[-1]), float(integral[-1])
+            while due := int(np.searchsorted(ahead, area)):
+                yield np.interp(ahead[:due], integral, at_s)
+                ahead = ahead[due:] if due < len(ahead) else next(units)
+
+    def _visits(self, rng: np.random.Generator, state: int) -> np.ndarray:
+        """The states of the next stays, from `state` on, and the one after them."""
+        count = len(self.states)
+        if count == 1:
+            return np.zeros(_DWELLS + 1, dtype=np.int64)
+        return (state + np.concatenate([[0], np.cumsum(rng.integers(1, count, _DWELLS))])) % count
+
+    def steady_rate_per_s(self) -> float:
+        """Arrivals a second over a long time, without the rate curve."""
+        dwell_s = sum(state.mean_dwell_s for state in self.states)
+        return sum(state.rate_per_s * state.mean_dwell_s for state in self.states) / dwell_s

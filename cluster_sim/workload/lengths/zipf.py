@@ -1,0 +1,50 @@
+"""Lengths whose frequency falls as a power: the first is the commonest, and there is no typical size."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from cluster_sim.reading import Description
+
+
+class Zipf(Description):
+    """Whole numbers n from `min` to `max` with probability proportional to n^-`exponent`.
+
+    BurstGPT's own generator draws lengths so, with an exponent of 1.1 (Wang et al., KDD 2025).
+    """
+
+    distribution: Literal["zipf"] = "zipf"
+    exponent: Annotated[float, Field(ge=0.0, le=20.0)]
+    min: Annotated[int, Field(gt=0)] = 1
+    max: Annotated[int, Field(gt=0, le=10_000_000)]
+
+    @model_validator(mode="after")
+    def _ascends(self) -> Zipf:
+        if self.max < self.min:
+            raise ValueError(f"max of {self.max} is below min of {self.min}")
+        return self
+
+    @cached_property
+    def _below(self) -> np.ndarray:
+        """Probability of each length or less."""
+        weights = np.arange(self.min, self.max + 1, dtype=float) ** -self.exponent
+        below: np.ndarray = np.cumsum(weights) / np.sum(weights)
+        below[-1] = 1.0
+        return below
+
+    def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """`count` lengths [tokens]."""
+        return self.min + np.searchsorted(self._below, rng.random(count), side="right")
+
+    @property
+    def longest(self) -> int | None:
+        """The longest that can be drawn."""
+        return self.max
+
+    def mean(self) -> float:
+        """Mean length."""
+        return float(np.dot(np.arange(self.min, self.max + 1), np.diff(self._below, prepend=0.0)))

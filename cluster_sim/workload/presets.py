@@ -1,0 +1,71 @@
+"""Workloads of the catalog: traffic fitted to recorded traces, and how well it matches them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from cluster_sim.errors import did_you_mean, shown
+from cluster_sim.reading import Description, catalog_entry, catalog_names
+from cluster_sim.units import PositiveSeconds
+from cluster_sim.workload.arrivals import Arrivals
+from cluster_sim.workload.lengths import Lengths
+
+KEYS = ("arrivals", "prompt_tokens", "output_tokens", "length_correlation")
+"""What a preset brings to a scenario's workload."""
+
+
+class Match(Description):
+    """One statistic of the trace, and where 60 seeds of the preset lie, over the trace's length of time."""
+
+    trace: float
+    p5: float
+    p95: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the trace lies among the middle 90 % of seeds."""
+        return self.p5 <= self.trace <= self.p95
+
+
+class Preset(Description):
+    """One file of the catalog's workloads: arrivals with lengths, or sessions."""
+
+    name: str
+    lasts_s: PositiveSeconds | None = None
+    """The trace's length of time, over which statistics are compared."""
+    arrivals: Arrivals | None = None
+    prompt_tokens: Lengths | None = None
+    output_tokens: Lengths | None = None
+    length_correlation: Annotated[float, Field(ge=-1.0, le=1.0)] | None = None
+    sessions: dict[str, Any] | None = None
+    """Keys of `workload.sessions`."""
+    matches: dict[str, Match] = Field(default_factory=dict)
+    """By statistic: cv; dispersion and peak_to_mean at 1, 10 and 60 s; quantiles of prompt and output."""
+    misses: dict[str, str] = Field(default_factory=dict)
+    """By statistic that does not hold: in words, by how much."""
+
+
+def workload_presets() -> list[str]:
+    """Names of the catalog's workloads that are arrivals with lengths."""
+    return [name for name in catalog_names("workloads") if "arrivals" in catalog_entry("workloads", name)]
+
+
+def with_preset(came: Any) -> Any:
+    """A workload's mapping with what its `preset` brings under the keys that are left out.
+
+    Arrivals without a process, or with the preset's, change single keys of the preset's arrivals.
+    Raises ValueError where there is no such preset.
+    """
+    if not isinstance(came, dict) or "preset" not in came:
+        return came
+    name = came["preset"]
+    if not isinstance(name, str) or name not in workload_presets():
+        raise ValueError(f"no workload preset {shown(name)}{did_you_mean(name, workload_presets())}")
+    brought = {key: value for key, value in catalog_entry("workloads", name).items() if key in KEYS}
+    given = {key: value for key, value in came.items() if key != "preset"}
+    arrivals = given.get("arrivals")
+    if isinstance(arrivals, dict) and arrivals.get("process", brought["arrivals"]["process"]) == brought["arrivals"]["process"]:
+        given["arrivals"] = {**brought["arrivals"], **arrivals}
+    return {**brought, **given}

@@ -1,0 +1,142 @@
+"""What a scenario says of sessions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from cluster_sim.errors import did_you_mean
+from cluster_sim.reading import Description, catalog_entry, catalog_names
+from cluster_sim.workload.arrivals import Arrivals, ClosedLoop
+from cluster_sim.workload.lengths import Lengths
+from cluster_sim.workload.sessions.gaps import Gaps
+from cluster_sim.workload.traces import Trace
+
+Count = Annotated[int, Field(gt=0)]
+_DRAWN = ("turns", "first_tokens", "user_tokens", "output_tokens", "user_gap")
+
+
+class Repeats(Description):
+    """How many: none with probability `none`, else the whole part of a log-normal, one at least and `max` at most."""
+
+    none: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    median: Annotated[float, Field(gt=0.0)]
+    """Of the log-normal."""
+    sigma: Annotated[float, Field(ge=0.0)]
+    max: Count
+
+    def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """`count` whole numbers."""
+        some = np.clip(np.floor(self.median * np.exp(self.sigma * rng.standard_normal(count))), 1, self.max).astype(np.int64)
+        return np.where(rng.random(count) < self.none, 0, some) if self.none else some
+
+
+class Compaction(Description):
+    """A context that has become too long is put in short words."""
+
+    above_tokens: Count
+    """Prompts longer than this are compacted first."""
+    to_tokens: Lengths
+    """Of the prompt instead, the shared beginning included; what is new since the last answer is always kept."""
+
+
+def _preset_or_keys(schema: dict[str, Any]) -> None:
+    """In the JSON Schema a preset is a name; what it brings need not be written."""
+    schema["properties"]["preset"] = {"type": "string", "description": "A session preset of the catalog: values for the keys that are left out."}
+
+
+class Sessions(Description):
+    """Conversations of people and tools with a model: user turns of steps, of which each sends the whole context again.
+
+    A step's prompt is the one before, its answer, and fresh tokens; what stands at the front has an identity, so that a
+    prefix cache finds it. Session n is the same whatever the cluster does: its draws are its own.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_preset_or_keys)
+
+    arrivals: Arrivals | None = None
+    """When sessions start; or `concurrency`."""
+    concurrency: Count | None = None
+    """So many sessions at once: where one ends, the next starts."""
+    requests: Count | None = None
+    """Of all sessions together; default: until `duration`."""
+    trace: Trace | None = None
+    """Recorded sessions, one after another and from the first again, in place of the keys below."""
+
+    turns: Repeats | None = None
+    """Turns of the user in a session."""
+    tool_steps: Repeats | None = None
+    """Steps after the first of a turn, each started by a tool's result."""
+    shared_tokens: Annotated[int, Field(ge=0)] = 0
+    """With which every session begins: system prompt, tools, instructions."""
+    first_tokens: Lengths | None = None
+    """What the user brings at first."""
+    user_tokens: Lengths | None = None
+    """Fresh tokens of a user's later message."""
+    tool_tokens: Lengths | None = None
+    """Fresh tokens of a tool's result."""
+    output_tokens: Lengths | None = None
+    """Of each answer, reasoning included."""
+    user_gap: Gaps | None = None
+    """From an answer to the user's next message."""
+    tool_gap: Gaps | None = None
+    """From an answer to the tool's result."""
+    window_tokens: Count | None = None
+    """Of prompt and answer together: answers are cut to it, and a session that has filled it ends."""
+    compaction: Compaction | None = None
+
+    @field_validator("arrivals", mode="after")
+    @classmethod
+    def _is_a_timetable(cls, came: Arrivals | None) -> Arrivals | None:
+        if isinstance(came, ClosedLoop):
+            raise ValueError("sessions wait for their answers already; wanted 'concurrency' beside, or another process")
+        return came
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_preset(cls, came: Any) -> Any:
+        if not isinstance(came, dict) or "preset" not in came:
+            return came
+        name = came["preset"]
+        if not isinstance(name, str) or name not in (known := session_presets()):
+            raise ValueError(f"no session preset '{name}'{did_you_mean(name, session_presets())}")
+        assert known
+        return {**catalog_entry("workloads", name)["sessions"], **{key: value for key, value in came.items() if key != "preset"}}
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Sessions:
+        if (self.arrivals is None) == (self.concurrency is None):
+            raise ValueError("wanted either 'arrivals' of sessions or a 'concurrency'")
+        if self.trace is not None:
+            if beside := next((key for key in (*_DRAWN, "tool_steps", "tool_tokens", "tool_gap", "compaction", "window_tokens") if getattr(self, key)), None):
+                raise ValueError(
+                    f"recorded sessions bring their own '{beside.removesuffix('_tokens') if beside == 'window_tokens' else beside}'; wanted either this or 'trace'"
+                )
+            return self
+        if missing := [key for key in _DRAWN if getattr(self, key) is None]:
+            raise ValueError(f"'{missing[0]}' is missing; wanted it, a 'preset' or a 'trace'")
+        if self.tool_steps is not None and (self.tool_tokens is None or self.tool_gap is None):
+            raise ValueError("'tool_steps' want 'tool_tokens' and a 'tool_gap'")
+        return self
+
+    @property
+    def longest(self) -> int | None:
+        """Tokens of the longest request that can come, prompt and answer; None where nothing bounds it."""
+        if self.window_tokens is not None:
+            return self.window_tokens
+        output = self.output_tokens.longest if self.output_tokens is not None else None
+        if self.compaction is None or output is None:
+            return None
+        fresh = [lengths.longest for lengths in (self.first_tokens, self.user_tokens, self.tool_tokens) if lengths is not None]
+        to = self.compaction.to_tokens.longest
+        if to is None or None in fresh:
+            return None
+        most = max(length for length in fresh if length is not None)
+        return max(self.compaction.above_tokens, to, self.shared_tokens + most) + output
+
+
+def session_presets() -> list[str]:
+    """Names of the catalog's workloads that are sessions."""
+    return [name for name in catalog_names("workloads") if "sessions" in catalog_entry("workloads", name)]

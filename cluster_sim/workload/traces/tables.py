@@ -1,0 +1,112 @@
+"""Traces that are CSV: Azure 2023 and 2024, BurstGPT, Vidur, splitwise-sim. They differ in the names of three columns."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from itertools import islice
+from operator import itemgetter
+from typing import IO
+
+import numpy as np
+
+from cluster_sim.errors import shown
+from cluster_sim.workload.traces.rows import AT_A_TIME, MOST_TOKENS, NONE, Batch, Place
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Names of the columns of time, prompt and output tokens, and how times are read."""
+
+    columns: tuple[str, str, str]
+    seconds: Callable[[str], float]
+
+
+def _stamp_s(stamp: str) -> float:
+    """Seconds of `2023-11-16 18:17:03.9799600`, any number of decimals, with or without a zone, which is taken as UTC.
+
+    datetime keeps six decimals and a float of seconds since 1970 has fewer; so days are counted from a near day.
+    """
+    rest = stamp[17:].rstrip()
+    return _minute_s(stamp[:17]) + float(rest if rest[-1:].isdigit() and "+" not in rest else rest.removesuffix("Z").split("+")[0])
+
+
+@lru_cache(maxsize=1024)
+def _minute_s(minute: str) -> float:
+    day, hour, minutes, nothing = minute[:10], minute[11:13], minute[14:16], minute[16:] + minute[13:14]
+    if nothing != "::" or minute[10] not in " T":
+        raise ValueError
+    return (datetime.strptime(day, "%Y-%m-%d") - datetime(2023, 1, 1)).days * 86400.0 + int(hour) * 3600 + int(minutes) * 60
+
+
+LAYOUTS: dict[str, Layout] = {
+    "azure": Layout(("TIMESTAMP", "ContextTokens", "GeneratedTokens"), _stamp_s),
+    "burstgpt": Layout(("Timestamp", "Request tokens", "Response tokens"), float),
+    "vidur": Layout(("arrived_at", "num_prefill_tokens", "num_decode_tokens"), float),
+    "splitwise": Layout(("arrival_timestamp", "prompt_size", "token_size"), float),
+}
+
+
+def names_of(heading: str) -> list[str]:
+    """The columns' names in a first line."""
+    return [name.strip() for name in next(csv.reader([heading.lstrip("\ufeff")]), [])]
+
+
+def layout_of(heading: str) -> str | None:
+    """Which format has this first line; None where it is none of these."""
+    names = set(names_of(heading))
+    return next((format_ for format_, layout in LAYOUTS.items() if set(layout.columns) <= names), None)
+
+
+def table_batches(text: IO[str], place: Place, layout: Layout) -> Iterator[Batch]:
+    """Rows of a CSV file, in its order; other columns are passed over.
+
+    Raises ScenarioError with the line of a row that is malformed.
+    """
+    reader = csv.reader(text)
+    place.line = lambda: reader.line_num
+    try:
+        heading = next(reader, None)
+        if heading is None:
+            place.refuse_at(0, "is empty; wanted a trace with a heading and rows")
+        names = [name.strip().lstrip("\ufeff") for name in heading]
+        if missing := [column for column in layout.columns if column not in names]:
+            place.refuse(f"has no column {', '.join(missing)}; wanted {','.join(layout.columns)}")
+        columns = [names.index(column) for column in layout.columns]
+        before = reader.line_num
+        while rows := list(islice(reader, AT_A_TIME)):
+            try:
+                yield _batch(rows, np.arange(before + 1, before + 1 + len(rows)), layout, columns)
+            except (ValueError, IndexError, OverflowError):
+                yield _row_by_row(rows, before, place, layout, columns)
+            before = reader.line_num
+    except csv.Error as fault:
+        place.refuse(f"is no CSV: {fault}")
+
+
+def _batch(rows: list[list[str]], lines: np.ndarray, layout: Layout, columns: list[int]) -> Batch:
+    """All rows at once, column by column. Raises ValueError or IndexError where one is malformed."""
+    texts = [list(map(itemgetter(place), rows)) for place in columns]
+    time_s = np.array(list(map(layout.seconds, texts[0])))
+    prompt, output = (np.array(list(map(int, column)), dtype=np.int64) for column in texts[1:])
+    if not np.all(np.isfinite(time_s)) or min(prompt.min(), output.min()) < 0 or max(prompt.max(), output.max()) > MOST_TOKENS:
+        raise ValueError
+    return Batch(time_s, prompt, output, None, lines)
+
+
+def _row_by_row(rows: list[list[str]], before: int, place: Place, layout: Layout, columns: list[int]) -> Batch:
+    """The same, with blank lines left out; raises ScenarioError with the line of the row that is malformed."""
+    whole = NONE
+    line = before
+    for row in rows:
+        line += 1 + sum(field.count("\n") for field in row)
+        if not row:
+            continue
+        try:
+            whole = whole.then(_batch([row], np.array([line]), layout, columns))
+        except (ValueError, IndexError, OverflowError):
+            place.refuse_at(line, f"came {shown(','.join(row))}; wanted {','.join(layout.columns)}")
+    return whole
