@@ -53,8 +53,10 @@ class GpuSteps:
         self._full_layers, self._window_layers = model.full_layers, model.layers - model.full_layers
         self._prompt = kernels.prompt_attention()
         self._window_prompt = kernels.prompt_attention(model.window.tokens) if model.window is not None else self._prompt
-        self._decoding: dict[int, tuple[float, Lines]] = {}
-        self._lines: dict[int, Lines] = {}
+        self._alone = pipeline_parallel == 1 and data_parallel == 1
+        self._decoding: dict[int, float] = {}
+        self._splits: dict[int, tuple[int, int, Lines | None]] = {}
+        self._samplings: dict[int, float] = {}
         self._tokens: dict[tuple[int, int], float] = {}
 
     def decode(self, batch: int, context: float, windowed: int, growing: int) -> tuple[float, float, int]:
@@ -63,31 +65,23 @@ class GpuSteps:
         context, windowed: keys that the first step reads in layers of full attention and with a window; they grow by
         `batch` and by `growing` a step.
         """
-        known = self._decoding.get(batch)
-        if known is None:
-            part, micro = ceil(batch / self._ways(batch)), self._micro(batch)
+        base_s = self._decoding.get(batch)
+        if base_s is None:
+            micro, ways, _ = self._split(batch)
+            part = ceil(batch / ways)
             tokens = self._padded(part)
-            base_s = (
-                self.tokens_s(tokens, max(ceil(batch / micro), tokens * self._dp if tokens > part else 0))
-                + self.head_s(part)
-                + self._overhead.sequence_s * ceil(batch / self._dp)
-            )
-            known = self._decoding[batch] = (base_s, self._line(part))
-        base_s, line = known
-        first_s, slope_s, steps = self._attention(line, batch, context, windowed, growing)
+            of_all = max(ceil(batch / micro), tokens * self._dp if tokens > part else 0)
+            base_s = self._decoding[batch] = self.tokens_s(tokens, of_all) + self._sampling_s(batch)
+        first_s, slope_s, steps = self._attention(batch, context, windowed, growing)
         return base_s + first_s, slope_s, steps
 
     def mixed(
         self, batch: int, context: float, windowed: int, growing: int, prompt: int, sampled: int, pairs: int, windowed_pairs: int, pairs_growth: int
     ) -> tuple[float, float, int]:
         """The same for steps that also take `prompt` tokens of prompts, which see `pairs` keys; those grow by `pairs_growth`."""
-        micro, ways = self._micro(batch), self._prompt_ways(batch, sampled)
-        base_s = self.tokens_s(ceil((batch / self._dp + prompt * micro / ways) / micro), ceil((batch + prompt) / micro))
-        if sampled:
-            base_s += self.head_s(ceil(sampled / self._ways(sampled))) + self._overhead.sequence_s * ceil(sampled / self._dp)
-        first_s, slope_s, steps = 0.0, 0.0, ALWAYS
-        if batch:
-            first_s, slope_s, steps = self._attention(self._line(ceil(batch / self._ways(batch))), batch, context, windowed, growing)
+        tokens, of_all, ways = self._spread(batch, prompt, sampled)
+        base_s = self.tokens_s(tokens, of_all) + self._sampling_s(sampled)
+        first_s, slope_s, steps = self._attention(batch, context, windowed, growing)
         first_s += self._prompts_s(prompt / ways, pairs / ways, windowed_pairs / ways)
         slope_s += self._full_layers * self._prompt.pair_s * pairs_growth / ways
         first_s, slope_s, until = larger_line(self._eager_s, base_s + first_s, slope_s)
@@ -100,16 +94,18 @@ class GpuSteps:
 
         A sequence's keys are read once for all of its tokens; `growth` is what a step adds to the context of all sequences.
         """
-        micro, ways, checked = self._micro(batch), self._prompt_ways(batch, sampled), each * batch
+        micro, among, lines = self._split(batch)
+        ways, checked = self._prompt_ways(batch, sampled), each * batch
         tokens, of_all = ceil((checked / self._dp + prompt * micro / ways) / micro), ceil((checked + prompt) / micro)
-        if not prompt and (padded := self._padded(part := ceil(batch / self._ways(batch)))) > part:
+        if not prompt and (padded := self._padded(part := ceil(batch / among))) > part:
             tokens, of_all = each * padded, max(of_all, each * padded * self._dp)
         first_s = self.tokens_s(tokens, of_all)
         if sampled:
-            first_s += self.head_s(ceil((checked + sampled - batch) / self._ways(sampled))) + self._overhead.sequence_s * ceil(sampled / self._dp)
+            _, sampling, _ = self._split(sampled)
+            first_s += self.head_s(ceil((checked + sampled - batch) / sampling)) + self._overhead.sequence_s * ceil(sampled / self._dp)
         slope_s, steps = 0.0, ALWAYS
-        if batch:
-            among, (line, _) = self._ways(batch), self._line(ceil(batch / self._ways(batch)))
+        if lines is not None:
+            line, _ = lines
             if each > 1:
                 line = line._replace(key_s=max(line.key_s, each * self._key_compute_s))
             attention_s, growth_s, steps = line.stretch(context / among, growth / among)
@@ -134,15 +130,15 @@ class GpuSteps:
 
     def parts(self, batch: int, context: int, windowed: int, prompt: int, sampled: int, pairs: int) -> dict[str, float]:
         """Share of a step's time by what it is spent on; counts as of `mixed`, in micro-batches of the same kind."""
-        micro, ways = self._micro(batch), self._prompt_ways(batch, sampled)
-        tokens, of_all = ceil((batch / self._dp + prompt * micro / ways) / micro), ceil((batch + prompt) / micro)
+        tokens, of_all, ways = self._spread(batch, prompt, sampled)
+        _, sampling, _ = self._split(sampled)
         spent = {"reading weights": 0.0, "computing": 0.0}
-        for count, product, rows in [*((count, product, tokens) for count, product in self._products), (1, self._head, ceil(sampled / self._ways(sampled)))]:
+        for count, product, rows in [*((count, product, tokens) for count, product in self._products), (1, self._head, ceil(sampled / sampling))]:
             if rows:
                 spent["reading weights" if rows <= product.bound_tokens else "computing"] += count * product.seconds(rows)
         if self._model.experts is not None:
             spent["experts"] = self._model.moe_layers * self._kernels.experts_s(of_all)
-        spent["reading KV"] = self._attention(self._line(ceil(batch / self._ways(batch))), batch, context, windowed, 0)[0] if batch else 0.0
+        spent["reading KV"] = self._attention(batch, context, windowed, 0)[0]
         spent["prefill attention"] = self._prompts_s(prompt / ways, pairs / ways, pairs / ways) if prompt else 0.0
         spent["collectives"] = self._exchanges_s(tokens, of_all)
         if prompt:
@@ -152,17 +148,46 @@ class GpuSteps:
         spent["overhead"] = total_s - sum(spent.values())
         return {name: seconds / total_s for name, seconds in spent.items()}
 
-    def _line(self, batch: int) -> Lines:
-        known = self._lines.get(batch)
+    def _split(self, batch: int) -> tuple[int, int, Lines | None]:
+        """(micro-batches, kernels over which sequences are spread: of each micro-batch and rank; decode attention of one of them)."""
+        known = self._splits.get(batch)
         if known is None:
-            window = self._kernels.decode_attention(batch, windowed=True) if self._window_layers else None
-            known = self._lines[batch] = (self._kernels.decode_attention(batch), window)
+            micro = min(self._pp, max(ceil(batch / self._dp), 1))
+            ways, lines = micro * min(self._dp, max(batch, 1)), None
+            if part := ceil(batch / ways):
+                window = self._kernels.decode_attention(part, windowed=True) if self._window_layers else None
+                lines = (self._kernels.decode_attention(part), window)
+            known = self._splits[batch] = (micro, ways, lines)
         return known
 
-    def _attention(self, lines: Lines, batch: int, context: float, windowed: int, growing: int) -> tuple[float, float, int]:
-        """Decode attention of all layers, as `decode`; `lines` are of one micro-batch."""
+    def _spread(self, batch: int, prompt: int, sampled: int) -> tuple[int, int, int]:
+        """(tokens of a rank in a micro-batch, tokens of all ranks in it, kernels over which prompts are spread)."""
+        if self._alone:
+            return batch + prompt, batch + prompt, 1
+        micro, _, _ = self._split(batch)
+        ways = self._prompt_ways(batch, sampled)
+        return ceil((batch / self._dp + prompt * micro / ways) / micro), ceil((batch + prompt) / micro), ways
+
+    def _prompt_ways(self, batch: int, sampled: int) -> int:
+        """Kernels over which a step's prompts are spread: of them, `sampled` - `batch` are completed."""
+        micro, _, _ = self._split(batch)
+        return micro * min(self._dp, max(sampled - batch, 1))
+
+    def _sampling_s(self, sampled: int) -> float:
+        """Output head and host time of as many sequences."""
+        known = self._samplings.get(sampled)
+        if known is None:
+            _, ways, _ = self._split(sampled)
+            known = self.head_s(ceil(sampled / ways)) + self._overhead.sequence_s * ceil(sampled / self._dp) if sampled else 0.0
+            self._samplings[sampled] = known
+        return known
+
+    def _attention(self, batch: int, context: float, windowed: int, growing: int) -> tuple[float, float, int]:
+        """Decode attention of all layers, as `decode`."""
+        _, ways, lines = self._split(batch)
+        if lines is None:
+            return 0.0, 0.0, ALWAYS
         line, window_line = lines
-        ways = self._ways(batch)
         first_s, slope_s, steps = line.stretch(context / ways, batch / ways)
         first_s, slope_s = self._full_layers * first_s, self._full_layers * slope_s
         if window_line is not None:
@@ -180,18 +205,6 @@ class GpuSteps:
         """The batch of the CUDA graph that a step which decodes only is run by: the next larger one that was captured, if any was."""
         place = bisect_left(self._graph_batches, batch)
         return self._graph_batches[place] if place < len(self._graph_batches) else batch
-
-    def _micro(self, batch: int) -> int:
-        """Micro-batches of a step that decodes `batch` sequences."""
-        return min(self._pp, max(ceil(batch / self._dp), 1))
-
-    def _ways(self, sequences: int) -> int:
-        """Kernels over which sequences are spread: of each micro-batch and rank."""
-        return self._micro(sequences) * min(self._dp, max(sequences, 1))
-
-    def _prompt_ways(self, batch: int, sampled: int) -> int:
-        """The same of a step's prompts: of them, `sampled` - `batch` are completed."""
-        return self._micro(batch) * min(self._dp, max(sampled - batch, 1))
 
     def _exchanges_s(self, tokens: int, of_all: int) -> float:
         """Collectives of all layers."""
