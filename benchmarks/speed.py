@@ -20,7 +20,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 WORKS = ((1_000, 1), (10_000, 4), (100_000, 4))
-RATE_PER_REPLICA = 28.5  # requests a second; 70 % of what `cluster-sim explain` gives for a replica
+RATE_PER_REPLICA = 30.8  # requests a second; 70 % of what `cluster-sim explain` gives for a replica
 
 
 def scenario_text(requests: int, replicas: int, router: str = "least_requests") -> str:
