@@ -335,10 +335,17 @@ class FlopEnergy(Description):
     bf16_j_per_flop: JoulesPerFlop
     fp8_j_per_flop: JoulesPerFlop | None = None
     fp4_j_per_flop: JoulesPerFlop | None = None
+    attention_j_per_flop: JoulesPerFlop | None = None
+    """Of attention, its softmax included; default: as bf16."""
 
     def of(self, precision: Precision) -> float:
-        """That of `precision` [J]."""
+        """That of a matrix product of weights in `precision` [J]."""
         return _or_wider(precision, self.bf16_j_per_flop, self.fp8_j_per_flop, self.fp4_j_per_flop)
+
+    @property
+    def of_attention(self) -> float:
+        """That of attention [J]."""
+        return self.bf16_j_per_flop if self.attention_j_per_flop is None else self.attention_j_per_flop
 
 
 class Power(Description):
@@ -382,11 +389,11 @@ class Refresh(Description):
 
     double_c: Celsius
     """Above it memory is refreshed twice as often."""
-    double: Share
+    double_share: Share
     """Share of the bandwidth that is left then."""
     quadruple_c: Celsius
     """Above it four times."""
-    quadruple: Share
+    quadruple_share: Share
     """What is left then."""
 
 

@@ -145,7 +145,8 @@ def _network(cooling: Cooling, sink_factor: float) -> Network:
     # Real and negative: the part without coolant is a symmetric matrix scaled by its capacities, and nothing flows back into the coolant.
     order = np.argsort(rates.real)
     rates, modes = rates.real[order], modes.real[:, order]
-    return Network(cooling, sink_factor, rates, modes, np.linalg.inv(modes), capacities, -np.linalg.solve(matrix, forcing))
+    steady: Array = -np.linalg.solve(matrix, forcing)
+    return Network(cooling, sink_factor, rates, modes, np.linalg.inv(modes), capacities, steady)
 
 
 def network(cooling: Cooling, sink_factor: float = 1.0) -> Network:
