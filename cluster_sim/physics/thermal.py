@@ -145,7 +145,7 @@ def _network(cooling: Cooling, sink_factor: float) -> Network:
     # Real and negative: the part without coolant is a symmetric matrix scaled by its capacities, and nothing flows back into the coolant.
     order = np.argsort(rates.real)
     rates, modes = rates.real[order], modes.real[:, order]
-    steady: Array = -np.linalg.solve(matrix, forcing)
+    steady = np.asarray(-np.linalg.solve(matrix, forcing), dtype=np.float64)
     return Network(cooling, sink_factor, rates, modes, np.linalg.inv(modes), capacities, steady)
 
 
