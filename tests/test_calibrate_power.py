@@ -13,7 +13,7 @@ from pytest import approx
 
 from cluster_sim import cli
 from cluster_sim.calibration.kernels import read_kernels
-from cluster_sim.calibration.power import KernelPower, Readings, calibrate, differences, kernel_w
+from cluster_sim.calibration.power import KernelPower, Readings, calibrate, differences, kernel_w, kinds, readings_of
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "kernels_gemm.parquet"
 TRUE = KernelPower(250.0, 170.0, 6e-6, 45e-12, 0.4e-12)
@@ -67,12 +67,9 @@ def test_kernels_that_are_alike_are_compared_and_lone_ones_are_not() -> None:
 
 @pytest.mark.skipif(not DATA.is_file(), reason="needs the measured kernels in ../shared")
 def test_on_a_b200_the_readings_of_tensorrt_llm_repeat_and_those_of_vllm_do_not() -> None:
-    from cluster_sim.calibration.power import _kinds, _readings
-
     for collector, least, most in (("trtllm", 0.0, 0.10), ("vllm", 0.15, 1.0)):
         (rows,) = read_kernels(DATA, "b200_sxm", collector)
-        kinds = dict(_kinds(rows))
-        assert least <= float(np.nanmedian(differences(_readings(kinds["GEMM nvfp4"])))) <= most
+        assert least <= float(np.nanmedian(differences(readings_of(dict(kinds(rows))["GEMM nvfp4"])))) <= most
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from pytest import approx
 
 import cluster_sim
 from cluster_sim import energy
+from cluster_sim.validation import Measured, read_measurements, scenario_of
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "measurements.csv.gz"
 
 POWER = {"limit": "1 kW", "idle": "50 W", "loaded_idle": "100 W", "busy": "300 W", "memory": "0 J/B", "flop": {"bf16": "0 J/FLOP"}}
 
@@ -64,3 +68,25 @@ def test_a_device_that_does_not_say_what_it_draws_leaves_energy_out(tmp_path: Pa
     assert results.devices["energy_j"].to_pylist() == [None]
     assert set(results.stretches["energy_j"].to_pylist()) == {None}
     assert energy.nodes(results) is None
+
+
+@pytest.fixture(scope="module")
+def measured() -> list[Measured]:
+    return read_measurements(DATA).runs
+
+
+@pytest.mark.skipif(not DATA.is_file(), reason="needs the measurements in ../shared")
+@pytest.mark.parametrize(
+    ("model", "load", "amount", "wall_w"),
+    [
+        ("llama3.1-405b", "poisson", 1.9, 9566.0),
+        ("llama3.1-8b", "poisson", 1000.0, 9011.0),
+        ("llama2-70b", "queued", 0.0, 10401.0),
+        ("llama3.1-8b", "queued", 0.0, 9436.0),
+    ],
+)
+def test_a_server_of_eight_b200_draws_at_the_wall_what_mlperf_measured(measured: list[Measured], model: str, load: str, amount: float, wall_w: float) -> None:
+    """SPEC PTDaemon, whole servers of MLPerf Inference v5.1; within a tenth."""
+    same = (one for one in measured if (one.dataset, one.hardware, one.model, one.load, one.devices) == ("mlperf_v5_1", "B200", model, load, 8))
+    run = next(one for one in same if one.amount == amount)
+    assert cluster_sim.simulate(scenario_of(run)).summary()["mean_power_w"] == approx(wall_w, rel=0.1)

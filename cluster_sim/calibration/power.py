@@ -95,10 +95,10 @@ def calibrate(tables: list[pa.Table]) -> Iterator[CalibratedPower]:
     for table in tables:
         if not {"power_w", "power_limit_w", "version"} <= set(table.column_names):
             continue
-        for kind, rows in _kinds(table.filter(pc.and_(pc.greater(table["power_w"], 0.0), pc.greater(table["power_limit_w"], 0.0)))):
+        for kind, rows in kinds(table.filter(pc.and_(pc.greater(table["power_w"], 0.0), pc.greater(table["power_limit_w"], 0.0)))):
             by_collector = {}
             for version in pc.unique(rows["version"]).to_pylist():
-                readings = _readings(rows.filter(pc.equal(rows["version"], version)))
+                readings = readings_of(rows.filter(pc.equal(rows["version"], version)))
                 if len(readings) >= FEWEST:
                     by_collector[str(version)] = readings, differences(readings)
             if by_collector:
@@ -165,7 +165,7 @@ def kernel_w(fit: KernelPower, readings: Readings) -> Array:
     return watts
 
 
-def _kinds(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+def kinds(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
     """Products by precision, attention of prefill and of decoding by the precision of the cache."""
     if "gemm_dtype" in table.column_names:
         for dtype in _WEIGHT_BYTES:
@@ -177,7 +177,9 @@ def _kinds(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
             yield f"{op.replace('_', ' ')} {dtype}", table.filter(mine)
 
 
-def _readings(rows: pa.Table) -> Readings:
+def readings_of(rows: pa.Table) -> Readings:
+    """The kernels of one kind, as `kinds` gives them: seconds, and the bytes and FLOP that they must move and do."""
+
     def column(name: str) -> Array:
         return np.asarray(rows[name].to_numpy(), dtype=float)
 
