@@ -94,9 +94,11 @@ def test_the_sum_over_a_ramp_is_the_sum_of_its_steps_on_either_side_of_the_limit
         flop_j, more_j = rng.uniform(0.0, 30.0), rng.choice([0.0, rng.uniform(0.0, 0.3)])
         i = np.arange(steps)
         seconds = first_s + i * slope_s
-        demand_j = (power.busy_w + power.active_w) * seconds + power.memory_j_per_byte * (moved + i * more) + flop_j + i * more_j
+        clock = rng.uniform(0.5, 1.0)
+        v = 0.55 + 0.45 * clock
+        demand_j = (power.busy_w + power.active_w * clock * v**2) * seconds + power.memory_j_per_byte * (moved + i * more) + v**2 * (flop_j + i * more_j)
         wanted_j = float(np.sum(np.minimum(demand_j, power.limit_w * seconds)))
-        assert ramp_energy_j(power, (first_s, slope_s), (moved, more), (flop_j, more_j), steps) == approx(wanted_j, rel=1e-12)
+        assert ramp_energy_j(power, (first_s, slope_s), (moved, more), (flop_j, more_j), steps, clock) == approx(wanted_j, rel=1e-12)
 
 
 def test_ramps_are_summed_all_at_once() -> None:

@@ -8,7 +8,7 @@ from pytest import approx
 
 from cluster_sim.hardware import Cooling, Node
 from cluster_sim.physics.power import memory_w
-from cluster_sim.physics.thermal import DIE, MEMORY, Heat, Network, inlet_c, network, roots
+from cluster_sim.physics.thermal import DIE, MEMORY, Heat, Network, bandwidth_left, inlet_c, network, roots, upstream
 from cluster_sim.reading import catalog_entry
 
 NODES = ("dgx-b200", "dgx-h100", "gb200-nvl72", "cs-3")
@@ -164,3 +164,14 @@ def test_a_liquid_cooled_rack_and_a_wafer_stay_far_below_their_limits() -> None:
     rack, wafer = (network(cooling(name)).steady for name in ("gb200-nvl72", "cs-3"))
     assert rack(heat("gb200-nvl72", 1190.0, 0.3, 45.0))[DIE] == approx(78.0, abs=2.0)
     assert wafer(Heat(18500.0, 0.0, 20.0))[DIE] == approx(55.0, abs=2.0)
+
+
+def test_the_second_four_of_eight_stand_behind_the_first_and_none_in_a_rack() -> None:
+    assert [upstream(cooling("dgx-h100"), place) for place in range(8)] == [None] * 4 + [0, 1, 2, 3]
+    assert upstream(cooling("gb200-nvl72"), 70) is None
+
+
+def test_warm_memory_refreshes_itself_more_often() -> None:
+    refresh = node("dgx-h100").device.refresh
+    assert refresh is not None
+    assert [bandwidth_left(refresh, memory_c) for memory_c in (84.9, 85.0, 94.9, 95.0)] == [1.0, 0.97, 0.97, 0.91]

@@ -65,8 +65,9 @@ def demand_at_clock_w(power: Power, bytes_per_s: float, flop_per_s: float, preci
 def clock_under(power: Power, cap_w: float, bytes_per_s: float, flop_per_s: float, precision: Precision, computing: float, floor: float = 0.1) -> float:
     """The highest clock, as a share, at which a device keeps `cap_w`; `floor` where none from there on does.
 
-    bytes_per_s, flop_per_s: what the work reaches at the highest clock, at which `computing` of its time follows the clock. Power
-    grows with the clock, so the answer is found by bisection, to the last digit.
+    bytes_per_s, flop_per_s: what the work would reach at the highest clock, at which `computing` of its time follows the clock.
+    Power grows with the clock, so the answer is found by bisection, to the last digit. For caps below the board's own limit:
+    rates that were measured in long runs have the clock of that limit in them already.
     """
     if demand_at_clock_w(power, bytes_per_s, flop_per_s, precision, 1.0, computing) <= cap_w:
         return 1.0
@@ -81,16 +82,16 @@ def clock_under(power: Power, cap_w: float, bytes_per_s: float, flop_per_s: floa
     return low
 
 
-def ramp_energy_j(power: Power, seconds: Line, moved: Line, arithmetic_j: Line, steps: Number) -> Number:
-    """Joules of runs of like steps on one device at the highest clock, exactly: the sum over steps of the lesser of demand and limit.
+def ramp_energy_j(power: Power, seconds: Line, moved: Line, arithmetic_j: Line, steps: Number, clock: Number = 1.0) -> Number:
+    """Joules of runs of like steps on one device at `clock`, exactly: the sum over steps of the lesser of demand and limit.
 
-    Seconds, bytes moved and energy of the arithmetic of the i-th step are first + i·slope, each given as (first, slope). Demand
-    and limit are straight lines in i as well, and so is what demand exceeds the limit by: the sum of its positive terms is an
-    arithmetic series.
+    Seconds, bytes moved and energy of the arithmetic (at the highest clock) of the i-th step are first + i·slope, each given as
+    (first, slope). Demand and limit are straight lines in i as well, and so is what demand exceeds the limit by: the sum of its
+    positive terms is an arithmetic series.
     """
-    n = np.asarray(steps, dtype=float)
+    n, squared = np.asarray(steps, dtype=float), voltage(clock) ** 2
     first, slope = (
-        (power.busy_w + power.active_w) * of_time + power.memory_j_per_byte * of_bytes + of_flop
+        (power.busy_w + power.active_w * clock * squared) * of_time + power.memory_j_per_byte * of_bytes + squared * of_flop
         for of_time, of_bytes, of_flop in zip(seconds, moved, arithmetic_j, strict=True)
     )
     over = _positive(first - power.limit_w * seconds[0], slope - power.limit_w * seconds[1], n)

@@ -19,7 +19,7 @@ from math import exp, inf, log
 import numpy as np
 from numpy.typing import NDArray
 
-from cluster_sim.hardware import Cooling
+from cluster_sim.hardware import Cooling, Refresh
 
 Array = NDArray[np.float64]
 
@@ -50,6 +50,18 @@ def inlet_c(cooling: Cooling, supply_c: float, upstream_w: float) -> float:
     34.8
     """
     return supply_c + cooling.preheat_k_per_w * upstream_w
+
+
+def upstream(cooling: Cooling, place: int) -> int | None:
+    """Place within its node of the device in front of the one at `place`; None where the coolant reaches that first."""
+    return None if cooling.front is None or place < cooling.front else place - cooling.front
+
+
+def bandwidth_left(refresh: Refresh, memory_c: float) -> float:
+    """Share of its bandwidth that memory of a temperature has beside refreshing itself."""
+    if memory_c < refresh.double_c:
+        return 1.0
+    return refresh.double_share if memory_c < refresh.quadruple_c else refresh.quadruple_share
 
 
 @dataclass(frozen=True, eq=False)
