@@ -27,7 +27,8 @@ def attention_w(power: Power, bytes_per_s: float, flop_per_s: float) -> float:
     return capped_w(power, bytes_per_s, 0.0) + power.flop.of_attention * flop_per_s
 
 
-# Medians of boards of each kind, by activity; the rates are those that the same kernels reached. Bus and arithmetic in TB/s and PFLOP/s.
+# Medians of boards of each kind, by activity, from which the catalog's constants were chosen; TB/s and PFLOP/s are the medians that
+# vLLM's kernels of that activity reached, of reading KV cache 0.90 of the bus.
 @pytest.mark.parametrize(
     ("name", "idle", "busy", "one_sequence", "gemv", "kv", "prefill", "gemm"),
     [
