@@ -261,6 +261,7 @@ def calibrate(
     widest_fp8: Annotated[
         int, typer.Option("--widest-fp8", metavar="VALUES", min=1, help="Widest attention heads over an fp8 cache that count.", show_default=False)
     ] = 10**6,
+    power: Annotated[bool, typer.Option("--power", help="Board power in place of times: its constants and errors by kind of kernel.")] = False,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the device with the fitted kernels here.", show_default=False)] = None,
 ) -> None:
     """Fit a device's kernel constants to measured kernels; print cross-validated errors beside the naive roofline's."""
@@ -274,6 +275,9 @@ def calibrate(
 
     described = device_named(device)
     tables = read_kernels(kernels, system or Path(device).stem.replace("-", "_"), collector)
+    if power:
+        _print_kernel_power(kernels, described.name, tables)
+        return
     known = next(iter(described.kernels.gemm.values())).processors if described.kernels and described.kernels.gemm else None
     if processors is None and known is None and any("gemm_dtype" in rows.column_names for rows in tables):
         raise ScenarioError.at("--processors", f"is missing: the file of {described.name} does not say how many it has")
@@ -399,6 +403,32 @@ def _simulate(scenario: Scenario) -> Results:
     with bar:
         task = bar.add_task(scenario.title, total=1.0, left="")
         return simulate(scenario, _reporter(bar, task, scenario))
+
+
+def _print_kernel_power(file: Path, device: str, tables: list[Any]) -> None:
+    """What kernels draw, kind by kind: constants, cross-validated errors, and how well the readings repeat."""
+    from rich.table import Table
+
+    from cluster_sim.calibration.power import WORST, calibrate
+    from cluster_sim.errors import ScenarioError
+
+    table = Table(title=f"{device}: board power", title_justify="left")
+    columns = ("kernel", "collector", "rows", "like kernels differ", "median |error|", "p90", "where they repeat", "busy", "active", "start", "pJ/B", "pJ/FLOP")
+    for column in columns:
+        table.add_column(column, justify="left" if column in ("kernel", "collector") else "right")
+    for one in calibrate(tables):
+        print(f"fitted {one.kind}", file=sys.stderr)
+        cells = [one.kind, one.collector, f"{one.rows:,}", f"{one.difference:.1%}"]
+        if one.errors is not None and one.repeating is not None and one.fit is not None:
+            fit = one.fit
+            cells += [f"{share:.1%}" for share in (*one.errors, one.repeating.median)]
+            cells += [f"{fit.busy_w:.0f} W", f"{fit.active_w:.0f} W", f"{1e6 * fit.start_s:.1f} us"]
+            cells += [f"{1e12 * fit.memory_j_per_byte:.0f}", f"{1e12 * fit.flop_j_per_flop:.2f}"]
+        table.add_row(*cells)
+    if not table.row_count:
+        raise ScenarioError.at(str(file), "holds too few kernels with power_w, power_limit_w and version")
+    _stdout().print(table)
+    print(f"Of each kind the collector whose like kernels differ least; not fitted where they differ by more than {WORST:.0%}.")
 
 
 def _predict(runs: list[Measured], workers: int) -> list[Prediction]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from cluster_sim import energy
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -177,7 +179,7 @@ def summary(results: Results) -> dict[str, Any]:
     simulated are absent.
     """
     report: dict[str, Any] = {"name": results.scenario.title} | _of_requests(results)
-    report |= _of_gaps(results, None) | _of_replicas(results, None)
+    report |= _of_gaps(results, None) | _of_replicas(results, None) | _of_power(results, None)
     report |= {key: results.info[key] for key in ("simulated_s", "wall_s", "events") if key in results.info}
     report["pools"] = {pool.name: _of_pool(results, pool.name) for pool in results.scenario.cluster.pools}
     if classes := results.scenario.workload.classes:
@@ -188,7 +190,7 @@ def summary(results: Results) -> dict[str, Any]:
 def _of_pool(results: Results, pool: str) -> dict[str, Any]:
     report = _of_requests(results, pool)
     del report["rejected"]  # before it came to any pool
-    return report | _of_gaps(results, pool) | _of_replicas(results, pool)
+    return report | _of_gaps(results, pool) | _of_replicas(results, pool) | _of_power(results, pool)
 
 
 def _of_gaps(results: Results, pool: str | None) -> dict[str, float]:
@@ -325,6 +327,26 @@ def _of_replicas(results: Results, pool: str | None) -> dict[str, Any]:
     for name in ("compute_utilisation", "bandwidth_utilisation"):
         report[name] = float(np.mean(devices[name].to_numpy()[rows]))
     return report
+
+
+def _of_power(results: Results, pool: str | None) -> dict[str, float]:
+    """Energy and power of the nodes of one pool, or of all, times the site's PUE; over the whole run, warm-up included."""
+    nodes = energy.nodes(results, pool)
+    simulated_s = float(results.info.get("simulated_s", 0.0))
+    if nodes is None or not simulated_s:
+        return {}
+    site = results.scenario.site
+    pue = site.pue if site is not None and site.pue is not None else 1.0
+    joules = pue * sum(node.energy_j for node in nodes)
+    requests = results.requests
+    answered: Array = requests["status"].to_numpy() == "finished"
+    if pool is not None:
+        answered = answered & (requests["pool"].to_numpy() == pool)
+    tokens = int(np.sum(requests["output_tokens"].to_numpy()[answered]))
+    report = {"energy_kwh": joules / 3.6e6}
+    if tokens:
+        report["energy_j_per_output_token"] = joules / tokens
+    return report | {"mean_power_w": joules / simulated_s, "peak_power_w": pue * energy.together(nodes).peak_w}
 
 
 def _kv_growth(stretches: pa.Table) -> Array:

@@ -38,8 +38,8 @@ EVENT_COLUMNS = ("at_s", "what", "replica", "request", "value")  # as recorded
 class Results:
     """The tables of one run.
 
-    requests: one row each, times [s] as seen at the front door; stretches: runs of like engine steps, with FLOP and bytes;
-    devices and links: totals over the run; events: rejections, preemptions, resumptions.
+    requests: one row each, times [s] as seen at the front door; stretches: runs of like engine steps, with FLOP, bytes and
+    joules of all devices of the replica; devices and links: totals over the run; events: rejections, preemptions, resumptions.
     """
 
     scenario: Scenario

@@ -304,10 +304,11 @@ class SiteEvent(Description):
 
 
 class Site(Description):
-    """Where the cluster stands. Read and kept with the run; heat, power and cost are not simulated yet."""
+    """Where the cluster stands. Read and kept with the run; heat, power caps and cost are not simulated yet."""
 
     inlet_c: Celsius | None = None
     pue: Annotated[float, Field(ge=1.0)] | None = None
+    """What the site draws for each watt of its nodes: energy and power of the summary are those of the site; default 1."""
     electricity_usd_per_kwh: UsdPerKwh | None = None
     carbon_intensity_g_per_kwh: GramsPerKwh | None = None
     rack_power_cap_w: Watts | None = None
@@ -360,7 +361,7 @@ class Scenario(Description):
     def warnings(self) -> Iterator[str]:
         """What the run will not do although the file asks for it."""
         if self.site is not None:
-            yield "site: heat, power, cost and failures are not simulated by this version; the keys are read, kept with the run, and change nothing"
+            yield "site: heat, power caps, cost and failures are not simulated by this version; the keys but pue are read, kept with the run, and change nothing"
 
     def as_yaml(self) -> str:
         """The scenario with everything resolved, as a scenario file: reading it gives this scenario again."""

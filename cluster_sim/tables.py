@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from cluster_sim.hardware import Precision
+from cluster_sim.physics.power import Line, ramp_energy_j
 from cluster_sim.physics.transformer import step_flop, step_kv_bytes, step_weight_bytes
 from cluster_sim.request import Request
 from cluster_sim.results import EVENT_COLUMNS, STRETCH_COLUMNS, Results
@@ -91,29 +94,65 @@ def _stretches_table(scenario: Scenario, recorder: Recorder, pool_of: list[Pool]
     data = {name: rows[:, place].astype(float if name in real else np.int64) for place, name in enumerate(STRETCH_COLUMNS)}
     steps = data["steps"]
     data["ended_s"] = data["began_s"] + steps * data["first_s"] + data["slope_s"] * (steps * (steps - 1) * 0.5)
-    data["flop"], data["bytes"] = np.zeros(len(steps)), np.zeros(len(steps))
+    for name in ("flop", "bytes", "energy_j"):
+        data[name] = np.full(len(steps), np.nan if name == "energy_j" else 0.0)
     for pool in scenario.cluster.pools:
         mine = np.isin(data["replica"], [number for number, other in enumerate(pool_of) if other is pool]) if len(scenario.cluster.pools) > 1 else slice(None)
-        flop, moved = _work(scenario, pool, {name: column[mine] for name, column in data.items()})
-        data["flop"][mine], data["bytes"][mine] = flop, moved
-    return pa.table({name: _column(column) for name, column in data.items()})
+        counts = {name: column[mine] for name, column in data.items()}
+        work = _work(scenario, pool, counts)
+        data["flop"][mine] = work.total(work.linear_flop) + work.total(work.attention_flop)
+        data["bytes"][mine] = work.total(work.bytes)
+        if pool.node.device.power is not None:
+            data["energy_j"][mine] = _energy_j(pool, pool.devices_a_replica(scenario.model), counts, work, pool.weights(scenario.model))
+    return pa.table({name: _column(column, np.isnan(column) if name == "energy_j" else None) for name, column in data.items()})
 
 
-def _work(scenario: Scenario, pool: Pool, rows: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """FLOP and bytes of each stretch over all devices of its replica; the middle of an arithmetic series is its mean."""
+@dataclass(frozen=True)
+class _Work:
+    """Of each stretch over all devices of its replica: (first, slope) by step, every term being constant or growing by the same amount."""
+
+    linear_flop: Line
+    attention_flop: Line
+    bytes: Line
+    steps: np.ndarray
+
+    def total(self, line: Line) -> np.ndarray:
+        """Over the whole stretch; the middle of an arithmetic series is its mean."""
+        first, slope = line
+        total: np.ndarray = self.steps * (first + (self.steps - 1) / 2 * slope)
+        return total
+
+
+def _work(scenario: Scenario, pool: Pool, rows: dict[str, np.ndarray]) -> _Work:
     model, plan = scenario.model, pool.replica
-    later = (rows["steps"] - 1) / 2
     each = 1 + (plan.speculation.draft_tokens if plan.speculation else 0)
     checked = each * rows["batch"]
-    context = rows["context"] + later * rows["growth"]
-    windowed = rows["windowed"] + later * rows["growing"]
-    pairs = rows["pairs"] + later * rows["prompt_tokens"].astype(float) ** 2  # only a lone prompt's chunks follow each other
-    tokens = checked + rows["prompt_tokens"]
-    sampled = rows["sampled"] - rows["batch"] + checked
-    flop = step_flop(model, tokens, sampled, each * context, windowed, pairs, rows["windowed_pairs"])
+    tokens, sampled = checked + rows["prompt_tokens"], rows["sampled"] - rows["batch"] + checked
+    grows = rows["prompt_tokens"].astype(float) ** 2  # only a lone prompt's chunks follow each other
+    linear = step_flop(model, tokens, sampled, 0, 0, 0, 0)
+    attention = step_flop(model, 0, 0, each * rows["context"], rows["windowed"], rows["pairs"], rows["windowed_pairs"])
+    ranks = 1 if pool.is_wafer else plan.tensor_parallel
     weights = step_weight_bytes(model, pool.weights(model), tokens, weight_reuse=not pool.is_wafer, ranks=plan.data_parallel)
-    kv = step_kv_bytes(model, plan.kv_cache, 1 if pool.is_wafer else plan.tensor_parallel, tokens, context, windowed)
-    return rows["steps"] * flop, rows["steps"] * (weights + kv)
+    kv = step_kv_bytes(model, plan.kv_cache, ranks, tokens, rows["context"], rows["windowed"])
+    return _Work(
+        (linear, 0.0),
+        (attention, step_flop(model, 0, 0, each * rows["growth"], rows["growing"], grows, 0)),
+        (weights + kv, step_kv_bytes(model, plan.kv_cache, ranks, 0, rows["growth"], rows["growing"])),
+        rows["steps"],
+    )
+
+
+def _energy_j(pool: Pool, devices: int, rows: dict[str, np.ndarray], work: _Work, weights: Precision) -> np.ndarray:
+    """What all devices of each stretch's replica draw, each an equal share of the work."""
+    device = pool.node.device
+    power = device.power
+    assert power is not None
+    linear_j, attention_j = power.flop.of(device.peak.of(weights)[0]), power.flop.of_attention
+    (linear, _), (attention, grows) = work.linear_flop, work.attention_flop
+    moved = (work.bytes[0] / devices, work.bytes[1] / devices)
+    arithmetic_j = ((linear_j * linear + attention_j * attention) / devices, attention_j * grows / devices)
+    energy_j: np.ndarray = devices * ramp_energy_j(power, (rows["first_s"], rows["slope_s"]), moved, arithmetic_j, work.steps)
+    return energy_j
 
 
 def _devices_table(scenario: Scenario, stretches: pa.Table, simulated_s: float) -> pa.Table:
@@ -125,18 +164,25 @@ def _devices_table(scenario: Scenario, stretches: pa.Table, simulated_s: float) 
             ("busy_s", stretches["ended_s"].to_numpy() - stretches["began_s"].to_numpy()),
             ("flop", stretches["flop"].to_numpy()),
             ("bytes", stretches["bytes"].to_numpy()),
+            ("energy_j", stretches["energy_j"].to_numpy()),
         )
     }
     rows: dict[str, list[Any]] = {
-        name: [] for name in ("device", "pool", "replica", "kind", "busy_s", "flop", "bytes", "compute_utilisation", "bandwidth_utilisation")
+        name: []
+        for name in ("device", "pool", "replica", "kind", "busy_s", "flop", "bytes", "energy_j", "mean_power_w", "compute_utilisation", "bandwidth_utilisation")
     }
     number = 0
     for pool in scenario.cluster.pools:
         device, each = pool.node.device, pool.devices_a_replica(scenario.model)
         _, peak = device.peak.of(pool.weights(scenario.model))
         for index in range(pool.replica_count(scenario.model)):
-            share = {name: (float(total[number]) if number < len(total) else 0.0) for name, total in totals.items()}
-            share["flop"], share["bytes"] = share["flop"] / each, share["bytes"] / each
+            share: dict[str, Any] = {name: (float(total[number]) if number < len(total) else 0.0) for name, total in totals.items()}
+            share = {name: total if name == "busy_s" else total / each for name, total in share.items()}
+            if device.power is None:
+                share["energy_j"] = None
+            else:  # and with its model loaded it draws something while nothing runs
+                share["energy_j"] += device.power.loaded_idle_w * (simulated_s - share["busy_s"])
+            share["mean_power_w"] = share["energy_j"] / simulated_s if device.power and simulated_s else None
             for place in range(index * each, (index + 1) * each):
                 rows["device"].append(f"{pool.name}/{place // pool.node.devices}/device{place % pool.node.devices}")
                 rows["pool"].append(pool.name)
@@ -147,7 +193,8 @@ def _devices_table(scenario: Scenario, stretches: pa.Table, simulated_s: float) 
                 rows["compute_utilisation"].append(share["flop"] / (peak * simulated_s) if simulated_s else 0.0)
                 rows["bandwidth_utilisation"].append(share["bytes"] / (device.memory.bandwidth_bytes_per_s * simulated_s) if simulated_s else 0.0)
             number += 1
-    return pa.table(rows)
+    columns = {name: pa.array(values, pa.float64()) if name in ("energy_j", "mean_power_w") else pa.array(values) for name, values in rows.items()}
+    return pa.table(columns)
 
 
 def _links_table(topology: Topology, paths: list[Path], requests: pa.Table) -> pa.Table:

@@ -102,7 +102,7 @@ def _readable(unit: str) -> str:
 
 
 def _kind(unit: pint.Unit) -> str:
-    kinds = KINDS | {"kg": "a mass", "m": "a length", "J": "an energy", "USD": "an amount of money", "FLOP": "an amount of computation", "K": "a temperature"}
+    kinds = KINDS | {"kg": "a mass", "m": "a length", "J": "an energy", "USD": "an amount of money", "FLOP": "an amount of computation"}
     of_same_dimension = (kind for known, kind in kinds.items() if _registry().Unit(_readable(known)).dimensionality == unit.dimensionality)
     return next(of_same_dimension, "a bare number" if unit.dimensionless else "something else")
 
@@ -118,6 +118,11 @@ KINDS = {
     "Hz": "a frequency",
     "USD/kWh": "a price of energy",
     "g/kWh": "a carbon intensity",
+    "J/B": "an energy of data",
+    "J/FLOP": "an energy of computation",
+    "K/W": "a thermal resistance",
+    "J/K": "a heat capacity",
+    "K": "a difference of temperatures",
 }
 
 _NUMBER_AND_UNIT = re.compile(r"\s*([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf|\.nan|\.inf))\s*(.*?)\s*", re.I)
@@ -203,11 +208,20 @@ FlopPerSecond = Annotated[float, Quantity("FLOP/s", "2.25 PFLOP/s", above=0.0)]
 Hertz = Annotated[float, Quantity("Hz", "1.1 GHz", above=0.0)]
 Celsius = Annotated[float, Quantity("degC", "25 degC", least=-273.15)]
 Watts = Annotated[float, Quantity("W", "40 kW", above=0.0)]
+JoulesPerByte = Annotated[float, Quantity("J/B", "40 pJ/B", least=0.0)]
+JoulesPerFlop = Annotated[float, Quantity("J/FLOP", "0.4 pJ/FLOP", least=0.0)]
+KelvinPerWatt = Annotated[float, Quantity("K/W", "0.02 K/W", least=0.0)]
+PositiveKelvinPerWatt = Annotated[float, Quantity("K/W", "0.02 K/W", above=0.0)]
+JoulesPerKelvin = Annotated[float, Quantity("J/K", "1500 J/K", above=0.0)]
+Kelvin = Annotated[float, Quantity("K", "3 K", least=0.0)]
 UsdPerKwh = Annotated[float, Quantity("USD/kWh", "0.0685 USD/kWh", least=0.0)]
 GramsPerKwh = Annotated[float, Quantity("g/kWh", "380 g/kWh", least=0.0)]
 
 # A name in code is the key in the file plus its unit; the longest suffix wins.
-_SUFFIXES = ("_bytes_per_s", "_flop_per_s", "_usd_per_kwh", "_g_per_kwh", "_per_s", "_bytes", "_hz", "_s", "_c", "_w")
+_SUFFIXES = (
+    "_bytes_per_s", "_flop_per_s", "_usd_per_kwh", "_g_per_kwh", "_j_per_byte", "_j_per_flop", "_k_per_w", "_j_per_k", "_per_s", "_bytes", "_kelvin",
+    "_hz", "_s", "_c", "_w",
+)  # fmt: skip
 
 
 def key_of(field: str) -> str:

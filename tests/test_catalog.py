@@ -34,10 +34,47 @@ UNITS = {
     "layer": "us",
     "expert_layer": "us",
     "eager_layer": "us",
-    "clock": "GHz",
+    "clock": "GHz|MHz",
     "core": "us",
     "token": "us",
     "wafer_hop": "us",
+    "limit": "W|kW",
+    "idle": "W|kW",
+    "loaded_idle": "W|kW",
+    "busy": "W|kW",
+    "active": "W",
+    "memory_idle": "W",
+    "memory_part": "pJ/B",
+    "base": "W",
+    "most": "W",
+    "limits.operating": "degC",
+    "limits.slowdown": "degC",
+    "limits.shutdown": "degC",
+    "limits.memory": "degC",
+    "power.memory": "pJ/B",
+    "cooling.memory": "J/K",
+    "governor.step": "MHz",
+    "flop.bf16": "pJ/FLOP",
+    "flop.fp8": "pJ/FLOP",
+    "flop.fp4": "pJ/FLOP",
+    "flop.attention": "pJ/FLOP",
+    "double": "degC",
+    "quadruple": "degC",
+    "floor": "GHz",
+    "power_period": "ms",
+    "fall_period": "ms",
+    "rise_period": "ms",
+    "hysteresis": "K",
+    "slowdown_hold": "s",
+    "die_to_sink": "K/W",
+    "memory_to_sink": "K/W",
+    "die_to_memory": "K/W",
+    "sink_to_coolant": "K/W",
+    "coolant_rise": "K/W",
+    "preheat": "K/W",
+    "die": "J/K",
+    "sink": "J/K",
+    "coolant_lag": "s",
     "rank": "us|ns|ps",
     "climb": "us|ns",
 }
@@ -63,7 +100,7 @@ def unit_of(path: str) -> str | None:
         return "PFLOP/s|TFLOP/s"
     if path.startswith("efficiency."):
         return None
-    return UNITS.get(path.rpartition(".")[2])
+    return UNITS.get(".".join(path.split(".")[-2:]), UNITS.get(path.rpartition(".")[2]))
 
 
 def test_the_catalog_holds_all_kinds():

@@ -113,7 +113,7 @@ def test_one_run_may_be_given_alone_and_four_may_be_given_together(name: str, bo
 def test_a_run_in_which_nothing_finished_says_so(name: str, both: list[Results], tmp_path: Path) -> None:
     figure = figures.draw(name, cut_off(both[0], 0.0))
     figures.save(figure, tmp_path / "x.png", dpi=50)
-    if name not in ("arrivals", "timeline"):
+    if name not in ("arrivals", "timeline", "power"):
         assert "no request finished" in texts(figure)
 
 
@@ -329,3 +329,23 @@ def test_matplotlib_is_imported_when_a_figure_is_drawn_and_pyplot_never() -> Non
         "[__import__('cluster_sim.figures.' + name) for name in f.NAMES]; assert 'matplotlib.pyplot' not in sys.modules; assert 'simpy' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_bands_of_power_add_up_to_the_energy_of_the_run(both: list[Results]) -> None:
+    figure = figures.draw("power", both)
+    for one, panel in zip(both, figure.axes, strict=True):
+        kilowatts, edges, _ = panel.patches[-1].get_data()  # the topmost band: its top is the sum of all
+        assert legend(panel) == ["gpus/0"]
+        assert float(np.sum(kilowatts * np.diff(edges))) / 3600.0 == pytest.approx(one.summary()["energy_kwh"], rel=1e-9)
+
+
+def test_many_nodes_are_stacked_by_pool_and_unknown_power_is_said(both: list[Results]) -> None:
+    (pool,) = both[0].scenario.cluster.pools
+    cluster = both[0].scenario.cluster.model_copy(update={"pools": (pool.model_copy(update={"nodes": 9}),)})
+    many = replace(both[0], scenario=both[0].scenario.model_copy(update={"cluster": cluster}))
+    assert legend(figures.draw("power", many).axes[0]) == ["gpus (9 nodes)"]
+    device = pool.node.device.model_copy(update={"power": None})
+    silent = pool.model_copy(update={"node": pool.node.model_copy(update={"device": device})})
+    cluster = cluster.model_copy(update={"pools": (silent,)})
+    unknown = replace(both[0], scenario=both[0].scenario.model_copy(update={"cluster": cluster}))
+    assert "do not say what they draw" in texts(figures.draw("power", unknown))

@@ -13,7 +13,7 @@ from cluster_sim.results import Results
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NAMES = ("arrivals", "latency_cdf", "timeline", "ttft_over_time")
+NAMES = ("arrivals", "latency_cdf", "power", "timeline", "ttft_over_time")
 """The figures: each is a file of this folder with `blank(results)`, its empty axes, and `draw(results, axes)`."""
 
 # Formats, and the metadata that would otherwise write the date into the file: the same run makes the same bytes.

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import cluster_sim
+from cluster_sim import energy
 from cluster_sim.results import TABLES
 from cluster_sim.serving.batching import Batching
 from cluster_sim.serving.routing import Routing
@@ -34,6 +35,10 @@ WAFER = {
         "columns": 20, "rows": 30, "clock": "1 MHz", "weight_fill": 0.8, "memory_fill": 0.95, "core": "100 us",
         "collectives": 2.0, "token": "300 us", "wafer_hop": "50 us", "compute": 0.4,
     },
+    "power": {"limit": "18 kW", "idle": "4 kW", "loaded_idle": "4 kW", "busy": "11 kW", "memory": "0 J/B", "flop": {"bf16": "7 uJ/FLOP"}},
+}  # fmt: skip
+GPU_POWER = {  # at its limit in some steps and below it in others
+    "limit": "200 W", "idle": "20 W", "loaded_idle": "40 W", "busy": "60 W", "active": "30 W", "memory": "150 nJ/B", "flop": {"bf16": "200 nJ/FLOP"},
 }  # fmt: skip
 
 
@@ -65,7 +70,7 @@ def run(
     tmp_path: Path, arrivals: str, router: str, machine: str = "gpu", feature: str = "plain", cluster: dict[str, Any] | None = None, **changes: Any
 ) -> cluster_sim.Results:
     """Two replicas with little room, so that requests queue, are preempted and are rejected. `cluster` is merged over theirs."""
-    tight = SMALL_GPU | {"memory": {"capacity": "310 kB", "bandwidth": "1 GB/s"}}
+    tight = SMALL_GPU | {"memory": {"capacity": "310 kB", "bandwidth": "1 GB/s"}, "power": GPU_POWER}
     device: dict[str, Any] = tight if machine == "gpu" else WAFER
     replica: dict[str, Any] = {"engine": engine(max_sequences=12)} | ({} if machine == "gpu" else {"wafers": 1})
     pool, workload = FEATURES[feature]
@@ -118,6 +123,7 @@ def test_the_laws_hold(results: cluster_sim.Results) -> None:
     no_replica_idles_while_a_request_waits(results)
     littles_law_holds_exactly(results)
     gaps_between_tokens_add_up_to_the_time_decoded(results)
+    energy_is_the_sum_of_rows_and_the_integral_of_power(results)
 
 
 def speculates(results: cluster_sim.Results) -> bool:
@@ -217,6 +223,40 @@ def gaps_between_tokens_add_up_to_the_time_decoded(results: cluster_sim.Results)
     tokens = int(np.sum(done.output_tokens - 1))
     assert gaps.count == tokens if not speculates(results) else tokens / 4 <= gaps.count < tokens
     assert gaps.mean() * gaps.count == pytest.approx(float(np.sum(done.finish_s - done.first_token_s)), rel=1e-9)
+
+
+def energy_is_the_sum_of_rows_and_the_integral_of_power(results: cluster_sim.Results) -> None:
+    """Stretches and the pauses between them, devices, nodes over time and the summary: one energy."""
+    power = results.scenario.cluster.pools[0].node.device.power
+    assert power is not None
+    end_s, table = results.info["simulated_s"], results.stretches
+    energy_j, length_s = table["energy_j"].to_numpy(), table["ended_s"].to_numpy() - table["began_s"].to_numpy()
+    pool = results.scenario.cluster.pools[0]
+    each, devices = pool.devices_a_replica(results.scenario.model), results.devices.num_rows
+    rows_j = float(np.sum(energy_j)) + power.loaded_idle_w * (devices * end_s - each * float(np.sum(length_s)))
+    nodes = energy.nodes(results)
+    assert nodes is not None
+    integral_j = sum(float(np.sum(node.devices_w * np.diff(node.time_s))) for node in nodes)
+    together = energy.together(nodes)
+    assert float(np.sum(results.devices["energy_j"].to_numpy())) == pytest.approx(rows_j, rel=1e-9)
+    assert integral_j == pytest.approx(rows_j, rel=1e-9)
+    assert together.energy_j == pytest.approx(sum(node.energy_j for node in nodes), rel=1e-9)
+    summary = results.summary()
+    assert summary["energy_kwh"] * 3.6e6 == pytest.approx(together.energy_j, rel=1e-9)
+    assert summary["mean_power_w"] * end_s == pytest.approx(together.energy_j, rel=1e-9)
+    assert summary["mean_power_w"] <= summary["peak_power_w"] <= devices * power.limit_w * (1 + 1e-9)
+    assert np.all(energy_j <= each * power.limit_w * length_s * (1 + 1e-9))
+    assert np.all(energy_j >= each * power.busy_w * length_s * (1 - 1e-9))
+    done = column(results, "status") == "finished"
+    if not np.any(column(results, "status") == "unfinished"):
+        assert summary["energy_j_per_output_token"] * int(np.sum(column(results, "output_tokens")[done])) == pytest.approx(together.energy_j, rel=1e-9)
+
+
+@pytest.mark.parametrize("machine", ["gpu", "wafer"])
+def test_a_stretch_takes_the_energy_of_its_steps(tmp_path: Path, machine: str) -> None:
+    one, other = (run(tmp_path, "gamma", "least_work", machine, stepping=stepping).summary() for stepping in ("stretch", "step"))
+    for name in ("energy_kwh", "energy_j_per_output_token", "mean_power_w"):
+        assert one[name] == pytest.approx(other[name], rel=1e-9)
 
 
 def test_the_workloads_above_do_preempt_and_reject(tmp_path: Path) -> None:
