@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cluster_sim.checks import faults_of
 from cluster_sim.errors import Fault, ScenarioError, did_you_mean
-from cluster_sim.reading import Document, describe, looking_in, overridden, override, read_yaml, under
+from cluster_sim.questions import Capacity, Sweep
+from cluster_sim.reading import Description, Document, describe, looking_in, overridden, override, read_yaml, under
 from cluster_sim.scenario import Scenario
 
 
@@ -19,7 +21,7 @@ def load_scenario(path: str | Path, variant: str | None = None, overrides: Mappi
     {"cluster.pools[0].nodes": 2}, applied last; seed: in place of the file's.
     Raises ScenarioError with every fault of the file, or where a variant must be named.
     """
-    document, sets = read_yaml(Path(path)), [(key, value, f"override {key}") for key, value in (overrides or {}).items()]
+    document, sets = open_scenarios(path).document, [(key, value, f"override {key}") for key, value in (overrides or {}).items()]
     names = list(_variant_names(document))
     if variant is None and names:
         if len(names) > 1:
@@ -33,7 +35,7 @@ def load_variants(path: str | Path, variants: Sequence[str] = (), sets: Sequence
 
     Raises ScenarioError with the faults of all of them.
     """
-    document = read_yaml(Path(path))
+    document = open_scenarios(path).document
     wanted: list[str | None] = list(variants) or list(_variant_names(document)) or [None]
     scenarios: list[Scenario] = []
     faults: list[Fault] = []
@@ -45,6 +47,54 @@ def load_variants(path: str | Path, variants: Sequence[str] = (), sets: Sequence
     if faults:
         raise ScenarioError(list(dict.fromkeys(faults)))
     return scenarios
+
+
+class _Questions(Description):
+    """The sections of a file that ask for many simulations."""
+
+    sweep: Sweep | None = None
+    capacity: Capacity | None = None
+
+
+@dataclass(frozen=True)
+class ScenarioFile:
+    """A scenario file, read once, from which many scenarios are made."""
+
+    document: Document
+    sets: tuple[str, ...]
+    """`key=value` texts that hold for all of them."""
+    sweep: Sweep | None
+    capacity: Capacity | None
+
+    @property
+    def variants(self) -> list[str]:
+        """Their names; empty where the file has none."""
+        return list(_variant_names(self.document))
+
+    def place(self, *trail: str | int) -> str:
+        """Where the value at `trail` was written, for messages."""
+        return self.document.place(trail)
+
+    def scenario(self, variant: str | None = None, values: Mapping[str, Any] | None = None, seed: int | None = None, where: str = "override") -> Scenario:
+        """One of them, with `values` by dotted key, which `where` asked for.
+
+        Raises ScenarioError with all that is wrong with it.
+        """
+        overrides = [(key, value, f"{where}: {key}") for key, value in (values or {}).items()]
+        return _one(self.document, variant, overrides, seed, self.sets)
+
+
+def open_scenarios(path: str | Path, sets: Sequence[str] = ()) -> ScenarioFile:
+    """The file at `path`, its `sweep` and `capacity` checked, its scenarios not yet.
+
+    Raises ScenarioError for a file that cannot be read and for faults in these two sections.
+    """
+    document = read_yaml(Path(path))
+    asked = {key: document.data[key] for key in _Questions.model_fields if key in document.data}
+    questions = describe(_Questions, Document(asked, document.file, document.places))
+    for key in asked:
+        document = document.without(key)
+    return ScenarioFile(document, tuple(sets), questions.sweep, questions.capacity)
 
 
 def _variant_names(document: Document) -> Iterator[str]:
@@ -106,6 +156,9 @@ def json_schema() -> dict[str, Any]:
         "description": "By name: what each changes. Mappings are merged over the base, lists replaced whole, null takes a key away.",
         "additionalProperties": {"type": ["object", "null"]},
     }
+    questions = _Questions.model_json_schema(by_alias=True)
+    schema.setdefault("$defs", {}).update(questions.get("$defs", {}))
+    schema["properties"].update(questions["properties"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "cluster-sim scenario",

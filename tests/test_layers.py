@@ -17,11 +17,11 @@ ROOMS = [
     {"hardware", "model", "request"},
     {"topology", "physics"},
     {"workload", "serving"},
-    {"scenario", "checks", "loading", "results", "metrics", "explain", "calibration"},
+    {"scenario", "questions", "checks", "loading", "results", "metrics", "explain", "calibration"},
     {"sim"},
     {"simulation", "tables"},
     {"figures"},
-    {"validation"},
+    {"validation", "studies", "console"},
     {"cli", "__init__"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
@@ -29,17 +29,32 @@ LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 # Third-party packages and the rooms that may import them; those not named here may be imported by none.
 ALLOWED = {
     "pint": {"units"},
-    "pydantic": {"units", "reading", "hardware", "model", "workload", "serving", "scenario"},
+    "pydantic": {"units", "reading", "hardware", "model", "workload", "serving", "scenario", "questions"},
     "pydantic_core": {"units", "reading"},
     "ruamel": {"reading"},
-    "numpy": {"topology", "physics", "workload", "serving", "scenario", "results", "metrics", "explain", "calibration", "tables", "figures", "validation"},
+    "numpy": {
+        "topology",
+        "physics",
+        "workload",
+        "serving",
+        "scenario",
+        "results",
+        "metrics",
+        "explain",
+        "calibration",
+        "tables",
+        "figures",
+        "validation",
+        "studies",
+    },
     "networkx": {"topology"},
-    "pyarrow": {"results", "metrics", "tables", "calibration"},
-    "scipy": {"metrics", "calibration"},
+    "pyarrow": {"results", "metrics", "tables", "calibration", "studies"},
+    "scipy": {"metrics", "calibration", "studies"},
     "simpy": {"sim", "simulation"},
     "matplotlib": {"figures"},
-    "typer": {"cli"},
-    "rich": {"cli"},
+    "dask": {"studies"},
+    "typer": {"cli", "console", "studies"},
+    "rich": {"cli", "console", "studies"},
 }
 NOT_EACH_OTHER = ({"workload"}, {"serving"})
 
