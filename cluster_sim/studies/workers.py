@@ -147,7 +147,7 @@ def _on_dask(work: Work[Name], address: str) -> Done[Name]:
         raise ScenarioError.at("--dask", f"no Dask scheduler answers at {address}") from fault
     with client:
         jobs, names = iter(work), {}
-        running = as_completed()
+        running = as_completed(loop=client.loop)
 
         def start_next() -> bool:
             if (job := next(jobs, None)) is None:
