@@ -14,6 +14,9 @@ import typer
 from cluster_sim.console import File, Sets, say_wrote, stderr, stdout
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
+    from cluster_sim.studies.comparison import Comparison, Difference
     from cluster_sim.studies.sweep import Count
 
 Workers = Annotated[int, typer.Option("--workers", min=0, help="Processes; 0: only this one.")]
@@ -48,6 +51,73 @@ def sweep(
         console.print(f"failed: {row['point']}: {row['reason']}", highlight=False, markup=False, soft_wrap=True)
     if len(failures) > 10:
         console.print(f"and {len(failures) - 10:,} more; `reason` in the table says why", highlight=False)
+
+
+def compare(
+    file: File,
+    variant: Annotated[list[str] | None, typer.Option("--variant", metavar="NAME", help="Only these, the first to compare with.", show_default=False)] = None,
+    set_: Sets = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="In place of the file's seed.", show_default=False)] = None,
+    replications: Annotated[int, typer.Option("--replications", min=1, help="Seeds; with 1 the error bars come from batches of one run.")] = 10,
+    metric: Annotated[
+        list[str] | None, typer.Option("--metric", metavar="FIELD", help="A field of the summary; may be given again.", show_default=False)
+    ] = None,
+    confidence: Annotated[float, typer.Option("--confidence", min=0.5, max=0.9999, help="Of the intervals.")] = 0.95,
+    precision: Annotated[
+        float | None,
+        typer.Option("--precision", metavar="SHARE", min=1e-6, help="Go on until intervals reach no further than this share of the mean.", show_default=False),
+    ] = None,
+    most: Annotated[int, typer.Option("--most", min=3, help="Replications after which --precision gives up.")] = 200,
+    keep_warmup: Annotated[bool, typer.Option("--keep-warmup", help="Leave nothing out where the file gives no warm-up.")] = False,
+    workers: Workers = 2,
+) -> None:
+    """Variants on identical traffic: paired differences with confidence intervals."""
+    from cluster_sim.studies.comparison import compare as run
+
+    with _counter("replications") as progress:
+        found = run(file, replications, metric or (), variant or (), set_ or (), seed, confidence, precision, most, not keep_warmup, workers, progress)
+    console = stdout()
+    for name in found.variants[1:]:
+        console.print(_differences(found, name, confidence))
+    traffic = f"{found.replications} replications" if found.replications > 1 else "one run in batches"
+    console.print(f"{traffic} on common random numbers; warm-up left out: {found.warmup_s or 0.0:,.1f} s", highlight=False)
+    for note in found.notes:
+        console.print(f"note: {note}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _differences(found: Comparison, name: str, confidence: float) -> Table:
+    from rich.table import Table
+
+    first = found.variants[0]
+    table = Table(title=f"{found.name}: {name} less {first}", title_justify="left")
+    table.add_column("")
+    for heading in (first, name, "difference", f"t {confidence:.0%}", f"bootstrap {confidence:.0%}", "p", "verdict", "runs saved"):
+        table.add_column(heading, justify="right")
+    for one in found.differences:
+        if one.variant == name:
+            ends = (f"{interval.low:+,.3g} to {interval.high:+,.3g}" for interval in (one.t, one.bootstrap))
+            values = (f"{one.first_mean:,.4g}", f"{one.mean:,.4g}", f"{one.difference:+,.4g}")
+            table.add_row(one.metric, *values, *ends, f"{one.chance:.2g}", _verdict(one), "-" if one.saved == float("inf") else f"x {one.saved:,.1f}")
+    return table
+
+
+def _verdict(one: Difference) -> str:
+    if one.t.low == one.t.high == 0.0:
+        return "identical"
+    return ("higher" if one.difference > 0 else "lower") if one.significant else "not significant"
+
+
+@contextmanager
+def _counter(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar of how many are done, where somebody is watching."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    with Progress(TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=stderr(), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 @contextmanager
