@@ -144,7 +144,8 @@ def test_one_run_is_told_apart_by_batches_of_its_requests(tmp_path: Path) -> Non
 
 
 def test_replications_go_on_until_the_interval_is_as_narrow_as_wanted(tmp_path: Path) -> None:
-    path = write(tmp_path, {"one": {}, "longer": {"workload": {"output_tokens": 12}}})
+    workload = {"arrivals": {"process": "poisson", "rate": "100 /s", "requests": 300}, "prompt_tokens": 1, "output_tokens": 10}
+    path = write(tmp_path, {"one": {}, "longer": {"workload": {"output_tokens": 12}}}, workload=workload)
     (loose,) = compare(path, 3, ["mean_e2el_ms"], precision=0.5, workers=0).differences
     tight = compare(path, 3, ["mean_e2el_ms"], precision=loose.t.half_width / loose.first_mean / 3, workers=0)
     assert tight.replications > 3

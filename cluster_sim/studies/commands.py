@@ -16,6 +16,7 @@ from cluster_sim.console import File, Sets, say_wrote, stderr, stdout
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from cluster_sim.studies.capacity import Answer, Option
     from cluster_sim.studies.comparison import Comparison, Difference
     from cluster_sim.studies.sweep import Count
 
@@ -105,6 +106,65 @@ def _verdict(one: Difference) -> str:
     if one.t.low == one.t.high == 0.0:
         return "identical"
     return ("higher" if one.difference > 0 else "lower") if one.significant else "not significant"
+
+
+def capacity(
+    file: File,
+    variant: Annotated[list[str] | None, typer.Option("--variant", metavar="NAME", help="Only this variant; may be given again.", show_default=False)] = None,
+    set_: Sets = None,
+    workers: Workers = 2,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write every trial here, as Parquet.", show_default=False)] = None,
+) -> None:
+    """The smallest cluster, or the highest rate, that meets the SLO; with the next ones on either side."""
+    from cluster_sim.studies.capacity import capacity as run
+
+    with _counter("options") as progress:
+        answer = run(file, set_ or (), variant or (), workers, progress)
+    console = stdout()
+    console.print(_trials(answer))
+    for option in answer.options:
+        console.print(_sentence(answer, option), highlight=False, soft_wrap=True, markup=False)
+    if len({option.values.get("variant") for option in answer.options}) > 1 and not any(trial.usd_per_hour for _, trial in answer.front):
+        console.print("nodes of all kinds are counted alike; capacity.usd_per_node_hour would compare them by cost", highlight=False, soft_wrap=True)
+    if out is not None:
+        from cluster_sim.studies.store import write_table
+
+        write_table(answer.table, out)
+        say_wrote(out)
+
+
+def _trials(answer: Answer) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    asked = f"{answer.rate_per_s:,.6g} requests/s" if answer.rate_per_s is not None else "the highest rate"
+    table = Table(title=f"{answer.name}: {asked} at p{answer.percentile:g}; * none beats it in cost and latency at once", title_justify="left")
+    names = list(dict.fromkeys(name for option in answer.options for trial in option.trials for name in trial.margins))
+    table.add_column("")
+    for heading in ("nodes", "replicas", "requests/s", *(f"{name} [ms]" for name in names), "margin", "USD/h", ""):
+        table.add_column(Text(heading), justify="right")
+    front = [id(trial) for _, trial in answer.front]
+    for option in answer.options:
+        table.add_section()
+        for trial in (option.smaller, option.answer, option.bigger):
+            if trial is None:
+                continue
+            latencies = (f"{1e3 * trial.latencies_s[name]:,.4g}" if name in trial.latencies_s else "-" for name in names)
+            cost = "-" if trial.usd_per_hour is None else f"{trial.usd_per_hour:,.2f}"
+            cells = (Text(option.title), f"{trial.nodes:,}", f"{trial.replicas:,}", f"{trial.rate_per_s:,.4g}", *latencies, f"{trial.margin:+.1%}", cost)
+            table.add_row(*cells, "*" if id(trial) in front else "", style="bold" if trial is option.answer else "")
+    return table
+
+
+def _sentence(answer: Answer, option: Option) -> str:
+    if option.fault:
+        return f"{option.title}: {option.fault}"
+    if option.answer is None:
+        what = "no rate that was tried" if answer.rate_per_s is None else f"no cluster of up to {max(trial.nodes for trial in option.trials):,} nodes"
+        return f"{option.title}: {what} meets the SLO"
+    if answer.rate_per_s is None:
+        return f"{option.title}: {option.answer.rate_per_s:,.4g} requests/s on {option.answer.nodes:,} nodes"
+    return f"{option.title}: {option.answer.nodes:,} nodes"
 
 
 @contextmanager

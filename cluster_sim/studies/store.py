@@ -132,6 +132,14 @@ def table(rows: Iterable[Row]) -> pa.Table:
     return pa.table({name: _column([row.get(name) for row in rows]) for name in names})
 
 
+def write_table(found: pa.Table, path: Path) -> None:
+    """One table as a Parquet file. Raises ScenarioError where it cannot be written."""
+    try:
+        pq.write_table(found, path, compression="zstd")
+    except OSError as fault:
+        raise ScenarioError.at(str(path), f"cannot be written: {fault.strerror or fault}") from fault
+
+
 def _column(values: list[Any]) -> pa.Array:
     """Numbers where all are, else text."""
     try:
