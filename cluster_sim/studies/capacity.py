@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, gcd, inf, isnan
+from math import ceil, floor, gcd, inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -323,9 +323,9 @@ def _latencies_s(results: Results, name: str, class_: str) -> Array:
 
 
 def _percentile(values_s: Array, percentile: float) -> float:
-    """Linear; infinite as soon as an endless value has a part in it, and where there is no value."""
+    """Linear, as numpy's; infinite as soon as an endless value has a part in it, and where there is no value."""
     if not len(values_s):
         return inf
-    with np.errstate(invalid="ignore"):
-        value_s = float(np.percentile(values_s, percentile))
-    return inf if isnan(value_s) else value_s
+    ordered, position = np.sort(values_s), percentile / 100 * (len(values_s) - 1)
+    below, above = float(ordered[floor(position)]), float(ordered[ceil(position)])
+    return below if below == above else below + (above - below) * (position - floor(position))

@@ -151,8 +151,8 @@ def _trials(answer: Answer) -> Table:
                 continue
             latencies = (f"{1e3 * trial.latencies_s[name]:,.4g}" if name in trial.latencies_s else "-" for name in names)
             cost = "-" if trial.usd_per_hour is None else f"{trial.usd_per_hour:,.2f}"
-            cells = (Text(option.title), f"{trial.nodes:,}", f"{trial.replicas:,}", f"{trial.rate_per_s:,.4g}", *latencies, f"{trial.margin:+.1%}", cost)
-            table.add_row(*cells, "*" if id(trial) in front else "", style="bold" if trial is option.answer else "")
+            cells = (f"{trial.nodes:,}", f"{trial.replicas:,}", f"{trial.rate_per_s:,.4g}", *latencies, f"{trial.margin:+.1%}", cost)
+            table.add_row(Text(option.title), *cells, "*" if id(trial) in front else "", style="bold" if trial is option.answer else "")
     return table
 
 
