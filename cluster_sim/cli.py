@@ -101,7 +101,7 @@ def explain(file: File, variant: Variants = None, set_: Sets = None) -> None:
         _print_arithmetic(scenario)
 
 
-for command in (studies.compare, studies.sweep, studies.capacity):
+for command in (studies.compare, studies.sweep, studies.capacity, studies.sensitivity):
     app.command()(command)
 
 

@@ -75,6 +75,11 @@ class ScenarioFile:
         """Where the value at `trail` was written, for messages."""
         return self.document.place(trail)
 
+    def written(self, variant: str | None = None) -> Any:
+        """What the file says of one variant, names of the catalog as they are written."""
+        with looking_in(Path(self.document.file).parent):
+            return _set(_chosen(self.document, variant), self.sets)[0].data
+
     def scenario(self, variant: str | None = None, values: Mapping[str, Any] | None = None, seed: int | None = None, where: str = "override") -> Scenario:
         """One of them, with `values` by dotted key, which `where` asked for.
 
@@ -110,24 +115,8 @@ def _variant_names(document: Document) -> Iterator[str]:
 
 
 def _one(document: Document, variant: str | None, overrides: Sequence[tuple[str, Any, str]], seed: int | None, sets: Sequence[str] = ()) -> Scenario:
-    names = list(_variant_names(document))
-    base = document.without("variants")
-    if variant is not None:
-        if variant not in names:
-            raise ScenarioError.at(
-                document.place(("variants",)) if names else document.file,
-                f"no variant '{variant}'{did_you_mean(variant, names) if names else '; the file has none'}",
-            )
-        over = document.at("variants").at(variant)
-        base = base.merged(Document(over.data or {}, over.file, over.places))
-        base = overridden(base, "variant", variant, document.place(("variants", variant)))
-    faults: list[Fault] = []
     with looking_in(Path(document.file).parent):
-        for text in sets:
-            try:
-                base = override(base, text)
-            except ScenarioError as error:
-                faults += error.faults
+        base, faults = _set(_chosen(document, variant), sets)
         for key, value, where in overrides:
             base = overridden(base, key, value, where)
         if seed is not None:
@@ -144,6 +133,33 @@ def _one(document: Document, variant: str | None, overrides: Sequence[tuple[str,
     if faults:
         raise ScenarioError(faults)
     return scenario
+
+
+def _chosen(document: Document, variant: str | None) -> Document:
+    """What the file says of one variant."""
+    names = list(_variant_names(document))
+    base = document.without("variants")
+    if variant is None:
+        return base
+    if variant not in names:
+        raise ScenarioError.at(
+            document.place(("variants",)) if names else document.file,
+            f"no variant '{variant}'{did_you_mean(variant, names) if names else '; the file has none'}",
+        )
+    over = document.at("variants").at(variant)
+    base = base.merged(Document(over.data or {}, over.file, over.places))
+    return overridden(base, "variant", variant, document.place(("variants", variant)))
+
+
+def _set(base: Document, sets: Sequence[str]) -> tuple[Document, list[Fault]]:
+    """`base` with `key=value` texts applied, and what is wrong with those that could not be."""
+    faults: list[Fault] = []
+    for text in sets:
+        try:
+            base = override(base, text)
+        except ScenarioError as error:
+            faults += error.faults
+    return base, faults
 
 
 def json_schema() -> dict[str, Any]:

@@ -167,6 +167,42 @@ def _sentence(answer: Answer, option: Option) -> str:
     return f"{option.title}: {option.answer.nodes:,} nodes"
 
 
+def sensitivity(
+    file: File,
+    variant: Annotated[str | None, typer.Option("--variant", metavar="NAME", help="Which one, where the file has several.", show_default=False)] = None,
+    set_: Sets = None,
+    metric: Annotated[str, typer.Option("--metric", metavar="FIELD", help="A field of the summary.")] = "p95_ttft_ms",
+    confidence: Annotated[str, typer.Option("--confidence", metavar="low|medium|high", help="Figures of this confidence and below.")] = "low",
+    spread: Annotated[float, typer.Option("--spread", metavar="SHARE", min=1e-3, max=0.99, help="How far off a figure without a range may be.")] = 0.2,
+    replications: Annotated[int, typer.Option("--replications", min=1, help="Seeds, of which the mean is taken.")] = 1,
+    most: Annotated[int, typer.Option("--most", min=1, help="Figures to print.")] = 20,
+    workers: Workers = 2,
+) -> None:
+    """Which uncertain figures of the catalog an outcome hangs on: each at either end of its range."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from cluster_sim.errors import ScenarioError, did_you_mean
+    from cluster_sim.studies.sensitivity import CONFIDENCES
+    from cluster_sim.studies.sensitivity import sensitivity as run
+
+    if confidence not in CONFIDENCES:
+        raise ScenarioError.at("--confidence", f"no confidence '{confidence}'{did_you_mean(confidence, CONFIDENCES)}")
+    with _counter("runs") as progress:
+        found = run(file, variant, metric, confidence, spread, replications, set_ or (), workers, progress)
+    console = stdout()
+    table = Table(title=f"{found.title}: {metric} is {found.base:,.4g}", title_justify="left")
+    for heading in ("figure", "value", "from", "to", "at the low end", "at the high end", "swing"):
+        table.add_column(heading, justify="left" if heading == "figure" else "right")
+    for one in found.effects[:most]:
+        ends = ("-" if value != value else f"{value:,.4g}" for value in (one.at_low, one.at_high))
+        cells = (one.figure.name, one.figure.value, str(one.figure.low), str(one.figure.high), *ends, f"{one.swing / found.base:.1%}" if found.base else "-")
+        table.add_row(*map(Text, cells))
+    console.print(table)
+    more = f"{len(found.effects) - most:,} more move it less; " if len(found.effects) > most else ""
+    console.print(f"{more}{found.without:,} figures of {confidence} confidence or below do not move it", highlight=False)
+
+
 @contextmanager
 def _counter(what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar of how many are done, where somebody is watching."""
