@@ -131,7 +131,7 @@ def capacity(
     path: str | Path,
     sets: Sequence[str] = (),
     variants: Sequence[str] = (),
-    workers: int = 2,
+    workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Answer:
     """What the file's `capacity` asks, for every variant and combination of its axes, each searched in a process of its own.

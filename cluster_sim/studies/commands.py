@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cluster_sim.studies.comparison import Comparison, Difference
     from cluster_sim.studies.sweep import Count
 
-Workers = Annotated[int, typer.Option("--workers", min=0, help="Processes; 0: only this one.")]
+Workers = Annotated[int | None, typer.Option("--workers", min=0, help="Processes; default one a core; 0: only this one.", show_default=False)]
 Dask = Annotated[
     str | None, typer.Option("--dask", metavar="ADDRESS", help="A Dask scheduler in place of processes here, such as tcp://head:8786.", show_default=False)
 ]
@@ -31,7 +31,7 @@ _SAY_EVERY_S = 30.0  # where nobody is watching
 def sweep(
     file: File,
     set_: Sets = None,
-    workers: Workers = 2,
+    workers: Workers = None,
     dask: Dask = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where results go; default sweeps/NAME.", show_default=False)] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Simulate points again that have failed before.")] = False,
@@ -70,7 +70,7 @@ def compare(
     ] = None,
     most: Annotated[int, typer.Option("--most", min=3, help="Replications after which --precision gives up.")] = 200,
     keep_warmup: Annotated[bool, typer.Option("--keep-warmup", help="Leave nothing out where the file gives no warm-up.")] = False,
-    workers: Workers = 2,
+    workers: Workers = None,
 ) -> None:
     """Variants on identical traffic: paired differences with confidence intervals."""
     from cluster_sim.studies.comparison import compare as run
@@ -112,7 +112,7 @@ def capacity(
     file: File,
     variant: Annotated[list[str] | None, typer.Option("--variant", metavar="NAME", help="Only this variant; may be given again.", show_default=False)] = None,
     set_: Sets = None,
-    workers: Workers = 2,
+    workers: Workers = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write every trial here, as Parquet.", show_default=False)] = None,
 ) -> None:
     """The smallest cluster, or the highest rate, that meets the SLO; with the next ones on either side."""
@@ -176,7 +176,7 @@ def sensitivity(
     spread: Annotated[float, typer.Option("--spread", metavar="SHARE", min=1e-3, max=0.99, help="How far off a figure without a range may be.")] = 0.2,
     replications: Annotated[int, typer.Option("--replications", min=1, help="Seeds, of which the mean is taken.")] = 1,
     most: Annotated[int, typer.Option("--most", min=1, help="Figures to print.")] = 20,
-    workers: Workers = 2,
+    workers: Workers = None,
 ) -> None:
     """Which uncertain figures of the catalog an outcome hangs on: each at either end of its range."""
     from rich.table import Table

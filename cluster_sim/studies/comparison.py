@@ -15,7 +15,7 @@ from cluster_sim.metrics import Array, finished
 from cluster_sim.results import Results
 from cluster_sim.scenario import Scenario
 from cluster_sim.studies.statistics import BATCHES, Interval, autocorrelation, bootstrap_interval, chance_of_none, mser5, t_interval
-from cluster_sim.studies.workers import Call, called
+from cluster_sim.studies.workers import Call, called, cores
 from cluster_sim.workload.arrivals import AtOnce
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def compare(
     precision: float | None = None,
     most: int = 200,
     find_warmup: bool = True,
-    workers: int = 2,
+    workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Comparison:
     """Every variant of the file beside its first, on `replications` seeds that all of them share (common random numbers).
@@ -118,7 +118,7 @@ def compare(
         differences = tuple(_differences(scenarios, runs if target > 1 else _batches(runs[0]), wanted, confidence))
         if precision is None or target >= most or all(one.t.half_width <= precision * abs(one.first_mean) for one in differences):
             break
-        target = min(target + max(workers, target // 2), most)
+        target = min(target + max(workers or cores(), target // 2), most)
     names = tuple(str(one.variant) for one in scenarios)
     return Comparison(scenarios[0].name, names, differences, len(runs), settled_s, tuple(_notes(runs, settled_s)))
 
@@ -128,7 +128,7 @@ def _moved(scenarios: Sequence[Scenario], number: int) -> list[Scenario]:
     return [one.model_copy(update={"seed": one.seed + number}) for one in scenarios]
 
 
-def _ordered(work: Iterable[tuple[int, Call]], workers: int, progress: Callable[[int], None]) -> list[Any]:
+def _ordered(work: Iterable[tuple[int, Call]], workers: int | None, progress: Callable[[int], None]) -> list[Any]:
     """Outcomes by number. Raises the first exception that comes."""
     outcomes: dict[int, Any] = {}
     for number, outcome in called(work, workers):
@@ -139,7 +139,7 @@ def _ordered(work: Iterable[tuple[int, Call]], workers: int, progress: Callable[
     return [outcomes[number] for number in sorted(outcomes)]
 
 
-def _settled_s(scenarios: Sequence[Scenario], pilots: int, workers: int) -> float | None:
+def _settled_s(scenarios: Sequence[Scenario], pilots: int, workers: int | None) -> float | None:
     """When all of them have settled; None where one has not. Takes a few runs before those that count."""
     runs = _ordered(((number, (waits, (_moved(scenarios, number),))) for number in range(pilots)), workers, lambda done: None)
     found_s = [warmup_s(of_one) for of_one in zip(*runs, strict=True)]

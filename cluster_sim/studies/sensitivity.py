@@ -89,7 +89,7 @@ def sensitivity(
     spread: float = 0.2,
     replications: int = 1,
     sets: Sequence[str] = (),
-    workers: int = 2,
+    workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Sensitivity:
     """`metric` of one variant with each figure at either end of its range, the others as they are: a tornado's bars.

@@ -47,14 +47,14 @@ def sweep(
     path: str | Path,
     out: str | Path | None = None,
     sets: Sequence[str] = (),
-    workers: int = 2,
+    workers: int | None = None,
     dask: str | None = None,
     retry_failed: bool = False,
     progress: Progress | None = None,
 ) -> pa.Table:
     """Simulate the points of the file's `sweep` that the folder `out` (default sweeps/NAME) does not hold yet.
 
-    workers: processes on this machine; 0: in this one. dask: the address of a Dask scheduler in their place; it must run the
+    workers: processes on this machine, default one a core; 0: in this one. dask: the address of a Dask scheduler in their place; it must run the
     same version. Returns what is then in `out`/sweep.parquet, one row a point; `status` is done, or failed with a `reason`.
     May be killed at any moment and called again. Raises ScenarioError where no point makes a scenario, or the folder cannot be
     written to.
@@ -71,7 +71,7 @@ class _Sweep:
         self.count = Count()
         self.store = Store(out or folder_of(file))
 
-    def run(self, workers: int, dask: str | None) -> pa.Table:
+    def run(self, workers: int | None, dask: str | None) -> pa.Table:
         published_s = time.monotonic()
         for key, outcome in called(self.work(), workers, dask):
             self.keep(key, outcome)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -26,11 +27,19 @@ class ProcessDied(SimulationError):
     """The process that ran a call was killed, or crashed."""
 
 
-def called(work: Work[Name], workers: int = 1, dask: str | None = None) -> Done[Name]:
-    """Each call's outcome: from `workers` processes of this machine (0: from this one), or from the Dask scheduler at `dask`."""
+def called(work: Work[Name], workers: int | None = None, dask: str | None = None) -> Done[Name]:
+    """Each call's outcome: from the Dask scheduler at `dask`, or from `workers` processes of this machine.
+
+    workers: None for one a core; 0 for none but this one.
+    """
     if dask is not None:
         return _on_dask(work, dask)
-    return _in_processes(work, workers) if workers else _here(work)
+    return _in_processes(work, cores() if workers is None else workers) if workers != 0 else _here(work)
+
+
+def cores() -> int:
+    """Of this machine, those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _here(work: Work[Name]) -> Done[Name]:
