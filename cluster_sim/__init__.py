@@ -3,6 +3,7 @@
     scenario = cluster_sim.load_scenario("scenarios/burst_70b.yaml", variant="b200")
     results = cluster_sim.simulate(scenario)
     results.summary()["p99_ttft_ms"]
+    cluster_sim.compare("scenarios/burst_70b.yaml", replications=20).table
 
 The names below are imported when they are first used, so that `import cluster_sim` costs nothing.
 """
@@ -17,19 +18,40 @@ if TYPE_CHECKING:
     from cluster_sim.results import Results, load_results
     from cluster_sim.scenario import Scenario
     from cluster_sim.simulation import simulate
+    from cluster_sim.studies.capacity import capacity
+    from cluster_sim.studies.comparison import compare
+    from cluster_sim.studies.sensitivity import sensitivity
+    from cluster_sim.studies.sweep import sweep
 
 _HOMES = {
     "Results": "results",
     "Scenario": "scenario",
     "ScenarioError": "errors",
     "SimulationError": "errors",
+    "capacity": "studies.capacity",
+    "compare": "studies.comparison",
     "load_results": "results",
     "load_scenario": "loading",
     "load_variants": "loading",
+    "sensitivity": "studies.sensitivity",
     "simulate": "simulation",
+    "sweep": "studies.sweep",
 }
 
-__all__ = ["Results", "Scenario", "ScenarioError", "SimulationError", "load_results", "load_scenario", "load_variants", "simulate"]
+__all__ = [
+    "Results",
+    "Scenario",
+    "ScenarioError",
+    "SimulationError",
+    "capacity",
+    "compare",
+    "load_results",
+    "load_scenario",
+    "load_variants",
+    "sensitivity",
+    "simulate",
+    "sweep",
+]
 
 
 def __getattr__(name: str) -> Any:

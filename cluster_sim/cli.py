@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from cluster_sim.console import File, Sets
+from cluster_sim.console import say_wrote as _say_wrote
+from cluster_sim.console import stderr as _stderr
+from cluster_sim.console import stdout as _stdout
+from cluster_sim.studies import commands as studies
 
+if TYPE_CHECKING:
     from cluster_sim.demand import Demand
     from cluster_sim.results import Results
     from cluster_sim.scenario import Scenario
@@ -27,12 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help="A scenario file.", show_default=False)]
 Variants = Annotated[list[str] | None, typer.Option("--variant", metavar="NAME", help="Only this variant; may be given again.", show_default=False)]
-Sets = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Another value for a key, such as cluster.pools[0].nodes=2; may be given again.", show_default=False),
-]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="In place of the file's seed.", show_default=False)]
 
 
@@ -106,6 +105,10 @@ def explain(file: File, variant: Variants = None, set_: Sets = None) -> None:
     _warn(scenarios)
     for scenario in scenarios:
         _print_arithmetic(scenario)
+
+
+for command in (studies.compare, studies.sweep, studies.capacity, studies.sensitivity):
+    app.command()(command)
 
 
 @app.command()
@@ -336,22 +339,6 @@ def main() -> None:
             raise
         print(f"the simulation failed: {type(error).__name__}: {error} (--debug shows where)", file=sys.stderr)
         sys.exit(1)
-
-
-def _stdout() -> Console:
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else 140)
-
-
-def _stderr() -> Console:
-    from rich.console import Console
-
-    return Console(stderr=True)
-
-
-def _say_wrote(path: Path) -> None:
-    _stderr().print(f"wrote {path}", style="dim", highlight=False, soft_wrap=True, markup=False)
 
 
 def _warn(scenarios: list[Scenario]) -> None:

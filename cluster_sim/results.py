@@ -98,8 +98,8 @@ class Results:
             "name": self.scenario.title,
             "seed": self.scenario.seed,
             "scenario_sha256": hashlib.sha256(text.encode()).hexdigest(),
-            "versions": {"cluster-sim": _version("cluster-sim"), "python": platform.python_version()}
-            | {package: _version(package) for package in ("simpy", "numpy", "networkx", "pyarrow")},
+            "versions": {"cluster-sim": package_version("cluster-sim"), "python": platform.python_version()}
+            | {package: package_version(package) for package in ("simpy", "numpy", "networkx", "pyarrow")},
             **self.info,
         }
         (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
@@ -121,7 +121,8 @@ def load_results(folder: str | Path) -> Results:
     return Results(scenario, **tables, info=info)
 
 
-def _version(package: str) -> str:
+def package_version(package: str) -> str:
+    """The version that is installed; unknown where none is."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -318,7 +318,7 @@ class Site(Description):
 class Scenario(Description):
     """One run: model, traffic, cluster, and the seed of every random choice."""
 
-    keys_beside: ClassVar[tuple[str, ...]] = ("variants",)
+    keys_beside: ClassVar[tuple[str, ...]] = ("variants", "sweep", "capacity")
 
     name: str
     variant: str | None = None

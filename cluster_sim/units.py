@@ -139,19 +139,28 @@ def parse(text: str, unit: str) -> float:
     >>> parse("8 TB/s", "B/s"), parse("8 Tb/s", "B/s"), parse("20 min", "s")
     (8000000000000.0, 1000000000000.0, 1200.0)
     """
+    magnitude, came = number_and_unit(text)
+    if not came:
+        raise ValueError(f"{shown(text)} has no unit")
+    factor = _factor(came, unit)
+    if factor is None:
+        return float(_registry().Quantity(magnitude, _readable(came)).to(unit).magnitude)
+    return magnitude if factor == 1.0 else magnitude * factor
+
+
+def number_and_unit(text: str) -> tuple[float, str]:
+    """The parts of a quantity; the unit, which may be missing, is not looked at. Raises ValueError for what is no quantity.
+
+    >>> number_and_unit("8 TB/s")
+    (8.0, 'TB/s')
+    """
     match = _NUMBER_AND_UNIT.fullmatch(text.replace("μ", "µ"))  # a Greek letter, and the sign that looks like it
     if match is None:
         raise ValueError(f"{shown(text)} is no quantity")
     try:
-        magnitude = float(match[1].replace("_", "").replace(".n", "n").replace(".i", "i"))
+        return float(match[1].replace("_", "").replace(".n", "n").replace(".i", "i")), match[2]
     except ValueError as fault:
         raise ValueError(f"{shown(text)} is no quantity") from fault
-    if not match[2]:
-        raise ValueError(f"{shown(text)} has no unit")
-    factor = _factor(match[2], unit)
-    if factor is None:
-        return float(_registry().Quantity(magnitude, _readable(match[2])).to(unit).magnitude)
-    return magnitude if factor == 1.0 else magnitude * factor
 
 
 @dataclass(frozen=True)

@@ -295,7 +295,7 @@ def test_every_scenario_of_the_project_opens_with_its_question_and_runs(path: Pa
 
 
 def test_help_of_every_command_names_its_options(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("run", "check", "explain", "plot", "catalog", "schema"):
+    for command in ("run", "check", "explain", "compare", "sweep", "capacity", "sensitivity", "plot", "catalog", "schema"):
         code, out, _ = call(capsys, command, "--help")
         assert code == 0
         assert "Usage: cluster-sim" in out

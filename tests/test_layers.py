@@ -17,11 +17,11 @@ ROOMS = [
     {"hardware", "model", "request"},
     {"topology", "physics"},
     {"workload", "serving"},
-    {"scenario", "checks", "loading", "results", "metrics", "energy", "explain", "demand", "calibration"},
+    {"scenario", "questions", "checks", "loading", "results", "metrics", "energy", "explain", "demand", "calibration"},
     {"sim"},
     {"simulation", "tables"},
     {"figures"},
-    {"validation"},
+    {"validation", "studies", "console"},
     {"cli", "__init__"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
@@ -29,7 +29,7 @@ LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 # Third-party packages and the rooms that may import them; those not named here may be imported by none.
 ALLOWED = {
     "pint": {"units"},
-    "pydantic": {"units", "reading", "hardware", "model", "workload", "serving", "scenario", "calibration"},
+    "pydantic": {"units", "reading", "hardware", "model", "workload", "serving", "scenario", "questions", "calibration"},
     "pydantic_core": {"units", "reading"},
     "ruamel": {"reading"},
     "numpy": {
@@ -47,14 +47,16 @@ ALLOWED = {
         "figures",
         "validation",
         "demand",
+        "studies",
     },
     "networkx": {"topology"},
-    "pyarrow": {"results", "metrics", "tables", "calibration", "demand"},
-    "scipy": {"metrics", "calibration"},
+    "pyarrow": {"results", "metrics", "tables", "calibration", "demand", "studies"},
+    "scipy": {"metrics", "calibration", "studies"},
     "simpy": {"sim", "simulation"},
     "matplotlib": {"figures"},
-    "typer": {"cli"},
-    "rich": {"cli"},
+    "dask": {"studies"},
+    "typer": {"cli", "console", "studies"},
+    "rich": {"cli", "console", "studies"},
 }
 NOT_EACH_OTHER = ({"workload"}, {"serving"})
 

@@ -104,6 +104,8 @@ class Figure:
     source: str
     confidence: str
     note: str
+    range: tuple[str, str] | None = None
+    """Between which values it may lie, where the file says."""
 
 
 def figures(data: Any, trail: Trail = (), about: tuple[str, str, str] = ("", "", "")) -> Iterator[Figure]:
@@ -111,7 +113,8 @@ def figures(data: Any, trail: Trail = (), about: tuple[str, str, str] = ("", "",
     if isinstance(data, dict):
         source, confidence, note = (str(data.get(key, held)) for key, held in zip(("source", "confidence", "note"), about, strict=True))
         if "value" in data and data.keys() <= _FIGURE_KEYS:
-            yield Figure(path_text(trail), str(data["value"]), source, confidence, str(data.get("note", "")))
+            low_high = (str(data["range"][0]), str(data["range"][1])) if "range" in data else None
+            yield Figure(path_text(trail), str(data["value"]), source, confidence, str(data.get("note", "")), low_high)
             return
         for key, value in data.items():
             if key not in ("source", "confidence", "note", "name"):

@@ -1,0 +1,1 @@
+"""Many simulations for one answer: sweeps, fair comparisons, capacity."""

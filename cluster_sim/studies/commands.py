@@ -1,0 +1,244 @@
+"""The commands of studies, for the command line. Imports what a command needs when it is called."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cluster_sim.console import File, Sets, say_wrote, stderr, stdout
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from cluster_sim.studies.capacity import Answer, Option
+    from cluster_sim.studies.comparison import Comparison, Difference
+    from cluster_sim.studies.sweep import Count
+
+Workers = Annotated[int | None, typer.Option("--workers", min=0, help="Processes; default one a core; 0: only this one.", show_default=False)]
+Dask = Annotated[
+    str | None, typer.Option("--dask", metavar="ADDRESS", help="A Dask scheduler in place of processes here, such as tcp://head:8786.", show_default=False)
+]
+
+_SAY_EVERY_S = 30.0  # where nobody is watching
+
+
+def sweep(
+    file: File,
+    set_: Sets = None,
+    workers: Workers = None,
+    dask: Dask = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where results go; default sweeps/NAME.", show_default=False)] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Simulate points again that have failed before.")] = False,
+) -> None:
+    """Simulate every point of the file's `sweep`; may be killed at any moment and started again."""
+    from cluster_sim.loading import open_scenarios
+    from cluster_sim.studies.sweep import folder_of
+    from cluster_sim.studies.sweep import sweep as run
+
+    folder = out or folder_of(open_scenarios(file, set_ or ()))
+    with _progress() as progress:
+        table = run(file, folder, set_ or (), workers, dask, retry_failed, progress)
+    say_wrote(folder / "sweep.parquet")
+    failures = [row for row in table.select(["status", "reason", "point"]).to_pylist() if row["status"] == "failed"]
+    console = stdout()
+    console.print(f"{table.num_rows:,} points, {table.num_rows - len(failures):,} done, {len(failures):,} failed", highlight=False)
+    for row in failures[:10]:
+        console.print(f"failed: {row['point']}: {row['reason']}", highlight=False, markup=False, soft_wrap=True)
+    if len(failures) > 10:
+        console.print(f"and {len(failures) - 10:,} more; `reason` in the table says why", highlight=False)
+
+
+def compare(
+    file: File,
+    variant: Annotated[list[str] | None, typer.Option("--variant", metavar="NAME", help="Only these, the first to compare with.", show_default=False)] = None,
+    set_: Sets = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="In place of the file's seed.", show_default=False)] = None,
+    replications: Annotated[int, typer.Option("--replications", min=1, help="Seeds; with 1 the error bars come from batches of one run.")] = 10,
+    metric: Annotated[
+        list[str] | None, typer.Option("--metric", metavar="FIELD", help="A field of the summary; may be given again.", show_default=False)
+    ] = None,
+    confidence: Annotated[float, typer.Option("--confidence", min=0.5, max=0.9999, help="Of the intervals.")] = 0.95,
+    precision: Annotated[
+        float | None,
+        typer.Option("--precision", metavar="SHARE", min=1e-6, help="Go on until intervals reach no further than this share of the mean.", show_default=False),
+    ] = None,
+    most: Annotated[int, typer.Option("--most", min=3, help="Replications after which --precision gives up.")] = 200,
+    keep_warmup: Annotated[bool, typer.Option("--keep-warmup", help="Leave nothing out where the file gives no warm-up.")] = False,
+    workers: Workers = None,
+) -> None:
+    """Variants on identical traffic: paired differences with confidence intervals."""
+    from cluster_sim.studies.comparison import compare as run
+
+    with _counter("replications") as progress:
+        found = run(file, replications, metric or (), variant or (), set_ or (), seed, confidence, precision, most, not keep_warmup, workers, progress)
+    console = stdout()
+    for name in found.variants[1:]:
+        console.print(_differences(found, name, confidence))
+    traffic = f"{found.replications} replications" if found.replications > 1 else "one run in batches"
+    console.print(f"{traffic} on common random numbers; warm-up left out: {found.warmup_s or 0.0:,.1f} s", highlight=False)
+    for note in found.notes:
+        console.print(f"note: {note}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _differences(found: Comparison, name: str, confidence: float) -> Table:
+    from rich.table import Table
+
+    first = found.variants[0]
+    table = Table(title=f"{found.name}: {name} less {first}", title_justify="left")
+    table.add_column("")
+    for heading in (first, name, "difference", f"t {confidence:.0%}", f"bootstrap {confidence:.0%}", "p", "verdict", "runs saved"):
+        table.add_column(heading, justify="right")
+    for one in found.differences:
+        if one.variant == name:
+            ends = (f"{interval.low:+,.3g} to {interval.high:+,.3g}" for interval in (one.t, one.bootstrap))
+            values = (f"{one.first_mean:,.4g}", f"{one.mean:,.4g}", f"{one.difference:+,.4g}")
+            table.add_row(one.metric, *values, *ends, f"{one.chance:.2g}", _verdict(one), "-" if one.saved == float("inf") else f"x {one.saved:,.1f}")
+    return table
+
+
+def _verdict(one: Difference) -> str:
+    if one.t.low == one.t.high == 0.0:
+        return "identical"
+    return ("higher" if one.difference > 0 else "lower") if one.significant else "not significant"
+
+
+def capacity(
+    file: File,
+    variant: Annotated[list[str] | None, typer.Option("--variant", metavar="NAME", help="Only this variant; may be given again.", show_default=False)] = None,
+    set_: Sets = None,
+    workers: Workers = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write every trial here, as Parquet.", show_default=False)] = None,
+) -> None:
+    """The smallest cluster, or the highest rate, that meets the SLO; with the next ones on either side."""
+    from cluster_sim.studies.capacity import capacity as run
+
+    with _counter("options") as progress:
+        answer = run(file, set_ or (), variant or (), workers, progress)
+    console = stdout()
+    console.print(_trials(answer))
+    for option in answer.options:
+        console.print(_sentence(answer, option), highlight=False, soft_wrap=True, markup=False)
+    if len({option.values.get("variant") for option in answer.options}) > 1 and not any(trial.usd_per_hour for _, trial in answer.front):
+        console.print("nodes of all kinds are counted alike; capacity.usd_per_node_hour would compare them by cost", highlight=False, soft_wrap=True)
+    if out is not None:
+        from cluster_sim.studies.store import write_table
+
+        write_table(answer.table, out)
+        say_wrote(out)
+
+
+def _trials(answer: Answer) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    asked = f"{answer.rate_per_s:,.6g} requests/s" if answer.rate_per_s is not None else "the highest rate"
+    table = Table(title=f"{answer.name}: {asked} at p{answer.percentile:g}; * none beats it in cost and latency at once", title_justify="left")
+    names = list(dict.fromkeys(name for option in answer.options for trial in option.trials for name in trial.margins))
+    table.add_column("")
+    for heading in ("nodes", "replicas", "requests/s", *(f"{name} [ms]" for name in names), "margin", "USD/h", ""):
+        table.add_column(Text(heading), justify="right")
+    front = [id(trial) for _, trial in answer.front]
+    for option in answer.options:
+        table.add_section()
+        for trial in (option.smaller, option.answer, option.bigger):
+            if trial is None:
+                continue
+            latencies = (f"{1e3 * trial.latencies_s[name]:,.4g}" if name in trial.latencies_s else "-" for name in names)
+            cost = "-" if trial.usd_per_hour is None else f"{trial.usd_per_hour:,.2f}"
+            cells = (f"{trial.nodes:,}", f"{trial.replicas:,}", f"{trial.rate_per_s:,.4g}", *latencies, f"{trial.margin:+.1%}", cost)
+            table.add_row(Text(option.title), *cells, "*" if id(trial) in front else "", style="bold" if trial is option.answer else "")
+    return table
+
+
+def _sentence(answer: Answer, option: Option) -> str:
+    if option.fault:
+        return f"{option.title}: {option.fault}"
+    if option.answer is None:
+        what = "no rate that was tried" if answer.rate_per_s is None else f"no cluster of up to {max(trial.nodes for trial in option.trials):,} nodes"
+        return f"{option.title}: {what} meets the SLO"
+    if answer.rate_per_s is None:
+        return f"{option.title}: {option.answer.rate_per_s:,.4g} requests/s on {option.answer.nodes:,} nodes"
+    return f"{option.title}: {option.answer.nodes:,} nodes"
+
+
+def sensitivity(
+    file: File,
+    variant: Annotated[str | None, typer.Option("--variant", metavar="NAME", help="Which one, where the file has several.", show_default=False)] = None,
+    set_: Sets = None,
+    metric: Annotated[str, typer.Option("--metric", metavar="FIELD", help="A field of the summary.")] = "p95_ttft_ms",
+    confidence: Annotated[str, typer.Option("--confidence", metavar="low|medium|high", help="Figures of this confidence and below.")] = "low",
+    spread: Annotated[float, typer.Option("--spread", metavar="SHARE", min=1e-3, max=0.99, help="How far off a figure without a range may be.")] = 0.2,
+    replications: Annotated[int, typer.Option("--replications", min=1, help="Seeds, of which the mean is taken.")] = 1,
+    most: Annotated[int, typer.Option("--most", min=1, help="Figures to print.")] = 20,
+    workers: Workers = None,
+) -> None:
+    """Which uncertain figures of the catalog an outcome hangs on: each at either end of its range."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from cluster_sim.errors import ScenarioError, did_you_mean
+    from cluster_sim.studies.sensitivity import CONFIDENCES
+    from cluster_sim.studies.sensitivity import sensitivity as run
+
+    if confidence not in CONFIDENCES:
+        raise ScenarioError.at("--confidence", f"no confidence '{confidence}'{did_you_mean(confidence, CONFIDENCES)}")
+    with _counter("runs") as progress:
+        found = run(file, variant, metric, confidence, spread, replications, set_ or (), workers, progress)
+    console = stdout()
+    table = Table(title=f"{found.title}: {metric} is {found.base:,.4g}", title_justify="left")
+    for heading in ("figure", "value", "from", "to", "at the low end", "at the high end", "swing"):
+        table.add_column(heading, justify="left" if heading == "figure" else "right")
+    for one in found.effects[:most]:
+        ends = ("-" if value != value else f"{value:,.4g}" for value in (one.at_low, one.at_high))
+        cells = (one.figure.name, one.figure.value, str(one.figure.low), str(one.figure.high), *ends, f"{one.swing / found.base:.1%}" if found.base else "-")
+        table.add_row(*map(Text, cells))
+    console.print(table)
+    more = f"{len(found.effects) - most:,} more move it less; " if len(found.effects) > most else ""
+    console.print(f"{more}{found.without:,} figures of {confidence} confidence or below do not move it", highlight=False)
+
+
+@contextmanager
+def _counter(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar of how many are done, where somebody is watching."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    with Progress(TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=stderr(), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[Count], None]]:
+    """A bar where somebody is watching, else a line now and then: done, failed, points a second, time left."""
+    began_s = time.monotonic()
+
+    def words(count: Count) -> str:
+        rate = (count.done + count.failed) / max(time.monotonic() - began_s, 1e-9)
+        return f"{count.done:,} done, {count.failed:,} failed, {count.known:,} known before, {rate:,.1f} points/s"
+
+    if not sys.stderr.isatty():
+        said_s = began_s
+
+        def say(count: Count) -> None:
+            nonlocal said_s
+            if (now_s := time.monotonic()) - said_s > _SAY_EVERY_S:
+                said_s = now_s
+                left = count.left_s(now_s - began_s)
+                stderr().print(f"{words(count)}, {left:,.0f} s left" if left is not None else words(count), highlight=False)
+
+        yield say
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    with Progress(BarColumn(), TextColumn("{task.fields[words]}"), TimeRemainingColumn(), console=stderr(), transient=True) as bar:
+        task = bar.add_task("", total=None, words="")
+        yield lambda count: bar.update(task, total=count.total, completed=count.known + count.done + count.failed, words=words(count))
