@@ -475,7 +475,7 @@ def _print_arithmetic(scenario: Scenario) -> None:
     from rich.text import Text
 
     from cluster_sim.explain import explain as work_out
-    from cluster_sim.explain import offered_per_s, sampled_lengths
+    from cluster_sim.explain import highest_rate_per_s, offered_per_s, sampled_lengths
 
     seen, offered = sampled_lengths(scenario), offered_per_s(scenario)
     pools = work_out(scenario)
@@ -489,6 +489,7 @@ def _print_arithmetic(scenario: Scenario) -> None:
         table.add_column(pool.name, justify="right")
     parts = sorted({name for pool in pools for name in pool.parts})
     rows: list[tuple[str, list[str]]] = [
+        *([("role", [pool.role for pool in pools])] if any(pool.role != "both" for pool in pools) else []),
         ("replicas", [f"{pool.replicas} x {pool.devices_a_replica} devices" for pool in pools]),
         ("weights a device [GB]", [f"{pool.weight_bytes / 1e9:,.1f}" for pool in pools]),
         ("KV a token and device [kB]", [f"{pool.kv_token_bytes / 1e3:,.1f}" for pool in pools]),
@@ -503,7 +504,7 @@ def _print_arithmetic(scenario: Scenario) -> None:
     for label, cells in rows:
         table.add_row(Text(label), *cells)
     console.print(table)
-    total = sum(pool.requests_per_s for pool in pools)
+    total = highest_rate_per_s(pools)
     if offered is not None:
         console.print(f"offered: {offered:,.2f} requests/s in the mean, {offered / total:.0%} of the highest rate", highlight=False)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from math import exp
 
@@ -76,6 +76,14 @@ class PoolArithmetic:
     """Share of the step when full by what it is spent on."""
     path: Path
     """From the front door to the first device."""
+    role: str = "both"
+    """Whether it serves requests from prompt to answer, only their prompts, or only what follows."""
+
+
+def highest_rate_per_s(pools: list[PoolArithmetic]) -> float:
+    """Of all pools together: what is handed over is no more than those that read can give and those that decode can take."""
+    by_role = {role: sum(pool.requests_per_s for pool in pools if pool.role == role) for role in ("both", "prefill", "decode")}
+    return by_role["both"] + min(by_role["prefill"], by_role["decode"])
 
 
 def sampled_lengths(scenario: Scenario) -> Lengths:
@@ -115,6 +123,8 @@ def explain(scenario: Scenario) -> list[PoolArithmetic]:
 
 
 def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:
+    if pool.replica.role == "prefill":  # each prompt is followed by another
+        seen = replace(seen, output_tokens=1.0)
     model, times = scenario.model, pool.step_times(scenario.model)
     placement = pool.placement(model)
     window = model.window.tokens if model.window else 0
@@ -126,7 +136,10 @@ def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:
     batch, bound_by = static[:2] if static else _full_batch(model, pool, seen)
     decoding = max(round(batch), 1) if seen.output_tokens > 1 else 0
     speculative = pool.speculative_step_times(model)
-    finishing, follow = _prompts_a_step(pool, seen, batch, decoding, bound_by)
+    if pool.replica.role == "decode":
+        finishing, follow = batch / _decode_steps(pool, seen), [(0.0, 1.0)]
+    else:
+        finishing, follow = _prompts_a_step(pool, seen, batch, decoding, bound_by)
     step_s = 0.0
     for count, probability in follow:
         groups = list(_prompts_together(seen, count))
@@ -156,11 +169,12 @@ def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:
             decoding,
             round(batch * seen.context),
             windowed(batch),
-            round(finishing * seen.prompt_tokens),
-            decoding + round(finishing),
-            round(finishing * seen.pairs),
+            0 if pool.replica.role == "decode" else round(finishing * seen.prompt_tokens),
+            decoding if pool.replica.role == "decode" else decoding + round(finishing),
+            0 if pool.replica.role == "decode" else round(finishing * seen.pairs),
         ),
         path=path,
+        role=pool.replica.role,
     )
 
 
@@ -198,6 +212,9 @@ def _full_batch(model: Model, pool: Pool, seen: Lengths) -> tuple[float, str]:
     # request's life reads its prompt and the others decode.
     decode_steps = _decode_steps(pool, seen)
     limits = {"max_sequences": float(pool.max_sequences), "KV room": pool.kv_tokens(model) / (seen.context + pool.block_tokens / 2)}
+    if pool.replica.role == "decode":  # none of them reads its prompt here
+        bound_by = min(limits, key=lambda name: limits[name])
+        return limits[bound_by], bound_by
     limits = {name: at_once * decode_steps / (decode_steps + 1) for name, at_once in limits.items()}
     # What decoding leaves of the token budget must take the prompts of the requests that follow: n + n·P/steps = budget.
     limits["max_batched_tokens"] = pool.max_batched_tokens / (_tokens_checked(pool) + seen.prompt_tokens / decode_steps)
