@@ -216,7 +216,9 @@ def _room_faults(scenario: Scenario, pool: Pool, trail: Trail) -> Iterator[Findi
         longest = workload.sessions.longest or 1
     else:
         reads_only = pool.replica.role == "prefill"
-        longest = max(((prompt and prompt.longest) or 1) + (1 if reads_only else (output and output.longest) or 1) for prompt, output in workload.length_pairs())
+        longest = max(
+            ((prompt and prompt.longest) or 1) + (1 if reads_only else (output and output.longest) or 1) for prompt, output in workload.length_pairs()
+        )
     longest += workload.shared_prefix.tokens if workload.shared_prefix else 0
     room = pool.kv_tokens(model)
     if longest > model.max_context:
