@@ -436,6 +436,8 @@ _ROWS: tuple[tuple[str, str, str], ...] = (
     ("E2E p50 [ms]", "median_e2el_ms", ",.0f"),
     ("E2E p99 [ms]", "p99_e2el_ms", ",.0f"),
     ("queue p99 [ms]", "p99_queue_ms", ",.1f"),
+    ("wait for a decode replica p99 [ms]", "p99_hand_over_wait_ms", ",.1f"),
+    ("KV transfer p99 [ms]", "p99_kv_transfer_ms", ",.2f"),
     ("requests/s", "request_throughput", ",.2f"),
     ("output tokens/s", "output_throughput", ",.0f"),
     ("within SLO", "slo_attainment", ".1%"),
@@ -498,6 +500,11 @@ def _print_arithmetic(scenario: Scenario) -> None:
         ("sequences when full", [f"{pool.full_batch:,} ({pool.bound_by})" for pool in pools]),
         ("mean step when full [ms]", [f"{1e3 * pool.step_when_full_s:,.3f}" for pool in pools]),
         *((f"  of it {part}", [f"{pool.parts[part]:.0%}" if part in pool.parts else "-" for pool in pools]) for part in parts),
+        *(
+            [("moving the KV of a prompt [ms]", ["-" if pool.kv_transfer_s is None else f"{1e3 * pool.kv_transfer_s:,.3f}" for pool in pools])]
+            if any(pool.kv_transfer_s is not None for pool in pools)
+            else []
+        ),
         ("highest rate [requests/s]", [f"{pool.requests_per_s:,.2f}" for pool in pools]),
         ("way from the front door", [f"{pool.path.hops} hops, {1e6 * pool.path.latency_s:,.1f} us" for pool in pools]),
     ]

@@ -16,6 +16,7 @@ from cluster_sim.physics.speculation import SpeculativeSteps
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.scenario import Pool, Scenario
 from cluster_sim.serving.batching import Static
+from cluster_sim.serving.hand_over import HandOver
 from cluster_sim.topology import FRONT_DOOR, Path
 from cluster_sim.workload.arrivals import AtOnce, ClosedLoop
 from cluster_sim.workload.sessions import scripts
@@ -78,6 +79,8 @@ class PoolArithmetic:
     """From the front door to the first device."""
     role: str = "both"
     """Whether it serves requests from prompt to answer, only their prompts, or only what follows."""
+    kv_transfer_s: float | None = None
+    """Of a pool that hands over: moving the KV of a prompt of mean length, alone on its way to the first replica that decodes."""
 
 
 def highest_rate_per_s(pools: list[PoolArithmetic]) -> float:
@@ -119,7 +122,31 @@ def offered_per_s(scenario: Scenario) -> float | None:
 def explain(scenario: Scenario) -> list[PoolArithmetic]:
     """Every pool of the scenario, worked out without simulating."""
     seen = sampled_lengths(scenario)
-    return [_pool(scenario, pool, seen) for pool in scenario.cluster.pools]
+    return _with_transfers(scenario, [_pool(scenario, pool, seen) for pool in scenario.cluster.pools], round(seen.prompt_tokens))
+
+
+def _with_transfers(scenario: Scenario, pools: list[PoolArithmetic], prompt_tokens: int) -> list[PoolArithmetic]:
+    """The same, where moving the KV of prompts may be what bounds the rate."""
+    plan, model, first = scenario.cluster.hand_over or HandOver(), scenario.model, dict[str, int]()
+    replicas = 0
+    for pool in pools:
+        first.setdefault(pool.role, replicas)
+        replicas += pool.replicas
+    if "prefill" not in first or "decode" not in first or plan.kv_transfer == "off":
+        return pools
+    devices = scenario.cluster.devices(model)
+    way = scenario.cluster.topology().way(devices[first["prefill"]], devices[first["decode"]])
+    moved = next(pool.kv_bytes(model, prompt_tokens) for pool in scenario.cluster.pools if pool.replica.role == "decode")
+    ends = {"prefill": way.out_bytes_per_s, "decode": way.in_bytes_per_s}
+
+    def bounded(pool: PoolArithmetic) -> PoolArithmetic:
+        if pool.role == "prefill":
+            pool = replace(pool, kv_transfer_s=moved / way.bytes_per_s + way.path.latency_s)
+        if pool.role in ends and (rate := pool.replicas * ends[pool.role] / moved) < pool.requests_per_s:
+            return replace(pool, requests_per_s=rate, bound_by="KV transfer")
+        return pool
+
+    return [bounded(pool) for pool in pools]
 
 
 def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:

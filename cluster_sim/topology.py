@@ -96,7 +96,8 @@ class Topology:
                     side, share = which, len(group) / self._devices[node]
             sides[side].append(share * link.bandwidth_bytes_per_s)
         path = Path(tuple(places), sum(link.latency_s for link in links(places)), width(places))
-        leaving, entering = min(sides["out"]), min(sides["in"])
+        entering = min(sides["in"])
+        leaving = min(sides["out"], default=entering)  # a link from device to device is both
         return Way(path, leaving, entering, min(leaving, entering, *sides["between"]))
 
     def unreachable(self, names: list[str]) -> list[str]:

@@ -219,6 +219,17 @@ def test_pools_sum_up_what_they_did_and_kv_transfer_is_reported(tmp_path: Path) 
     assert "mean_kv_transfer_ms" not in both and "mean_itl_ms" not in reader
 
 
+def test_arithmetic_knows_when_the_link_is_what_saturates(tmp_path: Path) -> None:
+    """400 tokens x 256 B over 200 kB/s: half a second for each request, whoever is at the other end."""
+    results = served(tmp_path, [pool("prefill", "200 kB/s"), pool("decode")], requests=300, prompt=400, output=4)
+    reader, decoder = explain(results.scenario)
+    assert reader.bound_by == "KV transfer" and decoder.bound_by != "KV transfer"
+    assert reader.kv_transfer_s == approx(400 * KV_TOKEN_BYTES / 200e3)
+    finish_s = np.sort(results.requests["finish_s"].to_numpy())
+    assert 100 / (finish_s[200] - finish_s[100]) == approx(highest_rate_per_s([reader, decoder]), rel=0.01)
+    assert highest_rate_per_s([reader, decoder]) == approx(200e3 / (400 * KV_TOKEN_BYTES))
+
+
 def test_arithmetic_takes_the_lesser_of_what_is_read_and_what_is_decoded(tmp_path: Path) -> None:
     """Everything queued at once: the rate in the middle of the run is that of the replica that reads, then of the one that decodes."""
     for prompt, output, narrow in ((400, 4, 0), (40, 200, 1)):

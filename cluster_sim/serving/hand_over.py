@@ -28,7 +28,8 @@ class HandOver(Description):
     The first token is made where the prompt is read and sent to the client at once, as in Splitwise (Patel et al., ISCA 2024,
     section 4.3), DistServe (Zhong et al., OSDI 2024) and TensorRT-LLM: time to first token holds no transfer, the first gap
     between tokens does. (The proxy of vLLM's NIXL connector has the decoding side make that token again and send it: there
-    the transfer counts for the time to first token instead; the sum is the same.)
+    the transfer counts for the time to first token instead; the sum is the same.) The decoding server has the request by then:
+    its overhead for a request is not counted a second time. Answers are not sent back to the replicas that read prompts.
     """
 
     policy: Literal["least_kv", "least_requests", "round_robin"] = "least_kv"
