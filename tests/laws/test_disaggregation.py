@@ -287,7 +287,7 @@ def prefill_batch(limit: dict[str, Any], feature: dict[str, Any], link: dict[str
     )  # fmt: skip
 
 
-@settings(parent=steps_laws.SETTINGS, max_examples=250)
+@settings(parent=steps_laws.SETTINGS, max_examples=120)
 @given(steps_laws.jobs, steps_laws.limits, steps_laws.features, links)
 def test_stretch_and_step_agree_on_every_hand_over_first_token_and_finish(
     gaps: list[tuple[float, int, int]], limit: dict[str, Any], feature: dict[str, Any], link: dict[str, Any]
