@@ -21,6 +21,7 @@ def faults_of(scenario: Scenario) -> Iterator[Finding]:
     """What is wrong with a scenario whose parts are each right."""
     yield from _workload_faults(scenario)
     yield from _admission_faults(scenario)
+    yield from _role_faults(scenario)
     pools = scenario.cluster.pools
     for index, pool in enumerate(pools):
         trail: Trail = ("cluster", "pools", index)
@@ -90,6 +91,32 @@ def _admission_faults(scenario: Scenario) -> Iterator[Finding]:
     arrivals = workload.arrivals
     if not isinstance(admission, AcceptAll) and workload.trace is None and isinstance(arrivals, ClosedLoop) and arrivals.think_time_s == 0.0:
         yield ("cluster", "admission"), "clients that are refused would ask again at once, for ever; wanted a think_time under workload.arrivals"
+
+
+def _role_faults(scenario: Scenario) -> Iterator[Finding]:
+    """Pools that read prompts for nobody, or decode what nobody reads."""
+    cluster = scenario.cluster
+    by_role = {role: [pool for pool in cluster.pools if pool.replica.role == role] for role in ("prefill", "decode")}
+    if cluster.hand_over is not None and not (by_role["prefill"] or by_role["decode"]):
+        yield ("cluster", "hand_over"), "no pool hands over; wanted pools with replica.role prefill and decode"
+    for index, pool in enumerate(cluster.pools):
+        role, at = pool.replica.role, ("cluster", "pools", index)
+        if role == "both":
+            continue
+        other = "decode" if role == "prefill" else "prefill"
+        if not by_role[other]:
+            yield (*at, "replica", "role"), f"came {role}; no pool has the role {other} to hand over {'to' if role == 'prefill' else 'from'}"
+        if isinstance(pool.batching, Static):
+            yield (*at, "batching"), f"static batching keeps its requests to the end; a pool of the role {role} wants the policy 'continuous'"
+        if role == "prefill" and pool.replica.speculation is not None:
+            yield (*at, "replica", "speculation"), "a pool of the role prefill decodes nothing; wanted it where the role is decode"
+        if role == "decode":
+            for reader in by_role["prefill"]:
+                if reader.replica.kv_cache != pool.replica.kv_cache:
+                    yield (
+                        (*at, "replica", "kv_cache"),
+                        f"came {pool.replica.kv_cache}; pool '{reader.name}' hands over {reader.replica.kv_cache}, and KV is moved as it is",
+                    )
 
 
 def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
@@ -188,7 +215,10 @@ def _room_faults(scenario: Scenario, pool: Pool, trail: Trail) -> Iterator[Findi
     if workload.sessions is not None:
         longest = workload.sessions.longest or 1
     else:
-        longest = max(((prompt and prompt.longest) or 1) + ((output and output.longest) or 1) for prompt, output in workload.length_pairs())
+        reads_only = pool.replica.role == "prefill"
+        longest = max(
+            ((prompt and prompt.longest) or 1) + (1 if reads_only else (output and output.longest) or 1) for prompt, output in workload.length_pairs()
+        )
     longest += workload.shared_prefix.tokens if workload.shared_prefix else 0
     room = pool.kv_tokens(model)
     if longest > model.max_context:

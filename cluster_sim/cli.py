@@ -453,6 +453,8 @@ _ROWS: tuple[tuple[str, str, str], ...] = (
     ("E2E p50 [ms]", "median_e2el_ms", ",.0f"),
     ("E2E p99 [ms]", "p99_e2el_ms", ",.0f"),
     ("queue p99 [ms]", "p99_queue_ms", ",.1f"),
+    ("wait for a decode replica p99 [ms]", "p99_hand_over_wait_ms", ",.1f"),
+    ("KV transfer p99 [ms]", "p99_kv_transfer_ms", ",.2f"),
     ("requests/s", "request_throughput", ",.2f"),
     ("output tokens/s", "output_throughput", ",.0f"),
     ("within SLO", "slo_attainment", ".1%"),
@@ -492,7 +494,7 @@ def _print_arithmetic(scenario: Scenario) -> None:
     from rich.text import Text
 
     from cluster_sim.explain import explain as work_out
-    from cluster_sim.explain import offered_per_s, sampled_lengths
+    from cluster_sim.explain import highest_rate_per_s, offered_per_s, sampled_lengths
 
     seen, offered = sampled_lengths(scenario), offered_per_s(scenario)
     pools = work_out(scenario)
@@ -506,6 +508,7 @@ def _print_arithmetic(scenario: Scenario) -> None:
         table.add_column(pool.name, justify="right")
     parts = sorted({name for pool in pools for name in pool.parts})
     rows: list[tuple[str, list[str]]] = [
+        *([("role", [pool.role for pool in pools])] if any(pool.role != "both" for pool in pools) else []),
         ("replicas", [f"{pool.replicas} x {pool.devices_a_replica} devices" for pool in pools]),
         ("weights a device [GB]", [f"{pool.weight_bytes / 1e9:,.1f}" for pool in pools]),
         ("KV a token and device [kB]", [f"{pool.kv_token_bytes / 1e3:,.1f}" for pool in pools]),
@@ -514,13 +517,18 @@ def _print_arithmetic(scenario: Scenario) -> None:
         ("sequences when full", [f"{pool.full_batch:,} ({pool.bound_by})" for pool in pools]),
         ("mean step when full [ms]", [f"{1e3 * pool.step_when_full_s:,.3f}" for pool in pools]),
         *((f"  of it {part}", [f"{pool.parts[part]:.0%}" if part in pool.parts else "-" for pool in pools]) for part in parts),
+        *(
+            [("moving the KV of a prompt [ms]", ["-" if pool.kv_transfer_s is None else f"{1e3 * pool.kv_transfer_s:,.3f}" for pool in pools])]
+            if any(pool.kv_transfer_s is not None for pool in pools)
+            else []
+        ),
         ("highest rate [requests/s]", [f"{pool.requests_per_s:,.2f}" for pool in pools]),
         ("way from the front door", [f"{pool.path.hops} hops, {1e6 * pool.path.latency_s:,.1f} us" for pool in pools]),
     ]
     for label, cells in rows:
         table.add_row(Text(label), *cells)
     console.print(table)
-    total = sum(pool.requests_per_s for pool in pools)
+    total = highest_rate_per_s(pools)
     if offered is not None:
         console.print(f"offered: {offered:,.2f} requests/s in the mean, {offered / total:.0%} of the highest rate", highlight=False)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from math import exp
 
@@ -16,6 +16,7 @@ from cluster_sim.physics.speculation import SpeculativeSteps
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.scenario import Pool, Scenario
 from cluster_sim.serving.batching import Static
+from cluster_sim.serving.hand_over import HandOver
 from cluster_sim.topology import FRONT_DOOR, Path
 from cluster_sim.workload.arrivals import AtOnce, ClosedLoop
 from cluster_sim.workload.sessions import scripts
@@ -76,6 +77,16 @@ class PoolArithmetic:
     """Share of the step when full by what it is spent on."""
     path: Path
     """From the front door to the first device."""
+    role: str = "both"
+    """Whether it serves requests from prompt to answer, only their prompts, or only what follows."""
+    kv_transfer_s: float | None = None
+    """Of a pool that hands over: moving the KV of a prompt of mean length, alone on its way to the first replica that decodes."""
+
+
+def highest_rate_per_s(pools: list[PoolArithmetic]) -> float:
+    """Of all pools together: what is handed over is no more than those that read can give and those that decode can take."""
+    by_role = {role: sum(pool.requests_per_s for pool in pools if pool.role == role) for role in ("both", "prefill", "decode")}
+    return by_role["both"] + min(by_role["prefill"], by_role["decode"])
 
 
 def sampled_lengths(scenario: Scenario) -> Lengths:
@@ -111,10 +122,36 @@ def offered_per_s(scenario: Scenario) -> float | None:
 def explain(scenario: Scenario) -> list[PoolArithmetic]:
     """Every pool of the scenario, worked out without simulating."""
     seen = sampled_lengths(scenario)
-    return [_pool(scenario, pool, seen) for pool in scenario.cluster.pools]
+    return _with_transfers(scenario, [_pool(scenario, pool, seen) for pool in scenario.cluster.pools], round(seen.prompt_tokens))
+
+
+def _with_transfers(scenario: Scenario, pools: list[PoolArithmetic], prompt_tokens: int) -> list[PoolArithmetic]:
+    """The same, where moving the KV of prompts may be what bounds the rate."""
+    plan, model, first = scenario.cluster.hand_over or HandOver(), scenario.model, dict[str, int]()
+    replicas = 0
+    for pool in pools:
+        first.setdefault(pool.role, replicas)
+        replicas += pool.replicas
+    if "prefill" not in first or "decode" not in first or plan.kv_transfer == "off":
+        return pools
+    devices = scenario.cluster.devices(model)
+    way = scenario.cluster.topology().way(devices[first["prefill"]], devices[first["decode"]])
+    moved = next(pool.kv_bytes(model, prompt_tokens) for pool in scenario.cluster.pools if pool.replica.role == "decode")
+    ends = {"prefill": way.out_bytes_per_s, "decode": way.in_bytes_per_s}
+
+    def bounded(pool: PoolArithmetic) -> PoolArithmetic:
+        if pool.role == "prefill":
+            pool = replace(pool, kv_transfer_s=moved / way.bytes_per_s + way.path.latency_s)
+        if pool.role in ends and (rate := pool.replicas * ends[pool.role] / moved) < pool.requests_per_s:
+            return replace(pool, requests_per_s=rate, bound_by="KV transfer")
+        return pool
+
+    return [bounded(pool) for pool in pools]
 
 
 def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:
+    if pool.replica.role == "prefill":  # each prompt is followed by another
+        seen = replace(seen, output_tokens=1.0)
     model, times = scenario.model, pool.step_times(scenario.model)
     placement = pool.placement(model)
     window = model.window.tokens if model.window else 0
@@ -126,7 +163,10 @@ def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:
     batch, bound_by = static[:2] if static else _full_batch(model, pool, seen)
     decoding = max(round(batch), 1) if seen.output_tokens > 1 else 0
     speculative = pool.speculative_step_times(model)
-    finishing, follow = _prompts_a_step(pool, seen, batch, decoding, bound_by)
+    if pool.replica.role == "decode":
+        finishing, follow = batch / _decode_steps(pool, seen), [(0.0, 1.0)]
+    else:
+        finishing, follow = _prompts_a_step(pool, seen, batch, decoding, bound_by)
     step_s = 0.0
     for count, probability in follow:
         groups = list(_prompts_together(seen, count))
@@ -156,11 +196,12 @@ def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:
             decoding,
             round(batch * seen.context),
             windowed(batch),
-            round(finishing * seen.prompt_tokens),
-            decoding + round(finishing),
-            round(finishing * seen.pairs),
+            0 if pool.replica.role == "decode" else round(finishing * seen.prompt_tokens),
+            decoding if pool.replica.role == "decode" else decoding + round(finishing),
+            0 if pool.replica.role == "decode" else round(finishing * seen.pairs),
         ),
         path=path,
+        role=pool.replica.role,
     )
 
 
@@ -198,6 +239,9 @@ def _full_batch(model: Model, pool: Pool, seen: Lengths) -> tuple[float, str]:
     # request's life reads its prompt and the others decode.
     decode_steps = _decode_steps(pool, seen)
     limits = {"max_sequences": float(pool.max_sequences), "KV room": pool.kv_tokens(model) / (seen.context + pool.block_tokens / 2)}
+    if pool.replica.role == "decode":  # none of them reads its prompt here
+        bound_by = min(limits, key=lambda name: limits[name])
+        return limits[bound_by], bound_by
     limits = {name: at_once * decode_steps / (decode_steps + 1) for name, at_once in limits.items()}
     # What decoding leaves of the token budget must take the prompts of the requests that follow: n + n·P/steps = budget.
     limits["max_batched_tokens"] = pool.max_batched_tokens / (_tokens_checked(pool) + seen.prompt_tokens / decode_steps)

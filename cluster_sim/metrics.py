@@ -29,6 +29,10 @@ class Finished:
     prompt_tokens: Array
     output_tokens: Array
     prefix_hit_tokens: Array
+    hand_over_wait_s: Array
+    """From the first token until a replica that decodes has room; NaN where nothing is handed over."""
+    kv_transfer_s: Array
+    """From then until its KV is there: what of the transfer was not hidden behind the reading of the prompt."""
     class_number: Array
     """Place among the workload's classes; 0 where there are none."""
 
@@ -58,7 +62,17 @@ def finished(results: Results, pool: str | None = None, class_: str | None = Non
     """The finished requests that count."""
     table = results.requests
     wanted = _counted(results, pool, class_) & (table["status"].to_numpy() == "finished")
-    columns = ("arrival_s", "admitted_s", "first_token_s", "finish_s", "prompt_tokens", "output_tokens", "prefix_hit_tokens")
+    columns = (
+        "arrival_s",
+        "admitted_s",
+        "first_token_s",
+        "finish_s",
+        "prompt_tokens",
+        "output_tokens",
+        "prefix_hit_tokens",
+        "hand_over_wait_s",
+        "kv_transfer_s",
+    )
     class_number = np.zeros(len(wanted), dtype=np.int64)
     for number, one in enumerate(results.scenario.workload.classes):
         class_number[table["class"].to_numpy() == one.name] = number
@@ -69,9 +83,10 @@ def _counted(results: Results, pool: str | None, class_: str | None) -> Array:
     """Which requests are outside the warm-up, and of the pool and the class that are named."""
     table = results.requests
     wanted: Array = table["counted"].to_numpy()
-    for column, name in (("pool", pool), ("class", class_)):
-        if name is not None:
-            wanted = wanted & (table[column].to_numpy() == name)
+    if class_ is not None:
+        wanted = wanted & (table["class"].to_numpy() == class_)
+    if pool is not None:  # one that is handed over is of both pools
+        wanted = wanted & ((table["pool"].to_numpy() == pool) | np.isin(table["prefill_replica"].to_numpy(), _replicas(results, pool)))
     return wanted
 
 
@@ -237,6 +252,9 @@ def _of_requests(results: Results, pool: str | None = None, class_: str | None =
         tpot_s = done.tpot_s[done.output_tokens > 1]
         for name, values_s in (("ttft", done.ttft_s), ("tpot", tpot_s), ("e2el", done.e2el_s), ("queue", done.queue_s)):
             if len(values_s):
+                report |= _statistics(name, values_s)
+        for name, values_s in (("hand_over_wait", done.hand_over_wait_s), ("kv_transfer", done.kv_transfer_s)):
+            if len(values_s := values_s[~np.isnan(values_s)]):
                 report |= _statistics(name, values_s)
     return report
 

@@ -21,18 +21,22 @@ class Request:
         "first_token_s",
         "generated",
         "holds",
+        "landed_s",
         "number",
         "offset",
         "output_piece",
         "output_tokens",
         "pieces",
         "preemptions",
+        "prefill_replica",
         "prefilled",
         "prefix_hit_tokens",
         "priority",
         "prompt_tokens",
         "rate",
+        "read_s",
         "replica",
+        "sending_s",
         "stalled_s",
         "swapped",
         "ticket",
@@ -77,6 +81,11 @@ class Request:
         self.prefix_hit_tokens = 0
         """Of the prompt, those that were in the cache when it was first admitted."""
         self.replica = -1
+        """The one that answers it; of those that are handed over, the one that decodes."""
+        self.prefill_replica = -1
+        """The one that has read its prompt and handed it over."""
+        self.read_s = self.sending_s = self.landed_s = NEVER
+        """Of a request that is handed over: its prompt was read, another replica had room for it, its KV was there."""
         self.admitted_s = self.first_token_s = self.finish_s = NEVER
         self.preemptions = 0
         self.swapped = 0

@@ -29,8 +29,9 @@ STRETCH_COLUMNS = (
     "replica", "began_s", "first_s", "slope_s", "steps", "batch", "counted", "prompt_tokens", "sampled", "context", "growth",
     "windowed", "growing", "pairs", "windowed_pairs", "kv_tokens", "running", "waiting",
 )  # fmt: skip
-# preempted: value is the tokens answered so far; resumed: the gap between two tokens [s]; rejected: tokens it would take, and
-# beside it `reason`: too_long for every replica, or the admission policy that refused it.
+# preempted: value is the tokens answered so far; resumed: the gap between two tokens that a preemption or a hand-over tore [s];
+# handed_over: its KV has come to this replica, so long after its first token [s]; rejected: tokens it would take, and beside it
+# `reason`: too_long for every replica, or the admission policy that refused it.
 EVENT_COLUMNS = ("at_s", "what", "replica", "request", "value")  # as recorded
 
 
@@ -39,7 +40,8 @@ class Results:
     """The tables of one run.
 
     requests: one row each, times [s] as seen at the front door; stretches: runs of like engine steps, with FLOP, bytes and
-    joules of all devices of the replica; devices and links: totals over the run; events: rejections, preemptions, resumptions.
+    joules of all devices of the replica; devices and links: totals over the run; events: rejections, preemptions, resumptions,
+    hand-overs.
     """
 
     scenario: Scenario

@@ -14,13 +14,24 @@ from cluster_sim.model import Model, read_model
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.placement import Placement, place_on_gpus, place_on_wafers, wafers_needed
 from cluster_sim.physics.speculation import SpeculativeSteps
-from cluster_sim.physics.transformer import causal_pairs, windowed_pairs
+from cluster_sim.physics.transformer import causal_pairs, step_kv_bytes, windowed_pairs
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.reading import Description, named, yaml_text
 from cluster_sim.serving.admission import AcceptAll, Admission
-from cluster_sim.serving.batching import Batch, Batching, Continuous, ContinuousBatch, Static, StaticBatch
+from cluster_sim.serving.batching import (
+    Batch,
+    Batching,
+    Continuous,
+    ContinuousBatch,
+    DecodeBatch,
+    PrefillBatch,
+    SpeculativeDecodeBatch,
+    Static,
+    StaticBatch,
+)
 from cluster_sim.serving.batching.speculative import SpeculativeBatch
 from cluster_sim.serving.engine import Engine
+from cluster_sim.serving.hand_over import HandOver
 from cluster_sim.serving.routing import LeastRequests, Routing
 from cluster_sim.serving.speculation import Speculation
 from cluster_sim.topology import Topology
@@ -106,7 +117,8 @@ class ReplicaPlan(Description):
     kv_cache: Precision = "bf16"
     engine: Annotated[Engine, BeforeValidator(partial(named, "engines"), json_schema_input_type=str | Engine)] = Field(default="vllm", validate_default=True)
     """A catalog name or the path of an engine file: limits and reserves that the scenario leaves out."""
-    role: Literal["both"] = "both"
+    role: Literal["both", "prefill", "decode"] = "both"
+    """Whether requests are served here from prompt to answer, or handed over between the two: see the cluster's `hand_over`."""
     speculation: Speculation | None = None
     """Tokens drafted and checked in each step; default: none."""
 
@@ -272,9 +284,18 @@ class Pool(Description):
             update={name: getattr(engine, name) for name in ("batch_wait_timeout_iterations", "batch_wait_max_tokens_ratio") if getattr(policy, name) is None}
         )
         swap = self.swap(model)
+        role = self.replica.role
         if (speculation := self.replica.speculation) is not None:
-            return SpeculativeBatch(*limits, self.kv.prefix_caching, speculation, numbered(seed, "speculation"), policy, self.kv.watermark, *swap)
-        return ContinuousBatch(*limits, window, self.kv.prefix_caching, 0, None, policy, self.kv.watermark, *swap)
+            speculative = SpeculativeDecodeBatch if role == "decode" else SpeculativeBatch
+            return speculative(*limits, self.kv.prefix_caching, speculation, numbered(seed, "speculation"), policy, self.kv.watermark, *swap)
+        kind = {"both": ContinuousBatch, "prefill": PrefillBatch, "decode": DecodeBatch}[role]
+        return kind(*limits, window, self.kv.prefix_caching, 0, None, policy, self.kv.watermark, *swap)
+
+    def kv_bytes(self, model: Model, tokens: int) -> float:
+        """Of a request with `tokens` tokens in the cache, over all devices of a replica, copies of heads included."""
+        windowed = min(tokens, model.window.tokens) if model.window else 0
+        lanes = 1 if self.is_wafer else self.replica.tensor_parallel
+        return float(step_kv_bytes(model, self.replica.kv_cache, lanes, 0, tokens, windowed))
 
 
 class Cluster(Description):
@@ -282,6 +303,8 @@ class Cluster(Description):
 
     pools: Annotated[tuple[Pool, ...], Field(min_length=1)]
     router: Routing = Field(default_factory=LeastRequests)
+    hand_over: HandOver | None = None
+    """How requests get from pools of the role `prefill` to those of the role `decode`; default: to the one with most KV room, layer by layer."""
     admission: Admission = Field(default_factory=AcceptAll)
     """Which requests are turned away at the front door; default: none."""
     network: Annotated[Network, BeforeValidator(partial(named, "links"), json_schema_input_type=str | Network)] | None = None
@@ -291,6 +314,16 @@ class Cluster(Description):
         """All places and links."""
         nodes = {f"{pool.name}/{number}": pool.node for pool in self.pools for number in range(pool.nodes)}
         return Topology(nodes, self.network)
+
+    def devices(self, model: Model) -> list[list[str]]:
+        """Of every replica, the places of the devices that hold the KV of one of its requests; the first is where its server is."""
+        places: list[list[str]] = []
+        for pool in self.pools:
+            each = pool.devices_a_replica(model)
+            for first in range(0, pool.replica_count(model) * each, each):
+                numbers = range(first, first + each // pool.replica.data_parallel)
+                places.append([f"{pool.name}/{number // pool.node.devices}/device{number % pool.node.devices}" for number in numbers])
+        return places
 
 
 class SiteEvent(Description):

@@ -13,10 +13,13 @@ from simpy import Environment, Event
 
 from cluster_sim.request import Request
 from cluster_sim.results import Results
-from cluster_sim.scenario import Pool, Scenario
+from cluster_sim.scenario import Scenario
 from cluster_sim.serving.admission import AcceptAll, Gate, Prefill
+from cluster_sim.serving.batching import DecodeBatch, PrefillBatch
+from cluster_sim.serving.hand_over import HandOver as HandOverPlan
+from cluster_sim.sim.hand_over import HandOver, Links
 from cluster_sim.sim.recorder import Recorder
-from cluster_sim.sim.replica import Replica
+from cluster_sim.sim.replica import DecodeReplica, PrefillReplica, Replica
 from cluster_sim.sim.router import Router
 from cluster_sim.sim.source import Clients, Conversations, timetable
 from cluster_sim.tables import gather
@@ -42,8 +45,6 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
     began = time.perf_counter()
     env, recorder, tally = Environment(), Recorder(), Tally()
     topology = scenario.cluster.topology()
-    replicas: list[Replica] = []
-    paths: list[Path] = []
     overheads_s: list[float] = []
     until_s = scenario.duration_s if scenario.duration_s is not None else float("inf")
 
@@ -52,18 +53,17 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
     closed = _closed_loop(env, scenario, until_s, lambda request: latencies_s[request.replica] if request.replica >= 0 else 0.0)
     if closed is not None:
         answered = closed.answered
-    for pool in scenario.cluster.pools:
-        step_times = pool.step_times(scenario.model)
-        speculative_times = pool.speculative_step_times(scenario.model)
-        for number in range(pool.replica_count(scenario.model)):
-            batch = pool.batch(scenario.model, scenario.seed)
-            overheads_s.append(pool.request_overhead_s)
-            replicas.append(Replica(env, len(replicas), batch, step_times, recorder, scenario.stepping == "step", answered, speculative_times))
-            paths.append(_path(topology, pool, number * pool.devices_a_replica(scenario.model)))
+    replicas = _replicas(env, scenario, recorder, answered)
+    _join_roles(env, scenario, topology, replicas, recorder)
+    devices = scenario.cluster.devices(scenario.model)
+    paths = [_path(topology, places[0]) for places in devices]
     latencies_s += [path.latency_s for path in paths]
-    ways_s = [path.latency_s + overhead_s for path, overhead_s in zip(paths, overheads_s, strict=True)]
+    for pool in scenario.cluster.pools:
+        overheads_s += [pool.request_overhead_s] * pool.replica_count(scenario.model)
+    entries = [replica for replica in replicas if not isinstance(replica, DecodeReplica)]
+    ways_s = [paths[replica.number].latency_s + overheads_s[replica.number] for replica in entries]
     picker = scenario.cluster.router.picker(stream(scenario.seed, "routing"))
-    route: Callable[[Request], None] = Router(env, picker, replicas, ways_s, recorder, answered, _gate(scenario, ways_s)).route
+    route: Callable[[Request], None] = Router(env, picker, entries, ways_s, recorder, answered, _gate(scenario, ways_s)).route
     if classes := scenario.workload.classes:
         route = labelled(route, classes, scenario.seed)
     if (shared := scenario.workload.shared_prefix) is not None:
@@ -81,9 +81,43 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
     return gather(scenario, recorder, topology, paths, info)
 
 
-def _path(topology: Topology, pool: Pool, device: int) -> Path:
+def _replicas(env: Environment, scenario: Scenario, recorder: Recorder, answered: Callable[[Request], None] | None) -> list[Replica]:
+    """Of all pools in order."""
+    model, stepping = scenario.model, scenario.stepping == "step"
+    replicas: list[Replica] = []
+    decoding = [pool for pool in scenario.cluster.pools if pool.replica.role == "decode"]
+    longest_decoded = max((pool.batch(model).longest for pool in decoding), default=0)
+    for pool in scenario.cluster.pools:
+        step_times, speculative_times = pool.step_times(model), pool.speculative_step_times(model)
+        for number in range(len(replicas), len(replicas) + pool.replica_count(model)):
+            batch = pool.batch(model, scenario.seed)
+            if isinstance(batch, PrefillBatch):
+                replicas.append(PrefillReplica(env, number, batch, step_times, recorder, stepping, answered, longest_decoded))
+            elif isinstance(batch, DecodeBatch):
+                replicas.append(DecodeReplica(env, number, batch, step_times, recorder, stepping, answered, speculative_times))
+            else:
+                replicas.append(Replica(env, number, batch, step_times, recorder, stepping, answered, speculative_times))
+    return replicas
+
+
+def _join_roles(env: Environment, scenario: Scenario, topology: Topology, replicas: list[Replica], recorder: Recorder) -> None:
+    """What prefill replicas have read goes to those that decode."""
+    decoders = [replica for replica in replicas if isinstance(replica, DecodeReplica)]
+    if not decoders:
+        return
+    plan, model = scenario.cluster.hand_over or HandOverPlan(), scenario.model
+    devices = scenario.cluster.devices(model)
+    pools = [pool for pool in scenario.cluster.pools for _ in range(pool.replica_count(model))]
+    links = Links(lambda start, end: topology.way(devices[start], devices[end]), lambda tokens, number: pools[number].kv_bytes(model, tokens), model.layers)
+    hand_over = HandOver(env, decoders, plan.chooser(DecodeReplica), plan.kv_transfer, links, recorder)
+    for replica in replicas:
+        if isinstance(replica, PrefillReplica):
+            replica.on_read = hand_over.offer
+
+
+def _path(topology: Topology, device: str) -> Path:
     """From the front door to a replica's first device; the scenario's check has made sure that there is one."""
-    path = topology.path(FRONT_DOOR, f"{pool.name}/{device // pool.node.devices}/device{device % pool.node.devices}")
+    path = topology.path(FRONT_DOOR, device)
     assert path is not None
     return path
 
@@ -111,7 +145,8 @@ def _gate(scenario: Scenario, ways_s: list[float]) -> Gate | None:
     admission, model = scenario.cluster.admission, scenario.model
     if isinstance(admission, AcceptAll):
         return None
-    rates = [rate for pool in scenario.cluster.pools for rate in [pool.prefill_tokens_per_s(model)] * pool.replica_count(model)]
+    entries = [pool for pool in scenario.cluster.pools if pool.replica.role != "decode"]
+    rates = [rate for pool in entries for rate in [pool.prefill_tokens_per_s(model)] * pool.replica_count(model)]
     return admission.gate([Prefill(*both) for both in zip(ways_s, rates, strict=True)], [slo.ttft_s for slo in scenario.slos])
 
 

@@ -33,13 +33,15 @@ def gather(scenario: Scenario, recorder: Recorder, topology: Topology, paths: li
     last_s = float(np.max(stretches["ended_s"].to_numpy())) if len(stretches) else 0.0
     info["simulated_s"] = max(last_s, everyone[-1].arrival_s if everyone else 0.0)
     devices = _devices_table(scenario, stretches, info["simulated_s"])
-    links = _links_table(topology, paths, requests)
+    links = _links_table(topology, paths, requests, _kv_over_links(topology, scenario, recorder))
     return Results(scenario, requests, stretches, devices, links, events, info)
 
 
 def _requests_table(scenario: Scenario, everyone: list[Request], recorder: Recorder, pool_of: list[Pool], latency_s: np.ndarray) -> pa.Table:
     replica = np.array([request.replica for request in everyone], dtype=np.int32)
-    way_s = np.append(latency_s, 0.0)[replica]  # the answer's way back; -1, no replica, takes the last
+    prefill_replica = np.array([request.prefill_replica for request in everyone], dtype=np.int32)
+    latencies_s = np.append(latency_s, 0.0)  # of the answer's way back; -1, no replica, takes the last
+    way_s, first_way_s = latencies_s[replica], latencies_s[np.where(prefill_replica < 0, replica, prefill_replica)]
     unfinished = np.isnan([request.finish_s for request in everyone])
     rejected = np.array([request.number in recorder.rejected for request in everyone], dtype=bool)
     status = np.where(rejected, 0, np.where(unfinished, 1, 2)).astype(np.int8)
@@ -52,9 +54,11 @@ def _requests_table(scenario: Scenario, everyone: list[Request], recorder: Recor
     def whole(name: str, kind: Any = np.int64) -> pa.Array:
         return _column(np.array([getattr(request, name) for request in everyone], dtype=kind))
 
-    def seconds(name: str, later_s: np.ndarray | float = 0.0) -> pa.Array:
-        """A column of times; NaN, for what has not come, is null."""
+    def seconds(name: str, later_s: np.ndarray | float = 0.0, since: str | None = None) -> pa.Array:
+        """A column of times; NaN, for what has not come, is null. since: what they are counted from."""
         times_s = np.array([getattr(request, name) for request in everyone], dtype=float) + later_s
+        if since is not None:
+            times_s = times_s - np.array([getattr(request, since) for request in everyone], dtype=float)
         return _column(times_s, np.isnan(times_s))
 
     return pa.table({
@@ -64,13 +68,16 @@ def _requests_table(scenario: Scenario, everyone: list[Request], recorder: Recor
         "class": pa.DictionaryArray.from_arrays(_column(class_number, np.full(len(everyone), not classes)), [one.name for one in classes] or [""]),
         "pool": pa.DictionaryArray.from_arrays(_column(pool, replica < 0), names),
         "replica": _column(replica, replica < 0),
+        "prefill_replica": _column(prefill_replica, prefill_replica < 0),
         "prompt_tokens": whole("prompt_tokens"),
         "output_tokens": whole("output_tokens"),
         "prefix_hit_tokens": whole("prefix_hit_tokens"),
         "preemptions": whole("preemptions", np.int32),
         "arrival_s": whole("arrival_s", float),
         "admitted_s": seconds("admitted_s"),
-        "first_token_s": seconds("first_token_s", way_s),
+        "first_token_s": seconds("first_token_s", first_way_s),
+        "hand_over_wait_s": seconds("sending_s", since="read_s"),
+        "kv_transfer_s": seconds("landed_s", since="sending_s"),
         "finish_s": seconds("finish_s", way_s),
     })  # fmt: skip
 
@@ -197,17 +204,34 @@ def _devices_table(scenario: Scenario, stretches: pa.Table, simulated_s: float) 
     return pa.table(columns)
 
 
-def _links_table(topology: Topology, paths: list[Path], requests: pa.Table) -> pa.Table:
-    """One row a link: what it is, and how many requests crossed it."""
-    replica = requests["replica"].to_numpy().astype(float)  # null, a request that was rejected, is NaN
+def _kv_over_links(topology: Topology, scenario: Scenario, recorder: Recorder) -> dict[frozenset[str], float]:
+    """Bytes of KV that crossed each link on the way from one replica to another, in both directions together."""
+    over: dict[frozenset[str], float] = {}
+    devices = scenario.cluster.devices(scenario.model) if recorder.kv_moved else []
+    for (start, end), (_, moved) in recorder.kv_moved.items():
+        starts, ends = devices[start], devices[end]
+        lanes = max(len(starts), len(ends))
+        for lane in range(lanes):
+            path = topology.way([starts[lane % len(starts)]], [ends[lane % len(ends)]]).path
+            for pair in pairwise(path.places):
+                over[frozenset(pair)] = over.get(frozenset(pair), 0.0) + moved / lanes
+    return over
+
+
+def _links_table(topology: Topology, paths: list[Path], requests: pa.Table, kv_bytes: dict[frozenset[str], float]) -> pa.Table:
+    """One row a link: what it is, how many requests crossed it on their way from the front door, and how many bytes of KV."""
+    entry = requests["prefill_replica"].to_numpy().astype(float)  # null, here one that was not handed over, is NaN
+    replica = np.where(np.isnan(entry), requests["replica"].to_numpy().astype(float), entry)  # one that was rejected has neither
     served = np.bincount(replica[~np.isnan(replica)].astype(int), minlength=len(paths))
     crossed: dict[frozenset[str], int] = {}
     for path, count in zip(paths, served.tolist(), strict=True):
         for pair in pairwise(path.places):
             crossed[frozenset(pair)] = crossed.get(frozenset(pair), 0) + count
-    rows: dict[str, list[Any]] = {name: [] for name in ("from", "to", "kind", "bandwidth_bytes_per_s", "latency_s", "requests")}
+    rows: dict[str, list[Any]] = {name: [] for name in ("from", "to", "kind", "bandwidth_bytes_per_s", "latency_s", "requests", "kv_bytes")}
     for start, end, data in topology.graph.edges(data=True):
         link = data["link"]
-        for name, value in zip(rows, (start, end, link.kind, link.bandwidth_bytes_per_s, link.latency_s, crossed.get(frozenset((start, end)), 0)), strict=True):
+        ends = frozenset((start, end))
+        row = (start, end, link.kind, link.bandwidth_bytes_per_s, link.latency_s, crossed.get(ends, 0), kv_bytes.get(ends, 0.0))
+        for name, value in zip(rows, row, strict=True):
             rows[name].append(value)
     return pa.table(rows)

@@ -27,6 +27,20 @@ class Path:
         return len(self.places) - 1
 
 
+@dataclass(frozen=True)
+class Way:
+    """How many bytes get from one group of devices to another, each device over lanes of its own."""
+
+    path: Path
+    """Of the first device of each."""
+    out_bytes_per_s: float
+    """What leaves the group at once over the links of its devices and nodes."""
+    in_bytes_per_s: float
+    """What enters the other."""
+    bytes_per_s: float
+    """What gets through."""
+
+
 class Topology:
     """All places of a cluster and the links between them.
 
@@ -36,6 +50,7 @@ class Topology:
 
     def __init__(self, nodes: Mapping[str, Node], network: Network | None = None) -> None:
         self.graph = nx.Graph()
+        self._devices = {name: node.devices for name, node in nodes.items()}
         self.graph.add_node(FRONT_DOOR)
         for name, node in nodes.items():
             self.graph.add_node(name)
@@ -54,6 +69,36 @@ class Topology:
         links = [self.graph.edges[pair]["link"] for pair in pairwise(places)]
         narrowest = min((link.bandwidth_bytes_per_s for link in links), default=float("inf"))
         return Path(tuple(places), sum(link.latency_s for link in links), narrowest)
+
+    def way(self, starts: list[str], ends: list[str]) -> Way:
+        """From the devices `starts` to the devices `ends`, between which there must be a way.
+
+        Of the ways with the fewest hops the widest: within a node over its switch, not its host. A device has its links for
+        itself; a link of a node is taken for as many ports as it has devices, one for each (rails); others are not divided.
+        """
+        graph = self.graph
+
+        def links(places: list[str]) -> list[Link]:
+            return [graph.edges[pair]["link"] for pair in pairwise(places)]
+
+        def width(places: list[str]) -> float:
+            return min(link.bandwidth_bytes_per_s for link in links(places))
+
+        places = max(nx.all_shortest_paths(graph, starts[0], ends[0]), key=width)
+        sides: dict[str, list[float]] = {"out": [], "in": [], "between": []}
+        for pair, link in zip(pairwise(places), links(places), strict=True):
+            side, share = "between", 1.0
+            for which, device, group in (("out", starts[0], starts), ("in", ends[0], ends)):
+                node = device.rpartition("/")[0]
+                if device in pair:
+                    side, share = which, len(group)
+                elif side == "between" and any(place == node or place.startswith(f"{node}/") for place in pair):
+                    side, share = which, len(group) / self._devices[node]
+            sides[side].append(share * link.bandwidth_bytes_per_s)
+        path = Path(tuple(places), sum(link.latency_s for link in links(places)), width(places))
+        entering = min(sides["in"])
+        leaving = min(sides["out"], default=entering)  # a link from device to device is both
+        return Way(path, leaving, entering, min(leaving, entering, *sides["between"]))
 
     def unreachable(self, names: list[str]) -> list[str]:
         """Those of `names` that the front door cannot reach."""

@@ -95,7 +95,12 @@ KEYS_AND_CHOICES = [
     ("name: small", "name: 5", "x.yaml:1: name: came 5; wanted text"),
     ("name: a", "name: a/b", "x.yaml:12: cluster.pools[0].name: came 'a/b'; wanted letters, digits, '_', '.' and '-' only"),
     ("weights: bf16", "weights: fp16", "x.yaml:17: cluster.pools[0].replica.weights: came 'fp16'; did you mean 'bf16'?"),
-    ("weights: bf16", "role: prefill", "x.yaml:17: cluster.pools[0].replica.role: came 'prefill'; only 'both' is known"),
+    ("weights: bf16", "role: prefil", "x.yaml:17: cluster.pools[0].replica.role: came 'prefil'; did you mean 'prefill'?"),
+    ("weights: bf16", "role: prefill", "x.yaml:17: cluster.pools[0].replica.role: came prefill; no pool has the role decode to hand over to"),
+    ("weights: bf16", "role: decode", "x.yaml:17: cluster.pools[0].replica.role: came decode; no pool has the role prefill to hand over from"),
+    ("router: {policy: least_work}", "hand_over: {policy: least_kv}", "x.yaml:19: cluster.hand_over: no pool hands over; wanted pools with replica.role prefill and decode"),
+    ("router: {policy: least_work}", "hand_over: {policy: least_vk}", "x.yaml:19: cluster.hand_over.policy: came 'least_vk'; did you mean 'least_kv'?"),
+    ("router: {policy: least_work}", "hand_over: {kv_transfer: on}", "x.yaml:19: cluster.hand_over.kv_transfer: came 'on'; known: layers, whole, off"),
     ("weights: bf16", "engine: vlm", "x.yaml:17: cluster.pools[0].replica.engine: no engine 'vlm' in the catalog; did you mean 'vllm'?"),
     ("max_sequences: 64", "policy: sttic", "x.yaml:18: cluster.pools[0].batching.policy: no policy 'sttic'; did you mean 'static'?"),
     ("max_sequences: 64", "chunked_prefill: 3", "x.yaml:18: cluster.pools[0].batching.chunked_prefill: came 3; wanted true or false"),
@@ -208,6 +213,31 @@ def test_clients_that_never_think_would_knock_for_ever_on_a_closed_door():
         )
     )
     assert told == ["x.yaml:19: cluster.admission: clients that are refused would ask again at once, for ever; wanted a think_time under workload.arrivals"]
+
+
+def test_pools_that_hand_over_must_suit_each_other():
+    decoding = """    - {name: b, node: dgx-h100, replica: {tensor_parallel: 2, kv_cache: fp8, role: decode}, batching: {policy: static}}
+  router"""
+    reading = "weights: bf16\n        role: prefill\n        speculation: {draft_tokens: 2, acceptance: 0.5, draft_cost: 0.1}"
+    assert faults(edited(("weights: bf16", reading), ("  router", decoding))) == [
+        "x.yaml:19: cluster.pools[0].replica.speculation: a pool of the role prefill decodes nothing; wanted it where the role is decode",
+        "x.yaml:21: cluster.pools[1].batching: static batching keeps its requests to the end; a pool of the role decode wants the policy 'continuous'",
+        "x.yaml:21: cluster.pools[1].replica.kv_cache: came fp8; pool 'a' hands over bf16, and KV is moved as it is",
+    ]
+
+
+def test_a_prefill_pool_needs_room_for_prompts_only():
+    """A prompt of 4000 tokens fits 4192 tokens of KV; with an answer of 4000 tokens more it does not."""
+    small = "tensor_parallel: 8, weights: bf16"
+    text = edited(
+        ("output_tokens: 100", "output_tokens: 4000"),
+        ("        tensor_parallel: 2\n        weights: bf16\n", "        weights: bf16\n        role: prefill\n      kv: {memory_fraction: 0.22}\n"),
+        ("  router", f"    - {{name: b, node: dgx-h100, replica: {{{small}, role: decode}}}}\n  router"),
+    )
+    assert faults(text) == []
+    assert faults(text.replace("        role: prefill\n", "").replace(", role: decode", ""))[0].startswith(
+        "x.yaml:5: workload: the longest request, 8000 tokens"
+    )
 
 
 def test_a_longest_request_that_can_never_be_admitted_is_told():

@@ -24,6 +24,8 @@ class Recorder:
         """Every request that ever arrived, in the order of arrival."""
         self.rejected: dict[int, str] = {}
         """Numbers of the requests that were turned away, and why."""
+        self.kv_moved: dict[tuple[int, int], tuple[int, float]] = {}
+        """From one replica to another: hand-overs, and bytes of KV."""
         self.left = 0
         """Requests that finished or were rejected."""
 

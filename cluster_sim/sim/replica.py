@@ -10,7 +10,7 @@ from simpy import Environment, Event
 from cluster_sim.physics.ramp import steps_done, total_s
 from cluster_sim.physics.speculation import SpeculativeSteps
 from cluster_sim.request import Request
-from cluster_sim.serving.batching import Batch
+from cluster_sim.serving.batching import Batch, DecodeBatch, PrefillBatch
 from cluster_sim.sim.alarm import Alarm
 from cluster_sim.sim.recorder import PACK_STRETCH, Recorder
 
@@ -164,3 +164,109 @@ class Replica:
             for request, gap_s in batch.stalls:
                 self._recorder.events.append((now_s, "resumed", self._index, request.number, gap_s))
             batch.stalls = []
+
+
+class PrefillReplica(Replica):
+    """Reads prompts, makes first tokens, and offers the requests to be decoded elsewhere."""
+
+    def __init__(
+        self,
+        env: Environment,
+        index: int,
+        batch: PrefillBatch,
+        step_times: StepTimes,
+        recorder: Recorder,
+        stepping: bool,
+        on_finish: Callable[[Request], None] | None,
+        longest_decoded: int,
+    ) -> None:
+        super().__init__(env, index, batch, step_times, recorder, stepping, on_finish)
+        self._prompts, self._longest_decoded = batch, longest_decoded
+        self.on_read: Callable[[Request, PrefillReplica], None]
+        """Told of each request that is to be decoded elsewhere."""
+        self._longest_prompt = batch.longest
+        self.longest = min(batch.longest, longest_decoded)
+
+    def holds(self, request: Request) -> bool:
+        """Whether its prompt could ever be read here, and all of it be held by a replica that decodes."""
+        return request.prompt_tokens <= self._longest_prompt and (request.output_tokens == 1 or request.footprint <= self._longest_decoded)
+
+    def expect(self, request: Request) -> None:
+        """As of any replica; of its output it gets one token here."""
+        super().expect(request)
+        self._batch.pending_tokens -= request.output_tokens - 1
+
+    def release(self, request: Request) -> None:
+        """Its KV has been sent."""
+        self.requests -= 1
+        self._prompts.release(request)
+        if self._idle and self._batch.waiting:
+            self._idle = False
+            self._alarm.sooner(0.0)
+
+    def _settle(self) -> None:
+        super()._settle()
+        if read := self._prompts.read:
+            self._prompts.read = ()
+            for request in read:
+                self.on_read(request, self)
+
+
+class DecodeReplica(Replica):
+    """Decodes requests whose prompts were read elsewhere."""
+
+    def __init__(
+        self,
+        env: Environment,
+        index: int,
+        batch: DecodeBatch,
+        step_times: StepTimes,
+        recorder: Recorder,
+        stepping: bool,
+        on_finish: Callable[[Request], None] | None,
+        speculative_times: SpeculativeSteps | None = None,
+    ) -> None:
+        super().__init__(env, index, batch, step_times, recorder, stepping, on_finish, speculative_times)
+        self._room = batch
+        self.on_room: Callable[[], None]
+        """Called when there may be more room than before."""
+        self._asleep = False
+
+    def kv_share(self) -> float:
+        """Share of its KV room that is taken or promised, as of this moment."""
+        return self._room.kv_share(self._steps_so_far())
+
+    def can_take(self, request: Request) -> bool:
+        """Whether there is room for it, as of this moment."""
+        return self.holds(request) and self._room.can_take(request, self._steps_so_far())
+
+    def promise(self, request: Request) -> None:
+        """Its KV is going to be sent here."""
+        request.replica = self._index
+        self.requests += 1
+        self._room.promise(request)
+        if self._asleep and self._steps > 1 and self._room.within_room(self._steps) < self._steps:
+            self._end_with_this_step()
+
+    def land(self, request: Request) -> None:
+        """Its KV is here."""
+        self._room.land(request)
+        if self._idle:
+            self._idle = False
+            self._alarm.sooner(0.0)
+        elif self._steps > 1:
+            self._end_with_this_step()
+
+    def _foresee_s(self) -> float:
+        duration_s = super()._foresee_s()
+        self._asleep = False
+        self.on_room()
+        self._asleep = True
+        if self._steps > 1 and (steps := self._room.within_room(self._steps)) < self._steps:
+            self._steps = steps
+            return total_s(self._first_s, self._slope_s, steps)
+        return duration_s
+
+    def _settle(self) -> None:
+        self._asleep = False
+        super()._settle()

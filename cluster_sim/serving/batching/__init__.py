@@ -5,6 +5,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from cluster_sim.serving.batching.continuous import Continuous, ContinuousBatch
+from cluster_sim.serving.batching.decode import DecodeBatch, SpeculativeDecodeBatch
+from cluster_sim.serving.batching.prefill import PrefillBatch
 from cluster_sim.serving.batching.static import Static, StaticBatch
 
 
@@ -15,4 +17,4 @@ def _continuous_where_nothing_is_said(came: Any) -> Any:
 Batching = Annotated[Continuous | Static, Field(discriminator="policy"), BeforeValidator(_continuous_where_nothing_is_said)]
 Batch = ContinuousBatch | StaticBatch
 
-__all__ = ["Batch", "Batching", "Continuous", "ContinuousBatch", "Static", "StaticBatch"]
+__all__ = ["Batch", "Batching", "Continuous", "ContinuousBatch", "DecodeBatch", "PrefillBatch", "SpeculativeDecodeBatch", "Static", "StaticBatch"]

@@ -99,6 +99,9 @@ class ContinuousBatch:
         "windowed",
     )  # fmt: skip
 
+    whole_prompts = False
+    """Whether a prompt is admitted only where there is room for all of it, not just for its first chunk."""
+
     def __init__(
         self,
         kv_tokens: int,
@@ -387,6 +390,8 @@ class ContinuousBatch:
             if chunk < missing and not self._chunked:
                 break
             blocks, ahead = found - used - (-chunk // block), self._ahead if self.running else 0
+            if self.whole_prompts:
+                ahead -= -missing // block - -chunk // block
             if blocks + ahead > free:
                 if not counted:
                     free, counted = self._free_blocks() - taken, True
