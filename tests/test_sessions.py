@@ -87,6 +87,20 @@ def test_a_session_is_the_same_whatever_others_are_drawn() -> None:
     assert third != [list(script) for script in islice(scripts(sessions, 6), 3)][2]
 
 
+def test_sessions_that_are_drawn_together_follow_each_other_in_the_same_way() -> None:
+    """With one length each, all sessions are the first one, whichever they are drawn with; turns and tools of some and none."""
+    every = [list(script) for script in islice(scripts(Sessions.model_validate(PLAIN), 1), 130)]
+    assert {tuple((turn.gap_s, turn.prompt_tokens, turn.output_tokens, turn.of_user) for turn in asked) for asked in every} == {
+        ((0.0, 150, 10, True), (1.0, 165, 10, False), (3.0, 182, 10, True), (1.0, 197, 10, False))
+    }
+    mixed = Sessions.model_validate(PLAIN | {"turns": {"median": 2, "sigma": 1, "max": 9}, "tool_steps": {"none": 0.5, "median": 2, "sigma": 1, "max": 9}})
+    for script in islice(scripts(mixed, 1), 130):
+        prompts = [(turn.prompt_tokens, turn.gap_s, turn.of_user) for turn in script]
+        assert prompts[0] == (150, 0.0, True)
+        for before, after in pairwise(prompts):
+            assert after == ((before[0] + 17, 3.0, True) if after[2] else (before[0] + 15, 1.0, False))
+
+
 # --- gaps -----------------------------------------------------------------------------------------------------------------
 
 
@@ -260,7 +274,10 @@ def test_the_coding_agent_is_as_the_recorded_ones(capsys: pytest.CaptureFixture[
         outputs += [turn.output_tokens for turn in asked]
         if number < 200:
             seen += [(turn.prompt_tokens, turn.pieces, (turn.output_piece, turn.output_tokens)) for turn in asked]
-    assert np.percentile(counts, [50, 90]) == approx([1, 18], abs=1)
+    assert sessions.turns is not None
+    assert np.percentile(sessions.turns.draw(np.random.default_rng(4), 400_000), [50, 90, 99]) == approx([1, 18, 137], rel=0.06)
+    assert np.percentile(counts, 50) == 1
+    assert np.percentile(counts, 90) == approx(18, abs=3 * 1.5)  # a standard error of 1.5 turns, of 1,500 sessions
     assert np.percentile(counts, 99) == approx(137, rel=0.35)  # the 15 longest of 1,500
     assert sum(steps) / sum(counts) == approx(8.8, rel=0.08)
     assert np.percentile(outputs, 50) == approx(184, rel=0.02)
