@@ -29,7 +29,7 @@ LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 # Third-party packages and the rooms that may import them; those not named here may be imported by none.
 ALLOWED = {
     "pint": {"units"},
-    "pydantic": {"units", "reading", "hardware", "model", "workload", "serving", "scenario", "calibration"},
+    "pydantic": {"units", "reading", "hardware", "model", "workload", "serving", "scenario", "calibration", "download"},
     "pydantic_core": {"units", "reading"},
     "ruamel": {"reading"},
     "numpy": {
