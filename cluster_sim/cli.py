@@ -457,6 +457,8 @@ _ROWS: tuple[tuple[str, str, str], ...] = (
     ("rejected", "rejected", ",.0f"),
     ("TTFT p50 [ms]", "median_ttft_ms", ",.1f"),
     ("TTFT p99 [ms]", "p99_ttft_ms", ",.1f"),
+    ("TTFO p50 [ms]", "median_ttfo_ms", ",.1f"),
+    ("TTFO p99 [ms]", "p99_ttfo_ms", ",.1f"),
     ("TPOT p50 [ms]", "median_tpot_ms", ",.2f"),
     ("TPOT p99 [ms]", "p99_tpot_ms", ",.2f"),
     ("E2E p50 [ms]", "median_e2el_ms", ",.0f"),

@@ -48,7 +48,7 @@ def public_traces() -> dict[str, PublicTrace]:
 def public_trace(name: str) -> PublicTrace:
     """The trace of this name. Raises ScenarioError where the catalog has none."""
     if name not in catalog_names("traces"):
-        raise ScenarioError.at("fetch", f"no trace {shown(name)}{did_you_mean(name, catalog_names('traces'))}; there are {', '.join(catalog_names('traces'))}")
+        raise ScenarioError.at("fetch", f"no trace {shown(name)}{did_you_mean(name, catalog_names('traces'))}")
     return public_traces()[name]
 
 
