@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from pytest import approx
 
 import cluster_sim
+from cluster_sim.demand import of_scenario
 from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.sessions import Sessions, Turn, scripts
 from cluster_sim.workload.sessions.gaps import Gaps
@@ -223,6 +224,21 @@ def test_recorded_sessions_are_replayed_with_their_gaps_and_from_the_first_again
     assert len(set(rounds)) == 4
 
 
+def test_a_run_finds_in_its_cache_what_the_traffic_alone_says_could_be_found(tmp_path: Path) -> None:
+    """With room for everything and blocks of one token all but an answer's last token, which is never in the cache: one a later turn."""
+    pool = {"name": "p", "node": node(SMALL_GPU), "replica": {"engine": engine(block_tokens=1)}, "kv": {"prefix_caching": True}}
+    sessions = PLAIN | {"requests": 40, "compaction": {"above_tokens": 190, "to_tokens": 120}}
+    found = run(tmp_path, sessions, duration="1 h", cluster={"pools": [pool]})
+    estimate = of_scenario(found.scenario, tokens_per_s=50.0)
+    prompts = int(column(found, "prompt_tokens").sum())
+    assert prompts == estimate.prompt_tokens.sum()
+    reused = estimate.reused()
+    assert reused is not None
+    # Each of the ten sessions has two turns after an answer that is in their prompt; the third is compacted away.
+    assert column(found, "prefix_hit_tokens").sum() == round(reused * prompts) - 20
+    assert found.summary()["prefix_hit_fraction"] == approx(reused, abs=0.01)
+
+
 # --- what is refused ------------------------------------------------------------------------------------------------------
 
 
@@ -233,6 +249,7 @@ def test_recorded_sessions_are_replayed_with_their_gaps_and_from_the_first_again
         ({"arrivals": {"process": "poisson", "rate": "1 /s"}}, "wanted either 'arrivals' of sessions or a 'concurrency'"),
         ({"concurrency": None, "arrivals": {"process": "closed_loop", "concurrency": 4}}, "sessions wait for their answers already"),
         ({"turns": None}, "'turns' is missing; wanted it, a 'preset' or a 'trace'"),
+        ({"turns": {"none": 0.1, "median": 2, "sigma": 0, "max": 9}}, "a session has one turn at least; wanted 'turns' without 'none'"),
         ({"tool_gap": None}, "'tool_steps' want 'tool_tokens' and a 'tool_gap'"),
         ({"preset": "coding-agnt"}, "no session preset 'coding-agnt'; did you mean 'coding-agent'"),
         ({"user_gap": {"distribution": "spans", "spans": [{"weight": 1, "low": "1 s"}]}}, "wanted either 'high', or 'mean' for a tail"),
