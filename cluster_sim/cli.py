@@ -168,6 +168,8 @@ def workload(
     from cluster_sim import demand
     from cluster_sim.errors import ScenarioError
 
+    if files == [Path("fit")] and not files[0].exists():
+        raise ScenarioError.at("fit", "wanted a trace, or a scenario file, for which a workload is proposed")
     fit, paths = files[0] == Path("fit") and len(files) > 1, files[1:] if files[0] == Path("fit") and len(files) > 1 else files
     traffics = [one for path in paths for one in _demands(path, variant or (), set_ or (), seed, answer_rate)]
     for one in traffics:
