@@ -140,14 +140,22 @@ def workload(
     files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE...", help="Scenario files or traces; after the word `fit`, one trace for which a workload is proposed.", show_default=False
+            metavar="FILE...",
+            help="Scenario files or traces; after the word `fit`, one trace for which a workload is proposed; after `fetch`, names of public traces.",
+            show_default=False,
         ),
     ],
     variant: Variants = None,
     set_: Sets = None,
     seed: Seed = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Write the requests: .parquet, or .jsonl as Mooncake's traces are.", show_default=False)
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="Write the requests: .parquet, or .jsonl as Mooncake's traces are. Of `fetch` the folder; default: traces.",
+            show_default=False,
+        ),
     ] = None,
     figure: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw rates and dispersion: PNG, SVG or PDF.", show_default=False)] = None,
     answer_rate: Annotated[
@@ -155,10 +163,16 @@ def workload(
     ] = 50.0,
     json_: Annotated[bool, typer.Option("--json", help="Print the statistics as one JSON document, and no table.")] = False,
 ) -> None:
-    """The traffic alone: how bursty it is, how long requests are, what prompts share. `workload fit TRACE` proposes a process that matches."""
+    """The traffic alone: how bursty it is, how long requests are, what prompts share. `workload fit TRACE` proposes a process that matches;
+    `workload fetch` names public traces, `workload fetch NAME` downloads one."""
+    if files[0] == Path("fetch"):
+        _fetch([str(name) for name in files[1:]], out or Path("traces"))
+        return
     from cluster_sim import demand
     from cluster_sim.errors import ScenarioError
 
+    if files == [Path("fit")] and not files[0].exists():
+        raise ScenarioError.at("fit", "wanted a trace, or a scenario file, for which a workload is proposed")
     fit, paths = files[0] == Path("fit") and len(files) > 1, files[1:] if files[0] == Path("fit") and len(files) > 1 else files
     traffics = [one for path in paths for one in _demands(path, variant or (), set_ or (), seed, answer_rate)]
     for one in traffics:
@@ -220,7 +234,7 @@ def catalog(name: Annotated[str | None, typer.Argument(metavar="NAME", help="One
     from cluster_sim.errors import ScenarioError, did_you_mean
     from cluster_sim.reading import CATALOG, catalog_names, figures, read_yaml
 
-    kinds = ("devices", "nodes", "links", "models", "engines", "workloads")
+    kinds = ("devices", "nodes", "links", "models", "engines", "workloads", "traces")
     entries = {entry: kind for kind in kinds for entry in catalog_names(kind)}
     if name is None:
         for kind in kinds:
@@ -378,6 +392,20 @@ def _demands(path: Path, variants: Sequence[str], sets: Sequence[str], seed: int
     return [replace(of_scenario(one, answer_rate), name=one.variant if one.variant and len(different) > 1 else one.name) for one in different.values()]
 
 
+def _fetch(names: list[str], folder: Path) -> None:
+    """Download traces and say where they are; without names, say which there are."""
+    from cluster_sim.download import fetch, public_trace, public_traces
+
+    if not names:
+        for name, trace in public_traces().items():
+            print(f"{name}: {trace.name}, {trace.licence}; {trace.attribution}")
+    for trace in [public_trace(name) for name in names]:
+        with _stderr().status(f"fetching {trace.name}"):
+            path = fetch(trace, folder)
+        print(f"{trace.name}: {trace.licence}; cite {trace.attribution}", file=sys.stderr)
+        print(path)
+
+
 def _simulate(scenario: Scenario) -> Results:
     """Simulate with a bar that shows the time left, where somebody is watching."""
     from cluster_sim.simulation import simulate
@@ -448,6 +476,8 @@ _ROWS: tuple[tuple[str, str, str], ...] = (
     ("rejected", "rejected", ",.0f"),
     ("TTFT p50 [ms]", "median_ttft_ms", ",.1f"),
     ("TTFT p99 [ms]", "p99_ttft_ms", ",.1f"),
+    ("TTFO p50 [ms]", "median_ttfo_ms", ",.1f"),
+    ("TTFO p99 [ms]", "p99_ttfo_ms", ",.1f"),
     ("TPOT p50 [ms]", "median_tpot_ms", ",.2f"),
     ("TPOT p99 [ms]", "p99_tpot_ms", ",.2f"),
     ("E2E p50 [ms]", "median_e2el_ms", ",.0f"),

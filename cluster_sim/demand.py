@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from itertools import chain, count, islice, repeat
@@ -31,6 +31,16 @@ _MOST_REQUESTS = 20_000_000
 
 
 @dataclass(frozen=True)
+class _Remade:
+    """What prompts begin with, made anew each time it is gone through: kept, the pieces of long sessions fill the memory."""
+
+    made: Callable[[], Iterator[Pieces]]
+
+    def __iter__(self) -> Iterator[Pieces]:
+        return self.made()
+
+
+@dataclass(frozen=True)
 class Demand:
     """Requests as columns, in order of arrival: times [s] from zero on, tokens, and what prompts begin with (None: nothing is shared)."""
 
@@ -38,7 +48,7 @@ class Demand:
     arrival_s: np.ndarray
     prompt_tokens: np.ndarray
     output_tokens: np.ndarray
-    pieces: list[Pieces] | None = None
+    pieces: Iterable[Pieces] | None = None
     output_piece: list[int | None] | None = None
     notes: list[str] = field(default_factory=list)
     """What was left out, or assumed."""
@@ -85,8 +95,8 @@ def of_trace(trace: Trace, name: str, seed: int = 0, until_s: float = float("inf
             break
     times_s, prompts, outputs = (np.concatenate([batch[column] for batch in batches]) for column in range(3))
     pieces = None
-    if any(batch.pieces for batch in batches):
-        pieces = list(chain.from_iterable(batch.pieces or [()] * len(batch.time_s) for batch in batches))
+    if any(batch.blocks for batch in batches):
+        pieces = _Remade(lambda: chain.from_iterable(batch.pieces() for batch in batches))
     return Demand(name, times_s, prompts, outputs, pieces, notes=list(tally.said()))
 
 
@@ -104,7 +114,8 @@ def of_scenario(scenario: Scenario, tokens_per_s: float) -> Demand:
         turns = list(islice(_conversations(scenario, until_s, tokens_per_s), scenario.requests_wanted or _MOST_REQUESTS))
         times_s, asked = zip(*turns, strict=True) if turns else ((), ())
         prompts, outputs = (np.array([turn[column] for turn in asked], dtype=np.int64) for column in (1, 2))
-        return Demand(scenario.title, np.array(times_s), prompts, outputs, [turn.pieces for turn in asked], [turn.output_piece for turn in asked], [note])
+        pieces_asked = _Remade(lambda: (turn.pieces for turn in asked))
+        return Demand(scenario.title, np.array(times_s), prompts, outputs, pieces_asked, [turn.output_piece for turn in asked], [note])
     arrivals, prompt, output = workload.arrivals, workload.prompt_tokens, workload.output_tokens
     assert arrivals is not None
     wanted = arrivals.requests or _MOST_REQUESTS

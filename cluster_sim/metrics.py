@@ -35,11 +35,19 @@ class Finished:
     """From then until its KV is there: what of the transfer was not hidden behind the reading of the prompt."""
     class_number: Array
     """Place among the workload's classes; 0 where there are none."""
+    reasoning_tokens: Array | None = None
+    first_output_token_s: Array | None = None
+    """When the first token after them was seen; both None where the scenario does not say what is reasoning."""
 
     @property
     def ttft_s(self) -> Array:
         """Time to first token, from arrival at the front door until the token is back there."""
         return self.first_token_s - self.arrival_s
+
+    @property
+    def ttfo_s(self) -> Array | None:
+        """Time to first output token, the first after reasoning, as AIPerf has it."""
+        return None if self.first_output_token_s is None else self.first_output_token_s - self.arrival_s
 
     @property
     def e2el_s(self) -> Array:
@@ -76,7 +84,8 @@ def finished(results: Results, pool: str | None = None, class_: str | None = Non
     class_number = np.zeros(len(wanted), dtype=np.int64)
     for number, one in enumerate(results.scenario.workload.classes):
         class_number[table["class"].to_numpy() == one.name] = number
-    return Finished(*(column[wanted] for column in (*(table[name].to_numpy() for name in columns), class_number)))
+    reasoning = [table[name].to_numpy()[wanted] for name in ("reasoning_tokens", "first_output_token_s") if name in table.column_names]
+    return Finished(*(column[wanted] for column in (*(table[name].to_numpy() for name in columns), class_number)), *reasoning)
 
 
 def _counted(results: Results, pool: str | None, class_: str | None) -> Array:
@@ -244,14 +253,16 @@ def _of_requests(results: Results, pool: str | None = None, class_: str | None =
         report["prefix_hit_fraction"] = int(np.sum(done.prefix_hit_tokens)) / prompts if prompts else 0.0
     if any(other.replica.speculation for other in results.scenario.cluster.pools if pool in (None, other.name)):
         report |= _of_drafts(results, pool)
+    if done.reasoning_tokens is not None:
+        report["total_reasoning_tokens"] = int(np.sum(done.reasoning_tokens))
     if good is not None:
         report["request_goodput"] = per_second(int(np.sum(good)))
         everyone = completed + unfinished + rejected
         report["slo_attainment"] = int(np.sum(good)) / everyone if everyone else 0.0
     if completed:
         tpot_s = done.tpot_s[done.output_tokens > 1]
-        for name, values_s in (("ttft", done.ttft_s), ("tpot", tpot_s), ("e2el", done.e2el_s), ("queue", done.queue_s)):
-            if len(values_s):
+        for name, values_s in (("ttft", done.ttft_s), ("ttfo", done.ttfo_s), ("tpot", tpot_s), ("e2el", done.e2el_s), ("queue", done.queue_s)):
+            if values_s is not None and len(values_s):
                 report |= _statistics(name, values_s)
         for name, values_s in (("hand_over_wait", done.hand_over_wait_s), ("kv_transfer", done.kv_transfer_s)):
             if len(values_s := values_s[~np.isnan(values_s)]):

@@ -40,6 +40,7 @@ from cluster_sim.workload.arrivals import Arrivals
 from cluster_sim.workload.classes import Slo, TrafficClass
 from cluster_sim.workload.lengths import Lengths
 from cluster_sim.workload.presets import with_preset
+from cluster_sim.workload.reasoning import ReasoningShare
 from cluster_sim.workload.sessions import Sessions
 from cluster_sim.workload.shared_prefix import SharedPrefix
 from cluster_sim.workload.streams import numbered
@@ -73,6 +74,8 @@ class Workload(Description):
     output_tokens: Lengths | None = None
     length_correlation: Annotated[float, Field(ge=-1.0, le=1.0)] | None = None
     """Spearman's rank correlation of a request's prompt and output tokens; default: they are independent."""
+    reasoning_share: ReasoningShare | None = None
+    """Part of each answer that is reasoning, which comes before what the user reads; default: not known, and no time to first output token told."""
     trace: Trace | None = None
     """A recorded trace in place of arrivals and lengths."""
     shared_prefix: SharedPrefix | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -11,20 +12,25 @@ import pyarrow as pa
 
 from cluster_sim.hardware import Precision
 from cluster_sim.physics.power import Line, ramp_energy_j
+from cluster_sim.physics.ramp import total_s
 from cluster_sim.physics.transformer import step_flop, step_kv_bytes, step_weight_bytes
 from cluster_sim.request import Request
 from cluster_sim.results import EVENT_COLUMNS, STRETCH_COLUMNS, Results
 from cluster_sim.scenario import Pool, Scenario
-from cluster_sim.sim.recorder import Recorder
+from cluster_sim.sim.recorder import EventRow, Recorder
 from cluster_sim.topology import Path, Topology
+from cluster_sim.workload.streams import stream
 
 
 def gather(scenario: Scenario, recorder: Recorder, topology: Topology, paths: list[Path], info: dict[str, Any]) -> Results:
     """The results of a run that has ended: its rows as tables; `info` is completed."""
     pool_of = [pool for pool in scenario.cluster.pools for _ in range(pool.replica_count(scenario.model))]
     everyone = recorder.requests
-    requests = _requests_table(scenario, everyone, recorder, pool_of, np.array([path.latency_s for path in paths]))
+    latencies_s = np.array([path.latency_s for path in paths])
+    requests = _requests_table(scenario, everyone, recorder, pool_of, latencies_s)
     stretches = _stretches_table(scenario, recorder, pool_of)
+    if scenario.workload.reasoning_share is not None:
+        requests = _with_reasoning(scenario, requests, everyone, stretches, recorder.events, latencies_s)
     columns = list(zip(*recorder.events, strict=True)) or [()] * len(EVENT_COLUMNS)
     types = (pa.float64(), pa.string(), pa.int32(), pa.int64(), pa.float64())
     events = pa.table({name: pa.array(column, kind) for name, column, kind in zip(EVENT_COLUMNS, columns, types, strict=True)})
@@ -80,6 +86,66 @@ def _requests_table(scenario: Scenario, everyone: list[Request], recorder: Recor
         "kv_transfer_s": seconds("landed_s", since="sending_s"),
         "finish_s": seconds("finish_s", way_s),
     })  # fmt: skip
+
+
+def _with_reasoning(
+    scenario: Scenario, table: pa.Table, everyone: list[Request], stretches: pa.Table, events: list[EventRow], latency_s: np.ndarray
+) -> pa.Table:
+    """`table` with the reasoning tokens of each request, and of those that finished when the first token after them was seen."""
+    share = scenario.workload.reasoning_share
+    assert share is not None
+    reasoning = share.tokens(stream(scenario.seed, "reasoning_share"), table["output_tokens"].to_numpy())
+    finished = [row for row, request in enumerate(everyone) if request.finish_s == request.finish_s]
+    seen_s = np.full(len(everyone), np.nan)
+    seen_s[finished] = token_times_s([everyone[row] for row in finished], reasoning[finished] + 1, stretches, events)
+    seen_s[finished] += latency_s[[everyone[row].replica for row in finished]]
+    return table.append_column("reasoning_tokens", _column(reasoning)).append_column("first_output_token_s", _column(seen_s, np.isnan(seen_s)))
+
+
+def token_times_s(requests: list[Request], token: np.ndarray, stretches: pa.Table, events: list[EventRow]) -> np.ndarray:
+    """When each of these finished requests' `token` was made, the first counted as 1, before its way back.
+
+    From its first token, or the first after a preemption, until the next preemption or its end a request gets tokens evenly, step
+    by step: one a step, or with speculation more.
+    """
+    preempted: dict[int, list[tuple[float, int, bool]]] = {}
+    for at_s, what, _, number, value in events:
+        if what in ("preempted", "resumed"):
+            preempted.setdefault(number, []).append((at_s, int(value), what == "resumed"))
+    spans = [_span_of(request, int(wanted), preempted.get(request.number, ())) for request, wanted in zip(requests, token.tolist(), strict=True)]
+    from_s, from_token, to_s, to_token = np.array(spans, dtype=float).reshape(-1, 4).T
+    replica = np.array([request.replica for request in requests], dtype=np.int64)
+    times_s = from_s.copy()
+    column = {name: stretches[name].to_numpy() for name in ("replica", "began_s", "first_s", "slope_s", "steps", "ended_s")}
+    for number in np.unique(replica).tolist():
+        rows = np.nonzero(column["replica"] == number)[0]
+        began_s, first_s, slope_s, steps, ended_s = (column[name][rows] for name in ("began_s", "first_s", "slope_s", "steps", "ended_s"))
+        mine = np.nonzero((replica == number) & (token > from_token))[0]
+        done = np.cumsum(steps)
+        # spans begin and end with stretches; nearest, since the clock and the closed form differ by a rounding
+        middles_s = 0.5 * (ended_s[1:] + ended_s[:-1])
+        start, end = (done[np.searchsorted(middles_s, at_s[mine])] for at_s in (from_s, to_s))
+        wanted, made = token[mine] - from_token[mine], to_token[mine] - from_token[mine]
+        step = start + np.ceil(wanted * (end - start) / made).astype(np.int64)
+        row = np.searchsorted(done, step)
+        inside = step - (done[row] - steps[row])
+        times_s[mine] = began_s[row] + total_s(first_s[row], slope_s[row], inside)
+    return times_s
+
+
+def _span_of(request: Request, token: int, happened: Sequence[tuple[float, int, bool]]) -> tuple[float, int, float, int]:
+    """(from [s], token made then, to [s], token made by then) of the span without preemption in which a token was made."""
+    from_s, from_token, made = request.first_token_s, 1, 0
+    for at_s, value, resumed in happened:
+        if at_s < request.first_token_s:
+            continue
+        if resumed:
+            from_s, from_token = at_s, made + 1
+        elif value >= token:
+            return from_s, from_token, at_s, value
+        else:
+            made = value
+    return from_s, from_token, request.finish_s, request.output_tokens
 
 
 def _column(values: np.ndarray, missing: np.ndarray | None = None) -> pa.Array:

@@ -69,7 +69,7 @@ def test_the_mean_rate_is_the_one_asked_for(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["on_off", "azure-code", "mmpp", "clients", "weibull", "points", "curved"])
 def test_bursts_and_silences_come_to_the_mean_rate_that_is_stated(name: str) -> None:
-    process, span_s = make(name), 40_000.0
+    process, span_s = make(name), 12_000.0
     counts = [len(until(process, span_s, seed)) for seed in range(20)]
     error = np.std(counts, ddof=1) / len(counts) ** 0.5
     assert np.mean(counts) == pytest.approx(process.mean_rate_per_s() * span_s, abs=4 * error)

@@ -7,13 +7,22 @@ import re
 import pytest
 from pytest import approx
 
+from cluster_sim.download import PublicTrace
 from cluster_sim.hardware import Device, Network, Node
 from cluster_sim.model import Model
 from cluster_sim.reading import CATALOG, Description, Figure, catalog_entry, catalog_names, figures, read_yaml
 from cluster_sim.serving.engine import Engine
 from cluster_sim.workload.presets import Preset
 
-KINDS: dict[str, type[Description]] = {"devices": Device, "nodes": Node, "links": Network, "models": Model, "engines": Engine, "workloads": Preset}
+KINDS: dict[str, type[Description]] = {
+    "devices": Device,
+    "nodes": Node,
+    "links": Network,
+    "models": Model,
+    "engines": Engine,
+    "workloads": Preset,
+    "traces": PublicTrace,
+}
 FILES = [(kind, name) for kind in KINDS for name in catalog_names(kind)]
 SOURCES = read_yaml(CATALOG / "sources.yaml").data
 

@@ -149,7 +149,7 @@ def test_a_poisson_trace_is_found_to_be_one() -> None:
 
 
 def test_a_gamma_trace_is_matched_in_every_statistic() -> None:
-    proposal = propose(drawn(Gamma.model_validate({"rate": "8 /s", "cv": 3}), 3000.0))
+    proposal = propose(drawn(Gamma.model_validate({"rate": "8 /s", "cv": 3}), 1500.0))
     assert proposal.workload["arrivals"]["process"] == "gamma"
     assert proposal.workload["arrivals"]["cv"] == approx(3.0, rel=0.1)
     assert all(match.miss < 0.1 for match in proposal.matches.values())
@@ -228,7 +228,14 @@ def test_the_command_proposes_a_workload_that_a_scenario_can_take(trace: Path, c
     Workload.model_validate(YAML(typ="safe", pure=True).load(out)["workload"])
 
 
-@pytest.mark.parametrize(("name", "said"), [("nowhere.csv", "cannot be read: no such file or folder"), ("odd.csv", ":1: is of no known format")])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nowhere.csv", "cannot be read: no such file or folder"),
+        ("fit", "fit: wanted a trace, or a scenario file, for which"),
+        ("odd.csv", ":1: is of no known format"),
+    ],
+)
 def test_what_is_no_trace_is_told(trace: Path, name: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("odd.csv").write_text("a,b\n")
     code, _, err = call(capsys, "workload", name)

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from pytest import approx
 
 import cluster_sim
+from cluster_sim.demand import of_scenario
 from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.sessions import Sessions, Turn, scripts
 from cluster_sim.workload.sessions.gaps import Gaps
@@ -85,6 +86,20 @@ def test_a_session_is_the_same_whatever_others_are_drawn() -> None:
     next(again), next(again)
     assert list(next(again)) == third
     assert third != [list(script) for script in islice(scripts(sessions, 6), 3)][2]
+
+
+def test_sessions_that_are_drawn_together_follow_each_other_in_the_same_way() -> None:
+    """With one length each, all sessions are the first one, whichever they are drawn with; turns and tools of some and none."""
+    every = [list(script) for script in islice(scripts(Sessions.model_validate(PLAIN), 1), 130)]
+    assert {tuple((turn.gap_s, turn.prompt_tokens, turn.output_tokens, turn.of_user) for turn in asked) for asked in every} == {
+        ((0.0, 150, 10, True), (1.0, 165, 10, False), (3.0, 182, 10, True), (1.0, 197, 10, False))
+    }
+    mixed = Sessions.model_validate(PLAIN | {"turns": {"median": 2, "sigma": 1, "max": 9}, "tool_steps": {"none": 0.5, "median": 2, "sigma": 1, "max": 9}})
+    for script in islice(scripts(mixed, 1), 130):
+        prompts = [(turn.prompt_tokens, turn.gap_s, turn.of_user) for turn in script]
+        assert prompts[0] == (150, 0.0, True)
+        for before, after in pairwise(prompts):
+            assert after == ((before[0] + 17, 3.0, True) if after[2] else (before[0] + 15, 1.0, False))
 
 
 # --- gaps -----------------------------------------------------------------------------------------------------------------
@@ -209,6 +224,21 @@ def test_recorded_sessions_are_replayed_with_their_gaps_and_from_the_first_again
     assert len(set(rounds)) == 4
 
 
+def test_a_run_finds_in_its_cache_what_the_traffic_alone_says_could_be_found(tmp_path: Path) -> None:
+    """With room for everything and blocks of one token all but an answer's last token, which is never in the cache: one a later turn."""
+    pool = {"name": "p", "node": node(SMALL_GPU), "replica": {"engine": engine(block_tokens=1)}, "kv": {"prefix_caching": True}}
+    sessions = PLAIN | {"requests": 40, "compaction": {"above_tokens": 190, "to_tokens": 120}}
+    found = run(tmp_path, sessions, duration="1 h", cluster={"pools": [pool]})
+    estimate = of_scenario(found.scenario, tokens_per_s=50.0)
+    prompts = int(column(found, "prompt_tokens").sum())
+    assert prompts == estimate.prompt_tokens.sum()
+    reused = estimate.reused()
+    assert reused is not None
+    # Each of the ten sessions has two turns after an answer that is in their prompt; the third is compacted away.
+    assert column(found, "prefix_hit_tokens").sum() == round(reused * prompts) - 20
+    assert found.summary()["prefix_hit_fraction"] == approx(reused, abs=0.01)
+
+
 # --- what is refused ------------------------------------------------------------------------------------------------------
 
 
@@ -219,6 +249,7 @@ def test_recorded_sessions_are_replayed_with_their_gaps_and_from_the_first_again
         ({"arrivals": {"process": "poisson", "rate": "1 /s"}}, "wanted either 'arrivals' of sessions or a 'concurrency'"),
         ({"concurrency": None, "arrivals": {"process": "closed_loop", "concurrency": 4}}, "sessions wait for their answers already"),
         ({"turns": None}, "'turns' is missing; wanted it, a 'preset' or a 'trace'"),
+        ({"turns": {"none": 0.1, "median": 2, "sigma": 0, "max": 9}}, "a session has one turn at least; wanted 'turns' without 'none'"),
         ({"tool_gap": None}, "'tool_steps' want 'tool_tokens' and a 'tool_gap'"),
         ({"preset": "coding-agnt"}, "no session preset 'coding-agnt'; did you mean 'coding-agent'"),
         ({"user_gap": {"distribution": "spans", "spans": [{"weight": 1, "low": "1 s"}]}}, "wanted either 'high', or 'mean' for a tail"),
@@ -250,7 +281,7 @@ def test_the_coding_agent_is_as_the_recorded_ones(capsys: pytest.CaptureFixture[
     sessions = Sessions.model_validate({"preset": "coding-agent", "concurrency": 1})
     counts, steps, tool_s, user_s, prompts, outputs = [], [], [], [], [], []
     seen: list[tuple[int, Any, Any]] = []
-    for number, script in enumerate(islice(scripts(sessions, 3), 1500)):
+    for number, script in enumerate(islice(scripts(sessions, 3), 6000)):
         asked = list(script)
         counts.append(sum(turn.of_user for turn in asked))
         steps.append(len(asked))
@@ -260,8 +291,11 @@ def test_the_coding_agent_is_as_the_recorded_ones(capsys: pytest.CaptureFixture[
         outputs += [turn.output_tokens for turn in asked]
         if number < 200:
             seen += [(turn.prompt_tokens, turn.pieces, (turn.output_piece, turn.output_tokens)) for turn in asked]
-    assert np.percentile(counts, [50, 90]) == approx([1, 18], abs=1)
-    assert np.percentile(counts, 99) == approx(137, rel=0.35)  # the 15 longest of 1,500
+    assert sessions.turns is not None
+    assert np.percentile(sessions.turns.draw(np.random.default_rng(4), 400_000), [50, 90, 99]) == approx([1, 18, 137], rel=0.06)
+    assert np.percentile(counts, 50) == 1
+    assert np.percentile(counts, 90) == approx(18, abs=3 * 0.8)  # three standard errors of 6,000 sessions, as below
+    assert np.percentile(counts, 99) == approx(137, abs=3 * 13)
     assert sum(steps) / sum(counts) == approx(8.8, rel=0.08)
     assert np.percentile(outputs, 50) == approx(184, rel=0.02)
     assert np.mean(outputs) == approx(416, rel=0.03)

@@ -251,7 +251,7 @@ def test_a_trace_is_read_as_it_is_asked_for(tmp_path: Path) -> None:
 
 def test_memory_does_not_grow_with_the_length_of_a_trace(tmp_path: Path) -> None:
     peaks = []
-    for count in (40_000, 160_000):
+    for count in (20_000, 80_000):
         path = write(tmp_path, "arrived_at,num_prefill_tokens,num_decode_tokens\n" + "".join(f"{number},1,1\n" for number in range(count)))
         tracemalloc.start()
         for _ in Trace.model_validate({"path": path}).rows():

@@ -11,8 +11,9 @@ from cluster_sim.reading import Description, catalog_entry, catalog_names
 from cluster_sim.units import PositiveSeconds
 from cluster_sim.workload.arrivals import Arrivals
 from cluster_sim.workload.lengths import Lengths
+from cluster_sim.workload.reasoning import ReasoningShare
 
-KEYS = ("arrivals", "prompt_tokens", "output_tokens", "length_correlation")
+KEYS = ("arrivals", "prompt_tokens", "output_tokens", "length_correlation", "reasoning_share")
 """What a preset brings to a scenario's workload."""
 
 
@@ -39,6 +40,7 @@ class Preset(Description):
     prompt_tokens: Lengths | None = None
     output_tokens: Lengths | None = None
     length_correlation: Annotated[float, Field(ge=-1.0, le=1.0)] | None = None
+    reasoning_share: ReasoningShare | None = None
     sessions: dict[str, Any] | None = None
     """Keys of `workload.sessions`."""
     matches: dict[str, Match] = Field(default_factory=dict)

@@ -117,6 +117,8 @@ class Sessions(Description):
             return self
         if missing := [key for key in _DRAWN if getattr(self, key) is None]:
             raise ValueError(f"'{missing[0]}' is missing; wanted it, a 'preset' or a 'trace'")
+        if self.turns is not None and self.turns.none:
+            raise ValueError("a session has one turn at least; wanted 'turns' without 'none'")
         if self.tool_steps is not None and (self.tool_tokens is None or self.tool_gap is None):
             raise ValueError("'tool_steps' want 'tool_tokens' and a 'tool_gap'")
         return self

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count, islice
 from typing import NamedTuple
 
@@ -13,6 +13,8 @@ from cluster_sim.workload.streams import stream
 from cluster_sim.workload.traces import Recorded
 from cluster_sim.workload.traces.rows import Pieces
 
+AT_A_TIME = 64
+"""Sessions that are drawn together."""
 SHARED = 1
 """The identity of what every session begins with."""
 
@@ -24,10 +26,18 @@ class Turn(NamedTuple):
     """From the answer to the request before; 0 for the first."""
     prompt_tokens: int
     output_tokens: int
-    pieces: Pieces
+    history: Sequence[tuple[int, int]]
+    """Pieces from the front of the session's context; it grows with later turns."""
+    known: int
+    """How many of them this prompt holds."""
     output_piece: int | None
     of_user: bool
     """Whether a user sends it, or a tool."""
+
+    @property
+    def pieces(self) -> Pieces:
+        """What the prompt consists of, see `Request.pieces`; made anew each time, since those of a long session take much room."""
+        return tuple(self.history[: self.known])
 
 
 def scripts(sessions: Sessions, seed: int) -> Iterator[Iterator[Turn]]:
@@ -39,63 +49,82 @@ def scripts(sessions: Sessions, seed: int) -> Iterator[Iterator[Turn]]:
         for time_round in count():  # in every round through the records they are other people's: identities are moved apart
             for recorded in islice(sessions.trace.sessions(), sessions.trace.limit):
                 yield _recorded(recorded, time_round << 96)
-    for number in count():
-        yield _drawn(sessions, stream(seed, f"session {number}"), number)
+    for block in count():
+        steps = _draws(sessions, stream(seed, f"sessions from {block * AT_A_TIME}"))
+        for place in range(AT_A_TIME):
+            yield _turns(sessions, steps.of(place), (block * AT_A_TIME + place + 1) << 32)
 
 
 def _recorded(recorded: Recorded, moved: int) -> Iterator[Turn]:
     for step in recorded.steps:
         pieces = tuple((identity + moved, length) for identity, length in step.pieces) if moved else step.pieces
-        yield Turn(step.gap_s, step.prompt_tokens, step.output_tokens, pieces, None, True)
+        yield Turn(step.gap_s, step.prompt_tokens, step.output_tokens, pieces, len(pieces), None, True)
 
 
-def _drawn(sessions: Sessions, rng: np.random.Generator, number: int) -> Iterator[Turn]:
-    """All draws of the session at once, in a fixed order; contexts as its turns are asked for."""
-    of_user, gaps_s, fresh, outputs, compacted = _draws(sessions, rng)
-    identity = count((number + 1) << 32)
-    shared = sessions.shared_tokens
-    start: Pieces = ((SHARED, shared),) if shared else ()
-    pieces, context = start, shared
+class _Steps(NamedTuple):
+    """Of each step of some sessions, one after another: whether a user sends it, the gap before it [s], fresh tokens, answer, and
+    to how many tokens the context is put where it is compacted then."""
+
+    ends: np.ndarray
+    """Place behind each session's last step."""
+    of_user: np.ndarray
+    gap_s: np.ndarray
+    fresh: np.ndarray
+    output: np.ndarray
+    compacted: np.ndarray
+
+    def of(self, session: int) -> Iterator[tuple[bool, float, int, int, int]]:
+        """The steps of one of them."""
+        mine = slice(self.ends[session - 1] if session else 0, self.ends[session])
+        return zip(*(column[mine].tolist() for column in self[1:]), strict=True)
+
+
+def _draws(sessions: Sessions, rng: np.random.Generator) -> _Steps:
+    """All draws of `AT_A_TIME` sessions at once, in a fixed order: a session is the same whatever becomes of it and of the others."""
+    assert sessions.turns is not None and sessions.first_tokens is not None and sessions.user_tokens is not None
+    assert sessions.output_tokens is not None and sessions.user_gap is not None
+    turns = sessions.turns.draw(rng, AT_A_TIME)
+    later = int(np.sum(turns)) - AT_A_TIME
+    tools = sessions.tool_steps.draw(rng, AT_A_TIME + later) if sessions.tool_steps is not None else np.zeros(AT_A_TIME + later, dtype=np.int64)
+    steps = len(tools) + int(np.sum(tools))
+    begins = np.cumsum(1 + tools) - (1 + tools)  # of each turn
+    first = np.zeros(len(tools), dtype=bool)  # turn of its session
+    first[np.cumsum(turns) - turns] = True
+    of_user = np.zeros(steps, dtype=bool)
+    of_user[begins] = True
+    fresh, gap_s = np.zeros(steps, dtype=np.int64), np.zeros(steps)
+    fresh[begins[first]], fresh[begins[~first]] = sessions.first_tokens.draw(rng, AT_A_TIME), sessions.user_tokens.draw(rng, later)
+    gap_s[begins[~first]] = sessions.user_gap.draw(rng, later)
+    if sessions.tool_tokens is not None and sessions.tool_gap is not None:
+        fresh[~of_user] = sessions.tool_tokens.draw(rng, steps - len(tools))
+        gap_s[~of_user] = sessions.tool_gap.draw(rng, steps - len(tools))
+    output = sessions.output_tokens.draw(rng, steps)
+    compacted = sessions.compaction.to_tokens.draw(rng, steps) if sessions.compaction is not None else np.zeros(steps, dtype=np.int64)
+    return _Steps(np.append(begins, steps)[np.cumsum(turns)], of_user, gap_s, fresh, output, compacted)
+
+
+def _turns(sessions: Sessions, steps: Iterator[tuple[bool, float, int, int, int]], identity: int) -> Iterator[Turn]:
+    """The session's contexts, as its turns are asked for; its pieces are known by `identity` and the numbers after it."""
+    context = shared = sessions.shared_tokens
+    start = [(SHARED, shared)] if shared else []
+    history = list(start)
     window = sessions.window_tokens if sessions.window_tokens is not None else 1 << 62
     above = sessions.compaction.above_tokens if sessions.compaction is not None else window - 1
-    for user, gap_s, new, output in zip(of_user.tolist(), gaps_s.tolist(), fresh.tolist(), outputs.tolist(), strict=True):
+    for of_user, gap_s, new, output, compacted in steps:
         if context + new > above:
             if sessions.compaction is None:
                 return
             # a summary in place of the conversation: only what all sessions share is the same as before
-            pieces, context = start, max(next(compacted) - new, shared)
+            history, context = list(start), max(compacted - new, shared)
             if context > shared:
-                pieces = (*pieces, (next(identity), context - shared))
+                history.append((identity, context - shared))
+                identity += 1
         prompt = context + new
         if prompt >= window:
             return
-        answer = min(output, window - prompt)
-        pieces = (*pieces, (next(identity), new))
-        output_piece = next(identity)
-        yield Turn(gap_s, prompt, answer, pieces, output_piece, user)
-        pieces = (*pieces, (output_piece, answer))
+        answer = output if output < window - prompt else window - prompt
+        history.append((identity, new))
+        yield Turn(gap_s, prompt, answer, history, len(history), identity + 1, of_user)
+        history.append((identity + 1, answer))
+        identity += 2
         context = prompt + answer
-
-
-def _draws(sessions: Sessions, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Iterator[int]]:
-    """Of each step: whether a user sends it, the gap before it [s], fresh tokens, answer; and lengths of contexts after compactions."""
-    assert sessions.turns is not None and sessions.first_tokens is not None and sessions.user_tokens is not None
-    assert sessions.output_tokens is not None and sessions.user_gap is not None
-    turns = int(sessions.turns.draw(rng, 1)[0])
-    tools = sessions.tool_steps.draw(rng, turns) if sessions.tool_steps is not None else np.zeros(turns, dtype=np.int64)
-    steps = turns + int(np.sum(tools))
-    of_user = np.zeros(steps, dtype=bool)
-    of_user[np.concatenate([[0], np.cumsum(1 + tools[:-1])])] = True
-    fresh, gaps_s = np.zeros(steps, dtype=np.int64), np.zeros(steps)
-    fresh[of_user] = np.concatenate([sessions.first_tokens.draw(rng, 1), sessions.user_tokens.draw(rng, turns - 1)])
-    gaps_s[of_user] = np.concatenate([[0.0], sessions.user_gap.draw(rng, turns - 1)])
-    if sessions.tool_tokens is not None and sessions.tool_gap is not None:
-        fresh[~of_user] = sessions.tool_tokens.draw(rng, steps - turns)
-        gaps_s[~of_user] = sessions.tool_gap.draw(rng, steps - turns)
-    outputs = sessions.output_tokens.draw(rng, steps)
-
-    def compacted() -> Iterator[int]:
-        while sessions.compaction is not None:
-            yield from sessions.compaction.to_tokens.draw(rng, 16).tolist()
-
-    return of_user, gaps_s, fresh, outputs, compacted()

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from array import array
 from collections.abc import Iterator
 from typing import IO
 
+from orjson import loads
+
 from cluster_sim.workload.traces.recorded import Recorded, Step
-from cluster_sim.workload.traces.rows import MOST_TOKENS, Place, Row
+from cluster_sim.workload.traces.rows import MOST_TOKENS, UNKNOWN, Place, RawRow
 
 _WANTED = '{"arrival_time_ns": ns, "input_toks": tokens, "output_toks": tokens}'
 _WANTED_SESSION = '{"session_id": …, "arrival_time_ns": ns, "sub_requests": [{"input_toks": tokens, "output_toks": tokens, "tool_duration_ns": ns}]}'
 
 
-def llmservingsim_rows(text: IO[str], place: Place) -> Iterator[Row]:
+def llmservingsim_rows(text: IO[str], place: Place) -> Iterator[RawRow]:
     """Rows in the file's order.
 
     Raises ScenarioError with the line of a row that is malformed, or that is a session.
@@ -23,7 +24,7 @@ def llmservingsim_rows(text: IO[str], place: Place) -> Iterator[Row]:
     place.line = lambda: number
     for number, line in enumerate(text, start=1):  # noqa: B007 - `place.line` reads it
         try:
-            row = json.loads(line)
+            row = loads(line)
             time_s, prompt, output = row["arrival_time_ns"] / 1e9, _tokens(row["input_toks"]), _tokens(row["output_toks"])
             if time_s - time_s != 0.0:
                 raise ValueError
@@ -33,7 +34,7 @@ def llmservingsim_rows(text: IO[str], place: Place) -> Iterator[Row]:
             if '"sub_requests"' in line:
                 place.refuse("is a session, whose requests wait for answers; wanted it under workload.sessions.path")
             place.wanted(line, _WANTED)
-        yield time_s, prompt, output, ()
+        yield time_s, prompt, output, UNKNOWN
 
 
 def llmservingsim_sessions(text: IO[str], place: Place) -> Iterator[Recorded]:
@@ -47,7 +48,7 @@ def llmservingsim_sessions(text: IO[str], place: Place) -> Iterator[Recorded]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = loads(line)
             gaps_s = [0.0, *(float(step.get("tool_duration_ns", 0)) / 1e9 for step in row["sub_requests"])]
             if not all(0.0 <= gap_s < 1e9 for gap_s in gaps_s):
                 raise ValueError

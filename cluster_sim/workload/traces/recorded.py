@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from itertools import repeat
 from typing import NamedTuple
 
-from cluster_sim.workload.traces.rows import Pieces
+from cluster_sim.workload.traces.rows import Pieces, pieces_of
 
 
 class Step(NamedTuple):
@@ -23,10 +22,7 @@ class Step(NamedTuple):
     @property
     def pieces(self) -> Pieces:
         """Identities of the prompt's beginning, see `Request.pieces`; made anew each time, since they take ten times the room."""
-        whole = self.prompt_tokens // self.block_tokens
-        pieces = tuple(zip(self.blocks[:whole], repeat(self.block_tokens), strict=False))
-        left = self.prompt_tokens % self.block_tokens
-        return (*pieces, (self.blocks[whole], left)) if left and len(self.blocks) > whole else pieces
+        return pieces_of(self.blocks, self.prompt_tokens, self.block_tokens)
 
 
 class Recorded(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice, repeat
@@ -18,6 +18,10 @@ from cluster_sim.errors import ScenarioError, shown
 Pieces = tuple[tuple[int, int], ...]
 Row = tuple[float, int, int, Pieces]
 """Time [s], prompt tokens, output tokens, and the identities of the prompt's beginning, see `Request.pieces`."""
+Blocks = tuple[Sequence[int], int]
+"""Identities of the prompt's blocks from the front, and the tokens of each, of which the last may have fewer; they take a tenth of
+the room of pieces, so pieces are made where a request is."""
+RawRow = tuple[float, int, int, Blocks]
 
 MOST_TOKENS = 10**9
 AT_A_TIME = 4096
@@ -25,47 +29,62 @@ AT_A_TIME = 4096
 
 
 class Batch(NamedTuple):
-    """Rows as columns: times [s], tokens, pieces (None where no row has any), and the line of each (0 where it has none)."""
+    """Rows as columns: times [s], tokens, blocks (None where no row has any), and the line of each (0 where it has none)."""
 
     time_s: np.ndarray
     prompt: np.ndarray
     output: np.ndarray
-    pieces: list[Pieces] | None
+    blocks: list[Blocks] | None
     line: np.ndarray
 
     def take(self, which: np.ndarray) -> Batch:
         """The rows at these places, or where this is true."""
         places = np.nonzero(which)[0] if which.dtype == bool else which
-        pieces = None if self.pieces is None else [self.pieces[place] for place in places.tolist()]
-        return Batch(self.time_s[places], self.prompt[places], self.output[places], pieces, self.line[places])
+        blocks = None if self.blocks is None else [self.blocks[place] for place in places.tolist()]
+        return Batch(self.time_s[places], self.prompt[places], self.output[places], blocks, self.line[places])
 
     def then(self, other: Batch) -> Batch:
         """These rows and those of `other` behind them."""
-        pieces = None
-        if self.pieces is not None or other.pieces is not None:
-            pieces = [*(self.pieces or [()] * len(self.line)), *(other.pieces or [()] * len(other.line))]
+        blocks = None
+        if self.blocks is not None or other.blocks is not None:
+            blocks = [*(self.blocks or [UNKNOWN] * len(self.line)), *(other.blocks or [UNKNOWN] * len(other.line))]
         return Batch(
             np.concatenate([self.time_s, other.time_s]),
             np.concatenate([self.prompt, other.prompt]),
             np.concatenate([self.output, other.output]),
-            pieces,
+            blocks,
             np.concatenate([self.line, other.line]),
         )
 
+    def pieces(self) -> Iterator[Pieces]:
+        """What each prompt begins with."""
+        if self.blocks is None:
+            return repeat((), len(self.line))
+        return (pieces_of(ids, prompt, block_tokens) for prompt, (ids, block_tokens) in zip(self.prompt.tolist(), self.blocks, strict=True))
+
     def rows(self) -> Iterator[Row]:
         """One by one."""
-        return zip(self.time_s.tolist(), self.prompt.tolist(), self.output.tolist(), repeat(()) if self.pieces is None else self.pieces, strict=False)
+        return zip(self.time_s.tolist(), self.prompt.tolist(), self.output.tolist(), self.pieces(), strict=True)
 
 
+def pieces_of(ids: Sequence[int], prompt_tokens: int, block_tokens: int) -> Pieces:
+    """The blocks of a prompt as pieces, the last of what is left; blocks beyond the prompt are no part of it."""
+    whole, left = divmod(prompt_tokens, block_tokens)
+    pieces = zip(ids, repeat(block_tokens, whole), strict=False)
+    return (*pieces, (ids[whole], left)) if left and len(ids) > whole else tuple(pieces)
+
+
+UNKNOWN: Blocks = ((), 1)
+"""Of a prompt that is like no other."""
 NONE = Batch(np.zeros(0), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), None, np.zeros(0, dtype=np.int64))
 
 
-def in_batches(rows: Iterator[Row], place: Place) -> Iterator[Batch]:
+def in_batches(rows: Iterator[RawRow], place: Place) -> Iterator[Batch]:
     """Rows as a reader gives them, put together; their lines are where `place` is."""
     lined = ((*row, place.line()) for row in rows)
     for some in iter(lambda: list(islice(lined, AT_A_TIME)), []):
-        times_s, prompts, outputs, pieces, lines = zip(*some, strict=True)
-        yield Batch(np.array(times_s), np.array(prompts), np.array(outputs), list(pieces) if any(pieces) else None, np.array(lines))
+        times_s, prompts, outputs, blocks, lines = zip(*some, strict=True)
+        yield Batch(np.array(times_s), np.array(prompts), np.array(outputs), list(blocks) if any(ids for ids, _ in blocks) else None, np.array(lines))
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import chain, islice
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
+from orjson import loads
 from pydantic import Field, field_validator
 
 from cluster_sim.errors import ScenarioError
@@ -17,7 +17,7 @@ from cluster_sim.reading import Description, find
 from cluster_sim.units import PositiveSeconds, Seconds
 from cluster_sim.workload.streams import stream
 from cluster_sim.workload.traces.llmservingsim import llmservingsim_rows, llmservingsim_sessions
-from cluster_sim.workload.traces.mooncake import BLOCK_TOKENS, mooncake_rows
+from cluster_sim.workload.traces.mooncake import BLOCK_TOKENS, mooncake_batches
 from cluster_sim.workload.traces.recorded import Recorded
 from cluster_sim.workload.traces.rows import NONE, Batch, Place, Row, Tally, in_batches, is_archive, members, opened
 from cluster_sim.workload.traces.servegen import is_servegen, servegen_batches
@@ -171,7 +171,7 @@ class Trace(Description):
         else:
             with opened(self.path) as text:
                 if format_ == "mooncake":
-                    yield from in_batches(mooncake_rows(text, place, self.block_tokens), place)
+                    yield from mooncake_batches(text, place, self.block_tokens)
                 elif format_ == "llmservingsim":
                     yield from in_batches(llmservingsim_rows(text, place), place)
                 else:
@@ -203,7 +203,7 @@ def _recognised(path: str) -> Format:
             return layout  # type: ignore[return-value]  # the names of LAYOUTS are formats
         raise ScenarioError.at(f"{path}:1", f"is of no known format; wanted {_WANTED}")
     try:
-        document = json.loads(first)
+        document = loads(first)
     except (ValueError, RecursionError):
         document = {"requests": []} if '"requests"' in first or first.strip() == "{" else {}
     if looks_like_weka(document):
@@ -222,7 +222,7 @@ def _documents(path: str) -> Iterator[tuple[str, int, str]]:
     with opened(path) as text:
         first = text.readline()
         try:
-            json.loads(first)
+            loads(first)
         except (ValueError, RecursionError):
             yield path, 1, first + text.read()
             return

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from array import array
 from collections.abc import Iterator
 from heapq import merge
 from typing import Any
 
+from orjson import loads
+
 from cluster_sim.workload.traces.recorded import Recorded, Step
-from cluster_sim.workload.traces.rows import MOST_TOKENS, Place, Row, Tally
+from cluster_sim.workload.traces.rows import MOST_TOKENS, Place, RawRow, Tally
 
 _WANTED = '{"requests": [{"t": s, "in": tokens, "out": tokens, "hash_ids": [numbers]}], "block_size": tokens}'
 
@@ -24,7 +25,7 @@ def weka_sessions(documents: Iterator[tuple[str, int, str]], place: Place, tally
     for session, (file, line, text) in enumerate(documents):
         place.file, place.line = file, lambda line=line: line  # type: ignore[misc]
         try:
-            document = json.loads(text)
+            document = loads(text)
             block = max(int(document.get("block_size", 64)), 1)
             steps: list[Step] = []
             times_s: list[float] = []
@@ -51,17 +52,17 @@ def weka_sessions(documents: Iterator[tuple[str, int, str]], place: Place, tally
             yield Recorded(0.0, tuple(steps)), times_s
 
 
-def weka_rows(documents: Iterator[tuple[str, int, str]], place: Place, tally: Tally) -> Iterator[Row]:
+def weka_rows(documents: Iterator[tuple[str, int, str]], place: Place, tally: Tally) -> Iterator[RawRow]:
     """Requests of all sessions at their recorded times, every session from time zero on: open loop, with the speed of the old server in it."""
 
-    def one(recorded: Recorded, times_s: list[float]) -> Iterator[Row]:
+    def one(recorded: Recorded, times_s: list[float]) -> Iterator[RawRow]:
         for time_s, step in zip(times_s, recorded.steps, strict=True):
-            yield time_s, step.prompt_tokens, step.output_tokens, step.pieces
+            yield time_s, step.prompt_tokens, step.output_tokens, (step.blocks, step.block_tokens)
 
     return merge(*(one(*session) for session in weka_sessions(documents, place, tally)), key=_time)
 
 
-def _time(row: Row) -> float:
+def _time(row: RawRow) -> float:
     return row[0]
 
 
