@@ -1,0 +1,144 @@
+"""A measured run as a scenario."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from cluster_sim.checks import faults_of
+from cluster_sim.errors import Fault, ScenarioError
+from cluster_sim.reading import Document, describe, under
+from cluster_sim.scenario import Scenario
+from cluster_sim.validation.measured import INLINE, MODELS, NODES, PRECISIONS, Measured
+
+# Shares of requests (the keys) whose prompt or answer is not longer: the MLPerf data sets. The answers are those of the
+# reference implementation; both are scaled to the mean lengths that the row gives. Source: mlperf-data/summaries of
+# openshift-psap/performance-dashboard@71007029fb5b (Apache-2.0). The 8B run stops every answer at the same length.
+_AT = (0.0, 0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
+_MLPERF_PROMPTS = {
+    "llama-2-70b": (48, 73, 109, 152, 266, 519, 614, 791, 1021),
+    "llama-3.1-405b": (476, 2783, 5996, 10112, 12281, 14156, 15831, 18956, 19988),
+    "llama-3.1-8b": (79, 327, 544, 784, 1109, 1479, 1750, 2118, 2540),
+}
+_MLPERF_ANSWERS = {
+    "llama-2-70b": (3, 15, 84, 190, 303, 449, 563, 779, 1016),
+    "llama-3.1-405b": (3, 210, 436, 753, 855, 974, 1048, 1174, 1830),
+}
+# (max_sequences, max_batched_tokens) of NVIDIA's 8 x B200 submission, v5.1: closed/NVIDIA/configs. Other submitters of the
+# same machine mostly copy them.
+_MLPERF_LIMITS = {
+    "llama-2-70b": {"Offline": (2048, 3584), "Server": (2048, 3584), "Interactive": (768, 768)},
+    "llama-3.1-405b": {"Offline": (128, 1536), "Server": (256, 2048), "Interactive": (256, 1536)},
+    "llama-3.1-8b": {"Offline": (6000, 12000), "Server": (6000, 12000), "Interactive": (6000, 12000)},
+    "deepseek-r1": {"Offline": (512, 8192), "Server": (512, 8192), "Interactive": (512, 8192)},
+}
+# CUDA graphs of TensorRT-LLM's throughput tables: the batch sizes of the configuration that they were run with (perf-overview.md).
+_TABLE_GRAPHS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 384, 512, 1024, 2048, 4096, 8192)
+_MOST_REQUESTS = 100_000
+"""No run is simulated with more: MLPerf's go on for 10 min (Offline) or 40 min (Server) at up to a thousand requests a second."""
+
+
+def scenario_of(measured: Measured) -> Scenario:
+    """`measured` as a scenario.
+
+    Clients: a closed loop of 10 requests a client. Queued: everything at time zero, at most `_MOST_REQUESTS` of them, in
+    batches limited by KV room alone, up to the 8,192 for which trtllm-bench records CUDA graphs. Poisson: 40 min of arrivals,
+    at most `_MOST_REQUESTS`. The KV cache is fp8, bf16 where the weights are. MLPerf: NVIDIA's limits, see `_MLPERF_LIMITS`.
+    Raises ScenarioError where it does not fit.
+    """
+    model, node = MODELS.get(measured.model, measured.model), NODES.get(measured.hardware, measured.hardware)
+    framework = measured.framework.lower()
+    engine = "vllm" if framework.startswith("vllm") else "sglang" if framework.startswith("sglang") else "trtllm"
+    precision = PRECISIONS[measured.precision]
+    prompts, answers = _lengths(measured, model)
+    data = {
+        "name": re.sub(r"[^A-Za-z0-9_.-]+", "-", measured.name),
+        "seed": 1,
+        "drain": "1000 h",
+        "model": INLINE.get(model, model),
+        "workload": {"arrivals": _arrivals(measured), "prompt_tokens": prompts, "output_tokens": answers},
+        "cluster": {
+            "pools": [
+                {
+                    "name": "pool",
+                    "node": node,
+                    "replicas": measured.replicas,
+                    "replica": {
+                        "tensor_parallel": measured.tensor_parallel,
+                        "data_parallel": measured.data_parallel,
+                        "expert_parallel": measured.expert_parallel,
+                        "weights": precision,
+                        "kv_cache": "bf16" if precision == "bf16" else "fp8",
+                        "engine": engine,
+                    },
+                    "batching": _limits(measured, model, engine),
+                    "kv": {},
+                }
+            ]
+        },
+    }
+    scenario = describe(Scenario, Document(data, measured.name))
+    if engine == "trtllm":
+        scenario = describe(Scenario, Document(_as_tensorrt_llm(data, scenario, measured), measured.name))
+    if faults := [Fault(measured.name, f"{under(trail)}{what}") for trail, what in faults_of(scenario)]:
+        raise ScenarioError(faults)
+    return scenario
+
+
+def _as_tensorrt_llm(data: dict[str, Any], scenario: Scenario, measured: Measured) -> dict[str, Any]:
+    """`data` with memory and admission as TensorRT-LLM has them.
+
+    It gives the KV cache 0.9 of what is free once the weights are loaded, where the engine's profile means 0.9 of all memory;
+    and it admits a request only when its whole answer will fit, so that none is preempted: for requests of one length that
+    is a limit on how many are there at once.
+    """
+    pool = scenario.cluster.pools[0]
+    placement, capacity = pool.placement(scenario.model), pool.node.device.memory.capacity_bytes
+    settings = data["cluster"]["pools"][0]
+    if measured.dataset == "trtllm_perf_overview":
+        settings["replica"]["engine"] = pool.replica.engine.model_dump(mode="json", by_alias=True) | {"graph_batches": list(_TABLE_GRAPHS)}
+    settings["kv"] = {"memory_fraction": 0.9 + 0.1 * min((placement.weight_bytes + pool.replica.engine.reserved_bytes) / capacity, 1.0)}
+    if measured.load == "queued" and not measured.dataset.startswith("mlperf"):
+        room = describe(Scenario, Document(data, measured.name)).cluster.pools[0].kv_tokens(scenario.model)
+        blocks = ceil((measured.isl + measured.osl) / pool.block_tokens)
+        settings["batching"]["max_sequences"] = min(max(room // (blocks * pool.block_tokens), 1), settings["batching"]["max_sequences"])
+    return data
+
+
+def _arrivals(measured: Measured) -> dict[str, Any]:
+    if measured.load == "clients":
+        return {"process": "closed_loop", "concurrency": int(measured.amount), "requests": 10 * int(measured.amount)}
+    if measured.load == "poisson":
+        return {"process": "poisson", "rate": f"{measured.amount:g} /s", "requests": min(round(2400.0 * measured.amount), _MOST_REQUESTS)}
+    return {"process": "at_once", "requests": 1 if measured.load == "none" else min(round(measured.amount) or _MOST_REQUESTS, _MOST_REQUESTS)}
+
+
+def _lengths(measured: Measured, model: str) -> tuple[Any, Any]:
+    """Distributions of prompts and answers: as nominal, spread as InferenceMAX does, or as in the MLPerf data sets."""
+    if measured.dataset.startswith("mlperf") and model in _MLPERF_PROMPTS:
+        answers = _MLPERF_ANSWERS.get(model)
+        return _scaled(_MLPERF_PROMPTS[model], measured.isl), _scaled(answers, measured.osl) if answers else round(measured.osl)
+    if measured.spread:
+        spread = [{"distribution": "uniform", "low": round(0.8 * nominal), "high": round(nominal)} for nominal in (measured.isl, measured.osl)]
+        return spread[0], spread[1]
+    return round(measured.isl), round(measured.osl)
+
+
+def _scaled(lengths: Sequence[float], mean: float) -> dict[str, Any]:
+    factor = mean / float(np.trapezoid(lengths, _AT))
+    return {"distribution": "empirical", "quantiles": {at: max(factor * length, 1.0) for at, length in zip(_AT, lengths, strict=True)}}
+
+
+def _limits(measured: Measured, model: str, engine: str) -> dict[str, int]:
+    """Batching limits that differ from the engine's profile."""
+    if measured.dataset.startswith("mlperf") and model in _MLPERF_LIMITS:
+        scenario = next((name for name in ("Interactive", "Server") if f"|{name}" in measured.split_key), "Offline")
+        sequences, tokens = _MLPERF_LIMITS[model][scenario]
+        return {"max_sequences": sequences, "max_batched_tokens": tokens}
+    if measured.load == "queued":
+        return {"max_sequences": 8192, "max_batched_tokens": 16384}
+    return {"max_batched_tokens": 16384} if engine == "trtllm" else {}
