@@ -16,16 +16,19 @@ METRICS = {
     "ttft_p99_ms": "TTFT p99",
     "tpot_p99_ms": "TPOT p99",
     "kv_tokens": "KV tokens",
+    "user_per_s": "tokens/s of a user",
+    "prefix_hits": "prefix hits, points",
 }
 """What is compared, and what tables and figures call it."""
 
 TTFT_RULE = "TTFT counts on vLLM and in MLPerf only: TensorRT-LLM waits for batches and sends every tenth token, and SGLang's order is not simulated."
 
 
-NODES = {"B200": "dgx-b200", "H200": "dgx-h200", "H100": "dgx-h100", "A100-80GB": "dgx-a100", "GB200": "gb200-nvl72"}
+NODES = {"B200": "dgx-b200", "H200": "dgx-h200", "H100": "dgx-h100", "A100-80GB": "dgx-a100", "GB200": "gb200-nvl72", "CS-3": "cs-3"}
 MODELS = {
     "Llama-3.1-8B-Instruct": "llama-3.1-8b",
     "llama3.1-8b": "llama-3.1-8b",
+    "Llama-3.1-70B-Instruct": "llama-3.3-70b",
     "Llama-3.3-70B-Instruct": "llama-3.3-70b",
     "llama2-70b": "llama-2-70b",
     "Llama-2-70B": "llama-2-70b",
@@ -35,10 +38,10 @@ MODELS = {
     "DeepSeek-R1-0528": "deepseek-r1",
 }
 INLINE = {"Qwen3-32B": QWEN3_32B}
-PRECISIONS: dict[str, Precision] = {"bf16": "bf16", "fp16": "bf16", "fp8": "fp8", "fp4": "fp4"}
+PRECISIONS: dict[str, Precision] = {"bf16": "bf16", "fp16": "bf16", "16-bit": "bf16", "fp8": "fp8", "fp4": "fp4"}
 
 
-Load = Literal["clients", "queued", "poisson", "none"]
+Load = Literal["clients", "sessions", "queued", "poisson", "none"]
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,17 @@ class Measured:
     """Nominal or mean answer [tokens]."""
     load: Load
     amount: float
-    """Clients, requests queued at once (0: not stated), or requests a second."""
+    """Clients, or conversations at once; requests queued at once (0: not stated); or requests a second."""
     split_key: str
     notes: str
     values: Mapping[str, float]
     """Measured, by the keys of `METRICS`."""
     steady: bool = False
     """Its throughput was worked out from TTFT and TPOT as if every client were always being served."""
+    speculation: tuple[int, float] | None = None
+    """Tokens drafted in each step, and tokens that a step makes in the mean; None: no speculation."""
+    wafers: int | None = None
+    """Of a replica on wafers; None: on GPUs, or not stated."""
 
     @property
     def name(self) -> str:

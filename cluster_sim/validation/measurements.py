@@ -40,6 +40,7 @@ _COMPARED = {
     ("output_throughput_total_derived", "tok/s"): ("output_per_s", False),
     ("output_throughput_per_gpu", "tok/s/GPU"): ("output_per_s", True),
     ("kv_cache_tokens", "tokens"): ("kv_tokens", False),
+    ("per_user_output_speed", "tok/s/user"): ("user_per_s", False),
 }
 _MIXTURES = ("gpt-oss", "DeepSeek", "deepseek", "Scout", "Mixtral", "Qwen3-235B")
 
@@ -57,11 +58,25 @@ _LAYOUT = re.compile(r"TP(?P<tensor>\d+)(?:[ /]EP(?P<expert>\d+))?(?P<attention>
 _DEP = re.compile(r"DEP(?P<devices>\d+)(?: \(attention DP(?P=devices), EP(?P=devices)\))?")
 _LOADS: tuple[tuple[re.Pattern[str], Load], ...] = (
     (re.compile(r"concurrency=(\d+)"), "clients"),
+    (re.compile(r"clients=(\d+) \(closed loop\)"), "sessions"),
+    (re.compile(r"(1) \(API, single stream\)"), "clients"),
     (re.compile(r"offline, all (\d+) requests queued"), "queued"),
     (re.compile(r"offline \(all queued\)"), "queued"),
     (re.compile(r"([\d.]+) qps Poisson target"), "poisson"),
     (re.compile(r""), "none"),
 )
+
+_NONE = re.compile(r"no( \(|$)")
+_MTP = re.compile(r"MTP(\d+)")
+_ACCEPTED = re.compile(r"acceptance length ([\d.]+) tokens/step")
+_HITS = re.compile(r"GPU prefix hit ([\d.]+)%")
+_MULTITURN = "ifx_llama70b_fp4_b200_multiturn"
+# Rows of public APIs do not say how long prompts and answers were: about those of a chat. A token's time
+# on wafers hardly depends on them.
+_API_LENGTHS = (1000.0, 1000.0)
+# Nor how they speculate. Vendors say that a small model of the same family drafts; 2,100 over 450 tokens/s with kernels of the same
+# age leaves 3 to 4 tokens a step. (estimate)
+_API_SPECULATION = (4, 3.5)
 
 Row = Mapping[str, str]
 
@@ -70,8 +85,12 @@ RULES: tuple[tuple[str, Callable[[Row], bool]], ...] = (
     ("not compared: medians, other percentiles, end-to-end times, memory", lambda row: (row["metric"], row["unit"]) not in _COMPARED),
     ("confidence low", lambda row: row["confidence"] == "low"),
     ("marked SUSPECT", lambda row: "SUSPECT" in row["notes"]),
-    ("speculative decoding, or possible", lambda row: not re.match(r"no( \(|$)", row["spec_decoding"])),
-    ("prefix caching, or answers that end by themselves", lambda row: row["dataset"].startswith("ifx_") and row["metric"] != "kv_cache_tokens"),
+    ("speculation possible, or its acceptance not stated", lambda row: not _NONE.match(row["spec_decoding"]) and _speculation(row) is None),
+    ("KV offload on", lambda row: "KV offload to CPU on" in row["notes"]),
+    (
+        "prefix caching of unknown conversations, or answers that end by themselves",
+        lambda row: row["dataset"].startswith("ifx_") and row["dataset"] != _MULTITURN and row["metric"] != "kv_cache_tokens",
+    ),
     ("MLPerf rounds as secondary copies", lambda row: row["dataset"].startswith("mlperf") and row["confidence"] != "high"),
     ("static batches of 2023 engines", lambda row: row["concurrency_or_rate"].startswith("static batch")),
     ("hardware not in the catalog", lambda row: _node(row) is None),
@@ -96,6 +115,8 @@ def _layout(row: Row) -> tuple[int, int, int, int] | None:
 
     TensorRT-LLM's tables run mixtures of experts with attention data parallelism even where they say TPn.
     """
+    if row["parallelism"].startswith("pipeline over wafers"):
+        return 1, 1, 1, 1
     if found := _DEP.fullmatch(row["parallelism"]):
         return 1, int(found["devices"]), int(found["devices"]), 1
     if not (found := _LAYOUT.fullmatch(row["parallelism"])):
@@ -104,6 +125,14 @@ def _layout(row: Row) -> tuple[int, int, int, int] | None:
     if found["attention"] or (row["dataset"] == "trtllm_perf_overview" and row["model"].startswith(_MIXTURES)):
         return 1, tensor, tensor, replicas
     return tensor, 1, expert, replicas
+
+
+def _speculation(row: Row) -> tuple[int, float] | None:
+    """(drafted tokens, acceptance length) that the row states; for public APIs that say `yes`, the estimate."""
+    if row["hardware"] == "CS-3" and re.match(r"yes( \(|$)", row["spec_decoding"]):
+        return _API_SPECULATION
+    drafted, accepted = _MTP.fullmatch(row["spec_decoding"]), _ACCEPTED.search(row["notes"])
+    return (int(drafted[1]), float(accepted[1])) if drafted and accepted else None
 
 
 def _node(row: Row) -> str | None:
@@ -210,7 +239,14 @@ def _number(row: Row, column: str, where: str) -> float:
 def _run(row: Row, values: dict[str, float], steady: bool, where: str) -> Measured:
     layout, load = _layout(row), _load(row)
     assert layout is not None and load is not None
-    lengths = (1.0, 1.0) if load[0] == "none" else (_number(row, "isl", where), _number(row, "osl", where))
+    if load[0] == "none":
+        lengths = 1.0, 1.0
+    elif "API" in row["concurrency_or_rate"] and not row["isl"]:
+        lengths = _API_LENGTHS
+    else:
+        lengths = _number(row, "isl", where), _number(row, "osl", where)
+    if load[0] == "sessions" and (hits := _HITS.search(row["notes"])):
+        values = values | {"prefix_hits": float(hits[1]) / 100.0}
     return Measured(
         # gap-analysis runs sit in the same data set, but are of another maker, with lengths and precision partly presumed
         dataset="aic_gap_analysis" if "gap-analysis" in row["notes"] else row["dataset"],
@@ -231,4 +267,6 @@ def _run(row: Row, values: dict[str, float], steady: bool, where: str) -> Measur
         notes=row["notes"],
         values=values,
         steady=steady,
+        speculation=_speculation(row),
+        wafers=round(_number(row, "n_devices", where)) if row["hardware"] == "CS-3" and row["n_devices"] else None,
     )

@@ -25,7 +25,9 @@ class Prediction:
     fault: str = ""
 
     def error(self, metric: str) -> float:
-        """(predicted - measured) / measured."""
+        """(predicted - measured) / measured; of shares predicted - measured."""
+        if metric == "prefix_hits":
+            return self.values[metric] - self.measured.values[metric]
         return self.values[metric] / self.measured.values[metric] - 1.0
 
 
@@ -50,6 +52,8 @@ def predict(measured: Measured) -> Prediction:
         "tpot_p99_ms": float(np.percentile(tpot_ms, 99)),
         "output_per_s": float(np.sum(done.output_tokens) / (np.max(done.finish_s) - np.min(done.arrival_s))),
         "kv_tokens": float(scenario.cluster.pools[0].kv_tokens(scenario.model)),
+        "user_per_s": 1e3 / float(np.mean(tpot_ms)),
+        "prefix_hits": float(np.sum(done.prefix_hit_tokens) / np.sum(done.prompt_tokens)),
     }
     if measured.steady:
         answer = float(np.mean(done.output_tokens))
@@ -89,5 +93,5 @@ def _setup(run: Measured) -> tuple[object, ...]:
     mlperf = run.split_key.rpartition("|x")[2] if run.dataset.startswith("mlperf") else ""
     return (
         run.dataset, run.hardware, run.model, run.precision, engine, run.layout, run.replicas,
-        run.isl, run.osl, run.load, run.amount, run.spread, run.steady, mlperf,
+        run.isl, run.osl, run.load, run.amount, run.spread, run.steady, run.speculation, run.wafers, mlperf,
     )  # fmt: skip

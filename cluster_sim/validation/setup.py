@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from math import ceil
+from math import ceil, exp
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,9 @@ _MLPERF_LIMITS = {
 }
 # CUDA graphs of TensorRT-LLM's throughput tables: the batch sizes of the configuration that they were run with (perf-overview.md).
 _TABLE_GRAPHS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 384, 512, 1024, 2048, 4096, 8192)
+# Turns of a conversation of the multi-turn sweep, and their square, in the mean: 5.8 are published, those of a log-normal around 6.3
+# with a sigma of 0.1, in whole numbers.
+_TURNS, _TURNS_SQUARED = 5.82, 34.3
 _MOST_REQUESTS = 100_000
 """No run is simulated with more: MLPerf's go on for 10 min (Offline) or 40 min (Server) at up to a thousand requests a second."""
 
@@ -45,38 +48,29 @@ _MOST_REQUESTS = 100_000
 def scenario_of(measured: Measured) -> Scenario:
     """`measured` as a scenario.
 
-    Clients: a closed loop of 10 requests a client. Queued: everything at time zero, at most `_MOST_REQUESTS` of them, in
+    Clients: a closed loop of 10 requests a client. Sessions: conversations one after another, see `_conversations`. Queued: everything at time zero, at most `_MOST_REQUESTS` of them, in
     batches limited by KV room alone, up to the 8,192 for which trtllm-bench records CUDA graphs. Poisson: 40 min of arrivals,
     at most `_MOST_REQUESTS`. The KV cache is fp8, bf16 where the weights are. MLPerf: NVIDIA's limits, see `_MLPERF_LIMITS`.
     Raises ScenarioError where it does not fit.
     """
     model, node = MODELS.get(measured.model, measured.model), NODES.get(measured.hardware, measured.hardware)
     framework = measured.framework.lower()
-    engine = "vllm" if framework.startswith("vllm") else "sglang" if framework.startswith("sglang") else "trtllm"
-    precision = PRECISIONS[measured.precision]
-    prompts, answers = _lengths(measured, model)
+    engine = next((name for name in ("vllm", "sglang", "cerebras") if framework.startswith(name)), "trtllm")
     data = {
         "name": re.sub(r"[^A-Za-z0-9_.-]+", "-", measured.name),
         "seed": 1,
         "drain": "1000 h",
         "model": INLINE.get(model, model),
-        "workload": {"arrivals": _arrivals(measured), "prompt_tokens": prompts, "output_tokens": answers},
+        "workload": _workload(measured, model),
         "cluster": {
             "pools": [
                 {
                     "name": "pool",
                     "node": node,
                     "replicas": measured.replicas,
-                    "replica": {
-                        "tensor_parallel": measured.tensor_parallel,
-                        "data_parallel": measured.data_parallel,
-                        "expert_parallel": measured.expert_parallel,
-                        "weights": precision,
-                        "kv_cache": "bf16" if precision == "bf16" else "fp8",
-                        "engine": engine,
-                    },
+                    "replica": _replica(measured, engine),
                     "batching": _limits(measured, model, engine),
-                    "kv": {},
+                    "kv": {"prefix_caching": measured.load == "sessions"},
                 }
             ]
         },
@@ -107,6 +101,58 @@ def _as_tensorrt_llm(data: dict[str, Any], scenario: Scenario, measured: Measure
         blocks = ceil((measured.isl + measured.osl) / pool.block_tokens)
         settings["batching"]["max_sequences"] = min(max(room // (blocks * pool.block_tokens), 1), settings["batching"]["max_sequences"])
     return data
+
+
+def _replica(measured: Measured, engine: str) -> dict[str, Any]:
+    """The plan of one copy: wafers, or devices and how they share; and what drafts.
+
+    Multi-token prediction passes one layer more for each drafted token. What drafts behind an API is not published: a model
+    with a fifth of the layers, such as 1B beside 70B, takes a fifth of the time on wafers, where layers take theirs whatever
+    their width.
+    """
+    precision = PRECISIONS[measured.precision]
+    plan: dict[str, Any] = {"weights": precision, "kv_cache": "bf16" if precision == "bf16" else "fp8", "engine": engine}
+    if measured.hardware == "CS-3":
+        plan |= {"wafers": measured.wafers}
+    else:
+        plan |= {name: getattr(measured, name) for name in ("tensor_parallel", "data_parallel", "expert_parallel")}
+    if measured.speculation is not None:
+        drafted, length = measured.speculation
+        drafting = {"draft_cost": 0.2} if measured.hardware == "CS-3" else {"mtp_layers": 1}
+        plan["speculation"] = {"draft_tokens": drafted, "acceptance_length": length} | drafting
+    return plan
+
+
+def _workload(measured: Measured, model: str) -> dict[str, Any]:
+    if measured.load == "sessions":
+        return {"sessions": _conversations(measured)}
+    prompts, answers = _lengths(measured, model)
+    return {"arrivals": _arrivals(measured), "prompt_tokens": prompts, "output_tokens": answers}
+
+
+def _conversations(measured: Measured) -> dict[str, Any]:
+    """Closed-loop conversations of as many turns as the sweep had, with the mean prompt and answer that the row gives.
+
+    A prompt is all before it and fresh tokens u, so that over conversations of n turns its mean is u k + answer (k - 1), where
+    k = (E[n^2] / E[n] + 1) / 2 is the mean turn. How lengths spread is not published beside the rows (estimate: log-normal,
+    people's words with a sigma of 1, answers of 0.6). Each client asks again as soon as it is answered: rate times latency
+    is the number of clients in every row.
+    """
+    mean_turn = (_TURNS_SQUARED / _TURNS + 1.0) / 2.0
+    fresh = max((measured.isl - (mean_turn - 1.0) * measured.osl) / mean_turn, 1.0)
+    asked, answered = (
+        {"distribution": "lognormal", "median": mean * exp(-0.5 * sigma**2), "sigma": sigma} for mean, sigma in ((fresh, 1.0), (measured.osl, 0.6))
+    )
+    clients = int(measured.amount)
+    return {
+        "concurrency": clients,
+        "requests": 30 * clients,
+        "turns": {"median": 6.3, "sigma": 0.1, "max": 10},
+        "first_tokens": asked,
+        "user_tokens": asked,
+        "output_tokens": answered,
+        "user_gap": "0 s",
+    }
 
 
 def _arrivals(measured: Measured) -> dict[str, Any]:
