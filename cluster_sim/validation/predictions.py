@@ -34,8 +34,8 @@ class Prediction:
 def predict(measured: Measured) -> Prediction:
     """Simulate `measured` as it was run.
 
-    Throughput is of the whole run, or, where the measured one was worked out from TTFT and TPOT as if the run were steady,
-    worked out in the same way: clients x answer / (TTFT + TPOT x (answer - 1)).
+    Throughput is of the whole run, or, where the measured one was worked out from TTFT and TPOT as if the run were steady, or
+    is of the time in which all clients were asking, worked out in the same way: clients x answer / (TTFT + TPOT x (answer - 1)).
     """
     try:
         scenario = scenario_of(measured)
@@ -55,7 +55,7 @@ def predict(measured: Measured) -> Prediction:
         "user_per_s": 1e3 / float(np.mean(tpot_ms)),
         "prefix_hits": float(np.sum(done.prefix_hit_tokens) / np.sum(done.prompt_tokens)),
     }
-    if measured.steady:
+    if measured.steady or measured.load == "sessions":
         answer = float(np.mean(done.output_tokens))
         values["output_per_s"] = measured.amount * answer / (values["ttft_ms"] + values["tpot_ms"] * (answer - 1)) * 1e3
     return Prediction(measured, values)

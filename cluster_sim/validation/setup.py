@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from math import ceil, exp
+from math import ceil, exp, log, sqrt
 from typing import Any
 
 import numpy as np
@@ -38,9 +38,9 @@ _MLPERF_LIMITS = {
 }
 # CUDA graphs of TensorRT-LLM's throughput tables: the batch sizes of the configuration that they were run with (perf-overview.md).
 _TABLE_GRAPHS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 384, 512, 1024, 2048, 4096, 8192)
-# Turns of a conversation of the multi-turn sweep, and their square, in the mean: 5.8 are published, those of a log-normal around 6.3
-# with a sigma of 0.1, in whole numbers.
-_TURNS, _TURNS_SQUARED = 5.82, 34.3
+# Of the conversations of the multi-turn sweep: see `_conversations`.
+_QUESTION, _ANSWER = 245.0, 620.0
+_QUESTION_SIGMA, _ANSWER_VARIANCE = sqrt(log(1.0 + (1609.18 / 295.58) ** 2)), log(1.0 + (410.91 / 441.34) ** 2)
 _MOST_REQUESTS = 100_000
 """No run is simulated with more: MLPerf's go on for 10 min (Offline) or 40 min (Server) at up to a thousand requests a second."""
 
@@ -67,6 +67,7 @@ def scenario_of(measured: Measured) -> Scenario:
                 {
                     "name": "pool",
                     "node": node,
+                    "nodes": measured.wafers or 1,
                     "replicas": measured.replicas,
                     "replica": _replica(measured, engine),
                     "batching": _limits(measured, model, engine),
@@ -113,7 +114,7 @@ def _replica(measured: Measured, engine: str) -> dict[str, Any]:
     precision = PRECISIONS[measured.precision]
     plan: dict[str, Any] = {"weights": precision, "kv_cache": "bf16" if precision == "bf16" else "fp8", "engine": engine}
     if measured.hardware == "CS-3":
-        plan |= {"wafers": measured.wafers}
+        plan |= {"wafers": measured.wafers} if measured.wafers else {}
     else:
         plan |= {name: getattr(measured, name) for name in ("tensor_parallel", "data_parallel", "expert_parallel")}
     if measured.speculation is not None:
@@ -131,26 +132,28 @@ def _workload(measured: Measured, model: str) -> dict[str, Any]:
 
 
 def _conversations(measured: Measured) -> dict[str, Any]:
-    """Closed-loop conversations of as many turns as the sweep had, with the mean prompt and answer that the row gives.
+    """The conversations of the multi-turn sweep, the same in every run, one after another by each of its clients.
 
-    A prompt is all before it and fresh tokens u, so that over conversations of n turns its mean is u k + answer (k - 1), where
-    k = (E[n^2] / E[n] + 1) / 2 is the mean turn. How lengths spread is not published beside the rows (estimate: log-normal,
-    people's words with a sigma of 1, answers of 0.6). Each client asks again as soon as it is answered: rate times latency
-    is the number of clients in every row.
+    What its rows say together: 250 tokens of a prompt are not found in the cache whatever the number of clients, half a block
+    of them lost to whole blocks; answers have 610 tokens with 16 clients; and mean prompts fall from 2,105 with 16 clients as they do where all
+    begin with their first turn and end after some 6,600 requests together. Then a prompt, k - 1 times a question and an answer
+    and one question more, is of the turn k = 3.2 in the mean, and there are 5.4 turns. Each client asks again as soon as it is
+    answered: rate times latency is the number of clients in every row. Lengths spread as in WildChat, from which the conversations
+    are: 295.6 +- 1609 tokens of people and 441 +- 411 of answers (Zhao et al., arXiv 2405.01470, table 1), log-normal; half of
+    the variance of the logarithm of answers lies between conversations (estimate).
     """
-    mean_turn = (_TURNS_SQUARED / _TURNS + 1.0) / 2.0
-    fresh = max((measured.isl - (mean_turn - 1.0) * measured.osl) / mean_turn, 1.0)
+    half = sqrt(_ANSWER_VARIANCE / 2.0)
     asked, answered = (
-        {"distribution": "lognormal", "median": mean * exp(-0.5 * sigma**2), "sigma": sigma} for mean, sigma in ((fresh, 1.0), (measured.osl, 0.6))
+        {"distribution": "lognormal", "median": mean * exp(-0.5 * sigma**2), "sigma": sigma} for mean, sigma in ((_QUESTION, _QUESTION_SIGMA), (_ANSWER, half))
     )
-    clients = int(measured.amount)
     return {
-        "concurrency": clients,
-        "requests": 30 * clients,
-        "turns": {"median": 6.3, "sigma": 0.1, "max": 10},
+        "concurrency": int(measured.amount),
+        "requests": 6600,
+        "turns": {"median": 5.85, "sigma": 0.1, "max": 10},
         "first_tokens": asked,
         "user_tokens": asked,
         "output_tokens": answered,
+        "output_sigma": half,
         "user_gap": "0 s",
     }
 

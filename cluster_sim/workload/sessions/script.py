@@ -93,6 +93,8 @@ def _draws(sessions: Sessions, rng: np.random.Generator) -> tuple[np.ndarray, np
         fresh[~of_user] = sessions.tool_tokens.draw(rng, steps - turns)
         gaps_s[~of_user] = sessions.tool_gap.draw(rng, steps - turns)
     outputs = sessions.output_tokens.draw(rng, steps)
+    if (sigma := sessions.output_sigma) > 0.0:
+        outputs = np.maximum(np.rint(outputs * np.exp(sigma * rng.standard_normal() - 0.5 * sigma**2)), 1.0).astype(np.int64)
 
     def compacted() -> Iterator[int]:
         while sessions.compaction is not None:
