@@ -298,9 +298,10 @@ def test_speed_of_one_user_is_one_over_tpot(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("came", "speculates"), [("no", False), ("yes (draft model, vendor says)", True)])
-def test_wafers_of_a_public_api_are_as_many_as_stated(tmp_path: Path, came: str, speculates: bool) -> None:
-    pool = scenario_of(one(tmp_path, WAFERS | {"spec_decoding": came})).cluster.pools[0]
-    assert (pool.nodes, pool.replica.wafers, pool.replica.weights) == (4, 4, "bf16")
+@pytest.mark.parametrize(("stated", "wafers"), [("6.0", 6), ("", 4)])  # 141 GB of weights on wafers of 44 GB
+def test_wafers_of_a_public_api_are_as_many_as_stated_or_needed(tmp_path: Path, stated: str, wafers: int, came: str, speculates: bool) -> None:
+    pool = scenario_of(one(tmp_path, WAFERS | {"n_devices": stated, "spec_decoding": came})).cluster.pools[0]
+    assert (pool.nodes, pool.replica.wafers, pool.replica.weights) == (wafers, wafers, "bf16")
     assert (pool.replica.speculation is not None) == speculates
 
 

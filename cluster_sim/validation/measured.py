@@ -74,7 +74,7 @@ class Measured:
     speculation: tuple[int, float] | None = None
     """Tokens drafted in each step, and tokens that a step makes in the mean; None: no speculation."""
     wafers: int | None = None
-    """Of a replica on wafers; None: on GPUs, or not stated."""
+    """Of a replica on wafers; None: on GPUs."""
 
     @property
     def name(self) -> str:

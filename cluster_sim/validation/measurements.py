@@ -16,6 +16,7 @@ import numpy as np
 from cluster_sim.errors import ScenarioError
 from cluster_sim.hardware import Device, Node
 from cluster_sim.model import Model
+from cluster_sim.physics.placement import wafers_needed
 from cluster_sim.reading import CATALOG, Document, catalog_entry, catalog_names, describe
 from cluster_sim.validation.measured import INLINE, MODELS, NODES, PRECISIONS, Load, Measured
 
@@ -236,6 +237,13 @@ def _number(row: Row, column: str, where: str) -> float:
     return number
 
 
+def _wafers(row: Row, where: str) -> int:
+    """As many as the row states, or else as the weights need."""
+    if row["n_devices"]:
+        return round(_number(row, "n_devices", where))
+    return wafers_needed(*_machine(row["model"], row["hardware"]), PRECISIONS[row["precision"].split(" ")[0]])
+
+
 def _run(row: Row, values: dict[str, float], steady: bool, where: str) -> Measured:
     layout, load = _layout(row), _load(row)
     assert layout is not None and load is not None
@@ -268,5 +276,5 @@ def _run(row: Row, values: dict[str, float], steady: bool, where: str) -> Measur
         values=values,
         steady=steady,
         speculation=_speculation(row),
-        wafers=round(_number(row, "n_devices", where)) if row["hardware"] == "CS-3" and row["n_devices"] else None,
+        wafers=_wafers(row, where) if row["hardware"] == "CS-3" else None,
     )

@@ -118,7 +118,7 @@ def _replica(measured: Measured, engine: str) -> dict[str, Any]:
     precision = PRECISIONS[measured.precision]
     plan: dict[str, Any] = {"weights": precision, "kv_cache": "bf16" if precision == "bf16" else "fp8", "engine": engine}
     if measured.hardware == "CS-3":
-        plan |= {"wafers": measured.wafers} if measured.wafers else {}
+        plan |= {"wafers": measured.wafers}
     else:
         plan |= {name: getattr(measured, name) for name in ("tensor_parallel", "data_parallel", "expert_parallel")}
     if measured.speculation is not None:
