@@ -336,8 +336,8 @@ def test_two_processes_predict_what_one_does_in_the_order_of_the_runs(tmp_path: 
     assert predict_all(runs, 2) == alone
 
 
-def made(metric: str, *pairs: tuple[float, float], framework: str = "vllm") -> list[Prediction]:
-    run = {"dataset": "d", "source": "", "hardware": "B200", "model": "m", "precision": "fp8", "framework": framework, "split_key": "", "notes": ""}
+def made(metric: str, *pairs: tuple[float, float], framework: str = "vllm", dataset: str = "d") -> list[Prediction]:
+    run = {"dataset": dataset, "source": "", "hardware": "B200", "model": "m", "precision": "fp8", "framework": framework, "split_key": "", "notes": ""}
     return [
         Prediction(
             Measured(
@@ -357,10 +357,18 @@ def test_errors_are_shares_of_the_measured_value() -> None:
     assert row.p90 == approx(0.28)  # linear between 0.2 and 0.3
 
 
-def test_ttft_counts_on_vllm_and_tensorrt_llm_and_not_on_sglang() -> None:
-    assert errors(made("ttft_ms", (10, 11)))
-    assert errors(made("ttft_ms", (10, 11), framework="trtllm 1.0"))
-    assert not errors(made("ttft_ms", (10, 11), framework="sglang 0.5"))
+@pytest.mark.parametrize(
+    ("dataset", "framework", "counts"),
+    [
+        ("d", "vllm", True),
+        ("mlperf_v5_1", "TensorRT 10.11", True),
+        ("inferencemax_silicon", "trtllm 1.0", True),
+        ("aic_gap_analysis", "trtllm 1.0", False),
+        ("inferencemax_silicon", "sglang 0.5", False),
+    ],
+)
+def test_ttft_counts_where_order_and_waits_of_the_engine_are_known(dataset: str, framework: str, counts: bool) -> None:
+    assert bool(errors(made("ttft_ms", (10, 11), framework=framework, dataset=dataset))) == counts
 
 
 def test_errors_of_prefix_hits_are_points() -> None:
