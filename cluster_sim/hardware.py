@@ -84,7 +84,7 @@ class Efficiency(Description):
     compute: ByPrecision
     """Share of peak compute of the dense GEMMs of a large step."""
     expert_compute: Share
-    """Share of the bf16 peak that the grouped GEMMs of experts reach, in any precision."""
+    """Share that the grouped GEMMs of experts reach of the peak of the next wider format: of fp8 for nvfp4, of bf16 for others."""
     attention_compute: Share
     """Share of the bf16 peak that prefill attention reaches."""
     knee: Annotated[float, Field(ge=1.0)] = 4.0

@@ -76,6 +76,8 @@ class Model(Description):
     fp4_format: Literal["nvfp4", "mxfp4"] = "nvfp4"
     kept_bf16: tuple[Literal["embedding", "attention"], ...] = ("embedding",)
     """Parts that stay in 16 bit in the quantised checkpoints."""
+    fp4_kept_bf16: tuple[Literal["attention"], ...] = ()
+    """Parts that stay in 16 bit besides where the weights are fp4."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Model:
@@ -148,11 +150,20 @@ class Model(Description):
         feed_forward = (self.layers - self.moe_layers) * self.ffn_parameters + self.moe_layers * (experts + self.router_parameters)
         return self.layers * self.attention_parameters + feed_forward + self.vocabulary * self.hidden
 
+    @property
+    def copied_parameters(self) -> int:
+        """Weights of one layer's attention that every device of a tensor-parallel group holds: the ways down to latent vectors."""
+        return self.hidden * (self.latent.q_rank + self.latent.kv_rank + self.latent.rope_dim) if self.latent else 0
+
+    def stored_in(self, precision: Precision, part: Literal["embedding", "attention", "ffn"]) -> Precision:
+        """The precision of `part` in a checkpoint of `precision`."""
+        kept = part in self.kept_bf16 or (precision == "fp4" and part in self.fp4_kept_bf16)
+        return "bf16" if kept else precision
+
     def bytes_a_parameter(self, precision: Precision, part: Literal["embedding", "attention", "ffn"]) -> float:
         """Stored bytes of one weight of `part` in a checkpoint of `precision`, block scales included."""
-        if part in self.kept_bf16:
-            return _BYTES["bf16"]
-        return _BYTES[self.fp4_format] if precision == "fp4" else _BYTES[precision]
+        stored = self.stored_in(precision, part)
+        return _BYTES[self.fp4_format] if stored == "fp4" else _BYTES[stored]
 
     def expert_bytes(self, precision: Precision) -> float:
         """Weights of all routed experts as they are stored [B]."""

@@ -95,7 +95,8 @@ def test_a_config_gives_the_same_model_as_the_catalog(tmp_path: Path):
 
     for config, name in [(LLAMA, "llama-3.1-8b"), (MIXTRAL, "mixtral-8x7b"), (QWEN3_MOE, "qwen3-235b"), (GPT_OSS, "gpt-oss-120b"), (DEEPSEEK, "deepseek-r1")]:
         known = Model.model_validate(catalog_entry("models", name))
-        assert model(config).model_copy(update={"name": known.name}) == known
+        # what the fp4 checkpoint of another maker quantises is not in the config of the published one
+        assert model(config).model_copy(update={"name": known.name, "fp4_kept_bf16": known.fp4_kept_bf16}) == known
 
 
 def test_windows_are_those_of_the_config():

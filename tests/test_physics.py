@@ -208,6 +208,32 @@ def test_a_step_never_shortens_with_more_work(name: str) -> None:
     assert times_s == sorted(times_s)
 
 
+LATENT = {"q_rank": 24, "kv_rank": 16, "rope_dim": 8, "nope_dim": 16, "v_dim": 16}
+
+
+def test_products_of_latent_attention_hold_its_weights_and_the_ways_down_are_copied() -> None:
+    """Down 64 x (24 + 16 + 8) on every device; over two: up 24 x 96/2, keys and values 16 x 64/2 each, out 64 x 64/2."""
+    latent, gpu = tiny_model(latent=LATENT), small_gpu()
+    weights = [3072, 1152, 512, 512, 2048]
+    times_s = [product.seconds(1) for product in Kernels(latent, gpu, 2, "bf16", "bf16", "vLLM").attention_products()]
+    assert times_s == pytest.approx([times_s[0] * weight / weights[0] for weight in weights])
+    assert 2 * sum(weights) == latent.attention_parameters + latent.copied_parameters
+    assert latent.copied_parameters == 3072
+
+
+def test_copied_weights_take_memory_on_every_device() -> None:
+    """Tiny model with latent attention: two layers of 3,072 copied weights of 2 B more on the second device."""
+    latent, gpu = tiny_model(latent=LATENT), small_gpu()
+    alone, pair = (place_on_gpus(latent, gpu, devices, 1, "bf16", "bf16", 0.9, 0.0, 8).weight_bytes for devices in (1, 2))
+    assert 2 * pair - alone == 2 * 3072 * 2
+
+
+def test_fp4_checkpoints_of_deepseek_keep_attention_in_16_bit() -> None:
+    """vLLM prints 48.13 GiB of weights a device on eight B200."""
+    placed = place_on_gpus(model("deepseek-r1"), device("b200-sxm"), 8, 1, "fp4", "fp8", 0.9, 0.0, 512)
+    assert placed.weight_bytes / 2**30 == pytest.approx(48.13, rel=0.015)
+
+
 def test_weights_without_hardware_for_them_compute_in_bf16() -> None:
     """H100 has no fp4: the weights are small to read, and as slow to compute with as bf16."""
     h100 = device("h100-sxm")

@@ -54,6 +54,16 @@ def test_pieces_are_the_prompt_and_begin_as_the_prompt_and_the_answer_before() -
     assert len(set(identities)) == len(identities) == 8
 
 
+def test_answers_of_a_session_share_a_factor_that_is_one_in_the_mean() -> None:
+    described = Sessions.model_validate(PLAIN | {"output_tokens": 1000, "output_sigma": 0.5})
+    answers = [{turn.output_tokens for turn in script} for script in islice(scripts(described, 1), 4000)]
+    assert all(len(lengths) == 1 for lengths in answers)
+    logarithms = np.log([lengths.pop() for lengths in answers])
+    # standard errors: 0.5 / sqrt(4000) of the mean of the logarithm, that over sqrt(2) of its deviation
+    assert np.mean(logarithms) == approx(np.log(1000) - 0.125, abs=4 * 0.008)
+    assert np.std(logarithms) == approx(0.5, abs=4 * 0.006)
+
+
 def test_sessions_share_their_beginning_and_nothing_else() -> None:
     one, other = (list(script)[-1].pieces for script in islice(scripts(Sessions.model_validate(PLAIN), 1), 2))
     assert one[0] == other[0]

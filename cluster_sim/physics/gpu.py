@@ -11,7 +11,6 @@ from cluster_sim.model import Model
 from cluster_sim.physics.attention import DecodeAttention
 from cluster_sim.physics.kernels import ACTIVATION_BYTES, Kernels, Product
 from cluster_sim.physics.ramp import ALWAYS, larger_line
-from cluster_sim.physics.transformer import decode_flop_per_key
 
 Lines = tuple[DecodeAttention, DecodeAttention | None]  # of a layer of full attention, and of one with a window where there are any
 
@@ -46,9 +45,7 @@ class GpuSteps:
         self._fixed_s = self._overhead.step_s + model.layers * self._overhead.layer_s + hops * device.peer_latency_s
         self._token_s = model.layers * kernels.elementwise_token_s()
         self._token_s += hops * model.hidden * ACTIVATION_BYTES / bandwidth / tensor_parallel if bandwidth else 0.0
-        eta = device.efficiency
-        rate = eta.attention_compute * device.peak.bf16_flop_per_s if eta is not None else float("inf")
-        self._key_compute_s = decode_flop_per_key(model) / tensor_parallel / rate
+        self._key_compute_s = kernels.key_compute_s()
         self._eager_s = self._overhead.step_s + model.layers * self._overhead.eager_layer_s
         self._full_layers, self._window_layers = model.full_layers, model.layers - model.full_layers
         self._prompt = kernels.prompt_attention()

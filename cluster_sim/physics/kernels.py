@@ -64,10 +64,18 @@ class Kernels:
         self._heads, self._kv_heads = model.heads / tensor_parallel, max(model.kv_heads / tensor_parallel, 1.0)
 
     def attention_products(self) -> list[Product]:
-        """Projections of a layer's attention."""
+        """Projections of a layer's attention.
+
+        Of latent attention (DeepSeek-V2, arXiv 2405.04434, section 2.1): down to the latent vectors of queries, keys and values, at
+        once and on every device; up to the queries; keys' and values' ways up, which decoding applies to queries and sums in place
+        of the keys and values, head by head and with as many FLOP; and out.
+        """
         model = self._model
-        if model.latent is not None:  # a few small products, some copied on each device: one, of all their weights
-            return [self._product("attention", model.attention_parameters / self._tp / model.hidden, model.hidden)]
+        if (mla := model.latent) is not None:
+            up, down = self._heads * (mla.nope_dim + mla.rope_dim), mla.kv_rank + mla.rope_dim
+            queries = [(mla.q_rank + down, model.hidden), (up, mla.q_rank)] if mla.q_rank else [(up + down, model.hidden)]
+            keys, values = (self._heads * mla.kv_rank, mla.nope_dim), (self._heads * mla.v_dim, mla.kv_rank)
+            return [self._product("attention", *shape) for shape in (*queries, keys, values, (model.hidden, self._heads * mla.v_dim))]
         width = self._heads * model.head_dim
         return [
             self._product("attention", width + 2 * self._kv_heads * model.head_dim, model.hidden),
@@ -87,8 +95,8 @@ class Kernels:
         """Routing, the grouped products of the experts that `tokens` of all ranks touch, and gathering their inputs, in one layer.
 
         The weights of every touched expert are read once; computing hides behind that up to the roofline's rounded corner.
-        The rate is a share of the 16-bit peak whatever the weights' format: mxfp4 is multiplied in 16 or 8 bit, and grouped products
-        of narrow ones gain little at the sizes of experts. Tokens are taken in tiles, of which half of one stays empty an expert,
+        The rate is a share of the peak of the next wider format, 8 bit for nvfp4 and 16 bit for all others: mxfp4 is multiplied in
+        one of these, and grouped products gain only a part of what narrow formats promise at the sizes of experts. Tokens are taken in tiles, of which half of one stays empty an expert,
         or as many places as it has tokens where those are fewer. A token passes as many copies of itself as it has experts. With groups of
         whole experts the slowest counts: `busiest_group` times the mean.
         """
@@ -100,7 +108,7 @@ class Kernels:
         touched = min(share * distinct_experts(experts.count, experts.top_k, tokens), experts.count / self._ep)
         rows = share * experts.top_k * tokens
         read_s = touched * weights * model.bytes_a_parameter(self._weights, "ffn") / (self._eta.expert_bandwidth * bandwidth)
-        peak = device.peak.bf16_flop_per_s
+        _, peak = device.peak.of("fp8" if self._weights == "fp4" and model.fp4_format == "nvfp4" else "bf16")
         padded = rows + min(touched * EXPERT_TILE / 2, rows)
         compute_s = self._overhead.experts * 2.0 * padded * weights / (self._eta.expert_compute * peak)
         moved = rows * (_EXPERT_PASSES * model.hidden + _FFN_PASSES * inner) * ACTIVATION_BYTES
@@ -142,32 +150,47 @@ class Kernels:
         """Attention of one layer of `batch` decoding sequences, as lines in the keys that they read together."""
         model, share = self._model, self._overhead.attention
         fit = of_engine(self._device.kernels.generation, self._kv_cache, self._engine) if self._device.kernels is not None else None
-        if model.latent is not None or fit is None:
+        if fit is None:
             key_s = self._kv_layer_bytes / (self._eta.kv_bandwidth * self._device.memory.bandwidth_bytes_per_s)
-            if model.latent is not None:  # every query head shares the latent vector, so decoding can be bound by compute
-                key_s = max(key_s, decode_flop_per_key(model) / self._tp / (self._eta.attention_compute * self._device.peak.bf16_flop_per_s))
+            if model.latent is not None:
+                key_s = max(key_s, self.key_compute_s())
             return DecodeAttention(0.0, 0.0, 0.0, share * key_s)
         shape, kv_bytes = (self._heads, self._kv_heads, model.head_dim), KV_BYTES[self._kv_cache]
-        hidden_s = self._overhead.launch_overlap * generation_floor_s(fit, 1, 1, 1, model.head_dim, kv_bytes)
+        if (mla := model.latent) is not None:  # all heads share one latent vector, which is key and value at once
+            shape = self._heads, 1.0, (mla.kv_rank + mla.rope_dim) // 2
+        hidden_s = self._overhead.launch_overlap * generation_floor_s(fit, 1, 1, 1, shape[2], kv_bytes)
         floor_s = generation_floor_s(fit, batch, *shape, kv_bytes)
         fixed_s, key_s = generation_line(fit, batch, *shape, kv_bytes, windowed)
+        if model.latent is not None:
+            key_s = max(key_s, self.key_compute_s())
         short_keys = 0.0 if windowed else batch * fit.short_keys
         return DecodeAttention(short_keys, share * (floor_s - hidden_s), share * (fixed_s - hidden_s), share * key_s)
+
+    def key_compute_s(self) -> float:
+        """Seconds that one key of a decoding query takes to compute in one layer.
+
+        What bounds decoding with latent attention, whose heads share what is read.
+        """
+        return decode_flop_per_key(self._model) / self._tp / (self._eta.attention_compute * self._device.peak.bf16_flop_per_s)
 
     def prompt_attention(self, window: int | None = None) -> PromptAttention:
         """Attention of one layer of chunks of prompts, whatever number of prompts they belong to."""
         model = self._model
         fit = of_engine(self._device.kernels.context, self._kv_cache, self._engine) if self._device.kernels is not None else None
-        if model.latent is not None or fit is None:
+        if fit is None:
             rate = self._eta.attention_compute * self._device.peak.bf16_flop_per_s
             return PromptAttention(0.0, 0.0, prefill_flop_per_pair(model) / self._tp / rate)
+        if (mla := model.latent) is not None:  # keys and values are spelled out for each head; a head counts by the mean of their widths
+            width = (mla.nope_dim + mla.rope_dim + mla.v_dim) // 2
+            line = context_line(fit, 1, self._heads, self._heads, width, KV_BYTES[self._kv_cache], window)
+            return PromptAttention(line.fixed_s, line.per_token_s, line.per_pair_s)
         line = context_line(fit, 1, self._heads, self._kv_heads, model.head_dim, KV_BYTES[self._kv_cache], window)
         return PromptAttention(line.fixed_s, line.per_token_s, line.per_pair_s)
 
     def _product(self, part: Part, outputs: float, inputs: float) -> Product:
         """`outputs` x `inputs` weights on one device, in the precision that `part` is stored in."""
         model, device = self._model, self._device
-        precision: Precision = "bf16" if part in model.kept_bf16 else self._weights
+        precision = model.stored_in(self._weights, part)
         compute_in, peak = device.peak.of(precision)
         bandwidth, stored = device.memory.bandwidth_bytes_per_s, model.bytes_a_parameter(self._weights, part)
         bound_tokens = stored / bandwidth / (2.0 / peak)

@@ -43,7 +43,7 @@ def place_on_gpus(
     max_sequences: int,
     data_parallel: int = 1,
 ) -> Placement:
-    """Weights split evenly over tensor- and pipeline-parallel devices; KV of a stage's layers, its heads split.
+    """Weights split evenly over tensor- and pipeline-parallel devices, but for copies; KV of a stage's layers, its heads split.
 
     With attention data parallelism each rank holds all but the experts, which are split over all ranks, and the KV of its own
     sequences.
@@ -57,7 +57,9 @@ def place_on_gpus(
     windows = 0.0
     if model.window and model.full_layers:
         windows = max_sequences / data_parallel * model.window.tokens * model.window.layers / pipeline_parallel * layer_bytes
-    weight_bytes = (model.weight_bytes(weights) + (data_parallel - 1) * (model.weight_bytes(weights) - model.expert_bytes(weights))) / devices
+    copies = (tensor_parallel - 1) * model.layers * model.copied_parameters * model.bytes_a_parameter(weights, "attention")
+    rank_bytes = model.weight_bytes(weights) - model.expert_bytes(weights) + copies
+    weight_bytes = (model.expert_bytes(weights) + data_parallel * rank_bytes) / devices
     room = device.memory.capacity_bytes * memory_fraction - weight_bytes - reserved_bytes - windows
     return Placement(devices, weight_bytes, reserved_bytes + windows, layer_bytes * growing_layers / pipeline_parallel, room, data_parallel)
 

@@ -79,6 +79,8 @@ class Sessions(Description):
     """Fresh tokens of a tool's result."""
     output_tokens: Lengths | None = None
     """Of each answer, reasoning included."""
+    output_sigma: Annotated[float, Field(ge=0.0)] = 0.0
+    """Of a log-normal factor, one in the mean, that all answers of a session share: some people ask for long ones, again and again."""
     user_gap: Gaps | None = None
     """From an answer to the user's next message."""
     tool_gap: Gaps | None = None
@@ -110,7 +112,9 @@ class Sessions(Description):
         if (self.arrivals is None) == (self.concurrency is None):
             raise ValueError("wanted either 'arrivals' of sessions or a 'concurrency'")
         if self.trace is not None:
-            if beside := next((key for key in (*_DRAWN, "tool_steps", "tool_tokens", "tool_gap", "compaction", "window_tokens") if getattr(self, key)), None):
+            if beside := next(
+                (key for key in (*_DRAWN, "tool_steps", "tool_tokens", "tool_gap", "output_sigma", "compaction", "window_tokens") if getattr(self, key)), None
+            ):
                 raise ValueError(
                     f"recorded sessions bring their own '{beside.removesuffix('_tokens') if beside == 'window_tokens' else beside}'; wanted either this or 'trace'"
                 )
@@ -128,7 +132,7 @@ class Sessions(Description):
         """Tokens of the longest request that can come, prompt and answer; None where nothing bounds it."""
         if self.window_tokens is not None:
             return self.window_tokens
-        output = self.output_tokens.longest if self.output_tokens is not None else None
+        output = self.output_tokens.longest if self.output_tokens is not None and not self.output_sigma else None
         if self.compaction is None or output is None:
             return None
         fresh = [lengths.longest for lengths in (self.first_tokens, self.user_tokens, self.tool_tokens) if lengths is not None]

@@ -100,7 +100,11 @@ def _draws(sessions: Sessions, rng: np.random.Generator) -> _Steps:
         gap_s[~of_user] = sessions.tool_gap.draw(rng, steps - len(tools))
     output = sessions.output_tokens.draw(rng, steps)
     compacted = sessions.compaction.to_tokens.draw(rng, steps) if sessions.compaction is not None else np.zeros(steps, dtype=np.int64)
-    return _Steps(np.append(begins, steps)[np.cumsum(turns)], of_user, gap_s, fresh, output, compacted)
+    ends = np.append(begins, steps)[np.cumsum(turns)]
+    if (sigma := sessions.output_sigma) > 0.0:  # one factor for all answers of a session, with a mean of one
+        factor = np.exp(sigma * rng.standard_normal(AT_A_TIME) - 0.5 * sigma**2)
+        output = np.maximum(np.rint(output * np.repeat(factor, np.diff(ends, prepend=0))), 1.0).astype(np.int64)
+    return _Steps(ends, of_user, gap_s, fresh, output, compacted)
 
 
 def _turns(sessions: Sessions, steps: Iterator[tuple[bool, float, int, int, int]], identity: int) -> Iterator[Turn]:

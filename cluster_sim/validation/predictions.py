@@ -1,0 +1,97 @@
+"""What the simulator says of measured runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+
+import numpy as np
+
+from cluster_sim.errors import ScenarioError
+from cluster_sim.metrics import finished
+from cluster_sim.simulation import simulate
+from cluster_sim.validation.measured import Measured
+from cluster_sim.validation.setup import scenario_of
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the simulator says of a measured run; `fault` where it cannot be set up."""
+
+    measured: Measured
+    values: Mapping[str, float]
+    fault: str = ""
+
+    def error(self, metric: str) -> float:
+        """(predicted - measured) / measured; of shares predicted - measured."""
+        if metric == "prefix_hits":
+            return self.values[metric] - self.measured.values[metric]
+        return self.values[metric] / self.measured.values[metric] - 1.0
+
+
+def predict(measured: Measured) -> Prediction:
+    """Simulate `measured` as it was run.
+
+    Throughput is of the whole run, or, where the measured one was worked out from TTFT and TPOT as if the run were steady, or
+    is of the time in which all clients were asking, worked out in the same way: clients x answer / (TTFT + TPOT x (answer - 1)).
+    """
+    try:
+        scenario = scenario_of(measured)
+        if measured.load == "none":
+            return Prediction(measured, {"kv_tokens": float(scenario.cluster.pools[0].kv_tokens(scenario.model))})
+        done = finished(simulate(scenario))
+    except ScenarioError as error:
+        return Prediction(measured, {}, str(error))
+    ttft_ms, tpot_ms = 1e3 * done.ttft_s, 1e3 * done.tpot_s
+    values = {
+        "ttft_ms": float(np.mean(ttft_ms)),
+        "tpot_ms": float(np.mean(tpot_ms)),
+        "ttft_p99_ms": float(np.percentile(ttft_ms, 99)),
+        "tpot_p99_ms": float(np.percentile(tpot_ms, 99)),
+        "output_per_s": float(np.sum(done.output_tokens) / (np.max(done.finish_s) - np.min(done.arrival_s))),
+        "kv_tokens": float(scenario.cluster.pools[0].kv_tokens(scenario.model)),
+        "user_per_s": 1e3 / float(np.mean(tpot_ms)),
+        "prefix_hits": float(np.sum(done.prefix_hit_tokens) / np.sum(done.prompt_tokens)),
+    }
+    if measured.steady or measured.load == "sessions":
+        answer = float(np.mean(done.output_tokens))
+        values["output_per_s"] = measured.amount * answer / (values["ttft_ms"] + values["tpot_ms"] * (answer - 1)) * 1e3
+    return Prediction(measured, values)
+
+
+def predict_all(runs: Sequence[Measured], workers: int = 2, progress: Callable[[int, int], None] | None = None) -> list[Prediction]:
+    """Every run simulated, in `workers` processes, in the order given; `progress` is told how many are done, and of how many.
+
+    Runs of one set-up, measured with several versions of an engine, are simulated once.
+    """
+    once: dict[tuple[object, ...], Measured] = {}
+    for run in runs:
+        once.setdefault(_setup(run), run)
+    answers: dict[tuple[object, ...], Prediction] = {}
+    for setup, answer in zip(once, _predictions(list(once.values()), workers), strict=True):
+        answers[setup] = answer
+        if progress is not None:
+            progress(len(answers), len(once))
+    return [replace(answers[_setup(run)], measured=run) for run in runs]
+
+
+def _predictions(runs: list[Measured], workers: int) -> Iterator[Prediction]:
+    """Each as it is ready, in order."""
+    if workers == 1:
+        yield from map(predict, runs)
+        return
+    # fresh processes, as threads of numpy's and pyarrow's may hold locks that a fork would copy
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(predict, runs, chunksize=4)
+
+
+def _setup(run: Measured) -> tuple[object, ...]:
+    """All that the scenario of a run depends on."""
+    engine = run.framework.lower().split(" ")[0]
+    mlperf = run.split_key.rpartition("|x")[2] if run.dataset.startswith("mlperf") else ""
+    return (
+        run.dataset, run.hardware, run.model, run.precision, engine, run.layout, run.replicas,
+        run.isl, run.osl, run.load, run.amount, run.spread, run.steady, run.speculation, run.wafers, mlperf,
+    )  # fmt: skip
