@@ -84,9 +84,7 @@ def test_blocks_that_were_fetched_are_on_the_device_for_the_next() -> None:
         Request(2, 20.0, 60, 1, pieces=((1, 50), (4, 10))),
         Request(3, 30.0, 60, 1, pieces=((1, 50), (5, 10))),
     ]
-    serve(
-        requests, TIMES, lambda: ContinuousBatch(100, 10, 8, 200, True, 4096, prefix_caching=True, offload=(Level(100, 1e-3, True),)), stepping=False
-    )
+    serve(requests, TIMES, lambda: ContinuousBatch(100, 10, 8, 200, True, 4096, prefix_caching=True, offload=(Level(100, 1e-3, True),)), stepping=False)
     assert [request.fetched_tokens for request in requests] == [0, 0, 50, 0]
     assert [request.prefix_hit_tokens for request in requests] == [0, 0, 50, 50]
 

@@ -1,8 +1,10 @@
 """Where blocks of KV go that the devices throw away: the host's memory, disks, and whether they are worth bringing back.
 
-As the offloading connectors of vLLM and LMCache do (vllm/v1/kv_offload, lmcache/v1/storage_backend): what falls out of the
-devices' memory is written to the first tier, what falls out of that one to the next, and from the last it is lost. Writing
-goes on beside the engine's steps and costs them nothing; a step that fetches blocks waits until they are there.
+After the offloading connectors of vLLM and LMCache (vllm/v1/kv_offload, lmcache/v1/storage_backend): what falls out of the
+devices' memory goes to the first tier, what falls out of that one to the next, and from the last it is lost. Writing goes on
+beside the engine's steps and costs them nothing; so it does not matter that those write a block as soon as it is full, but that
+they then keep it twice, which takes more of a tier. A step that fetches blocks waits until they are there, from one tier after
+another. KV of layers with a window, which is not kept in blocks of whole prompts, is left out.
 
 As in the prefix cache nothing here looks at single blocks. Of a piece blocks are thrown away from the last to the first, by the
 devices as by each tier, so a tier keeps neighbours of it: two numbers a piece and tier. The piece least recently written or
