@@ -150,6 +150,7 @@ def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
             if on:
                 what = "speculation" if key == "replica" else "prefix_caching" if pool.kv.prefix_caching else "watermark"
                 yield (*trail, key, what), "static batching goes without; wanted the policy 'continuous'"
+    yield from _offload_faults(model, pool, (*trail, "kv"))
     if pool.kv.preemption == "swap" and pool.swap_bandwidth_bytes_per_s is None:
         yield (*trail, "kv", "preemption"), f"{pool.node.name} has no link between host and device; wanted swap_bandwidth"
     devices, each = pool.nodes * per_node, pool.devices_a_replica(model)
@@ -178,6 +179,18 @@ def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
             (*trail, "batching"),
             f"max_sequences of {pool.max_sequences} is more than max_batched_tokens of {pool.max_batched_tokens}: not all could take a step",
         )
+
+
+def _offload_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:
+    """Tiers that nothing falls into, or that are too small."""
+    tiers = pool.kv.offload
+    if tiers and not pool.kv.prefix_caching:
+        yield (*at, "offload"), "without prefix caching no block is ever found again; wanted prefix_caching: true"
+    for index, tier in enumerate(tiers):
+        if tier.tier in [other.tier for other in tiers[:index]]:
+            yield (*at, "offload", index, "tier"), f"two tiers are called '{tier.tier}'"
+        if tier.capacity_bytes < (block_bytes := pool.block_bytes(model)):
+            yield (*at, "offload", index, "capacity"), f"{tier.capacity_bytes:g} B is less than a block of {block_bytes:g} B"
 
 
 def _expert_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:

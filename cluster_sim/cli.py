@@ -490,6 +490,7 @@ _ROWS: tuple[tuple[str, str, str], ...] = (
     ("within SLO", "slo_attainment", ".1%"),
     ("preemptions", "preemptions", ",.0f"),
     ("prompt tokens found in cache", "prefix_hit_fraction", ".1%"),
+    ("prompt tokens fetched from tiers", "offload_hit_fraction", ".1%"),
     ("KV room used, peak", "kv_peak_fraction", ".1%"),
     ("compute used, mean", "compute_utilisation", ".1%"),
     ("memory bandwidth used, mean", "bandwidth_utilisation", ".1%"),

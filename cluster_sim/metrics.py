@@ -29,6 +29,7 @@ class Finished:
     prompt_tokens: Array
     output_tokens: Array
     prefix_hit_tokens: Array
+    fetched_tokens: Array
     hand_over_wait_s: Array
     """From the first token until a replica that decodes has room; NaN where nothing is handed over."""
     kv_transfer_s: Array
@@ -78,6 +79,7 @@ def finished(results: Results, pool: str | None = None, class_: str | None = Non
         "prompt_tokens",
         "output_tokens",
         "prefix_hit_tokens",
+        "fetched_tokens",
         "hand_over_wait_s",
         "kv_transfer_s",
     )
@@ -251,6 +253,8 @@ def _of_requests(results: Results, pool: str | None = None, class_: str | None =
     }
     if any(other.kv.prefix_caching for other in results.scenario.cluster.pools if pool in (None, other.name)):
         report["prefix_hit_fraction"] = int(np.sum(done.prefix_hit_tokens)) / prompts if prompts else 0.0
+    if any(other.kv.offload for other in results.scenario.cluster.pools if pool in (None, other.name)):
+        report["offload_hit_fraction"] = int(np.sum(done.fetched_tokens)) / prompts if prompts else 0.0
     if any(other.replica.speculation for other in results.scenario.cluster.pools if pool in (None, other.name)):
         report |= _of_drafts(results, pool)
     if done.reasoning_tokens is not None:

@@ -16,6 +16,7 @@ class Request:
         "arrival_s",
         "class_number",
         "counted",
+        "fetched_tokens",
         "finish_clock",
         "finish_s",
         "first_token_s",
@@ -79,7 +80,9 @@ class Request:
         self.class_number = 0
         """Its place among the workload's classes."""
         self.prefix_hit_tokens = 0
-        """Of the prompt, those that were in the cache when it was first admitted."""
+        """Of the prompt, those that were in the cache or fetched into it when it was first admitted."""
+        self.fetched_tokens = 0
+        """Of them, those that were fetched from a tier."""
         self.replica = -1
         """The one that answers it; of those that are handed over, the one that decodes."""
         self.prefill_replica = -1

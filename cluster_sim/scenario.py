@@ -32,6 +32,7 @@ from cluster_sim.serving.batching import (
 from cluster_sim.serving.batching.speculative import SpeculativeBatch
 from cluster_sim.serving.engine import Engine
 from cluster_sim.serving.hand_over import HandOver
+from cluster_sim.serving.offload import Level, Tier, levels
 from cluster_sim.serving.routing import LeastRequests, Routing
 from cluster_sim.serving.speculation import Speculation
 from cluster_sim.topology import Topology
@@ -142,6 +143,8 @@ class Kv(Description):
     """Between a device and the host; default: of the node's link."""
     watermark: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Share of the blocks that stays free when a request is admitted beside others, for those to grow."""
+    offload: tuple[Tier, ...] = ()
+    """Where blocks go that prefix caching throws away, from one tier to the next; fetched from there where that is faster than to read them again."""
 
 
 class Pool(Description):
@@ -249,6 +252,17 @@ class Pool(Description):
             block_bytes /= self.devices_a_replica(model)
         return int(self.kv.swap_space_bytes / block_bytes), block_bytes / bandwidth
 
+    def block_bytes(self, model: Model) -> float:
+        """Of a block of KV, over all devices that hold it."""
+        shares = 1 if self.is_wafer else self.replica.tensor_parallel * self.replica.pipeline_parallel  # the wafers' placement is that of all
+        return self.placement(model).kv_token_bytes * self.block_tokens * shares
+
+    def offload(self, model: Model) -> tuple[Level, ...]:
+        """The tiers behind one replica; to read a block's tokens again is held to take what they take in a full step of one prompt."""
+        if not self.kv.offload:
+            return ()
+        return levels(self.kv.offload, self.block_bytes(model), self.block_tokens / self.prefill_tokens_per_s(model))
+
     def step_times(self, model: Model, devices: int | None = None) -> GpuSteps | WaferSteps:
         """How long one replica's steps take, without speculation; on the `devices` of another model where they are given."""
         plan, device = self.replica, self.node.device
@@ -286,13 +300,13 @@ class Pool(Description):
         policy = policy.model_copy(
             update={name: getattr(engine, name) for name in ("batch_wait_timeout_iterations", "batch_wait_max_tokens_ratio") if getattr(policy, name) is None}
         )
-        swap = self.swap(model)
+        kept = (*self.swap(model), self.offload(model))
         role = self.replica.role
         if (speculation := self.replica.speculation) is not None:
             speculative = SpeculativeDecodeBatch if role == "decode" else SpeculativeBatch
-            return speculative(*limits, self.kv.prefix_caching, speculation, numbered(seed, "speculation"), policy, self.kv.watermark, *swap)
+            return speculative(*limits, self.kv.prefix_caching, speculation, numbered(seed, "speculation"), policy, self.kv.watermark, *kept)
         kind = {"both": ContinuousBatch, "prefill": PrefillBatch, "decode": DecodeBatch}[role]
-        return kind(*limits, window, self.kv.prefix_caching, 0, None, policy, self.kv.watermark, *swap)
+        return kind(*limits, window, self.kv.prefix_caching, 0, None, policy, self.kv.watermark, *kept)
 
     def kv_bytes(self, model: Model, tokens: int) -> float:
         """Of a request with `tokens` tokens in the cache, over all devices of a replica, copies of heads included."""

@@ -78,6 +78,7 @@ def _requests_table(scenario: Scenario, everyone: list[Request], recorder: Recor
         "prompt_tokens": whole("prompt_tokens"),
         "output_tokens": whole("output_tokens"),
         "prefix_hit_tokens": whole("prefix_hit_tokens"),
+        "fetched_tokens": whole("fetched_tokens"),
         "preemptions": whole("preemptions", np.int32),
         "arrival_s": whole("arrival_s", float),
         "admitted_s": seconds("admitted_s"),

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import deque
 
 from cluster_sim.request import Request
+from cluster_sim.serving.offload import Store
 
 Identity = int | Request
 """Of a piece of a prompt; what only one request can ask for, after a preemption, is known by the request itself."""
@@ -60,10 +61,10 @@ class Held:
 class PrefixCache:
     """The free blocks of one replica in the order in which they are taken, and what is still in them."""
 
-    __slots__ = ("_block", "_pieces", "_queue", "free")
+    __slots__ = ("_block", "_pieces", "_queue", "_store", "free")
 
-    def __init__(self, blocks: int, block_tokens: int) -> None:
-        self._block = block_tokens
+    def __init__(self, blocks: int, block_tokens: int, store: Store | None = None) -> None:
+        self._block, self._store = block_tokens, store
         self._queue: deque[Run] = deque([Run(None, 0, blocks)])
         self._pieces: dict[Identity, Piece] = {}
         self.free = blocks
@@ -75,7 +76,7 @@ class PrefixCache:
         return sum(run.blocks for run in self._queue)
 
     def take_until(self, free: int) -> None:
-        """Blocks were taken from the front of the queue until `free` are left; what they held is forgotten."""
+        """Blocks were taken from the front of the queue until `free` are left; what they held is forgotten, or goes to the store."""
         wanted, queue = self.free - free, self._queue
         if wanted < 0:  # of sequences whose blocks are not counted one by one some are free sooner
             self._append(Run(None, 0, -wanted))
@@ -89,6 +90,8 @@ class PrefixCache:
                 run.blocks -= taken
                 wanted -= taken
                 piece.cached -= taken
+                if self._store is not None and isinstance(piece.identity, int) and self._pieces.get(piece.identity) is piece:
+                    self._store.put(piece.identity, piece.cached, piece.cached + taken)
                 if not run.blocks:
                     del piece.free[0]
                     if not piece.cached and self._pieces.get(piece.identity) is piece:
@@ -126,6 +129,35 @@ class PrefixCache:
             if most < blocks:
                 break
         return found, used
+
+    def find_stored(self, request: Request, found: int) -> tuple[int, float]:
+        """(blocks right behind the first `found` ones that are fetched from the store; how long that takes [s]).
+
+        One token at least is left to be read here too.
+        """
+        if self._store is None:
+            return 0, 0.0
+        block = self._block
+        limit = (request.prompt_tokens + request.generated - 1) // block
+        reached, end, seconds = found, 0, 0.0
+        for identity, tokens in self._pieces_of(request):
+            first = end // block
+            end += tokens
+            last = min(end // block, limit)
+            if last <= reached:
+                continue
+            more, more_s = self._store.find(identity, reached - first, last - first)
+            reached, seconds = reached + more, seconds + more_s
+            if reached < last:
+                break
+        return reached - found, seconds
+
+    def fetch(self, request: Request, blocks: int) -> None:
+        """The request uses the first `blocks` blocks of its text, of which those that it does not hold come from the store."""
+        assert self._store is not None
+        self.hold(request, blocks, computed=True)
+        for held in reversed(request.holds):
+            self._store.touch(held.piece.identity)
 
     def hold(self, request: Request, blocks: int, computed: bool) -> None:
         """The request uses the first `blocks` blocks of its text, those that have an identity.

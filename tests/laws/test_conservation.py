@@ -44,6 +44,8 @@ GPU_POWER = {  # at its limit in some steps and below it in others
 
 DRAFTER = TINY_MODEL | {"name": "drafter", "layers": 1, "hidden": 32, "ffn": 64}
 
+TIERS = [{"tier": "host", "capacity": "50 kB", "bandwidth": "100 MB/s"}, {"tier": "nvme", "capacity": "200 kB", "bandwidth": "20 MB/s"}]
+
 # What may be switched on: keys of the pool, and of the workload.
 FEATURES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "plain": ({}, {}),
@@ -59,6 +61,7 @@ FEATURES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "swap_in_little_space": ({"kv": {"preemption": "swap", "swap_space": "20 kB", "swap_bandwidth": "1 MB/s", "prefix_caching": True}}, {}),
     "watermark": ({"kv": {"watermark": 0.1}}, {}),
     "prefix_caching": ({"kv": {"prefix_caching": True}}, {"shared_prefix": {"tokens": 50, "groups": 3}}),
+    "offload": ({"kv": {"prefix_caching": True, "offload": TIERS}}, {"shared_prefix": {"tokens": 50, "groups": 20}}),
 }
 
 

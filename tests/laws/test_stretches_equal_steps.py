@@ -15,6 +15,7 @@ from cluster_sim.request import Request
 from cluster_sim.serving.batching import Batch, Continuous, ContinuousBatch, StaticBatch
 from cluster_sim.serving.batching.queues import ByPriority
 from cluster_sim.serving.batching.speculative import SpeculativeBatch
+from cluster_sim.serving.offload import Level
 from cluster_sim.serving.routing import Routing
 from cluster_sim.serving.speculation import Speculation
 from cluster_sim.workload.streams import numbered
@@ -104,7 +105,7 @@ def test_priorities_are_served_as_a_token_by_token_engine_does(gaps: list[tuple[
 
 PLAIN: dict[str, Any] = {
     "static": False, "drafts": 0, "acceptance": 0.0, "prefix_caching": False, "order": "fcfs", "batch_wait_timeout_iterations": 0,
-    "batch_wait_max_tokens_ratio": 0.0, "watermark": 0.0, "swap_blocks": 0,
+    "batch_wait_max_tokens_ratio": 0.0, "watermark": 0.0, "swap_blocks": 0, "offload": (),
 }  # fmt: skip
 
 features = st.fixed_dictionaries({
@@ -117,6 +118,7 @@ features = st.fixed_dictionaries({
     "batch_wait_max_tokens_ratio": st.sampled_from([0.1, 0.8]),
     "watermark": st.sampled_from([0.0, 0.2]),
     "swap_blocks": st.sampled_from([0, 0, 5, 100]),
+    "offload": st.sampled_from([(), (), (Level(3, 1e-4, True), Level(8, 1e-3, True)), (Level(100, 1e-4, True),)]),
 })  # fmt: skip
 
 
@@ -128,7 +130,7 @@ def make_batch_with(limit: dict[str, Any], feature: dict[str, Any]) -> Batch:
     limits = (room, block, places, limit["budget"] + places * feature["drafts"], limit["chunked"], 4096)
     names = ("order", "batch_wait_timeout_iterations", "batch_wait_max_tokens_ratio")
     policy = Continuous.model_validate({name: feature[name] for name in names})
-    kept = (feature["watermark"], feature["swap_blocks"], 1e-4)
+    kept = (feature["watermark"], feature["swap_blocks"], 1e-4, feature["offload"])
     if feature["drafts"] and not window:
         plan = Speculation(draft_tokens=feature["drafts"], acceptance=feature["acceptance"])
         return SpeculativeBatch(*limits, feature["prefix_caching"], plan, numbered(1, "speculation"), policy, *kept)
@@ -203,6 +205,7 @@ def test_stretch_and_step_agree_on_every_first_token_and_finish(
         assert stretched.replica == stepped.replica
         assert stretched.preemptions == stepped.preemptions
         assert stretched.prefix_hit_tokens == stepped.prefix_hit_tokens
+        assert stretched.fetched_tokens == stepped.fetched_tokens
         assert stretched.admitted_s == pytest.approx(stepped.admitted_s, rel=1e-9)
         assert stretched.first_token_s == pytest.approx(stepped.first_token_s, rel=1e-9)
         assert stretched.finish_s == pytest.approx(stepped.finish_s, rel=1e-9)

@@ -19,6 +19,7 @@ from cluster_sim.reading import Description
 from cluster_sim.request import Request
 from cluster_sim.serving.batching.queues import ByPriority, Victims
 from cluster_sim.serving.kv_cache import GrowingRoom, KvRoom
+from cluster_sim.serving.offload import Level, Store
 from cluster_sim.serving.prefix_cache import PrefixCache
 
 
@@ -118,6 +119,7 @@ class ContinuousBatch:
         watermark: float = 0.0,
         swap_blocks: int = 0,
         swap_block_s: float = 0.0,
+        offload: tuple[Level, ...] = (),
     ) -> None:
         by_priority = policy is not None and policy.order == "priority"
         self.waiting: deque[Request] | ByPriority = ByPriority() if by_priority else deque()
@@ -136,7 +138,7 @@ class ContinuousBatch:
         self._room = room or KvRoom(kv_tokens, block_tokens)
         # A block that several requests share is counted for each of them; `_blocks` is so many more than there are.
         self._blocks, self._block_tokens = self._room.blocks, block_tokens
-        self._prefix = PrefixCache(self._blocks, block_tokens) if prefix_caching else None
+        self._prefix = PrefixCache(self._blocks, block_tokens, Store(offload) if offload else None) if prefix_caching else None
         self._max_sequences, self._max_tokens, self._chunked = max_sequences, max_batched_tokens, chunked_prefill
         self._window = window
         # Blocks that a decoding request may need in a step beyond its whole ones, and that must be free beyond a new one's prompt.
@@ -152,7 +154,7 @@ class ContinuousBatch:
         self._past = 0  # tokens in the cache of the requests whose prompts these are
         self._swap_blocks, self._swap_block_s = swap_blocks, swap_block_s  # free ones of the host, and what moving one takes
         self._returned: list[Request] = []  # who came back from the host and decodes again in the scheduled step
-        self.swap_s = 0.0  # for which the scheduled step, one alone, waits for blocks on their way to the host and back
+        self.swap_s = 0.0  # for which the scheduled step, one alone, waits for blocks on their way to the host and back, or from tiers
         self._victims = Victims() if by_priority else None
         # New requests are held back for `_wait_steps` steps at most while fewer than `_wait_tokens` tokens would be in a step.
         self._wait_steps = (policy.batch_wait_timeout_iterations or 0) if policy else 0
@@ -379,17 +381,18 @@ class ContinuousBatch:
                 free, budget = free - blocks, budget - 1 - self.drafts
                 self._bring_back(request, free + blocks)
                 continue
-            missing, found, used = request.prompt_tokens + request.generated, 0, 0
+            missing, found, used, fetched, fetch_s = request.prompt_tokens + request.generated, 0, 0, 0, 0.0
             if prefix is not None:
                 if not counted:
                     free, counted = self._free_blocks() - taken, True
                 prefix.take_until(free)
                 found, used = prefix.find(request)
-                missing -= found * block
+                fetched, fetch_s = prefix.find_stored(request, found)
+                missing -= (found + fetched) * block
             chunk = missing if missing <= budget else budget
             if chunk < missing and not self._chunked:
                 break
-            blocks, ahead = found - used - (-chunk // block), self._ahead if self.running else 0
+            blocks, ahead = found + fetched - used - (-chunk // block), self._ahead if self.running else 0
             if self.whole_prompts:
                 ahead -= -missing // block - -chunk // block
             if blocks + ahead > free:
@@ -399,16 +402,19 @@ class ContinuousBatch:
                     break
             free, taken = free - blocks, taken + blocks
             self._take_first()
-            request.prefilled = found * block
+            request.prefilled = (found + fetched) * block
             if prefix is not None:
                 self._blocks += used
                 self.pending_tokens -= request.prefilled
                 self.pending_prompt -= request.prefilled
                 request.holds = []
                 prefix.hold(request, found, computed=False)
+                if fetched:
+                    prefix.fetch(request, found + fetched)
+                    self.swap_s += fetch_s
             if request.admitted_s != request.admitted_s:  # NaN: for the first time
                 request.admitted_s = now_s
-                request.prefix_hit_tokens = request.prefilled
+                request.prefix_hit_tokens, request.fetched_tokens = request.prefilled, fetched * block
             self._add_chunk(request, chunk)
             budget -= chunk
             if chunk < missing:

@@ -7,6 +7,7 @@ from heapq import heappush
 from cluster_sim.request import Request
 from cluster_sim.serving.batching.continuous import Continuous, ContinuousBatch
 from cluster_sim.serving.kv_cache import GrowingRoom
+from cluster_sim.serving.offload import Level
 from cluster_sim.serving.speculation import Speculation, Streams
 
 
@@ -33,12 +34,13 @@ class SpeculativeBatch(ContinuousBatch):
         watermark: float = 0.0,
         swap_blocks: int = 0,
         swap_block_s: float = 0.0,
+        offload: tuple[Level, ...] = (),
     ) -> None:
         self._growing_room = GrowingRoom(kv_tokens, block_tokens, speculation.draft_tokens)
         self._speculation, self._streams = speculation, streams
         super().__init__(
             kv_tokens, block_tokens, max_sequences, max_batched_tokens, chunked_prefill, max_context, 0, prefix_caching, speculation.draft_tokens,
-            self._growing_room, policy, watermark, swap_blocks, swap_block_s,
+            self._growing_room, policy, watermark, swap_blocks, swap_block_s, offload,
         )  # fmt: skip
 
     @property
