@@ -52,7 +52,7 @@ ALLOWED = {
     "networkx": {"topology"},
     "orjson": {"workload"},
     "pooch": {"download"},
-    "pyarrow": {"results", "metrics", "tables", "calibration", "demand", "studies"},
+    "pyarrow": {"results", "metrics", "tables", "calibration", "demand", "figures", "studies"},
     "scipy": {"metrics", "calibration", "studies"},
     "simpy": {"sim", "simulation"},
     "matplotlib": {"figures"},

@@ -177,6 +177,7 @@ def sensitivity(
     replications: Annotated[int, typer.Option("--replications", min=1, help="Seeds, of which the mean is taken.")] = 1,
     most: Annotated[int, typer.Option("--most", min=1, help="Figures to print.")] = 20,
     workers: Workers = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write every figure here, as Parquet.", show_default=False)] = None,
 ) -> None:
     """Which uncertain figures of the catalog an outcome hangs on: each at either end of its range."""
     from rich.table import Table
@@ -201,6 +202,11 @@ def sensitivity(
     console.print(table)
     more = f"{len(found.effects) - most:,} more move it less; " if len(found.effects) > most else ""
     console.print(f"{more}{found.without:,} figures of {confidence} confidence or below do not move it", highlight=False)
+    if out is not None:
+        from cluster_sim.studies.store import write_table
+
+        write_table(found.table, out)
+        say_wrote(out)
 
 
 @contextmanager

@@ -76,7 +76,15 @@ class Sensitivity:
 
         return table(
             {key: value for key, value in asdict(one.figure).items() if key != "keys"}
-            | {"low": str(one.figure.low), "high": str(one.figure.high), "base": one.base, "at_low": one.at_low, "at_high": one.at_high, "swing": one.swing}
+            | {
+                "low": str(one.figure.low),
+                "high": str(one.figure.high),
+                "metric": self.metric,
+                "base": one.base,
+                "at_low": one.at_low,
+                "at_high": one.at_high,
+                "swing": one.swing,
+            }
             for one in self.effects
         )
 
