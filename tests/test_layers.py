@@ -57,6 +57,7 @@ ALLOWED = {
     "simpy": {"sim", "simulation"},
     "matplotlib": {"figures"},
     "dask": {"studies"},
+    "SALib": {"studies"},
     "typer": {"cli", "console", "studies"},
     "rich": {"cli", "console", "studies"},
 }
