@@ -114,25 +114,53 @@ for command in (studies.compare, studies.sweep, studies.capacity, studies.sensit
 @app.command()
 def plot(
     figure: Annotated[str | None, typer.Argument(metavar="FIGURE", help="Its name; --list shows them.", show_default=False)] = None,
-    runs: Annotated[list[Path] | None, typer.Argument(metavar="RUN...", help="Run folders, or folders of them.", show_default=False)] = None,
+    runs: Annotated[
+        list[Path] | None, typer.Argument(metavar="PATH...", help="Run folders, or folders of them; of a study its folder or Parquet file.", show_default=False)
+    ] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE", help="PNG, SVG or PDF; default FIGURE.png.", show_default=False)] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option("--metric", metavar="COLUMN", help="Of a sweep: what is drawn; may be given again.", show_default=False)
+    ] = None,
+    x: Annotated[str | None, typer.Option("--x", metavar="COLUMN", help="Of a sweep: the axis across.", show_default=False)] = None,
+    y: Annotated[str | None, typer.Option("--y", metavar="COLUMN", help="Of a sweep: the axis upwards of a heatmap.", show_default=False)] = None,
+    where: Annotated[
+        list[str] | None, typer.Option("--where", metavar="COLUMN=VALUE", help="Of a study: only such rows; may be given again.", show_default=False)
+    ] = None,
     list_: Annotated[bool, typer.Option("--list", help="Name the figures.")] = False,
 ) -> None:
-    """Draw one figure from run folders, which are laid over one another."""
+    """Draw one figure from run folders, which are laid over one another, or from the table that a study wrote."""
     from cluster_sim import figures
     from cluster_sim.errors import ScenarioError, did_you_mean
 
     if list_ or figure is None:
-        for name in figures.NAMES:
+        for name in (*figures.NAMES, *figures.STUDIES):
             print(name)
         return
-    if figure not in figures.NAMES:
-        raise ScenarioError.at("plot", f"no figure '{figure}'{did_you_mean(figure, figures.NAMES)}")
-    if not runs:
-        raise ScenarioError.at("plot", "wanted at least one run folder")
     path = out or Path(f"{figure}.png")
-    figures.save(figures.draw(figure, [results for folder in runs for results in _load(folder)]), path)
+    if figure in figures.STUDIES:
+        from cluster_sim.figures.study import Choice
+
+        if len(runs or ()) != 1:
+            raise ScenarioError.at("plot", f"{figure} is drawn from one study; wanted its folder or Parquet file")
+        figures.save(figures.draw_study(figure, (runs or [])[0], Choice(x, y, tuple(metric or ())), dict(map(_condition, where or ()))), path)
+    elif figure not in figures.NAMES:
+        raise ScenarioError.at("plot", f"no figure '{figure}'{did_you_mean(figure, (*figures.NAMES, *figures.STUDIES))}")
+    elif not runs:
+        raise ScenarioError.at("plot", "wanted at least one run folder")
+    elif metric or x or y or where:
+        raise ScenarioError.at("plot", f"{figure} is drawn from runs; --metric, --x, --y and --where are for {', '.join(figures.STUDIES)}")
+    else:
+        figures.save(figures.draw(figure, [results for folder in runs for results in _load(folder)]), path)
     print(path)
+
+
+def _condition(text: str) -> tuple[str, str]:
+    from cluster_sim.errors import ScenarioError
+
+    column, equals, value = text.partition("=")
+    if not equals:
+        raise ScenarioError.at(f"--where {text}", "wanted COLUMN=VALUE, such as --where variant=b200")
+    return column, value
 
 
 @app.command()

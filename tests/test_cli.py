@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 import cluster_sim
-from cluster_sim import cli
+from cluster_sim import cli, figures
 from cluster_sim.reading import catalog_names
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -216,8 +216,8 @@ def test_explain_prints_room_step_times_and_the_highest_rate(scenario: Path, cap
 def test_plot_draws_every_figure_and_names_them(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
     call(capsys, "run", scenario)
     names = call(capsys, "plot", "--list")[1].split()
-    assert {"latency_cdf", "timeline", "ttft_over_time"} <= set(names)
-    for name in names:
+    assert {"latency_cdf", "timeline", "ttft_over_time", "rate_latency", "tornado"} <= set(names)
+    for name in figures.NAMES:
         code, out, _ = call(capsys, "plot", name, "runs/small", "-o", f"{name}.svg")
         assert (code, out) == (0, f"{name}.svg\n")
         assert Path(f"{name}.svg").stat().st_size > 5_000

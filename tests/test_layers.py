@@ -52,11 +52,12 @@ ALLOWED = {
     "networkx": {"topology"},
     "orjson": {"workload"},
     "pooch": {"download"},
-    "pyarrow": {"results", "metrics", "tables", "calibration", "demand", "studies"},
+    "pyarrow": {"results", "metrics", "tables", "calibration", "demand", "figures", "studies"},
     "scipy": {"metrics", "calibration", "studies"},
     "simpy": {"sim", "simulation"},
     "matplotlib": {"figures"},
     "dask": {"studies"},
+    "SALib": {"studies"},
     "typer": {"cli", "console", "studies"},
     "rich": {"cli", "console", "studies"},
 }

@@ -1,8 +1,8 @@
-"""Pictures of runs, one file each; matplotlib is imported when the first is drawn."""
+"""Pictures of runs and of studies, one file each; matplotlib is imported when the first is drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +13,13 @@ from cluster_sim.results import Results
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from cluster_sim.figures.study import Choice
+
 NAMES = ("arrivals", "latency_cdf", "power", "timeline", "ttft_over_time")
 """The figures: each is a file of this folder with `blank(results)`, its empty axes, and `draw(results, axes)`."""
+
+STUDIES = ("heatmap", "pareto", "rate_latency", "tornado")
+"""The figures of studies: each is a file of this folder with `of_study(table, choice)`."""
 
 # Formats, and the metadata that would otherwise write the date into the file: the same run makes the same bytes.
 _FORMATS: dict[str, dict[str, None]] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
@@ -34,6 +39,20 @@ def draw(name: str, results: Results | Sequence[Results]) -> Figure:
     figure: Figure
     figure, axes = module.blank(runs)
     module.draw(runs, axes)
+    return figure
+
+
+def draw_study(name: str, path: str | Path, choice: Choice | None = None, where: Mapping[str, str] | None = None) -> Figure:
+    """The figure called `name` of the table at `path`: a sweep's folder, or a Parquet file of capacity or sensitivity.
+
+    choice: which columns; where: only rows with these values. Raises ScenarioError where there is no such figure, or the table
+    does not have what it draws.
+    """
+    from cluster_sim.figures import study
+
+    if name not in STUDIES:
+        raise ScenarioError.at(name, f"is no figure of a study{did_you_mean(name, STUDIES)}")
+    figure: Figure = import_module(f"cluster_sim.figures.{name}").of_study(study.narrowed(study.read(path), where or {}), choice or study.Choice())
     return figure
 
 

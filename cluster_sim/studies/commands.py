@@ -14,10 +14,12 @@ import typer
 from cluster_sim.console import File, Sets, say_wrote, stderr, stdout
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from rich.table import Table
 
     from cluster_sim.studies.capacity import Answer, Option
     from cluster_sim.studies.comparison import Comparison, Difference
+    from cluster_sim.studies.indices import Indices
     from cluster_sim.studies.sweep import Count
 
 Workers = Annotated[int | None, typer.Option("--workers", min=0, help="Processes; default one a core; 0: only this one.", show_default=False)]
@@ -127,10 +129,7 @@ def capacity(
     if len({option.values.get("variant") for option in answer.options}) > 1 and not any(trial.usd_per_hour for _, trial in answer.front):
         console.print("nodes of all kinds are counted alike; capacity.usd_per_node_hour would compare them by cost", highlight=False, soft_wrap=True)
     if out is not None:
-        from cluster_sim.studies.store import write_table
-
-        write_table(answer.table, out)
-        say_wrote(out)
+        _write_table(answer.table, out)
 
 
 def _trials(answer: Answer) -> Table:
@@ -177,8 +176,13 @@ def sensitivity(
     replications: Annotated[int, typer.Option("--replications", min=1, help="Seeds, of which the mean is taken.")] = 1,
     most: Annotated[int, typer.Option("--most", min=1, help="Figures to print.")] = 20,
     workers: Workers = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write every figure here, as Parquet.", show_default=False)] = None,
+    method: Annotated[
+        str, typer.Option("--method", metavar="one-at-a-time|morris|sobol", help="How; morris and sobol move all figures at once.")
+    ] = "one-at-a-time",
+    samples: Annotated[int, typer.Option("--samples", min=2, help="Of morris its trajectories, of sobol its base samples.")] = 16,
 ) -> None:
-    """Which uncertain figures of the catalog an outcome hangs on: each at either end of its range."""
+    """Which uncertain figures of the catalog an outcome hangs on: each at either end of its range, or all together."""
     from rich.table import Table
     from rich.text import Text
 
@@ -188,6 +192,17 @@ def sensitivity(
 
     if confidence not in CONFIDENCES:
         raise ScenarioError.at("--confidence", f"no confidence '{confidence}'{did_you_mean(confidence, CONFIDENCES)}")
+    if method not in ("one-at-a-time", "morris", "sobol"):
+        raise ScenarioError.at("--method", f"no method '{method}'{did_you_mean(method, ('one-at-a-time', 'morris', 'sobol'))}")
+    if method != "one-at-a-time":
+        from cluster_sim.studies.indices import indices
+
+        with _counter("runs") as progress:
+            ranked = indices(file, method, variant, metric, confidence, spread, samples, replications, set_ or (), workers, progress)
+        _print_indices(ranked, most)
+        if out is not None:
+            _write_table(ranked.table, out)
+        return
     with _counter("runs") as progress:
         found = run(file, variant, metric, confidence, spread, replications, set_ or (), workers, progress)
     console = stdout()
@@ -201,6 +216,31 @@ def sensitivity(
     console.print(table)
     more = f"{len(found.effects) - most:,} more move it less; " if len(found.effects) > most else ""
     console.print(f"{more}{found.without:,} figures of {confidence} confidence or below do not move it", highlight=False)
+    if out is not None:
+        _write_table(found.table, out)
+
+
+def _print_indices(found: Indices, most: int) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=f"{found.title}: {found.metric} is {found.base:,.4g}; {found.runs:,} runs", title_justify="left")
+    for heading in ("figure", "value", "from", "to", *found.columns):
+        table.add_column(heading, justify="left" if heading == "figure" else "right")
+    for figure, numbers in found.ranked[:most]:
+        table.add_row(*map(Text, (figure.name, figure.value, str(figure.low), str(figure.high), *(f"{value:,.3g}" for value in numbers))))
+    console = stdout()
+    console.print(table)
+    console.print(found.meaning, highlight=False, soft_wrap=True)
+    for name in found.left_out:
+        console.print(f"left out, as it may not be anywhere in its range: {name}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _write_table(table: pa.Table, out: Path) -> None:
+    from cluster_sim.studies.store import write_table
+
+    write_table(table, out)
+    say_wrote(out)
 
 
 @contextmanager

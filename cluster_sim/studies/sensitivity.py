@@ -76,7 +76,15 @@ class Sensitivity:
 
         return table(
             {key: value for key, value in asdict(one.figure).items() if key != "keys"}
-            | {"low": str(one.figure.low), "high": str(one.figure.high), "base": one.base, "at_low": one.at_low, "at_high": one.at_high, "swing": one.swing}
+            | {
+                "low": str(one.figure.low),
+                "high": str(one.figure.high),
+                "metric": self.metric,
+                "base": one.base,
+                "at_low": one.at_low,
+                "at_high": one.at_high,
+                "swing": one.swing,
+            }
             for one in self.effects
         )
 
@@ -100,10 +108,7 @@ def sensitivity(
     such metric.
     """
     file = open_scenarios(path, sets)
-    if variant is None and file.variants:
-        if len(file.variants) > 1:
-            raise ScenarioError.at(file.place("variants"), f"has the variants {', '.join(file.variants)}; name one")
-        variant = file.variants[0]
+    variant = chosen_variant(file, variant)
     base = file.scenario(variant)
     uncertain = list(_uncertain(file, variant, CONFIDENCES[: CONFIDENCES.index(confidence) + 1], spread))
     if not uncertain:
@@ -131,6 +136,13 @@ def sensitivity(
     effects = [Effect(one, means.get((number, "low"), np.nan), means.get((number, "high"), np.nan), means[-1, "base"]) for number, one in enumerate(uncertain)]
     moving = sorted((one for one in effects if one.swing > 0), key=lambda one: -one.swing)
     return Sensitivity(base.title, metric, means[-1, "base"], tuple(moving), len(effects) - len(moving))
+
+
+def chosen_variant(file: ScenarioFile, name: str | None) -> str | None:
+    """`name`, else the only variant of the file. Raises ScenarioError where it has several."""
+    if name is None and len(file.variants) > 1:
+        raise ScenarioError.at(file.place("variants"), f"has the variants {', '.join(file.variants)}; name one")
+    return name if name is not None or not file.variants else file.variants[0]
 
 
 def measured(scenario: Scenario, metric: str) -> float:
