@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from cluster_sim.model import Model
 from cluster_sim.reading import Trail
-from cluster_sim.scenario import Pool, Scenario
+from cluster_sim.scenario import Pool, Scenario, Workload
 from cluster_sim.serving.admission import AcceptAll, PredictedTtft
 from cluster_sim.serving.batching import Static
 from cluster_sim.topology import FRONT_DOOR
@@ -45,7 +45,7 @@ def faults_of(scenario: Scenario) -> Iterator[Finding]:
 def _workload_faults(scenario: Scenario) -> Iterator[Finding]:
     workload = scenario.workload
     if workload.trace is not None or workload.sessions is not None:
-        what, which = ("a trace brings its", "trace") if workload.trace is not None else ("sessions bring their", "sessions")
+        what, which = _brings(workload)
         for key in ("arrivals", "prompt_tokens", "output_tokens", "length_correlation"):
             if getattr(workload, key) is not None:
                 yield ("workload", key), f"{what} own; wanted either this or '{which}'"
@@ -65,6 +65,11 @@ def _workload_faults(scenario: Scenario) -> Iterator[Finding]:
         yield ("warmup",), f"{scenario.warmup_s:g} s leave nothing of a duration of {scenario.duration_s:g} s"
 
 
+def _brings(workload: Workload) -> tuple[str, str]:
+    """What brings arrivals and lengths of its own, in a sentence, and its key."""
+    return ("a trace brings its", "trace") if workload.trace is not None else ("sessions bring their", "sessions")
+
+
 def _class_faults(scenario: Scenario) -> Iterator[Finding]:
     """Classes that do not make up one traffic."""
     workload = scenario.workload
@@ -75,7 +80,7 @@ def _class_faults(scenario: Scenario) -> Iterator[Finding]:
             yield (*at, "name"), f"two classes are called '{one.name}'"
         for key in ("prompt_tokens", "output_tokens"):
             if (workload.trace or workload.sessions) is not None and getattr(one, key) is not None:
-                what, which = ("a trace brings its", "trace") if workload.trace is not None else ("sessions bring their", "sessions")
+                what, which = _brings(workload)
                 yield (*at, key), f"{what} own; wanted either this or '{which}'"
     if workload.classes and workload.length_correlation is not None:
         yield ("workload", "length_correlation"), "lengths of classes are drawn independently; wanted either this or 'classes'"
@@ -145,11 +150,7 @@ def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
             yield (*at, "tensor_parallel"), f"{device.name} has no figures for all_reduce; wanted 1, or collectives.all_reduce in its file"
         if plan.pipeline_parallel > model.layers:
             yield (*at, "pipeline_parallel"), f"{plan.pipeline_parallel} stages are more than the {model.layers} layers of {model.name}"
-    if isinstance(pool.batching, Static):
-        for key, on in (("kv", pool.kv.prefix_caching or pool.kv.watermark), ("replica", plan.speculation)):
-            if on:
-                what = "speculation" if key == "replica" else "prefix_caching" if pool.kv.prefix_caching else "watermark"
-                yield (*trail, key, what), "static batching goes without; wanted the policy 'continuous'"
+    yield from _static_faults(pool, trail)
     yield from _offload_faults(model, pool, (*trail, "kv"))
     if pool.kv.preemption == "swap" and pool.swap_bandwidth_bytes_per_s is None:
         yield (*trail, "kv", "preemption"), f"{pool.node.name} has no link between host and device; wanted swap_bandwidth"
@@ -160,24 +161,39 @@ def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
         yield (*trail, "nodes"), f"{hold}; {need} {each * (pool.replicas or 1)}"
     elif pool.replicas is None and devices % each:
         yield trail, f"{hold}, which replicas of {each} do not divide; wanted a multiple, or 'replicas: {devices // each}'"
-    if (speculation := plan.speculation) is not None:
-        spoken: Trail = (*at, "speculation")
-        if model.window:
-            yield spoken, f"{model.name} has layers with a window; speculation is not simulated with them by this version"
-        if (drafter := speculation.draft_model) is not None:
-            if drafter.window:
-                yield (*spoken, "draft_model"), f"{drafter.name} has layers with a window; speculation is not simulated with them by this version"
-            elif not pool.is_wafer and drafter.heads % plan.tensor_parallel:
-                yield (*spoken, "draft_model"), f"tensor_parallel of {plan.tensor_parallel} does not divide the {drafter.heads} heads of {drafter.name}"
-        if pool.max_sequences * (1 + speculation.draft_tokens) > pool.max_batched_tokens:
-            yield (
-                (*spoken, "draft_tokens"),
-                f"max_sequences of {pool.max_sequences} with {1 + speculation.draft_tokens} tokens each is more than max_batched_tokens of {pool.max_batched_tokens}",
-            )
-    elif pool.max_sequences > pool.max_batched_tokens:
+    yield from _speculation_faults(model, pool, (*at, "speculation"))
+    if plan.speculation is None and pool.max_sequences > pool.max_batched_tokens:
         yield (
             (*trail, "batching"),
             f"max_sequences of {pool.max_sequences} is more than max_batched_tokens of {pool.max_batched_tokens}: not all could take a step",
+        )
+
+
+def _static_faults(pool: Pool, trail: Trail) -> Iterator[Finding]:
+    """What static batching does not go with."""
+    if isinstance(pool.batching, Static):
+        for key, on in (("kv", pool.kv.prefix_caching or pool.kv.watermark), ("replica", pool.replica.speculation)):
+            if on:
+                what = "speculation" if key == "replica" else "prefix_caching" if pool.kv.prefix_caching else "watermark"
+                yield (*trail, key, what), "static batching goes without; wanted the policy 'continuous'"
+
+
+def _speculation_faults(model: Model, pool: Pool, spoken: Trail) -> Iterator[Finding]:
+    """Drafts that do not fit the model, its drafter or the limits of a step."""
+    plan, speculation = pool.replica, pool.replica.speculation
+    if speculation is None:
+        return
+    if model.window:
+        yield spoken, f"{model.name} has layers with a window; speculation is not simulated with them by this version"
+    if (drafter := speculation.draft_model) is not None:
+        if drafter.window:
+            yield (*spoken, "draft_model"), f"{drafter.name} has layers with a window; speculation is not simulated with them by this version"
+        elif not pool.is_wafer and drafter.heads % plan.tensor_parallel:
+            yield (*spoken, "draft_model"), f"tensor_parallel of {plan.tensor_parallel} does not divide the {drafter.heads} heads of {drafter.name}"
+    if pool.max_sequences * (1 + speculation.draft_tokens) > pool.max_batched_tokens:
+        yield (
+            (*spoken, "draft_tokens"),
+            f"max_sequences of {pool.max_sequences} with {1 + speculation.draft_tokens} tokens each is more than max_batched_tokens of {pool.max_batched_tokens}",
         )
 
 

@@ -317,7 +317,7 @@ class Collectives(Description):
     """Collectives of devices that are linked as inside a node, in CUDA graphs, fitted by `cluster-sim calibrate`."""
 
     all_reduce: CollectiveFit | None = None
-    """By TensorRT-LLM's kernel. A step takes the faster of this and vLLM's."""
+    """By TensorRT-LLM's kernel, which stands in for engines without one of their own."""
     all_reduce_vllm: CollectiveFit | None = None
     """By vLLM's own kernel."""
     nccl_all_reduce: CollectiveFit | None = None

@@ -23,7 +23,7 @@ from cluster_sim.calibration.collectives import (
 )
 from cluster_sim.calibration.errors import Errors
 from cluster_sim.hardware import Collective, CollectiveFit, Collectives, device_named
-from cluster_sim.physics.collectives import BEYOND_MEASURED_S, all_gather_s, all_reduce_s, all_to_all_s, collectives_s, fastest_all_reduce_s, reduce_scatter_s
+from cluster_sim.physics.collectives import BEYOND_MEASURED_S, all_gather_s, all_reduce_s, all_to_all_s, collectives_s, reduce_scatter_s
 
 MEASUREMENTS = Path(__file__).resolve().parents[2] / "shared" / "data" / "measurements.csv.gz"
 needs_measurements = pytest.mark.skipif(not MEASUREMENTS.exists(), reason="the measured collectives are not here: ../shared/data/measurements.csv.gz")
@@ -64,12 +64,13 @@ def test_small_tensors_are_read_in_one_shot_and_large_ones_go_round() -> None:
     assert all_reduce_s(BOTH, 5, 10e6) == approx(180e-6)  # 20 us and 1.6 x 10 MB, against 400 us in one shot
 
 
-def test_a_step_takes_the_faster_kernel_of_two() -> None:
+def test_an_engine_runs_its_own_kernel_where_it_has_one() -> None:
     kernels = Collectives(all_reduce=LINE, all_reduce_vllm=SWITCHED)
-    assert fastest_all_reduce_s(kernels, 4, 10e6) == approx(160e-6)  # 13 + 150 us against 10 + 150
-    assert fastest_all_reduce_s(Collectives(all_reduce=LINE), 4, 10e6) == approx(163e-6)
+    assert all_reduce_s(kernels.all_reduce_of("vLLM"), 4, 10e6) == approx(160e-6)  # 10 + 150 us
+    assert all_reduce_s(kernels.all_reduce_of("SGLang"), 4, 10e6) == approx(163e-6)  # 13 + 150 us
+    assert all_reduce_s(Collectives(all_reduce=LINE).all_reduce_of("vLLM"), 4, 10e6) == approx(163e-6)
     with pytest.raises(ValueError, match="no fit"):
-        fastest_all_reduce_s(Collectives(), 4, 10e6)
+        all_reduce_s(Collectives().all_reduce_of("vLLM"), 4, 10e6)
 
 
 def test_bandwidth_climbs_with_the_size() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cluster_sim.hardware import Collective, CollectiveFit, Collectives, OneShotFit
+from cluster_sim.hardware import Collective, CollectiveFit, OneShotFit
 
 IN_SWITCH_RANKS = 8  # groups from here on have their sums made by the switches (NVLink SHARP), where the fit says that it helps
 
@@ -38,17 +38,6 @@ def all_reduce_s(fit: CollectiveFit | None, ranks: int, size_bytes: float, bandw
     Raises ValueError where a group has no fit.
     """
     return _seconds(fit, ranks, 2.0, size_bytes, bandwidth_fraction)
-
-
-def fastest_all_reduce_s(collectives: Collectives, ranks: int, size_bytes: float, bandwidth_fraction: float = 1.0) -> float:
-    """Seconds of one all-reduce by the fastest kernel that an engine has for the size; else as `all_reduce_s`.
-
-    Each engine's kernel falls off at sizes of its own, by up to a factor of two, and other ones with the next version: what a
-    step takes is not tied to one version of one engine.
-    """
-    first, second = collectives.all_reduce, collectives.all_reduce_vllm
-    seconds = all_reduce_s(second if first is None else first, ranks, size_bytes, bandwidth_fraction)
-    return seconds if first is None or second is None else min(seconds, all_reduce_s(second, ranks, size_bytes, bandwidth_fraction))
 
 
 def all_gather_s(fit: CollectiveFit | None, ranks: int, size_bytes: float, bandwidth_fraction: float = 1.0) -> float:

@@ -9,7 +9,8 @@ from math import ceil
 from cluster_sim.hardware import Device, Precision
 from cluster_sim.model import Model
 from cluster_sim.physics.attention import DecodeAttention
-from cluster_sim.physics.kernels import ACTIVATION_BYTES, Kernels, Product
+from cluster_sim.physics.gemm import ACTIVATION_BYTES
+from cluster_sim.physics.kernels import Kernels, Product
 from cluster_sim.physics.ramp import ALWAYS, larger_line
 
 Lines = tuple[DecodeAttention, DecodeAttention | None]  # of a layer of full attention, and of one with a window where there are any
@@ -91,9 +92,9 @@ class GpuSteps:
 
         A sequence's keys are read once for all of its tokens; `growth` is what a step adds to the context of all sequences.
         """
-        micro, among, lines = self._split(batch)
-        ways, checked = self._prompt_ways(batch, sampled), each * batch
-        tokens, of_all = ceil((checked / self._dp + prompt * micro / ways) / micro), ceil((checked + prompt) / micro)
+        _, among, lines = self._split(batch)
+        checked = each * batch
+        tokens, of_all, ways = self._spread(batch, prompt, sampled, each)
         if not prompt and (padded := self._padded(part := ceil(batch / among))) > part:
             tokens, of_all = each * padded, max(of_all, each * padded * self._dp)
         first_s = self.tokens_s(tokens, of_all)
@@ -157,18 +158,17 @@ class GpuSteps:
             known = self._splits[batch] = (micro, ways, lines)
         return known
 
-    def _spread(self, batch: int, prompt: int, sampled: int) -> tuple[int, int, int]:
-        """(tokens of a rank in a micro-batch, tokens of all ranks in it, kernels over which prompts are spread)."""
-        if self._alone:
-            return batch + prompt, batch + prompt, 1
-        micro, _, _ = self._split(batch)
-        ways = self._prompt_ways(batch, sampled)
-        return ceil((batch / self._dp + prompt * micro / ways) / micro), ceil((batch + prompt) / micro), ways
+    def _spread(self, batch: int, prompt: int, sampled: int, each: int = 1) -> tuple[int, int, int]:
+        """(tokens of a rank in a micro-batch, tokens of all ranks in it, kernels over which prompts are spread).
 
-    def _prompt_ways(self, batch: int, sampled: int) -> int:
-        """Kernels over which a step's prompts are spread: of them, `sampled` - `batch` are completed."""
+        each: tokens of a decoding sequence. Of the prompts, `sampled` - `batch` are completed.
+        """
+        decoding = each * batch
+        if self._alone:
+            return decoding + prompt, decoding + prompt, 1
         micro, _, _ = self._split(batch)
-        return micro * min(self._dp, max(sampled - batch, 1))
+        ways = micro * min(self._dp, max(sampled - batch, 1))
+        return ceil((decoding / self._dp + prompt * micro / ways) / micro), ceil((decoding + prompt) / micro), ways
 
     def _sampling_s(self, sampled: int) -> float:
         """Output head and host time of as many sequences."""

@@ -16,10 +16,8 @@ from cluster_sim.hardware import Device, Precision, of_engine
 from cluster_sim.model import Model
 from cluster_sim.physics.attention import DecodeAttention, context_line, generation_floor_s, generation_line
 from cluster_sim.physics.collectives import all_gather_s, all_reduce_s, all_to_all_s, reduce_scatter_s
-from cluster_sim.physics.gemm import GemmTimes
+from cluster_sim.physics.gemm import ACTIVATION_BYTES, GemmTimes
 from cluster_sim.physics.transformer import KV_BYTES, decode_flop_per_key, distinct_experts, kv_layer_bytes, prefill_flop_per_pair
-
-ACTIVATION_BYTES = 2  # hidden states travel in 16 bit
 
 EXPERT_TILE = 128  # tokens that a grouped product takes at a time where an expert has as many
 
@@ -96,9 +94,10 @@ class Kernels:
 
         The weights of every touched expert are read once; computing hides behind that up to the roofline's rounded corner.
         The rate is a share of the peak of the next wider format, 8 bit for nvfp4 and 16 bit for all others: mxfp4 is multiplied in
-        one of these, and grouped products gain only a part of what narrow formats promise at the sizes of experts. Tokens are taken in tiles, of which half of one stays empty an expert,
-        or as many places as it has tokens where those are fewer. A token passes as many copies of itself as it has experts. With groups of
-        whole experts the slowest counts: `busiest_group` times the mean.
+        one of these, and grouped products gain only a part of what narrow formats promise at the sizes of experts. Tokens are
+        taken in tiles, of which half of one stays empty an expert, or as many places as it has tokens where those are fewer. A
+        token passes as many copies of itself as it has experts. With groups of whole experts the slowest counts:
+        `busiest_group` times the mean.
         """
         model, experts, device = self._model, self._model.experts, self._device
         assert experts is not None
@@ -150,21 +149,18 @@ class Kernels:
         """Attention of one layer of `batch` decoding sequences, as lines in the keys that they read together."""
         model, share = self._model, self._overhead.attention
         fit = of_engine(self._device.kernels.generation, self._kv_cache, self._engine) if self._device.kernels is not None else None
+        least_key_s = self.key_compute_s() if model.latent is not None else 0.0
         if fit is None:
             key_s = self._kv_layer_bytes / (self._eta.kv_bandwidth * self._device.memory.bandwidth_bytes_per_s)
-            if model.latent is not None:
-                key_s = max(key_s, self.key_compute_s())
-            return DecodeAttention(0.0, 0.0, 0.0, share * key_s)
+            return DecodeAttention(0.0, 0.0, 0.0, share * max(key_s, least_key_s))
         shape, kv_bytes = (self._heads, self._kv_heads, model.head_dim), KV_BYTES[self._kv_cache]
         if (mla := model.latent) is not None:  # all heads share one latent vector, which is key and value at once
             shape = self._heads, 1.0, (mla.kv_rank + mla.rope_dim) // 2
         hidden_s = self._overhead.launch_overlap * generation_floor_s(fit, 1, 1, 1, shape[2], kv_bytes)
         floor_s = generation_floor_s(fit, batch, *shape, kv_bytes)
         fixed_s, key_s = generation_line(fit, batch, *shape, kv_bytes, windowed)
-        if model.latent is not None:
-            key_s = max(key_s, self.key_compute_s())
         short_keys = 0.0 if windowed else batch * fit.short_keys
-        return DecodeAttention(short_keys, share * (floor_s - hidden_s), share * (fixed_s - hidden_s), share * key_s)
+        return DecodeAttention(short_keys, share * (floor_s - hidden_s), share * (fixed_s - hidden_s), share * max(key_s, least_key_s))
 
     def key_compute_s(self) -> float:
         """Seconds that one key of a decoding query takes to compute in one layer.
@@ -180,11 +176,10 @@ class Kernels:
         if fit is None:
             rate = self._eta.attention_compute * self._device.peak.bf16_flop_per_s
             return PromptAttention(0.0, 0.0, prefill_flop_per_pair(model) / self._tp / rate)
+        kv_heads, width = self._kv_heads, model.head_dim
         if (mla := model.latent) is not None:  # keys and values are spelled out for each head; a head counts by the mean of their widths
-            width = (mla.nope_dim + mla.rope_dim + mla.v_dim) // 2
-            line = context_line(fit, 1, self._heads, self._heads, width, KV_BYTES[self._kv_cache], window)
-            return PromptAttention(line.fixed_s, line.per_token_s, line.per_pair_s)
-        line = context_line(fit, 1, self._heads, self._kv_heads, model.head_dim, KV_BYTES[self._kv_cache], window)
+            kv_heads, width = self._heads, (mla.nope_dim + mla.rope_dim + mla.v_dim) // 2
+        line = context_line(fit, 1, self._heads, kv_heads, width, KV_BYTES[self._kv_cache], window)
         return PromptAttention(line.fixed_s, line.per_token_s, line.per_pair_s)
 
     def _product(self, part: Part, outputs: float, inputs: float) -> Product:

@@ -85,8 +85,11 @@ class Replica:
     def receive(self, delivery: Event) -> None:
         """The request that `delivery` carries has arrived over the network."""
         request: Request = delivery.value  # type: ignore[assignment]  # SimPy says Any or None
-        if not self._batch.enqueue(request):
-            return
+        if self._batch.enqueue(request):
+            self._schedule_soon()
+
+    def _schedule_soon(self) -> None:
+        """There is something new to schedule: now, or when the step under way has ended."""
         if self._idle:
             self._idle = False
             self._alarm.sooner(0.0)
@@ -201,8 +204,7 @@ class PrefillReplica(Replica):
         self.requests -= 1
         self._prompts.release(request)
         if self._idle and self._batch.waiting:
-            self._idle = False
-            self._alarm.sooner(0.0)
+            self._schedule_soon()
 
     def _settle(self) -> None:
         super()._settle()
@@ -251,11 +253,7 @@ class DecodeReplica(Replica):
     def land(self, request: Request) -> None:
         """Its KV is here."""
         self._room.land(request)
-        if self._idle:
-            self._idle = False
-            self._alarm.sooner(0.0)
-        elif self._steps > 1:
-            self._end_with_this_step()
+        self._schedule_soon()
 
     def _foresee_s(self) -> float:
         duration_s = super()._foresee_s()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from math import isnan
 from pathlib import Path
@@ -14,8 +14,7 @@ from cluster_sim.errors import ScenarioError
 from cluster_sim.loading import ScenarioFile, open_scenarios
 from cluster_sim.metrics import Array
 from cluster_sim.scenario import Scenario
-from cluster_sim.studies.sensitivity import Uncertain, chosen_variant, measured, sensitivity
-from cluster_sim.studies.workers import Call, called
+from cluster_sim.studies.sensitivity import Uncertain, chosen_variant, mean_outcomes, sensitivity
 from cluster_sim.units import number_and_unit
 
 if TYPE_CHECKING:
@@ -99,7 +98,7 @@ def indices(
     def outcomes(shares: Array) -> Array:
         nonlocal runs
         runs = len(shares) * replications
-        return _simulated([_scenario(file, variant, moving, row) for row in shares], metric, replications, workers, progress)
+        return mean_outcomes([_scenario(file, variant, moving, row) for row in shares], metric, replications, workers, progress)
 
     found = analyse(len(moving), outcomes, samples)
     by_column = list(zip(*found.values(), strict=True))
@@ -173,21 +172,3 @@ def _anywhere(file: ScenarioFile, variant: str | None, figure: Uncertain) -> boo
     except ScenarioError:
         return False
     return True
-
-
-def _simulated(scenarios: Sequence[Scenario], metric: str, replications: int, workers: int | None, progress: Callable[[int, int], None] | None) -> Array:
-    """The metric of each, a mean over seeds."""
-    work: Iterator[tuple[tuple[int, int], Call]] = (
-        ((place, seed), (measured, (scenario.model_copy(update={"seed": scenario.seed + seed}), metric)))
-        for place, scenario in enumerate(scenarios)
-        for seed in range(replications)
-    )
-    found = np.zeros((len(scenarios), replications))
-    for done, (of, outcome) in enumerate(called(work, workers), 1):
-        if isinstance(outcome, Exception):
-            raise outcome
-        found[of] = outcome
-        if progress is not None:
-            progress(done, found.size)
-    means: Array = found.mean(axis=1)
-    return means

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cluster_sim.errors import ScenarioError, did_you_mean
 from cluster_sim.loading import ScenarioFile, open_scenarios
@@ -120,19 +121,7 @@ def sensitivity(
                 ends[number, end] = file.scenario(variant, dict.fromkeys(one.keys, value))
             except ScenarioError:  # an efficiency above 1, half a processor
                 continue
-    outcomes: dict[tuple[int, str], list[float]] = {}
-    work: Iterator[tuple[tuple[int, str], Call]] = (
-        (end, (measured, (scenario.model_copy(update={"seed": scenario.seed + seed}), metric)))
-        for end, scenario in ends.items()
-        for seed in range(replications)
-    )
-    for done, (of_end, outcome) in enumerate(called(work, workers), 1):
-        if isinstance(outcome, Exception):
-            raise outcome
-        outcomes.setdefault(of_end, []).append(outcome)
-        if progress is not None:
-            progress(done, len(ends) * replications)
-    means = {of_end: float(np.mean(values)) for of_end, values in outcomes.items()}
+    means = dict(zip(ends, mean_outcomes(list(ends.values()), metric, replications, workers, progress).tolist(), strict=True))
     effects = [Effect(one, means.get((number, "low"), np.nan), means.get((number, "high"), np.nan), means[-1, "base"]) for number, one in enumerate(uncertain)]
     moving = sorted((one for one in effects if one.swing > 0), key=lambda one: -one.swing)
     return Sensitivity(base.title, metric, means[-1, "base"], tuple(moving), len(effects) - len(moving))
@@ -154,6 +143,26 @@ def measured(scenario: Scenario, metric: str) -> float:
         known = [key for key, one in summary.items() if isinstance(one, (int, float))]
         raise ScenarioError.at(scenario.title, f"no metric '{metric}'{did_you_mean(metric, known)}")
     return float(value)
+
+
+def mean_outcomes(
+    scenarios: Sequence[Scenario], metric: str, replications: int, workers: int | None, progress: Callable[[int, int], None] | None
+) -> NDArray[np.float64]:
+    """The metric of each scenario, a mean over `replications` seeds from its own on. Raises ScenarioError as `measured` does."""
+    work: Iterator[tuple[tuple[int, int], Call]] = (
+        ((place, seed), (measured, (scenario.model_copy(update={"seed": scenario.seed + seed}), metric)))
+        for place, scenario in enumerate(scenarios)
+        for seed in range(replications)
+    )
+    found = np.zeros((len(scenarios), replications))
+    for done, (of, outcome) in enumerate(called(work, workers), 1):
+        if isinstance(outcome, Exception):
+            raise outcome
+        found[of] = outcome
+        if progress is not None:
+            progress(done, found.size)
+    means: NDArray[np.float64] = found.mean(axis=1)
+    return means
 
 
 def _uncertain(file: ScenarioFile, variant: str | None, confidences: Sequence[str], spread: float) -> Iterator[Uncertain]:

@@ -52,9 +52,10 @@ _MOST_REQUESTS = 100_000
 def scenario_of(measured: Measured) -> Scenario:
     """`measured` as a scenario.
 
-    Clients: a closed loop of 10 requests a client. Sessions: conversations one after another, see `_conversations`. Queued: everything at time zero, at most `_MOST_REQUESTS` of them, in
-    batches limited by KV room alone, up to the 8,192 for which trtllm-bench records CUDA graphs. Poisson: 40 min of arrivals,
-    at most `_MOST_REQUESTS`. The KV cache is fp8, bf16 where the weights are. MLPerf: NVIDIA's limits, see `_MLPERF_LIMITS`.
+    Clients: a closed loop of 10 requests a client. Sessions: conversations one after another, see `_conversations`.
+    Queued: everything at time zero, at most `_MOST_REQUESTS` of them, in batches limited by KV room alone, up to the 8,192 for
+    which trtllm-bench records CUDA graphs. Poisson: 40 min of arrivals, at most `_MOST_REQUESTS`. The KV cache is fp8, bf16
+    where the weights are. MLPerf: NVIDIA's limits, see `_MLPERF_LIMITS`.
     Raises ScenarioError where it does not fit.
     """
     model, node = MODELS.get(measured.model, measured.model), NODES.get(measured.hardware, measured.hardware)
