@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
-from cluster_sim.hardware import Network, Node, Precision
+from cluster_sim.hardware import FULL_PACE, Network, Node, Pace, Precision
 from cluster_sim.model import Model, read_model
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.placement import Placement, place_on_gpus, place_on_wafers, wafers_needed
@@ -263,9 +263,9 @@ class Pool(Description):
             return ()
         return levels(self.kv.offload, self.block_bytes(model), self.block_tokens / self.prefill_tokens_per_s(model))
 
-    def step_times(self, model: Model, devices: int | None = None) -> GpuSteps | WaferSteps:
-        """How long one replica's steps take, without speculation; on the `devices` of another model where they are given."""
-        plan, device = self.replica, self.node.device
+    def step_times(self, model: Model, pace: Pace = FULL_PACE, devices: int | None = None) -> GpuSteps | WaferSteps:
+        """How long one replica's steps take at `pace`, without speculation; on the `devices` of another model where they are given."""
+        plan, device = self.replica, self.node.device.at(pace)
         if self.is_wafer:
             return WaferSteps(model, device, devices or self.devices_a_replica(model))
         return GpuSteps(
@@ -279,14 +279,14 @@ class Pool(Description):
         seconds, _, _ = self.step_times(model).mixed(0, 0, 0, 0, tokens, 1, causal_pairs(tokens, 0), windowed_pairs(tokens, 0, window), 0)
         return tokens / seconds
 
-    def speculative_step_times(self, model: Model) -> SpeculativeSteps | None:
+    def speculative_step_times(self, model: Model, pace: Pace = FULL_PACE) -> SpeculativeSteps | None:
         """How long they take with it, where the plan asks for it."""
         plan = self.replica.speculation
         if plan is None:
             return None
-        drafter = self.step_times(plan.draft_model, self.devices_a_replica(model)) if plan.draft_model else None
+        drafter = self.step_times(plan.draft_model, pace, self.devices_a_replica(model)) if plan.draft_model else None
         share = plan.mtp_layers / model.layers if plan.mtp_layers else plan.draft_cost or 0.0
-        return SpeculativeSteps(self.step_times(model), plan.draft_tokens, drafter, share)
+        return SpeculativeSteps(self.step_times(model, pace), plan.draft_tokens, drafter, share)
 
     def batch(self, model: Model, seed: int = 0) -> Batch:
         """The empty batch of one replica."""
