@@ -304,4 +304,4 @@ def test_help_of_every_command_names_its_options(capsys: pytest.CaptureFixture[s
 def test_the_schema_explains_every_key_that_has_a_sentence_in_the_code(capsys: pytest.CaptureFixture[str]) -> None:
     schema = json.loads(call(capsys, "schema")[1])
     assert schema["properties"]["warmup"]["description"] == "Requests that arrive before this load the cluster but are left out of the statistics."
-    assert schema["properties"]["slo"]["properties"]["ttft"]["description"] == "Time to first token."
+    assert schema["$defs"]["Slo"]["properties"]["ttft"]["description"] == "Time to first token."
