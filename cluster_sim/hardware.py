@@ -179,6 +179,8 @@ class Overhead(Description):
     """Launches of a layer's element-wise kernels: norms, rotary embedding, activation; what they move is counted apart."""
     expert_layer_s: Seconds = 0.0
     """Launches of routing and sorting in a layer of experts."""
+    latent_layer_s: Seconds = 0.0
+    """Launches of a layer of latent attention beyond those of a plain one: norms and copies of latent vectors, quantising."""
     eager_layer_s: Seconds = 0.0
     """Least time of one layer in a step that reads prompts: such steps run outside CUDA graphs, and the host launches their
     kernels one by one."""
@@ -565,7 +567,7 @@ class Device(Description):
         return self.model_copy(update={
             "memory": _scaled(self.memory, {"bandwidth_bytes_per_s": reading}),
             "peak": _scaled(self.peak, dict.fromkeys(Peak.model_fields, clock)),
-            "overheads": {name: _scaled(one, {"layer_s": starts, "expert_layer_s": starts}) for name, one in self.overheads.items()},
+            "overheads": {name: _scaled(one, dict.fromkeys(("layer_s", "expert_layer_s", "latent_layer_s"), starts)) for name, one in self.overheads.items()},
             "kernels": self.kernels and self.kernels.at(clock, memory),
             "wafer": self.wafer and _scaled(self.wafer, {"clock_hz": clock, "core_s": starts}),
             "collectives": self.collectives.at(links),

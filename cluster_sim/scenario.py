@@ -284,8 +284,12 @@ class Pool(Description):
         plan = self.replica.speculation
         if plan is None:
             return None
-        drafter = self.step_times(plan.draft_model, pace, self.devices_a_replica(model)) if plan.draft_model else None
-        share = plan.mtp_layers / model.layers if plan.mtp_layers else plan.draft_cost or 0.0
+        drafting, share = plan.draft_model, plan.draft_cost or 0.0
+        if plan.mtp_layers and self.is_wafer:  # a few more stations in the same pipeline
+            share = plan.mtp_layers / model.layers
+        elif plan.mtp_layers:
+            drafting = model.last_layers(plan.mtp_layers)
+        drafter = self.step_times(drafting, pace, self.devices_a_replica(model)) if drafting else None
         return SpeculativeSteps(self.step_times(model, pace), plan.draft_tokens, drafter, share)
 
     def batch(self, model: Model, seed: int = 0) -> Batch:

@@ -42,6 +42,7 @@ UNITS = {
     "sequence": "us|ns|ps",
     "layer": "us",
     "expert_layer": "us",
+    "latent_layer": "us",
     "eager_layer": "us",
     "clock": "GHz|MHz",
     "core": "us",

@@ -43,7 +43,8 @@ class GpuSteps:
         self._head = kernels.head()
         # Hidden states of every token go from each pipeline stage to the next.
         hops, bandwidth = pipeline_parallel - 1, device.peer_bandwidth_bytes_per_s
-        self._fixed_s = self._overhead.step_s + model.layers * self._overhead.layer_s + hops * device.peer_latency_s
+        layer_s = self._overhead.layer_s + (self._overhead.latent_layer_s if model.latent is not None else 0.0)
+        self._fixed_s = self._overhead.step_s + model.layers * layer_s + hops * device.peer_latency_s
         self._token_s = model.layers * kernels.elementwise_token_s()
         self._token_s += hops * model.hidden * ACTIVATION_BYTES / bandwidth / tensor_parallel if bandwidth else 0.0
         self._key_compute_s = kernels.key_compute_s()
