@@ -262,7 +262,7 @@ def catalog(name: Annotated[str | None, typer.Argument(metavar="NAME", help="One
     from cluster_sim.errors import ScenarioError, did_you_mean
     from cluster_sim.reading import CATALOG, catalog_names, figures, read_yaml
 
-    kinds = ("devices", "nodes", "links", "models", "engines", "workloads", "traces")
+    kinds = ("devices", "nodes", "prices", "links", "models", "engines", "workloads", "traces")
     entries = {entry: kind for kind in kinds for entry in catalog_names(kind)}
     if name is None:
         for kind in kinds:
@@ -273,10 +273,10 @@ def catalog(name: Annotated[str | None, typer.Argument(metavar="NAME", help="One
     data = read_yaml(CATALOG / entries[name] / f"{name}.yaml").data
     rows = list(figures(data))
     table = Table(title=f"{data.get('name', name)} ({entries[name]})", title_justify="left")
-    for column in ("figure", "value", "source", "confidence", "note"):
+    for column in ("figure", "value", "range", "source", "confidence", "note"):
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, (row.path, row.value, row.source, row.confidence, row.note)))
+        table.add_row(*map(Text, (row.path, row.value, " to ".join(row.range or ()), row.source, row.confidence, row.note)))
     _stdout().print(table)
     sources = read_yaml(CATALOG / "sources.yaml").data
     for key in sorted({key.strip() for row in rows for key in row.source.split(",") if key.strip()}):
@@ -522,6 +522,16 @@ _ROWS: tuple[tuple[str, str, str], ...] = (
     ("KV room used, peak", "kv_peak_fraction", ".1%"),
     ("compute used, mean", "compute_utilisation", ".1%"),
     ("memory bandwidth used, mean", "bandwidth_utilisation", ".1%"),
+    ("power with PUE, mean [kW]", "mean_power_w", "kilo"),
+    ("energy per output token [J]", "energy_j_per_output_token", ",.3g"),
+    ("CO2 per million output tokens [g]", "co2_g_per_million_output_tokens", ",.4g"),
+    ("USD/h, with 90 % interval", "usd_per_hour", "interval"),
+    ("USD per million output tokens", "usd_per_million_output_tokens", "interval"),
+    ("USD per million tokens, all alike", "usd_per_million_tokens", ",.3f"),
+    ("  of input, by busy time", "attributed_usd_per_million_input_tokens", ",.3f"),
+    ("  of output, by busy time", "attributed_usd_per_million_output_tokens", ",.3f"),
+    ("USD per request", "usd_per_request", ",.3g"),
+    ("USD per session", "usd_per_session", ",.3g"),
     ("wall time [s]", "wall_s", ",.2f"),
 )
 
@@ -536,11 +546,20 @@ def _print_summaries(scenarios: list[Scenario], summaries: dict[str, dict[str, A
         table.add_column(name, justify="right")
     for label, key, form in _ROWS:
         if any(key in summary for summary in summaries.values()):
-            table.add_row(Text(label), *(format(summary[key], form) if key in summary else "-" for summary in summaries.values()))
+            table.add_row(Text(label), *(_cell(summary, key, form) for summary in summaries.values()))
     for name in dict.fromkeys(name for summary in summaries.values() for name in summary.get("classes", {})):
         of_class = (summary.get("classes", {}).get(name, {}) for summary in summaries.values())
         table.add_row(Text(f"{name}: TTFT p99 [ms], within SLO"), *map(_of_class, of_class))
     _stdout().print(table)
+
+
+def _cell(summary: dict[str, Any], key: str, form: str) -> str:
+    """One field: as a number, in thousands (kilo), or with its ends (interval)."""
+    if key not in summary:
+        return "-"
+    if form == "interval":
+        return f"{summary[key]:,.4g} ({summary[f'p5_{key}']:,.4g} to {summary[f'p95_{key}']:,.4g})"
+    return f"{summary[key] / 1e3:,.2f}" if form == "kilo" else format(summary[key], form)
 
 
 def _of_class(summary: dict[str, Any]) -> str:
