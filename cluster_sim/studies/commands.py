@@ -110,21 +110,28 @@ def compare(
         console.print(f"note: {note}", highlight=False, soft_wrap=True, markup=False)
 
 
-_ISO_ROWS: tuple[tuple[str, str, str], ...] = (
-    ("USD/h", "usd_per_hour", ",.6g"),
-    ("  90 % interval, from", "p5_usd_per_hour", ",.6g"),
-    ("  to", "p95_usd_per_hour", ",.6g"),
-    ("mean power [W]", "mean_power_w", ",.5g"),
-    ("requests/s", "request_throughput", ",.5g"),
-    ("output tokens/s", "output_throughput", ",.5g"),
-    ("USD per million output tokens", "usd_per_million_output_tokens", ",.4g"),
-    ("  90 % interval, from", "p5_usd_per_million_output_tokens", ",.4g"),
-    ("  to", "p95_usd_per_million_output_tokens", ",.4g"),
-    ("energy per output token [J]", "energy_j_per_output_token", ",.4g"),
-    ("TTFT p95 [ms]", "p95_ttft_ms", ",.4g"),
-    ("TPOT p95 [ms]", "p95_tpot_ms", ",.4g"),
-    ("within SLO", "slo_attainment", ".1%"),
+_ISO_ROWS: tuple[tuple[str, str, float], ...] = (
+    ("USD/h", "usd_per_hour", 1.0),
+    ("  90 % interval, from", "p5_usd_per_hour", 1.0),
+    ("  to", "p95_usd_per_hour", 1.0),
+    ("mean power [kW]", "mean_power_w", 1e-3),
+    ("requests/s", "request_throughput", 1.0),
+    ("output tokens/s", "output_throughput", 1.0),
+    ("output tokens a day [millions]", "output_throughput", 0.0864),
+    ("USD per million output tokens", "usd_per_million_output_tokens", 1.0),
+    ("  90 % interval, from", "p5_usd_per_million_output_tokens", 1.0),
+    ("  to", "p95_usd_per_million_output_tokens", 1.0),
+    ("energy per output token [J]", "energy_j_per_output_token", 1.0),
+    ("TTFT p95 [ms]", "p95_ttft_ms", 1.0),
+    ("TPOT p95 [ms]", "p95_tpot_ms", 1.0),
+    ("share within SLO", "slo_attainment", 1.0),
 )
+"""(label, field, what one of it is in the label's unit)."""
+
+
+def _digits(value: float) -> str:
+    """Four of them, or all of a large whole number."""
+    return f"{value:,.0f}" if abs(value) >= 1000.0 else f"{value:.4g}"
 
 
 def _print_iso(found: Iso) -> None:
@@ -136,15 +143,13 @@ def _print_iso(found: Iso) -> None:
     table.add_column("")
     for one in found.scaled:
         table.add_column(Text(one.name), justify="right")
-    table.add_row("copies of the cluster", *(f"{one.copies:,.4g}" for one in found.scaled))
-    table.add_row("nodes", *(f"{one.nodes:,.5g}" for one in found.scaled))
+    table.add_row("copies of the cluster", *(_digits(one.copies) for one in found.scaled))
+    table.add_row("nodes", *(_digits(one.nodes) for one in found.scaled))
     if any(one.users is not None for one in found.scaled):
-        table.add_row("users at once", *("-" if one.users is None else f"{one.users:,.5g}" for one in found.scaled))
-    for label, key, form in _ISO_ROWS:
+        table.add_row("users at once", *("-" if one.users is None else _digits(one.users) for one in found.scaled))
+    for label, key, unit in _ISO_ROWS:
         if any(key in one.fields for one in found.scaled):
-            table.add_row(label, *(format(one.fields[key], form) if key in one.fields else "-" for one in found.scaled))
-    if any("output_throughput" in one.fields for one in found.scaled):
-        table.add_row("output tokens a day", *(f"{86_400 * one.fields['output_throughput']:,.4g}" for one in found.scaled))
+            table.add_row(Text(label), *(_digits(unit * one.fields[key]) if key in one.fields else "-" for one in found.scaled))
     console = stdout()
     console.print(table)
     for note in found.notes:
