@@ -18,6 +18,7 @@ from cluster_sim.studies import commands as studies
 
 if TYPE_CHECKING:
     from cluster_sim.demand import Demand
+    from cluster_sim.explain import PoolArithmetic
     from cluster_sim.results import Results
     from cluster_sim.scenario import Scenario
     from cluster_sim.simulation import Progress
@@ -571,6 +572,7 @@ def _print_arithmetic(scenario: Scenario) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from cluster_sim.costs import planned_usd_per_hour
     from cluster_sim.explain import explain as work_out
     from cluster_sim.explain import highest_rate_per_s, offered_per_s, sampled_lengths
 
@@ -585,6 +587,7 @@ def _print_arithmetic(scenario: Scenario) -> None:
     for pool in pools:
         table.add_column(pool.name, justify="right")
     parts = sorted({name for pool in pools for name in pool.parts})
+    hourly_usd = [planned_usd_per_hour(scenario, pool) for pool in scenario.cluster.pools]
     rows: list[tuple[str, list[str]]] = [
         *([("role", [pool.role for pool in pools])] if any(pool.role != "both" for pool in pools) else []),
         ("replicas", [f"{pool.replicas} x {pool.devices_a_replica} devices" for pool in pools]),
@@ -601,6 +604,17 @@ def _print_arithmetic(scenario: Scenario) -> None:
             else []
         ),
         ("highest rate [requests/s]", [f"{pool.requests_per_s:,.2f}" for pool in pools]),
+        *(
+            [
+                ("USD/h at rated power", ["-" if usd is None else f"{usd:,.2f}" for usd in hourly_usd]),
+                (
+                    "USD per million output tokens at that rate",
+                    [_at_highest(pool, usd, seen.output_tokens) for pool, usd in zip(pools, hourly_usd, strict=True)],
+                ),
+            ]
+            if any(usd is not None for usd in hourly_usd)
+            else []
+        ),
         ("way from the front door", [f"{pool.path.hops} hops, {1e6 * pool.path.latency_s:,.1f} us" for pool in pools]),
     ]
     for label, cells in rows:
@@ -609,6 +623,13 @@ def _print_arithmetic(scenario: Scenario) -> None:
     total = highest_rate_per_s(pools)
     if offered is not None:
         console.print(f"offered: {offered:,.2f} requests/s in the mean, {offered / total:.0%} of the highest rate", highlight=False)
+
+
+def _at_highest(pool: PoolArithmetic, usd_per_hour: float | None, output_tokens: float) -> str:
+    """What a million output tokens cost at the highest rate: no load makes them cheaper. Of a pool that hands over it is not known."""
+    if usd_per_hour is None or pool.role != "both" or not pool.requests_per_s:
+        return "-"
+    return f"{1e6 * usd_per_hour / (3600.0 * pool.requests_per_s * output_tokens):,.3f}"
 
 
 _TRAFFIC_ROWS: tuple[tuple[str, str, str], ...] = (

@@ -102,9 +102,9 @@ def _owned(prices: Owned, of: Mapping[str, Array], devices: int) -> Parts:
     )
 
 
-def planned_usd_per_hour(scenario: Scenario) -> float | None:
-    """All pools with every node at its rated power, before anything is simulated; None where one of them has no prices."""
-    parts = [usd_per_hour(pool, scenario.site) for pool in scenario.cluster.pools]
+def planned_usd_per_hour(scenario: Scenario, pool: Pool | None = None) -> float | None:
+    """One pool, or all, with every node at its rated power, before anything is simulated; None where one of them has no prices."""
+    parts = [usd_per_hour(one, scenario.site) for one in scenario.cluster.pools if pool in (None, one)]
     return None if None in parts else sum(float(money.total(one)[0]) for one in parts if one)
 
 

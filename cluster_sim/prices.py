@@ -33,7 +33,7 @@ class Estimated:
         if self.quantity is not None:
             return self.quantity.read(came)
         if isinstance(came, bool) or not isinstance(came, (int, float)) or not 0.0 <= came <= self.most:
-            raise PydanticCustomError("share", f"came {shown(came)}; wanted a number from 0 to {self.most:g}")
+            raise PydanticCustomError("quantity", f"came {shown(came)}; wanted a number from 0 to {self.most:g}")
         return float(came)
 
     def _read(self, came: Any) -> Estimate:
@@ -44,10 +44,10 @@ class Estimated:
             return Estimate(value, value, value)
         ends = came.get("range", [came.get("value")] * 2)
         if not {"value"} <= came.keys() <= {"value", "range"} or not isinstance(ends, (list, tuple)) or len(ends) != 2:
-            raise PydanticCustomError("estimate", f"came {shown(came)}; wanted a figure, or {{value: …, range: [low, high]}}")
+            raise PydanticCustomError("quantity", f"came {shown(came)}; wanted a figure, or {{value: …, range: [low, high]}}")
         value, (low, high) = self._number(came["value"]), map(self._number, ends)
         if not low <= value <= high:
-            raise PydanticCustomError("estimate", f"came {shown(came['value'])}; wanted it within its range, {shown(ends[0])} to {shown(ends[1])}")
+            raise PydanticCustomError("quantity", f"came {shown(came['value'])}; wanted it within its range, {shown(ends[0])} to {shown(ends[1])}")
         return Estimate(value, low, high)
 
     def _write(self, estimate: Estimate) -> Any:

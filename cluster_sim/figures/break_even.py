@@ -35,7 +35,9 @@ def of_study(table: pa.Table, choice: Choice) -> Figure:
     x, latency, cost = choice.x or _RATE, choice.y or _LATENCY, (choice.metrics or (_COST,))[0]
     rows = study.points(table)
     study.wanted(table, (x, latency, cost, "variant"), "break_even")
-    good = [row for row in rows if row[cost] is not None and row[latency] is not None and (row.get("slo_attainment") is None or row["slo_attainment"] >= _WITHIN)]
+    good = [
+        row for row in rows if row[cost] is not None and row[latency] is not None and (row.get("slo_attainment") is None or row["slo_attainment"] >= _WITHIN)
+    ]
     if not good:
         raise ScenarioError.at("break_even", f"no point has {cost} and keeps the SLO for {_WITHIN:.0%} of its requests")
     machines, rates = study.values([row["variant"] for row in rows]), study.values([row[x] for row in rows])
@@ -79,7 +81,9 @@ def _map(
     winners = np.full((len(limits), len(rates)), np.nan)
     for up, limit in enumerate(limits):
         for across, rate in enumerate(rates):
-            costs = {name: min((row[cost] for row in rows if (row["variant"], row[x]) == (name, rate) and row[latency] <= limit), default=None) for name in machines}
+            costs = {
+                name: min((row[cost] for row in rows if (row["variant"], row[x]) == (name, rate) and row[latency] <= limit), default=None) for name in machines
+            }
             ranked = sorted((usd, name) for name, usd in costs.items() if usd is not None)
             if ranked:
                 winners[up, across] = machines.index(ranked[0][1])

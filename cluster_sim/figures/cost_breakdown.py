@@ -59,7 +59,9 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     for place, one in enumerate(shown):
         if all(place != known for known, _, _ in priced):
             for panel in axes:
-                panel.text(place, 0.02, _why_not(one), transform=panel.get_xaxis_transform(), rotation=90, ha="center", va="bottom", fontsize=8, color=style.GREY)
+                panel.text(
+                    place, 0.02, _why_not(one), transform=panel.get_xaxis_transform(), rotation=90, ha="center", va="bottom", fontsize=8, color=style.GREY
+                )
     if priced:
         style.shared_legend(money)
     if (figure := money.get_figure(root=True)) is not None:

@@ -195,7 +195,11 @@ def capacity(
     for option in answer.options:
         console.print(_sentence(answer, option), highlight=False, soft_wrap=True, markup=False)
     if len({option.values.get("variant") for option in answer.options}) > 1 and not any(trial.usd_per_hour for _, trial in answer.front):
-        console.print("nodes of all kinds are counted alike; prices of all pools, or capacity.usd_per_node_hour, would compare them by cost", highlight=False, soft_wrap=True)
+        console.print(
+            "nodes of all kinds are counted alike; prices of all pools, or capacity.usd_per_node_hour, would compare them by cost",
+            highlight=False,
+            soft_wrap=True,
+        )
     if out is not None:
         _write_table(answer.table, out)
 

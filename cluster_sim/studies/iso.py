@@ -160,9 +160,7 @@ def _means(scenarios: Sequence[Scenario], replications: int, workers: int | None
         if progress is not None:
             progress(len(found), len(scenarios) * replications)
     by_scenario = [[found[place, number] for number in range(replications)] for place in range(len(scenarios))]
-    return [
-        {key: float(np.mean([one[key] for one in runs])) for key in (*_EXTENSIVE, *_INTENSIVE) if all(key in one for one in runs)} for runs in by_scenario
-    ]
+    return [{key: float(np.mean([one[key] for one in runs])) for key in (*_EXTENSIVE, *_INTENSIVE) if all(key in one for one in runs)} for runs in by_scenario]
 
 
 def _amount(cluster: _Cluster, summary: Mapping[str, float], basis: str) -> float:
