@@ -52,7 +52,7 @@ class Results:
     links: pa.Table
     events: pa.Table
     info: dict[str, Any] = field(default_factory=dict)
-    """simulated_s, wall_s, events: how long the run was and what it took; notes: what of a trace was left out."""
+    """simulated_s, wall_s, events: how long the run was and what it took; notes: what of a trace was left out; sessions: how many have ended."""
 
     def summary(self) -> dict[str, Any]:
         """The fields of summary.json."""
@@ -120,7 +120,7 @@ def load_results(folder: str | Path) -> Results:
         manifest = json.loads(read_text(folder / "manifest.json"))
     except (OSError, pa.ArrowInvalid, json.JSONDecodeError) as fault:
         raise ScenarioError.at(str(folder), f"is no whole run folder: {fault}") from fault
-    info = {key: manifest[key] for key in ("simulated_s", "wall_s", "events", "notes") if key in manifest}
+    info = {key: manifest[key] for key in ("simulated_s", "wall_s", "events", "notes", "sessions") if key in manifest}
     return Results(scenario, **tables, info=info)
 
 

@@ -82,6 +82,8 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
     wall_s = time.perf_counter() - began
     # SimPy numbers events as they are scheduled; the next number is how many there were.
     info = {"wall_s": wall_s, "events": next(env._eid) - beats} | ({"notes": notes} if (notes := list(tally.said())) else {})
+    if isinstance(closed, Conversations):
+        info["sessions"] = closed.ended
     return gather(scenario, recorder, topology, paths, info)
 
 

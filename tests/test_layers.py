@@ -14,10 +14,10 @@ PACKAGE = Path(__file__).resolve().parents[1] / "cluster_sim"
 ROOMS = [
     {"errors", "units"},
     {"reading"},
-    {"hardware", "model", "request"},
+    {"hardware", "model", "request", "prices"},
     {"topology", "physics"},
     {"workload", "serving"},
-    {"scenario", "questions", "checks", "loading", "results", "metrics", "energy", "explain", "demand", "download", "calibration"},
+    {"scenario", "questions", "checks", "loading", "results", "metrics", "energy", "explain", "demand", "download", "calibration", "costs"},
     {"sim"},
     {"simulation", "tables"},
     {"figures"},
@@ -29,8 +29,8 @@ LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 # Third-party packages and the rooms that may import them; those not named here may be imported by none.
 ALLOWED = {
     "pint": {"units"},
-    "pydantic": {"units", "reading", "hardware", "model", "workload", "serving", "scenario", "questions", "calibration", "download"},
-    "pydantic_core": {"units", "reading"},
+    "pydantic": {"units", "reading", "hardware", "model", "prices", "workload", "serving", "scenario", "questions", "calibration", "download"},
+    "pydantic_core": {"units", "reading", "prices"},
     "ruamel": {"reading"},
     "numpy": {
         "topology",
@@ -41,6 +41,7 @@ ALLOWED = {
         "results",
         "metrics",
         "energy",
+        "costs",
         "explain",
         "calibration",
         "tables",
