@@ -77,13 +77,17 @@ def run(
 
 @app.command()
 def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Scenario files.", show_default=False)]) -> None:
-    """Read and check scenario files, traces included: every fault with its file and line."""
+    """Read and check scenario files, traces included, and files of claims: every fault with its file and line."""
+    from cluster_sim.claims import is_claims, open_claims
     from cluster_sim.errors import Fault, ScenarioError
     from cluster_sim.loading import load_variants
 
     faults: list[Fault] = []
     for file in files:
         try:
+            if is_claims(file):
+                print(f"{file}: right ({', '.join(claim.name for claim in open_claims(file).described.claims)})")
+                continue
             scenarios = load_variants(file)
             _warn(scenarios)
             for trace in {scenario.workload.trace for scenario in scenarios if scenario.workload.trace}:
@@ -108,7 +112,7 @@ def explain(file: File, variant: Variants = None, set_: Sets = None) -> None:
         _print_arithmetic(scenario)
 
 
-for command in (studies.compare, studies.sweep, studies.capacity, studies.sensitivity):
+for command in (studies.compare, studies.sweep, studies.capacity, studies.sensitivity, studies.claims):
     app.command()(command)
 
 

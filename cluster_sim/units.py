@@ -85,7 +85,7 @@ def _factor(came: str, wanted: str) -> float | None:
     except pint.UndefinedUnitError as fault:
         raise ValueError(f"unknown unit '{came}'") from fault
     if _registry().Unit(_readable(wanted)).dimensionality != unit.dimensionality:
-        raise ValueError(f"'{came}' is {_kind(unit)}, not {KINDS[wanted]}")
+        raise ValueError(f"'{came}' is {_kind(unit)}, not {KINDS.get(wanted, f'in {wanted}')}")
     if unit == _registry().Unit(_readable(wanted)):
         return 1.0
     if wanted == "degC":

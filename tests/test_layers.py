@@ -17,7 +17,7 @@ ROOMS = [
     {"hardware", "model", "request", "prices"},
     {"topology", "physics"},
     {"workload", "serving"},
-    {"scenario", "questions", "checks", "loading", "results", "metrics", "energy", "explain", "demand", "download", "calibration", "costs"},
+    {"scenario", "questions", "checks", "loading", "results", "metrics", "energy", "explain", "demand", "download", "calibration", "costs", "limits", "claims"},
     {"sim"},
     {"simulation", "tables"},
     {"figures"},
@@ -29,7 +29,7 @@ LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 # Third-party packages and the rooms that may import them; those not named here may be imported by none.
 ALLOWED = {
     "pint": {"units"},
-    "pydantic": {"units", "reading", "hardware", "model", "prices", "workload", "serving", "scenario", "questions", "calibration", "download"},
+    "pydantic": {"units", "reading", "hardware", "model", "prices", "workload", "serving", "scenario", "questions", "calibration", "download", "claims"},
     "pydantic_core": {"units", "reading", "prices"},
     "ruamel": {"reading"},
     "numpy": {

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from cluster_sim.studies.capacity import Answer, Option
+    from cluster_sim.studies.claims import Judged, Judgement
     from cluster_sim.studies.comparison import Comparison, Difference
     from cluster_sim.studies.indices import Indices
     from cluster_sim.studies.iso import Iso
@@ -306,6 +307,76 @@ def _print_indices(found: Indices, most: int) -> None:
     console.print(found.meaning, highlight=False, soft_wrap=True)
     for name in found.left_out:
         console.print(f"left out, as it may not be anywhere in its range: {name}", highlight=False, soft_wrap=True, markup=False)
+
+
+def claims(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file of claims.", show_default=False)],
+    workers: Workers = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Write claims.csv, .json, .parquet and .png into this folder.", show_default=False)
+    ] = None,
+) -> None:
+    """Published claims beside what the simulator finds under each reading, what physics allows and what was measured, with verdicts."""
+    from cluster_sim.studies.claims import claims as run
+
+    with _counter("runs") as progress:
+        judged = run(file, workers, progress)
+    console = stdout()
+    console.print(_readings(judged))
+    for one in judged.judgements:
+        console.print(f"{one.claim}: {_said_verdict(one)}. {one.reason}", highlight=False, soft_wrap=True, markup=False)
+    if out is not None:
+        _write_claims(judged, out)
+
+
+_RELATIONS = {"about": "", "at_least": "at least ", "at_most": "at most "}
+
+
+def _readings(judged: Judged) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    from cluster_sim.claims import Said
+
+    table = Table(title=f"{judged.name}: what is found under each reading", title_justify="left")
+    for heading in ("claim", "claimed", "reading", "found", "limit", "measured", ""):
+        table.add_column(Text(heading), justify="left" if heading in ("claim", "reading", "") else "right")
+    for one in judged.judgements:
+        table.add_section()
+        unit = f" {one.unit}" if one.unit else ""
+        claimed = "-" if one.claimed is None else f"{_RELATIONS[one.relation]}{Said(one.claimed)}{unit}"
+        for place, reading in enumerate(one.found):
+            measured = ", ".join(str(f"{Said(value)}") for value in reading.measured) or "-"
+            limit = "-" if reading.limit is None else f"{Said(reading.limit)}"
+            mark = {True: "agrees", False: "differs", None: ""}[reading.agrees]
+            first = (one.claim, claimed) if not place else ("", "")
+            table.add_row(*map(Text, (*first, reading.reading, f"{Said(reading.found)}", limit, measured, mark)))
+    return table
+
+
+def _said_verdict(one: Judgement) -> str:
+    return f"holds if {one.condition}" if one.verdict == "holds if" else "no figure is claimed" if one.verdict == "no figure" else one.verdict
+
+
+def _write_claims(judged: Judged, out: Path) -> None:
+    import json
+    from dataclasses import asdict
+
+    import pyarrow.csv
+
+    from cluster_sim import figures
+    from cluster_sim.errors import ScenarioError
+
+    found = judged.table
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        pyarrow.csv.write_csv(found, out / "claims.csv")
+        (out / "claims.json").write_text(json.dumps(asdict(judged), indent=2) + "\n")
+    except OSError as fault:
+        raise ScenarioError.at(str(out), f"cannot be written: {fault.strerror or fault}") from fault
+    _write_table(found, out / "claims.parquet")
+    figures.save(figures.draw_study("claims", out / "claims.parquet"), out / "claims.png")
+    say_wrote(out / "claims.png")
 
 
 def _write_table(table: pa.Table, out: Path) -> None:
