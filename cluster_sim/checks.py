@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cluster_sim import sampling
 from cluster_sim.model import Model
 from cluster_sim.physics.placement import Placement
 from cluster_sim.reading import Trail
@@ -21,6 +22,7 @@ _MOST_DEVICES = 200_000  # each is a place of the topology: above it, a slip of 
 def faults_of(scenario: Scenario) -> Iterator[Finding]:
     """What is wrong with a scenario whose parts are each right."""
     yield from _workload_faults(scenario)
+    yield from sampling.faults(scenario)
     yield from _admission_faults(scenario)
     yield from _role_faults(scenario)
     pools = scenario.cluster.pools

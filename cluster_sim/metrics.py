@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cluster_sim import costs, energy
+from cluster_sim.sampling import of_whole
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -212,7 +213,7 @@ def summary(results: Results) -> dict[str, Any]:
     report |= money | {"pools": {name: of_pool | by_pool.get(name, {}) for name, of_pool in pools.items()}}
     if classes := results.scenario.workload.classes:
         report["classes"] = {one.name: _of_requests(results, class_=one.name) for one in classes}
-    return report
+    return of_whole(report, results.scenario.stands_for)
 
 
 def _of_pool(results: Results, pool: str) -> dict[str, Any]:

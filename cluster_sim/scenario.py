@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
+from cluster_sim.errors import shown
 from cluster_sim.hardware import FULL_PACE, Network, Node, Pace, Precision
 from cluster_sim.model import Model, read_model
 from cluster_sim.physics.gpu import GpuSteps
@@ -49,6 +50,19 @@ from cluster_sim.workload.traces import Trace
 from cluster_sim.workload.traffic import lengths, lengths_by_class
 
 Count = Annotated[int, Field(gt=0)]
+
+
+def _one_in(came: Any) -> Any:
+    """How many there are to each that is kept."""
+    one, slash, count = came.partition("/") if isinstance(came, str) else ("", "", "")
+    if isinstance(came, int) and not isinstance(came, bool):
+        return came
+    if not slash or one.strip() != "1" or not count.strip().isdecimal():
+        raise ValueError(f"came {shown(came)}; wanted a share such as 1/250")
+    return int(count)
+
+
+Sample = Annotated[int, BeforeValidator(_one_in, json_schema_input_type=str), PlainSerializer(lambda one_in: f"1/{one_in}"), Field(gt=0)]
 
 _NO_LIMIT = 1 << 40  # tokens
 
@@ -386,6 +400,10 @@ class Scenario(Description):
     """The run ends when the last request has left, or this long after arrivals have stopped."""
     warmup_s: Seconds = 0.0
     """Requests that arrive before this load the cluster but are left out of the statistics."""
+    sample: Sample | None = None
+    """Of a large fleet under Poisson traffic: 1/250 simulates one in 250 nodes and requests, and multiplies totals back."""
+    stands_for: Count = 1
+    """How many nodes and requests each one that is simulated stands for; `sample` sets it."""
     stepping: Literal["stretch", "step"] = "stretch"
     """stretch: many engine steps in one event, in closed form. step: each is its own event; slower, the same answer."""
     model: Annotated[Model, BeforeValidator(read_model, json_schema_input_type=str | Model)]

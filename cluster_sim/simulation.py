@@ -16,6 +16,7 @@ from cluster_sim.hardware import FULL_PACE, Pace
 from cluster_sim.model import Model
 from cluster_sim.request import Request
 from cluster_sim.results import Results
+from cluster_sim.sampling import sampled
 from cluster_sim.scenario import Pool, Scenario
 from cluster_sim.serving.admission import AcceptAll, Gate, Prefill
 from cluster_sim.serving.batching import DecodeBatch, PrefillBatch
@@ -42,11 +43,12 @@ _PACES = 256
 
 
 def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
-    """Run `scenario` to its end.
+    """Run `scenario` to its end, or the sample of it that it asks for.
 
     Raises ScenarioError where a trace turns out to be malformed on the way.
     """
     began = time.perf_counter()
+    scenario = sampled(scenario)
     env, recorder, tally = Environment(), Recorder(), Tally()
     topology = scenario.cluster.topology()
     overheads_s: list[float] = []

@@ -1,0 +1,87 @@
+"""A share of a large fleet in place of all of it: fewer replicas, traffic thinned in proportion, totals multiplied back.
+
+Arrivals that are Poisson, whatever their rate does over time, stay so when each is kept with the same probability, at a rate
+that is smaller by it (Kingman, Poisson Processes, 1993, ch. 5). Routers that look at one replica or two then see what they see
+in the whole fleet, up to 1 / replicas (Mitzenmacher, IEEE TPDS 12(10), 2001); those that look at all replicas choose among fewer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from cluster_sim.reading import Trail
+from cluster_sim.scenario import Scenario
+from cluster_sim.serving.admission import AcceptAll
+from cluster_sim.workload.arrivals import Arrivals, Burst, ClosedLoop, Diurnal, Poisson
+
+_TOTALS = {
+    "completed", "failed", "rejected", "total_input_tokens", "total_output_tokens", "total_reasoning_tokens", "request_throughput",
+    "request_goodput", "output_throughput", "total_token_throughput", "max_concurrent_requests", "kv_capacity_tokens", "preemptions",
+    "energy_kwh", "co2_kg", "mean_power_w", "peak_power_w", "usd_per_hour", "p5_usd_per_hour", "p95_usd_per_hour", "cost_usd",
+    "usd_per_hour_parts",
+}  # fmt: skip
+"""Fields of a summary that grow with the fleet. Peaks are those of the sample: a whole fleet's are smoother, so they are no less than its own."""
+
+
+def faults(scenario: Scenario) -> Iterator[tuple[Trail, str]]:
+    """Why the scenario cannot be sampled as it asks; nothing where it does not ask."""
+    if (one_in := scenario.sample) is None:
+        return
+    for index, pool in enumerate(scenario.cluster.pools):
+        for key, count in (("nodes", pool.nodes), ("replicas", pool.replicas)):
+            if count is not None and count % one_in:
+                yield ("cluster", "pools", index, key), f"{count} cannot be sampled 1/{one_in}; wanted a multiple of {one_in}"
+    if not isinstance(scenario.cluster.admission, AcceptAll):
+        yield ("cluster", "admission"), "limits of a whole fleet cannot be sampled; wanted accept_all"
+    arrivals = scenario.workload.arrivals
+    if not isinstance(arrivals, (Poisson, Diurnal, Burst, ClosedLoop)):
+        yield ("workload",), "thinned, this traffic would be of another kind; with 'sample' wanted arrivals that are poisson, diurnal, burst or closed_loop"
+        return
+    for key in ("requests", "concurrency"):
+        if (count := getattr(arrivals, key, None)) is not None and count % one_in:
+            yield ("workload", "arrivals", key), f"{count} cannot be sampled 1/{one_in}; wanted a multiple of {one_in}"
+
+
+def sampled(scenario: Scenario) -> Scenario:
+    """What is simulated of a scenario that asks for a sample, each of its nodes standing for several; other scenarios as they are."""
+    if (one_in := scenario.sample) is None:
+        return scenario
+    pools = tuple(
+        pool.model_copy(update={"nodes": pool.nodes // one_in, "replicas": pool.replicas and pool.replicas // one_in}) for pool in scenario.cluster.pools
+    )
+    workload = scenario.workload.model_copy(update={"arrivals": _thinned(scenario.workload.arrivals, one_in)})
+    cluster = scenario.cluster.model_copy(update={"pools": pools})
+    return scenario.model_copy(update={"sample": None, "stands_for": scenario.stands_for * one_in, "cluster": cluster, "workload": workload})
+
+
+def _thinned(arrivals: Arrivals | None, one_in: int) -> Arrivals:
+    """One in so many of them."""
+    fewer = {key: count // one_in for key in ("requests", "concurrency") if (count := getattr(arrivals, key, None)) is not None}
+    match arrivals:
+        case Poisson():
+            return arrivals.model_copy(update=fewer | {"rate_per_s": arrivals.rate_per_s / one_in})
+        case Burst():
+            bursts = tuple(one.model_copy(update={"rate_per_s": one.rate_per_s / one_in}) for one in arrivals.bursts)
+            return arrivals.model_copy(update=fewer | {"rate_per_s": arrivals.rate_per_s / one_in, "bursts": bursts})
+        case Diurnal(points=None, rate_per_s=float(rate_per_s)):
+            return arrivals.model_copy(update=fewer | {"rate_per_s": rate_per_s / one_in})
+        case Diurnal(points=points) if points is not None:
+            return arrivals.model_copy(update=fewer | {"points": tuple((at_s, rate_per_s / one_in) for at_s, rate_per_s in points)})
+    assert isinstance(arrivals, ClosedLoop)
+    return arrivals.model_copy(update=fewer)
+
+
+def of_whole(report: dict[str, Any], stands_for: int) -> dict[str, Any]:
+    """A summary of the sample as one of the fleet: totals and rates multiplied, all else as it is; of pools and classes too."""
+    if stands_for == 1:
+        return report
+    return {key: _of_whole(key, value, stands_for) for key, value in report.items()}
+
+
+def _of_whole(key: str, value: Any, stands_for: int) -> Any:
+    if key in ("pools", "classes"):
+        return {name: of_whole(part, stands_for) for name, part in value.items()}
+    if key not in _TOTALS:
+        return value
+    return {name: stands_for * part for name, part in value.items()} if isinstance(value, dict) else stands_for * value
