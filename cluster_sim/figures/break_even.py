@@ -112,7 +112,7 @@ def _lines(panel: Axes, rows: Sequence[Row], machines: Sequence[str], columns: t
 
 
 def _finding(machines: Sequence[str], winners: np.ndarray, limits: Sequence[float], rates: Sequence[float], latency: str) -> str:
-    """Who wins where, by each machine's share of the map and the limits at which it does."""
+    """Who wins where: the limits and rates among which each machine is the cheapest somewhere."""
     said = []
     for place, name in enumerate(machines):
         mine = winners == place
@@ -120,6 +120,11 @@ def _finding(machines: Sequence[str], winners: np.ndarray, limits: Sequence[floa
             said.append(f"{name} nowhere")
             continue
         ups, acrosses = np.nonzero(mine)
-        span = f"{study.number(limits[ups.min()])} to {study.number(limits[ups.max()])} ms"
-        said.append(f"{name} at limits of {span} and {study.number(rates[acrosses.min()])} to {study.number(rates[acrosses.max()])} requests/s")
+        at_limits, at_rates = _span([limits[up] for up in ups]), _span([rates[across] for across in acrosses])
+        said.append(f"{name} at limits of {at_limits} ms and {at_rates} requests/s")
     return f"Cheapest under a limit on {study.label(latency).partition(' [')[0]}: {'; '.join(said)}"
+
+
+def _span(values: Sequence[float]) -> str:
+    low, high = study.number(min(values)), study.number(max(values))
+    return low if low == high else f"{low} to {high}"
