@@ -72,7 +72,13 @@ def texts(figure: Figure) -> str:
     """All that can be read in a figure."""
     drawn: list[str] = [figure.get_suptitle(), *(text.get_text() for legend in figure.legends for text in legend.get_texts())]
     for panel in figure.axes:
-        drawn += [panel.get_title("left"), panel.get_xlabel(), panel.get_ylabel(), *(text.get_text() for text in (*panel.texts, *panel.get_xticklabels())), *legend(panel)]
+        drawn += [
+            panel.get_title("left"),
+            panel.get_xlabel(),
+            panel.get_ylabel(),
+            *(text.get_text() for text in (*panel.texts, *panel.get_xticklabels())),
+            *legend(panel),
+        ]
     return "\n".join(drawn)
 
 

@@ -22,7 +22,7 @@ CLIENTS = {"process": "closed_loop", "concurrency": 4, "requests": 40}
 
 def pools(usd: float | None = 2.0, nodes: int = 1, scale: int = 1) -> dict[str, Any]:
     """Nodes of one device at `usd` an hour, drawing 100 W times `scale` whatever they do."""
-    power = POWER | {name: f"{100 * scale} W" for name in ("idle", "loaded_idle", "busy")}
+    power = POWER | dict.fromkeys(("idle", "loaded_idle", "busy"), f"{100 * scale} W")
     machine = node(SMALL_GPU | {"power": power})
     prices = {"basis": "rented", "name": "r", "year": 2025, "rental": f"{usd} USD/h"} if usd else None
     return {"cluster": {"pools": [{"name": "p", "node": machine, "nodes": nodes, "prices": prices, "replica": {"engine": engine()}}]}}

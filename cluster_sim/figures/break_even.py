@@ -120,7 +120,7 @@ def _finding(machines: Sequence[str], winners: np.ndarray, limits: Sequence[floa
             said.append(f"{name} nowhere")
             continue
         ups, acrosses = np.nonzero(mine)
-        at_limits, at_rates = _span([limits[up] for up in ups]), _span([rates[across] for across in acrosses])
+        at_limits, at_rates = _span([limits[int(up)] for up in ups]), _span([rates[int(across)] for across in acrosses])
         said.append(f"{name} at limits of {at_limits} ms and {at_rates} requests/s")
     return f"Cheapest under a limit on {study.label(latency).partition(' [')[0]}: {'; '.join(said)}"
 
