@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -40,6 +40,26 @@ class Memory(Description):
     """What software can use, before any reserve."""
     bandwidth_bytes_per_s: BytesPerSecond
     """Peak, both directions together."""
+
+
+class WeightMemory(Memory):
+    """A memory beside that of the KV cache, for weights and what is between layers: SRAM of a machine that has HBM as well."""
+
+    overlap: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """Of reading KV cache and of all else in a step, the share of the shorter that hides behind the longer."""
+
+
+class Systolic(Description):
+    """Arrays of multipliers that keep weights while tokens stream through, see `physics.systolic`; small products leave parts of them empty."""
+
+    rows: Annotated[int, Field(gt=0)]
+    """Inputs of a product that one array sums over."""
+    columns: Annotated[int, Field(gt=0)]
+    """Outputs of a product that it makes."""
+    arrays: Annotated[int, Field(gt=0)] = 1
+    """As many work side by side, and reach the device's peak together."""
+    load_cycles: Annotated[int, Field(gt=0)] | None = None
+    """To fill one array with weights, which hides behind the tokens of the weights before; default: one row a cycle."""
 
 
 class Peak(Description):
@@ -92,25 +112,44 @@ class Efficiency(Description):
     """How sharply a product turns from reading to computing: its time is the p-norm of the two, a corner where p is large."""
 
 
+class Pace(NamedTuple):
+    """What a device has, as shares, each above 0 and at most 1, of what it has cool and alone."""
+
+    clock: float = 1.0
+    """Of its highest clock."""
+    memory: float = 1.0
+    """Of the bandwidth of its memory: what other traffic and refreshing leave."""
+    links: float = 1.0
+    """Of the bandwidth of the links that its group's collectives cross."""
+
+
+FULL_PACE = Pace()
+
 CLOCK_ON_BANDWIDTH = 0.23
 """Power of the clock that reading memory follows: at 0.795 of its clock a bandwidth-bound decode ran at 0.95 (RTX 3090)."""
 
 Kernel = TypeVar("Kernel", bound=Description)
 
 
-def _scaled(fit: Kernel, clock: float, bandwidth: float) -> Kernel:
-    """A fit of kernels at `clock` (share of the highest, above 0) with the share `bandwidth` of the memory bus (above 0).
+def _scaled(fit: Kernel, scales: Mapping[str, float]) -> Kernel:
+    """`fit` with those of its numbers multiplied that are in `scales`; what it leaves out stays so."""
+    known = ((name, getattr(fit, name, None), scale) for name, scale in scales.items())
+    return fit.model_copy(update={name: value * scale for name, value, scale in known if value is not None})
+
+
+def _at_clock(fit: Kernel, clock: float, memory: float) -> Kernel:
+    """A fit of kernels at `clock` (share of the highest, above 0) with the share `memory` of the memory bus (above 0).
 
     Times grow by 1 / clock and rates of computing fall with it, those of partial sums too, which stay in the cache; rates of
     memory fall with clock^0.23 and with the share of the bus.
     """
-    if clock == bandwidth == 1.0:
+    if clock == memory == 1.0:
         return fit
-    memory = bandwidth * clock**CLOCK_ON_BANDWIDTH
-    scales = {"bandwidth_bytes_per_s": memory, "tile_bandwidth_bytes_per_s": memory}
+    reading = memory * clock**CLOCK_ON_BANDWIDTH
+    scales = {"bandwidth_bytes_per_s": reading, "tile_bandwidth_bytes_per_s": reading}
     scales |= {"compute_flop_per_s": clock, "partial_bandwidth_bytes_per_s": clock}
     scales |= {name: 1.0 / clock for name in type(fit).model_fields if name.endswith("_s") and not name.endswith("_per_s")}
-    return fit.model_copy(update={name: getattr(fit, name) * scale for name, scale in scales.items() if name in type(fit).model_fields})
+    return _scaled(fit, scales)
 
 
 class GemmFit(Description):
@@ -143,9 +182,9 @@ class GemmFit(Description):
     activation_s: Seconds
     """To quantise one element of the inputs."""
 
-    def at(self, clock: float, bandwidth: float = 1.0) -> Self:
-        """These kernels at a share of the highest clock, with a share of the memory bus left: see `_scaled`."""
-        return _scaled(self, clock, bandwidth)
+    def at(self, clock: float, memory: float = 1.0) -> Self:
+        """These kernels at a share of the highest clock, with a share of the memory bus left: see `_at_clock`."""
+        return _at_clock(self, clock, memory)
 
 
 class Overhead(Description):
@@ -161,6 +200,8 @@ class Overhead(Description):
     """Launches of a layer's element-wise kernels: norms, rotary embedding, activation; what they move is counted apart."""
     expert_layer_s: Seconds = 0.0
     """Launches of routing and sorting in a layer of experts."""
+    latent_layer_s: Seconds = 0.0
+    """Launches of a layer of latent attention beyond those of a plain one: norms and copies of latent vectors, quantising."""
     eager_layer_s: Seconds = 0.0
     """Least time of one layer in a step that reads prompts: such steps run outside CUDA graphs, and the host launches their
     kernels one by one."""
@@ -209,9 +250,9 @@ class GenerationAttentionFit(Description):
     half_units: Annotated[float, Field(ge=0.0)]
     """Units with which half of that bandwidth is reached: the limit of splitting one sequence."""
 
-    def at(self, clock: float, bandwidth: float = 1.0) -> Self:
-        """These kernels at a share of the highest clock, with a share of the memory bus left: see `_scaled`."""
-        return _scaled(self, clock, bandwidth)
+    def at(self, clock: float, memory: float = 1.0) -> Self:
+        """These kernels at a share of the highest clock, with a share of the memory bus left: see `_at_clock`."""
+        return _at_clock(self, clock, memory)
 
 
 class ContextAttentionFit(Description):
@@ -248,9 +289,9 @@ class ContextAttentionFit(Description):
     bandwidth_bytes_per_s: BytesPerSecond
     """At which cached keys and values are read; not fitted, but the device's peak: new ones are read while others are computed."""
 
-    def at(self, clock: float, bandwidth: float = 1.0) -> Self:
-        """These kernels at a share of the highest clock, with a share of the memory bus left: see `_scaled`."""
-        return _scaled(self, clock, bandwidth)
+    def at(self, clock: float, memory: float = 1.0) -> Self:
+        """These kernels at a share of the highest clock, with a share of the memory bus left: see `_at_clock`."""
+        return _at_clock(self, clock, memory)
 
 
 class Kernels(Description):
@@ -265,6 +306,12 @@ class Kernels(Description):
     """Attention of decoding."""
     context: dict[str, ContextAttentionFit] = Field(default_factory=dict)
     """Attention of prefill."""
+
+    def at(self, clock: float, memory: float = 1.0) -> Self:
+        """All of them at a share of the highest clock, with a share of the memory bus left."""
+        return self.model_copy(update={
+            kind: {name: fit.at(clock, memory) for name, fit in getattr(self, kind).items()} for kind in type(self).model_fields
+        })  # fmt: skip
 
 
 Fit = TypeVar("Fit")
@@ -310,6 +357,12 @@ class CollectiveFit(Description):
     one_shot: OneShotFit | None = None
     """Of an all-reduce: what small tensors take."""
 
+    def at(self, links: float) -> Self:
+        """This kind with a share (above 0) of the links' bandwidth left; its starts stay."""
+        slower = _scaled(self, {"link_bandwidth_bytes_per_s": links, "copy_bandwidth_bytes_per_s": links})
+        one_shot = self.one_shot and _scaled(self.one_shot, {"bandwidth_bytes_per_s": links})
+        return slower.model_copy(update={"one_shot": one_shot})
+
 
 Collective = Literal["all_reduce", "all_reduce_vllm", "nccl_all_reduce", "all_gather", "reduce_scatter", "all_to_all"]
 
@@ -330,6 +383,11 @@ class Collectives(Description):
     def all_reduce_of(self, engine: str) -> CollectiveFit | None:
         """That of the kernel that the engine called `engine` runs."""
         return self.all_reduce_vllm if engine.lower() == "vllm" and self.all_reduce_vllm is not None else self.all_reduce
+
+    def at(self, links: float) -> Self:
+        """All of them with a share (above 0) of the links' bandwidth left; their starts stay."""
+        fits = ((name, getattr(self, name)) for name in type(self).model_fields)
+        return self.model_copy(update={name: fit.at(links) for name, fit in fits if fit is not None})
 
 
 class FlopEnergy(Description):
@@ -493,6 +551,10 @@ class Device(Description):
     """Of a GPU: by the name of the engine; `default` for all others."""
     kernels: Kernels | None = None
     """What its kernels take alone, where they were measured; kinds that were not are taken from `efficiency`."""
+    weight_memory: WeightMemory | None = None
+    """Where weights lie, where that is not `memory`, which then holds the KV cache alone."""
+    systolic: Systolic | None = None
+    """What multiplies matrices; `efficiency.compute` is then what is left once the shapes of products are counted. Left out, shapes do not matter."""
     wafer: Wafer | None = None
     collectives: Collectives = Collectives()
     """Between devices of one node."""
@@ -515,11 +577,46 @@ class Device(Description):
             raise ValueError("wanted either 'efficiency' (a GPU) or 'wafer'")
         if self.efficiency is not None and "default" not in self.overheads:
             raise ValueError("'overheads' has no 'default'")
+        if self.wafer is not None:
+            for name in ("weight_memory", "systolic"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"came '{name}' beside 'wafer'; wanted it with 'efficiency' only")
         return self
+
+    @property
+    def fast_memory(self) -> Memory:
+        """Where weights lie, and what is between layers."""
+        return self.weight_memory or self.memory
+
+    @property
+    def bandwidth_bytes_per_s(self) -> float:
+        """Peak of all its memories together."""
+        return self.memory.bandwidth_bytes_per_s + (self.weight_memory.bandwidth_bytes_per_s if self.weight_memory else 0.0)
+
+    @property
+    def measured(self) -> bool:
+        """Whether step times rest on measured kernels, or on a fit to measured runs as a wafer's; not on a data sheet alone."""
+        return self.wafer is not None or self.kernels is not None
 
     def overhead(self, engine: str) -> Overhead:
         """What the engine called `engine` adds on this device."""
         return self.overheads.get(engine, self.overheads["default"])
+
+    def at(self, pace: Pace) -> Self:
+        """This device at `pace`: what its kernels, its peaks and its links come to then; what its host does takes as long as before."""
+        if pace == FULL_PACE:
+            return self
+        clock, memory, links = pace
+        reading, starts = memory * clock**CLOCK_ON_BANDWIDTH, 1.0 / clock
+        return self.model_copy(update={
+            "memory": _scaled(self.memory, {"bandwidth_bytes_per_s": reading}),
+            "peak": _scaled(self.peak, dict.fromkeys(Peak.model_fields, clock)),
+            "overheads": {name: _scaled(one, dict.fromkeys(("layer_s", "expert_layer_s", "latent_layer_s"), starts)) for name, one in self.overheads.items()},
+            "kernels": self.kernels and self.kernels.at(clock, memory),
+            "wafer": self.wafer and _scaled(self.wafer, {"clock_hz": clock, "core_s": starts}),
+            "collectives": self.collectives.at(links),
+            "peer_bandwidth_bytes_per_s": self.peer_bandwidth_bytes_per_s and self.peer_bandwidth_bytes_per_s * links,
+        })  # fmt: skip
 
 
 def device_named(came: str) -> Device:

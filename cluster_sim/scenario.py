@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
-from cluster_sim.hardware import Network, Node, Precision
+from cluster_sim.hardware import FULL_PACE, Network, Node, Pace, Precision
 from cluster_sim.model import Model, read_model
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.placement import Placement, place_on_gpus, place_on_wafers, wafers_needed
@@ -223,13 +222,7 @@ class Pool(Description):
         own = self._placement(model, devices)
         if self.replica.speculation is None or (drafter := self.replica.speculation.draft_model) is None:
             return own
-        drafts = self._placement(drafter, devices)
-        return replace(
-            own,
-            weight_bytes=own.weight_bytes + drafts.weight_bytes,
-            kv_token_bytes=own.kv_token_bytes + drafts.kv_token_bytes,
-            kv_room_bytes=own.kv_room_bytes - drafts.weight_bytes,
-        )
+        return own.beside(self._placement(drafter, devices))
 
     def _placement(self, model: Model, devices: int) -> Placement:
         plan, engine, device = self.replica, self.replica.engine, self.node.device
@@ -271,9 +264,9 @@ class Pool(Description):
             return ()
         return levels(self.kv.offload, self.block_bytes(model), self.block_tokens / self.prefill_tokens_per_s(model))
 
-    def step_times(self, model: Model, devices: int | None = None) -> GpuSteps | WaferSteps:
-        """How long one replica's steps take, without speculation; on the `devices` of another model where they are given."""
-        plan, device = self.replica, self.node.device
+    def step_times(self, model: Model, pace: Pace = FULL_PACE, devices: int | None = None) -> GpuSteps | WaferSteps:
+        """How long one replica's steps take at `pace`, without speculation; on the `devices` of another model where they are given."""
+        plan, device = self.replica, self.node.device.at(pace)
         if self.is_wafer:
             return WaferSteps(model, device, devices or self.devices_a_replica(model))
         return GpuSteps(
@@ -287,14 +280,18 @@ class Pool(Description):
         seconds, _, _ = self.step_times(model).mixed(0, 0, 0, 0, tokens, 1, causal_pairs(tokens, 0), windowed_pairs(tokens, 0, window), 0)
         return tokens / seconds
 
-    def speculative_step_times(self, model: Model) -> SpeculativeSteps | None:
+    def speculative_step_times(self, model: Model, pace: Pace = FULL_PACE) -> SpeculativeSteps | None:
         """How long they take with it, where the plan asks for it."""
         plan = self.replica.speculation
         if plan is None:
             return None
-        drafter = self.step_times(plan.draft_model, self.devices_a_replica(model)) if plan.draft_model else None
-        share = plan.mtp_layers / model.layers if plan.mtp_layers else plan.draft_cost or 0.0
-        return SpeculativeSteps(self.step_times(model), plan.draft_tokens, drafter, share)
+        drafting, share = plan.draft_model, plan.draft_cost or 0.0
+        if plan.mtp_layers and self.is_wafer:  # a few more stations in the same pipeline
+            share = plan.mtp_layers / model.layers
+        elif plan.mtp_layers:
+            drafting = model.last_layers(plan.mtp_layers)
+        drafter = self.step_times(drafting, pace, self.devices_a_replica(model)) if drafting else None
+        return SpeculativeSteps(self.step_times(model, pace), plan.draft_tokens, drafter, share)
 
     def batch(self, model: Model, seed: int = 0) -> Batch:
         """The empty batch of one replica."""
@@ -418,7 +415,14 @@ class Scenario(Description):
         return source.requests if source else None
 
     def warnings(self) -> Iterator[str]:
-        """What the run will not do although the file asks for it."""
+        """What the run will not do although the file asks for it, and what it rests on that nobody has measured."""
+        for pool in self.cluster.pools:
+            device = pool.node.device
+            if not device.measured:
+                yield (
+                    f"{device.name}: no kernels were measured; its step times are a roofline of the data sheet, and the shares of the peaks that are "
+                    "reached, the overheads and the collectives are estimates unless its file says otherwise"
+                )
         if self.site is not None and (self.site.inlet_c is not None or self.site.rack_power_cap_w is not None or self.site.events):
             yield "site: heat, power caps and failures are not simulated by this version; inlet, rack_power_cap and events are kept with the run, and change nothing"
 
