@@ -18,6 +18,7 @@ from cluster_sim.figures.study import Choice, Row
 _COST = "usd_per_million_output_tokens"
 _LATENCY = "p95_tpot_ms"
 _RATE = "workload.arrivals.rate_per_s"
+_USED = "compute_utilisation"
 _WITHIN = 0.95
 """Share of the requests that must keep the scenario's own SLO, where it has one."""
 _STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
@@ -59,7 +60,7 @@ def _means(rows: Sequence[Row], axes: Sequence[str], x: str, latency: str, cost:
     """One row a point, the mean over its replications."""
     found = []
     names = list(dict.fromkeys(["variant", x, *axes]))
-    numbers = [latency, cost, *(f"{end}_{cost}" for end in ("p5", "p95"))]
+    numbers = [latency, cost, *(f"{end}_{cost}" for end in ("p5", "p95")), _USED]
     for values, mine in study.grouped(rows, names).items():
         known = {name: float(np.mean([row[name] for row in mine])) for name in numbers if all(row.get(name) is not None for row in mine)}
         found.append(dict(zip(names, values, strict=True)) | known)
@@ -104,11 +105,19 @@ def _lines(panel: Axes, rows: Sequence[Row], machines: Sequence[str], columns: t
         cheapest = [min(mine, key=lambda row: row[cost]) for mine in study.grouped([row for row in rows if row["variant"] == name], [x]).values()]
         colour, dash = style.look(place)
         rates = [row[x] for row in cheapest]
-        panel.plot(rates, [row[cost] for row in cheapest], color=colour, linestyle=dash, marker="o", markersize=3.5, label=name)
+        panel.plot(rates, [row[cost] for row in cheapest], color=colour, linestyle=dash, marker="o", markersize=3.5, label=f"{name}{_used(cheapest)}")
         if all(f"{end}_{cost}" in row for row in cheapest for end in ("p5", "p95")):
             panel.fill_between(rates, [row[f"p5_{cost}"] for row in cheapest], [row[f"p95_{cost}"] for row in cheapest], color=colour, alpha=0.2, linewidth=0)
     for axis in ("x", "y"):
         style.logarithmic(panel, axis)
+
+
+def _used(rows: Sequence[Row]) -> str:
+    """From the lowest rate to the highest, where it is known."""
+    if any(_USED not in row for row in rows):
+        return ""
+    low, high = (style.percent(float(end(row[_USED] for row in rows))) for end in (min, max))
+    return f", {low} to {high} of its compute used"
 
 
 def _finding(machines: Sequence[str], winners: np.ndarray, limits: Sequence[float], rates: Sequence[float], latency: str) -> str:
