@@ -79,33 +79,30 @@ def _colours(by_capacity: bool) -> Colormap:
 
 
 def _utilisation(results: Results) -> dict[Edge, float]:
-    """Mean share of its bandwidth by link, whose ends are in the order of their names; of both directions the busier."""
+    """Mean share of its bandwidth by link, in the direction that the table gives; of a memory in either."""
     shares: dict[Edge, float] = {}
     simulated_s = results.info.get("simulated_s") or float("inf")
     rows = results.links.to_pylist()
     for row in rows:
         share = row["utilisation"] if "utilisation" in row else row.get("kv_bytes", 0.0) / (row["bandwidth_bytes_per_s"] * simulated_s)
-        edge = _sorted((row["from"], row["to"]))
+        edge = row["from"], row["to"]
         shares[edge] = max(shares.get(edge, 0.0), share or 0.0)
     for row in results.devices.to_pylist():
-        edge = (row["device"], f"{row['device']}/memory")
+        edge = row["device"], f"{row['device']}/memory"
         shares[edge] = max(shares.get(edge, 0.0), row["bandwidth_utilisation"] or 0.0)
     return shares
 
 
 def _name(edge: Edge) -> str:
     """A link by its farther end where that is all there is to it."""
-    return edge[1] if edge[1].startswith(edge[0]) else " to ".join(edge)
-
-
-def _sorted(edge: Edge) -> Edge:
-    return min(edge, edge[::-1])
+    far = max(edge, key=len)
+    return far if far.rpartition("/")[2].rstrip("0123456789") in _FLAT else " to ".join(edge)
 
 
 def _value(topology: Topology, bundle: Bundle, shares: Mapping[Edge, float], by_capacity: bool) -> float:
     if by_capacity:
         return max(topology.capacity(edge) for edge in bundle.edges) / 1e9
-    return 100.0 * max(shares.get(_sorted(edge), 0.0) for edge in bundle.edges)
+    return 100.0 * max(shares.get(direction, 0.0) for edge in bundle.edges for direction in (edge, edge[::-1]))
 
 
 def _draw(panel: Axes, topology: Topology, picture: Condensed, values: Mapping[Bundle, float], norm: Normalize, colours: Colormap) -> None:

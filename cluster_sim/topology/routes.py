@@ -110,7 +110,7 @@ class Routes:
         return choice
 
     def _inside(self, start: str, end: str) -> list[tuple[_Part, ...]]:
-        """Within one node."""
+        """Within one node, which nothing leaves that could stay."""
         node = self._node_of(start)
         if node is None or node != self._node_of(end):
             return []
