@@ -17,7 +17,7 @@ ROOMS = [
     {"hardware", "model", "request", "prices"},
     {"topology", "physics"},
     {"workload", "serving"},
-    {"scenario", "questions", "checks", "loading", "results", "metrics", "energy", "explain", "demand", "download", "calibration", "costs"},
+    {"scenario", "questions", "checks", "loading", "results", "metrics", "energy", "explain", "paths", "demand", "download", "calibration", "costs"},
     {"sim"},
     {"simulation", "tables"},
     {"figures"},
