@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +27,7 @@ INTERVAL = (5.0, 95.0)
 """Percentiles of them between which a cost is said to lie."""
 
 
-@cache
+@lru_cache(maxsize=16)
 def drawn(prices: Prices) -> Mapping[str, Array]:
     """Every price of an offer by field: its value, then draws from its triangular distribution over its range with the value as the mode.
 

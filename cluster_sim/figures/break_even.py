@@ -18,6 +18,7 @@ from cluster_sim.figures.study import Choice, Row
 _COST = "usd_per_million_output_tokens"
 _LATENCY = "p95_tpot_ms"
 _RATE = "workload.arrivals.rate_per_s"
+_USED = "compute_utilisation"
 _WITHIN = 0.95
 """Share of the requests that must keep the scenario's own SLO, where it has one."""
 _STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
@@ -59,7 +60,7 @@ def _means(rows: Sequence[Row], axes: Sequence[str], x: str, latency: str, cost:
     """One row a point, the mean over its replications."""
     found = []
     names = list(dict.fromkeys(["variant", x, *axes]))
-    numbers = [latency, cost, *(f"{end}_{cost}" for end in ("p5", "p95"))]
+    numbers = [latency, cost, *(f"{end}_{cost}" for end in ("p5", "p95")), _USED]
     for values, mine in study.grouped(rows, names).items():
         known = {name: float(np.mean([row[name] for row in mine])) for name in numbers if all(row.get(name) is not None for row in mine)}
         found.append(dict(zip(names, values, strict=True)) | known)
@@ -104,15 +105,23 @@ def _lines(panel: Axes, rows: Sequence[Row], machines: Sequence[str], columns: t
         cheapest = [min(mine, key=lambda row: row[cost]) for mine in study.grouped([row for row in rows if row["variant"] == name], [x]).values()]
         colour, dash = style.look(place)
         rates = [row[x] for row in cheapest]
-        panel.plot(rates, [row[cost] for row in cheapest], color=colour, linestyle=dash, marker="o", markersize=3.5, label=name)
+        panel.plot(rates, [row[cost] for row in cheapest], color=colour, linestyle=dash, marker="o", markersize=3.5, label=f"{name}{_used(cheapest)}")
         if all(f"{end}_{cost}" in row for row in cheapest for end in ("p5", "p95")):
             panel.fill_between(rates, [row[f"p5_{cost}"] for row in cheapest], [row[f"p95_{cost}"] for row in cheapest], color=colour, alpha=0.2, linewidth=0)
     for axis in ("x", "y"):
         style.logarithmic(panel, axis)
 
 
+def _used(rows: Sequence[Row]) -> str:
+    """From the lowest rate to the highest, where it is known."""
+    if any(_USED not in row for row in rows):
+        return ""
+    low, high = (style.percent(float(end(row[_USED] for row in rows))) for end in (min, max))
+    return f", {low} to {high} of its compute used"
+
+
 def _finding(machines: Sequence[str], winners: np.ndarray, limits: Sequence[float], rates: Sequence[float], latency: str) -> str:
-    """Who wins where, by each machine's share of the map and the limits at which it does."""
+    """Who wins where: the limits and rates among which each machine is the cheapest somewhere."""
     said = []
     for place, name in enumerate(machines):
         mine = winners == place
@@ -120,6 +129,11 @@ def _finding(machines: Sequence[str], winners: np.ndarray, limits: Sequence[floa
             said.append(f"{name} nowhere")
             continue
         ups, acrosses = np.nonzero(mine)
-        span = f"{study.number(limits[ups.min()])} to {study.number(limits[ups.max()])} ms"
-        said.append(f"{name} at limits of {span} and {study.number(rates[acrosses.min()])} to {study.number(rates[acrosses.max()])} requests/s")
+        at_limits, at_rates = _span([limits[int(up)] for up in ups]), _span([rates[int(across)] for across in acrosses])
+        said.append(f"{name} at limits of {at_limits} ms and {at_rates} requests/s")
     return f"Cheapest under a limit on {study.label(latency).partition(' [')[0]}: {'; '.join(said)}"
+
+
+def _span(values: Sequence[float]) -> str:
+    low, high = study.number(min(values)), study.number(max(values))
+    return low if low == high else f"{low} to {high}"

@@ -10,16 +10,17 @@ from matplotlib.figure import Figure
 
 from cluster_sim.figures import study, style
 from cluster_sim.figures.style import Variant
+from cluster_sim.physics import money
 from cluster_sim.results import Results
 
 # What the parts of a summary's `usd_per_hour_parts` are drawn as, from the bottom up.
 _BANDS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "rental or contract": ("#000000", ("rental", "contract")),
+    "rental or contract": ("#F0E442", ("rental", "contract")),
     "machines and spares": ("#0072B2", ("machines", "spares")),
     "networking and storage": ("#56B4E9", ("networking", "storage")),
     "facility": ("#009E73", ("facility",)),
     "cost of capital": ("#CC79A7", ("cost_of_capital",)),
-    "licences, support, mark-up, porting": ("#D55E00", ("licences", "support", "networking_mark_up", "porting")),
+    "licences, support, mark-up, porting": ("#D55E00", money.OF_THE_STACK),
     "staff": (style.GREY, ("staffing",)),
     "electricity": ("#E69F00", ("electricity",)),
 }
@@ -34,7 +35,7 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     """A bar for each run, stacked; whiskers from the 5th to the 95th percentile of what its prices may make of it."""
     shown = style.variants(results)
     priced = [(place, one, summary) for place, one in enumerate(shown) if "usd_per_million_output_tokens" in (summary := one.results.summary())]
-    money, shares = axes
+    dollars, shares = axes
     for panel in axes:
         panel.set_xticks(range(len(shown)), [_tick(one) for one in shown], rotation=0 if len(shown) < 3 else 30, ha="center" if len(shown) < 3 else "right")
         panel.set_xlim(-0.6, len(shown) - 0.4)
@@ -44,17 +45,17 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     for name, (colour, parts) in _BANDS.items():
         if not drawn & set(parts):
             continue
-        for panel, scale in ((money, _per_million), (shares, _percent)):
+        for panel, scale in ((dollars, _per_million), (shares, _percent)):
             bands = [(place, *_band(summary, parts, scale(summary))) for place, _, summary in priced]
             places, bottoms, heights = zip(*bands, strict=True)
             panel.bar(places, heights, 0.6, bottom=bottoms, color=colour, label=name)
     for place, _, summary in priced:
         value, low, high = (summary[f"{end}usd_per_million_output_tokens"] for end in ("", "p5_", "p95_"))
-        money.errorbar([place], [value], [[max(value - low, 0.0)], [max(high - value, 0.0)]], color="#000000", linewidth=1.2, capsize=5.0)
-        money.annotate(f"{study.number(value)}", (place, value), (9.0, 3.0), textcoords="offset points", fontsize=8)
-    style.label(money, y="cost [USD per million output tokens]")
+        dollars.errorbar([place], [value], [[max(value - low, 0.0)], [max(high - value, 0.0)]], color="#000000", linewidth=1.2, capsize=5.0)
+        dollars.annotate(f"{study.number(value)}", (place, value), (9.0, 3.0), textcoords="offset points", fontsize=8)
+    style.label(dollars, y="cost [USD per million output tokens]")
     style.label(shares, y="share of it [%]")
-    style.title(money, "whiskers: 5th to 95th percentile of prices")
+    style.title(dollars, "whiskers: 5th to 95th percentile of prices")
     style.title(shares, "the same in shares")
     for place, one in enumerate(shown):
         if all(place != known for known, _, _ in priced):
@@ -63,8 +64,8 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
                     place, 0.02, _why_not(one), transform=panel.get_xaxis_transform(), rotation=90, ha="center", va="bottom", fontsize=8, color=style.GREY
                 )
     if priced:
-        style.shared_legend(money)
-    if (figure := money.get_figure(root=True)) is not None:
+        style.shared_legend(dollars)
+    if (figure := dollars.get_figure(root=True)) is not None:
         style.headline(figure, _finding([(one.label, summary) for _, one, summary in priced]))
 
 
