@@ -136,7 +136,7 @@ class OfLimit(_OfScenario):
     """What the hardware of one replica allows, by physics alone."""
 
     of: Literal["limit"] = "limit"
-    limit: Literal["bytes_a_token", "memory_bandwidth_bytes_per_s", "memory_tokens_per_s", "compute_tokens_per_s", "communication_s"]
+    limit: Literal["bytes_a_token", "memory_bandwidth_bytes_per_s", "reading_s", "memory_tokens_per_s", "compute_tokens_per_s", "communication_s"]
     pool: str | None = None
     """Default: the first."""
 
@@ -175,7 +175,7 @@ class Reading(Description):
     """One way to understand a claim."""
 
     name: str
-    """As it stands behind `if`: one user is meant, without drafts."""
+    """As it stands behind `if it means`: one user, without drafts."""
     found: Expression
     """What the simulator, or the catalog, says under it."""
     limit: Expression | None = None
@@ -225,17 +225,23 @@ class Claims(Description):
     claims: Annotated[tuple[Claim, ...], Field(min_length=1)]
 
 
-class Said(float):
-    """A number that says itself with three figures unless a format asks for others.
+_SCALES = {"": 1.0, "ms": 1e3, "us": 1e6, "kW": 1e-3, "millions": 1e-6}
 
-    >>> f"{Said(1234.5)} {Said(0.01234)} {Said(1234.5):.1f}"
-    '1,234 0.0123 1234.5'
+
+class Said(float):
+    """A number that says itself with three figures, or in a smaller or larger unit with that unit, or as any other format asks.
+
+    >>> f"{Said(1234.5)} {Said(0.01234)} {Said(1234.5):.1f} {Said(0.0025):ms}"
+    '1,234 0.0123 1234.5 2.5 ms'
     """
 
     def __format__(self, spec: str) -> str:
-        """With `spec` as any float."""
-        number = float(self)
-        return format(number, spec) if spec else f"{number:,.0f}" if abs(number) >= 999.5 else f"{number:.3g}"
+        """With `spec` as any float, or with a unit."""
+        if spec not in _SCALES:
+            return format(float(self), spec)
+        number = _SCALES[spec] * float(self)
+        text = f"{number:,.0f}" if abs(number) >= 999.5 else f"{number:.3g}"
+        return f"{text} {spec}".rstrip()
 
 
 @dataclass(frozen=True)

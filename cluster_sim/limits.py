@@ -21,13 +21,18 @@ def memory_bandwidth_bytes_per_s(scenario: Scenario, pool: Pool) -> float:
     return pool.devices_a_replica(scenario.model) * device.fast_memory.bandwidth_bytes_per_s
 
 
+def reading_s(scenario: Scenario, pool: Pool) -> float:
+    """Seconds to read what one token reads of the weights, once, at the bandwidth of the data sheet."""
+    return bytes_a_token(scenario, pool) / memory_bandwidth_bytes_per_s(scenario, pool)
+
+
 def memory_tokens_per_s(scenario: Scenario, pool: Pool) -> float:
     """Tokens a second of one user if nothing took time but to read the weights once a step (Pope et al., MLSys 2023, arXiv 2211.05102).
 
     With speculation a step makes as many tokens as are kept of its drafts, in the mean, and one more.
     """
     tokens_a_step = pool.replica.speculation.tokens_a_step if pool.replica.speculation else 1.0
-    return tokens_a_step * memory_bandwidth_bytes_per_s(scenario, pool) / bytes_a_token(scenario, pool)
+    return tokens_a_step / reading_s(scenario, pool)
 
 
 def compute_tokens_per_s(scenario: Scenario, pool: Pool) -> float:
@@ -49,6 +54,6 @@ def communication_s(scenario: Scenario, pool: Pool) -> float:
 
 
 LIMITS: dict[str, Callable[[Scenario, Pool], float]] = {
-    one.__name__: one for one in (bytes_a_token, memory_bandwidth_bytes_per_s, memory_tokens_per_s, compute_tokens_per_s, communication_s)
-}  # fmt: skip
+    one.__name__: one for one in (bytes_a_token, memory_bandwidth_bytes_per_s, reading_s, memory_tokens_per_s, compute_tokens_per_s, communication_s)
+}
 """By the name that files give them."""

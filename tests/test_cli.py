@@ -15,7 +15,7 @@ from cluster_sim import cli, figures
 from cluster_sim.reading import catalog_names
 
 ROOT = Path(__file__).resolve().parents[1]
-SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))
+SCENARIOS = sorted(path for path in (ROOT / "scenarios").glob("*.yaml") if not path.stem.endswith("_claims"))
 
 BURST = """\
 # A test
@@ -315,7 +315,7 @@ def test_every_scenario_of_the_project_opens_with_its_question_and_runs(path: Pa
 
 
 def test_help_of_every_command_names_its_options(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("run", "check", "explain", "compare", "sweep", "capacity", "sensitivity", "plot", "catalog", "schema"):
+    for command in ("run", "check", "explain", "compare", "sweep", "capacity", "sensitivity", "claims", "plot", "catalog", "schema"):
         code, out, _ = call(capsys, command, "--help")
         assert code == 0
         assert "Usage: cluster-sim" in out

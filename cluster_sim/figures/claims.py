@@ -15,6 +15,7 @@ from cluster_sim.figures.study import Choice, Row
 
 _COLOURS = {True: style.COLOURS[2], False: style.COLOURS[1]}
 _NAMED = {True: "found, bears the claim out", False: "found, does not"}
+_COUNTED = (("holds", "borne out"), ("holds if", "under another reading only"), ("does not hold", "under none"))
 _BOUNDS = {"about": (1.0, 1.0), "at_least": (1.0, float("inf")), "at_most": (0.0, 1.0)}
 
 
@@ -41,8 +42,8 @@ def of_study(table: pa.Table, choice: Choice) -> Figure:
     style.label(panel, x="as a multiple of what is claimed")
     style.shared_legend(panel)
     verdicts = [next(row["verdict"] for row in rows if row["claim"] == name) for name in names]
-    counts = ", ".join(f"{verdicts.count(verdict)} {said}" for verdict, said in (("holds", "hold"), ("holds if", "hold if another reading is meant"), ("does not hold", "do not hold")))
-    style.headline(figure, f"Of {len(names)} claims with a figure {counts}")
+    counts = ", ".join(f"{verdicts.count(verdict)} {said}" for verdict, said in _COUNTED)
+    style.headline(figure, f"{len(names)} claims with a figure: {counts}")
     return figure
 
 

@@ -48,7 +48,7 @@ class Judgement:
     found: tuple[Found, ...]
     verdict: Outcome
     condition: str
-    """What must be meant for the claim to hold: readings after `if`."""
+    """What it must mean to hold."""
     reason: str
 
 
@@ -150,7 +150,7 @@ def _judged(file: ClaimsFile, place: int, claim: Claim, numbers: Mapping[str, fl
     found = tuple(_found(file, (*trail, "readings", number), reading, claim, claimed, tolerance, numbers) for number, reading in enumerate(claim.readings))
     verdict = verdict_of([one.agrees for one in found])
     borne_out = [one for one in found if one.agrees]
-    condition = " or ".join(one.reading for one in borne_out) if verdict == "holds if" else ""
+    condition = ", or ".join(one.reading for one in borne_out) if verdict == "holds if" else ""
     shown = borne_out[0] if borne_out else found[0]
     sentence = {"holds": claim.because.holds, "holds if": claim.because.holds_if, "does not hold": claim.because.does_not_hold}.get(verdict, "")
     said = {name: Said(value) for name, value in numbers.items()} | {"found": Said(shown.found), "claimed": Said(claimed or 0.0)}

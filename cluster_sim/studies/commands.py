@@ -355,7 +355,7 @@ def _readings(judged: Judged) -> Table:
 
 
 def _said_verdict(one: Judgement) -> str:
-    return f"holds if {one.condition}" if one.verdict == "holds if" else "no figure is claimed" if one.verdict == "no figure" else one.verdict
+    return f"holds if it means {one.condition}" if one.verdict == "holds if" else "no figure is claimed" if one.verdict == "no figure" else one.verdict
 
 
 def _write_claims(judged: Judged, out: Path) -> None:
