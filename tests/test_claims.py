@@ -13,8 +13,8 @@ from pytest import approx
 from cluster_sim import figures
 from cluster_sim.claims import open_claims
 from cluster_sim.errors import ScenarioError
-from cluster_sim.loading import load_scenario
 from cluster_sim.limits import LIMITS
+from cluster_sim.loading import load_scenario
 from cluster_sim.studies.claims import Judged, agree, claims, verdict_of
 from tests.test_cli import call
 from tests.test_figures import texts

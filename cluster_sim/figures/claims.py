@@ -54,7 +54,10 @@ def _drawn(panel: Axes, rows: list[Row]) -> list[tuple[float, str]]:
     height, before = -1.0, None
 
     def once(name: str) -> str | None:
-        return None if name in named else (named.add(name), name)[1]
+        if name in named:
+            return None
+        named.add(name)
+        return name
 
     for row in rows:
         if row["claim"] != before:
