@@ -69,7 +69,11 @@ def document(answers: Answers) -> dict[str, Any]:
         "cooldown_duration": 0.0,
     }
     metadata = {"version": 2, "guidellm_version": writer(), "python_version": platform.python_version(), "platform": "simulation"}
-    spec = {"backend": {"kind": "openai_http", "target": "http://simulated"}, "profile": {"kind": "synchronous"}, "data": [{"kind": "synthetic_text"}]}
+    spec = {
+        "backend": {"kind": "openai_http", "target": "http://simulated"},
+        "profile": _PROFILES[strategy["type_"]](strategy),
+        "data": [{"kind": "synthetic_text", "prompt_tokens": _mean(answers.prompt_tokens), "output_tokens": _mean(answers.output_tokens)}],
+    }
     about = {"metadata": {"labels": {"name": scenario.title, "simulated_by": writer()}}, "spec": spec, "benchmarks": [None]}
     return {"metadata": metadata, "config": about, "benchmarks": [benchmark], "conclusions": []}
 
@@ -79,7 +83,7 @@ def summary(values: Array, weights: Array | None = None, count: int | None = Non
     weights = np.ones(len(values)) if weights is None else weights
     if not len(values):
         names = ("mean", "median", "mode", "variance", "std_dev", "min", "max")
-        return dict.fromkeys(names, 0.0) | {"count": count or 0, "total_sum": 0.0, "percentiles": dict.fromkeys(PERCENTILES, 0.0)} | _WITHOUT
+        return dict.fromkeys(names, 0.0) | {"count": 0, "total_sum": 0.0, "percentiles": dict.fromkeys(PERCENTILES, 0.0)} | _WITHOUT
     count = round(float(np.sum(weights))) if count is None else count
     unique, place = np.unique(values, return_inverse=True)
     weight = np.bincount(place, weights)
@@ -111,7 +115,7 @@ def rates(times_s: Array, amounts: Array, began_s: float, ended_s: float) -> dic
     times_s, amounts = np.append(times_s[inside], [began_s, ended_s]), np.append(amounts[inside], [0.0, 0.0])
     times_s, amounts = _merged(times_s, amounts)
     if len(times_s) < 2:
-        return summary(np.empty(0), count=len(times_s))
+        return summary(np.empty(0))
     middles_s = (times_s[1:] + times_s[:-1]) / 2
     share_s = np.diff(np.concatenate(([times_s[0]], middles_s, [times_s[-1]])))
     share_s[-1] = max(share_s[-1], _LEAST_S)
@@ -130,7 +134,7 @@ def concurrency(from_s: Array, to_s: Array, began_s: float, ended_s: float) -> d
     kept = times_s <= ended_s
     times_s, changes = np.append(times_s[kept], ended_s), changes[kept]
     levels, lengths_s = np.maximum(np.cumsum(changes), 0.0), np.maximum(np.diff(times_s), 0.0)
-    return summary(levels, lengths_s, count) if (lengths_s > 0).any() else summary(np.empty(0), count=count)
+    return summary(levels, lengths_s, count) if (lengths_s > 0).any() else summary(np.empty(0))
 
 
 _WITHOUT = {"pdf": None, "mean_ci": None, "percentile_cis": None}
@@ -159,6 +163,7 @@ class _View:
         self.began_s = float(np.min(self.start_s, initial=np.inf)) if len(self.start_s) else 0.0
         self.ended_s = float(np.max(self.end_s)) if len(self.end_s) else 0.0
         self.first_s = answers.first_token_s
+        self.last_s = np.where(answers.done | np.isnan(self.first_s), self.end_s, self.first_s)  # how far one that was cut off had come is not kept
         self.output = np.where(answers.done, answers.output_tokens, 0)
         self.chunks = np.zeros(len(self.status), dtype=np.int64)
         self.chunks[answers.done] = answers.times.chunks
@@ -247,7 +252,7 @@ class _View:
         later = self.chunks[streamed] - 1
         inside = np.arange(int(np.sum(later))) - np.repeat(np.cumsum(later) - later, later) + 1
         gap_s = (self.end_s[streamed] - self.first_s[streamed]) / np.maximum(later, 1)
-        times_s = np.concatenate([self.end_s[whole], self.first_s[streamed], np.repeat(self.first_s[streamed], later) + inside * np.repeat(gap_s, later)])
+        times_s = np.concatenate([self.last_s[whole], self.first_s[streamed], np.repeat(self.first_s[streamed], later) + inside * np.repeat(gap_s, later)])
         tokens = np.concatenate([self.output[whole].astype(float), np.ones(len(streamed)), np.repeat((self.output[streamed] - 1.0) / np.maximum(later, 1), later)])
         return times_s, tokens
 
@@ -293,7 +298,7 @@ class _View:
     def _request(self, row: int, status: str) -> dict[str, Any]:
         start_s, end_s, first_s = float(self.start_s[row]), float(self.end_s[row]), _none(self.first_s[row])
         output, prompt, chunks = int(self.output[row]), int(self.answers.prompt_tokens[row]), int(self.chunks[row])
-        last_s = end_s if status == "successful" else first_s
+        last_s = None if first_s is None else float(self.last_s[row])
         latency_s = end_s - start_s
         timings = {
             "targeted_start": start_s, "queued": start_s, "dequeued": start_s, "scheduled_at": start_s, "resolve_start": start_s, "request_start": start_s,
@@ -347,6 +352,18 @@ _PARTS: dict[str, Sequence[str]] = {
 }
 
 
+_PROFILES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "concurrent": lambda strategy: {"kind": "concurrent", "streams": [strategy["streams"]]},
+    "poisson": lambda strategy: {"kind": "poisson", "rate": [strategy["rate"]]},
+    "throughput": lambda strategy: {"kind": "throughput", "max_concurrency": strategy["max_concurrency"]},
+    "trace": lambda strategy: {"kind": "replay"},
+}
+
+
+def _mean(values: Array) -> int:
+    return max(round(float(np.mean(values))), 1) if len(values) else 1
+
+
 def _none(value: Any) -> float | None:
     return float(value) if value == value else None
 
@@ -364,7 +381,7 @@ def _strategy(answers: Answers) -> dict[str, Any]:
     if isinstance(arrivals, ClosedLoop):
         return {"type_": "concurrent", "streams": arrivals.concurrency}
     if isinstance(arrivals, AtOnce):
-        return {"type_": "throughput"}
+        return {"type_": "throughput", "max_concurrency": arrivals.requests}
     if isinstance(arrivals, Poisson):
         return {"type_": "poisson", "rate": arrivals.rate_per_s, "random_seed": answers.results.scenario.seed}
     return {"type_": "trace"}
