@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -72,9 +72,16 @@ def compare(
     ] = None,
     most: Annotated[int, typer.Option("--most", min=3, help="Replications after which --precision gives up.")] = 200,
     keep_warmup: Annotated[bool, typer.Option("--keep-warmup", help="Leave nothing out where the file gives no warm-up.")] = False,
+    measured: Annotated[
+        Path | None,
+        typer.Option("--measured", metavar="FILE", help="A result of vllm bench serve or AIPerf, to lay beside the file or a run folder.", show_default=False),
+    ] = None,
     workers: Workers = None,
 ) -> None:
-    """Variants on identical traffic: paired differences with confidence intervals."""
+    """Variants on identical traffic: paired differences with confidence intervals. With --measured, a real benchmark beside the simulation."""
+    if measured is not None:
+        _print_beside(file, measured, variant or (), set_ or (), seed, metric or ())
+        return
     from cluster_sim.studies.comparison import compare as run
 
     with _counter("replications") as progress:
@@ -86,6 +93,27 @@ def compare(
     console.print(f"{traffic} on common random numbers; warm-up left out: {found.warmup_s or 0.0:,.1f} s", highlight=False)
     for note in found.notes:
         console.print(f"note: {note}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _print_beside(file: Path, measured: Path, variants: Sequence[str], sets: Sequence[str], seed: int | None, metrics: Sequence[str]) -> None:
+    from rich.table import Table
+
+    from cluster_sim.report.clients import read
+    from cluster_sim.studies.measured import beside, runs_of
+
+    benchmark = read(measured)
+    found = beside(benchmark, list(runs_of(file, variants, sets, seed)), metrics)
+    table = Table(title=f"{measured.name}, measured by {benchmark.client}, beside the simulation", title_justify="left")
+    for heading in ("", "measured", *(heading for name in found.names for heading in (name, "error"))):
+        table.add_column(heading, justify="right" if heading else "left")
+    for row in found.rows:
+        cells = (cell for value, error in zip(row.simulated, row.errors, strict=True) for cell in (f"{value:,.5g}", "-" if error != error else f"{error:+.1%}"))
+        table.add_row(row.metric, f"{row.measured:,.5g}", *cells)
+    console = stdout()
+    console.print(table)
+    console.print("Both by the client's own metrics and percentiles; an error is simulated less measured, over measured.", highlight=False)
+    if found.without:
+        console.print(f"not simulated: {', '.join(found.without)}", highlight=False, soft_wrap=True, markup=False)
 
 
 def _differences(found: Comparison, name: str, confidence: float) -> Table:
