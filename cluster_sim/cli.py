@@ -52,8 +52,11 @@ def run(
     json_: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON document, and no table.")] = False,
     export_: Annotated[
         list[str] | None,
-        typer.Option("--export", metavar="CLIENT", help="Write what this client would have: vllm, aiperf, guidellm, mlperf; may be given again.", show_default=False),
+        typer.Option(
+            "--export", metavar="CLIENT", help="Write what this client would have: vllm, aiperf, guidellm, mlperf; may be given again.", show_default=False
+        ),
     ] = None,
+    live: Annotated[bool, typer.Option("--live", help="Show queue, running requests and tokens a second while it runs.")] = False,
 ) -> None:
     """Simulate every variant; print one table, write a run folder for each."""
     from cluster_sim.loading import load_variants
@@ -64,7 +67,7 @@ def run(
     folder = out or Path("runs") / scenarios[0].name
     summaries: dict[str, dict[str, Any]] = {}
     for scenario in scenarios:
-        results = _simulate(scenario)
+        results = _simulate(scenario, live)
         for note in results.info.get("notes", ()):
             print(f"warning: {scenario.title}: {note}", file=sys.stderr)
         written = results.save(folder / scenario.variant if scenario.variant else folder)
@@ -481,10 +484,15 @@ def _fetch(names: list[str], folder: Path) -> None:
         print(path)
 
 
-def _simulate(scenario: Scenario) -> Results:
-    """Simulate with a bar that shows the time left, where somebody is watching."""
+def _simulate(scenario: Scenario, live: bool = False) -> Results:
+    """Simulate with a bar that shows the time left, where somebody is watching; live: with a dashboard, or lines where nobody is."""
     from cluster_sim.simulation import simulate
 
+    if live:
+        from cluster_sim.live import watching
+
+        with watching(scenario, _stderr()) as watch:
+            return simulate(scenario, watch=watch)
     if not sys.stderr.isatty():
         return simulate(scenario)
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn

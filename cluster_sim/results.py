@@ -115,7 +115,7 @@ def load_results(folder: str | Path) -> Results:
         tables = {name: pq.read_table(folder / f"{name}.parquet") for name in TABLES}
     except (OSError, pa.ArrowInvalid) as fault:
         raise ScenarioError.at(str(folder), f"is no whole run folder: {fault}") from fault
-    info = {key: about[key] for key in ("simulated_s", "wall_s", "events", "notes") if key in about}
+    info: dict[str, Any] = {key: about[key] for key in ("simulated_s", "wall_s", "events", "notes") if key in about}
     return Results(scenario, **tables, info=info)
 
 

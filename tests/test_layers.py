@@ -21,7 +21,7 @@ ROOMS = [
     {"sim"},
     {"simulation", "tables"},
     {"figures", "report"},
-    {"validation", "studies", "console"},
+    {"validation", "studies", "console", "live"},
     {"cli", "__init__"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
@@ -46,6 +46,7 @@ ALLOWED = {
         "tables",
         "figures",
         "report",
+        "live",
         "validation",
         "demand",
         "studies",
@@ -60,7 +61,7 @@ ALLOWED = {
     "dask": {"studies"},
     "SALib": {"studies"},
     "typer": {"cli", "console", "studies"},
-    "rich": {"cli", "console", "studies"},
+    "rich": {"cli", "console", "live", "studies"},
 }
 NOT_EACH_OTHER = ({"workload"}, {"serving"})
 

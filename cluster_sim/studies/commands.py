@@ -37,6 +37,7 @@ def sweep(
     dask: Dask = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where results go; default sweeps/NAME.", show_default=False)] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Simulate points again that have failed before.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Show points with their figures as they end.")] = False,
 ) -> None:
     """Simulate every point of the file's `sweep`; may be killed at any moment and started again."""
     from cluster_sim.loading import open_scenarios
@@ -44,8 +45,14 @@ def sweep(
     from cluster_sim.studies.sweep import sweep as run
 
     folder = out or folder_of(open_scenarios(file, set_ or ()))
-    with _progress() as progress:
-        table = run(file, folder, set_ or (), workers, dask, retry_failed, progress)
+    if live and sys.stderr.isatty():
+        from cluster_sim.live import watching_sweep
+
+        with watching_sweep(stderr()) as (progress, ended):
+            table = run(file, folder, set_ or (), workers, dask, retry_failed, progress, ended)
+    else:
+        with _progress() as progress:
+            table = run(file, folder, set_ or (), workers, dask, retry_failed, progress)
     say_wrote(folder / "sweep.parquet")
     failures = [row for row in table.select(["status", "reason", "point"]).to_pylist() if row["status"] == "failed"]
     console = stdout()
@@ -97,15 +104,16 @@ def compare(
 
 def _print_beside(file: Path, measured: Path, variants: Sequence[str], sets: Sequence[str], seed: int | None, metrics: Sequence[str]) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     from cluster_sim.report.clients import read
     from cluster_sim.studies.measured import beside, runs_of
 
     benchmark = read(measured)
     found = beside(benchmark, list(runs_of(file, variants, sets, seed)), metrics)
-    table = Table(title=f"{measured.name}, measured by {benchmark.client}, beside the simulation", title_justify="left")
+    table = Table(title=Text(f"{measured.name}, measured by {benchmark.client}, beside the simulation"), title_justify="left")
     for heading in ("", "measured", *(heading for name in found.names for heading in (name, "error"))):
-        table.add_column(heading, justify="right" if heading else "left")
+        table.add_column(Text(heading), justify="right" if heading else "left")
     for row in found.rows:
         cells = (cell for value, error in zip(row.simulated, row.errors, strict=True) for cell in (f"{value:,.5g}", "-" if error != error else f"{error:+.1%}"))
         table.add_row(row.metric, f"{row.measured:,.5g}", *cells)

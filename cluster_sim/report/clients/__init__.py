@@ -52,9 +52,10 @@ def read(path: str | Path) -> Benchmark:
     said = _objects(text, path)
     if len(said) != 1:
         raise ScenarioError.at(str(path), f"holds {len(said)} results; wanted a file of one")
-    for client in (aiperf, vllm):
-        if client.is_one(said[0]):
-            return client.benchmark(said[0])
+    if aiperf.is_one(said[0]):
+        return aiperf.benchmark(said[0])
+    if vllm.is_one(said[0]):
+        return vllm.benchmark(said[0])
     raise ScenarioError.at(str(path), "is neither a result of vllm bench serve nor a profile_export_aiperf.json")
 
 

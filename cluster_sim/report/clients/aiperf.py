@@ -144,7 +144,8 @@ def benchmark(said: Mapping[str, Any]) -> Benchmark:
         if isinstance(block, Mapping) and "unit" in block:
             found = {statistic: value for statistic, one in block.items() if (value := number(one)) is not None}
             if set(found) <= {"avg"} or tag in TOTALS:
-                values |= {tag: value for statistic, value in found.items() if statistic == "avg"}
+                if "avg" in found:
+                    values[tag] = found["avg"]
             else:
                 values |= {f"{tag}.{statistic}": value for statistic, value in found.items()}
     return Benchmark("aiperf", str(said.get("benchmark_id") or ""), values)

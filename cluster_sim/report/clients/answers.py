@@ -68,8 +68,9 @@ def answers(results: Results) -> Answers:
     counted = table["counted"].to_numpy()
     status = table["status"].to_numpy()[counted]
     names = ("arrival_s", "first_token_s", "finish_s", "prompt_tokens", "output_tokens", "prefix_hit_tokens")
-    columns = [table[name].to_numpy()[counted] for name in names]
-    return Answers(results, table["request"].to_numpy()[counted], status == "finished", status == "rejected", *columns, finished(results))
+    columns: dict[str, Array] = {name: table[name].to_numpy()[counted] for name in names}
+    number = table["request"].to_numpy()[counted]
+    return Answers(results, number=number, done=status == "finished", rejected=status == "rejected", of_done=finished(results), **columns)
 
 
 class TokenTimes:

@@ -86,7 +86,7 @@ def summary(values: Array, weights: Array | None = None, count: int | None = Non
         return dict.fromkeys(names, 0.0) | {"count": 0, "total_sum": 0.0, "percentiles": dict.fromkeys(PERCENTILES, 0.0)} | _WITHOUT
     count = round(float(np.sum(weights))) if count is None else count
     unique, place = np.unique(values, return_inverse=True)
-    weight = np.bincount(place, weights)
+    weight: Array = np.bincount(place, weights)
     if (weight > 0).any():
         unique, weight = unique[weight > 0], weight[weight > 0]
     else:
@@ -253,7 +253,9 @@ class _View:
         inside = np.arange(int(np.sum(later))) - np.repeat(np.cumsum(later) - later, later) + 1
         gap_s = (self.end_s[streamed] - self.first_s[streamed]) / np.maximum(later, 1)
         times_s = np.concatenate([self.last_s[whole], self.first_s[streamed], np.repeat(self.first_s[streamed], later) + inside * np.repeat(gap_s, later)])
-        tokens = np.concatenate([self.output[whole].astype(float), np.ones(len(streamed)), np.repeat((self.output[streamed] - 1.0) / np.maximum(later, 1), later)])
+        tokens = np.concatenate(
+            [self.output[whole].astype(float), np.ones(len(streamed)), np.repeat((self.output[streamed] - 1.0) / np.maximum(later, 1), later)]
+        )
         return times_s, tokens
 
     def _later(self, rows: Array) -> Values:
