@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
+_ROUNDING = 1e-12  # 9 of 10 are 90 %, whatever 0.1 nine times over comes to
+
 
 def linear(values: Array, percents: Sequence[float]) -> list[float]:
     """Between the two values beside n-1 parts of the way, as numpy, vLLM and AIPerf do. Raises IndexError for none.
@@ -28,8 +30,9 @@ def stepped(values: Array, weights: Array, percents: Sequence[float]) -> list[fl
     >>> stepped(np.arange(1, 11), np.ones(10), [90, 99])
     [9.0, 10.0]
     """
-    so_far = np.cumsum(weights / np.sum(weights))
-    places = np.searchsorted(so_far, np.asarray(percents) / 100, side="left")
+    so_far = np.cumsum(weights)
+    wanted = np.asarray(percents) / 100 * so_far[-1]
+    places = np.searchsorted(so_far, wanted * (1 - _ROUNDING), side="left")
     return [float(value) for value in values[np.minimum(places, len(values) - 1)]]
 
 
