@@ -180,6 +180,7 @@ def _run(env: Environment, recorder: Recorder, end_s: float, progress: Progress 
     def heartbeat() -> Generator[Event, Any, None]:
         """Reports about every `_REPORT_EVERY_S` of wall time: simulated sleeps that grow or shrink with how long they take."""
         nonlocal beats
+        beats += 1  # that it began
         sleep_s, last = 1e-3, time.perf_counter()
         while env.peek() != float("inf"):
             beats += 1
@@ -191,6 +192,7 @@ def _run(env: Environment, recorder: Recorder, end_s: float, progress: Progress 
                 progress(env.now, recorder.left)
             if watch is not None:
                 watch(env.now, recorder)
+        beats += 1  # that it ends
 
     if progress is not None or watch is not None:
         env.process(heartbeat())

@@ -179,7 +179,9 @@ def test_counters_of_heat_are_drawn_where_stretches_have_them(served: tuple[clus
     shutil.copytree(served[1], tmp_path / "run")
     table = pq.read_table(tmp_path / "run" / "stretches.parquet")
     rows = table.num_rows
-    pq.write_table(table.append_column("die_c", pa.array([71.5] * rows)).append_column("clock_fraction", pa.array([0.9] * rows)), tmp_path / "run/stretches.parquet")
+    pq.write_table(
+        table.append_column("die_c", pa.array([71.5] * rows)).append_column("clock_fraction", pa.array([0.9] * rows)), tmp_path / "run/stretches.parquet"
+    )
     drawn = read(trace.write(tmp_path / "run", tmp_path / "x"))
     assert {value for _, value in drawn.counter("Replicas/b200/0/die")} == {71.5}
     assert {value for _, value in drawn.counter("Replicas/b200/0/clock")} == {90.0}
