@@ -450,7 +450,7 @@ def test_a_measured_file_brings_its_own_metrics_and_percentiles(light: cluster_s
     assert np.isnan(rows["mean_e2el_ms"].errors[0])  # nothing can be a share of nothing
     assert found.without == ("spec_decode_acceptance_rate",)
     assert found.table.num_rows == len(rows)
-    with pytest.raises(ScenarioError, match="--metric: no metric 'p99_ttft_ms' in the benchmark; did you mean 'p99.9_ttft_ms'"):
+    with pytest.raises(ScenarioError, match=re.escape("--metric: no metric 'p99_ttft_ms' in the benchmark; did you mean 'p99.9_ttft_ms'")):
         beside(clients.read(tmp_path / "m.json"), [light], ["p99_ttft_ms"])
 
 

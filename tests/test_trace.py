@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter, defaultdict
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,8 @@ from tests.test_cli import BURST, call, scenario  # noqa: F401 - a fixture
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def saved(scenario: cluster_sim.Scenario, folder: Path) -> cluster_sim.Results:
-    results = cluster_sim.simulate(scenario)
+def saved(asked: cluster_sim.Scenario, folder: Path) -> cluster_sim.Results:
+    results = cluster_sim.simulate(asked)
     results.save(folder)
     return results
 
@@ -75,7 +76,7 @@ def test_the_phases_of_a_request_lie_end_to_end_from_its_arrival_to_its_finish(d
     for request in drawn.of("request"):
         mine = [one for one in phases[request.track] if request.at_ns <= one.at_ns and one.end_ns <= request.end_ns]
         assert mine[0].name == "queue" and mine[0].at_ns == request.at_ns and mine[-1].end_ns == request.end_ns
-        assert all(one.end_ns == other.at_ns and one.depth == 1 for one, other in zip(mine, mine[1:], strict=False))
+        assert all(one.end_ns == other.at_ns and one.depth == 1 for one, other in pairwise(mine))
     seen = [one for one in drawn.of("request") if "ttft_ms" in one.args]
     until = {
         (one.track, request.at_ns): one.end_ns
@@ -120,7 +121,7 @@ def test_power_over_time_is_the_energy_of_the_devices(served: tuple[cluster_sim.
         values = drawn.counter(f"Replicas/b200/{replica}/power")
         assert values[0][0] == 0
         assert values[-1][0] == approx(1e9 * results.info["simulated_s"], abs=1)
-        joules += sum(watts * (until_ns - at_ns) / 1e9 for (at_ns, watts), (until_ns, _) in zip(values, values[1:], strict=False))
+        joules += sum(watts * (until_ns - at_ns) / 1e9 for (at_ns, watts), (until_ns, _) in pairwise(values))
     assert joules == approx(float(np.sum(results.devices["energy_j"].to_numpy())), rel=1e-6)
 
 
@@ -155,8 +156,8 @@ def test_preemptions_and_what_follows_them_stand_on_the_replicas_track(tmp_path:
 
 
 def test_kv_on_its_way_is_a_slice_for_each_hand_over_and_fills_its_links(tmp_path: Path) -> None:
-    scenario = cluster_sim.load_scenario(ROOT / "scenarios" / "disaggregated_70b.yaml", variant="disaggregated", overrides={"duration": "25 s"})
-    results = saved(scenario, tmp_path / "run")
+    asked = cluster_sim.load_scenario(ROOT / "scenarios" / "disaggregated_70b.yaml", variant="disaggregated", overrides={"duration": "25 s"})
+    results = saved(asked, tmp_path / "run")
     drawn = read(trace.write(tmp_path / "run", tmp_path / "x"))
     sent = drawn.of("transfer")
     handed_over = [one for one in drawn.of("event") if one.name == "handed over"]
@@ -170,7 +171,7 @@ def test_kv_on_its_way_is_a_slice_for_each_hand_over_and_fills_its_links(tmp_pat
         first, second = path.removeprefix("Links/").split(" - ")
         (row,) = [row for row in links if {row["from"], row["to"]} == {first, second}]
         values = drawn.counter(path)
-        moved = sum(rate * (until_ns - at_ns) for (at_ns, rate), (until_ns, _) in zip(values, values[1:], strict=False))
+        moved = sum(rate * (until_ns - at_ns) for (at_ns, rate), (until_ns, _) in pairwise(values))
         assert values[-1][1] == approx(0.0, abs=1e-6)
         assert 0.0 < moved <= row["kv_bytes"] * (1 + 1e-6)
 
