@@ -20,8 +20,8 @@ ROOMS = [
     {"scenario", "questions", "checks", "loading", "results", "metrics", "energy", "explain", "paths", "demand", "download", "calibration", "costs"},
     {"sim"},
     {"simulation", "tables"},
-    {"figures"},
-    {"validation", "studies", "console"},
+    {"figures", "report"},
+    {"validation", "studies", "console", "live"},
     {"cli", "__init__"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
@@ -46,6 +46,8 @@ ALLOWED = {
         "calibration",
         "tables",
         "figures",
+        "report",
+        "live",
         "validation",
         "demand",
         "studies",
@@ -53,14 +55,14 @@ ALLOWED = {
     "networkx": {"topology"},
     "orjson": {"workload"},
     "pooch": {"download"},
-    "pyarrow": {"results", "metrics", "tables", "calibration", "demand", "figures", "studies"},
-    "scipy": {"metrics", "calibration", "studies"},
+    "pyarrow": {"results", "metrics", "tables", "calibration", "demand", "figures", "report", "studies"},
+    "scipy": {"metrics", "calibration", "report", "studies"},
     "simpy": {"sim", "simulation"},
     "matplotlib": {"figures"},
     "dask": {"studies"},
     "SALib": {"studies"},
     "typer": {"cli", "console", "studies"},
-    "rich": {"cli", "console", "studies"},
+    "rich": {"cli", "console", "live", "studies"},
 }
 NOT_EACH_OTHER = ({"workload"}, {"serving"})
 
