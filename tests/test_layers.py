@@ -37,8 +37,8 @@ ROOMS = [
     },
     {"sim"},
     {"simulation", "tables"},
-    {"figures"},
-    {"validation", "studies", "console"},
+    {"figures", "report"},
+    {"validation", "studies", "console", "live"},
     {"cli", "__init__"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
@@ -63,6 +63,8 @@ ALLOWED = {
         "calibration",
         "tables",
         "figures",
+        "report",
+        "live",
         "validation",
         "demand",
         "studies",
@@ -70,14 +72,14 @@ ALLOWED = {
     "networkx": {"topology"},
     "orjson": {"workload"},
     "pooch": {"download"},
-    "pyarrow": {"results", "metrics", "tables", "calibration", "demand", "figures", "studies"},
-    "scipy": {"metrics", "calibration", "studies"},
+    "pyarrow": {"results", "metrics", "tables", "calibration", "demand", "figures", "report", "studies"},
+    "scipy": {"metrics", "calibration", "report", "studies"},
     "simpy": {"sim", "simulation"},
     "matplotlib": {"figures"},
     "dask": {"studies"},
     "SALib": {"studies"},
     "typer": {"cli", "console", "studies"},
-    "rich": {"cli", "console", "studies"},
+    "rich": {"cli", "console", "live", "studies"},
 }
 NOT_EACH_OTHER = ({"workload"}, {"serving"})
 
