@@ -34,7 +34,11 @@ def faults_of(scenario: Scenario) -> Iterator[Finding]:
     if sum(pool.nodes * pool.node.devices for pool in pools) > _MOST_DEVICES:
         yield ("cluster", "pools"), f"more than {_MOST_DEVICES:,} devices; no more are simulated"
         return
-    topology = scenario.cluster.topology()
+    try:
+        topology = scenario.cluster.topology()
+    except ValueError as fault:  # of a fabric without room
+        yield ("cluster", "network"), str(fault)
+        return
     for index, pool in enumerate(pools):
         places = [f"{pool.name}/{node}/device{device}" for node in range(pool.nodes) for device in range(pool.node.devices)]
         if lost := topology.unreachable(places):
@@ -153,7 +157,7 @@ def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
     yield from _static_faults(pool, trail)
     yield from _offload_faults(model, pool, (*trail, "kv"))
     if pool.kv.preemption == "swap" and pool.swap_bandwidth_bytes_per_s is None:
-        yield (*trail, "kv", "preemption"), f"{pool.node.name} has no link between host and device; wanted swap_bandwidth"
+        yield (*trail, "kv", "preemption"), f"{pool.node.name} has no way between host and device; wanted swap_bandwidth"
     devices, each = pool.nodes * per_node, pool.devices_a_replica(model)
     hold = f"{pool.nodes} node{'s hold' if pool.nodes > 1 else ' holds'} {devices} device{'s' if devices > 1 else ''}"
     if devices < each * (pool.replicas or 1):

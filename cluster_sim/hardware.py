@@ -584,23 +584,57 @@ def device_named(came: str) -> Device:
 
 
 class Link(Description):
-    """A connection of two places of the topology, the same in both directions.
+    """A connection of two places of the topology, as wide in one direction as in the other.
 
-    Inside a node: `host` (its front: NIC and CPU), `device` (stands for each of them), `switch`, or names of the file's own.
-    In a network: `front_door`, `node` (stands for each of them), `pool/0` (that one), or names of the file's own.
+    Inside a node: `host` (its processors), `device` (stands for each of them), `nic`, or names of the file's own such as `switch`.
+    In a network: `front_door`, `node` (stands for each of them), `pool/0` (that one), or names of the file's own; the bandwidth
+    of a node is shared evenly by its NICs, and is its host's where it has none.
     """
 
     between: tuple[str, str]
     kind: str
     bandwidth_bytes_per_s: BytesPerSecond
+    """In one direction."""
     latency_s: Seconds
+    duplex: Literal["full", "half"] = "full"
+    """half: both directions share one bandwidth, as reads and writes of a memory do."""
+
+
+class Fabric(Description):
+    """Leaf and spine switches that are as many as the nodes need, instead of links written one by one.
+
+    A leaf has at most `oversubscription` times as many ports for NICs as it has cables to spines; every leaf has as many cables to
+    each spine, which are held to be one link as wide as all of them.
+    """
+
+    shape: Literal["rail_optimised", "fat_tree"]
+    """rail_optimised: the first NICs of all nodes meet on one leaf, the second ones on the next, and so on; fat_tree: all NICs of a
+    node are on one leaf, as far as it has ports."""
+    kind: str
+    radix: Annotated[int, Field(ge=2)]
+    """Ports of a switch."""
+    bandwidth_bytes_per_s: BytesPerSecond
+    """Of a port, in one direction."""
+    latency_s: Seconds
+    """From a NIC to its leaf, or from the front door to a spine."""
+    switch_latency_s: Seconds
+    """From a leaf to a spine."""
+    oversubscription: Annotated[float, Field(ge=1.0)] = 1.0
+    """What NICs can send to a leaf by what it can send on to the spines; 1: nothing is ever short."""
 
 
 class Network(Description):
-    """How the front door reaches the nodes."""
+    """How the front door reaches the nodes, and these each other: links, a fabric of switches, or both."""
 
     name: str = "as written"
-    links: tuple[Link, ...]
+    links: tuple[Link, ...] = ()
+    fabric: Fabric | None = None
+
+    @model_validator(mode="after")
+    def _has_links(self) -> Network:
+        if "links" not in self.model_fields_set and self.fabric is None:
+            raise ValueError("wanted 'links' or 'fabric'")
+        return self
 
 
 class Node(Description):
@@ -610,6 +644,9 @@ class Node(Description):
     device: Annotated[Device, BeforeValidator(partial(named, "devices"))]
     """A catalog name, the path of a device file, or a mapping with its keys."""
     devices: Annotated[int, Field(gt=0)]
+    places: dict[str, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
+    """How many it has of other ends of its links: `nic: 8` are nic0 to nic7. Of those left out there is one, without a number.
+    A link between two of which there are several joins them in order."""
     links: tuple[Link, ...]
     network: Annotated[Network, BeforeValidator(partial(named, "links"))]
     """How it is reached where the scenario does not say."""

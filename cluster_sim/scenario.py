@@ -35,7 +35,7 @@ from cluster_sim.serving.hand_over import HandOver
 from cluster_sim.serving.offload import Level, Tier, levels
 from cluster_sim.serving.routing import LeastRequests, Routing
 from cluster_sim.serving.speculation import Speculation
-from cluster_sim.topology import Topology
+from cluster_sim.topology import Topology, host_bandwidth_bytes_per_s
 from cluster_sim.units import Bytes, BytesPerSecond, Celsius, GramsPerKwh, PositiveSeconds, Seconds, UsdPerKwh, Watts
 from cluster_sim.workload.arrivals import Arrivals
 from cluster_sim.workload.classes import Slo, TrafficClass
@@ -140,7 +140,7 @@ class Kv(Description):
     swap_space_bytes: Bytes = 4.0 * 2**30
     """Of the host's memory for each device, as vLLM's; where it is full, requests are read again."""
     swap_bandwidth_bytes_per_s: BytesPerSecond | None = None
-    """Between a device and the host; default: of the node's link."""
+    """Between a device and the host; default: of the narrowest link on the way."""
     watermark: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Share of the blocks that stays free when a request is admitted beside others, for those to grow."""
     offload: tuple[Tier, ...] = ()
@@ -240,8 +240,7 @@ class Pool(Description):
     @property
     def swap_bandwidth_bytes_per_s(self) -> float | None:
         """Between a device and its host, where it is known."""
-        links = (link.bandwidth_bytes_per_s for link in self.node.links if set(link.between) == {"host", "device"})
-        return self.kv.swap_bandwidth_bytes_per_s or next(links, None)
+        return self.kv.swap_bandwidth_bytes_per_s or host_bandwidth_bytes_per_s(self.node)
 
     def swap(self, model: Model) -> tuple[int, float]:
         """(blocks that the host keeps of a replica, seconds to move one of them): each device's share moves over its own link."""
