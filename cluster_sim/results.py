@@ -8,6 +8,7 @@ import os
 import platform
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -21,7 +22,9 @@ from cluster_sim.errors import ScenarioError
 from cluster_sim.reading import describe, parse_yaml, read_text
 from cluster_sim.scenario import Scenario
 
-TABLES = ("requests", "stretches", "devices", "links", "events")
+TABLES = ("requests", "stretches", "devices", "links", "events", "transfers")
+LATER_TABLES = {"transfers"}
+"""Those that run folders of earlier versions lack."""
 
 # One row a stretch of like engine steps: the i-th lasts first_s + i·slope_s. Counts are of its first step, see
 # physics/transformer.py; growth: tokens that a step adds to the context; `counted` of `batch` are outside the warm-up; kv_tokens, running and waiting are as it began.
@@ -33,7 +36,17 @@ STRETCH_COLUMNS = (
 # preempted: value is the tokens answered so far; resumed: the gap between two tokens that a preemption or a hand-over tore [s];
 # handed_over: its KV has come to this replica, so long after its first token [s]; rejected: tokens it would take, and beside it
 # `reason`: too_long for every replica, or the admission policy that refused it.
+# One row a transfer that has ended: of what kind, between which replicas, for which request; alone_s: what it would have taken with
+# nobody else about. It began when the first of its bytes could be sent, and ended when the last had left; latency comes after that.
+TRANSFER_COLUMNS = ("kind", "from_replica", "to_replica", "request", "bytes", "began_s", "ended_s", "alone_s")
 EVENT_COLUMNS = ("at_s", "what", "replica", "request", "value")  # as recorded
+
+
+def transfers_table(rows: Sequence[Sequence[Any]]) -> pa.Table:
+    """Rows of TRANSFER_COLUMNS as a table."""
+    columns = list(zip(*rows, strict=True)) or [()] * len(TRANSFER_COLUMNS)
+    types = (pa.string(), pa.int32(), pa.int32(), pa.int64(), *[pa.float64()] * 4)
+    return pa.table({name: pa.array(column, kind) for name, column, kind in zip(TRANSFER_COLUMNS, columns, types, strict=True)})
 
 
 @dataclass(frozen=True)
@@ -42,7 +55,7 @@ class Results:
 
     requests: one row each, times [s] as seen at the front door; stretches: runs of like engine steps, with FLOP, bytes and
     joules of all devices of the replica; devices and links: totals over the run; events: rejections, preemptions, resumptions,
-    hand-overs.
+    hand-overs; transfers: what was moved between replicas.
     """
 
     scenario: Scenario
@@ -53,6 +66,7 @@ class Results:
     events: pa.Table
     info: dict[str, Any] = field(default_factory=dict)
     """simulated_s, wall_s, events: how long the run was and what it took; notes: what of a trace was left out."""
+    transfers: pa.Table = field(default_factory=lambda: transfers_table(()))
 
     def summary(self) -> dict[str, Any]:
         """The fields of summary.json."""
@@ -116,7 +130,8 @@ def load_results(folder: str | Path) -> Results:
     scenario_file = folder / "scenario.yaml"
     scenario = describe(Scenario, parse_yaml(read_text(scenario_file), str(scenario_file)))
     try:
-        tables = {name: pq.read_table(folder / f"{name}.parquet") for name in TABLES}
+        tables = {name: pq.read_table(path) for name in TABLES if (path := folder / f"{name}.parquet").is_file() or name not in LATER_TABLES}
+        tables.setdefault("transfers", transfers_table(()))
         manifest = json.loads(read_text(folder / "manifest.json"))
     except (OSError, pa.ArrowInvalid, json.JSONDecodeError) as fault:
         raise ScenarioError.at(str(folder), f"is no whole run folder: {fault}") from fault

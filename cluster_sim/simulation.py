@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import islice
@@ -20,13 +20,14 @@ from cluster_sim.scenario import Pool, Scenario
 from cluster_sim.serving.admission import AcceptAll, Gate, Prefill
 from cluster_sim.serving.batching import DecodeBatch, PrefillBatch
 from cluster_sim.serving.hand_over import HandOver as HandOverPlan
+from cluster_sim.sim.fabric import Bus, Fabric
 from cluster_sim.sim.hand_over import HandOver, Links
 from cluster_sim.sim.recorder import Recorder
 from cluster_sim.sim.replica import DecodeReplica, PrefillReplica, Replica, Times
 from cluster_sim.sim.router import Router
 from cluster_sim.sim.source import Clients, Conversations, timetable
 from cluster_sim.tables import gather
-from cluster_sim.topology import FRONT_DOOR, Topology
+from cluster_sim.topology import FRONT_DOOR, MEMORY, Topology, lanes_between
 from cluster_sim.workload.arrivals import ClosedLoop
 from cluster_sim.workload.classes import labelled
 from cluster_sim.workload.sessions import scripts
@@ -58,8 +59,8 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
     if closed is not None:
         answered = closed.answered
     replicas = _replicas(env, scenario, recorder, answered)
-    _join_roles(env, scenario, topology, replicas, recorder)
     devices = scenario.cluster.devices(scenario.model)
+    fabric = _join_roles(env, scenario, topology, devices, replicas, recorder)
     paths = [topology.route(FRONT_DOOR, places[0]) for places in devices]
     latencies_s += [path.latency_s for path in paths]
     for pool in scenario.cluster.pools:
@@ -79,6 +80,8 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
     beats = _run(env, recorder, until_s + scenario.drain_s, progress)
     for replica in replicas:
         replica.stop(env.now)
+    if fabric is not None:
+        fabric.stop()
     wall_s = time.perf_counter() - began
     # SimPy numbers events as they are scheduled; the next number is how many there were.
     info = {"wall_s": wall_s, "events": next(env._eid) - beats} | ({"notes": notes} if (notes := list(tally.said())) else {})
@@ -111,19 +114,41 @@ def _paced(pool: Pool, model: Model) -> Callable[[Pace], Times]:
     return lru_cache(maxsize=_PACES)(lambda pace: (pool.step_times(model, pace), pool.speculative_step_times(model, pace)))
 
 
-def _join_roles(env: Environment, scenario: Scenario, topology: Topology, replicas: list[Replica], recorder: Recorder) -> None:
-    """What prefill replicas have read goes to those that decode."""
+def _join_roles(
+    env: Environment, scenario: Scenario, topology: Topology, devices: list[list[str]], replicas: list[Replica], recorder: Recorder
+) -> Fabric | None:
+    """What prefill replicas have read goes to those that decode. Returns what moves it, None where there are no such."""
     decoders = [replica for replica in replicas if isinstance(replica, DecodeReplica)]
     if not decoders:
-        return
+        return None
     plan, model = scenario.cluster.hand_over or HandOverPlan(), scenario.model
-    devices = scenario.cluster.devices(model)
     pools = [pool for pool in scenario.cluster.pools for _ in range(pool.replica_count(model))]
-    links = Links(lambda start, end: topology.way(devices[start], devices[end]), lambda tokens, number: pools[number].kv_bytes(model, tokens), model.layers)
-    hand_over = HandOver(env, decoders, plan.chooser(DecodeReplica), plan.kv_transfer, links, recorder)
+    memories = [[f"{device}/{MEMORY}" for device in places] for places in devices]
+    buses = {topology.resource((places[0], own[0])): _bus(pool) for places, own, pool in zip(devices, memories, pools, strict=True)}
+    fabric = Fabric(env, lambda resource: topology.capacity(resource), buses, recorder)  # type: ignore[arg-type]  # resources are edges
+    for replica, memory, places in zip(replicas, buses, devices, strict=True):
+        fabric.join(replica, memory, _collective_links(topology, places))
+    links = Links(
+        lambda start, end: lanes_between(topology, memories[start], memories[end]), lambda tokens, number: pools[number].kv_bytes(model, tokens), model.layers
+    )
+    hand_over = HandOver(env, decoders, plan.chooser(DecodeReplica), plan.kv_transfer, links, recorder, fabric)
     for replica in replicas:
         if isinstance(replica, PrefillReplica):
-            replica.on_read = hand_over.offer
+            hand_over.take_from(replica)
+    return fabric
+
+
+def _bus(pool: Pool) -> Bus:
+    memory = pool.node.device.memory
+    return Bus(memory.bandwidth_bytes_per_s * memory.reachable, memory.stream_loss, memory.mix_loss)
+
+
+def _collective_links(topology: Topology, places: list[str]) -> list[Hashable]:
+    """The links of a replica's first device, one in each direction, that its collectives cross; none where it is alone."""
+    if len(places) == 1:
+        return []
+    there, back = (topology.route(*ends) for ends in ((places[0], places[1]), (places[1], places[0])))
+    return [topology.resource(there.edges[0]), topology.resource(back.edges[-1])]
 
 
 def _closed_loop(env: Environment, scenario: Scenario, until_s: float, answer_latency_s: Callable[[Request], float]) -> Clients | Conversations | None:

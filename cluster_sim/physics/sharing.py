@@ -44,6 +44,12 @@ class Sharing:
         self._load: dict[Resource, float] = {}
         self._bound: dict[Resource, int] = {}
         self._changed: dict[Flow, None] = {}
+        self.turned: dict[Resource, None] = {}
+        """Resources that became somebody's bottleneck or ceased to be one; the caller empties it."""
+
+    def is_full(self, resource: Resource) -> bool:
+        """Whether it holds somebody back."""
+        return self._bound.get(resource, 0) > 0
 
     def on(self, resource: Resource) -> Mapping[Flow, int]:
         """The flows that cross a resource, and over how many lanes."""
@@ -72,7 +78,7 @@ class Sharing:
             others = self._on[resource]
             del others[flow]
             if others:
-                self._load[resource] -= lanes * flow.rate
+                self._load[resource] = self.load(resource) - lanes * flow.rate
                 if self._bound.get(resource):
                     self._changed.update(dict.fromkeys(other for other in others if other.bottleneck == resource))
             else:
@@ -109,7 +115,9 @@ class Sharing:
         """Take in whom a resource, now less wide, has no room for."""
         for resource in _resources(among):
             others = self._on[resource]
-            outside = self._load.get(resource, 0.0) - sum(lanes * flow.rate for flow, lanes in others.items() if flow in among)
+            if self.load(resource) <= self._capacity(resource, len(others)):
+                continue
+            outside = self.load(resource) - sum(lanes * flow.rate for flow, lanes in others.items() if flow in among)
             if outside > self._capacity(resource, len(others)) * (1 + _CLOSE):
                 among.update(dict.fromkeys(others))
 
@@ -117,7 +125,7 @@ class Sharing:
         """Raise the rates of these flows from zero evenly, each until it has what it wants or something it crosses is full."""
         for flow in among:
             for resource, lanes in flow.uses:
-                self._load[resource] = self._load.get(resource, 0.0) - lanes * flow.rate
+                self._load[resource] = self.load(resource) - lanes * flow.rate
         left: dict[Resource, float] = {}
         wanting: dict[Resource, int] = {}
         for flow in among:
@@ -165,11 +173,15 @@ class Sharing:
         return reached
 
     def _bind(self, flow: Flow, bottleneck: Resource | None) -> None:
-        if flow.bottleneck is not None:
-            self._bound[flow.bottleneck] -= 1
+        if flow.bottleneck == bottleneck:
+            return
+        for resource, more in ((flow.bottleneck, -1), (bottleneck, 1)):
+            if resource is not None:
+                before = self._bound.get(resource, 0)
+                self._bound[resource] = before + more
+                if not before or not before + more:
+                    self.turned[resource] = None
         flow.bottleneck = bottleneck
-        if bottleneck is not None:
-            self._bound[bottleneck] = self._bound.get(bottleneck, 0) + 1
 
 
 def _resources(flows: Iterable[Flow]) -> dict[Resource, None]:

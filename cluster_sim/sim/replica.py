@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, Protocol
 
 from simpy import Environment, Event
@@ -54,6 +54,9 @@ class Replica:
         self._speculative_times = speculative_times
         self._at_most = 1 if stepping else 1 << 62
         self._on_finish = on_finish
+        self.shared: Callable[[bool], None] | None = None
+        """Told before each stretch whether there is anything to run, while others use this replica's memory: see Fabric."""
+        self._shares, self._thermal = (1.0, 1.0), (1.0, 1.0)
         self._alarm = Alarm(env)
         self._steps = 0  # of the stretch under way; 0 between stretches and where there is nothing to do
         self._idle = False
@@ -105,6 +108,25 @@ class Replica:
         elif self._steps > 1:
             self._end_with_this_step()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether a step is under way."""
+        return self._steps > 0
+
+    def set_shares(self, memory: float, links: float) -> None:
+        """What other traffic leaves of the bandwidth of its memories and of its links, from the next step on."""
+        self._shares = memory, links
+        self._change_pace()
+
+    def set_clock(self, clock: float, refresh: float) -> None:
+        """What heat and power leave of its clock, and refreshing of its memories' bandwidth, from the next step on."""
+        self._thermal = clock, refresh
+        self._change_pace()
+
+    def _change_pace(self) -> None:
+        (memory, links), (clock, refresh) = self._shares, self._thermal
+        self.set_pace(Pace(clock, memory * refresh, links))
+
     def set_pace(self, pace: Pace) -> None:
         """From the next step on its devices run at `pace`; the slowest of them where they differ."""
         if pace != self.pace:
@@ -141,6 +163,8 @@ class Replica:
         if batch.preempted:
             for request in batch.preempted:
                 self._recorder.events.append((now_s, "preempted", self._index, request.number, float(request.generated)))
+        if self.shared is not None:
+            self.shared(steps > 0)
         if not steps:
             self._idle = True
             return 0.0
@@ -204,6 +228,7 @@ class PrefillReplica(Replica):
         self._prompts, self._longest_decoded = batch, longest_decoded
         self.on_read: Callable[[Request, PrefillReplica], None]
         """Told of each request that is to be decoded elsewhere."""
+        self._on_step: Callable[[PrefillReplica, Sequence[tuple[Request, int]], float], None] | None = None
         self._longest_prompt = batch.longest
         self.longest = min(batch.longest, longest_decoded)
 
@@ -215,6 +240,16 @@ class PrefillReplica(Replica):
         """As of any replica; of its output it gets one token here."""
         super().expect(request)
         self._batch.pending_tokens -= request.output_tokens - 1
+
+    def tell_of_steps(self, on_step: Callable[[PrefillReplica, Sequence[tuple[Request, int]], float], None]) -> None:
+        """`on_step` is told of each step as it begins: which prompts it reads how much of, and how long it lasts. None spans several."""
+        self._on_step, self._at_most = on_step, 1
+
+    def _foresee_s(self) -> float:
+        duration_s = super()._foresee_s()
+        if duration_s and self._on_step is not None:
+            self._on_step(self, self._batch.chunks, duration_s)
+        return duration_s
 
     def release(self, request: Request) -> None:
         """Its KV has been sent."""

@@ -91,6 +91,10 @@ class Topology:
         """What flows over an edge share: that direction of it, or both where it is half duplex, as a memory's bus is."""
         return edge if self._links[edge].duplex == "full" else min(edge, edge[::-1])
 
+    def is_a_devices_own(self, edge: Edge) -> bool:
+        """Whether an edge of a node is no other device's way: the edges of its devices are alike then, each for one of them."""
+        return edge not in self._shares and any(self.node(place) is not None for place in edge)
+
     def role(self, place: str) -> str:
         """What a place is: front_door, host, device, wafer, memory, leaf, spine, or the name of a file's own without its number."""
         role: str = self.graph.nodes[place]["role"]
