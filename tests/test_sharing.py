@@ -40,31 +40,30 @@ def test_rates_of_one_to_six_flows_are_those_worked_out_by_hand() -> None:
     assert shared({"a": 10, "b": 20, "c": 9}, "ac", "bc", "c", "a", "ab", "b") == [3, 3, 3, 3.5, 3.5, approx(13.5)]
 
 
+def most(uses: np.ndarray, capacities: np.ndarray, limits: np.ndarray, floors: dict[int, float], flow: int | None) -> float:
+    """The highest rate of `flow`, with no other below its floor; of None the highest that all can have who have no floor."""
+    flows = uses.shape[1]
+    rows, above = np.hstack([uses, np.zeros((len(capacities), 1))]), list(capacities)
+    for other in range(flows):
+        if flow is None and other not in floors:
+            rows, above = np.vstack([rows, -np.eye(flows + 1)[other] + np.eye(flows + 1)[-1]]), [*above, 0.0]
+    bounds = [*((floors.get(other, 0.0), limits[other]) for other in range(flows)), (0.0, None)]
+    solved = linprog(-np.eye(flows + 1)[-1 if flow is None else flow], A_ub=rows, b_ub=above, bounds=bounds)
+    assert solved.status == 0
+    return -float(solved.fun)
+
+
 def by_linear_programmes(uses: np.ndarray, capacities: np.ndarray, limits: np.ndarray) -> np.ndarray:
     """The lexicographically largest vector of ascending rates: raise the least of all, fix whom it cannot leave, again."""
     flows = uses.shape[1]
     fixed: dict[int, float] = {}
     while len(fixed) < flows:
         free = [flow for flow in range(flows) if flow not in fixed]
-
-        def most(objective: np.ndarray, floor: float, least: bool) -> float:
-            """With all free rates at least `floor`, or at least a further variable; in both cases the last one of the columns."""
-            rows = np.hstack([uses, np.zeros((len(capacities), 1))])
-            bounds_above = list(capacities)
-            if least:
-                above = np.zeros((len(free), flows + 1))
-                above[range(len(free)), free], above[:, -1] = -1.0, 1.0
-                rows, bounds_above = np.vstack([rows, above]), bounds_above + [0.0] * len(free)
-            bounds = [(fixed[flow], fixed[flow]) if flow in fixed else (floor, limits[flow]) for flow in range(flows)] + [(0.0, None)]
-            solved = linprog(-objective, A_ub=rows, b_ub=bounds_above, bounds=bounds)
-            assert solved.status == 0
-            return -float(solved.fun)
-
-        level = most(np.eye(flows + 1)[-1], 0.0, least=True)
-        floor = level * (1 - 1e-7)
+        level = most(uses, capacities, limits, fixed, None)
+        floors = dict.fromkeys(free, level * (1 - 1e-7))
         for flow in free:
-            if most(np.eye(flows + 1)[flow], floor, least=False) <= level * (1 + 1e-5):
-                fixed[flow] = floor
+            if most(uses, capacities, limits, fixed | {other: floor for other, floor in floors.items() if other != flow}, flow) <= level * (1 + 1e-5):
+                fixed[flow] = floors[flow]
     return np.array([fixed[flow] for flow in range(flows)])
 
 

@@ -248,7 +248,7 @@ class PrefillReplica(Replica):
     def _foresee_s(self) -> float:
         duration_s = super()._foresee_s()
         if duration_s and self._on_step is not None:
-            self._on_step(self, self._batch.chunks, duration_s)
+            self._on_step(self, self._prompts.chunks, duration_s)
         return duration_s
 
     def release(self, request: Request) -> None:
