@@ -97,14 +97,26 @@ def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="S
 
 
 @app.command()
-def explain(file: File, variant: Variants = None, set_: Sets = None) -> None:
+def explain(
+    file: File,
+    variant: Variants = None,
+    set_: Sets = None,
+    path: Annotated[
+        tuple[str, str] | None,
+        typer.Option("--path", metavar="FROM TO", help="Only the way between two places, hop by hop, such as front_door b200/0/device3."),
+    ] = None,
+) -> None:
     """The resolved scenario, and what arithmetic alone says of it."""
     from cluster_sim.loading import load_variants
 
     scenarios = load_variants(file, variant or (), set_ or ())
     _warn(scenarios)
     for scenario in scenarios:
-        _print_arithmetic(scenario)
+        if path is not None:
+            _print_path(scenario, *path)
+        else:
+            _print_arithmetic(scenario)
+            _print_usual_paths(scenario)
 
 
 for command in (studies.compare, studies.sweep, studies.capacity, studies.sensitivity):
@@ -590,6 +602,47 @@ def _print_arithmetic(scenario: Scenario) -> None:
     total = highest_rate_per_s(pools)
     if offered is not None:
         console.print(f"offered: {offered:,.2f} requests/s in the mean, {offered / total:.0%} of the highest rate", highlight=False)
+
+
+def _print_usual_paths(scenario: Scenario) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from cluster_sim.paths import usual_paths
+
+    topology = scenario.cluster.topology()
+    table = Table()
+    for column in ("way", "hops", "latency [us]", "bottleneck [GB/s]", "which is", "equal ways"):
+        table.add_column(Text(column), justify="left" if column in ("way", "which is") else "right")
+    for one in usual_paths(scenario, topology):
+        narrow = topology.kind(one.narrowest) if one.narrowest else "-"
+        cells = (str(one.route.hops), f"{1e6 * one.route.latency_s:,.2f}", f"{one.route.bottleneck_bytes_per_s / 1e9:,.1f}", narrow, str(one.choices))
+        table.add_row(*map(Text, (one.what, *cells)))
+    _stdout().print(table)
+
+
+def _print_path(scenario: Scenario, start: str, end: str) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from cluster_sim.paths import path
+
+    topology = scenario.cluster.topology()
+    one = path(topology, start, end)
+    console = _stdout()
+    console.print(f"# {scenario.title}: {start} to {end}", highlight=False, markup=False)
+    table = Table()
+    for column in ("hop", "from", "to", "kind", "bandwidth [GB/s]", "latency [us]"):
+        table.add_column(Text(column), justify="left" if column in ("from", "to", "kind") else "right", overflow="fold")
+    for hop, edge in enumerate(one.route.edges, 1):
+        link = topology.link(edge)
+        both = ", both directions" if link.duplex == "half" else ""
+        table.add_row(*map(Text, (str(hop), *edge, link.kind + both, f"{link.bandwidth_bytes_per_s / 1e9:,.1f}", f"{1e6 * link.latency_s:,.2f}")))
+    console.print(table)
+    narrow = f", bottleneck {one.route.bottleneck_bytes_per_s / 1e9:,.1f} GB/s from {' to '.join(one.narrowest)}" if one.narrowest else ""
+    console.print(f"{one.route.hops} hops, {1e6 * one.route.latency_s:,.2f} us{narrow}", highlight=False, markup=False, soft_wrap=True)
+    if one.choices > 1:
+        console.print(f"one of {one.choices} equally good ways; the hash of a flow picks", highlight=False)
 
 
 _TRAFFIC_ROWS: tuple[tuple[str, str, str], ...] = (

@@ -610,7 +610,8 @@ class Fabric(Description):
     """Leaf and spine switches that are as many as the nodes need, instead of links written one by one.
 
     A leaf has at most `oversubscription` times as many ports for NICs as it has cables to spines; every leaf has as many cables to
-    each spine, which are held to be one link as wide as all of them.
+    each spine, which are held to be one link as wide as all of them. The front door has a port on every spine. A node without NICs
+    has one port, its host's.
     """
 
     shape: Literal["rail_optimised", "fat_tree"]
@@ -634,6 +635,7 @@ class Network(Description):
 
     name: str = "as written"
     links: tuple[Link, ...] = ()
+    """Beside a fabric they may end at its switches too: leaf0, spine0 and so on."""
     fabric: Fabric | None = None
 
     @model_validator(mode="after")

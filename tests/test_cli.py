@@ -213,6 +213,16 @@ def test_explain_prints_room_step_times_and_the_highest_rate(scenario: Path, cap
         assert text in out
 
 
+def test_explain_prints_the_usual_ways_and_any_other_hop_by_hop(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "device to device in a node of b200" in call(capsys, "explain", scenario)[1]
+    code, out, _ = call(capsys, "explain", scenario, "--variant", "b200", "--path", "front_door", "b200/0/device1")
+    assert code == 0
+    assert "4 hops, 5.00 us, bottleneck 46.0 GB/s from InfiniBand NDR rail/spine to" in out
+    assert "pcie5" in out and "highest rate" not in out
+    code, _, err = call(capsys, "explain", scenario, "--variant", "b200", "--path", "front_dor", "b200/0/device1")
+    assert (code, err) == (2, "--path: no place 'front_dor'; did you mean 'front_door'?\n")
+
+
 def test_plot_draws_every_figure_and_names_them(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
     call(capsys, "run", scenario)
     names = call(capsys, "plot", "--list")[1].split()

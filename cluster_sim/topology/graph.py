@@ -1,21 +1,21 @@
-"""Nodes and links as a networkx graph: places with what they are, edges with what they carry."""
+"""A cluster's nodes and networks as places and edges, with what each is and carries."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import inf
 
 import networkx as nx
 
 from cluster_sim.hardware import Link, Network, Node
 from cluster_sim.topology.fabric import cables
-from cluster_sim.topology.routes import Edge, Place, Route, Routes
+from cluster_sim.topology.inside import Inside, matched
+from cluster_sim.topology.routes import Edge, Route, Routes
 
 FRONT_DOOR = "front_door"
-MEMORY = "memory"
-"""Kind of the edge between a device and its memory, and the name of the place that the memory is."""
 
 
 @dataclass(frozen=True)
@@ -39,32 +39,50 @@ class Topology:
     `pool/0/device0/memory`, as is every other name of the node's file, such as `pool/0/switch` or `pool/0/nic3`. Where a node
     has several hosts they are `pool/0/host0` and so on. Names of a network's own, such as a spine, are shared by its nodes.
 
-    Raises ValueError where a generated fabric has no room for the nodes.
+    Names of nodes have one slash. Raises ValueError where a generated fabric has no room for the nodes.
     """
 
     def __init__(self, nodes: Mapping[str, Node], network: Network | None = None) -> None:
-        self.graph = nx.Graph()
-        self.graph.add_node(FRONT_DOOR, node=None, role=FRONT_DOOR)
-        self._nodes = dict(nodes)
-        self._links: dict[Edge, Link] = {}
-        self._shares: dict[Edge, float] = {}
-        """Of an edge that the devices of a node share: which part of it is one device's."""
-        for name, inside in _by_node(nodes):
-            self._add_node(name, inside)
-        networks: dict[Network, list[str]] = {}
+        insides: dict[int, Inside] = {}  # nodes of a pool are one object
+        self._nodes: dict[str, Inside] = {}
         for name, node in nodes.items():
-            networks.setdefault(network or node.network, []).append(name)
-        for own, members in networks.items():
-            self._add_network(own, members)
-        self._routes = Routes(self._places(), self._links)
+            if id(node) not in insides:
+                insides[id(node)] = Inside(node)
+            self._nodes[name] = insides[id(node)]
+        self._outside = nx.Graph()
+        self._outside.add_node(FRONT_DOOR)
+        members: dict[Network, list[str]] = {}
+        for name, node in nodes.items():
+            members.setdefault(network or node.network, []).append(name)
+        for one, names in members.items():
+            self._add_links(one, names)
+            if one.fabric is not None:
+                self._outside.add_edges_from((start, end, {"link": link}) for start, end, link in cables(one.fabric, self._faces(names), one.name, FRONT_DOOR))
+        self._links: dict[Edge, Link] = {}
+        self._routes = Routes(self._nodes, self._outside, self.node, self.link)
 
-    @property
-    def places(self) -> list[str]:
-        """The names of all places, the front door first."""
-        return list(self.graph)
+    @cached_property
+    def graph(self) -> nx.Graph:
+        """All of it: places with `role` and `node`, edges with `link`."""
+        whole = nx.Graph()
+        whole.add_nodes_from((place, {"role": self.role(place), "node": self.node(place)}) for place in self.places())
+        for name, inside in self._nodes.items():
+            whole.add_edges_from((name + start, name + end, {"link": link}) for start, end, link in inside.graph.edges(data="link"))
+        whole.add_edges_from(self._outside.edges(data=True))
+        return whole
+
+    def places(self) -> Iterator[str]:
+        """The names of all places, the front door first, then networks, then nodes."""
+        yield from (place for place in self._outside if self.node(place) is None)
+        for name, inside in self._nodes.items():
+            yield from (name + place for place in inside.graph)
+
+    def __contains__(self, place: str) -> bool:
+        node = self.node(place)
+        return place in self._outside if node is None else place[len(node) :] in self._nodes[node].graph
 
     def route(self, start: str, end: str, flow: int = 0) -> Route:
-        """The way with the fewest hops, of those the widest, and of equals the one that the flow's hash picks.
+        """The way with the fewest hops, of those the widest, of those the quickest, and of equals the one that the flow's hash picks.
 
         The same for the same arguments in every run. Devices pass on nothing but what goes to or from their own memory. Raises
         LookupError where there is no way, or no such place.
@@ -77,19 +95,22 @@ class Topology:
 
     def link(self, edge: Edge) -> Link:
         """What joins two neighbours. Raises KeyError where nothing does."""
-        return self._links[edge]
+        link = self._links.get(edge)
+        if link is None:
+            link = self._links[edge] = self._data(edge)["link"]
+        return link
 
     def capacity(self, edge: Edge) -> float:
         """What an edge carries in its direction [B/s]."""
-        return self._links[edge].bandwidth_bytes_per_s
+        return self.link(edge).bandwidth_bytes_per_s
 
     def kind(self, edge: Edge) -> str:
         """What kind of link an edge is, such as nvlink5 or memory."""
-        return self._links[edge].kind
+        return self.link(edge).kind
 
     def resource(self, edge: Edge) -> Hashable:
         """What flows over an edge share: that direction of it, or both where it is half duplex, as a memory's bus is."""
-        return edge if self._links[edge].duplex == "full" else min(edge, edge[::-1])
+        return edge if self.link(edge).duplex == "full" else min(edge, edge[::-1])
 
     def is_a_devices_own(self, edge: Edge) -> bool:
         """Whether an edge of a node is no other device's way: the edges of its devices are alike then, each for one of them."""
@@ -97,24 +118,23 @@ class Topology:
 
     def role(self, place: str) -> str:
         """What a place is: front_door, host, device, wafer, memory, leaf, spine, or the name of a file's own without its number."""
-        role: str = self.graph.nodes[place]["role"]
-        return role
+        node = self.node(place)
+        return re.sub(r"\d+$", "", place.rpartition("/")[2]) if node is None else str(self._nodes[node].graph.nodes[place[len(node) :]]["role"])
 
     def node(self, place: str) -> str | None:
         """The node that a place is inside of, None for those of a network."""
-        node: str | None = self.graph.nodes[place]["node"]
-        return node
+        pool, slash, rest = place.partition("/")
+        name = f"{pool}/{rest.partition('/')[0]}" if slash else pool
+        return name if name in self._nodes else None
 
     def host(self, device: str) -> str | None:
-        """The nearest host of a device's node; None where no link leads to one."""
+        """The nearest host in a device's node; None where no link leads to one."""
         node = self.node(device)
-        routes = []
-        for host in _names(node, self._nodes[node], "host") if node else ():
-            try:
-                routes.append(self.route(device, host))
-            except LookupError:
-                continue
-        return min(routes, key=lambda route: route.hops).places[-1] if routes else None
+        if node is None:
+            return None
+        inside = self._nodes[node]
+        found = [(ways.hops, host) for host in inside.hosts if (ways := inside.ways.between(device[len(node) :], host))]
+        return node + min(found, key=lambda one: one[0])[1] if found else None
 
     def way(self, starts: list[str], ends: list[str]) -> Way:
         """From the devices `starts` to the devices `ends`, between which there must be a way.
@@ -123,19 +143,43 @@ class Topology:
         shares with the other devices of its node it has an even part (rails); what is outside of nodes is not divided.
         """
         lanes = [(number % len(starts), number % len(ends)) for number in range(max(len(starts), len(ends)))]
-        routes = {lane: self.route(starts[lane[0]], ends[lane[1]], number) for number, lane in enumerate(lanes)}
-        parts = {lane: self._parts(route) for lane, route in routes.items()}
-        first = routes[lanes[0]]
-        leaving = self._width([parts[lane][0] for lane in {lane[0]: lane for lane in reversed(lanes)}.values()])
-        entering = self._width([parts[lane][2][::-1] for lane in {lane[1]: lane for lane in reversed(lanes)}.values()])
+        routes = [self.route(starts[first], ends[last], number) for number, (first, last) in enumerate(lanes)]
+        parts = [self._parts(route) for route in routes]
+        # Lanes of one device follow each other by turns: the first ones are one of each.
+        leaving = self._width([out for out, _, _ in parts[: len(starts)]])
+        entering = self._width([into[::-1] for _, _, into in parts[: len(ends)]])
         leaving = entering if leaving == inf else leaving  # a link from device to device is both
-        between = min((sum(map(self.capacity, set(level))) for level in _levels([parts[lane][1] for lane in lanes])), default=inf)
-        return Way(first, leaving, entering, min(leaving, entering, between))
+        between = min((sum(map(self.capacity, set(level))) for level in _levels([middle for _, middle, _ in parts])), default=inf)
+        return Way(routes[0], leaving, entering, min(leaving, entering, between))
 
     def unreachable(self, names: list[str]) -> list[str]:
         """Those of `names` that the front door cannot reach."""
-        reached = nx.node_connected_component(self.graph, FRONT_DOOR)
-        return [name for name in names if name not in reached]
+        parts = self._outside.copy()
+        for name, inside in self._nodes.items():
+            parts.add_edges_from((name + face, (name, inside.part(face))) for face in inside.faces)
+        reached = nx.node_connected_component(parts, FRONT_DOOR)
+        return [name for name in names if (node := self.node(name)) is None or (node, self._nodes[node].part(name[len(node) :])) not in reached]
+
+    def _data(self, edge: Edge) -> dict[str, Link]:
+        start, end = edge
+        data: dict[str, Link] | None = self._outside.get_edge_data(start, end)
+        if data is None and (node := self.node(start)) is not None and node == self.node(end):
+            data = self._nodes[node].graph.get_edge_data(start[len(node) :], end[len(node) :])
+        if data is None:
+            raise KeyError(edge)
+        return data
+
+    def _share(self, edge: Edge) -> float:
+        """The part of an edge in or at a node that is one device's: an even one where there are fewer such edges than devices."""
+        start, end = edge
+        node = self.node(start) or self.node(end)
+        if node is None:
+            return 1.0
+        inside = self._nodes[node]
+        if edge in self._outside.edges:
+            return min(len(inside.faces) / inside.devices, 1.0)
+        share: float = inside.graph.edges[start[len(node) :], end[len(node) :]]["share"]
+        return share
 
     def _parts(self, route: Route) -> tuple[list[Edge], list[Edge], list[Edge]]:
         """The edges of a route from device to device that are the first one's and its node's, of neither, the other's."""
@@ -155,121 +199,35 @@ class Topology:
 
     def _width(self, lanes: list[list[Edge]]) -> float:
         """What the lanes of a group of devices carry together, each device its part of an edge."""
-        return min((sum(self._shares.get(edge, 1.0) * self.capacity(edge) for edge in level) for level in _levels(lanes)), default=inf)
+        return min((sum(self._share(edge) * self.capacity(edge) for edge in level) for level in _levels(lanes)), default=inf)
 
-    def _places(self) -> dict[str, Place]:
-        """What routing knows: places that several links of a network end at, such as a host in a chain of nodes, are in everybody's way."""
-        places = {}
-        for place, data in self.graph.nodes(data=True):
-            outside = sum(self.graph.nodes[other]["node"] != data["node"] for other in self.graph[place])
-            places[place] = Place(None if outside > 1 else data["node"], data["role"] not in ("device", "wafer"))
-        return places
+    def _faces(self, names: list[str]) -> list[list[str]]:
+        return [[name + face for face in self._nodes[name].faces] for name in names]
 
-    def _add_node(self, name: str, inside: _Inside) -> None:
-        self.graph.add_nodes_from((f"{name}{place}", {"node": name, "role": role}) for place, role in inside.places)
-        for start, end, link, share in inside.links:
-            self._connect(name + start, name + end, link, share)
-
-    def _add_network(self, network: Network, members: list[str]) -> None:
-        faces = {name: self._faces(name) for name in members}
+    def _add_links(self, network: Network, members: list[str]) -> None:
+        """The links that are written out."""
 
         def places(end: str, node: str) -> list[str]:
             if end == "node" or end in self._nodes:
-                return faces[node] if end == "node" else self._faces(end)
+                return self._faces([node if end == "node" else end])[0]
             return [end if end == FRONT_DOOR else f"{network.name}/{end}"]
 
         for link in network.links:
+            split: dict[int, Link] = {1: link}
             for node in members if "node" in link.between else members[:1]:
-                pairs = list(_matched(places(link.between[0], node), places(link.between[1], node)))
-                each = link.model_copy(update={"bandwidth_bytes_per_s": link.bandwidth_bytes_per_s / len(pairs)}) if len(pairs) > 1 else link
-                for start, end in pairs:
-                    share = min(len(pairs) / self._nodes[node].devices, 1.0) if start in faces[node] or end in faces[node] else 1.0
-                    self._connect(start, end, each, share)
-        if network.fabric is not None:
-            for start, end, link in cables(network.fabric, list(faces.values()), network.name, FRONT_DOOR):
-                inside = self.node(start) if start in self.graph else None
-                self._connect(start, end, link, 1.0 if inside is None else min(len(faces[inside]) / self._nodes[inside].devices, 1.0))
-
-    def _faces(self, name: str) -> list[str]:
-        """Where networks meet a node: its NICs, or its host where it has none."""
-        node = self._nodes[name]
-        return _names(name, node, "nic" if any("nic" in link.between for link in node.links) else "host")
-
-    def _connect(self, start: str, end: str, link: Link, share: float) -> None:
-        for place in (start, end):
-            if place not in self.graph:
-                self.graph.add_node(place, node=None, role=_role(place))
-        self.graph.add_edge(start, end, link=link)
-        self._links[start, end] = self._links[end, start] = link
-        if share < 1.0:
-            self._shares[start, end] = self._shares[end, start] = share
+                pairs = list(matched(places(link.between[0], node), places(link.between[1], node)))
+                if len(pairs) not in split:
+                    split[len(pairs)] = link.model_copy(update={"bandwidth_bytes_per_s": link.bandwidth_bytes_per_s / max(len(pairs), 1)})
+                self._outside.add_edges_from(pairs, link=split[len(pairs)])
 
 
 def host_bandwidth_bytes_per_s(node: Node) -> float | None:
     """Of the way between a device and its host, one direction; None where there is none."""
-    alone = Topology({"node": node}, Network(links=()))
-    host = alone.host("node/device0")
-    return alone.route("node/device0", host).bottleneck_bytes_per_s if host else None
-
-
-@dataclass(frozen=True)
-class _Inside:
-    """The places and links of one kind of node, their names without the node's."""
-
-    places: list[tuple[str, str]]
-    links: list[tuple[str, str, Link, float]]
-
-
-def _by_node(nodes: Mapping[str, Node]) -> Iterator[tuple[str, _Inside]]:
-    """Each node with its inside, which is worked out once for all that are described by the same object."""
-    known: dict[int, _Inside] = {}
-    for name, node in nodes.items():
-        if id(node) not in known:
-            known[id(node)] = _inside(node)
-        yield name, known[id(node)]
-
-
-def _inside(node: Node) -> _Inside:
-    is_wafer = node.device.wafer is not None
-    ends = dict.fromkeys(["host", "device", *(end for link in node.links for end in link.between)])
-    if "host" in node.places and not any("host" in link.between for link in node.links):
-        del ends["host"]
-    places = [(place, "wafer" if end == "device" and is_wafer else end) for end in ends for place in _names("", node, end)]
-    links = []
-    for link in node.links:
-        pairs = list(_matched(_names("", node, link.between[0]), _names("", node, link.between[1])))
-        links += [(start, end, link, min(len(pairs) / node.devices, 1.0)) for start, end in pairs]
-    bus = Link.model_construct(
-        between=("device", MEMORY), kind=MEMORY, bandwidth_bytes_per_s=node.device.memory.bandwidth_bytes_per_s, latency_s=0.0, duplex="half"
-    )
-    for device in _names("", node, "device"):
-        places.append((f"{device}/{MEMORY}", MEMORY))
-        links.append((device, f"{device}/{MEMORY}", bus, 1.0))
-    return _Inside(places, links)
-
-
-def _names(name: str, node: Node, end: str) -> list[str]:
-    """The places that an end of a node's links stands for, in the node of this name."""
-    count = node.devices if end == "device" else node.places.get(end)
-    if count is None:
-        return [name if end == "host" else f"{name}/{end}"]
-    return [f"{name}/{end}{number}" for number in range(count)]
-
-
-def _matched(starts: Sequence[str], ends: Sequence[str]) -> Iterator[Edge]:
-    """Pairs that a link joins: one with all, several with several in order, and each with each where they are the same."""
-    if list(starts) == list(ends):
-        yield from ((start, end) for number, start in enumerate(starts) for end in ends[number + 1 :])
-        return
-    larger = max(len(starts), len(ends))
-    for number in range(larger):
-        yield starts[number * len(starts) // larger], ends[number * len(ends) // larger]
+    alone = Topology({"pool/0": node}, Network(links=()))
+    host = alone.host("pool/0/device0")
+    return alone.route("pool/0/device0", host).bottleneck_bytes_per_s if host else None
 
 
 def _levels(lanes: list[list[Edge]]) -> Iterator[list[Edge]]:
     """The edges of the lanes hop by hop, as far as every lane goes."""
     return ([lane[hop] for lane in lanes] for hop in range(min(map(len, lanes))))
-
-
-def _role(place: str) -> str:
-    return re.sub(r"\d+$", "", place.rpartition("/")[2])
