@@ -114,7 +114,7 @@ class Topology:
 
     def is_a_devices_own(self, edge: Edge) -> bool:
         """Whether an edge of a node is no other device's way: the edges of its devices are alike then, each for one of them."""
-        return edge not in self._shares and any(self.node(place) is not None for place in edge)
+        return any(self.node(place) is not None for place in edge) and self._share(edge) == 1.0
 
     def role(self, place: str) -> str:
         """What a place is: front_door, host, device, wafer, memory, leaf, spine, or the name of a file's own without its number."""
