@@ -127,7 +127,7 @@ def _join_roles(
     buses = {topology.resource((places[0], own[0])): _bus(pool) for places, own, pool in zip(devices, memories, pools, strict=True)}
     fabric = Fabric(env, lambda resource: topology.capacity(resource), buses, recorder)  # type: ignore[arg-type]  # resources are edges
     for replica, memory, places in zip(replicas, buses, devices, strict=True):
-        fabric.join(replica, memory, _collective_links(topology, places))
+        fabric.join(replica, memory, _collective_links(topology, places), _brought(topology, places[0]))
     links = Links(
         lambda start, end: lanes_between(topology, memories[start], memories[end]), lambda tokens, number: pools[number].kv_bytes(model, tokens), model.layers
     )
@@ -141,6 +141,11 @@ def _join_roles(
 def _bus(pool: Pool) -> Bus:
     memory = pool.node.device.memory
     return Bus(memory.bandwidth_bytes_per_s * memory.reachable, memory.stream_loss, memory.mix_loss)
+
+
+def _brought(topology: Topology, device: str) -> float:
+    """What all links of a device but its memory's carry, both directions together [B/s]."""
+    return sum(2.0 * topology.capacity((device, other)) for other in topology.neighbours(device) if topology.kind((device, other)) != MEMORY)
 
 
 def _collective_links(topology: Topology, places: list[str]) -> list[Hashable]:

@@ -105,52 +105,54 @@ class Sharing:
         reached: Mapping[Flow, None] = among
         while reached:
             among.update(reached)
-            self._overfull(among)
             before = {flow: flow.rate for flow in among} | before
-            self._fill(among)
-            reached = self._reached(among)
+            reached = self._fill(among) or self._reached(among)
         return [(flow, rate) for flow, rate in before.items() if flow.rate != rate]
 
-    def _overfull(self, among: dict[Flow, None]) -> None:
-        """Take in whom a resource, now less wide, has no room for."""
-        for resource in _resources(among):
-            others = self._on[resource]
-            if self.load(resource) <= self._capacity(resource, len(others)):
-                continue
-            outside = self.load(resource) - sum(lanes * flow.rate for flow, lanes in others.items() if flow in among)
-            if outside > self._capacity(resource, len(others)) * (1 + _CLOSE):
-                among.update(dict.fromkeys(others))
+    def _fill(self, among: Mapping[Flow, None]) -> Mapping[Flow, None]:
+        """Raise the rates of these flows from zero evenly, each until it has what it wants or something it crosses is full.
 
-    def _fill(self, among: Mapping[Flow, None]) -> None:
-        """Raise the rates of these flows from zero evenly, each until it has what it wants or something it crosses is full."""
-        for flow in among:
-            for resource, lanes in flow.uses:
-                self._load[resource] = self.load(resource) - lanes * flow.rate
+        Returns, and does nothing, where some resource has become less wide: who is on it must give way too.
+        """
         left: dict[Resource, float] = {}
         wanting: dict[Resource, int] = {}
         for flow in among:
             for resource, lanes in flow.uses:
-                wanting[resource] = wanting.get(resource, 0) + lanes
-        for resource in wanting:
-            left[resource] = max(self._capacity(resource, len(self._on[resource])) - self._load[resource], 0.0)
+                if resource in wanting:
+                    wanting[resource] += lanes
+                    left[resource] += lanes * flow.rate
+                else:
+                    wanting[resource] = lanes
+                    left[resource] = self.room(resource) - self.load(resource) + lanes * flow.rate
+        for resource, free in left.items():
+            if free < 0.0:
+                left[resource] = 0.0
+                if free < -_CLOSE * self.room(resource) and not among.keys() >= self._on[resource].keys():
+                    return dict.fromkeys(self._on[resource])
         growing = dict.fromkeys(among)
         while growing:
-            bottleneck = min(wanting, key=lambda resource: left[resource] / wanting[resource], default=None)
-            level = left[bottleneck] / wanting[bottleneck] if wanting else inf
+            bottleneck, level = None, inf
+            for resource, lanes in wanting.items():
+                if left[resource] < level * lanes:
+                    bottleneck, level = resource, left[resource] / lanes
             content = [flow for flow in growing if flow.limit <= level]
-            stopped = content or [flow for flow in self._on[bottleneck] if flow in growing]
-            for flow in stopped:
+            for flow in content or [flow for flow in self._on[bottleneck] if flow in growing]:
                 del growing[flow]
                 self._bind(flow, None if content else bottleneck)
-                flow.rate = flow.limit if content else level
-                for resource, lanes in flow.uses:
-                    left[resource] = max(left[resource] - lanes * flow.rate, 0.0)
-                    wanting[resource] -= lanes
-                    if not wanting[resource]:
-                        del wanting[resource]
-        for flow in among:
-            for resource, lanes in flow.uses:
-                self._load[resource] += lanes * flow.rate
+                self._let(flow, flow.limit if content else level, left, wanting)
+        return {}
+
+    def _let(self, flow: Flow, rate: float, left: dict[Resource, float], wanting: dict[Resource, int]) -> None:
+        """It gets this much of what is left to those that want more."""
+        more, flow.rate = rate - flow.rate, rate
+        for resource, lanes in flow.uses:
+            self._load[resource] = self._load.get(resource, 0.0) + lanes * more
+            free = left[resource] - lanes * rate
+            left[resource] = free if free > 0.0 else 0.0
+            if wanting[resource] == lanes:
+                del wanting[resource]
+            else:
+                wanting[resource] -= lanes
 
     def _reached(self, among: Mapping[Flow, None]) -> Mapping[Flow, None]:
         """Flows outside for which, or because of which, the rates are not fair yet."""

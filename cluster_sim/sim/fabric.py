@@ -22,6 +22,7 @@ _PARTS = 64
 """Shares are rounded to as many parts of one, so that replicas run at few paces: step times at a pace are kept, and found again."""
 
 _NOTHING = 1e-11  # of a channel's bytes: less is a rounding
+_MANY = 64  # streams: more are not held to share a memory
 _NOW = 1 + 1e-15  # an event comes at its time but for a rounding
 
 
@@ -151,10 +152,10 @@ class Channel(Flow):
 class _Home:
     """A replica; the memory and the links of its first device, which stand for those of its others."""
 
-    __slots__ = ("crossing", "engine", "is_running", "links", "memory", "tenant")
+    __slots__ = ("crossing", "engine", "is_narrow", "is_running", "links", "memory", "tenant")
 
-    def __init__(self, tenant: Tenant, memory: Resource, links: tuple[Resource, ...]) -> None:
-        self.tenant, self.memory, self.links = tenant, memory, links
+    def __init__(self, tenant: Tenant, memory: Resource, links: tuple[Resource, ...], is_narrow: bool) -> None:
+        self.tenant, self.memory, self.links, self.is_narrow = tenant, memory, links, is_narrow
         self.engine = Flow({memory: 1})
         """The steps' own traffic, which takes all that it can get of the memory's bandwidth while any are run."""
         self.crossing = 0
@@ -173,6 +174,7 @@ class Fabric:
     def __init__(self, env: Environment, capacity: Callable[[Resource], float], buses: Mapping[Resource, Bus], recorder: Recorder) -> None:
         self._env, self._recorder, self._buses = env, recorder, buses
         self._link_capacity = capacity
+        self._capacities: dict[tuple[Resource, int], float] = {}
         self._sharing = Sharing(self._capacity)
         self._homes: dict[Resource, _Home] = {}
         self._alarm = Alarm(env)
@@ -185,9 +187,13 @@ class Fabric:
         self._full_since_s: dict[Resource, float] = {}
         env.process(self._run())
 
-    def join(self, tenant: Tenant, memory: Resource, links: Iterable[Resource] = ()) -> None:
-        """A replica whose devices' memories and links are like these."""
-        home = _Home(tenant, memory, tuple(links))
+    def join(self, tenant: Tenant, memory: Resource, links: Iterable[Resource] = (), brought: float = inf) -> None:
+        """A replica; the memory of its first device, the links that its collectives cross, and what all links bring that device [B/s].
+
+        Where that is no more than half of what the memory can do, transfers never are the ones that it holds back: the engine is
+        left what they do not take, and need not be shared out.
+        """
+        home = _Home(tenant, memory, tuple(links), brought > 0.5 * self._buses[memory].capacity(_MANY))
         for resource in (memory, *home.links):
             self._homes[resource] = home
 
@@ -216,8 +222,11 @@ class Fabric:
             self._note(resource, False)
 
     def _capacity(self, resource: Resource, flows: int) -> float:
-        bus = self._buses.get(resource)
-        return self._link_capacity(resource) if bus is None else bus.capacity(flows)
+        known = self._capacities.get((resource, flows))
+        if known is None:
+            bus = self._buses.get(resource)
+            known = self._capacities[resource, flows] = self._link_capacity(resource) if bus is None else bus.capacity(flows)
+        return known
 
     def _want(self, channel: Channel) -> None:
         """Let it take part while it has something to move: all that it can get, or what comes into being."""
@@ -242,20 +251,21 @@ class Fabric:
             if home.crossing == more == 1:
                 home.is_running = home.tenant.is_running
                 home.tenant.shared = partial(self._turn, home)
-                if home.is_running:
+                if home.is_running and home.is_narrow:
                     self._sharing.add(home.engine)
             elif not home.crossing:
                 home.tenant.shared = None
-                if home.is_running:
+                if home.is_running and home.is_narrow:
                     self._sharing.remove(home.engine)
 
     def _turn(self, home: _Home, is_running: bool) -> None:
         """A replica whose memory others use begins or ceases to run steps."""
         if is_running != home.is_running:
             home.is_running = is_running
-            (self._sharing.add if is_running else self._sharing.remove)(home.engine)
-            self._to_tell[home] = None
-            self._call()
+            if home.is_narrow:
+                (self._sharing.add if is_running else self._sharing.remove)(home.engine)
+                self._to_tell[home] = None
+                self._call()
 
     def _call(self) -> None:
         """Something has changed: rates are worked out again when everything of this moment has happened."""
@@ -325,12 +335,12 @@ class Fabric:
             return
         bus, links = self._buses[home.memory], 1.0
         rates, writing = self._others(home.memory), self._others(home.memory, writing=True)
-        capacity = self._sharing.room(home.memory)
-        got = home.engine.rate if home.is_running else beside(rates, bus.capacity(len(rates) + 1))
+        is_shared_out = home.is_running and home.is_narrow
+        got = home.engine.rate if is_shared_out else beside(rates, self._capacity(home.memory, len(rates) + 1))
         memory = got / bus.bytes_per_s * shared_memory(0.0, bus.mix_loss, 1, sum(writing) / max(sum(rates) + got, 1.0))
         for link in home.links:
             if rates := self._others(link):
-                capacity = self._link_capacity(link)
+                capacity = self._capacity(link, 1)
                 links = min(links, beside(rates, capacity) / capacity)
         home.tenant.set_shares(_rounded(memory), _rounded(links))
 

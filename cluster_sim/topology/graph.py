@@ -127,6 +127,13 @@ class Topology:
         name = f"{pool}/{rest.partition('/')[0]}" if slash else pool
         return name if name in self._nodes else None
 
+    def neighbours(self, place: str) -> Iterator[str]:
+        """The places that are one link away."""
+        if place in self._outside:
+            yield from self._outside[place]
+        if (node := self.node(place)) is not None:
+            yield from (node + other for other in self._nodes[node].graph[place[len(node) :]])
+
     def host(self, device: str) -> str | None:
         """The nearest host in a device's node; None where no link leads to one."""
         node = self.node(device)
