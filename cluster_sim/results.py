@@ -28,10 +28,12 @@ LATER_TABLES = {"transfers"}
 
 # One row a stretch of like engine steps: the i-th lasts first_s + i·slope_s. Counts are of its first step, see
 # physics/transformer.py; growth: tokens that a step adds to the context; `counted` of `batch` are outside the warm-up; kv_tokens, running and waiting are as it began.
-# clock, memory_share, link_share: the pace at which the devices ran, see hardware.Pace.
+# clock, memory_share, link_share: the pace at which the devices ran, see hardware.Pace; bus_s, link_s: by how much longer it all
+# took because others used its memories, and the links of its collectives.
 STRETCH_COLUMNS = (
     "replica", "began_s", "first_s", "slope_s", "steps", "batch", "counted", "prompt_tokens", "sampled", "context", "growth",
     "windowed", "growing", "pairs", "windowed_pairs", "kv_tokens", "running", "waiting", "clock", "memory_share", "link_share",
+    "bus_s", "link_s",
 )  # fmt: skip
 # preempted: value is the tokens answered so far; resumed: the gap between two tokens that a preemption or a hand-over tore [s];
 # handed_over: its KV has come to this replica, so long after its first token [s]; rejected: tokens it would take, and beside it

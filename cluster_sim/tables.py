@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from cluster_sim.contention import lost_s
 from cluster_sim.hardware import Precision
 from cluster_sim.physics.power import Line, ramp_energy_j
 from cluster_sim.physics.ramp import total_s
@@ -29,6 +30,9 @@ def gather(scenario: Scenario, recorder: Recorder, topology: Topology, paths: li
     latencies_s = np.array([path.latency_s for path in paths])
     requests = _requests_table(scenario, everyone, recorder, pool_of, latencies_s)
     stretches = _stretches_table(scenario, recorder, pool_of)
+    columns_of = {name: stretches[name].to_numpy() for name in ("replica", "began_s", "ended_s", "bus_s", "link_s")}
+    for name, seconds in zip(("bus_s", "link_s", "kv_contention_s"), lost_s(everyone, columns_of, recorder.transfers), strict=True):
+        requests = requests.append_column(name, _column(seconds, np.isnan(seconds)))
     if scenario.workload.reasoning_share is not None:
         requests = _with_reasoning(scenario, requests, everyone, stretches, recorder.events, latencies_s)
     columns = list(zip(*recorder.events, strict=True)) or [()] * len(EVENT_COLUMNS)
@@ -162,7 +166,7 @@ def _column(values: np.ndarray, missing: np.ndarray | None = None) -> pa.Array:
 
 def _stretches_table(scenario: Scenario, recorder: Recorder, pool_of: list[Pool]) -> pa.Table:
     rows = np.frombuffer(recorder.stretches, dtype=float).reshape(-1, len(STRETCH_COLUMNS))
-    real = {"began_s", "first_s", "slope_s", "growth", "clock", "memory_share", "link_share"}
+    real = {"began_s", "first_s", "slope_s", "growth", "clock", "memory_share", "link_share", "bus_s", "link_s"}
     if any(pool.replica.speculation for pool in pool_of):  # sequences grow at rates of their own
         real |= {"context", "kv_tokens"}
     data = {name: rows[:, place].astype(float if name in real else np.int64) for place, name in enumerate(STRETCH_COLUMNS)}

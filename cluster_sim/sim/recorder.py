@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Hashable
 from struct import Struct
 
+from cluster_sim.contention import TransferRow
 from cluster_sim.request import Request
 from cluster_sim.topology import Lanes
 
-PACK_STRETCH = Struct("21d").pack
+PACK_STRETCH = Struct("23d").pack
 
-TransferRow = tuple[str, int, int, int, float, float, float, float]
 EventRow = tuple[float, str, int, int, float]
 
 

@@ -57,6 +57,8 @@ class Replica:
         self.shared: Callable[[bool], None] | None = None
         """Told before each stretch whether there is anything to run, while others use this replica's memory: see Fabric."""
         self._shares, self._thermal = (1.0, 1.0), (1.0, 1.0)
+        self._beside: tuple[tuple[float, float, int], tuple[float, float, int], tuple[float, float]] | None = None
+        """Of the stretch under way, while others use its memory: how long steps would take with the memory, and with its links too, for itself."""
         self._alarm = Alarm(env)
         self._steps = 0  # of the stretch under way; 0 between stretches and where there is nothing to do
         self._idle = False
@@ -168,22 +170,36 @@ class Replica:
         if not steps:
             self._idle = True
             return 0.0
-        if self._speculative_times is not None:
-            first_s, slope_s, alike = self._speculative_times.verify(
-                batch.batch, batch.growth, batch.context, batch.prompt, batch.sampled, batch.pairs, batch.pairs_growth
-            )  # fmt: skip
-        elif batch.prompt:
-            first_s, slope_s, alike = self._times.mixed(
-                batch.batch, batch.context, batch.windowed, batch.growing,
-                batch.prompt, batch.sampled, batch.pairs, batch.pairs_windowed, batch.pairs_growth,
-            )  # fmt: skip
-        else:
-            first_s, slope_s, alike = self._times.decode(batch.batch, batch.context, batch.windowed, batch.growing)
+        first_s, slope_s, alike = self._line(self._times, self._speculative_times)
+        if self.shared is not None:
+            (_, links), (clock, refresh) = self._shares, self._thermal
+            pace = Pace(clock, refresh, links)
+            self._beside = self._line(*self.times_at(pace)), self._line(*self.times_at(pace._replace(links=1.0))), (first_s, slope_s)
         if batch.swap_s:
             first_s += batch.swap_s
         self._steps = steps = steps if steps < alike else alike
         self._began_s, self._first_s, self._slope_s, self._ran_at = now_s, first_s, slope_s, self.pace
         return total_s(first_s, slope_s, steps)
+
+    def _line(self, times: StepTimes, speculative: SpeculativeSteps | None) -> tuple[float, float, int]:
+        """(first_s, slope_s, steps for which that holds) of the scheduled step and those like it."""
+        batch = self._batch
+        if speculative is not None:
+            return speculative.verify(batch.batch, batch.growth, batch.context, batch.prompt, batch.sampled, batch.pairs, batch.pairs_growth)
+        if batch.prompt:
+            return times.mixed(
+                batch.batch, batch.context, batch.windowed, batch.growing,
+                batch.prompt, batch.sampled, batch.pairs, batch.pairs_windowed, batch.pairs_growth,
+            )  # fmt: skip
+        return times.decode(batch.batch, batch.context, batch.windowed, batch.growing)
+
+    def _lost_s(self, steps: int) -> tuple[float, float]:
+        """By how much longer so many steps of the stretch took because others used its memory, and its links."""
+        if self._beside is None:
+            return 0.0, 0.0
+        (first_s, slope_s, _), (alone_s, alone_slope_s, _), (shared_s, shared_slope_s) = self._beside
+        self._beside = None
+        return total_s(shared_s - first_s, shared_slope_s - slope_s, steps), total_s(first_s - alone_s, slope_s - alone_slope_s, steps)
 
     def _settle(self) -> None:
         """The stretch, as far as it was run, is over: record it and move the batch on."""
@@ -195,7 +211,7 @@ class Replica:
         self._recorder.stretches += PACK_STRETCH(
             self._index, self._began_s, self._first_s, self._slope_s, steps, batch.batch, batch.counted, batch.prompt,
             batch.sampled, batch.context, batch.growth, batch.windowed, batch.growing, batch.pairs, batch.pairs_windowed,
-            batch.kv_tokens, len(batch.running), len(batch.waiting), *self._ran_at,
+            batch.kv_tokens, len(batch.running), len(batch.waiting), *self._ran_at, *self._lost_s(steps),
         )  # fmt: skip
         now_s = self._env.now
         if finished := batch.advance(steps, now_s):
