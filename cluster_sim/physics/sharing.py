@@ -101,6 +101,10 @@ class Sharing:
         among, self._changed = self._changed, {}
         if not among:
             return []
+        if len(among) == 1:
+            (flow,) = among
+            if flow.bottleneck is None and self._is_free(flow):
+                return self._content(flow)
         before: dict[Flow, float] = {}
         reached: Mapping[Flow, None] = among
         while reached:
@@ -108,6 +112,21 @@ class Sharing:
             before = {flow: flow.rate for flow in among} | before
             reached = self._fill(among) or self._reached(among)
         return [(flow, rate) for flow, rate in before.items() if flow.rate != rate]
+
+    def _is_free(self, flow: Flow) -> bool:
+        """Whether it may have all that it wants and nobody notices: nothing that it crosses is full or would be."""
+        more = flow.limit - flow.rate
+        for resource, lanes in flow.uses:
+            if self._bound.get(resource) or self.load(resource) + lanes * more >= self.room(resource):
+                return False
+        return True
+
+    def _content(self, flow: Flow) -> list[tuple[Flow, float]]:
+        """It has what it wants."""
+        before, flow.rate = flow.rate, flow.limit
+        for resource, lanes in flow.uses:
+            self._load[resource] = self.load(resource) + lanes * (flow.rate - before)
+        return [(flow, before)] if flow.rate != before else []
 
     def _fill(self, among: Mapping[Flow, None]) -> Mapping[Flow, None]:
         """Raise the rates of these flows from zero evenly, each until it has what it wants or something it crosses is full.

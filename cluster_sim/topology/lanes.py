@@ -39,11 +39,14 @@ def lanes_between(topology: Topology, starts: Sequence[str], ends: Sequence[str]
     first = {topology.resource(edge) for edge in routes[0].edges}
     own = {topology.resource(edge) for route in routes[1:] for edge in route.edges if topology.is_a_devices_own(edge)} - first
     edges = Counter(edge for route in routes for edge in route.edges)
-    stands_for = {
-        edge: topology.resource(first_edge if topology.resource(edge) in own else edge)
-        for route in routes
-        for edge, first_edge in zip(route.edges, routes[0].edges, strict=True)
-    }
+    stands_for = {}
+    for route in routes:
+        for place, edge in enumerate(route.edges):
+            alike = edge
+            if topology.resource(edge) in own:  # counted from the end that it is near to
+                is_near = topology.node(starts[0]) in (topology.node(edge[0]), topology.node(edge[1])) and place < len(route.edges) / 2
+                alike = routes[0].edges[place if is_near else place - len(route.edges)]
+            stands_for[edge] = topology.resource(alike)
     return Lanes(
         count,
         {resource: lanes for resource, lanes in crossed.items() if resource not in own},
