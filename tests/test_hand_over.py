@@ -18,7 +18,7 @@ from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.scenario import Cluster
 from cluster_sim.sim.fabric import Fabric
 from cluster_sim.sim.recorder import Recorder
-from cluster_sim.topology import Lanes
+from cluster_sim.topology import Lanes, Route
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node, small_gpu, tiny_model
 
 KV_TOKEN_BYTES = 256  # two layers, key and value, two heads of 16, two bytes
@@ -125,7 +125,7 @@ def test_what_was_sent_while_prompts_were_read_is_not_sent_again(sizes: tuple[fl
     are made, and of those 0.6 s for each are left at 10 s. With a third, of 6 s, the link is never idle."""
     env, recorder = Environment(), Recorder()
     fabric = Fabric(env, lambda _: 1.0, {}, recorder)
-    lanes = Lanes(1, {"link": 1}, {}, {}, 0.0)
+    lanes = Lanes([Route(("a", "b"), (("a", "b"),), 0.0, 1.0)], {"link": 1}, ("a", "b"))
 
     def read(number: int, size: float) -> Generator[Timeout, None, None]:
         transfer = fabric.begin("kv", lanes, (0, 1, number), lambda: None)

@@ -116,10 +116,7 @@ class Sharing:
     def _is_free(self, flow: Flow) -> bool:
         """Whether it may have all that it wants and nobody notices: nothing that it crosses is full or would be."""
         more = flow.limit - flow.rate
-        for resource, lanes in flow.uses:
-            if self._bound.get(resource) or self.load(resource) + lanes * more >= self.room(resource):
-                return False
-        return True
+        return not any(self._bound.get(resource) or self.load(resource) + lanes * more >= self.room(resource) for resource, lanes in flow.uses)
 
     def _content(self, flow: Flow) -> list[tuple[Flow, float]]:
         """It has what it wants."""

@@ -59,6 +59,7 @@ class Topology:
             if one.fabric is not None:
                 self._outside.add_edges_from((start, end, {"link": link}) for start, end, link in cables(one.fabric, self._faces(names), one.name, FRONT_DOOR))
         self._links: dict[Edge, Link] = {}
+        self._shared_as: dict[Edge, tuple[Hashable, bool]] = {}
         self._routes = Routes(self._nodes, self._outside, self.node, self.link)
 
     @cached_property
@@ -112,9 +113,13 @@ class Topology:
         """What flows over an edge share: that direction of it, or both where it is half duplex, as a memory's bus is."""
         return edge if self.link(edge).duplex == "full" else min(edge, edge[::-1])
 
-    def is_a_devices_own(self, edge: Edge) -> bool:
-        """Whether an edge of a node is no other device's way: the edges of its devices are alike then, each for one of them."""
-        return any(self.node(place) is not None for place in edge) and self._share(edge) == 1.0
+    def shared_as(self, edge: Edge) -> tuple[Hashable, bool]:
+        """(its `resource`, whether it is a device's own: in or at a node, but no other device's way, so that those of all are alike)."""
+        known = self._shared_as.get(edge)
+        if known is None:
+            is_own = any(self.node(place) is not None for place in edge) and self._share(edge) == 1.0
+            known = self._shared_as[edge] = self.resource(edge), is_own
+        return known
 
     def role(self, place: str) -> str:
         """What a place is: front_door, host, device, wafer, memory, leaf, spine, or the name of a file's own without its number."""

@@ -4,28 +4,43 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 
 from cluster_sim.topology.graph import Topology
-from cluster_sim.topology.routes import Edge
+from cluster_sim.topology.routes import Edge, Route
 
 
-@dataclass(frozen=True, eq=False)
 class Lanes:
     """Routes that take equal parts of the bytes at the same speed."""
 
-    count: int
-    uses: Mapping[Hashable, int]
-    """Lanes by what they share with other flows. What a device has for itself is there for the first lane alone: its like of the
-    other lanes carry the same."""
-    edges: Mapping[Edge, float]
-    """Every edge on the way, and the part of the bytes that crosses it."""
-    stands_for: Mapping[Edge, Hashable]
-    """By edge, which of `uses` tells how full it is."""
-    latency_s: float
-    """Of the longest lane."""
-    ends: tuple[Hashable | None, Hashable | None] = (None, None)
-    """The memories of the first lane that are read and written."""
+    def __init__(self, routes: Sequence[Route], uses: Mapping[Hashable, int], ends: tuple[Hashable, Hashable]) -> None:
+        self.routes = routes
+        self.uses = uses
+        """Lanes by what they share with other flows. What a device has for itself is there for the first lane alone: its like of the
+        other lanes carry the same."""
+        self.count = len(routes)
+        self.latency_s = max(route.latency_s for route in routes)
+        self.ends = ends
+        """The memories of the first lane that are read and written."""
+
+    @cached_property
+    def edges(self) -> Mapping[Edge, float]:
+        """Every edge on the way, and the part of the bytes that crosses it."""
+        lanes = Counter(edge for route in self.routes for edge in route.edges)
+        return {edge: count / self.count for edge, count in lanes.items()}
+
+    def stands_for(self, topology: Topology) -> Mapping[Edge, Hashable]:
+        """By edge, which of `uses` tells how full it is."""
+        found = {}
+        first = self.routes[0].edges
+        for route in self.routes:
+            for place, edge in enumerate(route.edges):
+                resource, _ = topology.shared_as(edge)
+                if resource not in self.uses:  # a device's own: its like is as far from the same end
+                    is_near = topology.node(route.places[0]) in (topology.node(edge[0]), topology.node(edge[1])) and place < route.hops / 2
+                    resource, _ = topology.shared_as(first[place if is_near else place - route.hops])
+                found[edge] = resource
+        return found
 
 
 def lanes_between(topology: Topology, starts: Sequence[str], ends: Sequence[str]) -> Lanes:
@@ -33,25 +48,15 @@ def lanes_between(topology: Topology, starts: Sequence[str], ends: Sequence[str]
 
     Raises LookupError where there is no way.
     """
-    count = max(len(starts), len(ends))
-    routes = [topology.route(starts[number % len(starts)], ends[number % len(ends)], number) for number in range(count)]
-    crossed = Counter(topology.resource(edge) for route in routes for edge in route.edges)
-    first = {topology.resource(edge) for edge in routes[0].edges}
-    own = {topology.resource(edge) for route in routes[1:] for edge in route.edges if topology.is_a_devices_own(edge)} - first
-    edges = Counter(edge for route in routes for edge in route.edges)
-    stands_for = {}
+    routes = [topology.route(starts[lane % len(starts)], ends[lane % len(ends)], lane) for lane in range(max(len(starts), len(ends)))]
+    crossed = [topology.shared_as(edge) for edge in routes[0].edges]
+    uses = {resource: 0 for resource, _ in crossed}
+    memories = crossed[0][0], crossed[-1][0]
     for route in routes:
-        for place, edge in enumerate(route.edges):
-            alike = edge
-            if topology.resource(edge) in own:  # counted from the end that it is near to
-                is_near = topology.node(starts[0]) in (topology.node(edge[0]), topology.node(edge[1])) and place < len(route.edges) / 2
-                alike = routes[0].edges[place if is_near else place - len(route.edges)]
-            stands_for[edge] = topology.resource(alike)
-    return Lanes(
-        count,
-        {resource: lanes for resource, lanes in crossed.items() if resource not in own},
-        {edge: lanes / count for edge, lanes in edges.items()},
-        stands_for,
-        max(route.latency_s for route in routes),
-        (topology.resource(routes[0].edges[0]), topology.resource(routes[0].edges[-1])),
-    )
+        for edge in route.edges:
+            resource, is_own = topology.shared_as(edge)
+            if resource in uses:
+                uses[resource] += 1
+            elif not is_own:
+                uses[resource] = 1
+    return Lanes(routes, uses, memories)
