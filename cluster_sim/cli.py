@@ -287,9 +287,15 @@ def catalog(name: Annotated[str | None, typer.Argument(metavar="NAME", help="One
     table = Table(title=f"{data.get('name', name)} ({entries[name]})", title_justify="left")
     for column in ("figure", "value", "source", "confidence", "note"):
         table.add_column(column, overflow="fold")
+    said = ""
     for row in rows:
-        table.add_row(*map(Text, (row.path, row.value, row.source, row.confidence, row.note)))
+        note = "as above" if row.note and row.note == said else row.note
+        table.add_row(*map(Text, (row.path, row.value, row.source, row.confidence, note)))
+        said = row.note
     _stdout().print(table)
+    counts = [f"{sum(row.confidence == level for row in rows)} of {level} confidence" for level in ("high", "medium", "low")]
+    estimates = sum("est" in [key.strip() for key in row.source.split(",")] for row in rows)
+    print(f"{len(rows)} figures: {', '.join(counts)}; {estimates} rest on an estimate")
     sources = read_yaml(CATALOG / "sources.yaml").data
     for key in sorted({key.strip() for row in rows for key in row.source.split(",") if key.strip()}):
         _stdout().print(f"{key}: {sources.get(key, 'unknown')}", highlight=False, soft_wrap=True, markup=False)
@@ -585,7 +591,7 @@ def _print_arithmetic(scenario: Scenario) -> None:
     rows: list[tuple[str, list[str]]] = [
         *([("role", [pool.role for pool in pools])] if any(pool.role != "both" for pool in pools) else []),
         ("replicas", [f"{pool.replicas} x {pool.devices_a_replica} devices" for pool in pools]),
-        ("weights a device [GB]", [f"{pool.weight_bytes / 1e9:,.1f}" for pool in pools]),
+        ("weights a device [GB]", [f"{pool.weight_bytes / 1e9:,.{1 if pool.weight_bytes >= 1e9 else 3}f}" for pool in pools]),
         ("KV a token and device [kB]", [f"{pool.kv_token_bytes / 1e3:,.1f}" for pool in pools]),
         ("KV tokens a replica", [f"{pool.kv_tokens:,}" for pool in pools]),
         ("step with 1 sequence [ms]", [f"{1e3 * pool.step_at_1_s:,.3f}" for pool in pools]),

@@ -47,6 +47,26 @@ class Memory(Description):
     """Of reading and writing by turns: 1 - loss x w (1 - w) are left where the share w of the bytes is written."""
 
 
+class WeightMemory(Memory):
+    """A memory beside that of the KV cache, for weights and what is between layers: SRAM of a machine that has HBM as well."""
+
+    overlap: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """Of reading KV cache and of all else in a step, the share of the shorter that hides behind the longer."""
+
+
+class Systolic(Description):
+    """Arrays of multipliers that keep weights while tokens stream through, see `physics.systolic`; small products leave parts of them empty."""
+
+    rows: Annotated[int, Field(gt=0)]
+    """Inputs of a product that one array sums over."""
+    columns: Annotated[int, Field(gt=0)]
+    """Outputs of a product that it makes."""
+    arrays: Annotated[int, Field(gt=0)] = 1
+    """As many work side by side, and reach the device's peak together."""
+    load_cycles: Annotated[int, Field(gt=0)] | None = None
+    """To fill one array with weights, which hides behind the tokens of the weights before; default: one row a cycle."""
+
+
 class Peak(Description):
     """Dense peak compute rate by precision; a precision that is left out has no hardware of its own."""
 
@@ -185,6 +205,8 @@ class Overhead(Description):
     """Launches of a layer's element-wise kernels: norms, rotary embedding, activation; what they move is counted apart."""
     expert_layer_s: Seconds = 0.0
     """Launches of routing and sorting in a layer of experts."""
+    latent_layer_s: Seconds = 0.0
+    """Launches of a layer of latent attention beyond those of a plain one: norms and copies of latent vectors, quantising."""
     eager_layer_s: Seconds = 0.0
     """Least time of one layer in a step that reads prompts: such steps run outside CUDA graphs, and the host launches their
     kernels one by one."""
@@ -534,6 +556,10 @@ class Device(Description):
     """Of a GPU: by the name of the engine; `default` for all others."""
     kernels: Kernels | None = None
     """What its kernels take alone, where they were measured; kinds that were not are taken from `efficiency`."""
+    weight_memory: WeightMemory | None = None
+    """Where weights lie, where that is not `memory`, which then holds the KV cache alone."""
+    systolic: Systolic | None = None
+    """What multiplies matrices; `efficiency.compute` is then what is left once the shapes of products are counted. Left out, shapes do not matter."""
     wafer: Wafer | None = None
     collectives: Collectives = Collectives()
     """Between devices of one node."""
@@ -556,7 +582,26 @@ class Device(Description):
             raise ValueError("wanted either 'efficiency' (a GPU) or 'wafer'")
         if self.efficiency is not None and "default" not in self.overheads:
             raise ValueError("'overheads' has no 'default'")
+        if self.wafer is not None:
+            for name in ("weight_memory", "systolic"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"came '{name}' beside 'wafer'; wanted it with 'efficiency' only")
         return self
+
+    @property
+    def fast_memory(self) -> Memory:
+        """Where weights lie, and what is between layers."""
+        return self.weight_memory or self.memory
+
+    @property
+    def bandwidth_bytes_per_s(self) -> float:
+        """Peak of all its memories together."""
+        return self.memory.bandwidth_bytes_per_s + (self.weight_memory.bandwidth_bytes_per_s if self.weight_memory else 0.0)
+
+    @property
+    def measured(self) -> bool:
+        """Whether step times rest on measured kernels, or on a fit to measured runs as a wafer's; not on a data sheet alone."""
+        return self.wafer is not None or self.kernels is not None
 
     def overhead(self, engine: str) -> Overhead:
         """What the engine called `engine` adds on this device."""
@@ -571,7 +616,7 @@ class Device(Description):
         return self.model_copy(update={
             "memory": _scaled(self.memory, {"bandwidth_bytes_per_s": reading}),
             "peak": _scaled(self.peak, dict.fromkeys(Peak.model_fields, clock)),
-            "overheads": {name: _scaled(one, {"layer_s": starts, "expert_layer_s": starts}) for name, one in self.overheads.items()},
+            "overheads": {name: _scaled(one, dict.fromkeys(("layer_s", "expert_layer_s", "latent_layer_s"), starts)) for name, one in self.overheads.items()},
             "kernels": self.kernels and self.kernels.at(clock, memory),
             "wafer": self.wafer and _scaled(self.wafer, {"clock_hz": clock, "core_s": starts}),
             "collectives": self.collectives.at(links),

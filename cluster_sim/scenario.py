@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -215,13 +214,7 @@ class Pool(Description):
         own = self._placement(model, devices)
         if self.replica.speculation is None or (drafter := self.replica.speculation.draft_model) is None:
             return own
-        drafts = self._placement(drafter, devices)
-        return replace(
-            own,
-            weight_bytes=own.weight_bytes + drafts.weight_bytes,
-            kv_token_bytes=own.kv_token_bytes + drafts.kv_token_bytes,
-            kv_room_bytes=own.kv_room_bytes - drafts.weight_bytes,
-        )
+        return own.beside(self._placement(drafter, devices))
 
     def _placement(self, model: Model, devices: int) -> Placement:
         plan, engine, device = self.replica, self.replica.engine, self.node.device
@@ -283,8 +276,12 @@ class Pool(Description):
         plan = self.replica.speculation
         if plan is None:
             return None
-        drafter = self.step_times(plan.draft_model, pace, self.devices_a_replica(model)) if plan.draft_model else None
-        share = plan.mtp_layers / model.layers if plan.mtp_layers else plan.draft_cost or 0.0
+        drafting, share = plan.draft_model, plan.draft_cost or 0.0
+        if plan.mtp_layers and self.is_wafer:  # a few more stations in the same pipeline
+            share = plan.mtp_layers / model.layers
+        elif plan.mtp_layers:
+            drafting = model.last_layers(plan.mtp_layers)
+        drafter = self.step_times(drafting, pace, self.devices_a_replica(model)) if drafting else None
         return SpeculativeSteps(self.step_times(model, pace), plan.draft_tokens, drafter, share)
 
     def batch(self, model: Model, seed: int = 0) -> Batch:
@@ -408,7 +405,14 @@ class Scenario(Description):
         return source.requests if source else None
 
     def warnings(self) -> Iterator[str]:
-        """What the run will not do although the file asks for it."""
+        """What the run will not do although the file asks for it, and what it rests on that nobody has measured."""
+        for pool in self.cluster.pools:
+            device = pool.node.device
+            if not device.measured:
+                yield (
+                    f"{device.name}: no kernels were measured; its step times are a roofline of the data sheet, and the shares of the peaks that are "
+                    "reached, the overheads and the collectives are estimates unless its file says otherwise"
+                )
         if self.site is not None:
             yield "site: heat, power caps, cost and failures are not simulated by this version; the keys but pue are read, kept with the run, and change nothing"
 

@@ -269,7 +269,7 @@ def _devices_table(scenario: Scenario, stretches: pa.Table, simulated_s: float) 
                 for name, value in share.items():
                     rows[name].append(value)
                 rows["compute_utilisation"].append(share["flop"] / (peak * simulated_s) if simulated_s else 0.0)
-                rows["bandwidth_utilisation"].append(share["bytes"] / (device.memory.bandwidth_bytes_per_s * simulated_s) if simulated_s else 0.0)
+                rows["bandwidth_utilisation"].append(share["bytes"] / (device.bandwidth_bytes_per_s * simulated_s) if simulated_s else 0.0)
             number += 1
     columns = {name: pa.array(values, pa.float64()) if name in ("energy_j", "mean_power_w") else pa.array(values) for name, values in rows.items()}
     return pa.table(columns)

@@ -48,6 +48,7 @@ class Ways:
             self._links[start, end] = self._links[end, start] = link
         self._ends = ends
         self._found: dict[tuple[str, str], Equals | None] = {}
+        self._known_depths: dict[str, dict[str, int]] = {}
 
     def between(self, start: str, end: str) -> Equals | None:
         """The best ways, which are told apart up to 256; None where there is none."""
@@ -60,34 +61,46 @@ class Ways:
     def _search(self, start: str, end: str) -> Equals | None:
         if start not in self._near or end not in self._near:
             return None
-        pass_on = {start, *(self._near[place][0] for place in (start, end) if len(self._near[place]) == 1)}
-        depth = self._depths(start, end, pass_on)
-        if end not in depth:
+        depth, hops = self._depths(start), 0
+        if end in depth:
+            hops = depth[end]
+        elif (only := self._only(end)) in depth:  # a device passes on what goes to its memory
+            hops = depth[only] + 1
+        else:
             return None
-        following, (narrow, latency_ps) = self._back(start, end, depth, pass_on)
-        ways = tuple(islice(_walks(following, start, end), _MOST))
-        return Equals(depth[end], -narrow, latency_ps, ways)
+        following, (narrow, latency_ps) = self._back(start, end, hops, {start, self._only(start), self._only(end)})
+        return Equals(hops, -narrow, latency_ps, tuple(islice(_walks(following, start, end), _MOST)))
 
-    def _depths(self, start: str, end: str, pass_on: set[str]) -> dict[str, int]:
-        """Hops from `start` to every place that is no farther than `end`."""
+    def _only(self, place: str) -> str:
+        """The only neighbour of a place, or else itself."""
+        near = self._near[place]
+        return near[0] if len(near) == 1 else place
+
+    def _depths(self, start: str) -> dict[str, int]:
+        """Hops from `start` to every place but those that a device would have to pass it on to."""
+        known = self._known_depths.get(start)
+        if known is not None:
+            return known
         depth, level = {start: 0}, [start]
-        while level and end not in depth:
+        while level:
             beyond = []
             for place in level:
-                if place not in self._ends or place in pass_on:
+                if place not in self._ends or place in (start, self._only(start)):
                     for other in self._near[place]:
                         if other not in depth:
                             depth[other] = depth[place] + 1
                             beyond.append(other)
             level = beyond
+        self._known_depths[start] = depth
         return depth
 
-    def _back(self, start: str, end: str, depth: dict[str, int], pass_on: set[str]) -> tuple[dict[str, list[str]], tuple[float, int]]:
+    def _back(self, start: str, end: str, far: int, pass_on: set[str]) -> tuple[dict[str, list[str]], tuple[float, int]]:
         """From each place on a shortest way those next on the best of them, and how good these are from `start`."""
+        depth = self._depths(start)
         good: dict[str, tuple[float, int]] = {end: (-inf, 0)}  # (narrowest link, negative; picoseconds) to `end`: the less the better
         following: dict[str, list[str]] = {}
         level = [end]
-        for hops in range(depth[end] - 1, -1, -1):
+        for hops in range(far - 1, -1, -1):
             found: defaultdict[str, dict[str, tuple[float, int]]] = defaultdict(dict)
             for place in level:
                 narrow, latency_ps = good[place]
