@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from cluster_sim import energy
+from cluster_sim import bandwidth, energy
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -378,6 +378,7 @@ def _of_replicas(results: Results, pool: str | None) -> dict[str, Any]:
     report["preemptions"] = int(np.sum(preempted))
     for name in ("compute_utilisation", "bandwidth_utilisation"):
         report[name] = float(np.mean(devices[name].to_numpy()[rows]))
+    report["bandwidth_saturated_fraction"] = bandwidth.saturated_fraction(results, pool)
     return report
 
 

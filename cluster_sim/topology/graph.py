@@ -117,7 +117,7 @@ class Topology:
         """(its `resource`, whether it is a device's own: in or at a node, but no other device's way, so that those of all are alike)."""
         known = self._shared_as.get(edge)
         if known is None:
-            is_own = any(self.node(place) is not None for place in edge) and self._share(edge) == 1.0
+            is_own = any(self.node(place) is not None for place in edge) and self.part(edge) == 1.0
             known = self._shared_as[edge] = self.resource(edge), is_own
         return known
 
@@ -181,7 +181,7 @@ class Topology:
             raise KeyError(edge)
         return data
 
-    def _share(self, edge: Edge) -> float:
+    def part(self, edge: Edge) -> float:
         """The part of an edge in or at a node that is one device's: an even one where there are fewer such edges than devices."""
         start, end = edge
         node = self.node(start) or self.node(end)
@@ -211,7 +211,7 @@ class Topology:
 
     def _width(self, lanes: list[list[Edge]]) -> float:
         """What the lanes of a group of devices carry together, each device its part of an edge."""
-        return min((sum(self._share(edge) * self.capacity(edge) for edge in level) for level in _levels(lanes)), default=inf)
+        return min((sum(self.part(edge) * self.capacity(edge) for edge in level) for level in _levels(lanes)), default=inf)
 
     def _faces(self, names: list[str]) -> list[list[str]]:
         return [[name + face for face in self._nodes[name].faces] for name in names]
