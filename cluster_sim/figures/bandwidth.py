@@ -91,4 +91,4 @@ def _rate(bytes_per_s: float) -> str:
     >>> _rate(7.1e12), _rate(46e9), _rate(2.5e6)
     ('7.1 TB/s', '46 GB/s', '0.0025 GB/s')
     """
-    return f"{bytes_per_s / 1e12:.3g} TB/s" if bytes_per_s >= 1e12 else f"{bytes_per_s / 1e9:.2g} GB/s"
+    return f"{bytes_per_s / 1e12:.3g} TB/s" if bytes_per_s >= 1e12 else f"{bytes_per_s / 1e9:.3g} GB/s"
