@@ -46,7 +46,7 @@ class Watched(Fabric):
         for channel in self._channels.values():
             if channel.is_sharing and channel.rate < channel.limit * (1 - 1e-9):
                 assert any(self._sharing.load(resource) >= self._sharing.room(resource) * (1 - 1e-9) for resource, _ in channel.uses)
-            assert isinstance(channel, Channel) and channel.moved <= channel.supplied
+            assert isinstance(channel, Channel) and channel.moved <= channel.supplied * (1 + 1e-9)
         return ahead_s
 
 
