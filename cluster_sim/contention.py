@@ -43,5 +43,6 @@ def lost_s(everyone: Sequence[Request], stretches: dict[str, Array], transfers: 
                 lost[mine] += so_far_s[last] - so_far_s[np.minimum(first, last)]
     place = {request.number: index for index, request in enumerate(everyone)}
     for _, _, _, number, _, began, ended, alone in transfers:
-        transfer_s[place[number]] += ended - began - alone
+        if number >= 0:  # of one request alone
+            transfer_s[place[number]] += ended - began - alone
     return bus_s, link_s, transfer_s

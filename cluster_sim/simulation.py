@@ -20,7 +20,7 @@ from cluster_sim.scenario import Pool, Scenario
 from cluster_sim.serving.admission import AcceptAll, Gate, Prefill
 from cluster_sim.serving.batching import DecodeBatch, PrefillBatch
 from cluster_sim.serving.hand_over import HandOver as HandOverPlan
-from cluster_sim.sim.fabric import Bus, Fabric
+from cluster_sim.sim.fabric import Bus, Fabric, HostWay
 from cluster_sim.sim.hand_over import HandOver, Links
 from cluster_sim.sim.recorder import Recorder
 from cluster_sim.sim.replica import DecodeReplica, PrefillReplica, Replica, Times
@@ -60,7 +60,7 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
         answered = closed.answered
     replicas = _replicas(env, scenario, recorder, answered)
     devices = scenario.cluster.devices(scenario.model)
-    fabric = _join_roles(env, scenario, topology, devices, replicas, recorder)
+    fabric = _fabric(env, scenario, topology, devices, replicas, recorder)
     paths = [topology.route(FRONT_DOOR, places[0]) for places in devices]
     latencies_s += [path.latency_s for path in paths]
     for pool in scenario.cluster.pools:
@@ -114,20 +114,27 @@ def _paced(pool: Pool, model: Model) -> Callable[[Pace], Times]:
     return lru_cache(maxsize=_PACES)(lambda pace: (pool.step_times(model, pace), pool.speculative_step_times(model, pace)))
 
 
-def _join_roles(
-    env: Environment, scenario: Scenario, topology: Topology, devices: list[list[str]], replicas: list[Replica], recorder: Recorder
-) -> Fabric | None:
-    """What prefill replicas have read goes to those that decode. Returns what moves it, None where there are no such."""
-    decoders = [replica for replica in replicas if isinstance(replica, DecodeReplica)]
-    if not decoders:
-        return None
-    plan, model = scenario.cluster.hand_over or HandOverPlan(), scenario.model
+def _fabric(env: Environment, scenario: Scenario, topology: Topology, devices: list[list[str]], replicas: list[Replica], recorder: Recorder) -> Fabric | None:
+    """What moves KV from replica to replica and between devices and their hosts; None where there is none to be moved."""
+    model = scenario.model
     pools = [pool for pool in scenario.cluster.pools for _ in range(pool.replica_count(model))]
+    decoders = [replica for replica in replicas if isinstance(replica, DecodeReplica)]
+    if not decoders and not any(_keeps_on_host(pool) for pool in pools):
+        return None
     memories = [[f"{device}/{MEMORY}" for device in places] for places in devices]
     buses = {topology.resource((places[0], own[0])): _bus(pool) for places, own, pool in zip(devices, memories, pools, strict=True)}
     fabric = Fabric(env, lambda resource: topology.capacity(resource), buses, recorder)  # type: ignore[arg-type]  # resources are edges
-    for replica, memory, places in zip(replicas, buses, devices, strict=True):
+    for replica, memory, places, pool in zip(replicas, buses, devices, pools, strict=True):
         fabric.join(replica, memory, _collective_links(topology, places), _brought(topology, places[0]))
+        host = topology.host(places[0]) if _keeps_on_host(pool) else None
+        bandwidth = pool.swap_bandwidth_bytes_per_s
+        if host is not None and bandwidth:
+            own = [f"{place}/{MEMORY}" for place in places]
+            kind = "swap" if pool.kv.preemption == "swap" else "offload"
+            replica.to_host = HostWay(fabric, lanes_between(topology, own, [_dram(topology, host)]), kind, replica.number, len(places) * bandwidth)
+    if not decoders:
+        return fabric
+    plan = scenario.cluster.hand_over or HandOverPlan()
     links = Links(
         lambda start, end: lanes_between(topology, memories[start], memories[end]), lambda tokens, number: pools[number].kv_bytes(model, tokens), model.layers
     )
@@ -136,6 +143,16 @@ def _join_roles(
         if isinstance(replica, PrefillReplica):
             hand_over.take_from(replica)
     return fabric
+
+
+def _keeps_on_host(pool: Pool) -> bool:
+    return pool.kv.preemption == "swap" or bool(pool.kv.offload)
+
+
+def _dram(topology: Topology, host: str) -> str:
+    """The host's memory, or the host where its node's file does not say how that is reached."""
+    dram = f"{topology.node(host)}/dram"
+    return dram if dram in topology else host
 
 
 def _bus(pool: Pool) -> Bus:

@@ -82,7 +82,7 @@ def _stack(panel: Axes, traffic: Traffic, edges: np.ndarray) -> None:
         panel.stairs(top, edges, baseline=below, fill=True, color=_COLOURS[kind], alpha=0.6, label=kind)
         below = top
     panel.axhline(100.0, color="#777777", linestyle=":", linewidth=1.0)
-    panel.set_ylim(0.0, 105.0)
+    panel.set_ylim(0.0, 130.0)  # with room for the legend
 
 
 def _rate(bytes_per_s: float) -> str:

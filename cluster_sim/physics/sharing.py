@@ -206,17 +206,16 @@ def _resources(flows: Iterable[Flow]) -> dict[Resource, None]:
     return dict.fromkeys(resource for flow in flows for resource, _ in flow.uses)
 
 
-def beside(rates: Iterable[float], capacity: float) -> float:
-    """What one flow more, which takes all it can get, is given of `capacity` beside flows that take `rates` [B/s].
+def beside(rates: Iterable[float], capacity: float, lanes: int = 1) -> float:
+    """What each of `lanes` more, which take all they can get, is given of `capacity` beside lanes that take `rates` [B/s].
 
-    At least an even share: flows that take more than that make room for it.
+    At least an even share: those that take more than that make room for it.
 
     >>> beside([1.0], 10.0), beside([9.0], 10.0), beside([8.0, 1.0], 10.0)
     (9.0, 5.0, 4.5)
     """
-    left, flows = capacity, 1
     slower = sorted(rates)
-    flows += len(slower)
+    left, flows = capacity, len(slower) + lanes
     for rate in slower:
         if rate * flows >= left:
             break

@@ -202,11 +202,15 @@ class Fabric:
 
         who: replica that sends, replica that receives, request.
         """
-        channel = self._channels.get((kind, lanes))
-        if channel is None:
-            alone = lanes.count * min(self._capacity(resource, 1) / used for resource, used in lanes.uses.items())
-            channel = self._channels[kind, lanes] = Channel(kind, lanes, alone)
-        return Transfer(channel, who, on_sent, self._env.now)
+        return Transfer(self._channel(kind, lanes), who, on_sent, self._env.now)
+
+    def share(self, lanes: Lanes) -> float:
+        """Of what a transfer over these lanes would get with nobody else about, what it gets if it begins now, about."""
+        level = inf
+        for resource, used in lanes.uses.items():
+            rates = [flow.rate for flow, others in self._sharing.on(resource).items() for _ in range(others)]
+            level = min(level, beside(rates, self._capacity(resource, 1), used))
+        return min(level * lanes.count / self._channel("", lanes).alone, 1.0)
 
     def supply(self, transfer: Transfer, total: float, coming: float = 0.0, is_whole: bool = True) -> None:
         """Of a transfer `total` bytes have come into being by now, and `coming` a second will; is_whole: that was all."""
@@ -215,6 +219,13 @@ class Fabric:
         channel.supply(transfer, total, coming, is_whole)
         self._want(channel)
         self._call()
+
+    def _channel(self, kind: str, lanes: Lanes) -> Channel:
+        channel = self._channels.get((kind, lanes))
+        if channel is None:
+            alone = lanes.count * min(self._capacity(resource, 1) / used for resource, used in lanes.uses.items())
+            channel = self._channels[kind, lanes] = Channel(kind, lanes, alone)
+        return channel
 
     def stop(self) -> None:
         """The run ends: how long links were full is known."""
@@ -355,6 +366,32 @@ class Fabric:
             self._full_since_s.setdefault(resource, self._env.now)
         elif (since_s := self._full_since_s.pop(resource, None)) is not None and resource not in self._buses:
             self._recorder.full_s[resource] = self._recorder.full_s.get(resource, 0.0) + self._env.now - since_s
+
+
+@dataclass(frozen=True)
+class HostWay:
+    """Between a replica's devices and their host: blocks that are swapped out and in, or fetched from tiers.
+
+    The step that waits for them takes as long as the way's share says at its beginning; for others they are a transfer.
+    """
+
+    fabric: Fabric
+    lanes: Lanes
+    kind: str
+    replica: int
+    bytes_per_s: float
+    """At which they move with nobody else about, over all devices."""
+
+    def moved_s(self, alone_s: float) -> float:
+        """How long it takes from now on to move what takes `alone_s` with nobody else about."""
+        share = self.fabric.share(self.lanes)
+        transfer = self.fabric.begin(self.kind, self.lanes, (self.replica, -1, -1), _nobody)
+        self.fabric.supply(transfer, alone_s * self.bytes_per_s)
+        return alone_s / share
+
+
+def _nobody() -> None:
+    """Waits for it."""
 
 
 def _rounded(share: float) -> float:

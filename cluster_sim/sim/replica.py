@@ -29,6 +29,14 @@ Times = tuple[StepTimes, SpeculativeSteps | None]
 """Of plain steps, and of those that check drafts where a replica speculates."""
 
 
+class ToHost(Protocol):
+    """The way between a replica's devices and their host: sim.fabric.HostWay."""
+
+    def moved_s(self, alone_s: float) -> float:
+        """How long it takes from now on to move what takes `alone_s` with nobody else about."""
+        ...
+
+
 class Replica:
     """Runs the steps that its batch schedules. It is a Load for the router."""
 
@@ -45,6 +53,8 @@ class Replica:
     ) -> None:
         self.times_at: Callable[[Pace], Times]
         """How long its steps take at another pace than the full one, which `step_times` is for."""
+        self.to_host: ToHost | None = None
+        """On which blocks that are swapped or fetched meet other traffic; None where nothing else uses it."""
         self.pace = FULL_PACE
         self.number = index
         self.requests = 0
@@ -176,7 +186,7 @@ class Replica:
             pace = Pace(clock, refresh, links)
             self._beside = self._line(*self.times_at(pace)), self._line(*self.times_at(pace._replace(links=1.0))), (first_s, slope_s)
         if batch.swap_s:
-            first_s += batch.swap_s
+            first_s += batch.swap_s if self.to_host is None else self.to_host.moved_s(batch.swap_s)
         self._steps = steps = steps if steps < alike else alike
         self._began_s, self._first_s, self._slope_s, self._ran_at = now_s, first_s, slope_s, self.pace
         return total_s(first_s, slope_s, steps)
