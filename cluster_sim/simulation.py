@@ -95,7 +95,7 @@ def _replicas(env: Environment, scenario: Scenario, recorder: Recorder, answered
     decoding = [pool for pool in scenario.cluster.pools if pool.replica.role == "decode"]
     longest_decoded = max((pool.batch(model).longest for pool in decoding), default=0)
     for pool in scenario.cluster.pools:
-        times_at = _paced(pool, model)
+        times_at = _paced(scenario.cluster.networked(pool), model)
         step_times, speculative_times = times_at(FULL_PACE)
         for number in range(len(replicas), len(replicas) + pool.replica_count(model)):
             batch = pool.batch(model, scenario.seed)

@@ -11,9 +11,11 @@ from pytest import approx
 from simpy import Environment, Timeout
 
 from cluster_sim.hardware import Pace, device_named
+from cluster_sim.model import Model, read_model
 from cluster_sim.physics.collectives import all_reduce_s
-from cluster_sim.scenario import Cluster
-from cluster_sim.sim.fabric import Bus, Fabric
+from cluster_sim.physics.gpu import GpuSteps
+from cluster_sim.scenario import Cluster, Pool
+from cluster_sim.sim.fabric import Bus, Fabric, HostWay
 from cluster_sim.sim.recorder import Recorder
 from cluster_sim.topology import Lanes, Route, lanes_between
 
@@ -138,3 +140,35 @@ def test_an_all_reduce_beside_a_transfer_takes_as_much_longer_as_its_share_says(
     assert 1.7 * alone < beside < 2.0 * alone
     small, small_beside = (all_reduce_s(device.at(Pace(links=links)).collectives.all_reduce, 8, 2**10) for links in (1.0, 0.5))
     assert small_beside < 1.2 * small
+
+
+def test_a_pipeline_over_two_nodes_pays_the_hop_over_the_network() -> None:
+    """Two stages of eight B200 each: 8192 x 2 B a token over 8 x 46 GB/s and 11 us, instead of NVLink's."""
+    model = Model.model_validate(read_model("llama-3.3-70b"))
+    plan = {"tensor_parallel": 8, "pipeline_parallel": 2, "weights": "fp8", "engine": "vllm"}
+    pool = Pool.model_validate({"name": "a", "node": "dgx-b200", "nodes": 2, "replica": plan})
+    device = pool.node.device
+    inside = GpuSteps(model, device, 8, 2, "fp8", "bf16", pool.replica.engine.name)
+    hop = pool.between_nodes
+    assert hop == (1, approx(8e-6), approx(8 * 46e9))
+    tokens = 4096
+    longer_s = pool.step_times(model).tokens_s(tokens, tokens) - inside.tokens_s(tokens, tokens)
+    assert device.peer_bandwidth_bytes_per_s is not None
+    over_nvlink_s = device.peer_latency_s + tokens * 16384 / 8 / device.peer_bandwidth_bytes_per_s
+    assert longer_s == approx(8e-6 + tokens * 16384 / (8 * 46e9) - over_nvlink_s)
+    assert Pool.model_validate({"name": "a", "node": "dgx-b200", "replica": plan | {"tensor_parallel": 4}}).between_nodes.times == 0
+
+
+def test_a_swap_beside_other_traffic_takes_as_much_longer_as_its_share_says() -> None:
+    env = Environment()
+    fabric = Fabric(env, lambda _: 10.0, {}, recorder := Recorder())
+    to_host = HostWay(fabric, over("dph"), "swap", 0, 10.0)
+    assert to_host.moved_s(2.0) == 2.0
+    env.run()
+    assert env.now == approx(2.0)
+    fabric.supply(fabric.begin("kv", over("mph"), (1, 0, 0), lambda: None), 100.0)
+    env.run(until=3.0)
+    assert to_host.moved_s(2.0) == approx(4.0)
+    env.run()
+    # half of the link each until 7, when 20 have been swapped
+    assert [(row[0], row[6]) for row in recorder.transfers] == [("swap", approx(2.0)), ("swap", approx(7.0)), ("kv", approx(14.0))]
