@@ -140,11 +140,13 @@ def token_times_s(requests: list[Request], token: np.ndarray, stretches: pa.Tabl
 
 def _span_of(request: Request, token: int, happened: Sequence[tuple[float, int, bool]]) -> tuple[float, int, float, int]:
     """(from [s], token made then, to [s], token made by then) of the span without preemption in which a token was made."""
-    from_s, from_token, made = request.first_token_s, 1, 0
+    from_s, from_token, made = request.first_token_s, 1, 1
     for at_s, value, resumed in happened:
         if at_s < request.first_token_s:
             continue
         if resumed:
+            if token <= made:
+                break
             from_s, from_token = at_s, made + 1
         elif value >= token:
             return from_s, from_token, at_s, value

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "cluster_sim"
 ROOMS = [
     {"errors", "units"},
     {"reading"},
-    {"hardware", "model", "request"},
+    {"hardware", "model", "request", "prices"},
     {"topology", "physics"},
     {"workload", "serving"},
     {
@@ -32,11 +32,12 @@ ROOMS = [
         "demand",
         "download",
         "calibration",
+        "costs",
     },
     {"sim"},
     {"simulation", "tables"},
-    {"figures"},
-    {"validation", "studies", "console"},
+    {"figures", "report"},
+    {"validation", "studies", "console", "live"},
     {"cli", "__init__"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
@@ -44,8 +45,8 @@ LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 # Third-party packages and the rooms that may import them; those not named here may be imported by none.
 ALLOWED = {
     "pint": {"units"},
-    "pydantic": {"units", "reading", "hardware", "model", "workload", "serving", "scenario", "questions", "calibration", "download"},
-    "pydantic_core": {"units", "reading"},
+    "pydantic": {"units", "reading", "hardware", "model", "prices", "workload", "serving", "scenario", "questions", "calibration", "download"},
+    "pydantic_core": {"units", "reading", "prices"},
     "ruamel": {"reading"},
     "numpy": {
         "topology",
@@ -58,10 +59,13 @@ ALLOWED = {
         "metrics",
         "energy",
         "bandwidth",
+        "costs",
         "explain",
         "calibration",
         "tables",
         "figures",
+        "report",
+        "live",
         "validation",
         "demand",
         "studies",
@@ -69,14 +73,14 @@ ALLOWED = {
     "networkx": {"topology"},
     "orjson": {"workload"},
     "pooch": {"download"},
-    "pyarrow": {"results", "metrics", "tables", "calibration", "demand", "figures", "studies"},
-    "scipy": {"metrics", "calibration", "studies"},
+    "pyarrow": {"results", "metrics", "tables", "calibration", "demand", "figures", "report", "studies"},
+    "scipy": {"metrics", "calibration", "report", "studies"},
     "simpy": {"sim", "simulation"},
     "matplotlib": {"figures"},
     "dask": {"studies"},
     "SALib": {"studies"},
     "typer": {"cli", "console", "studies"},
-    "rich": {"cli", "console", "studies"},
+    "rich": {"cli", "console", "live", "studies"},
 }
 NOT_EACH_OTHER = ({"workload"}, {"serving"})
 
