@@ -35,12 +35,12 @@ STRETCH_COLUMNS = (
     "windowed", "growing", "pairs", "windowed_pairs", "kv_tokens", "running", "waiting", "clock", "memory_share", "link_share",
     "bus_s", "link_s",
 )  # fmt: skip
+# One row a transfer that has ended: of what kind, between which replicas, for which request, -1 for several; alone_s: what it would have taken with
+# nobody else about. It began when the first of its bytes could be sent, and ended when the last had left; latency comes after that.
+TRANSFER_COLUMNS = ("kind", "from_replica", "to_replica", "request", "bytes", "began_s", "ended_s", "alone_s")
 # preempted: value is the tokens answered so far; resumed: the gap between two tokens that a preemption or a hand-over tore [s];
 # handed_over: its KV has come to this replica, so long after its first token [s]; rejected: tokens it would take, and beside it
 # `reason`: too_long for every replica, or the admission policy that refused it.
-# One row a transfer that has ended: of what kind, between which replicas, for which request; alone_s: what it would have taken with
-# nobody else about. It began when the first of its bytes could be sent, and ended when the last had left; latency comes after that.
-TRANSFER_COLUMNS = ("kind", "from_replica", "to_replica", "request", "bytes", "began_s", "ended_s", "alone_s")
 EVENT_COLUMNS = ("at_s", "what", "replica", "request", "value")  # as recorded
 
 
