@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from cluster_sim.explain import sampled_lengths
 from cluster_sim.physics.transformer import linear_flop_per_token, step_weight_bytes
-from cluster_sim.physics.wafer import region_side, travel_s
 from cluster_sim.scenario import Pool, Scenario
+
+_AT_ONCE_HZ = 1e30  # a hop a cycle: no time at all
 
 
 def bytes_a_token(scenario: Scenario, pool: Pool) -> float:
@@ -43,14 +44,19 @@ def compute_tokens_per_s(scenario: Scenario, pool: Pool) -> float:
 
 
 def communication_s(scenario: Scenario, pool: Pool) -> float:
-    """Seconds of one user's token that go into moving it between cores, wafers or GPUs: as the simulator has it, overheads included."""
-    model, wafer = scenario.model, pool.node.device.wafer
-    if wafer is not None:
-        wafers = pool.devices_a_replica(model)
-        return travel_s(wafer, wafers, model.layers, region_side(wafer, wafers, model.layers))
-    times, context = pool.step_times(model), round(sampled_lengths(scenario).context)
+    """Seconds of one user's token that go into moving it between cores, wafers or GPUs: as the simulator has it, no bound.
+
+    On GPUs the collectives; on wafers what the same token would be spared if neither hops over cores nor those between wafers took time.
+    """
+    model, context = scenario.model, round(sampled_lengths(scenario).context)
     windowed = min(context, model.window.tokens) if model.window else 0
-    return times.parts(1, context, windowed, 0, 1, 0)["collectives"] * times.decode(1, context, windowed, 0)[0]
+    times = pool.step_times(model)
+    step_s = times.decode(1, context, windowed, 0)[0]
+    if (wafer := pool.node.device.wafer) is None:
+        return times.parts(1, context, windowed, 0, 1, 0)["collectives"] * step_s
+    near = wafer.model_copy(update={"wafer_hop_s": 0.0, "clock_hz": _AT_ONCE_HZ})
+    node = pool.node.model_copy(update={"device": pool.node.device.model_copy(update={"wafer": near})})
+    return step_s - pool.model_copy(update={"node": node}).step_times(model).decode(1, context, windowed, 0)[0]
 
 
 LIMITS: dict[str, Callable[[Scenario, Pool], float]] = {

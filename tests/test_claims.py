@@ -119,11 +119,17 @@ def test_limits_are_bandwidth_over_bytes_and_arithmetic_over_flop() -> None:
     assert LIMITS["memory_tokens_per_s"](scenario, scenario.cluster.pools[0]) == approx(3 * 8 * 7.672e12 / 139e9, rel=0.001)
 
 
-def test_a_token_is_on_its_way_over_wafers_for_hops_and_collectives() -> None:
-    """80 layers in regions of sqrt(762 x 1172 x 4 / 80) cores a side, crossed 2 x 5.33 times at 1.1 GHz, and three hops of 13.5 us."""
-    scenario = load_scenario(SPEEDS, "70b-cs3")
-    side = (762 * 1172 * 4 / 80) ** 0.5
-    assert LIMITS["communication_s"](scenario, scenario.cluster.pools[0]) == approx(80 * 2 * 5.33 * side / 1.1e9 + 3 * 13.5e-6, rel=1e-6)
+def test_a_token_is_on_its_way_over_wafers_for_hops_and_distances() -> None:
+    """Three hops between four wafers, and distances at one hop a cycle: with half the clock twice as long."""
+
+    def moving_s(hop: str, clock: str) -> float:
+        wafer = {"cluster.pools[0].node.device.wafer.wafer_hop": hop, "cluster.pools[0].node.device.wafer.clock": clock}
+        scenario = load_scenario(SPEEDS, "70b-cs3", wafer)
+        return LIMITS["communication_s"](scenario, scenario.cluster.pools[0])
+
+    distances_s = moving_s("0 us", "1.1 GHz")
+    assert moving_s("20 us", "1.1 GHz") == approx(distances_s + 3 * 20e-6)
+    assert moving_s("0 us", "0.55 GHz") == approx(2 * distances_s)
 
 
 @pytest.mark.parametrize(

@@ -29,11 +29,6 @@ def token_s(wafer: Wafer, wafers: int, layers: int, side: float) -> float:
     return wafer.token_s + layers * layer_s(wafer, side) + (wafers - 1) * wafer.wafer_hop_s
 
 
-def travel_s(wafer: Wafer, wafers: int, layers: int, side: float) -> float:
-    """Seconds of one token on its way: the collectives of all layers across their regions, and the hops between wafers."""
-    return layers * (layer_s(wafer, side) - wafer.core_s) + (wafers - 1) * wafer.wafer_hop_s
-
-
 class WaferSteps:
     """Step times of one replica over wafers. In a step every sequence makes one token.
 
