@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from cluster_sim.hardware import Precision
-from cluster_sim.physics.power import Line, ramp_energy_j
 from cluster_sim.physics.ramp import total_s
-from cluster_sim.physics.transformer import step_flop, step_kv_bytes, step_weight_bytes
 from cluster_sim.request import Request
 from cluster_sim.results import EVENT_COLUMNS, STRETCH_COLUMNS, Results
 from cluster_sim.scenario import Pool, Scenario
 from cluster_sim.sim.recorder import EventRow, Recorder
 from cluster_sim.topology import Path, Topology
+from cluster_sim.work import work_of
 from cluster_sim.workload.streams import stream
 
 
@@ -173,60 +170,12 @@ def _stretches_table(scenario: Scenario, recorder: Recorder, pool_of: list[Pool]
     for pool in scenario.cluster.pools:
         mine = np.isin(data["replica"], [number for number, other in enumerate(pool_of) if other is pool]) if len(scenario.cluster.pools) > 1 else slice(None)
         counts = {name: column[mine] for name, column in data.items()}
-        work = _work(scenario, pool, counts)
+        work = work_of(scenario.model, pool, counts)
         data["flop"][mine] = work.total(work.linear_flop) + work.total(work.attention_flop)
         data["bytes"][mine] = work.total(work.bytes)
         if pool.node.device.power is not None:
-            data["energy_j"][mine] = _energy_j(pool, pool.devices_a_replica(scenario.model), counts, work, pool.weights(scenario.model))
+            data["energy_j"][mine] = work.energy_j((counts["first_s"], counts["slope_s"]), counts["clock"])
     return pa.table({name: _column(column, np.isnan(column) if name == "energy_j" else None) for name, column in data.items()})
-
-
-@dataclass(frozen=True)
-class _Work:
-    """Of each stretch over all devices of its replica: (first, slope) by step, every term being constant or growing by the same amount."""
-
-    linear_flop: Line
-    attention_flop: Line
-    bytes: Line
-    steps: np.ndarray
-
-    def total(self, line: Line) -> np.ndarray:
-        """Over the whole stretch; the middle of an arithmetic series is its mean."""
-        first, slope = line
-        total: np.ndarray = self.steps * (first + (self.steps - 1) / 2 * slope)
-        return total
-
-
-def _work(scenario: Scenario, pool: Pool, rows: dict[str, np.ndarray]) -> _Work:
-    model, plan = scenario.model, pool.replica
-    each = 1 + (plan.speculation.draft_tokens if plan.speculation else 0)
-    checked = each * rows["batch"]
-    tokens, sampled = checked + rows["prompt_tokens"], rows["sampled"] - rows["batch"] + checked
-    grows = rows["prompt_tokens"].astype(float) ** 2  # only a lone prompt's chunks follow each other
-    linear = step_flop(model, tokens, sampled, 0, 0, 0, 0)
-    attention = step_flop(model, 0, 0, each * rows["context"], rows["windowed"], rows["pairs"], rows["windowed_pairs"])
-    ranks = 1 if pool.is_wafer else plan.tensor_parallel
-    weights = step_weight_bytes(model, pool.weights(model), tokens, weight_reuse=not pool.is_wafer, ranks=plan.data_parallel)
-    kv = step_kv_bytes(model, plan.kv_cache, ranks, tokens, rows["context"], rows["windowed"])
-    return _Work(
-        (linear, 0.0),
-        (attention, step_flop(model, 0, 0, each * rows["growth"], rows["growing"], grows, 0)),
-        (weights + kv, step_kv_bytes(model, plan.kv_cache, ranks, 0, rows["growth"], rows["growing"])),
-        rows["steps"],
-    )
-
-
-def _energy_j(pool: Pool, devices: int, rows: dict[str, np.ndarray], work: _Work, weights: Precision) -> np.ndarray:
-    """What all devices of each stretch's replica draw, each an equal share of the work."""
-    device = pool.node.device
-    power = device.power
-    assert power is not None
-    linear_j, attention_j = power.flop.of(device.peak.of(weights)[0]), power.flop.of_attention
-    (linear, _), (attention, grows) = work.linear_flop, work.attention_flop
-    moved = (work.bytes[0] / devices, work.bytes[1] / devices)
-    arithmetic_j = ((linear_j * linear + attention_j * attention) / devices, attention_j * grows / devices)
-    energy_j: np.ndarray = devices * ramp_energy_j(power, (rows["first_s"], rows["slope_s"]), moved, arithmetic_j, work.steps, rows["clock"])
-    return energy_j
 
 
 def _devices_table(scenario: Scenario, stretches: pa.Table, simulated_s: float) -> pa.Table:
