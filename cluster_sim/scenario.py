@@ -35,8 +35,9 @@ from cluster_sim.serving.hand_over import HandOver
 from cluster_sim.serving.offload import Level, Tier, levels
 from cluster_sim.serving.routing import LeastRequests, Routing
 from cluster_sim.serving.speculation import Speculation
+from cluster_sim.site import Site
 from cluster_sim.topology import Topology
-from cluster_sim.units import Bytes, BytesPerSecond, Celsius, GramsPerKwh, PositiveSeconds, Seconds, UsdPerKwh, Watts
+from cluster_sim.units import Bytes, BytesPerSecond, PositiveSeconds, Seconds, Watts
 from cluster_sim.workload.arrivals import Arrivals
 from cluster_sim.workload.classes import Slo, TrafficClass
 from cluster_sim.workload.lengths import Lengths
@@ -159,6 +160,8 @@ class Pool(Description):
     """Fewer replicas than fit; default: as many as fit."""
     batching: Batching = Field(default_factory=Continuous)
     kv: Kv = Field(default_factory=Kv)
+    power_limit_w: Watts | None = None
+    """What each device may draw, below its own limit; its clock is lowered to keep it. Default: its own."""
 
     @property
     def is_wafer(self) -> bool:
@@ -343,28 +346,6 @@ class Cluster(Description):
         return places
 
 
-class SiteEvent(Description):
-    """Something that goes wrong."""
-
-    at_s: Seconds
-    lasts_s: PositiveSeconds
-    what: str
-    where: str
-    factor: Annotated[float, Field(ge=0.0)] = 1.0
-
-
-class Site(Description):
-    """Where the cluster stands. Read and kept with the run; heat, power caps and cost are not simulated yet."""
-
-    inlet_c: Celsius | None = None
-    pue: Annotated[float, Field(ge=1.0)] | None = None
-    """What the site draws for each watt of its nodes: energy and power of the summary are those of the site; default 1."""
-    electricity_usd_per_kwh: UsdPerKwh | None = None
-    carbon_intensity_g_per_kwh: GramsPerKwh | None = None
-    rack_power_cap_w: Watts | None = None
-    events: tuple[SiteEvent, ...] = ()
-
-
 class Scenario(Description):
     """One run: model, traffic, cluster, and the seed of every random choice."""
 
@@ -410,8 +391,8 @@ class Scenario(Description):
 
     def warnings(self) -> Iterator[str]:
         """What the run will not do although the file asks for it."""
-        if self.site is not None:
-            yield "site: heat, power caps, cost and failures are not simulated by this version; the keys but pue are read, kept with the run, and change nothing"
+        if self.site is not None and (self.site.electricity_usd_per_kwh is not None or self.site.carbon_intensity_g_per_kwh is not None):
+            yield "site: cost and carbon are not simulated by this version; electricity and carbon_intensity are read, kept with the run, and change nothing"
 
     def as_yaml(self) -> str:
         """The scenario with everything resolved, as a scenario file: reading it gives this scenario again."""

@@ -17,7 +17,7 @@ ROOMS = [
     {"hardware", "model", "request"},
     {"topology", "physics"},
     {"workload", "serving"},
-    {"scenario", "questions", "checks", "loading", "results", "metrics", "energy", "work", "heat", "site", "explain", "demand", "download", "calibration"},
+    {"scenario", "questions", "checks", "loading", "results", "metrics", "energy", "work", "heat", "site", "caps", "explain", "demand", "download", "calibration"},
     {"sim"},
     {"simulation", "tables"},
     {"figures"},
@@ -29,7 +29,7 @@ LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 # Third-party packages and the rooms that may import them; those not named here may be imported by none.
 ALLOWED = {
     "pint": {"units"},
-    "pydantic": {"units", "reading", "hardware", "model", "workload", "serving", "scenario", "questions", "calibration", "download"},
+    "pydantic": {"units", "reading", "hardware", "model", "workload", "serving", "scenario", "site", "questions", "calibration", "download"},
     "pydantic_core": {"units", "reading"},
     "ruamel": {"reading"},
     "numpy": {
