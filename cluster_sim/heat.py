@@ -222,8 +222,8 @@ def course(spot: Spot, state: Array, own: Drawn, front: Drawn | None, marks_s: A
         inside = edges_s[np.searchsorted(edges_s, at_s, side="right") : np.searchsorted(edges_s, to_s, side="left")]
         piece_s = np.concatenate([[at_s], inside, [to_s]])
         watts, of_memory = _values(own, piece_s)
-        upstream_w = _values(front, piece_s)[0] if front is not None else 0.0
-        inlet = inlet_at(with_flow(spot.cooling, around.flow), around.supply_c, upstream_w) + np.zeros(len(watts))
+        upstream_w = _values(front, piece_s)[0] if front is not None else np.zeros(len(watts))
+        inlet = around.supply_c + with_flow(spot.cooling, around.flow).preheat_k_per_w * upstream_w
         states = spot.network(around.flow).trajectory(state, piece_s, watts - of_memory, of_memory, inlet)
         parts.append((piece_s[:-1], states[:-1], watts))
         state, at_s = states[-1], to_s

@@ -21,7 +21,7 @@ from cluster_sim.errors import ScenarioError
 from cluster_sim.reading import describe, parse_yaml, read_text
 from cluster_sim.scenario import Scenario
 
-TABLES = ("requests", "stretches", "devices", "links", "events")
+TABLES = ("requests", "stretches", "devices", "links", "events", "thermal")
 
 # One row a stretch of like engine steps: the i-th lasts first_s + i·slope_s. Counts are of its first step, see
 # physics/transformer.py; growth: tokens that a step adds to the context; `counted` of `batch` are outside the warm-up; kv_tokens, running and waiting are as it began.
@@ -32,7 +32,8 @@ STRETCH_COLUMNS = (
 )  # fmt: skip
 # preempted: value is the tokens answered so far; resumed: the gap between two tokens that a preemption or a hand-over tore [s];
 # handed_over: its KV has come to this replica, so long after its first token [s]; rejected: tokens it would take, and beside it
-# `reason`: too_long for every replica, or the admission policy that refused it.
+# `reason`: too_long for every replica, all_down, or the admission policy that refused it; shutdown: of a replica, at this temperature
+# [degC]; retried, failed: the replica that had it was shut down, and it was answered so many tokens: it goes on elsewhere, or nowhere.
 EVENT_COLUMNS = ("at_s", "what", "replica", "request", "value")  # as recorded
 
 
@@ -42,7 +43,8 @@ class Results:
 
     requests: one row each, times [s] as seen at the front door; stretches: runs of like engine steps, with FLOP, bytes and
     joules of all devices of the replica; devices and links: totals over the run; events: rejections, preemptions, resumptions,
-    hand-overs.
+    hand-overs, shutdowns, retries, failures; thermal: temperatures, power and clock of devices over time, in bins, where the site's
+    inlet is known.
     """
 
     scenario: Scenario
@@ -51,6 +53,7 @@ class Results:
     devices: pa.Table
     links: pa.Table
     events: pa.Table
+    thermal: pa.Table
     info: dict[str, Any] = field(default_factory=dict)
     """simulated_s, wall_s, events: how long the run was and what it took; notes: what of a trace was left out."""
 

@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from cluster_sim.physics.ramp import total_s
+from cluster_sim.heat import Spot
+from cluster_sim.heat_table import with_temperatures
 from cluster_sim.request import Request
 from cluster_sim.results import EVENT_COLUMNS, STRETCH_COLUMNS, Results
 from cluster_sim.scenario import Pool, Scenario
@@ -19,7 +21,7 @@ from cluster_sim.work import work_of
 from cluster_sim.workload.streams import stream
 
 
-def gather(scenario: Scenario, recorder: Recorder, topology: Topology, paths: list[Path], info: dict[str, Any]) -> Results:
+def gather(scenario: Scenario, recorder: Recorder, topology: Topology, paths: list[Path], info: dict[str, Any], spots: Sequence[Spot] = ()) -> Results:
     """The results of a run that has ended: its rows as tables; `info` is completed."""
     pool_of = [pool for pool in scenario.cluster.pools for _ in range(pool.replica_count(scenario.model))]
     everyone = recorder.requests
@@ -35,9 +37,11 @@ def gather(scenario: Scenario, recorder: Recorder, topology: Topology, paths: li
     events = events.append_column("reason", pa.array(reasons, pa.string()))
     last_s = float(np.max(stretches["ended_s"].to_numpy())) if len(stretches) else 0.0
     info["simulated_s"] = max(last_s, everyone[-1].arrival_s if everyone else 0.0)
-    devices = _devices_table(scenario, stretches, info["simulated_s"])
+    lost_s = {number: at_s for at_s, what, number, _, _ in recorder.events if what == "shutdown"}
+    devices = _devices_table(scenario, stretches, info["simulated_s"], lost_s)
+    thermal, devices = with_temperatures(scenario, spots, devices, stretches, recorder.throttles, lost_s, info["simulated_s"])
     links = _links_table(topology, paths, requests, _kv_over_links(topology, scenario, recorder))
-    return Results(scenario, requests, stretches, devices, links, events, info)
+    return Results(scenario, requests, stretches, devices, links, events, thermal, info)
 
 
 def _requests_table(scenario: Scenario, everyone: list[Request], recorder: Recorder, pool_of: list[Pool], latency_s: np.ndarray) -> pa.Table:
@@ -106,13 +110,13 @@ def token_times_s(requests: list[Request], token: np.ndarray, stretches: pa.Tabl
     From its first token, or the first after a preemption, until the next preemption or its end a request gets tokens evenly, step
     by step: one a step, or with speculation more.
     """
-    preempted: dict[int, list[tuple[float, int, bool]]] = {}
-    for at_s, what, _, number, value in events:
-        if what in ("preempted", "resumed"):
-            preempted.setdefault(number, []).append((at_s, int(value), what == "resumed"))
+    preempted: dict[int, list[tuple[float, int, int, bool]]] = {}
+    for at_s, what, replica_number, number, value in events:
+        if what in ("preempted", "resumed", "retried"):
+            preempted.setdefault(number, []).append((at_s, int(value), replica_number, what == "resumed"))
     spans = [_span_of(request, int(wanted), preempted.get(request.number, ())) for request, wanted in zip(requests, token.tolist(), strict=True)]
-    from_s, from_token, to_s, to_token = np.array(spans, dtype=float).reshape(-1, 4).T
-    replica = np.array([request.replica for request in requests], dtype=np.int64)
+    from_s, from_token, to_s, to_token, of_replica = np.array(spans, dtype=float).reshape(-1, 5).T
+    replica = of_replica.astype(np.int64)
     times_s = from_s.copy()
     column = {name: stretches[name].to_numpy() for name in ("replica", "began_s", "first_s", "slope_s", "steps", "ended_s")}
     for number in np.unique(replica).tolist():
@@ -131,19 +135,19 @@ def token_times_s(requests: list[Request], token: np.ndarray, stretches: pa.Tabl
     return times_s
 
 
-def _span_of(request: Request, token: int, happened: Sequence[tuple[float, int, bool]]) -> tuple[float, int, float, int]:
-    """(from [s], token made then, to [s], token made by then) of the span without preemption in which a token was made."""
+def _span_of(request: Request, token: int, happened: Sequence[tuple[float, int, int, bool]]) -> tuple[float, int, float, int, int]:
+    """(from [s], token made then, to [s], token made by then, by which replica) of the span without preemption in which a token was made."""
     from_s, from_token, made = request.first_token_s, 1, 0
-    for at_s, value, resumed in happened:
+    for at_s, value, replica, resumed in happened:
         if at_s < request.first_token_s:
             continue
         if resumed:
             from_s, from_token = at_s, made + 1
         elif value >= token:
-            return from_s, from_token, at_s, value
+            return from_s, from_token, at_s, value, replica
         else:
             made = value
-    return from_s, from_token, request.finish_s, request.output_tokens
+    return from_s, from_token, request.finish_s, request.output_tokens, request.replica
 
 
 def _column(values: np.ndarray, missing: np.ndarray | None = None) -> pa.Array:
@@ -178,7 +182,7 @@ def _stretches_table(scenario: Scenario, recorder: Recorder, pool_of: list[Pool]
     return pa.table({name: _column(column, np.isnan(column) if name == "energy_j" else None) for name, column in data.items()})
 
 
-def _devices_table(scenario: Scenario, stretches: pa.Table, simulated_s: float) -> pa.Table:
+def _devices_table(scenario: Scenario, stretches: pa.Table, simulated_s: float, lost_s: dict[int, float]) -> pa.Table:
     """One row a device that holds a replica: what it did over the run, each replica's work split evenly over its devices."""
     replica = stretches["replica"].to_numpy()
     totals = {
@@ -204,7 +208,8 @@ def _devices_table(scenario: Scenario, stretches: pa.Table, simulated_s: float) 
             if device.power is None:
                 share["energy_j"] = None
             else:  # and with its model loaded it draws something while nothing runs
-                share["energy_j"] += device.power.loaded_idle_w * (simulated_s - share["busy_s"])
+                gone_s = max(simulated_s - lost_s.get(number, simulated_s), 0.0)
+                share["energy_j"] += device.power.loaded_idle_w * (simulated_s - share["busy_s"] - gone_s) + device.power.idle_w * gone_s
             share["mean_power_w"] = share["energy_j"] / simulated_s if device.power and simulated_s else None
             for place in range(index * each, (index + 1) * each):
                 rows["device"].append(f"{pool.name}/{place // pool.node.devices}/device{place % pool.node.devices}")

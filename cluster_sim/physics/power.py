@@ -9,6 +9,7 @@ measured, see the catalog. FLOPS and BW are the rates that are reached, so f is 
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -166,7 +167,7 @@ def devices_under_w(around: Surroundings | None, node_w: float, most_w: float) -
     if around is None:
         return max(node_w, 0.0)
     left_w, bend = max(node_w - around.base_w, 0.0), (around.most_w - around.base_w) / most_w**2
-    return 2.0 * left_w / (1.0 + (1.0 + 4.0 * bend * left_w) ** 0.5)
+    return 2.0 * left_w / (1.0 + sqrt(1.0 + 4.0 * bend * left_w))
 
 
 def surroundings_w(around: Surroundings, devices_w: Number, most_w: float) -> Number:

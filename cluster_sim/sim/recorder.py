@@ -9,6 +9,7 @@ from cluster_sim.request import Request
 PACK_STRETCH = Struct("21d").pack
 
 EventRow = tuple[float, str, int, int, float]
+ThrottleRow = tuple[float, int, float, float, str]
 
 
 class Recorder:
@@ -26,8 +27,10 @@ class Recorder:
         """Numbers of the requests that were turned away, and why."""
         self.kv_moved: dict[tuple[int, int], tuple[int, float]] = {}
         """From one replica to another: hand-overs, and bytes of KV."""
+        self.throttles: list[ThrottleRow] = []
+        """Whenever something about a spot changes: when, its place among all, its clock and its memory's bandwidth as shares, and why."""
         self.left = 0
-        """Requests that finished or were rejected."""
+        """Requests that finished, failed or were rejected."""
 
     def rejects(self, request: Request, now_s: float, reason: str) -> None:
         """It is turned away at the front door."""
@@ -35,7 +38,12 @@ class Recorder:
         self.rejected[request.number] = reason
         self.events.append((now_s, "rejected", -1, request.number, float(request.footprint)))
 
+    def fails(self, request: Request, now_s: float) -> None:
+        """It was lost with the devices that served it, and nobody else takes it."""
+        self.left += 1
+        self.events.append((now_s, "failed", request.replica, request.number, float(request.generated)))
+
     @property
     def inside(self) -> int:
-        """Requests that have arrived and neither finished nor been rejected."""
+        """Requests that have arrived and neither finished, failed nor been rejected."""
         return len(self.requests) - self.left
