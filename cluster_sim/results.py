@@ -53,9 +53,9 @@ class Results:
     devices: pa.Table
     links: pa.Table
     events: pa.Table
-    thermal: pa.Table
     info: dict[str, Any] = field(default_factory=dict)
     """simulated_s, wall_s, events: how long the run was and what it took; notes: what of a trace was left out."""
+    thermal: pa.Table = field(default_factory=lambda: pa.table({}))
 
     def summary(self) -> dict[str, Any]:
         """The fields of summary.json."""
@@ -119,7 +119,8 @@ def load_results(folder: str | Path) -> Results:
     scenario_file = folder / "scenario.yaml"
     scenario = describe(Scenario, parse_yaml(read_text(scenario_file), str(scenario_file)))
     try:
-        tables = {name: pq.read_table(folder / f"{name}.parquet") for name in TABLES}
+        there = [name for name in TABLES if name != "thermal" or (folder / "thermal.parquet").is_file()]  # folders of 0.1.0 have none
+        tables = {name: pq.read_table(folder / f"{name}.parquet") for name in there}
         manifest = json.loads(read_text(folder / "manifest.json"))
     except (OSError, pa.ArrowInvalid, json.JSONDecodeError) as fault:
         raise ScenarioError.at(str(folder), f"is no whole run folder: {fault}") from fault

@@ -41,7 +41,7 @@ def gather(scenario: Scenario, recorder: Recorder, topology: Topology, paths: li
     devices = _devices_table(scenario, stretches, info["simulated_s"], lost_s)
     thermal, devices = with_temperatures(scenario, spots, devices, stretches, recorder.throttles, lost_s, info["simulated_s"])
     links = _links_table(topology, paths, requests, _kv_over_links(topology, scenario, recorder))
-    return Results(scenario, requests, stretches, devices, links, events, thermal, info)
+    return Results(scenario, requests, stretches, devices, links, events, info, thermal)
 
 
 def _requests_table(scenario: Scenario, everyone: list[Request], recorder: Recorder, pool_of: list[Pool], latency_s: np.ndarray) -> pa.Table:
