@@ -85,11 +85,17 @@ class Spot:
 
     def network(self, flow: float) -> Network:
         """With a share of the flow."""
-        return network(with_flow(self.cooling, flow))
+        if (known := self._networks.get(flow)) is None:
+            known = self._networks[flow] = network(with_flow(self.cooling, flow))
+        return known
+
+    @cached_property
+    def _networks(self) -> dict[float, Network]:
+        return {}
 
     def heat(self, around: Conditions, watts: float, memory: float, upstream_w: float) -> Heat:
         """Of a device that draws `watts`, of them `memory` in its memory, behind one that draws `upstream_w`."""
-        cooling = with_flow(self.cooling, around.flow)
+        cooling = self.network(around.flow).cooling
         return Heat(watts - memory, memory, inlet_at(cooling, around.supply_c, upstream_w if self.is_behind else 0.0))
 
     def greatest(self, around: Conditions) -> list[Heat]:
@@ -223,7 +229,7 @@ def course(spot: Spot, state: Array, own: Drawn, front: Drawn | None, marks_s: A
         piece_s = np.concatenate([[at_s], inside, [to_s]])
         watts, of_memory = _values(own, piece_s)
         upstream_w = _values(front, piece_s)[0] if front is not None else np.zeros(len(watts))
-        inlet = around.supply_c + with_flow(spot.cooling, around.flow).preheat_k_per_w * upstream_w
+        inlet = around.supply_c + spot.network(around.flow).cooling.preheat_k_per_w * upstream_w
         states = spot.network(around.flow).trajectory(state, piece_s, watts - of_memory, of_memory, inlet)
         parts.append((piece_s[:-1], states[:-1], watts))
         state, at_s = states[-1], to_s

@@ -51,10 +51,10 @@ def memory_w(power: Power, bytes_per_s: Number) -> Number:
 def slowdown(clock: Number, computing: Number) -> Number:
     """How much longer work takes at `clock` (above 0) of which a share `computing` follows the clock and the rest the memory.
 
-    Time of computing is as 1/f, of reading memory as f^-0.23, its own clock being untouched.
+    Time of computing is as 1/f, of reading memory as f^-0.13, its own clock being untouched.
 
     >>> slowdown(0.8, 1.0), round(slowdown(0.8, 0.0), 4)
-    (1.25, 1.0527)
+    (1.25, 1.0294)
     """
     return computing / clock + (1.0 - computing) * clock**-CLOCK_ON_BANDWIDTH
 
@@ -96,6 +96,8 @@ def own_clock(power: Power, moving_w: Number, computing_w: Number) -> Number:
     for _ in range(_NEWTON_STEPS):
         v = voltage(clock)
         over_w = (power.active_w * clock + computing_w) * v**2 - room_w
+        if not np.any(over_w > 0.0):
+            break
         slope = power.active_w * v**2 + (power.active_w * clock + computing_w) * 2.0 * v * (1.0 - _FLOOR_V)
         with np.errstate(divide="ignore", invalid="ignore"):
             clock = np.where(over_w > 0.0, np.maximum(clock - over_w / slope, _LEAST_CLOCK), clock)

@@ -66,6 +66,8 @@ class Meter:
         return power
 
     def _sort_new_rows(self) -> None:
+        if self._read == len(self._recorder.stretches):
+            return
         rows = np.frombuffer(bytes(self._recorder.stretches[self._read :])).reshape(-1, len(STRETCH_COLUMNS))
         self._read = len(self._recorder.stretches)
         for number in np.unique(rows[:, 0]).astype(int).tolist():
@@ -170,7 +172,7 @@ class Guard:
         if over_k >= 0.0:
             self.slowing = True
             if now_s + _AT_S >= self.changed_s + self.fall_s:
-                self._change(max(ceil(over_k), 1), now_s)
+                self._change(max(ceil(over_k - 2.0 * _AT_K), 1), now_s)
         elif cooled:
             self.slowing = False
         if not self.slowing and self.steps_down and now_s + _AT_S >= self.changed_s + self.rise_s:
