@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cluster_sim.physics.ramp import total_s
 from cluster_sim.heat import Spot
 from cluster_sim.heat_table import with_temperatures
+from cluster_sim.physics.ramp import total_s
 from cluster_sim.request import Request
 from cluster_sim.results import EVENT_COLUMNS, STRETCH_COLUMNS, Results
 from cluster_sim.scenario import Pool, Scenario

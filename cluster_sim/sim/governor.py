@@ -87,7 +87,9 @@ def _by_step(pool: Pool, model: Any, rows: Array, since_s: float, now_s: float) 
     first_s, slope_s = columns["first_s"][row], columns["slope_s"][row]
     seconds = first_s + step * slope_s
     began_s = columns["began_s"][row] + step * first_s + slope_s * (step * (step - 1) * 0.5)
-    moved, arithmetic_j = (np.broadcast_to(first, steps.shape)[row] + step * np.broadcast_to(slope, steps.shape)[row] for first, slope in (work.moved, work.arithmetic_j))
+    moved, arithmetic_j = (
+        np.broadcast_to(first, steps.shape)[row] + step * np.broadcast_to(slope, steps.shape)[row] for first, slope in (work.moved, work.arithmetic_j)
+    )
     watts = step_w(power, seconds, moved, arithmetic_j, columns["clock"][row])
     late = began_s + seconds > since_s
     return drawn(power, began_s[late], (began_s + seconds)[late], watts[late], (moved / seconds)[late], since_s, now_s)
