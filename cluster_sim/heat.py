@@ -239,6 +239,16 @@ def course(spot: Spot, state: Array, own: Drawn, front: Drawn | None, marks_s: A
     return Course(np.append(edges, until_s), np.concatenate([all_states, state[None]]), watts)
 
 
+def warmed(spot: Spot, state: Array, own: Drawn, front: Drawn | None) -> Array:
+    """The last state of that course; at once where nothing changes on the way."""
+    since_s, until_s = float(own.edges_s[0]), float(own.edges_s[-1])
+    if len(own.watts) > 1 or (front is not None and len(front.watts) > 1) or spot.next_change_s(since_s) < until_s:
+        last: Array = course(spot, state, own, front).states[-1]
+        return last
+    around, upstream_w = spot.conditions(since_s), 0.0 if front is None else float(front.watts[0])
+    return spot.network(around.flow).after(state, spot.heat(around, float(own.watts[0]), float(own.memory_w[0]), upstream_w), until_s - since_s)
+
+
 def _values(one: Drawn, edges_s: Array) -> tuple[Array, Array]:
     """(watts, those of the memory) between these edges, which hold all of its own within their time."""
     place = np.clip(np.searchsorted(one.edges_s, edges_s[:-1], side="right") - 1, 0, len(one.watts) - 1)

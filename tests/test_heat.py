@@ -189,9 +189,10 @@ def test_memory_is_refreshed_less_only_after_it_has_cooled_by_the_hysteresis() -
 def test_a_guard_looks_again_before_any_limit_could_have_been_reached() -> None:
     guard = a_guard(30.0, 30.0)
     safe_s = guard.safe_s(0.0)
-    later = guard.spot.network(1.0).states_after(guard.state, guard.spot.greatest(guard.spot.conditions(0.0))[0], np.array([safe_s, 2.0 * safe_s]))
-    assert later[0, DIE] < 50.0 and later[0, MEMORY] < 45.0
-    assert later[1, DIE] >= 50.0 or later[1, MEMORY] >= 45.0
+    greatest = guard.spot.greatest(guard.spot.conditions(0.0))[0]
+    soon, late = (guard.spot.network(1.0).after(guard.state, greatest, elapsed_s) for elapsed_s in (safe_s, 2.0 * safe_s))
+    assert soon[DIE] < 50.0 and soon[MEMORY] < 45.0
+    assert late[DIE] >= 50.0 or late[MEMORY] >= 45.0
 
 
 FAILURE = {"at": "1 s", "lasts": "1 h", "what": "fan_failure", "factor": 0.03}

@@ -120,11 +120,10 @@ class Network:
         later: Array = steady + self.modes @ (np.exp(self.rates * elapsed_s) * (self.weights @ (state - steady)))
         return later
 
-    def states_after(self, state: Array, heat: Heat, times_s: Array) -> Array:
-        """States after each of `times_s` of `heat`, one row each."""
-        steady = self.steady(heat)
-        later: Array = steady + (np.exp(np.multiply.outer(times_s, self.rates)) * (self.weights @ (state - steady))) @ self.modes.T
-        return later
+    def fading(self, times_s: Array) -> Array:
+        """Matrices that take the distance of a state from the steady one to what is left of it after each of `times_s`."""
+        left: Array = np.einsum("ij,tj,jk->tik", self.modes, np.exp(np.multiply.outer(times_s, self.rates)), self.weights)
+        return left
 
     def trajectory(self, state: Array, edges_s: Array, die_w: Array, memory_w: Array, inlet_c: Array) -> Array:
         """States at `edges_s` (n + 1 ascending times, one row each), the first of them `state`, under heat that is constant between edges (n values each).

@@ -12,13 +12,14 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from math import ceil, inf
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from simpy import Environment, Event
 
 from cluster_sim.hardware import Power
-from cluster_sim.heat import Array, Drawn, Spot, course, drawn, empty
+from cluster_sim.heat import Array, Conditions, Drawn, Spot, drawn, empty, warmed
+from cluster_sim.model import Model
 from cluster_sim.physics.power import step_w
 from cluster_sim.physics.thermal import DIE, MEMORY, Heat, bandwidth_left
 from cluster_sim.results import STRETCH_COLUMNS
@@ -41,6 +42,15 @@ _REASONS = ("", "sw_thermal_slowdown", "hw_thermal_slowdown", "lost")
 _WORKING, _SOFTWARE, _HARDWARE, _LOST = range(4)
 
 
+class Step(NamedTuple):
+    """The engine step that a replica is in, which is always finished."""
+
+    ended_s: float
+    watts: Array
+    """Of one device, an array of one."""
+    memory_w: Array
+
+
 class Meter:
     """What the devices of watched replicas draw, step by step, from the rows that are recorded and from the stretch under way."""
 
@@ -48,17 +58,25 @@ class Meter:
         self._model, self._recorder, self._replicas = scenario.model, recorder, replicas
         self._pools = [pool for pool in scenario.cluster.pools for _ in range(pool.replica_count(scenario.model))]
         self._rows: dict[int, list[Array]] = {number: [] for number in watched}
+        self._step: dict[int, Step] = {}  # under way when they were last asked about
         self._read = 0  # bytes of the recorder
 
     def drawn(self, number: int, since_s: float, now_s: float) -> Drawn:
         """By each device of the replica with this number since it was last asked about."""
+        step = self._step.get(number)
+        if step is not None and now_s <= step.ended_s and not self._replicas[number].down:
+            return Drawn(np.array([since_s, now_s]), step.watts, step.memory_w)
         self._sort_new_rows()
         under_way = self._replicas[number].under_way()
         rows = np.concatenate([np.zeros((0, len(STRETCH_COLUMNS))), *self._rows[number], np.frombuffer(under_way).reshape(-1, len(STRETCH_COLUMNS))])
         self._rows[number] = []
         if self._replicas[number].down:
             return empty(self._power(number), since_s, now_s)
-        return _by_step(self._pools[number], self._model, rows, since_s, now_s)
+        found, ended_s = _by_step(self._pools[number], self._model, rows, since_s, now_s)
+        if under_way:
+            # the last piece but one is the last step, after it comes what is drawn between steps
+            self._step[number] = Step(ended_s, found.watts[-2:-1], found.memory_w[-2:-1])
+        return found
 
     def _power(self, number: int) -> Power:
         power = self._pools[number].node.device.power
@@ -75,8 +93,10 @@ class Meter:
                 self._rows[number].append(rows[rows[:, 0] == number])
 
 
-def _by_step(pool: Pool, model: Any, rows: Array, since_s: float, now_s: float) -> Drawn:
-    """What one device draws in each step of these stretches, so that it does not matter how steps were gathered into stretches."""
+def _by_step(pool: Pool, model: Model, rows: Array, since_s: float, now_s: float) -> tuple[Drawn, float]:
+    """What one device draws in each step of these stretches, so that it does not matter how steps were gathered into stretches.
+
+    And when the last of them ends."""
     power = pool.node.device.power
     assert power is not None
     columns = dict(zip(STRETCH_COLUMNS, rows.T, strict=True))
@@ -92,7 +112,8 @@ def _by_step(pool: Pool, model: Any, rows: Array, since_s: float, now_s: float) 
     )
     watts = step_w(power, seconds, moved, arithmetic_j, columns["clock"][row])
     late = began_s + seconds > since_s
-    return drawn(power, began_s[late], (began_s + seconds)[late], watts[late], (moved / seconds)[late], since_s, now_s)
+    found = drawn(power, began_s[late], (began_s + seconds)[late], watts[late], (moved / seconds)[late], since_s, now_s)
+    return found, float(began_s[-1] + seconds[-1]) if len(seconds) else since_s
 
 
 @dataclass
@@ -114,7 +135,9 @@ class Guard:
     changed_s: float = -inf
     """When the clock was last changed by a step."""
     halved_s: float = -inf
-    _said: tuple[float, float, str] = field(default=(1.0, 1.0, ""))
+    _said: tuple[float, float, str] = (1.0, 1.0, "")
+    _fading: dict[float, Array] = field(default_factory=dict)
+    """By flow: what is left of a state's distance from the steady one after each of the times that are looked ahead."""
 
     def __post_init__(self) -> None:
         device = self.spot.pool.node.device
@@ -189,13 +212,15 @@ class Guard:
         """How long it has nothing to do for certain, whatever its devices and those in front of them run; the control period at least."""
         if self.lost:
             return inf
+        due_s = min(self.spot.next_change_s(now_s) - now_s, self._timers_s(now_s))
         around = self.spot.conditions(now_s)
-        due_s = [self.spot.next_change_s(now_s) - now_s, self._timers_s(now_s)]
         above, below = self._thresholds()
-        if above:
-            due_s += [self._until_s(around.flow, heat, partial(_any, thresholds=above)) for heat in self.spot.greatest(around)]
-        due_s += [self._until_s(around.flow, self.spot.least(around), partial(_none, thresholds=group)) for group in below]
-        return max(min(due_s), self.fall_s)
+        if due_s > self.fall_s and above:
+            due_s = min(due_s, self._until_s(around, self.spot.greatest(around), partial(_any, thresholds=above)))
+        for group in below:
+            if due_s > self.fall_s:
+                due_s = min(due_s, self._until_s(around, [self.spot.least(around)], partial(_none, thresholds=group)))
+        return max(due_s, self.fall_s)
 
     def _timers_s(self, now_s: float) -> float:
         """Until the next change that needs no other temperature than that of now."""
@@ -233,11 +258,18 @@ class Guard:
                 below.append([(MEMORY, from_c - self.band_k)])
         return above, below
 
-    def _until_s(self, flow: float, heat: Heat, happens: Callable[[Array], Array]) -> float:
-        """The longest of a period, two, four and so on after which it has not happened yet under `heat`; inf where it never does."""
-        times_s: Array = np.ldexp(self.fall_s, np.arange(_DOUBLINGS))
-        happened = np.flatnonzero(happens(self.spot.network(flow).states_after(self.state, heat, times_s)))
-        return inf if not len(happened) else float(times_s[max(int(happened[0]) - 1, 0)])
+    def _until_s(self, around: Conditions, heats: Sequence[Heat], happens: Callable[[Array], Array]) -> float:
+        """The longest of a period, two, four and so on after which it has not happened yet under any of `heats`; inf where it never does."""
+        network, times_s = self.spot.network(around.flow), np.ldexp(self.fall_s, np.arange(_DOUBLINGS))
+        if (fading := self._fading.get(around.flow)) is None:
+            fading = self._fading[around.flow] = network.fading(times_s)
+        first = _DOUBLINGS
+        for heat in heats:
+            steady = network.steady(heat)
+            happened = happens(steady + fading @ (self.state - steady))
+            if happened.any():
+                first = min(first, int(happened.argmax()))
+        return inf if first == _DOUBLINGS else float(times_s[max(first - 1, 0)])
 
     def said(self) -> tuple[float, float, str] | None:
         """(clock, refresh, reason) where it is other than when this was last asked."""
@@ -311,7 +343,7 @@ class Governor:
                 spot = guard.spot
                 nobody = empty(spot.power, self._now_s, now_s)
                 own, front = (nobody if number is None else by_replica[number] for number in (spot.replica, spot.upstream))
-                guard.state = course(spot, guard.state, own, front if spot.is_behind else None).states[-1]
+                guard.state = warmed(spot, guard.state, own, front if spot.is_behind else None)
         self._now_s = now_s
 
 
