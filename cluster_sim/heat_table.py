@@ -124,6 +124,8 @@ def _binned(run: Course, clocks: _Clocks, edges_s: Array) -> dict[str, Array]:
     last = np.searchsorted(clocks.from_s, edges_s[1:], side="left")
 
     def worst(values: Array, of: Any) -> Array:
+        if len(values) == 1:
+            return np.full(len(edges_s) - 1, values[0])
         return np.array([of(values[low : max(high, low + 1)]) for low, high in zip(held.tolist(), last.tolist(), strict=True)])
 
     def highest(values: Array | None) -> Array:
