@@ -155,11 +155,8 @@ def _site_faults(scenario: Scenario) -> Iterator[Finding]:
                 f"no pool or node '{event.where}'{did_you_mean(event.where or '', [*(pool.name for pool in pools), *islice(names, 8)])}",
             )
         elif medium and not any(pool.node.cooling is not None and pool.node.cooling.medium == medium for pool in hit.values()):
-            cooled = "air" if medium == "liquid" else "liquid"
-            yield (
-                ("site", "events", place, "what"),
-                f"{event.what} happens to no node that is cooled by {cooled}; wanted {'fan' if cooled == 'air' else 'pump'}_failure",
-            )
+            other = "fan" if medium == "liquid" else "pump"
+            yield ("site", "events", place, "what"), f"{event.what} happens to no node that is cooled by {medium}; wanted {other}_failure"
 
 
 def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:

@@ -25,6 +25,7 @@ from cluster_sim.loading import load_scenario
 from cluster_sim.metrics import finished, timeline
 from cluster_sim.results import Results
 from cluster_sim.simulation import simulate
+from cluster_sim.site import Site
 
 SCENARIO = """
 name: small
@@ -349,3 +350,16 @@ def test_many_nodes_are_stacked_by_pool_and_unknown_power_is_said(both: list[Res
     cluster = cluster.model_copy(update={"pools": (silent,)})
     unknown = replace(both[0], scenario=both[0].scenario.model_copy(update={"cluster": cluster}))
     assert "do not say what they draw" in texts(figures.draw("power", unknown))
+
+
+def test_the_figures_of_heat_show_the_hottest_device_and_where_it_stands(both: list[Results]) -> None:
+    """Of runs that say nothing of the inlet they say so; of one in hot air they show what throttled."""
+    assert "nothing is said of the site's inlet" in texts(figures.draw("throttle_map", both))
+    assert "nothing is said of the site's inlet" in texts(figures.draw("thermal", both))
+    site = Site.model_validate({"inlet": "25 degC"})
+    warm = simulate(both[0].scenario.model_copy(update={"site": site}))
+    figure = figures.draw("thermal", warm)
+    assert "Hottest device: h100 0/device" in texts(figure)
+    highest_c = max(float(np.max(die_c)) for _, die_c in curves(figure.axes[0]))
+    assert highest_c == pytest.approx(warm.summary()["max_die_c"])
+    assert "of 2 devices throttled" in texts(figures.draw("throttle_map", warm))
