@@ -522,6 +522,10 @@ _ROWS: tuple[tuple[str, str, str], ...] = (
     ("KV room used, peak", "kv_peak_fraction", ".1%"),
     ("compute used, mean", "compute_utilisation", ".1%"),
     ("memory bandwidth used, mean", "bandwidth_utilisation", ".1%"),
+    ("hottest die [°C]", "max_die_c", ",.1f"),
+    ("hottest memory [°C]", "max_memory_c", ",.1f"),
+    ("throttled by heat", "throttled_fraction", ".1%"),
+    ("shutdowns", "shutdowns", ",.0f"),
     ("wall time [s]", "wall_s", ",.2f"),
 )
 

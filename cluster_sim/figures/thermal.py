@@ -153,4 +153,4 @@ def _finding(shown: Sequence[Variant]) -> str:
     for one in shown:
         share = one.results.summary().get("throttled_fraction")
         said.append(f"{one.label} {'not known' if share is None else style.percent(share)}")
-    return f"Time for which heat held clocks down, mean of all devices: {', '.join(said)}"
+    return f"Throttled by heat, mean of all devices: {', '.join(said)}"

@@ -49,7 +49,7 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
         throttled = int(np.sum(share > 0.0))
         style.title(
             panel, f"{one.label}: {throttled} of {int(np.sum(~np.isnan(share)))} devices throttled, for {style.percent(most)} of the run at most; "
-            f"die {float(np.nanmin(die_c)):.0f} to {float(np.nanmax(die_c)):.0f} °C at most",
+            f"die {float(np.nanmin(die_c)):.0f} to {float(np.nanmax(die_c)):.0f} °C at most" + ("; grey: empty" if np.isnan(share).any() else ""),
         )  # fmt: skip
     figure = axes[0].get_figure(root=True)
     if figure is not None:
@@ -58,7 +58,7 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
             style.label(bar.ax, y="share of the run throttled by heat [1]")
             style.title(bar.ax, " ")
             bar.ax.tick_params(labelsize=8)
-        style.headline(figure, "Where heat held clocks down: " + ", ".join(f"{one.label} {_said(one.results)}" for one in shown))
+        style.headline(figure, "Share of device time throttled by heat: " + ", ".join(f"{one.label} {_said(one.results)}" for one in shown))
 
 
 def _nodes(results: Results) -> int:
@@ -86,4 +86,4 @@ def _cells(results: Results) -> tuple[list[str], np.ndarray, np.ndarray]:
 
 def _said(results: Results) -> str:
     share = results.summary().get("throttled_fraction")
-    return "not known" if share is None else f"{style.percent(share)} of device time"
+    return "not known" if share is None else style.percent(share)
