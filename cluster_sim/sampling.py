@@ -34,6 +34,9 @@ def faults(scenario: Scenario) -> Iterator[tuple[Trail, str]]:
                 yield ("cluster", "pools", index, key), f"{count} cannot be sampled 1/{one_in}; wanted a multiple of {one_in}"
     if not isinstance(scenario.cluster.admission, AcceptAll):
         yield ("cluster", "admission"), "limits of a whole fleet cannot be sampled; wanted accept_all"
+    for key, said in (("events", "happens to some nodes"), ("rack_power_cap_w", "is shared by nodes")):
+        if scenario.site is not None and getattr(scenario.site, key):
+            yield ("site", key.removesuffix("_w")), f"what {said} of a whole fleet cannot be sampled"
     arrivals = scenario.workload.arrivals
     if not isinstance(arrivals, (Poisson, Diurnal, Burst, ClosedLoop)):
         yield ("workload",), "thinned, this traffic would be of another kind; with 'sample' wanted arrivals that are poisson, diurnal, burst or closed_loop"

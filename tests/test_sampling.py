@@ -89,6 +89,7 @@ def test_bursts_are_thinned_too(tmp_path: Path) -> None:
         ({"sample": "2/4"}, "sample: came '2/4'; wanted a share such as 1/250"),
         ({"workload": BASE["workload"] | {"arrivals": {"process": "gamma", "rate": "8 /s", "cv": 3}}}, "this traffic would be of another kind"),
         ({"workload": BASE["workload"] | {"arrivals": {"process": "closed_loop", "concurrency": 6}}}, "concurrency: 6 cannot be sampled 1/4"),
+        ({"site": {"rack_power_cap": "40 kW"}}, "site.rack_power_cap: what is shared by nodes of a whole fleet cannot be sampled"),
         ({"cluster": BASE["cluster"] | {"admission": {"policy": "queue_limit", "waiting": 10}}}, "cluster.admission"),
     ],
 )
