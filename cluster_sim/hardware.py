@@ -122,7 +122,7 @@ class Pace(NamedTuple):
     """What a device has, as shares, each above 0 and at most 1, of what it has cool and alone."""
 
     clock: float = 1.0
-    """Of its highest clock."""
+    """Of the clock at which it runs the same work cool: the highest, or what its own power limit leaves of that."""
     memory: float = 1.0
     """Of the bandwidth of its memory: what other traffic and refreshing leave."""
     links: float = 1.0

@@ -20,7 +20,7 @@ from cluster_sim.request import Request
 class Static(Description):
     """Requests join when a batch is formed, and leave together."""
 
-    policy: Literal["static"] = "static"
+    policy: Literal["static"]
     max_sequences: Annotated[int, Field(gt=0)] | None = None
     """Requests in the batch at once; default: the engine's."""
 
