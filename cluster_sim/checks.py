@@ -136,6 +136,9 @@ def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
         tensor, kv_heads = plan.tensor_parallel, model.kv_heads
         if plan.wafers is not None:
             yield (*at, "wafers"), f"{device.name} is no wafer; wanted tensor_parallel and pipeline_parallel"
+        for key, default in (("layout", "regions"), ("reserved_rows", 0), ("defective_cores", 0.0), ("weights_from", "memory")):
+            if (value := getattr(plan, key)) != default:
+                yield (*at, key), f"came {value}; {device.name} is no wafer"
         if model.heads % tensor:
             yield (*at, "tensor_parallel"), f"{tensor} does not divide the {model.heads} heads of {model.name}"
         elif kv_heads % tensor and tensor % kv_heads and not model.latent:

@@ -255,7 +255,7 @@ def _prompts_a_step(pool: Pool, seen: Lengths, batch: float, decoding: int, boun
     if seen.output_tokens <= 1 or bound_by == "max_batched_tokens":  # every step is filled with prompts to the brim
         finishing = (pool.max_batched_tokens - decoding * _tokens_checked(pool)) / seen.prompt_tokens
         return finishing, [(finishing, 1.0)]
-    together = min(pool.max_batched_tokens // seen.prompt_tokens, batch)
+    together = min((pool.max_batched_tokens - decoding * _tokens_checked(pool)) / seen.prompt_tokens, batch)
     if seen.in_step and together > finishing:
         return finishing, [(0.0, 1.0 - finishing / together), (together, finishing / together)]
     # How many finish and are followed by a prompt is close to Poisson, and products are not straight lines in it.

@@ -26,6 +26,8 @@ TABLES = ("requests", "stretches", "devices", "links", "events")
 # One row a stretch of like engine steps: the i-th lasts first_s + i·slope_s. Counts are of its first step, see
 # physics/transformer.py; growth: tokens that a step adds to the context; `counted` of `batch` are outside the warm-up; kv_tokens, running and waiting are as it began.
 # clock, memory_share, link_share: the pace at which the devices ran, see hardware.Pace.
+# Beside them stand flop, bytes and energy_j of all devices of the replica and, of wafers, station_occupancy: the share of the stretch
+# in which the slowest station works.
 STRETCH_COLUMNS = (
     "replica", "began_s", "first_s", "slope_s", "steps", "batch", "counted", "prompt_tokens", "sampled", "context", "growth",
     "windowed", "growing", "pairs", "windowed_pairs", "kv_tokens", "running", "waiting", "clock", "memory_share", "link_share",

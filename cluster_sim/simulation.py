@@ -103,6 +103,7 @@ def _replicas(env: Environment, scenario: Scenario, recorder: Recorder, answered
             else:
                 replicas.append(Replica(env, number, batch, step_times, recorder, stepping, answered, speculative_times))
             replicas[-1].times_at = times_at
+            replicas[-1].ready_s = pool.ready_s(model)
     return replicas
 
 

@@ -14,12 +14,17 @@ from cluster_sim.hardware import Precision
 from cluster_sim.physics.power import Line, ramp_energy_j
 from cluster_sim.physics.ramp import total_s
 from cluster_sim.physics.transformer import step_flop, step_kv_bytes, step_weight_bytes
+from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.request import Request
 from cluster_sim.results import EVENT_COLUMNS, STRETCH_COLUMNS, Results
 from cluster_sim.scenario import Pool, Scenario
 from cluster_sim.sim.recorder import EventRow, Recorder
 from cluster_sim.topology import Path, Topology
 from cluster_sim.workload.streams import stream
+
+
+_SOME = ("energy_j", "station_occupancy")
+"""Columns of stretches that some devices have nothing for."""
 
 
 def gather(scenario: Scenario, recorder: Recorder, topology: Topology, paths: list[Path], info: dict[str, Any]) -> Results:
@@ -168,8 +173,8 @@ def _stretches_table(scenario: Scenario, recorder: Recorder, pool_of: list[Pool]
     data = {name: rows[:, place].astype(float if name in real else np.int64) for place, name in enumerate(STRETCH_COLUMNS)}
     steps = data["steps"]
     data["ended_s"] = data["began_s"] + steps * data["first_s"] + data["slope_s"] * (steps * (steps - 1) * 0.5)
-    for name in ("flop", "bytes", "energy_j"):
-        data[name] = np.full(len(steps), np.nan if name == "energy_j" else 0.0)
+    for name in ("flop", "bytes", "energy_j", "station_occupancy"):
+        data[name] = np.full(len(steps), np.nan if name in _SOME else 0.0)
     for pool in scenario.cluster.pools:
         mine = np.isin(data["replica"], [number for number, other in enumerate(pool_of) if other is pool]) if len(scenario.cluster.pools) > 1 else slice(None)
         counts = {name: column[mine] for name, column in data.items()}
@@ -178,7 +183,25 @@ def _stretches_table(scenario: Scenario, recorder: Recorder, pool_of: list[Pool]
         data["bytes"][mine] = work.total(work.bytes)
         if pool.node.device.power is not None:
             data["energy_j"][mine] = _energy_j(pool, pool.devices_a_replica(scenario.model), counts, work, pool.weights(scenario.model))
-    return pa.table({name: _column(column, np.isnan(column) if name == "energy_j" else None) for name, column in data.items()})
+        if pool.is_wafer:
+            data["station_occupancy"][mine] = _occupancy(scenario, pool, counts)
+    return pa.table({name: _column(column, np.isnan(column) if name in _SOME else None) for name, column in data.items()})
+
+
+def _occupancy(scenario: Scenario, pool: Pool, rows: dict[str, np.ndarray]) -> np.ndarray:
+    """Of each stretch, the share of it in which the slowest station of its replica is at work; the rest of it are bubbles.
+
+    At a lower clock all stations are slower, as the step is.
+    """
+    times = pool.step_times(scenario.model)
+    assert isinstance(times, WaferSteps)
+    each = 1 + (pool.replica.speculation.draft_tokens if pool.replica.speculation else 0)
+    middle = (rows["steps"] - 1) / 2
+    context, windowed = (each * (rows[name] + middle * rows[grows]) for name, grows in (("context", "growth"), ("windowed", "growing")))
+    pairs = rows["pairs"] + middle * np.where(rows["steps"] > 1, rows["prompt_tokens"].astype(float) ** 2, 0.0)
+    busy_s = times.busy_s(each * rows["batch"], context, windowed, rows["prompt_tokens"], pairs, rows["windowed_pairs"]) / rows["clock"]
+    occupancy: np.ndarray = np.minimum(busy_s / (rows["first_s"] + middle * rows["slope_s"]), 1.0)
+    return occupancy
 
 
 @dataclass(frozen=True)

@@ -49,3 +49,16 @@ def larger_line(flat_s: float, first_s: float, slope_s: float) -> tuple[float, f
         return first_s, slope_s, ALWAYS
     # Until the line overtakes: one step at least, and none of those in which it already has.
     return flat_s, 0.0, floor((flat_s - first_s) / slope_s) + 1 if slope_s else ALWAYS
+
+
+def larger_of_lines(one_s: float, one_slope_s: float, other_s: float, other_slope_s: float) -> tuple[float, float, int]:
+    """max(one + i·slope, other + i·slope) from i = 0 on as (first_s, slope_s, steps for which that is one line).
+
+    >>> larger_of_lines(5.0, 1.0, 2.0, 2.0), larger_of_lines(5.0, 1.0, 6.0, 0.5)[:2]  # equal at i = 3, and at i = 2
+    ((5.0, 1.0, 4), (6.0, 0.5))
+    """
+    if (one_s, one_slope_s) < (other_s, other_slope_s):
+        one_s, one_slope_s, other_s, other_slope_s = other_s, other_slope_s, one_s, one_slope_s
+    if other_slope_s <= one_slope_s:
+        return one_s, one_slope_s, ALWAYS
+    return one_s, one_slope_s, floor((one_s - other_s) / (other_slope_s - one_slope_s)) + 1

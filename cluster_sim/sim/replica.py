@@ -45,6 +45,8 @@ class Replica:
     ) -> None:
         self.times_at: Callable[[Pace], Times]
         """How long its steps take at another pace than the full one, which `step_times` is for."""
+        self.ready_s = 0.0
+        """When its weights are loaded; set before the run begins."""
         self.pace = FULL_PACE
         self.number = index
         self.requests = 0
@@ -129,6 +131,8 @@ class Replica:
 
     def _run(self) -> Generator[Event, Any, None]:
         alarm = self._alarm
+        if self.ready_s:
+            yield alarm.after(self.ready_s)
         while True:
             duration_s = self._foresee_s()
             yield alarm.after(duration_s) if duration_s else alarm.when_called()

@@ -16,7 +16,7 @@ import numpy as np
 from cluster_sim.errors import ScenarioError
 from cluster_sim.hardware import Device, Node
 from cluster_sim.model import Model
-from cluster_sim.physics.placement import wafers_needed
+from cluster_sim.physics.wafer_placement import wafers_needed
 from cluster_sim.reading import CATALOG, Document, catalog_entry, catalog_names, describe
 from cluster_sim.validation.measured import INLINE, MODELS, NODES, PRECISIONS, Load, Measured
 

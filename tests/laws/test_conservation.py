@@ -30,7 +30,7 @@ ARRIVALS: dict[str, dict[str, Any]] = {
 }
 
 WAFER = {
-    "name": "small wafer", "memory": {"capacity": "1 MB", "bandwidth": "1 TB/s"}, "peak": {"bf16": "1 GFLOP/s"},
+    "name": "small wafer", "memory": {"capacity": "1 MB", "bandwidth": "1 TB/s"}, "peak": {"bf16": "4 GFLOP/s"},
     "wafer": {
         "columns": 20, "rows": 30, "clock": "1 MHz", "weight_fill": 0.8, "memory_fill": 0.95, "core": "100 us",
         "collectives": 2.0, "token": "300 us", "wafer_hop": "50 us", "compute": 0.4,
