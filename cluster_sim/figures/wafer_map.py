@@ -19,8 +19,8 @@ from cluster_sim.results import Results
 from cluster_sim.scenario import Pool
 
 _COLUMNS = 4  # wafers beside each other
-_MOST = 12  # of a replica that are drawn; those beyond hold layers like the last ones
-_HEIGHT_IN = 4.0
+_MOST = 12  # of a replica that are drawn
+_HEIGHT_IN = 3.7
 
 
 def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
@@ -58,7 +58,7 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
         bar = figure.colorbar(ScalarMappable(norm, "cividis"), ax=list(axes), fraction=0.02, pad=0.01)
         bar.ax.tick_params(labelsize=8)
         style.label(bar.ax, y="SRAM of a region that its weights take [share]")
-        beyond = f"; {len(wafers) - _MOST} wafers more are like the last" if len(wafers) > _MOST else ""
+        beyond = f"; {len(wafers) - _MOST} wafers more are not drawn" if len(wafers) > _MOST else ""
         wafers_said = "one wafer" if len(wafers) == 1 else f"{len(wafers)} wafers"
         style.headline(figure, f"{model} on {wafers_said}: KV room for {pool.kv_tokens(results[0].scenario.model):,} tokens{beyond}")
 
