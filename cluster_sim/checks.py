@@ -132,6 +132,8 @@ def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
         for key in ("tensor_parallel", "pipeline_parallel", "data_parallel", "expert_parallel"):
             if (value := getattr(plan, key)) != 1:
                 yield (*at, key), f"came {value}; {device.name} is a wafer, whose layers are spread by 'wafers'"
+        if device.wafer is not None and plan.reserved_rows >= device.wafer.rows:
+            yield (*at, "reserved_rows"), f"{plan.reserved_rows} leave none of the {device.wafer.rows} rows of {device.name}"
     else:
         tensor, kv_heads = plan.tensor_parallel, model.kv_heads
         if plan.wafers is not None:
@@ -155,6 +157,8 @@ def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
             yield (*at, "pipeline_parallel"), f"{plan.pipeline_parallel} stages are more than the {model.layers} layers of {model.name}"
     yield from _static_faults(pool, trail)
     yield from _offload_faults(model, pool, (*trail, "kv"))
+    if plan.start == "cold" and pool.load_s(model) is None:
+        yield (*at, "start"), f"{pool.node.name} has no link between host and device; wanted load_bandwidth"
     if pool.kv.preemption == "swap" and pool.swap_bandwidth_bytes_per_s is None:
         yield (*trail, "kv", "preemption"), f"{pool.node.name} has no link between host and device; wanted swap_bandwidth"
     devices, each = pool.nodes * per_node, pool.devices_a_replica(model)
@@ -208,6 +212,8 @@ def _offload_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:
     for index, tier in enumerate(tiers):
         if tier.tier in [other.tier for other in tiers[:index]]:
             yield (*at, "offload", index, "tier"), f"two tiers are called '{tier.tier}'"
+        if tier.tier == "memoryx" and not pool.is_wafer:
+            yield (*at, "offload", index, "tier"), f"memoryx stands behind wafers; {pool.node.device.name} is none"
         if tier.capacity_bytes < (block_bytes := pool.block_bytes(model)):
             yield (*at, "offload", index, "capacity"), f"{tier.capacity_bytes:g} B is less than a block of {block_bytes:g} B"
 

@@ -304,7 +304,7 @@ class Pool(Description):
         if self.kv.preemption != "swap" or not (bandwidth := self.swap_bandwidth_bytes_per_s):
             return 0, 0.0
         block_bytes = self.placement(model).kv_token_bytes * self.block_tokens
-        if self.is_wafer:  # whose placement is that of all wafers
+        if self.is_wafer and not self.is_streamed:  # whose placement is that of all wafers
             block_bytes /= self.devices_a_replica(model)
         return int(self.kv.swap_space_bytes / block_bytes), block_bytes / bandwidth
 

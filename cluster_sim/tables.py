@@ -22,7 +22,6 @@ from cluster_sim.sim.recorder import EventRow, Recorder
 from cluster_sim.topology import Path, Topology
 from cluster_sim.workload.streams import stream
 
-
 _SOME = ("energy_j", "station_occupancy")
 """Columns of stretches that some devices have nothing for."""
 

@@ -288,3 +288,39 @@ def test_models_from_100b_dense_to_a_trillion_weights_run_at_some_hundred_tokens
     assert 500 < speed < 2500
     if (public := {"gpt-oss-120b": 2059, "qwen3-235b": 1400, "kimi-k2": 981}.get(name)) is not None:
         assert 0.5 < speed / public < 1.1
+
+
+@pytest.mark.parametrize(
+    ("pool", "fault"),
+    [
+        ("{name: p, node: cs-3, replica: {reserved_rows: 1172}}", "replica.reserved_rows: 1172 leave none of the 1172 rows of Cerebras WSE-3"),
+        (
+            "{name: p, node: cs-3, replica: {wafers: 1, reserved_rows: 900}}",
+            "replica: the bf16 weights of Llama 3.1 8B do not fit: 16.1 GB on 1 wafers of 44.0 GB",
+        ),
+        (
+            "{name: p, node: dgx-h100, replicas: 1, kv: {prefix_caching: true, offload: [{tier: memoryx, capacity: 1 TB, bandwidth: 1 GB/s}]}}",
+            "kv.offload[0].tier: memoryx stands behind wafers; NVIDIA H100 SXM is none",
+        ),
+    ],
+)
+def test_what_wafers_and_their_plans_cannot_do_is_a_fault_of_the_file(tmp_path: Path, pool: str, fault: str) -> None:
+    path = tmp_path / "fault.yaml"
+    path.write_text(
+        "name: fault\nmodel: llama-3.1-8b\nworkload: {arrivals: {process: at_once, requests: 1}, prompt_tokens: 10, output_tokens: 10}\n"
+        f"cluster: {{pools: [{pool}]}}\n"
+    )
+    with pytest.raises(cluster_sim.ScenarioError, match=fault.replace("[", r"\[").replace("]", r"\]").replace(".", r"\.")):
+        cluster_sim.load_scenario(path)
+
+
+def test_gpus_start_cold_over_their_links_too(tmp_path: Path) -> None:
+    ttft_s = []
+    for start in ("warm", "cold"):
+        path = tmp_path / f"{start}.yaml"
+        path.write_text(
+            "name: cold\nmodel: llama-3.1-8b\nworkload: {arrivals: {process: at_once, requests: 1}, prompt_tokens: 10, output_tokens: 10}\n"
+            f"cluster: {{pools: [{{name: p, node: dgx-h100, replicas: 1, replica: {{tensor_parallel: 2, start: {start}, load_bandwidth: 2 GB/s}}}}]}}\n"
+        )
+        ttft_s.append(float(finished(cluster_sim.simulate(cluster_sim.load_scenario(path))).ttft_s[0]))
+    assert ttft_s[1] - ttft_s[0] == approx(16.06 / 2 / 2, rel=0.01)  # each of two loads its half at 2 GB/s

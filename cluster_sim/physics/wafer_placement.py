@@ -144,7 +144,7 @@ def parts_of(model: Model, weights: Precision, kv_cache: Precision, sequences: i
     `sequences` at once each keep a window in the layers that have one, which are spread evenly among the others. Tied embeddings
     are kept once, with the head. A token meets all weights of a dense layer, and of one with experts those that it is routed to.
     """
-    embedding, attention, ffn = (model.bytes_a_parameter(weights, part) for part in ("embedding", "attention", "ffn"))  # type: ignore[arg-type]
+    embedding, attention, ffn = (model.bytes_a_parameter(weights, part) for part in ("embedding", "attention", "ffn"))
     table = model.vocabulary * model.hidden
     first = () if model.tied_embeddings else (Part("embedding", table * embedding),)
     layers = []

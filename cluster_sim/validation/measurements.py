@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cluster_sim.calibration.wafer import LAUNCH
 from cluster_sim.errors import ScenarioError
 from cluster_sim.hardware import Device, Node
 from cluster_sim.model import Model
@@ -277,4 +278,5 @@ def _run(row: Row, values: dict[str, float], steady: bool, where: str) -> Measur
         steady=steady,
         speculation=_speculation(row),
         wafers=_wafers(row, where) if row["hardware"] == "CS-3" else None,
+        at_launch=row["hardware"] == "CS-3" and row["date"].startswith(LAUNCH),
     )
