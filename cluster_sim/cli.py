@@ -100,14 +100,26 @@ def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="S
 
 
 @app.command()
-def explain(file: File, variant: Variants = None, set_: Sets = None) -> None:
+def explain(
+    file: File,
+    variant: Variants = None,
+    set_: Sets = None,
+    path: Annotated[
+        tuple[str, str] | None,
+        typer.Option("--path", metavar="FROM TO", help="Only the way between two places, hop by hop, such as front_door b200/0/device3."),
+    ] = None,
+) -> None:
     """The resolved scenario, and what arithmetic alone says of it."""
     from cluster_sim.loading import load_variants
 
     scenarios = load_variants(file, variant or (), set_ or ())
     _warn(scenarios)
     for scenario in scenarios:
-        _print_arithmetic(scenario)
+        if path is not None:
+            _print_path(scenario, *path)
+        else:
+            _print_arithmetic(scenario)
+            _print_usual_paths(scenario)
 
 
 for command in (studies.compare, studies.sweep, studies.capacity, studies.sensitivity):
@@ -278,9 +290,15 @@ def catalog(name: Annotated[str | None, typer.Argument(metavar="NAME", help="One
     table = Table(title=f"{data.get('name', name)} ({entries[name]})", title_justify="left")
     for column in ("figure", "value", "source", "confidence", "note"):
         table.add_column(column, overflow="fold")
+    said = ""
     for row in rows:
-        table.add_row(*map(Text, (row.path, row.value, row.source, row.confidence, row.note)))
+        note = "as above" if row.note and row.note == said else row.note
+        table.add_row(*map(Text, (row.path, row.value, row.source, row.confidence, note)))
+        said = row.note
     _stdout().print(table)
+    counts = [f"{sum(row.confidence == level for row in rows)} of {level} confidence" for level in ("high", "medium", "low")]
+    estimates = sum("est" in [key.strip() for key in row.source.split(",")] for row in rows)
+    print(f"{len(rows)} figures: {', '.join(counts)}; {estimates} rest on an estimate")
     sources = read_yaml(CATALOG / "sources.yaml").data
     for key in sorted({key.strip() for row in rows for key in row.source.split(",") if key.strip()}):
         _stdout().print(f"{key}: {sources.get(key, 'unknown')}", highlight=False, soft_wrap=True, markup=False)
@@ -592,7 +610,7 @@ def _print_arithmetic(scenario: Scenario) -> None:
     rows: list[tuple[str, list[str]]] = [
         *([("role", [pool.role for pool in pools])] if any(pool.role != "both" for pool in pools) else []),
         ("replicas", [f"{pool.replicas} x {pool.devices_a_replica} devices" for pool in pools]),
-        ("weights a device [GB]", [f"{pool.weight_bytes / 1e9:,.1f}" for pool in pools]),
+        ("weights a device [GB]", [f"{pool.weight_bytes / 1e9:,.{1 if pool.weight_bytes >= 1e9 else 3}f}" for pool in pools]),
         ("KV a token and device [kB]", [f"{pool.kv_token_bytes / 1e3:,.1f}" for pool in pools]),
         ("KV tokens a replica", [f"{pool.kv_tokens:,}" for pool in pools]),
         ("loading the weights [s]", ["-" if pool.load_s is None else f"{pool.load_s:,.3g}" for pool in pools]),
@@ -615,6 +633,47 @@ def _print_arithmetic(scenario: Scenario) -> None:
     total = highest_rate_per_s(pools)
     if offered is not None:
         console.print(f"offered: {offered:,.2f} requests/s in the mean, {offered / total:.0%} of the highest rate", highlight=False)
+
+
+def _print_usual_paths(scenario: Scenario) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from cluster_sim.paths import usual_paths
+
+    topology = scenario.cluster.topology()
+    table = Table()
+    for column in ("way", "hops", "latency [us]", "bottleneck [GB/s]", "which is", "equal ways"):
+        table.add_column(Text(column), justify="left" if column in ("way", "which is") else "right")
+    for one in usual_paths(scenario, topology):
+        narrow = topology.kind(one.narrowest) if one.narrowest else "-"
+        cells = (str(one.route.hops), f"{1e6 * one.route.latency_s:,.2f}", f"{one.route.bottleneck_bytes_per_s / 1e9:,.1f}", narrow, str(one.choices))
+        table.add_row(*map(Text, (one.what, *cells)))
+    _stdout().print(table)
+
+
+def _print_path(scenario: Scenario, start: str, end: str) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from cluster_sim.paths import path
+
+    topology = scenario.cluster.topology()
+    one = path(topology, start, end)
+    console = _stdout()
+    console.print(f"# {scenario.title}: {start} to {end}", highlight=False, markup=False)
+    table = Table()
+    for column in ("hop", "from", "to", "kind", "bandwidth [GB/s]", "latency [us]"):
+        table.add_column(Text(column), justify="left" if column in ("from", "to", "kind") else "right", overflow="fold")
+    for hop, edge in enumerate(one.route.edges, 1):
+        link = topology.link(edge)
+        both = ", both directions" if link.duplex == "half" else ""
+        table.add_row(*map(Text, (str(hop), *edge, link.kind + both, f"{link.bandwidth_bytes_per_s / 1e9:,.1f}", f"{1e6 * link.latency_s:,.2f}")))
+    console.print(table)
+    narrow = f", bottleneck {one.route.bottleneck_bytes_per_s / 1e9:,.1f} GB/s from {' to '.join(one.narrowest)}" if one.narrowest else ""
+    console.print(f"{one.route.hops} hops, {1e6 * one.route.latency_s:,.2f} us{narrow}", highlight=False, markup=False, soft_wrap=True)
+    if one.choices > 1:
+        console.print(f"one of {one.choices} equally good ways; the hash of a flow picks", highlight=False)
 
 
 _TRAFFIC_ROWS: tuple[tuple[str, str, str], ...] = (

@@ -41,6 +41,26 @@ class Memory(Description):
     """Peak, both directions together."""
 
 
+class WeightMemory(Memory):
+    """A memory beside that of the KV cache, for weights and what is between layers: SRAM of a machine that has HBM as well."""
+
+    overlap: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """Of reading KV cache and of all else in a step, the share of the shorter that hides behind the longer."""
+
+
+class Systolic(Description):
+    """Arrays of multipliers that keep weights while tokens stream through, see `physics.systolic`; small products leave parts of them empty."""
+
+    rows: Annotated[int, Field(gt=0)]
+    """Inputs of a product that one array sums over."""
+    columns: Annotated[int, Field(gt=0)]
+    """Outputs of a product that it makes."""
+    arrays: Annotated[int, Field(gt=0)] = 1
+    """As many work side by side, and reach the device's peak together."""
+    load_cycles: Annotated[int, Field(gt=0)] | None = None
+    """To fill one array with weights, which hides behind the tokens of the weights before; default: one row a cycle."""
+
+
 class Peak(Description):
     """Dense peak compute rate by precision; a precision that is left out has no hardware of its own."""
 
@@ -179,6 +199,8 @@ class Overhead(Description):
     """Launches of a layer's element-wise kernels: norms, rotary embedding, activation; what they move is counted apart."""
     expert_layer_s: Seconds = 0.0
     """Launches of routing and sorting in a layer of experts."""
+    latent_layer_s: Seconds = 0.0
+    """Launches of a layer of latent attention beyond those of a plain one: norms and copies of latent vectors, quantising."""
     eager_layer_s: Seconds = 0.0
     """Least time of one layer in a step that reads prompts: such steps run outside CUDA graphs, and the host launches their
     kernels one by one."""
@@ -543,6 +565,10 @@ class Device(Description):
     """Of a GPU: by the name of the engine; `default` for all others."""
     kernels: Kernels | None = None
     """What its kernels take alone, where they were measured; kinds that were not are taken from `efficiency`."""
+    weight_memory: WeightMemory | None = None
+    """Where weights lie, where that is not `memory`, which then holds the KV cache alone."""
+    systolic: Systolic | None = None
+    """What multiplies matrices; `efficiency.compute` is then what is left once the shapes of products are counted. Left out, shapes do not matter."""
     wafer: Wafer | None = None
     collectives: Collectives = Collectives()
     """Between devices of one node."""
@@ -565,7 +591,26 @@ class Device(Description):
             raise ValueError("wanted either 'efficiency' (a GPU) or 'wafer'")
         if self.efficiency is not None and "default" not in self.overheads:
             raise ValueError("'overheads' has no 'default'")
+        if self.wafer is not None:
+            for name in ("weight_memory", "systolic"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"came '{name}' beside 'wafer'; wanted it with 'efficiency' only")
         return self
+
+    @property
+    def fast_memory(self) -> Memory:
+        """Where weights lie, and what is between layers."""
+        return self.weight_memory or self.memory
+
+    @property
+    def bandwidth_bytes_per_s(self) -> float:
+        """Peak of all its memories together."""
+        return self.memory.bandwidth_bytes_per_s + (self.weight_memory.bandwidth_bytes_per_s if self.weight_memory else 0.0)
+
+    @property
+    def measured(self) -> bool:
+        """Whether step times rest on measured kernels, or on a fit to measured runs as a wafer's; not on a data sheet alone."""
+        return self.wafer is not None or self.kernels is not None
 
     def overhead(self, engine: str) -> Overhead:
         """What the engine called `engine` adds on this device."""
@@ -580,7 +625,7 @@ class Device(Description):
         return self.model_copy(update={
             "memory": _scaled(self.memory, {"bandwidth_bytes_per_s": reading}),
             "peak": _scaled(self.peak, dict.fromkeys(Peak.model_fields, clock)),
-            "overheads": {name: _scaled(one, {"layer_s": starts, "expert_layer_s": starts}) for name, one in self.overheads.items()},
+            "overheads": {name: _scaled(one, dict.fromkeys(("layer_s", "expert_layer_s", "latent_layer_s"), starts)) for name, one in self.overheads.items()},
             "kernels": self.kernels and self.kernels.at(clock, memory),
             "wafer": self.wafer and _scaled(self.wafer, {"clock_hz": clock, "core_s": starts}),
             "collectives": self.collectives.at(links),
@@ -599,23 +644,59 @@ def device_named(came: str) -> Device:
 
 
 class Link(Description):
-    """A connection of two places of the topology, the same in both directions.
+    """A connection of two places of the topology, as wide in one direction as in the other.
 
-    Inside a node: `host` (its front: NIC and CPU), `device` (stands for each of them), `switch`, or names of the file's own.
-    In a network: `front_door`, `node` (stands for each of them), `pool/0` (that one), or names of the file's own.
+    Inside a node: `host` (its processors), `device` (stands for each of them), `nic`, or names of the file's own such as `switch`.
+    In a network: `front_door`, `node` (stands for each of them), `pool/0` (that one), or names of the file's own; the bandwidth
+    of a node is shared evenly by its NICs, and is its host's where it has none.
     """
 
     between: tuple[str, str]
     kind: str
     bandwidth_bytes_per_s: BytesPerSecond
+    """In one direction."""
     latency_s: Seconds
+    duplex: Literal["full", "half"] = "full"
+    """half: both directions share one bandwidth, as reads and writes of a memory do."""
+
+
+class Fabric(Description):
+    """Leaf and spine switches that are as many as the nodes need, instead of links written one by one.
+
+    A leaf has at most `oversubscription` times as many ports for NICs as it has cables to spines; every leaf has as many cables to
+    each spine, which are held to be one link as wide as all of them. The front door has a port on every spine. A node without NICs
+    has one port, its host's.
+    """
+
+    shape: Literal["rail_optimised", "fat_tree"]
+    """rail_optimised: the first NICs of all nodes meet on one leaf, the second ones on the next, and so on; fat_tree: all NICs of a
+    node are on one leaf, as far as it has ports."""
+    kind: str
+    radix: Annotated[int, Field(ge=2)]
+    """Ports of a switch."""
+    bandwidth_bytes_per_s: BytesPerSecond
+    """Of a port, in one direction."""
+    latency_s: Seconds
+    """From a NIC to its leaf, or from the front door to a spine."""
+    switch_latency_s: Seconds
+    """From a leaf to a spine."""
+    oversubscription: Annotated[float, Field(ge=1.0)] = 1.0
+    """What NICs can send to a leaf by what it can send on to the spines; 1: nothing is ever short."""
 
 
 class Network(Description):
-    """How the front door reaches the nodes."""
+    """How the front door reaches the nodes, and these each other: links, a fabric of switches, or both."""
 
     name: str = "as written"
-    links: tuple[Link, ...]
+    links: tuple[Link, ...] = ()
+    """Beside a fabric they may end at its switches too: leaf0, spine0 and so on."""
+    fabric: Fabric | None = None
+
+    @model_validator(mode="after")
+    def _has_links(self) -> Network:
+        if "links" not in self.model_fields_set and self.fabric is None:
+            raise ValueError("wanted 'links' or 'fabric'")
+        return self
 
 
 class Node(Description):
@@ -625,6 +706,9 @@ class Node(Description):
     device: Annotated[Device, BeforeValidator(partial(named, "devices"))]
     """A catalog name, the path of a device file, or a mapping with its keys."""
     devices: Annotated[int, Field(gt=0)]
+    places: dict[str, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
+    """How many it has of other ends of its links: `nic: 8` are nic0 to nic7. Of those left out there is one, without a number.
+    A link between two of which there are several joins them in order."""
     links: tuple[Link, ...]
     network: Annotated[Network, BeforeValidator(partial(named, "links"))]
     """How it is reached where the scenario does not say."""

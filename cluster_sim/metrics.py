@@ -458,7 +458,7 @@ def timeline(results: Results, points: int = 300) -> Timeline:
         device, devices, room = pool.node.device, pool.devices_a_replica(model), pool.placement(model).kv_tokens
         for number in _replicas(results, pool.name):
             peak_flop_per_s += devices * device.peak.of(pool.weights(model))[1]
-            peak_bytes_per_s += devices * device.memory.bandwidth_bytes_per_s
+            peak_bytes_per_s += devices * device.bandwidth_bytes_per_s
             mine = slice(*np.searchsorted(replica, (number, number + 1)))
             if mine.start == mine.stop:
                 kv.append(np.zeros(points))

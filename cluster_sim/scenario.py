@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cached_property, partial
 from math import inf
 from typing import Annotated, Any, ClassVar, Literal
@@ -37,7 +36,7 @@ from cluster_sim.serving.hand_over import HandOver
 from cluster_sim.serving.offload import Level, Tier, levels
 from cluster_sim.serving.routing import LeastRequests, Routing
 from cluster_sim.serving.speculation import Speculation
-from cluster_sim.topology import Topology
+from cluster_sim.topology import Topology, host_bandwidth_bytes_per_s
 from cluster_sim.units import Bytes, BytesPerSecond, Celsius, GramsPerKwh, PositiveSeconds, Seconds, UsdPerKwh, Watts
 from cluster_sim.workload.arrivals import Arrivals
 from cluster_sim.workload.classes import Slo, TrafficClass
@@ -154,7 +153,7 @@ class Kv(Description):
     swap_space_bytes: Bytes = 4.0 * 2**30
     """Of the host's memory for each device, as vLLM's; where it is full, requests are read again."""
     swap_bandwidth_bytes_per_s: BytesPerSecond | None = None
-    """Between a device and the host; default: of the node's link."""
+    """Between a device and the host; default: of the narrowest link on the way."""
     watermark: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Share of the blocks that stays free when a request is admitted beside others, for those to grow."""
     offload: tuple[Tier, ...] = ()
@@ -238,13 +237,7 @@ class Pool(Description):
         own = self._placement(model, devices)
         if self.replica.speculation is None or (drafter := self.replica.speculation.draft_model) is None:
             return own
-        drafts = self._placement(drafter, devices)
-        return replace(
-            own,
-            weight_bytes=own.weight_bytes + drafts.weight_bytes,
-            kv_token_bytes=own.kv_token_bytes + drafts.kv_token_bytes,
-            kv_room_bytes=own.kv_room_bytes - drafts.weight_bytes,
-        )
+        return own.beside(self._placement(drafter, devices))
 
     def _placement(self, model: Model, devices: int) -> Placement:
         plan, engine, device = self.replica, self.replica.engine, self.node.device
@@ -269,18 +262,13 @@ class Pool(Description):
         return self.placement(model).kv_tokens // self.block_tokens * self.block_tokens
 
     @property
-    def host_bandwidth_bytes_per_s(self) -> float | None:
-        """Of the node's link between a device and its host, where there is one."""
-        return next((link.bandwidth_bytes_per_s for link in self.node.links if set(link.between) == {"host", "device"}), None)
-
-    @property
     def swap_bandwidth_bytes_per_s(self) -> float | None:
         """Between a device and its host, where it is known."""
-        return self.kv.swap_bandwidth_bytes_per_s or self.host_bandwidth_bytes_per_s
+        return self.kv.swap_bandwidth_bytes_per_s or host_bandwidth_bytes_per_s(self.node)
 
     def load_s(self, model: Model) -> float | None:
         """Until every device of a replica has its weights, each over its own link; None where that is not known."""
-        bandwidth = self.replica.load_bandwidth_bytes_per_s or self.host_bandwidth_bytes_per_s
+        bandwidth = self.replica.load_bandwidth_bytes_per_s or host_bandwidth_bytes_per_s(self.node)
         if not bandwidth:
             return None
         if self.is_streamed:
@@ -323,7 +311,7 @@ class Pool(Description):
         """How long one replica's steps take at `pace`, without speculation; on the `devices` of another model where they are given."""
         plan, device = self.replica, self.node.device.at(pace)
         if self.is_wafer:
-            io_bytes_per_s = (self.host_bandwidth_bytes_per_s or inf) * pace.links
+            io_bytes_per_s = (host_bandwidth_bytes_per_s(self.node) or inf) * pace.links
             return WaferSteps(model, device, self.wafer_plan(model, devices), plan.engine.name, io_bytes_per_s)
         return GpuSteps(
             model, device, plan.tensor_parallel, plan.pipeline_parallel, self.weights(model), plan.kv_cache, plan.engine.name,
@@ -341,8 +329,12 @@ class Pool(Description):
         plan = self.replica.speculation
         if plan is None:
             return None
-        drafter = self.step_times(plan.draft_model, pace, self.devices_a_replica(model)) if plan.draft_model else None
-        share = plan.mtp_layers / model.layers if plan.mtp_layers else plan.draft_cost or 0.0
+        drafting, share = plan.draft_model, plan.draft_cost or 0.0
+        if plan.mtp_layers and self.is_wafer:  # a few more stations in the same pipeline
+            share = plan.mtp_layers / model.layers
+        elif plan.mtp_layers:
+            drafting = model.last_layers(plan.mtp_layers)
+        drafter = self.step_times(drafting, pace, self.devices_a_replica(model)) if drafting else None
         return SpeculativeSteps(self.step_times(model, pace), plan.draft_tokens, drafter, share)
 
     def batch(self, model: Model, seed: int = 0) -> Batch:
@@ -466,7 +458,14 @@ class Scenario(Description):
         return source.requests if source else None
 
     def warnings(self) -> Iterator[str]:
-        """What the run will not do although the file asks for it."""
+        """What the run will not do although the file asks for it, and what it rests on that nobody has measured."""
+        for pool in self.cluster.pools:
+            device = pool.node.device
+            if not device.measured:
+                yield (
+                    f"{device.name}: no kernels were measured; its step times are a roofline of the data sheet, and the shares of the peaks that are "
+                    "reached, the overheads and the collectives are estimates unless its file says otherwise"
+                )
         if self.site is not None:
             yield "site: heat, power caps, cost and failures are not simulated by this version; the keys but pue are read, kept with the run, and change nothing"
 

@@ -26,7 +26,7 @@ from cluster_sim.sim.replica import DecodeReplica, PrefillReplica, Replica, Time
 from cluster_sim.sim.router import Router
 from cluster_sim.sim.source import Clients, Conversations, timetable
 from cluster_sim.tables import gather
-from cluster_sim.topology import FRONT_DOOR, Path, Topology
+from cluster_sim.topology import FRONT_DOOR, Topology
 from cluster_sim.workload.arrivals import ClosedLoop
 from cluster_sim.workload.classes import labelled
 from cluster_sim.workload.sessions import scripts
@@ -60,7 +60,7 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
     replicas = _replicas(env, scenario, recorder, answered)
     _join_roles(env, scenario, topology, replicas, recorder)
     devices = scenario.cluster.devices(scenario.model)
-    paths = [_path(topology, places[0]) for places in devices]
+    paths = [topology.route(FRONT_DOOR, places[0]) for places in devices]
     latencies_s += [path.latency_s for path in paths]
     for pool in scenario.cluster.pools:
         overheads_s += [pool.request_overhead_s] * pool.replica_count(scenario.model)
@@ -125,13 +125,6 @@ def _join_roles(env: Environment, scenario: Scenario, topology: Topology, replic
     for replica in replicas:
         if isinstance(replica, PrefillReplica):
             replica.on_read = hand_over.offer
-
-
-def _path(topology: Topology, device: str) -> Path:
-    """From the front door to a replica's first device; the scenario's check has made sure that there is one."""
-    path = topology.path(FRONT_DOOR, device)
-    assert path is not None
-    return path
 
 
 def _closed_loop(env: Environment, scenario: Scenario, until_s: float, answer_latency_s: Callable[[Request], float]) -> Clients | Conversations | None:

@@ -19,14 +19,14 @@ from cluster_sim.request import Request
 from cluster_sim.results import EVENT_COLUMNS, STRETCH_COLUMNS, Results
 from cluster_sim.scenario import Pool, Scenario
 from cluster_sim.sim.recorder import EventRow, Recorder
-from cluster_sim.topology import Path, Topology
+from cluster_sim.topology import Route, Topology
 from cluster_sim.workload.streams import stream
 
 _SOME = ("energy_j", "station_occupancy")
 """Columns of stretches that some devices have nothing for."""
 
 
-def gather(scenario: Scenario, recorder: Recorder, topology: Topology, paths: list[Path], info: dict[str, Any]) -> Results:
+def gather(scenario: Scenario, recorder: Recorder, topology: Topology, paths: list[Route], info: dict[str, Any]) -> Results:
     """The results of a run that has ended: its rows as tables; `info` is completed."""
     pool_of = [pool for pool in scenario.cluster.pools for _ in range(pool.replica_count(scenario.model))]
     everyone = recorder.requests
@@ -287,7 +287,7 @@ def _devices_table(scenario: Scenario, stretches: pa.Table, simulated_s: float) 
                 for name, value in share.items():
                     rows[name].append(value)
                 rows["compute_utilisation"].append(share["flop"] / (peak * simulated_s) if simulated_s else 0.0)
-                rows["bandwidth_utilisation"].append(share["bytes"] / (device.memory.bandwidth_bytes_per_s * simulated_s) if simulated_s else 0.0)
+                rows["bandwidth_utilisation"].append(share["bytes"] / (device.bandwidth_bytes_per_s * simulated_s) if simulated_s else 0.0)
             number += 1
     columns = {name: pa.array(values, pa.float64()) if name in ("energy_j", "mean_power_w") else pa.array(values) for name, values in rows.items()}
     return pa.table(columns)
@@ -307,7 +307,7 @@ def _kv_over_links(topology: Topology, scenario: Scenario, recorder: Recorder) -
     return over
 
 
-def _links_table(topology: Topology, paths: list[Path], requests: pa.Table, kv_bytes: dict[frozenset[str], float]) -> pa.Table:
+def _links_table(topology: Topology, paths: list[Route], requests: pa.Table, kv_bytes: dict[frozenset[str], float]) -> pa.Table:
     """One row a link: what it is, how many requests crossed it on their way from the front door, and how many bytes of KV."""
     entry = requests["prefill_replica"].to_numpy().astype(float)  # null, here one that was not handed over, is NaN
     replica = np.where(np.isnan(entry), requests["replica"].to_numpy().astype(float), entry)  # one that was rejected has neither

@@ -42,6 +42,7 @@ UNITS = {
     "sequence": "us|ns|ps",
     "layer": "us",
     "expert_layer": "us",
+    "latent_layer": "us",
     "eager_layer": "us",
     "clock": "GHz|MHz",
     "core": "us",
@@ -142,7 +143,7 @@ def test_every_quantity_is_written_with_its_unit(kind: str, name: str):
             assert re.fullmatch(rf"[\d.]+ ({unit})", figure.value), f"{figure.path}: '{figure.value}'"
 
 
-@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, name in FILES if kind in ("devices", "engines")])
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, name in FILES if kind in ("devices", "nodes", "engines")])
 def test_an_estimate_gives_its_reasoning_and_is_never_called_certain(kind: str, name: str):
     for figure in figures_of(kind, name):
         if figure.source == "est":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -92,7 +93,7 @@ def curves(panel: Axes) -> Iterator[tuple[np.ndarray, np.ndarray]]:
             yield np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
 
 
-@pytest.mark.parametrize("name", OF_REQUESTS)
+@pytest.mark.parametrize("name", [name for name in OF_REQUESTS if name != "topology"])  # which has no axes
 def test_every_figure_has_units_on_its_axes_a_title_and_a_readmes_width(name: str, both: list[Results]) -> None:
     figure = figures.draw(name, both)
     assert figure.get_size_inches()[0] * 100 == 900
@@ -117,7 +118,7 @@ def test_one_run_may_be_given_alone_and_four_may_be_given_together(name: str, bo
 def test_a_run_in_which_nothing_finished_says_so(name: str, both: list[Results], tmp_path: Path) -> None:
     figure = figures.draw(name, cut_off(both[0], 0.0))
     figures.save(figure, tmp_path / "x.png", dpi=50)
-    if name not in ("arrivals", "timeline", "power", "wafer_map"):
+    if name not in ("arrivals", "timeline", "topology", "power", "wafer_map"):
         assert "no request finished" in texts(figure)
 
 
@@ -126,6 +127,27 @@ def test_a_run_without_requests_is_drawn(name: str, both: list[Results], tmp_pat
     none = replace(both[0], requests=both[0].requests.slice(0, 0), stretches=both[0].stretches.slice(0, 0), events=both[0].events.slice(0, 0))
     figures.save(figures.draw(name, [none, both[1]]), tmp_path / "x.png", dpi=50)
     figures.save(figures.draw(name, none), tmp_path / "y.png", dpi=50)
+
+
+def test_a_topology_is_coloured_by_the_links_table_and_names_the_busiest_link(both: list[Results]) -> None:
+    rows = both[0].links.to_pylist()
+    shares = [0.9 if (row["from"], row["to"]) == ("gpus/0/pcie3", "gpus/0/nic3") else 0.25 if row["kind"] == "nvlink4" else 0.0 for row in rows]
+    idle = replace(both[0], devices=both[0].devices.slice(0, 0), links=both[0].links.append_column("utilisation", pa.array(shares)))
+    figure = figures.draw("topology", idle)
+    assert figure.get_suptitle().endswith("h100 gpus/0/pcie3 to gpus/0/nic3 90 %")
+    panel, bar = figure.axes
+    (lines,) = panel.collections[:1]
+    colours = Counter(tuple(np.round(colour, 6)) for colour in lines.get_colors())
+    assert sorted(colours.values())[:2] == [1, 8]  # that one, and NVLink to eight devices
+    assert "[%]" in bar.get_xlabel()
+    assert "nvlink4 450 GB/s" in texts(figure)
+
+
+def test_a_topology_in_which_nothing_moved_shows_what_links_can_carry(both: list[Results]) -> None:
+    still = replace(both[0], devices=both[0].devices.slice(0, 0))
+    figure = figures.draw("topology", still)
+    assert "nothing has moved" in figure.get_suptitle()
+    assert "[GB/s]" in figure.axes[-1].get_xlabel()
 
 
 def test_a_latency_curve_rises_to_the_share_that_was_answered(both: list[Results]) -> None:

@@ -17,7 +17,7 @@ ROOMS = [
     {"hardware", "model", "request"},
     {"topology", "physics"},
     {"workload", "serving"},
-    {"scenario", "questions", "checks", "loading", "results", "metrics", "energy", "explain", "demand", "download", "calibration"},
+    {"scenario", "questions", "checks", "loading", "results", "metrics", "energy", "explain", "paths", "demand", "download", "calibration"},
     {"sim"},
     {"simulation", "tables"},
     {"figures"},

@@ -15,7 +15,7 @@ from typing import Any
 
 from cluster_sim.hardware import Device, Wafer
 from cluster_sim.model import Model
-from cluster_sim.physics.ramp import ALWAYS, larger_line, larger_of_lines
+from cluster_sim.physics.ramp import ALWAYS, larger_line, overlapped
 from cluster_sim.physics.wafer_placement import Part, Region, WaferPlan, regions_of
 
 ACTIVATION_BYTES = 2.0
@@ -187,7 +187,7 @@ class WaferSteps:
         if drains:
             first_s, slope_s, steps = busy_s + self.prompts.latency_s, busy_slope_s, ALWAYS
         else:
-            first_s, slope_s, steps = larger_of_lines(way_s, way_slope_s, busy_s, busy_slope_s)
+            first_s, slope_s, steps = overlapped((way_s, way_slope_s), (busy_s, busy_slope_s), 1.0)
         if self.load_s:
             first_s, slope_s, longer = larger_line(self.load_s, first_s, slope_s)
             steps = min(steps, longer)
