@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cluster_sim import energy
+from cluster_sim.physics.wafer import WaferSteps
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -371,7 +372,7 @@ def _of_pipelines(results: Results, pool: str | None) -> dict[str, float]:
     mine = np.isin(table["replica"].to_numpy(), [number for other in wafers for number in _replicas(results, other.name)])
     length_s = table["ended_s"].to_numpy()[mine] - table["began_s"].to_numpy()[mine]
     busy = float(np.average(table["station_occupancy"].to_numpy()[mine], weights=length_s)) if length_s.sum() else 0.0
-    slots = min(float(times.slots) for other in wafers if hasattr(times := other.step_times(scenario.model), "slots"))
+    slots = min(float(times.slots) for other in wafers if isinstance(times := other.step_times(scenario.model), WaferSteps))
     return {"pipeline_slots": slots, "station_occupancy": busy, "pipeline_bubble_fraction": 1.0 - busy}
 
 

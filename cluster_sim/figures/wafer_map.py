@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 from cluster_sim.figures import style
 from cluster_sim.physics.wafer_placement import Region, regions_of
 from cluster_sim.results import Results
-from cluster_sim.scenario import Pool
+from cluster_sim.scenario import Pool, Scenario
 
 _COLUMNS = 4  # wafers beside each other
 _MOST = 12  # of a replica that are drawn
@@ -37,7 +37,7 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     if found is None:
         style.nothing(axes[0], "no pool of these runs is on wafers")
         return
-    pool, regions, model = found
+    pool, regions, scenario = found
     wafers = _by_wafer(regions)
     norm = Normalize(0.0, 1.0)
     grid = pool.node.device.wafer
@@ -60,16 +60,16 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
         style.label(bar.ax, y="SRAM of a region that its weights take [share]")
         beyond = f"; {len(wafers) - _MOST} wafers more are not drawn" if len(wafers) > _MOST else ""
         wafers_said = "one wafer" if len(wafers) == 1 else f"{len(wafers)} wafers"
-        style.headline(figure, f"{model} on {wafers_said}: KV room for {pool.kv_tokens(results[0].scenario.model):,} tokens{beyond}")
+        style.headline(figure, f"{scenario.model.name} on {wafers_said}: KV room for {pool.kv_tokens(scenario.model):,} tokens{beyond}")
 
 
-def _pool(results: Sequence[Results]) -> tuple[Pool, tuple[Region, ...], str] | None:
-    """The first pool on wafers, the regions of one of its replicas, and its model's name."""
+def _pool(results: Sequence[Results]) -> tuple[Pool, tuple[Region, ...], Scenario] | None:
+    """The first pool on wafers, the regions of one of its replicas, and its scenario."""
     for one in results:
         model = one.scenario.model
         for pool in one.scenario.cluster.pools:
             if pool.is_wafer:
-                return pool, regions_of(model, pool.node.device, pool.wafer_plan(model)), model.name
+                return pool, regions_of(model, pool.node.device, pool.wafer_plan(model)), one.scenario
     return None
 
 

@@ -100,9 +100,11 @@ class WaferSteps:
 
     Tokens follow each other through the regions, so a step takes a token's latency while the pipeline has places left; with
     more tokens than places the slowest station sets the pace. Prompts stream through the same stations, token by token, behind
-    those that decode: where these leave bubbles, prompts fill them. Steps overlap: the last token of a prompt that was completed is on
-    its way while the next tokens enter. Only where nothing else decodes does a step last until it has come out. Decoding may have better kernels than prompts (`decode_compute`), and a plan that lays each layer over
-    all cores reads prompts as matrices (`prompt`). Where weights are streamed a step takes as long as all of them take to come.
+    those that decode: where these leave bubbles, prompts fill them. Steps overlap: the last token of a prompt that was completed
+    is on its way while the next tokens enter. Only where nothing else decodes does a step last until it has come out.
+
+    Decoding may have better kernels than prompts (`decode_compute`), and a plan that lays each layer over all cores reads prompts
+    as matrices (`prompt`). Where weights are streamed a step takes at least as long as all of them take to come.
 
     io_bytes_per_s: of the links of one wafer, over which tokens go to the next and streamed weights come.
     """
