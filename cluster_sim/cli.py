@@ -53,21 +53,31 @@ def run(
     seed: Seed = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where run folders go; default runs/NAME.", show_default=False)] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON document, and no table.")] = False,
+    export_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--export", metavar="CLIENT", help="Write what this client would have: vllm, aiperf, guidellm, mlperf; may be given again.", show_default=False
+        ),
+    ] = None,
+    live: Annotated[bool, typer.Option("--live", help="Show queue, running requests and tokens a second while it runs.")] = False,
 ) -> None:
     """Simulate every variant; print one table, write a run folder for each."""
     from cluster_sim.loading import load_variants
 
+    _check_clients(export_ or ())
     scenarios = load_variants(file, variant or (), set_ or (), seed)
     _warn(scenarios)
     folder = out or Path("runs") / scenarios[0].name
     summaries: dict[str, dict[str, Any]] = {}
     for scenario in scenarios:
-        results = _simulate(scenario)
+        results = _simulate(scenario, live)
         for note in results.info.get("notes", ()):
             print(f"warning: {scenario.title}: {note}", file=sys.stderr)
         written = results.save(folder / scenario.variant if scenario.variant else folder)
         summaries[scenario.variant or scenario.name] = results.summary()
         _say_wrote(written)
+        for client in export_ or ():
+            _export(results, client, written / client, False)
     if json_:
         import json
 
@@ -169,6 +179,21 @@ def plot(
     print(path)
 
 
+def _check_clients(clients: Sequence[str]) -> None:
+    if clients:
+        from cluster_sim.report.clients import check as check_client
+
+        for client in clients:
+            check_client(client)
+
+
+def _export(results: Results, client: str, folder: Path, detailed: bool) -> None:
+    from cluster_sim.report import clients
+
+    for path in clients.export(results, client, folder, detailed):
+        _say_wrote(path)
+
+
 def _condition(text: str) -> tuple[str, str]:
     from cluster_sim.errors import ScenarioError
 
@@ -176,6 +201,31 @@ def _condition(text: str) -> tuple[str, str]:
     if not equals:
         raise ScenarioError.at(f"--where {text}", "wanted COLUMN=VALUE, such as --where variant=b200")
     return column, value
+
+
+@app.command()
+def trace(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)],
+    out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE", help="Default: NAME.pftrace, as the folder is called.", show_default=False)] = None,
+) -> None:
+    """What every replica, transfer and request of a run did, as a trace that ui.perfetto.dev opens."""
+    from cluster_sim.report.trace import write
+
+    print(write(run, out or Path(f"{run.resolve().name}.pftrace")))
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)],
+    client: Annotated[str, typer.Option("--format", metavar="CLIENT", help="vllm, aiperf, guidellm or mlperf.", show_default=False)],
+    out: Annotated[Path | None, typer.Option("-o", "--out", metavar="DIR", help="Default: RUN/CLIENT.", show_default=False)] = None,
+    detailed: Annotated[bool, typer.Option("--detailed", help="With the gaps between the tokens of each request, where the client can write them.")] = False,
+) -> None:
+    """What a benchmark client would have written of a run: its files, metrics and percentiles."""
+    from cluster_sim.results import load_results
+
+    _check_clients([client])
+    _export(load_results(run), client, out or run / client, detailed)
 
 
 @app.command()
@@ -277,7 +327,7 @@ def catalog(name: Annotated[str | None, typer.Argument(metavar="NAME", help="One
     from cluster_sim.errors import ScenarioError, did_you_mean
     from cluster_sim.reading import CATALOG, catalog_names, figures, read_yaml
 
-    kinds = ("devices", "nodes", "links", "models", "engines", "workloads", "traces")
+    kinds = ("devices", "nodes", "prices", "links", "models", "engines", "workloads", "traces")
     entries = {entry: kind for kind in kinds for entry in catalog_names(kind)}
     if name is None:
         for kind in kinds:
@@ -288,12 +338,12 @@ def catalog(name: Annotated[str | None, typer.Argument(metavar="NAME", help="One
     data = read_yaml(CATALOG / entries[name] / f"{name}.yaml").data
     rows = list(figures(data))
     table = Table(title=f"{data.get('name', name)} ({entries[name]})", title_justify="left")
-    for column in ("figure", "value", "source", "confidence", "note"):
+    for column in ("figure", "value", "range", "source", "confidence", "note"):
         table.add_column(column, overflow="fold")
     said = ""
     for row in rows:
         note = "as above" if row.note and row.note == said else row.note
-        table.add_row(*map(Text, (row.path, row.value, row.source, row.confidence, note)))
+        table.add_row(*map(Text, (row.path, row.value, " to ".join(row.range or ()), row.source, row.confidence, note)))
         said = row.note
     _stdout().print(table)
     counts = [f"{sum(row.confidence == level for row in rows)} of {level} confidence" for level in ("high", "medium", "low")]
@@ -455,10 +505,15 @@ def _fetch(names: list[str], folder: Path) -> None:
         print(path)
 
 
-def _simulate(scenario: Scenario) -> Results:
-    """Simulate with a bar that shows the time left, where somebody is watching."""
+def _simulate(scenario: Scenario, live: bool = False) -> Results:
+    """Simulate with a bar that shows the time left, where somebody is watching; live: with a dashboard, or lines where nobody is."""
     from cluster_sim.simulation import simulate
 
+    if live:
+        from cluster_sim.live import watching
+
+        with watching(scenario, _stderr()) as watch:
+            return simulate(scenario, watch=watch)
     if not sys.stderr.isatty():
         return simulate(scenario)
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -543,6 +598,16 @@ _ROWS: tuple[tuple[str, str, str], ...] = (
     ("KV room used, peak", "kv_peak_fraction", ".1%"),
     ("compute used, mean", "compute_utilisation", ".1%"),
     ("memory bandwidth used, mean", "bandwidth_utilisation", ".1%"),
+    ("power with PUE, mean [kW]", "mean_power_w", "kilo"),
+    ("energy per output token [J]", "energy_j_per_output_token", ",.3g"),
+    ("CO2 per million output tokens [g]", "co2_g_per_million_output_tokens", ",.4g"),
+    ("USD/h, with 90 % interval", "usd_per_hour", "interval"),
+    ("USD per million output tokens", "usd_per_million_output_tokens", "interval"),
+    ("USD per million tokens, all alike", "usd_per_million_tokens", ",.3f"),
+    ("  of input, by busy time", "attributed_usd_per_million_input_tokens", ",.3f"),
+    ("  of output, by busy time", "attributed_usd_per_million_output_tokens", ",.3f"),
+    ("USD per request", "usd_per_request", ",.3g"),
+    ("USD per session", "usd_per_session", ",.3g"),
     ("wall time [s]", "wall_s", ",.2f"),
 )
 
@@ -557,11 +622,20 @@ def _print_summaries(scenarios: list[Scenario], summaries: dict[str, dict[str, A
         table.add_column(name, justify="right")
     for label, key, form in _ROWS:
         if any(key in summary for summary in summaries.values()):
-            table.add_row(Text(label), *(format(summary[key], form) if key in summary else "-" for summary in summaries.values()))
+            table.add_row(Text(label), *(_cell(summary, key, form) for summary in summaries.values()))
     for name in dict.fromkeys(name for summary in summaries.values() for name in summary.get("classes", {})):
         of_class = (summary.get("classes", {}).get(name, {}) for summary in summaries.values())
         table.add_row(Text(f"{name}: TTFT p99 [ms], within SLO"), *map(_of_class, of_class))
     _stdout().print(table)
+
+
+def _cell(summary: dict[str, Any], key: str, form: str) -> str:
+    """One field: as a number, in thousands (kilo), or with its ends (interval)."""
+    if key not in summary:
+        return "-"
+    if form == "interval":
+        return f"{summary[key]:,.4g} ({summary[f'p5_{key}']:,.4g} to {summary[f'p95_{key}']:,.4g})"
+    return f"{summary[key] / 1e3:,.2f}" if form == "kilo" else format(summary[key], form)
 
 
 def _of_class(summary: dict[str, Any]) -> str:
@@ -593,6 +667,7 @@ def _print_arithmetic(scenario: Scenario) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from cluster_sim.costs import planned_usd_per_hour
     from cluster_sim.explain import explain as work_out
     from cluster_sim.explain import highest_rate_per_s, offered_per_s, sampled_lengths
 
@@ -607,6 +682,7 @@ def _print_arithmetic(scenario: Scenario) -> None:
     for pool in pools:
         table.add_column(pool.name, justify="right")
     parts = sorted({name for pool in pools for name in pool.parts})
+    hourly_usd = [planned_usd_per_hour(scenario, pool) for pool in scenario.cluster.pools]
     rows: list[tuple[str, list[str]]] = [
         *([("role", [pool.role for pool in pools])] if any(pool.role != "both" for pool in pools) else []),
         ("replicas", [f"{pool.replicas} x {pool.devices_a_replica} devices" for pool in pools]),
@@ -625,6 +701,17 @@ def _print_arithmetic(scenario: Scenario) -> None:
             else []
         ),
         ("highest rate [requests/s]", [f"{pool.requests_per_s:,.2f}" for pool in pools]),
+        *(
+            [
+                ("USD/h at rated power", ["-" if usd is None else f"{usd:,.2f}" for usd in hourly_usd]),
+                (
+                    "USD per million output tokens at that rate",
+                    [_at_highest(pool, usd, seen.output_tokens) for pool, usd in zip(pools, hourly_usd, strict=True)],
+                ),
+            ]
+            if any(usd is not None for usd in hourly_usd)
+            else []
+        ),
         ("way from the front door", [f"{pool.path.hops} hops, {1e6 * pool.path.latency_s:,.1f} us" for pool in pools]),
     ]
     for label, cells in rows:
@@ -633,6 +720,13 @@ def _print_arithmetic(scenario: Scenario) -> None:
     total = highest_rate_per_s(pools)
     if offered is not None:
         console.print(f"offered: {offered:,.2f} requests/s in the mean, {offered / total:.0%} of the highest rate", highlight=False)
+
+
+def _at_highest(pool: PoolArithmetic, usd_per_hour: float | None, output_tokens: float) -> str:
+    """What a million output tokens cost at the highest rate: no load makes them cheaper. Of a pool that hands over it is not known."""
+    if usd_per_hour is None or pool.role != "both" or not pool.requests_per_s:
+        return "-"
+    return f"{1e6 * usd_per_hour / (3600.0 * pool.requests_per_s * output_tokens):,.3f}"
 
 
 def _print_usual_paths(scenario: Scenario) -> None:

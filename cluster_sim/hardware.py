@@ -9,6 +9,7 @@ from typing import Annotated, Literal, NamedTuple, Self, TypeVar
 from pydantic import BeforeValidator, Field, model_validator
 
 from cluster_sim.errors import ScenarioError
+from cluster_sim.prices import Prices
 from cluster_sim.reading import Description, Document, describe, named
 from cluster_sim.units import (
     BytesPerSecond,
@@ -716,3 +717,5 @@ class Node(Description):
     """What it draws beside its devices; left out, nothing."""
     cooling: Cooling | None = None
     """Of each of its devices."""
+    prices: Annotated[Prices, BeforeValidator(partial(named, "prices"), json_schema_input_type=str | Prices)] | None = None
+    """What it costs where the scenario does not say; left out, runs say nothing of money."""

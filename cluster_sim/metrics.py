@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from cluster_sim import energy
+from cluster_sim import costs, energy
 from cluster_sim.physics.wafer import WaferSteps
 
 if TYPE_CHECKING:
@@ -208,7 +208,9 @@ def summary(results: Results) -> dict[str, Any]:
     report: dict[str, Any] = {"name": results.scenario.title} | _of_requests(results)
     report |= _of_gaps(results, None) | _of_replicas(results, None) | _of_power(results, None)
     report |= {key: results.info[key] for key in ("simulated_s", "wall_s", "events") if key in results.info}
-    report["pools"] = {pool.name: _of_pool(results, pool.name) for pool in results.scenario.cluster.pools}
+    pools = {pool.name: _of_pool(results, pool.name) for pool in results.scenario.cluster.pools}
+    money, by_pool = costs.of_run(results, {name: of_pool.get("mean_power_w") for name, of_pool in pools.items()})
+    report |= money | {"pools": {name: of_pool | by_pool.get(name, {}) for name, of_pool in pools.items()}}
     if classes := results.scenario.workload.classes:
         report["classes"] = {one.name: _of_requests(results, class_=one.name) for one in classes}
     return report
@@ -235,7 +237,7 @@ def _of_requests(results: Results, pool: str | None = None, class_: str | None =
     completed = len(done.arrival_s)
     span_s = float(np.max(done.finish_s) - np.min(done.arrival_s)) if completed else 0.0
     prompts, outputs = int(np.sum(done.prompt_tokens)), int(np.sum(done.output_tokens))
-    good = _good(results, done)
+    good = within_slo(results, done)
 
     def per_second(amount: float) -> float:
         return amount / span_s if span_s else 0.0
@@ -292,8 +294,8 @@ def _of_drafts(results: Results, pool: str | None) -> dict[str, float]:
     return {"spec_decode_acceptance_length": float(np.sum(steps * growth)) / checks} if checks else {}
 
 
-def _good(results: Results, done: Finished) -> Array | None:
-    """Which finished requests meet every objective of their class, as those of a class that has none do; None where no class has any."""
+def within_slo(results: Results, done: Finished) -> Array | None:
+    """Which of `done` meet every objective of their class, as those of a class that has none do; None where no class has any."""
     slos = results.scenario.slos
     if all(limit_s is None for slo in slos for limit_s in (slo.ttft_s, slo.tpot_s, slo.e2el_s)):
         return None
@@ -389,10 +391,14 @@ def _of_power(results: Results, pool: str | None) -> dict[str, float]:
     answered: Array = requests["status"].to_numpy() == "finished"
     if pool is not None:
         answered = answered & (requests["pool"].to_numpy() == pool)
-    tokens = int(np.sum(requests["output_tokens"].to_numpy()[answered]))
+    tokens, prompts = (int(np.sum(requests[name].to_numpy()[answered])) for name in ("output_tokens", "prompt_tokens"))
     report = {"energy_kwh": joules / 3.6e6}
     if tokens:
-        report["energy_j_per_output_token"] = joules / tokens
+        report |= {"energy_j_per_output_token": joules / tokens, "energy_j_per_token": joules / (prompts + tokens)}
+    if site is not None and site.carbon_intensity_g_per_kwh is not None:
+        report["co2_kg"] = site.carbon_intensity_g_per_kwh * joules / 3.6e9
+        if tokens:
+            report["co2_g_per_million_output_tokens"] = 1e9 * report["co2_kg"] / tokens
     return report | {"mean_power_w": joules / simulated_s, "peak_power_w": pue * energy.together(nodes).peak_w}
 
 

@@ -17,6 +17,7 @@ from cluster_sim.physics.speculation import SpeculativeSteps
 from cluster_sim.physics.transformer import causal_pairs, step_kv_bytes, windowed_pairs
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_placement import Layout, WaferPlan, regions_of, wafers_needed
+from cluster_sim.prices import Prices
 from cluster_sim.reading import Description, named, yaml_text
 from cluster_sim.serving.admission import AcceptAll, Admission
 from cluster_sim.serving.batching import (
@@ -167,11 +168,18 @@ class Pool(Description):
     node: Annotated[Node, BeforeValidator(partial(named, "nodes"), json_schema_input_type=str | Node)]
     """A catalog name, the path of a node file, or a mapping with its keys."""
     nodes: Count = 1
+    prices: Annotated[Prices, BeforeValidator(partial(named, "prices"), json_schema_input_type=str | Prices)] | None = None
+    """What its nodes cost: a catalog name, the path of a file of prices, or a mapping with its keys; default: what the node's file says."""
     replica: ReplicaPlan = Field(default_factory=ReplicaPlan)
     replicas: Count | None = None
     """Fewer replicas than fit; default: as many as fit."""
     batching: Batching = Field(default_factory=Continuous)
     kv: Kv = Field(default_factory=Kv)
+
+    @property
+    def offer(self) -> Prices | None:
+        """What its nodes cost; None where nobody says."""
+        return self.prices or self.node.prices
 
     @property
     def is_wafer(self) -> bool:
@@ -403,12 +411,13 @@ class SiteEvent(Description):
 
 
 class Site(Description):
-    """Where the cluster stands. Read and kept with the run; heat, power caps and cost are not simulated yet."""
+    """Where the cluster stands. Read and kept with the run; heat and power caps are not simulated yet."""
 
     inlet_c: Celsius | None = None
     pue: Annotated[float, Field(ge=1.0)] | None = None
     """What the site draws for each watt of its nodes: energy and power of the summary are those of the site; default 1."""
     electricity_usd_per_kwh: UsdPerKwh | None = None
+    """Of nodes that are owned; default: what their prices say."""
     carbon_intensity_g_per_kwh: GramsPerKwh | None = None
     rack_power_cap_w: Watts | None = None
     events: tuple[SiteEvent, ...] = ()
@@ -466,8 +475,8 @@ class Scenario(Description):
                     f"{device.name}: no kernels were measured; its step times are a roofline of the data sheet, and the shares of the peaks that are "
                     "reached, the overheads and the collectives are estimates unless its file says otherwise"
                 )
-        if self.site is not None:
-            yield "site: heat, power caps, cost and failures are not simulated by this version; the keys but pue are read, kept with the run, and change nothing"
+        if self.site is not None and (self.site.inlet_c is not None or self.site.rack_power_cap_w is not None or self.site.events):
+            yield "site: heat, power caps and failures are not simulated by this version; inlet, rack_power_cap and events are kept with the run, and change nothing"
 
     def as_yaml(self) -> str:
         """The scenario with everything resolved, as a scenario file: reading it gives this scenario again."""

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import StepPatch
+from matplotlib.patches import Rectangle, StepPatch
 
 from cluster_sim import figures
 from cluster_sim.errors import ScenarioError
@@ -77,7 +77,13 @@ def texts(figure: Figure) -> str:
     """All that can be read in a figure."""
     drawn: list[str] = [figure.get_suptitle(), *(text.get_text() for legend in figure.legends for text in legend.get_texts())]
     for panel in figure.axes:
-        drawn += [panel.get_title("left"), panel.get_xlabel(), panel.get_ylabel(), *(text.get_text() for text in panel.texts), *legend(panel)]
+        drawn += [
+            panel.get_title("left"),
+            panel.get_xlabel(),
+            panel.get_ylabel(),
+            *(text.get_text() for text in (*panel.texts, *panel.get_xticklabels())),
+            *legend(panel),
+        ]
     return "\n".join(drawn)
 
 
@@ -401,3 +407,21 @@ def test_a_map_of_wafers_shows_every_part_where_it_lies(wafers: Results) -> None
 
 def test_a_map_of_wafers_says_so_where_there_are_none(both: list[Results]) -> None:
     assert "no pool of these runs is on wafers" in texts(figures.draw("wafer_map", both))
+
+
+def test_the_bars_of_costs_are_as_high_as_what_a_million_output_tokens_cost_and_shares_fill_a_hundred(both: list[Results]) -> None:
+    money, shares = figures.draw("cost_breakdown", both).axes
+    costs = [one.summary()["usd_per_million_output_tokens"] for one in both]
+    for place, cost in enumerate(costs):
+        for panel, height in ((money, cost), (shares, 100.0)):
+            mine = [bar for bar in panel.patches if isinstance(bar, Rectangle) and abs(bar.get_x() + bar.get_width() / 2 - place) < 0.1]
+            assert sum(bar.get_height() for bar in mine) == pytest.approx(height)
+            assert max(bar.get_y() + bar.get_height() for bar in mine) == pytest.approx(height)
+
+
+def test_a_run_whose_nodes_have_no_prices_says_so(both: list[Results]) -> None:
+    """Of nodes of another kind, that is: here the prices are taken away."""
+    cluster = both[0].scenario.cluster
+    pools = tuple(pool.model_copy(update={"node": pool.node.model_copy(update={"prices": None})}) for pool in cluster.pools)
+    unpriced = replace(both[0], scenario=both[0].scenario.model_copy(update={"cluster": cluster.model_copy(update={"pools": pools})}))
+    assert "its nodes have no prices" in texts(figures.draw("cost_breakdown", unpriced))

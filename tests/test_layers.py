@@ -14,14 +14,14 @@ PACKAGE = Path(__file__).resolve().parents[1] / "cluster_sim"
 ROOMS = [
     {"errors", "units"},
     {"reading"},
-    {"hardware", "model", "request"},
+    {"hardware", "model", "request", "prices"},
     {"topology", "physics"},
     {"workload", "serving"},
-    {"scenario", "questions", "checks", "loading", "results", "metrics", "energy", "explain", "paths", "demand", "download", "calibration"},
+    {"scenario", "questions", "checks", "loading", "results", "metrics", "energy", "explain", "paths", "demand", "download", "calibration", "costs"},
     {"sim"},
     {"simulation", "tables"},
-    {"figures"},
-    {"validation", "studies", "console"},
+    {"figures", "report"},
+    {"validation", "studies", "console", "live"},
     {"cli", "__init__"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
@@ -29,8 +29,8 @@ LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 # Third-party packages and the rooms that may import them; those not named here may be imported by none.
 ALLOWED = {
     "pint": {"units"},
-    "pydantic": {"units", "reading", "hardware", "model", "workload", "serving", "scenario", "questions", "calibration", "download"},
-    "pydantic_core": {"units", "reading"},
+    "pydantic": {"units", "reading", "hardware", "model", "prices", "workload", "serving", "scenario", "questions", "calibration", "download"},
+    "pydantic_core": {"units", "reading", "prices"},
     "ruamel": {"reading"},
     "numpy": {
         "topology",
@@ -41,10 +41,13 @@ ALLOWED = {
         "results",
         "metrics",
         "energy",
+        "costs",
         "explain",
         "calibration",
         "tables",
         "figures",
+        "report",
+        "live",
         "validation",
         "demand",
         "studies",
@@ -52,14 +55,14 @@ ALLOWED = {
     "networkx": {"topology"},
     "orjson": {"workload"},
     "pooch": {"download"},
-    "pyarrow": {"results", "metrics", "tables", "calibration", "demand", "figures", "studies"},
-    "scipy": {"metrics", "calibration", "studies"},
+    "pyarrow": {"results", "metrics", "tables", "calibration", "demand", "figures", "report", "studies"},
+    "scipy": {"metrics", "calibration", "report", "studies"},
     "simpy": {"sim", "simulation"},
     "matplotlib": {"figures"},
     "dask": {"studies"},
     "SALib": {"studies"},
     "typer": {"cli", "console", "studies"},
-    "rich": {"cli", "console", "studies"},
+    "rich": {"cli", "console", "live", "studies"},
 }
 NOT_EACH_OTHER = ({"workload"}, {"serving"})
 

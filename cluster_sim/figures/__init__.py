@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     from cluster_sim.figures.study import Choice
 
-NAMES = ("arrivals", "latency_cdf", "power", "timeline", "topology", "ttft_over_time", "wafer_map")
+NAMES = ("arrivals", "cost_breakdown", "latency_cdf", "power", "timeline", "topology", "ttft_over_time", "wafer_map")
 """The figures: each is a file of this folder with `blank(results)`, its empty axes, and `draw(results, axes)`."""
 
-STUDIES = ("heatmap", "pareto", "rate_latency", "tornado")
+STUDIES = ("break_even", "heatmap", "pareto", "rate_latency", "tornado")
 """The figures of studies: each is a file of this folder with `of_study(table, choice)`."""
 
 # Formats, and the metadata that would otherwise write the date into the file: the same run makes the same bytes.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cluster_sim.studies.capacity import Answer, Option
     from cluster_sim.studies.comparison import Comparison, Difference
     from cluster_sim.studies.indices import Indices
+    from cluster_sim.studies.iso import Iso
     from cluster_sim.studies.sweep import Count
 
 Workers = Annotated[int | None, typer.Option("--workers", min=0, help="Processes; default one a core; 0: only this one.", show_default=False)]
@@ -37,6 +38,7 @@ def sweep(
     dask: Dask = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where results go; default sweeps/NAME.", show_default=False)] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Simulate points again that have failed before.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Show points with their figures as they end.")] = False,
 ) -> None:
     """Simulate every point of the file's `sweep`; may be killed at any moment and started again."""
     from cluster_sim.loading import open_scenarios
@@ -44,8 +46,14 @@ def sweep(
     from cluster_sim.studies.sweep import sweep as run
 
     folder = out or folder_of(open_scenarios(file, set_ or ()))
-    with _progress() as progress:
-        table = run(file, folder, set_ or (), workers, dask, retry_failed, progress)
+    if live and sys.stderr.isatty():
+        from cluster_sim.live import watching_sweep
+
+        with watching_sweep(stderr()) as (progress, ended):
+            table = run(file, folder, set_ or (), workers, dask, retry_failed, progress, ended)
+    else:
+        with _progress() as progress:
+            table = run(file, folder, set_ or (), workers, dask, retry_failed, progress)
     say_wrote(folder / "sweep.parquet")
     failures = [row for row in table.select(["status", "reason", "point"]).to_pylist() if row["status"] == "failed"]
     console = stdout()
@@ -72,9 +80,40 @@ def compare(
     ] = None,
     most: Annotated[int, typer.Option("--most", min=3, help="Replications after which --precision gives up.")] = 200,
     keep_warmup: Annotated[bool, typer.Option("--keep-warmup", help="Leave nothing out where the file gives no warm-up.")] = False,
+    iso: Annotated[
+        str | None,
+        typer.Option("--iso", metavar="cost|power|throughput|slo", help="Copy each cluster until all have the same of this.", show_default=False),
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="QUANTITY", help="With --iso: how much, such as '1000 USD/h'; default as the first.", show_default=False)
+    ] = None,
+    measured: Annotated[
+        Path | None,
+        typer.Option("--measured", metavar="FILE", help="A result of vllm bench serve or AIPerf, to lay beside the file or a run folder.", show_default=False),
+    ] = None,
     workers: Workers = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="With --iso: write the table here, as Parquet.", show_default=False)] = None,
 ) -> None:
-    """Variants on identical traffic: paired differences with confidence intervals."""
+    """Variants on identical traffic: paired differences with confidence intervals.
+
+    With --iso, clusters of equal cost, power, output or rate; with --measured, a real benchmark beside the simulation.
+    """
+    if iso is not None:
+        from cluster_sim.studies.iso import iso as equal
+
+        with _counter("runs") as progress:
+            made = equal(file, iso, at, replications, variant or (), set_ or (), seed, workers, progress)
+        _print_iso(made)
+        if out is not None:
+            _write_table(made.table, out)
+        return
+    if at is not None or out is not None:
+        from cluster_sim.errors import ScenarioError
+
+        raise ScenarioError.at("--at" if at is not None else "--out", "goes with --iso only")
+    if measured is not None:
+        _print_beside(file, measured, variant or (), set_ or (), seed, metric or ())
+        return
     from cluster_sim.studies.comparison import compare as run
 
     with _counter("replications") as progress:
@@ -86,6 +125,74 @@ def compare(
     console.print(f"{traffic} on common random numbers; warm-up left out: {found.warmup_s or 0.0:,.1f} s", highlight=False)
     for note in found.notes:
         console.print(f"note: {note}", highlight=False, soft_wrap=True, markup=False)
+
+
+_ISO_ROWS: tuple[tuple[str, str, float], ...] = (
+    ("USD/h", "usd_per_hour", 1.0),
+    ("  90 % interval, from", "p5_usd_per_hour", 1.0),
+    ("  to", "p95_usd_per_hour", 1.0),
+    ("mean power [kW]", "mean_power_w", 1e-3),
+    ("requests/s", "request_throughput", 1.0),
+    ("output tokens/s", "output_throughput", 1.0),
+    ("output tokens a day [millions]", "output_throughput", 0.0864),
+    ("USD per million output tokens", "usd_per_million_output_tokens", 1.0),
+    ("  90 % interval, from", "p5_usd_per_million_output_tokens", 1.0),
+    ("  to", "p95_usd_per_million_output_tokens", 1.0),
+    ("energy per output token [J]", "energy_j_per_output_token", 1.0),
+    ("TTFT p95 [ms]", "p95_ttft_ms", 1.0),
+    ("TPOT p95 [ms]", "p95_tpot_ms", 1.0),
+    ("share within SLO", "slo_attainment", 1.0),
+)
+"""(label, field, what one of it is in the label's unit)."""
+
+
+def _digits(value: float) -> str:
+    """Four of them, or all of a large whole number."""
+    return f"{value:,.0f}" if abs(value) >= 1000.0 else f"{value:.4g}"
+
+
+def _print_iso(found: Iso) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    what = {"cost": "cost", "power": "power", "throughput": "output tokens", "slo": "requests within the SLO"}[found.basis]
+    table = Table(title=f"{found.name}: equal {what}, {found.level:,.6g} {found.unit}", title_justify="left")
+    table.add_column("")
+    for one in found.scaled:
+        table.add_column(Text(one.name), justify="right")
+    table.add_row("copies of the cluster", *(_digits(one.copies) for one in found.scaled))
+    table.add_row("nodes", *(_digits(one.nodes) for one in found.scaled))
+    if any(one.users is not None for one in found.scaled):
+        table.add_row("users at once", *("-" if one.users is None else _digits(one.users) for one in found.scaled))
+    for label, key, unit in _ISO_ROWS:
+        if any(key in one.fields for one in found.scaled):
+            table.add_row(Text(label), *(_digits(unit * one.fields[key]) if key in one.fields else "-" for one in found.scaled))
+    console = stdout()
+    console.print(table)
+    for note in found.notes:
+        console.print(f"note: {note}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _print_beside(file: Path, measured: Path, variants: Sequence[str], sets: Sequence[str], seed: int | None, metrics: Sequence[str]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from cluster_sim.report.clients import read
+    from cluster_sim.studies.measured import beside, runs_of
+
+    benchmark = read(measured)
+    found = beside(benchmark, list(runs_of(file, variants, sets, seed)), metrics)
+    table = Table(title=Text(f"{measured.name}, measured by {benchmark.client}, beside the simulation"), title_justify="left")
+    for heading in ("", "measured", *(heading for name in found.names for heading in (name, "error"))):
+        table.add_column(Text(heading), justify="right" if heading else "left")
+    for row in found.rows:
+        cells = (cell for value, error in zip(row.simulated, row.errors, strict=True) for cell in (f"{value:,.5g}", "-" if error != error else f"{error:+.1%}"))
+        table.add_row(row.metric, f"{row.measured:,.5g}", *cells)
+    console = stdout()
+    console.print(table)
+    console.print("Both by the client's own metrics and percentiles; an error is simulated less measured, over measured.", highlight=False)
+    if found.without:
+        console.print(f"not simulated: {', '.join(found.without)}", highlight=False, soft_wrap=True, markup=False)
 
 
 def _differences(found: Comparison, name: str, confidence: float) -> Table:
@@ -127,7 +234,11 @@ def capacity(
     for option in answer.options:
         console.print(_sentence(answer, option), highlight=False, soft_wrap=True, markup=False)
     if len({option.values.get("variant") for option in answer.options}) > 1 and not any(trial.usd_per_hour for _, trial in answer.front):
-        console.print("nodes of all kinds are counted alike; capacity.usd_per_node_hour would compare them by cost", highlight=False, soft_wrap=True)
+        console.print(
+            "nodes of all kinds are counted alike; prices of all pools, or capacity.usd_per_node_hour, would compare them by cost",
+            highlight=False,
+            soft_wrap=True,
+        )
     if out is not None:
         _write_table(answer.table, out)
 

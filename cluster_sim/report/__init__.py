@@ -1,0 +1,1 @@
+"""Runs as others read them: traces, and the files of benchmark clients."""
