@@ -17,8 +17,10 @@ from cluster_sim.console import stdout as _stdout
 from cluster_sim.studies import commands as studies
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cluster_sim.demand import Demand
-    from cluster_sim.explain import PoolArithmetic
+    from cluster_sim.explain import PoolArithmetic, WaferArithmetic
     from cluster_sim.results import Results
     from cluster_sim.scenario import Scenario
     from cluster_sim.simulation import Progress
@@ -649,6 +651,26 @@ def _of_class(summary: dict[str, Any]) -> str:
     return ", ".join(format(summary[key], form) if key in summary else "-" for key, form in (("p99_ttft_ms", ",.1f"), ("slo_attainment", ".1%")))
 
 
+def _rows_of_wafers(pools: list[PoolArithmetic]) -> list[tuple[str, list[str]]]:
+    """How replicas lie on wafers."""
+
+    def row(label: str, said: Callable[[WaferArithmetic], str]) -> tuple[str, list[str]]:
+        return label, [said(pool.wafers) if pool.wafers else "-" for pool in pools]
+
+    return [
+        row("regions on wafers", lambda one: f"{one.regions:,}, {len(one.cuts)} cuts" + (f", before {_few(one.cuts)}" if one.cuts else "")),
+        row("cores of a layer", lambda one: " to ".join(dict.fromkeys(f"{cores:,}" for cores in one.layer_cores))),
+        row("SRAM filled by weights", lambda one: " to ".join(dict.fromkeys(f"{share:.1%}" for share in one.weight_fill))),
+        row("KV tokens of a wafer's layers", lambda one: " to ".join(dict.fromkeys(f"{tokens:,}" for tokens in one.kv_tokens))),
+        row("places in the pipeline", lambda one: f"{one.slots:,.0f} of {1e6 * one.station_s:,.1f} us"),
+    ]
+
+
+def _few(names: tuple[str, ...]) -> str:
+    """The first three, and that there are more."""
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+
+
 def _print_arithmetic(scenario: Scenario) -> None:
     from rich.table import Table
     from rich.text import Text
@@ -675,6 +697,8 @@ def _print_arithmetic(scenario: Scenario) -> None:
         ("weights a device [GB]", [f"{pool.weight_bytes / 1e9:,.{1 if pool.weight_bytes >= 1e9 else 3}f}" for pool in pools]),
         ("KV a token and device [kB]", [f"{pool.kv_token_bytes / 1e3:,.1f}" for pool in pools]),
         ("KV tokens a replica", [f"{pool.kv_tokens:,}" for pool in pools]),
+        ("loading the weights [s]", ["-" if pool.load_s is None else f"{pool.load_s:,.3g}" for pool in pools]),
+        *(_rows_of_wafers(pools) if any(pool.wafers for pool in pools) else []),
         ("step with 1 sequence [ms]", [f"{1e3 * pool.step_at_1_s:,.3f}" for pool in pools]),
         ("sequences when full", [f"{pool.full_batch:,} ({pool.bound_by})" for pool in pools]),
         ("mean step when full [ms]", [f"{1e3 * pool.step_when_full_s:,.3f}" for pool in pools]),

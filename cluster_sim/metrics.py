@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cluster_sim import bandwidth, costs, energy
+from cluster_sim.physics.wafer import WaferSteps
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -381,7 +382,20 @@ def _of_replicas(results: Results, pool: str | None) -> dict[str, Any]:
     for name in ("compute_utilisation", "bandwidth_utilisation"):
         report[name] = float(np.mean(devices[name].to_numpy()[rows]))
     report["bandwidth_saturated_fraction"] = bandwidth.saturated_fraction(results, pool)
-    return report
+    return report | _of_pipelines(results, pool)
+
+
+def _of_pipelines(results: Results, pool: str | None) -> dict[str, float]:
+    """Of wafers, while they work: the places of a pipeline, the share of time in which its slowest station is busy, and the bubbles."""
+    scenario, table = results.scenario, results.stretches
+    wafers = [other for other in scenario.cluster.pools if other.is_wafer and pool in (None, other.name)]
+    if not wafers:
+        return {}
+    mine = np.isin(table["replica"].to_numpy(), [number for other in wafers for number in _replicas(results, other.name)])
+    length_s = table["ended_s"].to_numpy()[mine] - table["began_s"].to_numpy()[mine]
+    busy = float(np.average(table["station_occupancy"].to_numpy()[mine], weights=length_s)) if length_s.sum() else 0.0
+    slots = min(float(times.slots) for other in wafers if isinstance(times := other.step_times(scenario.model), WaferSteps))
+    return {"pipeline_slots": slots, "station_occupancy": busy, "pipeline_bubble_fraction": 1.0 - busy}
 
 
 def _of_power(results: Results, pool: str | None) -> dict[str, float]:

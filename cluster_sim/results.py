@@ -30,6 +30,8 @@ LATER_TABLES = {"transfers", "thermal"}
 # physics/transformer.py; growth: tokens that a step adds to the context; `counted` of `batch` are outside the warm-up; kv_tokens, running and waiting are as it began.
 # clock, memory_share, link_share: the pace at which the devices ran, see hardware.Pace; bus_s, link_s: by how much longer it all
 # took because others used its memories, and the links of its collectives.
+# Beside them stand flop, bytes and energy_j of all devices of the replica and, of wafers, station_occupancy: the share of the stretch
+# in which the slowest station works.
 STRETCH_COLUMNS = (
     "replica", "began_s", "first_s", "slope_s", "steps", "batch", "counted", "prompt_tokens", "sampled", "context", "growth",
     "windowed", "growing", "pairs", "windowed_pairs", "kv_tokens", "running", "waiting", "clock", "memory_share", "link_share",

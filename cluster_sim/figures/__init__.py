@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 NAMES = (
     "arrivals", "bandwidth", "cost_breakdown", "latency_cdf", "power", "thermal", "throttle_map", "timeline", "topology", "ttft_over_time",
+    "wafer_map",
 )  # fmt: skip
 """The figures: each is a file of this folder with `blank(results)`, its empty axes, and `draw(results, axes)`."""
 
