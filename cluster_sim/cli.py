@@ -126,6 +126,7 @@ def plot(
     where: Annotated[
         list[str] | None, typer.Option("--where", metavar="COLUMN=VALUE", help="Of a study: only such rows; may be given again.", show_default=False)
     ] = None,
+    style: Annotated[str, typer.Option("--style", metavar="readme|paper|slide", help="What it is for: its width, and the size of its text.")] = "readme",
     list_: Annotated[bool, typer.Option("--list", help="Name the figures.")] = False,
 ) -> None:
     """Draw one figure from run folders, which are laid over one another, or from the table that a study wrote."""
@@ -142,7 +143,7 @@ def plot(
 
         if len(runs or ()) != 1:
             raise ScenarioError.at("plot", f"{figure} is drawn from one study; wanted its folder or Parquet file")
-        figures.save(figures.draw_study(figure, (runs or [])[0], Choice(x, y, tuple(metric or ())), dict(map(_condition, where or ()))), path)
+        figures.save(figures.draw_study(figure, (runs or [])[0], Choice(x, y, tuple(metric or ())), dict(map(_condition, where or ())), style), path)
     elif figure not in figures.NAMES:
         raise ScenarioError.at("plot", f"no figure '{figure}'{did_you_mean(figure, (*figures.NAMES, *figures.STUDIES))}")
     elif not runs:
@@ -150,7 +151,7 @@ def plot(
     elif metric or x or y or where:
         raise ScenarioError.at("plot", f"{figure} is drawn from runs; --metric, --x, --y and --where are for {', '.join(figures.STUDIES)}")
     else:
-        figures.save(figures.draw(figure, [results for folder in runs for results in _load(folder)]), path)
+        figures.save(figures.draw(figure, [results for folder in runs for results in _load(folder)], style), path)
     print(path)
 
 

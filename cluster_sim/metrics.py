@@ -152,6 +152,22 @@ class Gaps:
         """The longest."""
         return float(np.max(self.first_s + self.slope_s * (self.steps - 1)))
 
+    def up_to(self, limits_s: Array) -> Array:
+        """How many durations there are up to each of these ascending limits, that long included: exactly, and without writing them out.
+
+        Most ramps lie wholly between two limits; only those that cross some are looked into, at each limit that they cross.
+        """
+        last_s = self.first_s + self.slope_s * (self.steps - 1)
+        low, high = np.searchsorted(limits_s, self.first_s), np.searchsorted(limits_s, last_s)
+        of_bin = np.bincount(high, weights=self.steps * self.weight, minlength=len(limits_s) + 1)
+        found = np.cumsum(of_bin)[:-1]  # of ramps whose last duration is within each limit
+        crosses = np.flatnonzero(high > low)
+        times = (high - low)[crosses]
+        ramp = np.repeat(crosses, times)
+        limit = np.arange(len(ramp)) - np.repeat(np.cumsum(times) - times, times) + low[ramp]
+        inside = np.clip(np.floor((limits_s[limit] - self.first_s[ramp]) / self.slope_s[ramp]) + 1, 1, self.steps[ramp] - 1)
+        return np.round(found + np.bincount(limit, weights=inside * self.weight[ramp], minlength=len(limits_s))).astype(np.int64)
+
     def percentiles(self, percents: list[float]) -> list[float]:
         """Linear percentiles of all durations, found without writing them out: order statistics by bisection."""
         positions = [percent / 100 * (self.count - 1) for percent in percents]
@@ -305,6 +321,53 @@ def _good(results: Results, done: Finished) -> Array | None:
     return good
 
 
+def strictness(results: Results) -> Array | None:
+    """Of each request that counts, by what factor all objectives of its class would have to be multiplied for it to meet them.
+
+    1 and less is good; endless for a request that was not answered, 0 for one without objectives. None where no class has any.
+    """
+    slos = results.scenario.slos
+    if all(limit_s is None for slo in slos for limit_s in (slo.ttft_s, slo.tpot_s, slo.e2el_s)):
+        return None
+    done = finished(results)
+    needed = np.zeros(len(done.arrival_s))
+    for number, slo in enumerate(slos):
+        mine = done.class_number == number
+        for limit_s, values_s in ((slo.ttft_s, done.ttft_s), (slo.tpot_s, done.tpot_s), (slo.e2el_s, done.e2el_s)):
+            if limit_s is not None:
+                needed[mine] = np.maximum(needed[mine], values_s[mine] / limit_s)
+    wanted, status = results.requests["counted"].to_numpy(), results.requests["status"].to_numpy()
+    factors = np.full(len(status), np.inf)
+    factors[wanted & (status == "finished")] = needed
+    counted: Array = factors[wanted]
+    return counted
+
+
+def phases(results: Results) -> dict[str, Array]:
+    """Where the time of each finished request that counts went [s], phase by phase; together they are its end-to-end latency.
+
+    queue: until the first step that works on it, the way from the front door included; prefill: until its first token is back;
+    hand-over and KV transfer: between replicas that read and replicas that decode; preempted: gaps between tokens that
+    preemptions tore; decode: the rest.
+    """
+    table, done = results.requests, finished(results)
+    wait_s, transfer_s = np.nan_to_num(done.hand_over_wait_s), np.nan_to_num(done.kv_transfer_s)
+    resumed = results.events["what"].to_numpy() == "resumed"
+    number, gap_s = (results.events[name].to_numpy()[resumed] for name in ("request", "value"))
+    torn_s = np.bincount(number, weights=gap_s, minlength=len(table))[: len(table)]
+    torn_s = np.where(table["preemptions"].to_numpy() > 0, torn_s, 0.0)[_counted(results, None, None) & (table["status"].to_numpy() == "finished")]
+    after_s = done.finish_s - done.first_token_s - wait_s - transfer_s
+    preempted_s = np.clip(torn_s - wait_s - transfer_s, 0.0, np.maximum(after_s, 0.0))  # a hand-over tears a gap too
+    return {
+        "queue": done.queue_s,
+        "prefill": done.first_token_s - done.admitted_s,
+        "hand-over": wait_s,
+        "KV transfer": transfer_s,
+        "preempted": preempted_s,
+        "decode": after_s - preempted_s,
+    }
+
+
 def _most_at_once(done: Finished) -> int:
     """Most requests inside at one time; one that leaves at the moment another arrives is gone."""
     if not len(done.arrival_s):
@@ -406,6 +469,8 @@ class Timeline:
     """Tokens in the KV cache over its room: the mean over the bin, and over all replicas."""
     kv_fraction_max: Array
     """The same of the replica that is fullest in the bin."""
+    kv_fractions: Array
+    """(replicas, bins): the same of each replica."""
     compute_utilisation: Array
     """FLOP done in the bin over what the devices of all replicas could have done at their peak."""
     bandwidth_utilisation: Array
@@ -463,6 +528,7 @@ def timeline(results: Results, points: int = 300) -> Timeline:
         running=np.maximum(admitted - left, 0.0),
         kv_fraction=np.mean(kv, axis=0),
         kv_fraction_max=np.max(kv, axis=0),
+        kv_fractions=np.array(kv),
         compute_utilisation=work / (peak_flop_per_s * bin_s),
         bandwidth_utilisation=moved / (peak_bytes_per_s * bin_s),
     )
