@@ -52,14 +52,16 @@ def run(
     json_: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON document, and no table.")] = False,
 ) -> None:
     """Simulate every variant; print one table, write a run folder for each."""
-    from cluster_sim.loading import load_variants
+    from cluster_sim.loading import load_variants, question_of
 
     scenarios = load_variants(file, variant or (), set_ or (), seed)
     _warn(scenarios)
+    asked = {"question": question} if (question := question_of(file)) else {}
     folder = out or Path("runs") / scenarios[0].name
     summaries: dict[str, dict[str, Any]] = {}
     for scenario in scenarios:
         results = _simulate(scenario)
+        results.info.update(asked)
         for note in results.info.get("notes", ()):
             print(f"warning: {scenario.title}: {note}", file=sys.stderr)
         written = results.save(folder / scenario.variant if scenario.variant else folder)
@@ -153,6 +155,28 @@ def plot(
     else:
         figures.save(figures.draw(figure, [results for folder in runs for results in _load(folder)], style), path)
     print(path)
+
+
+@app.command()
+def report(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PATH...",
+            help="Run folders, or folders of them; folders of sweeps; tables of capacity, sensitivity or claims (.parquet, .csv, .json).",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="The page.")] = Path("report.html"),
+    question: Annotated[str, typer.Option("--question", metavar="TEXT", help="Default: the comment at the top of the scenario file.", show_default=False)] = "",
+    title: Annotated[str, typer.Option("--title", metavar="TEXT", help="Default: the scenario's name.", show_default=False)] = "",
+) -> None:
+    """One HTML page that opens offline: verdict, charts, tables, sources and how to reproduce."""
+    from cluster_sim.report import page, studies
+
+    of_studies = [path for path in paths if studies.is_study(path)]
+    runs = [results for path in paths if path not in of_studies for results in _load(path)]
+    print(page.write(out, runs, [studies.read(path) for path in of_studies], question, title))
 
 
 def _condition(text: str) -> tuple[str, str]:

@@ -51,7 +51,8 @@ class Results:
     links: pa.Table
     events: pa.Table
     info: dict[str, Any] = field(default_factory=dict)
-    """simulated_s, wall_s, events: how long the run was and what it took; notes: what of a trace was left out."""
+    """simulated_s, wall_s, events: how long the run was and what it took; notes: what of a trace was left out; question: what the
+    scenario's file asks."""
 
     def summary(self) -> dict[str, Any]:
         """The fields of summary.json."""
@@ -62,6 +63,12 @@ class Results:
         from cluster_sim.metrics import summary
 
         return summary(self)
+
+    def _repr_html_(self) -> str:
+        """What notebooks show."""
+        from cluster_sim.described import results_html
+
+        return results_html(self)
 
     def save(self, folder: str | Path) -> Path:
         """Write the run folder, whole or not at all, in place of one that is there. Returns its path.
@@ -119,7 +126,7 @@ def load_results(folder: str | Path) -> Results:
         manifest = json.loads(read_text(folder / "manifest.json"))
     except (OSError, pa.ArrowInvalid, json.JSONDecodeError) as fault:
         raise ScenarioError.at(str(folder), f"is no whole run folder: {fault}") from fault
-    info = {key: manifest[key] for key in ("simulated_s", "wall_s", "events", "notes") if key in manifest}
+    info = {key: manifest[key] for key in ("simulated_s", "wall_s", "events", "notes", "question") if key in manifest}
     return Results(scenario, **tables, info=info)
 
 

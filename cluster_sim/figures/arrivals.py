@@ -107,5 +107,5 @@ def _finding(shown: Times) -> str:
     said = []
     for name, _, _, times_s in shown:
         cv, at_10_s = gap_cv(times_s), dispersion(times_s, 10.0)
-        said.append(f"{name} {'-' if cv is None else f'{cv:.2g}'} and {'-' if at_10_s is None else f'{at_10_s:.2g}'}")
+        said.append(f"{name} {'-' if cv is None else f'{cv:.3g}'} and {'-' if at_10_s is None else f'{at_10_s:.3g}'}")
     return "CV of gaps, and dispersion of counts in 10 s (Poisson 1 and 1): " + "; ".join(said)
