@@ -60,7 +60,9 @@ def _pool(pool: Pool, scenario: Scenario) -> str:
     model, plan = scenario.model, pool.replica
     count, each = pool.replica_count(model), pool.devices_a_replica(model)
     parts = [f"{pool.nodes} x {pool.node.name}", f"{count} {'replica' if count == 1 else 'replicas'} of {each} {pool.node.device.name}"]
-    parts += [f"{name.replace('_', ' ')} {getattr(plan, name)}" for name in ("pipeline_parallel", "data_parallel", "expert_parallel") if getattr(plan, name) > 1]
+    parts += [
+        f"{name.replace('_', ' ')} {getattr(plan, name)}" for name in ("pipeline_parallel", "data_parallel", "expert_parallel") if getattr(plan, name) > 1
+    ]
     parts += [f"weights {pool.weights(model)}", f"KV cache {plan.kv_cache}", f"engine {plan.engine.name}"]
     if plan.role != "both":
         parts.append(f"role {plan.role}")

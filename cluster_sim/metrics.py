@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
+_BRACKETS = 128
+"""Limits between which order statistics are looked for."""
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -171,19 +174,36 @@ class Gaps:
     def percentiles(self, percents: list[float]) -> list[float]:
         """Linear percentiles of all durations, found without writing them out: order statistics by bisection."""
         positions = [percent / 100 * (self.count - 1) for percent in percents]
-        found = {rank: self._order_statistic(rank) for position in positions for rank in {int(position), min(int(position) + 1, self.count - 1)}}
+        brackets_s = self._brackets_s()
+        found = {
+            rank: self._order_statistic(rank, *self._bracket_s(rank, *brackets_s))
+            for position in positions
+            for rank in {int(position), min(int(position) + 1, self.count - 1)}
+        }
         return [
             found[int(position)] + (position - int(position)) * (found[min(int(position) + 1, self.count - 1)] - found[int(position)]) for position in positions
         ]
 
-    def _order_statistic(self, rank: int) -> float:
-        """The duration with exactly `rank` others before it in ascending order.
+    def _brackets_s(self) -> tuple[Array, Array]:
+        """Limits [s] between the shortest and the longest, and how many durations there are up to each."""
+        low_s, high_s = float(np.min(self.first_s)), self.max()
+        limits_s = np.geomspace(low_s, high_s, _BRACKETS) if low_s > 0.0 else np.linspace(low_s, high_s, _BRACKETS)
+        return limits_s, self.up_to(limits_s)
+
+    def _bracket_s(self, rank: int, limits_s: Array, so_far: Array) -> tuple[float, float]:
+        """Two limits that have the order statistic between them; a limit further on either side, for counts at a limit are rounded."""
+        above = int(np.searchsorted(so_far, rank, side="right"))
+        low_s = float(limits_s[above - 2]) if above >= 2 else float(np.min(self.first_s))
+        return low_s, float(limits_s[above + 1]) if above + 1 < len(limits_s) else self.max()
+
+    def _order_statistic(self, rank: int, low_s: float, high_s: float) -> float:
+        """The duration with exactly `rank` others before it in ascending order, which is known to be from `low_s` to `high_s`.
 
         Bisection on the value; ramps that lie wholly on one side are counted once and dropped, so it soon looks at few.
         """
         first_s, slope_s, steps, weight = self.first_s, self.slope_s, self.steps, self.weight
         last_s = first_s + slope_s * (steps - 1)
-        low_s, high_s, below = float(np.min(first_s)), float(np.max(last_s)), 0
+        below = 0
         while low_s < high_s:
             certain = last_s < low_s
             below += int(np.sum((steps * weight)[certain]))
@@ -221,18 +241,21 @@ def summary(results: Results) -> dict[str, Any]:
     simulated are absent.
     """
     report: dict[str, Any] = {"name": results.scenario.title} | _of_requests(results)
-    report |= _of_gaps(results, None) | _of_replicas(results, None) | _of_power(results, None)
+    whole = _of_gaps(results, None) | _of_replicas(results, None) | _of_power(results, None)
+    report |= whole
     report |= {key: results.info[key] for key in ("simulated_s", "wall_s", "events") if key in results.info}
-    report["pools"] = {pool.name: _of_pool(results, pool.name) for pool in results.scenario.cluster.pools}
+    pools = results.scenario.cluster.pools
+    report["pools"] = {pool.name: _of_pool(results, pool.name, whole if len(pools) == 1 else None) for pool in pools}
     if classes := results.scenario.workload.classes:
         report["classes"] = {one.name: _of_requests(results, class_=one.name) for one in classes}
     return report
 
 
-def _of_pool(results: Results, pool: str) -> dict[str, Any]:
+def _of_pool(results: Results, pool: str, whole: dict[str, Any] | None) -> dict[str, Any]:
+    """whole: what replicas and gaps of all pools say, where there is this pool alone."""
     report = _of_requests(results, pool)
     del report["rejected"]  # before it came to any pool
-    return report | _of_gaps(results, pool) | _of_replicas(results, pool) | _of_power(results, pool)
+    return report | (whole if whole is not None else _of_gaps(results, pool) | _of_replicas(results, pool) | _of_power(results, pool))
 
 
 def _of_gaps(results: Results, pool: str | None) -> dict[str, float]:

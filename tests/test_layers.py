@@ -17,11 +17,11 @@ ROOMS = [
     {"hardware", "model", "request"},
     {"topology", "physics"},
     {"workload", "serving"},
-    {"scenario", "questions", "checks", "loading", "results", "metrics", "energy", "explain", "demand", "download", "calibration"},
+    {"scenario", "questions", "checks", "loading", "results", "metrics", "energy", "explain", "described", "demand", "download", "calibration"},
     {"sim"},
     {"simulation", "tables"},
     {"figures"},
-    {"validation", "studies", "console"},
+    {"validation", "studies", "console", "report"},
     {"cli", "__init__"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
@@ -48,14 +48,16 @@ ALLOWED = {
         "validation",
         "demand",
         "studies",
+        "report",
     },
     "networkx": {"topology"},
     "orjson": {"workload"},
     "pooch": {"download"},
-    "pyarrow": {"results", "metrics", "tables", "calibration", "demand", "figures", "studies"},
+    "pyarrow": {"results", "metrics", "tables", "calibration", "demand", "figures", "studies", "report"},
     "scipy": {"metrics", "calibration", "studies"},
     "simpy": {"sim", "simulation"},
-    "matplotlib": {"figures"},
+    "jinja2": {"report"},
+    "matplotlib": {"figures", "report"},
     "dask": {"studies"},
     "SALib": {"studies"},
     "typer": {"cli", "console", "studies"},
@@ -127,5 +129,5 @@ def test_help_loads_none_of_the_slow_packages() -> None:
     import subprocess
     import sys
 
-    code = "import sys, cluster_sim.cli; print(sorted({'numpy', 'pyarrow', 'pydantic', 'pint', 'matplotlib', 'simpy', 'networkx', 'scipy'} & set(sys.modules)))"
+    code = "import sys, cluster_sim.cli; print(sorted({'numpy', 'pyarrow', 'pydantic', 'pint', 'matplotlib', 'simpy', 'networkx', 'scipy', 'jinja2'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

@@ -98,5 +98,5 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
     >>> rank_correlation(np.array([1.0, 2.0, 9.0]), np.array([10.0, 20.0, 21.0]))
     1.0
     """
-    ranks = [np.argsort(np.argsort(values, kind="stable"), kind="stable") for values in (first, second)]
-    return float(np.corrcoef(*ranks)[0, 1])
+    ranks = np.argsort(np.argsort([first, second], axis=1, kind="stable"), axis=1, kind="stable")
+    return float(np.asarray(np.corrcoef(ranks))[0, 1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from cluster_sim.figures import study
@@ -61,7 +62,7 @@ class Table:
     """Of each row, or where `across` of each column after the first, the run that it is hidden with."""
     across: bool = False
 
-    @property
+    @cached_property
     def numeric(self) -> list[bool]:
         """Which columns hold numbers."""
         return [any(row[place].value is not None for row in self.rows) for place in range(len(self.columns))]

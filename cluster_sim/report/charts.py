@@ -176,7 +176,9 @@ def _latency(shown: Sequence[View]) -> list[Chart]:
         x_s = x_s[x_s > 0.0]
         within = [np.searchsorted(values_s, x_s, side="right") / max(everyone, 1) for values_s, everyone in columns]
         limits = [Limit("x", scale * limit_s, f"SLO {style.duration(limit_s)}") for limit_s in style.slo_limits([view.results for view in shown], which)]
-        said = [f"{view.label} {style.duration(float(np.percentile(values_s, 99)))}" for view, (values_s, _) in zip(shown, columns, strict=True) if len(values_s)]
+        said = [
+            f"{view.label} {style.duration(float(np.percentile(values_s, 99)))}" for view, (values_s, _) in zip(shown, columns, strict=True) if len(values_s)
+        ]
         x, label = plain(scale * x_s), f"{name} [{unit}]"
         answered = [view.series(100.0 * share, "steps") for view, share in zip(shown, within, strict=True)]
         longer = [view.series(np.where(share < 1.0, 1.0 - share, np.nan), "steps") for view, share in zip(shown, within, strict=True)]
@@ -190,7 +192,9 @@ def _over_time(shown: Sequence[View]) -> list[Chart]:
     second, unit = time_unit(lines)
     label = f"simulated time [{unit}]"
 
-    def over(name: str, y_label: str, column: Callable[[Timeline], Array], scale: float = 1.0, say: Callable[[float], str] = lambda value: f"{value:.3g}") -> Chart:
+    def over(
+        name: str, y_label: str, column: Callable[[Timeline], Array], scale: float = 1.0, say: Callable[[float], str] = lambda value: f"{value:.3g}"
+    ) -> Chart:
         most = ", ".join(f"{view.label} {say(float(np.max(column(view.line))))}" for view in shown)
         drawn = [view.series(scale * column(view.line), "steps", x=_bins(view, second)) for view in shown]
         return Chart(f"{name}, most in a bin: {most}", label, y_label, drawn, sync=_TIME)
@@ -295,7 +299,7 @@ def _tokens(shown: Sequence[View]) -> list[Chart]:
     if edges_s is None:
         return []
     so_far = {view.number: view.gaps.up_to(edges_s) / view.gaps.count for view in told}
-    said = ", ".join(f"{view.label} {style.duration(view.gaps.percentiles([99])[0])}" for view in told)
+    said = ", ".join(f"{view.label} {style.duration(view.summary['p99_itl_ms'] / 1e3)}" for view in told if "p99_itl_ms" in view.summary)
     each = [view.series(100.0 * np.diff(so_far[view.number]), "steps") for view in told]
     longer = [view.series(np.where(so_far[view.number] < 1.0, 1.0 - so_far[view.number], np.nan), "steps") for view in told]
     return [

@@ -105,38 +105,30 @@
       axes: [axis(spec.x_label, {size: 36}), axis(spec.y_label, {size: 62})],
       series: [{}, ...lines],
       bands: stacked ? spec.series.slice(1).map((one, row) => ({series: [row + 2, row + 1], fill: one.colour})) : [],
-      cursor: {drag: {x: true, y: false}, sync: spec.sync ? {key: spec.sync, scales: ["x", null]} : undefined, points: {show: !stacked && spec.series[0].kind !== "points"}},
+      cursor: {drag: {x: true, y: false, setScale: false}, bind: {dblclick: () => () => one.zoom(...one.whole)}, sync: spec.sync ? {key: spec.sync, scales: ["x", null]} : undefined, points: {show: !stacked && spec.series[0].kind !== "points"}},
       hooks: {
         draw: [limits],
         setCursor: [(of) => { if (one.whole) tell(of.cursor.left >= 0 ? of.posToVal(of.cursor.left, "x") : null); }],
-        setSelect: [(of) => { if (of.select.width > 2) of.zoomed = true; }],
+        setSelect: [(of) => {
+          const {left, width} = of.select;
+          if (width > 2) one.zoom(of.posToVal(left, "x"), of.posToVal(left + width, "x"));
+          of.setSelect({left: 0, width: 0, top: 0, height: 0}, false);
+        }],
         ready: [(of) => { one.whole = [of.scales.x.min, of.scales.x.max]; }],
-        setScale: [(of, key) => { if (key === "x" && one.whole) shownPart(one); }],
       },
     }, aligned, target);
     Object.assign(one, {spec, plot, target, figure, tell});
-    one.zoom = (low, high) => {
-      plot.zoomed = low > one.whole[0] || high < one.whole[1];
-      plot.setScale("x", plot.zoomed ? {min: low, max: high} : {min: one.whole[0], max: one.whole[1]});
+    one.zoom = (low, high, leads = true) => {  // charts over the same time show the same part of it
+      const [from, to] = [Math.max(low, one.whole[0]), Math.min(high, one.whole[1])];
+      plot.zoomed = to > from && (from > one.whole[0] || to < one.whole[1]);
+      target.dataset.zoomed = plot.zoomed ? "yes" : "no";
+      plot.setScale("x", plot.zoomed ? {min: from, max: to} : {min: one.whole[0], max: one.whole[1]});
+      if (leads && spec.sync) for (const other of plots) if (other !== one && other.spec.sync === spec.sync) other.zoom(...(plot.zoomed ? [from, to] : other.whole), false);
     };
-    plot.over.addEventListener("dblclick", () => one.zoom(...one.whole));
     tell(null);
     keys(one, readout);
     tools(one);
     plots.push(one);
-  }
-
-  // Charts over the same time show the same part of it.
-  let following = false;
-  function shownPart(one) {
-    const {min, max} = one.plot.scales.x;
-    one.target.dataset.zoomed = min > one.whole[0] || max < one.whole[1] ? "yes" : "no";
-    if (!one.spec.sync || following) return;
-    following = true;
-    for (const other of plots) {
-      if (other !== one && other.spec.sync === one.spec.sync && (other.plot.scales.x.min !== min || other.plot.scales.x.max !== max)) other.zoom(min, max);
-    }
-    following = false;
   }
 
   const part = (one, factor) => {
@@ -145,7 +137,7 @@
     const cursor = one.plot.cursor.left >= 0 ? one.plot.posToVal(one.plot.cursor.left, "x") : null;
     const middle = cursor === null ? (low + high) / 2 : log ? Math.log(cursor) : cursor, half = (high - low) * factor / 2;
     const [from, to] = [middle - half, middle + half].map((at) => log ? Math.exp(at) : at);
-    one.zoom(Math.max(from, one.whole[0]), Math.min(to, one.whole[1]));
+    one.zoom(from, to);
   };
 
   function keys(one, readout) {
