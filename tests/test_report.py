@@ -49,6 +49,9 @@ variants:
 """
 
 
+pytestmark = pytest.mark.xdist_group("report")
+
+
 class Elements(HTMLParser):
     """Every element of a page with its attributes, and the text of its tables' cells."""
 
@@ -99,6 +102,7 @@ def test_a_page_loads_nothing_and_allows_no_script_but_its_own(both: str) -> Non
     assert policy is not None
     assert policy.startswith("default-src 'none'")
     assert policy.count("'sha256-") == 2
+    assert "Copyright (c) 2022 Leon Sorokin" in both  # whose licence wants to be with every copy
     assert "unsafe" not in policy.partition("script-src")[2]
 
 

@@ -49,7 +49,7 @@ def draw(name: str, results: Results | Sequence[Results], style: str = "readme",
     """The figure called `name` of one run, or of several that are drawn together in the order given.
 
     style: what it is for, one of STYLES; axes: where to draw it, as many as `blank` of its file makes, in place of a new figure.
-    Raises ScenarioError where there is no such figure or style, or no run.
+    Raises ScenarioError where there is no such figure or style, no run, or another number of axes.
     """
     if name not in NAMES:
         raise ScenarioError.at(name, f"is no figure{did_you_mean(name, NAMES)}")
@@ -58,6 +58,8 @@ def draw(name: str, results: Results | Sequence[Results], style: str = "readme",
         raise ScenarioError.at(name, "has nothing to draw; wanted one run or more")
     module = import_module(f"cluster_sim.figures.{name}")
     if axes is not None:
+        if len(axes) != (wanted := len(module.blank(runs)[1])):
+            raise ScenarioError.at(name, f"came {len(axes)} axes; wanted {wanted}")
         module.draw(runs, axes)
         return cast("Figure", axes[0].get_figure(root=True))
     return _styled(style, lambda: _drawn(module, runs))

@@ -25,9 +25,9 @@ Times = Sequence[tuple[str, str, style.Dash, np.ndarray]]
 """Label, colour, dash and ascending arrival times [s] of each traffic."""
 
 
-def of_traffic(times_s: Mapping[str, np.ndarray]) -> Figure:
-    """The figure of ascending arrival times [s], a name each."""
-    figure, axes = _blank()
+def of_traffic(times_s: Mapping[str, np.ndarray], given: Sequence[Axes] | None = None) -> Figure:
+    """The figure of ascending arrival times [s], a name each; given: four axes to draw on."""
+    figure, axes = _blank(given)
     _draw([(name, *style.look(place), column) for place, (name, column) in enumerate(times_s.items())], axes)
     return figure
 
@@ -42,8 +42,8 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     _draw([(one.label, one.colour, one.dash, one.results.requests["arrival_s"].to_numpy()) for one in style.variants(results)], axes)
 
 
-def _blank() -> tuple[Figure, list[Axes]]:
-    return style.blank([1.5, 1.5, 1.5, 2.5])
+def _blank(given: Sequence[Axes] | None = None) -> tuple[Figure, list[Axes]]:
+    return style.blank([1.5, 1.5, 1.5, 2.5], given=given)
 
 
 def _draw(shown: Times, axes: Sequence[Axes]) -> None:

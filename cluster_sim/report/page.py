@@ -72,6 +72,7 @@ def page(results: Sequence[Results] = (), studies: Sequence[Study] = (), questio
         charts=_for_script(drawn),
         styles=[(ASSETS / name).read_text(encoding="utf-8") for name in ("uPlot.min.css", "report.css")],
         scripts=scripts,
+        licence=(ASSETS / "uPlot.LICENSE").read_text(encoding="utf-8").strip(),
         policy=f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {' '.join(map(_hash, scripts))}; base-uri 'none'; form-action 'none'",
         version=package_version("cluster-sim"),
     )
