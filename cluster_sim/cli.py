@@ -176,7 +176,7 @@ def report(
 
     of_studies = [path for path in paths if studies.is_study(path)]
     runs = [results for path in paths if path not in of_studies for results in _load(path)]
-    print(page.write(out, runs, [studies.read(path) for path in of_studies], question, title))
+    print(page.write(out, runs, [studies.read(path, place) for place, path in enumerate(of_studies)], question, title))
 
 
 def _condition(text: str) -> tuple[str, str]:

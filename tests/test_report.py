@@ -23,6 +23,7 @@ from cluster_sim.report.provenance import used
 from cluster_sim.results import Results, load_results
 from cluster_sim.simulation import simulate
 from cluster_sim.studies.sweep import sweep
+from tests.test_cli import BURST, call
 
 SCENARIO = """
 # Which of the two is better,
@@ -250,9 +251,29 @@ def test_a_sweep_has_a_page_with_its_figures_and_its_points(tmp_path: Path) -> N
     assert all("TTFT" in one.text for one in found.pictures)
     assert found.table.columns[:2] == ["arrivals.rate [1/s]", "workload.prompt tokens"]
     assert sorted((row[0].value, row[1].value) for row in found.table.rows) == [(2.0, 100.0), (2.0, 200.0), (4.0, 100.0), (4.0, 200.0)]
+    assert [line.label for line in found.lines] == ["workload.prompt_tokens 100", "workload.prompt_tokens 200"]
+    assert [chart.y_label for chart in found.charts] == ["TTFT p99 [ms]", "TPOT p99 [ms]", "E2E latency p99 [ms]", "within SLO [%]"]
+    assert [series.x for series in found.charts[0].series] == [[2, 4], [2, 4]]
     text = page(studies=[found])
     assert text.count("data:image/svg+xml") == 2
+    assert len(chart_data(text)["study-1"]) == 4
+    assert {row["data-toggles"] for tag, row in Elements(text).elements if tag == "input"} == {"1000", "1001"}
     assert "4 points, 4 of them done" in text
+
+
+def test_points_of_a_sweep_are_means_over_replications_in_the_order_of_their_rates(tmp_path: Path) -> None:
+    from tests.test_study_figures import folder, sweep_rows
+
+    rows = [row | {"slo_attainment": 0.5} for row in sweep_rows(500, 2000)]
+    found = studies.read(folder(tmp_path, rows), place=1)
+    assert [line.number for line in found.lines] == [2000, 2001]
+    first = found.charts[0]
+    assert first.title == "workload.prompt_tokens 500: TTFT p99 against arrivals.rate"
+    assert (first.series[0].label, first.series[0].x, first.series[0].values) == ("slow", [1, 2, 4, 8], [10, 20, 40, 800])
+    assert first.x_log
+    attainment = [chart for chart in found.charts if chart.y_label == "within SLO [%]"]
+    assert [series.values for chart in attainment for series in chart.series] == [[50.0] * 4] * 4
+    assert found.table.runs == [2000] * 24 + [2001] * 24
 
 
 def test_any_table_of_rows_has_a_page(tmp_path: Path) -> None:
@@ -310,6 +331,20 @@ def test_the_command_writes_a_page_of_run_folders_and_studies(tmp_path: Path, ru
     assert "So?" in text
     assert 'data-toggles="1"' in text
     assert "Claims: claims" in text
+
+
+def test_the_command_line_keeps_the_question_and_says_what_is_wanted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "small.yaml").write_text(BURST)
+    assert call(capsys, "run", tmp_path / "small.yaml", "--variant", "b200", "--out", tmp_path / "out")[0] == 0
+    assert json.loads((tmp_path / "out" / "b200" / "manifest.json").read_text())["question"] == "A test"
+    code, _, said = call(capsys, "report", tmp_path / "nowhere")
+    assert (code, "is no run folder (no manifest.json in it)" in said) == (2, True)
+    code, _, said = call(capsys, "plot", "queue", tmp_path / "out", "--style", "poster")
+    assert (code, "poster: is no style; known: readme, paper, slide" in said) == (2, True)
+    assert call(capsys, "plot", "queue", tmp_path / "out", "--style", "paper", "-o", tmp_path / "x.svg")[0] == 0
+    width = re.search(r'width="([\d.]+)pt"', (tmp_path / "x.svg").read_text())
+    assert width is not None
+    assert float(width[1]) == pytest.approx(3.4 * 72, rel=0.1)
 
 
 def test_notebooks_show_runs_and_scenarios_as_tables(runs: dict[str, Results]) -> None:

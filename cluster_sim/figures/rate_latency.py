@@ -30,7 +30,7 @@ def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None
     rows, metrics = study.points(table), choice.metrics or _METRICS
     study.wanted(table, [*metrics, *([choice.x] if choice.x else [])], "rate_latency")
     names = study.varied(rows)
-    along = choice.x if choice.x in names else _rate(rows, names)
+    along = choice.x if choice.x in names else rate_axis(rows, names)
     others = [name for name in names if name != along]
     lines = next((name for name in others if name == "variant"), others[0] if others else None)
     rest = [name for name in others if name != lines]
@@ -56,8 +56,8 @@ def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None
     return figure
 
 
-def _rate(rows: Sequence[Row], axes: Sequence[str]) -> str:
-    """The axis that says how much traffic comes."""
+def rate_axis(rows: Sequence[Row], axes: Sequence[str]) -> str:
+    """The axis that says how much traffic comes. Raises ScenarioError where none varies."""
     for ending in ("rate_per_s", "speedup", "concurrency"):
         for name in axes:
             if name.endswith(ending) and study.numeric(rows, name):

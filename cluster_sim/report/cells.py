@@ -59,7 +59,7 @@ class Table:
     columns: list[str]
     rows: list[list[Cell]]
     runs: list[int | None] = field(default_factory=list)
-    """Of each row, or where `across` of each column after the first, the run that it is hidden with."""
+    """Of each row, or where `across` of each column after the first, the run or line that it is hidden with."""
     across: bool = False
 
     @cached_property
@@ -104,7 +104,7 @@ def _share(name: str) -> bool:
     return name.endswith(("_fraction", "_utilisation", "_attainment"))
 
 
-def of_rows(caption: str, rows: Sequence[Mapping[str, Any]], columns: Iterable[str] | None = None) -> Table:
-    """A table of any rows: columns in the order in which they come up, headed by their names with units."""
+def of_rows(caption: str, rows: Sequence[Mapping[str, Any]], columns: Iterable[str] | None = None, lines: Sequence[int | None] = ()) -> Table:
+    """A table of any rows: columns in the order in which they come up, headed by their names with units; lines: what each is hidden with."""
     names = list(columns) if columns is not None else list(dict.fromkeys(name for row in rows for name in row))
-    return Table(caption, [heading(name) for name in names], [[cell(name, row.get(name)) for name in names] for row in rows])
+    return Table(caption, [heading(name) for name in names], [[cell(name, row.get(name)) for name in names] for row in rows], list(lines))

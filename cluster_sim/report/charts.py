@@ -90,6 +90,22 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Line:
+    """Something that a page shows and hides: a run, or a line of a sweep."""
+
+    number: int
+    label: str
+    colour: str
+    dash: list[float]
+
+
+def line(number: int, place: int, label: str) -> Line:
+    """In the look of this place."""
+    colour, dash = style.look(place)
+    return Line(number, label, colour, list(dash[1]) if isinstance(dash, tuple) else [])
+
+
+@dataclass(frozen=True)
 class View:
     """One run and what the charts look at, each worked out once."""
 

@@ -63,12 +63,14 @@ def page(results: Sequence[Results] = (), studies: Sequence[Study] = (), questio
     asked = question or next((str(one.info["question"]) for one in results if one.info.get("question")), "")
     names = title or " and ".join(dict.fromkeys([*(one.scenario.name for one in results), *(study.heading for study in studies)]))
     drawn = {group.id: charts.as_data(group.charts) for group in runs.groups} if runs else {}
+    drawn |= {f"study-{place}": charts.as_data(study.charts) for place, study in enumerate(studies, 1)}
     scripts = [(ASSETS / name).read_text(encoding="utf-8") for name in ("uPlot.iife.min.js", "report.js")]
     return _template().render(
         title=names,
         question=asked,
         runs=runs,
         studies=studies,
+        lines=[*(runs.views if runs else ()), *(line for study in studies for line in study.lines)],
         charts=_for_script(drawn),
         styles=[(ASSETS / name).read_text(encoding="utf-8") for name in ("uPlot.min.css", "report.css")],
         scripts=scripts,

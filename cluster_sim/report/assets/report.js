@@ -9,7 +9,7 @@
   const number = (value) => {
     if (value === null || value === undefined) return "–";
     const size = Math.abs(value);
-    if (size >= 1e6 || (size > 0 && size < 1e-4)) return value.toExponential(2);
+    if (size >= 1e7 || (size > 0 && size < 1e-4)) return (+value.toPrecision(3)).toExponential();
     return size >= 1000 ? Math.round(value).toLocaleString("en").replaceAll(",", "\u2009") : String(+value.toPrecision(4));
   };
   const make = (name, properties = {}, children = []) => {
@@ -25,6 +25,24 @@
     }
     return Math.abs(xs[high] - x) < Math.abs(xs[low] - x) ? high : low;
   };
+
+  // Ticks of a logarithmic axis: 1, 2 and 5 where they fit, powers of ten where there are many, evenly spaced ones in less than a decade.
+  function logTicks(low, high) {
+    const tens = (factors) => {
+      const found = [];
+      for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++) found.push(...factors.map((one) => +(one * 10 ** power).toPrecision(12)));
+      return found.filter((one) => one >= low * 0.999999 && one <= high * 1.000001);
+    };
+    const decades = Math.log10(high / low);
+    if (decades > 6) return tens([1]).filter((one) => Math.round(Math.log10(one)) % 2 === 0);
+    if (decades > 2) return tens([1]);
+    const found = tens([1, 2, 5]);
+    if (found.length > 2) return found;
+    const step = [1, 2, 5, 10].map((one) => one * 10 ** Math.floor(Math.log10((high - low) / 4))).find((one) => (high - low) / one <= 5);
+    const even = [];
+    for (let at = Math.ceil(low / step) * step; at <= high; at += step) even.push(+at.toPrecision(12));
+    return even;
+  }
 
   // One chart: its spec from the page, the plot, and what keyboards and screen readers need around it.
   function draw(figure) {
@@ -49,9 +67,10 @@
       if (axis === "x") return high > low ? [low, high] : [low - 0.5, high + 0.5];
       return [Math.min(0, low), most === null ? high * 1.06 || 1 : most * 1.02];
     };
-    const axis = (label, more) => ({
+    const axis = (label, log, more) => ({
       label, labelSize: 22, labelFont: "13px system-ui, sans-serif", font: "12px system-ui, sans-serif", stroke: "#333",
       grid: {stroke: "#e3e6e9", width: 1}, ticks: {stroke: "#c5cad0", width: 1}, values: (_, splits) => splits.map((one) => one === null ? "" : number(one)), ...more,
+      ...(log ? {splits: (_, __, low, high) => logTicks(low, high), filter: (_, splits) => splits} : {}),
     });
     const lines = spec.series.map((one, row) => {
       const look = {label: one.label, stroke: one.colour, width: one.width, dash: one.dash.map((part) => 2 * part), points: {show: false}, spanGaps: false};
@@ -102,7 +121,7 @@
     const plot = new uPlot({
       width: figure.clientWidth || 400, height: HEIGHT, legend: {show: false},
       scales: {x: {time: false, distr: spec.x_log ? 3 : 1, range: span("x", spec.x_log, null)}, y: {distr: spec.y_log ? 3 : 1, range: span("y", spec.y_log, spec.y_max)}},
-      axes: [axis(spec.x_label, {size: 36}), axis(spec.y_label, {size: 62})],
+      axes: [axis(spec.x_label, spec.x_log, {size: 36}), axis(spec.y_label, spec.y_log, {size: 62})],
       series: [{}, ...lines],
       bands: stacked ? spec.series.slice(1).map((one, row) => ({series: [row + 2, row + 1], fill: one.colour})) : [],
       cursor: {drag: {x: true, y: false, setScale: false}, bind: {dblclick: () => () => one.zoom(...one.whole)}, sync: spec.sync ? {key: spec.sync, scales: ["x", null]} : undefined, points: {show: !stacked && spec.series[0].kind !== "points"}},
