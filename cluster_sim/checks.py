@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cluster_sim.model import Model
+from cluster_sim.physics.placement import Placement
 from cluster_sim.reading import Trail
 from cluster_sim.scenario import Pool, Scenario, Workload
 from cluster_sim.serving.admission import AcceptAll, PredictedTtft
@@ -34,7 +35,11 @@ def faults_of(scenario: Scenario) -> Iterator[Finding]:
     if sum(pool.nodes * pool.node.devices for pool in pools) > _MOST_DEVICES:
         yield ("cluster", "pools"), f"more than {_MOST_DEVICES:,} devices; no more are simulated"
         return
-    topology = scenario.cluster.topology()
+    try:
+        topology = scenario.cluster.topology()
+    except ValueError as fault:  # of a fabric without room
+        yield ("cluster", "network"), str(fault)
+        return
     for index, pool in enumerate(pools):
         places = [f"{pool.name}/{node}/device{device}" for node in range(pool.nodes) for device in range(pool.node.devices)]
         if lost := topology.unreachable(places):
@@ -153,7 +158,7 @@ def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
     yield from _static_faults(pool, trail)
     yield from _offload_faults(model, pool, (*trail, "kv"))
     if pool.kv.preemption == "swap" and pool.swap_bandwidth_bytes_per_s is None:
-        yield (*trail, "kv", "preemption"), f"{pool.node.name} has no link between host and device; wanted swap_bandwidth"
+        yield (*trail, "kv", "preemption"), f"{pool.node.name} has no way between host and device; wanted swap_bandwidth"
     devices, each = pool.nodes * per_node, pool.devices_a_replica(model)
     hold = f"{pool.nodes} node{'s hold' if pool.nodes > 1 else ' holds'} {devices} device{'s' if devices > 1 else ''}"
     if devices < each * (pool.replicas or 1):
@@ -226,18 +231,30 @@ def _expert_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:
         yield (*at, "data_parallel"), f"{pool.node.device.name} has no figures for all_gather and reduce_scatter; wanted 1, or them in its file"
 
 
+def _no_room(model: Model, pool: Pool, placement: Placement) -> str:
+    """Which memory has no room for what."""
+    device, devices = pool.node.device, placement.devices
+    noun = f"{devices} wafers" if pool.is_wafer else f"each of {devices} devices" if devices > 1 else "a device"
+    weights, memory = f"the {pool.weights(model)} weights of {model.name}", device.memory.capacity_bytes * (devices if pool.is_wafer else 1)
+    own, room = device.weight_memory, max(placement.kv_room_bytes, 0.0)
+    if own is None:
+        return f"{weights} do not fit: {_gigabytes(placement.weight_bytes)} on {noun} of {_gigabytes(memory)}, {_gigabytes(room)} left for KV"
+    if placement.weight_room_bytes is not None and placement.weight_room_bytes < 0.0:
+        return f"{weights} do not fit: {_gigabytes(placement.weight_bytes)} on {noun}, whose memory for weights is {_gigabytes(own.capacity_bytes)}"
+    return f"no room for KV: {noun} has {_gigabytes(memory)} beside its memory for weights, {_gigabytes(placement.reserved_bytes)} of it reserved"
+
+
+def _gigabytes(size: float) -> str:
+    """With one decimal, or with three where it is less than one."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 or not size else f"{size / 1e9:.3f} GB"
+
+
 def _room_faults(scenario: Scenario, pool: Pool, trail: Trail) -> Iterator[Finding]:
     """Weights that do not fit, and requests that never could be admitted."""
     model, workload = scenario.model, scenario.workload
     placement = pool.placement(model)
-    weights, precision = placement.weight_bytes / 1e9, pool.weights(model)
     if placement.kv_tokens < pool.block_tokens:
-        noun = f"{placement.devices} wafers" if pool.is_wafer else f"each of {placement.devices} devices" if placement.devices > 1 else "a device"
-        sram = pool.node.device.memory.capacity_bytes * (placement.devices if pool.is_wafer else 1) / 1e9
-        yield (
-            (*trail, "replica"),
-            f"the {precision} weights of {model.name} do not fit: {weights:.1f} GB on {noun} of {sram:.1f} GB, {max(placement.kv_room_bytes, 0.0) / 1e9:.1f} GB left for KV",
-        )
+        yield (*trail, "replica"), _no_room(model, pool, placement)
         return
     if workload.trace is not None:
         return

@@ -18,6 +18,7 @@ from cluster_sim.studies import commands as studies
 
 if TYPE_CHECKING:
     from cluster_sim.demand import Demand
+    from cluster_sim.explain import PoolArithmetic
     from cluster_sim.results import Results
     from cluster_sim.scenario import Scenario
     from cluster_sim.simulation import Progress
@@ -99,14 +100,26 @@ def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="S
 
 
 @app.command()
-def explain(file: File, variant: Variants = None, set_: Sets = None) -> None:
+def explain(
+    file: File,
+    variant: Variants = None,
+    set_: Sets = None,
+    path: Annotated[
+        tuple[str, str] | None,
+        typer.Option("--path", metavar="FROM TO", help="Only the way between two places, hop by hop, such as front_door b200/0/device3."),
+    ] = None,
+) -> None:
     """The resolved scenario, and what arithmetic alone says of it."""
     from cluster_sim.loading import load_variants
 
     scenarios = load_variants(file, variant or (), set_ or ())
     _warn(scenarios)
     for scenario in scenarios:
-        _print_arithmetic(scenario)
+        if path is not None:
+            _print_path(scenario, *path)
+        else:
+            _print_arithmetic(scenario)
+            _print_usual_paths(scenario)
 
 
 for command in (studies.compare, studies.sweep, studies.capacity, studies.sensitivity):
@@ -287,7 +300,7 @@ def catalog(name: Annotated[str | None, typer.Argument(metavar="NAME", help="One
     from cluster_sim.errors import ScenarioError, did_you_mean
     from cluster_sim.reading import CATALOG, catalog_names, figures, read_yaml
 
-    kinds = ("devices", "nodes", "links", "models", "engines", "workloads", "traces")
+    kinds = ("devices", "nodes", "prices", "links", "models", "engines", "workloads", "traces")
     entries = {entry: kind for kind in kinds for entry in catalog_names(kind)}
     if name is None:
         for kind in kinds:
@@ -298,11 +311,17 @@ def catalog(name: Annotated[str | None, typer.Argument(metavar="NAME", help="One
     data = read_yaml(CATALOG / entries[name] / f"{name}.yaml").data
     rows = list(figures(data))
     table = Table(title=f"{data.get('name', name)} ({entries[name]})", title_justify="left")
-    for column in ("figure", "value", "source", "confidence", "note"):
+    for column in ("figure", "value", "range", "source", "confidence", "note"):
         table.add_column(column, overflow="fold")
+    said = ""
     for row in rows:
-        table.add_row(*map(Text, (row.path, row.value, row.source, row.confidence, row.note)))
+        note = "as above" if row.note and row.note == said else row.note
+        table.add_row(*map(Text, (row.path, row.value, " to ".join(row.range or ()), row.source, row.confidence, note)))
+        said = row.note
     _stdout().print(table)
+    counts = [f"{sum(row.confidence == level for row in rows)} of {level} confidence" for level in ("high", "medium", "low")]
+    estimates = sum("est" in [key.strip() for key in row.source.split(",")] for row in rows)
+    print(f"{len(rows)} figures: {', '.join(counts)}; {estimates} rest on an estimate")
     sources = read_yaml(CATALOG / "sources.yaml").data
     for key in sorted({key.strip() for row in rows for key in row.source.split(",") if key.strip()}):
         _stdout().print(f"{key}: {sources.get(key, 'unknown')}", highlight=False, soft_wrap=True, markup=False)
@@ -547,6 +566,16 @@ _ROWS: tuple[tuple[str, str, str], ...] = (
     ("KV room used, peak", "kv_peak_fraction", ".1%"),
     ("compute used, mean", "compute_utilisation", ".1%"),
     ("memory bandwidth used, mean", "bandwidth_utilisation", ".1%"),
+    ("power with PUE, mean [kW]", "mean_power_w", "kilo"),
+    ("energy per output token [J]", "energy_j_per_output_token", ",.3g"),
+    ("CO2 per million output tokens [g]", "co2_g_per_million_output_tokens", ",.4g"),
+    ("USD/h, with 90 % interval", "usd_per_hour", "interval"),
+    ("USD per million output tokens", "usd_per_million_output_tokens", "interval"),
+    ("USD per million tokens, all alike", "usd_per_million_tokens", ",.3f"),
+    ("  of input, by busy time", "attributed_usd_per_million_input_tokens", ",.3f"),
+    ("  of output, by busy time", "attributed_usd_per_million_output_tokens", ",.3f"),
+    ("USD per request", "usd_per_request", ",.3g"),
+    ("USD per session", "usd_per_session", ",.3g"),
     ("wall time [s]", "wall_s", ",.2f"),
 )
 
@@ -561,11 +590,20 @@ def _print_summaries(scenarios: list[Scenario], summaries: dict[str, dict[str, A
         table.add_column(name, justify="right")
     for label, key, form in _ROWS:
         if any(key in summary for summary in summaries.values()):
-            table.add_row(Text(label), *(format(summary[key], form) if key in summary else "-" for summary in summaries.values()))
+            table.add_row(Text(label), *(_cell(summary, key, form) for summary in summaries.values()))
     for name in dict.fromkeys(name for summary in summaries.values() for name in summary.get("classes", {})):
         of_class = (summary.get("classes", {}).get(name, {}) for summary in summaries.values())
         table.add_row(Text(f"{name}: TTFT p99 [ms], within SLO"), *map(_of_class, of_class))
     _stdout().print(table)
+
+
+def _cell(summary: dict[str, Any], key: str, form: str) -> str:
+    """One field: as a number, in thousands (kilo), or with its ends (interval)."""
+    if key not in summary:
+        return "-"
+    if form == "interval":
+        return f"{summary[key]:,.4g} ({summary[f'p5_{key}']:,.4g} to {summary[f'p95_{key}']:,.4g})"
+    return f"{summary[key] / 1e3:,.2f}" if form == "kilo" else format(summary[key], form)
 
 
 def _of_class(summary: dict[str, Any]) -> str:
@@ -577,6 +615,7 @@ def _print_arithmetic(scenario: Scenario) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from cluster_sim.costs import planned_usd_per_hour
     from cluster_sim.explain import explain as work_out
     from cluster_sim.explain import highest_rate_per_s, offered_per_s, sampled_lengths
 
@@ -591,10 +630,11 @@ def _print_arithmetic(scenario: Scenario) -> None:
     for pool in pools:
         table.add_column(pool.name, justify="right")
     parts = sorted({name for pool in pools for name in pool.parts})
+    hourly_usd = [planned_usd_per_hour(scenario, pool) for pool in scenario.cluster.pools]
     rows: list[tuple[str, list[str]]] = [
         *([("role", [pool.role for pool in pools])] if any(pool.role != "both" for pool in pools) else []),
         ("replicas", [f"{pool.replicas} x {pool.devices_a_replica} devices" for pool in pools]),
-        ("weights a device [GB]", [f"{pool.weight_bytes / 1e9:,.1f}" for pool in pools]),
+        ("weights a device [GB]", [f"{pool.weight_bytes / 1e9:,.{1 if pool.weight_bytes >= 1e9 else 3}f}" for pool in pools]),
         ("KV a token and device [kB]", [f"{pool.kv_token_bytes / 1e3:,.1f}" for pool in pools]),
         ("KV tokens a replica", [f"{pool.kv_tokens:,}" for pool in pools]),
         ("step with 1 sequence [ms]", [f"{1e3 * pool.step_at_1_s:,.3f}" for pool in pools]),
@@ -607,6 +647,17 @@ def _print_arithmetic(scenario: Scenario) -> None:
             else []
         ),
         ("highest rate [requests/s]", [f"{pool.requests_per_s:,.2f}" for pool in pools]),
+        *(
+            [
+                ("USD/h at rated power", ["-" if usd is None else f"{usd:,.2f}" for usd in hourly_usd]),
+                (
+                    "USD per million output tokens at that rate",
+                    [_at_highest(pool, usd, seen.output_tokens) for pool, usd in zip(pools, hourly_usd, strict=True)],
+                ),
+            ]
+            if any(usd is not None for usd in hourly_usd)
+            else []
+        ),
         ("way from the front door", [f"{pool.path.hops} hops, {1e6 * pool.path.latency_s:,.1f} us" for pool in pools]),
     ]
     for label, cells in rows:
@@ -615,6 +666,54 @@ def _print_arithmetic(scenario: Scenario) -> None:
     total = highest_rate_per_s(pools)
     if offered is not None:
         console.print(f"offered: {offered:,.2f} requests/s in the mean, {offered / total:.0%} of the highest rate", highlight=False)
+
+
+def _at_highest(pool: PoolArithmetic, usd_per_hour: float | None, output_tokens: float) -> str:
+    """What a million output tokens cost at the highest rate: no load makes them cheaper. Of a pool that hands over it is not known."""
+    if usd_per_hour is None or pool.role != "both" or not pool.requests_per_s:
+        return "-"
+    return f"{1e6 * usd_per_hour / (3600.0 * pool.requests_per_s * output_tokens):,.3f}"
+
+
+def _print_usual_paths(scenario: Scenario) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from cluster_sim.paths import usual_paths
+
+    topology = scenario.cluster.topology()
+    table = Table()
+    for column in ("way", "hops", "latency [us]", "bottleneck [GB/s]", "which is", "equal ways"):
+        table.add_column(Text(column), justify="left" if column in ("way", "which is") else "right")
+    for one in usual_paths(scenario, topology):
+        narrow = topology.kind(one.narrowest) if one.narrowest else "-"
+        cells = (str(one.route.hops), f"{1e6 * one.route.latency_s:,.2f}", f"{one.route.bottleneck_bytes_per_s / 1e9:,.1f}", narrow, str(one.choices))
+        table.add_row(*map(Text, (one.what, *cells)))
+    _stdout().print(table)
+
+
+def _print_path(scenario: Scenario, start: str, end: str) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from cluster_sim.paths import path
+
+    topology = scenario.cluster.topology()
+    one = path(topology, start, end)
+    console = _stdout()
+    console.print(f"# {scenario.title}: {start} to {end}", highlight=False, markup=False)
+    table = Table()
+    for column in ("hop", "from", "to", "kind", "bandwidth [GB/s]", "latency [us]"):
+        table.add_column(Text(column), justify="left" if column in ("from", "to", "kind") else "right", overflow="fold")
+    for hop, edge in enumerate(one.route.edges, 1):
+        link = topology.link(edge)
+        both = ", both directions" if link.duplex == "half" else ""
+        table.add_row(*map(Text, (str(hop), *edge, link.kind + both, f"{link.bandwidth_bytes_per_s / 1e9:,.1f}", f"{1e6 * link.latency_s:,.2f}")))
+    console.print(table)
+    narrow = f", bottleneck {one.route.bottleneck_bytes_per_s / 1e9:,.1f} GB/s from {' to '.join(one.narrowest)}" if one.narrowest else ""
+    console.print(f"{one.route.hops} hops, {1e6 * one.route.latency_s:,.2f} us{narrow}", highlight=False, markup=False, soft_wrap=True)
+    if one.choices > 1:
+        console.print(f"one of {one.choices} equally good ways; the hash of a flow picks", highlight=False)
 
 
 _TRAFFIC_ROWS: tuple[tuple[str, str, str], ...] = (

@@ -17,7 +17,7 @@ from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.scenario import Pool, Scenario
 from cluster_sim.serving.batching import Static
 from cluster_sim.serving.hand_over import HandOver
-from cluster_sim.topology import FRONT_DOOR, Path
+from cluster_sim.topology import FRONT_DOOR, Route
 from cluster_sim.workload.arrivals import AtOnce, ClosedLoop
 from cluster_sim.workload.sessions import scripts
 
@@ -75,7 +75,7 @@ class PoolArithmetic:
     """What keeps the batch from being larger."""
     parts: dict[str, float]
     """Share of the step when full by what it is spent on."""
-    path: Path
+    path: Route
     """From the front door to the first device."""
     role: str = "both"
     """Whether it serves requests from prompt to answer, only their prompts, or only what follows."""
@@ -177,8 +177,7 @@ def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:
     rate = finishing / step_s
     if static:
         step_s, rate = static[2:]
-    path = scenario.cluster.topology().path(FRONT_DOOR, f"{pool.name}/0/device0")
-    assert path is not None
+    path = scenario.cluster.topology().route(FRONT_DOOR, f"{pool.name}/0/device0")
     first_s = _step_s(speculative or times, 1, round(seen.context), windowed(1), 0, 0, 0)
     return PoolArithmetic(
         name=pool.name,

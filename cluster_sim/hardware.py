@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from cluster_sim.errors import ScenarioError
+from cluster_sim.prices import Prices
 from cluster_sim.reading import Description, Document, describe, named
 from cluster_sim.units import (
     BytesPerSecond,
@@ -39,6 +40,26 @@ class Memory(Description):
     """What software can use, before any reserve."""
     bandwidth_bytes_per_s: BytesPerSecond
     """Peak, both directions together."""
+
+
+class WeightMemory(Memory):
+    """A memory beside that of the KV cache, for weights and what is between layers: SRAM of a machine that has HBM as well."""
+
+    overlap: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """Of reading KV cache and of all else in a step, the share of the shorter that hides behind the longer."""
+
+
+class Systolic(Description):
+    """Arrays of multipliers that keep weights while tokens stream through, see `physics.systolic`; small products leave parts of them empty."""
+
+    rows: Annotated[int, Field(gt=0)]
+    """Inputs of a product that one array sums over."""
+    columns: Annotated[int, Field(gt=0)]
+    """Outputs of a product that it makes."""
+    arrays: Annotated[int, Field(gt=0)] = 1
+    """As many work side by side, and reach the device's peak together."""
+    load_cycles: Annotated[int, Field(gt=0)] | None = None
+    """To fill one array with weights, which hides behind the tokens of the weights before; default: one row a cycle."""
 
 
 class Peak(Description):
@@ -91,25 +112,44 @@ class Efficiency(Description):
     """How sharply a product turns from reading to computing: its time is the p-norm of the two, a corner where p is large."""
 
 
+class Pace(NamedTuple):
+    """What a device has, as shares, each above 0 and at most 1, of what it has cool and alone."""
+
+    clock: float = 1.0
+    """Of its highest clock."""
+    memory: float = 1.0
+    """Of the bandwidth of its memory: what other traffic and refreshing leave."""
+    links: float = 1.0
+    """Of the bandwidth of the links that its group's collectives cross."""
+
+
+FULL_PACE = Pace()
+
 CLOCK_ON_BANDWIDTH = 0.23
 """Power of the clock that reading memory follows: at 0.795 of its clock a bandwidth-bound decode ran at 0.95 (RTX 3090)."""
 
 Kernel = TypeVar("Kernel", bound=Description)
 
 
-def _scaled(fit: Kernel, clock: float, bandwidth: float) -> Kernel:
-    """A fit of kernels at `clock` (share of the highest, above 0) with the share `bandwidth` of the memory bus (above 0).
+def _scaled(fit: Kernel, scales: Mapping[str, float]) -> Kernel:
+    """`fit` with those of its numbers multiplied that are in `scales`; what it leaves out stays so."""
+    known = ((name, getattr(fit, name, None), scale) for name, scale in scales.items())
+    return fit.model_copy(update={name: value * scale for name, value, scale in known if value is not None})
+
+
+def _at_clock(fit: Kernel, clock: float, memory: float) -> Kernel:
+    """A fit of kernels at `clock` (share of the highest, above 0) with the share `memory` of the memory bus (above 0).
 
     Times grow by 1 / clock and rates of computing fall with it, those of partial sums too, which stay in the cache; rates of
     memory fall with clock^0.23 and with the share of the bus.
     """
-    if clock == bandwidth == 1.0:
+    if clock == memory == 1.0:
         return fit
-    memory = bandwidth * clock**CLOCK_ON_BANDWIDTH
-    scales = {"bandwidth_bytes_per_s": memory, "tile_bandwidth_bytes_per_s": memory}
+    reading = memory * clock**CLOCK_ON_BANDWIDTH
+    scales = {"bandwidth_bytes_per_s": reading, "tile_bandwidth_bytes_per_s": reading}
     scales |= {"compute_flop_per_s": clock, "partial_bandwidth_bytes_per_s": clock}
     scales |= {name: 1.0 / clock for name in type(fit).model_fields if name.endswith("_s") and not name.endswith("_per_s")}
-    return fit.model_copy(update={name: getattr(fit, name) * scale for name, scale in scales.items() if name in type(fit).model_fields})
+    return _scaled(fit, scales)
 
 
 class GemmFit(Description):
@@ -142,9 +182,9 @@ class GemmFit(Description):
     activation_s: Seconds
     """To quantise one element of the inputs."""
 
-    def at(self, clock: float, bandwidth: float = 1.0) -> Self:
-        """These kernels at a share of the highest clock, with a share of the memory bus left: see `_scaled`."""
-        return _scaled(self, clock, bandwidth)
+    def at(self, clock: float, memory: float = 1.0) -> Self:
+        """These kernels at a share of the highest clock, with a share of the memory bus left: see `_at_clock`."""
+        return _at_clock(self, clock, memory)
 
 
 class Overhead(Description):
@@ -160,6 +200,8 @@ class Overhead(Description):
     """Launches of a layer's element-wise kernels: norms, rotary embedding, activation; what they move is counted apart."""
     expert_layer_s: Seconds = 0.0
     """Launches of routing and sorting in a layer of experts."""
+    latent_layer_s: Seconds = 0.0
+    """Launches of a layer of latent attention beyond those of a plain one: norms and copies of latent vectors, quantising."""
     eager_layer_s: Seconds = 0.0
     """Least time of one layer in a step that reads prompts: such steps run outside CUDA graphs, and the host launches their
     kernels one by one."""
@@ -208,9 +250,9 @@ class GenerationAttentionFit(Description):
     half_units: Annotated[float, Field(ge=0.0)]
     """Units with which half of that bandwidth is reached: the limit of splitting one sequence."""
 
-    def at(self, clock: float, bandwidth: float = 1.0) -> Self:
-        """These kernels at a share of the highest clock, with a share of the memory bus left: see `_scaled`."""
-        return _scaled(self, clock, bandwidth)
+    def at(self, clock: float, memory: float = 1.0) -> Self:
+        """These kernels at a share of the highest clock, with a share of the memory bus left: see `_at_clock`."""
+        return _at_clock(self, clock, memory)
 
 
 class ContextAttentionFit(Description):
@@ -247,9 +289,9 @@ class ContextAttentionFit(Description):
     bandwidth_bytes_per_s: BytesPerSecond
     """At which cached keys and values are read; not fitted, but the device's peak: new ones are read while others are computed."""
 
-    def at(self, clock: float, bandwidth: float = 1.0) -> Self:
-        """These kernels at a share of the highest clock, with a share of the memory bus left: see `_scaled`."""
-        return _scaled(self, clock, bandwidth)
+    def at(self, clock: float, memory: float = 1.0) -> Self:
+        """These kernels at a share of the highest clock, with a share of the memory bus left: see `_at_clock`."""
+        return _at_clock(self, clock, memory)
 
 
 class Kernels(Description):
@@ -264,6 +306,12 @@ class Kernels(Description):
     """Attention of decoding."""
     context: dict[str, ContextAttentionFit] = Field(default_factory=dict)
     """Attention of prefill."""
+
+    def at(self, clock: float, memory: float = 1.0) -> Self:
+        """All of them at a share of the highest clock, with a share of the memory bus left."""
+        return self.model_copy(update={
+            kind: {name: fit.at(clock, memory) for name, fit in getattr(self, kind).items()} for kind in type(self).model_fields
+        })  # fmt: skip
 
 
 Fit = TypeVar("Fit")
@@ -309,6 +357,12 @@ class CollectiveFit(Description):
     one_shot: OneShotFit | None = None
     """Of an all-reduce: what small tensors take."""
 
+    def at(self, links: float) -> Self:
+        """This kind with a share (above 0) of the links' bandwidth left; its starts stay."""
+        slower = _scaled(self, {"link_bandwidth_bytes_per_s": links, "copy_bandwidth_bytes_per_s": links})
+        one_shot = self.one_shot and _scaled(self.one_shot, {"bandwidth_bytes_per_s": links})
+        return slower.model_copy(update={"one_shot": one_shot})
+
 
 Collective = Literal["all_reduce", "all_reduce_vllm", "nccl_all_reduce", "all_gather", "reduce_scatter", "all_to_all"]
 
@@ -329,6 +383,11 @@ class Collectives(Description):
     def all_reduce_of(self, engine: str) -> CollectiveFit | None:
         """That of the kernel that the engine called `engine` runs."""
         return self.all_reduce_vllm if engine.lower() == "vllm" and self.all_reduce_vllm is not None else self.all_reduce
+
+    def at(self, links: float) -> Self:
+        """All of them with a share (above 0) of the links' bandwidth left; their starts stay."""
+        fits = ((name, getattr(self, name)) for name in type(self).model_fields)
+        return self.model_copy(update={name: fit.at(links) for name, fit in fits if fit is not None})
 
 
 class FlopEnergy(Description):
@@ -492,6 +551,10 @@ class Device(Description):
     """Of a GPU: by the name of the engine; `default` for all others."""
     kernels: Kernels | None = None
     """What its kernels take alone, where they were measured; kinds that were not are taken from `efficiency`."""
+    weight_memory: WeightMemory | None = None
+    """Where weights lie, where that is not `memory`, which then holds the KV cache alone."""
+    systolic: Systolic | None = None
+    """What multiplies matrices; `efficiency.compute` is then what is left once the shapes of products are counted. Left out, shapes do not matter."""
     wafer: Wafer | None = None
     collectives: Collectives = Collectives()
     """Between devices of one node."""
@@ -514,11 +577,46 @@ class Device(Description):
             raise ValueError("wanted either 'efficiency' (a GPU) or 'wafer'")
         if self.efficiency is not None and "default" not in self.overheads:
             raise ValueError("'overheads' has no 'default'")
+        if self.wafer is not None:
+            for name in ("weight_memory", "systolic"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"came '{name}' beside 'wafer'; wanted it with 'efficiency' only")
         return self
+
+    @property
+    def fast_memory(self) -> Memory:
+        """Where weights lie, and what is between layers."""
+        return self.weight_memory or self.memory
+
+    @property
+    def bandwidth_bytes_per_s(self) -> float:
+        """Peak of all its memories together."""
+        return self.memory.bandwidth_bytes_per_s + (self.weight_memory.bandwidth_bytes_per_s if self.weight_memory else 0.0)
+
+    @property
+    def measured(self) -> bool:
+        """Whether step times rest on measured kernels, or on a fit to measured runs as a wafer's; not on a data sheet alone."""
+        return self.wafer is not None or self.kernels is not None
 
     def overhead(self, engine: str) -> Overhead:
         """What the engine called `engine` adds on this device."""
         return self.overheads.get(engine, self.overheads["default"])
+
+    def at(self, pace: Pace) -> Self:
+        """This device at `pace`: what its kernels, its peaks and its links come to then; what its host does takes as long as before."""
+        if pace == FULL_PACE:
+            return self
+        clock, memory, links = pace
+        reading, starts = memory * clock**CLOCK_ON_BANDWIDTH, 1.0 / clock
+        return self.model_copy(update={
+            "memory": _scaled(self.memory, {"bandwidth_bytes_per_s": reading}),
+            "peak": _scaled(self.peak, dict.fromkeys(Peak.model_fields, clock)),
+            "overheads": {name: _scaled(one, dict.fromkeys(("layer_s", "expert_layer_s", "latent_layer_s"), starts)) for name, one in self.overheads.items()},
+            "kernels": self.kernels and self.kernels.at(clock, memory),
+            "wafer": self.wafer and _scaled(self.wafer, {"clock_hz": clock, "core_s": starts}),
+            "collectives": self.collectives.at(links),
+            "peer_bandwidth_bytes_per_s": self.peer_bandwidth_bytes_per_s and self.peer_bandwidth_bytes_per_s * links,
+        })  # fmt: skip
 
 
 def device_named(came: str) -> Device:
@@ -532,23 +630,59 @@ def device_named(came: str) -> Device:
 
 
 class Link(Description):
-    """A connection of two places of the topology, the same in both directions.
+    """A connection of two places of the topology, as wide in one direction as in the other.
 
-    Inside a node: `host` (its front: NIC and CPU), `device` (stands for each of them), `switch`, or names of the file's own.
-    In a network: `front_door`, `node` (stands for each of them), `pool/0` (that one), or names of the file's own.
+    Inside a node: `host` (its processors), `device` (stands for each of them), `nic`, or names of the file's own such as `switch`.
+    In a network: `front_door`, `node` (stands for each of them), `pool/0` (that one), or names of the file's own; the bandwidth
+    of a node is shared evenly by its NICs, and is its host's where it has none.
     """
 
     between: tuple[str, str]
     kind: str
     bandwidth_bytes_per_s: BytesPerSecond
+    """In one direction."""
     latency_s: Seconds
+    duplex: Literal["full", "half"] = "full"
+    """half: both directions share one bandwidth, as reads and writes of a memory do."""
+
+
+class Fabric(Description):
+    """Leaf and spine switches that are as many as the nodes need, instead of links written one by one.
+
+    A leaf has at most `oversubscription` times as many ports for NICs as it has cables to spines; every leaf has as many cables to
+    each spine, which are held to be one link as wide as all of them. The front door has a port on every spine. A node without NICs
+    has one port, its host's.
+    """
+
+    shape: Literal["rail_optimised", "fat_tree"]
+    """rail_optimised: the first NICs of all nodes meet on one leaf, the second ones on the next, and so on; fat_tree: all NICs of a
+    node are on one leaf, as far as it has ports."""
+    kind: str
+    radix: Annotated[int, Field(ge=2)]
+    """Ports of a switch."""
+    bandwidth_bytes_per_s: BytesPerSecond
+    """Of a port, in one direction."""
+    latency_s: Seconds
+    """From a NIC to its leaf, or from the front door to a spine."""
+    switch_latency_s: Seconds
+    """From a leaf to a spine."""
+    oversubscription: Annotated[float, Field(ge=1.0)] = 1.0
+    """What NICs can send to a leaf by what it can send on to the spines; 1: nothing is ever short."""
 
 
 class Network(Description):
-    """How the front door reaches the nodes."""
+    """How the front door reaches the nodes, and these each other: links, a fabric of switches, or both."""
 
     name: str = "as written"
-    links: tuple[Link, ...]
+    links: tuple[Link, ...] = ()
+    """Beside a fabric they may end at its switches too: leaf0, spine0 and so on."""
+    fabric: Fabric | None = None
+
+    @model_validator(mode="after")
+    def _has_links(self) -> Network:
+        if "links" not in self.model_fields_set and self.fabric is None:
+            raise ValueError("wanted 'links' or 'fabric'")
+        return self
 
 
 class Node(Description):
@@ -558,6 +692,9 @@ class Node(Description):
     device: Annotated[Device, BeforeValidator(partial(named, "devices"))]
     """A catalog name, the path of a device file, or a mapping with its keys."""
     devices: Annotated[int, Field(gt=0)]
+    places: dict[str, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
+    """How many it has of other ends of its links: `nic: 8` are nic0 to nic7. Of those left out there is one, without a number.
+    A link between two of which there are several joins them in order."""
     links: tuple[Link, ...]
     network: Annotated[Network, BeforeValidator(partial(named, "links"))]
     """How it is reached where the scenario does not say."""
@@ -565,3 +702,5 @@ class Node(Description):
     """What it draws beside its devices; left out, nothing."""
     cooling: Cooling | None = None
     """Of each of its devices."""
+    prices: Annotated[Prices, BeforeValidator(partial(named, "prices"), json_schema_input_type=str | Prices)] | None = None
+    """What it costs where the scenario does not say; left out, runs say nothing of money."""

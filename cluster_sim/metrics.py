@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from cluster_sim import energy
+from cluster_sim import costs, energy
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -244,8 +244,10 @@ def summary(results: Results) -> dict[str, Any]:
     whole = _of_gaps(results, None) | _of_replicas(results, None) | _of_power(results, None)
     report |= whole
     report |= {key: results.info[key] for key in ("simulated_s", "wall_s", "events") if key in results.info}
-    pools = results.scenario.cluster.pools
-    report["pools"] = {pool.name: _of_pool(results, pool.name, whole if len(pools) == 1 else None) for pool in pools}
+    every = results.scenario.cluster.pools
+    pools = {pool.name: _of_pool(results, pool.name, whole if len(every) == 1 else None) for pool in every}
+    money, by_pool = costs.of_run(results, {name: of_pool.get("mean_power_w") for name, of_pool in pools.items()})
+    report |= money | {"pools": {name: of_pool | by_pool.get(name, {}) for name, of_pool in pools.items()}}
     if classes := results.scenario.workload.classes:
         report["classes"] = {one.name: _of_requests(results, class_=one.name) for one in classes}
     return report
@@ -461,10 +463,14 @@ def _of_power(results: Results, pool: str | None) -> dict[str, float]:
     answered: Array = requests["status"].to_numpy() == "finished"
     if pool is not None:
         answered = answered & (requests["pool"].to_numpy() == pool)
-    tokens = int(np.sum(requests["output_tokens"].to_numpy()[answered]))
+    tokens, prompts = (int(np.sum(requests[name].to_numpy()[answered])) for name in ("output_tokens", "prompt_tokens"))
     report = {"energy_kwh": joules / 3.6e6}
     if tokens:
-        report["energy_j_per_output_token"] = joules / tokens
+        report |= {"energy_j_per_output_token": joules / tokens, "energy_j_per_token": joules / (prompts + tokens)}
+    if site is not None and site.carbon_intensity_g_per_kwh is not None:
+        report["co2_kg"] = site.carbon_intensity_g_per_kwh * joules / 3.6e9
+        if tokens:
+            report["co2_g_per_million_output_tokens"] = 1e9 * report["co2_kg"] / tokens
     return report | {"mean_power_w": joules / simulated_s, "peak_power_w": pue * energy.together(nodes).peak_w}
 
 
@@ -533,7 +539,7 @@ def timeline(results: Results, points: int = 300) -> Timeline:
         device, devices, room = pool.node.device, pool.devices_a_replica(model), pool.placement(model).kv_tokens
         for number in _replicas(results, pool.name):
             peak_flop_per_s += devices * device.peak.of(pool.weights(model))[1]
-            peak_bytes_per_s += devices * device.memory.bandwidth_bytes_per_s
+            peak_bytes_per_s += devices * device.bandwidth_bytes_per_s
             mine = slice(*np.searchsorted(replica, (number, number + 1)))
             if mine.start == mine.stop:
                 kv.append(np.zeros(points))

@@ -103,6 +103,11 @@ class Model(Description):
         """Layers whose feed-forward part is a mixture of experts."""
         return self.layers - self.experts.dense_layers if self.experts else 0
 
+    def last_layers(self, count: int) -> Model:
+        """The last `count` of its layers, with its embedding and head: what predicts tokens further ahead (DeepSeek-V3, arXiv 2412.19437, 2.2)."""
+        experts = self.experts and self.experts.model_copy(update={"dense_layers": max(self.experts.dense_layers - self.layers + count, 0)})
+        return self.model_copy(update={"layers": count, "experts": experts})
+
     @property
     def attention_parameters(self) -> int:
         """Weights of one layer's attention."""

@@ -119,7 +119,7 @@ class Capacity(Description):
     replications: Count = 1
     """Runs of each trial on other seeds, whose requests are judged together."""
     usd_per_node_hour: dict[str, Annotated[float, Field(gt=0.0)]] = Field(default_factory=dict)
-    """What a node costs, by the name of its pool, for the front of cost and latency; default: nodes are counted."""
+    """What a node costs, by the name of its pool, for the front of cost and latency; default: by its prices, at rated power; without any, nodes are counted."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Capacity:

@@ -25,9 +25,10 @@ TABLES = ("requests", "stretches", "devices", "links", "events")
 
 # One row a stretch of like engine steps: the i-th lasts first_s + i·slope_s. Counts are of its first step, see
 # physics/transformer.py; growth: tokens that a step adds to the context; `counted` of `batch` are outside the warm-up; kv_tokens, running and waiting are as it began.
+# clock, memory_share, link_share: the pace at which the devices ran, see hardware.Pace.
 STRETCH_COLUMNS = (
     "replica", "began_s", "first_s", "slope_s", "steps", "batch", "counted", "prompt_tokens", "sampled", "context", "growth",
-    "windowed", "growing", "pairs", "windowed_pairs", "kv_tokens", "running", "waiting",
+    "windowed", "growing", "pairs", "windowed_pairs", "kv_tokens", "running", "waiting", "clock", "memory_share", "link_share",
 )  # fmt: skip
 # preempted: value is the tokens answered so far; resumed: the gap between two tokens that a preemption or a hand-over tore [s];
 # handed_over: its KV has come to this replica, so long after its first token [s]; rejected: tokens it would take, and beside it
@@ -51,8 +52,8 @@ class Results:
     links: pa.Table
     events: pa.Table
     info: dict[str, Any] = field(default_factory=dict)
-    """simulated_s, wall_s, events: how long the run was and what it took; notes: what of a trace was left out; question: what the
-    scenario's file asks."""
+    """simulated_s, wall_s, events: how long the run was and what it took; notes: what of a trace was left out; sessions: how many have
+    ended; question: what the scenario's file asks."""
 
     def summary(self) -> dict[str, Any]:
         """The fields of summary.json."""
@@ -126,7 +127,7 @@ def load_results(folder: str | Path) -> Results:
         manifest = json.loads(read_text(folder / "manifest.json"))
     except (OSError, pa.ArrowInvalid, json.JSONDecodeError) as fault:
         raise ScenarioError.at(str(folder), f"is no whole run folder: {fault}") from fault
-    info = {key: manifest[key] for key in ("simulated_s", "wall_s", "events", "notes", "question") if key in manifest}
+    info = {key: manifest[key] for key in ("simulated_s", "wall_s", "events", "notes", "sessions", "question") if key in manifest}
     return Results(scenario, **tables, info=info)
 
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
-from cluster_sim.hardware import Network, Node, Precision
+from cluster_sim.hardware import FULL_PACE, Network, Node, Pace, Precision
 from cluster_sim.model import Model, read_model
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.placement import Placement, place_on_gpus, place_on_wafers, wafers_needed
 from cluster_sim.physics.speculation import SpeculativeSteps
 from cluster_sim.physics.transformer import causal_pairs, step_kv_bytes, windowed_pairs
 from cluster_sim.physics.wafer import WaferSteps
+from cluster_sim.prices import Prices
 from cluster_sim.reading import Description, named, yaml_text
 from cluster_sim.serving.admission import AcceptAll, Admission
 from cluster_sim.serving.batching import (
@@ -35,7 +35,7 @@ from cluster_sim.serving.hand_over import HandOver
 from cluster_sim.serving.offload import Level, Tier, levels
 from cluster_sim.serving.routing import LeastRequests, Routing
 from cluster_sim.serving.speculation import Speculation
-from cluster_sim.topology import Topology
+from cluster_sim.topology import Topology, host_bandwidth_bytes_per_s
 from cluster_sim.units import Bytes, BytesPerSecond, Celsius, GramsPerKwh, PositiveSeconds, Seconds, UsdPerKwh, Watts
 from cluster_sim.workload.arrivals import Arrivals
 from cluster_sim.workload.classes import Slo, TrafficClass
@@ -140,7 +140,7 @@ class Kv(Description):
     swap_space_bytes: Bytes = 4.0 * 2**30
     """Of the host's memory for each device, as vLLM's; where it is full, requests are read again."""
     swap_bandwidth_bytes_per_s: BytesPerSecond | None = None
-    """Between a device and the host; default: of the node's link."""
+    """Between a device and the host; default: of the narrowest link on the way."""
     watermark: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Share of the blocks that stays free when a request is admitted beside others, for those to grow."""
     offload: tuple[Tier, ...] = ()
@@ -154,11 +154,18 @@ class Pool(Description):
     node: Annotated[Node, BeforeValidator(partial(named, "nodes"), json_schema_input_type=str | Node)]
     """A catalog name, the path of a node file, or a mapping with its keys."""
     nodes: Count = 1
+    prices: Annotated[Prices, BeforeValidator(partial(named, "prices"), json_schema_input_type=str | Prices)] | None = None
+    """What its nodes cost: a catalog name, the path of a file of prices, or a mapping with its keys; default: what the node's file says."""
     replica: ReplicaPlan = Field(default_factory=ReplicaPlan)
     replicas: Count | None = None
     """Fewer replicas than fit; default: as many as fit."""
     batching: Batching = Field(default_factory=Continuous)
     kv: Kv = Field(default_factory=Kv)
+
+    @property
+    def offer(self) -> Prices | None:
+        """What its nodes cost; None where nobody says."""
+        return self.prices or self.node.prices
 
     @property
     def is_wafer(self) -> bool:
@@ -215,13 +222,7 @@ class Pool(Description):
         own = self._placement(model, devices)
         if self.replica.speculation is None or (drafter := self.replica.speculation.draft_model) is None:
             return own
-        drafts = self._placement(drafter, devices)
-        return replace(
-            own,
-            weight_bytes=own.weight_bytes + drafts.weight_bytes,
-            kv_token_bytes=own.kv_token_bytes + drafts.kv_token_bytes,
-            kv_room_bytes=own.kv_room_bytes - drafts.weight_bytes,
-        )
+        return own.beside(self._placement(drafter, devices))
 
     def _placement(self, model: Model, devices: int) -> Placement:
         plan, engine, device = self.replica, self.replica.engine, self.node.device
@@ -240,8 +241,7 @@ class Pool(Description):
     @property
     def swap_bandwidth_bytes_per_s(self) -> float | None:
         """Between a device and its host, where it is known."""
-        links = (link.bandwidth_bytes_per_s for link in self.node.links if set(link.between) == {"host", "device"})
-        return self.kv.swap_bandwidth_bytes_per_s or next(links, None)
+        return self.kv.swap_bandwidth_bytes_per_s or host_bandwidth_bytes_per_s(self.node)
 
     def swap(self, model: Model) -> tuple[int, float]:
         """(blocks that the host keeps of a replica, seconds to move one of them): each device's share moves over its own link."""
@@ -263,9 +263,9 @@ class Pool(Description):
             return ()
         return levels(self.kv.offload, self.block_bytes(model), self.block_tokens / self.prefill_tokens_per_s(model))
 
-    def step_times(self, model: Model, devices: int | None = None) -> GpuSteps | WaferSteps:
-        """How long one replica's steps take, without speculation; on the `devices` of another model where they are given."""
-        plan, device = self.replica, self.node.device
+    def step_times(self, model: Model, pace: Pace = FULL_PACE, devices: int | None = None) -> GpuSteps | WaferSteps:
+        """How long one replica's steps take at `pace`, without speculation; on the `devices` of another model where they are given."""
+        plan, device = self.replica, self.node.device.at(pace)
         if self.is_wafer:
             return WaferSteps(model, device, devices or self.devices_a_replica(model))
         return GpuSteps(
@@ -279,14 +279,18 @@ class Pool(Description):
         seconds, _, _ = self.step_times(model).mixed(0, 0, 0, 0, tokens, 1, causal_pairs(tokens, 0), windowed_pairs(tokens, 0, window), 0)
         return tokens / seconds
 
-    def speculative_step_times(self, model: Model) -> SpeculativeSteps | None:
+    def speculative_step_times(self, model: Model, pace: Pace = FULL_PACE) -> SpeculativeSteps | None:
         """How long they take with it, where the plan asks for it."""
         plan = self.replica.speculation
         if plan is None:
             return None
-        drafter = self.step_times(plan.draft_model, self.devices_a_replica(model)) if plan.draft_model else None
-        share = plan.mtp_layers / model.layers if plan.mtp_layers else plan.draft_cost or 0.0
-        return SpeculativeSteps(self.step_times(model), plan.draft_tokens, drafter, share)
+        drafting, share = plan.draft_model, plan.draft_cost or 0.0
+        if plan.mtp_layers and self.is_wafer:  # a few more stations in the same pipeline
+            share = plan.mtp_layers / model.layers
+        elif plan.mtp_layers:
+            drafting = model.last_layers(plan.mtp_layers)
+        drafter = self.step_times(drafting, pace, self.devices_a_replica(model)) if drafting else None
+        return SpeculativeSteps(self.step_times(model, pace), plan.draft_tokens, drafter, share)
 
     def batch(self, model: Model, seed: int = 0) -> Batch:
         """The empty batch of one replica."""
@@ -354,12 +358,13 @@ class SiteEvent(Description):
 
 
 class Site(Description):
-    """Where the cluster stands. Read and kept with the run; heat, power caps and cost are not simulated yet."""
+    """Where the cluster stands. Read and kept with the run; heat and power caps are not simulated yet."""
 
     inlet_c: Celsius | None = None
     pue: Annotated[float, Field(ge=1.0)] | None = None
     """What the site draws for each watt of its nodes: energy and power of the summary are those of the site; default 1."""
     electricity_usd_per_kwh: UsdPerKwh | None = None
+    """Of nodes that are owned; default: what their prices say."""
     carbon_intensity_g_per_kwh: GramsPerKwh | None = None
     rack_power_cap_w: Watts | None = None
     events: tuple[SiteEvent, ...] = ()
@@ -409,9 +414,16 @@ class Scenario(Description):
         return source.requests if source else None
 
     def warnings(self) -> Iterator[str]:
-        """What the run will not do although the file asks for it."""
-        if self.site is not None:
-            yield "site: heat, power caps, cost and failures are not simulated by this version; the keys but pue are read, kept with the run, and change nothing"
+        """What the run will not do although the file asks for it, and what it rests on that nobody has measured."""
+        for pool in self.cluster.pools:
+            device = pool.node.device
+            if not device.measured:
+                yield (
+                    f"{device.name}: no kernels were measured; its step times are a roofline of the data sheet, and the shares of the peaks that are "
+                    "reached, the overheads and the collectives are estimates unless its file says otherwise"
+                )
+        if self.site is not None and (self.site.inlet_c is not None or self.site.rack_power_cap_w is not None or self.site.events):
+            yield "site: heat, power caps and failures are not simulated by this version; inlet, rack_power_cap and events are kept with the run, and change nothing"
 
     def as_yaml(self) -> str:
         """The scenario with everything resolved, as a scenario file: reading it gives this scenario again."""

@@ -6,24 +6,27 @@ import gc
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
 from simpy import Environment, Event
 
+from cluster_sim.hardware import FULL_PACE, Pace
+from cluster_sim.model import Model
 from cluster_sim.request import Request
 from cluster_sim.results import Results
-from cluster_sim.scenario import Scenario
+from cluster_sim.scenario import Pool, Scenario
 from cluster_sim.serving.admission import AcceptAll, Gate, Prefill
 from cluster_sim.serving.batching import DecodeBatch, PrefillBatch
 from cluster_sim.serving.hand_over import HandOver as HandOverPlan
 from cluster_sim.sim.hand_over import HandOver, Links
 from cluster_sim.sim.recorder import Recorder
-from cluster_sim.sim.replica import DecodeReplica, PrefillReplica, Replica
+from cluster_sim.sim.replica import DecodeReplica, PrefillReplica, Replica, Times
 from cluster_sim.sim.router import Router
 from cluster_sim.sim.source import Clients, Conversations, timetable
 from cluster_sim.tables import gather
-from cluster_sim.topology import FRONT_DOOR, Path, Topology
+from cluster_sim.topology import FRONT_DOOR, Topology
 from cluster_sim.workload.arrivals import ClosedLoop
 from cluster_sim.workload.classes import labelled
 from cluster_sim.workload.sessions import scripts
@@ -35,6 +38,7 @@ Progress = Callable[[float, int], None]
 """Told the simulated seconds and the requests that have left, about ten times a second of wall time."""
 
 _REPORT_EVERY_S = 0.1
+_PACES = 256
 
 
 def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
@@ -56,7 +60,7 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
     replicas = _replicas(env, scenario, recorder, answered)
     _join_roles(env, scenario, topology, replicas, recorder)
     devices = scenario.cluster.devices(scenario.model)
-    paths = [_path(topology, places[0]) for places in devices]
+    paths = [topology.route(FRONT_DOOR, places[0]) for places in devices]
     latencies_s += [path.latency_s for path in paths]
     for pool in scenario.cluster.pools:
         overheads_s += [pool.request_overhead_s] * pool.replica_count(scenario.model)
@@ -78,6 +82,8 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
     wall_s = time.perf_counter() - began
     # SimPy numbers events as they are scheduled; the next number is how many there were.
     info = {"wall_s": wall_s, "events": next(env._eid) - beats} | ({"notes": notes} if (notes := list(tally.said())) else {})
+    if isinstance(closed, Conversations):
+        info["sessions"] = closed.ended
     return gather(scenario, recorder, topology, paths, info)
 
 
@@ -88,7 +94,8 @@ def _replicas(env: Environment, scenario: Scenario, recorder: Recorder, answered
     decoding = [pool for pool in scenario.cluster.pools if pool.replica.role == "decode"]
     longest_decoded = max((pool.batch(model).longest for pool in decoding), default=0)
     for pool in scenario.cluster.pools:
-        step_times, speculative_times = pool.step_times(model), pool.speculative_step_times(model)
+        times_at = _paced(pool, model)
+        step_times, speculative_times = times_at(FULL_PACE)
         for number in range(len(replicas), len(replicas) + pool.replica_count(model)):
             batch = pool.batch(model, scenario.seed)
             if isinstance(batch, PrefillBatch):
@@ -97,7 +104,13 @@ def _replicas(env: Environment, scenario: Scenario, recorder: Recorder, answered
                 replicas.append(DecodeReplica(env, number, batch, step_times, recorder, stepping, answered, speculative_times))
             else:
                 replicas.append(Replica(env, number, batch, step_times, recorder, stepping, answered, speculative_times))
+            replicas[-1].times_at = times_at
     return replicas
+
+
+def _paced(pool: Pool, model: Model) -> Callable[[Pace], Times]:
+    """Step times of a pool's replicas at any pace; those of some paces are kept, since clocks and shares come again."""
+    return lru_cache(maxsize=_PACES)(lambda pace: (pool.step_times(model, pace), pool.speculative_step_times(model, pace)))
 
 
 def _join_roles(env: Environment, scenario: Scenario, topology: Topology, replicas: list[Replica], recorder: Recorder) -> None:
@@ -113,13 +126,6 @@ def _join_roles(env: Environment, scenario: Scenario, topology: Topology, replic
     for replica in replicas:
         if isinstance(replica, PrefillReplica):
             replica.on_read = hand_over.offer
-
-
-def _path(topology: Topology, device: str) -> Path:
-    """From the front door to a replica's first device; the scenario's check has made sure that there is one."""
-    path = topology.path(FRONT_DOOR, device)
-    assert path is not None
-    return path
 
 
 def _closed_loop(env: Environment, scenario: Scenario, until_s: float, answer_latency_s: Callable[[Request], float]) -> Clients | Conversations | None:

@@ -18,11 +18,11 @@ from cluster_sim.request import Request
 from cluster_sim.results import EVENT_COLUMNS, STRETCH_COLUMNS, Results
 from cluster_sim.scenario import Pool, Scenario
 from cluster_sim.sim.recorder import EventRow, Recorder
-from cluster_sim.topology import Path, Topology
+from cluster_sim.topology import Route, Topology
 from cluster_sim.workload.streams import stream
 
 
-def gather(scenario: Scenario, recorder: Recorder, topology: Topology, paths: list[Path], info: dict[str, Any]) -> Results:
+def gather(scenario: Scenario, recorder: Recorder, topology: Topology, paths: list[Route], info: dict[str, Any]) -> Results:
     """The results of a run that has ended: its rows as tables; `info` is completed."""
     pool_of = [pool for pool in scenario.cluster.pools for _ in range(pool.replica_count(scenario.model))]
     everyone = recorder.requests
@@ -162,7 +162,7 @@ def _column(values: np.ndarray, missing: np.ndarray | None = None) -> pa.Array:
 
 def _stretches_table(scenario: Scenario, recorder: Recorder, pool_of: list[Pool]) -> pa.Table:
     rows = np.frombuffer(recorder.stretches, dtype=float).reshape(-1, len(STRETCH_COLUMNS))
-    real = {"began_s", "first_s", "slope_s", "growth"}
+    real = {"began_s", "first_s", "slope_s", "growth", "clock", "memory_share", "link_share"}
     if any(pool.replica.speculation for pool in pool_of):  # sequences grow at rates of their own
         real |= {"context", "kv_tokens"}
     data = {name: rows[:, place].astype(float if name in real else np.int64) for place, name in enumerate(STRETCH_COLUMNS)}
@@ -225,7 +225,7 @@ def _energy_j(pool: Pool, devices: int, rows: dict[str, np.ndarray], work: _Work
     (linear, _), (attention, grows) = work.linear_flop, work.attention_flop
     moved = (work.bytes[0] / devices, work.bytes[1] / devices)
     arithmetic_j = ((linear_j * linear + attention_j * attention) / devices, attention_j * grows / devices)
-    energy_j: np.ndarray = devices * ramp_energy_j(power, (rows["first_s"], rows["slope_s"]), moved, arithmetic_j, work.steps)
+    energy_j: np.ndarray = devices * ramp_energy_j(power, (rows["first_s"], rows["slope_s"]), moved, arithmetic_j, work.steps, rows["clock"])
     return energy_j
 
 
@@ -265,7 +265,7 @@ def _devices_table(scenario: Scenario, stretches: pa.Table, simulated_s: float) 
                 for name, value in share.items():
                     rows[name].append(value)
                 rows["compute_utilisation"].append(share["flop"] / (peak * simulated_s) if simulated_s else 0.0)
-                rows["bandwidth_utilisation"].append(share["bytes"] / (device.memory.bandwidth_bytes_per_s * simulated_s) if simulated_s else 0.0)
+                rows["bandwidth_utilisation"].append(share["bytes"] / (device.bandwidth_bytes_per_s * simulated_s) if simulated_s else 0.0)
             number += 1
     columns = {name: pa.array(values, pa.float64()) if name in ("energy_j", "mean_power_w") else pa.array(values) for name, values in rows.items()}
     return pa.table(columns)
@@ -285,7 +285,7 @@ def _kv_over_links(topology: Topology, scenario: Scenario, recorder: Recorder) -
     return over
 
 
-def _links_table(topology: Topology, paths: list[Path], requests: pa.Table, kv_bytes: dict[frozenset[str], float]) -> pa.Table:
+def _links_table(topology: Topology, paths: list[Route], requests: pa.Table, kv_bytes: dict[frozenset[str], float]) -> pa.Table:
     """One row a link: what it is, how many requests crossed it on their way from the front door, and how many bytes of KV."""
     entry = requests["prefill_replica"].to_numpy().astype(float)  # null, here one that was not handed over, is NaN
     replica = np.where(np.isnan(entry), requests["replica"].to_numpy().astype(float), entry)  # one that was rejected has neither

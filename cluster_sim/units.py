@@ -41,6 +41,7 @@ second = [time] = s = sec
 minute = 60 * second = min
 hour = 3600 * second = h = hr
 day = 86400 * second = d
+year = 8760 * hour = yr
 bit = [information] = b
 byte = 8 * bit = B
 kelvin = [temperature] = K
@@ -102,7 +103,7 @@ def _readable(unit: str) -> str:
 
 
 def _kind(unit: pint.Unit) -> str:
-    kinds = KINDS | {"kg": "a mass", "m": "a length", "J": "an energy", "USD": "an amount of money", "FLOP": "an amount of computation"}
+    kinds = KINDS | {"kg": "a mass", "m": "a length", "J": "an energy", "FLOP": "an amount of computation"}
     of_same_dimension = (kind for known, kind in kinds.items() if _registry().Unit(_readable(known)).dimensionality == unit.dimensionality)
     return next(of_same_dimension, "a bare number" if unit.dimensionless else "something else")
 
@@ -116,6 +117,9 @@ KINDS = {
     "W": "a power",
     "degC": "a temperature",
     "Hz": "a frequency",
+    "USD": "an amount of money",
+    "USD/h": "a running cost",
+    "USD/W": "a price of power",
     "USD/kWh": "a price of energy",
     "g/kWh": "a carbon intensity",
     "J/B": "an energy of data",
@@ -175,7 +179,8 @@ class Quantity:
     above: float | None = None
     least: float | None = None
 
-    def _read(self, came: Any) -> float:
+    def read(self, came: Any) -> float:
+        """What `came` from a file is in `unit`. Raises PydanticCustomError that says what was wanted."""
         if isinstance(came, bool) or not isinstance(came, (str, int, float)):
             raise self._fault(f"came {shown(came)}")
         if not isinstance(came, str):
@@ -196,11 +201,12 @@ class Quantity:
         text = f"{what}; wanted {KINDS[self.unit]} such as '{self.example}'"
         return PydanticCustomError("quantity", text)
 
-    def _write(self, value: float) -> str:
+    def write(self, value: float) -> str:
+        """As a file says it, exactly."""
         return f"{value!r} {self.unit}"
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(self._read, serialization=core_schema.plain_serializer_function_ser_schema(self._write))
+        return core_schema.no_info_plain_validator_function(self.read, serialization=core_schema.plain_serializer_function_ser_schema(self.write))
 
     def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {"type": "string", "examples": [self.example], "description": f"{KINDS[self.unit].capitalize()} with its unit."}
@@ -228,8 +234,8 @@ GramsPerKwh = Annotated[float, Quantity("g/kWh", "380 g/kWh", least=0.0)]
 
 # A name in code is the key in the file plus its unit; the longest suffix wins.
 _SUFFIXES = (
-    "_bytes_per_s", "_flop_per_s", "_usd_per_kwh", "_g_per_kwh", "_j_per_byte", "_j_per_flop", "_k_per_w", "_j_per_k", "_per_s", "_bytes", "_kelvin",
-    "_hz", "_s", "_c", "_w",
+    "_bytes_per_s", "_flop_per_s", "_usd_per_kwh", "_usd_per_hour", "_usd_per_w", "_g_per_kwh", "_j_per_byte", "_j_per_flop", "_k_per_w", "_j_per_k",
+    "_per_s", "_bytes", "_kelvin", "_usd", "_hz", "_s", "_c", "_w",
 )  # fmt: skip
 
 

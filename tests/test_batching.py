@@ -151,10 +151,14 @@ def test_blocks_move_over_the_link_between_each_device_and_its_host(tmp_path: Pa
     scenario = cluster_sim.load_scenario(path)
     token_bytes = 2 * 2 * 16 * 2  # key and value of one head on each device, two layers, two bytes a number
     assert scenario.cluster.pools[0].swap(scenario.model) == (int(1e6 / (16 * token_bytes)), pytest.approx(16 * token_bytes / 1e9))
-    pool["node"]["links"][0]["between"] = ["host", "somewhere"]
-    pool["node"]["links"].append(dict(pool["node"]["links"][0], between=["somewhere", "device"]))
+    narrow = dict(pool["node"]["links"][0], between=["somewhere", "device"], bandwidth="0.5 GB/s")
+    pool["node"]["links"] = [dict(pool["node"]["links"][0], between=["host", "somewhere"]), narrow]
     path.write_text(json.dumps(text))
-    with pytest.raises(ScenarioError, match="test node has no link between host and device; wanted swap_bandwidth"):
+    scenario = cluster_sim.load_scenario(path)
+    assert scenario.cluster.pools[0].swap(scenario.model)[1] == pytest.approx(16 * token_bytes / 0.5e9)
+    pool["node"]["links"] = [narrow]
+    path.write_text(json.dumps(text))
+    with pytest.raises(ScenarioError, match="test node has no way between host and device; wanted swap_bandwidth"):
         cluster_sim.load_scenario(path)
 
 

@@ -10,6 +10,7 @@ from pytest import approx
 from cluster_sim.download import PublicTrace
 from cluster_sim.hardware import Device, Network, Node
 from cluster_sim.model import Model
+from cluster_sim.prices import Committed, Owned, Rented
 from cluster_sim.reading import CATALOG, Description, Figure, catalog_entry, catalog_names, figures, read_yaml
 from cluster_sim.serving.engine import Engine
 from cluster_sim.workload.presets import Preset
@@ -17,6 +18,7 @@ from cluster_sim.workload.presets import Preset
 KINDS: dict[str, type[Description]] = {
     "devices": Device,
     "nodes": Node,
+    "prices": Owned,
     "links": Network,
     "models": Model,
     "engines": Engine,
@@ -42,6 +44,7 @@ UNITS = {
     "sequence": "us|ns|ps",
     "layer": "us",
     "expert_layer": "us",
+    "latent_layer": "us",
     "eager_layer": "us",
     "clock": "GHz|MHz",
     "core": "us",
@@ -86,13 +89,30 @@ UNITS = {
     "coolant_lag": "s",
     "rank": "us|ns|ps",
     "climb": "us|ns",
+    "purchase": "USD",
+    "life": "year",
+    "rated": "W|kW",
+    "facility": "USD/W",
+    "facility_life": "year",
+    "electricity": "USD/kWh",
+    "licences": "USD/year",
+    "porting": "USD",
+    "staffing": "USD/year",
+    "failures": "/year",
+    "repair": "d",
+    "rental": "USD/h",
+    "amount": "USD",
+    "term": "year",
 }
 
 GIB = 2**30
 
 
 def made(kind: str, name: str) -> Description:
-    return KINDS[kind].model_validate(catalog_entry(kind, name))
+    entry = catalog_entry(kind, name)
+    if kind == "prices":
+        return {"owned": Owned, "rented": Rented, "committed": Committed}[entry["basis"]].model_validate(entry)
+    return KINDS[kind].model_validate(entry)
 
 
 def model(name: str) -> Model:
@@ -142,12 +162,21 @@ def test_every_quantity_is_written_with_its_unit(kind: str, name: str):
             assert re.fullmatch(rf"[\d.]+ ({unit})", figure.value), f"{figure.path}: '{figure.value}'"
 
 
-@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, name in FILES if kind in ("devices", "engines")])
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, name in FILES if kind in ("devices", "nodes", "prices", "engines")])
 def test_an_estimate_gives_its_reasoning_and_is_never_called_certain(kind: str, name: str):
     for figure in figures_of(kind, name):
         if figure.source == "est":
             assert figure.confidence != "high", figure.path
             assert figure.note, figure.path
+
+
+@pytest.mark.parametrize("name", catalog_names("prices"))
+def test_every_price_says_between_what_it_may_lie_and_of_which_year_it_is(name: str):
+    found = {figure.path: figure for figure in figures_of("prices", name)}
+    year = found.pop("year").value
+    assert re.fullmatch(r"20\d\d", year)
+    certain = {"basis", "rated", "porting_nodes", "power"}  # what is on a plate, in a contract, or chosen
+    assert all(figure.range is not None for path, figure in found.items() if path not in certain)
 
 
 def test_every_source_is_used_and_is_one_line():

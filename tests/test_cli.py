@@ -213,6 +213,16 @@ def test_explain_prints_room_step_times_and_the_highest_rate(scenario: Path, cap
         assert text in out
 
 
+def test_explain_prints_the_usual_ways_and_any_other_hop_by_hop(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "device to device in a node of b200" in call(capsys, "explain", scenario)[1]
+    code, out, _ = call(capsys, "explain", scenario, "--variant", "b200", "--path", "front_door", "b200/0/device1")
+    assert code == 0
+    assert "4 hops, 5.00 us, bottleneck 46.0 GB/s from InfiniBand NDR rail/spine to" in out
+    assert "pcie5" in out and "highest rate" not in out
+    code, _, err = call(capsys, "explain", scenario, "--variant", "b200", "--path", "front_dor", "b200/0/device1")
+    assert (code, err) == (2, "--path: no place 'front_dor'; did you mean 'front_door'?\n")
+
+
 def test_plot_draws_every_figure_and_names_them(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
     call(capsys, "run", scenario)
     names = call(capsys, "plot", "--list")[1].split()
@@ -261,6 +271,16 @@ def test_the_catalog_lists_every_entry_and_shows_figures_with_their_sources(caps
     out = call(capsys, "catalog", "b200-sxm")[1]
     for text in ("memory.bandwidth", "7.672 TB/s", "ao4002", "high", "https://github.com/pytorch/ao/pull/4002"):
         assert text in out
+    out = call(capsys, "catalog", "hybrid-sram-hbm")[1]
+    assert "33 figures: 0 of high confidence, 0 of medium confidence, 33 of low confidence; 33 rest on an estimate" in out
+
+
+@pytest.mark.parametrize("command", ["run", "explain"])
+def test_estimates_in_place_of_measured_kernels_are_warned_of(scenario: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
+    scenario.write_text(BURST.replace("dgx-b200", "mi300x-8"))
+    code, _, err = call(capsys, command, scenario)
+    assert code == 0
+    assert err.count("warning: AMD MI300X: no kernels were measured; its step times are a roofline of the data sheet") == 1
 
 
 def test_the_schema_accepts_the_scenarios_and_refuses_a_wrong_key(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -304,4 +324,4 @@ def test_help_of_every_command_names_its_options(capsys: pytest.CaptureFixture[s
 def test_the_schema_explains_every_key_that_has_a_sentence_in_the_code(capsys: pytest.CaptureFixture[str]) -> None:
     schema = json.loads(call(capsys, "schema")[1])
     assert schema["properties"]["warmup"]["description"] == "Requests that arrive before this load the cluster but are left out of the statistics."
-    assert schema["properties"]["slo"]["properties"]["ttft"]["description"] == "Time to first token."
+    assert schema["$defs"]["Slo"]["properties"]["ttft"]["description"] == "Time to first token."

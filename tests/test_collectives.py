@@ -84,7 +84,7 @@ def test_a_group_larger_than_measured_takes_a_little_more_than_the_largest() -> 
 
 
 def test_other_flows_on_the_links_stretch_the_bytes_and_not_the_start() -> None:
-    assert all_reduce_s(LINE, 4, 4e6, bandwidth_fraction=0.5) == approx(13e-6 + 120e-6)
+    assert all_reduce_s(LINE.at(0.5), 4, 4e6) == approx(13e-6 + 120e-6)
 
 
 @pytest.mark.parametrize("name", FITS)
@@ -96,7 +96,7 @@ def test_more_bytes_or_less_of_the_links_never_take_less_time(name: str, data: s
     law_s = all_reduce_s if "all_reduce" in kind else all_to_all_s
     seconds = law_s(fit, ranks, size)
     assert 0.0 < seconds <= law_s(fit, ranks, size + more)
-    assert seconds <= law_s(fit, ranks, size, data.draw(st.floats(0.01, 1.0)))
+    assert seconds <= law_s(fit.at(data.draw(st.floats(0.01, 1.0))), ranks, size)
     assert law_s(fit, ranks, size * (1 + 1e-9)) == approx(seconds, rel=1e-6)  # no jumps
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import pyarrow.compute as pc
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import StepPatch
+from matplotlib.patches import Rectangle, StepPatch
 
 from cluster_sim import figures
 from cluster_sim.errors import ScenarioError
@@ -72,7 +73,13 @@ def texts(figure: Figure) -> str:
     """All that can be read in a figure."""
     drawn: list[str] = [figure.get_suptitle(), *(text.get_text() for legend in figure.legends for text in legend.get_texts())]
     for panel in figure.axes:
-        drawn += [panel.get_title("left"), panel.get_xlabel(), panel.get_ylabel(), *(text.get_text() for text in panel.texts), *legend(panel)]
+        drawn += [
+            panel.get_title("left"),
+            panel.get_xlabel(),
+            panel.get_ylabel(),
+            *(text.get_text() for text in (*panel.texts, *panel.get_xticklabels())),
+            *legend(panel),
+        ]
     return "\n".join(drawn)
 
 
@@ -88,7 +95,7 @@ def curves(panel: Axes) -> Iterator[tuple[np.ndarray, np.ndarray]]:
             yield np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
 
 
-@pytest.mark.parametrize("name", figures.NAMES)
+@pytest.mark.parametrize("name", [name for name in figures.NAMES if name != "topology"])  # which has no axes
 def test_every_figure_has_units_on_its_axes_a_title_and_a_readmes_width(name: str, both: list[Results]) -> None:
     figure = figures.draw(name, both)
     assert figure.get_size_inches()[0] * 100 == 900
@@ -113,7 +120,7 @@ def test_one_run_may_be_given_alone_and_four_may_be_given_together(name: str, bo
 def test_a_run_in_which_nothing_finished_says_so(name: str, both: list[Results], tmp_path: Path) -> None:
     figure = figures.draw(name, cut_off(both[0], 0.0))
     figures.save(figure, tmp_path / "x.png", dpi=50)
-    if name not in ("arrivals", "goodput", "itl_histogram", "kv_occupancy", "timeline", "power"):  # they show what did happen
+    if name not in ("arrivals", "goodput", "itl_histogram", "kv_occupancy", "timeline", "topology", "power"):  # they show what did happen
         assert "no request finished" in texts(figure)
 
 
@@ -122,6 +129,27 @@ def test_a_run_without_requests_is_drawn(name: str, both: list[Results], tmp_pat
     none = replace(both[0], requests=both[0].requests.slice(0, 0), stretches=both[0].stretches.slice(0, 0), events=both[0].events.slice(0, 0))
     figures.save(figures.draw(name, [none, both[1]]), tmp_path / "x.png", dpi=50)
     figures.save(figures.draw(name, none), tmp_path / "y.png", dpi=50)
+
+
+def test_a_topology_is_coloured_by_the_links_table_and_names_the_busiest_link(both: list[Results]) -> None:
+    rows = both[0].links.to_pylist()
+    shares = [0.9 if (row["from"], row["to"]) == ("gpus/0/pcie3", "gpus/0/nic3") else 0.25 if row["kind"] == "nvlink4" else 0.0 for row in rows]
+    idle = replace(both[0], devices=both[0].devices.slice(0, 0), links=both[0].links.append_column("utilisation", pa.array(shares)))
+    figure = figures.draw("topology", idle)
+    assert figure.get_suptitle().endswith("h100 gpus/0/pcie3 to gpus/0/nic3 90 %")
+    panel, bar = figure.axes
+    (lines,) = panel.collections[:1]
+    colours = Counter(tuple(np.round(colour, 6)) for colour in lines.get_colors())
+    assert sorted(colours.values())[:2] == [1, 8]  # that one, and NVLink to eight devices
+    assert "[%]" in bar.get_xlabel()
+    assert "nvlink4 450 GB/s" in texts(figure)
+
+
+def test_a_topology_in_which_nothing_moved_shows_what_links_can_carry(both: list[Results]) -> None:
+    still = replace(both[0], devices=both[0].devices.slice(0, 0))
+    figure = figures.draw("topology", still)
+    assert "nothing has moved" in figure.get_suptitle()
+    assert "[GB/s]" in figure.axes[-1].get_xlabel()
 
 
 def test_a_latency_curve_rises_to_the_share_that_was_answered(both: list[Results]) -> None:
@@ -349,3 +377,21 @@ def test_many_nodes_are_stacked_by_pool_and_unknown_power_is_said(both: list[Res
     cluster = cluster.model_copy(update={"pools": (silent,)})
     unknown = replace(both[0], scenario=both[0].scenario.model_copy(update={"cluster": cluster}))
     assert "do not say what they draw" in texts(figures.draw("power", unknown))
+
+
+def test_the_bars_of_costs_are_as_high_as_what_a_million_output_tokens_cost_and_shares_fill_a_hundred(both: list[Results]) -> None:
+    money, shares = figures.draw("cost_breakdown", both).axes
+    costs = [one.summary()["usd_per_million_output_tokens"] for one in both]
+    for place, cost in enumerate(costs):
+        for panel, height in ((money, cost), (shares, 100.0)):
+            mine = [bar for bar in panel.patches if isinstance(bar, Rectangle) and abs(bar.get_x() + bar.get_width() / 2 - place) < 0.1]
+            assert sum(bar.get_height() for bar in mine) == pytest.approx(height)
+            assert max(bar.get_y() + bar.get_height() for bar in mine) == pytest.approx(height)
+
+
+def test_a_run_whose_nodes_have_no_prices_says_so(both: list[Results]) -> None:
+    """Of nodes of another kind, that is: here the prices are taken away."""
+    cluster = both[0].scenario.cluster
+    pools = tuple(pool.model_copy(update={"node": pool.node.model_copy(update={"prices": None})}) for pool in cluster.pools)
+    unpriced = replace(both[0], scenario=both[0].scenario.model_copy(update={"cluster": cluster.model_copy(update={"pools": pools})}))
+    assert "its nodes have no prices" in texts(figures.draw("cost_breakdown", unpriced))

@@ -184,6 +184,14 @@ def test_experts_are_read_once_and_computed_a_token() -> None:
     assert alone_s == pytest.approx(7e-6 + (read_s**3 + compute_s**3) ** (1 / 3) + moved_s)
 
 
+def test_latent_attention_launches_more_kernels_in_every_layer() -> None:
+    latent = {"q_rank": 8, "kv_rank": 16, "rope_dim": 8, "nope_dim": 16, "v_dim": 16}
+    plain, more = ({"step": "0 s", "layer": "20 us", "latent_layer": seconds} for seconds in ("0 s", "7 us"))
+    for model, extra_s in ((tiny_model(), 0.0), (tiny_model(latent=latent), 2 * 7e-6)):
+        slow, quick = (GpuSteps(model, small_gpu(overheads={"default": one}), 1, 1, "bf16", "bf16", "none") for one in (more, plain))
+        assert slow.decode(1, 100, 0, 0)[0] - quick.decode(1, 100, 0, 0)[0] == pytest.approx(extra_s)
+
+
 def test_pipeline_stages_share_a_batch_in_micro_batches() -> None:
     """Two stages with two sequences: each is a micro-batch of one, so a step takes as long as one sequence alone, but for the
     host's 3 us for the other."""

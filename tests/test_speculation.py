@@ -110,6 +110,20 @@ def scenario(tmp_path: Path, plan: dict[str, Any] | None, **changes: Any) -> clu
     return cluster_sim.load_scenario(path)
 
 
+def test_multi_token_prediction_passes_its_layer_and_the_head_for_each_draft(tmp_path: Path) -> None:
+    """A layer of the model, its output head and a step's start: a model of one layer."""
+    pool = scenario(tmp_path, {"draft_tokens": 2, "acceptance": 0.5, "mtp_layers": 1}).cluster.pools[0]
+    whole, last = (GpuSteps(tiny_model(layers=layers), small_gpu(), 1, 1, "bf16", "bf16", "test engine") for layers in (2, 1))
+    times = pool.speculative_step_times(tiny_model())
+    assert times is not None
+    assert times.verify(1, 3.0, 500, 0, 1, 0, 0)[0] == pytest.approx(whole.verify(3, 1, 3.0, 500, 0, 1, 0, 0)[0] + 2 * last.decode(1, 500, 0, 0)[0])
+
+
+def test_the_last_layers_of_a_mixture_are_mixtures() -> None:
+    model = tiny_model(layers=6, experts={"count": 4, "top_k": 2, "ffn": 32, "dense_layers": 2})
+    assert [(model.last_layers(count).layers, model.last_layers(count).moe_layers) for count in (1, 4, 5, 6)] == [(1, 1), (4, 4), (5, 4), (6, 4)]
+
+
 def decoded_s(results: cluster_sim.Results) -> float:
     table = results.requests.to_pylist()[0]
     return float(table["finish_s"] - table["first_token_s"])

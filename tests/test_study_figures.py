@@ -181,3 +181,35 @@ def test_the_command_draws_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     code, out, _ = call(capsys, "plot", "rate_latency", ".", "--metric", "p99_ttft_ms", "-o", "x.png")
     assert (code, out) == (0, "x.png\n")
     assert Path("x.png").stat().st_size > 5_000
+
+
+def priced_row(variant: str, nodes: int, rate: float, tpot_ms: float, usd: float, **changes: Any) -> dict[str, Any]:
+    point = {"variant": variant, "cluster.pools[0].nodes": nodes, "workload.arrivals.rate": f"{rate} /s"}
+    row = {"sweep": "even", "point": json.dumps(point), "variant": variant, "cluster.pools[0].nodes": nodes, "workload.arrivals.rate_per_s": rate}
+    row |= {"seed": 1, "replication": 0, "status": "done", "reason": "", "key": f"{point}", "p95_tpot_ms": tpot_ms, "slo_attainment": 1.0}
+    return row | {"usd_per_million_output_tokens": usd, "p5_usd_per_million_output_tokens": 0.5 * usd, "p95_usd_per_million_output_tokens": 2 * usd} | changes
+
+
+def test_the_break_even_map_names_the_cheapest_that_keeps_the_limit_and_by_what_factor(tmp_path: Path) -> None:
+    """At 1 /s the slow machine, 20 ms and 1 USD, loses below 20 ms to the fast one, 5 ms and 3 USD; two nodes of it, 10 ms and 2 USD,
+    win from 10 ms on. At 2 /s it does not keep its SLO.
+    """
+    rows = [priced_row("slow", 1, 1.0, 20.0, 1.0), priced_row("slow", 2, 1.0, 10.0, 2.0), priced_row("fast", 1, 1.0, 5.0, 3.0)]
+    rows += [priced_row("slow", 1, 2.0, 40.0, 0.5, slo_attainment=0.5), priced_row("fast", 1, 2.0, 7.0, 1.5)]
+    figure = figures.draw_study("break_even", folder(tmp_path, rows))
+    top, bottom = figure.axes
+    assert [label.get_text() for label in top.get_yticklabels()] == ["5", "7", "10", "15", "20"]
+    cells = {(round(text.get_position()[0]), round(text.get_position()[1])): text.get_text() for text in top.texts}
+    assert [cells.get((0, up)) for up in range(5)] == ["alone", "alone", "x 1.5", "x 1.5", "x 3"]
+    assert [cells.get((1, up)) for up in range(5)] == [None, "alone", "alone", "alone", "alone"]
+    winners = top.images[0].get_array()
+    assert winners is not None and winners[:, 0].tolist() == [1.0, 1.0, 0.0, 0.0, 0.0]
+    assert [list(line.get_ydata()) for line in bottom.lines] == [[1.0], [3.0, 1.5]]
+    assert "slow at limits of 10 to 20 ms and 1 requests/s; fast at limits of 5 to 20 ms and 1 to 2 requests/s" in " ".join(texts(figure).split())
+
+
+def test_a_sweep_without_costs_or_variants_has_no_break_even(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match="no column 'p95_tpot_ms'"):
+        figures.draw_study("break_even", folder(tmp_path, sweep_rows(500)))
+    with pytest.raises(ScenarioError, match="no point has usd_per_million_output_tokens and keeps the SLO for 95%"):
+        figures.draw_study("break_even", folder(tmp_path, [priced_row("slow", 1, 1.0, 20.0, 1.0, slo_attainment=0.1)]))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 NAMES = (
     "arrivals",
+    "cost_breakdown",
     "goodput",
     "itl_histogram",
     "kv_occupancy",
@@ -29,12 +30,13 @@ NAMES = (
     "queue",
     "request_gantt",
     "timeline",
+    "topology",
     "ttft_over_time",
     "ttft_tpot_scatter",
 )
 """The figures: each is a file of this folder with `blank(results)`, its empty axes, and `draw(results, axes)`."""
 
-STUDIES = ("heatmap", "pareto", "rate_latency", "tornado")
+STUDIES = ("break_even", "heatmap", "pareto", "rate_latency", "tornado")
 """The figures of studies: each is a file of this folder with `of_study(table, choice)`."""
 
 # Formats, and the metadata that would otherwise write the date into the file: the same run makes the same bytes.

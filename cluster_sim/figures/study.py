@@ -24,6 +24,9 @@ _WHOLE = {
     "output_throughput": "output throughput [tokens/s]",
     "total_token_throughput": "throughput [tokens/s]",
     "slo_attainment": "share within SLO",
+    "usd_per_hour": "cost [USD/h]",
+    "usd_per_million_output_tokens": "cost [USD per million output tokens]",
+    "usd_per_million_tokens": "cost [USD per million tokens]",
 }
 _UNITS = (("_bytes_per_s", "B/s"), ("_per_s", "1/s"), ("_ms", "ms"), ("_s", "s"), ("_w", "W"), ("_kwh", "kWh"), ("_c", "°C"), ("_bytes", "B"))
 

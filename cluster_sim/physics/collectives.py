@@ -25,7 +25,7 @@ _CROSSINGS: dict[Collective, float] = {  # how often each part of the tensor cro
 }
 
 
-def all_reduce_s(fit: CollectiveFit | None, ranks: int, size_bytes: float, bandwidth_fraction: float = 1.0) -> float:
+def all_reduce_s(fit: CollectiveFit | None, ranks: int, size_bytes: float) -> float:
     """Seconds that one all-reduce of a tensor of `size_bytes` takes over `ranks` devices; 0 for a lone device.
 
     The faster of two algorithms. One-shot, where the fit has it: each rank reads the tensors of all others, n - 1 of them, which
@@ -33,26 +33,24 @@ def all_reduce_s(fit: CollectiveFit | None, ranks: int, size_bytes: float, bandw
     links of each rank (Hockney's alpha-beta model, Parallel Computing 20(3), 1994; Thakur et al., Int. J. High Performance
     Computing Applications 19(1), 2005), at a rate that climbs with the size: to the time x at full rate comes climb^(1-e) x^e.
     Rises with the size. A group of more ranks than were measured takes BEYOND_MEASURED_S more than the largest that was.
-
-    bandwidth_fraction: share of the links that other flows leave, above 0 and at most 1; the starts stay.
     Raises ValueError where a group has no fit.
     """
-    return _seconds(fit, ranks, 2.0, size_bytes, bandwidth_fraction)
+    return _seconds(fit, ranks, 2.0, size_bytes)
 
 
-def all_gather_s(fit: CollectiveFit | None, ranks: int, size_bytes: float, bandwidth_fraction: float = 1.0) -> float:
+def all_gather_s(fit: CollectiveFit | None, ranks: int, size_bytes: float) -> float:
     """Seconds until each of `ranks` devices has the whole tensor of `size_bytes` of which it held one part; else as `all_reduce_s`."""
-    return _seconds(fit, ranks, 1.0, size_bytes, bandwidth_fraction)
+    return _seconds(fit, ranks, 1.0, size_bytes)
 
 
-def reduce_scatter_s(fit: CollectiveFit | None, ranks: int, size_bytes: float, bandwidth_fraction: float = 1.0) -> float:
+def reduce_scatter_s(fit: CollectiveFit | None, ranks: int, size_bytes: float) -> float:
     """Seconds until each of `ranks` devices has its part of the sum of their tensors of `size_bytes`; else as `all_reduce_s`."""
-    return _seconds(fit, ranks, 1.0, size_bytes, bandwidth_fraction)
+    return _seconds(fit, ranks, 1.0, size_bytes)
 
 
-def all_to_all_s(fit: CollectiveFit | None, ranks: int, size_bytes: float, bandwidth_fraction: float = 1.0) -> float:
+def all_to_all_s(fit: CollectiveFit | None, ranks: int, size_bytes: float) -> float:
     """Seconds until each of `ranks` devices has sent an equal part of its `size_bytes` to each other; else as `all_reduce_s`."""
-    return _seconds(fit, ranks, 1.0, size_bytes, bandwidth_fraction)
+    return _seconds(fit, ranks, 1.0, size_bytes)
 
 
 def collectives_s(fit: CollectiveFit, op: Collective, ranks: ArrayLike, size_bytes: ArrayLike) -> NDArray[np.float64]:
@@ -68,16 +66,15 @@ def moved_bytes(op: Collective, ranks: NDArray[np.float64], size_bytes: NDArray[
     return _CROSSINGS[op] * (ranks - 1.0) / ranks * size_bytes
 
 
-def _seconds(fit: CollectiveFit | None, ranks: int, crossings: float, size_bytes: float, bandwidth_fraction: float) -> float:
+def _seconds(fit: CollectiveFit | None, ranks: int, crossings: float, size_bytes: float) -> float:
     if ranks == 1:
         return 0.0
     if fit is None:
         raise ValueError(f"no fit for a collective of {ranks}")
     known = min(ranks, fit.largest)
-    scaled_bytes = size_bytes / bandwidth_fraction  # a size stands nowhere but over a bandwidth
-    seconds: float = _ring_s(fit, known, crossings * (known - 1) / known * scaled_bytes, scaled_bytes)
+    seconds: float = _ring_s(fit, known, crossings * (known - 1) / known * size_bytes, size_bytes)
     if fit.one_shot is not None:
-        seconds = min(_one_shot_s(fit.one_shot, known, scaled_bytes), seconds)
+        seconds = min(_one_shot_s(fit.one_shot, known, size_bytes), seconds)
     return seconds + (BEYOND_MEASURED_S if ranks > known else 0.0)
 
 

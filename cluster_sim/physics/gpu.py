@@ -11,7 +11,7 @@ from cluster_sim.model import Model
 from cluster_sim.physics.attention import DecodeAttention
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
 from cluster_sim.physics.kernels import Kernels, Product
-from cluster_sim.physics.ramp import ALWAYS, larger_line
+from cluster_sim.physics.ramp import ALWAYS, larger_line, overlapped
 
 Lines = tuple[DecodeAttention, DecodeAttention | None]  # of a layer of full attention, and of one with a window where there are any
 
@@ -25,6 +25,7 @@ class GpuSteps:
     which every sequence has passed all stages. With attention data parallelism sequences are spread evenly over the ranks, and
     the prompts that a step completes over as many ranks as they are; all ranks meet at the experts of each layer.
     Steps that decode only run as CUDA graphs, which were captured for `graph_batches`: smaller batches are padded.
+    Where weights have a memory of their own, reading the KV cache hides behind the rest, or the rest behind it, by its `overlap`.
     """
 
     def __init__(
@@ -43,7 +44,8 @@ class GpuSteps:
         self._head = kernels.head()
         # Hidden states of every token go from each pipeline stage to the next.
         hops, bandwidth = pipeline_parallel - 1, device.peer_bandwidth_bytes_per_s
-        self._fixed_s = self._overhead.step_s + model.layers * self._overhead.layer_s + hops * device.peer_latency_s
+        layer_s = self._overhead.layer_s + (self._overhead.latent_layer_s if model.latent is not None else 0.0)
+        self._fixed_s = self._overhead.step_s + model.layers * layer_s + hops * device.peer_latency_s
         self._token_s = model.layers * kernels.elementwise_token_s()
         self._token_s += hops * model.hidden * ACTIVATION_BYTES / bandwidth / tensor_parallel if bandwidth else 0.0
         self._key_compute_s = kernels.key_compute_s()
@@ -51,6 +53,7 @@ class GpuSteps:
         self._full_layers, self._window_layers = model.full_layers, model.layers - model.full_layers
         self._prompt = kernels.prompt_attention()
         self._window_prompt = kernels.prompt_attention(model.window.tokens) if model.window is not None else self._prompt
+        self._overlap = device.weight_memory.overlap if device.weight_memory is not None else 0.0
         self._alone = pipeline_parallel == 1 and data_parallel == 1
         self._decoding: dict[int, float] = {}
         self._splits: dict[int, tuple[int, int, Lines | None]] = {}
@@ -71,7 +74,9 @@ class GpuSteps:
             of_all = max(ceil(batch / micro), tokens * self._dp if tokens > part else 0)
             base_s = self._decoding[batch] = self.tokens_s(tokens, of_all) + self._sampling_s(batch)
         first_s, slope_s, steps = self._attention(batch, context, windowed, growing)
-        return base_s + first_s, slope_s, steps
+        if self._overlap:
+            return self._together(base_s, 0.0, 0.0, first_s, slope_s, steps)
+        return base_s + first_s, slope_s, steps  # as `_together`, spelled out since decoding is the hot loop
 
     def mixed(
         self, batch: int, context: float, windowed: int, growing: int, prompt: int, sampled: int, pairs: int, windowed_pairs: int, pairs_growth: int
@@ -79,10 +84,10 @@ class GpuSteps:
         """The same for steps that also take `prompt` tokens of prompts, which see `pairs` keys; those grow by `pairs_growth`."""
         tokens, of_all, ways = self._spread(batch, prompt, sampled)
         base_s = self.tokens_s(tokens, of_all) + self._sampling_s(sampled)
-        first_s, slope_s, steps = self._attention(batch, context, windowed, growing)
-        first_s += self._prompts_s(prompt / ways, pairs / ways, windowed_pairs / ways)
-        slope_s += self._full_layers * self._prompt.pair_s * pairs_growth / ways
-        first_s, slope_s, until = larger_line(self._eager_s, base_s + first_s, slope_s)
+        prompts_s = self._prompts_s(prompt / ways, pairs / ways, windowed_pairs / ways)
+        longer_s = self._full_layers * self._prompt.pair_s * pairs_growth / ways
+        first_s, slope_s, steps = self._together(base_s, prompts_s, longer_s, *self._attention(batch, context, windowed, growing))
+        first_s, slope_s, until = larger_line(self._eager_s, first_s, slope_s)
         return first_s, slope_s, min(steps, until)
 
     def verify(
@@ -97,21 +102,22 @@ class GpuSteps:
         tokens, of_all, ways = self._spread(batch, prompt, sampled, each)
         if not prompt and (padded := self._padded(part := ceil(batch / among))) > part:
             tokens, of_all = each * padded, max(of_all, each * padded * self._dp)
-        first_s = self.tokens_s(tokens, of_all)
+        base_s = self.tokens_s(tokens, of_all)
         if sampled:
             _, sampling, _ = self._split(sampled)
-            first_s += self.head_s(ceil((checked + sampled - batch) / sampling)) + self._overhead.sequence_s * ceil(sampled / self._dp)
-        slope_s, steps = 0.0, ALWAYS
+            base_s += self.head_s(ceil((checked + sampled - batch) / sampling)) + self._overhead.sequence_s * ceil(sampled / self._dp)
+        attention_s, growth_s, steps = 0.0, 0.0, ALWAYS
         if lines is not None:
             line, _ = lines
             if each > 1:
                 line = line._replace(key_s=max(line.key_s, each * self._key_compute_s))
             attention_s, growth_s, steps = line.stretch(context / among, growth / among)
-            first_s, slope_s = first_s + self._full_layers * attention_s, self._full_layers * growth_s
+        attention_s, growth_s = self._full_layers * attention_s, self._full_layers * growth_s
         if not prompt:
-            return first_s, slope_s, steps
-        first_s += self._prompts_s(prompt / ways, pairs / ways, 0.0)
-        slope_s += self._full_layers * self._prompt.pair_s * pairs_growth / ways
+            return self._together(base_s, 0.0, 0.0, attention_s, growth_s, steps)
+        prompts_s = self._prompts_s(prompt / ways, pairs / ways, 0.0)
+        longer_s = self._full_layers * self._prompt.pair_s * pairs_growth / ways
+        first_s, slope_s, steps = self._together(base_s, prompts_s, longer_s, attention_s, growth_s, steps)
         first_s, slope_s, until = larger_line(self._eager_s, first_s, slope_s)
         return first_s, slope_s, min(steps, until)
 
@@ -127,7 +133,17 @@ class GpuSteps:
         return self._head.seconds(sampled)
 
     def parts(self, batch: int, context: int, windowed: int, prompt: int, sampled: int, pairs: int) -> dict[str, float]:
-        """Share of a step's time by what it is spent on; counts as of `mixed`, in micro-batches of the same kind."""
+        """Share of a step's time by what it is spent on; counts as of `mixed`, in micro-batches of the same kind.
+
+        Reading KV cache that hides behind the rest counts by what it makes the step longer.
+        """
+
+        def total_s(context: int, windowed: int) -> float:
+            if prompt:
+                return self.mixed(batch, context, windowed, 0, prompt, sampled, pairs, pairs, 0)[0]
+            return self.decode(batch, context, windowed, 0)[0]
+
+        step_s = total_s(context, windowed)
         tokens, of_all, ways = self._spread(batch, prompt, sampled)
         _, sampling, _ = self._split(sampled)
         spent = {"reading weights": 0.0, "computing": 0.0}
@@ -136,15 +152,11 @@ class GpuSteps:
                 spent["reading weights" if rows <= product.bound_tokens else "computing"] += count * product.seconds(rows)
         if self._model.experts is not None:
             spent["experts"] = self._model.moe_layers * self._kernels.experts_s(of_all)
-        spent["reading KV"] = self._attention(batch, context, windowed, 0)[0]
+        spent["reading KV"] = step_s - total_s(0, 0) if self._overlap else self._attention(batch, context, windowed, 0)[0]
         spent["prefill attention"] = self._prompts_s(prompt / ways, pairs / ways, pairs / ways) if prompt else 0.0
         spent["collectives"] = self._exchanges_s(tokens, of_all)
-        if prompt:
-            total_s, _, _ = self.mixed(batch, context, windowed, 0, prompt, sampled, pairs, pairs, 0)
-        else:
-            total_s, _, _ = self.decode(batch, context, windowed, 0)
-        spent["overhead"] = total_s - sum(spent.values())
-        return {name: seconds / total_s for name, seconds in spent.items()}
+        spent["overhead"] = step_s - sum(spent.values())
+        return {name: seconds / step_s for name, seconds in spent.items()}
 
     def _split(self, batch: int) -> tuple[int, int, Lines | None]:
         """(micro-batches, kernels over which sequences are spread: of each micro-batch and rank; decode attention of one of them)."""
@@ -191,6 +203,13 @@ class GpuSteps:
             window_s, growth_s, until = window_line.stretch(windowed / ways, growing / ways)
             return first_s + self._window_layers * window_s, slope_s + self._window_layers * growth_s, min(steps, until)
         return first_s, slope_s, steps
+
+    def _together(self, base_s: float, prompts_s: float, longer_s: float, attention_s: float, growth_s: float, steps: int) -> tuple[float, float, int]:
+        """A step of decode attention, as `_attention`, attention of prompts, which takes `longer_s` more each step, and all else."""
+        if not self._overlap:
+            return base_s + (attention_s + prompts_s), growth_s + longer_s, steps
+        first_s, slope_s, until = overlapped((base_s + prompts_s, longer_s), (attention_s, growth_s), self._overlap)
+        return first_s, slope_s, min(steps, until)
 
     def _prompts_s(self, tokens: float, pairs: float, windowed_pairs: float) -> float:
         """Prefill attention of all layers."""

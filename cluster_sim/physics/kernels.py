@@ -17,6 +17,7 @@ from cluster_sim.model import Model
 from cluster_sim.physics.attention import DecodeAttention, context_line, generation_floor_s, generation_line
 from cluster_sim.physics.collectives import all_gather_s, all_reduce_s, all_to_all_s, reduce_scatter_s
 from cluster_sim.physics.gemm import ACTIVATION_BYTES, GemmTimes
+from cluster_sim.physics.systolic import utilisation
 from cluster_sim.physics.transformer import KV_BYTES, decode_flop_per_key, distinct_experts, kv_layer_bytes, prefill_flop_per_pair
 
 EXPERT_TILE = 128  # tokens that a grouped product takes at a time where an expert has as many
@@ -101,7 +102,7 @@ class Kernels:
         """
         model, experts, device = self._model, self._model.experts, self._device
         assert experts is not None
-        bandwidth, inner = device.memory.bandwidth_bytes_per_s, experts.ffn * self._ep / (self._tp * self._dp)
+        bandwidth, inner = device.fast_memory.bandwidth_bytes_per_s, experts.ffn * self._ep / (self._tp * self._dp)
         weights = 3 * model.hidden * inner
         share = busiest_group(self._ep, experts.top_k * tokens) / self._ep
         touched = min(share * distinct_experts(experts.count, experts.top_k, tokens), experts.count / self._ep)
@@ -110,6 +111,8 @@ class Kernels:
         _, peak = device.peak.of("fp8" if self._weights == "fp4" and model.fp4_format == "nvfp4" else "bf16")
         padded = rows + min(touched * EXPERT_TILE / 2, rows)
         compute_s = self._overhead.experts * 2.0 * padded * weights / (self._eta.expert_compute * peak)
+        if device.systolic is not None:  # arrays take each expert's tokens as they are, and are as full as the wider of its products fills them
+            compute_s *= rows / padded / utilisation(device.systolic, rows / touched, 2 * inner, model.hidden)
         moved = rows * (_EXPERT_PASSES * model.hidden + _FFN_PASSES * inner) * ACTIVATION_BYTES
         return self._overhead.expert_layer_s + rounded_max(read_s, compute_s, self._eta.knee) + moved / (_ELEMENTWISE * bandwidth)
 
@@ -119,7 +122,7 @@ class Kernels:
         width = (self._heads + 2 * self._kv_heads) * model.head_dim
         inner = model.ffn / self._tp if model.experts is None else 0.0
         moved = (_NORM_PASSES * model.hidden + _ROTARY_PASSES * width + _FFN_PASSES * inner) * ACTIVATION_BYTES
-        return moved / (_ELEMENTWISE * self._device.memory.bandwidth_bytes_per_s)
+        return moved / (_ELEMENTWISE * self._device.fast_memory.bandwidth_bytes_per_s)
 
     def all_reduce_s(self, tokens: int) -> float:
         """One all-reduce of the hidden states of `tokens`."""
@@ -187,7 +190,7 @@ class Kernels:
         model, device = self._model, self._device
         precision = model.stored_in(self._weights, part)
         compute_in, peak = device.peak.of(precision)
-        bandwidth, stored = device.memory.bandwidth_bytes_per_s, model.bytes_a_parameter(self._weights, part)
+        bandwidth, stored = device.fast_memory.bandwidth_bytes_per_s, model.bytes_a_parameter(self._weights, part)
         bound_tokens = stored / bandwidth / (2.0 / peak)
         relative = self._overhead.gemm.of(precision)
         fit = of_engine(device.kernels.gemm, precision, self._engine) if device.kernels is not None else None
@@ -197,6 +200,11 @@ class Kernels:
         read_s = relative * outputs * inputs * stored / (self._eta.weight_bandwidth.of(precision) * bandwidth)
         token_s = relative * 2.0 * outputs * inputs / (self._eta.compute.of(compute_in) * peak)
         knee = self._eta.knee
+        if (unit := device.systolic) is not None:
+            waits = bound_tokens < (unit.load_cycles or unit.rows)  # loading arrays takes longer than reading what is loaded
+            return Product(
+                lambda tokens: rounded_max(read_s, token_s * tokens / utilisation(unit, tokens, outputs, inputs), knee), 0.0 if waits else bound_tokens
+            )
         return Product(lambda tokens: rounded_max(read_s, token_s * tokens, knee), bound_tokens)
 
 

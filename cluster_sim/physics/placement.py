@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from cluster_sim.hardware import Device, Precision
@@ -24,11 +24,26 @@ class Placement:
     """What is left for KV; negative where the weights do not fit."""
     ranks: int = 1
     """Groups of devices with KV of their own."""
+    weight_room_bytes: float | None = None
+    """What the weights leave of a memory that is theirs alone, negative where they do not fit; None where they share that of the KV cache."""
 
     @property
     def kv_tokens(self) -> int:
         """Tokens that the KV cache of the replica holds, blocks left out; 0 where the weights do not fit."""
+        if self.weight_room_bytes is not None and self.weight_room_bytes < 0.0:
+            return 0
         return max(int(self.kv_room_bytes / self.kv_token_bytes), 0) * self.ranks
+
+    def beside(self, other: Placement) -> Placement:
+        """With a second model on the same devices, which keeps its weights, and KV of the same tokens."""
+        shared = self.weight_room_bytes is None
+        return replace(
+            self,
+            weight_bytes=self.weight_bytes + other.weight_bytes,
+            kv_token_bytes=self.kv_token_bytes + other.kv_token_bytes,
+            kv_room_bytes=self.kv_room_bytes - other.weight_bytes if shared else self.kv_room_bytes,
+            weight_room_bytes=None if self.weight_room_bytes is None else self.weight_room_bytes - other.weight_bytes,
+        )
 
 
 def place_on_gpus(
@@ -50,6 +65,7 @@ def place_on_gpus(
 
     `memory_fraction` of the device is used, as vLLM's gpu_memory_utilization; `reserved_bytes` of each device are not for KV.
     Layers with a window hold at most the window for each of `max_sequences`; that much is set aside at once.
+    Weights with a memory of their own leave the KV cache the whole of the other; the same fraction of both is used.
     """
     devices = tensor_parallel * pipeline_parallel * data_parallel
     layer_bytes = kv_layer_bytes(model, kv_cache, tensor_parallel)
@@ -61,7 +77,11 @@ def place_on_gpus(
     rank_bytes = model.weight_bytes(weights) - model.expert_bytes(weights) + copies
     weight_bytes = (model.expert_bytes(weights) + data_parallel * rank_bytes) / devices
     room = device.memory.capacity_bytes * memory_fraction - weight_bytes - reserved_bytes - windows
-    return Placement(devices, weight_bytes, reserved_bytes + windows, layer_bytes * growing_layers / pipeline_parallel, room, data_parallel)
+    weight_room = None
+    if device.weight_memory is not None:
+        room, weight_room = room + weight_bytes, device.weight_memory.capacity_bytes * memory_fraction - weight_bytes
+    kv_token_bytes = layer_bytes * growing_layers / pipeline_parallel
+    return Placement(devices, weight_bytes, reserved_bytes + windows, kv_token_bytes, room, data_parallel, weight_room)
 
 
 def place_on_wafers(model: Model, device: Device, wafers: int, weights: Precision, kv_cache: Precision) -> Placement:

@@ -14,8 +14,9 @@ from cluster_sim.errors import did_you_mean, shown
 from cluster_sim.reading.documents import Document, Trail, path_text, read_yaml
 
 CATALOG = Path(__file__).parents[1] / "catalog"
-_NOUNS = {"links": "network"}  # what the files of a folder are called, where it is not the folder's name
+_NOUNS = {"links": "network", "prices": "prices"}  # what the files of a folder are called, where it is not the folder's name
 _FIGURE_KEYS = {"value", "source", "confidence", "note", "range"}
+_RANGED = ("prices",)  # folders whose descriptions read the ranges of figures too
 
 # Folders in which a path written in a file is looked for, beside the working directory.
 _folder: ContextVar[Path | None] = ContextVar("folder", default=None)
@@ -75,23 +76,26 @@ def named(kind: str, came: Any) -> Any:
         noun = _NOUNS.get(kind, kind.removesuffix("s"))
         raise ValueError(f"no {noun} {shown(came)} in the catalog{did_you_mean(came, catalog_names(kind))}")
     document = read_yaml(path)
-    return FromFile(Document(bare(document.data), document.file, document.places))
+    return FromFile(Document(bare(document.data, kind in _RANGED), document.file, document.places))
 
 
 @cache
 def catalog_entry(kind: str, name: str) -> Any:
     """The catalog's file `kind`/`name`.yaml with its figures bare. Shared: never change it."""
-    return bare(read_yaml(CATALOG / kind / f"{name}.yaml").data)
+    return bare(read_yaml(CATALOG / kind / f"{name}.yaml").data, kind in _RANGED)
 
 
-def bare(data: Any) -> Any:
-    """`data` with each figure, `{value: …, source: …, confidence: …}`, replaced by its value, and provenance left out."""
+def bare(data: Any, ranged: bool = False) -> Any:
+    """`data` with each figure, `{value: …, source: …, confidence: …}`, replaced by its value, and provenance left out.
+
+    ranged: a figure that has a range keeps it, as `{value: …, range: …}`.
+    """
     if isinstance(data, dict):
         if "value" in data and data.keys() <= _FIGURE_KEYS:
-            return data["value"]
-        return {key: bare(value) for key, value in data.items() if key not in ("source", "confidence", "note")}
+            return {"value": data["value"], "range": data["range"]} if ranged and "range" in data else data["value"]
+        return {key: bare(value, ranged) for key, value in data.items() if key not in ("source", "confidence", "note")}
     if isinstance(data, list):
-        return [bare(item) for item in data]
+        return [bare(item, ranged) for item in data]
     return data
 
 

@@ -31,9 +31,15 @@ def _without_truths(schema: Any) -> Any:
         return schema
     if schema.get("type") in ("int", "float"):
         return core_schema.no_info_before_validator_function(_no_truth, typing.cast(CoreSchema, schema))
-    if schema.get("type") == "function-before" and schema["function"]["function"] is _no_truth:
+    if _been_through(schema):
         return schema
     return {key: part if key in ("metadata", "config") else _without_truths(part) for key, part in schema.items()}
+
+
+def _been_through(schema: dict[str, Any]) -> bool:
+    """Whether this part of a schema is of numbers that refuse truths, or of another description, which has seen to it itself."""
+    function = schema["function"]["function"] if schema.get("type") in ("function-before", "function-wrap") else None
+    return function is _no_truth or (isinstance(owner := getattr(function, "__self__", None), type) and issubclass(owner, Description))
 
 
 def _no_truth(came: Any) -> Any:
@@ -45,7 +51,7 @@ def _no_truth(came: Any) -> Any:
 class Description(BaseModel):
     """What a file says: frozen, its fields are the keys (less their unit), unknown keys are faults."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=key_of, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=key_of, allow_inf_nan=False, defer_build=True)
 
     keys_beside: ClassVar[tuple[str, ...]] = ()
     """Keys of a file that are not the description's own, but are read before it: known, where one is misspelt."""

@@ -71,11 +71,14 @@ class Table:
 def heading(name: str) -> str:
     """A summary field as the heading of a column, with its unit.
 
-    >>> heading("slo_attainment"), heading("p99_ttft_ms"), heading("compute_utilisation")
-    ('within SLO [%]', 'TTFT p99 [ms]', 'compute utilisation [%]')
+    >>> heading("slo_attainment"), heading("p99_ttft_ms"), heading("compute_utilisation"), heading("p5_usd_per_hour")
+    ('within SLO [%]', 'TTFT p99 [ms]', 'compute utilisation [%]', 'p5 of cost [USD/h]')
     """
     if name in _FIELDS:
         return _FIELDS[name][0]
+    statistic, _, rest = name.partition("_")
+    if rest in _FIELDS:
+        return f"{statistic} of {_FIELDS[rest][0]}"
     return f"{study.label(name)} [%]" if _share(name) else study.label(name)
 
 
@@ -89,7 +92,8 @@ def cell(name: str, value: Any) -> Cell:
         return Cell("–")
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return Cell(str(value))
-    factor, decimals = _FIELDS[name][1:] if name in _FIELDS else (100.0, 1) if _share(name) else (1.0, None)
+    field_name = name if name in _FIELDS else name.partition("_")[2]  # p5_usd_per_hour is of usd_per_hour
+    factor, decimals = _FIELDS[field_name][1:] if field_name in _FIELDS else (100.0, 1) if _share(name) else (1.0, None)
     number = factor * value
     if decimals is None:
         return Cell(study.number(number) if not isinstance(value, int) else _grouped(f"{value:,}"), number)

@@ -7,16 +7,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from cluster_sim.hardware import Device, Network, Node
-from cluster_sim.model import Model
 from cluster_sim.reading import CATALOG, Description, catalog_entry, catalog_names, figures, read_yaml
 from cluster_sim.scenario import Pool, Scenario
-from cluster_sim.serving.engine import Engine
 from cluster_sim.workload.presets import Preset
 
 CONFIDENCES = ("low", "medium", "high")
-_KINDS: dict[str, type[Description]] = {"models": Model, "nodes": Node, "devices": Device, "engines": Engine, "links": Network}
-_ELSEWHERE = ("device", "network")
+_ELSEWHERE = ("device", "network", "prices")
 """Keys that name another entry, which is listed by itself."""
 _OF_WORKLOADS = ("arrivals", "prompt_tokens", "output_tokens", "length_correlation", "reasoning_share")
 
@@ -68,7 +64,7 @@ def entries(scenario: Scenario) -> Iterator[tuple[str, str, frozenset[str]]]:
     for kind, part in _parts(scenario):
         name = _names(kind).get(getattr(part, "name", ""))
         if name is not None:
-            ours, theirs = _leaves(part.model_dump(mode="json", by_alias=True)), _leaves(_described(kind, name))
+            ours, theirs = _leaves(part.model_dump(mode="json", by_alias=True)), _leaves(_described(type(part), kind, name))
             yield kind, name, frozenset(path for path in ours.keys() | theirs.keys() if ours.get(path) != theirs.get(path))
     for name in catalog_names("workloads"):
         preset = _preset(name)
@@ -90,6 +86,8 @@ def _of_pool(pool: Pool, network: bool) -> Iterator[tuple[str, Description]]:
     yield "nodes", pool.node
     yield "devices", pool.node.device
     yield "engines", pool.replica.engine
+    if pool.offer is not None:
+        yield "prices", pool.offer
     if network:
         yield "links", pool.node.network
     if pool.replica.speculation is not None and pool.replica.speculation.draft_model is not None:
@@ -103,8 +101,8 @@ def _names(kind: str) -> dict[str, str]:
 
 
 @cache
-def _described(kind: str, name: str) -> Any:
-    return _KINDS[kind].model_validate(catalog_entry(kind, name)).model_dump(mode="json", by_alias=True)
+def _described(what: type[Description], kind: str, name: str) -> Any:
+    return what.model_validate(catalog_entry(kind, name)).model_dump(mode="json", by_alias=True)
 
 
 @cache

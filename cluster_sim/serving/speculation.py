@@ -36,7 +36,8 @@ class Speculation(Description):
     draft_cost: Share | None = None
     """Of a plain decode step of the model, for each drafted token; 0 for n-grams, and the default."""
     mtp_layers: Annotated[int, Field(gt=0)] | None = None
-    """In place of it, layers that a drafted token passes, as large as the model's own: multi-token prediction, EAGLE."""
+    """In place of it, layers that a drafted token passes, as large as the model's own: multi-token prediction, EAGLE. On GPUs each
+    draft is a step of its own, output head included; on wafers it passes as many stations more."""
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Speculation:

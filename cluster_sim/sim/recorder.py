@@ -6,7 +6,7 @@ from struct import Struct
 
 from cluster_sim.request import Request
 
-PACK_STRETCH = Struct("18d").pack
+PACK_STRETCH = Struct("21d").pack
 
 EventRow = tuple[float, str, int, int, float]
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from simpy import Environment, Event
 
+from cluster_sim.hardware import FULL_PACE, Pace
 from cluster_sim.physics.ramp import steps_done, total_s
 from cluster_sim.physics.speculation import SpeculativeSteps
 from cluster_sim.request import Request
@@ -24,6 +25,10 @@ class StepTimes(Protocol):
     ) -> tuple[float, float, int]: ...
 
 
+Times = tuple[StepTimes, SpeculativeSteps | None]
+"""Of plain steps, and of those that check drafts where a replica speculates."""
+
+
 class Replica:
     """Runs the steps that its batch schedules. It is a Load for the router."""
 
@@ -38,6 +43,9 @@ class Replica:
         on_finish: Callable[[Request], None] | None,
         speculative_times: SpeculativeSteps | None = None,
     ) -> None:
+        self.times_at: Callable[[Pace], Times]
+        """How long its steps take at another pace than the full one, which `step_times` is for."""
+        self.pace = FULL_PACE
         self.number = index
         self.requests = 0
         self.longest = batch.longest
@@ -50,6 +58,7 @@ class Replica:
         self._steps = 0  # of the stretch under way; 0 between stretches and where there is nothing to do
         self._idle = False
         self._began_s = self._first_s = self._slope_s = 0.0
+        self._ran_at = FULL_PACE
         env.process(self._run())
 
     def holds(self, request: Request) -> bool:
@@ -96,6 +105,14 @@ class Replica:
         elif self._steps > 1:
             self._end_with_this_step()
 
+    def set_pace(self, pace: Pace) -> None:
+        """From the next step on its devices run at `pace`; the slowest of them where they differ."""
+        if pace != self.pace:
+            self.pace = pace
+            self._times, self._speculative_times = self.times_at(pace)
+            if self._steps > 1:
+                self._end_with_this_step()
+
     def stop(self, now_s: float) -> None:
         """The run ends at `now_s`: record the steps of the stretch under way that have ended."""
         if self._steps:
@@ -141,7 +158,7 @@ class Replica:
         if batch.swap_s:
             first_s += batch.swap_s
         self._steps = steps = steps if steps < alike else alike
-        self._began_s, self._first_s, self._slope_s = now_s, first_s, slope_s
+        self._began_s, self._first_s, self._slope_s, self._ran_at = now_s, first_s, slope_s, self.pace
         return total_s(first_s, slope_s, steps)
 
     def _settle(self) -> None:
@@ -154,7 +171,7 @@ class Replica:
         self._recorder.stretches += PACK_STRETCH(
             self._index, self._began_s, self._first_s, self._slope_s, steps, batch.batch, batch.counted, batch.prompt,
             batch.sampled, batch.context, batch.growth, batch.windowed, batch.growing, batch.pairs, batch.pairs_windowed,
-            batch.kv_tokens, len(batch.running), len(batch.waiting),
+            batch.kv_tokens, len(batch.running), len(batch.waiting), *self._ran_at,
         )  # fmt: skip
         now_s = self._env.now
         if finished := batch.advance(steps, now_s):

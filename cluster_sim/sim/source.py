@@ -78,6 +78,8 @@ class Conversations:
         self._left = requests
         self._refill = starts_s is None
         self._sent = 0
+        self.ended = 0
+        """Sessions whose last turn was answered."""
         self._open: dict[int, Iterator[Turn]] = {}  # by the number of the request that is being answered
         self.route: Callable[[Request], None]
         if starts_s is None:
@@ -96,7 +98,9 @@ class Conversations:
         turn = next(session, None)
         if turn is not None:
             Timeout(self._env, way_s + turn.gap_s, (session, turn)).callbacks.append(self._go_on)
-        elif self._refill:
+            return
+        self.ended += 1
+        if self._refill:
             Timeout(self._env, way_s).callbacks.append(self._begin)
 
     def _start(self, starts_s: Iterator[float]) -> Generator[Event, Any, None]:

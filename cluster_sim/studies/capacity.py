@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, floor, gcd, inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cluster_sim.costs import planned_usd_per_hour
 from cluster_sim.errors import ScenarioError
 from cluster_sim.explain import explain
 from cluster_sim.loading import ScenarioFile, open_scenarios
@@ -153,10 +154,23 @@ def capacity(
         found[number] = outcome
         if progress is not None:
             progress(len(found), len(chosen))
-    options = tuple(found[number] for number in sorted(found))
+    options = _alike([found[number] for number in sorted(found)])
     if all(option.fault for option in options):
         raise ScenarioError.at(file.place(), options[0].fault)
     return Answer(str(file.document.data.get("name")), asked.rate_per_s, asked.percentile, options)
+
+
+def _alike(options: Sequence[Option]) -> tuple[Option, ...]:
+    """The options with dollars only where all of them have prices: dollars and nodes cannot be compared."""
+    if all(trial.usd_per_hour is not None for option in options for trial in option.trials):
+        return tuple(options)
+    return tuple(_unpriced(option) for option in options)
+
+
+def _unpriced(option: Option) -> Option:
+    bare = {id(trial): replace(trial, usd_per_hour=None) for trial in option.trials}
+    answer, smaller, bigger = (bare.get(id(trial)) for trial in (option.answer, option.smaller, option.bigger))
+    return replace(option, answer=answer, smaller=smaller, bigger=bigger, trials=tuple(bare.values()))
 
 
 def searched(file: ScenarioFile, asked: Capacity, values: Mapping[str, Any]) -> Option:
@@ -166,6 +180,11 @@ def searched(file: ScenarioFile, asked: Capacity, values: Mapping[str, Any]) -> 
     except ScenarioError as error:
         return Option(values, None, None, None, (), str(error))
     return search.fewest_nodes(asked.rate_per_s) if asked.rate_per_s is not None else search.highest_rate()
+
+
+def tried(file: ScenarioFile, asked: Capacity, values: Mapping[str, Any], trial: Trial) -> Scenario:
+    """What was simulated in a trial of the option with these values, on its first seed."""
+    return _Search(file, asked, values).scenario(trial.nodes, trial.rate_per_s)
 
 
 class _Search:
@@ -186,17 +205,21 @@ class _Search:
     def pool(self) -> Pool:
         return self.base.cluster.pools[self.place]
 
+    def scenario(self, nodes: int, rate_per_s: float) -> Scenario:
+        """So many nodes at this rate."""
+        written = f"{self.written_per_s * rate_per_s / self.mean_per_s!r} /s"
+        sizes = {f"cluster.pools[{self.place}].nodes": nodes} if nodes != self.pool.nodes else {}
+        return self.file.scenario(self.variant, {**self.rest, **sizes, self.rate_key: written}, where="capacity")
+
     def trial(self, nodes: int, rate_per_s: float) -> Trial:
-        """So many nodes at this rate, simulated on each seed."""
+        """The same, simulated on each seed."""
         if (nodes, rate_per_s) not in self.known:
-            written = f"{self.written_per_s * rate_per_s / self.mean_per_s!r} /s"
-            sizes = {f"cluster.pools[{self.place}].nodes": nodes} if nodes != self.pool.nodes else {}
-            scenario = self.file.scenario(self.variant, {**self.rest, **sizes, self.rate_key: written}, where="capacity")
+            scenario = self.scenario(nodes, rate_per_s)
             seeds = range(scenario.seed, scenario.seed + self.asked.replications)
             latencies_s = judged([scenario.model_copy(update={"seed": seed}) for seed in seeds], self.asked.percentile)
             margins = {name: 1.0 - latencies_s[name] / limit_s for name, limit_s in named_limits(scenario).items()}
             prices = self.asked.usd_per_node_hour
-            cost = sum(prices.get(pool.name, 0.0) * pool.nodes for pool in scenario.cluster.pools) if prices else None
+            cost = sum(prices.get(pool.name, 0.0) * pool.nodes for pool in scenario.cluster.pools) if prices else planned_usd_per_hour(scenario)
             replicas = scenario.cluster.pools[self.place].replica_count(scenario.model)
             self.known[nodes, rate_per_s] = Trial(nodes, replicas, rate_per_s, latencies_s, margins, cost)
         return self.known[nodes, rate_per_s]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cluster_sim.studies.capacity import Answer, Option
     from cluster_sim.studies.comparison import Comparison, Difference
     from cluster_sim.studies.indices import Indices
+    from cluster_sim.studies.iso import Iso
     from cluster_sim.studies.sweep import Count
 
 Workers = Annotated[int | None, typer.Option("--workers", min=0, help="Processes; default one a core; 0: only this one.", show_default=False)]
@@ -72,9 +73,30 @@ def compare(
     ] = None,
     most: Annotated[int, typer.Option("--most", min=3, help="Replications after which --precision gives up.")] = 200,
     keep_warmup: Annotated[bool, typer.Option("--keep-warmup", help="Leave nothing out where the file gives no warm-up.")] = False,
+    iso: Annotated[
+        str | None,
+        typer.Option("--iso", metavar="cost|power|throughput|slo", help="Copy each cluster until all have the same of this.", show_default=False),
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="QUANTITY", help="With --iso: how much, such as '1000 USD/h'; default as the first.", show_default=False)
+    ] = None,
     workers: Workers = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="With --iso: write the table here, as Parquet.", show_default=False)] = None,
 ) -> None:
-    """Variants on identical traffic: paired differences with confidence intervals."""
+    """Variants on identical traffic: paired differences with confidence intervals; with --iso, clusters of equal cost, power, output or rate."""
+    if iso is not None:
+        from cluster_sim.studies.iso import iso as equal
+
+        with _counter("runs") as progress:
+            made = equal(file, iso, at, replications, variant or (), set_ or (), seed, workers, progress)
+        _print_iso(made)
+        if out is not None:
+            _write_table(made.table, out)
+        return
+    if at is not None or out is not None:
+        from cluster_sim.errors import ScenarioError
+
+        raise ScenarioError.at("--at" if at is not None else "--out", "goes with --iso only")
     from cluster_sim.studies.comparison import compare as run
 
     with _counter("replications") as progress:
@@ -84,6 +106,52 @@ def compare(
         console.print(_differences(found, name, confidence))
     traffic = f"{found.replications} replications" if found.replications > 1 else "one run in batches"
     console.print(f"{traffic} on common random numbers; warm-up left out: {found.warmup_s or 0.0:,.1f} s", highlight=False)
+    for note in found.notes:
+        console.print(f"note: {note}", highlight=False, soft_wrap=True, markup=False)
+
+
+_ISO_ROWS: tuple[tuple[str, str, float], ...] = (
+    ("USD/h", "usd_per_hour", 1.0),
+    ("  90 % interval, from", "p5_usd_per_hour", 1.0),
+    ("  to", "p95_usd_per_hour", 1.0),
+    ("mean power [kW]", "mean_power_w", 1e-3),
+    ("requests/s", "request_throughput", 1.0),
+    ("output tokens/s", "output_throughput", 1.0),
+    ("output tokens a day [millions]", "output_throughput", 0.0864),
+    ("USD per million output tokens", "usd_per_million_output_tokens", 1.0),
+    ("  90 % interval, from", "p5_usd_per_million_output_tokens", 1.0),
+    ("  to", "p95_usd_per_million_output_tokens", 1.0),
+    ("energy per output token [J]", "energy_j_per_output_token", 1.0),
+    ("TTFT p95 [ms]", "p95_ttft_ms", 1.0),
+    ("TPOT p95 [ms]", "p95_tpot_ms", 1.0),
+    ("share within SLO", "slo_attainment", 1.0),
+)
+"""(label, field, what one of it is in the label's unit)."""
+
+
+def _digits(value: float) -> str:
+    """Four of them, or all of a large whole number."""
+    return f"{value:,.0f}" if abs(value) >= 1000.0 else f"{value:.4g}"
+
+
+def _print_iso(found: Iso) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    what = {"cost": "cost", "power": "power", "throughput": "output tokens", "slo": "requests within the SLO"}[found.basis]
+    table = Table(title=f"{found.name}: equal {what}, {found.level:,.6g} {found.unit}", title_justify="left")
+    table.add_column("")
+    for one in found.scaled:
+        table.add_column(Text(one.name), justify="right")
+    table.add_row("copies of the cluster", *(_digits(one.copies) for one in found.scaled))
+    table.add_row("nodes", *(_digits(one.nodes) for one in found.scaled))
+    if any(one.users is not None for one in found.scaled):
+        table.add_row("users at once", *("-" if one.users is None else _digits(one.users) for one in found.scaled))
+    for label, key, unit in _ISO_ROWS:
+        if any(key in one.fields for one in found.scaled):
+            table.add_row(Text(label), *(_digits(unit * one.fields[key]) if key in one.fields else "-" for one in found.scaled))
+    console = stdout()
+    console.print(table)
     for note in found.notes:
         console.print(f"note: {note}", highlight=False, soft_wrap=True, markup=False)
 
@@ -127,7 +195,11 @@ def capacity(
     for option in answer.options:
         console.print(_sentence(answer, option), highlight=False, soft_wrap=True, markup=False)
     if len({option.values.get("variant") for option in answer.options}) > 1 and not any(trial.usd_per_hour for _, trial in answer.front):
-        console.print("nodes of all kinds are counted alike; capacity.usd_per_node_hour would compare them by cost", highlight=False, soft_wrap=True)
+        console.print(
+            "nodes of all kinds are counted alike; prices of all pools, or capacity.usd_per_node_hour, would compare them by cost",
+            highlight=False,
+            soft_wrap=True,
+        )
     if out is not None:
         _write_table(answer.table, out)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 CONFIDENCES = ("low", "medium", "high")
 
-_KINDS = {"model": "models", "node": "nodes", "device": "devices", "engine": "engines", "network": "links"}
+_KINDS = {"model": "models", "node": "nodes", "device": "devices", "engine": "engines", "network": "links", "prices": "prices"}
 """Keys under which a file names an entry of the catalog, and the folder where it is."""
 
 Trail = tuple[str | int, ...]

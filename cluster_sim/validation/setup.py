@@ -61,6 +61,8 @@ def scenario_of(measured: Measured) -> Scenario:
     model, node = MODELS.get(measured.model, measured.model), NODES.get(measured.hardware, measured.hardware)
     framework = measured.framework.lower()
     engine = next((name for name in ("vllm", "sglang", "cerebras") if framework.startswith(name)), "trtllm")
+    if measured.dataset == "b200_lowlatency":  # from a year before the other runs
+        engine = "trtllm-2025-05"
     data = {
         "name": re.sub(r"[^A-Za-z0-9_.-]+", "-", measured.name),
         "seed": 1,
@@ -82,7 +84,7 @@ def scenario_of(measured: Measured) -> Scenario:
         },
     }
     scenario = describe(Scenario, Document(data, measured.name))
-    if engine == "trtllm":
+    if engine.startswith("trtllm"):
         scenario = describe(Scenario, Document(_as_tensorrt_llm(data, scenario, measured), measured.name))
     if faults := [Fault(measured.name, f"{under(trail)}{what}") for trail, what in faults_of(scenario)]:
         raise ScenarioError(faults)
@@ -112,7 +114,7 @@ def _as_tensorrt_llm(data: dict[str, Any], scenario: Scenario, measured: Measure
 def _replica(measured: Measured, engine: str) -> dict[str, Any]:
     """The plan of one copy: wafers, or devices and how they share; and what drafts.
 
-    Multi-token prediction passes one layer more for each drafted token. What drafts behind an API is not published: a model
+    Multi-token prediction passes one layer and the output head for each drafted token. What drafts behind an API is not published: a model
     with a fifth of the layers, such as 1B beside 70B, takes a fifth of the time on wafers, where layers take theirs whatever
     their width.
     """
@@ -195,7 +197,7 @@ def _limits(measured: Measured, model: str, engine: str) -> dict[str, float]:
         return {"max_sequences": sequences, "max_batched_tokens": tokens}
     if measured.load == "queued":
         return {"max_sequences": 8192, "max_batched_tokens": 16384}
-    if engine != "trtllm":
+    if not engine.startswith("trtllm"):
         return {}
     waits = measured.dataset == "inferencemax_silicon" and model == "llama-3.3-70b" and measured.tensor_parallel < 8 and measured.isl == measured.osl
     return {"max_batched_tokens": 16384, **(_BATCH_WAIT if waits else {})}

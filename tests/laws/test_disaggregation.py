@@ -25,8 +25,7 @@ from cluster_sim.sim.recorder import Recorder
 from cluster_sim.sim.replica import DecodeReplica, PrefillReplica
 from cluster_sim.sim.router import Router
 from cluster_sim.sim.source import timetable
-from cluster_sim.topology import Path as Places
-from cluster_sim.topology import Way
+from cluster_sim.topology import Route, Way
 from cluster_sim.workload.streams import numbered, stream
 from tests.laws import test_conservation as laws
 from tests.laws import test_stretches_equal_steps as steps_laws
@@ -220,7 +219,7 @@ def hand_all_over(requests: list[Request], limit: dict[str, Any], feature: dict[
         batch = steps_laws.audited(decode_batch(limit, feature), limit["blocks"], feature["swap_blocks"])
         assert isinstance(batch, DecodeBatch)
         decoders.append(DecodeReplica(env, number, batch, times, recorder, stepping, None, speculative))
-    way = Way(Places(("a", "switch", "b"), link["latency_s"], link["bytes_per_s"]), *[link["bytes_per_s"]] * 3)
+    way = Way(Route(("a", "switch", "b"), (("a", "switch"), ("switch", "b")), link["latency_s"], link["bytes_per_s"]), *[link["bytes_per_s"]] * 3)
     hand_over = HandOver(
         env,
         decoders,
