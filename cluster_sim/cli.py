@@ -51,23 +51,33 @@ def run(
     seed: Seed = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where run folders go; default runs/NAME.", show_default=False)] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON document, and no table.")] = False,
+    export_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--export", metavar="CLIENT", help="Write what this client would have: vllm, aiperf, guidellm, mlperf; may be given again.", show_default=False
+        ),
+    ] = None,
+    live: Annotated[bool, typer.Option("--live", help="Show queue, running requests and tokens a second while it runs.")] = False,
 ) -> None:
     """Simulate every variant; print one table, write a run folder for each."""
     from cluster_sim.loading import load_variants, question_of
 
+    _check_clients(export_ or ())
     scenarios = load_variants(file, variant or (), set_ or (), seed)
     _warn(scenarios)
     asked = {"question": question} if (question := question_of(file)) else {}
     folder = out or Path("runs") / scenarios[0].name
     summaries: dict[str, dict[str, Any]] = {}
     for scenario in scenarios:
-        results = _simulate(scenario)
+        results = _simulate(scenario, live)
         results.info.update(asked)
         for note in results.info.get("notes", ()):
             print(f"warning: {scenario.title}: {note}", file=sys.stderr)
         written = results.save(folder / scenario.variant if scenario.variant else folder)
         summaries[scenario.variant or scenario.name] = results.summary()
         _say_wrote(written)
+        for client in export_ or ():
+            _export(results, client, written / client, False)
     if json_:
         import json
 
@@ -192,6 +202,21 @@ def report(
     print(page.write(out, runs, [studies.read(path, place) for place, path in enumerate(of_studies)], question, title))
 
 
+def _check_clients(clients: Sequence[str]) -> None:
+    if clients:
+        from cluster_sim.report.clients import check as check_client
+
+        for client in clients:
+            check_client(client)
+
+
+def _export(results: Results, client: str, folder: Path, detailed: bool) -> None:
+    from cluster_sim.report import clients
+
+    for path in clients.export(results, client, folder, detailed):
+        _say_wrote(path)
+
+
 def _condition(text: str) -> tuple[str, str]:
     from cluster_sim.errors import ScenarioError
 
@@ -199,6 +224,31 @@ def _condition(text: str) -> tuple[str, str]:
     if not equals:
         raise ScenarioError.at(f"--where {text}", "wanted COLUMN=VALUE, such as --where variant=b200")
     return column, value
+
+
+@app.command()
+def trace(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)],
+    out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE", help="Default: NAME.pftrace, as the folder is called.", show_default=False)] = None,
+) -> None:
+    """What every replica, transfer and request of a run did, as a trace that ui.perfetto.dev opens."""
+    from cluster_sim.report.trace import write
+
+    print(write(run, out or Path(f"{run.resolve().name}.pftrace")))
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)],
+    client: Annotated[str, typer.Option("--format", metavar="CLIENT", help="vllm, aiperf, guidellm or mlperf.", show_default=False)],
+    out: Annotated[Path | None, typer.Option("-o", "--out", metavar="DIR", help="Default: RUN/CLIENT.", show_default=False)] = None,
+    detailed: Annotated[bool, typer.Option("--detailed", help="With the gaps between the tokens of each request, where the client can write them.")] = False,
+) -> None:
+    """What a benchmark client would have written of a run: its files, metrics and percentiles."""
+    from cluster_sim.results import load_results
+
+    _check_clients([client])
+    _export(load_results(run), client, out or run / client, detailed)
 
 
 @app.command()
@@ -478,10 +528,15 @@ def _fetch(names: list[str], folder: Path) -> None:
         print(path)
 
 
-def _simulate(scenario: Scenario) -> Results:
-    """Simulate with a bar that shows the time left, where somebody is watching."""
+def _simulate(scenario: Scenario, live: bool = False) -> Results:
+    """Simulate with a bar that shows the time left, where somebody is watching; live: with a dashboard, or lines where nobody is."""
     from cluster_sim.simulation import simulate
 
+    if live:
+        from cluster_sim.live import watching
+
+        with watching(scenario, _stderr()) as watch:
+            return simulate(scenario, watch=watch)
     if not sys.stderr.isatty():
         return simulate(scenario)
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn

@@ -275,7 +275,7 @@ def _of_requests(results: Results, pool: str | None = None, class_: str | None =
     completed = len(done.arrival_s)
     span_s = float(np.max(done.finish_s) - np.min(done.arrival_s)) if completed else 0.0
     prompts, outputs = int(np.sum(done.prompt_tokens)), int(np.sum(done.output_tokens))
-    good = _good(results, done)
+    good = within_slo(results, done)
 
     def per_second(amount: float) -> float:
         return amount / span_s if span_s else 0.0
@@ -332,8 +332,8 @@ def _of_drafts(results: Results, pool: str | None) -> dict[str, float]:
     return {"spec_decode_acceptance_length": float(np.sum(steps * growth)) / checks} if checks else {}
 
 
-def _good(results: Results, done: Finished) -> Array | None:
-    """Which finished requests meet every objective of their class, as those of a class that has none do; None where no class has any."""
+def within_slo(results: Results, done: Finished) -> Array | None:
+    """Which of `done` meet every objective of their class, as those of a class that has none do; None where no class has any."""
     slos = results.scenario.slos
     if all(limit_s is None for slo in slos for limit_s in (slo.ttft_s, slo.tpot_s, slo.e2el_s)):
         return None

@@ -118,17 +118,30 @@ class Results:
 def load_results(folder: str | Path) -> Results:
     """The results in a run folder. Raises ScenarioError where it is none."""
     folder = Path(folder)
+    scenario, about = about_run(folder)
+    try:
+        tables = {name: pq.read_table(folder / f"{name}.parquet") for name in TABLES}
+    except (OSError, pa.ArrowInvalid) as fault:
+        raise ScenarioError.at(str(folder), f"is no whole run folder: {fault}") from fault
+    info: dict[str, Any] = {key: about[key] for key in ("simulated_s", "wall_s", "events", "notes", "sessions", "question") if key in about}
+    return Results(scenario, **tables, info=info)
+
+
+def about_run(folder: Path) -> tuple[Scenario, dict[str, Any]]:
+    """The scenario of a run folder and its manifest, without its tables. Raises ScenarioError where it is none."""
     if not (folder / "manifest.json").is_file():
         raise ScenarioError.at(str(folder), "is no run folder (no manifest.json in it)")
     scenario_file = folder / "scenario.yaml"
-    scenario = describe(Scenario, parse_yaml(read_text(scenario_file), str(scenario_file)))
+    return describe(Scenario, parse_yaml(read_text(scenario_file), str(scenario_file))), read_json(folder / "manifest.json")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """An object that a run folder holds. Raises ScenarioError where the file is not whole."""
     try:
-        tables = {name: pq.read_table(folder / f"{name}.parquet") for name in TABLES}
-        manifest = json.loads(read_text(folder / "manifest.json"))
-    except (OSError, pa.ArrowInvalid, json.JSONDecodeError) as fault:
-        raise ScenarioError.at(str(folder), f"is no whole run folder: {fault}") from fault
-    info = {key: manifest[key] for key in ("simulated_s", "wall_s", "events", "notes", "sessions", "question") if key in manifest}
-    return Results(scenario, **tables, info=info)
+        found: dict[str, Any] = json.loads(read_text(path))
+    except json.JSONDecodeError as fault:
+        raise ScenarioError.at(str(path.parent), f"is no whole run folder: {fault}") from fault
+    return found
 
 
 def package_version(package: str) -> str:

@@ -37,11 +37,14 @@ from cluster_sim.workload.traffic import drawn, replayed
 Progress = Callable[[float, int], None]
 """Told the simulated seconds and the requests that have left, about ten times a second of wall time."""
 
+Watch = Callable[[float, Recorder], None]
+"""Shown the simulated seconds and the rows recorded so far as often; it must leave them as they are."""
+
 _REPORT_EVERY_S = 0.1
 _PACES = 256
 
 
-def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
+def simulate(scenario: Scenario, progress: Progress | None = None, watch: Watch | None = None) -> Results:
     """Run `scenario` to its end.
 
     Raises ScenarioError where a trace turns out to be malformed on the way.
@@ -76,7 +79,7 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Results:
         closed.route = route
     else:
         env.process(timetable(env, _requests(scenario, until_s, tally), route))
-    beats = _run(env, recorder, until_s + scenario.drain_s, progress)
+    beats = _run(env, recorder, until_s + scenario.drain_s, progress, watch)
     for replica in replicas:
         replica.stop(env.now)
     wall_s = time.perf_counter() - began
@@ -176,14 +179,14 @@ def _no_cycle_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _run(env: Environment, recorder: Recorder, end_s: float, progress: Progress | None) -> int:
-    """Let time pass until nothing is left to happen, or until `end_s`. Returns how many events were there for progress alone."""
+def _run(env: Environment, recorder: Recorder, end_s: float, progress: Progress | None, watch: Watch | None) -> int:
+    """Let time pass until nothing is left to happen, or until `end_s`. Returns how many events were there for those who look on."""
     beats = 0
 
     def heartbeat() -> Generator[Event, Any, None]:
         """Reports about every `_REPORT_EVERY_S` of wall time: simulated sleeps that grow or shrink with how long they take."""
         nonlocal beats
-        assert progress is not None
+        beats += 1  # that it began
         sleep_s, last = 1e-3, time.perf_counter()
         while env.peek() != float("inf"):
             beats += 1
@@ -191,9 +194,13 @@ def _run(env: Environment, recorder: Recorder, end_s: float, progress: Progress 
             now = time.perf_counter()
             sleep_s *= min(max(_REPORT_EVERY_S / max(now - last, 1e-6), 0.5), 2.0)
             last = now
-            progress(env.now, recorder.left)
+            if progress is not None:
+                progress(env.now, recorder.left)
+            if watch is not None:
+                watch(env.now, recorder)
+        beats += 1  # that it ends
 
-    if progress is not None:
+    if progress is not None or watch is not None:
         env.process(heartbeat())
     with _no_cycle_collection():
         env.run(until=end_s if end_s != float("inf") else None)

@@ -1,1 +1,1 @@
-"""What a run or a study is handed on as: pages that open anywhere."""
+"""Runs and studies as others read them: pages that open anywhere, traces, and the files of benchmark clients."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -38,6 +38,7 @@ def sweep(
     dask: Dask = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where results go; default sweeps/NAME.", show_default=False)] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Simulate points again that have failed before.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Show points with their figures as they end.")] = False,
 ) -> None:
     """Simulate every point of the file's `sweep`; may be killed at any moment and started again."""
     from cluster_sim.loading import open_scenarios
@@ -45,8 +46,14 @@ def sweep(
     from cluster_sim.studies.sweep import sweep as run
 
     folder = out or folder_of(open_scenarios(file, set_ or ()))
-    with _progress() as progress:
-        table = run(file, folder, set_ or (), workers, dask, retry_failed, progress)
+    if live and sys.stderr.isatty():
+        from cluster_sim.live import watching_sweep
+
+        with watching_sweep(stderr()) as (progress, ended):
+            table = run(file, folder, set_ or (), workers, dask, retry_failed, progress, ended)
+    else:
+        with _progress() as progress:
+            table = run(file, folder, set_ or (), workers, dask, retry_failed, progress)
     say_wrote(folder / "sweep.parquet")
     failures = [row for row in table.select(["status", "reason", "point"]).to_pylist() if row["status"] == "failed"]
     console = stdout()
@@ -80,10 +87,17 @@ def compare(
     at: Annotated[
         str | None, typer.Option("--at", metavar="QUANTITY", help="With --iso: how much, such as '1000 USD/h'; default as the first.", show_default=False)
     ] = None,
+    measured: Annotated[
+        Path | None,
+        typer.Option("--measured", metavar="FILE", help="A result of vllm bench serve or AIPerf, to lay beside the file or a run folder.", show_default=False),
+    ] = None,
     workers: Workers = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="With --iso: write the table here, as Parquet.", show_default=False)] = None,
 ) -> None:
-    """Variants on identical traffic: paired differences with confidence intervals; with --iso, clusters of equal cost, power, output or rate."""
+    """Variants on identical traffic: paired differences with confidence intervals.
+
+    With --iso, clusters of equal cost, power, output or rate; with --measured, a real benchmark beside the simulation.
+    """
     if iso is not None:
         from cluster_sim.studies.iso import iso as equal
 
@@ -97,6 +111,9 @@ def compare(
         from cluster_sim.errors import ScenarioError
 
         raise ScenarioError.at("--at" if at is not None else "--out", "goes with --iso only")
+    if measured is not None:
+        _print_beside(file, measured, variant or (), set_ or (), seed, metric or ())
+        return
     from cluster_sim.studies.comparison import compare as run
 
     with _counter("replications") as progress:
@@ -154,6 +171,28 @@ def _print_iso(found: Iso) -> None:
     console.print(table)
     for note in found.notes:
         console.print(f"note: {note}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _print_beside(file: Path, measured: Path, variants: Sequence[str], sets: Sequence[str], seed: int | None, metrics: Sequence[str]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from cluster_sim.report.clients import read
+    from cluster_sim.studies.measured import beside, runs_of
+
+    benchmark = read(measured)
+    found = beside(benchmark, list(runs_of(file, variants, sets, seed)), metrics)
+    table = Table(title=Text(f"{measured.name}, measured by {benchmark.client}, beside the simulation"), title_justify="left")
+    for heading in ("", "measured", *(heading for name in found.names for heading in (name, "error"))):
+        table.add_column(Text(heading), justify="right" if heading else "left")
+    for row in found.rows:
+        cells = (cell for value, error in zip(row.simulated, row.errors, strict=True) for cell in (f"{value:,.5g}", "-" if error != error else f"{error:+.1%}"))
+        table.add_row(row.metric, f"{row.measured:,.5g}", *cells)
+    console = stdout()
+    console.print(table)
+    console.print("Both by the client's own metrics and percentiles; an error is simulated less measured, over measured.", highlight=False)
+    if found.without:
+        console.print(f"not simulated: {', '.join(found.without)}", highlight=False, soft_wrap=True, markup=False)
 
 
 def _differences(found: Comparison, name: str, confidence: float) -> Table:

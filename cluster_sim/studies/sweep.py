@@ -41,6 +41,8 @@ class Count:
 
 
 Progress = Callable[[Count], None]
+Ended = Callable[[str, Record], None]
+"""Told each point, in words, and what it has come to."""
 
 
 def sweep(
@@ -51,6 +53,7 @@ def sweep(
     dask: str | None = None,
     retry_failed: bool = False,
     progress: Progress | None = None,
+    ended: Ended | None = None,
 ) -> pa.Table:
     """Simulate the points of the file's `sweep` that the folder `out` (default sweeps/NAME) does not hold yet.
 
@@ -60,12 +63,13 @@ def sweep(
     written to.
     """
     file = open_scenarios(path, sets)
-    return _Sweep(file, out, retry_failed, progress or (lambda count: None)).run(workers, dask)
+    return _Sweep(file, out, retry_failed, progress or (lambda count: None), ended).run(workers, dask)
 
 
 class _Sweep:
-    def __init__(self, file: ScenarioFile, out: str | Path | None, retry_failed: bool, progress: Progress) -> None:
-        self.file, self.retry_failed, self.progress = file, retry_failed, progress
+    def __init__(self, file: ScenarioFile, out: str | Path | None, retry_failed: bool, progress: Progress, ended: Ended | None) -> None:
+        self.file, self.retry_failed, self.progress, self.ended = file, retry_failed, progress, ended
+        self.named: dict[str, str] = {}
         self.rows: list[dict[str, Any]] = []
         self.started: set[str] = set()
         self.count = Count()
@@ -95,6 +99,8 @@ class _Sweep:
                 self.counted(known=1)
             else:
                 self.started.add(point.key)
+                if self.ended is not None:
+                    self.named[point.key] = point.text
                 yield point.key, (simulated, (point.scenario, str(runs / point.key) if runs else None))
         if not self.rows:
             raise ScenarioError.at(self.file.place("sweep"), "'exclude' leaves out every point")
@@ -120,6 +126,8 @@ class _Sweep:
             raise SimulationError(f"a worker runs another version than this one, {program_version()}")
         self.store.add(key, outcome)
         self.counted(**{outcome["status"]: 1})
+        if self.ended is not None:
+            self.ended(self.named.pop(key), outcome)
 
     def counted(self, known: int = 0, done: int = 0, failed: int = 0) -> None:
         self.count = replace(self.count, known=self.count.known + known, done=self.count.done + done, failed=self.count.failed + failed)
