@@ -82,7 +82,7 @@ def _sweep(folder: Path, first: int) -> Study:
         columns += ["status", "reason"]
     more = f" {_counted(rows, str(folder / 'sweep.parquet'))}" if len(rows) > _MOST_ROWS else ""
     text = f"{len(rows):,} points, {len(done):,} of them done.{more}"
-    pictures = [drawn for name in ("rate_latency", "heatmap") if (drawn := _drawn(name, folder)) is not None]
+    pictures = [drawn for name in figures.STUDIES if (drawn := _drawn(name, folder)) is not None]
     try:
         along = rate_axis(done, axes)
     except ScenarioError:
