@@ -116,12 +116,13 @@ def test_what_files_say_is_escaped(both: str) -> None:
 
 def test_the_verdict_has_the_numbers_of_the_summaries_and_names_the_better(runs: dict[str, Results]) -> None:
     shown = charts.views([runs["a100"], runs["h100"]])
-    first, second, best, fills = words.verdict(shown)
+    first, second, best, cost, fills = words.verdict(shown)
     summary = runs["a100"].summary()
     assert first.startswith(f"a100 answers {summary['request_throughput']:.3g} requests/s, {100 * summary['slo_attainment']:.0f} % of all within the SLO")
     assert f"TTFT {summary['p99_ttft_ms']:.3g} ms (objective 100 ms: {'met' if summary['p99_ttft_ms'] <= 100 else 'missed'})" in first
     assert f"TPOT {summary['p99_tpot_ms']:.3g} ms (objective 15 ms: missed)" in first
     assert second.startswith("h100 answers")
+    assert cost.startswith(f"A million output tokens cost {summary['usd_per_million_output_tokens']:,.3g} USD on a100, ")
     assert best.startswith("h100 has most requests within the SLO")
     assert fills.startswith("What fills up most")
 

@@ -18,10 +18,13 @@ _OBJECTIVES = (("ttft", "TTFT"), ("tpot", "TPOT"), ("e2el", "E2E latency"))
 
 
 def verdict(shown: Sequence[View]) -> list[str]:
-    """A sentence for each run: how it does by its objectives; then which does best, and what fills up."""
+    """A sentence for each run: how it does by its objectives; then which does best, what tokens cost, and what fills up."""
     said = [_of_run(view) for view in shown]
     if (best := _best(shown)) is not None:
         said.append(best)
+    costs = [(view.label, cost) for view in shown if (cost := view.summary.get("usd_per_million_output_tokens")) is not None]
+    if costs:
+        said.append(f"A million output tokens cost {', '.join(f'{cost:,.3g} USD on {label}' for label, cost in costs)}.")
     filled = []
     for view in shown:
         most = peaks(view.results, view.line)
