@@ -152,6 +152,7 @@ def _with_transfers(scenario: Scenario, pools: list[PoolArithmetic], prompt_toke
 def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:
     if pool.replica.role == "prefill":  # each prompt is followed by another
         seen = replace(seen, output_tokens=1.0)
+    pool = scenario.cluster.networked(pool)
     model, times = scenario.model, pool.step_times(scenario.model)
     placement = pool.placement(model)
     window = model.window.tokens if model.window else 0

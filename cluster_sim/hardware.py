@@ -40,6 +40,12 @@ class Memory(Description):
     """What software can use, before any reserve."""
     bandwidth_bytes_per_s: BytesPerSecond
     """Peak, both directions together."""
+    reachable: Share = 1.0
+    """Share of the peak that all traffic together can reach; kernels alone reach what their own figures say."""
+    stream_loss: Annotated[float, Field(ge=0.0, lt=0.2)] = 0.0
+    """Share of the bandwidth that is lost at each doubling of the streams of traffic that cross it: 1 - loss x log2(streams) are left."""
+    mix_loss: Annotated[float, Field(ge=0.0, le=2.0)] = 0.0
+    """Of reading and writing by turns: 1 - loss x w (1 - w) are left where the share w of the bytes is written."""
 
 
 class WeightMemory(Memory):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from cluster_sim import costs, energy
+from cluster_sim import bandwidth, costs, energy
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,6 +39,12 @@ class Finished:
     """From then until its KV is there: what of the transfer was not hidden behind the reading of the prompt."""
     class_number: Array
     """Place among the workload's classes; 0 where there are none."""
+    bus_s: Array
+    """Of its latency, what its steps took longer because others used the memories of its replicas."""
+    link_s: Array
+    """The same of the links of its collectives."""
+    kv_contention_s: Array
+    """What its transfer took longer because others used the links on its way."""
     reasoning_tokens: Array | None = None
     first_output_token_s: Array | None = None
     """When the first token after them was seen; both None where the scenario does not say what is reasoning."""
@@ -64,6 +70,13 @@ class Finished:
         return self.admitted_s - self.arrival_s
 
     @property
+    def compute_s(self) -> Array:
+        """What is left of its latency without queueing, moving its KV and contention: steps as they are alone, and the network's latency."""
+        moving_s = np.nan_to_num(self.hand_over_wait_s) + np.nan_to_num(self.kv_transfer_s)
+        seconds: Array = self.e2el_s - self.queue_s - moving_s - self.bus_s - self.link_s
+        return seconds
+
+    @property
     def tpot_s(self) -> Array:
         """Time per output token after the first; 0 for answers of one token, which have none."""
         gaps: Array = np.maximum(self.output_tokens - 1, 1)
@@ -86,11 +99,13 @@ def finished(results: Results, pool: str | None = None, class_: str | None = Non
         "hand_over_wait_s",
         "kv_transfer_s",
     )
+    since = ("bus_s", "link_s", "kv_contention_s")  # tables of earlier versions lack them
     class_number = np.zeros(len(wanted), dtype=np.int64)
     for number, one in enumerate(results.scenario.workload.classes):
         class_number[table["class"].to_numpy() == one.name] = number
     reasoning = [table[name].to_numpy()[wanted] for name in ("reasoning_tokens", "first_output_token_s") if name in table.column_names]
-    return Finished(*(column[wanted] for column in (*(table[name].to_numpy() for name in columns), class_number)), *reasoning)
+    known = [table[name].to_numpy() if name in table.column_names else np.zeros(len(wanted)) for name in since]
+    return Finished(*(column[wanted] for column in (*(table[name].to_numpy() for name in columns), class_number, *known)), *reasoning)
 
 
 def _counted(results: Results, pool: str | None, class_: str | None) -> Array:
@@ -309,6 +324,10 @@ def _of_requests(results: Results, pool: str | None = None, class_: str | None =
         for name, values_s in (("ttft", done.ttft_s), ("ttfo", done.ttfo_s), ("tpot", tpot_s), ("e2el", done.e2el_s), ("queue", done.queue_s)):
             if values_s is not None and len(values_s):
                 report |= _statistics(name, values_s)
+        if len(results.transfers):
+            link_s = done.link_s + done.kv_contention_s
+            for name, values_s in (("bus", done.bus_s), ("link", link_s), ("compute", done.compute_s)):
+                report |= _statistics(name, values_s)
         for name, values_s in (("hand_over_wait", done.hand_over_wait_s), ("kv_transfer", done.kv_transfer_s)):
             if len(values_s := values_s[~np.isnan(values_s)]):
                 report |= _statistics(name, values_s)
@@ -447,6 +466,7 @@ def _of_replicas(results: Results, pool: str | None) -> dict[str, Any]:
     report["preemptions"] = int(np.sum(preempted))
     for name in ("compute_utilisation", "bandwidth_utilisation"):
         report[name] = float(np.mean(devices[name].to_numpy()[rows]))
+    report["bandwidth_saturated_fraction"] = bandwidth.saturated_fraction(results, pool)
     return report
 
 

@@ -8,6 +8,7 @@ import os
 import platform
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -21,19 +22,33 @@ from cluster_sim.errors import ScenarioError
 from cluster_sim.reading import describe, parse_yaml, read_text
 from cluster_sim.scenario import Scenario
 
-TABLES = ("requests", "stretches", "devices", "links", "events")
+TABLES = ("requests", "stretches", "devices", "links", "events", "transfers")
+LATER_TABLES = {"transfers"}
+"""Those that run folders of earlier versions lack."""
 
 # One row a stretch of like engine steps: the i-th lasts first_s + i·slope_s. Counts are of its first step, see
 # physics/transformer.py; growth: tokens that a step adds to the context; `counted` of `batch` are outside the warm-up; kv_tokens, running and waiting are as it began.
-# clock, memory_share, link_share: the pace at which the devices ran, see hardware.Pace.
+# clock, memory_share, link_share: the pace at which the devices ran, see hardware.Pace; bus_s, link_s: by how much longer it all
+# took because others used its memories, and the links of its collectives.
 STRETCH_COLUMNS = (
     "replica", "began_s", "first_s", "slope_s", "steps", "batch", "counted", "prompt_tokens", "sampled", "context", "growth",
     "windowed", "growing", "pairs", "windowed_pairs", "kv_tokens", "running", "waiting", "clock", "memory_share", "link_share",
+    "bus_s", "link_s",
 )  # fmt: skip
+# One row a transfer that has ended: of what kind, between which replicas, for which request, -1 for several; alone_s: what it would have taken with
+# nobody else about. It began when the first of its bytes could be sent, and ended when the last had left; latency comes after that.
+TRANSFER_COLUMNS = ("kind", "from_replica", "to_replica", "request", "bytes", "began_s", "ended_s", "alone_s")
 # preempted: value is the tokens answered so far; resumed: the gap between two tokens that a preemption or a hand-over tore [s];
 # handed_over: its KV has come to this replica, so long after its first token [s]; rejected: tokens it would take, and beside it
 # `reason`: too_long for every replica, or the admission policy that refused it.
 EVENT_COLUMNS = ("at_s", "what", "replica", "request", "value")  # as recorded
+
+
+def transfers_table(rows: Sequence[Sequence[Any]]) -> pa.Table:
+    """Rows of TRANSFER_COLUMNS as a table."""
+    columns = list(zip(*rows, strict=True)) or [()] * len(TRANSFER_COLUMNS)
+    types = (pa.string(), pa.int32(), pa.int32(), pa.int64(), *[pa.float64()] * 4)
+    return pa.table({name: pa.array(column, kind) for name, column, kind in zip(TRANSFER_COLUMNS, columns, types, strict=True)})
 
 
 @dataclass(frozen=True)
@@ -42,7 +57,7 @@ class Results:
 
     requests: one row each, times [s] as seen at the front door; stretches: runs of like engine steps, with FLOP, bytes and
     joules of all devices of the replica; devices and links: totals over the run; events: rejections, preemptions, resumptions,
-    hand-overs.
+    hand-overs; transfers: what was moved between replicas.
     """
 
     scenario: Scenario
@@ -54,6 +69,7 @@ class Results:
     info: dict[str, Any] = field(default_factory=dict)
     """simulated_s, wall_s, events: how long the run was and what it took; notes: what of a trace was left out; sessions: how many have
     ended; question: what the scenario's file asks."""
+    transfers: pa.Table = field(default_factory=lambda: transfers_table(()))
 
     def summary(self) -> dict[str, Any]:
         """The fields of summary.json."""
@@ -120,7 +136,7 @@ def load_results(folder: str | Path) -> Results:
     folder = Path(folder)
     scenario, about = about_run(folder)
     try:
-        tables = {name: pq.read_table(folder / f"{name}.parquet") for name in TABLES}
+        tables = {name: pq.read_table(path) for name in TABLES if (path := folder / f"{name}.parquet").is_file() or name not in LATER_TABLES}
     except (OSError, pa.ArrowInvalid) as fault:
         raise ScenarioError.at(str(folder), f"is no whole run folder: {fault}") from fault
     info: dict[str, Any] = {key: about[key] for key in ("simulated_s", "wall_s", "events", "notes", "sessions", "question") if key in about}

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from cluster_sim.hardware import FULL_PACE, Network, Node, Pace, Precision
 from cluster_sim.model import Model, read_model
-from cluster_sim.physics.gpu import GpuSteps
+from cluster_sim.physics.gpu import GpuSteps, Hops
 from cluster_sim.physics.placement import Placement, place_on_gpus, place_on_wafers, wafers_needed
 from cluster_sim.physics.speculation import SpeculativeSteps
 from cluster_sim.physics.transformer import causal_pairs, step_kv_bytes, windowed_pairs
@@ -270,8 +270,20 @@ class Pool(Description):
             return WaferSteps(model, device, devices or self.devices_a_replica(model))
         return GpuSteps(
             model, device, plan.tensor_parallel, plan.pipeline_parallel, self.weights(model), plan.kv_cache, plan.engine.name,
-            plan.data_parallel, plan.expert_parallel, plan.engine.graph_batches,
+            plan.data_parallel, plan.expert_parallel, plan.engine.graph_batches, self.between_nodes,
         )  # fmt: skip
+
+    @property
+    def between_nodes(self) -> Hops:
+        """The hops of a replica's pipeline that leave a node; those of the first replica, which stand for all."""
+        plan, devices = self.replica, self.node.devices
+        stage = plan.tensor_parallel * plan.data_parallel
+        count = sum(first % devices == 0 for first in range(stage, stage * plan.pipeline_parallel, stage))
+        if self.is_wafer or not count:
+            return Hops()
+        sending, receiving = ([f"pool/{node}/device{first + lane}" for lane in range(plan.tensor_parallel)] for node, first in ((0, devices - stage), (1, 0)))
+        way = Topology({"pool/0": self.node, "pool/1": self.node}).way(sending, receiving)
+        return Hops(count, way.path.latency_s, way.bytes_per_s)
 
     def prefill_tokens_per_s(self, model: Model) -> float:
         """Prompt tokens that one replica reads a second in steps that hold nothing but one prompt, filled to the brim."""
@@ -330,6 +342,10 @@ class Cluster(Description):
     """Which requests are turned away at the front door; default: none."""
     network: Annotated[Network, BeforeValidator(partial(named, "links"), json_schema_input_type=str | Network)] | None = None
     """How the front door reaches the nodes; default: what each node's file says."""
+
+    def networked(self, pool: Pool) -> Pool:
+        """The pool, its nodes reached as this cluster says."""
+        return pool if self.network is None else pool.model_copy(update={"node": pool.node.model_copy(update={"network": self.network})})
 
     def topology(self) -> Topology:
         """All places and links."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import islice
@@ -20,13 +20,14 @@ from cluster_sim.scenario import Pool, Scenario
 from cluster_sim.serving.admission import AcceptAll, Gate, Prefill
 from cluster_sim.serving.batching import DecodeBatch, PrefillBatch
 from cluster_sim.serving.hand_over import HandOver as HandOverPlan
+from cluster_sim.sim.fabric import Bus, Fabric, HostWay
 from cluster_sim.sim.hand_over import HandOver, Links
 from cluster_sim.sim.recorder import Recorder
 from cluster_sim.sim.replica import DecodeReplica, PrefillReplica, Replica, Times
 from cluster_sim.sim.router import Router
 from cluster_sim.sim.source import Clients, Conversations, timetable
 from cluster_sim.tables import gather
-from cluster_sim.topology import FRONT_DOOR, Topology
+from cluster_sim.topology import FRONT_DOOR, MEMORY, Topology, lanes_between
 from cluster_sim.workload.arrivals import ClosedLoop
 from cluster_sim.workload.classes import labelled
 from cluster_sim.workload.sessions import scripts
@@ -61,8 +62,8 @@ def simulate(scenario: Scenario, progress: Progress | None = None, watch: Watch 
     if closed is not None:
         answered = closed.answered
     replicas = _replicas(env, scenario, recorder, answered)
-    _join_roles(env, scenario, topology, replicas, recorder)
     devices = scenario.cluster.devices(scenario.model)
+    fabric = _fabric(env, scenario, topology, devices, replicas, recorder)
     paths = [topology.route(FRONT_DOOR, places[0]) for places in devices]
     latencies_s += [path.latency_s for path in paths]
     for pool in scenario.cluster.pools:
@@ -82,6 +83,8 @@ def simulate(scenario: Scenario, progress: Progress | None = None, watch: Watch 
     beats = _run(env, recorder, until_s + scenario.drain_s, progress, watch)
     for replica in replicas:
         replica.stop(env.now)
+    if fabric is not None:
+        fabric.stop()
     wall_s = time.perf_counter() - began
     # SimPy numbers events as they are scheduled; the next number is how many there were.
     info = {"wall_s": wall_s, "events": next(env._eid) - beats} | ({"notes": notes} if (notes := list(tally.said())) else {})
@@ -97,7 +100,7 @@ def _replicas(env: Environment, scenario: Scenario, recorder: Recorder, answered
     decoding = [pool for pool in scenario.cluster.pools if pool.replica.role == "decode"]
     longest_decoded = max((pool.batch(model).longest for pool in decoding), default=0)
     for pool in scenario.cluster.pools:
-        times_at = _paced(pool, model)
+        times_at = _paced(scenario.cluster.networked(pool), model)
         step_times, speculative_times = times_at(FULL_PACE)
         for number in range(len(replicas), len(replicas) + pool.replica_count(model)):
             batch = pool.batch(model, scenario.seed)
@@ -116,19 +119,63 @@ def _paced(pool: Pool, model: Model) -> Callable[[Pace], Times]:
     return lru_cache(maxsize=_PACES)(lambda pace: (pool.step_times(model, pace), pool.speculative_step_times(model, pace)))
 
 
-def _join_roles(env: Environment, scenario: Scenario, topology: Topology, replicas: list[Replica], recorder: Recorder) -> None:
-    """What prefill replicas have read goes to those that decode."""
-    decoders = [replica for replica in replicas if isinstance(replica, DecodeReplica)]
-    if not decoders:
-        return
-    plan, model = scenario.cluster.hand_over or HandOverPlan(), scenario.model
-    devices = scenario.cluster.devices(model)
+def _fabric(env: Environment, scenario: Scenario, topology: Topology, devices: list[list[str]], replicas: list[Replica], recorder: Recorder) -> Fabric | None:
+    """What moves KV from replica to replica and between devices and their hosts; None where there is none to be moved."""
+    model = scenario.model
     pools = [pool for pool in scenario.cluster.pools for _ in range(pool.replica_count(model))]
-    links = Links(lambda start, end: topology.way(devices[start], devices[end]), lambda tokens, number: pools[number].kv_bytes(model, tokens), model.layers)
-    hand_over = HandOver(env, decoders, plan.chooser(DecodeReplica), plan.kv_transfer, links, recorder)
+    decoders = [replica for replica in replicas if isinstance(replica, DecodeReplica)]
+    if not decoders and not any(_keeps_on_host(pool) for pool in pools):
+        return None
+    memories = [[f"{device}/{MEMORY}" for device in places] for places in devices]
+    buses = {topology.resource((places[0], own[0])): _bus(pool) for places, own, pool in zip(devices, memories, pools, strict=True)}
+    fabric = Fabric(env, lambda resource: topology.capacity(resource), buses, recorder)  # type: ignore[arg-type]  # resources are edges
+    for replica, memory, places, pool in zip(replicas, buses, devices, pools, strict=True):
+        fabric.join(replica, memory, _collective_links(topology, places), _brought(topology, places[0]))
+        host = topology.host(places[0]) if _keeps_on_host(pool) else None
+        bandwidth = pool.swap_bandwidth_bytes_per_s
+        if host is not None and bandwidth:
+            own = [f"{place}/{MEMORY}" for place in places]
+            kind = "swap" if pool.kv.preemption == "swap" else "offload"
+            replica.to_host = HostWay(fabric, lanes_between(topology, own, [_dram(topology, host)]), kind, replica.number, len(places) * bandwidth)
+    if not decoders:
+        return fabric
+    plan = scenario.cluster.hand_over or HandOverPlan()
+    links = Links(
+        lambda start, end: lanes_between(topology, memories[start], memories[end]), lambda tokens, number: pools[number].kv_bytes(model, tokens), model.layers
+    )
+    hand_over = HandOver(env, decoders, plan.chooser(DecodeReplica), plan.kv_transfer, links, recorder, fabric)
     for replica in replicas:
         if isinstance(replica, PrefillReplica):
-            replica.on_read = hand_over.offer
+            hand_over.take_from(replica)
+    return fabric
+
+
+def _keeps_on_host(pool: Pool) -> bool:
+    return pool.kv.preemption == "swap" or bool(pool.kv.offload)
+
+
+def _dram(topology: Topology, host: str) -> str:
+    """The host's memory, or the host where its node's file does not say how that is reached."""
+    dram = f"{topology.node(host)}/dram"
+    return dram if dram in topology else host
+
+
+def _bus(pool: Pool) -> Bus:
+    memory = pool.node.device.memory
+    return Bus(memory.bandwidth_bytes_per_s * memory.reachable, memory.stream_loss, memory.mix_loss)
+
+
+def _brought(topology: Topology, device: str) -> float:
+    """What all links of a device but its memory's carry, both directions together [B/s]."""
+    return sum(2.0 * topology.capacity((device, other)) for other in topology.neighbours(device) if topology.kind((device, other)) != MEMORY)
+
+
+def _collective_links(topology: Topology, places: list[str]) -> list[Hashable]:
+    """The links of a replica's first device, one in each direction, that its collectives cross; none where it is alone."""
+    if len(places) == 1:
+        return []
+    there, back = (topology.route(*ends) for ends in ((places[0], places[1]), (places[1], places[0])))
+    return [topology.resource(there.edges[0]), topology.resource(back.edges[-1])]
 
 
 def _closed_loop(env: Environment, scenario: Scenario, until_s: float, answer_latency_s: Callable[[Request], float]) -> Clients | Conversations | None:

@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from cluster_sim.contention import lost_s
 from cluster_sim.hardware import Precision
 from cluster_sim.physics.power import Line, ramp_energy_j
 from cluster_sim.physics.ramp import total_s
 from cluster_sim.physics.transformer import step_flop, step_kv_bytes, step_weight_bytes
 from cluster_sim.request import Request
-from cluster_sim.results import EVENT_COLUMNS, STRETCH_COLUMNS, Results
+from cluster_sim.results import EVENT_COLUMNS, STRETCH_COLUMNS, Results, transfers_table
 from cluster_sim.scenario import Pool, Scenario
 from cluster_sim.sim.recorder import EventRow, Recorder
-from cluster_sim.topology import Route, Topology
+from cluster_sim.topology import Edge, Route, Topology
 from cluster_sim.workload.streams import stream
 
 
@@ -29,6 +30,9 @@ def gather(scenario: Scenario, recorder: Recorder, topology: Topology, paths: li
     latencies_s = np.array([path.latency_s for path in paths])
     requests = _requests_table(scenario, everyone, recorder, pool_of, latencies_s)
     stretches = _stretches_table(scenario, recorder, pool_of)
+    columns_of = {name: stretches[name].to_numpy() for name in ("replica", "began_s", "ended_s", "bus_s", "link_s")}
+    for name, seconds in zip(("bus_s", "link_s", "kv_contention_s"), lost_s(everyone, columns_of, recorder.transfers), strict=True):
+        requests = requests.append_column(name, _column(seconds, np.isnan(seconds)))
     if scenario.workload.reasoning_share is not None:
         requests = _with_reasoning(scenario, requests, everyone, stretches, recorder.events, latencies_s)
     columns = list(zip(*recorder.events, strict=True)) or [()] * len(EVENT_COLUMNS)
@@ -39,8 +43,8 @@ def gather(scenario: Scenario, recorder: Recorder, topology: Topology, paths: li
     last_s = float(np.max(stretches["ended_s"].to_numpy())) if len(stretches) else 0.0
     info["simulated_s"] = max(last_s, everyone[-1].arrival_s if everyone else 0.0)
     devices = _devices_table(scenario, stretches, info["simulated_s"])
-    links = _links_table(topology, paths, requests, _kv_over_links(topology, scenario, recorder))
-    return Results(scenario, requests, stretches, devices, links, events, info)
+    links = _links_table(topology, paths, requests, recorder, info["simulated_s"])
+    return Results(scenario, requests, stretches, devices, links, events, info, transfers_table(recorder.transfers))
 
 
 def _requests_table(scenario: Scenario, everyone: list[Request], recorder: Recorder, pool_of: list[Pool], latency_s: np.ndarray) -> pa.Table:
@@ -136,11 +140,13 @@ def token_times_s(requests: list[Request], token: np.ndarray, stretches: pa.Tabl
 
 def _span_of(request: Request, token: int, happened: Sequence[tuple[float, int, bool]]) -> tuple[float, int, float, int]:
     """(from [s], token made then, to [s], token made by then) of the span without preemption in which a token was made."""
-    from_s, from_token, made = request.first_token_s, 1, 0
+    from_s, from_token, made = request.first_token_s, 1, 1
     for at_s, value, resumed in happened:
         if at_s < request.first_token_s:
             continue
         if resumed:
+            if token <= made:
+                break
             from_s, from_token = at_s, made + 1
         elif value >= token:
             return from_s, from_token, at_s, value
@@ -162,7 +168,7 @@ def _column(values: np.ndarray, missing: np.ndarray | None = None) -> pa.Array:
 
 def _stretches_table(scenario: Scenario, recorder: Recorder, pool_of: list[Pool]) -> pa.Table:
     rows = np.frombuffer(recorder.stretches, dtype=float).reshape(-1, len(STRETCH_COLUMNS))
-    real = {"began_s", "first_s", "slope_s", "growth", "clock", "memory_share", "link_share"}
+    real = {"began_s", "first_s", "slope_s", "growth", "clock", "memory_share", "link_share", "bus_s", "link_s"}
     if any(pool.replica.speculation for pool in pool_of):  # sequences grow at rates of their own
         real |= {"context", "kv_tokens"}
     data = {name: rows[:, place].astype(float if name in real else np.int64) for place, name in enumerate(STRETCH_COLUMNS)}
@@ -271,22 +277,22 @@ def _devices_table(scenario: Scenario, stretches: pa.Table, simulated_s: float) 
     return pa.table(columns)
 
 
-def _kv_over_links(topology: Topology, scenario: Scenario, recorder: Recorder) -> dict[frozenset[str], float]:
-    """Bytes of KV that crossed each link on the way from one replica to another, in both directions together."""
-    over: dict[frozenset[str], float] = {}
-    devices = scenario.cluster.devices(scenario.model) if recorder.kv_moved else []
-    for (start, end), (_, moved) in recorder.kv_moved.items():
-        starts, ends = devices[start], devices[end]
-        lanes = max(len(starts), len(ends))
-        for lane in range(lanes):
-            path = topology.way([starts[lane % len(starts)]], [ends[lane % len(ends)]]).path
-            for pair in pairwise(path.places):
-                over[frozenset(pair)] = over.get(frozenset(pair), 0.0) + moved / lanes
+def _over_links(recorder: Recorder) -> dict[str, dict[Edge, float]]:
+    """Bytes of transfers that crossed each edge, by kind of traffic."""
+    over: dict[str, dict[Edge, float]] = {"kv": {}}
+    for (kind, lanes), moved in recorder.bytes_over.items():
+        mine = over.setdefault(kind, {})
+        for edge, part in lanes.edges.items():
+            mine[edge] = mine.get(edge, 0.0) + part * moved
     return over
 
 
-def _links_table(topology: Topology, paths: list[Route], requests: pa.Table, kv_bytes: dict[frozenset[str], float]) -> pa.Table:
-    """One row a link: what it is, how many requests crossed it on their way from the front door, and how many bytes of KV."""
+def _links_table(topology: Topology, paths: list[Route], requests: pa.Table, recorder: Recorder, simulated_s: float) -> pa.Table:
+    """One row a link: what it is, how many requests crossed it on their way from the front door, and what transfers moved over it.
+
+    Bytes are those of both directions. utilisation: what transfers moved over what could have been moved, in the busier direction
+    where the two do not share; saturated_share: of the time, for how much transfers were held back by it.
+    """
     entry = requests["prefill_replica"].to_numpy().astype(float)  # null, here one that was not handed over, is NaN
     replica = np.where(np.isnan(entry), requests["replica"].to_numpy().astype(float), entry)  # one that was rejected has neither
     served = np.bincount(replica[~np.isnan(replica)].astype(int), minlength=len(paths))
@@ -294,11 +300,21 @@ def _links_table(topology: Topology, paths: list[Route], requests: pa.Table, kv_
     for path, count in zip(paths, served.tolist(), strict=True):
         for pair in pairwise(path.places):
             crossed[frozenset(pair)] = crossed.get(frozenset(pair), 0) + count
-    rows: dict[str, list[Any]] = {name: [] for name in ("from", "to", "kind", "bandwidth_bytes_per_s", "latency_s", "requests", "kv_bytes")}
+    over = _over_links(recorder)
+    stands_for = {edge: resource for _, lanes in recorder.bytes_over for edge, resource in lanes.stands_for(topology).items()}
+    columns = ("from", "to", "kind", "bandwidth_bytes_per_s", "latency_s", "requests", *(f"{kind}_bytes" for kind in over), "utilisation", "saturated_share")
+    rows: dict[str, list[Any]] = {name: [] for name in columns}
     for start, end, data in topology.graph.edges(data=True):
         link = data["link"]
-        ends = frozenset((start, end))
-        row = (start, end, link.kind, link.bandwidth_bytes_per_s, link.latency_s, crossed.get(ends, 0), kv_bytes.get(ends, 0.0))
+        both = (start, end), (end, start)
+        moved = {kind: [by_edge.get(edge, 0.0) for edge in both] for kind, by_edge in over.items()}
+        ways = [sum(way) for way in zip(*moved.values(), strict=True)]
+        busiest = sum(ways) if link.duplex == "half" else max(ways)
+        full_s = max(recorder.full_s.get(stands_for.get(edge), 0.0) for edge in both)
+        row = (
+            start, end, link.kind, link.bandwidth_bytes_per_s, link.latency_s, crossed.get(frozenset(both[0]), 0), *(sum(way) for way in moved.values()),
+            busiest / (link.bandwidth_bytes_per_s * simulated_s) if simulated_s else 0.0, full_s / simulated_s if simulated_s else 0.0,
+        )  # fmt: skip
         for name, value in zip(rows, row, strict=True):
             rows[name].append(value)
     return pa.table(rows)

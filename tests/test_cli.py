@@ -71,7 +71,7 @@ def test_run_prints_one_table_and_writes_a_run_folder_for_each_variant(scenario:
         folder = Path("runs/small") / variant
         assert f"wrote {folder}" in err
         files = {path.name for path in folder.iterdir()}
-        tables = {"requests.parquet", "stretches.parquet", "devices.parquet", "links.parquet", "events.parquet"}
+        tables = {"requests.parquet", "stretches.parquet", "devices.parquet", "links.parquet", "events.parquet", "transfers.parquet"}
         assert files == {"scenario.yaml", "summary.json", "manifest.json"} | tables
         summary = json.loads((folder / "summary.json").read_text())
         assert summary["completed"] + summary["failed"] + summary["rejected"] == cluster_sim.load_results(folder).requests.num_rows

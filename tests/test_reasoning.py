@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from cluster_sim import simulate
 from cluster_sim.loading import load_scenario
 from cluster_sim.reading import yaml_text
+from cluster_sim.request import Request
 from cluster_sim.results import Results
+from cluster_sim.tables import token_times_s
 from cluster_sim.workload.reasoning import ReasoningShare
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
 
@@ -111,3 +114,14 @@ def test_stretches_and_steps_agree_and_the_summary_is_in_milliseconds(tmp_path: 
     assert summary["p99_ttfo_ms"] == pytest.approx(1e3 * np.percentile(seen - arrival, 99))
     assert summary["median_ttft_ms"] < summary["median_ttfo_ms"] < summary["median_e2el_ms"]
     assert summary["total_reasoning_tokens"] == np.sum(columns(one, "output_tokens")[0] // 2)
+
+
+def test_the_second_token_of_a_request_that_was_handed_over_is_the_first_after_the_gap() -> None:
+    """Read elsewhere, where its first token was made at 1 s; three steps of a second from 2 s on make the other three."""
+    request = Request(0, 0.0, 10, 4)
+    request.replica, request.first_token_s, request.finish_s = 1, 1.0, 5.0
+    both = {"replica": [1, 1], "began_s": [2.0, 3.0], "first_s": [1.0, 1.0], "slope_s": [0.0, 0.0], "steps": [1, 2], "ended_s": [3.0, 5.0]}
+    stretches = pa.table(both)
+    events = [(3.0, "resumed", 1, 0, 2.0)]
+    times_s = [float(token_times_s([request], np.array([token]), stretches, events)[0]) for token in (1, 2, 3, 4)]
+    assert times_s == pytest.approx([1.0, 3.0, 4.0, 5.0])

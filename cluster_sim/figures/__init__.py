@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 NAMES = (
     "arrivals",
+    "bandwidth",
     "cost_breakdown",
     "goodput",
     "itl_histogram",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from math import ceil
+from math import ceil, inf
+from typing import NamedTuple
 
 from cluster_sim.hardware import Device, Precision
 from cluster_sim.model import Model
@@ -14,6 +15,19 @@ from cluster_sim.physics.kernels import Kernels, Product
 from cluster_sim.physics.ramp import ALWAYS, larger_line, overlapped
 
 Lines = tuple[DecodeAttention, DecodeAttention | None]  # of a layer of full attention, and of one with a window where there are any
+
+
+class Hops(NamedTuple):
+    """From pipeline stage to pipeline stage where the two are on different nodes."""
+
+    times: int = 0
+    latency_s: float = 0.0
+    """Of one of them."""
+    bytes_per_s: float = inf
+    """Over the lanes of all devices of a stage."""
+
+
+NO_HOPS = Hops()
 
 
 class GpuSteps:
@@ -30,7 +44,7 @@ class GpuSteps:
 
     def __init__(
         self, model: Model, device: Device, tensor_parallel: int, pipeline_parallel: int, weights: Precision, kv_cache: Precision, engine: str,
-        data_parallel: int = 1, expert_parallel: int = 1, graph_batches: Sequence[int] = (),
+        data_parallel: int = 1, expert_parallel: int = 1, graph_batches: Sequence[int] = (), between_nodes: Hops = NO_HOPS,
     ) -> None:  # fmt: skip
         self._graph_batches = sorted(graph_batches)
         self._model, self._pp, self._dp, self._overhead = model, pipeline_parallel, data_parallel, device.overhead(engine)
@@ -42,12 +56,13 @@ class GpuSteps:
         if experts is not None and experts.shared:
             self._products += [(model.moe_layers, product) for product in kernels.ffn_products(experts.shared * experts.ffn)]
         self._head = kernels.head()
-        # Hidden states of every token go from each pipeline stage to the next.
-        hops, bandwidth = pipeline_parallel - 1, device.peer_bandwidth_bytes_per_s
+        # Hidden states of every token go from each pipeline stage to the next, inside a node or over the network.
+        hops, bandwidth = pipeline_parallel - 1 - between_nodes.times, device.peer_bandwidth_bytes_per_s
         layer_s = self._overhead.layer_s + (self._overhead.latent_layer_s if model.latent is not None else 0.0)
-        self._fixed_s = self._overhead.step_s + model.layers * layer_s + hops * device.peer_latency_s
+        self._fixed_s = self._overhead.step_s + model.layers * layer_s + hops * device.peer_latency_s + between_nodes.times * between_nodes.latency_s
         self._token_s = model.layers * kernels.elementwise_token_s()
         self._token_s += hops * model.hidden * ACTIVATION_BYTES / bandwidth / tensor_parallel if bandwidth else 0.0
+        self._token_s += between_nodes.times * model.hidden * ACTIVATION_BYTES / between_nodes.bytes_per_s
         self._key_compute_s = kernels.key_compute_s()
         self._eager_s = self._overhead.step_s + model.layers * self._overhead.eager_layer_s
         self._full_layers, self._window_layers = model.full_layers, model.layers - model.full_layers

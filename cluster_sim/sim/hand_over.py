@@ -9,39 +9,17 @@ from dataclasses import dataclass, field
 from simpy import Environment, Event, Timeout
 
 from cluster_sim.request import Request
+from cluster_sim.sim.fabric import Fabric, Transfer
 from cluster_sim.sim.recorder import Recorder
 from cluster_sim.sim.replica import DecodeReplica, PrefillReplica
-from cluster_sim.topology import Way
-
-
-@dataclass(slots=True)
-class End:
-    """One end of a way, where transfers queue: the ports of a replica's devices in one direction. It works without pause, in order.
-
-    KV of all layers but the last may be sent while the prompt is being read, that of the last layer only afterwards: two
-    backlogs, and a transfer has ended when both have been worked off as far as its own part.
-    """
-
-    all_s: float = 0.0
-    """When everything that it was given so far could have been sent."""
-    last_s: float = 0.0
-    """The same for what can only be sent after the prompts have been read."""
-
-    def sent_s(self, from_s: float, now_s: float, whole_s: float, last_s: float) -> float:
-        """When the KV of a prompt that has now been read is through, which takes `whole_s`, of it `last_s` for the last layer.
-
-        from_s: since when the first layer was ready to be sent.
-        """
-        self.all_s = max(self.all_s, from_s) + whole_s
-        self.last_s = max(self.last_s, now_s) + last_s
-        return max(self.all_s, self.last_s)
+from cluster_sim.topology import Lanes
 
 
 @dataclass(frozen=True)
 class Links:
     """How KV gets from one replica to another."""
 
-    way: Callable[[int, int], Way]
+    lanes: Callable[[int, int], Lanes]
     """Between two replicas by their numbers."""
     kv_bytes: Callable[[int, int], float]
     """Of so many tokens in the cache of the replica with this number, over all of its devices."""
@@ -49,12 +27,31 @@ class Links:
     """Of the model."""
 
 
+@dataclass(slots=True, eq=False)
+class Reading:
+    """A request whose prompt is being read or has been read, until its KV is where it decodes."""
+
+    request: Request
+    source: PrefillReplica
+    tokens: float = 0.0
+    """Whose KV could be sent at the time `since_s`."""
+    tokens_per_s: float = 0.0
+    """That are added from then on, layer by layer."""
+    since_s: float = 0.0
+    is_read: bool = False
+    target: DecodeReplica | None = None
+    transfer: Transfer | None = None
+    whole: float = 0.0
+    """Bytes of the KV of its prompt."""
+
+
 @dataclass(slots=True)
 class HandOver:
-    """Gives requests whose prompts have been read to replicas that decode, in order, as soon as one of them has room.
+    """Gives requests to replicas that decode, in order, as soon as one of them has room, and has their KV moved there.
 
-    Until then, and until its KV has been sent, a request keeps its room where it was read. What was sent while the prompt was
-    read counts as sent, to whichever replica is chosen when that has ended. One event for each transfer, when it ends.
+    With `layers` a request is given away when the reading of its prompt begins, or later where nobody has room, and the KV of each
+    layer of what a step reads is sent while the next one is computed: evenly from when the first is ready, all but the last by the
+    end of the step. Otherwise it is given away when its prompt has been read. It keeps its room there until its KV has been sent.
     """
 
     env: Environment
@@ -63,64 +60,110 @@ class HandOver:
     transfer: str
     links: Links
     recorder: Recorder
-    _waiting: deque[tuple[Request, PrefillReplica]] = field(default_factory=deque)
-    _ends: dict[tuple[int, str, bool], End] = field(default_factory=dict)
-    _ways: dict[tuple[int, int], Way] = field(default_factory=dict)
+    fabric: Fabric
+    _waiting: deque[Reading] = field(default_factory=deque)
+    _readings: dict[int, Reading] = field(default_factory=dict)
+    _lanes: dict[tuple[int, int], Lanes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for decoder in self.decoders:
             decoder.on_room = self.try_next
 
+    def take_from(self, source: PrefillReplica) -> None:
+        """What this replica reads is decoded by others."""
+        source.on_read = self.offer
+        if self.transfer == "layers":
+            source.tell_of_steps(self._reads)
+
+    def _reads(self, source: PrefillReplica, chunks: Sequence[tuple[Request, int]], step_s: float) -> None:
+        """A step begins that reads these parts of prompts."""
+        parts = []
+        for request, tokens in chunks:
+            if request.output_tokens > 1:
+                reading = self._readings.get(request.number)
+                if reading is None:
+                    reading = self._enqueue(request, source)
+                self._ready(reading, request.prefilled, 0.0)
+                parts.append((reading, tokens))
+        if parts and self.links.layers > 1:
+            Timeout(self.env, step_s / self.links.layers, (parts, step_s)).callbacks.append(self._first_layer)
+        self.try_next()
+
+    def _first_layer(self, event: Event) -> None:
+        """The first layer of what a step reads is ready to be sent."""
+        parts, step_s = event.value  # type: ignore[misc]  # SimPy says Any or None
+        for reading, tokens in parts:
+            self._ready(reading, reading.tokens, tokens / step_s)
+
+    def _ready(self, reading: Reading, tokens: float, tokens_per_s: float) -> None:
+        """The KV of so many tokens could have been sent by now, and that of so many more could a second."""
+        reading.tokens, reading.tokens_per_s, reading.since_s = tokens, tokens_per_s, self.env.now
+        if reading.target is not None:
+            self._supply(reading)
+
     def offer(self, request: Request, source: PrefillReplica) -> None:
         """A prompt has been read."""
-        request.read_s = self.env.now
-        self._waiting.append((request, source))
-        if len(self._waiting) == 1:
-            self.try_next()
+        request.read_s = now_s = self.env.now
+        reading = self._readings.get(request.number) or self._enqueue(request, source)
+        reading.is_read = True
+        if reading.target is not None:
+            request.sending_s, request.prefill_replica = now_s, source.number
+        self._ready(reading, request.prompt_tokens, 0.0)
+        self.try_next()
+
+    def _enqueue(self, request: Request, source: PrefillReplica) -> Reading:
+        reading = self._readings[request.number] = Reading(request, source)
+        self._waiting.append(reading)
+        return reading
 
     def try_next(self) -> None:
         """Some replica may have room for the first of those that wait."""
         while self._waiting:
-            request, source = self._waiting[0]
+            reading = self._waiting[0]
+            request = reading.request
             able = [decoder for decoder in self.decoders if decoder.can_take(request)]
             if not able:
                 return
             self._waiting.popleft()
-            target = self.choose(able)
+            reading.target = target = self.choose(able)
             target.promise(request)
-            after_s = self._sent_s(request, source, target) - self.env.now
-            Timeout(self.env, after_s, (request, source, target)).callbacks.append(self._arrived)
+            if reading.is_read:
+                request.sending_s, request.prefill_replica = self.env.now, reading.source.number
+            if self.transfer == "off":
+                self._sent(reading, 0.0)
+            else:
+                reading.whole = self.links.kv_bytes(request.prompt_tokens, target.number)
+                self._supply(reading)
 
-    def _sent_s(self, request: Request, source: PrefillReplica, target: DecodeReplica) -> float:
-        """When its KV, which may be sent from now on, will have arrived."""
-        now_s, layers = self.env.now, self.links.layers
-        request.sending_s, request.prefill_replica = now_s, source.number
+    def _supply(self, reading: Reading) -> None:
+        """Tell the fabric what of a request's KV can be sent to its target."""
+        request, target = reading.request, reading.target
+        assert target is not None
         if self.transfer == "off":
-            return now_s
-        pair = source.number, target.number
-        way = self._ways.get(pair)
-        if way is None:
-            way = self._ways[pair] = self.links.way(*pair)
-        moved = self.links.kv_bytes(request.prompt_tokens, target.number)
-        count, total = self.recorder.kv_moved.get(pair, (0, 0.0))
-        self.recorder.kv_moved[pair] = count + 1, total + moved
-        # Layer by layer, the first of them is ready when one of so many parts of the time of reading has passed.
-        overlaps = self.transfer == "layers" and request.read_s == now_s
-        from_s = request.admitted_s + (now_s - request.admitted_s) / layers if overlaps else now_s
-        last = moved / layers if overlaps else moved
-        sent_s = max(from_s + moved / way.bytes_per_s, now_s + last / way.bytes_per_s)
-        for replica, place, rate, outwards in (
-            (source.number, way.path.places[1], way.out_bytes_per_s, True),
-            (target.number, way.path.places[-2], way.in_bytes_per_s, False),
-        ):
-            end = self._ends.setdefault((replica, place, outwards), End())
-            sent_s = max(sent_s, end.sent_s(from_s, now_s, moved / rate, last / rate))
-        return sent_s + way.path.latency_s
+            return
+        tokens = reading.tokens + reading.tokens_per_s * (self.env.now - reading.since_s)
+        if reading.transfer is None:
+            if not tokens and not reading.tokens_per_s:
+                return
+            pair = reading.source.number, target.number
+            lanes = self._lanes.get(pair)
+            if lanes is None:
+                lanes = self._lanes[pair] = self.links.lanes(*pair)
+            latency_s = lanes.latency_s
+            reading.transfer = self.fabric.begin("kv", lanes, (*pair, request.number), lambda: self._sent(reading, latency_s))
+        token_bytes = reading.whole / request.prompt_tokens
+        self.fabric.supply(reading.transfer, token_bytes * tokens, token_bytes * reading.tokens_per_s, reading.is_read)
+
+    def _sent(self, reading: Reading, latency_s: float) -> None:
+        """The last byte has left."""
+        del self._readings[reading.request.number]
+        Timeout(self.env, latency_s, reading).callbacks.append(self._arrived)
 
     def _arrived(self, event: Event) -> None:
-        request, source, target = event.value  # type: ignore[misc]  # SimPy says Any or None
-        now_s = self.env.now
+        reading: Reading = event.value  # type: ignore[assignment]  # SimPy says Any or None
+        request, target, now_s = reading.request, reading.target, self.env.now
+        assert target is not None
         request.landed_s = now_s
         self.recorder.events.append((now_s, "handed_over", target.number, request.number, now_s - request.read_s))
-        source.release(request)
+        reading.source.release(request)
         target.land(request)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from struct import Struct
 
+from cluster_sim.contention import TransferRow
 from cluster_sim.request import Request
+from cluster_sim.topology import Lanes
 
-PACK_STRETCH = Struct("21d").pack
+PACK_STRETCH = Struct("23d").pack
 
 EventRow = tuple[float, str, int, int, float]
 
@@ -24,10 +27,19 @@ class Recorder:
         """Every request that ever arrived, in the order of arrival."""
         self.rejected: dict[int, str] = {}
         """Numbers of the requests that were turned away, and why."""
-        self.kv_moved: dict[tuple[int, int], tuple[int, float]] = {}
-        """From one replica to another: hand-overs, and bytes of KV."""
+        self.transfers: list[TransferRow] = []
+        """The columns are results.TRANSFER_COLUMNS."""
+        self.bytes_over: dict[tuple[str, Lanes], float] = {}
+        """By kind of traffic and lanes."""
+        self.full_s: dict[Hashable, float] = {}
+        """How long each link held a transfer back, those left out that never did."""
         self.left = 0
         """Requests that finished or were rejected."""
+
+    def moved(self, kind: str, lanes: Lanes, who: tuple[int, int, int], size: float, began_s: float, ended_s: float, alone_s: float) -> None:
+        """A transfer of so many bytes has ended, which took `alone_s` with nobody else about."""
+        self.transfers.append((kind, *who, size, began_s, ended_s, alone_s))
+        self.bytes_over[kind, lanes] = self.bytes_over.get((kind, lanes), 0.0) + size
 
     def rejects(self, request: Request, now_s: float, reason: str) -> None:
         """It is turned away at the front door."""

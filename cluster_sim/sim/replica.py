@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, Protocol
 
 from simpy import Environment, Event
@@ -29,6 +29,14 @@ Times = tuple[StepTimes, SpeculativeSteps | None]
 """Of plain steps, and of those that check drafts where a replica speculates."""
 
 
+class ToHost(Protocol):
+    """The way between a replica's devices and their host: sim.fabric.HostWay."""
+
+    def moved_s(self, alone_s: float) -> float:
+        """How long it takes from now on to move what takes `alone_s` with nobody else about."""
+        ...
+
+
 class Replica:
     """Runs the steps that its batch schedules. It is a Load for the router."""
 
@@ -45,6 +53,8 @@ class Replica:
     ) -> None:
         self.times_at: Callable[[Pace], Times]
         """How long its steps take at another pace than the full one, which `step_times` is for."""
+        self.to_host: ToHost | None = None
+        """On which blocks that are swapped or fetched meet other traffic; None where nothing else uses it."""
         self.pace = FULL_PACE
         self.number = index
         self.requests = 0
@@ -54,6 +64,11 @@ class Replica:
         self._speculative_times = speculative_times
         self._at_most = 1 if stepping else 1 << 62
         self._on_finish = on_finish
+        self.shared: Callable[[bool], None] | None = None
+        """Told before each stretch whether there is anything to run, while others use this replica's memory: see Fabric."""
+        self._shares, self._thermal = (1.0, 1.0), (1.0, 1.0)
+        self._beside: tuple[tuple[float, float, int], tuple[float, float, int], tuple[float, float]] | None = None
+        """Of the stretch under way, while others use its memory: how long steps would take with the memory, and with its links too, for itself."""
         self._alarm = Alarm(env)
         self._steps = 0  # of the stretch under way; 0 between stretches and where there is nothing to do
         self._idle = False
@@ -105,6 +120,25 @@ class Replica:
         elif self._steps > 1:
             self._end_with_this_step()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether a step is under way."""
+        return self._steps > 0
+
+    def set_shares(self, memory: float, links: float) -> None:
+        """What other traffic leaves of the bandwidth of its memories and of its links, from the next step on."""
+        self._shares = memory, links
+        self._change_pace()
+
+    def set_clock(self, clock: float, refresh: float) -> None:
+        """What heat and power leave of its clock, and refreshing of its memories' bandwidth, from the next step on."""
+        self._thermal = clock, refresh
+        self._change_pace()
+
+    def _change_pace(self) -> None:
+        (memory, links), (clock, refresh) = self._shares, self._thermal
+        self.set_pace(Pace(clock, memory * refresh, links))
+
     def set_pace(self, pace: Pace) -> None:
         """From the next step on its devices run at `pace`; the slowest of them where they differ."""
         if pace != self.pace:
@@ -141,25 +175,41 @@ class Replica:
         if batch.preempted:
             for request in batch.preempted:
                 self._recorder.events.append((now_s, "preempted", self._index, request.number, float(request.generated)))
+        if self.shared is not None:
+            self.shared(steps > 0)
         if not steps:
             self._idle = True
             return 0.0
-        if self._speculative_times is not None:
-            first_s, slope_s, alike = self._speculative_times.verify(
-                batch.batch, batch.growth, batch.context, batch.prompt, batch.sampled, batch.pairs, batch.pairs_growth
-            )  # fmt: skip
-        elif batch.prompt:
-            first_s, slope_s, alike = self._times.mixed(
-                batch.batch, batch.context, batch.windowed, batch.growing,
-                batch.prompt, batch.sampled, batch.pairs, batch.pairs_windowed, batch.pairs_growth,
-            )  # fmt: skip
-        else:
-            first_s, slope_s, alike = self._times.decode(batch.batch, batch.context, batch.windowed, batch.growing)
+        first_s, slope_s, alike = self._line(self._times, self._speculative_times)
+        if self.shared is not None:
+            (_, links), (clock, refresh) = self._shares, self._thermal
+            pace = Pace(clock, refresh, links)
+            self._beside = self._line(*self.times_at(pace)), self._line(*self.times_at(pace._replace(links=1.0))), (first_s, slope_s)
         if batch.swap_s:
-            first_s += batch.swap_s
+            first_s += batch.swap_s if self.to_host is None else self.to_host.moved_s(batch.swap_s)
         self._steps = steps = steps if steps < alike else alike
         self._began_s, self._first_s, self._slope_s, self._ran_at = now_s, first_s, slope_s, self.pace
         return total_s(first_s, slope_s, steps)
+
+    def _line(self, times: StepTimes, speculative: SpeculativeSteps | None) -> tuple[float, float, int]:
+        """(first_s, slope_s, steps for which that holds) of the scheduled step and those like it."""
+        batch = self._batch
+        if speculative is not None:
+            return speculative.verify(batch.batch, batch.growth, batch.context, batch.prompt, batch.sampled, batch.pairs, batch.pairs_growth)
+        if batch.prompt:
+            return times.mixed(
+                batch.batch, batch.context, batch.windowed, batch.growing,
+                batch.prompt, batch.sampled, batch.pairs, batch.pairs_windowed, batch.pairs_growth,
+            )  # fmt: skip
+        return times.decode(batch.batch, batch.context, batch.windowed, batch.growing)
+
+    def _lost_s(self, steps: int) -> tuple[float, float]:
+        """By how much longer so many steps of the stretch took because others used its memory, and its links."""
+        if self._beside is None:
+            return 0.0, 0.0
+        (first_s, slope_s, _), (alone_s, alone_slope_s, _), (shared_s, shared_slope_s) = self._beside
+        self._beside = None
+        return total_s(shared_s - first_s, shared_slope_s - slope_s, steps), total_s(first_s - alone_s, slope_s - alone_slope_s, steps)
 
     def _settle(self) -> None:
         """The stretch, as far as it was run, is over: record it and move the batch on."""
@@ -171,7 +221,7 @@ class Replica:
         self._recorder.stretches += PACK_STRETCH(
             self._index, self._began_s, self._first_s, self._slope_s, steps, batch.batch, batch.counted, batch.prompt,
             batch.sampled, batch.context, batch.growth, batch.windowed, batch.growing, batch.pairs, batch.pairs_windowed,
-            batch.kv_tokens, len(batch.running), len(batch.waiting), *self._ran_at,
+            batch.kv_tokens, len(batch.running), len(batch.waiting), *self._ran_at, *self._lost_s(steps),
         )  # fmt: skip
         now_s = self._env.now
         if finished := batch.advance(steps, now_s):
@@ -204,6 +254,7 @@ class PrefillReplica(Replica):
         self._prompts, self._longest_decoded = batch, longest_decoded
         self.on_read: Callable[[Request, PrefillReplica], None]
         """Told of each request that is to be decoded elsewhere."""
+        self._on_step: Callable[[PrefillReplica, Sequence[tuple[Request, int]], float], None] | None = None
         self._longest_prompt = batch.longest
         self.longest = min(batch.longest, longest_decoded)
 
@@ -215,6 +266,16 @@ class PrefillReplica(Replica):
         """As of any replica; of its output it gets one token here."""
         super().expect(request)
         self._batch.pending_tokens -= request.output_tokens - 1
+
+    def tell_of_steps(self, on_step: Callable[[PrefillReplica, Sequence[tuple[Request, int]], float], None]) -> None:
+        """`on_step` is told of each step as it begins: which prompts it reads how much of, and how long it lasts. None spans several."""
+        self._on_step, self._at_most = on_step, 1
+
+    def _foresee_s(self) -> float:
+        duration_s = super()._foresee_s()
+        if duration_s and self._on_step is not None:
+            self._on_step(self, self._prompts.chunks, duration_s)
+        return duration_s
 
     def release(self, request: Request) -> None:
         """Its KV has been sent."""

@@ -18,7 +18,7 @@ from cluster_sim.results import package_version
 from cluster_sim.scenario import Scenario
 
 # What is in these rooms draws or asks, and changes no outcome.
-_ROOMS_BESIDE = ("figures", "report", "studies", "cli.py", "live.py", "validation.py")
+_ROOMS_BESIDE = ("figures", "report", "studies", "cli.py", "live.py", "validation")
 
 
 @dataclass(frozen=True)

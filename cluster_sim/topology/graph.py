@@ -59,6 +59,7 @@ class Topology:
             if one.fabric is not None:
                 self._outside.add_edges_from((start, end, {"link": link}) for start, end, link in cables(one.fabric, self._faces(names), one.name, FRONT_DOOR))
         self._links: dict[Edge, Link] = {}
+        self._shared_as: dict[Edge, tuple[Hashable, bool]] = {}
         self._routes = Routes(self._nodes, self._outside, self.node, self.link)
 
     @cached_property
@@ -112,6 +113,14 @@ class Topology:
         """What flows over an edge share: that direction of it, or both where it is half duplex, as a memory's bus is."""
         return edge if self.link(edge).duplex == "full" else min(edge, edge[::-1])
 
+    def shared_as(self, edge: Edge) -> tuple[Hashable, bool]:
+        """(its `resource`, whether it is a device's own: in or at a node, but no other device's way, so that those of all are alike)."""
+        known = self._shared_as.get(edge)
+        if known is None:
+            is_own = any(self.node(place) is not None for place in edge) and self.part(edge) == 1.0
+            known = self._shared_as[edge] = self.resource(edge), is_own
+        return known
+
     def role(self, place: str) -> str:
         """What a place is: front_door, host, device, wafer, memory, leaf, spine, or the name of a file's own without its number."""
         node = self.node(place)
@@ -122,6 +131,13 @@ class Topology:
         pool, slash, rest = place.partition("/")
         name = f"{pool}/{rest.partition('/')[0]}" if slash else pool
         return name if name in self._nodes else None
+
+    def neighbours(self, place: str) -> Iterator[str]:
+        """The places that are one link away."""
+        if place in self._outside:
+            yield from self._outside[place]
+        if (node := self.node(place)) is not None:
+            yield from (node + other for other in self._nodes[node].graph[place[len(node) :]])
 
     def host(self, device: str) -> str | None:
         """The nearest host in a device's node; None where no link leads to one."""
@@ -165,7 +181,7 @@ class Topology:
             raise KeyError(edge)
         return data
 
-    def _share(self, edge: Edge) -> float:
+    def part(self, edge: Edge) -> float:
         """The part of an edge in or at a node that is one device's: an even one where there are fewer such edges than devices."""
         start, end = edge
         node = self.node(start) or self.node(end)
@@ -195,7 +211,7 @@ class Topology:
 
     def _width(self, lanes: list[list[Edge]]) -> float:
         """What the lanes of a group of devices carry together, each device its part of an edge."""
-        return min((sum(self._share(edge) * self.capacity(edge) for edge in level) for level in _levels(lanes)), default=inf)
+        return min((sum(self.part(edge) * self.capacity(edge) for edge in level) for level in _levels(lanes)), default=inf)
 
     def _faces(self, names: list[str]) -> list[list[str]]:
         return [[name + face for face in self._nodes[name].faces] for name in names]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from simpy import Environment
 
 import cluster_sim
+from cluster_sim.hardware import FULL_PACE, Pace
+from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.speculation import SpeculativeSteps
 from cluster_sim.request import Request
 from cluster_sim.results import TABLES
@@ -20,17 +23,18 @@ from cluster_sim.serving.batching.continuous import Continuous
 from cluster_sim.serving.hand_over import HandOver as Plan
 from cluster_sim.serving.routing import LeastRequests
 from cluster_sim.serving.speculation import Speculation
+from cluster_sim.sim.fabric import Bus, Fabric
 from cluster_sim.sim.hand_over import HandOver, Links
 from cluster_sim.sim.recorder import Recorder
-from cluster_sim.sim.replica import DecodeReplica, PrefillReplica
+from cluster_sim.sim.replica import DecodeReplica, PrefillReplica, Times
 from cluster_sim.sim.router import Router
 from cluster_sim.sim.source import timetable
-from cluster_sim.topology import Route, Way
+from cluster_sim.topology import Lanes, Route
 from cluster_sim.workload.streams import numbered, stream
 from tests.laws import test_conservation as laws
 from tests.laws import test_stretches_equal_steps as steps_laws
 from tests.laws.test_conservation import column, merged, run
-from tests.machines import SMALL_GPU, engine, node
+from tests.machines import SMALL_GPU, engine, node, small_gpu
 
 POLICIES = get_args(Plan.model_fields["policy"].annotation)
 TRANSFERS = get_args(Plan.model_fields["kv_transfer"].annotation)
@@ -211,34 +215,50 @@ links = st.fixed_dictionaries({
 def hand_all_over(requests: list[Request], limit: dict[str, Any], feature: dict[str, Any], link: dict[str, Any], stepping: bool) -> Recorder:
     """All requests served to their end by replicas whose blocks are counted between any two steps."""
     env, recorder = Environment(), Recorder()
-    times = steps_laws.step_times("gpu", limit)
     speculates = feature["drafts"] and not limit["window"]
-    speculative = SpeculativeSteps(times, feature["drafts"], None, 0.1) if speculates else None
+
+    @cache
+    def times_at(pace: Pace) -> Times:
+        times = GpuSteps(steps_laws.model_of(limit), small_gpu().at(pace), 1, 1, "bf16", "bf16", "none")
+        return times, SpeculativeSteps(times, feature["drafts"], None, 0.1) if speculates else None
+
+    times, speculative = times_at(FULL_PACE)
     decoders: list[DecodeReplica] = []
     for number in range(link["decoders"]):
         batch = steps_laws.audited(decode_batch(limit, feature), limit["blocks"], feature["swap_blocks"])
         assert isinstance(batch, DecodeBatch)
         decoders.append(DecodeReplica(env, number, batch, times, recorder, stepping, None, speculative))
-    way = Way(Route(("a", "switch", "b"), (("a", "switch"), ("switch", "b")), link["latency_s"], link["bytes_per_s"]), *[link["bytes_per_s"]] * 3)
+    buses = {f"memory {number}": Bus(1e9) for number in range(link["decoders"] + link["readers"])}
+    fabric = Fabric(env, lambda _: link["bytes_per_s"], buses, recorder)
     hand_over = HandOver(
         env,
         decoders,
         Plan(policy=link["policy"]).chooser(DecodeReplica),
         link["transfer"],
-        Links(lambda *_: way, lambda tokens, _: 256.0 * tokens, 2),
+        Links(lambda start, end: lanes(start, end, link["latency_s"]), lambda tokens, _: 256.0 * tokens, 2),
         recorder,
+        fabric,
     )
     readers = []
     for number in range(link["readers"]):
         prefill = prefill_batch(limit, feature, link)
         readers.append(PrefillReplica(env, len(decoders) + number, prefill, times, recorder, stepping, None, decoders[0].longest))
-        readers[-1].on_read = hand_over.offer
+        hand_over.take_from(readers[-1])
+    for replica, memory in zip((*decoders, *readers), buses, strict=True):
+        replica.times_at = times_at
+        fabric.join(replica, memory)
     router = Router(env, LeastRequests().picker(stream(0, "routing")), readers, [0.0] * len(readers), recorder, None)
     env.process(timetable(env, iter(requests), router.route))
     env.run()
     for replica in (*decoders, *readers):
         assert replica._batch.blocks_taken() == replica._batch.pending_tokens == replica._batch.pending_prompt == replica.requests == 0
     return recorder
+
+
+def lanes(start: int, end: int, latency_s: float) -> Lanes:
+    """From the memory of one replica over a link of its own and one of the other to that one's memory."""
+    memories = f"memory {start}", f"memory {end}"
+    return Lanes([Route(memories, (memories,), latency_s, 1e9)], dict.fromkeys((*memories, f"out of {start}", f"into {end}"), 1), memories)
 
 
 def decode_batch(limit: dict[str, Any], feature: dict[str, Any]) -> DecodeBatch:

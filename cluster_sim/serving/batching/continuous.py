@@ -9,6 +9,7 @@ and none in a step that preempted. (vLLM, vllm/v1/core/sched/scheduler.py.)
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import Annotated, Literal
 
@@ -452,6 +453,11 @@ class ContinuousBatch:
     def _free_blocks(self) -> int:
         """Blocks that are free in the step being scheduled, counted."""
         return self._blocks - self._room.taken(self.clock + 1) - self._held
+
+    @property
+    def chunks(self) -> Sequence[tuple[Request, int]]:
+        """Of which requests the scheduled step reads prompts, and how many tokens of each."""
+        return self._chunks
 
     def _add_chunk(self, request: Request, chunk: int) -> None:
         self._chunks.append((request, chunk))

@@ -33,7 +33,7 @@ class DecodeBatch(ContinuousBatch):
         """Its room is kept for it. The stretch under way may now be too long, see `within_room`."""
         self.promised += 1
         self._blocks -= self._promise(request)
-        self.pending_tokens += request.output_tokens - request.generated
+        self.pending_tokens += request.output_tokens - 1  # the first is made where its prompt is read
 
     def within_room(self, steps: int) -> int:
         """The most of `steps` steps, from the next one on, for which there is room."""
