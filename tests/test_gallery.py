@@ -215,7 +215,9 @@ def test_phases_are_never_negative_and_add_up_to_the_latency(name: str, runs: di
     assert min(float(np.min(length_s)) for length_s in phases.values()) > -1e-12
     assert (np.sum(phases["preempted"]) > 0) == (name == "tight")
     assert (np.sum(phases["KV transfer"]) > 0) == (name == "handed")
-    assert phases["queue"] + phases["prefill"] == pytest.approx(done.ttft_s)
+    assert np.sum(phases["contention"]) == pytest.approx(np.sum(done.bus_s + done.link_s))
+    if name != "handed":
+        assert phases["queue"] + phases["prefill"] == pytest.approx(done.ttft_s)
 
 
 def test_a_gap_that_a_preemption_tore_counts_as_preempted(runs: dict[str, Results]) -> None:
@@ -240,7 +242,7 @@ def test_groups_of_requests_are_in_the_order_of_their_latency_and_keep_their_mea
 
 def test_the_breakdown_shows_the_phases_that_there_are_in_colours_that_are_always_theirs(runs: dict[str, Results]) -> None:
     figure = figures.draw("phase_breakdown", [runs["h100"], runs["handed"], runs["tight"]])
-    assert legend(figure) == ["queue", "prefill", "KV transfer", "preempted", "decode"]
+    assert legend(figure) == ["queue", "prefill", "KV transfer", "preempted", "contention", "decode"]
     drawn = [to_hex(one.get_facecolor()[0]).upper() for one in figure.axes[2].collections]
     assert drawn == [style.PHASES[name] for name in ("queue", "prefill", "preempted", "decode")]
     assert [panel.get_ylabel() for panel in figure.axes] == ["time [s]"] * 3

@@ -29,7 +29,15 @@ Dash = str | tuple[int, tuple[float, ...]]
 DASHES: tuple[Dash, ...] = ("-", (0, (5.0, 1.5)), (0, (1.0, 1.0)), (0, (5.0, 1.5, 1.0, 1.5)))
 GREY = "#777777"
 # Of the phases of a request's life, see metrics.phases; from the same palette.
-PHASES = {"queue": "#E69F00", "prefill": "#0072B2", "hand-over": "#CC79A7", "KV transfer": "#56B4E9", "preempted": "#D55E00", "decode": "#009E73"}
+PHASES = {
+    "queue": "#E69F00",
+    "prefill": "#0072B2",
+    "hand-over": "#CC79A7",
+    "KV transfer": "#56B4E9",
+    "preempted": "#D55E00",
+    "contention": "#000000",
+    "decode": "#009E73",
+}
 
 
 @dataclass(frozen=True)

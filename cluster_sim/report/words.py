@@ -121,16 +121,16 @@ def _full(view: View) -> Iterator[str]:
         waiting, everyone = float(line.waiting[np.flatnonzero(arrived)[-1]]), len(view.results.requests)
         if waiting > max(10.0, 0.05 * everyone):
             yield f"{waiting:.0f} requests were waiting when arrivals stopped: the load may be more than it can carry for long."
-    for name, what in (("bandwidth_saturated_fraction", "memory bandwidth was saturated"), ("throttled_fraction", "devices were throttled")):
+    for name, what in (("bandwidth_saturated_fraction", "memory bandwidth is what steps waited for,"), ("throttled_fraction", "devices were throttled,")):
         if (share_of := view.summary.get(name)) is not None and share_of > 0.0:
-            yield f"{what} for {style.percent(share_of)} of the time."
+            yield f"{what} {style.percent(share_of)} of the time."
 
 
 def _links(view: View) -> Iterator[str]:
-    """Links that were busy nearly all the time, by the KV that crossed them."""
-    links, simulated_s = view.results.links, float(view.results.info.get("simulated_s", 0.0))
-    if not simulated_s:
+    """Links that were busy nearly all the time."""
+    links = view.results.links
+    if "utilisation" not in links.column_names:  # a run of an earlier version
         return
-    busy = links["kv_bytes"].to_numpy() / (links["bandwidth_bytes_per_s"].to_numpy() * simulated_s)
-    for place in np.flatnonzero(busy > 0.8)[:5].tolist():
-        yield f"the link from {links['from'][place]} to {links['to'][place]} carried KV for {style.percent(min(float(busy[place]), 1.0))} of the time."
+    for place in np.flatnonzero(links["utilisation"].to_numpy() > 0.8)[:5].tolist():
+        share = style.percent(min(float(links["utilisation"][place].as_py()), 1.0))
+        yield f"the link from {links['from'][place]} to {links['to'][place]} is saturated: {share} of what it could carry."
