@@ -62,15 +62,17 @@ def run(
     live: Annotated[bool, typer.Option("--live", help="Show queue, running requests and tokens a second while it runs.")] = False,
 ) -> None:
     """Simulate every variant; print one table, write a run folder for each."""
-    from cluster_sim.loading import load_variants
+    from cluster_sim.loading import load_variants, question_of
 
     _check_clients(export_ or ())
     scenarios = load_variants(file, variant or (), set_ or (), seed)
     _warn(scenarios)
+    asked = {"question": question} if (question := question_of(file)) else {}
     folder = out or Path("runs") / scenarios[0].name
     summaries: dict[str, dict[str, Any]] = {}
     for scenario in scenarios:
         results = _simulate(scenario, live)
+        results.info.update(asked)
         for note in results.info.get("notes", ()):
             print(f"warning: {scenario.title}: {note}", file=sys.stderr)
         written = results.save(folder / scenario.variant if scenario.variant else folder)
@@ -151,6 +153,7 @@ def plot(
     where: Annotated[
         list[str] | None, typer.Option("--where", metavar="COLUMN=VALUE", help="Of a study: only such rows; may be given again.", show_default=False)
     ] = None,
+    style: Annotated[str, typer.Option("--style", metavar="readme|paper|slide", help="What it is for: its width, and the size of its text.")] = "readme",
     list_: Annotated[bool, typer.Option("--list", help="Name the figures.")] = False,
 ) -> None:
     """Draw one figure from run folders, which are laid over one another, or from the table that a study wrote."""
@@ -167,7 +170,7 @@ def plot(
 
         if len(runs or ()) != 1:
             raise ScenarioError.at("plot", f"{figure} is drawn from one study; wanted its folder or Parquet file")
-        figures.save(figures.draw_study(figure, (runs or [])[0], Choice(x, y, tuple(metric or ())), dict(map(_condition, where or ()))), path)
+        figures.save(figures.draw_study(figure, (runs or [])[0], Choice(x, y, tuple(metric or ())), dict(map(_condition, where or ())), style), path)
     elif figure not in figures.NAMES:
         raise ScenarioError.at("plot", f"no figure '{figure}'{did_you_mean(figure, (*figures.NAMES, *figures.STUDIES))}")
     elif not runs:
@@ -175,8 +178,30 @@ def plot(
     elif metric or x or y or where:
         raise ScenarioError.at("plot", f"{figure} is drawn from runs; --metric, --x, --y and --where are for {', '.join(figures.STUDIES)}")
     else:
-        figures.save(figures.draw(figure, [results for folder in runs for results in _load(folder)]), path)
+        figures.save(figures.draw(figure, [results for folder in runs for results in _load(folder)], style), path)
     print(path)
+
+
+@app.command()
+def report(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PATH...",
+            help="Run folders, or folders of them; folders of sweeps; tables of capacity, sensitivity or claims (.parquet, .csv, .json).",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="The page.")] = Path("report.html"),
+    question: Annotated[str, typer.Option("--question", metavar="TEXT", help="Default: the comment at the top of the scenario file.", show_default=False)] = "",
+    title: Annotated[str, typer.Option("--title", metavar="TEXT", help="Default: the scenario's name.", show_default=False)] = "",
+) -> None:
+    """One HTML page that opens offline: verdict, charts, tables, sources and how to reproduce."""
+    from cluster_sim.report import page, studies
+
+    of_studies = [path for path in paths if studies.is_study(path)]
+    runs = [results for path in paths if path not in of_studies for results in _load(path)]
+    print(page.write(out, runs, [studies.read(path, place) for place, path in enumerate(of_studies)], question, title))
 
 
 def _check_clients(clients: Sequence[str]) -> None:

@@ -475,3 +475,9 @@ class Scenario(Description):
     def as_yaml(self) -> str:
         """The scenario with everything resolved, as a scenario file: reading it gives this scenario again."""
         return yaml_text(self.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+    def _repr_html_(self) -> str:
+        """What notebooks show."""
+        from cluster_sim.described import scenario_html
+
+        return scenario_html(self)
