@@ -174,10 +174,15 @@ def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
         for key in ("tensor_parallel", "pipeline_parallel", "data_parallel", "expert_parallel"):
             if (value := getattr(plan, key)) != 1:
                 yield (*at, key), f"came {value}; {device.name} is a wafer, whose layers are spread by 'wafers'"
+        if device.wafer is not None and plan.reserved_rows >= device.wafer.rows:
+            yield (*at, "reserved_rows"), f"{plan.reserved_rows} leave none of the {device.wafer.rows} rows of {device.name}"
     else:
         tensor, kv_heads = plan.tensor_parallel, model.kv_heads
         if plan.wafers is not None:
             yield (*at, "wafers"), f"{device.name} is no wafer; wanted tensor_parallel and pipeline_parallel"
+        for key, default in (("layout", "regions"), ("reserved_rows", 0), ("defective_cores", 0.0), ("weights_from", "memory")):
+            if (value := getattr(plan, key)) != default:
+                yield (*at, key), f"came {value}; {device.name} is no wafer"
         if model.heads % tensor:
             yield (*at, "tensor_parallel"), f"{tensor} does not divide the {model.heads} heads of {model.name}"
         elif kv_heads % tensor and tensor % kv_heads and not model.latent:
@@ -194,6 +199,8 @@ def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
             yield (*at, "pipeline_parallel"), f"{plan.pipeline_parallel} stages are more than the {model.layers} layers of {model.name}"
     yield from _static_faults(pool, trail)
     yield from _offload_faults(model, pool, (*trail, "kv"))
+    if plan.start == "cold" and pool.load_s(model) is None:
+        yield (*at, "start"), f"{pool.node.name} has no link between host and device; wanted load_bandwidth"
     if pool.kv.preemption == "swap" and pool.swap_bandwidth_bytes_per_s is None:
         yield (*trail, "kv", "preemption"), f"{pool.node.name} has no way between host and device; wanted swap_bandwidth"
     devices, each = pool.nodes * per_node, pool.devices_a_replica(model)
@@ -247,6 +254,8 @@ def _offload_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:
     for index, tier in enumerate(tiers):
         if tier.tier in [other.tier for other in tiers[:index]]:
             yield (*at, "offload", index, "tier"), f"two tiers are called '{tier.tier}'"
+        if tier.tier == "memoryx" and not pool.is_wafer:
+            yield (*at, "offload", index, "tier"), f"memoryx stands behind wafers; {pool.node.device.name} is none"
         if tier.capacity_bytes < (block_bytes := pool.block_bytes(model)):
             yield (*at, "offload", index, "capacity"), f"{tier.capacity_bytes:g} B is less than a block of {block_bytes:g} B"
 

@@ -17,8 +17,10 @@ from cluster_sim.console import stdout as _stdout
 from cluster_sim.studies import commands as studies
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cluster_sim.demand import Demand
-    from cluster_sim.explain import PoolArithmetic
+    from cluster_sim.explain import PoolArithmetic, WaferArithmetic
     from cluster_sim.results import Results
     from cluster_sim.scenario import Scenario
     from cluster_sim.simulation import Progress
@@ -60,15 +62,17 @@ def run(
     live: Annotated[bool, typer.Option("--live", help="Show queue, running requests and tokens a second while it runs.")] = False,
 ) -> None:
     """Simulate every variant; print one table, write a run folder for each."""
-    from cluster_sim.loading import load_variants
+    from cluster_sim.loading import load_variants, question_of
 
     _check_clients(export_ or ())
     scenarios = load_variants(file, variant or (), set_ or (), seed)
     _warn(scenarios)
+    asked = {"question": question} if (question := question_of(file)) else {}
     folder = out or Path("runs") / scenarios[0].name
     summaries: dict[str, dict[str, Any]] = {}
     for scenario in scenarios:
         results = _simulate(scenario, live)
+        results.info.update(asked)
         for note in results.info.get("notes", ()):
             print(f"warning: {scenario.title}: {note}", file=sys.stderr)
         written = results.save(folder / scenario.variant if scenario.variant else folder)
@@ -153,6 +157,7 @@ def plot(
     where: Annotated[
         list[str] | None, typer.Option("--where", metavar="COLUMN=VALUE", help="Of a study: only such rows; may be given again.", show_default=False)
     ] = None,
+    style: Annotated[str, typer.Option("--style", metavar="readme|paper|slide", help="What it is for: its width, and the size of its text.")] = "readme",
     list_: Annotated[bool, typer.Option("--list", help="Name the figures.")] = False,
 ) -> None:
     """Draw one figure from run folders, which are laid over one another, or from the table that a study wrote."""
@@ -169,7 +174,7 @@ def plot(
 
         if len(runs or ()) != 1:
             raise ScenarioError.at("plot", f"{figure} is drawn from one study; wanted its folder or Parquet file")
-        figures.save(figures.draw_study(figure, (runs or [])[0], Choice(x, y, tuple(metric or ())), dict(map(_condition, where or ()))), path)
+        figures.save(figures.draw_study(figure, (runs or [])[0], Choice(x, y, tuple(metric or ())), dict(map(_condition, where or ())), style), path)
     elif figure not in figures.NAMES:
         raise ScenarioError.at("plot", f"no figure '{figure}'{did_you_mean(figure, (*figures.NAMES, *figures.STUDIES))}")
     elif not runs:
@@ -177,8 +182,30 @@ def plot(
     elif metric or x or y or where:
         raise ScenarioError.at("plot", f"{figure} is drawn from runs; --metric, --x, --y and --where are for {', '.join(figures.STUDIES)}")
     else:
-        figures.save(figures.draw(figure, [results for folder in runs for results in _load(folder)]), path)
+        figures.save(figures.draw(figure, [results for folder in runs for results in _load(folder)], style), path)
     print(path)
+
+
+@app.command()
+def report(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PATH...",
+            help="Run folders, or folders of them; folders of sweeps; tables of capacity, sensitivity or claims (.parquet, .csv, .json).",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="The page.")] = Path("report.html"),
+    question: Annotated[str, typer.Option("--question", metavar="TEXT", help="Default: the comment at the top of the scenario file.", show_default=False)] = "",
+    title: Annotated[str, typer.Option("--title", metavar="TEXT", help="Default: the scenario's name.", show_default=False)] = "",
+) -> None:
+    """One HTML page that opens offline: verdict, charts, tables, sources and how to reproduce."""
+    from cluster_sim.report import page, studies
+
+    of_studies = [path for path in paths if studies.is_study(path)]
+    runs = [results for path in paths if path not in of_studies for results in _load(path)]
+    print(page.write(out, runs, [studies.read(path, place) for place, path in enumerate(of_studies)], question, title))
 
 
 def _check_clients(clients: Sequence[str]) -> None:
@@ -653,6 +680,26 @@ def _of_class(summary: dict[str, Any]) -> str:
     return ", ".join(format(summary[key], form) if key in summary else "-" for key, form in (("p99_ttft_ms", ",.1f"), ("slo_attainment", ".1%")))
 
 
+def _rows_of_wafers(pools: list[PoolArithmetic]) -> list[tuple[str, list[str]]]:
+    """How replicas lie on wafers."""
+
+    def row(label: str, said: Callable[[WaferArithmetic], str]) -> tuple[str, list[str]]:
+        return label, [said(pool.wafers) if pool.wafers else "-" for pool in pools]
+
+    return [
+        row("regions on wafers", lambda one: f"{one.regions:,}, {len(one.cuts)} cuts" + (f", before {_few(one.cuts)}" if one.cuts else "")),
+        row("cores of a layer", lambda one: " to ".join(dict.fromkeys(f"{cores:,}" for cores in one.layer_cores))),
+        row("SRAM filled by weights", lambda one: " to ".join(dict.fromkeys(f"{share:.1%}" for share in one.weight_fill))),
+        row("KV tokens of a wafer's layers", lambda one: " to ".join(dict.fromkeys(f"{tokens:,}" for tokens in one.kv_tokens))),
+        row("places in the pipeline", lambda one: f"{one.slots:,.0f} of {1e6 * one.station_s:,.1f} us"),
+    ]
+
+
+def _few(names: tuple[str, ...]) -> str:
+    """The first three, and that there are more."""
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+
+
 def _print_arithmetic(scenario: Scenario) -> None:
     from rich.table import Table
     from rich.text import Text
@@ -679,6 +726,8 @@ def _print_arithmetic(scenario: Scenario) -> None:
         ("weights a device [GB]", [f"{pool.weight_bytes / 1e9:,.{1 if pool.weight_bytes >= 1e9 else 3}f}" for pool in pools]),
         ("KV a token and device [kB]", [f"{pool.kv_token_bytes / 1e3:,.1f}" for pool in pools]),
         ("KV tokens a replica", [f"{pool.kv_tokens:,}" for pool in pools]),
+        ("loading the weights [s]", ["-" if pool.load_s is None else f"{pool.load_s:,.3g}" for pool in pools]),
+        *(_rows_of_wafers(pools) if any(pool.wafers for pool in pools) else []),
         ("step with 1 sequence [ms]", [f"{1e3 * pool.step_at_1_s:,.3f}" for pool in pools]),
         ("sequences when full", [f"{pool.full_batch:,} ({pool.bound_by})" for pool in pools]),
         ("mean step when full [ms]", [f"{1e3 * pool.step_when_full_s:,.3f}" for pool in pools]),

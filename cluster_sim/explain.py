@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
-from math import exp
+from math import exp, inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from cluster_sim.model import Model
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.speculation import SpeculativeSteps
 from cluster_sim.physics.wafer import WaferSteps
+from cluster_sim.physics.wafer_placement import cuts
 from cluster_sim.scenario import Pool, Scenario
 from cluster_sim.serving.batching import Static
 from cluster_sim.serving.hand_over import HandOver
@@ -52,6 +53,23 @@ class Lengths:
 
 
 @dataclass(frozen=True)
+class WaferArithmetic:
+    """The placement of one replica on wafers, and its pipeline."""
+
+    regions: int
+    cuts: tuple[str, ...]
+    """The first part on each wafer but the first."""
+    layer_cores: tuple[int, int]
+    """Of the smallest and the largest region with a layer."""
+    weight_fill: tuple[float, float]
+    """Share of the SRAM that weights take, on the emptiest and on the fullest wafer."""
+    kv_tokens: tuple[int, int]
+    """Room of the layers on the fullest and on the emptiest wafer; the first is that of the replica."""
+    slots: float
+    station_s: float
+
+
+@dataclass(frozen=True)
 class PoolArithmetic:
     """One pool, worked out without simulating."""
 
@@ -79,6 +97,10 @@ class PoolArithmetic:
     """From the front door to the first device."""
     role: str = "both"
     """Whether it serves requests from prompt to answer, only their prompts, or only what follows."""
+    load_s: float | None = None
+    """Until the weights of a replica are on its devices, as on a cold start; None where the node's file does not tell."""
+    wafers: WaferArithmetic | None = None
+    """How a replica lies on wafers."""
     kv_transfer_s: float | None = None
     """Of a pool that hands over: moving the KV of a prompt of mean length, alone on its way to the first replica that decodes."""
 
@@ -202,7 +224,24 @@ def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:
         ),
         path=path,
         role=pool.replica.role,
+        load_s=pool.load_s(model),
+        wafers=_on_wafers(times, pool.node.device.memory.capacity_bytes) if isinstance(times, WaferSteps) else None,
     )
+
+
+def _on_wafers(times: WaferSteps, sram_bytes: float) -> WaferArithmetic:
+    regions = times.regions
+    cores = [region.cores for region in regions if region.kv_token_bytes]
+    filled: dict[int, float] = {}
+    rooms: dict[int, float] = {}
+    for region in regions:
+        filled[region.wafer] = filled.get(region.wafer, 0.0) + region.weight_bytes / sram_bytes
+        rooms[region.wafer] = min(rooms.get(region.wafer, inf), region.kv_tokens)
+    kept = [int(room) for room in rooms.values() if room < inf]
+    return WaferArithmetic(
+        len(regions), tuple(cuts(regions)), (min(cores), max(cores)), (min(filled.values()), max(filled.values())), (min(kept), max(kept)),
+        times.slots, times.station_s,
+    )  # fmt: skip
 
 
 def _static(model: Model, pool: Pool, times: GpuSteps | WaferSteps, seen: Lengths) -> tuple[int, str, float, float]:
@@ -255,7 +294,11 @@ def _prompts_a_step(pool: Pool, seen: Lengths, batch: float, decoding: int, boun
     if seen.output_tokens <= 1 or bound_by == "max_batched_tokens":  # every step is filled with prompts to the brim
         finishing = (pool.max_batched_tokens - decoding * _tokens_checked(pool)) / seen.prompt_tokens
         return finishing, [(finishing, 1.0)]
-    together = min(pool.max_batched_tokens // seen.prompt_tokens, batch)
+    room = pool.max_batched_tokens - decoding * _tokens_checked(pool)
+    if seen.prompt_tokens > room > 0:  # a prompt is spread over steps
+        steps = seen.prompt_tokens / room
+        return finishing, [(0.0, max(1.0 - finishing * steps, 0.0)), (1.0 / steps, finishing * steps)]
+    together = min(room / seen.prompt_tokens, batch)
     if seen.in_step and together > finishing:
         return finishing, [(0.0, 1.0 - finishing / together), (together, finishing / together)]
     # How many finish and are followed by a prompt is close to Poisson, and products are not straight lines in it.

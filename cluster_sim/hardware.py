@@ -122,7 +122,7 @@ class Pace(NamedTuple):
     """What a device has, as shares, each above 0 and at most 1, of what it has cool and alone."""
 
     clock: float = 1.0
-    """Of its highest clock."""
+    """Of the clock at which it runs the same work cool: the highest, or what its own power limit leaves of that."""
     memory: float = 1.0
     """Of the bandwidth of its memory: what other traffic and refreshing leave."""
     links: float = 1.0
@@ -525,6 +525,15 @@ class Surroundings(Description):
     """With every device at its limit."""
 
 
+class PromptProgram(Description):
+    """How a wafer's program reads prompts as matrices, a layer on all cores at a time; of one token, as in `Wafer`."""
+
+    core_s: Seconds = 0.0
+    collectives: Annotated[float, Field(ge=0.0)]
+    """What of them is not hidden behind the arithmetic of other tokens."""
+    compute: Share
+
+
 class Wafer(Description):
     """A wafer-scale device: a grid of cores with local SRAM, layers in regions of it, tokens flowing through as a pipeline."""
 
@@ -536,15 +545,21 @@ class Wafer(Description):
     memory_fill: Share
     """Share of the SRAM that weights and KV cache may take together."""
     core_s: Seconds
-    """Compute and issue time of one layer for one token, distance left out."""
+    """Issue and synchronisation of one layer for one token, distance and arithmetic left out."""
     collectives: Annotated[float, Field(ge=0.0)]
-    """Mesh collectives of one layer, each crossing the layer's region twice its side at one hop a cycle."""
+    """Mesh collectives of one layer, each crossing the layer's region, its width and its height, at one hop a cycle."""
     token_s: Seconds
-    """Sampling, embedding and host loop of one token."""
+    """Sampling and host loop of one token."""
     wafer_hop_s: Seconds
-    """From one wafer to the next, for one token."""
+    """From one wafer to the next, for one token; its bytes are counted apart, over the node's links."""
     compute: Share
-    """Share of the dense peak that prefill and full pipelines reach."""
+    """Share of the dense peak that a core reaches when one token meets its weights and keys."""
+    decode_compute: dict[str, Share] = Field(default_factory=dict)
+    """The same in decoding where an engine does better, by its name in small letters."""
+    prompt: PromptProgram | None = None
+    """How prompts are read where a layer lies on all cores; left out, token by token."""
+    request_s: Seconds = 0.0
+    """From a request's arrival at the server until the pipeline sees its prompt."""
 
 
 class Device(Description):

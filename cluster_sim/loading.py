@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from cluster_sim.checks import faults_of
 from cluster_sim.errors import Fault, ScenarioError, did_you_mean
 from cluster_sim.questions import Capacity, Sweep
-from cluster_sim.reading import Description, Document, describe, looking_in, overridden, override, read_yaml, under
+from cluster_sim.reading import Description, Document, describe, looking_in, overridden, override, read_text, read_yaml, under
 from cluster_sim.scenario import Scenario
 
 
@@ -47,6 +48,12 @@ def load_variants(path: str | Path, variants: Sequence[str] = (), sets: Sequence
     if faults:
         raise ScenarioError(list(dict.fromkeys(faults)))
     return scenarios
+
+
+def question_of(path: str | Path) -> str:
+    """What a scenario file asks: its comment at the top; nothing where it has none."""
+    lines = read_text(Path(path)).lstrip("\ufeff").splitlines()
+    return " ".join(line.lstrip("# ").rstrip() for line in takewhile(lambda line: line.startswith("#"), lines)).strip()
 
 
 class _Questions(Description):

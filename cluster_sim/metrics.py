@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cluster_sim import bandwidth, costs, energy
+from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.sampling import of_whole
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from cluster_sim.results import Results
 
 Array = npt.NDArray[Any]
+
+_BRACKETS = 128
+"""Limits between which order statistics are looked for."""
 
 
 @dataclass(frozen=True)
@@ -168,22 +172,55 @@ class Gaps:
         """The longest."""
         return float(np.max(self.first_s + self.slope_s * (self.steps - 1)))
 
+    def up_to(self, limits_s: Array) -> Array:
+        """How many durations there are up to each of these ascending limits, that long included: exactly, and without writing them out.
+
+        Most ramps lie wholly between two limits; only those that cross some are looked into, at each limit that they cross.
+        """
+        last_s = self.first_s + self.slope_s * (self.steps - 1)
+        low, high = np.searchsorted(limits_s, self.first_s), np.searchsorted(limits_s, last_s)
+        of_bin = np.bincount(high, weights=self.steps * self.weight, minlength=len(limits_s) + 1)
+        found = np.cumsum(of_bin)[:-1]  # of ramps whose last duration is within each limit
+        crosses = np.flatnonzero(high > low)
+        times = (high - low)[crosses]
+        ramp = np.repeat(crosses, times)
+        limit = np.arange(len(ramp)) - np.repeat(np.cumsum(times) - times, times) + low[ramp]
+        inside = np.clip(np.floor((limits_s[limit] - self.first_s[ramp]) / self.slope_s[ramp]) + 1, 1, self.steps[ramp] - 1)
+        return np.round(found + np.bincount(limit, weights=inside * self.weight[ramp], minlength=len(limits_s))).astype(np.int64)
+
     def percentiles(self, percents: list[float]) -> list[float]:
         """Linear percentiles of all durations, found without writing them out: order statistics by bisection."""
         positions = [percent / 100 * (self.count - 1) for percent in percents]
-        found = {rank: self._order_statistic(rank) for position in positions for rank in {int(position), min(int(position) + 1, self.count - 1)}}
+        brackets_s = self._brackets_s()
+        found = {
+            rank: self._order_statistic(rank, *self._bracket_s(rank, *brackets_s))
+            for position in positions
+            for rank in {int(position), min(int(position) + 1, self.count - 1)}
+        }
         return [
             found[int(position)] + (position - int(position)) * (found[min(int(position) + 1, self.count - 1)] - found[int(position)]) for position in positions
         ]
 
-    def _order_statistic(self, rank: int) -> float:
-        """The duration with exactly `rank` others before it in ascending order.
+    def _brackets_s(self) -> tuple[Array, Array]:
+        """Limits [s] between the shortest and the longest, and how many durations there are up to each."""
+        low_s, high_s = float(np.min(self.first_s)), self.max()
+        limits_s = np.geomspace(low_s, high_s, _BRACKETS) if low_s > 0.0 else np.linspace(low_s, high_s, _BRACKETS)
+        return limits_s, self.up_to(limits_s)
+
+    def _bracket_s(self, rank: int, limits_s: Array, so_far: Array) -> tuple[float, float]:
+        """Two limits that have the order statistic between them; a limit further on either side, for counts at a limit are rounded."""
+        above = int(np.searchsorted(so_far, rank, side="right"))
+        low_s = float(limits_s[above - 2]) if above >= 2 else float(np.min(self.first_s))
+        return low_s, float(limits_s[above + 1]) if above + 1 < len(limits_s) else self.max()
+
+    def _order_statistic(self, rank: int, low_s: float, high_s: float) -> float:
+        """The duration with exactly `rank` others before it in ascending order, which is known to be from `low_s` to `high_s`.
 
         Bisection on the value; ramps that lie wholly on one side are counted once and dropped, so it soon looks at few.
         """
         first_s, slope_s, steps, weight = self.first_s, self.slope_s, self.steps, self.weight
         last_s = first_s + slope_s * (steps - 1)
-        low_s, high_s, below = float(np.min(first_s)), float(np.max(last_s)), 0
+        below = 0
         while low_s < high_s:
             certain = last_s < low_s
             below += int(np.sum((steps * weight)[certain]))
@@ -221,9 +258,11 @@ def summary(results: Results) -> dict[str, Any]:
     simulated are absent.
     """
     report: dict[str, Any] = {"name": results.scenario.title} | _of_requests(results)
-    report |= _of_gaps(results, None) | _of_replicas(results, None) | _of_power(results, None) | _of_heat(results, None)
+    whole = _of_gaps(results, None) | _of_replicas(results, None) | _of_power(results, None) | _of_heat(results, None)
+    report |= whole
     report |= {key: results.info[key] for key in ("simulated_s", "wall_s", "events") if key in results.info}
-    pools = {pool.name: _of_pool(results, pool.name) for pool in results.scenario.cluster.pools}
+    every = results.scenario.cluster.pools
+    pools = {pool.name: _of_pool(results, pool.name, whole if len(every) == 1 else None) for pool in every}
     money, by_pool = costs.of_run(results, {name: of_pool.get("mean_power_w") for name, of_pool in pools.items()})
     report |= money | {"pools": {name: of_pool | by_pool.get(name, {}) for name, of_pool in pools.items()}}
     if classes := results.scenario.workload.classes:
@@ -231,9 +270,12 @@ def summary(results: Results) -> dict[str, Any]:
     return of_whole(report, results.scenario.stands_for)
 
 
-def _of_pool(results: Results, pool: str) -> dict[str, Any]:
+def _of_pool(results: Results, pool: str, whole: dict[str, Any] | None) -> dict[str, Any]:
+    """whole: what replicas and gaps of all pools say, where there is this pool alone."""
     report = _of_requests(results, pool)
     del report["rejected"]  # before it came to any pool
+    if whole is not None:
+        return report | whole
     return report | _of_gaps(results, pool) | _of_replicas(results, pool) | _of_power(results, pool) | _of_heat(results, pool)
 
 
@@ -327,6 +369,58 @@ def within_slo(results: Results, done: Finished) -> Array | None:
     return good
 
 
+def strictness(results: Results) -> Array | None:
+    """Of each request that counts, by what factor all objectives of its class would have to be multiplied for it to meet them.
+
+    1 and less is good; endless for a request that was not answered, 0 for one without objectives. None where no class has any.
+    """
+    slos = results.scenario.slos
+    if all(limit_s is None for slo in slos for limit_s in (slo.ttft_s, slo.tpot_s, slo.e2el_s)):
+        return None
+    done = finished(results)
+    needed = np.zeros(len(done.arrival_s))
+    for number, slo in enumerate(slos):
+        mine = done.class_number == number
+        for limit_s, values_s in ((slo.ttft_s, done.ttft_s), (slo.tpot_s, done.tpot_s), (slo.e2el_s, done.e2el_s)):
+            if limit_s is not None:
+                needed[mine] = np.maximum(needed[mine], values_s[mine] / limit_s)
+    wanted, status = results.requests["counted"].to_numpy(), results.requests["status"].to_numpy()
+    factors = np.full(len(status), np.inf)
+    factors[wanted & (status == "finished")] = needed
+    counted: Array = factors[wanted]
+    return counted
+
+
+def phases(results: Results) -> dict[str, Array]:
+    """Where the time of each finished request that counts went [s], phase by phase; together they are its end-to-end latency.
+
+    queue: until the first step that works on it, the way from the front door included; prefill: until its first token is back;
+    hand-over and KV transfer: between replicas that read and replicas that decode; preempted: gaps between tokens that
+    preemptions tore; contention: what steps took longer because others used memories and links; decode: the rest.
+    """
+    table, done = results.requests, finished(results)
+    wait_s, transfer_s = np.nan_to_num(done.hand_over_wait_s), np.nan_to_num(done.kv_transfer_s)
+    resumed = results.events["what"].to_numpy() == "resumed"
+    number, gap_s = (results.events[name].to_numpy()[resumed] for name in ("request", "value"))
+    torn_s = np.bincount(number, weights=gap_s, minlength=len(table))[: len(table)]
+    torn_s = np.where(table["preemptions"].to_numpy() > 0, torn_s, 0.0)[_counted(results, None, None) & (table["status"].to_numpy() == "finished")]
+    after_s = done.finish_s - done.first_token_s - wait_s - transfer_s
+    preempted_s = np.clip(torn_s - wait_s - transfer_s, 0.0, np.maximum(after_s, 0.0))  # a hand-over tears a gap too
+    prefill_s, decode_s = done.first_token_s - done.admitted_s, after_s - preempted_s
+    shared_s = np.nan_to_num(done.bus_s) + np.nan_to_num(done.link_s)  # of the prompt and of the answer together: taken off the longer part, the answer
+    of_decode_s = np.clip(shared_s, 0.0, np.maximum(decode_s, 0.0))
+    of_prefill_s = np.clip(shared_s - of_decode_s, 0.0, np.maximum(prefill_s, 0.0))
+    return {
+        "queue": done.queue_s,
+        "prefill": prefill_s - of_prefill_s,
+        "hand-over": wait_s,
+        "KV transfer": transfer_s,
+        "preempted": preempted_s,
+        "contention": of_prefill_s + of_decode_s,
+        "decode": decode_s - of_decode_s,
+    }
+
+
 def _most_at_once(done: Finished) -> int:
     """Most requests inside at one time; one that leaves at the moment another arrives is gone."""
     if not len(done.arrival_s):
@@ -382,7 +476,20 @@ def _of_replicas(results: Results, pool: str | None) -> dict[str, Any]:
     for name in ("compute_utilisation", "bandwidth_utilisation"):
         report[name] = float(np.mean(devices[name].to_numpy()[rows]))
     report["bandwidth_saturated_fraction"] = bandwidth.saturated_fraction(results, pool)
-    return report
+    return report | _of_pipelines(results, pool)
+
+
+def _of_pipelines(results: Results, pool: str | None) -> dict[str, float]:
+    """Of wafers, while they work: the places of a pipeline, the share of time in which its slowest station is busy, and the bubbles."""
+    scenario, table = results.scenario, results.stretches
+    wafers = [other for other in scenario.cluster.pools if other.is_wafer and pool in (None, other.name)]
+    if not wafers:
+        return {}
+    mine = np.isin(table["replica"].to_numpy(), [number for other in wafers for number in _replicas(results, other.name)])
+    length_s = table["ended_s"].to_numpy()[mine] - table["began_s"].to_numpy()[mine]
+    busy = float(np.average(table["station_occupancy"].to_numpy()[mine], weights=length_s)) if length_s.sum() else 0.0
+    slots = min(float(times.slots) for other in wafers if isinstance(times := other.step_times(scenario.model), WaferSteps))
+    return {"pipeline_slots": slots, "station_occupancy": busy, "pipeline_bubble_fraction": 1.0 - busy}
 
 
 def _of_power(results: Results, pool: str | None) -> dict[str, float]:
@@ -460,6 +567,8 @@ class Timeline:
     """Tokens in the KV cache over its room: the mean over the bin, and over all replicas."""
     kv_fraction_max: Array
     """The same of the replica that is fullest in the bin."""
+    kv_fractions: Array
+    """(replicas, bins): the same of each replica."""
     compute_utilisation: Array
     """FLOP done in the bin over what the devices of all replicas could have done at their peak."""
     bandwidth_utilisation: Array
@@ -517,6 +626,7 @@ def timeline(results: Results, points: int = 300) -> Timeline:
         running=np.maximum(admitted - left, 0.0),
         kv_fraction=np.mean(kv, axis=0),
         kv_fraction_max=np.max(kv, axis=0),
+        kv_fractions=np.array(kv),
         compute_utilisation=work / (peak_flop_per_s * bin_s),
         bandwidth_utilisation=moved / (peak_bytes_per_s * bin_s),
     )

@@ -30,6 +30,8 @@ LATER_TABLES = {"transfers", "thermal"}
 # physics/transformer.py; growth: tokens that a step adds to the context; `counted` of `batch` are outside the warm-up; kv_tokens, running and waiting are as it began.
 # clock, memory_share, link_share: the pace at which the devices ran, see hardware.Pace; bus_s, link_s: by how much longer it all
 # took because others used its memories, and the links of its collectives.
+# Beside them stand flop, bytes and energy_j of all devices of the replica and, of wafers, station_occupancy: the share of the stretch
+# in which the slowest station works.
 STRETCH_COLUMNS = (
     "replica", "began_s", "first_s", "slope_s", "steps", "batch", "counted", "prompt_tokens", "sampled", "context", "growth",
     "windowed", "growing", "pairs", "windowed_pairs", "kv_tokens", "running", "waiting", "clock", "memory_share", "link_share",
@@ -69,7 +71,8 @@ class Results:
     links: pa.Table
     events: pa.Table
     info: dict[str, Any] = field(default_factory=dict)
-    """simulated_s, wall_s, events: how long the run was and what it took; notes: what of a trace was left out; sessions: how many have ended."""
+    """simulated_s, wall_s, events: how long the run was and what it took; notes: what of a trace was left out; sessions: how many have
+    ended; question: what the scenario's file asks."""
     transfers: pa.Table = field(default_factory=lambda: transfers_table(()))
     thermal: pa.Table = field(default_factory=lambda: pa.table({}))
 
@@ -82,6 +85,12 @@ class Results:
         from cluster_sim.metrics import summary
 
         return summary(self)
+
+    def _repr_html_(self) -> str:
+        """What notebooks show."""
+        from cluster_sim.described import results_html
+
+        return results_html(self)
 
     def save(self, folder: str | Path) -> Path:
         """Write the run folder, whole or not at all, in place of one that is there. Returns its path.
@@ -135,7 +144,7 @@ def load_results(folder: str | Path) -> Results:
         tables = {name: pq.read_table(path) for name in TABLES if (path := folder / f"{name}.parquet").is_file() or name not in LATER_TABLES}
     except (OSError, pa.ArrowInvalid) as fault:
         raise ScenarioError.at(str(folder), f"is no whole run folder: {fault}") from fault
-    info: dict[str, Any] = {key: about[key] for key in ("simulated_s", "wall_s", "events", "notes", "sessions") if key in about}
+    info: dict[str, Any] = {key: about[key] for key in ("simulated_s", "wall_s", "events", "notes", "sessions", "question") if key in about}
     return Results(scenario, **tables, info=info)
 
 

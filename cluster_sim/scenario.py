@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property, partial
+from math import inf
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
@@ -12,10 +13,11 @@ from cluster_sim.errors import shown
 from cluster_sim.hardware import FULL_PACE, Network, Node, Pace, Precision
 from cluster_sim.model import Model, read_model
 from cluster_sim.physics.gpu import GpuSteps, Hops
-from cluster_sim.physics.placement import Placement, place_on_gpus, place_on_wafers, wafers_needed
+from cluster_sim.physics.placement import Placement, place_on_gpus, place_on_wafers
 from cluster_sim.physics.speculation import SpeculativeSteps
 from cluster_sim.physics.transformer import causal_pairs, step_kv_bytes, windowed_pairs
 from cluster_sim.physics.wafer import WaferSteps
+from cluster_sim.physics.wafer_placement import Layout, WaferPlan, regions_of, wafers_needed
 from cluster_sim.prices import Prices
 from cluster_sim.reading import Description, named, yaml_text
 from cluster_sim.serving.admission import AcceptAll, Admission
@@ -130,7 +132,19 @@ class ReplicaPlan(Description):
     expert_parallel: Count = 1
     """Groups of devices that hold whole experts; 1: experts are split over all devices, as every other weight."""
     wafers: Count | None = None
-    """Of a wafer-scale device; default: as many as the weights need."""
+    """Of a wafer-scale device; default: as many as the weights need, or one where they are streamed."""
+    layout: Layout = "regions"
+    """On wafers: regions, each layer has cores of its own and tokens flow through; whole, a wafer's layers take turns on all its cores."""
+    reserved_rows: Annotated[int, Field(ge=0)] = 0
+    """Of each wafer's grid of cores, kept for other things."""
+    defective_cores: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Share of a wafer's cores that only pass on what comes; spread evenly."""
+    weights_from: Literal["memory", "memoryx"] = "memory"
+    """memory: the weights stay on the devices; memoryx: they are streamed to wafers layer by layer in every step, to all at once."""
+    start: Literal["warm", "cold"] = "warm"
+    """cold: the replica takes requests from the beginning and works on them once its weights are loaded."""
+    load_bandwidth_bytes_per_s: BytesPerSecond | None = None
+    """At which each device loads its weights on a cold start; default: of the node's link between host and device."""
     weights: Precision | None = None
     """Precision of the weights; default: as the model is published."""
     kv_cache: Precision = "bf16"
@@ -189,6 +203,11 @@ class Pool(Description):
         """Whether replicas lie on wafers."""
         return self.node.device.wafer is not None
 
+    @property
+    def is_streamed(self) -> bool:
+        """Whether the weights come anew in every step."""
+        return self.replica.weights_from == "memoryx"
+
     def weights(self, model: Model) -> Precision:
         """The precision in which `model` is served."""
         return self.replica.weights or model.native
@@ -196,6 +215,8 @@ class Pool(Description):
     def devices_a_replica(self, model: Model) -> int:
         """Devices that one replica takes."""
         if self.is_wafer:
+            if self.is_streamed:
+                return self.replica.wafers or 1
             return self.replica.wafers or wafers_needed(model, self.node.device, self.weights(model))
         return self.replica.tensor_parallel * self.replica.pipeline_parallel * self.replica.data_parallel
 
@@ -231,7 +252,9 @@ class Pool(Description):
     @property
     def request_overhead_s(self) -> float:
         """From a request's arrival at a replica's server until its scheduler sees it."""
-        return 0.0 if self.is_wafer else self.node.device.overhead(self.replica.engine.name).request_s
+        if (wafer := self.node.device.wafer) is not None:
+            return wafer.request_s
+        return self.node.device.overhead(self.replica.engine.name).request_s
 
     def placement(self, model: Model) -> Placement:
         """Where one replica's weights and KV lie; a model that drafts has its own of both."""
@@ -244,11 +267,19 @@ class Pool(Description):
     def _placement(self, model: Model, devices: int) -> Placement:
         plan, engine, device = self.replica, self.replica.engine, self.node.device
         if self.is_wafer:
-            return place_on_wafers(model, device, devices, self.weights(model), plan.kv_cache)
+            return place_on_wafers(model, device, self.wafer_plan(model, devices))
         reserved = engine.reserved_bytes + (engine.reserved_group_bytes if devices > 1 else 0.0)
         return place_on_gpus(
             model, device, plan.tensor_parallel, plan.pipeline_parallel, self.weights(model), plan.kv_cache,
             self.kv.memory_fraction or engine.memory_fraction, reserved, self.max_sequences, plan.data_parallel,
+        )  # fmt: skip
+
+    def wafer_plan(self, model: Model, wafers: int | None = None) -> WaferPlan:
+        """How a replica lies on wafers, on so many of them or as many as it takes."""
+        plan = self.replica
+        return WaferPlan(
+            wafers or self.devices_a_replica(model), self.weights(model), plan.kv_cache, plan.layout, self.is_streamed, self.max_sequences,
+            plan.reserved_rows, plan.defective_cores,
         )  # fmt: skip
 
     def kv_tokens(self, model: Model) -> int:
@@ -260,12 +291,33 @@ class Pool(Description):
         """Between a device and its host, where it is known."""
         return self.kv.swap_bandwidth_bytes_per_s or host_bandwidth_bytes_per_s(self.node)
 
+    def load_s(self, model: Model) -> float | None:
+        """Until every device of a replica has its weights, each over its own link; None where that is not known."""
+        bandwidth = self.replica.load_bandwidth_bytes_per_s or host_bandwidth_bytes_per_s(self.node)
+        if not bandwidth:
+            return None
+        if self.is_streamed:
+            return 0.0
+        own_bytes = self.placement(model).weight_bytes
+        return (self._fullest_wafer_bytes(model) if self.is_wafer else own_bytes) / bandwidth
+
+    def _fullest_wafer_bytes(self, model: Model) -> float:
+        """Weights of the wafer with most of them."""
+        held: dict[int, float] = {}
+        for region in regions_of(model, self.node.device, self.wafer_plan(model)):
+            held[region.wafer] = held.get(region.wafer, 0.0) + region.weight_bytes
+        return max(held.values())
+
+    def ready_s(self, model: Model) -> float:
+        """From the run's beginning until its replicas work."""
+        return (self.load_s(model) or 0.0) if self.replica.start == "cold" else 0.0
+
     def swap(self, model: Model) -> tuple[int, float]:
         """(blocks that the host keeps of a replica, seconds to move one of them): each device's share moves over its own link."""
         if self.kv.preemption != "swap" or not (bandwidth := self.swap_bandwidth_bytes_per_s):
             return 0, 0.0
         block_bytes = self.placement(model).kv_token_bytes * self.block_tokens
-        if self.is_wafer:  # whose placement is that of all wafers
+        if self.is_wafer and not self.is_streamed:  # whose placement is that of all wafers
             block_bytes /= self.devices_a_replica(model)
         return int(self.kv.swap_space_bytes / block_bytes), block_bytes / bandwidth
 
@@ -284,7 +336,8 @@ class Pool(Description):
         """How long one replica's steps take at `pace`, without speculation; on the `devices` of another model where they are given."""
         plan, device = self.replica, self.node.device.at(pace)
         if self.is_wafer:
-            return WaferSteps(model, device, devices or self.devices_a_replica(model))
+            io_bytes_per_s = (host_bandwidth_bytes_per_s(self.node) or inf) * pace.links
+            return WaferSteps(model, device, self.wafer_plan(model, devices), plan.engine.name, io_bytes_per_s)
         return GpuSteps(
             model, device, plan.tensor_parallel, plan.pipeline_parallel, self.weights(model), plan.kv_cache, plan.engine.name,
             plan.data_parallel, plan.expert_parallel, plan.engine.graph_batches, self.between_nodes,
@@ -440,3 +493,9 @@ class Scenario(Description):
     def as_yaml(self) -> str:
         """The scenario with everything resolved, as a scenario file: reading it gives this scenario again."""
         return yaml_text(self.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+    def _repr_html_(self) -> str:
+        """What notebooks show."""
+        from cluster_sim.described import scenario_html
+
+        return scenario_html(self)

@@ -125,6 +125,7 @@ def _replicas(env: Environment, scenario: Scenario, recorder: Recorder, answered
             replicas[-1].times_at = times_at
             if (cap_w := caps_w[number]) is not None:
                 replicas[-1].cap = Capped(model, pool, cap_w)
+            replicas[-1].ready_s = pool.ready_s(model)
     return replicas
 
 

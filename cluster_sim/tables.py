@@ -13,6 +13,7 @@ from cluster_sim.contention import lost_s as contended_s
 from cluster_sim.heat import Spot
 from cluster_sim.heat_table import with_temperatures
 from cluster_sim.physics.ramp import total_s
+from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.request import Request
 from cluster_sim.results import EVENT_COLUMNS, STRETCH_COLUMNS, Results, transfers_table
 from cluster_sim.scenario import Pool, Scenario
@@ -20,6 +21,9 @@ from cluster_sim.sim.recorder import EventRow, Recorder
 from cluster_sim.topology import Edge, Route, Topology
 from cluster_sim.work import work_of
 from cluster_sim.workload.streams import stream
+
+_SOME = ("energy_j", "station_occupancy")
+"""Columns of stretches that some devices have nothing for."""
 
 
 def gather(scenario: Scenario, recorder: Recorder, topology: Topology, paths: list[Route], info: dict[str, Any], spots: Sequence[Spot] = ()) -> Results:
@@ -175,8 +179,8 @@ def _stretches_table(scenario: Scenario, recorder: Recorder, pool_of: list[Pool]
     data = {name: rows[:, place].astype(float if name in real else np.int64) for place, name in enumerate(STRETCH_COLUMNS)}
     steps = data["steps"]
     data["ended_s"] = data["began_s"] + steps * data["first_s"] + data["slope_s"] * (steps * (steps - 1) * 0.5)
-    for name in ("flop", "bytes", "energy_j"):
-        data[name] = np.full(len(steps), np.nan if name == "energy_j" else 0.0)
+    for name in ("flop", "bytes", "energy_j", "station_occupancy"):
+        data[name] = np.full(len(steps), np.nan if name in _SOME else 0.0)
     for pool in scenario.cluster.pools:
         mine = np.isin(data["replica"], [number for number, other in enumerate(pool_of) if other is pool]) if len(scenario.cluster.pools) > 1 else slice(None)
         counts = {name: column[mine] for name, column in data.items()}
@@ -185,7 +189,25 @@ def _stretches_table(scenario: Scenario, recorder: Recorder, pool_of: list[Pool]
         data["bytes"][mine] = work.total(work.bytes)
         if pool.node.device.power is not None:
             data["energy_j"][mine] = work.energy_j((counts["first_s"], counts["slope_s"]), counts["clock"])
-    return pa.table({name: _column(column, np.isnan(column) if name == "energy_j" else None) for name, column in data.items()})
+        if pool.is_wafer:
+            data["station_occupancy"][mine] = _occupancy(scenario, pool, counts)
+    return pa.table({name: _column(column, np.isnan(column) if name in _SOME else None) for name, column in data.items()})
+
+
+def _occupancy(scenario: Scenario, pool: Pool, rows: dict[str, np.ndarray]) -> np.ndarray:
+    """Of each stretch, the share of it in which the slowest station of its replica is at work; the rest of it are bubbles.
+
+    At a lower clock all stations are slower, as the step is.
+    """
+    times = pool.step_times(scenario.model)
+    assert isinstance(times, WaferSteps)
+    each = 1 + (pool.replica.speculation.draft_tokens if pool.replica.speculation else 0)
+    middle = (rows["steps"] - 1) / 2
+    context, windowed = (each * (rows[name] + middle * rows[grows]) for name, grows in (("context", "growth"), ("windowed", "growing")))
+    pairs = rows["pairs"] + middle * np.where(rows["steps"] > 1, rows["prompt_tokens"].astype(float) ** 2, 0.0)
+    busy_s = times.busy_s(each * rows["batch"], context, windowed, rows["prompt_tokens"], pairs, rows["windowed_pairs"]) / rows["clock"]
+    occupancy: np.ndarray = np.minimum(busy_s / (rows["first_s"] + middle * rows["slope_s"]), 1.0)
+    return occupancy
 
 
 def _devices_table(scenario: Scenario, stretches: pa.Table, simulated_s: float, down_s: dict[int, float]) -> pa.Table:

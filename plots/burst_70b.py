@@ -10,7 +10,15 @@ from cluster_sim import figures
 
 HERE = Path(__file__).parent
 SCENARIO = HERE.parent / "scenarios" / "burst_70b.yaml"
-PICTURES = {"latency_cdf": "burst_cdf.png", "timeline": "burst_timeline.png", "ttft_over_time": "burst_ttft.png"}
+PICTURES = {
+    "latency_cdf": "burst_cdf.png",
+    "latency_ccdf": "burst_ccdf.png",
+    "timeline": "burst_timeline.png",
+    "ttft_over_time": "burst_ttft.png",
+    "phase_breakdown": "burst_phases.png",
+    "request_gantt": "burst_gantt.png",
+    "goodput": "burst_goodput.png",
+}
 
 runs = [cluster_sim.simulate(scenario) for scenario in cluster_sim.load_variants(SCENARIO)]
 for figure, name in PICTURES.items():

@@ -71,7 +71,8 @@ def test_run_prints_one_table_and_writes_a_run_folder_for_each_variant(scenario:
         folder = Path("runs/small") / variant
         assert f"wrote {folder}" in err
         files = {path.name for path in folder.iterdir()}
-        tables = {"requests.parquet", "stretches.parquet", "devices.parquet", "links.parquet", "events.parquet", "transfers.parquet"}
+        names = ("requests", "stretches", "devices", "links", "events", "transfers", "thermal")
+        tables = {f"{name}.parquet" for name in names}
         assert files == {"scenario.yaml", "summary.json", "manifest.json"} | tables
         summary = json.loads((folder / "summary.json").read_text())
         assert summary["completed"] + summary["failed"] + summary["rejected"] == cluster_sim.load_results(folder).requests.num_rows
@@ -95,7 +96,7 @@ def test_run_again_from_the_resolved_scenario_gives_the_same_bytes(scenario: Pat
     assert call(capsys, "run", scenario, "--variant", "cs3", "--out", "first")[0] == 0
     assert call(capsys, "run", "first/cs3/scenario.yaml", "--out", "second")[0] == 0
     (again,) = [path.parent for path in Path("second").rglob("manifest.json")]
-    for name in ("scenario.yaml", "requests.parquet", "stretches.parquet", "devices.parquet", "links.parquet", "events.parquet"):
+    for name in ("scenario.yaml", "requests.parquet", "stretches.parquet", "thermal.parquet", "devices.parquet", "links.parquet", "events.parquet"):
         assert (Path("first/cs3") / name).read_bytes() == (again / name).read_bytes()
 
 

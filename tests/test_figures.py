@@ -51,6 +51,10 @@ variants:
 """
 
 
+OF_REQUESTS = [name for name in figures.NAMES if name != "wafer_map"]
+"""What is drawn of every run, whatever it ran on."""
+
+
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> list[Results]:
     path = tmp_path_factory.mktemp("scenarios") / "small.yaml"
@@ -96,20 +100,20 @@ def curves(panel: Axes) -> Iterator[tuple[np.ndarray, np.ndarray]]:
             yield np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
 
 
-@pytest.mark.parametrize("name", [name for name in figures.NAMES if name != "topology"])  # which has no axes
+@pytest.mark.parametrize("name", [name for name in OF_REQUESTS if name != "topology"])  # which has no axes
 def test_every_figure_has_units_on_its_axes_a_title_and_a_readmes_width(name: str, both: list[Results]) -> None:
     figure = figures.draw(name, both)
     assert figure.get_size_inches()[0] * 100 == 900
     assert figure.get_suptitle()
     for panel in figure.axes:
         assert panel.get_title("left")
-        assert "[" in panel.get_ylabel() or (panel in figure.axes[1:] and name == "latency_cdf")
+        assert "[" in panel.get_ylabel() or (panel in figure.axes[1:] and name in ("latency_cdf", "latency_ccdf"))
     assert "[" in figure.axes[-1].get_xlabel()
     assert "h100" in texts(figure)
     assert "a100" in texts(figure)
 
 
-@pytest.mark.parametrize("name", figures.NAMES)
+@pytest.mark.parametrize("name", OF_REQUESTS)
 def test_one_run_may_be_given_alone_and_four_may_be_given_together(name: str, both: list[Results]) -> None:
     assert "h100" in texts(figures.draw(name, both[0]))
     four = texts(figures.draw(name, [*both, *both]))
@@ -121,7 +125,8 @@ def test_one_run_may_be_given_alone_and_four_may_be_given_together(name: str, bo
 def test_a_run_in_which_nothing_finished_says_so(name: str, both: list[Results], tmp_path: Path) -> None:
     figure = figures.draw(name, cut_off(both[0], 0.0))
     figures.save(figure, tmp_path / "x.png", dpi=50)
-    if name not in ("arrivals", "bandwidth", "timeline", "topology", "power", "throttle_map"):
+    # they show what did happen
+    if name not in ("arrivals", "bandwidth", "goodput", "itl_histogram", "kv_occupancy", "timeline", "topology", "power", "throttle_map", "wafer_map"):
         assert "no request finished" in texts(figure)
 
 
@@ -378,6 +383,32 @@ def test_many_nodes_are_stacked_by_pool_and_unknown_power_is_said(both: list[Res
     cluster = cluster.model_copy(update={"pools": (silent,)})
     unknown = replace(both[0], scenario=both[0].scenario.model_copy(update={"cluster": cluster}))
     assert "do not say what they draw" in texts(figures.draw("power", unknown))
+
+
+@pytest.fixture(scope="module")
+def wafers(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    path = tmp_path_factory.mktemp("scenarios") / "wafers.yaml"
+    path.write_text(
+        "name: wafers\nmodel: llama-3.3-70b\n"
+        "workload: {arrivals: {process: at_once, requests: 1}, prompt_tokens: 100, output_tokens: 10}\n"
+        "cluster: {pools: [{name: cs3, node: cs-3, nodes: 4, replica: {engine: cerebras}}]}\n"
+    )
+    return simulate(load_scenario(path))
+
+
+def test_a_map_of_wafers_shows_every_part_where_it_lies(wafers: Results) -> None:
+    figure = figures.draw("wafer_map", wafers)
+    *panels, bar = figure.axes
+    assert len(panels) == 4
+    assert [text.get_text() for panel in panels for text in panel.texts] == ["embedding", *map(str, range(1, 81)), "head"]
+    assert sum(patch.get_width() * patch.get_height() for panel in panels for patch in panel.patches) == 4 * 762 * 1172  # type: ignore[attr-defined]
+    assert panels[1].get_title("left").startswith("wafer 2: layers 20 to 40")
+    assert "[cores]" in panels[0].get_xlabel() and "[cores]" in panels[0].get_ylabel() and "[share]" in bar.get_ylabel()
+    assert "Llama 3.3 70B on 4 wafers" in figure.get_suptitle()
+
+
+def test_a_map_of_wafers_says_so_where_there_are_none(both: list[Results]) -> None:
+    assert "no pool of these runs is on wafers" in texts(figures.draw("wafer_map", both))
 
 
 def test_the_bars_of_costs_are_as_high_as_what_a_million_output_tokens_cost_and_shares_fill_a_hundred(both: list[Results]) -> None:

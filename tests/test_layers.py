@@ -32,6 +32,7 @@ ROOMS = [
         "site",
         "caps",
         "explain",
+        "described",
         "paths",
         "demand",
         "download",
@@ -101,7 +102,8 @@ ALLOWED = {
     "pyarrow": {"results", "metrics", "tables", "heat_table", "calibration", "demand", "figures", "report", "studies"},
     "scipy": {"metrics", "calibration", "report", "studies"},
     "simpy": {"sim", "simulation"},
-    "matplotlib": {"figures"},
+    "jinja2": {"report"},
+    "matplotlib": {"figures", "report"},
     "dask": {"studies"},
     "SALib": {"studies"},
     "typer": {"cli", "console", "studies"},
@@ -173,5 +175,5 @@ def test_help_loads_none_of_the_slow_packages() -> None:
     import subprocess
     import sys
 
-    code = "import sys, cluster_sim.cli; print(sorted({'numpy', 'pyarrow', 'pydantic', 'pint', 'matplotlib', 'simpy', 'networkx', 'scipy'} & set(sys.modules)))"
+    code = "import sys, cluster_sim.cli; print(sorted({'numpy', 'pyarrow', 'pydantic', 'pint', 'matplotlib', 'simpy', 'networkx', 'scipy', 'jinja2'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

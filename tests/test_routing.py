@@ -134,7 +134,7 @@ def test_a_refused_prompt_leaves_no_trace_with_the_router() -> None:
     from cluster_sim.sim.router import Router
 
     class Refusing(Loaded):
-        longest = 10_000
+        longest, down = 10_000, False
 
     def never(_: Request, __: Load) -> None:
         raise AssertionError("nothing was sent")

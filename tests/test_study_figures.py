@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from matplotlib.figure import Figure
 from pytest import approx
 
 from cluster_sim import figures
@@ -62,6 +63,17 @@ def test_other_axes_have_a_row_of_panels_each_and_where_leaves_one(tmp_path: Pat
         "workload.prompt_tokens 2000",
     ]
     assert len(figures.draw_study("rate_latency", path, where={"workload.prompt_tokens": "500.0"}).axes) == 2
+
+
+def test_a_study_is_drawn_on_axes_that_are_given(tmp_path: Path) -> None:
+    mine = Figure()
+    axes = list(mine.subplots(1, 3))
+    assert figures.draw_study("rate_latency", folder(tmp_path, sweep_rows(500)), axes=axes) is mine
+    assert [len(panel.lines) for panel in axes] == [2, 2, 0]
+    with pytest.raises(ScenarioError, match="axes: came 1; wanted 2"):
+        figures.draw_study("rate_latency", tmp_path, axes=axes[:1])
+    narrow = figures.draw_study("rate_latency", tmp_path, style="paper")
+    assert narrow.get_size_inches()[0] == 7.0  # two panels side by side take both columns
 
 
 def test_throughput_may_be_across(tmp_path: Path) -> None:

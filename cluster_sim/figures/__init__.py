@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, cast
 
 from cluster_sim.errors import ScenarioError, did_you_mean
 from cluster_sim.results import Results
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from cluster_sim.figures.study import Choice
 
 NAMES = (
-    "arrivals", "bandwidth", "cost_breakdown", "latency_cdf", "power", "thermal", "throttle_map", "timeline", "topology", "ttft_over_time",
-)  # fmt: skip
+    "arrivals",
+    "bandwidth",
+    "cost_breakdown",
+    "goodput",
+    "itl_histogram",
+    "kv_occupancy",
+    "latency_ccdf",
+    "latency_cdf",
+    "phase_breakdown",
+    "power",
+    "queue",
+    "request_gantt",
+    "thermal",
+    "throttle_map",
+    "timeline",
+    "topology",
+    "ttft_over_time",
+    "ttft_tpot_scatter",
+    "wafer_map",
+)
 """The figures: each is a file of this folder with `blank(results)`, its empty axes, and `draw(results, axes)`."""
 
 STUDIES = ("break_even", "claims", "heatmap", "pareto", "rate_latency", "tornado")
@@ -27,10 +47,15 @@ STUDIES = ("break_even", "claims", "heatmap", "pareto", "rate_latency", "tornado
 _FORMATS: dict[str, dict[str, None]] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 
 
-def draw(name: str, results: Results | Sequence[Results]) -> Figure:
+STYLES = ("readme", "paper", "slide")
+"""What a figure may be for: a page as wide as a README, columns of a paper, a slide."""
+
+
+def draw(name: str, results: Results | Sequence[Results], style: str = "readme", axes: Sequence[Axes] | None = None) -> Figure:
     """The figure called `name` of one run, or of several that are drawn together in the order given.
 
-    Raises ScenarioError where there is no such figure, or no run.
+    style: what it is for, one of STYLES; axes: where to draw it, as many as `blank` of its file makes, in place of a new figure.
+    Raises ScenarioError where there is no such figure or style, no run, or another number of axes.
     """
     if name not in NAMES:
         raise ScenarioError.at(name, f"is no figure{did_you_mean(name, NAMES)}")
@@ -38,24 +63,45 @@ def draw(name: str, results: Results | Sequence[Results]) -> Figure:
     if not runs:
         raise ScenarioError.at(name, "has nothing to draw; wanted one run or more")
     module = import_module(f"cluster_sim.figures.{name}")
+    if axes is not None:
+        if len(axes) != (wanted := len(module.blank(runs)[1])):
+            raise ScenarioError.at(name, f"came {len(axes)} axes; wanted {wanted}")
+        module.draw(runs, axes)
+        return cast("Figure", axes[0].get_figure(root=True))
+    return _styled(style, lambda: _drawn(module, runs))
+
+
+def _drawn(module: ModuleType, runs: list[Results]) -> Figure:
     figure: Figure
     figure, axes = module.blank(runs)
     module.draw(runs, axes)
     return figure
 
 
-def draw_study(name: str, path: str | Path, choice: Choice | None = None, where: Mapping[str, str] | None = None) -> Figure:
+def _styled(name: str, make: Callable[[], Figure]) -> Figure:
+    """What `make` makes, for a README, a paper or a slide."""
+    from cluster_sim.figures.style import scaled, using
+
+    if name not in STYLES:
+        raise ScenarioError.at(name, f"is no style{did_you_mean(name, STYLES)}")
+    with using(name) as sheet:
+        return scaled(make(), sheet)
+
+
+def draw_study(
+    name: str, path: str | Path, choice: Choice | None = None, where: Mapping[str, str] | None = None, style: str = "readme", axes: Sequence[Axes] | None = None
+) -> Figure:
     """The figure called `name` of the table at `path`: a sweep's folder, or a Parquet file of capacity or sensitivity.
 
-    choice: which columns; where: only rows with these values. Raises ScenarioError where there is no such figure, or the table
+    choice: which columns; where: only rows with these values; style, axes: as `draw` has them. Raises ScenarioError where there is no such figure, or the table
     does not have what it draws.
     """
     from cluster_sim.figures import study
 
     if name not in STUDIES:
         raise ScenarioError.at(name, f"is no figure of a study{did_you_mean(name, STUDIES)}")
-    figure: Figure = import_module(f"cluster_sim.figures.{name}").of_study(study.narrowed(study.read(path), where or {}), choice or study.Choice())
-    return figure
+    table, module = study.narrowed(study.read(path), where or {}), import_module(f"cluster_sim.figures.{name}")
+    return _styled(style, lambda: cast("Figure", module.of_study(table, choice or study.Choice(), axes)))
 
 
 def save(figure: Figure, path: str | Path, dpi: float = 200.0) -> Path:

@@ -25,9 +25,9 @@ Times = Sequence[tuple[str, str, style.Dash, np.ndarray]]
 """Label, colour, dash and ascending arrival times [s] of each traffic."""
 
 
-def of_traffic(times_s: Mapping[str, np.ndarray]) -> Figure:
-    """The figure of ascending arrival times [s], a name each."""
-    figure, axes = _blank()
+def of_traffic(times_s: Mapping[str, np.ndarray], given: Sequence[Axes] | None = None) -> Figure:
+    """The figure of ascending arrival times [s], a name each; given: four axes to draw on."""
+    figure, axes = _blank(given)
     _draw([(name, *style.look(place), column) for place, (name, column) in enumerate(times_s.items())], axes)
     return figure
 
@@ -42,8 +42,8 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     _draw([(one.label, one.colour, one.dash, one.results.requests["arrival_s"].to_numpy()) for one in style.variants(results)], axes)
 
 
-def _blank() -> tuple[Figure, list[Axes]]:
-    return style.blank([1.5, 1.5, 1.5, 2.5])
+def _blank(given: Sequence[Axes] | None = None) -> tuple[Figure, list[Axes]]:
+    return style.blank([1.5, 1.5, 1.5, 2.5], given=given)
 
 
 def _draw(shown: Times, axes: Sequence[Axes]) -> None:
@@ -107,5 +107,5 @@ def _finding(shown: Times) -> str:
     said = []
     for name, _, _, times_s in shown:
         cv, at_10_s = gap_cv(times_s), dispersion(times_s, 10.0)
-        said.append(f"{name} {'-' if cv is None else f'{cv:.2g}'} and {'-' if at_10_s is None else f'{at_10_s:.2g}'}")
+        said.append(f"{name} {'-' if cv is None else f'{cv:.3g}'} and {'-' if at_10_s is None else f'{at_10_s:.3g}'}")
     return "CV of gaps, and dispersion of counts in 10 s (Poisson 1 and 1): " + "; ".join(said)

@@ -24,7 +24,7 @@ _WITHIN = 0.95
 _STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
 
 
-def of_study(table: pa.Table, choice: Choice) -> Figure:
+def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None) -> Figure:
     """Above, the machine that makes tokens cheapest at each rate (across) and limit on latency (upwards); below, what they cost.
 
     Machines are the sweep's variants; whatever else it varies but the rate is how a machine may be set up, of which the cheapest
@@ -44,7 +44,7 @@ def of_study(table: pa.Table, choice: Choice) -> Figure:
     machines, rates = study.values([row["variant"] for row in rows]), study.values([row[x] for row in rows])
     means = _means(good, [name for name in study.varied(rows) if name != "seed"], x, latency, cost)
     limits = list(_limits([row[latency] for row in means]))
-    figure, (top, bottom) = style.blank([1.2 + 0.3 * len(limits), 2.8])
+    figure, (top, bottom) = style.blank([1.2 + 0.3 * len(limits), 2.8], given=axes)
     winners = _map(top, means, machines, rates, limits, (x, latency, cost))
     _lines(bottom, means, machines, (x, cost))
     style.label(top, x=study.label(x), y=f"limit on {study.label(latency)}")

@@ -20,7 +20,7 @@ _MOST_NUMBERS = 16
 """Columns of cells beyond which their numbers would not fit."""
 
 
-def of_study(table: pa.Table, choice: Choice) -> Figure:
+def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None) -> Figure:
     """A panel for each combination of the axes that are not drawn; a cell is the mean over replications, grey where none is known.
 
     Axes are those of the sweep with the most values, unless `choice` names them; of its metrics the first counts. Raises
@@ -40,7 +40,7 @@ def of_study(table: pa.Table, choice: Choice) -> Figure:
         raise ScenarioError.at("heatmap", f"no point has a number for {metric}")
     norm = _norm(known)
     columns = 1 if len(facets) == 1 or len(xs) > 8 else 2
-    figure, panels = style.blank([max(1.0 + 0.34 * len(ys), 2.2)] * -(-len(facets) // columns), columns=columns)
+    figure, panels = style.blank([max(1.0 + 0.34 * len(ys), 2.2)] * -(-len(facets) // columns), columns=columns, given=axes)
     for panel in panels[len(facets) :]:
         panel.set_visible(False)
     for place, (panel, (values, means)) in enumerate(zip(panels, cells.items(), strict=False)):

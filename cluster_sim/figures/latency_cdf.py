@@ -38,7 +38,7 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
 
 
 def _panel(panel: Axes, shown: Sequence[Variant], which: str, name: str, short: str) -> None:
-    columns = [_latencies(one.results, which) for one in shown]
+    columns = [latencies(one.results, which) for one in shown]
     scale, unit = style.latency_unit(*(values_s for values_s, _ in columns))
     style.title(panel, name)
     style.label(panel, x=f"{short} [{unit}]")
@@ -62,7 +62,7 @@ def _panel(panel: Axes, shown: Sequence[Variant], which: str, name: str, short: 
     panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.19), fontsize=8, frameon=False, handlelength=2.6)
 
 
-def _latencies(results: Results, which: str) -> tuple[np.ndarray, int]:
+def latencies(results: Results, which: str) -> tuple[np.ndarray, int]:
     """Latencies [s] of finished requests, ascending, and how many requests there are of the kind, finished or not."""
     done, table = finished(results), results.requests
     counted = table["counted"].to_numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isfinite
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ _MARKS = ("o", "s", "^", "D", "v", "P", "X")
 _FIXED = ("nodes", "replicas", "rate_per_s", "usd_per_hour", "good", "answer", "front")
 
 
-def of_study(table: pa.Table, choice: Choice) -> Figure:
+def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None) -> Figure:
     """A panel for each objective of the SLO: its latency against dollars an hour, else nodes, for each request a second.
 
     Trials beyond the SLO are pale, those of the front have a black ring; the front is of cost and all objectives together, so
@@ -29,7 +30,7 @@ def of_study(table: pa.Table, choice: Choice) -> Figure:
         raise ScenarioError.at("pareto", "no trial in the table")
     priced = all(row["usd_per_hour"] is not None for row in rows)
     options = [name for name in table.column_names if name not in _FIXED and name.removesuffix("_margin").removesuffix("_s") not in names]
-    figure, panels = style.blank([4.2], columns=len(names))
+    figure, panels = style.blank([4.2], columns=len(names), given=axes)
     for panel, name in zip(panels, names, strict=True):
         for place, (values, mine) in enumerate(study.grouped(rows, options).items()):
             _option(panel, mine, name, priced, study.said(options, values) or "as written", place)

@@ -15,14 +15,14 @@ _MARKS = ("o", "s", "^", "D", "v", "P", "X")
 _COLUMNS = 3
 
 
-def parity(panels: Mapping[str, Sequence[tuple[float, float, str]]]) -> Figure:
+def parity(panels: Mapping[str, Sequence[tuple[float, float, str]]], given: Sequence[Axes] | None = None) -> Figure:
     """One panel for each key, its title with unit, of points (measured, predicted, group), all above 0.
 
-    Axes are logarithmic and alike; points of one group share colour and mark in every panel.
+    Axes are logarithmic and alike; points of one group share colour and mark in every panel. given: axes to draw on.
     """
     groups = list(dict.fromkeys(sorted(group for points in panels.values() for *_, group in points)))
     columns = min(max(len(panels), 1), _COLUMNS)
-    figure, axes = style.blank([3.3] * (-(-max(len(panels), 1) // columns)), columns=columns)
+    figure, axes = style.blank([3.3] * (-(-max(len(panels), 1) // columns)), columns=columns, given=given)
     for panel in axes[len(panels) :]:
         panel.set_visible(False)
     for panel, (name, points) in zip(axes, panels.items(), strict=False):

@@ -20,7 +20,7 @@ _GROWN = 2.0
 """The growth up to which a panel's title says how far the rate may go."""
 
 
-def of_study(table: pa.Table, choice: Choice) -> Figure:
+def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None) -> Figure:
     """A column of panels for each metric, a row for each combination of the axes besides rate and variant.
 
     Lines are means over replications, bands go from the least to the greatest of them. `choice.x` may also be what a run came
@@ -29,15 +29,15 @@ def of_study(table: pa.Table, choice: Choice) -> Figure:
     """
     rows, metrics = study.points(table), choice.metrics or _METRICS
     study.wanted(table, [*metrics, *([choice.x] if choice.x else [])], "rate_latency")
-    axes = study.varied(rows)
-    along = choice.x if choice.x in axes else _rate(rows, axes)
-    others = [name for name in axes if name != along]
+    names = study.varied(rows)
+    along = choice.x if choice.x in names else rate_axis(rows, names)
+    others = [name for name in names if name != along]
     lines = next((name for name in others if name == "variant"), others[0] if others else None)
     rest = [name for name in others if name != lines]
     facets = study.grouped(rows, rest)
     if len(facets) > _MOST_ROWS:
         raise ScenarioError.at("rate_latency", f"{len(facets)} rows of panels; wanted {_MOST_ROWS} at most: narrow {', '.join(rest)} by --where")
-    figure, panels = style.blank([3.4 if len(facets) == 1 else 2.6] * len(facets), columns=len(metrics), share_x=True)
+    figure, panels = style.blank([3.4 if len(facets) == 1 else 2.6] * len(facets), columns=len(metrics), share_x=True, given=axes)
     looks = {value: style.look(place) for place, value in enumerate(study.values([row[lines] for row in rows]) if lines else [None])}
     for place, (values, mine) in enumerate(facets.items()):
         for column, metric in enumerate(metrics):
@@ -56,8 +56,8 @@ def of_study(table: pa.Table, choice: Choice) -> Figure:
     return figure
 
 
-def _rate(rows: Sequence[Row], axes: Sequence[str]) -> str:
-    """The axis that says how much traffic comes."""
+def rate_axis(rows: Sequence[Row], axes: Sequence[str]) -> str:
+    """The axis that says how much traffic comes. Raises ScenarioError where none varies."""
     for ending in ("rate_per_s", "speedup", "concurrency"):
         for name in axes:
             if name.endswith(ending) and study.numeric(rows, name):

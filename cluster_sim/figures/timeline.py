@@ -94,12 +94,17 @@ def _finding(shown: Sequence[Variant], lines: Sequence[Timeline]) -> str:
     """What comes nearest to its limit, and how many requests wait at worst."""
     said = []
     for one, line in zip(shown, lines, strict=True):
-        peaks = {
-            "batch places": float(np.max(line.running)) / _places(one.results),
-            "KV room": float(np.max(line.kv_fraction_max)),
-            "bandwidth": float(np.max(line.bandwidth_utilisation)),
-            "compute": float(np.max(line.compute_utilisation)),
-        }
-        fullest = max(peaks, key=lambda name: peaks[name])
-        said.append(f"{one.label} {fullest} {style.percent(min(peaks[fullest], 1.0))} (queue {_few(float(np.max(line.waiting)))})")
+        most = peaks(one.results, line)
+        fullest = max(most, key=lambda name: most[name])
+        said.append(f"{one.label} {fullest} {style.percent(min(most[fullest], 1.0))} (queue {_few(float(np.max(line.waiting)))})")
     return "What fills up most: " + "; ".join(said)
+
+
+def peaks(results: Results, line: Timeline) -> dict[str, float]:
+    """How near each resource comes to its limit, as a share of it, in the bin where it is most."""
+    return {
+        "batch places": float(np.max(line.running)) / _places(results),
+        "KV room": float(np.max(line.kv_fraction_max)),
+        "bandwidth": float(np.max(line.bandwidth_utilisation)),
+        "compute": float(np.max(line.compute_utilisation)),
+    }

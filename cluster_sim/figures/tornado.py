@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from textwrap import shorten
 
 import pyarrow as pa
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cluster_sim.errors import ScenarioError
@@ -14,7 +16,7 @@ from cluster_sim.figures.study import Choice
 _MOST_BARS = 20
 
 
-def of_study(table: pa.Table, choice: Choice) -> Figure:
+def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None) -> Figure:
     """One row a figure of the table of a one-at-a-time sensitivity, the widest swings at the top; `choice` has no say.
 
     A bar goes from the outcome at the base to that with the figure at either end of its range; an end that the figure cannot
@@ -25,7 +27,7 @@ def of_study(table: pa.Table, choice: Choice) -> Figure:
     if not rows:
         raise ScenarioError.at("tornado", "no figure moves the outcome")
     shown, base, metric = rows[:_MOST_BARS], rows[0]["base"], rows[0]["metric"]
-    figure, (panel,) = style.blank([1.4 + 0.28 * len(shown)])
+    figure, (panel,) = style.blank([1.4 + 0.28 * len(shown)], given=axes)
     for end, colour, aside in (("low", style.COLOURS[0], -0.18), ("high", style.COLOURS[1], 0.18)):  # beside one another: both may lie on one side
         reached = [(place, row[f"at_{end}"]) for place, row in enumerate(shown) if row[f"at_{end}"] is not None and row[f"at_{end}"] == row[f"at_{end}"]]
         places, widths = [place + aside for place, _ in reached], [value - base for _, value in reached]

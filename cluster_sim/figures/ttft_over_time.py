@@ -47,7 +47,7 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
         if not len(column.ttft_s):
             style.nothing(panel, "no request finished")
             continue
-        kept = _thinned(column.ttft_s)
+        kept = thinned(column.ttft_s)
         panel.scatter(
             column.arrival_s[kept] / second, scale * column.ttft_s[kept], s=5.0, color=one.colour, alpha=0.35 if len(kept) < 3000 else 0.15,
             linewidths=0.0, rasterized=True,
@@ -92,13 +92,13 @@ def rolling(arrival_s: np.ndarray, ttft_s: np.ndarray, window_s: float) -> tuple
     return at_s, p50_s, p99_s
 
 
-def _thinned(ttft_s: np.ndarray) -> np.ndarray:
-    """Which points are drawn: all, or of very many the slowest hundredth and every so manieth of the others."""
-    if len(ttft_s) <= _MOST_POINTS:
+def thinned(ttft_s: np.ndarray, most: int = _MOST_POINTS) -> np.ndarray:
+    """Which points are drawn: all, or of more than `most` the slowest hundredth and every so manieth of the others."""
+    if len(ttft_s) <= most:
         return np.arange(len(ttft_s))
     kept = np.zeros(len(ttft_s), dtype=bool)
-    kept[:: -(-len(ttft_s) // _MOST_POINTS)] = True
-    slowest = max(_MOST_POINTS // 100, 1)
+    kept[:: -(-len(ttft_s) // most)] = True
+    slowest = max(most // 100, 1)
     kept[np.argpartition(ttft_s, -slowest)[-slowest:]] = True
     return np.flatnonzero(kept)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil
 
 from cluster_sim.hardware import Device, Precision
 from cluster_sim.model import Model
 from cluster_sim.physics.transformer import kv_layer_bytes
+from cluster_sim.physics.wafer_placement import WaferPlan, regions_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,23 +84,14 @@ def place_on_gpus(
     return Placement(devices, weight_bytes, reserved_bytes + windows, kv_token_bytes, room, data_parallel, weight_room)
 
 
-def place_on_wafers(model: Model, device: Device, wafers: int, weights: Precision, kv_cache: Precision) -> Placement:
-    """All weights and KV in the SRAM of `wafers` wafers, layers in consecutive regions.
+def place_on_wafers(model: Model, device: Device, plan: WaferPlan) -> Placement:
+    """All weights and KV in the SRAM of the plan's wafers, as `physics.wafer_placement` lays them out.
 
-    Room for KV is negative as well where weights take more of the SRAM than the device's `weight_fill` allows.
+    The region with the least room sets the tokens that all have room for. Of streamed weights two layers are there at a time, and
+    each wafer keeps the KV of sequences of its own.
     """
-    assert device.wafer is not None
-    sram = wafers * device.memory.capacity_bytes
-    weight_bytes = model.weight_bytes(weights)
-    room = device.wafer.memory_fill * sram - weight_bytes
-    if wafers < wafers_needed(model, device, weights):
-        room = min(room, device.wafer.weight_fill * sram - weight_bytes)
-    growing_layers = model.full_layers or model.layers
-    reserved = (1.0 - device.wafer.memory_fill) * sram
-    return Placement(wafers, weight_bytes, reserved, kv_layer_bytes(model, kv_cache) * growing_layers, room)
-
-
-def wafers_needed(model: Model, device: Device, weights: Precision) -> int:
-    """The fewest wafers whose SRAM takes the weights, `weight_fill` of each."""
-    assert device.wafer is not None
-    return ceil(model.weight_bytes(weights) / (device.wafer.weight_fill * device.memory.capacity_bytes))
+    regions = regions_of(model, device, plan)
+    ranks = plan.wafers if plan.streamed else 1
+    weight_bytes, kv_token_bytes = (sum(getattr(region, name) for region in regions) for name in ("weight_bytes", "kv_token_bytes"))
+    room = min(region.kv_tokens for region in regions) * kv_token_bytes
+    return Placement(plan.wafers, ranks * weight_bytes, plan.wafers * device.memory.capacity_bytes - ranks * (weight_bytes + room), kv_token_bytes, room, ranks)

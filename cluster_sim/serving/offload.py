@@ -24,7 +24,7 @@ from cluster_sim.units import Bytes, BytesPerSecond
 class Tier(Description):
     """Memory behind that of the devices, for each replica."""
 
-    tier: Literal["host", "nvme"]
+    tier: Literal["host", "nvme", "memoryx"]
     capacity_bytes: Bytes
     """For the KV of one replica."""
     bandwidth_bytes_per_s: BytesPerSecond

@@ -63,6 +63,8 @@ class Replica:
     ) -> None:
         self.times_at: Callable[[Pace], Times]
         """How long its steps take at another pace than the full one, which `step_times` is for."""
+        self.ready_s = 0.0
+        """When its weights are loaded; set before the run begins."""
         self.to_host: ToHost | None = None
         """On which blocks that are swapped or fetched meet other traffic; None where nothing else uses it."""
         self.pace = FULL_PACE
@@ -198,6 +200,8 @@ class Replica:
 
     def _run(self) -> Generator[Event, Any, None]:
         alarm = self._alarm
+        if self.ready_s:
+            yield alarm.after(self.ready_s)
         while True:
             duration_s = self._foresee_s()
             yield alarm.after(duration_s) if duration_s else alarm.when_called()

@@ -13,10 +13,13 @@ from cluster_sim.workload.sessions import Turn
 
 def timetable(env: Environment, requests: Iterator[Request], route: Callable[[Request], None]) -> Generator[Event, Any, None]:
     """Open loop: each request arrives at its time, whatever has become of the others."""
+    last_s = 0.0
     for request in requests:
-        delay_s = request.arrival_s - env.now
-        if delay_s > 0:
-            yield Timeout(env, delay_s)
+        # Those of one time come together: the clock, a sum of delays, may be a rounding before it.
+        if request.arrival_s != last_s:
+            last_s = request.arrival_s
+            if (delay_s := last_s - env.now) > 0:
+                yield Timeout(env, delay_s)
         route(request)
 
 

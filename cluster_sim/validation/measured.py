@@ -78,6 +78,8 @@ class Measured:
     """Tokens drafted in each step, and tokens that a step makes in the mean; None: no speculation."""
     wafers: int | None = None
     """Of a replica on wafers; None: on GPUs."""
+    at_launch: bool = False
+    """Whether an API served it with the software of its launch, which has an engine profile of its own."""
 
     @property
     def name(self) -> str:

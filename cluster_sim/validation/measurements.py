@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from cluster_sim.calibration.wafer import LAUNCH
 from cluster_sim.errors import ScenarioError
 from cluster_sim.hardware import Device, Node
 from cluster_sim.model import Model
-from cluster_sim.physics.placement import wafers_needed
+from cluster_sim.physics.wafer_placement import wafers_needed
 from cluster_sim.reading import CATALOG, Document, catalog_entry, catalog_names, describe
 from cluster_sim.validation.measured import INLINE, MODELS, NODES, PRECISIONS, Load, Measured
 
@@ -277,4 +278,5 @@ def _run(row: Row, values: dict[str, float], steady: bool, where: str) -> Measur
         steady=steady,
         speculation=_speculation(row),
         wafers=_wafers(row, where) if row["hardware"] == "CS-3" else None,
+        at_launch=row["hardware"] == "CS-3" and row["date"].startswith(LAUNCH),
     )

@@ -61,6 +61,8 @@ def scenario_of(measured: Measured) -> Scenario:
     model, node = MODELS.get(measured.model, measured.model), NODES.get(measured.hardware, measured.hardware)
     framework = measured.framework.lower()
     engine = next((name for name in ("vllm", "sglang", "cerebras") if framework.startswith(name)), "trtllm")
+    if measured.at_launch:
+        engine = "cerebras-2024-08"
     if measured.dataset == "b200_lowlatency":  # from a year before the other runs
         engine = "trtllm-2025-05"
     data = {

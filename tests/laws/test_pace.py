@@ -17,6 +17,7 @@ from cluster_sim.hardware import FULL_PACE, Pace
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.ramp import total_s
 from cluster_sim.physics.wafer import WaferSteps
+from cluster_sim.physics.wafer_placement import WaferPlan
 from cluster_sim.request import Request
 from cluster_sim.results import STRETCH_COLUMNS
 from cluster_sim.sim.recorder import Recorder
@@ -66,7 +67,7 @@ def test_stretch_and_step_agree_while_the_pace_changes(
     @cache
     def times_at(pace: Pace) -> Times:
         if machine == "wafer":
-            return WaferSteps(model, small_wafer().at(pace), 2), None
+            return WaferSteps(model, small_wafer().at(pace), WaferPlan(2)), None
         return GpuSteps(model, small_gpu().at(pace), 1, 1, "bf16", "bf16", "none"), None
 
     seen = []

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.speculation import SpeculativeSteps
 from cluster_sim.physics.wafer import WaferSteps
+from cluster_sim.physics.wafer_placement import WaferPlan
 from cluster_sim.request import Request
 from cluster_sim.serving.batching import Batch, Continuous, ContinuousBatch, StaticBatch
 from cluster_sim.serving.batching.queues import ByPriority
@@ -186,7 +187,7 @@ def make_requests_with(gaps: list[tuple[float, int, int]], batch: Batch) -> list
     st.sampled_from(ROUTERS),
     st.integers(1, 3),
     st.sampled_from([0.0, 1e-5, 3e-3]),
-    st.sampled_from(["gpu", "stages", "wafer"]),
+    st.sampled_from(["gpu", "stages", "wafer", "wafer in turns", "wafer streamed"]),
 )
 def test_stretch_and_step_agree_on_every_first_token_and_finish(
     gaps: list[tuple[float, int, int]], limit: dict[str, Any], feature: dict[str, Any], policy: Any, replicas: int, latency_s: float, machine: str
@@ -212,13 +213,14 @@ def test_stretch_and_step_agree_on_every_first_token_and_finish(
 
 
 def step_times(machine: str, limit: dict[str, Any]) -> Any:
-    if machine == "wafer":
-        return WaferSteps(model_of(limit), small_wafer(), 2)
+    if machine.startswith("wafer"):
+        plan = WaferPlan(2, layout="whole" if machine == "wafer in turns" else "regions", streamed=machine == "wafer streamed")
+        return WaferSteps(model_of(limit), small_wafer(), plan, io_bytes_per_s=1e8)
     return GpuSteps(model_of(limit), small_gpu(), 1, 2 if machine == "stages" else 1, "bf16", "bf16", "none")
 
 
 def small_wafer() -> Any:
-    """A wafer on which latency, the slowest station and arithmetic each bind somewhere in these workloads."""
+    """A wafer on which latency and the slowest station each bind somewhere in these workloads."""
     from cluster_sim.hardware import Device
 
     return Device.model_validate({

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from cluster_sim.physics.transformer import causal_pairs, windowed_pairs
 from cluster_sim.reading import Description
@@ -19,6 +19,8 @@ from cluster_sim.request import Request
 
 class Static(Description):
     """Requests join when a batch is formed, and leave together."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["policy"]})  # a batching without a policy is continuous, for editors too
 
     policy: Literal["static"] = "static"
     max_sequences: Annotated[int, Field(gt=0)] | None = None

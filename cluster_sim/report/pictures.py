@@ -1,0 +1,42 @@
+"""Figures inside a page: drawn once, as they are in papers."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from matplotlib import rc_context
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_LARGEST_BYTES = 300_000
+"""Of a vector file, beyond which a picture of points is smaller."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as a data URI, and what it shows in words."""
+
+    uri: str
+    text: str
+
+
+def picture(figure: Figure) -> Picture:
+    """`figure` as SVG, or as PNG where it has very much in it."""
+    drawn = BytesIO()
+    with rc_context({"svg.hashsalt": "cluster-sim"}):
+        figure.savefig(drawn, format="svg", bbox_inches="tight", pad_inches=0.08, metadata={"Date": None})
+    kind = "svg+xml"
+    if drawn.tell() > _LARGEST_BYTES:
+        kind, drawn = "png", BytesIO()
+        figure.savefig(drawn, format="png", dpi=150, bbox_inches="tight", pad_inches=0.08)
+    return Picture(f"data:image/{kind};base64,{b64encode(drawn.getvalue()).decode()}", _said(figure))
+
+
+def _said(figure: Figure) -> str:
+    """Its headline and the titles of its panels."""
+    titles = [panel.get_title("left") for panel in figure.axes if panel.get_title("left")]
+    return " ".join(" ".join([figure.get_suptitle() + ".", *titles]).split())

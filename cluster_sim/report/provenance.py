@@ -1,0 +1,150 @@
+"""Every figure of the catalog that runs used: where it comes from, and how far it is to be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from cluster_sim.reading import CATALOG, Description, catalog_entry, catalog_names, figures, read_yaml
+from cluster_sim.scenario import Pool, Scenario
+from cluster_sim.workload.presets import Preset
+
+CONFIDENCES = ("low", "medium", "high")
+_ELSEWHERE = ("device", "network", "prices")
+"""Keys that name another entry, which is listed by itself."""
+_OF_WORKLOADS = ("arrivals", "prompt_tokens", "output_tokens", "length_correlation", "reasoning_share")
+
+
+@dataclass(frozen=True)
+class Used:
+    """One figure, and in which runs it was used."""
+
+    entry: str
+    """The catalog's name of what it is a figure of."""
+    path: str
+    value: str
+    source: str
+    """The whole citation."""
+    confidence: str
+    note: str
+    runs: tuple[str, ...]
+    changed: tuple[str, ...]
+    """Runs whose scenario has another value there."""
+
+
+def used(scenarios: dict[str, Scenario]) -> list[Used]:
+    """The figures of all entries of the catalog that are in `scenarios`, by the label of each; the least trusted first.
+
+    An entry is known by its name. What a scenario says in place of the catalog is told apart by comparing the two.
+    """
+    runs: dict[tuple[str, str], list[str]] = {}
+    changed: dict[tuple[str, str, str], list[str]] = {}
+    for label, scenario in scenarios.items():
+        for kind, name, other in entries(scenario):
+            if label not in (seen := runs.setdefault((kind, name), [])):
+                seen.append(label)
+            for figure in _figures(kind, name):
+                if any(_inside(path, figure.path) for path in other) and label not in (more := changed.setdefault((kind, name, figure.path), [])):
+                    more.append(label)
+    found = [
+        Used(
+            name, figure.path, figure.value, _cited(figure.source), figure.confidence, figure.note, tuple(labels),
+            tuple(changed.get((kind, name, figure.path), ())),
+        )
+        for (kind, name), labels in runs.items()
+        for figure in _figures(kind, name)
+    ]  # fmt: skip
+    return sorted(found, key=lambda one: CONFIDENCES.index(one.confidence) if one.confidence in CONFIDENCES else len(CONFIDENCES))
+
+
+def entries(scenario: Scenario) -> Iterator[tuple[str, str, frozenset[str]]]:
+    """(kind, name, paths of what the scenario has otherwise) of each entry of the catalog in a scenario, each as often as it is there."""
+    for kind, part in _parts(scenario):
+        name = _names(kind).get(getattr(part, "name", ""))
+        if name is not None:
+            ours, theirs = _leaves(part.model_dump(mode="json", by_alias=True)), _leaves(_described(type(part), kind, name))
+            yield kind, name, frozenset(path for path in ours.keys() | theirs.keys() if ours.get(path) != theirs.get(path))
+    for name in catalog_names("workloads"):
+        preset = _preset(name)
+        mine = [key for key in _OF_WORKLOADS if getattr(preset, key) is not None]
+        same = [key for key in mine if getattr(preset, key) == getattr(scenario.workload, key)]
+        if "arrivals" in same or "prompt_tokens" in same:
+            yield "workloads", name, frozenset(key for key in mine if key not in same)
+
+
+def _parts(scenario: Scenario) -> Iterator[tuple[str, Description]]:
+    yield "models", scenario.model
+    if scenario.cluster.network is not None:
+        yield "links", scenario.cluster.network
+    for pool in scenario.cluster.pools:
+        yield from _of_pool(pool, scenario.cluster.network is None)
+
+
+def _of_pool(pool: Pool, network: bool) -> Iterator[tuple[str, Description]]:
+    yield "nodes", pool.node
+    yield "devices", pool.node.device
+    yield "engines", pool.replica.engine
+    if pool.offer is not None:
+        yield "prices", pool.offer
+    if network:
+        yield "links", pool.node.network
+    if pool.replica.speculation is not None and pool.replica.speculation.draft_model is not None:
+        yield "models", pool.replica.speculation.draft_model
+
+
+@cache
+def _names(kind: str) -> dict[str, str]:
+    """Names of the catalog by the names that its entries give themselves."""
+    return {str(catalog_entry(kind, name).get("name")): name for name in catalog_names(kind)}
+
+
+@cache
+def _described(what: type[Description], kind: str, name: str) -> Any:
+    return what.model_validate(catalog_entry(kind, name)).model_dump(mode="json", by_alias=True)
+
+
+@cache
+def _preset(name: str) -> Preset:
+    return Preset.model_validate(catalog_entry("workloads", name))
+
+
+@cache
+def _figures(kind: str, name: str) -> tuple[Any, ...]:
+    """Figures with a source, but for the names of other entries."""
+    data = read_yaml(CATALOG / kind / f"{name}.yaml").data
+    beside = (*_ELSEWHERE, "name", "matches", "misses") if kind != "workloads" else ("name", "lasts", "matches", "misses")
+    return tuple(figure for figure in figures(data) if figure.source and _root(figure.path) not in beside)
+
+
+def _root(path: str) -> str:
+    return path.partition(".")[0].partition("[")[0]
+
+
+def _leaves(data: Any, path: str = "") -> dict[str, Any]:
+    if isinstance(data, dict):
+        return {key: value for name, one in data.items() for key, value in _leaves(one, f"{path}.{name}" if path else str(name)).items()}
+    if isinstance(data, list):
+        return {key: value for place, one in enumerate(data) for key, value in _leaves(one, f"{path}[{place}]").items()}
+    return {path: data}
+
+
+def _inside(path: str, figure: str) -> bool:
+    return path == figure or path.startswith((f"{figure}.", f"{figure}["))
+
+
+def _cited(keys: str) -> str:
+    sources = _sources()
+    return "; ".join(str(sources.get(key.strip(), key.strip())) for key in keys.split(",") if key.strip())
+
+
+@cache
+def _sources() -> dict[str, Any]:
+    sources: dict[str, Any] = read_yaml(CATALOG / "sources.yaml").data
+    return sources
+
+
+def confidence_counts(figures_used: Sequence[Used]) -> dict[str, int]:
+    """How many are of each confidence, the least first."""
+    return {confidence: sum(one.confidence == confidence for one in figures_used) for confidence in CONFIDENCES}
