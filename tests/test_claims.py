@@ -99,12 +99,13 @@ def test_quantities_come_from_catalog_measurements_arithmetic_and_runs(tmp_path:
         tpot_ms={"of": "run", "scenario": str(SPEEDS), "variant": "70b-cs3", "set": short, "metric": "mean_tpot_ms"},
         step_s={"of": "arithmetic", "scenario": str(SPEEDS), "variant": "70b-cs3", "figure": "step_at_1_s"},
         room={"of": "run", "scenario": str(SPEEDS), "variant": "70b-cs3", "set": short, "metric": "pools.cs3.kv_capacity_tokens"},
+        kv_tokens={"of": "arithmetic", "scenario": str(SPEEDS), "variant": "70b-cs3", "figure": "kv_tokens", "pool": "cs3"},
         reading_s={"of": "limit", "scenario": str(SPEEDS), "variant": "70b-cs3", "limit": "reading_s"},
     ).quantities  # fmt: skip
     assert (found["hbm"], found["devices"]) == (approx(7672.0), 8.0)
     assert found["tpot"] == approx(6.30873)
     assert found["tpot_ms"] == approx(1e3 * found["step_s"], rel=0.01)
-    assert found["room"] == 79_616
+    assert found["room"] == found["kv_tokens"]
     assert found["reading_s"] == approx(139e9 / 84e15, rel=0.01)  # 69.5e9 parameters of 2 B over four wafers
 
 
