@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from textwrap import shorten
 
 import pyarrow as pa
@@ -19,18 +20,18 @@ _COUNTED = (("holds", "borne out"), ("holds if", "under another reading only"), 
 _BOUNDS = {"about": (1.0, 1.0), "at_least": (1.0, float("inf")), "at_most": (0.0, 1.0)}
 
 
-def of_study(table: pa.Table, choice: Choice) -> Figure:
+def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None) -> Figure:
     """One row a reading of the table that `claims` wrote, claims without a figure left out; `choice` has no say.
 
     Raises ScenarioError for another table, or where no claim has a figure.
     """
     study.wanted(table, ("claim", "claimed", "reading", "found", "limit", "measured", "agrees", "verdict"), "claims")
-    rows = [row for row in table.to_pylist() if row["claimed"] and row["found"] > 0.0]
+    rows = [row for row in table.to_pylist() if row["claimed"]]
     if not rows:
         raise ScenarioError.at("claims", "no claim has a figure")
     names = list(dict.fromkeys(row["claim"] for row in rows))
     heights = [0.5 + 0.24 * (len(rows) + len(names))]
-    figure, (panel,) = style.blank(heights)
+    figure, (panel,) = style.blank(heights, given=axes)
     places = _drawn(panel, rows)
     panel.axvline(1.0, color="black", linewidth=1.0, label="claimed")
     panel.set_yticks([place for place, _ in places], [text for _, text in places])
@@ -48,7 +49,8 @@ def of_study(table: pa.Table, choice: Choice) -> Figure:
 
 
 def _drawn(panel: Axes, rows: list[Row]) -> list[tuple[float, str]]:
-    """Marks of all rows. Returns the heights of headings and rows with their texts."""
+    """Marks of all rows, an arrow where nothing was found. Returns the heights of headings and rows with their texts."""
+    left, right = _ends(rows)
     places: list[tuple[float, str]] = []
     named: set[str] = set()
     height, before = -1.0, None
@@ -74,7 +76,19 @@ def _drawn(panel: Axes, rows: list[Row]) -> list[tuple[float, str]]:
             panel.plot([row["limit"] / claimed], [height], "|", color="black", markersize=11, markeredgewidth=2, label=once("limit of the hardware"))
         for value in json.loads(row["measured"]):
             panel.plot([value / claimed], [height], "D", color="none", markeredgecolor=style.COLOURS[0], markersize=6, label=once("measured"))
-        panel.plot([row["found"] / claimed], [height], "o", color=_COLOURS[row["agrees"]], markersize=6, label=once(_NAMED[row["agrees"]]))
-    values = [max(row["found"], 1e-9) / row["claimed"] for row in rows] + [row["limit"] / row["claimed"] for row in rows if row["limit"]]
-    panel.set_xlim(min(0.3, 0.6 * min(values)), max(3.0, 1.6 * max(values)))
+        panel.plot(
+            [max(row["found"] / claimed, left)],
+            [height],
+            "o" if row["found"] > 0.0 else "<",
+            color=_COLOURS[row["agrees"]],
+            markersize=6,
+            label=once(_NAMED[row["agrees"]]),
+        )
+    panel.set_xlim(left, right)
     return places
+
+
+def _ends(rows: list[Row]) -> tuple[float, float]:
+    """Of the axis: around everything that is more than nothing."""
+    values = [row[name] / row["claimed"] for row in rows for name in ("found", "limit") if row[name] and row[name] > 0.0]
+    return min([0.3, *(0.6 * value for value in values)]), max([3.0, *(1.6 * value for value in values)])
