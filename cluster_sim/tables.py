@@ -301,7 +301,8 @@ def _links_table(topology: Topology, paths: list[Route], requests: pa.Table, rec
         for pair in pairwise(path.places):
             crossed[frozenset(pair)] = crossed.get(frozenset(pair), 0) + count
     over = _over_links(recorder)
-    stands_for = {edge: resource for _, lanes in recorder.bytes_over for edge, resource in lanes.stands_for(topology).items()}
+    held_back = [lanes for _, lanes in recorder.bytes_over if not recorder.full_s.keys().isdisjoint(lanes.uses)]
+    stands_for = {edge: resource for lanes in held_back for edge, resource in lanes.stands_for(topology).items()}
     columns = ("from", "to", "kind", "bandwidth_bytes_per_s", "latency_s", "requests", *(f"{kind}_bytes" for kind in over), "utilisation", "saturated_share")
     rows: dict[str, list[Any]] = {name: [] for name in columns}
     for start, end, data in topology.graph.edges(data=True):
