@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
+from cluster_sim.caps import draws, groups
+from cluster_sim.errors import did_you_mean
 from cluster_sim.model import Model
 from cluster_sim.physics.placement import Placement
 from cluster_sim.reading import Trail
@@ -32,6 +35,7 @@ def faults_of(scenario: Scenario) -> Iterator[Finding]:
         yield from plan_faults
         if not plan_faults:
             yield from _room_faults(scenario, pool, trail)
+    yield from _site_faults(scenario)
     if sum(pool.nodes * pool.node.devices for pool in pools) > _MOST_DEVICES:
         yield ("cluster", "pools"), f"more than {_MOST_DEVICES:,} devices; no more are simulated"
         return
@@ -127,6 +131,37 @@ def _role_faults(scenario: Scenario) -> Iterator[Finding]:
                         (*at, "replica", "kv_cache"),
                         f"came {pool.replica.kv_cache}; pool '{reader.name}' hands over {reader.replica.kv_cache}, and KV is moved as it is",
                     )
+
+
+def _site_faults(scenario: Scenario) -> Iterator[Finding]:
+    """Caps that nothing could keep, and events that happen nowhere or to nobody."""
+    site, pools = scenario.site, scenario.cluster.pools
+    for index, pool in enumerate(pools):
+        power = pool.node.device.power
+        at: Trail = ("cluster", "pools", index, "power_limit")
+        if pool.power_limit_w is not None and power is None:
+            yield at, f"{pool.node.device.name} does not say what it draws; wanted power in its file"
+        elif pool.power_limit_w is not None and power is not None and pool.power_limit_w <= power.busy_w:
+            yield at, f"{pool.power_limit_w:g} W; {pool.node.device.name} draws {power.busy_w:g} W whatever it runs"
+    if site is None:
+        return
+    every = draws(scenario)
+    for key in ("rack_power_cap", "row_power_cap"):
+        least_w = max((sum(every[place].least_w for place in group.nodes) - group.cap_w for group in groups(scenario) if group.key == key), default=-1.0)
+        if least_w >= 0.0:
+            yield ("site", key), f"is {least_w:.0f} W less than what its nodes draw idle"
+    names = {f"{pool.name}/{number}": pool for pool in pools for number in range(pool.nodes)}
+    for place, event in enumerate(site.events):
+        hit = {pool.name: pool for node, pool in names.items() if event.hits(node)}
+        medium = {"fan_failure": "air", "pump_failure": "liquid"}.get(event.what)
+        if not hit:
+            yield (
+                ("site", "events", place, "where"),
+                f"no pool or node '{event.where}'{did_you_mean(event.where or '', [*(pool.name for pool in pools), *islice(names, 8)])}",
+            )
+        elif medium and not any(pool.node.cooling is not None and pool.node.cooling.medium == medium for pool in hit.values()):
+            other = "fan" if medium == "liquid" else "pump"
+            yield ("site", "events", place, "what"), f"{event.what} happens to no node that is cooled by {medium}; wanted {other}_failure"
 
 
 def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:

@@ -610,6 +610,10 @@ _ROWS: tuple[tuple[str, str, str], ...] = (
     ("  of output, by busy time", "attributed_usd_per_million_output_tokens", ",.3f"),
     ("USD per request", "usd_per_request", ",.3g"),
     ("USD per session", "usd_per_session", ",.3g"),
+    ("hottest die [°C]", "max_die_c", ",.1f"),
+    ("hottest memory [°C]", "max_memory_c", ",.1f"),
+    ("throttled by heat", "throttled_fraction", ".1%"),
+    ("shutdowns", "shutdowns", ",.0f"),
     ("wall time [s]", "wall_s", ",.2f"),
 )
 

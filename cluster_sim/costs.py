@@ -15,7 +15,8 @@ from cluster_sim.workload.streams import stream
 
 if TYPE_CHECKING:
     from cluster_sim.results import Results
-    from cluster_sim.scenario import Pool, Scenario, Site
+    from cluster_sim.scenario import Pool, Scenario
+    from cluster_sim.site import Site
 
 Array = npt.NDArray[Any]
 Parts = dict[str, Array]

@@ -54,6 +54,9 @@ def nodes(results: Results, pool: str | None = None) -> list[PowerOverTime] | No
     order = np.argsort(replica, kind="stable")
     replica, began_s, ended_s, energy_j = replica[order], *(table[name].to_numpy()[order] for name in ("began_s", "ended_s", "energy_j"))
     end_s = float(results.info.get("simulated_s", 0.0))
+    events = results.events
+    down = events["what"].to_numpy() == "shutdown"
+    lost_s = dict(zip(events["replica"].to_numpy()[down].tolist(), events["at_s"].to_numpy()[down].tolist(), strict=True))
     found, number = [], 0
     for one in results.scenario.cluster.pools:
         each, count = one.devices_a_replica(results.scenario.model), one.replica_count(results.scenario.model)
@@ -62,7 +65,7 @@ def nodes(results: Results, pool: str | None = None) -> list[PowerOverTime] | No
             pieces = []
             for index in range(count):
                 mine = slice(*np.searchsorted(replica, (number + index, number + index + 1)))
-                pieces.append(_device(power, began_s[mine], ended_s[mine], energy_j[mine] / each))
+                pieces.append(_device(power, began_s[mine], ended_s[mine], energy_j[mine] / each, lost_s.get(number + index)))
             found += [_node(one, power, node, pieces, each, end_s) for node in range(one.nodes)]
         number += count
     return found
@@ -77,13 +80,14 @@ def together(nodes: list[PowerOverTime]) -> PowerOverTime:
     return PowerOverTime("all", np.append(time_s, max((float(node.time_s[-1]) for node in nodes), default=0.0)), total, of_devices)
 
 
-def _device(power: Power, began_s: Array, ended_s: Array, energy_j: Array) -> tuple[Array, Array]:
-    """(times, watts from each on) of one device of a replica whose stretches these are."""
+def _device(power: Power, began_s: Array, ended_s: Array, energy_j: Array, lost_s: float | None) -> tuple[Array, Array]:
+    """(times, watts from each on) of one device of a replica whose stretches these are, and which is empty from `lost_s` on."""
     knots_s = np.maximum.accumulate(np.stack([began_s, ended_s], axis=1).ravel())  # one ends where the next begins, up to a rounding
     length_s = ended_s - began_s
     running_w = np.divide(energy_j, length_s, out=np.full(len(length_s), power.loaded_idle_w), where=length_s > 0.0)
     watts = np.stack([running_w, np.full(len(length_s), power.loaded_idle_w)], axis=1).ravel()
-    return np.append(0.0, knots_s), np.append(power.loaded_idle_w, watts)
+    times_s, watts = np.append(0.0, knots_s), np.append(power.loaded_idle_w, watts)
+    return (times_s, watts) if lost_s is None else (np.append(times_s, lost_s), np.append(watts, power.idle_w))
 
 
 def _node(pool: Pool, power: Power, node: int, replicas: list[tuple[Array, Array]], each: int, end_s: float) -> PowerOverTime:

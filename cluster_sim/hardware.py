@@ -131,8 +131,9 @@ class Pace(NamedTuple):
 
 FULL_PACE = Pace()
 
-CLOCK_ON_BANDWIDTH = 0.23
-"""Power of the clock that reading memory follows: at 0.795 of its clock a bandwidth-bound decode ran at 0.95 (RTX 3090)."""
+CLOCK_ON_BANDWIDTH = 0.13
+"""Power of the clock that reading memory follows: at 0.795 of its clock a bandwidth-bound decode ran at 0.95 (RTX 3090), where a tenth of
+it is held to be starts of kernels, which go as the clock (estimate)."""
 
 Kernel = TypeVar("Kernel", bound=Description)
 
@@ -147,7 +148,7 @@ def _at_clock(fit: Kernel, clock: float, memory: float) -> Kernel:
     """A fit of kernels at `clock` (share of the highest, above 0) with the share `memory` of the memory bus (above 0).
 
     Times grow by 1 / clock and rates of computing fall with it, those of partial sums too, which stay in the cache; rates of
-    memory fall with clock^0.23 and with the share of the bus.
+    memory fall with clock^0.13 and with the share of the bus.
     """
     if clock == memory == 1.0:
         return fit

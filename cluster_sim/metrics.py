@@ -220,7 +220,7 @@ def summary(results: Results) -> dict[str, Any]:
     simulated are absent.
     """
     report: dict[str, Any] = {"name": results.scenario.title} | _of_requests(results)
-    report |= _of_gaps(results, None) | _of_replicas(results, None) | _of_power(results, None)
+    report |= _of_gaps(results, None) | _of_replicas(results, None) | _of_power(results, None) | _of_heat(results, None)
     report |= {key: results.info[key] for key in ("simulated_s", "wall_s", "events") if key in results.info}
     pools = {pool.name: _of_pool(results, pool.name) for pool in results.scenario.cluster.pools}
     money, by_pool = costs.of_run(results, {name: of_pool.get("mean_power_w") for name, of_pool in pools.items()})
@@ -233,7 +233,7 @@ def summary(results: Results) -> dict[str, Any]:
 def _of_pool(results: Results, pool: str) -> dict[str, Any]:
     report = _of_requests(results, pool)
     del report["rejected"]  # before it came to any pool
-    return report | _of_gaps(results, pool) | _of_replicas(results, pool) | _of_power(results, pool)
+    return report | _of_gaps(results, pool) | _of_replicas(results, pool) | _of_power(results, pool) | _of_heat(results, pool)
 
 
 def _of_gaps(results: Results, pool: str | None) -> dict[str, float]:
@@ -406,6 +406,33 @@ def _of_power(results: Results, pool: str | None) -> dict[str, float]:
         if tokens:
             report["co2_g_per_million_output_tokens"] = 1e9 * report["co2_kg"] / tokens
     return report | {"mean_power_w": joules / simulated_s, "peak_power_w": pue * energy.together(nodes).peak_w}
+
+
+def _of_heat(results: Results, pool: str | None) -> dict[str, Any]:
+    """Highest temperatures, throttling and lost replicas of one pool, or of all; of temperatures nothing where nothing is known of them."""
+    devices, stretches = results.devices, results.stretches
+    mine: Array = np.ones(len(devices), dtype=bool) if pool is None else devices["pool"].to_numpy() == pool
+    report: dict[str, Any] = {}
+    for name in ("max_die_c", "max_memory_c"):
+        if name in devices.column_names and not np.isnan(values := devices[name].to_numpy()[mine]).all():
+            report[name] = float(np.nanmax(values))
+    simulated_s = float(results.info.get("simulated_s", 0.0))
+    numbers = None if pool is None else _replicas(results, pool)
+    clocks = stretches["clock"].to_numpy()
+    if numbers is not None:
+        clocks = clocks[np.isin(stretches["replica"].to_numpy(), numbers)]
+    if "max_die_c" in report:
+        throttled_s, lowest = (devices[name].to_numpy()[mine] for name in ("throttled_s", "lowest_clock"))
+        report["throttled_fraction"] = float(np.nanmean(throttled_s)) / simulated_s if simulated_s else 0.0
+        report["lowest_clock_fraction"] = float(min(np.nanmin(lowest), np.min(clocks, initial=1.0)))
+    elif np.any(clocks < 1.0):
+        report["lowest_clock_fraction"] = float(np.min(clocks))
+    what, of_replica = results.events["what"].to_numpy(), results.events["replica"].to_numpy()
+    for name, event in (("shutdowns", "shutdown"), ("retries", "retried")):
+        happened = what == event if numbers is None else (what == event) & np.isin(of_replica, numbers)
+        if happened.any():
+            report[name] = int(np.sum(happened))
+    return report
 
 
 def _kv_growth(stretches: pa.Table) -> Array:

@@ -22,8 +22,8 @@ from cluster_sim.errors import ScenarioError
 from cluster_sim.reading import describe, parse_yaml, read_text
 from cluster_sim.scenario import Scenario
 
-TABLES = ("requests", "stretches", "devices", "links", "events", "transfers")
-LATER_TABLES = {"transfers"}
+TABLES = ("requests", "stretches", "devices", "links", "events", "transfers", "thermal")
+LATER_TABLES = {"transfers", "thermal"}
 """Those that run folders of earlier versions lack."""
 
 # One row a stretch of like engine steps: the i-th lasts first_s + i·slope_s. Counts are of its first step, see
@@ -40,7 +40,8 @@ STRETCH_COLUMNS = (
 TRANSFER_COLUMNS = ("kind", "from_replica", "to_replica", "request", "bytes", "began_s", "ended_s", "alone_s")
 # preempted: value is the tokens answered so far; resumed: the gap between two tokens that a preemption or a hand-over tore [s];
 # handed_over: its KV has come to this replica, so long after its first token [s]; rejected: tokens it would take, and beside it
-# `reason`: too_long for every replica, or the admission policy that refused it.
+# `reason`: too_long for every replica, all_down, or the admission policy that refused it; shutdown: of a replica, at this temperature
+# [degC]; retried, failed: the replica that had it was shut down, and it was answered so many tokens: it goes on elsewhere, or nowhere.
 EVENT_COLUMNS = ("at_s", "what", "replica", "request", "value")  # as recorded
 
 
@@ -57,7 +58,8 @@ class Results:
 
     requests: one row each, times [s] as seen at the front door; stretches: runs of like engine steps, with FLOP, bytes and
     joules of all devices of the replica; devices and links: totals over the run; events: rejections, preemptions, resumptions,
-    hand-overs; transfers: what was moved between replicas.
+    hand-overs, shutdowns, retries, failures; transfers: what was moved between replicas; thermal: temperatures, power and clock of
+    devices over time, in bins, where the site's inlet is known.
     """
 
     scenario: Scenario
@@ -69,6 +71,7 @@ class Results:
     info: dict[str, Any] = field(default_factory=dict)
     """simulated_s, wall_s, events: how long the run was and what it took; notes: what of a trace was left out; sessions: how many have ended."""
     transfers: pa.Table = field(default_factory=lambda: transfers_table(()))
+    thermal: pa.Table = field(default_factory=lambda: pa.table({}))
 
     def summary(self) -> dict[str, Any]:
         """The fields of summary.json."""

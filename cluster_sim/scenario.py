@@ -35,8 +35,9 @@ from cluster_sim.serving.hand_over import HandOver
 from cluster_sim.serving.offload import Level, Tier, levels
 from cluster_sim.serving.routing import LeastRequests, Routing
 from cluster_sim.serving.speculation import Speculation
+from cluster_sim.site import Site
 from cluster_sim.topology import Topology, host_bandwidth_bytes_per_s
-from cluster_sim.units import Bytes, BytesPerSecond, Celsius, GramsPerKwh, PositiveSeconds, Seconds, UsdPerKwh, Watts
+from cluster_sim.units import Bytes, BytesPerSecond, PositiveSeconds, Seconds, Watts
 from cluster_sim.workload.arrivals import Arrivals
 from cluster_sim.workload.classes import Slo, TrafficClass
 from cluster_sim.workload.lengths import Lengths
@@ -161,6 +162,8 @@ class Pool(Description):
     """Fewer replicas than fit; default: as many as fit."""
     batching: Batching = Field(default_factory=Continuous)
     kv: Kv = Field(default_factory=Kv)
+    power_limit_w: Watts | None = None
+    """What each device may draw, below its own limit; its clock is lowered to keep it. Default: its own."""
 
     @property
     def offer(self) -> Prices | None:
@@ -363,29 +366,6 @@ class Cluster(Description):
         return places
 
 
-class SiteEvent(Description):
-    """Something that goes wrong."""
-
-    at_s: Seconds
-    lasts_s: PositiveSeconds
-    what: str
-    where: str
-    factor: Annotated[float, Field(ge=0.0)] = 1.0
-
-
-class Site(Description):
-    """Where the cluster stands. Read and kept with the run; heat and power caps are not simulated yet."""
-
-    inlet_c: Celsius | None = None
-    pue: Annotated[float, Field(ge=1.0)] | None = None
-    """What the site draws for each watt of its nodes: energy and power of the summary are those of the site; default 1."""
-    electricity_usd_per_kwh: UsdPerKwh | None = None
-    """Of nodes that are owned; default: what their prices say."""
-    carbon_intensity_g_per_kwh: GramsPerKwh | None = None
-    rack_power_cap_w: Watts | None = None
-    events: tuple[SiteEvent, ...] = ()
-
-
 class Scenario(Description):
     """One run: model, traffic, cluster, and the seed of every random choice."""
 
@@ -430,7 +410,7 @@ class Scenario(Description):
         return source.requests if source else None
 
     def warnings(self) -> Iterator[str]:
-        """What the run will not do although the file asks for it, and what it rests on that nobody has measured."""
+        """What the run rests on that nobody has measured."""
         for pool in self.cluster.pools:
             device = pool.node.device
             if not device.measured:
@@ -438,8 +418,6 @@ class Scenario(Description):
                     f"{device.name}: no kernels were measured; its step times are a roofline of the data sheet, and the shares of the peaks that are "
                     "reached, the overheads and the collectives are estimates unless its file says otherwise"
                 )
-        if self.site is not None and (self.site.inlet_c is not None or self.site.rack_power_cap_w is not None or self.site.events):
-            yield "site: heat, power caps and failures are not simulated by this version; inlet, rack_power_cap and events are kept with the run, and change nothing"
 
     def as_yaml(self) -> str:
         """The scenario with everything resolved, as a scenario file: reading it gives this scenario again."""

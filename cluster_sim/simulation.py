@@ -12,6 +12,8 @@ from typing import Any
 
 from simpy import Environment, Event
 
+from cluster_sim import heat
+from cluster_sim.caps import device_caps_w
 from cluster_sim.hardware import FULL_PACE, Pace
 from cluster_sim.model import Model
 from cluster_sim.request import Request
@@ -21,7 +23,9 @@ from cluster_sim.serving.admission import AcceptAll, Gate, Prefill
 from cluster_sim.serving.batching import DecodeBatch, PrefillBatch
 from cluster_sim.serving.hand_over import HandOver as HandOverPlan
 from cluster_sim.sim.fabric import Bus, Fabric, HostWay
+from cluster_sim.sim.governor import governors
 from cluster_sim.sim.hand_over import HandOver, Links
+from cluster_sim.sim.power_cap import Capped
 from cluster_sim.sim.recorder import Recorder
 from cluster_sim.sim.replica import DecodeReplica, PrefillReplica, Replica, Times
 from cluster_sim.sim.router import Router
@@ -71,7 +75,12 @@ def simulate(scenario: Scenario, progress: Progress | None = None, watch: Watch 
     entries = [replica for replica in replicas if not isinstance(replica, DecodeReplica)]
     ways_s = [paths[replica.number].latency_s + overheads_s[replica.number] for replica in entries]
     picker = scenario.cluster.router.picker(stream(scenario.seed, "routing"))
-    route: Callable[[Request], None] = Router(env, picker, entries, ways_s, recorder, answered, _gate(scenario, ways_s)).route
+    router = Router(env, picker, entries, ways_s, recorder, answered, _gate(scenario, ways_s))
+    route: Callable[[Request], None] = router.route
+    spots = heat.spots(scenario)
+    governors(env, scenario, spots, replicas, recorder)
+    for replica in replicas:
+        replica.on_lost = router.lost if replica in entries else _failing(env, recorder, answered)
     if classes := scenario.workload.classes:
         route = labelled(route, classes, scenario.seed)
     if (shared := scenario.workload.shared_prefix) is not None:
@@ -90,7 +99,7 @@ def simulate(scenario: Scenario, progress: Progress | None = None, watch: Watch 
     info = {"wall_s": wall_s, "events": next(env._eid) - beats} | ({"notes": notes} if (notes := list(tally.said())) else {})
     if isinstance(closed, Conversations):
         info["sessions"] = closed.ended
-    return gather(scenario, recorder, topology, paths, info)
+    return gather(scenario, recorder, topology, paths, info, spots)
 
 
 def _replicas(env: Environment, scenario: Scenario, recorder: Recorder, answered: Callable[[Request], None] | None) -> list[Replica]:
@@ -99,6 +108,7 @@ def _replicas(env: Environment, scenario: Scenario, recorder: Recorder, answered
     replicas: list[Replica] = []
     decoding = [pool for pool in scenario.cluster.pools if pool.replica.role == "decode"]
     longest_decoded = max((pool.batch(model).longest for pool in decoding), default=0)
+    caps_w = device_caps_w(scenario)
     for pool in scenario.cluster.pools:
         times_at = _paced(scenario.cluster.networked(pool), model)
         step_times, speculative_times = times_at(FULL_PACE)
@@ -111,7 +121,20 @@ def _replicas(env: Environment, scenario: Scenario, recorder: Recorder, answered
             else:
                 replicas.append(Replica(env, number, batch, step_times, recorder, stepping, answered, speculative_times))
             replicas[-1].times_at = times_at
+            if (cap_w := caps_w[number]) is not None:
+                replicas[-1].cap = Capped(model, pool, cap_w)
     return replicas
+
+
+def _failing(env: Environment, recorder: Recorder, answered: Callable[[Request], None] | None) -> Callable[[Request], None]:
+    """What becomes of requests that nobody else can go on with: their KV was handed over, and is lost."""
+
+    def fail(request: Request) -> None:
+        recorder.fails(request, env.now)
+        if answered is not None:
+            answered(request)
+
+    return fail
 
 
 def _paced(pool: Pool, model: Model) -> Callable[[Pace], Times]:

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from cluster_sim.contention import lost_s
-from cluster_sim.hardware import Precision
-from cluster_sim.physics.power import Line, ramp_energy_j
+from cluster_sim.contention import lost_s as contended_s
+from cluster_sim.heat import Spot
+from cluster_sim.heat_table import with_temperatures
 from cluster_sim.physics.ramp import total_s
-from cluster_sim.physics.transformer import step_flop, step_kv_bytes, step_weight_bytes
 from cluster_sim.request import Request
 from cluster_sim.results import EVENT_COLUMNS, STRETCH_COLUMNS, Results, transfers_table
 from cluster_sim.scenario import Pool, Scenario
 from cluster_sim.sim.recorder import EventRow, Recorder
 from cluster_sim.topology import Edge, Route, Topology
+from cluster_sim.work import work_of
 from cluster_sim.workload.streams import stream
 
 
-def gather(scenario: Scenario, recorder: Recorder, topology: Topology, paths: list[Route], info: dict[str, Any]) -> Results:
+def gather(scenario: Scenario, recorder: Recorder, topology: Topology, paths: list[Route], info: dict[str, Any], spots: Sequence[Spot] = ()) -> Results:
     """The results of a run that has ended: its rows as tables; `info` is completed."""
     pool_of = [pool for pool in scenario.cluster.pools for _ in range(pool.replica_count(scenario.model))]
     everyone = recorder.requests
@@ -31,7 +30,7 @@ def gather(scenario: Scenario, recorder: Recorder, topology: Topology, paths: li
     requests = _requests_table(scenario, everyone, recorder, pool_of, latencies_s)
     stretches = _stretches_table(scenario, recorder, pool_of)
     columns_of = {name: stretches[name].to_numpy() for name in ("replica", "began_s", "ended_s", "bus_s", "link_s")}
-    for name, seconds in zip(("bus_s", "link_s", "kv_contention_s"), lost_s(everyone, columns_of, recorder.transfers), strict=True):
+    for name, seconds in zip(("bus_s", "link_s", "kv_contention_s"), contended_s(everyone, columns_of, recorder.transfers), strict=True):
         requests = requests.append_column(name, _column(seconds, np.isnan(seconds)))
     if scenario.workload.reasoning_share is not None:
         requests = _with_reasoning(scenario, requests, everyone, stretches, recorder.events, latencies_s)
@@ -42,9 +41,11 @@ def gather(scenario: Scenario, recorder: Recorder, topology: Topology, paths: li
     events = events.append_column("reason", pa.array(reasons, pa.string()))
     last_s = float(np.max(stretches["ended_s"].to_numpy())) if len(stretches) else 0.0
     info["simulated_s"] = max(last_s, everyone[-1].arrival_s if everyone else 0.0)
-    devices = _devices_table(scenario, stretches, info["simulated_s"])
+    down_s = {number: at_s for at_s, what, number, _, _ in recorder.events if what == "shutdown"}
+    devices = _devices_table(scenario, stretches, info["simulated_s"], down_s)
+    thermal, devices = with_temperatures(scenario, spots, devices, stretches, recorder.throttles, down_s, info["simulated_s"])
     links = _links_table(topology, paths, requests, recorder, info["simulated_s"])
-    return Results(scenario, requests, stretches, devices, links, events, info, transfers_table(recorder.transfers))
+    return Results(scenario, requests, stretches, devices, links, events, info, transfers_table(recorder.transfers), thermal)
 
 
 def _requests_table(scenario: Scenario, everyone: list[Request], recorder: Recorder, pool_of: list[Pool], latency_s: np.ndarray) -> pa.Table:
@@ -113,13 +114,13 @@ def token_times_s(requests: list[Request], token: np.ndarray, stretches: pa.Tabl
     From its first token, or the first after a preemption, until the next preemption or its end a request gets tokens evenly, step
     by step: one a step, or with speculation more.
     """
-    preempted: dict[int, list[tuple[float, int, bool]]] = {}
-    for at_s, what, _, number, value in events:
-        if what in ("preempted", "resumed"):
-            preempted.setdefault(number, []).append((at_s, int(value), what == "resumed"))
+    preempted: dict[int, list[tuple[float, int, int, bool]]] = {}
+    for at_s, what, replica_number, number, value in events:
+        if what in ("preempted", "resumed", "retried"):
+            preempted.setdefault(number, []).append((at_s, int(value), replica_number, what == "resumed"))
     spans = [_span_of(request, int(wanted), preempted.get(request.number, ())) for request, wanted in zip(requests, token.tolist(), strict=True)]
-    from_s, from_token, to_s, to_token = np.array(spans, dtype=float).reshape(-1, 4).T
-    replica = np.array([request.replica for request in requests], dtype=np.int64)
+    from_s, from_token, to_s, to_token, of_replica = np.array(spans, dtype=float).reshape(-1, 5).T
+    replica = of_replica.astype(np.int64)
     times_s = from_s.copy()
     column = {name: stretches[name].to_numpy() for name in ("replica", "began_s", "first_s", "slope_s", "steps", "ended_s")}
     for number in np.unique(replica).tolist():
@@ -138,10 +139,10 @@ def token_times_s(requests: list[Request], token: np.ndarray, stretches: pa.Tabl
     return times_s
 
 
-def _span_of(request: Request, token: int, happened: Sequence[tuple[float, int, bool]]) -> tuple[float, int, float, int]:
-    """(from [s], token made then, to [s], token made by then) of the span without preemption in which a token was made."""
+def _span_of(request: Request, token: int, happened: Sequence[tuple[float, int, int, bool]]) -> tuple[float, int, float, int, int]:
+    """(from [s], token made then, to [s], token made by then, by which replica) of the span without preemption in which a token was made."""
     from_s, from_token, made = request.first_token_s, 1, 1
-    for at_s, value, resumed in happened:
+    for at_s, value, replica, resumed in happened:
         if at_s < request.first_token_s:
             continue
         if resumed:
@@ -149,10 +150,10 @@ def _span_of(request: Request, token: int, happened: Sequence[tuple[float, int, 
                 break
             from_s, from_token = at_s, made + 1
         elif value >= token:
-            return from_s, from_token, at_s, value
+            return from_s, from_token, at_s, value, replica
         else:
             made = value
-    return from_s, from_token, request.finish_s, request.output_tokens
+    return from_s, from_token, request.finish_s, request.output_tokens, request.replica
 
 
 def _column(values: np.ndarray, missing: np.ndarray | None = None) -> pa.Array:
@@ -179,63 +180,15 @@ def _stretches_table(scenario: Scenario, recorder: Recorder, pool_of: list[Pool]
     for pool in scenario.cluster.pools:
         mine = np.isin(data["replica"], [number for number, other in enumerate(pool_of) if other is pool]) if len(scenario.cluster.pools) > 1 else slice(None)
         counts = {name: column[mine] for name, column in data.items()}
-        work = _work(scenario, pool, counts)
+        work = work_of(scenario.model, pool, counts)
         data["flop"][mine] = work.total(work.linear_flop) + work.total(work.attention_flop)
         data["bytes"][mine] = work.total(work.bytes)
         if pool.node.device.power is not None:
-            data["energy_j"][mine] = _energy_j(pool, pool.devices_a_replica(scenario.model), counts, work, pool.weights(scenario.model))
+            data["energy_j"][mine] = work.energy_j((counts["first_s"], counts["slope_s"]), counts["clock"])
     return pa.table({name: _column(column, np.isnan(column) if name == "energy_j" else None) for name, column in data.items()})
 
 
-@dataclass(frozen=True)
-class _Work:
-    """Of each stretch over all devices of its replica: (first, slope) by step, every term being constant or growing by the same amount."""
-
-    linear_flop: Line
-    attention_flop: Line
-    bytes: Line
-    steps: np.ndarray
-
-    def total(self, line: Line) -> np.ndarray:
-        """Over the whole stretch; the middle of an arithmetic series is its mean."""
-        first, slope = line
-        total: np.ndarray = self.steps * (first + (self.steps - 1) / 2 * slope)
-        return total
-
-
-def _work(scenario: Scenario, pool: Pool, rows: dict[str, np.ndarray]) -> _Work:
-    model, plan = scenario.model, pool.replica
-    each = 1 + (plan.speculation.draft_tokens if plan.speculation else 0)
-    checked = each * rows["batch"]
-    tokens, sampled = checked + rows["prompt_tokens"], rows["sampled"] - rows["batch"] + checked
-    grows = rows["prompt_tokens"].astype(float) ** 2  # only a lone prompt's chunks follow each other
-    linear = step_flop(model, tokens, sampled, 0, 0, 0, 0)
-    attention = step_flop(model, 0, 0, each * rows["context"], rows["windowed"], rows["pairs"], rows["windowed_pairs"])
-    ranks = 1 if pool.is_wafer else plan.tensor_parallel
-    weights = step_weight_bytes(model, pool.weights(model), tokens, weight_reuse=not pool.is_wafer, ranks=plan.data_parallel)
-    kv = step_kv_bytes(model, plan.kv_cache, ranks, tokens, rows["context"], rows["windowed"])
-    return _Work(
-        (linear, 0.0),
-        (attention, step_flop(model, 0, 0, each * rows["growth"], rows["growing"], grows, 0)),
-        (weights + kv, step_kv_bytes(model, plan.kv_cache, ranks, 0, rows["growth"], rows["growing"])),
-        rows["steps"],
-    )
-
-
-def _energy_j(pool: Pool, devices: int, rows: dict[str, np.ndarray], work: _Work, weights: Precision) -> np.ndarray:
-    """What all devices of each stretch's replica draw, each an equal share of the work."""
-    device = pool.node.device
-    power = device.power
-    assert power is not None
-    linear_j, attention_j = power.flop.of(device.peak.of(weights)[0]), power.flop.of_attention
-    (linear, _), (attention, grows) = work.linear_flop, work.attention_flop
-    moved = (work.bytes[0] / devices, work.bytes[1] / devices)
-    arithmetic_j = ((linear_j * linear + attention_j * attention) / devices, attention_j * grows / devices)
-    energy_j: np.ndarray = devices * ramp_energy_j(power, (rows["first_s"], rows["slope_s"]), moved, arithmetic_j, work.steps, rows["clock"])
-    return energy_j
-
-
-def _devices_table(scenario: Scenario, stretches: pa.Table, simulated_s: float) -> pa.Table:
+def _devices_table(scenario: Scenario, stretches: pa.Table, simulated_s: float, down_s: dict[int, float]) -> pa.Table:
     """One row a device that holds a replica: what it did over the run, each replica's work split evenly over its devices."""
     replica = stretches["replica"].to_numpy()
     totals = {
@@ -261,7 +214,8 @@ def _devices_table(scenario: Scenario, stretches: pa.Table, simulated_s: float) 
             if device.power is None:
                 share["energy_j"] = None
             else:  # and with its model loaded it draws something while nothing runs
-                share["energy_j"] += device.power.loaded_idle_w * (simulated_s - share["busy_s"])
+                gone_s = max(simulated_s - down_s.get(number, simulated_s), 0.0)
+                share["energy_j"] += device.power.loaded_idle_w * (simulated_s - share["busy_s"] - gone_s) + device.power.idle_w * gone_s
             share["mean_power_w"] = share["energy_j"] / simulated_s if device.power and simulated_s else None
             for place in range(index * each, (index + 1) * each):
                 rows["device"].append(f"{pool.name}/{place // pool.node.devices}/device{place % pool.node.devices}")

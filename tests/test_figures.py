@@ -26,6 +26,7 @@ from cluster_sim.loading import load_scenario
 from cluster_sim.metrics import finished, timeline
 from cluster_sim.results import Results
 from cluster_sim.simulation import simulate
+from cluster_sim.site import Site
 
 SCENARIO = """
 name: small
@@ -120,7 +121,7 @@ def test_one_run_may_be_given_alone_and_four_may_be_given_together(name: str, bo
 def test_a_run_in_which_nothing_finished_says_so(name: str, both: list[Results], tmp_path: Path) -> None:
     figure = figures.draw(name, cut_off(both[0], 0.0))
     figures.save(figure, tmp_path / "x.png", dpi=50)
-    if name not in ("arrivals", "bandwidth", "timeline", "topology", "power"):
+    if name not in ("arrivals", "bandwidth", "timeline", "topology", "power", "throttle_map"):
         assert "no request finished" in texts(figure)
 
 
@@ -395,3 +396,16 @@ def test_a_run_whose_nodes_have_no_prices_says_so(both: list[Results]) -> None:
     pools = tuple(pool.model_copy(update={"node": pool.node.model_copy(update={"prices": None})}) for pool in cluster.pools)
     unpriced = replace(both[0], scenario=both[0].scenario.model_copy(update={"cluster": cluster.model_copy(update={"pools": pools})}))
     assert "its nodes have no prices" in texts(figures.draw("cost_breakdown", unpriced))
+
+
+def test_the_figures_of_heat_show_the_hottest_device_and_where_it_stands(both: list[Results]) -> None:
+    """Of runs that say nothing of the inlet they say so; of one in hot air they show what throttled."""
+    assert "nothing is said of the site's inlet" in texts(figures.draw("throttle_map", both))
+    assert "nothing is said of the site's inlet" in texts(figures.draw("thermal", both))
+    site = Site.model_validate({"inlet": "25 degC"})
+    warm = simulate(both[0].scenario.model_copy(update={"site": site}))
+    figure = figures.draw("thermal", warm)
+    assert "Hottest device: h100 0/device" in texts(figure)
+    highest_c = max(float(np.max(die_c)) for _, die_c in curves(figure.axes[0]))
+    assert highest_c == pytest.approx(warm.summary()["max_die_c"])
+    assert "of 2 devices throttled" in texts(figures.draw("throttle_map", warm))

@@ -64,7 +64,7 @@ def test_voltage_and_work_follow_the_clock_as_stated() -> None:
 
 
 @pytest.mark.parametrize("load", LOAD)
-@pytest.mark.parametrize("cap_w", [450.0, 600.0, 750.0, 900.0])
+@pytest.mark.parametrize("cap_w", [500.0, 600.0, 750.0, 900.0])
 def test_the_clock_under_a_cap_is_where_power_meets_it(load: str, cap_w: float) -> None:
     power = power_of("b200-sxm")
     moved, flop, computing = LOAD[load]

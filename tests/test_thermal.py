@@ -8,7 +8,7 @@ from pytest import approx
 
 from cluster_sim.hardware import Cooling, Node
 from cluster_sim.physics.power import memory_w
-from cluster_sim.physics.thermal import DIE, MEMORY, Heat, Network, bandwidth_left, inlet_c, network, roots, upstream
+from cluster_sim.physics.thermal import DIE, MEMORY, Heat, Network, bandwidth_left, inlet_c, network, roots, upstream, with_flow
 from cluster_sim.reading import catalog_entry
 
 NODES = ("dgx-b200", "dgx-h100", "gb200-nvl72", "cs-3")
@@ -36,7 +36,7 @@ def derivative(solved: Network, state: np.ndarray, given: Heat) -> np.ndarray:
     """The differential equations as the module states them, written out again."""
     c = solved.cooling
     sink, coolant = state[-2], state[-1]
-    to_coolant = (sink - coolant) / (c.sink_to_coolant_k_per_w * solved.sink_factor)
+    to_coolant = (sink - coolant) / c.sink_to_coolant_k_per_w
     from_die = (state[DIE] - sink) / c.die_to_sink_k_per_w
     total_w = given.die_w + given.memory_w
     later = (given.inlet_c + c.coolant_rise_k_per_w * total_w - coolant) / c.coolant_lag_s
@@ -54,7 +54,7 @@ def test_the_closed_form_is_what_a_general_solver_finds_on_random_histories(name
     from scipy.integrate import solve_ivp
 
     rng, most_w = np.random.default_rng(5), 15000.0 if name == "cs-3" else 900.0
-    solved = network(cooling(name), sink_factor=1.2)
+    solved = network(with_flow(cooling(name), 0.6))
     size = 4 if solved.has_memory else 3
     state = slow = np.full(size, 25.0)
     for _ in range(12):
@@ -64,6 +64,29 @@ def test_the_closed_form_is_what_a_general_solver_finds_on_random_histories(name
         state = solved.after(state, given, elapsed_s)
         slow = solve_ivp(lambda _, y, given=given: derivative(solved, y, given), (0.0, elapsed_s), slow, method="LSODA", rtol=1e-11, atol=1e-11).y[:, -1]
         assert np.max(np.abs(state - slow)) < 1e-6
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_a_whole_history_at_once_is_the_closed_form_piece_by_piece(name: str) -> None:
+    """Short pieces and long ones, over far more time constants than an exponential can grow for."""
+    solved, rng = network(cooling(name)), np.random.default_rng(7)
+    lengths_s = np.concatenate([rng.uniform(0.001, 0.1, 300), rng.uniform(1.0, 50.0, 60), [5000.0, 0.02, 900.0]])
+    edges_s = 1000.0 + np.append(0.0, np.cumsum(lengths_s))
+    die_w, memory_w, inlet = rng.uniform(0.0, 800.0, len(lengths_s)), rng.uniform(0.0, 100.0, len(lengths_s)), rng.uniform(15.0, 45.0, len(lengths_s))
+    state = np.full(4 if solved.has_memory else 3, 30.0)
+    states = solved.trajectory(state, edges_s, die_w, memory_w, inlet)
+    for place, length_s in enumerate(lengths_s):
+        state = solved.after(state, Heat(die_w[place], memory_w[place], inlet[place]), length_s)
+        assert states[place + 1] == approx(state, abs=1e-8)
+
+
+def test_half_of_the_water_throttles_a_rack_at_45_degrees_and_not_a_wafer_at_20() -> None:
+    """By hand: 1190 W through 0.01 + 0.013·1.301 + 2·0.0055 K/W is 45.1 K above the supply; the whole network is a little less."""
+    rack, wafer = (network(with_flow(cooling(name), 0.5)).steady for name in ("gb200-nvl72", "cs-3"))
+    limits = node("gb200-nvl72").device.limits
+    assert limits is not None
+    assert limits.operating_c < rack(heat("gb200-nvl72", 1190.0, 0.3, 45.0))[DIE] < 90.5
+    assert wafer(Heat(18500.0, 0.0, 20.0))[DIE] == approx(20.0 + 18500.0 * (0.0007 + 0.00075 * 1.301 + 2 * 0.00045), abs=0.1)
 
 
 @pytest.mark.parametrize("name", NODES)

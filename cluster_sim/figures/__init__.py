@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from cluster_sim.figures.study import Choice
 
-NAMES = ("arrivals", "bandwidth", "cost_breakdown", "latency_cdf", "power", "timeline", "topology", "ttft_over_time")
+NAMES = (
+    "arrivals", "bandwidth", "cost_breakdown", "latency_cdf", "power", "thermal", "throttle_map", "timeline", "topology", "ttft_over_time",
+)  # fmt: skip
 """The figures: each is a file of this folder with `blank(results)`, its empty axes, and `draw(results, axes)`."""
 
 STUDIES = ("break_even", "heatmap", "pareto", "rate_latency", "tornado")

@@ -9,9 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cluster_sim import energy
+from cluster_sim.caps import node_caps_w
 from cluster_sim.energy import PowerOverTime
 from cluster_sim.figures import style
 from cluster_sim.figures.over_time import lay_time_axis
+from cluster_sim.physics.power import surroundings_w
 from cluster_sim.results import Results
 
 _BINS = 300
@@ -24,7 +26,7 @@ def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Means over equal bins of simulated time, one band a node at its plug, one panel a run; the line is every node at its most."""
+    """Means over equal bins of simulated time, one band a node at its plug, one panel a run; the lines are every node at its most, and what caps leave."""
     shown = style.variants(results)
     found = [energy.nodes(one.results) for one in shown]
     last_s = max([float(node.time_s[-1]) for nodes in found for node in nodes or ()], default=1.0) or 1.0
@@ -44,6 +46,18 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
             panel.stairs(top, edges_s / second, baseline=below, fill=True, color=style.COLOURS[place % _MOST_BANDS], alpha=0.75, label=band.name)
         panel.axhline(most_w / 1e3, color="#000000", linestyle="--", linewidth=1.0)
         panel.text(0.995, most_w / 1e3, "every node at its most", transform=panel.get_yaxis_transform(), ha="right", va="bottom", fontsize=8)
+        if (capped_w := _capped_w(one.results)) < most_w:
+            panel.axhline(capped_w / 1e3, color="#B00020", linewidth=1.2)
+            panel.text(
+                0.995,
+                capped_w / 1e3,
+                f"caps: {_kilowatts(capped_w)}",
+                transform=panel.get_yaxis_transform(),
+                ha="right",
+                va="bottom",
+                fontsize=8,
+                color="#B00020",
+            )
         panel.set_ylim(0.0, 1.12 * most_w / 1e3)
         mean_w = all_of_them.energy_j / end_s if end_s else 0.0
         style.title(panel, f"{one.label}: {_kilowatts(mean_w)} on average, {_kilowatts(all_of_them.peak_w)} at most, of {_kilowatts(most_w)}")
@@ -81,6 +95,18 @@ def _most_w(results: Results) -> float:
     for pool in results.scenario.cluster.pools:
         power, around = pool.node.device.power, pool.node.power
         total_w += pool.nodes * ((pool.node.devices * power.limit_w if power else 0.0) + (around.most_w if around else 0.0))
+    return total_w
+
+
+def _capped_w(results: Results) -> float:
+    """What racks, rows and the limits of pools leave of that."""
+    scenario, total_w = results.scenario, 0.0
+    caps_w = iter(node_caps_w(scenario))
+    for pool in scenario.cluster.pools:
+        power, around = pool.node.device.power, pool.node.power
+        devices_w = pool.node.devices * min(power.limit_w, pool.power_limit_w or power.limit_w) if power else 0.0
+        beside_w = float(surroundings_w(around, devices_w, pool.node.devices * power.limit_w)) if power and around else 0.0
+        total_w += sum(min(next(caps_w), devices_w + beside_w) for _ in range(pool.nodes))
     return total_w
 
 

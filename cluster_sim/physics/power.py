@@ -9,6 +9,7 @@ measured, see the catalog. FLOPS and BW are the rates that are reached, so f is 
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ Number = Any  # float or an array of them
 Line = tuple[Number, Number]  # first, slope
 
 _FLOOR_V = 0.55
+_LEAST_CLOCK = 0.05
+_NEWTON_STEPS = 8
 
 
 def voltage(clock: Number) -> Number:
@@ -48,10 +51,10 @@ def memory_w(power: Power, bytes_per_s: Number) -> Number:
 def slowdown(clock: Number, computing: Number) -> Number:
     """How much longer work takes at `clock` (above 0) of which a share `computing` follows the clock and the rest the memory.
 
-    Time of computing is as 1/f, of reading memory as f^-0.23, its own clock being untouched.
+    Time of computing is as 1/f, of reading memory as f^-0.13, its own clock being untouched.
 
     >>> slowdown(0.8, 1.0), round(slowdown(0.8, 0.0), 4)
-    (1.25, 1.0527)
+    (1.25, 1.0294)
     """
     return computing / clock + (1.0 - computing) * clock**-CLOCK_ON_BANDWIDTH
 
@@ -82,6 +85,47 @@ def clock_under(power: Power, cap_w: float, bytes_per_s: float, flop_per_s: floa
     return low
 
 
+def own_clock(power: Power, moving_w: Number, computing_w: Number) -> Number:
+    """The clock, a share of the highest, that the board's own limit leaves to work that reaches these rates under it; 1 where it does not bind.
+
+    moving_w: of the bytes; computing_w: of the arithmetic at the highest clock. Newton's method on a convex, rising function
+    from above its root: it comes down to it without passing it.
+    """
+    room_w = power.limit_w - power.busy_w - moving_w
+    clock = np.ones(np.broadcast_shapes(np.shape(moving_w), np.shape(computing_w)))
+    for _ in range(_NEWTON_STEPS):
+        v = voltage(clock)
+        over_w = (power.active_w * clock + computing_w) * v**2 - room_w
+        if not np.any(over_w > 0.0):
+            break
+        slope = power.active_w * v**2 + (power.active_w * clock + computing_w) * 2.0 * v * (1.0 - _FLOOR_V)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            clock = np.where(over_w > 0.0, np.maximum(clock - over_w / slope, _LEAST_CLOCK), clock)
+    return clock
+
+
+def step_w(power: Power, seconds: Number, moved: Number, arithmetic_j: Number, clock: Number = 1.0) -> Number:
+    """Watts of one device over a step that takes `seconds`, moves `moved` bytes and computes for `arithmetic_j` (at the highest clock).
+
+    clock: a share of the clock at which the device runs such work when nothing but its own limit slows it.
+    """
+    moving_w, computing_w = power.memory_j_per_byte * moved / seconds, arithmetic_j / seconds
+    at = clock_of(power, moving_w, computing_w, clock)
+    v = voltage(at)
+    return np.minimum(power.busy_w + (power.active_w * at + computing_w) * v**2 + moving_w, power.limit_w)
+
+
+def clock_of(power: Power, moving_w: Number, computing_w: Number, clock: Number) -> Number:
+    """Share of the highest clock, where `clock` is the share of the own one at which these rates are reached.
+
+    At the own clock they are higher by at most its inverse, which is what computing gains, and only work that computes is at the
+    limit. At a clock of 1 the limit itself tells what is drawn.
+    """
+    if np.all(np.asarray(clock) == 1.0):
+        return clock
+    return np.where(np.asarray(clock) == 1.0, 1.0, clock * own_clock(power, moving_w / clock, computing_w / clock))
+
+
 def ramp_energy_j(power: Power, seconds: Line, moved: Line, arithmetic_j: Line, steps: Number, clock: Number = 1.0) -> Number:
     """Joules of runs of like steps on one device at `clock`, exactly: the sum over steps of the lesser of demand and limit.
 
@@ -110,6 +154,22 @@ def _positive(first: Number, slope: Number, n: Number) -> Number:
     turn = np.where(slope == 0.0, np.where(first > 0.0, 0.0, n), turn)
     early = _series(first, slope, turn)
     return np.where(slope < 0.0, np.where(first > 0.0, early, 0.0), _series(first, slope, n) - early)
+
+
+def devices_under_w(around: Surroundings | None, node_w: float, most_w: float) -> float:
+    """Watts that the devices of a node may draw together for the node to draw `node_w`; 0 where it draws more without them.
+
+    most_w: of the devices at their limits. The positive root of a quadratic, see `surroundings_w`.
+
+    >>> from cluster_sim.hardware import Surroundings
+    >>> dgx = Surroundings.model_validate({"base": "2300 W", "most": "6300 W"})
+    >>> round(devices_under_w(dgx, 4000.0 + 3300.0, 8000.0), 6)
+    4000.0
+    """
+    if around is None:
+        return max(node_w, 0.0)
+    left_w, bend = max(node_w - around.base_w, 0.0), (around.most_w - around.base_w) / most_w**2
+    return 2.0 * left_w / (1.0 + sqrt(1.0 + 4.0 * bend * left_w))
 
 
 def surroundings_w(around: Surroundings, devices_w: Number, most_w: float) -> Number:

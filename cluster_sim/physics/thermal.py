@@ -26,6 +26,8 @@ Array = NDArray[np.float64]
 DIE = 0
 """Places in a state; the coolant's is the last, the sink's the one before it, and memory's, where there is one, 1."""
 MEMORY = 1
+_FLOW_ON_SINK = 0.38
+_BLOCK = 300.0  # of the fastest time constant: e^300 is far from the largest number
 _SETTLED = 60.0  # time constants after which nothing moves: e^-60 is below the last digit
 
 
@@ -57,6 +59,28 @@ def upstream(cooling: Cooling, place: int) -> int | None:
     return None if cooling.front is None or place < cooling.front else place - cooling.front
 
 
+def with_flow(cooling: Cooling, share: float) -> Cooling:
+    """`cooling` with a share (above 0) of its air or water, as after the loss of a fan or a pump.
+
+    The coolant warms by as much more as there is less of it (balance of energy); the way from sink to coolant resists as the
+    flow to the power -0.38, a third more at half of it (estimate; forced convection alone is 0.8, and part of it is metal).
+
+    >>> from cluster_sim.hardware import Cooling
+    >>> plate = Cooling.model_validate({"medium": "liquid", "die_to_sink": "0.01 K/W", "sink_to_coolant": "0.01 K/W",
+    ...     "coolant_rise": "0.005 K/W", "die": "90 J/K", "sink": "300 J/K", "coolant_lag": "2 s"})
+    >>> half = with_flow(plate, 0.5)
+    >>> half.coolant_rise_k_per_w, round(half.sink_to_coolant_k_per_w, 4)
+    (0.01, 0.013)
+    """
+    if share == 1.0:
+        return cooling
+    return cooling.model_copy(update={
+        "sink_to_coolant_k_per_w": cooling.sink_to_coolant_k_per_w * share**-_FLOW_ON_SINK,
+        "coolant_rise_k_per_w": cooling.coolant_rise_k_per_w / share,
+        "preheat_k_per_w": cooling.preheat_k_per_w / share,
+    })  # fmt: skip
+
+
 def bandwidth_left(refresh: Refresh, memory_c: float) -> float:
     """Share of its bandwidth that memory of a temperature has beside refreshing itself."""
     if memory_c < refresh.double_c:
@@ -72,8 +96,6 @@ class Network:
     """
 
     cooling: Cooling
-    sink_factor: float
-    """Of the resistance from sink to coolant: above 1 for a lost fan or pump."""
     rates: Array
     modes: Array
     weights: Array
@@ -98,11 +120,41 @@ class Network:
         later: Array = steady + self.modes @ (np.exp(self.rates * elapsed_s) * (self.weights @ (state - steady)))
         return later
 
+    def fading(self, times_s: Array) -> Array:
+        """Matrices that take the distance of a state from the steady one to what is left of it after each of `times_s`."""
+        left: Array = np.einsum("ij,tj,jk->tik", self.modes, np.exp(np.multiply.outer(times_s, self.rates)), self.weights)
+        return left
+
+    def trajectory(self, state: Array, edges_s: Array, die_w: Array, memory_w: Array, inlet_c: Array) -> Array:
+        """States at `edges_s` (n + 1 ascending times, one row each), the first of them `state`, under heat that is constant between edges (n values each).
+
+        In the network's modes each piece adds its own fading part, so the states are running sums; they are taken in blocks of
+        time short enough for the growing exponentials to stay numbers.
+        """
+        modal = np.column_stack([die_w, memory_w, inlet_c]) @ (self.weights @ self._steady).T
+        states = np.empty((len(edges_s), len(state)))
+        states[0] = now = self.weights @ state
+        first, pieces, block_s = 0, len(edges_s) - 1, _BLOCK / -float(self.rates[0])
+        while first < pieces:
+            last = max(int(np.searchsorted(edges_s, edges_s[first] + block_s, side="right")) - 1, first + 1)
+            since_s = edges_s[first : last + 1] - edges_s[first]
+            if since_s[-1] > block_s:  # one long piece
+                fading = np.exp(self.rates * since_s[-1])
+                states[last] = now = fading * now + modal[first] * (1.0 - fading)
+            else:
+                growing = np.exp(np.multiply.outer(since_s, -self.rates))
+                states[first + 1 : last + 1] = (now + np.cumsum(modal[first:last] * np.diff(growing, axis=0), axis=0)) / growing[1:]
+                now = states[last]
+            first = last
+        found: Array = states @ self.modes.T
+        found[0] = state
+        return found
+
     def removed_j(self, state: Array, heat: Heat, elapsed_s: float) -> float:
         """Heat that the sink gives to the coolant in `elapsed_s`: the integral of (Ts - Tc)/Rsa."""
         steady = self.steady(heat)
         integral = steady * elapsed_s + self.modes @ (np.expm1(self.rates * elapsed_s) / self.rates * (self.weights @ (state - steady)))
-        return float(integral[-2] - integral[-1]) / (self.sink_factor * self.cooling.sink_to_coolant_k_per_w)
+        return float(integral[-2] - integral[-1]) / self.cooling.sink_to_coolant_k_per_w
 
     def stored_j(self, state: Array) -> float:
         """Heat in die, memory and sink, from 0 degC."""
@@ -130,8 +182,9 @@ class Network:
 
 
 @cache
-def _network(cooling: Cooling, sink_factor: float) -> Network:
-    sink = 1.0 / (sink_factor * cooling.sink_to_coolant_k_per_w)
+def network(cooling: Cooling) -> Network:
+    """The network of `cooling`."""
+    sink = 1.0 / cooling.sink_to_coolant_k_per_w
     ds = 1.0 / cooling.die_to_sink_k_per_w
     if cooling.memory_j_per_k is not None:
         assert cooling.memory_to_sink_k_per_w is not None and cooling.die_to_memory_k_per_w is not None
@@ -158,12 +211,7 @@ def _network(cooling: Cooling, sink_factor: float) -> Network:
     order = np.argsort(rates.real)
     rates, modes = rates.real[order], modes.real[:, order]
     steady = np.asarray(-np.linalg.solve(matrix, forcing), dtype=np.float64)
-    return Network(cooling, sink_factor, rates, modes, np.linalg.inv(modes), capacities, steady)
-
-
-def network(cooling: Cooling, sink_factor: float = 1.0) -> Network:
-    """The network of `cooling`; `sink_factor` multiplies the resistance from sink to coolant, as a lost fan or pump does."""
-    return _network(cooling, sink_factor)
+    return Network(cooling, rates, modes, np.linalg.inv(modes), capacities, steady)
 
 
 def roots(amplitudes: Sequence[float], rates: Sequence[float], horizon: float) -> list[float]:

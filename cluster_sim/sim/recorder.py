@@ -12,6 +12,7 @@ from cluster_sim.topology import Lanes
 PACK_STRETCH = Struct("23d").pack
 
 EventRow = tuple[float, str, int, int, float]
+ThrottleRow = tuple[float, int, float, float, str]
 
 
 class Recorder:
@@ -33,8 +34,10 @@ class Recorder:
         """By kind of traffic and lanes."""
         self.full_s: dict[Hashable, float] = {}
         """How long each link held a transfer back, those left out that never did."""
+        self.throttles: list[ThrottleRow] = []
+        """Whenever something about a spot changes: when, its place among all, its clock and its memory's bandwidth as shares, and why."""
         self.left = 0
-        """Requests that finished or were rejected."""
+        """Requests that finished, failed or were rejected."""
 
     def moved(self, kind: str, lanes: Lanes, who: tuple[int, int, int], size: float, began_s: float, ended_s: float, alone_s: float) -> None:
         """A transfer of so many bytes has ended, which took `alone_s` with nobody else about."""
@@ -47,7 +50,12 @@ class Recorder:
         self.rejected[request.number] = reason
         self.events.append((now_s, "rejected", -1, request.number, float(request.footprint)))
 
+    def fails(self, request: Request, now_s: float) -> None:
+        """It was lost with the devices that served it, and nobody else takes it."""
+        self.left += 1
+        self.events.append((now_s, "failed", request.replica, request.number, float(request.generated)))
+
     @property
     def inside(self) -> int:
-        """Requests that have arrived and neither finished nor been rejected."""
+        """Requests that have arrived and neither finished, failed nor been rejected."""
         return len(self.requests) - self.left

@@ -25,6 +25,16 @@ class StepTimes(Protocol):
     ) -> tuple[float, float, int]: ...
 
 
+Line = tuple[float, float, int]
+"""(first_s, slope_s, steps for which that holds)."""
+
+
+class PowerCap(Protocol):
+    """What keeps a replica's devices below their own power limit: sim.power_cap.Capped."""
+
+    def slowed(self, batch: Batch, steps: int, pace: Pace, line_at: Callable[[Pace], Line]) -> tuple[Pace, Line]: ...
+
+
 Times = tuple[StepTimes, SpeculativeSteps | None]
 """Of plain steps, and of those that check drafts where a replica speculates."""
 
@@ -56,6 +66,14 @@ class Replica:
         self.to_host: ToHost | None = None
         """On which blocks that are swapped or fetched meet other traffic; None where nothing else uses it."""
         self.pace = FULL_PACE
+        self.cap: PowerCap | None = None
+        """Of its devices, where it is below their own limit."""
+        self.on_busy: Callable[[], None] | None = None
+        """Told when it was without requests and gets one."""
+        self.on_lost: Callable[[Request], None]
+        """Given each request that is here, or on its way here, when its devices are lost."""
+        self.down = False
+        """Whether its devices are lost."""
         self.number = index
         self.requests = 0
         self.longest = batch.longest
@@ -66,9 +84,11 @@ class Replica:
         self._on_finish = on_finish
         self.shared: Callable[[bool], None] | None = None
         """Told before each stretch whether there is anything to run, while others use this replica's memory: see Fabric."""
-        self._shares, self._thermal = (1.0, 1.0), (1.0, 1.0)
+        self._shares, self._warmth = (1.0, 1.0), (1.0, 1.0)
         self._beside: tuple[tuple[float, float, int], tuple[float, float, int], tuple[float, float]] | None = None
         """Of the stretch under way, while others use its memory: how long steps would take with the memory, and with its links too, for itself."""
+        self._swap_s = 0.0
+        """That blocks take which are swapped or fetched, before the stretch's first step."""
         self._alarm = Alarm(env)
         self._steps = 0  # of the stretch under way; 0 between stretches and where there is nothing to do
         self._idle = False
@@ -85,7 +105,9 @@ class Replica:
         request.replica = self._index
         self.requests += 1
         self._batch.pending_tokens += request.prompt_tokens + request.output_tokens
-        self._batch.pending_prompt += request.prompt_tokens
+        self._batch.pending_prompt += request.prompt_tokens + request.generated
+        if self.requests == 1 and self.on_busy is not None:
+            self.on_busy()
 
     def pending_tokens(self) -> int:
         """Tokens still to process, as of this moment: steps of the stretch under way that have ended are taken off."""
@@ -109,7 +131,9 @@ class Replica:
     def receive(self, delivery: Event) -> None:
         """The request that `delivery` carries has arrived over the network."""
         request: Request = delivery.value  # type: ignore[assignment]  # SimPy says Any or None
-        if self._batch.enqueue(request):
+        if self.down:
+            self.on_lost(request)
+        elif self._batch.enqueue(request):
             self._schedule_soon()
 
     def _schedule_soon(self) -> None:
@@ -130,13 +154,13 @@ class Replica:
         self._shares = memory, links
         self._change_pace()
 
-    def set_clock(self, clock: float, refresh: float) -> None:
-        """What heat and power leave of its clock, and refreshing of its memories' bandwidth, from the next step on."""
-        self._thermal = clock, refresh
+    def set_warmth(self, clock: float, refresh: float) -> None:
+        """What the temperatures of its devices leave of their clock and of their memories' bandwidth, from the next step on."""
+        self._warmth = clock, refresh
         self._change_pace()
 
     def _change_pace(self) -> None:
-        (memory, links), (clock, refresh) = self._shares, self._thermal
+        (memory, links), (clock, refresh) = self._shares, self._warmth
         self.set_pace(Pace(clock, memory * refresh, links))
 
     def set_pace(self, pace: Pace) -> None:
@@ -146,6 +170,17 @@ class Replica:
             self._times, self._speculative_times = self.times_at(pace)
             if self._steps > 1:
                 self._end_with_this_step()
+
+    def fail(self) -> None:
+        """Its devices are lost, and with them the step under way; every request goes to `on_lost`."""
+        self.stop(self._env.now)
+        self.down, self.requests = True, 0
+        for request in self._batch.drain(self._env.now):
+            self.on_lost(request)
+
+    def under_way(self) -> bytes:
+        """The row of the stretch under way, as far as the end of the step under way; empty where there is none."""
+        return self._row(self._steps_so_far() + 1) if self._steps else b""
 
     def stop(self, now_s: float) -> None:
         """The run ends at `now_s`: record the steps of the stretch under way that have ended."""
@@ -170,6 +205,8 @@ class Replica:
 
     def _foresee_s(self) -> float:
         """Schedule the next stretch; its length, or 0 where there is nothing to do."""
+        if self.down:
+            return 0.0
         batch, now_s = self._batch, self._env.now
         steps = batch.schedule(now_s, self._at_most)
         if batch.preempted:
@@ -180,35 +217,56 @@ class Replica:
         if not steps:
             self._idle = True
             return 0.0
-        first_s, slope_s, alike = self._line(self._times, self._speculative_times)
-        if self.shared is not None:
-            (_, links), (clock, refresh) = self._shares, self._thermal
-            pace = Pace(clock, refresh, links)
-            self._beside = self._line(*self.times_at(pace)), self._line(*self.times_at(pace._replace(links=1.0))), (first_s, slope_s)
+        self._swap_s = 0.0
         if batch.swap_s:
-            first_s += batch.swap_s if self.to_host is None else self.to_host.moved_s(batch.swap_s)
+            self._swap_s = batch.swap_s if self.to_host is None else self.to_host.moved_s(batch.swap_s)
+        if self.cap is None:
+            pace, (first_s, slope_s, alike) = self.pace, self._line(self._times, self._speculative_times)
+        else:
+            pace, (first_s, slope_s, alike) = self.cap.slowed(batch, steps, self.pace, self._line_at)
+        self._beside = None
+        if self.shared is not None:
+            alone = Pace(pace.clock, self._warmth[1], pace.links)
+            self._beside = self._line_at(alone), self._line_at(alone._replace(links=1.0)), (first_s, slope_s)
         self._steps = steps = steps if steps < alike else alike
-        self._began_s, self._first_s, self._slope_s, self._ran_at = now_s, first_s, slope_s, self.pace
+        self._began_s, self._first_s, self._slope_s, self._ran_at = now_s, first_s, slope_s, pace
         return total_s(first_s, slope_s, steps)
 
-    def _line(self, times: StepTimes, speculative: SpeculativeSteps | None) -> tuple[float, float, int]:
-        """(first_s, slope_s, steps for which that holds) of the scheduled step and those like it."""
+    def _line_at(self, pace: Pace) -> Line:
+        """How long the scheduled steps would take at this pace."""
+        return self._line(*self.times_at(pace))
+
+    def _row(self, steps: int) -> bytes:
+        """So many steps of the stretch under way, as results.STRETCH_COLUMNS."""
+        batch = self._batch
+        return PACK_STRETCH(
+            self._index, self._began_s, self._first_s, self._slope_s, steps, batch.batch, batch.counted, batch.prompt,
+            batch.sampled, batch.context, batch.growth, batch.windowed, batch.growing, batch.pairs, batch.pairs_windowed,
+            batch.kv_tokens, len(batch.running), len(batch.waiting), *self._ran_at, *self._lost_s(steps),
+        )  # fmt: skip
+
+    def _line(self, times: StepTimes, speculative: SpeculativeSteps | None) -> Line:
+        """How long the scheduled steps take by these times."""
         batch = self._batch
         if speculative is not None:
-            return speculative.verify(batch.batch, batch.growth, batch.context, batch.prompt, batch.sampled, batch.pairs, batch.pairs_growth)
-        if batch.prompt:
-            return times.mixed(
+            line = speculative.verify(batch.batch, batch.growth, batch.context, batch.prompt, batch.sampled, batch.pairs, batch.pairs_growth)
+        elif batch.prompt:
+            line = times.mixed(
                 batch.batch, batch.context, batch.windowed, batch.growing,
                 batch.prompt, batch.sampled, batch.pairs, batch.pairs_windowed, batch.pairs_growth,
             )  # fmt: skip
-        return times.decode(batch.batch, batch.context, batch.windowed, batch.growing)
+        else:
+            line = times.decode(batch.batch, batch.context, batch.windowed, batch.growing)
+        if self._swap_s:
+            first_s, slope_s, alike = line
+            return first_s + self._swap_s, slope_s, alike
+        return line
 
     def _lost_s(self, steps: int) -> tuple[float, float]:
         """By how much longer so many steps of the stretch took because others used its memory, and its links."""
         if self._beside is None:
             return 0.0, 0.0
         (first_s, slope_s, _), (alone_s, alone_slope_s, _), (shared_s, shared_slope_s) = self._beside
-        self._beside = None
         return total_s(shared_s - first_s, shared_slope_s - slope_s, steps), total_s(first_s - alone_s, slope_s - alone_slope_s, steps)
 
     def _settle(self) -> None:
@@ -218,11 +276,7 @@ class Replica:
             return
         self._steps = 0
         batch = self._batch
-        self._recorder.stretches += PACK_STRETCH(
-            self._index, self._began_s, self._first_s, self._slope_s, steps, batch.batch, batch.counted, batch.prompt,
-            batch.sampled, batch.context, batch.growth, batch.windowed, batch.growing, batch.pairs, batch.pairs_windowed,
-            batch.kv_tokens, len(batch.running), len(batch.waiting), *self._ran_at, *self._lost_s(steps),
-        )  # fmt: skip
+        self._recorder.stretches += self._row(steps)
         now_s = self._env.now
         if finished := batch.advance(steps, now_s):
             self.requests -= len(finished)
@@ -279,6 +333,8 @@ class PrefillReplica(Replica):
 
     def release(self, request: Request) -> None:
         """Its KV has been sent."""
+        if self.down:
+            return
         self.requests -= 1
         self._prompts.release(request)
         if self._idle and self._batch.waiting:
@@ -318,23 +374,30 @@ class DecodeReplica(Replica):
 
     def can_take(self, request: Request) -> bool:
         """Whether there is room for it, as of this moment."""
-        return self.holds(request) and self._room.can_take(request, self._steps_so_far())
+        return not self.down and self.holds(request) and self._room.can_take(request, self._steps_so_far())
 
     def promise(self, request: Request) -> None:
         """Its KV is going to be sent here."""
         request.replica = self._index
         self.requests += 1
+        if self.requests == 1 and self.on_busy is not None:
+            self.on_busy()
         self._room.promise(request)
         if self._asleep and self._steps > 1 and self._room.within_room(self._steps) < self._steps:
             self._end_with_this_step()
 
     def land(self, request: Request) -> None:
         """Its KV is here."""
+        if self.down:
+            self.on_lost(request)
+            return
         self._room.land(request)
         self._schedule_soon()
 
     def _foresee_s(self) -> float:
         duration_s = super()._foresee_s()
+        if self.down:
+            return duration_s
         self._asleep = False
         self.on_room()
         self._asleep = True

@@ -38,16 +38,33 @@ class Router:
         self._recorder.requests.append(request)
         index = self._pick(request, self._replicas)
         replica = self._replicas[index]
-        if request.prompt_tokens + request.output_tokens > self._surely_held and not replica.holds(request):
-            able = [number for number, other in enumerate(self._replicas) if other.holds(request)]
-            if not able:
-                self._reject(request, "too_long")
+        if replica.down or (request.prompt_tokens + request.output_tokens > self._surely_held and not replica.holds(request)):
+            if (other := self._other(request)) is None:
+                self._reject(request, "all_down" if all(one.down for one in self._replicas) else "too_long")
                 return
-            index = able[self._pick(request, [self._replicas[number] for number in able])]
-            replica = self._replicas[index]
+            index = other
         if self._gate is not None and self._gate.refuses(request, self._env.now, index, self._replicas):
             self._reject(request, self._gate.reason)
             return
+        self._send(request, index)
+
+    def lost(self, request: Request) -> None:
+        """The replica that had this request has lost its devices: it is sent to another one, with what it was answered, or has failed."""
+        if (index := self._other(request)) is None:
+            self._recorder.fails(request, self._env.now)
+            if self._on_reject is not None:
+                self._on_reject(request)
+            return
+        self._recorder.events.append((self._env.now, "retried", request.replica, request.number, float(request.generated)))
+        self._send(request, index)
+
+    def _other(self, request: Request) -> int | None:
+        """The replica that the policy picks among those that are up and could serve it; None where there is none."""
+        able = [number for number, replica in enumerate(self._replicas) if not replica.down and replica.holds(request)]
+        return able[self._pick(request, [self._replicas[number] for number in able])] if able else None
+
+    def _send(self, request: Request, index: int) -> None:
+        replica = self._replicas[index]
         if self._sent is not None:
             self._sent(request, replica)
         replica.expect(request)

@@ -197,7 +197,7 @@ class ContinuousBatch:
         free = self._partial is None and len(self.running) < self._max_sequences
         if self._wait_steps:
             held = self._is_held(self._waiting_tokens)
-            self._waiting_tokens += request.prompt_tokens
+            self._waiting_tokens += request.prompt_tokens + request.generated
             return free and (waiting[0] is request or held != self._is_held(self._waiting_tokens))
         return waiting[0] is request and free
 
@@ -280,6 +280,22 @@ class ContinuousBatch:
             self.counted += sum(request.counted for request in self._returned)
             self._returned = []
         return finished
+
+    def drain(self, now_s: float) -> list[Request]:
+        """Everything that is here, its KV lost, those that run first; who was answered tokens takes them along. Nothing is scheduled here any more."""
+        reading = {request for request, _ in self._chunks} | {self._partial}
+        for request in self.running:
+            if request not in reading:
+                request.generated = self._generated(request)
+                if request not in self._returned:
+                    request.stalled_s = now_s
+        lost = list(self.running)
+        while self.waiting:
+            lost.append(self.waiting.popleft())
+        self.running.clear()
+        for request in lost:
+            request.prefilled = request.swapped = 0
+        return lost
 
     def _prefill(self, request: Request, tokens: int, now_s: float, finished: list[Request]) -> None:
         """`tokens` more of a prompt were read; with the last of them comes a token, the first of the answer or the next."""

@@ -44,6 +44,11 @@ class DecodeBatch(ContinuousBatch):
         """Its KV is here."""
         self._landed += (request,)
 
+    def drain(self, now_s: float) -> list[Request]:
+        """As of any batch; who has landed is here as well."""
+        landed, self._landed = list(self._landed), ()
+        return super().drain(now_s) + landed
+
     def schedule(self, now_s: float, at_most: int) -> int:
         """As of any batch; who has landed decodes in the scheduled step, which is one alone."""
         if not self._landed:

@@ -140,6 +140,16 @@ class StaticBatch:
             self.batch = self._length = 0
         return finished
 
+    def drain(self, now_s: float) -> list[Request]:
+        """Everything that is here, its KV lost, those that run first; their answers begin anew elsewhere. Nothing is scheduled here any more."""
+        lost = [*self.running, *self.waiting]
+        for request in self.running:
+            request.generated, request.stalled_s = 0, now_s
+        self.running.clear()
+        self.waiting.clear()
+        self._left.clear()
+        return lost
+
     def _form(self, now_s: float) -> None:
         """Take waiting requests in order while there are places, and room for all of them as long as the longest."""
         prompt = output = 0

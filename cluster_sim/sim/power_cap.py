@@ -1,0 +1,83 @@
+"""A power cap below the board's own limit: each stretch runs at the highest clock at which no step of it draws more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cluster_sim.hardware import Governor, Pace
+from cluster_sim.model import Model
+from cluster_sim.physics.power import step_w
+from cluster_sim.scenario import Pool
+from cluster_sim.serving.batching import Batch
+from cluster_sim.sim.replica import Line
+from cluster_sim.work import Work, work_of
+
+_STEP, _FLOOR = 0.01, 0.1  # shares of the clock, of devices whose file has no governor
+
+
+class Capped:
+    """The cap of each device of a replica.
+
+    The power loop settles within milliseconds, so the clock is solved for, not stepped to (quasi-steady), in the steps in which
+    boards change it. Power over a stretch is a ratio of two straight lines, so it only rises or only falls, and where the
+    clock has to change is found by bisection.
+    """
+
+    def __init__(self, model: Model, pool: Pool, cap_w: float) -> None:
+        assert pool.node.device.power is not None
+        self._model, self._pool, self._cap_w, self._power = model, pool, cap_w, pool.node.device.power
+        governor = pool.node.device.governor
+        self._step, self._floor = clock_steps(governor)
+
+    def slowed(self, batch: Batch, steps: int, pace: Pace, line_at: Callable[[Pace], Line]) -> tuple[Pace, Line]:
+        """The pace of the scheduled steps, no faster than `pace`, and how long they take, for as many of `steps` as it holds."""
+        work = self._work(batch)
+        levels = max(int((pace.clock - self._floor) / self._step + 1e-9), 0)
+        lines: dict[int, Line] = {}
+
+        def at(level: int) -> tuple[Pace, Line]:
+            slower = pace._replace(clock=pace.clock - level * self._step)
+            if level not in lines:
+                lines[level] = line_at(slower)
+            return slower, lines[level]
+
+        def fits(level: int, step: int) -> bool:
+            slower, (first_s, slope_s, _) = at(level)
+            seconds = first_s + step * slope_s
+            moved, arithmetic_j = (first + step * slope for first, slope in (work.moved, work.arithmetic_j))
+            return bool(step_w(self._power, seconds, moved, arithmetic_j, slower.clock) <= self._cap_w)
+
+        level = _first(lambda level: fits(level, 0), levels)
+
+        def stays(step: int) -> bool:
+            return (level == levels or fits(level, step)) and (level == 0 or not fits(level - 1, step))
+
+        slower, (first_s, slope_s, alike) = at(level)
+        many = min(steps, alike, at(max(level - 1, 0))[1][2])
+        if many > 1 and not stays(many - 1):
+            many = _first(lambda step: not stays(step), many - 1)
+        return slower, (first_s, slope_s, many)
+
+    def _work(self, batch: Batch) -> Work:
+        counts = {
+            "batch": batch.batch, "prompt_tokens": batch.prompt, "sampled": batch.sampled, "context": batch.context, "growth": batch.growth,
+            "windowed": batch.windowed, "growing": batch.growing, "pairs": batch.pairs, "windowed_pairs": batch.pairs_windowed, "steps": 1,
+        }  # fmt: skip
+        return work_of(self._model, self._pool, counts)
+
+
+def clock_steps(governor: Governor | None) -> tuple[float, float]:
+    """(step, floor) of a device's clock, as shares of the highest."""
+    return (governor.step_hz / governor.clock_hz, governor.floor_hz / governor.clock_hz) if governor is not None else (_STEP, _FLOOR)
+
+
+def _first(holds: Callable[[int], bool], last: int) -> int:
+    """The first number from 0 on for which `holds`, which then holds for all that follow; `last` where none before it does."""
+    low, high = 0, last
+    while low < high:
+        middle = (low + high) // 2
+        if holds(middle):
+            high = middle
+        else:
+            low = middle + 1
+    return low
