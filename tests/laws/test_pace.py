@@ -130,7 +130,7 @@ def test_what_others_leave_of_a_memory_and_what_refreshing_leaves_multiply() -> 
     replica = Replica(env, 0, make_batch(limit), GpuSteps(tiny_model(), small_gpu(), 1, 1, "bf16", "bf16", "none"), Recorder(), False, None)
     replica.times_at = lambda pace: (GpuSteps(tiny_model(), small_gpu().at(pace), 1, 1, "bf16", "bf16", "none"), None)
     replica.set_shares(0.75, 0.5)
-    replica.set_clock(0.9, 0.8)
+    replica.set_warmth(0.9, 0.8)
     assert replica.pace == pytest.approx(Pace(0.9, 0.6, 0.5))
     replica.set_shares(1.0, 1.0)
     assert replica.pace == pytest.approx(Pace(0.9, 0.8, 1.0))
