@@ -1,10 +1,11 @@
 """Requests simulated a second of wall time while hundreds of transfers share a fabric.
 
-    python benchmarks/fabric.py [--nodes 128] [--seconds 20] [--link "46 GB/s"] [--transfer layers]
+    python -m benchmarks.fabric [--nodes 128] [--seconds 20] [--link "46 GB/s"] [--transfer layers]
 
 Half of the nodes read prompts, one replica on each GPU, for the other half, one replica of eight GPUs each, over rail-optimised
 leaves and spines. KV is sent layer by layer, so that there are about as many transfers under way as prompts that are being read,
-each over eight lanes. Beside it: how many there were in the mean, and what simulated and wall time were.
+each over eight lanes. Beside it: how many there were in the mean, what simulated and wall time were, and how many bare SimPy
+timeouts the same time would pay for (see speed.py).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import cluster_sim
+from benchmarks.speed import bare_timeout_s
 
 SCENARIO = """
 name: fabric
@@ -62,9 +64,8 @@ def main() -> None:
     under_way = np.sum(np.minimum(ended_s, given.seconds)[inside] - np.maximum(began_s, given.seconds / 2)[inside]) / (given.seconds / 2)
     requests = results.requests.num_rows
     print(f"{given.nodes} nodes, {requests:,} requests in {results.info['simulated_s']:,.1f} s simulated and {took_s:,.1f} s of wall time")
-    print(
-        f"{requests / took_s:,.0f} requests a second of wall time, {requests / worked_s:,.0f} of processor time; {under_way:,.0f} transfers under way in the mean of the second half"
-    )
+    print(f"{requests / took_s:,.0f} requests a second of wall time, {requests / worked_s:,.0f} of processor time")
+    print(f"{took_s / requests / bare_timeout_s():,.0f} bare timeouts a request; {under_way:,.0f} transfers under way in the mean of the second half")
 
 
 if __name__ == "__main__":

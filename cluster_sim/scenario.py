@@ -170,8 +170,8 @@ class Kv(Description):
     """Of the host's memory for each device, as vLLM's; where it is full, requests are read again."""
     swap_bandwidth_bytes_per_s: BytesPerSecond | None = None
     """Between a device and the host; default: of the narrowest link on the way."""
-    watermark: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    """Share of the blocks that stays free when a request is admitted beside others, for those to grow."""
+    watermark: Annotated[float, Field(ge=0.0, lt=1.0)] | None = None
+    """Share of the blocks that stays free when a request is admitted beside others, for those to grow; default: the engine's."""
     offload: tuple[Tier, ...] = ()
     """Where blocks go that prefix caching throws away, from one tier to the next; fetched from there where that is faster than to read them again."""
 
@@ -248,6 +248,11 @@ class Pool(Description):
     def block_tokens(self) -> int:
         """Tokens of a block of KV cache."""
         return self.kv.block_tokens or self.replica.engine.block_tokens
+
+    @property
+    def watermark(self) -> float:
+        """Share of the KV room that admission leaves free."""
+        return self.replica.engine.watermark if self.kv.watermark is None else self.kv.watermark
 
     @property
     def request_overhead_s(self) -> float:
@@ -390,9 +395,9 @@ class Pool(Description):
         role = self.replica.role
         if (speculation := self.replica.speculation) is not None:
             speculative = SpeculativeDecodeBatch if role == "decode" else SpeculativeBatch
-            return speculative(*limits, self.kv.prefix_caching, speculation, numbered(seed, "speculation"), policy, self.kv.watermark, *kept)
+            return speculative(*limits, self.kv.prefix_caching, speculation, numbered(seed, "speculation"), policy, self.watermark, *kept)
         kind = {"both": ContinuousBatch, "prefill": PrefillBatch, "decode": DecodeBatch}[role]
-        return kind(*limits, window, self.kv.prefix_caching, 0, None, policy, self.kv.watermark, *kept)
+        return kind(*limits, window, self.kv.prefix_caching, 0, None, policy, self.watermark, *kept)
 
     def kv_bytes(self, model: Model, tokens: int) -> float:
         """Of a request with `tokens` tokens in the cache, over all devices of a replica, copies of heads included."""

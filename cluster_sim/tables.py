@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -263,6 +263,17 @@ def _over_links(recorder: Recorder) -> dict[str, dict[Edge, float]]:
     return over
 
 
+def _stands_for(recorder: Recorder, topology: Topology) -> dict[Edge, Hashable]:
+    """By edge, whose fullness is known as that of another: those of a group of devices are alike for all that it sends or receives."""
+    found: dict[Edge, Hashable] = {}
+    seen: set[Hashable] = set()
+    for _, lanes in recorder.bytes_over:
+        if recorder.full_s and not seen.issuperset(lanes.ends):
+            seen.update(lanes.ends)
+            found |= lanes.stands_for(topology)
+    return found
+
+
 def _links_table(topology: Topology, paths: list[Route], requests: pa.Table, recorder: Recorder, simulated_s: float) -> pa.Table:
     """One row a link: what it is, how many requests crossed it on their way from the front door, and what transfers moved over it.
 
@@ -277,7 +288,7 @@ def _links_table(topology: Topology, paths: list[Route], requests: pa.Table, rec
         for pair in pairwise(path.places):
             crossed[frozenset(pair)] = crossed.get(frozenset(pair), 0) + count
     over = _over_links(recorder)
-    stands_for = {edge: resource for _, lanes in recorder.bytes_over for edge, resource in lanes.stands_for(topology).items()}
+    stands_for = _stands_for(recorder, topology)
     columns = ("from", "to", "kind", "bandwidth_bytes_per_s", "latency_s", "requests", *(f"{kind}_bytes" for kind in over), "utilisation", "saturated_share")
     rows: dict[str, list[Any]] = {name: [] for name in columns}
     for start, end, data in topology.graph.edges(data=True):
@@ -286,7 +297,7 @@ def _links_table(topology: Topology, paths: list[Route], requests: pa.Table, rec
         moved = {kind: [by_edge.get(edge, 0.0) for edge in both] for kind, by_edge in over.items()}
         ways = [sum(way) for way in zip(*moved.values(), strict=True)]
         busiest = sum(ways) if link.duplex == "half" else max(ways)
-        full_s = max(recorder.full_s.get(stands_for.get(edge), 0.0) for edge in both)
+        full_s = max(recorder.full_s.get(stands_for.get(edge, topology.resource(edge)), 0.0) for edge in both)
         row = (
             start, end, link.kind, link.bandwidth_bytes_per_s, link.latency_s, crossed.get(frozenset(both[0]), 0), *(sum(way) for way in moved.values()),
             busiest / (link.bandwidth_bytes_per_s * simulated_s) if simulated_s else 0.0, full_s / simulated_s if simulated_s else 0.0,

@@ -70,3 +70,12 @@ def test_a_run_folder_of_an_earlier_version_has_no_transfers(results: cluster_si
     assert cluster_sim.load_results(folder).transfers.num_rows == results.transfers.num_rows > 0
     (folder / "transfers.parquet").unlink()
     assert cluster_sim.load_results(folder).transfers.num_rows == 0
+
+
+def test_without_transfers_nothing_is_shared(results: cluster_sim.Results, tmp_path: Path) -> None:
+    path = tmp_path / "off.yaml"
+    path.write_text(SCENARIO + "  hand_over: {kv_transfer: off}\n")
+    off = cluster_sim.simulate(cluster_sim.load_scenario(path))
+    assert off.transfers.num_rows == 0 and "mean_bus_ms" not in off.summary()
+    assert set(off.stretches["memory_share"].to_pylist()) == {1.0} != set(results.stretches["memory_share"].to_pylist())
+    assert off.summary()["mean_itl_ms"] < results.summary()["mean_itl_ms"]

@@ -345,20 +345,26 @@ class Fabric:
             home.tenant.set_shares(1.0, 1.0)
             return
         bus, links = self._buses[home.memory], 1.0
-        rates, writing = self._others(home.memory), self._others(home.memory, writing=True)
+        rates, writing = self._others(home.memory)
         is_shared_out = home.is_running and home.is_narrow
         got = home.engine.rate if is_shared_out else beside(rates, self._capacity(home.memory, len(rates) + 1))
-        memory = got / bus.bytes_per_s * shared_memory(0.0, bus.mix_loss, 1, sum(writing) / max(sum(rates) + got, 1.0))
+        memory = got / bus.bytes_per_s * shared_memory(0.0, bus.mix_loss, 1, writing / max(sum(rates) + got, 1.0))
         for link in home.links:
-            if rates := self._others(link):
+            rates, _ = self._others(link)
+            if rates:
                 capacity = self._capacity(link, 1)
                 links = min(links, beside(rates, capacity) / capacity)
         home.tenant.set_shares(_rounded(memory), _rounded(links))
 
-    def _others(self, resource: Resource, writing: bool = False) -> list[float]:
-        """Rates of the transfers on it; of those alone that write to it."""
-        on = self._sharing.on(resource).items()
-        return [lanes * flow.rate for flow, lanes in on if isinstance(flow, Channel) and (not writing or flow.lanes.ends[1] == resource)]
+    def _others(self, resource: Resource) -> tuple[list[float], float]:
+        """Rates of the transfers on it, and what they write to it together."""
+        rates, writing = [], 0.0
+        for flow, lanes in self._sharing.on(resource).items():
+            if isinstance(flow, Channel):
+                rates.append(lanes * flow.rate)
+                if flow.lanes.ends[1] == resource:
+                    writing += lanes * flow.rate
+        return rates, writing
 
     def _note(self, resource: Resource, is_full: bool) -> None:
         """From now on a link is full, or not any more."""

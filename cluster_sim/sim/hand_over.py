@@ -83,6 +83,7 @@ class HandOver:
                 reading = self._readings.get(request.number)
                 if reading is None:
                     reading = self._enqueue(request, source)
+                reading.source = source  # another one, where the first has lost its devices
                 self._ready(reading, request.prefilled, 0.0)
                 parts.append((reading, tokens))
         if parts and self.links.layers > 1:

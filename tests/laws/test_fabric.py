@@ -17,12 +17,11 @@ from cluster_sim.topology import Lanes, Route
 CAPACITIES = {"a": 1.0, "b": 2.0, "c": 3.0, "d": 7.0, "m": 4.0, "n": 5.0}
 BUSES = {"m": Bus(4.0, stream_loss=0.1), "n": Bus(5.0, mix_loss=0.3)}
 
+seconds = st.integers(0, 50).map(lambda sixteenths: sixteenths / 16)  # as exact as the clock
 ways = st.lists(st.sampled_from("abcdmn"), min_size=2, max_size=4, unique=True)
-supplies = st.lists(
-    st.tuples(st.floats(0.0, 3.0), st.sampled_from([0.0, 0.3, 1.0, 2.5, 8.0])), min_size=1, max_size=4
-)  # (after, bytes a second until the next)
-sendings = st.lists(st.tuples(st.floats(0.0, 5.0), ways, st.integers(1, 3), supplies, st.floats(0.1, 9.0)), min_size=1, max_size=9)
-pauses = st.lists(st.floats(0.01, 2.0), max_size=6)
+supplies = st.lists(st.tuples(seconds, st.sampled_from([0.0, 0.3, 1.0, 2.5, 8.0])), min_size=1, max_size=4)  # (after, bytes a second until the next)
+sendings = st.lists(st.tuples(seconds, ways, st.integers(1, 3), supplies, st.floats(0.1, 9.0)), min_size=1, max_size=9)
+pauses = st.lists(seconds, max_size=6)
 
 
 class Replica:

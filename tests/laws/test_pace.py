@@ -123,3 +123,15 @@ def test_half_of_the_memory_takes_decoding_twice_as_long_and_hardly_slows_prefil
     decode, prefill = (slow / whole for slow, whole in zip(seconds_at(Pace(memory=0.5)), seconds_at(FULL_PACE), strict=True))
     assert decode == pytest.approx(2.0, rel=0.01)
     assert prefill == pytest.approx(1.0, rel=0.01)
+
+
+def test_what_others_leave_of_a_memory_and_what_refreshing_leaves_multiply() -> None:
+    env = Environment()
+    limit = {"blocks": 10, "block_tokens": 4, "max_sequences": 1, "budget": 8, "chunked": True, "window": 0}
+    replica = Replica(env, 0, make_batch(limit), GpuSteps(tiny_model(), small_gpu(), 1, 1, "bf16", "bf16", "none"), Recorder(), False, None)
+    replica.times_at = lambda pace: (GpuSteps(tiny_model(), small_gpu().at(pace), 1, 1, "bf16", "bf16", "none"), None)
+    replica.set_shares(0.75, 0.5)
+    replica.set_warmth(0.9, 0.8)
+    assert replica.pace == pytest.approx(Pace(0.9, 0.6, 0.5))
+    replica.set_shares(1.0, 1.0)
+    assert replica.pace == pytest.approx(Pace(0.9, 0.8, 1.0))

@@ -26,8 +26,9 @@ class DecodeBatch(ContinuousBatch):
         """Whether there is room and a place for a request whose prompt has been read elsewhere."""
         if self.waiting or self._chunks or len(self.running) + self.promised >= self._max_sequences:
             return False
-        ahead = self._ahead if self.running or self.promised else 0
-        return self._promise(request) + ahead <= self._free(steps)
+        wanted = self._promise(request) + (self._ahead if self.running or self.promised else 0)
+        # Far from the limit, no counting.
+        return self._most_blocks(steps + 1) + self._held + wanted < self._blocks or wanted <= self._free(steps)
 
     def promise(self, request: Request) -> None:
         """Its room is kept for it. The stretch under way may now be too long, see `within_room`."""
