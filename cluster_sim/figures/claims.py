@@ -82,6 +82,7 @@ def _drawn(panel: Axes, rows: list[Row]) -> list[tuple[float, str]]:
             "o" if row["found"] > 0.0 else "<",
             color=_COLOURS[row["agrees"]],
             markersize=6,
+            clip_on=False,
             label=once(_NAMED[row["agrees"]]),
         )
     panel.set_xlim(left, right)
