@@ -8,8 +8,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from pytest import approx
 
@@ -17,6 +15,7 @@ import cluster_sim
 from cluster_sim.errors import ScenarioError
 from cluster_sim.report import trace
 from cluster_sim.report.perfetto import number, varint
+from cluster_sim.site import Site
 from tests.perfetto import Trace, fields, read
 from tests.test_cli import BURST, call, scenario  # noqa: F401 - a fixture
 
@@ -165,7 +164,9 @@ def test_kv_on_its_way_is_a_slice_for_each_hand_over_and_fills_its_links(tmp_pat
     assert sorted(one.end_ns for one in sent) == approx(sorted(one.at_ns for one in handed_over), abs=2)
     # all of it comes in over the links of the devices that decode
     links = results.links.to_pylist()
-    into = [row["kv_bytes"] for row in links if any("/device" in row[end] and row[end].startswith("decode/") for end in ("from", "to"))]
+    into = [
+        row["kv_bytes"] for row in links if row["kind"] != "memory" and any("/device" in row[end] and row[end].startswith("decode/") for end in ("from", "to"))
+    ]
     assert sum(one.args["bytes"] for one in sent) == approx(sum(into), rel=1e-9)
     for path in [drawn.path(track) for track in drawn.counters if drawn.path(track).startswith("Links/")]:
         first, second = path.removeprefix("Links/").split(" - ")
@@ -176,16 +177,16 @@ def test_kv_on_its_way_is_a_slice_for_each_hand_over_and_fills_its_links(tmp_pat
         assert 0.0 < moved <= row["kv_bytes"] * (1 + 1e-6)
 
 
-def test_counters_of_heat_are_drawn_where_stretches_have_them(served: tuple[cluster_sim.Results, Path], tmp_path: Path) -> None:
-    shutil.copytree(served[1], tmp_path / "run")
-    table = pq.read_table(tmp_path / "run" / "stretches.parquet")
-    rows = table.num_rows
-    pq.write_table(
-        table.append_column("die_c", pa.array([71.5] * rows)).append_column("clock_fraction", pa.array([0.9] * rows)), tmp_path / "run/stretches.parquet"
-    )
+def test_temperatures_and_clocks_of_devices_are_counters_where_the_inlet_is_known(served: tuple[cluster_sim.Results, Path], tmp_path: Path) -> None:
+    warm = served[0].scenario.model_copy(update={"site": Site.model_validate({"inlet": "25 degC"})})
+    results = saved(warm, tmp_path / "run")
     drawn = read(trace.write(tmp_path / "run", tmp_path / "x"))
-    assert {value for _, value in drawn.counter("Replicas/b200/0/die")} == {71.5}
-    assert {value for _, value in drawn.counter("Replicas/b200/0/clock")} == {90.0}
+    rows = results.thermal.to_pylist()
+    device = rows[0]["device"]
+    for name, column, factor in (("die", "die_c", 1.0), ("memory", "memory_c", 1.0), ("clock", "clock", 100.0)):
+        values = [factor * row[column] for row in rows if row["device"] == device]
+        assert [value for _, value in drawn.counter(f"Devices/{device}/{name}")] == approx(values)
+    assert not [drawn.path(track) for track in read(trace.write(served[1], tmp_path / "y")).tracks if drawn.path(track) == "Devices"]
 
 
 def test_a_trace_is_what_perfettos_descriptors_say(served: tuple[cluster_sim.Results, Path], tmp_path: Path) -> None:

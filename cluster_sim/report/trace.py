@@ -32,8 +32,8 @@ _OF_REQUEST = ("status", "class", "pool", "prompt_tokens", "output_tokens", "pre
 _AT_A_TIME = 1 << 15  # rows of a table in memory
 _SAME_NS = 2  # a stretch that begins so soon after the last follows it
 
-_MEASURED = {"clock_fraction": ("clock", "%", 100.0), "die_c": ("die", "°C", 1.0), "memory_c": ("memory temperature", "°C", 1.0)}
-"""Columns that stretches may have, and the counters they make: name, unit, factor."""
+_OF_DEVICE = {"die_c": ("die", "°C", 1.0), "memory_c": ("memory", "°C", 1.0), "clock": ("clock", "%", 100.0), "power_w": ("power", "W", 1.0)}
+"""Columns of the table of temperatures, and the counters they make: name, unit, factor."""
 
 
 def write(folder: str | Path, path: str | Path) -> Path:
@@ -101,11 +101,12 @@ class _Trace:
 
     def write(self) -> None:
         self._run()
-        self._replica_tracks(set(self._columns("stretches")))
+        self._replica_tracks()
         self._requests()
         self._stretches()
         self._events()
         self._transfers()
+        self._heat()
 
     def _run(self) -> None:
         """One slice over it all, with the totals of its summary."""
@@ -194,21 +195,17 @@ class _Trace:
 
     # Replicas
 
-    def _replica_tracks(self, columns: set[str]) -> None:
+    def _replica_tracks(self) -> None:
         group = self.out.track("Replicas", rank=2)
         for number, replica in enumerate(self.replicas):
             replica.steps = self.out.track(replica.name, group, number, f"{replica.devices} x {replica.pool.node.device.name}")
             replica.inout = self.out.track("requests", replica.steps, 0)
             replica.counters["queue"] = self.out.counter("queue", "requests", replica.steps, 1)
-            wanted = [("sequences", ""), ("KV room", "%"), ("memory bandwidth", "GB/s"), *((name, unit) for name, unit, _ in self._measured(columns).values())]
+            wanted = [("sequences", ""), ("KV room", "%"), ("memory bandwidth", "GB/s")]
             wanted += [("power", "W")] if replica.idle_w is not None else []
             for place, (name, unit) in enumerate(wanted):
                 replica.counters[name] = self.out.counter(name, unit, replica.steps, 2 + place)
             self._at_rest(replica)
-
-    @staticmethod
-    def _measured(columns: set[str]) -> dict[str, tuple[str, str, float]]:
-        return {column: counter for column, counter in _MEASURED.items() if column in columns}
 
     def _at_rest(self, replica: _Replica) -> None:
         """From the end of its last stretch on. What a replica holds for others that decode is not known then, so the counter stays."""
@@ -237,7 +234,6 @@ class _Trace:
                 values["memory bandwidth"] = 1e-9 * row["bytes"] / length_s
                 if row["energy_j"] is not None:
                     values["power"] = row["energy_j"] / length_s
-            values |= {name: factor * row[column] for column, (name, _, factor) in self._measured(set(row)).items() if row[column] is not None}
             for name, value in values.items():
                 out.value(replica.counters[name], began_ns, value)
         for replica in self.replicas:
@@ -256,6 +252,24 @@ class _Trace:
             else:
                 front_door = front_door or self.out.track("Front door", rank=4)
                 self.out.instant(front_door, _ns(row["at_s"]), what, "event", args)
+
+    # Devices
+
+    def _heat(self) -> None:
+        """Temperatures, clocks and power of devices, where the site's inlet is known; of devices that are equally warm one stands for all."""
+        if not (self.folder / "thermal.parquet").is_file():  # of an earlier version
+            return
+        group, devices, counters = 0, dict[str, int](), dict[tuple[str, str], int]()
+        for row in self._rows("thermal"):
+            device = row["device"]
+            if device not in devices:
+                group = group or self.out.track("Devices", rank=5)
+                devices[device] = self.out.track(device, group, len(devices))
+            for place, (column, (name, unit, factor)) in enumerate(_OF_DEVICE.items()):
+                if row[column] is not None:
+                    if (device, name) not in counters:
+                        counters[device, name] = self.out.counter(name, unit, devices[device], place)
+                    self.out.value(counters[device, name], _ns(row["at_s"]), factor * row[column])
 
     # Links
 
@@ -307,10 +321,6 @@ class _Trace:
             raise ScenarioError.at(str(self.folder), f"is no whole run folder: no {name}.parquet in it") from fault
         except (OSError, pa.ArrowInvalid) as fault:
             raise ScenarioError.at(str(path), f"cannot be read: {fault}") from fault
-
-    def _columns(self, name: str) -> list[str]:
-        with self._table(name) as table:
-            return list(table.schema_arrow.names)
 
     def _rows(self, name: str, columns: tuple[str, ...] | None = None) -> Iterator[dict[str, Any]]:
         with self._table(name) as table:
