@@ -12,15 +12,15 @@ SCENARIO = Path(__file__).resolve().parents[1] / "scenarios" / "burst_kv_room.ya
 
 
 @cache
-def summary(variant: str, rate_per_s: float) -> dict[str, Any]:
+def summary(variant: str, rate_per_s: float, watermark: float | None = None) -> dict[str, Any]:
     """A burst of a minute at this rate."""
     burst = {"at": "10 s", "lasts": "60 s", "rate": f"{rate_per_s} /s"}
-    changes = {"duration": "80 s", "workload.arrivals.bursts": [burst]}
+    changes = {"duration": "80 s", "workload.arrivals.bursts": [burst]} | ({} if watermark is None else {"cluster.pools[0].kv.watermark": watermark})
     return cluster_sim.simulate(cluster_sim.load_scenario(SCENARIO, variant=variant, overrides=changes)).summary()
 
 
 def test_first_tokens_of_wafers_are_even_until_kv_room_is_spent_and_then_queue_at_once() -> None:
-    little, more, much = (summary("cs3", rate) for rate in (2, 6, 16))
+    little, more, much = (summary("cs3", rate) for rate in (2, 6, 20))
     assert more["median_ttft_ms"] < 1.3 * little["median_ttft_ms"]
     assert little["kv_peak_fraction"] < 0.5 and little["preemptions"] == more["preemptions"] == 0
     assert much["kv_peak_fraction"] > 0.99
@@ -36,12 +36,19 @@ def test_first_tokens_of_gpus_come_later_step_by_step() -> None:
 
 def test_they_change_places_for_the_first_token_and_not_for_those_after_it() -> None:
     assert summary("cs3", 6)["median_ttft_ms"] < summary("b200", 6)["median_ttft_ms"]
-    assert summary("cs3", 16)["median_ttft_ms"] > summary("b200", 16)["median_ttft_ms"]
-    for rate in (2, 6, 16):
+    for rate in (16, 20):
+        assert summary("cs3", rate)["median_ttft_ms"] > summary("b200", rate)["median_ttft_ms"]
+    for rate in (2, 6, 16, 20):
         assert summary("cs3", rate)["median_tpot_ms"] < summary("b200", rate)["median_tpot_ms"] / 2
 
 
+def test_sequences_admitted_to_the_brim_preempt_each_other_without_end_and_a_tenth_of_the_room_spares_that() -> None:
+    brim, tenth = summary("cs3", 16, watermark=0.0), summary("cs3", 16)
+    assert brim["preemptions"] > 100 * tenth["preemptions"]
+    assert brim["median_ttft_ms"] > 10 * tenth["median_ttft_ms"]
+
+
 def test_memoryx_spares_the_prompts_of_preempted_requests() -> None:
-    again, kept = summary("cs3", 16), summary("cs3-memoryx", 16)
+    again, kept = (summary(variant, 16, watermark=0.0) for variant in ("cs3", "cs3-memoryx"))
     assert kept["preemptions"] > 0
     assert kept["output_throughput"] > again["output_throughput"]
