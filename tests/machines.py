@@ -49,3 +49,22 @@ def engine(**changes: Any) -> dict[str, Any]:
     """An engine without reserves, as a scenario writes it."""
     limits = {"max_sequences": 64, "max_batched_tokens": 512, "chunked_prefill": True, "block_tokens": 16, "memory_fraction": 1.0}
     return {"name": "test engine", "reserved": "0 B", "reserved_group": "0 B"} | limits | changes
+
+
+TWO_GPUS = """
+seed: 3
+duration: 40 s
+model: llama-3.1-8b
+workload:
+  arrivals: {process: poisson, rate: 8 /s}
+  prompt_tokens: 1000
+  output_tokens: {distribution: uniform, low: 2, high: 200}
+slo: {ttft: 100 ms, tpot: 15 ms}
+cluster:
+  pools:
+    - {name: gpus, node: dgx-h100, replicas: 2, replica: {tensor_parallel: 1}}
+variants:
+  h100: {}
+  a100: {cluster: {pools: [{name: gpus, node: dgx-a100, replicas: 2, replica: {tensor_parallel: 1}}]}}
+"""
+"""Of a scenario file, what follows its name: a small service on one kind of GPU and on an older one; more variants may follow."""

@@ -23,23 +23,13 @@ from cluster_sim.loading import load_scenario
 from cluster_sim.metrics import Gaps
 from cluster_sim.results import Results
 from cluster_sim.simulation import simulate
+from tests.machines import TWO_GPUS
 
-SCENARIO = """
-name: small
-seed: 3
-duration: 40 s
-model: llama-3.1-8b
-workload:
-  arrivals: {process: poisson, rate: 8 /s}
-  prompt_tokens: 1000
-  output_tokens: {distribution: uniform, low: 2, high: 200}
-slo: {ttft: 100 ms, tpot: 15 ms}
-cluster:
-  pools:
-    - {name: gpus, node: dgx-h100, replicas: 2, replica: {tensor_parallel: 1}}
-variants:
-  h100: {}
-  a100: {cluster: {pools: [{name: gpus, node: dgx-a100, replicas: 2, replica: {tensor_parallel: 1}}]}}
+SCENARIO = (
+    """
+name: small"""
+    + TWO_GPUS
+    + """\
   tight: {cluster: {pools: [{name: gpus, node: dgx-a100, replicas: 1, replica: {tensor_parallel: 1}, kv: {memory_fraction: 0.258}}]}}
   handed:
     cluster:
@@ -47,6 +37,7 @@ variants:
         - {name: read, node: dgx-h100, replicas: 1, replica: {role: prefill}}
         - {name: write, node: dgx-h100, replicas: 1, replica: {role: decode}}
 """
+)
 
 
 @pytest.fixture(scope="module")

@@ -23,31 +23,22 @@ from cluster_sim.report.provenance import used
 from cluster_sim.results import Results, load_results
 from cluster_sim.simulation import simulate
 from cluster_sim.studies.sweep import sweep
+from tests.machines import TWO_GPUS
 from tests.test_cli import BURST, call
 
-SCENARIO = """
+SCENARIO = (
+    """
 # Which of the two is better,
 # and by how much?
-name: <b>small</b>
-seed: 3
-duration: 40 s
-model: llama-3.1-8b
-workload:
-  arrivals: {process: poisson, rate: 8 /s}
-  prompt_tokens: 1000
-  output_tokens: {distribution: uniform, low: 2, high: 200}
-slo: {ttft: 100 ms, tpot: 15 ms}
-cluster:
-  pools:
-    - {name: gpus, node: dgx-h100, replicas: 2, replica: {tensor_parallel: 1}}
-variants:
-  h100: {}
-  a100: {cluster: {pools: [{name: gpus, node: dgx-a100, replicas: 2, replica: {tensor_parallel: 1}}]}}
+name: <b>small</b>"""
+    + TWO_GPUS
+    + """\
   tight:
     cluster:
       pools: [{name: gpus, node: dgx-a100, replicas: 1, replica: {tensor_parallel: 1}, kv: {memory_fraction: 0.258}}]
       admission: {policy: queue_limit, max_waiting: 3}
 """
+)
 
 
 pytestmark = pytest.mark.xdist_group("report")

@@ -12,6 +12,7 @@ import pytest
 from cluster_sim.loading import load_variants
 from cluster_sim.report.page import write
 from cluster_sim.simulation import simulate
+from tests.machines import TWO_GPUS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -20,24 +21,12 @@ pytestmark = pytest.mark.xdist_group("browser")
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-SCENARIO = """
+SCENARIO = (
+    """
 # Which of the two is better?
-name: small
-seed: 3
-duration: 40 s
-model: llama-3.1-8b
-workload:
-  arrivals: {process: poisson, rate: 8 /s}
-  prompt_tokens: 1000
-  output_tokens: {distribution: uniform, low: 2, high: 200}
-slo: {ttft: 100 ms, tpot: 15 ms}
-cluster:
-  pools:
-    - {name: gpus, node: dgx-h100, replicas: 2, replica: {tensor_parallel: 1}}
-variants:
-  h100: {}
-  a100: {cluster: {pools: [{name: gpus, node: dgx-a100, replicas: 2, replica: {tensor_parallel: 1}}]}}
-"""
+name: small"""
+    + TWO_GPUS
+)
 
 
 @pytest.fixture(scope="module")
