@@ -46,6 +46,8 @@ class Moment:
     """Made so far, those of warm-up included."""
     sequences: dict[int, tuple[int, int, float]]
     """By replica: running, waiting, tokens in its KV cache."""
+    hottest: tuple[str, float] | None = None
+    """Of the devices that could ever reach a limit the one with the hottest die, and its temperature [degC]; None where none could."""
 
 
 class Pulse:
@@ -70,7 +72,9 @@ class Pulse:
             self._replicas[replica] = int(row[_COLUMN["running"]]), int(row[_COLUMN["waiting"]]), float(row[_COLUMN["kv_tokens"]])
         waiting = min(sum(one for _, one, _ in self._replicas.values()), recorder.inside)
         rejected = len(recorder.rejected)
-        return Moment(now_s, len(recorder.requests), recorder.left - rejected, rejected, waiting, recorder.inside - waiting, self._tokens, dict(self._replicas))
+        hottest = max(recorder.die_c.items(), key=lambda item: item[1], default=None)
+        counts = (len(recorder.requests), recorder.left - rejected, rejected, waiting, recorder.inside - waiting)
+        return Moment(now_s, *counts, self._tokens, dict(self._replicas), hottest)
 
 
 class _Rate:
@@ -119,7 +123,7 @@ def _in_words(moment: Moment, tokens_per_s: float) -> str:
     return (
         f"{moment.now_s:,.0f} s simulated, {moment.left:,} of {moment.arrived:,} requests done, {moment.waiting:,} waiting, {moment.running:,} running, "
         f"{moment.rejected:,} rejected, {tokens_per_s:,.0f} output tokens/s"
-    )
+    ) + (f", {moment.hottest[0]} {moment.hottest[1]:.0f} °C" if moment.hottest is not None else "")
 
 
 def dashboard(scenario: Scenario, replicas: list[tuple[str, int]], moment: Moment, tokens_per_s: float) -> Group:
@@ -128,7 +132,11 @@ def dashboard(scenario: Scenario, replicas: list[tuple[str, int]], moment: Momen
     for heading in ("simulated [s]", "arrived", "done", "rejected", "queue", "running", "output tokens/s"):
         head.add_column(Text(heading), justify="right")
     counts = (moment.arrived, moment.left, moment.rejected, moment.waiting, moment.running)
-    head.add_row(f"{moment.now_s:,.1f}", *(f"{one:,}" for one in counts), f"{tokens_per_s:,.0f}")
+    cells = [f"{moment.now_s:,.1f}", *(f"{one:,}" for one in counts), f"{tokens_per_s:,.0f}"]
+    if moment.hottest is not None:
+        head.add_column(Text("hottest device"), justify="right")
+        cells.append(f"{moment.hottest[0]}, {moment.hottest[1]:.0f} °C")
+    head.add_row(*cells)
     table = Table()
     for heading in ("replica", "sequences", "queue", "KV room used"):
         table.add_column(heading, justify="left" if heading == "replica" else "right")

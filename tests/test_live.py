@@ -115,3 +115,14 @@ def test_without_a_terminal_a_sweep_goes_on_as_without_live(scenario: Path, caps
     scenario.write_text(SWEPT)
     code, out, err = call(capsys, "sweep", scenario, "--workers", "0", "--live", "--out", "swept")
     assert code == 0 and "2 points, 2 done" in out and "\x1b" not in err
+
+
+def test_the_hottest_device_is_shown_where_one_could_reach_a_limit() -> None:
+    asked = cluster_sim.load_scenario(ROOT / "scenarios" / "thermal_burst.yaml", variant="h100-35C", overrides={"duration": "3 min", "drain": "10 s"})
+    pulse, seen, console = live.Pulse(), [], Console(file=StringIO(), width=200)
+    results = simulate(asked, watch=lambda now_s, recorder: seen.append(pulse.look(now_s, recorder)))
+    device, die_c = max((moment.hottest for moment in seen if moment.hottest is not None), key=lambda hottest: hottest[1])
+    assert device in results.devices["device"].to_pylist()
+    assert 35.0 < die_c <= results.summary()["max_die_c"] + 1e-6
+    console.print(live.dashboard(asked, [("h100/0", 1000), ("h100/1", 1000)], seen[-1], 1.0))
+    assert "hottest device" in console.file.getvalue()  # type: ignore[attr-defined]

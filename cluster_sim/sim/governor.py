@@ -143,6 +143,7 @@ class Guard:
         device = self.spot.pool.node.device
         self._limits, self._governor, self._refreshes = device.limits, device.governor, device.refresh
         self._step, self._floor = clock_steps(self._governor)
+        self.name = self.spot.devices()[0]
         self._most_down = int((1.0 - self._floor) / self._step + 1e-9)
         governor = self._governor
         self.fall_s, self.rise_s, self.band_k = (
@@ -324,6 +325,7 @@ class Governor:
         self._warm(now_s)
         for number, guard in self._guards:
             guard.act(now_s)
+            self._recorder.die_c[guard.name] = float(guard.state[DIE])
             if (said := guard.said()) is not None:
                 self._recorder.throttles.append((now_s, number, *said))
         for number, replica in self._replicas.items():

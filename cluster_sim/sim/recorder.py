@@ -36,6 +36,8 @@ class Recorder:
         """How long each link held a transfer back, those left out that never did."""
         self.throttles: list[ThrottleRow] = []
         """Whenever something about a spot changes: when, its place among all, its clock and its memory's bandwidth as shares, and why."""
+        self.die_c: dict[str, float] = {}
+        """As it was when last looked at, of each device for which equally warm ones stand, where one could reach a limit."""
         self.left = 0
         """Requests that finished, failed or were rejected."""
 
