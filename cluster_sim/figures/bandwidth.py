@@ -88,7 +88,8 @@ def _stack(panel: Axes, traffic: Traffic, edges: np.ndarray) -> None:
 def _rate(bytes_per_s: float) -> str:
     """As data sheets say it.
 
-    >>> _rate(7.1e12), _rate(46e9), _rate(2.5e6)
-    ('7.1 TB/s', '46 GB/s', '0.0025 GB/s')
+    >>> _rate(21e15), _rate(7.1e12), _rate(46e9), _rate(2.5e6)
+    ('21 PB/s', '7.1 TB/s', '46 GB/s', '0.0025 GB/s')
     """
-    return f"{bytes_per_s / 1e12:.3g} TB/s" if bytes_per_s >= 1e12 else f"{bytes_per_s / 1e9:.3g} GB/s"
+    size, unit = next((one for one in ((1e15, "PB/s"), (1e12, "TB/s")) if bytes_per_s >= one[0]), (1e9, "GB/s"))
+    return f"{bytes_per_s / size:.3g} {unit}"
