@@ -258,7 +258,7 @@ def summary(results: Results) -> dict[str, Any]:
     simulated are absent.
     """
     report: dict[str, Any] = {"name": results.scenario.title} | _of_requests(results)
-    whole = _of_gaps(results, None) | _of_replicas(results, None) | _of_power(results, None) | _of_heat(results, None)
+    whole = _of_machines(results, None)
     report |= whole
     report |= {key: results.info[key] for key in ("simulated_s", "wall_s", "events") if key in results.info}
     every = results.scenario.cluster.pools
@@ -274,9 +274,12 @@ def _of_pool(results: Results, pool: str, whole: dict[str, Any] | None) -> dict[
     """whole: what replicas and gaps of all pools say, where there is this pool alone."""
     report = _of_requests(results, pool)
     del report["rejected"]  # before it came to any pool
-    if whole is not None:
-        return report | whole
-    return report | _of_gaps(results, pool) | _of_replicas(results, pool) | _of_power(results, pool) | _of_heat(results, pool)
+    return report | (whole if whole is not None else _of_machines(results, pool))
+
+
+def _of_machines(results: Results, pool: str | None) -> dict[str, Any]:
+    """What the steps of a pool's replicas say, or of all: gaps between tokens, use, power, temperatures."""
+    return _of_gaps(results, pool) | _of_replicas(results, pool) | _of_power(results, pool) | _of_heat(results, pool)
 
 
 def _of_gaps(results: Results, pool: str | None) -> dict[str, float]:

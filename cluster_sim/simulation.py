@@ -82,7 +82,7 @@ def simulate(scenario: Scenario, progress: Progress | None = None, watch: Watch 
     spots = heat.spots(scenario)
     governors(env, scenario, spots, replicas, recorder)
     for replica in replicas:
-        replica.on_lost = router.lost if replica in entries else _failing(env, recorder, answered)
+        replica.on_lost = router.fail if isinstance(replica, DecodeReplica) else router.lost
     if classes := scenario.workload.classes:
         route = labelled(route, classes, scenario.seed)
     if (shared := scenario.workload.shared_prefix) is not None:
@@ -114,6 +114,7 @@ def _replicas(env: Environment, scenario: Scenario, recorder: Recorder, answered
     for pool in scenario.cluster.pools:
         times_at = _paced(scenario.cluster.networked(pool), model)
         step_times, speculative_times = times_at(FULL_PACE)
+        ready_s = pool.ready_s(model)
         for number in range(len(replicas), len(replicas) + pool.replica_count(model)):
             batch = pool.batch(model, scenario.seed)
             if isinstance(batch, PrefillBatch):
@@ -125,19 +126,8 @@ def _replicas(env: Environment, scenario: Scenario, recorder: Recorder, answered
             replicas[-1].times_at = times_at
             if (cap_w := caps_w[number]) is not None:
                 replicas[-1].cap = Capped(model, pool, cap_w)
-            replicas[-1].ready_s = pool.ready_s(model)
+            replicas[-1].ready_s = ready_s
     return replicas
-
-
-def _failing(env: Environment, recorder: Recorder, answered: Callable[[Request], None] | None) -> Callable[[Request], None]:
-    """What becomes of requests that nobody else can go on with: their KV was handed over, and is lost."""
-
-    def fail(request: Request) -> None:
-        recorder.fails(request, env.now)
-        if answered is not None:
-            answered(request)
-
-    return fail
 
 
 def _paced(pool: Pool, model: Model) -> Callable[[Pace], Times]:

@@ -87,7 +87,7 @@ class Replica:
         self.shared: Callable[[bool], None] | None = None
         """Told before each stretch whether there is anything to run, while others use this replica's memory: see Fabric."""
         self._shares, self._warmth = (1.0, 1.0), (1.0, 1.0)
-        self._beside: tuple[tuple[float, float, int], tuple[float, float, int], tuple[float, float]] | None = None
+        self._beside: tuple[Line, Line, tuple[float, float]] | None = None
         """Of the stretch under way, while others use its memory: how long steps would take with the memory, and with its links too, for itself."""
         self._swap_s = 0.0
         """That blocks take which are swapped or fetched, before the stretch's first step."""

@@ -51,12 +51,16 @@ class Router:
     def lost(self, request: Request) -> None:
         """The replica that had this request has lost its devices: it is sent to another one, with what it was answered, or has failed."""
         if (index := self._other(request)) is None:
-            self._recorder.fails(request, self._env.now)
-            if self._on_reject is not None:
-                self._on_reject(request)
+            self.fail(request)
             return
         self._recorder.events.append((self._env.now, "retried", request.replica, request.number, float(request.generated)))
         self._send(request, index)
+
+    def fail(self, request: Request) -> None:
+        """Nobody else can go on with a request whose devices are lost: there is no other replica, or its KV was handed over and is gone."""
+        self._recorder.fails(request, self._env.now)
+        if self._on_reject is not None:
+            self._on_reject(request)
 
     def _other(self, request: Request) -> int | None:
         """The replica that the policy picks among those that are up and could serve it; None where there is none."""
