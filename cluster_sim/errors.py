@@ -38,7 +38,9 @@ class ScenarioError(ValueError):
             return files[file], line
 
         self.faults = tuple(sorted(dict.fromkeys(faults), key=place))
-        super().__init__(self.faults)  # its one argument, so that those who make it anew, as pickle and SimPy do, can
+        super().__init__(
+            self.faults
+        )  # its one argument, so that those who make it anew, as pickle and SimPy do, can
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.faults))
@@ -86,6 +88,10 @@ def shown(came: object) -> str:
         return "a list" if came else "an empty list"
     if isinstance(came, float) and not isfinite(came):
         return ".nan" if came != came else ".inf" if came > 0 else "-.inf"
-    text = " ".join(str(came).split()) if not isinstance(came, int) or came.bit_length() < 200 else "a huge number"
+    text = (
+        " ".join(str(came).split())
+        if not isinstance(came, int) or came.bit_length() < 200
+        else "a huge number"
+    )
     text = text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
     return f"'{text}'" if isinstance(came, str) else text

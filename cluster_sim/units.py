@@ -103,8 +103,17 @@ def _readable(unit: str) -> str:
 
 
 def _kind(unit: pint.Unit) -> str:
-    kinds = KINDS | {"kg": "a mass", "m": "a length", "J": "an energy", "FLOP": "an amount of computation"}
-    of_same_dimension = (kind for known, kind in kinds.items() if _registry().Unit(_readable(known)).dimensionality == unit.dimensionality)
+    kinds = KINDS | {
+        "kg": "a mass",
+        "m": "a length",
+        "J": "an energy",
+        "FLOP": "an amount of computation",
+    }
+    of_same_dimension = (
+        kind
+        for known, kind in kinds.items()
+        if _registry().Unit(_readable(known)).dimensionality == unit.dimensionality
+    )
     return next(of_same_dimension, "a bare number" if unit.dimensionless else "something else")
 
 
@@ -129,7 +138,10 @@ KINDS = {
     "K": "a difference of temperatures",
 }
 
-_NUMBER_AND_UNIT = re.compile(r"\s*([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf|\.nan|\.inf))\s*(.*?)\s*", re.I)
+_NUMBER_AND_UNIT = re.compile(
+    r"\s*([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf|\.nan|\.inf))\s*(.*?)\s*",
+    re.I,
+)
 
 _UNIT = re.compile(r"(1?\s*/\s*)?[A-Za-zµ]+(\s*[/*]\s*[A-Za-zµ]+)*|°C")
 
@@ -158,7 +170,9 @@ def number_and_unit(text: str) -> tuple[float, str]:
     >>> number_and_unit("8 TB/s")
     (8.0, 'TB/s')
     """
-    match = _NUMBER_AND_UNIT.fullmatch(text.replace("μ", "µ"))  # a Greek letter, and the sign that looks like it
+    match = _NUMBER_AND_UNIT.fullmatch(
+        text.replace("μ", "µ")
+    )  # a Greek letter, and the sign that looks like it
     if match is None:
         raise ValueError(f"{shown(text)} is no quantity")
     try:
@@ -205,11 +219,21 @@ class Quantity:
         """As a file says it, exactly."""
         return f"{value!r} {self.unit}"
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(self.read, serialization=core_schema.plain_serializer_function_ser_schema(self.write))
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self.read, serialization=core_schema.plain_serializer_function_ser_schema(self.write)
+        )
 
-    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"type": "string", "examples": [self.example], "description": f"{KINDS[self.unit].capitalize()} with its unit."}
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {
+            "type": "string",
+            "examples": [self.example],
+            "description": f"{KINDS[self.unit].capitalize()} with its unit.",
+        }
 
 
 Seconds = Annotated[float, Quantity("s", "20 min", least=0.0)]
@@ -245,4 +269,6 @@ def key_of(field: str) -> str:
     >>> key_of("bandwidth_bytes_per_s"), key_of("ttft_s"), key_of("max_sequences")
     ('bandwidth', 'ttft', 'max_sequences')
     """
-    return next((field.removesuffix(suffix) for suffix in _SUFFIXES if field.endswith(suffix)), field)
+    return next(
+        (field.removesuffix(suffix) for suffix in _SUFFIXES if field.endswith(suffix)), field
+    )

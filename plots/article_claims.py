@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import pyarrow.parquet as pq
 
 from cluster_sim import figures
-from cluster_sim.studies.claims import claims
+from cluster_sim.claims.judge import claims
 
 HERE = Path(__file__).parent
 

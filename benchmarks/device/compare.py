@@ -28,12 +28,19 @@ from cluster_sim.calibration import attention, gemm
 from cluster_sim.calibration.errors import Errors
 from cluster_sim.calibration.kernels import read_kernels
 from cluster_sim.errors import ScenarioError
-from cluster_sim.hardware import Device, Kernels, Precision, device_named, of_engine
+from cluster_sim.hardware.device import Device, device_named
+from cluster_sim.hardware.kernel_fits import Kernels, of_engine
+from cluster_sim.hardware.precision import Precision
 from cluster_sim.physics.gemm import gemms_s, laid_out
 
 Array = NDArray[np.float64]
 
-PRECISIONS: dict[str, tuple[Precision, float]] = {"bfloat16": ("bf16", 2.0), "bf16": ("bf16", 2.0), "fp8": ("fp8", 1.0), "nvfp4": ("fp4", 0.5625)}
+PRECISIONS: dict[str, tuple[Precision, float]] = {
+    "bfloat16": ("bf16", 2.0),
+    "bf16": ("bf16", 2.0),
+    "fp8": ("fp8", 1.0),
+    "nvfp4": ("fp4", 0.5625),
+}
 
 
 class Compared(NamedTuple):
@@ -45,7 +52,9 @@ class Compared(NamedTuple):
     naive_s: Array
 
 
-def compared(path: Path, device: Device, system: str | None = None, engine: str = "") -> Iterator[Compared]:
+def compared(
+    path: Path, device: Device, system: str | None = None, engine: str = ""
+) -> Iterator[Compared]:
     """The kinds of kernels in a table. Raises ScenarioError for a file that is no table of kernels."""
     if path.is_file() and path.suffix == ".csv":
         with path.open(newline="") as file:
@@ -67,16 +76,26 @@ def _gemms(table: pa.Table, device: Device, fits: Kernels, engine: str) -> Itera
         rows = table.filter(pc.equal(table["gemm_dtype"], dtype))
         m, n, k = (_numbers(rows, name) for name in ("m", "n", "k"))
         products = gemm.Products(m, n, k, 1e-3 * _numbers(rows, "latency_ms"))
-        silicon = gemm.Silicon(element_bytes, device.peak.of(precision)[1], device.memory.bandwidth_bytes_per_s, 1)
+        silicon = gemm.Silicon(
+            element_bytes, device.peak.of(precision)[1], device.memory.bandwidth_bytes_per_s, 1
+        )
         fit = of_engine(fits.gemm, precision, engine)
-        model_s = None if fit is None else gemms_s(fit, laid_out(m, n, k, fit.element_bytes, fit.processors))
-        yield Compared(f"GEMM {precision}", products.seconds, model_s, gemm.naive_s(products, silicon))
+        model_s = (
+            None
+            if fit is None
+            else gemms_s(fit, laid_out(m, n, k, fit.element_bytes, fit.processors))
+        )
+        yield Compared(
+            f"GEMM {precision}", products.seconds, model_s, gemm.naive_s(products, silicon)
+        )
 
 
 def _attention(table: pa.Table, device: Device, fits: Kernels, engine: str) -> Iterator[Compared]:
     if "version" not in table.column_names:
         table = table.append_column("version", pa.array([""] * len(table)))
-    kinds = zip(*(table[name].to_pylist() for name in ("op", "version", "kv_cache_dtype")), strict=True)
+    kinds = zip(
+        *(table[name].to_pylist() for name in ("op", "version", "kv_cache_dtype")), strict=True
+    )
     rows_of = defaultdict(list)
     for row, (op, version, dtype) in enumerate(kinds):
         rows_of[op, str(version).partition(" ")[0], dtype].append(row)
@@ -91,11 +110,19 @@ def _attention(table: pa.Table, device: Device, fits: Kernels, engine: str) -> I
             naive_s = attention.naive_context(device, kernels)
             if (prefill := of_engine(fits.context, PRECISIONS[dtype][0], engine)) is not None:
                 model_s = attention.predict_context(prefill, kernels)
-        yield Compared(" ".join(filter(None, (op.replace("_", " "), library, dtype))), kernels.seconds, model_s, naive_s)
+        yield Compared(
+            " ".join(filter(None, (op.replace("_", " "), library, dtype))),
+            kernels.seconds,
+            model_s,
+            naive_s,
+        )
 
 
 def _traffic(rows: Sequence[dict[str, str]], device: Device) -> Iterator[Compared]:
-    kind_of = [row["op"] if row["streams"] == "0" else f"read beside {row['streams']} copying" for row in rows]
+    kind_of = [
+        row["op"] if row["streams"] == "0" else f"read beside {row['streams']} copying"
+        for row in rows
+    ]
     for kind in sorted(Counter(kind_of)):
         measured_s, moved = zip(
             *(
@@ -105,7 +132,9 @@ def _traffic(rows: Sequence[dict[str, str]], device: Device) -> Iterator[Compare
             ),
             strict=True,
         )
-        yield Compared(kind, np.array(measured_s), None, np.array(moved) / device.memory.bandwidth_bytes_per_s)
+        yield Compared(
+            kind, np.array(measured_s), None, np.array(moved) / device.memory.bandwidth_bytes_per_s
+        )
 
 
 def _numbers(rows: pa.Table, column: str) -> Array:
@@ -125,21 +154,44 @@ def _cells(predicted_s: Array | None, measured_s: Array) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("tables", nargs="+", type=Path, metavar="TABLE")
-    parser.add_argument("--device", required=True, metavar="NAME", help="a device of the catalog, or the path of a device file")
-    parser.add_argument("--system", metavar="NAME", help="of tables with several systems, the one whose rows are meant; default: the device's name")
-    parser.add_argument("--engine", default="", metavar="NAME", help="with kernels of its own in the device's file, such as vllm")
+    parser.add_argument(
+        "--device",
+        required=True,
+        metavar="NAME",
+        help="a device of the catalog, or the path of a device file",
+    )
+    parser.add_argument(
+        "--system",
+        metavar="NAME",
+        help="of tables with several systems, the one whose rows are meant; default: the device's name",
+    )
+    parser.add_argument(
+        "--engine",
+        default="",
+        metavar="NAME",
+        help="with kernels of its own in the device's file, such as vllm",
+    )
     arguments = parser.parse_args()
     try:
         device = device_named(arguments.device)
         system = arguments.system or Path(arguments.device).stem.replace("-", "_")
-        lines = [line(one) for path in arguments.tables if path.name != "skipped.csv" for one in compared(path, device, system, arguments.engine)]
+        lines = [
+            line(one)
+            for path in arguments.tables
+            if path.name != "skipped.csv"
+            for one in compared(path, device, system, arguments.engine)
+        ]
     except ScenarioError as error:
         print(error, file=sys.stderr)
         return 2
     print(f"{device.name:<46} {'':>6} {'model':>26}  {'roofline':>26}")
-    print(f"{'kernels':<46} {'rows':>6} " + "  ".join([f"{'median':>8} {'p90':>8} {'bias':>8}"] * 2))
+    print(
+        f"{'kernels':<46} {'rows':>6} " + "  ".join([f"{'median':>8} {'p90':>8} {'bias':>8}"] * 2)
+    )
     print("\n".join(lines))
     return 0
 

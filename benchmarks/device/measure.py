@@ -40,8 +40,22 @@ RECENT = 20  # measurements; there must be time left for one as long as the long
 _BOARD = ("power_w", "power_limit_w", "temperature_c", "sm_clock_mhz")
 _MEASURED = ("latency_ms", "spread", *_BOARD)
 _ORIGIN = ("system", "version")
-_ATTENTION = ("op", "batch_size", "isl", "step", "num_heads", "num_key_value_heads", "head_dim", "window_size", "kv_cache_dtype")
-IDENTITIES = {"gemm": ("op", "gemm_dtype", "m", "n", "k"), "attention": _ATTENTION, "traffic": ("op", "bytes", "streams")}
+_ATTENTION = (
+    "op",
+    "batch_size",
+    "isl",
+    "step",
+    "num_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "window_size",
+    "kv_cache_dtype",
+)
+IDENTITIES = {
+    "gemm": ("op", "gemm_dtype", "m", "n", "k"),
+    "attention": _ATTENTION,
+    "traffic": ("op", "bytes", "streams"),
+}
 COLUMNS = {table: (*identity, *_MEASURED, *_ORIGIN) for table, identity in IDENTITIES.items()} | {
     "traffic": (*IDENTITIES["traffic"], "copied_bytes", *_MEASURED, *_ORIGIN),
     "skipped": ("kind", "reason"),
@@ -54,7 +68,9 @@ class Tables:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._have: dict[str, set[tuple[str, ...]]] = {table: self._read(table) for table in COLUMNS}
+        self._have: dict[str, set[tuple[str, ...]]] = {
+            table: self._read(table) for table in COLUMNS
+        }
 
     def __contains__(self, row: tuple[str, Mapping[str, object]]) -> bool:
         table, cells = row
@@ -95,7 +111,14 @@ class Tables:
             return {self._key(table, row) for row in csv.DictReader(file)}
 
 
-def measure(machine: Machine, system: str, tables: Tables, until_s: float, clock: Callable[[], float], say: Callable[[str], None]) -> int:
+def measure(
+    machine: Machine,
+    system: str,
+    tables: Tables,
+    until_s: float,
+    clock: Callable[[], float],
+    say: Callable[[str], None],
+) -> int:
     """Measures one kernel after the other until all are done or `clock` nears `until_s`; the number of kernels that are left."""
     planned = kernels(machine.memory_bytes, machine.libraries)
     took_s: deque[float] = deque(maxlen=RECENT)
@@ -106,7 +129,9 @@ def measure(machine: Machine, system: str, tables: Tables, until_s: float, clock
             continue
         began_s = clock()
         if began_s + max(took_s, default=0.0) >= until_s:
-            say(f"the time is up: {len(planned) - index} of {len(planned)} kernels are left; run again with the same --out to go on")
+            say(
+                f"the time is up: {len(planned) - index} of {len(planned)} kernels are left; run again with the same --out to go on"
+            )
             return len(planned) - index
         try:
             timing = machine.timed(kernel)
@@ -122,13 +147,25 @@ def measure(machine: Machine, system: str, tables: Tables, until_s: float, clock
         rows[kernel.kind] += 1
         if rows.total() % 100 == 0:
             say(f"{rows.total()} kernels, {until_s - clock():.0f} s left")
-    say("done: " + (", ".join(f"{count} {kind}" for kind, count in rows.items()) or "nothing was left to measure"))
+    say(
+        "done: "
+        + (
+            ", ".join(f"{count} {kind}" for kind, count in rows.items())
+            or "nothing was left to measure"
+        )
+    )
     return 0
 
 
 def _cells(kernel: Kernel, timing: Timing) -> dict[str, object]:
-    cells: dict[str, object] = {"latency_ms": f"{1e3 * timing.seconds:.6g}", "spread": f"{timing.spread:.3g}"}
-    cells |= {name: "" if value is None else f"{value:g}" for name, value in zip(_BOARD, timing.board, strict=True)}
+    cells: dict[str, object] = {
+        "latency_ms": f"{1e3 * timing.seconds:.6g}",
+        "spread": f"{timing.spread:.3g}",
+    }
+    cells |= {
+        name: "" if value is None else f"{value:g}"
+        for name, value in zip(_BOARD, timing.board, strict=True)
+    }
     if kernel.table == "traffic":
         cells["copied_bytes"] = f"{timing.copied_bytes:.0f}"
     return cells
@@ -136,15 +173,28 @@ def _cells(kernel: Kernel, timing: Timing) -> dict[str, object]:
 
 def main() -> int:
     began_s = time.monotonic()
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the tables are, or go")
-    parser.add_argument("--minutes", type=float, default=8.0, help="the whole run, start included; default 8")
-    parser.add_argument("--system", metavar="NAME", help="in the tables' column of that name; default: the GPU's name")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="where the tables are, or go"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=8.0, help="the whole run, start included; default 8"
+    )
+    parser.add_argument(
+        "--system",
+        metavar="NAME",
+        help="in the tables' column of that name; default: the GPU's name",
+    )
     arguments = parser.parse_args()
     try:
         import torch
     except ImportError:
-        print("measure.py: PyTorch is not installed here; kernels are measured with it", file=sys.stderr)
+        print(
+            "measure.py: PyTorch is not installed here; kernels are measured with it",
+            file=sys.stderr,
+        )
         return 2
     if not torch.cuda.is_available():
         print("measure.py: PyTorch sees no NVIDIA GPU here", file=sys.stderr)
@@ -157,7 +207,14 @@ def main() -> int:
     machine = TorchMachine()
     say(machine.describe())
     system = arguments.system or machine.system
-    measure(machine, system, Tables(arguments.out), began_s + 60.0 * arguments.minutes, time.monotonic, say)
+    measure(
+        machine,
+        system,
+        Tables(arguments.out),
+        began_s + 60.0 * arguments.minutes,
+        time.monotonic,
+        say,
+    )
     return 0
 
 

@@ -13,8 +13,14 @@ from numpy.typing import NDArray
 
 from cluster_sim.calibration.constants import Array, Range, cross_validated, rounded, solved
 from cluster_sim.calibration.errors import Errors
-from cluster_sim.hardware import ContextAttentionFit, Device, GenerationAttentionFit
-from cluster_sim.physics.attention import context_floor_s, context_line, generation_floor_s, generation_line
+from cluster_sim.hardware.device import Device
+from cluster_sim.hardware.kernel_fits import ContextAttentionFit, GenerationAttentionFit
+from cluster_sim.physics.attention import (
+    context_floor_s,
+    context_line,
+    generation_floor_s,
+    generation_line,
+)
 
 Fit = TypeVar("Fit")
 
@@ -81,7 +87,9 @@ class Kernels:
         """At most that many rows, drawn the same way every time."""
         if len(self) <= most:
             return self
-        return self.take(np.sort(np.random.default_rng(seed).choice(len(self), most, replace=False)))
+        return self.take(
+            np.sort(np.random.default_rng(seed).choice(len(self), most, replace=False))
+        )
 
     @property
     def keys(self) -> Array:
@@ -127,22 +135,34 @@ def predict_generation(fit: GenerationAttentionFit, kernels: Kernels) -> Array:
     floor_s = generation_floor_s(fit, *shape)
     fixed_s, per_key_s = generation_line(fit, *shape, windowed)
     line_s = fixed_s + kernels.batch * kernels.keys * per_key_s
-    predicted_s: Array = np.where((kernels.keys <= fit.short_keys) & ~windowed, floor_s, np.maximum(floor_s, line_s))
+    predicted_s: Array = np.where(
+        (kernels.keys <= fit.short_keys) & ~windowed, floor_s, np.maximum(floor_s, line_s)
+    )
     return predicted_s
 
 
 def predict_context(fit: ContextAttentionFit, kernels: Kernels) -> Array:
     """Seconds of each kernel by `physics.attention.context_attention_s`, all at once."""
     hidden = kernels.tokens - kernels.keys
-    edges = hidden * (fit.window_keys + fit.tile_tokens * kernels.kv_heads / kernels.heads)  # second ones, where a window cuts
-    line = context_line(fit, kernels.batch, kernels.heads, kernels.kv_heads, kernels.head_dim, kernels.kv_bytes)
-    line_s = line.fixed_s + kernels.batch * (line.per_token_s * kernels.tokens + line.per_pair_s * (kernels.pairs + edges))
+    edges = hidden * (
+        fit.window_keys + fit.tile_tokens * kernels.kv_heads / kernels.heads
+    )  # second ones, where a window cuts
+    line = context_line(
+        fit, kernels.batch, kernels.heads, kernels.kv_heads, kernels.head_dim, kernels.kv_bytes
+    )
+    line_s = line.fixed_s + kernels.batch * (
+        line.per_token_s * kernels.tokens + line.per_pair_s * (kernels.pairs + edges)
+    )
     floor_s = context_floor_s(fit, kernels.batch, kernels.heads, kernels.kv_heads, kernels.head_dim)
-    predicted_s: Array = np.maximum(floor_s, line_s - fit.key_s * hidden)  # the walk ends with the window
+    predicted_s: Array = np.maximum(
+        floor_s, line_s - fit.key_s * hidden
+    )  # the walk ends with the window
     return predicted_s
 
 
-def fit_generation(kernels: Kernels, like: GenerationAttentionFit | None = None) -> GenerationAttentionFit:
+def fit_generation(
+    kernels: Kernels, like: GenerationAttentionFit | None = None
+) -> GenerationAttentionFit:
     """The constants of decode attention that come closest to `kernels`; seconds to run, the same every time.
 
     like: kernels of a similar device, its rates scaled to this one, whose constants hold where few kernels do not tell.
@@ -154,36 +174,60 @@ def fit_generation(kernels: Kernels, like: GenerationAttentionFit | None = None)
         def made(constants: dict[str, Any]) -> GenerationAttentionFit:
             return GenerationAttentionFit.model_construct(short_keys=short_keys, **constants)
 
-        cost, best = solved(_GENERATION, lambda found: predict_generation(made(found), sample), sample.seconds, TOLERANCE, alike=alike)
+        cost, best = solved(
+            _GENERATION,
+            lambda found: predict_generation(made(found), sample),
+            sample.seconds,
+            TOLERANCE,
+            alike=alike,
+        )
         return cost, made(rounded(_GENERATION, best))
 
-    return min(map(fitted, SHORT_KEYS if like is None else (like.short_keys,)), key=lambda one: one[0])[1]
+    return min(
+        map(fitted, SHORT_KEYS if like is None else (like.short_keys,)), key=lambda one: one[0]
+    )[1]
 
 
-def fit_context(kernels: Kernels, peak_bandwidth: float, like: ContextAttentionFit | None = None) -> ContextAttentionFit:
+def fit_context(
+    kernels: Kernels, peak_bandwidth: float, like: ContextAttentionFit | None = None
+) -> ContextAttentionFit:
     """The same of prefill attention; peak_bandwidth: of the device's memory [B/s]."""
     sample = kernels.sample(MOST_ROWS)
     alike = None if like is None else {name: float(getattr(like, name)) for name in _CONTEXT}
 
     def made(constants: dict[str, Any]) -> ContextAttentionFit:
-        return ContextAttentionFit.model_construct(bandwidth_bytes_per_s=peak_bandwidth, **constants)
+        return ContextAttentionFit.model_construct(
+            bandwidth_bytes_per_s=peak_bandwidth, **constants
+        )
 
-    _, best = solved(_CONTEXT, lambda found: predict_context(made(found), sample), sample.seconds, TOLERANCE, alike=alike)
+    _, best = solved(
+        _CONTEXT,
+        lambda found: predict_context(made(found), sample),
+        sample.seconds,
+        TOLERANCE,
+        alike=alike,
+    )
     return made(rounded(_CONTEXT, best))
 
 
-def cross_validate(kernels: Kernels, fit: Callable[[Kernels], Fit], predict: Callable[[Fit, Kernels], Array]) -> Errors:
+def cross_validate(
+    kernels: Kernels, fit: Callable[[Kernels], Fit], predict: Callable[[Fit, Kernels], Array]
+) -> Errors:
     """Errors on shapes (heads, KV heads, width) that were left out of the fit, each once."""
 
     def refit(seen: NDArray[np.bool_], held: NDArray[np.bool_]) -> Array:
         return predict(fit(kernels.take(seen)), kernels.take(held))
 
-    return cross_validated(np.stack([kernels.heads, kernels.kv_heads, kernels.head_dim]), kernels.seconds, refit)
+    return cross_validated(
+        np.stack([kernels.heads, kernels.kv_heads, kernels.head_dim]), kernels.seconds, refit
+    )
 
 
 def naive_generation(device: Device, kernels: Kernels) -> Array:
     """Seconds of each kernel at the device's peak memory bandwidth, for comparison."""
-    read = 2.0 * kernels.kv_heads * kernels.head_dim * kernels.kv_bytes * kernels.batch * kernels.keys
+    read = (
+        2.0 * kernels.kv_heads * kernels.head_dim * kernels.kv_bytes * kernels.batch * kernels.keys
+    )
     predicted_s: Array = read / device.memory.bandwidth_bytes_per_s
     return predicted_s
 
@@ -191,6 +235,14 @@ def naive_generation(device: Device, kernels: Kernels) -> Array:
 def naive_context(device: Device, kernels: Kernels) -> Array:
     """Seconds of each kernel at the device's peak: bf16 compute, or memory for queries, keys, values and outputs."""
     flop = 4.0 * kernels.batch * kernels.heads * kernels.head_dim * kernels.pairs
-    moved = 2.0 * kernels.batch * kernels.tokens * kernels.head_dim * (2.0 * kernels.heads + kernels.kv_heads * kernels.kv_bytes)
-    predicted_s: Array = np.maximum(flop / device.peak.bf16_flop_per_s, moved / device.memory.bandwidth_bytes_per_s)
+    moved = (
+        2.0
+        * kernels.batch
+        * kernels.tokens
+        * kernels.head_dim
+        * (2.0 * kernels.heads + kernels.kv_heads * kernels.kv_bytes)
+    )
+    predicted_s: Array = np.maximum(
+        flop / device.peak.bf16_flop_per_s, moved / device.memory.bandwidth_bytes_per_s
+    )
     return predicted_s

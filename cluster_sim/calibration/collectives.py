@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from cluster_sim.calibration import operators
-from cluster_sim.hardware import Collective, CollectiveFit, Device, OneShotFit
+from cluster_sim.hardware.collective_fits import Collective, CollectiveFit, OneShotFit
+from cluster_sim.hardware.device import Device
 from cluster_sim.physics.collectives import collectives_s, moved_bytes
 
 KINDS: tuple[Collective, ...] = get_args(Collective)
@@ -23,7 +24,11 @@ TOLERANCE = 0.03
 """Relative error at which a collective begins to count linearly, no longer by its square: single runs stray by ten times that."""
 
 _STARTS, _STARTS_HELD = 10, 6  # of one fit, and of each fit in cross-validation
-_ROUGH_STEPS, _GO_ON, _STEPS = 20, 2, 100  # steps from each start, how many of them go on, and their steps
+_ROUGH_STEPS, _GO_ON, _STEPS = (
+    20,
+    2,
+    100,
+)  # steps from each start, how many of them go on, and their steps
 _SPREAD = 0.7  # of the starts, in the logarithm of every constant
 # What NVIDIA's collectors call a collective, as we do: each engine's all-reduce is a kernel of its own, and their times differ by
 # half, so that no common fit could be right for either.
@@ -75,8 +80,12 @@ _ONE_SHOT = {
 
 def collectives_table(measurements: pa.Table) -> pa.Table:
     """The collectives among `measurements`, operators of NVIDIA's collectors, with the columns COLUMNS, `system` and `version`."""
-    is_collective = pc.match_substring_regex(measurements["model"], "^operator:(custom_allreduce|nccl_)")
-    rows = measurements.filter(pc.and_(pc.equal(measurements["dataset"], "aic_operators"), is_collective))
+    is_collective = pc.match_substring_regex(
+        measurements["model"], "^operator:(custom_allreduce|nccl_)"
+    )
+    rows = measurements.filter(
+        pc.and_(pc.equal(measurements["dataset"], "aic_operators"), is_collective)
+    )
     names = [str(model).removeprefix("operator:").split()[0] for model in rows["model"].to_pylist()]
     frameworks = [str(framework).split()[0] for framework in rows["framework"].to_pylist()]
     return pa.table(
@@ -95,11 +104,15 @@ def measured(table: pa.Table, kind: Collective) -> Measured:
     """The collectives of `kind` in a table with the columns COLUMNS, groups of one and empty tensors left out."""
     real = pc.and_(pc.greater_equal(table["ranks"], 2), pc.greater(table["size_bytes"], 0))
     rows = table.filter(pc.and_(pc.equal(table["op"], kind), real))
-    ranks, size_bytes, latency_ms = (np.asarray(rows[name].to_numpy(), dtype=float) for name in COLUMNS[1:])
+    ranks, size_bytes, latency_ms = (
+        np.asarray(rows[name].to_numpy(), dtype=float) for name in COLUMNS[1:]
+    )
     return Measured(ranks, size_bytes, latency_ms * 1e-3)
 
 
-def fit_collective(kind: Collective, rows: Measured, seed: int = 0, starts: int = _STARTS) -> CollectiveFit:
+def fit_collective(
+    kind: Collective, rows: Measured, seed: int = 0, starts: int = _STARTS
+) -> CollectiveFit:
     """The constants that fit the collectives `rows` of one kind; about 0.3 s on one core.
 
     Robust least squares of the logarithm of time, from several starts; the same `seed` gives the same constants, which are
@@ -113,14 +126,25 @@ def fit_collective(kind: Collective, rows: Measured, seed: int = 0, starts: int 
     if not (np.isfinite(rows.seconds) & (rows.seconds > 0.0)).all():
         raise ValueError("wanted times above 0 s")
     rng, largest, log_s = np.random.default_rng(seed), int(rows.ranks.max()), np.log(rows.seconds)
-    start, low, high = (np.log([getattr(one, end) for one in ranges]) for end in ("start", "low", "high"))
+    start, low, high = (
+        np.log([getattr(one, end) for one in ranges]) for end in ("start", "low", "high")
+    )
 
     def residuals(found: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.log(collectives_s(_made(kind, np.exp(found).tolist(), largest), kind, rows.ranks, rows.size_bytes)) - log_s
+        return (
+            np.log(
+                collectives_s(
+                    _made(kind, np.exp(found).tolist(), largest), kind, rows.ranks, rows.size_bytes
+                )
+            )
+            - log_s
+        )
 
     def solved(start: NDArray[np.float64], steps: int) -> tuple[float, NDArray[np.float64]]:
         inside = np.clip(start, low + 1e-9, high - 1e-9)
-        result = least_squares(residuals, inside, bounds=(low, high), loss="soft_l1", f_scale=TOLERANCE, max_nfev=steps)
+        result = least_squares(
+            residuals, inside, bounds=(low, high), loss="soft_l1", f_scale=TOLERANCE, max_nfev=steps
+        )
         return float(result.cost), result.x
 
     tried = [start, *(start + rng.normal(0.0, _SPREAD, len(start)) for _ in range(starts - 1))]
@@ -131,7 +155,9 @@ def fit_collective(kind: Collective, rows: Measured, seed: int = 0, starts: int 
     return found.model_copy(update={"copy_bandwidth_bytes_per_s": None}) if vanishes else found
 
 
-def cross_validate(kind: Collective, rows: Measured, folds: int = 8, seed: int = 0) -> NDArray[np.float64]:
+def cross_validate(
+    kind: Collective, rows: Measured, folds: int = 8, seed: int = 0
+) -> NDArray[np.float64]:
     """Seconds of the collectives `rows` of one kind, each size predicted for all ranks from a fit to other sizes.
 
     The sizes are dealt out in turn to `folds` parts, so that no two neighbours are left out together.
@@ -161,5 +187,11 @@ def _ranges(kind: Collective) -> list[_Range]:
 
 def _made(kind: Collective, values: list[float], largest: int) -> CollectiveFit:
     names = [*_RING, *_SWITCHED] if "all_reduce" in kind else [*_RING]
-    one_shot = OneShotFit.model_construct(**dict(zip(_ONE_SHOT, values[len(names) :], strict=True))) if len(values) > len(names) else None  # type: ignore[arg-type]
-    return CollectiveFit.model_construct(**dict(zip(names, values, strict=False)), largest=largest, one_shot=one_shot)  # type: ignore[arg-type]
+    one_shot = (
+        OneShotFit.model_construct(**dict(zip(_ONE_SHOT, values[len(names) :], strict=True)))
+        if len(values) > len(names)
+        else None
+    )  # type: ignore[arg-type]
+    return CollectiveFit.model_construct(
+        **dict(zip(names, values, strict=False)), largest=largest, one_shot=one_shot
+    )  # type: ignore[arg-type]

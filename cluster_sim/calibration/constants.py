@@ -50,25 +50,51 @@ def solved(
     low, high = (np.log([getattr(ranges[name], end) for name in names]) for end in ("low", "high"))
 
     def inside(constants: Found) -> Array:
-        return np.clip(np.log([max(constants[name], ranges[name].low) for name in names]), low + 1e-3, high - 1e-3)
+        return np.clip(
+            np.log([max(constants[name], ranges[name].low) for name in names]),
+            low + 1e-3,
+            high - 1e-3,
+        )
 
     pulled_to = None if alike is None else inside(alike)
 
     def residuals(logs: Array) -> Array:
         off = np.log(predict(dict(zip(names, np.exp(logs).tolist(), strict=True)))) - log_s
-        return off if pulled_to is None else np.concatenate([off, (logs - pulled_to) * (tolerance / ALIKE)])
+        return (
+            off
+            if pulled_to is None
+            else np.concatenate([off, (logs - pulled_to) * (tolerance / ALIKE)])
+        )
 
     first = start or alike or {name: ranges[name].start for name in names}
-    result = least_squares(residuals, inside(first), bounds=(low, high), loss="soft_l1", f_scale=tolerance, max_nfev=steps, diff_step=1e-3)
+    result = least_squares(
+        residuals,
+        inside(first),
+        bounds=(low, high),
+        loss="soft_l1",
+        f_scale=tolerance,
+        max_nfev=steps,
+        diff_step=1e-3,
+    )
     return float(result.cost), dict(zip(names, np.exp(result.x).tolist(), strict=True))
 
 
 def rounded(ranges: Mapping[str, Range], constants: Found) -> Found:
     """To four digits, and to zero where a constant vanishes."""
-    return {name: 0.0 if one.vanishes and constants[name] < 1.5 * one.low else float(f"{constants[name]:.4g}") for name, one in ranges.items()}
+    return {
+        name: 0.0
+        if one.vanishes and constants[name] < 1.5 * one.low
+        else float(f"{constants[name]:.4g}")
+        for name, one in ranges.items()
+    }
 
 
-def cross_validated(shapes: Array, seconds: Array, refit: Callable[[NDArray[np.bool_], NDArray[np.bool_]], Array], seed: int = 0) -> Errors:
+def cross_validated(
+    shapes: Array,
+    seconds: Array,
+    refit: Callable[[NDArray[np.bool_], NDArray[np.bool_]], Array],
+    seed: int = 0,
+) -> Errors:
     """Errors on kernels of shapes that a fit has not seen.
 
     shapes: one row a number, one column a kernel; refit: seconds of the kernels of the second mask, by a fit to those of the first.

@@ -10,14 +10,18 @@ from numpy.typing import NDArray
 
 from cluster_sim.calibration.constants import Array, Found, Range, cross_validated, rounded, solved
 from cluster_sim.calibration.errors import Errors
-from cluster_sim.hardware import GemmFit
+from cluster_sim.hardware.kernel_fits import GemmFit
 from cluster_sim.physics.gemm import Layout, gemms_s, laid_out
 
 ROWS = 4000
 """Kernels that one fit takes at most, drawn at random: more change no constant by what matters, and take longer."""
 TOLERANCE = 0.02
 
-_ROUGH_ROWS, _ROUGH_STARTS, _STARTS = 400, 8, 2  # starts that are tried on few rows, and how many of them go on
+_ROUGH_ROWS, _ROUGH_STARTS, _STARTS = (
+    400,
+    8,
+    2,
+)  # starts that are tried on few rows, and how many of them go on
 _SPREAD = 0.7  # of the starts, in the logarithm of every constant
 
 
@@ -53,7 +57,9 @@ class Silicon(NamedTuple):
     processors: int
 
 
-def fit_gemm(products: Products, silicon: Silicon, seed: int = 0, like: GemmFit | None = None) -> GemmFit:
+def fit_gemm(
+    products: Products, silicon: Silicon, seed: int = 0, like: GemmFit | None = None
+) -> GemmFit:
     """The constants that fit `products`; about 5 s on one core.
 
     From several starts, and the same for the same `seed`; rounded to four digits. `like`: kernels of a similar device, its rates
@@ -69,18 +75,33 @@ def fit_gemm(products: Products, silicon: Silicon, seed: int = 0, like: GemmFit 
     drawn = products.take(rng.permutation(len(products))[:ROWS])
     few = drawn.take(slice(_ROUGH_ROWS))
     alike = None if like is None else {name: float(getattr(like, name)) for name in ranges}
-    start = np.log([one.start if alike is None else max(alike[name], one.low) for name, one in ranges.items()])
-    starts = [start, *(start + rng.normal(0.0, _SPREAD, len(start)) for _ in range(_ROUGH_STARTS - 1))]
+    start = np.log(
+        [one.start if alike is None else max(alike[name], one.low) for name, one in ranges.items()]
+    )
+    starts = [
+        start,
+        *(start + rng.normal(0.0, _SPREAD, len(start)) for _ in range(_ROUGH_STARTS - 1)),
+    ]
 
     def best_of(sample: Products, starts: list[Found], steps: int) -> list[tuple[float, Found]]:
         layout = sample.laid_out(silicon)
         ended = [
-            solved(ranges, lambda found: gemms_s(_made(found, silicon), layout), sample.seconds, TOLERANCE, start=one, alike=alike, steps=steps)
+            solved(
+                ranges,
+                lambda found: gemms_s(_made(found, silicon), layout),
+                sample.seconds,
+                TOLERANCE,
+                start=one,
+                alike=alike,
+                steps=steps,
+            )
             for one in starts
         ]
         return sorted(ended, key=lambda one: one[0])
 
-    rough = best_of(few, [dict(zip(ranges, np.exp(one).tolist(), strict=True)) for one in starts], steps=25)
+    rough = best_of(
+        few, [dict(zip(ranges, np.exp(one).tolist(), strict=True)) for one in starts], steps=25
+    )
     _, best = best_of(drawn, [found for _, found in rough[:_STARTS]], steps=100)[0]
     return _made(rounded(ranges, best), silicon)
 
@@ -101,14 +122,18 @@ def cross_validate(products: Products, silicon: Silicon, like: GemmFit | None = 
 
 def naive_s(products: Products, silicon: Silicon) -> Array:
     """Seconds of each product at the peaks, for comparison."""
-    moved = silicon.element_bytes * products.n * products.k + 2.0 * products.m * (products.n + products.k)
+    moved = silicon.element_bytes * products.n * products.k + 2.0 * products.m * (
+        products.n + products.k
+    )
     flop = 2.0 * products.m * products.n * products.k
     predicted_s: Array = np.maximum(moved / silicon.peak_bandwidth, flop / silicon.peak_flop_per_s)
     return predicted_s
 
 
 def _predicted_s(fit: GemmFit, products: Products) -> Array:
-    return gemms_s(fit, laid_out(products.m, products.n, products.k, fit.element_bytes, fit.processors))
+    return gemms_s(
+        fit, laid_out(products.m, products.n, products.k, fit.element_bytes, fit.processors)
+    )
 
 
 def _ranges(silicon: Silicon) -> dict[str, Range]:
@@ -130,4 +155,6 @@ def _ranges(silicon: Silicon) -> dict[str, Range]:
 
 
 def _made(constants: dict[str, Any], silicon: Silicon) -> GemmFit:
-    return GemmFit.model_construct(**constants, element_bytes=silicon.element_bytes, processors=silicon.processors)
+    return GemmFit.model_construct(
+        **constants, element_bytes=silicon.element_bytes, processors=silicon.processors
+    )

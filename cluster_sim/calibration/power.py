@@ -33,7 +33,14 @@ ROWS = 1500
 
 _ALIKE = 0.15
 _REPEATS = 0.2  # a reading repeats that differs by less from its nearest like kernel; only those are fitted to
-_WEIGHT_BYTES = {"bfloat16": 2.0, "bf16": 2.0, "fp8": 1.0, "fp8_block": 1.0, "nvfp4": 0.5625, "fp4": 0.5625}
+_WEIGHT_BYTES = {
+    "bfloat16": 2.0,
+    "bf16": 2.0,
+    "fp8": 1.0,
+    "fp8_block": 1.0,
+    "nvfp4": 0.5625,
+    "fp4": 0.5625,
+}
 _TOLERANCE = 0.05
 _KNEE = 12  # of the limit: boards near it draw a few percent less, as it is kept on the mean
 
@@ -49,7 +56,10 @@ class KernelPower(NamedTuple):
 
 
 # Starts are short in most collectors' loops and long where each launch waits for the host: the fit is tried from both.
-_STARTS = (KernelPower(200.0, 200.0, 5e-6, 50e-12, 0.4e-12), KernelPower(200.0, 300.0, 5e-5, 20e-12, 0.1e-12))
+_STARTS = (
+    KernelPower(200.0, 200.0, 5e-6, 50e-12, 0.4e-12),
+    KernelPower(200.0, 300.0, 5e-5, 20e-12, 0.1e-12),
+)
 _LOW = KernelPower(50.0, 1.0, 1e-7, 1e-13, 1e-15)
 _HIGH = KernelPower(400.0, 1000.0, 1e-4, 400e-12, 3e-12)
 
@@ -95,14 +105,20 @@ def calibrate(tables: list[pa.Table]) -> Iterator[CalibratedPower]:
     for table in tables:
         if not {"power_w", "power_limit_w", "version"} <= set(table.column_names):
             continue
-        for kind, rows in kinds(table.filter(pc.and_(pc.greater(table["power_w"], 0.0), pc.greater(table["power_limit_w"], 0.0)))):
+        for kind, rows in kinds(
+            table.filter(
+                pc.and_(pc.greater(table["power_w"], 0.0), pc.greater(table["power_limit_w"], 0.0))
+            )
+        ):
             by_collector = {}
             for version in pc.unique(rows["version"]).to_pylist():
                 readings = readings_of(rows.filter(pc.equal(rows["version"], version)))
                 if len(readings) >= FEWEST:
                     by_collector[str(version)] = readings, differences(readings)
             if by_collector:
-                collector = min(by_collector, key=lambda name: float(np.nanmedian(by_collector[name][1])))
+                collector = min(
+                    by_collector, key=lambda name: float(np.nanmedian(by_collector[name][1]))
+                )
                 yield _calibrated(kind, collector, *by_collector[collector])
 
 
@@ -130,7 +146,15 @@ def _calibrated(kind: str, collector: str, readings: Readings, off: Array) -> Ca
 
     errors = cross_validated(readings.shape, readings.watts, refit)
     repeating = Errors.of(predicted_w[repeats], readings.watts[repeats])
-    return CalibratedPower(kind, collector, len(readings), difference, errors, repeating, fit_power(readings.take(repeats)))
+    return CalibratedPower(
+        kind,
+        collector,
+        len(readings),
+        difference,
+        errors,
+        repeating,
+        fit_power(readings.take(repeats)),
+    )
 
 
 def fit_power(readings: Readings, seed: int = 0) -> KernelPower:
@@ -154,13 +178,20 @@ def fit_power(readings: Readings, seed: int = 0) -> KernelPower:
         )
         for start in _STARTS
     ]  # fmt: skip
-    return KernelPower(*(float(f"{one:.4g}") for one in np.exp(min(ended, key=lambda one: float(one.cost)).x)))
+    return KernelPower(
+        *(float(f"{one:.4g}") for one in np.exp(min(ended, key=lambda one: float(one.cost)).x))
+    )
 
 
 def kernel_w(fit: KernelPower, readings: Readings) -> Array:
     """What the board draws during each kernel."""
     held = np.maximum(1.0 - fit.start_s / readings.seconds, 1e-3)
-    demand = fit.busy_w + fit.active_w * held + (fit.memory_j_per_byte * readings.bytes + fit.flop_j_per_flop * readings.flop) / readings.seconds
+    demand = (
+        fit.busy_w
+        + fit.active_w * held
+        + (fit.memory_j_per_byte * readings.bytes + fit.flop_j_per_flop * readings.flop)
+        / readings.seconds
+    )
     watts: Array = demand * (1.0 + (demand / readings.limit_w) ** _KNEE) ** (-1.0 / _KNEE)
     return watts
 
@@ -183,15 +214,35 @@ def readings_of(rows: pa.Table) -> Readings:
     def column(name: str) -> Array:
         return np.asarray(rows[name].to_numpy(), dtype=float)
 
-    seconds, watts, limit_w = 1e-3 * column("latency_ms"), column("power_w"), column("power_limit_w")
+    seconds, watts, limit_w = (
+        1e-3 * column("latency_ms"),
+        column("power_w"),
+        column("power_limit_w"),
+    )
     if "gemm_dtype" in rows.column_names:
         m, n, k = column("m"), column("n"), column("k")
         weight = _WEIGHT_BYTES[rows["gemm_dtype"][0].as_py()] if len(rows) else 0.0
-        return Readings(seconds, weight * n * k + 2.0 * m * (n + k), 2.0 * m * n * k, watts, limit_w, np.stack([n, k]))
+        return Readings(
+            seconds,
+            weight * n * k + 2.0 * m * (n + k),
+            2.0 * m * n * k,
+            watts,
+            limit_w,
+            np.stack([n, k]),
+        )
     kernels = attention_kernels(rows)
     shape = np.stack([kernels.heads, kernels.kv_heads, kernels.head_dim, kernels.window])
-    queries = 4.0 * kernels.batch * kernels.heads * kernels.head_dim  # in and out, 2 B each; and the FLOP of a pair of query and key
+    queries = (
+        4.0 * kernels.batch * kernels.heads * kernels.head_dim
+    )  # in and out, 2 B each; and the FLOP of a pair of query and key
     decoding = len(rows) > 0 and rows["op"][0].as_py() == "generation_attention"
     tokens, pairs = (1.0, kernels.keys) if decoding else (kernels.tokens, kernels.pairs)
-    cached = 2.0 * kernels.kv_heads * kernels.head_dim * kernels.kv_bytes * kernels.batch * (kernels.keys if decoding else kernels.tokens)
+    cached = (
+        2.0
+        * kernels.kv_heads
+        * kernels.head_dim
+        * kernels.kv_bytes
+        * kernels.batch
+        * (kernels.keys if decoding else kernels.tokens)
+    )
     return Readings(seconds, cached + queries * tokens, queries * pairs, watts, limit_w, shape)

@@ -11,12 +11,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from cluster_sim.hardware import Device
-from cluster_sim.model import Model
+from cluster_sim.hardware.device import Device
+from cluster_sim.llm.model import Model
 from cluster_sim.physics.transformer import causal_pairs, windowed_pairs
 from cluster_sim.physics.wafer import ACTIVATION_BYTES, WaferSteps, between_s
 from cluster_sim.physics.wafer_placement import WaferPlan, cuts, parts_of, regions_of, wafers_needed
-from cluster_sim.reading import catalog_entry
+from cluster_sim.schema import catalog_entry
 
 LATER_COMPUTE = 1.0
 """Share of the dense peak that decoding is taken to reach in releases after the launch: its limit. Their speeds ask for more, as they
@@ -105,10 +105,17 @@ def model_named(name: str) -> Model:
     return Model.model_validate(_SHAPES.get(_NAMES[name]) or catalog_entry("models", _NAMES[name]))
 
 
-def seconds_a_token(row: Speed, core_s: float, collectives: float, flop_a_cycle: float, token_s: float) -> float:
+def seconds_a_token(
+    row: Speed, core_s: float, collectives: float, flop_a_cycle: float, token_s: float
+) -> float:
     """Seconds of one token on the row's wafers [s]: as `physics.wafer`, the host's loop only where the row was served."""
     reached = LATER_COMPUTE * row.core_peak if row.later else flop_a_cycle
-    return row.served * token_s + row.layers * core_s + (collectives * row.ways + row.core_flop / reached) / row.clock_hz + row.beside_s
+    return (
+        row.served * token_s
+        + row.layers * core_s
+        + (collectives * row.ways + row.core_flop / reached) / row.clock_hz
+        + row.beside_s
+    )
 
 
 def fit(rows: Sequence[Speed]) -> WaferFit:
@@ -127,7 +134,9 @@ def fit(rows: Sequence[Speed]) -> WaferFit:
     return WaferFit(
         *constants,
         errors=tuple(_error(row, constants) for row in rows),
-        left_out=tuple((model, _left_out(model, rows)) for model in models) if len(models) > 1 else (),
+        left_out=tuple((model, _left_out(model, rows)) for model in models)
+        if len(models) > 1
+        else (),
     )
 
 
@@ -148,10 +157,23 @@ def _constants(rows: Sequence[Speed]) -> tuple[float, float, float, float]:
 
     def residuals(found: Sequence[float]) -> list[float]:
         constants = si(found)
-        return [row.weight * log(seconds_a_token(row, *constants) * row.tokens_per_s) for row in rows if row.weight]
+        return [
+            row.weight * log(seconds_a_token(row, *constants) * row.tokens_per_s)
+            for row in rows
+            if row.weight
+        ]
 
     bounds = ((0.0, 0.0, 1e-6, 0.0), float("inf"))
-    solved = least_squares(residuals, _START, bounds=bounds, loss="soft_l1", f_scale=TOLERANCE, x_scale=_START, xtol=1e-10, ftol=1e-10)
+    solved = least_squares(
+        residuals,
+        _START,
+        bounds=bounds,
+        loss="soft_l1",
+        f_scale=TOLERANCE,
+        x_scale=_START,
+        xtol=1e-10,
+        ftol=1e-10,
+    )
     return si([float(value) for value in solved.x])
 
 
@@ -173,14 +195,20 @@ def rows_of(measurements: Path, older: Device, device: Device) -> list[Speed]:
     for row in _read(measurements):
         if row["framework"] == "WaferLLM" and row["metric"] == "decode_throughput_per_request":
             rows.append(_on_wse2(row, older))
-        elif row["dataset"] == "cerebras_cs3" and row["metric"] == "per_user_output_speed" and (weight := _weight(row)):
+        elif (
+            row["dataset"] == "cerebras_cs3"
+            and row["metric"] == "per_user_output_speed"
+            and (weight := _weight(row))
+        ):
             rows.append(_on_cs3(row, device, weight))
     return rows
 
 
 def _read(measurements: Path) -> Iterator[dict[str, str]]:
     with gzip.open(measurements, mode="rt", newline="", encoding="utf-8") as file:
-        yield from (row for row in csv.DictReader(file) if row["dataset"] in ("waferllm", "cerebras_cs3"))
+        yield from (
+            row for row in csv.DictReader(file) if row["dataset"] in ("waferllm", "cerebras_cs3")
+        )
 
 
 def _weight(row: dict[str, str]) -> float:
@@ -194,17 +222,34 @@ def _weight(row: dict[str, str]) -> float:
 
 def _core_peak(device: Device) -> float:
     assert device.wafer is not None
-    return device.peak.bf16_flop_per_s / (device.wafer.columns * device.wafer.rows) / device.wafer.clock_hz
+    return (
+        device.peak.bf16_flop_per_s
+        / (device.wafer.columns * device.wafer.rows)
+        / device.wafer.clock_hz
+    )
 
 
 def _on_wse2(row: dict[str, str], device: Device) -> Speed:
     assert device.wafer is not None
     model, side = model_named(row["model"]), _side(row)
-    flop = sum(part.flop + float(row["isl"]) * part.key_flop for part in parts_of(model, "bf16", "bf16") if part.is_layer)
+    flop = sum(
+        part.flop + float(row["isl"]) * part.key_flop
+        for part in parts_of(model, "bf16", "bf16")
+        if part.is_layer
+    )
     weight = 0.5 if "subset of layers" in row["notes"] else 1.0
     ways = model.layers * 2.0 * side
     return Speed(
-        _NAMES[row["model"]], model.layers, ways, flop / side**2, _core_peak(device), 0.0, device.wafer.clock_hz, float(row["value"]), False, weight=weight
+        _NAMES[row["model"]],
+        model.layers,
+        ways,
+        flop / side**2,
+        _core_peak(device),
+        0.0,
+        device.wafer.clock_hz,
+        float(row["value"]),
+        False,
+        weight=weight,
     )
 
 
@@ -215,7 +260,9 @@ def _side(row: dict[str, str]) -> int:
 def _on_cs3(row: dict[str, str], device: Device, weight: float) -> Speed:
     wafer, model = device.wafer, model_named(row["model"])
     assert wafer is not None
-    regions = regions_of(model, device, WaferPlan(wafers_needed(model, device, model.native), model.native))
+    regions = regions_of(
+        model, device, WaferPlan(wafers_needed(model, device, model.native), model.native)
+    )
     context = float(row["isl"]) + float(row["osl"]) / 2 if row["isl"] else _CONTEXT
     ways = work = beside_s = 0.0
     for region, after in zip(regions, [*regions[1:], None], strict=True):
@@ -226,10 +273,22 @@ def _on_cs3(row: dict[str, str], device: Device, weight: float) -> Speed:
         elif part.flop:
             beside_s += (region.width + region.height) / wafer.clock_hz
         beside_s += between_s(region, after, wafer) if after else 0.0
-    beside_s += len(cuts(regions)) * (wafer.wafer_hop_s + ACTIVATION_BYTES * model.hidden / _IO_BYTES_PER_S)
+    beside_s += len(cuts(regions)) * (
+        wafer.wafer_hop_s + ACTIVATION_BYTES * model.hidden / _IO_BYTES_PER_S
+    )
     later = not row["date"].startswith(LAUNCH)
     return Speed(
-        _NAMES[row["model"]], model.layers, ways, work, _core_peak(device), beside_s, wafer.clock_hz, float(row["value"]), True, later=later, weight=weight
+        _NAMES[row["model"]],
+        model.layers,
+        ways,
+        work,
+        _core_peak(device),
+        beside_s,
+        wafer.clock_hz,
+        float(row["value"]),
+        True,
+        later=later,
+        weight=weight,
     )
 
 
@@ -242,7 +301,9 @@ def prompt_times_of(measurements: Path, device: Device) -> list[tuple[str, float
             plan = WaferPlan(wafers_needed(model, device, model.native), model.native)
             steps = WaferSteps(model, device, plan, "cerebras", _IO_BYTES_PER_S)
             window = model.window.tokens if model.window else 0
-            alone_s, _, _ = steps.mixed(0, 0, 0, 0, prompt, 1, causal_pairs(prompt, 0), windowed_pairs(prompt, 0, window), 0)
+            alone_s, _, _ = steps.mixed(
+                0, 0, 0, 0, prompt, 1, causal_pairs(prompt, 0), windowed_pairs(prompt, 0, window), 0
+            )
             times.append((_NAMES[row["model"]], float(row["value"]) / 1e3, alone_s))
     return times
 
@@ -251,7 +312,12 @@ def fit_request(times: Sequence[tuple[str, float, float]]) -> float:
     """Seconds that a prompt takes beside the pipeline: least squares of the logarithm over `prompt_times_of`."""
     from scipy.optimize import minimize_scalar
 
-    found = minimize_scalar(lambda request_s: sum(log((alone_s + request_s) / measured_s) ** 2 for _, measured_s, alone_s in times), bounds=(0.0, 0.01))
+    found = minimize_scalar(
+        lambda request_s: sum(
+            log((alone_s + request_s) / measured_s) ** 2 for _, measured_s, alone_s in times
+        ),
+        bounds=(0.0, 0.01),
+    )
     return float(found.x)
 
 
@@ -271,7 +337,9 @@ class PromptSpeed:
 
     def predicted(self, collectives: float, flop_a_cycle: float) -> float:
         """Tokens a second with these constants: collectives that are not hidden, and FLOP of a core."""
-        return self.clock_hz / (self.layers * collectives * 2.0 * self.side + self.core_flop / flop_a_cycle)
+        return self.clock_hz / (
+            self.layers * collectives * 2.0 * self.side + self.core_flop / flop_a_cycle
+        )
 
 
 def prompt_rows_of(measurements: Path, device: Device) -> list[PromptSpeed]:
@@ -281,9 +349,23 @@ def prompt_rows_of(measurements: Path, device: Device) -> list[PromptSpeed]:
     for row in _read(measurements):
         if row["framework"] == "WaferLLM" and row["metric"] == "prefill_throughput_per_request":
             model, side, tokens = model_named(row["model"]), _side(row), float(row["isl"])
-            flop = sum(part.flop + (tokens + 1) / 2 * part.pair_flop for part in parts_of(model, "bf16", "bf16") if part.is_layer)
+            flop = sum(
+                part.flop + (tokens + 1) / 2 * part.pair_flop
+                for part in parts_of(model, "bf16", "bf16")
+                if part.is_layer
+            )
             whole = "subset of layers" not in row["notes"]
-            rows.append(PromptSpeed(_NAMES[row["model"]], model.layers, side, flop / side**2, device.wafer.clock_hz, float(row["value"]), whole))
+            rows.append(
+                PromptSpeed(
+                    _NAMES[row["model"]],
+                    model.layers,
+                    side,
+                    flop / side**2,
+                    device.wafer.clock_hz,
+                    float(row["value"]),
+                    whole,
+                )
+            )
     return rows
 
 
@@ -292,5 +374,9 @@ def fit_prompts(rows: Sequence[PromptSpeed]) -> tuple[float, float]:
     from scipy.optimize import least_squares
 
     fitted = [row for row in rows if row.fitted]
-    solved = least_squares(lambda found: [log(row.predicted(*found) / row.tokens_per_s) for row in fitted], (1.0, 2.0), bounds=((0.0, 1e-6), float("inf")))
+    solved = least_squares(
+        lambda found: [log(row.predicted(*found) / row.tokens_per_s) for row in fitted],
+        (1.0, 2.0),
+        bounds=((0.0, 1e-6), float("inf")),
+    )
     return float(solved.x[0]), float(solved.x[1])

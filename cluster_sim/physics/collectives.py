@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cluster_sim.hardware import Collective, CollectiveFit, OneShotFit
+from cluster_sim.hardware.collective_fits import Collective, CollectiveFit, OneShotFit
 
 IN_SWITCH_RANKS = 8  # groups from here on have their sums made by the switches (NVLink SHARP), where the fit says that it helps
 
@@ -15,7 +15,9 @@ IN_SWITCH_RANKS = 8  # groups from here on have their sums made by the switches 
 # Estimate; no public measurement beyond 8 ranks of one NVLink domain.
 BEYOND_MEASURED_S = 0.5e-6
 
-_CROSSINGS: dict[Collective, float] = {  # how often each part of the tensor crosses the links: scattered, gathered, or both
+_CROSSINGS: dict[
+    Collective, float
+] = {  # how often each part of the tensor crosses the links: scattered, gathered, or both
     "all_reduce": 2.0,
     "all_reduce_vllm": 2.0,
     "nccl_all_reduce": 2.0,
@@ -53,15 +55,23 @@ def all_to_all_s(fit: CollectiveFit | None, ranks: int, size_bytes: float) -> fl
     return _seconds(fit, ranks, 1.0, size_bytes)
 
 
-def collectives_s(fit: CollectiveFit, op: Collective, ranks: ArrayLike, size_bytes: ArrayLike) -> NDArray[np.float64]:
+def collectives_s(
+    fit: CollectiveFit, op: Collective, ranks: ArrayLike, size_bytes: ArrayLike
+) -> NDArray[np.float64]:
     """Seconds of many collectives of the kind `op` at once, arrays of `ranks` (at least 2, no more than were measured) and sizes [B]."""
     ranks, size_bytes = np.asarray(ranks, dtype=float), np.asarray(size_bytes, dtype=float)
     links_bytes = moved_bytes(op, ranks, size_bytes)
     seconds: NDArray[np.float64] = _ring_s(fit, ranks, links_bytes, size_bytes)
-    return seconds if fit.one_shot is None else np.minimum(_one_shot_s(fit.one_shot, ranks, size_bytes), seconds)
+    return (
+        seconds
+        if fit.one_shot is None
+        else np.minimum(_one_shot_s(fit.one_shot, ranks, size_bytes), seconds)
+    )
 
 
-def moved_bytes(op: Collective, ranks: NDArray[np.float64], size_bytes: NDArray[np.float64]) -> NDArray[np.float64]:
+def moved_bytes(
+    op: Collective, ranks: NDArray[np.float64], size_bytes: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """What a collective of the kind `op` moves at least over the links of each rank, one direction [B]."""
     return _CROSSINGS[op] * (ranks - 1.0) / ranks * size_bytes
 
@@ -82,7 +92,10 @@ def _seconds(fit: CollectiveFit | None, ranks: int, crossings: float, size_bytes
 
 
 def _one_shot_s(fit: OneShotFit, ranks: Any, size_bytes: Any) -> Any:
-    start_s, moving_s = fit.start_s + fit.rank_s * (ranks - 1), (ranks - 1) * size_bytes / fit.bandwidth_bytes_per_s
+    start_s, moving_s = (
+        fit.start_s + fit.rank_s * (ranks - 1),
+        (ranks - 1) * size_bytes / fit.bandwidth_bytes_per_s,
+    )
     return (start_s**fit.overlap + moving_s**fit.overlap) ** (1.0 / fit.overlap)
 
 
@@ -91,4 +104,9 @@ def _ring_s(fit: CollectiveFit, ranks: Any, links_bytes: Any, size_bytes: Any) -
     moving_s = links_bytes / (saved * fit.link_bandwidth_bytes_per_s)
     if fit.copy_bandwidth_bytes_per_s is not None:
         moving_s = moving_s + size_bytes / fit.copy_bandwidth_bytes_per_s
-    return fit.start_s + fit.rank_s * (ranks - 1) + moving_s + fit.climb_s ** (1.0 - fit.climb_exponent) * moving_s**fit.climb_exponent
+    return (
+        fit.start_s
+        + fit.rank_s * (ranks - 1)
+        + moving_s
+        + fit.climb_s ** (1.0 - fit.climb_exponent) * moving_s**fit.climb_exponent
+    )

@@ -8,15 +8,27 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cluster_sim.hardware import GemmFit
+from cluster_sim.hardware.kernel_fits import GemmFit
 
 ACTIVATION_BYTES = 2  # inputs arrive and outputs leave in 16 bit
 PARTIAL_BYTES = 4  # partial sums of a split product are kept in 32 bit
-THROTTLING_S = 20e-6  # time in the processors at which half of the slow-down of long kernels has set in
+THROTTLING_S = (
+    20e-6  # time in the processors at which half of the slow-down of long kernels has set in
+)
 
-_TILES = ((32, 128), (64, 128), (128, 128), (256, 128), (128, 32), (128, 64), (128, 256))  # rows, columns of the output
+_TILES = (
+    (32, 128),
+    (64, 128),
+    (128, 128),
+    (256, 128),
+    (128, 32),
+    (128, 64),
+    (128, 256),
+)  # rows, columns of the output
 _SPLITS = (1, 2, 4, 8, 16, 32)  # parts of k that are worked on side by side
-_CHOICES = np.array([(rows, columns, parts) for rows, columns in _TILES for parts in _SPLITS], dtype=float).T
+_CHOICES = np.array(
+    [(rows, columns, parts) for rows, columns in _TILES for parts in _SPLITS], dtype=float
+).T
 
 
 class Layout(NamedTuple):
@@ -83,20 +95,29 @@ class GemmTimes:
         return below_s + (above_s - below_s) * rest / _APART
 
     def _of(self, tokens: range) -> list[float]:
-        times_s: list[float] = gemms_s(self._fit, laid_out(np.array(tokens), self._n, self._k, self._fit.element_bytes, self._fit.processors)).tolist()
+        times_s: list[float] = gemms_s(
+            self._fit,
+            laid_out(
+                np.array(tokens), self._n, self._k, self._fit.element_bytes, self._fit.processors
+            ),
+        ).tolist()
         return times_s
 
 
 _FEW, _APART, _MANY = 256, 64, 16_384 + 256
 
 
-def laid_out(m: ArrayLike, n: ArrayLike, k: ArrayLike, element_bytes: float, processors: int) -> Layout:
+def laid_out(
+    m: ArrayLike, n: ArrayLike, k: ArrayLike, element_bytes: float, processors: int
+) -> Layout:
     """The products of m tokens, n outputs and k inputs (numbers or arrays) with weights of `element_bytes` [B]."""
     m, n, k = (np.asarray(count, dtype=float) for count in (m, n, k))
     rows, columns, parts = _CHOICES
     tiles = parts * np.ceil(m[..., None] / rows) * np.ceil(n[..., None] / columns)
     moved_bytes = element_bytes * n * k + ACTIVATION_BYTES * (m * k + m * n)
-    return Layout(m, m * k, m * n, moved_bytes, np.maximum(1.0, tiles / processors), k[..., None] / parts)
+    return Layout(
+        m, m * k, m * n, moved_bytes, np.maximum(1.0, tiles / processors), k[..., None] / parts
+    )
 
 
 def gemms_s(fit: GemmFit, layout: Layout) -> NDArray[np.float64]:
@@ -106,10 +127,18 @@ def gemms_s(fit: GemmFit, layout: Layout) -> NDArray[np.float64]:
     deep_s = 2.0 * fit.processors / fit.compute_flop_per_s * (tile + fit.tile_overhead)
     split_s = np.where(parts > 1, fit.split_s * np.sqrt(parts), 0.0)
     partial_s = np.where(parts > 1, PARTIAL_BYTES * parts / fit.partial_bandwidth_bytes_per_s, 0.0)
-    choices_s = layout.waves * (fit.epilogue_s * tile + layout.depth * deep_s) + split_s + layout.outputs[..., None] * partial_s
+    choices_s = (
+        layout.waves * (fit.epilogue_s * tile + layout.depth * deep_s)
+        + split_s
+        + layout.outputs[..., None] * partial_s
+    )
     best_s = choices_s.min(axis=-1)
     busy_s = best_s * (1.0 + fit.slowdown * best_s / (best_s + THROTTLING_S))
     moving_s = layout.moved_bytes / fit.bandwidth_bytes_per_s
-    longer_s = np.maximum(busy_s, moving_s)  # taken out of the norm, so that no power of it overflows
-    both_s: NDArray[np.float64] = longer_s * (1.0 + (np.minimum(busy_s, moving_s) / longer_s) ** fit.overlap) ** (1.0 / fit.overlap)
+    longer_s = np.maximum(
+        busy_s, moving_s
+    )  # taken out of the norm, so that no power of it overflows
+    both_s: NDArray[np.float64] = longer_s * (
+        1.0 + (np.minimum(busy_s, moving_s) / longer_s) ** fit.overlap
+    ) ** (1.0 / fit.overlap)
     return fit.launch_s + both_s + layout.rows * fit.row_s + layout.inputs * fit.activation_s

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from cluster_sim.hardware import Device, Precision
-from cluster_sim.model import Model
+from cluster_sim.hardware.device import Device
+from cluster_sim.hardware.precision import Precision
+from cluster_sim.llm.model import Model
 from cluster_sim.physics.transformer import kv_layer_bytes
 from cluster_sim.physics.wafer_placement import WaferPlan, regions_of
 
@@ -42,7 +43,9 @@ class Placement:
             weight_bytes=self.weight_bytes + other.weight_bytes,
             kv_token_bytes=self.kv_token_bytes + other.kv_token_bytes,
             kv_room_bytes=self.kv_room_bytes - other.weight_bytes if shared else self.kv_room_bytes,
-            weight_room_bytes=None if self.weight_room_bytes is None else self.weight_room_bytes - other.weight_bytes,
+            weight_room_bytes=None
+            if self.weight_room_bytes is None
+            else self.weight_room_bytes - other.weight_bytes,
         )
 
 
@@ -69,19 +72,44 @@ def place_on_gpus(
     """
     devices = tensor_parallel * pipeline_parallel * data_parallel
     layer_bytes = kv_layer_bytes(model, kv_cache, tensor_parallel)
-    growing_layers = model.full_layers or model.layers  # a model of windows only still caches whole prompts in blocks
+    growing_layers = (
+        model.full_layers or model.layers
+    )  # a model of windows only still caches whole prompts in blocks
     windows = 0.0
     if model.window and model.full_layers:
-        windows = max_sequences / data_parallel * model.window.tokens * model.window.layers / pipeline_parallel * layer_bytes
-    copies = (tensor_parallel - 1) * model.layers * model.copied_parameters * model.bytes_a_parameter(weights, "attention")
+        windows = (
+            max_sequences
+            / data_parallel
+            * model.window.tokens
+            * model.window.layers
+            / pipeline_parallel
+            * layer_bytes
+        )
+    copies = (
+        (tensor_parallel - 1)
+        * model.layers
+        * model.copied_parameters
+        * model.bytes_a_parameter(weights, "attention")
+    )
     rank_bytes = model.weight_bytes(weights) - model.expert_bytes(weights) + copies
     weight_bytes = (model.expert_bytes(weights) + data_parallel * rank_bytes) / devices
     room = device.memory.capacity_bytes * memory_fraction - weight_bytes - reserved_bytes - windows
     weight_room = None
     if device.weight_memory is not None:
-        room, weight_room = room + weight_bytes, device.weight_memory.capacity_bytes * memory_fraction - weight_bytes
+        room, weight_room = (
+            room + weight_bytes,
+            device.weight_memory.capacity_bytes * memory_fraction - weight_bytes,
+        )
     kv_token_bytes = layer_bytes * growing_layers / pipeline_parallel
-    return Placement(devices, weight_bytes, reserved_bytes + windows, kv_token_bytes, room, data_parallel, weight_room)
+    return Placement(
+        devices,
+        weight_bytes,
+        reserved_bytes + windows,
+        kv_token_bytes,
+        room,
+        data_parallel,
+        weight_room,
+    )
 
 
 def place_on_wafers(model: Model, device: Device, plan: WaferPlan) -> Placement:
@@ -92,6 +120,16 @@ def place_on_wafers(model: Model, device: Device, plan: WaferPlan) -> Placement:
     """
     regions = regions_of(model, device, plan)
     ranks = plan.wafers if plan.streamed else 1
-    weight_bytes, kv_token_bytes = (sum(getattr(region, name) for region in regions) for name in ("weight_bytes", "kv_token_bytes"))
+    weight_bytes, kv_token_bytes = (
+        sum(getattr(region, name) for region in regions)
+        for name in ("weight_bytes", "kv_token_bytes")
+    )
     room = min(region.kv_tokens for region in regions) * kv_token_bytes
-    return Placement(plan.wafers, ranks * weight_bytes, plan.wafers * device.memory.capacity_bytes - ranks * (weight_bytes + room), kv_token_bytes, room, ranks)
+    return Placement(
+        plan.wafers,
+        ranks * weight_bytes,
+        plan.wafers * device.memory.capacity_bytes - ranks * (weight_bytes + room),
+        kv_token_bytes,
+        room,
+        ranks,
+    )

@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from cluster_sim.hardware import CLOCK_ON_BANDWIDTH, Power, Precision, Surroundings
+from cluster_sim.hardware.operating_point import CLOCK_ON_BANDWIDTH
+from cluster_sim.hardware.power_and_cooling import Power, Surroundings
+from cluster_sim.hardware.precision import Precision
 
 Number = Any  # float or an array of them
 Line = tuple[Number, Number]  # first, slope
@@ -33,19 +35,35 @@ def voltage(clock: Number) -> Number:
     return _FLOOR_V + (1.0 - _FLOOR_V) * clock
 
 
-def demand_w(power: Power, bytes_per_s: Number, flop_per_s: Number, precision: Precision, clock: Number = 1.0, active: Number = 1.0) -> Number:
+def demand_w(
+    power: Power,
+    bytes_per_s: Number,
+    flop_per_s: Number,
+    precision: Precision,
+    clock: Number = 1.0,
+    active: Number = 1.0,
+) -> Number:
     """Watts that a device would draw without its limit.
 
     bytes_per_s, flop_per_s: what it reaches at `clock`, a share of the highest; active: share of the time in which its processors hold work.
     """
     squared = voltage(clock) ** 2
     switching = active * clock * squared * power.active_w
-    return power.busy_w + switching + power.memory_j_per_byte * bytes_per_s + power.flop.of(precision) * squared * flop_per_s
+    return (
+        power.busy_w
+        + switching
+        + power.memory_j_per_byte * bytes_per_s
+        + power.flop.of(precision) * squared * flop_per_s
+    )
 
 
 def memory_w(power: Power, bytes_per_s: Number) -> Number:
     """Of what a device draws, the part that warms its memory [W]; 0 where memory is no part of its own."""
-    return 0.0 * bytes_per_s if power.memory_idle_w is None else power.memory_idle_w + power.memory_part_j_per_byte * bytes_per_s
+    return (
+        0.0 * bytes_per_s
+        if power.memory_idle_w is None
+        else power.memory_idle_w + power.memory_part_j_per_byte * bytes_per_s
+    )
 
 
 def slowdown(clock: Number, computing: Number) -> Number:
@@ -59,13 +77,28 @@ def slowdown(clock: Number, computing: Number) -> Number:
     return computing / clock + (1.0 - computing) * clock**-CLOCK_ON_BANDWIDTH
 
 
-def demand_at_clock_w(power: Power, bytes_per_s: float, flop_per_s: float, precision: Precision, clock: float, computing: float) -> float:
+def demand_at_clock_w(
+    power: Power,
+    bytes_per_s: float,
+    flop_per_s: float,
+    precision: Precision,
+    clock: float,
+    computing: float,
+) -> float:
     """Watts at `clock` of work that reaches these rates at the highest one."""
     slower = slowdown(clock, computing)
     return float(demand_w(power, bytes_per_s / slower, flop_per_s / slower, precision, clock))
 
 
-def clock_under(power: Power, cap_w: float, bytes_per_s: float, flop_per_s: float, precision: Precision, computing: float, floor: float = 0.1) -> float:
+def clock_under(
+    power: Power,
+    cap_w: float,
+    bytes_per_s: float,
+    flop_per_s: float,
+    precision: Precision,
+    computing: float,
+    floor: float = 0.1,
+) -> float:
     """The highest clock, as a share, at which a device keeps `cap_w`; `floor` where none from there on does.
 
     bytes_per_s, flop_per_s: what the work would reach at the highest clock, at which `computing` of its time follows the clock.
@@ -98,13 +131,17 @@ def own_clock(power: Power, moving_w: Number, computing_w: Number) -> Number:
         over_w = (power.active_w * clock + computing_w) * v**2 - room_w
         if not np.any(over_w > 0.0):
             break
-        slope = power.active_w * v**2 + (power.active_w * clock + computing_w) * 2.0 * v * (1.0 - _FLOOR_V)
+        slope = power.active_w * v**2 + (power.active_w * clock + computing_w) * 2.0 * v * (
+            1.0 - _FLOOR_V
+        )
         with np.errstate(divide="ignore", invalid="ignore"):
             clock = np.where(over_w > 0.0, np.maximum(clock - over_w / slope, _LEAST_CLOCK), clock)
     return clock
 
 
-def step_w(power: Power, seconds: Number, moved: Number, arithmetic_j: Number, clock: Number = 1.0) -> Number:
+def step_w(
+    power: Power, seconds: Number, moved: Number, arithmetic_j: Number, clock: Number = 1.0
+) -> Number:
     """Watts of one device over a step that takes `seconds`, moves `moved` bytes and computes for `arithmetic_j` (at the highest clock).
 
     clock: a share of the clock at which the device runs such work when nothing but its own limit slows it.
@@ -112,7 +149,9 @@ def step_w(power: Power, seconds: Number, moved: Number, arithmetic_j: Number, c
     moving_w, computing_w = power.memory_j_per_byte * moved / seconds, arithmetic_j / seconds
     at = clock_of(power, moving_w, computing_w, clock)
     v = voltage(at)
-    return np.minimum(power.busy_w + (power.active_w * at + computing_w) * v**2 + moving_w, power.limit_w)
+    return np.minimum(
+        power.busy_w + (power.active_w * at + computing_w) * v**2 + moving_w, power.limit_w
+    )
 
 
 def clock_of(power: Power, moving_w: Number, computing_w: Number, clock: Number) -> Number:
@@ -123,10 +162,16 @@ def clock_of(power: Power, moving_w: Number, computing_w: Number, clock: Number)
     """
     if np.all(np.asarray(clock) == 1.0):
         return clock
-    return np.where(np.asarray(clock) == 1.0, 1.0, clock * own_clock(power, moving_w / clock, computing_w / clock))
+    return np.where(
+        np.asarray(clock) == 1.0,
+        1.0,
+        clock * own_clock(power, moving_w / clock, computing_w / clock),
+    )
 
 
-def ramp_energy_j(power: Power, seconds: Line, moved: Line, arithmetic_j: Line, steps: Number, clock: Number = 1.0) -> Number:
+def ramp_energy_j(
+    power: Power, seconds: Line, moved: Line, arithmetic_j: Line, steps: Number, clock: Number = 1.0
+) -> Number:
     """Joules of runs of like steps on one device at `clock`, exactly: the sum over steps of the lesser of demand and limit.
 
     Seconds, bytes moved and energy of the arithmetic (at the highest clock) of the i-th step are first + i·slope, each given as
@@ -135,7 +180,9 @@ def ramp_energy_j(power: Power, seconds: Line, moved: Line, arithmetic_j: Line, 
     """
     n, squared = np.asarray(steps, dtype=float), voltage(clock) ** 2
     first, slope = (
-        (power.busy_w + power.active_w * clock * squared) * of_time + power.memory_j_per_byte * of_bytes + squared * of_flop
+        (power.busy_w + power.active_w * clock * squared) * of_time
+        + power.memory_j_per_byte * of_bytes
+        + squared * of_flop
         for of_time, of_bytes, of_flop in zip(seconds, moved, arithmetic_j, strict=True)
     )
     over = _positive(first - power.limit_w * seconds[0], slope - power.limit_w * seconds[1], n)
@@ -153,7 +200,9 @@ def _positive(first: Number, slope: Number, n: Number) -> Number:
         turn = np.clip(np.ceil(-first / slope), 0.0, n)  # terms before the line meets zero
     turn = np.where(slope == 0.0, np.where(first > 0.0, 0.0, n), turn)
     early = _series(first, slope, turn)
-    return np.where(slope < 0.0, np.where(first > 0.0, early, 0.0), _series(first, slope, n) - early)
+    return np.where(
+        slope < 0.0, np.where(first > 0.0, early, 0.0), _series(first, slope, n) - early
+    )
 
 
 def devices_under_w(around: Surroundings | None, node_w: float, most_w: float) -> float:
@@ -161,7 +210,7 @@ def devices_under_w(around: Surroundings | None, node_w: float, most_w: float) -
 
     most_w: of the devices at their limits. The positive root of a quadratic, see `surroundings_w`.
 
-    >>> from cluster_sim.hardware import Surroundings
+    >>> from cluster_sim.hardware.device import Surroundings
     >>> dgx = Surroundings.model_validate({"base": "2300 W", "most": "6300 W"})
     >>> round(devices_under_w(dgx, 4000.0 + 3300.0, 8000.0), 6)
     4000.0
@@ -177,7 +226,7 @@ def surroundings_w(around: Surroundings, devices_w: Number, most_w: float) -> Nu
 
     Fans and losses of supplies grow faster than what they serve: a base, and the rest with the square of the devices' load (estimate).
 
-    >>> from cluster_sim.hardware import Surroundings
+    >>> from cluster_sim.hardware.device import Surroundings
     >>> dgx = Surroundings.model_validate({"base": "2300 W", "most": "6300 W"})
     >>> surroundings_w(dgx, 4000.0, 8000.0)
     3300.0

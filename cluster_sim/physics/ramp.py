@@ -51,7 +51,9 @@ def larger_line(flat_s: float, first_s: float, slope_s: float) -> tuple[float, f
     return flat_s, 0.0, floor((flat_s - first_s) / slope_s) + 1 if slope_s else ALWAYS
 
 
-def overlapped(one: tuple[float, float], other: tuple[float, float], share: float) -> tuple[float, float, int]:
+def overlapped(
+    one: tuple[float, float], other: tuple[float, float], share: float
+) -> tuple[float, float, int]:
     """Two parts of a step, each (first_s, slope_s), of which the shorter hides behind the longer by `share` (0 to 1), as `larger_line`.
 
     one + other - share min(one, other): their sum for a share of 0, the larger of them for 1.
@@ -59,7 +61,9 @@ def overlapped(one: tuple[float, float], other: tuple[float, float], share: floa
     >>> overlapped((5.0, 0.0), (2.0, 1.0), 1.0), overlapped((5.0, 0.0), (6.0, 1.0), 0.5)[:2]  # 5 until i = 3; 6 and half of 5
     ((5.0, 0.0, 4), (8.5, 1.0))
     """
-    (longer_s, longer_slope), (shorter_s, shorter_slope) = (one, other) if one >= other else (other, one)
+    (longer_s, longer_slope), (shorter_s, shorter_slope) = (
+        (one, other) if one >= other else (other, one)
+    )
     lead_s, closing_s, shown = longer_s - shorter_s, shorter_slope - longer_slope, 1.0 - share
     steps = floor(lead_s / closing_s) + 1 if closing_s > 0.0 else ALWAYS
     return longer_s + shown * shorter_s, longer_slope + shown * shorter_slope, steps

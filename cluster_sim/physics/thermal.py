@@ -19,7 +19,8 @@ from math import exp, inf, log
 import numpy as np
 from numpy.typing import NDArray
 
-from cluster_sim.hardware import Cooling, Refresh
+from cluster_sim.hardware.memory import Refresh
+from cluster_sim.hardware.power_and_cooling import Cooling
 
 Array = NDArray[np.float64]
 
@@ -45,7 +46,7 @@ class Heat:
 def inlet_c(cooling: Cooling, supply_c: float, upstream_w: float) -> float:
     """Temperature of the coolant at a device [degC] when the site supplies it at `supply_c` and a device in front of it draws `upstream_w`.
 
-    >>> from cluster_sim.hardware import Cooling
+    >>> from cluster_sim.hardware.device import Cooling
     >>> rear = Cooling.model_validate({"medium": "air", "die_to_sink": "0.02 K/W", "sink_to_coolant": "0.03 K/W", "coolant_rise": "0.006 K/W",
     ...     "preheat": "0.014 K/W", "die": "45 J/K", "sink": "650 J/K", "coolant_lag": "1 s"})
     >>> round(inlet_c(rear, 25.0, 700.0), 6)
@@ -65,7 +66,7 @@ def with_flow(cooling: Cooling, share: float) -> Cooling:
     The coolant warms by as much more as there is less of it (balance of energy); the way from sink to coolant resists as the
     flow to the power -0.38, a third more at half of it (estimate; forced convection alone is 0.8, and part of it is metal).
 
-    >>> from cluster_sim.hardware import Cooling
+    >>> from cluster_sim.hardware.device import Cooling
     >>> plate = Cooling.model_validate({"medium": "liquid", "die_to_sink": "0.01 K/W", "sink_to_coolant": "0.01 K/W",
     ...     "coolant_rise": "0.005 K/W", "die": "90 J/K", "sink": "300 J/K", "coolant_lag": "2 s"})
     >>> half = with_flow(plate, 0.5)
@@ -117,15 +118,24 @@ class Network:
     def after(self, state: Array, heat: Heat, elapsed_s: float) -> Array:
         """State after `elapsed_s` of `heat`, in closed form."""
         steady = self.steady(heat)
-        later: Array = steady + self.modes @ (np.exp(self.rates * elapsed_s) * (self.weights @ (state - steady)))
+        later: Array = steady + self.modes @ (
+            np.exp(self.rates * elapsed_s) * (self.weights @ (state - steady))
+        )
         return later
 
     def fading(self, times_s: Array) -> Array:
         """Matrices that take the distance of a state from the steady one to what is left of it after each of `times_s`."""
-        left: Array = np.einsum("ij,tj,jk->tik", self.modes, np.exp(np.multiply.outer(times_s, self.rates)), self.weights)
+        left: Array = np.einsum(
+            "ij,tj,jk->tik",
+            self.modes,
+            np.exp(np.multiply.outer(times_s, self.rates)),
+            self.weights,
+        )
         return left
 
-    def trajectory(self, state: Array, edges_s: Array, die_w: Array, memory_w: Array, inlet_c: Array) -> Array:
+    def trajectory(
+        self, state: Array, edges_s: Array, die_w: Array, memory_w: Array, inlet_c: Array
+    ) -> Array:
         """States at `edges_s` (n + 1 ascending times, one row each), the first of them `state`, under heat that is constant between edges (n values each).
 
         In the network's modes each piece adds its own fading part, so the states are running sums; they are taken in blocks of
@@ -136,14 +146,18 @@ class Network:
         states[0] = now = self.weights @ state
         first, pieces, block_s = 0, len(edges_s) - 1, _BLOCK / -float(self.rates[0])
         while first < pieces:
-            last = max(int(np.searchsorted(edges_s, edges_s[first] + block_s, side="right")) - 1, first + 1)
+            last = max(
+                int(np.searchsorted(edges_s, edges_s[first] + block_s, side="right")) - 1, first + 1
+            )
             since_s = edges_s[first : last + 1] - edges_s[first]
             if since_s[-1] > block_s:  # one long piece
                 fading = np.exp(self.rates * since_s[-1])
                 states[last] = now = fading * now + modal[first] * (1.0 - fading)
             else:
                 growing = np.exp(np.multiply.outer(since_s, -self.rates))
-                states[first + 1 : last + 1] = (now + np.cumsum(modal[first:last] * np.diff(growing, axis=0), axis=0)) / growing[1:]
+                states[first + 1 : last + 1] = (
+                    now + np.cumsum(modal[first:last] * np.diff(growing, axis=0), axis=0)
+                ) / growing[1:]
                 now = states[last]
             first = last
         found: Array = states @ self.modes.T
@@ -153,7 +167,9 @@ class Network:
     def removed_j(self, state: Array, heat: Heat, elapsed_s: float) -> float:
         """Heat that the sink gives to the coolant in `elapsed_s`: the integral of (Ts - Tc)/Rsa."""
         steady = self.steady(heat)
-        integral = steady * elapsed_s + self.modes @ (np.expm1(self.rates * elapsed_s) / self.rates * (self.weights @ (state - steady)))
+        integral = steady * elapsed_s + self.modes @ (
+            np.expm1(self.rates * elapsed_s) / self.rates * (self.weights @ (state - steady))
+        )
         return float(integral[-2] - integral[-1]) / self.cooling.sink_to_coolant_k_per_w
 
     def stored_j(self, state: Array) -> float:
@@ -169,14 +185,19 @@ class Network:
         parts = self.modes[place] * (self.weights @ (state - self.steady(heat)))
         now_c = float(state[place])
         # All parts fade, so the temperature stays between these two: far from the limit this is all that is worked out.
-        highest, lowest = steady + float(np.sum(parts[parts > 0.0])), steady + float(np.sum(parts[parts < 0.0]))
+        highest, lowest = (
+            steady + float(np.sum(parts[parts > 0.0])),
+            steady + float(np.sum(parts[parts < 0.0])),
+        )
         if not lowest <= limit_c <= highest:
             return inf
         horizon_s = _SETTLED / -float(self.rates[-1])
         gap = steady - limit_c
         amplitudes, rates = [gap, *parts.tolist()], [0.0, *self.rates.tolist()]
         later = [root_s for root_s in roots(amplitudes, rates, horizon_s) if root_s > 0.0]
-        if abs(now_c - limit_c) < 1e-9 and later and later[0] < 1e-9 * horizon_s:  # where it starts, found again
+        if (
+            abs(now_c - limit_c) < 1e-9 and later and later[0] < 1e-9 * horizon_s
+        ):  # where it starts, found again
             later = later[1:]
         return later[0] if later else inf
 
@@ -187,7 +208,9 @@ def network(cooling: Cooling) -> Network:
     sink = 1.0 / cooling.sink_to_coolant_k_per_w
     ds = 1.0 / cooling.die_to_sink_k_per_w
     if cooling.memory_j_per_k is not None:
-        assert cooling.memory_to_sink_k_per_w is not None and cooling.die_to_memory_k_per_w is not None
+        assert (
+            cooling.memory_to_sink_k_per_w is not None and cooling.die_to_memory_k_per_w is not None
+        )
         ms, dm = 1.0 / cooling.memory_to_sink_k_per_w, 1.0 / cooling.die_to_memory_k_per_w
         capacities = np.array([cooling.die_j_per_k, cooling.memory_j_per_k, cooling.sink_j_per_k])
         flows = np.array([
@@ -224,7 +247,10 @@ def roots(amplitudes: Sequence[float], rates: Sequence[float], horizon: float) -
     >>> [round(t, 9) for t in roots([1.0, -3.0, 2.0], [0.0, -1.0, -2.0], 10.0)]  # (1 - x)(1 - 2x) with x = exp(-t)
     [0.0, 0.693147181]
     """
-    terms = sorted(((a, r) for a, r in zip(amplitudes, rates, strict=True) if a != 0.0), key=lambda term: -term[1])  # the slowest first: no exponential grows
+    terms = sorted(
+        ((a, r) for a, r in zip(amplitudes, rates, strict=True) if a != 0.0),
+        key=lambda term: -term[1],
+    )  # the slowest first: no exponential grows
     if len(terms) < 2:
         return []
     (first, slowest), rest = terms[0], terms[1:]

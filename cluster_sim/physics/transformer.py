@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cluster_sim.hardware import Precision
-from cluster_sim.model import Model
+from cluster_sim.hardware.precision import Precision
+from cluster_sim.llm.model import Model
 
 # Stored bytes of one value of the KV cache. fp4 includes its block scales, as for weights.
 KV_BYTES: dict[Precision, float] = {"bf16": 2.0, "fp8": 1.0, "fp4": 0.5 + 1 / 16}
@@ -54,7 +54,9 @@ def decode_flop_per_key(model: Model) -> float:
 def prefill_flop_per_pair(model: Model) -> float:
     """FLOP of one pair of a query and a key of one layer in prefill, over all heads."""
     if model.latent:
-        return 2.0 * model.heads * (model.latent.nope_dim + model.latent.rope_dim + model.latent.v_dim)
+        return (
+            2.0 * model.heads * (model.latent.nope_dim + model.latent.rope_dim + model.latent.v_dim)
+        )
     return 4.0 * model.heads * model.head_dim
 
 
@@ -82,20 +84,41 @@ def windowed_pairs(chunk: int, past: int, window: int) -> int:
     return causal_pairs(growing, past) + (chunk - growing) * window
 
 
-def step_flop(model: Model, tokens: Number, sampled: Number, context: Number, windowed: Number, pairs: Number, pairs_windowed: Number) -> Number:
+def step_flop(
+    model: Model,
+    tokens: Number,
+    sampled: Number,
+    context: Number,
+    windowed: Number,
+    pairs: Number,
+    pairs_windowed: Number,
+) -> Number:
     """FLOP of a step, see the counts at the top of this file."""
     window_layers = model.layers - model.full_layers
-    attention = decode_flop_per_key(model) * (model.full_layers * context + window_layers * windowed)
-    prefill = prefill_flop_per_pair(model) * (model.full_layers * pairs + window_layers * pairs_windowed)
-    return linear_flop_per_token(model) * tokens + 2.0 * model.vocabulary * model.hidden * sampled + attention + prefill
+    attention = decode_flop_per_key(model) * (
+        model.full_layers * context + window_layers * windowed
+    )
+    prefill = prefill_flop_per_pair(model) * (
+        model.full_layers * pairs + window_layers * pairs_windowed
+    )
+    return (
+        linear_flop_per_token(model) * tokens
+        + 2.0 * model.vocabulary * model.hidden * sampled
+        + attention
+        + prefill
+    )
 
 
-def step_weight_bytes(model: Model, precision: Precision, tokens: Number, weight_reuse: bool = True, ranks: int = 1) -> Number:
+def step_weight_bytes(
+    model: Model, precision: Precision, tokens: Number, weight_reuse: bool = True, ranks: int = 1
+) -> Number:
     """Bytes of weights that a step of `tokens` reads: the dense parts once a rank and the experts that are touched.
 
     Without `weight_reuse` every token reads its own, as on a wafer, where tokens pass the weights one by one.
     """
-    attention = model.layers * model.attention_parameters * model.bytes_a_parameter(precision, "attention")
+    attention = (
+        model.layers * model.attention_parameters * model.bytes_a_parameter(precision, "attention")
+    )
     ffn_bytes = model.bytes_a_parameter(precision, "ffn")
     dense_ffn = (model.layers - model.moe_layers) * model.ffn_parameters * ffn_bytes
     head = model.vocabulary * model.hidden * model.bytes_a_parameter(precision, "embedding")
@@ -109,7 +132,14 @@ def step_weight_bytes(model: Model, precision: Precision, tokens: Number, weight
     return dense * (ranks if weight_reuse else tokens) + experts
 
 
-def step_kv_bytes(model: Model, precision: Precision, tensor_parallel: int, tokens: Number, context: Number, windowed: Number) -> Number:
+def step_kv_bytes(
+    model: Model,
+    precision: Precision,
+    tensor_parallel: int,
+    tokens: Number,
+    context: Number,
+    windowed: Number,
+) -> Number:
     """Bytes of KV cache that a step reads for decoding and writes for its tokens, over the whole tensor-parallel group."""
     layer = kv_layer_bytes(model, precision, tensor_parallel) * tensor_parallel
     window_layers = model.layers - model.full_layers

@@ -14,9 +14,14 @@ from itertools import accumulate, pairwise
 from math import ceil, inf
 from typing import Literal
 
-from cluster_sim.hardware import Device, Precision
-from cluster_sim.model import Model
-from cluster_sim.physics.transformer import decode_flop_per_key, kv_layer_bytes, prefill_flop_per_pair
+from cluster_sim.hardware.device import Device
+from cluster_sim.hardware.precision import Precision
+from cluster_sim.llm.model import Model
+from cluster_sim.physics.transformer import (
+    decode_flop_per_key,
+    kv_layer_bytes,
+    prefill_flop_per_pair,
+)
 
 Layout = Literal["regions", "whole"]
 
@@ -135,16 +140,24 @@ def grid_of(device: Device, plan: WaferPlan) -> Grid:
     wafer = device.wafer
     assert wafer is not None
     core_bytes = device.memory.capacity_bytes / (wafer.columns * wafer.rows)
-    return Grid(wafer.columns, max(wafer.rows - plan.reserved_rows, 1), core_bytes * wafer.memory_fill * (1.0 - plan.defective))
+    return Grid(
+        wafer.columns,
+        max(wafer.rows - plan.reserved_rows, 1),
+        core_bytes * wafer.memory_fill * (1.0 - plan.defective),
+    )
 
 
-def parts_of(model: Model, weights: Precision, kv_cache: Precision, sequences: int = 0) -> tuple[Part, ...]:
+def parts_of(
+    model: Model, weights: Precision, kv_cache: Precision, sequences: int = 0
+) -> tuple[Part, ...]:
     """The model's parts in the order in which a token passes them.
 
     `sequences` at once each keep a window in the layers that have one, which are spread evenly among the others. Tied embeddings
     are kept once, with the head. A token meets all weights of a dense layer, and of one with experts those that it is routed to.
     """
-    embedding, attention, ffn = (model.bytes_a_parameter(weights, part) for part in ("embedding", "attention", "ffn"))
+    embedding, attention, ffn = (
+        model.bytes_a_parameter(weights, part) for part in ("embedding", "attention", "ffn")
+    )
     table = model.vocabulary * model.hidden
     first = () if model.tied_embeddings else (Part("embedding", table * embedding),)
     layers = []
@@ -157,21 +170,28 @@ def parts_of(model: Model, weights: Precision, kv_cache: Precision, sequences: i
             met = (model.experts.top_k + model.experts.shared) * model.expert_parameters
         beside = 2 * model.hidden + (0 if dense else model.router_parameters)
         window = (number + 1) * windows // model.layers > number * windows // model.layers
-        grows = not window or not model.full_layers  # a model of windows only still caches whole prompts in blocks
+        grows = (
+            not window or not model.full_layers
+        )  # a model of windows only still caches whole prompts in blocks
         layers.append(
             Part(
                 f"layer {number + 1}",
                 model.attention_parameters * attention + stored * ffn + beside * embedding,
                 kv_token_bytes=cache_bytes if grows else 0.0,
-                fixed_bytes=0.0 if grows or model.window is None else sequences * model.window.tokens * cache_bytes,
-                flop=2.0 * (model.attention_parameters + met + (0 if dense else model.router_parameters)),
+                fixed_bytes=0.0
+                if grows or model.window is None
+                else sequences * model.window.tokens * cache_bytes,
+                flop=2.0
+                * (model.attention_parameters + met + (0 if dense else model.router_parameters)),
                 read_bytes=model.attention_parameters * attention + met * ffn,
                 key_flop=decode_flop_per_key(model),
                 pair_flop=prefill_flop_per_pair(model),
                 window=window,
             )
         )
-    head = Part("head", (table + model.hidden) * embedding, flop=2.0 * table, read_bytes=table * embedding)
+    head = Part(
+        "head", (table + model.hidden) * embedding, flop=2.0 * table, read_bytes=table * embedding
+    )
     return (*first, *layers, head)
 
 
@@ -180,7 +200,9 @@ def regions_of(model: Model, device: Device, plan: WaferPlan) -> tuple[Region, .
 
     Where the weights do not fit they lie as if they did, and some region has less than no room.
     """
-    return _placed(parts_of(model, plan.weights, plan.kv_cache, plan.sequences), plan, grid_of(device, plan))
+    return _placed(
+        parts_of(model, plan.weights, plan.kv_cache, plan.sequences), plan, grid_of(device, plan)
+    )
 
 
 def wafers_needed(model: Model, device: Device, weights: Precision) -> int:
@@ -198,7 +220,9 @@ def wafers_needed(model: Model, device: Device, weights: Precision) -> int:
 
 def cuts(regions: Sequence[Region]) -> list[str]:
     """The first part on each wafer but the first: where tokens cross from one to the next."""
-    return [after.parts[0].name for before, after in pairwise(regions) if before.wafer != after.wafer]
+    return [
+        after.parts[0].name for before, after in pairwise(regions) if before.wafer != after.wafer
+    ]
 
 
 @lru_cache(maxsize=64)
@@ -210,7 +234,10 @@ def _placed(parts: tuple[Part, ...], plan: WaferPlan, grid: Grid) -> tuple[Regio
         return (Region(kept, 0, 0, 0, grid.columns, grid.rows, grid.sram_bytes),)
     runs = _cut(parts, plan.wafers, grid.sram_bytes)
     if plan.layout == "whole":
-        return tuple(Region(run, wafer, 0, 0, grid.columns, grid.rows, grid.sram_bytes) for wafer, run in enumerate(runs))
+        return tuple(
+            Region(run, wafer, 0, 0, grid.columns, grid.rows, grid.sram_bytes)
+            for wafer, run in enumerate(runs)
+        )
     return tuple(region for wafer, run in enumerate(runs) for region in _laid_out(run, wafer, grid))
 
 
@@ -221,15 +248,24 @@ def _cut(parts: Sequence[Part], wafers: int, sram_bytes: float) -> list[tuple[Pa
     """
 
     def sizes(tokens: float) -> list[float]:
-        return [part.weight_bytes + part.fixed_bytes + tokens * part.kv_token_bytes for part in parts]
+        return [
+            part.weight_bytes + part.fixed_bytes + tokens * part.kv_token_bytes for part in parts
+        ]
 
     least, most = 0.0, wafers * sram_bytes / (sum(part.kv_token_bytes for part in parts) or 1.0)
     if len(_runs(sizes(0.0), sram_bytes)) > wafers:  # they do not fit: as evenly as they can
-        return [tuple(parts[place] for place in run) for run in _even_runs(sizes(0.0), wafers, sum(sizes(0.0)))]
+        return [
+            tuple(parts[place] for place in run)
+            for run in _even_runs(sizes(0.0), wafers, sum(sizes(0.0)))
+        ]
     for _ in range(60):
         middle = 0.5 * (least + most)
-        least, most = (middle, most) if len(_runs(sizes(middle), sram_bytes)) <= wafers else (least, middle)
-    return [tuple(parts[place] for place in run) for run in _even_runs(sizes(least), wafers, sram_bytes)]
+        least, most = (
+            (middle, most) if len(_runs(sizes(middle), sram_bytes)) <= wafers else (least, middle)
+        )
+    return [
+        tuple(parts[place] for place in run) for run in _even_runs(sizes(least), wafers, sram_bytes)
+    ]
 
 
 def _even_runs(sizes: Sequence[float], wafers: int, limit: float) -> list[list[int]]:
@@ -268,18 +304,31 @@ def _laid_out(parts: tuple[Part, ...], wafer: int, grid: Grid) -> list[Region]:
     """Regions of the parts on one wafer: of the numbers of bands, the one with which all fit and messages have the shortest ways."""
     kept = [part.weight_bytes + part.fixed_bytes for part in parts]
     token_bytes = sum(part.kv_token_bytes for part in parts)
-    needs = [size if part.kv_token_bytes else _HEAD_SLACK * size for part, size in zip(parts, kept, strict=True)]
+    needs = [
+        size if part.kv_token_bytes else _HEAD_SLACK * size
+        for part, size in zip(parts, kept, strict=True)
+    ]
     tokens = max(grid.sram_bytes - sum(needs), 0.0) / token_bytes if token_bytes else 0.0
     areas = [need + tokens * part.kv_token_bytes for part, need in zip(parts, needs, strict=True)]
-    tried = (list(_banded(parts, areas, wafer, grid, bands)) for bands in range(1, min(len(parts), grid.rows) + 1))
+    tried = (
+        list(_banded(parts, areas, wafer, grid, bands))
+        for bands in range(1, min(len(parts), grid.rows) + 1)
+    )
     return min(
         (regions for regions in tried if regions),
-        default=[Region(parts, wafer, 0, 0, grid.columns, grid.rows, grid.sram_bytes)],  # more parts than places: they take turns
-        key=lambda regions: (any(one.room_bytes < 0.0 for one in regions), sum(one.width + one.height for one in regions)),
+        default=[
+            Region(parts, wafer, 0, 0, grid.columns, grid.rows, grid.sram_bytes)
+        ],  # more parts than places: they take turns
+        key=lambda regions: (
+            any(one.room_bytes < 0.0 for one in regions),
+            sum(one.width + one.height for one in regions),
+        ),
     )
 
 
-def _banded(parts: tuple[Part, ...], areas: Sequence[float], wafer: int, grid: Grid, bands: int) -> Iterator[Region]:
+def _banded(
+    parts: tuple[Part, ...], areas: Sequence[float], wafer: int, grid: Grid, bands: int
+) -> Iterator[Region]:
     """The regions in so many bands, each part in the one where the middle of its area falls; none where one would have no core."""
     total = sum(areas)
     ends = list(accumulate(areas))
@@ -288,11 +337,17 @@ def _banded(parts: tuple[Part, ...], areas: Sequence[float], wafer: int, grid: G
         members.setdefault(min(int((end - area / 2) / total * bands), bands - 1), []).append(place)
     rows = _shared(grid.rows, [sum(areas[place] for place in band) for band in members.values()])
     placed = []
-    for number, (band, (top, bottom)) in enumerate(zip(members.values(), pairwise(rows), strict=True)):
-        for place, (left, right) in zip(band, pairwise(_shared(grid.columns, [areas[place] for place in band])), strict=True):
+    for number, (band, (top, bottom)) in enumerate(
+        zip(members.values(), pairwise(rows), strict=True)
+    ):
+        for place, (left, right) in zip(
+            band, pairwise(_shared(grid.columns, [areas[place] for place in band])), strict=True
+        ):
             column = grid.columns - right if number % 2 else left
             sram_bytes = (right - left) * (bottom - top) * grid.core_bytes
-            placed.append(Region((parts[place],), wafer, column, top, right - left, bottom - top, sram_bytes))
+            placed.append(
+                Region((parts[place],), wafer, column, top, right - left, bottom - top, sram_bytes)
+            )
     if all(region.cores for region in placed):
         yield from placed
 
@@ -301,5 +356,7 @@ def _shared(length: int, weights: Sequence[float]) -> list[int]:
     """Whole places that divide `length` about as `weights` do, both ends included; each gets one at least where there are as many."""
     total, found = sum(weights), [0]
     for left, end in zip(range(len(weights) - 1, -1, -1), accumulate(weights), strict=True):
-        found.append(max(min(max(round(length * end / total), found[-1] + 1), length - left), found[-1]))
+        found.append(
+            max(min(max(round(length * end / total), found[-1] + 1), length - left), found[-1])
+        )
     return found

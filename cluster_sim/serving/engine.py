@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from cluster_sim.reading import Description
+from cluster_sim.schema import Description
 from cluster_sim.units import Bytes
 
 

@@ -10,8 +10,9 @@ from typing import Annotated
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
-from cluster_sim.model import Model, read_model
-from cluster_sim.reading import Description
+from cluster_sim.llm.huggingface import read_model
+from cluster_sim.llm.model import Model
+from cluster_sim.schema import Description
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Streams = Callable[[int, int], np.random.Generator]
@@ -31,7 +32,9 @@ class Speculation(Description):
     """Probability that a drafted token is kept where all before it were."""
     acceptance_length: Annotated[float, Field(ge=1.0)] | None = None
     """In place of it, mean tokens that a step makes of a sequence, the model's own one included."""
-    draft_model: Annotated[Model, BeforeValidator(read_model, json_schema_input_type=str | Model)] | None = None
+    draft_model: (
+        Annotated[Model, BeforeValidator(read_model, json_schema_input_type=str | Model)] | None
+    ) = None
     """A model that drafts, token by token, on the same devices; default: drafts cost what `draft_cost` says."""
     draft_cost: Share | None = None
     """Of a plain decode step of the model, for each drafted token; 0 for n-grams, and the default."""
@@ -44,7 +47,9 @@ class Speculation(Description):
         if (self.acceptance is None) == (self.acceptance_length is None):
             raise ValueError("wanted either 'acceptance' or 'acceptance_length'")
         if self.acceptance_length is not None and self.acceptance_length > self.draft_tokens + 1:
-            raise ValueError(f"acceptance_length of {self.acceptance_length:g} is more than draft_tokens and one: {self.draft_tokens + 1}")
+            raise ValueError(
+                f"acceptance_length of {self.acceptance_length:g} is more than draft_tokens and one: {self.draft_tokens + 1}"
+            )
         if sum(way is not None for way in (self.draft_model, self.draft_cost, self.mtp_layers)) > 1:
             raise ValueError("wanted one at most of 'draft_model', 'draft_cost' and 'mtp_layers'")
         return self
@@ -58,7 +63,11 @@ class Speculation(Description):
         low, high = 0.0, 1.0
         for _ in range(60):
             middle = 0.5 * (low + high)
-            low, high = (middle, high) if mean_tokens(middle, self.draft_tokens) < self.acceptance_length else (low, middle)
+            low, high = (
+                (middle, high)
+                if mean_tokens(middle, self.draft_tokens) < self.acceptance_length
+                else (low, middle)
+            )
         return high
 
     @property

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from simpy import Environment, Timeout
 
 from cluster_sim.request import Request
+from cluster_sim.results.recorder import Recorder
 from cluster_sim.serving.admission import Gate
 from cluster_sim.serving.routing import Picker
-from cluster_sim.sim.recorder import Recorder
 from cluster_sim.sim.replica import Replica
 
 
@@ -38,12 +38,19 @@ class Router:
         self._recorder.requests.append(request)
         index = self._pick(request, self._replicas)
         replica = self._replicas[index]
-        if replica.down or (request.prompt_tokens + request.output_tokens > self._surely_held and not replica.holds(request)):
+        if replica.down or (
+            request.prompt_tokens + request.output_tokens > self._surely_held
+            and not replica.holds(request)
+        ):
             if (other := self._other(request)) is None:
-                self._reject(request, "all_down" if all(one.down for one in self._replicas) else "too_long")
+                self._reject(
+                    request, "all_down" if all(one.down for one in self._replicas) else "too_long"
+                )
                 return
             index = other
-        if self._gate is not None and self._gate.refuses(request, self._env.now, index, self._replicas):
+        if self._gate is not None and self._gate.refuses(
+            request, self._env.now, index, self._replicas
+        ):
             self._reject(request, self._gate.reason)
             return
         self._send(request, index)
@@ -53,7 +60,9 @@ class Router:
         if (index := self._other(request)) is None:
             self.fail(request)
             return
-        self._recorder.events.append((self._env.now, "retried", request.replica, request.number, float(request.generated)))
+        self._recorder.events.append(
+            (self._env.now, "retried", request.replica, request.number, float(request.generated))
+        )
         self._send(request, index)
 
     def fail(self, request: Request) -> None:
@@ -64,8 +73,14 @@ class Router:
 
     def _other(self, request: Request) -> int | None:
         """The replica that the policy picks among those that are up and could serve it; None where there is none."""
-        able = [number for number, replica in enumerate(self._replicas) if not replica.down and replica.holds(request)]
-        return able[self._pick(request, [self._replicas[number] for number in able])] if able else None
+        able = [
+            number
+            for number, replica in enumerate(self._replicas)
+            if not replica.down and replica.holds(request)
+        ]
+        return (
+            able[self._pick(request, [self._replicas[number] for number in able])] if able else None
+        )
 
     def _send(self, request: Request, index: int) -> None:
         replica = self._replicas[index]

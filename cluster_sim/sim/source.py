@@ -11,7 +11,9 @@ from cluster_sim.request import Request
 from cluster_sim.workload.sessions import Turn
 
 
-def timetable(env: Environment, requests: Iterator[Request], route: Callable[[Request], None]) -> Generator[Event, Any, None]:
+def timetable(
+    env: Environment, requests: Iterator[Request], route: Callable[[Request], None]
+) -> Generator[Event, Any, None]:
     """Open loop: each request arrives at its time, whatever has become of the others."""
     last_s = 0.0
     for request in requests:
@@ -37,7 +39,13 @@ class Clients:
         warmup_s: float,
         answer_latency_s: Callable[[Request], float],
     ) -> None:
-        self._env, self._lengths, self._think_s, self._until_s, self._warmup_s = env, lengths, think_s, until_s, warmup_s
+        self._env, self._lengths, self._think_s, self._until_s, self._warmup_s = (
+            env,
+            lengths,
+            think_s,
+            until_s,
+            warmup_s,
+        )
         self._answer_latency_s = answer_latency_s
         self._left = requests
         self._sent = 0
@@ -47,7 +55,9 @@ class Clients:
 
     def answered(self, request: Request) -> None:
         """The answer to `request` was made, or it was refused; its client goes on when that has reached it."""
-        Timeout(self._env, self._answer_latency_s(request) + self._think_s).callbacks.append(self._send)
+        Timeout(self._env, self._answer_latency_s(request) + self._think_s).callbacks.append(
+            self._send
+        )
 
     def _send(self, _: Event) -> None:
         now_s = self._env.now
@@ -83,7 +93,9 @@ class Conversations:
         self._sent = 0
         self.ended = 0
         """Sessions whose last turn was answered."""
-        self._open: dict[int, Iterator[Turn]] = {}  # by the number of the request that is being answered
+        self._open: dict[
+            int, Iterator[Turn]
+        ] = {}  # by the number of the request that is being answered
         self.route: Callable[[Request], None]
         if starts_s is None:
             for _ in range(concurrency):
@@ -115,7 +127,9 @@ class Conversations:
             self._begin(None)
 
     def _begin(self, _: Event | None) -> None:
-        if (session := next(self._scripts, None)) is not None and (turn := next(session, None)) is not None:
+        if (session := next(self._scripts, None)) is not None and (
+            turn := next(session, None)
+        ) is not None:
             self._send(session, turn)
 
     def _go_on(self, event: Event) -> None:
@@ -126,7 +140,15 @@ class Conversations:
         now_s = self._env.now
         if now_s >= self._until_s or self._sent == self._left:
             return
-        request = Request(self._sent, now_s, turn.prompt_tokens, turn.output_tokens, now_s >= self._warmup_s, turn.pieces, turn.output_piece)
+        request = Request(
+            self._sent,
+            now_s,
+            turn.prompt_tokens,
+            turn.output_tokens,
+            now_s >= self._warmup_s,
+            turn.pieces,
+            turn.output_piece,
+        )
         self._sent += 1
         self._open[request.number] = session
         self.route(request)

@@ -57,7 +57,14 @@ def bootstrap_interval(values: Values, confidence: float = 0.95, seed: int = 0) 
         return Interval(-np.inf, np.inf)
     if np.ptp(sample) == 0:
         return Interval(float(sample[0]), float(sample[0]))
-    found = bootstrap((sample,), np.mean, n_resamples=_RESAMPLES, confidence_level=confidence, method="BCa", random_state=np.random.default_rng(seed))
+    found = bootstrap(
+        (sample,),
+        np.mean,
+        n_resamples=_RESAMPLES,
+        confidence_level=confidence,
+        method="BCa",
+        random_state=np.random.default_rng(seed),
+    )
     return Interval(float(found.confidence_interval.low), float(found.confidence_interval.high))
 
 
@@ -87,7 +94,9 @@ def mser5(series: Values) -> int | None:
     means = means - np.mean(means)  # so that little cancels below
     left = np.arange(len(means), 0, -1)
     total, squares = np.cumsum(means[::-1])[::-1], np.cumsum(means[::-1] ** 2)[::-1]
-    errors = (squares - total**2 / left)[:-2] / left[:-2] ** 2  # the last ones are of too few to tell
+    errors = (squares - total**2 / left)[:-2] / left[
+        :-2
+    ] ** 2  # the last ones are of too few to tell
     cut = int(np.argmin(errors))
     return 5 * cut if cut <= len(means) // 2 else None
 

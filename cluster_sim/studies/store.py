@@ -63,7 +63,10 @@ class Store:
 
     def plan(self, name: str, rows: Iterable[Row]) -> None:
         """Keep which points a sweep has, in place of what it had when it was last started."""
-        self._write(self.path / "plans" / f"{name}.json", json.dumps({"name": name, "rows": list(rows)}).encode())
+        self._write(
+            self.path / "plans" / f"{name}.json",
+            json.dumps({"name": name, "rows": list(rows)}).encode(),
+        )
 
     def publish(self) -> pa.Table:
         """Make the table anew, from all points of all plans that are there by now."""
@@ -79,7 +82,13 @@ class Store:
             plan = json.loads(path.read_bytes())
             for row in plan["rows"]:
                 if (record := self.record(row["key"])) is not None:
-                    columns = {"sweep": plan["name"], **row["columns"], "status": record["status"], "reason": record["reason"], "key": row["key"]}
+                    columns = {
+                        "sweep": plan["name"],
+                        **row["columns"],
+                        "status": record["status"],
+                        "reason": record["reason"],
+                        "key": row["key"],
+                    }
                     yield columns | flat(record["summary"])
 
     def _write(self, path: Path, data: bytes | pa.Buffer) -> None:
@@ -101,7 +110,10 @@ class Store:
         try:
             yield
         except OSError as fault:
-            raise ScenarioError.at(str(self.path), f"cannot be written: {fault.strerror}; points that were done are kept") from fault
+            raise ScenarioError.at(
+                str(self.path),
+                f"cannot be written: {fault.strerror}; points that were done are kept",
+            ) from fault
 
 
 @contextmanager
@@ -112,14 +124,20 @@ def _locked(path: Path) -> Iterator[None]:
             import fcntl
 
             fcntl.flock(file, fcntl.LOCK_EX)
-        except ImportError:  # not a POSIX system: the last to write wins, and a table is whole in any case
+        except (
+            ImportError
+        ):  # not a POSIX system: the last to write wins, and a table is whole in any case
             pass
         yield
 
 
 def flat(summary: Mapping[str, Any]) -> dict[str, Any]:
     """A summary's fields that depend on the scenario alone, those of classes beside them; pools are left to run folders."""
-    fields = {key: value for key, value in summary.items() if not isinstance(value, dict) and key not in ("name", "wall_s")}
+    fields = {
+        key: value
+        for key, value in summary.items()
+        if not isinstance(value, dict) and key not in ("name", "wall_s")
+    }
     for name, of_class in summary.get("classes", {}).items():
         fields |= {f"classes.{name}.{key}": value for key, value in of_class.items()}
     return fields
@@ -137,7 +155,9 @@ def write_table(found: pa.Table, path: Path) -> None:
     try:
         pq.write_table(found, path, compression="zstd")
     except OSError as fault:
-        raise ScenarioError.at(str(path), f"cannot be written: {fault.strerror or fault}") from fault
+        raise ScenarioError.at(
+            str(path), f"cannot be written: {fault.strerror or fault}"
+        ) from fault
 
 
 def _column(values: list[Any]) -> pa.Array:
@@ -145,4 +165,9 @@ def _column(values: list[Any]) -> pa.Array:
     try:
         return pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return pa.array([value if isinstance(value, str) or value is None else json.dumps(value) for value in values])
+        return pa.array(
+            [
+                value if isinstance(value, str) or value is None else json.dumps(value)
+                for value in values
+            ]
+        )

@@ -34,7 +34,11 @@ def called(work: Work[Name], workers: int | None = None, dask: str | None = None
     """
     if dask is not None:
         return _on_dask(work, dask)
-    return _in_processes(work, cores() if workers is None else workers) if workers != 0 else _here(work)
+    return (
+        _in_processes(work, cores() if workers is None else workers)
+        if workers != 0
+        else _here(work)
+    )
 
 
 def cores() -> int:
@@ -91,7 +95,9 @@ class _Worker:
 
 
 def _serve(pipe: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gives the work out
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C is for the process that gives the work out
     with suppress(EOFError, ConnectionError):  # it is gone
         while True:
             function, arguments = pipe.recv()
@@ -149,7 +155,9 @@ def _on_dask(work: Work[Name], address: str) -> Done[Name]:
     try:
         from dask.distributed import Client, KilledWorker, as_completed
     except ImportError as fault:
-        raise ScenarioError.at("--dask", "needs the package dask; wanted pip install 'cluster-sim[dask]'") from fault
+        raise ScenarioError.at(
+            "--dask", "needs the package dask; wanted pip install 'cluster-sim[dask]'"
+        ) from fault
     try:
         client = Client(address, timeout="15s", set_as_default=False)
     except (OSError, ValueError) as fault:

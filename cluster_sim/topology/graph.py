@@ -10,9 +10,10 @@ from math import inf
 
 import networkx as nx
 
-from cluster_sim.hardware import Link, Network, Node
-from cluster_sim.topology.fabric import cables
-from cluster_sim.topology.inside import Inside, matched
+from cluster_sim.hardware.network import Link, Network
+from cluster_sim.hardware.node import Node
+from cluster_sim.topology.clos import cables
+from cluster_sim.topology.node_graph import Inside, matched
 from cluster_sim.topology.routes import Edge, Route, Routes
 
 FRONT_DOOR = "front_door"
@@ -57,7 +58,12 @@ class Topology:
         for one, names in members.items():
             self._add_links(one, names)
             if one.fabric is not None:
-                self._outside.add_edges_from((start, end, {"link": link}) for start, end, link in cables(one.fabric, self._faces(names), one.name, FRONT_DOOR))
+                self._outside.add_edges_from(
+                    (start, end, {"link": link})
+                    for start, end, link in cables(
+                        one.fabric, self._faces(names), one.name, FRONT_DOOR
+                    )
+                )
         self._links: dict[Edge, Link] = {}
         self._shared_as: dict[Edge, tuple[Hashable, bool]] = {}
         self._routes = Routes(self._nodes, self._outside, self.node, self.link)
@@ -66,9 +72,14 @@ class Topology:
     def graph(self) -> nx.Graph:
         """All of it: places with `role` and `node`, edges with `link`."""
         whole = nx.Graph()
-        whole.add_nodes_from((place, {"role": self.role(place), "node": self.node(place)}) for place in self.places())
+        whole.add_nodes_from(
+            (place, {"role": self.role(place), "node": self.node(place)}) for place in self.places()
+        )
         for name, inside in self._nodes.items():
-            whole.add_edges_from((name + start, name + end, {"link": link}) for start, end, link in inside.graph.edges(data="link"))
+            whole.add_edges_from(
+                (name + start, name + end, {"link": link})
+                for start, end, link in inside.graph.edges(data="link")
+            )
         whole.add_edges_from(self._outside.edges(data=True))
         return whole
 
@@ -80,7 +91,11 @@ class Topology:
 
     def __contains__(self, place: str) -> bool:
         node = self.node(place)
-        return place in self._outside if node is None else place[len(node) :] in self._nodes[node].graph
+        return (
+            place in self._outside
+            if node is None
+            else place[len(node) :] in self._nodes[node].graph
+        )
 
     def route(self, start: str, end: str, flow: int = 0) -> Route:
         """The way with the fewest hops, of those the widest, of those the quickest, and of equals the one that the flow's hash picks.
@@ -124,7 +139,11 @@ class Topology:
     def role(self, place: str) -> str:
         """What a place is: front_door, host, device, wafer, memory, leaf, spine, or the name of a file's own without its number."""
         node = self.node(place)
-        return re.sub(r"\d+$", "", place.rpartition("/")[2]) if node is None else str(self._nodes[node].graph.nodes[place[len(node) :]]["role"])
+        return (
+            re.sub(r"\d+$", "", place.rpartition("/")[2])
+            if node is None
+            else str(self._nodes[node].graph.nodes[place[len(node) :]]["role"])
+        )
 
     def node(self, place: str) -> str | None:
         """The node that a place is inside of, None for those of a network."""
@@ -145,7 +164,11 @@ class Topology:
         if node is None:
             return None
         inside = self._nodes[node]
-        found = [(ways.hops, host) for host in inside.hosts if (ways := inside.ways.between(device[len(node) :], host))]
+        found = [
+            (ways.hops, host)
+            for host in inside.hosts
+            if (ways := inside.ways.between(device[len(node) :], host))
+        ]
         return node + min(found, key=lambda one: one[0])[1] if found else None
 
     def way(self, starts: list[str], ends: list[str]) -> Way:
@@ -154,14 +177,26 @@ class Topology:
         The i-th sends to the i-th, over and over where one group is larger. What is a device's own it has for itself; of what it
         shares with the other devices of its node it has an even part (rails); what is outside of nodes is not divided.
         """
-        lanes = [(number % len(starts), number % len(ends)) for number in range(max(len(starts), len(ends)))]
-        routes = [self.route(starts[first], ends[last], number) for number, (first, last) in enumerate(lanes)]
+        lanes = [
+            (number % len(starts), number % len(ends))
+            for number in range(max(len(starts), len(ends)))
+        ]
+        routes = [
+            self.route(starts[first], ends[last], number)
+            for number, (first, last) in enumerate(lanes)
+        ]
         parts = [self._parts(route) for route in routes]
         # Lanes of one device follow each other by turns: the first ones are one of each.
         leaving = self._width([out for out, _, _ in parts[: len(starts)]])
         entering = self._width([into[::-1] for _, _, into in parts[: len(ends)]])
         leaving = entering if leaving == inf else leaving  # a link from device to device is both
-        between = min((sum(map(self.capacity, set(level))) for level in _levels([middle for _, middle, _ in parts])), default=inf)
+        between = min(
+            (
+                sum(map(self.capacity, set(level)))
+                for level in _levels([middle for _, middle, _ in parts])
+            ),
+            default=inf,
+        )
         return Way(routes[0], leaving, entering, min(leaving, entering, between))
 
     def unreachable(self, names: list[str]) -> list[str]:
@@ -170,7 +205,12 @@ class Topology:
         for name, inside in self._nodes.items():
             parts.add_edges_from((name + face, (name, inside.part(face))) for face in inside.faces)
         reached = nx.node_connected_component(parts, FRONT_DOOR)
-        return [name for name in names if (node := self.node(name)) is None or (node, self._nodes[node].part(name[len(node) :])) not in reached]
+        return [
+            name
+            for name in names
+            if (node := self.node(name)) is None
+            or (node, self._nodes[node].part(name[len(node) :])) not in reached
+        ]
 
     def _data(self, edge: Edge) -> dict[str, Link]:
         start, end = edge
@@ -211,7 +251,13 @@ class Topology:
 
     def _width(self, lanes: list[list[Edge]]) -> float:
         """What the lanes of a group of devices carry together, each device its part of an edge."""
-        return min((sum(self.part(edge) * self.capacity(edge) for edge in level) for level in _levels(lanes)), default=inf)
+        return min(
+            (
+                sum(self.part(edge) * self.capacity(edge) for edge in level)
+                for level in _levels(lanes)
+            ),
+            default=inf,
+        )
 
     def _faces(self, names: list[str]) -> list[list[str]]:
         return [[name + face for face in self._nodes[name].faces] for name in names]
@@ -229,7 +275,11 @@ class Topology:
             for node in members if "node" in link.between else members[:1]:
                 pairs = list(matched(places(link.between[0], node), places(link.between[1], node)))
                 if len(pairs) not in split:
-                    split[len(pairs)] = link.model_copy(update={"bandwidth_bytes_per_s": link.bandwidth_bytes_per_s / max(len(pairs), 1)})
+                    split[len(pairs)] = link.model_copy(
+                        update={
+                            "bandwidth_bytes_per_s": link.bandwidth_bytes_per_s / max(len(pairs), 1)
+                        }
+                    )
                 self._outside.add_edges_from(pairs, link=split[len(pairs)])
 
 

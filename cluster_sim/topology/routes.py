@@ -14,9 +14,9 @@ from zlib import crc32
 
 import networkx as nx
 
-from cluster_sim.hardware import Link
-from cluster_sim.topology.inside import Inside
-from cluster_sim.topology.ways import Equals, Ways
+from cluster_sim.hardware.network import Link
+from cluster_sim.topology.node_graph import Inside
+from cluster_sim.topology.shortest_paths import Equals, Ways
 
 Edge = tuple[str, str]
 """A link in one direction: (from, to)."""
@@ -73,9 +73,17 @@ class Routes:
     nodes: the inside of each; outside: what joins them, a graph whose edges have a `link`; link: of two neighbours.
     """
 
-    def __init__(self, nodes: Mapping[str, Inside], outside: nx.Graph, node_of: Callable[[str], str | None], link: Callable[[Edge], Link]) -> None:
+    def __init__(
+        self,
+        nodes: Mapping[str, Inside],
+        outside: nx.Graph,
+        node_of: Callable[[str], str | None],
+        link: Callable[[Edge], Link],
+    ) -> None:
         self._nodes, self._outside, self._node_of, self._link = nodes, outside, node_of, link
-        self._between = Ways(outside.subgraph([place for place in outside if not self._is_leaf(place)]))
+        self._between = Ways(
+            outside.subgraph([place for place in outside if not self._is_leaf(place)])
+        )
         self._found: dict[Edge, _Choice] = {}
         self._known_doors: dict[str, list[Equals]] = {}
 
@@ -95,12 +103,21 @@ class Routes:
     def _is_leaf(self, place: str) -> bool:
         """Whether a place of a node has one link to the outside, to something that is of no node: nobody else's way goes through it."""
         near = self._outside[place]
-        return self._node_of(place) is not None and len(near) == 1 and self._node_of(next(iter(near))) is None
+        return (
+            self._node_of(place) is not None
+            and len(near) == 1
+            and self._node_of(next(iter(near))) is None
+        )
 
     def _along(self, places: tuple[str, ...]) -> Route:
         edges = tuple(pairwise(places))
         links = [self._link(edge) for edge in edges]
-        return Route(places, edges, sum(link.latency_s for link in links), min((link.bandwidth_bytes_per_s for link in links), default=inf))
+        return Route(
+            places,
+            edges,
+            sum(link.latency_s for link in links),
+            min((link.bandwidth_bytes_per_s for link in links), default=inf),
+        )
 
     def _search(self, start: str, end: str) -> _Choice:
         legs = self._inside(start, end) or self._outward(self._doors(start), self._doors(end))
@@ -129,7 +146,11 @@ class Routes:
                 if middle is None:
                     continue
                 narrow = -min(first.bytes_per_s, middle.bytes_per_s, last.bytes_per_s)
-                cost = first.hops + middle.hops + last.hops, narrow, first.latency_ps + middle.latency_ps + last.latency_ps
+                cost = (
+                    first.hops + middle.hops + last.hops,
+                    narrow,
+                    first.latency_ps + middle.latency_ps + last.latency_ps,
+                )
                 if cost < best:
                     best, legs = cost, []
                 if cost == best:
@@ -140,7 +161,9 @@ class Routes:
         """The ways from a place to where other nodes' ways may go through, the shortest first."""
         known = self._known_doors.get(place)
         if known is None:
-            known = self._known_doors[place] = sorted(self._find_doors(place), key=lambda door: door.hops)
+            known = self._known_doors[place] = sorted(
+                self._find_doors(place), key=lambda door: door.hops
+            )
         return known
 
     def _find_doors(self, place: str) -> list[Equals]:

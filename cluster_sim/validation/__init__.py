@@ -3,7 +3,15 @@
 from cluster_sim.validation.errors import ErrorRow, as_csv, errors, points
 from cluster_sim.validation.fitted import serving_rows
 from cluster_sim.validation.measured import METRICS, TTFT_RULE, Measured
-from cluster_sim.validation.measurements import COLUMNS, IMPOSSIBLE, REFERENCE, REPEATED, RULES, Measurements, read_measurements
+from cluster_sim.validation.measurements import (
+    COLUMNS,
+    IMPOSSIBLE,
+    REFERENCE,
+    REPEATED,
+    RULES,
+    Measurements,
+    read_measurements,
+)
 from cluster_sim.validation.predictions import Prediction, predict, predict_all
 from cluster_sim.validation.setup import scenario_of
 

@@ -21,7 +21,12 @@ def serving_rows(runs: Iterable[Measured], hardware: str) -> list[ServingRow]:
     for run in runs:
         engine = {"vllm": "vLLM", "trtllm": "TensorRT-LLM"}.get(run.framework.split(" ")[0])
         name = MODELS.get(run.model, run.model)
-        if run.dataset != "inferencemax_silicon" or run.hardware != hardware or engine is None or name not in ("llama-3.3-70b", "gpt-oss-120b"):
+        if (
+            run.dataset != "inferencemax_silicon"
+            or run.hardware != hardware
+            or engine is None
+            or name not in ("llama-3.3-70b", "gpt-oss-120b")
+        ):
             continue
         if run.data_parallel > 1 or run.expert_parallel > 1:
             continue
@@ -32,7 +37,9 @@ def serving_rows(runs: Iterable[Measured], hardware: str) -> list[ServingRow]:
         prompt, output = 0.9 * run.isl, 0.9 * run.osl
         if run.amount * (prompt + output) >= pool.kv_tokens(scenario.model):
             continue
-        ttft_s = run.values["ttft_ms"] / 1e3 if engine == "vLLM" and "ttft_ms" in run.values else None
+        ttft_s = (
+            run.values["ttft_ms"] / 1e3 if engine == "vLLM" and "ttft_ms" in run.values else None
+        )
         rows.append(
             ServingRow(
                 run.split_key, scenario.model, run.tensor_parallel, pool.weights(scenario.model), pool.replica.kv_cache, engine,

@@ -10,8 +10,8 @@ from multiprocessing import get_context
 import numpy as np
 
 from cluster_sim.errors import ScenarioError
-from cluster_sim.metrics import finished
-from cluster_sim.simulation import simulate
+from cluster_sim.results.metrics.finished import finished
+from cluster_sim.sim.simulate import simulate
 from cluster_sim.validation.measured import Measured
 from cluster_sim.validation.setup import scenario_of
 
@@ -40,7 +40,9 @@ def predict(measured: Measured) -> Prediction:
     try:
         scenario = scenario_of(measured)
         if measured.load == "none":
-            return Prediction(measured, {"kv_tokens": float(scenario.cluster.pools[0].kv_tokens(scenario.model))})
+            return Prediction(
+                measured, {"kv_tokens": float(scenario.cluster.pools[0].kv_tokens(scenario.model))}
+            )
         done = finished(simulate(scenario))
     except ScenarioError as error:
         return Prediction(measured, {}, str(error))
@@ -50,18 +52,24 @@ def predict(measured: Measured) -> Prediction:
         "tpot_ms": float(np.mean(tpot_ms)),
         "ttft_p99_ms": float(np.percentile(ttft_ms, 99)),
         "tpot_p99_ms": float(np.percentile(tpot_ms, 99)),
-        "output_per_s": float(np.sum(done.output_tokens) / (np.max(done.finish_s) - np.min(done.arrival_s))),
+        "output_per_s": float(
+            np.sum(done.output_tokens) / (np.max(done.finish_s) - np.min(done.arrival_s))
+        ),
         "kv_tokens": float(scenario.cluster.pools[0].kv_tokens(scenario.model)),
         "user_per_s": 1e3 / float(np.mean(tpot_ms)),
         "prefix_hits": float(np.sum(done.prefix_hit_tokens) / np.sum(done.prompt_tokens)),
     }
     if measured.steady or measured.load == "sessions":
         answer = float(np.mean(done.output_tokens))
-        values["output_per_s"] = measured.amount * answer / (values["ttft_ms"] + values["tpot_ms"] * (answer - 1)) * 1e3
+        values["output_per_s"] = (
+            measured.amount * answer / (values["ttft_ms"] + values["tpot_ms"] * (answer - 1)) * 1e3
+        )
     return Prediction(measured, values)
 
 
-def predict_all(runs: Sequence[Measured], workers: int = 2, progress: Callable[[int, int], None] | None = None) -> list[Prediction]:
+def predict_all(
+    runs: Sequence[Measured], workers: int = 2, progress: Callable[[int, int], None] | None = None
+) -> list[Prediction]:
     """Every run simulated, in `workers` processes, in the order given; `progress` is told how many are done, and of how many.
 
     Runs of one set-up, measured with several versions of an engine, are simulated once.

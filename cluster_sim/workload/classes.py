@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from cluster_sim.reading import Description
 from cluster_sim.request import Request
+from cluster_sim.schema import Description
 from cluster_sim.units import PositiveSeconds
 from cluster_sim.workload.lengths import Lengths
-from cluster_sim.workload.streams import AT_A_TIME, stream
+from cluster_sim.workload.random_streams import AT_A_TIME, stream
 
 
 class Slo(Description):
@@ -51,7 +51,9 @@ def class_numbers(classes: Sequence[TrafficClass], seed: int) -> Iterator[npt.ND
         yield np.searchsorted(bounds, rng.random(AT_A_TIME), side="right")
 
 
-def labelled(route: Callable[[Request], None], classes: Sequence[TrafficClass], seed: int) -> Callable[[Request], None]:
+def labelled(
+    route: Callable[[Request], None], classes: Sequence[TrafficClass], seed: int
+) -> Callable[[Request], None]:
     """`route` for requests that get their class and its priority as they arrive, in the order of arrival."""
     numbers = chain.from_iterable(piece.tolist() for piece in class_numbers(classes, seed))
     priorities = [one.priority for one in classes]

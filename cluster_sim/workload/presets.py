@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from cluster_sim.errors import did_you_mean, shown
-from cluster_sim.reading import Description, catalog_entry, catalog_names
+from cluster_sim.schema import Description, catalog_entry, catalog_names
 from cluster_sim.units import PositiveSeconds
 from cluster_sim.workload.arrivals import Arrivals
 from cluster_sim.workload.lengths import Lengths
@@ -51,7 +51,11 @@ class Preset(Description):
 
 def workload_presets() -> list[str]:
     """Names of the catalog's workloads that are arrivals with lengths."""
-    return [name for name in catalog_names("workloads") if "arrivals" in catalog_entry("workloads", name)]
+    return [
+        name
+        for name in catalog_names("workloads")
+        if "arrivals" in catalog_entry("workloads", name)
+    ]
 
 
 def with_preset(came: Any) -> Any:
@@ -64,10 +68,16 @@ def with_preset(came: Any) -> Any:
         return came
     name = came["preset"]
     if not isinstance(name, str) or name not in workload_presets():
-        raise ValueError(f"no workload preset {shown(name)}{did_you_mean(name, workload_presets())}")
+        raise ValueError(
+            f"no workload preset {shown(name)}{did_you_mean(name, workload_presets())}"
+        )
     brought = {key: value for key, value in catalog_entry("workloads", name).items() if key in KEYS}
     given = {key: value for key, value in came.items() if key != "preset"}
     arrivals = given.get("arrivals")
-    if isinstance(arrivals, dict) and arrivals.get("process", brought["arrivals"]["process"]) == brought["arrivals"]["process"]:
+    if (
+        isinstance(arrivals, dict)
+        and arrivals.get("process", brought["arrivals"]["process"])
+        == brought["arrivals"]["process"]
+    ):
         given["arrivals"] = {**brought["arrivals"], **arrivals}
     return {**brought, **given}

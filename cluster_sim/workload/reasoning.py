@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BeforeValidator, Field, field_validator
 
-from cluster_sim.reading import Description
+from cluster_sim.schema import Description
 
 
 class ReasoningShares(Description):
@@ -26,14 +26,24 @@ class ReasoningShares(Description):
 
     def tokens(self, rng: np.random.Generator, output_tokens: np.ndarray) -> np.ndarray:
         """Reasoning tokens of answers of these lengths."""
-        shares = np.interp(rng.random(len(output_tokens)), list(self.quantiles), list(self.quantiles.values()))
-        tokens: np.ndarray = np.minimum((shares * output_tokens).astype(np.int64), output_tokens - 1)
+        shares = np.interp(
+            rng.random(len(output_tokens)), list(self.quantiles), list(self.quantiles.values())
+        )
+        tokens: np.ndarray = np.minimum(
+            (shares * output_tokens).astype(np.int64), output_tokens - 1
+        )
         return tokens
 
 
 def _from_number(came: Any) -> Any:
-    return {"quantiles": {0.0: came, 1.0: came}} if isinstance(came, int | float) and not isinstance(came, bool) else came
+    return (
+        {"quantiles": {0.0: came, 1.0: came}}
+        if isinstance(came, int | float) and not isinstance(came, bool)
+        else came
+    )
 
 
-ReasoningShare = Annotated[ReasoningShares, BeforeValidator(_from_number, json_schema_input_type=float | ReasoningShares)]
+ReasoningShare = Annotated[
+    ReasoningShares, BeforeValidator(_from_number, json_schema_input_type=float | ReasoningShares)
+]
 """A bare number is the share of every answer."""

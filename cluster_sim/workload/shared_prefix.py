@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from cluster_sim.reading import Description
 from cluster_sim.request import Request
-from cluster_sim.workload.streams import stream
+from cluster_sim.schema import Description
+from cluster_sim.workload.random_streams import stream
 
 _AT_A_TIME = 4096
 

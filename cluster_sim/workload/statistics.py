@@ -35,7 +35,9 @@ def window_counts(times_s: np.ndarray, window_s: float) -> np.ndarray:
 def dispersion(times_s: np.ndarray, window_s: float) -> float | None:
     """Index of dispersion of counts: their variance (unbiased) over their mean; 1 of a Poisson process. None of fewer than five windows."""
     counts = window_counts(times_s, window_s)
-    return float(np.var(counts, ddof=1) / np.mean(counts)) if len(counts) >= FEWEST_WINDOWS else None
+    return (
+        float(np.var(counts, ddof=1) / np.mean(counts)) if len(counts) >= FEWEST_WINDOWS else None
+    )
 
 
 def peak_to_mean(times_s: np.ndarray, window_s: float) -> float | None:
@@ -84,13 +86,21 @@ class Tokens:
 
 def of_lengths(tokens: np.ndarray) -> Tokens:
     """The statistics of a column of lengths, of which there is one at least."""
-    return Tokens(float(np.mean(tokens)), int(np.max(tokens)), dict(zip(QUANTILES, np.quantile(tokens, QUANTILES).tolist(), strict=True)))
+    return Tokens(
+        float(np.mean(tokens)),
+        int(np.max(tokens)),
+        dict(zip(QUANTILES, np.quantile(tokens, QUANTILES).tolist(), strict=True)),
+    )
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float | None:
     """Spearman's rank correlation, equal values sharing their mean rank. None where one of the two never varies."""
     ranks = np.array([_mean_ranks(one), _mean_ranks(other)])
-    return float(np.corrcoef(ranks)[0, 1]) if len(one) > 1 and np.all(np.ptp(ranks, axis=1) > 0) else None
+    return (
+        float(np.corrcoef(ranks)[0, 1])
+        if len(one) > 1 and np.all(np.ptp(ranks, axis=1) > 0)
+        else None
+    )
 
 
 def _mean_ranks(values: np.ndarray) -> np.ndarray:
@@ -119,7 +129,9 @@ class Reuse:
         return self.seen_tokens / self.tokens if self.pieces else None
 
 
-def reuse(prompts: Iterable[tuple[int, tuple[tuple[int, int], ...], tuple[int, int] | None]]) -> Reuse:
+def reuse(
+    prompts: Iterable[tuple[int, tuple[tuple[int, int], ...], tuple[int, int] | None]],
+) -> Reuse:
     """Of (prompt tokens, its pieces, the identity and tokens of its answer) in the order in which they come.
 
     An answer is there for a later prompt as if it were one of its own request's pieces.

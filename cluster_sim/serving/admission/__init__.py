@@ -10,6 +10,17 @@ from cluster_sim.serving.admission.predicted_ttft import PredictedTtft
 from cluster_sim.serving.admission.queue_limit import QueueLimit
 from cluster_sim.serving.admission.token_bucket import TokenBucket
 
-Admission = Annotated[AcceptAll | QueueLimit | TokenBucket | PredictedTtft, Field(discriminator="policy")]
+Admission = Annotated[
+    AcceptAll | QueueLimit | TokenBucket | PredictedTtft, Field(discriminator="policy")
+]
 
-__all__ = ["AcceptAll", "Admission", "Gate", "PredictedTtft", "Prefill", "Queue", "QueueLimit", "TokenBucket"]
+__all__ = [
+    "AcceptAll",
+    "Admission",
+    "Gate",
+    "PredictedTtft",
+    "Prefill",
+    "Queue",
+    "QueueLimit",
+    "TokenBucket",
+]

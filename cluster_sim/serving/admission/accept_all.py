@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from cluster_sim.reading import Description
+from cluster_sim.schema import Description
 from cluster_sim.serving.admission.gate import Gate, Prefill
 
 

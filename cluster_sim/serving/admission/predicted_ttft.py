@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from cluster_sim.reading import Description
 from cluster_sim.request import Request
+from cluster_sim.schema import Description
 from cluster_sim.serving.admission.gate import Gate, Prefill, Queue
 from cluster_sim.units import PositiveSeconds
 

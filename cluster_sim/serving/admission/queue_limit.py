@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cluster_sim.reading import Description
 from cluster_sim.request import Request
+from cluster_sim.schema import Description
 from cluster_sim.serving.admission.gate import Gate, Prefill, Queue
 
 
@@ -25,10 +25,14 @@ class QueueLimit(Description):
     def gate(self, prefill: Sequence[Prefill], ttft_s: Sequence[float | None]) -> Gate:
         """The policy at work."""
 
-        def full_replica(request: Request, now_s: float, picked: int, queues: Sequence[Queue]) -> bool:
+        def full_replica(
+            request: Request, now_s: float, picked: int, queues: Sequence[Queue]
+        ) -> bool:
             return queues[picked].waiting() >= self.max_waiting
 
-        def full_cluster(request: Request, now_s: float, picked: int, queues: Sequence[Queue]) -> bool:
+        def full_cluster(
+            request: Request, now_s: float, picked: int, queues: Sequence[Queue]
+        ) -> bool:
             return sum(queue.waiting() for queue in queues) >= self.max_waiting
 
         return Gate(self.policy, full_replica if self.per == "replica" else full_cluster)

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cluster_sim.reading import Description
 from cluster_sim.request import Request
+from cluster_sim.schema import Description
 from cluster_sim.serving.admission.gate import Gate, Prefill, Queue
 from cluster_sim.units import PerSecond
 
@@ -30,7 +30,9 @@ class TokenBucket(Description):
         by_tokens = self.counts == "tokens"
         level, filled_s = float(self.burst), 0.0
 
-        def too_little_left(request: Request, now_s: float, picked: int, queues: Sequence[Queue]) -> bool:
+        def too_little_left(
+            request: Request, now_s: float, picked: int, queues: Sequence[Queue]
+        ) -> bool:
             nonlocal level, filled_s
             level, filled_s = min(level + (now_s - filled_s) * self.rate_per_s, self.burst), now_s
             price = request.prompt_tokens + request.output_tokens if by_tokens else 1

@@ -13,6 +13,19 @@ from cluster_sim.serving.routing.prefix_affinity import PrefixAffinity
 from cluster_sim.serving.routing.random import Random
 from cluster_sim.serving.routing.round_robin import RoundRobin
 
-Routing = Annotated[RoundRobin | Random | LeastRequests | LeastWork | PowerOfTwo | PrefixAffinity, Field(discriminator="policy")]
+Routing = Annotated[
+    RoundRobin | Random | LeastRequests | LeastWork | PowerOfTwo | PrefixAffinity,
+    Field(discriminator="policy"),
+]
 
-__all__ = ["LeastRequests", "LeastWork", "Load", "Picker", "PowerOfTwo", "PrefixAffinity", "Random", "RoundRobin", "Routing"]
+__all__ = [
+    "LeastRequests",
+    "LeastWork",
+    "Load",
+    "Picker",
+    "PowerOfTwo",
+    "PrefixAffinity",
+    "Random",
+    "RoundRobin",
+    "Routing",
+]

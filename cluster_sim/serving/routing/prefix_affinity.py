@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 import numpy.random
 from pydantic import Field
 
-from cluster_sim.reading import Description
 from cluster_sim.request import Request
+from cluster_sim.schema import Description
 from cluster_sim.serving.routing.load import Load
 from cluster_sim.serving.routing.picker import Picker
 from cluster_sim.serving.routing.stale import stale
@@ -52,7 +52,11 @@ class PrefixAffinity(Description):
                 known = [remembered(load, request) for load in loads]
                 longest = max(known)
                 if longest > self.cache_threshold * request.prompt_tokens:
-                    return min((load, index) for index, load in enumerate(requests) if known[index] == longest)[1]
+                    return min(
+                        (load, index)
+                        for index, load in enumerate(requests)
+                        if known[index] == longest
+                    )[1]
             return requests.index(least)
 
         def sent(request: Request, load: Load) -> None:

@@ -17,6 +17,23 @@ from cluster_sim.workload.arrivals.weibull import Weibull
 
 Open = Poisson | Gamma | Weibull | OnOff | Mmpp | Clients | Diurnal | Burst
 Timetable = Open | AtOnce
-Arrivals = Annotated[Poisson | Gamma | Weibull | OnOff | Mmpp | Clients | Diurnal | Burst | AtOnce | ClosedLoop, Field(discriminator="process")]
+Arrivals = Annotated[
+    Poisson | Gamma | Weibull | OnOff | Mmpp | Clients | Diurnal | Burst | AtOnce | ClosedLoop,
+    Field(discriminator="process"),
+]
 
-__all__ = ["Arrivals", "AtOnce", "Burst", "Clients", "ClosedLoop", "Diurnal", "Gamma", "Mmpp", "OnOff", "Open", "Poisson", "Timetable", "Weibull"]
+__all__ = [
+    "Arrivals",
+    "AtOnce",
+    "Burst",
+    "Clients",
+    "ClosedLoop",
+    "Diurnal",
+    "Gamma",
+    "Mmpp",
+    "OnOff",
+    "Open",
+    "Poisson",
+    "Timetable",
+    "Weibull",
+]

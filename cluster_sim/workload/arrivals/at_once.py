@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from cluster_sim.reading import Description
+from cluster_sim.schema import Description
 
 
 class AtOnce(Description):

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from cluster_sim.reading import Description
+from cluster_sim.schema import Description
 from cluster_sim.units import PerSecond, PositiveSeconds, Seconds
 from cluster_sim.workload.arrivals.process import Process
 from cluster_sim.workload.arrivals.renewal import renewal_pieces
@@ -33,8 +33,17 @@ class Burst(Process):
     def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
         """Ascending arrival times [s] without the rate curve, some at a time, without end."""
         base_rng, *burst_rngs = rng.spawn(1 + len(self.bursts))
-        extra_s = np.sort(np.concatenate([_one(burst, burst_rng) for burst, burst_rng in zip(self.bursts, burst_rngs, strict=True)]))
-        for piece in renewal_pieces(lambda count: base_rng.exponential(1.0 / self.rate_per_s, count)):
+        extra_s = np.sort(
+            np.concatenate(
+                [
+                    _one(burst, burst_rng)
+                    for burst, burst_rng in zip(self.bursts, burst_rngs, strict=True)
+                ]
+            )
+        )
+        for piece in renewal_pieces(
+            lambda count: base_rng.exponential(1.0 / self.rate_per_s, count)
+        ):
             due = int(np.searchsorted(extra_s, piece[-1]))
             yield np.sort(np.concatenate([piece, extra_s[:due]])) if due else piece
             extra_s = extra_s[due:]

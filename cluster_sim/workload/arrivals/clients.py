@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from cluster_sim.reading import Description
+from cluster_sim.schema import Description
 from cluster_sim.units import PerSecond
 from cluster_sim.workload.arrivals.process import Process
 from cluster_sim.workload.arrivals.renewal import weibull_shape
@@ -48,11 +48,15 @@ class Clients(Process):
         total = sum(kind.share for kind in self.clients)
         for kind in self.clients:
             rate_per_s = self.rate_per_s * kind.share / total / kind.count
-            everyone += [_Stream(own, rate_per_s, kind.cv, kind.gaps) for own in rng.spawn(kind.count)]
+            everyone += [
+                _Stream(own, rate_per_s, kind.cv, kind.gaps) for own in rng.spawn(kind.count)
+            ]
         end_s = 0.0
         while True:
             end_s += _AT_A_TIME / self.rate_per_s
-            yield np.sort(np.concatenate([times_s for stream in everyone for times_s in stream.until(end_s)]))
+            yield np.sort(
+                np.concatenate([times_s for stream in everyone for times_s in stream.until(end_s)])
+            )
 
     def steady_rate_per_s(self) -> float:
         """Arrivals a second over a long time, without the rate curve."""
@@ -63,7 +67,9 @@ class _Stream:
     """One client's arrivals, a stretch of time at a time."""
 
     def __init__(self, rng: np.random.Generator, rate_per_s: float, cv: float, gaps: str) -> None:
-        self._draw, straddling_s = _gamma(rng, rate_per_s, cv) if gaps == "gamma" else _weibull(rng, rate_per_s, cv)
+        self._draw, straddling_s = (
+            _gamma(rng, rate_per_s, cv) if gaps == "gamma" else _weibull(rng, rate_per_s, cv)
+        )
         self._rate_per_s = rate_per_s
         # Of the gap that lies over time zero what is left is uniform on it (Cox, Renewal Theory, 1962, ch. 5).
         self._next_s = rng.random() * straddling_s
@@ -95,4 +101,6 @@ def _weibull(rng: np.random.Generator, rate_per_s: float, cv: float) -> tuple[Dr
     """The same: the power of a length-biased Weibull variable is gamma of shape 1 + 1/k."""
     shape = weibull_shape(cv)
     scale_s = 1.0 / (rate_per_s * gamma(1 + 1 / shape))
-    return (lambda count: scale_s * rng.weibull(shape, count)), scale_s * rng.gamma(1 + 1 / shape) ** (1 / shape)
+    return (lambda count: scale_s * rng.weibull(shape, count)), scale_s * rng.gamma(
+        1 + 1 / shape
+    ) ** (1 / shape)

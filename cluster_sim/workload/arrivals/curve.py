@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from cluster_sim.reading import Description
+from cluster_sim.schema import Description
 from cluster_sim.units import PositiveSeconds, Seconds
 
 HOUR_S = 3600.0
@@ -34,7 +34,9 @@ class Levels:
 
     @cached_property
     def _integral(self) -> np.ndarray:
-        return np.concatenate([[0.0], np.cumsum(np.diff(self.at_s) * (self.level[1:] + self.level[:-1]) / 2)])
+        return np.concatenate(
+            [[0.0], np.cumsum(np.diff(self.at_s) * (self.level[1:] + self.level[:-1]) / 2)]
+        )
 
     @property
     def mean(self) -> float:
@@ -54,13 +56,19 @@ class Levels:
         """The positive root of a quadratic within a straight line."""
         total = self._integral[-1]
         whole, rest = np.divmod(area, total)
-        line = np.minimum(np.searchsorted(self._integral, rest, side="right") - 1, len(self.at_s) - 2)
+        line = np.minimum(
+            np.searchsorted(self._integral, rest, side="right") - 1, len(self.at_s) - 2
+        )
         missing = rest - self._integral[line]
         start = self.level[line]
         slope = (self.level[line + 1] - start) / (self.at_s[line + 1] - self.at_s[line])
         root = np.sqrt(np.maximum(start * start + 2 * slope * missing, 0.0))
-        into_s = np.divide(2 * missing, start + root, out=np.zeros_like(missing), where=start + root > 0.0)
-        times_s: np.ndarray = whole * self.at_s[-1] + np.minimum(self.at_s[line] + into_s, self.at_s[line + 1])
+        into_s = np.divide(
+            2 * missing, start + root, out=np.zeros_like(missing), where=start + root > 0.0
+        )
+        times_s: np.ndarray = whole * self.at_s[-1] + np.minimum(
+            self.at_s[line] + into_s, self.at_s[line + 1]
+        )
         return times_s
 
 
@@ -76,7 +84,9 @@ class Clock(Description):
     peak_hour: Annotated[float, Field(ge=0.0, lt=24.0)] = 14.0
     weekend: Factor = 1.0
     """Factor on the rate of Saturday and Sunday."""
-    begins_day: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = "monday"
+    begins_day: Literal[
+        "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"
+    ] = "monday"
     """The day of time zero."""
     begins_hour: Annotated[float, Field(ge=0.0, lt=24.0)] = 0.0
     """The hour of time zero."""
@@ -86,7 +96,9 @@ class Clock(Description):
         at_s = np.arange(0.0, WEEK_S + _STEP_S / 2, _STEP_S)
         clock_s = (at_s + _DAYS.index(self.begins_day) * DAY_S + self.begins_hour * HOUR_S) % WEEK_S
         sharpness = sharpness_of(self.peak_to_mean)
-        day = np.exp(sharpness * (np.cos(2 * np.pi * (clock_s / HOUR_S - self.peak_hour) / 24) - 1.0))
+        day = np.exp(
+            sharpness * (np.cos(2 * np.pi * (clock_s / HOUR_S - self.peak_hour) / 24) - 1.0)
+        )
         levels = Levels(at_s, np.where(clock_s >= 5 * DAY_S, self.weekend, 1.0) * day)
         return Levels(at_s, levels.level / levels.mean)
 
@@ -125,7 +137,9 @@ def levels_of(points: tuple[tuple[float, float], ...], period_s: float | None) -
     return Levels(np.array(at_s), np.array(level))
 
 
-def refuse_bad_points(points: tuple[tuple[float, float], ...] | None, period_s: float | None, given: set[str]) -> None:
+def refuse_bad_points(
+    points: tuple[tuple[float, float], ...] | None, period_s: float | None, given: set[str]
+) -> None:
     """Raises ValueError where points do not ascend, lie beyond the period, are all zero, or stand beside a day's curve."""
     if points is None:
         if period_s is not None:
@@ -137,9 +151,15 @@ def refuse_bad_points(points: tuple[tuple[float, float], ...] | None, period_s: 
     if any(later <= earlier for earlier, later in pairwise(times_s)):
         raise ValueError("points must ascend in time")
     if period_s is not None and times_s[-1] > period_s:
-        raise ValueError(f"the last point, at {times_s[-1]:g} s, is beyond the period of {period_s:g} s")
+        raise ValueError(
+            f"the last point, at {times_s[-1]:g} s, is beyond the period of {period_s:g} s"
+        )
     if not any(level for _, level in points) or (period_s is None and not points[-1][1]):
-        raise ValueError("points must not end at zero for ever" if points[-1][1] == 0.0 and any(level for _, level in points) else "points are all zero")
+        raise ValueError(
+            "points must not end at zero for ever"
+            if points[-1][1] == 0.0 and any(level for _, level in points)
+            else "points are all zero"
+        )
 
 
 def sharpness_of(peak_to_mean: float) -> float:

@@ -26,7 +26,9 @@ class Gamma(Process):
     def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
         """Ascending arrival times [s] without the rate curve, some at a time, without end."""
         shape = 1.0 / self.cv**2
-        return renewal_pieces(lambda count: rng.gamma(shape, 1.0 / (shape * self.rate_per_s), count))
+        return renewal_pieces(
+            lambda count: rng.gamma(shape, 1.0 / (shape * self.rate_per_s), count)
+        )
 
     def steady_rate_per_s(self) -> float:
         """Arrivals a second over a long time, without the rate curve."""

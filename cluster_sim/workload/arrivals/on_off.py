@@ -79,7 +79,11 @@ class OnOff(Process):
         gap_shape, gamma = self.gap_shape, rng.gamma
         while True:
             end_s = now_s + gamma(self.on_shape, self.on_s / self.on_shape)
-            scale_s = 1.0 / (gap_shape * self.burst_rate_per_s * exp(sigma * rng.standard_normal() - sigma * sigma / 2))
+            scale_s = 1.0 / (
+                gap_shape
+                * self.burst_rate_per_s
+                * exp(sigma * rng.standard_normal() - sigma * sigma / 2)
+            )
             times_s: list[float] = []
             while (now_s := now_s + gamma(gap_shape, scale_s)) < end_s:
                 times_s.append(now_s)

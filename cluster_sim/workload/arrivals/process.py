@@ -10,7 +10,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from cluster_sim.reading import Description
+from cluster_sim.schema import Description
 from cluster_sim.workload.arrivals.curve import RateCurve
 
 
@@ -46,4 +46,6 @@ class Process(Description):
 
     def mean_rate_per_s(self) -> float:
         """Arrivals a second over a long time."""
-        return self.steady_rate_per_s() * (1.0 if self.rate_curve is None else self.rate_curve.levels.mean)
+        return self.steady_rate_per_s() * (
+            1.0 if self.rate_curve is None else self.rate_curve.levels.mean
+        )

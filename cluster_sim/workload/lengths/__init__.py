@@ -14,8 +14,20 @@ from cluster_sim.workload.lengths.uniform import Uniform
 from cluster_sim.workload.lengths.zipf import Zipf
 
 Lengths = Annotated[
-    Annotated[Fixed | Uniform | LogNormal | Zipf | Empirical | Mixture, Field(discriminator="distribution")],
+    Annotated[
+        Fixed | Uniform | LogNormal | Zipf | Empirical | Mixture,
+        Field(discriminator="distribution"),
+    ],
     BeforeValidator(from_integer, json_schema_input_type=Any),
 ]
 
-__all__ = ["Empirical", "Fixed", "Lengths", "LogNormal", "Mixture", "Uniform", "Zipf", "in_rank_order"]
+__all__ = [
+    "Empirical",
+    "Fixed",
+    "Lengths",
+    "LogNormal",
+    "Mixture",
+    "Uniform",
+    "Zipf",
+    "in_rank_order",
+]

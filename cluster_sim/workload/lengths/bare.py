@@ -14,5 +14,7 @@ def from_integer(came: Any) -> Any:
     if isinstance(came, int) and not isinstance(came, bool):
         return {"distribution": "fixed", "tokens": came}
     if not isinstance(came, (dict, BaseModel)):
-        raise ValueError(f"came {shown(came)}; wanted a whole number of tokens, or a mapping with a distribution")
+        raise ValueError(
+            f"came {shown(came)}; wanted a whole number of tokens, or a mapping with a distribution"
+        )
     return came

@@ -7,7 +7,9 @@ from math import pi, sin, sqrt
 import numpy as np
 
 
-def in_rank_order(one: np.ndarray, other: np.ndarray, spearman: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def in_rank_order(
+    one: np.ndarray, other: np.ndarray, spearman: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """The same values, put in an order in which their rank correlation is `spearman` on average.
 
     A Gaussian copula by ranks (Iman, Conover, Communications in Statistics B 11(3), 1982): pairs of normal scores with

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from cluster_sim.errors import ScenarioError, shown
-from cluster_sim.reading import Description, find, read_text
+from cluster_sim.schema import Description, find, read_text
 
 _MOST_DIGITS = 9
 
@@ -42,10 +42,18 @@ class Empirical(Description):
             raise ValueError("wanted either 'path' or 'quantiles'")
         if self.quantiles is not None:
             at, lengths = list(self.quantiles), list(self.quantiles.values())
-            if not at or at != sorted(at) or lengths != sorted(lengths) or at[0] != 0.0 or at[-1] != 1.0:
+            if (
+                not at
+                or at != sorted(at)
+                or lengths != sorted(lengths)
+                or at[0] != 0.0
+                or at[-1] != 1.0
+            ):
                 raise ValueError("quantiles must ascend from 0 to 1, and their lengths with them")
         else:
-            _ = self._values  # a file that cannot be read is a fault of the scenario, not of its run
+            _ = (
+                self._values
+            )  # a file that cannot be read is a fault of the scenario, not of its run
         return self
 
     @cached_property
@@ -57,7 +65,10 @@ class Empirical(Description):
             if not text or (number == 1 and not text.lstrip("+-").isdigit()):
                 continue
             if not text.isdecimal() or len(text) > _MOST_DIGITS or int(text) < 1:
-                raise ScenarioError.at(f"{self.path}:{number}", f"came {shown(text)}; wanted a whole number of tokens from 1 on")
+                raise ScenarioError.at(
+                    f"{self.path}:{number}",
+                    f"came {shown(text)}; wanted a whole number of tokens from 1 on",
+                )
             values.append(int(text))
         if not values:
             raise ScenarioError.at(self.path, "holds no lengths")
@@ -69,7 +80,9 @@ class Empirical(Description):
             drawn = rng.choice(self._values, count)
         else:
             at, lengths = self._line
-            drawn = np.maximum(np.rint(np.interp(rng.random(count), at, lengths)), 1).astype(np.int64)
+            drawn = np.maximum(np.rint(np.interp(rng.random(count), at, lengths)), 1).astype(
+                np.int64
+            )
         return drawn if self.max is None else np.minimum(drawn, self.max)
 
     @property
@@ -81,13 +94,19 @@ class Empirical(Description):
     def mean(self) -> float:
         """Mean length."""
         if self.quantiles is None:
-            return float(np.mean(self._values if self.max is None else np.minimum(self._values, self.max)))
+            return float(
+                np.mean(self._values if self.max is None else np.minimum(self._values, self.max))
+            )
         at, lengths = self._line
-        if self.max is not None and lengths[0] < self.max < lengths[-1]:  # where the line reaches the cut is a corner, too
+        if (
+            self.max is not None and lengths[0] < self.max < lengths[-1]
+        ):  # where the line reaches the cut is a corner, too
             corner = float(np.interp(self.max, lengths, at))
             place = int(np.searchsorted(at, corner))
             at, lengths = np.insert(at, place, corner), np.insert(lengths, place, self.max)
-        return float(np.trapezoid(lengths if self.max is None else np.minimum(lengths, self.max), at))
+        return float(
+            np.trapezoid(lengths if self.max is None else np.minimum(lengths, self.max), at)
+        )
 
     @cached_property
     def _line(self) -> tuple[np.ndarray, np.ndarray]:

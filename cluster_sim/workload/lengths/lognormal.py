@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from cluster_sim.reading import Description
+from cluster_sim.schema import Description
 
 _Z99 = 2.3263478740408408  # 99th percentile of the standard normal distribution
 
@@ -36,12 +36,18 @@ class LogNormal(Description):
     @property
     def spread(self) -> float:
         """Sigma of the logarithm, given or from p99."""
-        return self.sigma if self.sigma is not None else log((self.p99 or self.median) / self.median) / _Z99
+        return (
+            self.sigma
+            if self.sigma is not None
+            else log((self.p99 or self.median) / self.median) / _Z99
+        )
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """`count` lengths [tokens]."""
         drawn = self.median * np.exp(self.spread * rng.standard_normal(count))
-        return np.clip(np.rint(drawn), 1, self.max if self.max is not None else 2**31).astype(np.int64)
+        return np.clip(np.rint(drawn), 1, self.max if self.max is not None else 2**31).astype(
+            np.int64
+        )
 
     @property
     def longest(self) -> int | None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BeforeValidator, Field
 
-from cluster_sim.reading import Description
+from cluster_sim.schema import Description
 from cluster_sim.workload.lengths.bare import from_integer
 from cluster_sim.workload.lengths.empirical import Empirical
 from cluster_sim.workload.lengths.fixed import Fixed
@@ -63,4 +63,9 @@ class Mixture(Description):
 
     def mean(self) -> float:
         """Mean length, the cut at `max` of the whole left out."""
-        return float(sum(weight * part.lengths.mean() for weight, part in zip(self._weights, self.parts, strict=True)))
+        return float(
+            sum(
+                weight * part.lengths.mean()
+                for weight, part in zip(self._weights, self.parts, strict=True)
+            )
+        )

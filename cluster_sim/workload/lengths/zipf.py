@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from cluster_sim.reading import Description
+from cluster_sim.schema import Description
 
 
 class Zipf(Description):

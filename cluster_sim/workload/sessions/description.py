@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from cluster_sim.errors import did_you_mean
-from cluster_sim.reading import Description, catalog_entry, catalog_names
+from cluster_sim.schema import Description, catalog_entry, catalog_names
 from cluster_sim.workload.arrivals import Arrivals, ClosedLoop
 from cluster_sim.workload.lengths import Lengths
 from cluster_sim.workload.sessions.gaps import Gaps
@@ -29,7 +29,9 @@ class Repeats(Description):
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """`count` whole numbers."""
-        some = np.clip(np.floor(self.median * np.exp(self.sigma * rng.standard_normal(count))), 1, self.max).astype(np.int64)
+        some = np.clip(
+            np.floor(self.median * np.exp(self.sigma * rng.standard_normal(count))), 1, self.max
+        ).astype(np.int64)
         return np.where(rng.random(count) < self.none, 0, some) if self.none else some
 
 
@@ -44,7 +46,10 @@ class Compaction(Description):
 
 def _preset_or_keys(schema: dict[str, Any]) -> None:
     """In the JSON Schema a preset is a name; what it brings need not be written."""
-    schema["properties"]["preset"] = {"type": "string", "description": "A session preset of the catalog: values for the keys that are left out."}
+    schema["properties"]["preset"] = {
+        "type": "string",
+        "description": "A session preset of the catalog: values for the keys that are left out.",
+    }
 
 
 class Sessions(Description):
@@ -93,7 +98,9 @@ class Sessions(Description):
     @classmethod
     def _is_a_timetable(cls, came: Arrivals | None) -> Arrivals | None:
         if isinstance(came, ClosedLoop):
-            raise ValueError("sessions wait for their answers already; wanted 'concurrency' beside, or another process")
+            raise ValueError(
+                "sessions wait for their answers already; wanted 'concurrency' beside, or another process"
+            )
         return came
 
     @model_validator(mode="before")
@@ -105,7 +112,10 @@ class Sessions(Description):
         if not isinstance(name, str) or name not in (known := session_presets()):
             raise ValueError(f"no session preset '{name}'{did_you_mean(name, session_presets())}")
         assert known
-        return {**catalog_entry("workloads", name)["sessions"], **{key: value for key, value in came.items() if key != "preset"}}
+        return {
+            **catalog_entry("workloads", name)["sessions"],
+            **{key: value for key, value in came.items() if key != "preset"},
+        }
 
     @model_validator(mode="after")
     def _is_whole(self) -> Sessions:
@@ -113,7 +123,20 @@ class Sessions(Description):
             raise ValueError("wanted either 'arrivals' of sessions or a 'concurrency'")
         if self.trace is not None:
             if beside := next(
-                (key for key in (*_DRAWN, "tool_steps", "tool_tokens", "tool_gap", "output_sigma", "compaction", "window_tokens") if getattr(self, key)), None
+                (
+                    key
+                    for key in (
+                        *_DRAWN,
+                        "tool_steps",
+                        "tool_tokens",
+                        "tool_gap",
+                        "output_sigma",
+                        "compaction",
+                        "window_tokens",
+                    )
+                    if getattr(self, key)
+                ),
+                None,
             ):
                 raise ValueError(
                     f"recorded sessions bring their own '{beside.removesuffix('_tokens') if beside == 'window_tokens' else beside}'; wanted either this or 'trace'"
@@ -132,10 +155,18 @@ class Sessions(Description):
         """Tokens of the longest request that can come, prompt and answer; None where nothing bounds it."""
         if self.window_tokens is not None:
             return self.window_tokens
-        output = self.output_tokens.longest if self.output_tokens is not None and not self.output_sigma else None
+        output = (
+            self.output_tokens.longest
+            if self.output_tokens is not None and not self.output_sigma
+            else None
+        )
         if self.compaction is None or output is None:
             return None
-        fresh = [lengths.longest for lengths in (self.first_tokens, self.user_tokens, self.tool_tokens) if lengths is not None]
+        fresh = [
+            lengths.longest
+            for lengths in (self.first_tokens, self.user_tokens, self.tool_tokens)
+            if lengths is not None
+        ]
         to = self.compaction.to_tokens.longest
         if to is None or None in fresh:
             return None
@@ -145,4 +176,8 @@ class Sessions(Description):
 
 def session_presets() -> list[str]:
     """Names of the catalog's workloads that are sessions."""
-    return [name for name in catalog_names("workloads") if "sessions" in catalog_entry("workloads", name)]
+    return [
+        name
+        for name in catalog_names("workloads")
+        if "sessions" in catalog_entry("workloads", name)
+    ]

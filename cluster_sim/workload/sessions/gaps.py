@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
-from cluster_sim.reading import Description
+from cluster_sim.schema import Description
 from cluster_sim.units import PositiveSeconds, Seconds
 
 Sigma = Annotated[float, Field(ge=0.0)]
@@ -63,7 +63,9 @@ class Span(Description):
             gaps_s: np.ndarray = self.low_s * (self.high_s / self.low_s) ** uniform
             return gaps_s
         assert self.mean_s is not None
-        exponent = self.mean_s / (self.mean_s - self.low_s)  # the mean of a Pareto tail is low·a / (a − 1)
+        exponent = self.mean_s / (
+            self.mean_s - self.low_s
+        )  # the mean of a Pareto tail is low·a / (a − 1)
         tail_s: np.ndarray = self.low_s * (1.0 - uniform) ** (-1.0 / exponent)
         return tail_s
 
@@ -79,7 +81,9 @@ class SpansGap(Description):
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """`count` gaps [s]."""
         weights = np.array([span.weight for span in self.spans])
-        which = np.searchsorted(np.cumsum(weights / weights.sum())[:-1], rng.random(count), side="right")
+        which = np.searchsorted(
+            np.cumsum(weights / weights.sum())[:-1], rng.random(count), side="right"
+        )
         uniform = rng.random(count)
         drawn = np.empty(count)
         for place, span in enumerate(self.spans):

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cluster_sim.workload.random_streams import stream
 from cluster_sim.workload.sessions.description import Sessions
-from cluster_sim.workload.streams import stream
 from cluster_sim.workload.traces import Recorded
 from cluster_sim.workload.traces.rows import Pieces
 
@@ -46,7 +46,9 @@ def scripts(sessions: Sessions, seed: int) -> Iterator[Iterator[Turn]]:
     Raises ScenarioError where recorded sessions are malformed.
     """
     if sessions.trace is not None:
-        for time_round in count():  # in every round through the records they are other people's: identities are moved apart
+        for time_round in (
+            count()
+        ):  # in every round through the records they are other people's: identities are moved apart
             for recorded in islice(sessions.trace.sessions(), sessions.trace.limit):
                 yield _recorded(recorded, time_round << 96)
     for block in count():
@@ -57,8 +59,14 @@ def scripts(sessions: Sessions, seed: int) -> Iterator[Iterator[Turn]]:
 
 def _recorded(recorded: Recorded, moved: int) -> Iterator[Turn]:
     for step in recorded.steps:
-        pieces = tuple((identity + moved, length) for identity, length in step.pieces) if moved else step.pieces
-        yield Turn(step.gap_s, step.prompt_tokens, step.output_tokens, pieces, len(pieces), None, True)
+        pieces = (
+            tuple((identity + moved, length) for identity, length in step.pieces)
+            if moved
+            else step.pieces
+        )
+        yield Turn(
+            step.gap_s, step.prompt_tokens, step.output_tokens, pieces, len(pieces), None, True
+        )
 
 
 class _Steps(NamedTuple):
@@ -81,11 +89,19 @@ class _Steps(NamedTuple):
 
 def _draws(sessions: Sessions, rng: np.random.Generator) -> _Steps:
     """All draws of `AT_A_TIME` sessions at once, in a fixed order: a session is the same whatever becomes of it and of the others."""
-    assert sessions.turns is not None and sessions.first_tokens is not None and sessions.user_tokens is not None
+    assert (
+        sessions.turns is not None
+        and sessions.first_tokens is not None
+        and sessions.user_tokens is not None
+    )
     assert sessions.output_tokens is not None and sessions.user_gap is not None
     turns = sessions.turns.draw(rng, AT_A_TIME)
     later = int(np.sum(turns)) - AT_A_TIME
-    tools = sessions.tool_steps.draw(rng, AT_A_TIME + later) if sessions.tool_steps is not None else np.zeros(AT_A_TIME + later, dtype=np.int64)
+    tools = (
+        sessions.tool_steps.draw(rng, AT_A_TIME + later)
+        if sessions.tool_steps is not None
+        else np.zeros(AT_A_TIME + later, dtype=np.int64)
+    )
     steps = len(tools) + int(np.sum(tools))
     begins = np.cumsum(1 + tools) - (1 + tools)  # of each turn
     first = np.zeros(len(tools), dtype=bool)  # turn of its session
@@ -93,21 +109,34 @@ def _draws(sessions: Sessions, rng: np.random.Generator) -> _Steps:
     of_user = np.zeros(steps, dtype=bool)
     of_user[begins] = True
     fresh, gap_s = np.zeros(steps, dtype=np.int64), np.zeros(steps)
-    fresh[begins[first]], fresh[begins[~first]] = sessions.first_tokens.draw(rng, AT_A_TIME), sessions.user_tokens.draw(rng, later)
+    fresh[begins[first]], fresh[begins[~first]] = (
+        sessions.first_tokens.draw(rng, AT_A_TIME),
+        sessions.user_tokens.draw(rng, later),
+    )
     gap_s[begins[~first]] = sessions.user_gap.draw(rng, later)
     if sessions.tool_tokens is not None and sessions.tool_gap is not None:
         fresh[~of_user] = sessions.tool_tokens.draw(rng, steps - len(tools))
         gap_s[~of_user] = sessions.tool_gap.draw(rng, steps - len(tools))
     output = sessions.output_tokens.draw(rng, steps)
-    compacted = sessions.compaction.to_tokens.draw(rng, steps) if sessions.compaction is not None else np.zeros(steps, dtype=np.int64)
+    compacted = (
+        sessions.compaction.to_tokens.draw(rng, steps)
+        if sessions.compaction is not None
+        else np.zeros(steps, dtype=np.int64)
+    )
     ends = np.append(begins, steps)[np.cumsum(turns)]
-    if (sigma := sessions.output_sigma) > 0.0:  # one factor for all answers of a session, with a mean of one
+    if (
+        sigma := sessions.output_sigma
+    ) > 0.0:  # one factor for all answers of a session, with a mean of one
         factor = np.exp(sigma * rng.standard_normal(AT_A_TIME) - 0.5 * sigma**2)
-        output = np.maximum(np.rint(output * np.repeat(factor, np.diff(ends, prepend=0))), 1.0).astype(np.int64)
+        output = np.maximum(
+            np.rint(output * np.repeat(factor, np.diff(ends, prepend=0))), 1.0
+        ).astype(np.int64)
     return _Steps(ends, of_user, gap_s, fresh, output, compacted)
 
 
-def _turns(sessions: Sessions, steps: Iterator[tuple[bool, float, int, int, int]], identity: int) -> Iterator[Turn]:
+def _turns(
+    sessions: Sessions, steps: Iterator[tuple[bool, float, int, int, int]], identity: int
+) -> Iterator[Turn]:
     """The session's contexts, as its turns are asked for; its pieces are known by `identity` and the numbers after it."""
     context = shared = sessions.shared_tokens
     start = [(SHARED, shared)] if shared else []

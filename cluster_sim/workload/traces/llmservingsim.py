@@ -25,14 +25,20 @@ def llmservingsim_rows(text: IO[str], place: Place) -> Iterator[RawRow]:
     for number, line in enumerate(text, start=1):  # noqa: B007 - `place.line` reads it
         try:
             row = loads(line)
-            time_s, prompt, output = row["arrival_time_ns"] / 1e9, _tokens(row["input_toks"]), _tokens(row["output_toks"])
+            time_s, prompt, output = (
+                row["arrival_time_ns"] / 1e9,
+                _tokens(row["input_toks"]),
+                _tokens(row["output_toks"]),
+            )
             if time_s - time_s != 0.0:
                 raise ValueError
         except (ValueError, KeyError, TypeError, RecursionError):
             if not line.strip():
                 continue
             if '"sub_requests"' in line:
-                place.refuse("is a session, whose requests wait for answers; wanted it under workload.sessions.path")
+                place.refuse(
+                    "is a session, whose requests wait for answers; wanted it under workload.sessions.path"
+                )
             place.wanted(line, _WANTED)
         yield time_s, prompt, output, UNKNOWN
 
@@ -49,11 +55,16 @@ def llmservingsim_sessions(text: IO[str], place: Place) -> Iterator[Recorded]:
             continue
         try:
             row = loads(line)
-            gaps_s = [0.0, *(float(step.get("tool_duration_ns", 0)) / 1e9 for step in row["sub_requests"])]
+            gaps_s = [
+                0.0,
+                *(float(step.get("tool_duration_ns", 0)) / 1e9 for step in row["sub_requests"]),
+            ]
             if not all(0.0 <= gap_s < 1e9 for gap_s in gaps_s):
                 raise ValueError
             steps = [
-                Step(gap_s, _tokens(step["input_toks"]), _tokens(step["output_toks"]), array("q"), 1)
+                Step(
+                    gap_s, _tokens(step["input_toks"]), _tokens(step["output_toks"]), array("q"), 1
+                )
                 for gap_s, step in zip(gaps_s, row["sub_requests"], strict=False)
             ]
             start_s = float(row["arrival_time_ns"]) / 1e9

@@ -13,7 +13,9 @@ from orjson import loads
 from cluster_sim.workload.traces.rows import AT_A_TIME, MOST_TOKENS, NONE, Batch, Place
 
 BLOCK_TOKENS = 512
-_WANTED = '{"timestamp": ms, "input_length": tokens, "output_length": tokens, "hash_ids": [numbers]}'
+_WANTED = (
+    '{"timestamp": ms, "input_length": tokens, "output_length": tokens, "hash_ids": [numbers]}'
+)
 _MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError)
 
 
@@ -36,7 +38,9 @@ def mooncake_batches(text: IO[str], place: Place, block_tokens: int) -> Iterator
 def _batch(lines: list[str], numbers: np.ndarray, block_tokens: int) -> Batch:
     """All rows at once, column by column. Raises one of _MALFORMED where one is."""
     stamps, prompts, outputs, blocks, known = [], [], [], [], False
-    for line in lines:  # one row at a time: what is parsed is gone again before the processor's cache is full
+    for line in (
+        lines
+    ):  # one row at a time: what is parsed is gone again before the processor's cache is full
         row = loads(line)
         stamps.append(row["timestamp"])
         prompts.append(row["input_length"])
@@ -48,7 +52,11 @@ def _batch(lines: list[str], numbers: np.ndarray, block_tokens: int) -> Batch:
         raise ValueError
     time_s = np.array(stamps) / 1e3
     prompt, output = (np.array(column, dtype=np.int64) for column in (prompts, outputs))
-    if not np.all(np.isfinite(time_s)) or min(prompt.min(), output.min()) < 0 or max(prompt.max(), output.max()) > MOST_TOKENS:
+    if (
+        not np.all(np.isfinite(time_s))
+        or min(prompt.min(), output.min()) < 0
+        or max(prompt.max(), output.max()) > MOST_TOKENS
+    ):
         raise ValueError
     return Batch(time_s, prompt, output, blocks if known else None, numbers)
 

@@ -41,13 +41,18 @@ class Batch(NamedTuple):
         """The rows at these places, or where this is true."""
         places = np.nonzero(which)[0] if which.dtype == bool else which
         blocks = None if self.blocks is None else [self.blocks[place] for place in places.tolist()]
-        return Batch(self.time_s[places], self.prompt[places], self.output[places], blocks, self.line[places])
+        return Batch(
+            self.time_s[places], self.prompt[places], self.output[places], blocks, self.line[places]
+        )
 
     def then(self, other: Batch) -> Batch:
         """These rows and those of `other` behind them."""
         blocks = None
         if self.blocks is not None or other.blocks is not None:
-            blocks = [*(self.blocks or [UNKNOWN] * len(self.line)), *(other.blocks or [UNKNOWN] * len(other.line))]
+            blocks = [
+                *(self.blocks or [UNKNOWN] * len(self.line)),
+                *(other.blocks or [UNKNOWN] * len(other.line)),
+            ]
         return Batch(
             np.concatenate([self.time_s, other.time_s]),
             np.concatenate([self.prompt, other.prompt]),
@@ -60,11 +65,20 @@ class Batch(NamedTuple):
         """What each prompt begins with."""
         if self.blocks is None:
             return repeat((), len(self.line))
-        return (pieces_of(ids, prompt, block_tokens) for prompt, (ids, block_tokens) in zip(self.prompt.tolist(), self.blocks, strict=True))
+        return (
+            pieces_of(ids, prompt, block_tokens)
+            for prompt, (ids, block_tokens) in zip(self.prompt.tolist(), self.blocks, strict=True)
+        )
 
     def rows(self) -> Iterator[Row]:
         """One by one."""
-        return zip(self.time_s.tolist(), self.prompt.tolist(), self.output.tolist(), self.pieces(), strict=True)
+        return zip(
+            self.time_s.tolist(),
+            self.prompt.tolist(),
+            self.output.tolist(),
+            self.pieces(),
+            strict=True,
+        )
 
 
 def pieces_of(ids: Sequence[int], prompt_tokens: int, block_tokens: int) -> Pieces:
@@ -76,7 +90,13 @@ def pieces_of(ids: Sequence[int], prompt_tokens: int, block_tokens: int) -> Piec
 
 UNKNOWN: Blocks = ((), 1)
 """Of a prompt that is like no other."""
-NONE = Batch(np.zeros(0), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), None, np.zeros(0, dtype=np.int64))
+NONE = Batch(
+    np.zeros(0),
+    np.zeros(0, dtype=np.int64),
+    np.zeros(0, dtype=np.int64),
+    None,
+    np.zeros(0, dtype=np.int64),
+)
 
 
 def in_batches(rows: Iterator[RawRow], place: Place) -> Iterator[Batch]:
@@ -84,7 +104,13 @@ def in_batches(rows: Iterator[RawRow], place: Place) -> Iterator[Batch]:
     lined = ((*row, place.line()) for row in rows)
     for some in iter(lambda: list(islice(lined, AT_A_TIME)), []):
         times_s, prompts, outputs, blocks, lines = zip(*some, strict=True)
-        yield Batch(np.array(times_s), np.array(prompts), np.array(outputs), list(blocks) if any(ids for ids, _ in blocks) else None, np.array(lines))
+        yield Batch(
+            np.array(times_s),
+            np.array(prompts),
+            np.array(outputs),
+            list(blocks) if any(ids for ids, _ in blocks) else None,
+            np.array(lines),
+        )
 
 
 @dataclass
@@ -165,11 +191,15 @@ def members(path: str | Path) -> Iterator[tuple[str, str]]:
                         yield str(file), text.read()
             return
         with tarfile.open(root) as archive:
-            for entry in archive:  # in its own order: to go back in a packed archive is to unpack it again
+            for (
+                entry
+            ) in archive:  # in its own order: to go back in a packed archive is to unpack it again
                 if entry.isfile() and (data := archive.extractfile(entry)) is not None:
                     yield f"{root}({entry.name})", data.read().decode("utf-8", "replace")
     except (OSError, EOFError, tarfile.TarError) as fault:
-        raise ScenarioError.at(str(path), f"cannot be read: {getattr(fault, 'strerror', None) or fault}") from fault
+        raise ScenarioError.at(
+            str(path), f"cannot be read: {getattr(fault, 'strerror', None) or fault}"
+        ) from fault
 
 
 def names(path: str | Path) -> list[str]:
@@ -181,7 +211,9 @@ def names(path: str | Path) -> list[str]:
         with tarfile.open(root) as archive:
             return archive.getnames()
     except (OSError, EOFError, tarfile.TarError) as fault:
-        raise ScenarioError.at(str(path), f"cannot be read: {getattr(fault, 'strerror', None) or fault}") from fault
+        raise ScenarioError.at(
+            str(path), f"cannot be read: {getattr(fault, 'strerror', None) or fault}"
+        ) from fault
 
 
 def is_archive(path: str | Path) -> bool:

@@ -44,7 +44,9 @@ def is_servegen(path: str) -> bool:
     return any(_CLIENT.search(name) for name in names(path))
 
 
-def servegen_batches(path: str, place: Place, rng: np.random.Generator, start_s: float) -> Iterator[Batch]:
+def servegen_batches(
+    path: str, place: Place, rng: np.random.Generator, start_s: float
+) -> Iterator[Batch]:
     """Rows drawn window by window from `start_s` on, all clients superposed.
 
     In each window a client's gaps are gamma or Weibull with the published shape and a mean of one over the published rate, begun
@@ -57,22 +59,37 @@ def servegen_batches(path: str, place: Place, rng: np.random.Generator, start_s:
     mute = [name for name, client in clients.items() if client.windows and not client.tables]
     if mute:
         place.file, place.line = path, lambda: 0
-        place.refuse(f"has no chunk-{mute[0]}-dataset.json for the lengths of that client" + (f" and {len(mute) - 1} more" if len(mute) > 1 else ""))
+        place.refuse(
+            f"has no chunk-{mute[0]}-dataset.json for the lengths of that client"
+            + (f" and {len(mute) - 1} more" if len(mute) > 1 else "")
+        )
     rngs = dict(zip(clients, rng.spawn(len(clients)), strict=True))
-    starts_s = sorted({window_s for client in clients.values() for window_s in client.windows if window_s + WINDOW_S > start_s})
+    starts_s = sorted(
+        {
+            window_s
+            for client in clients.values()
+            for window_s in client.windows
+            if window_s + WINDOW_S > start_s
+        }
+    )
     for window_s in starts_s:
         drawn = [
             columns
             for name, client in clients.items()
-            if (window := client.windows.get(window_s)) is not None and (columns := _draw(client, window, window_s, rngs[name])) is not None
+            if (window := client.windows.get(window_s)) is not None
+            and (columns := _draw(client, window, window_s, rngs[name])) is not None
         ]
         if drawn:
-            times_s, prompts, outputs = (np.concatenate(column) for column in zip(*drawn, strict=True))
+            times_s, prompts, outputs = (
+                np.concatenate(column) for column in zip(*drawn, strict=True)
+            )
             whole = Batch(times_s, prompts, outputs, None, np.zeros(len(times_s), dtype=np.int64))
             yield whole.take(np.argsort(times_s, kind="stable"))
 
 
-def _draw(client: _Client, window: _Window, window_s: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+def _draw(
+    client: _Client, window: _Window, window_s: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """Times, prompts and outputs of one client in one window."""
     shape, table = window.shape, client.table_at(window_s)
     assert table is not None
@@ -86,18 +103,26 @@ def _draw(client: _Client, window: _Window, window_s: float, rng: np.random.Gene
     pieces = [np.array([last_s])]
     while last_s < WINDOW_S:
         count = int((WINDOW_S - last_s) * window.rate_per_s * 1.1) + 8
-        gaps_s = scale_s * rng.weibull(shape, count) if window.family == "Weibull" else rng.gamma(shape, scale_s, count)
+        gaps_s = (
+            scale_s * rng.weibull(shape, count)
+            if window.family == "Weibull"
+            else rng.gamma(shape, scale_s, count)
+        )
         pieces.append(last_s + np.cumsum(gaps_s))
         last_s = float(pieces[-1][-1])
     times_s = np.concatenate(pieces)
     times_s = times_s[times_s < WINDOW_S]
     if not len(times_s):
         return None
-    prompts = np.sum([_drawn(table[key], rng, len(times_s)) for key in _INPUTS if key in table], axis=0)
+    prompts = np.sum(
+        [_drawn(table[key], rng, len(times_s)) for key in _INPUTS if key in table], axis=0
+    )
     return window_s + times_s, prompts, _drawn(table["output_tokens"], rng, len(times_s))
 
 
-def _drawn(table: tuple[np.ndarray, np.ndarray], rng: np.random.Generator, count: int) -> np.ndarray:
+def _drawn(
+    table: tuple[np.ndarray, np.ndarray], rng: np.random.Generator, count: int
+) -> np.ndarray:
     values, below = table
     return values[np.searchsorted(below, rng.random(count), side="right")]
 
@@ -125,7 +150,12 @@ def _read_windows(text: str, place: Place, client: _Client) -> None:
         try:
             start_s, rate_per_s, family = float(row[0]), float(row[1]), row[3]
             shape = float(row[4]) if family else 1.0
-            if not (0.0 <= start_s < 1e9 and 0.0 <= rate_per_s < 1e6 and family in ("Gamma", "Weibull", "") and 1e-3 < shape < 1e9):
+            if not (
+                0.0 <= start_s < 1e9
+                and 0.0 <= rate_per_s < 1e6
+                and family in ("Gamma", "Weibull", "")
+                and 1e-3 < shape < 1e9
+            ):
                 raise ValueError
         except (ValueError, IndexError):
             place.wanted(",".join(row), _WANTED)
@@ -139,14 +169,36 @@ def _read_tables(text: str, place: Place, client: _Client) -> None:
         for start, texts in document.items():
             table: dict[str, tuple[np.ndarray, np.ndarray]] = {}
             for key in (*_INPUTS, "output_tokens"):
-                if key in texts and (probabilities := literal_eval(texts[key]) if isinstance(texts[key], str) else texts[key]):
-                    values, weights = np.array(list(probabilities), dtype=np.int64), np.array(list(probabilities.values()), dtype=float)
-                    if np.min(values) < 0 or np.max(values) > MOST_TOKENS or not 0.0 < float(np.sum(weights)) < 1e9:
+                if key in texts and (
+                    probabilities := literal_eval(texts[key])
+                    if isinstance(texts[key], str)
+                    else texts[key]
+                ):
+                    values, weights = (
+                        np.array(list(probabilities), dtype=np.int64),
+                        np.array(list(probabilities.values()), dtype=float),
+                    )
+                    if (
+                        np.min(values) < 0
+                        or np.max(values) > MOST_TOKENS
+                        or not 0.0 < float(np.sum(weights)) < 1e9
+                    ):
                         raise ValueError
                     below = np.cumsum(weights) / np.sum(weights)
                     below[-1] = 1.0
                     table[key] = values, below
             if "output_tokens" in table and len(table) > 1:
                 client.tables[float(start)] = table
-    except (ValueError, SyntaxError, KeyError, TypeError, AttributeError, RecursionError, MemoryError):
-        place.wanted(text[:80], '{"0": {"input_tokens": "{tokens: probability}", "output_tokens": "{tokens: probability}"}}')
+    except (
+        ValueError,
+        SyntaxError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        MemoryError,
+    ):
+        place.wanted(
+            text[:80],
+            '{"0": {"input_tokens": "{tokens: probability}", "output_tokens": "{tokens: probability}"}}',
+        )

@@ -31,15 +31,26 @@ def _stamp_s(stamp: str) -> float:
     datetime keeps six decimals and a float of seconds since 1970 has fewer; so days are counted from a near day.
     """
     rest = stamp[17:].rstrip()
-    return _minute_s(stamp[:17]) + float(rest if rest[-1:].isdigit() and "+" not in rest else rest.removesuffix("Z").split("+")[0])
+    return _minute_s(stamp[:17]) + float(
+        rest if rest[-1:].isdigit() and "+" not in rest else rest.removesuffix("Z").split("+")[0]
+    )
 
 
 @lru_cache(maxsize=1024)
 def _minute_s(minute: str) -> float:
-    day, hour, minutes, nothing = minute[:10], minute[11:13], minute[14:16], minute[16:] + minute[13:14]
+    day, hour, minutes, nothing = (
+        minute[:10],
+        minute[11:13],
+        minute[14:16],
+        minute[16:] + minute[13:14],
+    )
     if nothing != "::" or minute[10] not in " T":
         raise ValueError
-    return (datetime.strptime(day, "%Y-%m-%d") - datetime(2023, 1, 1)).days * 86400.0 + int(hour) * 3600 + int(minutes) * 60
+    return (
+        (datetime.strptime(day, "%Y-%m-%d") - datetime(2023, 1, 1)).days * 86400.0
+        + int(hour) * 3600
+        + int(minutes) * 60
+    )
 
 
 LAYOUTS: dict[str, Layout] = {
@@ -58,7 +69,9 @@ def names_of(heading: str) -> list[str]:
 def layout_of(heading: str) -> str | None:
     """Which format has this first line; None where it is none of these."""
     names = set(names_of(heading))
-    return next((format_ for format_, layout in LAYOUTS.items() if set(layout.columns) <= names), None)
+    return next(
+        (format_ for format_, layout in LAYOUTS.items() if set(layout.columns) <= names), None
+    )
 
 
 def table_batches(text: IO[str], place: Place, layout: Layout) -> Iterator[Batch]:
@@ -92,12 +105,18 @@ def _batch(rows: list[list[str]], lines: np.ndarray, layout: Layout, columns: li
     texts = [list(map(itemgetter(place), rows)) for place in columns]
     time_s = np.array(list(map(layout.seconds, texts[0])))
     prompt, output = (np.array(list(map(int, column)), dtype=np.int64) for column in texts[1:])
-    if not np.all(np.isfinite(time_s)) or min(prompt.min(), output.min()) < 0 or max(prompt.max(), output.max()) > MOST_TOKENS:
+    if (
+        not np.all(np.isfinite(time_s))
+        or min(prompt.min(), output.min()) < 0
+        or max(prompt.max(), output.max()) > MOST_TOKENS
+    ):
         raise ValueError
     return Batch(time_s, prompt, output, None, lines)
 
 
-def _row_by_row(rows: list[list[str]], before: int, place: Place, layout: Layout, columns: list[int]) -> Batch:
+def _row_by_row(
+    rows: list[list[str]], before: int, place: Place, layout: Layout, columns: list[int]
+) -> Batch:
     """The same, with blank lines left out; raises ScenarioError with the line of the row that is malformed."""
     whole = NONE
     line = before

@@ -13,18 +13,30 @@ from orjson import loads
 from pydantic import Field, field_validator
 
 from cluster_sim.errors import ScenarioError
-from cluster_sim.reading import Description, find
+from cluster_sim.schema import Description, find
 from cluster_sim.units import PositiveSeconds, Seconds
-from cluster_sim.workload.streams import stream
+from cluster_sim.workload.random_streams import stream
 from cluster_sim.workload.traces.llmservingsim import llmservingsim_rows, llmservingsim_sessions
 from cluster_sim.workload.traces.mooncake import BLOCK_TOKENS, mooncake_batches
 from cluster_sim.workload.traces.recorded import Recorded
-from cluster_sim.workload.traces.rows import NONE, Batch, Place, Row, Tally, in_batches, is_archive, members, opened
+from cluster_sim.workload.traces.rows import (
+    NONE,
+    Batch,
+    Place,
+    Row,
+    Tally,
+    in_batches,
+    is_archive,
+    members,
+    opened,
+)
 from cluster_sim.workload.traces.servegen import is_servegen, servegen_batches
 from cluster_sim.workload.traces.tables import LAYOUTS, layout_of, table_batches
 from cluster_sim.workload.traces.weka import looks_like_weka, weka_rows, weka_sessions
 
-Format = Literal["azure", "burstgpt", "mooncake", "servegen", "weka", "vidur", "splitwise", "llmservingsim"]
+Format = Literal[
+    "azure", "burstgpt", "mooncake", "servegen", "weka", "vidur", "splitwise", "llmservingsim"
+]
 
 _AHEAD = 8192
 """Rows that are kept back so that later ones may still be put before them."""
@@ -82,7 +94,9 @@ class Trace(Description):
         left = self.limit if self.limit is not None else 1 << 62
         for batch in self._in_order(rng, tally):
             if zero_s is None and len(batch.time_s):
-                zero_s = (0.0 if self.found_format == "servegen" else float(batch.time_s[0])) + self.start_s
+                zero_s = (
+                    0.0 if self.found_format == "servegen" else float(batch.time_s[0])
+                ) + self.start_s
             if zero_s is None:
                 continue
             kept = batch if not self.start_s else batch.take(batch.time_s >= zero_s)
@@ -105,7 +119,9 @@ class Trace(Description):
         tally = Tally() if tally is None else tally
         for recorded in self._sessions(tally):
             tally.rows += len(recorded.steps)
-            steps = tuple(step for step in recorded.steps if step.prompt_tokens and step.output_tokens)
+            steps = tuple(
+                step for step in recorded.steps if step.prompt_tokens and step.output_tokens
+            )
             tally.empty += len(recorded.steps) - len(steps)
             if steps:
                 yield Recorded(recorded.start_s, steps)
@@ -137,15 +153,24 @@ class Trace(Description):
                 lost = np.nonzero(batch.time_s < given_s)[0]
                 if len(lost):
                     by_s = given_s - batch.time_s[lost[0]]
-                    place.refuse_at(int(batch.line[lost[0]]), f"is {by_s:.3f} s earlier than a row {_AHEAD:,} rows above; wanted rows nearly in order of time")
+                    place.refuse_at(
+                        int(batch.line[lost[0]]),
+                        f"is {by_s:.3f} s earlier than a row {_AHEAD:,} rows above; wanted rows nearly in order of time",
+                    )
             batch = batch.take(self._requests(batch, tally))
             if self.dejitter_s is not None:
-                batch = batch._replace(time_s=batch.time_s + self.dejitter_s * rng.random(len(batch.time_s)))
+                batch = batch._replace(
+                    time_s=batch.time_s + self.dejitter_s * rng.random(len(batch.time_s))
+                )
             ahead = ahead.then(batch)
             if np.any(np.diff(ahead.time_s) < 0.0):
                 ahead = ahead.take(np.argsort(ahead.time_s, kind="stable"))
             # of rows that are spread, those are due before which none to come can fall
-            due = max(len(ahead.time_s) - _AHEAD, 0) if self.dejitter_s is None else int(np.searchsorted(ahead.time_s, latest_s))
+            due = (
+                max(len(ahead.time_s) - _AHEAD, 0)
+                if self.dejitter_s is None
+                else int(np.searchsorted(ahead.time_s, latest_s))
+            )
             if due:
                 given_s = float(ahead.time_s[due - 1])
                 yield ahead.take(np.arange(due))
@@ -181,12 +206,17 @@ class Trace(Description):
         place = Place(self.path)
         format_ = self.found_format
         if format_ == "weka":
-            yield from (recorded for recorded, _ in weka_sessions(_documents(self.path), place, tally))
+            yield from (
+                recorded for recorded, _ in weka_sessions(_documents(self.path), place, tally)
+            )
         elif format_ == "llmservingsim":
             with opened(self.path) as text:
                 yield from llmservingsim_sessions(text, place)
         else:
-            raise ScenarioError.at(self.path, f"is a {format_} trace, which has no sessions; wanted weka or llmservingsim")
+            raise ScenarioError.at(
+                self.path,
+                f"is a {format_} trace, which has no sessions; wanted weka or llmservingsim",
+            )
 
 
 def _recognised(path: str) -> Format:
@@ -208,7 +238,11 @@ def _recognised(path: str) -> Format:
         document = {"requests": []} if '"requests"' in first or first.strip() == "{" else {}
     if looks_like_weka(document):
         return "weka"
-    for key, format_ in (("input_length", "mooncake"), ("input_toks", "llmservingsim"), ("sub_requests", "llmservingsim")):
+    for key, format_ in (
+        ("input_length", "mooncake"),
+        ("input_toks", "llmservingsim"),
+        ("sub_requests", "llmservingsim"),
+    ):
         if key in document:
             return format_  # type: ignore[return-value]
     raise ScenarioError.at(f"{path}:1", f"is of no known format; wanted {_WANTED}")
@@ -217,7 +251,11 @@ def _recognised(path: str) -> Format:
 def _documents(path: str) -> Iterator[tuple[str, int, str]]:
     """(file, line, text) of each JSON document: of a folder or archive each file's, of a file each line, or the whole of it."""
     if is_archive(path):
-        yield from ((name, 1, text) for name, text in members(path) if name.rstrip(")").endswith((".json", ".jsonl")))
+        yield from (
+            (name, 1, text)
+            for name, text in members(path)
+            if name.rstrip(")").endswith((".json", ".jsonl"))
+        )
         return
     with opened(path) as text:
         first = text.readline()
@@ -227,7 +265,9 @@ def _documents(path: str) -> Iterator[tuple[str, int, str]]:
             yield path, 1, first + text.read()
             return
         yield path, 1, first
-        yield from ((path, number, line) for number, line in enumerate(text, start=2) if line.strip())
+        yield from (
+            (path, number, line) for number, line in enumerate(text, start=2) if line.strip()
+        )
 
 
 def find_trace(path: str | Path) -> Trace:

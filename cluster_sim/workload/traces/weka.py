@@ -15,7 +15,9 @@ from cluster_sim.workload.traces.rows import MOST_TOKENS, Place, RawRow, Tally
 _WANTED = '{"requests": [{"t": s, "in": tokens, "out": tokens, "hash_ids": [numbers]}], "block_size": tokens}'
 
 
-def weka_sessions(documents: Iterator[tuple[str, int, str]], place: Place, tally: Tally) -> Iterator[tuple[Recorded, list[float]]]:
+def weka_sessions(
+    documents: Iterator[tuple[str, int, str]], place: Place, tally: Tally
+) -> Iterator[tuple[Recorded, list[float]]]:
     """Each session, with the times [s] of its requests since its start. `documents` are (file, line, text).
 
     A subagent's requests go to another model: they are counted and left out, and its parent's gap spans them. Block
@@ -31,14 +33,30 @@ def weka_sessions(documents: Iterator[tuple[str, int, str]], place: Place, tally
             times_s: list[float] = []
             answered_s = 0.0
             for request in document["requests"]:
-                if "requests" in request or request.get("kind") == "subagent" or request.get("subagent"):
-                    tally.others += len(request["requests"]) if "requests" in request else int(request.get("n", 1))
+                if (
+                    "requests" in request
+                    or request.get("kind") == "subagent"
+                    or request.get("subagent")
+                ):
+                    tally.others += (
+                        len(request["requests"])
+                        if "requests" in request
+                        else int(request.get("n", 1))
+                    )
                     continue
                 time_s, prompt, output = float(request["t"]), request["in"], request["out"]
-                if type(prompt) is not int or type(output) is not int or not 0 <= min(prompt, output) <= max(prompt, output) <= MOST_TOKENS:
+                if (
+                    type(prompt) is not int
+                    or type(output) is not int
+                    or not 0 <= min(prompt, output) <= max(prompt, output) <= MOST_TOKENS
+                ):
                     raise ValueError
                 think_s = request.get("think_time", request.get("think"))
-                gap_s = max(time_s - answered_s if think_s is None else float(think_s), 0.0) if steps else 0.0
+                gap_s = (
+                    max(time_s - answered_s if think_s is None else float(think_s), 0.0)
+                    if steps
+                    else 0.0
+                )
                 answered_s = time_s + float(request.get("api_time", request.get("api")) or 0.0)
                 if not (time_s >= 0.0 and gap_s < 1e9):
                     raise ValueError
@@ -52,7 +70,9 @@ def weka_sessions(documents: Iterator[tuple[str, int, str]], place: Place, tally
             yield Recorded(0.0, tuple(steps)), times_s
 
 
-def weka_rows(documents: Iterator[tuple[str, int, str]], place: Place, tally: Tally) -> Iterator[RawRow]:
+def weka_rows(
+    documents: Iterator[tuple[str, int, str]], place: Place, tally: Tally
+) -> Iterator[RawRow]:
     """Requests of all sessions at their recorded times, every session from time zero on: open loop, with the speed of the old server in it."""
 
     def one(recorded: Recorded, times_s: list[float]) -> Iterator[RawRow]:
