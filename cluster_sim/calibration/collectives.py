@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -187,11 +187,7 @@ def _ranges(kind: Collective) -> list[_Range]:
 
 def _made(kind: Collective, values: list[float], largest: int) -> CollectiveFit:
     names = [*_RING, *_SWITCHED] if "all_reduce" in kind else [*_RING]
-    one_shot = (
-        OneShotFit.model_construct(**dict(zip(_ONE_SHOT, values[len(names) :], strict=True)))
-        if len(values) > len(names)
-        else None
-    )  # type: ignore[arg-type]
-    return CollectiveFit.model_construct(
-        **dict(zip(names, values, strict=False)), largest=largest, one_shot=one_shot
-    )  # type: ignore[arg-type]
+    own: dict[str, Any] = dict(zip(names, values, strict=False))
+    extra: dict[str, Any] = dict(zip(_ONE_SHOT, values[len(names) :], strict=False))
+    one_shot = OneShotFit.model_construct(**extra) if extra else None
+    return CollectiveFit.model_construct(**own, largest=largest, one_shot=one_shot)

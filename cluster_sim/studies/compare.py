@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,7 +131,9 @@ def compare(
         todo = range(len(runs), target)
         work = ((number, (replicated, (_moved(scenarios, number), target == 1))) for number in todo)
         runs += _ordered(
-            work, workers, lambda done: progress(done, target) if progress is not None else None  # noqa: B023 - called before the loop goes on
+            work,
+            workers,
+            partial(_report, progress, target),
         )
         _check(wanted, runs, str(path))
         differences = tuple(
@@ -176,6 +179,12 @@ def _settled_s(scenarios: Sequence[Scenario], pilots: int, workers: int | None) 
     )
     found_s = [warmup_s(of_one) for of_one in zip(*runs, strict=True)]
     return None if None in found_s else max(one for one in found_s if one is not None)
+
+
+def _report(progress: Callable[[int, int], None] | None, target: int, done: int) -> None:
+    """Tell `progress`, where there is one, how many replications of how many are done."""
+    if progress is not None:
+        progress(done, target)
 
 
 def _check(wanted: Sequence[str], runs: Sequence[Replication], path: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import ceil, floor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import numpy as np
 
@@ -144,9 +144,8 @@ def iso(
         _scaled(cluster, summary, level / _amount(cluster, summary, basis), basis)
         for cluster, summary in zip(clusters, summaries, strict=True)
     )
-    return Iso(
-        clusters[0].scenario.name, basis, level, _UNIT[basis], scaled, tuple(_notes(scaled, basis))
-    )  # type: ignore[arg-type]  # checked above
+    notes = tuple(_notes(scaled, basis))
+    return Iso(clusters[0].scenario.name, cast(Basis, basis), level, _UNIT[basis], scaled, notes)
 
 
 def _level(at: str, unit: str) -> float:

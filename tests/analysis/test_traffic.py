@@ -20,7 +20,7 @@ from cluster_sim.scenario.workload import Workload
 from cluster_sim.workload.arrivals import Gamma, OnOff, Poisson
 from cluster_sim.workload.statistics import gap_cv
 from cluster_sim.workload.traces import Trace
-from tests.cli.test_cli import call
+from tests.commands import call
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
 from tests.workload.test_sessions import PLAIN
 

@@ -17,7 +17,7 @@ from cluster_sim.claims.judge import Judged, agree, claims, verdict_of
 from cluster_sim.claims.spec import open_claims
 from cluster_sim.errors import ScenarioError
 from cluster_sim.loading.files import load_scenario
-from tests.cli.test_cli import call
+from tests.commands import call
 from tests.figures.test_figures import texts
 
 ROOT = Path(__file__).parents[2]

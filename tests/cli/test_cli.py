@@ -12,57 +12,13 @@ import pytest
 
 import cluster_sim
 from cluster_sim import figures
-from cluster_sim.cli import app as cli
 from cluster_sim.schema import catalog_names
+from tests.commands import BURST, call
 
 ROOT = Path(__file__).resolve().parents[2]
 SCENARIOS = sorted(
     path for path in (ROOT / "scenarios").glob("*.yaml") if not path.stem.endswith("_claims")
 )
-
-BURST = """\
-# A test
-name: small
-seed: 7
-duration: 20 s
-model: llama-3.1-8b
-workload:
-  arrivals: {process: poisson, rate: 5 /s}
-  prompt_tokens: 100
-  output_tokens: {distribution: uniform, low: 2, high: 30}
-slo: {ttft: 50 ms, tpot: 5 ms}
-cluster:
-  pools:
-    - {name: b200, node: dgx-b200, replica: {tensor_parallel: 8}}
-variants:
-  b200: {}
-  cs3:
-    cluster:
-      pools:
-        - {name: cs3, node: cs-3, replica: {wafers: 1, engine: cerebras}}
-"""
-
-
-@pytest.fixture
-def scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "small.yaml"
-    path.write_text(BURST)
-    return path
-
-
-def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    """(exit code, stdout, stderr) of one command."""
-    sys_argv, sys.argv = sys.argv, ["cluster-sim", *map(str, arguments)]
-    try:
-        cli.main()
-        code = 0
-    except SystemExit as exit_:
-        code = exit_.code if isinstance(exit_.code, int) else 0
-    finally:
-        sys.argv = sys_argv
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 def test_run_prints_one_table_and_writes_a_run_folder_for_each_variant(

@@ -13,7 +13,7 @@ from cluster_sim.cli import live
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.sim.simulate import simulate
 from cluster_sim.studies.sweep import Count, sweep
-from tests.cli.test_cli import BURST, call, scenario  # noqa: F401 - a fixture
+from tests.commands import BURST, call
 
 ROOT = Path(__file__).resolve().parents[2]
 SWEPT = (
@@ -107,7 +107,7 @@ def test_a_terminal_shows_the_run_and_its_fullest_replicas(tmp_path: Path) -> No
 
 
 def test_without_a_terminal_run_says_a_line_now_and_then(
-    scenario: Path,  # noqa: F811
+    scenario: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

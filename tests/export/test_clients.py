@@ -20,7 +20,7 @@ from cluster_sim.export.client_view import answers
 from cluster_sim.export.percentiles import linear, ranked, stepped
 from cluster_sim.results.metrics.gaps import itl
 from cluster_sim.studies.benchmark_comparison import beside
-from tests.cli.test_cli import BURST, call, scenario  # noqa: F401 - a fixture
+from tests.commands import BURST, call
 
 ROOT = Path(__file__).resolve().parents[2]
 

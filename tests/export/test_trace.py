@@ -16,7 +16,7 @@ from cluster_sim.errors import ScenarioError
 from cluster_sim.export import trace
 from cluster_sim.export.perfetto import number, varint
 from cluster_sim.scenario.site import Site
-from tests.cli.test_cli import BURST, call, scenario  # noqa: F401 - a fixture
+from tests.commands import BURST, call
 from tests.perfetto import Trace, fields, read
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -16,7 +16,7 @@ from pytest import approx
 from cluster_sim import figures
 from cluster_sim.errors import ScenarioError
 from cluster_sim.figures.study_table import Choice
-from tests.cli.test_cli import call
+from tests.commands import call
 from tests.figures.test_figures import texts
 
 RATES = (1.0, 2.0, 4.0, 8.0)

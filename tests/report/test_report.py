@@ -24,7 +24,7 @@ from cluster_sim.results import metrics
 from cluster_sim.results.results import Results, load_results
 from cluster_sim.sim.simulate import simulate
 from cluster_sim.studies.sweep import sweep
-from tests.cli.test_cli import BURST, call
+from tests.commands import BURST, call
 from tests.machines import TWO_GPUS
 
 SCENARIO = (

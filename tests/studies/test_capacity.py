@@ -16,7 +16,7 @@ import cluster_sim
 from cluster_sim.errors import ScenarioError
 from cluster_sim.results import metrics
 from cluster_sim.studies.capacity import Answer, Option, Trial, capacity, judged
-from tests.cli.test_cli import call
+from tests.commands import call
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
 
 BASE: dict[str, Any] = {

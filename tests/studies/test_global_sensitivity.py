@@ -12,7 +12,7 @@ from pytest import approx
 from cluster_sim.errors import ScenarioError
 from cluster_sim.studies.global_sensitivity import _at, indices, morris, sobol
 from cluster_sim.studies.sensitivity import Uncertain
-from tests.cli.test_cli import call
+from tests.commands import call
 from tests.studies.test_sensitivity import write
 
 

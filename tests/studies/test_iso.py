@@ -13,7 +13,7 @@ from pytest import approx
 from cluster_sim.errors import ScenarioError
 from cluster_sim.studies.capacity import capacity
 from cluster_sim.studies.iso import Iso, Scaled, iso
-from tests.cli.test_cli import call
+from tests.commands import call
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
 
 POWER = {

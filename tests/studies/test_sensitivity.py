@@ -14,7 +14,7 @@ import cluster_sim
 from cluster_sim.errors import ScenarioError
 from cluster_sim.schema import figures
 from cluster_sim.studies.sensitivity import _ends, sensitivity
-from tests.cli.test_cli import call
+from tests.commands import call
 
 POOL = {"name": "b200", "node": "dgx-b200", "replica": {"tensor_parallel": 8, "engine": "trtllm"}}
 BASE: dict[str, Any] = {
