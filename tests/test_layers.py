@@ -40,8 +40,8 @@ ALLOWED = {
     "pydantic_core": "units schema economics",
     "ruamel": "schema",
     "numpy": (
-        "typing sim topology physics workload serving deployment results analysis calibration figures "
-        "export report validation studies cli"
+        "typing economics sim topology physics workload serving deployment results analysis calibration figures "
+        "export report validation studies claims cli"
     ),
     "networkx": "topology",
     "orjson": "workload",

@@ -83,7 +83,7 @@ def generation_attention_s(
     larger of floor and `generation_line` beyond. kv_bytes: of one value of the KV cache [B]; windowed: whether the layer's
     window hides a part of the sequences, which are on the line then however short the window.
 
-    >>> from cluster_sim.hardware.device import GenerationAttentionFit
+    >>> from cluster_sim.hardware.kernel_fits import GenerationAttentionFit
     >>> numbers = dict(start="5 us", value="0 s", head="0 s", sequence="0 s", free_units=132, unit="0 s", tile_bandwidth="1 PB/s")
     >>> numbers |= dict(short_keys=128, long_start="10 us", long_unit="0 s", window="0 s", bandwidth="4 TB/s", half_units=0)
     >>> fit = GenerationAttentionFit.model_validate(numbers)
@@ -164,7 +164,7 @@ def context_attention_s(
 
     Causal, `window` [tokens] where the layer has one. The larger of a floor and of a line, see `context_line`.
 
-    >>> from cluster_sim.hardware.device import ContextAttentionFit
+    >>> from cluster_sim.hardware.kernel_fits import ContextAttentionFit
     >>> numbers = dict(start="5 us", value="0 s", head="0 s", kv_head="0 s", long_start="10 us", compute="500 TFLOP/s", extra_values=0)
     >>> numbers |= dict(wide=0, extra_keys=0, tile_tokens=0, window_keys=0, bandwidth="1 PB/s", key="0 s")
     >>> fit = ContextAttentionFit.model_validate(numbers)

@@ -210,7 +210,7 @@ def devices_under_w(around: Surroundings | None, node_w: float, most_w: float) -
 
     most_w: of the devices at their limits. The positive root of a quadratic, see `surroundings_w`.
 
-    >>> from cluster_sim.hardware.device import Surroundings
+    >>> from cluster_sim.hardware.power_and_cooling import Surroundings
     >>> dgx = Surroundings.model_validate({"base": "2300 W", "most": "6300 W"})
     >>> round(devices_under_w(dgx, 4000.0 + 3300.0, 8000.0), 6)
     4000.0
@@ -226,7 +226,7 @@ def surroundings_w(around: Surroundings, devices_w: Number, most_w: float) -> Nu
 
     Fans and losses of supplies grow faster than what they serve: a base, and the rest with the square of the devices' load (estimate).
 
-    >>> from cluster_sim.hardware.device import Surroundings
+    >>> from cluster_sim.hardware.power_and_cooling import Surroundings
     >>> dgx = Surroundings.model_validate({"base": "2300 W", "most": "6300 W"})
     >>> surroundings_w(dgx, 4000.0, 8000.0)
     3300.0

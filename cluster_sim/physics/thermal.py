@@ -46,7 +46,7 @@ class Heat:
 def inlet_c(cooling: Cooling, supply_c: float, upstream_w: float) -> float:
     """Temperature of the coolant at a device [degC] when the site supplies it at `supply_c` and a device in front of it draws `upstream_w`.
 
-    >>> from cluster_sim.hardware.device import Cooling
+    >>> from cluster_sim.hardware.power_and_cooling import Cooling
     >>> rear = Cooling.model_validate({"medium": "air", "die_to_sink": "0.02 K/W", "sink_to_coolant": "0.03 K/W", "coolant_rise": "0.006 K/W",
     ...     "preheat": "0.014 K/W", "die": "45 J/K", "sink": "650 J/K", "coolant_lag": "1 s"})
     >>> round(inlet_c(rear, 25.0, 700.0), 6)
@@ -66,7 +66,7 @@ def with_flow(cooling: Cooling, share: float) -> Cooling:
     The coolant warms by as much more as there is less of it (balance of energy); the way from sink to coolant resists as the
     flow to the power -0.38, a third more at half of it (estimate; forced convection alone is 0.8, and part of it is metal).
 
-    >>> from cluster_sim.hardware.device import Cooling
+    >>> from cluster_sim.hardware.power_and_cooling import Cooling
     >>> plate = Cooling.model_validate({"medium": "liquid", "die_to_sink": "0.01 K/W", "sink_to_coolant": "0.01 K/W",
     ...     "coolant_rise": "0.005 K/W", "die": "90 J/K", "sink": "300 J/K", "coolant_lag": "2 s"})
     >>> half = with_flow(plate, 0.5)

@@ -36,7 +36,7 @@ def tiers(fabric: Fabric, nics: Sequence[int]) -> Tiers:
     full it needs fewer. There are as few spines as have the ports, and as take an equal number of each leaf's cables. The front
     door's ports are not counted. Raises ValueError where two tiers of such switches do not have the ports.
 
-    >>> from cluster_sim.hardware.device import Fabric
+    >>> from cluster_sim.hardware.network import Fabric
     >>> fabric = Fabric(shape="fat_tree", kind="ndr", radix=64, bandwidth="50 GB/s", latency="1 us", switch_latency="0.2 us")
     >>> found = tiers(fabric, [8] * 16)  # 128 NICs on 4 leaves of 32, whose 128 cables go up to two spines of 64 ports
     >>> found.leaves, found.spines, found.cables
