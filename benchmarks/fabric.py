@@ -2,10 +2,11 @@
 
     python -m benchmarks.fabric [--nodes 128] [--seconds 20] [--link "46 GB/s"] [--transfer layers]
 
-Half of the nodes read prompts, one replica on each GPU, for the other half, one replica of eight GPUs each, over rail-optimised
-leaves and spines. KV is sent layer by layer, so that there are about as many transfers under way as prompts that are being read,
-each over eight lanes. Beside it: how many there were in the mean, what simulated and wall time were, and how many bare SimPy
-timeouts the same time would pay for (see speed.py).
+Half of the nodes read prompts, one replica on each GPU, for the other half, one replica of eight
+GPUs each, over rail-optimised leaves and spines. KV is sent layer by layer, so that there are about
+as many transfers under way as prompts that are being read, each over eight lanes. Beside it: how
+many there were in the mean, what simulated and wall time were, and how many bare SimPy timeouts the
+same time would pay for (see speed.py).
 """
 
 from __future__ import annotations

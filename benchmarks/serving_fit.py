@@ -1,10 +1,12 @@
-"""What the engines of a device add to its kernels, fitted to measured serving runs: constants, errors, and errors of runs left out.
+"""What the engines of a device add to its kernels, fitted to measured serving runs: constants,
+errors, and errors of runs left out.
 
     python benchmarks/serving_fit.py MEASUREMENTS B200 [--out overheads.yaml]
 
-MEASUREMENTS is a table as `cluster-sim validate --data` reads; of it, the closed loops of `validation.serving_rows`. The catalog's
-`overheads` (B200, H200 and H100) and experts' shares are these: one set of constants for a device and an engine, started from
-round numbers, kernels as they stand in the catalog. Left out, in turn, are all runs of one configuration (`split_key`).
+MEASUREMENTS is a table as `cluster-sim validate --data` reads; of it, the closed loops of
+`validation.serving_rows`. The catalog's `overheads` (B200, H200 and H100) and experts' shares are
+these: one set of constants for a device and an engine, started from round numbers, kernels as they
+stand in the catalog. Left out, in turn, are all runs of one configuration (`split_key`).
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ START = {
 
 
 def started(device: Device) -> Device:
-    """The device with round numbers where the fit begins. TensorRT-LLM launches from C++, and its first tokens are not fitted."""
+    """The device with round numbers where the fit begins. TensorRT-LLM launches from C++, and its
+    first tokens are not fitted.
+    """
     assert device.efficiency is not None
     start = Overhead.model_validate(START)
     engines = {

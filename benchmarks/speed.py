@@ -2,9 +2,10 @@
 
     python benchmarks/speed.py [--replicas-policy least_requests] [--runs 3]
 
-Llama 3.3 70B on DGX B200, tensor parallel 8, Poisson near 70 % load, 512 prompt and 256 output tokens, everything recorded.
-The time is that of `simulate`, tables included. Beside it: how many bare SimPy timeouts the same time would pay for, which
-does not depend on the machine, and the peak memory of the process.
+Llama 3.3 70B on DGX B200, tensor parallel 8, Poisson near 70 % load, 512 prompt and 256 output
+tokens, everything recorded. The time is that of `simulate`, tables included. Beside it: how many
+bare SimPy timeouts the same time would pay for, which does not depend on the machine, and the peak
+memory of the process.
 """
 
 from __future__ import annotations

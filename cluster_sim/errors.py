@@ -12,7 +12,9 @@ _MOST_SHOWN = 60  # characters of a value that came
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing wrong with the input. `where` is `file:line`, or the command-line option that it came from."""
+    """One thing wrong with the input. `where` is `file:line`, or the command-line option that it
+    came from.
+    """
 
     where: str
     what: str
@@ -22,10 +24,11 @@ class Fault:
 
 
 class ScenarioError(ValueError):
-    """The input is at fault. Holds every fault that was found, so that they can be mended in one go.
+    """The input is at fault. Holds every fault that was found, so that they can be mended in one
+    go.
 
-    A ValueError, so that pydantic carries one that a validator raises to the other faults of the file. Faults of one file
-    stand together, in the order of its lines.
+    A ValueError, so that pydantic carries one that a validator raises to the other faults of the
+    file. Faults of one file stand together, in the order of its lines.
     """
 
     def __init__(self, faults: Sequence[Fault]) -> None:

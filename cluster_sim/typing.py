@@ -8,3 +8,12 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 """A numpy array of any kind of number."""
+
+Number = Any
+"""An int, a float, or an array of them: physics is arithmetic on either."""
+
+Count = Annotated[int, Field(gt=0)]
+"""A whole number above 0, in a description."""
+
+Share = Annotated[float, Field(gt=0.0, le=1.0)]
+"""A share above 0 and at most 1, in a description."""

@@ -1,7 +1,7 @@
 """Quantities with units: "8 TB/s" in a file is 8e12 in a field whose name ends in `_bytes_per_s`.
 
-A field's type says its unit, its name ends in that unit, and its key in a file is the name without it. Files must write
-the unit; code sees SI floats only.
+A field's type says its unit, its name ends in that unit, and its key in a file is the name without
+it. Files must write the unit; code sees SI floats only.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from cluster_sim.errors import shown
 if TYPE_CHECKING:
     import pint
 
-# Our own short list, not Pint's thousand units: reading that one takes 0.3 s at every start. `kilogram` is here so that a
+# Our own short list, not Pint's thousand units: reading that one takes 0.3 s at every start.
+# `kilogram` is here so that a
 # weight given for a time is refused as a weight.
 _DEFINITIONS = """
 pico- = 1e-12 = p-
@@ -149,8 +150,9 @@ _UNIT = re.compile(r"(1?\s*/\s*)?[A-Za-zµ]+(\s*[/*]\s*[A-Za-zµ]+)*|°C")
 def parse(text: str, unit: str) -> float:
     """The number that `text`, such as "8 TB/s", is in `unit`.
 
-    Exact where the file already uses `unit`, so a scenario that was written out reads back to the same float.
-    Raises ValueError that says what is wrong: no number, no unit, an unknown unit, or one of another dimension.
+    Exact where the file already uses `unit`, so a scenario that was written out reads back to the
+    same float. Raises ValueError that says what is wrong: no number, no unit, an unknown unit, or
+    one of another dimension.
 
     >>> parse("8 TB/s", "B/s"), parse("8 Tb/s", "B/s"), parse("20 min", "s")
     (8000000000000.0, 1000000000000.0, 1200.0)
@@ -165,7 +167,8 @@ def parse(text: str, unit: str) -> float:
 
 
 def number_and_unit(text: str) -> tuple[float, str]:
-    """The parts of a quantity; the unit, which may be missing, is not looked at. Raises ValueError for what is no quantity.
+    """The parts of a quantity; the unit, which may be missing, is not looked at. Raises ValueError
+    for what is no quantity.
 
     >>> number_and_unit("8 TB/s")
     (8.0, 'TB/s')
@@ -194,7 +197,9 @@ class Quantity:
     least: float | None = None
 
     def read(self, came: Any) -> float:
-        """What `came` from a file is in `unit`. Raises PydanticCustomError that says what was wanted."""
+        """What `came` from a file is in `unit`. Raises PydanticCustomError that says what was
+        wanted.
+        """
         if isinstance(came, bool) or not isinstance(came, (str, int, float)):
             raise self._fault(f"came {shown(came)}")
         if not isinstance(came, str):

@@ -1,4 +1,5 @@
-"""The picture of an article's claims beside what is found under each reading: 31 simulations, judged and drawn (a minute).
+"""The picture of an article's claims beside what is found under each reading: 31 simulations,
+judged and drawn (a minute).
 
 python plots/article_claims.py
 """

@@ -1,4 +1,5 @@
-"""The picture of a burst that spends the KV room of wafers: a sweep of its rate, simulated and drawn (two minutes).
+"""The picture of a burst that spends the KV room of wafers: a sweep of its rate, simulated and
+drawn (two minutes).
 
 python plots/burst_kv_room.py
 """

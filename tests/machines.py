@@ -84,4 +84,5 @@ variants:
   h100: {}
   a100: {cluster: {pools: [{name: gpus, node: dgx-a100, replicas: 2, replica: {tensor_parallel: 1}}]}}
 """
-"""Of a scenario file, what follows its name: a small service on one kind of GPU and on an older one; more variants may follow."""
+"""Of a scenario file, what follows its name: a small service on one kind of GPU and on an older
+one; more variants may follow."""

@@ -1,7 +1,9 @@
-"""Answers that owe nothing to the program: textbook formulas, and a brute-force engine that makes token after token.
+"""Answers that owe nothing to the program: textbook formulas, and a brute-force engine that makes
+token after token.
 
-The engine keeps each request's tokens in plain integers, counts blocks by looking at every sequence at every step, and adds
-the time of a step up from the data sheet's terms. No SimPy, no closed forms, no heaps.
+The engine keeps each request's tokens in plain integers, counts blocks by looking at every sequence
+at every step, and adds the time of a step up from the data sheet's terms. No SimPy, no closed
+forms, no heaps.
 """
 
 from __future__ import annotations
@@ -79,7 +81,9 @@ class Blocks:
         return tuple(job.token(token) for token in range((place + 1) * self.tokens))
 
     def fill(self, job: Job, tokens: int) -> None:
-        """The job's whole blocks among its first `tokens` may be found, unless their like in use may be already."""
+        """The job's whole blocks among its first `tokens` may be found, unless their like in use
+        may be already.
+        """
         for place in range(tokens // self.tokens):
             block = job.table[place]
             if block.content is None:
@@ -179,7 +183,9 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
                 if victim is job:
                     break
             if not fits:
-                continue  # with the one that has come to its place; vLLM leaves those after it out of this step
+                # with the one that has come to its place; vLLM leaves those after it out of this
+                # step
+                continue
             if limits.prefix_caching and not job.decodes:
                 blocks.fill(job, job.cached + tokens)
             step.append((job, tokens))
@@ -240,7 +246,9 @@ def gpu_step_s(
     compute_eta: float,
     peak: float,
 ) -> StepSeconds:
-    """A step's time as the sum of its terms, dense grouped-query models with or without windows, one pipeline stage."""
+    """A step's time as the sum of its terms, dense grouped-query models with or without windows,
+    one pipeline stage.
+    """
     eta, bandwidth, overhead = (
         device.efficiency,
         device.memory.bandwidth_bytes_per_s,
@@ -328,7 +336,9 @@ def gpu_step_s(
 
 
 def pollaczek_khinchine_s(rate_per_s: float, service_s: Sequence[float]) -> float:
-    """Mean wait of an M/G/1 queue: rate · E[S²] / (2 (1 - rate · E[S])). Kleinrock, Queueing Systems I, 5.7."""
+    """Mean wait of an M/G/1 queue: rate · E[S²] / (2 (1 - rate · E[S])). Kleinrock, Queueing
+    Systems I, 5.7.
+    """
     mean = sum(service_s) / len(service_s)
     square = sum(time_s**2 for time_s in service_s) / len(service_s)
     return rate_per_s * square / (2 * (1 - rate_per_s * mean))
@@ -343,15 +353,19 @@ def erlang_c_wait_s(servers: int, rate_per_s: float, mean_service_s: float) -> f
 
 
 def blocked_fraction(load: float, places: int) -> float:
-    """Share of arrivals that an M/M/1/K queue of K places in all refuses. Kleinrock, Queueing Systems I, 3.6."""
+    """Share of arrivals that an M/M/1/K queue of K places in all refuses. Kleinrock, Queueing
+    Systems I, 3.6.
+    """
     weights = [load**inside for inside in range(places + 1)]
     return weights[-1] / sum(weights)
 
 
 def supermarket_queue(load: float, choices: int) -> float:
-    """Mean number at one of very many servers where each arrival joins the shortest of `choices` queues drawn at random.
+    """Mean number at one of very many servers where each arrival joins the shortest of `choices`
+    queues drawn at random.
 
-    The share of servers with i or more is load^((d^i - 1)/(d - 1)). Mitzenmacher, IEEE TPDS 12(10), 2001, eq. 3.
+    The share of servers with i or more is load^((d^i - 1)/(d - 1)). Mitzenmacher, IEEE TPDS 12(10),
+    2001, eq. 3.
     """
     return sum(
         load ** sum(choices**power for power in range(length))

@@ -1,4 +1,6 @@
-"""Reads Perfetto traces as its trace processor does: packets in the order of time, slices as a stack on each track."""
+"""Reads Perfetto traces as its trace processor does: packets in the order of time, slices as a
+stack on each track.
+"""
 
 from __future__ import annotations
 

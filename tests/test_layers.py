@@ -10,7 +10,8 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "cluster_sim"
 
-# From the bottom up. A file imports only from rows above its own here or from its own room: rooms of one
+# From the bottom up. A file imports only from rows above its own here or from its own room: rooms
+# of one
 # row do not import each other. Plain, lazy and type-only imports count.
 ROWS = [
     "errors typing",
@@ -33,7 +34,8 @@ ROWS = [
 ]
 ROW = {room: number for number, rooms in enumerate(ROWS) for room in rooms.split()}
 
-# Third-party packages and the rooms that may import them; those not named here may be imported by none.
+# Third-party packages and the rooms that may import them; those not named here may be imported by
+# none.
 ALLOWED = {
     "pint": "units",
     "pydantic": "typing units schema hardware llm economics workload serving scenario loading calibration claims",

@@ -1,4 +1,6 @@
-"""Quantities are read in any unit of their dimension, exactly where that is their own, and refused in words otherwise."""
+"""Quantities are read in any unit of their dimension, exactly where that is their own, and refused
+in words otherwise.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What the board says about itself while a kernel runs: through NVML where its Python package is there, otherwise nvidia-smi."""
+"""What the board says about itself while a kernel runs: through NVML where its Python package is
+there, otherwise nvidia-smi.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 _QUERY = "power.draw.instant,power.limit,temperature.gpu,clocks.sm"
-_POWER_INSTANT = 186  # NVML_FI_DEV_POWER_INSTANT; the plain power reading is a mean over a second on recent boards
+# NVML_FI_DEV_POWER_INSTANT; the plain power reading is a mean over a second on recent boards
+_POWER_INSTANT = 186
 
 
 class Board(NamedTuple):
@@ -53,7 +56,9 @@ def parsed(line: str) -> Board:
 
 
 def middle(readings: Sequence[Board]) -> Board:
-    """The medians of readings taken one after the other, without the first third, in which power still comes up."""
+    """The medians of readings taken one after the other, without the first third, in which power
+    still comes up.
+    """
     late = readings[len(readings) // 3 :]
     columns = (
         [value for value in column if value is not None] for column in zip(*late, strict=True)

@@ -2,11 +2,14 @@
 
     python benchmarks/device/compare.py TABLE... --device h200-sxm [--engine vllm]
 
-The tables are those of measure.py, or any that `cluster-sim calibrate` reads. Errors are predicted over measured, less one: the median
-and the ninetieth percentile of their sizes, and the bias, which is the median with its sign. The roofline is the slower of peak compute
-and peak bandwidth. Of plain memory traffic the model has no constants: there the roofline stands alone, and what other streams copy
-meanwhile counts as traffic, so that its bias is what reading and copying at once cost. Mind whose kernels are compared: the catalog's
-attention constants of H200 are of vLLM's, on Hopper FlashAttention 3; its fp8 products quantise their inputs. Exit codes: 0 done; 2 the input is at fault.
+The tables are those of measure.py, or any that `cluster-sim calibrate` reads. Errors are predicted
+over measured, less one: the median and the ninetieth percentile of their sizes, and the bias, which
+is the median with its sign. The roofline is the slower of peak compute and peak bandwidth. Of plain
+memory traffic the model has no constants: there the roofline stands alone, and what other streams
+copy meanwhile counts as traffic, so that its bias is what reading and copying at once cost. Mind
+whose kernels are compared: the catalog's attention constants of H200 are of vLLM's, on Hopper
+FlashAttention 3; its fp8 products quantise their inputs. Exit codes: 0 done; 2 the input is at
+fault.
 """
 
 from __future__ import annotations
@@ -44,7 +47,9 @@ PRECISIONS: dict[str, tuple[Precision, float]] = {
 
 
 class Compared(NamedTuple):
-    """Kernels of one kind: times [s] measured, by the model (None where it has none) and by the roofline."""
+    """Kernels of one kind: times [s] measured, by the model (None where it has none) and by the
+    roofline.
+    """
 
     kind: str
     measured_s: Array

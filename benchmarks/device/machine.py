@@ -56,7 +56,8 @@ def timing(samples_s: Sequence[float], board: Board = NOTHING, copied_bytes: flo
 
 
 def copied(ends_s: Sequence[float], began_s: float, ended_s: float) -> float:
-    """How many copies of one stream, which end one after the other at `ends_s`, fall between two times; parts count by their time.
+    """How many copies of one stream, which end one after the other at `ends_s`, fall between two
+    times; parts count by their time.
 
     The first must have ended by `began_s`, the last not before `ended_s`.
     """

@@ -1,25 +1,32 @@
-"""Kernels of Llama models measured on the GPU of this machine, as tables that `cluster-sim calibrate` reads.
+"""Kernels of Llama models measured on the GPU of this machine, as tables that `cluster-sim
+calibrate` reads.
 
     python benchmarks/device/measure.py --out DIR [--minutes 8] [--system h200_sxm]
     python benchmarks/device/compare.py DIR/*.csv --device h200-sxm
 
-The first needs PyTorch and an NVIDIA GPU and nothing else; the second needs cluster-sim and no GPU. Measured are
+The first needs PyTorch and an NVIDIA GPU and nothing else; the second needs cluster-sim and no GPU.
+Measured are
 
-* gemm.csv: products in bf16, and in fp8 with one scale a tensor where the GPU has it (`torch._scaled_mm`; inputs are in fp8 already.
-  Engines quantise them first, in a kernel of its own that tables collected from engines count in);
-* attention.csv: decode and prefill attention by every library that is there: FlashInfer (decode only, fp8 KV cache too), FlashAttention 3
-  and 2, and PyTorch's own flash and cuDNN kernels. KV caches lie in one piece, but FlashInfer's in pages of 16 tokens;
-* traffic.csv: reading, writing and copying memory, and reading while one to four other streams copy: `copied_bytes` is what those moved
-  over the bus in the time of the read.
+* gemm.csv: products in bf16, and in fp8 with one scale a tensor where the GPU has it
+  (`torch._scaled_mm`; inputs are in fp8 already. Engines quantise them first, in a kernel of its
+  own that tables collected from engines count in);
+* attention.csv: decode and prefill attention by every library that is there: FlashInfer (decode
+  only, fp8 KV cache too), FlashAttention 3 and 2, and PyTorch's own flash and cuDNN kernels. KV
+  caches lie in one piece, but FlashInfer's in pages of 16 tokens;
+* traffic.csv: reading, writing and copying memory, and reading while one to four other streams
+  copy: `copied_bytes` is what those moved over the bus in the time of the read.
 
-A time is the median of replays of a CUDA graph of many launches, by events, divided by the launches; launches take turns over buffers
-of several times the L2 cache, so that weights and KV caches come from memory. (Reads beside copies run without a graph, as each takes
-long.) `spread` is the distance of the tenth and ninetieth percentile over the median. Power, temperature and clock are the medians of
-what the board told meanwhile. Inputs are random: zeros draw less power and run faster. `version` begins with the attention's library,
-so that `cluster-sim calibrate --collector` can choose one.
+A time is the median of replays of a CUDA graph of many launches, by events, divided by the
+launches; launches take turns over buffers of several times the L2 cache, so that weights and KV
+caches come from memory. (Reads beside copies run without a graph, as each takes long.) `spread` is
+the distance of the tenth and ninetieth percentile over the median. Power, temperature and clock are
+the medians of what the board told meanwhile. Inputs are random: zeros draw less power and run
+faster. `version` begins with the attention's library, so that `cluster-sim calibrate --collector`
+can choose one.
 
-Rows are written as they are measured; a run ends by itself within `--minutes`, and another with the same `--out` goes on from there. What
-the machine cannot do is skipped and said, with the reason, on stderr and in skipped.csv. Exit codes: 0 done; 2 no PyTorch or no GPU.
+Rows are written as they are measured; a run ends by itself within `--minutes`, and another with the
+same `--out` goes on from there. What the machine cannot do is skipped and said, with the reason, on
+stderr and in skipped.csv. Exit codes: 0 done; 2 no PyTorch or no GPU.
 """
 
 from __future__ import annotations
@@ -119,7 +126,9 @@ def measure(
     clock: Callable[[], float],
     say: Callable[[str], None],
 ) -> int:
-    """Measures one kernel after the other until all are done or `clock` nears `until_s`; the number of kernels that are left."""
+    """Measures one kernel after the other until all are done or `clock` nears `until_s`; the number
+    of kernels that are left.
+    """
     planned = kernels(machine.memory_bytes, machine.libraries)
     took_s: deque[float] = deque(maxlen=RECENT)
     rows, reasons = Counter[str](), set[tuple[str, str]]()

@@ -1,4 +1,6 @@
-"""Which kernels are measured: those of Llama 3.1 8B, 3.3 70B and 3.1 405B at tensor parallel 1 to 8, and plain traffic of the memory."""
+"""Which kernels are measured: those of Llama 3.1 8B, 3.3 70B and 3.1 405B at tensor parallel 1 to
+8, and plain traffic of the memory.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ LLAMAS = (
 
 @dataclass(frozen=True)
 class Gemm:
-    """m tokens times a weight matrix of n outputs and k inputs; weights and inputs of `gemm_dtype`, outputs in 16 bit."""
+    """m tokens times a weight matrix of n outputs and k inputs; weights and inputs of `gemm_dtype`,
+    outputs in 16 bit.
+    """
 
     gemm_dtype: str
     m: int
@@ -74,8 +78,8 @@ class Gemm:
 
 @dataclass(frozen=True)
 class Attention:
-    """Attention of one layer on one device, by the kernels of `library`: decoding one token of each of `batch` sequences that have
-    `tokens` cached, or the prefill of `tokens` each.
+    """Attention of one layer on one device, by the kernels of `library`: decoding one token of each
+    of `batch` sequences that have `tokens` cached, or the prefill of `tokens` each.
     """
 
     library: str
@@ -124,11 +128,14 @@ class Attention:
 
 @dataclass(frozen=True)
 class Traffic:
-    """Memory traffic: `op` is read, write or copy, or read_beside_copies while `streams` other streams copy without pause."""
+    """Memory traffic: `op` is read, write or copy, or read_beside_copies while `streams` other
+    streams copy without pause.
+    """
 
     op: str
     bytes: int
-    """Of the operation itself, over the memory bus: a copy reads half of them and writes the other half."""
+    """Of the operation itself, over the memory bus: a copy reads half of them and writes the other
+    half."""
     streams: int = 0
 
     table = "traffic"
@@ -149,8 +156,9 @@ Kernel = Gemm | Attention | Traffic
 def kernels(memory_bytes: float, libraries: Mapping[str, Sequence[str]]) -> list[Kernel]:
     """Every kernel that fits into `memory_bytes`, in the order in which they are measured.
 
-    libraries: by the name of the attention's op, those that are there. The kinds take turns, each in an order drawn once and for
-    all, so that a run that ends early has covered every kind and all its sizes.
+    libraries: by the name of the attention's op, those that are there. The kinds take turns, each
+    in an order drawn once and for all, so that a run that ends early has covered every kind and all
+    its sizes.
     """
     rng = random.Random(ORDER_SEED)
     kinds: dict[str, list[Kernel]] = {}

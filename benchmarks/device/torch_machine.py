@@ -22,7 +22,8 @@ BETWEEN_READINGS_S = 5e-3
 REPLAYS = (3, 100)
 MOST_LAUNCHES = 1024  # in a graph
 CACHES = 16  # buffers of a kernel span that many times the L2 cache together
-POOL_SHARE = 0.3  # of the free memory: random numbers that inputs are cut from; fp8 has another pool of half that
+# of the free memory: random numbers that inputs are cut from; fp8 has another pool of half that
+POOL_SHARE = 0.3
 PAGE_TOKENS = 16
 STREAM_COPY_BYTES = 2**28
 STREAM_COPIES = 64
@@ -257,7 +258,9 @@ class TorchMachine:
         return timing(samples_s, middle(readings))
 
     def _beside_copies(self, kernel: Traffic) -> Timing:
-        """Reads on one stream while others copy; where their copies end before the read does, again with more of them."""
+        """Reads on one stream while others copy; where their copies end before the read does, again
+        with more of them.
+        """
         read = self._traffic(Traffic("read", kernel.bytes))
         copies = [
             self._traffic(Traffic("copy", 2 * STREAM_COPY_BYTES)) for _ in range(kernel.streams)
@@ -328,8 +331,8 @@ class TorchMachine:
 
 
 class Pool:
-    """Random numbers that inputs are cut from, one after the other and round again: drawing them anew for each kernel would take longer
-    than the kernels.
+    """Random numbers that inputs are cut from, one after the other and round again: drawing them
+    anew for each kernel would take longer than the kernels.
     """
 
     def __init__(self, size_bytes: int, dtype: torch.dtype, device: torch.device) -> None:

@@ -38,11 +38,13 @@ class Lengths:
     pairs: float
     """Mean pairs of query and key of a prompt."""
     context: float
-    """Mean tokens in the cache of a decoding request, over its steps: long answers are there for longer."""
+    """Mean tokens in the cache of a decoding request, over its steps: long answers are there for
+    longer."""
     prompts: NDArray[np.float64]
     """Of each of them, in order of arrival."""
     in_step: bool
-    """All answers are equally long: requests that were admitted in one step finish in one step, for ever."""
+    """All answers are equally long: requests that were admitted in one step finish in one step, for
+    ever."""
     outputs: NDArray[np.float64]
     """As `prompts`."""
 
@@ -68,7 +70,8 @@ class WaferArithmetic:
     weight_fill: tuple[float, float]
     """Share of the SRAM that weights take, on the emptiest and on the fullest wafer."""
     kv_tokens: tuple[int, int]
-    """Room of the layers on the fullest and on the emptiest wafer; the first is that of the replica."""
+    """Room of the layers on the fullest and on the emptiest wafer; the first is that of the
+    replica."""
     slots: float
     station_s: float
 
@@ -100,17 +103,22 @@ class PoolArithmetic:
     path: Route
     """From the front door to the first device."""
     role: str = "both"
-    """Whether it serves requests from prompt to answer, only their prompts, or only what follows."""
+    """Whether it serves requests from prompt to answer, only their prompts, or only what
+    follows."""
     load_s: float | None = None
-    """Until the weights of a replica are on its devices, as on a cold start; None where the node's file does not tell."""
+    """Until the weights of a replica are on its devices, as on a cold start; None where the node's
+    file does not tell."""
     wafers: WaferArithmetic | None = None
     """How a replica lies on wafers."""
     kv_transfer_s: float | None = None
-    """Of a pool that hands over: moving the KV of a prompt of mean length, alone on its way to the first replica that decodes."""
+    """Of a pool that hands over: moving the KV of a prompt of mean length, alone on its way to the
+    first replica that decodes."""
 
 
 def highest_rate_per_s(pools: list[PoolArithmetic]) -> float:
-    """Of all pools together: what is handed over is no more than those that read can give and those that decode can take."""
+    """Of all pools together: what is handed over is no more than those that read can give and those
+    that decode can take.
+    """
     by_role = {
         role: sum(pool.requests_per_s for pool in pools if pool.role == role)
         for role in ("both", "prefill", "decode")
@@ -299,7 +307,8 @@ def _on_wafers(times: WaferSteps, sram_bytes: float) -> WaferArithmetic:
 def _static(
     model: Model, pool: Pool, times: GpuSteps | WaferSteps, seen: Lengths
 ) -> tuple[int, str, float, float]:
-    """(sequences of a static batch, what keeps them from being more, mean step [s], requests a second of a replica).
+    """(sequences of a static batch, what keeps them from being more, mean step [s], requests a
+    second of a replica).
 
     All prompts are padded to the longest, and all go on until the longest answer has ended.
     """
@@ -334,8 +343,11 @@ def _tokens_checked(pool: Pool) -> int:
 
 
 def _full_batch(model: Model, pool: Pool, seen: Lengths) -> tuple[float, str]:
-    """(sequences that decode at once in a replica where another always waits, what keeps them from being more)."""
-    # As many as there are places, or as the room holds of them, half a block wasted by each; of those, one step in each
+    """(sequences that decode at once in a replica where another always waits, what keeps them from
+    being more).
+    """
+    # As many as there are places, or as the room holds of them, half a block wasted by each; of
+    # those, one step in each
     # request's life reads its prompt and the others decode.
     decode_steps = _decode_steps(pool, seen)
     limits = {
@@ -346,7 +358,8 @@ def _full_batch(model: Model, pool: Pool, seen: Lengths) -> tuple[float, str]:
         bound_by = min(limits, key=lambda name: limits[name])
         return limits[bound_by], bound_by
     limits = {name: at_once * decode_steps / (decode_steps + 1) for name, at_once in limits.items()}
-    # What decoding leaves of the token budget must take the prompts of the requests that follow: n + n·P/steps = budget.
+    # What decoding leaves of the token budget must take the prompts of the requests that follow: n
+    # + n·P/steps = budget.
     limits["max_batched_tokens"] = pool.max_batched_tokens / (
         _tokens_checked(pool) + seen.prompt_tokens / decode_steps
     )
@@ -357,7 +370,9 @@ def _full_batch(model: Model, pool: Pool, seen: Lengths) -> tuple[float, str]:
 def _prompts_a_step(
     pool: Pool, seen: Lengths, batch: float, decoding: int, bound_by: str
 ) -> tuple[float, list[tuple[float, float]]]:
-    """(prompts that a step reads in the mean, how they are spread over steps: each count with its probability)."""
+    """(prompts that a step reads in the mean, how they are spread over steps: each count with its
+    probability).
+    """
     finishing = batch / _decode_steps(pool, seen)
     if (
         seen.output_tokens <= 1 or bound_by == "max_batched_tokens"
@@ -376,12 +391,15 @@ def _prompts_a_step(
     together = min(room / seen.prompt_tokens, batch)
     if seen.in_step and together > finishing:
         return finishing, [(0.0, 1.0 - finishing / together), (together, finishing / together)]
-    # How many finish and are followed by a prompt is close to Poisson, and products are not straight lines in it.
+    # How many finish and are followed by a prompt is close to Poisson, and products are not
+    # straight lines in it.
     return finishing, list(_poisson(finishing))
 
 
 def _prompts_together(seen: Lengths, count: float) -> Iterator[tuple[float, float]]:
-    """(tokens, pairs) of `count` prompts in one step, for some such steps: a step is no straight line in them."""
+    """(tokens, pairs) of `count` prompts in one step, for some such steps: a step is no straight
+    line in them.
+    """
     if count != round(count) or not 1 <= count <= len(seen.prompts):
         yield count * seen.prompt_tokens, count * seen.pairs
         return

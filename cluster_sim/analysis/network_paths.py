@@ -46,7 +46,9 @@ def path(topology: Topology, start: str, end: str, what: str = "") -> Path:
 
 
 def usual_paths(scenario: Scenario, topology: Topology) -> list[Path]:
-    """Those that most bytes take: requests to each pool, between its devices, to its hosts, and KV from pool to pool."""
+    """Those that most bytes take: requests to each pool, between its devices, to its hosts, and KV
+    from pool to pool.
+    """
     found = [one for pool in scenario.cluster.pools for one in _of_pool(topology, pool)]
     by_role = {
         role: [pool for pool in scenario.cluster.pools if pool.replica.role == role]

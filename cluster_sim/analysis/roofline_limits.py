@@ -1,4 +1,6 @@
-"""What hardware allows a replica at most: bounds from data sheets and shapes alone, without an engine, overheads or shares that are reached."""
+"""What hardware allows a replica at most: bounds from data sheets and shapes alone, without an
+engine, overheads or shares that are reached.
+"""
 
 from __future__ import annotations
 
@@ -24,30 +26,38 @@ def memory_bandwidth_bytes_per_s(scenario: Scenario, pool: Pool) -> float:
 
 
 def reading_s(scenario: Scenario, pool: Pool) -> float:
-    """Seconds to read what one token reads of the weights, once, at the bandwidth of the data sheet."""
+    """Seconds to read what one token reads of the weights, once, at the bandwidth of the data
+    sheet.
+    """
     return bytes_a_token(scenario, pool) / memory_bandwidth_bytes_per_s(scenario, pool)
 
 
 def memory_tokens_per_s(scenario: Scenario, pool: Pool) -> float:
-    """Tokens a second of one user if nothing took time but to read the weights once a step (Pope et al., MLSys 2023, arXiv 2211.05102).
+    """Tokens a second of one user if nothing took time but to read the weights once a step (Pope et
+    al., MLSys 2023, arXiv 2211.05102).
 
-    With speculation a step makes as many tokens as are kept of its drafts, in the mean, and one more.
+    With speculation a step makes as many tokens as are kept of its drafts, in the mean, and one
+    more.
     """
     tokens_a_step = pool.replica.speculation.tokens_a_step if pool.replica.speculation else 1.0
     return tokens_a_step / reading_s(scenario, pool)
 
 
 def compute_tokens_per_s(scenario: Scenario, pool: Pool) -> float:
-    """Tokens a second of all users if nothing took time but the arithmetic of linear layers and output head, at the dense peak."""
+    """Tokens a second of all users if nothing took time but the arithmetic of linear layers and
+    output head, at the dense peak.
+    """
     model, device = scenario.model, pool.node.device
     flop = linear_flop_per_token(model) + 2.0 * model.vocabulary * model.hidden
     return pool.devices_a_replica(model) * device.peak.of(pool.weights(model))[1] / flop
 
 
 def communication_s(scenario: Scenario, pool: Pool) -> float:
-    """Seconds of one user's token that go into moving it between cores, wafers or GPUs: as the simulator has it, no bound.
+    """Seconds of one user's token that go into moving it between cores, wafers or GPUs: as the
+    simulator has it, no bound.
 
-    On GPUs the collectives; on wafers what the same token would be spared if neither hops over cores nor those between wafers took time.
+    On GPUs the collectives; on wafers what the same token would be spared if neither hops over
+    cores nor those between wafers took time.
     """
     model, context = scenario.model, round(sampled_lengths(scenario).context)
     windowed = min(context, model.window.tokens) if model.window else 0

@@ -1,4 +1,6 @@
-"""The traffic alone, without a cluster: gathered from a scenario or a trace, described, and written for other tools."""
+"""The traffic alone, without a cluster: gathered from a scenario or a trace, described, and written
+for other tools.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ _MOST_REQUESTS = 20_000_000
 
 @dataclass(frozen=True)
 class _Remade:
-    """What prompts begin with, made anew each time it is gone through: kept, the pieces of long sessions fill the memory."""
+    """What prompts begin with, made anew each time it is gone through: kept, the pieces of long
+    sessions fill the memory.
+    """
 
     made: Callable[[], Iterator[Pieces]]
 
@@ -49,7 +53,9 @@ class _Remade:
 
 @dataclass(frozen=True)
 class Demand:
-    """Requests as columns, in order of arrival: times [s] from zero on, tokens, and what prompts begin with (None: nothing is shared)."""
+    """Requests as columns, in order of arrival: times [s] from zero on, tokens, and what prompts
+    begin with (None: nothing is shared).
+    """
 
     name: str
     arrival_s: np.ndarray
@@ -61,7 +67,9 @@ class Demand:
     """What was left out, or assumed."""
 
     def reused(self) -> float | None:
-        """Share of prompt tokens that a cache without limits would have held; None where prompts have no pieces."""
+        """Share of prompt tokens that a cache without limits would have held; None where prompts
+        have no pieces.
+        """
         if self.pieces is None:
             return None
         answers: Iterator[int | None] = (
@@ -255,7 +263,8 @@ def _clients(
 
 
 def write(demand: Demand, path: Path) -> None:
-    """Write the requests as the suffix says: .parquet, or .jsonl as Mooncake does (milliseconds, identities of blocks of 512 tokens).
+    """Write the requests as the suffix says: .parquet, or .jsonl as Mooncake does (milliseconds,
+    identities of blocks of 512 tokens).
 
     Raises ScenarioError for another suffix, or where it cannot be written.
     """
@@ -315,9 +324,11 @@ def _mooncake(demand: Demand) -> Iterator[dict[str, Any]]:
 
 
 def _blocks(prompt: int, pieces: Pieces, fresh: Iterator[int]) -> Iterator[tuple[int, int, int]]:
-    """What identifies each block of a prompt: the piece in which it ends, its place, and its length.
+    """What identifies each block of a prompt: the piece in which it ends, its place, and its
+    length.
 
-    A piece stands for its content after exactly what is before it, so the piece that holds a block's last token says all.
+    A piece stands for its content after exactly what is before it, so the piece that holds a
+    block's last token says all.
     """
     ends = iter(pieces)
     identity, reached = None, 0

@@ -1,4 +1,6 @@
-"""Constants of attention kernels: fitted to measured kernels, and tested on shapes that the fit has not seen."""
+"""Constants of attention kernels: fitted to measured kernels, and tested on shapes that the fit has
+not seen.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ TOLERANCE = 0.03
 MOST_ROWS = 4000
 """Kernels in one fit; of more, this many are drawn."""
 SHORT_KEYS = (128, 127)
-"""Tried for `short_keys`: the second where a kernel of exactly 128 keys already takes the path of long ones."""
+"""Tried for `short_keys`: the second where a kernel of exactly 128 keys already takes the path of
+long ones."""
 
 _GENERATION = {
     "start_s": Range(6e-6, 5e-7, 5e-5),
@@ -104,11 +107,11 @@ class Kernels:
 
 
 def attention_kernels(rows: pa.Table) -> Kernels:
-    """The kernels of a table with the columns of aiconfigurator's: batch_size, isl, step, num_heads, num_key_value_heads, head_dim,
-    window_size, kv_cache_dtype, latency_ms.
+    """The kernels of a table with the columns of aiconfigurator's: batch_size, isl, step,
+    num_heads, num_key_value_heads, head_dim, window_size, kv_cache_dtype, latency_ms.
 
-    `isl + step` is the context in decoding and `isl` the prompt in prefill (`step` is 0 there). Rows without a time, or with
-    one of 0, are broken and left out.
+    `isl + step` is the context in decoding and `isl` the prompt in prefill (`step` is 0 there).
+    Rows without a time, or with one of 0, are broken and left out.
     """
     rows = rows.filter(pc.greater(rows["latency_ms"], 0.0))
 
@@ -163,9 +166,11 @@ def predict_context(fit: ContextAttentionFit, kernels: Kernels) -> Array:
 def fit_generation(
     kernels: Kernels, like: GenerationAttentionFit | None = None
 ) -> GenerationAttentionFit:
-    """The constants of decode attention that come closest to `kernels`; seconds to run, the same every time.
+    """The constants of decode attention that come closest to `kernels`; seconds to run, the same
+    every time.
 
-    like: kernels of a similar device, its rates scaled to this one, whose constants hold where few kernels do not tell.
+    like: kernels of a similar device, its rates scaled to this one, whose constants hold where few
+    kernels do not tell.
     """
     sample = kernels.sample(MOST_ROWS)
     alike = None if like is None else {name: float(getattr(like, name)) for name in _GENERATION}
@@ -233,7 +238,9 @@ def naive_generation(device: Device, kernels: Kernels) -> Array:
 
 
 def naive_context(device: Device, kernels: Kernels) -> Array:
-    """Seconds of each kernel at the device's peak: bf16 compute, or memory for queries, keys, values and outputs."""
+    """Seconds of each kernel at the device's peak: bf16 compute, or memory for queries, keys,
+    values and outputs.
+    """
     flop = 4.0 * kernels.batch * kernels.heads * kernels.head_dim * kernels.pairs
     moved = (
         2.0

@@ -1,4 +1,6 @@
-"""The constants of collectives: from measured ones, and how far they carry to sizes that the fit has not seen."""
+"""The constants of collectives: from measured ones, and how far they carry to sizes that the fit
+has not seen.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ MEASURED_COLUMNS = ("dataset", "model", "hardware", "framework", "n_devices", "v
 FEWEST = 24
 """Collectives of one kind, for about a dozen constants."""
 TOLERANCE = 0.03
-"""Relative error at which a collective begins to count linearly, no longer by its square: single runs stray by ten times that."""
+"""Relative error at which a collective begins to count linearly, no longer by its square: single
+runs stray by ten times that."""
 
 _STARTS, _STARTS_HELD = 10, 6  # of one fit, and of each fit in cross-validation
 _ROUGH_STEPS, _GO_ON, _STEPS = (
@@ -30,7 +33,8 @@ _ROUGH_STEPS, _GO_ON, _STEPS = (
     100,
 )  # steps from each start, how many of them go on, and their steps
 _SPREAD = 0.7  # of the starts, in the logarithm of every constant
-# What NVIDIA's collectors call a collective, as we do: each engine's all-reduce is a kernel of its own, and their times differ by
+# What NVIDIA's collectors call a collective, as we do: each engine's all-reduce is a kernel of its
+# own, and their times differ by
 # half, so that no common fit could be right for either.
 _OPERATORS: dict[tuple[str, str], Collective] = {
     ("custom_allreduce", "trtllm"): "all_reduce",
@@ -43,7 +47,9 @@ _OPERATORS: dict[tuple[str, str], Collective] = {
 
 
 class Measured(NamedTuple):
-    """Collectives of one kind: arrays of how many ranks took part, the size of the whole tensor [B], and time [s]."""
+    """Collectives of one kind: arrays of how many ranks took part, the size of the whole tensor
+    [B], and time [s].
+    """
 
     ranks: NDArray[np.float64]
     size_bytes: NDArray[np.float64]
@@ -79,7 +85,9 @@ _ONE_SHOT = {
 
 
 def collectives_table(measurements: pa.Table) -> pa.Table:
-    """The collectives among `measurements`, operators of NVIDIA's collectors, with the columns COLUMNS, `system` and `version`."""
+    """The collectives among `measurements`, operators of NVIDIA's collectors, with the columns
+    COLUMNS, `system` and `version`.
+    """
     is_collective = pc.match_substring_regex(
         measurements["model"], "^operator:(custom_allreduce|nccl_)"
     )
@@ -101,7 +109,9 @@ def collectives_table(measurements: pa.Table) -> pa.Table:
 
 
 def measured(table: pa.Table, kind: Collective) -> Measured:
-    """The collectives of `kind` in a table with the columns COLUMNS, groups of one and empty tensors left out."""
+    """The collectives of `kind` in a table with the columns COLUMNS, groups of one and empty
+    tensors left out.
+    """
     real = pc.and_(pc.greater_equal(table["ranks"], 2), pc.greater(table["size_bytes"], 0))
     rows = table.filter(pc.and_(pc.equal(table["op"], kind), real))
     ranks, size_bytes, latency_ms = (
@@ -115,8 +125,9 @@ def fit_collective(
 ) -> CollectiveFit:
     """The constants that fit the collectives `rows` of one kind; about 0.3 s on one core.
 
-    Robust least squares of the logarithm of time, from several starts; the same `seed` gives the same constants, which are
-    rounded to four digits. Raises ValueError for fewer collectives than constants or times that are not positive.
+    Robust least squares of the logarithm of time, from several starts; the same `seed` gives the
+    same constants, which are rounded to four digits. Raises ValueError for fewer collectives than
+    constants or times that are not positive.
     """
     from scipy.optimize import least_squares  # slow to import, and wanted here only
 
@@ -158,9 +169,11 @@ def fit_collective(
 def cross_validate(
     kind: Collective, rows: Measured, folds: int = 8, seed: int = 0
 ) -> NDArray[np.float64]:
-    """Seconds of the collectives `rows` of one kind, each size predicted for all ranks from a fit to other sizes.
+    """Seconds of the collectives `rows` of one kind, each size predicted for all ranks from a fit
+    to other sizes.
 
-    The sizes are dealt out in turn to `folds` parts, so that no two neighbours are left out together.
+    The sizes are dealt out in turn to `folds` parts, so that no two neighbours are left out
+    together.
     """
     _, size = np.unique(rows.size_bytes, return_inverse=True)
     predicted_s = np.empty_like(rows.seconds)
@@ -173,13 +186,17 @@ def cross_validate(
 
 
 def naive_s(device: Device, kind: Collective, rows: Measured) -> NDArray[np.float64]:
-    """Seconds by the data sheet: latency of a transfer inside the node, and bytes over the links at their bandwidth."""
+    """Seconds by the data sheet: latency of a transfer inside the node, and bytes over the links at
+    their bandwidth.
+    """
     bandwidth = device.peer_bandwidth_bytes_per_s or np.inf
     return device.peer_latency_s + moved_bytes(kind, rows.ranks, rows.size_bytes) / bandwidth
 
 
 def _ranges(kind: Collective) -> list[_Range]:
-    """Where each constant of `kind` may lie; the switches' sums show in all-reduces alone, and NCCL has no one-shot algorithm."""
+    """Where each constant of `kind` may lie; the switches' sums show in all-reduces alone, and NCCL
+    has no one-shot algorithm.
+    """
     switched = _SWITCHED if "all_reduce" in kind else {}
     one_shot = _ONE_SHOT if kind in ("all_reduce", "all_reduce_vllm") else {}
     return [*_RING.values(), *switched.values(), *one_shot.values()]

@@ -1,4 +1,6 @@
-"""Constants of a formula from measured times: robust least squares of the logarithm of time over the logarithms of the constants."""
+"""Constants of a formula from measured times: robust least squares of the logarithm of time over
+the logarithms of the constants.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ Found = dict[str, float]
 FEW_SHAPES = 10
 """Shapes up to which each is left out of a fit alone, not a fifth of them."""
 ALIKE = 0.3
-"""How far a constant lies from that of a similar device when it counts as much as a kernel that is off by the tolerance [1]."""
+"""How far a constant lies from that of a similar device when it counts as much as a kernel that is
+off by the tolerance [1]."""
 
 
 class Range(NamedTuple):
@@ -39,10 +42,12 @@ def solved(
     alike: Found | None = None,
     steps: int = 100,
 ) -> tuple[float, Found]:
-    """(remaining cost, constants): `predict` gives the seconds of each kernel from the constants by name.
+    """(remaining cost, constants): `predict` gives the seconds of each kernel from the constants by
+    name.
 
-    tolerance: relative error at which a kernel begins to count linearly, no longer by its square, so that what is made small is
-    nearly the median. alike: constants of a similar device, which hold where the kernels do not tell.
+    tolerance: relative error at which a kernel begins to count linearly, no longer by its square,
+    so that what is made small is nearly the median. alike: constants of a similar device, which
+    hold where the kernels do not tell.
     """
     from scipy.optimize import least_squares  # slow to import, and wanted here only
 
@@ -97,8 +102,9 @@ def cross_validated(
 ) -> Errors:
     """Errors on kernels of shapes that a fit has not seen.
 
-    shapes: one row a number, one column a kernel; refit: seconds of the kernels of the second mask, by a fit to those of the first.
-    Shapes are left out a fifth at a time, or one by one where they are few.
+    shapes: one row a number, one column a kernel; refit: seconds of the kernels of the second mask,
+    by a fit to those of the first. Shapes are left out a fifth at a time, or one by one where they
+    are few.
     """
     kinds, shape_of = np.unique(shapes, axis=1, return_inverse=True)
     count = kinds.shape[1]

@@ -1,4 +1,6 @@
-"""The constants of matrix products: from measured kernels, and how far they carry to shapes that the fit has not seen."""
+"""The constants of matrix products: from measured kernels, and how far they carry to shapes that
+the fit has not seen.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from cluster_sim.hardware.kernel_fits import GemmFit
 from cluster_sim.physics.gemm import Layout, gemms_s, laid_out
 
 ROWS = 4000
-"""Kernels that one fit takes at most, drawn at random: more change no constant by what matters, and take longer."""
+"""Kernels that one fit takes at most, drawn at random: more change no constant by what matters, and
+take longer."""
 TOLERANCE = 0.02
 
 _ROUGH_ROWS, _ROUGH_STARTS, _STARTS = (
@@ -62,9 +65,9 @@ def fit_gemm(
 ) -> GemmFit:
     """The constants that fit `products`; about 5 s on one core.
 
-    From several starts, and the same for the same `seed`; rounded to four digits. `like`: kernels of a similar device, its rates
-    scaled to this one, whose constants hold where few products do not tell. Raises ValueError for fewer products than constants
-    or times that are not positive.
+    From several starts, and the same for the same `seed`; rounded to four digits. `like`: kernels
+    of a similar device, its rates scaled to this one, whose constants hold where few products do
+    not tell. Raises ValueError for fewer products than constants or times that are not positive.
     """
     ranges = _ranges(silicon)
     if len(products) < len(ranges):
@@ -112,7 +115,9 @@ def errors(fit: GemmFit, products: Products) -> Errors:
 
 
 def cross_validate(products: Products, silicon: Silicon, like: GemmFit | None = None) -> Errors:
-    """How far constants are off on weight matrices (n, k) that they were not fitted to; arguments as for `fit_gemm`."""
+    """How far constants are off on weight matrices (n, k) that they were not fitted to; arguments
+    as for `fit_gemm`.
+    """
 
     def refit(seen: NDArray[np.bool_], held: NDArray[np.bool_]) -> Array:
         return _predicted_s(fit_gemm(products.take(seen), silicon, like=like), products.take(held))

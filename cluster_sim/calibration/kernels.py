@@ -1,4 +1,6 @@
-"""A table of measured kernels -> a device's kernel constants, and how well they predict kernels they were not fitted to."""
+"""A table of measured kernels -> a device's kernel constants, and how well they predict kernels
+they were not fitted to.
+"""
 
 from __future__ import annotations
 
@@ -35,20 +37,25 @@ _DTYPES: dict[str, tuple[Precision, float]] = {
 }
 _FEWEST = 100  # kernels of one kind, for five folds of a dozen constants
 _FEWEST_ALIKE = 20  # the same with the constants of a similar device to lean on
-_CACHED = 0.05  # share of decode kernels faster than the memory from which a table tells of the cache, not of the device
+# share of decode kernels faster than the memory from which a table tells of the cache, not of the
+# device
+_CACHED = 0.05
 
 Fit = TypeVar("Fit", bound=Description)
 
 
 @dataclass(frozen=True)
 class Calibrated:
-    """One kind of kernel: what it was fitted on, errors by cross-validation over shapes beside the naive roofline's, and the fit."""
+    """One kind of kernel: what it was fitted on, errors by cross-validation over shapes beside the
+    naive roofline's, and the fit.
+    """
 
     kind: str
     rows: int
     errors: Errors
     naive: Errors
-    """Of peak bandwidth and peak FLOP/s, whichever is slower; of a collective, latency and bandwidth of the links."""
+    """Of peak bandwidth and peak FLOP/s, whichever is slower; of a collective, latency and
+    bandwidth of the links."""
     fits: KernelFits | Collectives
 
 
@@ -61,9 +68,11 @@ class Choice:
     engine: str = ""
     """Whose kernels these are; the fits of an engine are kept apart, as `fp8_vllm`."""
     like: Device | None = None
-    """A similar device, whose constants hold where few kernels do not tell: twenty of a kind suffice then, not a hundred."""
+    """A similar device, whose constants hold where few kernels do not tell: twenty of a kind
+    suffice then, not a hundred."""
     widest_fp8: int = 10**6
-    """Widest heads over an 8-bit cache that count: beyond, an engine may fall back to kernels several times as slow."""
+    """Widest heads over an 8-bit cache that count: beyond, an engine may fall back to kernels
+    several times as slow."""
 
     @property
     def fewest(self) -> int:
@@ -76,11 +85,12 @@ class Choice:
 
 
 def read_kernels(path: Path, system: str | None = None, collector: str = "") -> list[pa.Table]:
-    """The kernels in a Parquet or CSV file, products, attention and collectives in tables of their own: of `system`, where the file has several,
-    and of the collector whose `version` begins so.
+    """The kernels in a Parquet or CSV file, products, attention and collectives in tables of their
+    own: of `system`, where the file has several, and of the collector whose `version` begins so.
 
-    The file has the columns of aiconfigurator's tables, or those of a table of measurements (`operators`). Raises ScenarioError
-    for a file that cannot be read, lacks columns, or holds no such rows.
+    The file has the columns of aiconfigurator's tables, or those of a table of measurements
+    (`operators`). Raises ScenarioError for a file that cannot be read, lacks columns, or holds no
+    such rows.
     """
     import pyarrow.csv
     import pyarrow.parquet
@@ -148,11 +158,13 @@ def _rows(path: Path, table: pa.Table, system: str | None, collector: str) -> pa
 
 
 def calibrate(tables: list[pa.Table], device: Device, choice: Choice) -> Iterator[Calibrated]:
-    """Each kind of kernel in the tables with its errors and its fit, one after the other: they take up to half a minute each.
+    """Each kind of kernel in the tables with its errors and its fit, one after the other: they take
+    up to half a minute each.
 
     A collective comes once for each number of ranks, always with the fit to all of them.
-    Passed over are kinds with too few kernels (of collectives, two dozen), precisions that the device does not have, and decode kernels that mostly ran from
-    the cache (one in twenty faster than the memory could be).
+    Passed over are kinds with too few kernels (of collectives, two dozen), precisions that the
+    device does not have, and decode kernels that mostly ran from the cache (one in twenty faster
+    than the memory could be).
     """
     for table in tables:
         if "size_bytes" in table.column_names:
@@ -228,8 +240,8 @@ def _attention(
 ) -> Iterator[tuple[Precision, attention.Kernels]]:
     """The kernels of one kind by the precision of the KV cache, where there are enough.
 
-    Prompts of one token are left out: engines run decode kernels on them. So are 16-bit queries on an 8-bit cache where there are
-    8-bit ones as well, which an engine that has them takes.
+    Prompts of one token are left out: engines run decode kernels on them. So are 16-bit queries on
+    an 8-bit cache where there are 8-bit ones as well, which an engine that has them takes.
     """
     rows = table.filter(pc.equal(table["op"], op))
     if op == "context_attention":
@@ -253,9 +265,11 @@ def _alike(
     precision: Precision,
     of: Callable[[KernelFits], Mapping[str, Fit]],
 ) -> Fit | None:
-    """The similar device's fit of a precision, its rates times those of this device over those of that one.
+    """The similar device's fit of a precision, its rates times those of this device over those of
+    that one.
 
-    Where it has none for the engine, another engine's stands in, and where it has none of the precision, another one's does.
+    Where it has none for the engine, another engine's stands in, and where it has none of the
+    precision, another one's does.
     """
     if choice.like is None or choice.like.kernels is None:
         return None
@@ -310,7 +324,9 @@ def _collectives(table: pa.Table, device: Device) -> Iterator[Calibrated]:
 
 
 def with_kernels(device: Device, found: list[KernelFits | Collectives]) -> dict[str, Any]:
-    """The device as a file writes it, its kernels and collectives those that were found, and the others it had."""
+    """The device as a file writes it, its kernels and collectives those that were found, and the
+    others it had.
+    """
     kernels, between = device.kernels, device.collectives
     for fits in found:
         if isinstance(fits, Collectives):

@@ -1,4 +1,6 @@
-"""Kernels among the rows of a table of measurements -> tables with the columns of aiconfigurator's, which calibration reads."""
+"""Kernels among the rows of a table of measurements -> tables with the columns of aiconfigurator's,
+which calibration reads.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,12 @@ _COUNT = re.compile(r"(?:m|batch)=(\d+)")
 
 
 def tables(measurements: pa.Table) -> list[pa.Table]:
-    """Matrix products and attention, where there are any, each a table; `H100` and `A100-80GB` are the systems h100_sxm and a100_sxm.
+    """Matrix products and attention, where there are any, each a table; `H100` and `A100-80GB` are
+    the systems h100_sxm and a100_sxm.
 
-    Of an operator like `operator:gemm n=8192 k=8192 (70B o_proj)` the shape is in the column model, the tokens or sequences are
-    in concurrency_or_rate (`m=16`, `batch=4`), precisions like `bfloat16/kv fp8`. Other rows, and other operators, are left out.
+    Of an operator like `operator:gemm n=8192 k=8192 (70B o_proj)` the shape is in the column model,
+    the tokens or sequences are in concurrency_or_rate (`m=16`, `batch=4`), precisions like
+    `bfloat16/kv fp8`. Other rows, and other operators, are left out.
     """
     products, attention = [], []
     for row in (

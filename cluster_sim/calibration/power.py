@@ -1,12 +1,15 @@
-"""What kernels draw: constants from measured boards, whether their readings repeat, and errors on shapes that the fit has not seen.
+"""What kernels draw: constants from measured boards, whether their readings repeat, and errors on
+shapes that the fit has not seen.
 
-A kernel draws  min(limit, busy + active (1 - start/t) + e_mem BW + e_flop FLOPS),  the formula of `physics.power` at the clock it
-ran at: kernels shorter than their start find the processors mostly empty.
+A kernel draws  min(limit, busy + active (1 - start/t) + e_mem BW + e_flop FLOPS),  the formula of
+`physics.power` at the clock it ran at: kernels shorter than their start find the processors mostly
+empty.
 
-Readings are means of a sampler over a short while, and those of some collectors do not repeat: the same product with 160 and with
-161 tokens reads 258 and 671 W. So the collectors are weighed before anything is fitted. Two kernels of one kind are alike when
-time, bytes and FLOP are each within about 15 %; of each kind the collector counts whose like kernels differ least, and a kind is
-left out where even those differ by more than `WORST` in the median: no formula comes below that.
+Readings are means of a sampler over a short while, and those of some collectors do not repeat: the
+same product with 160 and with 161 tokens reads 258 and 671 W. So the collectors are weighed before
+anything is fitted. Two kernels of one kind are alike when time, bytes and FLOP are each within
+about 15 %; of each kind the collector counts whose like kernels differ least, and a kind is left
+out where even those differ by more than `WORST` in the median: no formula comes below that.
 """
 
 from __future__ import annotations
@@ -32,7 +35,8 @@ ROWS = 1500
 """Kernels that one fit takes at most, drawn at random."""
 
 _ALIKE = 0.15
-_REPEATS = 0.2  # a reading repeats that differs by less from its nearest like kernel; only those are fitted to
+# a reading repeats that differs by less from its nearest like kernel; only those are fitted to
+_REPEATS = 0.2
 _WEIGHT_BYTES = {
     "bfloat16": 2.0,
     "bf16": 2.0,
@@ -55,7 +59,8 @@ class KernelPower(NamedTuple):
     flop_j_per_flop: float
 
 
-# Starts are short in most collectors' loops and long where each launch waits for the host: the fit is tried from both.
+# Starts are short in most collectors' loops and long where each launch waits for the host: the fit
+# is tried from both.
 _STARTS = (
     KernelPower(200.0, 200.0, 5e-6, 50e-12, 0.4e-12),
     KernelPower(200.0, 300.0, 5e-5, 20e-12, 0.1e-12),
@@ -86,7 +91,9 @@ class Readings:
 
 @dataclass(frozen=True)
 class CalibratedPower:
-    """One kind of kernel: whose readings count, how well they repeat, and, where they do, errors by cross-validation and constants."""
+    """One kind of kernel: whose readings count, how well they repeat, and, where they do, errors by
+    cross-validation and constants.
+    """
 
     kind: str
     collector: str
@@ -101,7 +108,9 @@ class CalibratedPower:
 
 
 def calibrate(tables: list[pa.Table]) -> Iterator[CalibratedPower]:
-    """Each kind of kernel in tables with the columns `power_w` and `power_limit_w`; about ten seconds each."""
+    """Each kind of kernel in tables with the columns `power_w` and `power_limit_w`; about ten
+    seconds each.
+    """
     for table in tables:
         if not {"power_w", "power_limit_w", "version"} <= set(table.column_names):
             continue
@@ -123,7 +132,9 @@ def calibrate(tables: list[pa.Table]) -> Iterator[CalibratedPower]:
 
 
 def differences(readings: Readings) -> Array:
-    """Of each kernel, how far the nearest like kernel's reading is off, as a share; NaN where no kernel is like it."""
+    """Of each kernel, how far the nearest like kernel's reading is off, as a share; NaN where no
+    kernel is like it.
+    """
     from scipy.spatial import cKDTree
 
     places = np.log(np.stack([readings.seconds, readings.bytes, readings.flop], axis=1))
@@ -158,7 +169,9 @@ def _calibrated(kind: str, collector: str, readings: Readings, off: Array) -> Ca
 
 
 def fit_power(readings: Readings, seed: int = 0) -> KernelPower:
-    """The constants that fit `readings`, robustly: what is made small is nearly the median error. The same for the same `seed`."""
+    """The constants that fit `readings`, robustly: what is made small is nearly the median error.
+    The same for the same `seed`.
+    """
     from scipy.optimize import least_squares
 
     sample = readings.take(np.random.default_rng(seed).permutation(len(readings))[:ROWS])
@@ -209,7 +222,9 @@ def kinds(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
 
 
 def readings_of(rows: pa.Table) -> Readings:
-    """The kernels of one kind, as `kinds` gives them: seconds, and the bytes and FLOP that they must move and do."""
+    """The kernels of one kind, as `kinds` gives them: seconds, and the bytes and FLOP that they
+    must move and do.
+    """
 
     def column(name: str) -> Array:
         return np.asarray(rows[name].to_numpy(), dtype=float)

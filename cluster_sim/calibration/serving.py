@@ -1,9 +1,11 @@
-"""Serving runs -> what an engine makes of a device's kernels in whole steps: overlap of launches, relative times, host overheads.
+"""Serving runs -> what an engine makes of a device's kernels in whole steps: overlap of launches,
+relative times, host overheads.
 
-Fitted on closed-loop runs, for which closed formulas do without simulating. Time per output token: with C clients the batch is
-C, and while a request decodes its O tokens each of the others is prefilled once. Time to first token: the server's overhead,
-the rest of the step under way, the step that reads the prompt, and waiting for other prompts; a tenth of the requests, the
-first of each client, come all at once.
+Fitted on closed-loop runs, for which closed formulas do without simulating. Time per output token:
+with C clients the batch is C, and while a request decodes its O tokens each of the others is
+prefilled once. Time to first token: the server's overhead, the rest of the step under way, the step
+that reads the prompt, and waiting for other prompts; a tenth of the requests, the first of each
+client, come all at once.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ class ServingRow:
     """One measured closed-loop run."""
 
     configuration: str
-    """Runs of one configuration, at several concurrencies and releases, are left out together in cross-validation."""
+    """Runs of one configuration, at several concurrencies and releases, are left out together in
+    cross-validation."""
     model: Model
     tensor_parallel: int
     weights: Precision
@@ -57,7 +60,9 @@ class ServingFit:
 
 
 def times_s(steps: GpuSteps, row: ServingRow, request_s: float) -> tuple[float, float]:
-    """(time per output token, time to first token) in a closed loop with a full batch [s], see the top of this file."""
+    """(time per output token, time to first token) in a closed loop with a full batch [s], see the
+    top of this file.
+    """
     clients, prompt, output = row.concurrency, row.prompt_tokens, row.output_tokens
     mean_context = prompt + output / 2
     window = row.model.window.tokens if row.model.window else 0
@@ -69,10 +74,12 @@ def times_s(steps: GpuSteps, row: ServingRow, request_s: float) -> tuple[float, 
         clients, context, windowed, 0, round(prompt), clients + 1, pairs, windowed_pairs, 0
     )
     token_s = decode_s + (clients - 1) / output * (mixed_s - decode_s)
-    # One after the other: prompts arrive as answers end, and a queue of deterministic service forms before the engine.
+    # One after the other: prompts arrive as answers end, and a queue of deterministic service forms
+    # before the engine.
     busy = min(clients / (output * token_s) * mixed_s, 0.9)
     alone_s = decode_s / 2 + mixed_s + busy / (2 * (1 - busy)) * mixed_s
-    # All at once: as many prompts a step as its budget holds; the mean request waits for half of them.
+    # All at once: as many prompts a step as its budget holds; the mean request waits for half of
+    # them.
     at_once = max(min(row.max_batched_tokens / prompt, clients), 1e-9)
     brim = round(at_once * prompt)
     full_s, _, _ = steps.mixed(
@@ -93,9 +100,9 @@ def times_s(steps: GpuSteps, row: ServingRow, request_s: float) -> tuple[float, 
 def fit_serving(device: Device, rows: Sequence[ServingRow]) -> ServingFit:
     """The device with the efficiencies and overheads that its runs say, starting from those it has.
 
-    Robust least squares on the logarithm of time (soft l1, scale 4 %), every constant within its bounds and drawn weakly, by one
-    per cent a factor of e, to where it started, so that what the rows do not tell stays. Deterministic.
-    Raises ValueError for a wafer or without rows.
+    Robust least squares on the logarithm of time (soft l1, scale 4 %), every constant within its
+    bounds and drawn weakly, by one per cent a factor of e, to where it started, so that what the
+    rows do not tell stays. Deterministic. Raises ValueError for a wafer or without rows.
     """
     from scipy.optimize import least_squares
 
@@ -118,7 +125,9 @@ def fit_serving(device: Device, rows: Sequence[ServingRow]) -> ServingFit:
 def leave_one_configuration_out(
     device: Device, rows: Sequence[ServingRow]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Signed relative errors of each row, TPOT and TTFT, predicted by a fit to the rows of all other configurations."""
+    """Signed relative errors of each row, TPOT and TTFT, predicted by a fit to the rows of all
+    other configurations.
+    """
     errors = np.empty((2, len(rows)))
     begin = fit_serving(
         device, rows
@@ -156,8 +165,10 @@ def _log_errors(device: Device, rows: Sequence[ServingRow]) -> tuple[np.ndarray,
 
 _TTFT_WEIGHT = 0.4  # measured again, TTFT varies more than twice as much as TPOT
 
-# Bounds of the constants by their kind. Shares of a peak; times of an engine's kernels relative to those measured alone;
-# host times of a step, of a sequence in it, of a layer launched kernel by kernel, of a request before it is scheduled.
+# Bounds of the constants by their kind. Shares of a peak; times of an engine's kernels relative to
+# those measured alone;
+# host times of a step, of a sequence in it, of a layer launched kernel by kernel, of a request
+# before it is scheduled.
 _SHARE, _RELATIVE, _ATTENTION, _COLLECTIVE, _OVERLAP = (
     (0.02, 1.0),
     (0.5, 2.0),
@@ -177,7 +188,9 @@ _EAGER_LAYER_S, _REQUEST_S = (5e-5, 1e-3), (1e-3, 1e-1)
 def _constants(
     device: Device, rows: Sequence[ServingRow]
 ) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
-    """Names of the constants that the rows can tell, and the logarithms of where they start and of their bounds."""
+    """Names of the constants that the rows can tell, and the logarithms of where they start and of
+    their bounds.
+    """
     eta = device.efficiency
     assert eta is not None
     wanted: list[tuple[str, float, tuple[float, float]]] = []

@@ -1,4 +1,6 @@
-"""A process and lengths that match a trace: several are fitted, simulated, and the nearest is proposed with how near it is."""
+"""A process and lengths that match a trace: several are fitted, simulated, and the nearest is
+proposed with how near it is.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ from cluster_sim.workload.statistics import WINDOWS_S, dispersion, gap_cv, peak_
 
 SEEDS = 20
 _PRICE = 0.008
-"""Of each number in a process, as error: a curve of many points is the trace itself, and says nothing of another day."""
+"""Of each number in a process, as error: a curve of many points is the trace itself, and says
+nothing of another day."""
 _FEWEST = 50
 """Requests, below which there is nothing to fit."""
 _FEW_SEEDS = 8
@@ -40,7 +43,9 @@ class Matched:
 
     @property
     def miss(self) -> float:
-        """By what share the nearest of the middle 90 % of seeds is off; 0 where the trace lies among them."""
+        """By what share the nearest of the middle 90 % of seeds is off; 0 where the trace lies
+        among them.
+        """
         return (
             0.0
             if self.p5 <= self.trace <= self.p95
@@ -50,12 +55,15 @@ class Matched:
 
 @dataclass(frozen=True)
 class Proposal:
-    """What `workload` of a scenario file could say, how well it matches, and how far off each process was that was tried."""
+    """What `workload` of a scenario file could say, how well it matches, and how far off each
+    process was that was tried.
+    """
 
     workload: dict[str, Any]
     matches: dict[str, Matched]
     tried: dict[str, float]
-    """Mean of the logarithm's error over all statistics, beyond what is chance, and a price for each number that the process has, nearest first."""
+    """Mean of the logarithm's error over all statistics, beyond what is chance, and a price for
+    each number that the process has, nearest first."""
 
 
 def propose(demand: Demand) -> Proposal:
@@ -128,7 +136,8 @@ class _Try:
 
 
 def _noise(key: str, span_s: float) -> float:
-    """By how much a statistic of one trace is off by chance alone: the relative error of a variance of m windows is √(2/(m − 1)).
+    """By how much a statistic of one trace is off by chance alone: the relative error of a variance
+    of m windows is √(2/(m − 1)).
 
     Of peaks nothing so plain is known; a tenth is taken.
     """
@@ -139,7 +148,9 @@ def _noise(key: str, span_s: float) -> float:
 
 
 def _refined(found: _Try, wanted: dict[str, float], span_s: float) -> _Try:
-    """With the numbers that moments say least of moved to where the simulated statistics are nearest, one after another; the mean rate stays."""
+    """With the numbers that moments say least of moved to where the simulated statistics are
+    nearest, one after another; the mean rate stays.
+    """
     best = _Try.of(found.keys, wanted, span_s, _FEW_SEEDS) or found
     for factor in (1.25, 1.1):
         for key in ("cv", "gap_shape", "burst_rate_sigma", "on_shape"):
@@ -212,7 +223,9 @@ def _lengths(tokens: np.ndarray) -> dict[str, Any]:
     }
 
 
-# --- candidates -------------------------------------------------------------------------------------------------------------
+# --- candidates
+#
+# -------------------------------------------------------------------------------------------------------------
 
 
 def _candidates(times_s: np.ndarray) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -244,9 +257,11 @@ def _curved(times_s: np.ndarray, rate_per_s: float) -> Iterator[tuple[str, dict[
 
 
 def _drifting(times_s: np.ndarray, rate_per_s: float) -> Iterator[tuple[str, dict[str, Any]]]:
-    """States whose rates have the variance and the correlation time that dispersion against window shows.
+    """States whose rates have the variance and the correlation time that dispersion against window
+    shows.
 
-    Of a rate with variance v and correlation exp(-t/τ): dispersion in a window T is c² + 2·v·τ/λ·(1 − (1 − exp(−T/τ))·τ/T).
+    Of a rate with variance v and correlation exp(-t/τ): dispersion in a window T is c² + 2·v·τ/λ·(1
+    − (1 − exp(−T/τ))·τ/T).
     """
     longest_s = float(times_s[-1]) / 8
     windows_s = np.geomspace(min(1.0, longest_s / 50), longest_s, 12)

@@ -1,4 +1,6 @@
-"""The fitted constants of wafers: which public rows count, the fits, and how far they carry to models that they have not seen."""
+"""The fitted constants of wafers: which public rows count, the fits, and how far they carry to
+models that they have not seen.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,9 @@ from cluster_sim.physics.wafer_placement import WaferPlan, cuts, parts_of, regio
 from cluster_sim.schema import catalog_entry
 
 LATER_COMPUTE = 1.0
-"""Share of the dense peak that decoding is taken to reach in releases after the launch: its limit. Their speeds ask for more, as they
-would where drafts are checked, of which their rows say nothing; their prompts are no faster than at the launch."""
+"""Share of the dense peak that decoding is taken to reach in releases after the launch: its limit.
+Their speeds ask for more, as they would where drafts are checked, of which their rows say nothing;
+their prompts are no faster than at the launch."""
 TOLERANCE = 0.05
 """Relative error at which a row begins to count linearly, no longer by its square."""
 LAUNCH = "2024-08"
@@ -30,11 +33,13 @@ _START = (5.0, 6.0, 2.0, 100.0)  # us, collectives, FLOP a cycle and core, us
 _CONTEXT = 500  # tokens in the cache, where a row does not say
 _IO_BYTES_PER_S = 150e9
 
-# The models of WaferLLM, and those that only measurements have, in keys of `Model`. Sources: config.json on Hugging Face.
+# The models of WaferLLM, and those that only measurements have, in keys of `Model`. Sources:
+# config.json on Hugging Face.
 QWEN3_32B: dict[str, Any] = {
     "name": "Qwen3 32B", "layers": 64, "hidden": 5120, "heads": 64, "kv_heads": 8, "head_dim": 128, "ffn": 25600, "vocabulary": 151936, "max_context": 40960,
 }  # fmt: skip
-"""A measured model that the catalog does not have, in keys of `Model`. Source: config.json of Qwen/Qwen3-32B on Hugging Face."""
+"""A measured model that the catalog does not have, in keys of `Model`. Source: config.json of
+Qwen/Qwen3-32B on Hugging Face."""
 _SHAPES: dict[str, dict[str, Any]] = {
     "qwen3-32b": QWEN3_32B,
     "llama-2-13b": {"name": "Llama 2 13B", "layers": 40, "hidden": 5120, "heads": 40, "kv_heads": 40, "head_dim": 128, "ffn": 13824, "vocabulary": 32000, "max_context": 4096},
@@ -90,7 +95,8 @@ class WaferFit:
     errors: tuple[float, ...] = ()
     """Predicted over measured speed, less one, of each row as it came."""
     left_out: tuple[tuple[str, float], ...] = ()
-    """By model: the median size of its rows' errors when the constants are fitted to all other models."""
+    """By model: the median size of its rows' errors when the constants are fitted to all other
+    models."""
 
     @property
     def left_out_error(self) -> float:
@@ -99,7 +105,9 @@ class WaferFit:
 
 
 def model_named(name: str) -> Model:
-    """The model of a measured row, by the name in the table. Raises ValueError where its shape is not known here."""
+    """The model of a measured row, by the name in the table. Raises ValueError where its shape is
+    not known here.
+    """
     if name not in _NAMES:
         raise ValueError(f"no shape known of model '{name}'")
     return Model.model_validate(_SHAPES.get(_NAMES[name]) or catalog_entry("models", _NAMES[name]))
@@ -108,7 +116,9 @@ def model_named(name: str) -> Model:
 def seconds_a_token(
     row: Speed, core_s: float, collectives: float, flop_a_cycle: float, token_s: float
 ) -> float:
-    """Seconds of one token on the row's wafers [s]: as `physics.wafer`, the host's loop only where the row was served."""
+    """Seconds of one token on the row's wafers [s]: as `physics.wafer`, the host's loop only where
+    the row was served.
+    """
     reached = LATER_COMPUTE * row.core_peak if row.later else flop_a_cycle
     return (
         row.served * token_s
@@ -119,11 +129,13 @@ def seconds_a_token(
 
 
 def fit(rows: Sequence[Speed]) -> WaferFit:
-    """The constants that fit `rows`, their errors, and the errors of every model when it is left out.
+    """The constants that fit `rows`, their errors, and the errors of every model when it is left
+    out.
 
-    Least squares of the logarithm of speed with non-negative constants; errors beyond `TOLERANCE` count linearly, so that a
-    row which contradicts all others pulls with a bounded force. WaferLLM's programs and the service at its launch share all
-    constants, those of later releases all but the arithmetic: see `LATER_COMPUTE`.
+    Least squares of the logarithm of speed with non-negative constants; errors beyond `TOLERANCE`
+    count linearly, so that a row which contradicts all others pulls with a bounded force.
+    WaferLLM's programs and the service at its launch share all constants, those of later releases
+    all but the arithmetic: see `LATER_COMPUTE`.
 
     Raises ValueError for fewer than four rows with a weight.
     """
@@ -178,16 +190,19 @@ def _constants(rows: Sequence[Speed]) -> tuple[float, float, float, float]:
 
 
 def rows_of(measurements: Path, older: Device, device: Device) -> list[Speed]:
-    """The rows to fit, from the public table `measurements` (csv.gz); of the wafers of a CS-2 (`older`) and a CS-3.
+    """The rows to fit, from the public table `measurements` (csv.gz); of the wafers of a CS-2
+    (`older`) and a CS-3.
 
-    WaferLLM on the WSE-2 (decode, batch 1, a program without a host loop; one layer spreads over the cores given): weight 1, and
-    1/2 where some of the layers were run for all.
+    WaferLLM on the WSE-2 (decode, batch 1, a program without a host loop; one layer spreads over
+    the cores given): weight 1, and 1/2 where some of the layers were run for all.
 
-    CS-3, output speed of one user: rows labelled as speculative are out. So are claims of the vendor that say nothing of
-    speculation, since they exceed what the same API reports of itself by up to 2 (Qwen3-32B 2,600 against 1,301 tok/s,
-    gpt-oss-120b 3,000 against 1,285 to 1,991). Times that the API reports of a request weigh 1, half of that where the answer was
-    too short for a rate; what others measured, and claims that exclude speculation, 1/2 at medium confidence, 1/4 at low.
-    How many wafers serve a model is public for 8B and 70B only: as many as its weights need, at the precision they came in.
+    CS-3, output speed of one user: rows labelled as speculative are out. So are claims of the
+    vendor that say nothing of speculation, since they exceed what the same API reports of itself by
+    up to 2 (Qwen3-32B 2,600 against 1,301 tok/s, gpt-oss-120b 3,000 against 1,285 to 1,991). Times
+    that the API reports of a request weigh 1, half of that where the answer was too short for a
+    rate; what others measured, and claims that exclude speculation, 1/2 at medium confidence, 1/4
+    at low. How many wafers serve a model is public for 8B and 70B only: as many as its weights
+    need, at the precision they came in.
 
     Raises OSError where the file cannot be read, ValueError where a row's model is not known here.
     """
@@ -293,7 +308,9 @@ def _on_cs3(row: dict[str, str], device: Device, weight: float) -> Speed:
 
 
 def prompt_times_of(measurements: Path, device: Device) -> list[tuple[str, float, float]]:
-    """(model, measured, predicted without a host) seconds of the prompts whose times the CS-3's API reports of itself. Raises as `rows_of`."""
+    """(model, measured, predicted without a host) seconds of the prompts whose times the CS-3's API
+    reports of itself. Raises as `rows_of`.
+    """
     times = []
     for row in _read(measurements):
         if row["dataset"] == "cerebras_cs3" and row["metric"] == "prefill_time":
@@ -309,7 +326,9 @@ def prompt_times_of(measurements: Path, device: Device) -> list[tuple[str, float
 
 
 def fit_request(times: Sequence[tuple[str, float, float]]) -> float:
-    """Seconds that a prompt takes beside the pipeline: least squares of the logarithm over `prompt_times_of`."""
+    """Seconds that a prompt takes beside the pipeline: least squares of the logarithm over
+    `prompt_times_of`.
+    """
     from scipy.optimize import minimize_scalar
 
     found = minimize_scalar(
@@ -323,7 +342,9 @@ def fit_request(times: Sequence[tuple[str, float, float]]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class PromptSpeed:
-    """Measured prompt tokens a second of a program that reads prompts as matrices, each layer on all cores."""
+    """Measured prompt tokens a second of a program that reads prompts as matrices, each layer on
+    all cores.
+    """
 
     model: str
     layers: int
@@ -336,7 +357,9 @@ class PromptSpeed:
     """Whether the whole model was run, not some of its layers."""
 
     def predicted(self, collectives: float, flop_a_cycle: float) -> float:
-        """Tokens a second with these constants: collectives that are not hidden, and FLOP of a core."""
+        """Tokens a second with these constants: collectives that are not hidden, and FLOP of a
+        core.
+        """
         return self.clock_hz / (
             self.layers * collectives * 2.0 * self.side + self.core_flop / flop_a_cycle
         )
@@ -370,7 +393,9 @@ def prompt_rows_of(measurements: Path, device: Device) -> list[PromptSpeed]:
 
 
 def fit_prompts(rows: Sequence[PromptSpeed]) -> tuple[float, float]:
-    """(collectives, FLOP a cycle and core) of `PromptSpeed.predicted`, by least squares of the logarithm over the rows that are fitted."""
+    """(collectives, FLOP a cycle and core) of `PromptSpeed.predicted`, by least squares of the
+    logarithm over the rows that are fitted.
+    """
     from scipy.optimize import least_squares
 
     fitted = [row for row in rows if row.fitted]

@@ -1,4 +1,6 @@
-"""Published claims beside what the simulator finds, what physics allows and what was measured; the verdict follows by a rule."""
+"""Published claims beside what the simulator finds, what physics allows and what was measured; the
+verdict follows by a rule.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +96,8 @@ class Judged:
 def claims(
     path: str | Path, workers: int | None = None, progress: Callable[[int, int], None] | None = None
 ) -> Judged:
-    """Every claim of the file at `path`, judged by its rule; each scenario that its quantities name is simulated once.
+    """Every claim of the file at `path`, judged by its rule; each scenario that its quantities name
+    is simulated once.
 
     Raises ScenarioError for faults in the file, and for a metric that a run does not have.
     """
@@ -249,7 +252,8 @@ def _reckoned(
 def agree(
     relation: str, claimed: float, tolerance: float, found: float, measured: Sequence[float] = ()
 ) -> bool:
-    """Whether a reading bears a claim out: what is found does, and of what was measured, where anything was, at least one.
+    """Whether a reading bears a claim out: what is found does, and of what was measured, where
+    anything was, at least one.
 
     tolerance: share of what is claimed.
 

@@ -1,7 +1,8 @@
-"""Published claims as data: what is said, by whom, and which figures would bear it out under which reading.
+"""Published claims as data: what is said, by whom, and which figures would bear it out under which
+reading.
 
-A file of claims names quantities, each a figure of a run, of arithmetic, of the catalog, of a measurement or of a source, and
-says what each claim comes to as an expression of them.
+A file of claims names quantities, each a figure of a run, of arithmetic, of the catalog, of a
+measurement or of a source, and says what each claim comes to as an expression of them.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ def names_in(expression: str) -> list[str]:
 
 
 def value_of(expression: str, numbers: Mapping[str, float]) -> float:
-    """What an expression comes to. Raises ZeroDivisionError, and KeyError for a name that `numbers` lack.
+    """What an expression comes to. Raises ZeroDivisionError, and KeyError for a name that `numbers`
+    lack.
 
     >>> value_of("8760 * (1 - 1 / gain)", {"gain": 2.0})
     4380.0
@@ -206,7 +208,9 @@ class Reading(Description):
 
 
 class Because(Description):
-    """Why, for each way in which it may come out; quantities, `found` and `claimed` stand in braces: {cs3_alone:.0f}."""
+    """Why, for each way in which it may come out; quantities, `found` and `claimed` stand in
+    braces: {cs3_alone:.0f}.
+    """
 
     holds: str = ""
     holds_if: str = ""
@@ -234,9 +238,11 @@ class Claim(Description):
 class Claims(Description):
     """A file of claims.
 
-    A reading bears a claim out where what is found is within the tolerance of what is claimed (about), no less than it (at_least)
-    or no more (at_most), less or more by the tolerance, and where measurements were published, at least one of them is too. A claim
-    holds where its plain reading bears it out, holds if another is meant where only that does, and does not hold where none does.
+    A reading bears a claim out where what is found is within the tolerance of what is claimed
+    (about), no less than it (at_least) or no more (at_most), less or more by the tolerance, and
+    where measurements were published, at least one of them is too. A claim holds where its plain
+    reading bears it out, holds if another is meant where only that does, and does not hold where
+    none does.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
@@ -250,7 +256,8 @@ _SCALES = {"": 1.0, "ms": 1e3, "us": 1e6, "kW": 1e-3, "millions": 1e-6}
 
 
 class Said(float):
-    """A number that says itself with three figures, or in a smaller or larger unit with that unit, or as any other format asks.
+    """A number that says itself with three figures, or in a smaller or larger unit with that unit,
+    or as any other format asks.
 
     >>> f"{Said(1234.5)} {Said(0.01234)} {Said(1234.5):.1f} {Said(0.0025):ms}"
     '1,234 0.0123 1234.5 2.5 ms'
@@ -282,12 +289,16 @@ class ClaimsFile:
 
 
 def is_claims(path: str | Path) -> bool:
-    """Whether the YAML file at `path` holds claims rather than a scenario. Raises ScenarioError where it cannot be read."""
+    """Whether the YAML file at `path` holds claims rather than a scenario. Raises ScenarioError
+    where it cannot be read.
+    """
     return "claims" in read_yaml(Path(path)).data
 
 
 def open_claims(path: str | Path) -> ClaimsFile:
-    """The file at `path`, its scenarios checked, nothing simulated yet. Raises ScenarioError with all that is wrong with it."""
+    """The file at `path`, its scenarios checked, nothing simulated yet. Raises ScenarioError with
+    all that is wrong with it.
+    """
     document = read_yaml(Path(path))
     described = describe(Claims, document)
     faults = [

@@ -1,4 +1,6 @@
-"""The command line. Imports what a command needs when it is called, so that `--help` answers at once."""
+"""The command line. Imports what a command needs when it is called, so that `--help` answers at
+once.
+"""
 
 from __future__ import annotations
 
@@ -130,7 +132,9 @@ def check(
         list[Path], typer.Argument(metavar="FILE...", help="Scenario files.", show_default=False)
     ],
 ) -> None:
-    """Read and check scenario files, traces included, and files of claims: every fault with its file and line."""
+    """Read and check scenario files, traces included, and files of claims: every fault with its
+    file and line.
+    """
     from cluster_sim.claims.spec import is_claims, open_claims
     from cluster_sim.errors import Fault, ScenarioError
     from cluster_sim.loading.files import load_variants
@@ -266,7 +270,9 @@ def plot(
     ] = "readme",
     list_: Annotated[bool, typer.Option("--list", help="Name the figures.")] = False,
 ) -> None:
-    """Draw one figure from run folders, which are laid over one another, or from the table that a study wrote."""
+    """Draw one figure from run folders, which are laid over one another, or from the table that a
+    study wrote.
+    """
     from cluster_sim import figures
     from cluster_sim.errors import ScenarioError, did_you_mean
 
@@ -479,8 +485,9 @@ def workload(
         typer.Option("--json", help="Print the statistics as one JSON document, and no table."),
     ] = False,
 ) -> None:
-    """The traffic alone: how bursty it is, how long requests are, what prompts share. `workload fit TRACE` proposes a process that matches;
-    `workload fetch` names public traces, `workload fetch NAME` downloads one."""
+    """The traffic alone: how bursty it is, how long requests are, what prompts share. `workload fit
+    TRACE` proposes a process that matches; `workload fetch` names public traces, `workload fetch
+    NAME` downloads one."""
     if files[0] == Path("fetch"):
         _fetch([str(name) for name in files[1:]], out or Path("traces"))
         return
@@ -564,7 +571,9 @@ def validate(
     ] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = 2,
 ) -> None:
-    """Simulate measured serving runs as they were run; print the errors by data set, hardware and model."""
+    """Simulate measured serving runs as they were run; print the errors by data set, hardware and
+    model.
+    """
     from cluster_sim import validation
 
     measurements = validation.read_measurements(data or validation.REFERENCE)
@@ -724,7 +733,9 @@ def calibrate(
         ),
     ] = None,
 ) -> None:
-    """Fit a device's kernel constants to measured kernels; print cross-validated errors beside the naive roofline's."""
+    """Fit a device's kernel constants to measured kernels; print cross-validated errors beside the
+    naive roofline's.
+    """
     from rich.table import Table
 
     from cluster_sim.calibration.kernels import Choice, read_kernels, with_kernels
@@ -861,7 +872,9 @@ def _load(folder: Path) -> list[Results]:
 def _demands(
     path: Path, variants: Sequence[str], sets: Sequence[str], seed: int | None, answer_rate: float
 ) -> list[Demand]:
-    """The traffic of a trace, or of a scenario file: once for each of its variants whose workloads differ."""
+    """The traffic of a trace, or of a scenario file: once for each of its variants whose workloads
+    differ.
+    """
     from cluster_sim.analysis.traffic import of_scenario, of_trace
     from cluster_sim.loading.files import load_variants
     from cluster_sim.workload.traces import find_trace
@@ -901,7 +914,9 @@ def _fetch(names: list[str], folder: Path) -> None:
 
 
 def _simulate(scenario: Scenario, live: bool = False) -> Results:
-    """Simulate with a bar that shows the time left, where somebody is watching; live: with a dashboard, or lines where nobody is."""
+    """Simulate with a bar that shows the time left, where somebody is watching; live: with a
+    dashboard, or lines where nobody is.
+    """
     from cluster_sim.sim.simulate import simulate
 
     if live:
@@ -927,7 +942,9 @@ def _simulate(scenario: Scenario, live: bool = False) -> Results:
 
 
 def _print_kernel_power(file: Path, device: str, tables: list[Any]) -> None:
-    """What kernels draw, kind by kind: constants, cross-validated errors, and how well the readings repeat."""
+    """What kernels draw, kind by kind: constants, cross-validated errors, and how well the readings
+    repeat.
+    """
     from rich.table import Table
 
     from cluster_sim.calibration.power import WORST, calibrate
@@ -1234,7 +1251,9 @@ def _print_arithmetic(scenario: Scenario) -> None:
 
 
 def _at_highest(pool: PoolArithmetic, usd_per_hour: float | None, output_tokens: float) -> str:
-    """What a million output tokens cost at the highest rate: no load makes them cheaper. Of a pool that hands over it is not known."""
+    """What a million output tokens cost at the highest rate: no load makes them cheaper. Of a pool
+    that hands over it is not known.
+    """
     if usd_per_hour is None or pool.role != "both" or not pool.requests_per_s:
         return "-"
     return f"{1e6 * usd_per_hour / (3600.0 * pool.requests_per_s * output_tokens):,.3f}"

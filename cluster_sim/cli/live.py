@@ -47,7 +47,8 @@ class Moment:
     sequences: dict[int, tuple[int, int, float]]
     """By replica: running, waiting, tokens in its KV cache."""
     hottest: tuple[str, float] | None = None
-    """Of the devices that could ever reach a limit the one with the hottest die, and its temperature [degC]; None where none could."""
+    """Of the devices that could ever reach a limit the one with the hottest die, and its
+    temperature [degC]; None where none could."""
 
 
 class Pulse:

@@ -198,7 +198,8 @@ def compare(
 ) -> None:
     """Variants on identical traffic: paired differences with confidence intervals.
 
-    With --iso, clusters of equal cost, power, output or rate; with --measured, a real benchmark beside the simulation.
+    With --iso, clusters of equal cost, power, output or rate; with --measured, a real benchmark
+    beside the simulation.
     """
     if iso is not None:
         from cluster_sim.studies.iso import iso as equal
@@ -420,7 +421,9 @@ def capacity(
         ),
     ] = None,
 ) -> None:
-    """The smallest cluster, or the highest rate, that meets the SLO; with the next ones on either side."""
+    """The smallest cluster, or the highest rate, that meets the SLO; with the next ones on either
+    side.
+    """
     from cluster_sim.studies.capacity import capacity as run
 
     with _counter("options") as progress:
@@ -570,7 +573,9 @@ def sensitivity(
         ),
     ] = 16,
 ) -> None:
-    """Which uncertain figures of the catalog an outcome hangs on: each at either end of its range, or all together."""
+    """Which uncertain figures of the catalog an outcome hangs on: each at either end of its range,
+    or all together.
+    """
     from rich.table import Table
     from rich.text import Text
 
@@ -687,7 +692,9 @@ def claims(
         ),
     ] = None,
 ) -> None:
-    """Published claims beside what the simulator finds under each reading, what physics allows and what was measured, with verdicts."""
+    """Published claims beside what the simulator finds under each reading, what physics allows and
+    what was measured, with verdicts.
+    """
     from cluster_sim.claims.judge import claims as run
 
     with _counter("runs") as progress:
@@ -804,7 +811,9 @@ def _counter(what: str) -> Iterator[Callable[[int, int], None]]:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[Count], None]]:
-    """A bar where somebody is watching, else a line now and then: done, failed, points a second, time left."""
+    """A bar where somebody is watching, else a line now and then: done, failed, points a second,
+    time left.
+    """
     began_s = time.monotonic()
 
     def words(count: Count) -> str:

@@ -1,4 +1,6 @@
-"""How far the devices of each replica are capped below their own limits: by their pool, their rack and their row."""
+"""How far the devices of each replica are capped below their own limits: by their pool, their rack
+and their row.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,9 @@ def groups(scenario: Scenario) -> Iterator[Group]:
 
 
 def shared_w(cap_w: float, nodes: list[Draw], policy: str) -> list[float]:
-    """What each of the nodes gets of a cap: what it draws at least, and a part of the rest by `policy`, as site.power_sharing has it."""
+    """What each of the nodes gets of a cap: what it draws at least, and a part of the rest by
+    `policy`, as site.power_sharing has it.
+    """
     rest_w = cap_w - sum(node.least_w for node in nodes)
     wanted_w = [node.most_w - node.least_w for node in nodes]
     if policy == "proportional":
@@ -90,7 +94,9 @@ def node_caps_w(scenario: Scenario) -> list[float]:
 
 
 def device_caps_w(scenario: Scenario) -> list[float | None]:
-    """Of every replica, what each of its devices may draw, the least of all its nodes; None where their own limit binds first."""
+    """Of every replica, what each of its devices may draw, the least of all its nodes; None where
+    their own limit binds first.
+    """
     caps_w, found, first = node_caps_w(scenario), list[float | None](), 0
     for pool in scenario.cluster.pools:
         each, devices, power = (

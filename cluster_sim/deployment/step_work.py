@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Work:
-    """Of each stretch over all devices of its replica: (first, slope) by step, every term being constant or growing by the same amount."""
+    """Of each stretch over all devices of its replica: (first, slope) by step, every term being
+    constant or growing by the same amount.
+    """
 
     linear_flop: Line
     attention_flop: Line
@@ -56,7 +58,8 @@ class Work:
         ) / self.devices, attention_j * grows / self.devices
 
     def energy_j(self, seconds: Line, clock: Number) -> np.ndarray:
-        """What all devices draw over each stretch whose steps take `seconds`, at a share of their own clock.
+        """What all devices draw over each stretch whose steps take `seconds`, at a share of their
+        own clock.
 
         Which clock that is under the board's limit is found for the middle step of each.
         """
@@ -78,7 +81,9 @@ class Work:
 
 
 def work_of(model: Model, pool: Pool, rows: Mapping[str, Any]) -> Work:
-    """The work of stretches with these counts (results.STRETCH_COLUMNS), arrays or single numbers, on replicas of `pool`."""
+    """The work of stretches with these counts (results.STRETCH_COLUMNS), arrays or single numbers,
+    on replicas of `pool`.
+    """
     plan, device = pool.replica, pool.node.device
     each = 1 + (plan.speculation.draft_tokens if plan.speculation else 0)
     checked = each * rows["batch"]

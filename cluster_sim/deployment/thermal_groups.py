@@ -1,4 +1,6 @@
-"""Which devices of a scenario are equally warm, what surrounds them over time, and their temperatures under what they draw."""
+"""Which devices of a scenario are equally warm, what surrounds them over time, and their
+temperatures under what they draw.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ class Conditions(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Spot:
-    """Devices that are always equally warm: of one node and one replica, in front, or all behind devices of one other replica."""
+    """Devices that are always equally warm: of one node and one replica, in front, or all behind
+    devices of one other replica.
+    """
 
     pool: Pool
     node: str
@@ -104,7 +108,9 @@ class Spot:
         return {}
 
     def heat(self, around: Conditions, watts: float, memory: float, upstream_w: float) -> Heat:
-        """Of a device that draws `watts`, of them `memory` in its memory, behind one that draws `upstream_w`."""
+        """Of a device that draws `watts`, of them `memory` in its memory, behind one that draws
+        `upstream_w`.
+        """
         cooling = self.network(around.flow).cooling
         return Heat(
             watts - memory,
@@ -113,7 +119,9 @@ class Spot:
         )
 
     def greatest(self, around: Conditions) -> list[Heat]:
-        """The heats that bound all others, every device at its limit: most of it in the die, or most in the memory."""
+        """The heats that bound all others, every device at its limit: most of it in the die, or
+        most in the memory.
+        """
         device = self.pool.node.device
         least, most = (
             float(memory_w(self.power, rate)) for rate in (0.0, device.memory.bandwidth_bytes_per_s)
@@ -142,7 +150,9 @@ class Spot:
         )
 
     def could_reach_a_limit(self) -> bool:
-        """Whether it could ever be so warm that it changes how it works, were all devices at their limits for long."""
+        """Whether it could ever be so warm that it changes how it works, were all devices at their
+        limits for long.
+        """
         device, around = self.pool.node.device, self.worst
         steady = [self.network(around.flow).steady(heat) for heat in self.greatest(around)]
         die_c = max(float(state[DIE]) for state in steady)
@@ -160,7 +170,9 @@ class Spot:
 
 
 def spots(scenario: Scenario) -> list[Spot]:
-    """All of a scenario, pool by pool and node by node; none where nothing is said of the inlet, of power or of cooling."""
+    """All of a scenario, pool by pool and node by node; none where nothing is said of the inlet, of
+    power or of cooling.
+    """
     if scenario.site is None or scenario.site.inlet_c is None:
         return []
     found: list[Spot] = []
@@ -221,7 +233,9 @@ def drawn(
     until_s: float,
     lost_s: float = inf,
 ) -> Drawn:
-    """Of a device with these steps or stretches, in order, from `since_s` until `until_s`; between them it is loaded and idle, once lost it is empty."""
+    """Of a device with these steps or stretches, in order, from `since_s` until `until_s`; between
+    them it is loaded and idle, once lost it is empty.
+    """
     knots_s = np.clip(
         np.maximum.accumulate(np.stack([began_s, ended_s], axis=1).ravel()), since_s, until_s
     )
@@ -250,7 +264,9 @@ def empty(power: Power, since_s: float, until_s: float) -> Drawn:
 
 
 class Course(NamedTuple):
-    """Temperatures of a spot over time, and what each of its devices draws: n + 1 edges and states, n powers."""
+    """Temperatures of a spot over time, and what each of its devices draws: n + 1 edges and states,
+    n powers.
+    """
 
     edges_s: Array
     states: Array
@@ -271,7 +287,8 @@ class Course(NamedTuple):
 def course(
     spot: Spot, state: Array, own: Drawn, front: Drawn | None, marks_s: Array | None = None
 ) -> Course:
-    """Temperatures from `state` on under what the devices and those in front of them draw over the same time; exact at every edge.
+    """Temperatures from `state` on under what the devices and those in front of them draw over the
+    same time; exact at every edge.
 
     marks_s: more edges, within that time.
     """
@@ -327,7 +344,9 @@ def warmed(spot: Spot, state: Array, own: Drawn, front: Drawn | None) -> Array:
 
 
 def _values(one: Drawn, edges_s: Array) -> tuple[Array, Array]:
-    """(watts, those of the memory) between these edges, which hold all of its own within their time."""
+    """(watts, those of the memory) between these edges, which hold all of its own within their
+    time.
+    """
     place = np.clip(
         np.searchsorted(one.edges_s, edges_s[:-1], side="right") - 1, 0, len(one.watts) - 1
     )

@@ -1,11 +1,14 @@
-"""What machines cost: annuities of what is bought, running costs, rents and contracts, all in US dollars an hour.
+"""What machines cost: annuities of what is bought, running costs, rents and contracts, all in US
+dollars an hour.
 
-    USD/h = annuity(purchase (1 + networking + storage + spares)) + annuity(facility) + power · price of energy
+    USD/h = annuity(purchase (1 + networking + storage + spares)) + annuity(facility) + power ·
+    price of energy
             + licences + support + engineering + staff
 
-A year has 8,760 hours. The annuity is that of the capital recovery factor (Park, Contemporary Engineering Economics, 6th ed.,
-ch. 4): the constant payment that pays back a price with interest, less what the thing still sells for at its end. Without interest
-it is depreciation in a straight line. Numbers may be numpy arrays, such as draws from the ranges of prices.
+A year has 8,760 hours. The annuity is that of the capital recovery factor (Park, Contemporary
+Engineering Economics, 6th ed., ch. 4): the constant payment that pays back a price with interest,
+less what the thing still sells for at its end. Without interest it is depreciation in a straight
+line. Numbers may be numpy arrays, such as draws from the ranges of prices.
 """
 
 from __future__ import annotations
@@ -20,11 +23,13 @@ Number = Any  # float or an array of them
 HOURS_A_YEAR = 8760.0
 
 OF_THE_STACK = ("networking_mark_up", "licences", "support", "porting")
-"""Parts of a cost that are paid for the vendor's software and its ways rather than for a machine that computes."""
+"""Parts of a cost that are paid for the vendor's software and its ways rather than for a machine
+that computes."""
 
 
 def capital_recovery_factor(rate: Number, years: Number) -> Number:
-    """Share of a price that is paid each year for `years` years, at the end of each, with interest of `rate` a year (0.05 is 5 %).
+    """Share of a price that is paid each year for `years` years, at the end of each, with interest
+    of `rate` a year (0.05 is 5 %).
 
     >>> round(float(capital_recovery_factor(0.05, 5.0)), 5), float(capital_recovery_factor(0.0, 5.0))
     (0.23097, 0.2)
@@ -46,7 +51,8 @@ def straight_line_usd_per_hour(price_usd: Number, residual: Number, years: Numbe
 def annuity_usd_per_hour(
     price_usd: Number, residual: Number, rate: Number, years: Number
 ) -> Number:
-    """The constant payment for a price of which the share `residual` comes back after `years`, with interest of `rate` a year.
+    """The constant payment for a price of which the share `residual` comes back after `years`, with
+    interest of `rate` a year.
 
     >>> float(annuity_usd_per_hour(87_600.0, 0.0, 0.0, 10.0))
     1.0
@@ -56,7 +62,8 @@ def annuity_usd_per_hour(
 
 
 def spare_share(failures_per_s: Number, devices: int, repair_s: Number) -> Number:
-    """Nodes that must be bought beside each that serves: the mean number under repair at once, by Little's law.
+    """Nodes that must be bought beside each that serves: the mean number under repair at once, by
+    Little's law.
 
     failures_per_s: of a device, any of which takes its node out; repair_s: until the node is back.
 
@@ -78,7 +85,8 @@ def electricity_usd_per_hour(power_w: Number, usd_per_kwh: Number) -> Number:
 def written_off_usd_per_hour(
     bought_usd: Mapping[str, Number], residual: Number, rate: Number, years: Number
 ) -> tuple[dict[str, Number], Number]:
-    """(what each of the things bought loses in an hour in a straight line, what the annuity of all of them is above that).
+    """(what each of the things bought loses in an hour in a straight line, what the annuity of all
+    of them is above that).
 
     The second is the cost of capital: interest on what has not been written off yet.
     """
@@ -90,7 +98,8 @@ def written_off_usd_per_hour(
 
 
 def contract_nodes(power_w: Number, node_w: Number, pue: Number) -> Number:
-    """Systems that a site of `power_w` feeds, each drawing `node_w` before the site's PUE; no whole number.
+    """Systems that a site of `power_w` feeds, each drawing `node_w` before the site's PUE; no whole
+    number.
 
     >>> round(contract_nodes(750e6, 23e3, 1.2))
     27174

@@ -1,4 +1,6 @@
-"""What a node costs whoever runs it: bought, rented, or committed to by contract. Every price may carry its range."""
+"""What a node costs whoever runs it: bought, rented, or committed to by contract. Every price may
+carry its range.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Estimated:
-    """Field type: a figure, or `{value: …, range: [low, high]}`; in the unit of `quantity`, or a bare number from 0 to `most`."""
+    """Field type: a figure, or `{value: …, range: [low, high]}`; in the unit of `quantity`, or a
+    bare number from 0 to `most`.
+    """
 
     quantity: Quantity | None = None
     most: float = 1.0
@@ -124,7 +128,9 @@ class _Offer(Description):
 
 
 class Owned(_Offer):
-    """A node that is bought, with its share of everything around it; what is left out costs nothing."""
+    """A node that is bought, with its share of everything around it; what is left out costs
+    nothing.
+    """
 
     basis: Literal["owned"] = "owned"
     purchase_usd: Usd
@@ -132,7 +138,8 @@ class Owned(_Offer):
     networking: Share = NONE
     """Switches, cables and adapters of the cluster, as a share of the purchase."""
     networking_mark_up: Share = NONE
-    """Share of networking that is the vendor's premium over open Ethernet; told apart, not added."""
+    """Share of networking that is the vendor's premium over open Ethernet; told apart, not
+    added."""
     storage: Share = NONE
     """Of the purchase."""
     life_s: PositiveSeconds
@@ -155,7 +162,8 @@ class Owned(_Offer):
     support: Share = NONE
     """Contracts for hardware, a year, as a share of the purchase."""
     porting_usd: Usd = NONE
-    """Engineering that bringing the software to this machine takes once, for all nodes of its owner; spread over `life`."""
+    """Engineering that bringing the software to this machine takes once, for all nodes of its
+    owner; spread over `life`."""
     porting_nodes: Annotated[int, Field(gt=0)] = 1
     """How many those are."""
     staffing_usd_per_hour: UsdPerHour = NONE
@@ -179,7 +187,9 @@ class Rented(_Offer):
 
 
 class Committed(_Offer):
-    """Capacity by contract: an amount for so much power over so many years, power and all else included."""
+    """Capacity by contract: an amount for so much power over so many years, power and all else
+    included.
+    """
 
     basis: Literal["committed"] = "committed"
     amount_usd: Usd

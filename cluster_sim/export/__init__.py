@@ -1,4 +1,6 @@
-"""The files of benchmark clients, written from runs and read: each with its own names, metric meanings and percentile rule."""
+"""The files of benchmark clients, written from runs and read: each with its own names, metric
+meanings and percentile rule.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +29,12 @@ def check(client: str) -> None:
 
 
 def export(results: Results, client: str, folder: str | Path, detailed: bool = False) -> list[Path]:
-    """Write what `client` would have written of this run into `folder`, under the client's own names. Returns the files.
+    """Write what `client` would have written of this run into `folder`, under the client's own
+    names. Returns the files.
 
-    detailed: with the gaps between tokens of each request, as `vllm bench serve --save-detailed` and AIPerf's records have them.
-    Raises ScenarioError where there is no such format, or the folder cannot be written to.
+    detailed: with the gaps between tokens of each request, as `vllm bench serve --save-detailed`
+    and AIPerf's records have them. Raises ScenarioError where there is no such format, or the
+    folder cannot be written to.
     """
     check(client)
     folder = Path(folder)
@@ -42,9 +46,11 @@ def export(results: Results, client: str, folder: str | Path, detailed: bool = F
 
 
 def read(path: str | Path) -> Benchmark:
-    """The figures of a file that `vllm bench serve`, AIPerf or GenAI-Perf has saved, which is known by its content.
+    """The figures of a file that `vllm bench serve`, AIPerf or GenAI-Perf has saved, which is known
+    by its content.
 
-    Raises ScenarioError where it cannot be read, is none of these, or holds several results (`--append-result`).
+    Raises ScenarioError where it cannot be read, is none of these, or holds several results
+    (`--append-result`).
     """
     path = Path(path)
     try:
@@ -66,7 +72,9 @@ def read(path: str | Path) -> Benchmark:
 
 
 def as_measured(results: Results, measured: Benchmark) -> Benchmark:
-    """The figures that the same client would have measured of this run, with the same metrics and percentiles."""
+    """The figures that the same client would have measured of this run, with the same metrics and
+    percentiles.
+    """
     if measured.client == "vllm":
         return vllm.benchmark(vllm.like(measured.values, answers(results)))
     return aiperf.benchmark(aiperf.document(answers(results)))

@@ -1,4 +1,6 @@
-"""What NVIDIA AIPerf writes, GenAI-Perf's structure included. Source: AIPerf 0.13.0, schema 1.4, which docs/reference/json-export-schema.md describes."""
+"""What NVIDIA AIPerf writes, GenAI-Perf's structure included. Source: AIPerf 0.13.0, schema 1.4,
+which docs/reference/json-export-schema.md describes.
+"""
 
 from __future__ import annotations
 
@@ -68,8 +70,9 @@ TOTALS = {
 def document(answers: Answers) -> dict[str, Any]:
     """The object of profile_export_aiperf.json.
 
-    Percentiles are linear, deviations those of a population. inter_token_latency is a request's mean after its first token,
-    inter_chunk_latency pools the gaps of all requests; both in ms. Metrics without values are absent.
+    Percentiles are linear, deviations those of a population. inter_token_latency is a request's
+    mean after its first token, inter_chunk_latency pools the gaps of all requests; both in ms.
+    Metrics without values are absent.
     """
     scenario = answers.results.scenario
     said: dict[str, Any] = {
@@ -125,7 +128,9 @@ def table(said: Mapping[str, Any]) -> str:
 
 
 def records(answers: Answers, detailed: bool = False) -> Iterator[str]:
-    """The lines of profile_export.jsonl, one a request that was sent. detailed: with the gaps between its chunks."""
+    """The lines of profile_export.jsonl, one a request that was sent. detailed: with the gaps
+    between its chunks.
+    """
     values = _records(answers)
     rows = iter(range(len(answers.of_done.arrival_s)))
     for place, finished in enumerate(answers.done.tolist()):

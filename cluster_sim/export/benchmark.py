@@ -25,7 +25,9 @@ class Benchmark:
 
 
 def at(time_s: float) -> datetime:
-    """Simulated time as a client's clock would show it: it begins with 1970, so that the same run gives the same file."""
+    """Simulated time as a client's clock would show it: it begins with 1970, so that the same run
+    gives the same file.
+    """
     return _BEGINNING + timedelta(seconds=time_s)
 
 

@@ -94,8 +94,9 @@ def answers(results: Results) -> Answers:
 class TokenTimes:
     """When the tokens of finished requests came, from the steps of their replicas.
 
-    After its first token a request gets one at the end of every step of its replica (with speculation one chunk of them) until
-    it is preempted or finished; one that goes on after a preemption or a hand-over gets the next where the events say `resumed`.
+    After its first token a request gets one at the end of every step of its replica (with
+    speculation one chunk of them) until it is preempted or finished; one that goes on after a
+    preemption or a hand-over gets the next where the events say `resumed`.
     """
 
     def __init__(self, answers: Answers) -> None:
@@ -111,7 +112,9 @@ class TokenTimes:
         self._spans = self._spans_of(results, rows)
 
     def _spans_of(self, results: Results, rows: Array) -> list[list[tuple[int, int, int, float]]]:
-        """Of each request (replica, steps that had ended before, by its end, the gap before [s] or NaN), span by span."""
+        """Of each request (replica, steps that had ended before, by its end, the gap before [s] or
+        NaN), span by span.
+        """
         table, events = results.requests, results.events
         number, replica = (
             table["request"].to_numpy()[rows],

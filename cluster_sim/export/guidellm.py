@@ -1,4 +1,6 @@
-"""What GuideLLM writes to benchmarks.json, report version 2. Source: guidellm 0.8.1, its schemas and docs/guides/metrics.md."""
+"""What GuideLLM writes to benchmarks.json, report version 2. Source: guidellm 0.8.1, its schemas
+and docs/guides/metrics.md.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +28,14 @@ Values = tuple[Array, Array]
 
 
 def document(answers: Answers) -> dict[str, Any]:
-    """The report: one benchmark of the requests that count. Requests that were rejected are errored, unfinished ones incomplete.
+    """The report: one benchmark of the requests that count. Requests that were rejected are
+    errored, unfinished ones incomplete.
 
-    Percentiles are the smallest value that has at least that share of the weight up to it. request_latency is in seconds, the
-    others in ms; time_per_output_token_ms is latency over tokens, the first included, weighted by tokens; inter_token_latency_ms
-    leaves the first out, weighted by tokens less one. Rates and concurrency are weighted by time, tokens spread evenly from
-    the first to the last of a request, as GuideLLM takes them. No confidence intervals.
+    Percentiles are the smallest value that has at least that share of the weight up to it.
+    request_latency is in seconds, the others in ms; time_per_output_token_ms is latency over
+    tokens, the first included, weighted by tokens; inter_token_latency_ms leaves the first out,
+    weighted by tokens less one. Rates and concurrency are weighted by time, tokens spread evenly
+    from the first to the last of a request, as GuideLLM takes them. No confidence intervals.
     """
     scenario = answers.results.scenario
     view = _View(answers)
@@ -101,7 +105,9 @@ def document(answers: Answers) -> dict[str, Any]:
 def summary(
     values: Array, weights: Array | None = None, count: int | None = None
 ) -> dict[str, Any]:
-    """A distribution; all zero where it is empty. weights: default 1 each; count: default their sum."""
+    """A distribution; all zero where it is empty. weights: default 1 each; count: default their
+    sum.
+    """
     weights = np.ones(len(values)) if weights is None else weights
     if not len(values):
         names = ("mean", "median", "mode", "variance", "std_dev", "min", "max")
@@ -307,7 +313,9 @@ class _View:
         return {"successful": met, "incomplete": none, "errored": none, "total": met}
 
     def _tokens(self, rows: Array) -> Values:
-        """When output tokens came, and how many: one first, then even parts, evenly spaced to the last; all at the end where none streamed."""
+        """When output tokens came, and how many: one first, then even parts, evenly spaced to the
+        last; all at the end where none streamed.
+        """
         streamed = rows[self.chunks[rows] > 1]
         whole = rows[self.chunks[rows] <= 1]
         later = self.chunks[streamed] - 1

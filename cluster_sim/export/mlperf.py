@@ -1,4 +1,6 @@
-"""The logs of MLPerf's LoadGen. Source: mlcommons/inference at b66003e; as LoadGen 6.0.17 writes them with token latencies."""
+"""The logs of MLPerf's LoadGen. Source: mlcommons/inference at b66003e; as LoadGen 6.0.17 writes
+them with token latencies.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ PERCENTS = (50.0, 90.0, 95.0, 97.0, 99.0, 99.9)
 MIN_DURATION_S = 600.0
 MIN_QUERIES = 100
 TARGET_PERCENT = 99.0
-"""Of the Server scenario; its percentile of the limits, and with it the confidence that early stopping wants. mlperf.conf."""
+"""Of the Server scenario; its percentile of the limits, and with it the confidence that early
+stopping wants. mlperf.conf."""
 
 _RULE = "=" * 48
 _TOO_LATE = 1.0 - TARGET_PERCENT / 100
@@ -30,11 +33,13 @@ class Verdict:
     """Whether a run would count."""
 
     perf_constraints: bool
-    """p99 of time to first token and per output token within the scenario's objectives; those that are not given hold always."""
+    """p99 of time to first token and per output token within the scenario's objectives; those that
+    are not given hold always."""
     min_duration: bool
     min_queries: bool
     ttft_more: int
-    """Queries that would still have to be run, none of them late, to be sure of the percentile; 0 where early stopping is satisfied."""
+    """Queries that would still have to be run, none of them late, to be sure of the percentile; 0
+    where early stopping is satisfied."""
     tpot_more: int
 
     @property
@@ -51,11 +56,12 @@ class Verdict:
 
 
 class Log:
-    """What LoadGen says of the requests that count and finished: Offline where all were there at time zero, else Server.
+    """What LoadGen says of the requests that count and finished: Offline where all were there at
+    time zero, else Server.
 
-    Times are whole nanoseconds; a percentile is the value at place floor(n·p) of those in order. Time per output token is
-    (latency - first token)/(tokens - 1), of answers of several tokens. The run is judged by mlperf.conf's least duration and
-    queries, and by the scenario's own objectives.
+    Times are whole nanoseconds; a percentile is the value at place floor(n·p) of those in order.
+    Time per output token is (latency - first token)/(tokens - 1), of answers of several tokens. The
+    run is judged by mlperf.conf's least duration and queries, and by the scenario's own objectives.
     """
 
     def __init__(self, answers: Answers) -> None:
@@ -298,7 +304,8 @@ def _entries(end: str, percentile: str, values: Array) -> Iterator[tuple[str, in
 def _more_queries(queries: int, late: int) -> int:
     """How many more queries, none of them late, would make it 99 % sure that at most 1 % are.
 
-    The least n with P(at most `late` of n are late) <= 1 % where 1 % are late in truth. Source: MLPerf inference rules, early stopping.
+    The least n with P(at most `late` of n are late) <= 1 % where 1 % are late in truth. Source:
+    MLPerf inference rules, early stopping.
 
     >>> _more_queries(54, 0), _more_queries(459, 0)
     (405, 0)

@@ -10,7 +10,9 @@ from cluster_sim.topology import FRONT_DOOR
 
 
 def ways_s(scenario: Scenario) -> npt.NDArray[np.float64]:
-    """Seconds, by number of the replica; what the tables' times at the front door hold beyond those at the replica."""
+    """Seconds, by number of the replica; what the tables' times at the front door hold beyond those
+    at the replica.
+    """
     topology = scenario.cluster.topology()
     return np.array(
         [

@@ -1,4 +1,6 @@
-"""The three rules by which benchmark clients find percentiles. Of 1 … 10 they say p90 is 9.1, 9 and 10, and p99 9.91, 10 and 10."""
+"""The three rules by which benchmark clients find percentiles. Of 1 … 10 they say p90 is 9.1, 9 and
+10, and p99 9.91, 10 and 10.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ _ROUNDING = 1e-12  # 9 of 10 are 90 %, whatever 0.1 nine times over comes to
 
 
 def linear(values: Array, percents: Sequence[float]) -> list[float]:
-    """Between the two values beside n-1 parts of the way, as numpy, vLLM and AIPerf do. Raises IndexError for none.
+    """Between the two values beside n-1 parts of the way, as numpy, vLLM and AIPerf do. Raises
+    IndexError for none.
 
     >>> linear(np.arange(1, 11), [90, 99])
     [9.1, 9.91]
@@ -23,7 +26,8 @@ def linear(values: Array, percents: Sequence[float]) -> list[float]:
 
 
 def stepped(values: Array, weights: Array, percents: Sequence[float]) -> list[float]:
-    """The smallest value up to which at least that share of all weight lies, as GuideLLM does. Raises IndexError for none.
+    """The smallest value up to which at least that share of all weight lies, as GuideLLM does.
+    Raises IndexError for none.
 
     values: ascending.
 
@@ -37,7 +41,8 @@ def stepped(values: Array, weights: Array, percents: Sequence[float]) -> list[fl
 
 
 def ranked(values: Array, percents: Sequence[float]) -> list[float]:
-    """The one at place floor(n·p), counted from 0, of the values in order, as MLPerf's LoadGen does. Raises IndexError for none.
+    """The one at place floor(n·p), counted from 0, of the values in order, as MLPerf's LoadGen
+    does. Raises IndexError for none.
 
     >>> ranked(np.arange(1, 11), [90, 99])
     [10.0, 10.0]

@@ -1,6 +1,7 @@
 """Perfetto's track events, written packet by packet.
 
-Source: perfetto.dev/docs/reference/synthetic-track-event, and protos/perfetto/trace of Perfetto v59, whose field numbers stand below.
+Source: perfetto.dev/docs/reference/synthetic-track-event, and protos/perfetto/trace of Perfetto
+v59, whose field numbers stand below.
 """
 
 from __future__ import annotations
@@ -58,10 +59,11 @@ def message(field: int, *parts: bytes) -> bytes:
 
 
 class Writer:
-    """Writes a trace: tracks, and on them slices, instants and the values of counters, at times in nanoseconds.
+    """Writes a trace: tracks, and on them slices, instants and the values of counters, at times in
+    nanoseconds.
 
-    Events of one track are given in the order of time; tracks may take turns as they like. names: of events, categories and
-    annotations that come again and again.
+    Events of one track are given in the order of time; tracks may take turns as they like. names:
+    of events, categories and annotations that come again and again.
     """
 
     def __init__(self, file: IO[bytes], names: list[str]) -> None:

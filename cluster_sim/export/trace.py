@@ -63,13 +63,16 @@ _OF_DEVICE = {
 
 
 def write(folder: str | Path, path: str | Path) -> Path:
-    """Write the run in `folder` as a Perfetto trace to `path`, whole or not at all; returns the path.
+    """Write the run in `folder` as a Perfetto trace to `path`, whole or not at all; returns the
+    path.
 
-    A track for each replica (stretches of engine steps; preemptions), with counters of its sequences, queue, KV room, memory
-    bandwidth and power; one for each way that KV takes from one replica to another; and for each request its phases, on as
-    many lines as there were requests at one time, with an arrow from its arrival over its replicas to its finish. Slices carry
-    their figures as arguments; times are of the simulated clock. Tables are read a piece at a time.
-    Raises ScenarioError where there is no run, a table of it is missing, or `path` cannot be written.
+    A track for each replica (stretches of engine steps; preemptions), with counters of its
+    sequences, queue, KV room, memory bandwidth and power; one for each way that KV takes from one
+    replica to another; and for each request its phases, on as many lines as there were requests at
+    one time, with an arrow from its arrival over its replicas to its finish. Slices carry their
+    figures as arguments; times are of the simulated clock. Tables are read a piece at a time.
+    Raises ScenarioError where there is no run, a table of it is missing, or `path` cannot be
+    written.
     """
     folder, path = Path(folder), Path(path)
     scenario, about = about_run(folder)
@@ -178,7 +181,9 @@ class _Trace:
     # Requests
 
     def _requests(self) -> None:
-        """Their phases, in order of arrival, and how many wait and run: what changes later lies on a heap until then."""
+        """Their phases, in order of arrival, and how many wait and run: what changes later lies on
+        a heap until then.
+        """
         out = self.out
         above = out.track("Requests", rank=1)
         waiting, running = (
@@ -299,7 +304,9 @@ class _Trace:
             self._at_rest(replica)
 
     def _at_rest(self, replica: _Replica) -> None:
-        """From the end of its last stretch on. What a replica holds for others that decode is not known then, so the counter stays."""
+        """From the end of its last stretch on. What a replica holds for others that decode is not
+        known then, so the counter stays.
+        """
         values = {"sequences": 0.0, "memory bandwidth": 0.0}
         values |= {} if replica.idle_w is None else {"power": replica.idle_w}
         values |= {} if replica.pool.replica.role == "prefill" else {"KV room": 0.0}
@@ -365,7 +372,9 @@ class _Trace:
     # Devices
 
     def _heat(self) -> None:
-        """Temperatures, clocks and power of devices, where the site's inlet is known; of devices that are equally warm one stands for all."""
+        """Temperatures, clocks and power of devices, where the site's inlet is known; of devices
+        that are equally warm one stands for all.
+        """
         if not (self.folder / "thermal.parquet").is_file():  # of an earlier version
             return
         group, devices, counters = 0, dict[str, int](), dict[tuple[str, str], int]()
@@ -385,7 +394,9 @@ class _Trace:
     # Links
 
     def _transfers(self) -> None:
-        """KV on its way from one replica to another, and the links of their first devices' way; other lanes are like it."""
+        """KV on its way from one replica to another, and the links of their first devices' way;
+        other lanes are like it.
+        """
         model = self.scenario.model
         sent: dict[tuple[int, int], list[tuple[int, int, int, float]]] = {}
         for row in self._rows(
@@ -470,7 +481,9 @@ class _Trace:
 
 
 class _Lanes:
-    """Lines of one track, as many as there are slices at one time; Perfetto shows those of one name together."""
+    """Lines of one track, as many as there are slices at one time; Perfetto shows those of one name
+    together.
+    """
 
     def __init__(self, out: Writer, above: int, name: str = "requests") -> None:
         self._out, self._above, self._name = out, above, name

@@ -31,10 +31,12 @@ def document(
     percents: Sequence[float] = PERCENTS,
     detailed: bool = False,
 ) -> dict[str, Any]:
-    """The object that it saves, as with `--percentile-metrics`, `--metric-percentiles` and `--save-detailed`.
+    """The object that it saves, as with `--percentile-metrics`, `--metric-percentiles` and
+    `--save-detailed`.
 
-    Percentiles are linear, deviations those of a population. Requests that were rejected or did not finish have failed. TPOT leaves out
-    answers of one token, ITL pools the gaps of all answers. No client queues, so latencies with and without that are the same.
+    Percentiles are linear, deviations those of a population. Requests that were rejected or did not
+    finish have failed. TPOT leaves out answers of one token, ITL pools the gaps of all answers. No
+    client queues, so latencies with and without that are the same.
     """
     scenario, done = answers.results.scenario, answers.of_done
     prompts, outputs = int(np.sum(done.prompt_tokens)), int(np.sum(done.output_tokens))
@@ -100,7 +102,9 @@ def is_one(said: Mapping[str, Any]) -> bool:
 
 
 def benchmark(said: Mapping[str, Any]) -> Benchmark:
-    """Its figures. Older clients write request_goodput with a colon at its end; lists, and what is about the run alone, are left out."""
+    """Its figures. Older clients write request_goodput with a colon at its end; lists, and what is
+    about the run alone, are left out.
+    """
     values = {
         key.rstrip(":"): value for key, one in said.items() if (value := number(one)) is not None
     }
@@ -128,7 +132,9 @@ def _of(name: str) -> str | None:
 
 
 def _load(answers: Answers) -> dict[str, Any]:
-    """How requests were sent: at a rate, by clients, or all at once. Burstiness is the shape of gamma-distributed gaps, 1 for Poisson."""
+    """How requests were sent: at a rate, by clients, or all at once. Burstiness is the shape of
+    gamma-distributed gaps, 1 for Poisson.
+    """
     workload = answers.results.scenario.workload
     arrivals = workload.sessions.arrivals if workload.sessions else workload.arrivals
     clients = (
@@ -199,7 +205,9 @@ def _error(finished: bool, rejected: bool) -> str:
 
 
 def _most_tokens_in_a_second(answers: Answers) -> float:
-    """The fullest of the seconds that are counted from the first arrival, of first tokens and chunks after them."""
+    """The fullest of the seconds that are counted from the first arrival, of first tokens and
+    chunks after them.
+    """
     if not answers.done.any():
         return 0.0
     results, began_s = answers.results, float(np.min(answers.arrival_s))

@@ -38,12 +38,14 @@ NAMES = (
     "ttft_tpot_scatter",
     "wafer_map",
 )
-"""The figures: each is a file of this folder with `blank(results)`, its empty axes, and `draw(results, axes)`."""
+"""The figures: each is a file of this folder with `blank(results)`, its empty axes, and
+`draw(results, axes)`."""
 
 STUDIES = ("break_even", "claims", "heatmap", "pareto", "rate_latency", "tornado")
 """The figures of studies: each is a file of this folder with `of_study(table, choice)`."""
 
-# Formats, and the metadata that would otherwise write the date into the file: the same run makes the same bytes.
+# Formats, and the metadata that would otherwise write the date into the file: the same run makes
+# the same bytes.
 _FORMATS: dict[str, dict[str, None]] = {
     ".png": {},
     ".svg": {"Date": None},
@@ -61,10 +63,12 @@ def draw(
     style: str = "readme",
     axes: Sequence[Axes] | None = None,
 ) -> Figure:
-    """The figure called `name` of one run, or of several that are drawn together in the order given.
+    """The figure called `name` of one run, or of several that are drawn together in the order
+    given.
 
-    style: what it is for, one of STYLES; axes: where to draw it, as many as `blank` of its file makes, in place of a new figure.
-    Raises ScenarioError where there is no such figure or style, no run, or another number of axes.
+    style: what it is for, one of STYLES; axes: where to draw it, as many as `blank` of its file
+    makes, in place of a new figure. Raises ScenarioError where there is no such figure or style, no
+    run, or another number of axes.
     """
     if name not in NAMES:
         raise ScenarioError.at(name, f"is no figure{did_you_mean(name, NAMES)}")
@@ -105,10 +109,11 @@ def draw_study(
     style: str = "readme",
     axes: Sequence[Axes] | None = None,
 ) -> Figure:
-    """The figure called `name` of the table at `path`: a sweep's folder, or a Parquet file of capacity or sensitivity.
+    """The figure called `name` of the table at `path`: a sweep's folder, or a Parquet file of
+    capacity or sensitivity.
 
-    choice: which columns; where: only rows with these values; style, axes: as `draw` has them. Raises ScenarioError where there is no such figure, or the table
-    does not have what it draws.
+    choice: which columns; where: only rows with these values; style, axes: as `draw` has them.
+    Raises ScenarioError where there is no such figure, or the table does not have what it draws.
     """
     from cluster_sim.figures import study_table as study
 

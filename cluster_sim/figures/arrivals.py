@@ -1,4 +1,6 @@
-"""How bursty traffic is: its rate at three time scales, each around the busiest moment of the one above, and dispersion against window."""
+"""How bursty traffic is: its rate at three time scales, each around the busiest moment of the one
+above, and dispersion against window.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ _CLOSER = 20.0
 _POINTS = 25
 _SHORTEST_S = 0.1
 _WINDOWS = 20
-"""That fit into the whole time at least, for a dispersion to be drawn: of fewer it is mostly chance."""
+"""That fit into the whole time at least, for a dispersion to be drawn: of fewer it is mostly
+chance."""
 
 Times = Sequence[tuple[str, str, style.Dash, np.ndarray]]
 """Label, colour, dash and ascending arrival times [s] of each traffic."""
@@ -44,7 +47,9 @@ def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Rates [1/s] of all requests that arrived, at three scales, and their index of dispersion, on the four `axes`."""
+    """Rates [1/s] of all requests that arrived, at three scales, and their index of dispersion, on
+    the four `axes`.
+    """
     _draw(
         [
             (one.label, one.colour, one.dash, one.results.requests["arrival_s"].to_numpy())

@@ -24,7 +24,9 @@ _COLOURS = {
 
 
 def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
-    """For each pool of each run a panel for its memories and one for each kind of its links, over one time axis."""
+    """For each pool of each run a panel for its memories and one for each kind of its links, over
+    one time axis.
+    """
     pools = [pool for one in results for pool in bandwidth.over_time(one, 1)[1]]
     return style.blank(
         [height for pool in pools for height in (1.9, *(1.3 for _ in pool.links))], share_x=True
@@ -32,9 +34,11 @@ def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Traffic of one device as a share of what its memory, or its link, can carry: means over the pool and over equal bins.
+    """Traffic of one device as a share of what its memory, or its link, can carry: means over the
+    pool and over equal bins.
 
-    The lines on a memory's panel: the share of time in which it is what steps wait for, compute over its peak, KV room taken.
+    The lines on a memory's panel: the share of time in which it is what steps wait for, compute
+    over its peak, KV room taken.
     """
     shown = style.variants(results)
     panels, said = iter(axes), []

@@ -1,4 +1,6 @@
-"""Where one machine overtakes another: the cheapest within a limit on latency, over the rate of requests."""
+"""Where one machine overtakes another: the cheapest within a limit on latency, over the rate of
+requests.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +28,15 @@ _STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
 
 
 def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None) -> Figure:
-    """Above, the machine that makes tokens cheapest at each rate (across) and limit on latency (upwards); below, what they cost.
+    """Above, the machine that makes tokens cheapest at each rate (across) and limit on latency
+    (upwards); below, what they cost.
 
-    Machines are the sweep's variants; whatever else it varies but the rate is how a machine may be set up, of which the cheapest
-    counts that keeps the limit, and the scenario's own SLO for 95 % of its requests. The number in a cell is how many times as
-    much the next machine costs, so that it is also the factor by which a price may grow before the two are even. choice: `x` the
-    rate's column, `y` the latency that is limited, the first of `metrics` the cost. Raises ScenarioError where the sweep has no
-    variants, no rate, or costs nothing.
+    Machines are the sweep's variants; whatever else it varies but the rate is how a machine may be
+    set up, of which the cheapest counts that keeps the limit, and the scenario's own SLO for 95 %
+    of its requests. The number in a cell is how many times as much the next machine costs, so that
+    it is also the factor by which a price may grow before the two are even. choice: `x` the rate's
+    column, `y` the latency that is limited, the first of `metrics` the cost. Raises ScenarioError
+    where the sweep has no variants, no rate, or costs nothing.
     """
     x, latency, cost = choice.x or _RATE, choice.y or _LATENCY, (choice.metrics or (_COST,))[0]
     rows = study.points(table)
@@ -110,7 +114,9 @@ def _map(
     limits: Sequence[float],
     columns: tuple[str, str, str],
 ) -> np.ndarray:
-    """Cells by winner. Returns the machine's place in `machines`, (limits, rates); NaN where none keeps the limit."""
+    """Cells by winner. Returns the machine's place in `machines`, (limits, rates); NaN where none
+    keeps the limit.
+    """
     x, latency, cost = columns
     winners = np.full((len(limits), len(rates)), np.nan)
     for up, limit in enumerate(limits):

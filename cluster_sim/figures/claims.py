@@ -1,4 +1,6 @@
-"""Published claims: what is found under each reading as a multiple of what is claimed, with limits and measurements."""
+"""Published claims: what is found under each reading as a multiple of what is claimed, with limits
+and measurements.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ _BOUNDS = {"about": (1.0, 1.0), "at_least": (1.0, float("inf")), "at_most": (0.0
 
 
 def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None) -> Figure:
-    """One row a reading of the table that `claims` wrote, claims without a figure left out; `choice` has no say.
+    """One row a reading of the table that `claims` wrote, claims without a figure left out;
+    `choice` has no say.
 
     Raises ScenarioError for another table, or where no claim has a figure.
     """
@@ -58,7 +61,9 @@ def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None
 
 
 def _drawn(panel: Axes, rows: list[Row]) -> list[tuple[float, str]]:
-    """Marks of all rows, an arrow where nothing was found. Returns the heights of headings and rows with their texts."""
+    """Marks of all rows, an arrow where nothing was found. Returns the heights of headings and rows
+    with their texts.
+    """
     left, right = _ends(rows)
     places: list[tuple[float, str]] = []
     named: set[str] = set()

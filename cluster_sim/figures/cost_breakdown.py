@@ -33,7 +33,9 @@ def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """A bar for each run, stacked; whiskers from the 5th to the 95th percentile of what its prices may make of it."""
+    """A bar for each run, stacked; whiskers from the 5th to the 95th percentile of what its prices
+    may make of it.
+    """
     shown = style.variants(results)
     priced = [
         (place, one, summary)

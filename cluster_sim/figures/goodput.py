@@ -1,4 +1,6 @@
-"""What of the traffic is served as it should be: arrivals and good requests over time, and how strict the objectives may be."""
+"""What of the traffic is served as it should be: arrivals and good requests over time, and how
+strict the objectives may be.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,9 @@ def blank(_results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Requests [1/s] by the time of their arrival, all in grey and those within their SLO in colour, and the share [%] within the
-    SLO were all of its limits multiplied by a factor, on the two `axes`. Requests that were rejected or not finished are never good.
+    """Requests [1/s] by the time of their arrival, all in grey and those within their SLO in
+    colour, and the share [%] within the SLO were all of its limits multiplied by a factor, on the
+    two `axes`. Requests that were rejected or not finished are never good.
     """
     shown = style.variants(results)
     second, unit = time_unit([metrics.timeline(one, _BINS) for one in results])

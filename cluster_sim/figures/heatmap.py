@@ -22,10 +22,12 @@ _MOST_NUMBERS = 16
 
 
 def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None) -> Figure:
-    """A panel for each combination of the axes that are not drawn; a cell is the mean over replications, grey where none is known.
+    """A panel for each combination of the axes that are not drawn; a cell is the mean over
+    replications, grey where none is known.
 
-    Axes are those of the sweep with the most values, unless `choice` names them; of its metrics the first counts. Raises
-    ScenarioError where fewer than two axes vary, where the table lacks a column, or where there are more panels than can be read.
+    Axes are those of the sweep with the most values, unless `choice` names them; of its metrics the
+    first counts. Raises ScenarioError where fewer than two axes vary, where the table lacks a
+    column, or where there are more panels than can be read.
     """
     rows, metric = study.points(table), (choice.metrics or (_METRIC,))[0]
     study.wanted(table, [metric], "heatmap")

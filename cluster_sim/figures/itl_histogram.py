@@ -1,4 +1,6 @@
-"""How evenly tokens come: every gap between two tokens of a request, by length, and the share of longer ones."""
+"""How evenly tokens come: every gap between two tokens of a request, by length, and the share of
+longer ones.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,11 @@ def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Share of gaps [%] in each of the bins, which are equally wide in log scale, and share of longer gaps, on the two `axes`.
+    """Share of gaps [%] in each of the bins, which are equally wide in log scale, and share of
+    longer gaps, on the two `axes`.
 
-    Counts are exact: a stretch of steps is a ramp of gaps, whose numbers below a limit are known in closed form.
+    Counts are exact: a stretch of steps is a ramp of gaps, whose numbers below a limit are known in
+    closed form.
     """
     shown = style.variants(results)
     gaps = [metrics.itl(one.results) for one in shown]
@@ -85,7 +89,9 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
 
 
 def bins(gaps: Sequence[Gaps], count: int = _BINS) -> np.ndarray | None:
-    """Limits [s], equally far apart in log scale, that hold all gaps; None where there is none longer than zero."""
+    """Limits [s], equally far apart in log scale, that hold all gaps; None where there is none
+    longer than zero.
+    """
     first_s = [float(np.min(one.first_s[one.first_s > 0.0], initial=np.inf)) for one in gaps]
     low_s, high_s = min(first_s, default=np.inf), max((one.max() for one in gaps), default=0.0)
     if not low_s < np.inf:

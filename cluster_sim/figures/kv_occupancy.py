@@ -1,4 +1,6 @@
-"""How full the KV cache is over simulated time: each replica, how full the fullest is, and where requests are preempted."""
+"""How full the KV cache is over simulated time: each replica, how full the fullest is, and where
+requests are preempted.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """KV room used [%]: the mean of a run's replicas, thin lines for each where they are few, and marks where one was preempted.
+    """KV room used [%]: the mean of a run's replicas, thin lines for each where they are few, and
+    marks where one was preempted.
 
     Room is in tokens; means are over equal bins of simulated time.
     """

@@ -1,4 +1,6 @@
-"""How slow the slowest are: the share of requests that take longer than a time, down to one in ten thousand, variants overlaid."""
+"""How slow the slowest are: the share of requests that take longer than a time, down to one in ten
+thousand, variants overlaid.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +27,11 @@ def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Share of requests that take longer, log scale, against TTFT, TPOT and end-to-end latency, log scale, on the three `axes`.
+    """Share of requests that take longer, log scale, against TTFT, TPOT and end-to-end latency, log
+    scale, on the three `axes`.
 
-    Shares are of all requests that count: those that were rejected or had not finished take longer than anything, so that a curve
-    ends at their share. TPOT leaves requests of one token out.
+    Shares are of all requests that count: those that were rejected or had not finished take longer
+    than anything, so that a curve ends at their share. TPOT leaves requests of one token out.
     """
     shown = style.variants(results)
     panels = (
@@ -49,7 +52,9 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
 
 
 def tail(values_s: np.ndarray, everyone: int, least: float) -> tuple[np.ndarray, np.ndarray]:
-    """(times [s], share of `everyone` that takes longer than each) of ascending `values_s`, the tail in full and the rest in steps."""
+    """(times [s], share of `everyone` that takes longer than each) of ascending `values_s`, the
+    tail in full and the rest in steps.
+    """
     count = len(values_s)
     if not count:
         return np.zeros(0), np.zeros(0)

@@ -1,4 +1,6 @@
-"""How many requests are answered within which time: TTFT, TPOT and end-to-end latency, variants overlaid."""
+"""How many requests are answered within which time: TTFT, TPOT and end-to-end latency, variants
+overlaid.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +25,12 @@ def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Cumulative share of requests [%] against TTFT, TPOT and end-to-end latency on the three `axes`.
+    """Cumulative share of requests [%] against TTFT, TPOT and end-to-end latency on the three
+    `axes`.
 
-    Shares are of all requests that count: those that were rejected or had not finished when the run ended never meet an
-    objective, so their curve stays below 100 %. TPOT leaves requests of one token out.
+    Shares are of all requests that count: those that were rejected or had not finished when the run
+    ended never meet an objective, so their curve stays below 100 %. TPOT leaves requests of one
+    token out.
     """
     shown = style.variants(results)
     panels = (
@@ -93,7 +97,9 @@ def _panel(panel: Axes, shown: Sequence[Variant], which: str, name: str, short: 
 
 
 def latencies(results: Results, which: str) -> tuple[np.ndarray, int]:
-    """Latencies [s] of finished requests, ascending, and how many requests there are of the kind, finished or not."""
+    """Latencies [s] of finished requests, ascending, and how many requests there are of the kind,
+    finished or not.
+    """
     done, table = finished(results), results.requests
     counted = table["counted"].to_numpy()
     if which == "tpot":
@@ -104,7 +110,9 @@ def latencies(results: Results, which: str) -> tuple[np.ndarray, int]:
 
 
 def _said(one: Variant, which: str, values_s: np.ndarray, everyone: int) -> str:
-    """The variant, and at a glance how it does: the share within its objective, or percentiles where it has none."""
+    """The variant, and at a glance how it does: the share within its objective, or percentiles
+    where it has none.
+    """
     limit_s = getattr(one.results.scenario.slo, f"{which}_s")
     if not everyone or not len(values_s):
         return f"{one.label}: none finished"

@@ -1,4 +1,6 @@
-"""What low latency costs: the trials of a search for capacity, and those that no other beats in cost and latency at once."""
+"""What low latency costs: the trials of a search for capacity, and those that no other beats in
+cost and latency at once.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,12 @@ _FIXED = ("nodes", "replicas", "rate_per_s", "usd_per_hour", "good", "answer", "
 
 
 def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None) -> Figure:
-    """A panel for each objective of the SLO: its latency against dollars an hour, else nodes, for each request a second.
+    """A panel for each objective of the SLO: its latency against dollars an hour, else nodes, for
+    each request a second.
 
-    Trials beyond the SLO are pale, those of the front have a black ring; the front is of cost and all objectives together, so
-    that in one panel alone another may seem better. `choice` has no say. Raises ScenarioError for another table.
+    Trials beyond the SLO are pale, those of the front have a black ring; the front is of cost and
+    all objectives together, so that in one panel alone another may seem better. `choice` has no
+    say. Raises ScenarioError for another table.
     """
     study.wanted(table, ("nodes", "rate_per_s", "usd_per_hour", "good", "front"), "pareto")
     rows = table.to_pylist()

@@ -18,9 +18,11 @@ _COLUMNS = 3
 def parity(
     panels: Mapping[str, Sequence[tuple[float, float, str]]], given: Sequence[Axes] | None = None
 ) -> Figure:
-    """One panel for each key, its title with unit, of points (measured, predicted, group), all above 0.
+    """One panel for each key, its title with unit, of points (measured, predicted, group), all
+    above 0.
 
-    Axes are logarithmic and alike; points of one group share colour and mark in every panel. given: axes to draw on.
+    Axes are logarithmic and alike; points of one group share colour and mark in every panel. given:
+    axes to draw on.
     """
     groups = list(
         dict.fromkeys(sorted(group for points in panels.values() for *_, group in points))

@@ -1,4 +1,6 @@
-"""Where requests' time goes: queue, prefill, hand-over, preemption and decode, from the quickest requests to the slowest."""
+"""Where requests' time goes: queue, prefill, hand-over, preemption and decode, from the quickest
+requests to the slowest.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Mean time [s] by phase, stacked, of requests in groups of like end-to-end latency [%], one of `axes` for each run.
+    """Mean time [s] by phase, stacked, of requests in groups of like end-to-end latency [%], one of
+    `axes` for each run.
 
     Only finished requests; phases are those of metrics.phases, and together the end-to-end latency.
     """
@@ -71,7 +74,9 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
 
 
 def grouped(phases: dict[str, np.ndarray], groups: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """(middles of groups of requests by end-to-end latency [%], mean time of each phase in each group [s])."""
+    """(middles of groups of requests by end-to-end latency [%], mean time of each phase in each
+    group [s]).
+    """
     order = np.argsort(np.sum(list(phases.values()), axis=0), kind="stable")
     edges = np.unique(np.linspace(0, len(order), min(groups, len(order)) + 1).astype(np.int64))
     sizes = np.diff(edges)

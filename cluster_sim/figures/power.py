@@ -26,7 +26,9 @@ def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Means over equal bins of simulated time, one band a node at its plug, one panel a run; the lines are every node at its most, and what caps leave."""
+    """Means over equal bins of simulated time, one band a node at its plug, one panel a run; the
+    lines are every node at its most, and what caps leave.
+    """
     shown = style.variants(results)
     found = [energy.nodes(one.results) for one in shown]
     last_s = (

@@ -21,9 +21,11 @@ def blank(_results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Arrivals [1/s], requests that wait, and the time in queue of those that arrive, p50 and p99 of windows, on the three `axes`.
+    """Arrivals [1/s], requests that wait, and the time in queue of those that arrive, p50 and p99
+    of windows, on the three `axes`.
 
-    The time in queue ends with the first step that works on a request; rejected requests never wait.
+    The time in queue ends with the first step that works on a request; rejected requests never
+    wait.
     """
     shown = style.variants(results)
     lines = [metrics.timeline(one) for one in results]

@@ -1,4 +1,6 @@
-"""How latency grows with the rate of a sweep, until the cluster is full: variants overlaid, with bands over replications."""
+"""How latency grows with the rate of a sweep, until the cluster is full: variants overlaid, with
+bands over replications.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,13 @@ _GROWN = 2.0
 
 
 def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None) -> Figure:
-    """A column of panels for each metric, a row for each combination of the axes besides rate and variant.
+    """A column of panels for each metric, a row for each combination of the axes besides rate and
+    variant.
 
-    Lines are means over replications, bands go from the least to the greatest of them. `choice.x` may also be what a run came
-    to, such as request_throughput; the line then follows the rate that was offered. Raises ScenarioError where no rate varies,
-    where the table lacks a column, or where there are more rows of panels than can be read.
+    Lines are means over replications, bands go from the least to the greatest of them. `choice.x`
+    may also be what a run came to, such as request_throughput; the line then follows the rate that
+    was offered. Raises ScenarioError where no rate varies, where the table lacks a column, or where
+    there are more rows of panels than can be read.
     """
     rows, metrics = study.points(table), choice.metrics or _METRICS
     study.wanted(table, [*metrics, *([choice.x] if choice.x else [])], "rate_latency")
@@ -97,7 +101,9 @@ def _line(
     name: str,
     look: tuple[str, style.Dash],
 ) -> str:
-    """Draw mean and band of a metric over x, point by point along the axis; returns where a latency has doubled."""
+    """Draw mean and band of a metric over x, point by point along the axis; returns where a latency
+    has doubled.
+    """
     along, x, metric = columns
     points = []
     for mine in study.grouped(rows, [along]).values():

@@ -1,4 +1,6 @@
-"""What happens to single requests: those about the longest wait, a bar each, by phase; the same requests for every variant."""
+"""What happens to single requests: those about the longest wait, a bar each, by phase; the same
+requests for every variant.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +24,11 @@ def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Requests in the order of their arrival, a row each on one of `axes` for each run, from arrival to finish [s], by phase.
+    """Requests in the order of their arrival, a row each on one of `axes` for each run, from
+    arrival to finish [s], by phase.
 
-    Drawn are the 40 that arrive about the one with the longest time in queue of the first run. Where preemptions tore an answer,
-    the time that they took stands together before the decoding.
+    Drawn are the 40 that arrive about the one with the longest time in queue of the first run.
+    Where preemptions tore an answer, the time that they took stands together before the decoding.
     """
     shown = style.variants(results)
     chosen = _about_the_longest_wait(results[0])

@@ -1,4 +1,6 @@
-"""What figures of studies share: the table that a study wrote, its axes, and how columns are named to a reader."""
+"""What figures of studies share: the table that a study wrote, its axes, and how columns are named
+to a reader.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,9 @@ class Choice:
 
 
 def read(path: str | Path) -> pa.Table:
-    """The table of a sweep's folder, or in a Parquet file that a study wrote. Raises ScenarioError where there is none."""
+    """The table of a sweep's folder, or in a Parquet file that a study wrote. Raises ScenarioError
+    where there is none.
+    """
     path = Path(path)
     file = path / "sweep.parquet" if path.is_dir() else path
     try:
@@ -76,7 +80,9 @@ def wanted(table: pa.Table, columns: Sequence[str], study: str) -> None:
 
 
 def narrowed(table: pa.Table, where: Mapping[str, str]) -> pa.Table:
-    """Rows whose columns hold these values, as people write them: 500 is 500.0. Raises ScenarioError where none does."""
+    """Rows whose columns hold these values, as people write them: 500 is 500.0. Raises
+    ScenarioError where none does.
+    """
     wanted(table, list(where), "--where")
     keep = (
         [
@@ -110,7 +116,9 @@ def _known(table: pa.Table, name: str) -> str:
 
 
 def points(table: pa.Table) -> list[Row]:
-    """The points of a sweep that are done, each once, however many sweeps of the folder have it. Raises ScenarioError where there is none."""
+    """The points of a sweep that are done, each once, however many sweeps of the folder have it.
+    Raises ScenarioError where there is none.
+    """
     wanted(table, ("point", "status", "replication", "key"), "sweep.parquet")
     done = {row["key"]: row for row in table.to_pylist() if row["status"] == "done"}
     if not done:
@@ -119,7 +127,9 @@ def points(table: pa.Table) -> list[Row]:
 
 
 def varied(rows: Sequence[Row]) -> list[str]:
-    """Columns of the axes that have more than one value, in the order of the file; a column is its key with a unit."""
+    """Columns of the axes that have more than one value, in the order of the file; a column is its
+    key with a unit.
+    """
     keys = dict.fromkeys(key for row in rows for key in json.loads(row["point"]))
     columns = [
         next(

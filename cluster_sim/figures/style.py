@@ -23,7 +23,8 @@ from cluster_sim.results.results import Results
 WIDTH_IN = 9.0
 """900 pixels at 100 dpi: a README's width. Text of 8 points and more stays readable there."""
 
-# Okabe and Ito's palette, told apart with every common colour blindness; yellow is left out, it is too pale for lines.
+# Okabe and Ito's palette, told apart with every common colour blindness; yellow is left out, it is
+# too pale for lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 Dash = str | tuple[int, tuple[float, ...]]
 DASHES: tuple[Dash, ...] = ("-", (0, (5.0, 1.5)), (0, (1.0, 1.0)), (0, (5.0, 1.5, 1.0, 1.5)))
@@ -72,7 +73,9 @@ def using(name: str) -> Iterator[Sheet]:
 
 
 def scaled(figure: Figure, sheet: Sheet) -> Figure:
-    """`figure` with its text and its lines as large as `sheet` wants them; it was drawn with the sizes of a README."""
+    """`figure` with its text and its lines as large as `sheet` wants them; it was drawn with the
+    sizes of a README.
+    """
     if sheet.text == 1.0:
         return figure
     for text in figure.findobj(Text):
@@ -104,7 +107,9 @@ class Variant:
 
 
 def variants(results: Sequence[Results]) -> list[Variant]:
-    """The runs in the order given, labelled by what tells them apart: variant, else name, else a number."""
+    """The runs in the order given, labelled by what tells them apart: variant, else name, else a
+    number.
+    """
     scenarios = [one.scenario for one in results]
     labels = [scenario.variant or scenario.name for scenario in scenarios]
     if len(set(labels)) < len(labels):
@@ -137,9 +142,11 @@ def blank(
     share_y: bool = False,
     given: Sequence[Axes] | None = None,
 ) -> tuple[Figure, list[Axes]]:
-    """An empty figure as wide as the sheet in use, with rows of these heights [inches] in a README, and its axes row by row.
+    """An empty figure as wide as the sheet in use, with rows of these heights [inches] in a README,
+    and its axes row by row.
 
-    given: axes to draw on in place of new ones. Raises ScenarioError where they are fewer than are needed.
+    given: axes to draw on in place of new ones. Raises ScenarioError where they are fewer than are
+    needed.
     """
     if given is not None:
         if len(given) < len(heights_in) * columns:
@@ -234,7 +241,9 @@ def nothing(panel: Axes, text: str) -> None:
 
 
 def logarithmic(panel: Axes, axis: str) -> None:
-    """Make the `x` or `y` axis logarithmic, with plain numbers at its ticks; for when everything is drawn and limits are known."""
+    """Make the `x` or `y` axis logarithmic, with plain numbers at its ticks; for when everything is
+    drawn and limits are known.
+    """
     (panel.set_xscale if axis == "x" else panel.set_yscale)("log")
     which = panel.xaxis if axis == "x" else panel.yaxis
     low, high = panel.get_xlim() if axis == "x" else panel.get_ylim()

@@ -1,4 +1,6 @@
-"""What heat does: temperature, clock and power of each run's hottest device, the queue, and TTFT, under one another."""
+"""What heat does: temperature, clock and power of each run's hottest device, the queue, and TTFT,
+under one another.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ _NOTHING = "nothing is said of the site's inlet"
 
 @dataclass(frozen=True)
 class Hottest:
-    """The device of a run that comes nearest to its limit, or is the hottest where none has limits; values in bins."""
+    """The device of a run that comes nearest to its limit, or is the hottest where none has limits;
+    values in bins.
+    """
 
     name: str
     device: Device
@@ -42,7 +46,9 @@ def blank(_results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Highest temperatures, lowest clocks and mean power of bins of simulated time; requests waiting; p99 of TTFT about each arrival."""
+    """Highest temperatures, lowest clocks and mean power of bins of simulated time; requests
+    waiting; p99 of TTFT about each arrival.
+    """
     shown = style.variants(results)
     lines, found = [metrics.timeline(one) for one in results], [hottest(one) for one in results]
     second, unit = time_unit(lines)

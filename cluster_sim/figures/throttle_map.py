@@ -23,9 +23,11 @@ def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Colour: share of the run for which heat held the device's clock down; number: its highest die temperature [°C].
+    """Colour: share of the run for which heat held the device's clock down; number: its highest die
+    temperature [°C].
 
-    Devices in the order in which they stand, front ones first; of many nodes those that throttled most.
+    Devices in the order in which they stand, front ones first; of many nodes those that throttled
+    most.
     """
     shown, norm = style.variants(results), Normalize(0.0, 1.0)
     image = None
@@ -80,7 +82,9 @@ def _nodes(results: Results) -> int:
 
 
 def _cells(results: Results) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """(nodes, share of the run throttled, highest die temperatures), arrays of (nodes, devices), NaN where nothing is known."""
+    """(nodes, share of the run throttled, highest die temperatures), arrays of (nodes, devices),
+    NaN where nothing is known.
+    """
     devices, simulated_s = results.devices, float(results.info.get("simulated_s", 0.0)) or 1.0
     if "max_die_c" not in devices.column_names:
         return [], np.zeros((0, 0)), np.zeros((0, 0))

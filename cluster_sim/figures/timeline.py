@@ -1,4 +1,6 @@
-"""What fills up when: arrivals, queue, batch, KV cache, memory bandwidth and compute over simulated time."""
+"""What fills up when: arrivals, queue, batch, KV cache, memory bandwidth and compute over simulated
+time.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def blank(_results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Means over equal bins of simulated time on the six `axes`; see metrics.Timeline for what each is exactly."""
+    """Means over equal bins of simulated time on the six `axes`; see metrics.Timeline for what each
+    is exactly.
+    """
     shown = style.variants(results)
     lines = [metrics.timeline(one) for one in results]
     second, unit = time_unit(lines)

@@ -1,4 +1,6 @@
-"""The cluster's places and links, from the front door down to the memories, coloured by how busy the links were."""
+"""The cluster's places and links, from the front door down to the memories, coloured by how busy
+the links were.
+"""
 
 from __future__ import annotations
 
@@ -49,10 +51,12 @@ def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """One mark for what is alike, its links with the colour of the busiest of them; where nothing moved, of what they could carry.
+    """One mark for what is alike, its links with the colour of the busiest of them; where nothing
+    moved, of what they could carry.
 
-    Busy is the mean over the run of the share of a link's bandwidth that was in use: the links table's `utilisation` where it has
-    one, else that of KV on its way; of a device's memory what its engine moved.
+    Busy is the mean over the run of the share of a link's bandwidth that was in use: the links
+    table's `utilisation` where it has one, else that of KV on its way; of a device's memory what
+    its engine moved.
     """
     shown = style.variants(results)
     busy = [_utilisation(one.results) for one in shown]
@@ -112,7 +116,9 @@ def _colours(by_capacity: bool) -> Colormap:
 
 
 def _utilisation(results: Results) -> dict[Edge, float]:
-    """Mean share of its bandwidth by link, in the direction that the table gives; of a memory in either."""
+    """Mean share of its bandwidth by link, in the direction that the table gives; of a memory in
+    either.
+    """
     shares: dict[Edge, float] = {}
     simulated_s = results.info.get("simulated_s") or float("inf")
     rows = results.links.to_pylist()

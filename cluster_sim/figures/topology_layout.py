@@ -1,4 +1,6 @@
-"""A topology small enough to be looked at: what is alike is one mark with a count, and every mark has its place."""
+"""A topology small enough to be looked at: what is alike is one mark with a count, and every mark
+has its place.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ _LEAST_WIDTH = 2.6
 _GAP = 0.7
 """Columns between boxes."""
 _DEVICES = ("device", "wafer")
-# Rows from the top. What a network's file calls its switches is above or beside those that nodes are plugged into.
+# Rows from the top. What a network's file calls its switches is above or beside those that nodes
+# are plugged into.
 _FRONT, _SPINES, _LEAVES, _NICS, _HOSTS, _OTHERS, _SWITCH, _DEVICE, _MEMORY = range(9)
 _ROWS = {
     "nic": _NICS,
@@ -62,7 +65,9 @@ class Bundle:
 
 @dataclass(frozen=True)
 class Condensed:
-    """What is drawn of a topology. Marks go by keys of no meaning; x is in columns, rows count from the top."""
+    """What is drawn of a topology. Marks go by keys of no meaning; x is in columns, rows count from
+    the top.
+    """
 
     marks: Mapping[Hashable, Mark]
     bundles: Sequence[Bundle]
@@ -71,7 +76,8 @@ class Condensed:
 
 
 def condensed(topology: Topology) -> Condensed:
-    """Places as they are while they fit side by side; else one node stands for all of its pool; else one device for all of its node.
+    """Places as they are while they fit side by side; else one node stands for all of its pool;
+    else one device for all of its node.
 
     Switches that have the same kinds of places below them are then alike too.
     """
@@ -156,7 +162,9 @@ def _mark(topology: Topology, places: Sequence[str], row_outside: int) -> Mark:
 def _placed(
     marks: Mapping[Hashable, Mark], near: Mapping[Hashable, Collection[Hashable]]
 ) -> tuple[dict[Hashable, Mark], list[Box], float]:
-    """Boxes side by side, the places of a row evenly in their box; switches evenly in the order of what is below them."""
+    """Boxes side by side, the places of a row evenly in their box; switches evenly in the order of
+    what is below them.
+    """
     rows = {row: number for number, row in enumerate(sorted({mark.row for mark in marks.values()}))}
     x: dict[Hashable, float] = {}
     boxes: list[Box] = []

@@ -18,10 +18,12 @@ _MOST_BARS = 20
 
 
 def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None) -> Figure:
-    """One row a figure of the table of a one-at-a-time sensitivity, the widest swings at the top; `choice` has no say.
+    """One row a figure of the table of a one-at-a-time sensitivity, the widest swings at the top;
+    `choice` has no say.
 
-    A bar goes from the outcome at the base to that with the figure at either end of its range; an end that the figure cannot
-    reach has none. Raises ScenarioError for another table, or where nothing moves the outcome.
+    A bar goes from the outcome at the base to that with the figure at either end of its range; an
+    end that the figure cannot reach has none. Raises ScenarioError for another table, or where
+    nothing moves the outcome.
     """
     study.wanted(
         table, ("name", "low", "high", "metric", "base", "at_low", "at_high", "swing"), "tornado"

@@ -1,4 +1,6 @@
-"""When first tokens are late: TTFT of every request at the time when it arrived, a panel for each variant."""
+"""When first tokens are late: TTFT of every request at the time when it arrived, a panel for each
+variant.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +29,11 @@ def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Arrivals [1/s] on the first of `axes`, then TTFT of each finished request, log scale, on one for each run.
+    """Arrivals [1/s] on the first of `axes`, then TTFT of each finished request, log scale, on one
+    for each run.
 
-    All panels share their scales. Lines are percentiles of the requests that arrived within a window about each time.
+    All panels share their scales. Lines are percentiles of the requests that arrived within a
+    window about each time.
     """
     shown = style.variants(results)
     lines = [metrics.timeline(one) for one in results]
@@ -105,7 +109,9 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
 def rolling(
     arrival_s: np.ndarray, ttft_s: np.ndarray, window_s: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Times [s], and p50 and p99 of TTFT [s] of the requests that arrived within `window_s` about each; NaN where they are too few."""
+    """Times [s], and p50 and p99 of TTFT [s] of the requests that arrived within `window_s` about
+    each; NaN where they are too few.
+    """
     if not len(arrival_s):
         return np.zeros(0), np.zeros(0), np.zeros(0)
     order = np.argsort(arrival_s, kind="stable")
@@ -124,7 +130,9 @@ def rolling(
 
 
 def thinned(ttft_s: np.ndarray, most: int = _MOST_POINTS) -> np.ndarray:
-    """Which points are drawn: all, or of more than `most` the slowest hundredth and every so manieth of the others."""
+    """Which points are drawn: all, or of more than `most` the slowest hundredth and every so
+    manieth of the others.
+    """
     if len(ttft_s) <= most:
         return np.arange(len(ttft_s))
     kept = np.zeros(len(ttft_s), dtype=bool)

@@ -1,4 +1,6 @@
-"""Who is slow at what: TTFT against TPOT of every request, a panel for each variant, with the corner within the objectives."""
+"""Who is slow at what: TTFT against TPOT of every request, a panel for each variant, with the
+corner within the objectives.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """TTFT against TPOT, both in log scale, of each finished request of more than one token, one of `axes` for each run."""
+    """TTFT against TPOT, both in log scale, of each finished request of more than one token, one of
+    `axes` for each run.
+    """
     shown = style.variants(results)
     points = [_points(one.results) for one in shown]
     for panel, one, (tpot_s, ttft_s) in zip(axes, shown, points, strict=True):
@@ -81,7 +85,9 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
 
 
 def _points(results: Results) -> tuple[np.ndarray, np.ndarray]:
-    """(TPOT, TTFT) [s] of each; a TPOT of zero, of answers that came at once, has no place on a log scale."""
+    """(TPOT, TTFT) [s] of each; a TPOT of zero, of answers that came at once, has no place on a log
+    scale.
+    """
     done = finished(results)
     several = (done.output_tokens > 1) & (done.tpot_s > 0.0) & (done.ttft_s > 0.0)
     return done.tpot_s[several], done.ttft_s[several]

@@ -33,7 +33,9 @@ def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Regions as rectangles of cores, coloured by the share of their SRAM that weights take; the line is the way of a token."""
+    """Regions as rectangles of cores, coloured by the share of their SRAM that weights take; the
+    line is the way of a token.
+    """
     found = _pool(results)
     if found is None:
         style.nothing(axes[0], "no pool of these runs is on wafers")

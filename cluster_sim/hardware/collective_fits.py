@@ -21,11 +21,14 @@ class OneShotFit(Description):
     bandwidth_bytes_per_s: BytesPerSecond
     """At which a rank reads the others' tensors."""
     overlap: Annotated[float, Field(ge=1.0, le=8.0)] = 1.0
-    """How well start and reading hide each other: the exponent of the norm that joins them; 1 for not at all."""
+    """How well start and reading hide each other: the exponent of the norm that joins them; 1 for
+    not at all."""
 
 
 class CollectiveFit(Description):
-    """Time of one kind of collective, as `physics.collectives` puts these together; a start and a bandwidth are enough."""
+    """Time of one kind of collective, as `physics.collectives` puts these together; a start and a
+    bandwidth are enough.
+    """
 
     largest: Annotated[int, Field(ge=2)] = 8
     """Most ranks that were measured."""
@@ -34,7 +37,8 @@ class CollectiveFit(Description):
     rank_s: Seconds = 0.0
     """More for each rank beyond the first: steps of the ring."""
     link_bandwidth_bytes_per_s: BytesPerSecond
-    """At which large tensors cross the links of a rank, one direction; a fit, which may lie on either side of the wire's."""
+    """At which large tensors cross the links of a rank, one direction; a fit, which may lie on
+    either side of the wire's."""
     copy_bandwidth_bytes_per_s: BytesPerSecond | None = None
     """At which the whole tensor is gone through besides, whatever the ranks."""
     in_switch: Annotated[float, Field(ge=1.0)] = 1.0
@@ -61,7 +65,9 @@ Collective = Literal[
 
 
 class Collectives(Description):
-    """Collectives of devices that are linked as inside a node, in CUDA graphs, fitted by `cluster-sim calibrate`."""
+    """Collectives of devices that are linked as inside a node, in CUDA graphs, fitted by
+    `cluster-sim calibrate`.
+    """
 
     all_reduce: CollectiveFit | None = None
     """By TensorRT-LLM's kernel, which stands in for engines without one of their own."""

@@ -19,7 +19,9 @@ from cluster_sim.units import BytesPerSecond, FlopPerSecond, Seconds
 
 
 class Systolic(Description):
-    """Arrays of multipliers that keep weights while tokens stream through, see `physics.systolic`; small products leave parts of them empty."""
+    """Arrays of multipliers that keep weights while tokens stream through, see `physics.systolic`;
+    small products leave parts of them empty.
+    """
 
     rows: Annotated[int, Field(gt=0)]
     """Inputs of a product that one array sums over."""
@@ -28,18 +30,23 @@ class Systolic(Description):
     arrays: Annotated[int, Field(gt=0)] = 1
     """As many work side by side, and reach the device's peak together."""
     load_cycles: Annotated[int, Field(gt=0)] | None = None
-    """To fill one array with weights, which hides behind the tokens of the weights before; default: one row a cycle."""
+    """To fill one array with weights, which hides behind the tokens of the weights before; default:
+    one row a cycle."""
 
 
 class Peak(Description):
-    """Dense peak compute rate by precision; a precision that is left out has no hardware of its own."""
+    """Dense peak compute rate by precision; a precision that is left out has no hardware of its
+    own.
+    """
 
     bf16_flop_per_s: FlopPerSecond
     fp8_flop_per_s: FlopPerSecond | None = None
     fp4_flop_per_s: FlopPerSecond | None = None
 
     def of(self, precision: Precision) -> tuple[Precision, float]:
-        """The precision that `precision` computes in here, and its peak: weights without hardware are widened to bf16."""
+        """The precision that `precision` computes in here, and its peak: weights without hardware
+        are widened to bf16.
+        """
         rate = {
             "bf16": self.bf16_flop_per_s,
             "fp8": self.fp8_flop_per_s,
@@ -58,11 +65,13 @@ class Device(Description):
     overheads: dict[str, Overhead] = Field(default_factory=dict)
     """Of a GPU: by the name of the engine; `default` for all others."""
     kernels: Kernels | None = None
-    """What its kernels take alone, where they were measured; kinds that were not are taken from `efficiency`."""
+    """What its kernels take alone, where they were measured; kinds that were not are taken from
+    `efficiency`."""
     weight_memory: WeightMemory | None = None
     """Where weights lie, where that is not `memory`, which then holds the KV cache alone."""
     systolic: Systolic | None = None
-    """What multiplies matrices; `efficiency.compute` is then what is left once the shapes of products are counted. Left out, shapes do not matter."""
+    """What multiplies matrices; `efficiency.compute` is then what is left once the shapes of
+    products are counted. Left out, shapes do not matter."""
     wafer: Wafer | None = None
     collectives: Collectives = Collectives()
     """Between devices of one node."""
@@ -107,7 +116,9 @@ class Device(Description):
 
     @property
     def measured(self) -> bool:
-        """Whether step times rest on measured kernels, or on a fit to measured runs as a wafer's; not on a data sheet alone."""
+        """Whether step times rest on measured kernels, or on a fit to measured runs as a wafer's;
+        not on a data sheet alone.
+        """
         return self.wafer is not None or self.kernels is not None
 
     def overhead(self, engine: str) -> Overhead:
@@ -115,7 +126,9 @@ class Device(Description):
         return self.overheads.get(engine, self.overheads["default"])
 
     def at(self, pace: Pace) -> Self:
-        """This device at `pace`: what its kernels, its peaks and its links come to then; what its host does takes as long as before."""
+        """This device at `pace`: what its kernels, its peaks and its links come to then; what its
+        host does takes as long as before.
+        """
         if pace == FULL_PACE:
             return self
         clock, memory, links = pace
@@ -132,7 +145,9 @@ class Device(Description):
 
 
 def device_named(came: str) -> Device:
-    """The device of a catalog name or of the path of a device file. Raises ScenarioError where there is none, or a wrong one."""
+    """The device of a catalog name or of the path of a device file. Raises ScenarioError where
+    there is none, or a wrong one.
+    """
     try:
         return describe(Device, Document(named("devices", came), came))
     except ScenarioError:

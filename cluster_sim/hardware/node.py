@@ -22,8 +22,9 @@ class Node(Description):
     """A catalog name, the path of a device file, or a mapping with its keys."""
     devices: Annotated[int, Field(gt=0)]
     places: dict[str, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
-    """How many it has of other ends of its links: `nic: 8` are nic0 to nic7. Of those left out there is one, without a number.
-    A link between two of which there are several joins them in order."""
+    """How many it has of other ends of its links: `nic: 8` are nic0 to nic7. Of those left out
+    there is one, without a number. A link between two of which there are several joins them in
+    order."""
     links: tuple[Link, ...]
     network: Annotated[Network, BeforeValidator(partial(named, "links"))]
     """How it is reached where the scenario does not say."""

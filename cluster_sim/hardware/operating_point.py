@@ -12,7 +12,8 @@ class Pace(NamedTuple):
     """What a device has, as shares, each above 0 and at most 1, of what it has cool and alone."""
 
     clock: float = 1.0
-    """Of the clock at which it runs the same work cool: the highest, or what its own power limit leaves of that."""
+    """Of the clock at which it runs the same work cool: the highest, or what its own power limit
+    leaves of that."""
     memory: float = 1.0
     """Of the bandwidth of its memory: what other traffic and refreshing leave."""
     links: float = 1.0
@@ -23,8 +24,9 @@ FULL_PACE = Pace()
 
 
 CLOCK_ON_BANDWIDTH = 0.13
-"""Power of the clock that reading memory follows: at 0.795 of its clock a bandwidth-bound decode ran at 0.95 (RTX 3090), where a tenth of
-it is held to be starts of kernels, which go as the clock (estimate)."""
+"""Power of the clock that reading memory follows: at 0.795 of its clock a bandwidth-bound decode
+ran at 0.95 (RTX 3090), where a tenth of it is held to be starts of kernels, which go as the clock
+(estimate)."""
 
 
 Kernel = TypeVar("Kernel", bound=Description)
@@ -39,10 +41,11 @@ def _scaled(fit: Kernel, scales: Mapping[str, float]) -> Kernel:
 
 
 def _at_clock(fit: Kernel, clock: float, memory: float) -> Kernel:
-    """A fit of kernels at `clock` (share of the highest, above 0) with the share `memory` of the memory bus (above 0).
+    """A fit of kernels at `clock` (share of the highest, above 0) with the share `memory` of the
+    memory bus (above 0).
 
-    Times grow by 1 / clock and rates of computing fall with it, those of partial sums too, which stay in the cache; rates of
-    memory fall with clock^0.13 and with the share of the bus.
+    Times grow by 1 / clock and rates of computing fall with it, those of partial sums too, which
+    stay in the cache; rates of memory fall with clock^0.13 and with the share of the bus.
     """
     if clock == memory == 1.0:
         return fit

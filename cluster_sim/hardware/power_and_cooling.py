@@ -25,7 +25,9 @@ from cluster_sim.units import (
 
 
 class FlopEnergy(Description):
-    """Energy of one FLOP by precision, at the highest clock; fp8 and fp4 fall back to the wider one where they are left out."""
+    """Energy of one FLOP by precision, at the highest clock; fp8 and fp4 fall back to the wider one
+    where they are left out.
+    """
 
     bf16_j_per_flop: JoulesPerFlop
     fp8_j_per_flop: JoulesPerFlop | None = None
@@ -46,7 +48,9 @@ class FlopEnergy(Description):
 
 
 class Power(Description):
-    """What a device draws, as `physics.power` puts it together; of the whole board, memory included."""
+    """What a device draws, as `physics.power` puts it together; of the whole board, memory
+    included.
+    """
 
     limit_w: Watts
     """The board's power limit, which its clock is lowered to keep."""
@@ -57,13 +61,15 @@ class Power(Description):
     busy_w: Watts
     """While kernels run that do next to nothing: clocks are up."""
     active_w: Annotated[float, Quantity("W", "170 W", least=0.0)] = 0.0
-    """More while the processors hold work, at the highest clock, whatever the work moves and computes."""
+    """More while the processors hold work, at the highest clock, whatever the work moves and
+    computes."""
     memory_j_per_byte: JoulesPerByte
     """Of a byte that crosses the memory bus, on its way to the registers included."""
     flop: FlopEnergy
     """Of the arithmetic."""
     memory_idle_w: Watts | None = None
-    """Share of the idle power that warms the memory; left out where it is no part of its own, as on a wafer."""
+    """Share of the idle power that warms the memory; left out where it is no part of its own, as on
+    a wafer."""
     memory_part_j_per_byte: JoulesPerByte = 0.0
     """Share of a byte's energy that warms the memory."""
 
@@ -105,7 +111,9 @@ class Governor(Description):
 
 
 class Cooling(Description):
-    """How the heat of one device leaves it: a linear network of die, memory and heat sink (or cold plate), see `physics.thermal`."""
+    """How the heat of one device leaves it: a linear network of die, memory and heat sink (or cold
+    plate), see `physics.thermal`.
+    """
 
     medium: Literal["air", "liquid"]
     die_to_sink_k_per_w: PositiveKelvinPerWatt
@@ -116,14 +124,16 @@ class Cooling(Description):
     coolant_rise_k_per_w: KelvinPerWatt
     """By which a device warms the coolant that flows past it."""
     preheat_k_per_w: KelvinPerWatt = 0.0
-    """By which the coolant of a device in the rear is warmer for each watt of the one in front of it."""
+    """By which the coolant of a device in the rear is warmer for each watt of the one in front of
+    it."""
     die_j_per_k: JoulesPerKelvin
     memory_j_per_k: JoulesPerKelvin | None = None
     sink_j_per_k: JoulesPerKelvin
     coolant_lag_s: PositiveSeconds
     """Time constant with which the coolant follows."""
     front: Annotated[int, Field(gt=0)] | None = None
-    """Devices that the coolant reaches first; as many stand behind them. Left out where none stands behind another."""
+    """Devices that the coolant reaches first; as many stand behind them. Left out where none stands
+    behind another."""
 
     @model_validator(mode="after")
     def _memory_is_whole(self) -> Cooling:
@@ -147,7 +157,9 @@ class Cooling(Description):
 
 
 class Surroundings(Description):
-    """What a node draws beside its devices: processors, switches, fans or pumps, losses of its supplies."""
+    """What a node draws beside its devices: processors, switches, fans or pumps, losses of its
+    supplies.
+    """
 
     base_w: Watts
     """With its devices idle."""

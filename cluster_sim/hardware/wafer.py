@@ -12,7 +12,9 @@ from cluster_sim.units import Hertz, Seconds
 
 
 class PromptProgram(Description):
-    """How a wafer's program reads prompts as matrices, a layer on all cores at a time; of one token, as in `Wafer`."""
+    """How a wafer's program reads prompts as matrices, a layer on all cores at a time; of one
+    token, as in `Wafer`.
+    """
 
     core_s: Seconds = 0.0
     collectives: Annotated[float, Field(ge=0.0)]
@@ -21,7 +23,9 @@ class PromptProgram(Description):
 
 
 class Wafer(Description):
-    """A wafer-scale device: a grid of cores with local SRAM, layers in regions of it, tokens flowing through as a pipeline."""
+    """A wafer-scale device: a grid of cores with local SRAM, layers in regions of it, tokens
+    flowing through as a pipeline.
+    """
 
     columns: Annotated[int, Field(gt=0)]
     rows: Annotated[int, Field(gt=0)]
@@ -33,11 +37,13 @@ class Wafer(Description):
     core_s: Seconds
     """Issue and synchronisation of one layer for one token, distance and arithmetic left out."""
     collectives: Annotated[float, Field(ge=0.0)]
-    """Mesh collectives of one layer, each crossing the layer's region, its width and its height, at one hop a cycle."""
+    """Mesh collectives of one layer, each crossing the layer's region, its width and its height, at
+    one hop a cycle."""
     token_s: Seconds
     """Sampling and host loop of one token."""
     wafer_hop_s: Seconds
-    """From one wafer to the next, for one token; its bytes are counted apart, over the node's links."""
+    """From one wafer to the next, for one token; its bytes are counted apart, over the node's
+    links."""
     compute: Share
     """Share of the dense peak that a core reaches when one token meets its weights and keys."""
     decode_compute: dict[str, Share] = Field(default_factory=dict)

@@ -19,7 +19,8 @@ _PATTERNS = {
 
 
 def read_model(came: Any) -> Any:
-    """What a model key stands for: a catalog name, the path of a config.json or of a YAML file, or a mapping of Model's keys.
+    """What a model key stands for: a catalog name, the path of a config.json or of a YAML file, or
+    a mapping of Model's keys.
 
     Raises ValueError where it is none of these, ScenarioError for what is wrong in a config.json.
     """
@@ -50,9 +51,11 @@ def read_model(came: Any) -> Any:
 
 
 def from_hugging_face(config: Any, name: str) -> dict[str, Any]:
-    """Model's keys from a Hugging Face `config.json`: dense and grouped-query, experts, latent attention, windows, quantised.
+    """Model's keys from a Hugging Face `config.json`: dense and grouped-query, experts, latent
+    attention, windows, quantised.
 
-    Raises ValueError with a line for each key that is missing or no whole number, and for layers that are not simulated.
+    Raises ValueError with a line for each key that is missing or no whole number, and for layers
+    that are not simulated.
     """
     if not isinstance(config, dict):
         raise ValueError(
@@ -95,14 +98,18 @@ def from_hugging_face(config: Any, name: str) -> dict[str, Any]:
 
 
 class _Config:
-    """A config.json and what is wrong with it. A value that is null counts as left out, as transformers takes it."""
+    """A config.json and what is wrong with it. A value that is null counts as left out, as
+    transformers takes it.
+    """
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
         self.faults: list[str] = []
 
     def count(self, *keys: str, default: int | None = None, least: int = 1) -> int:
-        """The whole number under the first of `keys` that is there; `default` where none is, a fault where that is None."""
+        """The whole number under the first of `keys` that is there; `default` where none is, a
+        fault where that is None.
+        """
         key = next((key for key in keys if self.config.get(key) is not None), None)
         if key is None:
             if default is None:
@@ -156,7 +163,9 @@ def _feed_forward(read: _Config, layers: int) -> dict[str, Any]:
 
 
 def _dense_layers(read: _Config, layers: int) -> int:
-    """How many layers have no experts: some at the front, some that are listed, and all but each n-th."""
+    """How many layers have no experts: some at the front, some that are listed, and all but each
+    n-th.
+    """
     if layers > _MOST_LAYERS:
         read.faults.append(
             f"num_hidden_layers: came {shown(layers)}; wanted {_MOST_LAYERS} at most"

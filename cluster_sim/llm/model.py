@@ -12,7 +12,8 @@ from cluster_sim.schema import Description
 Count = Annotated[int, Field(gt=0, le=10**9)]
 
 
-# Bytes a parameter, scales included: nvfp4 has an fp8 scale for each 16 values, mxfp4 an 8-bit exponent for each 32.
+# Bytes a parameter, scales included: nvfp4 has an fp8 scale for each 16 values, mxfp4 an 8-bit
+# exponent for each 32.
 # OCP Microscaling Formats specification 1.0 (2023); NVIDIA, Introducing NVFP4 (2025).
 _BYTES = {"bf16": 2.0, "fp8": 1.0, "nvfp4": 0.5 + 1 / 16, "mxfp4": 0.5 + 1 / 32}
 
@@ -32,7 +33,9 @@ class Experts(Description):
 
 
 class LatentAttention(Description):
-    """Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434): the cache holds one latent vector a token and layer."""
+    """Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434): the cache holds one latent
+    vector a token and layer.
+    """
 
     q_rank: Annotated[int, Field(ge=0)]
     """0 where queries are not compressed."""
@@ -106,7 +109,9 @@ class Model(Description):
         return self.layers - self.experts.dense_layers if self.experts else 0
 
     def last_layers(self, count: int) -> Model:
-        """The last `count` of its layers, with its embedding and head: what predicts tokens further ahead (DeepSeek-V3, arXiv 2412.19437, 2.2)."""
+        """The last `count` of its layers, with its embedding and head: what predicts tokens further
+        ahead (DeepSeek-V3, arXiv 2412.19437, 2.2).
+        """
         experts = self.experts and self.experts.model_copy(
             update={"dense_layers": max(self.experts.dense_layers - self.layers + count, 0)}
         )
@@ -182,7 +187,9 @@ class Model(Description):
 
     @property
     def copied_parameters(self) -> int:
-        """Weights of one layer's attention that every device of a tensor-parallel group holds: the ways down to latent vectors."""
+        """Weights of one layer's attention that every device of a tensor-parallel group holds: the
+        ways down to latent vectors.
+        """
         return (
             self.hidden * (self.latent.q_rank + self.latent.kv_rank + self.latent.rope_dim)
             if self.latent
@@ -199,7 +206,9 @@ class Model(Description):
     def bytes_a_parameter(
         self, precision: Precision, part: Literal["embedding", "attention", "ffn"]
     ) -> float:
-        """Stored bytes of one weight of `part` in a checkpoint of `precision`, block scales included."""
+        """Stored bytes of one weight of `part` in a checkpoint of `precision`, block scales
+        included.
+        """
         stored = self.stored_in(precision, part)
         return _BYTES[self.fp4_format] if stored == "fp4" else _BYTES[stored]
 

@@ -57,7 +57,8 @@ def load_variants(
     sets: Sequence[str] = (),
     seed: int | None = None,
 ) -> list[Scenario]:
-    """Every variant of the file, or those that are named, with `key=value` texts applied; the plain file where it has none.
+    """Every variant of the file, or those that are named, with `key=value` texts applied; the plain
+    file where it has none.
 
     Raises ScenarioError with the faults of all of them.
     """
@@ -220,7 +221,9 @@ def _set(base: Document, sets: Sequence[str]) -> tuple[Document, list[Fault]]:
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of scenario files. With `variants` the base may be incomplete: each variant brings the rest."""
+    """The JSON Schema of scenario files. With `variants` the base may be incomplete: each variant
+    brings the rest.
+    """
     schema = Scenario.model_json_schema(by_alias=True)
     required = schema.pop("required")
     schema["properties"].pop("variant")

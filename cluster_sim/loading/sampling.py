@@ -1,8 +1,10 @@
-"""A share of a large fleet in place of all of it: fewer replicas, traffic thinned in proportion, totals multiplied back.
+"""A share of a large fleet in place of all of it: fewer replicas, traffic thinned in proportion,
+totals multiplied back.
 
-Arrivals that are Poisson, whatever their rate does over time, stay so when each is kept with the same probability, at a rate
-that is smaller by it (Kingman, Poisson Processes, 1993, ch. 5). Routers that look at one replica or two then see what they see
-in the whole fleet, up to 1 / replicas (Mitzenmacher, IEEE TPDS 12(10), 2001); those that look at all replicas choose among fewer.
+Arrivals that are Poisson, whatever their rate does over time, stay so when each is kept with the
+same probability, at a rate that is smaller by it (Kingman, Poisson Processes, 1993, ch. 5). Routers
+that look at one replica or two then see what they see in the whole fleet, up to 1 / replicas
+(Mitzenmacher, IEEE TPDS 12(10), 2001); those that look at all replicas choose among fewer.
 """
 
 from __future__ import annotations
@@ -56,7 +58,9 @@ def faults(scenario: Scenario) -> Iterator[tuple[Trail, str]]:
 
 
 def sampled(scenario: Scenario) -> Scenario:
-    """What is simulated of a scenario that asks for a sample, each of its nodes standing for several; other scenarios as they are."""
+    """What is simulated of a scenario that asks for a sample, each of its nodes standing for
+    several; other scenarios as they are.
+    """
     if (one_in := scenario.sample) is None:
         return scenario
     pools = tuple(

@@ -32,7 +32,9 @@ _CHOICES = np.array(
 
 
 class Layout(NamedTuple):
-    """What of products depends on their sizes alone; arrays of products, `waves` and `depth` with a last axis of ways to cut them."""
+    """What of products depends on their sizes alone; arrays of products, `waves` and `depth` with a
+    last axis of ways to cut them.
+    """
 
     rows: NDArray[np.float64]
     """m."""
@@ -49,27 +51,33 @@ class Layout(NamedTuple):
 
 
 def gemm_s(fit: GemmFit, m: float, n: float, k: float) -> float:
-    """Seconds of one product of m tokens, n outputs and k inputs (all at least 1), as a kernel alone on the device.
+    """Seconds of one product of m tokens, n outputs and k inputs (all at least 1), as a kernel
+    alone on the device.
 
-    t = launch + ((bytes / bandwidth)^o + busy^o)^(1/o) + m (row + k activation), o = overlap, and busy the time of the
-    processors: best + slowdown best^2 / (best + 20 us), of the best way to cut the output into tiles of a by b and k into s parts,
+    t = launch + ((bytes / bandwidth)^o + busy^o)^(1/o) + m (row + k activation), o = overlap, and
+    busy the time of the
+    processors: best + slowdown best^2 / (best + 20 us), of the best way to cut the output into
+    tiles of a by b and k into s parts,
 
-        best = min over a, b, s of  w (epilogue a b + k/s (a b + tile_overhead) 2 processors / compute)
+        best = min over a, b, s of  w (epilogue a b + k/s (a b + tile_overhead) 2 processors /
+        compute)
                                     + [s > 1] (split sqrt(s) + 4 s m n / partial_bandwidth),
         w = max(1, s ceil(m/a) ceil(n/b) / processors).
 
-    Never falls when m, n or k grows, since no choice does. Waves count in fractions: with whole ones no fit to measured
-    kernels was better by more than 0.2 % of the time, presumably since libraries choose tiles that avoid a poor last wave.
-    Large products go to compute / (1 + slowdown), times a b / (a b + tile_overhead); small ones to `launch`.
+    Never falls when m, n or k grows, since no choice does. Waves count in fractions: with whole
+    ones no fit to measured kernels was better by more than 0.2 % of the time, presumably since
+    libraries choose tiles that avoid a poor last wave. Large products go to compute / (1 +
+    slowdown), times a b / (a b + tile_overhead); small ones to `launch`.
 
-    Roofline as in Williams, Waterman, Patterson, CACM 52(4), 2009; tiles and split k as in NVIDIA CUTLASS, "Efficient GEMM".
+    Roofline as in Williams, Waterman, Patterson, CACM 52(4), 2009; tiles and split k as in NVIDIA
+    CUTLASS, "Efficient GEMM".
     """
     return float(gemms_s(fit, laid_out(m, n, k, fit.element_bytes, fit.processors)))
 
 
 class GemmTimes:
-    """Times of products of any number of tokens with one matrix, looked up: `gemm_s` for each number up to 256 and for every 64th
-    beyond; in between, straight lines."""
+    """Times of products of any number of tokens with one matrix, looked up: `gemm_s` for each
+    number up to 256 and for every 64th beyond; in between, straight lines."""
 
     def __init__(self, fit: GemmFit, n: float, k: float) -> None:
         self._fit, self._n, self._k = fit, n, k
@@ -110,7 +118,9 @@ _FEW, _APART, _MANY = 256, 64, 16_384 + 256
 def laid_out(
     m: ArrayLike, n: ArrayLike, k: ArrayLike, element_bytes: float, processors: int
 ) -> Layout:
-    """The products of m tokens, n outputs and k inputs (numbers or arrays) with weights of `element_bytes` [B]."""
+    """The products of m tokens, n outputs and k inputs (numbers or arrays) with weights of
+    `element_bytes` [B].
+    """
     m, n, k = (np.asarray(count, dtype=float) for count in (m, n, k))
     rows, columns, parts = _CHOICES
     tiles = parts * np.ceil(m[..., None] / rows) * np.ceil(n[..., None] / columns)

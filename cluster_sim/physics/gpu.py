@@ -34,15 +34,18 @@ NO_HOPS = Hops()
 
 
 class GpuSteps:
-    """Step times of one replica. What depends on the number of tokens alone is worked out once a number and kept.
+    """Step times of one replica. What depends on the number of tokens alone is worked out once a
+    number and kept.
 
-    A step is: host time, of the step and of each of its sequences; for each layer its kernels as the engine runs them
-    (`physics.kernels`): products, attention, experts, two all-reduces, element-wise work; and the output head. With pipeline
-    stages the batch goes round in micro-batches, one for each stage while there are sequences enough, and a step is the time in
-    which every sequence has passed all stages. With attention data parallelism sequences are spread evenly over the ranks, and
-    the prompts that a step completes over as many ranks as they are; all ranks meet at the experts of each layer.
-    Steps that decode only run as CUDA graphs, which were captured for `graph_batches`: smaller batches are padded.
-    Where weights have a memory of their own, reading the KV cache hides behind the rest, or the rest behind it, by its `overlap`.
+    A step is: host time, of the step and of each of its sequences; for each layer its kernels as
+    the engine runs them (`physics.kernels`): products, attention, experts, two all-reduces,
+    element-wise work; and the output head. With pipeline stages the batch goes round in
+    micro-batches, one for each stage while there are sequences enough, and a step is the time in
+    which every sequence has passed all stages. With attention data parallelism sequences are spread
+    evenly over the ranks, and the prompts that a step completes over as many ranks as they are; all
+    ranks meet at the experts of each layer. Steps that decode only run as CUDA graphs, which were
+    captured for `graph_batches`: smaller batches are padded. Where weights have a memory of their
+    own, reading the KV cache hides behind the rest, or the rest behind it, by its `overlap`.
     """
 
     def __init__(
@@ -80,7 +83,8 @@ class GpuSteps:
                 for product in kernels.ffn_products(experts.shared * experts.ffn)
             ]
         self._head = kernels.head()
-        # Hidden states of every token go from each pipeline stage to the next, inside a node or over the network.
+        # Hidden states of every token go from each pipeline stage to the next, inside a node or
+        # over the network.
         hops, bandwidth = (
             pipeline_parallel - 1 - between_nodes.times,
             device.peer_bandwidth_bytes_per_s,
@@ -122,10 +126,11 @@ class GpuSteps:
     def decode(
         self, batch: int, context: float, windowed: int, growing: int
     ) -> tuple[float, float, int]:
-        """(first_s, slope_s, steps for which that holds) of steps that decode one token for each of `batch` sequences.
+        """(first_s, slope_s, steps for which that holds) of steps that decode one token for each of
+        `batch` sequences.
 
-        context, windowed: keys that the first step reads in layers of full attention and with a window; they grow by
-        `batch` and by `growing` a step.
+        context, windowed: keys that the first step reads in layers of full attention and with a
+        window; they grow by `batch` and by `growing` a step.
         """
         base_s = self._decoding.get(batch)
         if base_s is None:
@@ -155,7 +160,9 @@ class GpuSteps:
         windowed_pairs: int,
         pairs_growth: int,
     ) -> tuple[float, float, int]:
-        """The same for steps that also take `prompt` tokens of prompts, which see `pairs` keys; those grow by `pairs_growth`."""
+        """The same for steps that also take `prompt` tokens of prompts, which see `pairs` keys;
+        those grow by `pairs_growth`.
+        """
         tokens, of_all, ways = self._spread(batch, prompt, sampled)
         base_s = self.tokens_s(tokens, of_all) + self._sampling_s(sampled)
         prompts_s = self._prompts_s(prompt / ways, pairs / ways, windowed_pairs / ways)
@@ -177,9 +184,11 @@ class GpuSteps:
         pairs: int,
         pairs_growth: int,
     ) -> tuple[float, float, int]:
-        """The same for steps in which `each` tokens of every sequence are checked; models with windows are left out.
+        """The same for steps in which `each` tokens of every sequence are checked; models with
+        windows are left out.
 
-        A sequence's keys are read once for all of its tokens; `growth` is what a step adds to the context of all sequences.
+        A sequence's keys are read once for all of its tokens; `growth` is what a step adds to the
+        context of all sequences.
         """
         _, among, lines = self._split(batch)
         checked = each * batch
@@ -210,7 +219,9 @@ class GpuSteps:
         return first_s, slope_s, min(steps, until)
 
     def tokens_s(self, tokens: int, of_all: int) -> float:
-        """Seconds of a step that depend on its number of tokens alone, of a rank and `of_all`: all but attention, head and sequences."""
+        """Seconds of a step that depend on its number of tokens alone, of a rank and `of_all`: all
+        but attention, head and sequences.
+        """
         known = self._tokens.get((tokens, of_all))
         if known is None:
             known = self._tokens[tokens, of_all] = self._layers_s(tokens, of_all)
@@ -223,7 +234,8 @@ class GpuSteps:
     def parts(
         self, batch: int, context: int, windowed: int, prompt: int, sampled: int, pairs: int
     ) -> dict[str, float]:
-        """Share of a step's time by what it is spent on; counts as of `mixed`, in micro-batches of the same kind.
+        """Share of a step's time by what it is spent on; counts as of `mixed`, in micro-batches of
+        the same kind.
 
         Reading KV cache that hides behind the rest counts by what it makes the step longer.
         """
@@ -260,7 +272,9 @@ class GpuSteps:
         return {name: seconds / step_s for name, seconds in spent.items()}
 
     def _split(self, batch: int) -> tuple[int, int, Lines | None]:
-        """(micro-batches, kernels over which sequences are spread: of each micro-batch and rank; decode attention of one of them)."""
+        """(micro-batches, kernels over which sequences are spread: of each micro-batch and rank;
+        decode attention of one of them).
+        """
         known = self._splits.get(batch)
         if known is None:
             micro = min(self._pp, max(ceil(batch / self._dp), 1))
@@ -276,7 +290,8 @@ class GpuSteps:
         return known
 
     def _spread(self, batch: int, prompt: int, sampled: int, each: int = 1) -> tuple[int, int, int]:
-        """(tokens of a rank in a micro-batch, tokens of all ranks in it, kernels over which prompts are spread).
+        """(tokens of a rank in a micro-batch, tokens of all ranks in it, kernels over which prompts
+        are spread).
 
         each: tokens of a decoding sequence. Of the prompts, `sampled` - `batch` are completed.
         """
@@ -333,7 +348,9 @@ class GpuSteps:
         growth_s: float,
         steps: int,
     ) -> tuple[float, float, int]:
-        """A step of decode attention, as `_attention`, attention of prompts, which takes `longer_s` more each step, and all else."""
+        """A step of decode attention, as `_attention`, attention of prompts, which takes `longer_s`
+        more each step, and all else.
+        """
         if not self._overlap:
             return base_s + (attention_s + prompts_s), growth_s + longer_s, steps
         first_s, slope_s, until = overlapped(
@@ -350,7 +367,9 @@ class GpuSteps:
         )
 
     def _padded(self, batch: int) -> int:
-        """The batch of the CUDA graph that a step which decodes only is run by: the next larger one that was captured, if any was."""
+        """The batch of the CUDA graph that a step which decodes only is run by: the next larger one
+        that was captured, if any was.
+        """
         place = bisect_left(self._graph_batches, batch)
         return self._graph_batches[place] if place < len(self._graph_batches) else batch
 

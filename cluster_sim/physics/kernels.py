@@ -1,9 +1,11 @@
-"""The kernels of one layer as an engine runs them: products, attention, experts, collectives and what is element by element.
+"""The kernels of one layer as an engine runs them: products, attention, experts, collectives and
+what is element by element.
 
-Where a device's kernels were measured (`Device.kernels`) their times are those fits; where they were not, they are a roofline of
-the data sheet's shares (`Device.efficiency`). An engine runs them one behind the other in a CUDA graph, where the start of the
-next is hidden behind the end of the last: of every launch the share `launch_overlap` is taken off. That is why kernels
-measured alone add up to more than a step.
+Where a device's kernels were measured (`Device.kernels`) their times are those fits; where they
+were not, they are a roofline of the data sheet's shares (`Device.efficiency`). An engine runs them
+one behind the other in a CUDA graph, where the start of the next is hidden behind the end of the
+last: of every launch the share `launch_overlap` is taken off. That is why kernels measured alone
+add up to more than a step.
 """
 
 from __future__ import annotations
@@ -53,7 +55,9 @@ class Product(NamedTuple):
 
 
 class PromptAttention(NamedTuple):
-    """Attention of a step's chunks of prompts in one layer: fixed + token x tokens + pair x pairs of a query and a key."""
+    """Attention of a step's chunks of prompts in one layer: fixed + token x tokens + pair x pairs
+    of a query and a key.
+    """
 
     fixed_s: float
     token_s: float
@@ -63,9 +67,10 @@ class PromptAttention(NamedTuple):
 class Kernels:
     """What one layer of `model` is made of on one device, under one engine.
 
-    Attention and dense parts are split over `tensor_parallel` devices. With attention data parallelism there are `data_parallel` such
-    groups, ranks, each with sequences of its own; experts are spread over the devices of all of them: `expert_parallel`
-    groups with whole experts of their own, split further over the devices of each.
+    Attention and dense parts are split over `tensor_parallel` devices. With attention data
+    parallelism there are `data_parallel` such groups, ranks, each with sequences of its own;
+    experts are spread over the devices of all of them: `expert_parallel` groups with whole experts
+    of their own, split further over the devices of each.
     """
 
     def __init__(
@@ -86,9 +91,10 @@ class Kernels:
     def attention_products(self) -> list[Product]:
         """Projections of a layer's attention.
 
-        Of latent attention (DeepSeek-V2, arXiv 2405.04434, section 2.1): down to the latent vectors of queries, keys and values, at
-        once and on every device; up to the queries; keys' and values' ways up, which decoding applies to queries and sums in place
-        of the keys and values, head by head and with as many FLOP; and out.
+        Of latent attention (DeepSeek-V2, arXiv 2405.04434, section 2.1): down to the latent vectors
+        of queries, keys and values, at once and on every device; up to the queries; keys' and
+        values' ways up, which decoding applies to queries and sums in place of the keys and values,
+        head by head and with as many FLOP; and out.
         """
         model = self._model
         if (mla := model.latent) is not None:
@@ -122,13 +128,16 @@ class Kernels:
         return self._product("embedding", self._model.vocabulary / self._tp, self._model.hidden)
 
     def experts_s(self, tokens: int) -> float:
-        """Routing, the grouped products of the experts that `tokens` of all ranks touch, and gathering their inputs, in one layer.
+        """Routing, the grouped products of the experts that `tokens` of all ranks touch, and
+        gathering their inputs, in one layer.
 
-        The weights of every touched expert are read once; computing hides behind that up to the roofline's rounded corner.
-        The rate is a share of the peak of the next wider format, 8 bit for nvfp4 and 16 bit for all others: mxfp4 is multiplied in
-        one of these, and grouped products gain only a part of what narrow formats promise at the sizes of experts. Tokens are
-        taken in tiles, of which half of one stays empty an expert, or as many places as it has tokens where those are fewer. A
-        token passes as many copies of itself as it has experts. With groups of whole experts the slowest counts:
+        The weights of every touched expert are read once; computing hides behind that up to the
+        roofline's rounded corner. The rate is a share of the peak of the next wider format, 8 bit
+        for nvfp4 and 16 bit for all others: mxfp4 is multiplied in one of these, and grouped
+        products gain only a part of what narrow formats promise at the sizes of experts. Tokens are
+        taken in tiles, of which half of one stays empty an expert, or as many places as it has
+        tokens where those are fewer. A token passes as many copies of itself as it has experts.
+        With groups of whole experts the slowest counts:
         `busiest_group` times the mean.
         """
         model, experts, device = self._model, self._model.experts, self._device
@@ -172,7 +181,9 @@ class Kernels:
         )
 
     def elementwise_token_s(self) -> float:
-        """Norms, rotary embedding and activation of one token in one layer: bytes that are moved, their launches left out."""
+        """Norms, rotary embedding and activation of one token in one layer: bytes that are moved,
+        their launches left out.
+        """
         model = self._model
         width = (self._heads + 2 * self._kv_heads) * model.head_dim
         inner = model.ffn / self._tp if model.experts is None else 0.0
@@ -193,8 +204,9 @@ class Kernels:
     def exchange_s(self, tokens: int) -> float:
         """From attention to experts and back, in one layer, of `tokens` of all ranks.
 
-        One rank: its devices hold the same tokens and reduce the experts' parts. Several: tokens are gathered from all and their sums
-        scattered, or sent to their experts and back, whichever is faster.
+        One rank: its devices hold the same tokens and reduce the experts' parts. Several: tokens
+        are gathered from all and their sums scattered, or sent to their experts and back, whichever
+        is faster.
         """
         if self._dp == 1:
             return self.all_reduce_s(tokens)
@@ -213,7 +225,9 @@ class Kernels:
         return seconds
 
     def decode_attention(self, batch: int, windowed: bool = False) -> DecodeAttention:
-        """Attention of one layer of `batch` decoding sequences, as lines in the keys that they read together."""
+        """Attention of one layer of `batch` decoding sequences, as lines in the keys that they read
+        together.
+        """
         model, share = self._model, self._overhead.attention
         fit = (
             of_engine(self._device.kernels.generation, self._kv_cache, self._engine)
@@ -319,10 +333,12 @@ class Kernels:
 
 
 def busiest_group(groups: int, rows: float) -> float:
-    """Load of the fullest of `groups` over the mean, where `rows` are dealt out at random: 1 + sqrt(2 ln(groups) groups / rows).
+    """Load of the fullest of `groups` over the mean, where `rows` are dealt out at random: 1 +
+    sqrt(2 ln(groups) groups / rows).
 
-    The expected maximum of as many normal variates with the variance of a Poisson count; never more than all in one group.
-    (Estimate: routers of trained models balance a little better over long times, and worse over a topic.)
+    The expected maximum of as many normal variates with the variance of a Poisson count; never more
+    than all in one group. (Estimate: routers of trained models balance a little better over long
+    times, and worse over a topic.)
 
     >>> busiest_group(1, 5.0), busiest_group(8, 1e12) < 1.0001
     (1.0, True)
@@ -331,7 +347,8 @@ def busiest_group(groups: int, rows: float) -> float:
 
 
 def rounded_max(one_s: float, other_s: float, sharpness: float) -> float:
-    """The p-norm of two times, p = `sharpness`: their larger where they differ much, at most 2^(1/p) of it where they are equal.
+    """The p-norm of two times, p = `sharpness`: their larger where they differ much, at most
+    2^(1/p) of it where they are equal.
 
     >>> rounded_max(3.0, 4.0, 2.0), rounded_max(0.0, 4.0, 2.0)
     (5.0, 4.0)
@@ -342,8 +359,12 @@ def rounded_max(one_s: float, other_s: float, sharpness: float) -> float:
     return larger * (1.0 + (smaller / larger) ** sharpness) ** (1.0 / sharpness)  # type: ignore[no-any-return]  # float ** float
 
 
-# How often a value passes the memory bus in what is element by element, counted from the operations themselves: two norms
-# that read and write the stream and its residual; rotary embedding and the write to the cache; the gate's two inputs and
+# How often a value passes the memory bus in what is element by element, counted from the operations
+# themselves: two norms
+# that read and write the stream and its residual; rotary embedding and the write to the cache; the
+# gate's two inputs and
 # one output; for experts, copies of the token out and back, weighted.
 _NORM_PASSES, _ROTARY_PASSES, _FFN_PASSES, _EXPERT_PASSES = 8, 2, 3, 4
-_ELEMENTWISE = 0.8  # share of the peak bandwidth; quantising kernels reach 0.83 in the median (NVIDIA's aiconfigurator data base)
+# share of the peak bandwidth; quantising kernels reach 0.83 in the median (NVIDIA's aiconfigurator
+# data base)
+_ELEMENTWISE = 0.8

@@ -1,9 +1,10 @@
-"""Who gets how much of what several flows share: max-min fair rates, worked out again only for flows that a change reaches.
+"""Who gets how much of what several flows share: max-min fair rates, worked out again only for
+flows that a change reaches.
 
-A rate is max-min fair when none can grow but at the cost of one that is no larger (Bertsekas and Gallager, Data Networks, 2nd
-edition, 1992, section 6.5.2). That is so exactly if every flow either has all that it wants or crosses a bottleneck: a resource
-that is full and on which no other flow is faster. The second form can be checked flow by flow, which is what makes small changes
-cheap.
+A rate is max-min fair when none can grow but at the cost of one that is no larger (Bertsekas and
+Gallager, Data Networks, 2nd edition, 1992, section 6.5.2). That is so exactly if every flow either
+has all that it wants or crosses a bottleneck: a resource that is full and on which no other flow is
+faster. The second form can be checked flow by flow, which is what makes small changes cheap.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ _CLOSE = 1e-9  # relative; rates and loads that differ by less are one
 class Flow:
     """Bytes that move along a path, over one lane or over several that run in step.
 
-    `uses` says how many lanes cross each resource; `rate` is that of one lane [B/s], and no more than `limit`. Flows are compared
-    lane by lane: one over eight lanes counts as eight where all of them meet, as messages of as many queue pairs do.
+    `uses` says how many lanes cross each resource; `rate` is that of one lane [B/s], and no more
+    than `limit`. Flows are compared lane by lane: one over eight lanes counts as eight where all of
+    them meet, as messages of as many queue pairs do.
     """
 
     __slots__ = ("bottleneck", "limit", "rate", "uses")
@@ -38,14 +40,17 @@ class Sharing:
     """The flows that are under way, and what they share."""
 
     def __init__(self, capacity: Callable[[Resource, int], float]) -> None:
-        """capacity: of a resource that so many flows cross [B/s]; more of them never make it larger."""
+        """capacity: of a resource that so many flows cross [B/s]; more of them never make it
+        larger.
+        """
         self._capacity = capacity
         self._on: dict[Resource, dict[Flow, int]] = {}
         self._load: dict[Resource, float] = {}
         self._bound: dict[Resource, int] = {}
         self._changed: dict[Flow, None] = {}
         self.turned: dict[Resource, None] = {}
-        """Resources that became somebody's bottleneck or ceased to be one; the caller empties it."""
+        """Resources that became somebody's bottleneck or ceased to be one; the caller empties
+        it."""
 
     def is_full(self, resource: Resource) -> bool:
         """Whether it holds somebody back."""
@@ -94,11 +99,13 @@ class Sharing:
             self._changed[flow] = None
 
     def shared_out(self) -> list[tuple[Flow, float]]:
-        """Make all rates max-min fair again. Returns the flows whose rate is another one now, with the one before.
+        """Make all rates max-min fair again. Returns the flows whose rate is another one now, with
+        the one before.
 
-        Begins with those that changed, all others held as they are; takes in every flow whose bottleneck is none any more, or that
-        is faster than another at the other's bottleneck; and begins again until there is none. At worst that is every flow that
-        others connect with a changed one.
+        Begins with those that changed, all others held as they are; takes in every flow whose
+        bottleneck is none any more, or that is faster than another at the other's bottleneck; and
+        begins again until there is none. At worst that is every flow that others connect with a
+        changed one.
         """
         among, self._changed = self._changed, {}
         if not among:
@@ -116,7 +123,9 @@ class Sharing:
         return [(flow, rate) for flow, rate in before.items() if flow.rate != rate]
 
     def _is_free(self, flow: Flow) -> bool:
-        """Whether it may have all that it wants and nobody notices: nothing that it crosses is full or would be."""
+        """Whether it may have all that it wants and nobody notices: nothing that it crosses is full
+        or would be.
+        """
         more = flow.limit - flow.rate
         return not any(
             self._bound.get(resource) or self.load(resource) + lanes * more >= self.room(resource)
@@ -131,9 +140,11 @@ class Sharing:
         return [(flow, before)] if flow.rate != before else []
 
     def _fill(self, among: Mapping[Flow, None]) -> Mapping[Flow, None]:
-        """Raise the rates of these flows from zero evenly, each until it has what it wants or something it crosses is full.
+        """Raise the rates of these flows from zero evenly, each until it has what it wants or
+        something it crosses is full.
 
-        Returns, and does nothing, where some resource has become less wide: who is on it must give way too.
+        Returns, and does nothing, where some resource has become less wide: who is on it must give
+        way too.
         """
         left: dict[Resource, float] = {}
         wanting: dict[Resource, int] = {}
@@ -221,7 +232,8 @@ def _resources(flows: Iterable[Flow]) -> dict[Resource, None]:
 
 
 def beside(rates: Iterable[float], capacity: float, lanes: int = 1) -> float:
-    """What each of `lanes` more, which take all they can get, is given of `capacity` beside lanes that take `rates` [B/s].
+    """What each of `lanes` more, which take all they can get, is given of `capacity` beside lanes
+    that take `rates` [B/s].
 
     At least an even share: those that take more than that make room for it.
 
@@ -238,10 +250,12 @@ def beside(rates: Iterable[float], capacity: float, lanes: int = 1) -> float:
 
 
 def shared_memory(stream_loss: float, mix_loss: float, streams: int, writing: float) -> float:
-    """Share of its bandwidth that a memory keeps when `streams` of traffic cross it, of whose bytes the share `writing` is written.
+    """Share of its bandwidth that a memory keeps when `streams` of traffic cross it, of whose bytes
+    the share `writing` is written.
 
-    stream_loss: lost at each doubling of the streams, whose rows of the DRAM are opened in turn; mix_loss: of which a quarter is lost
-    when half of the bytes is written, for the bus is turned round between reads and writes. Never below a tenth.
+    stream_loss: lost at each doubling of the streams, whose rows of the DRAM are opened in turn;
+    mix_loss: of which a quarter is lost when half of the bytes is written, for the bus is turned
+    round between reads and writes. Never below a tenth.
 
     >>> round(shared_memory(0.03, 0.16, 2, 0.5), 6)
     0.9312

@@ -13,7 +13,9 @@ from cluster_sim.physics.wafer_placement import WaferPlan, regions_of
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """One replica's memory. Bytes are of one device; a wafer replica counts its wafers as one device."""
+    """One replica's memory. Bytes are of one device; a wafer replica counts its wafers as one
+    device.
+    """
 
     devices: int
     weight_bytes: float
@@ -26,17 +28,22 @@ class Placement:
     ranks: int = 1
     """Groups of devices with KV of their own."""
     weight_room_bytes: float | None = None
-    """What the weights leave of a memory that is theirs alone, negative where they do not fit; None where they share that of the KV cache."""
+    """What the weights leave of a memory that is theirs alone, negative where they do not fit; None
+    where they share that of the KV cache."""
 
     @property
     def kv_tokens(self) -> int:
-        """Tokens that the KV cache of the replica holds, blocks left out; 0 where the weights do not fit."""
+        """Tokens that the KV cache of the replica holds, blocks left out; 0 where the weights do
+        not fit.
+        """
         if self.weight_room_bytes is not None and self.weight_room_bytes < 0.0:
             return 0
         return max(int(self.kv_room_bytes / self.kv_token_bytes), 0) * self.ranks
 
     def beside(self, other: Placement) -> Placement:
-        """With a second model on the same devices, which keeps its weights, and KV of the same tokens."""
+        """With a second model on the same devices, which keeps its weights, and KV of the same
+        tokens.
+        """
         shared = self.weight_room_bytes is None
         return replace(
             self,
@@ -61,14 +68,16 @@ def place_on_gpus(
     max_sequences: int,
     data_parallel: int = 1,
 ) -> Placement:
-    """Weights split evenly over tensor- and pipeline-parallel devices, but for copies; KV of a stage's layers, its heads split.
+    """Weights split evenly over tensor- and pipeline-parallel devices, but for copies; KV of a
+    stage's layers, its heads split.
 
-    With attention data parallelism each rank holds all but the experts, which are split over all ranks, and the KV of its own
-    sequences.
+    With attention data parallelism each rank holds all but the experts, which are split over all
+    ranks, and the KV of its own sequences.
 
-    `memory_fraction` of the device is used, as vLLM's gpu_memory_utilization; `reserved_bytes` of each device are not for KV.
-    Layers with a window hold at most the window for each of `max_sequences`; that much is set aside at once.
-    Weights with a memory of their own leave the KV cache the whole of the other; the same fraction of both is used.
+    `memory_fraction` of the device is used, as vLLM's gpu_memory_utilization; `reserved_bytes` of
+    each device are not for KV. Layers with a window hold at most the window for each of
+    `max_sequences`; that much is set aside at once. Weights with a memory of their own leave the KV
+    cache the whole of the other; the same fraction of both is used.
     """
     devices = tensor_parallel * pipeline_parallel * data_parallel
     layer_bytes = kv_layer_bytes(model, kv_cache, tensor_parallel)
@@ -113,10 +122,11 @@ def place_on_gpus(
 
 
 def place_on_wafers(model: Model, device: Device, plan: WaferPlan) -> Placement:
-    """All weights and KV in the SRAM of the plan's wafers, as `physics.wafer_placement` lays them out.
+    """All weights and KV in the SRAM of the plan's wafers, as `physics.wafer_placement` lays them
+    out.
 
-    The region with the least room sets the tokens that all have room for. Of streamed weights two layers are there at a time, and
-    each wafer keeps the KV of sequences of its own.
+    The region with the least room sets the tokens that all have room for. Of streamed weights two
+    layers are there at a time, and each wafer keeps the KV of sequences of its own.
     """
     regions = regions_of(model, device, plan)
     ranks = plan.wafers if plan.streamed else 1

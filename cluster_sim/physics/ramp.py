@@ -1,7 +1,8 @@
-"""A run of engine steps whose lengths grow by a constant: closed forms for its length and for where it is.
+"""A run of engine steps whose lengths grow by a constant: closed forms for its length and for where
+it is.
 
-Along a fixed batch the KV cache grows by one token a sequence and step, and every other term of a step is constant, so the
-i-th step lasts `first_s + i * slope_s`.
+Along a fixed batch the KV cache grows by one token a sequence and step, and every other term of a
+step is constant, so the i-th step lasts `first_s + i * slope_s`.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ def total_s(first_s: float, slope_s: float, steps: int) -> float:
 def steps_done(first_s: float, slope_s: float, elapsed_s: float) -> int:
     """Whole steps that have ended after `elapsed_s`: the largest n with `total_s(n) <= elapsed_s`.
 
-    Solves the quadratic in its stable form and corrects the last unit, so rounding cannot leave it one off.
-    `first_s` is positive, `slope_s` not negative.
+    Solves the quadratic in its stable form and corrects the last unit, so rounding cannot leave it
+    one off. `first_s` is positive, `slope_s` not negative.
 
     >>> steps_done(2.0, 0.5, 7.5), steps_done(2.0, 0.5, 7.4), steps_done(1.0, 0.0, 3.9)
     (3, 2, 3)
@@ -40,7 +41,8 @@ def steps_done(first_s: float, slope_s: float, elapsed_s: float) -> int:
 
 
 def larger_line(flat_s: float, first_s: float, slope_s: float) -> tuple[float, float, int]:
-    """max(flat, first + i·slope) from i = 0 on as (first_s, slope_s, steps for which that is one line).
+    """max(flat, first + i·slope) from i = 0 on as (first_s, slope_s, steps for which that is one
+    line).
 
     >>> larger_line(5.0, 2.0, 1.0), larger_line(5.0, 6.0, 1.0)[:2]  # 5 until i = 3
     ((5.0, 0.0, 4), (6.0, 1.0))
@@ -54,7 +56,8 @@ def larger_line(flat_s: float, first_s: float, slope_s: float) -> tuple[float, f
 def overlapped(
     one: tuple[float, float], other: tuple[float, float], share: float
 ) -> tuple[float, float, int]:
-    """Two parts of a step, each (first_s, slope_s), of which the shorter hides behind the longer by `share` (0 to 1), as `larger_line`.
+    """Two parts of a step, each (first_s, slope_s), of which the shorter hides behind the longer by
+    `share` (0 to 1), as `larger_line`.
 
     one + other - share min(one, other): their sum for a share of 0, the larger of them for 1.
 

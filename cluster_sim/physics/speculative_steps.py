@@ -9,8 +9,8 @@ from cluster_sim.physics.wafer import WaferSteps
 class SpeculativeSteps:
     """Step times of a replica whose model checks `drafted` tokens of each sequence in a step.
 
-    They are drafted one after the other: by a model on the same devices, which reads the prompts as well, or at `share` of a
-    plain decode step each.
+    They are drafted one after the other: by a model on the same devices, which reads the prompts as
+    well, or at `share` of a plain decode step each.
     """
 
     def __init__(

@@ -1,8 +1,10 @@
-"""FLOP and bytes of one engine step of a transformer: dense, grouped-query, experts, latent attention, windows.
+"""FLOP and bytes of one engine step of a transformer: dense, grouped-query, experts, latent
+attention, windows.
 
-A step is described by counts. `tokens` go through the linear layers, `sampled` of them through the output head. Decoding
-queries read `context` keys in the layers of full attention and `windowed` in those with a window; chunks of prompts are
-`pairs` (and `windowed_pairs`) of a query and a key it sees. Counts may be numpy arrays: every function here is arithmetic.
+A step is described by counts. `tokens` go through the linear layers, `sampled` of them through the
+output head. Decoding queries read `context` keys in the layers of full attention and `windowed` in
+those with a window; chunks of prompts are `pairs` (and `windowed_pairs`) of a query and a key it
+sees. Counts may be numpy arrays: every function here is arithmetic.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ Number = Any  # int, float or an array of them
 def distinct_experts(count: int, top_k: int, tokens: Number) -> Number:
     """Expected number of experts that `tokens` touch when each picks `top_k` of `count` at random.
 
-    An expert is missed by one token with probability 1 - k/E, by T tokens with the T-th power of that (the occupancy
-    problem; Feller, An Introduction to Probability Theory I, IV.2).
+    An expert is missed by one token with probability 1 - k/E, by T tokens with the T-th power of
+    that (the occupancy problem; Feller, An Introduction to Probability Theory I, IV.2).
 
     >>> distinct_experts(8, 2, 1)
     2.0
@@ -33,8 +35,8 @@ def distinct_experts(count: int, top_k: int, tokens: Number) -> Number:
 def kv_layer_bytes(model: Model, precision: Precision, tensor_parallel: int = 1) -> float:
     """Bytes that one token takes in one layer's cache on one device of a tensor-parallel group.
 
-    Key and value of each KV head; heads are split over the group, and copied where there are fewer heads than devices.
-    The latent vector of MLA is copied on every device.
+    Key and value of each KV head; heads are split over the group, and copied where there are fewer
+    heads than devices. The latent vector of MLA is copied on every device.
     """
     if model.latent:
         return (model.latent.kv_rank + model.latent.rope_dim) * KV_BYTES[precision]
@@ -42,9 +44,11 @@ def kv_layer_bytes(model: Model, precision: Precision, tensor_parallel: int = 1)
 
 
 def decode_flop_per_key(model: Model) -> float:
-    """FLOP of one decoding query for one key of one layer: the score and the weighted sum, over all heads.
+    """FLOP of one decoding query for one key of one layer: the score and the weighted sum, over all
+    heads.
 
-    Latent attention decodes in the latent space (its up-projections are absorbed): scores over rank + rope, sum over rank.
+    Latent attention decodes in the latent space (its up-projections are absorbed): scores over rank
+    + rope, sum over rank.
     """
     if model.latent:
         return 2.0 * model.heads * (2 * model.latent.kv_rank + model.latent.rope_dim)
@@ -61,12 +65,15 @@ def prefill_flop_per_pair(model: Model) -> float:
 
 
 def linear_flop_per_token(model: Model) -> float:
-    """FLOP of one token in all linear layers but the output head: two for each weight it is multiplied with."""
+    """FLOP of one token in all linear layers but the output head: two for each weight it is
+    multiplied with.
+    """
     return 2.0 * (model.active_parameters - model.vocabulary * model.hidden)
 
 
 def causal_pairs(chunk: int, past: int) -> int:
-    """Pairs of query and key of a chunk of a prompt whose first `past` tokens are in the cache already.
+    """Pairs of query and key of a chunk of a prompt whose first `past` tokens are in the cache
+    already.
 
     >>> causal_pairs(3, 0), causal_pairs(2, 3)  # 1+2+3 and 4+5
     (6, 9)
@@ -112,9 +119,11 @@ def step_flop(
 def step_weight_bytes(
     model: Model, precision: Precision, tokens: Number, weight_reuse: bool = True, ranks: int = 1
 ) -> Number:
-    """Bytes of weights that a step of `tokens` reads: the dense parts once a rank and the experts that are touched.
+    """Bytes of weights that a step of `tokens` reads: the dense parts once a rank and the experts
+    that are touched.
 
-    Without `weight_reuse` every token reads its own, as on a wafer, where tokens pass the weights one by one.
+    Without `weight_reuse` every token reads its own, as on a wafer, where tokens pass the weights
+    one by one.
     """
     attention = (
         model.layers * model.attention_parameters * model.bytes_a_parameter(precision, "attention")
@@ -140,7 +149,9 @@ def step_kv_bytes(
     context: Number,
     windowed: Number,
 ) -> Number:
-    """Bytes of KV cache that a step reads for decoding and writes for its tokens, over the whole tensor-parallel group."""
+    """Bytes of KV cache that a step reads for decoding and writes for its tokens, over the whole
+    tensor-parallel group.
+    """
     layer = kv_layer_bytes(model, precision, tensor_parallel) * tensor_parallel
     window_layers = model.layers - model.full_layers
     return layer * (model.full_layers * context + window_layers * windowed + model.layers * tokens)

@@ -1,8 +1,10 @@
-"""Time of an engine step on wafers: layers in regions, tokens of different requests flowing through as a pipeline.
+"""Time of an engine step on wafers: layers in regions, tokens of different requests flowing through
+as a pipeline.
 
-A region is a station: it works on one token at a time. What a layer takes is its cores' time, the collectives' way across its
-region at one hop a cycle, and the arithmetic of the weights and keys that each core holds: the PLMR view of wafers (WaferLLM,
-OSDI 2025, arXiv 2502.04563), in which parallelism is bought with latency that grows with distance.
+A region is a station: it works on one token at a time. What a layer takes is its cores' time, the
+collectives' way across its region at one hop a cycle, and the arithmetic of the weights and keys
+that each core holds: the PLMR view of wafers (WaferLLM, OSDI 2025, arXiv 2502.04563), in which
+parallelism is bought with latency that grows with distance.
 """
 
 from __future__ import annotations
@@ -40,9 +42,11 @@ class Program:
 def part_s(
     part: Part, region: Region, device: Device, program: Program, defective: float = 0.0
 ) -> float:
-    """Seconds of one token in `part`, its keys left out: nothing in the embedding, a look-up; one collective in the head.
+    """Seconds of one token in `part`, its keys left out: nothing in the embedding, a look-up; one
+    collective in the head.
 
-    The arithmetic of the part's weights spreads over the sound cores of its region, which compute and read their SRAM at once.
+    The arithmetic of the part's weights spreads over the sound cores of its region, which compute
+    and read their SRAM at once.
     """
     wafer = device.wafer
     assert wafer is not None
@@ -91,10 +95,12 @@ def flow_of(
     copies: int = 1,
     prompts: bool = False,
 ) -> Flow:
-    """The flow of tokens through `regions`; `beside_s` is what a token takes between and outside of them.
+    """The flow of tokens through `regions`; `beside_s` is what a token takes between and outside of
+    them.
 
-    copies: wafers that each hold everything and share the tokens. The slowest station is taken to have the most keys too. Of a
-    prompt only the last token goes on to the head, which therefore does not set its pace.
+    copies: wafers that each hold everything and share the tokens. The slowest station is taken to
+    have the most keys too. Of a prompt only the last token goes on to the head, which therefore
+    does not set its pace.
     """
     wafer = device.wafer
     assert wafer is not None
@@ -134,15 +140,19 @@ def flow_of(
 class WaferSteps:
     """Step times of one replica over wafers. In a step every sequence makes one token.
 
-    Tokens follow each other through the regions, so a step takes a token's latency while the pipeline has places left; with
-    more tokens than places the slowest station sets the pace. Prompts stream through the same stations, token by token, behind
-    those that decode: where these leave bubbles, prompts fill them. Steps overlap: the last token of a prompt that was completed
-    is on its way while the next tokens enter. Only where nothing else decodes does a step last until it has come out.
+    Tokens follow each other through the regions, so a step takes a token's latency while the
+    pipeline has places left; with more tokens than places the slowest station sets the pace.
+    Prompts stream through the same stations, token by token, behind those that decode: where these
+    leave bubbles, prompts fill them. Steps overlap: the last token of a prompt that was completed
+    is on its way while the next tokens enter. Only where nothing else decodes does a step last
+    until it has come out.
 
-    Decoding may have better kernels than prompts (`decode_compute`), and a plan that lays each layer over all cores reads prompts
-    as matrices (`prompt`). Where weights are streamed a step takes at least as long as all of them take to come.
+    Decoding may have better kernels than prompts (`decode_compute`), and a plan that lays each
+    layer over all cores reads prompts as matrices (`prompt`). Where weights are streamed a step
+    takes at least as long as all of them take to come.
 
-    io_bytes_per_s: of the links of one wafer, over which tokens go to the next and streamed weights come.
+    io_bytes_per_s: of the links of one wafer, over which tokens go to the next and streamed weights
+    come.
     """
 
     def __init__(
@@ -206,7 +216,9 @@ class WaferSteps:
         pairs: Counts,
         windowed_pairs: Counts,
     ) -> Counts:
-        """Seconds of a step in which the slowest station is at work; counts as of `mixed`, `tokens` those of decoding, or arrays of them."""
+        """Seconds of a step in which the slowest station is at work; counts as of `mixed`, `tokens`
+        those of decoding, or arrays of them.
+        """
         one, many = self.decoding, self.prompts
         decoding_s = (
             one.station_s * tokens
@@ -280,7 +292,9 @@ class WaferSteps:
         pairs: int,
         pairs_growth: int,
     ) -> tuple[float, float, int]:
-        """As GpuSteps.verify. The tokens of a sequence follow each other through the stations, as those of all sequences do."""
+        """As GpuSteps.verify. The tokens of a sequence follow each other through the stations, as
+        those of all sequences do.
+        """
         stream_s, grows_s = (
             self.busy_s(0, 0, 0, prompt, pairs, 0),
             self.prompts.station_key_s * pairs_growth,
@@ -302,7 +316,9 @@ class WaferSteps:
         *,
         drains: bool,
     ) -> tuple[float, float, int]:
-        """(first_s, slope_s, steps for which that holds) of `each` tokens of `batch` sequences and of prompts' stream."""
+        """(first_s, slope_s, steps for which that holds) of `each` tokens of `batch` sequences and
+        of prompts' stream.
+        """
         flow = self.decoding
         busy_s = self.busy_s(each * batch, each * context, each * windowed, 0, 0, 0) + stream_s
         busy_slope_s = (

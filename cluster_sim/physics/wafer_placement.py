@@ -1,8 +1,10 @@
-"""Where the layers of a model lie on wafers: rectangles of cores, in the order in which tokens pass them.
+"""Where the layers of a model lie on wafers: rectangles of cores, in the order in which tokens pass
+them.
 
-Layers are cut into one run a wafer, so that the wafer with the least room for KV has as much as can be. On a wafer each part gets
-cores by the SRAM that it needs, its weights and the KV of as many tokens as every other layer of the wafer holds, in bands that
-are filled from left to right, then from right to left: neighbours in the order of the layers are neighbours on the wafer.
+Layers are cut into one run a wafer, so that the wafer with the least room for KV has as much as can
+be. On a wafer each part gets cores by the SRAM that it needs, its weights and the KV of as many
+tokens as every other layer of the wafer holds, in bands that are filled from left to right, then
+from right to left: neighbours in the order of the layers are neighbours on the wafer.
 """
 
 from __future__ import annotations
@@ -26,12 +28,15 @@ from cluster_sim.physics.transformer import (
 Layout = Literal["regions", "whole"]
 
 _HEAD_SLACK = 1.03
-"""More cores than the weights of a part without KV fill: its rectangle is rounded to whole rows and columns."""
+"""More cores than the weights of a part without KV fill: its rectangle is rounded to whole rows and
+columns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A piece of a model that lies in one place: the embedding, a layer, the output head. FLOP and bytes are of one token."""
+    """A piece of a model that lies in one place: the embedding, a layer, the output head. FLOP and
+    bytes are of one token.
+    """
 
     name: str
     weight_bytes: float
@@ -90,7 +95,9 @@ class Region:
 
     @property
     def kv_tokens(self) -> float:
-        """Tokens whose KV it has room for; without end where it keeps none; negative where the weights do not fit."""
+        """Tokens whose KV it has room for; without end where it keeps none; negative where the
+        weights do not fit.
+        """
         if self.room_bytes < 0.0 or not self.kv_token_bytes:
             return -1.0 if self.room_bytes < 0.0 else inf
         return self.room_bytes / self.kv_token_bytes
@@ -111,7 +118,8 @@ class WaferPlan:
     layout: Layout = "regions"
     """regions: each part has cores of its own; whole: a wafer's parts take turns on all of them."""
     streamed: bool = False
-    """The weights pass by, layer after layer, and every wafer works on sequences of its own with all its cores."""
+    """The weights pass by, layer after layer, and every wafer works on sequences of its own with
+    all its cores."""
     sequences: int = 0
     """At once, for which layers with a window keep theirs."""
     reserved_rows: int = 0
@@ -152,8 +160,9 @@ def parts_of(
 ) -> tuple[Part, ...]:
     """The model's parts in the order in which a token passes them.
 
-    `sequences` at once each keep a window in the layers that have one, which are spread evenly among the others. Tied embeddings
-    are kept once, with the head. A token meets all weights of a dense layer, and of one with experts those that it is routed to.
+    `sequences` at once each keep a window in the layers that have one, which are spread evenly
+    among the others. Tied embeddings are kept once, with the head. A token meets all weights of a
+    dense layer, and of one with experts those that it is routed to.
     """
     embedding, attention, ffn = (
         model.bytes_a_parameter(weights, part) for part in ("embedding", "attention", "ffn")
@@ -206,7 +215,8 @@ def regions_of(model: Model, device: Device, plan: WaferPlan) -> tuple[Region, .
 
 
 def wafers_needed(model: Model, device: Device, weights: Precision) -> int:
-    """The fewest wafers that take whole layers one after another, each filled with weights up to `weight_fill`.
+    """The fewest wafers that take whole layers one after another, each filled with weights up to
+    `weight_fill`.
 
     A layer that is larger than a wafer counts as its share; it cannot be placed.
     """
@@ -244,7 +254,8 @@ def _placed(parts: tuple[Part, ...], plan: WaferPlan, grid: Grid) -> tuple[Regio
 def _cut(parts: Sequence[Part], wafers: int, sram_bytes: float) -> list[tuple[Part, ...]]:
     """Runs of parts, one a wafer, such that the KV of as many tokens as can be fits everywhere.
 
-    For a number of tokens the fewest wafers are those of filling one after another; the number is found by halving.
+    For a number of tokens the fewest wafers are those of filling one after another; the number is
+    found by halving.
     """
 
     def sizes(tokens: float) -> list[float]:
@@ -269,7 +280,9 @@ def _cut(parts: Sequence[Part], wafers: int, sram_bytes: float) -> list[tuple[Pa
 
 
 def _even_runs(sizes: Sequence[float], wafers: int, limit: float) -> list[list[int]]:
-    """As `_runs`, which must find so many or fewer: each run ends near the mean of what is left, where the rest still fits."""
+    """As `_runs`, which must find so many or fewer: each run ends near the mean of what is left,
+    where the rest still fits.
+    """
     found: list[list[int]] = []
     first, left = 0, sum(sizes)
     for wafer in range(wafers, 0, -1):
@@ -288,7 +301,9 @@ def _even_runs(sizes: Sequence[float], wafers: int, limit: float) -> list[list[i
 
 
 def _runs(sizes: Sequence[float], limit: float) -> list[list[int]]:
-    """Places of consecutive sizes whose sums stay within `limit`; one that alone is larger stands alone."""
+    """Places of consecutive sizes whose sums stay within `limit`; one that alone is larger stands
+    alone.
+    """
     found: list[list[int]] = []
     left = -1.0
     for place, size in enumerate(sizes):
@@ -301,7 +316,9 @@ def _runs(sizes: Sequence[float], limit: float) -> list[list[int]]:
 
 
 def _laid_out(parts: tuple[Part, ...], wafer: int, grid: Grid) -> list[Region]:
-    """Regions of the parts on one wafer: of the numbers of bands, the one with which all fit and messages have the shortest ways."""
+    """Regions of the parts on one wafer: of the numbers of bands, the one with which all fit and
+    messages have the shortest ways.
+    """
     kept = [part.weight_bytes + part.fixed_bytes for part in parts]
     token_bytes = sum(part.kv_token_bytes for part in parts)
     needs = [
@@ -329,7 +346,9 @@ def _laid_out(parts: tuple[Part, ...], wafer: int, grid: Grid) -> list[Region]:
 def _banded(
     parts: tuple[Part, ...], areas: Sequence[float], wafer: int, grid: Grid, bands: int
 ) -> Iterator[Region]:
-    """The regions in so many bands, each part in the one where the middle of its area falls; none where one would have no core."""
+    """The regions in so many bands, each part in the one where the middle of its area falls; none
+    where one would have no core.
+    """
     total = sum(areas)
     ends = list(accumulate(areas))
     members: dict[int, list[int]] = {}
@@ -353,7 +372,9 @@ def _banded(
 
 
 def _shared(length: int, weights: Sequence[float]) -> list[int]:
-    """Whole places that divide `length` about as `weights` do, both ends included; each gets one at least where there are as many."""
+    """Whole places that divide `length` about as `weights` do, both ends included; each gets one at
+    least where there are as many.
+    """
     total, found = sum(weights), [0]
     for left, end in zip(range(len(weights) - 1, -1, -1), accumulate(weights), strict=True):
         found.append(

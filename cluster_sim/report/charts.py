@@ -1,4 +1,6 @@
-"""The charts of a page as plain data: few enough points to be looked at, whatever the run, for the script of the page to draw."""
+"""The charts of a page as plain data: few enough points to be looked at, whatever the run, for the
+script of the page to draw.
+"""
 
 from __future__ import annotations
 

@@ -60,8 +60,8 @@ def page(
 ) -> str:
     """The page of these runs and studies, in this order.
 
-    question: what is asked, in place of what the runs know of it; title: in place of the names of the scenarios.
-    Raises ScenarioError where there is nothing to report.
+    question: what is asked, in place of what the runs know of it; title: in place of the names of
+    the scenarios. Raises ScenarioError where there is nothing to report.
     """
     if not results and not studies:
         raise ScenarioError.at(
@@ -229,7 +229,9 @@ def _figures_used(figures_used: Sequence[Used]) -> Table:
 
 
 def _pictures(results: Sequence[Results]) -> list[Picture]:
-    """Figures that are no charts of the page; those that have nothing to show of these runs are left out."""
+    """Figures that are no charts of the page; those that have nothing to show of these runs are
+    left out.
+    """
     found = []
     for name in figures.NAMES:
         if name not in _AS_CHARTS:

@@ -49,9 +49,11 @@ class Used:
 
 
 def used(scenarios: dict[str, Scenario]) -> list[Used]:
-    """The figures of all entries of the catalog that are in `scenarios`, by the label of each; the least trusted first.
+    """The figures of all entries of the catalog that are in `scenarios`, by the label of each; the
+    least trusted first.
 
-    An entry is known by its name. What a scenario says in place of the catalog is told apart by comparing the two.
+    An entry is known by its name. What a scenario says in place of the catalog is told apart by
+    comparing the two.
     """
     runs: dict[tuple[str, str], list[str]] = {}
     changed: dict[tuple[str, str, str], list[str]] = {}
@@ -81,7 +83,9 @@ def used(scenarios: dict[str, Scenario]) -> list[Used]:
 
 
 def entries(scenario: Scenario) -> Iterator[tuple[str, str, frozenset[str]]]:
-    """(kind, name, paths of what the scenario has otherwise) of each entry of the catalog in a scenario, each as often as it is there."""
+    """(kind, name, paths of what the scenario has otherwise) of each entry of the catalog in a
+    scenario, each as often as it is there.
+    """
     for kind, part in _parts(scenario):
         name = _names(kind).get(getattr(part, "name", ""))
         if name is not None:

@@ -1,4 +1,6 @@
-"""The part of a page about a study: a sweep's folder, what capacity or sensitivity wrote, or any table of rows."""
+"""The part of a page about a study: a sweep's folder, what capacity or sensitivity wrote, or any
+table of rows.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ from cluster_sim.report.pictures import Picture, picture
 from cluster_sim.report.tables import HEADLINES, Table, heading, of_rows
 
 _EACH = 1000
-"""Lines of one study are numbered from here, those of the next from twice as far, so that none has a run's number."""
+"""Lines of one study are numbered from here, those of the next from twice as far, so that none has
+a run's number."""
 _METRICS = ("p99_ttft_ms", "p99_tpot_ms", "p99_e2el_ms", "slo_attainment")
 _MOST_CHARTS = 24
 _MOST_ROWS = 2000
@@ -52,7 +55,8 @@ def is_study(path: Path) -> bool:
 
 
 def read(path: Path, place: int = 0) -> Study:
-    """The study at `path`: the folder of a sweep, a Parquet file, or rows as CSV or JSON; `place` is its own in the page.
+    """The study at `path`: the folder of a sweep, a Parquet file, or rows as CSV or JSON; `place`
+    is its own in the page.
 
     Raises ScenarioError where there is none.
     """
@@ -87,7 +91,9 @@ def read(path: Path, place: int = 0) -> Study:
 
 
 def of_table(heading: str, text: str, rows: list[Mapping[str, Any]]) -> Study:
-    """A study of rows that somebody else made, such as a table of claims: names of columns are headings, units at their end."""
+    """A study of rows that somebody else made, such as a table of claims: names of columns are
+    headings, units at their end.
+    """
     return Study(heading, text, [], of_rows(heading, rows[:_MOST_ROWS]))
 
 
@@ -148,7 +154,9 @@ def _lines(rows: list[Row], by: str | None, first: int) -> dict[Any, Line]:
 def _charts(
     rows: list[Row], along: str, by: str | None, others: list[str], lines: Mapping[Any, Line]
 ) -> Iterator[Chart]:
-    """Metrics against the rate, a chart for each combination of the other axes; means over replications."""
+    """Metrics against the rate, a chart for each combination of the other axes; means over
+    replications.
+    """
     rest = [name for name in others if name != by]
     for values, mine in islice(study.grouped(rows, rest).items(), _MOST_CHARTS // len(_METRICS)):
         for metric in _METRICS:
@@ -180,7 +188,9 @@ def _charts(
 
 
 def _means(rows: list[Row], along: str, metric: str) -> np.ndarray:
-    """(points, 2): the rate, and the mean over replications in the unit of its heading; where none is known there is no point."""
+    """(points, 2): the rate, and the mean over replications in the unit of its heading; where none
+    is known there is no point.
+    """
     factor = 100.0 if metric == "slo_attainment" else 1.0
     known = study.grouped([row for row in rows if row.get(metric) is not None], [along])
     return np.array(

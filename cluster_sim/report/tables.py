@@ -9,7 +9,8 @@ from typing import Any
 
 from cluster_sim.figures import study_table as study
 
-# Summary fields as people read them: heading with unit, factor, decimals. Others get theirs from their names.
+# Summary fields as people read them: heading with unit, factor, decimals. Others get theirs from
+# their names.
 _FIELDS: dict[str, tuple[str, float, int]] = {
     "completed": ("completed [requests]", 1.0, 0),
     "failed": ("unfinished [requests]", 1.0, 0),
@@ -59,7 +60,8 @@ class Table:
     columns: list[str]
     rows: list[list[Cell]]
     runs: list[int | None] = field(default_factory=list)
-    """Of each row, or where `across` of each column after the first, the run or line that it is hidden with."""
+    """Of each row, or where `across` of each column after the first, the run or line that it is
+    hidden with."""
     across: bool = False
 
     @cached_property
@@ -127,7 +129,9 @@ def of_rows(
     columns: Iterable[str] | None = None,
     lines: Sequence[int | None] = (),
 ) -> Table:
-    """A table of any rows: columns in the order in which they come up, headed by their names with units; lines: what each is hidden with."""
+    """A table of any rows: columns in the order in which they come up, headed by their names with
+    units; lines: what each is hidden with.
+    """
     names = (
         list(columns)
         if columns is not None

@@ -18,7 +18,9 @@ _OBJECTIVES = (("ttft", "TTFT"), ("tpot", "TPOT"), ("e2el", "E2E latency"))
 
 
 def verdict(shown: Sequence[View]) -> list[str]:
-    """A sentence for each run: how it does by its objectives; then which does best, what tokens cost, and what fills up."""
+    """A sentence for each run: how it does by its objectives; then which does best, what tokens
+    cost, and what fills up.
+    """
     said = [_of_run(view) for view in shown]
     if (best := _best(shown)) is not None:
         said.append(best)
@@ -84,7 +86,9 @@ def _best(shown: Sequence[View]) -> str | None:
 def warnings(
     shown: Sequence[View], figures_used: Sequence[Used], swings: Sequence[tuple[str, float]] = ()
 ) -> list[str]:
-    """What a reader should know before relying on the page; swings: figures on which the answer hangs, and by how much of it."""
+    """What a reader should know before relying on the page; swings: figures on which the answer
+    hangs, and by how much of it.
+    """
     said = list(
         dict.fromkeys(warning for view in shown for warning in view.results.scenario.warnings())
     )

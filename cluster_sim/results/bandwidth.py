@@ -1,4 +1,6 @@
-"""What took the bandwidth of memories and links, and how long memories were what steps waited for: functions of Results."""
+"""What took the bandwidth of memories and links, and how long memories were what steps waited for:
+functions of Results.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Traffic:
-    """What went over the memories, or over one kind of link, of a pool's devices: means over them and over equal bins of time."""
+    """What went over the memories, or over one kind of link, of a pool's devices: means over them
+    and over equal bins of time.
+    """
 
     pool: str
     what: str
@@ -46,7 +50,8 @@ class PoolOverTime:
     memory: Traffic
     links: tuple[Traffic, ...]
     saturated: Array
-    """Share of the time in which kernels read as fast as they can: the memory is what steps wait for."""
+    """Share of the time in which kernels read as fast as they can: the memory is what steps wait
+    for."""
     compute: Array
     """FLOP over what could be done at the peak."""
     kv_room: Array
@@ -56,8 +61,8 @@ class PoolOverTime:
 def memory_bound_s(results: Results, pool: Pool, rows: Array) -> Array:
     """Of these stretches of a pool, how long its memories were read as fast as kernels can [s].
 
-    That is their bytes over what kernels reach alone, see hardware.Efficiency, and over the share that other traffic left; at most
-    the stretch.
+    That is their bytes over what kernels reach alone, see hardware.Efficiency, and over the share
+    that other traffic left; at most the stretch.
     """
     table, model, plan, device = (
         results.stretches,
@@ -203,7 +208,9 @@ def _pool(
 
 
 def _exchanged(results: Results, pool: Pool, rows: Array) -> Array:
-    """Bytes that cross each device's link, one direction, for the all-reduces of these stretches: 2 (n - 1) / n of each tensor."""
+    """Bytes that cross each device's link, one direction, for the all-reduces of these stretches: 2
+    (n - 1) / n of each tensor.
+    """
     table, model, ranks = results.stretches, results.scenario.model, pool.replica.tensor_parallel
     tokens = (table["batch"].to_numpy()[rows] + table["prompt_tokens"].to_numpy()[rows]) * table[
         "steps"
@@ -233,7 +240,9 @@ def _collectives(
 
 
 def _way_out(results: Results, topology: Topology, numbers: list[int]) -> tuple[str, float]:
-    """The narrowest link near one of the pool's devices on the way of its KV: its kind, and what of it is one device's [B/s]."""
+    """The narrowest link near one of the pool's devices on the way of its KV: its kind, and what of
+    it is one device's [B/s].
+    """
     transfers, devices = results.transfers, results.scenario.cluster.devices(results.scenario.model)
     start, end = transfers["from_replica"].to_numpy(), transfers["to_replica"].to_numpy()
     row = int(np.nonzero(np.isin(start, numbers) | np.isin(end, numbers))[0][0])

@@ -120,7 +120,9 @@ def _requests_table(
         return _column(np.array([getattr(request, name) for request in everyone], dtype=kind))
 
     def seconds(name: str, later_s: np.ndarray | float = 0.0, since: str | None = None) -> pa.Array:
-        """A column of times; NaN, for what has not come, is null. since: what they are counted from."""
+        """A column of times; NaN, for what has not come, is null. since: what they are counted
+        from.
+        """
         times_s = np.array([getattr(request, name) for request in everyone], dtype=float) + later_s
         if since is not None:
             times_s = times_s - np.array(
@@ -158,7 +160,9 @@ def _with_reasoning(
     events: list[EventRow],
     latency_s: np.ndarray,
 ) -> pa.Table:
-    """`table` with the reasoning tokens of each request, and of those that finished when the first token after them was seen."""
+    """`table` with the reasoning tokens of each request, and of those that finished when the first
+    token after them was seen.
+    """
     share = scenario.workload.reasoning_share
     assert share is not None
     reasoning = share.tokens(
@@ -178,10 +182,11 @@ def _with_reasoning(
 def token_times_s(
     requests: list[Request], token: np.ndarray, stretches: pa.Table, events: list[EventRow]
 ) -> np.ndarray:
-    """When each of these finished requests' `token` was made, the first counted as 1, before its way back.
+    """When each of these finished requests' `token` was made, the first counted as 1, before its
+    way back.
 
-    From its first token, or the first after a preemption, until the next preemption or its end a request gets tokens evenly, step
-    by step: one a step, or with speculation more.
+    From its first token, or the first after a preemption, until the next preemption or its end a
+    request gets tokens evenly, step by step: one a step, or with speculation more.
     """
     preempted: dict[int, list[tuple[float, int, int, bool]]] = {}
     for at_s, what, replica_number, number, value in events:
@@ -207,7 +212,8 @@ def token_times_s(
         )
         mine = np.nonzero((replica == number) & (token > from_token))[0]
         done = np.cumsum(steps)
-        # spans begin and end with stretches; nearest, since the clock and the closed form differ by a rounding
+        # spans begin and end with stretches; nearest, since the clock and the closed form differ by
+        # a rounding
         middles_s = 0.5 * (ended_s[1:] + ended_s[:-1])
         start, end = (done[np.searchsorted(middles_s, at_s[mine])] for at_s in (from_s, to_s))
         wanted, made = token[mine] - from_token[mine], to_token[mine] - from_token[mine]
@@ -221,7 +227,9 @@ def token_times_s(
 def _span_of(
     request: Request, token: int, happened: Sequence[tuple[float, int, int, bool]]
 ) -> tuple[float, int, float, int, int]:
-    """(from [s], token made then, to [s], token made by then, by which replica) of the span without preemption in which a token was made."""
+    """(from [s], token made then, to [s], token made by then, by which replica) of the span without
+    preemption in which a token was made.
+    """
     from_s, from_token, made = request.first_token_s, 1, 1
     for at_s, value, replica, resumed in happened:
         if at_s < request.first_token_s:
@@ -240,7 +248,8 @@ def _span_of(
 def _column(values: np.ndarray, missing: np.ndarray | None = None) -> pa.Array:
     """A column of numbers or truths, with nulls where `missing`.
 
-    From the bytes, since Arrow's own way from numpy imports numpy.ma, half the time of a short run's tables.
+    From the bytes, since Arrow's own way from numpy imports numpy.ma, half the time of a short
+    run's tables.
     """
     present = None if missing is None else pa.py_buffer(np.packbits(~missing, bitorder="little"))
     if values.dtype == bool:
@@ -306,7 +315,8 @@ def _stretches_table(scenario: Scenario, recorder: Recorder, pool_of: list[Pool]
 
 
 def _occupancy(scenario: Scenario, pool: Pool, rows: dict[str, np.ndarray]) -> np.ndarray:
-    """Of each stretch, the share of it in which the slowest station of its replica is at work; the rest of it are bubbles.
+    """Of each stretch, the share of it in which the slowest station of its replica is at work; the
+    rest of it are bubbles.
 
     At a lower clock all stations are slower, as the step is.
     """
@@ -339,7 +349,9 @@ def _occupancy(scenario: Scenario, pool: Pool, rows: dict[str, np.ndarray]) -> n
 def _devices_table(
     scenario: Scenario, stretches: pa.Table, simulated_s: float, down_s: dict[int, float]
 ) -> pa.Table:
-    """One row a device that holds a replica: what it did over the run, each replica's work split evenly over its devices."""
+    """One row a device that holds a replica: what it did over the run, each replica's work split
+    evenly over its devices.
+    """
     replica = stretches["replica"].to_numpy()
     totals = {
         name: np.bincount(replica, weights=values)
@@ -427,7 +439,9 @@ def _over_links(recorder: Recorder) -> dict[str, dict[Edge, float]]:
 
 
 def _stands_for(recorder: Recorder, topology: Topology) -> dict[Edge, Hashable]:
-    """By edge, whose fullness is known as that of another: those of a group of devices are alike for all that it sends or receives."""
+    """By edge, whose fullness is known as that of another: those of a group of devices are alike
+    for all that it sends or receives.
+    """
     found: dict[Edge, Hashable] = {}
     seen: set[Hashable] = set()
     for _, lanes in recorder.bytes_over:
@@ -444,10 +458,12 @@ def _links_table(
     recorder: Recorder,
     simulated_s: float,
 ) -> pa.Table:
-    """One row a link: what it is, how many requests crossed it on their way from the front door, and what transfers moved over it.
+    """One row a link: what it is, how many requests crossed it on their way from the front door,
+    and what transfers moved over it.
 
-    Bytes are those of both directions. utilisation: what transfers moved over what could have been moved, in the busier direction
-    where the two do not share; saturated_share: of the time, for how much transfers were held back by it.
+    Bytes are those of both directions. utilisation: what transfers moved over what could have been
+    moved, in the busier direction where the two do not share; saturated_share: of the time, for how
+    much transfers were held back by it.
     """
     entry = (
         requests["prefill_replica"].to_numpy().astype(float)

@@ -19,11 +19,13 @@ _CLOSE = 1e-12  # relative; times that differ by less are one
 def lost_s(
     everyone: Sequence[Request], stretches: dict[str, Array], transfers: Sequence[TransferRow]
 ) -> tuple[Array, Array, Array]:
-    """(to memories, to links of collectives, to links of its transfer) of each request [s], not a number for those that have not finished.
+    """(to memories, to links of collectives, to links of its transfer) of each request [s], not a
+    number for those that have not finished.
 
-    stretches: columns `replica`, `began_s`, `ended_s`, `bus_s` and `link_s`, of each replica in order. A request loses what every
-    step that it takes part in loses, from the first one that reads its prompt; while it is preempted it goes on losing, with the
-    queue. To its transfer it loses what that took longer than it would have with nobody else about.
+    stretches: columns `replica`, `began_s`, `ended_s`, `bus_s` and `link_s`, of each replica in
+    order. A request loses what every step that it takes part in loses, from the first one that
+    reads its prompt; while it is preempted it goes on losing, with the queue. To its transfer it
+    loses what that took longer than it would have with nobody else about.
     """
     finish_s = np.array([request.finish_s for request in everyone])
     bus_s, link_s, transfer_s = (np.where(np.isnan(finish_s), np.nan, 0.0) for _ in range(3))

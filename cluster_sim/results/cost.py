@@ -1,4 +1,6 @@
-"""What a run cost: functions of Results and of what nodes are paid for, with intervals from the ranges of prices."""
+"""What a run cost: functions of Results and of what nodes are paid for, with intervals from the
+ranges of prices.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 Parts = dict[str, Array]
-"""Dollars an hour by what they are spent on; [0] with every price as it is, the rest draws from their ranges."""
+"""Dollars an hour by what they are spent on; [0] with every price as it is, the rest draws from
+their ranges."""
 
 DRAWS = 4096
 """Samples of the prices, always the same ones."""
@@ -31,7 +34,8 @@ INTERVAL = (5.0, 95.0)
 
 @lru_cache(maxsize=16)
 def drawn(prices: Prices) -> Mapping[str, Array]:
-    """Every price of an offer by field: its value, then draws from its triangular distribution over its range with the value as the mode.
+    """Every price of an offer by field: its value, then draws from its triangular distribution over
+    its range with the value as the mode.
 
     Prices are independent of each other. The same offer gives the same draws wherever it is used.
     """
@@ -49,7 +53,8 @@ def drawn(prices: Prices) -> Mapping[str, Array]:
 def usd_per_hour(pool: Pool, site: Site | None, power_w: float | None = None) -> Parts | None:
     """All nodes of a pool, those without a replica included; None where nobody says what they cost.
 
-    power_w: what they draw at the site's meter; default: the most that they can draw, times the site's PUE.
+    power_w: what they draw at the site's meter; default: the most that they can draw, times the
+    site's PUE.
     """
     prices, nodes = pool.offer, pool.nodes
     if prices is None:
@@ -125,7 +130,9 @@ def _owned(prices: Owned, of: Mapping[str, Array], devices: int) -> Parts:
 
 
 def planned_usd_per_hour(scenario: Scenario, pool: Pool | None = None) -> float | None:
-    """One pool, or all, with every node at its rated power, before anything is simulated; None where one of them has no prices."""
+    """One pool, or all, with every node at its rated power, before anything is simulated; None
+    where one of them has no prices.
+    """
     parts = [
         usd_per_hour(one, scenario.site) for one in scenario.cluster.pools if pool in (None, one)
     ]
@@ -135,14 +142,16 @@ def planned_usd_per_hour(scenario: Scenario, pool: Pool | None = None) -> float 
 def of_run(
     results: Results, power_w: Mapping[str, float | None]
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """(fields of the summary, the same of each pool by its name); empty where a pool's nodes have no prices.
+    """(fields of the summary, the same of each pool by its name); empty where a pool's nodes have
+    no prices.
 
-    power_w: what each pool drew at the site's meter in the mean; None where its devices do not say, whose nodes then count as
-    drawing their rated power. Costs and tokens are those of the whole run, warm-up and drain included, as its energy is.
+    power_w: what each pool drew at the site's meter in the mean; None where its devices do not say,
+    whose nodes then count as drawing their rated power. Costs and tokens are those of the whole
+    run, warm-up and drain included, as its energy is.
 
-    Attribution: a pool's cost is shared between input and output tokens as its busy time is between reading prompts and
-    decoding, idle time and all. A step that does both is split by its tokens. Of a pool that was never busy the cost goes by the
-    others'.
+    Attribution: a pool's cost is shared between input and output tokens as its busy time is between
+    reading prompts and decoding, idle time and all. A step that does both is split by its tokens.
+    Of a pool that was never busy the cost goes by the others'.
     """
     hours = float(results.info.get("simulated_s", 0.0)) / 3600.0
     pools = results.scenario.cluster.pools
@@ -210,7 +219,9 @@ def _answered(results: Results, pool: str | None) -> tuple[int, int, int]:
 
 
 def _busy_s(results: Results) -> dict[str, tuple[float, float]]:
-    """(seconds in which its replicas read prompts, in which they were busy) of each pool by its name."""
+    """(seconds in which its replicas read prompts, in which they were busy) of each pool by its
+    name.
+    """
     table, model = results.stretches, results.scenario.model
     replica, began_s, ended_s, prompts, growth = (
         table[name].to_numpy()

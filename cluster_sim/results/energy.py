@@ -20,7 +20,9 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class PowerOverTime:
-    """Power that is constant in pieces: `watts[i]` from `time_s[i]` until `time_s[i + 1]`, one time more than pieces."""
+    """Power that is constant in pieces: `watts[i]` from `time_s[i]` until `time_s[i + 1]`, one time
+    more than pieces.
+    """
 
     name: str
     """Of the node, as `pool/0`."""
@@ -42,9 +44,11 @@ class PowerOverTime:
 
 
 def nodes(results: Results, pool: str | None = None) -> list[PowerOverTime] | None:
-    """Every node of one pool, or of all, from time 0 until the end of the run; None where a device does not say what it draws.
+    """Every node of one pool, or of all, from time 0 until the end of the run; None where a device
+    does not say what it draws.
 
-    Within a stretch its mean power is taken, which is exact for the energy of devices. A device that holds no replica idles.
+    Within a stretch its mean power is taken, which is exact for the energy of devices. A device
+    that holds no replica idles.
     """
     pools = [one for one in results.scenario.cluster.pools if pool in (None, one.name)]
     if any(one.node.device.power is None for one in pools):
@@ -108,7 +112,9 @@ def together(nodes: list[PowerOverTime]) -> PowerOverTime:
 def _device(
     power: Power, began_s: Array, ended_s: Array, energy_j: Array, lost_s: float | None
 ) -> tuple[Array, Array]:
-    """(times, watts from each on) of one device of a replica whose stretches these are, and which is empty from `lost_s` on."""
+    """(times, watts from each on) of one device of a replica whose stretches these are, and which
+    is empty from `lost_s` on.
+    """
     knots_s = np.maximum.accumulate(
         np.stack([began_s, ended_s], axis=1).ravel()
     )  # one ends where the next begins, up to a rounding
@@ -160,7 +166,9 @@ def _node(
 
 
 def _summed(times_s: list[Array], watts: list[Array]) -> tuple[Array, Array]:
-    """(times, watts from each on) of several powers that are constant in pieces, and begin at time 0, together."""
+    """(times, watts from each on) of several powers that are constant in pieces, and begin at time
+    0, together.
+    """
     changes = [np.diff(one, prepend=0.0) for one in watts]
     time_s, change = np.concatenate(times_s), np.concatenate(changes)
     order = np.argsort(time_s, kind="stable")

@@ -10,11 +10,14 @@ _TOTALS = {
     "energy_kwh", "co2_kg", "mean_power_w", "peak_power_w", "usd_per_hour", "p5_usd_per_hour", "p95_usd_per_hour", "cost_usd",
     "usd_per_hour_parts",
 }  # fmt: skip
-"""Fields of a summary that grow with the fleet. Peaks are those of the sample: a whole fleet's are smoother, so they are no less than its own."""
+"""Fields of a summary that grow with the fleet. Peaks are those of the sample: a whole fleet's are
+smoother, so they are no less than its own."""
 
 
 def of_whole(report: dict[str, Any], stands_for: int) -> dict[str, Any]:
-    """A summary of the sample as one of the fleet: totals and rates multiplied, all else as it is; of pools and classes too."""
+    """A summary of the sample as one of the fleet: totals and rates multiplied, all else as it is;
+    of pools and classes too.
+    """
     if stands_for == 1:
         return report
     return {key: _of_whole(key, value, stands_for) for key, value in report.items()}

@@ -20,8 +20,9 @@ class Recorder:
 
     def __init__(self) -> None:
         self.stretches = bytearray()
-        """Row after row of results.STRETCH_COLUMNS as PACK_STRETCH packs them: numpy reads them in place, and they are no
-        objects (half the time of an array's extend, a fifth of the memory of tuples)."""
+        """Row after row of results.STRETCH_COLUMNS as PACK_STRETCH packs them: numpy reads them in
+        place, and they are no objects (half the time of an array's extend, a fifth of the memory of
+        tuples)."""
         self.events: list[EventRow] = []
         """The columns are results.EVENT_COLUMNS."""
         self.requests: list[Request] = []
@@ -35,9 +36,11 @@ class Recorder:
         self.full_s: dict[Hashable, float] = {}
         """How long each link held a transfer back, those left out that never did."""
         self.throttles: list[ThrottleRow] = []
-        """Whenever something about a spot changes: when, its place among all, its clock and its memory's bandwidth as shares, and why."""
+        """Whenever something about a spot changes: when, its place among all, its clock and its
+        memory's bandwidth as shares, and why."""
         self.die_c: dict[str, float] = {}
-        """As it was when last looked at, of each device for which equally warm ones stand, where one could reach a limit."""
+        """As it was when last looked at, of each device for which equally warm ones stand, where
+        one could reach a limit."""
         self.left = 0
         """Requests that finished, failed or were rejected."""
 

@@ -1,4 +1,6 @@
-"""What happened, as tables, with the scenario that it happened in; written to and read from run folders."""
+"""What happened, as tables, with the scenario that it happened in; written to and read from run
+folders.
+"""
 
 from __future__ import annotations
 
@@ -26,19 +28,25 @@ TABLES = ("requests", "stretches", "devices", "links", "events", "transfers", "t
 LATER_TABLES = {"transfers", "thermal"}
 """Those that run folders of earlier versions lack."""
 
-# One row a stretch of like engine steps: the i-th lasts first_s + i·slope_s. Counts are of its first step, see
-# physics/transformer.py; growth: tokens that a step adds to the context; `counted` of `batch` are outside the warm-up; kv_tokens, running and waiting are as it began.
-# clock, memory_share, link_share: the pace at which the devices ran, see hardware.Pace; bus_s, link_s: by how much longer it all
+# One row a stretch of like engine steps: the i-th lasts first_s + i·slope_s. Counts are of its
+# first step, see
+# physics/transformer.py; growth: tokens that a step adds to the context; `counted` of `batch` are
+# outside the warm-up; kv_tokens, running and waiting are as it began.
+# clock, memory_share, link_share: the pace at which the devices ran, see hardware.Pace; bus_s,
+# link_s: by how much longer it all
 # took because others used its memories, and the links of its collectives.
-# Beside them stand flop, bytes and energy_j of all devices of the replica and, of wafers, station_occupancy: the share of the stretch
+# Beside them stand flop, bytes and energy_j of all devices of the replica and, of wafers,
+# station_occupancy: the share of the stretch
 # in which the slowest station works.
 STRETCH_COLUMNS = (
     "replica", "began_s", "first_s", "slope_s", "steps", "batch", "counted", "prompt_tokens", "sampled", "context", "growth",
     "windowed", "growing", "pairs", "windowed_pairs", "kv_tokens", "running", "waiting", "clock", "memory_share", "link_share",
     "bus_s", "link_s",
 )  # fmt: skip
-# One row a transfer that has ended: of what kind, between which replicas, for which request, -1 for several; alone_s: what it would have taken with
-# nobody else about. It began when the first of its bytes could be sent, and ended when the last had left; latency comes after that.
+# One row a transfer that has ended: of what kind, between which replicas, for which request, -1 for
+# several; alone_s: what it would have taken with
+# nobody else about. It began when the first of its bytes could be sent, and ended when the last had
+# left; latency comes after that.
 TRANSFER_COLUMNS = (
     "kind",
     "from_replica",
@@ -49,10 +57,14 @@ TRANSFER_COLUMNS = (
     "ended_s",
     "alone_s",
 )
-# preempted: value is the tokens answered so far; resumed: the gap between two tokens that a preemption or a hand-over tore [s];
-# handed_over: its KV has come to this replica, so long after its first token [s]; rejected: tokens it would take, and beside it
-# `reason`: too_long for every replica, all_down, or the admission policy that refused it; shutdown: of a replica, at this temperature
-# [degC]; retried, failed: the replica that had it was shut down, and it was answered so many tokens: it goes on elsewhere, or nowhere.
+# preempted: value is the tokens answered so far; resumed: the gap between two tokens that a
+# preemption or a hand-over tore [s];
+# handed_over: its KV has come to this replica, so long after its first token [s]; rejected: tokens
+# it would take, and beside it
+# `reason`: too_long for every replica, all_down, or the admission policy that refused it; shutdown:
+# of a replica, at this temperature
+# [degC]; retried, failed: the replica that had it was shut down, and it was answered so many
+# tokens: it goes on elsewhere, or nowhere.
 EVENT_COLUMNS = ("at_s", "what", "replica", "request", "value")  # as recorded
 
 
@@ -72,10 +84,11 @@ def transfers_table(rows: Sequence[Sequence[Any]]) -> pa.Table:
 class Results:
     """The tables of one run.
 
-    requests: one row each, times [s] as seen at the front door; stretches: runs of like engine steps, with FLOP, bytes and
-    joules of all devices of the replica; devices and links: totals over the run; events: rejections, preemptions, resumptions,
-    hand-overs, shutdowns, retries, failures; transfers: what was moved between replicas; thermal: temperatures, power and clock of
-    devices over time, in bins, where the site's inlet is known.
+    requests: one row each, times [s] as seen at the front door; stretches: runs of like engine
+    steps, with FLOP, bytes and joules of all devices of the replica; devices and links: totals over
+    the run; events: rejections, preemptions, resumptions, hand-overs, shutdowns, retries, failures;
+    transfers: what was moved between replicas; thermal: temperatures, power and clock of devices
+    over time, in bins, where the site's inlet is known.
     """
 
     scenario: Scenario
@@ -85,8 +98,8 @@ class Results:
     links: pa.Table
     events: pa.Table
     info: dict[str, Any] = field(default_factory=dict)
-    """simulated_s, wall_s, events: how long the run was and what it took; notes: what of a trace was left out; sessions: how many have
-    ended; question: what the scenario's file asks."""
+    """simulated_s, wall_s, events: how long the run was and what it took; notes: what of a trace
+    was left out; sessions: how many have ended; question: what the scenario's file asks."""
     transfers: pa.Table = field(default_factory=lambda: transfers_table(()))
     thermal: pa.Table = field(default_factory=lambda: pa.table({}))
 
@@ -107,9 +120,11 @@ class Results:
         return results_html(self)
 
     def save(self, folder: str | Path) -> Path:
-        """Write the run folder, whole or not at all, in place of one that is there. Returns its path.
+        """Write the run folder, whole or not at all, in place of one that is there. Returns its
+        path.
 
-        Raises ScenarioError where it cannot be written, or where a folder that is no run folder is in the way.
+        Raises ScenarioError where it cannot be written, or where a folder that is no run folder is
+        in the way.
         """
         folder = Path(folder)
         if (
@@ -187,7 +202,9 @@ def load_results(folder: str | Path) -> Results:
 
 
 def about_run(folder: Path) -> tuple[Scenario, dict[str, Any]]:
-    """The scenario of a run folder and its manifest, without its tables. Raises ScenarioError where it is none."""
+    """The scenario of a run folder and its manifest, without its tables. Raises ScenarioError where
+    it is none.
+    """
     if not (folder / "manifest.json").is_file():
         raise ScenarioError.at(str(folder), "is no run folder (no manifest.json in it)")
     scenario_file = folder / "scenario.yaml"

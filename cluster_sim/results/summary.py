@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 def summary(results: Results) -> dict[str, Any]:
     """The fields of summary.json, names as `vllm bench serve` writes them where it has one.
 
-    Latencies are in ms, rates over the time from the first counted arrival to the last answer. `failed` are requests that had
-    not finished when the run ended. Goodput judges each request by its class's SLO where it has one. Fields of what is not
-    simulated are absent.
+    Latencies are in ms, rates over the time from the first counted arrival to the last answer.
+    `failed` are requests that had not finished when the run ended. Goodput judges each request by
+    its class's SLO where it has one. Fields of what is not simulated are absent.
     """
     report: dict[str, Any] = {"name": results.scenario.title} | _of_requests(results)
     whole = _of_machines(results, None)
@@ -65,7 +65,9 @@ def _of_pool(results: Results, pool: str, whole: dict[str, Any] | None) -> dict[
 
 
 def _of_machines(results: Results, pool: str | None) -> dict[str, Any]:
-    """What the steps of a pool's replicas say, or of all: gaps between tokens, use, power, temperatures."""
+    """What the steps of a pool's replicas say, or of all: gaps between tokens, use, power,
+    temperatures.
+    """
     return (
         _of_gaps(results, pool)
         | _of_replicas(results, pool)
@@ -75,7 +77,9 @@ def _of_machines(results: Results, pool: str | None) -> dict[str, Any]:
 
 
 def _of_gaps(results: Results, pool: str | None) -> dict[str, float]:
-    """Gaps between tokens of a pool or of all; of a class they are not known, for a stretch does not say whose tokens it makes."""
+    """Gaps between tokens of a pool or of all; of a class they are not known, for a stretch does
+    not say whose tokens it makes.
+    """
     if not len(finished(results, pool).arrival_s) or not (gaps := itl(results, pool)).count:
         return {}
     return _named("itl", gaps.mean(), gaps.std(), gaps.max(), gaps.percentiles([50, 90, 95, 99]))
@@ -212,7 +216,9 @@ def _named(
 
 
 def _of_replicas(results: Results, pool: str | None) -> dict[str, Any]:
-    """KV room and utilisation of the replicas of one pool, or of all; over the whole run, warm-up included."""
+    """KV room and utilisation of the replicas of one pool, or of all; over the whole run, warm-up
+    included.
+    """
     model = results.scenario.model
     report: dict[str, Any] = {"kv_capacity_tokens": 0, "kv_peak_fraction": 0.0}
     table = results.stretches
@@ -242,7 +248,9 @@ def _of_replicas(results: Results, pool: str | None) -> dict[str, Any]:
 
 
 def _of_pipelines(results: Results, pool: str | None) -> dict[str, float]:
-    """Of wafers, while they work: the places of a pipeline, the share of time in which its slowest station is busy, and the bubbles."""
+    """Of wafers, while they work: the places of a pipeline, the share of time in which its slowest
+    station is busy, and the bubbles.
+    """
     scenario, table = results.scenario, results.stretches
     wafers = [
         other for other in scenario.cluster.pools if other.is_wafer and pool in (None, other.name)
@@ -272,7 +280,9 @@ def _of_pipelines(results: Results, pool: str | None) -> dict[str, float]:
 
 
 def _of_power(results: Results, pool: str | None) -> dict[str, float]:
-    """Energy and power of the nodes of one pool, or of all, times the site's PUE; over the whole run, warm-up included."""
+    """Energy and power of the nodes of one pool, or of all, times the site's PUE; over the whole
+    run, warm-up included.
+    """
     nodes = energy.nodes(results, pool)
     simulated_s = float(results.info.get("simulated_s", 0.0))
     if nodes is None or not simulated_s:
@@ -305,7 +315,9 @@ def _of_power(results: Results, pool: str | None) -> dict[str, float]:
 
 
 def _of_heat(results: Results, pool: str | None) -> dict[str, Any]:
-    """Highest temperatures, throttling and lost replicas of one pool, or of all; of temperatures nothing where nothing is known of them."""
+    """Highest temperatures, throttling and lost replicas of one pool, or of all; of temperatures
+    nothing where nothing is known of them.
+    """
     devices, stretches = results.devices, results.stretches
     mine: Array = (
         np.ones(len(devices), dtype=bool) if pool is None else devices["pool"].to_numpy() == pool

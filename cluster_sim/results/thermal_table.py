@@ -1,4 +1,6 @@
-"""Temperatures, power and clocks of devices over a run that has ended, in bins, and their extremes for the table of devices."""
+"""Temperatures, power and clocks of devices over a run that has ended, in bins, and their extremes
+for the table of devices.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ _REASONS = ("", "sw_thermal_slowdown", "hw_thermal_slowdown", "lost")
 
 
 class _Clocks(NamedTuple):
-    """A spot's throttling, constant in pieces: from_s[i] until from_s[i + 1], the last until the end."""
+    """A spot's throttling, constant in pieces: from_s[i] until from_s[i + 1], the last until the
+    end.
+    """
 
     from_s: Array
     clock: Array
@@ -84,8 +88,10 @@ def with_temperatures(
     return pa.table(table), devices
 
 
-# device: the first of so many that are `alike`; of a bin that ends at `at_s`, its mean power, its highest temperatures, its lowest
-# clock (share of what the device would run at cool), the share of the bandwidth that refreshing leaves, and the worst reason.
+# device: the first of so many that are `alike`; of a bin that ends at `at_s`, its mean power, its
+# highest temperatures, its lowest
+# clock (share of what the device would run at cool), the share of the bandwidth that refreshing
+# leaves, and the worst reason.
 _COLUMNS = {
     "alike": pa.int32(), "at_s": pa.float64(), "power_w": pa.float64(), "die_c": pa.float64(), "memory_c": pa.float64(), "clock": pa.float64(),
     "refresh_share": pa.float64(), "reason": pa.string(),

@@ -23,7 +23,8 @@ class Cluster(Description):
     pools: Annotated[tuple[Pool, ...], Field(min_length=1)]
     router: Routing = Field(default_factory=LeastRequests)
     hand_over: HandOver | None = None
-    """How requests get from pools of the role `prefill` to those of the role `decode`; default: to the one with most KV room, layer by layer."""
+    """How requests get from pools of the role `prefill` to those of the role `decode`; default: to
+    the one with most KV room, layer by layer."""
     admission: Admission = Field(default_factory=AcceptAll)
     """Which requests are turned away at the front door; default: none."""
     network: (
@@ -54,7 +55,9 @@ class Cluster(Description):
         return Topology(nodes, self.network)
 
     def devices(self, model: Model) -> list[list[str]]:
-        """Of every replica, the places of the devices that hold the KV of one of its requests; the first is where its server is."""
+        """Of every replica, the places of the devices that hold the KV of one of its requests; the
+        first is where its server is.
+        """
         places: list[list[str]] = []
         for pool in self.pools:
             each = pool.devices_a_replica(model)

@@ -85,7 +85,9 @@ def _pool(pool: Pool, scenario: Scenario) -> str:
 
 
 def _parts(description: Description) -> str:
-    """Keys and values as a scenario file has them, those that are as by default left out; the kind, where there is one, first."""
+    """Keys and values as a scenario file has them, those that are as by default left out; the kind,
+    where there is one, first.
+    """
     written = description.model_dump(
         mode="json", by_alias=True, exclude_none=True, exclude_defaults=True
     )

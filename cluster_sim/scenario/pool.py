@@ -51,32 +51,41 @@ class ReplicaPlan(Description):
     tensor_parallel: Count = 1
     pipeline_parallel: Count = 1
     data_parallel: Count = 1
-    """Attention data parallelism: ranks that hold all but the experts, each with sequences of its own; batching limits are of a rank."""
+    """Attention data parallelism: ranks that hold all but the experts, each with sequences of its
+    own; batching limits are of a rank."""
     expert_parallel: Count = 1
-    """Groups of devices that hold whole experts; 1: experts are split over all devices, as every other weight."""
+    """Groups of devices that hold whole experts; 1: experts are split over all devices, as every
+    other weight."""
     wafers: Count | None = None
-    """Of a wafer-scale device; default: as many as the weights need, or one where they are streamed."""
+    """Of a wafer-scale device; default: as many as the weights need, or one where they are
+    streamed."""
     layout: Layout = "regions"
-    """On wafers: regions, each layer has cores of its own and tokens flow through; whole, a wafer's layers take turns on all its cores."""
+    """On wafers: regions, each layer has cores of its own and tokens flow through; whole, a wafer's
+    layers take turns on all its cores."""
     reserved_rows: Annotated[int, Field(ge=0)] = 0
     """Of each wafer's grid of cores, kept for other things."""
     defective_cores: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Share of a wafer's cores that only pass on what comes; spread evenly."""
     weights_from: Literal["memory", "memoryx"] = "memory"
-    """memory: the weights stay on the devices; memoryx: they are streamed to wafers layer by layer in every step, to all at once."""
+    """memory: the weights stay on the devices; memoryx: they are streamed to wafers layer by layer
+    in every step, to all at once."""
     start: Literal["warm", "cold"] = "warm"
-    """cold: the replica takes requests from the beginning and works on them once its weights are loaded."""
+    """cold: the replica takes requests from the beginning and works on them once its weights are
+    loaded."""
     load_bandwidth_bytes_per_s: BytesPerSecond | None = None
-    """At which each device loads its weights on a cold start; default: of the node's link between host and device."""
+    """At which each device loads its weights on a cold start; default: of the node's link between
+    host and device."""
     weights: Precision | None = None
     """Precision of the weights; default: as the model is published."""
     kv_cache: Precision = "bf16"
     engine: Annotated[
         Engine, BeforeValidator(partial(named, "engines"), json_schema_input_type=str | Engine)
     ] = Field(default="vllm", validate_default=True)
-    """A catalog name or the path of an engine file: limits and reserves that the scenario leaves out."""
+    """A catalog name or the path of an engine file: limits and reserves that the scenario leaves
+    out."""
     role: Literal["both", "prefill", "decode"] = "both"
-    """Whether requests are served here from prompt to answer, or handed over between the two: see the cluster's `hand_over`."""
+    """Whether requests are served here from prompt to answer, or handed over between the two: see
+    the cluster's `hand_over`."""
     speculation: Speculation | None = None
     """Tokens drafted and checked in each step; default: none."""
 
@@ -88,17 +97,21 @@ class Kv(Description):
     memory_fraction: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
     """Share of a device's memory that the engine uses, weights included."""
     prefix_caching: bool = False
-    """Whether whole blocks of prompts and answers stay to be found again, the least recently used thrown away first."""
+    """Whether whole blocks of prompts and answers stay to be found again, the least recently used
+    thrown away first."""
     preemption: Literal["recompute", "swap"] = "recompute"
     """Whether the KV of a request that is preempted is read again or kept in the host's memory."""
     swap_space_bytes: Bytes = 4.0 * 2**30
-    """Of the host's memory for each device, as vLLM's; where it is full, requests are read again."""
+    """Of the host's memory for each device, as vLLM's; where it is full, requests are read
+    again."""
     swap_bandwidth_bytes_per_s: BytesPerSecond | None = None
     """Between a device and the host; default: of the narrowest link on the way."""
     watermark: Annotated[float, Field(ge=0.0, lt=1.0)] | None = None
-    """Share of the blocks that stays free when a request is admitted beside others, for those to grow; default: the engine's."""
+    """Share of the blocks that stays free when a request is admitted beside others, for those to
+    grow; default: the engine's."""
     offload: tuple[Tier, ...] = ()
-    """Where blocks go that prefix caching throws away, from one tier to the next; fetched from there where that is faster than to read them again."""
+    """Where blocks go that prefix caching throws away, from one tier to the next; fetched from
+    there where that is faster than to read them again."""
 
 
 class Pool(Description):
@@ -116,14 +129,16 @@ class Pool(Description):
         ]
         | None
     ) = None
-    """What its nodes cost: a catalog name, the path of a file of prices, or a mapping with its keys; default: what the node's file says."""
+    """What its nodes cost: a catalog name, the path of a file of prices, or a mapping with its
+    keys; default: what the node's file says."""
     replica: ReplicaPlan = Field(default_factory=ReplicaPlan)
     replicas: Count | None = None
     """Fewer replicas than fit; default: as many as fit."""
     batching: Batching = Field(default_factory=Continuous)
     kv: Kv = Field(default_factory=Kv)
     power_limit_w: Watts | None = None
-    """What each device may draw, below its own limit; its clock is lowered to keep it. Default: its own."""
+    """What each device may draw, below its own limit; its clock is lowered to keep it. Default: its
+    own."""
 
     @property
     def offer(self) -> Prices | None:
@@ -242,7 +257,9 @@ class Pool(Description):
         return self.kv.swap_bandwidth_bytes_per_s or host_bandwidth_bytes_per_s(self.node)
 
     def load_s(self, model: Model) -> float | None:
-        """Until every device of a replica has its weights, each over its own link; None where that is not known."""
+        """Until every device of a replica has its weights, each over its own link; None where that
+        is not known.
+        """
         bandwidth = self.replica.load_bandwidth_bytes_per_s or host_bandwidth_bytes_per_s(self.node)
         if not bandwidth:
             return None
@@ -263,7 +280,9 @@ class Pool(Description):
         return (self.load_s(model) or 0.0) if self.replica.start == "cold" else 0.0
 
     def swap(self, model: Model) -> tuple[int, float]:
-        """(blocks that the host keeps of a replica, seconds to move one of them): each device's share moves over its own link."""
+        """(blocks that the host keeps of a replica, seconds to move one of them): each device's
+        share moves over its own link.
+        """
         if self.kv.preemption != "swap" or not (bandwidth := self.swap_bandwidth_bytes_per_s):
             return 0, 0.0
         block_bytes = self.placement(model).kv_token_bytes * self.block_tokens
@@ -279,7 +298,9 @@ class Pool(Description):
         return self.placement(model).kv_token_bytes * self.block_tokens * shares
 
     def offload(self, model: Model) -> tuple[Level, ...]:
-        """The tiers behind one replica; to read a block's tokens again is held to take what they take in a full step of one prompt."""
+        """The tiers behind one replica; to read a block's tokens again is held to take what they
+        take in a full step of one prompt.
+        """
         if not self.kv.offload:
             return ()
         return levels(
@@ -291,7 +312,9 @@ class Pool(Description):
     def step_times(
         self, model: Model, pace: Pace = FULL_PACE, devices: int | None = None
     ) -> GpuSteps | WaferSteps:
-        """How long one replica's steps take at `pace`, without speculation; on the `devices` of another model where they are given."""
+        """How long one replica's steps take at `pace`, without speculation; on the `devices` of
+        another model where they are given.
+        """
         plan, device = self.replica, self.node.device.at(pace)
         if self.is_wafer:
             io_bytes_per_s = (host_bandwidth_bytes_per_s(self.node) or inf) * pace.links
@@ -305,7 +328,9 @@ class Pool(Description):
 
     @property
     def between_nodes(self) -> Hops:
-        """The hops of a replica's pipeline that leave a node; those of the first replica, which stand for all."""
+        """The hops of a replica's pipeline that leave a node; those of the first replica, which
+        stand for all.
+        """
         plan, devices = self.replica, self.node.devices
         stage = plan.tensor_parallel * plan.data_parallel
         count = sum(
@@ -321,7 +346,9 @@ class Pool(Description):
         return Hops(count, way.path.latency_s, way.bytes_per_s)
 
     def prefill_tokens_per_s(self, model: Model) -> float:
-        """Prompt tokens that one replica reads a second in steps that hold nothing but one prompt, filled to the brim."""
+        """Prompt tokens that one replica reads a second in steps that hold nothing but one prompt,
+        filled to the brim.
+        """
         tokens, window = (
             min(self.max_batched_tokens, model.max_context),
             model.window.tokens if model.window else 0,
@@ -387,7 +414,9 @@ class Pool(Description):
         return kind(*limits, window, self.kv.prefix_caching, 0, None, policy, self.watermark, *kept)
 
     def kv_bytes(self, model: Model, tokens: int) -> float:
-        """Of a request with `tokens` tokens in the cache, over all devices of a replica, copies of heads included."""
+        """Of a request with `tokens` tokens in the cache, over all devices of a replica, copies of
+        heads included.
+        """
         windowed = min(tokens, model.window.tokens) if model.window else 0
         lanes = 1 if self.is_wafer else self.replica.tensor_parallel
         return float(step_kv_bytes(model, self.replica.kv_cache, lanes, 0, tokens, windowed))

@@ -54,13 +54,16 @@ class Scenario(Description):
     warmup_s: Seconds = 0.0
     """Requests that arrive before this load the cluster but are left out of the statistics."""
     sample: Sample | None = None
-    """Of a large fleet under Poisson traffic: 1/250 simulates one in 250 nodes and requests, and multiplies totals back."""
+    """Of a large fleet under Poisson traffic: 1/250 simulates one in 250 nodes and requests, and
+    multiplies totals back."""
     stands_for: Count = 1
     """How many nodes and requests each one that is simulated stands for; `sample` sets it."""
     stepping: Literal["stretch", "step"] = "stretch"
-    """stretch: many engine steps in one event, in closed form. step: each is its own event; slower, the same answer."""
+    """stretch: many engine steps in one event, in closed form. step: each is its own event; slower,
+    the same answer."""
     model: Annotated[Model, BeforeValidator(read_model, json_schema_input_type=str | Model)]
-    """A catalog name, the path of a Hugging Face config.json or of a model file, or a mapping with its keys."""
+    """A catalog name, the path of a Hugging Face config.json or of a model file, or a mapping with
+    its keys."""
     workload: Workload
     slo: Slo = Field(default_factory=Slo)
     cluster: Cluster
@@ -73,7 +76,9 @@ class Scenario(Description):
 
     @property
     def slos(self) -> list[Slo]:
-        """By which each class of requests is judged; the scenario's alone where there are no classes."""
+        """By which each class of requests is judged; the scenario's alone where there are no
+        classes.
+        """
         return [one.slo or self.slo for one in self.workload.classes] or [self.slo]
 
     @cached_property
@@ -96,7 +101,9 @@ class Scenario(Description):
                 )
 
     def as_yaml(self) -> str:
-        """The scenario with everything resolved, as a scenario file: reading it gives this scenario again."""
+        """The scenario with everything resolved, as a scenario file: reading it gives this scenario
+        again.
+        """
         return yaml_text(self.model_dump(mode="json", by_alias=True, exclude_none=True))
 
     def _repr_html_(self) -> str:

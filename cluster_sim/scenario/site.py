@@ -1,4 +1,6 @@
-"""Where the cluster stands: the air or water that it is given, what it may draw, and what goes wrong."""
+"""Where the cluster stands: the air or water that it is given, what it may draw, and what goes
+wrong.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ _STEP_S = 300.0
 
 
 class Inlet(Description):
-    """Temperature of the air or water that nodes are given: one and the same, a day's course about a mean, or by a schedule."""
+    """Temperature of the air or water that nodes are given: one and the same, a day's course about
+    a mean, or by a schedule.
+    """
 
     mean_c: Celsius | None = None
     swing_kelvin: Kelvin = 0.0
@@ -127,9 +131,11 @@ class Site(Description):
         Annotated[Inlet, BeforeValidator(_mean_where_bare, json_schema_input_type=str | Inlet)]
         | None
     ) = None
-    """Of the air or water that nodes are given. Left out, nothing is said of temperatures, and nothing throttles by heat."""
+    """Of the air or water that nodes are given. Left out, nothing is said of temperatures, and
+    nothing throttles by heat."""
     pue: Annotated[float, Field(ge=1.0)] | None = None
-    """What the site draws for each watt of its nodes: energy and power of the summary are those of the site; default 1."""
+    """What the site draws for each watt of its nodes: energy and power of the summary are those of
+    the site; default 1."""
     electricity_usd_per_kwh: UsdPerKwh | None = None
     """Of nodes that are owned; default: what their prices say."""
     carbon_intensity_g_per_kwh: GramsPerKwh | None = None
@@ -140,7 +146,8 @@ class Site(Description):
     row_power_cap_w: Watts | None = None
     """What all nodes may draw together."""
     power_sharing: Literal["proportional", "priority"] = "proportional"
-    """Who gets what of a cap beyond what all draw at least: each node in proportion to what it could draw more, or the pools of the
-    file one after the other. Shares are fixed: what an idle node leaves is not given to others."""
+    """Who gets what of a cap beyond what all draw at least: each node in proportion to what it
+    could draw more, or the pools of the file one after the other. Shares are fixed: what an idle
+    node leaves is not given to others."""
     events: tuple[SiteEvent, ...] = ()
     """What goes wrong, and when."""

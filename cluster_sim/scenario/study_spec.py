@@ -93,12 +93,15 @@ class Sweep(Description):
     """The product of axes, each point simulated `replications` times."""
 
     axes: Annotated[tuple[Axis, ...], Field(min_length=1)]
-    """Each names a key, such as workload.arrivals.rate, and its values; keys of one axis move together, item by item. `variant` is a key
-    too; a file with variants that has no such axis runs them all."""
+    """Each names a key, such as workload.arrivals.rate, and its values; keys of one axis move
+    together, item by item. `variant` is a key too; a file with variants that has no such axis runs
+    them all."""
     exclude: tuple[dict[str, Any], ...] = ()
-    """Points to leave out: those that have all the values of one of these, each a value or a list of them."""
+    """Points to leave out: those that have all the values of one of these, each a value or a list
+    of them."""
     replications: Count = 1
-    """Of each point, on the seeds seed, seed + 1, …: the same for every point, so that all see the same traffic."""
+    """Of each point, on the seeds seed, seed + 1, …: the same for every point, so that all see the
+    same traffic."""
     keep: Literal["summaries", "runs"] = "summaries"
     """runs: a run folder of every point too."""
 
@@ -118,11 +121,14 @@ class Capacity(Description):
     """How much a cluster carries within the SLO, or how large one must be."""
 
     rate_per_s: PerSecond | None = None
-    """Requests a second, in the mean, that must be carried by the fewest nodes. Without it: the highest rate that the nodes given carry."""
+    """Requests a second, in the mean, that must be carried by the fewest nodes. Without it: the
+    highest rate that the nodes given carry."""
     percentile: Annotated[float, Field(gt=0.0, lt=100.0)] = 95.0
-    """Each objective of the SLO holds at this percentile of all requests; those rejected or unfinished count as endless."""
+    """Each objective of the SLO holds at this percentile of all requests; those rejected or
+    unfinished count as endless."""
     axes: tuple[Axis, ...] = ()
-    """What else may be chosen, as in `sweep`: parallelism, precision, policies. The answer is worked out for each combination."""
+    """What else may be chosen, as in `sweep`: parallelism, precision, policies. The answer is
+    worked out for each combination."""
     pool: str | None = None
     """The pool whose nodes are counted; default: the first."""
     most_nodes: Count = 1024
@@ -132,7 +138,8 @@ class Capacity(Description):
     replications: Count = 1
     """Runs of each trial on other seeds, whose requests are judged together."""
     usd_per_node_hour: dict[str, Annotated[float, Field(gt=0.0)]] = Field(default_factory=dict)
-    """What a node costs, by the name of its pool, for the front of cost and latency; default: by its prices, at rated power; without any, nodes are counted."""
+    """What a node costs, by the name of its pool, for the front of cost and latency; default: by
+    its prices, at rated power; without any, nodes are counted."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Capacity:
@@ -141,7 +148,9 @@ class Capacity(Description):
 
 
 def checked_axes(axes: tuple[dict[str, tuple[Any, ...]], ...]) -> None:
-    """Raises ValueError for keys of one axis that do not go together, for a key of two axes, and for more points than anybody waits for."""
+    """Raises ValueError for keys of one axis that do not go together, for a key of two axes, and
+    for more points than anybody waits for.
+    """
     seen: set[str] = set()
     points = 1
     for axis in axes:

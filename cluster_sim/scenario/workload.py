@@ -20,7 +20,9 @@ from cluster_sim.workload.traces import Trace
 
 
 def _preset_is_a_name(schema: dict[str, Any]) -> None:
-    """In the JSON Schema a preset is a name; a workload holds what it brings, and may change single keys of its arrivals."""
+    """In the JSON Schema a preset is a name; a workload holds what it brings, and may change single
+    keys of its arrivals.
+    """
     properties = schema["properties"]
     properties["preset"] = {
         "type": "string",
@@ -47,9 +49,11 @@ class Workload(Description):
     prompt_tokens: Lengths | None = None
     output_tokens: Lengths | None = None
     length_correlation: Annotated[float, Field(ge=-1.0, le=1.0)] | None = None
-    """Spearman's rank correlation of a request's prompt and output tokens; default: they are independent."""
+    """Spearman's rank correlation of a request's prompt and output tokens; default: they are
+    independent."""
     reasoning_share: ReasoningShare | None = None
-    """Part of each answer that is reasoning, which comes before what the user reads; default: not known, and no time to first output token told."""
+    """Part of each answer that is reasoning, which comes before what the user reads; default: not
+    known, and no time to first output token told."""
     trace: Trace | None = None
     """A recorded trace in place of arrivals and lengths."""
     shared_prefix: SharedPrefix | None = None
@@ -57,7 +61,8 @@ class Workload(Description):
     sessions: Sessions | None = None
     """Sessions of requests that wait for answers, in place of arrivals and lengths."""
     classes: tuple[TrafficClass, ...] = ()
-    """Parts of the traffic with priorities, objectives and lengths of their own; each request is drawn to one of them."""
+    """Parts of the traffic with priorities, objectives and lengths of their own; each request is
+    drawn to one of them."""
 
     @model_validator(mode="before")
     @classmethod
@@ -65,7 +70,9 @@ class Workload(Description):
         return with_preset(came)
 
     def lengths(self, seed: int) -> Iterator[tuple[int, int]]:
-        """(prompt, output) tokens of the first request, the second, and so on without end; not for a trace or sessions."""
+        """(prompt, output) tokens of the first request, the second, and so on without end; not for
+        a trace or sessions.
+        """
         if self.classes:
             return lengths_by_class(self.prompt_tokens, self.output_tokens, self.classes, seed)
         assert self.prompt_tokens is not None and self.output_tokens is not None

@@ -49,7 +49,9 @@ def _without_truths(schema: Any) -> Any:
 
 
 def _been_through(schema: dict[str, Any]) -> bool:
-    """Whether this part of a schema is of numbers that refuse truths, or of another description, which has seen to it itself."""
+    """Whether this part of a schema is of numbers that refuse truths, or of another description,
+    which has seen to it itself.
+    """
     function = (
         schema["function"]["function"]
         if schema.get("type") in ("function-before", "function-wrap")
@@ -75,7 +77,8 @@ class Description(BaseModel):
     )
 
     keys_beside: ClassVar[tuple[str, ...]] = ()
-    """Keys of a file that are not the description's own, but are read before it: known, where one is misspelt."""
+    """Keys of a file that are not the description's own, but are read before it: known, where one
+    is misspelt."""
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -90,7 +93,8 @@ class Description(BaseModel):
     ) -> JsonSchemaValue:
         """The sentence under each field in the code is its text in the JSON Schema.
 
-        Pydantic can read those sentences itself, but does so when classes are made: a tenth of a second at every start.
+        Pydantic can read those sentences itself, but does so when classes are made: a tenth of a
+        second at every start.
         """
         written = handler(schema)
         properties = handler.resolve_ref_schema(written).get("properties", {})
@@ -100,7 +104,9 @@ class Description(BaseModel):
 
     @classmethod
     def _read_from_its_file(cls, came: Any, handler: ValidatorFunctionWrapHandler) -> Any:
-        """What a file of its own says is checked as such: its faults name it, and paths in it start from its folder."""
+        """What a file of its own says is checked as such: its faults name it, and paths in it start
+        from its folder.
+        """
         if not isinstance(came, FromFile):
             return handler(came)
         with looking_in(Path(came.document.file).parent):
@@ -119,7 +125,7 @@ def describe(kind: type[Made], document: Document) -> Made:
 
 
 def _sentences_under_fields(kind: type[Description]) -> dict[str, str]:
-    """The string that follows each field's line in the class's source."""
+    """Return the text that follows each field in the class's source, on one line."""
     body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
     assert isinstance(body, ast.ClassDef)
     texts = {}
@@ -131,5 +137,5 @@ def _sentences_under_fields(kind: type[Description]) -> dict[str, str]:
         ):
             match after:
                 case ast.Expr(value=ast.Constant(value=str(text))):
-                    texts[field.target.id] = inspect.cleandoc(text)
+                    texts[field.target.id] = " ".join(text.split())
     return texts

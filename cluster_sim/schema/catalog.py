@@ -1,4 +1,6 @@
-"""The catalog, and other files that a description names: figures with their sources, and how to find them."""
+"""The catalog, and other files that a description names: figures with their sources, and how to
+find them.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ class FromFile(dict[str, Any]):
 
 @contextmanager
 def looking_in(folder: Path) -> Iterator[None]:
-    """While this lasts, relative paths in descriptions are looked for in `folder` first, then in the working directory."""
+    """While this lasts, relative paths in descriptions are looked for in `folder` first, then in
+    the working directory.
+    """
     token = _folder.set(folder)
     try:
         yield
@@ -44,7 +48,9 @@ def looking_in(folder: Path) -> Iterator[None]:
 
 
 def find(path: str, folders: bool = False) -> Path | None:
-    """The absolute path of a file (or folder) that a description names, or None where there is none."""
+    """The absolute path of a file (or folder) that a description names, or None where there is
+    none.
+    """
     folder = _folder.get()
     try:
         home = Path(path).expanduser()
@@ -72,7 +78,8 @@ def catalog_names(kind: str) -> tuple[str, ...]:
 
 
 def named(kind: str, came: Any) -> Any:
-    """What a catalog name or the path of a YAML file stands for, its figures bare; a mapping stands for itself.
+    """What a catalog name or the path of a YAML file stands for, its figures bare; a mapping stands
+    for itself.
 
     Raises ValueError, so that pydantic files it under the key where the name was written.
     """
@@ -104,7 +111,8 @@ def catalog_entry(kind: str, name: str) -> Any:
 
 
 def bare(data: Any, ranged: bool = False) -> Any:
-    """`data` with each figure, `{value: …, source: …, confidence: …}`, replaced by its value, and provenance left out.
+    """`data` with each figure, `{value: …, source: …, confidence: …}`, replaced by its value, and
+    provenance left out.
 
     ranged: a figure that has a range keeps it, as `{value: …, range: …}`.
     """
@@ -127,7 +135,9 @@ def bare(data: Any, ranged: bool = False) -> Any:
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure of a catalog file: `path` within the file, its value as written, and where that comes from."""
+    """One figure of a catalog file: `path` within the file, its value as written, and where that
+    comes from.
+    """
 
     path: str
     value: str
@@ -141,7 +151,9 @@ class Figure:
 def figures(
     data: Any, trail: Trail = (), about: tuple[str, str, str] = ("", "", "")
 ) -> Iterator[Figure]:
-    """Every figure under `data`; a mapping's own source, confidence and note (`about`) hold for the bare values inside it."""
+    """Every figure under `data`; a mapping's own source, confidence and note (`about`) hold for the
+    bare values inside it.
+    """
     if isinstance(data, dict):
         source, confidence, note = (
             str(data.get(key, held))

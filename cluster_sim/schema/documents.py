@@ -44,7 +44,9 @@ class Document:
         return self.file
 
     def merged(self, over: Document) -> Document:
-        """This document with `over` on top: mappings are merged, all else replaced whole, a null takes a key away."""
+        """This document with `over` on top: mappings are merged, all else replaced whole, a null
+        takes a key away.
+        """
         places = dict(self.places)
         data = _merge(self.data, over.data, (), places, over.places)
         return Document(data, self.file, places)
@@ -86,7 +88,9 @@ def _merge(
 
 
 def read_yaml(path: Path) -> Document:
-    """The mapping in the YAML 1.2 file at `path`. Raises ScenarioError for what is no readable mapping."""
+    """The mapping in the YAML 1.2 file at `path`. Raises ScenarioError for what is no readable
+    mapping.
+    """
     return parse_yaml(read_text(path), str(path))
 
 
@@ -127,8 +131,9 @@ def parse_yaml(text: str, file: str) -> Document:
 class _Reader:
     """YAML text -> plain dicts, lists and scalars, the line of each noted in `document`.
 
-    From the tree of nodes rather than through the library's own constructor: that one forgets the lines of merged keys,
-    loses anchors that contain themselves, makes dates of names, and fails without a line on a number that is none.
+    From the tree of nodes rather than through the library's own constructor: that one forgets the
+    lines of merged keys, loses anchors that contain themselves, makes dates of names, and fails
+    without a line on a number that is none.
     """
 
     def __init__(self, document: Document, *, where: str | None = None) -> None:
@@ -139,7 +144,9 @@ class _Reader:
         )  # the mappings and lists being read, to notice those that contain themselves
 
     def read(self, text: str) -> None:
-        """Fill in the document. Raises ScenarioError for text that is no YAML, and for anchors used as a bomb."""
+        """Fill in the document. Raises ScenarioError for text that is no YAML, and for anchors used
+        as a bomb.
+        """
         from ruamel.yaml import YAML
         from ruamel.yaml.error import MarkedYAMLError, YAMLError
         from ruamel.yaml.reader import ReaderError
@@ -246,7 +253,9 @@ class _Reader:
 
 
 def _scalar(kind: str, text: str) -> Any:
-    """The value of a YAML scalar. What is none of its kind stays text, and is refused where a number is wanted."""
+    """The value of a YAML scalar. What is none of its kind stays text, and is refused where a
+    number is wanted.
+    """
     if kind not in ("null", "bool", "int", "float"):
         return text
     digits = text.replace("_", "").lower()

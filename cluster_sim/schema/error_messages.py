@@ -143,10 +143,12 @@ def _keys(kind: type[BaseModel] | None) -> list[str]:
 def _trail_in_file(
     kind: type[BaseModel], data: Any, loc: tuple[str | int, ...]
 ) -> tuple[Trail, type[BaseModel] | None, Any]:
-    """Pydantic's `loc` as keys of the file, the description that holds the last of them, and the type of its value.
+    """Pydantic's `loc` as keys of the file, the description that holds the last of them, and the
+    type of its value.
 
-    A union's tag stands in `loc` between the union's key and the keys of the member; it is left out. So is what lies inside
-    a value that the file writes as a scalar, such as the `tokens` of a length that is a bare number.
+    A union's tag stands in `loc` between the union's key and the keys of the member; it is left
+    out. So is what lies inside a value that the file writes as a scalar, such as the `tokens` of a
+    length that is a bare number.
     """
     trail: list[str | int] = []
     owner: type[BaseModel] | None = kind
@@ -218,7 +220,9 @@ def _length(annotation: Any) -> int:
 
 
 def _tags(member: Any) -> list[str]:
-    """What may tag a member in its union: the value of the first of its fields that has one value only."""
+    """What may tag a member in its union: the value of the first of its fields that has one value
+    only.
+    """
     if not (isinstance(member, type) and issubclass(member, BaseModel)):
         return []
     single = (

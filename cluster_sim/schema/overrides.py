@@ -13,7 +13,9 @@ _DOTTED = re.compile(r"[\w-]+(\[\d+\]|\.[\w-]+)*")  # cluster.pools[0].nodes
 
 
 def override(document: Document, assignment: str) -> Document:
-    """`document` with one `key.of[0].value=VALUE` of the command line applied; VALUE is read as YAML."""
+    """`document` with one `key.of[0].value=VALUE` of the command line applied; VALUE is read as
+    YAML.
+    """
     where = f"--set {assignment}"
     dotted, equals, text = assignment.partition("=")
     if not equals or not dotted.strip():
@@ -24,8 +26,8 @@ def override(document: Document, assignment: str) -> Document:
 def overridden(document: Document, dotted: str, value: Any, where: str) -> Document:
     """`document` with the value at `dotted` (`a.b[0].c`) replaced; `where` says who asked for it.
 
-    Below a name of the catalog, or the path of a YAML file, what it stands for is written out first and the value set in that.
-    A value of None takes the key away.
+    Below a name of the catalog, or the path of a YAML file, what it stands for is written out first
+    and the value set in that. A value of None takes the key away.
     """
     if not _DOTTED.fullmatch(dotted):
         raise ScenarioError.at(
@@ -61,7 +63,9 @@ def overridden(document: Document, dotted: str, value: Any, where: str) -> Docum
             ]
         if not isinstance(tree, dict):
             places[trail] = (
-                where  # what a scalar stands for gives way to the mapping that the rest of the key asks for
+                # what a scalar stands for gives way to the mapping that the rest of the key asks
+                # for
+                where
             )
             tree = _behind(tree)
         if value is None and not rest:
@@ -72,7 +76,9 @@ def overridden(document: Document, dotted: str, value: Any, where: str) -> Docum
 
 
 def _behind(came: Any) -> dict[str, Any]:
-    """The mapping that a name of the catalog or the path of a YAML file stands for; an empty one where there is none."""
+    """The mapping that a name of the catalog or the path of a YAML file stands for; an empty one
+    where there is none.
+    """
     if not isinstance(came, str):
         return {}
     kind = next(

@@ -20,10 +20,11 @@ Streams = Callable[[int, int], np.random.Generator]
 
 
 class Speculation(Description):
-    """Each step checks some drafted tokens of every sequence: those before the first that is refused are kept, and one more is made.
+    """Each step checks some drafted tokens of every sequence: those before the first that is
+    refused are kept, and one more is made.
 
-    A drafted token is kept with the same probability wherever it stands (Leviathan, Kalman, Matias, Fast Inference from
-    Transformers via Speculative Decoding, ICML 2023, arXiv 2211.17192).
+    A drafted token is kept with the same probability wherever it stands (Leviathan, Kalman, Matias,
+    Fast Inference from Transformers via Speculative Decoding, ICML 2023, arXiv 2211.17192).
     """
 
     draft_tokens: Annotated[int, Field(gt=0, le=64)]
@@ -35,12 +36,15 @@ class Speculation(Description):
     draft_model: (
         Annotated[Model, BeforeValidator(read_model, json_schema_input_type=str | Model)] | None
     ) = None
-    """A model that drafts, token by token, on the same devices; default: drafts cost what `draft_cost` says."""
+    """A model that drafts, token by token, on the same devices; default: drafts cost what
+    `draft_cost` says."""
     draft_cost: Share | None = None
-    """Of a plain decode step of the model, for each drafted token; 0 for n-grams, and the default."""
+    """Of a plain decode step of the model, for each drafted token; 0 for n-grams, and the
+    default."""
     mtp_layers: Annotated[int, Field(gt=0)] | None = None
-    """In place of it, layers that a drafted token passes, as large as the model's own: multi-token prediction, EAGLE. On GPUs each
-    draft is a step of its own, output head included; on wafers it passes as many stations more."""
+    """In place of it, layers that a drafted token passes, as large as the model's own: multi-token
+    prediction, EAGLE. On GPUs each draft is a step of its own, output head included; on wafers it
+    passes as many stations more."""
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Speculation:
@@ -56,7 +60,9 @@ class Speculation(Description):
 
     @cached_property
     def probability(self) -> float:
-        """That a drafted token is kept where all before it were: solved for, where the mean length is given."""
+        """That a drafted token is kept where all before it were: solved for, where the mean length
+        is given.
+        """
         if self.acceptance is not None:
             return self.acceptance
         assert self.acceptance_length is not None
@@ -76,7 +82,9 @@ class Speculation(Description):
         return mean_tokens(self.probability, self.draft_tokens)
 
     def steps(self, tokens: int, rng: np.random.Generator) -> int:
-        """Steps until `tokens` are made, drawn: each makes one and those kept of its draft, a geometric number cut at the draft."""
+        """Steps until `tokens` are made, drawn: each makes one and those kept of its draft, a
+        geometric number cut at the draft.
+        """
         if not tokens or not self.probability:
             return tokens
         if self.probability == 1.0:

@@ -1,4 +1,6 @@
-"""Transfers under way, and the replicas whose memories and links they cross: one process, one event for what comes next."""
+"""Transfers under way, and the replicas whose memories and links they cross: one process, one event
+for what comes next.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ from cluster_sim.sim.alarm import Alarm
 from cluster_sim.topology import Lanes
 
 _PARTS = 64
-"""Shares are rounded to as many parts of one, so that replicas run at few paces: step times at a pace are kept, and found again."""
+"""Shares are rounded to as many parts of one, so that replicas run at few paces: step times at a
+pace are kept, and found again."""
 
 _NOTHING = 1e-11  # of a channel's bytes: less is a rounding
 _MANY = 64  # streams: more are not held to share a memory
@@ -38,7 +41,9 @@ class Tenant(Protocol):
         ...
 
     def set_shares(self, memory: float, links: float) -> None:
-        """What others leave of the bandwidth of its memories and of its links, from the next step on."""
+        """What others leave of the bandwidth of its memories and of its links, from the next step
+        on.
+        """
         ...
 
 
@@ -79,7 +84,8 @@ class Transfer:
         self.supplied = self.coming = self._alone_left = 0.0
 
     def supply(self, total: float, coming: float, now_s: float) -> float:
-        """By now `total` bytes have come into being, and so many more a second will. Returns by how many that is more than was known.
+        """By now `total` bytes have come into being, and so many more a second will. Returns by how
+        many that is more than was known.
 
         `alone_ends_s` is when what there is would have left with nobody else about.
         """
@@ -94,7 +100,9 @@ class Transfer:
 
 
 class Channel(Flow):
-    """All transfers of a kind over the same lanes, one after the other: bytes leave in the order in which they come into being."""
+    """All transfers of a kind over the same lanes, one after the other: bytes leave in the order in
+    which they come into being.
+    """
 
     __slots__ = (
         "alone",
@@ -187,18 +195,21 @@ class _Home:
     ) -> None:
         self.tenant, self.memory, self.links, self.is_narrow = tenant, memory, links, is_narrow
         self.engine = Flow({memory: 1})
-        """The steps' own traffic, which takes all that it can get of the memory's bandwidth while any are run."""
+        """The steps' own traffic, which takes all that it can get of the memory's bandwidth while
+        any are run."""
         self.crossing = 0
         """Transfers that cross its memory."""
         self.is_running = False
 
 
 class Fabric:
-    """Moves bytes over lanes, whatever they cross being shared max-min fairly with all others that cross it.
+    """Moves bytes over lanes, whatever they cross being shared max-min fairly with all others that
+    cross it.
 
-    Rates are worked out again when a transfer begins, ends, or waits for bytes to come into being, and then only of those that
-    this reaches. Replicas are no transfers: whose memory nobody else uses is not looked at. While somebody does, its engine has a
-    fair part of that memory for as long as it runs, transfers have the rest, and it is told what they leave.
+    Rates are worked out again when a transfer begins, ends, or waits for bytes to come into being,
+    and then only of those that this reaches. Replicas are no transfers: whose memory nobody else
+    uses is not looked at. While somebody does, its engine has a fair part of that memory for as
+    long as it runs, transfers have the rest, and it is told what they leave.
     """
 
     def __init__(
@@ -226,10 +237,11 @@ class Fabric:
     def join(
         self, tenant: Tenant, memory: Resource, links: Iterable[Resource] = (), brought: float = inf
     ) -> None:
-        """A replica; the memory of its first device, the links that its collectives cross, and what all links bring that device [B/s].
+        """A replica; the memory of its first device, the links that its collectives cross, and what
+        all links bring that device [B/s].
 
-        Where that is no more than half of what the memory can do, transfers never are the ones that it holds back: the engine is
-        left what they do not take, and need not be shared out.
+        Where that is no more than half of what the memory can do, transfers never are the ones that
+        it holds back: the engine is left what they do not take, and need not be shared out.
         """
         home = _Home(
             tenant, memory, tuple(links), brought > 0.5 * self._buses[memory].capacity(_MANY)
@@ -240,14 +252,17 @@ class Fabric:
     def begin(
         self, kind: str, lanes: Lanes, who: tuple[int, int, int], on_sent: Callable[[], None]
     ) -> Transfer:
-        """A transfer of bytes that `supply` will tell of; `on_sent` is called when the last has left.
+        """A transfer of bytes that `supply` will tell of; `on_sent` is called when the last has
+        left.
 
         who: replica that sends, replica that receives, request.
         """
         return Transfer(self._channel(kind, lanes), who, on_sent, self._env.now)
 
     def share(self, lanes: Lanes) -> float:
-        """Of what a transfer over these lanes would get with nobody else about, what it gets if it begins now, about."""
+        """Of what a transfer over these lanes would get with nobody else about, what it gets if it
+        begins now, about.
+        """
         level = inf
         for resource, used in lanes.uses.items():
             rates = [
@@ -261,7 +276,9 @@ class Fabric:
     def supply(
         self, transfer: Transfer, total: float, coming: float = 0.0, is_whole: bool = True
     ) -> None:
-        """Of a transfer `total` bytes have come into being by now, and `coming` a second will; is_whole: that was all."""
+        """Of a transfer `total` bytes have come into being by now, and `coming` a second will;
+        is_whole: that was all.
+        """
         channel = transfer.channel
         channel.settle(self._env.now, channel.rate)
         channel.supply(transfer, total, coming, is_whole)
@@ -292,7 +309,9 @@ class Fabric:
         return known
 
     def _want(self, channel: Channel) -> None:
-        """Let it take part while it has something to move: all that it can get, or what comes into being."""
+        """Let it take part while it has something to move: all that it can get, or what comes into
+        being.
+        """
         wanted = inf if channel.is_behind else channel.coming / channel.lanes.count
         self._stirred[channel] = None
         if wanted and not channel.is_sharing:
@@ -335,7 +354,9 @@ class Fabric:
                 self._call()
 
     def _call(self) -> None:
-        """Something has changed: rates are worked out again when everything of this moment has happened."""
+        """Something has changed: rates are worked out again when everything of this moment has
+        happened.
+        """
         if not self._is_awake:
             self._is_awake = True
             self._alarm.sooner(0.0)
@@ -380,7 +401,9 @@ class Fabric:
             heappush(self._due, (self._env.now + ahead_s, channel.ticket, channel))
 
     def _settle(self) -> None:
-        """Transfers that have moved all their bytes end; channels that have moved all go on as fast as more comes into being."""
+        """Transfers that have moved all their bytes end; channels that have moved all go on as fast
+        as more comes into being.
+        """
         due, now_s = self._due, self._env.now
         while due and due[0][0] <= now_s * _NOW:
             _, ticket, channel = heappop(due)
@@ -452,9 +475,11 @@ class Fabric:
 
 @dataclass(frozen=True)
 class HostWay:
-    """Between a replica's devices and their host: blocks that are swapped out and in, or fetched from tiers.
+    """Between a replica's devices and their host: blocks that are swapped out and in, or fetched
+    from tiers.
 
-    The step that waits for them takes as long as the way's share says at its beginning; for others they are a transfer.
+    The step that waits for them takes as long as the way's share says at its beginning; for others
+    they are a transfer.
     """
 
     fabric: Fabric

@@ -47,11 +47,14 @@ class Reading:
 
 @dataclass(slots=True)
 class HandOver:
-    """Gives requests to replicas that decode, in order, as soon as one of them has room, and has their KV moved there.
+    """Gives requests to replicas that decode, in order, as soon as one of them has room, and has
+    their KV moved there.
 
-    With `layers` a request is given away when the reading of its prompt begins, or later where nobody has room, and the KV of each
-    layer of what a step reads is sent while the next one is computed: evenly from when the first is ready, all but the last by the
-    end of the step. Otherwise it is given away when its prompt has been read. It keeps its room there until its KV has been sent.
+    With `layers` a request is given away when the reading of its prompt begins, or later where
+    nobody has room, and the KV of each layer of what a step reads is sent while the next one is
+    computed: evenly from when the first is ready, all but the last by the end of the step.
+    Otherwise it is given away when its prompt has been read. It keeps its room there until its KV
+    has been sent.
     """
 
     env: Environment
@@ -101,7 +104,9 @@ class HandOver:
             self._ready(reading, reading.tokens, tokens / step_s)
 
     def _ready(self, reading: Reading, tokens: float, tokens_per_s: float) -> None:
-        """The KV of so many tokens could have been sent by now, and that of so many more could a second."""
+        """The KV of so many tokens could have been sent by now, and that of so many more could a
+        second.
+        """
         reading.tokens, reading.tokens_per_s, reading.since_s = tokens, tokens_per_s, self.env.now
         if reading.target is not None:
             self._supply(reading)

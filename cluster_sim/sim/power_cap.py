@@ -1,4 +1,6 @@
-"""A power cap below the board's own limit: each stretch runs at the highest clock at which no step of it draws more."""
+"""A power cap below the board's own limit: each stretch runs at the highest clock at which no step
+of it draws more.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,10 @@ _STEP, _FLOOR = 0.01, 0.1  # shares of the clock, of devices whose file has no g
 class Capped:
     """The cap of each device of a replica.
 
-    The power loop settles within milliseconds, so the clock is solved for, not stepped to (quasi-steady), in the steps in which
-    boards change it. Power over a stretch is a ratio of two straight lines, so it only rises or only falls, and where the
-    clock has to change is found by bisection.
+    The power loop settles within milliseconds, so the clock is solved for, not stepped to
+    (quasi-steady), in the steps in which boards change it. Power over a stretch is a ratio of two
+    straight lines, so it only rises or only falls, and where the clock has to change is found by
+    bisection.
     """
 
     def __init__(self, model: Model, pool: Pool, cap_w: float) -> None:
@@ -38,7 +41,9 @@ class Capped:
     def slowed(
         self, batch: Batch, steps: int, pace: Pace, line_at: Callable[[Pace], Line]
     ) -> tuple[Pace, Line]:
-        """The pace of the scheduled steps, no faster than `pace`, and how long they take, for as many of `steps` as it holds."""
+        """The pace of the scheduled steps, no faster than `pace`, and how long they take, for as
+        many of `steps` as it holds.
+        """
         work = self._work(batch)
         levels = max(int((pace.clock - self._floor) / self._step + 1e-9), 0)
         lines: dict[int, Line] = {}
@@ -90,7 +95,9 @@ def clock_steps(governor: Governor | None) -> tuple[float, float]:
 
 
 def _first(holds: Callable[[int], bool], last: int) -> int:
-    """The first number from 0 on for which `holds`, which then holds for all that follow; `last` where none before it does."""
+    """The first number from 0 on for which `holds`, which then holds for all that follow; `last`
+    where none before it does.
+    """
     low, high = 0, last
     while low < high:
         middle = (low + high) // 2

@@ -79,7 +79,8 @@ class Replica:
         self.ready_s = 0.0
         """When its weights are loaded; set before the run begins."""
         self.to_host: ToHost | None = None
-        """On which blocks that are swapped or fetched meet other traffic; None where nothing else uses it."""
+        """On which blocks that are swapped or fetched meet other traffic; None where nothing else
+        uses it."""
         self.pace = FULL_PACE
         self.cap: PowerCap | None = None
         """Of its devices, where it is below their own limit."""
@@ -104,10 +105,12 @@ class Replica:
         self._at_most = 1 if stepping else 1 << 62
         self._on_finish = on_finish
         self.shared: Callable[[bool], None] | None = None
-        """Told before each stretch whether there is anything to run, while others use this replica's memory: see Fabric."""
+        """Told before each stretch whether there is anything to run, while others use this
+        replica's memory: see Fabric."""
         self._shares, self._warmth = (1.0, 1.0), (1.0, 1.0)
         self._beside: tuple[Line, Line, tuple[float, float]] | None = None
-        """Of the stretch under way, while others use its memory: how long steps would take with the memory, and with its links too, for itself."""
+        """Of the stretch under way, while others use its memory: how long steps would take with the
+        memory, and with its links too, for itself."""
         self._swap_s = 0.0
         """That blocks take which are swapped or fetched, before the stretch's first step."""
         self._alarm = Alarm(env)
@@ -133,7 +136,9 @@ class Replica:
             self.on_busy()
 
     def pending_tokens(self) -> int:
-        """Tokens still to process, as of this moment: steps of the stretch under way that have ended are taken off."""
+        """Tokens still to process, as of this moment: steps of the stretch under way that have
+        ended are taken off.
+        """
         batch = self._batch
         return batch.pending_tokens - self._steps_so_far() * batch.done_a_step
 
@@ -175,12 +180,16 @@ class Replica:
         return self._steps > 0
 
     def set_shares(self, memory: float, links: float) -> None:
-        """What other traffic leaves of the bandwidth of its memories and of its links, from the next step on."""
+        """What other traffic leaves of the bandwidth of its memories and of its links, from the
+        next step on.
+        """
         self._shares = memory, links
         self._change_pace()
 
     def set_warmth(self, clock: float, refresh: float) -> None:
-        """What the temperatures of its devices leave of their clock and of their memories' bandwidth, from the next step on."""
+        """What the temperatures of its devices leave of their clock and of their memories'
+        bandwidth, from the next step on.
+        """
         self._warmth = clock, refresh
         self._change_pace()
 
@@ -204,7 +213,9 @@ class Replica:
             self.on_lost(request)
 
     def under_way(self) -> bytes:
-        """The row of the stretch under way, as far as the end of the step under way; empty where there is none."""
+        """The row of the stretch under way, as far as the end of the step under way; empty where
+        there is none.
+        """
         return self._row(self._steps_so_far() + 1) if self._steps else b""
 
     def stop(self, now_s: float) -> None:
@@ -216,7 +227,9 @@ class Replica:
             self._settle()
 
     def _end_with_this_step(self) -> None:
-        """Something changed that the next step should know of; the step under way is finished, as engines do."""
+        """Something changed that the next step should know of; the step under way is finished, as
+        engines do.
+        """
         elapsed_s = self._env.now - self._began_s
         steps = steps_done(self._first_s, self._slope_s, elapsed_s) + 1
         if steps < self._steps:
@@ -313,7 +326,9 @@ class Replica:
         return line
 
     def _lost_s(self, steps: int) -> tuple[float, float]:
-        """By how much longer so many steps of the stretch took because others used its memory, and its links."""
+        """By how much longer so many steps of the stretch took because others used its memory, and
+        its links.
+        """
         if self._beside is None:
             return 0.0, 0.0
         (first_s, slope_s, _), (alone_s, alone_slope_s, _), (shared_s, shared_slope_s) = (
@@ -369,7 +384,9 @@ class PrefillReplica(Replica):
         self.longest = min(batch.longest, longest_decoded)
 
     def holds(self, request: Request) -> bool:
-        """Whether its prompt could ever be read here, and all of it be held by a replica that decodes."""
+        """Whether its prompt could ever be read here, and all of it be held by a replica that
+        decodes.
+        """
         return request.prompt_tokens <= self._longest_prompt and (
             request.output_tokens == 1 or request.footprint <= self._longest_decoded
         )
@@ -382,7 +399,9 @@ class PrefillReplica(Replica):
     def tell_of_steps(
         self, on_step: Callable[[PrefillReplica, Sequence[tuple[Request, int]], float], None]
     ) -> None:
-        """`on_step` is told of each step as it begins: which prompts it reads how much of, and how long it lasts. None spans several."""
+        """`on_step` is told of each step as it begins: which prompts it reads how much of, and how
+        long it lasts. None spans several.
+        """
         self._on_step, self._at_most = on_step, 1
 
     def _foresee_s(self) -> float:

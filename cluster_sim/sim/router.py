@@ -14,7 +14,9 @@ from cluster_sim.sim.replica import Replica
 
 
 class Router:
-    """Sends each request to the replica that the policy picks among those that could serve it, unless the gate is closed to it."""
+    """Sends each request to the replica that the policy picks among those that could serve it,
+    unless the gate is closed to it.
+    """
 
     def __init__(
         self,
@@ -34,7 +36,9 @@ class Router:
         self._surely_held = min(replica.longest for replica in replicas)
 
     def route(self, request: Request) -> None:
-        """Send a request that has just arrived; one that no replica can hold, or that the gate refuses, is rejected."""
+        """Send a request that has just arrived; one that no replica can hold, or that the gate
+        refuses, is rejected.
+        """
         self._recorder.requests.append(request)
         index = self._pick(request, self._replicas)
         replica = self._replicas[index]
@@ -56,7 +60,9 @@ class Router:
         self._send(request, index)
 
     def lost(self, request: Request) -> None:
-        """The replica that had this request has lost its devices: it is sent to another one, with what it was answered, or has failed."""
+        """The replica that had this request has lost its devices: it is sent to another one, with
+        what it was answered, or has failed.
+        """
         if (index := self._other(request)) is None:
             self.fail(request)
             return
@@ -66,13 +72,17 @@ class Router:
         self._send(request, index)
 
     def fail(self, request: Request) -> None:
-        """Nobody else can go on with a request whose devices are lost: there is no other replica, or its KV was handed over and is gone."""
+        """Nobody else can go on with a request whose devices are lost: there is no other replica,
+        or its KV was handed over and is gone.
+        """
         self._recorder.fails(request, self._env.now)
         if self._on_reject is not None:
             self._on_reject(request)
 
     def _other(self, request: Request) -> int | None:
-        """The replica that the policy picks among those that are up and could serve it; None where there is none."""
+        """The replica that the policy picks among those that are up and could serve it; None where
+        there is none.
+        """
         able = [
             number
             for number, replica in enumerate(self._replicas)

@@ -42,10 +42,12 @@ from cluster_sim.workload.sessions import scripts
 from cluster_sim.workload.traces import Tally
 
 Progress = Callable[[float, int], None]
-"""Told the simulated seconds and the requests that have left, about ten times a second of wall time."""
+"""Told the simulated seconds and the requests that have left, about ten times a second of wall
+time."""
 
 Watch = Callable[[float, Recorder], None]
-"""Shown the simulated seconds and the rows recorded so far as often; it must leave them as they are."""
+"""Shown the simulated seconds and the rows recorded so far as often; it must leave them as they
+are."""
 
 _REPORT_EVERY_S = 0.1
 _PACES = 256
@@ -179,7 +181,9 @@ def _replicas(
 
 
 def _paced(pool: Pool, model: Model) -> Callable[[Pace], Times]:
-    """Step times of a pool's replicas at any pace; those of some paces are kept, since clocks and shares come again."""
+    """Step times of a pool's replicas at any pace; those of some paces are kept, since clocks and
+    shares come again.
+    """
     return lru_cache(maxsize=_PACES)(
         lambda pace: (pool.step_times(model, pace), pool.speculative_step_times(model, pace))
     )
@@ -193,7 +197,9 @@ def _fabric(
     replicas: list[Replica],
     recorder: Recorder,
 ) -> Fabric | None:
-    """What moves KV from replica to replica and between devices and their hosts; None where there is none to be moved."""
+    """What moves KV from replica to replica and between devices and their hosts; None where there
+    is none to be moved.
+    """
     model = scenario.model
     pools = [pool for pool in scenario.cluster.pools for _ in range(pool.replica_count(model))]
     decoders = [replica for replica in replicas if isinstance(replica, DecodeReplica)]
@@ -263,7 +269,9 @@ def _brought(topology: Topology, device: str) -> float:
 
 
 def _collective_links(topology: Topology, places: list[str]) -> list[Hashable]:
-    """The links of a replica's first device, one in each direction, that its collectives cross; none where it is alone."""
+    """The links of a replica's first device, one in each direction, that its collectives cross;
+    none where it is alone.
+    """
     if len(places) == 1:
         return []
     there, back = (
@@ -344,7 +352,9 @@ def _requests(scenario: Scenario, until_s: float, tally: Tally) -> Iterator[Requ
 
 @contextmanager
 def _no_cycle_collection() -> Iterator[None]:
-    """The loop makes no reference cycles but millions of rows, which the collector would look through again and again."""
+    """The loop makes no reference cycles but millions of rows, which the collector would look
+    through again and again.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -361,11 +371,15 @@ def _run(
     progress: Progress | None,
     watch: Watch | None,
 ) -> int:
-    """Let time pass until nothing is left to happen, or until `end_s`. Returns how many events were there for those who look on."""
+    """Let time pass until nothing is left to happen, or until `end_s`. Returns how many events were
+    there for those who look on.
+    """
     beats = 0
 
     def heartbeat() -> Generator[Event, Any, None]:
-        """Reports about every `_REPORT_EVERY_S` of wall time: simulated sleeps that grow or shrink with how long they take."""
+        """Reports about every `_REPORT_EVERY_S` of wall time: simulated sleeps that grow or shrink
+        with how long they take.
+        """
         nonlocal beats
         beats += 1  # that it began
         sleep_s, last = 1e-3, time.perf_counter()

@@ -26,7 +26,9 @@ def timetable(
 
 
 class Clients:
-    """Closed loop: each of `concurrency` clients sends a request, waits for the answer, thinks, and sends the next."""
+    """Closed loop: each of `concurrency` clients sends a request, waits for the answer, thinks, and
+    sends the next.
+    """
 
     def __init__(
         self,
@@ -54,7 +56,9 @@ class Clients:
             Timeout(env, 0.0).callbacks.append(self._send)
 
     def answered(self, request: Request) -> None:
-        """The answer to `request` was made, or it was refused; its client goes on when that has reached it."""
+        """The answer to `request` was made, or it was refused; its client goes on when that has
+        reached it.
+        """
         Timeout(self._env, self._answer_latency_s(request) + self._think_s).callbacks.append(
             self._send
         )
@@ -70,7 +74,8 @@ class Clients:
 
 
 class Conversations:
-    """Closed loop: sessions whose turns wait for the answer before, and start at given times or where another has ended.
+    """Closed loop: sessions whose turns wait for the answer before, and start at given times or
+    where another has ended.
 
     A turn that waits is one timeout; sessions are data, not processes.
     """
@@ -104,7 +109,9 @@ class Conversations:
             env.process(self._start(starts_s))
 
     def answered(self, request: Request) -> None:
-        """The answer to `request` was made; its session goes on a gap after that has reached it. One that was refused ends it."""
+        """The answer to `request` was made; its session goes on a gap after that has reached it.
+        One that was refused ends it.
+        """
         session = self._open.pop(request.number)
         request.pieces = ()  # of a long context they are large, and nobody asks for them again
         if request.finish_s != request.finish_s:  # NaN: refused

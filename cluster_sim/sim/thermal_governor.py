@@ -1,9 +1,11 @@
-"""How devices protect themselves from heat: clocks fall and rise, memory is refreshed more often, and what grows too hot is lost.
+"""How devices protect themselves from heat: clocks fall and rise, memory is refreshed more often,
+and what grows too hot is lost.
 
-A governor watches the devices of nodes that share replicas. What they have drawn is in the rows of their stretches, so their
-temperatures now are known in closed form; and however hard they may work, it is known how soon a limit could be reached at the
-earliest. It sleeps that long, a control period at least, and not at all while nobody works. Devices that could reach no limit
-even if all of them drew their most for ever have none.
+A governor watches the devices of nodes that share replicas. What they have drawn is in the rows of
+their stretches, so their temperatures now are known in closed form; and however hard they may work,
+it is known how soon a limit could be reached at the earliest. It sleeps that long, a control period
+at least, and not at all while nobody works. Devices that could reach no limit even if all of them
+drew their most for ever have none.
 """
 
 from __future__ import annotations
@@ -61,7 +63,9 @@ class Step(NamedTuple):
 
 
 class Meter:
-    """What the devices of watched replicas draw, step by step, from the rows that are recorded and from the stretch under way."""
+    """What the devices of watched replicas draw, step by step, from the rows that are recorded and
+    from the stretch under way.
+    """
 
     def __init__(
         self, scenario: Scenario, recorder: Recorder, replicas: Sequence[Replica], watched: set[int]
@@ -119,7 +123,8 @@ class Meter:
 def _by_step(
     pool: Pool, model: Model, rows: Array, since_s: float, now_s: float
 ) -> tuple[Drawn, float]:
-    """What one device draws in each step of these stretches, so that it does not matter how steps were gathered into stretches.
+    """What one device draws in each step of these stretches, so that it does not matter how steps
+    were gathered into stretches.
 
     And when the last of them ends."""
     power = pool.node.device.power
@@ -171,7 +176,8 @@ class Guard:
     halved_s: float = -inf
     _said: tuple[float, float, str] = (1.0, 1.0, "")
     _fading: dict[float, Array] = field(default_factory=dict)
-    """By flow: what is left of a state's distance from the steady one after each of the times that are looked ahead."""
+    """By flow: what is left of a state's distance from the steady one after each of the times that
+    are looked ahead."""
 
     def __post_init__(self) -> None:
         device = self.spot.pool.node.device
@@ -267,7 +273,9 @@ class Guard:
             self.steps_down, self.changed_s = down, now_s
 
     def safe_s(self, now_s: float) -> float:
-        """How long it has nothing to do for certain, whatever its devices and those in front of them run; the control period at least."""
+        """How long it has nothing to do for certain, whatever its devices and those in front of
+        them run; the control period at least.
+        """
         if self.lost:
             return inf
         due_s = min(self.spot.next_change_s(now_s) - now_s, self._timers_s(now_s))
@@ -301,7 +309,9 @@ class Guard:
         return due_s
 
     def _thresholds(self) -> tuple[list[Threshold], list[list[Threshold]]]:
-        """Those of which a rise to any would mean something to do, and groups of which a fall below all of one would."""
+        """Those of which a rise to any would mean something to do, and groups of which a fall below
+        all of one would.
+        """
         above, below = list[Threshold](), list[list[Threshold]]()
         limits, refreshes, has_memory = self._limits, self._refreshes, len(self.state) > 3
         if limits is not None:
@@ -335,7 +345,9 @@ class Guard:
     def _until_s(
         self, around: Conditions, heats: Sequence[Heat], happens: Callable[[Array], Array]
     ) -> float:
-        """The longest of a period, two, four and so on after which it has not happened yet under any of `heats`; inf where it never does."""
+        """The longest of a period, two, four and so on after which it has not happened yet under
+        any of `heats`; inf where it never does.
+        """
         network, times_s = (
             self.spot.network(around.flow),
             np.ldexp(self.fall_s, np.arange(_DOUBLINGS)),
@@ -467,7 +479,9 @@ def governors(
     replicas: Sequence[Replica],
     recorder: Recorder,
 ) -> list[Governor]:
-    """One for each group of nodes that share replicas, where any of their devices could ever reach a limit."""
+    """One for each group of nodes that share replicas, where any of their devices could ever reach
+    a limit.
+    """
     groups: list[tuple[set[str], set[int]]] = []
     for spot in spots:
         nodes, numbers = (

@@ -1,4 +1,6 @@
-"""A real benchmark beside the simulation of it, metric by metric, as the client that measured it would have measured both."""
+"""A real benchmark beside the simulation of it, metric by metric, as the client that measured it
+would have measured both.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ class Beside:
 
     @property
     def errors(self) -> tuple[float, ...]:
-        """Simulated less measured, as shares of what was measured; NaN where that is 0 and the other is not."""
+        """Simulated less measured, as shares of what was measured; NaN where that is 0 and the
+        other is not.
+        """
         return tuple(
             (one - self.measured) / self.measured
             if self.measured
@@ -70,10 +74,11 @@ class Measurement:
 def beside(
     benchmark: Benchmark, runs: Sequence[Results], metrics: Sequence[str] = ()
 ) -> Measurement:
-    """Each metric of `benchmark` and what its client would have measured of each run, in the order of the file.
+    """Each metric of `benchmark` and what its client would have measured of each run, in the order
+    of the file.
 
-    metrics: names as in Benchmark.values; default all, of AIPerf's distributions the mean and four percentiles.
-    Raises ScenarioError for a metric that the file does not have.
+    metrics: names as in Benchmark.values; default all, of AIPerf's distributions the mean and four
+    percentiles. Raises ScenarioError for a metric that the file does not have.
     """
     for metric in metrics:
         if metric not in benchmark.values:
@@ -103,7 +108,9 @@ def beside(
 def runs_of(
     path: Path, variants: Sequence[str] = (), sets: Sequence[str] = (), seed: int | None = None
 ) -> Iterator[Results]:
-    """The run in a folder, or every variant of a scenario file simulated. Raises ScenarioError for neither."""
+    """The run in a folder, or every variant of a scenario file simulated. Raises ScenarioError for
+    neither.
+    """
     if path.is_dir():
         from cluster_sim.results.results import load_results
 

@@ -38,7 +38,8 @@ class Trial:
     replicas: int
     rate_per_s: float
     latencies_s: Mapping[str, float]
-    """By objective (ttft, tpot, e2el; CLASS.ttft where classes have their own): the percentile that is judged, infinite where too few finish."""
+    """By objective (ttft, tpot, e2el; CLASS.ttft where classes have their own): the percentile that
+    is judged, infinite where too few finish."""
     margins: Mapping[str, float]
     """By objective: the share of its limit that is left; negative beyond it."""
     usd_per_hour: float | None
@@ -98,7 +99,9 @@ class Answer:
 
     @property
     def front(self) -> list[tuple[Option, Trial]]:
-        """Trials within the SLO that no other beats in cost, TTFT and TPOT at once (the Pareto front), the cheapest first."""
+        """Trials within the SLO that no other beats in cost, TTFT and TPOT at once (the Pareto
+        front), the cheapest first.
+        """
         good = [(option, trial) for option in self.options for trial in option.trials if trial.good]
 
         def of(trial: Trial) -> tuple[float, ...]:
@@ -146,11 +149,13 @@ def capacity(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Answer:
-    """What the file's `capacity` asks, for every variant and combination of its axes, each searched in a process of its own.
+    """What the file's `capacity` asks, for every variant and combination of its axes, each searched
+    in a process of its own.
 
-    Every trial sees the same traffic but for its rate (common random numbers), so that one that is larger or less loaded does
-    better but for the chance that is left in queues. progress is told how many options are done, and of how many. Raises
-    ScenarioError for faults in the file, or where the traffic has no rate or requests have no SLO.
+    Every trial sees the same traffic but for its rate (common random numbers), so that one that is
+    larger or less loaded does better but for the chance that is left in queues. progress is told
+    how many options are done, and of how many. Raises ScenarioError for faults in the file, or
+    where the traffic has no rate or requests have no SLO.
     """
     file = open_scenarios(path, sets)
     asked = file.capacity or Capacity()
@@ -175,7 +180,9 @@ def capacity(
 
 
 def _alike(options: Sequence[Option]) -> tuple[Option, ...]:
-    """The options with dollars only where all of them have prices: dollars and nodes cannot be compared."""
+    """The options with dollars only where all of them have prices: dollars and nodes cannot be
+    compared.
+    """
     if all(trial.usd_per_hour is not None for option in options for trial in option.trials):
         return tuple(options)
     return tuple(_unpriced(option) for option in options)
@@ -321,7 +328,9 @@ def _bracket(
     more: Callable[[float], float],
     less: Callable[[float], float],
 ) -> tuple[Trial | None, Trial | None]:
-    """(a trial within the SLO, one beyond it), next to each other in the steps made; None where there is none."""
+    """(a trial within the SLO, one beyond it), next to each other in the steps made; None where
+    there is none.
+    """
     good, bad = None, None
     for _ in range(_MOST_TRIALS):
         trial = at(guess)
@@ -333,7 +342,9 @@ def _bracket(
 
 
 def _integer_bracket(at: Callable[[int], Trial], guess: int, most: int) -> tuple[int, int | None]:
-    """(units that are too few, units that are enough): 0 is always too few; None where `most` is not enough."""
+    """(units that are too few, units that are enough): 0 is always too few; None where `most` is
+    not enough.
+    """
     bad, good = 0, None
     while good is None or (good - bad > 1 and bad == 0):
         if at(guess).good:
@@ -396,7 +407,9 @@ def _prefixes(scenario: Scenario) -> list[str]:
 
 
 def judged(scenarios: Sequence[Scenario], percentile: float) -> dict[str, float]:
-    """By objective: the percentile [s] over the requests of all runs that count, rejected and unfinished ones endless."""
+    """By objective: the percentile [s] over the requests of all runs that count, rejected and
+    unfinished ones endless.
+    """
     from cluster_sim.sim.simulate import simulate
 
     runs = [simulate(scenario) for scenario in scenarios]
@@ -411,7 +424,9 @@ def judged(scenarios: Sequence[Scenario], percentile: float) -> dict[str, float]
 
 
 def _latencies_s(results: Results, name: str, class_: str) -> Array:
-    """Of one objective, of each request that counts; those that make one token have no time per output token."""
+    """Of one objective, of each request that counts; those that make one token have no time per
+    output token.
+    """
     table = results.requests
     arrival_s, first_s, finish_s, tokens = (
         table[column].to_numpy()
@@ -430,7 +445,9 @@ def _latencies_s(results: Results, name: str, class_: str) -> Array:
 
 
 def _percentile(values_s: Array, percentile: float) -> float:
-    """Linear, as numpy's; infinite as soon as an endless value has a part in it, and where there is no value."""
+    """Linear, as numpy's; infinite as soon as an endless value has a part in it, and where there is
+    no value.
+    """
     if not len(values_s):
         return inf
     ordered, position = np.sort(values_s), percentile / 100 * (len(values_s) - 1)

@@ -35,7 +35,8 @@ METRICS = (
     "slo_attainment",
 )  # fmt: skip
 _OF_BATCHES = ("mean_ttft_ms", "mean_tpot_ms", "mean_e2el_ms", "mean_queue_ms")
-"""What one run alone can tell: means of batches of its requests. A batch holds too few for its percentiles."""
+"""What one run alone can tell: means of batches of its requests. A batch holds too few for its
+percentiles."""
 
 _PILOTS = 10  # runs in which warm-up is looked for
 
@@ -55,11 +56,14 @@ class Difference:
     t: Interval
     bootstrap: Interval
     chance: float
-    """How often such a difference comes up where there is none: the p-value of the paired t test."""
+    """How often such a difference comes up where there is none: the p-value of the paired t
+    test."""
     significant: bool
-    """The t interval leaves out zero. Each line is judged alone: of twenty without a difference, one will look like one."""
+    """The t interval leaves out zero. Each line is judged alone: of twenty without a difference,
+    one will look like one."""
     saved: float
-    """How many times as many replications would give the same interval if the variants saw traffic of their own; infinite for a copy."""
+    """How many times as many replications would give the same interval if the variants saw traffic
+    of their own; infinite for a copy."""
 
 
 @dataclass(frozen=True)
@@ -108,12 +112,14 @@ def compare(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Comparison:
-    """Every variant of the file beside its first, on `replications` seeds that all of them share (common random numbers).
+    """Every variant of the file beside its first, on `replications` seeds that all of them share
+    (common random numbers).
 
-    metrics: fields of the summary. precision: go on until every interval reaches no further than this share of the first
-    variant's mean, up to `most` replications. find_warmup: where the file gives none, find it by MSER-5 in the times to first
-    token, the longest of all variants for each seed. progress is told how many replications are done, and of how many.
-    Raises ScenarioError for faults in the file, fewer than two variants, or a metric that there is not.
+    metrics: fields of the summary. precision: go on until every interval reaches no further than
+    this share of the first variant's mean, up to `most` replications. find_warmup: where the file
+    gives none, find it by MSER-5 in the times to first token, the longest of all variants for each
+    seed. progress is told how many replications are done, and of how many. Raises ScenarioError for
+    faults in the file, fewer than two variants, or a metric that there is not.
     """
     scenarios = load_variants(path, variants, sets, seed)
     if len(scenarios) < 2:
@@ -171,7 +177,9 @@ def _ordered(
 
 
 def _settled_s(scenarios: Sequence[Scenario], pilots: int, workers: int | None) -> float | None:
-    """When all of them have settled; None where one has not. Takes a few runs before those that count."""
+    """When all of them have settled; None where one has not. Takes a few runs before those that
+    count.
+    """
     runs = _ordered(
         ((number, (waits, (_moved(scenarios, number),))) for number in range(pilots)),
         workers,
@@ -203,7 +211,9 @@ def _check(wanted: Sequence[str], runs: Sequence[Replication], path: str) -> Non
 
 
 def replicated(scenarios: Sequence[Scenario], in_batches: bool) -> Replication:
-    """Summaries of all variants on one seed; with `in_batches` also what can be told batch by batch of their requests."""
+    """Summaries of all variants on one seed; with `in_batches` also what can be told batch by batch
+    of their requests.
+    """
     from cluster_sim.sim.simulate import simulate
 
     results = [simulate(scenario) for scenario in scenarios]
@@ -223,10 +233,11 @@ def waits(scenarios: Sequence[Scenario]) -> list[tuple[Array, Array]]:
 
 
 def warmup_s(runs: Sequence[tuple[Array, Array]]) -> float | None:
-    """When runs of one scenario on several seeds have settled, by MSER-5 on their mean; None where they have not.
+    """When runs of one scenario on several seeds have settled, by MSER-5 on their mean; None where
+    they have not.
 
-    runs: (arrival, time to first token) [s] of each. A cut of each run for itself would follow its chance peaks and make the
-    mean of the rest too low.
+    runs: (arrival, time to first token) [s] of each. A cut of each run for itself would follow its
+    chance peaks and make the mean of the rest too low.
     """
     shortest = min(len(arrival_s) for arrival_s, _ in runs)
     cut = mser5(np.mean([ttft_s[:shortest] for _, ttft_s in runs], axis=0))
@@ -240,12 +251,16 @@ def warmup_s(runs: Sequence[tuple[Array, Array]]) -> float | None:
 
 
 def _ends_by_itself(scenario: Scenario) -> bool:
-    """Whether the beginning is part of the question: work that is all there at time zero, or a recorded day."""
+    """Whether the beginning is part of the question: work that is all there at time zero, or a
+    recorded day.
+    """
     return scenario.workload.trace is not None or isinstance(scenario.workload.arrivals, AtOnce)
 
 
 def of_batches(results: Results) -> dict[str, list[float]]:
-    """Means of equal batches of the requests that count, in order of arrival; the same requests in all variants."""
+    """Means of equal batches of the requests that count, in order of arrival; the same requests in
+    all variants.
+    """
     table = results.requests
     counted, request = table["counted"].to_numpy(), table["request"].to_numpy()
     arrival_s, first_s, finish_s, admitted_s, tokens = (
@@ -310,7 +325,9 @@ def _differences(
 
 
 def _saved(first: Array, other: Array) -> float:
-    """Variance of the difference of independent runs over that of paired ones. Law, Simulation Modeling and Analysis, 5th ed., 11.2."""
+    """Variance of the difference of independent runs over that of paired ones. Law, Simulation
+    Modeling and Analysis, 5th ed., 11.2.
+    """
     if len(first) < 2:
         return 1.0
     apart = float(np.var(other - first, ddof=1))

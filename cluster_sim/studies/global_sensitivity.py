@@ -1,4 +1,6 @@
-"""Which uncertain figures of the catalog an answer hangs on when all of them move at once: Morris and Sobol indices."""
+"""Which uncertain figures of the catalog an answer hangs on when all of them move at once: Morris
+and Sobol indices.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ _MEANING = {
 
 @dataclass(frozen=True)
 class Indices:
-    """What `indices` found: figures with their numbers under `columns`, the one on which most hangs first."""
+    """What `indices` found: figures with their numbers under `columns`, the one on which most hangs
+    first.
+    """
 
     title: str
     metric: str
@@ -45,7 +49,8 @@ class Indices:
     columns: tuple[str, ...]
     ranked: tuple[tuple[Uncertain, tuple[float, ...]], ...]
     left_out: tuple[str, ...]
-    """Figures that move the outcome but may not be anywhere in their ranges, such as whole numbers."""
+    """Figures that move the outcome but may not be anywhere in their ranges, such as whole
+    numbers."""
 
     @property
     def meaning(self) -> str:
@@ -84,11 +89,13 @@ def indices(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Indices:
-    """Indices of `metric` to the figures that move it when they move alone, by `method` (morris or sobol); ranges as `sensitivity` has them.
+    """Indices of `metric` to the figures that move it when they move alone, by `method` (morris or
+    sobol); ranges as `sensitivity` has them.
 
-    samples: of morris its trajectories, each as many runs as figures and one more; of sobol its base samples, rounded up to a power
-    of two, each as many runs as figures and two more. All runs see the same traffic, on `replications` seeds, of which the mean is
-    taken. A figure that does nothing alone is not looked at. Raises ScenarioError for faults in the file, where SALib is not
+    samples: of morris its trajectories, each as many runs as figures and one more; of sobol its
+    base samples, rounded up to a power of two, each as many runs as figures and two more. All runs
+    see the same traffic, on `replications` seeds, of which the mean is taken. A figure that does
+    nothing alone is not looked at. Raises ScenarioError for faults in the file, where SALib is not
     installed, and where no figure moves the outcome.
     """
     analyse = {"morris": morris, "sobol": sobol}[method]
@@ -133,9 +140,11 @@ def indices(
 
 
 def morris(figures: int, outcomes: Outcomes, trajectories: int, seed: int = 0) -> dict[str, Array]:
-    """Elementary effects over the unit cube: mu* with half its 95 % interval, and sigma, each (figures,).
+    """Elementary effects over the unit cube: mu* with half its 95 % interval, and sigma, each
+    (figures,).
 
-    Source: Morris, Technometrics 33(2), 1991; mu* from Campolongo, Cariboni, Saltelli, Environ. Model. Softw. 22(10), 2007.
+    Source: Morris, Technometrics 33(2), 1991; mu* from Campolongo, Cariboni, Saltelli, Environ.
+    Model. Softw. 22(10), 2007.
     """
     _salib()
     from SALib.analyze.morris import analyze
@@ -152,10 +161,11 @@ def morris(figures: int, outcomes: Outcomes, trajectories: int, seed: int = 0) -
 
 
 def sobol(figures: int, outcomes: Outcomes, samples: int, seed: int = 0) -> dict[str, Array]:
-    """First-order and total indices over the unit cube with half their 95 % intervals, each (figures,).
+    """First-order and total indices over the unit cube with half their 95 % intervals, each
+    (figures,).
 
-    Source: Saltelli et al., Comput. Phys. Commun. 181(2), 2010; samples are rounded up to a power of two, as Sobol's sequence is
-    even over the cube only then.
+    Source: Saltelli et al., Comput. Phys. Commun. 181(2), 2010; samples are rounded up to a power
+    of two, as Sobol's sequence is even over the cube only then.
     """
     _salib()
     from SALib.analyze.sobol import analyze
@@ -208,7 +218,9 @@ def _scenario(
 
 
 def _at(figure: Uncertain, share: float) -> str | float:
-    """A value in the range as a file writes it. Raises ScenarioError where the ends are in two units."""
+    """A value in the range as a file writes it. Raises ScenarioError where the ends are in two
+    units.
+    """
     ends = [
         number_and_unit(end) if isinstance(end, str) else (end, "")
         for end in (figure.low, figure.high)

@@ -26,7 +26,8 @@ class Point:
     """One simulation of a study."""
 
     values: Mapping[str, Any]
-    """By key of the axes, as the file writes them; `variant` is among them where the file has variants."""
+    """By key of the axes, as the file writes them; `variant` is among them where the file has
+    variants."""
     replication: int
     scenario: Scenario | None
     """None where the values make no scenario."""
@@ -42,7 +43,8 @@ class Point:
 
 
 def combinations(axes: Sequence[Mapping[str, Sequence[Any]]]) -> Iterator[dict[str, Any]]:
-    """Values by key for each combination of the axes, the last axis fastest; keys of one axis move together.
+    """Values by key for each combination of the axes, the last axis fastest; keys of one axis move
+    together.
 
     >>> list(combinations([{"a": [1, 2]}, {"b": [3, 4], "c": [5, 6]}]))[:2]
     [{'a': 1, 'b': 3, 'c': 5}, {'a': 1, 'b': 4, 'c': 6}]
@@ -136,7 +138,9 @@ def _file_hash(path: str, size: int, changed_ns: int) -> str:
 
 @cache
 def program_version() -> str:
-    """The version of the program, and a hash of its code that outcomes depend on: results of other code are not the same point."""
+    """The version of the program, and a hash of its code that outcomes depend on: results of other
+    code are not the same point.
+    """
     package = Path(__file__).parents[1]
     code = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
@@ -146,7 +150,9 @@ def program_version() -> str:
 
 
 def resolved(scenario: Scenario, dotted: str, written: Any) -> tuple[str, Any]:
-    """(`dotted` with its unit, its value as a number or text) in a resolved scenario; `written` where it stands for more than a value."""
+    """(`dotted` with its unit, its value as a number or text) in a resolved scenario; `written`
+    where it stands for more than a value.
+    """
     place: Any = scenario
     steps = dotted.replace("[", ".").replace("]", "").split(".")
     for step in steps:

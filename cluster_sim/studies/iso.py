@@ -1,4 +1,6 @@
-"""Variants made equal in what they cost, draw, make or carry: how many of each cluster that takes, and what it comes to."""
+"""Variants made equal in what they cost, draw, make or carry: how many of each cluster that takes,
+and what it comes to.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,8 @@ class Scaled:
     copies: float
     """Of the cluster as the file, or the search for its capacity, has it; seldom a whole number."""
     whole: int
-    """The same in whole clusters: rounded down under a budget of cost or power, up where something must be carried."""
+    """The same in whole clusters: rounded down under a budget of cost or power, up where something
+    must be carried."""
     nodes: float
     """Of all pools, in so many copies."""
     users: float | None
@@ -115,13 +118,15 @@ def iso(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iso:
-    """Every variant of the file, its cluster copied so often that all have the same cost, power, throughput or rate within the SLO.
+    """Every variant of the file, its cluster copied so often that all have the same cost, power,
+    throughput or rate within the SLO.
 
-    cost: dollars an hour; power: the mean at the site's meter; throughput: output tokens a second; slo: requests a second that
-    keep the objectives, by a search as `capacity` makes it and the file's section of that name asks. at: what is made equal,
-    with its unit, such as "1000 USD/h"; default: what the first variant has. Copies share nothing: each serves the traffic that
-    was simulated, so that latencies are those of one. Raises ScenarioError for faults in the file, another basis, or a variant
-    that has no prices or does not say what it draws.
+    cost: dollars an hour; power: the mean at the site's meter; throughput: output tokens a second;
+    slo: requests a second that keep the objectives, by a search as `capacity` makes it and the
+    file's section of that name asks. at: what is made equal, with its unit, such as "1000 USD/h";
+    default: what the first variant has. Copies share nothing: each serves the traffic that was
+    simulated, so that latencies are those of one. Raises ScenarioError for faults in the file,
+    another basis, or a variant that has no prices or does not say what it draws.
     """
     if basis not in get_args(Basis):
         raise ScenarioError.at("--iso", f"no basis '{basis}'{did_you_mean(basis, get_args(Basis))}")

@@ -108,12 +108,13 @@ def sensitivity(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Sensitivity:
-    """`metric` of one variant with each figure at either end of its range, the others as they are: a tornado's bars.
+    """`metric` of one variant with each figure at either end of its range, the others as they are:
+    a tornado's bars.
 
-    Looks at figures of `confidence` and below. A figure's range is what the catalog says, else `spread` of it to either side.
-    All runs see the same traffic, on `replications` seeds, of which the mean is taken. One figure at a time: what two do
-    together beyond the sum of what each does is not seen. Raises ScenarioError for faults in the file, or where there is no
-    such metric.
+    Looks at figures of `confidence` and below. A figure's range is what the catalog says, else
+    `spread` of it to either side. All runs see the same traffic, on `replications` seeds, of which
+    the mean is taken. One figure at a time: what two do together beyond the sum of what each does
+    is not seen. Raises ScenarioError for faults in the file, or where there is no such metric.
     """
     file = open_scenarios(path, sets)
     variant = chosen_variant(file, variant)
@@ -179,7 +180,9 @@ def mean_outcomes(
     workers: int | None,
     progress: Callable[[int, int], None] | None,
 ) -> NDArray[np.float64]:
-    """The metric of each scenario, a mean over `replications` seeds from its own on. Raises ScenarioError as `measured` does."""
+    """The metric of each scenario, a mean over `replications` seeds from its own on. Raises
+    ScenarioError as `measured` does.
+    """
     work: Iterator[tuple[tuple[int, int], Call]] = (
         (
             (place, seed),
@@ -220,7 +223,9 @@ def _uncertain(
 
 
 def _entries(written: Any, trail: Trail = ()) -> Iterator[tuple[Trail, str, str]]:
-    """(where, kind, name) of each entry of the catalog that is named in what a file says, and in those entries."""
+    """(where, kind, name) of each entry of the catalog that is named in what a file says, and in
+    those entries.
+    """
     if isinstance(written, dict):
         for key, value in written.items():
             inner, kind = (*trail, key), _KINDS.get(str(key))

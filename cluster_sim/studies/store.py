@@ -1,11 +1,13 @@
-"""A folder that a sweep fills: safe against ends at any moment, and against other sweeps that fill it too.
+"""A folder that a sweep fills: safe against ends at any moment, and against other sweeps that fill
+it too.
 
-    points/KEY.json   one simulated point each, written whole or not at all; what is there is never simulated again
-    plans/NAME.json   which points a sweep has, with the values of its axes
+    points/KEY.json   one simulated point each, written whole or not at all; what is there is never
+    simulated again plans/NAME.json   which points a sweep has, with the values of its axes
     runs/KEY/         run folders, where the sweep keeps them
     sweep.parquet     one row a point of every plan, made from the above
 
-Times that depend on the machine stay in points/, so that the table is the same however often a sweep was stopped on its way.
+Times that depend on the machine stay in points/, so that the table is the same however often a
+sweep was stopped on its way.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ Row = Mapping[str, Any]
 class Store:
     """The folder at `path`; made where there is none.
 
-    Its methods raise ScenarioError where the folder cannot be written to, as on a full disk; it is then as it was before.
+    Its methods raise ScenarioError where the folder cannot be written to, as on a full disk; it is
+    then as it was before.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -118,7 +121,9 @@ class Store:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """While this lasts no other process that asks is here; the lock goes with the process, however it ends."""
+    """While this lasts no other process that asks is here; the lock goes with the process, however
+    it ends.
+    """
     with open(path, "a") as file:
         try:
             import fcntl
@@ -132,7 +137,9 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def flat(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """A summary's fields that depend on the scenario alone, those of classes beside them; pools are left to run folders."""
+    """A summary's fields that depend on the scenario alone, those of classes beside them; pools are
+    left to run folders.
+    """
     fields = {
         key: value
         for key, value in summary.items()
@@ -144,7 +151,9 @@ def flat(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def table(rows: Iterable[Row]) -> pa.Table:
-    """Rows as an Arrow table with all of their columns, in the order in which they come up; what a row lacks is null."""
+    """Rows as an Arrow table with all of their columns, in the order in which they come up; what a
+    row lacks is null.
+    """
     rows = list(rows)
     names = dict.fromkeys(name for row in rows for name in row)
     return pa.table({name: _column([row.get(name) for row in rows]) for name in names})

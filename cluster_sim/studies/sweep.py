@@ -35,7 +35,9 @@ class Count:
     """Of all points; None until all have been looked at."""
 
     def left_s(self, passed_s: float) -> float | None:
-        """Until the end, where that can be told: what is left at the pace of what was simulated in `passed_s`."""
+        """Until the end, where that can be told: what is left at the pace of what was simulated in
+        `passed_s`.
+        """
         simulated = self.done + self.failed
         return (
             passed_s / simulated * (self.total - self.known - simulated)
@@ -59,12 +61,14 @@ def sweep(
     progress: Progress | None = None,
     ended: Ended | None = None,
 ) -> pa.Table:
-    """Simulate the points of the file's `sweep` that the folder `out` (default sweeps/NAME) does not hold yet.
+    """Simulate the points of the file's `sweep` that the folder `out` (default sweeps/NAME) does
+    not hold yet.
 
-    workers: processes on this machine, default one a core; 0: in this one. dask: the address of a Dask scheduler in their place; it must run the
-    same version. Returns what is then in `out`/sweep.parquet, one row a point; `status` is done, or failed with a `reason`.
-    May be killed at any moment and called again. Raises ScenarioError where no point makes a scenario, or the folder cannot be
-    written to.
+    workers: processes on this machine, default one a core; 0: in this one. dask: the address of a
+    Dask scheduler in their place; it must run the same version. Returns what is then in
+    `out`/sweep.parquet, one row a point; `status` is done, or failed with a `reason`. May be killed
+    at any moment and called again. Raises ScenarioError where no point makes a scenario, or the
+    folder cannot be written to.
     """
     file = open_scenarios(path, sets)
     return _Sweep(file, out, retry_failed, progress or (lambda count: None), ended).run(
@@ -103,7 +107,9 @@ class _Sweep:
         return self.store.publish()
 
     def work(self) -> Iterator[tuple[str, Call]]:
-        """The points that must be simulated; the plan is written when all have been looked at, which workers need not wait for."""
+        """The points that must be simulated; the plan is written when all have been looked at,
+        which workers need not wait for.
+        """
         runs = self.store.runs if self.file.sweep and self.file.sweep.keep == "runs" else None
         first_fault, faulty = "", 0
         for point in swept(self.file):

@@ -1,4 +1,6 @@
-"""Many calls at once: in processes of this machine that may die without harm to the others, or on a Dask cluster."""
+"""Many calls at once: in processes of this machine that may die without harm to the others, or on a
+Dask cluster.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ class ProcessDied(SimulationError):
 
 
 def called(work: Work[Name], workers: int | None = None, dask: str | None = None) -> Done[Name]:
-    """Each call's outcome: from the Dask scheduler at `dask`, or from `workers` processes of this machine.
+    """Each call's outcome: from the Dask scheduler at `dask`, or from `workers` processes of this
+    machine.
 
     workers: None for one a core; 0 for none but this one.
     """
@@ -81,7 +84,9 @@ class _Worker:
             self.pipe.send(job.call)
 
     def answer(self) -> Any:
-        """Outcome of the call that has ended. Raises ProcessDied where the process has ended instead."""
+        """Outcome of the call that has ended. Raises ProcessDied where the process has ended
+        instead.
+        """
         try:
             return self.pipe.recv()
         except (EOFError, ConnectionError) as fault:
@@ -148,7 +153,8 @@ def _in_processes(work: Work[Name], workers: int) -> Done[Name]:
 
 
 def _on_dask(work: Work[Name], address: str) -> Done[Name]:
-    """On a Dask cluster that somebody has started. Dask gives the work of workers that die to others.
+    """On a Dask cluster that somebody has started. Dask gives the work of workers that die to
+    others.
 
     Raises ScenarioError where Dask is not installed or nobody answers at the address.
     """
@@ -175,7 +181,8 @@ def _on_dask(work: Work[Name], address: str) -> Done[Name]:
             running.add(future)
             return True
 
-        # twice as many as there are threads, so that none waits for the network; more, as workers may join later
+        # twice as many as there are threads, so that none waits for the network; more, as workers
+        # may join later
         while len(names) < max(2 * sum(client.nthreads().values()), 64) and start_next():
             pass
         for future in running:

@@ -1,4 +1,6 @@
-"""All places of a cluster and the links between them, and which way bytes go; the only importer of networkx."""
+"""All places of a cluster and the links between them, and which way bytes go; the only importer of
+networkx.
+"""
 
 from cluster_sim.topology.graph import FRONT_DOOR, Topology, Way, host_bandwidth_bytes_per_s
 from cluster_sim.topology.node_graph import MEMORY

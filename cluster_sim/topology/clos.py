@@ -1,7 +1,9 @@
-"""Two tiers of switches, as many as the nodes need: which NIC goes to which leaf, and how many cables go on to the spines.
+"""Two tiers of switches, as many as the nodes need: which NIC goes to which leaf, and how many
+cables go on to the spines.
 
-A folded Clos network after Clos, Bell System Technical Journal 32(2), 1953, and Leiserson's fat trees, IEEE Transactions on
-Computers 34(10), 1985; rails as in the reference architecture of NVIDIA's DGX SuperPOD.
+A folded Clos network after Clos, Bell System Technical Journal 32(2), 1953, and Leiserson's fat
+trees, IEEE Transactions on Computers 34(10), 1985; rails as in the reference architecture of
+NVIDIA's DGX SuperPOD.
 """
 
 from __future__ import annotations
@@ -32,9 +34,10 @@ class Tiers:
 def tiers(fabric: Fabric, nics: Sequence[int]) -> Tiers:
     """The fewest switches for nodes with so many NICs each.
 
-    A leaf gives `down` of its ports to NICs and keeps `up` = down / oversubscription, rounded up, for spines; where it is not
-    full it needs fewer. There are as few spines as have the ports, and as take an equal number of each leaf's cables. The front
-    door's ports are not counted. Raises ValueError where two tiers of such switches do not have the ports.
+    A leaf gives `down` of its ports to NICs and keeps `up` = down / oversubscription, rounded up,
+    for spines; where it is not full it needs fewer. There are as few spines as have the ports, and
+    as take an equal number of each leaf's cables. The front door's ports are not counted. Raises
+    ValueError where two tiers of such switches do not have the ports.
 
     >>> from cluster_sim.hardware.network import Fabric
     >>> fabric = Fabric(shape="fat_tree", kind="ndr", radix=64, bandwidth="50 GB/s", latency="1 us", switch_latency="0.2 us")
@@ -105,7 +108,9 @@ def cables(
 
 
 def _rails(nics: Sequence[int], down: int) -> list[list[tuple[int, int]]]:
-    """The i-th NIC of a node is on the i-th leaf of its group, which has a leaf for each rail and `down` nodes."""
+    """The i-th NIC of a node is on the i-th leaf of its group, which has a leaf for each rail and
+    `down` nodes.
+    """
     return [[(node // down, rail) for rail in range(count)] for node, count in enumerate(nics)]
 
 

@@ -36,11 +36,13 @@ class Way:
 class Topology:
     """All places of a cluster and the links between them.
 
-    A node called `pool/0` is its host, the place of its processors; `pool/0/device0` and so on are inside, each with its memory,
-    `pool/0/device0/memory`, as is every other name of the node's file, such as `pool/0/switch` or `pool/0/nic3`. Where a node
-    has several hosts they are `pool/0/host0` and so on. Names of a network's own, such as a spine, are shared by its nodes.
+    A node called `pool/0` is its host, the place of its processors; `pool/0/device0` and so on are
+    inside, each with its memory, `pool/0/device0/memory`, as is every other name of the node's
+    file, such as `pool/0/switch` or `pool/0/nic3`. Where a node has several hosts they are
+    `pool/0/host0` and so on. Names of a network's own, such as a spine, are shared by its nodes.
 
-    Names of nodes have one slash. Raises ValueError where a generated fabric has no room for the nodes.
+    Names of nodes have one slash. Raises ValueError where a generated fabric has no room for the
+    nodes.
     """
 
     def __init__(self, nodes: Mapping[str, Node], network: Network | None = None) -> None:
@@ -98,10 +100,11 @@ class Topology:
         )
 
     def route(self, start: str, end: str, flow: int = 0) -> Route:
-        """The way with the fewest hops, of those the widest, of those the quickest, and of equals the one that the flow's hash picks.
+        """The way with the fewest hops, of those the widest, of those the quickest, and of equals
+        the one that the flow's hash picks.
 
-        The same for the same arguments in every run. Devices pass on nothing but what goes to or from their own memory. Raises
-        LookupError where there is no way, or no such place.
+        The same for the same arguments in every run. Devices pass on nothing but what goes to or
+        from their own memory. Raises LookupError where there is no way, or no such place.
         """
         return self._routes.route(start, end, flow)
 
@@ -125,11 +128,15 @@ class Topology:
         return self.link(edge).kind
 
     def resource(self, edge: Edge) -> Hashable:
-        """What flows over an edge share: that direction of it, or both where it is half duplex, as a memory's bus is."""
+        """What flows over an edge share: that direction of it, or both where it is half duplex, as
+        a memory's bus is.
+        """
         return edge if self.link(edge).duplex == "full" else min(edge, edge[::-1])
 
     def shared_as(self, edge: Edge) -> tuple[Hashable, bool]:
-        """(its `resource`, whether it is a device's own: in or at a node, but no other device's way, so that those of all are alike)."""
+        """(its `resource`, whether it is a device's own: in or at a node, but no other device's
+        way, so that those of all are alike).
+        """
         known = self._shared_as.get(edge)
         if known is None:
             is_own = any(self.node(place) is not None for place in edge) and self.part(edge) == 1.0
@@ -137,7 +144,9 @@ class Topology:
         return known
 
     def role(self, place: str) -> str:
-        """What a place is: front_door, host, device, wafer, memory, leaf, spine, or the name of a file's own without its number."""
+        """What a place is: front_door, host, device, wafer, memory, leaf, spine, or the name of a
+        file's own without its number.
+        """
         node = self.node(place)
         return (
             re.sub(r"\d+$", "", place.rpartition("/")[2])
@@ -174,8 +183,9 @@ class Topology:
     def way(self, starts: list[str], ends: list[str]) -> Way:
         """From the devices `starts` to the devices `ends`, between which there must be a way.
 
-        The i-th sends to the i-th, over and over where one group is larger. What is a device's own it has for itself; of what it
-        shares with the other devices of its node it has an even part (rails); what is outside of nodes is not divided.
+        The i-th sends to the i-th, over and over where one group is larger. What is a device's own
+        it has for itself; of what it shares with the other devices of its node it has an even part
+        (rails); what is outside of nodes is not divided.
         """
         lanes = [
             (number % len(starts), number % len(ends))
@@ -222,7 +232,9 @@ class Topology:
         return data
 
     def part(self, edge: Edge) -> float:
-        """The part of an edge in or at a node that is one device's: an even one where there are fewer such edges than devices."""
+        """The part of an edge in or at a node that is one device's: an even one where there are
+        fewer such edges than devices.
+        """
         start, end = edge
         node = self.node(start) or self.node(end)
         if node is None:
@@ -234,7 +246,9 @@ class Topology:
         return share
 
     def _parts(self, route: Route) -> tuple[list[Edge], list[Edge], list[Edge]]:
-        """The edges of a route from device to device that are the first one's and its node's, of neither, the other's."""
+        """The edges of a route from device to device that are the first one's and its node's, of
+        neither, the other's.
+        """
         first, last = route.places[0], route.places[-1]
         out: list[Edge] = []
         between: list[Edge] = []

@@ -11,13 +11,16 @@ from cluster_sim.hardware.node import Node
 from cluster_sim.topology.shortest_paths import Ways
 
 MEMORY = "memory"
-"""Kind of the edge between a device and its memory, and the name of the place that the memory is."""
+"""Kind of the edge between a device and its memory, and the name of the place that the memory
+is."""
 
 
 class Inside:
-    """The places of one kind of node, called by what follows the node's name: nothing for its host, /device0, /device0/memory.
+    """The places of one kind of node, called by what follows the node's name: nothing for its host,
+    /device0, /device0/memory.
 
-    An edge of its graph has a `link`, and a `share`: the part of it that is one device's, where there are fewer than devices.
+    An edge of its graph has a `link`, and a `share`: the part of it that is one device's, where
+    there are fewer than devices.
     """
 
     def __init__(self, node: Node) -> None:
@@ -55,7 +58,9 @@ class Inside:
         }
 
     def part(self, place: str) -> int | None:
-        """A number that places have in common between which there is a way inside; None for what is no place."""
+        """A number that places have in common between which there is a way inside; None for what is
+        no place.
+        """
         return self._part.get(place)
 
 
@@ -68,7 +73,9 @@ def places(node: Node, end: str) -> list[str]:
 
 
 def matched(starts: Sequence[str], ends: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Pairs that a link joins: one with all, several with several in order, and each with each where they are the same."""
+    """Pairs that a link joins: one with all, several with several in order, and each with each
+    where they are the same.
+    """
     if list(starts) == list(ends):
         yield from (
             (start, end) for number, start in enumerate(starts) for end in ends[number + 1 :]

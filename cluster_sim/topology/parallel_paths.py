@@ -1,4 +1,6 @@
-"""The lanes between two groups of devices: what bytes that go over all of them at once cross, and how often."""
+"""The lanes between two groups of devices: what bytes that go over all of them at once cross, and
+how often.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,8 @@ class Lanes:
     ) -> None:
         self.routes = routes
         self.uses = uses
-        """Lanes by what they share with other flows. What a device has for itself is there for the first lane alone: its like of the
-        other lanes carry the same."""
+        """Lanes by what they share with other flows. What a device has for itself is there for the
+        first lane alone: its like of the other lanes carry the same."""
         self.count = len(routes)
         self.latency_s = max(route.latency_s for route in routes)
         self.ends = ends
@@ -54,7 +56,8 @@ class Lanes:
 
 
 def lanes_between(topology: Topology, starts: Sequence[str], ends: Sequence[str]) -> Lanes:
-    """From each of the places `starts` to one of `ends`, the i-th to the i-th, over and over where one group is larger.
+    """From each of the places `starts` to one of `ends`, the i-th to the i-th, over and over where
+    one group is larger.
 
     Raises LookupError where there is no way.
     """

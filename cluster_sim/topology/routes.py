@@ -1,7 +1,8 @@
 """Which way a flow goes: one of the best ways, picked by the flow's hash.
 
-The last is equal-cost multi-path routing (ECMP; Hopps, RFC 2992). A way is put together of what is inside of the first node,
-between the nodes, and inside of the last: parts that many pairs of places have in common, and that are searched for once.
+The last is equal-cost multi-path routing (ECMP; Hopps, RFC 2992). A way is put together of what is
+inside of the first node, between the nodes, and inside of the last: parts that many pairs of places
+have in common, and that are searched for once.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ class _Choice:
 class Routes:
     """Finds the routes of one topology.
 
-    nodes: the inside of each; outside: what joins them, a graph whose edges have a `link`; link: of two neighbours.
+    nodes: the inside of each; outside: what joins them, a graph whose edges have a `link`; link: of
+    two neighbours.
     """
 
     def __init__(
@@ -101,7 +103,9 @@ class Routes:
         return sum((self._found.get((start, end)) or self._search(start, end)).counts)
 
     def _is_leaf(self, place: str) -> bool:
-        """Whether a place of a node has one link to the outside, to something that is of no node: nobody else's way goes through it."""
+        """Whether a place of a node has one link to the outside, to something that is of no node:
+        nobody else's way goes through it.
+        """
         near = self._outside[place]
         return (
             self._node_of(place) is not None

@@ -1,4 +1,6 @@
-"""The best ways between two places of a graph: fewest hops, of those the widest, of those the quickest."""
+"""The best ways between two places of a graph: fewest hops, of those the widest, of those the
+quickest.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,8 @@ class Equals:
 class Ways:
     """Of a graph whose edges have a `link`: each pair of places is searched for once.
 
-    ends: places that pass nothing on but what is their only neighbour's, as devices do for their memory.
+    ends: places that pass nothing on but what is their only neighbour's, as devices do for their
+    memory.
     """
 
     def __init__(self, graph: nx.Graph, ends: Collection[str] = ()) -> None:
@@ -106,7 +109,9 @@ class Ways:
     def _back(
         self, start: str, end: str, far: int, pass_on: set[str]
     ) -> tuple[dict[str, list[str]], tuple[float, int]]:
-        """From each place on a shortest way those next on the best of them, and how good these are from `start`."""
+        """From each place on a shortest way those next on the best of them, and how good these are
+        from `start`.
+        """
         depth = self._depths(start)
         good: dict[str, tuple[float, int]] = {
             end: (-inf, 0)

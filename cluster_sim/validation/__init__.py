@@ -1,4 +1,6 @@
-"""Measured serving runs -> scenarios -> predictions beside the measurements, and the errors. Nothing is fitted here."""
+"""Measured serving runs -> scenarios -> predictions beside the measurements, and the errors.
+Nothing is fitted here.
+"""
 
 from cluster_sim.validation.errors import ErrorRow, as_csv, errors, points
 from cluster_sim.validation.fitted import serving_rows

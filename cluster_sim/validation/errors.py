@@ -33,7 +33,9 @@ class ErrorRow:
 def errors(
     predictions: Iterable[Prediction], by: Sequence[str] = ("dataset", "hardware", "model")
 ) -> list[ErrorRow]:
-    """Errors by metric and by these fields of the runs, sorted; the others read 'all'. Runs that could not be set up are left out."""
+    """Errors by metric and by these fields of the runs, sorted; the others read 'all'. Runs that
+    could not be set up are left out.
+    """
     groups: dict[tuple[str, ...], list[float]] = defaultdict(list)
     for prediction in predictions:
         run = prediction.measured
@@ -81,7 +83,9 @@ def points(predictions: Iterable[Prediction]) -> dict[str, list[tuple[float, flo
 
 
 def as_csv(predictions: Iterable[Prediction]) -> str:
-    """Every prediction beside its measurement: one row a run, empty where something was not measured or not predicted."""
+    """Every prediction beside its measurement: one row a run, empty where something was not
+    measured or not predicted.
+    """
     about = (
         "dataset", "hardware", "model", "precision", "framework", "layout", "replicas", "isl", "osl", "load",
         "amount", "split_key", "source", "notes",

@@ -10,12 +10,14 @@ from cluster_sim.validation.setup import scenario_of
 
 
 def serving_rows(runs: Iterable[Measured], hardware: str) -> list[ServingRow]:
-    """The runs that a device's constants are fitted on (`calibration.serving.fit_serving`): InferenceMAX's closed loops on `hardware`.
+    """The runs that a device's constants are fitted on (`calibration.serving.fit_serving`):
+    InferenceMAX's closed loops on `hardware`.
 
-    Llama 3.3 70B and gpt-oss-120b by vLLM and TensorRT-LLM, whose KV cache holds all clients at once: a batch that is cut short
-    has no closed formula. TTFT of vLLM only. Left out by rule: releases of gpt-oss-120b that lie far from all others of their
-    engine (previews before its release kernels), named in `_PREVIEWS`, and runs with more than 256 clients, whose client is
-    the limit.
+    Llama 3.3 70B and gpt-oss-120b by vLLM and TensorRT-LLM, whose KV cache holds all clients at
+    once: a batch that is cut short has no closed formula. TTFT of vLLM only. Left out by rule:
+    releases of gpt-oss-120b that lie far from all others of their engine (previews before its
+    release kernels), named in `_PREVIEWS`, and runs with more than 256 clients, whose client is the
+    limit.
     """
     rows = []
     for run in runs:

@@ -80,19 +80,23 @@ class Measured:
     """Nominal or mean answer [tokens]."""
     load: Load
     amount: float
-    """Clients, or conversations at once; requests queued at once (0: not stated); or requests a second."""
+    """Clients, or conversations at once; requests queued at once (0: not stated); or requests a
+    second."""
     split_key: str
     notes: str
     values: Mapping[str, float]
     """Measured, by the keys of `METRICS`."""
     steady: bool = False
-    """Its throughput was worked out from TTFT and TPOT as if every client were always being served."""
+    """Its throughput was worked out from TTFT and TPOT as if every client were always being
+    served."""
     speculation: tuple[int, float] | None = None
-    """Tokens drafted in each step, and tokens that a step makes in the mean; None: no speculation."""
+    """Tokens drafted in each step, and tokens that a step makes in the mean; None: no
+    speculation."""
     wafers: int | None = None
     """Of a replica on wafers; None: on GPUs."""
     at_launch: bool = False
-    """Whether an API served it with the software of its launch, which has an engine profile of its own."""
+    """Whether an API served it with the software of its launch, which has an engine profile of its
+    own."""
 
     @property
     def name(self) -> str:

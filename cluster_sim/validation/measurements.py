@@ -50,7 +50,9 @@ _MIXTURES = ("gpt-oss", "DeepSeek", "deepseek", "Scout", "Mixtral", "Qwen3-235B"
 
 @dataclass(frozen=True)
 class Measurements:
-    """A table of measurements: the runs that can be set up, and how many rows were left out by which rule."""
+    """A table of measurements: the runs that can be set up, and how many rows were left out by
+    which rule.
+    """
 
     runs: list[Measured]
     left_out: dict[str, int]
@@ -76,10 +78,12 @@ _MTP = re.compile(r"MTP(\d+)")
 _ACCEPTED = re.compile(r"acceptance length ([\d.]+) tokens/step")
 _HITS = re.compile(r"GPU prefix hit ([\d.]+)%")
 _MULTITURN = "ifx_llama70b_fp4_b200_multiturn"
-# Rows of public APIs do not say how long prompts and answers were: about those of a chat. A token's time
+# Rows of public APIs do not say how long prompts and answers were: about those of a chat. A token's
+# time
 # on wafers hardly depends on them.
 _API_LENGTHS = (1000.0, 1000.0)
-# Nor how they speculate. Vendors say that a small model of the same family drafts; 2,100 over 450 tokens/s with kernels of the same
+# Nor how they speculate. Vendors say that a small model of the same family drafts; 2,100 over 450
+# tokens/s with kernels of the same
 # age leaves 3 to 4 tokens a step. (estimate)
 _API_SPECULATION = (4, 3.5)
 
@@ -140,7 +144,8 @@ REPEATED = "said again: throughput of one device beside that of all"
 def _layout(row: Row) -> tuple[int, int, int, int] | None:
     """(tensor, attention data, expert parallelism, replicas) that the row states.
 
-    TensorRT-LLM's tables run mixtures of experts with attention data parallelism even where they say TPn.
+    TensorRT-LLM's tables run mixtures of experts with attention data parallelism even where they
+    say TPn.
     """
     if row["parallelism"].startswith("pipeline over wafers"):
         return 1, 1, 1, 1
@@ -157,7 +162,9 @@ def _layout(row: Row) -> tuple[int, int, int, int] | None:
 
 
 def _speculation(row: Row) -> tuple[int, float] | None:
-    """(drafted tokens, acceptance length) that the row states; for public APIs that say `yes`, the estimate."""
+    """(drafted tokens, acceptance length) that the row states; for public APIs that say `yes`, the
+    estimate.
+    """
     if row["hardware"] == "CS-3" and re.match(r"yes( \(|$)", row["spec_decoding"]):
         return _API_SPECULATION
     drafted, accepted = _MTP.fullmatch(row["spec_decoding"]), _ACCEPTED.search(row["notes"])
@@ -184,10 +191,12 @@ def _load(row: Row) -> tuple[Load, float] | None:
 
 
 def read_measurements(path: str | Path) -> Measurements:
-    """The runs in the CSV file at `path` (gzip where it ends in .gz), whose columns are `COLUMNS`; one row a figure.
+    """The runs in the CSV file at `path` (gzip where it ends in .gz), whose columns are `COLUMNS`;
+    one row a figure.
 
-    Rows that agree in everything but metric, value and unit are one run; where two give the same metric the last one counts.
-    Raises ScenarioError where the file cannot be read, lacks columns, or holds something else where a number belongs.
+    Rows that agree in everything but metric, value and unit are one run; where two give the same
+    metric the last one counts. Raises ScenarioError where the file cannot be read, lacks columns,
+    or holds something else where a number belongs.
     """
     found: dict[tuple[str, ...], dict[str, float]] = defaultdict(dict)
     rows: dict[tuple[str, ...], Row] = {}
@@ -235,7 +244,9 @@ def read_measurements(path: str | Path) -> Measurements:
 
 
 def _is_impossible(run: Measured) -> bool:
-    """Whether prompts and answers together take more FLOP/s than the peak of all devices: a lower bound, attention left out."""
+    """Whether prompts and answers together take more FLOP/s than the peak of all devices: a lower
+    bound, attention left out.
+    """
     if "output_per_s" not in run.values:
         return False
     model, device = _machine(run.model, run.hardware)
@@ -313,7 +324,8 @@ def _run(row: Row, values: dict[str, float], steady: bool, where: str) -> Measur
     if load[0] == "sessions" and (hits := _HITS.search(row["notes"])):
         values = values | {"prefix_hits": float(hits[1]) / 100.0}
     return Measured(
-        # gap-analysis runs sit in the same data set, but are of another maker, with lengths and precision partly presumed
+        # gap-analysis runs sit in the same data set, but are of another maker, with lengths and
+        # precision partly presumed
         dataset="aic_gap_analysis" if "gap-analysis" in row["notes"] else row["dataset"],
         source=row["source"],
         hardware=row["hardware"],

@@ -34,8 +34,9 @@ class Prediction:
 def predict(measured: Measured) -> Prediction:
     """Simulate `measured` as it was run.
 
-    Throughput is of the whole run, or, where the measured one was worked out from TTFT and TPOT as if the run were steady, or
-    is of the time in which all clients were asking, worked out in the same way: clients x answer / (TTFT + TPOT x (answer - 1)).
+    Throughput is of the whole run, or, where the measured one was worked out from TTFT and TPOT as
+    if the run were steady, or is of the time in which all clients were asking, worked out in the
+    same way: clients x answer / (TTFT + TPOT x (answer - 1)).
     """
     try:
         scenario = scenario_of(measured)
@@ -70,7 +71,8 @@ def predict(measured: Measured) -> Prediction:
 def predict_all(
     runs: Sequence[Measured], workers: int = 2, progress: Callable[[int, int], None] | None = None
 ) -> list[Prediction]:
-    """Every run simulated, in `workers` processes, in the order given; `progress` is told how many are done, and of how many.
+    """Every run simulated, in `workers` processes, in the order given; `progress` is told how many
+    are done, and of how many.
 
     Runs of one set-up, measured with several versions of an engine, are simulated once.
     """

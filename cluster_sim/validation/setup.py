@@ -15,9 +15,12 @@ from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import Document, describe, under
 from cluster_sim.validation.measured import INLINE, MODELS, NODES, PRECISIONS, Measured
 
-# Shares of requests (the keys) whose prompt or answer is not longer: the MLPerf data sets. The answers are those of the
-# reference implementation; both are scaled to the mean lengths that the row gives. Source: mlperf-data/summaries of
-# openshift-psap/performance-dashboard@71007029fb5b (Apache-2.0). The 8B run stops every answer at the same length.
+# Shares of requests (the keys) whose prompt or answer is not longer: the MLPerf data sets. The
+# answers are those of the
+# reference implementation; both are scaled to the mean lengths that the row gives. Source:
+# mlperf-data/summaries of
+# openshift-psap/performance-dashboard@71007029fb5b (Apache-2.0). The 8B run stops every answer at
+# the same length.
 _AT = (0.0, 0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
 _MLPERF_PROMPTS = {
     "llama-2-70b": (48, 73, 109, 152, 266, 519, 614, 791, 1021),
@@ -28,7 +31,8 @@ _MLPERF_ANSWERS = {
     "llama-2-70b": (3, 15, 84, 190, 303, 449, 563, 779, 1016),
     "llama-3.1-405b": (3, 210, 436, 753, 855, 974, 1048, 1174, 1830),
 }
-# (max_sequences, max_batched_tokens) of NVIDIA's 8 x B200 submission, v5.1: closed/NVIDIA/configs. Other submitters of the
+# (max_sequences, max_batched_tokens) of NVIDIA's 8 x B200 submission, v5.1: closed/NVIDIA/configs.
+# Other submitters of the
 # same machine mostly copy them.
 _MLPERF_LIMITS = {
     "llama-2-70b": {"Offline": (2048, 3584), "Server": (2048, 3584), "Interactive": (768, 768)},
@@ -40,7 +44,8 @@ _MLPERF_LIMITS = {
     },
     "deepseek-r1": {"Offline": (512, 8192), "Server": (512, 8192), "Interactive": (512, 8192)},
 }
-# CUDA graphs of TensorRT-LLM's throughput tables: the batch sizes of the configuration that they were run with (perf-overview.md).
+# CUDA graphs of TensorRT-LLM's throughput tables: the batch sizes of the configuration that they
+# were run with (perf-overview.md).
 _TABLE_GRAPHS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 384, 512, 1024, 2048, 4096, 8192)
 # Of the conversations of the multi-turn sweep: see `_conversations`.
 _QUESTION, _ANSWER = 245.0, 620.0
@@ -48,22 +53,27 @@ _QUESTION_SIGMA, _ANSWER_VARIANCE = (
     sqrt(log(1.0 + (1609.18 / 295.58) ** 2)),
     log(1.0 + (410.91 / 441.34) ** 2),
 )
-# InferenceMAX's scripts for Llama 70B on TensorRT-LLM hold new requests back where prompts and answers are 1,024 tokens and devices
-# fewer than eight: for 20 steps at most. The share of the token limit is not known here, and with one such request at a time
-# hardly ever reached: TTFT is the same for 0.5 and 1. (benchmarks/70b_*.sh of SemiAnalysisAI/InferenceX; the ratio is an estimate)
+# InferenceMAX's scripts for Llama 70B on TensorRT-LLM hold new requests back where prompts and
+# answers are 1,024 tokens and devices
+# fewer than eight: for 20 steps at most. The share of the token limit is not known here, and with
+# one such request at a time
+# hardly ever reached: TTFT is the same for 0.5 and 1. (benchmarks/70b_*.sh of
+# SemiAnalysisAI/InferenceX; the ratio is an estimate)
 _BATCH_WAIT = {"batch_wait_timeout_iterations": 20, "batch_wait_max_tokens_ratio": 0.5}
 _MOST_REQUESTS = 100_000
-"""No run is simulated with more: MLPerf's go on for 10 min (Offline) or 40 min (Server) at up to a thousand requests a second."""
+"""No run is simulated with more: MLPerf's go on for 10 min (Offline) or 40 min (Server) at up to a
+thousand requests a second."""
 
 
 def scenario_of(measured: Measured) -> Scenario:
     """`measured` as a scenario.
 
-    Clients: a closed loop of 10 requests a client. Sessions: conversations one after another, see `_conversations`.
-    Queued: everything at time zero, at most `_MOST_REQUESTS` of them, in batches limited by KV room alone, up to the 8,192 for
-    which trtllm-bench records CUDA graphs. Poisson: 40 min of arrivals, at most `_MOST_REQUESTS`. The KV cache is fp8, bf16
-    where the weights are. MLPerf: NVIDIA's limits, see `_MLPERF_LIMITS`.
-    Raises ScenarioError where it does not fit.
+    Clients: a closed loop of 10 requests a client. Sessions: conversations one after another, see
+    `_conversations`.
+    Queued: everything at time zero, at most `_MOST_REQUESTS` of them, in batches limited by KV room
+    alone, up to the 8,192 for which trtllm-bench records CUDA graphs. Poisson: 40 min of arrivals,
+    at most `_MOST_REQUESTS`. The KV cache is fp8, bf16 where the weights are. MLPerf: NVIDIA's
+    limits, see `_MLPERF_LIMITS`. Raises ScenarioError where it does not fit.
     """
     model, node = (
         MODELS.get(measured.model, measured.model),
@@ -114,9 +124,10 @@ def _as_tensorrt_llm(
 ) -> dict[str, Any]:
     """`data` with memory and admission as TensorRT-LLM has them.
 
-    It gives the KV cache 0.9 of what is free once the weights are loaded, where the engine's profile means 0.9 of all memory;
-    and it admits a request only when its whole answer will fit, so that none is preempted: for requests of one length that
-    is a limit on how many are there at once.
+    It gives the KV cache 0.9 of what is free once the weights are loaded, where the engine's
+    profile means 0.9 of all memory; and it admits a request only when its whole answer will fit, so
+    that none is preempted: for requests of one length that is a limit on how many are there at
+    once.
     """
     pool = scenario.cluster.pools[0]
     placement, capacity = pool.placement(scenario.model), pool.node.device.memory.capacity_bytes
@@ -145,9 +156,9 @@ def _as_tensorrt_llm(
 def _replica(measured: Measured, engine: str) -> dict[str, Any]:
     """The plan of one copy: wafers, or devices and how they share; and what drafts.
 
-    Multi-token prediction passes one layer and the output head for each drafted token. What drafts behind an API is not published: a model
-    with a fifth of the layers, such as 1B beside 70B, takes a fifth of the time on wafers, where layers take theirs whatever
-    their width.
+    Multi-token prediction passes one layer and the output head for each drafted token. What drafts
+    behind an API is not published: a model with a fifth of the layers, such as 1B beside 70B, takes
+    a fifth of the time on wafers, where layers take theirs whatever their width.
     """
     precision = PRECISIONS[measured.precision]
     plan: dict[str, Any] = {
@@ -177,15 +188,20 @@ def _workload(measured: Measured, model: str) -> dict[str, Any]:
 
 
 def _conversations(measured: Measured) -> dict[str, Any]:
-    """The conversations of the multi-turn sweep, the same in every run, one after another by each of its clients.
+    """The conversations of the multi-turn sweep, the same in every run, one after another by each
+    of its clients.
 
-    What its rows say together: 250 tokens of a prompt are not found in the cache whatever the number of clients, half a block
-    of them lost to whole blocks; answers have 610 tokens with 16 clients; and mean prompts fall from 2,105 with 16 clients as they do where all
-    begin with their first turn and end after some 6,600 requests together. Then a prompt, k - 1 times a question and an answer
-    and one question more, is of the turn k = 3.2 in the mean, and there are 5.4 turns. Each client asks again as soon as it is
-    answered: rate times latency is the number of clients in every row. Lengths spread as in WildChat, from which the conversations
-    are: 295.6 +- 1609 tokens of people and 441 +- 411 of answers (Zhao et al., arXiv 2405.01470, table 1), log-normal; half of
-    the variance of the logarithm of answers lies between conversations (estimate).
+    What its rows say together: 250 tokens of a prompt are not found in the cache whatever the
+    number of clients, half a block of them lost to whole blocks; answers have 610 tokens with 16
+    clients; and mean prompts fall from 2,105 with 16 clients as they do where all begin with their
+    first turn and end after some 6,600 requests together. Then a prompt, k - 1 times a question and
+    an answer and one question more, is of the turn k = 3.2 in the mean, and there are 5.4 turns.
+    Each client asks again as soon as it is
+    answered: rate times latency is the number of clients in every row. Lengths spread as in
+    WildChat, from which the conversations
+    are: 295.6 +- 1609 tokens of people and 441 +- 411 of answers (Zhao et al., arXiv 2405.01470,
+    table 1), log-normal; half of the variance of the logarithm of answers lies between
+    conversations (estimate).
     """
     half = sqrt(_ANSWER_VARIANCE / 2.0)
     asked, answered = (
@@ -226,7 +242,9 @@ def _arrivals(measured: Measured) -> dict[str, Any]:
 
 
 def _lengths(measured: Measured, model: str) -> tuple[Any, Any]:
-    """Distributions of prompts and answers: as nominal, spread as InferenceMAX does, or as in the MLPerf data sets."""
+    """Distributions of prompts and answers: as nominal, spread as InferenceMAX does, or as in the
+    MLPerf data sets.
+    """
     if measured.dataset.startswith("mlperf") and model in _MLPERF_PROMPTS:
         answers = _MLPERF_ANSWERS.get(model)
         return _scaled(_MLPERF_PROMPTS[model], measured.isl), _scaled(

@@ -1,4 +1,6 @@
-"""Classes of requests that share one stream of arrivals, such as people who wait and jobs that do not."""
+"""Classes of requests that share one stream of arrivals, such as people who wait and jobs that do
+not.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ class TrafficClass(Description):
 
 
 def class_numbers(classes: Sequence[TrafficClass], seed: int) -> Iterator[npt.NDArray[np.int64]]:
-    """To which class the first request belongs, the second, and so on: pieces of `AT_A_TIME`, without end."""
+    """To which class the first request belongs, the second, and so on: pieces of `AT_A_TIME`,
+    without end.
+    """
     rng, bounds = stream(seed, "classes"), np.cumsum([one.share for one in classes])[:-1]
     while True:
         yield np.searchsorted(bounds, rng.random(AT_A_TIME), side="right")
@@ -54,7 +58,9 @@ def class_numbers(classes: Sequence[TrafficClass], seed: int) -> Iterator[npt.ND
 def labelled(
     route: Callable[[Request], None], classes: Sequence[TrafficClass], seed: int
 ) -> Callable[[Request], None]:
-    """`route` for requests that get their class and its priority as they arrive, in the order of arrival."""
+    """`route` for requests that get their class and its priority as they arrive, in the order of
+    arrival.
+    """
     numbers = chain.from_iterable(piece.tolist() for piece in class_numbers(classes, seed))
     priorities = [one.priority for one in classes]
 

@@ -1,4 +1,6 @@
-"""Requests from an arrival process and lengths, or from a trace, one at a time as the clock reaches them."""
+"""Requests from an arrival process and lengths, or from a trace, one at a time as the clock reaches
+them.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from cluster_sim.workload.traces import Tally, Trace
 def lengths(
     prompt: Lengths, output: Lengths, seed: int, spearman: float | None = None
 ) -> Iterator[tuple[int, int]]:
-    """(prompt, output) tokens of the first request, the second, and so on without end; `spearman` is their rank correlation."""
+    """(prompt, output) tokens of the first request, the second, and so on without end; `spearman`
+    is their rank correlation.
+    """
     return chain.from_iterable(
         zip(*(column.tolist() for column in columns), strict=True)
         for columns in length_pieces(prompt, output, seed, spearman)
@@ -45,9 +49,11 @@ def length_pieces(
 def lengths_by_class(
     prompt: Lengths | None, output: Lengths | None, classes: Sequence[TrafficClass], seed: int
 ) -> Iterator[tuple[int, int]]:
-    """The same where classes may have lengths of their own; what a class leaves out is `prompt` or `output`.
+    """The same where classes may have lengths of their own; what a class leaves out is `prompt` or
+    `output`.
 
-    Every class has a stream of its own beside the common one, of which each request uses up a number whatever its class.
+    Every class has a stream of its own beside the common one, of which each request uses up a
+    number whatever its class.
     """
     numbers = class_numbers(classes, seed)
 
@@ -85,7 +91,9 @@ def drawn(
     until_s: float,
     warmup_s: float,
 ) -> Iterator[Request]:
-    """Requests of an arrival process with these lengths, until `until_s` or until it has made as many as it was asked for."""
+    """Requests of an arrival process with these lengths, until `until_s` or until it has made as
+    many as it was asked for.
+    """
     times = arrivals.times(stream(seed, "arrivals"))
     if arrivals.requests is None:
         numbers: Iterator[int] = iter(range(1 << 62))

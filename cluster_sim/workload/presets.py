@@ -18,7 +18,9 @@ KEYS = ("arrivals", "prompt_tokens", "output_tokens", "length_correlation", "rea
 
 
 class Match(Description):
-    """One statistic of the trace, and where 60 seeds of the preset lie, over the trace's length of time."""
+    """One statistic of the trace, and where 60 seeds of the preset lie, over the trace's length of
+    time.
+    """
 
     trace: float
     p5: float
@@ -44,7 +46,8 @@ class Preset(Description):
     sessions: dict[str, Any] | None = None
     """Keys of `workload.sessions`."""
     matches: dict[str, Match] = Field(default_factory=dict)
-    """By statistic: cv; dispersion and peak_to_mean at 1, 10 and 60 s; quantiles of prompt and output."""
+    """By statistic: cv; dispersion and peak_to_mean at 1, 10 and 60 s; quantiles of prompt and
+    output."""
     misses: dict[str, str] = Field(default_factory=dict)
     """By statistic that does not hold: in words, by how much."""
 

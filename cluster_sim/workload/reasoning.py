@@ -11,10 +11,13 @@ from cluster_sim.schema import Description
 
 
 class ReasoningShares(Description):
-    """Shares of answers' tokens, by a piecewise-linear quantile function; reasoning comes first, and a token at least follows it."""
+    """Shares of answers' tokens, by a piecewise-linear quantile function; reasoning comes first,
+    and a token at least follows it.
+    """
 
     quantiles: dict[float, Annotated[float, Field(ge=0.0, le=1.0)]]
-    """Share by quantile, such as {0: 0, 0.5: 0.76, 1: 1}; straight lines between them. Needs 0 and 1."""
+    """Share by quantile, such as {0: 0, 0.5: 0.76, 1: 1}; straight lines between them. Needs 0 and
+    1."""
 
     @field_validator("quantiles")
     @classmethod

@@ -15,7 +15,9 @@ _AT_A_TIME = 4096
 
 
 class SharedPrefix(Description):
-    """Each request begins with one of a few texts, any with the same probability, as in vLLM's prefix_repetition benchmark."""
+    """Each request begins with one of a few texts, any with the same probability, as in vLLM's
+    prefix_repetition benchmark.
+    """
 
     tokens: Annotated[int, Field(gt=0)]
     """Of each text; the prompt's own tokens come after them."""

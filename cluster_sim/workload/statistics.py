@@ -1,7 +1,8 @@
-"""What describes traffic: how bursty it is at which scale, how long its requests are, how much of their prompts has been seen before.
+"""What describes traffic: how bursty it is at which scale, how long its requests are, how much of
+their prompts has been seen before.
 
-One number is not burstiness: a gamma renewal process with the coefficient of variation of Azure's code trace has five times
-its dispersion at one second.
+One number is not burstiness: a gamma renewal process with the coefficient of variation of Azure's
+code trace has five times its dispersion at one second.
 """
 
 from __future__ import annotations
@@ -19,13 +20,17 @@ FEWEST_WINDOWS = 5
 
 
 def gap_cv(times_s: np.ndarray) -> float | None:
-    """Coefficient of variation (population standard deviation over mean) of the gaps between ascending times; None of fewer than two gaps."""
+    """Coefficient of variation (population standard deviation over mean) of the gaps between
+    ascending times; None of fewer than two gaps.
+    """
     gaps_s = np.diff(times_s)
     return float(np.std(gaps_s) / np.mean(gaps_s)) if len(gaps_s) > 1 and gaps_s.any() else None
 
 
 def window_counts(times_s: np.ndarray, window_s: float) -> np.ndarray:
-    """Arrivals in each whole window of this length, the first beginning with the first arrival; a last one that is not whole is left out."""
+    """Arrivals in each whole window of this length, the first beginning with the first arrival; a
+    last one that is not whole is left out.
+    """
     since_s = times_s - times_s[0] if len(times_s) else times_s
     windows = int(since_s[-1] / window_s) if len(times_s) else 0
     places = (since_s / window_s).astype(np.int64)
@@ -33,7 +38,9 @@ def window_counts(times_s: np.ndarray, window_s: float) -> np.ndarray:
 
 
 def dispersion(times_s: np.ndarray, window_s: float) -> float | None:
-    """Index of dispersion of counts: their variance (unbiased) over their mean; 1 of a Poisson process. None of fewer than five windows."""
+    """Index of dispersion of counts: their variance (unbiased) over their mean; 1 of a Poisson
+    process. None of fewer than five windows.
+    """
     counts = window_counts(times_s, window_s)
     return (
         float(np.var(counts, ddof=1) / np.mean(counts)) if len(counts) >= FEWEST_WINDOWS else None
@@ -94,7 +101,9 @@ def of_lengths(tokens: np.ndarray) -> Tokens:
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float | None:
-    """Spearman's rank correlation, equal values sharing their mean rank. None where one of the two never varies."""
+    """Spearman's rank correlation, equal values sharing their mean rank. None where one of the two
+    never varies.
+    """
     ranks = np.array([_mean_ranks(one), _mean_ranks(other)])
     return (
         float(np.corrcoef(ranks)[0, 1])
@@ -111,7 +120,9 @@ def _mean_ranks(values: np.ndarray) -> np.ndarray:
 
 @dataclass
 class Reuse:
-    """How much of the prompts a cache without limits would have held: of each, the pieces before the first that is new."""
+    """How much of the prompts a cache without limits would have held: of each, the pieces before
+    the first that is new.
+    """
 
     pieces: int = 0
     tokens: int = 0
@@ -132,7 +143,8 @@ class Reuse:
 def reuse(
     prompts: Iterable[tuple[int, tuple[tuple[int, int], ...], tuple[int, int] | None]],
 ) -> Reuse:
-    """Of (prompt tokens, its pieces, the identity and tokens of its answer) in the order in which they come.
+    """Of (prompt tokens, its pieces, the identity and tokens of its answer) in the order in which
+    they come.
 
     An answer is there for a later prompt as if it were one of its own request's pieces.
     """

@@ -1,4 +1,6 @@
-"""Traffic without a cluster: the same requests as a run sees, written so that others can read them, and fitted."""
+"""Traffic without a cluster: the same requests as a run sees, written so that others can read them,
+and fitted.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +77,9 @@ def test_clients_that_wait_ask_again_when_an_assumed_answer_has_come(tmp_path: P
 
 
 def test_sessions_ask_again_when_an_assumed_answer_has_come(tmp_path: Path) -> None:
-    """Answers of ten tokens take two seconds; the tool one more, the user three; then the next session."""
+    """Answers of ten tokens take two seconds; the tool one more, the user three; then the next
+    session.
+    """
     traffic = of_scenario(scenario(tmp_path, {"sessions": PLAIN}, duration="14 s"), 5.0)
     assert traffic.arrival_s.tolist() == [0.0, 3.0, 8.0, 11.0, 13.0]
     assert traffic.prompt_tokens.tolist() == [150, 165, 182, 197, 150]
@@ -111,7 +115,9 @@ def test_no_requests_have_no_statistics(tmp_path: Path) -> None:
     assert none.tokens() is None
 
 
-# --- written --------------------------------------------------------------------------------------------------------------
+# --- written
+#
+# --------------------------------------------------------------------------------------------------------------
 
 
 def test_parquet_holds_the_requests(tmp_path: Path) -> None:
@@ -133,7 +139,9 @@ def test_mooncakes_lines_are_read_back_to_the_millisecond(tmp_path: Path) -> Non
 
 
 def test_blocks_are_shared_where_prompts_are(tmp_path: Path) -> None:
-    """1,100 tokens are blocks of 512, 512, 76: the second prompt shares the first 1,000, so one block; the third the whole of the second."""
+    """1,100 tokens are blocks of 512, 512, 76: the second prompt shares the first 1,000, so one
+    block; the third the whole of the second.
+    """
     pieces = [((1, 1000), (2, 100)), ((1, 1000), (3, 100)), ((1, 1000), (3, 100), (4, 436)), ()]
     traffic = Demand(
         "x", np.arange(4.0), np.array([1100, 1100, 1536, 600]), np.ones(4, dtype=int), pieces
@@ -158,7 +166,9 @@ def test_a_mooncake_trace_keeps_its_blocks(tmp_path: Path) -> None:
     ] == [[0, 1, 2], [0, 1, 3]]
 
 
-# --- fitted ---------------------------------------------------------------------------------------------------------------
+# --- fitted
+#
+# ---------------------------------------------------------------------------------------------------------------
 
 
 def drawn(process: Any, span_s: float, seed: int = 2) -> Demand:
@@ -226,7 +236,9 @@ def test_there_is_nothing_to_fit_in_a_few_requests() -> None:
         propose(Demand("x", np.zeros(99), np.ones(99, dtype=int), np.ones(99, dtype=int)))
 
 
-# --- the command ----------------------------------------------------------------------------------------------------------
+# --- the command
+#
+# ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -1,4 +1,6 @@
-"""benchmarks/device: measured on a machine that only pretends, with times and a clock that are known."""
+"""benchmarks/device: measured on a machine that only pretends, with times and a clock that are
+known.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ LIBRARIES = {"generation_attention": ("flashinfer",), "context_attention": ("sdp
 
 
 class Pretender:
-    """A GPU whose kernels take 1.25 times what the catalog's H200 says, and whose every measurement takes `each_s` by its own clock."""
+    """A GPU whose kernels take 1.25 times what the catalog's H200 says, and whose every measurement
+    takes `each_s` by its own clock.
+    """
 
     memory_bytes = 40e9
     libraries = LIBRARIES

@@ -1,4 +1,6 @@
-"""cluster-sim calibrate: a table of measured kernels gives a device, its errors, or a sentence about what is wrong."""
+"""cluster-sim calibrate: a table of measured kernels gives a device, its errors, or a sentence
+about what is wrong.
+"""
 
 from __future__ import annotations
 
@@ -142,7 +144,9 @@ def test_what_is_no_table_of_kernels_is_told(
 
 
 def measurements(path: Path) -> Path:
-    """Rows of a table of measurements: products of an H100 of four matrices, and others that are no kernels of interest."""
+    """Rows of a table of measurements: products of an H100 of four matrices, and others that are no
+    kernels of interest.
+    """
     fits = device_named("h100-sxm").kernels
     assert fits is not None
     rng = np.random.default_rng(1)

@@ -1,4 +1,6 @@
-"""cluster-sim calibrate --power: known constants are found again, and collectors whose readings do not repeat do not count."""
+"""cluster-sim calibrate --power: known constants are found again, and collectors whose readings do
+not repeat do not count.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Constants of whole steps, fitted on serving runs: synthetic runs give theirs back, measured ones the catalog's errors."""
+"""Constants of whole steps, fitted on serving runs: synthetic runs give theirs back, measured ones
+the catalog's errors.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ LLAMA = Model.model_validate(catalog_entry("models", "llama-3.3-70b"))
 
 
 def synthetic(device: Device, noise: float) -> list[ServingRow]:
-    """Runs of one model over the grid that public benchmarks run, their times drawn around the device's own."""
+    """Runs of one model over the grid that public benchmarks run, their times drawn around the
+    device's own.
+    """
     rng, rows = np.random.default_rng(4), []
     for tensor in (1, 2, 4, 8):
         steps = GpuSteps(LLAMA, device, tensor, 1, "fp8", "fp8", "vLLM")

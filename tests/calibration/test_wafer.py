@@ -1,4 +1,6 @@
-"""The wafers' constants: found again where they are known, and what they are worth on the public rows."""
+"""The wafers' constants: found again where they are known, and what they are worth on the public
+rows.
+"""
 
 from __future__ import annotations
 
@@ -221,7 +223,9 @@ def test_the_fitted_rows_come_out_within_a_twentieth_at_the_median(
 def test_every_model_that_was_not_fitted_comes_out_within_a_fifth(
     public: tuple[list[Speed], WaferFit],
 ):
-    """70B at its launch, too: without its own rows the constants tell its speed of August 2024 within a fifth."""
+    """70B at its launch, too: without its own rows the constants tell its speed of August 2024
+    within a fifth.
+    """
     rows, found = public
     assert found.left_out_error < 0.08
     assert all(error < 0.20 for error in dict(found.left_out).values())

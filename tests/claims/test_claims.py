@@ -111,7 +111,9 @@ def test_the_sentence_of_the_outcome_is_filled_in(tmp_path: Path) -> None:
 
 
 def test_quantities_come_from_catalog_measurements_arithmetic_and_runs(tmp_path: Path) -> None:
-    """Eight tokens a step of the same length: what a run says is what arithmetic says, within the prompt's share."""
+    """Eight tokens a step of the same length: what a run says is what arithmetic says, within the
+    prompt's share.
+    """
     short = {
         "workload.output_tokens": 64,
         "workload.arrivals.requests": 1,
@@ -138,7 +140,9 @@ def test_quantities_come_from_catalog_measurements_arithmetic_and_runs(tmp_path:
 
 
 def test_limits_are_bandwidth_over_bytes_and_arithmetic_over_flop() -> None:
-    """70B in 16 bit on eight B200: 139 GB at 61.4 TB/s are 442 tokens/s, 18 PFLOP/s over 139 GFLOP are 129,500."""
+    """70B in 16 bit on eight B200: 139 GB at 61.4 TB/s are 442 tokens/s, 18 PFLOP/s over 139 GFLOP
+    are 129,500.
+    """
     scenario = load_scenario(SPEEDS, "70b-b200-16-bit")
     pool = scenario.cluster.pools[0]
     assert LIMITS["memory_tokens_per_s"](scenario, pool) == approx(8 * 7.672e12 / 139e9, rel=0.001)
@@ -154,7 +158,9 @@ def test_limits_are_bandwidth_over_bytes_and_arithmetic_over_flop() -> None:
 
 
 def test_a_token_is_on_its_way_over_wafers_for_hops_and_distances() -> None:
-    """Three hops between four wafers, and distances at one hop a cycle: with half the clock twice as long."""
+    """Three hops between four wafers, and distances at one hop a cycle: with half the clock twice
+    as long.
+    """
 
     def moving_s(hop: str, clock: str) -> float:
         wafer = {

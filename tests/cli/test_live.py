@@ -1,4 +1,6 @@
-"""What is shown while a run or a sweep goes on: figures from rows as they are recorded, and no other run than without them."""
+"""What is shown while a run or a sweep goes on: figures from rows as they are recorded, and no
+other run than without them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Devices that grow too warm: small machines that heat up within seconds, and the real ones at their limits."""
+"""Devices that grow too warm: small machines that heat up within seconds, and the real ones at
+their limits.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ from cluster_sim.schema import catalog_entry
 from cluster_sim.sim.thermal_governor import Guard
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
 
-# A board that draws 400 W whatever it runs, most of it as its clock allows, and is warm within a second or two: 20 J/K · 0.03 K/W = 0.6 s.
+# A board that draws 400 W whatever it runs, most of it as its clock allows, and is warm within a
+# second or two: 20 J/K · 0.03 K/W = 0.6 s.
 POWER = {
     "limit": "400 W", "idle": "50 W", "loaded_idle": "100 W", "busy": "150 W", "active": "250 W", "memory": "0 J/B", "flop": {"bf16": "0 J/FLOP"},
     "memory_idle": "40 W",
@@ -45,7 +48,9 @@ OVER_INLET_K = 400.0 * (
 def scenario(
     tmp_path: Path, device: dict[str, Any] = DEVICE, devices: int = 2, **changes: Any
 ) -> cluster_sim.Scenario:
-    """Two devices, one behind the other, each with a replica, and more work than they can do for eight seconds."""
+    """Two devices, one behind the other, each with a replica, and more work than they can do for
+    eight seconds.
+    """
     pool = {
         "name": "p",
         "node": node(device, devices) | {"cooling": COOLING},
@@ -303,7 +308,9 @@ FAILURE = {"at": "1 s", "lasts": "1 h", "what": "fan_failure", "factor": 0.03}
 def test_requests_of_a_device_that_is_lost_are_finished_elsewhere(
     tmp_path: Path, plan: dict[str, Any]
 ) -> None:
-    """Two nodes of one device; one loses its fans, and with its floor of the clock it still draws as much."""
+    """Two nodes of one device; one loses its fans, and with its floor of the clock it still draws
+    as much.
+    """
     results = run(
         tmp_path, devices=1, pool=plan | {"nodes": 2}, site={"inlet": "25 degC", "events": [FAILURE | {"where": "p/0"}]}, drain="10 min",
     )  # fmt: skip

@@ -1,4 +1,6 @@
-"""Money: annuities from textbooks, offers worked out by hand to the cent, sums that must add up, and intervals from known distributions."""
+"""Money: annuities from textbooks, offers worked out by hand to the cent, sums that must add up,
+and intervals from known distributions.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ POWER = {
     "flop": {"bf16": "0 J/FLOP"},
 }
 
-# A DGX B200 without licences, support, interest or anything left at its end, as published costs of ownership are worked out.
+# A DGX B200 without licences, support, interest or anything left at its end, as published costs of
+# ownership are worked out.
 PLAIN = {
     "basis": "owned", "name": "plain", "year": 2025, "purchase": "515000 USD", "networking": 0.13, "storage": 0.015, "life": "5 year",
     "rated": "14.3 kW", "facility": "20.8 USD/W", "facility_life": "15 year", "electricity": "0.0685 USD/kWh",
@@ -64,7 +67,9 @@ def test_the_capital_recovery_factor_is_that_of_the_tables(
 
 
 def test_capital_recovery_with_salvage_is_the_textbooks_other_form_of_it() -> None:
-    """(P - S)(A/P, i, n) + S i, for 100,000 with 20,000 left after five years at 8 %: 80,000 · 0.25046 + 1,600 = 21,636.5 a year."""
+    """(P - S)(A/P, i, n) + S i, for 100,000 with 20,000 left after five years at 8 %: 80,000 ·
+    0.25046 + 1,600 = 21,636.5 a year.
+    """
     assert float(money.annuity_usd_per_hour(100_000.0, 0.2, 0.08, 5.0)) * 8760 == approx(
         21_636.5, abs=0.2
     )
@@ -79,14 +84,17 @@ def test_an_annuity_pays_back_the_price_with_interest_year_by_year() -> None:
 
 
 def test_a_dgx_b200_that_is_bought_by_hand() -> None:
-    """515,000 · 1.145 / 43,800 h = 13.4629; 14.3 kW · 20,800 / 131,400 h = 2.2636; 10 kW · 0.0685 = 0.685 USD/h: 16.41 in all."""
+    """515,000 · 1.145 / 43,800 h = 13.4629; 14.3 kW · 20,800 / 131,400 h = 2.2636; 10 kW · 0.0685 =
+    0.685 USD/h: 16.41 in all.
+    """
     assert cents(PLAIN, 10_000.0) == 16.41
 
 
 def test_a_dgx_b200_with_all_that_comes_on_top_by_hand() -> None:
-    """On the above without electricity, 15.7266: eight licences of 4,500 a year 4.1096; support of 5 % a year 2.9395; spares for
-    eight devices that fail every ten years and are back in 18.25 days, 4 % of 515,000 / 43,800 h, 0.4703; a man-year of 219,000
-    for 50 nodes 0.1; a tenth of an engineer at 87,600 a year 1.0: 24.35 in all. At 0.10 USD/kWh for 12 kW, 1.20 more.
+    """On the above without electricity, 15.7266: eight licences of 4,500 a year 4.1096; support of
+    5 % a year 2.9395; spares for eight devices that fail every ten years and are back in 18.25
+    days, 4 % of 515,000 / 43,800 h, 0.4703; a man-year of 219,000 for 50 nodes 0.1; a tenth of an
+    engineer at 87,600 a year 1.0: 24.35 in all. At 0.10 USD/kWh for 12 kW, 1.20 more.
     """
     terms = {
         "licences": "4500 USD/year",
@@ -106,7 +114,9 @@ def test_a_dgx_b200_with_all_that_comes_on_top_by_hand() -> None:
 
 
 def test_rented_devices_by_hand() -> None:
-    """Two nodes of eight at 2.90, and eight licences each of 4,500 a year: 2 · (23.20 + 4.1096) = 54.62 USD/h; power is in the rent."""
+    """Two nodes of eight at 2.90, and eight licences each of 4,500 a year: 2 · (23.20 + 4.1096) =
+    54.62 USD/h; power is in the rent.
+    """
     assert (
         cents(
             {
@@ -124,7 +134,9 @@ def test_rented_devices_by_hand() -> None:
 
 
 def test_a_contract_by_hand() -> None:
-    """10 billion in 26,280 h are 380,517.50 USD/h; 750 MW feed 27,173.9 systems of 23 kW at a PUE of 1.2: 14.0030 each, four of them 56.01."""
+    """10 billion in 26,280 h are 380,517.50 USD/h; 750 MW feed 27,173.9 systems of 23 kW at a PUE
+    of 1.2: 14.0030 each, four of them 56.01.
+    """
     contract = {
         "basis": "committed",
         "name": "c",
@@ -142,7 +154,9 @@ def test_a_contract_by_hand() -> None:
 def test_owning_a_b200_costs_what_is_published_for_a_gpu_hour_without_licences_and_support(
     prices: Any,
 ) -> None:
-    """1.95 for a hyperscaler, 2.34 for a smaller cloud (InferenceX); each GPU with 1.5 kW of the node."""
+    """1.95 for a hyperscaler, 2.34 for a smaller cloud (InferenceX); each GPU with 1.5 kW of the
+    node.
+    """
     parts = costs.usd_per_hour(pool(prices), None, 12_000.0)
     assert parts is not None
     assert (
@@ -174,7 +188,9 @@ def test_the_cost_of_capital_is_what_the_annuities_are_above_the_straight_lines(
 
 
 def run(tmp_path: Path, prices: Any = PLAIN, **changes: Any) -> cluster_sim.Results:
-    """Ten requests of 100 prompt and 5 output tokens, one after the other, on a node of two devices."""
+    """Ten requests of 100 prompt and 5 output tokens, one after the other, on a node of two
+    devices.
+    """
     machine = node(SMALL_GPU | {"power": POWER}, 2) | ({"prices": prices} if prices else {})
     own = {
         "name": "p",
@@ -236,7 +252,9 @@ def test_carbon_is_the_energy_times_the_sites_intensity(tmp_path: Path) -> None:
 def test_cost_goes_to_input_and_output_as_the_busy_time_does_idle_time_and_all(
     tmp_path: Path,
 ) -> None:
-    """A prompt is read until the first token; what is left of a request is decoding. Between requests the machine idles for 1 s."""
+    """A prompt is read until the first token; what is left of a request is decoding. Between
+    requests the machine idles for 1 s.
+    """
     arrivals = {"process": "closed_loop", "concurrency": 1, "requests": 10, "think_time": "1 s"}
     results = run(
         tmp_path, workload={"arrivals": arrivals, "prompt_tokens": 100, "output_tokens": 5}
@@ -272,7 +290,9 @@ def test_a_rented_machine_that_idles_half_of_the_time_makes_tokens_twice_as_dear
 
 
 def test_an_interval_is_that_of_the_triangular_distribution(tmp_path: Path) -> None:
-    """Rent of 80 to 120 about 100 for one device: the 5th percentile is 80 + sqrt(0.05 · 40 · 20) = 86.32, the 95th as far above."""
+    """Rent of 80 to 120 about 100 for one device: the 5th percentile is 80 + sqrt(0.05 · 40 · 20) =
+    86.32, the 95th as far above.
+    """
     rented = {
         "basis": "rented",
         "name": "r",
@@ -333,7 +353,9 @@ def test_a_price_of_the_catalog_may_be_set_and_keeps_the_ranges_of_the_others() 
 
 
 def test_sessions_that_have_ended_share_the_cost(tmp_path: Path) -> None:
-    """Two turns of two steps each, two sessions at once, twelve requests: two sessions of four have ended and two are half way."""
+    """Two turns of two steps each, two sessions at once, twelve requests: two sessions of four have
+    ended and two are half way.
+    """
     two = {"median": 2, "sigma": 0, "max": 9}
     sessions = {
         "concurrency": 2, "requests": 12, "turns": two, "tool_steps": two | {"median": 1}, "shared_tokens": 10, "first_tokens": 10, "user_tokens": 5,

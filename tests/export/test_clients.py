@@ -1,4 +1,6 @@
-"""The files of benchmark clients: each with the client's own names, meanings and percentiles, and read back as they were written."""
+"""The files of benchmark clients: each with the client's own names, meanings and percentiles, and
+read back as they were written.
+"""
 
 from __future__ import annotations
 
@@ -506,7 +508,9 @@ def test_guidellms_rates_are_totals_over_time_and_its_concurrency_keeps_littles_
 
 
 def test_a_rate_is_what_came_over_half_the_way_to_its_neighbours() -> None:
-    """Events at 1, 2 and 4 s of a span from 0 to 4 s have 1, 1.5 and 1 s; the beginning, with nothing, has half a second."""
+    """Events at 1, 2 and 4 s of a span from 0 to 4 s have 1, 1.5 and 1 s; the beginning, with
+    nothing, has half a second.
+    """
     found = guidellm.rates(np.array([1.0, 2.0, 4.0]), np.array([3.0, 3.0, 4.0]), 0.0, 4.0)
     assert found["mean"] == approx((3 + 3 + 4) / 4)
     assert found["min"] == 0.0 and found["max"] == approx(4.0)
@@ -588,7 +592,9 @@ def test_loadgens_detail_is_a_json_object_a_line(light: cluster_sim.Results) -> 
 
 
 def test_early_stopping_wants_459_queries_without_a_late_one_and_662_with_one() -> None:
-    """0.99^459 is the first below 1 %; the second is the count that MLPerf's rules name for the 99th percentile."""
+    """0.99^459 is the first below 1 %; the second is the count that MLPerf's rules name for the
+    99th percentile.
+    """
     assert 0.99**458 > 0.01 > 0.99**459
     assert mlperf._more_queries(0, 0) == 459
     assert mlperf._more_queries(54, 0) == 405  # as LoadGen 6.0.17 said of a run of 54

@@ -308,7 +308,9 @@ def test_a_trace_is_what_perfettos_descriptors_say(
 
 
 def trace_processor() -> Path | None:
-    """Perfetto's own, where this machine has it: on the path, or as its Python package has once downloaded it."""
+    """Perfetto's own, where this machine has it: on the path, or as its Python package has once
+    downloaded it.
+    """
     for name in ("trace_processor_shell", "trace_processor"):
         if found := shutil.which(name):
             return Path(found)

@@ -1,4 +1,6 @@
-"""Figures are drawn on small results and looked at as a reader would: titles, axes with units, lines, legends, data."""
+"""Figures are drawn on small results and looked at as a reader would: titles, axes with units,
+lines, legends, data.
+"""
 
 from __future__ import annotations
 
@@ -578,7 +580,9 @@ def test_a_run_whose_nodes_have_no_prices_says_so(both: list[Results]) -> None:
 def test_the_figures_of_heat_show_the_hottest_device_and_where_it_stands(
     both: list[Results],
 ) -> None:
-    """Of runs that say nothing of the inlet they say so; of one in hot air they show what throttled."""
+    """Of runs that say nothing of the inlet they say so; of one in hot air they show what
+    throttled.
+    """
     assert "nothing is said of the site's inlet" in texts(figures.draw("throttle_map", both))
     assert "nothing is said of the site's inlet" in texts(figures.draw("thermal", both))
     site = Site.model_validate({"inlet": "25 degC"})

@@ -1,4 +1,6 @@
-"""Figures of single requests, of tails, gaps, queues and phases: drawn on small runs and held against brute force."""
+"""Figures of single requests, of tails, gaps, queues and phases: drawn on small runs and held
+against brute force.
+"""
 
 from __future__ import annotations
 

@@ -25,7 +25,9 @@ RATES = (1.0, 2.0, 4.0, 8.0)
 def sweep_row(
     variant: str, rate: float, tokens: int, replication: int, **changes: Any
 ) -> dict[str, Any]:
-    """TTFT is 10 ms for each request a second, times 10 at the highest rate, give or take 1 ms; TPOT a constant."""
+    """TTFT is 10 ms for each request a second, times 10 at the highest rate, give or take 1 ms;
+    TPOT a constant.
+    """
     point = {
         "variant": variant,
         "workload.arrivals.rate": f"{rate} /s",
@@ -358,8 +360,8 @@ def priced_row(
 def test_the_break_even_map_names_the_cheapest_that_keeps_the_limit_and_by_what_factor(
     tmp_path: Path,
 ) -> None:
-    """At 1 /s the slow machine, 20 ms and 1 USD, loses below 20 ms to the fast one, 5 ms and 3 USD; two nodes of it, 10 ms and 2 USD,
-    win from 10 ms on. At 2 /s it does not keep its SLO.
+    """At 1 /s the slow machine, 20 ms and 1 USD, loses below 20 ms to the fast one, 5 ms and 3 USD;
+    two nodes of it, 10 ms and 2 USD, win from 10 ms on. At 2 /s it does not keep its SLO.
     """
     rows = [
         priced_row("slow", 1, 1.0, 20.0, 1.0),

@@ -1,4 +1,6 @@
-"""Machines that are data alone: each runs, none is faster than its memories, and shapes and two memories count as arithmetic says."""
+"""Machines that are data alone: each runs, none is faster than its memories, and shapes and two
+memories count as arithmetic says.
+"""
 
 from __future__ import annotations
 
@@ -159,7 +161,9 @@ def test_decoding_one_sequence_is_never_faster_than_reading_the_weights(name: st
 def test_70b_in_16_bit_over_eight_devices_takes_at_least_its_published_bandwidth(
     name: str, milliseconds: float
 ) -> None:
-    """139 GB over eight at 5.3, 8, 0.819, 7.38 and 22 TB/s: 3.28, 2.17, 21.2, 2.35 and 0.79 ms; nobody reaches 0.97 of it."""
+    """139 GB over eight at 5.3, 8, 0.819, 7.38 and 22 TB/s: 3.28, 2.17, 21.2, 2.35 and 0.79 ms;
+    nobody reaches 0.97 of it.
+    """
     step_s, _, _ = GpuSteps(
         model("llama-3.3-70b"), device(name), 8, 1, "bf16", "bf16", "compiled"
     ).decode(1, 0, 0, 0)
@@ -251,7 +255,9 @@ def test_more_of_anything_never_takes_fewer_cycles_and_the_peak_is_never_beaten(
 
 
 def test_a_product_on_arrays_takes_its_time_at_the_peak_over_its_utilisation() -> None:
-    """The tiny model's head, 256 x 64 weights, a million tokens on 64 x 128: two folds, full; and on 64 x 192: half of the second empty."""
+    """The tiny model's head, 256 x 64 weights, a million tokens on 64 x 128: two folds, full; and
+    on 64 x 192: half of the second empty.
+    """
     plain = Kernels(tiny_model(), small_gpu(), 1, "bf16", "bf16", "none").head().seconds(1_000_000)
     full, ragged = (
         Kernels(
@@ -271,8 +277,9 @@ def test_a_product_on_arrays_takes_its_time_at_the_peak_over_its_utilisation() -
 
 
 def test_experts_on_arrays_wait_for_their_weights_as_other_products_do() -> None:
-    """One token of one expert, 64 inputs and 2 x 32 outputs, on arrays of 64 x 64: 191 cycles of which one is used. Without arrays half a
-    tile, here as much as the token itself, stays empty as well."""
+    """One token of one expert, 64 inputs and 2 x 32 outputs, on arrays of 64 x 64: 191 cycles of
+    which one is used. Without arrays half a tile, here as much as the token itself, stays empty as
+    well."""
     mixture = tiny_model(experts={"count": 2, "top_k": 1, "ffn": 32})
     fast = {"capacity": "10 GB", "bandwidth": "1 PB/s"}  # reading takes no time
     plain, arrays = (
@@ -292,7 +299,9 @@ def hybrid(overlap: float, **changes: Any) -> Device:
 
 
 def test_weights_are_read_from_their_memory_and_kv_from_the_other() -> None:
-    """A compute peak without end: what depends on the context takes as long as with one memory, all else a hundredth."""
+    """A compute peak without end: what depends on the context takes as long as with one memory, all
+    else a hundredth.
+    """
     fast = {"bf16": "1000 PFLOP/s"}
     still = {"default": {"step": "0 s", "layer": "0 s"}}
     one, two = (GpuSteps(tiny_model(), gpu, 1, 1, "bf16", "bf16", "none") for gpu in (small_gpu(peak=fast, overheads=still), hybrid(0.0, peak=fast, overheads=still)))  # fmt: skip
@@ -305,7 +314,9 @@ def test_weights_are_read_from_their_memory_and_kv_from_the_other() -> None:
 def test_of_reading_kv_and_all_else_the_shorter_hides_by_the_overlap(
     overlap: float, prompt: int
 ) -> None:
-    """The sum of both less the share of the lesser, step by step, on either side of where they are equal."""
+    """The sum of both less the share of the lesser, step by step, on either side of where they are
+    equal.
+    """
 
     def step_s(steps: GpuSteps, context: int) -> tuple[float, float, int]:
         return (
@@ -353,7 +364,9 @@ def test_parts_of_a_step_with_two_memories_add_up_to_it() -> None:
 
 
 def test_weights_of_their_own_memory_leave_all_of_the_other_to_kv_and_must_fit() -> None:
-    """Tiny model in bf16: 106,816 weights of 2 B; a token takes 2 x 2 heads x 16 x 2 B in each of two layers, 256 B."""
+    """Tiny model in bf16: 106,816 weights of 2 B; a token takes 2 x 2 heads x 16 x 2 B in each of
+    two layers, 256 B.
+    """
     roomy, narrow = (small_gpu(memory={"capacity": "1 MB", "bandwidth": "1 GB/s"}, weight_memory={"capacity": size, "bandwidth": "1 GB/s"}) for size in ("300 kB", "200 kB"))  # fmt: skip
     room, none = (
         place_on_gpus(tiny_model(), gpu, 1, 1, "bf16", "bf16", 0.9, 0.0, 8)

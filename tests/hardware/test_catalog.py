@@ -1,4 +1,6 @@
-"""The catalog: every file is a valid description, every figure says where it comes from, and models have their published sizes."""
+"""The catalog: every file is a valid description, every figure says where it comes from, and models
+have their published sizes.
+"""
 
 from __future__ import annotations
 
@@ -217,7 +219,8 @@ def test_every_source_is_used_and_is_one_line():
     )
 
 
-# Billions of weights; the names and papers round them: 8B, 70B, 405B, 70B, 46.7B, 235B, 116.8B (gpt-oss model card), 671B.
+# Billions of weights; the names and papers round them: 8B, 70B, 405B, 70B, 46.7B, 235B, 116.8B
+# (gpt-oss model card), 671B.
 @pytest.mark.parametrize(
     ("name", "billions"),
     [
@@ -235,7 +238,8 @@ def test_a_model_has_its_published_number_of_weights(name: str, billions: float)
     assert model(name).total_parameters / 1e9 == approx(billions, rel=0.002)
 
 
-# Without the embedding, which is a look-up; published as 12.9B (Mixtral), 22B (Qwen3), 5.1B (gpt-oss) and 37B (DeepSeek-R1).
+# Without the embedding, which is a look-up; published as 12.9B (Mixtral), 22B (Qwen3), 5.1B
+# (gpt-oss) and 37B (DeepSeek-R1).
 @pytest.mark.parametrize(
     ("name", "billions"),
     [
@@ -256,7 +260,8 @@ def test_llama_70b_in_fp4_takes_the_memory_that_vllm_prints():
     assert model("llama-3.3-70b").weight_bytes("fp4") / GIB == approx(39.9, rel=0.01)
 
 
-# vLLM 0.15.0 at 0.90 of a B200's memory; fp8 cache: 2 x 8 heads x 128 x 80 layers = 163,840 B a token.
+# vLLM 0.15.0 at 0.90 of a B200's memory; fp8 cache: 2 x 8 heads x 128 x 80 layers = 163,840 B a
+# token.
 @pytest.mark.parametrize(("devices", "tokens"), [(1, 782_176), (2, 1_819_408)])
 def test_the_reserves_of_vllm_leave_the_room_for_kv_cache_that_it_prints(devices: int, tokens: int):
     engine = Engine.model_validate(catalog_entry("engines", "vllm"))

@@ -151,7 +151,9 @@ def run(
     cluster: dict[str, Any] | None = None,
     **changes: Any,
 ) -> cluster_sim.Results:
-    """Two replicas with little room, so that requests queue, are preempted and are rejected. `cluster` is merged over theirs."""
+    """Two replicas with little room, so that requests queue, are preempted and are rejected.
+    `cluster` is merged over theirs.
+    """
     tight = SMALL_GPU | {
         "memory": {"capacity": "310 kB", "bandwidth": "1 GB/s"},
         "power": GPU_POWER,
@@ -258,7 +260,9 @@ def a_request_arrives_is_admitted_answered_and_finished_in_that_order(
 
 
 def every_token_is_accounted_for(results: cluster_sim.Results) -> None:
-    """Tokens sampled in stretches are those of the answers; prompt tokens are read or found, and read again after a preemption."""
+    """Tokens sampled in stretches are those of the answers; prompt tokens are read or found, and
+    read again after a preemption.
+    """
     table = results.stretches
     sampled = float(
         np.sum(
@@ -309,7 +313,9 @@ def stretches_of_a_replica_do_not_overlap(results: cluster_sim.Results) -> None:
 
 
 def no_replica_idles_while_a_request_waits(results: cluster_sim.Results) -> None:
-    """Between two stretches with a pause between them nobody was waiting: the next was begun by an arrival."""
+    """Between two stretches with a pause between them nobody was waiting: the next was begun by an
+    arrival.
+    """
     table, arrivals_s = results.stretches, column(results, "arrival_s")
     for replica in range(2):
         mine = table["replica"].to_numpy() == replica
@@ -322,7 +328,9 @@ def no_replica_idles_while_a_request_waits(results: cluster_sim.Results) -> None
 
 
 def littles_law_holds_exactly(results: cluster_sim.Results) -> None:
-    """Mean number inside, counted over time from arrivals and departures, is the arrival rate times the mean time inside."""
+    """Mean number inside, counted over time from arrivals and departures, is the arrival rate times
+    the mean time inside.
+    """
     done = column(results, "status") == "finished"
     arrival_s, finish_s = column(results, "arrival_s")[done], column(results, "finish_s")[done]
     times_s = np.concatenate([arrival_s, finish_s])
@@ -337,7 +345,8 @@ def littles_law_holds_exactly(results: cluster_sim.Results) -> None:
 
 
 def gaps_between_tokens_add_up_to_the_time_decoded(results: cluster_sim.Results) -> None:
-    """The sum of every inter-token gap is the sum over requests of finish minus first token; their number is tokens minus one.
+    """The sum of every inter-token gap is the sum over requests of finish minus first token; their
+    number is tokens minus one.
 
     With speculation some tokens come together, and there is a gap for each step.
     """
@@ -491,7 +500,9 @@ def test_a_lone_request_is_never_slower_on_a_faster_device(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("machine", ["gpu", "wafer"])
 def test_a_run_that_is_cut_off_has_the_steps_that_had_ended(tmp_path: Path, machine: str) -> None:
-    """Arrivals stop at 1.5 s and so does the run: whatever was inside is counted as failed, and no step is lost or invented."""
+    """Arrivals stop at 1.5 s and so does the run: whatever was inside is counted as failed, and no
+    step is lost or invented.
+    """
     tokens = []
     for stepping in ("stretch", "step"):
         results = run(

@@ -55,7 +55,9 @@ FEATURES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
 
 
 def pools(machine: str, feature: str, link: str) -> list[dict[str, Any]]:
-    """Two replicas that decode, with little room, and two that read, with less; `link` is what their nodes are reached over."""
+    """Two replicas that decode, with little room, and two that read, with less; `link` is what
+    their nodes are reached over.
+    """
     decode, prefill, _ = FEATURES[feature]
     made = []
     for role, changes, capacity in (("decode", decode, "310 kB"), ("prefill", prefill, "300 kB")):
@@ -181,7 +183,9 @@ def kv_never_exceeds_the_room(results: cluster_sim.Results) -> None:
 
 
 def no_replica_idles_while_a_request_waits(results: cluster_sim.Results) -> None:
-    """A pause is ended by an arrival, by KV that comes, or by KV that goes and leaves room for a prompt."""
+    """A pause is ended by an arrival, by KV that comes, or by KV that goes and leaves room for a
+    prompt.
+    """
     table, events = results.stretches, results.events
     over = events["what"].to_numpy(zero_copy_only=False) == "handed_over"
     at_s, target, number = (
@@ -355,7 +359,9 @@ def hand_all_over(
 
 
 def lanes(start: int, end: int, latency_s: float) -> Lanes:
-    """From the memory of one replica over a link of its own and one of the other to that one's memory."""
+    """From the memory of one replica over a link of its own and one of the other to that one's
+    memory.
+    """
     memories = f"memory {start}", f"memory {end}"
     return Lanes(
         [Route(memories, (memories,), latency_s, 1e9)],
@@ -386,7 +392,9 @@ def decode_batch(limit: dict[str, Any], feature: dict[str, Any]) -> DecodeBatch:
 def prefill_batch(
     limit: dict[str, Any], feature: dict[str, Any], link: dict[str, Any]
 ) -> PrefillBatch:
-    """A batch that counts its blocks after each step: those of prompts that are being read or have been read and not yet sent."""
+    """A batch that counts its blocks after each step: those of prompts that are being read or have
+    been read and not yet sent.
+    """
 
     class Audited(PrefillBatch):
         kept: tuple[Request, ...] = ()

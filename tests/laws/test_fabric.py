@@ -1,4 +1,6 @@
-"""What holds of every fabric: links carry no more than they can, nothing is lost, and nobody waits while there is room."""
+"""What holds of every fabric: links carry no more than they can, nothing is lost, and nobody waits
+while there is room.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A replica whose devices slow down and recover: between steps, never within one, and for stretches as for steps."""
+"""A replica whose devices slow down and recover: between steps, never within one, and for stretches
+as for steps.
+"""
 
 from __future__ import annotations
 
@@ -137,7 +139,9 @@ def test_the_step_under_way_is_finished_before_a_new_pace_holds() -> None:
 
 
 def seconds_at(pace: Pace) -> tuple[float, float]:
-    """Of a step bound by reading, one token after 1,000, and of one bound by computing, 10,000 prompt tokens; neither has a start of its own."""
+    """Of a step bound by reading, one token after 1,000, and of one bound by computing, 10,000
+    prompt tokens; neither has a start of its own.
+    """
     bare = {"overheads": {"default": {"step": "0 s", "layer": "0 s"}}}
     reading = small_gpu(peak={"bf16": "1 TFLOP/s"}, **bare)
     computing = small_gpu(memory={"capacity": "10 GB", "bandwidth": "1 TB/s"}, **bare)

@@ -1,4 +1,6 @@
-"""What holds whichever router and whichever admission there is; a new one in either folder is tried here by itself."""
+"""What holds whichever router and whichever admission there is; a new one in either folder is tried
+here by itself.
+"""
 
 from __future__ import annotations
 

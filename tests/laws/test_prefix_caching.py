@@ -18,7 +18,8 @@ from tests.serve import serve
 
 SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-# Texts that share their beginnings: a trunk, branches of it, and conversations in which a turn begins with the turn before.
+# Texts that share their beginnings: a trunk, branches of it, and conversations in which a turn
+# begins with the turn before.
 prompts = st.one_of(
     st.tuples(st.just("branch"), st.integers(1, 40), st.integers(0, 2), st.integers(0, 3)),
     st.tuples(st.just("turn"), st.integers(1, 40), st.integers(0, 9), st.just(0)),
@@ -41,7 +42,9 @@ limits = st.fixed_dictionaries({
 def make_requests(
     texts: list[tuple[float, tuple[str, int, int, int], int]], limit: dict[str, Any]
 ) -> list[Request]:
-    """Requests that fit the room. Turns follow on any earlier request, whether it has been answered or not."""
+    """Requests that fit the room. Turns follow on any earlier request, whether it has been answered
+    or not.
+    """
     now_s, requests = 0.0, list[Request]()
     for number, (gap_s, (kind, own, which, depth), output) in enumerate(texts):
         now_s += gap_s

@@ -204,7 +204,9 @@ def make_batch_with(limit: dict[str, Any], feature: dict[str, Any]) -> Batch:
 
 
 def audited(batch: Batch, blocks: int, on_host: int) -> Batch:
-    """The batch, which counts its blocks between any two steps: those in use, those that may be found, those without content."""
+    """The batch, which counts its blocks between any two steps: those in use, those that may be
+    found, those without content.
+    """
     if isinstance(batch, StaticBatch):
         return batch
     kind: type[ContinuousBatch] = type(batch)
@@ -219,7 +221,8 @@ def audited(batch: Batch, blocks: int, on_host: int) -> Batch:
                 self._swap_blocks + sum(request.swapped for request in self._waiting_requests())
                 == on_host
             )
-            if not self.drafts:  # with drafts the room is a mean, and may be exceeded until the next step is scheduled
+            # with drafts the room is a mean, and may be exceeded until the next step is scheduled
+            if not self.drafts:
                 assert 0 <= taken <= blocks
             if self._prefix is not None and taken <= blocks:
                 self._prefix.take_until(blocks - taken)

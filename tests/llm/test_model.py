@@ -1,4 +1,6 @@
-"""Models read from Hugging Face config.json files have their published sizes; what is wrong in one is told by its key."""
+"""Models read from Hugging Face config.json files have their published sizes; what is wrong in one
+is told by its key.
+"""
 
 from __future__ import annotations
 
@@ -128,7 +130,8 @@ def test_a_config_gives_the_same_model_as_the_catalog(tmp_path: Path):
         (DEEPSEEK, "deepseek-r1"),
     ]:
         known = Model.model_validate(catalog_entry("models", name))
-        # what the fp4 checkpoint of another maker quantises is not in the config of the published one
+        # what the fp4 checkpoint of another maker quantises is not in the config of the published
+        # one
         assert (
             model(config).model_copy(
                 update={"name": known.name, "fp4_kept_bf16": known.fp4_kept_bf16}

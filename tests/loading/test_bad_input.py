@@ -1,4 +1,6 @@
-"""What is wrong with a file is said with its line, in words that help to mend it, all of it at once, and never as another exception."""
+"""What is wrong with a file is said with its line, in words that help to mend it, all of it at
+once, and never as another exception.
+"""
 
 from __future__ import annotations
 
@@ -207,7 +209,8 @@ def test_each_fault_is_told_with_its_line_what_came_and_what_was_wanted(
 ):
     told = faults(edited((old, new)))
     assert message in told, told
-    # a width that does not divide the devices does not divide the heads either; all else is one fault, told once
+    # a width that does not divide the devices does not divide the heads either; all else is one
+    # fault, told once
     assert len(told) == (2 if "replicas of 3" in message else 1), told
 
 
@@ -242,7 +245,9 @@ def test_pools_that_hand_over_must_suit_each_other():
 
 
 def test_a_prefill_pool_needs_room_for_prompts_only():
-    """A prompt of 4000 tokens fits 4192 tokens of KV; with an answer of 4000 tokens more it does not."""
+    """A prompt of 4000 tokens fits 4192 tokens of KV; with an answer of 4000 tokens more it does
+    not.
+    """
     small = "tensor_parallel: 8, weights: bf16"
     text = edited(
         ("output_tokens: 100", "output_tokens: 4000"),
@@ -324,7 +329,9 @@ def test_a_file_is_named_as_it_was_given(tmp_path: Path):
             cluster_sim.load_scenario(name)
 
 
-# --- variants -----------------------------------------------------------------------------------------------------------
+# --- variants
+#
+# -----------------------------------------------------------------------------------------------------------
 
 
 def test_faults_in_variants_point_to_the_lines_of_the_variants_and_come_together():
@@ -377,7 +384,9 @@ def test_malformed_variants_are_told(variants: str, message: str):
     assert faults(f"{BASE}variants: {variants}\n") == [message]
 
 
-# --- --set --------------------------------------------------------------------------------------------------------------
+# --- --set
+#
+# --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -441,7 +450,9 @@ def test_setting_nothing_takes_a_key_away():
     assert faults(BASE, sets=("name=",)) == ["x.yaml:1: 'name' is missing"]
 
 
-# --- files --------------------------------------------------------------------------------------------------------------
+# --- files
+#
+# --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -575,7 +586,9 @@ def test_lengths_from_a_file_are_checked_by_line(tmp_path: Path):
     assert faults(text) == [seed, "x.yaml:8: workload.output_tokens.path: no file 'l.csv'"]
 
 
-# --- traces -------------------------------------------------------------------------------------------------------------
+# --- traces
+#
+# -------------------------------------------------------------------------------------------------------------
 
 TRACED = edited(
     (BASE[BASE.index("  arrivals") : BASE.index("slo")], "  trace: {format: azure, path: t.csv}\n"),
@@ -633,7 +646,8 @@ def test_a_malformed_trace_names_its_line_when_checked_and_when_simulated(
         assert str(told.value) == f"{tmp_path}/t.csv{line}: {message}"
 
 
-# --- never another exception ----------------------------------------------------------------------------------------------
+# --- never another exception
+# ----------------------------------------------------------------------------------------------
 
 SCALARS = ["", "~", "-1", "0", "1e400", ".nan", "-.inf", "true", "1.5", "99999999999999999999", "x", "5 kg", "8 TB", "0 s", "1e-320 s", "'", "[", "{", "*a", "&a x", "!x y", "<<", "\t", "|", "? a", "é", "null", "[]", "{}", "- x", "2024-01-01", "0x1F", "~/x.yaml", ".", "llama-3.1-405b", "cs-3", "1e308 B", "a: b", "%", "@"]  # fmt: skip
 

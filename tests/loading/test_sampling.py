@@ -1,4 +1,6 @@
-"""A share of a fleet stands for all of it: totals as of the whole run, latencies as of the whole run, and refusals where it cannot."""
+"""A share of a fleet stands for all of it: totals as of the whole run, latencies as of the whole
+run, and refusals where it cannot.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def write(folder: Path, **changes: Any) -> Path:
 
 
 def test_a_fleet_in_a_sample_of_a_quarter_says_what_all_of_it_says(tmp_path: Path) -> None:
-    """2,400 requests against 600 that stand for four each: counts differ by chance, by 1 / sqrt(600) or 4 %; latencies hardly."""
+    """2,400 requests against 600 that stand for four each: counts differ by chance, by 1 /
+    sqrt(600) or 4 %; latencies hardly.
+    """
     whole = cluster_sim.simulate(load_scenario(write(tmp_path))).summary()
     part = cluster_sim.simulate(load_scenario(write(tmp_path, sample="1/4"))).summary()
     for key in ("completed", "total_output_tokens", "output_throughput", "energy_kwh"):

@@ -1,4 +1,6 @@
-"""Attention kernels: known constants are found again, lines are lines, limits by mental arithmetic, and measured kernels."""
+"""Attention kernels: known constants are found again, lines are lines, limits by mental arithmetic,
+and measured kernels.
+"""
 
 from __future__ import annotations
 
@@ -34,9 +36,12 @@ from cluster_sim.physics.attention import (
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 GPUS = ("b200-sxm", "gb200", "h200-sxm", "h100-sxm", "a100-sxm")
 
-# (device, key of the fit, system, precision of the cache, most median error, most error of nine kernels of ten) of kernels that
-# vLLM ran: errors on shapes left out with some slack; the rows are those of the fit, so this guards the constants and does not
-# test how far they carry. Heads wider than 128 over an 8-bit cache, for which vLLM falls back to slow kernels on Blackwell, and
+# (device, key of the fit, system, precision of the cache, most median error, most error of nine
+# kernels of ten) of kernels that
+# vLLM ran: errors on shapes left out with some slack; the rows are those of the fit, so this guards
+# the constants and does not
+# test how far they carry. Heads wider than 128 over an 8-bit cache, for which vLLM falls back to
+# slow kernels on Blackwell, and
 # prompts of one token, which are decodes, are not among them.
 MEASURED_GENERATION = [
     ("b200-sxm", "bf16", "b200_sxm", 2.0, 0.05, 0.18),
@@ -116,7 +121,9 @@ def test_prefill_constants_are_found_again_in_kernels_with_three_percent_noise()
 
 
 def test_thirty_long_kernels_and_a_similar_device_tell_of_short_ones_and_of_windows() -> None:
-    """The true device is the similar one with three quarters of its bandwidth; the thirty are long and without a window."""
+    """The true device is the similar one with three quarters of its bandwidth; the thirty are long
+    and without a window.
+    """
     like = generation()
     true = like.model_copy(update={"bandwidth_bytes_per_s": 0.75 * like.bandwidth_bytes_per_s})
     kernels = shapes(3000, 100_000)
@@ -156,7 +163,9 @@ def test_short_sequences_take_as_long_as_one_tile() -> None:
 
 
 def test_long_decodes_read_at_the_full_bandwidth() -> None:
-    """256 sequences of 8 KV heads of 100,000 keys: 8 heads x 128 wide x key and value x 2 B = 4 kiB a key, 105 GB in all."""
+    """256 sequences of 8 KV heads of 100,000 keys: 8 heads x 128 wide x key and value x 2 B = 4 kiB
+    a key, 105 GB in all.
+    """
     seconds = generation_attention_s(generation(), 256, 256 * 100_000, 32, 8, 128, 2.0)
     assert seconds == approx(256 * 100_000 * 4096 / generation().bandwidth_bytes_per_s, rel=0.005)
 
@@ -170,7 +179,9 @@ def test_one_head_of_one_sequence_cannot_use_the_whole_bandwidth() -> None:
 
 
 def test_a_window_costs_its_start_and_half_a_tile() -> None:
-    """128 keys of one KV head of 128 values in 16 bit: 64 more of 512 B, at bandwidth / (1 + half_units) for the single unit."""
+    """128 keys of one KV head of 128 values in 16 bit: 64 more of 512 B, at bandwidth / (1 +
+    half_units) for the single unit.
+    """
     fit = generation()
     plain, cut = (
         generation_attention_s(fit, 1, 129, 8, 1, 128, 2.0, windowed) for windowed in (False, True)
@@ -196,7 +207,9 @@ def test_prefill_is_a_line_in_pairs() -> None:
 
 
 def test_long_prompts_compute_at_the_fitted_rate() -> None:
-    """A million tokens: 5e11 pairs of 4 x (128 + extra) FLOP for each of 64 heads, all else below 2 %."""
+    """A million tokens: 5e11 pairs of 4 x (128 + extra) FLOP for each of 64 heads, all else below 2
+    %.
+    """
     fit = context()
     flop = 5e11 * 4 * (128 + fit.extra_values) * 64
     assert context_attention_s(fit, 1, 1_000_000, 0, 64, 8, 128, 2.0) == approx(
@@ -205,7 +218,9 @@ def test_long_prompts_compute_at_the_fitted_rate() -> None:
 
 
 def test_queries_that_share_their_keys_waste_less_of_a_tile() -> None:
-    """1,000 tokens of 64 heads: with a KV head each they take tile_tokens more pairs a token, with one in eight an eighth of those."""
+    """1,000 tokens of 64 heads: with a KV head each they take tile_tokens more pairs a token, with
+    one in eight an eighth of those.
+    """
     fit = context()
     alone, shared = (
         context_attention_s(fit, 4, 1000, 0, 64, kv_heads, 128, 2.0) for kv_heads in (64, 8)

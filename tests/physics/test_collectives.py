@@ -1,4 +1,6 @@
-"""Collectives: points worked out by hand, laws in size and links, constants found again, and errors on what was measured."""
+"""Collectives: points worked out by hand, laws in size and links, constants found again, and errors
+on what was measured.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,8 @@ def test_a_group_without_a_fit_is_refused() -> None:
 
 
 def test_a_ring_all_reduce_moves_two_times_n_minus_one_nths_of_the_tensor() -> None:
-    # 4 ranks: 10 + 3 x 1 us, and 1.5 x 4 MB at 100 GB/s are 60 us; a gather or a scatter moves half of that
+    # 4 ranks: 10 + 3 x 1 us, and 1.5 x 4 MB at 100 GB/s are 60 us; a gather or a scatter moves half
+    # of that
     assert all_reduce_s(LINE, 4, 4e6) == approx(73e-6)
     for half_s in (all_gather_s, reduce_scatter_s, all_to_all_s):
         assert half_s(LINE, 4, 4e6) == approx(43e-6)
@@ -102,7 +105,8 @@ def test_an_engine_runs_its_own_kernel_where_it_has_one() -> None:
 
 
 def test_bandwidth_climbs_with_the_size() -> None:
-    # 2 ranks: 1.6 MB cross in 16 us at full rate, and take twice that there; 4 us take 4 + sqrt(16 x 4) = 12 us
+    # 2 ranks: 1.6 MB cross in 16 us at full rate, and take twice that there; 4 us take 4 + sqrt(16
+    # x 4) = 12 us
     assert all_reduce_s(CLIMBING, 2, 1.6e6) == approx(33e-6)
     assert all_reduce_s(CLIMBING, 2, 0.4e6) == approx(13e-6)
 
@@ -207,7 +211,8 @@ def within(rows: Measured) -> np.ndarray:
     return (rows.size_bytes >= 1e3) & (rows.size_bytes <= 2**28)
 
 
-# Median |error| over sizes that the fit has not seen; the catalog's notes have all devices and kinds.
+# Median |error| over sizes that the fit has not seen; the catalog's notes have all devices and
+# kinds.
 @needs_measurements
 @pytest.mark.parametrize(
     ("system", "name", "kind"),

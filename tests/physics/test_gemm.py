@@ -1,4 +1,6 @@
-"""The matrix products' constants: found again where they are known, lawful everywhere, and what they are worth on measured kernels."""
+"""The matrix products' constants: found again where they are known, lawful everywhere, and what
+they are worth on measured kernels.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ needs_kernels = pytest.mark.skipif(
     not KERNELS.is_file(), reason="the measured kernels are not beside this checkout (shared/data)"
 )
 
-# 100 processors at 1 PFLOP/s and 5 TB/s; a tile of 128 x 128 computes as fast as any other of its size
+# 100 processors at 1 PFLOP/s and 5 TB/s; a tile of 128 x 128 computes as fast as any other of its
+# size
 PLAIN = {
     "processors": 100,
     "element": "2 B",
@@ -76,12 +79,14 @@ def test_a_long_product_is_slowed_by_its_share():
 
 
 def test_one_processor_takes_a_tile_that_cannot_be_split():
-    # a tile of 32 x 128, 32 deep, on one processor of 10 TFLOP/s: 26 ns beside 2 us, which moving 14 kB does not lengthen
+    # a tile of 32 x 128, 32 deep, on one processor of 10 TFLOP/s: 26 ns beside 2 us, which moving
+    # 14 kB does not lengthen
     assert gemm_s(fit_of(PLAIN), 32, 128, 32) == approx(2.026e-6, rel=0.002)
 
 
 def test_deep_products_of_few_outputs_split_their_depth():
-    # 32 x 128 outputs, k = 65,536: unsplit 53.7 us; in 8 parts 6.7 us + 2.8 us to join them, in 16 parts 3.4 us + 4 us,
+    # 32 x 128 outputs, k = 65,536: unsplit 53.7 us; in 8 parts 6.7 us + 2.8 us to join them, in 16
+    # parts 3.4 us + 4 us,
     # beside 3.4 us to 6 us for 21 MB of weights and inputs
     assert 2e-6 + 7e-6 < gemm_s(fit_of(PLAIN), 32, 128, 65536) < 2e-6 + 10e-6
 
@@ -159,7 +164,9 @@ def test_a_fit_predicts_fresh_shapes_within_two_percent_through_noise_of_three()
 
 
 def test_twenty_kernels_and_a_similar_device_tell_as_much():
-    """The device runs as the B200 above, but at four fifths of its bandwidth and with twice its launch; thirty kernels alone are off more."""
+    """The device runs as the B200 above, but at four fifths of its bandwidth and with twice its
+    launch; thirty kernels alone are off more.
+    """
     known = fit_of(B200 | {"bandwidth": "5.1 TB/s", "launch": "4 us"})
     kernels, fresh = (
         timed(known, shapes(20, seed=1), noise=0.03),
@@ -206,9 +213,12 @@ def test_the_full_clock_and_the_whole_bus_change_nothing():
     assert fit_of(B200).at(1.0, 1.0) == fit_of(B200)
 
 
-# The catalog's fits on the rows that they come from, with slack above the errors on unseen weight matrices: device and key;
-# system, type and collector of the rows; median and 90th percentile of the error allowed. Two products of a B200 in bf16 that
-# differ by one token differ by 5.8 % of their time (median of 344 pairs, vLLM), more than it leaves any formula to gain.
+# The catalog's fits on the rows that they come from, with slack above the errors on unseen weight
+# matrices: device and key;
+# system, type and collector of the rows; median and 90th percentile of the error allowed. Two
+# products of a B200 in bf16 that
+# differ by one token differ by 5.8 % of their time (median of 344 pairs, vLLM), more than it leaves
+# any formula to gain.
 MEASURED = [
     ("b200-sxm", "bf16_vllm", "b200_sxm", "bfloat16", "vllm", 0.07, 0.20),
     ("b200-sxm", "fp8", "b200_sxm", "fp8", "trtllm", 0.045, 0.12),

@@ -17,7 +17,9 @@ from cluster_sim.physics.max_min_fairness import Flow, Sharing, beside, shared_m
 def shared(
     capacities: dict[str, float], *paths: str, limits: tuple[float, ...] = ()
 ) -> list[float]:
-    """Rates of flows whose paths are written as the resources that they cross; `aa` crosses `a` with two lanes."""
+    """Rates of flows whose paths are written as the resources that they cross; `aa` crosses `a`
+    with two lanes.
+    """
     sharing = Sharing(lambda resource, _: capacities[str(resource)])
     flows = [
         Flow({name: path.count(name) for name in path}, limit)
@@ -33,7 +35,8 @@ def test_rates_of_one_to_six_flows_are_those_worked_out_by_hand() -> None:
     assert shared({"a": 10}, "a") == [10]
     assert shared({"a": 10, "b": 4}, "ab") == [4]
     assert shared({"a": 10}, "a", "a") == [5, 5]
-    # the long flow gets half of the narrow link, its neighbour on the wide one the rest (Bertsekas and Gallager, figure 6.14)
+    # the long flow gets half of the narrow link, its neighbour on the wide one the rest (Bertsekas
+    # and Gallager, figure 6.14)
     assert shared({"a": 10, "b": 4}, "ab", "a", "b") == [2, 8, 2]
     # three links in a row, one flow over all of them, one over each
     assert shared({"a": 6, "b": 12, "c": 9}, "abc", "a", "b", "c") == [3, 3, 9, 6]
@@ -41,7 +44,8 @@ def test_rates_of_one_to_six_flows_are_those_worked_out_by_hand() -> None:
     assert shared({"a": 12}, "a", "a", "a", limits=(2, 7)) == [2, 5, 5]
     # two lanes on a link count twice
     assert shared({"a": 12}, "aa", "a") == [4, 4]
-    # six flows: c is the tightest (9 / 3 = 3), then a (10 - 3) / 2 = 3.5, then b 20 - 3 - 3.5 = 13.5
+    # six flows: c is the tightest (9 / 3 = 3), then a (10 - 3) / 2 = 3.5, then b 20 - 3 - 3.5 =
+    # 13.5
     assert shared({"a": 10, "b": 20, "c": 9}, "ac", "bc", "c", "a", "ab", "b") == [
         3,
         3,
@@ -59,7 +63,9 @@ def most(
     floors: dict[int, float],
     flow: int | None,
 ) -> float:
-    """The highest rate of `flow`, with no other below its floor; of None the highest that all can have who have no floor."""
+    """The highest rate of `flow`, with no other below its floor; of None the highest that all can
+    have who have no floor.
+    """
     flows = uses.shape[1]
     rows, above = np.hstack([uses, np.zeros((len(capacities), 1))]), list(capacities)
     for other in range(flows):
@@ -79,7 +85,9 @@ def most(
 def by_linear_programmes(
     uses: np.ndarray, capacities: np.ndarray, limits: np.ndarray
 ) -> np.ndarray:
-    """The lexicographically largest vector of ascending rates: raise the least of all, fix whom it cannot leave, again."""
+    """The lexicographically largest vector of ascending rates: raise the least of all, fix whom it
+    cannot leave, again.
+    """
     flows = uses.shape[1]
     fixed: dict[int, float] = {}
     while len(fixed) < flows:
@@ -162,7 +170,9 @@ def test_rates_are_those_of_linear_programmes_while_flows_come_and_go(
 def test_changes_one_by_one_lead_to_what_sharing_from_the_start_gives(
     seed: int, steps: int
 ) -> None:
-    """A few resources, one of which gets narrower with the flows on it; every change may reach everybody."""
+    """A few resources, one of which gets narrower with the flows on it; every change may reach
+    everybody.
+    """
     rng = np.random.default_rng(seed)
     capacities = rng.choice([1.0, 2.0, 3.0, 7.0], 8)
 

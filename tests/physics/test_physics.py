@@ -99,7 +99,9 @@ def test_pairs_are_counted_as_one_by_one(chunk: int, past: int, window: int) -> 
 
 
 def test_kv_room_of_llama_70b_on_b200_is_what_vllm_prints_at_start() -> None:
-    """vLLM 0.15 with 0.90 of memory, fp4 weights and fp8 KV: 782,176 tokens on one B200, 1,819,408 on two (InferenceX, 2026)."""
+    """vLLM 0.15 with 0.90 of memory, fp4 weights and fp8 KV: 782,176 tokens on one B200, 1,819,408
+    on two (InferenceX, 2026).
+    """
     for ranks, tokens in ((1, 782_176), (2, 1_819_408)):
         engine = catalog_entry("engines", "vllm")
         reserved = 2.2e9 + (0.45e9 if ranks > 1 else 0.0)
@@ -133,9 +135,11 @@ PLAIN_GEMM = {
 
 
 def test_a_launch_is_hidden_by_its_share_and_products_take_their_relative_time() -> None:
-    """Tiny model, one token: 2 layers of 4 products and the head read 2 x 36,864 + 16,384 weights of 2 B at 1 GB/s, 9 kernels start.
+    """Tiny model, one token: 2 layers of 4 products and the head read 2 x 36,864 + 16,384 weights
+    of 2 B at 1 GB/s, 9 kernels start.
 
-    Inputs and outputs of a token pass as well: 2 B each of 64 + 128, 64 + 64, 64 + 256, 128 + 64 a layer and 64 + 256 of the head.
+    Inputs and outputs of a token pass as well: 2 B each of 64 + 128, 64 + 64, 64 + 256, 128 + 64 a
+    layer and 64 + 256 of the head.
     """
     weights, passed = 2 * 36_864 + 16_384, 2 * (192 + 128 + 320 + 192) + 320
     alone_s = 9 * 2e-6 + 2 * (weights + passed) / 1e9
@@ -153,8 +157,8 @@ def test_a_launch_is_hidden_by_its_share_and_products_take_their_relative_time()
 def test_kernels_measured_alone_add_up_to_a_fifth_more_than_a_step_that_overlaps_their_launches() -> (
     None
 ):
-    """Llama 70B in fp4 on eight B200, four sequences: 80 layers of isolated kernels come to 7.1 ms by measured tables, where serving
-    takes 5.9 ms (InferenceMAX, TensorRT-LLM)."""
+    """Llama 70B in fp4 on eight B200, four sequences: 80 layers of isolated kernels come to 7.1 ms
+    by measured tables, where serving takes 5.9 ms (InferenceMAX, TensorRT-LLM)."""
     b200, llama = device("b200-sxm"), model("llama-3.3-70b")
     alone = b200.model_copy(
         update={
@@ -172,8 +176,9 @@ def test_kernels_measured_alone_add_up_to_a_fifth_more_than_a_step_that_overlaps
 
 
 def test_decoding_one_sequence_on_one_b200_reads_the_weights_at_four_fifths_of_the_peak() -> None:
-    """Llama 3.1 8B in bf16: 15.0 GB less the embedding. Large GEMVs read at 0.78 to 0.81 of 7.672 TB/s in the median (physics of
-    NVIDIA's data base), so 2.42 to 2.51 ms; beside it 32 layers of launches and attention of no keys, at most 30 and 12 us each."""
+    """Llama 3.1 8B in bf16: 15.0 GB less the embedding. Large GEMVs read at 0.78 to 0.81 of 7.672
+    TB/s in the median (physics of NVIDIA's data base), so 2.42 to 2.51 ms; beside it 32 layers of
+    launches and attention of no keys, at most 30 and 12 us each."""
     first_s, slope_s, _ = GpuSteps(
         model("llama-3.1-8b"), device("b200-sxm"), 1, 1, "bf16", "bf16", "vLLM"
     ).decode(1, 1_000_000, 0, 0)
@@ -188,8 +193,8 @@ def test_decoding_one_sequence_on_one_b200_reads_the_weights_at_four_fifths_of_t
 
 
 def test_a_large_prefill_is_bound_by_compute() -> None:
-    """8192 tokens of 8B: 7.0 G weights x 2 x 8192 = 114 TFLOP, at 0.55 to 0.8 of 2.25 PFLOP/s (whole prefills and single kernels of the
-    data sheet's bands)."""
+    """8192 tokens of 8B: 7.0 G weights x 2 x 8192 = 114 TFLOP, at 0.55 to 0.8 of 2.25 PFLOP/s
+    (whole prefills and single kernels of the data sheet's bands)."""
     first_s, _, _ = GpuSteps(
         model("llama-3.1-8b"), device("b200-sxm"), 1, 1, "bf16", "bf16", "TensorRT-LLM"
     ).mixed(0, 0, 0, 0, 8192, 1, 0, 0, 0)
@@ -198,7 +203,9 @@ def test_a_large_prefill_is_bound_by_compute() -> None:
 
 
 def test_a_small_prefill_waits_for_the_host_to_launch_its_kernels() -> None:
-    """Sixteen tokens take the GPU some 4 ms; outside CUDA graphs 32 layers cannot be launched faster than the engine's floor."""
+    """Sixteen tokens take the GPU some 4 ms; outside CUDA graphs 32 layers cannot be launched
+    faster than the engine's floor.
+    """
     b200 = device("b200-sxm")
     overhead = b200.overhead("vLLM")
     first_s, _, _ = GpuSteps(model("llama-3.1-8b"), b200, 1, 1, "bf16", "bf16", "vLLM").mixed(
@@ -219,8 +226,9 @@ def test_a_product_of_a_roofline_is_never_faster_than_reading_or_computing_and_a
 
 
 def test_experts_are_read_once_and_computed_a_token() -> None:
-    """Two experts of three matrices of 64 x 32, one chosen: one token reads 6,144 weights of 2 B at 0.7 GB/s and computes 12,288 FLOP
-    at 0.3 GFLOP/s, twice, since a tile is half empty; the corner between the two is rounded with the third power."""
+    """Two experts of three matrices of 64 x 32, one chosen: one token reads 6,144 weights of 2 B at
+    0.7 GB/s and computes 12,288 FLOP at 0.3 GFLOP/s, twice, since a tile is half empty; the corner
+    between the two is rounded with the third power."""
     gpu = small_gpu(overheads={"default": {"step": "0 s", "layer": "0 s", "expert_layer": "7 us"}})
     mixture = tiny_model(experts={"count": 2, "top_k": 1, "ffn": 32})
     read_s, compute_s = 2 * 6_144 / 0.7e9, 2 * 12_288 / 0.3e9
@@ -245,8 +253,8 @@ def test_latent_attention_launches_more_kernels_in_every_layer() -> None:
 
 
 def test_pipeline_stages_share_a_batch_in_micro_batches() -> None:
-    """Two stages with two sequences: each is a micro-batch of one, so a step takes as long as one sequence alone, but for the
-    host's 3 us for the other."""
+    """Two stages with two sequences: each is a micro-batch of one, so a step takes as long as one
+    sequence alone, but for the host's 3 us for the other."""
     one = GpuSteps(tiny_model(), small_gpu(), 1, 2, "bf16", "bf16", "none")
     assert one.decode(2, 200, 0, 0)[0] == pytest.approx(one.decode(1, 100, 0, 0)[0] + 3e-6)
     assert GpuSteps(
@@ -278,7 +286,9 @@ LATENT = {"q_rank": 24, "kv_rank": 16, "rope_dim": 8, "nope_dim": 16, "v_dim": 1
 
 
 def test_products_of_latent_attention_hold_its_weights_and_the_ways_down_are_copied() -> None:
-    """Down 64 x (24 + 16 + 8) on every device; over two: up 24 x 96/2, keys and values 16 x 64/2 each, out 64 x 64/2."""
+    """Down 64 x (24 + 16 + 8) on every device; over two: up 24 x 96/2, keys and values 16 x 64/2
+    each, out 64 x 64/2.
+    """
     latent, gpu = tiny_model(latent=LATENT), small_gpu()
     weights = [3072, 1152, 512, 512, 2048]
     times_s = [
@@ -291,7 +301,9 @@ def test_products_of_latent_attention_hold_its_weights_and_the_ways_down_are_cop
 
 
 def test_copied_weights_take_memory_on_every_device() -> None:
-    """Tiny model with latent attention: two layers of 3,072 copied weights of 2 B more on the second device."""
+    """Tiny model with latent attention: two layers of 3,072 copied weights of 2 B more on the
+    second device.
+    """
     latent, gpu = tiny_model(latent=LATENT), small_gpu()
     alone, pair = (
         place_on_gpus(latent, gpu, devices, 1, "bf16", "bf16", 0.9, 0.0, 8).weight_bytes
@@ -315,7 +327,9 @@ def test_weights_without_hardware_for_them_compute_in_bf16() -> None:
 
 
 def test_bytes_of_a_step_are_weights_and_kv_by_hand() -> None:
-    """Tiny model: 2 x 12,288 attention, 2 x 24,576 feed-forward, 16,384 head weights of 2 B; KV 128 B a token and layer."""
+    """Tiny model: 2 x 12,288 attention, 2 x 24,576 feed-forward, 16,384 head weights of 2 B; KV 128
+    B a token and layer.
+    """
     tiny = tiny_model()
     assert transformer.step_weight_bytes(tiny, "bf16", 5) == 2 * (2 * 12_288 + 2 * 24_576 + 16_384)
     assert transformer.step_weight_bytes(tiny, "bf16", 5, weight_reuse=False) == 5 * 2 * (

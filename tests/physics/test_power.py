@@ -1,4 +1,6 @@
-"""Power: the equation at points that were measured, the clock under a cap, and sums over steps that equal the steps."""
+"""Power: the equation at points that were measured, the clock under a cap, and sums over steps that
+equal the steps.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,8 @@ def attention_w(power: Power, bytes_per_s: float, flop_per_s: float) -> float:
     return capped_w(power, bytes_per_s, 0.0) + power.flop.of_attention * flop_per_s
 
 
-# Medians of boards of each kind, by activity, from which the catalog's constants were chosen; TB/s and PFLOP/s are the medians that
+# Medians of boards of each kind, by activity, from which the catalog's constants were chosen; TB/s
+# and PFLOP/s are the medians that
 # vLLM's kernels of that activity reached, of reading KV cache 0.90 of the bus.
 @pytest.mark.parametrize(
     ("name", "idle", "busy", "one_sequence", "gemv", "kv", "prefill", "gemm"),
@@ -99,7 +102,9 @@ def test_the_clock_under_a_cap_is_where_power_meets_it(load: str, cap_w: float) 
 
 
 def test_a_large_product_at_the_limit_keeps_four_fifths_of_a_b200_s_clock() -> None:
-    """Measured: 1965 to about 1580 MHz. What it reaches at the limit is 0.7 of the peak, so at the full clock 0.7 / 0.8."""
+    """Measured: 1965 to about 1580 MHz. What it reaches at the limit is 0.7 of the peak, so at the
+    full clock 0.7 / 0.8.
+    """
     power = power_of("b200-sxm")
     assert clock_under(power, power.limit_w, 1.2e12, 0.7 / 0.8 * 2.25e15, "bf16", 1.0) == approx(
         0.80, abs=0.06
@@ -166,7 +171,8 @@ def test_an_idle_node_draws_what_is_published(name: str, idle_w: float) -> None:
     ) == approx(idle_w, rel=0.02)
 
 
-# Whole 8xB200 servers of MLPerf v5.1 at the wall; the mean board power is what the simulator finds for those runs.
+# Whole 8xB200 servers of MLPerf v5.1 at the wall; the mean board power is what the simulator finds
+# for those runs.
 def test_a_server_at_its_limit_draws_less_than_its_plate_says() -> None:
     node = Node.model_validate(catalog_entry("nodes", "dgx-b200"))
     assert node.power is not None

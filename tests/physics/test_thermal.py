@@ -117,7 +117,9 @@ def test_a_whole_history_at_once_is_the_closed_form_piece_by_piece(name: str) ->
 
 
 def test_half_of_the_water_throttles_a_rack_at_45_degrees_and_not_a_wafer_at_20() -> None:
-    """By hand: 1190 W through 0.01 + 0.013·1.301 + 2·0.0055 K/W is 45.1 K above the supply; the whole network is a little less."""
+    """By hand: 1190 W through 0.01 + 0.013·1.301 + 2·0.0055 K/W is 45.1 K above the supply; the
+    whole network is a little less.
+    """
     rack, wafer = (
         network(with_flow(cooling(name), 0.5)).steady for name in ("gb200-nvl72", "cs-3")
     )
@@ -146,7 +148,9 @@ def test_heat_in_is_heat_stored_and_heat_removed(name: str) -> None:
 @pytest.mark.parametrize("name", NODES)
 @pytest.mark.parametrize("place", [DIE, -2])
 def test_a_crossing_is_where_a_fine_walk_first_sees_it(name: str, place: int) -> None:
-    """Random starts and loads, so that some temperatures rise, fall, overshoot, and never come there."""
+    """Random starts and loads, so that some temperatures rise, fall, overshoot, and never come
+    there.
+    """
     solved, rng, seen = network(cooling(name)), np.random.default_rng(8), 0
     size = 4 if solved.has_memory else 3
     for _ in range(25):
@@ -220,7 +224,8 @@ def test_a_step_of_power_warms_the_die_as_fast_as_published_within_a_tenth(
         assert 0.9 * least_s <= reached_s <= 1.1 * most_s
 
 
-# Eight B200 in one server: 747 to 766 W a board at 48 degC in front and 60 in the rear, idle 136 to 141 W at 25 to 31; inlet 22 assumed.
+# Eight B200 in one server: 747 to 766 W a board at 48 degC in front and 60 in the rear, idle 136 to
+# 141 W at 25 to 31; inlet 22 assumed.
 @pytest.mark.parametrize(
     ("watts", "bandwidth", "upstream_w", "die_c", "within_k"),
     [(748.0, 0.5, 0.0, 48.0, 2.5), (758.0, 0.5, 758.0, 60.0, 2.5), (139.0, 0.0, 0.0, 28.0, 3.0)],

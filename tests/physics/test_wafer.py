@@ -48,10 +48,12 @@ MODEL = Model(
     vocabulary=1000,
     max_context=100_000,
 )
-# A layer has 4 x 10^6 weights in attention and 12 x 10^6 behind it: 32 MFLOP a token; the head another 2.
+# A layer has 4 x 10^6 weights in attention and 12 x 10^6 behind it: 32 MFLOP a token; the head
+# another 2.
 # Scores and weighted sums of one key: 4 x 1000 FLOP in each of 16 layers.
 KEY_FLOP = 64e3
-# On all cores of a wafer a collective crosses 1,600 hops in 1.6 us, five take 8: 18 us a layer and 1.6 us the head.
+# On all cores of a wafer a collective crosses 1,600 hops in 1.6 us, five take 8: 18 us a layer and
+# 1.6 us the head.
 WHOLE_S = 16 * 18e-6 + 1.6e-6
 
 
@@ -181,14 +183,16 @@ def test_a_decode_ramp_is_the_larger_of_latency_and_pace_at_every_step(
 def test_layers_with_a_window_cost_the_keys_in_it_and_grow_only_while_it_fills():
     windowed = MODEL.model_copy(update={"window": Window(tokens=128, layers=8)})
     steps = whole(1e12, model=windowed)
-    # Half of the layers see 1000 keys a sequence, the others 100, of two sequences one still growing; one key: 32 kFLOP.
+    # Half of the layers see 1000 keys a sequence, the others 100, of two sequences one still
+    # growing; one key: 32 kFLOP.
     first_s, slope_s, _ = steps.decode(2, 2000, 200, 1)
     assert first_s == approx(2 * (WHOLE_S + 514e6 / 1e12) + 2200 * KEY_FLOP / 2 / 1e12)
     assert slope_s == approx((2 + 1) * KEY_FLOP / 2 / 1e12)
 
 
 def test_a_lone_prompt_streams_through_and_its_last_token_comes_out():
-    # 1000 tokens pass the layers at 18 us and 512 MFLOP, with 500,500 pairs of 64 kFLOP; then one passes all.
+    # 1000 tokens pass the layers at 18 us and 512 MFLOP, with 500,500 pairs of 64 kFLOP; then one
+    # passes all.
     first_s, _, _ = whole(1e13).mixed(0, 0, 0, 0, 1000, 1, 500_500, 0, 0)
     stream_s = 1000 * (16 * 18e-6 + 512e6 / 1e13) + 500_500 * KEY_FLOP / 1e13
     assert first_s == approx(stream_s + 100e-6 + WHOLE_S + 514e6 / 1e13)
@@ -309,7 +313,9 @@ def test_full_slots_make_a_token_a_station_time(tmp_path: Path) -> None:
 
 
 def test_kv_room_is_what_ends_the_batch(tmp_path: Path) -> None:
-    """70B on four: 66,000 tokens are 13 requests of 5,000; the 14th waits until one has left, though there are places for a hundred."""
+    """70B on four: 66,000 tokens are 13 requests of 5,000; the 14th waits until one has left,
+    though there are places for a hundred.
+    """
     results = run(tmp_path, 20, 4800, 200, "llama-3.3-70b", 4)
     room = results.scenario.cluster.pools[0].kv_tokens(results.scenario.model)
     assert int(np.max(results.stretches["batch"].to_numpy())) == room // 5000 == 13
@@ -373,7 +379,9 @@ def test_a_pool_that_streams_runs_a_model_that_its_wafers_do_not_hold(tmp_path: 
 def test_models_from_100b_dense_to_a_trillion_weights_run_at_some_hundred_tokens_a_second(
     tmp_path: Path, name: str, wafers: int
 ) -> None:
-    """Public speeds without a word on drafts: gpt-oss 2,059, Qwen3-235B 1,400, Kimi K2.6 981 (tokenomics.info and hivebook.wiki, 2026)."""
+    """Public speeds without a word on drafts: gpt-oss 2,059, Qwen3-235B 1,400, Kimi K2.6 981
+    (tokenomics.info and hivebook.wiki, 2026).
+    """
     results = run(tmp_path, 1, 500, 100, name, wafers)
     assert results.scenario.cluster.pools[0].devices_a_replica(results.scenario.model) == wafers
     speed = 1 / float(finished(results).tpot_s[0])

@@ -1,4 +1,6 @@
-"""Where layers lie on wafers: nothing overlaps, everything fits, neighbours stay neighbours, and wafers are cut as well as can be."""
+"""Where layers lie on wafers: nothing overlaps, everything fits, neighbours stay neighbours, and
+wafers are cut as well as can be.
+"""
 
 from __future__ import annotations
 
@@ -102,7 +104,9 @@ def test_layers_of_8b_get_regions_near_to_squares() -> None:
 
 
 def test_llama_models_take_their_published_number_of_wafers() -> None:
-    """8B one, 70B in 16 bit four; 405B about 19 to 22 (Cerebras, November 2024), 18 to 23 counted as right."""
+    """8B one, 70B in 16 bit four; 405B about 19 to 22 (Cerebras, November 2024), 18 to 23 counted
+    as right.
+    """
     assert wafers_needed(model("llama-3.1-8b"), WSE3, "bf16") == 1
     assert wafers_needed(model("llama-3.3-70b"), WSE3, "bf16") == 4
     assert 18 <= wafers_needed(model("llama-3.1-405b"), WSE3, "bf16") <= 23
@@ -118,7 +122,8 @@ def test_70b_is_cut_where_the_embeddings_leave_less_to_layers() -> None:
 
 
 def test_the_fullest_wafer_sets_the_kv_room_of_70b() -> None:
-    # 21 layers of 1.711 GB leave 5.87 of 41.8 GB, over 21 x 4,096 B: 68,200 tokens; all SRAM together would hold 79,600.
+    # 21 layers of 1.711 GB leave 5.87 of 41.8 GB, over 21 x 4,096 B: 68,200 tokens; all SRAM
+    # together would hold 79,600.
     tokens = place_on_wafers(model("llama-3.3-70b"), WSE3, WaferPlan(4)).kv_tokens
     assert tokens == approx(68.2e3, rel=0.04)
     assert tokens <= 68_300

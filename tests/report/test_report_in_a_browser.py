@@ -1,4 +1,6 @@
-"""The page of two runs in headless Chromium: it draws, zooms, toggles and sorts, asks for nothing, and everybody can use it."""
+"""The page of two runs in headless Chromium: it draws, zooms, toggles and sorts, asks for nothing,
+and everybody can use it.
+"""
 
 from __future__ import annotations
 

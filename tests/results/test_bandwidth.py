@@ -1,4 +1,6 @@
-"""What took the bandwidth: bytes over bins are those of the tables, and steps wait for memories no longer than they run."""
+"""What took the bandwidth: bytes over bins are those of the tables, and steps wait for memories no
+longer than they run.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Energy of nodes: a case by mental arithmetic, nodes that are shared or half empty, the site's PUE, and devices that say nothing."""
+"""Energy of nodes: a case by mental arithmetic, nodes that are shared or half empty, the site's
+PUE, and devices that say nothing.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def run(
     around: Any = None,
     **changes: Any,
 ) -> cluster_sim.Results:
-    """One request of one output token, so one step at the busy power, then nothing until the end of the run."""
+    """One request of one output token, so one step at the busy power, then nothing until the end of
+    the run.
+    """
     machine = node(SMALL_GPU | ({"power": power} if power else {}), devices) | (
         {"power": around} if around else {}
     )
@@ -73,7 +77,9 @@ def test_a_device_draws_its_busy_power_in_steps_and_its_loaded_idle_between_them
 
 
 def test_what_surrounds_the_devices_and_the_site_is_added(tmp_path: Path) -> None:
-    """Two devices at 300 of 1000 W, a base of 500 and 900 more at the limits: 600 + 500 + 900·0.3² = 1181 W, and a quarter for the site."""
+    """Two devices at 300 of 1000 W, a base of 500 and 900 more at the limits: 600 + 500 + 900·0.3²
+    = 1181 W, and a quarter for the site.
+    """
     results = run(
         tmp_path, devices=2, around={"base": "500 W", "most": "1400 W"}, site={"pue": 1.25}
     )

@@ -53,7 +53,9 @@ def test_moments_of_ramps_are_those_of_the_numbers_they_stand_for(
 
 
 def test_percentiles_of_many_long_ramps_are_found_without_writing_them_out() -> None:
-    """A hundred ramps of 20,000 steps: bisection has to narrow them down before it may look at each."""
+    """A hundred ramps of 20,000 steps: bisection has to narrow them down before it may look at
+    each.
+    """
     rng = np.random.default_rng(0)
     rows = [
         (

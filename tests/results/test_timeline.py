@@ -1,4 +1,6 @@
-"""metrics.timeline: bins whose values follow from mental arithmetic, and sums that are the sums of the tables."""
+"""metrics.timeline: bins whose values follow from mental arithmetic, and sums that are the sums of
+the tables.
+"""
 
 from __future__ import annotations
 
@@ -166,7 +168,8 @@ def test_sums_over_the_bins_are_those_of_the_tables(scenario: Scenario) -> None:
     assert np.sum(line.bandwidth_utilisation) * line.bin_s * bytes_per_s == pytest.approx(
         np.sum(results.stretches["bytes"].to_numpy())
     )
-    # the area under the queue is the time that all requests spent in it, and likewise for those that run
+    # the area under the queue is the time that all requests spent in it, and likewise for those
+    # that run
     arrival_s, admitted_s, finish_s = (
         table[name].to_numpy() for name in ("arrival_s", "admitted_s", "finish_s")
     )

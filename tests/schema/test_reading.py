@@ -1,4 +1,6 @@
-"""Files become descriptions: places of values, merging, overriding, anchors, and back to text again."""
+"""Files become descriptions: places of values, merging, overriding, anchors, and back to text
+again.
+"""
 
 from __future__ import annotations
 

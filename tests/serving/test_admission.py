@@ -25,7 +25,9 @@ class Idle:
 
 
 def let_in(policy: dict[str, Any], times_s: list[float], tokens: int = 10) -> list[bool]:
-    """Which of the requests at these times pass a token bucket; each has `tokens` and an answer as long."""
+    """Which of the requests at these times pass a token bucket; each has `tokens` and an answer as
+    long.
+    """
     refuses = TokenBucket.model_validate(policy).gate([], []).refuses
     return [
         not refuses(Request(number, at_s, tokens, tokens), at_s, 0, [Idle()])
@@ -41,7 +43,9 @@ def test_a_token_bucket_lets_a_burst_pass_and_then_its_rate() -> None:
 
 
 def test_a_token_bucket_of_tokens_takes_prompt_and_answer() -> None:
-    """Each costs 20 of 50, and 40 are added a second: after two 10 are left, after half a second 30."""
+    """Each costs 20 of 50, and 40 are added a second: after two 10 are left, after half a second
+    30.
+    """
     bucket = {"rate": "40 tokens/s", "burst": 50, "counts": "tokens"}
     assert let_in(bucket, [0.0, 0.0, 0.0, 0.25, 0.5, 0.5]) == [
         True,
@@ -55,7 +59,9 @@ def test_a_token_bucket_of_tokens_takes_prompt_and_answer() -> None:
 
 
 def whole_prompts(tmp_path: Path, admission: dict[str, Any], **changes: Any) -> Any:
-    """Ten prompts at once that fill a step each, answers of one token: they are read one after the other."""
+    """Ten prompts at once that fill a step each, answers of one token: they are read one after the
+    other.
+    """
     cluster = {
         "pools": [{"name": "p", "node": node(SMALL_GPU), "replica": {"engine": engine()}}],
         "router": {"policy": "least_requests"},
@@ -91,7 +97,9 @@ def test_each_class_is_shed_by_its_own_slo() -> None:
 
 
 def test_a_limit_of_the_replica_or_of_the_cluster(tmp_path: Path) -> None:
-    """Two replicas that serve one at a time, twenty at once: each takes one and lets three wait, or both together let three wait."""
+    """Two replicas that serve one at a time, twenty at once: each takes one and lets three wait, or
+    both together let three wait.
+    """
     for per, taken in (("replica", 6), ("cluster", 3)):
         cluster = {
             "pools": [

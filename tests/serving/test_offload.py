@@ -1,4 +1,6 @@
-"""Tiers behind the KV cache: what falls into them, what is fetched and what is read again, by mental arithmetic and block by block."""
+"""Tiers behind the KV cache: what falls into them, what is fetched and what is read again, by
+mental arithmetic and block by block.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,8 @@ TIMES = GpuSteps(tiny_model(), small_gpu(), 1, 1, "bf16", "bf16", "none")
 
 
 def second_turn(*tiers: Level) -> Request:
-    """Ten blocks of ten tokens. A first turn of 50 + 11 tokens leaves six whole ones, a stranger's 100 tokens take the room of all,
-    and the second turn has 19 fresh tokens behind those 61."""
+    """Ten blocks of ten tokens. A first turn of 50 + 11 tokens leaves six whole ones, a stranger's
+    100 tokens take the room of all, and the second turn has 19 fresh tokens behind those 61."""
     requests = [
         Request(0, 0.0, 50, 11, pieces=((1, 50),), output_piece=2),
         Request(1, 10.0, 100, 1, pieces=((3, 100),)),
@@ -67,7 +69,9 @@ def test_without_a_tier_or_with_a_slow_one_everything_is_read_again(
 
 
 def test_what_falls_out_of_the_host_is_fetched_from_disk() -> None:
-    """The host keeps the two blocks that were thrown away last, the first of the prompt; four went on to the disk."""
+    """The host keeps the two blocks that were thrown away last, the first of the prompt; four went
+    on to the disk.
+    """
     request = second_turn(Level(2, 1e-3, True), Level(100, 5e-3, True))
     assert request.fetched_tokens == 60
     assert ttft_s(request) == pytest.approx(2 * 1e-3 + 4 * 5e-3 + reading_s(20, 60), rel=1e-9)
@@ -149,7 +153,9 @@ class BlockByBlock:
 def test_tiers_keep_what_sets_of_blocks_keep(
     rooms: list[int], moves: list[tuple[int, int, bool]]
 ) -> None:
-    """Pieces of which the devices hold more or fewer blocks from move to move; what they lose goes down the tiers."""
+    """Pieces of which the devices hold more or fewer blocks from move to move; what they lose goes
+    down the tiers.
+    """
     levels = tuple(Level(room, 1.0 + place, True) for place, room in enumerate(rooms))
     store, sets, on_device = Store(levels), BlockByBlock(levels), dict.fromkeys(range(4), 0)
     for piece, blocks, touched in moves:
@@ -189,7 +195,9 @@ def load(tmp_path: Path, pool: dict[str, Any]) -> cluster_sim.Scenario:
 def test_a_block_is_counted_over_all_devices_and_a_tier_that_is_slower_than_reading_is_left(
     tmp_path: Path,
 ) -> None:
-    """Two devices hold 128 bytes of each token, 4,096 of a block of 16. A prompt of 512 tokens is read in full steps."""
+    """Two devices hold 128 bytes of each token, 4,096 of a block of 16. A prompt of 512 tokens is
+    read in full steps.
+    """
     host, disk = (
         {"tier": "host", "capacity": "1 MB", "bandwidth": "1 GB/s"},
         {"tier": "nvme", "capacity": "4 MB", "bandwidth": "1 kB/s"},

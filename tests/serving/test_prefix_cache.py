@@ -48,7 +48,9 @@ def serve_alone(cache: PrefixCache, room: int, request: Request, blocks: int) ->
 
 
 def hit_fraction(name: str, room: int) -> float:
-    """Of all blocks of a trace's prompts, those found in a cache of `room` blocks; one token follows each prompt, to be read."""
+    """Of all blocks of a trace's prompts, those found in a cache of `room` blocks; one token
+    follows each prompt, to be read.
+    """
     cache, hits, total = PrefixCache(room, 512), 0, 0
     for number, ids in enumerate(prompts(name)):
         request = Request(
@@ -78,7 +80,9 @@ def hit_fraction(name: str, room: int) -> float:
 def test_recorded_prompts_find_as_many_blocks_as_their_statistics_say(
     name: str, room: int, fraction: float | None
 ) -> None:
-    """The statistics touch a prompt's blocks front to back, the cache throws a prompt's last block away first: 0.3 points at most."""
+    """The statistics touch a prompt's blocks front to back, the cache throws a prompt's last block
+    away first: 0.3 points at most.
+    """
     statistics = json.loads((TRACES / "expected_stats.json").read_text())[f"./mooncake/{name}"][
         "prefix"
     ]
@@ -114,7 +118,9 @@ def test_one_token_of_a_prompt_is_always_read() -> None:
 
 
 def test_a_block_belongs_to_the_piece_in_which_it_ends() -> None:
-    """20 + 20 tokens in blocks of 16: one block ends in the first piece, one in the second, 8 tokens are in none that is whole."""
+    """20 + 20 tokens in blocks of 16: one block ends in the first piece, one in the second, 8
+    tokens are in none that is whole.
+    """
     cache = PrefixCache(10, 16)
     serve_alone(cache, 10, Request(0, 0.0, 40, 1, pieces=((1, 20), (2, 20))), 3)
     assert cache.find(Request(1, 0.0, 60, 1, pieces=((1, 20), (3, 40)))) == (1, 0)

@@ -40,7 +40,9 @@ def prompt(*pieces: int, tokens: int | None = None) -> Request:
 def test_the_shortest_queue_is_joined_as_it_was_when_the_report_was_made(
     tmp_path: Path, staleness_s: float
 ) -> None:
-    """Against queues counted from the table of requests; without staleness the report is made for each request anew."""
+    """Against queues counted from the table of requests; without staleness the report is made for
+    each request anew.
+    """
     router = {"policy": "least_requests", "staleness": f"{staleness_s} s"}
     results = run(tmp_path, "on_off", "", cluster={"router": router})
     served = column(results, "status") == "finished"
@@ -104,7 +106,9 @@ def test_a_prompt_follows_its_longest_prefix() -> None:
 
 
 def test_where_loads_differ_too_much_the_least_loaded_is_picked() -> None:
-    """Too much is by more than 64 requests and by more than half, unless the scenario says otherwise."""
+    """Too much is by more than 64 requests and by more than half, unless the scenario says
+    otherwise.
+    """
     picker = affinity()
     send(picker, prompt(1, 2), 0, 1)
     assert picker.pick(prompt(1, 2), loads(64, 0)) == 0

@@ -50,7 +50,9 @@ def decode_s(batch: int, length: int, steps: int) -> float:
 
 
 def test_a_static_batch_is_padded_and_runs_until_its_last_request_has_finished() -> None:
-    """Prompts of 10, 30 and 20 tokens: three of 30. Answers of 2, 5 and 3 tokens: four steps of three sequences."""
+    """Prompts of 10, 30 and 20 tokens: three of 30. Answers of 2, 5 and 3 tokens: four steps of
+    three sequences.
+    """
     first, second, third = run(
         [Request(0, 0.0, 10, 2), Request(1, 0.0, 30, 5), Request(2, 0.0, 20, 3)],
         StaticBatch(10_000, 10, 3, 4096),
@@ -73,7 +75,9 @@ def test_the_next_static_batch_begins_when_the_one_before_has_ended() -> None:
 
 
 def test_a_static_batch_takes_no_more_than_have_room_as_long_as_the_longest() -> None:
-    """Ten blocks of ten: two requests of 10 + 30 tokens and 30 + 10 are both padded to 30 + 30 - 1, six blocks each."""
+    """Ten blocks of ten: two requests of 10 + 30 tokens and 30 + 10 are both padded to 30 + 30 - 1,
+    six blocks each.
+    """
     requests = run(
         [Request(0, 0.0, 10, 30), Request(1, 0.0, 30, 10)], StaticBatch(100, 10, 8, 4096)
     )
@@ -93,7 +97,9 @@ def test_the_most_urgent_of_those_that_wait_is_admitted_first() -> None:
 
 
 def test_the_least_urgent_is_preempted_whoever_came_last() -> None:
-    """Two requests of 40 + 40 tokens in ten blocks of ten; the first to come is the less urgent one."""
+    """Two requests of 40 + 40 tokens in ten blocks of ten; the first to come is the less urgent
+    one.
+    """
     requests = [Request(0, 0.0, 40, 41), Request(1, 1e-4, 40, 41)]
     requests[0].priority = 1
     run(requests, continuous(blocks=10, order="priority"))
@@ -104,7 +110,9 @@ def test_the_least_urgent_is_preempted_whoever_came_last() -> None:
 
 
 def test_new_requests_wait_for_so_many_steps_of_those_that_decode() -> None:
-    """One that comes in the first decode step is admitted after it and five more; a step would have had 1 + 10 of 200 tokens."""
+    """One that comes in the first decode step is admitted after it and five more; a step would have
+    had 1 + 10 of 200 tokens.
+    """
     arrival_s = prefill_s(1, 10) + 1e-5
     wait = {"batch_wait_timeout_iterations": 5, "batch_wait_max_tokens_ratio": 0.5}
     requests = run([Request(0, 0.0, 10, 50), Request(1, arrival_s, 10, 5)], continuous(**wait))
@@ -135,7 +143,9 @@ def test_nobody_is_held_back_where_nobody_decodes() -> None:
 
 
 def test_a_watermark_keeps_blocks_free_for_those_that_are_inside() -> None:
-    """Ten blocks; a first request of three and a second of five would leave two. With three kept free the second waits."""
+    """Ten blocks; a first request of three and a second of five would leave two. With three kept
+    free the second waits.
+    """
     for watermark, waits in ((0.2, False), (0.3, True)):
         requests = run(
             [Request(0, 0.0, 21, 5), Request(1, 0.0, 50, 2)],
@@ -146,12 +156,16 @@ def test_a_watermark_keeps_blocks_free_for_those_that_are_inside() -> None:
 
 
 def preempted_pair(**swap: Any) -> list[Request]:
-    """Two requests of 40 + 40 tokens in ten blocks of ten: the second loses its room when both have 50, after eleven tokens each."""
+    """Two requests of 40 + 40 tokens in ten blocks of ten: the second loses its room when both have
+    50, after eleven tokens each.
+    """
     return run([Request(0, 0.0, 40, 41), Request(1, 0.0, 40, 41)], continuous(blocks=10, **swap))
 
 
 def test_a_request_on_the_host_goes_on_where_it_was_once_there_is_room() -> None:
-    """Five blocks go and come: the step after the preemption and the one after the return each wait five times 1 ms."""
+    """Five blocks go and come: the step after the preemption and the one after the return each wait
+    five times 1 ms.
+    """
     first, second = preempted_pair(swap_blocks=5, swap_block_s=1e-3)
     together_s = prefill_s(2, 40) + decode_s(2, 40, 10)
     assert (first.preemptions, second.preemptions) == (0, 1)
@@ -168,7 +182,9 @@ def test_where_the_host_has_no_room_the_request_is_read_again() -> None:
 
 
 def test_blocks_move_over_the_link_between_each_device_and_its_host(tmp_path: Path) -> None:
-    """Two devices hold 128 bytes of each token: 16 tokens a block over 1 GB/s; 1 MB of the host keeps 976 of them."""
+    """Two devices hold 128 bytes of each token: 16 tokens a block over 1 GB/s; 1 MB of the host
+    keeps 976 of them.
+    """
     pool = {
         "name": "p", "node": node(SMALL_GPU, 2), "kv": {"preemption": "swap", "swap_space": "1 MB"},
         "replica": {"tensor_parallel": 2, "engine": engine()},

@@ -70,7 +70,9 @@ def test_nothing_kept_is_a_step_a_token_and_all_kept_is_the_draft_and_one() -> N
 
 
 def test_a_measured_length_is_met() -> None:
-    """1 + p + p² + p³ = 2.4 at p = 0.6377: 1 + 0.6377 + 0.4067 + 0.2593 = 2.3037, so p is larger; at 0.6629: 1 + 0.6629 + 0.4394 + 0.2913."""
+    """1 + p + p² + p³ = 2.4 at p = 0.6377: 1 + 0.6377 + 0.4067 + 0.2593 = 2.3037, so p is larger;
+    at 0.6629: 1 + 0.6629 + 0.4394 + 0.2913.
+    """
     assert speculation(acceptance_length=2.4).probability == pytest.approx(0.6656, abs=3e-3)
     assert speculation(acceptance_length=2.4).tokens_a_step == pytest.approx(2.4, rel=1e-12)
     assert speculation(acceptance_length=1.0).probability == pytest.approx(0.0, abs=1e-12)
@@ -170,7 +172,9 @@ def decoded_s(results: cluster_sim.Results) -> float:
 
 
 def test_a_lone_request_takes_the_sum_of_its_checking_steps(tmp_path: Path) -> None:
-    """40 tokens after the first; all of three drafted are kept: ten steps at contexts of 104, 108, … tokens."""
+    """40 tokens after the first; all of three drafted are kept: ten steps at contexts of 104, 108,
+    … tokens.
+    """
     results = cluster_sim.simulate(scenario(tmp_path, {"draft_tokens": 3, "acceptance": 1}))
     times = GpuSteps(tiny_model(), small_gpu(), 1, 1, "bf16", "bf16", "none")
     assert decoded_s(results) == pytest.approx(

@@ -1,4 +1,6 @@
-"""What the scenario's comment says, on a minute of it: wafers are even until their KV room is spent, GPUs slow down step by step."""
+"""What the scenario's comment says, on a minute of it: wafers are even until their KV room is
+spent, GPUs slow down step by step.
+"""
 
 from __future__ import annotations
 

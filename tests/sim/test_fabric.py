@@ -1,4 +1,6 @@
-"""Transfers over shared links, and replicas whose memories and links they cross, on cases whose times are known by hand."""
+"""Transfers over shared links, and replicas whose memories and links they cross, on cases whose
+times are known by hand.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ Sent = tuple[float, str, float]  # when, over which resources, how many bytes
 
 
 def over(path: str, lanes: int = 1) -> Lanes:
-    """A way whose resources are the letters of `path`; the first and the last are the memories at its ends."""
+    """A way whose resources are the letters of `path`; the first and the last are the memories at
+    its ends.
+    """
     route = Route(tuple(path), tuple(pairwise(path)), 0.0, 1.0)
     return Lanes(
         [route] * lanes, {name: lanes * path.count(name) for name in path}, (path[0], path[-1])
@@ -64,7 +68,8 @@ TIMES: list[tuple[list[Sent], list[float]]] = [
     ([(0, "abd", 4), (0, "ac", 21), (0, "d", 4)], [2.0, 2.5, 2.0]),
     # four ways through one link, 2.5 each; as they end the others get more: 3 x 10/3, 2 x 5, 10
     ([(0, "ab", 2.5), (0, "ac", 7.5), (0, "ae", 12.5), (0, "af", 22.5)], [1.0, 2.5, 3.5, 4.5]),
-    # five, of which two meet again at the narrow d: 1, 1, and 8/3 for each of the others; then 8/3 + 2/3
+    # five, of which two meet again at the narrow d: 1, 1, and 8/3 for each of the others; then 8/3
+    # + 2/3
     (
         [(0, "agd", 2), (0, "ahd", 2), (0, "ab", 16), (0, "ac", 16), (0, "ae", 16)],
         [2.0, 2.0, 5.2, 5.2, 5.2],
@@ -105,7 +110,9 @@ def told(
     links: str = "",
     brought: float = inf,
 ) -> list[tuple[float, float]]:
-    """What a replica with the memory `m` is told while transfers of 10 B each go over these ways, whose links all carry `link`."""
+    """What a replica with the memory `m` is told while transfers of 10 B each go over these ways,
+    whose links all carry `link`.
+    """
     env = Environment()
     fabric = Fabric(env, lambda _: link, {"m": bus}, Recorder())
     replica = Replica(is_running)
@@ -121,7 +128,8 @@ def test_steps_have_what_transfers_leave_of_the_memory(brought: float) -> None:
     """Of 16 a transfer takes 2; two of them 4; when both have ended everything is there again."""
     assert told(Bus(16.0), 2.0, ["am"], brought=brought) == [(0.875, 1.0), (1.0, 1.0)]
     assert told(Bus(16.0), 2.0, ["am", "mb"], brought=brought)[0] == (0.75, 1.0)
-    # reads and writes, 2 of 16 written: 1 - 0.32 / 8 x 7 / 8 are left; with two streams besides 1 - 0.1
+    # reads and writes, 2 of 16 written: 1 - 0.32 / 8 x 7 / 8 are left; with two streams besides 1 -
+    # 0.1
     assert told(Bus(16.0, mix_loss=0.32), 2.0, ["am"], brought=brought)[0][0] == approx(
         0.875 * 0.965, abs=1 / 128
     )
@@ -171,7 +179,9 @@ def test_two_groups_on_one_switch_do_not_share_a_link() -> None:
 
 
 def test_an_all_reduce_beside_a_transfer_takes_as_much_longer_as_its_share_says() -> None:
-    """256 MiB over eight B200, half of the links left: bytes take about twice as long, the start as long as before."""
+    """256 MiB over eight B200, half of the links left: bytes take about twice as long, the start as
+    long as before.
+    """
     device = device_named("b200-sxm")
     alone, beside = (
         all_reduce_s(device.at(Pace(links=links)).collectives.all_reduce, 8, 256 * 2**20)
@@ -186,7 +196,9 @@ def test_an_all_reduce_beside_a_transfer_takes_as_much_longer_as_its_share_says(
 
 
 def test_a_pipeline_over_two_nodes_pays_the_hop_over_the_network() -> None:
-    """Two stages of eight B200 each: 8192 x 2 B a token over 8 x 46 GB/s and 11 us, instead of NVLink's."""
+    """Two stages of eight B200 each: 8192 x 2 B a token over 8 x 46 GB/s and 11 us, instead of
+    NVLink's.
+    """
     model = Model.model_validate(read_model("llama-3.3-70b"))
     plan = {"tensor_parallel": 8, "pipeline_parallel": 2, "weights": "fp8", "engine": "vllm"}
     pool = Pool.model_validate({"name": "a", "node": "dgx-b200", "nodes": 2, "replica": plan})

@@ -83,7 +83,9 @@ def times_of(results: cluster_sim.Results, request: int = 0) -> tuple[float, flo
 
 
 def test_a_lone_request_is_read_moved_and_decoded_one_after_the_other(tmp_path: Path) -> None:
-    """The last of two layers and the latency of two links are exposed: 300 tokens x 128 B over 1 GB/s."""
+    """The last of two layers and the latency of two links are exposed: 300 tokens x 128 B over 1
+    GB/s.
+    """
     read_s, decode_s = by_hand()
     first_s, wait_s, moving_s, finish_s = times_of(
         served(tmp_path, [pool("prefill"), pool("decode", latency="3 ms")])
@@ -96,7 +98,9 @@ def test_a_lone_request_is_read_moved_and_decoded_one_after_the_other(tmp_path: 
 
 
 def test_a_link_that_does_not_keep_up_exposes_what_reading_does_not_hide(tmp_path: Path) -> None:
-    """The first layer is ready after half of the time of reading; from then on the link is the bottleneck."""
+    """The first layer is ready after half of the time of reading; from then on the link is the
+    bottleneck.
+    """
     read_s, decode_s = by_hand()
     for transfer, hidden_s in (("layers", read_s / LAYERS), ("whole", 0.0), ("off", None)):
         results = served(
@@ -122,7 +126,9 @@ def test_an_instant_hand_over_of_a_lone_request_is_no_hand_over(tmp_path: Path) 
 
 
 def test_decoding_goes_on_undisturbed_by_prompts(tmp_path: Path) -> None:
-    """Prompts fill the other replica for long; the gaps here are those of decoding alone, but for the batch that grows."""
+    """Prompts fill the other replica for long; the gaps here are those of decoding alone, but for
+    the batch that grows.
+    """
     apart = served(tmp_path, [pool("prefill"), pool("decode")], requests=30).summary()
     together = served(tmp_path, [pool("both", node=node(SMALL_GPU, 2))], requests=30).summary()
     assert apart["max_tpot_ms"] < 0.5 * together["max_tpot_ms"]
@@ -130,8 +136,9 @@ def test_decoding_goes_on_undisturbed_by_prompts(tmp_path: Path) -> None:
 
 
 def test_transfers_share_the_end_of_the_path_that_they_have_in_common(tmp_path: Path) -> None:
-    """Two prompts read in one step by two replicas, and one replica that takes them: its link carries both at half of the speed,
-    as the network's adapters take turns between the connections that send."""
+    """Two prompts read in one step by two replicas, and one replica that takes them: its link
+    carries both at half of the speed, as the network's adapters take turns between the connections
+    that send."""
     readers = pool("prefill", "1 GB/s", nodes=2)
     readers["replica"]["engine"] = engine(max_batched_tokens=300, max_sequences=16)
     results = served(
@@ -160,15 +167,17 @@ def test_transfers_share_the_end_of_the_path_that_they_have_in_common(tmp_path: 
     [
         ((3.0,), (10.6,)),
         ((3.0, 3.0), (10.6, 11.2)),
-        # by 10 s 8 of 9.6 have been sent; what is left of them goes before the last layers, 0.6, 0.6 and 1.2
+        # by 10 s 8 of 9.6 have been sent; what is left of them goes before the last layers, 0.6,
+        # 0.6 and 1.2
         ((3.0, 3.0, 6.0), (12.2, 12.8, 14.0)),
     ],
 )
 def test_what_was_sent_while_prompts_were_read_is_not_sent_again(
     sizes: tuple[float, ...], ended_s: tuple[float, ...]
 ) -> None:
-    """Two prompts of one step that lasts 10 s, five layers, 3 s of transfer each: from 2 s on all layers but the last go as they
-    are made, and of those 0.6 s for each are left at 10 s. With a third, of 6 s, the link is never idle."""
+    """Two prompts of one step that lasts 10 s, five layers, 3 s of transfer each: from 2 s on all
+    layers but the last go as they are made, and of those 0.6 s for each are left at 10 s. With a
+    third, of 6 s, the link is never idle."""
     env, recorder = Environment(), Recorder()
     fabric = Fabric(env, lambda _: 1.0, {}, recorder)
     lanes = Lanes([Route(("a", "b"), (("a", "b"),), 0.0, 1.0)], {"link": 1}, ("a", "b"))
@@ -191,7 +200,9 @@ def test_what_was_sent_while_prompts_were_read_is_not_sent_again(
 def test_without_room_for_decoding_prompts_wait_in_the_room_where_they_were_read(
     tmp_path: Path,
 ) -> None:
-    """Room for one request decodes; room for two is where they are read: the fourth prompt is read when the second has left."""
+    """Room for one request decodes; room for two is where they are read: the fourth prompt is read
+    when the second has left.
+    """
     weights = tiny_model().weight_bytes("bf16")
 
     def with_room(tokens: int) -> str:
@@ -283,7 +294,9 @@ def test_lanes_of_a_way_are_nvlink_within_a_node_and_rails_between_nodes(
 
 
 def test_wafers_take_over_what_gpus_have_read(tmp_path: Path) -> None:
-    """Four wafers of one node each: 4 x 150 GB/s enter, four of eight rails leave; their fabrics meet at the front door."""
+    """Four wafers of one node each: 4 x 150 GB/s enter, four of eight rails leave; their fabrics
+    meet at the front door.
+    """
     path = tmp_path / "wafers.yaml"
     path.write_text(
         """
@@ -333,7 +346,9 @@ def test_pools_sum_up_what_they_did_and_kv_transfer_is_reported(tmp_path: Path) 
 
 
 def test_arithmetic_knows_when_the_link_is_what_saturates(tmp_path: Path) -> None:
-    """400 tokens x 256 B over 200 kB/s: half a second for each request, whoever is at the other end."""
+    """400 tokens x 256 B over 200 kB/s: half a second for each request, whoever is at the other
+    end.
+    """
     results = served(
         tmp_path, [pool("prefill", "200 kB/s"), pool("decode")], requests=300, prompt=400, output=4
     )
@@ -348,7 +363,9 @@ def test_arithmetic_knows_when_the_link_is_what_saturates(tmp_path: Path) -> Non
 
 
 def test_arithmetic_takes_the_lesser_of_what_is_read_and_what_is_decoded(tmp_path: Path) -> None:
-    """Everything queued at once: the rate in the middle of the run is that of the replica that reads, then of the one that decodes."""
+    """Everything queued at once: the rate in the middle of the run is that of the replica that
+    reads, then of the one that decodes.
+    """
     for prompt, output, narrow in ((400, 4, 0), (40, 200, 1)):
         results = served(
             tmp_path, [pool("prefill"), pool("decode")], requests=2000, prompt=prompt, output=output

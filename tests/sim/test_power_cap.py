@@ -1,4 +1,6 @@
-"""Power caps: shared among nodes by hand, kept by every stretch, and no difference where they do not bind."""
+"""Power caps: shared among nodes by hand, kept by every stretch, and no difference where they do
+not bind.
+"""
 
 from __future__ import annotations
 
@@ -89,7 +91,9 @@ def test_stretch_and_step_agree_under_a_cap(tmp_path: Path, limit: str) -> None:
 
 
 def test_a_rack_s_cap_is_shared_among_its_nodes(tmp_path: Path) -> None:
-    """Three nodes, two a rack of 800 W: each keeps 100 W beside its device, so devices get 300 W, and the one alone in a rack has its 400."""
+    """Three nodes, two a rack of 800 W: each keeps 100 W beside its device, so devices get 300 W,
+    and the one alone in a rack has its 400.
+    """
     results = run(tmp_path, nodes=3, site={"rack_power_cap": "800 W", "rack_nodes": 2})
     assert caps.device_caps_w(results.scenario) == [approx(300.0), approx(300.0), None]
 

@@ -27,7 +27,9 @@ def single_servers(
     seed: int,
     admission: dict[str, object] | None = None,
 ) -> cluster_sim.Results:
-    """`servers` replicas that each serve one request at a time; prompts of one token, so service is proportional to the answer."""
+    """`servers` replicas that each serve one request at a time; prompts of one token, so service is
+    proportional to the answer.
+    """
     import json
 
     # Without KV traffic to speak of every step takes the same time, whatever the context.
@@ -72,7 +74,9 @@ def columns(results: cluster_sim.Results) -> tuple[np.ndarray, np.ndarray]:
 
 
 def drawn_load(results: cluster_sim.Results) -> float:
-    """Servers that the drawn traffic keeps busy in the mean: arrivals a second times the mean service."""
+    """Servers that the drawn traffic keeps busy in the mean: arrivals a second times the mean
+    service.
+    """
     _, service_s = columns(results)
     return (
         results.requests.num_rows
@@ -97,7 +101,8 @@ def test_a_batch_of_one_waits_as_an_m_g_1_queue(tmp_path: Path, load: float) -> 
             seed=3,
         )
     )
-    # Against the moments of the drawn services and the drawn rate, so that only the queue is compared.
+    # Against the moments of the drawn services and the drawn rate, so that only the queue is
+    # compared.
     assert wait_s.mean() == pytest.approx(
         pollaczek_khinchine_s(rate_per_s, service_s.tolist()), rel=0.03
     )
@@ -107,7 +112,9 @@ def test_a_batch_of_one_waits_as_an_m_g_1_queue(tmp_path: Path, load: float) -> 
 def test_replicas_that_get_the_least_work_wait_as_one_queue_before_c_servers(
     tmp_path: Path, servers: int
 ) -> None:
-    """Join-the-least-work is first-come-first-served before c servers, so exponential service gives M/M/c (Erlang C)."""
+    """Join-the-least-work is first-come-first-served before c servers, so exponential service gives
+    M/M/c (Erlang C).
+    """
     output = exponential(tmp_path)
     _, service_s = columns(
         single_servers(tmp_path, 1, 0.0001, output, 2_000, "round_robin", seed=2)
@@ -146,7 +153,9 @@ def test_a_limited_queue_refuses_as_an_m_m_1_k_queue(
 
 
 def test_the_better_of_two_queues_is_nearly_as_good_as_the_mean_field_says(tmp_path: Path) -> None:
-    """The supermarket model: with one choice each queue is M/M/1, with two its tail falls doubly exponentially."""
+    """The supermarket model: with one choice each queue is M/M/1, with two its tail falls doubly
+    exponentially.
+    """
     servers, load, output = 60, 0.9, exponential(tmp_path)
     _, service_s = columns(
         single_servers(tmp_path, 1, 0.0001, output, 2_000, "round_robin", seed=2)
@@ -180,7 +189,9 @@ def test_the_better_of_two_queues_is_nearly_as_good_as_the_mean_field_says(tmp_p
 def test_late_news_makes_a_herd_of_the_shortest_queue_but_not_of_the_better_of_two(
     tmp_path: Path,
 ) -> None:
-    """Loads ten services old: who joins the shortest queue does worse than blind chance, as Mitzenmacher found (TPDS 11(1), 2000)."""
+    """Loads ten services old: who joins the shortest queue does worse than blind chance, as
+    Mitzenmacher found (TPDS 11(1), 2000).
+    """
     servers, output = 20, exponential(tmp_path)
     wait_s = {}
     for router in ("random", "power_of_two", "least_requests"):

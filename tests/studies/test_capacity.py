@@ -1,4 +1,6 @@
-"""Capacity: the rate that a textbook's queue carries within a bound on its wait, and the smallest cluster by brute force."""
+"""Capacity: the rate that a textbook's queue carries within a bound on its wait, and the smallest
+cluster by brute force.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,9 @@ def service_s(tmp_path: Path) -> float:
 
 
 def waits_at_most(wait: float, load: float) -> float:
-    """Share of the customers of M/D/1, service 1, that wait no longer. Erlang 1909; Tijms, A First Course in Stochastic Models, 9.5."""
+    """Share of the customers of M/D/1, service 1, that wait no longer. Erlang 1909; Tijms, A First
+    Course in Stochastic Models, 9.5.
+    """
     return (1 - load) * sum(
         (-load * (wait - j)) ** j / factorial(j) * exp(load * (wait - j))
         for j in range(int(wait) + 1)
@@ -63,7 +67,9 @@ def waits_at_most(wait: float, load: float) -> float:
 
 
 def test_the_highest_rate_of_an_m_d_1_queue_is_the_analytic_one(tmp_path: Path) -> None:
-    """95 % may wait no longer than 3.5 services: the load at which that is just so, by bisection on the formula."""
+    """95 % may wait no longer than 3.5 services: the load at which that is just so, by bisection on
+    the formula.
+    """
     wait, low, high = 3.5, 0.01, 0.99
     while high - low > 1e-6:
         middle = (low + high) / 2

@@ -26,7 +26,8 @@ from cluster_sim.studies.statistics import (
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
 from tests.oracles import pollaczek_khinchine_s
 
-# Hours of sleep gained by ten patients: Student, Biometrika 6, 1908, the second drug less the first.
+# Hours of sleep gained by ten patients: Student, Biometrika 6, 1908, the second drug less the
+# first.
 SLEEP = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
 
 
@@ -37,7 +38,9 @@ def test_the_t_interval_and_the_p_value_are_students_own() -> None:
 
 
 def test_the_bootstrap_interval_is_near_efrons_for_the_same_data() -> None:
-    """For ten values the bootstrap is about sqrt(9/10) · 1.96/2.26 as wide as Student's, and leans to the long tail."""
+    """For ten values the bootstrap is about sqrt(9/10) · 1.96/2.26 as wide as Student's, and leans
+    to the long tail.
+    """
     interval = bootstrap_interval(SLEEP)
     assert interval.half_width == approx(
         t_interval(SLEEP).half_width * 0.9**0.5 * 1.96 / 2.262, rel=0.15
@@ -225,7 +228,9 @@ def test_replications_go_on_until_the_interval_is_as_narrow_as_wanted(tmp_path: 
 def test_warm_up_is_found_where_the_file_gives_none_and_the_same_for_all_variants(
     tmp_path: Path,
 ) -> None:
-    """A thousand requests a second for half a second, then few: the queue of the beginning is no steady state."""
+    """A thousand requests a second for half a second, then few: the queue of the beginning is no
+    steady state.
+    """
     arrivals = {
         "process": "burst",
         "rate": "20 /s",

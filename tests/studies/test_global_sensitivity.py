@@ -1,4 +1,6 @@
-"""Morris and Sobol indices: of models whose indices are in the literature, and of a request whose waits are mental arithmetic."""
+"""Morris and Sobol indices: of models whose indices are in the literature, and of a request whose
+waits are mental arithmetic.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def test_a_product_has_effects_that_depend_on_where_they_are_taken() -> None:
 
 @pytest.mark.usefixtures("needs_salib")
 def test_sobol_indices_of_ishigamis_function_are_those_of_its_variance() -> None:
-    """a = 7, b = 0.1 on (-pi, pi)³: V1 = (1 + b·pi⁴/5)²/2, V2 = a²/8, V13 = 8b²·pi⁸/225 (Ishigami and Homma, 1990)."""
+    """a = 7, b = 0.1 on (-pi, pi)³: V1 = (1 + b·pi⁴/5)²/2, V2 = a²/8, V13 = 8b²·pi⁸/225 (Ishigami
+    and Homma, 1990).
+    """
 
     def ishigami(shares: np.ndarray) -> np.ndarray:
         x, y, z = np.pi * (2.0 * shares.T - 1.0)

@@ -1,4 +1,6 @@
-"""Clusters of equal cost, power, output or rate within the SLO: ratios that mental arithmetic gives."""
+"""Clusters of equal cost, power, output or rate within the SLO: ratios that mental arithmetic
+gives.
+"""
 
 from __future__ import annotations
 
@@ -120,7 +122,9 @@ def test_equal_output_takes_as_many_whole_copies_as_are_enough(tmp_path: Path) -
 def test_equal_rates_within_the_slo_are_those_that_the_search_for_capacity_finds(
     tmp_path: Path,
 ) -> None:
-    """Whatever rate the search finds for two nodes and for one, the ratio of the two is how many of the single ones are needed."""
+    """Whatever rate the search finds for two nodes and for one, the ratio of the two is how many of
+    the single ones are needed.
+    """
     arrivals = {"process": "poisson", "rate": "20 /s", "requests": 400}
     asked = {"tolerance": 0.1}
     path = write(

@@ -273,7 +273,9 @@ def test_a_sweep_that_is_killed_and_started_again_ends_with_the_same_bytes(tmp_p
 def test_a_full_disk_stops_the_sweep_with_a_reason_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A limit on the size of files is what an ordinary user can set; the system refuses the write as a full disk does."""
+    """A limit on the size of files is what an ordinary user can set; the system refuses the write
+    as a full disk does.
+    """
     path, out = write(tmp_path, {"axes": AXES}), tmp_path / "out"
     write_one, limits = sweeps.Store.add, resource.getrlimit(resource.RLIMIT_FSIZE)
 

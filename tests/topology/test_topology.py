@@ -35,7 +35,9 @@ def topology(kind: Any, nodes: int = 1, network: Any = None) -> Topology:
 
 
 def network(**fabric: Any) -> dict[str, Any]:
-    """Leaves and spines of 64 ports of 46 GB/s, one microsecond to a leaf and a fifth of one on to a spine."""
+    """Leaves and spines of 64 ports of 46 GB/s, one microsecond to a leaf and a fifth of one on to
+    a spine.
+    """
     return {
         "name": "net",
         "fabric": {
@@ -150,7 +152,8 @@ def test_what_moves_between_a_device_and_its_host_is_bound_by_the_narrowest_link
     assert host_bandwidth_bytes_per_s(cluster(name).pools[0].node) == bandwidth
 
 
-# Nodes of eight NICs: (shape, nodes, oversubscription) -> leaves, spines, cables from each leaf to each spine.
+# Nodes of eight NICs: (shape, nodes, oversubscription) -> leaves, spines, cables from each leaf to
+# each spine.
 SIZES = [
     ("fat_tree", 8, 1.0, (1, 0, 0)),  # 64 NICs on one switch of 64 ports
     ("fat_tree", 16, 1.0, (4, 2, 16)),  # 128 NICs, 32 on a leaf; 4 x 32 cables take two spines
@@ -353,10 +356,13 @@ def test_a_link_to_a_node_is_shared_evenly_by_its_nics():
 
 
 def test_a_thousand_gpus_have_as_many_places_as_were_counted_by_hand():
-    """A node: host, DRAM, drives, NVSwitch, and eight each of devices, memories, PCIe switches, NICs; 32 leaves, 16 spines, the door."""
+    """A node: host, DRAM, drives, NVSwitch, and eight each of devices, memories, PCIe switches,
+    NICs; 32 leaves, 16 spines, the door.
+    """
     machine = topology("dgx-b200", 128, network(shape="rail_optimised"))
     assert len(machine.graph) == 128 * (4 + 8 * 4) + 32 + 16 + 1
-    # a node: NVLink, memory, and three of PCIe for each device, and the host's two; a cable for each NIC, leaves to spines, the door's
+    # a node: NVLink, memory, and three of PCIe for each device, and the host's two; a cable for
+    # each NIC, leaves to spines, the door's
     assert machine.graph.number_of_edges() == 128 * (8 * 5 + 2 + 8) + 32 * 16 + 16
 
 
@@ -427,7 +433,9 @@ def test_a_path_tells_its_narrowest_edge_and_a_place_is_no_way_from_itself():
 
 
 def test_a_large_cluster_is_drawn_as_one_node_and_one_leaf_a_rail():
-    """A DGX has a host, DRAM, drives, an NVSwitch and four places a device; the leaves of a rail are alike, and all spines are."""
+    """A DGX has a host, DRAM, drives, an NVSwitch and four places a device; the leaves of a rail
+    are alike, and all spines are.
+    """
     small, large = (
         condensed(topology("dgx-b200", nodes, network(shape="rail_optimised")))
         for nodes in (2, 128)

@@ -1,4 +1,6 @@
-"""Measured runs become scenarios by rule, what is left out is counted, and the errors of the published figures do not grow."""
+"""Measured runs become scenarios by rule, what is left out is counted, and the errors of the
+published figures do not grow.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,8 @@ from cluster_sim.workload.arrivals.poisson import Poisson
 
 MEASUREMENTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "measurements.csv.gz"
 
-# Medians of |error| over the reference figures may not be above these. They were 6.4, 5.1, 11.5 and 0.0 % when this was written.
+# Medians of |error| over the reference figures may not be above these. They were 6.4, 5.1, 11.5 and
+# 0.0 % when this was written.
 MOST = {"ttft_ms": 0.10, "tpot_ms": 0.075, "output_per_s": 0.14, "kv_tokens": 0.03}
 
 NOTED = {"prefix_hits"}  # measured, and no row of its own
@@ -206,7 +209,8 @@ def test_tensor_attention_data_and_expert_parallelism_are_read(
 
 
 def test_a_run_that_beats_the_peak_of_its_devices_is_left_out(tmp_path: Path) -> None:
-    # 70.6e9 weights less the embeddings, 2 FLOP each, 3 tokens read or written for each that is written: 0.41 TFLOP a token.
+    # 70.6e9 weights less the embeddings, 2 FLOP each, 3 tokens read or written for each that is
+    # written: 0.41 TFLOP a token.
     # Two B200 reach 18 PFLOP/s in fp4: 43,900 tokens/s.
     fast = {"metric": "output_throughput_total", "unit": "tok/s", "value": "48000"}
     read = read_measurements(table(tmp_path / "m.csv", fast))

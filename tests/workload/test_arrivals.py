@@ -128,7 +128,9 @@ def test_gamma_gaps_have_the_coefficient_of_variation_asked_for() -> None:
 
 
 def test_gamma_dispersion_tends_to_cv_squared_over_long_windows() -> None:
-    """Cox, Renewal Theory: variance over mean of counts in long windows is the squared coefficient of variation of the gaps."""
+    """Cox, Renewal Theory: variance over mean of counts in long windows is the squared coefficient
+    of variation of the gaps.
+    """
     counts = np.bincount((until(make("gamma"), 200_000.0) // 100.0).astype(int))[:2000]
     assert np.var(counts, ddof=1) / np.mean(counts) == pytest.approx(9.0, rel=0.15)
 
@@ -139,7 +141,9 @@ def test_poisson_counts_have_dispersion_one() -> None:
 
 
 def test_the_azure_code_preset_is_as_bursty_as_its_trace() -> None:
-    """Azure code 2023 (Splitwise): CV of gaps 13.2, dispersion 13.2 at 1 s, 72 at 10 s; the trace lies among 40 hours of the preset."""
+    """Azure code 2023 (Splitwise): CV of gaps 13.2, dispersion 13.2 at 1 s, 72 at 10 s; the trace
+    lies among 40 hours of the preset.
+    """
     cvs, at_1, at_10 = [], [], []
     for seed in range(40):
         times_s = until(make("azure-code"), 3436.0, seed)
@@ -169,7 +173,9 @@ def test_weibull_gaps_have_the_coefficient_of_variation_asked_for(cv: float) -> 
 
 @pytest.mark.parametrize("width_s", [0.5, 4.0, 40.0])
 def test_two_states_have_the_dispersion_of_heffes_and_lucantoni(width_s: float) -> None:
-    """Heffes, Lucantoni, IEEE JSAC 4(6), 1986, eq. 4: rates a, b; leaving them at r, q; dispersion of counts in a window t."""
+    """Heffes, Lucantoni, IEEE JSAC 4(6), 1986, eq. 4: rates a, b; leaving them at r, q; dispersion
+    of counts in a window t.
+    """
     a, b, r, q = 1.0, 9.0, 0.25, 0.5
     process = make(
         "mmpp",
@@ -202,14 +208,18 @@ def test_the_gaps_of_a_state_may_be_other_than_exponential() -> None:
 
 @pytest.mark.parametrize("gaps", ["gamma", "weibull"])
 def test_clients_have_been_there_before_time_zero(gaps: str) -> None:
-    """An equilibrium renewal process has its mean rate from the first moment on (Cox, Renewal Theory, ch. 4)."""
+    """An equilibrium renewal process has its mean rate from the first moment on (Cox, Renewal
+    Theory, ch. 4).
+    """
     process = make("clients", clients=[{"share": 1, "cv": 3, "gaps": gaps, "count": 100}])
     counts = [len(until(process, 4.0, seed)) for seed in range(40)]
     assert np.mean(counts) == pytest.approx(20.0, abs=4 * np.std(counts) / 40**0.5)
 
 
 def test_one_client_is_a_renewal_process_and_many_alike_come_near_poisson() -> None:
-    """Palm and Khinchine: many independent clients, each a small part, are Poisson, regular as each may be."""
+    """Palm and Khinchine: many independent clients, each a small part, are Poisson, regular as each
+    may be.
+    """
     one = until(make("clients", clients=[{"share": 1, "cv": 3}]), 40_000.0)
     assert np.std(np.diff(one)) / np.mean(np.diff(one)) == pytest.approx(3.0, rel=0.03)
     many = until(make("clients", clients=[{"share": 1, "cv": 0.5, "count": 500}]), 10_000.0)
@@ -264,7 +274,9 @@ def test_a_week_may_begin_on_any_day_and_hour() -> None:
 
 
 def test_points_are_met_along_straight_lines() -> None:
-    """From 2 to 8 a second in 100 s and back in 100 s: 500 arrivals each way, of them (2 + 5)/2·50 = 175 in the first 50 s."""
+    """From 2 to 8 a second in 100 s and back in 100 s: 500 arrivals each way, of them (2 + 5)/2·50
+    = 175 in the first 50 s.
+    """
     times_s = until(make("points"), 200_000.0)
     phase_s = times_s % 200.0
     assert len(times_s) == pytest.approx(1_000_000, abs=4_000)

@@ -1,4 +1,6 @@
-"""Workloads of the catalog: as bursty and as long as the traces that they were fitted to, or they say by how much not."""
+"""Workloads of the catalog: as bursty and as long as the traces that they were fitted to, or they
+say by how much not.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Public traces: downloaded once, whole and as they were published, or not at all. The origin is a server of the test."""
+"""Public traces: downloaded once, whole and as they were published, or not at all. The origin is a
+server of the test.
+"""
 
 from __future__ import annotations
 

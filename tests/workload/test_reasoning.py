@@ -1,4 +1,6 @@
-"""Reasoning comes before what the user reads: its share of answers, and when the first token after it is seen."""
+"""Reasoning comes before what the user reads: its share of answers, and when the first token after
+it is seen.
+"""
 
 from __future__ import annotations
 
@@ -116,7 +118,9 @@ def test_in_little_room_there_are_preemptions(tmp_path: Path) -> None:
 def test_a_token_is_made_by_each_step_that_a_request_is_not_preempted(
     tmp_path: Path, machine: dict[str, Any]
 ) -> None:
-    """In a run step by step the rows are the engine's steps, of which those between preemption and resumption are not a request's."""
+    """In a run step by step the rows are the engine's steps, of which those between preemption and
+    resumption are not a request's.
+    """
     run = results(tmp_path, 0.5, stepping="step", **machine)
     ended_s = run.stretches["ended_s"].to_numpy()
     events = run.events.to_pylist()
@@ -155,7 +159,9 @@ def test_stretches_and_steps_agree_and_the_summary_is_in_milliseconds(tmp_path: 
 
 
 def test_the_second_token_of_a_request_that_was_handed_over_is_the_first_after_the_gap() -> None:
-    """Read elsewhere, where its first token was made at 1 s; three steps of a second from 2 s on make the other three."""
+    """Read elsewhere, where its first token was made at 1 s; three steps of a second from 2 s on
+    make the other three.
+    """
     request = Request(0, 0.0, 10, 4)
     request.replica, request.first_token_s, request.finish_s = 1, 1.0, 5.0
     both = {

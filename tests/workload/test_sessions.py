@@ -1,4 +1,6 @@
-"""Sessions: what they ask, by mental arithmetic; when they ask, in runs; and the presets, against the figures they were fitted to."""
+"""Sessions: what they ask, by mental arithmetic; when they ask, in runs; and the presets, against
+the figures they were fitted to.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ def turns(seed: int = 1, **changes: Any) -> list[Turn]:
     return list(next(scripts(Sessions.model_validate(PLAIN | changes), seed)))
 
 
-# --- what a session asks ----------------------------------------------------------------------------------------------------
+# --- what a session asks
+#
+# ----------------------------------------------------------------------------------------------------
 
 
 def test_a_prompt_is_the_one_before_with_its_answer_and_what_is_fresh() -> None:
@@ -64,7 +68,8 @@ def test_answers_of_a_session_share_a_factor_that_is_one_in_the_mean() -> None:
     ]
     assert all(len(lengths) == 1 for lengths in answers)
     logarithms = np.log([lengths.pop() for lengths in answers])
-    # standard errors: 0.5 / sqrt(4000) of the mean of the logarithm, that over sqrt(2) of its deviation
+    # standard errors: 0.5 / sqrt(4000) of the mean of the logarithm, that over sqrt(2) of its
+    # deviation
     assert np.mean(logarithms) == approx(np.log(1000) - 0.125, abs=4 * 0.008)
     assert np.std(logarithms) == approx(0.5, abs=4 * 0.006)
 
@@ -79,7 +84,9 @@ def test_sessions_share_their_beginning_and_nothing_else() -> None:
 
 
 def test_a_context_that_is_too_long_is_compacted_into_a_new_chain() -> None:
-    """Above 170 a prompt becomes 120 tokens: 100 shared, 13 of summary, 7 fresh; the next is 120 + 10 + 5."""
+    """Above 170 a prompt becomes 120 tokens: 100 shared, 13 of summary, 7 fresh; the next is 120 +
+    10 + 5.
+    """
     asked = turns(compaction={"above_tokens": 170, "to_tokens": 120})
     assert [turn.prompt_tokens for turn in asked] == [150, 165, 120, 135]
     assert [length for _, length in asked[2].pieces] == [100, 13, 7]
@@ -110,7 +117,9 @@ def test_a_session_is_the_same_whatever_others_are_drawn() -> None:
 
 
 def test_sessions_that_are_drawn_together_follow_each_other_in_the_same_way() -> None:
-    """With one length each, all sessions are the first one, whichever they are drawn with; turns and tools of some and none."""
+    """With one length each, all sessions are the first one, whichever they are drawn with; turns
+    and tools of some and none.
+    """
     every = [list(script) for script in islice(scripts(Sessions.model_validate(PLAIN), 1), 130)]
     assert {
         tuple((turn.gap_s, turn.prompt_tokens, turn.output_tokens, turn.of_user) for turn in asked)
@@ -134,7 +143,9 @@ def test_sessions_that_are_drawn_together_follow_each_other_in_the_same_way() ->
             )
 
 
-# --- gaps -----------------------------------------------------------------------------------------------------------------
+# --- gaps
+#
+# -----------------------------------------------------------------------------------------------------------------
 
 
 def gaps(came: Any, count: int = 200_000) -> np.ndarray:
@@ -168,7 +179,9 @@ def test_spans_come_by_their_weights_each_decade_as_likely_and_tails_have_their_
     assert np.mean(drawn[drawn > 1.0]) == approx(15.0, rel=0.03)
 
 
-# --- when they ask it -----------------------------------------------------------------------------------------------------
+# --- when they ask it
+#
+# -----------------------------------------------------------------------------------------------------
 
 
 def run(
@@ -263,7 +276,9 @@ def test_no_more_sessions_are_open_than_were_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_session_that_is_refused_ends_and_the_run_goes_on(tmp_path: Path) -> None:
-    """Without a window nobody knows how long a prompt will be: the first that no replica holds ends its session."""
+    """Without a window nobody knows how long a prompt will be: the first that no replica holds ends
+    its session.
+    """
     grows = PLAIN | {
         "turns": {"median": 300, "sigma": 0, "max": 300},
         "user_tokens": 60,
@@ -278,7 +293,9 @@ def test_a_session_that_is_refused_ends_and_the_run_goes_on(tmp_path: Path) -> N
     assert column(results, "status").tolist()[-1] == "rejected"
 
 
-# --- recorded sessions ----------------------------------------------------------------------------------------------------
+# --- recorded sessions
+#
+# ----------------------------------------------------------------------------------------------------
 
 
 def recorded(tmp_path: Path) -> str:
@@ -336,7 +353,9 @@ def test_recorded_sessions_are_replayed_with_their_gaps_and_from_the_first_again
 def test_a_run_finds_in_its_cache_what_the_traffic_alone_says_could_be_found(
     tmp_path: Path,
 ) -> None:
-    """With room for everything and blocks of one token all but an answer's last token, which is never in the cache: one a later turn."""
+    """With room for everything and blocks of one token all but an answer's last token, which is
+    never in the cache: one a later turn.
+    """
     pool = {
         "name": "p",
         "node": node(SMALL_GPU),
@@ -350,12 +369,15 @@ def test_a_run_finds_in_its_cache_what_the_traffic_alone_says_could_be_found(
     assert prompts == estimate.prompt_tokens.sum()
     reused = estimate.reused()
     assert reused is not None
-    # Each of the ten sessions has two turns after an answer that is in their prompt; the third is compacted away.
+    # Each of the ten sessions has two turns after an answer that is in their prompt; the third is
+    # compacted away.
     assert column(found, "prefix_hit_tokens").sum() == round(reused * prompts) - 20
     assert found.summary()["prefix_hit_fraction"] == approx(reused, abs=0.01)
 
 
-# --- what is refused ------------------------------------------------------------------------------------------------------
+# --- what is refused
+#
+# ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -425,11 +447,15 @@ def test_a_scenario_of_sessions_is_checked_as_a_whole(tmp_path: Path) -> None:
         run(tmp_path, PLAIN | {"window_tokens": 9000})
 
 
-# --- presets ----------------------------------------------------------------------------------------------------------------
+# --- presets
+#
+# ----------------------------------------------------------------------------------------------------------------
 
 
 def test_the_coding_agent_is_as_the_recorded_ones(capsys: pytest.CaptureFixture[str]) -> None:
-    """TraceLab (arXiv 2606.30560): quantiles that the preset was fitted to; and, printed, aggregates that it was not."""
+    """TraceLab (arXiv 2606.30560): quantiles that the preset was fitted to; and, printed,
+    aggregates that it was not.
+    """
     sessions = Sessions.model_validate({"preset": "coding-agent", "concurrency": 1})
     counts, steps, tool_s, user_s, prompts, outputs = [], [], [], [], [], []
     seen: list[tuple[int, Any, Any]] = []
@@ -462,7 +488,8 @@ def test_the_coding_agent_is_as_the_recorded_ones(capsys: pytest.CaptureFixture[
     assert bins == approx([0.609, 0.273, 0.078, 0.040], abs=0.005)
     assert np.mean(np.array(user_s) <= 300) == approx(0.698, abs=0.03)
     assert np.mean(np.array(user_s) <= 3600) == approx(0.949, abs=0.025)
-    # Not used by the fit; TraceLab's Codex rounds have a mean input of 121,900 tokens, 293 tokens in for one out, 95.7 % of them cached.
+    # Not used by the fit; TraceLab's Codex rounds have a mean input of 121,900 tokens, 293 tokens
+    # in for one out, 95.7 % of them cached.
     found = reuse(seen)
     with capsys.disabled():
         print(  # noqa: T201 - to be compared by those who read

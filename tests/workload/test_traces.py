@@ -41,7 +41,9 @@ def seconds(*stamps: float) -> str:
     )
 
 
-# --- Azure ----------------------------------------------------------------------------------------------------------------
+# --- Azure
+#
+# ----------------------------------------------------------------------------------------------------------------
 
 
 def test_rows_are_read_with_times_from_the_first(tmp_path: Path) -> None:
@@ -89,7 +91,9 @@ def test_blank_lines_and_a_byte_order_mark_are_passed_over(tmp_path: Path) -> No
     assert rows(path) == [(0.0, 5, 6), (2.0, 7, 8)]
 
 
-# --- the other formats ------------------------------------------------------------------------------------------------------
+# --- the other formats
+#
+# ------------------------------------------------------------------------------------------------------
 
 BURSTGPT = "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n5,ChatGPT,472,18,490,Conversation log\n45,GPT-4,0,0,0,API log\n118,GPT-4,417,276,693,Conversation log\n"
 BURSTGPT_3 = "Timestamp,Session ID,Elapsed time,Model,Request tokens,Response tokens,Total tokens,Log Type\n100.5,ab-1,43,GPT-4,906,446,1352,Conversation log\n103.0,ab-2,2,ChatGPT,36,29,65,Conversation log\n"
@@ -173,7 +177,8 @@ def test_sessions_of_llmservingsim_wait_for_answers_and_tools(tmp_path: Path) ->
         list(Trace.model_validate({"path": write(tmp_path, VIDUR)}).sessions())
 
 
-# --- ServeGen: clients from which rows are drawn --------------------------------------------------------------------------
+# --- ServeGen: clients from which rows are drawn
+# --------------------------------------------------------------------------
 
 
 def clients(tmp_path: Path, windows: str, tables: dict[str, Any] | None = None) -> str:
@@ -194,7 +199,9 @@ def clients(tmp_path: Path, windows: str, tables: dict[str, Any] | None = None) 
 def test_servegens_clients_have_the_rate_and_the_variation_of_their_windows(
     tmp_path: Path, family: str, shape: float
 ) -> None:
-    """Gamma of shape 1/4 and Weibull of shape 0.543 have a CV of 2; 600 windows at 2 a second give 720,000 arrivals."""
+    """Gamma of shape 1/4 and Weibull of shape 0.543 have a CV of 2; 600 windows at 2 a second give
+    720,000 arrivals.
+    """
     path = clients(
         tmp_path,
         "".join(f"{600 * window},2.0,2.0,{family},{shape},99.0\n" for window in range(600)),
@@ -256,7 +263,8 @@ def test_clients_that_are_wrong_are_told(
     assert said in str(error.value)
 
 
-# --- what is done with rows of any format ----------------------------------------------------------------------------------
+# --- what is done with rows of any format
+# ----------------------------------------------------------------------------------
 
 
 def test_failures_and_empty_rows_are_left_out_and_counted(tmp_path: Path) -> None:
@@ -329,7 +337,9 @@ def test_ticks_are_spread_within_the_tick_and_come_in_order(tmp_path: Path) -> N
 
 
 def test_a_trace_is_read_as_it_is_asked_for(tmp_path: Path) -> None:
-    """Of a trace whose end is malformed the beginning can be had: what is read does not wait for the rest."""
+    """Of a trace whose end is malformed the beginning can be had: what is read does not wait for
+    the rest.
+    """
     path = write(
         tmp_path,
         "arrived_at,num_prefill_tokens,num_decode_tokens\n"

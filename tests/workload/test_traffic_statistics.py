@@ -1,4 +1,6 @@
-"""Statistics of traffic: on sequences whose answers are plain, and on recorded traces whose answers were worked out elsewhere."""
+"""Statistics of traffic: on sequences whose answers are plain, and on recorded traces whose answers
+were worked out elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -89,7 +91,9 @@ def test_an_answer_is_known_to_the_next_turn() -> None:
     assert reuse([(5, (), None)]).token_fraction is None
 
 
-# --- recorded traces ------------------------------------------------------------------------------------------------------
+# --- recorded traces
+#
+# ------------------------------------------------------------------------------------------------------
 
 FILES = {
     "./azure2023/AzureLLMInferenceTrace_code.first2400s.csv": "azure",
@@ -132,7 +136,8 @@ def test_recorded_traces_have_the_statistics_that_were_worked_out_elsewhere(
     trace = trace_of(name, tmp_path)
     assert trace.found_format == FILES[name]
     times_s, prompts, outputs, pieces = zip(*trace.rows(), strict=True)
-    # The expected values were worked out in seconds since 1970, of which a float keeps a quarter of a microsecond.
+    # The expected values were worked out in seconds since 1970, of which a float keeps a quarter of
+    # a microsecond.
     times_s = np.array(times_s)
     if FILES[name] == "azure":
         times_s = (since_1970_us(name) + np.rint(times_s * 1e6)) / 1e6
@@ -176,7 +181,9 @@ def test_recorded_traces_have_the_statistics_that_were_worked_out_elsewhere(
 
 
 def lru_share(prompts: tuple[tuple[tuple[int, int], ...], ...], blocks: int) -> float:
-    """Share of pieces found in a cache of so many that forgets the least recently used, touched front to back, while the prefix is unbroken."""
+    """Share of pieces found in a cache of so many that forgets the least recently used, touched
+    front to back, while the prefix is unbroken.
+    """
     cache: OrderedDict[int, None] = OrderedDict()
     hits = total = 0
     for pieces in prompts:
@@ -203,7 +210,9 @@ def lru_share(prompts: tuple[tuple[tuple[int, int], ...], ...], blocks: int) -> 
     ],
 )
 def test_ticks_that_are_spread_out_are_the_bursts_that_were_there(name: str) -> None:
-    """Stamps of 3 s make a CV of 3 of what is next to Poisson; another draw of the spread was worked out elsewhere."""
+    """Stamps of 3 s make a CV of 3 of what is next to Poisson; another draw of the spread was
+    worked out elsewhere.
+    """
     expected = json.loads((SHARED / "expected_stats.json").read_text())[name]["arr_dejittered_3s"]
     rows = list(Trace.model_validate({"path": str(SHARED / name), "dejitter": "3 s"}).rows(seed=5))
     times_s = np.array([row[0] for row in rows])

@@ -17,7 +17,9 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Finished:
-    """Columns of the finished requests that count: outside the warm-up, and of one pool or class if one is named."""
+    """Columns of the finished requests that count: outside the warm-up, and of one pool or class if
+    one is named.
+    """
 
     arrival_s: Array
     admitted_s: Array
@@ -28,20 +30,24 @@ class Finished:
     prefix_hit_tokens: Array
     fetched_tokens: Array
     hand_over_wait_s: Array
-    """From the first token until a replica that decodes has room; NaN where nothing is handed over."""
+    """From the first token until a replica that decodes has room; NaN where nothing is handed
+    over."""
     kv_transfer_s: Array
-    """From then until its KV is there: what of the transfer was not hidden behind the reading of the prompt."""
+    """From then until its KV is there: what of the transfer was not hidden behind the reading of
+    the prompt."""
     class_number: Array
     """Place among the workload's classes; 0 where there are none."""
     bus_s: Array
-    """Of its latency, what its steps took longer because others used the memories of its replicas."""
+    """Of its latency, what its steps took longer because others used the memories of its
+    replicas."""
     link_s: Array
     """The same of the links of its collectives."""
     kv_contention_s: Array
     """What its transfer took longer because others used the links on its way."""
     reasoning_tokens: Array | None = None
     first_output_token_s: Array | None = None
-    """When the first token after them was seen; both None where the scenario does not say what is reasoning."""
+    """When the first token after them was seen; both None where the scenario does not say what is
+    reasoning."""
 
     @property
     def ttft_s(self) -> Array:
@@ -69,7 +75,9 @@ class Finished:
 
     @property
     def compute_s(self) -> Array:
-        """What is left of its latency without queueing, moving its KV and contention: steps as they are alone, and the network's latency."""
+        """What is left of its latency without queueing, moving its KV and contention: steps as they
+        are alone, and the network's latency.
+        """
         moving_s = np.nan_to_num(self.hand_over_wait_s) + np.nan_to_num(self.kv_transfer_s)
         seconds: Array = self.e2el_s - self.queue_s - moving_s - self.bus_s - self.link_s
         return seconds
@@ -134,7 +142,9 @@ def _counted(results: Results, pool: str | None, class_: str | None) -> Array:
 
 
 def within_slo(results: Results, done: Finished) -> Array | None:
-    """Which of `done` meet every objective of their class, as those of a class that has none do; None where no class has any."""
+    """Which of `done` meet every objective of their class, as those of a class that has none do;
+    None where no class has any.
+    """
     slos = results.scenario.slos
     if all(limit_s is None for slo in slos for limit_s in (slo.ttft_s, slo.tpot_s, slo.e2el_s)):
         return None
@@ -152,9 +162,11 @@ def within_slo(results: Results, done: Finished) -> Array | None:
 
 
 def strictness(results: Results) -> Array | None:
-    """Of each request that counts, by what factor all objectives of its class would have to be multiplied for it to meet them.
+    """Of each request that counts, by what factor all objectives of its class would have to be
+    multiplied for it to meet them.
 
-    1 and less is good; endless for a request that was not answered, 0 for one without objectives. None where no class has any.
+    1 and less is good; endless for a request that was not answered, 0 for one without objectives.
+    None where no class has any.
     """
     slos = results.scenario.slos
     if all(limit_s is None for slo in slos for limit_s in (slo.ttft_s, slo.tpot_s, slo.e2el_s)):

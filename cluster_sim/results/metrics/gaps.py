@@ -18,7 +18,9 @@ _BRACKETS = 128
 
 
 def itl(results: Results, pool: str | None = None) -> Gaps:
-    """Every gap between two tokens of every request that counts, exactly: one ramp a stretch, weighted by its batch."""
+    """Every gap between two tokens of every request that counts, exactly: one ramp a stretch,
+    weighted by its batch.
+    """
     table = results.stretches
     replica = table["replica"].to_numpy()
     mine = (
@@ -49,7 +51,9 @@ def itl(results: Results, pool: str | None = None) -> Gaps:
 
 @dataclass(frozen=True)
 class Gaps:
-    """Pooled durations given as ramps: `weight` copies each of first_s, first_s + slope_s, … for `steps` terms."""
+    """Pooled durations given as ramps: `weight` copies each of first_s, first_s + slope_s, … for
+    `steps` terms.
+    """
 
     first_s: Array
     slope_s: Array
@@ -69,7 +73,9 @@ class Gaps:
         )
 
     def std(self) -> float:
-        """Their population standard deviation, in closed form, about the mean so that nothing cancels."""
+        """Their population standard deviation, in closed form, about the mean so that nothing
+        cancels.
+        """
         n, off_s = self.steps.astype(float), self.first_s - self.mean()
         squares = (
             n * off_s**2
@@ -83,9 +89,11 @@ class Gaps:
         return float(np.max(self.first_s + self.slope_s * (self.steps - 1)))
 
     def up_to(self, limits_s: Array) -> Array:
-        """How many durations there are up to each of these ascending limits, that long included: exactly, and without writing them out.
+        """How many durations there are up to each of these ascending limits, that long included:
+        exactly, and without writing them out.
 
-        Most ramps lie wholly between two limits; only those that cross some are looked into, at each limit that they cross.
+        Most ramps lie wholly between two limits; only those that cross some are looked into, at
+        each limit that they cross.
         """
         last_s = self.first_s + self.slope_s * (self.steps - 1)
         low, high = np.searchsorted(limits_s, self.first_s), np.searchsorted(limits_s, last_s)
@@ -105,7 +113,9 @@ class Gaps:
         ).astype(np.int64)
 
     def percentiles(self, percents: list[float]) -> list[float]:
-        """Linear percentiles of all durations, found without writing them out: order statistics by bisection."""
+        """Linear percentiles of all durations, found without writing them out: order statistics by
+        bisection.
+        """
         positions = [percent / 100 * (self.count - 1) for percent in percents]
         brackets_s = self._brackets_s()
         found = {
@@ -121,7 +131,9 @@ class Gaps:
         ]
 
     def _brackets_s(self) -> tuple[Array, Array]:
-        """Limits [s] between the shortest and the longest, and how many durations there are up to each."""
+        """Limits [s] between the shortest and the longest, and how many durations there are up to
+        each.
+        """
         low_s, high_s = float(np.min(self.first_s)), self.max()
         limits_s = (
             np.geomspace(low_s, high_s, _BRACKETS)
@@ -131,15 +143,19 @@ class Gaps:
         return limits_s, self.up_to(limits_s)
 
     def _bracket_s(self, rank: int, limits_s: Array, so_far: Array) -> tuple[float, float]:
-        """Two limits that have the order statistic between them; a limit further on either side, for counts at a limit are rounded."""
+        """Two limits that have the order statistic between them; a limit further on either side,
+        for counts at a limit are rounded.
+        """
         above = int(np.searchsorted(so_far, rank, side="right"))
         low_s = float(limits_s[above - 2]) if above >= 2 else float(np.min(self.first_s))
         return low_s, float(limits_s[above + 1]) if above + 1 < len(limits_s) else self.max()
 
     def _order_statistic(self, rank: int, low_s: float, high_s: float) -> float:
-        """The duration with exactly `rank` others before it in ascending order, which is known to be from `low_s` to `high_s`.
+        """The duration with exactly `rank` others before it in ascending order, which is known to
+        be from `low_s` to `high_s`.
 
-        Bisection on the value; ramps that lie wholly on one side are counted once and dropped, so it soon looks at few.
+        Bisection on the value; ramps that lie wholly on one side are counted once and dropped, so
+        it soon looks at few.
         """
         first_s, slope_s, steps, weight = self.first_s, self.slope_s, self.steps, self.weight
         last_s = first_s + slope_s * (steps - 1)

@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 
 
 def phases(results: Results) -> dict[str, Array]:
-    """Where the time of each finished request that counts went [s], phase by phase; together they are its end-to-end latency.
+    """Where the time of each finished request that counts went [s], phase by phase; together they
+    are its end-to-end latency.
 
-    queue: until the first step that works on it, the way from the front door included; prefill: until its first token is back;
-    hand-over and KV transfer: between replicas that read and replicas that decode; preempted: gaps between tokens that
-    preemptions tore; contention: what steps took longer because others used memories and links; decode: the rest.
+    queue: until the first step that works on it, the way from the front door included; prefill:
+    until its first token is back; hand-over and KV transfer: between replicas that read and
+    replicas that decode; preempted: gaps between tokens that preemptions tore; contention: what
+    steps took longer because others used memories and links; decode: the rest.
     """
     table, done = results.requests, finished(results)
     wait_s, transfer_s = np.nan_to_num(done.hand_over_wait_s), np.nan_to_num(done.kv_transfer_s)

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def _kv_growth(stretches: pa.Table) -> Array:
-    """Tokens that each stretch adds to the KV cache, those of requests that finish with it included."""
+    """Tokens that each stretch adds to the KV cache, those of requests that finish with it
+    included.
+    """
     growth: Array = (
         stretches["growth"].to_numpy() + stretches["prompt_tokens"].to_numpy()
     ) * stretches["steps"].to_numpy()
@@ -34,9 +36,11 @@ class Timeline:
     arrival_per_s: Array
     """Requests that arrived in the bin, those that were rejected included, over its width."""
     waiting: Array
-    """Requests that had arrived and no step had worked on yet: the exact mean over the bin. Rejected ones never wait."""
+    """Requests that had arrived and no step had worked on yet: the exact mean over the bin.
+    Rejected ones never wait."""
     running: Array
-    """Requests admitted and not finished, those that are preempted at the time included: the exact mean over the bin."""
+    """Requests admitted and not finished, those that are preempted at the time included: the exact
+    mean over the bin."""
     kv_fraction: Array
     """Tokens in the KV cache over its room: the mean over the bin, and over all replicas."""
     kv_fraction_max: Array
@@ -52,8 +56,8 @@ class Timeline:
 def timeline(results: Results, points: int = 300) -> Timeline:
     """`results` over `points` equal bins, from time 0 until the last thing that happened.
 
-    A stretch's work is spread evenly over its time, so sums over the bins are the sums of the table. A run in which no time
-    passes gets bins of one second in all.
+    A stretch's work is spread evenly over its time, so sums over the bins are the sums of the
+    table. A run in which no time passes gets bins of one second in all.
     """
     table, stretches, model = results.requests, results.stretches, results.scenario.model
     arrival_s, admitted_s, finish_s = (
@@ -135,7 +139,8 @@ def _mean_so_far(times_s: Array, edges_s: Array) -> Array:
     bins, bin_s = len(edges_s) - 1, edges_s[-1] / (len(edges_s) - 1)
     place = np.clip(np.searchsorted(edges_s, times_s, side="right") - 1, 0, bins - 1)
     inside = np.bincount(place, minlength=bins)
-    # those of earlier bins count whole; those of this one for the part of it that is left when they come
+    # those of earlier bins count whole; those of this one for the part of it that is left when they
+    # come
     mean: Array = (
         np.cumsum(inside)
         - inside
@@ -145,7 +150,9 @@ def _mean_so_far(times_s: Array, edges_s: Array) -> Array:
 
 
 def _rows_at(edges_s: Array, began_s: Array, ended_s: Array) -> tuple[Array, Array]:
-    """Of one replica's stretches, in order: which one each edge falls in, or is the last before it, and the share of it that is over."""
+    """Of one replica's stretches, in order: which one each edge falls in, or is the last before it,
+    and the share of it that is over.
+    """
     knots_s = np.maximum.accumulate(
         np.stack([began_s, ended_s], axis=1).ravel()
     )  # one ends where the next begins, up to a rounding
@@ -155,7 +162,9 @@ def _rows_at(edges_s: Array, began_s: Array, ended_s: Array) -> tuple[Array, Arr
 
 
 def _so_far(amount: Array, growth: Array, row: Array, share: Array) -> Array:
-    """What has been summed at the edges, where a stretch in all adds amount + growth: the first evenly, the second as its square."""
+    """What has been summed at the edges, where a stretch in all adds amount + growth: the first
+    evenly, the second as its square.
+    """
     before = np.cumsum(amount + growth) - (amount + growth)
     so_far: Array = before[row] + amount[row] * share + growth[row] * share**2
     return so_far

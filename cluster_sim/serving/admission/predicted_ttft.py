@@ -10,10 +10,12 @@ from cluster_sim.units import PositiveSeconds
 
 
 class PredictedTtft(Description):
-    """A request is shed whose time to first token would be too long: prompt tokens before it and its own, at the replica's rate.
+    """A request is shed whose time to first token would be too long: prompt tokens before it and
+    its own, at the replica's rate.
 
-    So decides Mooncake's Conductor (Qin et al., Mooncake, arXiv 2407.00079, algorithm 1). The prediction is a lower bound: what
-    decoding takes of each step, and waiting for KV room or a place in the batch, are not in it.
+    So decides Mooncake's Conductor (Qin et al., Mooncake, arXiv 2407.00079, algorithm 1). The
+    prediction is a lower bound: what decoding takes of each step, and waiting for KV room or a
+    place in the batch, are not in it.
     """
 
     policy: Literal["predicted_ttft"] = "predicted_ttft"

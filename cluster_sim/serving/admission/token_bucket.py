@@ -12,9 +12,11 @@ from cluster_sim.units import PerSecond
 
 
 class TokenBucket(Description):
-    """A bucket is filled at a steady rate and each request takes its price out of it; where too little is left it is refused.
+    """A bucket is filled at a steady rate and each request takes its price out of it; where too
+    little is left it is refused.
 
-    The bucket is full at first. One that asks for more than `burst` never enters. (RFC 2697's committed rate and burst.)
+    The bucket is full at first. One that asks for more than `burst` never enters. (RFC 2697's
+    committed rate and burst.)
     """
 
     policy: Literal["token_bucket"] = "token_bucket"
@@ -23,7 +25,8 @@ class TokenBucket(Description):
     burst: Annotated[int, Field(gt=0)]
     """What the bucket holds."""
     counts: Literal["requests", "tokens"] = "requests"
-    """The price: one, or the tokens of prompt and answer, as gateways count that go by `max_tokens`."""
+    """The price: one, or the tokens of prompt and answer, as gateways count that go by
+    `max_tokens`."""
 
     def gate(self, prefill: Sequence[Prefill], ttft_s: Sequence[float | None]) -> Gate:
         """The policy at work."""

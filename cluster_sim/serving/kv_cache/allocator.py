@@ -1,7 +1,8 @@
 """Room of a replica's KV cache, counted in blocks, without looking at each sequence at each step.
 
-All decoding sequences grow by one token a step. On the batch's step clock t a sequence with `offset` has `offset + t` tokens,
-so how many blocks all of them take follows from how many there are at each phase within a block.
+All decoding sequences grow by one token a step. On the batch's step clock t a sequence with
+`offset` has `offset + t` tokens, so how many blocks all of them take follows from how many there
+are at each phase within a block.
 """
 
 from __future__ import annotations
@@ -41,9 +42,11 @@ class KvRoom:
         self._sequences -= 1
 
     def taken(self, clock: int) -> int:
-        """Blocks of all decoding sequences at `clock`: the sum of ceil((offset + clock) / block), exactly.
+        """Blocks of all decoding sequences at `clock`: the sum of ceil((offset + clock) / block),
+        exactly.
 
-        With offset = block·a + r and clock = block·u + v each term is a + u + ceil((r + v) / block), and r + v < 2·block.
+        With offset = block·a + r and clock = block·u + v each term is a + u + ceil((r + v) /
+        block), and r + v < 2·block.
         """
         block = self.block_tokens
         turns, shift = divmod(clock, block)
@@ -54,10 +57,13 @@ class KvRoom:
 
 
 class GrowingRoom:
-    """The same where each sequence grows at a rate of its own, as with speculative decoding: blocks follow from the tokens.
+    """The same where each sequence grows at a rate of its own, as with speculative decoding: blocks
+    follow from the tokens.
 
-    A sequence takes its tokens, those that a step may add to them, and half a block for the last one, which is in part empty:
-    the mean over sequences. At many sequences that is exact but for some blocks (a twelfth of a block's variance each).
+    A sequence takes its tokens, those that a step may add to them, and half a block for the last
+    one, which is in part empty:
+    the mean over sequences. At many sequences that is exact but for some blocks (a twelfth of a
+    block's variance each).
     """
 
     __slots__ = ("_ahead", "_places", "_rates", "_sequences", "block_tokens", "blocks")

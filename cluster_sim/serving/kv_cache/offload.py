@@ -1,14 +1,18 @@
-"""Where blocks of KV go that the devices throw away: the host's memory, disks, and whether they are worth bringing back.
+"""Where blocks of KV go that the devices throw away: the host's memory, disks, and whether they are
+worth bringing back.
 
-After the offloading connectors of vLLM and LMCache (vllm/v1/kv_offload, lmcache/v1/storage_backend): what falls out of the
-devices' memory goes to the first tier, what falls out of that one to the next, and from the last it is lost. Writing goes on
-beside the engine's steps and costs them nothing; so it does not matter that those write a block as soon as it is full, but that
-they then keep it twice, which takes more of a tier. A step that fetches blocks waits until they are there, from one tier after
-another. KV of layers with a window, which is not kept in blocks of whole prompts, is left out.
+After the offloading connectors of vLLM and LMCache (vllm/v1/kv_offload,
+lmcache/v1/storage_backend): what falls out of the devices' memory goes to the first tier, what
+falls out of that one to the next, and from the last it is lost. Writing goes on beside the engine's
+steps and costs them nothing; so it does not matter that those write a block as soon as it is full,
+but that they then keep it twice, which takes more of a tier. A step that fetches blocks waits until
+they are there, from one tier after another. KV of layers with a window, which is not kept in blocks
+of whole prompts, is left out.
 
-As in the prefix cache nothing here looks at single blocks. Of a piece blocks are thrown away from the last to the first, by the
-devices as by each tier, so a tier keeps neighbours of it: two numbers a piece and tier. The piece least recently written or
-fetched loses blocks first. A block that is fetched stays in its tier.
+As in the prefix cache nothing here looks at single blocks. Of a piece blocks are thrown away from
+the last to the first, by the devices as by each tier, so a tier keeps neighbours of it: two numbers
+a piece and tier. The piece least recently written or fetched loses blocks first. A block that is
+fetched stays in its tier.
 """
 
 from __future__ import annotations
@@ -45,7 +49,8 @@ class Level(NamedTuple):
 def levels(tiers: Iterable[Tier], block_bytes: float, reading_s: float) -> tuple[Level, ...]:
     """The tiers as a replica knows them.
 
-    block_bytes: of a block of KV on all of its devices [B]; reading_s: to read a block's tokens again [s], an estimate.
+    block_bytes: of a block of KV on all of its devices [B]; reading_s: to read a block's tokens
+    again [s], an estimate.
 
     >>> levels([Tier(tier="host", capacity="1 GB", bandwidth="10 GB/s")], block_bytes=5e6, reading_s=1e-3)
     (Level(blocks=200, block_s=0.0005, is_fetched=True),)
@@ -60,8 +65,8 @@ def levels(tiers: Iterable[Tier], block_bytes: float, reading_s: float) -> tuple
 class Store:
     """What is in the tiers of one replica.
 
-    What a tier keeps of a piece begins no later than what is kept before it ends: all blocks up to its `end` are on the devices, in
-    a tier before, or here.
+    What a tier keeps of a piece begins no later than what is kept before it ends: all blocks up to
+    its `end` are on the devices, in a tier before, or here.
     """
 
     __slots__ = ("_kept", "_levels", "_taken")
@@ -76,7 +81,8 @@ class Store:
     def put(self, piece: int, begin: int, end: int, place: int = 0) -> None:
         """The blocks from `begin` to `end` of a piece were thrown away before the tier at `place`.
 
-        Where there would be a gap to what it keeps of the piece already, that lies before it too, and is written with them.
+        Where there would be a gap to what it keeps of the piece already, that lies before it too,
+        and is written with them.
         """
         if place == len(self._levels):
             return
@@ -97,7 +103,9 @@ class Store:
             self.put(oldest, left, end, place + 1)
 
     def find(self, piece: object, begin: int, end: int) -> tuple[int, float]:
-        """(blocks of a piece from `begin` on, before `end`, that are fetched; how long that takes [s])."""
+        """(blocks of a piece from `begin` on, before `end`, that are fetched; how long that takes
+        [s]).
+        """
         found, seconds = begin, 0.0
         for level, kept in zip(self._levels, self._kept, strict=True):
             last = min(kept.get(piece, (0, 0))[1], end)  # type: ignore[call-overload]

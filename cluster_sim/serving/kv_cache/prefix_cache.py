@@ -1,13 +1,16 @@
-"""Whole blocks of prompts that stay in the KV cache to be found again, and the queue in which they are thrown away.
+"""Whole blocks of prompts that stay in the KV cache to be found again, and the queue in which they
+are thrown away.
 
-As in vLLM V1 (vllm/v1/core/block_pool.py, kv_cache_manager.py): a full block is known by its content and all before it; blocks
-in use are counted by their users; a request's blocks join the end of the queue of free blocks when it leaves, its last block
-first; a new block is taken from the front of that queue, and what it held is forgotten.
+As in vLLM V1 (vllm/v1/core/block_pool.py, kv_cache_manager.py): a full block is known by its
+content and all before it; blocks in use are counted by their users; a request's blocks join the end
+of the queue of free blocks when it leaves, its last block first; a new block is taken from the
+front of that queue, and what it held is forgotten.
 
-Nothing here looks at single blocks. A prompt comes in pieces, each known by an identity that stands for its content after
-exactly what comes before it; a piece owns the blocks that end within it. Who uses a block of a prompt uses all blocks before
-it, so of each piece the users hold so many of its first blocks, and the free ones after these have joined the queue from the
-last to the first: a number each. A request costs time by its pieces, whatever their length.
+Nothing here looks at single blocks. A prompt comes in pieces, each known by an identity that stands
+for its content after exactly what comes before it; a piece owns the blocks that end within it. Who
+uses a block of a prompt uses all blocks before it, so of each piece the users hold so many of its
+first blocks, and the free ones after these have joined the queue from the last to the first: a
+number each. A request costs time by its pieces, whatever their length.
 """
 
 from __future__ import annotations
@@ -18,7 +21,8 @@ from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.offload import Store
 
 Identity = int | Request
-"""Of a piece of a prompt; what only one request can ask for, after a preemption, is known by the request itself."""
+"""Of a piece of a prompt; what only one request can ask for, after a preemption, is known by the
+request itself."""
 
 
 class Piece:
@@ -41,7 +45,9 @@ class Piece:
 
 
 class Run:
-    """Neighbours in the queue of free blocks: `blocks` of a piece from the last to the first, then `forgotten` of no content."""
+    """Neighbours in the queue of free blocks: `blocks` of a piece from the last to the first, then
+    `forgotten` of no content.
+    """
 
     __slots__ = ("blocks", "forgotten", "piece")
 
@@ -59,7 +65,9 @@ class Held:
 
 
 class PrefixCache:
-    """The free blocks of one replica in the order in which they are taken, and what is still in them."""
+    """The free blocks of one replica in the order in which they are taken, and what is still in
+    them.
+    """
 
     __slots__ = ("_block", "_pieces", "_queue", "_store", "free")
 
@@ -76,7 +84,9 @@ class PrefixCache:
         return sum(run.blocks for run in self._queue)
 
     def take_until(self, free: int) -> None:
-        """Blocks were taken from the front of the queue until `free` are left; what they held is forgotten, or goes to the store."""
+        """Blocks were taken from the front of the queue until `free` are left; what they held is
+        forgotten, or goes to the store.
+        """
         wanted, queue = self.free - free, self._queue
         if wanted < 0:  # of sequences whose blocks are not counted one by one some are free sooner
             self._append(Run(None, 0, -wanted))
@@ -107,7 +117,8 @@ class PrefixCache:
                 queue.popleft()
 
     def find(self, request: Request) -> tuple[int, int]:
-        """(blocks at the front of what the request has to read that are in the cache, how many of them are in use).
+        """(blocks at the front of what the request has to read that are in the cache, how many of
+        them are in use).
 
         One token at least is left to be read, as the engine needs its output.
         """
@@ -135,7 +146,8 @@ class PrefixCache:
         return found, used
 
     def find_stored(self, request: Request, found: int) -> tuple[int, float]:
-        """(blocks right behind the first `found` ones that are fetched from the store; how long that takes [s]).
+        """(blocks right behind the first `found` ones that are fetched from the store; how long
+        that takes [s]).
 
         One token at least is left to be read here too.
         """
@@ -157,7 +169,9 @@ class PrefixCache:
         return reached - found, seconds
 
     def fetch(self, request: Request, blocks: int) -> None:
-        """The request uses the first `blocks` blocks of its text, of which those that it does not hold come from the store."""
+        """The request uses the first `blocks` blocks of its text, of which those that it does not
+        hold come from the store.
+        """
         assert self._store is not None
         self.hold(request, blocks, computed=True)
         for held in reversed(request.holds):
@@ -166,7 +180,8 @@ class PrefixCache:
     def hold(self, request: Request, blocks: int, computed: bool) -> None:
         """The request uses the first `blocks` blocks of its text, those that have an identity.
 
-        computed: those that it did not use before, it has filled itself; else they are among those that `find` has found.
+        computed: those that it did not use before, it has filled itself; else they are among those
+        that `find` has found.
         """
         block, holds = self._block, request.holds
         end = 0
@@ -190,7 +205,8 @@ class PrefixCache:
                 self._deepen(held, last - first, computed)
 
     def release(self, request: Request, blocks: int, again: bool) -> int:
-        """A request that has filled `blocks` blocks, the last of them perhaps in part, gives them back. How many become free.
+        """A request that has filled `blocks` blocks, the last of them perhaps in part, gives them
+        back. How many become free.
 
         again: it was preempted and will ask for all of them again.
         """

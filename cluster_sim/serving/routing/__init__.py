@@ -1,4 +1,6 @@
-"""Routing policies: which replica a request goes to. A new one is a file here and a name in the union."""
+"""Routing policies: which replica a request goes to. A new one is a file here and a name in the
+union.
+"""
 
 from typing import Annotated
 

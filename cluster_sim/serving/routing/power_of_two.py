@@ -16,8 +16,8 @@ from cluster_sim.units import Seconds
 class PowerOfTwo(Description):
     """Of two different replicas drawn at random the one with fewer requests.
 
-    Nearly as good as looking at all of them, and no herd follows where loads are seen late. (Mitzenmacher, The Power of Two
-    Choices in Randomized Load Balancing, IEEE TPDS 12(10), 2001.)
+    Nearly as good as looking at all of them, and no herd follows where loads are seen late.
+    (Mitzenmacher, The Power of Two Choices in Randomized Load Balancing, IEEE TPDS 12(10), 2001.)
     """
 
     policy: Literal["power_of_two"] = "power_of_two"

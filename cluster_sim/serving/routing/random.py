@@ -12,7 +12,9 @@ from cluster_sim.serving.routing.picker import Picker, uniforms
 
 
 class Random(Description):
-    """Each replica is as likely as every other: Poisson traffic in is Poisson traffic at each of them."""
+    """Each replica is as likely as every other: Poisson traffic in is Poisson traffic at each of
+    them.
+    """
 
     policy: Literal["random"] = "random"
 

@@ -1,4 +1,6 @@
-"""Batching policies: which requests each engine step works on. A new one is a file here and a name in the union."""
+"""Batching policies: which requests each engine step works on. A new one is a file here and a name
+in the union.
+"""
 
 from typing import Annotated, Any
 

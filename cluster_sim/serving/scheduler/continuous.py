@@ -1,9 +1,10 @@
 """Continuous batching with chunked prefill, as vLLM V1 schedules.
 
-Before each step: running requests come first, one token each for those that decode, as much of its prompt as the token
-budget leaves for the one that is being prefilled; where KV room runs out the request that was admitted last, or the least
-urgent one, is preempted and recomputed later; then waiting requests are admitted in order while budget, places and room last,
-and none in a step that preempted. (vLLM, vllm/v1/core/sched/scheduler.py.)
+Before each step: running requests come first, one token each for those that decode, as much of its
+prompt as the token budget leaves for the one that is being prefilled; where KV room runs out the
+request that was admitted last, or the least urgent one, is preempted and recomputed later; then
+waiting requests are admitted in order while budget, places and room last, and none in a step that
+preempted. (vLLM, vllm/v1/core/sched/scheduler.py.)
 """
 
 from __future__ import annotations
@@ -35,19 +36,23 @@ class Continuous(Description):
     chunked_prefill: bool | None = None
     """Whether a prompt may be spread over steps; default: the engine's."""
     order: Literal["fcfs", "priority"] = "fcfs"
-    """Who is admitted first: who came first, or the most urgent; and who is preempted first: who came last, or the least urgent."""
+    """Who is admitted first: who came first, or the most urgent; and who is preempted first: who
+    came last, or the least urgent."""
     batch_wait_timeout_iterations: Annotated[int, Field(ge=0)] | None = None
-    """Steps at most for which new requests are held back while others decode, for more to come, as TensorRT-LLM does; default: the engine's."""
+    """Steps at most for which new requests are held back while others decode, for more to come, as
+    TensorRT-LLM does; default: the engine's."""
     batch_wait_max_tokens_ratio: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
-    """Share of max_batched_tokens that a step must have for them not to be held back; default: the engine's."""
+    """Share of max_batched_tokens that a step must have for them not to be held back; default: the
+    engine's."""
 
 
 class ContinuousBatch:
     """The requests of one replica, and what its next step works on.
 
-    `schedule` decides, the caller finds out how long that lasts, `advance` moves on by as many steps as were run. Between
-    the two, the public counts describe the first of those steps (see physics/transformer.py): batch, context, windowed,
-    growing, prompt, sampled, pairs, pairs_windowed, pairs_growth. Nothing here costs time that grows with the batch.
+    `schedule` decides, the caller finds out how long that lasts, `advance` moves on by as many
+    steps as were run. Between the two, the public counts describe the first of those steps (see
+    physics/transformer.py): batch, context, windowed, growing, prompt, sampled, pairs,
+    pairs_windowed, pairs_growth. Nothing here costs time that grows with the batch.
     """
 
     __slots__ = (
@@ -102,7 +107,8 @@ class ContinuousBatch:
     )  # fmt: skip
 
     whole_prompts = False
-    """Whether a prompt is admitted only where there is room for all of it, not just for its first chunk."""
+    """Whether a prompt is admitted only where there is room for all of it, not just for its first
+    chunk."""
 
     def __init__(
         self,
@@ -143,7 +149,8 @@ class ContinuousBatch:
         ] = []  # gaps between tokens that a preemption tore, of the last `advance`
         self.preempted: list[Request] = []  # by the last `schedule`
         self._room = room or KvRoom(kv_tokens, block_tokens)
-        # A block that several requests share is counted for each of them; `_blocks` is so many more than there are.
+        # A block that several requests share is counted for each of them; `_blocks` is so many more
+        # than there are.
         self._blocks, self._block_tokens = self._room.blocks, block_tokens
         self._prefix = (
             PrefixCache(self._blocks, block_tokens, Store(offload) if offload else None)
@@ -156,10 +163,12 @@ class ContinuousBatch:
             chunked_prefill,
         )
         self._window = window
-        # Blocks that a decoding request may need in a step beyond its whole ones, and that must be free beyond a new one's prompt.
+        # Blocks that a decoding request may need in a step beyond its whole ones, and that must be
+        # free beyond a new one's prompt.
         self._ahead = -(-self._room.ahead // block_tokens) + int(watermark * self._blocks)
         self._slack = 1 if not self._room.ahead else 3 + (drafts + self._room.ahead) // block_tokens
-        # The largest footprint that could be served alone. Without chunks a preempted request is read again in one step.
+        # The largest footprint that could be served alone. Without chunks a preempted request is
+        # read again in one step.
         most = self._blocks * block_tokens - (
             self._room.ahead + block_tokens if self._room.ahead else 0
         )
@@ -182,9 +191,12 @@ class ContinuousBatch:
         self._returned: list[
             Request
         ] = []  # who came back from the host and decodes again in the scheduled step
-        self.swap_s = 0.0  # for which the scheduled step, one alone, waits for blocks on their way to the host and back, or from tiers
+        # for which the scheduled step, one alone, waits for blocks on their way to the host and
+        # back, or from tiers
+        self.swap_s = 0.0
         self._victims = Victims() if by_priority else None
-        # New requests are held back for `_wait_steps` steps at most while fewer than `_wait_tokens` tokens would be in a step.
+        # New requests are held back for `_wait_steps` steps at most while fewer than `_wait_tokens`
+        # tokens would be in a step.
         self._wait_steps = (policy.batch_wait_timeout_iterations or 0) if policy else 0
         self._wait_tokens = (
             (policy.batch_wait_max_tokens_ratio or 0.0) * max_batched_tokens if policy else 0.0
@@ -210,7 +222,9 @@ class ContinuousBatch:
 
     @property
     def kv_tokens(self) -> float:
-        """Tokens in the cache as the scheduled steps begin, blocks left out; what requests share counts once."""
+        """Tokens in the cache as the scheduled steps begin, blocks left out; what requests share
+        counts once.
+        """
         return self.cached + self._past - (self._blocks - self._room.blocks) * self._block_tokens
 
     def blocks_taken(self) -> int:
@@ -218,10 +232,11 @@ class ContinuousBatch:
         return self._room.taken(self.clock) + self._held - (self._blocks - self._room.blocks)
 
     def enqueue(self, request: Request) -> bool:
-        """Put a request at the end of the queue. True where it may be admitted at the next step boundary.
+        """Put a request at the end of the queue. True where it may be admitted at the next step
+        boundary.
 
-        False is certain: behind others, without a place, or while a prompt takes the whole budget, nothing can change before
-        the steps that were scheduled have ended.
+        False is certain: behind others, without a place, or while a prompt takes the whole budget,
+        nothing can change before the steps that were scheduled have ended.
         """
         waiting = self.waiting
         waiting.append(request)
@@ -233,7 +248,9 @@ class ContinuousBatch:
         return waiting[0] is request and free
 
     def schedule(self, now_s: float, at_most: int) -> int:
-        """Decide on the next step; how many steps of this composition may follow, `at_most` of them. 0 where there is no work."""
+        """Decide on the next step; how many steps of this composition may follow, `at_most` of
+        them. 0 where there is no work.
+        """
         if self._chunks:
             self._chunks.clear()
             self.prompt = self.pairs = self.pairs_windowed = self.pairs_growth = (
@@ -244,7 +261,8 @@ class ContinuousBatch:
         if self.swap_s:
             self.swap_s = 0.0
         batch = self.batch
-        # A step needs no more than cached/block + batch (+1 for rounding) blocks for decoding: far from the limit, no counting.
+        # A step needs no more than cached/block + batch (+1 for rounding) blocks for decoding: far
+        # from the limit, no counting.
         if (
             batch
             and self.cached // self._block_tokens + batch * self._slack + self._held >= self._blocks
@@ -287,7 +305,9 @@ class ContinuousBatch:
         return min(steps, at_most)
 
     def advance(self, steps: int, now_s: float) -> list[Request]:
-        """Move on by `steps` of the scheduled steps, which end at `now_s`. Returns the requests that finished."""
+        """Move on by `steps` of the scheduled steps, which end at `now_s`. Returns the requests
+        that finished.
+        """
         batch = self.batch
         if self._holding:
             self._waited += steps
@@ -323,7 +343,9 @@ class ContinuousBatch:
         return finished
 
     def drain(self, now_s: float) -> list[Request]:
-        """Everything that is here, its KV lost, those that run first; who was answered tokens takes them along. Nothing is scheduled here any more."""
+        """Everything that is here, its KV lost, those that run first; who was answered tokens takes
+        them along. Nothing is scheduled here any more.
+        """
         reading = {request for request, _ in self._chunks} | {self._partial}
         for request in self.running:
             if request not in reading:
@@ -341,7 +363,9 @@ class ContinuousBatch:
     def _prefill(
         self, request: Request, tokens: int, now_s: float, finished: list[Request]
     ) -> None:
-        """`tokens` more of a prompt were read; with the last of them comes a token, the first of the answer or the next."""
+        """`tokens` more of a prompt were read; with the last of them comes a token, the first of
+        the answer or the next.
+        """
         request.prefilled += tokens
         self.pending_tokens -= tokens
         self.pending_prompt -= tokens
@@ -400,13 +424,17 @@ class ContinuousBatch:
                 self.growing -= 1
 
     def _give_back(self, request: Request, tokens: int, blocks: int, again: bool) -> None:
-        """The blocks of a request's `tokens` join the free ones, whole ones to be found again, but for those that others use."""
+        """The blocks of a request's `tokens` join the free ones, whole ones to be found again, but
+        for those that others use.
+        """
         assert self._prefix is not None
         self._prefix.hold(request, tokens // self._block_tokens, computed=True)
         self._blocks -= blocks - self._prefix.release(request, blocks, again)
 
     def _read_prompts(self, now_s: float) -> int:
-        """Fill what decoding leaves of the token budget with prompts; how many steps may follow like this one."""
+        """Fill what decoding leaves of the token budget with prompts; how many steps may follow
+        like this one.
+        """
         waiting, block, prefix = self.waiting, self._block_tokens, self._prefix
         budget = self._max_tokens - self.batch * (1 + self.drafts)
         # Blocks that are surely free in this step; counted exactly, once, where that is not enough.
@@ -514,7 +542,8 @@ class ContinuousBatch:
             self._waiting_tokens -= request.prompt_tokens + request.generated
 
     def _bring_back(self, request: Request, free: int) -> None:
-        """The first of those that wait has its blocks fetched from the host, and goes on in the scheduled step.
+        """The first of those that wait has its blocks fetched from the host, and goes on in the
+        scheduled step.
 
         free: blocks before that.
         """
@@ -557,7 +586,8 @@ class ContinuousBatch:
             self.pairs_windowed += windowed_pairs(chunk, past, self._window)
 
     def _like_chunks(self, request: Request, chunk: int, missing: int) -> int:
-        """How many whole chunks of a long prompt may be read step by step in the same way, the last part left out.
+        """How many whole chunks of a long prompt may be read step by step in the same way, the last
+        part left out.
 
         One where they would come near the end of KV room, or while they still fill the window.
         """
@@ -578,7 +608,9 @@ class ContinuousBatch:
         ) // self._block_tokens + self.batch * self._slack
 
     def _preempt_until_it_fits(self, now_s: float) -> None:
-        """Take away what was admitted last until every decoding request finds a block for its next token."""
+        """Take away what was admitted last until every decoding request finds a block for its next
+        token.
+        """
         while self._room.taken(self.clock + 1) + self._held > self._blocks:
             self._preempt(self._victim(), now_s, 0)
 
@@ -591,7 +623,9 @@ class ContinuousBatch:
         )
 
     def _is_held(self, waiting_tokens: int) -> bool:
-        """Whether a step with these tokens of new requests, beside those that decode, would be too small."""
+        """Whether a step with these tokens of new requests, beside those that decode, would be too
+        small.
+        """
         return (
             self.batch > 0 and self.batch * (1 + self.drafts) + waiting_tokens < self._wait_tokens
         )
@@ -605,10 +639,12 @@ class ContinuousBatch:
         )
 
     def _preempt(self, request: Request, now_s: float, free: int) -> None:
-        """Give up a running request's KV; it goes to the front of the queue and is read again, its answer so far included.
+        """Give up a running request's KV; it goes to the front of the queue and is read again, its
+        answer so far included.
 
-        One that decodes is brought to the host instead, where that has room for it, and back when there is room here: both make
-        the step that follows wait, as in vLLM V0 (vllm/core/scheduler.py, vllm/worker/worker.py).
+        One that decodes is brought to the host instead, where that has room for it, and back when
+        there is room here: both make the step that follows wait, as in vLLM V0
+        (vllm/core/scheduler.py, vllm/worker/worker.py).
 
         free: blocks that were free when another was wanted.
         """
@@ -648,7 +684,9 @@ class ContinuousBatch:
         return request.output_tokens - (request.finish_clock - self.clock)
 
     def _steps_with_room(self, steps: int) -> int:
-        """The most of `steps` decode steps that KV room allows; one always, that much was made sure of."""
+        """The most of `steps` decode steps that KV room allows; one always, that much was made sure
+        of.
+        """
         free = self._blocks - self._held
         least, most = 1, steps
         while least < most:

@@ -8,10 +8,12 @@ from cluster_sim.serving.scheduler.speculative import SpeculativeBatch
 
 
 class DecodeBatch(ContinuousBatch):
-    """Room and a place are promised to a request before its KV is sent; when that has landed it decodes from the next step on.
+    """Room and a place are promised to a request before its KV is sent; when that has landed it
+    decodes from the next step on.
 
-    Who is preempted is read again here, as by vLLM's decode instances; while somebody waits for that nothing is promised.
-    Between two `schedule`s `steps` says how many of the scheduled steps have ended.
+    Who is preempted is read again here, as by vLLM's decode instances; while somebody waits for
+    that nothing is promised. Between two `schedule`s `steps` says how many of the scheduled steps
+    have ended.
     """
 
     promised = 0
@@ -84,7 +86,9 @@ class DecodeBatch(ContinuousBatch):
         self._returned.append(request)
 
     def _preempt(self, request: Request, now_s: float, free: int) -> None:
-        """As of any batch; one that has just landed still waits for its second token since it was given the first."""
+        """As of any batch; one that has just landed still waits for its second token since it was
+        given the first.
+        """
         fresh = request in self._returned
         if fresh:
             self._returned.remove(request)

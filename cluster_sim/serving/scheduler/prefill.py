@@ -7,15 +7,18 @@ from cluster_sim.serving.scheduler.continuous import ContinuousBatch
 
 
 class PrefillBatch(ContinuousBatch):
-    """Requests leave with their first token; their KV keeps its room until `release`, so that prompts wait where nobody takes it.
+    """Requests leave with their first token; their KV keeps its room until `release`, so that
+    prompts wait where nobody takes it.
 
-    A prompt is admitted when there is room for all of it, as vLLM does with `scheduler_reserve_full_isl`: chunks of a prompt
-    that cannot be completed would hold room for nothing. So none is ever preempted.
+    A prompt is admitted when there is room for all of it, as vLLM does with
+    `scheduler_reserve_full_isl`: chunks of a prompt that cannot be completed would hold room for
+    nothing. So none is ever preempted.
     """
 
     whole_prompts = True
     read: tuple[Request, ...] = ()
-    """Requests whose prompts have been read and that nobody has been told of yet; the caller empties it."""
+    """Requests whose prompts have been read and that nobody has been told of yet; the caller
+    empties it."""
 
     def release(self, request: Request) -> None:
         """The KV of a request has been brought to where it decodes: its room is free."""

@@ -1,4 +1,6 @@
-"""Waiting and running requests in the order of their priority, with as little of a deque's and a dict's interface as a batch needs."""
+"""Waiting and running requests in the order of their priority, with as little of a deque's and a
+dict's interface as a batch needs.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ from cluster_sim.request import Request
 
 
 class ByPriority:
-    """Waiting requests: the lowest number first, of equals the one that arrived first, preempted or not."""
+    """Waiting requests: the lowest number first, of equals the one that arrived first, preempted or
+    not.
+    """
 
     __slots__ = ("_heap",)
 
@@ -34,7 +38,9 @@ class ByPriority:
 
 
 class Victims:
-    """Running requests: the one to be preempted is the least urgent, of equals the one that arrived last."""
+    """Running requests: the one to be preempted is the least urgent, of equals the one that arrived
+    last.
+    """
 
     __slots__ = ("_heap",)
 
@@ -49,7 +55,9 @@ class Victims:
         )
 
     def first(self, running: dict[Request, None]) -> Request:
-        """The one of `running` to be preempted first; entries of those that have left since are dropped."""
+        """The one of `running` to be preempted first; entries of those that have left since are
+        dropped.
+        """
         while self._heap[0][4] not in running or self._heap[0][4].preemptions != self._heap[0][3]:
             heappop(self._heap)
         return self._heap[0][4]

@@ -1,4 +1,6 @@
-"""Continuous batching where every step checks drafted tokens, so that each sequence grows at a rate of its own."""
+"""Continuous batching where every step checks drafted tokens, so that each sequence grows at a rate
+of its own.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from cluster_sim.serving.speculation import Speculation, Streams
 
 
 class SpeculativeBatch(ContinuousBatch):
-    """The clock counts engine steps. How many a request needs is drawn when it begins to decode; its tokens come evenly over them.
+    """The clock counts engine steps. How many a request needs is drawn when it begins to decode;
+    its tokens come evenly over them.
 
     `pending_tokens` counts, of requests that decode, the steps that they have left.
     """
@@ -45,7 +48,9 @@ class SpeculativeBatch(ContinuousBatch):
 
     @property
     def growth(self) -> float:
-        """Tokens that a step adds to the cache of decoding requests, in the mean over the steps of each."""
+        """Tokens that a step adds to the cache of decoding requests, in the mean over the steps of
+        each.
+        """
         return self._growing_room.growth
 
     def advance(self, steps: int, now_s: float) -> list[Request]:

@@ -1,8 +1,9 @@
-"""Static batching, the baseline: a batch is formed, runs until its last request has finished, and then comes the next.
+"""Static batching, the baseline: a batch is formed, runs until its last request has finished, and
+then comes the next.
 
-Prompts are padded to the longest of the batch and read in one step. A request that has finished is answered, but its place is
-computed on and its room stays taken until the batch has ended, as in engines that schedule whole requests (Yu et al., Orca,
-OSDI 2022, section 2).
+Prompts are padded to the longest of the batch and read in one step. A request that has finished is
+answered, but its place is computed on and its room stays taken until the batch has ended, as in
+engines that schedule whole requests (Yu et al., Orca, OSDI 2022, section 2).
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ class Static(Description):
 
 
 class StaticBatch:
-    """The requests of one replica; the interface of ContinuousBatch, and its counts, padding included.
+    """The requests of one replica; the interface of ContinuousBatch, and its counts, padding
+    included.
 
     `counted` leaves out those that have finished: they get no tokens.
     """
@@ -98,7 +100,9 @@ class StaticBatch:
 
     @property
     def done_a_step(self) -> int:
-        """By how much each of the scheduled steps, where there is more than one, lowers `pending_tokens`."""
+        """By how much each of the scheduled steps, where there is more than one, lowers
+        `pending_tokens`.
+        """
         return len(self._left)
 
     @property
@@ -111,12 +115,16 @@ class StaticBatch:
         return self.batch * -(-self._length // self._block_tokens)
 
     def enqueue(self, request: Request) -> bool:
-        """Put a request at the end of the queue. True where it may be admitted at the next step boundary."""
+        """Put a request at the end of the queue. True where it may be admitted at the next step
+        boundary.
+        """
         self.waiting.append(request)
         return not self._left
 
     def schedule(self, now_s: float, at_most: int) -> int:
-        """Decide on the next step; how many steps of this composition may follow, `at_most` of them. 0 where there is no work."""
+        """Decide on the next step; how many steps of this composition may follow, `at_most` of
+        them. 0 where there is no work.
+        """
         if not self._left:
             if not self.waiting:
                 return 0
@@ -140,7 +148,9 @@ class StaticBatch:
         return min(steps, at_most)
 
     def advance(self, steps: int, now_s: float) -> list[Request]:
-        """Move on by `steps` of the scheduled steps, which end at `now_s`. Returns the requests that finished."""
+        """Move on by `steps` of the scheduled steps, which end at `now_s`. Returns the requests
+        that finished.
+        """
         self.clock += steps
         if self.prompt:
             self._begin(now_s)
@@ -161,7 +171,9 @@ class StaticBatch:
         return finished
 
     def drain(self, now_s: float) -> list[Request]:
-        """Everything that is here, its KV lost, those that run first; their answers begin anew elsewhere. Nothing is scheduled here any more."""
+        """Everything that is here, its KV lost, those that run first; their answers begin anew
+        elsewhere. Nothing is scheduled here any more.
+        """
         lost = [*self.running, *self.waiting]
         for request in self.running:
             request.generated, request.stalled_s = 0, now_s
@@ -171,7 +183,9 @@ class StaticBatch:
         return lost
 
     def _form(self, now_s: float) -> None:
-        """Take waiting requests in order while there are places, and room for all of them as long as the longest."""
+        """Take waiting requests in order while there are places, and room for all of them as long
+        as the longest.
+        """
         prompt = output = 0
         while self.waiting and len(self._left) < self._max_sequences:
             request = self.waiting[0]

@@ -1,4 +1,6 @@
-"""Arrival processes. A new one is a file here and a name in the union; `pieces(rng)` yields ascending seconds."""
+"""Arrival processes. A new one is a file here and a name in the union; `pieces(rng)` yields
+ascending seconds.
+"""
 
 from typing import Annotated
 

@@ -1,4 +1,6 @@
-"""Many clients at once, each with a rate and a burstiness of its own: what a service with thousands of users sees."""
+"""Many clients at once, each with a rate and a burstiness of its own: what a service with thousands
+of users sees.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +35,8 @@ class Client(Description):
 class Clients(Process):
     """Superposed renewal processes, started long before time zero.
 
-    ServeGen describes production traffic so: a few large and bursty clients make most of its burstiness (Xiang et al., arXiv
-    2505.09999).
+    ServeGen describes production traffic so: a few large and bursty clients make most of its
+    burstiness (Xiang et al., arXiv 2505.09999).
     """
 
     process: Literal["clients"] = "clients"
@@ -71,7 +73,8 @@ class _Stream:
             _gamma(rng, rate_per_s, cv) if gaps == "gamma" else _weibull(rng, rate_per_s, cv)
         )
         self._rate_per_s = rate_per_s
-        # Of the gap that lies over time zero what is left is uniform on it (Cox, Renewal Theory, 1962, ch. 5).
+        # Of the gap that lies over time zero what is left is uniform on it (Cox, Renewal Theory,
+        # 1962, ch. 5).
         self._next_s = rng.random() * straddling_s
         self._ahead = np.array([self._next_s])
 
@@ -91,7 +94,9 @@ Draw = Callable[[int], np.ndarray]
 
 
 def _gamma(rng: np.random.Generator, rate_per_s: float, cv: float) -> tuple[Draw, float]:
-    """Gaps, and one that lies over a random moment: longer gaps do so more often, which makes the shape one larger."""
+    """Gaps, and one that lies over a random moment: longer gaps do so more often, which makes the
+    shape one larger.
+    """
     shape = 1.0 / cv**2
     scale_s = 1.0 / (shape * rate_per_s)
     return (lambda count: rng.gamma(shape, scale_s, count)), rng.gamma(shape + 1.0, scale_s)

@@ -1,4 +1,6 @@
-"""Clients who wait for an answer before they ask again, as benchmark clients with a fixed concurrency do."""
+"""Clients who wait for an answer before they ask again, as benchmark clients with a fixed
+concurrency do.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from cluster_sim.units import Seconds
 
 
 class ClosedLoop(Description):
-    """`concurrency` clients; each sends its next request when the last has finished and it has thought."""
+    """`concurrency` clients; each sends its next request when the last has finished and it has
+    thought.
+    """
 
     process: Literal["closed_loop"] = "closed_loop"
     concurrency: Annotated[int, Field(gt=0)]

@@ -75,8 +75,8 @@ class Levels:
 class Clock(Description):
     """What time zero is, and how a day looks.
 
-    The rate over a day is proportional to exp(k·cos(hour − peak hour)), von Mises' curve: one peak, a flat night. k follows
-    from the peak over the mean.
+    The rate over a day is proportional to exp(k·cos(hour − peak hour)), von Mises' curve: one peak,
+    a flat night. k follows from the peak over the mean.
     """
 
     peak_to_mean: Annotated[float, Field(ge=1.0, le=12.0)] = 2.0
@@ -104,10 +104,13 @@ class Clock(Description):
 
 
 class RateCurve(Clock):
-    """A factor on the rate of a process: a day's curve with weekends, of mean 1, or `points`, taken as they are."""
+    """A factor on the rate of a process: a day's curve with weekends, of mean 1, or `points`, taken
+    as they are.
+    """
 
     points: Annotated[tuple[tuple[Seconds, Factor], ...], Field(min_length=1)] | None = None
-    """[time, factor] from time zero on, straight lines between them, in place of the day's curve."""
+    """[time, factor] from time zero on, straight lines between them, in place of the day's
+    curve."""
     period_s: PositiveSeconds | None = None
     """After which the points repeat; default: the last point holds on."""
 
@@ -127,7 +130,9 @@ FOR_EVER_S = 1e12
 
 
 def levels_of(points: tuple[tuple[float, float], ...], period_s: float | None) -> Levels:
-    """Straight lines through `points`, level before the first; from the last back to the first at the period's end, or level for ever."""
+    """Straight lines through `points`, level before the first; from the last back to the first at
+    the period's end, or level for ever.
+    """
     at_s, level = (list(column) for column in zip(*points, strict=True))
     end_s, at_end = (FOR_EVER_S, level[-1]) if period_s is None else (period_s, level[0])
     if at_s[0] > 0.0:
@@ -140,7 +145,9 @@ def levels_of(points: tuple[tuple[float, float], ...], period_s: float | None) -
 def refuse_bad_points(
     points: tuple[tuple[float, float], ...] | None, period_s: float | None, given: set[str]
 ) -> None:
-    """Raises ValueError where points do not ascend, lie beyond the period, are all zero, or stand beside a day's curve."""
+    """Raises ValueError where points do not ascend, lie beyond the period, are all zero, or stand
+    beside a day's curve.
+    """
     if points is None:
         if period_s is not None:
             raise ValueError("'period' says after which time 'points' repeat; there are none")

@@ -16,11 +16,13 @@ from cluster_sim.workload.arrivals.renewal import renewal_pieces
 
 
 class Diurnal(Clock, Process):
-    """Poisson arrivals whose rate follows a day's curve with weekends, or straight lines between `points`.
+    """Poisson arrivals whose rate follows a day's curve with weekends, or straight lines between
+    `points`.
 
-    For scale (requests a minute of a week of Azure's service, May 2024; Stojkovic et al., DynamoLLM, HPCA 2025): code peaks at
-    3.5 times its mean and falls to 3 % of the peak at night, its weekend peak is a quarter of a weekday's; conversation peaks
-    at 1.9 times its mean. `peak_to_mean: 3.1, weekend: 0.25` and `peak_to_mean: 1.8` come near them.
+    For scale (requests a minute of a week of Azure's service, May 2024; Stojkovic et al.,
+    DynamoLLM, HPCA 2025): code peaks at 3.5 times its mean and falls to 3 % of the peak at night,
+    its weekend peak is a quarter of a weekday's; conversation peaks at 1.9 times its mean.
+    `peak_to_mean: 3.1, weekend: 0.25` and `peak_to_mean: 1.8` come near them.
     """
 
     process: Literal["diurnal"] = "diurnal"

@@ -14,9 +14,11 @@ from cluster_sim.workload.arrivals.renewal import renewal_pieces
 
 
 class Gamma(Process):
-    """Gamma-distributed gaps with coefficient of variation `cv`: 1 is Poisson, above it comes in bursts.
+    """Gamma-distributed gaps with coefficient of variation `cv`: 1 is Poisson, above it comes in
+    bursts.
 
-    The shape is 1 / cv². Over long windows the index of dispersion of counts tends to cv² (Cox, Renewal Theory, 1962).
+    The shape is 1 / cv². Over long windows the index of dispersion of counts tends to cv² (Cox,
+    Renewal Theory, 1962).
     """
 
     process: Literal["gamma"] = "gamma"

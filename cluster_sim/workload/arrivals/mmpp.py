@@ -26,10 +26,12 @@ class State(Description):
 
 
 class Mmpp(Process):
-    """Arrivals at the rate of a hidden state; after an exponential stay the next state is any of the others, each as likely.
+    """Arrivals at the rate of a hidden state; after an exponential stay the next state is any of
+    the others, each as likely.
 
-    With two states the index of dispersion is known in closed form (Heffes, Lucantoni, IEEE JSAC 4(6), 1986). Gaps other
-    than exponential ones make it Markov-modulated renewal: `cv` is theirs while the rate holds.
+    With two states the index of dispersion is known in closed form (Heffes, Lucantoni, IEEE JSAC
+    4(6), 1986). Gaps other than exponential ones make it Markov-modulated renewal: `cv` is theirs
+    while the rate holds.
     """
 
     process: Literal["mmpp"] = "mmpp"
@@ -46,8 +48,8 @@ class Mmpp(Process):
     def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
         """Ascending arrival times [s] without the rate curve, some at a time, without end.
 
-        A renewal process of rate 1 runs on the integral of the rate; the first state is a random one, each as likely as the
-        time spent in it.
+        A renewal process of rate 1 runs on the integral of the rate; the first state is a random
+        one, each as likely as the time spent in it.
         """
         rate_rng, gap_rng = rng.spawn(2)
         rates = np.array([state.rate_per_s for state in self.states])

@@ -12,9 +12,12 @@ from pydantic import ConfigDict, Field, model_validator
 from cluster_sim.units import PerSecond, PositiveSeconds
 from cluster_sim.workload.arrivals.process import Process
 
-# Fitted to the Azure code trace of 2023 (Patel et al., Splitwise, ISCA 2024): 58 bursts in 57 minutes, a gap above 5 s ending
-# one. Over 60 seeds of 3,436 s the process has a CV of gaps of 12.0 [p10 10.7, p90 13.8] (trace 13.2), an index of dispersion
-# of 11.9 at 1 s (13.2), 75 at 10 s (72), 164 at 60 s (167); its peak second is 17 times the mean (trace 26: it misses that).
+# Fitted to the Azure code trace of 2023 (Patel et al., Splitwise, ISCA 2024): 58 bursts in 57
+# minutes, a gap above 5 s ending
+# one. Over 60 seeds of 3,436 s the process has a CV of gaps of 12.0 [p10 10.7, p90 13.8] (trace
+# 13.2), an index of dispersion
+# of 11.9 at 1 s (13.2), 75 at 10 s (72), 164 at 60 s (167); its peak second is 17 times the mean
+# (trace 26: it misses that).
 _PRESETS: dict[str, dict[str, Any]] = {
     "azure-code": {
         "on": "16.7 s", "on_shape": 1.6, "off": f"{25.1 * exp(0.95**2 / 2)!r} s", "off_sigma": 0.95, "off_max": "220 s",
@@ -36,7 +39,8 @@ def _preset_or_keys(schema: dict[str, Any]) -> None:
 class OnOff(Process):
     """Bursts of gamma-distributed length, each with a rate of its own, and log-normal silences.
 
-    With the shapes left at 1 and the sigma of the rate at 0, arrivals in a burst are Poisson and bursts are exponential.
+    With the shapes left at 1 and the sigma of the rate at 0, arrivals in a burst are Poisson and
+    bursts are exponential.
     """
 
     model_config = ConfigDict(json_schema_extra=_preset_or_keys)
@@ -92,7 +96,9 @@ class OnOff(Process):
             now_s = end_s + self._silence_s(rng)
 
     def steady_rate_per_s(self) -> float:
-        """Arrivals a second over a long time, to the first order: a burst's first gap is like any other."""
+        """Arrivals a second over a long time, to the first order: a burst's first gap is like any
+        other.
+        """
         return self.burst_rate_per_s * self.on_s / (self.on_s + self._mean_off_s())
 
     def _silence_s(self, rng: np.random.Generator) -> float:
@@ -100,7 +106,9 @@ class OnOff(Process):
         return silence_s if self.off_max_s is None else min(silence_s, self.off_max_s)
 
     def _mean_off_s(self) -> float:
-        """Mean of min(log-normal, off_max): the limited expected value (Klugman, Panjer, Willmot, Loss Models, app. A)."""
+        """Mean of min(log-normal, off_max): the limited expected value (Klugman, Panjer, Willmot,
+        Loss Models, app. A).
+        """
         if self.off_max_s is None or self.off_sigma == 0.0:
             return self.off_s if self.off_max_s is None else min(self.off_s, self.off_max_s)
         from math import erf, log, sqrt

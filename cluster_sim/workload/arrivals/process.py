@@ -1,4 +1,6 @@
-"""What arrival processes have in common: an end after so many, and a slow rate curve that stretches and squeezes their time."""
+"""What arrival processes have in common: an end after so many, and a slow rate curve that stretches
+and squeezes their time.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ class Process(Description):
     requests: Annotated[int, Field(gt=0)] | None = None
     """Arrivals stop after so many; default: with `duration`."""
     rate_curve: RateCurve | None = None
-    """By what factor the rate is larger at which time: the process runs that much faster then, bursts and all."""
+    """By what factor the rate is larger at which time: the process runs that much faster then,
+    bursts and all."""
 
     @abstractmethod
     def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
@@ -33,8 +36,9 @@ class Process(Description):
     def pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
         """Ascending arrival times [s], some at a time, without end.
 
-        The curve acts by a change of time: an arrival that the steady process has after s seconds comes when the curve's
-        integral has reached s (Çınlar, Introduction to Stochastic Processes, 1975, ch. 4.7).
+        The curve acts by a change of time: an arrival that the steady process has after s seconds
+        comes when the curve's integral has reached s (Çınlar, Introduction to Stochastic Processes,
+        1975, ch. 4.7).
         """
         if self.rate_curve is None:
             return self.steady_pieces(rng)

@@ -22,8 +22,8 @@ def renewal_pieces(gaps: Gaps, start_s: float = 0.0) -> Iterator[np.ndarray]:
 def weibull_shape(cv: float) -> float:
     """The shape of a Weibull distribution with this coefficient of variation, by bisection.
 
-    cv² = Γ(1 + 2/k) / Γ(1 + 1/k)² − 1 falls with the shape k (Johnson, Kotz, Balakrishnan, Continuous Univariate
-    Distributions, vol. 1, 1994, ch. 21).
+    cv² = Γ(1 + 2/k) / Γ(1 + 1/k)² − 1 falls with the shape k (Johnson, Kotz, Balakrishnan,
+    Continuous Univariate Distributions, vol. 1, 1994, ch. 21).
 
     >>> round(weibull_shape(1.0), 9), round(weibull_shape(5.0 ** 0.5), 9)
     (1.0, 0.5)

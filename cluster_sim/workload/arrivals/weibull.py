@@ -15,10 +15,11 @@ from cluster_sim.workload.arrivals.renewal import renewal_pieces, weibull_shape
 
 
 class Weibull(Process):
-    """Weibull-distributed gaps with coefficient of variation `cv`: 1 is Poisson, above it comes in bursts.
+    """Weibull-distributed gaps with coefficient of variation `cv`: 1 is Poisson, above it comes in
+    bursts.
 
-    ServeGen finds that a fifth to a third of production clients follow it rather than the gamma (Xiang et al., arXiv
-    2505.09999).
+    ServeGen finds that a fifth to a third of production clients follow it rather than the gamma
+    (Xiang et al., arXiv 2505.09999).
     """
 
     process: Literal["weibull"] = "weibull"

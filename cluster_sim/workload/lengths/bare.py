@@ -10,7 +10,9 @@ from cluster_sim.errors import shown
 
 
 def from_integer(came: Any) -> Any:
-    """A bare integer means that many tokens, always. Raises ValueError for what is neither that nor a mapping."""
+    """A bare integer means that many tokens, always. Raises ValueError for what is neither that nor
+    a mapping.
+    """
     if isinstance(came, int) and not isinstance(came, bool):
         return {"distribution": "fixed", "tokens": came}
     if not isinstance(came, (dict, BaseModel)):

@@ -12,9 +12,9 @@ def in_rank_order(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The same values, put in an order in which their rank correlation is `spearman` on average.
 
-    A Gaussian copula by ranks (Iman, Conover, Communications in Statistics B 11(3), 1982): pairs of normal scores with
-    correlation 2·sin(π·ρ/6) (Pearson 1907) give the ranks, so that both distributions stay as they were drawn, whatever they
-    are.
+    A Gaussian copula by ranks (Iman, Conover, Communications in Statistics B 11(3), 1982): pairs of
+    normal scores with correlation 2·sin(π·ρ/6) (Pearson 1907) give the ranks, so that both
+    distributions stay as they were drawn, whatever they are.
     """
     correlation = 2.0 * sin(pi * spearman / 6.0)
     scores = rng.standard_normal((2, len(one)))

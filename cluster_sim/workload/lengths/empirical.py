@@ -16,13 +16,17 @@ _MOST_DIGITS = 9
 
 
 class Empirical(Description):
-    """Drawn from the numbers of a file, each as likely, or from a piecewise-linear quantile function."""
+    """Drawn from the numbers of a file, each as likely, or from a piecewise-linear quantile
+    function.
+    """
 
     distribution: Literal["empirical"] = "empirical"
     path: str | None = None
-    """A file with one whole number a line, or a CSV whose first column holds them; a first line of words is a heading."""
+    """A file with one whole number a line, or a CSV whose first column holds them; a first line of
+    words is a heading."""
     quantiles: dict[float, Annotated[float, Field(ge=1.0)]] | None = None
-    """Length by quantile, such as {0: 3, 0.5: 1469, 0.99: 7436, 1: 7437}; straight lines between them. Needs 0 and 1."""
+    """Length by quantile, such as {0: 3, 0.5: 1469, 0.99: 7436, 1: 7437}; straight lines between
+    them. Needs 0 and 1."""
     max: Annotated[int, Field(gt=0)] | None = None
     """Longer ones are cut to this, as services do."""
 

@@ -14,7 +14,9 @@ _Z99 = 2.3263478740408408  # 99th percentile of the standard normal distribution
 
 
 class LogNormal(Description):
-    """Log-normal with a median and either the 99th percentile or sigma; rounded, at least 1, cut at `max`."""
+    """Log-normal with a median and either the 99th percentile or sigma; rounded, at least 1, cut at
+    `max`.
+    """
 
     distribution: Literal["lognormal"] = "lognormal"
     median: Annotated[float, Field(gt=0.0)]
@@ -55,7 +57,9 @@ class LogNormal(Description):
         return self.max
 
     def mean(self) -> float:
-        """Mean length, the cut at `max` included and rounding left out (limited expected value of the log-normal)."""
+        """Mean length, the cut at `max` included and rounding left out (limited expected value of
+        the log-normal).
+        """
         sigma = self.spread
         whole = self.median * exp(sigma * sigma / 2)
         if self.max is None:

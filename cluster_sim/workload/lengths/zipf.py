@@ -1,4 +1,6 @@
-"""Lengths whose frequency falls as a power: the first is the commonest, and there is no typical size."""
+"""Lengths whose frequency falls as a power: the first is the commonest, and there is no typical
+size.
+"""
 
 from __future__ import annotations
 

@@ -19,7 +19,9 @@ _DRAWN = ("turns", "first_tokens", "user_tokens", "output_tokens", "user_gap")
 
 
 class Repeats(Description):
-    """How many: none with probability `none`, else the whole part of a log-normal, one at least and `max` at most."""
+    """How many: none with probability `none`, else the whole part of a log-normal, one at least and
+    `max` at most.
+    """
 
     none: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     median: Annotated[float, Field(gt=0.0)]
@@ -41,7 +43,8 @@ class Compaction(Description):
     above_tokens: Count
     """Prompts longer than this are compacted first."""
     to_tokens: Lengths
-    """Of the prompt instead, the shared beginning included; what is new since the last answer is always kept."""
+    """Of the prompt instead, the shared beginning included; what is new since the last answer is
+    always kept."""
 
 
 def _preset_or_keys(schema: dict[str, Any]) -> None:
@@ -53,10 +56,12 @@ def _preset_or_keys(schema: dict[str, Any]) -> None:
 
 
 class Sessions(Description):
-    """Conversations of people and tools with a model: user turns of steps, of which each sends the whole context again.
+    """Conversations of people and tools with a model: user turns of steps, of which each sends the
+    whole context again.
 
-    A step's prompt is the one before, its answer, and fresh tokens; what stands at the front has an identity, so that a
-    prefix cache finds it. Session n is the same whatever the cluster does: its draws are its own.
+    A step's prompt is the one before, its answer, and fresh tokens; what stands at the front has an
+    identity, so that a prefix cache finds it. Session n is the same whatever the cluster does: its
+    draws are its own.
     """
 
     model_config = ConfigDict(json_schema_extra=_preset_or_keys)
@@ -85,13 +90,15 @@ class Sessions(Description):
     output_tokens: Lengths | None = None
     """Of each answer, reasoning included."""
     output_sigma: Annotated[float, Field(ge=0.0)] = 0.0
-    """Of a log-normal factor, one in the mean, that all answers of a session share: some people ask for long ones, again and again."""
+    """Of a log-normal factor, one in the mean, that all answers of a session share: some people ask
+    for long ones, again and again."""
     user_gap: Gaps | None = None
     """From an answer to the user's next message."""
     tool_gap: Gaps | None = None
     """From an answer to the tool's result."""
     window_tokens: Count | None = None
-    """Of prompt and answer together: answers are cut to it, and a session that has filled it ends."""
+    """Of prompt and answer together: answers are cut to it, and a session that has filled it
+    ends."""
     compaction: Compaction | None = None
 
     @field_validator("arrivals", mode="after")
@@ -152,7 +159,9 @@ class Sessions(Description):
 
     @property
     def longest(self) -> int | None:
-        """Tokens of the longest request that can come, prompt and answer; None where nothing bounds it."""
+        """Tokens of the longest request that can come, prompt and answer; None where nothing bounds
+        it.
+        """
         if self.window_tokens is not None:
             return self.window_tokens
         output = (

@@ -40,7 +40,9 @@ class LogNormalGap(Description):
 
 
 class Span(Description):
-    """Gaps from `low` to `high`, each decade as likely; or, with `mean`, a Pareto tail from `low` on."""
+    """Gaps from `low` to `high`, each decade as likely; or, with `mean`, a Pareto tail from `low`
+    on.
+    """
 
     weight: Annotated[float, Field(gt=0.0)]
     """Relative to the other spans' weights."""
@@ -71,7 +73,9 @@ class Span(Description):
 
 
 class SpansGap(Description):
-    """Spans by their weights, cut at `max`: tools, of which most take moments and some take minutes."""
+    """Spans by their weights, cut at `max`: tools, of which most take moments and some take
+    minutes.
+    """
 
     distribution: Literal["spans"] = "spans"
     spans: Annotated[tuple[Span, ...], Field(min_length=1)]

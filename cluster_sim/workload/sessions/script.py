@@ -36,7 +36,9 @@ class Turn(NamedTuple):
 
     @property
     def pieces(self) -> Pieces:
-        """What the prompt consists of, see `Request.pieces`; made anew each time, since those of a long session take much room."""
+        """What the prompt consists of, see `Request.pieces`; made anew each time, since those of a
+        long session take much room.
+        """
         return tuple(self.history[: self.known])
 
 
@@ -70,8 +72,9 @@ def _recorded(recorded: Recorded, moved: int) -> Iterator[Turn]:
 
 
 class _Steps(NamedTuple):
-    """Of each step of some sessions, one after another: whether a user sends it, the gap before it [s], fresh tokens, answer, and
-    to how many tokens the context is put where it is compacted then."""
+    """Of each step of some sessions, one after another: whether a user sends it, the gap before it
+    [s], fresh tokens, answer, and to how many tokens the context is put where it is compacted
+    then."""
 
     ends: np.ndarray
     """Place behind each session's last step."""
@@ -88,7 +91,9 @@ class _Steps(NamedTuple):
 
 
 def _draws(sessions: Sessions, rng: np.random.Generator) -> _Steps:
-    """All draws of `AT_A_TIME` sessions at once, in a fixed order: a session is the same whatever becomes of it and of the others."""
+    """All draws of `AT_A_TIME` sessions at once, in a fixed order: a session is the same whatever
+    becomes of it and of the others.
+    """
     assert (
         sessions.turns is not None
         and sessions.first_tokens is not None
@@ -137,7 +142,9 @@ def _draws(sessions: Sessions, rng: np.random.Generator) -> _Steps:
 def _turns(
     sessions: Sessions, steps: Iterator[tuple[bool, float, int, int, int]], identity: int
 ) -> Iterator[Turn]:
-    """The session's contexts, as its turns are asked for; its pieces are known by `identity` and the numbers after it."""
+    """The session's contexts, as its turns are asked for; its pieces are known by `identity` and
+    the numbers after it.
+    """
     context = shared = sessions.shared_tokens
     start = [(SHARED, shared)] if shared else []
     history = list(start)
@@ -147,7 +154,8 @@ def _turns(
         if context + new > above:
             if sessions.compaction is None:
                 return
-            # a summary in place of the conversation: only what all sessions share is the same as before
+            # a summary in place of the conversation: only what all sessions share is the same as
+            # before
             history, context = list(start), max(compacted - new, shared)
             if context > shared:
                 history.append((identity, context - shared))

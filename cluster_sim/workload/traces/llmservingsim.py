@@ -44,7 +44,8 @@ def llmservingsim_rows(text: IO[str], place: Place) -> Iterator[RawRow]:
 
 
 def llmservingsim_sessions(text: IO[str], place: Place) -> Iterator[Recorded]:
-    """Sessions in the file's order. What of a prompt is new is not said: none of it is taken for shared.
+    """Sessions in the file's order. What of a prompt is new is not said: none of it is taken for
+    shared.
 
     Raises ScenarioError with the line of one that is malformed.
     """

@@ -20,9 +20,11 @@ _MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError)
 
 
 def mooncake_batches(text: IO[str], place: Place, block_tokens: int) -> Iterator[Batch]:
-    """Rows in the file's order. Each block's identity stands for what it holds after exactly the blocks before it.
+    """Rows in the file's order. Each block's identity stands for what it holds after exactly the
+    blocks before it.
 
-    Raises ScenarioError with the line of a row that is malformed, or whose blocks do not cover its prompt.
+    Raises ScenarioError with the line of a row that is malformed, or whose blocks do not cover its
+    prompt.
     """
     before = 0
     while lines := list(islice(text, AT_A_TIME)):
@@ -62,7 +64,9 @@ def _batch(lines: list[str], numbers: np.ndarray, block_tokens: int) -> Batch:
 
 
 def _compact(ids: list[int]) -> Sequence[int]:
-    """The same identities in a fifth of the room, where none needs 64 bits. Raises TypeError where one is no whole number."""
+    """The same identities in a fifth of the room, where none needs 64 bits. Raises TypeError where
+    one is no whole number.
+    """
     try:
         return array("q", ids)
     except OverflowError:
@@ -70,7 +74,9 @@ def _compact(ids: list[int]) -> Sequence[int]:
 
 
 def _row_by_row(lines: list[str], before: int, place: Place, block_tokens: int) -> Batch:
-    """The same, with blank lines left out; raises ScenarioError with the line of the row that is malformed."""
+    """The same, with blank lines left out; raises ScenarioError with the line of the row that is
+    malformed.
+    """
     whole = NONE
     for number, line in enumerate(lines, start=before + 1):
         if not line.strip():

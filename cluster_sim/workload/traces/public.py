@@ -1,4 +1,6 @@
-"""Public traces from where they were published, at a pinned commit: named by the catalog, checked, kept where they were put."""
+"""Public traces from where they were published, at a pinned commit: named by the catalog, checked,
+kept where they were put.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ class PublicTrace(Description):
 
     name: str
     url: str
-    """Of one file, or of a tar archive of which one folder is wanted; at a commit, so that it does not change."""
+    """Of one file, or of a tar archive of which one folder is wanted; at a commit, so that it does
+    not change."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     """None where the whole original was not at hand: then what it holds is counted."""
     folder: str | None = None
@@ -58,11 +61,12 @@ def public_trace(name: str) -> PublicTrace:
 
 
 def fetch(trace: PublicTrace, into: Path) -> Path:
-    """The trace's file, or its folder, below `into`: downloaded where it is not there yet, and never kept by halves.
+    """The trace's file, or its folder, below `into`: downloaded where it is not there yet, and
+    never kept by halves.
 
-    What is there already is checked as a new one is, and downloaded again where its checksum is another.
-    Raises ScenarioError where Pooch is not installed, where the origin does not answer, and where what came is not what was
-    published; that is taken away again.
+    What is there already is checked as a new one is, and downloaded again where its checksum is
+    another. Raises ScenarioError where Pooch is not installed, where the origin does not answer,
+    and where what came is not what was published; that is taken away again.
     """
     try:
         import pooch
@@ -120,7 +124,9 @@ def _why(fault: Exception, trace: PublicTrace) -> str:
 
 
 def _count(trace: PublicTrace, path: Path) -> None:
-    """What a checksum does not vouch for must hold as much as was published. Raises ScenarioError where it does not."""
+    """What a checksum does not vouch for must hold as much as was published. Raises ScenarioError
+    where it does not.
+    """
     if trace.files is not None:
         found, wanted, what = sum(file.is_file() for file in path.rglob("*")), trace.files, "files"
     elif trace.rows is not None:

@@ -21,7 +21,9 @@ class Step(NamedTuple):
 
     @property
     def pieces(self) -> Pieces:
-        """Identities of the prompt's beginning, see `Request.pieces`; made anew each time, since they take ten times the room."""
+        """Identities of the prompt's beginning, see `Request.pieces`; made anew each time, since
+        they take ten times the room.
+        """
         return pieces_of(self.blocks, self.prompt_tokens, self.block_tokens)
 
 

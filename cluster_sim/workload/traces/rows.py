@@ -1,4 +1,6 @@
-"""What readers of all formats share: rows, what was left out of them, and opening files of any kind."""
+"""What readers of all formats share: rows, what was left out of them, and opening files of any
+kind.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,11 @@ from cluster_sim.errors import ScenarioError, shown
 
 Pieces = tuple[tuple[int, int], ...]
 Row = tuple[float, int, int, Pieces]
-"""Time [s], prompt tokens, output tokens, and the identities of the prompt's beginning, see `Request.pieces`."""
+"""Time [s], prompt tokens, output tokens, and the identities of the prompt's beginning, see
+`Request.pieces`."""
 Blocks = tuple[Sequence[int], int]
-"""Identities of the prompt's blocks from the front, and the tokens of each, of which the last may have fewer; they take a tenth of
-the room of pieces, so pieces are made where a request is."""
+"""Identities of the prompt's blocks from the front, and the tokens of each, of which the last may
+have fewer; they take a tenth of the room of pieces, so pieces are made where a request is."""
 RawRow = tuple[float, int, int, Blocks]
 
 MOST_TOKENS = 10**9
@@ -29,7 +32,9 @@ AT_A_TIME = 4096
 
 
 class Batch(NamedTuple):
-    """Rows as columns: times [s], tokens, blocks (None where no row has any), and the line of each (0 where it has none)."""
+    """Rows as columns: times [s], tokens, blocks (None where no row has any), and the line of each
+    (0 where it has none).
+    """
 
     time_s: np.ndarray
     prompt: np.ndarray
@@ -82,7 +87,9 @@ class Batch(NamedTuple):
 
 
 def pieces_of(ids: Sequence[int], prompt_tokens: int, block_tokens: int) -> Pieces:
-    """The blocks of a prompt as pieces, the last of what is left; blocks beyond the prompt are no part of it."""
+    """The blocks of a prompt as pieces, the last of what is left; blocks beyond the prompt are no
+    part of it.
+    """
     whole, left = divmod(prompt_tokens, block_tokens)
     pieces = zip(ids, repeat(block_tokens, whole), strict=False)
     return (*pieces, (ids[whole], left)) if left and len(ids) > whole else tuple(pieces)

@@ -1,4 +1,6 @@
-"""ServeGen's clients: not rows but, for each client and ten minutes, a rate and a distribution of gaps, from which rows are drawn."""
+"""ServeGen's clients: not rows but, for each client and ten minutes, a rate and a distribution of
+gaps, from which rows are drawn.
+"""
 
 from __future__ import annotations
 
@@ -49,11 +51,12 @@ def servegen_batches(
 ) -> Iterator[Batch]:
     """Rows drawn window by window from `start_s` on, all clients superposed.
 
-    In each window a client's gaps are gamma or Weibull with the published shape and a mean of one over the published rate, begun
-    long before (a random phase). Published scales are not used: those of clients that are silent for part of a window do
-    not give its rate. Lengths are drawn from the tables of the six hours; parts of a multimodal prompt are added, drawn
-    independently. Windows without a shape, of a few arrivals, are Poisson.
-    Raises ScenarioError for a file that is malformed, and for clients without lengths.
+    In each window a client's gaps are gamma or Weibull with the published shape and a mean of one
+    over the published rate, begun long before (a random phase). Published scales are not used:
+    those of clients that are silent for part of a window do not give its rate. Lengths are drawn
+    from the tables of the six hours; parts of a multimodal prompt are added, drawn independently.
+    Windows without a shape, of a few arrivals, are Poisson. Raises ScenarioError for a file that is
+    malformed, and for clients without lengths.
     """
     clients = _read(path, place)
     mute = [name for name, client in clients.items() if client.windows and not client.tables]

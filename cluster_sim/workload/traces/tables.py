@@ -1,4 +1,6 @@
-"""Traces that are CSV: Azure 2023 and 2024, BurstGPT, Vidur, splitwise-sim. They differ in the names of three columns."""
+"""Traces that are CSV: Azure 2023 and 2024, BurstGPT, Vidur, splitwise-sim. They differ in the
+names of three columns.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +28,11 @@ class Layout:
 
 
 def _stamp_s(stamp: str) -> float:
-    """Seconds of `2023-11-16 18:17:03.9799600`, any number of decimals, with or without a zone, which is taken as UTC.
+    """Seconds of `2023-11-16 18:17:03.9799600`, any number of decimals, with or without a zone,
+    which is taken as UTC.
 
-    datetime keeps six decimals and a float of seconds since 1970 has fewer; so days are counted from a near day.
+    datetime keeps six decimals and a float of seconds since 1970 has fewer; so days are counted
+    from a near day.
     """
     rest = stamp[17:].rstrip()
     return _minute_s(stamp[:17]) + float(
@@ -117,7 +121,9 @@ def _batch(rows: list[list[str]], lines: np.ndarray, layout: Layout, columns: li
 def _row_by_row(
     rows: list[list[str]], before: int, place: Place, layout: Layout, columns: list[int]
 ) -> Batch:
-    """The same, with blank lines left out; raises ScenarioError with the line of the row that is malformed."""
+    """The same, with blank lines left out; raises ScenarioError with the line of the row that is
+    malformed.
+    """
     whole = NONE
     line = before
     for row in rows:

@@ -46,9 +46,9 @@ _WANTED = "azure, burstgpt, vidur or splitwise CSV, mooncake or llmservingsim JS
 class Trace(Description):
     """Arrivals and lengths of a recorded trace, its first row at time zero.
 
-    Rows of failures (BurstGPT: no answer) and rows without prompt or answer are left out; rows that are up to 8,192 rows late
-    are put in their place; all are counted, see `Tally`. Anything else that is no request is a fault that names its line: a
-    trace with holes would be another workload.
+    Rows of failures (BurstGPT: no answer) and rows without prompt or answer are left out; rows that
+    are up to 8,192 rows late are put in their place; all are counted, see `Tally`. Anything else
+    that is no request is a fault that names its line: a trace with holes would be another workload.
     """
 
     format: Format | None = None
@@ -60,7 +60,8 @@ class Trace(Description):
     sample: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     """Share of rows that is kept, each by chance: a smaller service with the same habits."""
     dejitter_s: PositiveSeconds | None = None
-    """Spread rows over this time after their stamps, evenly by chance: stamps that are ticks, as Mooncake's of 3 s, are bursts that never were."""
+    """Spread rows over this time after their stamps, evenly by chance: stamps that are ticks, as
+    Mooncake's of 3 s, are bursts that never were."""
     speedup: Annotated[float, Field(gt=0.0)] = 1.0
     """Times are divided by this: 2 makes the traffic twice as fast."""
     limit: Annotated[int, Field(gt=0)] | None = None
@@ -79,10 +80,12 @@ class Trace(Description):
         return str(path)
 
     def rows(self, seed: int = 0, tally: Tally | None = None) -> Iterator[Row]:
-        """(arrival [s], prompt tokens, output tokens, pieces) of each request, read as they are asked for.
+        """(arrival [s], prompt tokens, output tokens, pieces) of each request, read as they are
+        asked for.
 
-        `seed` decides what is sampled, dejittered and, of servegen, drawn; `tally` is counted up on the way.
-        Raises ScenarioError with the line of a row that is malformed or too late, and for a trace without requests.
+        `seed` decides what is sampled, dejittered and, of servegen, drawn; `tally` is counted up on
+        the way. Raises ScenarioError with the line of a row that is malformed or too late, and for
+        a trace without requests.
         """
         return chain.from_iterable(batch.rows() for batch in self.batches(seed, tally))
 
@@ -112,9 +115,11 @@ class Trace(Description):
             raise ScenarioError.at(self.path, "holds no requests")
 
     def sessions(self, tally: Tally | None = None) -> Iterator[Recorded]:
-        """Recorded sessions, whose requests wait for answers; requests without tokens are left out and counted.
+        """Recorded sessions, whose requests wait for answers; requests without tokens are left out
+        and counted.
 
-        Raises ScenarioError for a format that has none, and with file and line of a session that is malformed.
+        Raises ScenarioError for a format that has none, and with file and line of a session that is
+        malformed.
         """
         tally = Tally() if tally is None else tally
         for recorded in self._sessions(tally):
@@ -135,7 +140,9 @@ class Trace(Description):
 
     @cached_property
     def found_format(self) -> Format:
-        """The format given, or the one that the content looks like. Raises ScenarioError where it looks like none."""
+        """The format given, or the one that the content looks like. Raises ScenarioError where it
+        looks like none.
+        """
         return self.format or _recognised(self.path)
 
     def _in_order(self, rng: np.random.Generator, tally: Tally) -> Iterator[Batch]:
@@ -249,7 +256,9 @@ def _recognised(path: str) -> Format:
 
 
 def _documents(path: str) -> Iterator[tuple[str, int, str]]:
-    """(file, line, text) of each JSON document: of a folder or archive each file's, of a file each line, or the whole of it."""
+    """(file, line, text) of each JSON document: of a folder or archive each file's, of a file each
+    line, or the whole of it.
+    """
     if is_archive(path):
         yield from (
             (name, 1, text)
@@ -271,7 +280,9 @@ def _documents(path: str) -> Iterator[tuple[str, int, str]]:
 
 
 def find_trace(path: str | Path) -> Trace:
-    """The trace in a file or folder, as it is. Raises ScenarioError where there is none, or where it is of no known format."""
+    """The trace in a file or folder, as it is. Raises ScenarioError where there is none, or where
+    it is of no known format.
+    """
     if find(str(path), folders=True) is None:
         raise ScenarioError.at(str(path), "cannot be read: no such file or folder")
     trace = Trace(path=str(path))

@@ -18,10 +18,11 @@ _WANTED = '{"requests": [{"t": s, "in": tokens, "out": tokens, "hash_ids": [numb
 def weka_sessions(
     documents: Iterator[tuple[str, int, str]], place: Place, tally: Tally
 ) -> Iterator[tuple[Recorded, list[float]]]:
-    """Each session, with the times [s] of its requests since its start. `documents` are (file, line, text).
+    """Each session, with the times [s] of its requests since its start. `documents` are (file,
+    line, text).
 
-    A subagent's requests go to another model: they are counted and left out, and its parent's gap spans them. Block
-    identities hold within a session, so that sessions share nothing.
+    A subagent's requests go to another model: they are counted and left out, and its parent's gap
+    spans them. Block identities hold within a session, so that sessions share nothing.
     Raises ScenarioError with file and line of a document that is none.
     """
     for session, (file, line, text) in enumerate(documents):
@@ -73,7 +74,9 @@ def weka_sessions(
 def weka_rows(
     documents: Iterator[tuple[str, int, str]], place: Place, tally: Tally
 ) -> Iterator[RawRow]:
-    """Requests of all sessions at their recorded times, every session from time zero on: open loop, with the speed of the old server in it."""
+    """Requests of all sessions at their recorded times, every session from time zero on: open loop,
+    with the speed of the old server in it.
+    """
 
     def one(recorded: Recorded, times_s: list[float]) -> Iterator[RawRow]:
         for time_s, step in zip(times_s, recorded.steps, strict=True):
