@@ -1,13 +1,14 @@
-"""Aliases of types that several rooms share."""
+"""Type aliases that several rooms share."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy.typing as npt
+from pydantic import Field
 
 Array = npt.NDArray[Any]
-"""A numpy array of any kind of number."""
+"""A numpy array of numbers."""
 
 Number = Any
 """An int, a float, or an array of them: physics is arithmetic on either."""
