@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.deployment.fleet import Fleet, resolve
 from cluster_sim.deployment.step_work import work_of
 from cluster_sim.deployment.thermal_groups import Spot
 from cluster_sim.physics.ramp import total_s
@@ -18,7 +20,6 @@ from cluster_sim.results.contention import lost_s as contended_s
 from cluster_sim.results.recorder import EventRow, Recorder
 from cluster_sim.results.results import EVENT_COLUMNS, STRETCH_COLUMNS, Results, transfers_table
 from cluster_sim.results.thermal_table import with_temperatures
-from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.topology import Edge, Route, Topology
 from cluster_sim.workload.random_streams import stream
@@ -30,19 +31,16 @@ _SOME = ("energy_j", "station_occupancy")
 def gather(
     scenario: Scenario,
     recorder: Recorder,
-    topology: Topology,
     paths: list[Route],
     info: dict[str, Any],
     spots: Sequence[Spot] = (),
 ) -> Results:
     """The results of a run that has ended: its rows as tables; `info` is completed."""
-    pool_of = [
-        pool for pool in scenario.cluster.pools for _ in range(pool.replica_count(scenario.model))
-    ]
+    fleet = resolve(scenario)
     everyone = recorder.requests
     latencies_s = np.array([path.latency_s for path in paths])
-    requests = _requests_table(scenario, everyone, recorder, pool_of, latencies_s)
-    stretches = _stretches_table(scenario, recorder, pool_of)
+    requests = _requests_table(scenario, everyone, recorder, latencies_s)
+    stretches = _stretches_table(fleet, recorder)
     columns_of = {
         name: stretches[name].to_numpy()
         for name in ("replica", "began_s", "ended_s", "bus_s", "link_s")
@@ -73,11 +71,11 @@ def gather(
     last_s = float(np.max(stretches["ended_s"].to_numpy())) if len(stretches) else 0.0
     info["simulated_s"] = max(last_s, everyone[-1].arrival_s if everyone else 0.0)
     down_s = {number: at_s for at_s, what, number, _, _ in recorder.events if what == "shutdown"}
-    devices = _devices_table(scenario, stretches, info["simulated_s"], down_s)
+    devices = _devices_table(fleet, stretches, info["simulated_s"], down_s)
     thermal, devices = with_temperatures(
-        scenario, spots, devices, stretches, recorder.throttles, down_s, info["simulated_s"]
+        fleet, spots, devices, stretches, recorder.throttles, down_s, info["simulated_s"]
     )
-    links = _links_table(topology, paths, requests, recorder, info["simulated_s"])
+    links = _links_table(fleet.topology, paths, requests, recorder, info["simulated_s"])
     return Results(
         scenario,
         requests,
@@ -95,7 +93,6 @@ def _requests_table(
     scenario: Scenario,
     everyone: list[Request],
     recorder: Recorder,
-    pool_of: list[Pool],
     latency_s: np.ndarray,
 ) -> pa.Table:
     replica = np.array([request.replica for request in everyone], dtype=np.int32)
@@ -111,7 +108,8 @@ def _requests_table(
     rejected = np.array([request.number in recorder.rejected for request in everyone], dtype=bool)
     status = np.where(rejected, 0, np.where(unfinished, 1, 2)).astype(np.int8)
     names = [pool.name for pool in scenario.cluster.pools]
-    pool = np.array([names.index(pool.name) for pool in pool_of] + [0], dtype=np.int8)[replica]
+    of_replica = [names.index(spec.deployment.name) for spec in resolve(scenario).replicas]
+    pool = np.array([*of_replica, 0], dtype=np.int8)[replica]
 
     classes = scenario.workload.classes
     class_number = np.array([request.class_number for request in everyone], dtype=np.int16)
@@ -263,7 +261,7 @@ def _column(values: np.ndarray, missing: np.ndarray | None = None) -> pa.Array:
     )
 
 
-def _stretches_table(scenario: Scenario, recorder: Recorder, pool_of: list[Pool]) -> pa.Table:
+def _stretches_table(fleet: Fleet, recorder: Recorder) -> pa.Table:
     rows = np.frombuffer(recorder.stretches, dtype=float).reshape(-1, len(STRETCH_COLUMNS))
     real = {
         "began_s",
@@ -276,7 +274,9 @@ def _stretches_table(scenario: Scenario, recorder: Recorder, pool_of: list[Pool]
         "bus_s",
         "link_s",
     }
-    if any(pool.replica.speculation for pool in pool_of):  # sequences grow at rates of their own
+    if any(
+        deployment.pool.replica.speculation for deployment in fleet.deployments
+    ):  # sequences grow at rates of their own
         real |= {"context", "kv_tokens"}
     data = {
         name: rows[:, place].astype(float if name in real else np.int64)
@@ -288,24 +288,22 @@ def _stretches_table(scenario: Scenario, recorder: Recorder, pool_of: list[Pool]
     )
     for name in ("flop", "bytes", "energy_j", "station_occupancy"):
         data[name] = np.full(len(steps), np.nan if name in _SOME else 0.0)
-    for pool in scenario.cluster.pools:
+    for deployment in fleet.deployments:
         mine = (
-            np.isin(
-                data["replica"], [number for number, other in enumerate(pool_of) if other is pool]
-            )
-            if len(scenario.cluster.pools) > 1
+            np.isin(data["replica"], fleet.numbers(deployment.name))
+            if len(fleet.deployments) > 1
             else slice(None)
         )
         counts = {name: column[mine] for name, column in data.items()}
-        work = work_of(scenario.model, pool, counts)
+        work = work_of(deployment, counts)
         data["flop"][mine] = work.total(work.linear_flop) + work.total(work.attention_flop)
         data["bytes"][mine] = work.total(work.bytes)
-        if pool.node.device.power is not None:
+        if deployment.device.power is not None:
             data["energy_j"][mine] = work.energy_j(
                 (counts["first_s"], counts["slope_s"]), counts["clock"]
             )
-        if pool.is_wafer:
-            data["station_occupancy"][mine] = _occupancy(scenario, pool, counts)
+        if deployment.pool.is_wafer:
+            data["station_occupancy"][mine] = _occupancy(deployment, counts)
     return pa.table(
         {
             name: _column(column, np.isnan(column) if name in _SOME else None)
@@ -314,15 +312,15 @@ def _stretches_table(scenario: Scenario, recorder: Recorder, pool_of: list[Pool]
     )
 
 
-def _occupancy(scenario: Scenario, pool: Pool, rows: dict[str, np.ndarray]) -> np.ndarray:
+def _occupancy(deployment: Deployment, rows: dict[str, np.ndarray]) -> np.ndarray:
     """Of each stretch, the share of it in which the slowest station of its replica is at work; the
     rest of it are bubbles.
 
     At a lower clock all stations are slower, as the step is.
     """
-    times = pool.step_times(scenario.model)
+    times, speculation = deployment.step_times, deployment.pool.replica.speculation
     assert isinstance(times, WaferSteps)
-    each = 1 + (pool.replica.speculation.draft_tokens if pool.replica.speculation else 0)
+    each = 1 + (speculation.draft_tokens if speculation else 0)
     middle = (rows["steps"] - 1) / 2
     context, windowed = (
         each * (rows[name] + middle * rows[grows])
@@ -347,7 +345,7 @@ def _occupancy(scenario: Scenario, pool: Pool, rows: dict[str, np.ndarray]) -> n
 
 
 def _devices_table(
-    scenario: Scenario, stretches: pa.Table, simulated_s: float, down_s: dict[int, float]
+    fleet: Fleet, stretches: pa.Table, simulated_s: float, down_s: dict[int, float]
 ) -> pa.Table:
     """One row a device that holds a replica: what it did over the run, each replica's work split
     evenly over its devices.
@@ -378,47 +376,41 @@ def _devices_table(
             "bandwidth_utilisation",
         )
     }
-    number = 0
-    for pool in scenario.cluster.pools:
-        device, each = pool.node.device, pool.devices_a_replica(scenario.model)
-        _, peak = device.peak.of(pool.weights(scenario.model))
-        for index in range(pool.replica_count(scenario.model)):
-            share: dict[str, Any] = {
-                name: (float(total[number]) if number < len(total) else 0.0)
-                for name, total in totals.items()
-            }
-            share = {
-                name: total if name == "busy_s" else total / each for name, total in share.items()
-            }
-            if device.power is None:
-                share["energy_j"] = None
-            else:  # and with its model loaded it draws something while nothing runs
-                gone_s = max(simulated_s - down_s.get(number, simulated_s), 0.0)
-                share["energy_j"] += (
-                    device.power.loaded_idle_w * (simulated_s - share["busy_s"] - gone_s)
-                    + device.power.idle_w * gone_s
-                )
-            share["mean_power_w"] = (
-                share["energy_j"] / simulated_s if device.power and simulated_s else None
+    for replica_spec in fleet.replicas:
+        deployment, number = replica_spec.deployment, replica_spec.number
+        device, size = deployment.device, deployment.devices_per_replica
+        _, peak = device.peak.of(deployment.weights)
+        share: dict[str, Any] = {
+            name: (float(total[number]) if number < len(total) else 0.0)
+            for name, total in totals.items()
+        }
+        share = {name: total if name == "busy_s" else total / size for name, total in share.items()}
+        if device.power is None:
+            share["energy_j"] = None
+        else:  # and with its model loaded it draws something while nothing runs
+            gone_s = max(simulated_s - down_s.get(number, simulated_s), 0.0)
+            share["energy_j"] += (
+                device.power.loaded_idle_w * (simulated_s - share["busy_s"] - gone_s)
+                + device.power.idle_w * gone_s
             )
-            for place in range(index * each, (index + 1) * each):
-                rows["device"].append(
-                    f"{pool.name}/{place // pool.node.devices}/device{place % pool.node.devices}"
-                )
-                rows["pool"].append(pool.name)
-                rows["replica"].append(number)
-                rows["kind"].append(device.name)
-                for name, value in share.items():
-                    rows[name].append(value)
-                rows["compute_utilisation"].append(
-                    share["flop"] / (peak * simulated_s) if simulated_s else 0.0
-                )
-                rows["bandwidth_utilisation"].append(
-                    share["bytes"] / (device.bandwidth_bytes_per_s * simulated_s)
-                    if simulated_s
-                    else 0.0
-                )
-            number += 1
+        share["mean_power_w"] = (
+            share["energy_j"] / simulated_s if device.power and simulated_s else None
+        )
+        for place in replica_spec.devices:
+            rows["device"].append(place)
+            rows["pool"].append(deployment.name)
+            rows["replica"].append(number)
+            rows["kind"].append(device.name)
+            for name, value in share.items():
+                rows[name].append(value)
+            rows["compute_utilisation"].append(
+                share["flop"] / (peak * simulated_s) if simulated_s else 0.0
+            )
+            rows["bandwidth_utilisation"].append(
+                share["bytes"] / (device.bandwidth_bytes_per_s * simulated_s)
+                if simulated_s
+                else 0.0
+            )
     columns = {
         name: pa.array(values, pa.float64())
         if name in ("energy_j", "mean_power_w")

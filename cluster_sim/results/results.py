@@ -20,6 +20,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cluster_sim.deployment.fleet import Fleet, resolve
 from cluster_sim.errors import ScenarioError
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import describe, parse_yaml, read_text
@@ -102,6 +103,11 @@ class Results:
     was left out; sessions: how many have ended; question: what the scenario's file asks."""
     transfers: pa.Table = field(default_factory=lambda: transfers_table(()))
     thermal: pa.Table = field(default_factory=lambda: pa.table({}))
+
+    @property
+    def fleet(self) -> Fleet:
+        """Deployments of the scenario and the table of their replicas."""
+        return resolve(self.scenario)
 
     def summary(self) -> dict[str, Any]:
         """The fields of summary.json."""

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cluster_sim.deployment.fleet import Fleet
 from cluster_sim.deployment.thermal_groups import Course, Drawn, Spot, course, drawn, empty
-from cluster_sim.scenario.scenario import Scenario
 
 Array = npt.NDArray[Any]
 Throttle = tuple[float, int, float, float, str]
@@ -36,7 +36,7 @@ class _Clocks(NamedTuple):
 
 
 def with_temperatures(
-    scenario: Scenario,
+    fleet: Fleet,
     spots: Sequence[Spot],
     devices: pa.Table,
     stretches: pa.Table,
@@ -51,7 +51,7 @@ def with_temperatures(
     bins = int(np.clip(_MOST_ROWS // max(len(spots), 1), _FEWEST_BINS, _BINS))
     edges_s = np.linspace(0.0, until_s, bins + 1)
     if until_s > 0.0:
-        by_replica = _by_replica(scenario, stretches, lost_s, until_s) if spots else {}
+        by_replica = _by_replica(fleet, stretches, lost_s, until_s) if spots else {}
         log: dict[int, list[Throttle]] = {}
         for row in throttles:
             log.setdefault(row[1], []).append(row)
@@ -99,7 +99,7 @@ _COLUMNS = {
 
 
 def _by_replica(
-    scenario: Scenario, stretches: pa.Table, lost_s: dict[int, float], until_s: float
+    fleet: Fleet, stretches: pa.Table, lost_s: dict[int, float], until_s: float
 ) -> dict[int, Drawn]:
     """What each device of a replica drew, at the mean power of each stretch."""
     replica = stretches["replica"].to_numpy()
@@ -107,19 +107,17 @@ def _by_replica(
     replica, began_s, ended_s, energy_j, moved = (
         replica[order], *(stretches[name].to_numpy()[order] for name in ("began_s", "ended_s", "energy_j", "bytes")),
     )  # fmt: skip
-    found, number = {}, 0
-    for pool in scenario.cluster.pools:
-        each, power = pool.devices_a_replica(scenario.model), pool.node.device.power
-        for _ in range(pool.replica_count(scenario.model)):
-            if power is not None:
-                mine = slice(*np.searchsorted(replica, (number, number + 1)))
-                length_s = np.maximum(ended_s[mine] - began_s[mine], 1e-12)
-                found[number] = drawn(
-                    power, began_s[mine], ended_s[mine], energy_j[mine] / (each * length_s), moved[mine] / (each * length_s), 0.0, until_s,
-                    lost_s.get(number, inf),
-                )  # fmt: skip
-            number += 1
-    return found
+    by_replica = {}
+    for spec in fleet.replicas:
+        size, power = spec.deployment.devices_per_replica, spec.deployment.device.power
+        if power is not None:
+            mine = slice(*np.searchsorted(replica, (spec.number, spec.number + 1)))
+            length_s = np.maximum(ended_s[mine] - began_s[mine], 1e-12)
+            by_replica[spec.number] = drawn(
+                power, began_s[mine], ended_s[mine], energy_j[mine] / (size * length_s), moved[mine] / (size * length_s), 0.0, until_s,
+                lost_s.get(spec.number, inf),
+            )  # fmt: skip
+    return by_replica
 
 
 def _course(spot: Spot, by_replica: dict[int, Drawn], edges_s: Array) -> Course:
