@@ -1,0 +1,4 @@
+"""Descriptions of machines: devices, memories, kernels, power, cooling, nodes and networks."""
+
+HERE
+"""
