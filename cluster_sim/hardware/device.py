@@ -133,9 +133,6 @@ class Device(Description):
 
     def at(self, pace: Pace) -> Self:
         """Return this device at `pace`: kernels, peaks and links slow down, the host does not."""
-
-HERE
-        """
         if pace == FULL_PACE:
             return self
         clock, memory, links = pace

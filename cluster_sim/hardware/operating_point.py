@@ -34,9 +34,6 @@ Fit = TypeVar("Fit", bound=Description)
 
 def scaled_by(fit: Fit, scales: Mapping[str, float]) -> Fit:
     """Return `fit` with the numbers named in `scales` multiplied; absent numbers stay absent."""
-
-HERE
-    """
     known = ((name, getattr(fit, name, None), scale) for name, scale in scales.items())
     return fit.model_copy(
         update={name: value * scale for name, value, scale in known if value is not None}
