@@ -183,7 +183,7 @@ class Model(Description):
         return "bf16" if kept else precision
 
     def bytes_per_parameter(self, precision: Precision, part: WeightPart) -> float:
-        """Return the size of one weight of `part` in a checkpoint of `precision`, with its scales."""
+        """Return the size of one weight of `part` in a checkpoint of `precision` [B]."""
         stored = self.stored_in(precision, part)
         return _BYTES[self.fp4_format] if stored == "fp4" else _BYTES[stored]
 
