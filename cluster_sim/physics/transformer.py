@@ -126,7 +126,9 @@ def step_weight_bytes(
     one by one.
     """
     attention = (
-        model.layers * model.attention_parameters * model.bytes_per_parameter(precision, "attention")
+        model.layers
+        * model.attention_parameters
+        * model.bytes_per_parameter(precision, "attention")
     )
     ffn_bytes = model.bytes_per_parameter(precision, "ffn")
     dense_ffn = (model.layers - model.moe_layers) * model.ffn_parameters * ffn_bytes

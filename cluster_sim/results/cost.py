@@ -123,7 +123,8 @@ def _owned(prices: Owned, of: Mapping[str, Array], devices: int) -> Parts:
             "cost_of_capital": capital + capital_of_it,
             "licences": of["licences_usd_per_hour"] * devices,
             "support": of["support"] * purchase_usd / money.HOURS_PER_YEAR,
-            "porting": of["porting_usd"] / (life_years * money.HOURS_PER_YEAR * prices.porting_nodes),
+            "porting": of["porting_usd"]
+            / (life_years * money.HOURS_PER_YEAR * prices.porting_nodes),
             "staffing": of["staffing_usd_per_hour"],
         }
     )
