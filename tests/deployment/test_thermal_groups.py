@@ -117,7 +117,7 @@ def test_where_no_limit_can_be_reached_heat_costs_no_event_and_changes_nothing(
     tmp_path: Path,
 ) -> None:
     cool, unknown = run(tmp_path, site={"inlet": "5 degC"}), run(tmp_path, site={})
-    assert cool.info.events == unknown.info["events"]
+    assert cool.info.events == unknown.info.events
     assert cool.requests.equals(unknown.requests)
     assert cool.summary()["max_die_c"] == approx(5.0 + OVER_INLET_K + 400.0 * 0.02, abs=1.5)
     assert "max_die_c" not in unknown.summary()
