@@ -18,9 +18,10 @@ from cluster_sim.hardware.operating_point import FULL_PACE, Pace
 from cluster_sim.llm.model import Model
 from cluster_sim.loading.sampling import sampled
 from cluster_sim.request import Request
-from cluster_sim.results.build_tables import gather
+from cluster_sim.results.build_tables import build_tables
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.results.results import Results
+from cluster_sim.results.run_info import RunInfo
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.serving.admission import Gate, Prefill
@@ -106,13 +107,16 @@ def simulate(
     if fabric is not None:
         fabric.stop()
     wall_s = time.perf_counter() - began
-    # SimPy numbers events as they are scheduled; the next number is how many there were.
-    info = {"wall_s": wall_s, "events": next(env._eid) - beats} | (
-        {"notes": notes} if (notes := list(tally.said())) else {}
+    tables = build_tables(scenario, recorder, topology, paths, spots)
+    info = RunInfo(
+        wall_s=wall_s,
+        # SimPy numbers events as they are scheduled; the next number is how many there were.
+        events=next(env._eid) - beats,
+        simulated_s=tables.simulated_s,
+        notes=tuple(tally.said()),
+        sessions=closed.ended if isinstance(closed, Conversations) else None,
     )
-    if isinstance(closed, Conversations):
-        info["sessions"] = closed.ended
-    return gather(scenario, recorder, topology, paths, info, spots)
+    return Results(scenario, **tables._asdict(), info=info)
 
 
 def _replicas(
