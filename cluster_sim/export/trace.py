@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from cluster_sim.errors import ScenarioError
 from cluster_sim.export.network_latency import ways_s
 from cluster_sim.export.perfetto import Writer
-from cluster_sim.results.results import about_run, read_json
+from cluster_sim.results.run_folder import about_run, read_json
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.topology import group_path
