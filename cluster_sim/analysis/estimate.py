@@ -20,8 +20,7 @@ from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.serving.disaggregation import HandOver
 from cluster_sim.serving.scheduler import Static
-from cluster_sim.topology import FRONT_DOOR, Route
-from cluster_sim.workload.arrivals import AtOnce, ClosedLoop
+from cluster_sim.topology import FRONT_DOOR, Route, group_path
 from cluster_sim.workload.sessions import scripts
 
 _SAMPLE = 20_000  # requests whose lengths are looked at
@@ -170,11 +169,7 @@ def sampled_lengths(scenario: Scenario) -> Lengths:
 def offered_per_s(scenario: Scenario) -> float | None:
     """Mean arrivals a second of the workload, where it does not depend on the answers."""
     arrivals = scenario.workload.arrivals
-    if (
-        scenario.workload.trace is not None
-        or arrivals is None
-        or isinstance(arrivals, (AtOnce, ClosedLoop))
-    ):
+    if scenario.workload.trace is not None or arrivals is None:
         return None
     return arrivals.mean_rate_per_s()
 
@@ -193,22 +188,17 @@ def _with_transfers(
     scenario: Scenario, pools: list[PoolArithmetic], prompt_tokens: int
 ) -> list[PoolArithmetic]:
     """The same, where moving the KV of prompts may be what bounds the rate."""
-    plan, first = scenario.cluster.hand_over or HandOver(), dict[str, int]()
-    replicas = 0
-    for pool in pools:
-        first.setdefault(pool.role, replicas)
-        replicas += pool.replicas
-    if "prefill" not in first or "decode" not in first or plan.kv_transfer == "off":
+    plan, fleet = scenario.cluster.hand_over or HandOver(), resolve(scenario)
+    source, target = fleet.first_replica("prefill"), fleet.first_replica("decode")
+    if source is None or target is None or plan.kv_transfer == "off":
         return pools
-    fleet = resolve(scenario)
-    source, target = (fleet.replicas[first[role]] for role in ("prefill", "decode"))
-    way = fleet.topology.way(source.rank_devices, target.rank_devices)
+    way = group_path(fleet.topology, source.rank_devices, target.rank_devices)
     moved = target.deployment.kv_bytes(prompt_tokens)
     ends = {"prefill": way.out_bytes_per_s, "decode": way.in_bytes_per_s}
 
     def bounded(pool: PoolArithmetic) -> PoolArithmetic:
         if pool.role == "prefill":
-            pool = replace(pool, kv_transfer_s=moved / way.bytes_per_s + way.path.latency_s)
+            pool = replace(pool, kv_transfer_s=moved / way.bytes_per_s + way.route.latency_s)
         if (
             pool.role in ends
             and (rate := pool.replicas * ends[pool.role] / moved) < pool.requests_per_s

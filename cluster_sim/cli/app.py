@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cluster_sim.results.results import Results
     from cluster_sim.scenario.scenario import Scenario
     from cluster_sim.sim.simulate import Progress
-    from cluster_sim.validation import Measured, Prediction
+    from cluster_sim.validation import MeasuredRun, Prediction
 
 app = typer.Typer(
     name="cluster-sim",
@@ -100,13 +100,13 @@ def run(
     _check_clients(export_ or ())
     scenarios = load_variants(file, variant or (), set_ or (), seed)
     _warn(scenarios)
-    asked = {"question": question} if (question := question_of(file)) else {}
+    question = question_of(file) or None
     folder = out or Path("runs") / scenarios[0].name
     summaries: dict[str, dict[str, Any]] = {}
     for scenario in scenarios:
         results = _simulate(scenario, live)
-        results.info.update(asked)
-        for note in results.info.get("notes", ()):
+        results = replace(results, info=replace(results.info, question=question))
+        for note in results.info.notes:
             print(f"warning: {scenario.title}: {note}", file=sys.stderr)
         written = results.save(folder / scenario.variant if scenario.variant else folder)
         summaries[scenario.variant or scenario.name] = results.summary()
@@ -738,7 +738,7 @@ def calibrate(
     """
     from rich.table import Table
 
-    from cluster_sim.calibration.kernels import Choice, read_kernels, with_kernels
+    from cluster_sim.calibration.kernels import FitOptions, read_kernels, with_kernels
     from cluster_sim.calibration.kernels import calibrate as fit
     from cluster_sim.errors import ScenarioError
     from cluster_sim.hardware.device import device_named
@@ -762,7 +762,7 @@ def calibrate(
         raise ScenarioError.at(
             "--processors", f"is missing: the file of {described.name} does not say how many it has"
         )
-    choice = Choice(
+    choice = FitOptions(
         processors or known or 1, engine, device_named(like) if like else None, widest_fp8
     )
     table = Table(title=described.name, title_justify="left")
@@ -986,7 +986,7 @@ def _print_kernel_power(file: Path, device: str, tables: list[Any]) -> None:
     )
 
 
-def _predict(runs: list[Measured], workers: int) -> list[Prediction]:
+def _predict(runs: list[MeasuredRun], workers: int) -> list[Prediction]:
     """Simulate them all, with a bar where somebody is watching."""
     from cluster_sim.validation import predict_all
 

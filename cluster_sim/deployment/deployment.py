@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 
 from cluster_sim.deployment.model_on_devices import ModelOnDevices, PlainSteps
 from cluster_sim.hardware.device import Device
-from cluster_sim.hardware.network import Network
+from cluster_sim.hardware.network import NetworkSpec
 from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.operating_point import FULL_PACE, Pace
 from cluster_sim.hardware.precision import Precision
@@ -34,7 +34,7 @@ class Deployment:
 
     pool: Pool
     model: Model
-    network: Network | None = None
+    network: NetworkSpec | None = None
     """Network of the cluster, which takes the place of that of the pool's nodes."""
 
     @property

@@ -93,6 +93,10 @@ class Fleet:
         """Return the deployment of the pool with this name."""
         return next(deployment for deployment in self.deployments if deployment.name == pool)
 
+    def first_replica(self, role: str) -> ReplicaSpec | None:
+        """Return the first replica of a role; None where no pool has it."""
+        return next((replica for replica in self.replicas if replica.role == role), None)
+
     def numbers(self, pool: str) -> Sequence[int]:
         """Return the numbers of the replicas of the pool with this name; none for other names."""
         return self._numbers.get(pool, [])

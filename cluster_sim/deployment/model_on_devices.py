@@ -15,7 +15,7 @@ from cluster_sim.physics.placement import Placement, place_on_gpus, place_on_waf
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_placement import Region, WaferPlan, regions_of
 from cluster_sim.scenario.pool import Pool
-from cluster_sim.topology import Topology, host_bandwidth_bytes_per_s
+from cluster_sim.topology import Topology, group_path, host_bandwidth_bytes_per_s
 
 PlainSteps = GpuSteps | WaferSteps
 """Times of engine steps that check no drafts."""
@@ -93,5 +93,5 @@ class ModelOnDevices:
             [f"pool/{node}/device{first + rank}" for rank in range(plan.tensor_parallel)]
             for node, first in ((0, devices - stage), (1, 0))
         )
-        way = Topology({"pool/0": self.node, "pool/1": self.node}).way(sending, receiving)
-        return Hops(count, way.path.latency_s, way.bytes_per_s)
+        path = group_path(Topology({"pool/0": self.node, "pool/1": self.node}), sending, receiving)
+        return Hops(count, path.route.latency_s, path.bytes_per_s)

@@ -19,8 +19,9 @@ from cluster_sim.deployment.fleet import ReplicaSpec, resolve
 from cluster_sim.errors import ScenarioError
 from cluster_sim.export.network_latency import ways_s
 from cluster_sim.export.perfetto import Writer
-from cluster_sim.results.results import about_run, read_json
+from cluster_sim.results.run_folder import about_run, read_json
 from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.topology import group_path
 
 CATEGORIES = ("run", "stretch", "request", "phase", "transfer", "event")
 """By which SQL finds slices: `select … from slice where category = 'request'`."""
@@ -418,7 +419,7 @@ class _Trace:
         for (start, end), transfers in sorted(sent.items()):
             transfers.sort()
             source, target = self.replicas[start].spec, self.replicas[end].spec
-            way = self.topology.way(source.rank_devices, target.rank_devices)
+            way = group_path(self.topology, source.rank_devices, target.rank_devices)
             lanes = _Lanes(
                 self.out,
                 self.out.track(f"{source.label} to {target.label}", group),
@@ -433,7 +434,7 @@ class _Trace:
                 self.out.end(lane, ended_ns)
                 if ended_ns > began_ns:
                     rate = moved / width / (ended_ns - began_ns)  # bytes a nanosecond are GB/s
-                    for first, second in pairwise(way.path.places):
+                    for first, second in pairwise(way.route.places):
                         loads.setdefault((min(first, second), max(first, second)), []).extend(
                             [(began_ns, rate), (ended_ns, -rate)]
                         )

@@ -12,7 +12,7 @@ from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.attention import DecodeAttention
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
-from cluster_sim.physics.kernels import Kernels, Product
+from cluster_sim.physics.kernels import LayerKernels, Product
 from cluster_sim.physics.ramp import ALWAYS, larger_line, overlapped
 
 Lines = tuple[
@@ -59,7 +59,7 @@ class GpuSteps:
             data_parallel,
             device.overhead(engine),
         )
-        self._kernels = kernels = Kernels(
+        self._kernels = kernels = LayerKernels(
             model,
             device,
             tensor_parallel,

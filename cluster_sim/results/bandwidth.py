@@ -15,7 +15,7 @@ from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.fleet import Fleet
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
 from cluster_sim.physics.transformer import step_kv_bytes
-from cluster_sim.results.results import Results
+from cluster_sim.results.run import Run
 from cluster_sim.topology import MEMORY
 
 Array = npt.NDArray[Any]
@@ -58,7 +58,7 @@ class PoolOverTime:
     """Share of the KV room that is taken."""
 
 
-def memory_bound_s(results: Results, deployment: Deployment, rows: Array) -> Array:
+def memory_bound_s(results: Run, deployment: Deployment, rows: Array) -> Array:
     """Of these stretches of a pool, how long its memories were read as fast as kernels can [s].
 
     That is their bytes over what kernels reach alone, see hardware.Efficiency, and over the share
@@ -109,7 +109,7 @@ def memory_bound_s(results: Results, deployment: Deployment, rows: Array) -> Arr
     return bound_s
 
 
-def saturated_fraction(results: Results, pool: str | None = None) -> float:
+def saturated_fraction(results: Run, pool: str | None = None) -> float:
     """Of the time in which steps run, the share in which memories are what they wait for."""
     table, bound_s, running_s = results.stretches, 0.0, 0.0
     fleet = results.fleet
@@ -124,20 +124,17 @@ def saturated_fraction(results: Results, pool: str | None = None) -> float:
     return bound_s / running_s if running_s else 0.0
 
 
-def over_time(results: Results, points: int = 300) -> tuple[Array, list[PoolOverTime]]:
+def over_time(results: Run, points: int = 300) -> tuple[Array, list[PoolOverTime]]:
     """(edges of the bins [s], each pool over them)."""
-    edges_s = np.linspace(0.0, float(results.info.get("simulated_s", 0.0)) or 1.0, points + 1)
+    edges_s = np.linspace(0.0, results.info.simulated_s or 1.0, points + 1)
     return edges_s, [
         _pool(results, deployment, edges_s) for deployment in results.fleet.deployments
     ]
 
 
-def _pool(results: Results, deployment: Deployment, edges_s: Array) -> PoolOverTime:
-    pool, device, numbers = (
-        deployment.pool,
-        deployment.device,
-        results.fleet.numbers(deployment.name),
-    )
+def _pool(results: Run, deployment: Deployment, edges_s: Array) -> PoolOverTime:
+    pool, device = deployment.pool, deployment.device
+    numbers = results.fleet.numbers(deployment.name)
     stretches, transfers = results.stretches, results.transfers
     rows = np.nonzero(np.isin(stretches["replica"].to_numpy(), numbers))[0]
     began_s, ended_s = (stretches[name].to_numpy()[rows] for name in ("began_s", "ended_s"))
@@ -193,7 +190,7 @@ def _pool(results: Results, deployment: Deployment, edges_s: Array) -> PoolOverT
     )
 
 
-def _exchanged(results: Results, deployment: Deployment, rows: Array) -> Array:
+def _exchanged(results: Run, deployment: Deployment, rows: Array) -> Array:
     """Bytes that cross each device's link, one direction, for the all-reduces of these stretches: 2
     (n - 1) / n of each tensor.
     """
@@ -225,7 +222,7 @@ def _collectives(fleet: Fleet, deployment: Deployment, bytes_per_s: Array) -> Tr
     )
 
 
-def _way_out(results: Results, numbers: Sequence[int]) -> tuple[str, float]:
+def _way_out(results: Run, numbers: Sequence[int]) -> tuple[str, float]:
     """The narrowest link near one of the pool's devices on the way of its KV: its kind, and what of
     it is one device's [B/s].
     """

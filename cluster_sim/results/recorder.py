@@ -6,10 +6,11 @@ from collections.abc import Hashable
 from struct import Struct
 
 from cluster_sim.request import Request
+from cluster_sim.results.columns import STRETCH_COLUMNS
 from cluster_sim.results.contention import TransferRow
-from cluster_sim.topology import Lanes
+from cluster_sim.topology import ParallelPaths
 
-PACK_STRETCH = Struct("23d").pack
+PACK_STRETCH = Struct(f"{len(STRETCH_COLUMNS)}d").pack
 
 EventRow = tuple[float, str, int, int, float]
 ThrottleRow = tuple[float, int, float, float, str]
@@ -31,7 +32,7 @@ class Recorder:
         """Numbers of the requests that were turned away, and why."""
         self.transfers: list[TransferRow] = []
         """The columns are results.TRANSFER_COLUMNS."""
-        self.bytes_over: dict[tuple[str, Lanes], float] = {}
+        self.bytes_over: dict[tuple[str, ParallelPaths], float] = {}
         """By kind of traffic and lanes."""
         self.full_s: dict[Hashable, float] = {}
         """How long each link held a transfer back, those left out that never did."""
@@ -47,7 +48,7 @@ class Recorder:
     def moved(
         self,
         kind: str,
-        lanes: Lanes,
+        lanes: ParallelPaths,
         who: tuple[int, int, int],
         size: float,
         began_s: float,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from cluster_sim.hardware.network import Network
+from cluster_sim.hardware.network import NetworkSpec
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.schema import Description, named
 from cluster_sim.serving.admission import AcceptAll, Admission
@@ -29,7 +29,8 @@ class Cluster(Description):
     """Policy that rejects requests at the front door. Default: it rejects none."""
     network: (
         Annotated[
-            Network, BeforeValidator(partial(named, "links"), json_schema_input_type=str | Network)
+            NetworkSpec,
+            BeforeValidator(partial(named, "links"), json_schema_input_type=str | NetworkSpec),
         ]
         | None
     ) = None

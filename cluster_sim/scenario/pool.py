@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field
 from cluster_sim.economics.prices import Prices
 from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.precision import Precision
-from cluster_sim.physics.wafer_placement import Layout
+from cluster_sim.physics.wafer_placement import WaferLayout
 from cluster_sim.schema import Description, named
 from cluster_sim.serving.engine import Engine
 from cluster_sim.serving.kv_cache.offload import Tier
@@ -38,7 +38,7 @@ class ReplicaPlan(Description):
     wafers: Count | None = None
     """Number of wafers of a replica on wafer-scale devices. Default: as many as the weights need,
     or one where they are streamed."""
-    layout: Layout = "regions"
+    layout: WaferLayout = "regions"
     """How layers share wafers. regions: each layer has cores of its own and tokens flow through.
     whole: the layers of a wafer take turns on all its cores."""
     reserved_rows: Annotated[int, Field(ge=0)] = 0

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.step_work import Work, work_of
 from cluster_sim.hardware.operating_point import Pace
-from cluster_sim.hardware.power_and_cooling import Governor
+from cluster_sim.hardware.power_and_cooling import GovernorSpec
 from cluster_sim.physics.power import step_w
 from cluster_sim.serving.scheduler import Batch
 from cluster_sim.sim.replica import Line
@@ -78,7 +78,7 @@ class Capped:
         return work_of(self._deployment, counts)
 
 
-def clock_steps(governor: Governor | None) -> tuple[float, float]:
+def clock_steps(governor: GovernorSpec | None) -> tuple[float, float]:
     """(step, floor) of a device's clock, as shares of the highest."""
     return (
         (governor.step_hz / governor.clock_hz, governor.floor_hz / governor.clock_hz)

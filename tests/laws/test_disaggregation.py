@@ -19,7 +19,7 @@ from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.speculative_steps import SpeculativeSteps
 from cluster_sim.request import Request
 from cluster_sim.results.recorder import Recorder
-from cluster_sim.results.results import TABLES
+from cluster_sim.results.run import TABLES
 from cluster_sim.serving.disaggregation import HandOver as Plan
 from cluster_sim.serving.routing import LeastRequests
 from cluster_sim.serving.scheduler import DecodeBatch, PrefillBatch, SpeculativeDecodeBatch
@@ -30,7 +30,7 @@ from cluster_sim.sim.kv_transfer import HandOver, Links
 from cluster_sim.sim.replica import DecodeReplica, PrefillReplica, Times
 from cluster_sim.sim.router import Router
 from cluster_sim.sim.source import timetable
-from cluster_sim.topology import Lanes, Route
+from cluster_sim.topology import ParallelPaths, Route
 from cluster_sim.workload.random_streams import numbered, stream
 from tests.laws import test_conservation as laws
 from tests.laws import test_stretches_equal_steps as steps_laws
@@ -213,7 +213,7 @@ def no_link_carries_more_than_it_can(results: cluster_sim.Results) -> None:
         return
     assert np.all(
         results.links["kv_bytes"].to_numpy()
-        <= results.links["bandwidth_bytes_per_s"].to_numpy() * results.info["simulated_s"]
+        <= results.links["bandwidth_bytes_per_s"].to_numpy() * results.info.simulated_s
     )
     moved = column(results, "prompt_tokens")[~np.isnan(column(results, "prefill_replica"))]
     (door,) = (
@@ -355,12 +355,12 @@ def hand_all_over(
     return recorder
 
 
-def lanes(start: int, end: int, latency_s: float) -> Lanes:
+def lanes(start: int, end: int, latency_s: float) -> ParallelPaths:
     """From the memory of one replica over a link of its own and one of the other to that one's
     memory.
     """
     memories = f"memory {start}", f"memory {end}"
-    return Lanes(
+    return ParallelPaths(
         [Route(memories, (memories,), latency_s, 1e9)],
         dict.fromkeys((*memories, f"out of {start}", f"into {end}"), 1),
         memories,
