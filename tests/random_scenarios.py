@@ -115,24 +115,28 @@ def random_scenario(random: Random) -> Section:
     """Draw one scenario: what its file holds."""
     model = random.choice(list(MODELS))
     cluster = _cluster(random, model)
+    most = _most_tokens(model, cluster)
     scenario: Section = {
         "name": "random",
         "seed": random.randint(0, 99),
         "duration": _seconds(random, 10, 20, 40, 60),
-        "drain": _seconds(random, 600, 60, 5),
+        "drain": _seconds(random, 600, 600, 60, 5),
         "model": model,
-        "workload": _workload(random, _most_tokens(model, cluster)),
+        "workload": _workload(random, most),
         "cluster": cluster,
     }
     if _maybe(random, 0.4):
+        _crowd(random, scenario, min(most, 4000))
+    starts = scenario["workload"].get("arrivals", {})
+    if starts.get("process") != "at_once" and _maybe(random, 0.4):
         scenario["warmup"] = _seconds(random, 1, 5)
     if _maybe(random, 0.6):
         scenario["slo"] = _slo(random)
     if _maybe(random, 0.3):
         cluster["admission"] = _admission(random, scenario)
-    if _maybe(random, 0.4):
+    if _maybe(random, 0.5):
         scenario["site"] = _site(random, cluster["pools"])
-    if _maybe(random, 0.2):
+    if _maybe(random, 0.12):
         scenario["stepping"] = "step"
     if _maybe(random, 0.3):
         _sample(random, scenario)
@@ -394,6 +398,33 @@ def _session_preset(random: Random) -> Section:
     return preset
 
 
+def _crowd(random: Random, scenario: Section, most: int) -> None:
+    """Let so many come that batches and KV room are full: to one replica of each pool."""
+    scenario["duration"] = _seconds(random, 40, 60)
+    for pool in scenario["cluster"]["pools"]:
+        pool["replicas"] = 1
+        if pool["batching"]["policy"] == "continuous" and _maybe(random, 0.7):
+            pool["batching"] |= {"max_sequences": 256, "max_batched_tokens": 16_384}
+    workload = scenario["workload"]
+    if "sessions" in workload:
+        workload["sessions"].pop("arrivals", None)
+        workload["sessions"] |= {"concurrency": random.choice([100, 30]), "user_gap": "0.1 s"}
+        return
+    process = random.choice(["poisson", "at_once", "closed_loop", "burst"])
+    burst = {"at": "3 s", "lasts": "5 s", "rate": "90 /s"}
+    how_many: Section = {
+        "poisson": {"rate": random.choice(["40 /s", "90 /s"])},
+        "at_once": {"requests": random.choice([300, 900])},
+        "closed_loop": {"concurrency": random.choice([100, 300]), "think_time": "0 s"},
+        "burst": {"rate": "8 /s", "bursts": [burst]},
+    }
+    workload["arrivals"] = {"process": process, **how_many[process]}
+    middle = random.choice([most // 6, most // 3])
+    for key, longest in (("prompt_tokens", most // 2), ("output_tokens", most // 4)):
+        spread = {"median": min(middle, longest), "sigma": 0.5, "max": longest}
+        workload[key] = {"distribution": "lognormal", **spread}
+
+
 # Machines
 
 
@@ -514,7 +545,7 @@ def _wafer_pool(random: Random, model: str, name: str) -> Section:
         needed = ceil(1.3 * needed)
     replica: Section = {"engine": random.choice(MACHINES[node].engines), "weights": "bf16"}
     if _maybe(random, 0.2):
-        needed = random.choice([1, 4])
+        needed = ceil(MODELS[model].wafers / 4) + random.choice([0, 3])
         replica["weights_from"] = "memoryx"
     replica["wafers"] = needed
     if _maybe(random, 0.2):
@@ -682,7 +713,7 @@ def _site(random: Random, pools: list[Section]) -> Section:
 def _inlet(random: Random) -> Any:
     """Draw the temperature of air or water, from cool to much too warm."""
     kind = random.choice(["bare", "swing", "points"])
-    warmth = random.choice([25, 35, 18, 45])
+    warmth = random.choice([25, 60, 18, 40, 50, 60])
     if kind == "bare":
         return f"{warmth} degC"
     if kind == "swing":
@@ -707,14 +738,14 @@ def _power_caps(random: Random, pools: list[Section]) -> Section:
 def _event(random: Random, pools: list[Section]) -> Section:
     """Draw something that goes wrong with the cooling of a pool, of a node or of all."""
     pool = random.choice(pools)
-    event: Section = {"at": _seconds(random, 5, 1), "lasts": _seconds(random, 10, 40)}
+    event: Section = {"at": _seconds(random, 5, 1), "lasts": _seconds(random, 40, 10)}
     place = random.choice(["everywhere", "pool", "node"])
     if place != "everywhere":
         event["where"] = pool["name"] if place == "pool" else f"{pool['name']}/0"
     failure = MACHINES[pool["node"]].failure
     if not failure or _maybe(random, 0.4):
         return event | {"what": "inlet_rise", "rise": random.choice(["5 K", "15 K"])}
-    return event | {"what": failure, "factor": random.choice([0.7, 0.5, 0.35])}
+    return event | {"what": failure, "factor": random.choice([0.7, 0.5, 0.3])}
 
 
 def _sample(random: Random, scenario: Section) -> None:
