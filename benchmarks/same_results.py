@@ -183,7 +183,7 @@ def _run(task: Task, file: str, folder: Path, outcome: Path) -> None:
 
 
 def _explained(command: Callable[[], None], task: Task, file: str) -> str:
-    """What the command line's `explain` prints of a scenario, complaints and exit status included."""
+    """What the command line's `explain` prints of a scenario, and its exit status."""
     sets = [f"--set={key}={json.dumps(value)}" for key, value in task.overrides.items()]
     variant = [f"--variant={task.variant}"] if task.variant else []
     sys.argv = ["cluster-sim", "explain", file, *variant, *sets]
