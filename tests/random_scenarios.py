@@ -409,6 +409,9 @@ def _crowd(random: Random, scenario: Section, most: int) -> None:
     if "sessions" in workload:
         workload["sessions"].pop("arrivals", None)
         workload["sessions"] |= {"concurrency": random.choice([100, 30]), "user_gap": "0.1 s"}
+        for pool in scenario["cluster"]["pools"]:
+            if pool["batching"]["policy"] == "continuous" and _maybe(random, 0.8):
+                pool["kv"] |= {"prefix_caching": True, "offload": _tiers(random, pool)}
         return
     process = random.choice(["poisson", "at_once", "closed_loop", "burst"])
     burst = {"at": "3 s", "lasts": "5 s", "rate": "90 /s"}
@@ -493,7 +496,7 @@ def _gpu_pool(random: Random, model: str, name: str, nodes: list[str]) -> Sectio
     if data > 1:
         replica["data_parallel"] = data
     if MODELS[model].experts and _maybe(random, 0.5):
-        replica["expert_parallel"] = random.choice([tensor * data, min(tensor * data, 2)])
+        replica["expert_parallel"] = min(random.choice([tensor * data, 2, 8]), tensor * data)
     pool: Section = {"name": name, "node": node, "nodes": count, "replica": replica}
     most_replicas = count * machine.devices // each
     if count * machine.devices % each or most_replicas > 8 or _maybe(random, 0.3):
@@ -564,8 +567,8 @@ def _add_options(random: Random, pool: Section, model: str) -> None:
     """Draw how a pool serves: batching, KV, speculation, start, price and limit of power."""
     machine, replica = MACHINES[pool["node"]], pool["replica"]
     pool["batching"] = _batching(random)
-    is_static = pool["batching"].get("policy") == "static"
-    pool["kv"] = _kv(random, is_static, pool["node"] in WAFERS)
+    is_static = pool["batching"]["policy"] == "static"
+    pool["kv"] = _kv(random, pool)
     if not is_static and not MODELS[model].has_window and _maybe(random, 0.25):
         replica["speculation"] = _speculation(random, model)
     if _maybe(random, 0.15):
@@ -598,9 +601,10 @@ def _batching(random: Random) -> Section:
     return batching
 
 
-def _kv(random: Random, is_static: bool, is_wafer: bool) -> Section:
+def _kv(random: Random, pool: Section) -> Section:
     """Draw the keys of a KV cache; without prefix caching where batches are static."""
     kv: Section = {}
+    is_static = pool["batching"]["policy"] == "static"
     if _maybe(random, 0.3):
         kv["block_tokens"] = random.choice([16, 1, 64])
     if is_static:
@@ -615,12 +619,16 @@ def _kv(random: Random, is_static: bool, is_wafer: bool) -> Section:
         return kv
     kv["prefix_caching"] = True
     if _maybe(random, 0.5):
-        behind = {"tier": "nvme", "capacity": "2 TB", "bandwidth": "12 GB/s"}
-        first = "memoryx" if is_wafer and _maybe(random, 0.5) else "host"
-        capacity = random.choice(["50 GB", "2 GB"])
-        tier = {"tier": first, "capacity": capacity, "bandwidth": "55 GB/s"}
-        kv["offload"] = [tier, behind][: random.randint(1, 2)]
+        kv["offload"] = _tiers(random, pool)
     return kv
+
+
+def _tiers(random: Random, pool: Section) -> list[Section]:
+    """Draw one tier or two behind the devices."""
+    behind = {"tier": "nvme", "capacity": "2 TB", "bandwidth": "12 GB/s"}
+    first = "memoryx" if pool["node"] in WAFERS and _maybe(random, 0.5) else "host"
+    tier = {"tier": first, "capacity": random.choice(["50 GB", "2 GB"]), "bandwidth": "55 GB/s"}
+    return [tier, behind][: random.randint(1, 2)]
 
 
 def _speculation(random: Random, model: str) -> Section:
@@ -713,7 +721,7 @@ def _site(random: Random, pools: list[Section]) -> Section:
 def _inlet(random: Random) -> Any:
     """Draw the temperature of air or water, from cool to much too warm."""
     kind = random.choice(["bare", "swing", "points"])
-    warmth = random.choice([25, 60, 18, 40, 50, 60])
+    warmth = random.choice([25, 60, 18, 40, 50, 70])
     if kind == "bare":
         return f"{warmth} degC"
     if kind == "swing":
