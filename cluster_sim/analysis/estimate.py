@@ -19,7 +19,7 @@ from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.serving.disaggregation import HandOver
 from cluster_sim.serving.scheduler import Static
-from cluster_sim.topology import FRONT_DOOR, Route
+from cluster_sim.topology import FRONT_DOOR, Route, group_path
 from cluster_sim.workload.sessions import scripts
 
 _SAMPLE = 20_000  # requests whose lengths are looked at
@@ -195,8 +195,8 @@ def _with_transfers(
     if "prefill" not in first or "decode" not in first or plan.kv_transfer == "off":
         return pools
     devices = scenario.cluster.devices(model)
-    way = scenario.cluster.topology().group_path(
-        devices[first["prefill"]], devices[first["decode"]]
+    way = group_path(
+        scenario.cluster.topology(), devices[first["prefill"]], devices[first["decode"]]
     )
     moved = next(
         pool.kv_bytes(model, prompt_tokens)
