@@ -2,10 +2,11 @@
 
     python -m benchmarks.fabric [--nodes 128] [--seconds 20] [--link "46 GB/s"] [--transfer layers]
 
-Half of the nodes read prompts, one replica on each GPU, for the other half, one replica of eight GPUs each, over rail-optimised
-leaves and spines. KV is sent layer by layer, so that there are about as many transfers under way as prompts that are being read,
-each over eight lanes. Beside it: how many there were in the mean, what simulated and wall time were, and how many bare SimPy
-timeouts the same time would pay for (see speed.py).
+Half of the nodes read prompts, one replica on each GPU, for the other half, one replica of eight
+GPUs each, over rail-optimised leaves and spines. KV is sent layer by layer, so that there are about
+as many transfers under way as prompts that are being read, each over eight lanes. Beside it: how
+many there were in the mean, what simulated and wall time were, and how many bare SimPy timeouts the
+same time would pay for (see speed.py).
 """
 
 from __future__ import annotations
@@ -44,28 +45,48 @@ cluster:
 
 def main() -> None:
     """One run, caches warm."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--nodes", type=int, default=128)
     parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--rate", type=float, default=30.0, help="requests a second and node that reads")
+    parser.add_argument(
+        "--rate", type=float, default=30.0, help="requests a second and node that reads"
+    )
     parser.add_argument("--link", default="46 GB/s")
     parser.add_argument("--transfer", default="layers")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "fabric.yaml"
         half = given.nodes // 2
-        path.write_text(SCENARIO.format(seconds=given.seconds, rate=given.rate * half, half=half, link=given.link, transfer=given.transfer))
+        path.write_text(
+            SCENARIO.format(
+                seconds=given.seconds,
+                rate=given.rate * half,
+                half=half,
+                link=given.link,
+                transfer=given.transfer,
+            )
+        )
         scenario = cluster_sim.load_scenario(path)
     began, worked = time.perf_counter(), time.process_time()
     results = cluster_sim.simulate(scenario)
     took_s, worked_s = time.perf_counter() - began, time.process_time() - worked
     began_s, ended_s = (results.transfers[name].to_numpy() for name in ("began_s", "ended_s"))
     inside = (began_s < given.seconds) & (ended_s > given.seconds / 2)
-    under_way = np.sum(np.minimum(ended_s, given.seconds)[inside] - np.maximum(began_s, given.seconds / 2)[inside]) / (given.seconds / 2)
+    under_way = np.sum(
+        np.minimum(ended_s, given.seconds)[inside] - np.maximum(began_s, given.seconds / 2)[inside]
+    ) / (given.seconds / 2)
     requests = results.requests.num_rows
-    print(f"{given.nodes} nodes, {requests:,} requests in {results.info['simulated_s']:,.1f} s simulated and {took_s:,.1f} s of wall time")
-    print(f"{requests / took_s:,.0f} requests a second of wall time, {requests / worked_s:,.0f} of processor time")
-    print(f"{took_s / requests / bare_timeout_s():,.0f} bare timeouts a request; {under_way:,.0f} transfers under way in the mean of the second half")
+    print(
+        f"{given.nodes} nodes, {requests:,} requests in {results.info.simulated_s:,.1f} s simulated and {took_s:,.1f} s of wall time"
+    )
+    print(
+        f"{requests / took_s:,.0f} requests a second of wall time, {requests / worked_s:,.0f} of processor time"
+    )
+    print(
+        f"{took_s / requests / bare_timeout_s():,.0f} bare timeouts a request; {under_way:,.0f} transfers under way in the mean of the second half"
+    )
 
 
 if __name__ == "__main__":

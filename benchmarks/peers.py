@@ -196,7 +196,10 @@ PEERS = (
         "vidur 0.0.26",
         # Without its declared dependencies: those bring dashboards and trackers
         # (streamlit, wandb, kaleido, ...) that a simulation does not use.
-        (("--no-deps", "vidur==0.0.26"), ("numpy", "pandas", "scikit-learn", "fasteners", "huggingface_hub", "ddsketch")),
+        (
+            ("--no-deps", "vidur==0.0.26"),
+            ("numpy", "pandas", "scikit-learn", "fasteners", "huggingface_hub", "ddsketch"),
+        ),
         VIDUR_DRIVER,
         22.5,
         "H100 x 8, bf16; roofline stands in for its profiles",
@@ -225,11 +228,15 @@ def last_line(text: str) -> str:
     return lines[-1] if lines else "no output"
 
 
-def call(command: list[str], limit: float, env: dict[str, str] | None = None, cwd: str | None = None) -> tuple[str, float]:
+def call(
+    command: list[str], limit: float, env: dict[str, str] | None = None, cwd: str | None = None
+) -> tuple[str, float]:
     """Run a command to its end; return its standard output and its wall seconds."""
     start = time.perf_counter()
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=limit, env=env, cwd=cwd, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=limit, env=env, cwd=cwd, check=False
+        )
     except subprocess.TimeoutExpired:
         raise Failed(f"stopped after the limit of {limit:g} s") from None
     except OSError as error:
@@ -245,7 +252,9 @@ def one_thread() -> dict[str, str]:
     return {**os.environ, **dict.fromkeys(names, "1"), "HF_HUB_OFFLINE": "1"}
 
 
-def run_driver(python: str, driver: str, arguments: list[str], limit: float, env: dict[str, str], cwd: str) -> dict[str, float]:
+def run_driver(
+    python: str, driver: str, arguments: list[str], limit: float, env: dict[str, str], cwd: str
+) -> dict[str, float]:
     """Run a driver, read the JSON line it ends with and add the life of its process."""
     output, process_s = call([python, "-c", driver, *arguments], limit, env, cwd)
     try:
@@ -262,7 +271,18 @@ def prepare(peer: Peer, folder: Path, limit: float) -> str:
     if not ready.exists():
         call([sys.executable, "-m", "venv", "--clear", str(home)], limit)
         for arguments in peer.installs:
-            call([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments], limit)
+            call(
+                [
+                    str(python),
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--disable-pip-version-check",
+                    *arguments,
+                ],
+                limit,
+            )
         ready.touch()
     return str(python)
 
@@ -278,7 +298,9 @@ def run_ours(requests: int, replicas: int, repeats: int, limit: float, folder: s
         env = one_thread()
         env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), env.get("PYTHONPATH"))))
         for _ in range(repeats):
-            row.results.append(run_driver(sys.executable, OURS_DRIVER, [str(path)], limit, env, folder))
+            row.results.append(
+                run_driver(sys.executable, OURS_DRIVER, [str(path)], limit, env, folder)
+            )
         if (completed := int(row.results[-1]["completed"])) != requests:
             row.note = f"completed only {completed:,}; {row.note}"
     except (Failed, ImportError, OSError) as error:
@@ -286,7 +308,16 @@ def run_ours(requests: int, replicas: int, repeats: int, limit: float, folder: s
     return row
 
 
-def run_peer(peer: Peer, python: str, requests: int, replicas: int, rate: float, repeats: int, limit: float, folder: str) -> Row:
+def run_peer(
+    peer: Peer,
+    python: str,
+    requests: int,
+    replicas: int,
+    rate: float,
+    repeats: int,
+    limit: float,
+    folder: str,
+) -> Row:
     """Simulate the case with one peer, in its own environment."""
     row = Row(peer.name, requests, replicas, peer.note)
     arguments = [str(value) for value in (requests, replicas, rate, PROMPT_TOKENS, OUTPUT_TOKENS)]
@@ -305,12 +336,26 @@ def run_peer(peer: Peer, python: str, requests: int, replicas: int, rate: float,
 
 def table(rows: list[Row]) -> str:
     """The rows as a Markdown table with aligned columns."""
-    heads = ["simulator", "requests", "replicas", "wall s", "CPU s", "requests/s", "range", "with start-up", "decodes/step", "notes"]
+    heads = [
+        "simulator",
+        "requests",
+        "replicas",
+        "wall s",
+        "CPU s",
+        "requests/s",
+        "range",
+        "with start-up",
+        "decodes/step",
+        "notes",
+    ]
     lines = [heads]
     for row in rows:
         cells = [row.simulator, f"{row.requests:,}", str(row.replicas)]
         if row.results:
-            wall, cpu, process = (statistics.median(result[key] for result in row.results) for key in ("wall_s", "cpu_s", "process_s"))
+            wall, cpu, process = (
+                statistics.median(result[key] for result in row.results)
+                for key in ("wall_s", "cpu_s", "process_s")
+            )
             done = row.results[-1].get("completed", row.requests)
             speeds = sorted(done / result["wall_s"] for result in row.results)
             steps = row.results[-1].get("steps")
@@ -330,7 +375,8 @@ def table(rows: list[Row]) -> str:
     return "\n".join(
         "| "
         + " | ".join(
-            cell.rjust(width) if 0 < column < len(heads) - 1 else cell.ljust(width) for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+            cell.rjust(width) if 0 < column < len(heads) - 1 else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
         )
         + " |"
         for line in lines
@@ -339,12 +385,42 @@ def table(rows: list[Row]) -> str:
 
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Run the peer simulators from the package index beside cluster-sim.")
-    parser.add_argument("--venvs", type=Path, metavar="DIR", help="keep the peers' virtual environments here and reuse them (default: a temporary folder)")
-    parser.add_argument("--limit", type=float, default=300.0, metavar="SECONDS", help="time limit of one run of one simulator (default: 300)")
-    parser.add_argument("--install-limit", type=float, default=900.0, metavar="SECONDS", help="time limit of one installation step (default: 900)")
-    parser.add_argument("--only", action="append", metavar="NAME", help="run only simulators whose name starts with this (repeatable)")
-    parser.add_argument("--repeats", type=int, default=3, metavar="N", help="runs of each simulator on each case (default: 3)")
+    parser = argparse.ArgumentParser(
+        description="Run the peer simulators from the package index beside cluster-sim."
+    )
+    parser.add_argument(
+        "--venvs",
+        type=Path,
+        metavar="DIR",
+        help="keep the peers' virtual environments here and reuse them (default: a temporary folder)",
+    )
+    parser.add_argument(
+        "--limit",
+        type=float,
+        default=300.0,
+        metavar="SECONDS",
+        help="time limit of one run of one simulator (default: 300)",
+    )
+    parser.add_argument(
+        "--install-limit",
+        type=float,
+        default=900.0,
+        metavar="SECONDS",
+        help="time limit of one installation step (default: 900)",
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        metavar="NAME",
+        help="run only simulators whose name starts with this (repeatable)",
+    )
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        default=3,
+        metavar="N",
+        help="runs of each simulator on each case (default: 3)",
+    )
     parser.add_argument(
         "--capacity",
         action="store_true",
@@ -368,7 +444,10 @@ def main() -> int:
             try:
                 python = prepare(peer, venvs, options.install_limit)
             except Failed as error:
-                rows += [Row(peer.name, requests, replicas, f"not installed: {error}") for requests, replicas in CASES]
+                rows += [
+                    Row(peer.name, requests, replicas, f"not installed: {error}")
+                    for requests, replicas in CASES
+                ]
                 continue
             if options.capacity:
                 row = run_peer(peer, python, 2_000, 1, 1e4, 1, options.limit, folder)
@@ -380,7 +459,18 @@ def main() -> int:
                 continue
             for requests, replicas in CASES:
                 rate = LOAD * peer.capacity * replicas
-                rows.append(run_peer(peer, python, requests, replicas, rate, options.repeats, options.limit, folder))
+                rows.append(
+                    run_peer(
+                        peer,
+                        python,
+                        requests,
+                        replicas,
+                        rate,
+                        options.repeats,
+                        options.limit,
+                        folder,
+                    )
+                )
     if rows:
         print(
             f"Python {sys.version.split()[0]}, {PROMPT_TOKENS} prompt and {OUTPUT_TOKENS} "

@@ -2,9 +2,10 @@
 
     python benchmarks/speed.py [--replicas-policy least_requests] [--runs 3]
 
-Llama 3.3 70B on DGX B200, tensor parallel 8, Poisson near 70 % load, 512 prompt and 256 output tokens, everything recorded.
-The time is that of `simulate`, tables included. Beside it: how many bare SimPy timeouts the same time would pay for, which
-does not depend on the machine, and the peak memory of the process.
+Llama 3.3 70B on DGX B200, tensor parallel 8, Poisson near 70 % load, 512 prompt and 256 output
+tokens, everything recorded. The time is that of `simulate`, tables included. Beside it: how many
+bare SimPy timeouts the same time would pay for, which does not depend on the machine, and the peak
+memory of the process.
 """
 
 from __future__ import annotations
@@ -64,32 +65,68 @@ def measure(requests: int, replicas: int, router: str) -> None:
         path = Path(folder) / "speed.yaml"
         path.write_text(scenario_text(requests, replicas, router))
         scenario = cluster_sim.load_scenario(path)
-    cluster_sim.simulate(scenario.model_copy(update={"workload": scenario.workload}))  # caches warm, as in a sweep
+    cluster_sim.simulate(
+        scenario.model_copy(update={"workload": scenario.workload})
+    )  # caches warm, as in a sweep
     timeout_s = bare_timeout_s()
     began = time.perf_counter()
     results = cluster_sim.simulate(scenario)
     took_s = time.perf_counter() - began
     stretches = results.stretches.num_rows
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(took_s, took_s / requests / timeout_s, megabytes, stretches / requests, results.summary()["p99_ttft_ms"])
+    print(
+        took_s,
+        took_s / requests / timeout_s,
+        megabytes,
+        stretches / requests,
+        results.summary()["p99_ttft_ms"],
+    )
 
 
 def main() -> None:
     """Each work several times, each in its own process; medians."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--router", default="least_requests")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--once", nargs=2, type=int, metavar=("REQUESTS", "REPLICAS"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--once", nargs=2, type=int, metavar=("REQUESTS", "REPLICAS"), help=argparse.SUPPRESS
+    )
     arguments = parser.parse_args()
     if arguments.once:
         measure(*arguments.once, arguments.router)
         return
-    print(f"{'requests':>9} {'replicas':>9} {'requests/s':>11} {'timeouts/request':>17} {'peak MB':>8} {'stretches/request':>18}")
+    print(
+        f"{'requests':>9} {'replicas':>9} {'requests/s':>11} {'timeouts/request':>17} {'peak MB':>8} {'stretches/request':>18}"
+    )
     for requests, replicas in WORKS:
-        command = [sys.executable, __file__, "--router", arguments.router, "--once", str(requests), str(replicas)]
-        runs = [list(map(float, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())) for _ in range(arguments.runs)]
-        took_s, timeouts, megabytes, stretches, _ = (statistics.median(column) for column in zip(*runs, strict=True))
-        print(f"{requests:>9,} {replicas:>9} {requests / took_s:>11,.0f} {timeouts:>17.1f} {megabytes:>8.0f} {stretches:>18.2f}")
+        command = [
+            sys.executable,
+            __file__,
+            "--router",
+            arguments.router,
+            "--once",
+            str(requests),
+            str(replicas),
+        ]
+        runs = [
+            list(
+                map(
+                    float,
+                    subprocess.run(
+                        command, check=True, capture_output=True, text=True
+                    ).stdout.split(),
+                )
+            )
+            for _ in range(arguments.runs)
+        ]
+        took_s, timeouts, megabytes, stretches, _ = (
+            statistics.median(column) for column in zip(*runs, strict=True)
+        )
+        print(
+            f"{requests:>9,} {replicas:>9} {requests / took_s:>11,.0f} {timeouts:>17.1f} {megabytes:>8.0f} {stretches:>18.2f}"
+        )
 
 
 if __name__ == "__main__":

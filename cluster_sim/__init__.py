@@ -14,27 +14,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cluster_sim.errors import ScenarioError, SimulationError
-    from cluster_sim.loading import load_scenario, load_variants
-    from cluster_sim.results import Results, load_results
-    from cluster_sim.scenario import Scenario
-    from cluster_sim.simulation import simulate
+    from cluster_sim.loading.files import load_scenario, load_variants
+    from cluster_sim.results.results import Results, load_results
+    from cluster_sim.scenario.scenario import Scenario
+    from cluster_sim.sim.simulate import simulate
     from cluster_sim.studies.capacity import capacity
-    from cluster_sim.studies.comparison import compare
+    from cluster_sim.studies.compare import compare
     from cluster_sim.studies.sensitivity import sensitivity
     from cluster_sim.studies.sweep import sweep
 
 _HOMES = {
-    "Results": "results",
-    "Scenario": "scenario",
+    "Results": "results.results",
+    "Scenario": "scenario.scenario",
     "ScenarioError": "errors",
     "SimulationError": "errors",
     "capacity": "studies.capacity",
-    "compare": "studies.comparison",
-    "load_results": "results",
-    "load_scenario": "loading",
-    "load_variants": "loading",
+    "compare": "studies.compare",
+    "load_results": "results.results",
+    "load_scenario": "loading.files",
+    "load_variants": "loading.files",
     "sensitivity": "studies.sensitivity",
-    "simulate": "simulation",
+    "simulate": "sim.simulate",
     "sweep": "studies.sweep",
 }
 

@@ -12,7 +12,9 @@ _MOST_SHOWN = 60  # characters of a value that came
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing wrong with the input. `where` is `file:line`, or the command-line option that it came from."""
+    """One thing wrong with the input. `where` is `file:line`, or the command-line option that it
+    came from.
+    """
 
     where: str
     what: str
@@ -22,10 +24,11 @@ class Fault:
 
 
 class ScenarioError(ValueError):
-    """The input is at fault. Holds every fault that was found, so that they can be mended in one go.
+    """The input is at fault. Holds every fault that was found, so that they can be mended in one
+    go.
 
-    A ValueError, so that pydantic carries one that a validator raises to the other faults of the file. Faults of one file
-    stand together, in the order of its lines.
+    A ValueError, so that pydantic carries one that a validator raises to the other faults of the
+    file. Faults of one file stand together, in the order of its lines.
     """
 
     def __init__(self, faults: Sequence[Fault]) -> None:
@@ -38,7 +41,9 @@ class ScenarioError(ValueError):
             return files[file], line
 
         self.faults = tuple(sorted(dict.fromkeys(faults), key=place))
-        super().__init__(self.faults)  # its one argument, so that those who make it anew, as pickle and SimPy do, can
+        super().__init__(
+            self.faults
+        )  # its one argument, so that those who make it anew, as pickle and SimPy do, can
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.faults))
@@ -86,6 +91,10 @@ def shown(came: object) -> str:
         return "a list" if came else "an empty list"
     if isinstance(came, float) and not isfinite(came):
         return ".nan" if came != came else ".inf" if came > 0 else "-.inf"
-    text = " ".join(str(came).split()) if not isinstance(came, int) or came.bit_length() < 200 else "a huge number"
+    text = (
+        " ".join(str(came).split())
+        if not isinstance(came, int) or came.bit_length() < 200
+        else "a huge number"
+    )
     text = text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
     return f"'{text}'" if isinstance(came, str) else text

@@ -1,4 +1,6 @@
-"""One request on its way through the cluster: what was asked for, and when which part of it was done."""
+"""One request on its way through the cluster: what was asked for, and when which part of it was
+done.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,8 @@ from typing import Any
 class Request:
     """A prompt to be answered. Times are simulated seconds; one that is NaN has not come yet.
 
-    A plain object with slots, not a dataclass: some are made for every millisecond that is simulated.
+    A plain object with slots, not a dataclass: some are made for every millisecond that is
+    simulated.
     """
 
     __slots__ = (
@@ -43,8 +46,10 @@ class Request:
         "ticket",
     )  # fmt: skip
 
-    # The batch's own notes, written when it admits the request. `offset` and `finish_clock` are relative to the batch's step
-    # clock, so that a step changes nothing here: a decoding request has `offset + clock` tokens in the cache.
+    # The batch's own notes, written when it admits the request. `offset` and `finish_clock` are
+    # relative to the batch's step
+    # clock, so that a step changes nothing here: a decoding request has `offset + clock` tokens in
+    # the cache.
     prefilled: int
     offset: int
     rate: int
@@ -69,18 +74,22 @@ class Request:
         self.prompt_tokens = prompt_tokens
         self.output_tokens = output_tokens
         self.counted = counted
-        """False for those of the warm-up, which load the cluster but are left out of the statistics."""
+        """False for those of the warm-up, which load the cluster but are left out of the
+        statistics."""
         self.pieces = pieces
-        """(identity, tokens) from the front of the prompt. An identity stands for its content after exactly the pieces before it,
-        as a block's hash includes its parent's; what no piece covers is like no other prompt."""
+        """(identity, tokens) from the front of the prompt. An identity stands for its content after
+        exactly the pieces before it, as a block's hash includes its parent's; what no piece covers
+        is like no other prompt."""
         self.output_piece = output_piece
-        """The identity of the answer, after a prompt that pieces cover whole, for a later turn that begins with both."""
+        """The identity of the answer, after a prompt that pieces cover whole, for a later turn that
+        begins with both."""
         self.priority = 0
         """Lower is more urgent."""
         self.class_number = 0
         """Its place among the workload's classes."""
         self.prefix_hit_tokens = 0
-        """Of the prompt, those that were in the cache or fetched into it when it was first admitted."""
+        """Of the prompt, those that were in the cache or fetched into it when it was first
+        admitted."""
         self.fetched_tokens = 0
         """Of them, those that were fetched from a tier."""
         self.replica = -1
@@ -88,7 +97,8 @@ class Request:
         self.prefill_replica = -1
         """The one that has read its prompt and handed it over."""
         self.read_s = self.sending_s = self.landed_s = NEVER
-        """Of a request that is handed over: its prompt was read, another replica had room for it, its KV was there."""
+        """Of a request that is handed over: its prompt was read, another replica had room for it,
+        its KV was there."""
         self.admitted_s = self.first_token_s = self.finish_s = NEVER
         self.preemptions = 0
         self.swapped = 0
@@ -97,7 +107,9 @@ class Request:
 
     @property
     def footprint(self) -> int:
-        """Tokens that it has in the KV cache at its largest: the last token is answered, never cached."""
+        """Tokens that it has in the KV cache at its largest: the last token is answered, never
+        cached.
+        """
         return self.prompt_tokens + self.output_tokens - 1
 
 

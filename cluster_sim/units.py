@@ -1,7 +1,7 @@
 """Quantities with units: "8 TB/s" in a file is 8e12 in a field whose name ends in `_bytes_per_s`.
 
-A field's type says its unit, its name ends in that unit, and its key in a file is the name without it. Files must write
-the unit; code sees SI floats only.
+A field's type says its unit, its name ends in that unit, and its key in a file is the name without
+it. Files must write the unit; code sees SI floats only.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from cluster_sim.errors import shown
 if TYPE_CHECKING:
     import pint
 
-# Our own short list, not Pint's thousand units: reading that one takes 0.3 s at every start. `kilogram` is here so that a
+# Our own short list, not Pint's thousand units: reading that one takes 0.3 s at every start.
+# `kilogram` is here so that a
 # weight given for a time is refused as a weight.
 _DEFINITIONS = """
 pico- = 1e-12 = p-
@@ -103,8 +104,17 @@ def _readable(unit: str) -> str:
 
 
 def _kind(unit: pint.Unit) -> str:
-    kinds = KINDS | {"kg": "a mass", "m": "a length", "J": "an energy", "FLOP": "an amount of computation"}
-    of_same_dimension = (kind for known, kind in kinds.items() if _registry().Unit(_readable(known)).dimensionality == unit.dimensionality)
+    kinds = KINDS | {
+        "kg": "a mass",
+        "m": "a length",
+        "J": "an energy",
+        "FLOP": "an amount of computation",
+    }
+    of_same_dimension = (
+        kind
+        for known, kind in kinds.items()
+        if _registry().Unit(_readable(known)).dimensionality == unit.dimensionality
+    )
     return next(of_same_dimension, "a bare number" if unit.dimensionless else "something else")
 
 
@@ -129,7 +139,10 @@ KINDS = {
     "K": "a difference of temperatures",
 }
 
-_NUMBER_AND_UNIT = re.compile(r"\s*([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf|\.nan|\.inf))\s*(.*?)\s*", re.I)
+_NUMBER_AND_UNIT = re.compile(
+    r"\s*([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf|\.nan|\.inf))\s*(.*?)\s*",
+    re.I,
+)
 
 _UNIT = re.compile(r"(1?\s*/\s*)?[A-Za-zµ]+(\s*[/*]\s*[A-Za-zµ]+)*|°C")
 
@@ -137,8 +150,9 @@ _UNIT = re.compile(r"(1?\s*/\s*)?[A-Za-zµ]+(\s*[/*]\s*[A-Za-zµ]+)*|°C")
 def parse(text: str, unit: str) -> float:
     """The number that `text`, such as "8 TB/s", is in `unit`.
 
-    Exact where the file already uses `unit`, so a scenario that was written out reads back to the same float.
-    Raises ValueError that says what is wrong: no number, no unit, an unknown unit, or one of another dimension.
+    Exact where the file already uses `unit`, so a scenario that was written out reads back to the
+    same float. Raises ValueError that says what is wrong: no number, no unit, an unknown unit, or
+    one of another dimension.
 
     >>> parse("8 TB/s", "B/s"), parse("8 Tb/s", "B/s"), parse("20 min", "s")
     (8000000000000.0, 1000000000000.0, 1200.0)
@@ -153,12 +167,15 @@ def parse(text: str, unit: str) -> float:
 
 
 def number_and_unit(text: str) -> tuple[float, str]:
-    """The parts of a quantity; the unit, which may be missing, is not looked at. Raises ValueError for what is no quantity.
+    """The parts of a quantity; the unit, which may be missing, is not looked at. Raises ValueError
+    for what is no quantity.
 
     >>> number_and_unit("8 TB/s")
     (8.0, 'TB/s')
     """
-    match = _NUMBER_AND_UNIT.fullmatch(text.replace("μ", "µ"))  # a Greek letter, and the sign that looks like it
+    match = _NUMBER_AND_UNIT.fullmatch(
+        text.replace("μ", "µ")
+    )  # a Greek letter, and the sign that looks like it
     if match is None:
         raise ValueError(f"{shown(text)} is no quantity")
     try:
@@ -180,7 +197,9 @@ class Quantity:
     least: float | None = None
 
     def read(self, came: Any) -> float:
-        """What `came` from a file is in `unit`. Raises PydanticCustomError that says what was wanted."""
+        """What `came` from a file is in `unit`. Raises PydanticCustomError that says what was
+        wanted.
+        """
         if isinstance(came, bool) or not isinstance(came, (str, int, float)):
             raise self._fault(f"came {shown(came)}")
         if not isinstance(came, str):
@@ -205,11 +224,21 @@ class Quantity:
         """As a file says it, exactly."""
         return f"{value!r} {self.unit}"
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(self.read, serialization=core_schema.plain_serializer_function_ser_schema(self.write))
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self.read, serialization=core_schema.plain_serializer_function_ser_schema(self.write)
+        )
 
-    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"type": "string", "examples": [self.example], "description": f"{KINDS[self.unit].capitalize()} with its unit."}
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {
+            "type": "string",
+            "examples": [self.example],
+            "description": f"{KINDS[self.unit].capitalize()} with its unit.",
+        }
 
 
 Seconds = Annotated[float, Quantity("s", "20 min", least=0.0)]
@@ -245,4 +274,6 @@ def key_of(field: str) -> str:
     >>> key_of("bandwidth_bytes_per_s"), key_of("ttft_s"), key_of("max_sequences")
     ('bandwidth', 'ttft', 'max_sequences')
     """
-    return next((field.removesuffix(suffix) for suffix in _SUFFIXES if field.endswith(suffix)), field)
+    return next(
+        (field.removesuffix(suffix) for suffix in _SUFFIXES if field.endswith(suffix)), field
+    )

@@ -1,4 +1,5 @@
-"""The picture of an article's claims beside what is found under each reading: 31 simulations, judged and drawn (a minute).
+"""The picture of an article's claims beside what is found under each reading: 31 simulations,
+judged and drawn (a minute).
 
 python plots/article_claims.py
 """
@@ -9,7 +10,7 @@ from tempfile import TemporaryDirectory
 import pyarrow.parquet as pq
 
 from cluster_sim import figures
-from cluster_sim.studies.claims import claims
+from cluster_sim.claims.judge import claims
 
 HERE = Path(__file__).parent
 

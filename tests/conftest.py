@@ -1,6 +1,20 @@
 """Settings of every test: no deadlines, since a shared machine may stand still for a while."""
 
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
+
+from tests.commands import BURST
 
 settings.register_profile("cluster-sim", deadline=None)
 settings.load_profile("cluster-sim")
+
+
+@pytest.fixture
+def scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The path of a small scenario in an empty folder, which is the working folder."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "small.yaml"
+    path.write_text(BURST)
+    return path

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cluster_sim.hardware import Device
-from cluster_sim.model import Model
+from cluster_sim.hardware.device import Device
+from cluster_sim.llm.model import Model
 
 TINY_MODEL: dict[str, Any] = {
     "name": "tiny", "layers": 2, "hidden": 64, "heads": 4, "kv_heads": 2, "head_dim": 16, "ffn": 128, "vocabulary": 256, "max_context": 4096,
@@ -40,14 +40,31 @@ def node(device: Any, devices: int = 1) -> dict[str, Any]:
         "name": "test node",
         "device": device,
         "devices": devices,
-        "links": [{"between": ["host", "device"], "kind": "wire", "bandwidth": "1 GB/s", "latency": "0 s"}],
-        "network": {"links": [{"between": ["front_door", "node"], "kind": "wire", "bandwidth": "1 GB/s", "latency": "0 s"}]},
+        "links": [
+            {"between": ["host", "device"], "kind": "wire", "bandwidth": "1 GB/s", "latency": "0 s"}
+        ],
+        "network": {
+            "links": [
+                {
+                    "between": ["front_door", "node"],
+                    "kind": "wire",
+                    "bandwidth": "1 GB/s",
+                    "latency": "0 s",
+                }
+            ]
+        },
     }
 
 
 def engine(**changes: Any) -> dict[str, Any]:
     """An engine without reserves, as a scenario writes it."""
-    limits = {"max_sequences": 64, "max_batched_tokens": 512, "chunked_prefill": True, "block_tokens": 16, "memory_fraction": 1.0}
+    limits = {
+        "max_sequences": 64,
+        "max_batched_tokens": 512,
+        "chunked_prefill": True,
+        "block_tokens": 16,
+        "memory_fraction": 1.0,
+    }
     return {"name": "test engine", "reserved": "0 B", "reserved_group": "0 B"} | limits | changes
 
 
@@ -67,4 +84,5 @@ variants:
   h100: {}
   a100: {cluster: {pools: [{name: gpus, node: dgx-a100, replicas: 2, replica: {tensor_parallel: 1}}]}}
 """
-"""Of a scenario file, what follows its name: a small service on one kind of GPU and on an older one; more variants may follow."""
+"""Of a scenario file, what follows its name: a small service on one kind of GPU and on an older
+one; more variants may follow."""

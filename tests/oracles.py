@@ -1,7 +1,9 @@
-"""Answers that owe nothing to the program: textbook formulas, and a brute-force engine that makes token after token.
+"""Answers that owe nothing to the program: textbook formulas, and a brute-force engine that makes
+token after token.
 
-The engine keeps each request's tokens in plain integers, counts blocks by looking at every sequence at every step, and adds
-the time of a step up from the data sheet's terms. No SimPy, no closed forms, no heaps.
+The engine keeps each request's tokens in plain integers, counts blocks by looking at every sequence
+at every step, and adds the time of a step up from the data sheet's terms. No SimPy, no closed
+forms, no heaps.
 """
 
 from __future__ import annotations
@@ -10,8 +12,8 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from math import ceil, factorial
 
-from cluster_sim.hardware import Device
-from cluster_sim.model import Model
+from cluster_sim.hardware.device import Device
+from cluster_sim.llm.model import Model
 
 
 @dataclass
@@ -79,12 +81,16 @@ class Blocks:
         return tuple(job.token(token) for token in range((place + 1) * self.tokens))
 
     def fill(self, job: Job, tokens: int) -> None:
-        """The job's whole blocks among its first `tokens` may be found, unless their like in use may be already."""
+        """The job's whole blocks among its first `tokens` may be found, unless their like in use
+        may be already.
+        """
         for place in range(tokens // self.tokens):
             block = job.table[place]
             if block.content is None:
                 block.content = self.content(job, place)
-                like = [other for other in self.all if other.known and other.content == block.content]
+                like = [
+                    other for other in self.all if other.known and other.content == block.content
+                ]
                 block.known = not like or not like[0].users
                 if like and not like[0].users:
                     like[0].known = False
@@ -168,12 +174,18 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
                     budget += known[1]
                     place -= 1
                 give_back(victim)
-                victim.cached, victim.reading, victim.decodes = 0, victim.prompt + victim.made, False
+                victim.cached, victim.reading, victim.decodes = (
+                    0,
+                    victim.prompt + victim.made,
+                    False,
+                )
                 waiting.insert(0, victim)
                 if victim is job:
                     break
             if not fits:
-                continue  # with the one that has come to its place; vLLM leaves those after it out of this step
+                # with the one that has come to its place; vLLM leaves those after it out of this
+                # step
+                continue
             if limits.prefix_caching and not job.decodes:
                 blocks.fill(job, job.cached + tokens)
             step.append((job, tokens))
@@ -189,7 +201,9 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
             tokens = min(job.reading - hit, budget)
             if hit + tokens < job.reading and not limits.chunked:
                 break
-            if ceil((hit + tokens) / limits.block_tokens) - sum(1 for block in found if block.users) > len(blocks.free):
+            if ceil((hit + tokens) / limits.block_tokens) - sum(
+                1 for block in found if block.users
+            ) > len(blocks.free):
                 break
             for block in found:
                 if not block.users:
@@ -223,16 +237,35 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
                 give_back(job)
 
 
-def gpu_step_s(model: Model, device: Device, tp: int, weight_bytes: float, kv_bytes: float, compute_eta: float, peak: float) -> StepSeconds:
-    """A step's time as the sum of its terms, dense grouped-query models with or without windows, one pipeline stage."""
-    eta, bandwidth, overhead = device.efficiency, device.memory.bandwidth_bytes_per_s, device.overheads["default"]
+def gpu_step_s(
+    model: Model,
+    device: Device,
+    tp: int,
+    weight_bytes: float,
+    kv_bytes: float,
+    compute_eta: float,
+    peak: float,
+) -> StepSeconds:
+    """A step's time as the sum of its terms, dense grouped-query models with or without windows,
+    one pipeline stage.
+    """
+    eta, bandwidth, overhead = (
+        device.efficiency,
+        device.memory.bandwidth_bytes_per_s,
+        device.overheads["default"],
+    )
     width = (model.heads + 2 * model.kv_heads) / tp * model.head_dim
-    passed = 2 * (8 * model.hidden + 2 * width + 3 * model.ffn / tp) / (0.8 * bandwidth)  # what is element by element, of a token and layer
+    passed = (
+        2 * (8 * model.hidden + 2 * width + 3 * model.ffn / tp) / (0.8 * bandwidth)
+    )  # what is element by element, of a token and layer
     assert eta is not None
     window, window_layers = (model.window.tokens, model.window.layers) if model.window else (0, 0)
 
     def product_s(weights: float, tokens: int, stored: float, rate: float) -> float:
-        read_s, compute_s = weights * stored / (eta.weight_bandwidth.bf16 * bandwidth * tp), 2 * tokens * weights / (rate * tp)
+        read_s, compute_s = (
+            weights * stored / (eta.weight_bandwidth.bf16 * bandwidth * tp),
+            2 * tokens * weights / (rate * tp),
+        )
         return float((read_s**eta.knee + compute_s**eta.knee) ** (1 / eta.knee))
 
     def reduce_s(size: float) -> float:
@@ -242,32 +275,70 @@ def gpu_step_s(model: Model, device: Device, tp: int, weight_bytes: float, kv_by
         assert fit is not None
         assert fit.one_shot is not None
         one_shot_s = fit.one_shot.start_s + (tp - 1) * size / fit.one_shot.bandwidth_bytes_per_s
-        return min(one_shot_s, fit.start_s + 2 * (tp - 1) / tp * size / fit.link_bandwidth_bytes_per_s)
+        return min(
+            one_shot_s, fit.start_s + 2 * (tp - 1) / tp * size / fit.link_bandwidth_bytes_per_s
+        )
 
     def step_s(contexts: list[int], prompts: list[tuple[int, int]], sampled: int) -> float:
         tokens = len(contexts) + sum(chunk for chunk, _ in prompts)
         total_s = overhead.step_s + overhead.sequence_s * sampled
         for layer in range(model.layers):
             windowed = layer < window_layers
-            total_s += product_s(model.hidden * model.head_dim * (2 * model.heads + 2 * model.kv_heads), tokens, weight_bytes, compute_eta * peak)
-            total_s += product_s(3 * model.hidden * model.ffn, tokens, weight_bytes, compute_eta * peak)
-            total_s += overhead.layer_s + passed * tokens + 2 * overhead.collective * reduce_s(tokens * model.hidden * 2)
+            total_s += product_s(
+                model.hidden * model.head_dim * (2 * model.heads + 2 * model.kv_heads),
+                tokens,
+                weight_bytes,
+                compute_eta * peak,
+            )
+            total_s += product_s(
+                3 * model.hidden * model.ffn, tokens, weight_bytes, compute_eta * peak
+            )
+            total_s += (
+                overhead.layer_s
+                + passed * tokens
+                + 2 * overhead.collective * reduce_s(tokens * model.hidden * 2)
+            )
             for context in contexts:
                 seen = min(context, window) if windowed else context
-                total_s += seen * 2 * max(model.kv_heads / tp, 1) * model.head_dim * kv_bytes / (eta.kv_bandwidth * bandwidth)
+                total_s += (
+                    seen
+                    * 2
+                    * max(model.kv_heads / tp, 1)
+                    * model.head_dim
+                    * kv_bytes
+                    / (eta.kv_bandwidth * bandwidth)
+                )
             for chunk, past in prompts:
                 for query in range(chunk):
                     seen = min(past + query + 1, window) if windowed else past + query + 1
-                    total_s += seen * 4 * model.heads * model.head_dim / tp / (eta.attention_compute * device.peak.bf16_flop_per_s)
+                    total_s += (
+                        seen
+                        * 4
+                        * model.heads
+                        * model.head_dim
+                        / tp
+                        / (eta.attention_compute * device.peak.bf16_flop_per_s)
+                    )
         if sampled:
-            total_s += product_s(model.vocabulary * model.hidden, sampled, 2.0, eta.compute.bf16 * device.peak.bf16_flop_per_s)
-        return max(total_s, overhead.step_s + model.layers * overhead.eager_layer_s) if prompts else total_s
+            total_s += product_s(
+                model.vocabulary * model.hidden,
+                sampled,
+                2.0,
+                eta.compute.bf16 * device.peak.bf16_flop_per_s,
+            )
+        return (
+            max(total_s, overhead.step_s + model.layers * overhead.eager_layer_s)
+            if prompts
+            else total_s
+        )
 
     return step_s
 
 
 def pollaczek_khinchine_s(rate_per_s: float, service_s: Sequence[float]) -> float:
-    """Mean wait of an M/G/1 queue: rate · E[S²] / (2 (1 - rate · E[S])). Kleinrock, Queueing Systems I, 5.7."""
+    """Mean wait of an M/G/1 queue: rate · E[S²] / (2 (1 - rate · E[S])). Kleinrock, Queueing
+    Systems I, 5.7.
+    """
     mean = sum(service_s) / len(service_s)
     square = sum(time_s**2 for time_s in service_s) / len(service_s)
     return rate_per_s * square / (2 * (1 - rate_per_s * mean))
@@ -282,14 +353,21 @@ def erlang_c_wait_s(servers: int, rate_per_s: float, mean_service_s: float) -> f
 
 
 def blocked_fraction(load: float, places: int) -> float:
-    """Share of arrivals that an M/M/1/K queue of K places in all refuses. Kleinrock, Queueing Systems I, 3.6."""
+    """Share of arrivals that an M/M/1/K queue of K places in all refuses. Kleinrock, Queueing
+    Systems I, 3.6.
+    """
     weights = [load**inside for inside in range(places + 1)]
     return weights[-1] / sum(weights)
 
 
 def supermarket_queue(load: float, choices: int) -> float:
-    """Mean number at one of very many servers where each arrival joins the shortest of `choices` queues drawn at random.
+    """Mean number at one of very many servers where each arrival joins the shortest of `choices`
+    queues drawn at random.
 
-    The share of servers with i or more is load^((d^i - 1)/(d - 1)). Mitzenmacher, IEEE TPDS 12(10), 2001, eq. 3.
+    The share of servers with i or more is load^((d^i - 1)/(d - 1)). Mitzenmacher, IEEE TPDS 12(10),
+    2001, eq. 3.
     """
-    return sum(load ** sum(choices**power for power in range(length)) for length in range(1, 60 if choices == 1 else 12))
+    return sum(
+        load ** sum(choices**power for power in range(length))
+        for length in range(1, 60 if choices == 1 else 12)
+    )

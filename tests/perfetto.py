@@ -1,4 +1,6 @@
-"""Reads Perfetto traces as its trace processor does: packets in the order of time, slices as a stack on each track."""
+"""Reads Perfetto traces as its trace processor does: packets in the order of time, slices as a
+stack on each track.
+"""
 
 from __future__ import annotations
 
@@ -85,11 +87,17 @@ def read(path: Path) -> Trace:
         assert parts[10] == 1
         if 12 in parts:
             assert parts[13] & 1 and not events, "names are told once, at the front"
-            names |= {dict(fields(one))[1]: dict(fields(one))[2].decode() for _, one in fields(parts[12])}
+            names |= {
+                dict(fields(one))[1]: dict(fields(one))[2].decode() for _, one in fields(parts[12])
+            }
         elif 60 in parts:
             about = dict(fields(parts[60]))
             unit = dict(fields(about[8]))[6].decode() if 8 in about else ""
-            trace.tracks[about[1]] = about[2].decode(), about.get(5, 0), unit or ("1" if 8 in about else "")
+            trace.tracks[about[1]] = (
+                about[2].decode(),
+                about.get(5, 0),
+                unit or ("1" if 8 in about else ""),
+            )
             assert about.get(5, 0) in trace.tracks or not about.get(5)
         else:
             assert parts[13] & 2
@@ -110,7 +118,17 @@ def read(path: Path) -> Trace:
             name = said[23][0].decode() if 23 in said else names[said[10][0]]
             args = dict(_annotation(one, names) for one in said[4])
             flows = [struct.unpack("<Q", one)[0] for one in said[47] + said[48]]
-            new = Slice(track, name, names[said[3][0]], at_ns, at_ns, args, len(open_[track]), flows, bool(said[48]))
+            new = Slice(
+                track,
+                name,
+                names[said[3][0]],
+                at_ns,
+                at_ns,
+                args,
+                len(open_[track]),
+                flows,
+                bool(said[48]),
+            )
             trace.slices.append(new)
             if kind == BEGIN:
                 open_[track].append(new)

@@ -1,4 +1,6 @@
-"""Quantities are read in any unit of their dimension, exactly where that is their own, and refused in words otherwise."""
+"""Quantities are read in any unit of their dimension, exactly where that is their own, and refused
+in words otherwise.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,10 @@ def test_a_quantity_is_read_in_any_unit_of_its_dimension(text: str, unit: str, v
     assert parse(text, unit) == approx(value, rel=1e-14)
 
 
-@given(st.floats(min_value=1e-30, max_value=1e30), st.sampled_from(["s", "B", "B/s", "/s", "FLOP/s", "W", "Hz", "USD/kWh", "g/kWh", "degC"]))
+@given(
+    st.floats(min_value=1e-30, max_value=1e30),
+    st.sampled_from(["s", "B", "B/s", "/s", "FLOP/s", "W", "Hz", "USD/kWh", "g/kWh", "degC"]),
+)
 def test_a_quantity_in_its_own_unit_is_read_back_to_the_same_float(value: float, unit: str):
     assert parse(f"{value!r} {unit}", unit) == value
 
@@ -81,13 +86,18 @@ def test_a_quantity_in_its_own_unit_is_read_back_to_the_same_float(value: float,
         ("5 m*m", "s", "'m*m' is something else, not a time"),
     ],
 )
-def test_what_is_no_quantity_of_the_wanted_dimension_is_refused_as_what_it_is(text: str, unit: str, message: str):
+def test_what_is_no_quantity_of_the_wanted_dimension_is_refused_as_what_it_is(
+    text: str, unit: str, message: str
+):
     with pytest.raises(ValueError, match=r".") as told:
         parse(text, unit)
     assert str(told.value) == message
 
 
-@given(st.one_of(st.text(max_size=20), st.text("sBKWmkdegC°µ/*1 ", max_size=9)), st.sampled_from(["s", "B/s", "degC", "/s"]))
+@given(
+    st.one_of(st.text(max_size=20), st.text("sBKWmkdegC°µ/*1 ", max_size=9)),
+    st.sampled_from(["s", "B/s", "degC", "/s"]),
+)
 def test_any_text_is_a_quantity_or_a_value_error(text: str, unit: str):
     for written in (text, f"5 {text}"):
         with suppress(ValueError):
@@ -102,9 +112,21 @@ def test_a_field_of_a_quantity_says_what_came_and_what_was_wanted():
         (5, Seconds, "5 has no unit; wanted a time such as '20 min'"),
         ("{x} s", Seconds, "'{x} s' is no quantity; wanted a time such as '20 min'"),
         ("-1 s", Seconds, "'-1 s' must be at least 0 s; wanted a time such as '20 min'"),
-        ("0 FLOP/s", FlopPerSecond, "'0 FLOP/s' must be above 0 FLOP/s; wanted a compute rate such as '2.25 PFLOP/s'"),
-        ("-300 degC", Celsius, "'-300 degC' must be at least -273.15 degC; wanted a temperature such as '25 degC'"),
-        ("inf USD/kWh", UsdPerKwh, "'inf USD/kWh' is not a finite number; wanted a price of energy such as '0.0685 USD/kWh'"),
+        (
+            "0 FLOP/s",
+            FlopPerSecond,
+            "'0 FLOP/s' must be above 0 FLOP/s; wanted a compute rate such as '2.25 PFLOP/s'",
+        ),
+        (
+            "-300 degC",
+            Celsius,
+            "'-300 degC' must be at least -273.15 degC; wanted a temperature such as '25 degC'",
+        ),
+        (
+            "inf USD/kWh",
+            UsdPerKwh,
+            "'inf USD/kWh' is not a finite number; wanted a price of energy such as '0.0685 USD/kWh'",
+        ),
     ]:
         with pytest.raises(ValidationError) as told:
             TypeAdapter(kind).validate_python(came)

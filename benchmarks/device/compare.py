@@ -2,11 +2,14 @@
 
     python benchmarks/device/compare.py TABLE... --device h200-sxm [--engine vllm]
 
-The tables are those of measure.py, or any that `cluster-sim calibrate` reads. Errors are predicted over measured, less one: the median
-and the ninetieth percentile of their sizes, and the bias, which is the median with its sign. The roofline is the slower of peak compute
-and peak bandwidth. Of plain memory traffic the model has no constants: there the roofline stands alone, and what other streams copy
-meanwhile counts as traffic, so that its bias is what reading and copying at once cost. Mind whose kernels are compared: the catalog's
-attention constants of H200 are of vLLM's, on Hopper FlashAttention 3; its fp8 products quantise their inputs. Exit codes: 0 done; 2 the input is at fault.
+The tables are those of measure.py, or any that `cluster-sim calibrate` reads. Errors are predicted
+over measured, less one: the median and the ninetieth percentile of their sizes, and the bias, which
+is the median with its sign. The roofline is the slower of peak compute and peak bandwidth. Of plain
+memory traffic the model has no constants: there the roofline stands alone, and what other streams
+copy meanwhile counts as traffic, so that its bias is what reading and copying at once cost. Mind
+whose kernels are compared: the catalog's attention constants of H200 are of vLLM's, on Hopper
+FlashAttention 3; its fp8 products quantise their inputs. Exit codes: 0 done; 2 the input is at
+fault.
 """
 
 from __future__ import annotations
@@ -28,16 +31,25 @@ from cluster_sim.calibration import attention, gemm
 from cluster_sim.calibration.errors import Errors
 from cluster_sim.calibration.kernels import read_kernels
 from cluster_sim.errors import ScenarioError
-from cluster_sim.hardware import Device, Kernels, Precision, device_named, of_engine
+from cluster_sim.hardware.device import Device, device_named
+from cluster_sim.hardware.kernel_fits import KernelFits, fit_of_engine
+from cluster_sim.hardware.precision import Precision
 from cluster_sim.physics.gemm import gemms_s, laid_out
 
 Array = NDArray[np.float64]
 
-PRECISIONS: dict[str, tuple[Precision, float]] = {"bfloat16": ("bf16", 2.0), "bf16": ("bf16", 2.0), "fp8": ("fp8", 1.0), "nvfp4": ("fp4", 0.5625)}
+PRECISIONS: dict[str, tuple[Precision, float]] = {
+    "bfloat16": ("bf16", 2.0),
+    "bf16": ("bf16", 2.0),
+    "fp8": ("fp8", 1.0),
+    "nvfp4": ("fp4", 0.5625),
+}
 
 
 class Compared(NamedTuple):
-    """Kernels of one kind: times [s] measured, by the model (None where it has none) and by the roofline."""
+    """Kernels of one kind: times [s] measured, by the model (None where it has none) and by the
+    roofline.
+    """
 
     kind: str
     measured_s: Array
@@ -45,7 +57,9 @@ class Compared(NamedTuple):
     naive_s: Array
 
 
-def compared(path: Path, device: Device, system: str | None = None, engine: str = "") -> Iterator[Compared]:
+def compared(
+    path: Path, device: Device, system: str | None = None, engine: str = ""
+) -> Iterator[Compared]:
     """The kinds of kernels in a table. Raises ScenarioError for a file that is no table of kernels."""
     if path.is_file() and path.suffix == ".csv":
         with path.open(newline="") as file:
@@ -53,7 +67,7 @@ def compared(path: Path, device: Device, system: str | None = None, engine: str 
             if "copied_bytes" in (rows.fieldnames or ()):
                 yield from _traffic(list(rows), device)
                 return
-    fits = device.kernels or Kernels()
+    fits = device.kernels or KernelFits()
     for table in read_kernels(path, system):
         if "gemm_dtype" in table.column_names:
             yield from _gemms(table, device, fits, engine)
@@ -61,22 +75,34 @@ def compared(path: Path, device: Device, system: str | None = None, engine: str 
             yield from _attention(table, device, fits, engine)
 
 
-def _gemms(table: pa.Table, device: Device, fits: Kernels, engine: str) -> Iterator[Compared]:
+def _gemms(table: pa.Table, device: Device, fits: KernelFits, engine: str) -> Iterator[Compared]:
     for dtype in sorted(set(table["gemm_dtype"].to_pylist()) & set(PRECISIONS)):
         precision, element_bytes = PRECISIONS[dtype]
         rows = table.filter(pc.equal(table["gemm_dtype"], dtype))
         m, n, k = (_numbers(rows, name) for name in ("m", "n", "k"))
         products = gemm.Products(m, n, k, 1e-3 * _numbers(rows, "latency_ms"))
-        silicon = gemm.Silicon(element_bytes, device.peak.of(precision)[1], device.memory.bandwidth_bytes_per_s, 1)
-        fit = of_engine(fits.gemm, precision, engine)
-        model_s = None if fit is None else gemms_s(fit, laid_out(m, n, k, fit.element_bytes, fit.processors))
-        yield Compared(f"GEMM {precision}", products.seconds, model_s, gemm.naive_s(products, silicon))
+        silicon = gemm.Silicon(
+            element_bytes, device.peak.of(precision)[1], device.memory.bandwidth_bytes_per_s, 1
+        )
+        fit = fit_of_engine(fits.gemm, precision, engine)
+        model_s = (
+            None
+            if fit is None
+            else gemms_s(fit, laid_out(m, n, k, fit.element_bytes, fit.processors))
+        )
+        yield Compared(
+            f"GEMM {precision}", products.seconds, model_s, gemm.naive_s(products, silicon)
+        )
 
 
-def _attention(table: pa.Table, device: Device, fits: Kernels, engine: str) -> Iterator[Compared]:
+def _attention(
+    table: pa.Table, device: Device, fits: KernelFits, engine: str
+) -> Iterator[Compared]:
     if "version" not in table.column_names:
         table = table.append_column("version", pa.array([""] * len(table)))
-    kinds = zip(*(table[name].to_pylist() for name in ("op", "version", "kv_cache_dtype")), strict=True)
+    kinds = zip(
+        *(table[name].to_pylist() for name in ("op", "version", "kv_cache_dtype")), strict=True
+    )
     rows_of = defaultdict(list)
     for row, (op, version, dtype) in enumerate(kinds):
         rows_of[op, str(version).partition(" ")[0], dtype].append(row)
@@ -85,17 +111,25 @@ def _attention(table: pa.Table, device: Device, fits: Kernels, engine: str) -> I
         model_s = None
         if op == "generation_attention":
             naive_s = attention.naive_generation(device, kernels)
-            if (decode := of_engine(fits.generation, PRECISIONS[dtype][0], engine)) is not None:
+            if (decode := fit_of_engine(fits.generation, PRECISIONS[dtype][0], engine)) is not None:
                 model_s = attention.predict_generation(decode, kernels)
         else:
             naive_s = attention.naive_context(device, kernels)
-            if (prefill := of_engine(fits.context, PRECISIONS[dtype][0], engine)) is not None:
+            if (prefill := fit_of_engine(fits.context, PRECISIONS[dtype][0], engine)) is not None:
                 model_s = attention.predict_context(prefill, kernels)
-        yield Compared(" ".join(filter(None, (op.replace("_", " "), library, dtype))), kernels.seconds, model_s, naive_s)
+        yield Compared(
+            " ".join(filter(None, (op.replace("_", " "), library, dtype))),
+            kernels.seconds,
+            model_s,
+            naive_s,
+        )
 
 
 def _traffic(rows: Sequence[dict[str, str]], device: Device) -> Iterator[Compared]:
-    kind_of = [row["op"] if row["streams"] == "0" else f"read beside {row['streams']} copying" for row in rows]
+    kind_of = [
+        row["op"] if row["streams"] == "0" else f"read beside {row['streams']} copying"
+        for row in rows
+    ]
     for kind in sorted(Counter(kind_of)):
         measured_s, moved = zip(
             *(
@@ -105,7 +139,9 @@ def _traffic(rows: Sequence[dict[str, str]], device: Device) -> Iterator[Compare
             ),
             strict=True,
         )
-        yield Compared(kind, np.array(measured_s), None, np.array(moved) / device.memory.bandwidth_bytes_per_s)
+        yield Compared(
+            kind, np.array(measured_s), None, np.array(moved) / device.memory.bandwidth_bytes_per_s
+        )
 
 
 def _numbers(rows: pa.Table, column: str) -> Array:
@@ -125,21 +161,44 @@ def _cells(predicted_s: Array | None, measured_s: Array) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("tables", nargs="+", type=Path, metavar="TABLE")
-    parser.add_argument("--device", required=True, metavar="NAME", help="a device of the catalog, or the path of a device file")
-    parser.add_argument("--system", metavar="NAME", help="of tables with several systems, the one whose rows are meant; default: the device's name")
-    parser.add_argument("--engine", default="", metavar="NAME", help="with kernels of its own in the device's file, such as vllm")
+    parser.add_argument(
+        "--device",
+        required=True,
+        metavar="NAME",
+        help="a device of the catalog, or the path of a device file",
+    )
+    parser.add_argument(
+        "--system",
+        metavar="NAME",
+        help="of tables with several systems, the one whose rows are meant; default: the device's name",
+    )
+    parser.add_argument(
+        "--engine",
+        default="",
+        metavar="NAME",
+        help="with kernels of its own in the device's file, such as vllm",
+    )
     arguments = parser.parse_args()
     try:
         device = device_named(arguments.device)
         system = arguments.system or Path(arguments.device).stem.replace("-", "_")
-        lines = [line(one) for path in arguments.tables if path.name != "skipped.csv" for one in compared(path, device, system, arguments.engine)]
+        lines = [
+            line(one)
+            for path in arguments.tables
+            if path.name != "skipped.csv"
+            for one in compared(path, device, system, arguments.engine)
+        ]
     except ScenarioError as error:
         print(error, file=sys.stderr)
         return 2
     print(f"{device.name:<46} {'':>6} {'model':>26}  {'roofline':>26}")
-    print(f"{'kernels':<46} {'rows':>6} " + "  ".join([f"{'median':>8} {'p90':>8} {'bias':>8}"] * 2))
+    print(
+        f"{'kernels':<46} {'rows':>6} " + "  ".join([f"{'median':>8} {'p90':>8} {'bias':>8}"] * 2)
+    )
     print("\n".join(lines))
     return 0
 

@@ -47,11 +47,17 @@ def timing(samples_s: Sequence[float], board: Board = NOTHING, copied_bytes: flo
     ordered = sorted(samples_s)
     last = len(ordered) - 1
     middle = (ordered[last // 2] + ordered[(last + 1) // 2]) / 2
-    return Timing(middle, (ordered[round(0.9 * last)] - ordered[round(0.1 * last)]) / middle, board, copied_bytes)
+    return Timing(
+        middle,
+        (ordered[round(0.9 * last)] - ordered[round(0.1 * last)]) / middle,
+        board,
+        copied_bytes,
+    )
 
 
 def copied(ends_s: Sequence[float], began_s: float, ended_s: float) -> float:
-    """How many copies of one stream, which end one after the other at `ends_s`, fall between two times; parts count by their time.
+    """How many copies of one stream, which end one after the other at `ends_s`, fall between two
+    times; parts count by their time.
 
     The first must have ended by `began_s`, the last not before `ended_s`.
     """

@@ -1,25 +1,32 @@
-"""Kernels of Llama models measured on the GPU of this machine, as tables that `cluster-sim calibrate` reads.
+"""Kernels of Llama models measured on the GPU of this machine, as tables that `cluster-sim
+calibrate` reads.
 
     python benchmarks/device/measure.py --out DIR [--minutes 8] [--system h200_sxm]
     python benchmarks/device/compare.py DIR/*.csv --device h200-sxm
 
-The first needs PyTorch and an NVIDIA GPU and nothing else; the second needs cluster-sim and no GPU. Measured are
+The first needs PyTorch and an NVIDIA GPU and nothing else; the second needs cluster-sim and no GPU.
+Measured are
 
-* gemm.csv: products in bf16, and in fp8 with one scale a tensor where the GPU has it (`torch._scaled_mm`; inputs are in fp8 already.
-  Engines quantise them first, in a kernel of its own that tables collected from engines count in);
-* attention.csv: decode and prefill attention by every library that is there: FlashInfer (decode only, fp8 KV cache too), FlashAttention 3
-  and 2, and PyTorch's own flash and cuDNN kernels. KV caches lie in one piece, but FlashInfer's in pages of 16 tokens;
-* traffic.csv: reading, writing and copying memory, and reading while one to four other streams copy: `copied_bytes` is what those moved
-  over the bus in the time of the read.
+* gemm.csv: products in bf16, and in fp8 with one scale a tensor where the GPU has it
+  (`torch._scaled_mm`; inputs are in fp8 already. Engines quantise them first, in a kernel of its
+  own that tables collected from engines count in);
+* attention.csv: decode and prefill attention by every library that is there: FlashInfer (decode
+  only, fp8 KV cache too), FlashAttention 3 and 2, and PyTorch's own flash and cuDNN kernels. KV
+  caches lie in one piece, but FlashInfer's in pages of 16 tokens;
+* traffic.csv: reading, writing and copying memory, and reading while one to four other streams
+  copy: `copied_bytes` is what those moved over the bus in the time of the read.
 
-A time is the median of replays of a CUDA graph of many launches, by events, divided by the launches; launches take turns over buffers
-of several times the L2 cache, so that weights and KV caches come from memory. (Reads beside copies run without a graph, as each takes
-long.) `spread` is the distance of the tenth and ninetieth percentile over the median. Power, temperature and clock are the medians of
-what the board told meanwhile. Inputs are random: zeros draw less power and run faster. `version` begins with the attention's library,
-so that `cluster-sim calibrate --collector` can choose one.
+A time is the median of replays of a CUDA graph of many launches, by events, divided by the
+launches; launches take turns over buffers of several times the L2 cache, so that weights and KV
+caches come from memory. (Reads beside copies run without a graph, as each takes long.) `spread` is
+the distance of the tenth and ninetieth percentile over the median. Power, temperature and clock are
+the medians of what the board told meanwhile. Inputs are random: zeros draw less power and run
+faster. `version` begins with the attention's library, so that `cluster-sim calibrate --collector`
+can choose one.
 
-Rows are written as they are measured; a run ends by itself within `--minutes`, and another with the same `--out` goes on from there. What
-the machine cannot do is skipped and said, with the reason, on stderr and in skipped.csv. Exit codes: 0 done; 2 no PyTorch or no GPU.
+Rows are written as they are measured; a run ends by itself within `--minutes`, and another with the
+same `--out` goes on from there. What the machine cannot do is skipped and said, with the reason, on
+stderr and in skipped.csv. Exit codes: 0 done; 2 no PyTorch or no GPU.
 """
 
 from __future__ import annotations
@@ -40,8 +47,22 @@ RECENT = 20  # measurements; there must be time left for one as long as the long
 _BOARD = ("power_w", "power_limit_w", "temperature_c", "sm_clock_mhz")
 _MEASURED = ("latency_ms", "spread", *_BOARD)
 _ORIGIN = ("system", "version")
-_ATTENTION = ("op", "batch_size", "isl", "step", "num_heads", "num_key_value_heads", "head_dim", "window_size", "kv_cache_dtype")
-IDENTITIES = {"gemm": ("op", "gemm_dtype", "m", "n", "k"), "attention": _ATTENTION, "traffic": ("op", "bytes", "streams")}
+_ATTENTION = (
+    "op",
+    "batch_size",
+    "isl",
+    "step",
+    "num_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "window_size",
+    "kv_cache_dtype",
+)
+IDENTITIES = {
+    "gemm": ("op", "gemm_dtype", "m", "n", "k"),
+    "attention": _ATTENTION,
+    "traffic": ("op", "bytes", "streams"),
+}
 COLUMNS = {table: (*identity, *_MEASURED, *_ORIGIN) for table, identity in IDENTITIES.items()} | {
     "traffic": (*IDENTITIES["traffic"], "copied_bytes", *_MEASURED, *_ORIGIN),
     "skipped": ("kind", "reason"),
@@ -54,7 +75,9 @@ class Tables:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._have: dict[str, set[tuple[str, ...]]] = {table: self._read(table) for table in COLUMNS}
+        self._have: dict[str, set[tuple[str, ...]]] = {
+            table: self._read(table) for table in COLUMNS
+        }
 
     def __contains__(self, row: tuple[str, Mapping[str, object]]) -> bool:
         table, cells = row
@@ -95,8 +118,17 @@ class Tables:
             return {self._key(table, row) for row in csv.DictReader(file)}
 
 
-def measure(machine: Machine, system: str, tables: Tables, until_s: float, clock: Callable[[], float], say: Callable[[str], None]) -> int:
-    """Measures one kernel after the other until all are done or `clock` nears `until_s`; the number of kernels that are left."""
+def measure(
+    machine: Machine,
+    system: str,
+    tables: Tables,
+    until_s: float,
+    clock: Callable[[], float],
+    say: Callable[[str], None],
+) -> int:
+    """Measures one kernel after the other until all are done or `clock` nears `until_s`; the number
+    of kernels that are left.
+    """
     planned = kernels(machine.memory_bytes, machine.libraries)
     took_s: deque[float] = deque(maxlen=RECENT)
     rows, reasons = Counter[str](), set[tuple[str, str]]()
@@ -106,7 +138,9 @@ def measure(machine: Machine, system: str, tables: Tables, until_s: float, clock
             continue
         began_s = clock()
         if began_s + max(took_s, default=0.0) >= until_s:
-            say(f"the time is up: {len(planned) - index} of {len(planned)} kernels are left; run again with the same --out to go on")
+            say(
+                f"the time is up: {len(planned) - index} of {len(planned)} kernels are left; run again with the same --out to go on"
+            )
             return len(planned) - index
         try:
             timing = machine.timed(kernel)
@@ -122,13 +156,25 @@ def measure(machine: Machine, system: str, tables: Tables, until_s: float, clock
         rows[kernel.kind] += 1
         if rows.total() % 100 == 0:
             say(f"{rows.total()} kernels, {until_s - clock():.0f} s left")
-    say("done: " + (", ".join(f"{count} {kind}" for kind, count in rows.items()) or "nothing was left to measure"))
+    say(
+        "done: "
+        + (
+            ", ".join(f"{count} {kind}" for kind, count in rows.items())
+            or "nothing was left to measure"
+        )
+    )
     return 0
 
 
 def _cells(kernel: Kernel, timing: Timing) -> dict[str, object]:
-    cells: dict[str, object] = {"latency_ms": f"{1e3 * timing.seconds:.6g}", "spread": f"{timing.spread:.3g}"}
-    cells |= {name: "" if value is None else f"{value:g}" for name, value in zip(_BOARD, timing.board, strict=True)}
+    cells: dict[str, object] = {
+        "latency_ms": f"{1e3 * timing.seconds:.6g}",
+        "spread": f"{timing.spread:.3g}",
+    }
+    cells |= {
+        name: "" if value is None else f"{value:g}"
+        for name, value in zip(_BOARD, timing.board, strict=True)
+    }
     if kernel.table == "traffic":
         cells["copied_bytes"] = f"{timing.copied_bytes:.0f}"
     return cells
@@ -136,15 +182,28 @@ def _cells(kernel: Kernel, timing: Timing) -> dict[str, object]:
 
 def main() -> int:
     began_s = time.monotonic()
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the tables are, or go")
-    parser.add_argument("--minutes", type=float, default=8.0, help="the whole run, start included; default 8")
-    parser.add_argument("--system", metavar="NAME", help="in the tables' column of that name; default: the GPU's name")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="where the tables are, or go"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=8.0, help="the whole run, start included; default 8"
+    )
+    parser.add_argument(
+        "--system",
+        metavar="NAME",
+        help="in the tables' column of that name; default: the GPU's name",
+    )
     arguments = parser.parse_args()
     try:
         import torch
     except ImportError:
-        print("measure.py: PyTorch is not installed here; kernels are measured with it", file=sys.stderr)
+        print(
+            "measure.py: PyTorch is not installed here; kernels are measured with it",
+            file=sys.stderr,
+        )
         return 2
     if not torch.cuda.is_available():
         print("measure.py: PyTorch sees no NVIDIA GPU here", file=sys.stderr)
@@ -157,7 +216,14 @@ def main() -> int:
     machine = TorchMachine()
     say(machine.describe())
     system = arguments.system or machine.system
-    measure(machine, system, Tables(arguments.out), began_s + 60.0 * arguments.minutes, time.monotonic, say)
+    measure(
+        machine,
+        system,
+        Tables(arguments.out),
+        began_s + 60.0 * arguments.minutes,
+        time.monotonic,
+        say,
+    )
     return 0
 
 

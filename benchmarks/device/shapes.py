@@ -1,4 +1,6 @@
-"""Which kernels are measured: those of Llama 3.1 8B, 3.3 70B and 3.1 405B at tensor parallel 1 to 8, and plain traffic of the memory."""
+"""Which kernels are measured: those of Llama 3.1 8B, 3.3 70B and 3.1 405B at tensor parallel 1 to
+8, and plain traffic of the memory.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ CONTEXTS = tuple(1024 << doubling for doubling in range(8))
 PROMPTS = (128, 256, 512, *CONTEXTS)
 MOST_PROMPT_TOKENS = 131_072  # of all sequences of a prefill together
 MOST_FLOP = 1e14  # of one kernel: a quarter of a second or less, so that no row takes seconds
-COPIED_BYTES = tuple(2**exponent for exponent in range(26, 33))  # 64 MiB to 4 GiB: beyond what caches hold
+COPIED_BYTES = tuple(
+    2**exponent for exponent in range(26, 33)
+)  # 64 MiB to 4 GiB: beyond what caches hold
 STREAMS = (1, 2, 3, 4)
 DTYPES = {"bfloat16": 2, "fp8": 1}
 ORDER_SEED = 0
@@ -32,12 +36,18 @@ class Llama(NamedTuple):
     ffn: int
 
 
-LLAMAS = (Llama(4096, 32, 8, 14336), Llama(8192, 64, 8, 28672), Llama(16384, 128, 8, 53248))  # 8B, 70B, 405B: their config.json
+LLAMAS = (
+    Llama(4096, 32, 8, 14336),
+    Llama(8192, 64, 8, 28672),
+    Llama(16384, 128, 8, 53248),
+)  # 8B, 70B, 405B: their config.json
 
 
 @dataclass(frozen=True)
 class Gemm:
-    """m tokens times a weight matrix of n outputs and k inputs; weights and inputs of `gemm_dtype`, outputs in 16 bit."""
+    """m tokens times a weight matrix of n outputs and k inputs; weights and inputs of `gemm_dtype`,
+    outputs in 16 bit.
+    """
 
     gemm_dtype: str
     m: int
@@ -68,8 +78,8 @@ class Gemm:
 
 @dataclass(frozen=True)
 class Attention:
-    """Attention of one layer on one device, by the kernels of `library`: decoding one token of each of `batch` sequences that have
-    `tokens` cached, or the prefill of `tokens` each.
+    """Attention of one layer on one device, by the kernels of `library`: decoding one token of each
+    of `batch` sequences that have `tokens` cached, or the prefill of `tokens` each.
     """
 
     library: str
@@ -118,11 +128,14 @@ class Attention:
 
 @dataclass(frozen=True)
 class Traffic:
-    """Memory traffic: `op` is read, write or copy, or read_beside_copies while `streams` other streams copy without pause."""
+    """Memory traffic: `op` is read, write or copy, or read_beside_copies while `streams` other
+    streams copy without pause.
+    """
 
     op: str
     bytes: int
-    """Of the operation itself, over the memory bus: a copy reads half of them and writes the other half."""
+    """Of the operation itself, over the memory bus: a copy reads half of them and writes the other
+    half."""
     streams: int = 0
 
     table = "traffic"
@@ -143,8 +156,9 @@ Kernel = Gemm | Attention | Traffic
 def kernels(memory_bytes: float, libraries: Mapping[str, Sequence[str]]) -> list[Kernel]:
     """Every kernel that fits into `memory_bytes`, in the order in which they are measured.
 
-    libraries: by the name of the attention's op, those that are there. The kinds take turns, each in an order drawn once and for
-    all, so that a run that ends early has covered every kind and all its sizes.
+    libraries: by the name of the attention's op, those that are there. The kinds take turns, each
+    in an order drawn once and for all, so that a run that ends early has covered every kind and all
+    its sizes.
     """
     rng = random.Random(ORDER_SEED)
     kinds: dict[str, list[Kernel]] = {}
@@ -160,9 +174,18 @@ def kernels(memory_bytes: float, libraries: Mapping[str, Sequence[str]]) -> list
 def _gemms() -> Iterator[Gemm]:
     layers, heads = set(), set()
     for llama, parallel in product(LLAMAS, TENSOR_PARALLEL):
-        hidden, queries, ffn = llama.hidden, llama.heads * HEAD_DIM // parallel, llama.ffn // parallel
+        hidden, queries, ffn = (
+            llama.hidden,
+            llama.heads * HEAD_DIM // parallel,
+            llama.ffn // parallel,
+        )
         keys_and_values = 2 * llama.kv_heads * HEAD_DIM // parallel
-        layers |= {(queries + keys_and_values, hidden), (hidden, queries), (2 * ffn, hidden), (hidden, ffn)}
+        layers |= {
+            (queries + keys_and_values, hidden),
+            (hidden, queries),
+            (2 * ffn, hidden),
+            (hidden, ffn),
+        }
         heads.add((VOCABULARY // parallel, hidden))
     for (n, k), m in product(sorted(layers | heads), TOKENS):
         yield Gemm("bfloat16", m, n, k)
@@ -171,10 +194,19 @@ def _gemms() -> Iterator[Gemm]:
 
 
 def _attention(libraries: Mapping[str, Sequence[str]]) -> Iterator[Attention]:
-    heads = sorted({(llama.heads // parallel, llama.kv_heads // parallel) for llama, parallel in product(LLAMAS, TENSOR_PARALLEL)})
-    for library, dtype, (queries, keys), batch, tokens in product(libraries["generation_attention"], DTYPES, heads, BATCHES, CONTEXTS):
+    heads = sorted(
+        {
+            (llama.heads // parallel, llama.kv_heads // parallel)
+            for llama, parallel in product(LLAMAS, TENSOR_PARALLEL)
+        }
+    )
+    for library, dtype, (queries, keys), batch, tokens in product(
+        libraries["generation_attention"], DTYPES, heads, BATCHES, CONTEXTS
+    ):
         yield Attention(library, True, batch, tokens, queries, keys, dtype)
-    for library, (queries, keys), batch, tokens in product(libraries["context_attention"], heads, BATCHES, PROMPTS):
+    for library, (queries, keys), batch, tokens in product(
+        libraries["context_attention"], heads, BATCHES, PROMPTS
+    ):
         if batch * tokens <= MOST_PROMPT_TOKENS:
             yield Attention(library, False, batch, tokens, queries, keys)
 

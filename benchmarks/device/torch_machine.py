@@ -22,7 +22,8 @@ BETWEEN_READINGS_S = 5e-3
 REPLAYS = (3, 100)
 MOST_LAUNCHES = 1024  # in a graph
 CACHES = 16  # buffers of a kernel span that many times the L2 cache together
-POOL_SHARE = 0.3  # of the free memory: random numbers that inputs are cut from; fp8 has another pool of half that
+# of the free memory: random numbers that inputs are cut from; fp8 has another pool of half that
+POOL_SHARE = 0.3
 PAGE_TOKENS = 16
 STREAM_COPY_BYTES = 2**28
 STREAM_COPIES = 64
@@ -32,7 +33,11 @@ WORKSPACE_BYTES = 2**28
 _TORCH_DTYPES = {"bfloat16": torch.bfloat16, "fp8": torch.float8_e4m3fn}
 _BACKENDS = {"sdpa-flash": SDPBackend.FLASH_ATTENTION, "sdpa-cudnn": SDPBackend.CUDNN_ATTENTION}
 # Packages beside PyTorch: as they are called in tables, and as they are imported.
-_PACKAGES = {"flashinfer": "flashinfer", "flash-attn-3": "flash_attn_interface", "flash-attn-2": "flash_attn"}
+_PACKAGES = {
+    "flashinfer": "flashinfer",
+    "flash-attn-3": "flash_attn_interface",
+    "flash-attn-2": "flash_attn",
+}
 
 Launch = Callable[[], object]
 
@@ -46,14 +51,24 @@ class TorchMachine:
         self.system = about.name.lower().replace(" ", "_")
         self._name, self._cache_bytes = about.name, about.L2_cache_size
         self._has_fp8 = (about.major, about.minor) >= (8, 9) and hasattr(torch, "_scaled_mm")
-        self._board, self._reads_with = reader(f"GPU-{about.uuid}" if hasattr(about, "uuid") else "0")
+        self._board, self._reads_with = reader(
+            f"GPU-{about.uuid}" if hasattr(about, "uuid") else "0"
+        )
         free_bytes, _ = torch.cuda.mem_get_info(self.device)
         self.memory_bytes = POOL_SHARE * free_bytes
         self._pools: dict[torch.dtype, Pool] = {}
-        self._packages = {name: found for name, module in _PACKAGES.items() if (found := _imported(module)) is not None}
+        self._packages = {
+            name: found
+            for name, module in _PACKAGES.items()
+            if (found := _imported(module)) is not None
+        }
         self.libraries = {
             "generation_attention": (*self._packages, "sdpa-flash"),
-            "context_attention": (*(name for name in self._packages if name != "flashinfer"), "sdpa-flash", "sdpa-cudnn"),
+            "context_attention": (
+                *(name for name in self._packages if name != "flashinfer"),
+                "sdpa-flash",
+                "sdpa-cudnn",
+            ),
         }
         self._workspace: torch.Tensor | None = None
 
@@ -65,7 +80,9 @@ class TorchMachine:
     def version(self, library: str) -> str:
         own = f"torch {torch.__version__}"
         if library in self._packages:
-            return f"{library} {getattr(self._packages[library], '__version__', '')} {own}".replace("  ", " ")
+            return f"{library} {getattr(self._packages[library], '__version__', '')} {own}".replace(
+                "  ", " "
+            )
         return f"{library} {own}".strip()
 
     def timed(self, kernel: Kernel) -> Timing:
@@ -95,16 +112,30 @@ class TorchMachine:
         dtype = _TORCH_DTYPES[kernel.gemm_dtype]
         if kernel.gemm_dtype == "fp8" and not self._has_fp8:
             raise CannotError("this GPU or this PyTorch has no fp8 products")
-        inputs, weights = self._random(dtype, kernel.m, kernel.k), self._random(dtype, kernel.n, kernel.k).t()
+        inputs, weights = (
+            self._random(dtype, kernel.m, kernel.k),
+            self._random(dtype, kernel.n, kernel.k).t(),
+        )
         outputs = torch.empty(kernel.m, kernel.n, dtype=torch.bfloat16, device=self.device)
         if kernel.gemm_dtype == "bfloat16":
             return lambda: torch.mm(inputs, weights, out=outputs)
         one = torch.ones((), dtype=torch.float32, device=self.device)
-        return lambda: torch._scaled_mm(inputs, weights, scale_a=one, scale_b=one, out_dtype=torch.bfloat16, use_fast_accum=True, out=outputs)
+        return lambda: torch._scaled_mm(
+            inputs,
+            weights,
+            scale_a=one,
+            scale_b=one,
+            out_dtype=torch.bfloat16,
+            use_fast_accum=True,
+            out=outputs,
+        )
 
     def _traffic(self, kernel: Traffic) -> Launch:
         if kernel.op == "read":
-            numbers, total = self._random(torch.bfloat16, kernel.bytes // 2).view(torch.float32), torch.empty((), device=self.device)
+            numbers, total = (
+                self._random(torch.bfloat16, kernel.bytes // 2).view(torch.float32),
+                torch.empty((), device=self.device),
+            )
             return lambda: torch.sum(numbers, dim=0, out=total)
         if kernel.op == "write":
             numbers = torch.empty(kernel.bytes // 4, dtype=torch.float32, device=self.device)
@@ -115,8 +146,13 @@ class TorchMachine:
 
     def _prefill(self, kernel: Attention) -> Callable[[], Launch]:
         def make() -> Launch:
-            queries = self._random(torch.bfloat16, kernel.batch, kernel.tokens, kernel.heads, HEAD_DIM)
-            keys, values = (self._random(torch.bfloat16, kernel.batch, kernel.tokens, kernel.kv_heads, HEAD_DIM) for _ in range(2))
+            queries = self._random(
+                torch.bfloat16, kernel.batch, kernel.tokens, kernel.heads, HEAD_DIM
+            )
+            keys, values = (
+                self._random(torch.bfloat16, kernel.batch, kernel.tokens, kernel.kv_heads, HEAD_DIM)
+                for _ in range(2)
+            )
             if kernel.library in _BACKENDS:
                 return self._scaled_dot_product(kernel, queries, keys, values)
             package = self._packages[kernel.library]
@@ -133,12 +169,19 @@ class TorchMachine:
 
         def make() -> Launch:
             queries = self._random(torch.bfloat16, kernel.batch, 1, kernel.heads, HEAD_DIM)
-            keys, values = (self._random(dtype, kernel.batch, kernel.tokens, kernel.kv_heads, HEAD_DIM) for _ in range(2))
+            keys, values = (
+                self._random(dtype, kernel.batch, kernel.tokens, kernel.kv_heads, HEAD_DIM)
+                for _ in range(2)
+            )
             if kernel.library in _BACKENDS:
                 return self._scaled_dot_product(kernel, queries, keys, values)
             package = self._packages[kernel.library]
-            lengths = torch.full((kernel.batch,), kernel.tokens, dtype=torch.int32, device=self.device)
-            return lambda: package.flash_attn_with_kvcache(queries, keys, values, cache_seqlens=lengths, causal=True)
+            lengths = torch.full(
+                (kernel.batch,), kernel.tokens, dtype=torch.int32, device=self.device
+            )
+            return lambda: package.flash_attn_with_kvcache(
+                queries, keys, values, cache_seqlens=lengths, causal=True
+            )
 
         return make
 
@@ -149,14 +192,18 @@ class TorchMachine:
         def launch() -> object:
             with sdpa_kernel(backend):
                 grouped = kernel.heads != kernel.kv_heads
-                return functional.scaled_dot_product_attention(queries, keys, values, is_causal=not kernel.decodes, enable_gqa=grouped)
+                return functional.scaled_dot_product_attention(
+                    queries, keys, values, is_causal=not kernel.decodes, enable_gqa=grouped
+                )
 
         return launch
 
     def _paged_decode(self, kernel: Attention, dtype: torch.dtype) -> Callable[[], Launch]:
         if self._workspace is None:
             self._workspace = torch.zeros(WORKSPACE_BYTES, dtype=torch.uint8, device=self.device)
-        wrapper = self._packages["flashinfer"].BatchDecodeWithPagedKVCacheWrapper(self._workspace, "NHD", use_tensor_cores=kernel.heads >= 4 * kernel.kv_heads)
+        wrapper = self._packages["flashinfer"].BatchDecodeWithPagedKVCacheWrapper(
+            self._workspace, "NHD", use_tensor_cores=kernel.heads >= 4 * kernel.kv_heads
+        )
         pages = kernel.tokens // PAGE_TOKENS  # contexts are whole pages
 
         def integers(*bounds: int) -> torch.Tensor:
@@ -169,17 +216,23 @@ class TorchMachine:
 
         def make() -> Launch:
             queries = self._random(torch.bfloat16, kernel.batch, kernel.heads, HEAD_DIM)
-            cache = self._random(dtype, kernel.batch * pages, 2, PAGE_TOKENS, kernel.kv_heads, HEAD_DIM)
+            cache = self._random(
+                dtype, kernel.batch * pages, 2, PAGE_TOKENS, kernel.kv_heads, HEAD_DIM
+            )
             return lambda: wrapper.run(queries, cache)
 
         return make
 
     def _graphed(self, launches: Sequence[Launch]) -> Timing:
-        for launch in launches[:2]:  # compiles, picks algorithms, or fails here rather than in the capture
+        for launch in launches[
+            :2
+        ]:  # compiles, picks algorithms, or fails here rather than in the capture
             launch()
         torch.cuda.synchronize(self.device)
         about_s = self._elapsed_s(launches[-1])
-        rounds = max(1, min(math.ceil(GRAPH_S / (about_s * len(launches))), MOST_LAUNCHES // len(launches)))
+        rounds = max(
+            1, min(math.ceil(GRAPH_S / (about_s * len(launches))), MOST_LAUNCHES // len(launches))
+        )
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             for _ in range(rounds):
@@ -199,13 +252,19 @@ class TorchMachine:
             time.sleep(BETWEEN_READINGS_S)
             readings.append(self._board())
         launched = rounds * len(launches)
-        samples_s = [1e-3 * began.elapsed_time(ended) / launched for began, ended in pairwise(events)]
+        samples_s = [
+            1e-3 * began.elapsed_time(ended) / launched for began, ended in pairwise(events)
+        ]
         return timing(samples_s, middle(readings))
 
     def _beside_copies(self, kernel: Traffic) -> Timing:
-        """Reads on one stream while others copy; where their copies end before the read does, again with more of them."""
+        """Reads on one stream while others copy; where their copies end before the read does, again
+        with more of them.
+        """
         read = self._traffic(Traffic("read", kernel.bytes))
-        copies = [self._traffic(Traffic("copy", 2 * STREAM_COPY_BYTES)) for _ in range(kernel.streams)]
+        copies = [
+            self._traffic(Traffic("copy", 2 * STREAM_COPY_BYTES)) for _ in range(kernel.streams)
+        ]
         streams = [torch.cuda.Stream(self.device) for _ in copies]
         read()
         count, samples_s, moved_bytes, readings = STREAM_COPIES, [], [], []
@@ -213,7 +272,10 @@ class TorchMachine:
             torch.cuda.synchronize(self.device)
             zero, began, ended = _event(), _event(), _event()
             zero.record()
-            ends = [self._copying(stream, copy, zero, count) for stream, copy in zip(streams, copies, strict=True)]
+            ends = [
+                self._copying(stream, copy, zero, count)
+                for stream, copy in zip(streams, copies, strict=True)
+            ]
             for of_stream in ends:
                 of_stream[0].wait()  # all copy by the time the read begins
             began.record()
@@ -222,17 +284,27 @@ class TorchMachine:
             readings.append(self._board())
             torch.cuda.synchronize(self.device)
             began_s, ended_s = (1e-3 * zero.elapsed_time(event) for event in (began, ended))
-            ends_s = [[1e-3 * zero.elapsed_time(event) for event in of_stream] for of_stream in ends]
+            ends_s = [
+                [1e-3 * zero.elapsed_time(event) for event in of_stream] for of_stream in ends
+            ]
             if min(of_stream[-1] for of_stream in ends_s) < ended_s:
                 if count > 16 * STREAM_COPIES:
-                    raise CannotError("copies end before the read does: the streams take turns here")
+                    raise CannotError(
+                        "copies end before the read does: the streams take turns here"
+                    )
                 count *= 2
                 continue
             samples_s.append(ended_s - began_s)
-            moved_bytes.append(2 * STREAM_COPY_BYTES * sum(copied(of_stream, began_s, ended_s) for of_stream in ends_s))
+            moved_bytes.append(
+                2
+                * STREAM_COPY_BYTES
+                * sum(copied(of_stream, began_s, ended_s) for of_stream in ends_s)
+            )
         return timing(samples_s, middle(readings), sorted(moved_bytes)[READS // 2])
 
-    def _copying(self, stream: torch.cuda.Stream, copy: Launch, zero: torch.cuda.Event, count: int) -> list[torch.cuda.Event]:
+    def _copying(
+        self, stream: torch.cuda.Stream, copy: Launch, zero: torch.cuda.Event, count: int
+    ) -> list[torch.cuda.Event]:
         """Starts `count` copies on the stream; an event after each."""
         ends = []
         with torch.cuda.stream(stream):
@@ -259,8 +331,8 @@ class TorchMachine:
 
 
 class Pool:
-    """Random numbers that inputs are cut from, one after the other and round again: drawing them anew for each kernel would take longer
-    than the kernels.
+    """Random numbers that inputs are cut from, one after the other and round again: drawing them
+    anew for each kernel would take longer than the kernels.
     """
 
     def __init__(self, size_bytes: int, dtype: torch.dtype, device: torch.device) -> None:

@@ -1,4 +1,6 @@
-"""Constants of attention kernels: fitted to measured kernels, and tested on shapes that the fit has not seen."""
+"""Constants of attention kernels: fitted to measured kernels, and tested on shapes that the fit has
+not seen.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from cluster_sim.calibration.constants import Array, Range, cross_validated, rounded, solved
+from cluster_sim.calibration.constants import Array, Bounds, cross_validated, rounded, solved
 from cluster_sim.calibration.errors import Errors
-from cluster_sim.hardware import ContextAttentionFit, Device, GenerationAttentionFit
-from cluster_sim.physics.attention import context_floor_s, context_line, generation_floor_s, generation_line
+from cluster_sim.hardware.device import Device
+from cluster_sim.hardware.kernel_fits import ContextAttentionFit, GenerationAttentionFit
+from cluster_sim.physics.attention import (
+    context_floor_s,
+    context_line,
+    generation_floor_s,
+    generation_line,
+)
 
 Fit = TypeVar("Fit")
 
@@ -22,40 +30,41 @@ TOLERANCE = 0.03
 MOST_ROWS = 4000
 """Kernels in one fit; of more, this many are drawn."""
 SHORT_KEYS = (128, 127)
-"""Tried for `short_keys`: the second where a kernel of exactly 128 keys already takes the path of long ones."""
+"""Tried for `short_keys`: the second where a kernel of exactly 128 keys already takes the path of
+long ones."""
 
 _GENERATION = {
-    "start_s": Range(6e-6, 5e-7, 5e-5),
-    "value_s": Range(5e-9, 1e-12, 1e-6, vanishes=True),
-    "head_s": Range(1e-10, 1e-13, 1e-7, vanishes=True),
-    "sequence_s": Range(5e-9, 1e-11, 1e-6, vanishes=True),
-    "free_units": Range(100.0, 5.0, 4e3),
-    "unit_s": Range(5e-9, 1e-12, 1e-6, vanishes=True),
-    "tile_bandwidth_bytes_per_s": Range(5e12, 1e11, 1e15),
-    "long_start_s": Range(8e-6, 5e-7, 5e-5),
-    "long_unit_s": Range(3e-9, 1e-12, 1e-6, vanishes=True),
-    "window_s": Range(5e-7, 1e-9, 1e-5, vanishes=True),
-    "bandwidth_bytes_per_s": Range(4e12, 1e11, 1e14),
-    "half_units": Range(2.0, 0.01, 100.0),
+    "start_s": Bounds(6e-6, 5e-7, 5e-5),
+    "value_s": Bounds(5e-9, 1e-12, 1e-6, vanishes=True),
+    "head_s": Bounds(1e-10, 1e-13, 1e-7, vanishes=True),
+    "sequence_s": Bounds(5e-9, 1e-11, 1e-6, vanishes=True),
+    "free_units": Bounds(100.0, 5.0, 4e3),
+    "unit_s": Bounds(5e-9, 1e-12, 1e-6, vanishes=True),
+    "tile_bandwidth_bytes_per_s": Bounds(5e12, 1e11, 1e15),
+    "long_start_s": Bounds(8e-6, 5e-7, 5e-5),
+    "long_unit_s": Bounds(3e-9, 1e-12, 1e-6, vanishes=True),
+    "window_s": Bounds(5e-7, 1e-9, 1e-5, vanishes=True),
+    "bandwidth_bytes_per_s": Bounds(4e12, 1e11, 1e14),
+    "half_units": Bounds(2.0, 0.01, 100.0),
 }
 _CONTEXT = {
-    "start_s": Range(7e-6, 5e-7, 5e-5),
-    "value_s": Range(5e-9, 1e-12, 1e-6, vanishes=True),
-    "head_s": Range(1e-8, 1e-12, 1e-6, vanishes=True),
-    "kv_head_s": Range(1e-9, 1e-12, 1e-6, vanishes=True),
-    "long_start_s": Range(8e-6, 5e-7, 5e-5),
-    "compute_flop_per_s": Range(1.5e15, 1e13, 1e17),
-    "extra_values": Range(60.0, 0.1, 1e3, vanishes=True),
-    "wide": Range(0.1, 1e-3, 10.0, vanishes=True),
-    "extra_keys": Range(200.0, 1.0, 3e3),
-    "tile_tokens": Range(64.0, 0.1, 500.0, vanishes=True),
-    "window_keys": Range(64.0, 0.1, 500.0, vanishes=True),
-    "key_s": Range(3e-9, 1e-11, 1e-7, vanishes=True),
+    "start_s": Bounds(7e-6, 5e-7, 5e-5),
+    "value_s": Bounds(5e-9, 1e-12, 1e-6, vanishes=True),
+    "head_s": Bounds(1e-8, 1e-12, 1e-6, vanishes=True),
+    "kv_head_s": Bounds(1e-9, 1e-12, 1e-6, vanishes=True),
+    "long_start_s": Bounds(8e-6, 5e-7, 5e-5),
+    "compute_flop_per_s": Bounds(1.5e15, 1e13, 1e17),
+    "extra_values": Bounds(60.0, 0.1, 1e3, vanishes=True),
+    "wide": Bounds(0.1, 1e-3, 10.0, vanishes=True),
+    "extra_keys": Bounds(200.0, 1.0, 3e3),
+    "tile_tokens": Bounds(64.0, 0.1, 500.0, vanishes=True),
+    "window_keys": Bounds(64.0, 0.1, 500.0, vanishes=True),
+    "key_s": Bounds(3e-9, 1e-11, 1e-7, vanishes=True),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Kernels:
+class AttentionKernels:
     """Measured attention kernels, one a row."""
 
     batch: Array
@@ -73,15 +82,17 @@ class Kernels:
     def __len__(self) -> int:
         return len(self.seconds)
 
-    def take(self, rows: Any) -> Kernels:
+    def take(self, rows: Any) -> AttentionKernels:
         """Those rows, by index or by mask."""
-        return Kernels(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+        return AttentionKernels(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
-    def sample(self, most: int, seed: int = 0) -> Kernels:
+    def sample(self, most: int, seed: int = 0) -> AttentionKernels:
         """At most that many rows, drawn the same way every time."""
         if len(self) <= most:
             return self
-        return self.take(np.sort(np.random.default_rng(seed).choice(len(self), most, replace=False)))
+        return self.take(
+            np.sort(np.random.default_rng(seed).choice(len(self), most, replace=False))
+        )
 
     @property
     def keys(self) -> Array:
@@ -95,12 +106,12 @@ class Kernels:
         return self.tokens * (self.tokens + 1) / 2 - hidden * (hidden + 1) / 2
 
 
-def attention_kernels(rows: pa.Table) -> Kernels:
-    """The kernels of a table with the columns of aiconfigurator's: batch_size, isl, step, num_heads, num_key_value_heads, head_dim,
-    window_size, kv_cache_dtype, latency_ms.
+def attention_kernels(rows: pa.Table) -> AttentionKernels:
+    """The kernels of a table with the columns of aiconfigurator's: batch_size, isl, step,
+    num_heads, num_key_value_heads, head_dim, window_size, kv_cache_dtype, latency_ms.
 
-    `isl + step` is the context in decoding and `isl` the prompt in prefill (`step` is 0 there). Rows without a time, or with
-    one of 0, are broken and left out.
+    `isl + step` is the context in decoding and `isl` the prompt in prefill (`step` is 0 there).
+    Rows without a time, or with one of 0, are broken and left out.
     """
     rows = rows.filter(pc.greater(rows["latency_ms"], 0.0))
 
@@ -108,7 +119,7 @@ def attention_kernels(rows: pa.Table) -> Kernels:
         return np.asarray(rows[name].to_numpy(), dtype=np.float64)
 
     narrow = np.asarray(pc.equal(rows["kv_cache_dtype"], "fp8").to_numpy(), dtype=bool)
-    return Kernels(
+    return AttentionKernels(
         batch=column("batch_size"),
         tokens=column("isl") + column("step"),
         window=column("window_size"),
@@ -120,32 +131,46 @@ def attention_kernels(rows: pa.Table) -> Kernels:
     )
 
 
-def predict_generation(fit: GenerationAttentionFit, kernels: Kernels) -> Array:
+def predict_generation(fit: GenerationAttentionFit, kernels: AttentionKernels) -> Array:
     """Seconds of each kernel by `physics.attention.generation_attention_s`, all at once."""
     shape = (kernels.batch, kernels.heads, kernels.kv_heads, kernels.head_dim, kernels.kv_bytes)
     windowed = kernels.keys < kernels.tokens
     floor_s = generation_floor_s(fit, *shape)
     fixed_s, per_key_s = generation_line(fit, *shape, windowed)
     line_s = fixed_s + kernels.batch * kernels.keys * per_key_s
-    predicted_s: Array = np.where((kernels.keys <= fit.short_keys) & ~windowed, floor_s, np.maximum(floor_s, line_s))
+    predicted_s: Array = np.where(
+        (kernels.keys <= fit.short_keys) & ~windowed, floor_s, np.maximum(floor_s, line_s)
+    )
     return predicted_s
 
 
-def predict_context(fit: ContextAttentionFit, kernels: Kernels) -> Array:
+def predict_context(fit: ContextAttentionFit, kernels: AttentionKernels) -> Array:
     """Seconds of each kernel by `physics.attention.context_attention_s`, all at once."""
     hidden = kernels.tokens - kernels.keys
-    edges = hidden * (fit.window_keys + fit.tile_tokens * kernels.kv_heads / kernels.heads)  # second ones, where a window cuts
-    line = context_line(fit, kernels.batch, kernels.heads, kernels.kv_heads, kernels.head_dim, kernels.kv_bytes)
-    line_s = line.fixed_s + kernels.batch * (line.per_token_s * kernels.tokens + line.per_pair_s * (kernels.pairs + edges))
+    edges = hidden * (
+        fit.window_keys + fit.tile_tokens * kernels.kv_heads / kernels.heads
+    )  # second ones, where a window cuts
+    line = context_line(
+        fit, kernels.batch, kernels.heads, kernels.kv_heads, kernels.head_dim, kernels.kv_bytes
+    )
+    line_s = line.fixed_s + kernels.batch * (
+        line.per_token_s * kernels.tokens + line.per_pair_s * (kernels.pairs + edges)
+    )
     floor_s = context_floor_s(fit, kernels.batch, kernels.heads, kernels.kv_heads, kernels.head_dim)
-    predicted_s: Array = np.maximum(floor_s, line_s - fit.key_s * hidden)  # the walk ends with the window
+    predicted_s: Array = np.maximum(
+        floor_s, line_s - fit.key_s * hidden
+    )  # the walk ends with the window
     return predicted_s
 
 
-def fit_generation(kernels: Kernels, like: GenerationAttentionFit | None = None) -> GenerationAttentionFit:
-    """The constants of decode attention that come closest to `kernels`; seconds to run, the same every time.
+def fit_generation(
+    kernels: AttentionKernels, like: GenerationAttentionFit | None = None
+) -> GenerationAttentionFit:
+    """The constants of decode attention that come closest to `kernels`; seconds to run, the same
+    every time.
 
-    like: kernels of a similar device, its rates scaled to this one, whose constants hold where few kernels do not tell.
+    like: kernels of a similar device, its rates scaled to this one, whose constants hold where few
+    kernels do not tell.
     """
     sample = kernels.sample(MOST_ROWS)
     alike = None if like is None else {name: float(getattr(like, name)) for name in _GENERATION}
@@ -154,43 +179,79 @@ def fit_generation(kernels: Kernels, like: GenerationAttentionFit | None = None)
         def made(constants: dict[str, Any]) -> GenerationAttentionFit:
             return GenerationAttentionFit.model_construct(short_keys=short_keys, **constants)
 
-        cost, best = solved(_GENERATION, lambda found: predict_generation(made(found), sample), sample.seconds, TOLERANCE, alike=alike)
+        cost, best = solved(
+            _GENERATION,
+            lambda found: predict_generation(made(found), sample),
+            sample.seconds,
+            TOLERANCE,
+            alike=alike,
+        )
         return cost, made(rounded(_GENERATION, best))
 
-    return min(map(fitted, SHORT_KEYS if like is None else (like.short_keys,)), key=lambda one: one[0])[1]
+    return min(
+        map(fitted, SHORT_KEYS if like is None else (like.short_keys,)), key=lambda one: one[0]
+    )[1]
 
 
-def fit_context(kernels: Kernels, peak_bandwidth: float, like: ContextAttentionFit | None = None) -> ContextAttentionFit:
+def fit_context(
+    kernels: AttentionKernels, peak_bandwidth: float, like: ContextAttentionFit | None = None
+) -> ContextAttentionFit:
     """The same of prefill attention; peak_bandwidth: of the device's memory [B/s]."""
     sample = kernels.sample(MOST_ROWS)
     alike = None if like is None else {name: float(getattr(like, name)) for name in _CONTEXT}
 
     def made(constants: dict[str, Any]) -> ContextAttentionFit:
-        return ContextAttentionFit.model_construct(bandwidth_bytes_per_s=peak_bandwidth, **constants)
+        return ContextAttentionFit.model_construct(
+            bandwidth_bytes_per_s=peak_bandwidth, **constants
+        )
 
-    _, best = solved(_CONTEXT, lambda found: predict_context(made(found), sample), sample.seconds, TOLERANCE, alike=alike)
+    _, best = solved(
+        _CONTEXT,
+        lambda found: predict_context(made(found), sample),
+        sample.seconds,
+        TOLERANCE,
+        alike=alike,
+    )
     return made(rounded(_CONTEXT, best))
 
 
-def cross_validate(kernels: Kernels, fit: Callable[[Kernels], Fit], predict: Callable[[Fit, Kernels], Array]) -> Errors:
+def cross_validate(
+    kernels: AttentionKernels,
+    fit: Callable[[AttentionKernels], Fit],
+    predict: Callable[[Fit, AttentionKernels], Array],
+) -> Errors:
     """Errors on shapes (heads, KV heads, width) that were left out of the fit, each once."""
 
     def refit(seen: NDArray[np.bool_], held: NDArray[np.bool_]) -> Array:
         return predict(fit(kernels.take(seen)), kernels.take(held))
 
-    return cross_validated(np.stack([kernels.heads, kernels.kv_heads, kernels.head_dim]), kernels.seconds, refit)
+    return cross_validated(
+        np.stack([kernels.heads, kernels.kv_heads, kernels.head_dim]), kernels.seconds, refit
+    )
 
 
-def naive_generation(device: Device, kernels: Kernels) -> Array:
+def naive_generation(device: Device, kernels: AttentionKernels) -> Array:
     """Seconds of each kernel at the device's peak memory bandwidth, for comparison."""
-    read = 2.0 * kernels.kv_heads * kernels.head_dim * kernels.kv_bytes * kernels.batch * kernels.keys
+    read = (
+        2.0 * kernels.kv_heads * kernels.head_dim * kernels.kv_bytes * kernels.batch * kernels.keys
+    )
     predicted_s: Array = read / device.memory.bandwidth_bytes_per_s
     return predicted_s
 
 
-def naive_context(device: Device, kernels: Kernels) -> Array:
-    """Seconds of each kernel at the device's peak: bf16 compute, or memory for queries, keys, values and outputs."""
+def naive_context(device: Device, kernels: AttentionKernels) -> Array:
+    """Seconds of each kernel at the device's peak: bf16 compute, or memory for queries, keys,
+    values and outputs.
+    """
     flop = 4.0 * kernels.batch * kernels.heads * kernels.head_dim * kernels.pairs
-    moved = 2.0 * kernels.batch * kernels.tokens * kernels.head_dim * (2.0 * kernels.heads + kernels.kv_heads * kernels.kv_bytes)
-    predicted_s: Array = np.maximum(flop / device.peak.bf16_flop_per_s, moved / device.memory.bandwidth_bytes_per_s)
+    moved = (
+        2.0
+        * kernels.batch
+        * kernels.tokens
+        * kernels.head_dim
+        * (2.0 * kernels.heads + kernels.kv_heads * kernels.kv_bytes)
+    )
+    predicted_s: Array = np.maximum(
+        flop / device.peak.bf16_flop_per_s, moved / device.memory.bandwidth_bytes_per_s
+    )
     return predicted_s

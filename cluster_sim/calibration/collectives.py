@@ -1,8 +1,10 @@
-"""The constants of collectives: from measured ones, and how far they carry to sizes that the fit has not seen."""
+"""The constants of collectives: from measured ones, and how far they carry to sizes that the fit
+has not seen.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -10,24 +12,32 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from cluster_sim.calibration import operators
-from cluster_sim.hardware import Collective, CollectiveFit, Device, OneShotFit
+from cluster_sim.calibration.constants import Bounds
+from cluster_sim.hardware.collective_fits import CollectiveFit, CollectiveKind, OneShotFit
+from cluster_sim.hardware.device import Device
 from cluster_sim.physics.collectives import collectives_s, moved_bytes
 
-KINDS: tuple[Collective, ...] = get_args(Collective)
+KINDS: tuple[CollectiveKind, ...] = get_args(CollectiveKind)
 COLUMNS = ("op", "ranks", "size_bytes", "latency_ms")
 MEASURED_COLUMNS = ("dataset", "model", "hardware", "framework", "n_devices", "value", "notes")
 """Of a table of measurements."""
 FEWEST = 24
 """Collectives of one kind, for about a dozen constants."""
 TOLERANCE = 0.03
-"""Relative error at which a collective begins to count linearly, no longer by its square: single runs stray by ten times that."""
+"""Relative error at which a collective begins to count linearly, no longer by its square: single
+runs stray by ten times that."""
 
 _STARTS, _STARTS_HELD = 10, 6  # of one fit, and of each fit in cross-validation
-_ROUGH_STEPS, _GO_ON, _STEPS = 20, 2, 100  # steps from each start, how many of them go on, and their steps
+_ROUGH_STEPS, _GO_ON, _STEPS = (
+    20,
+    2,
+    100,
+)  # steps from each start, how many of them go on, and their steps
 _SPREAD = 0.7  # of the starts, in the logarithm of every constant
-# What NVIDIA's collectors call a collective, as we do: each engine's all-reduce is a kernel of its own, and their times differ by
+# What NVIDIA's collectors call a collective, as we do: each engine's all-reduce is a kernel of its
+# own, and their times differ by
 # half, so that no common fit could be right for either.
-_OPERATORS: dict[tuple[str, str], Collective] = {
+_OPERATORS: dict[tuple[str, str], CollectiveKind] = {
     ("custom_allreduce", "trtllm"): "all_reduce",
     ("custom_allreduce", "vllm"): "all_reduce_vllm",
     ("nccl_all_reduce", "nccl"): "nccl_all_reduce",
@@ -37,46 +47,48 @@ _OPERATORS: dict[tuple[str, str], Collective] = {
 }
 
 
-class Measured(NamedTuple):
-    """Collectives of one kind: arrays of how many ranks took part, the size of the whole tensor [B], and time [s]."""
+class MeasuredCollectives(NamedTuple):
+    """Collectives of one kind: arrays of how many ranks took part, the size of the whole tensor
+    [B], and time [s].
+    """
 
     ranks: NDArray[np.float64]
     size_bytes: NDArray[np.float64]
     seconds: NDArray[np.float64]
 
-    def of(self, chosen: NDArray[np.bool_]) -> Measured:
+    def of(self, chosen: NDArray[np.bool_]) -> MeasuredCollectives:
         """Those that are `chosen`."""
-        return Measured(*(values[chosen] for values in self))
-
-
-class _Range(NamedTuple):
-    start: float
-    low: float
-    high: float
+        return MeasuredCollectives(*(values[chosen] for values in self))
 
 
 _RING = {
-    "start_s": _Range(5e-6, 1e-7, 1e-3),
-    "rank_s": _Range(1e-6, 1e-10, 1e-4),
-    "link_bandwidth_bytes_per_s": _Range(4e11, 1e9, 2e12),
-    "copy_bandwidth_bytes_per_s": _Range(2e13, 1e11, 1e15),
-    "climb_s": _Range(1e-5, 1e-8, 1e-4),
-    "climb_exponent": _Range(0.5, 0.05, 0.9),
+    "start_s": Bounds(5e-6, 1e-7, 1e-3),
+    "rank_s": Bounds(1e-6, 1e-10, 1e-4),
+    "link_bandwidth_bytes_per_s": Bounds(4e11, 1e9, 2e12),
+    "copy_bandwidth_bytes_per_s": Bounds(2e13, 1e11, 1e15),
+    "climb_s": Bounds(1e-5, 1e-8, 1e-4),
+    "climb_exponent": Bounds(0.5, 0.05, 0.9),
 }
 _NO_COPY = 1e14  # a copy bandwidth above this is none at all
-_SWITCHED = {"in_switch": _Range(1.2, 1.0, 2.0)}
+_SWITCHED = {"in_switch": Bounds(1.2, 1.0, 2.0)}
 _ONE_SHOT = {
-    "start_s": _Range(5e-6, 1e-7, 1e-3),
-    "rank_s": _Range(1e-7, 1e-10, 1e-4),
-    "bandwidth_bytes_per_s": _Range(3e11, 1e9, 1e13),
-    "overlap": _Range(1.5, 1.0, 8.0),
+    "start_s": Bounds(5e-6, 1e-7, 1e-3),
+    "rank_s": Bounds(1e-7, 1e-10, 1e-4),
+    "bandwidth_bytes_per_s": Bounds(3e11, 1e9, 1e13),
+    "overlap": Bounds(1.5, 1.0, 8.0),
 }
 
 
 def collectives_table(measurements: pa.Table) -> pa.Table:
-    """The collectives among `measurements`, operators of NVIDIA's collectors, with the columns COLUMNS, `system` and `version`."""
-    is_collective = pc.match_substring_regex(measurements["model"], "^operator:(custom_allreduce|nccl_)")
-    rows = measurements.filter(pc.and_(pc.equal(measurements["dataset"], "aic_operators"), is_collective))
+    """The collectives among `measurements`, operators of NVIDIA's collectors, with the columns
+    COLUMNS, `system` and `version`.
+    """
+    is_collective = pc.match_substring_regex(
+        measurements["model"], "^operator:(custom_allreduce|nccl_)"
+    )
+    rows = measurements.filter(
+        pc.and_(pc.equal(measurements["dataset"], "aic_operators"), is_collective)
+    )
     names = [str(model).removeprefix("operator:").split()[0] for model in rows["model"].to_pylist()]
     frameworks = [str(framework).split()[0] for framework in rows["framework"].to_pylist()]
     return pa.table(
@@ -91,19 +103,26 @@ def collectives_table(measurements: pa.Table) -> pa.Table:
     )
 
 
-def measured(table: pa.Table, kind: Collective) -> Measured:
-    """The collectives of `kind` in a table with the columns COLUMNS, groups of one and empty tensors left out."""
+def measured(table: pa.Table, kind: CollectiveKind) -> MeasuredCollectives:
+    """The collectives of `kind` in a table with the columns COLUMNS, groups of one and empty
+    tensors left out.
+    """
     real = pc.and_(pc.greater_equal(table["ranks"], 2), pc.greater(table["size_bytes"], 0))
     rows = table.filter(pc.and_(pc.equal(table["op"], kind), real))
-    ranks, size_bytes, latency_ms = (np.asarray(rows[name].to_numpy(), dtype=float) for name in COLUMNS[1:])
-    return Measured(ranks, size_bytes, latency_ms * 1e-3)
+    ranks, size_bytes, latency_ms = (
+        np.asarray(rows[name].to_numpy(), dtype=float) for name in COLUMNS[1:]
+    )
+    return MeasuredCollectives(ranks, size_bytes, latency_ms * 1e-3)
 
 
-def fit_collective(kind: Collective, rows: Measured, seed: int = 0, starts: int = _STARTS) -> CollectiveFit:
+def fit_collective(
+    kind: CollectiveKind, rows: MeasuredCollectives, seed: int = 0, starts: int = _STARTS
+) -> CollectiveFit:
     """The constants that fit the collectives `rows` of one kind; about 0.3 s on one core.
 
-    Robust least squares of the logarithm of time, from several starts; the same `seed` gives the same constants, which are
-    rounded to four digits. Raises ValueError for fewer collectives than constants or times that are not positive.
+    Robust least squares of the logarithm of time, from several starts; the same `seed` gives the
+    same constants, which are rounded to four digits. Raises ValueError for fewer collectives than
+    constants or times that are not positive.
     """
     from scipy.optimize import least_squares  # slow to import, and wanted here only
 
@@ -113,14 +132,25 @@ def fit_collective(kind: Collective, rows: Measured, seed: int = 0, starts: int 
     if not (np.isfinite(rows.seconds) & (rows.seconds > 0.0)).all():
         raise ValueError("wanted times above 0 s")
     rng, largest, log_s = np.random.default_rng(seed), int(rows.ranks.max()), np.log(rows.seconds)
-    start, low, high = (np.log([getattr(one, end) for one in ranges]) for end in ("start", "low", "high"))
+    start, low, high = (
+        np.log([getattr(one, end) for one in ranges]) for end in ("start", "low", "high")
+    )
 
     def residuals(found: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.log(collectives_s(_made(kind, np.exp(found).tolist(), largest), kind, rows.ranks, rows.size_bytes)) - log_s
+        return (
+            np.log(
+                collectives_s(
+                    _made(kind, np.exp(found).tolist(), largest), kind, rows.ranks, rows.size_bytes
+                )
+            )
+            - log_s
+        )
 
     def solved(start: NDArray[np.float64], steps: int) -> tuple[float, NDArray[np.float64]]:
         inside = np.clip(start, low + 1e-9, high - 1e-9)
-        result = least_squares(residuals, inside, bounds=(low, high), loss="soft_l1", f_scale=TOLERANCE, max_nfev=steps)
+        result = least_squares(
+            residuals, inside, bounds=(low, high), loss="soft_l1", f_scale=TOLERANCE, max_nfev=steps
+        )
         return float(result.cost), result.x
 
     tried = [start, *(start + rng.normal(0.0, _SPREAD, len(start)) for _ in range(starts - 1))]
@@ -131,10 +161,14 @@ def fit_collective(kind: Collective, rows: Measured, seed: int = 0, starts: int 
     return found.model_copy(update={"copy_bandwidth_bytes_per_s": None}) if vanishes else found
 
 
-def cross_validate(kind: Collective, rows: Measured, folds: int = 8, seed: int = 0) -> NDArray[np.float64]:
-    """Seconds of the collectives `rows` of one kind, each size predicted for all ranks from a fit to other sizes.
+def cross_validate(
+    kind: CollectiveKind, rows: MeasuredCollectives, folds: int = 8, seed: int = 0
+) -> NDArray[np.float64]:
+    """Seconds of the collectives `rows` of one kind, each size predicted for all ranks from a fit
+    to other sizes.
 
-    The sizes are dealt out in turn to `folds` parts, so that no two neighbours are left out together.
+    The sizes are dealt out in turn to `folds` parts, so that no two neighbours are left out
+    together.
     """
     _, size = np.unique(rows.size_bytes, return_inverse=True)
     predicted_s = np.empty_like(rows.seconds)
@@ -146,20 +180,26 @@ def cross_validate(kind: Collective, rows: Measured, folds: int = 8, seed: int =
     return predicted_s
 
 
-def naive_s(device: Device, kind: Collective, rows: Measured) -> NDArray[np.float64]:
-    """Seconds by the data sheet: latency of a transfer inside the node, and bytes over the links at their bandwidth."""
+def naive_s(device: Device, kind: CollectiveKind, rows: MeasuredCollectives) -> NDArray[np.float64]:
+    """Seconds by the data sheet: latency of a transfer inside the node, and bytes over the links at
+    their bandwidth.
+    """
     bandwidth = device.peer_bandwidth_bytes_per_s or np.inf
     return device.peer_latency_s + moved_bytes(kind, rows.ranks, rows.size_bytes) / bandwidth
 
 
-def _ranges(kind: Collective) -> list[_Range]:
-    """Where each constant of `kind` may lie; the switches' sums show in all-reduces alone, and NCCL has no one-shot algorithm."""
+def _ranges(kind: CollectiveKind) -> list[Bounds]:
+    """Where each constant of `kind` may lie; the switches' sums show in all-reduces alone, and NCCL
+    has no one-shot algorithm.
+    """
     switched = _SWITCHED if "all_reduce" in kind else {}
     one_shot = _ONE_SHOT if kind in ("all_reduce", "all_reduce_vllm") else {}
     return [*_RING.values(), *switched.values(), *one_shot.values()]
 
 
-def _made(kind: Collective, values: list[float], largest: int) -> CollectiveFit:
+def _made(kind: CollectiveKind, values: list[float], largest: int) -> CollectiveFit:
     names = [*_RING, *_SWITCHED] if "all_reduce" in kind else [*_RING]
-    one_shot = OneShotFit.model_construct(**dict(zip(_ONE_SHOT, values[len(names) :], strict=True))) if len(values) > len(names) else None  # type: ignore[arg-type]
-    return CollectiveFit.model_construct(**dict(zip(names, values, strict=False)), largest=largest, one_shot=one_shot)  # type: ignore[arg-type]
+    own: dict[str, Any] = dict(zip(names, values, strict=False))
+    extra: dict[str, Any] = dict(zip(_ONE_SHOT, values[len(names) :], strict=False))
+    one_shot = OneShotFit.model_construct(**extra) if extra else None
+    return CollectiveFit.model_construct(**own, largest=largest, one_shot=one_shot)

@@ -16,6 +16,8 @@ class Errors(NamedTuple):
 
     @classmethod
     def of(cls, predicted_s: ArrayLike, measured_s: ArrayLike) -> Errors:
-        """The errors of kernels predicted to take `predicted_s` and measured to take `measured_s`, in the same order."""
+        """The errors of kernels predicted to take `predicted_s` and measured to take `measured_s`,
+        in the same order.
+        """
         off = np.abs(np.asarray(predicted_s) / np.asarray(measured_s) - 1.0)
         return cls(float(np.median(off)), float(np.percentile(off, 90)))

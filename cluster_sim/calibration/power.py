@@ -1,12 +1,15 @@
-"""What kernels draw: constants from measured boards, whether their readings repeat, and errors on shapes that the fit has not seen.
+"""What kernels draw: constants from measured boards, whether their readings repeat, and errors on
+shapes that the fit has not seen.
 
-A kernel draws  min(limit, busy + active (1 - start/t) + e_mem BW + e_flop FLOPS),  the formula of `physics.power` at the clock it
-ran at: kernels shorter than their start find the processors mostly empty.
+A kernel draws  min(limit, busy + active (1 - start/t) + e_mem BW + e_flop FLOPS),  the formula of
+`physics.power` at the clock it ran at: kernels shorter than their start find the processors mostly
+empty.
 
-Readings are means of a sampler over a short while, and those of some collectors do not repeat: the same product with 160 and with
-161 tokens reads 258 and 671 W. So the collectors are weighed before anything is fitted. Two kernels of one kind are alike when
-time, bytes and FLOP are each within about 15 %; of each kind the collector counts whose like kernels differ least, and a kind is
-left out where even those differ by more than `WORST` in the median: no formula comes below that.
+Readings are means of a sampler over a short while, and those of some collectors do not repeat: the
+same product with 160 and with 161 tokens reads 258 and 671 W. So the collectors are weighed before
+anything is fitted. Two kernels of one kind are alike when time, bytes and FLOP are each within
+about 15 %; of each kind the collector counts whose like kernels differ least, and a kind is left
+out where even those differ by more than `WORST` in the median: no formula comes below that.
 """
 
 from __future__ import annotations
@@ -32,8 +35,16 @@ ROWS = 1500
 """Kernels that one fit takes at most, drawn at random."""
 
 _ALIKE = 0.15
-_REPEATS = 0.2  # a reading repeats that differs by less from its nearest like kernel; only those are fitted to
-_WEIGHT_BYTES = {"bfloat16": 2.0, "bf16": 2.0, "fp8": 1.0, "fp8_block": 1.0, "nvfp4": 0.5625, "fp4": 0.5625}
+# a reading repeats that differs by less from its nearest like kernel; only those are fitted to
+_REPEATS = 0.2
+_WEIGHT_BYTES = {
+    "bfloat16": 2.0,
+    "bf16": 2.0,
+    "fp8": 1.0,
+    "fp8_block": 1.0,
+    "nvfp4": 0.5625,
+    "fp4": 0.5625,
+}
 _TOLERANCE = 0.05
 _KNEE = 12  # of the limit: boards near it draw a few percent less, as it is kept on the mean
 
@@ -48,8 +59,12 @@ class KernelPower(NamedTuple):
     flop_j_per_flop: float
 
 
-# Starts are short in most collectors' loops and long where each launch waits for the host: the fit is tried from both.
-_STARTS = (KernelPower(200.0, 200.0, 5e-6, 50e-12, 0.4e-12), KernelPower(200.0, 300.0, 5e-5, 20e-12, 0.1e-12))
+# Starts are short in most collectors' loops and long where each launch waits for the host: the fit
+# is tried from both.
+_STARTS = (
+    KernelPower(200.0, 200.0, 5e-6, 50e-12, 0.4e-12),
+    KernelPower(200.0, 300.0, 5e-5, 20e-12, 0.1e-12),
+)
 _LOW = KernelPower(50.0, 1.0, 1e-7, 1e-13, 1e-15)
 _HIGH = KernelPower(400.0, 1000.0, 1e-4, 400e-12, 3e-12)
 
@@ -76,7 +91,9 @@ class Readings:
 
 @dataclass(frozen=True)
 class CalibratedPower:
-    """One kind of kernel: whose readings count, how well they repeat, and, where they do, errors by cross-validation and constants."""
+    """One kind of kernel: whose readings count, how well they repeat, and, where they do, errors by
+    cross-validation and constants.
+    """
 
     kind: str
     collector: str
@@ -91,23 +108,33 @@ class CalibratedPower:
 
 
 def calibrate(tables: list[pa.Table]) -> Iterator[CalibratedPower]:
-    """Each kind of kernel in tables with the columns `power_w` and `power_limit_w`; about ten seconds each."""
+    """Each kind of kernel in tables with the columns `power_w` and `power_limit_w`; about ten
+    seconds each.
+    """
     for table in tables:
         if not {"power_w", "power_limit_w", "version"} <= set(table.column_names):
             continue
-        for kind, rows in kinds(table.filter(pc.and_(pc.greater(table["power_w"], 0.0), pc.greater(table["power_limit_w"], 0.0)))):
+        for kind, rows in kinds(
+            table.filter(
+                pc.and_(pc.greater(table["power_w"], 0.0), pc.greater(table["power_limit_w"], 0.0))
+            )
+        ):
             by_collector = {}
             for version in pc.unique(rows["version"]).to_pylist():
                 readings = readings_of(rows.filter(pc.equal(rows["version"], version)))
                 if len(readings) >= FEWEST:
                     by_collector[str(version)] = readings, differences(readings)
             if by_collector:
-                collector = min(by_collector, key=lambda name: float(np.nanmedian(by_collector[name][1])))
+                collector = min(
+                    by_collector, key=lambda name: float(np.nanmedian(by_collector[name][1]))
+                )
                 yield _calibrated(kind, collector, *by_collector[collector])
 
 
 def differences(readings: Readings) -> Array:
-    """Of each kernel, how far the nearest like kernel's reading is off, as a share; NaN where no kernel is like it."""
+    """Of each kernel, how far the nearest like kernel's reading is off, as a share; NaN where no
+    kernel is like it.
+    """
     from scipy.spatial import cKDTree
 
     places = np.log(np.stack([readings.seconds, readings.bytes, readings.flop], axis=1))
@@ -130,11 +157,21 @@ def _calibrated(kind: str, collector: str, readings: Readings, off: Array) -> Ca
 
     errors = cross_validated(readings.shape, readings.watts, refit)
     repeating = Errors.of(predicted_w[repeats], readings.watts[repeats])
-    return CalibratedPower(kind, collector, len(readings), difference, errors, repeating, fit_power(readings.take(repeats)))
+    return CalibratedPower(
+        kind,
+        collector,
+        len(readings),
+        difference,
+        errors,
+        repeating,
+        fit_power(readings.take(repeats)),
+    )
 
 
 def fit_power(readings: Readings, seed: int = 0) -> KernelPower:
-    """The constants that fit `readings`, robustly: what is made small is nearly the median error. The same for the same `seed`."""
+    """The constants that fit `readings`, robustly: what is made small is nearly the median error.
+    The same for the same `seed`.
+    """
     from scipy.optimize import least_squares
 
     sample = readings.take(np.random.default_rng(seed).permutation(len(readings))[:ROWS])
@@ -154,13 +191,20 @@ def fit_power(readings: Readings, seed: int = 0) -> KernelPower:
         )
         for start in _STARTS
     ]  # fmt: skip
-    return KernelPower(*(float(f"{one:.4g}") for one in np.exp(min(ended, key=lambda one: float(one.cost)).x)))
+    return KernelPower(
+        *(float(f"{one:.4g}") for one in np.exp(min(ended, key=lambda one: float(one.cost)).x))
+    )
 
 
 def kernel_w(fit: KernelPower, readings: Readings) -> Array:
     """What the board draws during each kernel."""
     held = np.maximum(1.0 - fit.start_s / readings.seconds, 1e-3)
-    demand = fit.busy_w + fit.active_w * held + (fit.memory_j_per_byte * readings.bytes + fit.flop_j_per_flop * readings.flop) / readings.seconds
+    demand = (
+        fit.busy_w
+        + fit.active_w * held
+        + (fit.memory_j_per_byte * readings.bytes + fit.flop_j_per_flop * readings.flop)
+        / readings.seconds
+    )
     watts: Array = demand * (1.0 + (demand / readings.limit_w) ** _KNEE) ** (-1.0 / _KNEE)
     return watts
 
@@ -178,20 +222,42 @@ def kinds(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
 
 
 def readings_of(rows: pa.Table) -> Readings:
-    """The kernels of one kind, as `kinds` gives them: seconds, and the bytes and FLOP that they must move and do."""
+    """The kernels of one kind, as `kinds` gives them: seconds, and the bytes and FLOP that they
+    must move and do.
+    """
 
     def column(name: str) -> Array:
         return np.asarray(rows[name].to_numpy(), dtype=float)
 
-    seconds, watts, limit_w = 1e-3 * column("latency_ms"), column("power_w"), column("power_limit_w")
+    seconds, watts, limit_w = (
+        1e-3 * column("latency_ms"),
+        column("power_w"),
+        column("power_limit_w"),
+    )
     if "gemm_dtype" in rows.column_names:
         m, n, k = column("m"), column("n"), column("k")
         weight = _WEIGHT_BYTES[rows["gemm_dtype"][0].as_py()] if len(rows) else 0.0
-        return Readings(seconds, weight * n * k + 2.0 * m * (n + k), 2.0 * m * n * k, watts, limit_w, np.stack([n, k]))
+        return Readings(
+            seconds,
+            weight * n * k + 2.0 * m * (n + k),
+            2.0 * m * n * k,
+            watts,
+            limit_w,
+            np.stack([n, k]),
+        )
     kernels = attention_kernels(rows)
     shape = np.stack([kernels.heads, kernels.kv_heads, kernels.head_dim, kernels.window])
-    queries = 4.0 * kernels.batch * kernels.heads * kernels.head_dim  # in and out, 2 B each; and the FLOP of a pair of query and key
+    queries = (
+        4.0 * kernels.batch * kernels.heads * kernels.head_dim
+    )  # in and out, 2 B each; and the FLOP of a pair of query and key
     decoding = len(rows) > 0 and rows["op"][0].as_py() == "generation_attention"
     tokens, pairs = (1.0, kernels.keys) if decoding else (kernels.tokens, kernels.pairs)
-    cached = 2.0 * kernels.kv_heads * kernels.head_dim * kernels.kv_bytes * kernels.batch * (kernels.keys if decoding else kernels.tokens)
+    cached = (
+        2.0
+        * kernels.kv_heads
+        * kernels.head_dim
+        * kernels.kv_bytes
+        * kernels.batch
+        * (kernels.keys if decoding else kernels.tokens)
+    )
     return Readings(seconds, cached + queries * tokens, queries * pairs, watts, limit_w, shape)

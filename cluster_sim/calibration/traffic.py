@@ -1,4 +1,6 @@
-"""A process and lengths that match a trace: several are fitted, simulated, and the nearest is proposed with how near it is."""
+"""A process and lengths that match a trace: several are fitted, simulated, and the nearest is
+proposed with how near it is.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +13,16 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from scipy.optimize import least_squares
 
-from cluster_sim.demand import Demand
+from cluster_sim.analysis.traffic import Demand
 from cluster_sim.errors import ScenarioError
-from cluster_sim.workload.arrivals import Arrivals, AtOnce, ClosedLoop, OnOff
+from cluster_sim.workload.arrivals import ArrivalProcess, Arrivals, OnOff
+from cluster_sim.workload.random_streams import stream
 from cluster_sim.workload.statistics import WINDOWS_S, dispersion, gap_cv, peak_to_mean
-from cluster_sim.workload.streams import stream
 
 SEEDS = 20
 _PRICE = 0.008
-"""Of each number in a process, as error: a curve of many points is the trace itself, and says nothing of another day."""
+"""Of each number in a process, as error: a curve of many points is the trace itself, and says
+nothing of another day."""
 _FEWEST = 50
 """Requests, below which there is nothing to fit."""
 _FEW_SEEDS = 8
@@ -40,18 +43,27 @@ class Matched:
 
     @property
     def miss(self) -> float:
-        """By what share the nearest of the middle 90 % of seeds is off; 0 where the trace lies among them."""
-        return 0.0 if self.p5 <= self.trace <= self.p95 else min(abs(self.p5 / self.trace - 1), abs(self.p95 / self.trace - 1))
+        """By what share the nearest of the middle 90 % of seeds is off; 0 where the trace lies
+        among them.
+        """
+        return (
+            0.0
+            if self.p5 <= self.trace <= self.p95
+            else min(abs(self.p5 / self.trace - 1), abs(self.p95 / self.trace - 1))
+        )
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """What `workload` of a scenario file could say, how well it matches, and how far off each process was that was tried."""
+    """What `workload` of a scenario file could say, how well it matches, and how far off each
+    process was that was tried.
+    """
 
     workload: dict[str, Any]
     matches: dict[str, Matched]
     tried: dict[str, float]
-    """Mean of the logarithm's error over all statistics, beyond what is chance, and a price for each number that the process has, nearest first."""
+    """Mean of the logarithm's error over all statistics, beyond what is chance, and a price for
+    each number that the process has, nearest first."""
 
 
 def propose(demand: Demand) -> Proposal:
@@ -62,15 +74,22 @@ def propose(demand: Demand) -> Proposal:
     times_s = demand.arrival_s - demand.arrival_s[0] if len(demand.arrival_s) else demand.arrival_s
     if len(times_s) < _FEWEST or times_s[-1] <= 0.0:
         raise ScenarioError.at(
-            demand.name, f"has {len(times_s)} requests over {times_s[-1] if len(times_s) else 0.0:g} s; wanted {_FEWEST} at least, not all at once"
+            demand.name,
+            f"has {len(times_s)} requests over {times_s[-1] if len(times_s) else 0.0:g} s; wanted {_FEWEST} at least, not all at once",
         )
     wanted, span_s = _statistics(times_s), float(times_s[-1])
     found = [(name, _Try.of(keys, wanted, span_s)) for name, keys in _candidates(times_s)]
-    tries = sorted(((name, one) for name, one in found if one is not None), key=lambda named: named[1].error)
+    tries = sorted(
+        ((name, one) for name, one in found if one is not None), key=lambda named: named[1].error
+    )
     tried = {name: one.error for name, one in tries}
     refined = _Try.of(_refined(tries[0][1], wanted, span_s).keys, wanted, span_s)
     best = refined if refined is not None and refined.error < tries[0][1].error else tries[0][1]
-    workload: dict[str, Any] = {"arrivals": best.keys, "prompt_tokens": _lengths(demand.prompt_tokens), "output_tokens": _lengths(demand.output_tokens)}
+    workload: dict[str, Any] = {
+        "arrivals": best.keys,
+        "prompt_tokens": _lengths(demand.prompt_tokens),
+        "output_tokens": _lengths(demand.output_tokens),
+    }
     if (correlation := demand.correlation()) is not None:
         workload["length_correlation"] = round(correlation, 2)
     return Proposal(workload, best.matches, tried)
@@ -86,25 +105,40 @@ class _Try:
     matches: dict[str, Matched]
 
     @classmethod
-    def of(cls, keys: dict[str, Any], wanted: dict[str, float], span_s: float, seeds: int = SEEDS) -> _Try | None:
+    def of(
+        cls, keys: dict[str, Any], wanted: dict[str, float], span_s: float, seeds: int = SEEDS
+    ) -> _Try | None:
         """Simulated over some seeds. None where the process cannot be so."""
         try:
             process = _ARRIVALS.validate_python(keys)
         except ValidationError:
             return None
-        assert not isinstance(process, (AtOnce, ClosedLoop))
+        rate_per_s = process.mean_rate_per_s()
+        assert rate_per_s is not None
         seen = list(_simulated(process, span_s, seeds))
         matches, errors = {}, []
         for key, value in wanted.items():
             values = [one[key] for one in seen if key in one] or [0.0]
             matches[key] = Matched(value, *np.percentile(values, [5, 95]).tolist())
             if value > 0.0:
-                errors.append(max(abs(float(np.log(max(float(np.median(values)), 1e-9) / value))) - _noise(key, span_s), 0.0))
-        return cls(keys, float(np.mean(errors)) + _PRICE * _numbers(keys), process.mean_rate_per_s(), matches)
+                errors.append(
+                    max(
+                        abs(float(np.log(max(float(np.median(values)), 1e-9) / value)))
+                        - _noise(key, span_s),
+                        0.0,
+                    )
+                )
+        return cls(
+            keys,
+            float(np.mean(errors)) + _PRICE * _numbers(keys),
+            rate_per_s,
+            matches,
+        )
 
 
 def _noise(key: str, span_s: float) -> float:
-    """By how much a statistic of one trace is off by chance alone: the relative error of a variance of m windows is √(2/(m − 1)).
+    """By how much a statistic of one trace is off by chance alone: the relative error of a variance
+    of m windows is √(2/(m − 1)).
 
     Of peaks nothing so plain is known; a tenth is taken.
     """
@@ -115,13 +149,20 @@ def _noise(key: str, span_s: float) -> float:
 
 
 def _refined(found: _Try, wanted: dict[str, float], span_s: float) -> _Try:
-    """With the numbers that moments say least of moved to where the simulated statistics are nearest, one after another; the mean rate stays."""
+    """With the numbers that moments say least of moved to where the simulated statistics are
+    nearest, one after another; the mean rate stays.
+    """
     best = _Try.of(found.keys, wanted, span_s, _FEW_SEEDS) or found
     for factor in (1.25, 1.1):
         for key in ("cv", "gap_shape", "burst_rate_sigma", "on_shape"):
             for by in (factor, 1 / factor):
                 for _ in range(_MOVES if key in best.keys else 0):
-                    other = _Try.of(_at_rate(best.keys | {key: _short(best.keys[key] * by)}, best.rate_per_s), wanted, span_s, _FEW_SEEDS)
+                    other = _Try.of(
+                        _at_rate(best.keys | {key: _short(best.keys[key] * by)}, best.rate_per_s),
+                        wanted,
+                        span_s,
+                        _FEW_SEEDS,
+                    )
                     if other is None or other.error >= best.error:
                         break
                     best = other
@@ -132,9 +173,10 @@ def _at_rate(keys: dict[str, Any], rate_per_s: float) -> dict[str, Any]:
     """Bursts as fast as the mean rate wants them."""
     if "burst_rate" not in keys:
         return keys
-    process = _ARRIVALS.validate_python(keys)
-    assert isinstance(process, OnOff)
-    return keys | {"burst_rate": _per_s(process.burst_rate_per_s * rate_per_s / process.mean_rate_per_s())}
+    process = OnOff.model_validate(keys)
+    return keys | {
+        "burst_rate": _per_s(process.burst_rate_per_s * rate_per_s / process.mean_rate_per_s())
+    }
 
 
 def _numbers(keys: Any) -> int:
@@ -146,15 +188,19 @@ def _numbers(keys: Any) -> int:
 
 def _statistics(times_s: np.ndarray) -> dict[str, float]:
     """Those that can be told of these times, by name."""
-    told: dict[str, float | None] = {"rate_per_s": len(times_s) / float(times_s[-1]), "cv": gap_cv(times_s)}
+    told: dict[str, float | None] = {
+        "rate_per_s": len(times_s) / float(times_s[-1]),
+        "cv": gap_cv(times_s),
+    }
     told |= {f"dispersion_{window_s:g}s": dispersion(times_s, window_s) for window_s in WINDOWS_S}
-    told |= {f"peak_to_mean_{window_s:g}s": peak_to_mean(times_s, window_s) for window_s in WINDOWS_S}
+    told |= {
+        f"peak_to_mean_{window_s:g}s": peak_to_mean(times_s, window_s) for window_s in WINDOWS_S
+    }
     return {key: value for key, value in told.items() if value is not None}
 
 
-def _simulated(process: Arrivals, span_s: float, seeds: int) -> Iterator[dict[str, float]]:
+def _simulated(process: ArrivalProcess, span_s: float, seeds: int) -> Iterator[dict[str, float]]:
     """Statistics of some seeds over the same length of time."""
-    assert not isinstance(process, (AtOnce, ClosedLoop))
     for seed in range(seeds):
         pieces = []
         for piece in process.pieces(stream(seed, "arrivals")):
@@ -168,10 +214,17 @@ def _simulated(process: Arrivals, span_s: float, seeds: int) -> Iterator[dict[st
 
 
 def _lengths(tokens: np.ndarray) -> dict[str, Any]:
-    return {"distribution": "empirical", "quantiles": dict(zip(_AT, np.rint(np.quantile(tokens, _AT)).astype(int).tolist(), strict=True))}
+    return {
+        "distribution": "empirical",
+        "quantiles": dict(
+            zip(_AT, np.rint(np.quantile(tokens, _AT)).astype(int).tolist(), strict=True)
+        ),
+    }
 
 
-# --- candidates -------------------------------------------------------------------------------------------------------------
+# --- candidates
+#
+# -------------------------------------------------------------------------------------------------------------
 
 
 def _candidates(times_s: np.ndarray) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -194,16 +247,20 @@ def _curved(times_s: np.ndarray, rate_per_s: float) -> Iterator[tuple[str, dict[
         middles_s, factors = (edges_s[1:] + edges_s[:-1]) / 2, counts / counts.mean()
         # of gaps in operational time: the integral of the rate between two arrivals
         local = np.interp(times_s, edges_s, np.concatenate([[0], np.cumsum(counts)]))
-        points = [[_s(at_s), _short(factor)] for at_s, factor in zip(middles_s, factors, strict=True)]
+        points = [
+            [_s(at_s), _short(factor)] for at_s, factor in zip(middles_s, factors, strict=True)
+        ]
         yield f"gamma with a rate curve of {parts} points", {
             "process": "gamma", "rate": _per_s(rate_per_s), "cv": _short(gap_cv(local) or 1.0), "rate_curve": {"points": points, "period": _s(float(times_s[-1]))},
         }  # fmt: skip
 
 
 def _drifting(times_s: np.ndarray, rate_per_s: float) -> Iterator[tuple[str, dict[str, Any]]]:
-    """States whose rates have the variance and the correlation time that dispersion against window shows.
+    """States whose rates have the variance and the correlation time that dispersion against window
+    shows.
 
-    Of a rate with variance v and correlation exp(-t/τ): dispersion in a window T is c² + 2·v·τ/λ·(1 − (1 − exp(−T/τ))·τ/T).
+    Of a rate with variance v and correlation exp(-t/τ): dispersion in a window T is c² + 2·v·τ/λ·(1
+    − (1 − exp(−T/τ))·τ/T).
     """
     longest_s = float(times_s[-1]) / 8
     windows_s = np.geomspace(min(1.0, longest_s / 50), longest_s, 12)
@@ -212,11 +269,21 @@ def _drifting(times_s: np.ndarray, rate_per_s: float) -> Iterator[tuple[str, dic
     def model(log_of: np.ndarray) -> np.ndarray:
         local, variance, tau_s = np.exp(log_of)
         ratio = windows_s / tau_s
-        curve: np.ndarray = local + 2 * variance * tau_s / rate_per_s * (1 + np.expm1(-ratio) / ratio)
+        curve: np.ndarray = local + 2 * variance * tau_s / rate_per_s * (
+            1 + np.expm1(-ratio) / ratio
+        )
         return np.maximum(curve, 1e-9)  # type: ignore[no-any-return]
 
-    guess = np.log([max(found[0], 0.1), max(found[-1] - found[0], 0.01) * rate_per_s / longest_s, longest_s / 4])
-    local, variance, tau_s = np.exp(least_squares(lambda log_of: np.log(model(log_of) / found), guess, max_nfev=200).x)
+    guess = np.log(
+        [
+            max(found[0], 0.1),
+            max(found[-1] - found[0], 0.01) * rate_per_s / longest_s,
+            longest_s / 4,
+        ]
+    )
+    local, variance, tau_s = np.exp(
+        least_squares(lambda log_of: np.log(model(log_of) / found), guess, max_nfev=200).x
+    )
     cv = _short(float(np.clip(local, 0.05, 100.0) ** 0.5))
     share_on = 1 / (1 + variance / rate_per_s**2)
     yield "mmpp of two states, one silent", {
@@ -238,7 +305,9 @@ def _bursting(times_s: np.ndarray, rate_per_s: float) -> Iterator[tuple[str, dic
         if len(ends) < 8 or len(ends) > len(gaps_s) / 4:
             continue
         silences_s = gaps_s[ends]
-        bursts = [times_s[start:end] for start, end in pairwise([0, *(ends + 1).tolist(), len(times_s)])]
+        bursts = [
+            times_s[start:end] for start, end in pairwise([0, *(ends + 1).tolist(), len(times_s)])
+        ]
         many = [burst for burst in bursts if len(burst) >= 5 and burst[-1] > burst[0]]
         if len(many) < 4:
             continue

@@ -9,13 +9,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 from cluster_sim.errors import ScenarioError, did_you_mean
-from cluster_sim.results import Results
+from cluster_sim.results.results import Results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from cluster_sim.figures.study import Choice
+    from cluster_sim.figures.study_table import Choice
 
 NAMES = (
     "arrivals",
@@ -38,24 +38,37 @@ NAMES = (
     "ttft_tpot_scatter",
     "wafer_map",
 )
-"""The figures: each is a file of this folder with `blank(results)`, its empty axes, and `draw(results, axes)`."""
+"""The figures: each is a file of this folder with `blank(results)`, its empty axes, and
+`draw(results, axes)`."""
 
 STUDIES = ("break_even", "claims", "heatmap", "pareto", "rate_latency", "tornado")
 """The figures of studies: each is a file of this folder with `of_study(table, choice)`."""
 
-# Formats, and the metadata that would otherwise write the date into the file: the same run makes the same bytes.
-_FORMATS: dict[str, dict[str, None]] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+# Formats, and the metadata that would otherwise write the date into the file: the same run makes
+# the same bytes.
+_FORMATS: dict[str, dict[str, None]] = {
+    ".png": {},
+    ".svg": {"Date": None},
+    ".pdf": {"CreationDate": None},
+}
 
 
 STYLES = ("readme", "paper", "slide")
 """What a figure may be for: a page as wide as a README, columns of a paper, a slide."""
 
 
-def draw(name: str, results: Results | Sequence[Results], style: str = "readme", axes: Sequence[Axes] | None = None) -> Figure:
-    """The figure called `name` of one run, or of several that are drawn together in the order given.
+def draw(
+    name: str,
+    results: Results | Sequence[Results],
+    style: str = "readme",
+    axes: Sequence[Axes] | None = None,
+) -> Figure:
+    """The figure called `name` of one run, or of several that are drawn together in the order
+    given.
 
-    style: what it is for, one of STYLES; axes: where to draw it, as many as `blank` of its file makes, in place of a new figure.
-    Raises ScenarioError where there is no such figure or style, no run, or another number of axes.
+    style: what it is for, one of STYLES; axes: where to draw it, as many as `blank` of its file
+    makes, in place of a new figure. Raises ScenarioError where there is no such figure or style, no
+    run, or another number of axes.
     """
     if name not in NAMES:
         raise ScenarioError.at(name, f"is no figure{did_you_mean(name, NAMES)}")
@@ -89,19 +102,30 @@ def _styled(name: str, make: Callable[[], Figure]) -> Figure:
 
 
 def draw_study(
-    name: str, path: str | Path, choice: Choice | None = None, where: Mapping[str, str] | None = None, style: str = "readme", axes: Sequence[Axes] | None = None
+    name: str,
+    path: str | Path,
+    choice: Choice | None = None,
+    where: Mapping[str, str] | None = None,
+    style: str = "readme",
+    axes: Sequence[Axes] | None = None,
 ) -> Figure:
-    """The figure called `name` of the table at `path`: a sweep's folder, or a Parquet file of capacity or sensitivity.
+    """The figure called `name` of the table at `path`: a sweep's folder, or a Parquet file of
+    capacity or sensitivity.
 
-    choice: which columns; where: only rows with these values; style, axes: as `draw` has them. Raises ScenarioError where there is no such figure, or the table
-    does not have what it draws.
+    choice: which columns; where: only rows with these values; style, axes: as `draw` has them.
+    Raises ScenarioError where there is no such figure, or the table does not have what it draws.
     """
-    from cluster_sim.figures import study
+    from cluster_sim.figures import study_table as study
 
     if name not in STUDIES:
         raise ScenarioError.at(name, f"is no figure of a study{did_you_mean(name, STUDIES)}")
-    table, module = study.narrowed(study.read(path), where or {}), import_module(f"cluster_sim.figures.{name}")
-    return _styled(style, lambda: cast("Figure", module.of_study(table, choice or study.Choice(), axes)))
+    table, module = (
+        study.narrowed(study.read(path), where or {}),
+        import_module(f"cluster_sim.figures.{name}"),
+    )
+    return _styled(
+        style, lambda: cast("Figure", module.of_study(table, choice or study.Choice(), axes))
+    )
 
 
 def save(figure: Figure, path: str | Path, dpi: float = 200.0) -> Path:
@@ -113,10 +137,18 @@ def save(figure: Figure, path: str | Path, dpi: float = 200.0) -> Path:
 
     path = Path(path)
     if path.suffix.lower() not in _FORMATS:
-        raise ScenarioError.at(str(path), f"'{path.suffix}' is no format of a figure; wanted {', '.join(_FORMATS)}")
+        raise ScenarioError.at(
+            str(path), f"'{path.suffix}' is no format of a figure; wanted {', '.join(_FORMATS)}"
+        )
     try:
         with rc_context({"svg.hashsalt": "cluster-sim"}):
-            figure.savefig(path, dpi=dpi, bbox_inches="tight", pad_inches=0.08, metadata=_FORMATS[path.suffix.lower()])
+            figure.savefig(
+                path,
+                dpi=dpi,
+                bbox_inches="tight",
+                pad_inches=0.08,
+                metadata=_FORMATS[path.suffix.lower()],
+            )
     except OSError as fault:
         raise ScenarioError.at(str(path), f"cannot be written: {fault.strerror}") from fault
     return path

@@ -1,4 +1,6 @@
-"""How full the KV cache is over simulated time: each replica, how full the fullest is, and where requests are preempted."""
+"""How full the KV cache is over simulated time: each replica, how full the fullest is, and where
+requests are preempted.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +10,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cluster_sim import metrics
 from cluster_sim.figures import style
 from cluster_sim.figures.over_time import lay_time_axis, mark_warmup, time_unit
 from cluster_sim.figures.style import Variant
-from cluster_sim.metrics import Timeline
-from cluster_sim.results import Results
+from cluster_sim.results import metrics
+from cluster_sim.results.metrics.timeline import Timeline
+from cluster_sim.results.results import Results
 
 _MOST_LINES = 16
 _FULL = 0.95
@@ -25,7 +27,8 @@ def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """KV room used [%]: the mean of a run's replicas, thin lines for each where they are few, and marks where one was preempted.
+    """KV room used [%]: the mean of a run's replicas, thin lines for each where they are few, and
+    marks where one was preempted.
 
     Room is in tokens; means are over equal bins of simulated time.
     """
@@ -38,18 +41,45 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
         replicas = len(line.kv_fractions)
         if 1 < replicas <= _MOST_LINES:
             for place, fraction in enumerate(line.kv_fractions):
-                panel.plot(at, 100.0 * fraction, color=one.colour, linewidth=0.6, alpha=0.6, label="a replica" if place == 0 else None)
+                panel.plot(
+                    at,
+                    100.0 * fraction,
+                    color=one.colour,
+                    linewidth=0.6,
+                    alpha=0.6,
+                    label="a replica" if place == 0 else None,
+                )
         elif replicas > 1:
             least = np.min(line.kv_fractions, axis=0)
             panel.fill_between(
-                at, 100.0 * least, 100.0 * line.kv_fraction_max, color=one.colour, alpha=0.25, linewidth=0.0, label="emptiest to fullest replica"
+                at,
+                100.0 * least,
+                100.0 * line.kv_fraction_max,
+                color=one.colour,
+                alpha=0.25,
+                linewidth=0.0,
+                label="emptiest to fullest replica",
             )
-        panel.plot(at, 100.0 * line.kv_fraction, color=one.colour, linewidth=1.6, label="mean of replicas" if replicas > 1 else "replica")
+        panel.plot(
+            at,
+            100.0 * line.kv_fraction,
+            color=one.colour,
+            linewidth=1.6,
+            label="mean of replicas" if replicas > 1 else "replica",
+        )
         events = one.results.events
         preempted_s = events["at_s"].to_numpy()[events["what"].to_numpy() == "preempted"]
         if len(preempted_s):
             label = f"{len(preempted_s)} preemptions"
-            panel.plot(preempted_s / second, np.full(len(preempted_s), 103.0), "|", color="black", markersize=5.0, clip_on=False, label=label)
+            panel.plot(
+                preempted_s / second,
+                np.full(len(preempted_s), 103.0),
+                "|",
+                color="black",
+                markersize=5.0,
+                clip_on=False,
+                label=label,
+            )
         panel.axhline(100.0, color=style.GREY, linewidth=0.8, linestyle=(0, (2.0, 2.0)))
         panel.set_ylim(0.0, 108.0)
         style.label(panel, y="KV room used [%]")
@@ -58,13 +88,19 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     style.label(axes[-1], x=f"simulated time [{unit}]")
     lay_time_axis(axes, max(line.bin_s * len(line.time_s) for line in lines), second)
     if (figure := axes[0].get_figure(root=True)) is not None:
-        most = [f"{one.label} {style.percent(min(float(np.max(line.kv_fraction_max)), 1.0))}" for one, line in zip(shown, lines, strict=True)]
+        most = [
+            f"{one.label} {style.percent(min(float(np.max(line.kv_fraction_max)), 1.0))}"
+            for one, line in zip(shown, lines, strict=True)
+        ]
         style.headline(figure, "KV room used, most in a bin: " + "; ".join(most))
 
 
 def _said(one: Variant, line: Timeline) -> str:
     model = one.results.scenario.model
-    room = sum(pool.replica_count(model) * pool.kv_tokens(model) for pool in one.results.scenario.cluster.pools)
+    room = sum(
+        pool.replica_count(model) * pool.kv_tokens(model)
+        for pool in one.results.scenario.cluster.pools
+    )
     full = float(np.mean(line.kv_fraction_max > _FULL))
     text = f"{one.label}: room for {room:,} tokens".replace(",", " ")
     return f"{text}; the fullest replica is above {100 * _FULL:.0f} % for {style.percent(full)} of the time"

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from cluster_sim.figures import style
 from cluster_sim.figures.style import Variant
-from cluster_sim.metrics import Timeline
+from cluster_sim.results.metrics.timeline import Timeline
 
 
 def time_unit(lines: Sequence[Timeline]) -> tuple[float, str]:
@@ -37,21 +37,43 @@ def mark_warmup(axes: Sequence[Axes], shown: Sequence[Variant], second: float) -
         )  # fmt: skip
 
 
-def draw_arrivals(panel: Axes, shown: Sequence[Variant], lines: Sequence[Timeline], second: float) -> None:
+def draw_arrivals(
+    panel: Axes, shown: Sequence[Variant], lines: Sequence[Timeline], second: float
+) -> None:
     """Arrivals [1/s]: once, in grey, where all runs had the same; else a line for each."""
     first = shown[0].results.requests["arrival_s"]
     if all(one.results.requests["arrival_s"].equals(first) for one in shown[1:]):
         # of bins that differ where runs end at different times, the longest run's hold all arrivals
         line = max(lines, key=lambda line: line.bin_s)
         edges = np.append(line.time_s - line.bin_s / 2, line.time_s[-1] + line.bin_s / 2) / second
-        panel.stairs(line.arrival_per_s, edges, fill=True, color="#aaaaaa", linewidth=0.8)  # an outline, so that a lone bin is seen
+        panel.stairs(
+            line.arrival_per_s, edges, fill=True, color="#aaaaaa", linewidth=0.8
+        )  # an outline, so that a lone bin is seen
         came = f"{len(first)} requests"
-        came += f", {_rate(len(first) / last_s)} on average" if (last_s := float(np.max(first.to_numpy(), initial=0.0))) else ""
-        style.title(panel, f"Arrivals: {came}, most in a bin {_rate(float(np.max(line.arrival_per_s)))}")
+        came += (
+            f", {_rate(len(first) / last_s)} on average"
+            if (last_s := float(np.max(first.to_numpy(), initial=0.0)))
+            else ""
+        )
+        style.title(
+            panel, f"Arrivals: {came}, most in a bin {_rate(float(np.max(line.arrival_per_s)))}"
+        )
     else:
         for one, line in zip(shown, lines, strict=True):
-            panel.plot(line.time_s / second, line.arrival_per_s, color=one.colour, linestyle=one.dash, linewidth=1.2, drawstyle="steps-mid", label=one.label)
-        style.title(panel, "Arrivals: " + ", ".join(f"{one.label} {len(one.results.requests)} requests" for one in shown))
+            panel.plot(
+                line.time_s / second,
+                line.arrival_per_s,
+                color=one.colour,
+                linestyle=one.dash,
+                linewidth=1.2,
+                drawstyle="steps-mid",
+                label=one.label,
+            )
+        style.title(
+            panel,
+            "Arrivals: "
+            + ", ".join(f"{one.label} {len(one.results.requests)} requests" for one in shown),
+        )
     panel.set_ylim(bottom=0.0)
     style.label(panel, y="arrivals [1/s]")
 

@@ -15,37 +15,82 @@ _MARKS = ("o", "s", "^", "D", "v", "P", "X")
 _COLUMNS = 3
 
 
-def parity(panels: Mapping[str, Sequence[tuple[float, float, str]]], given: Sequence[Axes] | None = None) -> Figure:
-    """One panel for each key, its title with unit, of points (measured, predicted, group), all above 0.
+def parity(
+    panels: Mapping[str, Sequence[tuple[float, float, str]]], given: Sequence[Axes] | None = None
+) -> Figure:
+    """One panel for each key, its title with unit, of points (measured, predicted, group), all
+    above 0.
 
-    Axes are logarithmic and alike; points of one group share colour and mark in every panel. given: axes to draw on.
+    Axes are logarithmic and alike; points of one group share colour and mark in every panel. given:
+    axes to draw on.
     """
-    groups = list(dict.fromkeys(sorted(group for points in panels.values() for *_, group in points)))
+    groups = list(
+        dict.fromkeys(sorted(group for points in panels.values() for *_, group in points))
+    )
     columns = min(max(len(panels), 1), _COLUMNS)
-    figure, axes = style.blank([3.3] * (-(-max(len(panels), 1) // columns)), columns=columns, given=given)
+    figure, axes = style.blank(
+        [3.3] * (-(-max(len(panels), 1) // columns)), columns=columns, given=given
+    )
     for panel in axes[len(panels) :]:
         panel.set_visible(False)
     for panel, (name, points) in zip(axes, panels.items(), strict=False):
         _draw(panel, name, points, groups)
     if not panels:
         style.nothing(axes[0], "nothing was measured")
-    handles = {text: handle for panel in axes for handle, text in zip(*panel.get_legend_handles_labels(), strict=True)}
-    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=8, fontsize=9, frameon=False, markerscale=2.0)
+    handles = {
+        text: handle
+        for panel in axes
+        for handle, text in zip(*panel.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        list(handles.values()),
+        list(handles),
+        loc="outside lower center",
+        ncols=8,
+        fontsize=9,
+        frameon=False,
+        markerscale=2.0,
+    )
     style.headline(figure, _finding(panels))
     return figure
 
 
-def _draw(panel: Axes, name: str, points: Sequence[tuple[float, float, str]], groups: Sequence[str]) -> None:
-    measured, predicted = (np.array([point[side] for point in points], dtype=float) for side in (0, 1))
-    low, high = 0.8 * min(measured.min(), predicted.min()), 1.25 * max(measured.max(), predicted.max())
+def _draw(
+    panel: Axes, name: str, points: Sequence[tuple[float, float, str]], groups: Sequence[str]
+) -> None:
+    measured, predicted = (
+        np.array([point[side] for point in points], dtype=float) for side in (0, 1)
+    )
+    low, high = (
+        0.8 * min(measured.min(), predicted.min()),
+        1.25 * max(measured.max(), predicted.max()),
+    )
     ends = np.array([low, high])
-    panel.fill_between(ends, (1 - _BAND) * ends, (1 + _BAND) * ends, color="#dddddd", linewidth=0, label="within 10 %", zorder=1)
+    panel.fill_between(
+        ends,
+        (1 - _BAND) * ends,
+        (1 + _BAND) * ends,
+        color="#dddddd",
+        linewidth=0,
+        label="within 10 %",
+        zorder=1,
+    )
     panel.plot(ends, ends, color=style.GREY, linewidth=0.8, zorder=1.5)
     for place, group in enumerate(groups):
         mine = np.array([point[2] == group for point in points])
         if mine.any():
             colour, mark = style.COLOURS[place % len(style.COLOURS)], _MARKS[place % len(_MARKS)]
-            panel.plot(measured[mine], predicted[mine], mark, markersize=3.0, color=colour, alpha=0.5, markeredgewidth=0, label=group, zorder=2)
+            panel.plot(
+                measured[mine],
+                predicted[mine],
+                mark,
+                markersize=3.0,
+                color=colour,
+                alpha=0.5,
+                markeredgewidth=0,
+                label=group,
+                zorder=2,
+            )
     panel.set_xlim(low, high)
     panel.set_ylim(low, high)
     for axis in ("x", "y"):
@@ -57,6 +102,13 @@ def _draw(panel: Axes, name: str, points: Sequence[tuple[float, float, str]], gr
 
 
 def _finding(panels: Mapping[str, Sequence[tuple[float, float, str]]]) -> str:
-    shares = {name: np.mean([abs(predicted / measured - 1.0) <= _BAND for measured, predicted, _ in points]) for name, points in panels.items()}
-    said = "; ".join(f"{name.partition(' [')[0]} {style.percent(float(share))}" for name, share in shares.items())
+    shares = {
+        name: np.mean(
+            [abs(predicted / measured - 1.0) <= _BAND for measured, predicted, _ in points]
+        )
+        for name, points in panels.items()
+    }
+    said = "; ".join(
+        f"{name.partition(' [')[0]} {style.percent(float(share))}" for name, share in shares.items()
+    )
     return f"Predictions within 10 % of the measurement: {said}" if said else "No measurement"

@@ -1,4 +1,6 @@
-"""What heat does: temperature, clock and power of each run's hottest device, the queue, and TTFT, under one another."""
+"""What heat does: temperature, clock and power of each run's hottest device, the queue, and TTFT,
+under one another.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +12,23 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cluster_sim import metrics
 from cluster_sim.figures import style
 from cluster_sim.figures.over_time import lay_time_axis, mark_warmup, time_unit
 from cluster_sim.figures.style import Variant
 from cluster_sim.figures.ttft_over_time import rolling
-from cluster_sim.hardware import Device
-from cluster_sim.metrics import Timeline
-from cluster_sim.results import Results
+from cluster_sim.hardware.device import Device
+from cluster_sim.results import metrics
+from cluster_sim.results.metrics.timeline import Timeline
+from cluster_sim.results.results import Results
 
 _NOTHING = "nothing is said of the site's inlet"
 
 
 @dataclass(frozen=True)
 class Hottest:
-    """The device of a run that comes nearest to its limit, or is the hottest where none has limits; values in bins."""
+    """The device of a run that comes nearest to its limit, or is the hottest where none has limits;
+    values in bins.
+    """
 
     name: str
     device: Device
@@ -42,7 +46,9 @@ def blank(_results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Highest temperatures, lowest clocks and mean power of bins of simulated time; requests waiting; p99 of TTFT about each arrival."""
+    """Highest temperatures, lowest clocks and mean power of bins of simulated time; requests
+    waiting; p99 of TTFT about each arrival.
+    """
     shown = style.variants(results)
     lines, found = [metrics.timeline(one) for one in results], [hottest(one) for one in results]
     second, unit = time_unit(lines)
@@ -64,9 +70,21 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
         style.nothing(warmth, _NOTHING)
     clock.set_ylim(top=103.0)
     power.set_ylim(bottom=0.0)
-    style.title(warmth, "Hottest device: " + ", ".join(f"{one.label} {_of(one, hot)}" for one, hot in zip(shown, found, strict=True)))
-    style.title(clock, "Its clock, lowest: " + ", ".join(f"{one.label} {_clock(hot)}" for one, hot in zip(shown, found, strict=True)))
-    style.title(power, "Its power, mean over the run: " + ", ".join(f"{one.label} {_watts(hot)}" for one, hot in zip(shown, found, strict=True)))
+    style.title(
+        warmth,
+        "Hottest device: "
+        + ", ".join(f"{one.label} {_of(one, hot)}" for one, hot in zip(shown, found, strict=True)),
+    )
+    style.title(
+        clock,
+        "Its clock, lowest: "
+        + ", ".join(f"{one.label} {_clock(hot)}" for one, hot in zip(shown, found, strict=True)),
+    )
+    style.title(
+        power,
+        "Its power, mean over the run: "
+        + ", ".join(f"{one.label} {_watts(hot)}" for one, hot in zip(shown, found, strict=True)),
+    )
     _queue(queue, shown, lines, second)
     _ttft(ttft, shown, second)
     style.label(axes[-1], x=f"simulated time [{unit}]")
@@ -90,18 +108,34 @@ def hottest(results: Results) -> Hottest | None:
         return highest_c - limits.operating_c if limits is not None else highest_c - 1000.0
 
     name = max(dict.fromkeys(names.tolist()), key=over_k)
-    columns = (table[column].to_numpy()[names == name] for column in ("at_s", "die_c", "memory_c", "power_w", "clock"))
+    columns = (
+        table[column].to_numpy()[names == name]
+        for column in ("at_s", "die_c", "memory_c", "power_w", "clock")
+    )
     return Hottest(name, devices[name.partition("/")[0]], *columns)
 
 
 def _limits(panel: Axes, found: Sequence[Hottest | None]) -> None:
     """Where clocks begin to fall, and where hardware halves them, for limits that are not far away."""
-    drawn = {(limits.operating_c, "clock falls") for hot in found if hot is not None and (limits := hot.device.limits) is not None}
-    drawn |= {(limits.slowdown_c, "clock halved") for hot in found if hot is not None and (limits := hot.device.limits) is not None}
+    drawn = {
+        (limits.operating_c, "clock falls")
+        for hot in found
+        if hot is not None and (limits := hot.device.limits) is not None
+    }
+    drawn |= {
+        (limits.slowdown_c, "clock halved")
+        for hot in found
+        if hot is not None and (limits := hot.device.limits) is not None
+    }
     highest_c = max((float(np.max(hot.die_c)) for hot in found if hot is not None), default=0.0)
     for limit_c, text in sorted(drawn):
         if limit_c < highest_c + 12.0:
-            panel.axhline(limit_c, color="#B00020", linewidth=1.0, linestyle="-" if text == "clock falls" else ":")
+            panel.axhline(
+                limit_c,
+                color="#B00020",
+                linewidth=1.0,
+                linestyle="-" if text == "clock falls" else ":",
+            )
             panel.annotate(
                 f"{text} {limit_c:.0f} °C", (1.0, limit_c), xycoords=panel.get_yaxis_transform(), xytext=(0.0, -2.0 if text == "clock falls" else 1.5),
                 textcoords="offset points", ha="right", va="top" if text == "clock falls" else "bottom", fontsize=8, color="#B00020",
@@ -110,22 +144,37 @@ def _limits(panel: Axes, found: Sequence[Hottest | None]) -> None:
 
 def _queue(panel: Axes, shown: Sequence[Variant], lines: Sequence[Timeline], second: float) -> None:
     for one, line in zip(shown, lines, strict=True):
-        panel.plot(line.time_s / second, line.waiting, color=one.colour, linestyle=one.dash, linewidth=1.3, drawstyle="steps-mid", label=one.label)
+        panel.plot(
+            line.time_s / second,
+            line.waiting,
+            color=one.colour,
+            linestyle=one.dash,
+            linewidth=1.3,
+            drawstyle="steps-mid",
+            label=one.label,
+        )
     panel.set_ylim(bottom=0.0)
-    most = ", ".join(f"{one.label} {float(np.max(line.waiting)):.3g}" for one, line in zip(shown, lines, strict=True))
+    most = ", ".join(
+        f"{one.label} {float(np.max(line.waiting)):.3g}"
+        for one, line in zip(shown, lines, strict=True)
+    )
     style.title(panel, f"Requests waiting, most in a bin: {most}")
     style.label(panel, y="waiting\n[requests]")
 
 
 def _ttft(panel: Axes, shown: Sequence[Variant], second: float) -> None:
     done = [metrics.finished(one.results) for one in shown]
-    window_s = max((float(np.ptp(one.arrival_s)) / 40 for one in done if len(one.arrival_s)), default=0.0)
+    window_s = max(
+        (float(np.ptp(one.arrival_s)) / 40 for one in done if len(one.arrival_s)), default=0.0
+    )
     scale, of = style.latency_unit(*(one.ttft_s for one in done))
     said = []
     for one, column in zip(shown, done, strict=True):
         if len(column.ttft_s):
             at_s, _, p99_s = rolling(column.arrival_s, column.ttft_s, window_s)
-            panel.plot(at_s / second, scale * p99_s, color=one.colour, linestyle=one.dash, linewidth=1.3)
+            panel.plot(
+                at_s / second, scale * p99_s, color=one.colour, linestyle=one.dash, linewidth=1.3
+            )
             said.append(f"{one.label} {style.duration(float(np.percentile(column.ttft_s, 99)))}")
     style.label(panel, y=f"TTFT p99\n[{of}]")
     if not said:
@@ -133,11 +182,18 @@ def _ttft(panel: Axes, shown: Sequence[Variant], second: float) -> None:
         style.title(panel, "TTFT p99: no request finished")
         return
     panel.set_ylim(bottom=0.0)
-    style.title(panel, f"TTFT p99 of those that arrived within {style.duration(window_s)} about each time; of all: {', '.join(said)}")
+    style.title(
+        panel,
+        f"TTFT p99 of those that arrived within {style.duration(window_s)} about each time; of all: {', '.join(said)}",
+    )
 
 
 def _of(one: Variant, hot: Hottest | None) -> str:
-    return "not known" if hot is None else f"{hot.name.partition('/')[2]} {float(np.max(hot.die_c)):.1f} °C"
+    return (
+        "not known"
+        if hot is None
+        else f"{hot.name.partition('/')[2]} {float(np.max(hot.die_c)):.1f} °C"
+    )
 
 
 def _clock(hot: Hottest | None) -> str:

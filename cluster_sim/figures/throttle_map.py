@@ -10,7 +10,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from cluster_sim.figures import style
-from cluster_sim.results import Results
+from cluster_sim.results.results import Results
 
 _MOST_NODES = 24
 _MOST_NUMBERS = 16
@@ -23,9 +23,11 @@ def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Colour: share of the run for which heat held the device's clock down; number: its highest die temperature [°C].
+    """Colour: share of the run for which heat held the device's clock down; number: its highest die
+    temperature [°C].
 
-    Devices in the order in which they stand, front ones first; of many nodes those that throttled most.
+    Devices in the order in which they stand, front ones first; of many nodes those that throttled
+    most.
     """
     shown, norm = style.variants(results), Normalize(0.0, 1.0)
     image = None
@@ -37,14 +39,24 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
             style.title(panel, f"{one.label}: nothing is said of the site's inlet")
             style.nothing(panel, "nothing is said of the site's inlet")
             continue
-        image = panel.imshow(share, aspect="auto", cmap="inferno_r", norm=norm, interpolation="none")
+        image = panel.imshow(
+            share, aspect="auto", cmap="inferno_r", norm=norm, interpolation="none"
+        )
         panel.set_facecolor("#dddddd")
         panel.set_yticks(range(len(names)), names)
         panel.set_xticks(range(0, share.shape[1], max(1, share.shape[1] // _MOST_NUMBERS)))
         if share.shape[1] <= _MOST_NUMBERS:
             for (row, column), value in np.ndenumerate(die_c):
                 if not np.isnan(value):
-                    panel.text(column, row, f"{value:.0f}°", ha="center", va="center", fontsize=8, color="white" if share[row, column] > 0.5 else "black")
+                    panel.text(
+                        column,
+                        row,
+                        f"{value:.0f}°",
+                        ha="center",
+                        va="center",
+                        fontsize=8,
+                        color="white" if share[row, column] > 0.5 else "black",
+                    )
         most = float(np.nanmax(share))
         throttled = int(np.sum(share > 0.0))
         style.title(
@@ -58,7 +70,11 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
             style.label(bar.ax, y="share of the run throttled by heat [1]")
             style.title(bar.ax, " ")
             bar.ax.tick_params(labelsize=8)
-        style.headline(figure, "Share of device time throttled by heat: " + ", ".join(f"{one.label} {_said(one.results)}" for one in shown))
+        style.headline(
+            figure,
+            "Share of device time throttled by heat: "
+            + ", ".join(f"{one.label} {_said(one.results)}" for one in shown),
+        )
 
 
 def _nodes(results: Results) -> int:
@@ -66,11 +82,20 @@ def _nodes(results: Results) -> int:
 
 
 def _cells(results: Results) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """(nodes, share of the run throttled, highest die temperatures), arrays of (nodes, devices), NaN where nothing is known."""
-    devices, simulated_s = results.devices, float(results.info.get("simulated_s", 0.0)) or 1.0
+    """(nodes, share of the run throttled, highest die temperatures), arrays of (nodes, devices),
+    NaN where nothing is known.
+    """
+    devices, simulated_s = results.devices, results.info.simulated_s or 1.0
     if "max_die_c" not in devices.column_names:
         return [], np.zeros((0, 0)), np.zeros((0, 0))
-    rows = [row for row in zip(*(devices[name].to_pylist() for name in ("device", "throttled_s", "max_die_c")), strict=True) if row[2] is not None]
+    rows = [
+        row
+        for row in zip(
+            *(devices[name].to_pylist() for name in ("device", "throttled_s", "max_die_c")),
+            strict=True,
+        )
+        if row[2] is not None
+    ]
     nodes = list(dict.fromkeys(name.rpartition("/")[0] for name, _, _ in rows))
     wide = max((pool.node.devices for pool in results.scenario.cluster.pools), default=1)
     share, die_c = np.full((len(nodes), wide), np.nan), np.full((len(nodes), wide), np.nan)

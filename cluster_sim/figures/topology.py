@@ -1,4 +1,6 @@
-"""The cluster's places and links, from the front door down to the memories, coloured by how busy the links were."""
+"""The cluster's places and links, from the front door down to the memories, coloured by how busy
+the links were.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from cluster_sim.figures import style
-from cluster_sim.figures.condensed import Bundle, Condensed, Mark, condensed
-from cluster_sim.results import Results
+from cluster_sim.figures.topology_layout import Bundle, Condensed, Mark, condensed
+from cluster_sim.results.results import Results
 from cluster_sim.topology import Edge, Topology
 
 _ROW_IN = 0.62
@@ -24,23 +26,37 @@ _BUSY = LinearSegmentedColormap.from_list("busy", ["#c4c8cc", "#f0b429", "#d9480
 """Grey where nothing moves."""
 _FLAT = ("memory", "dram", "nvme")
 """Places at the end of one link, which have its colour."""
-_SHAPES = {"device": ("s", 90.0), "wafer": ("s", 170.0), "memory": ("s", 40.0), "dram": ("s", 40.0), "nvme": ("s", 40.0), "front_door": ("D", 60.0)}
+_SHAPES = {
+    "device": ("s", 90.0),
+    "wafer": ("s", 170.0),
+    "memory": ("s", 40.0),
+    "dram": ("s", 40.0),
+    "nvme": ("s", 40.0),
+    "front_door": ("D", 60.0),
+}
 
 
 def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
     """A panel for each run, as high as its tiers."""
     pictures = [condensed(one.scenario.cluster.topology()) for one in results]
-    figure, panels = style.blank([1.0 + _ROW_IN * max(mark.row + 1 for mark in picture.marks.values()) for picture in pictures])
+    figure, panels = style.blank(
+        [
+            1.0 + _ROW_IN * max(mark.row + 1 for mark in picture.marks.values())
+            for picture in pictures
+        ]
+    )
     for panel in panels:
         panel.set_axis_off()
     return figure, panels
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """One mark for what is alike, its links with the colour of the busiest of them; where nothing moved, of what they could carry.
+    """One mark for what is alike, its links with the colour of the busiest of them; where nothing
+    moved, of what they could carry.
 
-    Busy is the mean over the run of the share of a link's bandwidth that was in use: the links table's `utilisation` where it has
-    one, else that of KV on its way; of a device's memory what its engine moved.
+    Busy is the mean over the run of the share of a link's bandwidth that was in use: the links
+    table's `utilisation` where it has one, else that of KV on its way; of a device's memory what
+    its engine moved.
     """
     shown = style.variants(results)
     busy = [_utilisation(one.results) for one in shown]
@@ -51,7 +67,11 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
         {bundle: _value(topology, bundle, shares, by_capacity) for bundle in picture.bundles}
         for topology, picture, shares in zip(topologies, pictures, busy, strict=True)
     ]
-    norm = _norm([value for one in values for value in one.values()]) if by_capacity else Normalize(0.0, 100.0)
+    norm = (
+        _norm([value for one in values for value in one.values()])
+        if by_capacity
+        else Normalize(0.0, 100.0)
+    )
     said = []
     for number, (one, panel) in enumerate(zip(shown, axes, strict=True)):
         topology, shares = topologies[number], busy[number]
@@ -63,10 +83,27 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
             said.append(f"{one.label} {_name(most)} {style.percent(shares[most])}")
     if (figure := axes[0].get_figure(root=True)) is None:
         return
-    bar = figure.colorbar(ScalarMappable(norm, _colours(by_capacity)), ax=list(axes), orientation="horizontal", fraction=0.03, aspect=60, pad=0.01)
+    bar = figure.colorbar(
+        ScalarMappable(norm, _colours(by_capacity)),
+        ax=list(axes),
+        orientation="horizontal",
+        fraction=0.03,
+        aspect=60,
+        pad=0.01,
+    )
     bar.ax.tick_params(labelsize=8)
-    style.label(bar.ax, x="bandwidth of a link [GB/s], one direction" if by_capacity else "mean utilisation of the busiest link of a line [%]")
-    style.headline(figure, f"Busiest on average: {'; '.join(said)}" if said else "Links by what they can carry: nothing has moved")
+    style.label(
+        bar.ax,
+        x="bandwidth of a link [GB/s], one direction"
+        if by_capacity
+        else "mean utilisation of the busiest link of a line [%]",
+    )
+    style.headline(
+        figure,
+        f"Busiest on average: {'; '.join(said)}"
+        if said
+        else "Links by what they can carry: nothing has moved",
+    )
 
 
 def _norm(bandwidths: Sequence[float]) -> Normalize:
@@ -79,12 +116,18 @@ def _colours(by_capacity: bool) -> Colormap:
 
 
 def _utilisation(results: Results) -> dict[Edge, float]:
-    """Mean share of its bandwidth by link, in the direction that the table gives; of a memory in either."""
+    """Mean share of its bandwidth by link, in the direction that the table gives; of a memory in
+    either.
+    """
     shares: dict[Edge, float] = {}
-    simulated_s = results.info.get("simulated_s") or float("inf")
+    simulated_s = results.info.simulated_s or float("inf")
     rows = results.links.to_pylist()
     for row in rows:
-        share = row["utilisation"] if "utilisation" in row else row.get("kv_bytes", 0.0) / (row["bandwidth_bytes_per_s"] * simulated_s)
+        share = (
+            row["utilisation"]
+            if "utilisation" in row
+            else row.get("kv_bytes", 0.0) / (row["bandwidth_bytes_per_s"] * simulated_s)
+        )
         edge = row["from"], row["to"]
         shares[edge] = max(shares.get(edge, 0.0), share or 0.0)
     for row in results.devices.to_pylist():
@@ -99,21 +142,43 @@ def _name(edge: Edge) -> str:
     return far if far.rpartition("/")[2].rstrip("0123456789") in _FLAT else " to ".join(edge)
 
 
-def _value(topology: Topology, bundle: Bundle, shares: Mapping[Edge, float], by_capacity: bool) -> float:
+def _value(
+    topology: Topology, bundle: Bundle, shares: Mapping[Edge, float], by_capacity: bool
+) -> float:
     if by_capacity:
         return max(topology.capacity(edge) for edge in bundle.edges) / 1e9
-    return 100.0 * max(shares.get(direction, 0.0) for edge in bundle.edges for direction in (edge, edge[::-1]))
+    return 100.0 * max(
+        shares.get(direction, 0.0) for edge in bundle.edges for direction in (edge, edge[::-1])
+    )
 
 
-def _draw(panel: Axes, topology: Topology, picture: Condensed, values: Mapping[Bundle, float], norm: Normalize, colours: Colormap) -> None:
+def _draw(
+    panel: Axes,
+    topology: Topology,
+    picture: Condensed,
+    values: Mapping[Bundle, float],
+    norm: Normalize,
+    colours: Colormap,
+) -> None:
     marks = picture.marks
     for box in picture.boxes:
         rows = [mark.row for mark in marks.values() if mark.node == box.name]
         low, high = -max(rows) - 0.3, -min(rows) + 0.3
         panel.add_patch(
-            FancyBboxPatch((box.left, low), box.width, high - low, boxstyle="round,pad=0.08", facecolor="#f6f6f6", edgecolor="#bbbbbb", linewidth=0.8, zorder=0)
+            FancyBboxPatch(
+                (box.left, low),
+                box.width,
+                high - low,
+                boxstyle="round,pad=0.08",
+                facecolor="#f6f6f6",
+                edgecolor="#bbbbbb",
+                linewidth=0.8,
+                zorder=0,
+            )
         )
-        panel.text(box.left + box.width / 2, low - 0.12, box.name, ha="center", va="top", fontsize=8)
+        panel.text(
+            box.left + box.width / 2, low - 0.12, box.name, ha="center", va="top", fontsize=8
+        )
     ends = {bundle: (marks[bundle.start], marks[bundle.end]) for bundle in picture.bundles}
     order = sorted(picture.bundles, key=lambda bundle: values[bundle])  # the busiest on top
     panel.add_collection(
@@ -125,7 +190,15 @@ def _draw(panel: Axes, topology: Topology, picture: Condensed, values: Mapping[B
         )
     )
     bus = {key: values[bundle] for bundle in picture.bundles for key in (bundle.start, bundle.end)}
-    _draw_marks(panel, marks, {key: colours(norm(bus[key])) for key, mark in marks.items() if mark.role in _FLAT and key in bus})
+    _draw_marks(
+        panel,
+        marks,
+        {
+            key: colours(norm(bus[key]))
+            for key, mark in marks.items()
+            if mark.role in _FLAT and key in bus
+        },
+    )
     _label_rows(panel, picture)
     _label_links(panel, topology, picture)
     panel.set_xlim(-0.13 * picture.columns - 0.3, 1.2 * picture.columns + 0.3)
@@ -141,17 +214,30 @@ def _width(topology: Topology, bundle: Bundle) -> float:
     return 0.6 + min(max(log10(topology.capacity(bundle.edges[0]) / 1e10), 0.0), 3.0)
 
 
-def _draw_marks(panel: Axes, marks: Mapping[Hashable, Mark], filled: Mapping[Hashable, tuple[float, float, float, float]]) -> None:
+def _draw_marks(
+    panel: Axes,
+    marks: Mapping[Hashable, Mark],
+    filled: Mapping[Hashable, tuple[float, float, float, float]],
+) -> None:
     by_shape: defaultdict[tuple[str, float], list[Hashable]] = defaultdict(list)
     for key, mark in marks.items():
         by_shape[_SHAPES.get(mark.role, ("o", 50.0))].append(key)
     for (shape, size), keys in by_shape.items():
         x, y = zip(*(_point(marks[key]) for key in keys), strict=True)
         faces = [filled.get(key, "white") for key in keys]
-        panel.scatter(x, y, s=size, marker=shape, c=faces, edgecolors="#333333", linewidths=0.8, zorder=2)
+        panel.scatter(
+            x, y, s=size, marker=shape, c=faces, edgecolors="#333333", linewidths=0.8, zorder=2
+        )
     for mark in marks.values():
         if mark.count > 1:
-            panel.annotate(f"×{mark.count}", _point(mark), (6, 5), textcoords="offset points", fontsize=8, zorder=3)
+            panel.annotate(
+                f"×{mark.count}",
+                _point(mark),
+                (6, 5),
+                textcoords="offset points",
+                fontsize=8,
+                zorder=3,
+            )
 
 
 def _label_rows(panel: Axes, picture: Condensed) -> None:
@@ -160,7 +246,15 @@ def _label_rows(panel: Axes, picture: Condensed) -> None:
         if (said := mark.role.replace("_", " ")) not in roles[mark.row]:
             roles[mark.row].append(said)
     for row, names in roles.items():
-        panel.text(-0.02 * picture.columns - 0.3, -row, "\n".join(names), ha="right", va="center", fontsize=8, linespacing=1.1)
+        panel.text(
+            -0.02 * picture.columns - 0.3,
+            -row,
+            "\n".join(names),
+            ha="right",
+            va="center",
+            fontsize=8,
+            linespacing=1.1,
+        )
 
 
 def _label_links(panel: Axes, topology: Topology, picture: Condensed) -> None:
@@ -173,7 +267,15 @@ def _label_links(panel: Axes, topology: Topology, picture: Condensed) -> None:
     at = float("inf")
     for said, ys in sorted(heights.items(), key=lambda item: -sum(item[1]) / len(item[1])):
         at = min(sum(ys) / len(ys), at - 0.3)
-        panel.text(1.02 * picture.columns + 0.2, at, said, ha="left", va="center", fontsize=8, color="#444444")
+        panel.text(
+            1.02 * picture.columns + 0.2,
+            at,
+            said,
+            ha="left",
+            va="center",
+            fontsize=8,
+            color="#444444",
+        )
 
 
 def bandwidth(bytes_per_s: float) -> str:

@@ -15,8 +15,9 @@ from matplotlib.patches import Rectangle
 
 from cluster_sim.figures import style
 from cluster_sim.physics.wafer_placement import Region, regions_of
-from cluster_sim.results import Results
-from cluster_sim.scenario import Pool, Scenario
+from cluster_sim.results.results import Results
+from cluster_sim.scenario.pool import Pool
+from cluster_sim.scenario.scenario import Scenario
 
 _COLUMNS = 4  # wafers beside each other
 _MOST = 12  # of a replica that are drawn
@@ -32,7 +33,9 @@ def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Regions as rectangles of cores, coloured by the share of their SRAM that weights take; the line is the way of a token."""
+    """Regions as rectangles of cores, coloured by the share of their SRAM that weights take; the
+    line is the way of a token.
+    """
     found = _pool(results)
     if found is None:
         style.nothing(axes[0], "no pool of these runs is on wafers")
@@ -48,19 +51,28 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
         _map(panel, own, norm, grid.columns, grid.rows)
         layers = [part for region in own for part in region.parts if part.is_layer]
         room = min(region.kv_tokens for region in own)
-        held = f"layers {layers[0].name.removeprefix('layer ')} to {layers[-1].name.removeprefix('layer ')}" if layers else own[0].parts[0].name
+        held = (
+            f"layers {layers[0].name.removeprefix('layer ')} to {layers[-1].name.removeprefix('layer ')}"
+            if layers
+            else own[0].parts[0].name
+        )
         said = f",\nKV of {room:,.0f} tokens" if isfinite(room) else ""
         panel.set_title(f"wafer {wafer + 1}: {held}{said}", fontsize=8, loc="left")
         style.label(panel, x="columns [cores]")
     for panel in axes[:: min(len(wafers), _COLUMNS)]:
         style.label(panel, y="rows [cores]")
     if (figure := axes[0].get_figure(root=True)) is not None:
-        bar = figure.colorbar(ScalarMappable(norm, "cividis"), ax=list(axes), fraction=0.02, pad=0.01)
+        bar = figure.colorbar(
+            ScalarMappable(norm, "cividis"), ax=list(axes), fraction=0.02, pad=0.01
+        )
         bar.ax.tick_params(labelsize=8)
         style.label(bar.ax, y="SRAM of a region that its weights take [share]")
         beyond = f"; {len(wafers) - _MOST} wafers more are not drawn" if len(wafers) > _MOST else ""
         wafers_said = "one wafer" if len(wafers) == 1 else f"{len(wafers)} wafers"
-        style.headline(figure, f"{scenario.model.name} on {wafers_said}: KV room for {pool.kv_tokens(scenario.model):,} tokens{beyond}")
+        style.headline(
+            figure,
+            f"{scenario.model.name} on {wafers_said}: KV room for {pool.kv_tokens(scenario.model):,} tokens{beyond}",
+        )
 
 
 def _pool(results: Sequence[Results]) -> tuple[Pool, tuple[Region, ...], Scenario] | None:
@@ -69,7 +81,11 @@ def _pool(results: Sequence[Results]) -> tuple[Pool, tuple[Region, ...], Scenari
         model = one.scenario.model
         for pool in one.scenario.cluster.pools:
             if pool.is_wafer:
-                return pool, regions_of(model, pool.node.device, pool.wafer_plan(model)), one.scenario
+                return (
+                    pool,
+                    regions_of(model, pool.node.device, pool.wafer_plan(model)),
+                    one.scenario,
+                )
     return None
 
 
@@ -88,10 +104,30 @@ def _map(panel: Axes, regions: Sequence[Region], norm: Normalize, columns: int, 
     panel.set_aspect("equal")
     for region in regions:
         share = region.weight_bytes / region.sram_bytes
-        panel.add_patch(Rectangle((region.column, region.row), region.width, region.height, facecolor=colours(norm(share)), edgecolor="white", linewidth=0.8))
-        name = region.parts[0].name.removeprefix("layer ") if len(region.parts) == 1 else f"{region.parts[0].name} to {region.parts[-1].name}"
+        panel.add_patch(
+            Rectangle(
+                (region.column, region.row),
+                region.width,
+                region.height,
+                facecolor=colours(norm(share)),
+                edgecolor="white",
+                linewidth=0.8,
+            )
+        )
+        name = (
+            region.parts[0].name.removeprefix("layer ")
+            if len(region.parts) == 1
+            else f"{region.parts[0].name} to {region.parts[-1].name}"
+        )
         if region.height > 0.03 * rows:
-            panel.text(*_middle(region), name, ha="center", va="center", fontsize=6, color="white" if norm(share) < 0.5 else "black")
+            panel.text(
+                *_middle(region),
+                name,
+                ha="center",
+                va="center",
+                fontsize=6,
+                color="white" if norm(share) < 0.5 else "black",
+            )
     across, down = np.array([_middle(region) for region in regions]).T
     panel.plot(across, down, color=style.COLOURS[1], linewidth=0.6, alpha=0.5)
 

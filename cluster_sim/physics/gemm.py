@@ -8,19 +8,33 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cluster_sim.hardware import GemmFit
+from cluster_sim.hardware.kernel_fits import GemmFit
 
 ACTIVATION_BYTES = 2  # inputs arrive and outputs leave in 16 bit
 PARTIAL_BYTES = 4  # partial sums of a split product are kept in 32 bit
-THROTTLING_S = 20e-6  # time in the processors at which half of the slow-down of long kernels has set in
+THROTTLING_S = (
+    20e-6  # time in the processors at which half of the slow-down of long kernels has set in
+)
 
-_TILES = ((32, 128), (64, 128), (128, 128), (256, 128), (128, 32), (128, 64), (128, 256))  # rows, columns of the output
+_TILES = (
+    (32, 128),
+    (64, 128),
+    (128, 128),
+    (256, 128),
+    (128, 32),
+    (128, 64),
+    (128, 256),
+)  # rows, columns of the output
 _SPLITS = (1, 2, 4, 8, 16, 32)  # parts of k that are worked on side by side
-_CHOICES = np.array([(rows, columns, parts) for rows, columns in _TILES for parts in _SPLITS], dtype=float).T
+_CHOICES = np.array(
+    [(rows, columns, parts) for rows, columns in _TILES for parts in _SPLITS], dtype=float
+).T
 
 
-class Layout(NamedTuple):
-    """What of products depends on their sizes alone; arrays of products, `waves` and `depth` with a last axis of ways to cut them."""
+class TileLayout(NamedTuple):
+    """What of products depends on their sizes alone; arrays of products, `waves` and `depth` with a
+    last axis of ways to cut them.
+    """
 
     rows: NDArray[np.float64]
     """m."""
@@ -37,27 +51,33 @@ class Layout(NamedTuple):
 
 
 def gemm_s(fit: GemmFit, m: float, n: float, k: float) -> float:
-    """Seconds of one product of m tokens, n outputs and k inputs (all at least 1), as a kernel alone on the device.
+    """Seconds of one product of m tokens, n outputs and k inputs (all at least 1), as a kernel
+    alone on the device.
 
-    t = launch + ((bytes / bandwidth)^o + busy^o)^(1/o) + m (row + k activation), o = overlap, and busy the time of the
-    processors: best + slowdown best^2 / (best + 20 us), of the best way to cut the output into tiles of a by b and k into s parts,
+    t = launch + ((bytes / bandwidth)^o + busy^o)^(1/o) + m (row + k activation), o = overlap, and
+    busy the time of the
+    processors: best + slowdown best^2 / (best + 20 us), of the best way to cut the output into
+    tiles of a by b and k into s parts,
 
-        best = min over a, b, s of  w (epilogue a b + k/s (a b + tile_overhead) 2 processors / compute)
+        best = min over a, b, s of  w (epilogue a b + k/s (a b + tile_overhead) 2 processors /
+        compute)
                                     + [s > 1] (split sqrt(s) + 4 s m n / partial_bandwidth),
         w = max(1, s ceil(m/a) ceil(n/b) / processors).
 
-    Never falls when m, n or k grows, since no choice does. Waves count in fractions: with whole ones no fit to measured
-    kernels was better by more than 0.2 % of the time, presumably since libraries choose tiles that avoid a poor last wave.
-    Large products go to compute / (1 + slowdown), times a b / (a b + tile_overhead); small ones to `launch`.
+    Never falls when m, n or k grows, since no choice does. Waves count in fractions: with whole
+    ones no fit to measured kernels was better by more than 0.2 % of the time, presumably since
+    libraries choose tiles that avoid a poor last wave. Large products go to compute / (1 +
+    slowdown), times a b / (a b + tile_overhead); small ones to `launch`.
 
-    Roofline as in Williams, Waterman, Patterson, CACM 52(4), 2009; tiles and split k as in NVIDIA CUTLASS, "Efficient GEMM".
+    Roofline as in Williams, Waterman, Patterson, CACM 52(4), 2009; tiles and split k as in NVIDIA
+    CUTLASS, "Efficient GEMM".
     """
     return float(gemms_s(fit, laid_out(m, n, k, fit.element_bytes, fit.processors)))
 
 
 class GemmTimes:
-    """Times of products of any number of tokens with one matrix, looked up: `gemm_s` for each number up to 256 and for every 64th
-    beyond; in between, straight lines."""
+    """Times of products of any number of tokens with one matrix, looked up: `gemm_s` for each
+    number up to 256 and for every 64th beyond; in between, straight lines."""
 
     def __init__(self, fit: GemmFit, n: float, k: float) -> None:
         self._fit, self._n, self._k = fit, n, k
@@ -83,33 +103,52 @@ class GemmTimes:
         return below_s + (above_s - below_s) * rest / _APART
 
     def _of(self, tokens: range) -> list[float]:
-        times_s: list[float] = gemms_s(self._fit, laid_out(np.array(tokens), self._n, self._k, self._fit.element_bytes, self._fit.processors)).tolist()
+        times_s: list[float] = gemms_s(
+            self._fit,
+            laid_out(
+                np.array(tokens), self._n, self._k, self._fit.element_bytes, self._fit.processors
+            ),
+        ).tolist()
         return times_s
 
 
 _FEW, _APART, _MANY = 256, 64, 16_384 + 256
 
 
-def laid_out(m: ArrayLike, n: ArrayLike, k: ArrayLike, element_bytes: float, processors: int) -> Layout:
-    """The products of m tokens, n outputs and k inputs (numbers or arrays) with weights of `element_bytes` [B]."""
+def laid_out(
+    m: ArrayLike, n: ArrayLike, k: ArrayLike, element_bytes: float, processors: int
+) -> TileLayout:
+    """The products of m tokens, n outputs and k inputs (numbers or arrays) with weights of
+    `element_bytes` [B].
+    """
     m, n, k = (np.asarray(count, dtype=float) for count in (m, n, k))
     rows, columns, parts = _CHOICES
     tiles = parts * np.ceil(m[..., None] / rows) * np.ceil(n[..., None] / columns)
     moved_bytes = element_bytes * n * k + ACTIVATION_BYTES * (m * k + m * n)
-    return Layout(m, m * k, m * n, moved_bytes, np.maximum(1.0, tiles / processors), k[..., None] / parts)
+    return TileLayout(
+        m, m * k, m * n, moved_bytes, np.maximum(1.0, tiles / processors), k[..., None] / parts
+    )
 
 
-def gemms_s(fit: GemmFit, layout: Layout) -> NDArray[np.float64]:
+def gemms_s(fit: GemmFit, layout: TileLayout) -> NDArray[np.float64]:
     """Seconds of each product of `layout`: see `gemm_s`."""
     rows, columns, parts = _CHOICES
     tile = rows * columns
     deep_s = 2.0 * fit.processors / fit.compute_flop_per_s * (tile + fit.tile_overhead)
     split_s = np.where(parts > 1, fit.split_s * np.sqrt(parts), 0.0)
     partial_s = np.where(parts > 1, PARTIAL_BYTES * parts / fit.partial_bandwidth_bytes_per_s, 0.0)
-    choices_s = layout.waves * (fit.epilogue_s * tile + layout.depth * deep_s) + split_s + layout.outputs[..., None] * partial_s
+    choices_s = (
+        layout.waves * (fit.epilogue_s * tile + layout.depth * deep_s)
+        + split_s
+        + layout.outputs[..., None] * partial_s
+    )
     best_s = choices_s.min(axis=-1)
     busy_s = best_s * (1.0 + fit.slowdown * best_s / (best_s + THROTTLING_S))
     moving_s = layout.moved_bytes / fit.bandwidth_bytes_per_s
-    longer_s = np.maximum(busy_s, moving_s)  # taken out of the norm, so that no power of it overflows
-    both_s: NDArray[np.float64] = longer_s * (1.0 + (np.minimum(busy_s, moving_s) / longer_s) ** fit.overlap) ** (1.0 / fit.overlap)
+    longer_s = np.maximum(
+        busy_s, moving_s
+    )  # taken out of the norm, so that no power of it overflows
+    both_s: NDArray[np.float64] = longer_s * (
+        1.0 + (np.minimum(busy_s, moving_s) / longer_s) ** fit.overlap
+    ) ** (1.0 / fit.overlap)
     return fit.launch_s + both_s + layout.rows * fit.row_s + layout.inputs * fit.activation_s

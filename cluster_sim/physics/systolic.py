@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from math import ceil
 
-from cluster_sim.hardware import Systolic
+from cluster_sim.hardware.device import Systolic
 
 
 def cycles(unit: Systolic, m: float, n: float, k: float) -> float:
-    """Clock cycles of a product of m tokens, n outputs and k inputs (all at least 1) on the arrays of `unit`, weights staying in place.
+    """Clock cycles of a product of m tokens, n outputs and k inputs (all at least 1) on the arrays
+    of `unit`, weights staying in place.
 
-    The weights are cut into F = ceil(k / rows) ceil(n / columns) folds, each the size of an array. One fold alone takes
+    The weights are cut into F = ceil(k / rows) ceil(n / columns) folds, each the size of an array.
+    One fold alone takes
 
         load + m + rows + columns - 2,    load = rows unless `load_cycles` says otherwise:
 
-    it is filled, tokens stream in one a cycle, and the last has all rows and columns to pass (SCALE-Sim: Samajdar et al., ISPASS
-    2020, equation 3, 2 R + C + T - 2, with the weight-stationary mapping of its table). The next fold is loaded while tokens
-    still stream through the one before, as in the TPU (Jouppi et al., ISCA 2017), so that each one more takes max(m, load). Folds
-    are dealt out to the arrays, and the one with most of them counts. Never falls when m, n or k grows.
+    it is filled, tokens stream in one a cycle, and the last has all rows and columns to pass
+    (SCALE-Sim: Samajdar et al., ISPASS 2020, equation 3, 2 R + C + T - 2, with the
+    weight-stationary mapping of its table). The next fold is loaded while tokens still stream
+    through the one before, as in the TPU (Jouppi et al., ISCA 2017), so that each one more takes
+    max(m, load). Folds are dealt out to the arrays, and the one with most of them counts. Never
+    falls when m, n or k grows.
 
     >>> cycles(Systolic(rows=128, columns=128), 1000, 128, 128)  # 2 x 128 + 128 + 1000 - 2
     1382.0
@@ -28,9 +32,11 @@ def cycles(unit: Systolic, m: float, n: float, k: float) -> float:
 
 
 def utilisation(unit: Systolic, m: float, n: float, k: float) -> float:
-    """Share of the peak that the product reaches: multiply-adds that it needs over those that its cycles have room for.
+    """Share of the peak that the product reaches: multiply-adds that it needs over those that its
+    cycles have room for.
 
-    Of many tokens that is k / (ceil(k / R) R) times n / (ceil(n / C) C), what the edges fill; of one token on many folds, 1 / load.
+    Of many tokens that is k / (ceil(k / R) R) times n / (ceil(n / C) C), what the edges fill; of
+    one token on many folds, 1 / load.
 
     >>> round(utilisation(Systolic(rows=128, columns=128), 1_000_000, 129, 128), 3)  # one output too many, and half stands empty
     0.504

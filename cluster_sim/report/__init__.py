@@ -1,1 +1,3 @@
-"""Runs and studies as others read them: pages that open anywhere, traces, and the files of benchmark clients."""
+"""Runs and studies as others read them: pages that open anywhere, traces, and the files of
+benchmark clients.
+"""

@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster_sim import figures
-from cluster_sim.described import described
 from cluster_sim.errors import ScenarioError
-from cluster_sim.report import charts, words
-from cluster_sim.report.cells import HEADLINES, Cell, Table, cell, heading
+from cluster_sim.report import charts
+from cluster_sim.report import verdict as words
 from cluster_sim.report.charts import Group, View
 from cluster_sim.report.pictures import Picture, picture
 from cluster_sim.report.provenance import CONFIDENCES, Used, used
 from cluster_sim.report.studies import Study
-from cluster_sim.results import Results, package_version
+from cluster_sim.report.tables import HEADLINES, Cell, Table, cell, heading
+from cluster_sim.results.results import Results
+from cluster_sim.results.run_folder import package_version
+from cluster_sim.scenario.describe import described
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -51,20 +53,37 @@ class _Runs:
     """Each run, the hash of its scenario, and the scenario."""
 
 
-def page(results: Sequence[Results] = (), studies: Sequence[Study] = (), question: str = "", title: str = "") -> str:
+def page(
+    results: Sequence[Results] = (),
+    studies: Sequence[Study] = (),
+    question: str = "",
+    title: str = "",
+) -> str:
     """The page of these runs and studies, in this order.
 
-    question: what is asked, in place of what the runs know of it; title: in place of the names of the scenarios.
-    Raises ScenarioError where there is nothing to report.
+    question: what is asked, in place of what the runs know of it; title: in place of the names of
+    the scenarios. Raises ScenarioError where there is nothing to report.
     """
     if not results and not studies:
-        raise ScenarioError.at("report", "has nothing to show; wanted a run folder, a sweep's folder or a table")
-    runs = _runs(results, [swing for study in studies for swing in study.swings]) if results else None
-    asked = question or next((str(one.info["question"]) for one in results if one.info.get("question")), "")
-    names = title or " and ".join(dict.fromkeys([*(one.scenario.name for one in results), *(study.heading for study in studies)]))
+        raise ScenarioError.at(
+            "report", "has nothing to show; wanted a run folder, a sweep's folder or a table"
+        )
+    runs = (
+        _runs(results, [swing for study in studies for swing in study.swings]) if results else None
+    )
+    asked = question or next((one.info.question for one in results if one.info.question), "")
+    names = title or " and ".join(
+        dict.fromkeys(
+            [*(one.scenario.name for one in results), *(study.heading for study in studies)]
+        )
+    )
     drawn = {group.id: charts.as_data(group.charts) for group in runs.groups} if runs else {}
-    drawn |= {f"study-{place}": charts.as_data(study.charts) for place, study in enumerate(studies, 1)}
-    scripts = [(ASSETS / name).read_text(encoding="utf-8") for name in ("uPlot.iife.min.js", "report.js")]
+    drawn |= {
+        f"study-{place}": charts.as_data(study.charts) for place, study in enumerate(studies, 1)
+    }
+    scripts = [
+        (ASSETS / name).read_text(encoding="utf-8") for name in ("uPlot.iife.min.js", "report.js")
+    ]
     return _template().render(
         title=names,
         question=asked,
@@ -72,7 +91,9 @@ def page(results: Sequence[Results] = (), studies: Sequence[Study] = (), questio
         studies=studies,
         lines=[*(runs.views if runs else ()), *(line for study in studies for line in study.lines)],
         charts=_for_script(drawn),
-        styles=[(ASSETS / name).read_text(encoding="utf-8") for name in ("uPlot.min.css", "report.css")],
+        styles=[
+            (ASSETS / name).read_text(encoding="utf-8") for name in ("uPlot.min.css", "report.css")
+        ],
         scripts=scripts,
         licence=(ASSETS / "uPlot.LICENSE").read_text(encoding="utf-8").strip(),
         policy=f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {' '.join(map(_hash, scripts))}; base-uri 'none'; form-action 'none'",
@@ -80,7 +101,13 @@ def page(results: Sequence[Results] = (), studies: Sequence[Study] = (), questio
     )
 
 
-def write(path: str | Path, results: Sequence[Results] = (), studies: Sequence[Study] = (), question: str = "", title: str = "") -> Path:
+def write(
+    path: str | Path,
+    results: Sequence[Results] = (),
+    studies: Sequence[Study] = (),
+    question: str = "",
+    title: str = "",
+) -> Path:
     """Write `page` to a file and return its path. Raises ScenarioError where it cannot be written."""
     path, text = Path(path), page(results, studies, question, title)
     try:
@@ -93,7 +120,10 @@ def write(path: str | Path, results: Sequence[Results] = (), studies: Sequence[S
 def _runs(results: Sequence[Results], swings: Sequence[tuple[str, float]]) -> _Runs:
     shown = charts.views(results)
     figures_used = used({view.label: view.results.scenario for view in shown})
-    counts = ", ".join(f"{sum(one.confidence == confidence for one in figures_used):,} of {confidence}" for confidence in reversed(CONFIDENCES))
+    counts = ", ".join(
+        f"{sum(one.confidence == confidence for one in figures_used):,} of {confidence}"
+        for confidence in reversed(CONFIDENCES)
+    )
     return _Runs(
         views=shown,
         verdict=words.verdict(shown),
@@ -105,37 +135,75 @@ def _runs(results: Sequence[Results], swings: Sequence[tuple[str, float]]) -> _R
         fields=_fields(shown),
         figures_used=_figures_used(figures_used),
         counted=f"{len(figures_used):,} figures: {counts} confidence.",
-        reproduce=[(view, hashlib.sha256(text.encode()).hexdigest(), text) for view in shown for text in [view.results.scenario.as_yaml()]],
+        reproduce=[
+            (view, hashlib.sha256(text.encode()).hexdigest(), text)
+            for view in shown
+            for text in [view.results.scenario.as_yaml()]
+        ],
     )
 
 
 def _headlines(shown: Sequence[View]) -> Table:
     nothing = {"failed": 0, "rejected": 0}  # of which there is nothing to say
-    names = [name for name in HEADLINES if any(view.summary.get(name) not in (None, nothing.get(name)) for view in shown)]
-    rows = [[Cell(view.label), *(cell(name, view.summary.get(name)) for name in names)] for view in shown]
-    return Table("Runs beside each other", ["run", *map(heading, names)], rows, [view.number for view in shown])
+    names = [
+        name
+        for name in HEADLINES
+        if any(view.summary.get(name) not in (None, nothing.get(name)) for view in shown)
+    ]
+    rows = [
+        [Cell(view.label), *(cell(name, view.summary.get(name)) for name in names)]
+        for view in shown
+    ]
+    return Table(
+        "Runs beside each other",
+        ["run", *map(heading, names)],
+        rows,
+        [view.number for view in shown],
+    )
 
 
 def _scenarios(shown: Sequence[View]) -> Table:
     said = [described(view.results.scenario) for view in shown]
     names = dict.fromkeys(name for one in said for name in one)
     rows = [[Cell(name), *(Cell(one.get(name, "–")) for one in said)] for name in names]
-    return Table("What was simulated", ["", *(view.label for view in shown)], rows, [view.number for view in shown], across=True)
+    return Table(
+        "What was simulated",
+        ["", *(view.label for view in shown)],
+        rows,
+        [view.number for view in shown],
+        across=True,
+    )
 
 
 def _fields(shown: Sequence[View]) -> Table:
     """Every number of the summaries, those of classes and pools too."""
     flat = [_flat(view.summary) for view in shown]
     names = dict.fromkeys(name for one in flat for name in one)
-    rows = [[Cell(_titled(name)), *(cell(name.rpartition(": ")[2], one.get(name)) for one in flat)] for name in names]
-    return Table("Every field of the summaries", ["field", *(view.label for view in shown)], rows, [view.number for view in shown], across=True)
+    rows = [
+        [Cell(_titled(name)), *(cell(name.rpartition(": ")[2], one.get(name)) for one in flat)]
+        for name in names
+    ]
+    return Table(
+        "Every field of the summaries",
+        ["field", *(view.label for view in shown)],
+        rows,
+        [view.number for view in shown],
+        across=True,
+    )
 
 
 def _flat(summary: dict[str, Any]) -> dict[str, Any]:
     found = {name: value for name, value in summary.items() if isinstance(value, (int, float))}
     for kind in ("classes", "pools"):
-        if len(parts := summary.get(kind, {})) > (1 if kind == "pools" else 0):  # of one pool alone the same would stand twice
-            found |= {f"{part}: {name}": value for part, fields in parts.items() for name, value in fields.items() if isinstance(value, (int, float))}
+        if len(parts := summary.get(kind, {})) > (
+            1 if kind == "pools" else 0
+        ):  # of one pool alone the same would stand twice
+            found |= {
+                f"{part}: {name}": value
+                for part, fields in parts.items()
+                for name, value in fields.items()
+                if isinstance(value, (int, float))
+            }
     return found
 
 
@@ -152,11 +220,17 @@ def _figures_used(figures_used: Sequence[Used]) -> Table:
         ]
         for one in figures_used
     ]  # fmt: skip
-    return Table("Figures of the catalog entries that the runs name", ["entry", "figure", "value", "confidence", "source", "note", "used by"], rows)
+    return Table(
+        "Figures of the catalog entries that the runs name",
+        ["entry", "figure", "value", "confidence", "source", "note", "used by"],
+        rows,
+    )
 
 
 def _pictures(results: Sequence[Results]) -> list[Picture]:
-    """Figures that are no charts of the page; those that have nothing to show of these runs are left out."""
+    """Figures that are no charts of the page; those that have nothing to show of these runs are
+    left out.
+    """
     found = []
     for name in figures.NAMES:
         if name not in _AS_CHARTS:
@@ -171,9 +245,13 @@ def _pictures(results: Sequence[Results]) -> list[Picture]:
 def _template() -> Template:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    return Environment(loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).get_template(
-        "page.html"
-    )
+    return Environment(
+        loader=FileSystemLoader(ASSETS),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    ).get_template("page.html")
 
 
 def _for_script(data: Any) -> str:

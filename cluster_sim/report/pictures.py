@@ -28,12 +28,16 @@ def picture(figure: Figure) -> Picture:
     """`figure` as SVG, or as PNG where it has very much in it."""
     drawn = BytesIO()
     with rc_context({"svg.hashsalt": "cluster-sim"}):
-        figure.savefig(drawn, format="svg", bbox_inches="tight", pad_inches=0.08, metadata={"Date": None})
+        figure.savefig(
+            drawn, format="svg", bbox_inches="tight", pad_inches=0.08, metadata={"Date": None}
+        )
     kind = "svg+xml"
     if drawn.tell() > _LARGEST_BYTES:
         kind, drawn = "png", BytesIO()
         figure.savefig(drawn, format="png", dpi=150, bbox_inches="tight", pad_inches=0.08)
-    return Picture(f"data:image/{kind};base64,{b64encode(drawn.getvalue()).decode()}", _said(figure))
+    return Picture(
+        f"data:image/{kind};base64,{b64encode(drawn.getvalue()).decode()}", _said(figure)
+    )
 
 
 def _said(figure: Figure) -> str:

@@ -7,14 +7,28 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from cluster_sim.reading import CATALOG, Description, catalog_entry, catalog_names, figures, read_yaml
-from cluster_sim.scenario import Pool, Scenario
+from cluster_sim.scenario.pool import Pool
+from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.schema import (
+    CATALOG,
+    Description,
+    catalog_entry,
+    catalog_names,
+    figures,
+    read_yaml,
+)
 from cluster_sim.workload.presets import Preset
 
 CONFIDENCES = ("low", "medium", "high")
 _ELSEWHERE = ("device", "network", "prices")
 """Keys that name another entry, which is listed by itself."""
-_OF_WORKLOADS = ("arrivals", "prompt_tokens", "output_tokens", "length_correlation", "reasoning_share")
+_OF_WORKLOADS = (
+    "arrivals",
+    "prompt_tokens",
+    "output_tokens",
+    "length_correlation",
+    "reasoning_share",
+)
 
 
 @dataclass(frozen=True)
@@ -35,9 +49,11 @@ class Used:
 
 
 def used(scenarios: dict[str, Scenario]) -> list[Used]:
-    """The figures of all entries of the catalog that are in `scenarios`, by the label of each; the least trusted first.
+    """The figures of all entries of the catalog that are in `scenarios`, by the label of each; the
+    least trusted first.
 
-    An entry is known by its name. What a scenario says in place of the catalog is told apart by comparing the two.
+    An entry is known by its name. What a scenario says in place of the catalog is told apart by
+    comparing the two.
     """
     runs: dict[tuple[str, str], list[str]] = {}
     changed: dict[tuple[str, str, str], list[str]] = {}
@@ -46,7 +62,9 @@ def used(scenarios: dict[str, Scenario]) -> list[Used]:
             if label not in (seen := runs.setdefault((kind, name), [])):
                 seen.append(label)
             for figure in _figures(kind, name):
-                if any(_inside(path, figure.path) for path in other) and label not in (more := changed.setdefault((kind, name, figure.path), [])):
+                if any(_inside(path, figure.path) for path in other) and label not in (
+                    more := changed.setdefault((kind, name, figure.path), [])
+                ):
                     more.append(label)
     found = [
         Used(
@@ -56,16 +74,34 @@ def used(scenarios: dict[str, Scenario]) -> list[Used]:
         for (kind, name), labels in runs.items()
         for figure in _figures(kind, name)
     ]  # fmt: skip
-    return sorted(found, key=lambda one: CONFIDENCES.index(one.confidence) if one.confidence in CONFIDENCES else len(CONFIDENCES))
+    return sorted(
+        found,
+        key=lambda one: (
+            CONFIDENCES.index(one.confidence) if one.confidence in CONFIDENCES else len(CONFIDENCES)
+        ),
+    )
 
 
 def entries(scenario: Scenario) -> Iterator[tuple[str, str, frozenset[str]]]:
-    """(kind, name, paths of what the scenario has otherwise) of each entry of the catalog in a scenario, each as often as it is there."""
+    """(kind, name, paths of what the scenario has otherwise) of each entry of the catalog in a
+    scenario, each as often as it is there.
+    """
     for kind, part in _parts(scenario):
         name = _names(kind).get(getattr(part, "name", ""))
         if name is not None:
-            ours, theirs = _leaves(part.model_dump(mode="json", by_alias=True)), _leaves(_described(type(part), kind, name))
-            yield kind, name, frozenset(path for path in ours.keys() | theirs.keys() if ours.get(path) != theirs.get(path))
+            ours, theirs = (
+                _leaves(part.model_dump(mode="json", by_alias=True)),
+                _leaves(_described(type(part), kind, name)),
+            )
+            yield (
+                kind,
+                name,
+                frozenset(
+                    path
+                    for path in ours.keys() | theirs.keys()
+                    if ours.get(path) != theirs.get(path)
+                ),
+            )
     for name in catalog_names("workloads"):
         preset = _preset(name)
         mine = [key for key in _OF_WORKLOADS if getattr(preset, key) is not None]
@@ -114,8 +150,14 @@ def _preset(name: str) -> Preset:
 def _figures(kind: str, name: str) -> tuple[Any, ...]:
     """Figures with a source, but for the names of other entries."""
     data = read_yaml(CATALOG / kind / f"{name}.yaml").data
-    beside = (*_ELSEWHERE, "name", "matches", "misses") if kind != "workloads" else ("name", "lasts", "matches", "misses")
-    return tuple(figure for figure in figures(data) if figure.source and _root(figure.path) not in beside)
+    beside = (
+        (*_ELSEWHERE, "name", "matches", "misses")
+        if kind != "workloads"
+        else ("name", "lasts", "matches", "misses")
+    )
+    return tuple(
+        figure for figure in figures(data) if figure.source and _root(figure.path) not in beside
+    )
 
 
 def _root(path: str) -> str:
@@ -124,9 +166,17 @@ def _root(path: str) -> str:
 
 def _leaves(data: Any, path: str = "") -> dict[str, Any]:
     if isinstance(data, dict):
-        return {key: value for name, one in data.items() for key, value in _leaves(one, f"{path}.{name}" if path else str(name)).items()}
+        return {
+            key: value
+            for name, one in data.items()
+            for key, value in _leaves(one, f"{path}.{name}" if path else str(name)).items()
+        }
     if isinstance(data, list):
-        return {key: value for place, one in enumerate(data) for key, value in _leaves(one, f"{path}[{place}]").items()}
+        return {
+            key: value
+            for place, one in enumerate(data)
+            for key, value in _leaves(one, f"{path}[{place}]").items()
+        }
     return {path: data}
 
 
@@ -136,7 +186,9 @@ def _inside(path: str, figure: str) -> bool:
 
 def _cited(keys: str) -> str:
     sources = _sources()
-    return "; ".join(str(sources.get(key.strip(), key.strip())) for key in keys.split(",") if key.strip())
+    return "; ".join(
+        str(sources.get(key.strip(), key.strip())) for key in keys.split(",") if key.strip()
+    )
 
 
 @cache
@@ -147,4 +199,7 @@ def _sources() -> dict[str, Any]:
 
 def confidence_counts(figures_used: Sequence[Used]) -> dict[str, int]:
     """How many are of each confidence, the least first."""
-    return {confidence: sum(one.confidence == confidence for one in figures_used) for confidence in CONFIDENCES}
+    return {
+        confidence: sum(one.confidence == confidence for one in figures_used)
+        for confidence in CONFIDENCES
+    }

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from cluster_sim.reading import Description
+from cluster_sim.schema import Description
 from cluster_sim.units import Bytes
 
 
@@ -24,7 +24,8 @@ class Engine(Description):
     """Share of max_batched_tokens that a step must have for them not to be held back."""
     block_tokens: Annotated[int, Field(gt=0)]
     graph_batches: tuple[Annotated[int, Field(gt=0)], ...] = ()
-    """Batches that CUDA graphs are captured for: a step that decodes fewer sequences is padded to the next."""
+    """Batches that CUDA graphs are captured for: a step that decodes fewer sequences is padded to
+    the next."""
     watermark: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Share of the KV room that admission leaves free for sequences to grow."""
     memory_fraction: Annotated[float, Field(gt=0.0, le=1.0)]

@@ -10,8 +10,9 @@ from typing import Annotated
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
-from cluster_sim.model import Model, read_model
-from cluster_sim.reading import Description
+from cluster_sim.llm.huggingface import read_model
+from cluster_sim.llm.model import Model
+from cluster_sim.schema import Description
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Streams = Callable[[int, int], np.random.Generator]
@@ -19,10 +20,11 @@ Streams = Callable[[int, int], np.random.Generator]
 
 
 class Speculation(Description):
-    """Each step checks some drafted tokens of every sequence: those before the first that is refused are kept, and one more is made.
+    """Each step checks some drafted tokens of every sequence: those before the first that is
+    refused are kept, and one more is made.
 
-    A drafted token is kept with the same probability wherever it stands (Leviathan, Kalman, Matias, Fast Inference from
-    Transformers via Speculative Decoding, ICML 2023, arXiv 2211.17192).
+    A drafted token is kept with the same probability wherever it stands (Leviathan, Kalman, Matias,
+    Fast Inference from Transformers via Speculative Decoding, ICML 2023, arXiv 2211.17192).
     """
 
     draft_tokens: Annotated[int, Field(gt=0, le=64)]
@@ -31,34 +33,47 @@ class Speculation(Description):
     """Probability that a drafted token is kept where all before it were."""
     acceptance_length: Annotated[float, Field(ge=1.0)] | None = None
     """In place of it, mean tokens that a step makes of a sequence, the model's own one included."""
-    draft_model: Annotated[Model, BeforeValidator(read_model, json_schema_input_type=str | Model)] | None = None
-    """A model that drafts, token by token, on the same devices; default: drafts cost what `draft_cost` says."""
+    draft_model: (
+        Annotated[Model, BeforeValidator(read_model, json_schema_input_type=str | Model)] | None
+    ) = None
+    """A model that drafts, token by token, on the same devices; default: drafts cost what
+    `draft_cost` says."""
     draft_cost: Share | None = None
-    """Of a plain decode step of the model, for each drafted token; 0 for n-grams, and the default."""
+    """Of a plain decode step of the model, for each drafted token; 0 for n-grams, and the
+    default."""
     mtp_layers: Annotated[int, Field(gt=0)] | None = None
-    """In place of it, layers that a drafted token passes, as large as the model's own: multi-token prediction, EAGLE. On GPUs each
-    draft is a step of its own, output head included; on wafers it passes as many stations more."""
+    """In place of it, layers that a drafted token passes, as large as the model's own: multi-token
+    prediction, EAGLE. On GPUs each draft is a step of its own, output head included; on wafers it
+    passes as many stations more."""
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Speculation:
         if (self.acceptance is None) == (self.acceptance_length is None):
             raise ValueError("wanted either 'acceptance' or 'acceptance_length'")
         if self.acceptance_length is not None and self.acceptance_length > self.draft_tokens + 1:
-            raise ValueError(f"acceptance_length of {self.acceptance_length:g} is more than draft_tokens and one: {self.draft_tokens + 1}")
+            raise ValueError(
+                f"acceptance_length of {self.acceptance_length:g} is more than draft_tokens and one: {self.draft_tokens + 1}"
+            )
         if sum(way is not None for way in (self.draft_model, self.draft_cost, self.mtp_layers)) > 1:
             raise ValueError("wanted one at most of 'draft_model', 'draft_cost' and 'mtp_layers'")
         return self
 
     @cached_property
     def probability(self) -> float:
-        """That a drafted token is kept where all before it were: solved for, where the mean length is given."""
+        """That a drafted token is kept where all before it were: solved for, where the mean length
+        is given.
+        """
         if self.acceptance is not None:
             return self.acceptance
         assert self.acceptance_length is not None
         low, high = 0.0, 1.0
         for _ in range(60):
             middle = 0.5 * (low + high)
-            low, high = (middle, high) if mean_tokens(middle, self.draft_tokens) < self.acceptance_length else (low, middle)
+            low, high = (
+                (middle, high)
+                if mean_tokens(middle, self.draft_tokens) < self.acceptance_length
+                else (low, middle)
+            )
         return high
 
     @property
@@ -67,7 +82,9 @@ class Speculation(Description):
         return mean_tokens(self.probability, self.draft_tokens)
 
     def steps(self, tokens: int, rng: np.random.Generator) -> int:
-        """Steps until `tokens` are made, drawn: each makes one and those kept of its draft, a geometric number cut at the draft."""
+        """Steps until `tokens` are made, drawn: each makes one and those kept of its draft, a
+        geometric number cut at the draft.
+        """
         if not tokens or not self.probability:
             return tokens
         if self.probability == 1.0:

@@ -6,11 +6,12 @@ from simpy import Environment, Event, Timeout
 
 
 class Alarm:
-    """What one process sleeps on: `yield alarm.after(seconds)`. Others call `sooner` to have it wake at an earlier time.
+    """What one process sleeps on: `yield alarm.after(seconds)`. Others call `sooner` to have it
+    wake at an earlier time.
 
-    SimPy's own way is to interrupt the sleeper (3.8 µs: an event, an exception, and a second sleep until its step has
-    ended). Here the sleeper's callbacks move to a new timeout at the right time, for the price of that timeout; the old one
-    stays in SimPy's queue and wakes nobody.
+    SimPy's own way is to interrupt the sleeper (3.8 µs: an event, an exception, and a second sleep
+    until its step has ended). Here the sleeper's callbacks move to a new timeout at the right time,
+    for the price of that timeout; the old one stays in SimPy's queue and wakes nobody.
     """
 
     __slots__ = ("_env", "_event")

@@ -1,4 +1,6 @@
-"""Transfers under way, and the replicas whose memories and links they cross: one process, one event for what comes next."""
+"""Transfers under way, and the replicas whose memories and links they cross: one process, one event
+for what comes next.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +15,14 @@ from typing import Any, Protocol
 
 from simpy import Environment, Event
 
-from cluster_sim.physics.sharing import Flow, Resource, Sharing, beside, shared_memory
+from cluster_sim.physics.max_min_fairness import Flow, Resource, Sharing, beside, shared_memory
+from cluster_sim.results.recorder import Recorder
 from cluster_sim.sim.alarm import Alarm
-from cluster_sim.sim.recorder import Recorder
-from cluster_sim.topology import Lanes
+from cluster_sim.topology import ParallelPaths
 
 _PARTS = 64
-"""Shares are rounded to as many parts of one, so that replicas run at few paces: step times at a pace are kept, and found again."""
+"""Shares are rounded to as many parts of one, so that replicas run at few paces: step times at a
+pace are kept, and found again."""
 
 _NOTHING = 1e-11  # of a channel's bytes: less is a rounding
 _MANY = 64  # streams: more are not held to share a memory
@@ -38,7 +41,9 @@ class Tenant(Protocol):
         ...
 
     def set_shares(self, memory: float, links: float) -> None:
-        """What others leave of the bandwidth of its memories and of its links, from the next step on."""
+        """What others leave of the bandwidth of its memories and of its links, from the next step
+        on.
+        """
         ...
 
 
@@ -59,32 +64,61 @@ class Bus:
 class Transfer:
     """Bytes on their way; they may come into being while it is under way."""
 
-    __slots__ = ("_alone_left", "alone_ends_s", "began_s", "channel", "coming", "on_sent", "since_s", "supplied", "who")
+    __slots__ = (
+        "_alone_left",
+        "alone_ends_s",
+        "began_s",
+        "channel",
+        "coming",
+        "on_sent",
+        "since_s",
+        "supplied",
+        "who",
+    )
 
-    def __init__(self, channel: Channel, who: tuple[int, int, int], on_sent: Callable[[], None], now_s: float) -> None:
+    def __init__(
+        self, channel: Channel, who: tuple[int, int, int], on_sent: Callable[[], None], now_s: float
+    ) -> None:
         self.channel, self.who, self.on_sent = channel, who, on_sent
         self.began_s = self.since_s = self.alone_ends_s = now_s
         self.supplied = self.coming = self._alone_left = 0.0
 
     def supply(self, total: float, coming: float, now_s: float) -> float:
-        """By now `total` bytes have come into being, and so many more a second will. Returns by how many that is more than was known.
+        """By now `total` bytes have come into being, and so many more a second will. Returns by how
+        many that is more than was known.
 
         `alone_ends_s` is when what there is would have left with nobody else about.
         """
         elapsed_s = now_s - self.since_s
         more = total - (self.supplied + self.coming * elapsed_s)
-        self._alone_left = max(self._alone_left + (self.coming - self.channel.alone) * elapsed_s, 0.0) + more
+        self._alone_left = (
+            max(self._alone_left + (self.coming - self.channel.alone) * elapsed_s, 0.0) + more
+        )
         self.alone_ends_s = now_s + self._alone_left / self.channel.alone
         self.supplied, self.coming, self.since_s = total, coming, now_s
         return more
 
 
 class Channel(Flow):
-    """All transfers of a kind over the same lanes, one after the other: bytes leave in the order in which they come into being."""
+    """All transfers of a kind over the same lanes, one after the other: bytes leave in the order in
+    which they come into being.
+    """
 
-    __slots__ = ("alone", "coming", "is_sharing", "kind", "lanes", "marks", "moved", "opened", "since_s", "supplied", "ticket")
+    __slots__ = (
+        "alone",
+        "coming",
+        "is_sharing",
+        "kind",
+        "lanes",
+        "marks",
+        "moved",
+        "opened",
+        "since_s",
+        "supplied",
+        "ticket",
+    )
 
-    def __init__(self, kind: str, lanes: Lanes, alone: float) -> None:
+    def __init__(self, kind: str, lanes: ParallelPaths, alone: float) -> None:
         super().__init__(lanes.uses)
         self.kind, self.lanes = kind, lanes
         self.alone = alone
@@ -142,7 +176,9 @@ class Channel(Flow):
     def arrive(self) -> list[Transfer]:
         """That time has passed. Returns the transfers that have ended."""
         reached = self.moved + 2 * _NOTHING * self.supplied
-        self.moved = self.marks[0][0] if self.marks and self.marks[0][0] <= reached else self.supplied
+        self.moved = (
+            self.marks[0][0] if self.marks and self.marks[0][0] <= reached else self.supplied
+        )
         ended = []
         while self.marks and self.marks[0][0] <= self.moved:
             ended.append(self.marks.popleft()[1])
@@ -154,24 +190,35 @@ class _Home:
 
     __slots__ = ("crossing", "engine", "is_narrow", "is_running", "links", "memory", "tenant")
 
-    def __init__(self, tenant: Tenant, memory: Resource, links: tuple[Resource, ...], is_narrow: bool) -> None:
+    def __init__(
+        self, tenant: Tenant, memory: Resource, links: tuple[Resource, ...], is_narrow: bool
+    ) -> None:
         self.tenant, self.memory, self.links, self.is_narrow = tenant, memory, links, is_narrow
         self.engine = Flow({memory: 1})
-        """The steps' own traffic, which takes all that it can get of the memory's bandwidth while any are run."""
+        """The steps' own traffic, which takes all that it can get of the memory's bandwidth while
+        any are run."""
         self.crossing = 0
         """Transfers that cross its memory."""
         self.is_running = False
 
 
 class Fabric:
-    """Moves bytes over lanes, whatever they cross being shared max-min fairly with all others that cross it.
+    """Moves bytes over lanes, whatever they cross being shared max-min fairly with all others that
+    cross it.
 
-    Rates are worked out again when a transfer begins, ends, or waits for bytes to come into being, and then only of those that
-    this reaches. Replicas are no transfers: whose memory nobody else uses is not looked at. While somebody does, its engine has a
-    fair part of that memory for as long as it runs, transfers have the rest, and it is told what they leave.
+    Rates are worked out again when a transfer begins, ends, or waits for bytes to come into being,
+    and then only of those that this reaches. Replicas are no transfers: whose memory nobody else
+    uses is not looked at. While somebody does, its engine has a fair part of that memory for as
+    long as it runs, transfers have the rest, and it is told what they leave.
     """
 
-    def __init__(self, env: Environment, capacity: Callable[[Resource], float], buses: Mapping[Resource, Bus], recorder: Recorder) -> None:
+    def __init__(
+        self,
+        env: Environment,
+        capacity: Callable[[Resource], float],
+        buses: Mapping[Resource, Bus],
+        recorder: Recorder,
+    ) -> None:
         self._env, self._recorder, self._buses = env, recorder, buses
         self._link_capacity = capacity
         self._capacities: dict[tuple[Resource, int], float] = {}
@@ -179,7 +226,7 @@ class Fabric:
         self._homes: dict[Resource, _Home] = {}
         self._alarm = Alarm(env)
         self._is_awake = True
-        self._channels: dict[tuple[str, Lanes], Channel] = {}
+        self._channels: dict[tuple[str, ParallelPaths], Channel] = {}
         self._due: list[tuple[float, int, Channel]] = []
         self._tickets = count()
         self._stirred: dict[Channel, None] = {}
@@ -187,43 +234,67 @@ class Fabric:
         self._full_since_s: dict[Resource, float] = {}
         env.process(self._run())
 
-    def join(self, tenant: Tenant, memory: Resource, links: Iterable[Resource] = (), brought: float = inf) -> None:
-        """A replica; the memory of its first device, the links that its collectives cross, and what all links bring that device [B/s].
+    def join(
+        self, tenant: Tenant, memory: Resource, links: Iterable[Resource] = (), brought: float = inf
+    ) -> None:
+        """A replica; the memory of its first device, the links that its collectives cross, and what
+        all links bring that device [B/s].
 
-        Where that is no more than half of what the memory can do, transfers never are the ones that it holds back: the engine is
-        left what they do not take, and need not be shared out.
+        Where that is no more than half of what the memory can do, transfers never are the ones that
+        it holds back: the engine is left what they do not take, and need not be shared out.
         """
-        home = _Home(tenant, memory, tuple(links), brought > 0.5 * self._buses[memory].capacity(_MANY))
+        home = _Home(
+            tenant, memory, tuple(links), brought > 0.5 * self._buses[memory].capacity(_MANY)
+        )
         for resource in (memory, *home.links):
             self._homes[resource] = home
 
-    def begin(self, kind: str, lanes: Lanes, who: tuple[int, int, int], on_sent: Callable[[], None]) -> Transfer:
-        """A transfer of bytes that `supply` will tell of; `on_sent` is called when the last has left.
+    def begin(
+        self,
+        kind: str,
+        lanes: ParallelPaths,
+        who: tuple[int, int, int],
+        on_sent: Callable[[], None],
+    ) -> Transfer:
+        """A transfer of bytes that `supply` will tell of; `on_sent` is called when the last has
+        left.
 
         who: replica that sends, replica that receives, request.
         """
         return Transfer(self._channel(kind, lanes), who, on_sent, self._env.now)
 
-    def share(self, lanes: Lanes) -> float:
-        """Of what a transfer over these lanes would get with nobody else about, what it gets if it begins now, about."""
+    def share(self, lanes: ParallelPaths) -> float:
+        """Of what a transfer over these lanes would get with nobody else about, what it gets if it
+        begins now, about.
+        """
         level = inf
         for resource, used in lanes.uses.items():
-            rates = [flow.rate for flow, others in self._sharing.on(resource).items() for _ in range(others)]
+            rates = [
+                flow.rate
+                for flow, others in self._sharing.on(resource).items()
+                for _ in range(others)
+            ]
             level = min(level, beside(rates, self._capacity(resource, 1), used))
         return min(level * lanes.count / self._channel("", lanes).alone, 1.0)
 
-    def supply(self, transfer: Transfer, total: float, coming: float = 0.0, is_whole: bool = True) -> None:
-        """Of a transfer `total` bytes have come into being by now, and `coming` a second will; is_whole: that was all."""
+    def supply(
+        self, transfer: Transfer, total: float, coming: float = 0.0, is_whole: bool = True
+    ) -> None:
+        """Of a transfer `total` bytes have come into being by now, and `coming` a second will;
+        is_whole: that was all.
+        """
         channel = transfer.channel
         channel.settle(self._env.now, channel.rate)
         channel.supply(transfer, total, coming, is_whole)
         self._want(channel)
         self._call()
 
-    def _channel(self, kind: str, lanes: Lanes) -> Channel:
+    def _channel(self, kind: str, lanes: ParallelPaths) -> Channel:
         channel = self._channels.get((kind, lanes))
         if channel is None:
-            alone = lanes.count * min(self._capacity(resource, 1) / used for resource, used in lanes.uses.items())
+            alone = lanes.count * min(
+                self._capacity(resource, 1) / used for resource, used in lanes.uses.items()
+            )
             channel = self._channels[kind, lanes] = Channel(kind, lanes, alone)
         return channel
 
@@ -236,11 +307,15 @@ class Fabric:
         known = self._capacities.get((resource, flows))
         if known is None:
             bus = self._buses.get(resource)
-            known = self._capacities[resource, flows] = self._link_capacity(resource) if bus is None else bus.capacity(flows)
+            known = self._capacities[resource, flows] = (
+                self._link_capacity(resource) if bus is None else bus.capacity(flows)
+            )
         return known
 
     def _want(self, channel: Channel) -> None:
-        """Let it take part while it has something to move: all that it can get, or what comes into being."""
+        """Let it take part while it has something to move: all that it can get, or what comes into
+        being.
+        """
         wanted = inf if channel.is_behind else channel.coming / channel.lanes.count
         self._stirred[channel] = None
         if wanted and not channel.is_sharing:
@@ -256,7 +331,11 @@ class Fabric:
 
     def _cross(self, channel: Channel, more: int) -> None:
         """It begins or ceases to use the memories of replicas."""
-        for home in {id(home): home for end in channel.lanes.ends if (home := self._homes.get(end)) is not None}.values():
+        for home in {
+            id(home): home
+            for end in channel.lanes.ends
+            if (home := self._homes.get(end)) is not None
+        }.values():
             self._to_tell[home] = None
             home.crossing += more
             if home.crossing == more == 1:
@@ -279,7 +358,9 @@ class Fabric:
                 self._call()
 
     def _call(self) -> None:
-        """Something has changed: rates are worked out again when everything of this moment has happened."""
+        """Something has changed: rates are worked out again when everything of this moment has
+        happened.
+        """
         if not self._is_awake:
             self._is_awake = True
             self._alarm.sooner(0.0)
@@ -324,7 +405,9 @@ class Fabric:
             heappush(self._due, (self._env.now + ahead_s, channel.ticket, channel))
 
     def _settle(self) -> None:
-        """Transfers that have moved all their bytes end; channels that have moved all go on as fast as more comes into being."""
+        """Transfers that have moved all their bytes end; channels that have moved all go on as fast
+        as more comes into being.
+        """
         due, now_s = self._due, self._env.now
         while due and due[0][0] <= now_s * _NOW:
             _, ticket, channel = heappop(due)
@@ -336,7 +419,15 @@ class Fabric:
 
     def _end(self, transfer: Transfer) -> None:
         alone_s, channel = transfer.alone_ends_s - transfer.began_s, transfer.channel
-        self._recorder.moved(channel.kind, channel.lanes, transfer.who, transfer.supplied, transfer.began_s, self._env.now, alone_s)
+        self._recorder.moved(
+            channel.kind,
+            channel.lanes,
+            transfer.who,
+            transfer.supplied,
+            transfer.began_s,
+            self._env.now,
+            alone_s,
+        )
         transfer.on_sent()
 
     def _tell(self, home: _Home) -> None:
@@ -347,8 +438,16 @@ class Fabric:
         bus, links = self._buses[home.memory], 1.0
         rates, writing = self._others(home.memory)
         is_shared_out = home.is_running and home.is_narrow
-        got = home.engine.rate if is_shared_out else beside(rates, self._capacity(home.memory, len(rates) + 1))
-        memory = got / bus.bytes_per_s * shared_memory(0.0, bus.mix_loss, 1, writing / max(sum(rates) + got, 1.0))
+        got = (
+            home.engine.rate
+            if is_shared_out
+            else beside(rates, self._capacity(home.memory, len(rates) + 1))
+        )
+        memory = (
+            got
+            / bus.bytes_per_s
+            * shared_memory(0.0, bus.mix_loss, 1, writing / max(sum(rates) + got, 1.0))
+        )
         for link in home.links:
             rates, _ = self._others(link)
             if rates:
@@ -370,19 +469,25 @@ class Fabric:
         """From now on a link is full, or not any more."""
         if is_full:
             self._full_since_s.setdefault(resource, self._env.now)
-        elif (since_s := self._full_since_s.pop(resource, None)) is not None and resource not in self._buses:
-            self._recorder.full_s[resource] = self._recorder.full_s.get(resource, 0.0) + self._env.now - since_s
+        elif (
+            since_s := self._full_since_s.pop(resource, None)
+        ) is not None and resource not in self._buses:
+            self._recorder.full_s[resource] = (
+                self._recorder.full_s.get(resource, 0.0) + self._env.now - since_s
+            )
 
 
 @dataclass(frozen=True)
 class HostWay:
-    """Between a replica's devices and their host: blocks that are swapped out and in, or fetched from tiers.
+    """Between a replica's devices and their host: blocks that are swapped out and in, or fetched
+    from tiers.
 
-    The step that waits for them takes as long as the way's share says at its beginning; for others they are a transfer.
+    The step that waits for them takes as long as the way's share says at its beginning; for others
+    they are a transfer.
     """
 
     fabric: Fabric
-    lanes: Lanes
+    lanes: ParallelPaths
     kind: str
     replica: int
     bytes_per_s: float

@@ -1,16 +1,19 @@
-"""A power cap below the board's own limit: each stretch runs at the highest clock at which no step of it draws more."""
+"""A power cap below the board's own limit: each stretch runs at the highest clock at which no step
+of it draws more.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from cluster_sim.hardware import Governor, Pace
-from cluster_sim.model import Model
+from cluster_sim.deployment.step_work import Work, work_of
+from cluster_sim.hardware.operating_point import Pace
+from cluster_sim.hardware.power_and_cooling import GovernorSpec
+from cluster_sim.llm.model import Model
 from cluster_sim.physics.power import step_w
-from cluster_sim.scenario import Pool
-from cluster_sim.serving.batching import Batch
+from cluster_sim.scenario.pool import Pool
+from cluster_sim.serving.scheduler import Batch
 from cluster_sim.sim.replica import Line
-from cluster_sim.work import Work, work_of
 
 _STEP, _FLOOR = 0.01, 0.1  # shares of the clock, of devices whose file has no governor
 
@@ -18,19 +21,29 @@ _STEP, _FLOOR = 0.01, 0.1  # shares of the clock, of devices whose file has no g
 class Capped:
     """The cap of each device of a replica.
 
-    The power loop settles within milliseconds, so the clock is solved for, not stepped to (quasi-steady), in the steps in which
-    boards change it. Power over a stretch is a ratio of two straight lines, so it only rises or only falls, and where the
-    clock has to change is found by bisection.
+    The power loop settles within milliseconds, so the clock is solved for, not stepped to
+    (quasi-steady), in the steps in which boards change it. Power over a stretch is a ratio of two
+    straight lines, so it only rises or only falls, and where the clock has to change is found by
+    bisection.
     """
 
     def __init__(self, model: Model, pool: Pool, cap_w: float) -> None:
         assert pool.node.device.power is not None
-        self._model, self._pool, self._cap_w, self._power = model, pool, cap_w, pool.node.device.power
+        self._model, self._pool, self._cap_w, self._power = (
+            model,
+            pool,
+            cap_w,
+            pool.node.device.power,
+        )
         governor = pool.node.device.governor
         self._step, self._floor = clock_steps(governor)
 
-    def slowed(self, batch: Batch, steps: int, pace: Pace, line_at: Callable[[Pace], Line]) -> tuple[Pace, Line]:
-        """The pace of the scheduled steps, no faster than `pace`, and how long they take, for as many of `steps` as it holds."""
+    def slowed(
+        self, batch: Batch, steps: int, pace: Pace, line_at: Callable[[Pace], Line]
+    ) -> tuple[Pace, Line]:
+        """The pace of the scheduled steps, no faster than `pace`, and how long they take, for as
+        many of `steps` as it holds.
+        """
         work = self._work(batch)
         levels = max(int((pace.clock - self._floor) / self._step + 1e-9), 0)
         lines: dict[int, Line] = {}
@@ -44,13 +57,19 @@ class Capped:
         def fits(level: int, step: int) -> bool:
             slower, (first_s, slope_s, _) = at(level)
             seconds = first_s + step * slope_s
-            moved, arithmetic_j = (first + step * slope for first, slope in (work.moved, work.arithmetic_j))
-            return bool(step_w(self._power, seconds, moved, arithmetic_j, slower.clock) <= self._cap_w)
+            moved, arithmetic_j = (
+                first + step * slope for first, slope in (work.moved, work.arithmetic_j)
+            )
+            return bool(
+                step_w(self._power, seconds, moved, arithmetic_j, slower.clock) <= self._cap_w
+            )
 
         level = _first(lambda level: fits(level, 0), levels)
 
         def stays(step: int) -> bool:
-            return (level == levels or fits(level, step)) and (level == 0 or not fits(level - 1, step))
+            return (level == levels or fits(level, step)) and (
+                level == 0 or not fits(level - 1, step)
+            )
 
         slower, (first_s, slope_s, alike) = at(level)
         many = min(steps, alike, at(max(level - 1, 0))[1][2])
@@ -66,13 +85,19 @@ class Capped:
         return work_of(self._model, self._pool, counts)
 
 
-def clock_steps(governor: Governor | None) -> tuple[float, float]:
+def clock_steps(governor: GovernorSpec | None) -> tuple[float, float]:
     """(step, floor) of a device's clock, as shares of the highest."""
-    return (governor.step_hz / governor.clock_hz, governor.floor_hz / governor.clock_hz) if governor is not None else (_STEP, _FLOOR)
+    return (
+        (governor.step_hz / governor.clock_hz, governor.floor_hz / governor.clock_hz)
+        if governor is not None
+        else (_STEP, _FLOOR)
+    )
 
 
 def _first(holds: Callable[[int], bool], last: int) -> int:
-    """The first number from 0 on for which `holds`, which then holds for all that follow; `last` where none before it does."""
+    """The first number from 0 on for which `holds`, which then holds for all that follow; `last`
+    where none before it does.
+    """
     low, high = 0, last
     while low < high:
         middle = (low + high) // 2

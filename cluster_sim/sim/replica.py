@@ -7,21 +7,32 @@ from typing import Any, Protocol
 
 from simpy import Environment, Event
 
-from cluster_sim.hardware import FULL_PACE, Pace
+from cluster_sim.hardware.operating_point import FULL_PACE, Pace
 from cluster_sim.physics.ramp import steps_done, total_s
-from cluster_sim.physics.speculation import SpeculativeSteps
+from cluster_sim.physics.speculative_steps import SpeculativeSteps
 from cluster_sim.request import Request
-from cluster_sim.serving.batching import Batch, DecodeBatch, PrefillBatch
+from cluster_sim.results.recorder import PACK_STRETCH, Recorder
+from cluster_sim.serving.scheduler import Batch, DecodeBatch, PrefillBatch
 from cluster_sim.sim.alarm import Alarm
-from cluster_sim.sim.recorder import PACK_STRETCH, Recorder
 
 
 class StepTimes(Protocol):
     """How long a replica's steps take: physics.gpu.GpuSteps or physics.wafer.WaferSteps."""
 
-    def decode(self, batch: int, context: float, windowed: int, growing: int) -> tuple[float, float, int]: ...
+    def decode(
+        self, batch: int, context: float, windowed: int, growing: int
+    ) -> tuple[float, float, int]: ...
     def mixed(
-        self, batch: int, context: float, windowed: int, growing: int, prompt: int, sampled: int, pairs: int, windowed_pairs: int, pairs_growth: int
+        self,
+        batch: int,
+        context: float,
+        windowed: int,
+        growing: int,
+        prompt: int,
+        sampled: int,
+        pairs: int,
+        windowed_pairs: int,
+        pairs_growth: int,
     ) -> tuple[float, float, int]: ...
 
 
@@ -32,7 +43,9 @@ Line = tuple[float, float, int]
 class PowerCap(Protocol):
     """What keeps a replica's devices below their own power limit: sim.power_cap.Capped."""
 
-    def slowed(self, batch: Batch, steps: int, pace: Pace, line_at: Callable[[Pace], Line]) -> tuple[Pace, Line]: ...
+    def slowed(
+        self, batch: Batch, steps: int, pace: Pace, line_at: Callable[[Pace], Line]
+    ) -> tuple[Pace, Line]: ...
 
 
 Times = tuple[StepTimes, SpeculativeSteps | None]
@@ -66,7 +79,8 @@ class Replica:
         self.ready_s = 0.0
         """When its weights are loaded; set before the run begins."""
         self.to_host: ToHost | None = None
-        """On which blocks that are swapped or fetched meet other traffic; None where nothing else uses it."""
+        """On which blocks that are swapped or fetched meet other traffic; None where nothing else
+        uses it."""
         self.pace = FULL_PACE
         self.cap: PowerCap | None = None
         """Of its devices, where it is below their own limit."""
@@ -80,19 +94,29 @@ class Replica:
         self.requests = 0
         self.longest = batch.longest
         """Tokens of the largest footprint that could be served here."""
-        self._env, self._index, self._batch, self._times, self._recorder = env, index, batch, step_times, recorder
+        self._env, self._index, self._batch, self._times, self._recorder = (
+            env,
+            index,
+            batch,
+            step_times,
+            recorder,
+        )
         self._speculative_times = speculative_times
         self._at_most = 1 if stepping else 1 << 62
         self._on_finish = on_finish
         self.shared: Callable[[bool], None] | None = None
-        """Told before each stretch whether there is anything to run, while others use this replica's memory: see Fabric."""
+        """Told before each stretch whether there is anything to run, while others use this
+        replica's memory: see Fabric."""
         self._shares, self._warmth = (1.0, 1.0), (1.0, 1.0)
         self._beside: tuple[Line, Line, tuple[float, float]] | None = None
-        """Of the stretch under way, while others use its memory: how long steps would take with the memory, and with its links too, for itself."""
+        """Of the stretch under way, while others use its memory: how long steps would take with the
+        memory, and with its links too, for itself."""
         self._swap_s = 0.0
         """That blocks take which are swapped or fetched, before the stretch's first step."""
         self._alarm = Alarm(env)
-        self._steps = 0  # of the stretch under way; 0 between stretches and where there is nothing to do
+        self._steps = (
+            0  # of the stretch under way; 0 between stretches and where there is nothing to do
+        )
         self._idle = False
         self._began_s = self._first_s = self._slope_s = 0.0
         self._ran_at = FULL_PACE
@@ -112,7 +136,9 @@ class Replica:
             self.on_busy()
 
     def pending_tokens(self) -> int:
-        """Tokens still to process, as of this moment: steps of the stretch under way that have ended are taken off."""
+        """Tokens still to process, as of this moment: steps of the stretch under way that have
+        ended are taken off.
+        """
         batch = self._batch
         return batch.pending_tokens - self._steps_so_far() * batch.done_a_step
 
@@ -128,7 +154,9 @@ class Replica:
         """Steps of the stretch under way that have ended, and that the batch does not know of yet."""
         if self._steps <= 1:
             return 0
-        return min(steps_done(self._first_s, self._slope_s, self._env.now - self._began_s), self._steps - 1)
+        return min(
+            steps_done(self._first_s, self._slope_s, self._env.now - self._began_s), self._steps - 1
+        )
 
     def receive(self, delivery: Event) -> None:
         """The request that `delivery` carries has arrived over the network."""
@@ -152,12 +180,16 @@ class Replica:
         return self._steps > 0
 
     def set_shares(self, memory: float, links: float) -> None:
-        """What other traffic leaves of the bandwidth of its memories and of its links, from the next step on."""
+        """What other traffic leaves of the bandwidth of its memories and of its links, from the
+        next step on.
+        """
         self._shares = memory, links
         self._change_pace()
 
     def set_warmth(self, clock: float, refresh: float) -> None:
-        """What the temperatures of its devices leave of their clock and of their memories' bandwidth, from the next step on."""
+        """What the temperatures of its devices leave of their clock and of their memories'
+        bandwidth, from the next step on.
+        """
         self._warmth = clock, refresh
         self._change_pace()
 
@@ -181,17 +213,23 @@ class Replica:
             self.on_lost(request)
 
     def under_way(self) -> bytes:
-        """The row of the stretch under way, as far as the end of the step under way; empty where there is none."""
+        """The row of the stretch under way, as far as the end of the step under way; empty where
+        there is none.
+        """
         return self._row(self._steps_so_far() + 1) if self._steps else b""
 
     def stop(self, now_s: float) -> None:
         """The run ends at `now_s`: record the steps of the stretch under way that have ended."""
         if self._steps:
-            self._steps = min(steps_done(self._first_s, self._slope_s, now_s - self._began_s), self._steps - 1)
+            self._steps = min(
+                steps_done(self._first_s, self._slope_s, now_s - self._began_s), self._steps - 1
+            )
             self._settle()
 
     def _end_with_this_step(self) -> None:
-        """Something changed that the next step should know of; the step under way is finished, as engines do."""
+        """Something changed that the next step should know of; the step under way is finished, as
+        engines do.
+        """
         elapsed_s = self._env.now - self._began_s
         steps = steps_done(self._first_s, self._slope_s, elapsed_s) + 1
         if steps < self._steps:
@@ -215,7 +253,9 @@ class Replica:
         steps = batch.schedule(now_s, self._at_most)
         if batch.preempted:
             for request in batch.preempted:
-                self._recorder.events.append((now_s, "preempted", self._index, request.number, float(request.generated)))
+                self._recorder.events.append(
+                    (now_s, "preempted", self._index, request.number, float(request.generated))
+                )
         if self.shared is not None:
             self.shared(steps > 0)
         if not steps:
@@ -223,15 +263,26 @@ class Replica:
             return 0.0
         self._swap_s = 0.0
         if batch.swap_s:
-            self._swap_s = batch.swap_s if self.to_host is None else self.to_host.moved_s(batch.swap_s)
+            self._swap_s = (
+                batch.swap_s if self.to_host is None else self.to_host.moved_s(batch.swap_s)
+            )
         if self.cap is None:
-            pace, (first_s, slope_s, alike) = self.pace, self._line(self._times, self._speculative_times)
+            pace, (first_s, slope_s, alike) = (
+                self.pace,
+                self._line(self._times, self._speculative_times),
+            )
         else:
-            pace, (first_s, slope_s, alike) = self.cap.slowed(batch, steps, self.pace, self._line_at)
+            pace, (first_s, slope_s, alike) = self.cap.slowed(
+                batch, steps, self.pace, self._line_at
+            )
         self._beside = None
         if self.shared is not None:
             alone = Pace(pace.clock, self._warmth[1], pace.links)
-            self._beside = self._line_at(alone), self._line_at(alone._replace(links=1.0)), (first_s, slope_s)
+            self._beside = (
+                self._line_at(alone),
+                self._line_at(alone._replace(links=1.0)),
+                (first_s, slope_s),
+            )
         self._steps = steps = steps if steps < alike else alike
         self._began_s, self._first_s, self._slope_s, self._ran_at = now_s, first_s, slope_s, pace
         return total_s(first_s, slope_s, steps)
@@ -253,7 +304,15 @@ class Replica:
         """How long the scheduled steps take by these times."""
         batch = self._batch
         if speculative is not None:
-            line = speculative.verify(batch.batch, batch.growth, batch.context, batch.prompt, batch.sampled, batch.pairs, batch.pairs_growth)
+            line = speculative.verify(
+                batch.batch,
+                batch.growth,
+                batch.context,
+                batch.prompt,
+                batch.sampled,
+                batch.pairs,
+                batch.pairs_growth,
+            )
         elif batch.prompt:
             line = times.mixed(
                 batch.batch, batch.context, batch.windowed, batch.growing,
@@ -267,11 +326,17 @@ class Replica:
         return line
 
     def _lost_s(self, steps: int) -> tuple[float, float]:
-        """By how much longer so many steps of the stretch took because others used its memory, and its links."""
+        """By how much longer so many steps of the stretch took because others used its memory, and
+        its links.
+        """
         if self._beside is None:
             return 0.0, 0.0
-        (first_s, slope_s, _), (alone_s, alone_slope_s, _), (shared_s, shared_slope_s) = self._beside
-        return total_s(shared_s - first_s, shared_slope_s - slope_s, steps), total_s(first_s - alone_s, slope_s - alone_slope_s, steps)
+        (first_s, slope_s, _), (alone_s, alone_slope_s, _), (shared_s, shared_slope_s) = (
+            self._beside
+        )
+        return total_s(shared_s - first_s, shared_slope_s - slope_s, steps), total_s(
+            first_s - alone_s, slope_s - alone_slope_s, steps
+        )
 
     def _settle(self) -> None:
         """The stretch, as far as it was run, is over: record it and move the batch on."""
@@ -312,21 +377,31 @@ class PrefillReplica(Replica):
         self._prompts, self._longest_decoded = batch, longest_decoded
         self.on_read: Callable[[Request, PrefillReplica], None]
         """Told of each request that is to be decoded elsewhere."""
-        self._on_step: Callable[[PrefillReplica, Sequence[tuple[Request, int]], float], None] | None = None
+        self._on_step: (
+            Callable[[PrefillReplica, Sequence[tuple[Request, int]], float], None] | None
+        ) = None
         self._longest_prompt = batch.longest
         self.longest = min(batch.longest, longest_decoded)
 
     def holds(self, request: Request) -> bool:
-        """Whether its prompt could ever be read here, and all of it be held by a replica that decodes."""
-        return request.prompt_tokens <= self._longest_prompt and (request.output_tokens == 1 or request.footprint <= self._longest_decoded)
+        """Whether its prompt could ever be read here, and all of it be held by a replica that
+        decodes.
+        """
+        return request.prompt_tokens <= self._longest_prompt and (
+            request.output_tokens == 1 or request.footprint <= self._longest_decoded
+        )
 
     def expect(self, request: Request) -> None:
         """As of any replica; of its output it gets one token here."""
         super().expect(request)
         self._batch.pending_tokens -= request.output_tokens - 1
 
-    def tell_of_steps(self, on_step: Callable[[PrefillReplica, Sequence[tuple[Request, int]], float], None]) -> None:
-        """`on_step` is told of each step as it begins: which prompts it reads how much of, and how long it lasts. None spans several."""
+    def tell_of_steps(
+        self, on_step: Callable[[PrefillReplica, Sequence[tuple[Request, int]], float], None]
+    ) -> None:
+        """`on_step` is told of each step as it begins: which prompts it reads how much of, and how
+        long it lasts. None spans several.
+        """
         self._on_step, self._at_most = on_step, 1
 
     def _foresee_s(self) -> float:
@@ -366,7 +441,9 @@ class DecodeReplica(Replica):
         on_finish: Callable[[Request], None] | None,
         speculative_times: SpeculativeSteps | None = None,
     ) -> None:
-        super().__init__(env, index, batch, step_times, recorder, stepping, on_finish, speculative_times)
+        super().__init__(
+            env, index, batch, step_times, recorder, stepping, on_finish, speculative_times
+        )
         self._room = batch
         self.on_room: Callable[[], None]
         """Called when there may be more room than before."""
@@ -378,7 +455,11 @@ class DecodeReplica(Replica):
 
     def can_take(self, request: Request) -> bool:
         """Whether there is room for it, as of this moment."""
-        return not self.down and self.holds(request) and self._room.can_take(request, self._steps_so_far())
+        return (
+            not self.down
+            and self.holds(request)
+            and self._room.can_take(request, self._steps_so_far())
+        )
 
     def promise(self, request: Request) -> None:
         """Its KV is going to be sent here."""

@@ -11,7 +11,9 @@ from cluster_sim.request import Request
 from cluster_sim.workload.sessions import Turn
 
 
-def timetable(env: Environment, requests: Iterator[Request], route: Callable[[Request], None]) -> Generator[Event, Any, None]:
+def timetable(
+    env: Environment, requests: Iterator[Request], route: Callable[[Request], None]
+) -> Generator[Event, Any, None]:
     """Open loop: each request arrives at its time, whatever has become of the others."""
     last_s = 0.0
     for request in requests:
@@ -24,7 +26,9 @@ def timetable(env: Environment, requests: Iterator[Request], route: Callable[[Re
 
 
 class Clients:
-    """Closed loop: each of `concurrency` clients sends a request, waits for the answer, thinks, and sends the next."""
+    """Closed loop: each of `concurrency` clients sends a request, waits for the answer, thinks, and
+    sends the next.
+    """
 
     def __init__(
         self,
@@ -37,7 +41,13 @@ class Clients:
         warmup_s: float,
         answer_latency_s: Callable[[Request], float],
     ) -> None:
-        self._env, self._lengths, self._think_s, self._until_s, self._warmup_s = env, lengths, think_s, until_s, warmup_s
+        self._env, self._lengths, self._think_s, self._until_s, self._warmup_s = (
+            env,
+            lengths,
+            think_s,
+            until_s,
+            warmup_s,
+        )
         self._answer_latency_s = answer_latency_s
         self._left = requests
         self._sent = 0
@@ -46,8 +56,12 @@ class Clients:
             Timeout(env, 0.0).callbacks.append(self._send)
 
     def answered(self, request: Request) -> None:
-        """The answer to `request` was made, or it was refused; its client goes on when that has reached it."""
-        Timeout(self._env, self._answer_latency_s(request) + self._think_s).callbacks.append(self._send)
+        """The answer to `request` was made, or it was refused; its client goes on when that has
+        reached it.
+        """
+        Timeout(self._env, self._answer_latency_s(request) + self._think_s).callbacks.append(
+            self._send
+        )
 
     def _send(self, _: Event) -> None:
         now_s = self._env.now
@@ -60,7 +74,8 @@ class Clients:
 
 
 class Conversations:
-    """Closed loop: sessions whose turns wait for the answer before, and start at given times or where another has ended.
+    """Closed loop: sessions whose turns wait for the answer before, and start at given times or
+    where another has ended.
 
     A turn that waits is one timeout; sessions are data, not processes.
     """
@@ -83,7 +98,9 @@ class Conversations:
         self._sent = 0
         self.ended = 0
         """Sessions whose last turn was answered."""
-        self._open: dict[int, Iterator[Turn]] = {}  # by the number of the request that is being answered
+        self._open: dict[
+            int, Iterator[Turn]
+        ] = {}  # by the number of the request that is being answered
         self.route: Callable[[Request], None]
         if starts_s is None:
             for _ in range(concurrency):
@@ -92,7 +109,9 @@ class Conversations:
             env.process(self._start(starts_s))
 
     def answered(self, request: Request) -> None:
-        """The answer to `request` was made; its session goes on a gap after that has reached it. One that was refused ends it."""
+        """The answer to `request` was made; its session goes on a gap after that has reached it.
+        One that was refused ends it.
+        """
         session = self._open.pop(request.number)
         request.pieces = ()  # of a long context they are large, and nobody asks for them again
         if request.finish_s != request.finish_s:  # NaN: refused
@@ -115,7 +134,9 @@ class Conversations:
             self._begin(None)
 
     def _begin(self, _: Event | None) -> None:
-        if (session := next(self._scripts, None)) is not None and (turn := next(session, None)) is not None:
+        if (session := next(self._scripts, None)) is not None and (
+            turn := next(session, None)
+        ) is not None:
             self._send(session, turn)
 
     def _go_on(self, event: Event) -> None:
@@ -126,7 +147,15 @@ class Conversations:
         now_s = self._env.now
         if now_s >= self._until_s or self._sent == self._left:
             return
-        request = Request(self._sent, now_s, turn.prompt_tokens, turn.output_tokens, now_s >= self._warmup_s, turn.pieces, turn.output_piece)
+        request = Request(
+            self._sent,
+            now_s,
+            turn.prompt_tokens,
+            turn.output_tokens,
+            now_s >= self._warmup_s,
+            turn.pieces,
+            turn.output_piece,
+        )
         self._sent += 1
         self._open[request.number] = session
         self.route(request)

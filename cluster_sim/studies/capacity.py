@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cluster_sim.costs import planned_usd_per_hour
+from cluster_sim.analysis.estimate import explain
 from cluster_sim.errors import ScenarioError
-from cluster_sim.explain import explain
-from cluster_sim.loading import ScenarioFile, open_scenarios
-from cluster_sim.metrics import Array
-from cluster_sim.questions import Capacity
-from cluster_sim.results import Results
-from cluster_sim.scenario import Pool, Scenario
-from cluster_sim.studies.points import combinations
+from cluster_sim.loading.files import ScenarioFile, open_scenarios
+from cluster_sim.results.cost import planned_usd_per_hour
+from cluster_sim.results.metrics.finished import Array
+from cluster_sim.results.results import Results
+from cluster_sim.scenario.pool import Pool
+from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.scenario.study_spec import Capacity
+from cluster_sim.studies.grid import combinations
 from cluster_sim.studies.workers import called
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ class Trial:
     replicas: int
     rate_per_s: float
     latencies_s: Mapping[str, float]
-    """By objective (ttft, tpot, e2el; CLASS.ttft where classes have their own): the percentile that is judged, infinite where too few finish."""
+    """By objective (ttft, tpot, e2el; CLASS.ttft where classes have their own): the percentile that
+    is judged, infinite where too few finish."""
     margins: Mapping[str, float]
     """By objective: the share of its limit that is left; negative beyond it."""
     usd_per_hour: float | None
@@ -76,7 +78,13 @@ class Option:
     @property
     def title(self) -> str:
         """What tells it from the others."""
-        return ", ".join(f"{key.rpartition('.')[2]} {value}" if key != "variant" else str(value) for key, value in self.values.items()) or "as written"
+        return (
+            ", ".join(
+                f"{key.rpartition('.')[2]} {value}" if key != "variant" else str(value)
+                for key, value in self.values.items()
+            )
+            or "as written"
+        )
 
 
 @dataclass(frozen=True)
@@ -91,13 +99,19 @@ class Answer:
 
     @property
     def front(self) -> list[tuple[Option, Trial]]:
-        """Trials within the SLO that no other beats in cost, TTFT and TPOT at once (the Pareto front), the cheapest first."""
+        """Trials within the SLO that no other beats in cost, TTFT and TPOT at once (the Pareto
+        front), the cheapest first.
+        """
         good = [(option, trial) for option in self.options for trial in option.trials if trial.good]
 
         def of(trial: Trial) -> tuple[float, ...]:
             return trial.cost, *trial.latencies_s.values()
 
-        kept = [(option, one) for option, one in good if not any(_beats(of(other), of(one)) for _, other in good)]
+        kept = [
+            (option, one)
+            for option, one in good
+            if not any(_beats(of(other), of(one)) for _, other in good)
+        ]
         return sorted(kept, key=lambda pair: pair[1].cost)
 
     @property
@@ -135,11 +149,13 @@ def capacity(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Answer:
-    """What the file's `capacity` asks, for every variant and combination of its axes, each searched in a process of its own.
+    """What the file's `capacity` asks, for every variant and combination of its axes, each searched
+    in a process of its own.
 
-    Every trial sees the same traffic but for its rate (common random numbers), so that one that is larger or less loaded does
-    better but for the chance that is left in queues. progress is told how many options are done, and of how many. Raises
-    ScenarioError for faults in the file, or where the traffic has no rate or requests have no SLO.
+    Every trial sees the same traffic but for its rate (common random numbers), so that one that is
+    larger or less loaded does better but for the chance that is left in queues. progress is told
+    how many options are done, and of how many. Raises ScenarioError for faults in the file, or
+    where the traffic has no rate or requests have no SLO.
     """
     file = open_scenarios(path, sets)
     asked = file.capacity or Capacity()
@@ -148,7 +164,10 @@ def capacity(
         axes.insert(0, {"variant": names})
     chosen = list(combinations(axes))
     found: dict[int, Option] = {}
-    for number, outcome in called(((number, (searched, (file, asked, values))) for number, values in enumerate(chosen)), workers):
+    for number, outcome in called(
+        ((number, (searched, (file, asked, values))) for number, values in enumerate(chosen)),
+        workers,
+    ):
         if isinstance(outcome, Exception):
             raise outcome
         found[number] = outcome
@@ -161,7 +180,9 @@ def capacity(
 
 
 def _alike(options: Sequence[Option]) -> tuple[Option, ...]:
-    """The options with dollars only where all of them have prices: dollars and nodes cannot be compared."""
+    """The options with dollars only where all of them have prices: dollars and nodes cannot be
+    compared.
+    """
     if all(trial.usd_per_hour is not None for option in options for trial in option.trials):
         return tuple(options)
     return tuple(_unpriced(option) for option in options)
@@ -169,8 +190,12 @@ def _alike(options: Sequence[Option]) -> tuple[Option, ...]:
 
 def _unpriced(option: Option) -> Option:
     bare = {id(trial): replace(trial, usd_per_hour=None) for trial in option.trials}
-    answer, smaller, bigger = (bare.get(id(trial)) for trial in (option.answer, option.smaller, option.bigger))
-    return replace(option, answer=answer, smaller=smaller, bigger=bigger, trials=tuple(bare.values()))
+    answer, smaller, bigger = (
+        bare.get(id(trial)) for trial in (option.answer, option.smaller, option.bigger)
+    )
+    return replace(
+        option, answer=answer, smaller=smaller, bigger=bigger, trials=tuple(bare.values())
+    )
 
 
 def searched(file: ScenarioFile, asked: Capacity, values: Mapping[str, Any]) -> Option:
@@ -179,7 +204,11 @@ def searched(file: ScenarioFile, asked: Capacity, values: Mapping[str, Any]) -> 
         search = _Search(file, asked, values)
     except ScenarioError as error:
         return Option(values, None, None, None, (), str(error))
-    return search.fewest_nodes(asked.rate_per_s) if asked.rate_per_s is not None else search.highest_rate()
+    return (
+        search.fewest_nodes(asked.rate_per_s)
+        if asked.rate_per_s is not None
+        else search.highest_rate()
+    )
 
 
 def tried(file: ScenarioFile, asked: Capacity, values: Mapping[str, Any], trial: Trial) -> Scenario:
@@ -198,7 +227,10 @@ class _Search:
         self.place = _pool_place(self.base, asked.pool, file)
         self.rate_key, self.mean_per_s, self.written_per_s = _rate(self.base, file)
         if not any(limits(self.base)):
-            raise ScenarioError.at(file.place(), "'slo' is missing; wanted what must be met, such as slo: {ttft: 500 ms, tpot: 25 ms}")
+            raise ScenarioError.at(
+                file.place(),
+                "'slo' is missing; wanted what must be met, such as slo: {ttft: 500 ms, tpot: 25 ms}",
+            )
         self.known: dict[tuple[int, float], Trial] = {}
 
     @property
@@ -209,19 +241,33 @@ class _Search:
         """So many nodes at this rate."""
         written = f"{self.written_per_s * rate_per_s / self.mean_per_s!r} /s"
         sizes = {f"cluster.pools[{self.place}].nodes": nodes} if nodes != self.pool.nodes else {}
-        return self.file.scenario(self.variant, {**self.rest, **sizes, self.rate_key: written}, where="capacity")
+        return self.file.scenario(
+            self.variant, {**self.rest, **sizes, self.rate_key: written}, where="capacity"
+        )
 
     def trial(self, nodes: int, rate_per_s: float) -> Trial:
         """The same, simulated on each seed."""
         if (nodes, rate_per_s) not in self.known:
             scenario = self.scenario(nodes, rate_per_s)
             seeds = range(scenario.seed, scenario.seed + self.asked.replications)
-            latencies_s = judged([scenario.model_copy(update={"seed": seed}) for seed in seeds], self.asked.percentile)
-            margins = {name: 1.0 - latencies_s[name] / limit_s for name, limit_s in named_limits(scenario).items()}
+            latencies_s = judged(
+                [scenario.model_copy(update={"seed": seed}) for seed in seeds],
+                self.asked.percentile,
+            )
+            margins = {
+                name: 1.0 - latencies_s[name] / limit_s
+                for name, limit_s in named_limits(scenario).items()
+            }
             prices = self.asked.usd_per_node_hour
-            cost = sum(prices.get(pool.name, 0.0) * pool.nodes for pool in scenario.cluster.pools) if prices else planned_usd_per_hour(scenario)
+            cost = (
+                sum(prices.get(pool.name, 0.0) * pool.nodes for pool in scenario.cluster.pools)
+                if prices
+                else planned_usd_per_hour(scenario)
+            )
             replicas = scenario.cluster.pools[self.place].replica_count(scenario.model)
-            self.known[nodes, rate_per_s] = Trial(nodes, replicas, rate_per_s, latencies_s, margins, cost)
+            self.known[nodes, rate_per_s] = Trial(
+                nodes, replicas, rate_per_s, latencies_s, margins, cost
+            )
         return self.known[nodes, rate_per_s]
 
     def found(self, answer: Trial | None, smaller: Trial | None, bigger: Trial | None) -> Option:
@@ -230,12 +276,28 @@ class _Search:
 
     def highest_rate(self) -> Option:
         """Of the nodes that the file gives."""
-        nodes, guess_per_s = self.pool.nodes, 0.8 * sum(one.requests_per_s for one in explain(self.base))
-        good, bad = _bracket(lambda rate_per_s: self.trial(nodes, rate_per_s), guess_per_s, lambda rate: rate * _STEP, lambda rate: rate / _STEP**2)
-        while good is not None and bad is not None and bad.rate_per_s > good.rate_per_s * (1 + self.asked.tolerance):
+        nodes, guess_per_s = (
+            self.pool.nodes,
+            0.8 * sum(one.requests_per_s for one in explain(self.base)),
+        )
+        good, bad = _bracket(
+            lambda rate_per_s: self.trial(nodes, rate_per_s),
+            guess_per_s,
+            lambda rate: rate * _STEP,
+            lambda rate: rate / _STEP**2,
+        )
+        while (
+            good is not None
+            and bad is not None
+            and bad.rate_per_s > good.rate_per_s * (1 + self.asked.tolerance)
+        ):
             middle = self.trial(nodes, (good.rate_per_s * bad.rate_per_s) ** 0.5)
             good, bad = (middle, bad) if middle.good else (good, middle)
-        slower = max((one for one in self.known.values() if good and one.rate_per_s < good.rate_per_s), key=lambda one: one.rate_per_s, default=None)
+        slower = max(
+            (one for one in self.known.values() if good and one.rate_per_s < good.rate_per_s),
+            key=lambda one: one.rate_per_s,
+            default=None,
+        )
         return self.found(good, slower, bad)
 
     def fewest_nodes(self, rate_per_s: float) -> Option:
@@ -255,11 +317,20 @@ class _Search:
             bad, good = (bad, middle) if at(middle).good else (middle, good)
         if good is None:
             return self.found(None, at(most), None)
-        return self.found(at(good), at(good - 1) if good > 1 else None, at(good + 1) if good < most else None)
+        return self.found(
+            at(good), at(good - 1) if good > 1 else None, at(good + 1) if good < most else None
+        )
 
 
-def _bracket(at: Callable[[float], Trial], guess: float, more: Callable[[float], float], less: Callable[[float], float]) -> tuple[Trial | None, Trial | None]:
-    """(a trial within the SLO, one beyond it), next to each other in the steps made; None where there is none."""
+def _bracket(
+    at: Callable[[float], Trial],
+    guess: float,
+    more: Callable[[float], float],
+    less: Callable[[float], float],
+) -> tuple[Trial | None, Trial | None]:
+    """(a trial within the SLO, one beyond it), next to each other in the steps made; None where
+    there is none.
+    """
     good, bad = None, None
     for _ in range(_MOST_TRIALS):
         trial = at(guess)
@@ -271,7 +342,9 @@ def _bracket(at: Callable[[float], Trial], guess: float, more: Callable[[float],
 
 
 def _integer_bracket(at: Callable[[int], Trial], guess: int, most: int) -> tuple[int, int | None]:
-    """(units that are too few, units that are enough): 0 is always too few; None where `most` is not enough."""
+    """(units that are too few, units that are enough): 0 is always too few; None where `most` is
+    not enough.
+    """
     bad, good = 0, None
     while good is None or (good - bad > 1 and bad == 0):
         if at(guess).good:
@@ -290,7 +363,9 @@ def _integer_bracket(at: Callable[[int], Trial], guess: int, most: int) -> tuple
 def _pool_place(scenario: Scenario, name: str | None, file: ScenarioFile) -> int:
     names = [pool.name for pool in scenario.cluster.pools]
     if name is not None and name not in names:
-        raise ScenarioError.at(file.place(), f"capacity.pool: no pool '{name}'; known: {', '.join(names)}")
+        raise ScenarioError.at(
+            file.place(), f"capacity.pool: no pool '{name}'; known: {', '.join(names)}"
+        )
     return names.index(name) if name is not None else 0
 
 
@@ -298,11 +373,14 @@ def _rate(scenario: Scenario, file: ScenarioFile) -> tuple[str, float, float]:
     """(the key that sets how much traffic comes, its mean rate [/s], what the key says [/s])."""
     arrivals = scenario.workload.arrivals
     if scenario.workload.trace is None and arrivals is not None:
-        for field in ("rate_per_s", "burst_rate_per_s"):
-            if (written_per_s := getattr(arrivals, field, None)) is not None:
-                mean_rate_per_s: Callable[[], float] = getattr(arrivals, "mean_rate_per_s")  # noqa: B009 - not all arrivals have one
-                return f"workload.arrivals.{field.removesuffix('_per_s')}", mean_rate_per_s(), written_per_s
-    raise ScenarioError.at(file.place("workload"), "has no rate that can be searched; wanted arrivals such as {process: poisson, rate: 5 /s}")
+        key, mean_rate_per_s = arrivals.rate_key(), arrivals.mean_rate_per_s()
+        if key is not None and mean_rate_per_s is not None:
+            dotted = f"workload.arrivals.{key.field.removesuffix('_per_s')}"
+            return dotted, mean_rate_per_s, key.per_s
+    raise ScenarioError.at(
+        file.place("workload"),
+        "has no rate that can be searched; wanted arrivals such as {process: poisson, rate: 5 /s}",
+    )
 
 
 def limits(scenario: Scenario) -> list[dict[str, float]]:
@@ -313,7 +391,11 @@ def limits(scenario: Scenario) -> list[dict[str, float]]:
 
 def named_limits(scenario: Scenario) -> dict[str, float]:
     """The same under names that tell classes apart."""
-    return {f"{prefix}{name}": limit_s for prefix, one in zip(_prefixes(scenario), limits(scenario), strict=True) for name, limit_s in one.items()}
+    return {
+        f"{prefix}{name}": limit_s
+        for prefix, one in zip(_prefixes(scenario), limits(scenario), strict=True)
+        for name, limit_s in one.items()
+    }
 
 
 def _prefixes(scenario: Scenario) -> list[str]:
@@ -321,32 +403,47 @@ def _prefixes(scenario: Scenario) -> list[str]:
 
 
 def judged(scenarios: Sequence[Scenario], percentile: float) -> dict[str, float]:
-    """By objective: the percentile [s] over the requests of all runs that count, rejected and unfinished ones endless."""
-    from cluster_sim.simulation import simulate
+    """By objective: the percentile [s] over the requests of all runs that count, rejected and
+    unfinished ones endless.
+    """
+    from cluster_sim.sim.simulate import simulate
 
     runs = [simulate(scenario) for scenario in scenarios]
     found = {}
     for prefix, of_class in zip(_prefixes(scenarios[0]), limits(scenarios[0]), strict=True):
         for name in of_class:
-            values_s = np.concatenate([_latencies_s(results, name, prefix.removesuffix(".")) for results in runs])
+            values_s = np.concatenate(
+                [_latencies_s(results, name, prefix.removesuffix(".")) for results in runs]
+            )
             found[f"{prefix}{name}"] = _percentile(values_s, percentile)
     return found
 
 
 def _latencies_s(results: Results, name: str, class_: str) -> Array:
-    """Of one objective, of each request that counts; those that make one token have no time per output token."""
+    """Of one objective, of each request that counts; those that make one token have no time per
+    output token.
+    """
     table = results.requests
-    arrival_s, first_s, finish_s, tokens = (table[column].to_numpy() for column in ("arrival_s", "first_token_s", "finish_s", "output_tokens"))
+    arrival_s, first_s, finish_s, tokens = (
+        table[column].to_numpy()
+        for column in ("arrival_s", "first_token_s", "finish_s", "output_tokens")
+    )
     mine = table["counted"].to_numpy() & ((table["class"].to_numpy() == class_) if class_ else True)
     if name == "tpot":
         mine &= tokens > 1
-    values_s = {"ttft": first_s - arrival_s, "tpot": (finish_s - first_s) / np.maximum(tokens - 1, 1), "e2el": finish_s - arrival_s}[name]
+    values_s = {
+        "ttft": first_s - arrival_s,
+        "tpot": (finish_s - first_s) / np.maximum(tokens - 1, 1),
+        "e2el": finish_s - arrival_s,
+    }[name]
     endless: Array = np.where(table["status"].to_numpy() == "finished", values_s, inf)[mine]
     return endless
 
 
 def _percentile(values_s: Array, percentile: float) -> float:
-    """Linear, as numpy's; infinite as soon as an endless value has a part in it, and where there is no value."""
+    """Linear, as numpy's; infinite as soon as an endless value has a part in it, and where there is
+    no value.
+    """
     if not len(values_s):
         return inf
     ordered, position = np.sort(values_s), percentile / 100 * (len(values_s) - 1)

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cluster_sim.errors import ScenarioError, did_you_mean
-from cluster_sim.loading import ScenarioFile, open_scenarios
-from cluster_sim.reading import CATALOG, Figure, catalog_names, figures, path_text, read_yaml
-from cluster_sim.scenario import Scenario
+from cluster_sim.loading.files import ScenarioFile, open_scenarios
+from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.schema import CATALOG, Figure, catalog_names, figures, path_text, read_yaml
 from cluster_sim.studies.workers import Call, called
 from cluster_sim.units import number_and_unit
 
@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 
 CONFIDENCES = ("low", "medium", "high")
 
-_KINDS = {"model": "models", "node": "nodes", "device": "devices", "engine": "engines", "network": "links", "prices": "prices"}
+_KINDS = {
+    "model": "models",
+    "node": "nodes",
+    "device": "devices",
+    "engine": "engines",
+    "network": "links",
+    "prices": "prices",
+}
 """Keys under which a file names an entry of the catalog, and the folder where it is."""
 
 Trail = tuple[str | int, ...]
@@ -101,17 +108,20 @@ def sensitivity(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Sensitivity:
-    """`metric` of one variant with each figure at either end of its range, the others as they are: a tornado's bars.
+    """`metric` of one variant with each figure at either end of its range, the others as they are:
+    a tornado's bars.
 
-    Looks at figures of `confidence` and below. A figure's range is what the catalog says, else `spread` of it to either side.
-    All runs see the same traffic, on `replications` seeds, of which the mean is taken. One figure at a time: what two do
-    together beyond the sum of what each does is not seen. Raises ScenarioError for faults in the file, or where there is no
-    such metric.
+    Looks at figures of `confidence` and below. A figure's range is what the catalog says, else
+    `spread` of it to either side. All runs see the same traffic, on `replications` seeds, of which
+    the mean is taken. One figure at a time: what two do together beyond the sum of what each does
+    is not seen. Raises ScenarioError for faults in the file, or where there is no such metric.
     """
     file = open_scenarios(path, sets)
     variant = chosen_variant(file, variant)
     base = file.scenario(variant)
-    uncertain = list(_uncertain(file, variant, CONFIDENCES[: CONFIDENCES.index(confidence) + 1], spread))
+    uncertain = list(
+        _uncertain(file, variant, CONFIDENCES[: CONFIDENCES.index(confidence) + 1], spread)
+    )
     if not uncertain:
         raise ScenarioError.at(file.place(), f"uses no figure of {confidence} confidence")
     ends: dict[tuple[int, str], Scenario] = {(-1, "base"): base}
@@ -121,22 +131,40 @@ def sensitivity(
                 ends[number, end] = file.scenario(variant, dict.fromkeys(one.keys, value))
             except ScenarioError:  # an efficiency above 1, half a processor
                 continue
-    means = dict(zip(ends, mean_outcomes(list(ends.values()), metric, replications, workers, progress).tolist(), strict=True))
-    effects = [Effect(one, means.get((number, "low"), np.nan), means.get((number, "high"), np.nan), means[-1, "base"]) for number, one in enumerate(uncertain)]
+    means = dict(
+        zip(
+            ends,
+            mean_outcomes(list(ends.values()), metric, replications, workers, progress).tolist(),
+            strict=True,
+        )
+    )
+    effects = [
+        Effect(
+            one,
+            means.get((number, "low"), np.nan),
+            means.get((number, "high"), np.nan),
+            means[-1, "base"],
+        )
+        for number, one in enumerate(uncertain)
+    ]
     moving = sorted((one for one in effects if one.swing > 0), key=lambda one: -one.swing)
-    return Sensitivity(base.title, metric, means[-1, "base"], tuple(moving), len(effects) - len(moving))
+    return Sensitivity(
+        base.title, metric, means[-1, "base"], tuple(moving), len(effects) - len(moving)
+    )
 
 
 def chosen_variant(file: ScenarioFile, name: str | None) -> str | None:
     """`name`, else the only variant of the file. Raises ScenarioError where it has several."""
     if name is None and len(file.variants) > 1:
-        raise ScenarioError.at(file.place("variants"), f"has the variants {', '.join(file.variants)}; name one")
+        raise ScenarioError.at(
+            file.place("variants"), f"has the variants {', '.join(file.variants)}; name one"
+        )
     return name if name is not None or not file.variants else file.variants[0]
 
 
 def measured(scenario: Scenario, metric: str) -> float:
     """One field of the summary of one run. Raises ScenarioError where it has no such field."""
-    from cluster_sim.simulation import simulate
+    from cluster_sim.sim.simulate import simulate
 
     summary: Mapping[str, Any] = simulate(scenario).summary()
     if not isinstance(value := summary.get(metric), (int, float)):
@@ -146,11 +174,20 @@ def measured(scenario: Scenario, metric: str) -> float:
 
 
 def mean_outcomes(
-    scenarios: Sequence[Scenario], metric: str, replications: int, workers: int | None, progress: Callable[[int, int], None] | None
+    scenarios: Sequence[Scenario],
+    metric: str,
+    replications: int,
+    workers: int | None,
+    progress: Callable[[int, int], None] | None,
 ) -> NDArray[np.float64]:
-    """The metric of each scenario, a mean over `replications` seeds from its own on. Raises ScenarioError as `measured` does."""
+    """The metric of each scenario, a mean over `replications` seeds from its own on. Raises
+    ScenarioError as `measured` does.
+    """
     work: Iterator[tuple[tuple[int, int], Call]] = (
-        ((place, seed), (measured, (scenario.model_copy(update={"seed": scenario.seed + seed}), metric)))
+        (
+            (place, seed),
+            (measured, (scenario.model_copy(update={"seed": scenario.seed + seed}), metric)),
+        )
         for place, scenario in enumerate(scenarios)
         for seed in range(replications)
     )
@@ -165,7 +202,9 @@ def mean_outcomes(
     return means
 
 
-def _uncertain(file: ScenarioFile, variant: str | None, confidences: Sequence[str], spread: float) -> Iterator[Uncertain]:
+def _uncertain(
+    file: ScenarioFile, variant: str | None, confidences: Sequence[str], spread: float
+) -> Iterator[Uncertain]:
     places: dict[tuple[str, str], list[str]] = {}
     for trail, kind, name in _entries(file.written(variant)):
         places.setdefault((kind, name), []).append(path_text(trail))
@@ -173,11 +212,20 @@ def _uncertain(file: ScenarioFile, variant: str | None, confidences: Sequence[st
         for figure in figures(read_yaml(CATALOG / kind / f"{name}.yaml").data):
             if figure.confidence in confidences and (ends := _ends(figure, spread)) is not None:
                 inside = tuple(f"{key}.{figure.path}" for key in keys)
-                yield Uncertain(f"{name}: {figure.path}", inside, figure.value, *ends, figure.confidence, figure.note)
+                yield Uncertain(
+                    f"{name}: {figure.path}",
+                    inside,
+                    figure.value,
+                    *ends,
+                    figure.confidence,
+                    figure.note,
+                )
 
 
 def _entries(written: Any, trail: Trail = ()) -> Iterator[tuple[Trail, str, str]]:
-    """(where, kind, name) of each entry of the catalog that is named in what a file says, and in those entries."""
+    """(where, kind, name) of each entry of the catalog that is named in what a file says, and in
+    those entries.
+    """
     if isinstance(written, dict):
         for key, value in written.items():
             inner, kind = (*trail, key), _KINDS.get(str(key))

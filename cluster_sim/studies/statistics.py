@@ -1,4 +1,6 @@
-"""Error bars: intervals of means, warm-up, and means of batches for values that depend on each other."""
+"""Error bars: intervals of means, warm-up, and means of batches for values that depend on each
+other.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ Array = npt.NDArray[np.float64]
 Values = npt.ArrayLike
 
 BATCHES = 20
-"""Of one run: 10 to 30 make good intervals whatever the length (Schmeiser, Operations Research 30(3), 1982)."""
+"""Of one run: 10 to 30 make good intervals whatever the length (Schmeiser, Operations Research
+30(3), 1982)."""
 _RESAMPLES = 4_000
 
 
@@ -33,7 +36,9 @@ class Interval:
 
 
 def t_interval(values: Values, confidence: float = 0.95) -> Interval:
-    """Of the mean of independent values, near enough normal: Student's (Biometrika 6, 1908). Endless for fewer than two values."""
+    """Of the mean of independent values, near enough normal: Student's (Biometrika 6, 1908).
+    Endless for fewer than two values.
+    """
     from scipy.stats import t
 
     sample = np.asarray(values, dtype=float)
@@ -45,10 +50,11 @@ def t_interval(values: Values, confidence: float = 0.95) -> Interval:
 
 
 def bootstrap_interval(values: Values, confidence: float = 0.95, seed: int = 0) -> Interval:
-    """Of the mean of independent values of any distribution: bias-corrected and accelerated (Efron, JASA 82, 1987).
+    """Of the mean of independent values of any distribution: bias-corrected and accelerated (Efron,
+    JASA 82, 1987).
 
-    Draws with a generator of its own, so that the same values give the same interval. Narrow for fewer than ten values, as
-    every bootstrap is.
+    Draws with a generator of its own, so that the same values give the same interval. Narrow for
+    fewer than ten values, as every bootstrap is.
     """
     from scipy.stats import bootstrap
 
@@ -57,12 +63,21 @@ def bootstrap_interval(values: Values, confidence: float = 0.95, seed: int = 0) 
         return Interval(-np.inf, np.inf)
     if np.ptp(sample) == 0:
         return Interval(float(sample[0]), float(sample[0]))
-    found = bootstrap((sample,), np.mean, n_resamples=_RESAMPLES, confidence_level=confidence, method="BCa", random_state=np.random.default_rng(seed))
+    found = bootstrap(
+        (sample,),
+        np.mean,
+        n_resamples=_RESAMPLES,
+        confidence_level=confidence,
+        method="BCa",
+        random_state=np.random.default_rng(seed),
+    )
     return Interval(float(found.confidence_interval.low), float(found.confidence_interval.high))
 
 
 def chance_of_none(values: Values) -> float:
-    """The p-value of a mean of zero: how often one as far from it comes up by chance. 1 where all values are zero."""
+    """The p-value of a mean of zero: how often one as far from it comes up by chance. 1 where all
+    values are zero.
+    """
     from scipy.stats import ttest_1samp
 
     sample = np.asarray(values, dtype=float)
@@ -74,8 +89,9 @@ def chance_of_none(values: Values) -> float:
 def mser5(series: Values) -> int | None:
     """How many values at the beginning are warm-up; None where no steady state shows.
 
-    MSER-5: of the means of five, leave out so many that the standard error of the mean of the rest is least. A least beyond
-    the middle says that the series is too short. Source: White, Cobb, Spratt, Winter Simulation Conference 2000.
+    MSER-5: of the means of five, leave out so many that the standard error of the mean of the rest
+    is least. A least beyond the middle says that the series is too short. Source: White, Cobb,
+    Spratt, Winter Simulation Conference 2000.
 
     >>> mser5([90.0] * 10 + [1.0, 2.0, 3.0, 2.0, 2.0, 3.0, 2.0, 1.0, 2.0, 2.0] * 10)
     10
@@ -87,13 +103,17 @@ def mser5(series: Values) -> int | None:
     means = means - np.mean(means)  # so that little cancels below
     left = np.arange(len(means), 0, -1)
     total, squares = np.cumsum(means[::-1])[::-1], np.cumsum(means[::-1] ** 2)[::-1]
-    errors = (squares - total**2 / left)[:-2] / left[:-2] ** 2  # the last ones are of too few to tell
+    errors = (squares - total**2 / left)[:-2] / left[
+        :-2
+    ] ** 2  # the last ones are of too few to tell
     cut = int(np.argmin(errors))
     return 5 * cut if cut <= len(means) // 2 else None
 
 
 def batch_means(series: Values, batches: int = BATCHES) -> Array:
-    """Means of so many equal parts of a series, which depend on each other far less than its values do; a rest at the beginning is left out."""
+    """Means of so many equal parts of a series, which depend on each other far less than its values
+    do; a rest at the beginning is left out.
+    """
     sample = np.asarray(series, dtype=float)
     each = len(sample) // batches
     means: Array = np.mean(sample[len(sample) - each * batches :].reshape(batches, each), axis=1)

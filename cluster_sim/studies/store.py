@@ -1,11 +1,13 @@
-"""A folder that a sweep fills: safe against ends at any moment, and against other sweeps that fill it too.
+"""A folder that a sweep fills: safe against ends at any moment, and against other sweeps that fill
+it too.
 
-    points/KEY.json   one simulated point each, written whole or not at all; what is there is never simulated again
-    plans/NAME.json   which points a sweep has, with the values of its axes
+    points/KEY.json   one simulated point each, written whole or not at all; what is there is never
+    simulated again plans/NAME.json   which points a sweep has, with the values of its axes
     runs/KEY/         run folders, where the sweep keeps them
     sweep.parquet     one row a point of every plan, made from the above
 
-Times that depend on the machine stay in points/, so that the table is the same however often a sweep was stopped on its way.
+Times that depend on the machine stay in points/, so that the table is the same however often a
+sweep was stopped on its way.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ Row = Mapping[str, Any]
 class Store:
     """The folder at `path`; made where there is none.
 
-    Its methods raise ScenarioError where the folder cannot be written to, as on a full disk; it is then as it was before.
+    Its methods raise ScenarioError where the folder cannot be written to, as on a full disk; it is
+    then as it was before.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -63,7 +66,10 @@ class Store:
 
     def plan(self, name: str, rows: Iterable[Row]) -> None:
         """Keep which points a sweep has, in place of what it had when it was last started."""
-        self._write(self.path / "plans" / f"{name}.json", json.dumps({"name": name, "rows": list(rows)}).encode())
+        self._write(
+            self.path / "plans" / f"{name}.json",
+            json.dumps({"name": name, "rows": list(rows)}).encode(),
+        )
 
     def publish(self) -> pa.Table:
         """Make the table anew, from all points of all plans that are there by now."""
@@ -79,7 +85,13 @@ class Store:
             plan = json.loads(path.read_bytes())
             for row in plan["rows"]:
                 if (record := self.record(row["key"])) is not None:
-                    columns = {"sweep": plan["name"], **row["columns"], "status": record["status"], "reason": record["reason"], "key": row["key"]}
+                    columns = {
+                        "sweep": plan["name"],
+                        **row["columns"],
+                        "status": record["status"],
+                        "reason": record["reason"],
+                        "key": row["key"],
+                    }
                     yield columns | flat(record["summary"])
 
     def _write(self, path: Path, data: bytes | pa.Buffer) -> None:
@@ -101,32 +113,47 @@ class Store:
         try:
             yield
         except OSError as fault:
-            raise ScenarioError.at(str(self.path), f"cannot be written: {fault.strerror}; points that were done are kept") from fault
+            raise ScenarioError.at(
+                str(self.path),
+                f"cannot be written: {fault.strerror}; points that were done are kept",
+            ) from fault
 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """While this lasts no other process that asks is here; the lock goes with the process, however it ends."""
+    """While this lasts no other process that asks is here; the lock goes with the process, however
+    it ends.
+    """
     with open(path, "a") as file:
         try:
             import fcntl
 
             fcntl.flock(file, fcntl.LOCK_EX)
-        except ImportError:  # not a POSIX system: the last to write wins, and a table is whole in any case
+        except (
+            ImportError
+        ):  # not a POSIX system: the last to write wins, and a table is whole in any case
             pass
         yield
 
 
 def flat(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """A summary's fields that depend on the scenario alone, those of classes beside them; pools are left to run folders."""
-    fields = {key: value for key, value in summary.items() if not isinstance(value, dict) and key not in ("name", "wall_s")}
+    """A summary's fields that depend on the scenario alone, those of classes beside them; pools are
+    left to run folders.
+    """
+    fields = {
+        key: value
+        for key, value in summary.items()
+        if not isinstance(value, dict) and key not in ("name", "wall_s")
+    }
     for name, of_class in summary.get("classes", {}).items():
         fields |= {f"classes.{name}.{key}": value for key, value in of_class.items()}
     return fields
 
 
 def table(rows: Iterable[Row]) -> pa.Table:
-    """Rows as an Arrow table with all of their columns, in the order in which they come up; what a row lacks is null."""
+    """Rows as an Arrow table with all of their columns, in the order in which they come up; what a
+    row lacks is null.
+    """
     rows = list(rows)
     names = dict.fromkeys(name for row in rows for name in row)
     return pa.table({name: _column([row.get(name) for row in rows]) for name in names})
@@ -137,7 +164,9 @@ def write_table(found: pa.Table, path: Path) -> None:
     try:
         pq.write_table(found, path, compression="zstd")
     except OSError as fault:
-        raise ScenarioError.at(str(path), f"cannot be written: {fault.strerror or fault}") from fault
+        raise ScenarioError.at(
+            str(path), f"cannot be written: {fault.strerror or fault}"
+        ) from fault
 
 
 def _column(values: list[Any]) -> pa.Array:
@@ -145,4 +174,9 @@ def _column(values: list[Any]) -> pa.Array:
     try:
         return pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return pa.array([value if isinstance(value, str) or value is None else json.dumps(value) for value in values])
+        return pa.array(
+            [
+                value if isinstance(value, str) or value is None else json.dumps(value)
+                for value in values
+            ]
+        )

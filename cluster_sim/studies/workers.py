@@ -1,4 +1,6 @@
-"""Many calls at once: in processes of this machine that may die without harm to the others, or on a Dask cluster."""
+"""Many calls at once: in processes of this machine that may die without harm to the others, or on a
+Dask cluster.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +30,18 @@ class ProcessDied(SimulationError):
 
 
 def called(work: Work[Name], workers: int | None = None, dask: str | None = None) -> Done[Name]:
-    """Each call's outcome: from the Dask scheduler at `dask`, or from `workers` processes of this machine.
+    """Each call's outcome: from the Dask scheduler at `dask`, or from `workers` processes of this
+    machine.
 
     workers: None for one a core; 0 for none but this one.
     """
     if dask is not None:
         return _on_dask(work, dask)
-    return _in_processes(work, cores() if workers is None else workers) if workers != 0 else _here(work)
+    return (
+        _in_processes(work, cores() if workers is None else workers)
+        if workers != 0
+        else _here(work)
+    )
 
 
 def cores() -> int:
@@ -77,7 +84,9 @@ class _Worker:
             self.pipe.send(job.call)
 
     def answer(self) -> Any:
-        """Outcome of the call that has ended. Raises ProcessDied where the process has ended instead."""
+        """Outcome of the call that has ended. Raises ProcessDied where the process has ended
+        instead.
+        """
         try:
             return self.pipe.recv()
         except (EOFError, ConnectionError) as fault:
@@ -91,7 +100,9 @@ class _Worker:
 
 
 def _serve(pipe: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gives the work out
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C is for the process that gives the work out
     with suppress(EOFError, ConnectionError):  # it is gone
         while True:
             function, arguments = pipe.recv()
@@ -142,14 +153,17 @@ def _in_processes(work: Work[Name], workers: int) -> Done[Name]:
 
 
 def _on_dask(work: Work[Name], address: str) -> Done[Name]:
-    """On a Dask cluster that somebody has started. Dask gives the work of workers that die to others.
+    """On a Dask cluster that somebody has started. Dask gives the work of workers that die to
+    others.
 
     Raises ScenarioError where Dask is not installed or nobody answers at the address.
     """
     try:
         from dask.distributed import Client, KilledWorker, as_completed
     except ImportError as fault:
-        raise ScenarioError.at("--dask", "needs the package dask; wanted pip install 'cluster-sim[dask]'") from fault
+        raise ScenarioError.at(
+            "--dask", "needs the package dask; wanted pip install 'cluster-sim[dask]'"
+        ) from fault
     try:
         client = Client(address, timeout="15s", set_as_default=False)
     except (OSError, ValueError) as fault:
@@ -167,7 +181,8 @@ def _on_dask(work: Work[Name], address: str) -> Done[Name]:
             running.add(future)
             return True
 
-        # twice as many as there are threads, so that none waits for the network; more, as workers may join later
+        # twice as many as there are threads, so that none waits for the network; more, as workers
+        # may join later
         while len(names) < max(2 * sum(client.nthreads().values()), 64) and start_next():
             pass
         for future in running:

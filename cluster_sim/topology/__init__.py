@@ -1,8 +1,24 @@
-"""All places of a cluster and the links between them, and which way bytes go; the only importer of networkx."""
+"""Places of a cluster, the links between them, and the routes of bytes.
 
-from cluster_sim.topology.graph import FRONT_DOOR, Topology, Way, host_bandwidth_bytes_per_s
-from cluster_sim.topology.inside import MEMORY
-from cluster_sim.topology.lanes import Lanes, lanes_between
+This room alone imports networkx.
+"""
+
+from cluster_sim.topology.graph import Topology, host_bandwidth_bytes_per_s
+from cluster_sim.topology.group_paths import GroupPath, group_path
+from cluster_sim.topology.network_graph import FRONT_DOOR
+from cluster_sim.topology.node_graph import MEMORY
+from cluster_sim.topology.parallel_paths import ParallelPaths, parallel_paths_between
 from cluster_sim.topology.routes import Edge, Route
 
-__all__ = ["FRONT_DOOR", "MEMORY", "Edge", "Lanes", "Route", "Topology", "Way", "host_bandwidth_bytes_per_s", "lanes_between"]
+__all__ = [
+    "FRONT_DOOR",
+    "MEMORY",
+    "Edge",
+    "GroupPath",
+    "ParallelPaths",
+    "Route",
+    "Topology",
+    "group_path",
+    "host_bandwidth_bytes_per_s",
+    "parallel_paths_between",
+]

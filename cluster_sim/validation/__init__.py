@@ -1,9 +1,19 @@
-"""Measured serving runs -> scenarios -> predictions beside the measurements, and the errors. Nothing is fitted here."""
+"""Measured serving runs -> scenarios -> predictions beside the measurements, and the errors.
+Nothing is fitted here.
+"""
 
 from cluster_sim.validation.errors import ErrorRow, as_csv, errors, points
 from cluster_sim.validation.fitted import serving_rows
-from cluster_sim.validation.measured import METRICS, TTFT_RULE, Measured
-from cluster_sim.validation.measurements import COLUMNS, IMPOSSIBLE, REFERENCE, REPEATED, RULES, Measurements, read_measurements
+from cluster_sim.validation.measured import METRICS, TTFT_RULE, MeasuredRun
+from cluster_sim.validation.measurements import (
+    COLUMNS,
+    IMPOSSIBLE,
+    REFERENCE,
+    REPEATED,
+    RULES,
+    Measurements,
+    read_measurements,
+)
 from cluster_sim.validation.predictions import Prediction, predict, predict_all
 from cluster_sim.validation.setup import scenario_of
 
@@ -16,7 +26,7 @@ __all__ = [
     "RULES",
     "TTFT_RULE",
     "ErrorRow",
-    "Measured",
+    "MeasuredRun",
     "Measurements",
     "Prediction",
     "as_csv",

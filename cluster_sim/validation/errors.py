@@ -30,20 +30,39 @@ class ErrorRow:
     """Median of the signed errors: above 0, predictions are too high."""
 
 
-def errors(predictions: Iterable[Prediction], by: Sequence[str] = ("dataset", "hardware", "model")) -> list[ErrorRow]:
-    """Errors by metric and by these fields of the runs, sorted; the others read 'all'. Runs that could not be set up are left out."""
+def errors(
+    predictions: Iterable[Prediction], by: Sequence[str] = ("dataset", "hardware", "model")
+) -> list[ErrorRow]:
+    """Errors by metric and by these fields of the runs, sorted; the others read 'all'. Runs that
+    could not be set up are left out.
+    """
     groups: dict[tuple[str, ...], list[float]] = defaultdict(list)
     for prediction in predictions:
         run = prediction.measured
-        group = tuple(getattr(run, name) if name in by else "all" for name in ("dataset", "hardware", "model"))
+        group = tuple(
+            getattr(run, name) if name in by else "all" for name in ("dataset", "hardware", "model")
+        )
         for metric in run.scored():
             if metric in prediction.values:
                 groups[*group, metric].append(prediction.error(metric))
     order = list(METRICS)
     table = []
-    for (dataset, hardware, model, metric), signed in sorted(groups.items(), key=lambda item: (*item[0][:3], order.index(item[0][3]))):
+    for (dataset, hardware, model, metric), signed in sorted(
+        groups.items(), key=lambda item: (*item[0][:3], order.index(item[0][3]))
+    ):
         median, p90 = np.percentile(np.abs(signed), [50, 90])
-        table.append(ErrorRow(dataset, hardware, model, metric, len(signed), float(median), float(p90), float(np.median(signed))))
+        table.append(
+            ErrorRow(
+                dataset,
+                hardware,
+                model,
+                metric,
+                len(signed),
+                float(median),
+                float(p90),
+                float(np.median(signed)),
+            )
+        )
     return table
 
 
@@ -56,20 +75,36 @@ def points(predictions: Iterable[Prediction]) -> dict[str, list[tuple[float, flo
             if metric in prediction.values:
                 found[metric].append((run.values[metric], prediction.values[metric], run.hardware))
     units = {metric: " [ms]" for metric in METRICS if metric.endswith("_ms")}
-    return {METRICS[metric] + units.get(metric, ""): found[metric] for metric in METRICS if metric in found}
+    return {
+        METRICS[metric] + units.get(metric, ""): found[metric]
+        for metric in METRICS
+        if metric in found
+    }
 
 
 def as_csv(predictions: Iterable[Prediction]) -> str:
-    """Every prediction beside its measurement: one row a run, empty where something was not measured or not predicted."""
+    """Every prediction beside its measurement: one row a run, empty where something was not
+    measured or not predicted.
+    """
     about = (
         "dataset", "hardware", "model", "precision", "framework", "layout", "replicas", "isl", "osl", "load",
         "amount", "split_key", "source", "notes",
     )  # fmt: skip
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*about, *(f"{side}_{metric}" for metric in METRICS for side in ("measured", "predicted")), "fault"])
+    writer.writerow(
+        [
+            *about,
+            *(f"{side}_{metric}" for metric in METRICS for side in ("measured", "predicted")),
+            "fault",
+        ]
+    )
     for prediction in predictions:
         run = prediction.measured
-        sides = [f"{side[metric]:.6g}" if metric in side else "" for metric in METRICS for side in (run.values, prediction.values)]
+        sides = [
+            f"{side[metric]:.6g}" if metric in side else ""
+            for metric in METRICS
+            for side in (run.values, prediction.values)
+        ]
         writer.writerow([*(getattr(run, name) for name in about), *sides, prediction.fault])
     return text.getvalue()

@@ -5,23 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cluster_sim.calibration.serving import ServingRow
-from cluster_sim.validation.measured import MODELS, Measured
+from cluster_sim.validation.measured import MODELS, MeasuredRun
 from cluster_sim.validation.setup import scenario_of
 
 
-def serving_rows(runs: Iterable[Measured], hardware: str) -> list[ServingRow]:
-    """The runs that a device's constants are fitted on (`calibration.serving.fit_serving`): InferenceMAX's closed loops on `hardware`.
+def serving_rows(runs: Iterable[MeasuredRun], hardware: str) -> list[ServingRow]:
+    """The runs that a device's constants are fitted on (`calibration.serving.fit_serving`):
+    InferenceMAX's closed loops on `hardware`.
 
-    Llama 3.3 70B and gpt-oss-120b by vLLM and TensorRT-LLM, whose KV cache holds all clients at once: a batch that is cut short
-    has no closed formula. TTFT of vLLM only. Left out by rule: releases of gpt-oss-120b that lie far from all others of their
-    engine (previews before its release kernels), named in `_PREVIEWS`, and runs with more than 256 clients, whose client is
-    the limit.
+    Llama 3.3 70B and gpt-oss-120b by vLLM and TensorRT-LLM, whose KV cache holds all clients at
+    once: a batch that is cut short has no closed formula. TTFT of vLLM only. Left out by rule:
+    releases of gpt-oss-120b that lie far from all others of their engine (previews before its
+    release kernels), named in `_PREVIEWS`, and runs with more than 256 clients, whose client is the
+    limit.
     """
     rows = []
     for run in runs:
         engine = {"vllm": "vLLM", "trtllm": "TensorRT-LLM"}.get(run.framework.split(" ")[0])
         name = MODELS.get(run.model, run.model)
-        if run.dataset != "inferencemax_silicon" or run.hardware != hardware or engine is None or name not in ("llama-3.3-70b", "gpt-oss-120b"):
+        if (
+            run.dataset != "inferencemax_silicon"
+            or run.hardware != hardware
+            or engine is None
+            or name not in ("llama-3.3-70b", "gpt-oss-120b")
+        ):
             continue
         if run.data_parallel > 1 or run.expert_parallel > 1:
             continue
@@ -32,7 +39,9 @@ def serving_rows(runs: Iterable[Measured], hardware: str) -> list[ServingRow]:
         prompt, output = 0.9 * run.isl, 0.9 * run.osl
         if run.amount * (prompt + output) >= pool.kv_tokens(scenario.model):
             continue
-        ttft_s = run.values["ttft_ms"] / 1e3 if engine == "vLLM" and "ttft_ms" in run.values else None
+        ttft_s = (
+            run.values["ttft_ms"] / 1e3 if engine == "vLLM" and "ttft_ms" in run.values else None
+        )
         rows.append(
             ServingRow(
                 run.split_key, scenario.model, run.tensor_parallel, pool.weights(scenario.model), pool.replica.kv_cache, engine,

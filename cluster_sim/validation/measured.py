@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cluster_sim.calibration.wafer import QWEN3_32B
-from cluster_sim.hardware import Precision
+from cluster_sim.hardware.precision import Precision
 
 METRICS = {
     "ttft_ms": "TTFT",
@@ -27,7 +27,14 @@ TTFT_RULE = (
 )
 
 
-NODES = {"B200": "dgx-b200", "H200": "dgx-h200", "H100": "dgx-h100", "A100-80GB": "dgx-a100", "GB200": "gb200-nvl72", "CS-3": "cs-3"}
+NODES = {
+    "B200": "dgx-b200",
+    "H200": "dgx-h200",
+    "H100": "dgx-h100",
+    "A100-80GB": "dgx-a100",
+    "GB200": "gb200-nvl72",
+    "CS-3": "cs-3",
+}
 MODELS = {
     "Llama-3.1-8B-Instruct": "llama-3.1-8b",
     "llama3.1-8b": "llama-3.1-8b",
@@ -41,14 +48,20 @@ MODELS = {
     "DeepSeek-R1-0528": "deepseek-r1",
 }
 INLINE = {"Qwen3-32B": QWEN3_32B}
-PRECISIONS: dict[str, Precision] = {"bf16": "bf16", "fp16": "bf16", "16-bit": "bf16", "fp8": "fp8", "fp4": "fp4"}
+PRECISIONS: dict[str, Precision] = {
+    "bf16": "bf16",
+    "fp16": "bf16",
+    "16-bit": "bf16",
+    "fp8": "fp8",
+    "fp4": "fp4",
+}
 
 
 Load = Literal["clients", "sessions", "queued", "poisson", "none"]
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredRun:
     """One run of a serving benchmark, with all that was measured of it."""
 
     dataset: str
@@ -67,19 +80,23 @@ class Measured:
     """Nominal or mean answer [tokens]."""
     load: Load
     amount: float
-    """Clients, or conversations at once; requests queued at once (0: not stated); or requests a second."""
+    """Clients, or conversations at once; requests queued at once (0: not stated); or requests a
+    second."""
     split_key: str
     notes: str
     values: Mapping[str, float]
     """Measured, by the keys of `METRICS`."""
     steady: bool = False
-    """Its throughput was worked out from TTFT and TPOT as if every client were always being served."""
+    """Its throughput was worked out from TTFT and TPOT as if every client were always being
+    served."""
     speculation: tuple[int, float] | None = None
-    """Tokens drafted in each step, and tokens that a step makes in the mean; None: no speculation."""
+    """Tokens drafted in each step, and tokens that a step makes in the mean; None: no
+    speculation."""
     wafers: int | None = None
     """Of a replica on wafers; None: on GPUs."""
     at_launch: bool = False
-    """Whether an API served it with the software of its launch, which has an engine profile of its own."""
+    """Whether an API served it with the software of its launch, which has an engine profile of its
+    own."""
 
     @property
     def name(self) -> str:
@@ -89,7 +106,11 @@ class Measured:
     @property
     def layout(self) -> str:
         """Tensor, attention data and expert parallelism, as tables write them."""
-        parts = (("TP", self.tensor_parallel), ("DP", self.data_parallel), ("EP", self.expert_parallel))
+        parts = (
+            ("TP", self.tensor_parallel),
+            ("DP", self.data_parallel),
+            ("EP", self.expert_parallel),
+        )
         return "".join(f"{name}{size}" for name, size in parts if size > 1 or name == "TP")
 
     @property
@@ -105,7 +126,11 @@ class Measured:
     def scored(self) -> Iterator[str]:
         """Which of its figures count: all but those of `TTFT_RULE`."""
         engine = self.framework.lower()
-        known = self.dataset.startswith("mlperf") or engine.startswith("vllm") or (self.dataset == "inferencemax_silicon" and engine.startswith("trtllm"))
+        known = (
+            self.dataset.startswith("mlperf")
+            or engine.startswith("vllm")
+            or (self.dataset == "inferencemax_silicon" and engine.startswith("trtllm"))
+        )
         for metric in self.values:
             if metric != "ttft_ms" or known:
                 yield metric

@@ -10,9 +10,9 @@ from multiprocessing import get_context
 import numpy as np
 
 from cluster_sim.errors import ScenarioError
-from cluster_sim.metrics import finished
-from cluster_sim.simulation import simulate
-from cluster_sim.validation.measured import Measured
+from cluster_sim.results.metrics.finished import finished
+from cluster_sim.sim.simulate import simulate
+from cluster_sim.validation.measured import MeasuredRun
 from cluster_sim.validation.setup import scenario_of
 
 
@@ -20,7 +20,7 @@ from cluster_sim.validation.setup import scenario_of
 class Prediction:
     """What the simulator says of a measured run; `fault` where it cannot be set up."""
 
-    measured: Measured
+    measured: MeasuredRun
     values: Mapping[str, float]
     fault: str = ""
 
@@ -31,16 +31,19 @@ class Prediction:
         return self.values[metric] / self.measured.values[metric] - 1.0
 
 
-def predict(measured: Measured) -> Prediction:
+def predict(measured: MeasuredRun) -> Prediction:
     """Simulate `measured` as it was run.
 
-    Throughput is of the whole run, or, where the measured one was worked out from TTFT and TPOT as if the run were steady, or
-    is of the time in which all clients were asking, worked out in the same way: clients x answer / (TTFT + TPOT x (answer - 1)).
+    Throughput is of the whole run, or, where the measured one was worked out from TTFT and TPOT as
+    if the run were steady, or is of the time in which all clients were asking, worked out in the
+    same way: clients x answer / (TTFT + TPOT x (answer - 1)).
     """
     try:
         scenario = scenario_of(measured)
         if measured.load == "none":
-            return Prediction(measured, {"kv_tokens": float(scenario.cluster.pools[0].kv_tokens(scenario.model))})
+            return Prediction(
+                measured, {"kv_tokens": float(scenario.cluster.pools[0].kv_tokens(scenario.model))}
+            )
         done = finished(simulate(scenario))
     except ScenarioError as error:
         return Prediction(measured, {}, str(error))
@@ -50,23 +53,32 @@ def predict(measured: Measured) -> Prediction:
         "tpot_ms": float(np.mean(tpot_ms)),
         "ttft_p99_ms": float(np.percentile(ttft_ms, 99)),
         "tpot_p99_ms": float(np.percentile(tpot_ms, 99)),
-        "output_per_s": float(np.sum(done.output_tokens) / (np.max(done.finish_s) - np.min(done.arrival_s))),
+        "output_per_s": float(
+            np.sum(done.output_tokens) / (np.max(done.finish_s) - np.min(done.arrival_s))
+        ),
         "kv_tokens": float(scenario.cluster.pools[0].kv_tokens(scenario.model)),
         "user_per_s": 1e3 / float(np.mean(tpot_ms)),
         "prefix_hits": float(np.sum(done.prefix_hit_tokens) / np.sum(done.prompt_tokens)),
     }
     if measured.steady or measured.load == "sessions":
         answer = float(np.mean(done.output_tokens))
-        values["output_per_s"] = measured.amount * answer / (values["ttft_ms"] + values["tpot_ms"] * (answer - 1)) * 1e3
+        values["output_per_s"] = (
+            measured.amount * answer / (values["ttft_ms"] + values["tpot_ms"] * (answer - 1)) * 1e3
+        )
     return Prediction(measured, values)
 
 
-def predict_all(runs: Sequence[Measured], workers: int = 2, progress: Callable[[int, int], None] | None = None) -> list[Prediction]:
-    """Every run simulated, in `workers` processes, in the order given; `progress` is told how many are done, and of how many.
+def predict_all(
+    runs: Sequence[MeasuredRun],
+    workers: int = 2,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Prediction]:
+    """Every run simulated, in `workers` processes, in the order given; `progress` is told how many
+    are done, and of how many.
 
     Runs of one set-up, measured with several versions of an engine, are simulated once.
     """
-    once: dict[tuple[object, ...], Measured] = {}
+    once: dict[tuple[object, ...], MeasuredRun] = {}
     for run in runs:
         once.setdefault(_setup(run), run)
     answers: dict[tuple[object, ...], Prediction] = {}
@@ -77,7 +89,7 @@ def predict_all(runs: Sequence[Measured], workers: int = 2, progress: Callable[[
     return [replace(answers[_setup(run)], measured=run) for run in runs]
 
 
-def _predictions(runs: list[Measured], workers: int) -> Iterator[Prediction]:
+def _predictions(runs: list[MeasuredRun], workers: int) -> Iterator[Prediction]:
     """Each as it is ready, in order."""
     if workers == 1:
         yield from map(predict, runs)
@@ -87,7 +99,7 @@ def _predictions(runs: list[Measured], workers: int) -> Iterator[Prediction]:
         yield from pool.map(predict, runs, chunksize=4)
 
 
-def _setup(run: Measured) -> tuple[object, ...]:
+def _setup(run: MeasuredRun) -> tuple[object, ...]:
     """All that the scenario of a run depends on."""
     engine = run.framework.lower().split(" ")[0]
     mlperf = run.split_key.rpartition("|x")[2] if run.dataset.startswith("mlperf") else ""

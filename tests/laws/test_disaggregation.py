@@ -13,24 +13,24 @@ from hypothesis import strategies as st
 from simpy import Environment
 
 import cluster_sim
-from cluster_sim.hardware import FULL_PACE, Pace
+from cluster_sim.hardware.operating_point import FULL_PACE, Pace
 from cluster_sim.physics.gpu import GpuSteps
-from cluster_sim.physics.speculation import SpeculativeSteps
+from cluster_sim.physics.speculative_steps import SpeculativeSteps
 from cluster_sim.request import Request
-from cluster_sim.results import TABLES
-from cluster_sim.serving.batching import DecodeBatch, PrefillBatch, SpeculativeDecodeBatch
-from cluster_sim.serving.batching.continuous import Continuous
-from cluster_sim.serving.hand_over import HandOver as Plan
+from cluster_sim.results.recorder import Recorder
+from cluster_sim.results.run import TABLES
+from cluster_sim.serving.disaggregation import HandOver as Plan
 from cluster_sim.serving.routing import LeastRequests
+from cluster_sim.serving.scheduler import DecodeBatch, PrefillBatch, SpeculativeDecodeBatch
+from cluster_sim.serving.scheduler.continuous import Continuous
 from cluster_sim.serving.speculation import Speculation
 from cluster_sim.sim.fabric import Bus, Fabric
-from cluster_sim.sim.hand_over import HandOver, Links
-from cluster_sim.sim.recorder import Recorder
+from cluster_sim.sim.kv_transfer import HandOver, Links
 from cluster_sim.sim.replica import DecodeReplica, PrefillReplica, Times
 from cluster_sim.sim.router import Router
 from cluster_sim.sim.source import timetable
-from cluster_sim.topology import Lanes, Route
-from cluster_sim.workload.streams import numbered, stream
+from cluster_sim.topology import ParallelPaths, Route
+from cluster_sim.workload.random_streams import numbered, stream
 from tests.laws import test_conservation as laws
 from tests.laws import test_stretches_equal_steps as steps_laws
 from tests.laws.test_conservation import column, merged, run
@@ -55,11 +55,15 @@ FEATURES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
 
 
 def pools(machine: str, feature: str, link: str) -> list[dict[str, Any]]:
-    """Two replicas that decode, with little room, and two that read, with less; `link` is what their nodes are reached over."""
+    """Two replicas that decode, with little room, and two that read, with less; `link` is what
+    their nodes are reached over.
+    """
     decode, prefill, _ = FEATURES[feature]
     made = []
     for role, changes, capacity in (("decode", decode, "310 kB"), ("prefill", prefill, "300 kB")):
-        device: dict[str, Any] = SMALL_GPU | {"memory": {"capacity": capacity, "bandwidth": "1 GB/s"}}
+        device: dict[str, Any] = SMALL_GPU | {
+            "memory": {"capacity": capacity, "bandwidth": "1 GB/s"}
+        }
         replica: dict[str, Any] = {"engine": engine(max_sequences=12), "role": role}
         if machine == "wafer" and role == "decode":
             device, replica = laws.WAFER, replica | {"wafers": 1}
@@ -73,7 +77,9 @@ def handed(
     tmp_path: Path, arrivals: str = "burst", machine: str = "gpu", feature: str = "plain", link: str = "1 GB/s", plan: dict[str, Any] | None = None,
     **changes: Any,
 ) -> cluster_sim.Results:  # fmt: skip
-    cluster = {"pools": pools(machine, feature, link), "router": {"policy": "least_work"}} | ({"hand_over": plan} if plan else {})
+    cluster = {"pools": pools(machine, feature, link), "router": {"policy": "least_work"}} | (
+        {"hand_over": plan} if plan else {}
+    )
     workload = {
         "arrivals": laws.ARRIVALS[arrivals],
         "prompt_tokens": {"distribution": "lognormal", "median": 60, "sigma": 0.9},
@@ -83,12 +89,20 @@ def handed(
 
 
 CASES: list[dict[str, Any]] = [{"arrivals": arrivals} for arrivals in laws.ARRIVALS]
-CASES += [{"feature": feature, "machine": machine} for feature in FEATURES for machine in ("gpu", "wafer")]
-CASES += [{"plan": {"policy": policy, "kv_transfer": transfer}, "link": "2 MB/s"} for policy in POLICIES for transfer in TRANSFERS]
+CASES += [
+    {"feature": feature, "machine": machine} for feature in FEATURES for machine in ("gpu", "wafer")
+]
+CASES += [
+    {"plan": {"policy": policy, "kv_transfer": transfer}, "link": "2 MB/s"}
+    for policy in POLICIES
+    for transfer in TRANSFERS
+]
 
 
 def name_of(case: dict[str, Any]) -> str:
-    return "-".join("-".join(value.values()) if isinstance(value, dict) else value for value in case.values())
+    return "-".join(
+        "-".join(value.values()) if isinstance(value, dict) else value for value in case.values()
+    )
 
 
 @pytest.fixture(params=CASES, ids=name_of)
@@ -112,8 +126,12 @@ def test_the_laws_hold(tmp_path: Path, case: dict[str, Any]) -> None:
 def nothing_is_lost(results: cluster_sim.Results) -> None:
     status, summary = column(results, "status"), results.summary()
     assert len(status) > 100
-    assert summary["completed"] + summary["failed"] + summary["rejected"] == int(np.sum(column(results, "counted")))
-    decode, prefill = (pool.batch(results.scenario.model).longest for pool in results.scenario.cluster.pools)
+    assert summary["completed"] + summary["failed"] + summary["rejected"] == int(
+        np.sum(column(results, "counted"))
+    )
+    decode, prefill = (
+        pool.batch(results.scenario.model).longest for pool in results.scenario.cluster.pools
+    )
     prompt, output = column(results, "prompt_tokens"), column(results, "output_tokens")
     too_long = (prompt > prefill) | ((output > 1) & (prompt + output - 1 > decode))
     assert np.array_equal(status == "rejected", too_long)
@@ -127,48 +145,85 @@ def who_is_handed_over_is_decoded_elsewhere(results: cluster_sim.Results) -> Non
     assert set(replica[moved]) == {0, 1} and set(reader[moved]) == {2, 3}
     assert set(replica[done & (output == 1)]) <= {2, 3} and np.all(np.isnan(reader[~moved]))
     waited_s, moving_s = column(results, "hand_over_wait_s"), column(results, "kv_transfer_s")
-    assert np.array_equal(~np.isnan(moving_s), moved) and np.all(waited_s[moved] >= 0) and np.all(moving_s[moved] >= 0)
-    assert np.all((waited_s + moving_s)[moved] <= (column(results, "finish_s") - column(results, "first_token_s"))[moved])
+    assert (
+        np.array_equal(~np.isnan(moving_s), moved)
+        and np.all(waited_s[moved] >= 0)
+        and np.all(moving_s[moved] >= 0)
+    )
+    assert np.all(
+        (waited_s + moving_s)[moved]
+        <= (column(results, "finish_s") - column(results, "first_token_s"))[moved]
+    )
     events = results.events.to_pydict()
     rows = {
         number: (replica, value)
-        for what, number, replica, value in zip(events["what"], events["request"], events["replica"], events["value"], strict=True)
+        for what, number, replica, value in zip(
+            events["what"], events["request"], events["replica"], events["value"], strict=True
+        )
         if what == "handed_over"
     }
     assert sorted(rows) == list(np.nonzero(moved)[0])
     for number, (target, gap_s) in rows.items():
-        assert target == replica[number] and gap_s == pytest.approx((waited_s + moving_s)[number], abs=1e-12)
+        assert target == replica[number] and gap_s == pytest.approx(
+            (waited_s + moving_s)[number], abs=1e-12
+        )
 
 
 def kv_never_exceeds_the_room(results: cluster_sim.Results) -> None:
     table = results.stretches
-    held = table["kv_tokens"].to_numpy() + table["steps"].to_numpy() * (table["growth"].to_numpy() + table["prompt_tokens"].to_numpy())
-    room = [pool.kv_tokens(results.scenario.model) for pool in results.scenario.cluster.pools for _ in range(2)]
+    held = table["kv_tokens"].to_numpy() + table["steps"].to_numpy() * (
+        table["growth"].to_numpy() + table["prompt_tokens"].to_numpy()
+    )
+    room = [
+        pool.kv_tokens(results.scenario.model)
+        for pool in results.scenario.cluster.pools
+        for _ in range(2)
+    ]
     assert np.all(held <= np.array(room)[table["replica"].to_numpy()] + 1e-6)
 
 
 def no_replica_idles_while_a_request_waits(results: cluster_sim.Results) -> None:
-    """A pause is ended by an arrival, by KV that comes, or by KV that goes and leaves room for a prompt."""
+    """A pause is ended by an arrival, by KV that comes, or by KV that goes and leaves room for a
+    prompt.
+    """
     table, events = results.stretches, results.events
     over = events["what"].to_numpy(zero_copy_only=False) == "handed_over"
-    at_s, target, number = (events[name].to_numpy()[over] for name in ("at_s", "replica", "request"))
+    at_s, target, number = (
+        events[name].to_numpy()[over] for name in ("at_s", "replica", "request")
+    )
     source = column(results, "prefill_replica")[number]
     for replica in range(4):
         mine = table["replica"].to_numpy() == replica
         began_s, ended_s = table["began_s"].to_numpy()[mine], table["ended_s"].to_numpy()[mine]
         assert np.all(began_s[1:] - ended_s[:-1] >= -1e-9 * ended_s[:-1])
-        woken_s = np.concatenate([at_s[target == replica], at_s[source == replica], column(results, "arrival_s") if replica > 1 else []])
+        woken_s = np.concatenate(
+            [
+                at_s[target == replica],
+                at_s[source == replica],
+                column(results, "arrival_s") if replica > 1 else [],
+            ]
+        )
         for pause in np.nonzero(began_s[1:] - ended_s[:-1] > 1e-9)[0]:
             assert np.min(np.abs(woken_s - began_s[pause + 1])) < 1e-9
 
 
 def no_link_carries_more_than_it_can(results: cluster_sim.Results) -> None:
-    if results.scenario.cluster.hand_over is not None and results.scenario.cluster.hand_over.kv_transfer == "off":
+    if (
+        results.scenario.cluster.hand_over is not None
+        and results.scenario.cluster.hand_over.kv_transfer == "off"
+    ):
         assert not np.any(results.links["kv_bytes"].to_numpy())
         return
-    assert np.all(results.links["kv_bytes"].to_numpy() <= results.links["bandwidth_bytes_per_s"].to_numpy() * results.info["simulated_s"])
+    assert np.all(
+        results.links["kv_bytes"].to_numpy()
+        <= results.links["bandwidth_bytes_per_s"].to_numpy() * results.info.simulated_s
+    )
     moved = column(results, "prompt_tokens")[~np.isnan(column(results, "prefill_replica"))]
-    (door,) = (row for row in results.links.to_pylist() if {row["from"], row["to"]} == {"front_door", "decode/0"})
+    (door,) = (
+        row
+        for row in results.links.to_pylist()
+        if {row["from"], row["to"]} == {"front_door", "decode/0"}
+    )
     # two layers, key and value of two heads of 16, two bytes each
     assert door["kv_bytes"] == pytest.approx(256 * int(np.sum(moved)))
 
@@ -179,12 +234,18 @@ def test_the_workloads_above_do_preempt_wait_for_room_and_queue_on_links(tmp_pat
     assert summary["pools"]["decode"]["preemptions"] > 10
     assert summary["pools"]["prefill"]["preemptions"] == 0
     assert summary["max_hand_over_wait_ms"] > 10
-    assert summary["max_kv_transfer_ms"] > 3 * 1e3 * 300 * 256 / 2e6 / 2  # thrice the last layer of a long prompt
+    assert (
+        summary["max_kv_transfer_ms"] > 3 * 1e3 * 300 * 256 / 2e6 / 2
+    )  # thrice the last layer of a long prompt
     assert summary["rejected"] > 0
 
 
-def test_stepping_changes_nothing_but_the_number_of_events(tmp_path: Path, case: dict[str, Any]) -> None:
-    stretch, step = (handed(tmp_path, **case, stepping=stepping) for stepping in ("stretch", "step"))
+def test_stepping_changes_nothing_but_the_number_of_events(
+    tmp_path: Path, case: dict[str, Any]
+) -> None:
+    stretch, step = (
+        handed(tmp_path, **case, stepping=stepping) for stepping in ("stretch", "step")
+    )
     assert np.array_equal(column(stretch, "status"), column(step, "status"))
     done = column(stretch, "status") == "finished"
     assert np.array_equal(column(stretch, "replica")[done], column(step, "replica")[done])
@@ -198,7 +259,9 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     for folder in ("one", "two"):
         handed(tmp_path, feature="prefix_caching", link="2 MB/s").save(tmp_path / folder)
     for name in TABLES:
-        assert (tmp_path / "one" / f"{name}.parquet").read_bytes() == (tmp_path / "two" / f"{name}.parquet").read_bytes()
+        assert (tmp_path / "one" / f"{name}.parquet").read_bytes() == (
+            tmp_path / "two" / f"{name}.parquet"
+        ).read_bytes()
 
 
 links = st.fixed_dictionaries({
@@ -212,22 +275,34 @@ links = st.fixed_dictionaries({
 })  # fmt: skip
 
 
-def hand_all_over(requests: list[Request], limit: dict[str, Any], feature: dict[str, Any], link: dict[str, Any], stepping: bool) -> Recorder:
+def hand_all_over(
+    requests: list[Request],
+    limit: dict[str, Any],
+    feature: dict[str, Any],
+    link: dict[str, Any],
+    stepping: bool,
+) -> Recorder:
     """All requests served to their end by replicas whose blocks are counted between any two steps."""
     env, recorder = Environment(), Recorder()
     speculates = feature["drafts"] and not limit["window"]
 
     @cache
     def times_at(pace: Pace) -> Times:
-        times = GpuSteps(steps_laws.model_of(limit), small_gpu().at(pace), 1, 1, "bf16", "bf16", "none")
+        times = GpuSteps(
+            steps_laws.model_of(limit), small_gpu().at(pace), 1, 1, "bf16", "bf16", "none"
+        )
         return times, SpeculativeSteps(times, feature["drafts"], None, 0.1) if speculates else None
 
     times, speculative = times_at(FULL_PACE)
     decoders: list[DecodeReplica] = []
     for number in range(link["decoders"]):
-        batch = steps_laws.audited(decode_batch(limit, feature), limit["blocks"], feature["swap_blocks"])
+        batch = steps_laws.audited(
+            decode_batch(limit, feature), limit["blocks"], feature["swap_blocks"]
+        )
         assert isinstance(batch, DecodeBatch)
-        decoders.append(DecodeReplica(env, number, batch, times, recorder, stepping, None, speculative))
+        decoders.append(
+            DecodeReplica(env, number, batch, times, recorder, stepping, None, speculative)
+        )
     buses = {f"memory {number}": Bus(1e9) for number in range(link["decoders"] + link["readers"])}
     fabric = Fabric(env, lambda _: link["bytes_per_s"], buses, recorder)
     hand_over = HandOver(
@@ -235,44 +310,91 @@ def hand_all_over(requests: list[Request], limit: dict[str, Any], feature: dict[
         decoders,
         Plan(policy=link["policy"]).chooser(DecodeReplica),
         link["transfer"],
-        Links(lambda start, end: lanes(start, end, link["latency_s"]), lambda tokens, _: 256.0 * tokens, 2),
+        Links(
+            lambda start, end: lanes(start, end, link["latency_s"]),
+            lambda tokens, _: 256.0 * tokens,
+            2,
+        ),
         recorder,
         fabric,
     )
     readers = []
     for number in range(link["readers"]):
         prefill = prefill_batch(limit, feature, link)
-        readers.append(PrefillReplica(env, len(decoders) + number, prefill, times, recorder, stepping, None, decoders[0].longest))
+        readers.append(
+            PrefillReplica(
+                env,
+                len(decoders) + number,
+                prefill,
+                times,
+                recorder,
+                stepping,
+                None,
+                decoders[0].longest,
+            )
+        )
         hand_over.take_from(readers[-1])
     for replica, memory in zip((*decoders, *readers), buses, strict=True):
         replica.times_at = times_at
         fabric.join(replica, memory)
-    router = Router(env, LeastRequests().picker(stream(0, "routing")), readers, [0.0] * len(readers), recorder, None)
+    router = Router(
+        env,
+        LeastRequests().picker(stream(0, "routing")),
+        readers,
+        [0.0] * len(readers),
+        recorder,
+        None,
+    )
     env.process(timetable(env, iter(requests), router.route))
     env.run()
     for replica in (*decoders, *readers):
-        assert replica._batch.blocks_taken() == replica._batch.pending_tokens == replica._batch.pending_prompt == replica.requests == 0
+        assert (
+            replica._batch.blocks_taken()
+            == replica._batch.pending_tokens
+            == replica._batch.pending_prompt
+            == replica.requests
+            == 0
+        )
     return recorder
 
 
-def lanes(start: int, end: int, latency_s: float) -> Lanes:
-    """From the memory of one replica over a link of its own and one of the other to that one's memory."""
+def lanes(start: int, end: int, latency_s: float) -> ParallelPaths:
+    """From the memory of one replica over a link of its own and one of the other to that one's
+    memory.
+    """
     memories = f"memory {start}", f"memory {end}"
-    return Lanes([Route(memories, (memories,), latency_s, 1e9)], dict.fromkeys((*memories, f"out of {start}", f"into {end}"), 1), memories)
+    return ParallelPaths(
+        [Route(memories, (memories,), latency_s, 1e9)],
+        dict.fromkeys((*memories, f"out of {start}", f"into {end}"), 1),
+        memories,
+    )
 
 
 def decode_batch(limit: dict[str, Any], feature: dict[str, Any]) -> DecodeBatch:
     drafts, places = feature["drafts"] if not limit["window"] else 0, limit["max_sequences"]
-    limits = (limit["blocks"] * limit["block_tokens"], limit["block_tokens"], places, limit["budget"] + places * drafts, limit["chunked"], 4096)
+    limits = (
+        limit["blocks"] * limit["block_tokens"],
+        limit["block_tokens"],
+        places,
+        limit["budget"] + places * drafts,
+        limit["chunked"],
+        4096,
+    )
     kept = (Continuous(order=feature["order"]), feature["watermark"], feature["swap_blocks"], 1e-4)
     if drafts:
         plan = Speculation(draft_tokens=drafts, acceptance=feature["acceptance"])
-        return SpeculativeDecodeBatch(*limits, feature["prefix_caching"], plan, numbered(1, "speculation"), *kept)
+        return SpeculativeDecodeBatch(
+            *limits, feature["prefix_caching"], plan, numbered(1, "speculation"), *kept
+        )
     return DecodeBatch(*limits, limit["window"], feature["prefix_caching"], 0, None, *kept)
 
 
-def prefill_batch(limit: dict[str, Any], feature: dict[str, Any], link: dict[str, Any]) -> PrefillBatch:
-    """A batch that counts its blocks after each step: those of prompts that are being read or have been read and not yet sent."""
+def prefill_batch(
+    limit: dict[str, Any], feature: dict[str, Any], link: dict[str, Any]
+) -> PrefillBatch:
+    """A batch that counts its blocks after each step: those of prompts that are being read or have
+    been read and not yet sent.
+    """
 
     class Audited(PrefillBatch):
         kept: tuple[Request, ...] = ()
@@ -289,13 +411,21 @@ def prefill_batch(limit: dict[str, Any], feature: dict[str, Any], link: dict[str
             finished = super().advance(steps, now_s)
             taken = self.blocks_taken()
             assert 0 <= taken <= link["prefill_blocks"]
-            own = sum(self._room.blocks_for(request.prompt_tokens) for request in self.kept) + self._held
+            own = (
+                sum(self._room.blocks_for(request.prompt_tokens) for request in self.kept)
+                + self._held
+            )
             if self._prefix is None:
                 assert taken == own
             else:
                 assert taken <= own  # what they share counts once
                 self._prefix.take_until(link["prefill_blocks"] - taken)
-                assert taken + self._prefix.cached_free + sum(run.forgotten for run in self._prefix._queue) == link["prefill_blocks"]
+                assert (
+                    taken
+                    + self._prefix.cached_free
+                    + sum(run.forgotten for run in self._prefix._queue)
+                    == link["prefill_blocks"]
+                )
             assert not self.preempted
             return finished
 
@@ -309,17 +439,30 @@ def prefill_batch(limit: dict[str, Any], feature: dict[str, Any], link: dict[str
 @settings(parent=steps_laws.SETTINGS, max_examples=120)
 @given(steps_laws.jobs, steps_laws.limits, steps_laws.features, links)
 def test_stretch_and_step_agree_on_every_hand_over_first_token_and_finish(
-    gaps: list[tuple[float, int, int]], limit: dict[str, Any], feature: dict[str, Any], link: dict[str, Any]
+    gaps: list[tuple[float, int, int]],
+    limit: dict[str, Any],
+    feature: dict[str, Any],
+    link: dict[str, Any],
 ) -> None:
     longest = min(decode_batch(limit, feature).longest, prefill_batch(limit, feature, link).longest)
     seen = []
     for stepping in (False, True):
-        requests = [one for one in steps_laws.make_requests_with(gaps, decode_batch(limit, feature)) if one.footprint <= longest]
+        requests = [
+            one
+            for one in steps_laws.make_requests_with(gaps, decode_batch(limit, feature))
+            if one.footprint <= longest
+        ]
         recorder = hand_all_over(requests, limit, feature, link, stepping)
         assert recorder.inside == 0 and not recorder.rejected
         seen.append(requests)
     for stretched, stepped in zip(*seen, strict=True):
-        assert (stretched.replica, stretched.prefill_replica, stretched.preemptions) == (stepped.replica, stepped.prefill_replica, stepped.preemptions)
+        assert (stretched.replica, stretched.prefill_replica, stretched.preemptions) == (
+            stepped.replica,
+            stepped.prefill_replica,
+            stepped.preemptions,
+        )
         assert stretched.prefix_hit_tokens == stepped.prefix_hit_tokens
         for name in ("admitted_s", "first_token_s", "read_s", "sending_s", "landed_s", "finish_s"):
-            assert getattr(stretched, name) == pytest.approx(getattr(stepped, name), rel=1e-9, nan_ok=True)
+            assert getattr(stretched, name) == pytest.approx(
+                getattr(stepped, name), rel=1e-9, nan_ok=True
+            )

@@ -1,4 +1,6 @@
-"""What holds of every fabric: links carry no more than they can, nothing is lost, and nobody waits while there is room."""
+"""What holds of every fabric: links carry no more than they can, nothing is lost, and nobody waits
+while there is room.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +12,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simpy import Environment, Timeout
 
+from cluster_sim.results.recorder import Recorder
 from cluster_sim.sim.fabric import Bus, Channel, Fabric
-from cluster_sim.sim.recorder import Recorder
-from cluster_sim.topology import Lanes, Route
+from cluster_sim.topology import ParallelPaths, Route
 
 CAPACITIES = {"a": 1.0, "b": 2.0, "c": 3.0, "d": 7.0, "m": 4.0, "n": 5.0}
 BUSES = {"m": Bus(4.0, stream_loss=0.1), "n": Bus(5.0, mix_loss=0.3)}
 
 seconds = st.integers(0, 50).map(lambda sixteenths: sixteenths / 16)  # as exact as the clock
 ways = st.lists(st.sampled_from("abcdmn"), min_size=2, max_size=4, unique=True)
-supplies = st.lists(st.tuples(seconds, st.sampled_from([0.0, 0.3, 1.0, 2.5, 8.0])), min_size=1, max_size=4)  # (after, bytes a second until the next)
-sendings = st.lists(st.tuples(seconds, ways, st.integers(1, 3), supplies, st.floats(0.1, 9.0)), min_size=1, max_size=9)
+supplies = st.lists(
+    st.tuples(seconds, st.sampled_from([0.0, 0.3, 1.0, 2.5, 8.0])), min_size=1, max_size=4
+)  # (after, bytes a second until the next)
+sendings = st.lists(
+    st.tuples(seconds, ways, st.integers(1, 3), supplies, st.floats(0.1, 9.0)),
+    min_size=1,
+    max_size=9,
+)
 pauses = st.lists(seconds, max_size=6)
 
 
@@ -43,10 +51,16 @@ class Watched(Fabric):
         for resource in CAPACITIES:
             load, room = self._sharing.load(resource), self._sharing.room(resource)
             assert load <= room * (1 + 1e-9)
-            assert load == pytest.approx(sum(lanes * flow.rate for flow, lanes in self._sharing.on(resource).items()), abs=1e-9)
+            assert load == pytest.approx(
+                sum(lanes * flow.rate for flow, lanes in self._sharing.on(resource).items()),
+                abs=1e-9,
+            )
         for channel in self._channels.values():
             if channel.is_sharing and channel.rate < channel.limit * (1 - 1e-9):
-                assert any(self._sharing.load(resource) >= self._sharing.room(resource) * (1 - 1e-9) for resource, _ in channel.uses)
+                assert any(
+                    self._sharing.load(resource) >= self._sharing.room(resource) * (1 - 1e-9)
+                    for resource, _ in channel.uses
+                )
             assert isinstance(channel, Channel) and channel.moved <= channel.supplied * (1 + 1e-9)
         return ahead_s
 
@@ -59,16 +73,30 @@ def test_no_link_is_overfull_nothing_is_lost_and_nobody_waits_for_nothing(
     env, recorder, replica = Environment(), Recorder(), Replica()
     fabric = Watched(env, lambda resource: CAPACITIES[str(resource)], BUSES, recorder)
     fabric.join(replica, "m", "a")
-    known: dict[tuple[str, int], Lanes] = {}
+    known: dict[tuple[str, int], ParallelPaths] = {}
     sizes = {}
 
-    def way(path: list[str], lanes: int) -> Lanes:
+    def way(path: list[str], lanes: int) -> ParallelPaths:
         route = Route(tuple(path), tuple(pairwise(path)), 0.0, 1.0)
-        return known.setdefault(("".join(path), lanes), Lanes([route] * lanes, dict.fromkeys(path, lanes), (path[0], path[-1])))
+        return known.setdefault(
+            ("".join(path), lanes),
+            ParallelPaths([route] * lanes, dict.fromkeys(path, lanes), (path[0], path[-1])),
+        )
 
-    def send(number: int, at_s: float, path: list[str], lanes: int, parts: list[tuple[float, float]], last: float) -> Generator[Timeout, None, None]:
+    def send(
+        number: int,
+        at_s: float,
+        path: list[str],
+        lanes: int,
+        parts: list[tuple[float, float]],
+        last: float,
+    ) -> Generator[Timeout, None, None]:
         yield env.timeout(at_s)
-        transfer, total, coming = fabric.begin("kv", way(path, lanes), (0, 1, number), lambda: None), 0.0, 0.0
+        transfer, total, coming = (
+            fabric.begin("kv", way(path, lanes), (0, 1, number), lambda: None),
+            0.0,
+            0.0,
+        )
         for after_s, rate in parts:
             yield env.timeout(after_s)
             total, coming = total + coming * after_s, rate

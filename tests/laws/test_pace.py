@@ -1,4 +1,6 @@
-"""A replica whose devices slow down and recover: between steps, never within one, and for stretches as for steps."""
+"""A replica whose devices slow down and recover: between steps, never within one, and for stretches
+as for steps.
+"""
 
 from __future__ import annotations
 
@@ -13,24 +15,37 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simpy import Environment, Event
 
-from cluster_sim.hardware import FULL_PACE, Pace
+from cluster_sim.hardware.operating_point import FULL_PACE, Pace
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.ramp import total_s
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_placement import WaferPlan
 from cluster_sim.request import Request
-from cluster_sim.results import STRETCH_COLUMNS
-from cluster_sim.sim.recorder import Recorder
+from cluster_sim.results.columns import STRETCH_COLUMNS
+from cluster_sim.results.recorder import Recorder
 from cluster_sim.sim.replica import Replica, Times
 from cluster_sim.sim.source import timetable
-from tests.laws.test_stretches_equal_steps import jobs, limits, make_batch, make_requests, model_of, small_wafer
+from tests.laws.test_stretches_equal_steps import (
+    jobs,
+    limits,
+    make_batch,
+    make_requests,
+    model_of,
+    small_wafer,
+)
 from tests.machines import small_gpu, tiny_model
 
 paces = st.builds(Pace, *(st.sampled_from([1.0, 0.9, 0.5, 0.1]) for _ in Pace._fields))
 changes = st.lists(st.tuples(st.floats(1e-4, 0.05), paces), max_size=8)
 
 
-def serve_at(changes: list[tuple[float, Pace]], requests: list[Request], batch: Any, times_at: Any, stepping: bool) -> Recorder:
+def serve_at(
+    changes: list[tuple[float, Pace]],
+    requests: list[Request],
+    batch: Any,
+    times_at: Any,
+    stepping: bool,
+) -> Recorder:
     """Requests served by one replica, whose pace changes after each of these gaps [s]."""
     env, recorder = Environment(), Recorder()
     replica = Replica(env, 0, batch, times_at(FULL_PACE)[0], recorder, stepping, None)
@@ -60,7 +75,10 @@ def rows_of(recorder: Recorder) -> list[dict[str, float]]:
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(jobs, limits, changes, st.sampled_from(["gpu", "wafer"]))
 def test_stretch_and_step_agree_while_the_pace_changes(
-    gaps: list[tuple[float, int, int]], limit: dict[str, Any], changes: list[tuple[float, Pace]], machine: str
+    gaps: list[tuple[float, int, int]],
+    limit: dict[str, Any],
+    changes: list[tuple[float, Pace]],
+    machine: str,
 ) -> None:
     model = model_of(limit)
 
@@ -76,7 +94,10 @@ def test_stretch_and_step_agree_while_the_pace_changes(
         recorder = serve_at(changes, requests, make_batch(limit), times_at, stepping)
         seen.append(requests)
         for row, after in pairwise(rows_of(recorder)):
-            assert row["began_s"] + total_s(row["first_s"], row["slope_s"], int(row["steps"])) <= after["began_s"] + 1e-9
+            assert (
+                row["began_s"] + total_s(row["first_s"], row["slope_s"], int(row["steps"]))
+                <= after["began_s"] + 1e-9
+            )
     for stretched, stepped in zip(*seen, strict=True):
         assert stretched.first_token_s == pytest.approx(stepped.first_token_s, rel=1e-9)
         assert stretched.finish_s == pytest.approx(stepped.finish_s, rel=1e-9)
@@ -95,8 +116,21 @@ def test_the_step_under_way_is_finished_before_a_new_pace_holds() -> None:
         mixed = decode
 
     requests = [Request(0, 0.0, 4, 6)]
-    limit = {"blocks": 10, "block_tokens": 4, "max_sequences": 1, "budget": 8, "chunked": True, "window": 0}
-    recorder = serve_at([(2.5, Pace(memory=0.5)), (4.0, FULL_PACE)], requests, make_batch(limit), lambda pace: (Seconds(pace), None), False)
+    limit = {
+        "blocks": 10,
+        "block_tokens": 4,
+        "max_sequences": 1,
+        "budget": 8,
+        "chunked": True,
+        "window": 0,
+    }
+    recorder = serve_at(
+        [(2.5, Pace(memory=0.5)), (4.0, FULL_PACE)],
+        requests,
+        make_batch(limit),
+        lambda pace: (Seconds(pace), None),
+        False,
+    )
     # steps end at 1, 2, 3, then 5, 7, then 8
     assert [(row["began_s"], row["steps"], row["first_s"], row["memory_share"]) for row in rows_of(recorder)] == [
         (0.0, 1, 1.0, 1.0), (1.0, 2, 1.0, 1.0), (3.0, 2, 2.0, 0.5), (7.0, 1, 1.0, 1.0),
@@ -105,31 +139,62 @@ def test_the_step_under_way_is_finished_before_a_new_pace_holds() -> None:
 
 
 def seconds_at(pace: Pace) -> tuple[float, float]:
-    """Of a step bound by reading, one token after 1,000, and of one bound by computing, 10,000 prompt tokens; neither has a start of its own."""
+    """Of a step bound by reading, one token after 1,000, and of one bound by computing, 10,000
+    prompt tokens; neither has a start of its own.
+    """
     bare = {"overheads": {"default": {"step": "0 s", "layer": "0 s"}}}
     reading = small_gpu(peak={"bf16": "1 TFLOP/s"}, **bare)
     computing = small_gpu(memory={"capacity": "10 GB", "bandwidth": "1 TB/s"}, **bare)
-    decode, prefill = (GpuSteps(tiny_model(), device.at(pace), 1, 1, "bf16", "bf16", "none") for device in (reading, computing))
-    return decode.decode(1, 1000, 0, 0)[0], prefill.mixed(0, 0, 0, 0, 10_000, 1, 50_005_000, 0, 0)[0]
+    decode, prefill = (
+        GpuSteps(tiny_model(), device.at(pace), 1, 1, "bf16", "bf16", "none")
+        for device in (reading, computing)
+    )
+    return decode.decode(1, 1000, 0, 0)[0], prefill.mixed(0, 0, 0, 0, 10_000, 1, 50_005_000, 0, 0)[
+        0
+    ]
 
 
 def test_decoding_hardly_follows_the_clock_and_prefill_does() -> None:
-    decode, prefill = (slow / whole for slow, whole in zip(seconds_at(Pace(clock=0.8)), seconds_at(FULL_PACE), strict=True))
+    decode, prefill = (
+        slow / whole
+        for slow, whole in zip(seconds_at(Pace(clock=0.8)), seconds_at(FULL_PACE), strict=True)
+    )
     assert decode == pytest.approx(1 / 0.971, rel=0.01)  # reading goes as 0.8^0.13 = 0.971
     assert prefill == pytest.approx(1.25, rel=0.01)
 
 
 def test_half_of_the_memory_takes_decoding_twice_as_long_and_hardly_slows_prefill() -> None:
-    decode, prefill = (slow / whole for slow, whole in zip(seconds_at(Pace(memory=0.5)), seconds_at(FULL_PACE), strict=True))
+    decode, prefill = (
+        slow / whole
+        for slow, whole in zip(seconds_at(Pace(memory=0.5)), seconds_at(FULL_PACE), strict=True)
+    )
     assert decode == pytest.approx(2.0, rel=0.01)
     assert prefill == pytest.approx(1.0, rel=0.01)
 
 
 def test_what_others_leave_of_a_memory_and_what_refreshing_leaves_multiply() -> None:
     env = Environment()
-    limit = {"blocks": 10, "block_tokens": 4, "max_sequences": 1, "budget": 8, "chunked": True, "window": 0}
-    replica = Replica(env, 0, make_batch(limit), GpuSteps(tiny_model(), small_gpu(), 1, 1, "bf16", "bf16", "none"), Recorder(), False, None)
-    replica.times_at = lambda pace: (GpuSteps(tiny_model(), small_gpu().at(pace), 1, 1, "bf16", "bf16", "none"), None)
+    limit = {
+        "blocks": 10,
+        "block_tokens": 4,
+        "max_sequences": 1,
+        "budget": 8,
+        "chunked": True,
+        "window": 0,
+    }
+    replica = Replica(
+        env,
+        0,
+        make_batch(limit),
+        GpuSteps(tiny_model(), small_gpu(), 1, 1, "bf16", "bf16", "none"),
+        Recorder(),
+        False,
+        None,
+    )
+    replica.times_at = lambda pace: (
+        GpuSteps(tiny_model(), small_gpu().at(pace), 1, 1, "bf16", "bf16", "none"),
+        None,
+    )
     replica.set_shares(0.75, 0.5)
     replica.set_warmth(0.9, 0.8)
     assert replica.pace == pytest.approx(Pace(0.9, 0.6, 0.5))

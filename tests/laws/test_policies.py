@@ -1,4 +1,6 @@
-"""What holds whichever router and whichever admission there is; a new one in either folder is tried here by itself."""
+"""What holds whichever router and whichever admission there is; a new one in either folder is tried
+here by itself.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 import cluster_sim
-from cluster_sim.results import TABLES
+from cluster_sim.results.run import TABLES
 from cluster_sim.serving.admission import Admission
 from cluster_sim.serving.routing import Routing
 from tests.laws import test_conservation as laws
@@ -22,7 +24,9 @@ NEEDED: dict[str, dict[str, Any]] = {
 }
 ADMISSIONS = [
     {"policy": name} | NEEDED.get(name, {})
-    for name in sorted(member.model_fields["policy"].default for member in Admission.__origin__.__args__)  # type: ignore[attr-defined]
+    for name in sorted(
+        member.model_fields["policy"].default for member in Admission.__origin__.__args__
+    )  # type: ignore[attr-defined]
 ]
 ADMISSIONS += [
     {"policy": "queue_limit", "max_waiting": 9, "per": "cluster"},
@@ -41,11 +45,17 @@ CLASSES = [
 ]
 
 # every router with everybody let in, and every admission behind one router
-CASES = [(router, {"policy": "accept_all"}) for router in ROUTERS] + [({"policy": "power_of_two"}, admission) for admission in ADMISSIONS]
+CASES = [(router, {"policy": "accept_all"}) for router in ROUTERS] + [
+    ({"policy": "power_of_two"}, admission) for admission in ADMISSIONS
+]
 
 
 def name_of(description: object) -> str:
-    return "-".join(map(str, description.values())).replace(" ", "") if isinstance(description, dict) else str(description)
+    return (
+        "-".join(map(str, description.values())).replace(" ", "")
+        if isinstance(description, dict)
+        else str(description)
+    )
 
 
 @pytest.fixture(params=CASES, ids=lambda case: "-".join(map(name_of, case)))
@@ -63,7 +73,9 @@ def of_workload(arrivals: str) -> dict[str, Any]:
     }
 
 
-def served(tmp_path: Path, policies: dict[str, Any], arrivals: str = "on_off", **changes: Any) -> cluster_sim.Results:
+def served(
+    tmp_path: Path, policies: dict[str, Any], arrivals: str = "on_off", **changes: Any
+) -> cluster_sim.Results:
     return run(tmp_path, arrivals, "", cluster=policies, workload=of_workload(arrivals), **changes)
 
 
@@ -86,40 +98,69 @@ def nothing_is_lost(results: cluster_sim.Results) -> None:
     assert list(column(results, "request")) == list(range(len(status)))
     assert set(status) <= {"finished", "rejected"}
     assert np.array_equal(status == "finished", ~np.isnan(column(results, "finish_s")))
-    assert summary["completed"] + summary["failed"] + summary["rejected"] == int(np.sum(column(results, "counted")))
+    assert summary["completed"] + summary["failed"] + summary["rejected"] == int(
+        np.sum(column(results, "counted"))
+    )
     assert summary["completed"] > 50
     if results.scenario.cluster.admission.policy != "accept_all":
         assert summary["rejected"] > 10
 
 
 def the_refused_are_in_the_events_with_a_reason(results: cluster_sim.Results) -> None:
-    events, refused = results.events.to_pydict(), np.nonzero(column(results, "status") == "rejected")[0]
-    rows = [(number, reason) for number, what, reason in zip(events["request"], events["what"], events["reason"], strict=True) if what == "rejected"]
+    events, refused = (
+        results.events.to_pydict(),
+        np.nonzero(column(results, "status") == "rejected")[0],
+    )
+    rows = [
+        (number, reason)
+        for number, what, reason in zip(
+            events["request"], events["what"], events["reason"], strict=True
+        )
+        if what == "rejected"
+    ]
     assert sorted(number for number, _ in rows) == list(refused)
     assert {reason for _, reason in rows} <= {"too_long", results.scenario.cluster.admission.policy}
-    assert all(reason is None for what, reason in zip(events["what"], events["reason"], strict=True) if what != "rejected")
+    assert all(
+        reason is None
+        for what, reason in zip(events["what"], events["reason"], strict=True)
+        if what != "rejected"
+    )
 
 
 def classes_add_up(results: cluster_sim.Results) -> None:
     summary = results.summary()
     for key in ("completed", "failed", "rejected", "total_input_tokens", "total_output_tokens"):
         assert sum(part[key] for part in summary["classes"].values()) == summary[key]
-    shares = [part["completed"] + part["failed"] + part["rejected"] for part in summary["classes"].values()]
-    good = sum(part["slo_attainment"] * share for part, share in zip(summary["classes"].values(), shares, strict=True))
+    shares = [
+        part["completed"] + part["failed"] + part["rejected"]
+        for part in summary["classes"].values()
+    ]
+    good = sum(
+        part["slo_attainment"] * share
+        for part, share in zip(summary["classes"].values(), shares, strict=True)
+    )
     assert summary["slo_attainment"] == pytest.approx(good / sum(shares))
     assert shares[1] / sum(shares) == pytest.approx(0.3, abs=4 * (0.21 / sum(shares)) ** 0.5)
-    assert np.array_equal(column(results, "class") == "batch", column(results, "output_tokens") == 70)
+    assert np.array_equal(
+        column(results, "class") == "batch", column(results, "output_tokens") == 70
+    )
 
 
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path, policies: dict[str, Any]) -> None:
     for folder in ("one", "two"):
         served(tmp_path, policies).save(tmp_path / folder)
     for name in TABLES:
-        assert (tmp_path / "one" / f"{name}.parquet").read_bytes() == (tmp_path / "two" / f"{name}.parquet").read_bytes()
+        assert (tmp_path / "one" / f"{name}.parquet").read_bytes() == (
+            tmp_path / "two" / f"{name}.parquet"
+        ).read_bytes()
 
 
-def test_stepping_changes_nothing_but_the_number_of_events(tmp_path: Path, policies: dict[str, Any]) -> None:
-    stretch, step = (served(tmp_path, policies, stepping=stepping) for stepping in ("stretch", "step"))
+def test_stepping_changes_nothing_but_the_number_of_events(
+    tmp_path: Path, policies: dict[str, Any]
+) -> None:
+    stretch, step = (
+        served(tmp_path, policies, stepping=stepping) for stepping in ("stretch", "step")
+    )
     assert np.array_equal(column(stretch, "status"), column(step, "status"))
     done = column(stretch, "status") == "finished"
     assert np.array_equal(column(stretch, "replica")[done], column(step, "replica")[done])

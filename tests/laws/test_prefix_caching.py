@@ -10,21 +10,24 @@ from hypothesis import strategies as st
 
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.request import Request
-from cluster_sim.serving.batching import ContinuousBatch
+from cluster_sim.serving.scheduler import ContinuousBatch
 from tests.laws.test_stretches_equal_steps import make_batch, model_of
 from tests.machines import small_gpu
 from tests.oracles import Job, Limits, gpu_step_s, serve_token_by_token
-from tests.serving import serve
+from tests.serve import serve
 
 SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-# Texts that share their beginnings: a trunk, branches of it, and conversations in which a turn begins with the turn before.
+# Texts that share their beginnings: a trunk, branches of it, and conversations in which a turn
+# begins with the turn before.
 prompts = st.one_of(
     st.tuples(st.just("branch"), st.integers(1, 40), st.integers(0, 2), st.integers(0, 3)),
     st.tuples(st.just("turn"), st.integers(1, 40), st.integers(0, 9), st.just(0)),
     st.tuples(st.just("again"), st.just(0), st.integers(0, 9), st.just(0)),
 )
-jobs = st.lists(st.tuples(st.floats(0.0, 0.05), prompts, st.integers(1, 40)), min_size=2, max_size=14)
+jobs = st.lists(
+    st.tuples(st.floats(0.0, 0.05), prompts, st.integers(1, 40)), min_size=2, max_size=14
+)
 limits = st.fixed_dictionaries({
     "blocks": st.integers(6, 60),
     "block_tokens": st.integers(1, 16),
@@ -36,13 +39,19 @@ limits = st.fixed_dictionaries({
 })  # fmt: skip
 
 
-def make_requests(texts: list[tuple[float, tuple[str, int, int, int], int]], limit: dict[str, Any]) -> list[Request]:
-    """Requests that fit the room. Turns follow on any earlier request, whether it has been answered or not."""
+def make_requests(
+    texts: list[tuple[float, tuple[str, int, int, int], int]], limit: dict[str, Any]
+) -> list[Request]:
+    """Requests that fit the room. Turns follow on any earlier request, whether it has been answered
+    or not.
+    """
     now_s, requests = 0.0, list[Request]()
     for number, (gap_s, (kind, own, which, depth), output) in enumerate(texts):
         now_s += gap_s
         before = requests[which % len(requests)] if requests else None
-        pieces: tuple[tuple[int, int], ...] = tuple((level if level < 1 else 10 * which + level, 7 + 6 * level) for level in range(depth))
+        pieces: tuple[tuple[int, int], ...] = tuple(
+            (level if level < 1 else 10 * which + level, 7 + 6 * level) for level in range(depth)
+        )
         if kind != "branch" and before is not None:
             pieces = before.pieces
             if kind == "turn":
@@ -56,8 +65,12 @@ def make_requests(texts: list[tuple[float, tuple[str, int, int, int], int]], lim
             if kind == "turn" or not prompt:
                 prompt += 1
         covered = prompt == sum(tokens for _, tokens in pieces)
-        requests.append(Request(number, now_s, prompt, output, True, pieces, 2000 + number if covered else None))
-        if not covered:  # so that turns may follow on it: its answer has a name that nobody will find
+        requests.append(
+            Request(number, now_s, prompt, output, True, pieces, 2000 + number if covered else None)
+        )
+        if (
+            not covered
+        ):  # so that turns may follow on it: its answer has a name that nobody will find
             requests[-1].output_piece = 3000 + number
     longest = make_batch(limit).longest
     return [request for request in requests if request.footprint <= longest]
@@ -88,7 +101,9 @@ def audited(limit: dict[str, Any]) -> ContinuousBatch:
 
 @SETTINGS
 @given(jobs, limits)
-def test_an_engine_that_looks_at_every_block_gives_the_same_times_and_hits(texts: Any, limit: dict[str, Any]) -> None:
+def test_an_engine_that_looks_at_every_block_gives_the_same_times_and_hits(
+    texts: Any, limit: dict[str, Any]
+) -> None:
     model, device = model_of(limit), small_gpu()
     requests = make_requests(texts, limit)
     plain = [
@@ -97,15 +112,29 @@ def test_an_engine_that_looks_at_every_block_gives_the_same_times_and_hits(texts
             request.prompt_tokens,
             request.output_tokens,
             pieces=request.pieces,
-            answer=request.output_piece if request.prompt_tokens == sum(tokens for _, tokens in request.pieces) else None,
+            answer=request.output_piece
+            if request.prompt_tokens == sum(tokens for _, tokens in request.pieces)
+            else None,
         )
         for request in requests
     ]
-    bounds = Limits(limit["blocks"], limit["block_tokens"], limit["max_sequences"], limit["budget"], limit["chunked"], prefix_caching=True)
+    bounds = Limits(
+        limit["blocks"],
+        limit["block_tokens"],
+        limit["max_sequences"],
+        limit["budget"],
+        limit["chunked"],
+        prefix_caching=True,
+    )
     serve_token_by_token(plain, bounds, gpu_step_s(model, device, 1, 2.0, 2.0, 0.5, 1e9))
     for stepping in (False, True):
         again = make_requests(texts, limit)
-        serve(again, GpuSteps(model, device, 1, 1, "bf16", "bf16", "none"), lambda: audited(limit), stepping)
+        serve(
+            again,
+            GpuSteps(model, device, 1, 1, "bf16", "bf16", "none"),
+            lambda: audited(limit),
+            stepping,
+        )
         for request, job in zip(again, plain, strict=True):
             assert request.prefix_hit_tokens == job.hit
             assert request.first_token_s == pytest.approx(job.first_s, rel=1e-9)

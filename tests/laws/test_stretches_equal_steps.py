@@ -9,28 +9,34 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cluster_sim.physics.gpu import GpuSteps
-from cluster_sim.physics.speculation import SpeculativeSteps
+from cluster_sim.physics.speculative_steps import SpeculativeSteps
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_placement import WaferPlan
 from cluster_sim.request import Request
-from cluster_sim.serving.batching import Batch, Continuous, ContinuousBatch, StaticBatch
-from cluster_sim.serving.batching.queues import ByPriority
-from cluster_sim.serving.batching.speculative import SpeculativeBatch
-from cluster_sim.serving.offload import Level
+from cluster_sim.serving.kv_cache.offload import Level
 from cluster_sim.serving.routing import Routing
+from cluster_sim.serving.scheduler import Batch, Continuous, ContinuousBatch, StaticBatch
+from cluster_sim.serving.scheduler.priority import ByPriority
+from cluster_sim.serving.scheduler.speculative import SpeculativeBatch
 from cluster_sim.serving.speculation import Speculation
-from cluster_sim.workload.streams import numbered
+from cluster_sim.workload.random_streams import numbered
 from tests.machines import small_gpu, tiny_model
 from tests.oracles import Job, Limits, gpu_step_s, serve_token_by_token
-from tests.serving import serve
+from tests.serve import serve
 
 SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 ROUTERS = [member() for member in Routing.__origin__.__args__]  # type: ignore[attr-defined]
-ROUTERS += [member.model_validate({"staleness": "20 ms"}) for member in Routing.__origin__.__args__ if "staleness_s" in member.model_fields]  # type: ignore[attr-defined]
+ROUTERS += [
+    member.model_validate({"staleness": "20 ms"})
+    for member in Routing.__origin__.__args__
+    if "staleness_s" in member.model_fields
+]  # type: ignore[attr-defined]
 
 jobs = st.lists(
-    st.tuples(st.floats(0.0, 0.05), st.integers(1, 150), st.integers(1, 60)),  # gap [s], prompt, output
+    st.tuples(
+        st.floats(0.0, 0.05), st.integers(1, 150), st.integers(1, 60)
+    ),  # gap [s], prompt, output
     min_size=1,
     max_size=14,
 )
@@ -62,21 +68,44 @@ def make_requests(gaps: list[tuple[float, int, int]], limit: dict[str, Any]) -> 
 
 
 def model_of(limit: dict[str, Any]) -> Any:
-    return tiny_model(window={"tokens": limit["window"], "layers": 1}) if limit["window"] else tiny_model()
+    return (
+        tiny_model(window={"tokens": limit["window"], "layers": 1})
+        if limit["window"]
+        else tiny_model()
+    )
 
 
 @SETTINGS
 @given(jobs, limits, st.integers(1, 2), st.sampled_from([1, 2]))
-def test_a_token_by_token_engine_gives_the_same_times(gaps: list[tuple[float, int, int]], limit: dict[str, Any], tensor: int, bytes_: int) -> None:
+def test_a_token_by_token_engine_gives_the_same_times(
+    gaps: list[tuple[float, int, int]], limit: dict[str, Any], tensor: int, bytes_: int
+) -> None:
     model, device = model_of(limit), small_gpu()
     weights, rate, eta = ("bf16", 1e9, 0.5) if bytes_ == 2 else ("fp8", 2e9, 0.4)
     requests = make_requests(gaps, limit)
-    plain = [Job(request.arrival_s, request.prompt_tokens, request.output_tokens) for request in requests]
+    plain = [
+        Job(request.arrival_s, request.prompt_tokens, request.output_tokens) for request in requests
+    ]
     step_s = gpu_step_s(model, device, tensor, float(bytes_), 2.0, eta, rate)
-    serve_token_by_token(plain, Limits(limit["blocks"], limit["block_tokens"], limit["max_sequences"], limit["budget"], limit["chunked"]), step_s)
+    serve_token_by_token(
+        plain,
+        Limits(
+            limit["blocks"],
+            limit["block_tokens"],
+            limit["max_sequences"],
+            limit["budget"],
+            limit["chunked"],
+        ),
+        step_s,
+    )
     for stepping in (False, True):
         again = make_requests(gaps, limit)
-        serve(again, GpuSteps(model, device, tensor, 1, weights, "bf16", "none"), lambda: make_batch(limit), stepping)  # type: ignore[arg-type]
+        serve(
+            again,
+            GpuSteps(model, device, tensor, 1, weights, "bf16", "none"),
+            lambda: make_batch(limit),
+            stepping,
+        )  # type: ignore[arg-type]
         for request, job in zip(again, plain, strict=True):
             assert request.first_token_s == pytest.approx(job.first_s, rel=1e-9)
             assert request.finish_s == pytest.approx(job.finish_s, rel=1e-9)
@@ -84,7 +113,9 @@ def test_a_token_by_token_engine_gives_the_same_times(gaps: list[tuple[float, in
 
 @SETTINGS
 @given(jobs, limits, st.lists(st.integers(0, 2), min_size=14, max_size=14))
-def test_priorities_are_served_as_a_token_by_token_engine_does(gaps: list[tuple[float, int, int]], limit: dict[str, Any], priorities: list[int]) -> None:
+def test_priorities_are_served_as_a_token_by_token_engine_does(
+    gaps: list[tuple[float, int, int]], limit: dict[str, Any], priorities: list[int]
+) -> None:
     def requests() -> list[Request]:
         made = make_requests(gaps, limit)
         for request in made:
@@ -92,13 +123,33 @@ def test_priorities_are_served_as_a_token_by_token_engine_does(gaps: list[tuple[
         return made
 
     model, device = model_of(limit), small_gpu()
-    plain = [Job(request.arrival_s, request.prompt_tokens, request.output_tokens, priority=request.priority) for request in requests()]
-    bounds = Limits(limit["blocks"], limit["block_tokens"], limit["max_sequences"], limit["budget"], limit["chunked"], by_priority=True)
+    plain = [
+        Job(
+            request.arrival_s,
+            request.prompt_tokens,
+            request.output_tokens,
+            priority=request.priority,
+        )
+        for request in requests()
+    ]
+    bounds = Limits(
+        limit["blocks"],
+        limit["block_tokens"],
+        limit["max_sequences"],
+        limit["budget"],
+        limit["chunked"],
+        by_priority=True,
+    )
     serve_token_by_token(plain, bounds, gpu_step_s(model, device, 1, 2.0, 2.0, 0.5, 1e9))
     feature = dict(PLAIN, order="priority")
     for stepping in (False, True):
         again = requests()
-        serve(again, GpuSteps(model, device, 1, 1, "bf16", "bf16", "none"), lambda: make_batch_with(limit, feature), stepping)
+        serve(
+            again,
+            GpuSteps(model, device, 1, 1, "bf16", "bf16", "none"),
+            lambda: make_batch_with(limit, feature),
+            stepping,
+        )
         for request, job in zip(again, plain, strict=True):
             assert request.first_token_s == pytest.approx(job.first_s, rel=1e-9)
             assert request.finish_s == pytest.approx(job.finish_s, rel=1e-9)
@@ -125,21 +176,37 @@ features = st.fixed_dictionaries({
 
 def make_batch_with(limit: dict[str, Any], feature: dict[str, Any]) -> Batch:
     """A batch with any of the features switched on."""
-    room, block, places, window = limit["blocks"] * limit["block_tokens"], limit["block_tokens"], limit["max_sequences"], limit["window"]
+    room, block, places, window = (
+        limit["blocks"] * limit["block_tokens"],
+        limit["block_tokens"],
+        limit["max_sequences"],
+        limit["window"],
+    )
     if feature["static"]:
         return StaticBatch(room, block, places, 4096, window)
-    limits = (room, block, places, limit["budget"] + places * feature["drafts"], limit["chunked"], 4096)
+    limits = (
+        room,
+        block,
+        places,
+        limit["budget"] + places * feature["drafts"],
+        limit["chunked"],
+        4096,
+    )
     names = ("order", "batch_wait_timeout_iterations", "batch_wait_max_tokens_ratio")
     policy = Continuous.model_validate({name: feature[name] for name in names})
     kept = (feature["watermark"], feature["swap_blocks"], 1e-4, feature["offload"])
     if feature["drafts"] and not window:
         plan = Speculation(draft_tokens=feature["drafts"], acceptance=feature["acceptance"])
-        return SpeculativeBatch(*limits, feature["prefix_caching"], plan, numbered(1, "speculation"), policy, *kept)
+        return SpeculativeBatch(
+            *limits, feature["prefix_caching"], plan, numbered(1, "speculation"), policy, *kept
+        )
     return ContinuousBatch(*limits, window, feature["prefix_caching"], 0, None, policy, *kept)
 
 
 def audited(batch: Batch, blocks: int, on_host: int) -> Batch:
-    """The batch, which counts its blocks between any two steps: those in use, those that may be found, those without content."""
+    """The batch, which counts its blocks between any two steps: those in use, those that may be
+    found, those without content.
+    """
     if isinstance(batch, StaticBatch):
         return batch
     kind: type[ContinuousBatch] = type(batch)
@@ -150,16 +217,29 @@ def audited(batch: Batch, blocks: int, on_host: int) -> Batch:
         def advance(self, steps: int, now_s: float) -> list[Request]:
             finished: list[Request] = super().advance(steps, now_s)
             taken = self.blocks_taken()
-            assert self._swap_blocks + sum(request.swapped for request in self._waiting_requests()) == on_host
-            if not self.drafts:  # with drafts the room is a mean, and may be exceeded until the next step is scheduled
+            assert (
+                self._swap_blocks + sum(request.swapped for request in self._waiting_requests())
+                == on_host
+            )
+            # with drafts the room is a mean, and may be exceeded until the next step is scheduled
+            if not self.drafts:
                 assert 0 <= taken <= blocks
             if self._prefix is not None and taken <= blocks:
                 self._prefix.take_until(blocks - taken)
-                assert taken + self._prefix.cached_free + sum(run.forgotten for run in self._prefix._queue) == blocks
+                assert (
+                    taken
+                    + self._prefix.cached_free
+                    + sum(run.forgotten for run in self._prefix._queue)
+                    == blocks
+                )
             return finished
 
         def _waiting_requests(self) -> list[Request]:
-            return [entry[-1] for entry in self.waiting._heap] if isinstance(self.waiting, ByPriority) else list(self.waiting)
+            return (
+                [entry[-1] for entry in self.waiting._heap]
+                if isinstance(self.waiting, ByPriority)
+                else list(self.waiting)
+            )
 
     batch.__class__ = Audited
     return batch
@@ -172,7 +252,10 @@ def make_requests_with(gaps: list[tuple[float, int, int]], batch: Batch) -> list
         now_s += gap_s
         request = Request(number, now_s, prompt, output)
         if number % 3:
-            request.pieces = ((number % 3, min(prompt, 20)), (100 + number, prompt - min(prompt, 20)))
+            request.pieces = (
+                (number % 3, min(prompt, 20)),
+                (100 + number, prompt - min(prompt, 20)),
+            )
             request.output_piece = 200 + number
         request.priority = number * 7 % 3
         requests.append(request)
@@ -190,15 +273,37 @@ def make_requests_with(gaps: list[tuple[float, int, int]], batch: Batch) -> list
     st.sampled_from(["gpu", "stages", "wafer", "wafer in turns", "wafer streamed"]),
 )
 def test_stretch_and_step_agree_on_every_first_token_and_finish(
-    gaps: list[tuple[float, int, int]], limit: dict[str, Any], feature: dict[str, Any], policy: Any, replicas: int, latency_s: float, machine: str
+    gaps: list[tuple[float, int, int]],
+    limit: dict[str, Any],
+    feature: dict[str, Any],
+    policy: Any,
+    replicas: int,
+    latency_s: float,
+    machine: str,
 ) -> None:
     times = step_times(machine, limit)
-    speculative = SpeculativeSteps(times, feature["drafts"], None, 0.1) if isinstance(make_batch_with(limit, feature), SpeculativeBatch) else None
+    speculative = (
+        SpeculativeSteps(times, feature["drafts"], None, 0.1)
+        if isinstance(make_batch_with(limit, feature), SpeculativeBatch)
+        else None
+    )
     seen = []
     for stepping in (False, True):
         requests = make_requests_with(gaps, make_batch_with(limit, feature))
-        batches = [audited(make_batch_with(limit, feature), limit["blocks"], feature["swap_blocks"]) for _ in range(replicas)]
-        recorder = serve(requests, times, iter(batches).__next__, stepping, replicas, policy, latency_s, speculative)
+        batches = [
+            audited(make_batch_with(limit, feature), limit["blocks"], feature["swap_blocks"])
+            for _ in range(replicas)
+        ]
+        recorder = serve(
+            requests,
+            times,
+            iter(batches).__next__,
+            stepping,
+            replicas,
+            policy,
+            latency_s,
+            speculative,
+        )
         assert recorder.inside == 0
         assert all(batch.pending_tokens == batch.pending_prompt == 0 for batch in batches)
         seen.append(requests)
@@ -214,14 +319,20 @@ def test_stretch_and_step_agree_on_every_first_token_and_finish(
 
 def step_times(machine: str, limit: dict[str, Any]) -> Any:
     if machine.startswith("wafer"):
-        plan = WaferPlan(2, layout="whole" if machine == "wafer in turns" else "regions", streamed=machine == "wafer streamed")
+        plan = WaferPlan(
+            2,
+            layout="whole" if machine == "wafer in turns" else "regions",
+            streamed=machine == "wafer streamed",
+        )
         return WaferSteps(model_of(limit), small_wafer(), plan, io_bytes_per_s=1e8)
-    return GpuSteps(model_of(limit), small_gpu(), 1, 2 if machine == "stages" else 1, "bf16", "bf16", "none")
+    return GpuSteps(
+        model_of(limit), small_gpu(), 1, 2 if machine == "stages" else 1, "bf16", "bf16", "none"
+    )
 
 
 def small_wafer() -> Any:
     """A wafer on which latency and the slowest station each bind somewhere in these workloads."""
-    from cluster_sim.hardware import Device
+    from cluster_sim.hardware.device import Device
 
     return Device.model_validate({
         "name": "small wafer",

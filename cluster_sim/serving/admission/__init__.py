@@ -1,4 +1,6 @@
-"""Admission policies: which requests are turned away at the front door. A new one is a file here and a name in the union."""
+"""Admission policies: which requests are turned away at the front door. A new one is a file here
+and a name in the union.
+"""
 
 from typing import Annotated
 
@@ -10,6 +12,17 @@ from cluster_sim.serving.admission.predicted_ttft import PredictedTtft
 from cluster_sim.serving.admission.queue_limit import QueueLimit
 from cluster_sim.serving.admission.token_bucket import TokenBucket
 
-Admission = Annotated[AcceptAll | QueueLimit | TokenBucket | PredictedTtft, Field(discriminator="policy")]
+Admission = Annotated[
+    AcceptAll | QueueLimit | TokenBucket | PredictedTtft, Field(discriminator="policy")
+]
 
-__all__ = ["AcceptAll", "Admission", "Gate", "PredictedTtft", "Prefill", "Queue", "QueueLimit", "TokenBucket"]
+__all__ = [
+    "AcceptAll",
+    "Admission",
+    "Gate",
+    "PredictedTtft",
+    "Prefill",
+    "Queue",
+    "QueueLimit",
+    "TokenBucket",
+]

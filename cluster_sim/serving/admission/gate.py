@@ -9,7 +9,9 @@ from cluster_sim.request import Request
 
 
 class Queue(Protocol):
-    """What admission sees of a replica, as of this moment; requests on their way to it are included."""
+    """What admission sees of a replica, as of this moment; requests on their way to it are
+    included.
+    """
 
     def waiting(self) -> int:
         """Requests that are in no batch, those that were preempted included."""
@@ -35,4 +37,5 @@ class Gate(NamedTuple):
     reason: str
     """Stands beside each refusal."""
     refuses: Callable[[Request, float, int, Sequence[Queue]], bool]
-    """Of a request, the time [s], the replica that was picked for it, and all replicas: whether it is turned away."""
+    """Of a request, the time [s], the replica that was picked for it, and all replicas: whether it
+    is turned away."""

@@ -5,12 +5,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cluster_sim.reading import Description
 from cluster_sim.request import Request
 from cluster_sim.serving.admission.gate import Gate, Prefill, Queue
+from cluster_sim.serving.admission.policy import AdmissionPolicy
 
 
-class QueueLimit(Description):
+class QueueLimit(AdmissionPolicy):
     """A request is refused where as many as are allowed wait already.
 
     A replica that serves one at a time and lets K - 1 wait is the queue M/G/1/K.
@@ -23,12 +23,16 @@ class QueueLimit(Description):
     """Whether those of the replica that was picked are counted, or those of all."""
 
     def gate(self, prefill: Sequence[Prefill], ttft_s: Sequence[float | None]) -> Gate:
-        """The policy at work."""
+        """Return the policy at work in one run."""
 
-        def full_replica(request: Request, now_s: float, picked: int, queues: Sequence[Queue]) -> bool:
+        def full_replica(
+            request: Request, now_s: float, picked: int, queues: Sequence[Queue]
+        ) -> bool:
             return queues[picked].waiting() >= self.max_waiting
 
-        def full_cluster(request: Request, now_s: float, picked: int, queues: Sequence[Queue]) -> bool:
+        def full_cluster(
+            request: Request, now_s: float, picked: int, queues: Sequence[Queue]
+        ) -> bool:
             return sum(queue.waiting() for queue in queues) >= self.max_waiting
 
         return Gate(self.policy, full_replica if self.per == "replica" else full_cluster)

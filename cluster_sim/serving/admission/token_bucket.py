@@ -5,16 +5,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cluster_sim.reading import Description
 from cluster_sim.request import Request
 from cluster_sim.serving.admission.gate import Gate, Prefill, Queue
+from cluster_sim.serving.admission.policy import AdmissionPolicy
 from cluster_sim.units import PerSecond
 
 
-class TokenBucket(Description):
-    """A bucket is filled at a steady rate and each request takes its price out of it; where too little is left it is refused.
+class TokenBucket(AdmissionPolicy):
+    """A bucket is filled at a steady rate and each request takes its price out of it; where too
+    little is left it is refused.
 
-    The bucket is full at first. One that asks for more than `burst` never enters. (RFC 2697's committed rate and burst.)
+    The bucket is full at first. One that asks for more than `burst` never enters. (RFC 2697's
+    committed rate and burst.)
     """
 
     policy: Literal["token_bucket"] = "token_bucket"
@@ -23,14 +25,17 @@ class TokenBucket(Description):
     burst: Annotated[int, Field(gt=0)]
     """What the bucket holds."""
     counts: Literal["requests", "tokens"] = "requests"
-    """The price: one, or the tokens of prompt and answer, as gateways count that go by `max_tokens`."""
+    """The price: one, or the tokens of prompt and answer, as gateways count that go by
+    `max_tokens`."""
 
     def gate(self, prefill: Sequence[Prefill], ttft_s: Sequence[float | None]) -> Gate:
-        """The policy at work."""
+        """Return the policy at work in one run."""
         by_tokens = self.counts == "tokens"
         level, filled_s = float(self.burst), 0.0
 
-        def too_little_left(request: Request, now_s: float, picked: int, queues: Sequence[Queue]) -> bool:
+        def too_little_left(
+            request: Request, now_s: float, picked: int, queues: Sequence[Queue]
+        ) -> bool:
             nonlocal level, filled_s
             level, filled_s = min(level + (now_s - filled_s) * self.rate_per_s, self.burst), now_s
             price = request.prompt_tokens + request.output_tokens if by_tokens else 1

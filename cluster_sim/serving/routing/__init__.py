@@ -1,4 +1,6 @@
-"""Routing policies: which replica a request goes to. A new one is a file here and a name in the union."""
+"""Routing policies: which replica a request goes to. A new one is a file here and a name in the
+union.
+"""
 
 from typing import Annotated
 
@@ -13,6 +15,19 @@ from cluster_sim.serving.routing.prefix_affinity import PrefixAffinity
 from cluster_sim.serving.routing.random import Random
 from cluster_sim.serving.routing.round_robin import RoundRobin
 
-Routing = Annotated[RoundRobin | Random | LeastRequests | LeastWork | PowerOfTwo | PrefixAffinity, Field(discriminator="policy")]
+Routing = Annotated[
+    RoundRobin | Random | LeastRequests | LeastWork | PowerOfTwo | PrefixAffinity,
+    Field(discriminator="policy"),
+]
 
-__all__ = ["LeastRequests", "LeastWork", "Load", "Picker", "PowerOfTwo", "PrefixAffinity", "Random", "RoundRobin", "Routing"]
+__all__ = [
+    "LeastRequests",
+    "LeastWork",
+    "Load",
+    "Picker",
+    "PowerOfTwo",
+    "PrefixAffinity",
+    "Random",
+    "RoundRobin",
+    "Routing",
+]

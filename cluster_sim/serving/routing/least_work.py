@@ -5,8 +5,8 @@ from typing import Literal
 
 import numpy.random
 
-from cluster_sim.reading import Description
 from cluster_sim.request import Request
+from cluster_sim.schema import Description
 from cluster_sim.serving.routing.load import Load
 from cluster_sim.serving.routing.picker import Picker
 from cluster_sim.serving.routing.stale import stale
@@ -14,10 +14,12 @@ from cluster_sim.units import Seconds
 
 
 class LeastWork(Description):
-    """Least work left, in tokens. It knows how long answers will be, which no real router does: a bound on what one can gain.
+    """Least work left, in tokens. It knows how long answers will be, which no real router does: a
+    bound on what one can gain.
 
-    Where service time is proportional to tokens and one request is served at a time, this is a single queue before all
-    replicas (Harchol-Balter, Performance Modeling and Design of Computer Systems, ch. 24).
+    Where service time is proportional to tokens and one request is served at a time, this is a
+    single queue before all replicas (Harchol-Balter, Performance Modeling and Design of Computer
+    Systems, ch. 24).
     """
 
     policy: Literal["least_work"] = "least_work"

@@ -4,7 +4,9 @@ from typing import Protocol
 
 
 class Load(Protocol):
-    """The work that a replica has been given and has not finished, requests on their way to it included."""
+    """The work that a replica has been given and has not finished, requests on their way to it
+    included.
+    """
 
     @property
     def number(self) -> int:

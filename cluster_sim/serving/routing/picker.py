@@ -26,7 +26,9 @@ class Picker(NamedTuple):
 
 
 def uniforms(rng: numpy.random.Generator) -> Iterator[float]:
-    """Numbers from [0, 1) without end; drawn by the thousand, for one at a time costs more than a pick."""
+    """Numbers from [0, 1) without end; drawn by the thousand, for one at a time costs more than a
+    pick.
+    """
 
     def pieces() -> Iterator[list[float]]:
         while True:

@@ -5,8 +5,8 @@ from typing import Literal
 
 import numpy.random
 
-from cluster_sim.reading import Description
 from cluster_sim.request import Request
+from cluster_sim.schema import Description
 from cluster_sim.serving.routing.load import Load
 from cluster_sim.serving.routing.picker import Picker, uniforms
 from cluster_sim.serving.routing.stale import stale
@@ -16,8 +16,8 @@ from cluster_sim.units import Seconds
 class PowerOfTwo(Description):
     """Of two different replicas drawn at random the one with fewer requests.
 
-    Nearly as good as looking at all of them, and no herd follows where loads are seen late. (Mitzenmacher, The Power of Two
-    Choices in Randomized Load Balancing, IEEE TPDS 12(10), 2001.)
+    Nearly as good as looking at all of them, and no herd follows where loads are seen late.
+    (Mitzenmacher, The Power of Two Choices in Randomized Load Balancing, IEEE TPDS 12(10), 2001.)
     """
 
     policy: Literal["power_of_two"] = "power_of_two"

@@ -1,4 +1,6 @@
-"""The replica that has seen most of the prompt before, as the cache-aware routers of SGLang and vLLM do."""
+"""The replica that has seen most of the prompt before, as the cache-aware routers of SGLang and
+vLLM do.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,8 @@ from typing import Annotated, Literal
 import numpy.random
 from pydantic import Field
 
-from cluster_sim.reading import Description
 from cluster_sim.request import Request
+from cluster_sim.schema import Description
 from cluster_sim.serving.routing.load import Load
 from cluster_sim.serving.routing.picker import Picker
 from cluster_sim.serving.routing.stale import stale
@@ -17,18 +19,21 @@ from cluster_sim.units import Seconds
 
 
 class PrefixAffinity(Description):
-    """Where the longest prefix of the prompt was sent before; the least loaded replica where loads differ too much.
+    """Where the longest prefix of the prompt was sent before; the least loaded replica where loads
+    differ too much.
 
-    The rule and its defaults are those of the cache-aware policy of SGLang's router (sgl-router, README). The router
-    remembers what it sent, not what replicas still hold: their caches may have dropped it. Prompts whose pieces are not
-    known go to the replica with fewest requests.
+    The rule and its defaults are those of the cache-aware policy of SGLang's router (sgl-router,
+    README). The router remembers what it sent, not what replicas still hold: their caches may have
+    dropped it. Prompts whose pieces are not known go to the replica with fewest requests.
     """
 
     policy: Literal["prefix_affinity"] = "prefix_affinity"
     cache_threshold: Annotated[float, Field(ge=0.0, le=1.0)] = 0.3
-    """A prefix that is no more than this share of the prompt draws nothing: the request goes to the least loaded."""
+    """A prefix that is no more than this share of the prompt draws nothing: the request goes to the
+    least loaded."""
     balance_abs: Annotated[int, Field(ge=0)] = 64
-    """Loads differ too much where the highest is above the lowest by more than this many requests …"""
+    """Loads differ too much where the highest is above the lowest by more than this many requests
+    …"""
     balance_rel: Annotated[float, Field(ge=1.0)] = 1.5
     """… and by more than this factor."""
     remembered_tokens: Annotated[int, Field(gt=0)] = 67_108_864
@@ -52,7 +57,11 @@ class PrefixAffinity(Description):
                 known = [remembered(load, request) for load in loads]
                 longest = max(known)
                 if longest > self.cache_threshold * request.prompt_tokens:
-                    return min((load, index) for index, load in enumerate(requests) if known[index] == longest)[1]
+                    return min(
+                        (load, index)
+                        for index, load in enumerate(requests)
+                        if known[index] == longest
+                    )[1]
             return requests.index(least)
 
         def sent(request: Request, load: Load) -> None:
@@ -65,10 +74,12 @@ class PrefixAffinity(Description):
 
 
 class SentPrefixes:
-    """A prefix tree of the prompts that were sent to one replica, the least recently used leaves dropped.
+    """A prefix tree of the prompts that were sent to one replica, the least recently used leaves
+    dropped.
 
-    A piece's identity stands for all that comes before it too, so the tree is a set of identities: a prompt's prefix is in it
-    as far as its pieces are. Pieces are touched from the last to the first, which leaves leaves older than what they hang on.
+    A piece's identity stands for all that comes before it too, so the tree is a set of identities:
+    a prompt's prefix is in it as far as its pieces are. Pieces are touched from the last to the
+    first, which leaves leaves older than what they hang on.
     """
 
     __slots__ = ("_most", "_pieces", "_tokens")

@@ -5,14 +5,16 @@ from typing import Literal
 
 import numpy.random
 
-from cluster_sim.reading import Description
 from cluster_sim.request import Request
+from cluster_sim.schema import Description
 from cluster_sim.serving.routing.load import Load
 from cluster_sim.serving.routing.picker import Picker, uniforms
 
 
 class Random(Description):
-    """Each replica is as likely as every other: Poisson traffic in is Poisson traffic at each of them."""
+    """Each replica is as likely as every other: Poisson traffic in is Poisson traffic at each of
+    them.
+    """
 
     policy: Literal["random"] = "random"
 

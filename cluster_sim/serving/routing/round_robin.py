@@ -5,8 +5,8 @@ from typing import Literal
 
 import numpy.random
 
-from cluster_sim.reading import Description
 from cluster_sim.request import Request
+from cluster_sim.schema import Description
 from cluster_sim.serving.routing.load import Load
 from cluster_sim.serving.routing.picker import Picker
 

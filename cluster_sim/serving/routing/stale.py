@@ -24,11 +24,13 @@ class Seen:
 
 
 def stale(pick: Pick, staleness_s: float) -> Pick:
-    """`pick`, from loads that are reported once in every `staleness_s`; with 0 it sees them as they are.
+    """`pick`, from loads that are reported once in every `staleness_s`; with 0 it sees them as they
+    are.
 
-    Time is cut into periods of `staleness_s`; the report of a period is made when its first request arrives, so that no event
-    is spent on it, and what is sent meanwhile does not show in it. This is the periodic update of Mitzenmacher, How Useful Is
-    Old Information?, IEEE TPDS 11(1), 2000, in which the least loaded of a report is overrun until the next.
+    Time is cut into periods of `staleness_s`; the report of a period is made when its first request
+    arrives, so that no event is spent on it, and what is sent meanwhile does not show in it. This
+    is the periodic update of Mitzenmacher, How Useful Is Old Information?, IEEE TPDS 11(1), 2000,
+    in which the least loaded of a report is overrun until the next.
     """
     if staleness_s == 0.0:
         return pick

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from cluster_sim.reading import Description
+from cluster_sim.schema import Description
 from cluster_sim.units import PositiveSeconds, Seconds
 
 HOUR_S = 3600.0
@@ -19,22 +19,25 @@ DAY_S = 24 * HOUR_S
 WEEK_S = 7 * DAY_S
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _STEP_S = 900.0
-"""Between two points of a daily curve: it is drawn in straight lines a quarter of an hour long."""
+"""Time between two points of a daily curve, which is drawn in straight lines [s]."""
 
 Factor = Annotated[float, Field(ge=0.0)]
 
 
 @dataclass(frozen=True)
 class Levels:
-    """A non-negative level over time in straight lines, repeated for ever, and its integral."""
+    """A non-negative level over time in straight lines, repeated indefinitely, and its integral."""
 
     at_s: np.ndarray
-    """Ascending, from 0 to the period."""
+    """Times of the points, ascending from 0 to the period [s]."""
     level: np.ndarray
+    """Level at each of these times."""
 
     @cached_property
     def _integral(self) -> np.ndarray:
-        return np.concatenate([[0.0], np.cumsum(np.diff(self.at_s) * (self.level[1:] + self.level[:-1]) / 2)])
+        return np.concatenate(
+            [[0.0], np.cumsum(np.diff(self.at_s) * (self.level[1:] + self.level[:-1]) / 2)]
+        )
 
     @property
     def mean(self) -> float:
@@ -42,7 +45,7 @@ class Levels:
         return float(self._integral[-1] / self.at_s[-1])
 
     def stretched(self, pieces: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-        """When the integral from time zero on reaches each of the ascending areas in `pieces`."""
+        """Yield the times [s] at which the integral reaches each of the ascending areas in `pieces`."""
         last_s = 0.0
         for areas in pieces:
             # areas that are next to equal could be turned round by rounding
@@ -51,53 +54,71 @@ class Levels:
             yield times_s
 
     def _time_of_s(self, area: np.ndarray) -> np.ndarray:
-        """The positive root of a quadratic within a straight line."""
+        """Return the times [s] at which the integral reaches `area`.
+
+        Each is the positive root of a quadratic within a straight line.
+        """
         total = self._integral[-1]
         whole, rest = np.divmod(area, total)
-        line = np.minimum(np.searchsorted(self._integral, rest, side="right") - 1, len(self.at_s) - 2)
+        line = np.minimum(
+            np.searchsorted(self._integral, rest, side="right") - 1, len(self.at_s) - 2
+        )
         missing = rest - self._integral[line]
         start = self.level[line]
         slope = (self.level[line + 1] - start) / (self.at_s[line + 1] - self.at_s[line])
         root = np.sqrt(np.maximum(start * start + 2 * slope * missing, 0.0))
-        into_s = np.divide(2 * missing, start + root, out=np.zeros_like(missing), where=start + root > 0.0)
-        times_s: np.ndarray = whole * self.at_s[-1] + np.minimum(self.at_s[line] + into_s, self.at_s[line + 1])
+        into_s = np.divide(
+            2 * missing, start + root, out=np.zeros_like(missing), where=start + root > 0.0
+        )
+        times_s: np.ndarray = whole * self.at_s[-1] + np.minimum(
+            self.at_s[line] + into_s, self.at_s[line + 1]
+        )
         return times_s
 
 
 class Clock(Description):
-    """What time zero is, and how a day looks.
+    """The clock at time zero, and the shape of a day and a week.
 
-    The rate over a day is proportional to exp(k·cos(hour − peak hour)), von Mises' curve: one peak, a flat night. k follows
-    from the peak over the mean.
+    The rate over a day is proportional to exp(k·cos(hour − peak hour)), von Mises' curve: one peak,
+    a flat night. k follows from the peak over the mean.
     """
 
     peak_to_mean: Annotated[float, Field(ge=1.0, le=12.0)] = 2.0
-    """Rate at the peak hour over the mean of that day."""
+    """Rate at the peak hour over the mean rate of that day."""
     peak_hour: Annotated[float, Field(ge=0.0, lt=24.0)] = 14.0
+    """Hour of the day with the highest rate."""
     weekend: Factor = 1.0
     """Factor on the rate of Saturday and Sunday."""
-    begins_day: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = "monday"
-    """The day of time zero."""
+    begins_day: Literal[
+        "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"
+    ] = "monday"
+    """Day of the week at time zero."""
     begins_hour: Annotated[float, Field(ge=0.0, lt=24.0)] = 0.0
-    """The hour of time zero."""
+    """Hour of the day at time zero."""
 
     def week(self) -> Levels:
-        """The level over a week from time zero on; its mean over a whole week is 1."""
+        """Return the level over a week from time zero on; its mean over a whole week is 1."""
         at_s = np.arange(0.0, WEEK_S + _STEP_S / 2, _STEP_S)
         clock_s = (at_s + _DAYS.index(self.begins_day) * DAY_S + self.begins_hour * HOUR_S) % WEEK_S
         sharpness = sharpness_of(self.peak_to_mean)
-        day = np.exp(sharpness * (np.cos(2 * np.pi * (clock_s / HOUR_S - self.peak_hour) / 24) - 1.0))
+        day = np.exp(
+            sharpness * (np.cos(2 * np.pi * (clock_s / HOUR_S - self.peak_hour) / 24) - 1.0)
+        )
         levels = Levels(at_s, np.where(clock_s >= 5 * DAY_S, self.weekend, 1.0) * day)
         return Levels(at_s, levels.level / levels.mean)
 
 
 class RateCurve(Clock):
-    """A factor on the rate of a process: a day's curve with weekends, of mean 1, or `points`, taken as they are."""
+    """Factor on the rate of a process.
+
+    It is a day's curve with weekends, of mean 1, or `points`, taken as they are.
+    """
 
     points: Annotated[tuple[tuple[Seconds, Factor], ...], Field(min_length=1)] | None = None
-    """[time, factor] from time zero on, straight lines between them, in place of the day's curve."""
+    """Pairs of [time, factor] from time zero on, joined by straight lines, in place of the day's
+    curve."""
     period_s: PositiveSeconds | None = None
-    """After which the points repeat; default: the last point holds on."""
+    """Time after which the points repeat [s]. Default: the last point holds on."""
 
     @model_validator(mode="after")
     def _points_make_a_curve(self) -> RateCurve:
@@ -106,18 +127,22 @@ class RateCurve(Clock):
 
     @cached_property
     def levels(self) -> Levels:
-        """The factor over time."""
+        """Factor over time."""
         return self.week() if self.points is None else levels_of(self.points, self.period_s)
 
 
-FOR_EVER_S = 1e12
-"""The period of points that do not repeat: thirty thousand years."""
+_INDEFINITELY_S = 1e12
+"""Period of points that do not repeat: thirty thousand years [s]."""
 
 
 def levels_of(points: tuple[tuple[float, float], ...], period_s: float | None) -> Levels:
-    """Straight lines through `points`, level before the first; from the last back to the first at the period's end, or level for ever."""
+    """Return straight lines through `points`.
+
+    The level is constant before the first point. From the last point it goes back to the first one
+    at the period's end; without a period it stays.
+    """
     at_s, level = (list(column) for column in zip(*points, strict=True))
-    end_s, at_end = (FOR_EVER_S, level[-1]) if period_s is None else (period_s, level[0])
+    end_s, at_end = (_INDEFINITELY_S, level[-1]) if period_s is None else (period_s, level[0])
     if at_s[0] > 0.0:
         at_s, level = [0.0, *at_s], [level[0], *level]
     if at_s[-1] < end_s:
@@ -125,8 +150,13 @@ def levels_of(points: tuple[tuple[float, float], ...], period_s: float | None) -
     return Levels(np.array(at_s), np.array(level))
 
 
-def refuse_bad_points(points: tuple[tuple[float, float], ...] | None, period_s: float | None, given: set[str]) -> None:
-    """Raises ValueError where points do not ascend, lie beyond the period, are all zero, or stand beside a day's curve."""
+def refuse_bad_points(
+    points: tuple[tuple[float, float], ...] | None, period_s: float | None, given: set[str]
+) -> None:
+    """Raise ValueError where points are no curve.
+
+    They must ascend, lie within the period, not be all zero, and not stand beside a day's curve.
+    """
     if points is None:
         if period_s is not None:
             raise ValueError("'period' says after which time 'points' repeat; there are none")
@@ -137,13 +167,19 @@ def refuse_bad_points(points: tuple[tuple[float, float], ...] | None, period_s: 
     if any(later <= earlier for earlier, later in pairwise(times_s)):
         raise ValueError("points must ascend in time")
     if period_s is not None and times_s[-1] > period_s:
-        raise ValueError(f"the last point, at {times_s[-1]:g} s, is beyond the period of {period_s:g} s")
+        raise ValueError(
+            f"the last point, at {times_s[-1]:g} s, is beyond the period of {period_s:g} s"
+        )
     if not any(level for _, level in points) or (period_s is None and not points[-1][1]):
-        raise ValueError("points must not end at zero for ever" if points[-1][1] == 0.0 and any(level for _, level in points) else "points are all zero")
+        raise ValueError(
+            "points must not end at zero for ever"
+            if points[-1][1] == 0.0 and any(level for _, level in points)
+            else "points are all zero"
+        )
 
 
 def sharpness_of(peak_to_mean: float) -> float:
-    """The k for which exp(k·cos) has this peak over its mean, exp(k)/I0(k); by bisection.
+    """Return the k for which exp(k·cos) has this peak over its mean, exp(k)/I0(k); by bisection.
 
     >>> round(sharpness_of(1.0), 6), round(sharpness_of(2.1470553), 4)
     (0.0, 1.0)

@@ -1,4 +1,7 @@
-"""Token lengths. A new distribution is a file here and a name in the union; `draw(rng, n)` gives n whole numbers from 1 on."""
+"""Token lengths.
+
+A new distribution is a file here and a name in the union, with `draw`, `longest` and `mean`.
+"""
 
 from typing import Annotated, Any
 
@@ -14,8 +17,20 @@ from cluster_sim.workload.lengths.uniform import Uniform
 from cluster_sim.workload.lengths.zipf import Zipf
 
 Lengths = Annotated[
-    Annotated[Fixed | Uniform | LogNormal | Zipf | Empirical | Mixture, Field(discriminator="distribution")],
+    Annotated[
+        Fixed | Uniform | LogNormal | Zipf | Empirical | Mixture,
+        Field(discriminator="distribution"),
+    ],
     BeforeValidator(from_integer, json_schema_input_type=Any),
 ]
 
-__all__ = ["Empirical", "Fixed", "Lengths", "LogNormal", "Mixture", "Uniform", "Zipf", "in_rank_order"]
+__all__ = [
+    "Empirical",
+    "Fixed",
+    "Lengths",
+    "LogNormal",
+    "Mixture",
+    "Uniform",
+    "Zipf",
+    "in_rank_order",
+]

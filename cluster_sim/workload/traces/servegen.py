@@ -1,4 +1,7 @@
-"""ServeGen's clients: not rows but, for each client and ten minutes, a rate and a distribution of gaps, from which rows are drawn."""
+"""ServeGen's clients, from which rows are drawn.
+
+A file holds, for each client and ten minutes, a rate and a distribution of gaps.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,14 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from cluster_sim.workload.traces.rows import MOST_TOKENS, Batch, Place, members, names
+from cluster_sim.workload.traces.files import members, names
+from cluster_sim.workload.traces.progress import Place
+from cluster_sim.workload.traces.rows import MAX_TOKENS, Batch
 
 WINDOW_S = 600.0
 _CLIENT = re.compile(r"chunk-(\d+)-(trace\.csv|dataset\.json)\)?$")
 _INPUTS = ("input_tokens", "text_tokens", "image_tokens", "audio_tokens", "video_tokens")
-_WANTED = "start, rate, cv, Gamma or Weibull, shape, scale"
+_EXPECTED = "start, rate, cv, Gamma or Weibull, shape, scale"
 
 
 @dataclass(frozen=True)
@@ -31,49 +36,67 @@ class _Window:
 class _Client:
     windows: dict[float, _Window] = field(default_factory=dict)
     tables: dict[float, dict[str, tuple[np.ndarray, np.ndarray]]] = field(default_factory=dict)
-    """Start of the window -> what is drawn -> values and their cumulated probability."""
+    """Values and their cumulated probability, by start of the window and by what is drawn."""
 
     def table_at(self, time_s: float) -> dict[str, tuple[np.ndarray, np.ndarray]] | None:
-        """The lengths of the last window that has begun, or of the first."""
+        """Return the lengths of the last window that has begun, or of the first."""
         begun = [start_s for start_s in self.tables if start_s <= time_s]
         return self.tables[max(begun) if begun else min(self.tables)] if self.tables else None
 
 
 def is_servegen(path: str) -> bool:
-    """Whether a folder or archive holds clients."""
+    """Return whether a folder or archive holds clients."""
     return any(_CLIENT.search(name) for name in names(path))
 
 
-def servegen_batches(path: str, place: Place, rng: np.random.Generator, start_s: float) -> Iterator[Batch]:
-    """Rows drawn window by window from `start_s` on, all clients superposed.
+def servegen_batches(
+    path: str, place: Place, rng: np.random.Generator, start_s: float
+) -> Iterator[Batch]:
+    """Yield rows drawn window by window from `start_s` on, all clients superposed.
 
-    In each window a client's gaps are gamma or Weibull with the published shape and a mean of one over the published rate, begun
-    long before (a random phase). Published scales are not used: those of clients that are silent for part of a window do
-    not give its rate. Lengths are drawn from the tables of the six hours; parts of a multimodal prompt are added, drawn
-    independently. Windows without a shape, of a few arrivals, are Poisson.
-    Raises ScenarioError for a file that is malformed, and for clients without lengths.
+    In each window a client's gaps are gamma or Weibull with the published shape and a mean of one
+    over the published rate, begun long before (a random phase). Published scales are not used:
+    those of clients that are silent for part of a window do not give its rate. Lengths are drawn
+    from the tables of the six hours; parts of a multimodal prompt are added, drawn independently.
+    Windows without a shape, of a few arrivals, are Poisson. Raises ScenarioError for a file that is
+    malformed, and for clients without lengths.
     """
     clients = _read(path, place)
     mute = [name for name, client in clients.items() if client.windows and not client.tables]
     if mute:
-        place.file, place.line = path, lambda: 0
-        place.refuse(f"has no chunk-{mute[0]}-dataset.json for the lengths of that client" + (f" and {len(mute) - 1} more" if len(mute) > 1 else ""))
+        place.enter(path)
+        place.refuse(
+            f"has no chunk-{mute[0]}-dataset.json for the lengths of that client"
+            + (f" and {len(mute) - 1} more" if len(mute) > 1 else "")
+        )
     rngs = dict(zip(clients, rng.spawn(len(clients)), strict=True))
-    starts_s = sorted({window_s for client in clients.values() for window_s in client.windows if window_s + WINDOW_S > start_s})
+    starts_s = sorted(
+        {
+            window_s
+            for client in clients.values()
+            for window_s in client.windows
+            if window_s + WINDOW_S > start_s
+        }
+    )
     for window_s in starts_s:
         drawn = [
             columns
             for name, client in clients.items()
-            if (window := client.windows.get(window_s)) is not None and (columns := _draw(client, window, window_s, rngs[name])) is not None
+            if (window := client.windows.get(window_s)) is not None
+            and (columns := _draw(client, window, window_s, rngs[name])) is not None
         ]
         if drawn:
-            times_s, prompts, outputs = (np.concatenate(column) for column in zip(*drawn, strict=True))
+            times_s, prompts, outputs = (
+                np.concatenate(column) for column in zip(*drawn, strict=True)
+            )
             whole = Batch(times_s, prompts, outputs, None, np.zeros(len(times_s), dtype=np.int64))
             yield whole.take(np.argsort(times_s, kind="stable"))
 
 
-def _draw(client: _Client, window: _Window, window_s: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Times, prompts and outputs of one client in one window."""
+def _draw(
+    client: _Client, window: _Window, window_s: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Return times [s], prompts and outputs [tokens] of one client in one window; None for none."""
     shape, table = window.shape, client.table_at(window_s)
     assert table is not None
     if window.family == "Weibull":
@@ -86,18 +109,26 @@ def _draw(client: _Client, window: _Window, window_s: float, rng: np.random.Gene
     pieces = [np.array([last_s])]
     while last_s < WINDOW_S:
         count = int((WINDOW_S - last_s) * window.rate_per_s * 1.1) + 8
-        gaps_s = scale_s * rng.weibull(shape, count) if window.family == "Weibull" else rng.gamma(shape, scale_s, count)
+        gaps_s = (
+            scale_s * rng.weibull(shape, count)
+            if window.family == "Weibull"
+            else rng.gamma(shape, scale_s, count)
+        )
         pieces.append(last_s + np.cumsum(gaps_s))
         last_s = float(pieces[-1][-1])
     times_s = np.concatenate(pieces)
     times_s = times_s[times_s < WINDOW_S]
     if not len(times_s):
         return None
-    prompts = np.sum([_drawn(table[key], rng, len(times_s)) for key in _INPUTS if key in table], axis=0)
+    prompts = np.sum(
+        [_drawn(table[key], rng, len(times_s)) for key in _INPUTS if key in table], axis=0
+    )
     return window_s + times_s, prompts, _drawn(table["output_tokens"], rng, len(times_s))
 
 
-def _drawn(table: tuple[np.ndarray, np.ndarray], rng: np.random.Generator, count: int) -> np.ndarray:
+def _drawn(
+    table: tuple[np.ndarray, np.ndarray], rng: np.random.Generator, count: int
+) -> np.ndarray:
     values, below = table
     return values[np.searchsorted(below, rng.random(count), side="right")]
 
@@ -107,7 +138,7 @@ def _read(path: str, place: Place) -> dict[int, _Client]:
     for name, text in members(path):
         if (match := _CLIENT.search(PurePosixPath(name).name)) is None:
             continue
-        place.file, place.line = name, lambda: 0
+        place.enter(name)
         client = clients.setdefault(int(match[1]), _Client())
         if match[2] == "trace.csv":
             _read_windows(text, place, client)
@@ -118,17 +149,22 @@ def _read(path: str, place: Place) -> dict[int, _Client]:
 
 def _read_windows(text: str, place: Place, client: _Client) -> None:
     reader = csv.reader(text.splitlines())
-    place.line = lambda: reader.line_num
+    place.follow(lambda: reader.line_num)
     for row in reader:
         if not row:
             continue
         try:
             start_s, rate_per_s, family = float(row[0]), float(row[1]), row[3]
             shape = float(row[4]) if family else 1.0
-            if not (0.0 <= start_s < 1e9 and 0.0 <= rate_per_s < 1e6 and family in ("Gamma", "Weibull", "") and 1e-3 < shape < 1e9):
+            if not (
+                0.0 <= start_s < 1e9
+                and 0.0 <= rate_per_s < 1e6
+                and family in ("Gamma", "Weibull", "")
+                and 1e-3 < shape < 1e9
+            ):
                 raise ValueError
         except (ValueError, IndexError):
-            place.wanted(",".join(row), _WANTED)
+            place.refuse_text(",".join(row), _EXPECTED)
         if rate_per_s:
             client.windows[start_s] = _Window(rate_per_s, family or "Gamma", shape)
 
@@ -139,14 +175,36 @@ def _read_tables(text: str, place: Place, client: _Client) -> None:
         for start, texts in document.items():
             table: dict[str, tuple[np.ndarray, np.ndarray]] = {}
             for key in (*_INPUTS, "output_tokens"):
-                if key in texts and (probabilities := literal_eval(texts[key]) if isinstance(texts[key], str) else texts[key]):
-                    values, weights = np.array(list(probabilities), dtype=np.int64), np.array(list(probabilities.values()), dtype=float)
-                    if np.min(values) < 0 or np.max(values) > MOST_TOKENS or not 0.0 < float(np.sum(weights)) < 1e9:
+                if key in texts and (
+                    probabilities := literal_eval(texts[key])
+                    if isinstance(texts[key], str)
+                    else texts[key]
+                ):
+                    values, weights = (
+                        np.array(list(probabilities), dtype=np.int64),
+                        np.array(list(probabilities.values()), dtype=float),
+                    )
+                    if (
+                        np.min(values) < 0
+                        or np.max(values) > MAX_TOKENS
+                        or not 0.0 < float(np.sum(weights)) < 1e9
+                    ):
                         raise ValueError
                     below = np.cumsum(weights) / np.sum(weights)
                     below[-1] = 1.0
                     table[key] = values, below
             if "output_tokens" in table and len(table) > 1:
                 client.tables[float(start)] = table
-    except (ValueError, SyntaxError, KeyError, TypeError, AttributeError, RecursionError, MemoryError):
-        place.wanted(text[:80], '{"0": {"input_tokens": "{tokens: probability}", "output_tokens": "{tokens: probability}"}}')
+    except (
+        ValueError,
+        SyntaxError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        MemoryError,
+    ):
+        place.refuse_text(
+            text[:80],
+            '{"0": {"input_tokens": "{tokens: probability}", "output_tokens": "{tokens: probability}"}}',
+        )

@@ -1,0 +1,124 @@
+"""How far the devices of each replica are capped below their own limits: by their pool, their rack
+and their row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import inf
+from typing import TYPE_CHECKING, NamedTuple
+
+from cluster_sim.physics.power import devices_under_w, surroundings_w
+
+if TYPE_CHECKING:
+    from cluster_sim.scenario.pool import Pool
+    from cluster_sim.scenario.scenario import Scenario
+
+
+class Draw(NamedTuple):
+    """What one node can draw at its plug."""
+
+    pool: Pool
+    least_w: float
+    """Loaded and idle."""
+    most_w: float
+    """With every device at its limit."""
+
+
+class Group(NamedTuple):
+    """Nodes that share a cap."""
+
+    key: str
+    """Of the site."""
+    cap_w: float
+    nodes: range
+    """Their places among all nodes."""
+
+
+def draws(scenario: Scenario) -> list[Draw]:
+    """Of all nodes in order; of those that do not say what they draw, nothing."""
+    found = []
+    for pool in scenario.cluster.pools:
+        power, around, devices = pool.node.device.power, pool.node.power, pool.node.devices
+        least_w, most_w = (
+            (devices * power.loaded_idle_w, devices * power.limit_w) if power else (0.0, 0.0)
+        )
+        if power is not None and around is not None:
+            least_w += float(surroundings_w(around, least_w, devices * power.limit_w))
+            most_w += around.most_w
+        found += [Draw(pool, least_w, most_w)] * pool.nodes
+    return found
+
+
+def groups(scenario: Scenario) -> Iterator[Group]:
+    """Every rack and the row, as far as they are capped."""
+    site, count = scenario.site, sum(pool.nodes for pool in scenario.cluster.pools)
+    if site is not None and site.rack_power_cap_w is not None:
+        each = site.rack_nodes or count
+        for first in range(0, count, each):
+            yield Group(
+                "rack_power_cap", site.rack_power_cap_w, range(first, min(first + each, count))
+            )
+    if site is not None and site.row_power_cap_w is not None:
+        yield Group("row_power_cap", site.row_power_cap_w, range(count))
+
+
+def shared_w(cap_w: float, nodes: list[Draw], policy: str) -> list[float]:
+    """What each of the nodes gets of a cap: what it draws at least, and a part of the rest by
+    `policy`, as site.power_sharing has it.
+    """
+    rest_w = cap_w - sum(node.least_w for node in nodes)
+    wanted_w = [node.most_w - node.least_w for node in nodes]
+    if policy == "proportional":
+        share = min(rest_w / total_w, 1.0) if (total_w := sum(wanted_w)) else 1.0
+        return [node.least_w + share * more_w for node, more_w in zip(nodes, wanted_w, strict=True)]
+    given_w = []
+    for node, more_w in zip(nodes, wanted_w, strict=True):
+        more_w = min(more_w, max(rest_w, 0.0))
+        rest_w -= more_w
+        given_w.append(node.least_w + more_w)
+    return given_w
+
+
+def node_caps_w(scenario: Scenario) -> list[float]:
+    """What each node may draw at its plug, of all in order; inf where nothing caps it."""
+    every, caps_w = draws(scenario), [inf] * sum(pool.nodes for pool in scenario.cluster.pools)
+    for group in groups(scenario):
+        assert scenario.site is not None
+        given_w = shared_w(
+            group.cap_w, [every[place] for place in group.nodes], scenario.site.power_sharing
+        )
+        for place, given in zip(group.nodes, given_w, strict=True):
+            caps_w[place] = min(caps_w[place], given)
+    return caps_w
+
+
+def device_caps_w(scenario: Scenario) -> list[float | None]:
+    """Of every replica, what each of its devices may draw, the least of all its nodes; None where
+    their own limit binds first.
+    """
+    caps_w, found, first = node_caps_w(scenario), list[float | None](), 0
+    for pool in scenario.cluster.pools:
+        each, devices, power = (
+            pool.devices_a_replica(scenario.model),
+            pool.node.devices,
+            pool.node.device.power,
+        )
+        for index in range(pool.replica_count(scenario.model)):
+            held = range(
+                first + index * each // devices, first + ((index + 1) * each - 1) // devices + 1
+            )
+            if power is None:
+                found.append(None)
+                continue
+            most_w = devices * power.limit_w
+            of_devices_w = min(
+                inf
+                if caps_w[node] == inf
+                else devices_under_w(pool.node.power, caps_w[node], most_w) / devices
+                for node in held
+            )
+            cap_w = min(of_devices_w, pool.power_limit_w or inf)
+            found.append(cap_w if cap_w < power.limit_w * (1.0 - 1e-9) else None)
+        first += pool.nodes
+    return found

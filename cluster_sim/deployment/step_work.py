@@ -1,0 +1,120 @@
+"""What stretches of engine steps do and draw: FLOP, bytes and joules, from their counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cluster_sim.hardware.power_and_cooling import Power
+from cluster_sim.physics.power import Line, Number, clock_of, ramp_energy_j
+from cluster_sim.physics.transformer import step_flop, step_kv_bytes, step_weight_bytes
+
+if TYPE_CHECKING:
+    from cluster_sim.llm.model import Model
+    from cluster_sim.scenario.pool import Pool
+
+
+@dataclass(frozen=True)
+class Work:
+    """Of each stretch over all devices of its replica: (first, slope) by step, every term being
+    constant or growing by the same amount.
+    """
+
+    linear_flop: Line
+    attention_flop: Line
+    bytes: Line
+    steps: Number
+    devices: int
+    """That share the work evenly."""
+    power: Power | None
+    """Of each; None where it is not known."""
+    flop_j: tuple[float, float]
+    """Energy of a FLOP of products and of attention; zeros where it is not known."""
+
+    def total(self, line: Line) -> np.ndarray:
+        """Over the whole stretch; the middle of an arithmetic series is its mean."""
+        first, slope = line
+        total: np.ndarray = self.steps * (first + (self.steps - 1) / 2 * slope)
+        return total
+
+    @property
+    def moved(self) -> Line:
+        """Bytes of one device."""
+        return self.bytes[0] / self.devices, self.bytes[1] / self.devices
+
+    @property
+    def arithmetic_j(self) -> Line:
+        """Joules of the arithmetic of one device, at the highest clock."""
+        (linear, _), (attention, grows), (linear_j, attention_j) = (
+            self.linear_flop,
+            self.attention_flop,
+            self.flop_j,
+        )
+        return (
+            linear_j * linear + attention_j * attention
+        ) / self.devices, attention_j * grows / self.devices
+
+    def energy_j(self, seconds: Line, clock: Number) -> np.ndarray:
+        """What all devices draw over each stretch whose steps take `seconds`, at a share of their
+        own clock.
+
+        Which clock that is under the board's limit is found for the middle step of each.
+        """
+        assert self.power is not None
+        middle = (self.steps - 1) / 2
+        middle_s, moved, arithmetic_j = (
+            first + slope * middle for first, slope in (seconds, self.moved, self.arithmetic_j)
+        )
+        at = clock_of(
+            self.power,
+            self.power.memory_j_per_byte * moved / middle_s,
+            arithmetic_j / middle_s,
+            clock,
+        )
+        energy_j: np.ndarray = self.devices * ramp_energy_j(
+            self.power, seconds, self.moved, self.arithmetic_j, self.steps, at
+        )
+        return energy_j
+
+
+def work_of(model: Model, pool: Pool, rows: Mapping[str, Any]) -> Work:
+    """The work of stretches with these counts (results.STRETCH_COLUMNS), arrays or single numbers,
+    on replicas of `pool`.
+    """
+    plan, device = pool.replica, pool.node.device
+    each = 1 + (plan.speculation.draft_tokens if plan.speculation else 0)
+    checked = each * rows["batch"]
+    tokens, sampled = checked + rows["prompt_tokens"], rows["sampled"] - rows["batch"] + checked
+    grows = (
+        1.0 * rows["prompt_tokens"] * rows["prompt_tokens"]
+    )  # only a lone prompt's chunks follow each other
+    linear = step_flop(model, tokens, sampled, 0, 0, 0, 0)
+    attention = step_flop(
+        model, 0, 0, each * rows["context"], rows["windowed"], rows["pairs"], rows["windowed_pairs"]
+    )
+    ranks = 1 if pool.is_wafer else plan.tensor_parallel
+    weights = step_weight_bytes(
+        model, pool.weights(model), tokens, weight_reuse=not pool.is_wafer, ranks=plan.data_parallel
+    )
+    kv = step_kv_bytes(model, plan.kv_cache, ranks, tokens, rows["context"], rows["windowed"])
+    power = device.power
+    flop_j = (
+        (power.flop.of(device.peak.of(pool.weights(model))[0]), power.flop.of_attention)
+        if power
+        else (0.0, 0.0)
+    )
+    return Work(
+        (linear, 0.0),
+        (attention, step_flop(model, 0, 0, each * rows["growth"], rows["growing"], grows, 0)),
+        (
+            weights + kv,
+            step_kv_bytes(model, plan.kv_cache, ranks, 0, rows["growth"], rows["growing"]),
+        ),
+        rows["steps"],
+        pool.devices_a_replica(model),
+        power,
+        flop_j,
+    )

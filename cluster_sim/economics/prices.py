@@ -1,0 +1,210 @@
+"""Cost of a node for whoever runs it: bought, rented, or committed to by contract.
+
+Every price may have a range.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import PydanticCustomError, core_schema
+
+from cluster_sim.errors import shown
+from cluster_sim.schema import Description
+from cluster_sim.units import Quantity
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure and its range; low and high equal the value where it is certain."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """Field type of a figure, or of `{value: …, range: [low, high]}`.
+
+    Figures are in the unit of `quantity`, or bare numbers from 0 to `most`.
+    """
+
+    quantity: Quantity | None = None
+    most: float = 1.0
+
+    def _number(self, value: Any) -> float:
+        if self.quantity is not None:
+            return self.quantity.read(value)
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not is_number or not 0.0 <= value <= self.most:
+            raise PydanticCustomError(
+                "quantity", f"came {shown(value)}; wanted a number from 0 to {self.most:g}"
+            )
+        return float(value)
+
+    def _read(self, value: Any) -> Estimate:
+        if isinstance(value, Estimate):
+            return value
+        if not isinstance(value, dict):
+            number = self._number(value)
+            return Estimate(number, number, number)
+        ends = value.get("range", [value.get("value")] * 2)
+        if (
+            not {"value"} <= value.keys() <= {"value", "range"}
+            or not isinstance(ends, (list, tuple))
+            or len(ends) != 2
+        ):
+            raise PydanticCustomError(
+                "quantity",
+                f"came {shown(value)}; wanted a figure, or {{value: …, range: [low, high]}}",
+            )
+        number, (low, high) = self._number(value["value"]), map(self._number, ends)
+        if not low <= number <= high:
+            raise PydanticCustomError(
+                "quantity",
+                f"came {shown(value['value'])}; wanted it within its range, {shown(ends[0])} to {shown(ends[1])}",
+            )
+        return Estimate(number, low, high)
+
+    def _write(self, estimate: Estimate) -> Any:
+        value, low, high = (
+            self.quantity.write(number) if self.quantity else number
+            for number in (estimate.value, estimate.low, estimate.high)
+        )
+        return value if estimate.low == estimate.high else {"value": value, "range": [low, high]}
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self._read, serialization=core_schema.plain_serializer_function_ser_schema(self._write)
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        bare = (
+            {"type": "string", "examples": [self.quantity.example]}
+            if self.quantity
+            else {"type": "number", "minimum": 0, "maximum": self.most}
+        )
+        ranged = {
+            "type": "object",
+            "properties": {
+                "value": bare,
+                "range": {"type": "array", "items": bare, "minItems": 2, "maxItems": 2},
+            },
+            "required": ["value"],
+            "additionalProperties": False,
+        }
+        return {
+            "anyOf": [bare, ranged],
+            "description": "A figure, or with the range that it may lie in.",
+        }
+
+
+EstimatedShare = Annotated[Estimate, Estimated()]
+EstimatedUsd = Annotated[Estimate, Estimated(Quantity("USD", "515_000 USD", least=0.0))]
+EstimatedUsdPerHour = Annotated[Estimate, Estimated(Quantity("USD/h", "4_500 USD/year", least=0.0))]
+EstimatedUsdPerWatt = Annotated[Estimate, Estimated(Quantity("USD/W", "20.8 USD/W", least=0.0))]
+EstimatedUsdPerKwh = Annotated[
+    Estimate, Estimated(Quantity("USD/kWh", "0.0685 USD/kWh", least=0.0))
+]
+EstimatedSeconds = Annotated[Estimate, Estimated(Quantity("s", "10 d", least=0.0))]
+EstimatedPositiveSeconds = Annotated[Estimate, Estimated(Quantity("s", "5 year", above=0.0))]
+EstimatedPerSecond = Annotated[Estimate, Estimated(Quantity("/s", "0.06 /year", least=0.0))]
+EstimatedWatts = Annotated[Estimate, Estimated(Quantity("W", "14.3 kW", above=0.0))]
+EstimatedFactor = Annotated[Estimate, Estimated(most=3.0)]
+
+ZERO = Estimate(0.0, 0.0, 0.0)
+
+
+class _Offer(Description):
+    name: str
+    year: int
+    """Year of the prices, which are in US dollars."""
+
+
+class Owned(_Offer):
+    """A node that is bought, with its share of everything around it.
+
+    What is left out costs nothing.
+    """
+
+    basis: Literal["owned"] = "owned"
+    purchase_usd: EstimatedUsd
+    """Purchase price of a node with its devices [USD]."""
+    networking: EstimatedShare = ZERO
+    """Switches, cables and adapters of the cluster, as a share of the purchase."""
+    networking_mark_up: EstimatedShare = ZERO
+    """Share of networking that is the vendor's premium over open Ethernet. It is part of
+    `networking`, not added to it."""
+    storage: EstimatedShare = ZERO
+    """Storage of the cluster, as a share of the purchase."""
+    life_s: EstimatedPositiveSeconds
+    """Time over which node, networking, storage and spares are written off [s]."""
+    residual: EstimatedShare = ZERO
+    """Share of the price of node, networking, storage and spares that they sell for at the end of
+    their life."""
+    cost_of_capital: EstimatedShare = ZERO
+    """Interest per year on everything that is bought: 0.05 is 5 %."""
+    rated_w: EstimatedWatts
+    """Highest power of a node, for which the facility is built [W]."""
+    facility_usd_per_w: EstimatedUsdPerWatt = ZERO
+    """Price of building, power and cooling [USD/W]."""
+    facility_life_s: EstimatedPositiveSeconds = Estimate(
+        15.0 * 31_536_000.0, 15.0 * 31_536_000.0, 15.0 * 31_536_000.0
+    )
+    electricity_usd_per_kwh: EstimatedUsdPerKwh = ZERO
+    """Price of electricity where the site gives none [USD/kWh]."""
+    licences_usd_per_hour: EstimatedUsdPerHour = ZERO
+    """Licences of software per device [USD/h]."""
+    support: EstimatedShare = ZERO
+    """Contracts for hardware per year, as a share of the purchase."""
+    porting_usd: EstimatedUsd = ZERO
+    """Engineering that brings the software to this machine, once for all nodes of its owner, spread
+    over `life` [USD]."""
+    porting_nodes: Annotated[int, Field(gt=0)] = 1
+    """Number of nodes of the owner, over which `porting` is spread."""
+    staffing_usd_per_hour: EstimatedUsdPerHour = ZERO
+    """Staff that keeps a node running, per node [USD/h]."""
+    failures_per_s: EstimatedPerSecond = ZERO
+    """Failures per device [1/s]."""
+    repair_s: EstimatedSeconds = ZERO
+    """Time until a node with a failed device is back [s]. A spare stands in for it."""
+
+
+class Rented(_Offer):
+    """Devices by the hour, power and everything else included."""
+
+    basis: Literal["rented"] = "rented"
+    rental_usd_per_hour: EstimatedUsdPerHour
+    """Rent per device [USD/h]."""
+    licences_usd_per_hour: EstimatedUsdPerHour = ZERO
+    """Licences of software per device that the rental does not include [USD/h]."""
+    staffing_usd_per_hour: EstimatedUsdPerHour = ZERO
+    """Staff per node [USD/h]."""
+
+
+class Committed(_Offer):
+    """Capacity by contract: an amount for a power over some years, everything included."""
+
+    basis: Literal["committed"] = "committed"
+    amount_usd: EstimatedUsd
+    """Amount that the contract commits to [USD]."""
+    term_s: EstimatedPositiveSeconds
+    """Term of the contract [s]."""
+    power_w: EstimatedWatts
+    """Power of the site, cooling included [W]."""
+    rated_w: EstimatedWatts
+    """Power of one node, cooling left out [W]."""
+    pue: EstimatedFactor
+    """Power of the site per watt of its nodes. With `power` and `rated` it gives the number of
+    nodes."""
+
+
+Prices = Annotated[Owned | Rented | Committed, Field(discriminator="basis")]
+"""A way to pay for a node: buy it, rent it, or commit to it by contract."""

@@ -1,0 +1,244 @@
+"""What figures of studies share: the table that a study wrote, its axes, and how columns are named
+to a reader.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cluster_sim.errors import ScenarioError, did_you_mean
+
+Row = dict[str, Any]
+
+_QUANTITIES = {
+    "ttft": "TTFT",
+    "ttfo": "TTFO",
+    "tpot": "TPOT",
+    "itl": "ITL",
+    "e2el": "E2E latency",
+    "queue": "time in queue",
+}
+_STATISTICS = {"mean": "mean", "median": "p50", "std": "standard deviation", "max": "max"}
+_WHOLE = {
+    "request_throughput": "throughput [requests/s]",
+    "request_goodput": "goodput [requests/s]",
+    "output_throughput": "output throughput [tokens/s]",
+    "total_token_throughput": "throughput [tokens/s]",
+    "slo_attainment": "share within SLO",
+    "usd_per_hour": "cost [USD/h]",
+    "usd_per_million_output_tokens": "cost [USD per million output tokens]",
+    "usd_per_million_tokens": "cost [USD per million tokens]",
+}
+_UNITS = (
+    ("_bytes_per_s", "B/s"),
+    ("_per_s", "1/s"),
+    ("_ms", "ms"),
+    ("_s", "s"),
+    ("_w", "W"),
+    ("_kwh", "kWh"),
+    ("_c", "°C"),
+    ("_bytes", "B"),
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is drawn of a study; None where the figure chooses."""
+
+    x: str | None = None
+    y: str | None = None
+    metrics: tuple[str, ...] = ()
+
+
+def read(path: str | Path) -> pa.Table:
+    """The table of a sweep's folder, or in a Parquet file that a study wrote. Raises ScenarioError
+    where there is none.
+    """
+    path = Path(path)
+    file = path / "sweep.parquet" if path.is_dir() else path
+    try:
+        return pq.read_table(file)
+    except (OSError, pa.ArrowInvalid) as fault:
+        wanted = "wanted the folder of a sweep, or a Parquet file that capacity or sensitivity wrote with --out"
+        raise ScenarioError.at(str(file), f"is no table of a study ({fault}); {wanted}") from fault
+
+
+def wanted(table: pa.Table, columns: Sequence[str], study: str) -> None:
+    """Raises ScenarioError where the table lacks one of `columns`, which those of `study` have."""
+    if missing := [name for name in columns if name not in table.column_names]:
+        raise ScenarioError.at(
+            study, f"no column '{missing[0]}'{did_you_mean(missing[0], table.column_names)}"
+        )
+
+
+def narrowed(table: pa.Table, where: Mapping[str, str]) -> pa.Table:
+    """Rows whose columns hold these values, as people write them: 500 is 500.0. Raises
+    ScenarioError where none does.
+    """
+    wanted(table, list(where), "--where")
+    keep = (
+        [
+            all(_same(row[name], value) for name, value in where.items())
+            for row in table.select(list(where)).to_pylist()
+        ]
+        if where
+        else None
+    )
+    found = table if keep is None else table.filter(pa.array(keep))
+    if not found.num_rows:
+        raise ScenarioError.at(
+            "--where",
+            "leaves no row; the table has "
+            + "; ".join(f"{name}: {_known(table, name)}" for name in where),
+        )
+    return found
+
+
+def _same(value: Any, written: str) -> bool:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        try:
+            return float(written) == value
+        except ValueError:
+            return False
+    return str(value) == written
+
+
+def _known(table: pa.Table, name: str) -> str:
+    return ", ".join(map(str, list(dict.fromkeys(table[name].to_pylist()))[:12]))
+
+
+def points(table: pa.Table) -> list[Row]:
+    """The points of a sweep that are done, each once, however many sweeps of the folder have it.
+    Raises ScenarioError where there is none.
+    """
+    wanted(table, ("point", "status", "replication", "key"), "sweep.parquet")
+    done = {row["key"]: row for row in table.to_pylist() if row["status"] == "done"}
+    if not done:
+        raise ScenarioError.at("sweep.parquet", "holds no point that is done")
+    return list(done.values())
+
+
+def varied(rows: Sequence[Row]) -> list[str]:
+    """Columns of the axes that have more than one value, in the order of the file; a column is its
+    key with a unit.
+    """
+    keys = dict.fromkeys(key for row in rows for key in json.loads(row["point"]))
+    columns = [
+        next(
+            (
+                name
+                for name in rows[0]
+                if name == key or re.fullmatch(re.escape(key) + "_[a-z_]+", name)
+            ),
+            key,
+        )
+        for key in keys
+    ]
+    return [name for name in dict.fromkeys(columns) if len({row.get(name) for row in rows}) > 1]
+
+
+def grouped(rows: Sequence[Row], names: Sequence[str]) -> dict[tuple[Any, ...], list[Row]]:
+    """Rows by their values of `names`: numbers ascend, text stays in its order."""
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in names), []).append(row)
+    ordered = {
+        name: {value: place for place, value in enumerate(values([row[name] for row in rows]))}
+        for name in names
+    }
+    return dict(
+        sorted(
+            groups.items(),
+            key=lambda item: [
+                ordered[name][value] for name, value in zip(names, item[0], strict=True)
+            ],
+        )
+    )
+
+
+def values(came: Sequence[Any]) -> list[Any]:
+    """Different values: numbers ascend, what holds text stays in its order."""
+    different = list(dict.fromkeys(came))
+    return (
+        sorted(different)
+        if all(isinstance(value, (int, float)) for value in different)
+        else different
+    )
+
+
+def numeric(rows: Sequence[Row], name: str) -> bool:
+    """All values of the column are numbers."""
+    return all(
+        isinstance(row[name], (int, float)) and not isinstance(row[name], bool) for row in rows
+    )
+
+
+def said(names: Sequence[str], of: Sequence[Any]) -> str:
+    """Values with what they are of.
+
+    >>> said(["variant", "workload.prompt_tokens.median", "workload.arrivals.rate_per_s"], ["cs3", 500.0, 2])
+    'cs3, prompt_tokens.median 500, arrivals.rate 2 /s'
+    """
+    return ", ".join(
+        str(value) if name == "variant" else _said(name, value)
+        for name, value in zip(names, of, strict=True)
+    )
+
+
+def _said(name: str, value: Any) -> str:
+    short, unit = _short(name)
+    number = f"{value:,.5g}".replace(",", " ") if isinstance(value, float) else str(value)
+    return f"{short} {number}" + (f" {unit.removeprefix('1')}" if unit else "")
+
+
+def _short(name: str) -> tuple[str, str]:
+    """(the last two parts of a key without its unit, the unit)."""
+    short = ".".join(name.split(".")[-2:])
+    for suffix, unit in _UNITS:
+        if short.endswith(suffix):
+            return short.removesuffix(suffix), unit
+    return short, ""
+
+
+def label(name: str) -> str:
+    """A column as the name of an axis.
+
+    >>> label("p99_ttft_ms"), label("workload.arrivals.rate_per_s"), label("slo_attainment")
+    ('TTFT p99 [ms]', 'arrivals.rate [1/s]', 'share within SLO')
+    """
+    if name in _WHOLE:
+        return _WHOLE[name]
+    statistic, _, rest = name.partition("_")
+    if rest.removesuffix("_ms") in _QUANTITIES:
+        return (
+            f"{_QUANTITIES[rest.removesuffix('_ms')]} {_STATISTICS.get(statistic, statistic)} [ms]"
+        )
+    short, unit = _short(name)
+    return short.replace("_", " ") + (f" [{unit}]" if unit else "")
+
+
+def amount(name: str, value: float) -> str:
+    """A column and one value of it, as a clause.
+
+    >>> amount("p99_ttft_ms", 147.2), amount("slo_attainment", 0.97)
+    ('TTFT p99 is 147 ms', 'share within SLO is 0.97')
+    """
+    text, _, unit = label(name).rstrip("]").partition(" [")
+    return f"{text} is {number(value)} {unit}".rstrip()
+
+
+def number(value: float) -> str:
+    """Three figures, with thin groups of thousands.
+
+    >>> number(0.01234), number(12345.6)
+    ('0.0123', '12 346')
+    """
+    return f"{value:,.0f}".replace(",", " ") if abs(value) >= 999.5 else f"{value:.3g}"

@@ -1,0 +1,213 @@
+"""A topology small enough to be looked at: what is alike is one mark with a count, and every mark
+has its place.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+
+from cluster_sim.topology import FRONT_DOOR, Edge, Topology
+
+_MOST_COLUMNS = 26
+"""Devices side by side beyond which alike ones are drawn as one."""
+_LEAST_WIDTH = 2.6
+"""Columns of a node's box: its name stands above."""
+_GAP = 0.7
+"""Columns between boxes."""
+_DEVICES = ("device", "wafer")
+# Rows from the top. What a network's file calls its switches is above or beside those that nodes
+# are plugged into.
+_FRONT, _SPINES, _LEAVES, _NICS, _HOSTS, _OTHERS, _SWITCH, _DEVICE, _MEMORY = range(9)
+_ROWS = {
+    "nic": _NICS,
+    "host": _HOSTS,
+    "dram": _HOSTS,
+    "nvme": _HOSTS,
+    "device": _DEVICE,
+    "wafer": _DEVICE,
+    "memory": _MEMORY,
+    "switch": _SWITCH,
+}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One place, or several that are alike."""
+
+    role: str
+    node: str | None
+    """The name of its box, None outside of nodes."""
+    count: int
+    """In each node of its box, or in all outside of them."""
+    row: int
+    x: float = 0.0
+
+
+@dataclass(frozen=True)
+class Box:
+    """One node, or several that are alike."""
+
+    name: str
+    left: float
+    width: float
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The links between two marks."""
+
+    start: Hashable
+    end: Hashable
+    edges: tuple[Edge, ...]
+
+
+@dataclass(frozen=True)
+class Condensed:
+    """What is drawn of a topology. Marks go by keys of no meaning; x is in columns, rows count from
+    the top.
+    """
+
+    marks: Mapping[Hashable, Mark]
+    bundles: Sequence[Bundle]
+    boxes: Sequence[Box]
+    columns: float
+
+
+def condensed(topology: Topology) -> Condensed:
+    """Places as they are while they fit side by side; else one node stands for all of its pool;
+    else one device for all of its node.
+
+    Switches that have the same kinds of places below them are then alike too.
+    """
+    graph = topology.graph
+    levels: Sequence[Callable[[str], Hashable]] = (
+        lambda place: place,
+        lambda place: (_pool(topology, place), _within(topology, place)),
+        lambda place: (_pool(topology, place), topology.role(place)),
+    )
+    for alike in levels:
+        inside = {place: alike(place) for place in graph if topology.node(place) is not None}
+        if (
+            len({key for place, key in inside.items() if topology.role(place) in _DEVICES})
+            <= _MOST_COLUMNS
+        ):
+            break
+    keys = inside | _switches(topology, inside, apart=alike is levels[0])
+    members: defaultdict[Hashable, list[str]] = defaultdict(list)
+    for place in graph:
+        members[keys[place]].append(place)
+    bundles: defaultdict[tuple[Hashable, Hashable], list[Edge]] = defaultdict(list)
+    for start, end in graph.edges:
+        pair = (keys[start], keys[end])
+        bundles[pair if pair in bundles or pair[::-1] not in bundles else pair[::-1]].append(
+            (start, end)
+        )
+    near: defaultdict[Hashable, set[Hashable]] = defaultdict(set)
+    for start_key, end_key in bundles:
+        near[start_key].add(end_key)
+        near[end_key].add(start_key)
+    nodes = set(inside.values())
+    marks = {
+        key: _mark(
+            topology,
+            places,
+            _FRONT if len(near[key]) < 2 else _LEAVES if near[key] & nodes else _SPINES,
+        )
+        for key, places in members.items()
+    }
+    placed, boxes, columns = _placed(marks, near)
+    return Condensed(
+        placed, [Bundle(*pair, tuple(edges)) for pair, edges in bundles.items()], boxes, columns
+    )
+
+
+def _pool(topology: Topology, place: str) -> str:
+    return (topology.node(place) or "").partition("/")[0]
+
+
+def _within(topology: Topology, place: str) -> str:
+    return place[len(topology.node(place) or "") :]
+
+
+def _switches(
+    topology: Topology, inside: Mapping[str, Hashable], apart: bool
+) -> dict[str, Hashable]:
+    """Keys of the places outside of nodes: each its own where they are drawn apart."""
+    outside = [place for place in topology.graph if place not in inside]
+    if apart:
+        return {place: place for place in outside}
+    return {
+        place: (
+            place.rpartition("/")[0],
+            topology.role(place),
+            frozenset(inside[other] for other in topology.graph[place] if other in inside),
+        )
+        for place in outside
+    }
+
+
+def _mark(topology: Topology, places: Sequence[str], row_outside: int) -> Mark:
+    role, nodes = (
+        topology.role(places[0]),
+        list(dict.fromkeys(topology.node(place) for place in places)),
+    )
+    if nodes[0] is None:
+        return Mark(role, None, len(places), _FRONT if role == FRONT_DOOR else row_outside)
+    box = nodes[0] if len(nodes) == 1 else f"{nodes[0]} and {len(nodes) - 1} like it"
+    return Mark(role, box, len(places) // len(nodes), _ROWS.get(role, _OTHERS))
+
+
+def _placed(
+    marks: Mapping[Hashable, Mark], near: Mapping[Hashable, Collection[Hashable]]
+) -> tuple[dict[Hashable, Mark], list[Box], float]:
+    """Boxes side by side, the places of a row evenly in their box; switches evenly in the order of
+    what is below them.
+    """
+    rows = {row: number for number, row in enumerate(sorted({mark.row for mark in marks.values()}))}
+    x: dict[Hashable, float] = {}
+    boxes: list[Box] = []
+    left = 0.0
+    for name in dict.fromkeys(mark.node for mark in marks.values() if mark.node is not None):
+        mine: defaultdict[int, list[Hashable]] = defaultdict(list)
+        for key, mark in marks.items():
+            if mark.node == name:
+                mine[mark.row].append(key)
+        crowd = len(mine[_HOSTS])  # hosts, and beside them their memory and drives
+        width = max(
+            [float(len(keys)) for row, keys in mine.items() if row != _HOSTS]
+            + [float(crowd) if crowd > 1 else 0.0, _LEAST_WIDTH]
+        )
+        for row, keys in mine.items():
+            for number, key in enumerate(keys):
+                x[key] = left + (number + 0.5) * width / len(keys)
+            if row == _SWITCH and len(mine[_DEVICE]) == 1:  # not over the link that leads past it
+                x[keys[0]] = left + 0.75 * width
+            if (
+                row == _HOSTS and len({marks[key].role for key in keys}) == crowd
+            ):  # one of each, a column apart, the host in the middle
+                for number, key in enumerate(
+                    sorted(keys, key=lambda key: ("dram", "host", "nvme").index(marks[key].role))
+                ):
+                    x[key] = left + width / 2 + number - (crowd > 1)
+        boxes.append(Box(name, left, width))
+        left += width + _GAP
+    columns = max(left - _GAP, _LEAST_WIDTH)
+    for row in (_LEAVES, _SPINES, _FRONT):
+        mine_above = [key for key, mark in marks.items() if mark.row == row and mark.node is None]
+
+        def middle(key: Hashable) -> float:
+            known = [x[other] for other in near[key] if other in x]
+            return sum(known) / len(known) if known else columns
+
+        for number, key in enumerate(sorted(mine_above, key=middle)):
+            x[key] = (number + 0.5) * columns / len(mine_above)
+    return (
+        {
+            key: Mark(mark.role, mark.node, mark.count, rows[mark.row], x[key])
+            for key, mark in marks.items()
+        },
+        boxes,
+        columns,
+    )

@@ -1,0 +1,169 @@
+"""One accelerator, as its data sheet and its measurements describe it."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from cluster_sim.errors import ScenarioError
+from cluster_sim.hardware.collective_fits import CollectiveFits
+from cluster_sim.hardware.efficiency import Efficiency, Overhead
+from cluster_sim.hardware.kernel_fits import KernelFits
+from cluster_sim.hardware.memory import Memory, Refresh, WeightMemory
+from cluster_sim.hardware.operating_point import CLOCK_ON_BANDWIDTH, FULL_PACE, Pace, scaled_by
+from cluster_sim.hardware.power_and_cooling import GovernorSpec, Limits, Power
+from cluster_sim.hardware.precision import Precision
+from cluster_sim.hardware.wafer import Wafer
+from cluster_sim.schema import Description, Document, describe, named
+from cluster_sim.typing import Count
+from cluster_sim.units import BytesPerSecond, FlopPerSecond, Seconds
+
+_LAUNCHES = ("layer_s", "expert_layer_s", "latent_layer_s")
+"""Fields of `Overhead` that are starts of kernels and follow the clock; the others are the
+host's."""
+
+
+class Systolic(Description):
+    """Arrays of multipliers that keep weights while tokens stream through.
+
+    Small products leave parts of them empty, see `physics.systolic`.
+    """
+
+    rows: Count
+    """Number of inputs of a product that one array sums over."""
+    columns: Count
+    """Number of outputs of a product that one array makes."""
+    arrays: Count = 1
+    """Number of arrays that work side by side. Together they reach the device's peak."""
+    load_cycles: Count | None = None
+    """Number of cycles to fill one array with weights, which hide behind the tokens of the weights
+    before. Default: one cycle per row."""
+
+
+class Peak(Description):
+    """Dense peak compute rate by precision; a precision that is left out has no hardware."""
+
+    bf16_flop_per_s: FlopPerSecond
+    fp8_flop_per_s: FlopPerSecond | None = None
+    fp4_flop_per_s: FlopPerSecond | None = None
+
+    def of(self, precision: Precision) -> tuple[Precision, float]:
+        """Return the precision that weights in `precision` compute in, and its peak [FLOP/s].
+
+        Weights of a precision without hardware are widened to bf16.
+        """
+        rate = {
+            "bf16": self.bf16_flop_per_s,
+            "fp8": self.fp8_flop_per_s,
+            "fp4": self.fp4_flop_per_s,
+        }[precision]
+        return (precision, rate) if rate is not None else ("bf16", self.bf16_flop_per_s)
+
+
+class Device(Description):
+    """One accelerator: a GPU where `efficiency` is given, a wafer where `wafer` is."""
+
+    name: str
+    memory: Memory
+    peak: Peak
+    efficiency: Efficiency | None = None
+    """Shares of the peaks that a GPU's kernels reach."""
+    overheads: dict[str, Overhead] = Field(default_factory=dict)
+    """Overheads of a GPU by the name of the engine; `default` for all others."""
+    kernels: KernelFits | None = None
+    """Times of its kernels alone, where they were measured. `efficiency` gives those of other
+    kernels."""
+    weight_memory: WeightMemory | None = None
+    """Memory of the weights where it is not `memory`, which then holds the KV cache alone."""
+    systolic: Systolic | None = None
+    """Systolic arrays that multiply matrices; `efficiency.compute` is then the share that is left
+    once the shapes of products are counted. Left out, shapes do not matter."""
+    wafer: Wafer | None = None
+    """Grid of cores of a wafer-scale device."""
+    collectives: CollectiveFits = CollectiveFits()
+    """Collectives between devices of one node."""
+    peer_latency_s: Seconds = 0.0
+    """Start of a transfer from device to device inside a node [s]."""
+    peer_bandwidth_bytes_per_s: BytesPerSecond | None = None
+    """Bandwidth from device to device inside a node in one direction [B/s]."""
+    power: Power | None = None
+    """Power that the device draws. Left out, runs report no energy."""
+    limits: Limits | None = None
+    """Temperatures at which the device protects itself."""
+    refresh: Refresh | None = None
+    """Bandwidth that refreshing warm memory leaves."""
+    governor: GovernorSpec | None = None
+    """Steps and periods with which the device lowers its clock."""
+
+    @model_validator(mode="after")
+    def _is_one_kind(self) -> Device:
+        if (self.efficiency is None) == (self.wafer is None):
+            raise ValueError("wanted either 'efficiency' (a GPU) or 'wafer'")
+        if self.efficiency is not None and "default" not in self.overheads:
+            raise ValueError("'overheads' has no 'default'")
+        if self.wafer is not None:
+            for name in ("weight_memory", "systolic"):
+                if getattr(self, name) is not None:
+                    raise ValueError(
+                        f"came '{name}' beside 'wafer'; wanted it with 'efficiency' only"
+                    )
+        return self
+
+    @property
+    def fast_memory(self) -> Memory:
+        """Memory that holds weights and activations."""
+        return self.weight_memory or self.memory
+
+    @property
+    def bandwidth_bytes_per_s(self) -> float:
+        """Peak bandwidth of all its memories together [B/s]."""
+        return self.memory.bandwidth_bytes_per_s + (
+            self.weight_memory.bandwidth_bytes_per_s if self.weight_memory else 0.0
+        )
+
+    @property
+    def measured(self) -> bool:
+        """Whether step times rest on measured kernels or runs, not on a data sheet alone."""
+        return self.wafer is not None or self.kernels is not None
+
+    def overhead(self, engine: str) -> Overhead:
+        """Return the times that the engine called `engine` adds on this device."""
+        return self.overheads.get(engine, self.overheads["default"])
+
+    def at(self, pace: Pace) -> Self:
+        """Return this device at `pace`: kernels, peaks and links slow down, the host does not."""
+        if pace == FULL_PACE:
+            return self
+        clock, memory, links = pace
+        reading, starts = memory * clock**CLOCK_ON_BANDWIDTH, 1.0 / clock
+        peer = self.peer_bandwidth_bytes_per_s
+        slowed = {
+            "memory": scaled_by(self.memory, {"bandwidth_bytes_per_s": reading}),
+            "peak": scaled_by(self.peak, dict.fromkeys(Peak.model_fields, clock)),
+            "overheads": {
+                engine: scaled_by(overhead, dict.fromkeys(_LAUNCHES, starts))
+                for engine, overhead in self.overheads.items()
+            },
+            "kernels": self.kernels and self.kernels.at(clock, memory),
+            "wafer": self.wafer and scaled_by(self.wafer, {"clock_hz": clock, "core_s": starts}),
+            "collectives": self.collectives.at(links),
+            "peer_bandwidth_bytes_per_s": peer and peer * links,
+        }
+        return self.model_copy(update=slowed)
+
+
+def device_named(name: str) -> Device:
+    """Return the device of a catalog name or of the path of a device file.
+
+    Raises
+    ------
+    ScenarioError
+        There is no such device, or its file is wrong.
+    """
+    try:
+        return describe(Device, Document(named("devices", name), name))
+    except ScenarioError:
+        raise
+    except ValueError as fault:
+        raise ScenarioError.at("--device", str(fault)) from fault

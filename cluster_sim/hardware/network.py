@@ -1,0 +1,74 @@
+"""Links between places, and fabrics of switches, as files describe them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from cluster_sim.schema import Description
+from cluster_sim.units import BytesPerSecond, Seconds
+
+
+class Link(Description):
+    """A connection of two places of the topology, equally wide in both directions.
+
+    Ends inside a node: `host` (its processors), `device` (each of them), `nic`, or names of the
+    file's own such as `switch`. Ends in a network: `front_door`, `node` (each of them), `pool/0`
+    (that node), or names of the file's own. A node's bandwidth is shared evenly by its NICs; a node
+    without NICs is reached at its host.
+    """
+
+    between: tuple[str, str]
+    """Names of the two ends."""
+    kind: str
+    """Kind of link, such as nvlink5, as tables and figures name it."""
+    bandwidth_bytes_per_s: BytesPerSecond
+    """Bandwidth in one direction [B/s]."""
+    latency_s: Seconds
+    """Latency of the link [s]."""
+    duplex: Literal["full", "half"] = "full"
+    """half: both directions share one bandwidth, as reads and writes of a memory do."""
+
+
+class FabricSpec(Description):
+    """Leaf and spine switches, as many as the nodes need.
+
+    A leaf has at most `oversubscription` times as many ports for NICs as it has cables to spines.
+    Every leaf has the same number of cables to each spine, which count as one link as wide as all
+    of them. The front door has a port on every spine. A node without NICs has one port, that of its
+    host.
+    """
+
+    shape: Literal["rail_optimised", "fat_tree"]
+    """rail_optimised: the first NICs of all nodes meet on one leaf, the second ones on the next,
+    and so on. fat_tree: all NICs of a node are on one leaf, as far as it has ports."""
+    kind: str
+    """Kind of its links, as tables and figures name it."""
+    radix: Annotated[int, Field(ge=2)]
+    """Number of ports of a switch."""
+    bandwidth_bytes_per_s: BytesPerSecond
+    """Bandwidth of one port in one direction [B/s]."""
+    latency_s: Seconds
+    """Latency from a NIC to its leaf, or from the front door to a spine [s]."""
+    switch_latency_s: Seconds
+    """Latency from a leaf to a spine [s]."""
+    oversubscription: Annotated[float, Field(ge=1.0)] = 1.0
+    """Bandwidth from NICs to a leaf, relative to that from the leaf to the spines. With 1 the
+    spines never limit."""
+
+
+class NetworkSpec(Description):
+    """Links between front door and nodes: written one by one, a fabric of switches, or both."""
+
+    name: str = "as written"
+    links: tuple[Link, ...] = ()
+    """Links that are written one by one. Beside a fabric they may end at its switches too: leaf0,
+    spine0 and so on."""
+    fabric: FabricSpec | None = None
+
+    @model_validator(mode="after")
+    def _has_links(self) -> NetworkSpec:
+        if "links" not in self.model_fields_set and self.fabric is None:
+            raise ValueError("wanted 'links' or 'fabric'")
+        return self

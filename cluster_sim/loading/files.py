@@ -1,0 +1,244 @@
+"""Scenario files -> scenarios: variants merged, values set from outside, everything checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from cluster_sim.errors import Fault, ScenarioError, did_you_mean
+from cluster_sim.loading.checks import faults_of
+from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.scenario.study_spec import Capacity, Sweep
+from cluster_sim.schema import (
+    Description,
+    Document,
+    describe,
+    looking_in,
+    overridden,
+    override,
+    read_text,
+    read_yaml,
+    under,
+)
+
+
+def load_scenario(
+    path: str | Path,
+    variant: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+) -> Scenario:
+    """The scenario in the file at `path`.
+
+    variant: which one, where the file has several; overrides: values by dotted key, such as
+    {"cluster.pools[0].nodes": 2}, applied last; seed: in place of the file's.
+    Raises ScenarioError with every fault of the file, or where a variant must be named.
+    """
+    document, sets = (
+        open_scenarios(path).document,
+        [(key, value, f"override {key}") for key, value in (overrides or {}).items()],
+    )
+    names = list(_variant_names(document))
+    if variant is None and names:
+        if len(names) > 1:
+            raise ScenarioError.at(
+                document.place(("variants",)), f"has the variants {', '.join(names)}; name one"
+            )
+        variant = names[0]
+    return _one(document, variant, sets, seed)
+
+
+def load_variants(
+    path: str | Path,
+    variants: Sequence[str] = (),
+    sets: Sequence[str] = (),
+    seed: int | None = None,
+) -> list[Scenario]:
+    """Every variant of the file, or those that are named, with `key=value` texts applied; the plain
+    file where it has none.
+
+    Raises ScenarioError with the faults of all of them.
+    """
+    document = open_scenarios(path).document
+    wanted: list[str | None] = list(variants) or list(_variant_names(document)) or [None]
+    scenarios: list[Scenario] = []
+    faults: list[Fault] = []
+    for variant in wanted:
+        try:
+            scenarios.append(_one(document, variant, [], seed, sets))
+        except ScenarioError as error:
+            faults += error.faults
+    if faults:
+        raise ScenarioError(list(dict.fromkeys(faults)))
+    return scenarios
+
+
+def question_of(path: str | Path) -> str:
+    """What a scenario file asks: its comment at the top; nothing where it has none."""
+    lines = read_text(Path(path)).lstrip("\ufeff").splitlines()
+    return " ".join(
+        line.lstrip("# ").rstrip() for line in takewhile(lambda line: line.startswith("#"), lines)
+    ).strip()
+
+
+class _Questions(Description):
+    """The sections of a file that ask for many simulations."""
+
+    sweep: Sweep | None = None
+    capacity: Capacity | None = None
+
+
+@dataclass(frozen=True)
+class ScenarioFile:
+    """A scenario file, read once, from which many scenarios are made."""
+
+    document: Document
+    sets: tuple[str, ...]
+    """`key=value` texts that hold for all of them."""
+    sweep: Sweep | None
+    capacity: Capacity | None
+
+    @property
+    def variants(self) -> list[str]:
+        """Their names; empty where the file has none."""
+        return list(_variant_names(self.document))
+
+    def place(self, *trail: str | int) -> str:
+        """Where the value at `trail` was written, for messages."""
+        return self.document.place(trail)
+
+    def written(self, variant: str | None = None) -> Any:
+        """What the file says of one variant, names of the catalog as they are written."""
+        with looking_in(Path(self.document.file).parent):
+            return _set(_chosen(self.document, variant), self.sets)[0].data
+
+    def scenario(
+        self,
+        variant: str | None = None,
+        values: Mapping[str, Any] | None = None,
+        seed: int | None = None,
+        where: str = "override",
+    ) -> Scenario:
+        """One of them, with `values` by dotted key, which `where` asked for.
+
+        Raises ScenarioError with all that is wrong with it.
+        """
+        overrides = [(key, value, f"{where}: {key}") for key, value in (values or {}).items()]
+        return _one(self.document, variant, overrides, seed, self.sets)
+
+
+def open_scenarios(path: str | Path, sets: Sequence[str] = ()) -> ScenarioFile:
+    """The file at `path`, its `sweep` and `capacity` checked, its scenarios not yet.
+
+    Raises ScenarioError for a file that cannot be read and for faults in these two sections.
+    """
+    document = read_yaml(Path(path))
+    asked = {key: document.data[key] for key in _Questions.model_fields if key in document.data}
+    questions = describe(_Questions, Document(asked, document.file, document.places))
+    for key in asked:
+        document = document.without(key)
+    return ScenarioFile(document, tuple(sets), questions.sweep, questions.capacity)
+
+
+def _variant_names(document: Document) -> Iterator[str]:
+    variants = document.data.get("variants")
+    if variants is None:
+        return
+    if not isinstance(variants, dict) or not variants:
+        raise ScenarioError.at(
+            document.place(("variants",)),
+            "variants: wanted a mapping of names to what each changes",
+        )
+    for name, changes in variants.items():
+        if changes is not None and not isinstance(changes, dict):
+            raise ScenarioError.at(
+                document.place(("variants", name)),
+                f"variants.{name}: wanted a mapping of what it changes, or {{}}",
+            )
+        yield str(name)
+
+
+def _one(
+    document: Document,
+    variant: str | None,
+    overrides: Sequence[tuple[str, Any, str]],
+    seed: int | None,
+    sets: Sequence[str] = (),
+) -> Scenario:
+    with looking_in(Path(document.file).parent):
+        base, faults = _set(_chosen(document, variant), sets)
+        for key, value, where in overrides:
+            base = overridden(base, key, value, where)
+        if seed is not None:
+            base = overridden(base, "seed", seed, "--seed")
+        try:
+            scenario = describe(Scenario, base)
+        except ScenarioError as error:
+            raise ScenarioError([*faults, *error.faults]) from error
+    suffix = f" (variant {variant})" if variant is not None else ""
+    try:
+        faults += [
+            Fault(base.place(trail), f"{under(trail)}{what}{suffix}")
+            for trail, what in faults_of(scenario)
+        ]
+    except (OverflowError, ZeroDivisionError) as error:
+        raise ScenarioError.at(
+            base.file, f"some number is too large or too small to reckon with{suffix}"
+        ) from error
+    if faults:
+        raise ScenarioError(faults)
+    return scenario
+
+
+def _chosen(document: Document, variant: str | None) -> Document:
+    """What the file says of one variant."""
+    names = list(_variant_names(document))
+    base = document.without("variants")
+    if variant is None:
+        return base
+    if variant not in names:
+        raise ScenarioError.at(
+            document.place(("variants",)) if names else document.file,
+            f"no variant '{variant}'{did_you_mean(variant, names) if names else '; the file has none'}",
+        )
+    over = document.at("variants").at(variant)
+    base = base.merged(Document(over.data or {}, over.file, over.places))
+    return overridden(base, "variant", variant, document.place(("variants", variant)))
+
+
+def _set(base: Document, sets: Sequence[str]) -> tuple[Document, list[Fault]]:
+    """`base` with `key=value` texts applied, and what is wrong with those that could not be."""
+    faults: list[Fault] = []
+    for text in sets:
+        try:
+            base = override(base, text)
+        except ScenarioError as error:
+            faults += error.faults
+    return base, faults
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of scenario files. With `variants` the base may be incomplete: each variant
+    brings the rest.
+    """
+    schema = Scenario.model_json_schema(by_alias=True)
+    required = schema.pop("required")
+    schema["properties"].pop("variant")
+    schema["properties"]["variants"] = {
+        "type": "object",
+        "description": "By name: what each changes. Mappings are merged over the base, lists replaced whole, null takes a key away.",
+        "additionalProperties": {"type": ["object", "null"]},
+    }
+    questions = _Questions.model_json_schema(by_alias=True)
+    schema.setdefault("$defs", {}).update(questions.get("$defs", {}))
+    schema["properties"].update(questions["properties"])
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "cluster-sim scenario",
+        **{key: value for key, value in schema.items() if key != "title"},
+        "if": {"required": ["variants"]},
+        "else": {"required": required},
+    }

@@ -1,0 +1,80 @@
+"""Rows of a run that has ended -> the tables of its results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from cluster_sim.deployment.thermal_groups import Spot
+from cluster_sim.results.recorder import Recorder
+from cluster_sim.results.tables.devices import devices_table
+from cluster_sim.results.tables.ended import Ended
+from cluster_sim.results.tables.events import events_table, transfers_table
+from cluster_sim.results.tables.links import links_table
+from cluster_sim.results.tables.requests import requests_table
+from cluster_sim.results.tables.stretches import stretches_table
+from cluster_sim.results.tables.thermal import thermal_table, with_extremes
+from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.topology import Route, Topology
+
+
+class Tables(NamedTuple):
+    """Tables of a run; names are those of results.run.TABLES."""
+
+    requests: pa.Table
+    stretches: pa.Table
+    devices: pa.Table
+    links: pa.Table
+    events: pa.Table
+    transfers: pa.Table
+    thermal: pa.Table
+
+    @property
+    def simulated_s(self) -> float:
+        """Time from 0 until the last step ends or the last request arrives [s]."""
+        return _simulated_s(self.requests, self.stretches)
+
+
+def build_tables(
+    scenario: Scenario,
+    recorder: Recorder,
+    topology: Topology,
+    paths: Sequence[Route],
+    spots: Sequence[Spot] = (),
+) -> Tables:
+    """Return the tables of a run that has ended.
+
+    Parameters
+    ----------
+    paths
+        Path from the front door to each replica, by number.
+    spots
+        Groups of equally warm devices; none where nothing is known of temperatures.
+    """
+    pool_of = [
+        pool for pool in scenario.cluster.pools for _ in range(pool.replica_count(scenario.model))
+    ]
+    latencies_s = np.array([path.latency_s for path in paths])
+    stretches = stretches_table(scenario, recorder, pool_of)
+    requests = requests_table(scenario, recorder, pool_of, latencies_s, stretches)
+    down_s = {number: at_s for at_s, what, number, _, _ in recorder.events if what == "shutdown"}
+    simulated_s = _simulated_s(requests, stretches)
+    run = Ended(scenario, stretches, down_s, simulated_s)
+    thermal, extremes = thermal_table(run, spots, recorder.throttles)
+    return Tables(
+        requests=requests,
+        stretches=stretches,
+        devices=with_extremes(devices_table(run), extremes),
+        links=links_table(topology, paths, requests, recorder, simulated_s),
+        events=events_table(recorder),
+        transfers=transfers_table(recorder.transfers),
+        thermal=thermal,
+    )
+
+
+def _simulated_s(requests: pa.Table, stretches: pa.Table) -> float:
+    last_s = float(np.max(stretches["ended_s"].to_numpy())) if len(stretches) else 0.0
+    return max(last_s, requests["arrival_s"][-1].as_py() if len(requests) else 0.0)

@@ -1,0 +1,18 @@
+"""Latency and utilisation computed from the tables of a run."""
+
+from cluster_sim.results.metrics.finished import Finished, finished, strictness, within_slo
+from cluster_sim.results.metrics.gaps import Gaps, itl
+from cluster_sim.results.metrics.phases import phases
+from cluster_sim.results.metrics.timeline import Timeline, timeline
+
+__all__ = [
+    "Finished",
+    "Gaps",
+    "Timeline",
+    "finished",
+    "itl",
+    "phases",
+    "strictness",
+    "timeline",
+    "within_slo",
+]

@@ -1,0 +1,193 @@
+"""Gaps between tokens, kept as ramps and pooled exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cluster_sim.results.metrics.finished import Array, _replicas
+
+if TYPE_CHECKING:
+    from cluster_sim.results.run import Run
+
+
+_BRACKETS = 128
+"""Limits between which order statistics are looked for."""
+
+
+def itl(results: Run, pool: str | None = None) -> Gaps:
+    """Every gap between two tokens of every request that counts, exactly: one ramp a stretch,
+    weighted by its batch.
+    """
+    table = results.stretches
+    replica = table["replica"].to_numpy()
+    mine = (
+        np.ones(len(replica), dtype=bool)
+        if pool is None
+        else np.isin(replica, _replicas(results, pool))
+    )
+    weight = table["counted"].to_numpy()
+    mine &= weight > 0
+    first_s, slope_s, steps = (
+        table[name].to_numpy()[mine] for name in ("first_s", "slope_s", "steps")
+    )
+    events = results.events
+    resumed = events["what"].to_numpy() == "resumed"
+    if resumed.any():  # a preempted request waits longer for its next token than a step
+        counted = results.requests["counted"].to_numpy()[events["request"].to_numpy()[resumed]]
+        torn_s = events["value"].to_numpy()[resumed]
+        if pool is not None:
+            counted = counted & np.isin(
+                events["replica"].to_numpy()[resumed], _replicas(results, pool)
+            )
+        torn_s = torn_s[counted]
+        ones = np.ones(len(torn_s), dtype=np.int64)
+        first_s, slope_s = np.append(first_s, torn_s), np.append(slope_s, 0.0 * torn_s)
+        return Gaps(first_s, slope_s, np.append(steps, ones), np.append(weight[mine], ones))
+    return Gaps(first_s, slope_s, steps, weight[mine])
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """Pooled durations given as ramps: `weight` copies each of first_s, first_s + slope_s, … for
+    `steps` terms.
+    """
+
+    first_s: Array
+    slope_s: Array
+    steps: Array
+    weight: Array
+
+    @property
+    def count(self) -> int:
+        """How many durations there are."""
+        return int(np.sum(self.steps * self.weight))
+
+    def mean(self) -> float:
+        """Their mean, in closed form."""
+        n = self.steps.astype(float)
+        return float(
+            np.sum(self.weight * (n * self.first_s + self.slope_s * n * (n - 1) / 2)) / self.count
+        )
+
+    def std(self) -> float:
+        """Their population standard deviation, in closed form, about the mean so that nothing
+        cancels.
+        """
+        n, off_s = self.steps.astype(float), self.first_s - self.mean()
+        squares = (
+            n * off_s**2
+            + off_s * self.slope_s * n * (n - 1)
+            + self.slope_s**2 * (n - 1) * n * (2 * n - 1) / 6
+        )
+        return float(np.sqrt(np.sum(self.weight * squares) / self.count))
+
+    def max(self) -> float:
+        """The longest."""
+        return float(np.max(self.first_s + self.slope_s * (self.steps - 1)))
+
+    def up_to(self, limits_s: Array) -> Array:
+        """How many durations there are up to each of these ascending limits, that long included:
+        exactly, and without writing them out.
+
+        Most ramps lie wholly between two limits; only those that cross some are looked into, at
+        each limit that they cross.
+        """
+        last_s = self.first_s + self.slope_s * (self.steps - 1)
+        low, high = np.searchsorted(limits_s, self.first_s), np.searchsorted(limits_s, last_s)
+        of_bin = np.bincount(high, weights=self.steps * self.weight, minlength=len(limits_s) + 1)
+        found = np.cumsum(of_bin)[:-1]  # of ramps whose last duration is within each limit
+        crosses = np.flatnonzero(high > low)
+        times = (high - low)[crosses]
+        ramp = np.repeat(crosses, times)
+        limit = np.arange(len(ramp)) - np.repeat(np.cumsum(times) - times, times) + low[ramp]
+        inside = np.clip(
+            np.floor((limits_s[limit] - self.first_s[ramp]) / self.slope_s[ramp]) + 1,
+            1,
+            self.steps[ramp] - 1,
+        )
+        return np.round(
+            found + np.bincount(limit, weights=inside * self.weight[ramp], minlength=len(limits_s))
+        ).astype(np.int64)
+
+    def percentiles(self, percents: list[float]) -> list[float]:
+        """Linear percentiles of all durations, found without writing them out: order statistics by
+        bisection.
+        """
+        positions = [percent / 100 * (self.count - 1) for percent in percents]
+        brackets_s = self._brackets_s()
+        found = {
+            rank: self._order_statistic(rank, *self._bracket_s(rank, *brackets_s))
+            for position in positions
+            for rank in {int(position), min(int(position) + 1, self.count - 1)}
+        }
+        return [
+            found[int(position)]
+            + (position - int(position))
+            * (found[min(int(position) + 1, self.count - 1)] - found[int(position)])
+            for position in positions
+        ]
+
+    def _brackets_s(self) -> tuple[Array, Array]:
+        """Limits [s] between the shortest and the longest, and how many durations there are up to
+        each.
+        """
+        low_s, high_s = float(np.min(self.first_s)), self.max()
+        limits_s = (
+            np.geomspace(low_s, high_s, _BRACKETS)
+            if low_s > 0.0
+            else np.linspace(low_s, high_s, _BRACKETS)
+        )
+        return limits_s, self.up_to(limits_s)
+
+    def _bracket_s(self, rank: int, limits_s: Array, so_far: Array) -> tuple[float, float]:
+        """Two limits that have the order statistic between them; a limit further on either side,
+        for counts at a limit are rounded.
+        """
+        above = int(np.searchsorted(so_far, rank, side="right"))
+        low_s = float(limits_s[above - 2]) if above >= 2 else float(np.min(self.first_s))
+        return low_s, float(limits_s[above + 1]) if above + 1 < len(limits_s) else self.max()
+
+    def _order_statistic(self, rank: int, low_s: float, high_s: float) -> float:
+        """The duration with exactly `rank` others before it in ascending order, which is known to
+        be from `low_s` to `high_s`.
+
+        Bisection on the value; ramps that lie wholly on one side are counted once and dropped, so
+        it soon looks at few.
+        """
+        first_s, slope_s, steps, weight = self.first_s, self.slope_s, self.steps, self.weight
+        last_s = first_s + slope_s * (steps - 1)
+        below = 0
+        while low_s < high_s:
+            certain = last_s < low_s
+            below += int(np.sum((steps * weight)[certain]))
+            kept = ~certain & (first_s <= high_s)
+            first_s, slope_s, steps, weight, last_s = (
+                column[kept] for column in (first_s, slope_s, steps, weight, last_s)
+            )
+            if float(np.sum(steps)) <= 4096:
+                return self._among(first_s, slope_s, steps, weight, rank - below)
+            middle_s = 0.5 * (low_s + high_s)
+            if middle_s >= high_s:  # they are neighbours
+                middle_s = low_s
+            with np.errstate(divide="ignore", invalid="ignore"):
+                inside = np.where(slope_s > 0, np.floor((middle_s - first_s) / slope_s) + 1, steps)
+            reached = np.where(first_s <= middle_s, np.clip(inside, 1, steps), 0)
+            if below + int(np.sum(reached * weight)) > rank:
+                high_s = middle_s
+            else:
+                low_s = float(np.nextafter(middle_s, np.inf))
+        return high_s
+
+    @staticmethod
+    def _among(first_s: Array, slope_s: Array, steps: Array, weight: Array, rank: int) -> float:
+        """The same among ramps that are few enough to write out."""
+        row = np.repeat(np.arange(len(steps)), steps)
+        place = np.arange(len(row)) - np.repeat(np.cumsum(steps) - steps, steps)
+        values_s = first_s[row] + slope_s[row] * place
+        order = np.argsort(values_s, kind="stable")
+        return float(
+            values_s[order][np.searchsorted(np.cumsum(weight[row][order]), rank, side="right")]
+        )

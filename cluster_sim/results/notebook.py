@@ -1,0 +1,20 @@
+"""Small tables that notebooks show of results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cluster_sim.scenario.describe import html_table
+
+
+def results_html(title: str, summary: Mapping[str, Any]) -> str:
+    """Return the numbers of a summary as an HTML table."""
+    fields = {name: value for name, value in summary.items() if isinstance(value, (int, float))}
+    return html_table(
+        title,
+        {
+            name: f"{value:,}" if isinstance(value, int) else f"{value:,.5g}"
+            for name, value in fields.items()
+        },
+    )

@@ -1,0 +1,57 @@
+"""Results: a run with its summary, written to and read from run folders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from cluster_sim.results.notebook import results_html
+from cluster_sim.results.run import Run
+from cluster_sim.results.run_folder import read_run, write_run
+from cluster_sim.results.summary import summary
+
+
+@dataclass(frozen=True)
+class Results(Run):
+    """Tables and facts of one run, and what follows from them."""
+
+    def summary(self) -> dict[str, Any]:
+        """Return the fields of summary.json."""
+        return dict(self._summary)
+
+    @cached_property
+    def _summary(self) -> dict[str, Any]:
+        return summary(self)
+
+    def _repr_html_(self) -> str:
+        """Return what notebooks show."""
+        return results_html(self.scenario.title, self._summary)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the run folder, whole or not at all, in place of one that exists.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        ScenarioError
+            The folder cannot be written, or a folder that is no run folder is in the way.
+        """
+        return write_run(self, self._summary, Path(folder))
+
+
+def load_results(folder: str | Path) -> Results:
+    """Return the results in a run folder.
+
+    Raises
+    ------
+    ScenarioError
+        There is no run folder, or it is not whole.
+    """
+    run = read_run(Path(folder))
+    return Results(**vars(run))

@@ -1,0 +1,116 @@
+"""A scenario in words, and small tables for notebooks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cluster_sim.scenario.pool import Pool
+    from cluster_sim.scenario.scenario import Scenario
+    from cluster_sim.schema import Description
+
+
+def described(scenario: Scenario) -> dict[str, str]:
+    """What a scenario simulates, line by line: heading and sentence."""
+    workload, model = scenario.workload, scenario.model
+    lines = {"model": model.name}
+    if workload.trace is not None:
+        lines["traffic"] = f"trace {_parts(workload.trace)}"
+    elif workload.sessions is not None:
+        lines["traffic"] = f"sessions: {_parts(workload.sessions)}"
+    elif workload.arrivals is not None:
+        lines["arrivals"] = _parts(workload.arrivals)
+    for name in ("prompt_tokens", "output_tokens"):
+        if (lengths := getattr(workload, name)) is not None:
+            lines[name.replace("_", " ")] = _parts(lengths)
+    if workload.classes:
+        lines["classes"] = "; ".join(
+            f"{one.name}: {100 * one.share:g} %" for one in workload.classes
+        )
+    if slo := _parts(scenario.slo):
+        lines["SLO"] = slo
+    for pool in scenario.cluster.pools:
+        lines[f"pool {pool.name}"] = _pool(pool, scenario)
+    lines["router"] = _parts(scenario.cluster.router)
+    if scenario.cluster.admission.policy != "accept_all":
+        lines["admission"] = _parts(scenario.cluster.admission)
+    ends = {"duration": scenario.duration_s, "warm-up": scenario.warmup_s or None}
+    lines["run"] = ", ".join(
+        [
+            *(f"{name} {value:g} s" for name, value in ends.items() if value is not None),
+            f"seed {scenario.seed}",
+        ]
+    )
+    return lines
+
+
+def scenario_html(scenario: Scenario) -> str:
+    """The same as a table, for notebooks."""
+    return html_table(scenario.title, described(scenario))
+
+
+def html_table(caption: str, rows: Mapping[str, str]) -> str:
+    """Two columns: heading and value. Everything is escaped."""
+    lines = "".join(
+        f'<tr><th scope="row" style="text-align:left">{escape(name)}</th><td>{escape(value)}</td></tr>'
+        for name, value in rows.items()
+    )
+    return (
+        f'<table><caption style="text-align:left"><b>{escape(caption)}</b></caption>{lines}</table>'
+    )
+
+
+def _pool(pool: Pool, scenario: Scenario) -> str:
+    model, plan = scenario.model, pool.replica
+    count, each = pool.replica_count(model), pool.devices_a_replica(model)
+    parts = [
+        f"{pool.nodes} x {pool.node.name}",
+        f"{count} {'replica' if count == 1 else 'replicas'} of {each} {pool.node.device.name}",
+    ]
+    parts += [
+        f"{name.replace('_', ' ')} {getattr(plan, name)}"
+        for name in ("pipeline_parallel", "data_parallel", "expert_parallel")
+        if getattr(plan, name) > 1
+    ]
+    parts += [
+        f"weights {pool.weights(model)}",
+        f"KV cache {plan.kv_cache}",
+        f"engine {plan.engine.name}",
+    ]
+    if plan.role != "both":
+        parts.append(f"role {plan.role}")
+    return ", ".join(parts)
+
+
+def _parts(description: Description) -> str:
+    """Keys and values as a scenario file has them, those that are as by default left out; the kind,
+    where there is one, first.
+    """
+    written = description.model_dump(
+        mode="json", by_alias=True, exclude_none=True, exclude_defaults=True
+    )
+    own = description.model_dump(mode="json", by_alias=True)
+    kind = next(
+        (str(own[key]) for key in ("process", "distribution", "policy", "format") if key in own), ""
+    )
+    said = ", ".join(
+        f"{key.replace('_', ' ')} {_value(value)}"
+        for key, value in written.items()
+        if str(value) != kind
+    )
+    return f"{kind}: {said}" if kind and said else kind or said
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "(" + ", ".join(f"{key} {_value(one)}" for key, one in value.items()) + ")"
+    if isinstance(value, list):
+        return ", ".join(map(_value, value)) if len(value) <= 6 else f"({len(value)} values)"
+    number, _, unit = str(value).partition(" ")
+    try:
+        short = f"{float(number):.6g}"
+    except ValueError:
+        return str(value)
+    return f"{short} {unit}".rstrip()

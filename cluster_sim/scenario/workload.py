@@ -1,0 +1,88 @@
+"""What arrives: a process with lengths, a trace, or sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar
+
+from pydantic import ConfigDict, Field, model_validator
+
+from cluster_sim.schema import Description
+from cluster_sim.workload.arrivals import Arrivals
+from cluster_sim.workload.classes import TrafficClass
+from cluster_sim.workload.generate import lengths, lengths_by_class
+from cluster_sim.workload.lengths import Lengths
+from cluster_sim.workload.presets import with_preset
+from cluster_sim.workload.reasoning import ReasoningShare
+from cluster_sim.workload.sessions import Sessions
+from cluster_sim.workload.shared_prefix import SharedPrefix
+from cluster_sim.workload.traces import Trace
+
+
+def _preset_is_a_name(schema: dict[str, Any]) -> None:
+    """In the JSON Schema a preset is a name; a workload holds what it brings, and may change single
+    keys of its arrivals.
+    """
+    properties = schema["properties"]
+    properties["preset"] = {
+        "type": "string",
+        "description": "A workload of the catalog: values for arrivals, lengths and their correlation that are left out.",
+    }
+    keys_alone = {
+        "type": "object",
+        "description": "Beside a preset: keys of its arrivals that are other.",
+        "not": {"required": ["process"]},
+    }
+    schema["if"] = {"required": ["preset"]}
+    schema["then"] = {"properties": {"arrivals": {"anyOf": [properties["arrivals"], keys_alone]}}}
+    schema["else"] = {"properties": {"arrivals": properties["arrivals"]}}
+    properties["arrivals"] = {}
+
+
+class Workload(Description):
+    """What arrives: a process with lengths, a trace, or sessions."""
+
+    model_config = ConfigDict(json_schema_extra=_preset_is_a_name)
+    keys_beside: ClassVar[tuple[str, ...]] = ("preset",)
+
+    arrivals: Arrivals | None = None
+    prompt_tokens: Lengths | None = None
+    output_tokens: Lengths | None = None
+    length_correlation: Annotated[float, Field(ge=-1.0, le=1.0)] | None = None
+    """Spearman's rank correlation of a request's prompt and output tokens; default: they are
+    independent."""
+    reasoning_share: ReasoningShare | None = None
+    """Part of each answer that is reasoning, which comes before what the user reads; default: not
+    known, and no time to first output token told."""
+    trace: Trace | None = None
+    """A recorded trace in place of arrivals and lengths."""
+    shared_prefix: SharedPrefix | None = None
+    """System prompts that stand before the prompts of arrivals or trace."""
+    sessions: Sessions | None = None
+    """Sessions of requests that wait for answers, in place of arrivals and lengths."""
+    classes: tuple[TrafficClass, ...] = ()
+    """Parts of the traffic with priorities, objectives and lengths of their own; each request is
+    drawn to one of them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_preset(cls, came: Any) -> Any:
+        return with_preset(came)
+
+    def lengths(self, seed: int) -> Iterator[tuple[int, int]]:
+        """(prompt, output) tokens of the first request, the second, and so on without end; not for
+        a trace or sessions.
+        """
+        if self.classes:
+            return lengths_by_class(self.prompt_tokens, self.output_tokens, self.classes, seed)
+        assert self.prompt_tokens is not None and self.output_tokens is not None
+        return lengths(self.prompt_tokens, self.output_tokens, seed, self.length_correlation)
+
+    def length_pairs(self) -> list[tuple[Lengths | None, Lengths | None]]:
+        """What prompts and outputs are drawn from, class by class where there are classes."""
+        if not self.classes:
+            return [(self.prompt_tokens, self.output_tokens)]
+        return [
+            (one.prompt_tokens or self.prompt_tokens, one.output_tokens or self.output_tokens)
+            for one in self.classes
+        ]

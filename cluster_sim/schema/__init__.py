@@ -1,0 +1,55 @@
+"""YAML files -> frozen descriptions, with every fault of a file in one message, each with its line.
+
+Knows nothing of the domain: it reads files, merges mappings, keeps track of where each value was
+written, and turns what pydantic finds into sentences.
+"""
+
+from cluster_sim.schema.base import Description, describe
+from cluster_sim.schema.catalog import (
+    CATALOG,
+    Figure,
+    FromFile,
+    bare,
+    catalog_entry,
+    catalog_names,
+    figures,
+    find,
+    looking_in,
+    named,
+)
+from cluster_sim.schema.documents import (
+    Document,
+    Trail,
+    parse_yaml,
+    path_text,
+    read_text,
+    read_yaml,
+    under,
+    yaml_text,
+)
+from cluster_sim.schema.overrides import overridden, override
+
+__all__ = [
+    "CATALOG",
+    "Description",
+    "Document",
+    "Figure",
+    "FromFile",
+    "Trail",
+    "bare",
+    "catalog_entry",
+    "catalog_names",
+    "describe",
+    "figures",
+    "find",
+    "looking_in",
+    "named",
+    "overridden",
+    "override",
+    "parse_yaml",
+    "path_text",
+    "read_text",
+    "read_yaml",
+    "under",
+    "yaml_text",
+]

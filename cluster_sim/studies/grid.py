@@ -1,0 +1,176 @@
+"""The points of a study: combinations of axes, each one scenario with a key of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from cluster_sim.errors import ScenarioError
+from cluster_sim.loading.files import ScenarioFile
+from cluster_sim.results.run_folder import package_version
+from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.schema import Description
+
+# What is in these rooms draws or asks, and changes no outcome.
+_ROOMS_BESIDE = ("figures", "report", "studies", "cli.py", "live.py", "validation")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One simulation of a study."""
+
+    values: Mapping[str, Any]
+    """By key of the axes, as the file writes them; `variant` is among them where the file has
+    variants."""
+    replication: int
+    scenario: Scenario | None
+    """None where the values make no scenario."""
+    fault: str
+    """Why they do not."""
+    key: str
+    """Hash of the resolved scenario, of the files it reads and of the program's version."""
+
+    @property
+    def text(self) -> str:
+        """The values as one line of JSON."""
+        return json.dumps(dict(self.values))
+
+
+def combinations(axes: Sequence[Mapping[str, Sequence[Any]]]) -> Iterator[dict[str, Any]]:
+    """Values by key for each combination of the axes, the last axis fastest; keys of one axis move
+    together.
+
+    >>> list(combinations([{"a": [1, 2]}, {"b": [3, 4], "c": [5, 6]}]))[:2]
+    [{'a': 1, 'b': 3, 'c': 5}, {'a': 1, 'b': 4, 'c': 6}]
+    """
+    for chosen in product(
+        *(
+            [dict(zip(axis, values, strict=True)) for values in zip(*axis.values(), strict=True)]
+            for axis in axes
+        )
+    ):
+        yield {key: value for part in chosen for key, value in part.items()}
+
+
+def swept(file: ScenarioFile) -> Iterator[Point]:
+    """The points of the file's sweep, in order, each resolved when its turn comes.
+
+    Raises ScenarioError where the file has no sweep.
+    """
+    if file.sweep is None:
+        raise ScenarioError.at(
+            file.place(),
+            "has no 'sweep'; wanted a section such as sweep: {axes: [{seed: [1, 2, 3]}]}",
+        )
+    axes: list[Mapping[str, Sequence[Any]]] = list(file.sweep.axes)
+    if file.variants and not any("variant" in axis for axis in axes):
+        axes.insert(0, {"variant": file.variants})
+    for values in combinations(axes):
+        if not any(_matches(rule, values) for rule in file.sweep.exclude):
+            for replication in range(file.sweep.replications):
+                yield point(file, values, replication)
+
+
+def _matches(rule: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    return all(
+        values.get(key) in (wanted if isinstance(wanted, (list, tuple)) else [wanted])
+        for key, wanted in rule.items()
+    )
+
+
+def point(file: ScenarioFile, values: Mapping[str, Any], replication: int = 0) -> Point:
+    """The point with these values, its seed moved on by `replication`."""
+    rest = {key: value for key, value in values.items() if key != "variant"}
+    variant = str(values["variant"]) if "variant" in values else None
+    try:
+        scenario = file.scenario(variant, rest, where="axis")
+    except ScenarioError as error:
+        fault = str(error)
+        return Point(
+            values, replication, None, fault, _hash(json.dumps([dict(values), replication, fault]))
+        )
+    if replication:
+        scenario = scenario.model_copy(update={"seed": scenario.seed + replication})
+    return Point(values, replication, scenario, "", key_of(scenario))
+
+
+def key_of(scenario: Scenario) -> str:
+    """Hash of the resolved scenario, of the files that it reads and of the program's version."""
+    text = scenario.model_dump_json(by_alias=True, exclude_none=True)
+    return _hash(text, *(_file_hash(path, *_stamp(path)) for path in _paths(json.loads(text))))
+
+
+def _hash(*texts: str) -> str:
+    return hashlib.sha256("\0".join([program_version(), *texts]).encode()).hexdigest()[:32]
+
+
+def _paths(data: Any) -> Iterator[str]:
+    """What stands under `path` anywhere in a scenario: files that are read when it runs."""
+    if isinstance(data, dict):
+        if isinstance(data.get("path"), str):
+            yield data["path"]
+        for value in data.values():
+            yield from _paths(value)
+    elif isinstance(data, list):
+        for value in data:
+            yield from _paths(value)
+
+
+def _stamp(path: str) -> tuple[int, int]:
+    try:
+        stat = Path(path).stat()
+    except OSError:  # no longer there: the run will say so
+        return 0, 0
+    return stat.st_size, stat.st_mtime_ns
+
+
+@cache
+def _file_hash(path: str, size: int, changed_ns: int) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def program_version() -> str:
+    """The version of the program, and a hash of its code that outcomes depend on: results of other
+    code are not the same point.
+    """
+    package = Path(__file__).parents[1]
+    code = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        if path.relative_to(package).parts[0] not in _ROOMS_BESIDE:
+            code.update(path.read_bytes())
+    return f"{package_version('cluster-sim')}+{code.hexdigest()[:12]}"
+
+
+def resolved(scenario: Scenario, dotted: str, written: Any) -> tuple[str, Any]:
+    """(`dotted` with its unit, its value as a number or text) in a resolved scenario; `written`
+    where it stands for more than a value.
+    """
+    place: Any = scenario
+    steps = dotted.replace("[", ".").replace("]", "").split(".")
+    for step in steps:
+        if isinstance(place, Description):
+            name = next(
+                (
+                    field
+                    for field, info in type(place).model_fields.items()
+                    if (info.alias or field) == step
+                ),
+                None,
+            )
+            place, last = (getattr(place, name), name) if name else (None, step)
+        elif isinstance(place, tuple) and step.isdecimal() and int(step) < len(place):
+            place, last = place[int(step)], step
+        else:
+            place, last = None, step
+    column = dotted[: len(dotted) - len(steps[-1])] + last if not dotted.endswith("]") else dotted
+    if isinstance(place, (str, int, float)):
+        return column, place
+    return dotted, written if isinstance(written, (str, int, float)) else json.dumps(written)

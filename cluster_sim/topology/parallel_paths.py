@@ -1,0 +1,87 @@
+"""Parallel paths between two groups of devices, and what bytes over all of them at once cross."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from functools import cached_property
+
+from cluster_sim.topology.graph import Topology
+from cluster_sim.topology.routes import Edge, Route
+
+
+class ParallelPaths:
+    """Routes that carry equal parts of the bytes at the same speed.
+
+    Parameters
+    ----------
+    routes
+        Route of each path.
+    uses
+        Number of paths over each resource that they share with other flows. Resources that belong
+        to one device are there for the first path alone: those of the other paths carry the same.
+    ends
+        Memories of the first path that are read and written.
+    """
+
+    def __init__(
+        self, routes: Sequence[Route], uses: Mapping[Hashable, int], ends: tuple[Hashable, Hashable]
+    ) -> None:
+        self.routes = routes
+        self.uses = uses
+        self.count = len(routes)
+        self.latency_s = max(route.latency_s for route in routes)
+        self.ends = ends
+
+    @cached_property
+    def edges(self) -> Mapping[Edge, float]:
+        """Every edge of the paths, and the part of the bytes that crosses it."""
+        paths = Counter(edge for route in self.routes for edge in route.edges)
+        return {edge: count / self.count for edge, count in paths.items()}
+
+    def stands_for(self, topology: Topology) -> Mapping[Edge, Hashable]:
+        """Return, for each edge, the resource of `uses` that tells how full it is."""
+        resources = {}
+        first = self.routes[0].edges
+        for route in self.routes:
+            for hop, edge in enumerate(route.edges):
+                resource, _ = topology.shared_as(edge)
+                if resource not in self.uses:
+                    # a device's own: its like on the first path is as far from the same end
+                    is_near = (
+                        topology.node(route.places[0])
+                        in (topology.node(edge[0]), topology.node(edge[1]))
+                        and hop < route.hops / 2
+                    )
+                    resource, _ = topology.shared_as(first[hop if is_near else hop - route.hops])
+                resources[edge] = resource
+        return resources
+
+
+def parallel_paths_between(
+    topology: Topology, starts: Sequence[str], ends: Sequence[str]
+) -> ParallelPaths:
+    """Return the paths from each of the places `starts` to one of `ends`.
+
+    The i-th place sends to the i-th, over and over where one group is larger.
+
+    Raises
+    ------
+    LookupError
+        No route leads from one of the places to its partner.
+    """
+    routes = [
+        topology.route(starts[number % len(starts)], ends[number % len(ends)], number)
+        for number in range(max(len(starts), len(ends)))
+    ]
+    crossed = [topology.shared_as(edge) for edge in routes[0].edges]
+    uses = {resource: 0 for resource, _ in crossed}
+    memories = crossed[0][0], crossed[-1][0]
+    for route in routes:
+        for edge in route.edges:
+            resource, is_own = topology.shared_as(edge)
+            if resource in uses:
+                uses[resource] += 1
+            elif not is_own:
+                uses[resource] = 1
+    return ParallelPaths(routes, uses, memories)

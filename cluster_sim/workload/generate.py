@@ -1,0 +1,123 @@
+"""Requests from an arrival process and lengths, or from a trace.
+
+They are made one at a time, as the clock reaches them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
+
+from cluster_sim.request import Request
+from cluster_sim.workload.arrivals import Arrivals
+from cluster_sim.workload.classes import TrafficClass, class_numbers
+from cluster_sim.workload.lengths import Lengths, in_rank_order
+from cluster_sim.workload.random_streams import AT_A_TIME, stream
+from cluster_sim.workload.traces import Tally, Trace
+
+
+def lengths(
+    prompt: Lengths, output: Lengths, seed: int, spearman: float | None = None
+) -> Iterator[tuple[int, int]]:
+    """Yield (prompt, output) tokens of each request, indefinitely.
+
+    `spearman` is their rank correlation; None where they are independent.
+    """
+    return chain.from_iterable(
+        zip(*(column.tolist() for column in columns), strict=True)
+        for columns in length_pieces(prompt, output, seed, spearman)
+    )
+
+
+def length_pieces(
+    prompt: Lengths, output: Lengths, seed: int, spearman: float | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield columns of prompt and output tokens, some at a time, indefinitely."""
+    prompt_rng, output_rng, order_rng = (
+        stream(seed, name) for name in ("prompt_tokens", "output_tokens", "length_correlation")
+    )
+    while True:
+        prompts, outputs = prompt.draw(prompt_rng, AT_A_TIME), output.draw(output_rng, AT_A_TIME)
+        yield (
+            (prompts, outputs)
+            if spearman is None
+            else in_rank_order(prompts, outputs, spearman, order_rng)
+        )
+
+
+def lengths_by_class(
+    prompt: Lengths | None, output: Lengths | None, classes: Sequence[TrafficClass], seed: int
+) -> Iterator[tuple[int, int]]:
+    """Yield (prompt, output) tokens of each request, where classes may have lengths of their own.
+
+    A class without lengths of its own has `prompt` or `output`. Every class has a random stream of
+    its own beside the common one, of which each request uses up a number whatever its class.
+    """
+    numbers = class_numbers(classes, seed)
+
+    def drawing(
+        name: str, common: Lengths | None, own: list[Lengths | None]
+    ) -> Callable[[npt.NDArray[np.int64]], list[int]]:
+        rng = stream(seed, name)
+        rngs = [stream(seed, f"{name} of {traffic_class.name}") for traffic_class in classes]
+
+        def draw(number: npt.NDArray[np.int64]) -> list[int]:
+            tokens = (
+                np.zeros(len(number), dtype=np.int64)
+                if common is None
+                else common.draw(rng, len(number))
+            )
+            for index, lengths in enumerate(own):
+                if lengths is not None:
+                    of_class = number == index
+                    tokens[of_class] = lengths.draw(rngs[index], int(np.sum(of_class)))
+            return tokens.tolist()
+
+        return draw
+
+    prompts = drawing("prompt_tokens", prompt, [each.prompt_tokens for each in classes])
+    outputs = drawing("output_tokens", output, [each.output_tokens for each in classes])
+    return chain.from_iterable(
+        zip(prompts(number), outputs(number), strict=True) for number in numbers
+    )
+
+
+def drawn(
+    arrivals: Arrivals,
+    pairs: Iterator[tuple[int, int]],
+    seed: int,
+    until_s: float,
+    warmup_s: float,
+) -> Iterator[Request]:
+    """Yield requests of an arrival process with these lengths.
+
+    They end at `until_s`, or when the process has made as many as it was asked for.
+    """
+    times = arrivals.times(stream(seed, "arrivals"))
+    if arrivals.requests is None:
+        numbers: Iterator[int] = iter(range(1 << 62))
+    else:
+        numbers = iter(range(arrivals.requests))
+    for number, arrival_s, (prompt_tokens, output_tokens) in zip(
+        numbers, times, pairs, strict=False
+    ):
+        if arrival_s >= until_s:
+            return
+        yield Request(number, arrival_s, prompt_tokens, output_tokens, arrival_s >= warmup_s)
+
+
+def replayed(
+    trace: Trace, seed: int, until_s: float, warmup_s: float, tally: Tally
+) -> Iterator[Request]:
+    """Yield the requests of a trace until `until_s`; `tally` counts what is left out."""
+    for number, (arrival_s, prompt_tokens, output_tokens, pieces) in enumerate(
+        trace.rows(seed, tally)
+    ):
+        if arrival_s >= until_s:
+            return
+        yield Request(
+            number, arrival_s, prompt_tokens, output_tokens, arrival_s >= warmup_s, pieces
+        )

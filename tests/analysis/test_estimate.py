@@ -1,0 +1,84 @@
+"""What arithmetic says must be what the simulation does, where arithmetic suffices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cluster_sim
+from cluster_sim.analysis.estimate import explain
+from cluster_sim.results.metrics.finished import finished
+
+MACHINES = {
+    "b200": "{name: p, node: dgx-b200, replica: {tensor_parallel: 8, weights: fp8, kv_cache: fp8}, batching: {max_sequences: 128}}",
+    "b200, two of tp4": "{name: p, node: dgx-b200, replica: {tensor_parallel: 4, weights: fp4, kv_cache: fp8}, batching: {max_sequences: 96}}",
+    "h100, two stages": "{name: p, node: dgx-h100, replica: {tensor_parallel: 4, pipeline_parallel: 2, weights: fp8, kv_cache: fp8}, batching: {max_sequences: 64}}",
+    "b200, prompt-bound": "{name: p, node: dgx-b200, replica: {tensor_parallel: 8, weights: fp8, kv_cache: fp8}, batching: {max_sequences: 512, max_batched_tokens: 1024}}",
+    "cs-3, few places": "{name: p, node: cs-3, nodes: 4, replica: {weights: bf16, engine: cerebras}, batching: {max_sequences: 40}}",
+    "cs-3, full pipeline": "{name: p, node: cs-3, nodes: 8, replica: {wafers: 8, weights: bf16, engine: cerebras}, batching: {max_sequences: 200}}",
+}
+
+
+def scenario(
+    tmp_path: Path, pool: str, arrivals: str, prompt: Any = 512, output: Any = 256
+) -> cluster_sim.Scenario:
+    path = tmp_path / "explain.yaml"
+    path.write_text(
+        f"name: e\nmodel: llama-3.3-70b\nworkload:\n  arrivals: {arrivals}\n  prompt_tokens: {prompt}\n  output_tokens: {output}\ncluster:\n  pools: [{pool}]\n  router: {{policy: least_requests}}\n"
+    )  # fmt: skip
+    return cluster_sim.load_scenario(path)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_the_highest_rate_is_what_a_full_cluster_serves(tmp_path: Path, machine: str) -> None:
+    """Everything queued at once; the rate while the queue is long, the ramp at both ends left out."""
+    offline = scenario(tmp_path, MACHINES[machine], "{process: at_once, requests: 4000}")
+    (pool,) = explain(offline)
+    finish_s = np.sort(cluster_sim.simulate(offline).requests["finish_s"].to_numpy())
+    assert pool.requests_per_s == pytest.approx(2000 / (finish_s[3000] - finish_s[1000]), rel=0.05)
+
+
+def test_the_highest_rate_holds_for_spread_lengths(tmp_path: Path) -> None:
+    lengths = (
+        "{distribution: lognormal, median: 600, sigma: 0.8, max: 6000}",
+        "{distribution: uniform, low: 50, high: 500}",
+    )
+    offline = scenario(tmp_path, MACHINES["b200"], "{process: at_once, requests: 6000}", *lengths)
+    finish_s = np.sort(cluster_sim.simulate(offline).requests["finish_s"].to_numpy())
+    assert explain(offline)[0].requests_per_s == pytest.approx(
+        3000 / (finish_s[4500] - finish_s[1500]), rel=0.05
+    )
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_the_step_of_a_lone_sequence_is_its_time_per_token(tmp_path: Path, machine: str) -> None:
+    lone = scenario(tmp_path, MACHINES[machine], "{process: at_once, requests: 1}")
+    (pool,) = explain(lone)
+    results = cluster_sim.simulate(lone)
+    assert float(finished(results).tpot_s[0]) == pytest.approx(pool.step_at_1_s, rel=0.001)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_kv_room_is_the_room_the_simulation_has(tmp_path: Path, machine: str) -> None:
+    plan = scenario(tmp_path, MACHINES[machine], "{process: at_once, requests: 1}")
+    (pool,) = explain(plan)
+    summary = cluster_sim.simulate(plan).summary()
+    assert pool.kv_tokens * pool.replicas == pytest.approx(
+        summary["kv_capacity_tokens"], rel=1e-4
+    )  # whole blocks
+    batch = plan.cluster.pools[0].batch(plan.model)
+    assert (
+        pool.kv_tokens >= batch.longest > pool.kv_tokens - 16
+        or batch.longest == plan.model.max_context - 1
+    )
+
+
+def test_answers_of_one_token_are_bound_by_the_token_budget(tmp_path: Path) -> None:
+    offline = scenario(tmp_path, MACHINES["b200"], "{process: at_once, requests: 4000}", 512, 1)
+    finish_s = np.sort(cluster_sim.simulate(offline).requests["finish_s"].to_numpy())
+    assert explain(offline)[0].requests_per_s == pytest.approx(
+        2000 / (finish_s[3000] - finish_s[1000]), rel=0.05
+    )

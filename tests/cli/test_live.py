@@ -1,0 +1,188 @@
+"""What is shown while a run or a sweep goes on: figures from rows as they are recorded, and no
+other run than without them.
+"""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import cluster_sim
+from cluster_sim.cli import live
+from cluster_sim.results.recorder import Recorder
+from cluster_sim.sim.simulate import simulate
+from cluster_sim.studies.sweep import Count, sweep
+from tests.commands import BURST, call
+
+ROOT = Path(__file__).resolve().parents[2]
+SWEPT = (
+    BURST.split("variants:")[0].replace("duration: 20 s", "duration: 2 s")
+    + "sweep:\n  axes:\n    - {workload.prompt_tokens: [10, 20]}\n"
+)
+
+
+def loaded(folder: Path, text: str = BURST) -> cluster_sim.Scenario:
+    (folder / "small.yaml").write_text(text)
+    return cluster_sim.load_scenario(folder / "small.yaml", variant="b200")
+
+
+@pytest.mark.parametrize(
+    ("file", "variant"),
+    [
+        ("kv_swap", "recompute"),
+        ("static_vs_continuous", "static"),
+        ("speculation_70b", "eagle"),
+        ("speculation_70b", "plain"),
+    ],
+)
+def test_every_output_token_is_counted_once_however_often_one_looks(
+    file: str, variant: str
+) -> None:
+    pulse, kept = live.Pulse(), []
+
+    def watch(now_s: float, recorder: Recorder) -> None:
+        kept[:] = [recorder]
+        seen = pulse.look(now_s, recorder)
+        assert 0 <= seen.waiting <= recorder.inside == seen.waiting + seen.running
+        assert seen.arrived == seen.left + seen.rejected + seen.waiting + seen.running
+
+    results = simulate(
+        cluster_sim.load_scenario(ROOT / "scenarios" / f"{file}.yaml", variant=variant), watch=watch
+    )
+    last = pulse.look(results.info.simulated_s, kept[0])
+    assert last.output_tokens == pytest.approx(sum(results.requests["output_tokens"].to_pylist()))
+    assert last.left == results.summary()["completed"]
+    assert pulse.look(results.info.simulated_s, kept[0]) == last
+
+
+def test_a_replica_is_as_its_last_stretch_began(tmp_path: Path) -> None:
+    pulse, kept = live.Pulse(), []
+    results = simulate(loaded(tmp_path), watch=lambda now_s, recorder: kept.append(recorder))
+    seen = pulse.look(0.0, kept[0])
+    rows = results.stretches.to_pylist()
+    assert seen.sequences == {0: (rows[-1]["running"], rows[-1]["waiting"], rows[-1]["kv_tokens"])}
+
+
+def test_who_is_watched_runs_as_who_is_not(tmp_path: Path) -> None:
+    alone, seen = loaded(tmp_path), []
+    first, second = (
+        simulate(alone),
+        simulate(alone, watch=lambda now_s, recorder: seen.append(now_s)),
+    )
+    assert seen and seen == sorted(seen)
+    assert first.info.events == second.info.events
+    for name in ("requests", "stretches", "events"):
+        assert getattr(first, name).equals(getattr(second, name))
+
+
+def test_a_terminal_shows_the_run_and_its_fullest_replicas(tmp_path: Path) -> None:
+    moment = live.Moment(
+        12.5,
+        100,
+        60,
+        5,
+        15,
+        20,
+        9000.0,
+        {number: (10 + number, number, 100.0 * number) for number in range(10)},
+    )
+    text = StringIO()
+    replicas = [(f"b200/{number}", 1000) for number in range(10)]
+    Console(file=text, width=120).print(live.dashboard(loaded(tmp_path), replicas, moment, 1234.0))
+    shown = text.getvalue()
+    for words in (
+        "small/b200",
+        "simulated [s]",
+        "12.5",
+        "100",
+        "1,234",
+        "queue",
+        "b200/9",
+        "90.0%",
+        "the fullest 8 of 10",
+    ):
+        assert words in shown
+    assert "b200/0" not in shown and shown.index("b200/9") < shown.index("b200/8")
+
+
+def test_without_a_terminal_run_says_a_line_now_and_then(
+    scenario: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live, "_SAY_EVERY_S", 0.0)
+    code, out, err = call(capsys, "run", scenario, "--variant", "cs3", "--live")
+    assert code == 0 and "TTFT p99 [ms]" in out
+    (first, *_) = [line for line in err.splitlines() if "simulated" in line]
+    assert first.startswith("small/cs3: ") and "waiting" in first and "output tokens/s" in first
+    assert "\x1b" not in err
+
+
+def test_in_a_terminal_the_dashboard_comes_and_goes(tmp_path: Path) -> None:
+    text = StringIO()
+    with live.watching(
+        loaded(tmp_path), Console(file=text, force_terminal=True, width=120)
+    ) as watch:
+        simulate(loaded(tmp_path), watch=watch)
+    assert "output tokens/s" in text.getvalue()
+
+
+def test_a_sweep_shows_points_as_they_end(tmp_path: Path) -> None:
+    (tmp_path / "sweep.yaml").write_text(SWEPT)
+    board = live.SweepBoard()
+    sweep(
+        tmp_path / "sweep.yaml",
+        tmp_path / "out",
+        workers=0,
+        progress=board.counted,
+        ended=board.ended,
+    )
+    text = StringIO()
+    Console(file=text, width=160).print(board)
+    for words in (
+        "2 done, 0 failed",
+        '"workload.prompt_tokens": 10',
+        '"workload.prompt_tokens": 20',
+        "TTFT p99 [ms]",
+    ):
+        assert words in text.getvalue()
+
+
+def test_a_point_that_failed_says_so() -> None:
+    board = live.SweepBoard()
+    board.counted(Count(failed=1, total=3))
+    board.ended("a=1", {"status": "failed", "reason": "why", "summary": {}})
+    text = StringIO()
+    Console(file=text, width=160).print(board)
+    assert "failed" in text.getvalue() and "a=1" in text.getvalue() and "of 3" in text.getvalue()
+
+
+def test_without_a_terminal_a_sweep_goes_on_as_without_live(
+    scenario: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenario.write_text(SWEPT)
+    code, out, err = call(capsys, "sweep", scenario, "--workers", "0", "--live", "--out", "swept")
+    assert code == 0 and "2 points, 2 done" in out and "\x1b" not in err
+
+
+def test_the_hottest_device_is_shown_where_one_could_reach_a_limit() -> None:
+    asked = cluster_sim.load_scenario(
+        ROOT / "scenarios" / "thermal_burst.yaml",
+        variant="h100-35C",
+        overrides={"duration": "3 min", "drain": "10 s"},
+    )
+    pulse, seen, console = live.Pulse(), [], Console(file=StringIO(), width=200)
+    results = simulate(
+        asked, watch=lambda now_s, recorder: seen.append(pulse.look(now_s, recorder))
+    )
+    device, die_c = max(
+        (moment.hottest for moment in seen if moment.hottest is not None),
+        key=lambda hottest: hottest[1],
+    )
+    assert device in results.devices["device"].to_pylist()
+    assert 35.0 < die_c <= results.summary()["max_die_c"] + 1e-6
+    console.print(live.dashboard(asked, [("h100/0", 1000), ("h100/1", 1000)], seen[-1], 1.0))
+    assert "hottest device" in console.file.getvalue()  # type: ignore[attr-defined]

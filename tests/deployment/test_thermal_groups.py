@@ -1,0 +1,425 @@
+"""Devices that grow too warm: small machines that heat up within seconds, and the real ones at
+their limits.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pytest import approx
+
+import cluster_sim
+from cluster_sim.deployment import thermal_groups as heat
+from cluster_sim.deployment.thermal_groups import Spot, drawn
+from cluster_sim.hardware.node import Node
+from cluster_sim.hardware.operating_point import Pace
+from cluster_sim.physics.thermal import DIE, MEMORY, Heat
+from cluster_sim.scenario.site import Inlet, SiteEvent
+from cluster_sim.schema import catalog_entry
+from cluster_sim.sim.thermal_governor import Guard
+from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
+
+# A board that draws 400 W whatever it runs, most of it as its clock allows, and is warm within a
+# second or two: 20 J/K · 0.03 K/W = 0.6 s.
+POWER = {
+    "limit": "400 W", "idle": "50 W", "loaded_idle": "100 W", "busy": "150 W", "active": "250 W", "memory": "0 J/B", "flop": {"bf16": "0 J/FLOP"},
+    "memory_idle": "40 W",
+}  # fmt: skip
+COOLING = {
+    "medium": "air", "die_to_sink": "0.02 K/W", "memory_to_sink": "0.1 K/W", "die_to_memory": "1 K/W", "sink_to_coolant": "0.03 K/W",
+    "coolant_rise": "0.01 K/W", "preheat": "0.02 K/W", "die": "2 J/K", "memory": "2 J/K", "sink": "20 J/K", "coolant_lag": "0.1 s", "front": 1,
+}  # fmt: skip
+GOVERNOR = {
+    "clock": "1 GHz", "floor": "0.3 GHz", "step": "15 MHz", "power_period": "5 ms", "fall_period": "20 ms", "rise_period": "40 ms", "hysteresis": "3 K",
+    "slowdown_factor": 0.5, "slowdown_hold": "0.2 s",
+}  # fmt: skip
+LIMITS = {"operating": "50 degC", "slowdown": "60 degC", "shutdown": "80 degC", "memory": "70 degC"}
+REFRESH = {"double": "45 degC", "double_share": 0.9, "quadruple": "65 degC", "quadruple_share": 0.7}
+DEVICE = SMALL_GPU | {"power": POWER, "governor": GOVERNOR, "limits": LIMITS, "refresh": REFRESH}
+OVER_INLET_K = 400.0 * (
+    0.02 + 0.03 + 0.01
+)  # of a die in front, but for the memory's part of the heat
+
+
+def scenario(
+    tmp_path: Path, device: dict[str, Any] = DEVICE, devices: int = 2, **changes: Any
+) -> cluster_sim.Scenario:
+    """Two devices, one behind the other, each with a replica, and more work than they can do for
+    eight seconds.
+    """
+    pool = {
+        "name": "p",
+        "node": node(device, devices) | {"cooling": COOLING},
+        "replica": {"engine": engine()},
+    } | changes.pop("pool", {})
+    asked = {
+        "name": "heat", "seed": 3, "model": TINY_MODEL, "duration": "8 s", "drain": "60 s",
+        "workload": {"arrivals": {"process": "poisson", "rate": "40 /s"}, "prompt_tokens": 30, "output_tokens": 120},
+        "cluster": {"pools": [pool], "router": {"policy": "least_work"}}, "site": {"inlet": "25 degC"},
+    } | changes  # fmt: skip
+    path = tmp_path / "heat.yaml"
+    path.write_text(json.dumps(asked))
+    return cluster_sim.load_scenario(path)
+
+
+def run(tmp_path: Path, **changes: Any) -> cluster_sim.Results:
+    return cluster_sim.simulate(scenario(tmp_path, **changes))
+
+
+def device_rows(results: cluster_sim.Results) -> dict[str, dict[str, Any]]:
+    return {row["device"]: row for row in results.devices.to_pylist()}
+
+
+def test_only_the_rear_device_throttles_where_the_front_one_stays_below_its_limit(
+    tmp_path: Path,
+) -> None:
+    results = run(tmp_path, site={"inlet": "24 degC"})
+    front, rear = device_rows(results).values()
+    assert front["max_die_c"] == approx(24.0 + OVER_INLET_K, abs=1.5)
+    assert front["throttled_s"] == 0.0
+    assert (
+        LIMITS["operating"] == "50 degC" and 50.0 <= rear["max_die_c"] < 51.0
+    )  # held at its limit
+    assert rear["throttled_s"] > 0.5
+    clocks = {
+        number: set(
+            results.stretches["clock"].to_numpy()[results.stretches["replica"].to_numpy() == number]
+        )
+        for number in (0, 1)
+    }
+    assert clocks[0] == {1.0}
+    assert min(clocks[1]) == rear["lowest_clock"] < 1.0
+    summary = results.summary()
+    assert summary["max_die_c"] == rear["max_die_c"]
+    assert summary["throttled_fraction"] == approx(
+        rear["throttled_s"] / 2 / results.info.simulated_s
+    )
+    assert summary["lowest_clock_fraction"] == rear["lowest_clock"]
+    assert set(results.thermal["reason"].to_pylist()) == {None, "sw_thermal_slowdown"}
+
+
+def test_a_group_runs_at_its_slowest_member(tmp_path: Path) -> None:
+    results = run(
+        tmp_path,
+        site={"inlet": "24 degC"},
+        pool={"replica": {"engine": engine(), "tensor_parallel": 2}},
+    )
+    front, rear = device_rows(results).values()
+    assert front["throttled_s"] == 0.0 < rear["throttled_s"]
+    assert np.min(results.stretches["clock"].to_numpy()) == rear["lowest_clock"]
+
+
+def test_where_no_limit_can_be_reached_heat_costs_no_event_and_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    cool, unknown = run(tmp_path, site={"inlet": "5 degC"}), run(tmp_path, site={})
+    assert cool.info.events == unknown.info.events
+    assert cool.requests.equals(unknown.requests)
+    assert cool.summary()["max_die_c"] == approx(5.0 + OVER_INLET_K + 400.0 * 0.02, abs=1.5)
+    assert "max_die_c" not in unknown.summary()
+    assert unknown.thermal.num_rows == 0
+
+
+def test_warm_memory_has_less_bandwidth_to_give(tmp_path: Path) -> None:
+    results = run(tmp_path, site={"inlet": "24 degC"})
+    shares = results.stretches["memory_share"].to_numpy()
+    assert set(shares) == {1.0, 0.9}
+    assert results.summary()["max_memory_c"] > 45.0
+
+
+def test_hotter_air_throttles_more_and_makes_users_wait(tmp_path: Path) -> None:
+    waits = []
+    for inlet in ("10 degC", "34 degC"):
+        summary = run(tmp_path, site={"inlet": inlet}).summary()
+        waits.append((summary["throttled_fraction"], summary["p99_ttft_ms"]))
+    assert waits == sorted(waits)
+    assert waits[0][0] == 0.0
+    assert waits[1][1] > 1.02 * waits[0][1]
+
+
+@pytest.mark.parametrize(
+    "site",
+    [
+        {"inlet": "30 degC"},
+        {"inlet": {"points": [["0 s", "15 degC"], ["2 s", "45 degC"], ["5 s", "20 degC"]]}},
+    ],
+)
+@pytest.mark.parametrize("parallel", [1, 2])
+def test_stretch_and_step_agree_with_throttling_on(
+    tmp_path: Path, site: dict[str, Any], parallel: int
+) -> None:
+    replica = {"replica": {"engine": engine(), "tensor_parallel": parallel}}
+    stretched, stepped = (
+        run(tmp_path, site=site, pool=replica, stepping=stepping)
+        for stepping in ("stretch", "step")
+    )
+    assert stretched.summary()["throttled_fraction"] > 0.02
+    assert len(stepped.stretches) > 2 * len(stretched.stretches)
+    for name in ("first_token_s", "finish_s"):
+        assert stretched.requests[name].to_numpy() == approx(
+            stepped.requests[name].to_numpy(), rel=1e-9
+        )
+    assert stretched.summary()["energy_kwh"] == approx(stepped.summary()["energy_kwh"], rel=1e-6)
+
+
+def test_energy_of_stretches_is_the_integral_of_power_and_that_of_the_summary(
+    tmp_path: Path,
+) -> None:
+    results = run(tmp_path, site={"inlet": "30 degC"})
+    end_s, thermal = results.info.simulated_s, results.thermal
+    busy_s = results.stretches["ended_s"].to_numpy() - results.stretches["began_s"].to_numpy()
+    in_stretches_j = float(np.sum(results.stretches["energy_j"].to_numpy())) + 100.0 * (
+        2 * end_s - float(np.sum(busy_s))
+    )
+    bins = thermal.num_rows // 2
+    of_power_j = (
+        float(np.sum(thermal["power_w"].to_numpy() * thermal["alike"].to_numpy())) * end_s / bins
+    )
+    assert of_power_j == approx(in_stretches_j, rel=1e-9)
+    assert results.summary()["energy_kwh"] == approx(in_stretches_j / 3.6e6, rel=1e-9)
+
+
+def test_heat_that_comes_is_stored_or_removed_over_a_whole_run_with_throttling(
+    tmp_path: Path,
+) -> None:
+    results = run(tmp_path, site={"inlet": "30 degC"}, devices=1)
+    (spot,), stretches = heat.spots(results.scenario), results.stretches
+    began_s, ended_s, energy_j = (
+        stretches[name].to_numpy() for name in ("began_s", "ended_s", "energy_j")
+    )
+    own = drawn(
+        spot.power,
+        began_s,
+        ended_s,
+        energy_j / (ended_s - began_s),
+        0.0 * began_s,
+        0.0,
+        results.info.simulated_s,
+    )
+    walked = heat.course(spot, spot.start(), own, None)
+    network = spot.network(1.0)
+    lengths_s = np.diff(walked.edges_s)
+    removed_j = sum(
+        network.removed_j(state, Heat(w - 40.0, 40.0, 30.0), s)
+        for state, w, s in zip(walked.states[:-1], walked.watts, lengths_s, strict=True)
+    )
+    stored_j = network.stored_j(walked.states[-1]) - network.stored_j(walked.states[0])
+    assert device_rows(results)["p/0/device0"]["throttled_s"] > 0.0
+    assert device_rows(results)["p/0/device0"]["energy_j"] == approx(stored_j + removed_j, rel=1e-9)
+
+
+def a_guard(die_c: float, memory_c: float = 20.0) -> Guard:
+    pool = cluster_sim.load_scenario(
+        Path(__file__).parents[2] / "scenarios" / "kv_swap.yaml", variant="recompute"
+    ).cluster.pools[0]
+    machine = node(DEVICE) | {"cooling": COOLING}
+    spot = Spot(
+        pool.model_copy(update={"node": Node.model_validate(machine)}),
+        "p/0",
+        (0,),
+        0,
+        False,
+        None,
+        Inlet(mean="25 degC"),
+        (),
+    )
+    return Guard(spot, np.array([die_c, memory_c, 30.0, 25.0]))
+
+
+def test_the_clock_falls_by_a_step_for_each_kelvin_it_is_over_and_rises_once_it_has_cooled_by_the_hysteresis() -> (
+    None
+):
+    guard = a_guard(50.0)
+    clocks = []
+    for at_s, die_c in (
+        (0.0, 50.0),
+        (0.02, 52.5),
+        (0.04, 49.9),
+        (0.06, 47.1),
+        (0.08, 46.9),
+        (0.1, 46.9),
+        (0.12, 46.9),
+        (0.16, 46.0),
+    ):
+        guard.state[DIE] = die_c
+        guard.act(at_s)
+        clocks.append(round((1.0 - guard.clock) / 0.015))
+    # 15 MHz at once; 2.5 K over: three more; within the band it stays; then 15 MHz up every 40 ms
+    assert clocks == [1, 4, 4, 4, 3, 3, 2, 1]
+
+
+def test_hardware_halves_the_clock_at_once_and_holds_it() -> None:
+    guard = a_guard(60.0)
+    guard.act(0.0)
+    assert guard.clock == approx(
+        0.5 * (1.0 - 10 * 0.015)
+    )  # ten kelvins over the operating limit as well
+    assert guard.reason == "hw_thermal_slowdown"
+    guard.state[DIE] = 40.0
+    guard.act(0.1)
+    assert guard.halved
+    guard.act(0.2)
+    assert not guard.halved
+
+
+def test_memory_is_refreshed_less_only_after_it_has_cooled_by_the_hysteresis() -> None:
+    guard, shares = a_guard(30.0), []
+    for memory_c in (44.9, 45.0, 43.0, 41.9, 65.0, 62.5, 61.9, 30.0):
+        guard.state[MEMORY] = memory_c
+        guard.act(0.0)
+        shares.append(guard.refresh)
+    assert shares == [1.0, 0.9, 0.9, 1.0, 0.7, 0.7, 0.9, 1.0]
+
+
+def test_a_guard_looks_again_before_any_limit_could_have_been_reached() -> None:
+    guard = a_guard(30.0, 30.0)
+    safe_s = guard.safe_s(0.0)
+    greatest = guard.spot.greatest(guard.spot.conditions(0.0))[0]
+    soon, late = (
+        guard.spot.network(1.0).after(guard.state, greatest, elapsed_s)
+        for elapsed_s in (safe_s, 2.0 * safe_s)
+    )
+    assert soon[DIE] < 50.0 and soon[MEMORY] < 45.0
+    assert late[DIE] >= 50.0 or late[MEMORY] >= 45.0
+
+
+FAILURE = {"at": "1 s", "lasts": "1 h", "what": "fan_failure", "factor": 0.03}
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        {"replica": {"engine": engine()}},
+        {"replica": {"engine": engine()}, "batching": {"policy": "static"}},
+        {"replica": {"engine": engine()}, "kv": {"prefix_caching": True}},
+        {
+            "replica": {
+                "engine": engine(),
+                "speculation": {"draft_tokens": 2, "acceptance": 0.7, "draft_cost": 0.1},
+            }
+        },
+    ],
+    ids=["continuous", "static", "prefix_caching", "speculation"],
+)
+def test_requests_of_a_device_that_is_lost_are_finished_elsewhere(
+    tmp_path: Path, plan: dict[str, Any]
+) -> None:
+    """Two nodes of one device; one loses its fans, and with its floor of the clock it still draws
+    as much.
+    """
+    results = run(
+        tmp_path, devices=1, pool=plan | {"nodes": 2}, site={"inlet": "25 degC", "events": [FAILURE | {"where": "p/0"}]}, drain="10 min",
+    )  # fmt: skip
+    summary = results.summary()
+    assert summary["shutdowns"] == 1 and summary["retries"] >= 1
+    assert summary["failed"] == 0 and summary["completed"] == results.requests.num_rows
+    (down,) = (row for row in results.events.to_pylist() if row["what"] == "shutdown")
+    assert down["value"] == approx(80.0, abs=0.6)
+    table = results.stretches
+    assert (
+        np.max(table["ended_s"].to_numpy()[table["replica"].to_numpy() == 0]) <= down["at_s"] + 1e-9
+    )
+    retried = [row["request"] for row in results.events.to_pylist() if row["what"] == "retried"]
+    served = dict(
+        zip(
+            results.requests["request"].to_pylist(),
+            results.requests["replica"].to_pylist(),
+            strict=True,
+        )
+    )
+    assert {served[number] for number in retried} == {1}
+    assert "lost" in results.thermal["reason"].to_pylist()
+    lost, other = device_rows(results).values()
+    assert lost["energy_j"] < other["energy_j"]
+
+
+def test_where_nobody_is_left_requests_fail_and_clients_go_on(tmp_path: Path) -> None:
+    closed = {
+        "arrivals": {"process": "closed_loop", "concurrency": 4, "think_time": "100 ms"},
+        "prompt_tokens": 200,
+        "output_tokens": 20,
+    }
+    results = run(
+        tmp_path,
+        devices=1,
+        workload=closed,
+        duration="60 s",
+        site={"inlet": "25 degC", "events": [FAILURE]},
+    )
+    summary = results.summary()
+    assert summary["failed"] >= 1 and summary["rejected"] >= 4
+    assert (
+        summary["completed"] + summary["failed"] + summary["rejected"] == results.requests.num_rows
+    )
+    assert "all_down" in results.events["reason"].to_pylist()
+
+
+def test_a_failure_that_ends_is_over(tmp_path: Path) -> None:
+    """With half of the air for three seconds of eight."""
+    event = {"at": "2 s", "lasts": "3 s", "what": "fan_failure", "factor": 0.5, "where": "p"}
+    rows = run(tmp_path, site={"inlet": "10 degC", "events": [event]}).thermal.to_pylist()
+    die_c = {row["at_s"]: row["die_c"] for row in rows if row["device"] == "p/0/device1"}
+    before, during, after = (
+        max(die_c[at_s] for at_s in die_c if low <= at_s < high)
+        for low, high in ((0.0, 2.0), (2.0, 5.0), (7.0, 8.0))
+    )
+    assert during > before + 4.0
+    assert after < during - 4.0
+
+
+def real(name: str, inlet: str, flow: float = 1.0) -> list[Spot]:
+    """A catalog node with one device a replica."""
+    event = (
+        () if flow == 1.0 else (SiteEvent(at="0 s", lasts="1 h", what="pump_failure", factor=flow),)
+    )
+    pool = cluster_sim.load_scenario(
+        Path(__file__).parents[2] / "scenarios" / "kv_swap.yaml", variant="recompute"
+    ).cluster.pools[0]
+    pool = pool.model_copy(update={"node": Node.model_validate(catalog_entry("nodes", name))})
+    cooling = pool.node.cooling
+    assert cooling is not None
+    behind = (False,) if cooling.front is None else (False, True)
+    return [
+        Spot(pool, "p/0", (0,), 0, rear, 0 if rear else None, Inlet(mean=inlet), event)
+        for rear in behind
+    ]
+
+
+def test_a_healthy_liquid_cooled_rack_and_a_wafer_have_no_governor_and_half_the_coolant_changes_that() -> (
+    None
+):
+    assert not any(spot.could_reach_a_limit() for spot in real("gb200-nvl72", "45 degC"))
+    assert any(spot.could_reach_a_limit() for spot in real("gb200-nvl72", "45 degC", flow=0.5))
+    assert not any(spot.could_reach_a_limit() for spot in real("cs-3", "20 degC"))
+    assert not any(
+        spot.could_reach_a_limit() for spot in real("cs-3", "20 degC", flow=0.5)
+    )  # 18.4 kW: 67 degC
+    assert any(spot.could_reach_a_limit() for spot in real("cs-3", "40 degC", flow=0.5))
+    assert not any(spot.could_reach_a_limit() for spot in real("dgx-b200", "25 degC"))
+    assert any(spot.could_reach_a_limit() for spot in real("dgx-h100", "35 degC"))
+
+
+# RTX 3090: a fifth off the clock cost decoding 5 %, and computing goes as the clock.
+@pytest.mark.parametrize("name", ["dgx-b200", "dgx-h100"])
+def test_a_fifth_off_the_clock_costs_decoding_a_70b_under_6_percent_and_prefill_in_proportion(
+    tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / "clock.yaml"
+    path.write_text(json.dumps({
+        "name": "clock", "model": "llama-3.3-70b", "duration": "1 s",
+        "workload": {"arrivals": {"process": "poisson", "rate": "1 /s"}, "prompt_tokens": 100, "output_tokens": 100},
+        "cluster": {"pools": [{"name": "p", "node": name, "replica": {"tensor_parallel": 4, "weights": "bf16"}}]},
+    }))  # fmt: skip
+    given = cluster_sim.load_scenario(path)
+    pool, model = given.cluster.pools[0], given.model
+    slow, whole = (pool.step_times(model, pace) for pace in (Pace(clock=0.8), Pace()))
+    decode, prefill = (
+        [steps.decode(64, 64 * 4000, 0, 0)[0] for steps in (slow, whole)],
+        [steps.mixed(0, 0, 0, 0, 8192, 1, 8192 * 4096, 0, 0)[0] for steps in (slow, whole)],
+    )
+    assert 1.0 < decode[0] / decode[1] < 1.06
+    assert 1.15 < prefill[0] / prefill[1] < 1.26

@@ -1,0 +1,734 @@
+"""What is wrong with a file is said with its line, in words that help to mend it, all of it at
+once, and never as another exception.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import cluster_sim
+from cluster_sim import ScenarioError
+
+BASE = """\
+name: small
+seed: 3
+duration: 60 s
+model: llama-3.1-8b
+workload:
+  arrivals: {process: poisson, rate: 5 /s}
+  prompt_tokens: {distribution: lognormal, median: 500, p99: 2000, max: 4000}
+  output_tokens: 100
+slo: {ttft: 500 ms}
+cluster:
+  pools:
+    - name: a
+      node: dgx-h100
+      nodes: 1
+      replica:
+        tensor_parallel: 2
+        weights: bf16
+      batching: {max_sequences: 64}
+  router: {policy: least_work}
+"""
+KNOWN = "capacity, cluster, drain, duration, model, name, sample, seed, site, slo, stands_for, stepping, sweep, variant, variants, warmup, workload"
+A_LINK = "kind: x, bandwidth: 1 GB/s, latency: 1 us"
+
+# Words of the tools behind the reader, which a planner must never meet.
+JARGON = re.compile(
+    r"Input should|validat|pydantic|tagged|union|function-|NoneType|<class|Traceback|dict\b|\bint\b|\bstr\b|\bfloat\b|tuple|ordereddict|node content|stream|<block|<stream|<scalar"
+)
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def faults(
+    text: str | bytes, sets: tuple[str, ...] = (), variants: tuple[str, ...] = ()
+) -> list[str]:
+    """The lines of the message about a file of this text."""
+    Path("x.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    try:
+        cluster_sim.load_variants("x.yaml", variants, sets)
+    except ScenarioError as error:
+        message = str(error)
+    else:
+        return []
+    assert not JARGON.search(message), message
+    return message.splitlines()
+
+
+def edited(*edits: tuple[str, str]) -> str:
+    text = BASE
+    for old, new in edits:
+        assert old in text
+        text = text.replace(old, new, 1)
+    return text
+
+
+def test_the_base_of_these_tests_is_right():
+    assert faults(BASE) == []
+
+
+KEYS_AND_CHOICES = [
+    ("seed: 3", "sed: 3", "x.yaml:2: unknown key 'sed'; did you mean 'seed'?"),
+    ("seed: 3", "xyz: 3", f"x.yaml:2: unknown key 'xyz'; known: {KNOWN}"),
+    ("seed: 3", "varients: {}", "x.yaml:2: unknown key 'varients'; did you mean 'variants'?"),
+    ("seed: 3", "1: 4", f"x.yaml:2: unknown key '1'; known: {KNOWN}"),
+    ("max_sequences", "max_sequnces", "x.yaml:18: cluster.pools[0].batching: unknown key 'max_sequnces'; did you mean 'max_sequences'?"),
+    ("rate: 5 /s", "rate: 5 /s, rat: 5 /s", "x.yaml:6: workload.arrivals: unknown key 'rat'; did you mean 'rate'?"),
+    ("process: poisson", "process: poison", "x.yaml:6: workload.arrivals.process: no process 'poison'; did you mean 'poisson'?"),
+    ("process: poisson, ", "", "x.yaml:6: workload.arrivals: 'process' is missing; wanted one of at_once, burst, clients, closed_loop, diurnal, gamma, mmpp, on_off, poisson, weibull"),
+    ("process: poisson", "process: 5", "x.yaml:6: workload.arrivals.process: came 5; wanted one of at_once, burst, clients, closed_loop, diurnal, gamma, mmpp, on_off, poisson, weibull"),
+    ("process: poisson", "process: [a]", "x.yaml:6: workload.arrivals.process: came a list; wanted one of at_once, burst, clients, closed_loop, diurnal, gamma, mmpp, on_off, poisson, weibull"),
+    ("{process: poisson, rate: 5 /s}", "5 /s", "x.yaml:6: workload.arrivals: came '5 /s'; wanted a mapping"),
+    ("{process: poisson, rate: 5 /s}", "[1]", "x.yaml:6: workload.arrivals: came a list; wanted a mapping"),
+    ("{policy: least_work}", "least_work", "x.yaml:19: cluster.router: came 'least_work'; wanted a mapping"),
+    ("least_work", "least_wrk", "x.yaml:19: cluster.router.policy: no policy 'least_wrk'; did you mean 'least_work'?"),
+    (", rate: 5 /s", "", "x.yaml:6: workload.arrivals: 'rate' is missing; wanted a rate such as '5 /s'"),
+    ("name: small\n", "", "x.yaml:1: 'name' is missing"),
+    ("name: small", "name: 5", "x.yaml:1: name: came 5; wanted text"),
+    ("name: a", "name: a/b", "x.yaml:12: cluster.pools[0].name: came 'a/b'; wanted letters, digits, '_', '.' and '-' only"),
+    ("weights: bf16", "weights: fp16", "x.yaml:17: cluster.pools[0].replica.weights: came 'fp16'; did you mean 'bf16'?"),
+    ("weights: bf16", "role: prefil", "x.yaml:17: cluster.pools[0].replica.role: came 'prefil'; did you mean 'prefill'?"),
+    ("weights: bf16", "role: prefill", "x.yaml:17: cluster.pools[0].replica.role: came prefill; no pool has the role decode to hand over to"),
+    ("weights: bf16", "role: decode", "x.yaml:17: cluster.pools[0].replica.role: came decode; no pool has the role prefill to hand over from"),
+    ("router: {policy: least_work}", "hand_over: {policy: least_kv}", "x.yaml:19: cluster.hand_over: no pool hands over; wanted pools with replica.role prefill and decode"),
+    ("router: {policy: least_work}", "hand_over: {policy: least_vk}", "x.yaml:19: cluster.hand_over.policy: came 'least_vk'; did you mean 'least_kv'?"),
+    ("router: {policy: least_work}", "hand_over: {kv_transfer: on}", "x.yaml:19: cluster.hand_over.kv_transfer: came 'on'; known: layers, whole, off"),
+    ("weights: bf16", "engine: vlm", "x.yaml:17: cluster.pools[0].replica.engine: no engine 'vlm' in the catalog; did you mean 'vllm'?"),
+    ("max_sequences: 64", "policy: sttic", "x.yaml:18: cluster.pools[0].batching.policy: no policy 'sttic'; did you mean 'static'?"),
+    ("max_sequences: 64", "chunked_prefill: 3", "x.yaml:18: cluster.pools[0].batching.chunked_prefill: came 3; wanted true or false"),
+    ("dgx-h100", "dgx-h10", "x.yaml:13: cluster.pools[0].node: no node 'dgx-h10' in the catalog; did you mean 'dgx-h100'?"),
+    ("dgx-h100", "5", "x.yaml:13: cluster.pools[0].node: came 5; wanted a name in the catalog, the path of a file, or a mapping"),
+    ("dgx-h100", "./nope.yaml", "x.yaml:13: cluster.pools[0].node: no file './nope.yaml'"),
+    ("dgx-h100", "~nobody-of-that-name/x.yaml", "x.yaml:13: cluster.pools[0].node: no file '~nobody-of-that-name/x.yaml'"),
+    ("llama-3.1-8b", "llama-3.1-7b", "x.yaml:4: model: no model 'llama-3.1-7b' in the catalog; did you mean 'llama-3.1-8b'?"),
+    ("llama-3.1-8b", "config.json", "x.yaml:4: model: no file 'config.json'"),
+    ("router: {policy: least_work}", "network: ndr-rial", "x.yaml:19: cluster.network: no network 'ndr-rial' in the catalog; did you mean 'ndr-rail'?"),
+]  # fmt: skip
+
+QUANTITIES = [
+    ("60 s", "60", "x.yaml:3: duration: 60 has no unit; wanted a time such as '20 min'"),
+    ("60 s", "20 minutos", "x.yaml:3: duration: unknown unit 'minutos'; wanted a time such as '20 min'"),
+    ("60 s", "5 kg", "x.yaml:3: duration: 'kg' is a mass, not a time; wanted a time such as '20 min'"),
+    ("60 s", "5 GB", "x.yaml:3: duration: 'GB' is an amount of data, not a time; wanted a time such as '20 min'"),
+    ("60 s", "5 m", "x.yaml:3: duration: 'm' is a length, not a time; wanted a time such as '20 min'"),
+    ("60 s", "1 s/h", "x.yaml:3: duration: 's/h' is a bare number, not a time; wanted a time such as '20 min'"),
+    ("60 s", "-1 s", "x.yaml:3: duration: '-1 s' must be above 0 s; wanted a time such as '20 min'"),
+    ("60 s", "0 s", "x.yaml:3: duration: '0 s' must be above 0 s; wanted a time such as '20 min'"),
+    ("60 s", "nan s", "x.yaml:3: duration: 'nan s' is not a finite number; wanted a time such as '20 min'"),
+    ("60 s", "1e400 s", "x.yaml:3: duration: '1e400 s' is not a finite number; wanted a time such as '20 min'"),
+    ("60 s", ".nan", "x.yaml:3: duration: .nan has no unit; wanted a time such as '20 min'"),
+    ("60 s", "soon", "x.yaml:3: duration: 'soon' is no quantity; wanted a time such as '20 min'"),
+    ("60 s", "true", "x.yaml:3: duration: came true; wanted a time such as '20 min'"),
+    ("60 s", "[1 s]", "x.yaml:3: duration: came a list; wanted a time such as '20 min'"),
+    ("rate: 5 /s", "rate: 5", "x.yaml:6: workload.arrivals.rate: 5 has no unit; wanted a rate such as '5 /s'"),
+    ("rate: 5 /s", "rate: 5 s", "x.yaml:6: workload.arrivals.rate: 's' is a time, not a rate; wanted a rate such as '5 /s'"),
+    ("rate: 5 /s", "rate: .inf /s", "x.yaml:6: workload.arrivals.rate: '.inf /s' is not a finite number; wanted a rate such as '5 /s'"),
+    ("rate: 5 /s", "rate: ", "x.yaml:6: workload.arrivals.rate: came nothing; wanted a rate such as '5 /s'"),
+]  # fmt: skip
+
+NUMBERS = [
+    ("nodes: 1", "nodes: true", "x.yaml:14: cluster.pools[0].nodes: came true; wanted a number"),
+    ("nodes: 1", "nodes: 1.5", "x.yaml:14: cluster.pools[0].nodes: came 1.5; wanted a whole number"),
+    ("nodes: 1", "nodes: -1", "x.yaml:14: cluster.pools[0].nodes: came -1; wanted more than 0"),
+    ("nodes: 1", "nodes: 0", "x.yaml:14: cluster.pools[0].nodes: came 0; wanted more than 0"),
+    ("nodes: 1", "nodes: .nan", "x.yaml:14: cluster.pools[0].nodes: came .nan; wanted a finite number"),
+    ("nodes: 1", "nodes: -.inf", "x.yaml:14: cluster.pools[0].nodes: came -.inf; wanted a finite number"),
+    ("nodes: 1", "nodes: two", "x.yaml:14: cluster.pools[0].nodes: came 'two'; wanted a whole number"),
+    ("nodes: 1", "nodes: ", "x.yaml:14: cluster.pools[0].nodes: came nothing; wanted a whole number"),
+    ("nodes: 1", "nodes: 1" + "0" * 100, "x.yaml:11: cluster.pools: more than 200,000 devices; no more are simulated"),
+    ("seed: 3", "seed: -1", "x.yaml:2: seed: came -1; wanted 0 at least"),
+    ("seed: 3", "seed: 2024-01-01", "x.yaml:2: seed: came '2024-01-01'; wanted a whole number"),
+    ("seed: 3", "seed: " + "9" * 5000, f"x.yaml:2: seed: came '{'9' * 60}…'; wanted a whole number of fewer digits"),
+    ("p99: 2000", "p99: true", "x.yaml:7: workload.prompt_tokens.p99: came true; wanted a number"),
+    ("p99: 2000", "p99: .nan", "x.yaml:7: workload.prompt_tokens.p99: came .nan; wanted a finite number"),
+    ("p99: 2000", "p99: many", "x.yaml:7: workload.prompt_tokens.p99: came 'many'; wanted a number"),
+    ("p99: 2000, ", "", "x.yaml:7: workload.prompt_tokens: wanted either 'p99' or 'sigma' beside 'median'"),
+    ("p99: 2000", "p99: 20", "x.yaml:7: workload.prompt_tokens: p99 of 20 is below the median of 500"),
+    ("output_tokens: 100", "output_tokens: -5", "x.yaml:8: workload.output_tokens: came -5; wanted more than 0"),
+    ("output_tokens: 100", "output_tokens: 1.5", "x.yaml:8: workload.output_tokens: came 1.5; wanted a whole number of tokens, or a mapping with a distribution"),
+    ("output_tokens: 100", "output_tokens: {distribution: empirical, quantiles: {}}", "x.yaml:8: workload.output_tokens: quantiles must ascend from 0 to 1, and their lengths with them"),
+    ("output_tokens: 100", "output_tokens: {distribution: empirical, quantiles: {0: 1, x: 2, 1: 5}}", "x.yaml:8: workload.output_tokens.quantiles.x: came 'x'; wanted a number"),
+    ("output_tokens: 100", "output_tokens: {distribution: empirical, quantiles: {0: 1, 0.5: -2, 1: 5}}", "x.yaml:8: workload.output_tokens.quantiles.0.5: came -2; wanted 1 at least"),
+    ("output_tokens: 100", "output_tokens: {distribution: uniform, low: 5, high: 2}", "x.yaml:8: workload.output_tokens: high of 2 is below low of 5"),
+]  # fmt: skip
+
+CLUSTERS = [
+    ("tensor_parallel: 2", "tensor_parallel: 3", "x.yaml:12: cluster.pools[0]: 1 node holds 8 devices, which replicas of 3 do not divide; wanted a multiple, or 'replicas: 2'"),
+    ("tensor_parallel: 2", "pipeline_parallel: 16", "x.yaml:14: cluster.pools[0].nodes: 1 node holds 8 devices; a replica needs 16"),
+    ("tensor_parallel: 2", "wafers: 2", "x.yaml:16: cluster.pools[0].replica.wafers: NVIDIA H100 SXM is no wafer; wanted tensor_parallel and pipeline_parallel"),
+    ("tensor_parallel: 2", "weights_from: memoryx", "x.yaml:16: cluster.pools[0].replica.weights_from: came memoryx; NVIDIA H100 SXM is no wafer"),
+    ("tensor_parallel: 2", "layout: whole", "x.yaml:16: cluster.pools[0].replica.layout: came whole; NVIDIA H100 SXM is no wafer"),
+    ("tensor_parallel: 2", "defective_cores: 0.01", "x.yaml:16: cluster.pools[0].replica.defective_cores: came 0.01; NVIDIA H100 SXM is no wafer"),
+    ("tensor_parallel: 2", "start: lukewarm", "x.yaml:16: cluster.pools[0].replica.start: came 'lukewarm'; did you mean 'warm'?"),
+    ("dgx-h100", "cs-3", "x.yaml:16: cluster.pools[0].replica.tensor_parallel: came 2; Cerebras WSE-3 is a wafer, whose layers are spread by 'wafers'"),
+    ("llama-3.1-8b", "llama-3.1-405b", "x.yaml:15: cluster.pools[0].replica: the bf16 weights of Llama 3.1 405B do not fit: 405.9 GB on each of 2 devices of 85.5 GB, 0.0 GB left for KV"),
+    ("llama-3.1-8b", "llama-2-70b", "x.yaml:5: workload: the longest request, 4100 tokens, is beyond the context of Llama 2 70B, 4096 tokens"),
+    ("  router", "    - {name: a, node: dgx-h100}\n  router", "x.yaml:19: cluster.pools[1].name: two pools are called 'a'"),
+    ("router: {policy: least_work}", "network: {name: n}", "x.yaml:19: cluster.network: wanted 'links' or 'fabric'"),
+    ("router: {policy: least_work}", "network: {fabric: {shape: fat_tree, kind: x, radix: 2, bandwidth: 1 GB/s, latency: 1 us, switch_latency: 1 us}}", "x.yaml:19: cluster.network: 8 NICs need 8 leaves with 1 cables to spines each, more than two tiers of switches with 2 ports hold; wanted fewer nodes, a larger radix or more oversubscription"),
+    ("router: {policy: least_work}", "network: {fabric: {shape: ring, kind: x, radix: 64, bandwidth: 1 GB/s, latency: 1 us, switch_latency: 1 us}}", "x.yaml:19: cluster.network.fabric.shape: came 'ring'; known: rail_optimised, fat_tree"),
+    ("router: {policy: least_work}", "network: {links: []}", "x.yaml:19: cluster.network: no way leads from front_door to a/0/device0 and 7 more"),
+    ("router: {policy: least_work}", f"network: {{links: [{{between: [front_door], {A_LINK}}}]}}", "x.yaml:19: cluster.network.links[0].between: came a list of 1; wanted one of 2"),
+    ("router: {policy: least_work}", f"network: {{links: [{{between: [front_door, a, b], {A_LINK}}}]}}", "x.yaml:19: cluster.network.links[0].between: came a list of 3; wanted at most 2"),
+    ("  router: {policy: least_work}", f"    - {{name: b, node: dgx-h100}}\n  network: {{links: [{{between: [front_door, a/0], {A_LINK}}}]}}", "x.yaml:20: cluster.network: no way leads from front_door to b/0/device0 and 7 more"),
+    ("  router", "    - {name: b, node: {name: N, device: h100-sxm, devices: 1, links: [], network: ndr-rail}}\n  router", "x.yaml:19: cluster.pools[1].node: no way leads from front_door to b/0/device0"),
+    ("duration: 60 s\n", "", "x.yaml:1: 'duration' is missing; wanted a time such as '20 min', or 'requests' under workload.arrivals"),
+    ("seed: 3", "warmup: 60 s", "x.yaml:2: warmup: 60 s leave nothing of a duration of 60 s"),
+    ("  output_tokens: 100\n", "", "x.yaml:5: workload: 'output_tokens' is missing; wanted arrivals, prompt_tokens and output_tokens, or a trace"),
+    ("  output_tokens: 100\n", "  classes: [{name: a, share: 0.5, output_tokens: 9}, {name: b, share: 0.5}]\n", "x.yaml:5: workload: 'output_tokens' is missing; wanted arrivals, prompt_tokens and output_tokens, or a trace"),
+    ("output_tokens: 100", "output_tokens: 100\n  classes: [{name: a, share: 0.5}, {name: b, share: 0.4}]", "x.yaml:9: workload.classes: the shares add up to 0.9; wanted 1"),
+    ("output_tokens: 100", "output_tokens: 100\n  classes: [{name: a, share: 0.5}, {name: a, share: 0.5}]", "x.yaml:9: workload.classes[1].name: two classes are called 'a'"),
+    ("output_tokens: 100", "output_tokens: 100\n  classes: [{name: a, share: 1, prompt_tokens: 200000}]", "x.yaml:5: workload: the longest request, 200100 tokens, is beyond the context of Llama 3.1 8B, 131072 tokens"),
+    ("output_tokens: 100", "output_tokens: 100\n  classes: [{name: a, share: 0}]", "x.yaml:9: workload.classes[0].share: came 0; wanted more than 0"),
+    ("router:", "admission: {policy: predicted}\n  router:", "x.yaml:19: cluster.admission.policy: no policy 'predicted'; did you mean 'predicted_ttft'?"),
+    ("router:", "admission: {policy: queue_limit}\n  router:", "x.yaml:19: cluster.admission: 'max_waiting' is missing"),
+    ("router:", "admission: {policy: token_bucket, burst: 5}\n  router:", "x.yaml:19: cluster.admission: 'rate' is missing; wanted a rate such as '5 /s'"),
+    ("router:", "admission: {policy: queue_limit, max_waiting: 5, per: pool}\n  router:", "x.yaml:19: cluster.admission.per: came 'pool'; known: replica, cluster"),
+    ("router: {policy: least_work}", "router: {policy: least_work, staleness: 2}", "x.yaml:19: cluster.router.staleness: 2 has no unit; wanted a time such as '20 min'"),
+    ("router: {policy: least_work}", "router: {policy: random, staleness: 2 s}", "x.yaml:19: cluster.router: unknown key 'staleness'; known: policy"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"), KEYS_AND_CHOICES + QUANTITIES + NUMBERS + CLUSTERS
+)
+def test_each_fault_is_told_with_its_line_what_came_and_what_was_wanted(
+    old: str, new: str, message: str
+):
+    told = faults(edited((old, new)))
+    assert message in told, told
+    # a width that does not divide the devices does not divide the heads either; all else is one
+    # fault, told once
+    assert len(told) == (2 if "replicas of 3" in message else 1), told
+
+
+def test_shedding_by_ttft_needs_a_limit_from_somewhere():
+    shedding = ("router:", "admission: {policy: predicted_ttft}\n  router:")
+    assert faults(edited(shedding, ("slo: {ttft: 500 ms}", "slo: {tpot: 50 ms}"))) == [
+        "x.yaml:19: cluster.admission: 'limit' is missing; wanted a time such as '2 s', or a ttft in the SLO"
+    ]
+
+
+def test_clients_that_never_think_would_knock_for_ever_on_a_closed_door():
+    told = faults(
+        edited(
+            ("{process: poisson, rate: 5 /s}", "{process: closed_loop, concurrency: 4}"),
+            ("router:", "admission: {policy: queue_limit, max_waiting: 5}\n  router:"),
+        )
+    )
+    assert told == [
+        "x.yaml:19: cluster.admission: clients that are refused would ask again at once, for ever; wanted a think_time under workload.arrivals"
+    ]
+
+
+def test_pools_that_hand_over_must_suit_each_other():
+    decoding = """    - {name: b, node: dgx-h100, replica: {tensor_parallel: 2, kv_cache: fp8, role: decode}, batching: {policy: static}}
+  router"""
+    reading = "weights: bf16\n        role: prefill\n        speculation: {draft_tokens: 2, acceptance: 0.5, draft_cost: 0.1}"
+    assert faults(edited(("weights: bf16", reading), ("  router", decoding))) == [
+        "x.yaml:19: cluster.pools[0].replica.speculation: a pool of the role prefill decodes nothing; wanted it where the role is decode",
+        "x.yaml:21: cluster.pools[1].batching: static batching keeps its requests to the end; a pool of the role decode wants the policy 'continuous'",
+        "x.yaml:21: cluster.pools[1].replica.kv_cache: came fp8; pool 'a' hands over bf16, and KV is moved as it is",
+    ]
+
+
+def test_a_prefill_pool_needs_room_for_prompts_only():
+    """A prompt of 4000 tokens fits 4192 tokens of KV; with an answer of 4000 tokens more it does
+    not.
+    """
+    small = "tensor_parallel: 8, weights: bf16"
+    text = edited(
+        ("output_tokens: 100", "output_tokens: 4000"),
+        (
+            "        tensor_parallel: 2\n        weights: bf16\n",
+            "        weights: bf16\n        role: prefill\n      kv: {memory_fraction: 0.22}\n",
+        ),
+        (
+            "  router",
+            f"    - {{name: b, node: dgx-h100, replica: {{{small}, role: decode}}}}\n  router",
+        ),
+    )
+    assert faults(text) == []
+    assert faults(text.replace("        role: prefill\n", "").replace(", role: decode", ""))[
+        0
+    ].startswith("x.yaml:5: workload: the longest request, 8000 tokens")
+
+
+def test_a_longest_request_that_can_never_be_admitted_is_told():
+    (told,) = faults(
+        edited(
+            ("batching:", "kv: {memory_fraction: 0.13}\n      batching:"),
+            ("max: 4000", "max: 100000"),
+        )
+    )
+    assert re.fullmatch(
+        r"x\.yaml:5: workload: the longest request, 100100 tokens, can never be admitted: a replica of pool 'a' has room for \d+ tokens of KV",
+        told,
+    )
+
+
+def test_tensor_parallelism_must_divide_heads_and_stay_in_a_node():
+    assert (
+        faults(edited(("tensor_parallel: 2", "tensor_parallel: 3")))[1]
+        == "x.yaml:16: cluster.pools[0].replica.tensor_parallel: 3 does not divide the 32 heads of Llama 3.1 8B"
+    )
+    assert faults(
+        edited(("tensor_parallel: 2", "tensor_parallel: 16"), ("nodes: 1", "nodes: 2"))
+    ) == [
+        "x.yaml:16: cluster.pools[0].replica.tensor_parallel: 16 is more than the 8 devices of DGX H100; groups across nodes are not simulated by this version"
+    ]
+
+
+def test_memory_of_a_device_that_is_written_in_the_scenario_is_checked_for_its_unit():
+    node = "{name: N, devices: 8, links: [], network: ndr-rail, device: {name: D, memory: {capacity: 8 TBs, bandwidth: 3 TB}, peak: {bf16: 1 TFLOP/s}}}"
+    assert faults(edited(("dgx-h100", node))) == [
+        "x.yaml:13: cluster.pools[0].node.device.memory.capacity: unknown unit 'TBs'; wanted an amount of data such as '192 GB'",
+        "x.yaml:13: cluster.pools[0].node.device.memory.bandwidth: 'TB' is an amount of data, not a bandwidth; wanted a bandwidth such as '8 TB/s'",
+    ]
+
+
+def test_bits_where_bytes_are_meant_are_converted():
+    Path("x.yaml").write_text(BASE)
+    scenario = cluster_sim.load_scenario(
+        "x.yaml", overrides={"cluster.pools[0].node.device.memory.capacity": "8 Tb"}
+    )
+    assert scenario.cluster.pools[0].node.device.memory.capacity_bytes == 1e12
+
+
+def test_the_faults_of_a_file_come_together_in_the_order_of_its_lines():
+    text = edited(
+        ("weights: bf16", "weights: fp16"),
+        ("seed: 3", "sed: 3"),
+        ("max: 4000", "max: many"),
+        ("dgx-h100", "dgx-h10"),
+    )
+    assert faults(text) == [
+        "x.yaml:2: unknown key 'sed'; did you mean 'seed'?",
+        "x.yaml:7: workload.prompt_tokens.max: came 'many'; wanted a whole number",
+        "x.yaml:13: cluster.pools[0].node: no node 'dgx-h10' in the catalog; did you mean 'dgx-h100'?",
+        "x.yaml:17: cluster.pools[0].replica.weights: came 'fp16'; did you mean 'bf16'?",
+    ]
+
+
+def test_a_file_is_named_as_it_was_given(tmp_path: Path):
+    for name in ("y.yaml", str(tmp_path / "y.yaml"), "./y.yaml"):
+        Path("y.yaml").write_text(edited(("seed: 3", "sed: 3")))
+        with pytest.raises(ScenarioError, match=re.escape(f"{Path(name)}:2: unknown key 'sed'")):
+            cluster_sim.load_scenario(name)
+
+
+# --- variants
+#
+# -----------------------------------------------------------------------------------------------------------
+
+
+def test_faults_in_variants_point_to_the_lines_of_the_variants_and_come_together():
+    variants = "variants:\n  one: {}\n  two: {seed: x, cluster: {rooter: 1}}\n  three:\n    duration: 5 kg\n"
+    assert faults(BASE + variants) == [
+        "x.yaml:22: seed: came 'x'; wanted a whole number",
+        "x.yaml:22: cluster: unknown key 'rooter'; did you mean 'router'?",
+        "x.yaml:24: duration: 'kg' is a mass, not a time; wanted a time such as '20 min'",
+    ]
+    assert faults(BASE + variants, variants=("one",)) == []
+
+
+def test_what_does_not_fit_together_names_the_variant():
+    assert faults(BASE + "variants:\n  big:\n    model: llama-3.1-405b\n")[0].endswith(
+        "0.0 GB left for KV (variant big)"
+    )
+
+
+def test_a_variant_that_is_not_there_is_refused():
+    assert faults(BASE + "variants: {two: {}}\n", variants=("tow",)) == [
+        "x.yaml:20: no variant 'tow'; did you mean 'two'?"
+    ]
+    assert faults(BASE, variants=("tow",)) == ["x.yaml: no variant 'tow'; the file has none"]
+
+
+@pytest.mark.parametrize(
+    "variants", ["", "{a: }", "{a: {}}", "{1: {seed: 4}}", "{a: {seed: null}}"]
+)
+def test_variants_may_be_empty_or_numbered(variants: str):
+    assert faults(f"{BASE}variants: {variants}\n") == []
+
+
+@pytest.mark.parametrize(
+    ("variants", "message"),
+    [
+        ("5", "x.yaml:20: variants: wanted a mapping of names to what each changes"),
+        ("[]", "x.yaml:20: variants: wanted a mapping of names to what each changes"),
+        ("{}", "x.yaml:20: variants: wanted a mapping of names to what each changes"),
+        ("{a: 5}", "x.yaml:20: variants.a: wanted a mapping of what it changes, or {}"),
+        ("{a: {variants: {b: {}}}}", "x.yaml:20: 'variants' stands at the top of a file only"),
+        ("{a: {name: null}}", "x.yaml:1: 'name' is missing"),
+        ("{a: {cluster: 5}}", "x.yaml:20: cluster: came 5; wanted a mapping"),
+        (
+            "{a: {cluster: {pools: []}}}",
+            "x.yaml:20: cluster.pools: came an empty list; wanted at least 1",
+        ),
+    ],
+)
+def test_malformed_variants_are_told(variants: str, message: str):
+    assert faults(f"{BASE}variants: {variants}\n") == [message]
+
+
+# --- --set
+#
+# --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("a", "wanted key=value, such as --set cluster.pools[0].nodes=2"),
+        ("=5", "wanted key=value, such as --set cluster.pools[0].nodes=2"),
+        ("a..b=3", "'a..b' is no key; wanted one such as cluster.pools[0].nodes"),
+        ("cluster.pools[-1].nodes=2", "'cluster.pools[-1].nodes' is no key; wanted one such as cluster.pools[0].nodes"),
+        ("cluster.pools[0]nodes=2", "'cluster.pools[0]nodes' is no key; wanted one such as cluster.pools[0].nodes"),
+        ("cluster.pools[1].nodes=2", "cluster.pools is a list of 1; came 1, wanted an index from 0 to 0"),
+        ("cluster.pools.nodes=2", "cluster.pools is a list of 1; came 'nodes', wanted an index from 0 to 0"),
+        ("sed=1", "unknown key 'sed'; did you mean 'seed'?"),
+        ("cluster.pools[0].node.device.name.x=1", "cluster.pools[0].node.device.name: came a mapping; wanted text"),
+        ("model.layer=3", "model: unknown key 'layer'; did you mean 'layers'?"),
+        ("seed=x", "seed: came 'x'; wanted a whole number"),
+        ("seed.x=3", "seed: came a mapping; wanted a whole number"),
+        ("seed=[", "is no YAML: expected a value, but found the end of the file"),
+        ("seed=*a", "is no YAML: found undefined alias 'a'"),
+        ("seed=!x 3", "the tag '!x' means nothing here; wanted the value alone"),
+        ("duration=5", "duration: 5 has no unit; wanted a time such as '20 min'"),
+        ("duration=5 kg", "duration: 'kg' is a mass, not a time; wanted a time such as '20 min'"),
+        ("cluster.pools=[]", "cluster.pools: came an empty list; wanted at least 1"),
+        ("workload.output_tokens.tokens=5", "workload.output_tokens: 'distribution' is missing; wanted one of empirical, fixed, lognormal, mixture, uniform, zipf"),
+        ("variants.x=3", "'variants' stands at the top of a file only"),
+    ],
+)  # fmt: skip
+def test_a_set_that_is_wrong_is_told_under_its_own_text(assignment: str, message: str):
+    assert faults(BASE, sets=(assignment,)) == [f"--set {assignment}: {message}"]
+
+
+def test_faults_of_several_sets_come_together():
+    assert faults(BASE, sets=("a", "seed=x", "duration=5 kg")) == [
+        "--set a: wanted key=value, such as --set cluster.pools[0].nodes=2",
+        "--set seed=x: seed: came 'x'; wanted a whole number",
+        "--set duration=5 kg: duration: 'kg' is a mass, not a time; wanted a time such as '20 min'",
+    ]
+
+
+def test_a_value_that_is_set_may_have_a_unit_be_a_list_or_lie_below_a_name_of_the_catalog():
+    Path("x.yaml").write_text(BASE)
+    sets = [
+        "duration=5 min",
+        "cluster.pools=[{name: b, node: dgx-h100}]",
+        "cluster.pools[0].node.devices=4",
+        "cluster.pools[0].node.device.memory.capacity=100 GB",
+    ]
+    (scenario,) = cluster_sim.load_variants("x.yaml", [], sets)
+    pool = scenario.cluster.pools[0]
+    assert (
+        scenario.duration_s,
+        pool.name,
+        pool.node.name,
+        pool.node.devices,
+        pool.node.device.memory.capacity_bytes,
+    ) == (300.0, "b", "DGX H100", 4, 100e9)
+
+
+def test_setting_nothing_takes_a_key_away():
+    assert faults(BASE, sets=("seed=",)) == []
+    assert faults(BASE, sets=("name=",)) == ["x.yaml:1: 'name' is missing"]
+
+
+# --- files
+#
+# --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "x.yaml:1: came nothing; wanted a mapping (`key: value` lines)"),
+        ("# only a comment\n", "x.yaml:1: came nothing; wanted a mapping (`key: value` lines)"),
+        ("- a\n- b\n", "x.yaml:1: came a list; wanted a mapping (`key: value` lines)"),
+        ("5", "x.yaml:1: came 5; wanted a mapping (`key: value` lines)"),
+        (edited(("seed: 3", "seed: 3\nseed: 4")), "x.yaml:3: the key 'seed' is written twice, first on line 2"),
+        (edited(("weights: bf16", "weights: bf16\n        weights: fp8")), "x.yaml:18: the key 'weights' is written twice, first on line 17"),
+        (edited(("seed: 3", "\tseed: 3")), "x.yaml:2: is no YAML: came a tab; wanted spaces"),
+        (edited(("seed: 3", "seed: [3")), "x.yaml:3: is no YAML: expected ',' or ']', but got ':', in what begins on line 2"),
+        (edited(("seed: 3", "seed: *x")), "x.yaml:2: is no YAML: found undefined alias 'x'"),
+        (edited(("seed: 3", "seed: !!python/object:os.system 3")), "x.yaml:2: the tag '!!python/object:os.system' means nothing here; wanted the value alone"),
+        (edited(("seed: 3", "? [a, b]\n: 3")), "x.yaml:2: came a sequence as a key; wanted a word or a number"),
+        (edited(("seed: 3", "---\nseed: 3")), "x.yaml:2: is no YAML: came a second document (`---`); wanted one"),
+        ("a: &a [*a]\n", "x.yaml:1: an anchor contains itself"),
+        ("b: 1\na: &a {b: *a}\n", "x.yaml:2: an anchor contains itself"),
+        ("a: &a {<<: *a}\n", "x.yaml:1: an anchor contains itself"),
+        ("<<: 5\n", "x.yaml:1: came 5; wanted a mapping to merge"),
+        ("[" * 5000, "x.yaml: is nested too deeply"),
+        ("{a: " * 5000, "x.yaml: is nested too deeply"),
+        ("- " * 3000, "x.yaml: is nested too deeply"),
+        (b"name: \xe9\n", "x.yaml: is not UTF-8 text (byte 6)"),
+        (b"name: x\nseed: \x00\n", "x.yaml:2: is no YAML: the character U+0000 is not allowed"),
+        ("name: 'abc\n", "x.yaml:2: is no YAML: found the end of the file, in what begins on line 1"),
+        ("%YAML 3.0\n---\na: 1\n", "x.yaml:1: is no YAML: found incompatible YAML document (version 1.* is required)"),
+    ],
+)  # fmt: skip
+def test_what_is_no_readable_mapping_is_told(text: str | bytes, message: str):
+    assert faults(text) == [message]
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        "a0: &a0 [x,x,x,x,x,x,x,x,x]\n"
+        + "".join(f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 30)),
+        "a0: &a0 {x: 1}\n"
+        + "".join(f"a{i}: &a{i} {{<<: [{','.join([f'*a{i - 1}'] * 9)}]}}\n" for i in range(1, 12)),
+        "a0: &a0 {x: 1}\n"
+        + "".join(f"a{i}: &a{i} {{b: *a{i - 1}, c: *a{i - 1}}}\n" for i in range(1, 60)),
+    ],
+)
+def test_anchors_that_explode_are_refused_quickly(bomb: str):
+    began = time.perf_counter()
+    assert faults(bomb) == [
+        "x.yaml: holds more than 200,000 values, what its anchors expand to included"
+    ]
+    assert time.perf_counter() - began < 10.0
+
+
+def test_anchors_of_a_long_text_are_not_copied():
+    (told,) = [
+        line
+        for line in faults(
+            "name: &a " + "x" * 100_000 + "\nseed: [" + ",".join(["*a"] * 10_000) + "]\n"
+        )
+        if "seed" in line
+    ]
+    assert told == "x.yaml:2: seed: came a list; wanted a whole number"
+
+
+def test_a_scenario_that_is_missing_or_a_folder_is_told():
+    for path, message in [
+        ("nope.yaml", "nope.yaml: no such file"),
+        (".", ".: cannot be read: is a directory"),
+        ("x" * 300, f"{'x' * 300}: cannot be read: file name too long"),
+        ("\0", "'\\x00': no such file"),
+    ]:
+        with pytest.raises(ScenarioError) as told:
+            cluster_sim.load_scenario(path)
+        assert str(told.value) == message
+
+
+def test_faults_in_a_node_file_name_that_file_and_its_lines_and_paths_in_it_start_from_its_folder(
+    tmp_path: Path,
+):
+    Path("parts").mkdir()
+    Path("parts/node.yaml").write_text(
+        "name: N\ndevice: device.yaml\ndevices: x\nlinks: []\nnetwerk: a\n"
+    )
+    Path("parts/device.yaml").write_text(
+        "name: D\nmemory:\n  capacity: {value: 8 TBs, source: x}\n  bandwidth: 3 TB/s\npeak: {bf16: 1 TFLOP/s}\n"
+    )
+    parts = tmp_path / "parts"
+    assert faults(edited(("dgx-h100", "parts/node.yaml"), ("seed: 3", "seed: x"))) == [
+        "x.yaml:2: seed: came 'x'; wanted a whole number",
+        f"{parts}/device.yaml:3: memory.capacity: unknown unit 'TBs'; wanted an amount of data such as '192 GB'",
+        f"{parts}/node.yaml:1: 'network' is missing",
+        f"{parts}/node.yaml:3: devices: came 'x'; wanted a whole number",
+        f"{parts}/node.yaml:5: unknown key 'netwerk'; did you mean 'network'?",
+    ]
+    Path("parts/node.yaml").write_text("a: [")
+    (told,) = faults(edited(("dgx-h100", "parts/node.yaml")))
+    assert told.startswith(f"{parts}/node.yaml:1: is no YAML: ")
+
+
+def test_a_node_file_that_is_right_is_read():
+    Path("node.yaml").write_text(
+        "name: N\ndevice: h100-sxm\ndevices: 4\nlinks: [{between: [host, device], kind: k, bandwidth: 64 GB/s, latency: 1 us}]\nnetwork: ndr-rail\n"
+    )
+    assert faults(edited(("dgx-h100", "node.yaml"))) == []
+    assert (
+        faults(edited(("dgx-h100", "node.yaml")), sets=("cluster.pools[0].node.devices=2",)) == []
+    )
+
+
+def test_lengths_from_a_file_are_checked_by_line(tmp_path: Path):
+    text = edited(
+        ("output_tokens: 100", "output_tokens: {distribution: empirical, path: l.csv}"),
+        ("seed: 3", "seed: x"),
+    )
+    seed = "x.yaml:2: seed: came 'x'; wanted a whole number"
+    for lengths, message in [
+        (
+            b"tokens\n5\n-1\n",
+            f"{tmp_path}/l.csv:3: came '-1'; wanted a whole number of tokens from 1 on",
+        ),
+        (b"tokens\n", f"{tmp_path}/l.csv: holds no lengths"),
+        (
+            b"5\n" + b"9" * 5000,
+            f"{tmp_path}/l.csv:2: came '{'9' * 60}…'; wanted a whole number of tokens from 1 on",
+        ),
+        (b"\xff\n", f"{tmp_path}/l.csv: is not UTF-8 text (byte 0)"),
+    ]:
+        Path("l.csv").write_bytes(lengths)
+        assert faults(text) == [seed, message]
+    Path("l.csv").unlink()
+    assert faults(text) == [seed, "x.yaml:8: workload.output_tokens.path: no file 'l.csv'"]
+
+
+# --- traces
+#
+# -------------------------------------------------------------------------------------------------------------
+
+TRACED = edited(
+    (BASE[BASE.index("  arrivals") : BASE.index("slo")], "  trace: {format: azure, path: t.csv}\n"),
+    ("duration: 60 s\n", ""),
+)
+HEADING = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
+AT = "2023-11-16 18:17:0"
+ROWS = f"{HEADING}{AT}3.9799600,100,10\n{AT}4.0319600,50,5\n"
+
+
+def test_a_trace_that_is_missing_or_stands_beside_arrivals_is_told():
+    assert faults(TRACED) == [
+        "x.yaml:5: workload.trace.path: no file 't.csv'; name one with --set workload.trace.path=FILE"
+    ]
+    Path("t.csv").write_text(ROWS)
+    assert faults(TRACED) == []
+    assert faults(edited(("workload:", "workload:\n  trace: {path: t.csv}"))) == [
+        f"x.yaml:{line}: workload.{key}: a trace brings its own; wanted either this or 'trace'"
+        for line, key in ((7, "arrivals"), (8, "prompt_tokens"), (9, "output_tokens"))
+    ]
+    assert faults(TRACED.replace("azure", "burst")) == [
+        "x.yaml:5: workload.trace.format: came 'burst'; did you mean 'burstgpt'?"
+    ]
+    assert faults(TRACED.replace("t.csv", "t.csv, limit: 0")) == [
+        "x.yaml:5: workload.trace.limit: came 0; wanted more than 0"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("", "", "is empty; wanted a trace with a heading and rows"),
+        (HEADING, "", "holds no requests"),
+        ("time,ContextTokens\n1,2\n", ":1", "has no column TIMESTAMP, GeneratedTokens; wanted TIMESTAMP,ContextTokens,GeneratedTokens"),
+        (f"{ROWS}{AT}5.0,-7,3\n", ":4", f"came '{AT}5.0,-7,3'; wanted TIMESTAMP,ContextTokens,GeneratedTokens"),
+        (f"{ROWS}{AT}5.0,1\n", ":4", f"came '{AT}5.0,1'; wanted TIMESTAMP,ContextTokens,GeneratedTokens"),
+        (f"{ROWS}{AT}5.0,x,1\n", ":4", f"came '{AT}5.0,x,1'; wanted TIMESTAMP,ContextTokens,GeneratedTokens"),
+        (f"{ROWS}yesterday,1,1\n", ":4", "came 'yesterday,1,1'; wanted TIMESTAMP,ContextTokens,GeneratedTokens"),
+        (f"{ROWS}2023-11-16 18:17:nan,1,1\n", ":4", "came '2023-11-16 18:17:nan,1,1'; wanted TIMESTAMP,ContextTokens,GeneratedTokens"),
+        (f"{ROWS}{AT}5.0,{'9' * 30},1\n", ":4", f"came '{AT}5.0,{'9' * 30},1'; wanted TIMESTAMP,ContextTokens,GeneratedTokens"),
+        (f"{ROWS}\0\n", ":4", "came '\0'; wanted TIMESTAMP,ContextTokens,GeneratedTokens"),
+        (f"{ROWS}{AT}5.0,1,1,{'x' * 200_000}\n", ":4", "is no CSV: field larger than field limit (131072)"),
+    ],
+)  # fmt: skip
+def test_a_malformed_trace_names_its_line_when_checked_and_when_simulated(
+    text: str, line: str, message: str, tmp_path: Path
+):
+    Path("t.csv").write_text(text)
+    Path("x.yaml").write_text(TRACED)
+    scenario = cluster_sim.load_scenario("x.yaml")
+    assert scenario.workload.trace is not None
+    for read in (scenario.workload.trace.check, lambda: cluster_sim.simulate(scenario)):
+        with pytest.raises(ScenarioError) as told:
+            read()
+        assert str(told.value) == f"{tmp_path}/t.csv{line}: {message}"
+
+
+# --- never another exception
+# ----------------------------------------------------------------------------------------------
+
+SCALARS = ["", "~", "-1", "0", "1e400", ".nan", "-.inf", "true", "1.5", "99999999999999999999", "x", "5 kg", "8 TB", "0 s", "1e-320 s", "'", "[", "{", "*a", "&a x", "!x y", "<<", "\t", "|", "? a", "é", "null", "[]", "{}", "- x", "2024-01-01", "0x1F", "~/x.yaml", ".", "llama-3.1-405b", "cs-3", "1e308 B", "a: b", "%", "@"]  # fmt: skip
+
+
+def _mutated(rng: random.Random) -> str:
+    lines = (BASE + "variants:\n  a: {}\n  b: {seed: 4}\n").splitlines()
+    for _ in range(rng.randint(1, 4)):
+        at = rng.randrange(len(lines))
+        match rng.randrange(6):
+            case 0:
+                del lines[at]
+            case 1:
+                lines.insert(rng.randrange(len(lines)), lines[at])
+            case 2:
+                lines[at] = lines[at].partition(":")[0] + ": " + rng.choice(SCALARS)
+            case 3:
+                lines[at] = re.sub(
+                    r"(: )[^:,}]+", lambda found: found[1] + rng.choice(SCALARS), lines[at], count=1
+                )
+            case 4:
+                lines.insert(at, " " * rng.randrange(9) + rng.choice(SCALARS))
+            case _:
+                place = rng.randrange(len(lines[at]) + 1)
+                lines[at] = (
+                    lines[at][:place]
+                    + rng.choice("{}[]:,-#&*!|>'\"%@` \t0z")
+                    + lines[at][place + rng.randrange(2) :]
+                )
+        if not lines:
+            break
+    return "\n".join(lines) + "\n"
+
+
+@settings(
+    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.integers(0, 2**32))
+def test_a_scenario_with_any_slip_of_the_pen_is_read_or_told_off(seed: int):
+    faults(_mutated(random.Random(seed)))
+
+
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.one_of(
+        st.text(max_size=80),
+        st.binary(max_size=80),
+        st.text("{}[]:,-#&*!|>'\"%@` \t\n?<a01.~", max_size=40),
+    )
+)
+def test_any_bytes_are_no_scenario(text: str | bytes):
+    Path("x.yaml").write_bytes(
+        text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+    )
+    with pytest.raises(ScenarioError):
+        cluster_sim.load_variants("x.yaml")
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.one_of(
+        st.text(max_size=30),
+        st.builds(
+            "{}={}".format,
+            st.sampled_from(
+                [
+                    "seed",
+                    "model",
+                    "cluster.pools[0].nodes",
+                    "cluster.pools[0].node",
+                    "workload.output_tokens",
+                ]
+            ),
+            st.sampled_from(SCALARS),
+        ),
+    )
+)
+def test_any_set_is_applied_or_told_off(assignment: str):
+    Path("x.yaml").write_text(BASE)
+    with suppress(ScenarioError):
+        cluster_sim.load_variants("x.yaml", [], [assignment])

@@ -1,0 +1,115 @@
+"""What a site may say: inlets over time, events, and what is wrong with them."""
+
+from __future__ import annotations
+
+from math import inf
+from pathlib import Path
+
+import pytest
+from pytest import approx
+
+import cluster_sim
+from cluster_sim.errors import ScenarioError
+from cluster_sim.scenario.site import Inlet
+
+FILE = """
+name: site
+duration: 10 s
+model: llama-3.1-8b
+workload: {arrivals: {process: poisson, rate: 1 /s}, prompt_tokens: 100, output_tokens: 10}
+cluster: {pools: [{name: a, node: dgx-h100, nodes: 2}]}
+site: SITE
+"""
+
+
+def test_a_day_s_course_is_a_cosine_about_its_mean_in_steps_of_five_minutes() -> None:
+    inlet = Inlet(mean="25 degC", swing="6 K", peak_hour=15, begins_hour=9)
+    assert inlet.at_c(6 * 3600.0) == approx(31.0, abs=1e-3)  # at three in the afternoon
+    assert inlet.at_c(18 * 3600.0) == approx(19.0, abs=1e-3)
+    assert inlet.at_c(0.0) == approx(25.0, abs=0.1)
+    assert inlet.at_c(10.0) == inlet.at_c(290.0) != inlet.at_c(310.0)
+    assert inlet.next_change_s(10.0) == 300.0
+    assert inlet.highest_c == 31.0
+
+
+def test_points_hold_until_the_next_one() -> None:
+    inlet = Inlet(points=(("1 h", "20 degC"), ("2 h", "30 degC")))
+    assert [inlet.at_c(hours * 3600.0) for hours in (0.0, 1.5, 2.0, 50.0)] == [
+        20.0,
+        20.0,
+        30.0,
+        30.0,
+    ]
+    assert [inlet.next_change_s(hours * 3600.0) for hours in (0.0, 1.0, 2.0)] == [
+        3600.0,
+        7200.0,
+        inf,
+    ]
+    assert inlet.highest_c == 30.0
+
+
+@pytest.mark.parametrize(
+    ("site", "wanted"),
+    [
+        ("{inlet: 25}", "25 has no unit; wanted a temperature such as '25 degC'"),
+        (
+            "{inlet: {mean: 25 degC, points: [[0 s, 20 degC]]}}",
+            "wanted a temperature such as '25 degC', a 'mean' with a 'swing', or 'points'",
+        ),
+        ("{inlet: {points: [[1 s, 20 degC], [1 s, 30 degC]]}}", "points must ascend in time"),
+        (
+            "{inlet: {swing: 3 K, points: [[1 s, 20 degC]]}}",
+            "'points' stand in place of 'swing'; wanted one of the two",
+        ),
+        # 2 · (8 · 115 W + 2200 W + 870 W · (920/5600)²) = 6287 W
+        (
+            "{rack_power_cap: 4 kW}",
+            "site.rack_power_cap: is 2287 W less than what its nodes draw idle",
+        ),
+        (
+            "{events: [{at: 1 s, lasts: 1 s, what: fan_failure, where: b, factor: 0.5}]}",
+            "site.events[0].where: no pool or node 'b'; known: a, a/0, a/1",
+        ),
+        (
+            "{events: [{at: 1 s, lasts: 1 s, what: pump_failure, factor: 0.5}]}",
+            "pump_failure happens to no node that is cooled by liquid; wanted fan_failure",
+        ),
+        (
+            "{events: [{at: 1 s, lasts: 1 s, what: fan_failure}]}",
+            "fan_failure wants 'factor', such as 'factor: 0.5'",
+        ),
+        (
+            "{events: [{at: 1 s, lasts: 1 s, what: inlet_rise, factor: 0.5, rise: 3 K}]}",
+            "inlet_rise wants 'rise', such as 'rise: 8 K', and no 'factor'",
+        ),
+    ],
+)
+def test_a_site_that_cannot_be_is_said_to_be_wrong_and_why(
+    site: str, wanted: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(FILE.replace("SITE", site))
+    with pytest.raises(ScenarioError) as caught:
+        cluster_sim.load_scenario(path)
+    assert wanted in str(caught.value)
+    assert "x.yaml:7: site" in str(caught.value)
+
+
+def test_a_pool_s_limit_below_what_its_devices_draw_whatever_they_run_is_refused(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(
+        FILE.replace("SITE", "{}").replace("nodes: 2}", "nodes: 2, power_limit: 100 W}")
+    )
+    with pytest.raises(ScenarioError, match="100 W; NVIDIA H100 SXM draws 129 W whatever it runs"):
+        cluster_sim.load_scenario(path)
+
+
+def test_what_was_written_out_reads_back_the_same(tmp_path: Path) -> None:
+    site = "{inlet: {mean: 25 degC, swing: 4 K}, events: [{at: 1 s, lasts: 1 s, what: inlet_rise, where: a/1, rise: 3 K}], row_power_cap: 16 kW}"
+    path = tmp_path / "x.yaml"
+    path.write_text(FILE.replace("SITE", site))
+    scenario = cluster_sim.load_scenario(path)
+    path.write_text(scenario.as_yaml())
+    assert cluster_sim.load_scenario(path).site == scenario.site

@@ -1,0 +1,40 @@
+"""Runs a list of requests through replicas, without a scenario around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from simpy import Environment
+
+from cluster_sim.physics.speculative_steps import SpeculativeSteps
+from cluster_sim.request import Request
+from cluster_sim.results.recorder import Recorder
+from cluster_sim.serving.routing import LeastRequests, Routing
+from cluster_sim.serving.scheduler import Batch
+from cluster_sim.sim.replica import Replica, StepTimes
+from cluster_sim.sim.router import Router
+from cluster_sim.sim.source import timetable
+from cluster_sim.workload.random_streams import stream
+
+
+def serve(
+    requests: Sequence[Request],
+    times: StepTimes,
+    make_batch: Callable[[], Batch],
+    stepping: bool,
+    replicas: int = 1,
+    policy: Routing | None = None,
+    latency_s: float = 0.0,
+    speculative_times: SpeculativeSteps | None = None,
+) -> Recorder:
+    """All requests served to their end; their times are filled in."""
+    env, recorder = Environment(), Recorder()
+    engines = [
+        Replica(env, index, make_batch(), times, recorder, stepping, None, speculative_times)
+        for index in range(replicas)
+    ]
+    picker = (policy or LeastRequests()).picker(stream(0, "routing"))
+    router = Router(env, picker, engines, [latency_s] * replicas, recorder, None)
+    env.process(timetable(env, iter(requests), router.route))
+    env.run()
+    return recorder

@@ -1,0 +1,256 @@
+"""Speculative decoding: how many steps a request takes, and what a step costs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cluster_sim
+from cluster_sim.errors import ScenarioError
+from cluster_sim.physics.gpu import GpuSteps
+from cluster_sim.physics.speculative_steps import SpeculativeSteps
+from cluster_sim.serving.speculation import Speculation, mean_tokens
+from cluster_sim.workload.random_streams import numbered
+from tests.machines import SMALL_GPU, TINY_MODEL, engine, node, small_gpu, tiny_model
+
+
+def speculation(**keys: Any) -> Speculation:
+    return Speculation.model_validate({"draft_tokens": 3} | keys)
+
+
+def one_by_one(rng: np.random.Generator, tokens: int, drafted: int, acceptance: float) -> int:
+    """Steps to finish, each drafted token accepted or not by a throw of its own."""
+    steps = made = 0
+    while made < tokens:
+        kept = 0
+        while kept < drafted and rng.random() < acceptance:
+            kept += 1
+        made += kept + 1
+        steps += 1
+    return steps
+
+
+@pytest.mark.parametrize("acceptance", [0.2, 0.7, 0.95])
+@pytest.mark.parametrize("tokens", [1, 7, 60])
+def test_steps_to_finish_are_spread_as_if_every_token_was_thrown_for(
+    acceptance: float, tokens: int
+) -> None:
+    plan, streams, rng = (
+        speculation(acceptance=acceptance),
+        numbered(3, "speculation"),
+        np.random.default_rng(8),
+    )
+    drawn = np.array([plan.steps(tokens, streams(number, 0)) for number in range(4_000)])
+    thrown = np.array([one_by_one(rng, tokens, 3, acceptance) for _ in range(4_000)])
+    for steps in range(1, tokens + 1):
+        seen, expected = np.mean(drawn <= steps), np.mean(thrown <= steps)
+        assert (
+            abs(seen - expected) < 4.5 * (2 * max(expected * (1 - expected), 1e-3) / 4_000) ** 0.5
+        )
+
+
+def test_a_request_draws_the_same_whenever_it_is_asked() -> None:
+    plan, streams = speculation(acceptance=0.5), numbered(3, "speculation")
+    forth = [plan.steps(50, streams(number, 0)) for number in range(100)]
+    back = [plan.steps(50, streams(number, 0)) for number in reversed(range(100))]
+    assert forth == back[::-1]
+    assert forth != [plan.steps(50, streams(number, 1)) for number in range(100)]
+    assert forth != [plan.steps(50, numbered(4, "speculation")(number, 0)) for number in range(100)]
+
+
+def test_nothing_kept_is_a_step_a_token_and_all_kept_is_the_draft_and_one() -> None:
+    rng = np.random.default_rng(1)
+    assert speculation(acceptance=0.0).steps(50, rng) == 50
+    assert speculation(acceptance=1.0).steps(50, rng) == 13
+    assert speculation(acceptance=0.5).steps(0, rng) == 0
+
+
+def test_a_measured_length_is_met() -> None:
+    """1 + p + p² + p³ = 2.4 at p = 0.6377: 1 + 0.6377 + 0.4067 + 0.2593 = 2.3037, so p is larger;
+    at 0.6629: 1 + 0.6629 + 0.4394 + 0.2913.
+    """
+    assert speculation(acceptance_length=2.4).probability == pytest.approx(0.6656, abs=3e-3)
+    assert speculation(acceptance_length=2.4).tokens_a_step == pytest.approx(2.4, rel=1e-12)
+    assert speculation(acceptance_length=1.0).probability == pytest.approx(0.0, abs=1e-12)
+    assert speculation(acceptance_length=4.0).tokens_a_step == pytest.approx(4.0)
+    assert mean_tokens(0.5, 3) == 1.875
+
+
+def test_checking_four_tokens_costs_four_in_the_products_and_one_reading_of_the_cache() -> None:
+    times = GpuSteps(
+        tiny_model(), small_gpu(peak={"bf16": "20 GFLOP/s"}), 1, 1, "bf16", "bf16", "none"
+    )
+    alone_s, slope_s, _ = times.decode(1, 1_000, 0, 0)
+    checked_s, checked_slope_s, _ = times.verify(4, 1, 1.0, 1_000, 0, 1, 0, 0)
+    assert checked_s - alone_s == pytest.approx(
+        times.tokens_s(4, 4) + times.head_s(4) - times.tokens_s(1, 1) - times.head_s(1), rel=1e-9
+    )
+    assert times.tokens_s(4, 4) > times.tokens_s(1, 1)
+    assert checked_slope_s == pytest.approx(slope_s, rel=1e-12)
+    assert times.verify(1, 5, 5.0, 3_000, 0, 5, 0, 0) == times.decode(5, 3_000, 0, 0)
+    padded = GpuSteps(tiny_model(), small_gpu(), 1, 1, "bf16", "bf16", "none", graph_batches=(1, 8))
+    assert padded.verify(1, 5, 5.0, 3_000, 0, 5, 0, 0) == padded.decode(5, 3_000, 0, 0)
+    assert (
+        padded.verify(4, 5, 5.0, 3_000, 0, 5, 0, 0)[0]
+        > times.verify(4, 5, 5.0, 3_000, 0, 5, 0, 0)[0]
+    )
+    assert times.verify(1, 5, 5.0, 3_000, 40, 6, 820, 0) == times.mixed(
+        5, 3_000, 0, 0, 40, 6, 820, 0, 0
+    )
+
+
+def test_attention_of_many_checked_tokens_is_bound_by_arithmetic() -> None:
+    """Each key costs 4·64 FLOP a layer and token: 64 tokens on two layers at 45 % of a GFLOP/s."""
+    times = GpuSteps(tiny_model(), small_gpu(), 1, 1, "bf16", "bf16", "none")
+    assert times.verify(64, 1, 1.0, 1_000, 0, 1, 0, 0)[1] == pytest.approx(
+        64 * 2 * 4 * 64 / 0.45e9, rel=1e-9
+    )
+
+
+def test_drafting_adds_its_share_of_a_plain_step_for_each_token_or_the_steps_of_the_drafter() -> (
+    None
+):
+    target, drafter = (
+        GpuSteps(tiny_model(layers=layers), small_gpu(), 1, 1, "bf16", "bf16", "none")
+        for layers in (8, 1)
+    )
+    bare_s = SpeculativeSteps(target, 3, None, 0.0).verify(2, 4.0, 500, 0, 2, 0, 0)[0]
+    assert bare_s == target.verify(4, 2, 4.0, 500, 0, 2, 0, 0)[0]
+    assert SpeculativeSteps(target, 3, None, 0.1).verify(2, 4.0, 500, 0, 2, 0, 0)[
+        0
+    ] == pytest.approx(bare_s + 0.3 * target.decode(2, 500, 0, 0)[0])
+    assert SpeculativeSteps(target, 3, drafter, 0.0).verify(2, 4.0, 500, 0, 2, 0, 0)[
+        0
+    ] == pytest.approx(bare_s + 3 * drafter.decode(2, 500, 0, 0)[0])
+
+
+def scenario(tmp_path: Path, plan: dict[str, Any] | None, **changes: Any) -> cluster_sim.Scenario:
+    replica = {"engine": engine(max_batched_tokens=600)} | ({"speculation": plan} if plan else {})
+    text = {
+        "name": "drafts", "seed": 3, "model": TINY_MODEL,
+        "workload": {"arrivals": {"process": "at_once", "requests": 1}, "prompt_tokens": 100, "output_tokens": 41},
+        "cluster": {"pools": [{"name": "p", "node": node(SMALL_GPU), "replica": replica}]},
+    } | changes  # fmt: skip
+    path = tmp_path / "drafts.yaml"
+    path.write_text(json.dumps(text))
+    return cluster_sim.load_scenario(path)
+
+
+def test_multi_token_prediction_passes_its_layer_and_the_head_for_each_draft(
+    tmp_path: Path,
+) -> None:
+    """A layer of the model, its output head and a step's start: a model of one layer."""
+    pool = scenario(
+        tmp_path, {"draft_tokens": 2, "acceptance": 0.5, "mtp_layers": 1}
+    ).cluster.pools[0]
+    whole, last = (
+        GpuSteps(tiny_model(layers=layers), small_gpu(), 1, 1, "bf16", "bf16", "test engine")
+        for layers in (2, 1)
+    )
+    times = pool.speculative_step_times(tiny_model())
+    assert times is not None
+    assert times.verify(1, 3.0, 500, 0, 1, 0, 0)[0] == pytest.approx(
+        whole.verify(3, 1, 3.0, 500, 0, 1, 0, 0)[0] + 2 * last.decode(1, 500, 0, 0)[0]
+    )
+
+
+def test_the_last_layers_of_a_mixture_are_mixtures() -> None:
+    model = tiny_model(layers=6, experts={"count": 4, "top_k": 2, "ffn": 32, "dense_layers": 2})
+    assert [
+        (model.last_layers(count).layers, model.last_layers(count).moe_layers)
+        for count in (1, 4, 5, 6)
+    ] == [(1, 1), (4, 4), (5, 4), (6, 4)]
+
+
+def decoded_s(results: cluster_sim.Results) -> float:
+    table = results.requests.to_pylist()[0]
+    return float(table["finish_s"] - table["first_token_s"])
+
+
+def test_a_lone_request_takes_the_sum_of_its_checking_steps(tmp_path: Path) -> None:
+    """40 tokens after the first; all of three drafted are kept: ten steps at contexts of 104, 108,
+    … tokens.
+    """
+    results = cluster_sim.simulate(scenario(tmp_path, {"draft_tokens": 3, "acceptance": 1}))
+    times = GpuSteps(tiny_model(), small_gpu(), 1, 1, "bf16", "bf16", "none")
+    assert decoded_s(results) == pytest.approx(
+        sum(times.verify(4, 1, 4.0, 104 + 4 * step, 0, 1, 0, 0)[0] for step in range(10)), rel=1e-9
+    )
+    assert results.summary()["spec_decode_acceptance_length"] == pytest.approx(4.0)
+
+
+def test_drafts_that_are_never_kept_only_cost(tmp_path: Path) -> None:
+    plain, drafted = (
+        cluster_sim.simulate(scenario(tmp_path, plan))
+        for plan in (None, {"draft_tokens": 3, "acceptance": 0})
+    )
+    assert decoded_s(drafted) > decoded_s(plain)
+    assert drafted.summary()["spec_decode_acceptance_length"] == pytest.approx(1.0)
+
+
+def test_the_mean_of_many_requests_is_the_acceptance_length(tmp_path: Path) -> None:
+    workload = {
+        "arrivals": {"process": "at_once", "requests": 400},
+        "prompt_tokens": 20,
+        "output_tokens": 400,
+    }
+    results = cluster_sim.simulate(
+        scenario(tmp_path, {"draft_tokens": 4, "acceptance_length": 2.7}, workload=workload)
+    )
+    assert results.summary()["spec_decode_acceptance_length"] == pytest.approx(2.7, rel=0.01)
+
+
+def test_a_drafter_takes_room_from_the_cache(tmp_path: Path) -> None:
+    alone, both = (
+        scenario(tmp_path, {"draft_tokens": 2, "acceptance": 0.5} | more)
+        .cluster.pools[0]
+        .placement(tiny_model())
+        for more in ({}, {"draft_model": TINY_MODEL | {"name": "drafter"}})
+    )
+    assert both.kv_token_bytes == 2 * alone.kv_token_bytes
+    assert both.weight_bytes == 2 * alone.weight_bytes
+    assert both.kv_room_bytes == alone.kv_room_bytes - alone.weight_bytes
+
+
+@pytest.mark.parametrize(
+    ("plan", "message"),
+    [
+        ({"draft_tokens": 3}, "wanted either 'acceptance' or 'acceptance_length'"),
+        (
+            {"draft_tokens": 3, "acceptance": 0.5, "acceptance_length": 2},
+            "wanted either 'acceptance' or 'acceptance_length'",
+        ),
+        (
+            {"draft_tokens": 3, "acceptance_length": 4.5},
+            "acceptance_length of 4.5 is more than draft_tokens and one: 4",
+        ),
+        (
+            {"draft_tokens": 3, "acceptance": 0.5, "draft_cost": 0.1, "mtp_layers": 1},
+            "wanted one at most of 'draft_model', 'draft_cost' and 'mtp_layers'",
+        ),
+        (
+            {"draft_tokens": 9, "acceptance": 0.5},
+            "max_sequences of 64 with 10 tokens each is more than max_batched_tokens of 600",
+        ),
+    ],
+)
+def test_a_plan_that_cannot_be_says_why(tmp_path: Path, plan: dict[str, Any], message: str) -> None:
+    with pytest.raises(ScenarioError) as fault:
+        scenario(tmp_path, plan)
+    assert message in str(fault.value)
+    assert "cluster.pools[0].replica.speculation" in str(fault.value)
+
+
+def test_a_model_with_windows_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        ScenarioError, match="tiny has layers with a window; speculation is not simulated with them"
+    ):
+        scenario(
+            tmp_path,
+            {"draft_tokens": 2, "acceptance": 0.5},
+            model=TINY_MODEL | {"window": {"tokens": 32, "layers": 1}},
+        )

@@ -1,0 +1,238 @@
+"""Transfers over shared links, and replicas whose memories and links they cross, on cases whose
+times are known by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from itertools import pairwise
+from math import inf
+
+import pytest
+from pytest import approx
+from simpy import Environment, Timeout
+
+from cluster_sim.hardware.device import device_named
+from cluster_sim.hardware.operating_point import Pace
+from cluster_sim.llm.huggingface import read_model
+from cluster_sim.llm.model import Model
+from cluster_sim.physics.collectives import all_reduce_s
+from cluster_sim.physics.gpu import GpuSteps
+from cluster_sim.results.recorder import Recorder
+from cluster_sim.scenario.cluster import Cluster
+from cluster_sim.scenario.pool import Pool
+from cluster_sim.sim.fabric import Bus, Fabric, HostWay
+from cluster_sim.topology import ParallelPaths, Route, parallel_paths_between
+
+Sent = tuple[float, str, float]  # when, over which resources, how many bytes
+
+
+def over(path: str, lanes: int = 1) -> ParallelPaths:
+    """A way whose resources are the letters of `path`; the first and the last are the memories at
+    its ends.
+    """
+    route = Route(tuple(path), tuple(pairwise(path)), 0.0, 1.0)
+    return ParallelPaths(
+        [route] * lanes, {name: lanes * path.count(name) for name in path}, (path[0], path[-1])
+    )
+
+
+def ends_s(sent: list[Sent], capacities: dict[str, float]) -> list[float]:
+    """When each of these transfers, which begin at the times given, has been moved."""
+    env, recorder = Environment(), Recorder()
+    fabric = Fabric(env, lambda resource: capacities[str(resource)], {}, recorder)
+    ways: dict[str, ParallelPaths] = {}
+
+    def send(number: int, at_s: float, path: str, size: float) -> Generator[Timeout, None, None]:
+        yield env.timeout(at_s)
+        way = ways.setdefault(path, over(path))
+        fabric.supply(fabric.begin("kv", way, (0, 1, number), lambda: None), size)
+
+    for number, one in enumerate(sent):
+        env.process(send(number, *one))
+    env.run()
+    ended = {number: ended_s for _, _, _, number, _, _, ended_s, _ in recorder.transfers}
+    assert sum(row[4] for row in recorder.transfers) == approx(sum(size for _, _, size in sent))
+    return [ended[number] for number in range(len(sent))]
+
+
+TIMES: list[tuple[list[Sent], list[float]]] = [
+    ([(0, "a", 10)], [1.0]),
+    # one after the other on the same way
+    ([(0, "a", 10), (0, "a", 5)], [1.0, 1.5]),
+    # on two ways that share a link: 5 each until one has ended at 2, then the other alone
+    ([(0, "ab", 10), (0, "ac", 15)], [2.0, 2.5]),
+    # 10 alone until 0.5, 5 each until the second has its 5 at 1.5, then the first with its last 5
+    ([(0, "ab", 15), (0.5, "ac", 5)], [2.0, 1.5]),
+    # d gives the long way 2, which leaves the short one 8 of a; then all of it
+    ([(0, "abd", 4), (0, "ac", 21), (0, "d", 4)], [2.0, 2.5, 2.0]),
+    # four ways through one link, 2.5 each; as they end the others get more: 3 x 10/3, 2 x 5, 10
+    ([(0, "ab", 2.5), (0, "ac", 7.5), (0, "ae", 12.5), (0, "af", 22.5)], [1.0, 2.5, 3.5, 4.5]),
+    # five, of which two meet again at the narrow d: 1, 1, and 8/3 for each of the others; then 8/3
+    # + 2/3
+    (
+        [(0, "agd", 2), (0, "ahd", 2), (0, "ab", 16), (0, "ac", 16), (0, "ae", 16)],
+        [2.0, 2.0, 5.2, 5.2, 5.2],
+    ),
+    # six in two threes that have nothing in common
+    (
+        [(0, "ab", 10), (0, "ac", 10), (0, "ae", 10), (0, "ig", 10), (0, "ih", 10), (0, "ij", 10)],
+        [3.0] * 6,
+    ),
+]
+
+
+@pytest.mark.parametrize(("sent", "ended_s"), TIMES)
+def test_one_to_six_transfers_end_at_the_times_worked_out_by_hand(
+    sent: list[Sent], ended_s: list[float]
+) -> None:
+    capacities = dict.fromkeys("abcefghij", 10.0) | {"d": 4.0 if len(sent) == 3 else 2.0}
+    assert ends_s(sent, capacities) == approx(ended_s)
+
+
+class Replica:
+    """What the fabric sees of one; it keeps what it is told."""
+
+    def __init__(self, is_running: bool) -> None:
+        self.shared: Callable[[bool], None] | None = None
+        self.is_running = is_running
+        self.told: list[tuple[float, float]] = []
+
+    def set_shares(self, memory: float, links: float) -> None:
+        self.told.append((memory, links))
+
+
+def told(
+    bus: Bus,
+    link: float,
+    paths: Iterable[str],
+    is_running: bool = True,
+    links: str = "",
+    brought: float = inf,
+) -> list[tuple[float, float]]:
+    """What a replica with the memory `m` is told while transfers of 10 B each go over these ways,
+    whose links all carry `link`.
+    """
+    env = Environment()
+    fabric = Fabric(env, lambda _: link, {"m": bus}, Recorder())
+    replica = Replica(is_running)
+    fabric.join(replica, "m", links, brought)
+    for number, path in enumerate(paths):
+        fabric.supply(fabric.begin("kv", over(path), (0, 1, number), lambda: None), 10.0)
+    env.run()
+    return replica.told
+
+
+@pytest.mark.parametrize("brought", [inf, 1.0])
+def test_steps_have_what_transfers_leave_of_the_memory(brought: float) -> None:
+    """Of 16 a transfer takes 2; two of them 4; when both have ended everything is there again."""
+    assert told(Bus(16.0), 2.0, ["am"], brought=brought) == [(0.875, 1.0), (1.0, 1.0)]
+    assert told(Bus(16.0), 2.0, ["am", "mb"], brought=brought)[0] == (0.75, 1.0)
+    # reads and writes, 2 of 16 written: 1 - 0.32 / 8 x 7 / 8 are left; with two streams besides 1 -
+    # 0.1
+    assert told(Bus(16.0, mix_loss=0.32), 2.0, ["am"], brought=brought)[0][0] == approx(
+        0.875 * 0.965, abs=1 / 128
+    )
+    assert told(Bus(16.0, stream_loss=0.1), 2.0, ["am"], brought=brought)[0][0] == approx(
+        0.9 - 0.125, abs=1 / 128
+    )
+    assert told(Bus(16.0, mix_loss=0.32), 2.0, ["mb"], brought=brought)[0][0] == 0.875
+
+
+def test_no_transfer_takes_more_of_a_memory_than_an_even_part_while_steps_are_run() -> None:
+    assert told(Bus(16.0), 100.0, ["am"])[0] == (0.5, 1.0)
+    assert told(Bus(16.0), 100.0, ["am", "mb", "cm"])[0] == (0.25, 1.0)
+
+
+def test_collectives_are_slowed_by_what_crosses_their_own_links_and_by_nothing_else() -> None:
+    """The links `n` and `o` of the replica's first device carry 8, as all others do."""
+    assert told(Bus(1e6), 8.0, ["anm"], links="no")[0] == (
+        1.0,
+        0.5,
+    )  # two on one link: half for each
+    assert told(Bus(1e6), 8.0, ["anm", "bnm", "cnm"], links="no")[0] == (1.0, 0.25)
+    assert told(Bus(1e6), 8.0, ["am"], links="no")[0] == (1.0, 1.0)  # it came another way
+
+
+def test_two_groups_on_one_switch_do_not_share_a_link() -> None:
+    """NVSwitches do not block: what two groups of four have in common is none of their links."""
+    topology = Cluster.model_validate({"pools": [{"name": "a", "node": "dgx-b200"}]}).topology()
+
+    def links(devices: Iterable[int]) -> set[object]:
+        places = [f"a/0/device{number}" for number in devices]
+        return {
+            topology.resource(edge)
+            for start in places
+            for end in places
+            if start != end
+            for edge in topology.route(start, end).edges
+        }
+
+    assert links(range(4)) and not links(range(4)) & links(range(4, 8))
+    # KV that goes from one group to the other crosses both groups' links
+    lanes = parallel_paths_between(
+        topology,
+        [f"a/0/device{number}/memory" for number in range(4)],
+        [f"a/0/device{number}/memory" for number in range(4, 8)],
+    )
+    assert set(lanes.uses) & links(range(4)) and set(lanes.uses) & links(range(4, 8))
+
+
+def test_an_all_reduce_beside_a_transfer_takes_as_much_longer_as_its_share_says() -> None:
+    """256 MiB over eight B200, half of the links left: bytes take about twice as long, the start as
+    long as before.
+    """
+    device = device_named("b200-sxm")
+    alone, beside = (
+        all_reduce_s(device.at(Pace(links=links)).collectives.all_reduce, 8, 256 * 2**20)
+        for links in (1.0, 0.5)
+    )
+    assert 1.7 * alone < beside < 2.0 * alone
+    small, small_beside = (
+        all_reduce_s(device.at(Pace(links=links)).collectives.all_reduce, 8, 2**10)
+        for links in (1.0, 0.5)
+    )
+    assert small_beside < 1.2 * small
+
+
+def test_a_pipeline_over_two_nodes_pays_the_hop_over_the_network() -> None:
+    """Two stages of eight B200 each: 8192 x 2 B a token over 8 x 46 GB/s and 11 us, instead of
+    NVLink's.
+    """
+    model = Model.model_validate(read_model("llama-3.3-70b"))
+    plan = {"tensor_parallel": 8, "pipeline_parallel": 2, "weights": "fp8", "engine": "vllm"}
+    pool = Pool.model_validate({"name": "a", "node": "dgx-b200", "nodes": 2, "replica": plan})
+    device = pool.node.device
+    inside = GpuSteps(model, device, 8, 2, "fp8", "bf16", pool.replica.engine.name)
+    hop = pool.between_nodes
+    assert hop == (1, approx(8e-6), approx(8 * 46e9))
+    tokens = 4096
+    longer_s = pool.step_times(model).tokens_s(tokens, tokens) - inside.tokens_s(tokens, tokens)
+    assert device.peer_bandwidth_bytes_per_s is not None
+    over_nvlink_s = device.peer_latency_s + tokens * 16384 / 8 / device.peer_bandwidth_bytes_per_s
+    assert longer_s == approx(8e-6 + tokens * 16384 / (8 * 46e9) - over_nvlink_s)
+    assert (
+        Pool.model_validate(
+            {"name": "a", "node": "dgx-b200", "replica": plan | {"tensor_parallel": 4}}
+        ).between_nodes.times
+        == 0
+    )
+
+
+def test_a_swap_beside_other_traffic_takes_as_much_longer_as_its_share_says() -> None:
+    env = Environment()
+    fabric = Fabric(env, lambda _: 10.0, {}, recorder := Recorder())
+    to_host = HostWay(fabric, over("dph"), "swap", 0, 10.0)
+    assert to_host.moved_s(2.0) == 2.0
+    env.run()
+    assert env.now == approx(2.0)
+    fabric.supply(fabric.begin("kv", over("mph"), (1, 0, 0), lambda: None), 100.0)
+    env.run(until=3.0)
+    assert to_host.moved_s(2.0) == approx(4.0)
+    env.run()
+    # half of the link each until 7, when 20 have been swapped
+    assert [(row[0], row[6]) for row in recorder.transfers] == [
+        ("swap", approx(2.0)),
+        ("swap", approx(7.0)),
+        ("kv", approx(14.0)),
+    ]

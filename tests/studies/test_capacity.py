@@ -1,0 +1,285 @@
+"""Capacity: the rate that a textbook's queue carries within a bound on its wait, and the smallest
+cluster by brute force.
+"""
+
+from __future__ import annotations
+
+import json
+from math import exp, factorial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from pytest import approx
+
+import cluster_sim
+from cluster_sim.errors import ScenarioError
+from cluster_sim.results import metrics
+from cluster_sim.studies.capacity import Answer, Option, Trial, capacity, judged
+from tests.commands import call
+from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
+
+BASE: dict[str, Any] = {
+    "name": "queue",
+    "seed": 2,
+    "model": TINY_MODEL,
+    "workload": {
+        "arrivals": {"process": "poisson", "rate": "50 /s", "requests": 3_000},
+        "prompt_tokens": 1,
+        "output_tokens": 1,
+    },
+    "cluster": {
+        "pools": [
+            {"name": "p", "node": node(SMALL_GPU), "replica": {"engine": engine(max_sequences=1)}}
+        ],
+        "router": {"policy": "least_work"},
+    },
+}
+
+
+def write(folder: Path, asked: dict[str, Any], slo: dict[str, str], **changes: Any) -> Path:
+    path = folder / "queue.yaml"
+    path.write_text(json.dumps(BASE | {"slo": slo, "capacity": asked} | changes))
+    return path
+
+
+def service_s(tmp_path: Path) -> float:
+    """Of a request that makes one token: the time between two that come at once."""
+    arrivals = {"process": "at_once", "requests": 11}
+    path = write(tmp_path, {}, {"ttft": "1 s"}, workload=BASE["workload"] | {"arrivals": arrivals})
+    finish_s = np.sort(
+        metrics.finished(cluster_sim.simulate(cluster_sim.load_scenario(path))).finish_s
+    )
+    assert np.ptp(np.diff(finish_s)) < 1e-9
+    return float(finish_s[-1] - finish_s[0]) / 10
+
+
+def waits_at_most(wait: float, load: float) -> float:
+    """Share of the customers of M/D/1, service 1, that wait no longer. Erlang 1909; Tijms, A First
+    Course in Stochastic Models, 9.5.
+    """
+    return (1 - load) * sum(
+        (-load * (wait - j)) ** j / factorial(j) * exp(load * (wait - j))
+        for j in range(int(wait) + 1)
+    )
+
+
+def test_the_highest_rate_of_an_m_d_1_queue_is_the_analytic_one(tmp_path: Path) -> None:
+    """95 % may wait no longer than 3.5 services: the load at which that is just so, by bisection on
+    the formula.
+    """
+    wait, low, high = 3.5, 0.01, 0.99
+    while high - low > 1e-6:
+        middle = (low + high) / 2
+        low, high = (middle, high) if waits_at_most(wait, middle) >= 0.95 else (low, middle)
+    each_s = service_s(tmp_path)
+    workload = BASE["workload"] | {"arrivals": BASE["workload"]["arrivals"] | {"requests": 8_000}}
+    path = write(
+        tmp_path,
+        {"tolerance": 0.005, "replications": 2},
+        {"ttft": f"{(wait + 1) * each_s!r} s"},
+        workload=workload,
+    )
+    (option,) = capacity(path, workers=0).options
+    assert option.answer is not None
+    assert option.bigger is not None
+    assert option.answer.rate_per_s * each_s == approx(low, rel=0.02)
+    assert option.answer.good
+    assert not option.bigger.good
+    assert option.bigger.rate_per_s <= option.answer.rate_per_s * 1.005
+    assert option.smaller is not None
+    assert option.smaller.margin > option.answer.margin
+
+
+def test_the_smallest_cluster_is_that_of_trying_each_size(tmp_path: Path) -> None:
+    each_s = service_s(tmp_path)
+    rate = 4.2 / each_s
+    path = write(tmp_path, {"rate": f"{rate} /s"}, {"ttft": f"{3 * each_s!r} s"})
+    (option,) = capacity(path, workers=0).options
+    values = {
+        nodes: {"cluster.pools[0].nodes": nodes, "workload.arrivals.rate": f"{rate} /s"}
+        for nodes in range(3, 9)
+    }
+    p95_s = {
+        nodes: judged([cluster_sim.load_scenario(path, overrides=sets)], 95.0)["ttft"]
+        for nodes, sets in values.items()
+    }
+    smallest = min(nodes for nodes, found_s in p95_s.items() if found_s <= 3 * each_s)
+    assert option.answer is not None
+    assert option.smaller is not None
+    assert option.bigger is not None
+    assert (option.smaller.nodes, option.answer.nodes, option.bigger.nodes) == (
+        smallest - 1,
+        smallest,
+        smallest + 1,
+    )
+    assert (option.smaller.good, option.answer.good, option.bigger.good) == (False, True, True)
+    assert option.answer.margins["ttft"] == approx(1 - p95_s[smallest] / (3 * each_s))
+
+
+def test_nodes_are_added_by_whole_replicas(tmp_path: Path) -> None:
+    """Two GPUs to a node and three to a replica: two replicas take three nodes."""
+    pool = {
+        "name": "p",
+        "node": node(SMALL_GPU, 2),
+        "nodes": 3,
+        "replica": {"pipeline_parallel": 3, "engine": engine()},
+    }
+    model = TINY_MODEL | {"layers": 3}
+    path = write(
+        tmp_path, {"rate": "2000 /s"}, {"ttft": "200 ms"}, cluster={"pools": [pool]}, model=model
+    )
+    (option,) = capacity(path, workers=0).options
+    assert option.answer is not None
+    assert {trial.nodes % 3 for trial in option.trials} == {0}
+    assert all(trial.replicas == trial.nodes // 3 * 2 for trial in option.trials)
+
+
+def test_what_cannot_be_met_has_no_answer_and_the_best_trial_beside_it(tmp_path: Path) -> None:
+    each_s = service_s(tmp_path)
+    (option,) = capacity(
+        write(tmp_path, {"rate": "10 /s", "most_nodes": 3}, {"ttft": f"{each_s / 2} s"}), workers=0
+    ).options
+    assert option.answer is None
+    assert option.smaller is not None
+    assert option.smaller.nodes == 3
+    (option,) = capacity(write(tmp_path, {}, {"ttft": f"{each_s / 2} s"}), workers=0).options
+    assert option.answer is None
+
+
+def test_rejected_requests_are_never_in_time(tmp_path: Path) -> None:
+    cluster = BASE["cluster"] | {"admission": {"policy": "queue_limit", "max_waiting": 1}}
+    path = write(
+        tmp_path,
+        {},
+        {"ttft": "10 s"},
+        cluster=cluster,
+        workload=BASE["workload"] | {"arrivals": {"process": "at_once", "requests": 10}},
+    )
+    scenario = cluster_sim.load_scenario(path)
+    assert judged([scenario], 95.0)["ttft"] == float("inf")
+    assert judged([scenario], 0.0)["ttft"] < 1
+
+
+def test_each_class_is_held_to_its_own_objectives(tmp_path: Path) -> None:
+    classes = [
+        {"name": "people", "share": 0.5},
+        {"name": "jobs", "share": 0.5, "slo": {"e2el": "2 s"}},
+    ]
+    path = write(tmp_path, {}, {"ttft": "10 s"}, workload=BASE["workload"] | {"classes": classes})
+    assert set(judged([cluster_sim.load_scenario(path)], 95.0)) == {"people.ttft", "jobs.e2el"}
+
+
+def trial(nodes: int, ttft_s: float, tpot_s: float, usd_per_hour: float | None = None) -> Trial:
+    latencies_s = {"ttft": ttft_s, "tpot": tpot_s}
+    return Trial(
+        nodes,
+        nodes,
+        1.0,
+        latencies_s,
+        {name: 1 - found_s for name, found_s in latencies_s.items()},
+        usd_per_hour,
+    )
+
+
+def test_the_front_holds_what_nothing_else_beats_in_cost_and_latency_at_once() -> None:
+    cheap, quick, beaten, too_slow = (
+        trial(1, 0.9, 0.5),
+        trial(3, 0.2, 0.4),
+        trial(4, 0.3, 0.4),
+        trial(1, 1.5, 0.1),
+    )
+    answer = Answer(
+        "x",
+        1.0,
+        95.0,
+        (
+            Option({}, cheap, None, None, (cheap, quick)),
+            Option({}, beaten, too_slow, None, (beaten, too_slow)),
+        ),
+    )
+    assert [one for _, one in answer.front] == [cheap, quick]
+    assert trial(3, 1, 1, 12.0).cost == 12.0
+
+
+def test_options_that_do_not_fit_are_told_with_their_reason(tmp_path: Path) -> None:
+    axes = [{"cluster.pools[0].replica.tensor_parallel": [1, 3]}]
+    one, other = capacity(write(tmp_path, {"axes": axes}, {"ttft": "1 s"}), workers=0).options
+    assert one.answer is not None
+    assert other.answer is None
+    assert "tensor_parallel" in other.fault
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"slo": {}},
+            "queue.yaml:1: 'slo' is missing; wanted what must be met, such as slo: {ttft: 500 ms, tpot: 25 ms}",
+        ),
+        ({"asked": {"pool": "q"}}, "capacity.pool: no pool 'q'; known: p"),
+        (
+            {"asked": {"rate": "5 kg"}},
+            "capacity.rate: 'kg' is a mass, not a rate; wanted a rate such as '5 /s'",
+        ),
+        (
+            {"workload": BASE["workload"] | {"arrivals": {"process": "at_once", "requests": 5}}},
+            "has no rate that can be searched; wanted arrivals such as {process: poisson, rate: 5 /s}",
+        ),
+    ],
+)
+def test_a_question_that_makes_no_sense_says_so(
+    tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        capacity(write(tmp_path, **({"asked": {}, "slo": {"ttft": "1 s"}} | changes)), workers=0)
+    assert said in str(caught.value)
+
+
+def test_the_commands_of_studies_print_their_answers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    variants = {"one": {}, "copy": {}}
+    sweep = {
+        "axes": [{"workload.arrivals.rate": ["20 /s", "3 kg"]}],
+        "exclude": [{"variant": "copy"}],
+    }
+    workload = BASE["workload"] | {
+        "arrivals": {"process": "poisson", "rate": "50 /s", "requests": 300},
+        "output_tokens": 3,
+    }
+    asked = {"tolerance": 0.3, "usd_per_node_hour": {"p": 60}}
+    path = write(
+        tmp_path, asked, {"ttft": "50 ms"}, variants=variants, sweep=sweep, workload=workload
+    )
+    code, out, _ = call(
+        capsys, "capacity", path, "--workers", 0, "--out", tmp_path / "trials.parquet"
+    )
+    assert code == 0
+    for text in ("ttft [ms]", "USD/h", "60.00", "one: ", "requests/s on 1 nodes"):
+        assert text in out
+    trials = pq.read_table(tmp_path / "trials.parquet").to_pylist()
+    assert {row["variant"] for row in trials if row["answer"]} == {"one", "copy"}
+    code, out, _ = call(
+        capsys, "compare", path, "--workers", 0, "--replications", 2, "--metric", "mean_ttft_ms"
+    )
+    assert code == 0
+    for text in (
+        "queue: copy less one",
+        "mean_ttft_ms",
+        "identical",
+        "2 replications on common random numbers",
+    ):
+        assert text in out
+    code, out, _ = call(capsys, "sweep", path, "--workers", 0, "--out", tmp_path / "sweep")
+    assert code == 0
+    assert "2 points, 1 done, 1 failed" in out
+    assert 'failed: {"variant": "one", "workload.arrivals.rate": "3 kg"}' in out
+    assert (
+        call(capsys, "sweep", path, "--workers", 0, "--set", "seed=-1", "--out", tmp_path / "none")[
+            0
+        ]
+        == 2
+    )
