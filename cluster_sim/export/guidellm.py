@@ -13,7 +13,7 @@ import numpy as np
 from cluster_sim.export.benchmark import writer
 from cluster_sim.export.client_view import Answers
 from cluster_sim.export.percentiles import stepped
-from cluster_sim.results.metrics.finished import Array
+from cluster_sim.typing import Array
 from cluster_sim.workload.arrivals import AtOnce, ClosedLoop, Poisson
 
 PERCENTILES = {

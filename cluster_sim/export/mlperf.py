@@ -14,7 +14,7 @@ import numpy as np
 from cluster_sim.export.benchmark import nanoseconds, writer
 from cluster_sim.export.client_view import Answers
 from cluster_sim.export.percentiles import ranked
-from cluster_sim.results.metrics.finished import Array
+from cluster_sim.typing import Array
 from cluster_sim.workload.arrivals import AtOnce, Gamma, Poisson
 
 PERCENTS = (50.0, 90.0, 95.0, 97.0, 99.0, 99.9)

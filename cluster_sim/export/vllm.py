@@ -12,8 +12,8 @@ from cluster_sim.export.benchmark import Benchmark, at, number, writer
 from cluster_sim.export.client_view import Answers
 from cluster_sim.export.network_latency import ways_s
 from cluster_sim.export.percentiles import linear
-from cluster_sim.results.metrics.finished import Array
 from cluster_sim.results.metrics.gaps import Gaps, itl
+from cluster_sim.typing import Array
 from cluster_sim.workload.arrivals import AtOnce, ClosedLoop, Gamma, Poisson
 
 METRICS = ("ttft", "tpot", "itl", "e2el")

@@ -58,15 +58,15 @@ class PoolOverTime:
     """Share of the KV room that is taken."""
 
 
-def memory_bound_s(results: Run, pool: Pool, rows: Array) -> Array:
+def memory_bound_s(run: Run, pool: Pool, rows: Array) -> Array:
     """Of these stretches of a pool, how long its memories were read as fast as kernels can [s].
 
     That is their bytes over what kernels reach alone, see hardware.Efficiency, and over the share
     that other traffic left; at most the stretch.
     """
     table, model, plan, device = (
-        results.stretches,
-        results.scenario.model,
+        run.stretches,
+        run.scenario.model,
         pool.replica,
         pool.node.device,
     )
@@ -113,43 +113,41 @@ def memory_bound_s(results: Run, pool: Pool, rows: Array) -> Array:
     return bound_s
 
 
-def saturated_fraction(results: Run, pool: str | None = None) -> float:
+def saturated_fraction(run: Run, pool: str | None = None) -> float:
     """Of the time in which steps run, the share in which memories are what they wait for."""
-    table, bound_s, running_s = results.stretches, 0.0, 0.0
-    for one, numbers in _pools(results):
+    table, bound_s, running_s = run.stretches, 0.0, 0.0
+    for one, numbers in _pools(run):
         if pool in (None, one.name):
             rows = np.nonzero(np.isin(table["replica"].to_numpy(), numbers))[0]
-            bound_s += float(np.sum(memory_bound_s(results, one, rows)))
+            bound_s += float(np.sum(memory_bound_s(run, one, rows)))
             running_s += float(
                 np.sum((table["ended_s"].to_numpy() - table["began_s"].to_numpy())[rows])
             )
     return bound_s / running_s if running_s else 0.0
 
 
-def over_time(results: Run, points: int = 300) -> tuple[Array, list[PoolOverTime]]:
+def over_time(run: Run, points: int = 300) -> tuple[Array, list[PoolOverTime]]:
     """(edges of the bins [s], each pool over them)."""
-    edges_s = np.linspace(0.0, results.info.simulated_s or 1.0, points + 1)
-    topology = results.scenario.cluster.topology()
-    return edges_s, [
-        _pool(results, topology, pool, numbers, edges_s) for pool, numbers in _pools(results)
-    ]
+    edges_s = np.linspace(0.0, run.info.simulated_s or 1.0, points + 1)
+    topology = run.scenario.cluster.topology()
+    return edges_s, [_pool(run, topology, pool, numbers, edges_s) for pool, numbers in _pools(run)]
 
 
-def _pools(results: Run) -> list[tuple[Pool, list[int]]]:
+def _pools(run: Run) -> list[tuple[Pool, list[int]]]:
     """Each pool and the numbers of its replicas."""
-    pools = results.scenario.cluster.pools
-    ends = np.cumsum([0, *(pool.replica_count(results.scenario.model) for pool in pools)]).tolist()
+    pools = run.scenario.cluster.pools
+    ends = np.cumsum([0, *(pool.replica_count(run.scenario.model) for pool in pools)]).tolist()
     return [(pool, list(range(*span))) for pool, span in zip(pools, pairwise(ends), strict=True)]
 
 
 def _pool(
-    results: Run, topology: Topology, pool: Pool, numbers: list[int], edges_s: Array
+    run: Run, topology: Topology, pool: Pool, numbers: list[int], edges_s: Array
 ) -> PoolOverTime:
     model, device, stretches, transfers = (
-        results.scenario.model,
+        run.scenario.model,
         pool.node.device,
-        results.stretches,
-        results.transfers,
+        run.stretches,
+        run.transfers,
     )
     rows = np.nonzero(np.isin(stretches["replica"].to_numpy(), numbers))[0]
     began_s, ended_s = (stretches[name].to_numpy()[rows] for name in ("began_s", "ended_s"))
@@ -170,16 +168,16 @@ def _pool(
     memory = device.memory.bandwidth_bytes_per_s * device.memory.reachable
     links = []
     if kv:
-        kind, capacity = _way_out(results, topology, numbers)
+        kind, capacity = _way_out(run, topology, numbers)
         links.append(Traffic(pool.name, kind, capacity, kv))
     if not pool.is_wafer and pool.replica.tensor_parallel > 1:
         links.append(
             _collectives(
-                results,
+                run,
                 topology,
                 pool,
                 numbers,
-                spread(_exchanged(results, pool, rows)) / len(numbers),
+                spread(_exchanged(run, pool, rows)) / len(numbers),
             )
         )
     kv_tokens, growth = (stretches[name].to_numpy()[rows] for name in ("kv_tokens", "growth"))
@@ -199,7 +197,7 @@ def _pool(
             {"steps": spread(stretches["bytes"].to_numpy()[rows]) / devices} | kv,
         ),
         tuple(links),
-        spread(memory_bound_s(results, pool, rows)) / len(numbers),
+        spread(memory_bound_s(run, pool, rows)) / len(numbers),
         spread(stretches["flop"].to_numpy()[rows]) / peak,
         np.minimum(spread(held) / (len(numbers) * pool.kv_tokens(model)), 1.0)
         if bin_s
@@ -207,11 +205,11 @@ def _pool(
     )
 
 
-def _exchanged(results: Run, pool: Pool, rows: Array) -> Array:
+def _exchanged(run: Run, pool: Pool, rows: Array) -> Array:
     """Bytes that cross each device's link, one direction, for the all-reduces of these stretches: 2
     (n - 1) / n of each tensor.
     """
-    table, model, ranks = results.stretches, results.scenario.model, pool.replica.tensor_parallel
+    table, model, ranks = run.stretches, run.scenario.model, pool.replica.tensor_parallel
     tokens = (table["batch"].to_numpy()[rows] + table["prompt_tokens"].to_numpy()[rows]) * table[
         "steps"
     ].to_numpy()[rows]
@@ -230,20 +228,20 @@ def _exchanged(results: Run, pool: Pool, rows: Array) -> Array:
 
 
 def _collectives(
-    results: Run, topology: Topology, pool: Pool, numbers: list[int], bytes_per_s: Array
+    run: Run, topology: Topology, pool: Pool, numbers: list[int], bytes_per_s: Array
 ) -> Traffic:
-    places = results.scenario.cluster.devices(results.scenario.model)[numbers[0]]
+    places = run.scenario.cluster.devices(run.scenario.model)[numbers[0]]
     edge = topology.route(places[0], places[1]).edges[0]
     return Traffic(
         pool.name, topology.kind(edge), topology.capacity(edge), {"collectives": bytes_per_s}
     )
 
 
-def _way_out(results: Run, topology: Topology, numbers: list[int]) -> tuple[str, float]:
+def _way_out(run: Run, topology: Topology, numbers: list[int]) -> tuple[str, float]:
     """The narrowest link near one of the pool's devices on the way of its KV: its kind, and what of
     it is one device's [B/s].
     """
-    transfers, devices = results.transfers, results.scenario.cluster.devices(results.scenario.model)
+    transfers, devices = run.transfers, run.scenario.cluster.devices(run.scenario.model)
     start, end = transfers["from_replica"].to_numpy(), transfers["to_replica"].to_numpy()
     row = int(np.nonzero(np.isin(start, numbers) | np.isin(end, numbers))[0][0])
     route = topology.route(devices[start[row]][0], devices[end[row]][0])

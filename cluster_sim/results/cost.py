@@ -16,7 +16,6 @@ from cluster_sim.economics.prices import Committed, Estimate, Owned, Prices, Ren
 from cluster_sim.workload.random_streams import stream
 
 if TYPE_CHECKING:
-    from cluster_sim.results.run import Run
     from cluster_sim.scenario.pool import Pool
     from cluster_sim.scenario.scenario import Scenario
     from cluster_sim.scenario.site import Site
@@ -137,100 +136,3 @@ def planned_usd_per_hour(scenario: Scenario, pool: Pool | None = None) -> float 
         usd_per_hour(one, scenario.site) for one in scenario.cluster.pools if pool in (None, one)
     ]
     return None if None in parts else sum(float(money.total(one)[0]) for one in parts if one)
-
-
-def of_run(
-    results: Run, power_w: Mapping[str, float | None]
-) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """(fields of the summary, the same of each pool by its name); empty where a pool's nodes have
-    no prices.
-
-    power_w: what each pool drew at the site's meter in the mean; None where its devices do not say,
-    whose nodes then count as drawing their rated power. Costs and tokens are those of the whole
-    run, warm-up and drain included, as its energy is.
-
-    Attribution: a pool's cost is shared between input and output tokens as its busy time is between
-    reading prompts and decoding, idle time and all. A step that does both is split by its tokens.
-    Of a pool that was never busy the cost goes by the others'.
-    """
-    hours = results.info.simulated_s / 3600.0
-    pools = results.scenario.cluster.pools
-    parts = {
-        pool.name: usd_per_hour(pool, results.scenario.site, power_w[pool.name]) for pool in pools
-    }
-    priced = {name: part for name, part in parts.items() if part is not None}
-    if len(priced) < len(pools) or not hours:
-        return {}, {}
-    names = dict.fromkeys(name for part in priced.values() for name in part)
-    everything = {
-        name: np.sum([part[name] for part in priced.values() if name in part], axis=0)
-        for name in names
-    }
-    inputs, outputs, answered = _answered(results, None)
-    report = _fields(everything, hours, inputs, outputs)
-    cost_usd = report["cost_usd"]
-    busy_s = _busy_s(results)
-    reading_s, all_s = (sum(one[place] for one in busy_s.values()) for place in (0, 1))
-    if inputs and outputs and all_s:
-        of_input = sum(
-            float(money.total(part)[0]) * hours * (busy_s[name][0] / busy_s[name][1] if busy_s[name][1] else reading_s / all_s)
-            for name, part in priced.items()
-        )  # fmt: skip
-        report["attributed_usd_per_million_input_tokens"] = 1e6 * of_input / inputs
-        report["attributed_usd_per_million_output_tokens"] = 1e6 * (cost_usd - of_input) / outputs
-    if answered:
-        report["usd_per_request"] = cost_usd / answered
-    if sessions := results.info.sessions:
-        report["usd_per_session"] = cost_usd / sessions
-    return report, {
-        name: _fields(part, hours, *_answered(results, name)[:2]) for name, part in priced.items()
-    }
-
-
-def _fields(parts: Parts, hours: float, inputs: int, outputs: int) -> dict[str, Any]:
-    """What a whole and its pools both have."""
-    hourly = money.total(parts)
-    low, high = np.percentile(hourly[1:], INTERVAL).tolist()
-    report: dict[str, Any] = {
-        "usd_per_hour": float(hourly[0]),
-        "p5_usd_per_hour": low,
-        "p95_usd_per_hour": high,
-    }
-    report["cost_usd"] = hours * report["usd_per_hour"]
-    if outputs:
-        report["usd_per_million_tokens"] = 1e6 * report["cost_usd"] / (inputs + outputs)
-        for prefix in ("", "p5_", "p95_"):
-            report[f"{prefix}usd_per_million_output_tokens"] = (
-                1e6 * hours * report[f"{prefix}usd_per_hour"] / outputs
-            )
-    return report | {"usd_per_hour_parts": {name: float(part[0]) for name, part in parts.items()}}
-
-
-def _answered(results: Run, pool: str | None) -> tuple[int, int, int]:
-    """(prompt tokens, output tokens, requests) that were finished, warm-up included."""
-    table = results.requests
-    mine: Array = table["status"].to_numpy() == "finished"
-    if pool is not None:
-        mine = mine & (table["pool"].to_numpy() == pool)
-    prompts, outputs = (
-        int(np.sum(table[name].to_numpy()[mine])) for name in ("prompt_tokens", "output_tokens")
-    )
-    return prompts, outputs, int(np.sum(mine))
-
-
-def _busy_s(results: Run) -> dict[str, tuple[float, float]]:
-    """(seconds in which its replicas read prompts, in which they were busy) of each pool by its
-    name.
-    """
-    table, model = results.stretches, results.scenario.model
-    replica, began_s, ended_s, prompts, growth = (
-        table[name].to_numpy()
-        for name in ("replica", "began_s", "ended_s", "prompt_tokens", "growth")
-    )
-    length_s, tokens = ended_s - began_s, prompts + growth
-    reading = np.divide(prompts, tokens, out=np.zeros(len(tokens)), where=tokens > 0)
-    found, first = {}, 0
-    for pool in results.scenario.cluster.pools:
-        mine = (first <= replica) & (replica < (first := first + pool.replica_count(model)))
-        found[pool.name] = float(np.sum((reading * length_s)[mine])), float(np.sum(length_s[mine]))
-    return found
