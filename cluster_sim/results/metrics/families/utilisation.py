@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cluster_sim.physics.wafer import WaferSteps
-from cluster_sim.results import bandwidth
+from cluster_sim.results.memory_bound import saturated_fraction
 from cluster_sim.results.metrics.finished import replica_numbers
 from cluster_sim.results.metrics.metric import MACHINES, Heading, Metric, Row
 from cluster_sim.results.metrics.selection import Selection
@@ -87,7 +87,7 @@ METRICS = (
         "bandwidth_saturated_fraction",
         "share",
         "Share of the time in which steps run where they wait for memory bandwidth.",
-        lambda selection: bandwidth.saturated_fraction(selection.run, selection.pool),
+        lambda selection: saturated_fraction(selection.run, selection.pool),
         scope=MACHINES,
     ),
     Metric(
