@@ -90,7 +90,7 @@ def usd_per_hour(pool: Pool, site: Site | None, power_w: float | None = None) ->
 
 
 def _years(seconds: Array) -> Array:
-    return seconds / (3600.0 * money.HOURS_A_YEAR)
+    return seconds / (3600.0 * money.HOURS_PER_YEAR)
 
 
 def _owned(prices: Owned, of: Mapping[str, Array], devices: int) -> Parts:
@@ -121,8 +121,9 @@ def _owned(prices: Owned, of: Mapping[str, Array], devices: int) -> Parts:
         | {
             "cost_of_capital": capital + capital_of_it,
             "licences": of["licences_usd_per_hour"] * devices,
-            "support": of["support"] * purchase_usd / money.HOURS_A_YEAR,
-            "porting": of["porting_usd"] / (life_years * money.HOURS_A_YEAR * prices.porting_nodes),
+            "support": of["support"] * purchase_usd / money.HOURS_PER_YEAR,
+            "porting": of["porting_usd"]
+            / (life_years * money.HOURS_PER_YEAR * prices.porting_nodes),
             "staffing": of["staffing_usd_per_hour"],
         }
     )

@@ -24,7 +24,7 @@ from cluster_sim.results.results import Results
 from cluster_sim.results.run_info import RunInfo
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
-from cluster_sim.serving.admission import AcceptAll, Gate, Prefill
+from cluster_sim.serving.admission import Gate, Prefill
 from cluster_sim.serving.disaggregation import HandOver as HandOverPlan
 from cluster_sim.serving.scheduler import DecodeBatch, PrefillBatch
 from cluster_sim.sim.fabric import Bus, Fabric, HostWay
@@ -35,7 +35,6 @@ from cluster_sim.sim.router import Router
 from cluster_sim.sim.source import Clients, Conversations, timetable
 from cluster_sim.sim.thermal_governor import governors
 from cluster_sim.topology import FRONT_DOOR, MEMORY, Topology, parallel_paths_between
-from cluster_sim.workload.arrivals import ClosedLoop
 from cluster_sim.workload.classes import labelled
 from cluster_sim.workload.generate import drawn, replayed
 from cluster_sim.workload.random_streams import stream
@@ -293,7 +292,6 @@ def _closed_loop(
     """The clients that wait for answers; None where requests come by a timetable."""
     workload, warmup_s = scenario.workload, scenario.warmup_s
     if (sessions := workload.sessions) is not None:
-        assert not isinstance(sessions.arrivals, ClosedLoop)
         starts_s = None
         if sessions.arrivals is not None:
             times_s = sessions.arrivals.times(stream(scenario.seed, "arrivals"))
@@ -309,12 +307,13 @@ def _closed_loop(
             warmup_s,
             answer_latency_s,
         )
-    if isinstance(arrivals := workload.arrivals, ClosedLoop):
+    arrivals = workload.arrivals
+    if arrivals is not None and (clients := arrivals.waiting_clients()) is not None:
         return Clients(
             env,
             workload.lengths(scenario.seed),
-            arrivals.concurrency,
-            arrivals.think_time_s,
+            clients.number,
+            clients.think_time_s,
             arrivals.requests,
             until_s,
             warmup_s,
@@ -326,7 +325,7 @@ def _closed_loop(
 def _gate(scenario: Scenario, ways_s: list[float]) -> Gate | None:
     """What the admission policy lets in; None where it lets in everybody."""
     admission, model = scenario.cluster.admission, scenario.model
-    if isinstance(admission, AcceptAll):
+    if admission.refuses_nobody:
         return None
     entries = [pool for pool in scenario.cluster.pools if pool.replica.role != "decode"]
     rates = [
@@ -344,7 +343,7 @@ def _requests(scenario: Scenario, until_s: float, tally: Tally) -> Iterator[Requ
     workload = scenario.workload
     if workload.trace is not None:
         return replayed(workload.trace, scenario.seed, until_s, scenario.warmup_s, tally)
-    assert workload.arrivals is not None and not isinstance(workload.arrivals, ClosedLoop)
+    assert workload.arrivals is not None
     return drawn(
         workload.arrivals,
         workload.lengths(scenario.seed),
