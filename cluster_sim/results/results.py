@@ -201,6 +201,21 @@ def load_results(folder: str | Path) -> Results:
     return Results(scenario, **tables, info=info)
 
 
+def load_runs(folder: str | Path) -> list[Results]:
+    """Return the run in a folder, or the runs in the folders inside it.
+
+    Raises
+    ------
+    ScenarioError
+        There is no run folder, or part of one.
+    """
+    folder = Path(folder)
+    if (folder / "manifest.json").is_file():
+        return [load_results(folder)]
+    inside = sorted(path.parent for path in folder.glob("*/manifest.json"))
+    return [load_results(path) for path in inside or [folder]]
+
+
 def about_run(folder: Path) -> tuple[Scenario, dict[str, Any]]:
     """The scenario of a run folder and its manifest, without its tables. Raises ScenarioError where
     it is none.

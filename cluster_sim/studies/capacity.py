@@ -98,6 +98,18 @@ class Answer:
     options: tuple[Option, ...]
 
     @property
+    def objectives(self) -> list[str]:
+        """Names of all objectives that some trial was judged by."""
+        trials = (trial for option in self.options for trial in option.trials)
+        return list(dict.fromkeys(name for trial in trials for name in trial.margins))
+
+    @property
+    def counts_nodes_alike(self) -> bool:
+        """Whether nodes of several kinds were compared by their number, for want of prices."""
+        variants = {option.values.get("variant") for option in self.options}
+        return len(variants) > 1 and not any(trial.usd_per_hour for _, trial in self.front)
+
+    @property
     def front(self) -> list[tuple[Option, Trial]]:
         """Trials within the SLO that no other beats in cost, TTFT and TPOT at once (the Pareto
         front), the cheapest first.
