@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cluster_sim.results.columns import STRETCH_COLUMNS
 from cluster_sim.results.recorder import Recorder
-from cluster_sim.results.results import STRETCH_COLUMNS
 from cluster_sim.typing import Array
 
 _WINDOW = 10  # snapshots over which a rate is taken

@@ -13,12 +13,12 @@ from typing import Any
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.loading.files import ScenarioFile
-from cluster_sim.results.results import package_version
+from cluster_sim.results.run_folder import package_version
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import Description
 
 # What is in these rooms draws or asks, and changes no outcome.
-_ROOMS_BESIDE = ("figures", "report", "studies", "cli.py", "live.py", "validation")
+_ROOMS_BESIDE = ("figures", "report", "studies", "cli", "validation")
 
 
 @dataclass(frozen=True)

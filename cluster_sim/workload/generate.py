@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cluster_sim.request import Request
-from cluster_sim.workload.arrivals import Timetable
+from cluster_sim.workload.arrivals import Arrivals
 from cluster_sim.workload.classes import TrafficClass, class_numbers
 from cluster_sim.workload.lengths import Lengths, in_rank_order
 from cluster_sim.workload.random_streams import AT_A_TIME, stream
@@ -85,7 +85,7 @@ def lengths_by_class(
 
 
 def drawn(
-    arrivals: Timetable,
+    arrivals: Arrivals,
     pairs: Iterator[tuple[int, int]],
     seed: int,
     until_s: float,

@@ -36,7 +36,7 @@ def test_who_is_watched_runs_as_who_is_not(tmp_path: Path) -> None:
         simulate(alone, watch=lambda now_s, recorder: seen.append(now_s)),
     )
     assert seen and seen == sorted(seen)
-    assert first.info["events"] == second.info["events"]
+    assert first.info.events == second.info.events
     for name in ("requests", "stretches", "events"):
         assert getattr(first, name).equals(getattr(second, name))
 

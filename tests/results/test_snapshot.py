@@ -37,10 +37,10 @@ def test_every_output_token_is_counted_once_however_often_one_looks(
     results = simulate(
         cluster_sim.load_scenario(ROOT / "scenarios" / f"{file}.yaml", variant=variant), watch=watch
     )
-    last = reader.read(results.info["simulated_s"], kept[0])
+    last = reader.read(results.info.simulated_s, kept[0])
     assert last.output_tokens == pytest.approx(sum(results.requests["output_tokens"].to_pylist()))
     assert last.left == results.summary()["completed"]
-    assert reader.read(results.info["simulated_s"], kept[0]) == last
+    assert reader.read(results.info.simulated_s, kept[0]) == last
 
 
 def test_a_replica_is_as_its_last_stretch_began(scenario: Path) -> None:

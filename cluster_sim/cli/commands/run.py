@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -58,14 +59,13 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
     check_clients(export_ or ())
     scenarios = load_variants(file, variant or (), set_ or (), seed)
     warn_of(scenarios)
-    question = question_of(file)
+    question = question_of(file) or None
     folder = out or Path("runs") / scenarios[0].name
     summaries: dict[str, dict[str, Any]] = {}
     for scenario in scenarios:
         results = _simulated(scenario, is_live=live)
-        if question:
-            results.info["question"] = question
-        for note in results.info.get("notes", ()):
+        results = replace(results, info=replace(results.info, question=question))
+        for note in results.info.notes:
             warn(f"{scenario.title}: {note}")
         run_folder = results.save(folder / scenario.variant if scenario.variant else folder)
         summaries[scenario.variant or scenario.name] = results.summary()

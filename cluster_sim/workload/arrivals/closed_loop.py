@@ -4,21 +4,42 @@ concurrency do.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from cluster_sim.schema import Description
 from cluster_sim.units import Seconds
+from cluster_sim.workload.arrivals.process import ArrivalProcess, ClientLoad, WaitingClients
 
 
-class ClosedLoop(Description):
+class ClosedLoop(ArrivalProcess):
     """`concurrency` clients; each sends its next request when the last has finished and it has
     thought.
     """
 
+    can_be_thinned: ClassVar[bool] = True
+
     process: Literal["closed_loop"] = "closed_loop"
     concurrency: Annotated[int, Field(gt=0)]
+    """Number of clients."""
     think_time_s: Seconds = 0.0
+    """Time from an answer to the same client's next request [s]."""
     requests: Annotated[int, Field(gt=0)] | None = None
-    """Of all clients together; default: until `duration`."""
+    """Number of requests of all clients together. Default: clients go on until `duration`."""
+
+    def waiting_clients(self) -> WaitingClients:
+        """Return the clients and their think time."""
+        return WaitingClients(self.concurrency, self.think_time_s)
+
+    def client_load(self) -> ClientLoad:
+        """Return the number of clients."""
+        return ClientLoad(max_concurrency=self.concurrency)
+
+    def fleet_counts(self) -> dict[str, int]:
+        """Return the number of requests where it is given, and that of the clients."""
+        counts = {"requests": self.requests, "concurrency": self.concurrency}
+        return {key: count for key, count in counts.items() if count is not None}
+
+    def thinned(self, one_in: int) -> Self:
+        """Return a share of the clients: each goes on as it did."""
+        return self._fewer(one_in)

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from cluster_sim.errors import did_you_mean
 from cluster_sim.schema import Description, catalog_entry, catalog_names
-from cluster_sim.workload.arrivals import Arrivals, ClosedLoop
+from cluster_sim.workload.arrivals import Arrivals, ClientLoad
 from cluster_sim.workload.lengths import Lengths
 from cluster_sim.workload.sessions.gaps import Gaps
 from cluster_sim.workload.traces import Trace
@@ -103,12 +103,12 @@ class Sessions(Description):
 
     @field_validator("arrivals", mode="after")
     @classmethod
-    def _is_a_timetable(cls, came: Arrivals | None) -> Arrivals | None:
-        if isinstance(came, ClosedLoop):
+    def _is_a_timetable(cls, arrivals: Arrivals | None) -> Arrivals | None:
+        if arrivals is not None and arrivals.waiting_clients() is not None:
             raise ValueError(
                 "sessions wait for their answers already; wanted 'concurrency' beside, or another process"
             )
-        return came
+        return arrivals
 
     @model_validator(mode="before")
     @classmethod
@@ -156,6 +156,17 @@ class Sessions(Description):
         if self.tool_steps is not None and (self.tool_tokens is None or self.tool_gap is None):
             raise ValueError("'tool_steps' want 'tool_tokens' and a 'tool_gap'")
         return self
+
+    def client_load(self) -> ClientLoad | None:
+        """Return how a benchmark client sends the sessions; None where requests follow the answers.
+
+        With times of their own, sessions start as those say and go on when they are answered: only
+        a queue of sessions is a load that a client knows.
+        """
+        if self.concurrency is not None:
+            return ClientLoad(max_concurrency=self.concurrency)
+        load = None if self.arrivals is None else self.arrivals.client_load()
+        return load if load is not None and load.queued is not None else None
 
     @property
     def longest(self) -> int | None:
