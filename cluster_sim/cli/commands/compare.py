@@ -109,8 +109,7 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
 ) -> None:
     """Variants on identical traffic: paired differences with confidence intervals.
 
-    With --iso, clusters of equal cost, power, output or rate; with --measured, a real benchmark
-    beside the simulation.
+    With --iso, clusters of equal cost, power, output or rate; with --measured, a real benchmark beside the simulation.
     """
     from cluster_sim.errors import ScenarioError
 
