@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster_sim.cli.tables import Rows
+from cluster_sim.deployment.fleet import resolve
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.results.snapshot import OutputRate, Snapshot, SnapshotReader
 from cluster_sim.scenario.scenario import Scenario
@@ -98,9 +99,8 @@ class RunBoard:
     def of(cls, scenario: Scenario) -> RunBoard:
         """Return the dashboard of a scenario."""
         replicas = [
-            (f"{pool.name}/{number}", pool.placement(scenario.model).kv_tokens)
-            for pool in scenario.cluster.pools
-            for number in range(pool.replica_count(scenario.model))
+            (replica.label, replica.deployment.placement.kv_tokens)
+            for replica in resolve(scenario).replicas
         ]
         return cls(scenario.title, replicas)
 
