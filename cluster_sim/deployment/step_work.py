@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cluster_sim.hardware.power_and_cooling import Power
-from cluster_sim.physics.power import Line, Number, clock_of, ramp_energy_j
+from cluster_sim.physics.power import RampWork, clock_of, ramp_energy_j
 from cluster_sim.physics.transformer import step_flop, step_kv_bytes, step_weight_bytes
+from cluster_sim.typing import Line, Number
 
 if TYPE_CHECKING:
     from cluster_sim.llm.model import Model
@@ -75,7 +76,7 @@ class Work:
             clock,
         )
         energy_j: np.ndarray = self.devices * ramp_energy_j(
-            self.power, seconds, self.moved, self.arithmetic_j, self.steps, at
+            self.power, RampWork(seconds, self.moved, self.arithmetic_j, self.steps), at
         )
         return energy_j
 

@@ -254,9 +254,7 @@ def _ends_by_itself(scenario: Scenario) -> bool:
     recorded day.
     """
     arrivals = scenario.workload.arrivals
-    return scenario.workload.trace is not None or (
-        arrivals is not None and arrivals.ends_by_itself
-    )
+    return scenario.workload.trace is not None or (arrivals is not None and arrivals.ends_by_itself)
 
 
 def of_batches(results: Results) -> dict[str, list[float]]:
