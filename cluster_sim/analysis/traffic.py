@@ -23,8 +23,9 @@ from cluster_sim.workload.generate import length_pieces
 from cluster_sim.workload.random_streams import stream
 from cluster_sim.workload.sessions import Turn, scripts
 from cluster_sim.workload.statistics import (
-    Arrivals,
-    Tokens,
+    ArrivalStatistics,
+    AskedPrompt,
+    LengthStatistics,
     of_arrivals,
     of_lengths,
     rank_correlation,
@@ -83,15 +84,15 @@ class Demand:
             strict=False,
         )
         return reuse(
-            (prompt, own, None if answer is None else (answer, output))
+            AskedPrompt(prompt, own, None if answer is None else (answer, output))
             for prompt, own, answer, output in rows
         ).token_fraction
 
-    def arrivals(self) -> Arrivals:
+    def arrivals(self) -> ArrivalStatistics:
         """Rate, bursts and peaks."""
         return of_arrivals(self.arrival_s)
 
-    def tokens(self) -> tuple[Tokens, Tokens] | None:
+    def tokens(self) -> tuple[LengthStatistics, LengthStatistics] | None:
         """Of prompts and answers; None where there are no requests."""
         return (
             (of_lengths(self.prompt_tokens), of_lengths(self.output_tokens))

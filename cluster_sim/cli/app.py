@@ -1264,8 +1264,9 @@ def _print_usual_paths(scenario: Scenario) -> None:
     from rich.text import Text
 
     from cluster_sim.analysis.network_paths import usual_paths
+    from cluster_sim.deployment.fleet import resolve
 
-    topology = scenario.cluster.topology()
+    topology = resolve(scenario).topology
     table = Table()
     for column in ("way", "hops", "latency [us]", "bottleneck [GB/s]", "which is", "equal ways"):
         table.add_column(Text(column), justify="left" if column in ("way", "which is") else "right")
@@ -1287,8 +1288,9 @@ def _print_path(scenario: Scenario, start: str, end: str) -> None:
     from rich.text import Text
 
     from cluster_sim.analysis.network_paths import path
+    from cluster_sim.deployment.fleet import resolve
 
-    topology = scenario.cluster.topology()
+    topology = resolve(scenario).topology
     one = path(topology, start, end)
     console = _stdout()
     console.print(f"# {scenario.title}: {start} to {end}", highlight=False, markup=False)

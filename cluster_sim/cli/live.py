@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from cluster_sim.deployment.fleet import resolve
 from cluster_sim.results.columns import STRETCH_COLUMNS
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.scenario.scenario import Scenario
@@ -128,9 +129,8 @@ def watching(scenario: Scenario, console: Console) -> Iterator[Watch]:
         yield say
         return
     names = [
-        (f"{pool.name}/{number}", pool.placement(scenario.model).kv_tokens)
-        for pool in scenario.cluster.pools
-        for number in range(pool.replica_count(scenario.model))
+        (replica.label, replica.deployment.placement.kv_tokens)
+        for replica in resolve(scenario).replicas
     ]
     with Live(console=console, transient=True, refresh_per_second=8) as live:
 

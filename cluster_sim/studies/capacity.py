@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cluster_sim.analysis.estimate import explain
+from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import ScenarioError
 from cluster_sim.loading.files import ScenarioFile, open_scenarios
 from cluster_sim.results.cost import planned_usd_per_hour
@@ -264,7 +265,7 @@ class _Search:
                 if prices
                 else planned_usd_per_hour(scenario)
             )
-            replicas = scenario.cluster.pools[self.place].replica_count(scenario.model)
+            replicas = resolve(scenario).deployments[self.place].replica_count
             self.known[nodes, rate_per_s] = Trial(
                 nodes, replicas, rate_per_s, latencies_s, margins, cost
             )
@@ -302,7 +303,8 @@ class _Search:
 
     def fewest_nodes(self, rate_per_s: float) -> Option:
         """That carry this rate; whole replicas on whole nodes."""
-        devices, needed = self.pool.node.devices, self.pool.devices_a_replica(self.base.model)
+        devices = self.pool.node.devices
+        needed = resolve(self.base).deployments[self.place].devices_per_replica
         unit = needed // gcd(needed, devices)
         most = self.asked.most_nodes // unit
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import repeat
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
 
+from cluster_sim.typing import Count
 from cluster_sim.workload.arrivals.process import ArrivalProcess, ClientLoad
 
 
@@ -18,7 +18,7 @@ class AtOnce(ArrivalProcess):
     ends_by_itself: ClassVar[bool] = True
 
     process: Literal["at_once"] = "at_once"
-    requests: Annotated[int, Field(gt=0)]
+    requests: Count
     """Number of requests."""
 
     def pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:

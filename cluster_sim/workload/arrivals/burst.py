@@ -1,6 +1,4 @@
-"""A steady rate with bursts at known times on top: what happens when everybody comes back from
-lunch.
-"""
+"""A steady rate with bursts at known times on top, as when everybody comes back from lunch."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Many clients at once, each with a rate and a burstiness of its own: what a service with thousands
-of users sees.
+"""Many clients at once, each with a rate and a burstiness of its own.
+
+A service with thousands of users sees such traffic.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from cluster_sim.schema import Description
+from cluster_sim.typing import Count
 from cluster_sim.units import PerSecond
 from cluster_sim.workload.arrivals.process import OpenLoop
 from cluster_sim.workload.arrivals.renewal import weibull_shape
@@ -29,7 +31,7 @@ class ClientKind(Description):
     """Coefficient of variation of each client's gaps."""
     gaps: Literal["gamma", "weibull"] = "gamma"
     """Distribution of each client's gaps."""
-    count: Annotated[int, Field(gt=0)] = 1
+    count: Count = 1
     """Number of independent clients of this kind."""
 
 

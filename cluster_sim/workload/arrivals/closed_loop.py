@@ -1,30 +1,28 @@
-"""Clients who wait for an answer before they ask again, as benchmark clients with a fixed
-concurrency do.
+"""Clients who wait for an answer before they ask again.
+
+Benchmark clients with a fixed concurrency do so.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
-
+from cluster_sim.typing import Count
 from cluster_sim.units import Seconds
 from cluster_sim.workload.arrivals.process import ArrivalProcess, ClientLoad, WaitingClients
 
 
 class ClosedLoop(ArrivalProcess):
-    """`concurrency` clients; each sends its next request when the last has finished and it has
-    thought.
-    """
+    """Clients that each send the next request when the last has finished and they have thought."""
 
     can_be_thinned: ClassVar[bool] = True
 
     process: Literal["closed_loop"] = "closed_loop"
-    concurrency: Annotated[int, Field(gt=0)]
+    concurrency: Count
     """Number of clients."""
     think_time_s: Seconds = 0.0
     """Time from an answer to the same client's next request [s]."""
-    requests: Annotated[int, Field(gt=0)] | None = None
+    requests: Count | None = None
     """Number of requests of all clients together. Default: clients go on until `duration`."""
 
     def waiting_clients(self) -> WaitingClients:

@@ -109,8 +109,9 @@ class Clock(Description):
 
 
 class RateCurve(Clock):
-    """A factor on the rate of a process: a day's curve with weekends, of mean 1, or `points`, taken
-    as they are.
+    """Factor on the rate of a process.
+
+    It is a day's curve with weekends, of mean 1, or `points`, taken as they are.
     """
 
     points: Annotated[tuple[tuple[Seconds, Factor], ...], Field(min_length=1)] | None = None

@@ -16,8 +16,7 @@ from cluster_sim.workload.arrivals.renewal import renewal_pieces
 
 
 class Diurnal(Clock, OpenLoop):
-    """Poisson arrivals whose rate follows a day's curve with weekends, or straight lines between
-    `points`.
+    """Poisson arrivals whose rate follows a day's curve with weekends, or lines between `points`.
 
     For scale (requests a minute of a week of Azure's service, May 2024; Stojkovic et al.,
     DynamoLLM, HPCA 2025): code peaks at 3.5 times its mean and falls to 3 % of the peak at night,

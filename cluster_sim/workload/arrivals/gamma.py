@@ -14,10 +14,9 @@ from cluster_sim.workload.arrivals.renewal import renewal_pieces
 
 
 class Gamma(OpenLoop):
-    """Gamma-distributed gaps with coefficient of variation `cv`: 1 is Poisson, above it comes in
-    bursts.
+    """Gamma-distributed gaps with coefficient of variation `cv`.
 
-    The shape is 1 / cv². Over long windows the index of dispersion of counts tends to cv² (Cox,
+    Arrivals are Poisson at 1, and come in bursts above it. The shape is 1 / cv². Over long windows the index of dispersion of counts tends to cv² (Cox,
     Renewal Theory, 1962).
     """
 

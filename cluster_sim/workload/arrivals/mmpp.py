@@ -27,10 +27,9 @@ class State(Description):
 
 
 class Mmpp(OpenLoop):
-    """Arrivals at the rate of a hidden state; after an exponential stay the next state is any of
-    the others, each as likely.
+    """Arrivals at the rate of a hidden state.
 
-    With two states the index of dispersion is known in closed form (Heffes, Lucantoni, IEEE JSAC
+    After an exponential stay the next state is any of the others, each as likely. With two states the index of dispersion is known in closed form (Heffes, Lucantoni, IEEE JSAC
     4(6), 1986). Gaps other than exponential ones make it Markov-modulated renewal: `cv` is theirs
     while the rate holds.
     """

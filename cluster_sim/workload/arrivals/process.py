@@ -5,12 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from itertools import chain
-from typing import Annotated, ClassVar, NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
-from pydantic import Field
 
 from cluster_sim.schema import Description
+from cluster_sim.typing import Count
 from cluster_sim.workload.arrivals.curve import RateCurve
 
 
@@ -116,7 +116,7 @@ class ArrivalProcess(Description):
 class OpenLoop(ArrivalProcess):
     """Arrivals at times that do not depend on the answers."""
 
-    requests: Annotated[int, Field(gt=0)] | None = None
+    requests: Count | None = None
     """Number of requests after which arrivals stop. Default: they stop with `duration`."""
     rate_curve: RateCurve | None = None
     """Factor on the rate over time: the process runs that much faster then, bursts and all."""

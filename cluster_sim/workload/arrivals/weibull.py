@@ -15,10 +15,9 @@ from cluster_sim.workload.arrivals.renewal import renewal_pieces, weibull_shape
 
 
 class Weibull(OpenLoop):
-    """Weibull-distributed gaps with coefficient of variation `cv`: 1 is Poisson, above it comes in
-    bursts.
+    """Weibull-distributed gaps with coefficient of variation `cv`.
 
-    ServeGen finds that a fifth to a third of production clients follow it rather than the gamma
+    Arrivals are Poisson at 1, and come in bursts above it. ServeGen finds that a fifth to a third of production clients follow it rather than the gamma
     (Xiang et al., arXiv 2505.09999).
     """
 
