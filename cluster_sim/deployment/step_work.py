@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.hardware.power_and_cooling import Power
-from cluster_sim.physics.power import Line, Number, clock_of, ramp_energy_j
+from cluster_sim.physics.power import RampWork, clock_of, ramp_energy_j
 from cluster_sim.physics.transformer import step_flop, step_kv_bytes, step_weight_bytes
-
-if TYPE_CHECKING:
-    from cluster_sim.llm.model import Model
-    from cluster_sim.scenario.pool import Pool
+from cluster_sim.typing import Line, Number
 
 
 @dataclass(frozen=True)
@@ -75,16 +73,18 @@ class Work:
             clock,
         )
         energy_j: np.ndarray = self.devices * ramp_energy_j(
-            self.power, seconds, self.moved, self.arithmetic_j, self.steps, at
+            self.power, RampWork(seconds, self.moved, self.arithmetic_j, self.steps), at
         )
         return energy_j
 
 
-def work_of(model: Model, pool: Pool, rows: Mapping[str, Any]) -> Work:
-    """The work of stretches with these counts (results.STRETCH_COLUMNS), arrays or single numbers,
-    on replicas of `pool`.
+def work_of(deployment: Deployment, rows: Mapping[str, Any]) -> Work:
+    """Return the work of stretches with these counts on replicas of a deployment.
+
+    `rows` holds columns of results.STRETCH_COLUMNS, as arrays or single numbers.
     """
-    plan, device = pool.replica, pool.node.device
+    model, pool, device = deployment.model, deployment.pool, deployment.device
+    plan = pool.replica
     each = 1 + (plan.speculation.draft_tokens if plan.speculation else 0)
     checked = each * rows["batch"]
     tokens, sampled = checked + rows["prompt_tokens"], rows["sampled"] - rows["batch"] + checked
@@ -97,12 +97,12 @@ def work_of(model: Model, pool: Pool, rows: Mapping[str, Any]) -> Work:
     )
     ranks = 1 if pool.is_wafer else plan.tensor_parallel
     weights = step_weight_bytes(
-        model, pool.weights(model), tokens, weight_reuse=not pool.is_wafer, ranks=plan.data_parallel
+        model, deployment.weights, tokens, weight_reuse=not pool.is_wafer, ranks=plan.data_parallel
     )
     kv = step_kv_bytes(model, plan.kv_cache, ranks, tokens, rows["context"], rows["windowed"])
     power = device.power
     flop_j = (
-        (power.flop.of(device.peak.of(pool.weights(model))[0]), power.flop.of_attention)
+        (power.flop.of(device.peak.of(deployment.weights)[0]), power.flop.of_attention)
         if power
         else (0.0, 0.0)
     )
@@ -114,7 +114,7 @@ def work_of(model: Model, pool: Pool, rows: Mapping[str, Any]) -> Work:
             step_kv_bytes(model, plan.kv_cache, ranks, 0, rows["growth"], rows["growing"]),
         ),
         rows["steps"],
-        pool.devices_a_replica(model),
+        deployment.devices_per_replica,
         power,
         flop_j,
     )

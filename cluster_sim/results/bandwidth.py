@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.deployment.fleet import Fleet
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
 from cluster_sim.results.memory_bound import memory_bound_s
-from cluster_sim.results.metrics.finished import replica_numbers
 from cluster_sim.results.run import Run
-from cluster_sim.scenario.pool import Pool
-from cluster_sim.topology import MEMORY, Topology
+from cluster_sim.topology import MEMORY
 from cluster_sim.typing import Array
 
 
@@ -55,19 +55,18 @@ class PoolOverTime:
 def over_time(run: Run, points: int = 300) -> tuple[Array, list[PoolOverTime]]:
     """Return the edges of `points` equal bins [s], and each pool over them."""
     edges_s = np.linspace(0.0, run.info.simulated_s or 1.0, points + 1)
-    topology = run.scenario.cluster.topology()
-    return edges_s, [_pool(run, topology, pool, edges_s) for pool in run.scenario.cluster.pools]
+    return edges_s, [_pool(run, deployment, edges_s) for deployment in run.fleet.deployments]
 
 
-def _pool(run: Run, topology: Topology, pool: Pool, edges_s: Array) -> PoolOverTime:
+def _pool(run: Run, deployment: Deployment, edges_s: Array) -> PoolOverTime:
     """Return one pool over the bins between the edges."""
-    model, device, stretches = run.scenario.model, pool.node.device, run.stretches
-    numbers = replica_numbers(run, pool.name)
+    pool, device, stretches = deployment.pool, deployment.device, run.stretches
+    numbers = run.fleet.numbers(deployment.name)
     rows = np.nonzero(np.isin(stretches["replica"].to_numpy(), numbers))[0]
     began_s, ended_s, flop, moved = (
         stretches[name].to_numpy()[rows] for name in ("began_s", "ended_s", "flop", "bytes")
     )
-    devices = len(numbers) * pool.devices_a_replica(model)
+    devices = len(numbers) * deployment.devices_per_replica
 
     def spread(amounts: Array) -> Array:
         """Return amounts of the stretches as means per second over the bins."""
@@ -76,11 +75,11 @@ def _pool(run: Run, topology: Topology, pool: Pool, edges_s: Array) -> PoolOverT
     kv = _kv_traffic(run, numbers, devices, edges_s)
     links = []
     if kv:
-        kind, capacity = _kv_link(run, topology, numbers)
+        kind, capacity = _kv_link(run, numbers)
         links.append(Traffic(pool.name, kind, capacity, kv))
     if not pool.is_wafer and pool.replica.tensor_parallel > 1:
-        exchanged = spread(_exchanged(run, pool, rows)) / len(numbers)
-        links.append(_collectives(run, topology, pool, exchanged))
+        exchanged = spread(_exchanged(run, deployment, rows)) / len(numbers)
+        links.append(_collectives(run.fleet, deployment, exchanged))
     return PoolOverTime(
         pool.name,
         Traffic(
@@ -90,15 +89,15 @@ def _pool(run: Run, topology: Topology, pool: Pool, edges_s: Array) -> PoolOverT
             {"steps": spread(moved) / devices} | kv,
         ),
         tuple(links),
-        spread(memory_bound_s(run, pool, rows)) / len(numbers),
-        spread(flop) / (devices * device.peak.of(pool.weights(model))[1]),
-        np.minimum(spread(_token_seconds(run, rows)) / (len(numbers) * pool.kv_tokens(model)), 1.0)
+        spread(memory_bound_s(run, deployment, rows)) / len(numbers),
+        spread(flop) / (devices * device.peak.of(deployment.weights)[1]),
+        np.minimum(spread(_token_seconds(run, rows)) / (len(numbers) * deployment.kv_tokens), 1.0)
         if float(edges_s[1] - edges_s[0])
         else np.zeros(len(edges_s) - 1),
     )
 
 
-def _kv_traffic(run: Run, numbers: list[int], devices: int, edges_s: Array) -> dict[str, Array]:
+def _kv_traffic(run: Run, numbers: Sequence[int], devices: int, edges_s: Array) -> dict[str, Array]:
     """Return the KV that comes in and goes out, per device [B/s]; empty where none does."""
     transfers, kv = run.transfers, {}
     for name, column in (("KV in", "to_replica"), ("KV out", "from_replica")):
@@ -126,11 +125,12 @@ def _token_seconds(run: Run, rows: Array) -> Array:
     return held
 
 
-def _exchanged(run: Run, pool: Pool, rows: Array) -> Array:
+def _exchanged(run: Run, deployment: Deployment, rows: Array) -> Array:
     """Return the bytes that cross each device's link, one direction, for the all-reduces of these
     stretches: 2 (n - 1) / n of each tensor.
     """
-    table, model, ranks = run.stretches, run.scenario.model, pool.replica.tensor_parallel
+    table, model, plan = run.stretches, deployment.model, deployment.pool.replica
+    ranks = plan.tensor_parallel
     tokens = (table["batch"].to_numpy()[rows] + table["prompt_tokens"].to_numpy()[rows]) * table[
         "steps"
     ].to_numpy()[rows]
@@ -143,30 +143,30 @@ def _exchanged(run: Run, pool: Pool, rows: Array) -> Array:
         * model.hidden
         * ACTIVATION_BYTES
         * tokens
-        / pool.replica.data_parallel
+        / plan.data_parallel
     )
     return exchanged
 
 
-def _collectives(run: Run, topology: Topology, pool: Pool, bytes_per_s: Array) -> Traffic:
+def _collectives(fleet: Fleet, deployment: Deployment, bytes_per_s: Array) -> Traffic:
     """Return the traffic of collectives over the link between a replica's first two devices."""
-    first = replica_numbers(run, pool.name)[0]
-    places = run.scenario.cluster.devices(run.scenario.model)[first]
-    edge = topology.route(places[0], places[1]).edges[0]
+    topology = fleet.topology
+    first, second = fleet.replicas[fleet.numbers(deployment.name)[0]].rank_devices[:2]
+    edge = topology.route(first, second).edges[0]
     return Traffic(
-        pool.name, topology.kind(edge), topology.capacity(edge), {"collectives": bytes_per_s}
+        deployment.name, topology.kind(edge), topology.capacity(edge), {"collectives": bytes_per_s}
     )
 
 
-def _kv_link(run: Run, topology: Topology, numbers: list[int]) -> tuple[str, float]:
+def _kv_link(run: Run, numbers: Sequence[int]) -> tuple[str, float]:
     """Return the narrowest link near a device of the pool on the path of its KV: its kind, and the
     part of its bandwidth that is one device's [B/s].
     """
-    transfers, devices = run.transfers, run.scenario.cluster.devices(run.scenario.model)
+    transfers, topology, replicas = run.transfers, run.fleet.topology, run.fleet.replicas
     start, end = transfers["from_replica"].to_numpy(), transfers["to_replica"].to_numpy()
     row = int(np.nonzero(np.isin(start, numbers) | np.isin(end, numbers))[0][0])
-    route = topology.route(devices[start[row]][0], devices[end[row]][0])
-    place = devices[start[row] if start[row] in numbers else end[row]][0]
+    route = topology.route(replicas[start[row]].server, replicas[end[row]].server)
+    place = replicas[start[row] if start[row] in numbers else end[row]].server
     near = [
         edge
         for edge in route.edges

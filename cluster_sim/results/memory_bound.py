@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.physics.transformer import step_kv_bytes
-from cluster_sim.results.metrics.finished import replica_numbers
 from cluster_sim.results.run import Run
-from cluster_sim.scenario.pool import Pool
 from cluster_sim.typing import Array
 
 _COLUMNS = (
@@ -15,7 +14,7 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def memory_bound_s(run: Run, pool: Pool, rows: Array) -> Array:
+def memory_bound_s(run: Run, deployment: Deployment, rows: Array) -> Array:
     """Return how long memories are read as fast as kernels can in stretches of a pool [s].
 
     That is their bytes over what kernels reach alone, see hardware.Efficiency, and over the share
@@ -26,12 +25,8 @@ def memory_bound_s(run: Run, pool: Pool, rows: Array) -> Array:
     rows
         Rows of the table of stretches.
     """
-    table, model, plan, device = (
-        run.stretches,
-        run.scenario.model,
-        pool.replica,
-        pool.node.device,
-    )
+    table, model, pool = run.stretches, deployment.model, deployment.pool
+    plan, device = pool.replica, deployment.device
     column = {name: table[name].to_numpy()[rows] for name in _COLUMNS if name in table.column_names}
     steps, middle = column["steps"], 0.5 * (column["steps"] - 1)
     ranks = 1 if pool.is_wafer else plan.tensor_parallel
@@ -47,11 +42,11 @@ def memory_bound_s(run: Run, pool: Pool, rows: Array) -> Array:
     reading, of_kv = 1.0, 1.0
     if device.efficiency is not None:
         reading, of_kv = (
-            device.efficiency.weight_bandwidth.of(pool.weights(model)),
+            device.efficiency.weight_bandwidth.of(deployment.weights),
             device.efficiency.kv_bandwidth,
         )
     rate = (
-        pool.devices_a_replica(model)
+        deployment.devices_per_replica
         * device.memory.bandwidth_bytes_per_s
         * column.get("memory_share", 1.0)
     )
@@ -67,10 +62,9 @@ def saturated_fraction(run: Run, pool: str | None = None) -> float:
     table, bound_s, running_s = run.stretches, 0.0, 0.0
     replica = table["replica"].to_numpy()
     length_s = table["ended_s"].to_numpy() - table["began_s"].to_numpy()
-    for selected in run.scenario.cluster.pools:
-        if pool in (None, selected.name):
-            numbers = replica_numbers(run, selected.name)
-            rows = np.nonzero(np.isin(replica, numbers))[0]
-            bound_s += float(np.sum(memory_bound_s(run, selected, rows)))
+    for deployment in run.fleet.deployments:
+        if pool in (None, deployment.name):
+            rows = np.nonzero(np.isin(replica, run.fleet.numbers(deployment.name)))[0]
+            bound_s += float(np.sum(memory_bound_s(run, deployment, rows)))
             running_s += float(np.sum(length_s[rows]))
     return bound_s / running_s if running_s else 0.0

@@ -6,12 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.step_work import Work, work_of
 from cluster_sim.hardware.operating_point import Pace
 from cluster_sim.hardware.power_and_cooling import GovernorSpec
-from cluster_sim.llm.model import Model
 from cluster_sim.physics.power import step_w
-from cluster_sim.scenario.pool import Pool
 from cluster_sim.serving.scheduler import Batch
 from cluster_sim.sim.replica import Line
 
@@ -27,16 +26,10 @@ class Capped:
     bisection.
     """
 
-    def __init__(self, model: Model, pool: Pool, cap_w: float) -> None:
-        assert pool.node.device.power is not None
-        self._model, self._pool, self._cap_w, self._power = (
-            model,
-            pool,
-            cap_w,
-            pool.node.device.power,
-        )
-        governor = pool.node.device.governor
-        self._step, self._floor = clock_steps(governor)
+    def __init__(self, deployment: Deployment, cap_w: float) -> None:
+        assert deployment.device.power is not None
+        self._deployment, self._cap_w, self._power = deployment, cap_w, deployment.device.power
+        self._step, self._floor = clock_steps(deployment.device.governor)
 
     def slowed(
         self, batch: Batch, steps: int, pace: Pace, line_at: Callable[[Pace], Line]
@@ -82,7 +75,7 @@ class Capped:
             "batch": batch.batch, "prompt_tokens": batch.prompt, "sampled": batch.sampled, "context": batch.context, "growth": batch.growth,
             "windowed": batch.windowed, "growing": batch.growing, "pairs": batch.pairs, "windowed_pairs": batch.pairs_windowed, "steps": 1,
         }  # fmt: skip
-        return work_of(self._model, self._pool, counts)
+        return work_of(self._deployment, counts)
 
 
 def clock_steps(governor: GovernorSpec | None) -> tuple[float, float]:

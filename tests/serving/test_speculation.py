@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 import cluster_sim
+from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import ScenarioError
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.speculative_steps import SpeculativeSteps
@@ -151,7 +153,7 @@ def test_multi_token_prediction_passes_its_layer_and_the_head_for_each_draft(
         GpuSteps(tiny_model(layers=layers), small_gpu(), 1, 1, "bf16", "bf16", "test engine")
         for layers in (2, 1)
     )
-    times = pool.speculative_step_times(tiny_model())
+    times = Deployment(pool, tiny_model()).speculative_step_times
     assert times is not None
     assert times.verify(1, 3.0, 500, 0, 1, 0, 0)[0] == pytest.approx(
         whole.verify(3, 1, 3.0, 500, 0, 1, 0, 0)[0] + 2 * last.decode(1, 500, 0, 0)[0]
@@ -206,9 +208,9 @@ def test_the_mean_of_many_requests_is_the_acceptance_length(tmp_path: Path) -> N
 
 def test_a_drafter_takes_room_from_the_cache(tmp_path: Path) -> None:
     alone, both = (
-        scenario(tmp_path, {"draft_tokens": 2, "acceptance": 0.5} | more)
-        .cluster.pools[0]
-        .placement(tiny_model())
+        resolve(scenario(tmp_path, {"draft_tokens": 2, "acceptance": 0.5} | more))
+        .deployments[0]
+        .placement
         for more in ({}, {"draft_model": TINY_MODEL | {"name": "drafter"}})
     )
     assert both.kv_token_bytes == 2 * alone.kv_token_bytes

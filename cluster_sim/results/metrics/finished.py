@@ -133,7 +133,7 @@ def counted(run: Run, pool: str | None = None, class_: str | None = None) -> Arr
     if pool is not None:
         wanted = wanted & (
             (table["pool"].to_numpy() == pool)
-            | np.isin(table["prefill_replica"].to_numpy(), replica_numbers(run, pool))
+            | np.isin(table["prefill_replica"].to_numpy(), run.fleet.numbers(pool))
         )
     return wanted
 
@@ -201,14 +201,3 @@ def max_concurrent(done: Finished) -> int:
     times_s = np.concatenate([done.arrival_s, done.finish_s])
     change = np.concatenate([np.ones(len(done.arrival_s)), -np.ones(len(done.finish_s))])
     return int(np.max(np.cumsum(change[np.lexsort((change, times_s))])))
-
-
-def replica_numbers(run: Run, pool: str) -> list[int]:
-    """Return the numbers of a pool's replicas, which are counted through all pools."""
-    first, model = 0, run.scenario.model
-    for other in run.scenario.cluster.pools:
-        count = other.replica_count(model)
-        if other.name == pool:
-            return list(range(first, first + count))
-        first += count
-    return []

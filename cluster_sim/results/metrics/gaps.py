@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cluster_sim.results.metrics.finished import replica_numbers
-
 if TYPE_CHECKING:
     from cluster_sim.results.run import Run
     from cluster_sim.typing import Array
@@ -27,7 +25,7 @@ def itl(run: Run, pool: str | None = None) -> Gaps:
     mine = (
         np.ones(len(replica), dtype=bool)
         if pool is None
-        else np.isin(replica, replica_numbers(run, pool))
+        else np.isin(replica, run.fleet.numbers(pool))
     )
     weight = table["counted"].to_numpy()
     mine &= weight > 0
@@ -41,7 +39,7 @@ def itl(run: Run, pool: str | None = None) -> Gaps:
         torn_s = events["value"].to_numpy()[resumed]
         if pool is not None:
             counted = counted & np.isin(
-                events["replica"].to_numpy()[resumed], replica_numbers(run, pool)
+                events["replica"].to_numpy()[resumed], run.fleet.numbers(pool)
             )
         torn_s = torn_s[counted]
         ones = np.ones(len(torn_s), dtype=np.int64)

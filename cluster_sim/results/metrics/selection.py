@@ -8,9 +8,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from cluster_sim.results.metrics.finished import replica_numbers
+from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.results.run import Run
-from cluster_sim.scenario.pool import Pool
 from cluster_sim.typing import Array
 
 Found = TypeVar("Found")
@@ -68,16 +67,16 @@ class Selection:
         }
 
     @cached_property
-    def pools(self) -> list[Pool]:
-        """Pools that are selected."""
+    def deployments(self) -> list[Deployment]:
+        """Deployments that are selected."""
         return [
-            pool
-            for pool in self.run.scenario.cluster.pools
-            if self.pool is None or pool.name == self.pool
+            deployment
+            for deployment in self.run.fleet.deployments
+            if self.pool is None or deployment.name == self.pool
         ]
 
     def is_of_replicas(self, numbers: Array) -> Array:
         """Return which of these numbers of replicas are of a selected pool."""
         if self.pool is None:
             return np.ones(len(numbers), dtype=bool)
-        return np.isin(numbers, replica_numbers(self.run, self.pool))
+        return np.isin(numbers, self.run.fleet.numbers(self.pool))

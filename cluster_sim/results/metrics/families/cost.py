@@ -13,7 +13,6 @@ import numpy as np
 from cluster_sim.economics import ownership as money
 from cluster_sim.results.cost import INTERVAL, Parts, usd_per_hour
 from cluster_sim.results.metrics.families.power import mean_power_w
-from cluster_sim.results.metrics.finished import replica_numbers
 from cluster_sim.results.metrics.metric import MACHINES, Heading, Metric, Row, Scope
 from cluster_sim.results.metrics.selection import Selection
 from cluster_sim.typing import Array
@@ -56,7 +55,9 @@ def _priced(whole: Selection) -> dict[str, Parts] | None:
     A pool whose devices do not say what they draw counts as drawing its rated power.
     """
     parts = {
-        name: usd_per_hour(pool.pools[0], whole.run.scenario.site, pool.machines.once(mean_power_w))
+        name: usd_per_hour(
+            pool.deployments[0].pool, whole.run.scenario.site, pool.machines.once(mean_power_w)
+        )
         for name, pool in whole.by_pool.items()
     }
     priced = {name: part for name, part in parts.items() if part is not None}
@@ -71,7 +72,7 @@ def _spending(selection: Selection) -> Spending | None:
     """Return what the selected pools cost per hour, or None where a pool has no prices."""
     if (priced := selection.whole.once(_priced)) is None:
         return None
-    selected = [priced[pool.name] for pool in selection.pools]
+    selected = [priced[deployment.name] for deployment in selection.deployments]
     parts = {
         name: np.sum([part[name] for part in selected if name in part], axis=0)
         for name in dict.fromkeys(name for part in selected for name in part)
@@ -144,7 +145,7 @@ def _busy(whole: Selection) -> dict[str, Busy]:
     prefill = np.divide(prompts, tokens, out=np.zeros(len(tokens)), where=tokens > 0)
     busy = {}
     for name in whole.by_pool:
-        mine = np.isin(replica, replica_numbers(whole.run, name))
+        mine = np.isin(replica, whole.run.fleet.numbers(name))
         busy[name] = Busy(float(np.sum((prefill * length_s)[mine])), float(np.sum(length_s[mine])))
     return busy
 

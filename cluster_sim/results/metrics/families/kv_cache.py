@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from cluster_sim.results.metrics.finished import replica_numbers
 from cluster_sim.results.metrics.metric import MACHINES, Heading, Metric, Row
 from cluster_sim.results.metrics.selection import Selection
 from cluster_sim.results.metrics.timeline import kv_growth
 
 
 def _capacity_tokens(selection: Selection) -> int:
-    model = selection.run.scenario.model
-    return sum(pool.replica_count(model) * pool.kv_tokens(model) for pool in selection.pools)
+    return sum(
+        deployment.replica_count * deployment.kv_tokens for deployment in selection.deployments
+    )
 
 
 def _peak_fraction(selection: Selection) -> float:
@@ -20,10 +20,10 @@ def _peak_fraction(selection: Selection) -> float:
     run, peak = selection.run, 0.0
     replica = run.stretches["replica"].to_numpy()
     held = run.stretches["kv_tokens"].to_numpy() + kv_growth(run.stretches)
-    for pool in selection.pools:
-        mine = np.isin(replica, replica_numbers(run, pool.name))
+    for deployment in selection.deployments:
+        mine = np.isin(replica, run.fleet.numbers(deployment.name))
         if mine.any():
-            peak = max(peak, float(np.max(held[mine])) / pool.kv_tokens(run.scenario.model))
+            peak = max(peak, float(np.max(held[mine])) / deployment.kv_tokens)
     return peak
 
 

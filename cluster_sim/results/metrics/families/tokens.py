@@ -5,20 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from cluster_sim.results.metrics.families.requests import served
-from cluster_sim.results.metrics.finished import replica_numbers
 from cluster_sim.results.metrics.metric import Metric, Row
 from cluster_sim.results.metrics.selection import Selection
 from cluster_sim.typing import Array
 
 
 def _prefix_hit_fraction(selection: Selection) -> float | None:
-    if not any(pool.kv.prefix_caching for pool in selection.pools):
+    if not any(deployment.pool.kv.prefix_caching for deployment in selection.deployments):
         return None
     return _share_of_prompts(selection, selection.once(served).done.prefix_hit_tokens)
 
 
 def _offload_hit_fraction(selection: Selection) -> float | None:
-    if not any(pool.kv.offload for pool in selection.pools):
+    if not any(deployment.pool.kv.offload for deployment in selection.deployments):
         return None
     return _share_of_prompts(selection, selection.once(served).done.fetched_tokens)
 
@@ -32,9 +31,9 @@ def _acceptance_length(selection: Selection) -> float | None:
     """Return the tokens that a step makes of a sequence, in the mean over the whole run."""
     speculating = [
         number
-        for pool in selection.pools
-        if pool.replica.speculation
-        for number in replica_numbers(selection.run, pool.name)
+        for deployment in selection.deployments
+        if deployment.pool.replica.speculation
+        for number in selection.run.fleet.numbers(deployment.name)
     ]
     if not speculating:
         return None

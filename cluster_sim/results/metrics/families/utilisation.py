@@ -8,7 +8,6 @@ import numpy as np
 
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.results.memory_bound import saturated_fraction
-from cluster_sim.results.metrics.finished import replica_numbers
 from cluster_sim.results.metrics.metric import MACHINES, Heading, Metric, Row
 from cluster_sim.results.metrics.selection import Selection
 
@@ -32,21 +31,19 @@ class Pipelines(NamedTuple):
 def _pipelines(selection: Selection) -> Pipelines | None:
     """Return the pipelines of the selected wafers; None where there are none."""
     run = selection.run
-    wafers = [pool for pool in selection.pools if pool.is_wafer]
+    wafers = [deployment for deployment in selection.deployments if deployment.pool.is_wafer]
     if not wafers:
         return None
     table = run.stretches
     mine = np.isin(
         table["replica"].to_numpy(),
-        [number for pool in wafers for number in replica_numbers(run, pool.name)],
+        [number for wafer in wafers for number in run.fleet.numbers(wafer.name)],
     )
     length_s = table["ended_s"].to_numpy()[mine] - table["began_s"].to_numpy()[mine]
     occupancy = table["station_occupancy"].to_numpy()[mine]
     busy = float(np.average(occupancy, weights=length_s)) if length_s.sum() else 0.0
     slots = min(
-        float(times.slots)
-        for pool in wafers
-        if isinstance(times := pool.step_times(run.scenario.model), WaferSteps)
+        float(times.slots) for wafer in wafers if isinstance(times := wafer.step_times, WaferSteps)
     )
     return Pipelines(slots, busy)
 
