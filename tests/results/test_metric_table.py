@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 import cluster_sim
-from cluster_sim.cli.live import _OF_POINT
-from cluster_sim.cli.studies import _ISO_ROWS
+from cluster_sim.cli.iso_table import _ROWS as ISO_ROWS
+from cluster_sim.cli.live import _POINT_ROWS
 from cluster_sim.figures import study_table
 from cluster_sim.report.tables import HEADLINES, cell, heading
 from cluster_sim.results import columns, summary
@@ -67,7 +67,7 @@ def test_every_metric_is_described(results: cluster_sim.Results) -> None:
         assert metric.description.endswith(".")
         assert metric.scope & Scope.RUN
         assert metric.report_heading.text and metric.figure_label
-    places = [metric.row.place for metric in run_rows() if metric.row is not None]
+    places = [row.place for _, row in run_rows()]
     assert places == sorted(set(places))
 
 
@@ -78,8 +78,8 @@ def test_every_metric_is_described(results: cluster_sim.Results) -> None:
         compare.METRICS,
         compare._OF_BATCHES,
         iso._FIELDS,
-        [name for _, name, _ in _OF_POINT],
-        [name for _, name, _ in _ISO_ROWS],
+        [name for _, name, _ in _POINT_ROWS],
+        [name for _, name, _ in ISO_ROWS],
     ],
 )
 def test_choices_of_metrics_name_what_there_is(names: list[str]) -> None:
@@ -112,7 +112,7 @@ def test_one_entry_makes_a_field_a_row_a_heading_and_a_label(
     report = summary.summary(results)
     watts = report["busiest_w"]
     assert watts == max(results.devices["mean_power_w"].to_pylist())
-    names = [row.name for row in run_rows()]
+    names = [shown.name for shown, _ in run_rows()]
     assert names.index("usd_per_session") + 1 == names.index("busiest_w")
     assert metric.cell(report) == f"{watts / 1e3:,.1f}"
     assert metric.cell({}) == "-"

@@ -21,7 +21,7 @@ from cluster_sim.results.metrics.families import (
     tokens,
     utilisation,
 )
-from cluster_sim.results.metrics.metric import Metric
+from cluster_sim.results.metrics.metric import Metric, Row
 
 FAMILIES: tuple[tuple[Metric, ...], ...] = (
     requests.METRICS,
@@ -41,7 +41,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 """Metrics by name, in the order of summary.json."""
 
 
-def run_rows() -> list[Metric]:
-    """Return the metrics that the table of `cluster-sim run` shows, in its order."""
-    rows = [(metric.row.place, metric) for metric in METRICS.values() if metric.row is not None]
-    return [metric for _, metric in sorted(rows, key=lambda row: row[0])]
+def run_rows() -> list[tuple[Metric, Row]]:
+    """Return the metrics that the table of `cluster-sim run` shows, with their rows in order."""
+    rows = [(metric, metric.row) for metric in METRICS.values() if metric.row is not None]
+    return sorted(rows, key=lambda pair: pair[1].place)
