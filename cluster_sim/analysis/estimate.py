@@ -114,6 +114,28 @@ class PoolArithmetic:
     """Of a pool that hands over: moving the KV of a prompt of mean length, alone on its way to the
     first replica that decodes."""
 
+    def usd_per_million_output_tokens(
+        self, usd_per_hour: float, output_tokens: float
+    ) -> float | None:
+        """Return the cost of output tokens at the highest rate: no load makes them cheaper.
+
+        Parameters
+        ----------
+        usd_per_hour
+            Running cost of the pool [USD/h].
+        output_tokens
+            Mean output tokens of a request.
+
+        Returns
+        -------
+        float | None
+            Cost of a million output tokens [USD]; None for a pool that serves only prompts or only
+            what follows, and for one that serves nothing.
+        """
+        if self.role != "both" or not self.requests_per_s:
+            return None
+        return 1e6 * usd_per_hour / (3600.0 * self.requests_per_s * output_tokens)
+
 
 def highest_rate_per_s(pools: list[PoolArithmetic]) -> float:
     """Of all pools together: what is handed over is no more than those that read can give and those

@@ -10,8 +10,9 @@ import numpy as np
 
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.hardware.power_and_cooling import Power
-from cluster_sim.physics.power import Line, Number, clock_of, ramp_energy_j
+from cluster_sim.physics.power import RampWork, clock_of, ramp_energy_j
 from cluster_sim.physics.transformer import step_flop, step_kv_bytes, step_weight_bytes
+from cluster_sim.typing import Line, Number
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Work:
             clock,
         )
         energy_j: np.ndarray = self.devices * ramp_energy_j(
-            self.power, seconds, self.moved, self.arithmetic_j, self.steps, at
+            self.power, RampWork(seconds, self.moved, self.arithmetic_j, self.steps), at
         )
         return energy_j
 

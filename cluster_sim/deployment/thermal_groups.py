@@ -17,7 +17,7 @@ from cluster_sim.physics.thermal import (
     Heat,
     ThermalNetwork,
     inlet_c,
-    network,
+    thermal_network,
     upstream,
     with_flow,
 )
@@ -67,7 +67,7 @@ class ThermalGroup:
     def network(self, flow: float) -> ThermalNetwork:
         """Return the thermal network of a device with a share of the node's flow."""
         if (known := self._networks.get(flow)) is None:
-            known = self._networks[flow] = network(with_flow(self.cooling, flow))
+            known = self._networks[flow] = thermal_network(with_flow(self.cooling, flow))
         return known
 
     @cached_property

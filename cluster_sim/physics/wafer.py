@@ -18,8 +18,9 @@ from typing import Any
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.wafer import Wafer
 from cluster_sim.llm.model import Model
+from cluster_sim.physics.model_parts import ModelPart
 from cluster_sim.physics.ramp import ALWAYS, larger_line, overlapped
-from cluster_sim.physics.wafer_placement import ModelPart, Region, WaferPlan, regions_of
+from cluster_sim.physics.wafer_placement import Region, WaferPlan, regions_of
 
 ACTIVATION_BYTES = 2.0
 """Of a value that goes from one layer to the next: 16 bit."""
