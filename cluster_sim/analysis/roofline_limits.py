@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cluster_sim.analysis.estimate import sampled_lengths
+from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.transformer import linear_flop_per_token, step_weight_bytes
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
@@ -62,19 +63,16 @@ def communication_s(scenario: Scenario, pool: Pool) -> float:
     model, context = scenario.model, round(sampled_lengths(scenario).context)
     windowed = min(context, model.window.tokens) if model.window else 0
     times = pool.step_times(model)
-    step_s = times.decode(1, context, windowed, 0)[0]
+    work = StepWork(batch=1, growth=1, context=context, windowed=windowed, sampled=1)
+    step_s = times.ramp(work).first_s
     if (wafer := pool.node.device.wafer) is None:
-        return times.parts(1, context, windowed, 0, 1, 0)["collectives"] * step_s
+        return times.parts(work)["collectives"] * step_s
     near = wafer.model_copy(update={"wafer_hop_s": 0.0, "clock_hz": _AT_ONCE_HZ})
     node = pool.node.model_copy(
         update={"device": pool.node.device.model_copy(update={"wafer": near})}
     )
-    return (
-        step_s
-        - pool.model_copy(update={"node": node})
-        .step_times(model)
-        .decode(1, context, windowed, 0)[0]
-    )
+    near_times = pool.model_copy(update={"node": node}).step_times(model)
+    return step_s - near_times.ramp(work).first_s
 
 
 LIMITS: dict[str, Callable[[Scenario, Pool], float]] = {

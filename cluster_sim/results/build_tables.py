@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from cluster_sim.deployment.step_work import work_of
+from cluster_sim.deployment.step_work import stretch_work, work_of
 from cluster_sim.deployment.thermal_groups import Spot
-from cluster_sim.physics.ramp import total_s
+from cluster_sim.physics.ramp import Ramp
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.request import Request
 from cluster_sim.results.contention import lost_s as contended_s
@@ -21,6 +22,7 @@ from cluster_sim.results.thermal_table import with_temperatures
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.topology import Edge, Route, Topology
+from cluster_sim.typing import Number
 from cluster_sim.workload.random_streams import stream
 
 _SOME = ("energy_j", "station_occupancy")
@@ -220,7 +222,7 @@ def token_times_s(
         step = start + np.ceil(wanted * (end - start) / made).astype(np.int64)
         row = np.searchsorted(done, step)
         inside = step - (done[row] - steps[row])
-        times_s[mine] = began_s[row] + total_s(first_s[row], slope_s[row], inside)
+        times_s[mine] = began_s[row] + Ramp(first_s[row], slope_s[row]).total_s(inside)
     return times_s
 
 
@@ -297,7 +299,7 @@ def _stretches_table(scenario: Scenario, recorder: Recorder, pool_of: list[Pool]
             else slice(None)
         )
         counts = {name: column[mine] for name, column in data.items()}
-        work = work_of(scenario.model, pool, counts)
+        work = work_of(scenario.model, pool, stretch_work(counts), counts["steps"])
         data["flop"][mine] = work.total(work.linear_flop) + work.total(work.attention_flop)
         data["bytes"][mine] = work.total(work.bytes)
         if pool.node.device.power is not None:
@@ -323,25 +325,15 @@ def _occupancy(scenario: Scenario, pool: Pool, rows: dict[str, np.ndarray]) -> n
     times = pool.step_times(scenario.model)
     assert isinstance(times, WaferSteps)
     each = 1 + (pool.replica.speculation.draft_tokens if pool.replica.speculation else 0)
-    middle = (rows["steps"] - 1) / 2
-    context, windowed = (
-        each * (rows[name] + middle * rows[grows])
-        for name, grows in (("context", "growth"), ("windowed", "growing"))
+    middle: Number = (rows["steps"] - 1) / 2
+    work = stretch_work(rows)
+    middle_work = replace(
+        work,
+        context=work.context + middle * work.growth,
+        windowed=work.windowed + middle * work.growing,
+        pairs=work.pairs + middle * work.pairs_growth,
     )
-    pairs = rows["pairs"] + middle * np.where(
-        rows["steps"] > 1, rows["prompt_tokens"].astype(float) ** 2, 0.0
-    )
-    busy_s = (
-        times.busy_s(
-            each * rows["batch"],
-            context,
-            windowed,
-            rows["prompt_tokens"],
-            pairs,
-            rows["windowed_pairs"],
-        )
-        / rows["clock"]
-    )
+    busy_s = times.busy_s(middle_work, each) / rows["clock"]
     occupancy: np.ndarray = np.minimum(busy_s / (rows["first_s"] + middle * rows["slope_s"]), 1.0)
     return occupancy
 

@@ -13,10 +13,12 @@ from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.operating_point import FULL_PACE, Pace
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
-from cluster_sim.physics.gpu import GpuSteps, Hops
+from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.placement import Placement, place_on_gpus, place_on_wafers
+from cluster_sim.physics.replica_layout import Hops, ReplicaLayout
 from cluster_sim.physics.speculative_steps import SpeculativeSteps
-from cluster_sim.physics.transformer import causal_pairs, step_kv_bytes, windowed_pairs
+from cluster_sim.physics.step_work import StepWork
+from cluster_sim.physics.transformer import causal_pairs, step_kv_bytes, window_pairs
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_placement import Layout, WaferPlan, regions_of, wafers_needed
 from cluster_sim.schema import Description, named
@@ -321,10 +323,18 @@ class Pool(Description):
             return WaferSteps(
                 model, device, self.wafer_plan(model, devices), plan.engine.name, io_bytes_per_s
             )
-        return GpuSteps(
-            model, device, plan.tensor_parallel, plan.pipeline_parallel, self.weights(model), plan.kv_cache, plan.engine.name,
-            plan.data_parallel, plan.expert_parallel, plan.engine.graph_batches, self.between_nodes,
-        )  # fmt: skip
+        layout = ReplicaLayout(
+            tensor_parallel=plan.tensor_parallel,
+            pipeline_parallel=plan.pipeline_parallel,
+            data_parallel=plan.data_parallel,
+            expert_parallel=plan.expert_parallel,
+            weights=self.weights(model),
+            kv_cache=plan.kv_cache,
+            engine=plan.engine.name,
+            graph_batches=plan.engine.graph_batches,
+            between_nodes=self.between_nodes,
+        )
+        return GpuSteps(model, device, layout)
 
     @property
     def between_nodes(self) -> Hops:
@@ -353,10 +363,13 @@ class Pool(Description):
             min(self.max_batched_tokens, model.max_context),
             model.window.tokens if model.window else 0,
         )
-        seconds, _, _ = self.step_times(model).mixed(
-            0, 0, 0, 0, tokens, 1, causal_pairs(tokens, 0), windowed_pairs(tokens, 0, window), 0
+        work = StepWork(
+            prompt_tokens=tokens,
+            sampled=1,
+            pairs=causal_pairs(tokens, 0),
+            window_pairs=window_pairs(tokens, 0, window),
         )
-        return tokens / seconds
+        return tokens / self.step_times(model).ramp(work).first_s
 
     def speculative_step_times(
         self, model: Model, pace: Pace = FULL_PACE

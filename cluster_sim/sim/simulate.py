@@ -17,6 +17,7 @@ from cluster_sim.deployment.power_caps import device_caps_w
 from cluster_sim.hardware.operating_point import FULL_PACE, Pace
 from cluster_sim.llm.model import Model
 from cluster_sim.loading.sampling import sampled
+from cluster_sim.physics.step_times import StepTimes
 from cluster_sim.request import Request
 from cluster_sim.results.build_tables import gather
 from cluster_sim.results.recorder import Recorder
@@ -29,7 +30,7 @@ from cluster_sim.serving.scheduler import DecodeBatch, PrefillBatch
 from cluster_sim.sim.fabric import Bus, Fabric, HostWay
 from cluster_sim.sim.kv_transfer import HandOver, Links
 from cluster_sim.sim.power_cap import Capped
-from cluster_sim.sim.replica import DecodeReplica, PrefillReplica, Replica, Times
+from cluster_sim.sim.replica import DecodeReplica, PrefillReplica, Replica
 from cluster_sim.sim.router import Router
 from cluster_sim.sim.source import Clients, Conversations, timetable
 from cluster_sim.sim.thermal_governor import governors
@@ -130,7 +131,7 @@ def _replicas(
     caps_w = device_caps_w(scenario)
     for pool in scenario.cluster.pools:
         times_at = _paced(scenario.cluster.networked(pool), model)
-        step_times, speculative_times = times_at(FULL_PACE)
+        step_times = times_at(FULL_PACE)
         ready_s = pool.ready_s(model)
         for number in range(len(replicas), len(replicas) + pool.replica_count(model)):
             batch = pool.batch(model, scenario.seed)
@@ -157,7 +158,6 @@ def _replicas(
                         recorder,
                         stepping,
                         answered,
-                        speculative_times,
                     )
                 )
             else:
@@ -170,7 +170,6 @@ def _replicas(
                         recorder,
                         stepping,
                         answered,
-                        speculative_times,
                     )
                 )
             replicas[-1].times_at = times_at
@@ -180,12 +179,12 @@ def _replicas(
     return replicas
 
 
-def _paced(pool: Pool, model: Model) -> Callable[[Pace], Times]:
+def _paced(pool: Pool, model: Model) -> Callable[[Pace], StepTimes]:
     """Step times of a pool's replicas at any pace; those of some paces are kept, since clocks and
     shares come again.
     """
     return lru_cache(maxsize=_PACES)(
-        lambda pace: (pool.step_times(model, pace), pool.speculative_step_times(model, pace))
+        lambda pace: pool.speculative_step_times(model, pace) or pool.step_times(model, pace)
     )
 
 
