@@ -32,7 +32,7 @@ from cluster_sim.calibration.errors import Errors
 from cluster_sim.calibration.kernels import read_kernels
 from cluster_sim.errors import ScenarioError
 from cluster_sim.hardware.device import Device, device_named
-from cluster_sim.hardware.kernel_fits import Kernels, of_engine
+from cluster_sim.hardware.kernel_fits import KernelFits, fit_of_engine
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.physics.gemm import gemms_s, laid_out
 
@@ -67,7 +67,7 @@ def compared(
             if "copied_bytes" in (rows.fieldnames or ()):
                 yield from _traffic(list(rows), device)
                 return
-    fits = device.kernels or Kernels()
+    fits = device.kernels or KernelFits()
     for table in read_kernels(path, system):
         if "gemm_dtype" in table.column_names:
             yield from _gemms(table, device, fits, engine)
@@ -75,7 +75,7 @@ def compared(
             yield from _attention(table, device, fits, engine)
 
 
-def _gemms(table: pa.Table, device: Device, fits: Kernels, engine: str) -> Iterator[Compared]:
+def _gemms(table: pa.Table, device: Device, fits: KernelFits, engine: str) -> Iterator[Compared]:
     for dtype in sorted(set(table["gemm_dtype"].to_pylist()) & set(PRECISIONS)):
         precision, element_bytes = PRECISIONS[dtype]
         rows = table.filter(pc.equal(table["gemm_dtype"], dtype))
@@ -84,7 +84,7 @@ def _gemms(table: pa.Table, device: Device, fits: Kernels, engine: str) -> Itera
         silicon = gemm.Silicon(
             element_bytes, device.peak.of(precision)[1], device.memory.bandwidth_bytes_per_s, 1
         )
-        fit = of_engine(fits.gemm, precision, engine)
+        fit = fit_of_engine(fits.gemm, precision, engine)
         model_s = (
             None
             if fit is None
@@ -95,7 +95,9 @@ def _gemms(table: pa.Table, device: Device, fits: Kernels, engine: str) -> Itera
         )
 
 
-def _attention(table: pa.Table, device: Device, fits: Kernels, engine: str) -> Iterator[Compared]:
+def _attention(
+    table: pa.Table, device: Device, fits: KernelFits, engine: str
+) -> Iterator[Compared]:
     if "version" not in table.column_names:
         table = table.append_column("version", pa.array([""] * len(table)))
     kinds = zip(
@@ -109,11 +111,11 @@ def _attention(table: pa.Table, device: Device, fits: Kernels, engine: str) -> I
         model_s = None
         if op == "generation_attention":
             naive_s = attention.naive_generation(device, kernels)
-            if (decode := of_engine(fits.generation, PRECISIONS[dtype][0], engine)) is not None:
+            if (decode := fit_of_engine(fits.generation, PRECISIONS[dtype][0], engine)) is not None:
                 model_s = attention.predict_generation(decode, kernels)
         else:
             naive_s = attention.naive_context(device, kernels)
-            if (prefill := of_engine(fits.context, PRECISIONS[dtype][0], engine)) is not None:
+            if (prefill := fit_of_engine(fits.context, PRECISIONS[dtype][0], engine)) is not None:
                 model_s = attention.predict_context(prefill, kernels)
         yield Compared(
             " ".join(filter(None, (op.replace("_", " "), library, dtype))),

@@ -200,7 +200,9 @@ def _with_transfers(
     if "prefill" not in first or "decode" not in first or plan.kv_transfer == "off":
         return pools
     devices = scenario.cluster.devices(model)
-    way = scenario.cluster.topology().way(devices[first["prefill"]], devices[first["decode"]])
+    way = scenario.cluster.topology().group_path(
+        devices[first["prefill"]], devices[first["decode"]]
+    )
     moved = next(
         pool.kv_bytes(model, prompt_tokens)
         for pool in scenario.cluster.pools
@@ -210,7 +212,7 @@ def _with_transfers(
 
     def bounded(pool: PoolArithmetic) -> PoolArithmetic:
         if pool.role == "prefill":
-            pool = replace(pool, kv_transfer_s=moved / way.bytes_per_s + way.path.latency_s)
+            pool = replace(pool, kv_transfer_s=moved / way.bytes_per_s + way.route.latency_s)
         if (
             pool.role in ends
             and (rate := pool.replicas * ends[pool.role] / moved) < pool.requests_per_s

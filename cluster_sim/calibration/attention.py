@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from cluster_sim.calibration.constants import Array, Range, cross_validated, rounded, solved
+from cluster_sim.calibration.constants import Array, Bounds, cross_validated, rounded, solved
 from cluster_sim.calibration.errors import Errors
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.kernel_fits import ContextAttentionFit, GenerationAttentionFit
@@ -34,37 +34,37 @@ SHORT_KEYS = (128, 127)
 long ones."""
 
 _GENERATION = {
-    "start_s": Range(6e-6, 5e-7, 5e-5),
-    "value_s": Range(5e-9, 1e-12, 1e-6, vanishes=True),
-    "head_s": Range(1e-10, 1e-13, 1e-7, vanishes=True),
-    "sequence_s": Range(5e-9, 1e-11, 1e-6, vanishes=True),
-    "free_units": Range(100.0, 5.0, 4e3),
-    "unit_s": Range(5e-9, 1e-12, 1e-6, vanishes=True),
-    "tile_bandwidth_bytes_per_s": Range(5e12, 1e11, 1e15),
-    "long_start_s": Range(8e-6, 5e-7, 5e-5),
-    "long_unit_s": Range(3e-9, 1e-12, 1e-6, vanishes=True),
-    "window_s": Range(5e-7, 1e-9, 1e-5, vanishes=True),
-    "bandwidth_bytes_per_s": Range(4e12, 1e11, 1e14),
-    "half_units": Range(2.0, 0.01, 100.0),
+    "start_s": Bounds(6e-6, 5e-7, 5e-5),
+    "value_s": Bounds(5e-9, 1e-12, 1e-6, vanishes=True),
+    "head_s": Bounds(1e-10, 1e-13, 1e-7, vanishes=True),
+    "sequence_s": Bounds(5e-9, 1e-11, 1e-6, vanishes=True),
+    "free_units": Bounds(100.0, 5.0, 4e3),
+    "unit_s": Bounds(5e-9, 1e-12, 1e-6, vanishes=True),
+    "tile_bandwidth_bytes_per_s": Bounds(5e12, 1e11, 1e15),
+    "long_start_s": Bounds(8e-6, 5e-7, 5e-5),
+    "long_unit_s": Bounds(3e-9, 1e-12, 1e-6, vanishes=True),
+    "window_s": Bounds(5e-7, 1e-9, 1e-5, vanishes=True),
+    "bandwidth_bytes_per_s": Bounds(4e12, 1e11, 1e14),
+    "half_units": Bounds(2.0, 0.01, 100.0),
 }
 _CONTEXT = {
-    "start_s": Range(7e-6, 5e-7, 5e-5),
-    "value_s": Range(5e-9, 1e-12, 1e-6, vanishes=True),
-    "head_s": Range(1e-8, 1e-12, 1e-6, vanishes=True),
-    "kv_head_s": Range(1e-9, 1e-12, 1e-6, vanishes=True),
-    "long_start_s": Range(8e-6, 5e-7, 5e-5),
-    "compute_flop_per_s": Range(1.5e15, 1e13, 1e17),
-    "extra_values": Range(60.0, 0.1, 1e3, vanishes=True),
-    "wide": Range(0.1, 1e-3, 10.0, vanishes=True),
-    "extra_keys": Range(200.0, 1.0, 3e3),
-    "tile_tokens": Range(64.0, 0.1, 500.0, vanishes=True),
-    "window_keys": Range(64.0, 0.1, 500.0, vanishes=True),
-    "key_s": Range(3e-9, 1e-11, 1e-7, vanishes=True),
+    "start_s": Bounds(7e-6, 5e-7, 5e-5),
+    "value_s": Bounds(5e-9, 1e-12, 1e-6, vanishes=True),
+    "head_s": Bounds(1e-8, 1e-12, 1e-6, vanishes=True),
+    "kv_head_s": Bounds(1e-9, 1e-12, 1e-6, vanishes=True),
+    "long_start_s": Bounds(8e-6, 5e-7, 5e-5),
+    "compute_flop_per_s": Bounds(1.5e15, 1e13, 1e17),
+    "extra_values": Bounds(60.0, 0.1, 1e3, vanishes=True),
+    "wide": Bounds(0.1, 1e-3, 10.0, vanishes=True),
+    "extra_keys": Bounds(200.0, 1.0, 3e3),
+    "tile_tokens": Bounds(64.0, 0.1, 500.0, vanishes=True),
+    "window_keys": Bounds(64.0, 0.1, 500.0, vanishes=True),
+    "key_s": Bounds(3e-9, 1e-11, 1e-7, vanishes=True),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Kernels:
+class AttentionKernels:
     """Measured attention kernels, one a row."""
 
     batch: Array
@@ -82,11 +82,11 @@ class Kernels:
     def __len__(self) -> int:
         return len(self.seconds)
 
-    def take(self, rows: Any) -> Kernels:
+    def take(self, rows: Any) -> AttentionKernels:
         """Those rows, by index or by mask."""
-        return Kernels(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+        return AttentionKernels(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
-    def sample(self, most: int, seed: int = 0) -> Kernels:
+    def sample(self, most: int, seed: int = 0) -> AttentionKernels:
         """At most that many rows, drawn the same way every time."""
         if len(self) <= most:
             return self
@@ -106,7 +106,7 @@ class Kernels:
         return self.tokens * (self.tokens + 1) / 2 - hidden * (hidden + 1) / 2
 
 
-def attention_kernels(rows: pa.Table) -> Kernels:
+def attention_kernels(rows: pa.Table) -> AttentionKernels:
     """The kernels of a table with the columns of aiconfigurator's: batch_size, isl, step,
     num_heads, num_key_value_heads, head_dim, window_size, kv_cache_dtype, latency_ms.
 
@@ -119,7 +119,7 @@ def attention_kernels(rows: pa.Table) -> Kernels:
         return np.asarray(rows[name].to_numpy(), dtype=np.float64)
 
     narrow = np.asarray(pc.equal(rows["kv_cache_dtype"], "fp8").to_numpy(), dtype=bool)
-    return Kernels(
+    return AttentionKernels(
         batch=column("batch_size"),
         tokens=column("isl") + column("step"),
         window=column("window_size"),
@@ -131,7 +131,7 @@ def attention_kernels(rows: pa.Table) -> Kernels:
     )
 
 
-def predict_generation(fit: GenerationAttentionFit, kernels: Kernels) -> Array:
+def predict_generation(fit: GenerationAttentionFit, kernels: AttentionKernels) -> Array:
     """Seconds of each kernel by `physics.attention.generation_attention_s`, all at once."""
     shape = (kernels.batch, kernels.heads, kernels.kv_heads, kernels.head_dim, kernels.kv_bytes)
     windowed = kernels.keys < kernels.tokens
@@ -144,7 +144,7 @@ def predict_generation(fit: GenerationAttentionFit, kernels: Kernels) -> Array:
     return predicted_s
 
 
-def predict_context(fit: ContextAttentionFit, kernels: Kernels) -> Array:
+def predict_context(fit: ContextAttentionFit, kernels: AttentionKernels) -> Array:
     """Seconds of each kernel by `physics.attention.context_attention_s`, all at once."""
     hidden = kernels.tokens - kernels.keys
     edges = hidden * (
@@ -164,7 +164,7 @@ def predict_context(fit: ContextAttentionFit, kernels: Kernels) -> Array:
 
 
 def fit_generation(
-    kernels: Kernels, like: GenerationAttentionFit | None = None
+    kernels: AttentionKernels, like: GenerationAttentionFit | None = None
 ) -> GenerationAttentionFit:
     """The constants of decode attention that come closest to `kernels`; seconds to run, the same
     every time.
@@ -194,7 +194,7 @@ def fit_generation(
 
 
 def fit_context(
-    kernels: Kernels, peak_bandwidth: float, like: ContextAttentionFit | None = None
+    kernels: AttentionKernels, peak_bandwidth: float, like: ContextAttentionFit | None = None
 ) -> ContextAttentionFit:
     """The same of prefill attention; peak_bandwidth: of the device's memory [B/s]."""
     sample = kernels.sample(MOST_ROWS)
@@ -216,7 +216,9 @@ def fit_context(
 
 
 def cross_validate(
-    kernels: Kernels, fit: Callable[[Kernels], Fit], predict: Callable[[Fit, Kernels], Array]
+    kernels: AttentionKernels,
+    fit: Callable[[AttentionKernels], Fit],
+    predict: Callable[[Fit, AttentionKernels], Array],
 ) -> Errors:
     """Errors on shapes (heads, KV heads, width) that were left out of the fit, each once."""
 
@@ -228,7 +230,7 @@ def cross_validate(
     )
 
 
-def naive_generation(device: Device, kernels: Kernels) -> Array:
+def naive_generation(device: Device, kernels: AttentionKernels) -> Array:
     """Seconds of each kernel at the device's peak memory bandwidth, for comparison."""
     read = (
         2.0 * kernels.kv_heads * kernels.head_dim * kernels.kv_bytes * kernels.batch * kernels.keys
@@ -237,7 +239,7 @@ def naive_generation(device: Device, kernels: Kernels) -> Array:
     return predicted_s
 
 
-def naive_context(device: Device, kernels: Kernels) -> Array:
+def naive_context(device: Device, kernels: AttentionKernels) -> Array:
     """Seconds of each kernel at the device's peak: bf16 compute, or memory for queries, keys,
     values and outputs.
     """

@@ -12,11 +12,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from cluster_sim.calibration import operators
-from cluster_sim.hardware.collective_fits import Collective, CollectiveFit, OneShotFit
+from cluster_sim.calibration.constants import Bounds
+from cluster_sim.hardware.collective_fits import CollectiveFit, CollectiveKind, OneShotFit
 from cluster_sim.hardware.device import Device
 from cluster_sim.physics.collectives import collectives_s, moved_bytes
 
-KINDS: tuple[Collective, ...] = get_args(Collective)
+KINDS: tuple[CollectiveKind, ...] = get_args(CollectiveKind)
 COLUMNS = ("op", "ranks", "size_bytes", "latency_ms")
 MEASURED_COLUMNS = ("dataset", "model", "hardware", "framework", "n_devices", "value", "notes")
 """Of a table of measurements."""
@@ -36,7 +37,7 @@ _SPREAD = 0.7  # of the starts, in the logarithm of every constant
 # What NVIDIA's collectors call a collective, as we do: each engine's all-reduce is a kernel of its
 # own, and their times differ by
 # half, so that no common fit could be right for either.
-_OPERATORS: dict[tuple[str, str], Collective] = {
+_OPERATORS: dict[tuple[str, str], CollectiveKind] = {
     ("custom_allreduce", "trtllm"): "all_reduce",
     ("custom_allreduce", "vllm"): "all_reduce_vllm",
     ("nccl_all_reduce", "nccl"): "nccl_all_reduce",
@@ -46,7 +47,7 @@ _OPERATORS: dict[tuple[str, str], Collective] = {
 }
 
 
-class Measured(NamedTuple):
+class MeasuredCollectives(NamedTuple):
     """Collectives of one kind: arrays of how many ranks took part, the size of the whole tensor
     [B], and time [s].
     """
@@ -55,32 +56,26 @@ class Measured(NamedTuple):
     size_bytes: NDArray[np.float64]
     seconds: NDArray[np.float64]
 
-    def of(self, chosen: NDArray[np.bool_]) -> Measured:
+    def of(self, chosen: NDArray[np.bool_]) -> MeasuredCollectives:
         """Those that are `chosen`."""
-        return Measured(*(values[chosen] for values in self))
-
-
-class _Range(NamedTuple):
-    start: float
-    low: float
-    high: float
+        return MeasuredCollectives(*(values[chosen] for values in self))
 
 
 _RING = {
-    "start_s": _Range(5e-6, 1e-7, 1e-3),
-    "rank_s": _Range(1e-6, 1e-10, 1e-4),
-    "link_bandwidth_bytes_per_s": _Range(4e11, 1e9, 2e12),
-    "copy_bandwidth_bytes_per_s": _Range(2e13, 1e11, 1e15),
-    "climb_s": _Range(1e-5, 1e-8, 1e-4),
-    "climb_exponent": _Range(0.5, 0.05, 0.9),
+    "start_s": Bounds(5e-6, 1e-7, 1e-3),
+    "rank_s": Bounds(1e-6, 1e-10, 1e-4),
+    "link_bandwidth_bytes_per_s": Bounds(4e11, 1e9, 2e12),
+    "copy_bandwidth_bytes_per_s": Bounds(2e13, 1e11, 1e15),
+    "climb_s": Bounds(1e-5, 1e-8, 1e-4),
+    "climb_exponent": Bounds(0.5, 0.05, 0.9),
 }
 _NO_COPY = 1e14  # a copy bandwidth above this is none at all
-_SWITCHED = {"in_switch": _Range(1.2, 1.0, 2.0)}
+_SWITCHED = {"in_switch": Bounds(1.2, 1.0, 2.0)}
 _ONE_SHOT = {
-    "start_s": _Range(5e-6, 1e-7, 1e-3),
-    "rank_s": _Range(1e-7, 1e-10, 1e-4),
-    "bandwidth_bytes_per_s": _Range(3e11, 1e9, 1e13),
-    "overlap": _Range(1.5, 1.0, 8.0),
+    "start_s": Bounds(5e-6, 1e-7, 1e-3),
+    "rank_s": Bounds(1e-7, 1e-10, 1e-4),
+    "bandwidth_bytes_per_s": Bounds(3e11, 1e9, 1e13),
+    "overlap": Bounds(1.5, 1.0, 8.0),
 }
 
 
@@ -108,7 +103,7 @@ def collectives_table(measurements: pa.Table) -> pa.Table:
     )
 
 
-def measured(table: pa.Table, kind: Collective) -> Measured:
+def measured(table: pa.Table, kind: CollectiveKind) -> MeasuredCollectives:
     """The collectives of `kind` in a table with the columns COLUMNS, groups of one and empty
     tensors left out.
     """
@@ -117,11 +112,11 @@ def measured(table: pa.Table, kind: Collective) -> Measured:
     ranks, size_bytes, latency_ms = (
         np.asarray(rows[name].to_numpy(), dtype=float) for name in COLUMNS[1:]
     )
-    return Measured(ranks, size_bytes, latency_ms * 1e-3)
+    return MeasuredCollectives(ranks, size_bytes, latency_ms * 1e-3)
 
 
 def fit_collective(
-    kind: Collective, rows: Measured, seed: int = 0, starts: int = _STARTS
+    kind: CollectiveKind, rows: MeasuredCollectives, seed: int = 0, starts: int = _STARTS
 ) -> CollectiveFit:
     """The constants that fit the collectives `rows` of one kind; about 0.3 s on one core.
 
@@ -167,7 +162,7 @@ def fit_collective(
 
 
 def cross_validate(
-    kind: Collective, rows: Measured, folds: int = 8, seed: int = 0
+    kind: CollectiveKind, rows: MeasuredCollectives, folds: int = 8, seed: int = 0
 ) -> NDArray[np.float64]:
     """Seconds of the collectives `rows` of one kind, each size predicted for all ranks from a fit
     to other sizes.
@@ -185,7 +180,7 @@ def cross_validate(
     return predicted_s
 
 
-def naive_s(device: Device, kind: Collective, rows: Measured) -> NDArray[np.float64]:
+def naive_s(device: Device, kind: CollectiveKind, rows: MeasuredCollectives) -> NDArray[np.float64]:
     """Seconds by the data sheet: latency of a transfer inside the node, and bytes over the links at
     their bandwidth.
     """
@@ -193,7 +188,7 @@ def naive_s(device: Device, kind: Collective, rows: Measured) -> NDArray[np.floa
     return device.peer_latency_s + moved_bytes(kind, rows.ranks, rows.size_bytes) / bandwidth
 
 
-def _ranges(kind: Collective) -> list[_Range]:
+def _ranges(kind: CollectiveKind) -> list[Bounds]:
     """Where each constant of `kind` may lie; the switches' sums show in all-reduces alone, and NCCL
     has no one-shot algorithm.
     """
@@ -202,7 +197,7 @@ def _ranges(kind: Collective) -> list[_Range]:
     return [*_RING.values(), *switched.values(), *one_shot.values()]
 
 
-def _made(kind: Collective, values: list[float], largest: int) -> CollectiveFit:
+def _made(kind: CollectiveKind, values: list[float], largest: int) -> CollectiveFit:
     names = [*_RING, *_SWITCHED] if "all_reduce" in kind else [*_RING]
     own: dict[str, Any] = dict(zip(names, values, strict=False))
     extra: dict[str, Any] = dict(zip(_ONE_SHOT, values[len(names) :], strict=False))

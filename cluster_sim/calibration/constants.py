@@ -22,7 +22,7 @@ ALIKE = 0.3
 off by the tolerance [1]."""
 
 
-class Range(NamedTuple):
+class Bounds(NamedTuple):
     """Where one constant may lie."""
 
     start: float
@@ -33,7 +33,7 @@ class Range(NamedTuple):
 
 
 def solved(
-    ranges: Mapping[str, Range],
+    ranges: Mapping[str, Bounds],
     predict: Callable[[Found], Array],
     seconds: Array,
     tolerance: float,
@@ -84,7 +84,7 @@ def solved(
     return float(result.cost), dict(zip(names, np.exp(result.x).tolist(), strict=True))
 
 
-def rounded(ranges: Mapping[str, Range], constants: Found) -> Found:
+def rounded(ranges: Mapping[str, Bounds], constants: Found) -> Found:
     """To four digits, and to zero where a constant vanishes."""
     return {
         name: 0.0

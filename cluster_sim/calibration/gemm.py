@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cluster_sim.calibration.constants import Array, Found, Range, cross_validated, rounded, solved
+from cluster_sim.calibration.constants import Array, Bounds, Found, cross_validated, rounded, solved
 from cluster_sim.calibration.errors import Errors
 from cluster_sim.hardware.kernel_fits import GemmFit
-from cluster_sim.physics.gemm import Layout, gemms_s, laid_out
+from cluster_sim.physics.gemm import TileLayout, gemms_s, laid_out
 
 ROWS = 4000
 """Kernels that one fit takes at most, drawn at random: more change no constant by what matters, and
@@ -44,7 +44,7 @@ class Products:
         """Those rows, by index or by mask."""
         return Products(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
-    def laid_out(self, silicon: Silicon) -> Layout:
+    def laid_out(self, silicon: Silicon) -> TileLayout:
         """What of them depends on their sizes alone."""
         return laid_out(self.m, self.n, self.k, silicon.element_bytes, silicon.processors)
 
@@ -141,21 +141,21 @@ def _predicted_s(fit: GemmFit, products: Products) -> Array:
     )
 
 
-def _ranges(silicon: Silicon) -> dict[str, Range]:
+def _ranges(silicon: Silicon) -> dict[str, Bounds]:
     """Where each constant may lie, by the name of its field."""
     flop_per_s, bandwidth = silicon.peak_flop_per_s, silicon.peak_bandwidth
     return {
-        "launch_s": Range(2e-6, 1e-7, 1e-3),
-        "bandwidth_bytes_per_s": Range(0.85 * bandwidth, 0.05 * bandwidth, bandwidth),
-        "compute_flop_per_s": Range(0.7 * flop_per_s, 0.03 * flop_per_s, flop_per_s),
-        "overlap": Range(2.0, 1.0, 12.0),
-        "tile_overhead": Range(1e3, 1.0, 1e6, vanishes=True),
-        "epilogue_s": Range(1e-11, 1e-14, 1e-8, vanishes=True),
-        "split_s": Range(1e-6, 1e-9, 1e-4),
-        "partial_bandwidth_bytes_per_s": Range(1e12, 1e9, 1e15),
-        "slowdown": Range(0.15, 1e-3, 1.0, vanishes=True),
-        "row_s": Range(1e-10, 1e-13, 1e-7, vanishes=True),
-        "activation_s": Range(1e-13, 1e-16, 1e-10, vanishes=True),
+        "launch_s": Bounds(2e-6, 1e-7, 1e-3),
+        "bandwidth_bytes_per_s": Bounds(0.85 * bandwidth, 0.05 * bandwidth, bandwidth),
+        "compute_flop_per_s": Bounds(0.7 * flop_per_s, 0.03 * flop_per_s, flop_per_s),
+        "overlap": Bounds(2.0, 1.0, 12.0),
+        "tile_overhead": Bounds(1e3, 1.0, 1e6, vanishes=True),
+        "epilogue_s": Bounds(1e-11, 1e-14, 1e-8, vanishes=True),
+        "split_s": Bounds(1e-6, 1e-9, 1e-4),
+        "partial_bandwidth_bytes_per_s": Bounds(1e12, 1e9, 1e15),
+        "slowdown": Bounds(0.15, 1e-3, 1.0, vanishes=True),
+        "row_s": Bounds(1e-10, 1e-13, 1e-7, vanishes=True),
+        "activation_s": Bounds(1e-13, 1e-16, 1e-10, vanishes=True),
     }
 
 

@@ -16,10 +16,9 @@ import pyarrow.compute as pc
 from cluster_sim.calibration import attention, collectives, gemm, operators
 from cluster_sim.calibration.errors import Errors
 from cluster_sim.errors import ScenarioError
-from cluster_sim.hardware.collective_fits import Collectives
+from cluster_sim.hardware.collective_fits import CollectiveFits
 from cluster_sim.hardware.device import Device
-from cluster_sim.hardware.kernel_fits import GemmFit
-from cluster_sim.hardware.kernel_fits import Kernels as KernelFits
+from cluster_sim.hardware.kernel_fits import GemmFit, KernelFits
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.schema import Description
 
@@ -56,11 +55,11 @@ class Calibrated:
     naive: Errors
     """Of peak bandwidth and peak FLOP/s, whichever is slower; of a collective, latency and
     bandwidth of the links."""
-    fits: KernelFits | Collectives
+    fits: KernelFits | CollectiveFits
 
 
 @dataclass(frozen=True)
-class Choice:
+class FitOptions:
     """What of a table is fitted, and how."""
 
     processors: int
@@ -157,7 +156,7 @@ def _rows(path: Path, table: pa.Table, system: str | None, collector: str) -> pa
     return table.filter(pc.greater(table["latency_ms"], 0.0))
 
 
-def calibrate(tables: list[pa.Table], device: Device, choice: Choice) -> Iterator[Calibrated]:
+def calibrate(tables: list[pa.Table], device: Device, choice: FitOptions) -> Iterator[Calibrated]:
     """Each kind of kernel in the tables with its errors and its fit, one after the other: they take
     up to half a minute each.
 
@@ -176,7 +175,7 @@ def calibrate(tables: list[pa.Table], device: Device, choice: Choice) -> Iterato
             yield from _prefill(table, device, choice)
 
 
-def _products(table: pa.Table, device: Device, choice: Choice) -> Iterator[Calibrated]:
+def _products(table: pa.Table, device: Device, choice: FitOptions) -> Iterator[Calibrated]:
     for dtype, (precision, element_bytes) in _DTYPES.items():
         rows = table.filter(pc.equal(table["gemm_dtype"], dtype))
         own, peak = device.peak.of(precision)
@@ -201,14 +200,14 @@ def _products(table: pa.Table, device: Device, choice: Choice) -> Iterator[Calib
         )
 
 
-def _decode(table: pa.Table, device: Device, choice: Choice) -> Iterator[Calibrated]:
+def _decode(table: pa.Table, device: Device, choice: FitOptions) -> Iterator[Calibrated]:
     for precision, kernels in _attention(table, "generation_attention", choice):
         naive_s = attention.naive_generation(device, kernels)
         if np.mean(naive_s > kernels.seconds) > _CACHED:
             continue
         like = _alike(choice, device, precision, lambda kernels: kernels.generation)
 
-        def fit(kernels: attention.Kernels, like: Any = like) -> Any:
+        def fit(kernels: attention.AttentionKernels, like: Any = like) -> Any:
             return attention.fit_generation(kernels, like)
 
         errors = attention.cross_validate(kernels, fit, attention.predict_generation)
@@ -222,11 +221,11 @@ def _decode(table: pa.Table, device: Device, choice: Choice) -> Iterator[Calibra
         )
 
 
-def _prefill(table: pa.Table, device: Device, choice: Choice) -> Iterator[Calibrated]:
+def _prefill(table: pa.Table, device: Device, choice: FitOptions) -> Iterator[Calibrated]:
     for precision, kernels in _attention(table, "context_attention", choice):
         like = _alike(choice, device, precision, lambda kernels: kernels.context)
 
-        def fit(kernels: attention.Kernels, like: Any = like) -> Any:
+        def fit(kernels: attention.AttentionKernels, like: Any = like) -> Any:
             return attention.fit_context(kernels, device.memory.bandwidth_bytes_per_s, like)
 
         errors = attention.cross_validate(kernels, fit, attention.predict_context)
@@ -236,8 +235,8 @@ def _prefill(table: pa.Table, device: Device, choice: Choice) -> Iterator[Calibr
 
 
 def _attention(
-    table: pa.Table, op: str, choice: Choice
-) -> Iterator[tuple[Precision, attention.Kernels]]:
+    table: pa.Table, op: str, choice: FitOptions
+) -> Iterator[tuple[Precision, attention.AttentionKernels]]:
     """The kernels of one kind by the precision of the KV cache, where there are enough.
 
     Prompts of one token are left out: engines run decode kernels on them. So are 16-bit queries on
@@ -260,7 +259,7 @@ def _attention(
 
 
 def _alike(
-    choice: Choice,
+    choice: FitOptions,
     device: Device,
     precision: Precision,
     of: Callable[[KernelFits], Mapping[str, Fit]],
@@ -310,7 +309,7 @@ def _collectives(table: pa.Table, device: Device) -> Iterator[Calibrated]:
         rows = collectives.measured(table, kind)
         if len(rows.seconds) < collectives.FEWEST:
             continue
-        fits = Collectives(**{kind: collectives.fit_collective(kind, rows)})
+        fits = CollectiveFits(**{kind: collectives.fit_collective(kind, rows)})
         predicted_s, naive_s = (
             collectives.cross_validate(kind, rows),
             collectives.naive_s(device, kind, rows),
@@ -323,13 +322,13 @@ def _collectives(table: pa.Table, device: Device) -> Iterator[Calibrated]:
             yield Calibrated(f"{kind} of {ranks:.0f}", int(of.sum()), errors[0], errors[1], fits)
 
 
-def with_kernels(device: Device, found: list[KernelFits | Collectives]) -> dict[str, Any]:
+def with_kernels(device: Device, found: list[KernelFits | CollectiveFits]) -> dict[str, Any]:
     """The device as a file writes it, its kernels and collectives those that were found, and the
     others it had.
     """
     kernels, between = device.kernels, device.collectives
     for fits in found:
-        if isinstance(fits, Collectives):
+        if isinstance(fits, CollectiveFits):
             between = between.model_copy(
                 update={kind: getattr(fits, kind) for kind in fits.model_fields_set}
             )

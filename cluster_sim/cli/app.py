@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cluster_sim.results.results import Results
     from cluster_sim.scenario.scenario import Scenario
     from cluster_sim.sim.simulate import Progress
-    from cluster_sim.validation import Measured, Prediction
+    from cluster_sim.validation import MeasuredRun, Prediction
 
 app = typer.Typer(
     name="cluster-sim",
@@ -738,7 +738,7 @@ def calibrate(
     """
     from rich.table import Table
 
-    from cluster_sim.calibration.kernels import Choice, read_kernels, with_kernels
+    from cluster_sim.calibration.kernels import FitOptions, read_kernels, with_kernels
     from cluster_sim.calibration.kernels import calibrate as fit
     from cluster_sim.errors import ScenarioError
     from cluster_sim.hardware.device import device_named
@@ -762,7 +762,7 @@ def calibrate(
         raise ScenarioError.at(
             "--processors", f"is missing: the file of {described.name} does not say how many it has"
         )
-    choice = Choice(
+    choice = FitOptions(
         processors or known or 1, engine, device_named(like) if like else None, widest_fp8
     )
     table = Table(title=described.name, title_justify="left")
@@ -986,7 +986,7 @@ def _print_kernel_power(file: Path, device: str, tables: list[Any]) -> None:
     )
 
 
-def _predict(runs: list[Measured], workers: int) -> list[Prediction]:
+def _predict(runs: list[MeasuredRun], workers: int) -> list[Prediction]:
     """Simulate them all, with a bar where somebody is watching."""
     from cluster_sim.validation import predict_all
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from cluster_sim.hardware.power_and_cooling import Cooling, Power
 from cluster_sim.physics.power import memory_w
-from cluster_sim.physics.thermal import DIE, MEMORY, Heat, Network, network, with_flow
+from cluster_sim.physics.thermal import DIE, MEMORY, Heat, ThermalNetwork, network, with_flow
 from cluster_sim.physics.thermal import inlet_c as inlet_at
 from cluster_sim.physics.thermal import upstream as upstream_of
 from cluster_sim.scenario.site import Inlet, SiteEvent
@@ -97,14 +97,14 @@ class Spot:
         )
         return min(self.inlet.next_change_s(time_s), min(ends_s, default=inf))
 
-    def network(self, flow: float) -> Network:
+    def network(self, flow: float) -> ThermalNetwork:
         """With a share of the flow."""
         if (known := self._networks.get(flow)) is None:
             known = self._networks[flow] = network(with_flow(self.cooling, flow))
         return known
 
     @cached_property
-    def _networks(self) -> dict[float, Network]:
+    def _networks(self) -> dict[float, ThermalNetwork]:
         return {}
 
     def heat(self, around: Conditions, watts: float, memory: float, upstream_w: float) -> Heat:

@@ -107,18 +107,20 @@ class Estimated:
         }
 
 
-Share = Annotated[Estimate, Estimated()]
-Usd = Annotated[Estimate, Estimated(Quantity("USD", "515_000 USD", least=0.0))]
-UsdPerHour = Annotated[Estimate, Estimated(Quantity("USD/h", "4_500 USD/year", least=0.0))]
-UsdPerWatt = Annotated[Estimate, Estimated(Quantity("USD/W", "20.8 USD/W", least=0.0))]
-UsdPerKwh = Annotated[Estimate, Estimated(Quantity("USD/kWh", "0.0685 USD/kWh", least=0.0))]
-Seconds = Annotated[Estimate, Estimated(Quantity("s", "10 d", least=0.0))]
-PositiveSeconds = Annotated[Estimate, Estimated(Quantity("s", "5 year", above=0.0))]
-PerSecond = Annotated[Estimate, Estimated(Quantity("/s", "0.06 /year", least=0.0))]
-Watts = Annotated[Estimate, Estimated(Quantity("W", "14.3 kW", above=0.0))]
-Factor = Annotated[Estimate, Estimated(most=3.0)]
+EstimatedShare = Annotated[Estimate, Estimated()]
+EstimatedUsd = Annotated[Estimate, Estimated(Quantity("USD", "515_000 USD", least=0.0))]
+EstimatedUsdPerHour = Annotated[Estimate, Estimated(Quantity("USD/h", "4_500 USD/year", least=0.0))]
+EstimatedUsdPerWatt = Annotated[Estimate, Estimated(Quantity("USD/W", "20.8 USD/W", least=0.0))]
+EstimatedUsdPerKwh = Annotated[
+    Estimate, Estimated(Quantity("USD/kWh", "0.0685 USD/kWh", least=0.0))
+]
+EstimatedSeconds = Annotated[Estimate, Estimated(Quantity("s", "10 d", least=0.0))]
+EstimatedPositiveSeconds = Annotated[Estimate, Estimated(Quantity("s", "5 year", above=0.0))]
+EstimatedPerSecond = Annotated[Estimate, Estimated(Quantity("/s", "0.06 /year", least=0.0))]
+EstimatedWatts = Annotated[Estimate, Estimated(Quantity("W", "14.3 kW", above=0.0))]
+EstimatedFactor = Annotated[Estimate, Estimated(most=3.0)]
 
-NONE = Estimate(0.0, 0.0, 0.0)
+ZERO = Estimate(0.0, 0.0, 0.0)
 
 
 class _Offer(Description):
@@ -133,44 +135,44 @@ class Owned(_Offer):
     """
 
     basis: Literal["owned"] = "owned"
-    purchase_usd: Usd
+    purchase_usd: EstimatedUsd
     """Of a node, with its devices."""
-    networking: Share = NONE
+    networking: EstimatedShare = ZERO
     """Switches, cables and adapters of the cluster, as a share of the purchase."""
-    networking_mark_up: Share = NONE
+    networking_mark_up: EstimatedShare = ZERO
     """Share of networking that is the vendor's premium over open Ethernet; told apart, not
     added."""
-    storage: Share = NONE
+    storage: EstimatedShare = ZERO
     """Of the purchase."""
-    life_s: PositiveSeconds
+    life_s: EstimatedPositiveSeconds
     """Over which node, networking, storage and spares are written off."""
-    residual: Share = NONE
+    residual: EstimatedShare = ZERO
     """Share of their price that they sell for after that."""
-    cost_of_capital: Share = NONE
+    cost_of_capital: EstimatedShare = ZERO
     """Interest a year on all that is bought: 0.05 is 5 %."""
-    rated_w: Watts
+    rated_w: EstimatedWatts
     """The most that a node draws, for which the facility is built."""
-    facility_usd_per_w: UsdPerWatt = NONE
+    facility_usd_per_w: EstimatedUsdPerWatt = ZERO
     """Building, power and cooling."""
-    facility_life_s: PositiveSeconds = Estimate(
+    facility_life_s: EstimatedPositiveSeconds = Estimate(
         15.0 * 31_536_000.0, 15.0 * 31_536_000.0, 15.0 * 31_536_000.0
     )
-    electricity_usd_per_kwh: UsdPerKwh = NONE
+    electricity_usd_per_kwh: EstimatedUsdPerKwh = ZERO
     """Where the site does not say."""
-    licences_usd_per_hour: UsdPerHour = NONE
+    licences_usd_per_hour: EstimatedUsdPerHour = ZERO
     """Software, of one device."""
-    support: Share = NONE
+    support: EstimatedShare = ZERO
     """Contracts for hardware, a year, as a share of the purchase."""
-    porting_usd: Usd = NONE
+    porting_usd: EstimatedUsd = ZERO
     """Engineering that bringing the software to this machine takes once, for all nodes of its
     owner; spread over `life`."""
     porting_nodes: Annotated[int, Field(gt=0)] = 1
     """How many those are."""
-    staffing_usd_per_hour: UsdPerHour = NONE
+    staffing_usd_per_hour: EstimatedUsdPerHour = ZERO
     """People who keep a node running."""
-    failures_per_s: PerSecond = NONE
+    failures_per_s: EstimatedPerSecond = ZERO
     """Of one device."""
-    repair_s: Seconds = NONE
+    repair_s: EstimatedSeconds = ZERO
     """Until a node with a failed device is back; a spare stands in for it."""
 
 
@@ -178,11 +180,11 @@ class Rented(_Offer):
     """Devices by the hour, power and all else included."""
 
     basis: Literal["rented"] = "rented"
-    rental_usd_per_hour: UsdPerHour
+    rental_usd_per_hour: EstimatedUsdPerHour
     """Of one device."""
-    licences_usd_per_hour: UsdPerHour = NONE
+    licences_usd_per_hour: EstimatedUsdPerHour = ZERO
     """Software, of one device, where the rental does not include it."""
-    staffing_usd_per_hour: UsdPerHour = NONE
+    staffing_usd_per_hour: EstimatedUsdPerHour = ZERO
     """Of a node."""
 
 
@@ -192,13 +194,13 @@ class Committed(_Offer):
     """
 
     basis: Literal["committed"] = "committed"
-    amount_usd: Usd
-    term_s: PositiveSeconds
-    power_w: Watts
+    amount_usd: EstimatedUsd
+    term_s: EstimatedPositiveSeconds
+    power_w: EstimatedWatts
     """Of the site, with what its cooling takes."""
-    rated_w: Watts
+    rated_w: EstimatedWatts
     """Of one node, before that."""
-    pue: Factor
+    pue: EstimatedFactor
     """What the site draws for each watt of its nodes, by which nodes are counted."""
 
 

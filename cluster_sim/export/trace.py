@@ -425,7 +425,7 @@ class _Trace:
         loads: dict[tuple[str, str], list[tuple[int, float]]] = {}
         for (start, end), transfers in sorted(sent.items()):
             transfers.sort()
-            way = topology.way(devices[start], devices[end])
+            way = topology.group_path(devices[start], devices[end])
             lanes = _Lanes(
                 self.out,
                 self.out.track(f"{self.replicas[start].name} to {self.replicas[end].name}", group),
@@ -440,7 +440,7 @@ class _Trace:
                 self.out.end(lane, ended_ns)
                 if ended_ns > began_ns:
                     rate = moved / width / (ended_ns - began_ns)  # bytes a nanosecond are GB/s
-                    for first, second in pairwise(way.path.places):
+                    for first, second in pairwise(way.route.places):
                         loads.setdefault((min(first, second), max(first, second)), []).extend(
                             [(began_ns, rate), (ended_ns, -rate)]
                         )

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
-from cluster_sim.hardware.operating_point import _scaled
+from cluster_sim.hardware.operating_point import scaled_by
 from cluster_sim.schema import Description
 from cluster_sim.units import BytesPerSecond, PositiveSeconds, Seconds
 
@@ -52,19 +52,19 @@ class CollectiveFit(Description):
 
     def at(self, links: float) -> Self:
         """This kind with a share (above 0) of the links' bandwidth left; its starts stay."""
-        slower = _scaled(
+        slower = scaled_by(
             self, {"link_bandwidth_bytes_per_s": links, "copy_bandwidth_bytes_per_s": links}
         )
-        one_shot = self.one_shot and _scaled(self.one_shot, {"bandwidth_bytes_per_s": links})
+        one_shot = self.one_shot and scaled_by(self.one_shot, {"bandwidth_bytes_per_s": links})
         return slower.model_copy(update={"one_shot": one_shot})
 
 
-Collective = Literal[
+CollectiveKind = Literal[
     "all_reduce", "all_reduce_vllm", "nccl_all_reduce", "all_gather", "reduce_scatter", "all_to_all"
 ]
 
 
-class Collectives(Description):
+class CollectiveFits(Description):
     """Collectives of devices that are linked as inside a node, in CUDA graphs, fitted by
     `cluster-sim calibrate`.
     """

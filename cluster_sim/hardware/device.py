@@ -7,11 +7,11 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from cluster_sim.errors import ScenarioError
-from cluster_sim.hardware.collective_fits import Collectives
-from cluster_sim.hardware.kernel_fits import Efficiency, Kernels, Overhead
+from cluster_sim.hardware.collective_fits import CollectiveFits
+from cluster_sim.hardware.kernel_fits import Efficiency, KernelFits, Overhead
 from cluster_sim.hardware.memory import Memory, Refresh, WeightMemory
-from cluster_sim.hardware.operating_point import CLOCK_ON_BANDWIDTH, FULL_PACE, Pace, _scaled
-from cluster_sim.hardware.power_and_cooling import Governor, Limits, Power
+from cluster_sim.hardware.operating_point import CLOCK_ON_BANDWIDTH, FULL_PACE, Pace, scaled_by
+from cluster_sim.hardware.power_and_cooling import GovernorSpec, Limits, Power
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.hardware.wafer import Wafer
 from cluster_sim.schema import Description, Document, describe, named
@@ -64,7 +64,7 @@ class Device(Description):
     efficiency: Efficiency | None = None
     overheads: dict[str, Overhead] = Field(default_factory=dict)
     """Of a GPU: by the name of the engine; `default` for all others."""
-    kernels: Kernels | None = None
+    kernels: KernelFits | None = None
     """What its kernels take alone, where they were measured; kinds that were not are taken from
     `efficiency`."""
     weight_memory: WeightMemory | None = None
@@ -73,7 +73,7 @@ class Device(Description):
     """What multiplies matrices; `efficiency.compute` is then what is left once the shapes of
     products are counted. Left out, shapes do not matter."""
     wafer: Wafer | None = None
-    collectives: Collectives = Collectives()
+    collectives: CollectiveFits = CollectiveFits()
     """Between devices of one node."""
     peer_latency_s: Seconds = 0.0
     """Start of a transfer from device to device inside a node."""
@@ -85,7 +85,7 @@ class Device(Description):
     """Temperatures at which it protects itself."""
     refresh: Refresh | None = None
     """How its memory is refreshed when warm."""
-    governor: Governor | None = None
+    governor: GovernorSpec | None = None
     """How it lowers its clock."""
 
     @model_validator(mode="after")
@@ -134,11 +134,11 @@ class Device(Description):
         clock, memory, links = pace
         reading, starts = memory * clock**CLOCK_ON_BANDWIDTH, 1.0 / clock
         return self.model_copy(update={
-            "memory": _scaled(self.memory, {"bandwidth_bytes_per_s": reading}),
-            "peak": _scaled(self.peak, dict.fromkeys(Peak.model_fields, clock)),
-            "overheads": {name: _scaled(one, dict.fromkeys(("layer_s", "expert_layer_s", "latent_layer_s"), starts)) for name, one in self.overheads.items()},
+            "memory": scaled_by(self.memory, {"bandwidth_bytes_per_s": reading}),
+            "peak": scaled_by(self.peak, dict.fromkeys(Peak.model_fields, clock)),
+            "overheads": {name: scaled_by(one, dict.fromkeys(("layer_s", "expert_layer_s", "latent_layer_s"), starts)) for name, one in self.overheads.items()},
             "kernels": self.kernels and self.kernels.at(clock, memory),
-            "wafer": self.wafer and _scaled(self.wafer, {"clock_hz": clock, "core_s": starts}),
+            "wafer": self.wafer and scaled_by(self.wafer, {"clock_hz": clock, "core_s": starts}),
             "collectives": self.collectives.at(links),
             "peer_bandwidth_bytes_per_s": self.peer_bandwidth_bytes_per_s and self.peer_bandwidth_bytes_per_s * links,
         })  # fmt: skip

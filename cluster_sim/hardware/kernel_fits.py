@@ -7,7 +7,7 @@ from typing import Annotated, Self, TypeVar
 
 from pydantic import Field
 
-from cluster_sim.hardware.operating_point import _at_clock
+from cluster_sim.hardware.operating_point import at_clock
 from cluster_sim.hardware.precision import ByPrecision, Share
 from cluster_sim.schema import Description
 from cluster_sim.units import BytesPerSecond, FlopPerSecond, PositiveBytes, PositiveSeconds, Seconds
@@ -71,9 +71,9 @@ class GemmFit(Description):
 
     def at(self, clock: float, memory: float = 1.0) -> Self:
         """These kernels at a share of the highest clock, with a share of the memory bus left: see
-        `_at_clock`.
+        `at_clock`.
         """
-        return _at_clock(self, clock, memory)
+        return at_clock(self, clock, memory)
 
 
 class Overhead(Description):
@@ -149,9 +149,9 @@ class GenerationAttentionFit(Description):
 
     def at(self, clock: float, memory: float = 1.0) -> Self:
         """These kernels at a share of the highest clock, with a share of the memory bus left: see
-        `_at_clock`.
+        `at_clock`.
         """
-        return _at_clock(self, clock, memory)
+        return at_clock(self, clock, memory)
 
 
 class ContextAttentionFit(Description):
@@ -195,12 +195,12 @@ class ContextAttentionFit(Description):
 
     def at(self, clock: float, memory: float = 1.0) -> Self:
         """These kernels at a share of the highest clock, with a share of the memory bus left: see
-        `_at_clock`.
+        `at_clock`.
         """
-        return _at_clock(self, clock, memory)
+        return at_clock(self, clock, memory)
 
 
-class Kernels(Description):
+class KernelFits(Description):
     """Kernels alone on a device, fitted to measured ones by `cluster-sim calibrate`.
 
     By the precision of the weights or of the KV cache; `fp8_vllm` and the like where an engine has
@@ -224,7 +224,7 @@ class Kernels(Description):
 Fit = TypeVar("Fit")
 
 
-def of_engine(fits: Mapping[str, Fit], precision: str, engine: str) -> Fit | None:
+def fit_of_engine(fits: Mapping[str, Fit], precision: str, engine: str) -> Fit | None:
     """The engine's own fit of a precision, or else the one of all engines; None where there is
     neither.
     """

@@ -28,7 +28,7 @@ class Link(Description):
     """half: both directions share one bandwidth, as reads and writes of a memory do."""
 
 
-class Fabric(Description):
+class FabricSpec(Description):
     """Leaf and spine switches that are as many as the nodes need, instead of links written one by
     one.
 
@@ -54,7 +54,7 @@ class Fabric(Description):
     short."""
 
 
-class Network(Description):
+class NetworkSpec(Description):
     """How the front door reaches the nodes, and these each other: links, a fabric of switches, or
     both.
     """
@@ -62,10 +62,10 @@ class Network(Description):
     name: str = "as written"
     links: tuple[Link, ...] = ()
     """Beside a fabric they may end at its switches too: leaf0, spine0 and so on."""
-    fabric: Fabric | None = None
+    fabric: FabricSpec | None = None
 
     @model_validator(mode="after")
-    def _has_links(self) -> Network:
+    def _has_links(self) -> NetworkSpec:
         if "links" not in self.model_fields_set and self.fabric is None:
             raise ValueError("wanted 'links' or 'fabric'")
         return self

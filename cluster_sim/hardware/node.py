@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from cluster_sim.economics.prices import Prices
 from cluster_sim.hardware.device import Device
-from cluster_sim.hardware.network import Link, Network
+from cluster_sim.hardware.network import Link, NetworkSpec
 from cluster_sim.hardware.power_and_cooling import Cooling, Surroundings
 from cluster_sim.schema import Description, named
 
@@ -26,7 +26,7 @@ class Node(Description):
     there is one, without a number. A link between two of which there are several joins them in
     order."""
     links: tuple[Link, ...]
-    network: Annotated[Network, BeforeValidator(partial(named, "links"))]
+    network: Annotated[NetworkSpec, BeforeValidator(partial(named, "links"))]
     """How it is reached where the scenario does not say."""
     power: Surroundings | None = None
     """What it draws beside its devices; left out, nothing."""

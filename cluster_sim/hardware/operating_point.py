@@ -32,7 +32,7 @@ ran at 0.95 (RTX 3090), where a tenth of it is held to be starts of kernels, whi
 Kernel = TypeVar("Kernel", bound=Description)
 
 
-def _scaled(fit: Kernel, scales: Mapping[str, float]) -> Kernel:
+def scaled_by(fit: Kernel, scales: Mapping[str, float]) -> Kernel:
     """`fit` with those of its numbers multiplied that are in `scales`; what it leaves out stays so."""
     known = ((name, getattr(fit, name, None), scale) for name, scale in scales.items())
     return fit.model_copy(
@@ -40,7 +40,7 @@ def _scaled(fit: Kernel, scales: Mapping[str, float]) -> Kernel:
     )
 
 
-def _at_clock(fit: Kernel, clock: float, memory: float) -> Kernel:
+def at_clock(fit: Kernel, clock: float, memory: float) -> Kernel:
     """A fit of kernels at `clock` (share of the highest, above 0) with the share `memory` of the
     memory bus (above 0).
 
@@ -57,4 +57,4 @@ def _at_clock(fit: Kernel, clock: float, memory: float) -> Kernel:
         for name in type(fit).model_fields
         if name.endswith("_s") and not name.endswith("_per_s")
     }
-    return _scaled(fit, scales)
+    return scaled_by(fit, scales)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from cluster_sim.hardware.precision import Precision, Share, _or_wider
+from cluster_sim.hardware.precision import Precision, Share, widened
 from cluster_sim.schema import Description
 from cluster_sim.units import (
     Celsius,
@@ -37,7 +37,7 @@ class FlopEnergy(Description):
 
     def of(self, precision: Precision) -> float:
         """That of a matrix product of weights in `precision` [J]."""
-        return _or_wider(precision, self.bf16_j_per_flop, self.fp8_j_per_flop, self.fp4_j_per_flop)
+        return widened(precision, self.bf16_j_per_flop, self.fp8_j_per_flop, self.fp4_j_per_flop)
 
     @property
     def of_attention(self) -> float:
@@ -87,7 +87,7 @@ class Limits(Description):
     """Highest of the memory; above, software lowers the clock as well."""
 
 
-class Governor(Description):
+class GovernorSpec(Description):
     """How a device changes its clock to keep its limits."""
 
     clock_hz: Hertz

@@ -23,10 +23,10 @@ class ByPrecision(Description):
 
     def of(self, precision: Precision) -> float:
         """The number for `precision`."""
-        return _or_wider(precision, self.bf16, self.fp8, self.fp4)
+        return widened(precision, self.bf16, self.fp8, self.fp4)
 
 
-def _or_wider(precision: Precision, bf16: float, fp8: float | None, fp4: float | None) -> float:
+def widened(precision: Precision, bf16: float, fp8: float | None, fp4: float | None) -> float:
     """That of `precision`, or of the next wider one that is given."""
     fp8 = bf16 if fp8 is None else fp8
     return {"bf16": bf16, "fp8": fp8, "fp4": fp8 if fp4 is None else fp4}[precision]

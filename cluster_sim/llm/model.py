@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.schema import Description
 
-Count = Annotated[int, Field(gt=0, le=10**9)]
+Dimension = Annotated[int, Field(gt=0, le=10**9)]
 
 
 # Bytes a parameter, scales included: nvfp4 has an fp8 scale for each 16 values, mxfp4 an 8-bit
@@ -21,12 +21,12 @@ _BYTES = {"bf16": 2.0, "fp8": 1.0, "nvfp4": 0.5 + 1 / 16, "mxfp4": 0.5 + 1 / 32}
 class Experts(Description):
     """A mixture of experts in place of the dense feed-forward part."""
 
-    count: Count
-    top_k: Count
+    count: Dimension
+    top_k: Dimension
     """Experts that each token is routed to."""
     shared: Annotated[int, Field(ge=0)] = 0
     """Experts that every token passes."""
-    ffn: Count
+    ffn: Dimension
     """Width of one expert."""
     dense_layers: Annotated[int, Field(ge=0)] = 0
     """Layers at the front that keep the dense feed-forward part."""
@@ -39,32 +39,32 @@ class LatentAttention(Description):
 
     q_rank: Annotated[int, Field(ge=0)]
     """0 where queries are not compressed."""
-    kv_rank: Count
-    rope_dim: Count
-    nope_dim: Count
-    v_dim: Count
+    kv_rank: Dimension
+    rope_dim: Dimension
+    nope_dim: Dimension
+    v_dim: Dimension
 
 
 class Window(Description):
     """Layers whose attention sees the last `tokens` only."""
 
-    tokens: Count
-    layers: Count
+    tokens: Dimension
+    layers: Dimension
 
 
 class Model(Description):
     """A decoder-only transformer with gated feed-forward parts (three matrices)."""
 
     name: str
-    layers: Count
-    hidden: Count
-    heads: Count
-    kv_heads: Count
-    head_dim: Count
+    layers: Dimension
+    hidden: Dimension
+    heads: Dimension
+    kv_heads: Dimension
+    head_dim: Dimension
     ffn: Annotated[int, Field(ge=0)] = 0
     """Width of the dense feed-forward part; 0 where every layer has experts."""
-    vocabulary: Count
-    max_context: Count
+    vocabulary: Dimension
+    max_context: Dimension
     """Longest prompt and output together [tokens]."""
     tied_embeddings: bool = False
     experts: Experts | None = None

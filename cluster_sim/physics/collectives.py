@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cluster_sim.hardware.collective_fits import Collective, CollectiveFit, OneShotFit
+from cluster_sim.hardware.collective_fits import CollectiveFit, CollectiveKind, OneShotFit
 
 # groups from here on have their sums made by the switches (NVLink SHARP), where the fit says that
 # it helps
@@ -21,7 +21,7 @@ IN_SWITCH_RANKS = 8
 BEYOND_MEASURED_S = 0.5e-6
 
 _CROSSINGS: dict[
-    Collective, float
+    CollectiveKind, float
 ] = {  # how often each part of the tensor crosses the links: scattered, gathered, or both
     "all_reduce": 2.0,
     "all_reduce_vllm": 2.0,
@@ -69,7 +69,7 @@ def all_to_all_s(fit: CollectiveFit | None, ranks: int, size_bytes: float) -> fl
 
 
 def collectives_s(
-    fit: CollectiveFit, op: Collective, ranks: ArrayLike, size_bytes: ArrayLike
+    fit: CollectiveFit, op: CollectiveKind, ranks: ArrayLike, size_bytes: ArrayLike
 ) -> NDArray[np.float64]:
     """Seconds of many collectives of the kind `op` at once, arrays of `ranks` (at least 2, no more
     than were measured) and sizes [B].
@@ -85,7 +85,7 @@ def collectives_s(
 
 
 def moved_bytes(
-    op: Collective, ranks: NDArray[np.float64], size_bytes: NDArray[np.float64]
+    op: CollectiveKind, ranks: NDArray[np.float64], size_bytes: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """What a collective of the kind `op` moves at least over the links of each rank, one direction
     [B].

@@ -31,7 +31,7 @@ _CHOICES = np.array(
 ).T
 
 
-class Layout(NamedTuple):
+class TileLayout(NamedTuple):
     """What of products depends on their sizes alone; arrays of products, `waves` and `depth` with a
     last axis of ways to cut them.
     """
@@ -117,7 +117,7 @@ _FEW, _APART, _MANY = 256, 64, 16_384 + 256
 
 def laid_out(
     m: ArrayLike, n: ArrayLike, k: ArrayLike, element_bytes: float, processors: int
-) -> Layout:
+) -> TileLayout:
     """The products of m tokens, n outputs and k inputs (numbers or arrays) with weights of
     `element_bytes` [B].
     """
@@ -125,12 +125,12 @@ def laid_out(
     rows, columns, parts = _CHOICES
     tiles = parts * np.ceil(m[..., None] / rows) * np.ceil(n[..., None] / columns)
     moved_bytes = element_bytes * n * k + ACTIVATION_BYTES * (m * k + m * n)
-    return Layout(
+    return TileLayout(
         m, m * k, m * n, moved_bytes, np.maximum(1.0, tiles / processors), k[..., None] / parts
     )
 
 
-def gemms_s(fit: GemmFit, layout: Layout) -> NDArray[np.float64]:
+def gemms_s(fit: GemmFit, layout: TileLayout) -> NDArray[np.float64]:
     """Seconds of each product of `layout`: see `gemm_s`."""
     rows, columns, parts = _CHOICES
     tile = rows * columns

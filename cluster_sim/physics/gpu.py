@@ -11,7 +11,7 @@ from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.attention import DecodeAttention
 from cluster_sim.physics.gpu_layers import LayerTimes, prefill_attention
-from cluster_sim.physics.kernels import Kernels
+from cluster_sim.physics.kernels import LayerKernels
 from cluster_sim.physics.ramp import Ramp
 from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.physics.step_work import StepWork
@@ -54,7 +54,7 @@ class GpuSteps:
         self._model, self._layout = model, layout or ReplicaLayout()
         layout = self._layout
         self._graph_batches = sorted(layout.graph_batches)
-        self._kernels = Kernels(
+        self._kernels = LayerKernels(
             model,
             device,
             layout.tensor_parallel,

@@ -15,7 +15,7 @@ from math import log, sqrt
 from typing import Literal, NamedTuple
 
 from cluster_sim.hardware.device import Device
-from cluster_sim.hardware.kernel_fits import of_engine
+from cluster_sim.hardware.kernel_fits import fit_of_engine
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.attention import (
@@ -42,7 +42,7 @@ from cluster_sim.physics.transformer import (
 
 EXPERT_TILE = 128  # tokens that a grouped product takes at a time where an expert has as many
 
-Part = Literal["embedding", "attention", "ffn"]
+WeightPart = Literal["embedding", "attention", "ffn"]
 
 
 class Product(NamedTuple):
@@ -64,7 +64,7 @@ class PromptAttention(NamedTuple):
     pair_s: float
 
 
-class Kernels:
+class LayerKernels:
     """What one layer of `model` is made of on one device, under one engine.
 
     Attention and dense parts are split over `tensor_parallel` devices. With attention data
@@ -230,7 +230,7 @@ class Kernels:
         """
         model, share = self._model, self._overhead.attention
         fit = (
-            of_engine(self._device.kernels.generation, self._kv_cache, self._engine)
+            fit_of_engine(self._device.kernels.generation, self._kv_cache, self._engine)
             if self._device.kernels is not None
             else None
         )
@@ -273,7 +273,7 @@ class Kernels:
         """Attention of one layer of chunks of prompts, whatever number of prompts they belong to."""
         model = self._model
         fit = (
-            of_engine(self._device.kernels.context, self._kv_cache, self._engine)
+            fit_of_engine(self._device.kernels.context, self._kv_cache, self._engine)
             if self._device.kernels is not None
             else None
         )
@@ -288,7 +288,7 @@ class Kernels:
         line = context_line(fit, 1, self._heads, kv_heads, width, KV_BYTES[self._kv_cache], window)
         return PromptAttention(line.fixed_s, line.per_token_s, line.per_pair_s)
 
-    def _product(self, part: Part, outputs: float, inputs: float) -> Product:
+    def _product(self, part: WeightPart, outputs: float, inputs: float) -> Product:
         """`outputs` x `inputs` weights on one device, in the precision that `part` is stored in."""
         model, device = self._model, self._device
         precision = model.stored_in(self._weights, part)
@@ -300,7 +300,7 @@ class Kernels:
         bound_tokens = stored / bandwidth / (2.0 / peak)
         relative = self._overhead.gemm.of(precision)
         fit = (
-            of_engine(device.kernels.gemm, precision, self._engine)
+            fit_of_engine(device.kernels.gemm, precision, self._engine)
             if device.kernels is not None
             else None
         )

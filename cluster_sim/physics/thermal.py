@@ -97,7 +97,7 @@ def bandwidth_left(refresh: Refresh, memory_c: float) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class ThermalNetwork:
     """The network of one kind of cooling, its eigenvalues found. States are arrays of temperatures
     [degC]: die, (memory,) sink, coolant.
 
@@ -219,7 +219,7 @@ class Network:
 
 
 @cache
-def network(cooling: Cooling) -> Network:
+def network(cooling: Cooling) -> ThermalNetwork:
     """The network of `cooling`."""
     sink = 1.0 / cooling.sink_to_coolant_k_per_w
     ds = 1.0 / cooling.die_to_sink_k_per_w
@@ -251,7 +251,7 @@ def network(cooling: Cooling) -> Network:
     order = np.argsort(rates.real)
     rates, modes = rates.real[order], modes.real[:, order]
     steady = np.asarray(-np.linalg.solve(matrix, forcing), dtype=np.float64)
-    return Network(cooling, rates, modes, np.linalg.inv(modes), capacities, steady)
+    return ThermalNetwork(cooling, rates, modes, np.linalg.inv(modes), capacities, steady)
 
 
 def roots(amplitudes: Sequence[float], rates: Sequence[float], horizon: float) -> list[float]:

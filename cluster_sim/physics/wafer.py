@@ -19,7 +19,7 @@ from cluster_sim.hardware.wafer import Wafer
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.ramp import Ramp
 from cluster_sim.physics.step_work import StepWork
-from cluster_sim.physics.wafer_placement import Part, Region, WaferPlan, regions_of
+from cluster_sim.physics.wafer_placement import ModelPart, Region, WaferPlan, regions_of
 from cluster_sim.typing import Number
 
 ACTIVATION_BYTES = 2.0
@@ -39,7 +39,7 @@ class Program:
 
 
 def part_s(
-    part: Part, region: Region, device: Device, program: Program, defective: float = 0.0
+    part: ModelPart, region: Region, device: Device, program: Program, defective: float = 0.0
 ) -> float:
     """Seconds of one token in `part`, its keys left out: nothing in the embedding, a look-up; one
     collective in the head.
@@ -69,7 +69,7 @@ def between_s(before: Region, after: Region, wafer: Wafer) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Flow:
+class TokenFlow:
     """How tokens of one kind pass the stations of a replica [s]; keys are those of one query."""
 
     latency_s: float
@@ -93,7 +93,7 @@ def flow_of(
     beside_s: float,
     copies: int = 1,
     prompts: bool = False,
-) -> Flow:
+) -> TokenFlow:
     """The flow of tokens through `regions`; `beside_s` is what a token takes between and outside of
     them.
 
@@ -131,7 +131,7 @@ def flow_of(
     ]
     slowest_s = max(layers if prompts else passed)
     keys, window_keys = ([key_s(region, window) for region in regions] for window in (False, True))
-    return Flow(
+    return TokenFlow(
         beside_s + sum(passed), slowest_s / copies, sum(keys), sum(window_keys), max(keys) / copies, max(window_keys) / copies,
     )  # fmt: skip
 

@@ -25,7 +25,7 @@ from cluster_sim.physics.transformer import (
     prefill_flop_per_pair,
 )
 
-Layout = Literal["regions", "whole"]
+WaferLayout = Literal["regions", "whole"]
 
 _HEAD_SLACK = 1.03
 """More cores than the weights of a part without KV fill: its rectangle is rounded to whole rows and
@@ -33,7 +33,7 @@ columns."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ModelPart:
     """A piece of a model that lies in one place: the embedding, a layer, the output head. FLOP and
     bytes are of one token.
     """
@@ -64,7 +64,7 @@ class Part:
 class Region:
     """A rectangle of cores of one wafer, and the parts that lie in it."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[ModelPart, ...]
     wafer: int
     column: int
     row: int
@@ -115,7 +115,7 @@ class WaferPlan:
     wafers: int
     weights: Precision = "bf16"
     kv_cache: Precision = "bf16"
-    layout: Layout = "regions"
+    layout: WaferLayout = "regions"
     """regions: each part has cores of its own; whole: a wafer's parts take turns on all of them."""
     streamed: bool = False
     """The weights pass by, layer after layer, and every wafer works on sequences of its own with
@@ -157,7 +157,7 @@ def grid_of(device: Device, plan: WaferPlan) -> Grid:
 
 def parts_of(
     model: Model, weights: Precision, kv_cache: Precision, sequences: int = 0
-) -> tuple[Part, ...]:
+) -> tuple[ModelPart, ...]:
     """The model's parts in the order in which a token passes them.
 
     `sequences` at once each keep a window in the layers that have one, which are spread evenly
@@ -168,7 +168,7 @@ def parts_of(
         model.bytes_a_parameter(weights, part) for part in ("embedding", "attention", "ffn")
     )
     table = model.vocabulary * model.hidden
-    first = () if model.tied_embeddings else (Part("embedding", table * embedding),)
+    first = () if model.tied_embeddings else (ModelPart("embedding", table * embedding),)
     layers = []
     windows, cache_bytes = model.layers - model.full_layers, kv_layer_bytes(model, kv_cache)
     for number in range(model.layers):
@@ -183,7 +183,7 @@ def parts_of(
             not window or not model.full_layers
         )  # a model of windows only still caches whole prompts in blocks
         layers.append(
-            Part(
+            ModelPart(
                 f"layer {number + 1}",
                 model.attention_parameters * attention + stored * ffn + beside * embedding,
                 kv_token_bytes=cache_bytes if grows else 0.0,
@@ -198,7 +198,7 @@ def parts_of(
                 window=window,
             )
         )
-    head = Part(
+    head = ModelPart(
         "head", (table + model.hidden) * embedding, flop=2.0 * table, read_bytes=table * embedding
     )
     return (*first, *layers, head)
@@ -236,7 +236,7 @@ def cuts(regions: Sequence[Region]) -> list[str]:
 
 
 @lru_cache(maxsize=64)
-def _placed(parts: tuple[Part, ...], plan: WaferPlan, grid: Grid) -> tuple[Region, ...]:
+def _placed(parts: tuple[ModelPart, ...], plan: WaferPlan, grid: Grid) -> tuple[Region, ...]:
     if plan.streamed:
         # Two layers are there at a time, the one that is worked on and the one that comes in.
         buffer = 2.0 * max(part.weight_bytes for part in parts)
@@ -251,7 +251,7 @@ def _placed(parts: tuple[Part, ...], plan: WaferPlan, grid: Grid) -> tuple[Regio
     return tuple(region for wafer, run in enumerate(runs) for region in _laid_out(run, wafer, grid))
 
 
-def _cut(parts: Sequence[Part], wafers: int, sram_bytes: float) -> list[tuple[Part, ...]]:
+def _cut(parts: Sequence[ModelPart], wafers: int, sram_bytes: float) -> list[tuple[ModelPart, ...]]:
     """Runs of parts, one a wafer, such that the KV of as many tokens as can be fits everywhere.
 
     For a number of tokens the fewest wafers are those of filling one after another; the number is
@@ -315,7 +315,7 @@ def _runs(sizes: Sequence[float], limit: float) -> list[list[int]]:
     return found
 
 
-def _laid_out(parts: tuple[Part, ...], wafer: int, grid: Grid) -> list[Region]:
+def _laid_out(parts: tuple[ModelPart, ...], wafer: int, grid: Grid) -> list[Region]:
     """Regions of the parts on one wafer: of the numbers of bands, the one with which all fit and
     messages have the shortest ways.
     """
@@ -344,7 +344,7 @@ def _laid_out(parts: tuple[Part, ...], wafer: int, grid: Grid) -> list[Region]:
 
 
 def _banded(
-    parts: tuple[Part, ...], areas: Sequence[float], wafer: int, grid: Grid, bands: int
+    parts: tuple[ModelPart, ...], areas: Sequence[float], wafer: int, grid: Grid, bands: int
 ) -> Iterator[Region]:
     """The regions in so many bands, each part in the one where the middle of its area falls; none
     where one would have no core.

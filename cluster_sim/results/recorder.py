@@ -7,7 +7,7 @@ from struct import Struct
 
 from cluster_sim.request import Request
 from cluster_sim.results.contention import TransferRow
-from cluster_sim.topology import Lanes
+from cluster_sim.topology import ParallelPaths
 
 PACK_STRETCH = Struct("23d").pack
 
@@ -31,7 +31,7 @@ class Recorder:
         """Numbers of the requests that were turned away, and why."""
         self.transfers: list[TransferRow] = []
         """The columns are results.TRANSFER_COLUMNS."""
-        self.bytes_over: dict[tuple[str, Lanes], float] = {}
+        self.bytes_over: dict[tuple[str, ParallelPaths], float] = {}
         """By kind of traffic and lanes."""
         self.full_s: dict[Hashable, float] = {}
         """How long each link held a transfer back, those left out that never did."""
@@ -47,7 +47,7 @@ class Recorder:
     def moved(
         self,
         kind: str,
-        lanes: Lanes,
+        lanes: ParallelPaths,
         who: tuple[int, int, int],
         size: float,
         began_s: float,

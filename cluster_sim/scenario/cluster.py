@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from cluster_sim.hardware.network import Network
+from cluster_sim.hardware.network import NetworkSpec
 from cluster_sim.llm.model import Model
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.schema import Description, named
@@ -29,7 +29,8 @@ class Cluster(Description):
     """Which requests are turned away at the front door; default: none."""
     network: (
         Annotated[
-            Network, BeforeValidator(partial(named, "links"), json_schema_input_type=str | Network)
+            NetworkSpec,
+            BeforeValidator(partial(named, "links"), json_schema_input_type=str | NetworkSpec),
         ]
         | None
     ) = None

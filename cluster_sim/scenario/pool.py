@@ -20,7 +20,7 @@ from cluster_sim.physics.speculative_steps import SpeculativeSteps
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.transformer import causal_pairs, step_kv_bytes, window_pairs
 from cluster_sim.physics.wafer import WaferSteps
-from cluster_sim.physics.wafer_placement import Layout, WaferPlan, regions_of, wafers_needed
+from cluster_sim.physics.wafer_placement import WaferLayout, WaferPlan, regions_of, wafers_needed
 from cluster_sim.schema import Description, named
 from cluster_sim.serving.engine import Engine
 from cluster_sim.serving.kv_cache.offload import Level, Tier, levels
@@ -61,7 +61,7 @@ class ReplicaPlan(Description):
     wafers: Count | None = None
     """Of a wafer-scale device; default: as many as the weights need, or one where they are
     streamed."""
-    layout: Layout = "regions"
+    layout: WaferLayout = "regions"
     """On wafers: regions, each layer has cores of its own and tokens flow through; whole, a wafer's
     layers take turns on all its cores."""
     reserved_rows: Annotated[int, Field(ge=0)] = 0
@@ -352,8 +352,8 @@ class Pool(Description):
             [f"pool/{node}/device{first + lane}" for lane in range(plan.tensor_parallel)]
             for node, first in ((0, devices - stage), (1, 0))
         )
-        way = Topology({"pool/0": self.node, "pool/1": self.node}).way(sending, receiving)
-        return Hops(count, way.path.latency_s, way.bytes_per_s)
+        way = Topology({"pool/0": self.node, "pool/1": self.node}).group_path(sending, receiving)
+        return Hops(count, way.route.latency_s, way.bytes_per_s)
 
     def prefill_tokens_per_s(self, model: Model) -> float:
         """Prompt tokens that one replica reads a second in steps that hold nothing but one prompt,

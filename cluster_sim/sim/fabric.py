@@ -18,7 +18,7 @@ from simpy import Environment, Event
 from cluster_sim.physics.max_min_fairness import Flow, Resource, Sharing, beside, shared_memory
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.sim.alarm import Alarm
-from cluster_sim.topology import Lanes
+from cluster_sim.topology import ParallelPaths
 
 _PARTS = 64
 """Shares are rounded to as many parts of one, so that replicas run at few paces: step times at a
@@ -118,7 +118,7 @@ class Channel(Flow):
         "ticket",
     )
 
-    def __init__(self, kind: str, lanes: Lanes, alone: float) -> None:
+    def __init__(self, kind: str, lanes: ParallelPaths, alone: float) -> None:
         super().__init__(lanes.uses)
         self.kind, self.lanes = kind, lanes
         self.alone = alone
@@ -226,7 +226,7 @@ class Fabric:
         self._homes: dict[Resource, _Home] = {}
         self._alarm = Alarm(env)
         self._is_awake = True
-        self._channels: dict[tuple[str, Lanes], Channel] = {}
+        self._channels: dict[tuple[str, ParallelPaths], Channel] = {}
         self._due: list[tuple[float, int, Channel]] = []
         self._tickets = count()
         self._stirred: dict[Channel, None] = {}
@@ -250,7 +250,11 @@ class Fabric:
             self._homes[resource] = home
 
     def begin(
-        self, kind: str, lanes: Lanes, who: tuple[int, int, int], on_sent: Callable[[], None]
+        self,
+        kind: str,
+        lanes: ParallelPaths,
+        who: tuple[int, int, int],
+        on_sent: Callable[[], None],
     ) -> Transfer:
         """A transfer of bytes that `supply` will tell of; `on_sent` is called when the last has
         left.
@@ -259,7 +263,7 @@ class Fabric:
         """
         return Transfer(self._channel(kind, lanes), who, on_sent, self._env.now)
 
-    def share(self, lanes: Lanes) -> float:
+    def share(self, lanes: ParallelPaths) -> float:
         """Of what a transfer over these lanes would get with nobody else about, what it gets if it
         begins now, about.
         """
@@ -285,7 +289,7 @@ class Fabric:
         self._want(channel)
         self._call()
 
-    def _channel(self, kind: str, lanes: Lanes) -> Channel:
+    def _channel(self, kind: str, lanes: ParallelPaths) -> Channel:
         channel = self._channels.get((kind, lanes))
         if channel is None:
             alone = lanes.count * min(
@@ -483,7 +487,7 @@ class HostWay:
     """
 
     fabric: Fabric
-    lanes: Lanes
+    lanes: ParallelPaths
     kind: str
     replica: int
     bytes_per_s: float

@@ -12,14 +12,14 @@ from cluster_sim.request import Request
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.sim.fabric import Fabric, Transfer
 from cluster_sim.sim.replica import DecodeReplica, PrefillReplica
-from cluster_sim.topology import Lanes
+from cluster_sim.topology import ParallelPaths
 
 
 @dataclass(frozen=True)
 class Links:
     """How KV gets from one replica to another."""
 
-    lanes: Callable[[int, int], Lanes]
+    lanes: Callable[[int, int], ParallelPaths]
     """Between two replicas by their numbers."""
     kv_bytes: Callable[[int, int], float]
     """Of so many tokens in the cache of the replica with this number, over all of its devices."""
@@ -66,7 +66,7 @@ class HandOver:
     fabric: Fabric
     _waiting: deque[Reading] = field(default_factory=deque)
     _readings: dict[int, Reading] = field(default_factory=dict)
-    _lanes: dict[tuple[int, int], Lanes] = field(default_factory=dict)
+    _lanes: dict[tuple[int, int], ParallelPaths] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for decoder in self.decoders:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from cluster_sim.deployment.step_work import work_of
 from cluster_sim.hardware.operating_point import Pace
-from cluster_sim.hardware.power_and_cooling import Governor
+from cluster_sim.hardware.power_and_cooling import GovernorSpec
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.power import step_w
 from cluster_sim.physics.ramp import Ramp
@@ -78,7 +78,7 @@ class Capped:
         return slower, ramp._replace(valid_steps=many)
 
 
-def clock_steps(governor: Governor | None) -> tuple[float, float]:
+def clock_steps(governor: GovernorSpec | None) -> tuple[float, float]:
     """(step, floor) of a device's clock, as shares of the highest."""
     return (
         (governor.step_hz / governor.clock_hz, governor.floor_hz / governor.clock_hz)

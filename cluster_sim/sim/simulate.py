@@ -34,7 +34,7 @@ from cluster_sim.sim.replica import DecodeReplica, PrefillReplica, Replica
 from cluster_sim.sim.router import Router
 from cluster_sim.sim.source import Clients, Conversations, timetable
 from cluster_sim.sim.thermal_governor import governors
-from cluster_sim.topology import FRONT_DOOR, MEMORY, Topology, lanes_between
+from cluster_sim.topology import FRONT_DOOR, MEMORY, Topology, parallel_paths_between
 from cluster_sim.workload.arrivals import ClosedLoop
 from cluster_sim.workload.classes import labelled
 from cluster_sim.workload.generate import drawn, replayed
@@ -221,7 +221,7 @@ def _fabric(
             kind = "swap" if pool.kv.preemption == "swap" else "offload"
             replica.to_host = HostWay(
                 fabric,
-                lanes_between(topology, own, [_dram(topology, host)]),
+                parallel_paths_between(topology, own, [_dram(topology, host)]),
                 kind,
                 replica.number,
                 len(places) * bandwidth,
@@ -230,7 +230,7 @@ def _fabric(
         return fabric
     plan = scenario.cluster.hand_over or HandOverPlan()
     links = Links(
-        lambda start, end: lanes_between(topology, memories[start], memories[end]),
+        lambda start, end: parallel_paths_between(topology, memories[start], memories[end]),
         lambda tokens, number: pools[number].kv_bytes(model, tokens),
         model.layers,
     )

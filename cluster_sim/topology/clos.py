@@ -13,13 +13,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from cluster_sim.hardware.network import Fabric, Link
+from cluster_sim.hardware.network import FabricSpec, Link
 
 Cable = tuple[str, str, Link]
 
 
 @dataclass(frozen=True)
-class Tiers:
+class SwitchTiers:
     """How many switches there are, and how they are joined."""
 
     leaf_of: tuple[tuple[int, ...], ...]
@@ -31,7 +31,7 @@ class Tiers:
     """From each leaf to each spine."""
 
 
-def tiers(fabric: Fabric, nics: Sequence[int]) -> Tiers:
+def switch_tiers(fabric: FabricSpec, nics: Sequence[int]) -> SwitchTiers:
     """The fewest switches for nodes with so many NICs each.
 
     A leaf gives `down` of its ports to NICs and keeps `up` = down / oversubscription, rounded up,
@@ -39,9 +39,9 @@ def tiers(fabric: Fabric, nics: Sequence[int]) -> Tiers:
     as take an equal number of each leaf's cables. The front door's ports are not counted. Raises
     ValueError where two tiers of such switches do not have the ports.
 
-    >>> from cluster_sim.hardware.network import Fabric
-    >>> fabric = Fabric(shape="fat_tree", kind="ndr", radix=64, bandwidth="50 GB/s", latency="1 us", switch_latency="0.2 us")
-    >>> found = tiers(fabric, [8] * 16)  # 128 NICs on 4 leaves of 32, whose 128 cables go up to two spines of 64 ports
+    >>> from cluster_sim.hardware.network import FabricSpec
+    >>> fabric = FabricSpec(shape="fat_tree", kind="ndr", radix=64, bandwidth="50 GB/s", latency="1 us", switch_latency="0.2 us")
+    >>> found = switch_tiers(fabric, [8] * 16)  # 128 NICs on 4 leaves of 32, whose 128 cables go up to two spines of 64 ports
     >>> found.leaves, found.spines, found.cables
     (4, 2, 16)
     """
@@ -60,7 +60,7 @@ def tiers(fabric: Fabric, nics: Sequence[int]) -> Tiers:
     placed = tuple(tuple(numbers[leaf] for leaf in node) for node in leaf_of)
     leaves = len(numbers)
     if leaves == 1:
-        return Tiers(placed, 1, 0, 0)
+        return SwitchTiers(placed, 1, 0, 0)
     up = ceil(
         max(Counter(leaf for node in placed for leaf in node).values()) / fabric.oversubscription
     )
@@ -75,14 +75,14 @@ def tiers(fabric: Fabric, nics: Sequence[int]) -> Tiers:
             f"{sum(nics)} NICs need {leaves} leaves with {up} cables to spines each, more than two tiers of switches with {fabric.radix} ports hold; "
             "wanted fewer nodes, a larger radix or more oversubscription"
         )
-    return Tiers(placed, leaves, spines, up // spines)
+    return SwitchTiers(placed, leaves, spines, up // spines)
 
 
 def cables(
-    fabric: Fabric, nics: Sequence[Sequence[str]], name: str, front_door: str
+    fabric: FabricSpec, nics: Sequence[Sequence[str]], name: str, front_door: str
 ) -> Iterator[Cable]:
     """(from, to, link) of everything in the fabric called `name`, whose nodes have these NICs."""
-    found = tiers(fabric, [len(node) for node in nics])
+    found = switch_tiers(fabric, [len(node) for node in nics])
     end = Link.model_construct(
         between=("node", "leaf"),
         kind=fabric.kind,

@@ -10,20 +10,20 @@ from math import inf
 
 import networkx as nx
 
-from cluster_sim.hardware.network import Link, Network
+from cluster_sim.hardware.network import Link, NetworkSpec
 from cluster_sim.hardware.node import Node
 from cluster_sim.topology.clos import cables
-from cluster_sim.topology.node_graph import Inside, matched
+from cluster_sim.topology.node_graph import NodeGraph, matched
 from cluster_sim.topology.routes import Edge, Route, Routes
 
 FRONT_DOOR = "front_door"
 
 
 @dataclass(frozen=True)
-class Way:
+class GroupPath:
     """How many bytes get from one group of devices to another, each device over lanes of its own."""
 
-    path: Route
+    route: Route
     """Of the first device of each."""
     out_bytes_per_s: float
     """What leaves the group at once over the links of its devices and nodes."""
@@ -45,16 +45,16 @@ class Topology:
     nodes.
     """
 
-    def __init__(self, nodes: Mapping[str, Node], network: Network | None = None) -> None:
-        insides: dict[int, Inside] = {}  # nodes of a pool are one object
-        self._nodes: dict[str, Inside] = {}
+    def __init__(self, nodes: Mapping[str, Node], network: NetworkSpec | None = None) -> None:
+        insides: dict[int, NodeGraph] = {}  # nodes of a pool are one object
+        self._nodes: dict[str, NodeGraph] = {}
         for name, node in nodes.items():
             if id(node) not in insides:
-                insides[id(node)] = Inside(node)
+                insides[id(node)] = NodeGraph(node)
             self._nodes[name] = insides[id(node)]
         self._outside = nx.Graph()
         self._outside.add_node(FRONT_DOOR)
-        members: dict[Network, list[str]] = {}
+        members: dict[NetworkSpec, list[str]] = {}
         for name, node in nodes.items():
             members.setdefault(network or node.network, []).append(name)
         for one, names in members.items():
@@ -176,11 +176,11 @@ class Topology:
         found = [
             (ways.hops, host)
             for host in inside.hosts
-            if (ways := inside.ways.between(device[len(node) :], host))
+            if (ways := inside.paths.between(device[len(node) :], host))
         ]
         return node + min(found, key=lambda one: one[0])[1] if found else None
 
-    def way(self, starts: list[str], ends: list[str]) -> Way:
+    def group_path(self, starts: list[str], ends: list[str]) -> GroupPath:
         """From the devices `starts` to the devices `ends`, between which there must be a way.
 
         The i-th sends to the i-th, over and over where one group is larger. What is a device's own
@@ -207,7 +207,7 @@ class Topology:
             ),
             default=inf,
         )
-        return Way(routes[0], leaving, entering, min(leaving, entering, between))
+        return GroupPath(routes[0], leaving, entering, min(leaving, entering, between))
 
     def unreachable(self, names: list[str]) -> list[str]:
         """Those of `names` that the front door cannot reach."""
@@ -276,7 +276,7 @@ class Topology:
     def _faces(self, names: list[str]) -> list[list[str]]:
         return [[name + face for face in self._nodes[name].faces] for name in names]
 
-    def _add_links(self, network: Network, members: list[str]) -> None:
+    def _add_links(self, network: NetworkSpec, members: list[str]) -> None:
         """The links that are written out."""
 
         def places(end: str, node: str) -> list[str]:
@@ -299,7 +299,7 @@ class Topology:
 
 def host_bandwidth_bytes_per_s(node: Node) -> float | None:
     """Of the way between a device and its host, one direction; None where there is none."""
-    alone = Topology({"pool/0": node}, Network(links=()))
+    alone = Topology({"pool/0": node}, NetworkSpec(links=()))
     host = alone.host("pool/0/device0")
     return alone.route("pool/0/device0", host).bottleneck_bytes_per_s if host else None
 

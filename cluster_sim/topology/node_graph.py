@@ -8,14 +8,14 @@ import networkx as nx
 
 from cluster_sim.hardware.network import Link
 from cluster_sim.hardware.node import Node
-from cluster_sim.topology.shortest_paths import Ways
+from cluster_sim.topology.shortest_paths import ShortestPaths
 
 MEMORY = "memory"
 """Kind of the edge between a device and its memory, and the name of the place that the memory
 is."""
 
 
-class Inside:
+class NodeGraph:
     """The places of one kind of node, called by what follows the node's name: nothing for its host,
     /device0, /device0/memory.
 
@@ -49,7 +49,7 @@ class Inside:
             places(node, "nic") if any("nic" in link.between for link in node.links) else self.hosts
         )
         """Where networks meet the node: its NICs, or its hosts where it has none."""
-        self.ways = Ways(self.graph, set(places(node, "device")))
+        self.paths = ShortestPaths(self.graph, set(places(node, "device")))
 
         self._part = {
             place: number

@@ -12,7 +12,7 @@ from cluster_sim.topology.graph import Topology
 from cluster_sim.topology.routes import Edge, Route
 
 
-class Lanes:
+class ParallelPaths:
     """Routes that take equal parts of the bytes at the same speed."""
 
     def __init__(
@@ -55,7 +55,9 @@ class Lanes:
         return found
 
 
-def lanes_between(topology: Topology, starts: Sequence[str], ends: Sequence[str]) -> Lanes:
+def parallel_paths_between(
+    topology: Topology, starts: Sequence[str], ends: Sequence[str]
+) -> ParallelPaths:
     """From each of the places `starts` to one of `ends`, the i-th to the i-th, over and over where
     one group is larger.
 
@@ -75,4 +77,4 @@ def lanes_between(topology: Topology, starts: Sequence[str], ends: Sequence[str]
                 uses[resource] += 1
             elif not is_own:
                 uses[resource] = 1
-    return Lanes(routes, uses, memories)
+    return ParallelPaths(routes, uses, memories)

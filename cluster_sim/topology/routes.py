@@ -16,8 +16,8 @@ from zlib import crc32
 import networkx as nx
 
 from cluster_sim.hardware.network import Link
-from cluster_sim.topology.node_graph import Inside
-from cluster_sim.topology.shortest_paths import Equals, Ways
+from cluster_sim.topology.node_graph import NodeGraph
+from cluster_sim.topology.shortest_paths import EqualPaths, ShortestPaths
 
 Edge = tuple[str, str]
 """A link in one direction: (from, to)."""
@@ -43,7 +43,7 @@ class Route:
 
 
 @dataclass(slots=True)
-class _Choice:
+class _EqualRoutes:
     """All equally good ways from one place to another."""
 
     seed: int
@@ -77,17 +77,17 @@ class Routes:
 
     def __init__(
         self,
-        nodes: Mapping[str, Inside],
+        nodes: Mapping[str, NodeGraph],
         outside: nx.Graph,
         node_of: Callable[[str], str | None],
         link: Callable[[Edge], Link],
     ) -> None:
         self._nodes, self._outside, self._node_of, self._link = nodes, outside, node_of, link
-        self._between = Ways(
+        self._between = ShortestPaths(
             outside.subgraph([place for place in outside if not self._is_leaf(place)])
         )
-        self._found: dict[Edge, _Choice] = {}
-        self._known_doors: dict[str, list[Equals]] = {}
+        self._found: dict[Edge, _EqualRoutes] = {}
+        self._known_doors: dict[str, list[EqualPaths]] = {}
 
     def route(self, start: str, end: str, flow: int) -> Route:
         """The way of this flow. Raises LookupError where there is none, or no such place."""
@@ -123,11 +123,11 @@ class Routes:
             min((link.bandwidth_bytes_per_s for link in links), default=inf),
         )
 
-    def _search(self, start: str, end: str) -> _Choice:
+    def _search(self, start: str, end: str) -> _EqualRoutes:
         legs = self._inside(start, end) or self._outward(self._doors(start), self._doors(end))
         if not legs:
             raise LookupError(f"no way leads from {start} to {end}")
-        choice = self._found[start, end] = _Choice(crc32(f"{start} {end}".encode()), legs)
+        choice = self._found[start, end] = _EqualRoutes(crc32(f"{start} {end}".encode()), legs)
         return choice
 
     def _inside(self, start: str, end: str) -> list[tuple[_Part, ...]]:
@@ -135,10 +135,12 @@ class Routes:
         node = self._node_of(start)
         if node is None or node != self._node_of(end):
             return []
-        found = self._nodes[node].ways.between(start[len(node) :], end[len(node) :])
-        return [(_in(node, found.ways),)] if found else []
+        found = self._nodes[node].paths.between(start[len(node) :], end[len(node) :])
+        return [(_in(node, found.paths),)] if found else []
 
-    def _outward(self, starts: Sequence[Equals], ends: Sequence[Equals]) -> list[tuple[_Part, ...]]:
+    def _outward(
+        self, starts: Sequence[EqualPaths], ends: Sequence[EqualPaths]
+    ) -> list[tuple[_Part, ...]]:
         """From one node to another, out of the best door of each."""
         best: tuple[float, float, int] = (inf, 0.0, 0)
         legs: list[tuple[_Part, ...]] = []
@@ -146,7 +148,7 @@ class Routes:
             for last in ends:
                 if first.hops + last.hops > best[0]:
                     continue
-                middle = self._between.between(first.ways[0][-1], last.ways[0][-1])
+                middle = self._between.between(first.paths[0][-1], last.paths[0][-1])
                 if middle is None:
                     continue
                 narrow = -min(first.bytes_per_s, middle.bytes_per_s, last.bytes_per_s)
@@ -158,10 +160,12 @@ class Routes:
                 if cost < best:
                     best, legs = cost, []
                 if cost == best:
-                    legs.append((first.ways, middle.ways, tuple(way[::-1] for way in last.ways)))
+                    legs.append(
+                        (first.paths, middle.paths, tuple(path[::-1] for path in last.paths))
+                    )
         return legs
 
-    def _doors(self, place: str) -> list[Equals]:
+    def _doors(self, place: str) -> list[EqualPaths]:
         """The ways from a place to where other nodes' ways may go through, the shortest first."""
         known = self._known_doors.get(place)
         if known is None:
@@ -170,16 +174,18 @@ class Routes:
             )
         return known
 
-    def _find_doors(self, place: str) -> list[Equals]:
+    def _find_doors(self, place: str) -> list[EqualPaths]:
         name = self._node_of(place)
         if name is None:
-            return [Equals(0, inf, 0, ((place,),))] if place in self._outside else []
+            return [EqualPaths(0, inf, 0, ((place,),))] if place in self._outside else []
         inside, doors = self._nodes[name], []
         for face in inside.faces:
-            found = inside.ways.between(place[len(name) :], face)
+            found = inside.paths.between(place[len(name) :], face)
             if found is None or name + face not in self._outside:
                 continue
-            door = Equals(found.hops, found.bytes_per_s, found.latency_ps, _in(name, found.ways))
+            door = EqualPaths(
+                found.hops, found.bytes_per_s, found.latency_ps, _in(name, found.paths)
+            )
             if self._is_leaf(name + face):
                 switch = next(iter(self._outside[name + face]))
                 door = door.then(self._link((name + face, switch)), switch)

@@ -21,20 +21,20 @@ _PER_S = 1e12
 
 
 @dataclass(frozen=True, slots=True)
-class Equals:
+class EqualPaths:
     """Ways between two places that are equally good."""
 
     hops: int
     bytes_per_s: float
     """Of the narrowest link; infinite without one."""
     latency_ps: int
-    ways: tuple[tuple[str, ...], ...]
+    paths: tuple[tuple[str, ...], ...]
     """The places of each, both ends included."""
 
-    def then(self, link: Link, place: str) -> Equals:
+    def then(self, link: Link, place: str) -> EqualPaths:
         """All of them one link longer."""
-        ways = tuple((*way, place) for way in self.ways)
-        return Equals(
+        ways = tuple((*way, place) for way in self.paths)
+        return EqualPaths(
             self.hops + 1,
             min(self.bytes_per_s, link.bandwidth_bytes_per_s),
             self.latency_ps + _ps(link),
@@ -42,7 +42,7 @@ class Equals:
         )
 
 
-class Ways:
+class ShortestPaths:
     """Of a graph whose edges have a `link`: each pair of places is searched for once.
 
     ends: places that pass nothing on but what is their only neighbour's, as devices do for their
@@ -55,10 +55,10 @@ class Ways:
         for start, end, link in graph.edges(data="link"):
             self._links[start, end] = self._links[end, start] = link
         self._ends = ends
-        self._found: dict[tuple[str, str], Equals | None] = {}
+        self._found: dict[tuple[str, str], EqualPaths | None] = {}
         self._known_depths: dict[str, dict[str, int]] = {}
 
-    def between(self, start: str, end: str) -> Equals | None:
+    def between(self, start: str, end: str) -> EqualPaths | None:
         """The best ways, which are told apart up to 256; None where there is none."""
         try:
             return self._found[start, end]
@@ -66,7 +66,7 @@ class Ways:
             found = self._found[start, end] = self._search(start, end)
             return found
 
-    def _search(self, start: str, end: str) -> Equals | None:
+    def _search(self, start: str, end: str) -> EqualPaths | None:
         if start not in self._near or end not in self._near:
             return None
         depth, hops = self._depths(start), 0
@@ -79,7 +79,7 @@ class Ways:
         following, (narrow, latency_ps) = self._back(
             start, end, hops, {start, self._only(start), self._only(end)}
         )
-        return Equals(
+        return EqualPaths(
             hops, -narrow, latency_ps, tuple(islice(_walks(following, start, end), _MOST))
         )
 

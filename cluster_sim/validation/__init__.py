@@ -4,7 +4,7 @@ Nothing is fitted here.
 
 from cluster_sim.validation.errors import ErrorRow, as_csv, errors, points
 from cluster_sim.validation.fitted import serving_rows
-from cluster_sim.validation.measured import METRICS, TTFT_RULE, Measured
+from cluster_sim.validation.measured import METRICS, TTFT_RULE, MeasuredRun
 from cluster_sim.validation.measurements import (
     COLUMNS,
     IMPOSSIBLE,
@@ -26,7 +26,7 @@ __all__ = [
     "RULES",
     "TTFT_RULE",
     "ErrorRow",
-    "Measured",
+    "MeasuredRun",
     "Measurements",
     "Prediction",
     "as_csv",

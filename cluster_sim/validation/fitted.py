@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cluster_sim.calibration.serving import ServingRow
-from cluster_sim.validation.measured import MODELS, Measured
+from cluster_sim.validation.measured import MODELS, MeasuredRun
 from cluster_sim.validation.setup import scenario_of
 
 
-def serving_rows(runs: Iterable[Measured], hardware: str) -> list[ServingRow]:
+def serving_rows(runs: Iterable[MeasuredRun], hardware: str) -> list[ServingRow]:
     """The runs that a device's constants are fitted on (`calibration.serving.fit_serving`):
     InferenceMAX's closed loops on `hardware`.
 

@@ -61,7 +61,7 @@ Load = Literal["clients", "sessions", "queued", "poisson", "none"]
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredRun:
     """One run of a serving benchmark, with all that was measured of it."""
 
     dataset: str

@@ -20,7 +20,7 @@ from cluster_sim.hardware.node import Node
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.wafer_placement import wafers_needed
 from cluster_sim.schema import CATALOG, Document, catalog_entry, catalog_names, describe
-from cluster_sim.validation.measured import INLINE, MODELS, NODES, PRECISIONS, Load, Measured
+from cluster_sim.validation.measured import INLINE, MODELS, NODES, PRECISIONS, Load, MeasuredRun
 
 REFERENCE = CATALOG / "reference.csv"
 """Published figures, each with its source, in the columns of `COLUMNS`."""
@@ -54,7 +54,7 @@ class Measurements:
     which rule.
     """
 
-    runs: list[Measured]
+    runs: list[MeasuredRun]
     left_out: dict[str, int]
     """Rows by rule; each row under the first rule that it meets, in the order of `RULES`."""
 
@@ -243,7 +243,7 @@ def read_measurements(path: str | Path) -> Measurements:
     return Measurements([run for run in runs if not _is_impossible(run)], dict(left_out))
 
 
-def _is_impossible(run: Measured) -> bool:
+def _is_impossible(run: MeasuredRun) -> bool:
     """Whether prompts and answers together take more FLOP/s than the peak of all devices: a lower
     bound, attention left out.
     """
@@ -312,7 +312,7 @@ def _wafers(row: Row, where: str) -> int:
     )
 
 
-def _run(row: Row, values: dict[str, float], steady: bool, where: str) -> Measured:
+def _run(row: Row, values: dict[str, float], steady: bool, where: str) -> MeasuredRun:
     layout, load = _layout(row), _load(row)
     assert layout is not None and load is not None
     if load[0] == "none":
@@ -323,7 +323,7 @@ def _run(row: Row, values: dict[str, float], steady: bool, where: str) -> Measur
         lengths = _number(row, "isl", where), _number(row, "osl", where)
     if load[0] == "sessions" and (hits := _HITS.search(row["notes"])):
         values = values | {"prefix_hits": float(hits[1]) / 100.0}
-    return Measured(
+    return MeasuredRun(
         # gap-analysis runs sit in the same data set, but are of another maker, with lengths and
         # precision partly presumed
         dataset="aic_gap_analysis" if "gap-analysis" in row["notes"] else row["dataset"],

@@ -12,7 +12,7 @@ import numpy as np
 from cluster_sim.errors import ScenarioError
 from cluster_sim.results.metrics.finished import finished
 from cluster_sim.sim.simulate import simulate
-from cluster_sim.validation.measured import Measured
+from cluster_sim.validation.measured import MeasuredRun
 from cluster_sim.validation.setup import scenario_of
 
 
@@ -20,7 +20,7 @@ from cluster_sim.validation.setup import scenario_of
 class Prediction:
     """What the simulator says of a measured run; `fault` where it cannot be set up."""
 
-    measured: Measured
+    measured: MeasuredRun
     values: Mapping[str, float]
     fault: str = ""
 
@@ -31,7 +31,7 @@ class Prediction:
         return self.values[metric] / self.measured.values[metric] - 1.0
 
 
-def predict(measured: Measured) -> Prediction:
+def predict(measured: MeasuredRun) -> Prediction:
     """Simulate `measured` as it was run.
 
     Throughput is of the whole run, or, where the measured one was worked out from TTFT and TPOT as
@@ -69,14 +69,16 @@ def predict(measured: Measured) -> Prediction:
 
 
 def predict_all(
-    runs: Sequence[Measured], workers: int = 2, progress: Callable[[int, int], None] | None = None
+    runs: Sequence[MeasuredRun],
+    workers: int = 2,
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[Prediction]:
     """Every run simulated, in `workers` processes, in the order given; `progress` is told how many
     are done, and of how many.
 
     Runs of one set-up, measured with several versions of an engine, are simulated once.
     """
-    once: dict[tuple[object, ...], Measured] = {}
+    once: dict[tuple[object, ...], MeasuredRun] = {}
     for run in runs:
         once.setdefault(_setup(run), run)
     answers: dict[tuple[object, ...], Prediction] = {}
@@ -87,7 +89,7 @@ def predict_all(
     return [replace(answers[_setup(run)], measured=run) for run in runs]
 
 
-def _predictions(runs: list[Measured], workers: int) -> Iterator[Prediction]:
+def _predictions(runs: list[MeasuredRun], workers: int) -> Iterator[Prediction]:
     """Each as it is ready, in order."""
     if workers == 1:
         yield from map(predict, runs)
@@ -97,7 +99,7 @@ def _predictions(runs: list[Measured], workers: int) -> Iterator[Prediction]:
         yield from pool.map(predict, runs, chunksize=4)
 
 
-def _setup(run: Measured) -> tuple[object, ...]:
+def _setup(run: MeasuredRun) -> tuple[object, ...]:
     """All that the scenario of a run depends on."""
     engine = run.framework.lower().split(" ")[0]
     mlperf = run.split_key.rpartition("|x")[2] if run.dataset.startswith("mlperf") else ""

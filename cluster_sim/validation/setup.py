@@ -13,7 +13,7 @@ from cluster_sim.errors import Fault, ScenarioError
 from cluster_sim.loading.checks import faults_of
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import Document, describe, under
-from cluster_sim.validation.measured import INLINE, MODELS, NODES, PRECISIONS, Measured
+from cluster_sim.validation.measured import INLINE, MODELS, NODES, PRECISIONS, MeasuredRun
 
 # Shares of requests (the keys) whose prompt or answer is not longer: the MLPerf data sets. The
 # answers are those of the
@@ -65,7 +65,7 @@ _MOST_REQUESTS = 100_000
 thousand requests a second."""
 
 
-def scenario_of(measured: Measured) -> Scenario:
+def scenario_of(measured: MeasuredRun) -> Scenario:
     """`measured` as a scenario.
 
     Clients: a closed loop of 10 requests a client. Sessions: conversations one after another, see
@@ -120,7 +120,7 @@ def scenario_of(measured: Measured) -> Scenario:
 
 
 def _as_tensorrt_llm(
-    data: dict[str, Any], scenario: Scenario, measured: Measured
+    data: dict[str, Any], scenario: Scenario, measured: MeasuredRun
 ) -> dict[str, Any]:
     """`data` with memory and admission as TensorRT-LLM has them.
 
@@ -153,7 +153,7 @@ def _as_tensorrt_llm(
     return data
 
 
-def _replica(measured: Measured, engine: str) -> dict[str, Any]:
+def _replica(measured: MeasuredRun, engine: str) -> dict[str, Any]:
     """The plan of one copy: wafers, or devices and how they share; and what drafts.
 
     Multi-token prediction passes one layer and the output head for each drafted token. What drafts
@@ -180,14 +180,14 @@ def _replica(measured: Measured, engine: str) -> dict[str, Any]:
     return plan
 
 
-def _workload(measured: Measured, model: str) -> dict[str, Any]:
+def _workload(measured: MeasuredRun, model: str) -> dict[str, Any]:
     if measured.load == "sessions":
         return {"sessions": _conversations(measured)}
     prompts, answers = _lengths(measured, model)
     return {"arrivals": _arrivals(measured), "prompt_tokens": prompts, "output_tokens": answers}
 
 
-def _conversations(measured: Measured) -> dict[str, Any]:
+def _conversations(measured: MeasuredRun) -> dict[str, Any]:
     """The conversations of the multi-turn sweep, the same in every run, one after another by each
     of its clients.
 
@@ -220,7 +220,7 @@ def _conversations(measured: Measured) -> dict[str, Any]:
     }
 
 
-def _arrivals(measured: Measured) -> dict[str, Any]:
+def _arrivals(measured: MeasuredRun) -> dict[str, Any]:
     if measured.load == "clients":
         return {
             "process": "closed_loop",
@@ -241,7 +241,7 @@ def _arrivals(measured: Measured) -> dict[str, Any]:
     }
 
 
-def _lengths(measured: Measured, model: str) -> tuple[Any, Any]:
+def _lengths(measured: MeasuredRun, model: str) -> tuple[Any, Any]:
     """Distributions of prompts and answers: as nominal, spread as InferenceMAX does, or as in the
     MLPerf data sets.
     """
@@ -269,7 +269,7 @@ def _scaled(lengths: Sequence[float], mean: float) -> dict[str, Any]:
     }
 
 
-def _limits(measured: Measured, model: str, engine: str) -> dict[str, float]:
+def _limits(measured: MeasuredRun, model: str, engine: str) -> dict[str, float]:
     """Batching limits that differ from the engine's profile."""
     if measured.dataset.startswith("mlperf") and model in _MLPERF_LIMITS:
         scenario = next(

@@ -15,7 +15,7 @@ from cluster_sim.calibration.attention import attention_kernels
 from cluster_sim.calibration.kernels import read_kernels
 from cluster_sim.cli import app as cli
 from cluster_sim.hardware.device import Device, device_named
-from cluster_sim.hardware.kernel_fits import of_engine
+from cluster_sim.hardware.kernel_fits import fit_of_engine
 from cluster_sim.physics.gemm import gemm_s
 
 B200 = device_named("b200-sxm")
@@ -315,5 +315,5 @@ def test_decode_kernels_that_are_faster_than_the_memory_are_not_fitted(
 
 def test_an_engine_without_kernels_of_its_own_runs_those_of_all() -> None:
     fits = {"fp8": 1, "fp8_vllm": 2}
-    assert [of_engine(fits, "fp8", engine) for engine in ("vLLM", "SGLang")] == [2, 1]
-    assert of_engine(fits, "fp4", "vLLM") is None
+    assert [fit_of_engine(fits, "fp8", engine) for engine in ("vLLM", "SGLang")] == [2, 1]
+    assert fit_of_engine(fits, "fp4", "vLLM") is None

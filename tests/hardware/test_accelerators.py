@@ -18,7 +18,7 @@ from cluster_sim.hardware.device import Device, Systolic
 from cluster_sim.hardware.node import Node
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.gpu import GpuSteps
-from cluster_sim.physics.kernels import Kernels
+from cluster_sim.physics.kernels import LayerKernels
 from cluster_sim.physics.placement import place_on_gpus
 from cluster_sim.physics.ramp import overlapped
 from cluster_sim.physics.systolic import cycles, utilisation
@@ -258,9 +258,11 @@ def test_a_product_on_arrays_takes_its_time_at_the_peak_over_its_utilisation() -
     """The tiny model's head, 256 x 64 weights, a million tokens on 64 x 128: two folds, full; and
     on 64 x 192: half of the second empty.
     """
-    plain = Kernels(tiny_model(), small_gpu(), 1, "bf16", "bf16", "none").head().seconds(1_000_000)
+    plain = (
+        LayerKernels(tiny_model(), small_gpu(), 1, "bf16", "bf16", "none").head().seconds(1_000_000)
+    )
     full, ragged = (
-        Kernels(
+        LayerKernels(
             tiny_model(),
             small_gpu(systolic={"rows": 64, "columns": columns}),
             1,
@@ -283,7 +285,9 @@ def test_experts_on_arrays_wait_for_their_weights_as_other_products_do() -> None
     mixture = tiny_model(experts={"count": 2, "top_k": 1, "ffn": 32})
     fast = {"capacity": "10 GB", "bandwidth": "1 PB/s"}  # reading takes no time
     plain, arrays = (
-        Kernels(mixture, small_gpu(memory=fast, **more), 1, "bf16", "bf16", "none").experts_s(1)
+        LayerKernels(mixture, small_gpu(memory=fast, **more), 1, "bf16", "bf16", "none").experts_s(
+            1
+        )
         for more in ({}, {"systolic": {"rows": 64, "columns": 64}})
     )
     assert arrays == approx(plain / 2 * (64 + 1 + 64 + 64 - 2), rel=1e-3)

@@ -11,7 +11,7 @@ from pytest import approx
 
 from cluster_sim.economics.prices import Committed, Owned, Rented
 from cluster_sim.hardware.device import Device
-from cluster_sim.hardware.network import Network
+from cluster_sim.hardware.network import NetworkSpec
 from cluster_sim.hardware.node import Node
 from cluster_sim.llm.model import Model
 from cluster_sim.schema import (
@@ -31,7 +31,7 @@ KINDS: dict[str, type[Description]] = {
     "devices": Device,
     "nodes": Node,
     "prices": Owned,
-    "links": Network,
+    "links": NetworkSpec,
     "models": Model,
     "engines": Engine,
     "workloads": Preset,

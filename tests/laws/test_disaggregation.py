@@ -29,7 +29,7 @@ from cluster_sim.sim.kv_transfer import HandOver, Links
 from cluster_sim.sim.replica import DecodeReplica, PrefillReplica, Times
 from cluster_sim.sim.router import Router
 from cluster_sim.sim.source import timetable
-from cluster_sim.topology import Lanes, Route
+from cluster_sim.topology import ParallelPaths, Route
 from cluster_sim.workload.random_streams import numbered, stream
 from tests.laws import test_conservation as laws
 from tests.laws import test_stretches_equal_steps as steps_laws
@@ -358,12 +358,12 @@ def hand_all_over(
     return recorder
 
 
-def lanes(start: int, end: int, latency_s: float) -> Lanes:
+def lanes(start: int, end: int, latency_s: float) -> ParallelPaths:
     """From the memory of one replica over a link of its own and one of the other to that one's
     memory.
     """
     memories = f"memory {start}", f"memory {end}"
-    return Lanes(
+    return ParallelPaths(
         [Route(memories, (memories,), latency_s, 1e9)],
         dict.fromkeys((*memories, f"out of {start}", f"into {end}"), 1),
         memories,

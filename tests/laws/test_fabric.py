@@ -14,7 +14,7 @@ from simpy import Environment, Timeout
 
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.sim.fabric import Bus, Channel, Fabric
-from cluster_sim.topology import Lanes, Route
+from cluster_sim.topology import ParallelPaths, Route
 
 CAPACITIES = {"a": 1.0, "b": 2.0, "c": 3.0, "d": 7.0, "m": 4.0, "n": 5.0}
 BUSES = {"m": Bus(4.0, stream_loss=0.1), "n": Bus(5.0, mix_loss=0.3)}
@@ -73,14 +73,14 @@ def test_no_link_is_overfull_nothing_is_lost_and_nobody_waits_for_nothing(
     env, recorder, replica = Environment(), Recorder(), Replica()
     fabric = Watched(env, lambda resource: CAPACITIES[str(resource)], BUSES, recorder)
     fabric.join(replica, "m", "a")
-    known: dict[tuple[str, int], Lanes] = {}
+    known: dict[tuple[str, int], ParallelPaths] = {}
     sizes = {}
 
-    def way(path: list[str], lanes: int) -> Lanes:
+    def way(path: list[str], lanes: int) -> ParallelPaths:
         route = Route(tuple(path), tuple(pairwise(path)), 0.0, 1.0)
         return known.setdefault(
             ("".join(path), lanes),
-            Lanes([route] * lanes, dict.fromkeys(path, lanes), (path[0], path[-1])),
+            ParallelPaths([route] * lanes, dict.fromkeys(path, lanes), (path[0], path[-1])),
         )
 
     def send(

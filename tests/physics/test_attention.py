@@ -12,8 +12,8 @@ import pytest
 from pytest import approx
 
 from cluster_sim.calibration.attention import (
+    AttentionKernels,
     Errors,
-    Kernels,
     attention_kernels,
     fit_context,
     fit_generation,
@@ -23,7 +23,7 @@ from cluster_sim.calibration.attention import (
 from cluster_sim.calibration.kernels import read_kernels
 from cluster_sim.hardware.device import device_named
 from cluster_sim.hardware.kernel_fits import ContextAttentionFit, GenerationAttentionFit
-from cluster_sim.hardware.kernel_fits import Kernels as KernelFits
+from cluster_sim.hardware.kernel_fits import KernelFits as KernelFits
 from cluster_sim.physics.attention import (
     context_attention_s,
     context_floor_s,
@@ -73,11 +73,11 @@ def context() -> ContextAttentionFit:
     return kernels_of("h200-sxm").context["bf16_vllm"]
 
 
-def shapes(rows: int, longest: int) -> Kernels:
+def shapes(rows: int, longest: int) -> AttentionKernels:
     """Shapes of every size, without their times."""
     rng = np.random.default_rng(5)
     kv_heads = 2.0 ** rng.integers(0, 5, rows)
-    return Kernels(
+    return AttentionKernels(
         batch=2.0 ** rng.integers(0, 9, rows),
         tokens=np.floor(longest ** rng.random(rows)) + 1,
         window=np.where(rng.random(rows) < 0.3, 1024.0, 0.0),
@@ -89,12 +89,12 @@ def shapes(rows: int, longest: int) -> Kernels:
     )
 
 
-def timed(kernels: Kernels, seconds: np.ndarray) -> Kernels:
+def timed(kernels: AttentionKernels, seconds: np.ndarray) -> AttentionKernels:
     noise = np.exp(0.03 * np.random.default_rng(6).standard_normal(len(kernels)))
-    return Kernels(
+    return AttentionKernels(
         **{
             name: getattr(kernels, name)
-            for name in Kernels.__dataclass_fields__
+            for name in AttentionKernels.__dataclass_fields__
             if name != "seconds"
         },
         seconds=seconds * noise,
@@ -306,7 +306,7 @@ def test_more_of_anything_never_takes_less(device: str, key: str) -> None:
     ("tokens", "window"), [(1.0, 0.0), (100.0, 0.0), (127.0, 0.0), (5000.0, 0.0), (5000.0, 1024.0)]
 )
 def test_many_kernels_at_once_are_predicted_as_one_alone(tokens: float, window: float) -> None:
-    one = Kernels(
+    one = AttentionKernels(
         *(np.array([value]) for value in (4.0, tokens, window, 32.0, 8.0, 128.0, 1.0, 1.0))
     )
     keys = min(tokens, window or tokens)
@@ -318,7 +318,7 @@ def test_many_kernels_at_once_are_predicted_as_one_alone(tokens: float, window: 
     )
 
 
-def measured(kind: str, system: str, kv_bytes: float) -> Kernels:
+def measured(kind: str, system: str, kv_bytes: float) -> AttentionKernels:
     path = DATA / f"kernels_{kind}_attention.parquet"
     if not path.exists():
         pytest.skip(f"measured kernels are not here: {path}")

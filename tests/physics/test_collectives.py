@@ -16,7 +16,7 @@ from pytest import approx
 
 from cluster_sim.calibration.collectives import (
     KINDS,
-    Measured,
+    MeasuredCollectives,
     collectives_table,
     cross_validate,
     fit_collective,
@@ -24,7 +24,7 @@ from cluster_sim.calibration.collectives import (
     naive_s,
 )
 from cluster_sim.calibration.errors import Errors
-from cluster_sim.hardware.collective_fits import Collective, CollectiveFit, Collectives
+from cluster_sim.hardware.collective_fits import CollectiveFit, CollectiveFits, CollectiveKind
 from cluster_sim.hardware.device import device_named
 from cluster_sim.physics.collectives import (
     BEYOND_MEASURED_S,
@@ -94,14 +94,14 @@ def test_small_tensors_are_read_in_one_shot_and_large_ones_go_round() -> None:
 
 
 def test_an_engine_runs_its_own_kernel_where_it_has_one() -> None:
-    kernels = Collectives(all_reduce=LINE, all_reduce_vllm=SWITCHED)
+    kernels = CollectiveFits(all_reduce=LINE, all_reduce_vllm=SWITCHED)
     assert all_reduce_s(kernels.all_reduce_of("vLLM"), 4, 10e6) == approx(160e-6)  # 10 + 150 us
     assert all_reduce_s(kernels.all_reduce_of("SGLang"), 4, 10e6) == approx(163e-6)  # 13 + 150 us
-    assert all_reduce_s(Collectives(all_reduce=LINE).all_reduce_of("vLLM"), 4, 10e6) == approx(
+    assert all_reduce_s(CollectiveFits(all_reduce=LINE).all_reduce_of("vLLM"), 4, 10e6) == approx(
         163e-6
     )
     with pytest.raises(ValueError, match="no fit"):
-        all_reduce_s(Collectives().all_reduce_of("vLLM"), 4, 10e6)
+        all_reduce_s(CollectiveFits().all_reduce_of("vLLM"), 4, 10e6)
 
 
 def test_bandwidth_climbs_with_the_size() -> None:
@@ -135,21 +135,21 @@ def test_more_bytes_or_less_of_the_links_never_take_less_time(
 
 
 @given(st.sampled_from(KINDS), st.sampled_from((2, 4, 8)), st.floats(1.0, 1e10))
-def test_many_at_once_take_what_each_takes(kind: Collective, ranks: int, size: float) -> None:
+def test_many_at_once_take_what_each_takes(kind: CollectiveKind, ranks: int, size: float) -> None:
     fit = getattr(FITS["h100-sxm"], kind)
     law_s = all_reduce_s if "all_reduce" in kind else reduce_scatter_s
     assert collectives_s(fit, kind, [ranks], [size])[0] == approx(law_s(fit, ranks, size))
 
 
 @pytest.mark.parametrize("kind", ["all_reduce", "all_gather"])
-def test_known_constants_are_found_again_in_noise(kind: Collective) -> None:
+def test_known_constants_are_found_again_in_noise(kind: CollectiveKind) -> None:
     known = getattr(FITS["h100-sxm"], kind)
     sizes = 2.0 ** np.arange(9, 30)
     ranks, sizes = (part.ravel() for part in np.meshgrid([2.0, 4.0, 8.0], sizes))
     exact_s = collectives_s(known, kind, ranks, sizes)
     found = fit_collective(
         kind,
-        Measured(
+        MeasuredCollectives(
             ranks,
             sizes,
             exact_s * np.exp(0.02 * np.random.default_rng(4).standard_normal(len(sizes))),
@@ -167,11 +167,13 @@ def test_known_constants_are_found_again_in_noise(kind: Collective) -> None:
 
 
 def test_too_few_or_impossible_times_are_refused() -> None:
-    few = Measured(np.full(3, 2.0), np.array([1e3, 1e4, 1e5]), np.full(3, 1e-5))
+    few = MeasuredCollectives(np.full(3, 2.0), np.array([1e3, 1e4, 1e5]), np.full(3, 1e-5))
     with pytest.raises(ValueError, match="at least 11"):
         fit_collective("all_reduce", few)
     with pytest.raises(ValueError, match="above 0"):
-        fit_collective("all_gather", Measured(np.full(9, 2.0), np.full(9, 1e3), np.zeros(9)))
+        fit_collective(
+            "all_gather", MeasuredCollectives(np.full(9, 2.0), np.full(9, 1e3), np.zeros(9))
+        )
 
 
 def test_measured_operators_become_a_table_of_collectives() -> None:
@@ -198,7 +200,7 @@ def test_measured_operators_become_a_table_of_collectives() -> None:
 
 
 @cache
-def collectives_of(system: str, kind: Collective) -> Measured:
+def collectives_of(system: str, kind: CollectiveKind) -> MeasuredCollectives:
     """What was measured between 1 kB and 256 MB."""
     import pyarrow.compute as pc
     import pyarrow.csv
@@ -207,7 +209,7 @@ def collectives_of(system: str, kind: Collective) -> Measured:
     return measured(table.filter(pc.equal(table["system"], system)), kind)
 
 
-def within(rows: Measured) -> np.ndarray:
+def within(rows: MeasuredCollectives) -> np.ndarray:
     return (rows.size_bytes >= 1e3) & (rows.size_bytes <= 2**28)
 
 
@@ -223,7 +225,7 @@ def within(rows: Measured) -> np.ndarray:
     ],
 )
 def test_all_reduces_are_predicted_within_five_percent(
-    system: str, name: str, kind: Collective
+    system: str, name: str, kind: CollectiveKind
 ) -> None:
     rows = collectives_of(system, kind)
     chosen = within(rows)
@@ -248,7 +250,7 @@ def test_all_reduces_are_predicted_within_five_percent(
     ],
 )
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_catalog_holds_what_was_measured(system: str, name: str, kind: Collective) -> None:
+def test_the_catalog_holds_what_was_measured(system: str, name: str, kind: CollectiveKind) -> None:
     rows = collectives_of(system, kind)
     chosen = within(rows)
     predicted_s = collectives_s(getattr(FITS[name], kind), kind, rows.ranks, rows.size_bytes)

@@ -11,7 +11,7 @@ from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
 from cluster_sim.physics import transformer
 from cluster_sim.physics.gpu import GpuSteps
-from cluster_sim.physics.kernels import Kernels
+from cluster_sim.physics.kernels import LayerKernels
 from cluster_sim.physics.placement import place_on_gpus
 from cluster_sim.physics.ramp import steps_done, total_s
 from cluster_sim.schema import catalog_entry
@@ -233,7 +233,7 @@ def test_experts_are_read_once_and_computed_a_token() -> None:
     mixture = tiny_model(experts={"count": 2, "top_k": 1, "ffn": 32})
     read_s, compute_s = 2 * 6_144 / 0.7e9, 2 * 12_288 / 0.3e9
     moved_s = 2 * (4 * 64 + 3 * 32) / 0.8e9
-    alone_s = Kernels(mixture, gpu, 1, "bf16", "bf16", "none").experts_s(1)
+    alone_s = LayerKernels(mixture, gpu, 1, "bf16", "bf16", "none").experts_s(1)
     assert alone_s == pytest.approx(7e-6 + (read_s**3 + compute_s**3) ** (1 / 3) + moved_s)
 
 
@@ -293,7 +293,7 @@ def test_products_of_latent_attention_hold_its_weights_and_the_ways_down_are_cop
     weights = [3072, 1152, 512, 512, 2048]
     times_s = [
         product.seconds(1)
-        for product in Kernels(latent, gpu, 2, "bf16", "bf16", "vLLM").attention_products()
+        for product in LayerKernels(latent, gpu, 2, "bf16", "bf16", "vLLM").attention_products()
     ]
     assert times_s == pytest.approx([times_s[0] * weight / weights[0] for weight in weights])
     assert 2 * sum(weights) == latent.attention_parameters + latent.copied_parameters

@@ -13,7 +13,7 @@ from cluster_sim.physics.thermal import (
     DIE,
     MEMORY,
     Heat,
-    Network,
+    ThermalNetwork,
     bandwidth_left,
     inlet_c,
     network,
@@ -46,7 +46,7 @@ def heat(
     return Heat(watts - memory, memory, inlet_c(cooling(name), supply_c, upstream_w))
 
 
-def derivative(solved: Network, state: np.ndarray, given: Heat) -> np.ndarray:
+def derivative(solved: ThermalNetwork, state: np.ndarray, given: Heat) -> np.ndarray:
     """The differential equations as the module states them, written out again."""
     c = solved.cooling
     sink, coolant = state[-2], state[-1]

@@ -14,7 +14,7 @@ from pytest import approx
 
 import cluster_sim
 from cluster_sim.results import energy
-from cluster_sim.validation import Measured, read_measurements, scenario_of
+from cluster_sim.validation import MeasuredRun, read_measurements, scenario_of
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "measurements.csv.gz"
@@ -106,7 +106,7 @@ def test_a_device_that_does_not_say_what_it_draws_leaves_energy_out(tmp_path: Pa
 
 
 @pytest.fixture(scope="module")
-def measured() -> list[Measured]:
+def measured() -> list[MeasuredRun]:
     return read_measurements(DATA).runs
 
 
@@ -116,7 +116,7 @@ def measured() -> list[Measured]:
     [("llama3.1-405b", "poisson", 1.9, 9566.0), ("llama3.1-8b", "queued", 0.0, 9436.0)],
 )
 def test_a_server_of_eight_b200_draws_at_the_wall_what_mlperf_measured(
-    measured: list[Measured], model: str, load: str, amount: float, wall_w: float
+    measured: list[MeasuredRun], model: str, load: str, amount: float, wall_w: float
 ) -> None:
     """SPEC PTDaemon, whole servers of MLPerf Inference v5.1; within a tenth."""
     same = (

@@ -22,17 +22,17 @@ from cluster_sim.results.recorder import Recorder
 from cluster_sim.scenario.cluster import Cluster
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.sim.fabric import Bus, Fabric, HostWay
-from cluster_sim.topology import Lanes, Route, lanes_between
+from cluster_sim.topology import ParallelPaths, Route, parallel_paths_between
 
 Sent = tuple[float, str, float]  # when, over which resources, how many bytes
 
 
-def over(path: str, lanes: int = 1) -> Lanes:
+def over(path: str, lanes: int = 1) -> ParallelPaths:
     """A way whose resources are the letters of `path`; the first and the last are the memories at
     its ends.
     """
     route = Route(tuple(path), tuple(pairwise(path)), 0.0, 1.0)
-    return Lanes(
+    return ParallelPaths(
         [route] * lanes, {name: lanes * path.count(name) for name in path}, (path[0], path[-1])
     )
 
@@ -41,7 +41,7 @@ def ends_s(sent: list[Sent], capacities: dict[str, float]) -> list[float]:
     """When each of these transfers, which begin at the times given, has been moved."""
     env, recorder = Environment(), Recorder()
     fabric = Fabric(env, lambda resource: capacities[str(resource)], {}, recorder)
-    ways: dict[str, Lanes] = {}
+    ways: dict[str, ParallelPaths] = {}
 
     def send(number: int, at_s: float, path: str, size: float) -> Generator[Timeout, None, None]:
         yield env.timeout(at_s)
@@ -170,7 +170,7 @@ def test_two_groups_on_one_switch_do_not_share_a_link() -> None:
 
     assert links(range(4)) and not links(range(4)) & links(range(4, 8))
     # KV that goes from one group to the other crosses both groups' links
-    lanes = lanes_between(
+    lanes = parallel_paths_between(
         topology,
         [f"a/0/device{number}/memory" for number in range(4)],
         [f"a/0/device{number}/memory" for number in range(4, 8)],

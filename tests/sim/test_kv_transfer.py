@@ -18,7 +18,7 @@ from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.scenario.cluster import Cluster
 from cluster_sim.sim.fabric import Fabric
-from cluster_sim.topology import Lanes, Route
+from cluster_sim.topology import ParallelPaths, Route
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node, small_gpu, tiny_model
 
 KV_TOKEN_BYTES = 256  # two layers, key and value, two heads of 16, two bytes
@@ -180,7 +180,7 @@ def test_what_was_sent_while_prompts_were_read_is_not_sent_again(
     third, of 6 s, the link is never idle."""
     env, recorder = Environment(), Recorder()
     fabric = Fabric(env, lambda _: 1.0, {}, recorder)
-    lanes = Lanes([Route(("a", "b"), (("a", "b"),), 0.0, 1.0)], {"link": 1}, ("a", "b"))
+    lanes = ParallelPaths([Route(("a", "b"), (("a", "b"),), 0.0, 1.0)], {"link": 1}, ("a", "b"))
 
     def read(number: int, size: float) -> Generator[Timeout, None, None]:
         transfer = fabric.begin("kv", lanes, (0, 1, number), lambda: None)
@@ -287,10 +287,10 @@ def test_lanes_of_a_way_are_nvlink_within_a_node_and_rails_between_nodes(
     def four(first: str) -> list[str]:
         return [f"{first[:-1]}{int(first[-1]) + number}" for number in range(4)]
 
-    way = topology.way(four(start), four(end))
+    way = topology.group_path(four(start), four(end))
     assert (way.out_bytes_per_s, way.in_bytes_per_s) == (approx(leaving), approx(entering))
     assert way.bytes_per_s == approx(min(leaving, entering))
-    assert way.path.latency_s == approx(latency_s)
+    assert way.route.latency_s == approx(latency_s)
 
 
 def test_wafers_take_over_what_gpus_have_read(tmp_path: Path) -> None:
@@ -314,7 +314,7 @@ cluster:
     )
     scenario = cluster_sim.load_scenario(path)
     (reader, *_, wafers) = scenario.cluster.devices(scenario.model)
-    way = scenario.cluster.topology().way(reader, wafers)
+    way = scenario.cluster.topology().group_path(reader, wafers)
     assert (way.out_bytes_per_s, way.in_bytes_per_s) == (approx(184e9), approx(600e9))
     results = cluster_sim.simulate(scenario)
     assert results.summary()["completed"] == 40

@@ -13,12 +13,12 @@ from pytest import approx
 from cluster_sim.analysis.network_paths import path, usual_paths
 from cluster_sim.errors import ScenarioError
 from cluster_sim.figures.topology_layout import condensed
-from cluster_sim.hardware.network import Fabric, Network
+from cluster_sim.hardware.network import FabricSpec, NetworkSpec
 from cluster_sim.scenario.cluster import Cluster
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import catalog_entry, catalog_names
 from cluster_sim.topology import Topology, host_bandwidth_bytes_per_s
-from cluster_sim.topology.clos import tiers
+from cluster_sim.topology.clos import switch_tiers
 from tests.machines import SMALL_GPU, TINY_MODEL, node
 
 NODES = catalog_names("nodes")
@@ -181,10 +181,10 @@ SIZES = [
 def test_switches_are_as_many_as_the_ports_need(
     shape: str, nodes: int, oversubscription: float, wanted: tuple[int, int, int]
 ):
-    fabric = Fabric.model_validate(
+    fabric = FabricSpec.model_validate(
         network(shape=shape, oversubscription=oversubscription)["fabric"]
     )
-    found = tiers(fabric, [8] * nodes)
+    found = switch_tiers(fabric, [8] * nodes)
     assert (found.leaves, found.spines, found.cables) == wanted
 
 
@@ -194,10 +194,10 @@ def test_switches_are_as_many_as_the_ports_need(
 def test_no_switch_has_more_cables_than_ports_and_no_leaf_is_shorter_than_asked(
     shape: str, oversubscription: float, nodes: int
 ):
-    fabric = Fabric.model_validate(
+    fabric = FabricSpec.model_validate(
         network(shape=shape, oversubscription=oversubscription)["fabric"]
     )
-    found = tiers(fabric, [8] * nodes)
+    found = switch_tiers(fabric, [8] * nodes)
     down, up = (
         Counter(leaf for leaves in found.leaf_of for leaf in leaves),
         found.spines * found.cables,
@@ -348,7 +348,7 @@ def test_a_link_to_a_node_is_shared_evenly_by_its_nics():
     assert bare.capacity(("star/hub", "p/1")) == 800e9
     # a device's part of it, for each of three that send at once
     assert (
-        bare.way(
+        bare.group_path(
             [f"p/0/device{n}" for n in range(3)], [f"p/1/device{n}" for n in range(3)]
         ).bytes_per_s
         == 600e9
@@ -368,7 +368,7 @@ def test_a_thousand_gpus_have_as_many_places_as_were_counted_by_hand():
 
 def test_a_network_is_links_or_a_fabric():
     with pytest.raises(ValueError, match="wanted 'links' or 'fabric'"):
-        Network.model_validate({"name": "nothing"})
+        NetworkSpec.model_validate({"name": "nothing"})
     machine = topology(
         "dgx-b200",
         2,

@@ -24,7 +24,7 @@ from cluster_sim.validation import (
     METRICS,
     REFERENCE,
     REPEATED,
-    Measured,
+    MeasuredRun,
     Prediction,
     errors,
     predict,
@@ -112,7 +112,7 @@ def table(path: Path, *rows: dict[str, str]) -> Path:
     return path
 
 
-def one(tmp_path: Path, row: dict[str, str]) -> Measured:
+def one(tmp_path: Path, row: dict[str, str]) -> MeasuredRun:
     (run,) = read_measurements(table(tmp_path / "one.csv", row)).runs
     return run
 
@@ -447,7 +447,7 @@ def made(
     }
     return [
         Prediction(
-            Measured(
+            MeasuredRun(
                 **run,
                 tensor_parallel=1,
                 data_parallel=1,
