@@ -20,7 +20,7 @@ from math import floor
 from typing import Any, NamedTuple
 
 from cluster_sim.hardware.kernel_fits import ContextAttentionFit, GenerationAttentionFit
-from cluster_sim.physics.ramp import ALWAYS, Ramp
+from cluster_sim.physics.ramp import ALWAYS, Ramp, new_ramp
 from cluster_sim.physics.transformer import causal_pairs, window_pairs
 
 TILE_KEYS = 128
@@ -68,8 +68,9 @@ class DecodeAttention(NamedTuple):
         if keys <= self.short_keys:
             until = floor((self.short_keys - keys) / growth) + 1 if growth else ALWAYS
             return Ramp(self.floor_s, 0.0, until)
-        line = Ramp(self.fixed_s + self.key_s * keys, self.key_s * growth)
-        return line.at_least(self.floor_s)
+        first_s, slope_s = self.fixed_s + self.key_s * keys, self.key_s * growth
+        ramp = new_ramp(Ramp, (first_s, slope_s, ALWAYS))
+        return ramp if first_s >= self.floor_s else ramp.at_least(self.floor_s)
 
 
 def generation_attention_s(

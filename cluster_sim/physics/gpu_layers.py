@@ -9,6 +9,7 @@ from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
 from cluster_sim.physics.kernels import LayerKernels, Product, PromptAttention
+from cluster_sim.physics.memo import Memo
 from cluster_sim.physics.replica_layout import ReplicaLayout
 
 
@@ -26,11 +27,12 @@ class PrefillAttention(NamedTuple):
 
     def seconds(self, tokens: float, pairs: float, window_pairs: float) -> float:
         """Return the seconds of `tokens` prompt tokens that see so many (query, key) pairs."""
-        full, window = self.full, self.window
-        full_s = self.full_layers * (full.fixed_s + full.token_s * tokens + full.pair_s * pairs)
-        return full_s + self.window_layers * (
-            window.fixed_s + window.token_s * tokens + window.pair_s * window_pairs
-        )
+        full_layers, window_layers, (fixed_s, token_s, pair_s), window = self
+        full_s = full_layers * (fixed_s + token_s * tokens + pair_s * pairs)
+        if not window_layers:
+            return full_s
+        fixed_s, token_s, pair_s = window
+        return full_s + window_layers * (fixed_s + token_s * tokens + pair_s * window_pairs)
 
 
 def prefill_attention(model: Model, kernels: LayerKernels) -> PrefillAttention:
@@ -70,14 +72,8 @@ class LayerTimes:
             else 0.0
         )
         self._token_s += hops.times * model.hidden * ACTIVATION_BYTES / hops.bytes_per_s
-        self._known: dict[tuple[int, int], float] = {}
-
-    def seconds(self, tokens: int, all_tokens: int) -> float:
-        """Return the seconds of a step with `tokens` tokens per rank, `all_tokens` in all ranks."""
-        known = self._known.get((tokens, all_tokens))
-        if known is None:
-            known = self._known[tokens, all_tokens] = self._worked_out_s(tokens, all_tokens)
-        return known
+        self.seconds = Memo(self._seconds)
+        """Seconds of a step by its (tokens per rank, tokens of all ranks)."""
 
     def products_s(self, tokens: int) -> Iterator[tuple[Product, float]]:
         """Yield each kind of product with its seconds in all layers."""
@@ -96,7 +92,8 @@ class LayerTimes:
             seconds += self._model.moe_layers * self._kernels.exchange_s(all_tokens)
         return seconds
 
-    def _worked_out_s(self, tokens: int, all_tokens: int) -> float:
+    def _seconds(self, key: tuple[int, int]) -> float:
+        tokens, all_tokens = key
         seconds = self._fixed_s + self._token_s * tokens
         for count, product in self._products:
             seconds += count * product.seconds(tokens)

@@ -13,6 +13,13 @@ ALWAYS = 1 << 62
 """Number of steps that stands for "as long as the batch stays as it is"."""
 
 
+new_ramp = tuple.__new__
+"""Makes a Ramp of a tuple of its fields: `new_ramp(Ramp, (first_s, slope_s, valid_steps))`.
+
+NOTE: it takes 0.28 us where `Ramp(...)` takes 0.47 us, and three are made per stretch of steps.
+"""
+
+
 class Ramp(NamedTuple):
     """How long a run of like steps takes: step i, from 0 on, lasts `first_s + i * slope_s`."""
 
@@ -64,10 +71,10 @@ class Ramp(NamedTuple):
         if first_s >= floor_s:
             return self
         if not slope_s:
-            return Ramp(floor_s, 0.0, valid_steps)
+            return new_ramp(Ramp, (floor_s, 0.0, valid_steps))
         # Until the line overtakes: one step at least, and none of those in which it already has.
         until = floor((floor_s - first_s) / slope_s) + 1
-        return Ramp(floor_s, 0.0, until if until < valid_steps else valid_steps)
+        return new_ramp(Ramp, (floor_s, 0.0, until if until < valid_steps else valid_steps))
 
     def overlapped(self, other: Ramp, share: float) -> Ramp:
         """Return two parts of a step together, of which `share` of the shorter is hidden.
@@ -100,7 +107,8 @@ class Ramp(NamedTuple):
 
     def scaled(self, factor: float) -> Ramp:
         """Return the steps `factor` times as long."""
-        return Ramp(factor * self.first_s, factor * self.slope_s, self.valid_steps)
+        first_s, slope_s, valid_steps = self
+        return new_ramp(Ramp, (factor * first_s, factor * slope_s, valid_steps))
 
     def longer_than(self, other: Ramp) -> Ramp:
         """Return by how much each step is longer than that of `other`."""
