@@ -79,7 +79,7 @@ def main() -> None:
     ) / (given.seconds / 2)
     requests = results.requests.num_rows
     print(
-        f"{given.nodes} nodes, {requests:,} requests in {results.info['simulated_s']:,.1f} s simulated and {took_s:,.1f} s of wall time"
+        f"{given.nodes} nodes, {requests:,} requests in {results.info.simulated_s:,.1f} s simulated and {took_s:,.1f} s of wall time"
     )
     print(
         f"{requests / took_s:,.0f} requests a second of wall time, {requests / worked_s:,.0f} of processor time"

@@ -18,7 +18,7 @@ import numpy as np
 
 from cluster_sim.calibration.serving import errors_of, fit_serving, leave_one_configuration_out
 from cluster_sim.hardware.device import Device, device_named
-from cluster_sim.hardware.kernel_fits import Overhead
+from cluster_sim.hardware.efficiency import Overhead
 from cluster_sim.schema import yaml_text
 from cluster_sim.validation import read_measurements, serving_rows
 

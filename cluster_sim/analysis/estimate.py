@@ -19,8 +19,7 @@ from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.serving.disaggregation import HandOver
 from cluster_sim.serving.scheduler import Static
-from cluster_sim.topology import FRONT_DOOR, Route
-from cluster_sim.workload.arrivals import AtOnce, ClosedLoop
+from cluster_sim.topology import FRONT_DOOR, Route, group_path
 from cluster_sim.workload.sessions import scripts
 
 _SAMPLE = 20_000  # requests whose lengths are looked at
@@ -169,11 +168,7 @@ def sampled_lengths(scenario: Scenario) -> Lengths:
 def offered_per_s(scenario: Scenario) -> float | None:
     """Mean arrivals a second of the workload, where it does not depend on the answers."""
     arrivals = scenario.workload.arrivals
-    if (
-        scenario.workload.trace is not None
-        or arrivals is None
-        or isinstance(arrivals, (AtOnce, ClosedLoop))
-    ):
+    if scenario.workload.trace is not None or arrivals is None:
         return None
     return arrivals.mean_rate_per_s()
 
@@ -200,8 +195,8 @@ def _with_transfers(
     if "prefill" not in first or "decode" not in first or plan.kv_transfer == "off":
         return pools
     devices = scenario.cluster.devices(model)
-    way = scenario.cluster.topology().group_path(
-        devices[first["prefill"]], devices[first["decode"]]
+    way = group_path(
+        scenario.cluster.topology(), devices[first["prefill"]], devices[first["decode"]]
     )
     moved = next(
         pool.kv_bytes(model, prompt_tokens)

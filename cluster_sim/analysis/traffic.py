@@ -18,13 +18,14 @@ import pyarrow.parquet as pq
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.scenario.scenario import Scenario
-from cluster_sim.workload.arrivals import ClosedLoop
+from cluster_sim.workload.arrivals import WaitingClients
 from cluster_sim.workload.generate import length_pieces
 from cluster_sim.workload.random_streams import stream
 from cluster_sim.workload.sessions import Turn, scripts
 from cluster_sim.workload.statistics import (
-    Arrivals,
-    Tokens,
+    ArrivalStatistics,
+    AskedPrompt,
+    LengthStatistics,
     of_arrivals,
     of_lengths,
     rank_correlation,
@@ -83,15 +84,15 @@ class Demand:
             strict=False,
         )
         return reuse(
-            (prompt, own, None if answer is None else (answer, output))
+            AskedPrompt(prompt, own, None if answer is None else (answer, output))
             for prompt, own, answer, output in rows
         ).token_fraction
 
-    def arrivals(self) -> Arrivals:
+    def arrivals(self) -> ArrivalStatistics:
         """Rate, bursts and peaks."""
         return of_arrivals(self.arrival_s)
 
-    def tokens(self) -> tuple[Tokens, Tokens] | None:
+    def tokens(self) -> tuple[LengthStatistics, LengthStatistics] | None:
         """Of prompts and answers; None where there are no requests."""
         return (
             (of_lengths(self.prompt_tokens), of_lengths(self.output_tokens))
@@ -181,8 +182,8 @@ def of_scenario(scenario: Scenario, tokens_per_s: float) -> Demand:
     arrivals, prompt, output = workload.arrivals, workload.prompt_tokens, workload.output_tokens
     assert arrivals is not None
     wanted = arrivals.requests or _MOST_REQUESTS
-    if isinstance(arrivals, ClosedLoop):
-        rows = list(islice(_clients(scenario, arrivals, until_s, tokens_per_s), wanted))
+    if (clients := arrivals.waiting_clients()) is not None:
+        rows = list(islice(_clients(scenario, clients, until_s, tokens_per_s), wanted))
         times, prompt_tokens, output_tokens = zip(*rows, strict=True) if rows else ((), (), ())
         return Demand(
             scenario.title,
@@ -220,7 +221,7 @@ def _conversations(
 ) -> Iterator[tuple[float, Turn]]:
     """Turns of all sessions in order of time."""
     sessions = scenario.workload.sessions
-    assert sessions is not None and not isinstance(sessions.arrivals, ClosedLoop)
+    assert sessions is not None
     own = scripts(sessions, scenario.seed)
     starts_s: Iterator[float] = iter(())
     if sessions.arrivals is not None:
@@ -250,16 +251,16 @@ def _conversations(
 
 
 def _clients(
-    scenario: Scenario, arrivals: ClosedLoop, until_s: float, tokens_per_s: float
+    scenario: Scenario, clients: WaitingClients, until_s: float, tokens_per_s: float
 ) -> Iterator[tuple[float, int, int]]:
     """(time, prompt, output) of clients that ask again when they are answered."""
     pairs = scenario.workload.lengths(scenario.seed)
-    free_s = [0.0] * arrivals.concurrency
+    free_s = [0.0] * clients.number
     while free_s[0] < until_s:
         now_s = heappop(free_s)
         prompt, output = next(pairs)
         yield now_s, prompt, output
-        heappush(free_s, now_s + output / tokens_per_s + arrivals.think_time_s)
+        heappush(free_s, now_s + output / tokens_per_s + clients.think_time_s)
 
 
 def write(demand: Demand, path: Path) -> None:

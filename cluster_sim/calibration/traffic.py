@@ -15,7 +15,7 @@ from scipy.optimize import least_squares
 
 from cluster_sim.analysis.traffic import Demand
 from cluster_sim.errors import ScenarioError
-from cluster_sim.workload.arrivals import Arrivals, AtOnce, ClosedLoop, OnOff
+from cluster_sim.workload.arrivals import ArrivalProcess, Arrivals, OnOff
 from cluster_sim.workload.random_streams import stream
 from cluster_sim.workload.statistics import WINDOWS_S, dispersion, gap_cv, peak_to_mean
 
@@ -113,7 +113,8 @@ class _Try:
             process = _ARRIVALS.validate_python(keys)
         except ValidationError:
             return None
-        assert not isinstance(process, (AtOnce, ClosedLoop))
+        rate_per_s = process.mean_rate_per_s()
+        assert rate_per_s is not None
         seen = list(_simulated(process, span_s, seeds))
         matches, errors = {}, []
         for key, value in wanted.items():
@@ -130,7 +131,7 @@ class _Try:
         return cls(
             keys,
             float(np.mean(errors)) + _PRICE * _numbers(keys),
-            process.mean_rate_per_s(),
+            rate_per_s,
             matches,
         )
 
@@ -172,8 +173,7 @@ def _at_rate(keys: dict[str, Any], rate_per_s: float) -> dict[str, Any]:
     """Bursts as fast as the mean rate wants them."""
     if "burst_rate" not in keys:
         return keys
-    process = _ARRIVALS.validate_python(keys)
-    assert isinstance(process, OnOff)
+    process = OnOff.model_validate(keys)
     return keys | {
         "burst_rate": _per_s(process.burst_rate_per_s * rate_per_s / process.mean_rate_per_s())
     }
@@ -199,9 +199,8 @@ def _statistics(times_s: np.ndarray) -> dict[str, float]:
     return {key: value for key, value in told.items() if value is not None}
 
 
-def _simulated(process: Arrivals, span_s: float, seeds: int) -> Iterator[dict[str, float]]:
+def _simulated(process: ArrivalProcess, span_s: float, seeds: int) -> Iterator[dict[str, float]]:
     """Statistics of some seeds over the same length of time."""
-    assert not isinstance(process, (AtOnce, ClosedLoop))
     for seed in range(seeds):
         pieces = []
         for piece in process.pieces(stream(seed, "arrivals")):

@@ -100,13 +100,13 @@ def run(
     _check_clients(export_ or ())
     scenarios = load_variants(file, variant or (), set_ or (), seed)
     _warn(scenarios)
-    asked = {"question": question} if (question := question_of(file)) else {}
+    question = question_of(file) or None
     folder = out or Path("runs") / scenarios[0].name
     summaries: dict[str, dict[str, Any]] = {}
     for scenario in scenarios:
         results = _simulate(scenario, live)
-        results.info.update(asked)
-        for note in results.info.get("notes", ()):
+        results = replace(results, info=replace(results.info, question=question))
+        for note in results.info.notes:
             print(f"warning: {scenario.title}: {note}", file=sys.stderr)
         written = results.save(folder / scenario.variant if scenario.variant else folder)
         summaries[scenario.variant or scenario.name] = results.summary()

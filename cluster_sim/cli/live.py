@@ -15,8 +15,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from cluster_sim.results.columns import STRETCH_COLUMNS
 from cluster_sim.results.recorder import Recorder
-from cluster_sim.results.results import STRETCH_COLUMNS
 from cluster_sim.scenario.scenario import Scenario
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Prices of machines, and the cost per hour that follows from them."""

@@ -1,9 +1,7 @@
-"""What machines cost: annuities of what is bought, running costs, rents and contracts, all in US
-dollars an hour.
+"""Cost of machines: annuities, running costs, rents and contracts, in US dollars per hour.
 
-    USD/h = annuity(purchase (1 + networking + storage + spares)) + annuity(facility) + power ·
-    price of energy
-            + licences + support + engineering + staff
+    USD/h = annuity(purchase (1 + networking + storage + spares)) + annuity(facility)
+            + power · price of energy + licences + support + engineering + staff
 
 A year has 8,760 hours. The annuity is that of the capital recovery factor (Park, Contemporary
 Engineering Economics, 6th ed., ch. 4): the constant payment that pays back a price with interest,
@@ -14,25 +12,33 @@ line. Numbers may be numpy arrays, such as draws from the ranges of prices.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
-Number = Any  # float or an array of them
+from cluster_sim.typing import Number
 
-HOURS_A_YEAR = 8760.0
+HOURS_PER_YEAR = 8760.0
 
 OF_THE_STACK = ("networking_mark_up", "licences", "support", "porting")
-"""Parts of a cost that are paid for the vendor's software and its ways rather than for a machine
-that computes."""
+"""Parts of a cost that pay for the vendor's software and hardware premium, not for computing."""
 
 
 def capital_recovery_factor(rate: Number, years: Number) -> Number:
-    """Share of a price that is paid each year for `years` years, at the end of each, with interest
-    of `rate` a year (0.05 is 5 %).
+    """Return the share of a price that is paid per year to pay it back with interest.
 
-    >>> round(float(capital_recovery_factor(0.05, 5.0)), 5), float(capital_recovery_factor(0.0, 5.0))
-    (0.23097, 0.2)
+    Parameters
+    ----------
+    rate
+        Interest per year [1]; 0.05 is 5 %.
+    years
+        Number of yearly payments, each at the end of its year.
+
+    Examples
+    --------
+    >>> round(float(capital_recovery_factor(0.05, 5.0)), 5)
+    0.23097
+    >>> float(capital_recovery_factor(0.0, 5.0))
+    0.2
     """
     rate, years = np.asarray(rate, dtype=float), np.asarray(years, dtype=float)
     safe = np.where(rate > 0.0, rate, 1.0)
@@ -40,33 +46,55 @@ def capital_recovery_factor(rate: Number, years: Number) -> Number:
 
 
 def straight_line_usd_per_hour(price_usd: Number, residual: Number, years: Number) -> Number:
-    """What a price loses in an hour where it falls evenly to its share `residual` in `years`.
+    """Return the loss of value per hour when a price falls evenly to its share `residual`.
 
     >>> straight_line_usd_per_hour(87_600.0, 0.0, 10.0)
     1.0
     """
-    return price_usd * (1.0 - residual) / (years * HOURS_A_YEAR)
+    return price_usd * (1.0 - residual) / (years * HOURS_PER_YEAR)
 
 
 def annuity_usd_per_hour(
     price_usd: Number, residual: Number, rate: Number, years: Number
 ) -> Number:
-    """The constant payment for a price of which the share `residual` comes back after `years`, with
-    interest of `rate` a year.
+    """Return the constant payment per hour for a price of which a share comes back at the end.
 
+    Parameters
+    ----------
+    price_usd
+        Price [USD].
+    residual
+        Share of the price that comes back after `years` [1].
+    rate
+        Interest per year [1].
+    years
+        Time over which the price is paid back.
+
+    Examples
+    --------
     >>> float(annuity_usd_per_hour(87_600.0, 0.0, 0.0, 10.0))
     1.0
     """
     still_worth = residual * (1.0 + rate) ** -years
-    return price_usd * (1.0 - still_worth) * capital_recovery_factor(rate, years) / HOURS_A_YEAR
+    return price_usd * (1.0 - still_worth) * capital_recovery_factor(rate, years) / HOURS_PER_YEAR
 
 
 def spare_share(failures_per_s: Number, devices: int, repair_s: Number) -> Number:
-    """Nodes that must be bought beside each that serves: the mean number under repair at once, by
-    Little's law.
+    """Return the number of spare nodes per serving node.
 
-    failures_per_s: of a device, any of which takes its node out; repair_s: until the node is back.
+    It is the mean number of nodes under repair at once, by Little's law.
 
+    Parameters
+    ----------
+    failures_per_s
+        Failures per device, each of which takes its node out [1/s].
+    devices
+        Number of devices per node.
+    repair_s
+        Time until the node is back [s].
+
+    Examples
+    --------
     >>> round(spare_share(0.06 / 31_536_000, 8, 10 * 86_400), 5)
     0.01315
     """
@@ -74,7 +102,7 @@ def spare_share(failures_per_s: Number, devices: int, repair_s: Number) -> Numbe
 
 
 def electricity_usd_per_hour(power_w: Number, usd_per_kwh: Number) -> Number:
-    """Of what is drawn at the site's meter, PUE included.
+    """Return the cost of electricity per hour of `power_w` at the site's meter, PUE included.
 
     >>> electricity_usd_per_hour(10_000.0, 0.07)
     0.7000000000000001
@@ -85,10 +113,10 @@ def electricity_usd_per_hour(power_w: Number, usd_per_kwh: Number) -> Number:
 def written_off_usd_per_hour(
     bought_usd: Mapping[str, Number], residual: Number, rate: Number, years: Number
 ) -> tuple[dict[str, Number], Number]:
-    """(what each of the things bought loses in an hour in a straight line, what the annuity of all
-    of them is above that).
+    """Return the depreciation per hour of each thing bought, and the cost of capital of all.
 
-    The second is the cost of capital: interest on what has not been written off yet.
+    The cost of capital is the excess of the annuity over depreciation in a straight line: interest
+    on what has not been written off yet.
     """
     parts = {
         name: straight_line_usd_per_hour(price_usd, residual, years)
@@ -98,9 +126,19 @@ def written_off_usd_per_hour(
 
 
 def contract_nodes(power_w: Number, node_w: Number, pue: Number) -> Number:
-    """Systems that a site of `power_w` feeds, each drawing `node_w` before the site's PUE; no whole
-    number.
+    """Return the number of systems that a site feeds; it need not be whole.
 
+    Parameters
+    ----------
+    power_w
+        Power of the site [W].
+    node_w
+        Power of one system, before the site's PUE [W].
+    pue
+        Power of the site per watt of its systems [1].
+
+    Examples
+    --------
     >>> round(contract_nodes(750e6, 23e3, 1.2))
     27174
     """
@@ -108,14 +146,14 @@ def contract_nodes(power_w: Number, node_w: Number, pue: Number) -> Number:
 
 
 def contract_usd_per_hour(amount_usd: Number, years: Number, nodes: Number) -> Number:
-    """Of one system, where `amount_usd` is committed to `nodes` of them for `years`.
+    """Return the cost of one system when `amount_usd` is committed to `nodes` for `years`.
 
     >>> round(contract_usd_per_hour(10e9, 3.0, contract_nodes(750e6, 23e3, 1.2)), 2)
     14.0
     """
-    return amount_usd / (years * HOURS_A_YEAR) / nodes
+    return amount_usd / (years * HOURS_PER_YEAR) / nodes
 
 
 def total(parts: Mapping[str, Number]) -> Number:
-    """The sum of the parts."""
+    """Return the sum of the parts."""
     return sum(parts.values())

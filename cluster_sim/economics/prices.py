@@ -1,5 +1,6 @@
-"""What a node costs whoever runs it: bought, rented, or committed to by contract. Every price may
-carry its range.
+"""Cost of a node for whoever runs it: bought, rented, or committed to by contract.
+
+Every price may have a range.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from cluster_sim.units import Quantity
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure and between what it may lie; low and high are the value where it is certain."""
+    """A figure and its range; low and high equal the value where it is certain."""
 
     value: float
     low: float
@@ -26,54 +27,52 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Estimated:
-    """Field type: a figure, or `{value: …, range: [low, high]}`; in the unit of `quantity`, or a
-    bare number from 0 to `most`.
+    """Field type of a figure, or of `{value: …, range: [low, high]}`.
+
+    Figures are in the unit of `quantity`, or bare numbers from 0 to `most`.
     """
 
     quantity: Quantity | None = None
     most: float = 1.0
 
-    def _number(self, came: Any) -> float:
+    def _number(self, value: Any) -> float:
         if self.quantity is not None:
-            return self.quantity.read(came)
-        if (
-            isinstance(came, bool)
-            or not isinstance(came, (int, float))
-            or not 0.0 <= came <= self.most
-        ):
+            return self.quantity.read(value)
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not is_number or not 0.0 <= value <= self.most:
             raise PydanticCustomError(
-                "quantity", f"came {shown(came)}; wanted a number from 0 to {self.most:g}"
+                "quantity", f"came {shown(value)}; wanted a number from 0 to {self.most:g}"
             )
-        return float(came)
+        return float(value)
 
-    def _read(self, came: Any) -> Estimate:
-        if isinstance(came, Estimate):
-            return came
-        if not isinstance(came, dict):
-            value = self._number(came)
-            return Estimate(value, value, value)
-        ends = came.get("range", [came.get("value")] * 2)
+    def _read(self, value: Any) -> Estimate:
+        if isinstance(value, Estimate):
+            return value
+        if not isinstance(value, dict):
+            number = self._number(value)
+            return Estimate(number, number, number)
+        ends = value.get("range", [value.get("value")] * 2)
         if (
-            not {"value"} <= came.keys() <= {"value", "range"}
+            not {"value"} <= value.keys() <= {"value", "range"}
             or not isinstance(ends, (list, tuple))
             or len(ends) != 2
         ):
             raise PydanticCustomError(
                 "quantity",
-                f"came {shown(came)}; wanted a figure, or {{value: …, range: [low, high]}}",
+                f"came {shown(value)}; wanted a figure, or {{value: …, range: [low, high]}}",
             )
-        value, (low, high) = self._number(came["value"]), map(self._number, ends)
-        if not low <= value <= high:
+        number, (low, high) = self._number(value["value"]), map(self._number, ends)
+        if not low <= number <= high:
             raise PydanticCustomError(
                 "quantity",
-                f"came {shown(came['value'])}; wanted it within its range, {shown(ends[0])} to {shown(ends[1])}",
+                f"came {shown(value['value'])}; wanted it within its range, {shown(ends[0])} to {shown(ends[1])}",
             )
-        return Estimate(value, low, high)
+        return Estimate(number, low, high)
 
     def _write(self, estimate: Estimate) -> Any:
         value, low, high = (
-            self.quantity.write(one) if self.quantity else one
-            for one in (estimate.value, estimate.low, estimate.high)
+            self.quantity.write(number) if self.quantity else number
+            for number in (estimate.value, estimate.low, estimate.high)
         )
         return value if estimate.low == estimate.high else {"value": value, "range": [low, high]}
 
@@ -126,83 +125,86 @@ ZERO = Estimate(0.0, 0.0, 0.0)
 class _Offer(Description):
     name: str
     year: int
-    """Of the prices, which are in US dollars."""
+    """Year of the prices, which are in US dollars."""
 
 
 class Owned(_Offer):
-    """A node that is bought, with its share of everything around it; what is left out costs
-    nothing.
+    """A node that is bought, with its share of everything around it.
+
+    What is left out costs nothing.
     """
 
     basis: Literal["owned"] = "owned"
     purchase_usd: EstimatedUsd
-    """Of a node, with its devices."""
+    """Purchase price of a node with its devices [USD]."""
     networking: EstimatedShare = ZERO
     """Switches, cables and adapters of the cluster, as a share of the purchase."""
     networking_mark_up: EstimatedShare = ZERO
-    """Share of networking that is the vendor's premium over open Ethernet; told apart, not
-    added."""
+    """Share of networking that is the vendor's premium over open Ethernet. It is part of
+    `networking`, not added to it."""
     storage: EstimatedShare = ZERO
-    """Of the purchase."""
+    """Storage of the cluster, as a share of the purchase."""
     life_s: EstimatedPositiveSeconds
-    """Over which node, networking, storage and spares are written off."""
+    """Time over which node, networking, storage and spares are written off [s]."""
     residual: EstimatedShare = ZERO
-    """Share of their price that they sell for after that."""
+    """Share of the price of node, networking, storage and spares that they sell for at the end of
+    their life."""
     cost_of_capital: EstimatedShare = ZERO
-    """Interest a year on all that is bought: 0.05 is 5 %."""
+    """Interest per year on everything that is bought: 0.05 is 5 %."""
     rated_w: EstimatedWatts
-    """The most that a node draws, for which the facility is built."""
+    """Highest power of a node, for which the facility is built [W]."""
     facility_usd_per_w: EstimatedUsdPerWatt = ZERO
-    """Building, power and cooling."""
+    """Price of building, power and cooling [USD/W]."""
     facility_life_s: EstimatedPositiveSeconds = Estimate(
         15.0 * 31_536_000.0, 15.0 * 31_536_000.0, 15.0 * 31_536_000.0
     )
     electricity_usd_per_kwh: EstimatedUsdPerKwh = ZERO
-    """Where the site does not say."""
+    """Price of electricity where the site gives none [USD/kWh]."""
     licences_usd_per_hour: EstimatedUsdPerHour = ZERO
-    """Software, of one device."""
+    """Licences of software per device [USD/h]."""
     support: EstimatedShare = ZERO
-    """Contracts for hardware, a year, as a share of the purchase."""
+    """Contracts for hardware per year, as a share of the purchase."""
     porting_usd: EstimatedUsd = ZERO
-    """Engineering that bringing the software to this machine takes once, for all nodes of its
-    owner; spread over `life`."""
+    """Engineering that brings the software to this machine, once for all nodes of its owner, spread
+    over `life` [USD]."""
     porting_nodes: Annotated[int, Field(gt=0)] = 1
-    """How many those are."""
+    """Number of nodes of the owner, over which `porting` is spread."""
     staffing_usd_per_hour: EstimatedUsdPerHour = ZERO
-    """People who keep a node running."""
+    """Staff that keeps a node running, per node [USD/h]."""
     failures_per_s: EstimatedPerSecond = ZERO
-    """Of one device."""
+    """Failures per device [1/s]."""
     repair_s: EstimatedSeconds = ZERO
-    """Until a node with a failed device is back; a spare stands in for it."""
+    """Time until a node with a failed device is back [s]. A spare stands in for it."""
 
 
 class Rented(_Offer):
-    """Devices by the hour, power and all else included."""
+    """Devices by the hour, power and everything else included."""
 
     basis: Literal["rented"] = "rented"
     rental_usd_per_hour: EstimatedUsdPerHour
-    """Of one device."""
+    """Rent per device [USD/h]."""
     licences_usd_per_hour: EstimatedUsdPerHour = ZERO
-    """Software, of one device, where the rental does not include it."""
+    """Licences of software per device that the rental does not include [USD/h]."""
     staffing_usd_per_hour: EstimatedUsdPerHour = ZERO
-    """Of a node."""
+    """Staff per node [USD/h]."""
 
 
 class Committed(_Offer):
-    """Capacity by contract: an amount for so much power over so many years, power and all else
-    included.
-    """
+    """Capacity by contract: an amount for a power over some years, everything included."""
 
     basis: Literal["committed"] = "committed"
     amount_usd: EstimatedUsd
+    """Amount that the contract commits to [USD]."""
     term_s: EstimatedPositiveSeconds
+    """Term of the contract [s]."""
     power_w: EstimatedWatts
-    """Of the site, with what its cooling takes."""
+    """Power of the site, cooling included [W]."""
     rated_w: EstimatedWatts
-    """Of one node, before that."""
+    """Power of one node, cooling left out [W]."""
     pue: EstimatedFactor
-    """What the site draws for each watt of its nodes, by which nodes are counted."""
+    """Power of the site per watt of its nodes. With `power` and `rated` it gives the number of
+    nodes."""
 
 
 Prices = Annotated[Owned | Rented | Committed, Field(discriminator="basis")]
-"""A choice of how a node is paid for."""
+"""A way to pay for a node: buy it, rent it, or commit to it by contract."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from cluster_sim.results.results import package_version
+from cluster_sim.results.run_folder import package_version
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 

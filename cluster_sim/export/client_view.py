@@ -59,7 +59,7 @@ class Answers:
     @property
     def end_s(self) -> float:
         """When the run had ended for those that had no answer by then."""
-        return float(self.results.info.get("simulated_s", 0.0))
+        return self.results.info.simulated_s
 
     def per_second(self, amount: float) -> float:
         """Over the duration."""

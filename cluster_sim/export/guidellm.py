@@ -6,15 +6,17 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Any
 
 import numpy as np
 
 from cluster_sim.export.benchmark import writer
+from cluster_sim.export.client_load import declared_load
 from cluster_sim.export.client_view import Answers
 from cluster_sim.export.percentiles import stepped
 from cluster_sim.results.metrics.finished import Array
-from cluster_sim.workload.arrivals import AtOnce, ClosedLoop, Poisson
+from cluster_sim.workload.arrivals import ClientLoad
 
 PERCENTILES = {
     "p001": 0.1, "p01": 1.0, "p05": 5.0, "p10": 10.0, "p25": 25.0, "p50": 50.0, "p75": 75.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p999": 99.9,
@@ -471,6 +473,7 @@ _PARTS: dict[str, Sequence[str]] = {
 _PROFILES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "concurrent": lambda strategy: {"kind": "concurrent", "streams": [strategy["streams"]]},
     "poisson": lambda strategy: {"kind": "poisson", "rate": [strategy["rate"]]},
+    "constant": lambda strategy: {"kind": "constant", "rate": [strategy["rate"]]},
     "throughput": lambda strategy: {
         "kind": "throughput",
         "max_concurrency": strategy["max_concurrency"],
@@ -501,17 +504,19 @@ def _slo(answers: Answers) -> dict[str, Any] | None:
 
 
 def _strategy(answers: Answers) -> dict[str, Any]:
-    """The nearest of GuideLLM's: a rate, clients, all at once, or the times of a trace."""
-    workload = answers.results.scenario.workload
-    arrivals = None if workload.sessions else workload.arrivals
-    if isinstance(arrivals, ClosedLoop):
-        return {"type_": "concurrent", "streams": arrivals.concurrency}
-    if isinstance(arrivals, AtOnce):
-        return {"type_": "throughput", "max_concurrency": arrivals.requests}
-    if isinstance(arrivals, Poisson):
-        return {
-            "type_": "poisson",
-            "rate": arrivals.rate_per_s,
-            "random_seed": answers.results.scenario.seed,
-        }
+    """Return the nearest of GuideLLM's strategies.
+
+    They are clients, all at once, and a rate with Poisson or constant gaps. All other traffic is
+    the replay of a trace.
+    """
+    load = declared_load(answers.results.scenario) or ClientLoad()
+    if load.max_concurrency is not None:
+        return {"type_": "concurrent", "streams": load.max_concurrency}
+    if load.queued is not None:
+        return {"type_": "throughput", "max_concurrency": load.queued}
+    if load.rate_per_s is not None and load.gamma_shape == 1.0:
+        seed = answers.results.scenario.seed
+        return {"type_": "poisson", "rate": load.rate_per_s, "random_seed": seed}
+    if load.rate_per_s is not None and load.gamma_shape == inf:
+        return {"type_": "constant", "rate": load.rate_per_s}
     return {"type_": "trace"}

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from cluster_sim.export.benchmark import nanoseconds, writer
+from cluster_sim.export.client_load import declared_load
 from cluster_sim.export.client_view import Answers
 from cluster_sim.export.percentiles import ranked
 from cluster_sim.results.metrics.finished import Array
-from cluster_sim.workload.arrivals import AtOnce, Gamma, Poisson
+from cluster_sim.workload.arrivals import ClientLoad
 
 PERCENTS = (50.0, 90.0, 95.0, 97.0, 99.0, 99.9)
 MIN_DURATION_S = 600.0
@@ -67,7 +68,8 @@ class Log:
     def __init__(self, answers: Answers) -> None:
         done = answers.of_done
         self.answers = answers
-        self.offline = isinstance(answers.results.scenario.workload.arrivals, AtOnce)
+        self._load = declared_load(answers.results.scenario) or ClientLoad()
+        self.offline = self._load.queued is not None
         self.latency_ns = _ns(done.e2el_s)
         self.first_ns = _ns(done.ttft_s)
         several = done.output_tokens > 1
@@ -91,10 +93,8 @@ class Log:
     @property
     def target_per_s(self) -> float:
         """The rate that was asked for; where none was, that of the arrivals."""
-        arrivals = self.answers.results.scenario.workload.arrivals
-        return (
-            arrivals.rate_per_s if isinstance(arrivals, (Poisson, Gamma)) else self.scheduled_per_s
-        )
+        rate_per_s = self._load.rate_per_s
+        return self.scheduled_per_s if rate_per_s is None else rate_per_s
 
     @property
     def scheduled_per_s(self) -> float:

@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 from cluster_sim.errors import ScenarioError
 from cluster_sim.export.network_latency import ways_s
 from cluster_sim.export.perfetto import Writer
-from cluster_sim.results.results import about_run, read_json
+from cluster_sim.results.run_folder import about_run, read_json
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.topology import group_path
 
 CATEGORIES = ("run", "stretch", "request", "phase", "transfer", "event")
 """By which SQL finds slices: `select … from slice where category = 'request'`."""
@@ -425,7 +426,7 @@ class _Trace:
         loads: dict[tuple[str, str], list[tuple[int, float]]] = {}
         for (start, end), transfers in sorted(sent.items()):
             transfers.sort()
-            way = topology.group_path(devices[start], devices[end])
+            way = group_path(topology, devices[start], devices[end])
             lanes = _Lanes(
                 self.out,
                 self.out.track(f"{self.replicas[start].name} to {self.replicas[end].name}", group),

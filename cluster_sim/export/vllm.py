@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from cluster_sim.export.benchmark import Benchmark, at, number, writer
+from cluster_sim.export.client_load import declared_load, measured_load
 from cluster_sim.export.client_view import Answers
 from cluster_sim.export.network_latency import ways_s
 from cluster_sim.export.percentiles import linear
 from cluster_sim.results.metrics.finished import Array
 from cluster_sim.results.metrics.gaps import Gaps, itl
-from cluster_sim.workload.arrivals import AtOnce, ClosedLoop, Gamma, Poisson
 
 METRICS = ("ttft", "tpot", "itl", "e2el")
 PERCENTS = (90.0, 95.0, 99.0)
@@ -132,29 +132,21 @@ def _of(name: str) -> str | None:
 
 
 def _load(answers: Answers) -> dict[str, Any]:
-    """How requests were sent: at a rate, by clients, or all at once. Burstiness is the shape of
-    gamma-distributed gaps, 1 for Poisson.
+    """Return how requests were sent: at a rate, by clients, or all at once.
+
+    Burstiness is the shape of gamma-distributed gaps, as `--burstiness` takes it: 1 for Poisson,
+    and inf for constant gaps, which the client then sends 1 / rate apart and saves as `Infinity`.
+    Traffic that no rate and burstiness describe has those of its gaps.
     """
-    workload = answers.results.scenario.workload
-    arrivals = workload.sessions.arrivals if workload.sessions else workload.arrivals
-    clients = (
-        workload.sessions.concurrency
-        if workload.sessions
-        else arrivals.concurrency
-        if isinstance(arrivals, ClosedLoop)
-        else None
-    )
-    rate: float | str = "inf"
-    burstiness = 1.0
-    if isinstance(arrivals, (Poisson, Gamma)) and not workload.sessions:
-        rate = arrivals.rate_per_s
-        burstiness = 1.0 if isinstance(arrivals, Poisson) else arrivals.cv**-2
-    elif clients is None and not isinstance(arrivals, AtOnce):
-        gaps_s = np.diff(answers.arrival_s)
-        if len(gaps_s) and gaps_s.any():
-            rate = round(float(1.0 / np.mean(gaps_s)), 6)
-            burstiness = float((np.mean(gaps_s) / np.std(gaps_s)) ** 2) if gaps_s.std() else 1.0
-    return {"request_rate": rate, "burstiness": burstiness, "max_concurrency": clients}
+    scenario = answers.results.scenario
+    sessions = scenario.workload.sessions
+    declared = declared_load(scenario) if sessions is None else sessions.client_load()
+    load = measured_load(answers) if declared is None else declared
+    return {
+        "request_rate": "inf" if load.rate_per_s is None else load.rate_per_s,
+        "burstiness": load.gamma_shape,
+        "max_concurrency": load.max_concurrency,
+    }
 
 
 def _values_s(answers: Answers, metric: str) -> Array | Gaps:

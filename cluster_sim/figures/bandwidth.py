@@ -42,7 +42,7 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     """
     shown = style.variants(results)
     panels, said = iter(axes), []
-    last_s = max(float(one.results.info.get("simulated_s", 0.0)) for one in shown) or 1.0
+    last_s = max(one.results.info.simulated_s for one in shown) or 1.0
     second, unit = (
         (1.0, "s") if last_s <= 600.0 else (60.0, "min") if last_s <= 36_000.0 else (3600.0, "h")
     )

@@ -85,7 +85,7 @@ def _cells(results: Results) -> tuple[list[str], np.ndarray, np.ndarray]:
     """(nodes, share of the run throttled, highest die temperatures), arrays of (nodes, devices),
     NaN where nothing is known.
     """
-    devices, simulated_s = results.devices, float(results.info.get("simulated_s", 0.0)) or 1.0
+    devices, simulated_s = results.devices, results.info.simulated_s or 1.0
     if "max_die_c" not in devices.column_names:
         return [], np.zeros((0, 0)), np.zeros((0, 0))
     rows = [

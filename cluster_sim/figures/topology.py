@@ -120,7 +120,7 @@ def _utilisation(results: Results) -> dict[Edge, float]:
     either.
     """
     shares: dict[Edge, float] = {}
-    simulated_s = results.info.get("simulated_s") or float("inf")
+    simulated_s = results.info.simulated_s or float("inf")
     rows = results.links.to_pylist()
     for row in rows:
         share = (

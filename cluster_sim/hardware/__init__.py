@@ -1,0 +1,1 @@
+"""Descriptions of machines: devices, memories, kernels, power, cooling, nodes and networks."""

@@ -10,48 +10,54 @@ from cluster_sim.hardware.operating_point import scaled_by
 from cluster_sim.schema import Description
 from cluster_sim.units import BytesPerSecond, PositiveSeconds, Seconds
 
+CollectiveKind = Literal[
+    "all_reduce", "all_reduce_vllm", "nccl_all_reduce", "all_gather", "reduce_scatter", "all_to_all"
+]
+"""A kind of collective; each has a fit of its own."""
+
 
 class OneShotFit(Description):
-    """An all-reduce in which each rank reads the tensors of all others: best for small ones."""
+    """An all-reduce in which each rank reads the tensors of all others: best for small tensors."""
 
     start_s: PositiveSeconds
-    """The smallest tensor's time, before ranks are counted."""
+    """Time of the smallest tensor, before ranks count [s]."""
     rank_s: Seconds = 0.0
-    """More for each rank beyond the first."""
+    """Additional time per rank beyond the first [s]."""
     bandwidth_bytes_per_s: BytesPerSecond
-    """At which a rank reads the others' tensors."""
+    """Rate at which a rank reads the tensors of the others [B/s]."""
     overlap: Annotated[float, Field(ge=1.0, le=8.0)] = 1.0
-    """How well start and reading hide each other: the exponent of the norm that joins them; 1 for
-    not at all."""
+    """Exponent of the norm that joins start and reading. With 1 they do not overlap."""
 
 
 class CollectiveFit(Description):
-    """Time of one kind of collective, as `physics.collectives` puts these together; a start and a
-    bandwidth are enough.
+    """Time of one kind of collective; a start and a bandwidth are enough.
+
+    `physics.collectives` puts the constants together.
     """
 
     largest: Annotated[int, Field(ge=2)] = 8
-    """Most ranks that were measured."""
+    """Largest number of ranks that was measured."""
     start_s: PositiveSeconds
-    """The smallest tensor's time, before ranks are counted."""
+    """Time of the smallest tensor, before ranks count [s]."""
     rank_s: Seconds = 0.0
-    """More for each rank beyond the first: steps of the ring."""
+    """Additional time per rank beyond the first: steps of the ring [s]."""
     link_bandwidth_bytes_per_s: BytesPerSecond
-    """At which large tensors cross the links of a rank, one direction; a fit, which may lie on
-    either side of the wire's."""
+    """Rate at which large tensors cross the links of a rank in one direction [B/s]. It is a fit and
+    may lie above or below the wire's bandwidth."""
     copy_bandwidth_bytes_per_s: BytesPerSecond | None = None
-    """At which the whole tensor is gone through besides, whatever the ranks."""
+    """Rate at which the whole tensor is copied in addition, for any number of ranks [B/s]."""
     in_switch: Annotated[float, Field(ge=1.0)] = 1.0
-    """How much less crosses the links of a group so large that the switches make the sums."""
+    """Factor by which fewer bytes cross the links in a group so large that switches make the
+    sums."""
     climb_s: Seconds = 0.0
-    """Time on the links up to which the bandwidth is less than half of what it climbs to."""
+    """Time on the links up to which the bandwidth is below half of its final value [s]."""
     climb_exponent: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
-    """With which the time on the links grows with the size well below that."""
+    """Exponent with which the time on the links grows with the size well below `climb_s`."""
     one_shot: OneShotFit | None = None
-    """Of an all-reduce: what small tensors take."""
+    """Algorithm of an all-reduce of small tensors."""
 
     def at(self, links: float) -> Self:
-        """This kind with a share (above 0) of the links' bandwidth left; its starts stay."""
+        """Return this fit with a share (above 0) of the links' bandwidth; starts stay."""
         slower = scaled_by(
             self, {"link_bandwidth_bytes_per_s": links, "copy_bandwidth_bytes_per_s": links}
         )
@@ -59,28 +65,28 @@ class CollectiveFit(Description):
         return slower.model_copy(update={"one_shot": one_shot})
 
 
-CollectiveKind = Literal[
-    "all_reduce", "all_reduce_vllm", "nccl_all_reduce", "all_gather", "reduce_scatter", "all_to_all"
-]
-
-
 class CollectiveFits(Description):
-    """Collectives of devices that are linked as inside a node, in CUDA graphs, fitted by
-    `cluster-sim calibrate`.
+    """Collectives of devices that are linked as inside a node, in CUDA graphs.
+
+    They are fitted by `cluster-sim calibrate`.
     """
 
     all_reduce: CollectiveFit | None = None
-    """By TensorRT-LLM's kernel, which stands in for engines without one of their own."""
+    """All-reduce by TensorRT-LLM's kernel, which stands in for engines without a fit of their
+    own."""
     all_reduce_vllm: CollectiveFit | None = None
-    """By vLLM's own kernel."""
+    """All-reduce by vLLM's own kernel."""
     nccl_all_reduce: CollectiveFit | None = None
+    """All-reduce by NCCL."""
     all_gather: CollectiveFit | None = None
-    """This and those below by NCCL."""
+    """All-gather by NCCL."""
     reduce_scatter: CollectiveFit | None = None
+    """Reduce-scatter by NCCL."""
     all_to_all: CollectiveFit | None = None
+    """All-to-all by NCCL."""
 
     def all_reduce_of(self, engine: str) -> CollectiveFit | None:
-        """That of the kernel that the engine called `engine` runs."""
+        """Return the fit of the all-reduce kernel that the engine called `engine` runs."""
         return (
             self.all_reduce_vllm
             if engine.lower() == "vllm" and self.all_reduce_vllm is not None
@@ -88,7 +94,7 @@ class CollectiveFits(Description):
         )
 
     def at(self, links: float) -> Self:
-        """All of them with a share (above 0) of the links' bandwidth left; their starts stay."""
+        """Return all fits with a share (above 0) of the links' bandwidth; starts stay."""
         fits = ((name, getattr(self, name)) for name in type(self).model_fields)
         return self.model_copy(
             update={name: fit.at(links) for name, fit in fits if fit is not None}

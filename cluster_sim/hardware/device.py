@@ -2,50 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.hardware.collective_fits import CollectiveFits
-from cluster_sim.hardware.kernel_fits import Efficiency, KernelFits, Overhead
+from cluster_sim.hardware.efficiency import Efficiency, Overhead
+from cluster_sim.hardware.kernel_fits import KernelFits
 from cluster_sim.hardware.memory import Memory, Refresh, WeightMemory
 from cluster_sim.hardware.operating_point import CLOCK_ON_BANDWIDTH, FULL_PACE, Pace, scaled_by
 from cluster_sim.hardware.power_and_cooling import GovernorSpec, Limits, Power
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.hardware.wafer import Wafer
 from cluster_sim.schema import Description, Document, describe, named
+from cluster_sim.typing import Count
 from cluster_sim.units import BytesPerSecond, FlopPerSecond, Seconds
+
+_LAUNCHES = ("layer_s", "expert_layer_s", "latent_layer_s")
+"""Fields of `Overhead` that are starts of kernels and follow the clock; the others are the
+host's."""
 
 
 class Systolic(Description):
-    """Arrays of multipliers that keep weights while tokens stream through, see `physics.systolic`;
-    small products leave parts of them empty.
+    """Arrays of multipliers that keep weights while tokens stream through.
+
+    Small products leave parts of them empty, see `physics.systolic`.
     """
 
-    rows: Annotated[int, Field(gt=0)]
-    """Inputs of a product that one array sums over."""
-    columns: Annotated[int, Field(gt=0)]
-    """Outputs of a product that it makes."""
-    arrays: Annotated[int, Field(gt=0)] = 1
-    """As many work side by side, and reach the device's peak together."""
-    load_cycles: Annotated[int, Field(gt=0)] | None = None
-    """To fill one array with weights, which hides behind the tokens of the weights before; default:
-    one row a cycle."""
+    rows: Count
+    """Number of inputs of a product that one array sums over."""
+    columns: Count
+    """Number of outputs of a product that one array makes."""
+    arrays: Count = 1
+    """Number of arrays that work side by side. Together they reach the device's peak."""
+    load_cycles: Count | None = None
+    """Number of cycles to fill one array with weights, which hide behind the tokens of the weights
+    before. Default: one cycle per row."""
 
 
 class Peak(Description):
-    """Dense peak compute rate by precision; a precision that is left out has no hardware of its
-    own.
-    """
+    """Dense peak compute rate by precision; a precision that is left out has no hardware."""
 
     bf16_flop_per_s: FlopPerSecond
     fp8_flop_per_s: FlopPerSecond | None = None
     fp4_flop_per_s: FlopPerSecond | None = None
 
     def of(self, precision: Precision) -> tuple[Precision, float]:
-        """The precision that `precision` computes in here, and its peak: weights without hardware
-        are widened to bf16.
+        """Return the precision that weights in `precision` compute in, and its peak [FLOP/s].
+
+        Weights of a precision without hardware are widened to bf16.
         """
         rate = {
             "bf16": self.bf16_flop_per_s,
@@ -62,31 +68,33 @@ class Device(Description):
     memory: Memory
     peak: Peak
     efficiency: Efficiency | None = None
+    """Shares of the peaks that a GPU's kernels reach."""
     overheads: dict[str, Overhead] = Field(default_factory=dict)
-    """Of a GPU: by the name of the engine; `default` for all others."""
+    """Overheads of a GPU by the name of the engine; `default` for all others."""
     kernels: KernelFits | None = None
-    """What its kernels take alone, where they were measured; kinds that were not are taken from
-    `efficiency`."""
+    """Times of its kernels alone, where they were measured. `efficiency` gives those of other
+    kernels."""
     weight_memory: WeightMemory | None = None
-    """Where weights lie, where that is not `memory`, which then holds the KV cache alone."""
+    """Memory of the weights where it is not `memory`, which then holds the KV cache alone."""
     systolic: Systolic | None = None
-    """What multiplies matrices; `efficiency.compute` is then what is left once the shapes of
-    products are counted. Left out, shapes do not matter."""
+    """Systolic arrays that multiply matrices; `efficiency.compute` is then the share that is left
+    once the shapes of products are counted. Left out, shapes do not matter."""
     wafer: Wafer | None = None
+    """Grid of cores of a wafer-scale device."""
     collectives: CollectiveFits = CollectiveFits()
-    """Between devices of one node."""
+    """Collectives between devices of one node."""
     peer_latency_s: Seconds = 0.0
-    """Start of a transfer from device to device inside a node."""
+    """Start of a transfer from device to device inside a node [s]."""
     peer_bandwidth_bytes_per_s: BytesPerSecond | None = None
-    """Device to device inside a node, one direction."""
+    """Bandwidth from device to device inside a node in one direction [B/s]."""
     power: Power | None = None
-    """What it draws; left out, runs say nothing of energy."""
+    """Power that the device draws. Left out, runs report no energy."""
     limits: Limits | None = None
-    """Temperatures at which it protects itself."""
+    """Temperatures at which the device protects itself."""
     refresh: Refresh | None = None
-    """How its memory is refreshed when warm."""
+    """Bandwidth that refreshing warm memory leaves."""
     governor: GovernorSpec | None = None
-    """How it lowers its clock."""
+    """Steps and periods with which the device lowers its clock."""
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> Device:
@@ -104,52 +112,57 @@ class Device(Description):
 
     @property
     def fast_memory(self) -> Memory:
-        """Where weights lie, and what is between layers."""
+        """Memory that holds weights and activations."""
         return self.weight_memory or self.memory
 
     @property
     def bandwidth_bytes_per_s(self) -> float:
-        """Peak of all its memories together."""
+        """Peak bandwidth of all its memories together [B/s]."""
         return self.memory.bandwidth_bytes_per_s + (
             self.weight_memory.bandwidth_bytes_per_s if self.weight_memory else 0.0
         )
 
     @property
     def measured(self) -> bool:
-        """Whether step times rest on measured kernels, or on a fit to measured runs as a wafer's;
-        not on a data sheet alone.
-        """
+        """Whether step times rest on measured kernels or runs, not on a data sheet alone."""
         return self.wafer is not None or self.kernels is not None
 
     def overhead(self, engine: str) -> Overhead:
-        """What the engine called `engine` adds on this device."""
+        """Return the times that the engine called `engine` adds on this device."""
         return self.overheads.get(engine, self.overheads["default"])
 
     def at(self, pace: Pace) -> Self:
-        """This device at `pace`: what its kernels, its peaks and its links come to then; what its
-        host does takes as long as before.
-        """
+        """Return this device at `pace`: kernels, peaks and links slow down, the host does not."""
         if pace == FULL_PACE:
             return self
         clock, memory, links = pace
         reading, starts = memory * clock**CLOCK_ON_BANDWIDTH, 1.0 / clock
-        return self.model_copy(update={
+        peer = self.peer_bandwidth_bytes_per_s
+        slowed = {
             "memory": scaled_by(self.memory, {"bandwidth_bytes_per_s": reading}),
             "peak": scaled_by(self.peak, dict.fromkeys(Peak.model_fields, clock)),
-            "overheads": {name: scaled_by(one, dict.fromkeys(("layer_s", "expert_layer_s", "latent_layer_s"), starts)) for name, one in self.overheads.items()},
+            "overheads": {
+                engine: scaled_by(overhead, dict.fromkeys(_LAUNCHES, starts))
+                for engine, overhead in self.overheads.items()
+            },
             "kernels": self.kernels and self.kernels.at(clock, memory),
             "wafer": self.wafer and scaled_by(self.wafer, {"clock_hz": clock, "core_s": starts}),
             "collectives": self.collectives.at(links),
-            "peer_bandwidth_bytes_per_s": self.peer_bandwidth_bytes_per_s and self.peer_bandwidth_bytes_per_s * links,
-        })  # fmt: skip
+            "peer_bandwidth_bytes_per_s": peer and peer * links,
+        }
+        return self.model_copy(update=slowed)
 
 
-def device_named(came: str) -> Device:
-    """The device of a catalog name or of the path of a device file. Raises ScenarioError where
-    there is none, or a wrong one.
+def device_named(name: str) -> Device:
+    """Return the device of a catalog name or of the path of a device file.
+
+    Raises
+    ------
+    ScenarioError
+        There is no such device, or its file is wrong.
     """
     try:
-        return describe(Device, Document(named("devices", came), came))
+        return describe(Device, Document(named("devices", name), name))
     except ScenarioError:
         raise
     except ValueError as fault:

@@ -11,57 +11,60 @@ from cluster_sim.units import BytesPerSecond, Seconds
 
 
 class Link(Description):
-    """A connection of two places of the topology, as wide in one direction as in the other.
+    """A connection of two places of the topology, equally wide in both directions.
 
-    Inside a node: `host` (its processors), `device` (stands for each of them), `nic`, or names of
-    the file's own such as `switch`. In a network: `front_door`, `node` (stands for each of them),
-    `pool/0` (that one), or names of the file's own; the bandwidth of a node is shared evenly by its
-    NICs, and is its host's where it has none.
+    Ends inside a node: `host` (its processors), `device` (each of them), `nic`, or names of the
+    file's own such as `switch`. Ends in a network: `front_door`, `node` (each of them), `pool/0`
+    (that node), or names of the file's own. A node's bandwidth is shared evenly by its NICs; a node
+    without NICs is reached at its host.
     """
 
     between: tuple[str, str]
+    """Names of the two ends."""
     kind: str
+    """Kind of link, such as nvlink5, as tables and figures name it."""
     bandwidth_bytes_per_s: BytesPerSecond
-    """In one direction."""
+    """Bandwidth in one direction [B/s]."""
     latency_s: Seconds
+    """Latency of the link [s]."""
     duplex: Literal["full", "half"] = "full"
     """half: both directions share one bandwidth, as reads and writes of a memory do."""
 
 
 class FabricSpec(Description):
-    """Leaf and spine switches that are as many as the nodes need, instead of links written one by
-    one.
+    """Leaf and spine switches, as many as the nodes need.
 
-    A leaf has at most `oversubscription` times as many ports for NICs as it has cables to spines;
-    every leaf has as many cables to each spine, which are held to be one link as wide as all of
-    them. The front door has a port on every spine. A node without NICs has one port, its host's.
+    A leaf has at most `oversubscription` times as many ports for NICs as it has cables to spines.
+    Every leaf has the same number of cables to each spine, which count as one link as wide as all
+    of them. The front door has a port on every spine. A node without NICs has one port, that of its
+    host.
     """
 
     shape: Literal["rail_optimised", "fat_tree"]
     """rail_optimised: the first NICs of all nodes meet on one leaf, the second ones on the next,
-    and so on; fat_tree: all NICs of a node are on one leaf, as far as it has ports."""
+    and so on. fat_tree: all NICs of a node are on one leaf, as far as it has ports."""
     kind: str
+    """Kind of its links, as tables and figures name it."""
     radix: Annotated[int, Field(ge=2)]
-    """Ports of a switch."""
+    """Number of ports of a switch."""
     bandwidth_bytes_per_s: BytesPerSecond
-    """Of a port, in one direction."""
+    """Bandwidth of one port in one direction [B/s]."""
     latency_s: Seconds
-    """From a NIC to its leaf, or from the front door to a spine."""
+    """Latency from a NIC to its leaf, or from the front door to a spine [s]."""
     switch_latency_s: Seconds
-    """From a leaf to a spine."""
+    """Latency from a leaf to a spine [s]."""
     oversubscription: Annotated[float, Field(ge=1.0)] = 1.0
-    """What NICs can send to a leaf by what it can send on to the spines; 1: nothing is ever
-    short."""
+    """Bandwidth from NICs to a leaf, relative to that from the leaf to the spines. With 1 the
+    spines never limit."""
 
 
 class NetworkSpec(Description):
-    """How the front door reaches the nodes, and these each other: links, a fabric of switches, or
-    both.
-    """
+    """Links between front door and nodes: written one by one, a fabric of switches, or both."""
 
     name: str = "as written"
     links: tuple[Link, ...] = ()
-    """Beside a fabric they may end at its switches too: leaf0, spine0 and so on."""
+    """Links that are written one by one. Beside a fabric they may end at its switches too: leaf0,
+    spine0 and so on."""
     fabric: FabricSpec | None = None
 
     @model_validator(mode="after")

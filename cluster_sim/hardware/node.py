@@ -12,6 +12,7 @@ from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.network import Link, NetworkSpec
 from cluster_sim.hardware.power_and_cooling import Cooling, Surroundings
 from cluster_sim.schema import Description, named
+from cluster_sim.typing import Count
 
 
 class Node(Description):
@@ -20,22 +21,24 @@ class Node(Description):
     name: str
     device: Annotated[Device, BeforeValidator(partial(named, "devices"))]
     """A catalog name, the path of a device file, or a mapping with its keys."""
-    devices: Annotated[int, Field(gt=0)]
-    places: dict[str, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
-    """How many it has of other ends of its links: `nic: 8` are nic0 to nic7. Of those left out
-    there is one, without a number. A link between two of which there are several joins them in
+    devices: Count
+    """Number of devices."""
+    places: dict[str, Count] = Field(default_factory=dict)
+    """Number of other ends of its links by name: `nic: 8` are nic0 to nic7. An end that is left out
+    exists once, without a number. A link between two ends that exist several times joins them in
     order."""
     links: tuple[Link, ...]
+    """Links inside the node."""
     network: Annotated[NetworkSpec, BeforeValidator(partial(named, "links"))]
-    """How it is reached where the scenario does not say."""
+    """Network that reaches the node where the scenario gives none."""
     power: Surroundings | None = None
-    """What it draws beside its devices; left out, nothing."""
+    """Power that the node draws beside its devices; left out, none."""
     cooling: Cooling | None = None
-    """Of each of its devices."""
+    """Cooling of each of its devices."""
     prices: (
         Annotated[
             Prices, BeforeValidator(partial(named, "prices"), json_schema_input_type=str | Prices)
         ]
         | None
     ) = None
-    """What it costs where the scenario does not say; left out, runs say nothing of money."""
+    """Prices of the node where the scenario gives none. Left out, runs have no costs."""

@@ -24,37 +24,17 @@ FULL_PACE = Pace()
 
 
 CLOCK_ON_BANDWIDTH = 0.13
-"""Power of the clock that reading memory follows: at 0.795 of its clock a bandwidth-bound decode
-ran at 0.95 (RTX 3090), where a tenth of it is held to be starts of kernels, which go as the clock
-(estimate)."""
+"""Exponent with which the rate of reading memory follows the clock.
+
+A bandwidth-bound decode ran at 0.95 with 0.795 of the clock (RTX 3090). A tenth of its time is
+taken to be starts of kernels, which follow the clock itself (estimate)."""
+
+Fit = TypeVar("Fit", bound=Description)
 
 
-Kernel = TypeVar("Kernel", bound=Description)
-
-
-def scaled_by(fit: Kernel, scales: Mapping[str, float]) -> Kernel:
-    """`fit` with those of its numbers multiplied that are in `scales`; what it leaves out stays so."""
+def scaled_by(fit: Fit, scales: Mapping[str, float]) -> Fit:
+    """Return `fit` with the numbers named in `scales` multiplied; absent numbers stay absent."""
     known = ((name, getattr(fit, name, None), scale) for name, scale in scales.items())
     return fit.model_copy(
         update={name: value * scale for name, value, scale in known if value is not None}
     )
-
-
-def at_clock(fit: Kernel, clock: float, memory: float) -> Kernel:
-    """A fit of kernels at `clock` (share of the highest, above 0) with the share `memory` of the
-    memory bus (above 0).
-
-    Times grow by 1 / clock and rates of computing fall with it, those of partial sums too, which
-    stay in the cache; rates of memory fall with clock^0.13 and with the share of the bus.
-    """
-    if clock == memory == 1.0:
-        return fit
-    reading = memory * clock**CLOCK_ON_BANDWIDTH
-    scales = {"bandwidth_bytes_per_s": reading, "tile_bandwidth_bytes_per_s": reading}
-    scales |= {"compute_flop_per_s": clock, "partial_bandwidth_bytes_per_s": clock}
-    scales |= {
-        name: 1.0 / clock
-        for name in type(fit).model_fields
-        if name.endswith("_s") and not name.endswith("_per_s")
-    }
-    return scaled_by(fit, scales)

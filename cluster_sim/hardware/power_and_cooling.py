@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from cluster_sim.hardware.precision import Precision, Share, widened
+from cluster_sim.hardware.precision import Precision, given_or_wider
 from cluster_sim.schema import Description
+from cluster_sim.typing import Count, Share
 from cluster_sim.units import (
     Celsius,
     Hertz,
@@ -25,131 +26,133 @@ from cluster_sim.units import (
 
 
 class FlopEnergy(Description):
-    """Energy of one FLOP by precision, at the highest clock; fp8 and fp4 fall back to the wider one
-    where they are left out.
+    """Energy per FLOP by precision at the highest clock.
+
+    fp8 and fp4 take the next wider precision where they are left out.
     """
 
     bf16_j_per_flop: JoulesPerFlop
     fp8_j_per_flop: JoulesPerFlop | None = None
     fp4_j_per_flop: JoulesPerFlop | None = None
     attention_j_per_flop: JoulesPerFlop | None = None
-    """Of attention, its softmax included; default: as bf16."""
+    """Energy per FLOP of attention, its softmax included [J/FLOP]. Default: that of bf16."""
 
     def of(self, precision: Precision) -> float:
-        """That of a matrix product of weights in `precision` [J]."""
-        return widened(precision, self.bf16_j_per_flop, self.fp8_j_per_flop, self.fp4_j_per_flop)
+        """Return the energy per FLOP of a matrix product of weights in `precision` [J/FLOP]."""
+        return given_or_wider(
+            precision, self.bf16_j_per_flop, self.fp8_j_per_flop, self.fp4_j_per_flop
+        )
 
     @property
     def of_attention(self) -> float:
-        """That of attention [J]."""
+        """Energy per FLOP of attention [J/FLOP]."""
         return (
             self.bf16_j_per_flop if self.attention_j_per_flop is None else self.attention_j_per_flop
         )
 
 
 class Power(Description):
-    """What a device draws, as `physics.power` puts it together; of the whole board, memory
-    included.
+    """Power of a device's whole board, memory included.
+
+    `physics.power` puts the constants together.
     """
 
     limit_w: Watts
-    """The board's power limit, which its clock is lowered to keep."""
+    """Power limit of the board [W]. It lowers its clock to keep the limit."""
     idle_w: Watts
-    """Without a context."""
+    """Power without a context [W]."""
     loaded_idle_w: Watts
-    """With a model loaded, while nothing runs."""
+    """Power with a model loaded while nothing runs [W]."""
     busy_w: Watts
-    """While kernels run that do next to nothing: clocks are up."""
+    """Power while kernels run that do next to nothing: clocks are up [W]."""
     active_w: Annotated[float, Quantity("W", "170 W", least=0.0)] = 0.0
-    """More while the processors hold work, at the highest clock, whatever the work moves and
-    computes."""
+    """Additional power while the processors hold work at the highest clock, whatever the work moves
+    and computes [W]."""
     memory_j_per_byte: JoulesPerByte
-    """Of a byte that crosses the memory bus, on its way to the registers included."""
+    """Energy per byte that crosses the memory bus, on its way to the registers included [J/B]."""
     flop: FlopEnergy
-    """Of the arithmetic."""
+    """Energy of the arithmetic."""
     memory_idle_w: Watts | None = None
-    """Share of the idle power that warms the memory; left out where it is no part of its own, as on
-    a wafer."""
+    """Part of the idle power that warms the memory [W]. Left out where the memory is no part of its
+    own, as on a wafer."""
     memory_part_j_per_byte: JoulesPerByte = 0.0
-    """Share of a byte's energy that warms the memory."""
+    """Part of the energy per byte that warms the memory [J/B]."""
 
 
 class Limits(Description):
     """Temperatures at which a device protects itself."""
 
     operating_c: Celsius
-    """Highest it is meant to run at; above, software lowers the clock."""
+    """Highest temperature that the device is meant to run at [°C]; above, software lowers the
+    clock."""
     slowdown_c: Celsius
-    """At which hardware halves the clock at once."""
+    """Temperature at which hardware halves the clock at once [°C]."""
     shutdown_c: Celsius
-    """At which it is lost."""
+    """Temperature at which the device is lost [°C]."""
     memory_c: Celsius | None = None
-    """Highest of the memory; above, software lowers the clock as well."""
+    """Highest temperature of the memory [°C]; above, software lowers the clock as well."""
 
 
 class GovernorSpec(Description):
-    """How a device changes its clock to keep its limits."""
+    """Steps and periods with which a device changes its clock to keep its limits."""
 
     clock_hz: Hertz
-    """The highest."""
+    """Highest clock [Hz]."""
     floor_hz: Hertz
-    """The lowest that heat or power bring it to."""
+    """Lowest clock that heat or power lead to [Hz]."""
     step_hz: Hertz
-    """By which it changes at a time."""
+    """Size of one change of the clock [Hz]."""
     power_period_s: PositiveSeconds
-    """Between steps that keep the power limit."""
+    """Time between steps that keep the power limit [s]."""
     fall_period_s: PositiveSeconds
-    """Between steps down while it is above the operating limit."""
+    """Time between steps down while the device is above the operating limit [s]."""
     rise_period_s: PositiveSeconds
-    """Between steps up once it has cooled."""
+    """Time between steps up once the device has cooled [s]."""
     hysteresis_kelvin: Kelvin
-    """How far below the operating limit that is."""
+    """Distance below the operating limit at which the device counts as cooled [K]."""
     slowdown_factor: Share
-    """Of the clock at the slowdown limit."""
+    """Share of the clock that is left at the slowdown limit."""
     slowdown_hold_s: Seconds
-    """How long that lasts at least."""
+    """Least time that a slowdown lasts [s]."""
 
 
 class Cooling(Description):
-    """How the heat of one device leaves it: a linear network of die, memory and heat sink (or cold
-    plate), see `physics.thermal`.
+    """Path of one device's heat: a linear network of die, memory and heat sink (or cold plate).
+
+    `physics.thermal` puts the constants together.
     """
 
     medium: Literal["air", "liquid"]
+    """Coolant that carries the heat away."""
     die_to_sink_k_per_w: PositiveKelvinPerWatt
+    """Thermal resistance from the die to the heat sink [K/W]."""
     memory_to_sink_k_per_w: PositiveKelvinPerWatt | None = None
-    """Left out, with the two others of memory, where memory is on the die."""
+    """Thermal resistance from the memory to the heat sink [K/W]. Left out, with the two other
+    figures of memory, where memory is on the die."""
     die_to_memory_k_per_w: PositiveKelvinPerWatt | None = None
+    """Thermal resistance between die and memory [K/W]."""
     sink_to_coolant_k_per_w: PositiveKelvinPerWatt
+    """Thermal resistance from the heat sink to the coolant [K/W]."""
     coolant_rise_k_per_w: KelvinPerWatt
-    """By which a device warms the coolant that flows past it."""
+    """Rise of the coolant's temperature per watt of the device that it flows past [K/W]."""
     preheat_k_per_w: KelvinPerWatt = 0.0
-    """By which the coolant of a device in the rear is warmer for each watt of the one in front of
-    it."""
+    """Rise of the coolant of a device in the rear per watt of the one in front of it [K/W]."""
     die_j_per_k: JoulesPerKelvin
+    """Heat capacity of the die [J/K]."""
     memory_j_per_k: JoulesPerKelvin | None = None
+    """Heat capacity of the memory [J/K]."""
     sink_j_per_k: JoulesPerKelvin
+    """Heat capacity of the heat sink [J/K]."""
     coolant_lag_s: PositiveSeconds
-    """Time constant with which the coolant follows."""
-    front: Annotated[int, Field(gt=0)] | None = None
-    """Devices that the coolant reaches first; as many stand behind them. Left out where none stands
-    behind another."""
+    """Time constant with which the coolant's temperature follows [s]."""
+    front: Count | None = None
+    """Number of devices that the coolant reaches first; as many stand behind them. Left out where
+    no device stands behind another."""
 
     @model_validator(mode="after")
     def _memory_is_whole(self) -> Cooling:
-        if (
-            len(
-                {
-                    part is None
-                    for part in (
-                        self.memory_to_sink_k_per_w,
-                        self.die_to_memory_k_per_w,
-                        self.memory_j_per_k,
-                    )
-                }
-            )
-            > 1
-        ):
+        parts = (self.memory_to_sink_k_per_w, self.die_to_memory_k_per_w, self.memory_j_per_k)
+        if len({part is None for part in parts}) > 1:
             raise ValueError(
                 "wanted 'memory_to_sink', 'die_to_memory' and 'memory' together, or none of them"
             )
@@ -157,11 +160,9 @@ class Cooling(Description):
 
 
 class Surroundings(Description):
-    """What a node draws beside its devices: processors, switches, fans or pumps, losses of its
-    supplies.
-    """
+    """Power of a node beside its devices: processors, switches, fans or pumps, supply losses."""
 
     base_w: Watts
-    """With its devices idle."""
+    """Power with idle devices [W]."""
     most_w: Watts
-    """With every device at its limit."""
+    """Power with every device at its limit [W]."""

@@ -9,24 +9,28 @@ from pydantic import Field
 from cluster_sim.schema import Description
 
 Precision = Literal["bf16", "fp8", "fp4"]
-
-
-Share = Annotated[float, Field(gt=0.0, le=1.0)]
+"""A number format of weights or of the KV cache."""
 
 
 class ByPrecision(Description):
-    """A number for each precision; fp8 and fp4 fall back to the wider one where they are left out."""
+    """One number per precision; fp8 and fp4 take the next wider one where they are left out."""
 
     bf16: Annotated[float, Field(gt=0.0)]
     fp8: Annotated[float, Field(gt=0.0)] | None = None
     fp4: Annotated[float, Field(gt=0.0)] | None = None
 
     def of(self, precision: Precision) -> float:
-        """The number for `precision`."""
-        return widened(precision, self.bf16, self.fp8, self.fp4)
+        """Return the number for `precision`."""
+        return given_or_wider(precision, self.bf16, self.fp8, self.fp4)
 
 
-def widened(precision: Precision, bf16: float, fp8: float | None, fp4: float | None) -> float:
-    """That of `precision`, or of the next wider one that is given."""
+def given_or_wider(
+    precision: Precision, bf16: float, fp8: float | None, fp4: float | None
+) -> float:
+    """Return the number for `precision`, or that of the next wider precision that is given.
+
+    >>> given_or_wider("fp4", 3.0, 2.0, None), given_or_wider("fp4", 3.0, None, None)
+    (2.0, 3.0)
+    """
     fp8 = bf16 if fp8 is None else fp8
     return {"bf16": bf16, "fp8": fp8, "fp4": fp8 if fp4 is None else fp4}[precision]

@@ -1,0 +1,1 @@
+"""Language models: their shapes, and the sizes that follow from them."""

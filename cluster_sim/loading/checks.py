@@ -14,10 +14,8 @@ from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.scenario.workload import Workload
 from cluster_sim.schema import Trail
-from cluster_sim.serving.admission import AcceptAll, PredictedTtft
 from cluster_sim.serving.scheduler import Static
 from cluster_sim.topology import FRONT_DOOR
-from cluster_sim.workload.arrivals import ClosedLoop
 
 Finding = tuple[Trail, str]
 
@@ -138,21 +136,14 @@ def _class_faults(scenario: Scenario) -> Iterator[Finding]:
 def _admission_faults(scenario: Scenario) -> Iterator[Finding]:
     """Admission that does not suit the traffic."""
     workload, admission = scenario.workload, scenario.cluster.admission
+    for fault in admission.faults([slo.ttft_s for slo in scenario.slos]):
+        yield ("cluster", "admission"), fault
+    clients = None if workload.arrivals is None else workload.arrivals.waiting_clients()
     if (
-        isinstance(admission, PredictedTtft)
-        and admission.limit_s is None
-        and all(slo.ttft_s is None for slo in scenario.slos)
-    ):
-        yield (
-            ("cluster", "admission"),
-            "'limit' is missing; wanted a time such as '2 s', or a ttft in the SLO",
-        )
-    arrivals = workload.arrivals
-    if (
-        not isinstance(admission, AcceptAll)
+        not admission.refuses_nobody
         and workload.trace is None
-        and isinstance(arrivals, ClosedLoop)
-        and arrivals.think_time_s == 0.0
+        and clients is not None
+        and clients.think_time_s == 0.0
     ):
         yield (
             ("cluster", "admission"),

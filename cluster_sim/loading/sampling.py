@@ -13,56 +13,56 @@ from collections.abc import Iterator
 
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import Trail
-from cluster_sim.serving.admission import AcceptAll
-from cluster_sim.workload.arrivals import Arrivals, Burst, ClosedLoop, Diurnal, Poisson
+from cluster_sim.workload.arrivals import ARRIVAL_PROCESSES
+
+_SITE_LIMITS = {"events": "happens to some nodes", "rack_power_cap_w": "is shared by nodes"}
 
 
 def faults(scenario: Scenario) -> Iterator[tuple[Trail, str]]:
-    """Why the scenario cannot be sampled as it asks; nothing where it does not ask."""
+    """Yield why the scenario cannot be sampled as it asks; nothing where it does not ask."""
     if (one_in := scenario.sample) is None:
         return
     for index, pool in enumerate(scenario.cluster.pools):
         for key, count in (("nodes", pool.nodes), ("replicas", pool.replicas)):
             if count is not None and count % one_in:
-                yield (
-                    ("cluster", "pools", index, key),
-                    f"{count} cannot be sampled 1/{one_in}; wanted a multiple of {one_in}",
-                )
-    if not isinstance(scenario.cluster.admission, AcceptAll):
+                yield ("cluster", "pools", index, key), _no_multiple(count, one_in)
+    if not scenario.cluster.admission.refuses_nobody:
         yield (
             ("cluster", "admission"),
             "limits of a whole fleet cannot be sampled; wanted accept_all",
         )
-    for key, said in (
-        ("events", "happens to some nodes"),
-        ("rack_power_cap_w", "is shared by nodes"),
-    ):
+    for key, what in _SITE_LIMITS.items():
         if scenario.site is not None and getattr(scenario.site, key):
             yield (
                 ("site", key.removesuffix("_w")),
-                f"what {said} of a whole fleet cannot be sampled",
+                f"what {what} of a whole fleet cannot be sampled",
             )
     arrivals = scenario.workload.arrivals
-    if not isinstance(arrivals, (Poisson, Diurnal, Burst, ClosedLoop)):
+    if arrivals is None or not arrivals.can_be_thinned:
+        *names, last = [each.name() for each in ARRIVAL_PROCESSES if each.can_be_thinned]
         yield (
             ("workload",),
-            "thinned, this traffic would be of another kind; with 'sample' wanted arrivals that are poisson, diurnal, burst or closed_loop",
+            f"thinned, this traffic would be of another kind; with 'sample' wanted arrivals that are {', '.join(names)} or {last}",
         )
         return
-    for key in ("requests", "concurrency"):
-        if (count := getattr(arrivals, key, None)) is not None and count % one_in:
-            yield (
-                ("workload", "arrivals", key),
-                f"{count} cannot be sampled 1/{one_in}; wanted a multiple of {one_in}",
-            )
+    for key, count in arrivals.fleet_counts().items():
+        if count % one_in:
+            yield ("workload", "arrivals", key), _no_multiple(count, one_in)
+
+
+def _no_multiple(count: int, one_in: int) -> str:
+    return f"{count} cannot be sampled 1/{one_in}; wanted a multiple of {one_in}"
 
 
 def sampled(scenario: Scenario) -> Scenario:
-    """What is simulated of a scenario that asks for a sample, each of its nodes standing for
-    several; other scenarios as they are.
+    """Return what is simulated of a scenario that asks for a sample; other scenarios as they are.
+
+    Each node of the sample stands for several.
     """
-    if (one_in := scenario.sample) is None:
+    one_in, arrivals = scenario.sample, scenario.workload.arrivals
+    if one_in is None:
         return scenario
+    assert arrivals is not None
     pools = tuple(
         pool.model_copy(
             update={
@@ -72,9 +72,7 @@ def sampled(scenario: Scenario) -> Scenario:
         )
         for pool in scenario.cluster.pools
     )
-    workload = scenario.workload.model_copy(
-        update={"arrivals": _thinned(scenario.workload.arrivals, one_in)}
-    )
+    workload = scenario.workload.model_copy(update={"arrivals": arrivals.thinned(one_in)})
     cluster = scenario.cluster.model_copy(update={"pools": pools})
     return scenario.model_copy(
         update={
@@ -84,32 +82,3 @@ def sampled(scenario: Scenario) -> Scenario:
             "workload": workload,
         }
     )
-
-
-def _thinned(arrivals: Arrivals | None, one_in: int) -> Arrivals:
-    """One in so many of them."""
-    fewer = {
-        key: count // one_in
-        for key in ("requests", "concurrency")
-        if (count := getattr(arrivals, key, None)) is not None
-    }
-    match arrivals:
-        case Poisson():
-            return arrivals.model_copy(update=fewer | {"rate_per_s": arrivals.rate_per_s / one_in})
-        case Burst():
-            bursts = tuple(
-                one.model_copy(update={"rate_per_s": one.rate_per_s / one_in})
-                for one in arrivals.bursts
-            )
-            return arrivals.model_copy(
-                update=fewer | {"rate_per_s": arrivals.rate_per_s / one_in, "bursts": bursts}
-            )
-        case Diurnal(points=None, rate_per_s=float(rate_per_s)):
-            return arrivals.model_copy(update=fewer | {"rate_per_s": rate_per_s / one_in})
-        case Diurnal(points=points) if points is not None:
-            return arrivals.model_copy(
-                update=fewer
-                | {"points": tuple((at_s, rate_per_s / one_in) for at_s, rate_per_s in points)}
-            )
-    assert isinstance(arrivals, ClosedLoop)
-    return arrivals.model_copy(update=fewer)

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import log, sqrt
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.kernel_fits import fit_of_engine
 from cluster_sim.hardware.precision import Precision
-from cluster_sim.llm.model import Model
+from cluster_sim.llm.model import Model, WeightPart
 from cluster_sim.physics.attention import (
     DecodeAttention,
     context_line,
@@ -41,8 +41,6 @@ from cluster_sim.physics.transformer import (
 )
 
 EXPERT_TILE = 128  # tokens that a grouped product takes at a time where an expert has as many
-
-WeightPart = Literal["embedding", "attention", "ffn"]
 
 
 class Product(NamedTuple):
@@ -155,7 +153,7 @@ class LayerKernels:
         read_s = (
             touched
             * weights
-            * model.bytes_a_parameter(self._weights, "ffn")
+            * model.bytes_per_parameter(self._weights, "ffn")
             / (self._eta.expert_bandwidth * bandwidth)
         )
         _, peak = device.peak.of(
@@ -295,7 +293,7 @@ class LayerKernels:
         compute_in, peak = device.peak.of(precision)
         bandwidth, stored = (
             device.fast_memory.bandwidth_bytes_per_s,
-            model.bytes_a_parameter(self._weights, part),
+            model.bytes_per_parameter(self._weights, part),
         )
         bound_tokens = stored / bandwidth / (2.0 / peak)
         relative = self._overhead.gemm.of(precision)

@@ -98,7 +98,7 @@ def place_on_gpus(
         (tensor_parallel - 1)
         * model.layers
         * model.copied_parameters
-        * model.bytes_a_parameter(weights, "attention")
+        * model.bytes_per_parameter(weights, "attention")
     )
     rank_bytes = model.weight_bytes(weights) - model.expert_bytes(weights) + copies
     weight_bytes = (model.expert_bytes(weights) + data_parallel * rank_bytes) / devices

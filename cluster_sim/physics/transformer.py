@@ -126,11 +126,13 @@ def step_weight_bytes(
     one by one.
     """
     attention = (
-        model.layers * model.attention_parameters * model.bytes_a_parameter(precision, "attention")
+        model.layers
+        * model.attention_parameters
+        * model.bytes_per_parameter(precision, "attention")
     )
-    ffn_bytes = model.bytes_a_parameter(precision, "ffn")
+    ffn_bytes = model.bytes_per_parameter(precision, "ffn")
     dense_ffn = (model.layers - model.moe_layers) * model.ffn_parameters * ffn_bytes
-    head = model.vocabulary * model.hidden * model.bytes_a_parameter(precision, "embedding")
+    head = model.vocabulary * model.hidden * model.bytes_per_parameter(precision, "embedding")
     dense, experts = attention + dense_ffn + head, 0.0
     if model.experts:
         one = model.moe_layers * model.expert_parameters * ffn_bytes

@@ -165,7 +165,7 @@ def parts_of(
     dense layer, and of one with experts those that it is routed to.
     """
     embedding, attention, ffn = (
-        model.bytes_a_parameter(weights, part) for part in ("embedding", "attention", "ffn")
+        model.bytes_per_parameter(weights, part) for part in ("embedding", "attention", "ffn")
     )
     table = model.vocabulary * model.hidden
     first = () if model.tied_embeddings else (ModelPart("embedding", table * embedding),)

@@ -20,7 +20,8 @@ from cluster_sim.report.pictures import Picture, picture
 from cluster_sim.report.provenance import CONFIDENCES, Used, used
 from cluster_sim.report.studies import Study
 from cluster_sim.report.tables import HEADLINES, Cell, Table, cell, heading
-from cluster_sim.results.results import Results, package_version
+from cluster_sim.results.results import Results
+from cluster_sim.results.run_folder import package_version
 from cluster_sim.scenario.describe import described
 
 if TYPE_CHECKING:
@@ -70,9 +71,7 @@ def page(
     runs = (
         _runs(results, [swing for study in studies for swing in study.swings]) if results else None
     )
-    asked = question or next(
-        (str(one.info["question"]) for one in results if one.info.get("question")), ""
-    )
+    asked = question or next((one.info.question for one in results if one.info.question), "")
     names = title or " and ".join(
         dict.fromkeys(
             [*(one.scenario.name for one in results), *(study.heading for study in studies)]

@@ -123,7 +123,7 @@ def warnings(
 
 def _of_one(view: View) -> Iterator[str]:
     results, summary = view.results, view.summary
-    yield from results.info.get("notes", ())
+    yield from results.info.notes
     if summary["rejected"]:
         what, reasons = (results.events[name].to_pylist() for name in ("what", "reason"))
         count = Counter(

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
 from cluster_sim.physics.transformer import step_kv_bytes
-from cluster_sim.results.results import Results
+from cluster_sim.results.run import Run
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.topology import MEMORY, Topology
 
@@ -58,7 +58,7 @@ class PoolOverTime:
     """Share of the KV room that is taken."""
 
 
-def memory_bound_s(results: Results, pool: Pool, rows: Array) -> Array:
+def memory_bound_s(results: Run, pool: Pool, rows: Array) -> Array:
     """Of these stretches of a pool, how long its memories were read as fast as kernels can [s].
 
     That is their bytes over what kernels reach alone, see hardware.Efficiency, and over the share
@@ -113,7 +113,7 @@ def memory_bound_s(results: Results, pool: Pool, rows: Array) -> Array:
     return bound_s
 
 
-def saturated_fraction(results: Results, pool: str | None = None) -> float:
+def saturated_fraction(results: Run, pool: str | None = None) -> float:
     """Of the time in which steps run, the share in which memories are what they wait for."""
     table, bound_s, running_s = results.stretches, 0.0, 0.0
     for one, numbers in _pools(results):
@@ -126,16 +126,16 @@ def saturated_fraction(results: Results, pool: str | None = None) -> float:
     return bound_s / running_s if running_s else 0.0
 
 
-def over_time(results: Results, points: int = 300) -> tuple[Array, list[PoolOverTime]]:
+def over_time(results: Run, points: int = 300) -> tuple[Array, list[PoolOverTime]]:
     """(edges of the bins [s], each pool over them)."""
-    edges_s = np.linspace(0.0, float(results.info.get("simulated_s", 0.0)) or 1.0, points + 1)
+    edges_s = np.linspace(0.0, results.info.simulated_s or 1.0, points + 1)
     topology = results.scenario.cluster.topology()
     return edges_s, [
         _pool(results, topology, pool, numbers, edges_s) for pool, numbers in _pools(results)
     ]
 
 
-def _pools(results: Results) -> list[tuple[Pool, list[int]]]:
+def _pools(results: Run) -> list[tuple[Pool, list[int]]]:
     """Each pool and the numbers of its replicas."""
     pools = results.scenario.cluster.pools
     ends = np.cumsum([0, *(pool.replica_count(results.scenario.model) for pool in pools)]).tolist()
@@ -143,7 +143,7 @@ def _pools(results: Results) -> list[tuple[Pool, list[int]]]:
 
 
 def _pool(
-    results: Results, topology: Topology, pool: Pool, numbers: list[int], edges_s: Array
+    results: Run, topology: Topology, pool: Pool, numbers: list[int], edges_s: Array
 ) -> PoolOverTime:
     model, device, stretches, transfers = (
         results.scenario.model,
@@ -207,7 +207,7 @@ def _pool(
     )
 
 
-def _exchanged(results: Results, pool: Pool, rows: Array) -> Array:
+def _exchanged(results: Run, pool: Pool, rows: Array) -> Array:
     """Bytes that cross each device's link, one direction, for the all-reduces of these stretches: 2
     (n - 1) / n of each tensor.
     """
@@ -230,7 +230,7 @@ def _exchanged(results: Results, pool: Pool, rows: Array) -> Array:
 
 
 def _collectives(
-    results: Results, topology: Topology, pool: Pool, numbers: list[int], bytes_per_s: Array
+    results: Run, topology: Topology, pool: Pool, numbers: list[int], bytes_per_s: Array
 ) -> Traffic:
     places = results.scenario.cluster.devices(results.scenario.model)[numbers[0]]
     edge = topology.route(places[0], places[1]).edges[0]
@@ -239,7 +239,7 @@ def _collectives(
     )
 
 
-def _way_out(results: Results, topology: Topology, numbers: list[int]) -> tuple[str, float]:
+def _way_out(results: Run, topology: Topology, numbers: list[int]) -> tuple[str, float]:
     """The narrowest link near one of the pool's devices on the way of its KV: its kind, and what of
     it is one device's [B/s].
     """

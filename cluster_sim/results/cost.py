@@ -16,7 +16,7 @@ from cluster_sim.economics.prices import Committed, Estimate, Owned, Prices, Ren
 from cluster_sim.workload.random_streams import stream
 
 if TYPE_CHECKING:
-    from cluster_sim.results.results import Results
+    from cluster_sim.results.run import Run
     from cluster_sim.scenario.pool import Pool
     from cluster_sim.scenario.scenario import Scenario
     from cluster_sim.scenario.site import Site
@@ -91,7 +91,7 @@ def usd_per_hour(pool: Pool, site: Site | None, power_w: float | None = None) ->
 
 
 def _years(seconds: Array) -> Array:
-    return seconds / (3600.0 * money.HOURS_A_YEAR)
+    return seconds / (3600.0 * money.HOURS_PER_YEAR)
 
 
 def _owned(prices: Owned, of: Mapping[str, Array], devices: int) -> Parts:
@@ -122,8 +122,9 @@ def _owned(prices: Owned, of: Mapping[str, Array], devices: int) -> Parts:
         | {
             "cost_of_capital": capital + capital_of_it,
             "licences": of["licences_usd_per_hour"] * devices,
-            "support": of["support"] * purchase_usd / money.HOURS_A_YEAR,
-            "porting": of["porting_usd"] / (life_years * money.HOURS_A_YEAR * prices.porting_nodes),
+            "support": of["support"] * purchase_usd / money.HOURS_PER_YEAR,
+            "porting": of["porting_usd"]
+            / (life_years * money.HOURS_PER_YEAR * prices.porting_nodes),
             "staffing": of["staffing_usd_per_hour"],
         }
     )
@@ -140,7 +141,7 @@ def planned_usd_per_hour(scenario: Scenario, pool: Pool | None = None) -> float 
 
 
 def of_run(
-    results: Results, power_w: Mapping[str, float | None]
+    results: Run, power_w: Mapping[str, float | None]
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """(fields of the summary, the same of each pool by its name); empty where a pool's nodes have
     no prices.
@@ -153,7 +154,7 @@ def of_run(
     reading prompts and decoding, idle time and all. A step that does both is split by its tokens.
     Of a pool that was never busy the cost goes by the others'.
     """
-    hours = float(results.info.get("simulated_s", 0.0)) / 3600.0
+    hours = results.info.simulated_s / 3600.0
     pools = results.scenario.cluster.pools
     parts = {
         pool.name: usd_per_hour(pool, results.scenario.site, power_w[pool.name]) for pool in pools
@@ -180,7 +181,7 @@ def of_run(
         report["attributed_usd_per_million_output_tokens"] = 1e6 * (cost_usd - of_input) / outputs
     if answered:
         report["usd_per_request"] = cost_usd / answered
-    if sessions := results.info.get("sessions"):
+    if sessions := results.info.sessions:
         report["usd_per_session"] = cost_usd / sessions
     return report, {
         name: _fields(part, hours, *_answered(results, name)[:2]) for name, part in priced.items()
@@ -206,7 +207,7 @@ def _fields(parts: Parts, hours: float, inputs: int, outputs: int) -> dict[str, 
     return report | {"usd_per_hour_parts": {name: float(part[0]) for name, part in parts.items()}}
 
 
-def _answered(results: Results, pool: str | None) -> tuple[int, int, int]:
+def _answered(results: Run, pool: str | None) -> tuple[int, int, int]:
     """(prompt tokens, output tokens, requests) that were finished, warm-up included."""
     table = results.requests
     mine: Array = table["status"].to_numpy() == "finished"
@@ -218,7 +219,7 @@ def _answered(results: Results, pool: str | None) -> tuple[int, int, int]:
     return prompts, outputs, int(np.sum(mine))
 
 
-def _busy_s(results: Results) -> dict[str, tuple[float, float]]:
+def _busy_s(results: Run) -> dict[str, tuple[float, float]]:
     """(seconds in which its replicas read prompts, in which they were busy) of each pool by its
     name.
     """

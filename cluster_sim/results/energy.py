@@ -12,7 +12,7 @@ from cluster_sim.hardware.power_and_cooling import Power
 from cluster_sim.physics.power import surroundings_w
 
 if TYPE_CHECKING:
-    from cluster_sim.results.results import Results
+    from cluster_sim.results.run import Run
     from cluster_sim.scenario.pool import Pool
 
 Array = npt.NDArray[Any]
@@ -43,7 +43,7 @@ class PowerOverTime:
         return float(np.max(self.watts[np.diff(self.time_s) > 0.0], initial=0.0))
 
 
-def nodes(results: Results, pool: str | None = None) -> list[PowerOverTime] | None:
+def nodes(results: Run, pool: str | None = None) -> list[PowerOverTime] | None:
     """Every node of one pool, or of all, from time 0 until the end of the run; None where a device
     does not say what it draws.
 
@@ -60,7 +60,7 @@ def nodes(results: Results, pool: str | None = None) -> list[PowerOverTime] | No
         replica[order],
         *(table[name].to_numpy()[order] for name in ("began_s", "ended_s", "energy_j")),
     )
-    end_s = float(results.info.get("simulated_s", 0.0))
+    end_s = results.info.simulated_s
     events = results.events
     down = events["what"].to_numpy() == "shutdown"
     lost_s = dict(

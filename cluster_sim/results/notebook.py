@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Any
 
 from cluster_sim.scenario.describe import html_table
 
-if TYPE_CHECKING:
-    from cluster_sim.results.results import Results
 
-
-def results_html(results: Results) -> str:
-    """The fields of the summary as a table, for notebooks."""
-    fields = {
-        name: value for name, value in results.summary().items() if isinstance(value, (int, float))
-    }
+def results_html(title: str, summary: Mapping[str, Any]) -> str:
+    """Return the numbers of a summary as an HTML table."""
+    fields = {name: value for name, value in summary.items() if isinstance(value, (int, float))}
     return html_table(
-        results.scenario.title,
+        title,
         {
             name: f"{value:,}" if isinstance(value, int) else f"{value:,.5g}"
             for name, value in fields.items()

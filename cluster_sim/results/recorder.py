@@ -6,10 +6,11 @@ from collections.abc import Hashable
 from struct import Struct
 
 from cluster_sim.request import Request
+from cluster_sim.results.columns import STRETCH_COLUMNS
 from cluster_sim.results.contention import TransferRow
 from cluster_sim.topology import ParallelPaths
 
-PACK_STRETCH = Struct("23d").pack
+PACK_STRETCH = Struct(f"{len(STRETCH_COLUMNS)}d").pack
 
 EventRow = tuple[float, str, int, int, float]
 ThrottleRow = tuple[float, int, float, float, str]

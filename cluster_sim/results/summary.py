@@ -25,10 +25,10 @@ from cluster_sim.results.metrics.gaps import itl
 from cluster_sim.results.metrics.timeline import _kv_growth
 
 if TYPE_CHECKING:
-    from cluster_sim.results.results import Results
+    from cluster_sim.results.run import Run
 
 
-def summary(results: Results) -> dict[str, Any]:
+def summary(results: Run) -> dict[str, Any]:
     """The fields of summary.json, names as `vllm bench serve` writes them where it has one.
 
     Latencies are in ms, rates over the time from the first counted arrival to the last answer.
@@ -38,9 +38,7 @@ def summary(results: Results) -> dict[str, Any]:
     report: dict[str, Any] = {"name": results.scenario.title} | _of_requests(results)
     whole = _of_machines(results, None)
     report |= whole
-    report |= {
-        key: results.info[key] for key in ("simulated_s", "wall_s", "events") if key in results.info
-    }
+    report |= {key: getattr(results.info, key) for key in ("simulated_s", "wall_s", "events")}
     every = results.scenario.cluster.pools
     pools = {
         pool.name: _of_pool(results, pool.name, whole if len(every) == 1 else None)
@@ -57,14 +55,14 @@ def summary(results: Results) -> dict[str, Any]:
     return of_whole(report, results.scenario.stands_for)
 
 
-def _of_pool(results: Results, pool: str, whole: dict[str, Any] | None) -> dict[str, Any]:
+def _of_pool(results: Run, pool: str, whole: dict[str, Any] | None) -> dict[str, Any]:
     """whole: what replicas and gaps of all pools say, where there is this pool alone."""
     report = _of_requests(results, pool)
     del report["rejected"]  # before it came to any pool
     return report | (whole if whole is not None else _of_machines(results, pool))
 
 
-def _of_machines(results: Results, pool: str | None) -> dict[str, Any]:
+def _of_machines(results: Run, pool: str | None) -> dict[str, Any]:
     """What the steps of a pool's replicas say, or of all: gaps between tokens, use, power,
     temperatures.
     """
@@ -76,7 +74,7 @@ def _of_machines(results: Results, pool: str | None) -> dict[str, Any]:
     )
 
 
-def _of_gaps(results: Results, pool: str | None) -> dict[str, float]:
+def _of_gaps(results: Run, pool: str | None) -> dict[str, float]:
     """Gaps between tokens of a pool or of all; of a class they are not known, for a stretch does
     not say whose tokens it makes.
     """
@@ -86,7 +84,7 @@ def _of_gaps(results: Results, pool: str | None) -> dict[str, float]:
 
 
 def _of_requests(
-    results: Results, pool: str | None = None, class_: str | None = None
+    results: Run, pool: str | None = None, class_: str | None = None
 ) -> dict[str, Any]:
     """What the requests of a pool, of a class, or all of them say."""
     done, mine = finished(results, pool, class_), _counted(results, pool, class_)
@@ -169,7 +167,7 @@ def _of_requests(
     return report
 
 
-def _of_drafts(results: Results, pool: str | None) -> dict[str, float]:
+def _of_drafts(results: Run, pool: str | None) -> dict[str, float]:
     """Tokens that a step made of a sequence, in the mean over the whole run."""
     table = results.stretches
     mine = np.isin(
@@ -215,7 +213,7 @@ def _named(
     }
 
 
-def _of_replicas(results: Results, pool: str | None) -> dict[str, Any]:
+def _of_replicas(results: Run, pool: str | None) -> dict[str, Any]:
     """KV room and utilisation of the replicas of one pool, or of all; over the whole run, warm-up
     included.
     """
@@ -247,7 +245,7 @@ def _of_replicas(results: Results, pool: str | None) -> dict[str, Any]:
     return report | _of_pipelines(results, pool)
 
 
-def _of_pipelines(results: Results, pool: str | None) -> dict[str, float]:
+def _of_pipelines(results: Run, pool: str | None) -> dict[str, float]:
     """Of wafers, while they work: the places of a pipeline, the share of time in which its slowest
     station is busy, and the bubbles.
     """
@@ -279,12 +277,12 @@ def _of_pipelines(results: Results, pool: str | None) -> dict[str, float]:
     }
 
 
-def _of_power(results: Results, pool: str | None) -> dict[str, float]:
+def _of_power(results: Run, pool: str | None) -> dict[str, float]:
     """Energy and power of the nodes of one pool, or of all, times the site's PUE; over the whole
     run, warm-up included.
     """
     nodes = energy.nodes(results, pool)
-    simulated_s = float(results.info.get("simulated_s", 0.0))
+    simulated_s = results.info.simulated_s
     if nodes is None or not simulated_s:
         return {}
     site = results.scenario.site
@@ -314,7 +312,7 @@ def _of_power(results: Results, pool: str | None) -> dict[str, float]:
     }
 
 
-def _of_heat(results: Results, pool: str | None) -> dict[str, Any]:
+def _of_heat(results: Run, pool: str | None) -> dict[str, Any]:
     """Highest temperatures, throttling and lost replicas of one pool, or of all; of temperatures
     nothing where nothing is known of them.
     """
@@ -329,7 +327,7 @@ def _of_heat(results: Results, pool: str | None) -> dict[str, Any]:
             and not np.isnan(values := devices[name].to_numpy()[mine]).all()
         ):
             report[name] = float(np.nanmax(values))
-    simulated_s = float(results.info.get("simulated_s", 0.0))
+    simulated_s = results.info.simulated_s
     numbers = None if pool is None else _replicas(results, pool)
     clocks = stretches["clock"].to_numpy()
     if numbers is not None:

@@ -37,7 +37,7 @@ from cluster_sim.serving.scheduler import (
 )
 from cluster_sim.serving.scheduler.speculative import SpeculativeBatch
 from cluster_sim.serving.speculation import Speculation
-from cluster_sim.topology import Topology, host_bandwidth_bytes_per_s
+from cluster_sim.topology import Topology, group_path, host_bandwidth_bytes_per_s
 from cluster_sim.units import Bytes, BytesPerSecond, Watts
 from cluster_sim.workload.random_streams import numbered
 
@@ -352,7 +352,7 @@ class Pool(Description):
             [f"pool/{node}/device{first + lane}" for lane in range(plan.tensor_parallel)]
             for node, first in ((0, devices - stage), (1, 0))
         )
-        way = Topology({"pool/0": self.node, "pool/1": self.node}).group_path(sending, receiving)
+        way = group_path(Topology({"pool/0": self.node, "pool/1": self.node}), sending, receiving)
         return Hops(count, way.route.latency_s, way.bytes_per_s)
 
     def prefill_tokens_per_s(self, model: Model) -> float:

@@ -6,9 +6,10 @@ import ast
 import inspect
 import textwrap
 import typing
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -101,6 +102,14 @@ class Description(BaseModel):
         for field, text in _sentences_under_fields(cls).items():
             properties[cls.model_fields[field].alias or field]["description"] = text
         return written
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with some fields changed; cached properties are worked out anew."""
+        copied = super().model_copy(update=update, deep=deep)
+        if update:
+            for name in copied.__dict__.keys() - type(self).model_fields.keys():
+                del copied.__dict__[name]
+        return copied
 
     @classmethod
     def _read_from_its_file(cls, came: Any, handler: ValidatorFunctionWrapHandler) -> Any:

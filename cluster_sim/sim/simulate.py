@@ -19,12 +19,13 @@ from cluster_sim.llm.model import Model
 from cluster_sim.loading.sampling import sampled
 from cluster_sim.physics.step_times import StepTimes
 from cluster_sim.request import Request
-from cluster_sim.results.build_tables import gather
+from cluster_sim.results.build_tables import build_tables
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.results.results import Results
+from cluster_sim.results.run_info import RunInfo
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
-from cluster_sim.serving.admission import AcceptAll, Gate, Prefill
+from cluster_sim.serving.admission import Gate, Prefill
 from cluster_sim.serving.disaggregation import HandOver as HandOverPlan
 from cluster_sim.serving.scheduler import DecodeBatch, PrefillBatch
 from cluster_sim.sim.fabric import Bus, Fabric, HostWay
@@ -35,7 +36,6 @@ from cluster_sim.sim.router import Router
 from cluster_sim.sim.source import Clients, Conversations, timetable
 from cluster_sim.sim.thermal_governor import governors
 from cluster_sim.topology import FRONT_DOOR, MEMORY, Topology, parallel_paths_between
-from cluster_sim.workload.arrivals import ClosedLoop
 from cluster_sim.workload.classes import labelled
 from cluster_sim.workload.generate import drawn, replayed
 from cluster_sim.workload.random_streams import stream
@@ -108,13 +108,16 @@ def simulate(
     if fabric is not None:
         fabric.stop()
     wall_s = time.perf_counter() - began
-    # SimPy numbers events as they are scheduled; the next number is how many there were.
-    info = {"wall_s": wall_s, "events": next(env._eid) - beats} | (
-        {"notes": notes} if (notes := list(tally.said())) else {}
+    tables = build_tables(scenario, recorder, topology, paths, spots)
+    info = RunInfo(
+        wall_s=wall_s,
+        # SimPy numbers events as they are scheduled; the next number is how many there were.
+        events=next(env._eid) - beats,
+        simulated_s=tables.simulated_s,
+        notes=tuple(tally.said()),
+        sessions=closed.ended if isinstance(closed, Conversations) else None,
     )
-    if isinstance(closed, Conversations):
-        info["sessions"] = closed.ended
-    return gather(scenario, recorder, topology, paths, info, spots)
+    return Results(scenario, **tables._asdict(), info=info)
 
 
 def _replicas(
@@ -288,7 +291,6 @@ def _closed_loop(
     """The clients that wait for answers; None where requests come by a timetable."""
     workload, warmup_s = scenario.workload, scenario.warmup_s
     if (sessions := workload.sessions) is not None:
-        assert not isinstance(sessions.arrivals, ClosedLoop)
         starts_s = None
         if sessions.arrivals is not None:
             times_s = sessions.arrivals.times(stream(scenario.seed, "arrivals"))
@@ -304,12 +306,13 @@ def _closed_loop(
             warmup_s,
             answer_latency_s,
         )
-    if isinstance(arrivals := workload.arrivals, ClosedLoop):
+    arrivals = workload.arrivals
+    if arrivals is not None and (clients := arrivals.waiting_clients()) is not None:
         return Clients(
             env,
             workload.lengths(scenario.seed),
-            arrivals.concurrency,
-            arrivals.think_time_s,
+            clients.number,
+            clients.think_time_s,
             arrivals.requests,
             until_s,
             warmup_s,
@@ -321,7 +324,7 @@ def _closed_loop(
 def _gate(scenario: Scenario, ways_s: list[float]) -> Gate | None:
     """What the admission policy lets in; None where it lets in everybody."""
     admission, model = scenario.cluster.admission, scenario.model
-    if isinstance(admission, AcceptAll):
+    if admission.refuses_nobody:
         return None
     entries = [pool for pool in scenario.cluster.pools if pool.replica.role != "decode"]
     rates = [
@@ -339,7 +342,7 @@ def _requests(scenario: Scenario, until_s: float, tally: Tally) -> Iterator[Requ
     workload = scenario.workload
     if workload.trace is not None:
         return replayed(workload.trace, scenario.seed, until_s, scenario.warmup_s, tally)
-    assert workload.arrivals is not None and not isinstance(workload.arrivals, ClosedLoop)
+    assert workload.arrivals is not None
     return drawn(
         workload.arrivals,
         workload.lengths(scenario.seed),

@@ -33,8 +33,8 @@ from cluster_sim.hardware.power_and_cooling import Power
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.power import step_w
 from cluster_sim.physics.thermal import DIE, MEMORY, Heat, bandwidth_left
+from cluster_sim.results.columns import STRETCH_COLUMNS
 from cluster_sim.results.recorder import Recorder
-from cluster_sim.results.results import STRETCH_COLUMNS
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.sim.alarm import Alarm

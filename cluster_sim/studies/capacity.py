@@ -373,14 +373,10 @@ def _rate(scenario: Scenario, file: ScenarioFile) -> tuple[str, float, float]:
     """(the key that sets how much traffic comes, its mean rate [/s], what the key says [/s])."""
     arrivals = scenario.workload.arrivals
     if scenario.workload.trace is None and arrivals is not None:
-        for field in ("rate_per_s", "burst_rate_per_s"):
-            if (written_per_s := getattr(arrivals, field, None)) is not None:
-                mean_rate_per_s: Callable[[], float] = getattr(arrivals, "mean_rate_per_s")  # noqa: B009 - not all arrivals have one
-                return (
-                    f"workload.arrivals.{field.removesuffix('_per_s')}",
-                    mean_rate_per_s(),
-                    written_per_s,
-                )
+        key, mean_rate_per_s = arrivals.rate_key(), arrivals.mean_rate_per_s()
+        if key is not None and mean_rate_per_s is not None:
+            dotted = f"workload.arrivals.{key.field.removesuffix('_per_s')}"
+            return dotted, mean_rate_per_s, key.per_s
     raise ScenarioError.at(
         file.place("workload"),
         "has no rate that can be searched; wanted arrivals such as {process: poisson, rate: 5 /s}",

@@ -25,7 +25,6 @@ from cluster_sim.studies.statistics import (
     t_interval,
 )
 from cluster_sim.studies.workers import Call, called, cores
-from cluster_sim.workload.arrivals import AtOnce
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -254,7 +253,8 @@ def _ends_by_itself(scenario: Scenario) -> bool:
     """Whether the beginning is part of the question: work that is all there at time zero, or a
     recorded day.
     """
-    return scenario.workload.trace is not None or isinstance(scenario.workload.arrivals, AtOnce)
+    arrivals = scenario.workload.arrivals
+    return scenario.workload.trace is not None or (arrivals is not None and arrivals.ends_by_itself)
 
 
 def of_batches(results: Results) -> dict[str, list[float]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.loading.files import ScenarioFile
-from cluster_sim.results.results import package_version
+from cluster_sim.results.run_folder import package_version
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import Description
 

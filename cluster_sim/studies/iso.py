@@ -19,7 +19,6 @@ from cluster_sim.scenario.study_spec import Capacity
 from cluster_sim.studies.capacity import Trial, capacity, tried
 from cluster_sim.studies.workers import Call, called
 from cluster_sim.units import parse
-from cluster_sim.workload.arrivals import ClosedLoop
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -235,13 +234,11 @@ def _amount(cluster: _Cluster, summary: Mapping[str, float], basis: str) -> floa
 
 def _scaled(cluster: _Cluster, summary: Mapping[str, float], copies: float, basis: str) -> Scaled:
     pools, workload = cluster.scenario.cluster.pools, cluster.scenario.workload
-    at_once = (
-        workload.sessions.concurrency
-        if workload.sessions
-        else workload.arrivals.concurrency
-        if isinstance(workload.arrivals, ClosedLoop)
-        else None
-    )
+    if workload.sessions is not None:
+        at_once = workload.sessions.concurrency
+    else:
+        clients = None if workload.arrivals is None else workload.arrivals.waiting_clients()
+        at_once = None if clients is None else clients.number
     fields = {key: value * (copies if key in _EXTENSIVE else 1.0) for key, value in summary.items()}
     whole = floor(copies + 1e-9) if basis in ("cost", "power") else ceil(copies - 1e-9)
     return Scaled(

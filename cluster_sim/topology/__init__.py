@@ -1,8 +1,11 @@
-"""All places of a cluster and the links between them, and which way bytes go; the only importer of
-networkx.
+"""Places of a cluster, the links between them, and the routes of bytes.
+
+This room alone imports networkx.
 """
 
-from cluster_sim.topology.graph import FRONT_DOOR, GroupPath, Topology, host_bandwidth_bytes_per_s
+from cluster_sim.topology.graph import Topology, host_bandwidth_bytes_per_s
+from cluster_sim.topology.group_paths import GroupPath, group_path
+from cluster_sim.topology.network_graph import FRONT_DOOR
 from cluster_sim.topology.node_graph import MEMORY
 from cluster_sim.topology.parallel_paths import ParallelPaths, parallel_paths_between
 from cluster_sim.topology.routes import Edge, Route
@@ -15,6 +18,7 @@ __all__ = [
     "ParallelPaths",
     "Route",
     "Topology",
+    "group_path",
     "host_bandwidth_bytes_per_s",
     "parallel_paths_between",
 ]

@@ -1,5 +1,4 @@
-"""Two tiers of switches, as many as the nodes need: which NIC goes to which leaf, and how many
-cables go on to the spines.
+"""Two tiers of switches, as many as the nodes need: leaves of NICs, and cables to spines.
 
 A folded Clos network after Clos, Bell System Technical Journal 32(2), 1953, and Leiserson's fat
 trees, IEEE Transactions on Computers 34(10), 1985; rails as in the reference architecture of
@@ -16,33 +15,52 @@ from math import ceil
 from cluster_sim.hardware.network import FabricSpec, Link
 
 Cable = tuple[str, str, Link]
+"""A link between two places: (from, to, link)."""
 
 
 @dataclass(frozen=True)
 class SwitchTiers:
-    """How many switches there are, and how they are joined."""
+    """Numbers of switches, and how they are joined."""
 
     leaf_of: tuple[tuple[int, ...], ...]
-    """The leaf of each NIC of each node."""
+    """Leaf of each NIC of each node."""
     leaves: int
+    """Number of leaf switches."""
     spines: int
-    """None where one leaf holds all."""
+    """Number of spine switches; 0 when one leaf is enough."""
     cables: int
-    """From each leaf to each spine."""
+    """Number of cables from each leaf to each spine."""
 
 
 def switch_tiers(fabric: FabricSpec, nics: Sequence[int]) -> SwitchTiers:
-    """The fewest switches for nodes with so many NICs each.
+    """Return the fewest switches for nodes with so many NICs each.
 
     A leaf gives `down` of its ports to NICs and keeps `up` = down / oversubscription, rounded up,
     for spines; where it is not full it needs fewer. There are as few spines as have the ports, and
-    as take an equal number of each leaf's cables. The front door's ports are not counted. Raises
-    ValueError where two tiers of such switches do not have the ports.
+    as take an equal number of each leaf's cables. The front door's ports are not counted.
+
+    Parameters
+    ----------
+    fabric
+        Description of the switches.
+    nics
+        Number of NICs of each node.
+
+    Raises
+    ------
+    ValueError
+        Two tiers of such switches do not have the ports.
+
+    Examples
+    --------
+    128 NICs are on 4 leaves of 32; their 128 cables go up to two spines of 64 ports.
 
     >>> from cluster_sim.hardware.network import FabricSpec
-    >>> fabric = FabricSpec(shape="fat_tree", kind="ndr", radix=64, bandwidth="50 GB/s", latency="1 us", switch_latency="0.2 us")
-    >>> found = switch_tiers(fabric, [8] * 16)  # 128 NICs on 4 leaves of 32, whose 128 cables go up to two spines of 64 ports
-    >>> found.leaves, found.spines, found.cables
+    >>> ports = {"radix": 64, "bandwidth": "50 GB/s"}
+    >>> latencies = {"latency": "1 us", "switch_latency": "0.2 us"}
+    >>> fabric = FabricSpec(shape="fat_tree", kind="ndr", **ports, **latencies)
+    >>> tiers = switch_tiers(fabric, [8] * 16)
+    >>> tiers.leaves, tiers.spines, tiers.cables
     (4, 2, 16)
     """
     down = max(
@@ -61,9 +79,8 @@ def switch_tiers(fabric: FabricSpec, nics: Sequence[int]) -> SwitchTiers:
     leaves = len(numbers)
     if leaves == 1:
         return SwitchTiers(placed, 1, 0, 0)
-    up = ceil(
-        max(Counter(leaf for node in placed for leaf in node).values()) / fabric.oversubscription
-    )
+    fullest = max(Counter(leaf for node in placed for leaf in node).values())
+    up = ceil(fullest / fabric.oversubscription)
     wide_enough = (
         spines
         for spines in range(1, up + 1)
@@ -81,41 +98,39 @@ def switch_tiers(fabric: FabricSpec, nics: Sequence[int]) -> SwitchTiers:
 def cables(
     fabric: FabricSpec, nics: Sequence[Sequence[str]], name: str, front_door: str
 ) -> Iterator[Cable]:
-    """(from, to, link) of everything in the fabric called `name`, whose nodes have these NICs."""
-    found = switch_tiers(fabric, [len(node) for node in nics])
-    end = Link.model_construct(
+    """Yield all links of the fabric called `name`, whose nodes have these NICs."""
+    tiers = switch_tiers(fabric, [len(node) for node in nics])
+    port = Link.model_construct(
         between=("node", "leaf"),
         kind=fabric.kind,
         bandwidth_bytes_per_s=fabric.bandwidth_bytes_per_s,
         latency_s=fabric.latency_s,
         duplex="full",
     )
-    trunk = end.model_copy(
+    trunk = port.model_copy(
         update={
             "between": ("leaf", "spine"),
-            "bandwidth_bytes_per_s": found.cables * fabric.bandwidth_bytes_per_s,
+            "bandwidth_bytes_per_s": tiers.cables * fabric.bandwidth_bytes_per_s,
             "latency_s": fabric.switch_latency_s,
         }
     )
-    for node, leaves in zip(nics, found.leaf_of, strict=True):
+    for node, leaves in zip(nics, tiers.leaf_of, strict=True):
         for nic, leaf in zip(node, leaves, strict=True):
-            yield nic, f"{name}/leaf{leaf}", end
-    for leaf in range(found.leaves):
-        for spine in range(found.spines):
+            yield nic, f"{name}/leaf{leaf}", port
+    for leaf in range(tiers.leaves):
+        for spine in range(tiers.spines):
             yield f"{name}/leaf{leaf}", f"{name}/spine{spine}", trunk
-    for top in [f"{name}/spine{spine}" for spine in range(found.spines)] or [f"{name}/leaf0"]:
-        yield front_door, top, end
+    for top in [f"{name}/spine{spine}" for spine in range(tiers.spines)] or [f"{name}/leaf0"]:
+        yield front_door, top, port
 
 
 def _rails(nics: Sequence[int], down: int) -> list[list[tuple[int, int]]]:
-    """The i-th NIC of a node is on the i-th leaf of its group, which has a leaf for each rail and
-    `down` nodes.
-    """
+    """Put the i-th NIC of a node on the i-th leaf of its group of `down` nodes."""
     return [[(node // down, rail) for rail in range(count)] for node, count in enumerate(nics)]
 
 
 def _in_order(nics: Sequence[int], down: int) -> list[list[tuple[int, int]]]:
-    """Leaf after leaf is filled; a node that could be on one leaf is not spread over two."""
+    """Fill leaf after leaf; a node that fits on one leaf is not spread over two."""
     leaf, taken, placed = 0, 0, []
     for count in nics:
         if taken + count > down and count <= down:

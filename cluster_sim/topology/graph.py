@@ -1,36 +1,18 @@
-"""A cluster's nodes and networks as places and edges, with what each is and carries."""
+"""All places of a cluster and the links between them, with what each is and carries."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
-from math import inf
 
 import networkx as nx
 
 from cluster_sim.hardware.network import Link, NetworkSpec
 from cluster_sim.hardware.node import Node
-from cluster_sim.topology.clos import cables
-from cluster_sim.topology.node_graph import NodeGraph, matched
+from cluster_sim.topology.network_graph import FRONT_DOOR, network_graph
+from cluster_sim.topology.node_graph import NodeGraph
 from cluster_sim.topology.routes import Edge, Route, Routes
-
-FRONT_DOOR = "front_door"
-
-
-@dataclass(frozen=True)
-class GroupPath:
-    """How many bytes get from one group of devices to another, each device over lanes of its own."""
-
-    route: Route
-    """Of the first device of each."""
-    out_bytes_per_s: float
-    """What leaves the group at once over the links of its devices and nodes."""
-    in_bytes_per_s: float
-    """What enters the other."""
-    bytes_per_s: float
-    """What gets through."""
 
 
 class Topology:
@@ -41,38 +23,41 @@ class Topology:
     file, such as `pool/0/switch` or `pool/0/nic3`. Where a node has several hosts they are
     `pool/0/host0` and so on. Names of a network's own, such as a spine, are shared by its nodes.
 
-    Names of nodes have one slash. Raises ValueError where a generated fabric has no room for the
-    nodes.
+    Parameters
+    ----------
+    nodes
+        Nodes by name; a name has one slash.
+    network
+        Network that joins all of them. Default: that of each node.
+
+    Raises
+    ------
+    ValueError
+        A generated fabric does not have the ports for its nodes.
     """
 
     def __init__(self, nodes: Mapping[str, Node], network: NetworkSpec | None = None) -> None:
-        insides: dict[int, NodeGraph] = {}  # nodes of a pool are one object
+        of_kind: dict[int, NodeGraph] = {}  # nodes of a pool are one object
         self._nodes: dict[str, NodeGraph] = {}
-        for name, node in nodes.items():
-            if id(node) not in insides:
-                insides[id(node)] = NodeGraph(node)
-            self._nodes[name] = insides[id(node)]
-        self._outside = nx.Graph()
-        self._outside.add_node(FRONT_DOOR)
         members: dict[NetworkSpec, list[str]] = {}
         for name, node in nodes.items():
+            if id(node) not in of_kind:
+                of_kind[id(node)] = NodeGraph(node)
+            self._nodes[name] = of_kind[id(node)]
             members.setdefault(network or node.network, []).append(name)
-        for one, names in members.items():
-            self._add_links(one, names)
-            if one.fabric is not None:
-                self._outside.add_edges_from(
-                    (start, end, {"link": link})
-                    for start, end, link in cables(
-                        one.fabric, self._faces(names), one.name, FRONT_DOOR
-                    )
-                )
+        ports = {
+            name: [name + port for port in inside.ports] for name, inside in self._nodes.items()
+        }
+        self._outside = network_graph(ports, members)
         self._links: dict[Edge, Link] = {}
         self._shared_as: dict[Edge, tuple[Hashable, bool]] = {}
         self._routes = Routes(self._nodes, self._outside, self.node, self.link)
 
+    # Places
+
     @cached_property
     def graph(self) -> nx.Graph:
-        """All of it: places with `role` and `node`, edges with `link`."""
+        """Graph of all places with `role` and `node`, and of all edges with `link`."""
         whole = nx.Graph()
         whole.add_nodes_from(
             (place, {"role": self.role(place), "node": self.node(place)}) for place in self.places()
@@ -86,7 +71,7 @@ class Topology:
         return whole
 
     def places(self) -> Iterator[str]:
-        """The names of all places, the front door first, then networks, then nodes."""
+        """Yield the names of all places: the front door first, then networks, then nodes."""
         yield from (place for place in self._outside if self.node(place) is None)
         for name, inside in self._nodes.items():
             yield from (name + place for place in inside.graph)
@@ -99,53 +84,11 @@ class Topology:
             else place[len(node) :] in self._nodes[node].graph
         )
 
-    def route(self, start: str, end: str, flow: int = 0) -> Route:
-        """The way with the fewest hops, of those the widest, of those the quickest, and of equals
-        the one that the flow's hash picks.
-
-        The same for the same arguments in every run. Devices pass on nothing but what goes to or
-        from their own memory. Raises LookupError where there is no way, or no such place.
-        """
-        return self._routes.route(start, end, flow)
-
-    def choices(self, start: str, end: str) -> int:
-        """From how many equally good ways a flow's hash picks. Raises LookupError as `route` does."""
-        return self._routes.choices(start, end)
-
-    def link(self, edge: Edge) -> Link:
-        """What joins two neighbours. Raises KeyError where nothing does."""
-        link = self._links.get(edge)
-        if link is None:
-            link = self._links[edge] = self._data(edge)["link"]
-        return link
-
-    def capacity(self, edge: Edge) -> float:
-        """What an edge carries in its direction [B/s]."""
-        return self.link(edge).bandwidth_bytes_per_s
-
-    def kind(self, edge: Edge) -> str:
-        """What kind of link an edge is, such as nvlink5 or memory."""
-        return self.link(edge).kind
-
-    def resource(self, edge: Edge) -> Hashable:
-        """What flows over an edge share: that direction of it, or both where it is half duplex, as
-        a memory's bus is.
-        """
-        return edge if self.link(edge).duplex == "full" else min(edge, edge[::-1])
-
-    def shared_as(self, edge: Edge) -> tuple[Hashable, bool]:
-        """(its `resource`, whether it is a device's own: in or at a node, but no other device's
-        way, so that those of all are alike).
-        """
-        known = self._shared_as.get(edge)
-        if known is None:
-            is_own = any(self.node(place) is not None for place in edge) and self.part(edge) == 1.0
-            known = self._shared_as[edge] = self.resource(edge), is_own
-        return known
-
     def role(self, place: str) -> str:
-        """What a place is: front_door, host, device, wafer, memory, leaf, spine, or the name of a
-        file's own without its number.
+        """Return what a place is.
+
+        It is front_door, host, device, wafer, memory, leaf, spine, or a name of a file's own
+        without its number.
         """
         node = self.node(place)
         return (
@@ -155,72 +98,121 @@ class Topology:
         )
 
     def node(self, place: str) -> str | None:
-        """The node that a place is inside of, None for those of a network."""
+        """Return the node that a place is inside of; None for places of a network."""
         pool, slash, rest = place.partition("/")
         name = f"{pool}/{rest.partition('/')[0]}" if slash else pool
         return name if name in self._nodes else None
 
     def neighbours(self, place: str) -> Iterator[str]:
-        """The places that are one link away."""
+        """Yield the places that are one link away."""
         if place in self._outside:
             yield from self._outside[place]
         if (node := self.node(place)) is not None:
-            yield from (node + other for other in self._nodes[node].graph[place[len(node) :]])
+            yield from (node + near for near in self._nodes[node].graph[place[len(node) :]])
 
     def host(self, device: str) -> str | None:
-        """The nearest host in a device's node; None where no link leads to one."""
+        """Return the nearest host in a device's node; None where no link leads to one."""
         node = self.node(device)
         if node is None:
             return None
         inside = self._nodes[node]
-        found = [
-            (ways.hops, host)
+        hosts = [
+            (paths.hops, host)
             for host in inside.hosts
-            if (ways := inside.paths.between(device[len(node) :], host))
+            if (paths := inside.paths.between(device[len(node) :], host))
         ]
-        return node + min(found, key=lambda one: one[0])[1] if found else None
-
-    def group_path(self, starts: list[str], ends: list[str]) -> GroupPath:
-        """From the devices `starts` to the devices `ends`, between which there must be a way.
-
-        The i-th sends to the i-th, over and over where one group is larger. What is a device's own
-        it has for itself; of what it shares with the other devices of its node it has an even part
-        (rails); what is outside of nodes is not divided.
-        """
-        lanes = [
-            (number % len(starts), number % len(ends))
-            for number in range(max(len(starts), len(ends)))
-        ]
-        routes = [
-            self.route(starts[first], ends[last], number)
-            for number, (first, last) in enumerate(lanes)
-        ]
-        parts = [self._parts(route) for route in routes]
-        # Lanes of one device follow each other by turns: the first ones are one of each.
-        leaving = self._width([out for out, _, _ in parts[: len(starts)]])
-        entering = self._width([into[::-1] for _, _, into in parts[: len(ends)]])
-        leaving = entering if leaving == inf else leaving  # a link from device to device is both
-        between = min(
-            (
-                sum(map(self.capacity, set(level)))
-                for level in _levels([middle for _, middle, _ in parts])
-            ),
-            default=inf,
-        )
-        return GroupPath(routes[0], leaving, entering, min(leaving, entering, between))
+        return node + min(hosts, key=lambda host: host[0])[1] if hosts else None
 
     def unreachable(self, names: list[str]) -> list[str]:
-        """Those of `names` that the front door cannot reach."""
-        parts = self._outside.copy()
+        """Return those of `names` that the front door cannot reach."""
+        joined = self._outside.copy()
         for name, inside in self._nodes.items():
-            parts.add_edges_from((name + face, (name, inside.part(face))) for face in inside.faces)
-        reached = nx.node_connected_component(parts, FRONT_DOOR)
+            joined.add_edges_from(
+                (name + port, (name, inside.component(port))) for port in inside.ports
+            )
+        reached = nx.node_connected_component(joined, FRONT_DOOR)
         return [
             name
             for name in names
             if (node := self.node(name)) is None
-            or (node, self._nodes[node].part(name[len(node) :])) not in reached
+            or (node, self._nodes[node].component(name[len(node) :])) not in reached
         ]
+
+    # Routes
+
+    def route(self, start: str, end: str, flow: int = 0) -> Route:
+        """Return the route of a flow: the fewest hops, then the widest, then the quickest.
+
+        The flow's hash picks one of equally good routes, the same one in every run. Devices pass on
+        nothing but what goes to or from their own memory.
+
+        Raises
+        ------
+        LookupError
+            No route leads from `start` to `end`, or there is no such place.
+        """
+        return self._routes.route(start, end, flow)
+
+    def choices(self, start: str, end: str) -> int:
+        """Return the number of equally good routes that a flow's hash picks from.
+
+        Raises
+        ------
+        LookupError
+            No route leads from `start` to `end`, or there is no such place.
+        """
+        return self._routes.choices(start, end)
+
+    # Edges
+
+    def link(self, edge: Edge) -> Link:
+        """Return the link that joins two neighbours. Raise KeyError where there is none."""
+        link = self._links.get(edge)
+        if link is None:
+            link = self._links[edge] = self._data(edge)["link"]
+        return link
+
+    def capacity(self, edge: Edge) -> float:
+        """Return the bandwidth of an edge in its direction [B/s]."""
+        return self.link(edge).bandwidth_bytes_per_s
+
+    def kind(self, edge: Edge) -> str:
+        """Return the kind of link that an edge is, such as nvlink5 or memory."""
+        return self.link(edge).kind
+
+    def resource(self, edge: Edge) -> Hashable:
+        """Return what flows over an edge share.
+
+        It is that direction of the edge, or both where it is half duplex, as a memory's bus is.
+        """
+        return edge if self.link(edge).duplex == "full" else min(edge, edge[::-1])
+
+    def shared_as(self, edge: Edge) -> tuple[Hashable, bool]:
+        """Return the edge's `resource`, and whether it belongs to one device.
+
+        Edges that belong to one device are in or at a node and on no other device's route, so that
+        those of all devices are alike.
+        """
+        known = self._shared_as.get(edge)
+        if known is None:
+            is_own = any(self.node(place) is not None for place in edge) and self.part(edge) == 1.0
+            known = self._shared_as[edge] = self.resource(edge), is_own
+        return known
+
+    def part(self, edge: Edge) -> float:
+        """Return the part of an edge in or at a node that belongs to one device.
+
+        Where there are fewer such edges than devices the devices have even parts.
+        """
+        start, end = edge
+        node = self.node(start) or self.node(end)
+        if node is None:
+            return 1.0
+        inside = self._nodes[node]
+        if edge in self._outside.edges:
+            return min(len(inside.ports) / inside.devices, 1.0)
+        share: float = inside.graph.edges[start[len(node) :], end[len(node) :]]["share"]
+        return share
 
     def _data(self, edge: Edge) -> dict[str, Link]:
         start, end = edge
@@ -231,79 +223,9 @@ class Topology:
             raise KeyError(edge)
         return data
 
-    def part(self, edge: Edge) -> float:
-        """The part of an edge in or at a node that is one device's: an even one where there are
-        fewer such edges than devices.
-        """
-        start, end = edge
-        node = self.node(start) or self.node(end)
-        if node is None:
-            return 1.0
-        inside = self._nodes[node]
-        if edge in self._outside.edges:
-            return min(len(inside.faces) / inside.devices, 1.0)
-        share: float = inside.graph.edges[start[len(node) :], end[len(node) :]]["share"]
-        return share
-
-    def _parts(self, route: Route) -> tuple[list[Edge], list[Edge], list[Edge]]:
-        """The edges of a route from device to device that are the first one's and its node's, of
-        neither, the other's.
-        """
-        first, last = route.places[0], route.places[-1]
-        out: list[Edge] = []
-        between: list[Edge] = []
-        into: list[Edge] = []
-        for edge in route.edges:
-            nodes = {self.node(place) for place in edge}
-            if last in edge:
-                into.append(edge)
-            elif first in edge or self.node(first) in nodes:
-                out.append(edge)
-            else:
-                (into if self.node(last) in nodes else between).append(edge)
-        return out, between, into
-
-    def _width(self, lanes: list[list[Edge]]) -> float:
-        """What the lanes of a group of devices carry together, each device its part of an edge."""
-        return min(
-            (
-                sum(self.part(edge) * self.capacity(edge) for edge in level)
-                for level in _levels(lanes)
-            ),
-            default=inf,
-        )
-
-    def _faces(self, names: list[str]) -> list[list[str]]:
-        return [[name + face for face in self._nodes[name].faces] for name in names]
-
-    def _add_links(self, network: NetworkSpec, members: list[str]) -> None:
-        """The links that are written out."""
-
-        def places(end: str, node: str) -> list[str]:
-            if end == "node" or end in self._nodes:
-                return self._faces([node if end == "node" else end])[0]
-            return [end if end == FRONT_DOOR else f"{network.name}/{end}"]
-
-        for link in network.links:
-            split: dict[int, Link] = {1: link}
-            for node in members if "node" in link.between else members[:1]:
-                pairs = list(matched(places(link.between[0], node), places(link.between[1], node)))
-                if len(pairs) not in split:
-                    split[len(pairs)] = link.model_copy(
-                        update={
-                            "bandwidth_bytes_per_s": link.bandwidth_bytes_per_s / max(len(pairs), 1)
-                        }
-                    )
-                self._outside.add_edges_from(pairs, link=split[len(pairs)])
-
 
 def host_bandwidth_bytes_per_s(node: Node) -> float | None:
-    """Of the way between a device and its host, one direction; None where there is none."""
+    """Return the bandwidth between a device and its host in one direction; None without a host."""
     alone = Topology({"pool/0": node}, NetworkSpec(links=()))
     host = alone.host("pool/0/device0")
     return alone.route("pool/0/device0", host).bottleneck_bytes_per_s if host else None
-
-
-def _levels(lanes: list[list[Edge]]) -> Iterator[list[Edge]]:
-    """The edges of the lanes hop by hop, as far as every lane goes."""
-    return ([lane[hop] for lane in lanes] for hop in range(min(map(len, lanes))))

@@ -1,4 +1,4 @@
-"""What is inside of a node: its places and links, the same for all nodes of a kind."""
+"""Places and links inside one kind of node."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from cluster_sim.hardware.node import Node
 from cluster_sim.topology.shortest_paths import ShortestPaths
 
 MEMORY = "memory"
-"""Kind of the edge between a device and its memory, and the name of the place that the memory
-is."""
+"""Kind of the edge between a device and its memory, and name of the memory's place."""
 
 
 class NodeGraph:
-    """The places of one kind of node, called by what follows the node's name: nothing for its host,
-    /device0, /device0/memory.
+    """Places and links inside one kind of node, the same for all nodes of that kind.
 
-    An edge of its graph has a `link`, and a `share`: the part of it that is one device's, where
-    there are fewer than devices.
+    A place is named by what follows the node's name: nothing for its host, /device0,
+    /device0/memory. An edge of the graph has a `link`, and a `share`: the part of it that belongs
+    to one device where there are fewer edges than devices.
     """
 
     def __init__(self, node: Node) -> None:
@@ -45,27 +44,23 @@ class NodeGraph:
             self.graph.add_node(f"{device}/{MEMORY}", role=MEMORY)
             self.graph.add_edge(device, f"{device}/{MEMORY}", link=bus, share=1.0)
         self.hosts = places(node, "host")
-        self.faces = (
-            places(node, "nic") if any("nic" in link.between for link in node.links) else self.hosts
-        )
-        """Where networks meet the node: its NICs, or its hosts where it has none."""
+        has_nics = any("nic" in link.between for link in node.links)
+        self.ports = places(node, "nic") if has_nics else self.hosts
+        """Places where networks meet the node: its NICs, or its hosts where it has none."""
         self.paths = ShortestPaths(self.graph, set(places(node, "device")))
-
-        self._part = {
+        self._component = {
             place: number
-            for number, part in enumerate(nx.connected_components(self.graph))
-            for place in part
+            for number, component in enumerate(nx.connected_components(self.graph))
+            for place in component
         }
 
-    def part(self, place: str) -> int | None:
-        """A number that places have in common between which there is a way inside; None for what is
-        no place.
-        """
-        return self._part.get(place)
+    def component(self, place: str) -> int | None:
+        """Return the number that connected places share; None for a name that is no place."""
+        return self._component.get(place)
 
 
 def places(node: Node, end: str) -> list[str]:
-    """What an end of the node's links stands for."""
+    """Return the places that an end of the node's links stands for."""
     count = node.devices if end == "device" else node.places.get(end)
     if count is None:
         return ["" if end == "host" else f"/{end}"]
@@ -73,8 +68,13 @@ def places(node: Node, end: str) -> list[str]:
 
 
 def matched(starts: Sequence[str], ends: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Pairs that a link joins: one with all, several with several in order, and each with each
-    where they are the same.
+    """Yield the pairs of places that a link joins.
+
+    One place is joined with all, several with several in order, and each with each where both ends
+    are the same.
+
+    >>> list(matched(["a"], ["x", "y"])), list(matched(["a", "b"], ["x", "y"]))
+    ([('a', 'x'), ('a', 'y')], [('a', 'x'), ('b', 'y')])
     """
     if list(starts) == list(ends):
         yield from (

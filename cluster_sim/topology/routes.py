@@ -1,8 +1,8 @@
-"""Which way a flow goes: one of the best ways, picked by the flow's hash.
+"""Routes of flows: one of the best paths, picked by the flow's hash.
 
-The last is equal-cost multi-path routing (ECMP; Hopps, RFC 2992). A way is put together of what is
-inside of the first node, between the nodes, and inside of the last: parts that many pairs of places
-have in common, and that are searched for once.
+The pick is equal-cost multi-path routing (ECMP; Hopps, RFC 2992). A route is put together from a
+path inside of the first node, a path between the nodes, and a path inside of the last node. Many
+pairs of places have these parts in common, and each part is searched once.
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ from cluster_sim.topology.shortest_paths import EqualPaths, ShortestPaths
 Edge = tuple[str, str]
 """A link in one direction: (from, to)."""
 _Part = tuple[tuple[str, ...], ...]
-"""Equally good ways along a part of a route."""
+"""Equally good paths along a part of a route."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """A way through the topology."""
+    """A path through the topology."""
 
     places: tuple[str, ...]
     edges: tuple[Edge, ...]
-    """From each place to the next."""
+    """Edges from each place to the next."""
     latency_s: float
     bottleneck_bytes_per_s: float
-    """Of the narrowest edge; infinite where there is none."""
+    """Bandwidth of the narrowest edge [B/s]; infinite without edges."""
 
     @property
     def hops(self) -> int:
-        """Links on the way."""
+        """Number of links of the route."""
         return len(self.edges)
 
 
 @dataclass(slots=True)
 class _EqualRoutes:
-    """All equally good ways from one place to another."""
+    """All equally good routes from one place to another."""
 
     seed: int
     legs: list[tuple[_Part, ...]]
-    """Each leg is a way of its first part, one of its second, and so on."""
+    """Sets of routes; a route of a leg takes a path of its first part, one of its second, …"""
     counts: list[int] = field(init=False)
     routes: dict[int, Route] = field(default_factory=dict)
 
@@ -56,7 +56,7 @@ class _EqualRoutes:
         self.counts = [prod(map(len, parts)) for parts in self.legs]
 
     def places(self, number: int) -> tuple[str, ...]:
-        """Those of the way with this number; parts begin where the one before ends."""
+        """Return the places of the route with this number; each part begins where one ends."""
         leg = 0
         while number >= self.counts[leg]:
             number -= self.counts[leg]
@@ -69,10 +69,18 @@ class _EqualRoutes:
 
 
 class Routes:
-    """Finds the routes of one topology.
+    """Search for the routes of one topology.
 
-    nodes: the inside of each; outside: what joins them, a graph whose edges have a `link`; link: of
-    two neighbours.
+    Parameters
+    ----------
+    nodes
+        Inside of each node by name.
+    outside
+        Graph of what joins the nodes; its edges have a `link`.
+    node_of
+        Node that a place is inside of, None for places of a network.
+    link
+        Link that joins two neighbours.
     """
 
     def __init__(
@@ -86,25 +94,26 @@ class Routes:
         self._between = ShortestPaths(
             outside.subgraph([place for place in outside if not self._is_leaf(place)])
         )
-        self._found: dict[Edge, _EqualRoutes] = {}
-        self._known_doors: dict[str, list[EqualPaths]] = {}
+        self._known: dict[Edge, _EqualRoutes] = {}
+        self._known_exits: dict[str, list[EqualPaths]] = {}
 
     def route(self, start: str, end: str, flow: int) -> Route:
-        """The way of this flow. Raises LookupError where there is none, or no such place."""
-        choice = self._found.get((start, end)) or self._search(start, end)
-        number = _hash(choice.seed, flow) % total if (total := sum(choice.counts)) > 1 else 0
-        found = choice.routes.get(number)
-        if found is None:
-            found = choice.routes[number] = self._along(choice.places(number))
-        return found
+        """Return the route of this flow. Raise LookupError where there is none."""
+        equal = self._known.get((start, end)) or self._search(start, end)
+        number = _hash(equal.seed, flow) % total if (total := sum(equal.counts)) > 1 else 0
+        route = equal.routes.get(number)
+        if route is None:
+            route = equal.routes[number] = self._along(equal.places(number))
+        return route
 
     def choices(self, start: str, end: str) -> int:
-        """How many equally good ways there are. Raises LookupError as `route` does."""
-        return sum((self._found.get((start, end)) or self._search(start, end)).counts)
+        """Return the number of equally good routes. Raise LookupError where there is none."""
+        return sum((self._known.get((start, end)) or self._search(start, end)).counts)
 
     def _is_leaf(self, place: str) -> bool:
-        """Whether a place of a node has one link to the outside, to something that is of no node:
-        nobody else's way goes through it.
+        """Return whether no other place's route goes through this one.
+
+        That is a place of a node with one link to the outside, to a place of no node.
         """
         near = self._outside[place]
         return (
@@ -124,24 +133,24 @@ class Routes:
         )
 
     def _search(self, start: str, end: str) -> _EqualRoutes:
-        legs = self._inside(start, end) or self._outward(self._doors(start), self._doors(end))
+        legs = self._inside(start, end) or self._outward(self._exits(start), self._exits(end))
         if not legs:
             raise LookupError(f"no way leads from {start} to {end}")
-        choice = self._found[start, end] = _EqualRoutes(crc32(f"{start} {end}".encode()), legs)
-        return choice
+        equal = self._known[start, end] = _EqualRoutes(crc32(f"{start} {end}".encode()), legs)
+        return equal
 
     def _inside(self, start: str, end: str) -> list[tuple[_Part, ...]]:
-        """Within one node, which nothing leaves that could stay."""
+        """Return the legs within one node; a route that can stay inside does not leave it."""
         node = self._node_of(start)
         if node is None or node != self._node_of(end):
             return []
-        found = self._nodes[node].paths.between(start[len(node) :], end[len(node) :])
-        return [(_in(node, found.paths),)] if found else []
+        inside = self._nodes[node].paths.between(start[len(node) :], end[len(node) :])
+        return [(_in(node, inside.paths),)] if inside else []
 
     def _outward(
         self, starts: Sequence[EqualPaths], ends: Sequence[EqualPaths]
     ) -> list[tuple[_Part, ...]]:
-        """From one node to another, out of the best door of each."""
+        """Return the legs from one node to another over the best pairs of exits."""
         best: tuple[float, float, int] = (inf, 0.0, 0)
         legs: list[tuple[_Part, ...]] = []
         for first in starts:
@@ -160,46 +169,45 @@ class Routes:
                 if cost < best:
                     best, legs = cost, []
                 if cost == best:
-                    legs.append(
-                        (first.paths, middle.paths, tuple(path[::-1] for path in last.paths))
-                    )
+                    backwards = tuple(path[::-1] for path in last.paths)
+                    legs.append((first.paths, middle.paths, backwards))
         return legs
 
-    def _doors(self, place: str) -> list[EqualPaths]:
-        """The ways from a place to where other nodes' ways may go through, the shortest first."""
-        known = self._known_doors.get(place)
+    def _exits(self, place: str) -> list[EqualPaths]:
+        """Return the paths from a place to where routes of other nodes may pass, shortest first."""
+        known = self._known_exits.get(place)
         if known is None:
-            known = self._known_doors[place] = sorted(
-                self._find_doors(place), key=lambda door: door.hops
+            known = self._known_exits[place] = sorted(
+                self._find_exits(place), key=lambda paths: paths.hops
             )
         return known
 
-    def _find_doors(self, place: str) -> list[EqualPaths]:
+    def _find_exits(self, place: str) -> list[EqualPaths]:
         name = self._node_of(place)
         if name is None:
             return [EqualPaths(0, inf, 0, ((place,),))] if place in self._outside else []
-        inside, doors = self._nodes[name], []
-        for face in inside.faces:
-            found = inside.paths.between(place[len(name) :], face)
-            if found is None or name + face not in self._outside:
+        inside, exits = self._nodes[name], []
+        for port in inside.ports:
+            paths = inside.paths.between(place[len(name) :], port)
+            if paths is None or name + port not in self._outside:
                 continue
-            door = EqualPaths(
-                found.hops, found.bytes_per_s, found.latency_ps, _in(name, found.paths)
+            exit_paths = EqualPaths(
+                paths.hops, paths.bytes_per_s, paths.latency_ps, _in(name, paths.paths)
             )
-            if self._is_leaf(name + face):
-                switch = next(iter(self._outside[name + face]))
-                door = door.then(self._link((name + face, switch)), switch)
-            doors.append(door)
-        return doors
+            if self._is_leaf(name + port):
+                switch = next(iter(self._outside[name + port]))
+                exit_paths = exit_paths.then(self._link((name + port, switch)), switch)
+            exits.append(exit_paths)
+        return exits
 
 
-def _in(node: str, ways: _Part) -> _Part:
-    """The same places with the name of the node."""
-    return tuple(tuple(node + place for place in way) for way in ways)
+def _in(node: str, paths: _Part) -> _Part:
+    """Return the same paths with the name of the node in front of each place."""
+    return tuple(tuple(node + place for place in path) for path in paths)
 
 
 def _hash(seed: int, flow: int) -> int:
-    """64 well mixed bits: the finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014)."""
+    """Return 64 well mixed bits: the finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014)."""
     bits = (seed + 0x9E3779B97F4A7C15 * (flow + 1)) & 0xFFFFFFFFFFFFFFFF
     bits = ((bits ^ bits >> 30) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
     bits = ((bits ^ bits >> 27) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF

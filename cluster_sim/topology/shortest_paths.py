@@ -1,6 +1,4 @@
-"""The best ways between two places of a graph: fewest hops, of those the widest, of those the
-quickest.
-"""
+"""Best paths between two places of a graph: fewest hops, then the widest, then the quickest."""
 
 from __future__ import annotations
 
@@ -15,38 +13,46 @@ import networkx as nx
 from cluster_sim.hardware.network import Link
 
 _MOST = 256
-"""Equally good ways that are told apart, more than any switch has ports to the next tier."""
+"""Number of equally good paths that are kept: more than any switch has ports to the next tier."""
 _PER_S = 1e12
-"""Latencies are compared in whole picoseconds: sums in another order are equal."""
+"""Latencies are compared in whole picoseconds, so that sums in another order are equal."""
+
+_Quality = tuple[float, int]
+"""Bandwidth of the narrowest link, negative, and latency [ps]; a smaller one is better."""
 
 
 @dataclass(frozen=True, slots=True)
 class EqualPaths:
-    """Ways between two places that are equally good."""
+    """Equally good paths between two places."""
 
     hops: int
     bytes_per_s: float
-    """Of the narrowest link; infinite without one."""
+    """Bandwidth of the narrowest link [B/s]; infinite without one."""
     latency_ps: int
     paths: tuple[tuple[str, ...], ...]
-    """The places of each, both ends included."""
+    """Places of each path, both ends included."""
 
     def then(self, link: Link, place: str) -> EqualPaths:
-        """All of them one link longer."""
-        ways = tuple((*way, place) for way in self.paths)
+        """Return all paths one link longer, to `place`."""
+        paths = tuple((*path, place) for path in self.paths)
         return EqualPaths(
             self.hops + 1,
             min(self.bytes_per_s, link.bandwidth_bytes_per_s),
             self.latency_ps + _ps(link),
-            ways,
+            paths,
         )
 
 
 class ShortestPaths:
-    """Of a graph whose edges have a `link`: each pair of places is searched for once.
+    """Best paths of a graph whose edges have a `link`; each pair of places is searched once.
 
-    ends: places that pass nothing on but what is their only neighbour's, as devices do for their
-    memory.
+    Parameters
+    ----------
+    graph
+        Places and links.
+    ends
+        Places that pass nothing on but what is their only neighbour's, as devices do for their
+        memory.
     """
 
     def __init__(self, graph: nx.Graph, ends: Collection[str] = ()) -> None:
@@ -55,16 +61,16 @@ class ShortestPaths:
         for start, end, link in graph.edges(data="link"):
             self._links[start, end] = self._links[end, start] = link
         self._ends = ends
-        self._found: dict[tuple[str, str], EqualPaths | None] = {}
+        self._known: dict[tuple[str, str], EqualPaths | None] = {}
         self._known_depths: dict[str, dict[str, int]] = {}
 
     def between(self, start: str, end: str) -> EqualPaths | None:
-        """The best ways, which are told apart up to 256; None where there is none."""
+        """Return the best paths, 256 at most; None where there is none."""
         try:
-            return self._found[start, end]
+            return self._known[start, end]
         except KeyError:
-            found = self._found[start, end] = self._search(start, end)
-            return found
+            paths = self._known[start, end] = self._search(start, end)
+            return paths
 
     def _search(self, start: str, end: str) -> EqualPaths | None:
         if start not in self._near or end not in self._near:
@@ -79,17 +85,16 @@ class ShortestPaths:
         following, (narrow, latency_ps) = self._back(
             start, end, hops, {start, self._only(start), self._only(end)}
         )
-        return EqualPaths(
-            hops, -narrow, latency_ps, tuple(islice(_walks(following, start, end), _MOST))
-        )
+        paths = tuple(islice(_walks(following, start, end), _MOST))
+        return EqualPaths(hops, -narrow, latency_ps, paths)
 
     def _only(self, place: str) -> str:
-        """The only neighbour of a place, or else itself."""
+        """Return the only neighbour of a place, or else the place itself."""
         near = self._near[place]
         return near[0] if len(near) == 1 else place
 
     def _depths(self, start: str) -> dict[str, int]:
-        """Hops from `start` to every place but those that a device would have to pass it on to."""
+        """Return the hops from `start` to every place that no device would have to pass on to."""
         known = self._known_depths.get(start)
         if known is not None:
             return known
@@ -98,52 +103,53 @@ class ShortestPaths:
             beyond = []
             for place in level:
                 if place not in self._ends or place in (start, self._only(start)):
-                    for other in self._near[place]:
-                        if other not in depth:
-                            depth[other] = depth[place] + 1
-                            beyond.append(other)
+                    for near in self._near[place]:
+                        if near not in depth:
+                            depth[near] = depth[place] + 1
+                            beyond.append(near)
             level = beyond
         self._known_depths[start] = depth
         return depth
 
     def _back(
-        self, start: str, end: str, far: int, pass_on: set[str]
-    ) -> tuple[dict[str, list[str]], tuple[float, int]]:
-        """From each place on a shortest way those next on the best of them, and how good these are
+        self, start: str, end: str, hops: int, pass_on: set[str]
+    ) -> tuple[dict[str, list[str]], _Quality]:
+        """Walk back from `end` over shortest paths, level by level.
+
+        Return the next places on the best paths from each place, and the quality of the best paths
         from `start`.
         """
         depth = self._depths(start)
-        good: dict[str, tuple[float, int]] = {
-            end: (-inf, 0)
-        }  # (narrowest link, negative; picoseconds) to `end`: the less the better
+        best: dict[str, _Quality] = {end: (-inf, 0)}  # from each place to `end`
         following: dict[str, list[str]] = {}
         level = [end]
-        for hops in range(far - 1, -1, -1):
-            found: defaultdict[str, dict[str, tuple[float, int]]] = defaultdict(dict)
+        for hop in range(hops - 1, -1, -1):
+            nearer: defaultdict[str, dict[str, _Quality]] = defaultdict(dict)
             for place in level:
-                narrow, latency_ps = good[place]
-                for other in self._near[place]:
-                    if depth.get(other) == hops and (other not in self._ends or other in pass_on):
-                        link = self._links[other, place]
-                        found[other][place] = (
+                narrow, latency_ps = best[place]
+                for near in self._near[place]:
+                    if depth.get(near) == hop and (near not in self._ends or near in pass_on):
+                        link = self._links[near, place]
+                        nearer[near][place] = (
                             max(narrow, -link.bandwidth_bytes_per_s),
                             latency_ps + _ps(link),
                         )
-            for other, by_next in found.items():
-                good[other] = min(by_next.values())
-                following[other] = [
-                    place for place, how_good in by_next.items() if how_good == good[other]
+            for near, by_next in nearer.items():
+                best[near] = min(by_next.values())
+                following[near] = [
+                    place for place, quality in by_next.items() if quality == best[near]
                 ]
-            level = list(found)
-        return following, good[start]
+            level = list(nearer)
+        return following, best[start]
 
 
 def _walks(following: dict[str, list[str]], place: str, end: str) -> Iterator[tuple[str, ...]]:
+    """Yield every path from `place` to `end`."""
     if place == end:
         yield (end,)
         return
-    for other in following[place]:
-        for rest in _walks(following, other, end):
+    for after in following[place]:
+        for rest in _walks(following, after, end):
             yield place, *rest
 
 

@@ -1,6 +1,4 @@
-"""Classes of requests that share one stream of arrivals, such as people who wait and jobs that do
-not.
-"""
+"""Classes of requests in one stream of arrivals, such as people who wait and jobs that do not."""
 
 from __future__ import annotations
 
@@ -20,37 +18,37 @@ from cluster_sim.workload.random_streams import AT_A_TIME, stream
 
 
 class Slo(Description):
-    """What makes a request good: it meets all that are given."""
+    """Service-level objectives: a request is good when it meets all that are given."""
 
     ttft_s: PositiveSeconds | None = None
-    """Time to first token."""
+    """Greatest time to first token [s]."""
     tpot_s: PositiveSeconds | None = None
-    """Time per output token after the first."""
+    """Greatest mean time per output token after the first [s]."""
     e2el_s: PositiveSeconds | None = None
-    """Arrival to last token."""
+    """Greatest end-to-end latency, from arrival to last token [s]."""
 
 
 class TrafficClass(Description):
     """A part of the traffic with a name of its own."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+    """Name of the class."""
     share: Annotated[float, Field(gt=0.0, le=1.0)]
-    """Of all requests; the shares of all classes add up to 1."""
+    """Share of all requests; the shares of all classes add up to 1."""
     priority: int = 0
-    """Lower is more urgent, as vLLM has it."""
+    """Priority; lower is more urgent, as in vLLM."""
     slo: Slo | None = None
-    """In place of the scenario's, whole."""
+    """Objectives of this class, in place of all of the scenario's."""
     prompt_tokens: Lengths | None = None
-    """In place of the workload's."""
+    """Lengths of this class's prompts. Default: those of the workload."""
     output_tokens: Lengths | None = None
-    """In place of the workload's."""
+    """Lengths of this class's answers. Default: those of the workload."""
 
 
 def class_numbers(classes: Sequence[TrafficClass], seed: int) -> Iterator[npt.NDArray[np.int64]]:
-    """To which class the first request belongs, the second, and so on: pieces of `AT_A_TIME`,
-    without end.
-    """
-    rng, bounds = stream(seed, "classes"), np.cumsum([one.share for one in classes])[:-1]
+    """Yield the number of each request's class, `AT_A_TIME` together, indefinitely."""
+    rng = stream(seed, "classes")
+    bounds = np.cumsum([traffic_class.share for traffic_class in classes])[:-1]
     while True:
         yield np.searchsorted(bounds, rng.random(AT_A_TIME), side="right")
 
@@ -58,11 +56,9 @@ def class_numbers(classes: Sequence[TrafficClass], seed: int) -> Iterator[npt.ND
 def labelled(
     route: Callable[[Request], None], classes: Sequence[TrafficClass], seed: int
 ) -> Callable[[Request], None]:
-    """`route` for requests that get their class and its priority as they arrive, in the order of
-    arrival.
-    """
+    """Return `route` for requests that get their class and its priority as they arrive."""
     numbers = chain.from_iterable(piece.tolist() for piece in class_numbers(classes, seed))
-    priorities = [one.priority for one in classes]
+    priorities = [traffic_class.priority for traffic_class in classes]
 
     def label_and_route(request: Request) -> None:
         request.class_number = number = next(numbers)

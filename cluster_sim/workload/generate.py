@@ -1,5 +1,6 @@
-"""Requests from an arrival process and lengths, or from a trace, one at a time as the clock reaches
-them.
+"""Requests from an arrival process and lengths, or from a trace.
+
+They are made one at a time, as the clock reaches them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cluster_sim.request import Request
-from cluster_sim.workload.arrivals import Timetable
+from cluster_sim.workload.arrivals import Arrivals
 from cluster_sim.workload.classes import TrafficClass, class_numbers
 from cluster_sim.workload.lengths import Lengths, in_rank_order
 from cluster_sim.workload.random_streams import AT_A_TIME, stream
@@ -21,8 +22,9 @@ from cluster_sim.workload.traces import Tally, Trace
 def lengths(
     prompt: Lengths, output: Lengths, seed: int, spearman: float | None = None
 ) -> Iterator[tuple[int, int]]:
-    """(prompt, output) tokens of the first request, the second, and so on without end; `spearman`
-    is their rank correlation.
+    """Yield (prompt, output) tokens of each request, indefinitely.
+
+    `spearman` is their rank correlation; None where they are independent.
     """
     return chain.from_iterable(
         zip(*(column.tolist() for column in columns), strict=True)
@@ -33,7 +35,7 @@ def lengths(
 def length_pieces(
     prompt: Lengths, output: Lengths, seed: int, spearman: float | None = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Prompt and output tokens, some at a time, without end."""
+    """Yield columns of prompt and output tokens, some at a time, indefinitely."""
     prompt_rng, output_rng, order_rng = (
         stream(seed, name) for name in ("prompt_tokens", "output_tokens", "length_correlation")
     )
@@ -49,11 +51,10 @@ def length_pieces(
 def lengths_by_class(
     prompt: Lengths | None, output: Lengths | None, classes: Sequence[TrafficClass], seed: int
 ) -> Iterator[tuple[int, int]]:
-    """The same where classes may have lengths of their own; what a class leaves out is `prompt` or
-    `output`.
+    """Yield (prompt, output) tokens of each request, where classes may have lengths of their own.
 
-    Every class has a stream of its own beside the common one, of which each request uses up a
-    number whatever its class.
+    A class without lengths of its own has `prompt` or `output`. Every class has a random stream of
+    its own beside the common one, of which each request uses up a number whatever its class.
     """
     numbers = class_numbers(classes, seed)
 
@@ -61,7 +62,7 @@ def lengths_by_class(
         name: str, common: Lengths | None, own: list[Lengths | None]
     ) -> Callable[[npt.NDArray[np.int64]], list[int]]:
         rng = stream(seed, name)
-        rngs = [stream(seed, f"{name} of {one.name}") for one in classes]
+        rngs = [stream(seed, f"{name} of {traffic_class.name}") for traffic_class in classes]
 
         def draw(number: npt.NDArray[np.int64]) -> list[int]:
             tokens = (
@@ -71,28 +72,29 @@ def lengths_by_class(
             )
             for index, lengths in enumerate(own):
                 if lengths is not None:
-                    mine = number == index
-                    tokens[mine] = lengths.draw(rngs[index], int(np.sum(mine)))
+                    of_class = number == index
+                    tokens[of_class] = lengths.draw(rngs[index], int(np.sum(of_class)))
             return tokens.tolist()
 
         return draw
 
-    prompts = drawing("prompt_tokens", prompt, [one.prompt_tokens for one in classes])
-    outputs = drawing("output_tokens", output, [one.output_tokens for one in classes])
+    prompts = drawing("prompt_tokens", prompt, [each.prompt_tokens for each in classes])
+    outputs = drawing("output_tokens", output, [each.output_tokens for each in classes])
     return chain.from_iterable(
         zip(prompts(number), outputs(number), strict=True) for number in numbers
     )
 
 
 def drawn(
-    arrivals: Timetable,
+    arrivals: Arrivals,
     pairs: Iterator[tuple[int, int]],
     seed: int,
     until_s: float,
     warmup_s: float,
 ) -> Iterator[Request]:
-    """Requests of an arrival process with these lengths, until `until_s` or until it has made as
-    many as it was asked for.
+    """Yield requests of an arrival process with these lengths.
+
+    They end at `until_s`, or when the process has made as many as it was asked for.
     """
     times = arrivals.times(stream(seed, "arrivals"))
     if arrivals.requests is None:
@@ -110,7 +112,7 @@ def drawn(
 def replayed(
     trace: Trace, seed: int, until_s: float, warmup_s: float, tally: Tally
 ) -> Iterator[Request]:
-    """Requests of a trace, until `until_s`; `tally` counts what is left out."""
+    """Yield the requests of a trace until `until_s`; `tally` counts what is left out."""
     for number, (arrival_s, prompt_tokens, output_tokens, pieces) in enumerate(
         trace.rows(seed, tally)
     ):

@@ -14,17 +14,18 @@ from cluster_sim.workload.lengths import Lengths
 from cluster_sim.workload.reasoning import ReasoningShare
 
 KEYS = ("arrivals", "prompt_tokens", "output_tokens", "length_correlation", "reasoning_share")
-"""What a preset brings to a scenario's workload."""
+"""Keys of a scenario's workload that a preset brings."""
 
 
 class Match(Description):
-    """One statistic of the trace, and where 60 seeds of the preset lie, over the trace's length of
-    time.
-    """
+    """A statistic of the trace beside 60 seeds of the preset over the trace's length of time."""
 
     trace: float
+    """Value of the trace."""
     p5: float
+    """5th percentile of the seeds."""
     p95: float
+    """95th percentile of the seeds."""
 
     @property
     def holds(self) -> bool:
@@ -37,7 +38,7 @@ class Preset(Description):
 
     name: str
     lasts_s: PositiveSeconds | None = None
-    """The trace's length of time, over which statistics are compared."""
+    """Length of time of the trace, over which statistics are compared [s]."""
     arrivals: Arrivals | None = None
     prompt_tokens: Lengths | None = None
     output_tokens: Lengths | None = None
@@ -46,14 +47,14 @@ class Preset(Description):
     sessions: dict[str, Any] | None = None
     """Keys of `workload.sessions`."""
     matches: dict[str, Match] = Field(default_factory=dict)
-    """By statistic: cv; dispersion and peak_to_mean at 1, 10 and 60 s; quantiles of prompt and
-    output."""
+    """Matches by statistic: cv; dispersion and peak_to_mean at 1, 10 and 60 s; quantiles of prompt
+    and output."""
     misses: dict[str, str] = Field(default_factory=dict)
-    """By statistic that does not hold: in words, by how much."""
+    """Words on how far off the preset is, by statistic that does not hold."""
 
 
 def workload_presets() -> list[str]:
-    """Names of the catalog's workloads that are arrivals with lengths."""
+    """Return the names of the catalog's workloads that are arrivals with lengths."""
     return [
         name
         for name in catalog_names("workloads")
@@ -61,21 +62,22 @@ def workload_presets() -> list[str]:
     ]
 
 
-def with_preset(came: Any) -> Any:
-    """A workload's mapping with what its `preset` brings under the keys that are left out.
+def with_preset(value: Any) -> Any:
+    """Return a workload's mapping with what its `preset` brings for the keys that are left out.
 
     Arrivals without a process, or with the preset's, change single keys of the preset's arrivals.
     Raises ValueError where there is no such preset.
     """
-    if not isinstance(came, dict) or "preset" not in came:
-        return came
-    name = came["preset"]
+    if not isinstance(value, dict) or "preset" not in value:
+        return value
+    name = value["preset"]
     if not isinstance(name, str) or name not in workload_presets():
         raise ValueError(
             f"no workload preset {shown(name)}{did_you_mean(name, workload_presets())}"
         )
-    brought = {key: value for key, value in catalog_entry("workloads", name).items() if key in KEYS}
-    given = {key: value for key, value in came.items() if key != "preset"}
+    entry = catalog_entry("workloads", name)
+    brought = {key: entry[key] for key in entry if key in KEYS}
+    given = {key: value[key] for key in value if key != "preset"}
     arrivals = given.get("arrivals")
     if (
         isinstance(arrivals, dict)

@@ -1,4 +1,4 @@
-"""Which part of an answer is reasoning, that a user waits for and does not read."""
+"""The part of an answer that is reasoning, which a user waits for and does not read."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from cluster_sim.schema import Description
 
 
 class ReasoningShares(Description):
-    """Shares of answers' tokens, by a piecewise-linear quantile function; reasoning comes first,
-    and a token at least follows it.
+    """Shares of answers' tokens, by a piecewise-linear quantile function.
+
+    Reasoning comes first, and one token at least follows it.
     """
 
     quantiles: dict[float, Annotated[float, Field(ge=0.0, le=1.0)]]
@@ -21,14 +22,14 @@ class ReasoningShares(Description):
 
     @field_validator("quantiles")
     @classmethod
-    def _ascend(cls, came: dict[float, float]) -> dict[float, float]:
-        at, shares = list(came), list(came.values())
+    def _ascend(cls, quantiles: dict[float, float]) -> dict[float, float]:
+        at, shares = list(quantiles), list(quantiles.values())
         if at != sorted(at) or shares != sorted(shares) or at[:1] != [0.0] or at[-1:] != [1.0]:
             raise ValueError("quantiles must ascend from 0 to 1, and their shares with them")
-        return came
+        return quantiles
 
     def tokens(self, rng: np.random.Generator, output_tokens: np.ndarray) -> np.ndarray:
-        """Reasoning tokens of answers of these lengths."""
+        """Return the reasoning tokens of answers of these lengths."""
         shares = np.interp(
             rng.random(len(output_tokens)), list(self.quantiles), list(self.quantiles.values())
         )
@@ -38,12 +39,10 @@ class ReasoningShares(Description):
         return tokens
 
 
-def _from_number(came: Any) -> Any:
-    return (
-        {"quantiles": {0.0: came, 1.0: came}}
-        if isinstance(came, int | float) and not isinstance(came, bool)
-        else came
-    )
+def _from_number(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return {"quantiles": {0.0: value, 1.0: value}}
+    return value
 
 
 ReasoningShare = Annotated[

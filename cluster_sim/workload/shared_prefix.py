@@ -1,31 +1,30 @@
-"""System prompts: what stands before every prompt, the same for many requests."""
+"""System prompts: text before every prompt that is the same for many requests."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Annotated
-
-from pydantic import Field
 
 from cluster_sim.request import Request
 from cluster_sim.schema import Description
+from cluster_sim.typing import Count
 from cluster_sim.workload.random_streams import stream
 
 _AT_A_TIME = 4096
 
 
 class SharedPrefix(Description):
-    """Each request begins with one of a few texts, any with the same probability, as in vLLM's
-    prefix_repetition benchmark.
+    """A few texts, of which each request begins with one, all as likely.
+
+    vLLM's prefix_repetition benchmark makes requests so.
     """
 
-    tokens: Annotated[int, Field(gt=0)]
-    """Of each text; the prompt's own tokens come after them."""
-    groups: Annotated[int, Field(gt=0)] = 1
-    """How many texts there are."""
+    tokens: Count
+    """Length of each text; the prompt's own tokens come after it [tokens]."""
+    groups: Count = 1
+    """Number of texts."""
 
     def before(self, route: Callable[[Request], None], seed: int) -> Callable[[Request], None]:
-        """`route` for requests that are given their first text on the way."""
+        """Return `route` for requests that are given their first text on the way."""
         texts = self._texts(seed)
 
         def prefixed(request: Request) -> None:
@@ -36,7 +35,7 @@ class SharedPrefix(Description):
         return prefixed
 
     def _texts(self, seed: int) -> Iterator[int]:
-        """Which text the first request has, the second, and so on."""
+        """Yield the number of the text that each request begins with."""
         rng = stream(seed, "shared_prefix")
         while True:
             yield from rng.integers(self.groups, size=_AT_A_TIME).tolist()

@@ -1,5 +1,4 @@
-"""What describes traffic: how bursty it is at which scale, how long its requests are, how much of
-their prompts has been seen before.
+"""Statistics of traffic: bursts at each scale, lengths of requests, reuse of prompts.
 
 One number is not burstiness: a gamma renewal process with the coefficient of variation of Azure's
 code trace has five times its dispersion at one second.
@@ -9,27 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 WINDOWS_S = (1.0, 10.0, 60.0, 600.0)
-"""The windows at which dispersion is told."""
+"""Windows for which dispersion and peaks are worked out [s]."""
 QUANTILES = (0.1, 0.5, 0.9, 0.99)
-FEWEST_WINDOWS = 5
-"""With fewer, a variance of counts says nothing."""
+"""Quantiles of lengths."""
+MIN_WINDOWS = 5
+"""Number of windows below which a variance of counts says nothing."""
 
 
 def gap_cv(times_s: np.ndarray) -> float | None:
-    """Coefficient of variation (population standard deviation over mean) of the gaps between
-    ascending times; None of fewer than two gaps.
+    """Return the coefficient of variation of the gaps between ascending times.
+
+    It is the population standard deviation over the mean; None for fewer than two gaps.
     """
     gaps_s = np.diff(times_s)
     return float(np.std(gaps_s) / np.mean(gaps_s)) if len(gaps_s) > 1 and gaps_s.any() else None
 
 
 def window_counts(times_s: np.ndarray, window_s: float) -> np.ndarray:
-    """Arrivals in each whole window of this length, the first beginning with the first arrival; a
-    last one that is not whole is left out.
+    """Return the number of arrivals in each whole window.
+
+    The first window begins with the first arrival; a last one that is not whole is left out.
     """
     since_s = times_s - times_s[0] if len(times_s) else times_s
     windows = int(since_s[-1] / window_s) if len(times_s) else 0
@@ -38,41 +41,42 @@ def window_counts(times_s: np.ndarray, window_s: float) -> np.ndarray:
 
 
 def dispersion(times_s: np.ndarray, window_s: float) -> float | None:
-    """Index of dispersion of counts: their variance (unbiased) over their mean; 1 of a Poisson
-    process. None of fewer than five windows.
+    """Return the index of dispersion of counts: their unbiased variance over their mean.
+
+    It is 1 for a Poisson process, and None for fewer than five windows.
     """
     counts = window_counts(times_s, window_s)
-    return (
-        float(np.var(counts, ddof=1) / np.mean(counts)) if len(counts) >= FEWEST_WINDOWS else None
-    )
+    return float(np.var(counts, ddof=1) / np.mean(counts)) if len(counts) >= MIN_WINDOWS else None
 
 
 def peak_to_mean(times_s: np.ndarray, window_s: float) -> float | None:
-    """The fullest window's count over the mean. None of fewer than five windows."""
+    """Return the fullest window's count over the mean count; None for fewer than five windows."""
     counts = window_counts(times_s, window_s)
-    return float(np.max(counts) / np.mean(counts)) if len(counts) >= FEWEST_WINDOWS else None
+    return float(np.max(counts) / np.mean(counts)) if len(counts) >= MIN_WINDOWS else None
 
 
 @dataclass(frozen=True)
-class Arrivals:
-    """How requests come. None: too few to say."""
+class ArrivalStatistics:
+    """Rate, bursts and peaks of arrivals; None where there are too few of them to say."""
 
     requests: int
+    """Number of requests."""
     span_s: float
-    """From the first to the last."""
+    """Time from the first to the last arrival [s]."""
     rate_per_s: float | None
-    """Gaps over span."""
+    """Requests per second of the span [1/s]."""
     cv: float | None
+    """Coefficient of variation of the gaps."""
     dispersion: dict[float, float | None]
-    """By window [s]."""
+    """Index of dispersion by window [s]."""
     peak_to_mean: dict[float, float | None]
-    """By window [s]."""
+    """Fullest window over the mean by window [s]."""
 
 
-def of_arrivals(times_s: np.ndarray) -> Arrivals:
-    """The statistics of ascending arrival times."""
+def of_arrivals(times_s: np.ndarray) -> ArrivalStatistics:
+    """Return the statistics of ascending arrival times [s]."""
     span_s = float(times_s[-1] - times_s[0]) if len(times_s) else 0.0
-    return Arrivals(
+    return ArrivalStatistics(
         len(times_s),
         span_s,
         len(times_s) / span_s if span_s else None,
@@ -83,33 +87,35 @@ def of_arrivals(times_s: np.ndarray) -> Arrivals:
 
 
 @dataclass(frozen=True)
-class Tokens:
-    """How long prompts, or answers, are: mean, largest, and linear quantiles."""
+class LengthStatistics:
+    """Lengths of prompts, or of answers."""
 
     mean: float
+    """Mean length [tokens]."""
     largest: int
+    """Greatest length [tokens]."""
     quantiles: dict[float, float]
+    """Length by quantile, linear between two values [tokens]."""
 
 
-def of_lengths(tokens: np.ndarray) -> Tokens:
-    """The statistics of a column of lengths, of which there is one at least."""
-    return Tokens(
+def of_lengths(tokens: np.ndarray) -> LengthStatistics:
+    """Return the statistics of a column of lengths [tokens], of which there is one at least."""
+    return LengthStatistics(
         float(np.mean(tokens)),
         int(np.max(tokens)),
         dict(zip(QUANTILES, np.quantile(tokens, QUANTILES).tolist(), strict=True)),
     )
 
 
-def rank_correlation(one: np.ndarray, other: np.ndarray) -> float | None:
-    """Spearman's rank correlation, equal values sharing their mean rank. None where one of the two
-    never varies.
+def rank_correlation(prompts: np.ndarray, outputs: np.ndarray) -> float | None:
+    """Return Spearman's rank correlation; None where one of the two never varies.
+
+    Equal values share their mean rank.
     """
-    ranks = np.array([_mean_ranks(one), _mean_ranks(other)])
-    return (
-        float(np.corrcoef(ranks)[0, 1])
-        if len(one) > 1 and np.all(np.ptp(ranks, axis=1) > 0)
-        else None
-    )
+    ranks = np.array([_mean_ranks(prompts), _mean_ranks(outputs)])
+    if len(prompts) < 2 or not np.all(np.ptp(ranks, axis=1) > 0):
+        return None
+    return float(np.corrcoef(ranks)[0, 1])
 
 
 def _mean_ranks(values: np.ndarray) -> np.ndarray:
@@ -118,16 +124,32 @@ def _mean_ranks(values: np.ndarray) -> np.ndarray:
     return mean_rank[inverse]
 
 
+class AskedPrompt(NamedTuple):
+    """A prompt as a cache sees it."""
+
+    tokens: int
+    """Length of the prompt [tokens]."""
+    pieces: tuple[tuple[int, int], ...]
+    """Identity and tokens of each piece at its beginning, see `Request.pieces`."""
+    answer: tuple[int, int] | None
+    """Identity and tokens of its answer; None where no later prompt can hold it."""
+
+
 @dataclass
-class Reuse:
-    """How much of the prompts a cache without limits would have held: of each, the pieces before
-    the first that is new.
+class PrefixReuse:
+    """Part of the prompts that a cache without limits would have held.
+
+    It is, of each prompt, the pieces before the first that is new.
     """
 
     pieces: int = 0
+    """Number of pieces."""
     tokens: int = 0
+    """Length of all prompts [tokens]."""
     seen_pieces: int = 0
+    """Number of pieces that the cache would have held."""
     seen_tokens: int = 0
+    """Tokens that the cache would have held."""
 
     @property
     def piece_fraction(self) -> float | None:
@@ -140,25 +162,22 @@ class Reuse:
         return self.seen_tokens / self.tokens if self.pieces else None
 
 
-def reuse(
-    prompts: Iterable[tuple[int, tuple[tuple[int, int], ...], tuple[int, int] | None]],
-) -> Reuse:
-    """Of (prompt tokens, its pieces, the identity and tokens of its answer) in the order in which
-    they come.
+def reuse(prompts: Iterable[AskedPrompt]) -> PrefixReuse:
+    """Return the reuse of prompts in the order in which they come.
 
     An answer is there for a later prompt as if it were one of its own request's pieces.
     """
     known: set[int] = set()
-    found = Reuse()
+    seen = PrefixReuse()
     for tokens, pieces, answer in prompts:
-        found.pieces += len(pieces)
-        found.tokens += tokens
+        seen.pieces += len(pieces)
+        seen.tokens += tokens
         for identity, length in pieces:
             if identity not in known:
                 break
-            found.seen_pieces += 1
-            found.seen_tokens += length
+            seen.seen_pieces += 1
+            seen.seen_tokens += length
         known.update(identity for identity, _ in pieces)
         if answer is not None:
             known.add(answer[0])
-    return found
+    return seen

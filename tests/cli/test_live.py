@@ -52,10 +52,10 @@ def test_every_output_token_is_counted_once_however_often_one_looks(
     results = simulate(
         cluster_sim.load_scenario(ROOT / "scenarios" / f"{file}.yaml", variant=variant), watch=watch
     )
-    last = pulse.look(results.info["simulated_s"], kept[0])
+    last = pulse.look(results.info.simulated_s, kept[0])
     assert last.output_tokens == pytest.approx(sum(results.requests["output_tokens"].to_pylist()))
     assert last.left == results.summary()["completed"]
-    assert pulse.look(results.info["simulated_s"], kept[0]) == last
+    assert pulse.look(results.info.simulated_s, kept[0]) == last
 
 
 def test_a_replica_is_as_its_last_stretch_began(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_who_is_watched_runs_as_who_is_not(tmp_path: Path) -> None:
         simulate(alone, watch=lambda now_s, recorder: seen.append(now_s)),
     )
     assert seen and seen == sorted(seen)
-    assert first.info["events"] == second.info["events"]
+    assert first.info.events == second.info.events
     for name in ("requests", "stretches", "events"):
         assert getattr(first, name).equals(getattr(second, name))
 

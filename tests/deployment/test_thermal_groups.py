@@ -97,7 +97,7 @@ def test_only_the_rear_device_throttles_where_the_front_one_stays_below_its_limi
     summary = results.summary()
     assert summary["max_die_c"] == rear["max_die_c"]
     assert summary["throttled_fraction"] == approx(
-        rear["throttled_s"] / 2 / results.info["simulated_s"]
+        rear["throttled_s"] / 2 / results.info.simulated_s
     )
     assert summary["lowest_clock_fraction"] == rear["lowest_clock"]
     assert set(results.thermal["reason"].to_pylist()) == {None, "sw_thermal_slowdown"}
@@ -118,7 +118,7 @@ def test_where_no_limit_can_be_reached_heat_costs_no_event_and_changes_nothing(
     tmp_path: Path,
 ) -> None:
     cool, unknown = run(tmp_path, site={"inlet": "5 degC"}), run(tmp_path, site={})
-    assert cool.info["events"] == unknown.info["events"]
+    assert cool.info.events == unknown.info.events
     assert cool.requests.equals(unknown.requests)
     assert cool.summary()["max_die_c"] == approx(5.0 + OVER_INLET_K + 400.0 * 0.02, abs=1.5)
     assert "max_die_c" not in unknown.summary()
@@ -171,7 +171,7 @@ def test_energy_of_stretches_is_the_integral_of_power_and_that_of_the_summary(
     tmp_path: Path,
 ) -> None:
     results = run(tmp_path, site={"inlet": "30 degC"})
-    end_s, thermal = results.info["simulated_s"], results.thermal
+    end_s, thermal = results.info.simulated_s, results.thermal
     busy_s = results.stretches["ended_s"].to_numpy() - results.stretches["began_s"].to_numpy()
     in_stretches_j = float(np.sum(results.stretches["energy_j"].to_numpy())) + 100.0 * (
         2 * end_s - float(np.sum(busy_s))
@@ -199,7 +199,7 @@ def test_heat_that_comes_is_stored_or_removed_over_a_whole_run_with_throttling(
         energy_j / (ended_s - began_s),
         0.0 * began_s,
         0.0,
-        results.info["simulated_s"],
+        results.info.simulated_s,
     )
     walked = heat.course(spot, spot.start(), own, None)
     network = spot.network(1.0)

@@ -273,7 +273,7 @@ def test_a_rented_machine_that_idles_half_of_the_time_makes_tokens_twice_as_dear
 ) -> None:
     rented = {"basis": "rented", "name": "r", "year": 2025, "rental": "3 USD/h"}
     busy = run(tmp_path, rented)
-    each_s = busy.info["simulated_s"] / 10
+    each_s = busy.info.simulated_s / 10
     arrivals = {
         "process": "closed_loop",
         "concurrency": 1,

@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from cluster_sim.export.percentiles import linear, ranked, stepped
 from cluster_sim.results.metrics.gaps import itl
 from cluster_sim.studies.benchmark_comparison import beside
 from tests.commands import BURST, call
+from tests.workload.test_arrival_answers import Constant
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -249,6 +251,86 @@ def test_vllm_says_how_requests_were_sent(
     )
     name = f"small-b200-{rate}qps{'-concurrency3' if clients else ''}-Llama-3.1-8B-19700101-000000.json"
     assert vllm.file_name(said) == name
+
+
+def replayed(folder: Path, times_s: list[float]) -> cluster_sim.Results:
+    """A run of requests at these times."""
+    lines = ["TIMESTAMP,ContextTokens,GeneratedTokens"]
+    lines += [f"2023-11-16 18:00:{time_s:09.6f},50,3" for time_s in times_s]
+    (folder / "trace.csv").write_text("\n".join(lines) + "\n")
+    text = re.sub(
+        r"  arrivals:.*?(?=^cluster:)", "  trace: {path: trace.csv}\n", BURST, flags=re.M | re.S
+    )
+    return simulated(folder, text)
+
+
+def test_vllm_sends_equal_gaps_with_infinite_burstiness(tmp_path: Path) -> None:
+    """The client sends requests 1 / rate apart where burstiness is inf, and saves that as Infinity
+    (vllm/benchmarks/serve.py at 009e6d4a, get_request); 1 would be Poisson. Four a second: 0.25 s.
+    """
+    results = replayed(tmp_path, [0.25 * number for number in range(20)])
+    said = vllm.document(answers(results))
+    assert (said["request_rate"], said["burstiness"]) == (4.0, inf)
+    clients.export(results, "vllm", tmp_path / "out")
+    (file,) = (tmp_path / "out").iterdir()
+    assert '"burstiness": Infinity' in file.read_text()
+    assert clients.read(file).values["completed"] == 20
+
+
+def test_gaps_that_differ_by_rounding_alone_are_equal(tmp_path: Path) -> None:
+    """Tenths of a second are no binary numbers: their differences are 0.1 up to 1e-16."""
+    tenths_s = [number / 10 for number in range(30)]
+    assert np.std(np.diff(tenths_s)) > 0
+    assert vllm.document(answers(replayed(tmp_path, tenths_s)))["burstiness"] == inf
+
+
+def test_vllm_measures_gaps_that_no_burstiness_describes(tmp_path: Path) -> None:
+    """Gaps of 1 and 3 s by turns: mean 2 s, deviation 1 s, so a gamma's shape is (2 / 1)^2 = 4."""
+    said = vllm.document(answers(replayed(tmp_path, [0.0, 1.0, 4.0, 5.0, 8.0, 9.0, 12.0])))
+    assert (said["request_rate"], said["burstiness"]) == (approx(0.5), approx(4.0))
+
+
+CURVED = "{process: poisson, rate: 5 /s, rate_curve: {points: [[0 s, 3], [10 s, 1]]}}"
+
+
+def test_a_rate_that_changes_is_not_sent_at_the_rate_before_the_curve(tmp_path: Path) -> None:
+    """From 15 to 5 a second in 10 s, then 5 for 10 s: 150 arrivals in 20 s, 7.5 a second."""
+    seen = answers(simulated(tmp_path, BURST.replace("{process: poisson, rate: 5 /s}", CURVED)))
+    assert vllm.document(seen)["request_rate"] == approx(7.5, rel=0.25)
+    assert mlperf.Log(seen).target_per_s == approx(7.5, rel=0.25)
+    (benchmark,) = guidellm.document(seen)["benchmarks"]
+    assert benchmark["config"]["strategy"] == {"type_": "trace"}
+
+
+@pytest.mark.parametrize(
+    ("arrivals", "strategy"),
+    [
+        ("{process: poisson, rate: 5 /s}", {"type_": "poisson", "rate": 5.0, "random_seed": 7}),
+        ("{process: gamma, rate: 5 /s, cv: 2}", {"type_": "trace"}),
+        ("{process: at_once, requests: 20}", {"type_": "throughput", "max_concurrency": 20}),
+        ("{process: closed_loop, concurrency: 3}", {"type_": "concurrent", "streams": 3}),
+    ],
+)
+def test_guidellm_has_the_strategy_that_comes_nearest(
+    tmp_path: Path, arrivals: str, strategy: dict[str, Any]
+) -> None:
+    results = simulated(tmp_path, BURST.replace("{process: poisson, rate: 5 /s}", arrivals))
+    (benchmark,) = guidellm.document(answers(results))["benchmarks"]
+    assert benchmark["config"]["strategy"] == strategy
+
+
+def test_a_process_of_equal_gaps_needs_no_line_in_the_exporters(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(BURST)
+    scenario = cluster_sim.load_scenario(tmp_path / "small.yaml", variant="b200")
+    workload = scenario.workload.model_copy(
+        update={"arrivals": Constant.model_validate({"rate": 4.0})}
+    )
+    seen = answers(cluster_sim.simulate(scenario.model_copy(update={"workload": workload})))
+    said = vllm.document(seen)
+    assert (said["request_rate"], said["burstiness"]) == (4.0, inf)
+    (benchmark,) = guidellm.document(seen)["benchmarks"]
+    assert benchmark["config"]["strategy"] == {"type_": "constant", "rate": 4.0}
+    assert mlperf.Log(seen).target_per_s == 4.0
 
 
 # AIPerf

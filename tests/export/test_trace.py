@@ -160,7 +160,7 @@ def test_power_over_time_is_the_energy_of_the_devices(
     for replica in range(4):
         values = drawn.counter(f"Replicas/b200/{replica}/power")
         assert values[0][0] == 0
-        assert values[-1][0] == approx(1e9 * results.info["simulated_s"], abs=1)
+        assert values[-1][0] == approx(1e9 * results.info.simulated_s, abs=1)
         joules += sum(
             watts * (until_ns - at_ns) / 1e9 for (at_ns, watts), (until_ns, _) in pairwise(values)
         )
@@ -193,7 +193,7 @@ def test_the_run_is_one_slice_with_the_totals_of_its_summary(
 ) -> None:
     results, _ = served
     (run,) = drawn.of("run")
-    assert run.end_ns == round(1e9 * results.info["simulated_s"])
+    assert run.end_ns == round(1e9 * results.info.simulated_s)
     summary = results.summary()
     assert run.args == {
         key: value for key, value in summary.items() if isinstance(value, (int, float))

@@ -337,7 +337,7 @@ def test_long_runs_are_drawn_in_minutes(both: list[Results]) -> None:
         table.column_names.index("arrival_s"), "arrival_s", pc.multiply(table["arrival_s"], 60.0)
     )
     figure = figures.draw(
-        "timeline", replace(both[0], requests=later, info={"simulated_s": 2400.0})
+        "timeline", replace(both[0], requests=later, info=replace(both[0].info, simulated_s=2400.0))
     )
     assert "[min]" in figure.axes[-1].get_xlabel()
     assert figure.axes[-1].get_xlim() == pytest.approx((0.0, 40.0))

@@ -11,7 +11,7 @@ import pytest
 
 import cluster_sim
 from cluster_sim.results import energy
-from cluster_sim.results.results import TABLES
+from cluster_sim.results.run import TABLES
 from cluster_sim.serving.routing import Routing
 from cluster_sim.serving.scheduler import Batching
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
@@ -365,7 +365,7 @@ def energy_is_the_sum_of_rows_and_the_integral_of_power(results: cluster_sim.Res
     """Stretches and the pauses between them, devices, nodes over time and the summary: one energy."""
     power = results.scenario.cluster.pools[0].node.device.power
     assert power is not None
-    end_s, table = results.info["simulated_s"], results.stretches
+    end_s, table = results.info.simulated_s, results.stretches
     energy_j, length_s = (
         table["energy_j"].to_numpy(),
         table["ended_s"].to_numpy() - table["began_s"].to_numpy(),

@@ -19,7 +19,7 @@ from cluster_sim.physics.speculative_steps import SpeculativeSteps
 from cluster_sim.physics.step_times import StepTimes
 from cluster_sim.request import Request
 from cluster_sim.results.recorder import Recorder
-from cluster_sim.results.results import TABLES
+from cluster_sim.results.run import TABLES
 from cluster_sim.serving.disaggregation import HandOver as Plan
 from cluster_sim.serving.routing import LeastRequests
 from cluster_sim.serving.scheduler import DecodeBatch, PrefillBatch, SpeculativeDecodeBatch
@@ -217,7 +217,7 @@ def no_link_carries_more_than_it_can(results: cluster_sim.Results) -> None:
         return
     assert np.all(
         results.links["kv_bytes"].to_numpy()
-        <= results.links["bandwidth_bytes_per_s"].to_numpy() * results.info["simulated_s"]
+        <= results.links["bandwidth_bytes_per_s"].to_numpy() * results.info.simulated_s
     )
     moved = column(results, "prompt_tokens")[~np.isnan(column(results, "prefill_replica"))]
     (door,) = (

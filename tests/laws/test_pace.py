@@ -23,8 +23,8 @@ from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_placement import WaferPlan
 from cluster_sim.request import Request
+from cluster_sim.results.columns import STRETCH_COLUMNS
 from cluster_sim.results.recorder import Recorder
-from cluster_sim.results.results import STRETCH_COLUMNS
 from cluster_sim.sim.replica import Replica
 from cluster_sim.sim.source import timetable
 from tests.laws.test_stretches_equal_steps import (

@@ -174,7 +174,7 @@ def test_a_tied_embedding_is_counted_once():
 
 
 @pytest.mark.parametrize(
-    ("quantisation", "native", "bytes_a_parameter"),
+    ("quantisation", "native", "bytes_per_parameter"),
     [
         (None, "bf16", 2.0),
         ({"quant_method": "fp8", "weight_block_size": [128, 128]}, "fp8", 1.0),
@@ -212,12 +212,12 @@ def test_a_tied_embedding_is_counted_once():
     ],
 )
 def test_a_quantised_checkpoint_is_served_in_its_own_precision(
-    quantisation: Any, native: str, bytes_a_parameter: float
+    quantisation: Any, native: str, bytes_per_parameter: float
 ):
     made = model(LLAMA | {"quantization_config": quantisation})
     assert made.native == native
-    assert made.bytes_a_parameter(made.native, "ffn") == bytes_a_parameter
-    assert made.bytes_a_parameter(made.native, "embedding") == 2.0
+    assert made.bytes_per_parameter(made.native, "ffn") == bytes_per_parameter
+    assert made.bytes_per_parameter(made.native, "embedding") == 2.0
 
 
 def test_layers_without_experts_are_counted_wherever_they_are():

@@ -156,3 +156,19 @@ def test_what_cannot_be_sampled_is_refused_with_its_line(
         load_scenario(write(tmp_path, **({"sample": "1/4"} | changes)))
     assert message in str(error.value)
     assert "fleet.yaml:" in str(error.value)
+
+
+def test_a_sample_has_its_own_rate_whatever_was_asked_of_the_whole_before(tmp_path: Path) -> None:
+    """From 4 to 8 a second and back: 6 in the mean, of which a quarter is 1.5."""
+    arrivals = {
+        "process": "diurnal",
+        "points": [["0 s", "4 /s"], ["9 s", "8 /s"]],
+        "period": "18 s",
+    }
+    whole = load_scenario(
+        write(tmp_path, sample="1/4", workload=BASE["workload"] | {"arrivals": arrivals})
+    )
+    assert whole.workload.arrivals is not None
+    assert whole.workload.arrivals.mean_rate_per_s() == approx(6.0)
+    thin = sampled(whole).workload.arrivals
+    assert thin is not None and thin.mean_rate_per_s() == approx(1.5)

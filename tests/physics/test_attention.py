@@ -22,8 +22,7 @@ from cluster_sim.calibration.attention import (
 )
 from cluster_sim.calibration.kernels import read_kernels
 from cluster_sim.hardware.device import device_named
-from cluster_sim.hardware.kernel_fits import ContextAttentionFit, GenerationAttentionFit
-from cluster_sim.hardware.kernel_fits import KernelFits as KernelFits
+from cluster_sim.hardware.kernel_fits import ContextAttentionFit, GenerationAttentionFit, KernelFits
 from cluster_sim.physics.attention import (
     context_attention_s,
     context_floor_s,

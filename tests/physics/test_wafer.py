@@ -14,7 +14,8 @@ import cluster_sim
 from cluster_sim.hardware.device import Device, Peak
 from cluster_sim.hardware.memory import Memory
 from cluster_sim.hardware.wafer import PromptProgram, Wafer
-from cluster_sim.llm.model import Model, Window
+from cluster_sim.llm.layers import Window
+from cluster_sim.llm.model import Model
 from cluster_sim.physics.ramp import Ramp
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.wafer import WaferSteps

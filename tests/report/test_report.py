@@ -265,7 +265,8 @@ def test_a_page_of_very_many_requests_is_small(runs: dict[str, Results]) -> None
     }
     for name, values in columns.items():
         rows = rows.set_column(rows.column_names.index(name), name, pa.array(values))
-    text = page([replace(runs["h100"], requests=rows, info={"simulated_s": 5001.0})])
+    info = replace(runs["h100"].info, simulated_s=5001.0)
+    text = page([replace(runs["h100"], requests=rows, info=info)])
     assert len(text) < 2_000_000
     drawn = [
         series
@@ -298,9 +299,8 @@ def test_the_comment_at_the_top_of_a_file_is_its_question_and_travels_with_the_r
 ) -> None:
     assert question_of(file) == "Which of the two is better, and by how much?"
     runs["h100"].save(tmp_path / "run")
-    saved = replace(runs["h100"], info=runs["h100"].info | {"question": question_of(file)}).save(
-        tmp_path / "asked"
-    )
+    asked = replace(runs["h100"].info, question=question_of(file))
+    saved = replace(runs["h100"], info=asked).save(tmp_path / "asked")
     assert "and by how much?" in page([load_results(saved)])
     (tmp_path / "none.yaml").write_text("name: x\n# later\n")
     assert question_of(tmp_path / "none.yaml") == ""

@@ -64,7 +64,7 @@ def test_a_device_draws_its_busy_power_in_steps_and_its_loaded_idle_between_them
 ) -> None:
     results = run(tmp_path)
     (device,) = results.devices.to_pylist()
-    end_s = results.info["simulated_s"]
+    end_s = results.info.simulated_s
     assert device["energy_j"] == approx(
         300.0 * device["busy_s"] + 100.0 * (end_s - device["busy_s"])
     )

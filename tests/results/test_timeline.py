@@ -15,6 +15,7 @@ import pytest
 from cluster_sim.loading.files import load_scenario
 from cluster_sim.results.metrics.timeline import timeline
 from cluster_sim.results.results import Results
+from cluster_sim.results.run_info import RunInfo
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.sim.simulate import simulate
 
@@ -70,7 +71,7 @@ def stretches(**columns: Any) -> pa.Table:
 
 def run(scenario: Scenario, requests: pa.Table, stretches: pa.Table, simulated_s: float) -> Results:
     empty = pa.table({})
-    return Results(scenario, requests, stretches, empty, empty, empty, {"simulated_s": simulated_s})
+    return Results(scenario, requests, stretches, empty, empty, empty, RunInfo(0.0, 0, simulated_s))
 
 
 def peaks(scenario: Scenario) -> tuple[float, float]:

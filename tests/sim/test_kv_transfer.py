@@ -19,7 +19,7 @@ from cluster_sim.physics.step_work import StepWork
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.scenario.cluster import Cluster
 from cluster_sim.sim.fabric import Fabric
-from cluster_sim.topology import ParallelPaths, Route
+from cluster_sim.topology import ParallelPaths, Route, group_path
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node, small_gpu, tiny_model
 
 KV_TOKEN_BYTES = 256  # two layers, key and value, two heads of 16, two bytes
@@ -287,7 +287,7 @@ def test_lanes_of_a_way_are_nvlink_within_a_node_and_rails_between_nodes(
     def four(first: str) -> list[str]:
         return [f"{first[:-1]}{int(first[-1]) + number}" for number in range(4)]
 
-    way = topology.group_path(four(start), four(end))
+    way = group_path(topology, four(start), four(end))
     assert (way.out_bytes_per_s, way.in_bytes_per_s) == (approx(leaving), approx(entering))
     assert way.bytes_per_s == approx(min(leaving, entering))
     assert way.route.latency_s == approx(latency_s)
@@ -314,7 +314,7 @@ cluster:
     )
     scenario = cluster_sim.load_scenario(path)
     (reader, *_, wafers) = scenario.cluster.devices(scenario.model)
-    way = scenario.cluster.topology().group_path(reader, wafers)
+    way = group_path(scenario.cluster.topology(), reader, wafers)
     assert (way.out_bytes_per_s, way.in_bytes_per_s) == (approx(184e9), approx(600e9))
     results = cluster_sim.simulate(scenario)
     assert results.summary()["completed"] == 40

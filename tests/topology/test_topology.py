@@ -17,7 +17,7 @@ from cluster_sim.hardware.network import FabricSpec, NetworkSpec
 from cluster_sim.scenario.cluster import Cluster
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import catalog_entry, catalog_names
-from cluster_sim.topology import Topology, host_bandwidth_bytes_per_s
+from cluster_sim.topology import Topology, group_path, host_bandwidth_bytes_per_s
 from cluster_sim.topology.clos import switch_tiers
 from tests.machines import SMALL_GPU, TINY_MODEL, node
 
@@ -348,8 +348,8 @@ def test_a_link_to_a_node_is_shared_evenly_by_its_nics():
     assert bare.capacity(("star/hub", "p/1")) == 800e9
     # a device's part of it, for each of three that send at once
     assert (
-        bare.group_path(
-            [f"p/0/device{n}" for n in range(3)], [f"p/1/device{n}" for n in range(3)]
+        group_path(
+            bare, [f"p/0/device{n}" for n in range(3)], [f"p/1/device{n}" for n in range(3)]
         ).bytes_per_s
         == 600e9
     )

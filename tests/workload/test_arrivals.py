@@ -13,7 +13,7 @@ from cluster_sim.workload.arrivals import (
     Arrivals,
     AtOnce,
     Burst,
-    Clients,
+    ClientPopulation,
     ClosedLoop,
     Diurnal,
     Gamma,
@@ -67,7 +67,7 @@ PROCESSES: dict[str, dict[str, Any]] = {
 }
 KINDS = {
     "poisson": Poisson, "gamma": Gamma, "on_off": OnOff, "azure-code": OnOff, "burst": Burst, "at_once": AtOnce, "weibull": Weibull,
-    "mmpp": Mmpp, "clients": Clients, "diurnal": Diurnal, "points": Diurnal, "curved": Gamma,
+    "mmpp": Mmpp, "clients": ClientPopulation, "diurnal": Diurnal, "points": Diurnal, "curved": Gamma,
 }  # fmt: skip
 
 

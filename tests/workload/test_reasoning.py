@@ -15,8 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 from cluster_sim import simulate
 from cluster_sim.loading.files import load_scenario
 from cluster_sim.request import Request
-from cluster_sim.results.build_tables import token_times_s
 from cluster_sim.results.results import Results
+from cluster_sim.results.tables.token_times import token_times_s
 from cluster_sim.schema import yaml_text
 from cluster_sim.workload.reasoning import ReasoningShare
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node

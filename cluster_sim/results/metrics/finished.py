@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from cluster_sim.results.results import Results
+    from cluster_sim.results.run import Run
 
 
 Array = npt.NDArray[Any]
@@ -89,7 +89,7 @@ class Finished:
         return (self.finish_s - self.first_token_s) / gaps
 
 
-def finished(results: Results, pool: str | None = None, class_: str | None = None) -> Finished:
+def finished(results: Run, pool: str | None = None, class_: str | None = None) -> Finished:
     """The finished requests that count."""
     table = results.requests
     wanted = _counted(results, pool, class_) & (table["status"].to_numpy() == "finished")
@@ -127,7 +127,7 @@ def finished(results: Results, pool: str | None = None, class_: str | None = Non
     )
 
 
-def _counted(results: Results, pool: str | None, class_: str | None) -> Array:
+def _counted(results: Run, pool: str | None, class_: str | None) -> Array:
     """Which requests are outside the warm-up, and of the pool and the class that are named."""
     table = results.requests
     wanted: Array = table["counted"].to_numpy()
@@ -141,7 +141,7 @@ def _counted(results: Results, pool: str | None, class_: str | None) -> Array:
     return wanted
 
 
-def within_slo(results: Results, done: Finished) -> Array | None:
+def within_slo(results: Run, done: Finished) -> Array | None:
     """Which of `done` meet every objective of their class, as those of a class that has none do;
     None where no class has any.
     """
@@ -161,7 +161,7 @@ def within_slo(results: Results, done: Finished) -> Array | None:
     return good
 
 
-def strictness(results: Results) -> Array | None:
+def strictness(results: Run) -> Array | None:
     """Of each request that counts, by what factor all objectives of its class would have to be
     multiplied for it to meet them.
 
@@ -198,7 +198,7 @@ def _most_at_once(done: Finished) -> int:
     return int(np.max(np.cumsum(change[np.lexsort((change, times_s))])))
 
 
-def _replicas(results: Results, pool: str) -> list[int]:
+def _replicas(results: Run, pool: str) -> list[int]:
     """Numbers of a pool's replicas, which are counted through all pools."""
     numbers, model = 0, results.scenario.model
     for other in results.scenario.cluster.pools:

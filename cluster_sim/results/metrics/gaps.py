@@ -10,14 +10,14 @@ import numpy as np
 from cluster_sim.results.metrics.finished import Array, _replicas
 
 if TYPE_CHECKING:
-    from cluster_sim.results.results import Results
+    from cluster_sim.results.run import Run
 
 
 _BRACKETS = 128
 """Limits between which order statistics are looked for."""
 
 
-def itl(results: Results, pool: str | None = None) -> Gaps:
+def itl(results: Run, pool: str | None = None) -> Gaps:
     """Every gap between two tokens of every request that counts, exactly: one ramp a stretch,
     weighted by its batch.
     """

@@ -9,10 +9,10 @@ import numpy as np
 from cluster_sim.results.metrics.finished import Array, _counted, finished
 
 if TYPE_CHECKING:
-    from cluster_sim.results.results import Results
+    from cluster_sim.results.run import Run
 
 
-def phases(results: Results) -> dict[str, Array]:
+def phases(results: Run) -> dict[str, Array]:
     """Where the time of each finished request that counts went [s], phase by phase; together they
     are its end-to-end latency.
 

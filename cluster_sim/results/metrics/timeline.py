@@ -12,7 +12,7 @@ from cluster_sim.results.metrics.finished import Array, _replicas
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from cluster_sim.results.results import Results
+    from cluster_sim.results.run import Run
 
 
 def _kv_growth(stretches: pa.Table) -> Array:
@@ -53,7 +53,7 @@ class Timeline:
     """Bytes moved in the bin over what the memories of the same devices could have moved."""
 
 
-def timeline(results: Results, points: int = 300) -> Timeline:
+def timeline(results: Run, points: int = 300) -> Timeline:
     """`results` over `points` equal bins, from time 0 until the last thing that happened.
 
     A stretch's work is spread evenly over its time, so sums over the bins are the sums of the
@@ -71,9 +71,7 @@ def timeline(results: Results, points: int = 300) -> Timeline:
         for times_s in (arrival_s, finish_s, ended_s)
         if not np.isnan(times_s).all()
     ]
-    edges_s = np.linspace(
-        0.0, max([float(results.info.get("simulated_s", 0.0)), *ends_s]) or 1.0, points + 1
-    )
+    edges_s = np.linspace(0.0, max([results.info.simulated_s, *ends_s]) or 1.0, points + 1)
     bin_s = float(edges_s[-1]) / points
     served = table["status"].to_numpy() != "rejected"
     arrived, admitted, left = (

@@ -1,17 +1,19 @@
 """Everybody enters."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
-from cluster_sim.schema import Description
 from cluster_sim.serving.admission.gate import Gate, Prefill
+from cluster_sim.serving.admission.policy import AdmissionPolicy
 
 
-class AcceptAll(Description):
+class AcceptAll(AdmissionPolicy):
     """No request is refused; queues have no end."""
+
+    refuses_nobody: ClassVar[bool] = True
 
     policy: Literal["accept_all"] = "accept_all"
 
     def gate(self, prefill: Sequence[Prefill], ttft_s: Sequence[float | None]) -> Gate | None:
-        """There is none."""
+        """Return None."""
         return None

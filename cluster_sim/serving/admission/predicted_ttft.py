@@ -1,15 +1,15 @@
 """Those who would wait too long are told so at once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from cluster_sim.request import Request
-from cluster_sim.schema import Description
 from cluster_sim.serving.admission.gate import Gate, Prefill, Queue
+from cluster_sim.serving.admission.policy import AdmissionPolicy
 from cluster_sim.units import PositiveSeconds
 
 
-class PredictedTtft(Description):
+class PredictedTtft(AdmissionPolicy):
     """A request is shed whose time to first token would be too long: prompt tokens before it and
     its own, at the replica's rate.
 
@@ -22,8 +22,13 @@ class PredictedTtft(Description):
     limit_s: PositiveSeconds | None = None
     """Default: the time to first token of the request's SLO; one that has none is never shed."""
 
+    def faults(self, ttft_s: Sequence[float | None]) -> Iterator[str]:
+        """Yield a fault where neither the policy nor any class of requests has a limit."""
+        if self.limit_s is None and all(limit_s is None for limit_s in ttft_s):
+            yield "'limit' is missing; wanted a time such as '2 s', or a ttft in the SLO"
+
     def gate(self, prefill: Sequence[Prefill], ttft_s: Sequence[float | None]) -> Gate:
-        """The policy at work; `ttft_s` is what the SLO of each class of requests says."""
+        """Return the policy at work in one run."""
         limits_s = [self.limit_s or limit_s or float("inf") for limit_s in ttft_s]
 
         def too_late(request: Request, now_s: float, picked: int, queues: Sequence[Queue]) -> bool:

@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from cluster_sim.request import Request
-from cluster_sim.schema import Description
 from cluster_sim.serving.admission.gate import Gate, Prefill, Queue
+from cluster_sim.serving.admission.policy import AdmissionPolicy
 
 
-class QueueLimit(Description):
+class QueueLimit(AdmissionPolicy):
     """A request is refused where as many as are allowed wait already.
 
     A replica that serves one at a time and lets K - 1 wait is the queue M/G/1/K.
@@ -23,7 +23,7 @@ class QueueLimit(Description):
     """Whether those of the replica that was picked are counted, or those of all."""
 
     def gate(self, prefill: Sequence[Prefill], ttft_s: Sequence[float | None]) -> Gate:
-        """The policy at work."""
+        """Return the policy at work in one run."""
 
         def full_replica(
             request: Request, now_s: float, picked: int, queues: Sequence[Queue]

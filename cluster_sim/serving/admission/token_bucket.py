@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from cluster_sim.request import Request
-from cluster_sim.schema import Description
 from cluster_sim.serving.admission.gate import Gate, Prefill, Queue
+from cluster_sim.serving.admission.policy import AdmissionPolicy
 from cluster_sim.units import PerSecond
 
 
-class TokenBucket(Description):
+class TokenBucket(AdmissionPolicy):
     """A bucket is filled at a steady rate and each request takes its price out of it; where too
     little is left it is refused.
 
@@ -29,7 +29,7 @@ class TokenBucket(Description):
     `max_tokens`."""
 
     def gate(self, prefill: Sequence[Prefill], ttft_s: Sequence[float | None]) -> Gate:
-        """The policy at work."""
+        """Return the policy at work in one run."""
         by_tokens = self.counts == "tokens"
         level, filled_s = float(self.burst), 0.0
 

@@ -1,41 +1,64 @@
-"""Arrival processes. A new one is a file here and a name in the union; `pieces(rng)` yields
-ascending seconds.
+"""Arrival processes.
+
+A new process is a file here and a name in the union. It derives from `OpenLoop` where its times do
+not depend on the answers, else from `ArrivalProcess`, whose methods say what other rooms ask.
 """
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 from pydantic import Field
 
 from cluster_sim.workload.arrivals.at_once import AtOnce
 from cluster_sim.workload.arrivals.burst import Burst
-from cluster_sim.workload.arrivals.clients import Clients
+from cluster_sim.workload.arrivals.client_population import ClientPopulation
 from cluster_sim.workload.arrivals.closed_loop import ClosedLoop
 from cluster_sim.workload.arrivals.diurnal import Diurnal
 from cluster_sim.workload.arrivals.gamma import Gamma
 from cluster_sim.workload.arrivals.mmpp import Mmpp
 from cluster_sim.workload.arrivals.on_off import OnOff
 from cluster_sim.workload.arrivals.poisson import Poisson
+from cluster_sim.workload.arrivals.process import (
+    ArrivalProcess,
+    ClientLoad,
+    OpenLoop,
+    RateKey,
+    WaitingClients,
+)
 from cluster_sim.workload.arrivals.weibull import Weibull
 
-Open = Poisson | Gamma | Weibull | OnOff | Mmpp | Clients | Diurnal | Burst
-Timetable = Open | AtOnce
-Arrivals = Annotated[
-    Poisson | Gamma | Weibull | OnOff | Mmpp | Clients | Diurnal | Burst | AtOnce | ClosedLoop,
-    Field(discriminator="process"),
-]
+AnyArrivals = (
+    Poisson
+    | Gamma
+    | Weibull
+    | OnOff
+    | Mmpp
+    | ClientPopulation
+    | Diurnal
+    | Burst
+    | AtOnce
+    | ClosedLoop
+)
+Arrivals = Annotated[AnyArrivals, Field(discriminator="process")]
+
+ARRIVAL_PROCESSES: tuple[type[ArrivalProcess], ...] = get_args(AnyArrivals)
+"""Classes of all arrival processes, in the order of the union."""
 
 __all__ = [
+    "ARRIVAL_PROCESSES",
+    "ArrivalProcess",
     "Arrivals",
     "AtOnce",
     "Burst",
-    "Clients",
+    "ClientLoad",
+    "ClientPopulation",
     "ClosedLoop",
     "Diurnal",
     "Gamma",
     "Mmpp",
     "OnOff",
-    "Open",
+    "OpenLoop",
     "Poisson",
-    "Timetable",
+    "RateKey",
+    "WaitingClients",
     "Weibull",
 ]

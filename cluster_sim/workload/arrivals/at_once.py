@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import repeat
-from typing import Annotated, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
 
-from cluster_sim.schema import Description
+from cluster_sim.typing import Count
+from cluster_sim.workload.arrivals.process import ArrivalProcess, ClientLoad
 
 
-class AtOnce(Description):
+class AtOnce(ArrivalProcess):
     """All requests are there from the start; what counts is how long until the last is done."""
 
+    ends_by_itself: ClassVar[bool] = True
+
     process: Literal["at_once"] = "at_once"
-    requests: Annotated[int, Field(gt=0)]
+    requests: Count
+    """Number of requests."""
 
     def pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Time zero, many at a time, again and again."""
+        """Yield time zero, many at a time, indefinitely."""
         return repeat(np.zeros(4096))
 
-    def times(self, rng: np.random.Generator) -> Iterator[float]:
-        """Time zero, again and again."""
-        return repeat(0.0)
+    def client_load(self) -> ClientLoad:
+        """Return a queue of all requests."""
+        return ClientLoad(queued=self.requests)

@@ -1,24 +1,43 @@
-"""Clients who wait for an answer before they ask again, as benchmark clients with a fixed
-concurrency do.
+"""Clients who wait for an answer before they ask again.
+
+Benchmark clients with a fixed concurrency do so.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
-
-from cluster_sim.schema import Description
+from cluster_sim.typing import Count
 from cluster_sim.units import Seconds
+from cluster_sim.workload.arrivals.process import ArrivalProcess, ClientLoad, WaitingClients
 
 
-class ClosedLoop(Description):
-    """`concurrency` clients; each sends its next request when the last has finished and it has
-    thought.
-    """
+class ClosedLoop(ArrivalProcess):
+    """Clients that each send the next request when the last has finished and they have thought."""
+
+    can_be_thinned: ClassVar[bool] = True
 
     process: Literal["closed_loop"] = "closed_loop"
-    concurrency: Annotated[int, Field(gt=0)]
+    concurrency: Count
+    """Number of clients."""
     think_time_s: Seconds = 0.0
-    requests: Annotated[int, Field(gt=0)] | None = None
-    """Of all clients together; default: until `duration`."""
+    """Time from an answer to the same client's next request [s]."""
+    requests: Count | None = None
+    """Number of requests of all clients together. Default: clients go on until `duration`."""
+
+    def waiting_clients(self) -> WaitingClients:
+        """Return the clients and their think time."""
+        return WaitingClients(self.concurrency, self.think_time_s)
+
+    def client_load(self) -> ClientLoad:
+        """Return the number of clients."""
+        return ClientLoad(max_concurrency=self.concurrency)
+
+    def fleet_counts(self) -> dict[str, int]:
+        """Return the number of requests where it is given, and that of the clients."""
+        counts = {"requests": self.requests, "concurrency": self.concurrency}
+        return {key: count for key, count in counts.items() if count is not None}
+
+    def thinned(self, one_in: int) -> Self:
+        """Return a share of the clients: each goes on as it did."""
+        return self._fewer(one_in)

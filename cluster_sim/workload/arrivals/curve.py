@@ -19,18 +19,19 @@ DAY_S = 24 * HOUR_S
 WEEK_S = 7 * DAY_S
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _STEP_S = 900.0
-"""Between two points of a daily curve: it is drawn in straight lines a quarter of an hour long."""
+"""Time between two points of a daily curve, which is drawn in straight lines [s]."""
 
 Factor = Annotated[float, Field(ge=0.0)]
 
 
 @dataclass(frozen=True)
 class Levels:
-    """A non-negative level over time in straight lines, repeated for ever, and its integral."""
+    """A non-negative level over time in straight lines, repeated indefinitely, and its integral."""
 
     at_s: np.ndarray
-    """Ascending, from 0 to the period."""
+    """Times of the points, ascending from 0 to the period [s]."""
     level: np.ndarray
+    """Level at each of these times."""
 
     @cached_property
     def _integral(self) -> np.ndarray:
@@ -44,7 +45,7 @@ class Levels:
         return float(self._integral[-1] / self.at_s[-1])
 
     def stretched(self, pieces: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-        """When the integral from time zero on reaches each of the ascending areas in `pieces`."""
+        """Yield the times [s] at which the integral reaches each of the ascending areas in `pieces`."""
         last_s = 0.0
         for areas in pieces:
             # areas that are next to equal could be turned round by rounding
@@ -53,7 +54,10 @@ class Levels:
             yield times_s
 
     def _time_of_s(self, area: np.ndarray) -> np.ndarray:
-        """The positive root of a quadratic within a straight line."""
+        """Return the times [s] at which the integral reaches `area`.
+
+        Each is the positive root of a quadratic within a straight line.
+        """
         total = self._integral[-1]
         whole, rest = np.divmod(area, total)
         line = np.minimum(
@@ -73,26 +77,27 @@ class Levels:
 
 
 class Clock(Description):
-    """What time zero is, and how a day looks.
+    """The clock at time zero, and the shape of a day and a week.
 
     The rate over a day is proportional to exp(k·cos(hour − peak hour)), von Mises' curve: one peak,
     a flat night. k follows from the peak over the mean.
     """
 
     peak_to_mean: Annotated[float, Field(ge=1.0, le=12.0)] = 2.0
-    """Rate at the peak hour over the mean of that day."""
+    """Rate at the peak hour over the mean rate of that day."""
     peak_hour: Annotated[float, Field(ge=0.0, lt=24.0)] = 14.0
+    """Hour of the day with the highest rate."""
     weekend: Factor = 1.0
     """Factor on the rate of Saturday and Sunday."""
     begins_day: Literal[
         "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"
     ] = "monday"
-    """The day of time zero."""
+    """Day of the week at time zero."""
     begins_hour: Annotated[float, Field(ge=0.0, lt=24.0)] = 0.0
-    """The hour of time zero."""
+    """Hour of the day at time zero."""
 
     def week(self) -> Levels:
-        """The level over a week from time zero on; its mean over a whole week is 1."""
+        """Return the level over a week from time zero on; its mean over a whole week is 1."""
         at_s = np.arange(0.0, WEEK_S + _STEP_S / 2, _STEP_S)
         clock_s = (at_s + _DAYS.index(self.begins_day) * DAY_S + self.begins_hour * HOUR_S) % WEEK_S
         sharpness = sharpness_of(self.peak_to_mean)
@@ -104,15 +109,16 @@ class Clock(Description):
 
 
 class RateCurve(Clock):
-    """A factor on the rate of a process: a day's curve with weekends, of mean 1, or `points`, taken
-    as they are.
+    """Factor on the rate of a process.
+
+    It is a day's curve with weekends, of mean 1, or `points`, taken as they are.
     """
 
     points: Annotated[tuple[tuple[Seconds, Factor], ...], Field(min_length=1)] | None = None
-    """[time, factor] from time zero on, straight lines between them, in place of the day's
+    """Pairs of [time, factor] from time zero on, joined by straight lines, in place of the day's
     curve."""
     period_s: PositiveSeconds | None = None
-    """After which the points repeat; default: the last point holds on."""
+    """Time after which the points repeat [s]. Default: the last point holds on."""
 
     @model_validator(mode="after")
     def _points_make_a_curve(self) -> RateCurve:
@@ -121,20 +127,22 @@ class RateCurve(Clock):
 
     @cached_property
     def levels(self) -> Levels:
-        """The factor over time."""
+        """Factor over time."""
         return self.week() if self.points is None else levels_of(self.points, self.period_s)
 
 
-FOR_EVER_S = 1e12
-"""The period of points that do not repeat: thirty thousand years."""
+_INDEFINITELY_S = 1e12
+"""Period of points that do not repeat: thirty thousand years [s]."""
 
 
 def levels_of(points: tuple[tuple[float, float], ...], period_s: float | None) -> Levels:
-    """Straight lines through `points`, level before the first; from the last back to the first at
-    the period's end, or level for ever.
+    """Return straight lines through `points`.
+
+    The level is constant before the first point. From the last point it goes back to the first one
+    at the period's end; without a period it stays.
     """
     at_s, level = (list(column) for column in zip(*points, strict=True))
-    end_s, at_end = (FOR_EVER_S, level[-1]) if period_s is None else (period_s, level[0])
+    end_s, at_end = (_INDEFINITELY_S, level[-1]) if period_s is None else (period_s, level[0])
     if at_s[0] > 0.0:
         at_s, level = [0.0, *at_s], [level[0], *level]
     if at_s[-1] < end_s:
@@ -145,8 +153,9 @@ def levels_of(points: tuple[tuple[float, float], ...], period_s: float | None) -
 def refuse_bad_points(
     points: tuple[tuple[float, float], ...] | None, period_s: float | None, given: set[str]
 ) -> None:
-    """Raises ValueError where points do not ascend, lie beyond the period, are all zero, or stand
-    beside a day's curve.
+    """Raise ValueError where points are no curve.
+
+    They must ascend, lie within the period, not be all zero, and not stand beside a day's curve.
     """
     if points is None:
         if period_s is not None:
@@ -170,7 +179,7 @@ def refuse_bad_points(
 
 
 def sharpness_of(peak_to_mean: float) -> float:
-    """The k for which exp(k·cos) has this peak over its mean, exp(k)/I0(k); by bisection.
+    """Return the k for which exp(k·cos) has this peak over its mean, exp(k)/I0(k); by bisection.
 
     >>> round(sharpness_of(1.0), 6), round(sharpness_of(2.1470553), 4)
     (0.0, 1.0)

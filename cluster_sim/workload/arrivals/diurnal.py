@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from cluster_sim.units import PerSecond, PositiveSeconds, RateOrZero, Seconds
 from cluster_sim.workload.arrivals.curve import Clock, Levels, levels_of, refuse_bad_points
-from cluster_sim.workload.arrivals.process import Process
+from cluster_sim.workload.arrivals.process import OpenLoop
 from cluster_sim.workload.arrivals.renewal import renewal_pieces
 
 
-class Diurnal(Clock, Process):
-    """Poisson arrivals whose rate follows a day's curve with weekends, or straight lines between
-    `points`.
+class Diurnal(Clock, OpenLoop):
+    """Poisson arrivals whose rate follows a day's curve with weekends, or lines between `points`.
 
     For scale (requests a minute of a week of Azure's service, May 2024; Stojkovic et al.,
     DynamoLLM, HPCA 2025): code peaks at 3.5 times its mean and falls to 3 % of the peak at night,
@@ -25,13 +24,15 @@ class Diurnal(Clock, Process):
     `peak_to_mean: 3.1, weekend: 0.25` and `peak_to_mean: 1.8` come near them.
     """
 
+    can_be_thinned: ClassVar[bool] = True
+
     process: Literal["diurnal"] = "diurnal"
     rate_per_s: PerSecond | None = None
-    """Mean over a week, weekend included."""
+    """Mean rate over a week, weekend included [1/s]."""
     points: Annotated[tuple[tuple[Seconds, RateOrZero], ...], Field(min_length=1)] | None = None
-    """[time, rate] from time zero on, in place of `rate` and the day's curve."""
+    """Pairs of [time, rate] from time zero on, in place of `rate` and the day's curve."""
     period_s: PositiveSeconds | None = None
-    """After which the points repeat; default: the last point holds on."""
+    """Time after which the points repeat [s]. Default: the last point holds on."""
 
     @model_validator(mode="after")
     def _has_one_curve(self) -> Diurnal:
@@ -42,7 +43,7 @@ class Diurnal(Clock, Process):
 
     @cached_property
     def levels(self) -> Levels:
-        """The rate over time [1/s]."""
+        """Rate over time [1/s]."""
         if self.points is not None:
             return levels_of(self.points, self.period_s)
         week = self.week()
@@ -50,9 +51,16 @@ class Diurnal(Clock, Process):
         return Levels(week.at_s, week.level * self.rate_per_s)
 
     def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Ascending arrival times [s] without the rate curve, some at a time, without end."""
+        """Yield ascending arrival times [s] without the rate curve, some at a time, indefinitely."""
         return self.levels.stretched(renewal_pieces(lambda count: rng.exponential(1.0, count)))
 
     def steady_rate_per_s(self) -> float:
-        """Arrivals a second over a long time, without the rate curve."""
+        """Return the arrivals per second over a long time, without the rate curve."""
         return self.levels.mean
+
+    def thinned(self, one_in: int) -> Self:
+        """Return the same curve at a smaller rate (Kingman, Poisson Processes, 1993, ch. 5)."""
+        if self.rate_per_s is not None:
+            return self._fewer(one_in, rate_per_s=self.rate_per_s / one_in)
+        points = tuple((at_s, per_s / one_in) for at_s, per_s in self.points or ())
+        return self._fewer(one_in, points=points)

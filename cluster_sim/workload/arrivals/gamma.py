@@ -9,29 +9,34 @@ import numpy as np
 from pydantic import Field
 
 from cluster_sim.units import PerSecond
-from cluster_sim.workload.arrivals.process import Process
+from cluster_sim.workload.arrivals.process import OpenLoop
 from cluster_sim.workload.arrivals.renewal import renewal_pieces
 
 
-class Gamma(Process):
-    """Gamma-distributed gaps with coefficient of variation `cv`: 1 is Poisson, above it comes in
-    bursts.
+class Gamma(OpenLoop):
+    """Gamma-distributed gaps with coefficient of variation `cv`.
 
-    The shape is 1 / cv². Over long windows the index of dispersion of counts tends to cv² (Cox,
+    Arrivals are Poisson at 1, and come in bursts above it. The shape is 1 / cv². Over long windows the index of dispersion of counts tends to cv² (Cox,
     Renewal Theory, 1962).
     """
 
     process: Literal["gamma"] = "gamma"
     rate_per_s: PerSecond
+    """Mean rate of arrivals [1/s]."""
     cv: Annotated[float, Field(gt=0.0)]
+    """Coefficient of variation of the gaps."""
 
     def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Ascending arrival times [s] without the rate curve, some at a time, without end."""
+        """Yield ascending arrival times [s] without the rate curve, some at a time, indefinitely."""
         shape = 1.0 / self.cv**2
         return renewal_pieces(
             lambda count: rng.gamma(shape, 1.0 / (shape * self.rate_per_s), count)
         )
 
     def steady_rate_per_s(self) -> float:
-        """Arrivals a second over a long time, without the rate curve."""
+        """Return the arrivals per second over a long time, without the rate curve."""
         return self.rate_per_s
+
+    def gamma_shape(self) -> float:
+        """Return the shape of the gaps, 1 / cv²."""
+        return self.cv**-2

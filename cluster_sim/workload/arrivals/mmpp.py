@@ -10,34 +10,35 @@ from pydantic import Field, model_validator
 
 from cluster_sim.schema import Description
 from cluster_sim.units import PositiveSeconds, RateOrZero
-from cluster_sim.workload.arrivals.process import Process
+from cluster_sim.workload.arrivals.process import OpenLoop
 from cluster_sim.workload.arrivals.renewal import renewal_pieces
 
 _DWELLS = 1024
-"""Stays in states that are drawn at a time."""
+"""Number of stays in states that are drawn at a time."""
 
 
 class State(Description):
     """Arrivals at one rate, for a while."""
 
     rate_per_s: RateOrZero
+    """Rate in this state; 0 for silence [1/s]."""
     mean_dwell_s: PositiveSeconds
-    """Stays are exponential with this mean."""
+    """Mean length of a stay, which is exponential [s]."""
 
 
-class Mmpp(Process):
-    """Arrivals at the rate of a hidden state; after an exponential stay the next state is any of
-    the others, each as likely.
+class Mmpp(OpenLoop):
+    """Arrivals at the rate of a hidden state.
 
-    With two states the index of dispersion is known in closed form (Heffes, Lucantoni, IEEE JSAC
+    After an exponential stay the next state is any of the others, each as likely. With two states the index of dispersion is known in closed form (Heffes, Lucantoni, IEEE JSAC
     4(6), 1986). Gaps other than exponential ones make it Markov-modulated renewal: `cv` is theirs
     while the rate holds.
     """
 
     process: Literal["mmpp"] = "mmpp"
     states: Annotated[tuple[State, ...], Field(min_length=1)]
+    """States between which the rate jumps."""
     cv: Annotated[float, Field(gt=0.0)] = 1.0
-    """Coefficient of variation of the (gamma-distributed) gaps within a state."""
+    """Coefficient of variation of the gamma-distributed gaps within a state."""
 
     @model_validator(mode="after")
     def _some_state_has_arrivals(self) -> Mmpp:
@@ -46,7 +47,7 @@ class Mmpp(Process):
         return self
 
     def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Ascending arrival times [s] without the rate curve, some at a time, without end.
+        """Yield ascending arrival times [s] without the rate curve, some at a time, indefinitely.
 
         A renewal process of rate 1 runs on the integral of the rate; the first state is a random
         one, each as likely as the time spent in it.
@@ -71,13 +72,13 @@ class Mmpp(Process):
                 ahead = ahead[due:] if due < len(ahead) else next(units)
 
     def _visits(self, rng: np.random.Generator, state: int) -> np.ndarray:
-        """The states of the next stays, from `state` on, and the one after them."""
+        """Return the states of the next stays, from `state` on, and the state after them."""
         count = len(self.states)
         if count == 1:
             return np.zeros(_DWELLS + 1, dtype=np.int64)
         return (state + np.concatenate([[0], np.cumsum(rng.integers(1, count, _DWELLS))])) % count
 
     def steady_rate_per_s(self) -> float:
-        """Arrivals a second over a long time, without the rate curve."""
+        """Return the arrivals per second over a long time, without the rate curve."""
         dwell_s = sum(state.mean_dwell_s for state in self.states)
         return sum(state.rate_per_s * state.mean_dwell_s for state in self.states) / dwell_s

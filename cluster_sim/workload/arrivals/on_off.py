@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import exp
+from math import erf, exp, log, sqrt
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import ConfigDict, Field, model_validator
 
 from cluster_sim.units import PerSecond, PositiveSeconds
-from cluster_sim.workload.arrivals.process import Process
+from cluster_sim.workload.arrivals.process import OpenLoop, RateKey
 
 # Fitted to the Azure code trace of 2023 (Patel et al., Splitwise, ISCA 2024): 58 bursts in 57
-# minutes, a gap above 5 s ending
-# one. Over 60 seeds of 3,436 s the process has a CV of gaps of 12.0 [p10 10.7, p90 13.8] (trace
-# 13.2), an index of dispersion
-# of 11.9 at 1 s (13.2), 75 at 10 s (72), 164 at 60 s (167); its peak second is 17 times the mean
-# (trace 26: it misses that).
+# minutes, where a gap above 5 s ends a burst. Over 60 seeds of 3,436 s the process has a CV of gaps
+# of 12.0 [p10 10.7, p90 13.8] (trace 13.2), an index of dispersion of 11.9 at 1 s (13.2), 75 at
+# 10 s (72), 164 at 60 s (167); its peak second is 17 times the mean (trace 26: it misses that).
 _PRESETS: dict[str, dict[str, Any]] = {
     "azure-code": {
         "on": "16.7 s", "on_shape": 1.6, "off": f"{25.1 * exp(0.95**2 / 2)!r} s", "off_sigma": 0.95, "off_max": "220 s",
@@ -30,13 +28,13 @@ NotNegative = Annotated[float, Field(ge=0.0)]
 
 
 def _preset_or_keys(schema: dict[str, Any]) -> None:
-    """In the JSON Schema: what a preset brings need not be written."""
+    """Require either a preset, or the keys that it brings, in the JSON Schema."""
     brought = [key for key in schema["required"] if key in _PRESETS["azure-code"]]
     schema["required"] = [key for key in schema["required"] if key not in brought]
     schema["anyOf"] = [{"required": ["preset"]}, {"required": brought}]
 
 
-class OnOff(Process):
+class OnOff(OpenLoop):
     """Bursts of gamma-distributed length, each with a rate of its own, and log-normal silences.
 
     With the shapes left at 1 and the sigma of the rate at 0, arrivals in a burst are Poisson and
@@ -49,31 +47,31 @@ class OnOff(Process):
     preset: Literal["azure-code"] | None = None
     """Values for the keys that are left out."""
     on_s: PositiveSeconds
-    """Mean length of a burst."""
+    """Mean length of a burst [s]."""
     on_shape: Positive = 1.0
     """Gamma shape of a burst's length."""
     off_s: PositiveSeconds
-    """Mean silence, before `off_max` cuts it."""
+    """Mean silence between bursts, before `off_max` cuts it [s]."""
     off_sigma: NotNegative = 1.0
-    """Sigma of the silence's logarithm."""
+    """Standard deviation of a silence's logarithm."""
     off_max_s: PositiveSeconds | None = None
-    """The longest silence."""
+    """Longest silence [s]. Default: nothing cuts them."""
     burst_rate_per_s: PerSecond
-    """Mean rate in a burst."""
+    """Mean rate in a burst [1/s]."""
     burst_rate_sigma: NotNegative = 0.0
-    """Sigma of the logarithm of a burst's rate, which is drawn anew for each."""
+    """Standard deviation of the logarithm of a burst's rate, which is drawn anew for each burst."""
     gap_shape: Positive = 1.0
     """Gamma shape of the gaps within a burst."""
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_in_preset(cls, came: Any) -> Any:
-        if isinstance(came, dict) and isinstance(came.get("preset"), str):
-            return {**_PRESETS.get(came["preset"], {}), **came}
-        return came
+    def _fill_in_preset(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("preset"), str):
+            return {**_PRESETS.get(value["preset"], {}), **value}
+        return value
 
     def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Ascending arrival times [s] without the rate curve, a burst at a time, without end.
+        """Yield ascending arrival times [s] without the rate curve, a burst at a time, indefinitely.
 
         Time zero lies in a burst as often as any other time does.
         """
@@ -96,22 +94,27 @@ class OnOff(Process):
             now_s = end_s + self._silence_s(rng)
 
     def steady_rate_per_s(self) -> float:
-        """Arrivals a second over a long time, to the first order: a burst's first gap is like any
-        other.
+        """Return the arrivals per second over a long time, to the first order.
+
+        A burst's first gap is taken to be like any other.
         """
         return self.burst_rate_per_s * self.on_s / (self.on_s + self._mean_off_s())
+
+    def rate_key(self) -> RateKey:
+        """Return the rate in a burst."""
+        return RateKey("burst_rate_per_s", self.burst_rate_per_s)
 
     def _silence_s(self, rng: np.random.Generator) -> float:
         silence_s = self.off_s * exp(self.off_sigma * rng.standard_normal() - self.off_sigma**2 / 2)
         return silence_s if self.off_max_s is None else min(silence_s, self.off_max_s)
 
     def _mean_off_s(self) -> float:
-        """Mean of min(log-normal, off_max): the limited expected value (Klugman, Panjer, Willmot,
-        Loss Models, app. A).
+        """Return the mean of min(log-normal, off_max) [s].
+
+        It is the limited expected value (Klugman, Panjer, Willmot, Loss Models, app. A).
         """
         if self.off_max_s is None or self.off_sigma == 0.0:
             return self.off_s if self.off_max_s is None else min(self.off_s, self.off_max_s)
-        from math import erf, log, sqrt
 
         def below(x: float) -> float:
             return 0.5 * (1.0 + erf(x / sqrt(2.0)))

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 
 from cluster_sim.units import PerSecond
-from cluster_sim.workload.arrivals.process import Process
+from cluster_sim.workload.arrivals.process import OpenLoop
 from cluster_sim.workload.arrivals.renewal import renewal_pieces
 
 
-class Poisson(Process):
+class Poisson(OpenLoop):
     """Exponential gaps: many independent users, none of whom notices the others."""
+
+    can_be_thinned: ClassVar[bool] = True
 
     process: Literal["poisson"] = "poisson"
     rate_per_s: PerSecond
+    """Mean rate of arrivals [1/s]."""
 
     def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Ascending arrival times [s] without the rate curve, some at a time, without end."""
+        """Yield ascending arrival times [s] without the rate curve, some at a time, indefinitely."""
         return renewal_pieces(lambda count: rng.exponential(1.0 / self.rate_per_s, count))
 
     def steady_rate_per_s(self) -> float:
-        """Arrivals a second over a long time, without the rate curve."""
+        """Return the arrivals per second over a long time, without the rate curve."""
         return self.rate_per_s
+
+    def gamma_shape(self) -> float:
+        """Return 1: exponential gaps are gamma-distributed with this shape."""
+        return 1.0
+
+    def thinned(self, one_in: int) -> Self:
+        """Return Poisson arrivals at a smaller rate (Kingman, Poisson Processes, 1993, ch. 5)."""
+        return self._fewer(one_in, rate_per_s=self.rate_per_s / one_in)

@@ -11,7 +11,7 @@ _AT_A_TIME = 4096
 
 
 def renewal_pieces(gaps: Gaps, start_s: float = 0.0) -> Iterator[np.ndarray]:
-    """Ascending times from `start_s` on, some at a time; `gaps(n)` draws n gaps [s]. Never ends."""
+    """Yield ascending times [s] from `start_s` on, some at a time; `gaps(n)` draws n gaps [s]."""
     last_s = start_s
     while True:
         times_s = last_s + np.cumsum(gaps(_AT_A_TIME))
@@ -20,7 +20,7 @@ def renewal_pieces(gaps: Gaps, start_s: float = 0.0) -> Iterator[np.ndarray]:
 
 
 def weibull_shape(cv: float) -> float:
-    """The shape of a Weibull distribution with this coefficient of variation, by bisection.
+    """Return the shape of a Weibull distribution with this coefficient of variation, by bisection.
 
     cv² = Γ(1 + 2/k) / Γ(1 + 1/k)² − 1 falls with the shape k (Johnson, Kotz, Balakrishnan,
     Continuous Univariate Distributions, vol. 1, 1994, ch. 21).

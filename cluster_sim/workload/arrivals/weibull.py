@@ -10,28 +10,29 @@ import numpy as np
 from pydantic import Field
 
 from cluster_sim.units import PerSecond
-from cluster_sim.workload.arrivals.process import Process
+from cluster_sim.workload.arrivals.process import OpenLoop
 from cluster_sim.workload.arrivals.renewal import renewal_pieces, weibull_shape
 
 
-class Weibull(Process):
-    """Weibull-distributed gaps with coefficient of variation `cv`: 1 is Poisson, above it comes in
-    bursts.
+class Weibull(OpenLoop):
+    """Weibull-distributed gaps with coefficient of variation `cv`.
 
-    ServeGen finds that a fifth to a third of production clients follow it rather than the gamma
+    Arrivals are Poisson at 1, and come in bursts above it. ServeGen finds that a fifth to a third of production clients follow it rather than the gamma
     (Xiang et al., arXiv 2505.09999).
     """
 
     process: Literal["weibull"] = "weibull"
     rate_per_s: PerSecond
+    """Mean rate of arrivals [1/s]."""
     cv: Annotated[float, Field(gt=0.002, le=1000.0)]
+    """Coefficient of variation of the gaps."""
 
     def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Ascending arrival times [s] without the rate curve, some at a time, without end."""
+        """Yield ascending arrival times [s] without the rate curve, some at a time, indefinitely."""
         shape = weibull_shape(self.cv)
         scale_s = 1.0 / (self.rate_per_s * gamma(1 + 1 / shape))
         return renewal_pieces(lambda count: scale_s * rng.weibull(shape, count))
 
     def steady_rate_per_s(self) -> float:
-        """Arrivals a second over a long time, without the rate curve."""
+        """Return the arrivals per second over a long time, without the rate curve."""
         return self.rate_per_s

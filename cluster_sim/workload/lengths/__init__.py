@@ -1,5 +1,6 @@
-"""Token lengths. A new distribution is a file here and a name in the union; `draw(rng, n)` gives n
-whole numbers from 1 on.
+"""Token lengths.
+
+A new distribution is a file here and a name in the union, with `draw`, `longest` and `mean`.
 """
 
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""A bare integer where a distribution is wanted."""
+"""A bare integer in place of a distribution."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from pydantic import BaseModel
 from cluster_sim.errors import shown
 
 
-def from_integer(came: Any) -> Any:
-    """A bare integer means that many tokens, always. Raises ValueError for what is neither that nor
-    a mapping.
+def from_integer(value: Any) -> Any:
+    """Return the mapping that a bare integer stands for; mappings as they are.
+
+    Raises ValueError for what is neither.
     """
-    if isinstance(came, int) and not isinstance(came, bool):
-        return {"distribution": "fixed", "tokens": came}
-    if not isinstance(came, (dict, BaseModel)):
+    if isinstance(value, int) and not isinstance(value, bool):
+        return {"distribution": "fixed", "tokens": value}
+    if not isinstance(value, (dict, BaseModel)):
         raise ValueError(
-            f"came {shown(came)}; wanted a whole number of tokens, or a mapping with a distribution"
+            f"came {shown(value)}; wanted a whole number of tokens, or a mapping with a distribution"
         )
-    return came
+    return value

@@ -8,16 +8,16 @@ import numpy as np
 
 
 def in_rank_order(
-    one: np.ndarray, other: np.ndarray, spearman: float, rng: np.random.Generator
+    prompts: np.ndarray, outputs: np.ndarray, spearman: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The same values, put in an order in which their rank correlation is `spearman` on average.
+    """Return both columns in an order in which their rank correlation is `spearman` on average.
 
     A Gaussian copula by ranks (Iman, Conover, Communications in Statistics B 11(3), 1982): pairs of
     normal scores with correlation 2·sin(π·ρ/6) (Pearson 1907) give the ranks, so that both
     distributions stay as they were drawn, whatever they are.
     """
     correlation = 2.0 * sin(pi * spearman / 6.0)
-    scores = rng.standard_normal((2, len(one)))
+    scores = rng.standard_normal((2, len(prompts)))
     scores[1] = correlation * scores[0] + sqrt(max(1.0 - correlation**2, 0.0)) * scores[1]
     ranks = np.argsort(np.argsort(scores, axis=1), axis=1)
-    return np.sort(one)[ranks[0]], np.sort(other)[ranks[1]]
+    return np.sort(prompts)[ranks[0]], np.sort(outputs)[ranks[1]]

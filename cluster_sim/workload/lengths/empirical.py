@@ -11,33 +11,32 @@ from pydantic import Field, field_validator, model_validator
 
 from cluster_sim.errors import ScenarioError, shown
 from cluster_sim.schema import Description, find, read_text
+from cluster_sim.typing import Count
 
 _MOST_DIGITS = 9
 
 
 class Empirical(Description):
-    """Drawn from the numbers of a file, each as likely, or from a piecewise-linear quantile
-    function.
-    """
+    """Lengths from the numbers of a file, each as likely, or from a linear quantile function."""
 
     distribution: Literal["empirical"] = "empirical"
     path: str | None = None
-    """A file with one whole number a line, or a CSV whose first column holds them; a first line of
+    """File with one whole number per line, or CSV whose first column holds them; a first line of
     words is a heading."""
     quantiles: dict[float, Annotated[float, Field(ge=1.0)]] | None = None
     """Length by quantile, such as {0: 3, 0.5: 1469, 0.99: 7436, 1: 7437}; straight lines between
     them. Needs 0 and 1."""
-    max: Annotated[int, Field(gt=0)] | None = None
-    """Longer ones are cut to this, as services do."""
+    max: Count | None = None
+    """Greatest length; longer ones are cut to it, as services do [tokens]. Default: no cut."""
 
     @field_validator("path", mode="before")
     @classmethod
-    def _find(cls, came: Any) -> Any:
-        if not isinstance(came, str):
-            return came
-        path = find(came)
+    def _find(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        path = find(value)
         if path is None:
-            raise ValueError(f"no file '{came}'")
+            raise ValueError(f"no file '{value}'")
         return str(path)
 
     @model_validator(mode="after")
@@ -55,9 +54,8 @@ class Empirical(Description):
             ):
                 raise ValueError("quantiles must ascend from 0 to 1, and their lengths with them")
         else:
-            _ = (
-                self._values
-            )  # a file that cannot be read is a fault of the scenario, not of its run
+            # A file that cannot be read is a fault of the scenario, not of its run.
+            _ = self._values
         return self
 
     @cached_property
@@ -79,7 +77,7 @@ class Empirical(Description):
         return np.array(values, dtype=np.int64)
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """`count` lengths [tokens]."""
+        """Return `count` lengths [tokens]."""
         if self.quantiles is None:
             drawn = rng.choice(self._values, count)
         else:
@@ -91,20 +89,19 @@ class Empirical(Description):
 
     @property
     def longest(self) -> int | None:
-        """The longest that can be drawn."""
+        """Longest length that can be drawn [tokens]."""
         longest = int(self._values.max()) if self.quantiles is None else round(self.quantiles[1.0])
         return longest if self.max is None else min(longest, self.max)
 
     def mean(self) -> float:
-        """Mean length."""
+        """Return the mean length [tokens]."""
         if self.quantiles is None:
             return float(
                 np.mean(self._values if self.max is None else np.minimum(self._values, self.max))
             )
         at, lengths = self._line
-        if (
-            self.max is not None and lengths[0] < self.max < lengths[-1]
-        ):  # where the line reaches the cut is a corner, too
+        if self.max is not None and lengths[0] < self.max < lengths[-1]:
+            # The line has a corner where it reaches the cut.
             corner = float(np.interp(self.max, lengths, at))
             place = int(np.searchsorted(at, corner))
             at, lengths = np.insert(at, place, corner), np.insert(lengths, place, self.max)
@@ -114,6 +111,6 @@ class Empirical(Description):
 
     @cached_property
     def _line(self) -> tuple[np.ndarray, np.ndarray]:
-        """The quantile function's corners."""
+        """Corners of the quantile function: shares, and lengths [tokens]."""
         assert self.quantiles is not None
         return np.array(list(self.quantiles)), np.array(list(self.quantiles.values()))

@@ -1,30 +1,31 @@
-"""Always the same length."""
+"""One length for all requests."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
-from pydantic import Field
 
 from cluster_sim.schema import Description
+from cluster_sim.typing import Count
 
 
 class Fixed(Description):
-    """`tokens`, always."""
+    """The same number of tokens for every request."""
 
     distribution: Literal["fixed"] = "fixed"
-    tokens: Annotated[int, Field(gt=0)]
+    tokens: Count
+    """Length of every request [tokens]."""
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """`count` lengths [tokens]."""
+        """Return `count` lengths [tokens]."""
         return np.full(count, self.tokens)
 
     @property
     def longest(self) -> int | None:
-        """The longest that can be drawn."""
+        """Longest length that can be drawn [tokens]."""
         return self.tokens
 
     def mean(self) -> float:
-        """Mean length."""
+        """Return the mean length [tokens]."""
         return float(self.tokens)

@@ -9,23 +9,26 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from cluster_sim.schema import Description
+from cluster_sim.typing import Count
 
 _Z99 = 2.3263478740408408  # 99th percentile of the standard normal distribution
 
 
 class LogNormal(Description):
-    """Log-normal with a median and either the 99th percentile or sigma; rounded, at least 1, cut at
-    `max`.
+    """Log-normal lengths with a median and either the 99th percentile or sigma.
+
+    They are rounded, at least 1, and cut at `max`.
     """
 
     distribution: Literal["lognormal"] = "lognormal"
     median: Annotated[float, Field(gt=0.0)]
+    """Median length [tokens]."""
     p99: Annotated[float, Field(gt=0.0)] | None = None
-    """99th percentile, before `max` cuts."""
+    """99th percentile of the lengths, before `max` cuts them [tokens]."""
     sigma: Annotated[float, Field(ge=0.0)] | None = None
-    """Standard deviation of the logarithm."""
-    max: Annotated[int, Field(gt=0)] | None = None
-    """Longer ones are cut to this, as services do."""
+    """Standard deviation of the logarithm of the lengths."""
+    max: Count | None = None
+    """Greatest length; longer ones are cut to it, as services do [tokens]. Default: no cut."""
 
     @model_validator(mode="after")
     def _has_one_spread(self) -> LogNormal:
@@ -37,7 +40,7 @@ class LogNormal(Description):
 
     @property
     def spread(self) -> float:
-        """Sigma of the logarithm, given or from p99."""
+        """Standard deviation of the logarithm, as given or from p99."""
         return (
             self.sigma
             if self.sigma is not None
@@ -45,7 +48,7 @@ class LogNormal(Description):
         )
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """`count` lengths [tokens]."""
+        """Return `count` lengths [tokens]."""
         drawn = self.median * np.exp(self.spread * rng.standard_normal(count))
         return np.clip(np.rint(drawn), 1, self.max if self.max is not None else 2**31).astype(
             np.int64
@@ -53,12 +56,13 @@ class LogNormal(Description):
 
     @property
     def longest(self) -> int | None:
-        """The longest that can be drawn; None where nothing cuts them."""
+        """Longest length that can be drawn [tokens]; None where nothing cuts them."""
         return self.max
 
     def mean(self) -> float:
-        """Mean length, the cut at `max` included and rounding left out (limited expected value of
-        the log-normal).
+        """Return the mean length [tokens], the cut at `max` included and rounding left out.
+
+        It is the limited expected value of the log-normal.
         """
         sigma = self.spread
         whole = self.median * exp(sigma * sigma / 2)

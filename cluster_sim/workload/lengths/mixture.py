@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field
 
 from cluster_sim.schema import Description
+from cluster_sim.typing import Count
 from cluster_sim.workload.lengths.bare import from_integer
 from cluster_sim.workload.lengths.empirical import Empirical
 from cluster_sim.workload.lengths.fixed import Fixed
@@ -22,21 +23,23 @@ Pure = Annotated[
 ]
 
 
-class Part(Description):
-    """One kind, and how common it is."""
+class MixturePart(Description):
+    """One kind of request, and how common it is."""
 
     weight: Annotated[float, Field(gt=0.0)]
-    """Relative to the other parts' weights."""
+    """Weight of this kind, relative to the weights of the other parts."""
     lengths: Pure
+    """Lengths of this kind of request."""
 
 
 class Mixture(Description):
-    """Each length is drawn from one of the parts, picked by their weights; cut at `max`."""
+    """Lengths each drawn from one of the parts, picked by their weights; cut at `max`."""
 
     distribution: Literal["mixture"] = "mixture"
-    parts: Annotated[tuple[Part, ...], Field(min_length=1)]
-    max: Annotated[int, Field(gt=0)] | None = None
-    """Longer ones are cut to this."""
+    parts: Annotated[tuple[MixturePart, ...], Field(min_length=1)]
+    """Kinds of requests."""
+    max: Count | None = None
+    """Greatest length; longer ones are cut to it [tokens]. Default: no cut."""
 
     @cached_property
     def _weights(self) -> np.ndarray:
@@ -44,17 +47,17 @@ class Mixture(Description):
         return weights / np.sum(weights)  # type: ignore[no-any-return]
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """`count` lengths [tokens]."""
+        """Return `count` lengths [tokens]."""
         which = rng.choice(len(self.parts), count, p=self._weights)
         drawn = np.empty(count, dtype=np.int64)
         for place, part in enumerate(self.parts):
-            mine = which == place
-            drawn[mine] = part.lengths.draw(rng, int(np.sum(mine)))
+            of_part = which == place
+            drawn[of_part] = part.lengths.draw(rng, int(np.sum(of_part)))
         return drawn if self.max is None else np.minimum(drawn, self.max)
 
     @property
     def longest(self) -> int | None:
-        """The longest that can be drawn; None where nothing cuts them."""
+        """Longest length that can be drawn [tokens]; None where nothing cuts them."""
         longest = [part.lengths.longest for part in self.parts]
         known = [length for length in longest if length is not None]
         if len(known) < len(longest):
@@ -62,7 +65,7 @@ class Mixture(Description):
         return min(max(known), self.max) if self.max is not None else max(known)
 
     def mean(self) -> float:
-        """Mean length, the cut at `max` of the whole left out."""
+        """Return the mean length [tokens], the cut at `max` of the whole left out."""
         return float(
             sum(
                 weight * part.lengths.mean()

@@ -1,21 +1,24 @@
-"""Any length of a range, each as often."""
+"""Lengths of a range, each as likely."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from cluster_sim.schema import Description
+from cluster_sim.typing import Count
 
 
 class Uniform(Description):
     """Whole numbers from `low` to `high`, both included."""
 
     distribution: Literal["uniform"] = "uniform"
-    low: Annotated[int, Field(gt=0)]
-    high: Annotated[int, Field(gt=0)]
+    low: Count
+    """Smallest length [tokens]."""
+    high: Count
+    """Greatest length [tokens]."""
 
     @model_validator(mode="after")
     def _is_a_range(self) -> Uniform:
@@ -24,14 +27,14 @@ class Uniform(Description):
         return self
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """`count` lengths [tokens]."""
+        """Return `count` lengths [tokens]."""
         return rng.integers(self.low, self.high, count, endpoint=True)
 
     @property
     def longest(self) -> int | None:
-        """The longest that can be drawn."""
+        """Longest length that can be drawn [tokens]."""
         return self.high
 
     def mean(self) -> float:
-        """Mean length."""
+        """Return the mean length [tokens]."""
         return (self.low + self.high) / 2

@@ -1,5 +1,6 @@
-"""Lengths whose frequency falls as a power: the first is the commonest, and there is no typical
-size.
+"""Lengths whose frequency falls as a power.
+
+The smallest is the commonest, and there is no typical size.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from cluster_sim.schema import Description
+from cluster_sim.typing import Count
 
 
 class Zipf(Description):
@@ -21,8 +23,11 @@ class Zipf(Description):
 
     distribution: Literal["zipf"] = "zipf"
     exponent: Annotated[float, Field(ge=0.0, le=20.0)]
-    min: Annotated[int, Field(gt=0)] = 1
+    """Exponent by which frequency falls with length."""
+    min: Count = 1
+    """Smallest length [tokens]."""
     max: Annotated[int, Field(gt=0, le=10_000_000)]
+    """Greatest length [tokens]."""
 
     @model_validator(mode="after")
     def _ascends(self) -> Zipf:
@@ -39,14 +44,14 @@ class Zipf(Description):
         return below
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """`count` lengths [tokens]."""
+        """Return `count` lengths [tokens]."""
         return self.min + np.searchsorted(self._below, rng.random(count), side="right")
 
     @property
     def longest(self) -> int | None:
-        """The longest that can be drawn."""
+        """Longest length that can be drawn [tokens]."""
         return self.max
 
     def mean(self) -> float:
-        """Mean length."""
+        """Return the mean length [tokens]."""
         return float(np.dot(np.arange(self.min, self.max + 1), np.diff(self._below, prepend=0.0)))

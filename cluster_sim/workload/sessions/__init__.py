@@ -1,6 +1,4 @@
-"""Sessions: requests of which each waits for the answer to the one before, and whose prompts grow
-by it.
-"""
+"""Sessions: requests of which each waits for the answer before, and whose prompts grow by it."""
 
 from cluster_sim.workload.sessions.description import Sessions
 from cluster_sim.workload.sessions.script import Turn, scripts

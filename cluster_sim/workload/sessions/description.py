@@ -1,4 +1,4 @@
-"""What a scenario says of sessions."""
+"""Sessions as a scenario describes them."""
 
 from __future__ import annotations
 
@@ -9,28 +9,35 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from cluster_sim.errors import did_you_mean
 from cluster_sim.schema import Description, catalog_entry, catalog_names
-from cluster_sim.workload.arrivals import Arrivals, ClosedLoop
+from cluster_sim.typing import Count
+from cluster_sim.workload.arrivals import Arrivals, ClientLoad
 from cluster_sim.workload.lengths import Lengths
 from cluster_sim.workload.sessions.gaps import Gaps
 from cluster_sim.workload.traces import Trace
 
-Count = Annotated[int, Field(gt=0)]
 _DRAWN = ("turns", "first_tokens", "user_tokens", "output_tokens", "user_gap")
+"""Keys without which sessions cannot be drawn."""
+_OF_DRAWN = ("tool_steps", "tool_tokens", "tool_gap", "output_sigma", "compaction", "window_tokens")
+"""Further keys of sessions that are drawn."""
 
 
 class Repeats(Description):
-    """How many: none with probability `none`, else the whole part of a log-normal, one at least and
-    `max` at most.
+    """Number of repetitions, at random.
+
+    It is zero with probability `none`, else the whole part of a log-normal, from 1 to `max`.
     """
 
     none: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Probability of no repetition."""
     median: Annotated[float, Field(gt=0.0)]
-    """Of the log-normal."""
+    """Median of the log-normal."""
     sigma: Annotated[float, Field(ge=0.0)]
+    """Standard deviation of the log-normal's logarithm."""
     max: Count
+    """Greatest number."""
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """`count` whole numbers."""
+        """Return `count` whole numbers."""
         some = np.clip(
             np.floor(self.median * np.exp(self.sigma * rng.standard_normal(count))), 1, self.max
         ).astype(np.int64)
@@ -38,17 +45,17 @@ class Repeats(Description):
 
 
 class Compaction(Description):
-    """A context that has become too long is put in short words."""
+    """Replacement of a context that has become too long by a summary."""
 
     above_tokens: Count
-    """Prompts longer than this are compacted first."""
+    """Length of a prompt above which it is compacted first [tokens]."""
     to_tokens: Lengths
-    """Of the prompt instead, the shared beginning included; what is new since the last answer is
-    always kept."""
+    """Length of the prompt after that, the shared beginning included [tokens]. What is new since the
+    last answer is always kept."""
 
 
 def _preset_or_keys(schema: dict[str, Any]) -> None:
-    """In the JSON Schema a preset is a name; what it brings need not be written."""
+    """Describe the preset in the JSON Schema: a name; what it brings need not be written."""
     schema["properties"]["preset"] = {
         "type": "string",
         "description": "A session preset of the catalog: values for the keys that are left out.",
@@ -56,10 +63,9 @@ def _preset_or_keys(schema: dict[str, Any]) -> None:
 
 
 class Sessions(Description):
-    """Conversations of people and tools with a model: user turns of steps, of which each sends the
-    whole context again.
+    """Conversations of people and tools with a model.
 
-    A step's prompt is the one before, its answer, and fresh tokens; what stands at the front has an
+    They consist of user turns of steps, of which each sends the whole context again. A step's prompt is the one before, its answer, and fresh tokens; what stands at the front has an
     identity, so that a prefix cache finds it. Session n is the same whatever the cluster does: its
     draws are its own.
     """
@@ -67,86 +73,71 @@ class Sessions(Description):
     model_config = ConfigDict(json_schema_extra=_preset_or_keys)
 
     arrivals: Arrivals | None = None
-    """When sessions start; or `concurrency`."""
+    """Process by which sessions start; give either this or `concurrency`."""
     concurrency: Count | None = None
-    """So many sessions at once: where one ends, the next starts."""
+    """Number of sessions at once: when one ends, the next starts."""
     requests: Count | None = None
-    """Of all sessions together; default: until `duration`."""
+    """Number of requests of all sessions together. Default: they go on until `duration`."""
     trace: Trace | None = None
-    """Recorded sessions, one after another and from the first again, in place of the keys below."""
+    """Recorded sessions, one after another and from the first again, in place of drawn ones."""
 
     turns: Repeats | None = None
-    """Turns of the user in a session."""
+    """Number of the user's turns in a session."""
     tool_steps: Repeats | None = None
-    """Steps after the first of a turn, each started by a tool's result."""
+    """Number of steps after the first of a turn, each started by a tool's result. Default: none."""
     shared_tokens: Annotated[int, Field(ge=0)] = 0
-    """With which every session begins: system prompt, tools, instructions."""
+    """Length of the text with which every session begins: system prompt, tools, instructions
+    [tokens]."""
     first_tokens: Lengths | None = None
-    """What the user brings at first."""
+    """Length of the user's first message [tokens]."""
     user_tokens: Lengths | None = None
-    """Fresh tokens of a user's later message."""
+    """Length of a later message of the user [tokens]."""
     tool_tokens: Lengths | None = None
-    """Fresh tokens of a tool's result."""
+    """Length of a tool's result [tokens]."""
     output_tokens: Lengths | None = None
-    """Of each answer, reasoning included."""
+    """Length of each answer, reasoning included [tokens]."""
     output_sigma: Annotated[float, Field(ge=0.0)] = 0.0
-    """Of a log-normal factor, one in the mean, that all answers of a session share: some people ask
-    for long ones, again and again."""
+    """Standard deviation of the logarithm of a factor that all answers of a session share, 1 in the
+    mean: some people ask for long answers, again and again."""
     user_gap: Gaps | None = None
-    """From an answer to the user's next message."""
+    """Time from an answer to the user's next message [s]."""
     tool_gap: Gaps | None = None
-    """From an answer to the tool's result."""
+    """Time from an answer to the tool's result [s]."""
     window_tokens: Count | None = None
-    """Of prompt and answer together: answers are cut to it, and a session that has filled it
-    ends."""
+    """Context window, prompt and answer together: answers are cut to it, and a session that has
+    filled it ends [tokens]. Default: no limit."""
     compaction: Compaction | None = None
+    """How contexts that are too long are summarised. Default: they are not."""
 
     @field_validator("arrivals", mode="after")
     @classmethod
-    def _is_a_timetable(cls, came: Arrivals | None) -> Arrivals | None:
-        if isinstance(came, ClosedLoop):
+    def _is_a_timetable(cls, arrivals: Arrivals | None) -> Arrivals | None:
+        if arrivals is not None and arrivals.waiting_clients() is not None:
             raise ValueError(
                 "sessions wait for their answers already; wanted 'concurrency' beside, or another process"
             )
-        return came
+        return arrivals
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_in_preset(cls, came: Any) -> Any:
-        if not isinstance(came, dict) or "preset" not in came:
-            return came
-        name = came["preset"]
-        if not isinstance(name, str) or name not in (known := session_presets()):
+    def _fill_in_preset(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or "preset" not in value:
+            return value
+        name = value["preset"]
+        if not isinstance(name, str) or name not in session_presets():
             raise ValueError(f"no session preset '{name}'{did_you_mean(name, session_presets())}")
-        assert known
-        return {
-            **catalog_entry("workloads", name)["sessions"],
-            **{key: value for key, value in came.items() if key != "preset"},
-        }
+        given = {key: value[key] for key in value if key != "preset"}
+        return catalog_entry("workloads", name)["sessions"] | given
 
     @model_validator(mode="after")
     def _is_whole(self) -> Sessions:
         if (self.arrivals is None) == (self.concurrency is None):
             raise ValueError("wanted either 'arrivals' of sessions or a 'concurrency'")
         if self.trace is not None:
-            if beside := next(
-                (
-                    key
-                    for key in (
-                        *_DRAWN,
-                        "tool_steps",
-                        "tool_tokens",
-                        "tool_gap",
-                        "output_sigma",
-                        "compaction",
-                        "window_tokens",
-                    )
-                    if getattr(self, key)
-                ),
-                None,
-            ):
+            if beside := [key for key in (*_DRAWN, *_OF_DRAWN) if getattr(self, key)]:
+                key = "window" if beside[0] == "window_tokens" else beside[0]
                 raise ValueError(
-                    f"recorded sessions bring their own '{beside.removesuffix('_tokens') if beside == 'window_tokens' else beside}'; wanted either this or 'trace'"
+                    f"recorded sessions bring their own '{key}'; wanted either this or 'trace'"
                 )
             return self
         if missing := [key for key in _DRAWN if getattr(self, key) is None]:
@@ -157,11 +148,20 @@ class Sessions(Description):
             raise ValueError("'tool_steps' want 'tool_tokens' and a 'tool_gap'")
         return self
 
+    def client_load(self) -> ClientLoad | None:
+        """Return how a benchmark client sends the sessions; None where requests follow the answers.
+
+        With times of their own, sessions start as those say and go on when they are answered: only
+        a queue of sessions is a load that a client knows.
+        """
+        if self.concurrency is not None:
+            return ClientLoad(max_concurrency=self.concurrency)
+        load = None if self.arrivals is None else self.arrivals.client_load()
+        return load if load is not None and load.queued is not None else None
+
     @property
     def longest(self) -> int | None:
-        """Tokens of the longest request that can come, prompt and answer; None where nothing bounds
-        it.
-        """
+        """Length of the longest request, prompt and answer [tokens]; None where nothing bounds it."""
         if self.window_tokens is not None:
             return self.window_tokens
         output = (
@@ -184,7 +184,7 @@ class Sessions(Description):
 
 
 def session_presets() -> list[str]:
-    """Names of the catalog's workloads that are sessions."""
+    """Return the names of the catalog's workloads that are sessions."""
     return [
         name
         for name in catalog_names("workloads")

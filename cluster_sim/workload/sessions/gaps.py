@@ -1,4 +1,4 @@
-"""Times between an answer and the next request: how long tools run and people think."""
+"""Times between an answer and the next request, in which tools run and people think."""
 
 from __future__ import annotations
 
@@ -14,42 +14,44 @@ Sigma = Annotated[float, Field(ge=0.0)]
 
 
 class FixedGap(Description):
-    """Always the same."""
+    """A gap that is always the same."""
 
     distribution: Literal["fixed"] = "fixed"
     gap_s: Seconds
+    """Length of every gap [s]."""
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """`count` gaps [s]."""
+        """Return `count` gaps [s]."""
         return np.full(count, self.gap_s)
 
 
 class LogNormalGap(Description):
-    """Log-normal, cut at `max`: people."""
+    """Log-normal gaps, cut at `max`, such as those of people."""
 
     distribution: Literal["lognormal"] = "lognormal"
     median_s: PositiveSeconds
+    """Median gap [s]."""
     sigma: Sigma
-    """Standard deviation of the logarithm."""
+    """Standard deviation of the gap's logarithm."""
     max_s: PositiveSeconds | None = None
-    """Longer ones are cut to this."""
+    """Longest gap; longer ones are cut to it [s]. Default: no cut."""
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """`count` gaps [s]."""
+        """Return `count` gaps [s]."""
         return _cut(self.median_s * np.exp(self.sigma * rng.standard_normal(count)), self.max_s)
 
 
 class Span(Description):
-    """Gaps from `low` to `high`, each decade as likely; or, with `mean`, a Pareto tail from `low`
-    on.
-    """
+    """Gaps from `low` to `high`, each decade as likely, or with `mean` a Pareto tail from `low`."""
 
     weight: Annotated[float, Field(gt=0.0)]
-    """Relative to the other spans' weights."""
+    """Weight of this span, relative to the weights of the other spans."""
     low_s: PositiveSeconds
+    """Shortest gap [s]."""
     high_s: PositiveSeconds | None = None
+    """Longest gap [s]. Default: the span is a tail, see `mean`."""
     mean_s: PositiveSeconds | None = None
-    """Of the tail, before `max` cuts it."""
+    """Mean gap of a Pareto tail, before `max` cuts it [s]. Default: the span ends at `high`."""
 
     @model_validator(mode="after")
     def _has_one_end(self) -> Span:
@@ -60,30 +62,28 @@ class Span(Description):
         return self
 
     def of(self, uniform: np.ndarray) -> np.ndarray:
-        """The gaps [s] below which these shares lie."""
+        """Return the gaps [s] below which these shares lie."""
         if self.high_s is not None:
             gaps_s: np.ndarray = self.low_s * (self.high_s / self.low_s) ** uniform
             return gaps_s
         assert self.mean_s is not None
-        exponent = self.mean_s / (
-            self.mean_s - self.low_s
-        )  # the mean of a Pareto tail is low·a / (a − 1)
+        # The mean of a Pareto tail is low·a / (a − 1).
+        exponent = self.mean_s / (self.mean_s - self.low_s)
         tail_s: np.ndarray = self.low_s * (1.0 - uniform) ** (-1.0 / exponent)
         return tail_s
 
 
 class SpansGap(Description):
-    """Spans by their weights, cut at `max`: tools, of which most take moments and some take
-    minutes.
-    """
+    """Spans by their weights, cut at `max`, such as tools: most take moments and some minutes."""
 
     distribution: Literal["spans"] = "spans"
     spans: Annotated[tuple[Span, ...], Field(min_length=1)]
+    """Spans of gaps."""
     max_s: PositiveSeconds | None = None
-    """Longer ones are cut to this."""
+    """Longest gap; longer ones are cut to it [s]. Default: no cut."""
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """`count` gaps [s]."""
+        """Return `count` gaps [s]."""
         weights = np.array([span.weight for span in self.spans])
         which = np.searchsorted(
             np.cumsum(weights / weights.sum())[:-1], rng.random(count), side="right"
@@ -91,8 +91,8 @@ class SpansGap(Description):
         uniform = rng.random(count)
         drawn = np.empty(count)
         for place, span in enumerate(self.spans):
-            mine = which == place
-            drawn[mine] = span.of(uniform[mine])
+            of_span = which == place
+            drawn[of_span] = span.of(uniform[of_span])
         return _cut(drawn, self.max_s)
 
 
@@ -100,8 +100,8 @@ def _cut(gaps_s: np.ndarray, max_s: float | None) -> np.ndarray:
     return gaps_s if max_s is None else np.minimum(gaps_s, max_s)
 
 
-def _from_time(came: Any) -> Any:
-    return {"distribution": "fixed", "gap": came} if isinstance(came, str) else came
+def _from_time(value: Any) -> Any:
+    return {"distribution": "fixed", "gap": value} if isinstance(value, str) else value
 
 
 Gaps = Annotated[

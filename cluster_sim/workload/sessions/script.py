@@ -1,4 +1,4 @@
-"""What each session will ask: drawn before it starts, whatever becomes of its answers."""
+"""The requests of each session, drawn before it starts, whatever becomes of its answers."""
 
 from __future__ import annotations
 
@@ -10,47 +10,50 @@ import numpy as np
 
 from cluster_sim.workload.random_streams import stream
 from cluster_sim.workload.sessions.description import Sessions
-from cluster_sim.workload.traces import Recorded
+from cluster_sim.workload.traces import RecordedSession
 from cluster_sim.workload.traces.rows import Pieces
 
 AT_A_TIME = 64
-"""Sessions that are drawn together."""
+"""Number of sessions that are drawn together."""
 SHARED = 1
-"""The identity of what every session begins with."""
+"""Identity of the text with which every session begins."""
 
 
 class Turn(NamedTuple):
     """One request of a session."""
 
     gap_s: float
-    """From the answer to the request before; 0 for the first."""
+    """Time from the answer to the request before; 0 for the first [s]."""
     prompt_tokens: int
+    """Length of the prompt [tokens]."""
     output_tokens: int
+    """Length of the answer [tokens]."""
     history: Sequence[tuple[int, int]]
-    """Pieces from the front of the session's context; it grows with later turns."""
+    """Pieces from the front of the session's context, which grows with later turns."""
     known: int
-    """How many of them this prompt holds."""
+    """Number of these pieces that this prompt holds."""
     output_piece: int | None
+    """Identity of the answer as a piece of later prompts; None where none holds it."""
     of_user: bool
-    """Whether a user sends it, or a tool."""
+    """Whether a user sends the request, rather than a tool."""
 
     @property
     def pieces(self) -> Pieces:
-        """What the prompt consists of, see `Request.pieces`; made anew each time, since those of a
-        long session take much room.
+        """Pieces of the prompt, see `Request.pieces`.
+
+        They are made anew each time, since those of a long session take much memory.
         """
         return tuple(self.history[: self.known])
 
 
 def scripts(sessions: Sessions, seed: int) -> Iterator[Iterator[Turn]]:
-    """The turns of the first session, of the second, and so on without end.
+    """Yield the turns of each session, indefinitely.
 
     Raises ScenarioError where recorded sessions are malformed.
     """
     if sessions.trace is not None:
-        for time_round in (
-            count()
-        ):  # in every round through the records they are other people's: identities are moved apart
+        # In every round through the records they are other people's: identities are moved apart.
+        for time_round in count():
             for recorded in islice(sessions.trace.sessions(), sessions.trace.limit):
                 yield _recorded(recorded, time_round << 96)
     for block in count():
@@ -59,7 +62,7 @@ def scripts(sessions: Sessions, seed: int) -> Iterator[Iterator[Turn]]:
             yield _turns(sessions, steps.of(place), (block * AT_A_TIME + place + 1) << 32)
 
 
-def _recorded(recorded: Recorded, moved: int) -> Iterator[Turn]:
+def _recorded(recorded: RecordedSession, moved: int) -> Iterator[Turn]:
     for step in recorded.steps:
         pieces = (
             tuple((identity + moved, length) for identity, length in step.pieces)
@@ -67,32 +70,42 @@ def _recorded(recorded: Recorded, moved: int) -> Iterator[Turn]:
             else step.pieces
         )
         yield Turn(
-            step.gap_s, step.prompt_tokens, step.output_tokens, pieces, len(pieces), None, True
+            step.gap_s,
+            step.prompt_tokens,
+            step.output_tokens,
+            pieces,
+            len(pieces),
+            None,
+            of_user=True,
         )
 
 
-class _Steps(NamedTuple):
-    """Of each step of some sessions, one after another: whether a user sends it, the gap before it
-    [s], fresh tokens, answer, and to how many tokens the context is put where it is compacted
-    then."""
+class _SessionSteps(NamedTuple):
+    """Steps of some sessions, one session after another."""
 
     ends: np.ndarray
     """Place behind each session's last step."""
     of_user: np.ndarray
+    """Whether a user sends the step, rather than a tool."""
     gap_s: np.ndarray
+    """Gap before each step [s]."""
     fresh: np.ndarray
+    """Length of what is new in its prompt [tokens]."""
     output: np.ndarray
+    """Length of its answer [tokens]."""
     compacted: np.ndarray
+    """Length to which the context is brought where it is compacted at this step [tokens]."""
 
     def of(self, session: int) -> Iterator[tuple[bool, float, int, int, int]]:
-        """The steps of one of them."""
-        mine = slice(self.ends[session - 1] if session else 0, self.ends[session])
-        return zip(*(column[mine].tolist() for column in self[1:]), strict=True)
+        """Yield the steps of one session: the columns but for `ends`."""
+        rows = slice(self.ends[session - 1] if session else 0, self.ends[session])
+        return zip(*(column[rows].tolist() for column in self[1:]), strict=True)
 
 
-def _draws(sessions: Sessions, rng: np.random.Generator) -> _Steps:
-    """All draws of `AT_A_TIME` sessions at once, in a fixed order: a session is the same whatever
-    becomes of it and of the others.
+def _draws(sessions: Sessions, rng: np.random.Generator) -> _SessionSteps:
+    """Return all draws of `AT_A_TIME` sessions, in a fixed order.
+
+    A session is the same whatever becomes of it and of the others.
     """
     assert (
         sessions.turns is not None
@@ -129,21 +142,21 @@ def _draws(sessions: Sessions, rng: np.random.Generator) -> _Steps:
         else np.zeros(steps, dtype=np.int64)
     )
     ends = np.append(begins, steps)[np.cumsum(turns)]
-    if (
-        sigma := sessions.output_sigma
-    ) > 0.0:  # one factor for all answers of a session, with a mean of one
+    if (sigma := sessions.output_sigma) > 0.0:
+        # One factor for all answers of a session, with a mean of one.
         factor = np.exp(sigma * rng.standard_normal(AT_A_TIME) - 0.5 * sigma**2)
         output = np.maximum(
             np.rint(output * np.repeat(factor, np.diff(ends, prepend=0))), 1.0
         ).astype(np.int64)
-    return _Steps(ends, of_user, gap_s, fresh, output, compacted)
+    return _SessionSteps(ends, of_user, gap_s, fresh, output, compacted)
 
 
 def _turns(
     sessions: Sessions, steps: Iterator[tuple[bool, float, int, int, int]], identity: int
 ) -> Iterator[Turn]:
-    """The session's contexts, as its turns are asked for; its pieces are known by `identity` and
-    the numbers after it.
+    """Yield the session's turns as they are asked for.
+
+    Its pieces are known by `identity` and the numbers after it.
     """
     context = shared = sessions.shared_tokens
     start = [(SHARED, shared)] if shared else []

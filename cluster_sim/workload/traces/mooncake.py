@@ -10,21 +10,22 @@ from typing import IO
 import numpy as np
 from orjson import loads
 
-from cluster_sim.workload.traces.rows import AT_A_TIME, MOST_TOKENS, NONE, Batch, Place
+from cluster_sim.workload.traces.progress import Place
+from cluster_sim.workload.traces.rows import AT_A_TIME, NONE, Batch, batch_of_columns
 
 BLOCK_TOKENS = 512
-_WANTED = (
+"""Length of a block in the published traces [tokens]."""
+_EXPECTED = (
     '{"timestamp": ms, "input_length": tokens, "output_length": tokens, "hash_ids": [numbers]}'
 )
 _MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError)
 
 
 def mooncake_batches(text: IO[str], place: Place, block_tokens: int) -> Iterator[Batch]:
-    """Rows in the file's order. Each block's identity stands for what it holds after exactly the
-    blocks before it.
+    """Yield rows in the file's order.
 
-    Raises ScenarioError with the line of a row that is malformed, or whose blocks do not cover its
-    prompt.
+    Each block's identity stands for what it holds after exactly the blocks before it. Raises
+    ScenarioError with the line of a row that is malformed, or whose blocks do not cover its prompt.
     """
     before = 0
     while lines := list(islice(text, AT_A_TIME)):
@@ -38,11 +39,10 @@ def mooncake_batches(text: IO[str], place: Place, block_tokens: int) -> Iterator
 
 
 def _batch(lines: list[str], numbers: np.ndarray, block_tokens: int) -> Batch:
-    """All rows at once, column by column. Raises one of _MALFORMED where one is."""
+    """Return all rows at once. Raises one of _MALFORMED where one row is malformed."""
     stamps, prompts, outputs, blocks, known = [], [], [], [], False
-    for line in (
-        lines
-    ):  # one row at a time: what is parsed is gone again before the processor's cache is full
+    # One row at a time: what is parsed is gone again before the processor's cache is full.
+    for line in lines:
         row = loads(line)
         stamps.append(row["timestamp"])
         prompts.append(row["input_length"])
@@ -54,18 +54,13 @@ def _batch(lines: list[str], numbers: np.ndarray, block_tokens: int) -> Batch:
         raise ValueError
     time_s = np.array(stamps) / 1e3
     prompt, output = (np.array(column, dtype=np.int64) for column in (prompts, outputs))
-    if (
-        not np.all(np.isfinite(time_s))
-        or min(prompt.min(), output.min()) < 0
-        or max(prompt.max(), output.max()) > MOST_TOKENS
-    ):
-        raise ValueError
-    return Batch(time_s, prompt, output, blocks if known else None, numbers)
+    return batch_of_columns(time_s, prompt, output, blocks if known else None, numbers)
 
 
 def _compact(ids: list[int]) -> Sequence[int]:
-    """The same identities in a fifth of the room, where none needs 64 bits. Raises TypeError where
-    one is no whole number.
+    """Return the identities in a fifth of the memory where none needs 64 bits, else as they are.
+
+    Raises TypeError where one is no whole number.
     """
     try:
         return array("q", ids)
@@ -74,8 +69,9 @@ def _compact(ids: list[int]) -> Sequence[int]:
 
 
 def _row_by_row(lines: list[str], before: int, place: Place, block_tokens: int) -> Batch:
-    """The same, with blank lines left out; raises ScenarioError with the line of the row that is
-    malformed.
+    """Return the rows, with blank lines left out.
+
+    Raises ScenarioError with the line of the row that is malformed.
     """
     whole = NONE
     for number, line in enumerate(lines, start=before + 1):
@@ -84,13 +80,12 @@ def _row_by_row(lines: list[str], before: int, place: Place, block_tokens: int) 
         try:
             whole = whole.then(_batch([line], np.array([number]), block_tokens))
         except _MALFORMED:
-            place.line = lambda number=number: number  # type: ignore[misc]
-            place.wanted(line, _WANTED)
+            place.refuse_text(line, _EXPECTED, number)
     return whole
 
 
 def _refuse_gaps(batch: Batch, place: Place, block_tokens: int) -> None:
-    """Raises ScenarioError at the first row whose blocks are not as many as its prompt fills."""
+    """Raise ScenarioError at the first row whose blocks are not as many as its prompt fills."""
     if batch.blocks is None:
         return
     blocks = np.array([len(own) for own, _ in batch.blocks])

@@ -1,6 +1,4 @@
-"""Public traces from where they were published, at a pinned commit: named by the catalog, checked,
-kept where they were put.
-"""
+"""Public traces, fetched from where they were published at a pinned commit, and checked."""
 
 from __future__ import annotations
 
@@ -13,9 +11,8 @@ from pydantic import Field
 
 from cluster_sim.errors import ScenarioError, did_you_mean, shown
 from cluster_sim.schema import Description, catalog_entry, catalog_names
+from cluster_sim.typing import Count
 from cluster_sim.workload.traces import find_trace
-
-Count = Annotated[int, Field(gt=0)]
 
 
 class PublicTrace(Description):
@@ -23,28 +20,28 @@ class PublicTrace(Description):
 
     name: str
     url: str
-    """Of one file, or of a tar archive of which one folder is wanted; at a commit, so that it does
-    not change."""
+    """Address of one file, or of a tar archive of which one folder is wanted. It names a commit, so
+    that it does not change."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    """None where the whole original was not at hand: then what it holds is counted."""
+    """Checksum; None where the whole original was not at hand: then what it holds is counted."""
     folder: str | None = None
-    """The folder of the archive."""
+    """Folder of the archive; None for a file."""
     rows: Count | None = None
-    """Of a file, as published."""
+    """Number of rows of a file, as published."""
     files: Count | None = None
-    """Of the folder."""
+    """Number of files of the folder."""
     licence: str
     attribution: str
-    """What to cite."""
+    """Publication to cite."""
 
     @property
     def file(self) -> str:
-        """The name under which it is kept: the file's own."""
+        """Name under which it is kept: the file's own."""
         return self.url.rpartition("/")[2]
 
 
 def public_traces() -> dict[str, PublicTrace]:
-    """The traces that the catalog names."""
+    """Return the traces that the catalog names."""
     return {
         name: PublicTrace.model_validate(catalog_entry("traces", name))
         for name in catalog_names("traces")
@@ -52,7 +49,7 @@ def public_traces() -> dict[str, PublicTrace]:
 
 
 def public_trace(name: str) -> PublicTrace:
-    """The trace of this name. Raises ScenarioError where the catalog has none."""
+    """Return the trace of this name. Raises ScenarioError where the catalog has none."""
     if name not in catalog_names("traces"):
         raise ScenarioError.at(
             "fetch", f"no trace {shown(name)}{did_you_mean(name, catalog_names('traces'))}"
@@ -61,12 +58,16 @@ def public_trace(name: str) -> PublicTrace:
 
 
 def fetch(trace: PublicTrace, into: Path) -> Path:
-    """The trace's file, or its folder, below `into`: downloaded where it is not there yet, and
-    never kept by halves.
+    """Return the trace's file, or its folder, below `into`; download it where it is not there yet.
 
     What is there already is checked as a new one is, and downloaded again where its checksum is
-    another. Raises ScenarioError where Pooch is not installed, where the origin does not answer,
-    and where what came is not what was published; that is taken away again.
+    another.
+
+    Raises
+    ------
+    ScenarioError
+        If Pooch is not installed, if the origin does not answer, or if what it sends is not what
+        was published; that is removed again.
     """
     try:
         import pooch
@@ -74,9 +75,8 @@ def fetch(trace: PublicTrace, into: Path) -> Path:
         raise ScenarioError.at(
             "fetch", "wants the package pooch; install it with: pip install 'cluster-sim[traces]'"
         ) from fault
-    pooch.get_logger().setLevel(
-        "ERROR"
-    )  # it tells hashes of files that have none; we say what was written
+    # It tells hashes of files that have none; we say what was written.
+    pooch.get_logger().setLevel("ERROR")
     known_hash = f"sha256:{trace.sha256}" if trace.sha256 else None
     unpack = (
         pooch.Untar(members=[trace.folder], extract_dir=f"{trace.file}.unpacked")
@@ -84,8 +84,8 @@ def fetch(trace: PublicTrace, into: Path) -> Path:
         else None
     )
     downloader = pooch.HTTPDownloader(timeout=60)
-    came = into / trace.file
-    path = into / f"{trace.file}.unpacked" / trace.folder if trace.folder else came
+    file = into / trace.file
+    path = into / f"{trace.file}.unpacked" / trace.folder if trace.folder else file
     try:
         pooch.retrieve(
             trace.url,
@@ -97,14 +97,10 @@ def fetch(trace: PublicTrace, into: Path) -> Path:
         )
         if not trace.sha256:
             _count(trace, path)
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        TarError,
-    ) as fault:  # requests' own are OSErrors; ScenarioError is a ValueError
+    # The faults of requests are OSErrors; ScenarioError is a ValueError.
+    except (OSError, EOFError, ValueError, TarError) as fault:
         if not trace.sha256:
-            came.unlink(missing_ok=True)
+            file.unlink(missing_ok=True)
             rmtree(into / f"{trace.file}.unpacked", ignore_errors=True)
         if isinstance(fault, ScenarioError):
             raise
@@ -124,16 +120,15 @@ def _why(fault: Exception, trace: PublicTrace) -> str:
 
 
 def _count(trace: PublicTrace, path: Path) -> None:
-    """What a checksum does not vouch for must hold as much as was published. Raises ScenarioError
-    where it does not.
+    """Check that a trace without a checksum holds as much as was published.
+
+    Raises ScenarioError where it does not.
     """
     if trace.files is not None:
-        found, wanted, what = sum(file.is_file() for file in path.rglob("*")), trace.files, "files"
+        held, wanted, what = sum(file.is_file() for file in path.rglob("*")), trace.files, "files"
     elif trace.rows is not None:
-        found, wanted, what = find_trace(path).check().rows, trace.rows, "rows"
+        held, wanted, what = find_trace(path).check().rows, trace.rows, "rows"
     else:
         return
-    if found != wanted:
-        raise ScenarioError.at(
-            trace.url, f"holds {found:,} {what}; wanted {wanted:,}, as published"
-        )
+    if held != wanted:
+        raise ScenarioError.at(trace.url, f"holds {held:,} {what}; wanted {wanted:,}, as published")

@@ -8,27 +8,33 @@ from typing import NamedTuple
 from cluster_sim.workload.traces.rows import Pieces, pieces_of
 
 
-class Step(NamedTuple):
+class RecordedStep(NamedTuple):
     """One request of a session."""
 
     gap_s: float
-    """From the answer to the request before; 0 for the first."""
+    """Time from the answer to the request before; 0 for the first [s]."""
     prompt_tokens: int
+    """Length of the prompt [tokens]."""
     output_tokens: int
+    """Length of the answer [tokens]."""
     blocks: array[int]
-    """Identities of the prompt's blocks from the front; the last may be of fewer tokens."""
+    """Identities of the prompt's blocks from the front."""
     block_tokens: int
+    """Length of each block, of which the last may be shorter [tokens]."""
 
     @property
     def pieces(self) -> Pieces:
-        """Identities of the prompt's beginning, see `Request.pieces`; made anew each time, since
-        they take ten times the room.
+        """Pieces at the prompt's beginning, see `Request.pieces`.
+
+        They are made anew each time, since they take ten times the memory.
         """
         return pieces_of(self.blocks, self.prompt_tokens, self.block_tokens)
 
 
-class Recorded(NamedTuple):
+class RecordedSession(NamedTuple):
     """One session, as it was."""
 
     start_s: float
-    steps: tuple[Step, ...]
+    """Time at which it starts [s]."""
+    steps: tuple[RecordedStep, ...]
+    """Requests of the session, in their order."""

@@ -1,5 +1,6 @@
-"""ServeGen's clients: not rows but, for each client and ten minutes, a rate and a distribution of
-gaps, from which rows are drawn.
+"""ServeGen's clients, from which rows are drawn.
+
+A file holds, for each client and ten minutes, a rate and a distribution of gaps.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from cluster_sim.workload.traces.rows import MOST_TOKENS, Batch, Place, members, names
+from cluster_sim.workload.traces.files import members, names
+from cluster_sim.workload.traces.progress import Place
+from cluster_sim.workload.traces.rows import MAX_TOKENS, Batch
 
 WINDOW_S = 600.0
 _CLIENT = re.compile(r"chunk-(\d+)-(trace\.csv|dataset\.json)\)?$")
 _INPUTS = ("input_tokens", "text_tokens", "image_tokens", "audio_tokens", "video_tokens")
-_WANTED = "start, rate, cv, Gamma or Weibull, shape, scale"
+_EXPECTED = "start, rate, cv, Gamma or Weibull, shape, scale"
 
 
 @dataclass(frozen=True)
@@ -33,23 +36,23 @@ class _Window:
 class _Client:
     windows: dict[float, _Window] = field(default_factory=dict)
     tables: dict[float, dict[str, tuple[np.ndarray, np.ndarray]]] = field(default_factory=dict)
-    """Start of the window -> what is drawn -> values and their cumulated probability."""
+    """Values and their cumulated probability, by start of the window and by what is drawn."""
 
     def table_at(self, time_s: float) -> dict[str, tuple[np.ndarray, np.ndarray]] | None:
-        """The lengths of the last window that has begun, or of the first."""
+        """Return the lengths of the last window that has begun, or of the first."""
         begun = [start_s for start_s in self.tables if start_s <= time_s]
         return self.tables[max(begun) if begun else min(self.tables)] if self.tables else None
 
 
 def is_servegen(path: str) -> bool:
-    """Whether a folder or archive holds clients."""
+    """Return whether a folder or archive holds clients."""
     return any(_CLIENT.search(name) for name in names(path))
 
 
 def servegen_batches(
     path: str, place: Place, rng: np.random.Generator, start_s: float
 ) -> Iterator[Batch]:
-    """Rows drawn window by window from `start_s` on, all clients superposed.
+    """Yield rows drawn window by window from `start_s` on, all clients superposed.
 
     In each window a client's gaps are gamma or Weibull with the published shape and a mean of one
     over the published rate, begun long before (a random phase). Published scales are not used:
@@ -61,7 +64,7 @@ def servegen_batches(
     clients = _read(path, place)
     mute = [name for name, client in clients.items() if client.windows and not client.tables]
     if mute:
-        place.file, place.line = path, lambda: 0
+        place.enter(path)
         place.refuse(
             f"has no chunk-{mute[0]}-dataset.json for the lengths of that client"
             + (f" and {len(mute) - 1} more" if len(mute) > 1 else "")
@@ -93,7 +96,7 @@ def servegen_batches(
 def _draw(
     client: _Client, window: _Window, window_s: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Times, prompts and outputs of one client in one window."""
+    """Return times [s], prompts and outputs [tokens] of one client in one window; None for none."""
     shape, table = window.shape, client.table_at(window_s)
     assert table is not None
     if window.family == "Weibull":
@@ -135,7 +138,7 @@ def _read(path: str, place: Place) -> dict[int, _Client]:
     for name, text in members(path):
         if (match := _CLIENT.search(PurePosixPath(name).name)) is None:
             continue
-        place.file, place.line = name, lambda: 0
+        place.enter(name)
         client = clients.setdefault(int(match[1]), _Client())
         if match[2] == "trace.csv":
             _read_windows(text, place, client)
@@ -146,7 +149,7 @@ def _read(path: str, place: Place) -> dict[int, _Client]:
 
 def _read_windows(text: str, place: Place, client: _Client) -> None:
     reader = csv.reader(text.splitlines())
-    place.line = lambda: reader.line_num
+    place.follow(lambda: reader.line_num)
     for row in reader:
         if not row:
             continue
@@ -161,7 +164,7 @@ def _read_windows(text: str, place: Place, client: _Client) -> None:
             ):
                 raise ValueError
         except (ValueError, IndexError):
-            place.wanted(",".join(row), _WANTED)
+            place.refuse_text(",".join(row), _EXPECTED)
         if rate_per_s:
             client.windows[start_s] = _Window(rate_per_s, family or "Gamma", shape)
 
@@ -183,7 +186,7 @@ def _read_tables(text: str, place: Place, client: _Client) -> None:
                     )
                     if (
                         np.min(values) < 0
-                        or np.max(values) > MOST_TOKENS
+                        or np.max(values) > MAX_TOKENS
                         or not 0.0 < float(np.sum(weights)) < 1e9
                     ):
                         raise ValueError
@@ -201,7 +204,7 @@ def _read_tables(text: str, place: Place, client: _Client) -> None:
         RecursionError,
         MemoryError,
     ):
-        place.wanted(
+        place.refuse_text(
             text[:80],
             '{"0": {"input_tokens": "{tokens: probability}", "output_tokens": "{tokens: probability}"}}',
         )

@@ -1,5 +1,6 @@
-"""Traces that are CSV: Azure 2023 and 2024, BurstGPT, Vidur, splitwise-sim. They differ in the
-names of three columns.
+"""Traces that are CSV: Azure 2023 and 2024, BurstGPT, Vidur, splitwise-sim.
+
+They differ in the names of three columns.
 """
 
 from __future__ import annotations
@@ -15,23 +16,24 @@ from typing import IO
 
 import numpy as np
 
-from cluster_sim.errors import shown
-from cluster_sim.workload.traces.rows import AT_A_TIME, MOST_TOKENS, NONE, Batch, Place
+from cluster_sim.workload.traces.progress import Place
+from cluster_sim.workload.traces.rows import AT_A_TIME, NONE, Batch, batch_of_columns
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Names of the columns of time, prompt and output tokens, and how times are read."""
+class TableLayout:
+    """The columns of a CSV trace."""
 
     columns: tuple[str, str, str]
+    """Names of the columns of time, prompt tokens and output tokens."""
     seconds: Callable[[str], float]
+    """What reads a time [s]."""
 
 
 def _stamp_s(stamp: str) -> float:
-    """Seconds of `2023-11-16 18:17:03.9799600`, any number of decimals, with or without a zone,
-    which is taken as UTC.
+    """Return the seconds of `2023-11-16 18:17:03.9799600`, with any number of decimals.
 
-    datetime keeps six decimals and a float of seconds since 1970 has fewer; so days are counted
+    A zone is taken as UTC. datetime keeps six decimals and a float of seconds since 1970 has fewer; so days are counted
     from a near day.
     """
     rest = stamp[17:].rstrip()
@@ -57,34 +59,34 @@ def _minute_s(minute: str) -> float:
     )
 
 
-LAYOUTS: dict[str, Layout] = {
-    "azure": Layout(("TIMESTAMP", "ContextTokens", "GeneratedTokens"), _stamp_s),
-    "burstgpt": Layout(("Timestamp", "Request tokens", "Response tokens"), float),
-    "vidur": Layout(("arrived_at", "num_prefill_tokens", "num_decode_tokens"), float),
-    "splitwise": Layout(("arrival_timestamp", "prompt_size", "token_size"), float),
+LAYOUTS: dict[str, TableLayout] = {
+    "azure": TableLayout(("TIMESTAMP", "ContextTokens", "GeneratedTokens"), _stamp_s),
+    "burstgpt": TableLayout(("Timestamp", "Request tokens", "Response tokens"), float),
+    "vidur": TableLayout(("arrived_at", "num_prefill_tokens", "num_decode_tokens"), float),
+    "splitwise": TableLayout(("arrival_timestamp", "prompt_size", "token_size"), float),
 }
 
 
 def names_of(heading: str) -> list[str]:
-    """The columns' names in a first line."""
+    """Return the names of the columns in a first line."""
     return [name.strip() for name in next(csv.reader([heading.lstrip("\ufeff")]), [])]
 
 
 def layout_of(heading: str) -> str | None:
-    """Which format has this first line; None where it is none of these."""
+    """Return the format that has this first line; None where it is none of these."""
     names = set(names_of(heading))
     return next(
         (format_ for format_, layout in LAYOUTS.items() if set(layout.columns) <= names), None
     )
 
 
-def table_batches(text: IO[str], place: Place, layout: Layout) -> Iterator[Batch]:
-    """Rows of a CSV file, in its order; other columns are passed over.
+def table_batches(text: IO[str], place: Place, layout: TableLayout) -> Iterator[Batch]:
+    """Yield the rows of a CSV file, in its order; other columns are passed over.
 
     Raises ScenarioError with the line of a row that is malformed.
     """
     reader = csv.reader(text)
-    place.line = lambda: reader.line_num
+    place.follow(lambda: reader.line_num)
     try:
         heading = next(reader, None)
         if heading is None:
@@ -104,25 +106,22 @@ def table_batches(text: IO[str], place: Place, layout: Layout) -> Iterator[Batch
         place.refuse(f"is no CSV: {fault}")
 
 
-def _batch(rows: list[list[str]], lines: np.ndarray, layout: Layout, columns: list[int]) -> Batch:
-    """All rows at once, column by column. Raises ValueError or IndexError where one is malformed."""
+def _batch(
+    rows: list[list[str]], lines: np.ndarray, layout: TableLayout, columns: list[int]
+) -> Batch:
+    """Return all rows at once. Raises ValueError or IndexError where one is malformed."""
     texts = [list(map(itemgetter(place), rows)) for place in columns]
     time_s = np.array(list(map(layout.seconds, texts[0])))
     prompt, output = (np.array(list(map(int, column)), dtype=np.int64) for column in texts[1:])
-    if (
-        not np.all(np.isfinite(time_s))
-        or min(prompt.min(), output.min()) < 0
-        or max(prompt.max(), output.max()) > MOST_TOKENS
-    ):
-        raise ValueError
-    return Batch(time_s, prompt, output, None, lines)
+    return batch_of_columns(time_s, prompt, output, None, lines)
 
 
 def _row_by_row(
-    rows: list[list[str]], before: int, place: Place, layout: Layout, columns: list[int]
+    rows: list[list[str]], before: int, place: Place, layout: TableLayout, columns: list[int]
 ) -> Batch:
-    """The same, with blank lines left out; raises ScenarioError with the line of the row that is
-    malformed.
+    """Return the rows, with blank lines left out.
+
+    Raises ScenarioError with the line of the row that is malformed.
     """
     whole = NONE
     line = before
@@ -133,5 +132,5 @@ def _row_by_row(
         try:
             whole = whole.then(_batch([row], np.array([line]), layout, columns))
         except (ValueError, IndexError, OverflowError):
-            place.refuse_at(line, f"came {shown(','.join(row))}; wanted {','.join(layout.columns)}")
+            place.refuse_text(",".join(row), ",".join(layout.columns), line)
     return whole

@@ -1,5 +1,6 @@
-"""Many clients at once, each with a rate and a burstiness of its own: what a service with thousands
-of users sees.
+"""Many clients at once, each with a rate and a burstiness of its own.
+
+A service with thousands of users sees such traffic.
 """
 
 from __future__ import annotations
@@ -12,27 +13,29 @@ import numpy as np
 from pydantic import Field
 
 from cluster_sim.schema import Description
+from cluster_sim.typing import Count
 from cluster_sim.units import PerSecond
-from cluster_sim.workload.arrivals.process import Process
+from cluster_sim.workload.arrivals.process import OpenLoop
 from cluster_sim.workload.arrivals.renewal import weibull_shape
 
 _AT_A_TIME = 8192
-"""Arrivals of all clients that are put in order together, about."""
+"""Approximate number of arrivals of all clients that are put in order together."""
 
 
-class Client(Description):
+class ClientKind(Description):
     """Clients of one kind: each a renewal process with gamma- or Weibull-distributed gaps."""
 
     share: Annotated[float, Field(gt=0.0)]
-    """Of the rate, all of these clients together, relative to the others' shares."""
+    """Share of the rate that all clients of this kind have together, relative to other kinds."""
     cv: Annotated[float, Field(gt=0.02, le=100.0)] = 1.0
     """Coefficient of variation of each client's gaps."""
     gaps: Literal["gamma", "weibull"] = "gamma"
-    count: Annotated[int, Field(gt=0)] = 1
-    """Independent clients of this kind."""
+    """Distribution of each client's gaps."""
+    count: Count = 1
+    """Number of independent clients of this kind."""
 
 
-class Clients(Process):
+class ClientPopulation(OpenLoop):
     """Superposed renewal processes, started long before time zero.
 
     ServeGen describes production traffic so: a few large and bursty clients make most of its
@@ -41,45 +44,48 @@ class Clients(Process):
 
     process: Literal["clients"] = "clients"
     rate_per_s: PerSecond
-    """Of all clients together."""
-    clients: Annotated[tuple[Client, ...], Field(min_length=1)]
+    """Rate of all clients together [1/s]."""
+    clients: Annotated[tuple[ClientKind, ...], Field(min_length=1)]
+    """Kinds of clients."""
 
     def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Ascending arrival times [s] without the rate curve, some at a time, without end."""
-        everyone: list[_Stream] = []
+        """Yield ascending arrival times [s] without the rate curve, some at a time, indefinitely."""
+        streams: list[_ClientStream] = []
         total = sum(kind.share for kind in self.clients)
         for kind in self.clients:
             rate_per_s = self.rate_per_s * kind.share / total / kind.count
-            everyone += [
-                _Stream(own, rate_per_s, kind.cv, kind.gaps) for own in rng.spawn(kind.count)
+            streams += [
+                _ClientStream(client_rng, rate_per_s, kind.cv, kind.gaps)
+                for client_rng in rng.spawn(kind.count)
             ]
         end_s = 0.0
         while True:
             end_s += _AT_A_TIME / self.rate_per_s
             yield np.sort(
-                np.concatenate([times_s for stream in everyone for times_s in stream.until(end_s)])
+                np.concatenate([times_s for stream in streams for times_s in stream.until(end_s)])
             )
 
     def steady_rate_per_s(self) -> float:
-        """Arrivals a second over a long time, without the rate curve."""
+        """Return the arrivals per second over a long time, without the rate curve."""
         return self.rate_per_s
 
 
-class _Stream:
-    """One client's arrivals, a stretch of time at a time."""
+class _ClientStream:
+    """Arrivals of one client, a stretch of time at a time."""
 
     def __init__(self, rng: np.random.Generator, rate_per_s: float, cv: float, gaps: str) -> None:
         self._draw, straddling_s = (
-            _gamma(rng, rate_per_s, cv) if gaps == "gamma" else _weibull(rng, rate_per_s, cv)
+            _gamma_gaps(rng, rate_per_s, cv)
+            if gaps == "gamma"
+            else _weibull_gaps(rng, rate_per_s, cv)
         )
         self._rate_per_s = rate_per_s
-        # Of the gap that lies over time zero what is left is uniform on it (Cox, Renewal Theory,
+        # What is left of the gap that lies over time zero is uniform on it (Cox, Renewal Theory,
         # 1962, ch. 5).
-        self._next_s = rng.random() * straddling_s
-        self._ahead = np.array([self._next_s])
+        self._ahead = np.array([rng.random() * straddling_s])
 
     def until(self, end_s: float) -> Iterator[np.ndarray]:
-        """Arrivals before `end_s` that have not been given yet."""
+        """Yield the arrivals [s] before `end_s` that have not been given yet."""
         while self._ahead[-1] < end_s:
             yield self._ahead
             last_s = float(self._ahead[-1])
@@ -93,17 +99,21 @@ class _Stream:
 Draw = Callable[[int], np.ndarray]
 
 
-def _gamma(rng: np.random.Generator, rate_per_s: float, cv: float) -> tuple[Draw, float]:
-    """Gaps, and one that lies over a random moment: longer gaps do so more often, which makes the
-    shape one larger.
+def _gamma_gaps(rng: np.random.Generator, rate_per_s: float, cv: float) -> tuple[Draw, float]:
+    """Return what draws gaps, and the gap that lies over a random moment [s].
+
+    Longer gaps lie over a random moment more often, which makes the gamma's shape one larger.
     """
     shape = 1.0 / cv**2
     scale_s = 1.0 / (shape * rate_per_s)
     return (lambda count: rng.gamma(shape, scale_s, count)), rng.gamma(shape + 1.0, scale_s)
 
 
-def _weibull(rng: np.random.Generator, rate_per_s: float, cv: float) -> tuple[Draw, float]:
-    """The same: the power of a length-biased Weibull variable is gamma of shape 1 + 1/k."""
+def _weibull_gaps(rng: np.random.Generator, rate_per_s: float, cv: float) -> tuple[Draw, float]:
+    """Return what draws gaps, and the gap that lies over a random moment [s].
+
+    The power of a length-biased Weibull variable is gamma-distributed with shape 1 + 1/k.
+    """
     shape = weibull_shape(cv)
     scale_s = 1.0 / (rate_per_s * gamma(1 + 1 / shape))
     return (lambda count: scale_s * rng.weibull(shape, count)), scale_s * rng.gamma(

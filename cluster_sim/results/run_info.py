@@ -1,0 +1,60 @@
+"""Facts of a run that no table holds: how long it was, what it took, what was left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from cluster_sim.errors import ScenarioError
+
+
+class MissingFact(ScenarioError):
+    """A run folder lacks a fact that every run has."""
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """Facts of one run. Names are those of manifest.json."""
+
+    wall_s: float
+    """Wall time that the run took [s]."""
+    events: int
+    """Number of events that the simulation scheduled."""
+    simulated_s: float
+    """Simulated time from 0 until the last step ends or the last request arrives [s]."""
+    notes: tuple[str, ...] = ()
+    """Sentences about what of a trace was left out."""
+    sessions: int | None = None
+    """Number of sessions that ended; None where the workload has no sessions."""
+    question: str | None = None
+    """Question that the scenario's file asks; None where it asks none."""
+
+    def manifest(self) -> dict[str, Any]:
+        """Return the facts as manifest.json has them, in its order and without absent ones."""
+        facts: dict[str, Any] = {"wall_s": self.wall_s, "events": self.events}
+        if self.notes:
+            facts["notes"] = list(self.notes)
+        if self.sessions is not None:
+            facts["sessions"] = self.sessions
+        facts["simulated_s"] = self.simulated_s
+        if self.question is not None:
+            facts["question"] = self.question
+        return facts
+
+    @classmethod
+    def from_manifest(cls, manifest: Mapping[str, Any], place: str) -> RunInfo:
+        """Return the facts of a manifest.json that lies at `place`.
+
+        Raises
+        ------
+        MissingFact
+            The manifest lacks a fact that every run has.
+        """
+        facts = {
+            field.name: manifest[field.name] for field in fields(cls) if field.name in manifest
+        }
+        for name in ("wall_s", "events", "simulated_s"):
+            if name not in facts:
+                raise MissingFact.at(place, f"has no '{name}', which every run folder has")
+        return cls(**facts | {"notes": tuple(facts.get("notes", ()))})

@@ -1,0 +1,1 @@
+"""Rows of a run that has ended -> the tables of its results, one file for each table."""

@@ -1,0 +1,126 @@
+"""The table of devices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from cluster_sim.hardware.power_and_cooling import Power
+from cluster_sim.results.columns import DEVICES, names
+from cluster_sim.results.tables.ended import Ended
+from cluster_sim.scenario.pool import Pool
+from cluster_sim.scenario.scenario import Scenario
+
+_SOME = ("energy_j", "mean_power_w")
+"""Columns that some devices have nothing for."""
+_FROM_TEMPERATURES = 4
+"""Number of columns, the last ones, that come from the table of temperatures."""
+
+
+class _Share(NamedTuple):
+    """What one device of a replica did over the run."""
+
+    busy_s: float
+    flop: float
+    bytes: float
+    energy_j: float | None
+    mean_power_w: float | None
+    compute_utilisation: float
+    bandwidth_utilisation: float
+
+
+def devices_table(run: Ended) -> pa.Table:
+    """Return one row per device that holds a replica, see columns.DEVICES.
+
+    Its last columns, which tell of temperatures, are left to thermal.with_extremes.
+    """
+    scenario, totals = run.scenario, _totals(run.stretches)
+    rows = [
+        row
+        for pool, first in _pools(scenario)
+        for number in range(first, first + pool.replica_count(scenario.model))
+        for row in _rows(
+            scenario,
+            pool,
+            (number - first, number),
+            _share(run, pool, _of_replica(totals, number), run.down_s.get(number)),
+        )
+    ]
+    columns = list(zip(*rows, strict=True))
+    return pa.table(
+        {
+            name: pa.array(values, pa.float64() if name in _SOME else None)
+            for name, values in zip(names(DEVICES)[:-_FROM_TEMPERATURES], columns, strict=True)
+        }
+    )
+
+
+def _pools(scenario: Scenario) -> Iterator[tuple[Pool, int]]:
+    """Yield each pool and the number of its first replica."""
+    first = 0
+    for pool in scenario.cluster.pools:
+        yield pool, first
+        first += pool.replica_count(scenario.model)
+
+
+def _totals(stretches: pa.Table) -> dict[str, Any]:
+    """Return sums over the stretches of each replica, by number."""
+    replica = stretches["replica"].to_numpy()
+    return {
+        name: np.bincount(replica, weights=values)
+        for name, values in (
+            ("busy_s", stretches["ended_s"].to_numpy() - stretches["began_s"].to_numpy()),
+            ("flop", stretches["flop"].to_numpy()),
+            ("bytes", stretches["bytes"].to_numpy()),
+            ("energy_j", stretches["energy_j"].to_numpy()),
+        )
+    }
+
+
+def _of_replica(totals: Mapping[str, Any], number: int) -> dict[str, float]:
+    """Return the sums of one replica; those without a stretch are missing at the end of totals."""
+    return {
+        name: float(total[number]) if number < len(total) else 0.0 for name, total in totals.items()
+    }
+
+
+def _share(run: Ended, pool: Pool, total: Mapping[str, float], down_s: float | None) -> _Share:
+    """Return the even share of each device in what its replica did; down_s: when that was lost."""
+    model, simulated_s = run.scenario.model, run.simulated_s
+    device, each = pool.node.device, pool.devices_a_replica(model)
+    _, peak = device.peak.of(pool.weights(model))
+    flop, moved = total["flop"] / each, total["bytes"] / each
+    energy_j = None
+    if device.power is not None:
+        idle_j = _idle_j(device.power, total["busy_s"], simulated_s, down_s)
+        energy_j = total["energy_j"] / each + idle_j
+    return _Share(
+        busy_s=total["busy_s"],
+        flop=flop,
+        bytes=moved,
+        energy_j=energy_j,
+        mean_power_w=energy_j / simulated_s if energy_j is not None and simulated_s else None,
+        compute_utilisation=flop / (peak * simulated_s) if simulated_s else 0.0,
+        bandwidth_utilisation=(
+            moved / (device.bandwidth_bytes_per_s * simulated_s) if simulated_s else 0.0
+        ),
+    )
+
+
+def _idle_j(power: Power, busy_s: float, simulated_s: float, down_s: float | None) -> float:
+    """Return what a device draws while its replica runs nothing, and after it is lost [J]."""
+    gone_s = max(simulated_s - (simulated_s if down_s is None else down_s), 0.0)
+    return power.loaded_idle_w * (simulated_s - busy_s - gone_s) + power.idle_w * gone_s
+
+
+def _rows(
+    scenario: Scenario, pool: Pool, replica: tuple[int, int], share: _Share
+) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a replica's devices; replica: its number in its pool, and in the run."""
+    each, (index, number) = pool.devices_a_replica(scenario.model), replica
+    for place in range(index * each, (index + 1) * each):
+        name = f"{pool.name}/{place // pool.node.devices}/device{place % pool.node.devices}"
+        yield name, pool.name, number, pool.node.device.name, *share

@@ -1,0 +1,41 @@
+"""Tables of events and of transfers, from rows as recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from cluster_sim.results.columns import EVENT_COLUMNS, EVENT_REASON, TRANSFER_COLUMNS
+from cluster_sim.results.recorder import Recorder
+
+_EVENT_TYPES = (pa.float64(), pa.string(), pa.int32(), pa.int64(), pa.float64())
+_TRANSFER_TYPES = (pa.string(), pa.int32(), pa.int32(), pa.int64(), *[pa.float64()] * 4)
+
+
+def events_table(recorder: Recorder) -> pa.Table:
+    """Return the events of a run, see columns.EVENTS."""
+    events = _table(recorder.events, EVENT_COLUMNS, _EVENT_TYPES)
+    reasons = [
+        recorder.rejected[number] if what == "rejected" else None
+        for _, what, _, number, _ in recorder.events
+    ]
+    return events.append_column(EVENT_REASON.name, pa.array(reasons, pa.string()))
+
+
+def transfers_table(rows: Sequence[Sequence[Any]]) -> pa.Table:
+    """Return the transfers of a run, see columns.TRANSFERS."""
+    return _table(rows, TRANSFER_COLUMNS, _TRANSFER_TYPES)
+
+
+def _table(
+    rows: Sequence[Sequence[Any]], names: Sequence[str], types: Sequence[pa.DataType]
+) -> pa.Table:
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
+    return pa.table(
+        {
+            name: pa.array(values, kind)
+            for name, values, kind in zip(names, columns, types, strict=True)
+        }
+    )

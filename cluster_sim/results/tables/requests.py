@@ -1,0 +1,148 @@
+"""The table of requests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from cluster_sim.request import Request
+from cluster_sim.results.contention import lost_s
+from cluster_sim.results.recorder import Recorder
+from cluster_sim.results.tables.arrow import column
+from cluster_sim.results.tables.token_times import token_times_s
+from cluster_sim.scenario.pool import Pool
+from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.typing import Array
+from cluster_sim.workload.random_streams import stream
+
+
+def requests_table(
+    scenario: Scenario,
+    recorder: Recorder,
+    pool_of: Sequence[Pool],
+    latencies_s: Array,
+    stretches: pa.Table,
+) -> pa.Table:
+    """Return one row per request that arrived, see columns.REQUESTS.
+
+    Parameters
+    ----------
+    pool_of
+        Pool of each replica, by number.
+    latencies_s
+        Latency between the front door and each replica, by number [s].
+    stretches
+        Table of stretches of the same run.
+    """
+    table = _recorded(scenario, recorder, pool_of, latencies_s)
+    columns_of = {
+        name: stretches[name].to_numpy()
+        for name in ("replica", "began_s", "ended_s", "bus_s", "link_s")
+    }
+    for name, seconds in zip(
+        ("bus_s", "link_s", "kv_contention_s"),
+        lost_s(recorder.requests, columns_of, recorder.transfers),
+        strict=True,
+    ):
+        table = table.append_column(name, column(seconds, np.isnan(seconds)))
+    if scenario.workload.reasoning_share is not None:
+        table = _with_reasoning(scenario, table, recorder, stretches, latencies_s)
+    return table
+
+
+def _recorded(
+    scenario: Scenario, recorder: Recorder, pool_of: Sequence[Pool], latencies_s: Array
+) -> pa.Table:
+    """Return the columns that follow from the requests alone."""
+    requests, classes = recorder.requests, scenario.workload.classes
+    replica, prefill_replica = (
+        _values(requests, name, np.int32) for name in ("replica", "prefill_replica")
+    )
+    # the last of these is for replica -1: a request that has none
+    answer_s = np.append(latencies_s, 0.0)
+    finish_latency_s = answer_s[replica]
+    first_latency_s = answer_s[np.where(prefill_replica < 0, replica, prefill_replica)]
+    names = [pool.name for pool in scenario.cluster.pools]
+    pool = np.array([names.index(pool.name) for pool in pool_of] + [0], dtype=np.int8)[replica]
+    class_number = _values(requests, "class_number", np.int16)
+    class_names = [traffic_class.name for traffic_class in classes] or [""]
+    without_class = np.full(len(requests), not classes)
+
+    def whole(name: str, kind: Any = np.int64) -> pa.Array:
+        return column(_values(requests, name, kind))
+
+    def times(name: str, later_s: Array | float = 0.0) -> pa.Array:
+        return _seconds(_values(requests, name, float) + later_s)
+
+    def between(start: str, end: str) -> pa.Array:
+        return _seconds(_values(requests, end, float) - _values(requests, start, float))
+
+    return pa.table({
+        "request": whole("number"),
+        "status": pa.DictionaryArray.from_arrays(column(_status(recorder)), ["rejected", "unfinished", "finished"]),
+        "counted": whole("counted", bool),
+        "class": pa.DictionaryArray.from_arrays(column(class_number, without_class), class_names),
+        "pool": pa.DictionaryArray.from_arrays(column(pool, replica < 0), names),
+        "replica": column(replica, replica < 0),
+        "prefill_replica": column(prefill_replica, prefill_replica < 0),
+        "prompt_tokens": whole("prompt_tokens"),
+        "output_tokens": whole("output_tokens"),
+        "prefix_hit_tokens": whole("prefix_hit_tokens"),
+        "fetched_tokens": whole("fetched_tokens"),
+        "preemptions": whole("preemptions", np.int32),
+        "arrival_s": whole("arrival_s", float),
+        "admitted_s": times("admitted_s"),
+        "first_token_s": times("first_token_s", first_latency_s),
+        "hand_over_wait_s": between("read_s", "sending_s"),
+        "kv_transfer_s": between("sending_s", "landed_s"),
+        "finish_s": times("finish_s", finish_latency_s),
+    })  # fmt: skip
+
+
+def _values(requests: Sequence[Request], name: str, kind: Any) -> Array:
+    """Return one attribute of all requests."""
+    return np.array([getattr(request, name) for request in requests], dtype=kind)
+
+
+def _seconds(times_s: Array) -> pa.Array:
+    """Return a column of times; NaN, for what has not happened, is null."""
+    return column(times_s, np.isnan(times_s))
+
+
+def _status(recorder: Recorder) -> Array:
+    """Return 0 for rejected requests, 1 for unfinished ones, 2 for finished ones."""
+    unfinished = np.isnan([request.finish_s for request in recorder.requests])
+    rejected = np.array(
+        [request.number in recorder.rejected for request in recorder.requests], dtype=bool
+    )
+    status: Array = np.where(rejected, 0, np.where(unfinished, 1, 2)).astype(np.int8)
+    return status
+
+
+def _with_reasoning(
+    scenario: Scenario,
+    table: pa.Table,
+    recorder: Recorder,
+    stretches: pa.Table,
+    latencies_s: Array,
+) -> pa.Table:
+    """Return `table` with the reasoning tokens of each request, and when the first token after
+    them was back at the front door.
+    """
+    share, requests = scenario.workload.reasoning_share, recorder.requests
+    assert share is not None
+    reasoning = share.tokens(
+        stream(scenario.seed, "reasoning_share"), table["output_tokens"].to_numpy()
+    )
+    finished = [row for row, request in enumerate(requests) if request.finish_s == request.finish_s]
+    seen_s = np.full(len(requests), np.nan)
+    seen_s[finished] = token_times_s(
+        [requests[row] for row in finished], reasoning[finished] + 1, stretches, recorder.events
+    )
+    seen_s[finished] += latencies_s[[requests[row].replica for row in finished]]
+    return table.append_column("reasoning_tokens", column(reasoning)).append_column(
+        "first_output_token_s", _seconds(seen_s)
+    )

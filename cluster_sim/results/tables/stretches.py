@@ -1,0 +1,92 @@
+"""The table of stretches of like engine steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+
+from cluster_sim.deployment.step_work import stretch_work, work_of
+from cluster_sim.physics.wafer import WaferSteps
+from cluster_sim.results.columns import STRETCH_COLUMNS, STRETCH_TOTALS, names
+from cluster_sim.results.recorder import Recorder
+from cluster_sim.results.tables.arrow import column
+from cluster_sim.scenario.pool import Pool
+from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.typing import Array, Number
+
+_SOME = ("energy_j", "station_occupancy")
+"""Columns that some devices have nothing for."""
+_REAL = {
+    "began_s", "first_s", "slope_s", "growth", "clock", "memory_share", "link_share", "bus_s", "link_s",
+}  # fmt: skip
+"""Recorded columns that are not whole numbers."""
+
+
+def stretches_table(scenario: Scenario, recorder: Recorder, pool_of: Sequence[Pool]) -> pa.Table:
+    """Return one row per stretch, see columns.STRETCHES and STRETCH_TOTALS.
+
+    pool_of: pool of each replica, by number.
+    """
+    rows = np.frombuffer(recorder.stretches, dtype=float).reshape(-1, len(STRETCH_COLUMNS))
+    real = _REAL
+    if any(pool.replica.speculation for pool in pool_of):  # sequences grow at rates of their own
+        real = _REAL | {"context", "kv_tokens"}
+    data: dict[str, Array] = {
+        name: rows[:, place].astype(float if name in real else np.int64)
+        for place, name in enumerate(STRETCH_COLUMNS)
+    }
+    steps = data["steps"]
+    data["ended_s"] = (
+        data["began_s"] + steps * data["first_s"] + data["slope_s"] * (steps * (steps - 1) * 0.5)
+    )
+    for name in names(STRETCH_TOTALS)[1:]:
+        data[name] = np.full(len(steps), np.nan if name in _SOME else 0.0)
+    for pool in scenario.cluster.pools:
+        mine = (
+            np.isin(
+                data["replica"], [number for number, other in enumerate(pool_of) if other is pool]
+            )
+            if len(scenario.cluster.pools) > 1
+            else slice(None)
+        )
+        counts = {name: values[mine] for name, values in data.items()}
+        work = work_of(scenario.model, pool, stretch_work(counts), counts["steps"])
+        data["flop"][mine] = work.total(work.linear_flop) + work.total(work.attention_flop)
+        data["bytes"][mine] = work.total(work.bytes)
+        if pool.node.device.power is not None:
+            data["energy_j"][mine] = work.energy_j(
+                (counts["first_s"], counts["slope_s"]), counts["clock"]
+            )
+        if pool.is_wafer:
+            data["station_occupancy"][mine] = _occupancy(scenario, pool, counts)
+    return pa.table(
+        {
+            name: column(values, np.isnan(values) if name in _SOME else None)
+            for name, values in data.items()
+        }
+    )
+
+
+def _occupancy(scenario: Scenario, pool: Pool, rows: Mapping[str, Array]) -> Array:
+    """Return the share of each stretch in which the slowest pipeline stage of its replica works;
+    the rest are bubbles.
+
+    At a lower clock all stages are slower, as the step is.
+    """
+    times = pool.step_times(scenario.model)
+    assert isinstance(times, WaferSteps)
+    each = 1 + (pool.replica.speculation.draft_tokens if pool.replica.speculation else 0)
+    middle: Number = (rows["steps"] - 1) / 2
+    work = stretch_work(rows)
+    middle_work = replace(
+        work,
+        context=work.context + middle * work.growth,
+        windowed=work.windowed + middle * work.growing,
+        pairs=work.pairs + middle * work.pairs_growth,
+    )
+    busy_s = times.busy_s(middle_work, each) / rows["clock"]
+    occupancy: Array = np.minimum(busy_s / (rows["first_s"] + middle * rows["slope_s"]), 1.0)
+    return occupancy

@@ -1,0 +1,209 @@
+"""The table of temperatures, power and clocks of devices over a run, in bins, and the extremes of
+each device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import inf
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from cluster_sim.deployment.thermal_groups import Course, Drawn, Spot, course, drawn, empty
+from cluster_sim.results.recorder import ThrottleRow
+from cluster_sim.results.tables.ended import Ended
+from cluster_sim.typing import Array
+
+_BINS, _FEWEST_BINS, _MOST_ROWS = 600, 60, 200_000
+_REASONS = ("", "sw_thermal_slowdown", "hw_thermal_slowdown", "lost")
+"""Causes of throttling, the later the worse."""
+_TYPES = {
+    "alike": pa.int32(), "at_s": pa.float64(), "power_w": pa.float64(), "die_c": pa.float64(), "memory_c": pa.float64(), "clock": pa.float64(),
+    "refresh_share": pa.float64(), "reason": pa.string(),
+}  # fmt: skip
+"""Types of the columns of columns.THERMAL after the first."""
+
+
+class Extremes(NamedTuple):
+    """What the table of devices has of the temperatures of one device."""
+
+    max_die_c: float | None
+    max_memory_c: float | None
+    throttled_s: float | None
+    lowest_clock: float | None
+
+
+_UNKNOWN = Extremes(None, None, None, None)
+
+
+class _Clocks(NamedTuple):
+    """Throttling of a group of devices: constant from from_s[i] until from_s[i + 1], the last until
+    the end.
+    """
+
+    from_s: Array
+    clock: Array
+    refresh: Array
+    reason: Array
+    """Places in _REASONS."""
+
+
+def thermal_table(
+    run: Ended, spots: Sequence[Spot], throttles: Sequence[ThrottleRow]
+) -> tuple[pa.Table, dict[str, Extremes]]:
+    """Return the table of temperatures, see columns.THERMAL, and the extremes by name of device.
+
+    Both are empty where nothing is known of temperatures.
+    """
+    columns: dict[str, list[Array]] = {name: [] for name in _TYPES}
+    names: list[str] = []
+    extremes: dict[str, Extremes] = {}
+    bins = int(np.clip(_MOST_ROWS // max(len(spots), 1), _FEWEST_BINS, _BINS))
+    edges_s = np.linspace(0.0, run.simulated_s, bins + 1)
+    if run.simulated_s > 0.0:
+        by_replica = _by_replica(run) if spots else {}
+        log: dict[int, list[ThrottleRow]] = {}
+        for row in throttles:
+            log.setdefault(row[1], []).append(row)
+        for number, spot in enumerate(spots):
+            temperatures = _course(spot, by_replica, edges_s)
+            clocks = _clocks(log.get(number, ()), run.simulated_s)
+            for name, values in _binned(temperatures, clocks, edges_s).items():
+                columns[name].append(values)
+            columns["alike"].append(np.full(bins, len(spot.places)))
+            names += [spot.devices()[0]] * bins
+            extremes |= dict.fromkeys(
+                spot.devices(), _extremes(temperatures, clocks, run.simulated_s)
+            )
+    return _table(names, columns), extremes
+
+
+def with_extremes(devices: pa.Table, extremes: Mapping[str, Extremes]) -> pa.Table:
+    """Return the table of devices with the extremes of their temperatures."""
+    of_devices = [extremes.get(name, _UNKNOWN) for name in devices["device"].to_pylist()]
+    for name, values in zip(Extremes._fields, zip(*of_devices, strict=True), strict=True):
+        devices = devices.append_column(name, pa.array(values, pa.float64()))
+    return devices
+
+
+def _extremes(temperatures: Course, clocks: _Clocks, simulated_s: float) -> Extremes:
+    lengths_s = np.diff(np.append(clocks.from_s, simulated_s))
+    memory_c = temperatures.memory_c
+    return Extremes(
+        float(np.max(temperatures.die_c)),
+        None if memory_c is None else float(np.max(memory_c)),
+        float(np.sum(lengths_s[clocks.reason > 0])),
+        float(np.min(clocks.clock)),
+    )
+
+
+def _table(names: list[str], columns: Mapping[str, list[Array]]) -> pa.Table:
+    """Return the binned columns of all groups of devices as one table."""
+    table = {"device": pa.array(names, pa.string()).dictionary_encode()}
+    for name, kind in _TYPES.items():
+        values = np.concatenate(columns[name]) if columns[name] else np.zeros(0)
+        if name == "reason":
+            table[name] = pa.array(
+                [_REASONS[int(place)] or None for place in values], pa.string()
+            ).dictionary_encode()
+        else:
+            table[name] = pa.array(values, kind, from_pandas=name == "memory_c")
+    return pa.table(table)
+
+
+def _by_replica(run: Ended) -> dict[int, Drawn]:
+    """Return what each device of a replica draws over time, at the mean power of each stretch."""
+    scenario, stretches = run.scenario, run.stretches
+    replica = stretches["replica"].to_numpy()
+    order = np.argsort(replica, kind="stable")
+    replica, began_s, ended_s, energy_j, moved = (
+        replica[order],
+        *(
+            stretches[name].to_numpy()[order]
+            for name in ("began_s", "ended_s", "energy_j", "bytes")
+        ),
+    )
+    by_replica, number = {}, 0
+    for pool in scenario.cluster.pools:
+        each, power = pool.devices_a_replica(scenario.model), pool.node.device.power
+        for _ in range(pool.replica_count(scenario.model)):
+            if power is not None:
+                mine = slice(*np.searchsorted(replica, (number, number + 1)))
+                length_s = np.maximum(ended_s[mine] - began_s[mine], 1e-12)
+                by_replica[number] = drawn(
+                    power,
+                    began_s[mine],
+                    ended_s[mine],
+                    energy_j[mine] / (each * length_s),
+                    moved[mine] / (each * length_s),
+                    0.0,
+                    run.simulated_s,
+                    run.down_s.get(number, inf),
+                )
+            number += 1
+    return by_replica
+
+
+def _course(spot: Spot, by_replica: Mapping[int, Drawn], edges_s: Array) -> Course:
+    """Return the temperatures of a group of devices over the bins."""
+    nobody = empty(spot.power, 0.0, float(edges_s[-1]))
+    own, front = (
+        nobody if number is None else by_replica[number] for number in (spot.replica, spot.upstream)
+    )
+    return course(spot, spot.start(), own, front if spot.is_behind else None, edges_s)
+
+
+def _clocks(log: Sequence[ThrottleRow], until_s: float) -> _Clocks:
+    """Return the throttling of a group of devices from what was logged before `until_s`."""
+    rows = [
+        (0.0, 1.0, 1.0, ""),
+        *(
+            (at_s, clock, refresh, reason)
+            for at_s, _, clock, refresh, reason in log
+            if at_s < until_s
+        ),
+    ]
+    from_s, clock, refresh, reason = zip(*rows, strict=True)
+    return _Clocks(
+        np.array(from_s),
+        np.array(clock),
+        np.array(refresh),
+        np.array([_REASONS.index(name) for name in reason]),
+    )
+
+
+def _binned(temperatures: Course, clocks: _Clocks, edges_s: Array) -> dict[str, Array]:
+    """Return the columns of _TYPES over the bins, `alike` apart."""
+    first = np.searchsorted(temperatures.edges_s, edges_s)
+    lengths_s = np.diff(temperatures.edges_s)
+    energy_j = np.append(0.0, np.cumsum(temperatures.watts * lengths_s))
+    # a clock holds from before the bin, too: the one that is in force when it begins
+    held = np.searchsorted(clocks.from_s, edges_s[:-1], side="right") - 1
+    last = np.searchsorted(clocks.from_s, edges_s[1:], side="left")
+
+    def worst(values: Array, extreme: Callable[[Array], Any]) -> Array:
+        if len(values) == 1:
+            return np.full(len(edges_s) - 1, values[0])
+        return np.array(
+            [
+                extreme(values[low : max(high, low + 1)])
+                for low, high in zip(held.tolist(), last.tolist(), strict=True)
+            ]
+        )
+
+    def highest(values: Array | None) -> Array:
+        if values is None:
+            return np.full(len(edges_s) - 1, np.nan)
+        return np.maximum(np.maximum.reduceat(values, first[:-1]), values[first[1:]])
+
+    return {
+        "at_s": edges_s[1:],
+        "power_w": np.diff(energy_j[first]) / np.diff(edges_s),
+        "die_c": highest(temperatures.die_c),
+        "memory_c": highest(temperatures.memory_c),
+        "clock": worst(clocks.clock, np.min),
+        "refresh_share": worst(clocks.refresh, np.min),
+        "reason": worst(clocks.reason, np.max),
+    }

@@ -1,0 +1,39 @@
+"""What every admission policy answers."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+from cluster_sim.schema import Description
+from cluster_sim.serving.admission.gate import Gate, Prefill
+
+
+class AdmissionPolicy(Description):
+    """Base of the admission policies: which requests are turned away at the front door."""
+
+    refuses_nobody: ClassVar[bool] = False
+    """Whether every request enters, whatever the load."""
+
+    def faults(self, ttft_s: Sequence[float | None]) -> Iterator[str]:
+        """Yield what keeps the policy from deciding.
+
+        Parameters
+        ----------
+        ttft_s
+            Objective for the time to first token of each class of requests [s].
+        """
+        yield from ()
+
+    @abstractmethod
+    def gate(self, prefill: Sequence[Prefill], ttft_s: Sequence[float | None]) -> Gate | None:
+        """Return the policy at work in one run; None where it refuses nobody.
+
+        Parameters
+        ----------
+        prefill
+            How soon each replica prefills when it has nothing else to do.
+        ttft_s
+            Objective for the time to first token of each class of requests [s].
+        """

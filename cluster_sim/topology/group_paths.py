@@ -1,0 +1,91 @@
+"""Bandwidth from one group of devices to another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import inf
+
+from cluster_sim.topology.graph import Topology
+from cluster_sim.topology.routes import Edge, Route
+
+
+@dataclass(frozen=True)
+class GroupPath:
+    """Bandwidth from one group of devices to another, each device on a path of its own."""
+
+    route: Route
+    """Route from the first device of one group to the first of the other."""
+    out_bytes_per_s: float
+    """Bandwidth out of the sending group, over the links of its devices and nodes [B/s]."""
+    in_bytes_per_s: float
+    """Bandwidth into the receiving group [B/s]."""
+    bytes_per_s: float
+    """Bandwidth from group to group [B/s]."""
+
+
+def group_path(topology: Topology, starts: Sequence[str], ends: Sequence[str]) -> GroupPath:
+    """Return the bandwidth from the devices `starts` to the devices `ends`.
+
+    The i-th device sends to the i-th, over and over where one group is larger. A device has its own
+    edges for itself and an even part of those that it shares with the other devices of its node
+    (rails). Edges outside of nodes are not divided.
+
+    Raises
+    ------
+    LookupError
+        No route leads from one of the devices to its partner.
+    """
+    pairs = [
+        (number % len(starts), number % len(ends)) for number in range(max(len(starts), len(ends)))
+    ]
+    routes = [
+        topology.route(starts[first], ends[last], number)
+        for number, (first, last) in enumerate(pairs)
+    ]
+    parts = [_parts(topology, route) for route in routes]
+    # The paths of one device follow each other by turns: the first ones are one of each device.
+    leaving = _width(topology, [out for out, _, _ in parts[: len(starts)]])
+    entering = _width(topology, [into[::-1] for _, _, into in parts[: len(ends)]])
+    leaving = entering if leaving == inf else leaving  # a link from device to device is both
+    between = min(
+        (
+            sum(map(topology.capacity, set(level)))
+            for level in _levels([middle for _, middle, _ in parts])
+        ),
+        default=inf,
+    )
+    return GroupPath(routes[0], leaving, entering, min(leaving, entering, between))
+
+
+def _parts(topology: Topology, route: Route) -> tuple[list[Edge], list[Edge], list[Edge]]:
+    """Return the edges of the first device and its node, of neither, and of the last device."""
+    first, last = route.places[0], route.places[-1]
+    out: list[Edge] = []
+    between: list[Edge] = []
+    into: list[Edge] = []
+    for edge in route.edges:
+        nodes = {topology.node(place) for place in edge}
+        if last in edge:
+            into.append(edge)
+        elif first in edge or topology.node(first) in nodes:
+            out.append(edge)
+        else:
+            (into if topology.node(last) in nodes else between).append(edge)
+    return out, between, into
+
+
+def _width(topology: Topology, paths: list[list[Edge]]) -> float:
+    """Return the bandwidth of the devices' paths together, each device with its part of an edge."""
+    return min(
+        (
+            sum(topology.part(edge) * topology.capacity(edge) for edge in level)
+            for level in _levels(paths)
+        ),
+        default=inf,
+    )
+
+
+def _levels(paths: list[list[Edge]]) -> Iterator[list[Edge]]:
+    """Return the edges of the paths hop by hop, as far as every path goes."""
+    return ([path[hop] for path in paths] for hop in range(min(map(len, paths))))

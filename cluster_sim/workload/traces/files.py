@@ -1,0 +1,110 @@
+"""Opening recorded traces: plain and packed files, folders and tar archives."""
+
+from __future__ import annotations
+
+import gzip
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from orjson import loads
+
+from cluster_sim.errors import ScenarioError
+
+
+class TraceDocument(NamedTuple):
+    """A JSON document of a trace, and where it stands."""
+
+    file: str
+    line: int
+    text: str
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[IO[str]]:
+    """Yield the text of a file, unpacked where its first bytes are those of gzip.
+
+    Raises ScenarioError where it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            is_packed = file.read(2) == b"\x1f\x8b"
+        kinds: dict[str, Any] = {"encoding": "utf-8", "errors": "replace", "newline": ""}
+        with gzip.open(path, "rt", **kinds) if is_packed else open(path, **kinds) as text:
+            yield text
+    except (OSError, EOFError) as fault:
+        reason = getattr(fault, "strerror", None) or str(fault) or "no reason given"
+        raise ScenarioError.at(str(path), f"cannot be read: {reason.lower()}") from fault
+
+
+def members(path: str | Path) -> Iterator[tuple[str, str]]:
+    """Yield (name, text) of every file in a folder, by name, or in a tar archive, in its order.
+
+    Raises ScenarioError where something cannot be read.
+    """
+    root = Path(path)
+    try:
+        if root.is_dir():
+            for file in sorted(root.rglob("*")):
+                if file.is_file() and not file.name.startswith("."):
+                    with opened(file) as text:
+                        yield str(file), text.read()
+            return
+        with tarfile.open(root) as archive:
+            # In its own order: to go back in a packed archive is to unpack it again.
+            for entry in archive:
+                if entry.isfile() and (data := archive.extractfile(entry)) is not None:
+                    yield f"{root}({entry.name})", data.read().decode("utf-8", "replace")
+    except (OSError, EOFError, tarfile.TarError) as fault:
+        raise _unreadable(path, fault) from fault
+
+
+def names(path: str | Path) -> list[str]:
+    """Return the names of the files in a folder or tar archive.
+
+    Raises ScenarioError where it cannot be read.
+    """
+    root = Path(path)
+    if root.is_dir():
+        return [str(file) for file in root.rglob("*")]
+    try:
+        with tarfile.open(root) as archive:
+            return archive.getnames()
+    except (OSError, EOFError, tarfile.TarError) as fault:
+        raise _unreadable(path, fault) from fault
+
+
+def is_archive(path: str | Path) -> bool:
+    """Return whether this is a folder, or a tar archive, packed or not."""
+    root = Path(path)
+    return root.is_dir() or tarfile.is_tarfile(root)
+
+
+def documents(path: str) -> Iterator[TraceDocument]:
+    """Yield the JSON documents of a trace.
+
+    They are the files of a folder or archive, the lines of a file, or the whole of it.
+    """
+    if is_archive(path):
+        for name, text in members(path):
+            if name.rstrip(")").endswith((".json", ".jsonl")):
+                yield TraceDocument(name, 1, text)
+        return
+    with opened(path) as file:
+        first = file.readline()
+        try:
+            loads(first)
+        except (ValueError, RecursionError):
+            yield TraceDocument(path, 1, first + file.read())
+            return
+        for number, line in enumerate(chain([first], file), start=1):
+            if number == 1 or line.strip():
+                yield TraceDocument(path, number, line)
+
+
+def _unreadable(path: str | Path, fault: Exception) -> ScenarioError:
+    reason = getattr(fault, "strerror", None) or fault
+    return ScenarioError.at(str(path), f"cannot be read: {reason}")
