@@ -10,8 +10,9 @@ from math import exp, inf
 import numpy as np
 from numpy.typing import NDArray
 
-from cluster_sim.llm.model import Model
-from cluster_sim.physics.gpu import GpuSteps
+from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.deployment.fleet import Fleet, resolve
+from cluster_sim.hardware.operating_point import FULL_PACE
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_placement import cuts
@@ -113,6 +114,28 @@ class PoolArithmetic:
     """Of a pool that hands over: moving the KV of a prompt of mean length, alone on its way to the
     first replica that decodes."""
 
+    def usd_per_million_output_tokens(
+        self, usd_per_hour: float, output_tokens: float
+    ) -> float | None:
+        """Return the cost of output tokens at the highest rate: no load makes them cheaper.
+
+        Parameters
+        ----------
+        usd_per_hour
+            Running cost of the pool [USD/h].
+        output_tokens
+            Mean output tokens of a request.
+
+        Returns
+        -------
+        float | None
+            Cost of a million output tokens [USD]; None for a pool that serves only prompts or only
+            what follows, and for one that serves nothing.
+        """
+        if self.role != "both" or not self.requests_per_s:
+            return None
+        return 1e6 * usd_per_hour / (3600.0 * self.requests_per_s * output_tokens)
+
 
 def highest_rate_per_s(pools: list[PoolArithmetic]) -> float:
     """Of all pools together: what is handed over is no more than those that read can give and those
@@ -175,10 +198,10 @@ def offered_per_s(scenario: Scenario) -> float | None:
 
 def explain(scenario: Scenario) -> list[PoolArithmetic]:
     """Every pool of the scenario, worked out without simulating."""
-    seen = sampled_lengths(scenario)
+    seen, fleet = sampled_lengths(scenario), resolve(scenario)
     return _with_transfers(
         scenario,
-        [_pool(scenario, pool, seen) for pool in scenario.cluster.pools],
+        [_pool(fleet, deployment, seen) for deployment in fleet.deployments],
         round(seen.prompt_tokens),
     )
 
@@ -187,22 +210,12 @@ def _with_transfers(
     scenario: Scenario, pools: list[PoolArithmetic], prompt_tokens: int
 ) -> list[PoolArithmetic]:
     """The same, where moving the KV of prompts may be what bounds the rate."""
-    plan, model, first = scenario.cluster.hand_over or HandOver(), scenario.model, dict[str, int]()
-    replicas = 0
-    for pool in pools:
-        first.setdefault(pool.role, replicas)
-        replicas += pool.replicas
-    if "prefill" not in first or "decode" not in first or plan.kv_transfer == "off":
+    plan, fleet = scenario.cluster.hand_over or HandOver(), resolve(scenario)
+    source, target = fleet.first_replica("prefill"), fleet.first_replica("decode")
+    if source is None or target is None or plan.kv_transfer == "off":
         return pools
-    devices = scenario.cluster.devices(model)
-    way = group_path(
-        scenario.cluster.topology(), devices[first["prefill"]], devices[first["decode"]]
-    )
-    moved = next(
-        pool.kv_bytes(model, prompt_tokens)
-        for pool in scenario.cluster.pools
-        if pool.replica.role == "decode"
-    )
+    way = group_path(fleet.topology, source.rank_devices, target.rank_devices)
+    moved = target.deployment.kv_bytes(prompt_tokens)
     ends = {"prefill": way.out_bytes_per_s, "decode": way.in_bytes_per_s}
 
     def bounded(pool: PoolArithmetic) -> PoolArithmetic:
@@ -218,21 +231,20 @@ def _with_transfers(
     return [bounded(pool) for pool in pools]
 
 
-def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:
+def _pool(fleet: Fleet, deployment: Deployment, seen: Lengths) -> PoolArithmetic:
+    pool, model, times = deployment.pool, deployment.model, deployment.step_times
     if pool.replica.role == "prefill":  # each prompt is followed by another
         seen = replace(seen, output_tokens=1.0)
-    pool = scenario.cluster.networked(pool)
-    model, times = scenario.model, pool.step_times(scenario.model)
-    placement = pool.placement(model)
+    placement = deployment.placement
     window = model.window.tokens if model.window else 0
 
     def windowed(batch: float) -> int:
         return round(batch * min(seen.context, window))
 
-    static = _static(model, pool, times, seen) if isinstance(pool.batching, Static) else None
-    batch, bound_by = static[:2] if static else _full_batch(model, pool, seen)
+    static = _static(deployment, seen) if isinstance(pool.batching, Static) else None
+    batch, bound_by = static[:2] if static else _full_batch(deployment, seen)
     decoding = max(round(batch), 1) if seen.output_tokens > 1 else 0
-    speculative = pool.speculative_step_times(model)
+    replica_times = deployment.times_at(FULL_PACE)
     if pool.replica.role == "decode":
         finishing, follow = batch / _decode_steps(pool, seen), [(0.0, 1.0)]
     else:
@@ -251,13 +263,13 @@ def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:
                 pairs=round(pairs),
                 window_pairs=round(pairs),
             )
-            step_s += probability / len(groups) * (speculative or times).ramp(work).first_s
+            step_s += probability / len(groups) * replica_times.ramp(work).first_s
     rate = finishing / step_s
     if static:
         step_s, rate = static[2:]
-    path = scenario.cluster.topology().route(FRONT_DOOR, f"{pool.name}/0/device0")
+    path = fleet.topology.route(FRONT_DOOR, f"{pool.name}/0/device0")
     alone = StepWork(batch=1, context=round(seen.context), windowed=windowed(1), sampled=1)
-    first_s = (speculative or times).ramp(alone).first_s
+    first_s = replica_times.ramp(alone).first_s
     full = StepWork(
         batch=decoding,
         context=round(batch * seen.context),
@@ -270,20 +282,20 @@ def _pool(scenario: Scenario, pool: Pool, seen: Lengths) -> PoolArithmetic:
         full.pairs = full.window_pairs = round(finishing * seen.pairs)
     return PoolArithmetic(
         name=pool.name,
-        replicas=pool.replica_count(model),
-        devices_a_replica=pool.devices_a_replica(model),
+        replicas=deployment.replica_count,
+        devices_a_replica=deployment.devices_per_replica,
         weight_bytes=placement.weight_bytes,
         kv_token_bytes=placement.kv_token_bytes,
-        kv_tokens=pool.kv_tokens(model),
+        kv_tokens=deployment.kv_tokens,
         step_at_1_s=first_s,
         full_batch=decoding,
         step_when_full_s=step_s,
-        requests_per_s=rate * pool.replica_count(model),
+        requests_per_s=rate * deployment.replica_count,
         bound_by=bound_by,
         parts=times.parts(full),
         path=path,
         role=pool.replica.role,
-        load_s=pool.load_s(model),
+        load_s=deployment.load_s,
         wafers=_on_wafers(times, pool.node.device.memory.capacity_bytes)
         if isinstance(times, WaferSteps)
         else None,
@@ -305,19 +317,18 @@ def _on_wafers(times: WaferSteps, sram_bytes: float) -> WaferArithmetic:
     )  # fmt: skip
 
 
-def _static(
-    model: Model, pool: Pool, times: GpuSteps | WaferSteps, seen: Lengths
-) -> tuple[int, str, float, float]:
+def _static(deployment: Deployment, seen: Lengths) -> tuple[int, str, float, float]:
     """(sequences of a static batch, what keeps them from being more, mean step [s], requests a
     second of a replica).
 
     All prompts are padded to the longest, and all go on until the longest answer has ended.
     """
+    pool, model, times = deployment.pool, deployment.model, deployment.step_times
     batch, bound_by = pool.max_sequences, "max_sequences"
     prompt, output = seen.longest_of(batch)
-    while batch > 1 and batch * (prompt + output) > pool.kv_tokens(model):
+    while batch > 1 and batch * (prompt + output) > deployment.kv_tokens:
         batch, bound_by = (
-            max(min(int(pool.kv_tokens(model) / (prompt + output)), batch - 1), 1),
+            max(min(int(deployment.kv_tokens / (prompt + output)), batch - 1), 1),
             "KV room",
         )
         prompt, output = seen.longest_of(batch)
@@ -344,17 +355,18 @@ def _tokens_checked(pool: Pool) -> int:
     return 1 + (pool.replica.speculation.draft_tokens if pool.replica.speculation else 0)
 
 
-def _full_batch(model: Model, pool: Pool, seen: Lengths) -> tuple[float, str]:
+def _full_batch(deployment: Deployment, seen: Lengths) -> tuple[float, str]:
     """(sequences that decode at once in a replica where another always waits, what keeps them from
     being more).
     """
     # As many as there are places, or as the room holds of them, half a block wasted by each; of
     # those, one step in each
     # request's life reads its prompt and the others decode.
+    pool = deployment.pool
     decode_steps = _decode_steps(pool, seen)
     limits = {
         "max_sequences": float(pool.max_sequences),
-        "KV room": pool.kv_tokens(model) / (seen.context + pool.block_tokens / 2),
+        "KV room": deployment.kv_tokens / (seen.context + pool.block_tokens / 2),
     }
     if pool.replica.role == "decode":  # none of them reads its prompt here
         bound_by = min(limits, key=lambda name: limits[name])

@@ -15,10 +15,11 @@ from typing import Any
 
 from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
+from cluster_sim.physics.model_parts import parts_of
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.transformer import causal_pairs, window_pairs
 from cluster_sim.physics.wafer import ACTIVATION_BYTES, WaferSteps, between_s
-from cluster_sim.physics.wafer_placement import WaferPlan, cuts, parts_of, regions_of, wafers_needed
+from cluster_sim.physics.wafer_placement import WaferPlan, cuts, regions_of, wafers_needed
 from cluster_sim.schema import catalog_entry
 
 LATER_COMPUTE = 1.0

@@ -26,6 +26,7 @@ from cluster_sim.claims.spec import (
     open_claims,
     value_of,
 )
+from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import ScenarioError, did_you_mean
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.studies.grid import key_of
@@ -123,7 +124,7 @@ def _without_runs(file: ClaimsFile) -> dict[str, float]:
                 else 0
             )
             if isinstance(quantity, OfLimit):
-                found[name] = LIMITS[quantity.limit](scenario, scenario.cluster.pools[place])
+                found[name] = LIMITS[quantity.limit](scenario, resolve(scenario).deployments[place])
             else:
                 found[name] = _field(
                     file, name, "figure", quantity.figure, asdict(explain(scenario)[place])

@@ -6,13 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import inf
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from cluster_sim.deployment.fleet import resolve
 from cluster_sim.physics.power import devices_under_w, surroundings_w
-
-if TYPE_CHECKING:
-    from cluster_sim.scenario.pool import Pool
-    from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.scenario.pool import Pool
+from cluster_sim.scenario.scenario import Scenario
 
 
 class Draw(NamedTuple):
@@ -94,31 +93,29 @@ def node_caps_w(scenario: Scenario) -> list[float]:
 
 
 def device_caps_w(scenario: Scenario) -> list[float | None]:
-    """Of every replica, what each of its devices may draw, the least of all its nodes; None where
-    their own limit binds first.
+    """Return what each device of every replica may draw [W], by the number of the replica.
+
+    It is the least that any of the replica's nodes allows; None where the devices' own limit is
+    reached first.
     """
-    caps_w, found, first = node_caps_w(scenario), list[float | None](), 0
+    fleet, node_w = resolve(scenario), node_caps_w(scenario)
+    first_nodes, count = dict[str, int](), 0
     for pool in scenario.cluster.pools:
-        each, devices, power = (
-            pool.devices_a_replica(scenario.model),
-            pool.node.devices,
-            pool.node.device.power,
+        first_nodes[pool.name] = count
+        count += pool.nodes
+    caps_w: list[float | None] = []
+    for replica in fleet.replicas:
+        pool, power = replica.deployment.pool, replica.deployment.device.power
+        if power is None:
+            caps_w.append(None)
+            continue
+        max_w = pool.node.devices * power.limit_w
+        devices_w = min(
+            inf
+            if (node_cap_w := node_w[first_nodes[pool.name] + node]) == inf
+            else devices_under_w(pool.node.power, node_cap_w, max_w) / pool.node.devices
+            for node in replica.nodes
         )
-        for index in range(pool.replica_count(scenario.model)):
-            held = range(
-                first + index * each // devices, first + ((index + 1) * each - 1) // devices + 1
-            )
-            if power is None:
-                found.append(None)
-                continue
-            most_w = devices * power.limit_w
-            of_devices_w = min(
-                inf
-                if caps_w[node] == inf
-                else devices_under_w(pool.node.power, caps_w[node], most_w) / devices
-                for node in held
-            )
-            cap_w = min(of_devices_w, pool.power_limit_w or inf)
-            found.append(cap_w if cap_w < power.limit_w * (1.0 - 1e-9) else None)
-        first += pool.nodes
-    return found
+        cap_w = min(devices_w, pool.power_limit_w or inf)
+        caps_w.append(cap_w if cap_w < power.limit_w * (1.0 - 1e-9) else None)
+    return caps_w

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.hardware.power_and_cooling import Power
-from cluster_sim.physics.power import Line, clock_of, ramp_energy_j
+from cluster_sim.physics.power import RampWork, clock_of, ramp_energy_j
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.transformer import step_flop, step_kv_bytes, step_weight_bytes
-from cluster_sim.typing import Number
-
-if TYPE_CHECKING:
-    from cluster_sim.llm.model import Model
-    from cluster_sim.scenario.pool import Pool
+from cluster_sim.typing import Line, Number
 
 
 @dataclass(frozen=True)
@@ -77,7 +73,7 @@ class Work:
             clock,
         )
         energy_j: np.ndarray = self.devices * ramp_energy_j(
-            self.power, seconds, self.moved, self.arithmetic_j, self.steps, at
+            self.power, RampWork(seconds, self.moved, self.arithmetic_j, self.steps), at
         )
         return energy_j
 
@@ -100,12 +96,13 @@ def stretch_work(rows: Mapping[str, Number]) -> StepWork:
     )
 
 
-def work_of(model: Model, pool: Pool, counts: StepWork, steps: Number) -> Work:
-    """Return the work of stretches of `steps` steps each, on replicas of `pool`.
+def work_of(deployment: Deployment, counts: StepWork, steps: Number) -> Work:
+    """Return the work of stretches of `steps` steps each on replicas of a deployment.
 
     The counts of the first step of each stretch are single numbers or arrays.
     """
-    plan, device = pool.replica, pool.node.device
+    model, pool, device = deployment.model, deployment.pool, deployment.device
+    plan = pool.replica
     each = 1 + (plan.speculation.draft_tokens if plan.speculation else 0)
     checked = each * counts.batch
     tokens, sampled = checked + counts.prompt_tokens, counts.sampled - counts.batch + checked
@@ -115,12 +112,12 @@ def work_of(model: Model, pool: Pool, counts: StepWork, steps: Number) -> Work:
     )
     ranks = 1 if pool.is_wafer else plan.tensor_parallel
     weights = step_weight_bytes(
-        model, pool.weights(model), tokens, weight_reuse=not pool.is_wafer, ranks=plan.data_parallel
+        model, deployment.weights, tokens, weight_reuse=not pool.is_wafer, ranks=plan.data_parallel
     )
     kv = step_kv_bytes(model, plan.kv_cache, ranks, tokens, counts.context, counts.windowed)
     power = device.power
     flop_j = (
-        (power.flop.of(device.peak.of(pool.weights(model))[0]), power.flop.of_attention)
+        (power.flop.of(device.peak.of(deployment.weights)[0]), power.flop.of_attention)
         if power
         else (0.0, 0.0)
     )
@@ -135,7 +132,7 @@ def work_of(model: Model, pool: Pool, counts: StepWork, steps: Number) -> Work:
             step_kv_bytes(model, plan.kv_cache, ranks, 0, counts.growth, counts.growing),
         ),
         steps,
-        pool.devices_a_replica(model),
+        deployment.devices_per_replica,
         power,
         flop_j,
     )

@@ -4,27 +4,31 @@ temperatures under what they draw.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf, prod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from cluster_sim.deployment.fleet import resolve
 from cluster_sim.hardware.power_and_cooling import Cooling, Power
 from cluster_sim.physics.power import memory_w
-from cluster_sim.physics.thermal import DIE, MEMORY, Heat, ThermalNetwork, network, with_flow
+from cluster_sim.physics.thermal import (
+    DIE,
+    MEMORY,
+    Heat,
+    ThermalNetwork,
+    thermal_network,
+    with_flow,
+)
 from cluster_sim.physics.thermal import inlet_c as inlet_at
 from cluster_sim.physics.thermal import upstream as upstream_of
-from cluster_sim.scenario.site import Inlet, SiteEvent
-
-if TYPE_CHECKING:
-    from cluster_sim.scenario.pool import Pool
-    from cluster_sim.scenario.scenario import Scenario
-
-Array = npt.NDArray[Any]
+from cluster_sim.scenario.pool import Pool
+from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.scenario.site import Inlet, Site, SiteEvent
+from cluster_sim.typing import Array
 
 
 class Conditions(NamedTuple):
@@ -100,7 +104,7 @@ class Spot:
     def network(self, flow: float) -> ThermalNetwork:
         """With a share of the flow."""
         if (known := self._networks.get(flow)) is None:
-            known = self._networks[flow] = network(with_flow(self.cooling, flow))
+            known = self._networks[flow] = thermal_network(with_flow(self.cooling, flow))
         return known
 
     @cached_property
@@ -170,49 +174,45 @@ class Spot:
 
 
 def spots(scenario: Scenario) -> list[Spot]:
-    """All of a scenario, pool by pool and node by node; none where nothing is said of the inlet, of
-    power or of cooling.
+    """Return all spots of a scenario, pool by pool and node by node.
+
+    There are none where inlet, power or cooling are not known.
     """
     if scenario.site is None or scenario.site.inlet_c is None:
         return []
+    fleet = resolve(scenario)
+    held: dict[str, list[int | None]] = {
+        deployment.name: [None] * (deployment.pool.nodes * deployment.pool.node.devices)
+        for deployment in fleet.deployments
+    }
+    for replica in fleet.replicas:
+        for number in replica.device_numbers:
+            held[replica.deployment.name][number] = replica.number
     found: list[Spot] = []
-    first = 0
-    for pool in scenario.cluster.pools:
-        each, count = pool.devices_a_replica(scenario.model), pool.replica_count(scenario.model)
+    for deployment in fleet.deployments:
+        pool = deployment.pool
         if pool.node.cooling is not None and pool.node.device.power is not None:
             for number in range(pool.nodes):
-                found += _of_node(
-                    pool, number, each, count, first, scenario.site.inlet_c, scenario.site.events
-                )
-        first += count
+                first = number * pool.node.devices
+                on_node = held[pool.name][first : first + pool.node.devices]
+                found += _of_node(pool, number, on_node, scenario.site)
     return found
 
 
 def _of_node(
-    pool: Pool,
-    number: int,
-    each: int,
-    count: int,
-    first: int,
-    inlet: Inlet,
-    events: tuple[SiteEvent, ...],
+    pool: Pool, number: int, replica_of: Sequence[int | None], site: Site
 ) -> Iterator[Spot]:
-    assert pool.node.cooling is not None
-    node, devices = f"{pool.name}/{number}", pool.node.devices
-
-    def replica(place: int) -> int | None:
-        index = (number * devices + place) // each
-        return first + index if index < count else None
-
+    """Yield the spots of one node; `replica_of` gives the replica on each of its devices."""
+    assert pool.node.cooling is not None and site.inlet_c is not None
+    node = f"{pool.name}/{number}"
     alike: dict[tuple[int | None, bool, int | None], list[int]] = {}
-    for place in range(devices):
+    for place, replica in enumerate(replica_of):
         front = upstream_of(pool.node.cooling, place)
-        alike.setdefault(
-            (replica(place), front is not None, None if front is None else replica(front)), []
-        ).append(place)
-    mine = tuple(event for event in events if event.hits(node))
+        upstream = None if front is None else replica_of[front]
+        alike.setdefault((replica, front is not None, upstream), []).append(place)
+    events = tuple(event for event in site.events if event.hits(node))
     for (own, is_behind, upstream), places in alike.items():
-        yield Spot(pool, node, tuple(places), own, is_behind, upstream, inlet, mine)
+        yield Spot(pool, node, tuple(places), own, is_behind, upstream, site.inlet_c, events)
 
 
 class Drawn(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from cluster_sim.deployment.fleet import resolve
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.topology import FRONT_DOOR
 
@@ -13,10 +14,7 @@ def ways_s(scenario: Scenario) -> npt.NDArray[np.float64]:
     """Seconds, by number of the replica; what the tables' times at the front door hold beyond those
     at the replica.
     """
-    topology = scenario.cluster.topology()
+    fleet = resolve(scenario)
     return np.array(
-        [
-            topology.route(FRONT_DOOR, places[0]).latency_s
-            for places in scenario.cluster.devices(scenario.model)
-        ]
+        [fleet.topology.route(FRONT_DOOR, replica.server).latency_s for replica in fleet.replicas]
     )

@@ -15,11 +15,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cluster_sim.deployment.fleet import ReplicaSpec, resolve
 from cluster_sim.errors import ScenarioError
 from cluster_sim.export.network_latency import ways_s
 from cluster_sim.export.perfetto import Writer
 from cluster_sim.results.run_folder import about_run, read_json
-from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.topology import group_path
 
@@ -95,10 +95,7 @@ def write(folder: str | Path, path: str | Path) -> Path:
 class _Replica:
     """Tracks of one replica, and how far it has come."""
 
-    name: str
-    pool: Pool
-    devices: int
-    kv_room: int
+    spec: ReplicaSpec
     steps: int = 0
     inout: int = 0
     counters: dict[str, int] = field(default_factory=dict)
@@ -109,8 +106,9 @@ class _Replica:
     @property
     def idle_w(self) -> float | None:
         """What its devices draw while nothing runs."""
-        power = self.pool.node.device.power
-        return None if power is None else power.loaded_idle_w * self.devices
+        deployment = self.spec.deployment
+        power = deployment.device.power
+        return None if power is None else power.loaded_idle_w * deployment.devices_per_replica
 
 
 class _Trace:
@@ -149,16 +147,8 @@ class _Trace:
         )
         self.out = Writer(file, list(known | dict.fromkeys(self.totals)))
         self.ways = ways_s(scenario).tolist()
-        self.replicas = [
-            _Replica(
-                f"{pool.name}/{number}",
-                pool,
-                pool.devices_a_replica(scenario.model),
-                pool.placement(scenario.model).kv_tokens,
-            )
-            for pool in scenario.cluster.pools
-            for number in range(pool.replica_count(scenario.model))
-        ]
+        self.topology = resolve(scenario).topology
+        self.replicas = [_Replica(spec) for spec in resolve(scenario).replicas]
 
     def write(self) -> None:
         self._run()
@@ -293,8 +283,12 @@ class _Trace:
     def _replica_tracks(self) -> None:
         group = self.out.track("Replicas", rank=2)
         for number, replica in enumerate(self.replicas):
+            deployment = replica.spec.deployment
             replica.steps = self.out.track(
-                replica.name, group, number, f"{replica.devices} x {replica.pool.node.device.name}"
+                replica.spec.label,
+                group,
+                number,
+                f"{deployment.devices_per_replica} x {deployment.device.name}",
             )
             replica.inout = self.out.track("requests", replica.steps, 0)
             replica.counters["queue"] = self.out.counter("queue", "requests", replica.steps, 1)
@@ -310,7 +304,7 @@ class _Trace:
         """
         values = {"sequences": 0.0, "memory bandwidth": 0.0}
         values |= {} if replica.idle_w is None else {"power": replica.idle_w}
-        values |= {} if replica.pool.replica.role == "prefill" else {"KV room": 0.0}
+        values |= {} if replica.spec.role == "prefill" else {"KV room": 0.0}
         for name, value in values.items():
             self.out.value(replica.counters[name], replica.until_ns, value)
 
@@ -336,7 +330,7 @@ class _Trace:
             length_s = row["ended_s"] - row["began_s"]
             values = {
                 "sequences": row["running"],
-                "KV room": 100.0 * row["kv_tokens"] / replica.kv_room,
+                "KV room": 100.0 * row["kv_tokens"] / replica.spec.deployment.placement.kv_tokens,
             }
             if length_s > 0.0:
                 values["memory bandwidth"] = 1e-9 * row["bytes"] / length_s
@@ -398,7 +392,6 @@ class _Trace:
         """KV on its way from one replica to another, and the links of their first devices' way;
         other lanes are like it.
         """
-        model = self.scenario.model
         sent: dict[tuple[int, int], list[tuple[int, int, int, float]]] = {}
         for row in self._rows(
             "requests",
@@ -415,24 +408,24 @@ class _Trace:
             if row["kv_transfer_s"] is not None:
                 pair = row["prefill_replica"], row["replica"]
                 began_s = row["first_token_s"] - self.ways[pair[0]] + row["hand_over_wait_s"]
-                moved = self.replicas[pair[1]].pool.kv_bytes(model, row["prompt_tokens"])
+                moved = self.replicas[pair[1]].spec.deployment.kv_bytes(row["prompt_tokens"])
                 sent.setdefault(pair, []).append(
                     (_ns(began_s), _ns(began_s + row["kv_transfer_s"]), row["request"], moved)
                 )
         if not sent:
             return
         group = self.out.track("Links", rank=3)
-        topology, devices = self.scenario.cluster.topology(), self.scenario.cluster.devices(model)
         loads: dict[tuple[str, str], list[tuple[int, float]]] = {}
         for (start, end), transfers in sorted(sent.items()):
             transfers.sort()
-            way = group_path(topology, devices[start], devices[end])
+            source, target = self.replicas[start].spec, self.replicas[end].spec
+            way = group_path(self.topology, source.rank_devices, target.rank_devices)
             lanes = _Lanes(
                 self.out,
-                self.out.track(f"{self.replicas[start].name} to {self.replicas[end].name}", group),
+                self.out.track(f"{source.label} to {target.label}", group),
                 "KV transfers",
             )
-            width = max(len(devices[start]), len(devices[end]))
+            width = max(len(source.rank_devices), len(target.rank_devices))
             for began_ns, ended_ns, request, moved in transfers:
                 lane = lanes.free(began_ns, ended_ns)
                 self.out.begin(

@@ -96,10 +96,9 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
 
 
 def _said(one: Variant, line: Timeline) -> str:
-    model = one.results.scenario.model
     room = sum(
-        pool.replica_count(model) * pool.kv_tokens(model)
-        for pool in one.results.scenario.cluster.pools
+        deployment.replica_count * deployment.kv_tokens
+        for deployment in one.results.fleet.deployments
     )
     full = float(np.mean(line.kv_fraction_max > _FULL))
     text = f"{one.label}: room for {room:,} tokens".replace(",", " ")

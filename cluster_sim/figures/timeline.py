@@ -141,10 +141,10 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
 
 
 def _places(results: Results) -> int:
-    """Requests that the batches of all replicas hold at once."""
-    model = results.scenario.model
+    """Return the number of batch slots of all replicas."""
     return sum(
-        pool.replica_count(model) * pool.max_sequences for pool in results.scenario.cluster.pools
+        deployment.replica_count * deployment.pool.max_sequences
+        for deployment in results.fleet.deployments
     )
 
 

@@ -38,7 +38,7 @@ _SHAPES = {
 
 def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
     """A panel for each run, as high as its tiers."""
-    pictures = [condensed(one.scenario.cluster.topology()) for one in results]
+    pictures = [condensed(one.fleet.topology) for one in results]
     figure, panels = style.blank(
         [
             1.0 + _ROW_IN * max(mark.row + 1 for mark in picture.marks.values())
@@ -61,7 +61,7 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     shown = style.variants(results)
     busy = [_utilisation(one.results) for one in shown]
     by_capacity = not any(share > 0.0 for shares in busy for share in shares.values())
-    topologies = [one.results.scenario.cluster.topology() for one in shown]
+    topologies = [one.results.fleet.topology for one in shown]
     pictures = [condensed(topology) for topology in topologies]
     values = [
         {bundle: _value(topology, bundle, shares, by_capacity) for bundle in picture.bundles}

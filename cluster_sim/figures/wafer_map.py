@@ -13,11 +13,10 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.figures import style
-from cluster_sim.physics.wafer_placement import Region, regions_of
+from cluster_sim.physics.wafer_placement import Region
 from cluster_sim.results.results import Results
-from cluster_sim.scenario.pool import Pool
-from cluster_sim.scenario.scenario import Scenario
 
 _COLUMNS = 4  # wafers beside each other
 _MOST = 12  # of a replica that are drawn
@@ -26,8 +25,8 @@ _HEIGHT_IN = 3.7
 
 def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
     """A panel for each wafer of the first pool on wafers among the runs."""
-    found = _pool(results)
-    wafers = min(len(_by_wafer(found[1])), _MOST) if found else 1
+    found = _on_wafers(results)
+    wafers = min(len(_by_wafer(found.regions)), _MOST) if found else 1
     columns = min(wafers, _COLUMNS)
     return style.blank([_HEIGHT_IN] * -(-wafers // columns), columns=columns)
 
@@ -36,14 +35,13 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     """Regions as rectangles of cores, coloured by the share of their SRAM that weights take; the
     line is the way of a token.
     """
-    found = _pool(results)
-    if found is None:
+    deployment = _on_wafers(results)
+    if deployment is None:
         style.nothing(axes[0], "no pool of these runs is on wafers")
         return
-    pool, regions, scenario = found
-    wafers = _by_wafer(regions)
+    wafers = _by_wafer(deployment.regions)
     norm = Normalize(0.0, 1.0)
-    grid = pool.node.device.wafer
+    grid = deployment.device.wafer
     assert grid is not None
     for panel in axes[len(wafers) :]:
         panel.set_visible(False)
@@ -71,21 +69,16 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
         wafers_said = "one wafer" if len(wafers) == 1 else f"{len(wafers)} wafers"
         style.headline(
             figure,
-            f"{scenario.model.name} on {wafers_said}: KV room for {pool.kv_tokens(scenario.model):,} tokens{beyond}",
+            f"{deployment.model.name} on {wafers_said}: KV room for {deployment.kv_tokens:,} tokens{beyond}",
         )
 
 
-def _pool(results: Sequence[Results]) -> tuple[Pool, tuple[Region, ...], Scenario] | None:
-    """The first pool on wafers, the regions of one of its replicas, and its scenario."""
-    for one in results:
-        model = one.scenario.model
-        for pool in one.scenario.cluster.pools:
-            if pool.is_wafer:
-                return (
-                    pool,
-                    regions_of(model, pool.node.device, pool.wafer_plan(model)),
-                    one.scenario,
-                )
+def _on_wafers(results: Sequence[Results]) -> Deployment | None:
+    """Return the first deployment on wafers among the runs."""
+    for run in results:
+        for deployment in run.fleet.deployments:
+            if deployment.pool.is_wafer:
+                return deployment
     return None
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
+from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.deployment.fleet import resolve
 from cluster_sim.deployment.power_caps import draws, groups
 from cluster_sim.errors import did_you_mean
 from cluster_sim.llm.model import Model
 from cluster_sim.loading import sampling
-from cluster_sim.physics.placement import Placement
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.scenario.workload import Workload
@@ -31,20 +32,22 @@ def faults_of(scenario: Scenario) -> Iterator[Finding]:
     yield from _admission_faults(scenario)
     yield from _role_faults(scenario)
     pools = scenario.cluster.pools
-    for index, pool in enumerate(pools):
+    fleet = resolve(scenario)
+    for index, deployment in enumerate(fleet.deployments):
+        pool = deployment.pool
         trail: Trail = ("cluster", "pools", index)
         if pool.name in [other.name for other in pools[:index]]:
             yield (*trail, "name"), f"two pools are called '{pool.name}'"
-        plan_faults = list(_plan_faults(scenario.model, pool, trail))
+        plan_faults = list(_plan_faults(deployment, trail))
         yield from plan_faults
         if not plan_faults:
-            yield from _room_faults(scenario, pool, trail)
+            yield from _room_faults(scenario, deployment, trail)
     yield from _site_faults(scenario)
     if sum(pool.nodes * pool.node.devices for pool in pools) > _MOST_DEVICES:
         yield ("cluster", "pools"), f"more than {_MOST_DEVICES:,} devices; no more are simulated"
         return
     try:
-        topology = scenario.cluster.topology()
+        topology = fleet.topology
     except ValueError as fault:  # of a fabric without room
         yield ("cluster", "network"), str(fault)
         return
@@ -246,8 +249,9 @@ def _site_faults(scenario: Scenario) -> Iterator[Finding]:
             )
 
 
-def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
+def _plan_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
     """Parallelism that does not fit heads, devices or nodes."""
+    pool, model = deployment.pool, deployment.model
     plan, device, per_node = pool.replica, pool.node.device, pool.node.devices
     at: Trail = (*trail, "replica")
     if pool.is_wafer:
@@ -304,18 +308,18 @@ def _plan_faults(model: Model, pool: Pool, trail: Trail) -> Iterator[Finding]:
                 f"{plan.pipeline_parallel} stages are more than the {model.layers} layers of {model.name}",
             )
     yield from _static_faults(pool, trail)
-    yield from _offload_faults(model, pool, (*trail, "kv"))
-    if plan.start == "cold" and pool.load_s(model) is None:
+    yield from _offload_faults(deployment, (*trail, "kv"))
+    if plan.start == "cold" and deployment.load_s is None:
         yield (
             (*at, "start"),
             f"{pool.node.name} has no link between host and device; wanted load_bandwidth",
         )
-    if pool.kv.preemption == "swap" and pool.swap_bandwidth_bytes_per_s is None:
+    if pool.kv.preemption == "swap" and deployment.swap_bandwidth_bytes_per_s is None:
         yield (
             (*trail, "kv", "preemption"),
             f"{pool.node.name} has no way between host and device; wanted swap_bandwidth",
         )
-    devices, each = pool.nodes * per_node, pool.devices_a_replica(model)
+    devices, each = pool.nodes * per_node, deployment.devices_per_replica
     hold = f"{pool.nodes} node{'s hold' if pool.nodes > 1 else ' holds'} {devices} device{'s' if devices > 1 else ''}"
     if devices < each * (pool.replicas or 1):
         need = f"{pool.replicas} replicas need" if (pool.replicas or 1) > 1 else "a replica needs"
@@ -382,8 +386,9 @@ def _speculation_faults(model: Model, pool: Pool, spoken: Trail) -> Iterator[Fin
         )
 
 
-def _offload_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:
+def _offload_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
     """Tiers that nothing falls into, or that are too small."""
+    pool = deployment.pool
     tiers = pool.kv.offload
     if tiers and not pool.kv.prefix_caching:
         yield (
@@ -398,7 +403,7 @@ def _offload_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:
                 (*at, "offload", index, "tier"),
                 f"memoryx stands behind wafers; {pool.node.device.name} is none",
             )
-        if tier.capacity_bytes < (block_bytes := pool.block_bytes(model)):
+        if tier.capacity_bytes < (block_bytes := deployment.block_bytes):
             yield (
                 (*at, "offload", index, "capacity"),
                 f"{tier.capacity_bytes:g} B is less than a block of {block_bytes:g} B",
@@ -439,9 +444,10 @@ def _expert_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:
         )
 
 
-def _no_room(model: Model, pool: Pool, placement: Placement) -> str:
+def _no_room(deployment: Deployment) -> str:
     """Which memory has no room for what."""
-    device, devices = pool.node.device, placement.devices
+    pool, placement, device = deployment.pool, deployment.placement, deployment.device
+    devices = placement.devices
     noun = (
         f"{devices} wafers"
         if pool.is_wafer
@@ -450,7 +456,7 @@ def _no_room(model: Model, pool: Pool, placement: Placement) -> str:
         else "a device"
     )
     weights, memory = (
-        f"the {pool.weights(model)} weights of {model.name}",
+        f"the {deployment.weights} weights of {deployment.model.name}",
         device.memory.capacity_bytes * (devices if pool.is_wafer else 1),
     )
     own, room = device.weight_memory, max(placement.kv_room_bytes, 0.0)
@@ -466,12 +472,11 @@ def _gigabytes(size: float) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e9 or not size else f"{size / 1e9:.3f} GB"
 
 
-def _room_faults(scenario: Scenario, pool: Pool, trail: Trail) -> Iterator[Finding]:
+def _room_faults(scenario: Scenario, deployment: Deployment, trail: Trail) -> Iterator[Finding]:
     """Weights that do not fit, and requests that never could be admitted."""
-    model, workload = scenario.model, scenario.workload
-    placement = pool.placement(model)
-    if placement.kv_tokens < pool.block_tokens:
-        yield (*trail, "replica"), _no_room(model, pool, placement)
+    pool, model, workload = deployment.pool, deployment.model, scenario.workload
+    if deployment.placement.kv_tokens < pool.block_tokens:
+        yield (*trail, "replica"), _no_room(deployment)
         return
     if workload.trace is not None:
         return
@@ -485,7 +490,7 @@ def _room_faults(scenario: Scenario, pool: Pool, trail: Trail) -> Iterator[Findi
             for prompt, output in workload.length_pairs()
         )
     longest += workload.shared_prefix.tokens if workload.shared_prefix else 0
-    room = pool.kv_tokens(model)
+    room = deployment.kv_tokens
     if longest > model.max_context:
         yield (
             ("workload",),

@@ -17,9 +17,10 @@ from math import inf
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.wafer import Wafer
 from cluster_sim.llm.model import Model
+from cluster_sim.physics.model_parts import ModelPart
 from cluster_sim.physics.ramp import Ramp
 from cluster_sim.physics.step_work import StepWork
-from cluster_sim.physics.wafer_placement import ModelPart, Region, WaferPlan, regions_of
+from cluster_sim.physics.wafer_placement import Region, WaferPlan, regions_of
 from cluster_sim.typing import Number
 
 ACTIVATION_BYTES = 2.0

@@ -163,7 +163,16 @@ def _headlines(shown: Sequence[View]) -> Table:
 
 
 def _scenarios(shown: Sequence[View]) -> Table:
-    said = [described(view.results.scenario) for view in shown]
+    said = [
+        described(
+            view.results.scenario,
+            {
+                deployment.name: deployment.devices_per_replica
+                for deployment in view.results.fleet.deployments
+            },
+        )
+        for view in shown
+    ]
     names = dict.fromkeys(name for one in said for name in one)
     rows = [[Cell(name), *(Cell(one.get(name, "–")) for one in said)] for name in names]
     return Table(

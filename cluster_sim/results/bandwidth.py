@@ -4,19 +4,19 @@ functions of Results.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.deployment.fleet import Fleet
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
 from cluster_sim.physics.transformer import step_kv_bytes
 from cluster_sim.results.run import Run
-from cluster_sim.scenario.pool import Pool
-from cluster_sim.topology import MEMORY, Topology
+from cluster_sim.topology import MEMORY
 
 Array = npt.NDArray[Any]
 
@@ -58,18 +58,14 @@ class PoolOverTime:
     """Share of the KV room that is taken."""
 
 
-def memory_bound_s(results: Run, pool: Pool, rows: Array) -> Array:
+def memory_bound_s(results: Run, deployment: Deployment, rows: Array) -> Array:
     """Of these stretches of a pool, how long its memories were read as fast as kernels can [s].
 
     That is their bytes over what kernels reach alone, see hardware.Efficiency, and over the share
     that other traffic left; at most the stretch.
     """
-    table, model, plan, device = (
-        results.stretches,
-        results.scenario.model,
-        pool.replica,
-        pool.node.device,
-    )
+    table, model, pool = results.stretches, deployment.model, deployment.pool
+    plan, device = pool.replica, deployment.device
     names = (
         "steps",
         "batch",
@@ -98,11 +94,11 @@ def memory_bound_s(results: Run, pool: Pool, rows: Array) -> Array:
     reading, of_kv = 1.0, 1.0
     if device.efficiency is not None:
         reading, of_kv = (
-            device.efficiency.weight_bandwidth.of(pool.weights(model)),
+            device.efficiency.weight_bandwidth.of(deployment.weights),
             device.efficiency.kv_bandwidth,
         )
     rate = (
-        pool.devices_a_replica(model)
+        deployment.devices_per_replica
         * device.memory.bandwidth_bytes_per_s
         * column.get("memory_share", 1.0)
     )
@@ -116,10 +112,12 @@ def memory_bound_s(results: Run, pool: Pool, rows: Array) -> Array:
 def saturated_fraction(results: Run, pool: str | None = None) -> float:
     """Of the time in which steps run, the share in which memories are what they wait for."""
     table, bound_s, running_s = results.stretches, 0.0, 0.0
-    for one, numbers in _pools(results):
-        if pool in (None, one.name):
+    fleet = results.fleet
+    for deployment in fleet.deployments:
+        if pool in (None, deployment.name):
+            numbers = fleet.numbers(deployment.name)
             rows = np.nonzero(np.isin(table["replica"].to_numpy(), numbers))[0]
-            bound_s += float(np.sum(memory_bound_s(results, one, rows)))
+            bound_s += float(np.sum(memory_bound_s(results, deployment, rows)))
             running_s += float(
                 np.sum((table["ended_s"].to_numpy() - table["began_s"].to_numpy())[rows])
             )
@@ -129,31 +127,18 @@ def saturated_fraction(results: Run, pool: str | None = None) -> float:
 def over_time(results: Run, points: int = 300) -> tuple[Array, list[PoolOverTime]]:
     """(edges of the bins [s], each pool over them)."""
     edges_s = np.linspace(0.0, results.info.simulated_s or 1.0, points + 1)
-    topology = results.scenario.cluster.topology()
     return edges_s, [
-        _pool(results, topology, pool, numbers, edges_s) for pool, numbers in _pools(results)
+        _pool(results, deployment, edges_s) for deployment in results.fleet.deployments
     ]
 
 
-def _pools(results: Run) -> list[tuple[Pool, list[int]]]:
-    """Each pool and the numbers of its replicas."""
-    pools = results.scenario.cluster.pools
-    ends = np.cumsum([0, *(pool.replica_count(results.scenario.model) for pool in pools)]).tolist()
-    return [(pool, list(range(*span))) for pool, span in zip(pools, pairwise(ends), strict=True)]
-
-
-def _pool(
-    results: Run, topology: Topology, pool: Pool, numbers: list[int], edges_s: Array
-) -> PoolOverTime:
-    model, device, stretches, transfers = (
-        results.scenario.model,
-        pool.node.device,
-        results.stretches,
-        results.transfers,
-    )
+def _pool(results: Run, deployment: Deployment, edges_s: Array) -> PoolOverTime:
+    pool, device = deployment.pool, deployment.device
+    numbers = results.fleet.numbers(deployment.name)
+    stretches, transfers = results.stretches, results.transfers
     rows = np.nonzero(np.isin(stretches["replica"].to_numpy(), numbers))[0]
     began_s, ended_s = (stretches[name].to_numpy()[rows] for name in ("began_s", "ended_s"))
-    bin_s, devices = float(edges_s[1] - edges_s[0]), len(numbers) * pool.devices_a_replica(model)
+    bin_s, devices = float(edges_s[1] - edges_s[0]), len(numbers) * deployment.devices_per_replica
 
     def spread(amounts: Array) -> Array:
         """A second, over bins."""
@@ -170,16 +155,14 @@ def _pool(
     memory = device.memory.bandwidth_bytes_per_s * device.memory.reachable
     links = []
     if kv:
-        kind, capacity = _way_out(results, topology, numbers)
+        kind, capacity = _way_out(results, numbers)
         links.append(Traffic(pool.name, kind, capacity, kv))
     if not pool.is_wafer and pool.replica.tensor_parallel > 1:
         links.append(
             _collectives(
-                results,
-                topology,
-                pool,
-                numbers,
-                spread(_exchanged(results, pool, rows)) / len(numbers),
+                results.fleet,
+                deployment,
+                spread(_exchanged(results, deployment, rows)) / len(numbers),
             )
         )
     kv_tokens, growth = (stretches[name].to_numpy()[rows] for name in ("kv_tokens", "growth"))
@@ -189,7 +172,7 @@ def _pool(
         * stretches["steps"].to_numpy()[rows]
         * (growth + stretches["prompt_tokens"].to_numpy()[rows])
     ) * (ended_s - began_s)
-    peak = devices * device.peak.of(pool.weights(model))[1]
+    peak = devices * device.peak.of(deployment.weights)[1]
     return PoolOverTime(
         pool.name,
         Traffic(
@@ -199,19 +182,20 @@ def _pool(
             {"steps": spread(stretches["bytes"].to_numpy()[rows]) / devices} | kv,
         ),
         tuple(links),
-        spread(memory_bound_s(results, pool, rows)) / len(numbers),
+        spread(memory_bound_s(results, deployment, rows)) / len(numbers),
         spread(stretches["flop"].to_numpy()[rows]) / peak,
-        np.minimum(spread(held) / (len(numbers) * pool.kv_tokens(model)), 1.0)
+        np.minimum(spread(held) / (len(numbers) * deployment.kv_tokens), 1.0)
         if bin_s
         else np.zeros(len(edges_s) - 1),
     )
 
 
-def _exchanged(results: Run, pool: Pool, rows: Array) -> Array:
+def _exchanged(results: Run, deployment: Deployment, rows: Array) -> Array:
     """Bytes that cross each device's link, one direction, for the all-reduces of these stretches: 2
     (n - 1) / n of each tensor.
     """
-    table, model, ranks = results.stretches, results.scenario.model, pool.replica.tensor_parallel
+    table, model, plan = results.stretches, deployment.model, deployment.pool.replica
+    ranks = plan.tensor_parallel
     tokens = (table["batch"].to_numpy()[rows] + table["prompt_tokens"].to_numpy()[rows]) * table[
         "steps"
     ].to_numpy()[rows]
@@ -224,30 +208,33 @@ def _exchanged(results: Run, pool: Pool, rows: Array) -> Array:
         * model.hidden
         * ACTIVATION_BYTES
         * tokens
-        / pool.replica.data_parallel
+        / plan.data_parallel
     )
     return exchanged
 
 
-def _collectives(
-    results: Run, topology: Topology, pool: Pool, numbers: list[int], bytes_per_s: Array
-) -> Traffic:
-    places = results.scenario.cluster.devices(results.scenario.model)[numbers[0]]
-    edge = topology.route(places[0], places[1]).edges[0]
+def _collectives(fleet: Fleet, deployment: Deployment, bytes_per_s: Array) -> Traffic:
+    topology = fleet.topology
+    first, second = fleet.replicas[fleet.numbers(deployment.name)[0]].rank_devices[:2]
+    edge = topology.route(first, second).edges[0]
     return Traffic(
-        pool.name, topology.kind(edge), topology.capacity(edge), {"collectives": bytes_per_s}
+        deployment.name, topology.kind(edge), topology.capacity(edge), {"collectives": bytes_per_s}
     )
 
 
-def _way_out(results: Run, topology: Topology, numbers: list[int]) -> tuple[str, float]:
+def _way_out(results: Run, numbers: Sequence[int]) -> tuple[str, float]:
     """The narrowest link near one of the pool's devices on the way of its KV: its kind, and what of
     it is one device's [B/s].
     """
-    transfers, devices = results.transfers, results.scenario.cluster.devices(results.scenario.model)
+    transfers, topology, replicas = (
+        results.transfers,
+        results.fleet.topology,
+        results.fleet.replicas,
+    )
     start, end = transfers["from_replica"].to_numpy(), transfers["to_replica"].to_numpy()
     row = int(np.nonzero(np.isin(start, numbers) | np.isin(end, numbers))[0][0])
-    route = topology.route(devices[start[row]][0], devices[end[row]][0])
-    place = devices[start[row] if start[row] in numbers else end[row]][0]
+    route = topology.route(replicas[start[row]].server, replicas[end[row]].server)
+    place = replicas[start[row] if start[row] in numbers else end[row]].server
     near = [
         edge
         for edge in route.edges

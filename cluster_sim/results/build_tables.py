@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from cluster_sim.deployment.fleet import resolve
 from cluster_sim.deployment.thermal_groups import Spot
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.results.tables.devices import devices_table
@@ -18,7 +19,7 @@ from cluster_sim.results.tables.requests import requests_table
 from cluster_sim.results.tables.stretches import stretches_table
 from cluster_sim.results.tables.thermal import thermal_table, with_extremes
 from cluster_sim.scenario.scenario import Scenario
-from cluster_sim.topology import Route, Topology
+from cluster_sim.topology import Route
 
 
 class Tables(NamedTuple):
@@ -41,7 +42,6 @@ class Tables(NamedTuple):
 def build_tables(
     scenario: Scenario,
     recorder: Recorder,
-    topology: Topology,
     paths: Sequence[Route],
     spots: Sequence[Spot] = (),
 ) -> Tables:
@@ -54,21 +54,19 @@ def build_tables(
     spots
         Groups of equally warm devices; none where nothing is known of temperatures.
     """
-    pool_of = [
-        pool for pool in scenario.cluster.pools for _ in range(pool.replica_count(scenario.model))
-    ]
+    fleet = resolve(scenario)
     latencies_s = np.array([path.latency_s for path in paths])
-    stretches = stretches_table(scenario, recorder, pool_of)
-    requests = requests_table(scenario, recorder, pool_of, latencies_s, stretches)
+    stretches = stretches_table(fleet, recorder)
+    requests = requests_table(scenario, recorder, latencies_s, stretches)
     down_s = {number: at_s for at_s, what, number, _, _ in recorder.events if what == "shutdown"}
     simulated_s = _simulated_s(requests, stretches)
-    run = Ended(scenario, stretches, down_s, simulated_s)
+    run = Ended(fleet, stretches, down_s, simulated_s)
     thermal, extremes = thermal_table(run, spots, recorder.throttles)
     return Tables(
         requests=requests,
         stretches=stretches,
         devices=with_extremes(devices_table(run), extremes),
-        links=links_table(topology, paths, requests, recorder, simulated_s),
+        links=links_table(fleet.topology, paths, requests, recorder, simulated_s),
         events=events_table(recorder),
         transfers=transfers_table(recorder.transfers),
         thermal=thermal,

@@ -223,15 +223,18 @@ def _busy_s(results: Run) -> dict[str, tuple[float, float]]:
     """(seconds in which its replicas read prompts, in which they were busy) of each pool by its
     name.
     """
-    table, model = results.stretches, results.scenario.model
+    table, fleet = results.stretches, results.fleet
     replica, began_s, ended_s, prompts, growth = (
         table[name].to_numpy()
         for name in ("replica", "began_s", "ended_s", "prompt_tokens", "growth")
     )
     length_s, tokens = ended_s - began_s, prompts + growth
     reading = np.divide(prompts, tokens, out=np.zeros(len(tokens)), where=tokens > 0)
-    found, first = {}, 0
-    for pool in results.scenario.cluster.pools:
-        mine = (first <= replica) & (replica < (first := first + pool.replica_count(model)))
-        found[pool.name] = float(np.sum((reading * length_s)[mine])), float(np.sum(length_s[mine]))
-    return found
+    busy_s = {}
+    for deployment in fleet.deployments:
+        mine = np.isin(replica, fleet.numbers(deployment.name))
+        busy_s[deployment.name] = (
+            float(np.sum((reading * length_s)[mine])),
+            float(np.sum(length_s[mine])),
+        )
+    return busy_s

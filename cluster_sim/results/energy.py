@@ -50,8 +50,9 @@ def nodes(results: Run, pool: str | None = None) -> list[PowerOverTime] | None:
     Within a stretch its mean power is taken, which is exact for the energy of devices. A device
     that holds no replica idles.
     """
-    pools = [one for one in results.scenario.cluster.pools if pool in (None, one.name)]
-    if any(one.node.device.power is None for one in pools):
+    fleet = results.fleet
+    chosen = [one for one in fleet.deployments if pool in (None, one.name)]
+    if any(deployment.device.power is None for deployment in chosen):
         return None
     table = results.stretches
     replica = table["replica"].to_numpy()
@@ -70,29 +71,27 @@ def nodes(results: Run, pool: str | None = None) -> list[PowerOverTime] | None:
             strict=True,
         )
     )
-    found, number = [], 0
-    for one in results.scenario.cluster.pools:
-        each, count = (
-            one.devices_a_replica(results.scenario.model),
-            one.replica_count(results.scenario.model),
-        )
-        power = one.node.device.power
-        if one in pools and power is not None:
-            pieces = []
-            for index in range(count):
-                mine = slice(*np.searchsorted(replica, (number + index, number + index + 1)))
-                pieces.append(
-                    _device(
-                        power,
-                        began_s[mine],
-                        ended_s[mine],
-                        energy_j[mine] / each,
-                        lost_s.get(number + index),
-                    )
+    powers: list[PowerOverTime] = []
+    for deployment in chosen:
+        size, power = deployment.devices_per_replica, deployment.device.power
+        assert power is not None
+        pieces = []
+        for number in fleet.numbers(deployment.name):
+            mine = slice(*np.searchsorted(replica, (number, number + 1)))
+            pieces.append(
+                _device(
+                    power,
+                    began_s[mine],
+                    ended_s[mine],
+                    energy_j[mine] / size,
+                    lost_s.get(number),
                 )
-            found += [_node(one, power, node, pieces, each, end_s) for node in range(one.nodes)]
-        number += count
-    return found
+            )
+        powers += [
+            _node(deployment.pool, power, node, pieces, size, end_s)
+            for node in range(deployment.pool.nodes)
+        ]
+    return powers
 
 
 def together(nodes: list[PowerOverTime]) -> PowerOverTime:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from cluster_sim.deployment.fleet import Fleet, resolve
 from cluster_sim.results.run_info import RunInfo
 from cluster_sim.results.tables.events import transfers_table
 from cluster_sim.scenario.scenario import Scenario
@@ -39,3 +40,8 @@ class Run:
     thermal: pa.Table = field(default_factory=lambda: pa.table({}))
     """Temperatures, power and clocks of devices over time in bins, where the site's inlet is
     known."""
+
+    @property
+    def fleet(self) -> Fleet:
+        """Deployments of the scenario and the table of their replicas."""
+        return resolve(self.scenario)

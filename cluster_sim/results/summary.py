@@ -17,7 +17,6 @@ from cluster_sim.results.metrics.finished import (
     Array,
     _counted,
     _most_at_once,
-    _replicas,
     finished,
     within_slo,
 )
@@ -176,7 +175,7 @@ def _of_drafts(results: Run, pool: str | None) -> dict[str, float]:
             number
             for other in results.scenario.cluster.pools
             if other.replica.speculation and pool in (None, other.name)
-            for number in _replicas(results, other.name)
+            for number in results.fleet.numbers(other.name)
         ],
     )
     steps, batch, growth = (table[name].to_numpy()[mine] for name in ("steps", "batch", "growth"))
@@ -217,16 +216,16 @@ def _of_replicas(results: Run, pool: str | None) -> dict[str, Any]:
     """KV room and utilisation of the replicas of one pool, or of all; over the whole run, warm-up
     included.
     """
-    model = results.scenario.model
+    fleet = results.fleet
     report: dict[str, Any] = {"kv_capacity_tokens": 0, "kv_peak_fraction": 0.0}
     table = results.stretches
     replica = table["replica"].to_numpy()
     held = table["kv_tokens"].to_numpy() + _kv_growth(table)
-    for other in results.scenario.cluster.pools:
-        if pool in (None, other.name):
-            room = other.kv_tokens(model)
-            report["kv_capacity_tokens"] += other.replica_count(model) * room
-            mine = np.isin(replica, _replicas(results, other.name))
+    for deployment in fleet.deployments:
+        if pool in (None, deployment.name):
+            room = deployment.kv_tokens
+            report["kv_capacity_tokens"] += deployment.replica_count * room
+            mine = np.isin(replica, fleet.numbers(deployment.name))
             if mine.any():
                 report["kv_peak_fraction"] = max(
                     report["kv_peak_fraction"], float(np.max(held[mine])) / room
@@ -236,7 +235,7 @@ def _of_replicas(results: Run, pool: str | None) -> dict[str, Any]:
     devices = results.devices
     rows = np.ones(len(devices), dtype=bool)
     if pool is not None:
-        preempted &= np.isin(events["replica"].to_numpy(), _replicas(results, pool))
+        preempted &= np.isin(events["replica"].to_numpy(), results.fleet.numbers(pool))
         rows = devices["pool"].to_numpy() == pool
     report["preemptions"] = int(np.sum(preempted))
     for name in ("compute_utilisation", "bandwidth_utilisation"):
@@ -249,15 +248,17 @@ def _of_pipelines(results: Run, pool: str | None) -> dict[str, float]:
     """Of wafers, while they work: the places of a pipeline, the share of time in which its slowest
     station is busy, and the bubbles.
     """
-    scenario, table = results.scenario, results.stretches
+    table, fleet = results.stretches, results.fleet
     wafers = [
-        other for other in scenario.cluster.pools if other.is_wafer and pool in (None, other.name)
+        deployment
+        for deployment in fleet.deployments
+        if deployment.pool.is_wafer and pool in (None, deployment.name)
     ]
     if not wafers:
         return {}
     mine = np.isin(
         table["replica"].to_numpy(),
-        [number for other in wafers for number in _replicas(results, other.name)],
+        [number for deployment in wafers for number in fleet.numbers(deployment.name)],
     )
     length_s = table["ended_s"].to_numpy()[mine] - table["began_s"].to_numpy()[mine]
     busy = (
@@ -267,8 +268,8 @@ def _of_pipelines(results: Run, pool: str | None) -> dict[str, float]:
     )
     slots = min(
         float(times.slots)
-        for other in wafers
-        if isinstance(times := other.step_times(scenario.model), WaferSteps)
+        for deployment in wafers
+        if isinstance(times := deployment.step_times, WaferSteps)
     )
     return {
         "pipeline_slots": slots,
@@ -328,7 +329,7 @@ def _of_heat(results: Run, pool: str | None) -> dict[str, Any]:
         ):
             report[name] = float(np.nanmax(values))
     simulated_s = results.info.simulated_s
-    numbers = None if pool is None else _replicas(results, pool)
+    numbers = None if pool is None else results.fleet.numbers(pool)
     clocks = stretches["clock"].to_numpy()
     if numbers is not None:
         clocks = clocks[np.isin(stretches["replica"].to_numpy(), numbers)]

@@ -7,13 +7,20 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cluster_sim.llm.model import Model
     from cluster_sim.scenario.pool import Pool
     from cluster_sim.scenario.scenario import Scenario
     from cluster_sim.schema import Description
 
 
-def described(scenario: Scenario) -> dict[str, str]:
-    """What a scenario simulates, line by line: heading and sentence."""
+def described(
+    scenario: Scenario, devices_per_replica: Mapping[str, int] | None = None
+) -> dict[str, str]:
+    """Return what a scenario simulates, line by line: heading and sentence.
+
+    `devices_per_replica` gives the devices of a replica by the name of its pool; where it is left
+    out, those that the weights decide are not told.
+    """
     workload, model = scenario.workload, scenario.model
     lines = {"model": model.name}
     if workload.trace is not None:
@@ -32,7 +39,8 @@ def described(scenario: Scenario) -> dict[str, str]:
     if slo := _parts(scenario.slo):
         lines["SLO"] = slo
     for pool in scenario.cluster.pools:
-        lines[f"pool {pool.name}"] = _pool(pool, scenario)
+        size = (devices_per_replica or {}).get(pool.name, pool.replica_devices)
+        lines[f"pool {pool.name}"] = _pool(pool, scenario.model, size)
     lines["router"] = _parts(scenario.cluster.router)
     if scenario.cluster.admission.policy != "accept_all":
         lines["admission"] = _parts(scenario.cluster.admission)
@@ -47,12 +55,12 @@ def described(scenario: Scenario) -> dict[str, str]:
 
 
 def scenario_html(scenario: Scenario) -> str:
-    """The same as a table, for notebooks."""
+    """Return the description of a scenario as a table, for notebooks."""
     return html_table(scenario.title, described(scenario))
 
 
 def html_table(caption: str, rows: Mapping[str, str]) -> str:
-    """Two columns: heading and value. Everything is escaped."""
+    """Return a table of two columns, heading and value, with everything escaped."""
     lines = "".join(
         f'<tr><th scope="row" style="text-align:left">{escape(name)}</th><td>{escape(value)}</td></tr>'
         for name, value in rows.items()
@@ -62,20 +70,20 @@ def html_table(caption: str, rows: Mapping[str, str]) -> str:
     )
 
 
-def _pool(pool: Pool, scenario: Scenario) -> str:
-    model, plan = scenario.model, pool.replica
-    count, each = pool.replica_count(model), pool.devices_a_replica(model)
-    parts = [
-        f"{pool.nodes} x {pool.node.name}",
-        f"{count} {'replica' if count == 1 else 'replicas'} of {each} {pool.node.device.name}",
-    ]
+def _pool(pool: Pool, model: Model, devices_per_replica: int) -> str:
+    plan = pool.replica
+    parts = [f"{pool.nodes} x {pool.node.name}"]
+    if devices_per_replica:
+        count = pool.replica_count(devices_per_replica)
+        noun = "replica" if count == 1 else "replicas"
+        parts.append(f"{count} {noun} of {devices_per_replica} {pool.node.device.name}")
     parts += [
         f"{name.replace('_', ' ')} {getattr(plan, name)}"
         for name in ("pipeline_parallel", "data_parallel", "expert_parallel")
         if getattr(plan, name) > 1
     ]
     parts += [
-        f"weights {pool.weights(model)}",
+        f"weights {plan.weights or model.native}",
         f"KV cache {plan.kv_cache}",
         f"engine {plan.engine.name}",
     ]

@@ -12,10 +12,10 @@ from cluster_sim.errors import shown
 from cluster_sim.llm.huggingface import read_model
 from cluster_sim.llm.model import Model
 from cluster_sim.scenario.cluster import Cluster
-from cluster_sim.scenario.pool import Count
 from cluster_sim.scenario.site import Site
 from cluster_sim.scenario.workload import Workload
 from cluster_sim.schema import Description, yaml_text
+from cluster_sim.typing import Count
 from cluster_sim.units import PositiveSeconds, Seconds
 from cluster_sim.workload.classes import Slo
 

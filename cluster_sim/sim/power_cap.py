@@ -6,13 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.step_work import work_of
 from cluster_sim.hardware.operating_point import Pace
 from cluster_sim.hardware.power_and_cooling import GovernorSpec
-from cluster_sim.llm.model import Model
 from cluster_sim.physics.power import step_w
 from cluster_sim.physics.ramp import Ramp
-from cluster_sim.scenario.pool import Pool
 from cluster_sim.serving.scheduler import Batch
 
 _STEP, _FLOOR = 0.01, 0.1  # shares of the clock, of devices whose file has no governor
@@ -27,16 +26,10 @@ class Capped:
     bisection.
     """
 
-    def __init__(self, model: Model, pool: Pool, cap_w: float) -> None:
-        assert pool.node.device.power is not None
-        self._model, self._pool, self._cap_w, self._power = (
-            model,
-            pool,
-            cap_w,
-            pool.node.device.power,
-        )
-        governor = pool.node.device.governor
-        self._step, self._floor = clock_steps(governor)
+    def __init__(self, deployment: Deployment, cap_w: float) -> None:
+        assert deployment.device.power is not None
+        self._deployment, self._cap_w, self._power = deployment, cap_w, deployment.device.power
+        self._step, self._floor = clock_steps(deployment.device.governor)
 
     def slowed(
         self, batch: Batch, steps: int, pace: Pace, ramp_at: Callable[[Pace], Ramp]
@@ -44,7 +37,7 @@ class Capped:
         """The pace of the scheduled steps, no faster than `pace`, and how long they take, for as
         many of `steps` as it holds.
         """
-        work = work_of(self._model, self._pool, batch.work, 1)
+        work = work_of(self._deployment, batch.work, 1)
         levels = max(int((pace.clock - self._floor) / self._step + 1e-9), 0)
         ramps: dict[int, Ramp] = {}
 

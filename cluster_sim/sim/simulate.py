@@ -6,18 +6,17 @@ import gc
 import time
 from collections.abc import Callable, Generator, Hashable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from itertools import islice
 from typing import Any
 
 from simpy import Environment, Event
 
 from cluster_sim.deployment import thermal_groups as heat
+from cluster_sim.deployment.fleet import resolve
 from cluster_sim.deployment.power_caps import device_caps_w
-from cluster_sim.hardware.operating_point import FULL_PACE, Pace
-from cluster_sim.llm.model import Model
+from cluster_sim.deployment.schedulers import build_scheduler
+from cluster_sim.hardware.operating_point import FULL_PACE
 from cluster_sim.loading.sampling import sampled
-from cluster_sim.physics.step_times import StepTimes
 from cluster_sim.request import Request
 from cluster_sim.results.build_tables import build_tables
 from cluster_sim.results.recorder import Recorder
@@ -51,7 +50,6 @@ Watch = Callable[[float, Recorder], None]
 are."""
 
 _REPORT_EVERY_S = 0.1
-_PACES = 256
 
 
 def simulate(
@@ -64,8 +62,7 @@ def simulate(
     began = time.perf_counter()
     scenario = sampled(scenario)
     env, recorder, tally = Environment(), Recorder(), Tally()
-    topology = scenario.cluster.topology()
-    overheads_s: list[float] = []
+    fleet = resolve(scenario)
     until_s = scenario.duration_s if scenario.duration_s is not None else float("inf")
 
     answered: Callable[[Request], None] | None = None  # in an open loop no client waits
@@ -79,19 +76,17 @@ def simulate(
     if closed is not None:
         answered = closed.answered
     replicas = _replicas(env, scenario, recorder, answered)
-    devices = scenario.cluster.devices(scenario.model)
-    fabric = _fabric(env, scenario, topology, devices, replicas, recorder)
-    paths = [topology.route(FRONT_DOOR, places[0]) for places in devices]
+    fabric = _fabric(env, scenario, replicas, recorder)
+    paths = [fleet.topology.route(FRONT_DOOR, spec.server) for spec in fleet.replicas]
     latencies_s += [path.latency_s for path in paths]
-    for pool in scenario.cluster.pools:
-        overheads_s += [pool.request_overhead_s] * pool.replica_count(scenario.model)
+    overheads_s = [spec.deployment.request_overhead_s for spec in fleet.replicas]
     entries = [replica for replica in replicas if not isinstance(replica, DecodeReplica)]
     ways_s = [paths[replica.number].latency_s + overheads_s[replica.number] for replica in entries]
     picker = scenario.cluster.router.picker(stream(scenario.seed, "routing"))
     router = Router(env, picker, entries, ways_s, recorder, answered, _gate(scenario, ways_s))
     route: Callable[[Request], None] = router.route
     spots = heat.spots(scenario)
-    governors(env, scenario, spots, replicas, recorder)
+    governors(env, fleet, spots, replicas, recorder)
     for replica in replicas:
         replica.on_lost = router.fail if isinstance(replica, DecodeReplica) else router.lost
     if classes := scenario.workload.classes:
@@ -108,7 +103,7 @@ def simulate(
     if fabric is not None:
         fabric.stop()
     wall_s = time.perf_counter() - began
-    tables = build_tables(scenario, recorder, topology, paths, spots)
+    tables = build_tables(scenario, recorder, paths, spots)
     info = RunInfo(
         wall_s=wall_s,
         # SimPy numbers events as they are scheduled; the next number is how many there were.
@@ -127,101 +122,95 @@ def _replicas(
     answered: Callable[[Request], None] | None,
 ) -> list[Replica]:
     """Of all pools in order."""
-    model, stepping = scenario.model, scenario.stepping == "step"
-    replicas: list[Replica] = []
-    decoding = [pool for pool in scenario.cluster.pools if pool.replica.role == "decode"]
-    longest_decoded = max((pool.batch(model).longest for pool in decoding), default=0)
-    caps_w = device_caps_w(scenario)
-    for pool in scenario.cluster.pools:
-        times_at = _paced(scenario.cluster.networked(pool), model)
-        step_times = times_at(FULL_PACE)
-        ready_s = pool.ready_s(model)
-        for number in range(len(replicas), len(replicas) + pool.replica_count(model)):
-            batch = pool.batch(model, scenario.seed)
-            if isinstance(batch, PrefillBatch):
-                replicas.append(
-                    PrefillReplica(
-                        env,
-                        number,
-                        batch,
-                        step_times,
-                        recorder,
-                        stepping,
-                        answered,
-                        longest_decoded,
-                    )
-                )
-            elif isinstance(batch, DecodeBatch):
-                replicas.append(
-                    DecodeReplica(
-                        env,
-                        number,
-                        batch,
-                        step_times,
-                        recorder,
-                        stepping,
-                        answered,
-                    )
-                )
-            else:
-                replicas.append(
-                    Replica(
-                        env,
-                        number,
-                        batch,
-                        step_times,
-                        recorder,
-                        stepping,
-                        answered,
-                    )
-                )
-            replicas[-1].times_at = times_at
-            if (cap_w := caps_w[number]) is not None:
-                replicas[-1].cap = Capped(model, pool, cap_w)
-            replicas[-1].ready_s = ready_s
-    return replicas
-
-
-def _paced(pool: Pool, model: Model) -> Callable[[Pace], StepTimes]:
-    """Step times of a pool's replicas at any pace; those of some paces are kept, since clocks and
-    shares come again.
-    """
-    return lru_cache(maxsize=_PACES)(
-        lambda pace: pool.speculative_step_times(model, pace) or pool.step_times(model, pace)
+    stepping = scenario.stepping == "step"
+    fleet, replicas = resolve(scenario), list[Replica]()
+    longest_decoded = max(
+        (
+            build_scheduler(deployment).longest
+            for deployment in fleet.deployments
+            if deployment.role == "decode"
+        ),
+        default=0,
     )
+    caps_w = device_caps_w(scenario)
+    for spec in fleet.replicas:
+        deployment, number = spec.deployment, spec.number
+        step_times = deployment.times_at(FULL_PACE)
+        batch = build_scheduler(deployment, scenario.seed)
+        if isinstance(batch, PrefillBatch):
+            replicas.append(
+                PrefillReplica(
+                    env,
+                    number,
+                    batch,
+                    step_times,
+                    recorder,
+                    stepping,
+                    answered,
+                    longest_decoded,
+                )
+            )
+        elif isinstance(batch, DecodeBatch):
+            replicas.append(
+                DecodeReplica(
+                    env,
+                    number,
+                    batch,
+                    step_times,
+                    recorder,
+                    stepping,
+                    answered,
+                )
+            )
+        else:
+            replicas.append(
+                Replica(
+                    env,
+                    number,
+                    batch,
+                    step_times,
+                    recorder,
+                    stepping,
+                    answered,
+                )
+            )
+        replicas[-1].times_at = deployment.times_at
+        if (cap_w := caps_w[number]) is not None:
+            replicas[-1].cap = Capped(deployment, cap_w)
+        replicas[-1].ready_s = deployment.ready_s
+    return replicas
 
 
 def _fabric(
     env: Environment,
     scenario: Scenario,
-    topology: Topology,
-    devices: list[list[str]],
     replicas: list[Replica],
     recorder: Recorder,
 ) -> Fabric | None:
     """What moves KV from replica to replica and between devices and their hosts; None where there
     is none to be moved.
     """
-    model = scenario.model
-    pools = [pool for pool in scenario.cluster.pools for _ in range(pool.replica_count(model))]
+    fleet, specs = resolve(scenario), resolve(scenario).replicas
+    topology = fleet.topology
     decoders = [replica for replica in replicas if isinstance(replica, DecodeReplica)]
-    if not decoders and not any(_keeps_on_host(pool) for pool in pools):
+    if not decoders and not any(deployment.keeps_kv_on_host for deployment in fleet.deployments):
         return None
-    memories = [[f"{device}/{MEMORY}" for device in places] for places in devices]
+    memories = [[f"{device}/{MEMORY}" for device in spec.rank_devices] for spec in specs]
     buses = {
-        topology.resource((places[0], own[0])): _bus(pool)
-        for places, own, pool in zip(devices, memories, pools, strict=True)
+        topology.resource((spec.server, own[0])): _bus(spec.deployment.pool)
+        for spec, own in zip(specs, memories, strict=True)
     }
     fabric = Fabric(env, lambda resource: topology.capacity(resource), buses, recorder)  # type: ignore[arg-type]  # resources are edges
-    for replica, memory, places, pool in zip(replicas, buses, devices, pools, strict=True):
+    for replica, memory, spec in zip(replicas, buses, specs, strict=True):
+        deployment, places = spec.deployment, spec.rank_devices
         fabric.join(
             replica, memory, _collective_links(topology, places), _brought(topology, places[0])
         )
-        host = topology.host(places[0]) if _keeps_on_host(pool) else None
-        bandwidth = pool.swap_bandwidth_bytes_per_s
+        host = topology.host(places[0]) if deployment.keeps_kv_on_host else None
+        bandwidth = deployment.swap_bandwidth_bytes_per_s
         if host is not None and bandwidth:
             own = [f"{place}/{MEMORY}" for place in places]
-            kind = "swap" if pool.kv.preemption == "swap" else "offload"
+            kind = "swap" if deployment.pool.kv.preemption == "swap" else "offload"
             replica.to_host = HostWay(
                 fabric,
                 parallel_paths_between(topology, own, [_dram(topology, host)]),
@@ -234,8 +223,8 @@ def _fabric(
     plan = scenario.cluster.hand_over or HandOverPlan()
     links = Links(
         lambda start, end: parallel_paths_between(topology, memories[start], memories[end]),
-        lambda tokens, number: pools[number].kv_bytes(model, tokens),
-        model.layers,
+        lambda tokens, number: specs[number].deployment.kv_bytes(tokens),
+        scenario.model.layers,
     )
     hand_over = HandOver(
         env, decoders, plan.chooser(DecodeReplica), plan.kv_transfer, links, recorder, fabric
@@ -244,10 +233,6 @@ def _fabric(
         if isinstance(replica, PrefillReplica):
             hand_over.take_from(replica)
     return fabric
-
-
-def _keeps_on_host(pool: Pool) -> bool:
-    return pool.kv.preemption == "swap" or bool(pool.kv.offload)
 
 
 def _dram(topology: Topology, host: str) -> str:
@@ -323,14 +308,13 @@ def _closed_loop(
 
 def _gate(scenario: Scenario, ways_s: list[float]) -> Gate | None:
     """What the admission policy lets in; None where it lets in everybody."""
-    admission, model = scenario.cluster.admission, scenario.model
+    admission = scenario.cluster.admission
     if admission.refuses_nobody:
         return None
-    entries = [pool for pool in scenario.cluster.pools if pool.replica.role != "decode"]
     rates = [
-        rate
-        for pool in entries
-        for rate in [pool.prefill_tokens_per_s(model)] * pool.replica_count(model)
+        spec.deployment.prefill_tokens_per_s
+        for spec in resolve(scenario).replicas
+        if spec.role != "decode"
     ]
     return admission.gate(
         [Prefill(*both) for both in zip(ways_s, rates, strict=True)],

@@ -19,9 +19,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from simpy import Environment, Event
 
+from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.deployment.fleet import Fleet
 from cluster_sim.deployment.step_work import stretch_work, work_of
 from cluster_sim.deployment.thermal_groups import (
-    Array,
     Conditions,
     Drawn,
     Spot,
@@ -30,16 +31,14 @@ from cluster_sim.deployment.thermal_groups import (
     warmed,
 )
 from cluster_sim.hardware.power_and_cooling import Power
-from cluster_sim.llm.model import Model
 from cluster_sim.physics.power import step_w
 from cluster_sim.physics.thermal import DIE, MEMORY, Heat, bandwidth_left
 from cluster_sim.results.columns import STRETCH_COLUMNS
 from cluster_sim.results.recorder import Recorder
-from cluster_sim.scenario.pool import Pool
-from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.sim.alarm import Alarm
 from cluster_sim.sim.power_cap import clock_steps
 from cluster_sim.sim.replica import Replica
+from cluster_sim.typing import Array
 
 _AT_K = 1e-6
 """A temperature is at its limit from so little below it on."""
@@ -68,14 +67,9 @@ class Meter:
     """
 
     def __init__(
-        self, scenario: Scenario, recorder: Recorder, replicas: Sequence[Replica], watched: set[int]
+        self, fleet: Fleet, recorder: Recorder, replicas: Sequence[Replica], watched: set[int]
     ) -> None:
-        self._model, self._recorder, self._replicas = scenario.model, recorder, replicas
-        self._pools = [
-            pool
-            for pool in scenario.cluster.pools
-            for _ in range(pool.replica_count(scenario.model))
-        ]
+        self._recorder, self._replicas, self._specs = recorder, replicas, fleet.replicas
         self._rows: dict[int, list[Array]] = {number: [] for number in watched}
         self._step: dict[int, Step] = {}  # under way when they were last asked about
         self._read = 0  # bytes of the recorder
@@ -97,14 +91,14 @@ class Meter:
         self._rows[number] = []
         if self._replicas[number].down:
             return empty(self._power(number), since_s, now_s)
-        found, ended_s = _by_step(self._pools[number], self._model, rows, since_s, now_s)
+        found, ended_s = _by_step(self._specs[number].deployment, rows, since_s, now_s)
         if under_way:
             # the last piece but one is the last step, after it comes what is drawn between steps
             self._step[number] = Step(ended_s, found.watts[-2:-1], found.memory_w[-2:-1])
         return found
 
     def _power(self, number: int) -> Power:
-        power = self._pools[number].node.device.power
+        power = self._specs[number].deployment.device.power
         assert power is not None
         return power
 
@@ -121,17 +115,17 @@ class Meter:
 
 
 def _by_step(
-    pool: Pool, model: Model, rows: Array, since_s: float, now_s: float
+    deployment: Deployment, rows: Array, since_s: float, now_s: float
 ) -> tuple[Drawn, float]:
     """What one device draws in each step of these stretches, so that it does not matter how steps
     were gathered into stretches.
 
     And when the last of them ends."""
-    power = pool.node.device.power
+    power = deployment.device.power
     assert power is not None
     columns = dict(zip(STRETCH_COLUMNS, rows.T, strict=True))
     steps = columns["steps"].astype(np.int64)
-    work = work_of(model, pool, stretch_work(columns), columns["steps"])
+    work = work_of(deployment, stretch_work(columns), columns["steps"])
     row = np.repeat(np.arange(len(steps)), steps)
     step = np.arange(len(row)) - np.repeat(np.cumsum(steps) - steps, steps)
     first_s, slope_s = columns["first_s"][row], columns["slope_s"][row]
@@ -474,7 +468,7 @@ class Governor:
 
 def governors(
     env: Environment,
-    scenario: Scenario,
+    fleet: Fleet,
     spots: Sequence[Spot],
     replicas: Sequence[Replica],
     recorder: Recorder,
@@ -498,7 +492,7 @@ def governors(
     could = {spot.node for spot in spots if spot.replica is not None and spot.could_reach_a_limit()}
     watched = [(nodes, numbers) for nodes, numbers in groups if nodes & could]
     meter = Meter(
-        scenario, recorder, replicas, {number for _, numbers in watched for number in numbers}
+        fleet, recorder, replicas, {number for _, numbers in watched for number in numbers}
     )
     return [
         Governor(

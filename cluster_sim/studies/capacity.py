@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cluster_sim.analysis.estimate import explain
+from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import ScenarioError
 from cluster_sim.loading.files import ScenarioFile, open_scenarios
 from cluster_sim.results.cost import planned_usd_per_hour
@@ -96,6 +97,18 @@ class Answer:
     """What was asked to be carried; None: the highest rate was looked for."""
     percentile: float
     options: tuple[Option, ...]
+
+    @property
+    def objectives(self) -> list[str]:
+        """Names of all objectives that some trial was judged by."""
+        trials = (trial for option in self.options for trial in option.trials)
+        return list(dict.fromkeys(name for trial in trials for name in trial.margins))
+
+    @property
+    def counts_nodes_alike(self) -> bool:
+        """Whether nodes of several kinds were compared by their number, for want of prices."""
+        variants = {option.values.get("variant") for option in self.options}
+        return len(variants) > 1 and not any(trial.usd_per_hour for _, trial in self.front)
 
     @property
     def front(self) -> list[tuple[Option, Trial]]:
@@ -264,7 +277,7 @@ class _Search:
                 if prices
                 else planned_usd_per_hour(scenario)
             )
-            replicas = scenario.cluster.pools[self.place].replica_count(scenario.model)
+            replicas = resolve(scenario).deployments[self.place].replica_count
             self.known[nodes, rate_per_s] = Trial(
                 nodes, replicas, rate_per_s, latencies_s, margins, cost
             )
@@ -302,7 +315,8 @@ class _Search:
 
     def fewest_nodes(self, rate_per_s: float) -> Option:
         """That carry this rate; whole replicas on whole nodes."""
-        devices, needed = self.pool.node.devices, self.pool.devices_a_replica(self.base.model)
+        devices = self.pool.node.devices
+        needed = resolve(self.base).deployments[self.place].devices_per_replica
         unit = needed // gcd(needed, devices)
         most = self.asked.most_nodes // unit
 

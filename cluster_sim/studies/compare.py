@@ -64,6 +64,15 @@ class Difference:
     """How many times as many replications would give the same interval if the variants saw traffic
     of their own; infinite for a copy."""
 
+    @property
+    def verdict(self) -> str:
+        """Which way the variant differs, in words."""
+        if self.t.low == self.t.high == 0.0:
+            return "identical"
+        if not self.significant:
+            return "not significant"
+        return "higher" if self.difference > 0 else "lower"
+
 
 @dataclass(frozen=True)
 class Comparison:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cluster_sim.calibration.serving import ServingRow
+from cluster_sim.deployment.fleet import resolve
 from cluster_sim.validation.measured import MODELS, MeasuredRun
 from cluster_sim.validation.setup import scenario_of
 
@@ -35,16 +36,17 @@ def serving_rows(runs: Iterable[MeasuredRun], hardware: str) -> list[ServingRow]
         if run.amount > 256 or (name == "gpt-oss-120b" and (hardware, run.framework) in _PREVIEWS):
             continue
         scenario = scenario_of(run)
-        pool = scenario.cluster.pools[0]
+        deployment = resolve(scenario).deployments[0]
+        pool = deployment.pool
         prompt, output = 0.9 * run.isl, 0.9 * run.osl
-        if run.amount * (prompt + output) >= pool.kv_tokens(scenario.model):
+        if run.amount * (prompt + output) >= deployment.kv_tokens:
             continue
         ttft_s = (
             run.values["ttft_ms"] / 1e3 if engine == "vLLM" and "ttft_ms" in run.values else None
         )
         rows.append(
             ServingRow(
-                run.split_key, scenario.model, run.tensor_parallel, pool.weights(scenario.model), pool.replica.kv_cache, engine,
+                run.split_key, deployment.model, run.tensor_parallel, deployment.weights, pool.replica.kv_cache, engine,
                 int(run.amount), prompt, output, pool.max_batched_tokens, run.values["tpot_ms"] / 1e3, ttft_s,
             )
         )  # fmt: skip

@@ -9,6 +9,7 @@ from multiprocessing import get_context
 
 import numpy as np
 
+from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import ScenarioError
 from cluster_sim.results.metrics.finished import finished
 from cluster_sim.sim.simulate import simulate
@@ -42,7 +43,7 @@ def predict(measured: MeasuredRun) -> Prediction:
         scenario = scenario_of(measured)
         if measured.load == "none":
             return Prediction(
-                measured, {"kv_tokens": float(scenario.cluster.pools[0].kv_tokens(scenario.model))}
+                measured, {"kv_tokens": float(resolve(scenario).deployments[0].kv_tokens)}
             )
         done = finished(simulate(scenario))
     except ScenarioError as error:
@@ -56,7 +57,7 @@ def predict(measured: MeasuredRun) -> Prediction:
         "output_per_s": float(
             np.sum(done.output_tokens) / (np.max(done.finish_s) - np.min(done.arrival_s))
         ),
-        "kv_tokens": float(scenario.cluster.pools[0].kv_tokens(scenario.model)),
+        "kv_tokens": float(resolve(scenario).deployments[0].kv_tokens),
         "user_per_s": 1e3 / float(np.mean(tpot_ms)),
         "prefix_hits": float(np.sum(done.prefix_hit_tokens) / np.sum(done.prompt_tokens)),
     }

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import Fault, ScenarioError
 from cluster_sim.loading.checks import faults_of
 from cluster_sim.scenario.scenario import Scenario
@@ -130,7 +131,10 @@ def _as_tensorrt_llm(
     once.
     """
     pool = scenario.cluster.pools[0]
-    placement, capacity = pool.placement(scenario.model), pool.node.device.memory.capacity_bytes
+    placement, capacity = (
+        resolve(scenario).deployments[0].placement,
+        pool.node.device.memory.capacity_bytes,
+    )
     settings = data["cluster"]["pools"][0]
     if measured.dataset == "trtllm_perf_overview":
         settings["replica"]["engine"] = pool.replica.engine.model_dump(
@@ -141,11 +145,8 @@ def _as_tensorrt_llm(
         + 0.1 * min((placement.weight_bytes + pool.replica.engine.reserved_bytes) / capacity, 1.0)
     }
     if measured.load == "queued" and not measured.dataset.startswith("mlperf"):
-        room = (
-            describe(Scenario, Document(data, measured.name))
-            .cluster.pools[0]
-            .kv_tokens(scenario.model)
-        )
+        changed = describe(Scenario, Document(data, measured.name))
+        room = resolve(changed).deployments[0].kv_tokens
         blocks = ceil((measured.isl + measured.osl) / pool.block_tokens)
         settings["batching"]["max_sequences"] = min(
             max(room // (blocks * pool.block_tokens), 1), settings["batching"]["max_sequences"]

@@ -10,6 +10,8 @@ import pytest
 
 import cluster_sim
 from cluster_sim.analysis.estimate import explain
+from cluster_sim.deployment.fleet import resolve
+from cluster_sim.deployment.schedulers import build_scheduler
 from cluster_sim.results.metrics.finished import finished
 
 MACHINES = {
@@ -69,7 +71,7 @@ def test_kv_room_is_the_room_the_simulation_has(tmp_path: Path, machine: str) ->
     assert pool.kv_tokens * pool.replicas == pytest.approx(
         summary["kv_capacity_tokens"], rel=1e-4
     )  # whole blocks
-    batch = plan.cluster.pools[0].batch(plan.model)
+    batch = build_scheduler(resolve(plan).deployments[0])
     assert (
         pool.kv_tokens >= batch.longest > pool.kv_tokens - 16
         or batch.longest == plan.model.max_context - 1

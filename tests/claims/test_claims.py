@@ -15,6 +15,7 @@ from cluster_sim import figures
 from cluster_sim.analysis.roofline_limits import LIMITS
 from cluster_sim.claims.judge import Judged, agree, claims, verdict_of
 from cluster_sim.claims.spec import open_claims
+from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import ScenarioError
 from cluster_sim.loading.files import load_scenario
 from tests.commands import call
@@ -144,15 +145,19 @@ def test_limits_are_bandwidth_over_bytes_and_arithmetic_over_flop() -> None:
     are 129,500.
     """
     scenario = load_scenario(SPEEDS, "70b-b200-16-bit")
-    pool = scenario.cluster.pools[0]
-    assert LIMITS["memory_tokens_per_s"](scenario, pool) == approx(8 * 7.672e12 / 139e9, rel=0.001)
-    assert LIMITS["compute_tokens_per_s"](scenario, pool) == approx(8 * 2.25e15 / 139e9, rel=0.001)
+    (deployment,) = resolve(scenario).deployments
+    assert LIMITS["memory_tokens_per_s"](scenario, deployment) == approx(
+        8 * 7.672e12 / 139e9, rel=0.001
+    )
+    assert LIMITS["compute_tokens_per_s"](scenario, deployment) == approx(
+        8 * 2.25e15 / 139e9, rel=0.001
+    )
     drafts = {
         "cluster.pools[0].replica.speculation": {"draft_tokens": 3, "acceptance_length": 3},
         "cluster.pools[0].batching.max_sequences": 8,
     }
     scenario = load_scenario(SPEEDS, "70b-b200-16-bit", drafts)
-    assert LIMITS["memory_tokens_per_s"](scenario, scenario.cluster.pools[0]) == approx(
+    assert LIMITS["memory_tokens_per_s"](scenario, resolve(scenario).deployments[0]) == approx(
         3 * 8 * 7.672e12 / 139e9, rel=0.001
     )
 
@@ -168,7 +173,7 @@ def test_a_token_is_on_its_way_over_wafers_for_hops_and_distances() -> None:
             "cluster.pools[0].node.device.wafer.clock": clock,
         }
         scenario = load_scenario(SPEEDS, "70b-cs3", wafer)
-        return LIMITS["communication_s"](scenario, scenario.cluster.pools[0])
+        return LIMITS["communication_s"](scenario, resolve(scenario).deployments[0])
 
     distances_s = moving_s("0 us", "1.1 GHz")
     assert moving_s("20 us", "1.1 GHz") == approx(distances_s + 3 * 20e-6)

@@ -14,6 +14,7 @@ from pytest import approx
 
 import cluster_sim
 from cluster_sim.deployment import thermal_groups as heat
+from cluster_sim.deployment.fleet import resolve
 from cluster_sim.deployment.thermal_groups import Spot, drawn
 from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.operating_point import Pace
@@ -416,8 +417,8 @@ def test_a_fifth_off_the_clock_costs_decoding_a_70b_under_6_percent_and_prefill_
         "cluster": {"pools": [{"name": "p", "node": name, "replica": {"tensor_parallel": 4, "weights": "bf16"}}]},
     }))  # fmt: skip
     given = cluster_sim.load_scenario(path)
-    pool, model = given.cluster.pools[0], given.model
-    slow, whole = (pool.step_times(model, pace) for pace in (Pace(clock=0.8), Pace()))
+    (deployment,) = resolve(given).deployments
+    slow, whole = (deployment.times_at(pace) for pace in (Pace(clock=0.8), Pace()))
     decode, prefill = (
         [
             steps.ramp(StepWork(batch=64, growth=64, context=64 * 4000)).first_s

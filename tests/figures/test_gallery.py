@@ -192,9 +192,8 @@ def test_each_replica_has_its_line_of_kv_and_each_preemption_its_mark(
     (marks,) = (one for one in second.lines if one.get_marker() == "|")
     assert len(np.asarray(marks.get_xdata())) == preemptions
     room = sum(
-        pool.replica_count(runs["tight"].scenario.model)
-        * pool.kv_tokens(runs["tight"].scenario.model)
-        for pool in runs["tight"].scenario.cluster.pools
+        deployment.replica_count * deployment.kv_tokens
+        for deployment in runs["tight"].fleet.deployments
     )
     assert f"room for {room:,} tokens".replace(",", " ") in second.get_title("left")
 

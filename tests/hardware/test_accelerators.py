@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pytest import approx
 
 import cluster_sim
+from cluster_sim.deployment.fleet import resolve
 from cluster_sim.hardware.device import Device, Systolic
 from cluster_sim.hardware.node import Node
 from cluster_sim.llm.model import Model
@@ -205,7 +206,7 @@ def test_70b_lies_on_576_lpus_in_8_bit_and_not_in_16(
     data = {"model": "llama-3.3-70b", "cluster": {"pools": [pool]}}
     if fits:
         scenario = common(tmp_path, "groq-rack", **data)
-        assert scenario.cluster.pools[0].replica_count(scenario.model) == 1
+        assert resolve(scenario).deployments[0].replica_count == 1
         assert cluster_sim.simulate(scenario).summary()["completed"] == 30
     else:
         with pytest.raises(

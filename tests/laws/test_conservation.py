@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import cluster_sim
+from cluster_sim.deployment.schedulers import build_scheduler
 from cluster_sim.results import energy
 from cluster_sim.results.run import TABLES
 from cluster_sim.serving.routing import Routing
@@ -240,7 +241,7 @@ def requests_in_are_finished_rejected_or_inside(results: cluster_sim.Results) ->
     summary, counted = results.summary(), column(results, "counted")
     assert summary["completed"] + summary["failed"] + summary["rejected"] == int(np.sum(counted))
     assert summary["completed"] == int(np.sum((status == "finished") & counted))
-    room = results.scenario.cluster.pools[0].batch(results.scenario.model).longest
+    room = build_scheduler(results.fleet.deployments[0]).longest
     too_long = column(results, "prompt_tokens") + column(results, "output_tokens") - 1 > room
     assert np.array_equal(status == "rejected", too_long)
 
@@ -300,7 +301,7 @@ def kv_never_exceeds_the_room(results: cluster_sim.Results) -> None:
     held = table["kv_tokens"].to_numpy() + table["steps"].to_numpy() * (
         table["growth"].to_numpy() + table["prompt_tokens"].to_numpy()
     )
-    assert np.max(held) <= results.scenario.cluster.pools[0].kv_tokens(results.scenario.model)
+    assert np.max(held) <= results.fleet.deployments[0].kv_tokens
     assert results.summary()["kv_peak_fraction"] <= 1.0
 
 
@@ -370,8 +371,7 @@ def energy_is_the_sum_of_rows_and_the_integral_of_power(results: cluster_sim.Res
         table["energy_j"].to_numpy(),
         table["ended_s"].to_numpy() - table["began_s"].to_numpy(),
     )
-    pool = results.scenario.cluster.pools[0]
-    each, devices = pool.devices_a_replica(results.scenario.model), results.devices.num_rows
+    each, devices = results.fleet.deployments[0].devices_per_replica, results.devices.num_rows
     rows_j = float(np.sum(energy_j)) + power.loaded_idle_w * (
         devices * end_s - each * float(np.sum(length_s))
     )

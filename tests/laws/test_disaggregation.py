@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from simpy import Environment
 
 import cluster_sim
+from cluster_sim.deployment.schedulers import build_scheduler
 from cluster_sim.hardware.operating_point import FULL_PACE, Pace
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.speculative_steps import SpeculativeSteps
@@ -131,7 +132,7 @@ def nothing_is_lost(results: cluster_sim.Results) -> None:
         np.sum(column(results, "counted"))
     )
     decode, prefill = (
-        pool.batch(results.scenario.model).longest for pool in results.scenario.cluster.pools
+        build_scheduler(deployment).longest for deployment in results.fleet.deployments
     )
     prompt, output = column(results, "prompt_tokens"), column(results, "output_tokens")
     too_long = (prompt > prefill) | ((output > 1) & (prompt + output - 1 > decode))
@@ -175,11 +176,7 @@ def kv_never_exceeds_the_room(results: cluster_sim.Results) -> None:
     held = table["kv_tokens"].to_numpy() + table["steps"].to_numpy() * (
         table["growth"].to_numpy() + table["prompt_tokens"].to_numpy()
     )
-    room = [
-        pool.kv_tokens(results.scenario.model)
-        for pool in results.scenario.cluster.pools
-        for _ in range(2)
-    ]
+    room = [deployment.kv_tokens for deployment in results.fleet.deployments for _ in range(2)]
     assert np.all(held <= np.array(room)[table["replica"].to_numpy()] + 1e-6)
 
 

@@ -323,7 +323,7 @@ def run(
 
 def test_one_request_takes_the_latency_of_its_tokens(tmp_path: Path) -> None:
     results = run(tmp_path, 1, 100, 401)
-    steps = results.scenario.cluster.pools[0].step_times(results.scenario.model)
+    steps = results.fleet.deployments[0].step_times
     assert float(finished(results).tpot_s[0]) == approx(
         steps.ramp(StepWork(batch=1, growth=1, context=300)).first_s, rel=1e-3
     )  # keys grow evenly about the mean context
@@ -331,7 +331,7 @@ def test_one_request_takes_the_latency_of_its_tokens(tmp_path: Path) -> None:
 
 def test_full_slots_make_a_token_a_station_time(tmp_path: Path) -> None:
     results = run(tmp_path, 300, 1, 401)
-    steps = results.scenario.cluster.pools[0].step_times(results.scenario.model)
+    steps = results.fleet.deployments[0].step_times
     assert isinstance(steps, WaferSteps) and steps.slots < 100
     pace_s = steps.station_s + steps.decoding.station_key_s * 200
     assert results.summary()["output_throughput"] == approx(1 / pace_s, rel=0.02)
@@ -343,7 +343,7 @@ def test_kv_room_is_what_ends_the_batch(tmp_path: Path) -> None:
     though there are places for a hundred.
     """
     results = run(tmp_path, 20, 4800, 200, "llama-3.3-70b", 4)
-    room = results.scenario.cluster.pools[0].kv_tokens(results.scenario.model)
+    room = results.fleet.deployments[0].kv_tokens
     assert int(np.max(results.stretches["batch"].to_numpy())) == room // 5000 == 13
     assert results.summary()["kv_peak_fraction"] > 0.95
     assert results.summary()["station_occupancy"] < 1.0
@@ -386,9 +386,7 @@ def test_a_pool_that_streams_runs_a_model_that_its_wafers_do_not_hold(tmp_path: 
     )
     assert float(np.mean(finished(results).tpot_s)) == approx(0.941, rel=0.001)
     # 0.95 x 44 GB less two embeddings of 2.1 GB, over 327,680 B
-    assert results.scenario.cluster.pools[0].kv_tokens(results.scenario.model) == approx(
-        114.7e3, rel=0.002
-    )
+    assert results.fleet.deployments[0].kv_tokens == approx(114.7e3, rel=0.002)
 
 
 @pytest.mark.parametrize(
@@ -409,7 +407,7 @@ def test_models_from_100b_dense_to_a_trillion_weights_run_at_some_hundred_tokens
     (tokenomics.info and hivebook.wiki, 2026).
     """
     results = run(tmp_path, 1, 500, 100, name, wafers)
-    assert results.scenario.cluster.pools[0].devices_a_replica(results.scenario.model) == wafers
+    assert results.fleet.deployments[0].devices_per_replica == wafers
     speed = 1 / float(finished(results).tpot_s[0])
     assert 500 < speed < 2500
     if (public := {"gpt-oss-120b": 2059, "qwen3-235b": 1400, "kimi-k2": 981}.get(name)) is not None:

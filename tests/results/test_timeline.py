@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from cluster_sim.deployment.fleet import resolve
 from cluster_sim.loading.files import load_scenario
 from cluster_sim.results.metrics.timeline import timeline
 from cluster_sim.results.results import Results
@@ -130,7 +131,7 @@ def test_work_is_spread_evenly_over_its_stretch(scenario: Scenario) -> None:
 
 
 def test_the_cache_grows_along_a_stretch_and_is_empty_when_nothing_runs(scenario: Scenario) -> None:
-    room = scenario.cluster.pools[0].placement(scenario.model).kv_tokens
+    room = resolve(scenario).deployments[0].placement.kv_tokens
     # one sequence of half the room grows by 1 a step, over 2 s, to the whole room
     table = stretches(
         replica=[0],
@@ -148,7 +149,7 @@ def test_the_cache_grows_along_a_stretch_and_is_empty_when_nothing_runs(scenario
 
 
 def test_the_fullest_replica_may_be_another_in_each_bin(scenario: Scenario) -> None:
-    room = scenario.cluster.pools[0].placement(scenario.model).kv_tokens
+    room = resolve(scenario).deployments[0].placement.kv_tokens
     table = stretches(
         replica=[1, 0], began_s=[0.0, 1.0], ended_s=[1.0, 2.0], kv_tokens=[room, room // 4]
     )

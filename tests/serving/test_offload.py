@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cluster_sim
+from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import ScenarioError
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.step_work import StepWork
@@ -206,14 +207,14 @@ def test_a_block_is_counted_over_all_devices_and_a_tier_that_is_slower_than_read
         {"tier": "nvme", "capacity": "4 MB", "bandwidth": "1 kB/s"},
     )
     scenario = load(tmp_path, pool(tensor=2, prefix_caching=True, offload=[host, disk]))
-    one, other = scenario.cluster.pools[0].offload(scenario.model)
+    one, other = resolve(scenario).deployments[0].offload
     assert one == (244, pytest.approx(4.096e-6), True)
     assert other == (976, pytest.approx(4.096), False)
-    block_reading_s = 16 / scenario.cluster.pools[0].prefill_tokens_per_s(scenario.model)
+    block_reading_s = 16 / resolve(scenario).deployments[0].prefill_tokens_per_s
     for factor, is_fetched in ((0.99, False), (1.01, True)):
         as_fast = host | {"bandwidth": f"{factor * 4096 / block_reading_s} B/s"}
         scenario = load(tmp_path, pool(tensor=2, prefix_caching=True, offload=[as_fast]))
-        assert scenario.cluster.pools[0].offload(scenario.model)[0].is_fetched is is_fetched
+        assert resolve(scenario).deployments[0].offload[0].is_fetched is is_fetched
 
 
 @pytest.mark.parametrize(

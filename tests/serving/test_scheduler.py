@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import cluster_sim
+from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import ScenarioError
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.step_work import StepWork
@@ -203,7 +204,7 @@ def test_blocks_move_over_the_link_between_each_device_and_its_host(tmp_path: Pa
     token_bytes = (
         2 * 2 * 16 * 2
     )  # key and value of one head on each device, two layers, two bytes a number
-    assert scenario.cluster.pools[0].swap(scenario.model) == (
+    assert resolve(scenario).deployments[0].swap == (
         int(1e6 / (16 * token_bytes)),
         pytest.approx(16 * token_bytes / 1e9),
     )
@@ -211,9 +212,7 @@ def test_blocks_move_over_the_link_between_each_device_and_its_host(tmp_path: Pa
     pool["node"]["links"] = [dict(pool["node"]["links"][0], between=["host", "somewhere"]), narrow]
     path.write_text(json.dumps(text))
     scenario = cluster_sim.load_scenario(path)
-    assert scenario.cluster.pools[0].swap(scenario.model)[1] == pytest.approx(
-        16 * token_bytes / 0.5e9
-    )
+    assert resolve(scenario).deployments[0].swap[1] == pytest.approx(16 * token_bytes / 0.5e9)
     pool["node"]["links"] = [narrow]
     path.write_text(json.dumps(text))
     with pytest.raises(

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 import cluster_sim
+from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import ScenarioError
+from cluster_sim.hardware.operating_point import FULL_PACE
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.physics.speculative_steps import SpeculativeSteps
@@ -164,8 +167,7 @@ def test_multi_token_prediction_passes_its_layer_and_the_head_for_each_draft(
         GpuSteps(tiny_model(layers=layers), small_gpu(), ReplicaLayout(engine="test engine"))
         for layers in (2, 1)
     )
-    times = pool.speculative_step_times(tiny_model())
-    assert times is not None
+    times = Deployment(pool, tiny_model()).times_at(FULL_PACE)
     assert times.ramp(
         StepWork(batch=1, growth=3.0, context=500, sampled=1)
     ).first_s == pytest.approx(
@@ -228,9 +230,9 @@ def test_the_mean_of_many_requests_is_the_acceptance_length(tmp_path: Path) -> N
 
 def test_a_drafter_takes_room_from_the_cache(tmp_path: Path) -> None:
     alone, both = (
-        scenario(tmp_path, {"draft_tokens": 2, "acceptance": 0.5} | more)
-        .cluster.pools[0]
-        .placement(tiny_model())
+        resolve(scenario(tmp_path, {"draft_tokens": 2, "acceptance": 0.5} | more))
+        .deployments[0]
+        .placement
         for more in ({}, {"draft_model": TINY_MODEL | {"name": "drafter"}})
     )
     assert both.kv_token_bytes == 2 * alone.kv_token_bytes

@@ -12,6 +12,8 @@ import pytest
 from pytest import approx
 from simpy import Environment, Timeout
 
+from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.deployment.fleet import build_topology
 from cluster_sim.hardware.device import device_named
 from cluster_sim.hardware.operating_point import Pace
 from cluster_sim.llm.huggingface import read_model
@@ -157,7 +159,9 @@ def test_collectives_are_slowed_by_what_crosses_their_own_links_and_by_nothing_e
 
 def test_two_groups_on_one_switch_do_not_share_a_link() -> None:
     """NVSwitches do not block: what two groups of four have in common is none of their links."""
-    topology = Cluster.model_validate({"pools": [{"name": "a", "node": "dgx-b200"}]}).topology()
+    topology = build_topology(
+        Cluster.model_validate({"pools": [{"name": "a", "node": "dgx-b200"}]})
+    )
 
     def links(devices: Iterable[int]) -> set[object]:
         places = [f"a/0/device{number}" for number in devices]
@@ -211,19 +215,18 @@ def test_a_pipeline_over_two_nodes_pays_the_hop_over_the_network() -> None:
             tensor_parallel=8, pipeline_parallel=2, weights="fp8", engine=pool.replica.engine.name
         ),
     )
-    hop = pool.between_nodes
+    deployment = Deployment(pool, model)
+    hop = deployment.target.hops_between_nodes
     assert hop == (1, approx(8e-6), approx(8 * 46e9))
     tokens = 4096
-    longer_s = pool.step_times(model).tokens_s(tokens, tokens) - inside.tokens_s(tokens, tokens)
+    longer_s = deployment.step_times.tokens_s(tokens, tokens) - inside.tokens_s(tokens, tokens)
     assert device.peer_bandwidth_bytes_per_s is not None
     over_nvlink_s = device.peer_latency_s + tokens * 16384 / 8 / device.peer_bandwidth_bytes_per_s
     assert longer_s == approx(8e-6 + tokens * 16384 / (8 * 46e9) - over_nvlink_s)
-    assert (
-        Pool.model_validate(
-            {"name": "a", "node": "dgx-b200", "replica": plan | {"tensor_parallel": 4}}
-        ).between_nodes.times
-        == 0
+    on_one_node = Pool.model_validate(
+        {"name": "a", "node": "dgx-b200", "replica": plan | {"tensor_parallel": 4}}
     )
+    assert Deployment(on_one_node, model).target.hops_between_nodes.times == 0
 
 
 def test_a_swap_beside_other_traffic_takes_as_much_longer_as_its_share_says() -> None:

@@ -14,6 +14,7 @@ from simpy import Environment, Timeout
 
 import cluster_sim
 from cluster_sim.analysis.estimate import explain, highest_rate_per_s
+from cluster_sim.deployment.fleet import build_topology, resolve
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.results.recorder import Recorder
@@ -281,7 +282,7 @@ def test_lanes_of_a_way_are_nvlink_within_a_node_and_rails_between_nodes(
         {"name": name, "node": kind, "nodes": count}
         for name, (kind, count, _) in zip("ab", nodes, strict=False)
     ]
-    topology = Cluster.model_validate({"pools": pools}).topology()
+    topology = build_topology(Cluster.model_validate({"pools": pools}))
     start, end = nodes[0][2].split()
 
     def four(first: str) -> list[str]:
@@ -313,8 +314,9 @@ cluster:
 """
     )
     scenario = cluster_sim.load_scenario(path)
-    (reader, *_, wafers) = scenario.cluster.devices(scenario.model)
-    way = group_path(scenario.cluster.topology(), reader, wafers)
+    fleet = resolve(scenario)
+    reader, *_, wafers = fleet.replicas
+    way = group_path(fleet.topology, reader.rank_devices, wafers.rank_devices)
     assert (way.out_bytes_per_s, way.in_bytes_per_s) == (approx(184e9), approx(600e9))
     results = cluster_sim.simulate(scenario)
     assert results.summary()["completed"] == 40

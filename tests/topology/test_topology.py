@@ -11,6 +11,7 @@ import pytest
 from pytest import approx
 
 from cluster_sim.analysis.network_paths import path, usual_paths
+from cluster_sim.deployment.fleet import build_topology
 from cluster_sim.errors import ScenarioError
 from cluster_sim.figures.topology_layout import condensed
 from cluster_sim.hardware.network import FabricSpec, NetworkSpec
@@ -31,7 +32,7 @@ def cluster(kind: Any, nodes: int = 1, network: Any = None, **more: Any) -> Clus
 
 
 def topology(kind: Any, nodes: int = 1, network: Any = None) -> Topology:
-    return cluster(kind, nodes, network).topology()
+    return build_topology(cluster(kind, nodes, network))
 
 
 def network(**fabric: Any) -> dict[str, Any]:
@@ -399,7 +400,7 @@ def test_the_usual_paths_are_those_to_within_and_between_nodes():
     )
     found = {
         one.what: (one.route.hops, one.route.bottleneck_bytes_per_s)
-        for one in usual_paths(plan, plan.cluster.topology())
+        for one in usual_paths(plan, build_topology(plan.cluster))
     }
     assert found == {
         "front door to p": (5, 46e9),

@@ -14,6 +14,7 @@ from pytest import approx
 
 from cluster_sim import figures, validation
 from cluster_sim.cli import app as cli
+from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import ScenarioError
 from cluster_sim.figures.parity import parity
 from cluster_sim.schema import CATALOG
@@ -269,13 +270,16 @@ def test_an_offline_run_queues_everything_and_admits_only_what_will_fit(tmp_path
     scenario = scenario_of(one(tmp_path, OFFLINE | {"isl": "20000.0", "osl": "2000.0"}))
     pool = scenario.cluster.pools[0]
     assert scenario.workload.arrivals == AtOnce(requests=1500)
-    assert pool.max_sequences == pool.kv_tokens(scenario.model) // 22016  # whole blocks of 32
+    assert (
+        pool.max_sequences == resolve(scenario).deployments[0].kv_tokens // 22016
+    )  # whole blocks of 32
 
 
 def test_tensorrt_llm_gives_a_share_of_what_the_weights_leave(tmp_path: Path) -> None:
     scenario = scenario_of(one(tmp_path, OFFLINE))
     pool = scenario.cluster.pools[0]
-    placement, capacity = pool.placement(scenario.model), pool.node.device.memory.capacity_bytes
+    placement = resolve(scenario).deployments[0].placement
+    capacity = pool.node.device.memory.capacity_bytes
     free = capacity - placement.weight_bytes - pool.replica.engine.reserved_bytes
     assert placement.kv_room_bytes == approx(0.9 * free, abs=1e9)
 

@@ -136,7 +136,7 @@ def _counted(results: Run, pool: str | None, class_: str | None) -> Array:
     if pool is not None:  # one that is handed over is of both pools
         wanted = wanted & (
             (table["pool"].to_numpy() == pool)
-            | np.isin(table["prefill_replica"].to_numpy(), _replicas(results, pool))
+            | np.isin(table["prefill_replica"].to_numpy(), results.fleet.numbers(pool))
         )
     return wanted
 
@@ -196,14 +196,3 @@ def _most_at_once(done: Finished) -> int:
     times_s = np.concatenate([done.arrival_s, done.finish_s])
     change = np.concatenate([np.ones(len(done.arrival_s)), -np.ones(len(done.finish_s))])
     return int(np.max(np.cumsum(change[np.lexsort((change, times_s))])))
-
-
-def _replicas(results: Run, pool: str) -> list[int]:
-    """Numbers of a pool's replicas, which are counted through all pools."""
-    numbers, model = 0, results.scenario.model
-    for other in results.scenario.cluster.pools:
-        count = other.replica_count(model)
-        if other.name == pool:
-            return list(range(numbers, numbers + count))
-        numbers += count
-    return []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cluster_sim.results.metrics.finished import Array, _replicas
+from cluster_sim.results.metrics.finished import Array
 
 if TYPE_CHECKING:
     from cluster_sim.results.run import Run
@@ -26,7 +26,7 @@ def itl(results: Run, pool: str | None = None) -> Gaps:
     mine = (
         np.ones(len(replica), dtype=bool)
         if pool is None
-        else np.isin(replica, _replicas(results, pool))
+        else np.isin(replica, results.fleet.numbers(pool))
     )
     weight = table["counted"].to_numpy()
     mine &= weight > 0
@@ -40,7 +40,7 @@ def itl(results: Run, pool: str | None = None) -> Gaps:
         torn_s = events["value"].to_numpy()[resumed]
         if pool is not None:
             counted = counted & np.isin(
-                events["replica"].to_numpy()[resumed], _replicas(results, pool)
+                events["replica"].to_numpy()[resumed], results.fleet.numbers(pool)
             )
         torn_s = torn_s[counted]
         ones = np.ones(len(torn_s), dtype=np.int64)

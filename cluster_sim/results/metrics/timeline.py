@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cluster_sim.results.metrics.finished import Array, _replicas
+from cluster_sim.results.metrics.finished import Array
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,7 +59,7 @@ def timeline(results: Run, points: int = 300) -> Timeline:
     A stretch's work is spread evenly over its time, so sums over the bins are the sums of the
     table. A run in which no time passes gets bins of one second in all.
     """
-    table, stretches, model = results.requests, results.stretches, results.scenario.model
+    table, stretches = results.requests, results.stretches
     arrival_s, admitted_s, finish_s = (
         table[name].to_numpy() for name in ("arrival_s", "admitted_s", "finish_s")
     )
@@ -93,14 +93,14 @@ def timeline(results: Run, points: int = 300) -> Timeline:
         )
     )
     began_s, ended_s, replica = began_s[order], ended_s[order], replica[order]
-    for pool in results.scenario.cluster.pools:
+    for deployment in results.fleet.deployments:
         device, devices, room = (
-            pool.node.device,
-            pool.devices_a_replica(model),
-            pool.placement(model).kv_tokens,
+            deployment.device,
+            deployment.devices_per_replica,
+            deployment.placement.kv_tokens,
         )
-        for number in _replicas(results, pool.name):
-            peak_flop_per_s += devices * device.peak.of(pool.weights(model))[1]
+        for number in results.fleet.numbers(deployment.name):
+            peak_flop_per_s += devices * device.peak.of(deployment.weights)[1]
             peak_bytes_per_s += devices * device.bandwidth_bytes_per_s
             mine = slice(*np.searchsorted(replica, (number, number + 1)))
             if mine.start == mine.stop:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
+from cluster_sim.deployment.fleet import ReplicaSpec
 from cluster_sim.hardware.power_and_cooling import Power
 from cluster_sim.results.columns import DEVICES, names
 from cluster_sim.results.tables.ended import Ended
-from cluster_sim.scenario.pool import Pool
-from cluster_sim.scenario.scenario import Scenario
 
 _SOME = ("energy_j", "mean_power_w")
 """Columns that some devices have nothing for."""
@@ -37,17 +36,12 @@ def devices_table(run: Ended) -> pa.Table:
 
     Its last columns, which tell of temperatures, are left to thermal.with_extremes.
     """
-    scenario, totals = run.scenario, _totals(run.stretches)
+    totals = _totals(run.stretches)
     rows = [
-        row
-        for pool, first in _pools(scenario)
-        for number in range(first, first + pool.replica_count(scenario.model))
-        for row in _rows(
-            scenario,
-            pool,
-            (number - first, number),
-            _share(run, pool, _of_replica(totals, number), run.down_s.get(number)),
-        )
+        (place, replica.deployment.name, replica.number, replica.deployment.device.name, *share)
+        for replica in run.fleet.replicas
+        for share in [_share(run, replica, _of_replica(totals, replica.number))]
+        for place in replica.devices
     ]
     columns = list(zip(*rows, strict=True))
     return pa.table(
@@ -56,14 +50,6 @@ def devices_table(run: Ended) -> pa.Table:
             for name, values in zip(names(DEVICES)[:-_FROM_TEMPERATURES], columns, strict=True)
         }
     )
-
-
-def _pools(scenario: Scenario) -> Iterator[tuple[Pool, int]]:
-    """Yield each pool and the number of its first replica."""
-    first = 0
-    for pool in scenario.cluster.pools:
-        yield pool, first
-        first += pool.replica_count(scenario.model)
 
 
 def _totals(stretches: pa.Table) -> dict[str, Any]:
@@ -87,15 +73,15 @@ def _of_replica(totals: Mapping[str, Any], number: int) -> dict[str, float]:
     }
 
 
-def _share(run: Ended, pool: Pool, total: Mapping[str, float], down_s: float | None) -> _Share:
-    """Return the even share of each device in what its replica did; down_s: when that was lost."""
-    model, simulated_s = run.scenario.model, run.simulated_s
-    device, each = pool.node.device, pool.devices_a_replica(model)
-    _, peak = device.peak.of(pool.weights(model))
+def _share(run: Ended, replica: ReplicaSpec, total: Mapping[str, float]) -> _Share:
+    """Return the even share of each device in what its replica did."""
+    simulated_s, deployment = run.simulated_s, replica.deployment
+    device, each = deployment.device, deployment.devices_per_replica
+    _, peak = device.peak.of(deployment.weights)
     flop, moved = total["flop"] / each, total["bytes"] / each
     energy_j = None
     if device.power is not None:
-        idle_j = _idle_j(device.power, total["busy_s"], simulated_s, down_s)
+        idle_j = _idle_j(device.power, total["busy_s"], simulated_s, run.down_s.get(replica.number))
         energy_j = total["energy_j"] / each + idle_j
     return _Share(
         busy_s=total["busy_s"],
@@ -114,13 +100,3 @@ def _idle_j(power: Power, busy_s: float, simulated_s: float, down_s: float | Non
     """Return what a device draws while its replica runs nothing, and after it is lost [J]."""
     gone_s = max(simulated_s - (simulated_s if down_s is None else down_s), 0.0)
     return power.loaded_idle_w * (simulated_s - busy_s - gone_s) + power.idle_w * gone_s
-
-
-def _rows(
-    scenario: Scenario, pool: Pool, replica: tuple[int, int], share: _Share
-) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of a replica's devices; replica: its number in its pool, and in the run."""
-    each, (index, number) = pool.devices_a_replica(scenario.model), replica
-    for place in range(index * each, (index + 1) * each):
-        name = f"{pool.name}/{place // pool.node.devices}/device{place % pool.node.devices}"
-        yield name, pool.name, number, pool.node.device.name, *share

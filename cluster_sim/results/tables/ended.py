@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.deployment.fleet import Fleet
 
 
 class Ended(NamedTuple):
     """A run that has ended, and its stretches."""
 
-    scenario: Scenario
+    fleet: Fleet
     stretches: pa.Table
     down_s: Mapping[int, float]
     """Time at which each replica that heat shut down was lost, by number [s]."""

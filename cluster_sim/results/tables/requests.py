@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from cluster_sim.deployment.fleet import resolve
 from cluster_sim.request import Request
 from cluster_sim.results.contention import lost_s
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.results.tables.arrow import column
 from cluster_sim.results.tables.token_times import token_times_s
-from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.typing import Array
 from cluster_sim.workload.random_streams import stream
@@ -22,7 +22,6 @@ from cluster_sim.workload.random_streams import stream
 def requests_table(
     scenario: Scenario,
     recorder: Recorder,
-    pool_of: Sequence[Pool],
     latencies_s: Array,
     stretches: pa.Table,
 ) -> pa.Table:
@@ -30,14 +29,12 @@ def requests_table(
 
     Parameters
     ----------
-    pool_of
-        Pool of each replica, by number.
     latencies_s
         Latency between the front door and each replica, by number [s].
     stretches
         Table of stretches of the same run.
     """
-    table = _recorded(scenario, recorder, pool_of, latencies_s)
+    table = _recorded(scenario, recorder, latencies_s)
     columns_of = {
         name: stretches[name].to_numpy()
         for name in ("replica", "began_s", "ended_s", "bus_s", "link_s")
@@ -53,9 +50,7 @@ def requests_table(
     return table
 
 
-def _recorded(
-    scenario: Scenario, recorder: Recorder, pool_of: Sequence[Pool], latencies_s: Array
-) -> pa.Table:
+def _recorded(scenario: Scenario, recorder: Recorder, latencies_s: Array) -> pa.Table:
     """Return the columns that follow from the requests alone."""
     requests, classes = recorder.requests, scenario.workload.classes
     replica, prefill_replica = (
@@ -66,7 +61,8 @@ def _recorded(
     finish_latency_s = answer_s[replica]
     first_latency_s = answer_s[np.where(prefill_replica < 0, replica, prefill_replica)]
     names = [pool.name for pool in scenario.cluster.pools]
-    pool = np.array([names.index(pool.name) for pool in pool_of] + [0], dtype=np.int8)[replica]
+    pool_of = [names.index(spec.deployment.name) for spec in resolve(scenario).replicas]
+    pool = np.array([*pool_of, 0], dtype=np.int8)[replica]
     class_number = _values(requests, "class_number", np.int16)
     class_names = [traffic_class.name for traffic_class in classes] or [""]
     without_class = np.full(len(requests), not classes)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 
+from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.deployment.fleet import Fleet
 from cluster_sim.deployment.step_work import stretch_work, work_of
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.results.columns import STRETCH_COLUMNS, STRETCH_TOTALS, names
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.results.tables.arrow import column
-from cluster_sim.scenario.pool import Pool
-from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.typing import Array, Number
 
 _SOME = ("energy_j", "station_occupancy")
@@ -25,14 +25,12 @@ _REAL = {
 """Recorded columns that are not whole numbers."""
 
 
-def stretches_table(scenario: Scenario, recorder: Recorder, pool_of: Sequence[Pool]) -> pa.Table:
-    """Return one row per stretch, see columns.STRETCHES and STRETCH_TOTALS.
-
-    pool_of: pool of each replica, by number.
-    """
+def stretches_table(fleet: Fleet, recorder: Recorder) -> pa.Table:
+    """Return one row per stretch, see columns.STRETCHES and STRETCH_TOTALS."""
     rows = np.frombuffer(recorder.stretches, dtype=float).reshape(-1, len(STRETCH_COLUMNS))
     real = _REAL
-    if any(pool.replica.speculation for pool in pool_of):  # sequences grow at rates of their own
+    if any(deployment.pool.replica.speculation for deployment in fleet.deployments):
+        # sequences grow at rates of their own
         real = _REAL | {"context", "kv_tokens"}
     data: dict[str, Array] = {
         name: rows[:, place].astype(float if name in real else np.int64)
@@ -44,24 +42,22 @@ def stretches_table(scenario: Scenario, recorder: Recorder, pool_of: Sequence[Po
     )
     for name in names(STRETCH_TOTALS)[1:]:
         data[name] = np.full(len(steps), np.nan if name in _SOME else 0.0)
-    for pool in scenario.cluster.pools:
+    for deployment in fleet.deployments:
         mine = (
-            np.isin(
-                data["replica"], [number for number, other in enumerate(pool_of) if other is pool]
-            )
-            if len(scenario.cluster.pools) > 1
+            np.isin(data["replica"], fleet.numbers(deployment.name))
+            if len(fleet.deployments) > 1
             else slice(None)
         )
         counts = {name: values[mine] for name, values in data.items()}
-        work = work_of(scenario.model, pool, stretch_work(counts), counts["steps"])
+        work = work_of(deployment, stretch_work(counts), counts["steps"])
         data["flop"][mine] = work.total(work.linear_flop) + work.total(work.attention_flop)
         data["bytes"][mine] = work.total(work.bytes)
-        if pool.node.device.power is not None:
+        if deployment.device.power is not None:
             data["energy_j"][mine] = work.energy_j(
                 (counts["first_s"], counts["slope_s"]), counts["clock"]
             )
-        if pool.is_wafer:
-            data["station_occupancy"][mine] = _occupancy(scenario, pool, counts)
+        if deployment.pool.is_wafer:
+            data["station_occupancy"][mine] = _occupancy(deployment, counts)
     return pa.table(
         {
             name: column(values, np.isnan(values) if name in _SOME else None)
@@ -70,15 +66,15 @@ def stretches_table(scenario: Scenario, recorder: Recorder, pool_of: Sequence[Po
     )
 
 
-def _occupancy(scenario: Scenario, pool: Pool, rows: Mapping[str, Array]) -> Array:
+def _occupancy(deployment: Deployment, rows: Mapping[str, Array]) -> Array:
     """Return the share of each stretch in which the slowest pipeline stage of its replica works;
     the rest are bubbles.
 
     At a lower clock all stages are slower, as the step is.
     """
-    times = pool.step_times(scenario.model)
+    times, speculation = deployment.step_times, deployment.pool.replica.speculation
     assert isinstance(times, WaferSteps)
-    each = 1 + (pool.replica.speculation.draft_tokens if pool.replica.speculation else 0)
+    each = 1 + (speculation.draft_tokens if speculation else 0)
     middle: Number = (rows["steps"] - 1) / 2
     work = stretch_work(rows)
     middle_work = replace(

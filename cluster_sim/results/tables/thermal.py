@@ -115,7 +115,7 @@ def _table(names: list[str], columns: Mapping[str, list[Array]]) -> pa.Table:
 
 def _by_replica(run: Ended) -> dict[int, Drawn]:
     """Return what each device of a replica draws over time, at the mean power of each stretch."""
-    scenario, stretches = run.scenario, run.stretches
+    stretches = run.stretches
     replica = stretches["replica"].to_numpy()
     order = np.argsort(replica, kind="stable")
     replica, began_s, ended_s, energy_j, moved = (
@@ -125,24 +125,23 @@ def _by_replica(run: Ended) -> dict[int, Drawn]:
             for name in ("began_s", "ended_s", "energy_j", "bytes")
         ),
     )
-    by_replica, number = {}, 0
-    for pool in scenario.cluster.pools:
-        each, power = pool.devices_a_replica(scenario.model), pool.node.device.power
-        for _ in range(pool.replica_count(scenario.model)):
-            if power is not None:
-                mine = slice(*np.searchsorted(replica, (number, number + 1)))
-                length_s = np.maximum(ended_s[mine] - began_s[mine], 1e-12)
-                by_replica[number] = drawn(
-                    power,
-                    began_s[mine],
-                    ended_s[mine],
-                    energy_j[mine] / (each * length_s),
-                    moved[mine] / (each * length_s),
-                    0.0,
-                    run.simulated_s,
-                    run.down_s.get(number, inf),
-                )
-            number += 1
+    by_replica = {}
+    for spec in run.fleet.replicas:
+        number, size = spec.number, spec.deployment.devices_per_replica
+        power = spec.deployment.device.power
+        if power is not None:
+            mine = slice(*np.searchsorted(replica, (number, number + 1)))
+            length_s = np.maximum(ended_s[mine] - began_s[mine], 1e-12)
+            by_replica[number] = drawn(
+                power,
+                began_s[mine],
+                ended_s[mine],
+                energy_j[mine] / (size * length_s),
+                moved[mine] / (size * length_s),
+                0.0,
+                run.simulated_s,
+                run.down_s.get(number, inf),
+            )
     return by_replica
 
 

@@ -1,0 +1,247 @@
+"""A deployment: a pool and the model it serves, resolved once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+from cluster_sim.deployment.model_on_devices import ModelOnDevices, PlainSteps
+from cluster_sim.hardware.device import Device
+from cluster_sim.hardware.network import NetworkSpec
+from cluster_sim.hardware.node import Node
+from cluster_sim.hardware.operating_point import FULL_PACE, Pace
+from cluster_sim.hardware.precision import Precision
+from cluster_sim.llm.model import Model
+from cluster_sim.physics.placement import Placement
+from cluster_sim.physics.speculative_steps import SpeculativeSteps
+from cluster_sim.physics.step_times import StepTimes
+from cluster_sim.physics.step_work import StepWork
+from cluster_sim.physics.transformer import causal_pairs, step_kv_bytes, window_pairs
+from cluster_sim.physics.wafer_placement import Region, wafers_needed
+from cluster_sim.scenario.pool import Pool
+from cluster_sim.serving.kv_cache.offload import Level, levels
+from cluster_sim.topology import host_bandwidth_bytes_per_s
+
+_KEPT_POINTS = 256
+"""Operating points whose step times are kept: clocks and shares of bandwidth come again."""
+
+
+@dataclass(frozen=True, eq=False)
+class Deployment:
+    """A pool and the model it serves; everything that follows from the two is worked out once."""
+
+    pool: Pool
+    model: Model
+    network: NetworkSpec | None = None
+    """Network of the cluster, which takes the place of that of the pool's nodes."""
+
+    @property
+    def name(self) -> str:
+        """Name of the pool."""
+        return self.pool.name
+
+    @property
+    def role(self) -> str:
+        """Part of a request that replicas serve: `both`, `prefill` or `decode`."""
+        return self.pool.replica.role
+
+    @property
+    def device(self) -> Device:
+        """Device of the pool's nodes."""
+        return self.pool.node.device
+
+    @cached_property
+    def node(self) -> Node:
+        """Node of the pool, reached as the cluster says."""
+        if self.network is None:
+            return self.pool.node
+        return self.pool.node.model_copy(update={"network": self.network})
+
+    @property
+    def weights(self) -> Precision:
+        """Precision in which the model is served."""
+        return self.pool.replica.weights or self.model.native
+
+    # Numbers of devices and replicas
+
+    @cached_property
+    def devices_per_replica(self) -> int:
+        """Number of devices of one replica."""
+        return self.pool.replica_devices or wafers_needed(self.model, self.device, self.weights)
+
+    @cached_property
+    def replica_count(self) -> int:
+        """Number of replicas in the pool."""
+        return self.pool.replica_count(self.devices_per_replica)
+
+    # Memory of one replica
+
+    @cached_property
+    def target(self) -> ModelOnDevices:
+        """The model on the devices of one replica."""
+        return self._on_devices(self.model)
+
+    def _on_devices(self, model: Model) -> ModelOnDevices:
+        return ModelOnDevices(model, self.pool, self.node, self.devices_per_replica)
+
+    @cached_property
+    def placement(self) -> Placement:
+        """Memory of one replica: weights and KV cache, those of a draft model included."""
+        speculation = self.pool.replica.speculation
+        if speculation is None or speculation.draft_model is None:
+            return self.target.placement
+        drafter = self._on_devices(speculation.draft_model)
+        return self.target.placement.beside(drafter.placement)
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """Regions of the wafers of one replica; empty where replicas lie on other devices."""
+        return self.target.regions
+
+    @cached_property
+    def kv_tokens(self) -> int:
+        """KV cache capacity of one replica in whole blocks [tokens]."""
+        block_tokens = self.pool.block_tokens
+        return self.placement.kv_tokens // block_tokens * block_tokens
+
+    @cached_property
+    def block_bytes(self) -> float:
+        """Size of a block of KV over all devices that hold it [B]."""
+        plan = self.pool.replica  # the placement of wafers is that of all of them
+        shares = 1 if self.pool.is_wafer else plan.tensor_parallel * plan.pipeline_parallel
+        return self.placement.kv_token_bytes * self.pool.block_tokens * shares
+
+    def kv_bytes(self, tokens: int) -> float:
+        """Return the KV of a request with `tokens` tokens in the cache [B].
+
+        It counts all devices of a replica, copies of heads included.
+        """
+        model, plan = self.model, self.pool.replica
+        windowed = min(tokens, model.window.tokens) if model.window else 0
+        ranks = 1 if self.pool.is_wafer else plan.tensor_parallel
+        return float(step_kv_bytes(model, plan.kv_cache, ranks, 0, tokens, windowed))
+
+    # Memory behind the devices
+
+    @property
+    def keeps_kv_on_host(self) -> bool:
+        """Whether blocks of KV move between devices and their host."""
+        return self.pool.kv.preemption == "swap" or bool(self.pool.kv.offload)
+
+    @cached_property
+    def swap_bandwidth_bytes_per_s(self) -> float | None:
+        """Bandwidth between a device and its host [B/s]; None where it is not known."""
+        return self.pool.kv.swap_bandwidth_bytes_per_s or self._host_bandwidth_bytes_per_s
+
+    @cached_property
+    def swap(self) -> tuple[int, float]:
+        """Blocks of a replica that the host keeps, and the time to move one of them [s].
+
+        The share of each device moves over its own link.
+        """
+        kv, bandwidth = self.pool.kv, self.swap_bandwidth_bytes_per_s
+        if kv.preemption != "swap" or not bandwidth:
+            return 0, 0.0
+        block_bytes = self.placement.kv_token_bytes * self.pool.block_tokens
+        if self.pool.is_wafer and not self.pool.is_streamed:  # the placement is that of all wafers
+            block_bytes /= self.devices_per_replica
+        return int(kv.swap_space_bytes / block_bytes), block_bytes / bandwidth
+
+    @cached_property
+    def offload(self) -> tuple[Level, ...]:
+        """Tiers behind the KV cache of one replica.
+
+        Recomputing a block is held to take its share of a full step of one prompt.
+        """
+        tiers = self.pool.kv.offload
+        if not tiers:
+            return ()
+        return levels(tiers, self.block_bytes, self.pool.block_tokens / self.prefill_tokens_per_s)
+
+    @cached_property
+    def load_s(self) -> float | None:
+        """Time until every device of a replica has its weights [s]; None where it is not known.
+
+        Each device loads its own share over its own link.
+        """
+        bandwidth = self.pool.replica.load_bandwidth_bytes_per_s or self._host_bandwidth_bytes_per_s
+        if not bandwidth:
+            return None
+        if self.pool.is_streamed:
+            return 0.0
+        return (
+            self._fullest_wafer_bytes if self.pool.is_wafer else self.placement.weight_bytes
+        ) / bandwidth
+
+    @cached_property
+    def ready_s(self) -> float:
+        """Time from the run's beginning until replicas work [s]."""
+        return (self.load_s or 0.0) if self.pool.replica.start == "cold" else 0.0
+
+    @cached_property
+    def _host_bandwidth_bytes_per_s(self) -> float | None:
+        return host_bandwidth_bytes_per_s(self.pool.node)
+
+    @property
+    def _fullest_wafer_bytes(self) -> float:
+        """Weights of the wafer with most of them."""
+        held: dict[int, float] = {}
+        for region in self.regions:
+            held[region.wafer] = held.get(region.wafer, 0.0) + region.weight_bytes
+        return max(held.values())
+
+    # Time
+
+    @property
+    def request_overhead_s(self) -> float:
+        """Time from a request's arrival at a replica's server until the scheduler sees it [s]."""
+        if (wafer := self.device.wafer) is not None:
+            return wafer.request_s
+        return self.device.overhead(self.pool.replica.engine.name).request_s
+
+    @cached_property
+    def step_times(self) -> PlainSteps:
+        """Times of one replica's engine steps at the full operating point, without drafts."""
+        return self.target.step_times(FULL_PACE)
+
+    def times_at(self, point: Pace) -> StepTimes:
+        """Return the times of one replica's engine steps at an operating point, drafts included.
+
+        Those of the last few hundred points are kept.
+        """
+        return self._times_at(point)
+
+    @cached_property
+    def _times_at(self) -> Callable[[Pace], StepTimes]:
+        def build(point: Pace) -> StepTimes:
+            plain = self.step_times if point == FULL_PACE else self.target.step_times(point)
+            return self._speculative(plain, point) or plain
+
+        return lru_cache(maxsize=_KEPT_POINTS)(build)
+
+    def _speculative(self, plain: PlainSteps, point: Pace) -> SpeculativeSteps | None:
+        speculation = self.pool.replica.speculation
+        if speculation is None:
+            return None
+        drafting, share = speculation.draft_model, speculation.draft_cost or 0.0
+        if speculation.mtp_layers and self.pool.is_wafer:  # more stages in the same pipeline
+            share = speculation.mtp_layers / self.model.layers
+        elif speculation.mtp_layers:
+            drafting = self.model.last_layers(speculation.mtp_layers)
+        drafter = self._on_devices(drafting).step_times(point) if drafting else None
+        return SpeculativeSteps(plain, speculation.draft_tokens, drafter, share)
+
+    @cached_property
+    def prefill_tokens_per_s(self) -> float:
+        """Rate at which one replica prefills in full steps that hold one prompt [tokens/s]."""
+        model = self.model
+        tokens = min(self.pool.max_batched_tokens, model.max_context)
+        window = model.window.tokens if model.window else 0
+        work = StepWork(
+            prompt_tokens=tokens,
+            sampled=1,
+            pairs=causal_pairs(tokens, 0),
+            window_pairs=window_pairs(tokens, 0, window),
+        )
+        return tokens / self.step_times.ramp(work).first_s

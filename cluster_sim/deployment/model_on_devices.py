@@ -1,0 +1,106 @@
+"""One model on the devices of one replica: how it lies there, and how long its steps take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import inf
+
+from cluster_sim.hardware.node import Node
+from cluster_sim.hardware.operating_point import Pace
+from cluster_sim.hardware.precision import Precision
+from cluster_sim.llm.model import Model
+from cluster_sim.physics.gpu import GpuSteps
+from cluster_sim.physics.placement import Placement, place_on_gpus, place_on_wafers
+from cluster_sim.physics.replica_layout import Hops, ReplicaLayout
+from cluster_sim.physics.wafer import WaferSteps
+from cluster_sim.physics.wafer_placement import Region, WaferPlan, regions_of
+from cluster_sim.scenario.pool import Pool
+from cluster_sim.topology import Topology, group_path, host_bandwidth_bytes_per_s
+
+PlainSteps = GpuSteps | WaferSteps
+"""Times of engine steps that check no drafts."""
+
+
+@dataclass(frozen=True, eq=False)
+class ModelOnDevices:
+    """A model on the devices of one replica: the one that is served, or a smaller one that drafts."""
+
+    model: Model
+    pool: Pool
+    node: Node
+    """Node of the pool, reached as the cluster says."""
+    devices: int
+    """Number of devices of the replica."""
+
+    @cached_property
+    def weights(self) -> Precision:
+        """Precision of the weights."""
+        return self.pool.replica.weights or self.model.native
+
+    @cached_property
+    def wafer_plan(self) -> WaferPlan:
+        """Plan by which the model lies on wafers."""
+        plan = self.pool.replica
+        return WaferPlan(
+            self.devices, self.weights, plan.kv_cache, plan.layout, self.pool.is_streamed, self.pool.max_sequences,
+            plan.reserved_rows, plan.defective_cores,
+        )  # fmt: skip
+
+    @cached_property
+    def regions(self) -> tuple[Region, ...]:
+        """Regions of the replica's wafers; empty where it lies on other devices."""
+        if not self.pool.is_wafer:
+            return ()
+        return regions_of(self.model, self.node.device, self.wafer_plan)
+
+    @cached_property
+    def placement(self) -> Placement:
+        """Memory that weights and KV cache take, and what is left."""
+        pool, plan, engine = self.pool, self.pool.replica, self.pool.replica.engine
+        if pool.is_wafer:
+            return place_on_wafers(self.model, self.node.device, self.wafer_plan)
+        group_bytes = engine.reserved_group_bytes if self.devices > 1 else 0.0
+        return place_on_gpus(
+            self.model, self.node.device, plan.tensor_parallel, plan.pipeline_parallel, self.weights, plan.kv_cache,
+            pool.kv.memory_fraction or engine.memory_fraction, engine.reserved_bytes + group_bytes, pool.max_sequences, plan.data_parallel,
+        )  # fmt: skip
+
+    def step_times(self, point: Pace) -> PlainSteps:
+        """Return the times of engine steps at an operating point."""
+        plan, device = self.pool.replica, self.node.device.at(point)
+        if self.pool.is_wafer:
+            io_bytes_per_s = (host_bandwidth_bytes_per_s(self.node) or inf) * point.links
+            return WaferSteps(self.model, device, self.wafer_plan, plan.engine.name, io_bytes_per_s)
+        layout = ReplicaLayout(
+            tensor_parallel=plan.tensor_parallel,
+            pipeline_parallel=plan.pipeline_parallel,
+            data_parallel=plan.data_parallel,
+            expert_parallel=plan.expert_parallel,
+            weights=self.weights,
+            kv_cache=plan.kv_cache,
+            engine=plan.engine.name,
+            graph_batches=plan.engine.graph_batches,
+            between_nodes=self.hops_between_nodes,
+        )
+        return GpuSteps(self.model, device, layout)
+
+    @cached_property
+    def hops_between_nodes(self) -> Hops:
+        """Hops of the replica's pipeline that leave a node.
+
+        Those of the first replica of a pool stand for all.
+        """
+        plan, devices = self.pool.replica, self.node.devices
+        stage = plan.tensor_parallel * plan.data_parallel
+        count = sum(
+            first % devices == 0 for first in range(stage, stage * plan.pipeline_parallel, stage)
+        )
+        if self.pool.is_wafer or not count:
+            return Hops()
+        sending, receiving = (
+            [f"pool/{node}/device{first + rank}" for rank in range(plan.tensor_parallel)]
+            for node, first in ((0, devices - stage), (1, 0))
+        )
+        path = group_path(Topology({"pool/0": self.node, "pool/1": self.node}), sending, receiving)
+        return Hops(count, path.route.latency_s, path.bytes_per_s)
