@@ -15,13 +15,13 @@ from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import ScenarioError
 from cluster_sim.loading.files import ScenarioFile, open_scenarios
 from cluster_sim.results.cost import planned_usd_per_hour
-from cluster_sim.results.metrics.finished import Array
 from cluster_sim.results.results import Results
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.scenario.study_spec import Capacity
 from cluster_sim.studies.grid import combinations
 from cluster_sim.studies.workers import called
+from cluster_sim.typing import Array
 
 if TYPE_CHECKING:
     import pyarrow as pa

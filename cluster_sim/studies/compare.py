@@ -12,7 +12,7 @@ import numpy as np
 
 from cluster_sim.errors import ScenarioError, did_you_mean
 from cluster_sim.loading.files import load_variants
-from cluster_sim.results.metrics.finished import Array, finished
+from cluster_sim.results.metrics.finished import finished
 from cluster_sim.results.results import Results
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.studies.statistics import (
@@ -25,6 +25,7 @@ from cluster_sim.studies.statistics import (
     t_interval,
 )
 from cluster_sim.studies.workers import Call, called, cores
+from cluster_sim.typing import Array
 
 if TYPE_CHECKING:
     import pyarrow as pa
