@@ -374,7 +374,7 @@ def _check_clients(clients: Sequence[str]) -> None:
 def _export(results: Results, client: str, folder: Path, detailed: bool) -> None:
     from cluster_sim import export as clients
 
-    for path in clients.export(results, client, folder, detailed):
+    for path in clients.export(results, client, folder, detailed=detailed):
         _say_wrote(path)
 
 
