@@ -13,6 +13,9 @@ Array = npt.NDArray[Any]
 Number = Any
 """An int, a float, or an array of them: physics is arithmetic on either."""
 
+Line = tuple[Number, Number]
+"""A quantity that grows by the same amount from step to step: (first, slope)."""
+
 Count = Annotated[int, Field(gt=0)]
 """A whole number above 0, in a description."""
 

@@ -4,7 +4,7 @@ they were not fitted to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -81,6 +81,23 @@ class FitOptions:
     def key(self, precision: str) -> str:
         """What the fit of a precision is kept under."""
         return f"{precision}_{self.engine.lower()}" if self.engine else precision
+
+
+def processors_of(device: Device, tables: Sequence[pa.Table]) -> int:
+    """Return the streaming multiprocessors of a device; 1 where the tables need no such number.
+
+    Raises
+    ------
+    ScenarioError
+        A table has matrix products, and the device's file does not say how many there are.
+    """
+    if device.kernels is not None and device.kernels.gemm:
+        return next(iter(device.kernels.gemm.values())).processors
+    if any("gemm_dtype" in rows.column_names for rows in tables):
+        raise ScenarioError.at(
+            "--processors", f"is missing: the file of {device.name} does not say how many it has"
+        )
+    return 1
 
 
 def read_kernels(path: Path, system: str | None = None, collector: str = "") -> list[pa.Table]:

@@ -15,7 +15,14 @@ import numpy as np
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.hardware.power_and_cooling import Cooling, Power
 from cluster_sim.physics.power import memory_w
-from cluster_sim.physics.thermal import DIE, MEMORY, Heat, ThermalNetwork, network, with_flow
+from cluster_sim.physics.thermal import (
+    DIE,
+    MEMORY,
+    Heat,
+    ThermalNetwork,
+    thermal_network,
+    with_flow,
+)
 from cluster_sim.physics.thermal import inlet_c as inlet_at
 from cluster_sim.physics.thermal import upstream as upstream_of
 from cluster_sim.scenario.pool import Pool
@@ -97,7 +104,7 @@ class Spot:
     def network(self, flow: float) -> ThermalNetwork:
         """With a share of the flow."""
         if (known := self._networks.get(flow)) is None:
-            known = self._networks[flow] = network(with_flow(self.cooling, flow))
+            known = self._networks[flow] = thermal_network(with_flow(self.cooling, flow))
         return known
 
     @cached_property

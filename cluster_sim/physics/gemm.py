@@ -6,123 +6,135 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from cluster_sim.hardware.kernel_fits import GemmFit
+from cluster_sim.typing import Array
 
-ACTIVATION_BYTES = 2  # inputs arrive and outputs leave in 16 bit
-PARTIAL_BYTES = 4  # partial sums of a split product are kept in 32 bit
-THROTTLING_S = (
-    20e-6  # time in the processors at which half of the slow-down of long kernels has set in
-)
+ACTIVATION_BYTES = 2
+"""Size of one input or output [B]: they are in 16 bit."""
+PARTIAL_BYTES = 4
+"""Size of one partial sum of a split product [B]: they are in 32 bit."""
+THROTTLING_S = 20e-6
+"""Time in the processors at which half of the slow-down of long kernels has set in [s]."""
 
-_TILES = (
-    (32, 128),
-    (64, 128),
-    (128, 128),
-    (256, 128),
-    (128, 32),
-    (128, 64),
-    (128, 256),
-)  # rows, columns of the output
-_SPLITS = (1, 2, 4, 8, 16, 32)  # parts of k that are worked on side by side
-_CHOICES = np.array(
+_TILES = ((32, 128), (64, 128), (128, 128), (256, 128), (128, 32), (128, 64), (128, 256))
+"""Rows and columns of the tiles that the output can be cut into."""
+_SPLITS = (1, 2, 4, 8, 16, 32)
+"""Numbers of parts of k that can be worked on side by side."""
+_CUTS = np.array(
     [(rows, columns, parts) for rows, columns in _TILES for parts in _SPLITS], dtype=float
 ).T
+"""Rows, columns and parts of each way to cut a product."""
+
+_FEW, _APART, _MANY = 256, 64, 16_384 + 256
+"""Tokens up to which every product is looked up, distance of those beyond, and their end."""
 
 
 class TileLayout(NamedTuple):
-    """What of products depends on their sizes alone; arrays of products, `waves` and `depth` with a
-    last axis of ways to cut them.
+    """Quantities of products that depend on their sizes alone, one value per product.
+
+    `waves` and `depth` have one more axis, the last, of possible cuts into tiles.
     """
 
-    rows: NDArray[np.float64]
-    """m."""
-    inputs: NDArray[np.float64]
-    """m k."""
-    outputs: NDArray[np.float64]
-    """m n."""
-    moved_bytes: NDArray[np.float64]
-    """Weights, inputs and outputs, each once [B]."""
-    waves: NDArray[np.float64]
-    """Tiles that every processor works on, one after another."""
-    depth: NDArray[np.float64]
-    """Inputs that one tile sums over."""
+    rows: Array
+    """Numbers of tokens, m."""
+    inputs: Array
+    """Numbers of inputs, m k."""
+    outputs: Array
+    """Numbers of outputs, m n."""
+    moved_bytes: Array
+    """Sizes of weights, inputs and outputs together [B]."""
+    waves: Array
+    """Numbers of tiles that every processor works on, one after another."""
+    depth: Array
+    """Numbers of inputs that one tile sums over."""
 
 
 def gemm_s(fit: GemmFit, m: float, n: float, k: float) -> float:
-    """Seconds of one product of m tokens, n outputs and k inputs (all at least 1), as a kernel
-    alone on the device.
+    """Return the time of one product as a kernel alone on the device [s].
 
-    t = launch + ((bytes / bandwidth)^o + busy^o)^(1/o) + m (row + k activation), o = overlap, and
-    busy the time of the
-    processors: best + slowdown best^2 / (best + 20 us), of the best way to cut the output into
-    tiles of a by b and k into s parts,
+        t = launch + ((bytes / bandwidth)^o + busy^o)^(1/o) + m (row + k activation)
 
-        best = min over a, b, s of  w (epilogue a b + k/s (a b + tile_overhead) 2 processors /
-        compute)
-                                    + [s > 1] (split sqrt(s) + 4 s m n / partial_bandwidth),
+    with o = overlap, and busy the time of the processors: best + slowdown best² / (best + 20 us),
+    of the best way to cut the output into tiles of a by b and k into s parts,
+
+        best = min over a, b, s of
+                 w (epilogue a b + k/s (a b + tile_overhead) 2 processors / compute)
+                 + [s > 1] (split sqrt(s) + 4 s m n / partial_bandwidth),
         w = max(1, s ceil(m/a) ceil(n/b) / processors).
 
-    Never falls when m, n or k grows, since no choice does. Waves count in fractions: with whole
-    ones no fit to measured kernels was better by more than 0.2 % of the time, presumably since
-    libraries choose tiles that avoid a poor last wave. Large products go to compute / (1 +
-    slowdown), times a b / (a b + tile_overhead); small ones to `launch`.
+    The time never falls when m, n or k grows, since no cut's time does. Waves count in fractions:
+    with whole ones no fit to measured kernels was better by more than 0.2 % of the time, presumably
+    since libraries choose tiles that avoid a poor last wave. Large products go to
+    compute / (1 + slowdown), times a b / (a b + tile_overhead); small ones to `launch`.
 
     Roofline as in Williams, Waterman, Patterson, CACM 52(4), 2009; tiles and split k as in NVIDIA
     CUTLASS, "Efficient GEMM".
+
+    Parameters
+    ----------
+    fit
+        Constants of the weights' precision.
+    m, n, k
+        Tokens, outputs and inputs, each at least 1.
     """
     return float(gemms_s(fit, laid_out(m, n, k, fit.element_bytes, fit.processors)))
 
 
 class GemmTimes:
-    """Times of products of any number of tokens with one matrix, looked up: `gemm_s` for each
-    number up to 256 and for every 64th beyond; in between, straight lines."""
+    """Times of products of any number of tokens with one matrix, looked up.
+
+    They are `gemm_s` for each number up to 256 and for every 64th beyond; in between, straight
+    lines.
+    """
 
     def __init__(self, fit: GemmFit, n: float, k: float) -> None:
         self._fit, self._n, self._k = fit, n, k
-        self._few_s = self._of(range(1, _FEW + 1))
+        self._few_s = self._times_s(range(1, _FEW + 1))
         self._many_s: list[float] = []  # from _FEW on, worked out when it is first asked for
 
     @classmethod
     @lru_cache(maxsize=512)
     def of(cls, fit: GemmFit, n: float, k: float) -> GemmTimes:
-        """The times of one matrix, worked out once."""
+        """Return the times of one matrix, worked out once."""
         return cls(fit, n, k)
 
     def __call__(self, m: int) -> float:
-        """Seconds of the product of `m` tokens, one at least."""
+        """Return the time of the product of `m` tokens, one at least [s]."""
         if m <= _FEW:
             return self._few_s[m - 1]
         if m >= _MANY:
             return gemm_s(self._fit, m, self._n, self._k)
         if not self._many_s:
-            self._many_s = self._of(range(_FEW, _MANY + 1, _APART))
+            self._many_s = self._times_s(range(_FEW, _MANY + 1, _APART))
         place, rest = divmod(m - _FEW, _APART)
         below_s, above_s = self._many_s[place], self._many_s[place + 1]
         return below_s + (above_s - below_s) * rest / _APART
 
-    def _of(self, tokens: range) -> list[float]:
-        times_s: list[float] = gemms_s(
-            self._fit,
-            laid_out(
-                np.array(tokens), self._n, self._k, self._fit.element_bytes, self._fit.processors
-            ),
-        ).tolist()
+    def _times_s(self, tokens: range) -> list[float]:
+        fit = self._fit
+        layout = laid_out(np.array(tokens), self._n, self._k, fit.element_bytes, fit.processors)
+        times_s: list[float] = gemms_s(fit, layout).tolist()
         return times_s
-
-
-_FEW, _APART, _MANY = 256, 64, 16_384 + 256
 
 
 def laid_out(
     m: ArrayLike, n: ArrayLike, k: ArrayLike, element_bytes: float, processors: int
 ) -> TileLayout:
-    """The products of m tokens, n outputs and k inputs (numbers or arrays) with weights of
-    `element_bytes` [B].
+    """Return the layout of products into tiles.
+
+    Parameters
+    ----------
+    m, n, k
+        Tokens, outputs and inputs: numbers, or arrays of them.
+    element_bytes
+        Size of one weight [B].
+    processors
+        Number of streaming multiprocessors.
     """
     m, n, k = (np.asarray(count, dtype=float) for count in (m, n, k))
-    rows, columns, parts = _CHOICES
+    rows, columns, parts = _CUTS
     tiles = parts * np.ceil(m[..., None] / rows) * np.ceil(n[..., None] / columns)
     moved_bytes = element_bytes * n * k + ACTIVATION_BYTES * (m * k + m * n)
     return TileLayout(
@@ -130,25 +142,22 @@ def laid_out(
     )
 
 
-def gemms_s(fit: GemmFit, layout: TileLayout) -> NDArray[np.float64]:
-    """Seconds of each product of `layout`: see `gemm_s`."""
-    rows, columns, parts = _CHOICES
+def gemms_s(fit: GemmFit, layout: TileLayout) -> Array:
+    """Return the time of each product of `layout` [s], see `gemm_s`."""
+    rows, columns, parts = _CUTS
     tile = rows * columns
     deep_s = 2.0 * fit.processors / fit.compute_flop_per_s * (tile + fit.tile_overhead)
     split_s = np.where(parts > 1, fit.split_s * np.sqrt(parts), 0.0)
     partial_s = np.where(parts > 1, PARTIAL_BYTES * parts / fit.partial_bandwidth_bytes_per_s, 0.0)
-    choices_s = (
+    cuts_s = (
         layout.waves * (fit.epilogue_s * tile + layout.depth * deep_s)
         + split_s
         + layout.outputs[..., None] * partial_s
     )
-    best_s = choices_s.min(axis=-1)
+    best_s = cuts_s.min(axis=-1)
     busy_s = best_s * (1.0 + fit.slowdown * best_s / (best_s + THROTTLING_S))
     moving_s = layout.moved_bytes / fit.bandwidth_bytes_per_s
-    longer_s = np.maximum(
-        busy_s, moving_s
-    )  # taken out of the norm, so that no power of it overflows
-    both_s: NDArray[np.float64] = longer_s * (
-        1.0 + (np.minimum(busy_s, moving_s) / longer_s) ** fit.overlap
-    ) ** (1.0 / fit.overlap)
+    longer_s = np.maximum(busy_s, moving_s)  # factored out, so that no power of it overflows
+    shorter_s = np.minimum(busy_s, moving_s)
+    both_s: Array = longer_s * (1.0 + (shorter_s / longer_s) ** fit.overlap) ** (1.0 / fit.overlap)
     return fit.launch_s + both_s + layout.rows * fit.row_s + layout.inputs * fit.activation_s

@@ -1,5 +1,4 @@
-"""Who gets how much of what several flows share: max-min fair rates, worked out again only for
-flows that a change reaches.
+"""Max-min fair rates of flows that share resources, updated only where a change reaches.
 
 A rate is max-min fair when none can grow but at the cost of one that is no larger (Bertsekas and
 Gallager, Data Networks, 2nd edition, 1992, section 6.5.2). That is so exactly if every flow either
@@ -10,20 +9,26 @@ faster. The second form can be checked flow by flow, which is what makes small c
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from math import inf, log2
+from math import inf
 
 Resource = Hashable
-"""One direction of a link, or a memory bus: whatever has a capacity [B/s]."""
+"""One direction of a link, or a memory bus: anything with a capacity [B/s]."""
 
 _CLOSE = 1e-9  # relative; rates and loads that differ by less are one
 
 
 class Flow:
-    """Bytes that move along a path, over one lane or over several that run in step.
+    """Bytes that move over one path, or over several parallel paths that run in step.
 
-    `uses` says how many lanes cross each resource; `rate` is that of one lane [B/s], and no more
-    than `limit`. Flows are compared lane by lane: one over eight lanes counts as eight where all of
-    them meet, as messages of as many queue pairs do.
+    Flows are compared path by path: one over eight paths counts as eight where all of them meet, as
+    messages of as many queue pairs do.
+
+    Parameters
+    ----------
+    uses
+        Number of paths over each resource.
+    limit
+        Highest rate of one path that the flow wants [B/s].
     """
 
     __slots__ = ("bottleneck", "limit", "rate", "uses")
@@ -32,58 +37,61 @@ class Flow:
         self.uses = tuple(uses.items())
         self.limit = limit
         self.rate = 0.0
+        """Rate of one path [B/s]."""
         self.bottleneck: Resource | None = None
-        """What holds it back; None where it has all that it wants."""
+        """Resource that holds the flow back; None while it has all that it wants."""
 
 
 class Sharing:
-    """The flows that are under way, and what they share."""
+    """Flows in progress, and the resources that they share.
+
+    Parameters
+    ----------
+    capacity
+        Capacity of a resource that so many flows cross [B/s]; more of them never make it larger.
+    """
 
     def __init__(self, capacity: Callable[[Resource, int], float]) -> None:
-        """capacity: of a resource that so many flows cross [B/s]; more of them never make it
-        larger.
-        """
         self._capacity = capacity
         self._on: dict[Resource, dict[Flow, int]] = {}
         self._load: dict[Resource, float] = {}
         self._bound: dict[Resource, int] = {}
         self._changed: dict[Flow, None] = {}
         self.turned: dict[Resource, None] = {}
-        """Resources that became somebody's bottleneck or ceased to be one; the caller empties
-        it."""
+        """Resources that became a bottleneck or ceased to be one; the caller empties it."""
 
     def is_full(self, resource: Resource) -> bool:
-        """Whether it holds somebody back."""
+        """Return whether the resource is the bottleneck of a flow."""
         return self._bound.get(resource, 0) > 0
 
-    def on(self, resource: Resource) -> Mapping[Flow, int]:
-        """The flows that cross a resource, and over how many lanes."""
+    def flows_on(self, resource: Resource) -> Mapping[Flow, int]:
+        """Return the flows that cross a resource, with the number of their paths over it."""
         return self._on.get(resource, {})
 
     def load(self, resource: Resource) -> float:
-        """What they take of it together [B/s]."""
+        """Return the rate of all flows over a resource together [B/s]."""
         return self._load.get(resource, 0.0)
 
-    def room(self, resource: Resource) -> float:
-        """What it can carry with the flows that are on it now [B/s]."""
-        return self._capacity(resource, len(self.on(resource)))
+    def capacity(self, resource: Resource) -> float:
+        """Return the capacity of a resource with the flows that cross it now [B/s]."""
+        return self._capacity(resource, len(self.flows_on(resource)))
 
     def add(self, flow: Flow) -> None:
-        """It begins, with a rate of 0 until `shared_out`."""
+        """Begin a flow, with a rate of 0 until `rebalance`."""
         flow.rate, flow.bottleneck = 0.0, None
-        for resource, lanes in flow.uses:
-            self._on.setdefault(resource, {})[flow] = lanes
+        for resource, paths in flow.uses:
+            self._on.setdefault(resource, {})[flow] = paths
         self._changed[flow] = None
 
     def remove(self, flow: Flow) -> None:
-        """It has ended."""
+        """End a flow."""
         self._changed.pop(flow, None)
         self._bind(flow, None)
-        for resource, lanes in flow.uses:
+        for resource, paths in flow.uses:
             others = self._on[resource]
             del others[flow]
             if others:
-                self._load[resource] = self.load(resource) - lanes * flow.rate
+                self._load[resource] = self.load(resource) - paths * flow.rate
                 if self._bound.get(resource):
                     self._changed.update(
                         dict.fromkeys(other for other in others if other.bottleneck == resource)
@@ -92,20 +100,24 @@ class Sharing:
                 del self._on[resource]
                 self._load.pop(resource, None)
 
-    def limit(self, flow: Flow, limit: float) -> None:
-        """From now on it wants no more than `limit` a lane [B/s]."""
+    def set_limit(self, flow: Flow, limit: float) -> None:
+        """Set the highest rate per path that a flow wants from now on [B/s]."""
         if limit != flow.limit:
             flow.limit = limit
             self._changed[flow] = None
 
-    def shared_out(self) -> list[tuple[Flow, float]]:
-        """Make all rates max-min fair again. Returns the flows whose rate is another one now, with
-        the one before.
+    def rebalance(self) -> list[tuple[Flow, float]]:
+        """Make all rates max-min fair again.
 
-        Begins with those that changed, all others held as they are; takes in every flow whose
-        bottleneck is none any more, or that is faster than another at the other's bottleneck; and
-        begins again until there is none. At worst that is every flow that others connect with a
+        It begins with the flows that changed, all others held as they are; takes in every flow
+        whose bottleneck is none any more, or that is faster than another at the other's bottleneck;
+        and begins again until there is none. At worst that is every flow that others connect with a
         changed one.
+
+        Returns
+        -------
+        list
+            Flows whose rate changed, with the rate before.
         """
         among, self._changed = self._changed, {}
         if not among:
@@ -123,76 +135,78 @@ class Sharing:
         return [(flow, rate) for flow, rate in before.items() if flow.rate != rate]
 
     def _is_free(self, flow: Flow) -> bool:
-        """Whether it may have all that it wants and nobody notices: nothing that it crosses is full
-        or would be.
+        """Return whether a flow may have all that it wants without any effect on others.
+
+        That is so when nothing that it crosses is full or would be.
         """
         more = flow.limit - flow.rate
         return not any(
-            self._bound.get(resource) or self.load(resource) + lanes * more >= self.room(resource)
-            for resource, lanes in flow.uses
+            self._bound.get(resource)
+            or self.load(resource) + paths * more >= self.capacity(resource)
+            for resource, paths in flow.uses
         )
 
     def _content(self, flow: Flow) -> list[tuple[Flow, float]]:
-        """It has what it wants."""
+        """Give a flow all that it wants; return it with its rate before, if that changed."""
         before, flow.rate = flow.rate, flow.limit
-        for resource, lanes in flow.uses:
-            self._load[resource] = self.load(resource) + lanes * (flow.rate - before)
+        for resource, paths in flow.uses:
+            self._load[resource] = self.load(resource) + paths * (flow.rate - before)
         return [(flow, before)] if flow.rate != before else []
 
     def _fill(self, among: Mapping[Flow, None]) -> Mapping[Flow, None]:
-        """Raise the rates of these flows from zero evenly, each until it has what it wants or
-        something it crosses is full.
+        """Raise the rates of these flows from zero evenly.
 
-        Returns, and does nothing, where some resource has become less wide: who is on it must give
-        way too.
+        Each rises until it has what it wants or a resource that it crosses is full. Where a
+        resource has become narrower nothing is done, and the flows on it are returned: they must
+        give way too.
         """
         left: dict[Resource, float] = {}
         wanting: dict[Resource, int] = {}
         for flow in among:
-            for resource, lanes in flow.uses:
+            for resource, paths in flow.uses:
                 if resource in wanting:
-                    wanting[resource] += lanes
-                    left[resource] += lanes * flow.rate
+                    wanting[resource] += paths
+                    left[resource] += paths * flow.rate
                 else:
-                    wanting[resource] = lanes
-                    left[resource] = self.room(resource) - self.load(resource) + lanes * flow.rate
+                    wanting[resource] = paths
+                    left[resource] = (
+                        self.capacity(resource) - self.load(resource) + paths * flow.rate
+                    )
         for resource, free in left.items():
             if free < 0.0:
                 left[resource] = 0.0
-                if (
-                    free < -_CLOSE * self.room(resource)
-                    and not among.keys() >= self._on[resource].keys()
-                ):
+                is_narrower = free < -_CLOSE * self.capacity(resource)
+                if is_narrower and not among.keys() >= self._on[resource].keys():
                     return dict.fromkeys(self._on[resource])
         growing = dict.fromkeys(among)
         while growing:
             bottleneck, level = None, inf
-            for resource, lanes in wanting.items():
-                if left[resource] < level * lanes:
-                    bottleneck, level = resource, left[resource] / lanes
+            for resource, paths in wanting.items():
+                if left[resource] < level * paths:
+                    bottleneck, level = resource, left[resource] / paths
             content = [flow for flow in growing if flow.limit <= level]
             for flow in content or [flow for flow in self._on[bottleneck] if flow in growing]:
                 del growing[flow]
                 self._bind(flow, None if content else bottleneck)
-                self._let(flow, flow.limit if content else level, left, wanting)
+                self._give(flow, flow.limit if content else level, left, wanting)
         return {}
 
-    def _let(
+    def _give(
         self, flow: Flow, rate: float, left: dict[Resource, float], wanting: dict[Resource, int]
     ) -> None:
-        """It gets this much of what is left to those that want more."""
+        """Give a flow a rate out of what is left to the flows that still want more."""
         more, flow.rate = rate - flow.rate, rate
-        for resource, lanes in flow.uses:
-            self._load[resource] = self._load.get(resource, 0.0) + lanes * more
-            free = left[resource] - lanes * rate
+        for resource, paths in flow.uses:
+            self._load[resource] = self._load.get(resource, 0.0) + paths * more
+            free = left[resource] - paths * rate
             left[resource] = free if free > 0.0 else 0.0
-            if wanting[resource] == lanes:
+            if wanting[resource] == paths:
                 del wanting[resource]
             else:
-                wanting[resource] -= lanes
+                wanting[resource] -= paths
 
     def _reached(self, among: Mapping[Flow, None]) -> Mapping[Flow, None]:
-        """Flows outside for which, or because of which, the rates are not fair yet."""
+        """Return other flows for which, or because of which, the rates are not fair yet."""
         reached: dict[Flow, None] = {}
         for resource in _resources(among):
             if not self._bound.get(resource):
@@ -216,6 +230,7 @@ class Sharing:
         return reached
 
     def _bind(self, flow: Flow, bottleneck: Resource | None) -> None:
+        """Set the bottleneck of a flow, and count how many flows each resource holds back."""
         if flow.bottleneck == bottleneck:
             return
         for resource, more in ((flow.bottleneck, -1), (bottleneck, 1)):
@@ -231,38 +246,30 @@ def _resources(flows: Iterable[Flow]) -> dict[Resource, None]:
     return dict.fromkeys(resource for flow in flows for resource, _ in flow.uses)
 
 
-def beside(rates: Iterable[float], capacity: float, lanes: int = 1) -> float:
-    """What each of `lanes` more, which take all they can get, is given of `capacity` beside lanes
-    that take `rates` [B/s].
+def fair_share(rates: Iterable[float], capacity: float, paths: int = 1) -> float:
+    """Return the max-min fair rate of each of `paths` further paths over one resource [B/s].
 
-    At least an even share: those that take more than that make room for it.
+    The further paths take all they can get. They get at least an even share: paths that take more
+    than that make room for them.
 
-    >>> beside([1.0], 10.0), beside([9.0], 10.0), beside([8.0, 1.0], 10.0)
+    Parameters
+    ----------
+    rates
+        Rates that the paths over the resource take now [B/s].
+    capacity
+        Capacity of the resource [B/s].
+    paths
+        Number of further paths.
+
+    Examples
+    --------
+    >>> fair_share([1.0], 10.0), fair_share([9.0], 10.0), fair_share([8.0, 1.0], 10.0)
     (9.0, 5.0, 4.5)
     """
     slower = sorted(rates)
-    left, flows = capacity, len(slower) + lanes
+    left, flows = capacity, len(slower) + paths
     for rate in slower:
         if rate * flows >= left:
             break
         left, flows = left - rate, flows - 1
     return left / flows
-
-
-def shared_memory(stream_loss: float, mix_loss: float, streams: int, writing: float) -> float:
-    """Share of its bandwidth that a memory keeps when `streams` of traffic cross it, of whose bytes
-    the share `writing` is written.
-
-    stream_loss: lost at each doubling of the streams, whose rows of the DRAM are opened in turn;
-    mix_loss: of which a quarter is lost when half of the bytes is written, for the bus is turned
-    round between reads and writes. Never below a tenth.
-
-    >>> round(shared_memory(0.03, 0.16, 2, 0.5), 6)
-    0.9312
-    >>> shared_memory(0.03, 0.16, 1, 0.0)
-    1.0
-    """
-    return max(
-        (1.0 - stream_loss * log2(max(streams, 1))) * (1.0 - mix_loss * writing * (1.0 - writing)),
-        0.1,
-    )

@@ -1,4 +1,4 @@
-"""How much of a systolic array's peak a matrix product reaches, by its shape."""
+"""Share of a systolic array's peak that a matrix product reaches, by its shape."""
 
 from __future__ import annotations
 
@@ -8,21 +8,29 @@ from cluster_sim.hardware.device import Systolic
 
 
 def cycles(unit: Systolic, m: float, n: float, k: float) -> float:
-    """Clock cycles of a product of m tokens, n outputs and k inputs (all at least 1) on the arrays
-    of `unit`, weights staying in place.
+    """Return the clock cycles of a matrix product on weight-stationary arrays.
 
     The weights are cut into F = ceil(k / rows) ceil(n / columns) folds, each the size of an array.
     One fold alone takes
 
-        load + m + rows + columns - 2,    load = rows unless `load_cycles` says otherwise:
+        load + m + rows + columns - 2,    load = rows unless `load_cycles` is given:
 
-    it is filled, tokens stream in one a cycle, and the last has all rows and columns to pass
+    it is filled, tokens stream in one per cycle, and the last has all rows and columns to pass
     (SCALE-Sim: Samajdar et al., ISPASS 2020, equation 3, 2 R + C + T - 2, with the
     weight-stationary mapping of its table). The next fold is loaded while tokens still stream
-    through the one before, as in the TPU (Jouppi et al., ISCA 2017), so that each one more takes
-    max(m, load). Folds are dealt out to the arrays, and the one with most of them counts. Never
-    falls when m, n or k grows.
+    through the one before, as in the TPU (Jouppi et al., ISCA 2017), so that each further fold
+    takes max(m, load). Folds are dealt out to the arrays, and the array with most of them counts.
+    The number never falls when m, n or k grows.
 
+    Parameters
+    ----------
+    unit
+        Arrays of the device.
+    m, n, k
+        Tokens, outputs and inputs of the product, each at least 1.
+
+    Examples
+    --------
     >>> cycles(Systolic(rows=128, columns=128), 1000, 128, 128)  # 2 x 128 + 128 + 1000 - 2
     1382.0
     """
@@ -32,13 +40,15 @@ def cycles(unit: Systolic, m: float, n: float, k: float) -> float:
 
 
 def utilisation(unit: Systolic, m: float, n: float, k: float) -> float:
-    """Share of the peak that the product reaches: multiply-adds that it needs over those that its
-    cycles have room for.
+    """Return the share of the peak that a matrix product reaches.
 
-    Of many tokens that is k / (ceil(k / R) R) times n / (ceil(n / C) C), what the edges fill; of
-    one token on many folds, 1 / load.
+    It is the number of multiply-adds that the product needs over those that its cycles offer. With
+    many tokens that is k / (ceil(k / R) R) times n / (ceil(n / C) C), what the edges fill; with one
+    token on many folds it is 1 / load. Parameters are those of `cycles`.
 
-    >>> round(utilisation(Systolic(rows=128, columns=128), 1_000_000, 129, 128), 3)  # one output too many, and half stands empty
+    One output too many leaves half of the arrays empty:
+
+    >>> round(utilisation(Systolic(rows=128, columns=128), 1_000_000, 129, 128), 3)
     0.504
     """
     return m * n * k / (unit.arrays * unit.rows * unit.columns * cycles(unit, m, n, k))

@@ -1,10 +1,10 @@
-"""Where the layers of a model lie on wafers: rectangles of cores, in the order in which tokens pass
-them.
+"""Placement of a model's layers on wafers: rectangles of cores, in the order of the tokens.
 
-Layers are cut into one run a wafer, so that the wafer with the least room for KV has as much as can
-be. On a wafer each part gets cores by the SRAM that it needs, its weights and the KV of as many
-tokens as every other layer of the wafer holds, in bands that are filled from left to right, then
-from right to left: neighbours in the order of the layers are neighbours on the wafer.
+Layers are cut into one run per wafer, so that the wafer with the least KV cache capacity has as
+much as can be. On a wafer each part gets cores by the SRAM that it needs: its weights, and the KV
+of as many tokens as every other layer of the wafer holds. The parts lie in bands that are filled
+from left to right, then from right to left, so that neighbours in the order of the layers are
+neighbours on the wafer.
 """
 
 from __future__ import annotations
@@ -19,45 +19,14 @@ from typing import Literal
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
-from cluster_sim.physics.transformer import (
-    decode_flop_per_key,
-    kv_layer_bytes,
-    prefill_flop_per_pair,
-)
+from cluster_sim.physics.model_parts import ModelPart, parts_of
+from cluster_sim.physics.wafer_runs import cut, filled_runs
 
 WaferLayout = Literal["regions", "whole"]
+"""regions: each part has cores of its own; whole: a wafer's parts take turns on all of them."""
 
 _HEAD_SLACK = 1.03
-"""More cores than the weights of a part without KV fill: its rectangle is rounded to whole rows and
-columns."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelPart:
-    """A piece of a model that lies in one place: the embedding, a layer, the output head. FLOP and
-    bytes are of one token.
-    """
-
-    name: str
-    weight_bytes: float
-    kv_token_bytes: float = 0.0
-    """Of a token that stays in its cache."""
-    fixed_bytes: float = 0.0
-    """Cache of its window, for all sequences."""
-    flop: float = 0.0
-    read_bytes: float = 0.0
-    """Weights that a token meets."""
-    key_flop: float = 0.0
-    """Of a decoding query for one key."""
-    pair_flop: float = 0.0
-    """The same in prefill."""
-    window: bool = False
-    """Whether its keys are those of a window."""
-
-    @property
-    def is_layer(self) -> bool:
-        """Whether it has attention."""
-        return self.key_flop > 0.0
+"""Factor on the cores of a part without KV: its rectangle is rounded to whole rows and columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,39 +40,40 @@ class Region:
     width: int
     height: int
     sram_bytes: float
-    """Of its sound cores, for weights and KV."""
+    """SRAM of its sound cores for weights and KV [B]."""
 
     @property
     def cores(self) -> int:
-        """Cores in it, those with defects included."""
+        """Number of its cores, those with defects included."""
         return self.width * self.height
 
     @property
     def weight_bytes(self) -> float:
-        """Of all its parts."""
+        """Size of the weights of all its parts [B]."""
         return sum(part.weight_bytes for part in self.parts)
 
     @property
     def kv_token_bytes(self) -> float:
-        """What a token takes in all its parts."""
+        """KV cache of a token in all its parts [B]."""
         return sum(part.kv_token_bytes for part in self.parts)
 
     @property
-    def room_bytes(self) -> float:
-        """SRAM that weights and windows leave for KV; negative where they do not fit."""
+    def kv_bytes(self) -> float:
+        """SRAM that weights and windows leave for KV [B]; negative where they do not fit."""
         return self.sram_bytes - self.weight_bytes - sum(part.fixed_bytes for part in self.parts)
 
     @property
     def kv_tokens(self) -> float:
-        """Tokens whose KV it has room for; without end where it keeps none; negative where the
-        weights do not fit.
+        """Number of tokens whose KV fits.
+
+        It is infinite where the region keeps no KV, and negative where the weights do not fit.
         """
-        if self.room_bytes < 0.0 or not self.kv_token_bytes:
-            return -1.0 if self.room_bytes < 0.0 else inf
-        return self.room_bytes / self.kv_token_bytes
+        if self.kv_bytes < 0.0 or not self.kv_token_bytes:
+            return -1.0 if self.kv_bytes < 0.0 else inf
+        return self.kv_bytes / self.kv_token_bytes
 
     def distance(self, other: Region) -> float:
-        """Hops from its middle to that of another one of the same wafer."""
+        """Return the hops from its middle to that of another region of the same wafer."""
         across = abs(self.column + self.width / 2 - other.column - other.width / 2)
         return across + abs(self.row + self.height / 2 - other.row - other.height / 2)
 
@@ -116,16 +86,15 @@ class WaferPlan:
     weights: Precision = "bf16"
     kv_cache: Precision = "bf16"
     layout: WaferLayout = "regions"
-    """regions: each part has cores of its own; whole: a wafer's parts take turns on all of them."""
     streamed: bool = False
-    """The weights pass by, layer after layer, and every wafer works on sequences of its own with
-    all its cores."""
+    """Whether the weights pass by, layer after layer. Every wafer then works on sequences of its
+    own with all its cores."""
     sequences: int = 0
-    """At once, for which layers with a window keep theirs."""
+    """Number of sequences at once, for which layers with a window keep theirs."""
     reserved_rows: int = 0
-    """Of each wafer's grid, kept for other things."""
+    """Number of rows of each wafer's grid that are kept for other purposes."""
     defective: float = 0.0
-    """Share of the cores that only pass on what comes."""
+    """Share of the cores that only pass on messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,16 +104,16 @@ class Grid:
     columns: int
     rows: int
     core_bytes: float
-    """SRAM of a core for weights and KV, the share of defective cores taken off."""
+    """SRAM of a core for weights and KV, the share of defective cores taken off [B]."""
 
     @property
     def sram_bytes(self) -> float:
-        """Of all of them."""
+        """SRAM of all cores [B]."""
         return self.columns * self.rows * self.core_bytes
 
 
 def grid_of(device: Device, plan: WaferPlan) -> Grid:
-    """The cores of each wafer that `plan` uses, and what of their SRAM weights and KV may take."""
+    """Return the cores of each wafer that `plan` uses, with their SRAM for weights and KV."""
     wafer = device.wafer
     assert wafer is not None
     core_bytes = device.memory.capacity_bytes / (wafer.columns * wafer.rows)
@@ -155,59 +124,10 @@ def grid_of(device: Device, plan: WaferPlan) -> Grid:
     )
 
 
-def parts_of(
-    model: Model, weights: Precision, kv_cache: Precision, sequences: int = 0
-) -> tuple[ModelPart, ...]:
-    """The model's parts in the order in which a token passes them.
-
-    `sequences` at once each keep a window in the layers that have one, which are spread evenly
-    among the others. Tied embeddings are kept once, with the head. A token meets all weights of a
-    dense layer, and of one with experts those that it is routed to.
-    """
-    embedding, attention, ffn = (
-        model.bytes_per_parameter(weights, part) for part in ("embedding", "attention", "ffn")
-    )
-    table = model.vocabulary * model.hidden
-    first = () if model.tied_embeddings else (ModelPart("embedding", table * embedding),)
-    layers = []
-    windows, cache_bytes = model.layers - model.full_layers, kv_layer_bytes(model, kv_cache)
-    for number in range(model.layers):
-        dense = model.experts is None or number < model.experts.dense_layers
-        stored, met = model.ffn_parameters, model.ffn_parameters
-        if model.experts is not None and not dense:
-            stored = (model.experts.count + model.experts.shared) * model.expert_parameters
-            met = (model.experts.top_k + model.experts.shared) * model.expert_parameters
-        beside = 2 * model.hidden + (0 if dense else model.router_parameters)
-        window = (number + 1) * windows // model.layers > number * windows // model.layers
-        grows = (
-            not window or not model.full_layers
-        )  # a model of windows only still caches whole prompts in blocks
-        layers.append(
-            ModelPart(
-                f"layer {number + 1}",
-                model.attention_parameters * attention + stored * ffn + beside * embedding,
-                kv_token_bytes=cache_bytes if grows else 0.0,
-                fixed_bytes=0.0
-                if grows or model.window is None
-                else sequences * model.window.tokens * cache_bytes,
-                flop=2.0
-                * (model.attention_parameters + met + (0 if dense else model.router_parameters)),
-                read_bytes=model.attention_parameters * attention + met * ffn,
-                key_flop=decode_flop_per_key(model),
-                pair_flop=prefill_flop_per_pair(model),
-                window=window,
-            )
-        )
-    head = ModelPart(
-        "head", (table + model.hidden) * embedding, flop=2.0 * table, read_bytes=table * embedding
-    )
-    return (*first, *layers, head)
-
-
 def regions_of(model: Model, device: Device, plan: WaferPlan) -> tuple[Region, ...]:
-    """The regions of one replica in the order in which a token passes them.
+    """Return the regions of one replica in the order in which a token passes them.
 
-    Where the weights do not fit they lie as if they did, and some region has less than no room.
+    Where the weights do not fit, they lie as if they did, and some region has negative `kv_bytes`.
     """
     return _placed(
         parts_of(model, plan.weights, plan.kv_cache, plan.sequences), plan, grid_of(device, plan)
@@ -215,8 +135,7 @@ def regions_of(model: Model, device: Device, plan: WaferPlan) -> tuple[Region, .
 
 
 def wafers_needed(model: Model, device: Device, weights: Precision) -> int:
-    """The fewest wafers that take whole layers one after another, each filled with weights up to
-    `weight_fill`.
+    """Return the fewest wafers that hold whole layers, each filled up to `weight_fill`.
 
     A layer that is larger than a wafer counts as its share; it cannot be placed.
     """
@@ -225,11 +144,11 @@ def wafers_needed(model: Model, device: Device, weights: Precision) -> int:
     sizes = [part.weight_bytes for part in parts_of(model, weights, "bf16")]
     if max(sizes) > limit:
         return ceil(sum(sizes) / limit)
-    return len(_runs(sizes, limit))
+    return len(filled_runs(sizes, limit))
 
 
 def cuts(regions: Sequence[Region]) -> list[str]:
-    """The first part on each wafer but the first: where tokens cross from one to the next."""
+    """Return the first part on each wafer but the first: where tokens cross to the next one."""
     return [
         after.parts[0].name for before, after in pairwise(regions) if before.wafer != after.wafer
     ]
@@ -241,83 +160,22 @@ def _placed(parts: tuple[ModelPart, ...], plan: WaferPlan, grid: Grid) -> tuple[
         # Two layers are there at a time, the one that is worked on and the one that comes in.
         buffer = 2.0 * max(part.weight_bytes for part in parts)
         kept = tuple(replace(part, weight_bytes=buffer / len(parts)) for part in parts)
-        return (Region(kept, 0, 0, 0, grid.columns, grid.rows, grid.sram_bytes),)
-    runs = _cut(parts, plan.wafers, grid.sram_bytes)
+        return (_whole(kept, 0, grid),)
+    runs = cut(parts, plan.wafers, grid.sram_bytes)
     if plan.layout == "whole":
-        return tuple(
-            Region(run, wafer, 0, 0, grid.columns, grid.rows, grid.sram_bytes)
-            for wafer, run in enumerate(runs)
-        )
+        return tuple(_whole(run, wafer, grid) for wafer, run in enumerate(runs))
     return tuple(region for wafer, run in enumerate(runs) for region in _laid_out(run, wafer, grid))
 
 
-def _cut(parts: Sequence[ModelPart], wafers: int, sram_bytes: float) -> list[tuple[ModelPart, ...]]:
-    """Runs of parts, one a wafer, such that the KV of as many tokens as can be fits everywhere.
-
-    For a number of tokens the fewest wafers are those of filling one after another; the number is
-    found by halving.
-    """
-
-    def sizes(tokens: float) -> list[float]:
-        return [
-            part.weight_bytes + part.fixed_bytes + tokens * part.kv_token_bytes for part in parts
-        ]
-
-    least, most = 0.0, wafers * sram_bytes / (sum(part.kv_token_bytes for part in parts) or 1.0)
-    if len(_runs(sizes(0.0), sram_bytes)) > wafers:  # they do not fit: as evenly as they can
-        return [
-            tuple(parts[place] for place in run)
-            for run in _even_runs(sizes(0.0), wafers, sum(sizes(0.0)))
-        ]
-    for _ in range(60):
-        middle = 0.5 * (least + most)
-        least, most = (
-            (middle, most) if len(_runs(sizes(middle), sram_bytes)) <= wafers else (least, middle)
-        )
-    return [
-        tuple(parts[place] for place in run) for run in _even_runs(sizes(least), wafers, sram_bytes)
-    ]
-
-
-def _even_runs(sizes: Sequence[float], wafers: int, limit: float) -> list[list[int]]:
-    """As `_runs`, which must find so many or fewer: each run ends near the mean of what is left,
-    where the rest still fits.
-    """
-    found: list[list[int]] = []
-    first, left = 0, sum(sizes)
-    for wafer in range(wafers, 0, -1):
-        mean, last, size = left / wafer, first, 0.0
-        while last < len(sizes) and (last == first or size + sizes[last] <= limit):
-            enough = size + 0.5 * sizes[last] > mean
-            if last > first and enough and wafer > 1 and len(_runs(sizes[last:], limit)) < wafer:
-                break
-            size, last = size + sizes[last], last + 1
-        if last > first:
-            found.append(list(range(first, last)))
-        first, left = last, left - size
-    if first < len(sizes):  # of runs that never fit the last takes what is left
-        found[-1] += range(first, len(sizes))
-    return found
-
-
-def _runs(sizes: Sequence[float], limit: float) -> list[list[int]]:
-    """Places of consecutive sizes whose sums stay within `limit`; one that alone is larger stands
-    alone.
-    """
-    found: list[list[int]] = []
-    left = -1.0
-    for place, size in enumerate(sizes):
-        if size > left:
-            found.append([])
-            left = limit
-        found[-1].append(place)
-        left -= size
-    return found
+def _whole(parts: tuple[ModelPart, ...], wafer: int, grid: Grid) -> Region:
+    """Return the parts on all cores of a wafer, where they take turns."""
+    return Region(parts, wafer, 0, 0, grid.columns, grid.rows, grid.sram_bytes)
 
 
 def _laid_out(parts: tuple[ModelPart, ...], wafer: int, grid: Grid) -> list[Region]:
-    """Regions of the parts on one wafer: of the numbers of bands, the one with which all fit and
-    messages have the shortest ways.
+    """Return the regions of the parts on one wafer.
+
+    The number of bands is the one with which all parts fit and messages have the shortest paths.
     """
     kept = [part.weight_bytes + part.fixed_bytes for part in parts]
     token_bytes = sum(part.kv_token_bytes for part in parts)
@@ -333,12 +191,10 @@ def _laid_out(parts: tuple[ModelPart, ...], wafer: int, grid: Grid) -> list[Regi
     )
     return min(
         (regions for regions in tried if regions),
-        default=[
-            Region(parts, wafer, 0, 0, grid.columns, grid.rows, grid.sram_bytes)
-        ],  # more parts than places: they take turns
+        default=[_whole(parts, wafer, grid)],  # more parts than places: they take turns
         key=lambda regions: (
-            any(one.room_bytes < 0.0 for one in regions),
-            sum(one.width + one.height for one in regions),
+            any(region.kv_bytes < 0.0 for region in regions),
+            sum(region.width + region.height for region in regions),
         ),
     )
 
@@ -346,8 +202,9 @@ def _laid_out(parts: tuple[ModelPart, ...], wafer: int, grid: Grid) -> list[Regi
 def _banded(
     parts: tuple[ModelPart, ...], areas: Sequence[float], wafer: int, grid: Grid, bands: int
 ) -> Iterator[Region]:
-    """The regions in so many bands, each part in the one where the middle of its area falls; none
-    where one would have no core.
+    """Yield the regions in so many bands, or nothing where a region would have no core.
+
+    Each part is in the band where the middle of its area falls.
     """
     total = sum(areas)
     ends = list(accumulate(areas))
@@ -359,9 +216,8 @@ def _banded(
     for number, (band, (top, bottom)) in enumerate(
         zip(members.values(), pairwise(rows), strict=True)
     ):
-        for place, (left, right) in zip(
-            band, pairwise(_shared(grid.columns, [areas[place] for place in band])), strict=True
-        ):
+        columns = _shared(grid.columns, [areas[place] for place in band])
+        for place, (left, right) in zip(band, pairwise(columns), strict=True):
             column = grid.columns - right if number % 2 else left
             sram_bytes = (right - left) * (bottom - top) * grid.core_bytes
             placed.append(
@@ -372,12 +228,15 @@ def _banded(
 
 
 def _shared(length: int, weights: Sequence[float]) -> list[int]:
-    """Whole places that divide `length` about as `weights` do, both ends included; each gets one at
-    least where there are as many.
+    """Return whole places that divide `length` about as `weights` do, both ends included.
+
+    Each part gets one at least where the length allows it.
+
+    >>> _shared(10, [1.0, 1.0, 2.0])
+    [0, 2, 5, 10]
     """
-    total, found = sum(weights), [0]
+    total, ends = sum(weights), [0]
     for left, end in zip(range(len(weights) - 1, -1, -1), accumulate(weights), strict=True):
-        found.append(
-            max(min(max(round(length * end / total), found[-1] + 1), length - left), found[-1])
-        )
-    return found
+        nearest = max(round(length * end / total), ends[-1] + 1)
+        ends.append(max(min(nearest, length - left), ends[-1]))
+    return ends

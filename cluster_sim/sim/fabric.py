@@ -15,7 +15,8 @@ from typing import Any, Protocol
 
 from simpy import Environment, Event
 
-from cluster_sim.physics.max_min_fairness import Flow, Resource, Sharing, beside, shared_memory
+from cluster_sim.physics.max_min_fairness import Flow, Resource, Sharing, fair_share
+from cluster_sim.physics.memory_sharing import bandwidth_kept
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.sim.alarm import Alarm
 from cluster_sim.topology import ParallelPaths
@@ -58,7 +59,7 @@ class Bus:
 
     def capacity(self, streams: int) -> float:
         """What so many of them reach together."""
-        return self.bytes_per_s * shared_memory(self.stream_loss, self.mix_loss, streams, 0.0)
+        return self.bytes_per_s * bandwidth_kept(self.stream_loss, self.mix_loss, streams, 0.0)
 
 
 class Transfer:
@@ -271,10 +272,10 @@ class Fabric:
         for resource, used in lanes.uses.items():
             rates = [
                 flow.rate
-                for flow, others in self._sharing.on(resource).items()
+                for flow, others in self._sharing.flows_on(resource).items()
                 for _ in range(others)
             ]
-            level = min(level, beside(rates, self._capacity(resource, 1), used))
+            level = min(level, fair_share(rates, self._capacity(resource, 1), used))
         return min(level * lanes.count / self._channel("", lanes).alone, 1.0)
 
     def supply(
@@ -323,7 +324,7 @@ class Fabric:
             self._sharing.add(channel)
             self._cross(channel, 1)
         elif wanted:
-            self._sharing.limit(channel, wanted)
+            self._sharing.set_limit(channel, wanted)
         elif channel.is_sharing:
             self._sharing.remove(channel)
             channel.is_sharing, channel.rate = False, 0.0
@@ -376,7 +377,7 @@ class Fabric:
     def _foresee_s(self) -> float:
         """How long the rates that follow from what has changed will last."""
         now_s = self._env.now
-        for flow, before in self._sharing.shared_out():
+        for flow, before in self._sharing.rebalance():
             if isinstance(flow, Channel):
                 flow.settle(now_s, before)
                 self._stirred[flow] = None
@@ -441,24 +442,24 @@ class Fabric:
         got = (
             home.engine.rate
             if is_shared_out
-            else beside(rates, self._capacity(home.memory, len(rates) + 1))
+            else fair_share(rates, self._capacity(home.memory, len(rates) + 1))
         )
         memory = (
             got
             / bus.bytes_per_s
-            * shared_memory(0.0, bus.mix_loss, 1, writing / max(sum(rates) + got, 1.0))
+            * bandwidth_kept(0.0, bus.mix_loss, 1, writing / max(sum(rates) + got, 1.0))
         )
         for link in home.links:
             rates, _ = self._others(link)
             if rates:
                 capacity = self._capacity(link, 1)
-                links = min(links, beside(rates, capacity) / capacity)
+                links = min(links, fair_share(rates, capacity) / capacity)
         home.tenant.set_shares(_rounded(memory), _rounded(links))
 
     def _others(self, resource: Resource) -> tuple[list[float], float]:
         """Rates of the transfers on it, and what they write to it together."""
         rates, writing = [], 0.0
-        for flow, lanes in self._sharing.on(resource).items():
+        for flow, lanes in self._sharing.flows_on(resource).items():
             if isinstance(flow, Channel):
                 rates.append(lanes * flow.rate)
                 if flow.lanes.ends[1] == resource:

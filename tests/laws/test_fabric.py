@@ -49,16 +49,16 @@ class Watched(Fabric):
     def _foresee_s(self) -> float:
         ahead_s = super()._foresee_s()
         for resource in CAPACITIES:
-            load, room = self._sharing.load(resource), self._sharing.room(resource)
+            load, room = self._sharing.load(resource), self._sharing.capacity(resource)
             assert load <= room * (1 + 1e-9)
             assert load == pytest.approx(
-                sum(lanes * flow.rate for flow, lanes in self._sharing.on(resource).items()),
+                sum(lanes * flow.rate for flow, lanes in self._sharing.flows_on(resource).items()),
                 abs=1e-9,
             )
         for channel in self._channels.values():
             if channel.is_sharing and channel.rate < channel.limit * (1 - 1e-9):
                 assert any(
-                    self._sharing.load(resource) >= self._sharing.room(resource) * (1 - 1e-9)
+                    self._sharing.load(resource) >= self._sharing.capacity(resource) * (1 - 1e-9)
                     for resource, _ in channel.uses
                 )
             assert isinstance(channel, Channel) and channel.moved <= channel.supplied * (1 + 1e-9)

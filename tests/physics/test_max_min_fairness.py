@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pytest import approx
 from scipy.optimize import linprog
 
-from cluster_sim.physics.max_min_fairness import Flow, Sharing, beside, shared_memory
+from cluster_sim.physics.max_min_fairness import Flow, Sharing, fair_share
+from cluster_sim.physics.memory_sharing import bandwidth_kept
 
 
 def shared(
@@ -27,7 +28,7 @@ def shared(
     ]
     for flow in flows:
         sharing.add(flow)
-    sharing.shared_out()
+    sharing.rebalance()
     return [flow.rate for flow in flows]
 
 
@@ -150,7 +151,7 @@ def test_rates_are_those_of_linear_programmes_while_flows_come_and_go(
     ]
     for flow in flows:
         sharing.add(flow)
-        sharing.shared_out()
+        sharing.rebalance()
     there = list(range(len(flows)))
     for gone in leaving[: len(flows) // 2 + 1]:
         rates = np.array([flows[flow].rate for flow in there])
@@ -161,7 +162,7 @@ def test_rates_are_those_of_linear_programmes_while_flows_come_and_go(
         assert np.all(load <= capacities * (1 + 1e-9))
         assert [sharing.load(str(row)) for row in range(len(capacities))] == approx(load, abs=1e-9)
         sharing.remove(flows[gone])
-        sharing.shared_out()
+        sharing.rebalance()
         there.remove(gone)
 
 
@@ -187,7 +188,7 @@ def test_changes_one_by_one_lead_to_what_sharing_from_the_start_gives(
         if there and rng.random() < 0.4:
             sharing.remove(there.pop(rng.integers(len(there))))
         elif there and rng.random() < 0.2:
-            sharing.limit(there[rng.integers(len(there))], float(rng.choice([0.1, 0.5, inf])))
+            sharing.set_limit(there[rng.integers(len(there))], float(rng.choice([0.1, 0.5, inf])))
         else:
             there.append(
                 Flow(
@@ -199,26 +200,26 @@ def test_changes_one_by_one_lead_to_what_sharing_from_the_start_gives(
             )
             sharing.add(there[-1])
         if rng.random() < 0.7:
-            sharing.shared_out()
-    sharing.shared_out()
+            sharing.rebalance()
+    sharing.rebalance()
     again = Sharing(capacity)
     copies = [Flow(dict(flow.uses), flow.limit) for flow in there]
     for copy in copies:
         again.add(copy)
-    again.shared_out()
+    again.rebalance()
     assert [flow.rate for flow in there] == approx([copy.rate for copy in copies], rel=1e-7)
 
 
 def test_one_more_flow_gets_what_is_left_or_an_even_share() -> None:
-    assert beside([], 8.0) == 8.0
-    assert beside([2.0, 3.0], 8.0) == 3.0  # which is no less than a third
-    assert beside([2.0, 2.0], 8.0) == 4.0
-    assert beside([8.0], 8.0) == 4.0
-    assert beside([1.0, 7.0], 8.0) == 3.5  # the faster of the two makes room
+    assert fair_share([], 8.0) == 8.0
+    assert fair_share([2.0, 3.0], 8.0) == 3.0  # which is no less than a third
+    assert fair_share([2.0, 2.0], 8.0) == 4.0
+    assert fair_share([8.0], 8.0) == 4.0
+    assert fair_share([1.0, 7.0], 8.0) == 3.5  # the faster of the two makes room
 
 
 def test_a_memory_loses_to_further_streams_and_to_writes_among_reads() -> None:
-    assert shared_memory(0.03, 0.0, 4, 0.0) == pytest.approx(1 - 2 * 0.03)
-    assert shared_memory(0.0, 0.16, 1, 1 / 3) == pytest.approx(
+    assert bandwidth_kept(0.03, 0.0, 4, 0.0) == pytest.approx(1 - 2 * 0.03)
+    assert bandwidth_kept(0.0, 0.16, 1, 1 / 3) == pytest.approx(
         1 - 0.16 * 2 / 9
     )  # two bytes read for each that is written

@@ -11,7 +11,10 @@ from pytest import approx
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.power_and_cooling import Power
+from cluster_sim.hardware.precision import Precision
 from cluster_sim.physics.power import (
+    RampWork,
+    WorkRates,
     clock_under,
     demand_at_clock_w,
     demand_w,
@@ -39,12 +42,11 @@ def capped_w(
     power: Power,
     bytes_per_s: float,
     flop_per_s: float,
-    precision: str = "bf16",
+    precision: Precision = "bf16",
     active: float = 1.0,
 ) -> float:
-    return min(
-        power.limit_w, float(demand_w(power, bytes_per_s, flop_per_s, precision, active=active))
-    )  # type: ignore[arg-type]
+    rates = WorkRates(bytes_per_s, flop_per_s, precision)
+    return min(power.limit_w, float(demand_w(power, rates, active=active)))
 
 
 def attention_w(power: Power, bytes_per_s: float, flop_per_s: float) -> float:
@@ -93,8 +95,9 @@ def test_voltage_and_work_follow_the_clock_as_stated() -> None:
 def test_the_clock_under_a_cap_is_where_power_meets_it(load: str, cap_w: float) -> None:
     power = power_of("b200-sxm")
     moved, flop, computing = LOAD[load]
-    clock = clock_under(power, cap_w, moved, flop, "bf16", computing, floor=0.05)
-    drawn_w = demand_at_clock_w(power, moved, flop, "bf16", clock, computing)
+    rates = WorkRates(moved, flop, "bf16")
+    clock = clock_under(power, cap_w, rates, computing, floor=0.05)
+    drawn_w = demand_at_clock_w(power, rates, clock, computing)
     if clock == 1.0:
         assert drawn_w <= cap_w
     else:
@@ -106,13 +109,13 @@ def test_a_large_product_at_the_limit_keeps_four_fifths_of_a_b200_s_clock() -> N
     full clock 0.7 / 0.8.
     """
     power = power_of("b200-sxm")
-    assert clock_under(power, power.limit_w, 1.2e12, 0.7 / 0.8 * 2.25e15, "bf16", 1.0) == approx(
-        0.80, abs=0.06
-    )
+    rates = WorkRates(1.2e12, 0.7 / 0.8 * 2.25e15, "bf16")
+    assert clock_under(power, power.limit_w, rates, 1.0) == approx(0.80, abs=0.06)
 
 
 def test_a_cap_that_cannot_be_met_leaves_the_floor() -> None:
-    assert clock_under(power_of("b200-sxm"), 100.0, 6e12, 0.0, "bf16", 0.0, floor=0.6) == 0.6
+    rates = WorkRates(6e12, 0.0, "bf16")
+    assert clock_under(power_of("b200-sxm"), 100.0, rates, 0.0, floor=0.6) == 0.6
 
 
 def test_the_sum_over_a_ramp_is_the_sum_of_its_steps_on_either_side_of_the_limit() -> None:
@@ -133,7 +136,7 @@ def test_the_sum_over_a_ramp_is_the_sum_of_its_steps_on_either_side_of_the_limit
         )
         wanted_j = float(np.sum(np.minimum(demand_j, power.limit_w * seconds)))
         assert ramp_energy_j(
-            power, (first_s, slope_s), (moved, more), (flop_j, more_j), steps, clock
+            power, RampWork((first_s, slope_s), (moved, more), (flop_j, more_j), steps), clock
         ) == approx(wanted_j, rel=1e-12)
 
 
@@ -141,11 +144,13 @@ def test_ramps_are_summed_all_at_once() -> None:
     power = power_of("h200-sxm")
     first_s, steps = np.array([0.02, 0.03]), np.array([5, 7])
     both = ramp_energy_j(
-        power, (first_s, 0.0), (np.array([6e10, 0.0]), 0.0), (np.array([0.0, 30.0]), 0.0), steps
+        power,
+        RampWork((first_s, 0.0), (np.array([6e10, 0.0]), 0.0), (np.array([0.0, 30.0]), 0.0), steps),
     )
     one = [
         ramp_energy_j(
-            power, (first_s[k], 0.0), ([6e10, 0.0][k], 0.0), ([0.0, 30.0][k], 0.0), steps[k]
+            power,
+            RampWork((first_s[k], 0.0), ([6e10, 0.0][k], 0.0), ([0.0, 30.0][k], 0.0), steps[k]),
         )
         for k in (0, 1)
     ]

@@ -8,6 +8,7 @@ from pytest import approx
 
 from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.power_and_cooling import Cooling
+from cluster_sim.physics.exponential_sums import roots
 from cluster_sim.physics.power import memory_w
 from cluster_sim.physics.thermal import (
     DIE,
@@ -16,8 +17,7 @@ from cluster_sim.physics.thermal import (
     ThermalNetwork,
     bandwidth_left,
     inlet_c,
-    network,
-    roots,
+    thermal_network,
     upstream,
     with_flow,
 )
@@ -73,7 +73,7 @@ def test_the_closed_form_is_what_a_general_solver_finds_on_random_histories(name
     from scipy.integrate import solve_ivp
 
     rng, most_w = np.random.default_rng(5), 15000.0 if name == "cs-3" else 900.0
-    solved = network(with_flow(cooling(name), 0.6))
+    solved = thermal_network(with_flow(cooling(name), 0.6))
     size = 4 if solved.has_memory else 3
     state = slow = np.full(size, 25.0)
     for _ in range(12):
@@ -99,7 +99,7 @@ def test_the_closed_form_is_what_a_general_solver_finds_on_random_histories(name
 @pytest.mark.parametrize("name", NODES)
 def test_a_whole_history_at_once_is_the_closed_form_piece_by_piece(name: str) -> None:
     """Short pieces and long ones, over far more time constants than an exponential can grow for."""
-    solved, rng = network(cooling(name)), np.random.default_rng(7)
+    solved, rng = thermal_network(cooling(name)), np.random.default_rng(7)
     lengths_s = np.concatenate(
         [rng.uniform(0.001, 0.1, 300), rng.uniform(1.0, 50.0, 60), [5000.0, 0.02, 900.0]]
     )
@@ -121,7 +121,7 @@ def test_half_of_the_water_throttles_a_rack_at_45_degrees_and_not_a_wafer_at_20(
     whole network is a little less.
     """
     rack, wafer = (
-        network(with_flow(cooling(name), 0.5)).steady for name in ("gb200-nvl72", "cs-3")
+        thermal_network(with_flow(cooling(name), 0.5)).steady for name in ("gb200-nvl72", "cs-3")
     )
     limits = node("gb200-nvl72").device.limits
     assert limits is not None
@@ -133,7 +133,7 @@ def test_half_of_the_water_throttles_a_rack_at_45_degrees_and_not_a_wafer_at_20(
 
 @pytest.mark.parametrize("name", NODES)
 def test_heat_in_is_heat_stored_and_heat_removed(name: str) -> None:
-    solved, rng = network(cooling(name)), np.random.default_rng(6)
+    solved, rng = thermal_network(cooling(name)), np.random.default_rng(6)
     state = start = np.full(4 if solved.has_memory else 3, 30.0)
     came_j = removed_j = 0.0
     for _ in range(20):
@@ -151,7 +151,7 @@ def test_a_crossing_is_where_a_fine_walk_first_sees_it(name: str, place: int) ->
     """Random starts and loads, so that some temperatures rise, fall, overshoot, and never come
     there.
     """
-    solved, rng, seen = network(cooling(name)), np.random.default_rng(8), 0
+    solved, rng, seen = thermal_network(cooling(name)), np.random.default_rng(8), 0
     size = 4 if solved.has_memory else 3
     for _ in range(25):
         state, given = (
@@ -184,7 +184,7 @@ def test_a_crossing_is_where_a_fine_walk_first_sees_it(name: str, place: int) ->
 
 
 def test_a_temperature_that_starts_at_its_limit_crosses_it_when_it_comes_back() -> None:
-    solved = network(cooling("dgx-b200"))
+    solved = thermal_network(cooling("dgx-b200"))
     warm, cold = solved.steady(Heat(800.0, 150.0, 25.0)), Heat(100.0, 45.0, 25.0)
     assert solved.crossing_s(warm, Heat(900.0, 150.0, 25.0), DIE, float(warm[DIE])) == float("inf")
     assert solved.crossing_s(warm, cold, DIE, float(warm[DIE]) - 3.0) > 0.0
@@ -215,7 +215,7 @@ def test_a_step_of_power_warms_the_die_as_fast_as_published_within_a_tenth(
     name: str, full_w: float, published_s: tuple[tuple[float, float], ...]
 ) -> None:
     """15 to 100 % of power and of bandwidth; 63 and 90 % of the way."""
-    solved, after = network(cooling(name)), heat(name, full_w, 1.0, 25.0)
+    solved, after = thermal_network(cooling(name)), heat(name, full_w, 1.0, 25.0)
     cold, warm = solved.steady(heat(name, 0.15 * full_w, 0.15, 25.0)), solved.steady(after)
     for share, (least_s, most_s) in zip((0.63, 0.9), published_s, strict=True):
         reached_s = solved.crossing_s(
@@ -233,7 +233,7 @@ def test_a_step_of_power_warms_the_die_as_fast_as_published_within_a_tenth(
 def test_a_b200_is_as_warm_as_it_was_seen(
     watts: float, bandwidth: float, upstream_w: float, die_c: float, within_k: float
 ) -> None:
-    steady = network(cooling("dgx-b200")).steady(
+    steady = thermal_network(cooling("dgx-b200")).steady(
         heat("dgx-b200", watts, bandwidth, 22.0, upstream_w)
     )
     assert steady[DIE] == approx(die_c, abs=within_k)
@@ -242,7 +242,7 @@ def test_a_b200_is_as_warm_as_it_was_seen(
 def test_only_the_rear_row_of_an_air_cooled_h100_in_warm_air_reaches_its_limits() -> None:
     limits = node("dgx-h100").device.limits
     assert limits is not None
-    steady = network(cooling("dgx-h100")).steady
+    steady = thermal_network(cooling("dgx-h100")).steady
     front, rear, cool = (
         steady(heat("dgx-h100", 700.0, 0.3, supply_c, upstream_w))
         for supply_c, upstream_w in ((35.0, 0.0), (35.0, 700.0), (25.0, 700.0))
@@ -253,7 +253,7 @@ def test_only_the_rear_row_of_an_air_cooled_h100_in_warm_air_reaches_its_limits(
 
 
 def test_a_liquid_cooled_rack_and_a_wafer_stay_far_below_their_limits() -> None:
-    rack, wafer = (network(cooling(name)).steady for name in ("gb200-nvl72", "cs-3"))
+    rack, wafer = (thermal_network(cooling(name)).steady for name in ("gb200-nvl72", "cs-3"))
     assert rack(heat("gb200-nvl72", 1190.0, 0.3, 45.0))[DIE] == approx(78.0, abs=2.0)
     assert wafer(Heat(18500.0, 0.0, 20.0))[DIE] == approx(55.0, abs=2.0)
 

@@ -12,13 +12,13 @@ from pytest import approx
 
 from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
+from cluster_sim.physics.model_parts import parts_of
 from cluster_sim.physics.placement import place_on_wafers
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_placement import (
     Region,
     WaferPlan,
     cuts,
-    parts_of,
     regions_of,
     wafers_needed,
 )
