@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.fleet import Fleet, resolve
-from cluster_sim.hardware.operating_point import FULL_PACE
+from cluster_sim.hardware.operating_point import FULL_SPEED
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_placement import cuts
@@ -244,7 +244,7 @@ def _pool(fleet: Fleet, deployment: Deployment, seen: Lengths) -> PoolArithmetic
     static = _static(deployment, seen) if isinstance(pool.batching, Static) else None
     batch, bound_by = static[:2] if static else _full_batch(deployment, seen)
     decoding = max(round(batch), 1) if seen.output_tokens > 1 else 0
-    replica_times = deployment.times_at(FULL_PACE)
+    replica_times = deployment.times_at(FULL_SPEED)
     if pool.replica.role == "decode":
         finishing, follow = batch / _decode_steps(pool, seen), [(0.0, 1.0)]
     else:
