@@ -46,11 +46,13 @@ class DecodeReplica(Replica[DecodeBatch]):
     def promise(self, request: Request) -> None:
         """Keep KV cache and a batch slot for a request whose KV is going to be sent here."""
         request.replica = self.number
-        self._count_in()
+        self.requests += 1
+        if self.requests == 1:
+            self._tell_busy()
         self._scheduler.promise(request)
         steps = self._stretch.steps
         if self._asleep and steps > 1 and self._scheduler.within_room(steps) < steps:
-            self._end_with_this_step()
+            self._stretch.end_with_this_step(self._env.now, self._alarm)
 
     def land(self, request: Request) -> None:
         """Take over a request, whose KV has arrived."""
@@ -65,8 +67,8 @@ class DecodeReplica(Replica[DecodeBatch]):
         if self.down:
             return duration_s
         self._asleep = False
-        for listener in self._listeners:
-            listener.capacity_freed()
+        for tell in self._listeners.capacity_freed:
+            tell()
         self._asleep = True
         stretch = self._stretch
         if (

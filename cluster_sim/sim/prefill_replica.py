@@ -55,14 +55,14 @@ class PrefillReplica(Replica[PrefillBatch]):
     def _foresee_s(self) -> float:
         duration_s = super()._foresee_s()
         if duration_s:
-            for listener in self._listeners:
-                listener.step_began(self, self._scheduler.chunks, duration_s)
+            for tell in self._listeners.step_began:
+                tell(self, self._scheduler.chunks, duration_s)
         return duration_s
 
     def _settle(self) -> None:
         super()._settle()
         if prefilled := self._scheduler.read:
             self._scheduler.read = ()
-            for listener in self._listeners:
+            for tell in self._listeners.prefilled:
                 for request in prefilled:
-                    listener.prefilled(request, self)
+                    tell(request, self)

@@ -15,7 +15,7 @@ from cluster_sim.results.recorder import PACK_STRETCH, Recorder
 from cluster_sim.serving.scheduler import Batch
 from cluster_sim.sim.alarm import Alarm
 from cluster_sim.sim.operating_state import OperatingState
-from cluster_sim.sim.replica_events import ReplicaEvents
+from cluster_sim.sim.replica_events import Listeners, ReplicaEvents
 from cluster_sim.sim.stretch import Stretch
 
 ALL_STEPS = 1 << 62
@@ -57,6 +57,8 @@ class ReplicaOptions(NamedTuple):
     """Path on which swapped and fetched blocks meet other traffic; None where they move alone."""
 
 
+_NOTHING_LOST = (0.0, 0.0)
+
 PLAIN = ReplicaOptions()
 """Options of a replica that has none of these."""
 
@@ -88,7 +90,7 @@ class Replica(Generic[SomeScheduler]):
         """Whether the devices are lost."""
         self._env, self._scheduler, self._recorder = env, scheduler, recorder
         self._options = options
-        self._listeners: list[ReplicaEvents] = []
+        self._listeners = Listeners()
         self._on_turn: Callable[[bool], None] | None = None
         self._state = OperatingState(times_at)
         self._stretch = Stretch()
@@ -98,7 +100,7 @@ class Replica(Generic[SomeScheduler]):
 
     def subscribe(self, listener: ReplicaEvents) -> None:
         """Tell `listener` from now on what happens here."""
-        self._listeners.append(listener)
+        self._listeners.add(listener)
 
     def share_memory(self, on_turn: Callable[[bool], None] | None) -> None:
         """Other traffic begins to use this replica's memory; None: it ceases to.
@@ -151,14 +153,13 @@ class Replica(Generic[SomeScheduler]):
         request.replica = self.number
         self._scheduler.pending_tokens += request.prompt_tokens + request.output_tokens
         self._scheduler.pending_prompt += request.prompt_tokens + request.generated
-        self._count_in()
-
-    def _count_in(self) -> None:
-        """Count one more request."""
         self.requests += 1
         if self.requests == 1:
-            for listener in self._listeners:
-                listener.became_busy()
+            self._tell_busy()
+
+    def _tell_busy(self) -> None:
+        for tell in self._listeners.became_busy:
+            tell()
 
     def receive(self, delivery: Event) -> None:
         """Take the request that `delivery` carries; the network has brought it."""
@@ -174,12 +175,7 @@ class Replica(Generic[SomeScheduler]):
             self._idle = False
             self._alarm.sooner(0.0)
         elif self._stretch.steps > 1:
-            self._end_with_this_step()
-
-    def _end_with_this_step(self) -> None:
-        """Finish the step under way and no more, as engines do, for the next one to be another."""
-        if (left_s := self._stretch.end_with_this_step(self._env.now)) is not None:
-            self._alarm.sooner(left_s)
+            self._stretch.end_with_this_step(self._env.now, self._alarm)
 
     # What others change
 
@@ -206,7 +202,7 @@ class Replica(Generic[SomeScheduler]):
 
     def _point_changed(self) -> None:
         if self._stretch.steps > 1:
-            self._end_with_this_step()
+            self._stretch.end_with_this_step(self._env.now, self._alarm)
 
     def fail(self) -> None:
         """Lose the devices, with them the step under way and every request."""
@@ -216,8 +212,8 @@ class Replica(Generic[SomeScheduler]):
             self._lose(request)
 
     def _lose(self, request: Request) -> None:
-        for listener in self._listeners:
-            listener.lost(request, can_restart=self.is_entry)
+        for tell in self._listeners.lost:
+            tell(request, can_restart=self.is_entry)
 
     def under_way(self) -> bytes:
         """Return the row of the stretch under way up to the end of the step under way.
@@ -272,10 +268,7 @@ class Replica(Generic[SomeScheduler]):
             alone = self._state.with_own_memory(point)
             stretch.own_memory = self._ramp_at(alone)
             stretch.own_links = self._ramp_at(alone._replace(links=1.0))
-        if ramp.valid_steps < steps:
-            steps = ramp.valid_steps
-        stretch.begin(steps, now_s, ramp, point)
-        return ramp.total_s(steps)
+        return stretch.begin(steps, now_s, ramp, point)
 
     def _swapped_s(self, alone_s: float) -> float:
         """Return how long blocks move that are swapped or fetched before the first step [s]."""
@@ -291,10 +284,11 @@ class Replica(Generic[SomeScheduler]):
         """Return the row of so many steps of the stretch, as results.STRETCH_COLUMNS."""
         stretch, scheduler = self._stretch, self._scheduler
         work, (first_s, slope_s, _) = scheduler.work, stretch.ramp
+        lost_s = _NOTHING_LOST if stretch.own_memory is None else stretch.lost_s(steps)
         return PACK_STRETCH(
             self.number, stretch.began_s, first_s, slope_s, steps, work.batch, scheduler.counted, work.prompt_tokens,
             work.sampled, work.context, work.growth, work.windowed, work.growing, work.pairs, work.window_pairs,
-            scheduler.kv_tokens, len(scheduler.running), len(scheduler.waiting), *stretch.point, *stretch.lost_s(steps),
+            scheduler.kv_tokens, len(scheduler.running), len(scheduler.waiting), *stretch.point, *lost_s,
         )  # fmt: skip
 
     def _settle(self) -> None:
@@ -309,9 +303,9 @@ class Replica(Generic[SomeScheduler]):
         if finished := scheduler.advance(steps, now_s):
             self.requests -= len(finished)
             self._recorder.left += len(finished)
-            for listener in self._listeners:
+            for tell in self._listeners.finished:
                 for request in finished:
-                    listener.finished(request)
+                    tell(request)
         if scheduler.stalls:
             for request, gap_s in scheduler.stalls:
                 self._recorder.events.append((now_s, "resumed", self.number, request.number, gap_s))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from cluster_sim.request import Request
@@ -15,6 +15,17 @@ class PromptSource(Protocol):
 
     def release(self, request: Request) -> None:
         """Free the KV cache of a request, which has been sent away."""
+        ...
+
+
+StepBegan = Callable[[PromptSource, Sequence[tuple[Request, int]], float], None]
+
+
+class Lost(Protocol):
+    """Listener to requests that are lost."""
+
+    def __call__(self, request: Request, *, can_restart: bool) -> None:
+        """Note that a request is lost."""
         ...
 
 
@@ -43,6 +54,32 @@ class ReplicaEvents:
 
     def capacity_freed(self) -> None:
         """Note that the replica may be able to take more requests than before."""
+
+
+_EVENTS = ("became_busy", "finished", "lost", "step_began", "prefilled", "capacity_freed")
+
+
+class Listeners:
+    """Those who listen to one replica, event by event.
+
+    NOTE: only listeners that override an event are kept for it: 0.05 us per request and listener.
+    """
+
+    __slots__ = _EVENTS
+
+    def __init__(self) -> None:
+        self.became_busy: list[Callable[[], None]] = []
+        self.finished: list[Callable[[Request], None]] = []
+        self.lost: list[Lost] = []
+        self.step_began: list[StepBegan] = []
+        self.prefilled: list[Callable[[Request, PromptSource], None]] = []
+        self.capacity_freed: list[Callable[[], None]] = []
+
+    def add(self, listener: ReplicaEvents) -> None:
+        """Tell `listener` from now on of the events that it overrides."""
+        for event in _EVENTS:
+            if getattr(type(listener), event) is not getattr(ReplicaEvents, event):
+                getattr(self, event).append(getattr(listener, event))
 
 
 class RouterEvents:

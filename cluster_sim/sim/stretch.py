@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cluster_sim.hardware.operating_point import FULL_SPEED, OperatingPoint
 from cluster_sim.physics.ramp import Ramp
+from cluster_sim.sim.alarm import Alarm
 
 
 class Stretch:
@@ -30,9 +31,16 @@ class Stretch:
         self.own_links: Ramp | None = None
         """Lengths of the steps if no other traffic used memories and links."""
 
-    def begin(self, steps: int, now_s: float, ramp: Ramp, point: OperatingPoint) -> None:
-        """Begin `steps` steps now."""
+    def begin(self, steps: int, now_s: float, ramp: Ramp, point: OperatingPoint) -> float:
+        """Begin `steps` steps now, or as many as the ramp holds for; return their length [s].
+
+        NOTE: the length is `ramp.total_s(steps)`, spelled out for 0.06 us.
+        """
+        first_s, slope_s, valid_steps = ramp
+        if valid_steps < steps:
+            steps = valid_steps
         self.steps, self.began_s, self.ramp, self.point = steps, now_s, ramp, point
+        return steps * first_s + slope_s * (steps * (steps - 1) * 0.5)
 
     def steps_ended(self, now_s: float) -> int:
         """Return the number of its steps that have ended by now, of those before the last."""
@@ -40,17 +48,16 @@ class Stretch:
             return 0
         return min(self.ramp.steps_done(now_s - self.began_s), self.steps - 1)
 
-    def end_with_this_step(self, now_s: float) -> float | None:
-        """Let the step under way be the last; return the time until its end [s].
+    def end_with_this_step(self, now_s: float, alarm: Alarm) -> None:
+        """Let the step under way be the last, as engines do when the next is to be another.
 
-        None means that it is the last already.
+        The alarm on which the replica sleeps is set to the end of the step.
         """
         elapsed_s = now_s - self.began_s
         steps = self.ramp.steps_done(elapsed_s) + 1
-        if steps >= self.steps:
-            return None
-        self.steps = steps
-        return max(self.ramp.total_s(steps) - elapsed_s, 0.0)
+        if steps < self.steps:
+            self.steps = steps
+            alarm.sooner(max(self.ramp.total_s(steps) - elapsed_s, 0.0))
 
     def lost_s(self, steps: int) -> tuple[float, float]:
         """Return by how much longer `steps` steps take because of other traffic [s].
