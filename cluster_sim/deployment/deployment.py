@@ -140,8 +140,8 @@ class Deployment:
 
         The share of each device moves over its own link.
         """
-        kv, bandwidth = self.pool.kv, self.swap_bandwidth_bytes_per_s
-        if kv.preemption != "swap" or not bandwidth:
+        kv = self.pool.kv
+        if kv.preemption != "swap" or not (bandwidth := self.swap_bandwidth_bytes_per_s):
             return 0, 0.0
         block_bytes = self.placement.kv_token_bytes * self.pool.block_tokens
         if self.pool.is_wafer and not self.pool.is_streamed:  # the placement is that of all wafers
