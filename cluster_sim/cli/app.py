@@ -738,7 +738,8 @@ def calibrate(
     """
     from rich.table import Table
 
-    from cluster_sim.calibration.kernels import FitOptions, read_kernels, with_kernels
+    from cluster_sim.calibration.kernel_tables import read_kernels
+    from cluster_sim.calibration.kernels import FitOptions, with_kernels
     from cluster_sim.calibration.kernels import calibrate as fit
     from cluster_sim.errors import ScenarioError
     from cluster_sim.hardware.device import device_named
