@@ -5,8 +5,8 @@ for other tools.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from heapq import heapify, heappop, heappush
 from itertools import chain, count, islice, repeat
 from pathlib import Path
@@ -214,6 +214,34 @@ def of_scenario(scenario: Scenario, tokens_per_s: float) -> Demand:
         np.concatenate(column)[: len(at_s)] for column in zip(*columns, strict=True)
     )
     return Demand(scenario.title, at_s, prompts, outputs)
+
+
+def of_scenarios(scenarios: Sequence[Scenario], tokens_per_s: float) -> list[Demand]:
+    """Return the requests of each different workload among the variants of a file.
+
+    A workload is called by its variant, or by the file's name where there is only one. Raises
+    ScenarioError as `of_scenario` does.
+    """
+    different: list[Scenario] = []
+    for scenario in scenarios:
+        if not any(_is_same_traffic(scenario, other) for other in different):
+            different.append(scenario)
+    has_several = len(different) > 1
+    return [
+        replace(
+            of_scenario(scenario, tokens_per_s),
+            name=scenario.variant if scenario.variant and has_several else scenario.name,
+        )
+        for scenario in different
+    ]
+
+
+def _is_same_traffic(scenario: Scenario, other: Scenario) -> bool:
+    return (
+        scenario.workload == other.workload
+        and scenario.duration_s == other.duration_s
+        and scenario.seed == other.seed
+    )
 
 
 def _conversations(

@@ -5,7 +5,7 @@ Each fit comes with its errors on kernels that it was not fitted to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from cluster_sim.calibration import attention, collectives, gemm
 from cluster_sim.calibration.errors import Errors
+from cluster_sim.errors import ScenarioError
 from cluster_sim.hardware.collective_fits import CollectiveFits
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.kernel_fits import GemmFit, KernelFit, KernelFits, fit_name
@@ -83,6 +84,23 @@ class FitOptions:
     def key(self, precision: str) -> str:
         """Return the name under which the fit of a precision is kept."""
         return fit_name(precision, self.engine)
+
+
+def processors_of(device: Device, tables: Sequence[pa.Table]) -> int:
+    """Return the streaming multiprocessors of a device; 1 where the tables need no such number.
+
+    Raises
+    ------
+    ScenarioError
+        A table has matrix products, and the device's file does not say how many there are.
+    """
+    if device.kernels is not None and device.kernels.gemm:
+        return next(iter(device.kernels.gemm.values())).processors
+    if any("gemm_dtype" in rows.column_names for rows in tables):
+        raise ScenarioError.at(
+            "--processors", f"is missing: the file of {device.name} does not say how many it has"
+        )
+    return 1
 
 
 def calibrate(tables: list[pa.Table], device: Device, choice: FitOptions) -> Iterator[Calibrated]:

@@ -1,4 +1,4 @@
-"""A run or a sweep while it goes on: what is recorded, summed up and shown in the terminal."""
+"""Dashboards of a run and of a sweep while they go on."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from cluster_sim.cli.tables import Rows
 from cluster_sim.deployment.fleet import resolve
-from cluster_sim.results.columns import STRETCH_COLUMNS
 from cluster_sim.results.recorder import Recorder
+from cluster_sim.results.snapshot import OutputRate, Snapshot, SnapshotReader
 from cluster_sim.scenario.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -26,165 +26,127 @@ if TYPE_CHECKING:
     from cluster_sim.studies.sweep import Count, Ended
 
 _SAY_EVERY_S = 5.0  # where nobody is watching
-_WINDOW = 10  # looks over which a rate is taken
 _REPLICAS = 8  # fullest ones that are shown
 _POINTS = 12  # of a sweep, the last that are shown
-
-_COLUMN = {name: place for place, name in enumerate(STRETCH_COLUMNS)}
-
-
-@dataclass(frozen=True)
-class Moment:
-    """A run at one moment, as far as it has been recorded: a replica is as its last stretch began."""
-
-    now_s: float
-    arrived: int
-    left: int
-    rejected: int
-    waiting: int
-    running: int
-    output_tokens: float
-    """Made so far, those of warm-up included."""
-    sequences: dict[int, tuple[int, int, float]]
-    """By replica: running, waiting, tokens in its KV cache."""
-    hottest: tuple[str, float] | None = None
-    """Of the devices that could ever reach a limit the one with the hottest die, and its
-    temperature [degC]; None where none could."""
-
-
-class Pulse:
-    """Reads what has been recorded since it last looked."""
-
-    def __init__(self) -> None:
-        self._seen = 0
-        self._tokens = 0.0
-        self._replicas: dict[int, tuple[int, int, float]] = {}
-
-    def look(self, now_s: float, recorder: Recorder) -> Moment:
-        """The run as of now."""
-        rows = np.frombuffer(bytes(recorder.stretches[self._seen :])).reshape(
-            -1, len(STRETCH_COLUMNS)
-        )  # a copy, since a view would hinder what records
-        self._seen = len(recorder.stretches)
-        steps, batch, growth, sampled, running = (
-            rows[:, _COLUMN[name]] for name in ("steps", "batch", "growth", "sampled", "running")
-        )
-        # places of a static batch whose answers have ended go on without making tokens
-        alive = np.divide(
-            np.minimum(running, batch), batch, out=np.zeros(len(rows)), where=batch > 0
-        )
-        self._tokens += float(np.sum(steps * (growth * alive + sampled - batch)))
-        last, index = np.unique(rows[::-1, _COLUMN["replica"]], return_index=True)
-        for replica, place in zip(last.astype(int).tolist(), index.tolist(), strict=True):
-            row = rows[len(rows) - 1 - place]
-            self._replicas[replica] = (
-                int(row[_COLUMN["running"]]),
-                int(row[_COLUMN["waiting"]]),
-                float(row[_COLUMN["kv_tokens"]]),
-            )
-        waiting = min(sum(one for _, one, _ in self._replicas.values()), recorder.inside)
-        rejected = len(recorder.rejected)
-        hottest = max(recorder.die_c.items(), key=lambda item: item[1], default=None)
-        counts = (
-            len(recorder.requests),
-            recorder.left - rejected,
-            rejected,
-            waiting,
-            recorder.inside - waiting,
-        )
-        return Moment(now_s, *counts, self._tokens, dict(self._replicas), hottest)
-
-
-class _Rate:
-    """Output tokens a simulated second, over the last looks."""
-
-    def __init__(self) -> None:
-        self._past: deque[tuple[float, float]] = deque([(0.0, 0.0)], maxlen=_WINDOW)
-
-    def at(self, moment: Moment) -> float:
-        self._past.append((moment.now_s, moment.output_tokens))
-        (from_s, before), (to_s, after) = self._past[0], self._past[-1]
-        return (after - before) / (to_s - from_s) if to_s > from_s else 0.0
+_POINT_ROWS: Rows = (
+    ("completed", "completed", ",.0f"),
+    ("output tokens/s", "output_throughput", ",.0f"),
+    ("TTFT p99 [ms]", "p99_ttft_ms", ",.1f"),
+    ("TPOT p99 [ms]", "p99_tpot_ms", ",.2f"),
+    ("most at once", "max_concurrent_requests", ",.0f"),
+)
+"""Columns of a point of a sweep."""
 
 
 @contextmanager
 def watching(scenario: Scenario, console: Console) -> Iterator[Watch]:
-    """A dashboard of one run, or a line now and then where `console` is no terminal."""
-    pulse, rate = Pulse(), _Rate()
+    """Show a dashboard of one run, or print a line now and then where `console` is no terminal."""
     if not console.is_terminal:
-        said_s = time.monotonic()
-
-        def say(now_s: float, recorder: Recorder) -> None:
-            nonlocal said_s
-            if time.monotonic() - said_s > _SAY_EVERY_S:
-                said_s = time.monotonic()
-                moment = pulse.look(now_s, recorder)
-                console.print(
-                    f"{scenario.title}: {_in_words(moment, rate.at(moment))}",
-                    highlight=False,
-                    markup=False,
-                    soft_wrap=True,
-                )
-
-        yield say
+        yield _lines(scenario, console)
         return
-    names = [
-        (replica.label, replica.deployment.placement.kv_tokens)
-        for replica in resolve(scenario).replicas
-    ]
+    board = RunBoard.of(scenario)
+    reader, rate = SnapshotReader(), OutputRate()
     with Live(console=console, transient=True, refresh_per_second=8) as live:
 
         def show(now_s: float, recorder: Recorder) -> None:
-            moment = pulse.look(now_s, recorder)
-            live.update(dashboard(scenario, names, moment, rate.at(moment)))
+            snapshot = reader.read(now_s, recorder)
+            live.update(board.render(snapshot, rate.after(snapshot)))
 
         yield show
 
 
-def _in_words(moment: Moment, tokens_per_s: float) -> str:
-    return (
-        f"{moment.now_s:,.0f} s simulated, {moment.left:,} of {moment.arrived:,} requests done, {moment.waiting:,} waiting, {moment.running:,} running, "
-        f"{moment.rejected:,} rejected, {tokens_per_s:,.0f} output tokens/s"
-    ) + (f", {moment.hottest[0]} {moment.hottest[1]:.0f} °C" if moment.hottest is not None else "")
+def _lines(scenario: Scenario, console: Console) -> Watch:
+    """Return what prints a line about a run now and then."""
+    reader, rate = SnapshotReader(), OutputRate()
+    printed_s = time.monotonic()
+
+    def say(now_s: float, recorder: Recorder) -> None:
+        nonlocal printed_s
+        if time.monotonic() - printed_s > _SAY_EVERY_S:
+            printed_s = time.monotonic()
+            snapshot = reader.read(now_s, recorder)
+            words = _in_words(snapshot, rate.after(snapshot))
+            console.print(
+                f"{scenario.title}: {words}", highlight=False, markup=False, soft_wrap=True
+            )
+
+    return say
 
 
-def dashboard(
-    scenario: Scenario, replicas: list[tuple[str, int]], moment: Moment, tokens_per_s: float
-) -> Group:
-    """What the terminal shows of a run. replicas: name, and room for KV in tokens, of each."""
-    head = Table(title=Text(scenario.title), title_justify="left")
-    for heading in (
-        "simulated [s]",
-        "arrived",
-        "done",
-        "rejected",
-        "queue",
-        "running",
-        "output tokens/s",
-    ):
-        head.add_column(Text(heading), justify="right")
-    counts = (moment.arrived, moment.left, moment.rejected, moment.waiting, moment.running)
-    cells = [f"{moment.now_s:,.1f}", *(f"{one:,}" for one in counts), f"{tokens_per_s:,.0f}"]
-    if moment.hottest is not None:
-        head.add_column(Text("hottest device"), justify="right")
-        cells.append(f"{moment.hottest[0]}, {moment.hottest[1]:.0f} °C")
-    head.add_row(*cells)
-    table = Table()
-    for heading in ("replica", "sequences", "queue", "KV room used"):
-        table.add_column(heading, justify="left" if heading == "replica" else "right")
-    fullest = sorted(
-        moment.sequences.items(), key=lambda item: (-item[1][2] / replicas[item[0]][1], item[0])
+def _in_words(snapshot: Snapshot, tokens_per_s: float) -> str:
+    words = (
+        f"{snapshot.now_s:,.0f} s simulated, "
+        f"{snapshot.left:,} of {snapshot.arrived:,} requests done, "
+        f"{snapshot.waiting:,} waiting, {snapshot.running:,} running, "
+        f"{snapshot.rejected:,} rejected, {tokens_per_s:,.0f} output tokens/s"
     )
-    for number, (running, waiting, tokens) in fullest[:_REPLICAS]:
-        name, room = replicas[number]
-        table.add_row(Text(name), f"{running:,}", f"{waiting:,}", f"{tokens / room:.1%}")
-    if len(fullest) > _REPLICAS:
-        table.caption = f"the fullest {_REPLICAS} of {len(fullest):,}"
-    return Group(head, table)
+    if snapshot.hottest is None:
+        return words
+    device, die_c = snapshot.hottest
+    return f"{words}, {device} {die_c:.0f} °C"
+
+
+@dataclass(frozen=True)
+class RunBoard:
+    """Dashboard of one run."""
+
+    title: str
+    """Name of the scenario."""
+    replicas: list[tuple[str, int]]
+    """Name and KV cache capacity [tokens] of each replica."""
+
+    @classmethod
+    def of(cls, scenario: Scenario) -> RunBoard:
+        """Return the dashboard of a scenario."""
+        replicas = [
+            (replica.label, replica.deployment.placement.kv_tokens)
+            for replica in resolve(scenario).replicas
+        ]
+        return cls(scenario.title, replicas)
+
+    def render(self, snapshot: Snapshot, tokens_per_s: float) -> Group:
+        """Return what the terminal shows: the run as a whole, and its fullest replicas."""
+        return Group(self._totals(snapshot, tokens_per_s), self._fullest(snapshot))
+
+    def _totals(self, snapshot: Snapshot, tokens_per_s: float) -> Table:
+        columns = {
+            "simulated [s]": f"{snapshot.now_s:,.1f}",
+            "arrived": f"{snapshot.arrived:,}",
+            "done": f"{snapshot.left:,}",
+            "rejected": f"{snapshot.rejected:,}",
+            "queue": f"{snapshot.waiting:,}",
+            "running": f"{snapshot.running:,}",
+            "output tokens/s": f"{tokens_per_s:,.0f}",
+        }
+        if snapshot.hottest is not None:
+            device, die_c = snapshot.hottest
+            columns["hottest device"] = f"{device}, {die_c:.0f} °C"
+        table = Table(title=Text(self.title), title_justify="left")
+        for heading in columns:
+            table.add_column(Text(heading), justify="right")
+        table.add_row(*columns.values())
+        return table
+
+    def _fullest(self, snapshot: Snapshot) -> Table:
+        table = Table()
+        for heading in ("replica", "sequences", "queue", "KV room used"):
+            table.add_column(heading, justify="left" if heading == "replica" else "right")
+        used = {
+            number: tokens / self.replicas[number][1]
+            for number, (_, _, tokens) in snapshot.sequences.items()
+        }
+        fullest = sorted(used, key=lambda number: (-used[number], number))
+        for number in fullest[:_REPLICAS]:
+            running, waiting, _ = snapshot.sequences[number]
+            name = Text(self.replicas[number][0])
+            table.add_row(name, f"{running:,}", f"{waiting:,}", f"{used[number]:.1%}")
+        if len(fullest) > _REPLICAS:
+            table.caption = f"the fullest {_REPLICAS} of {len(fullest):,}"
+        return table
 
 
 class SweepBoard:
-    """The points of a sweep as they end, the last of them with their figures."""
+    """Dashboard of a sweep: its points as they end, the last of them with their figures."""
 
     def __init__(self) -> None:
         self._last: deque[tuple[str, Record]] = deque(maxlen=_POINTS)
@@ -192,51 +154,50 @@ class SweepBoard:
         self._count: Count | None = None
 
     def counted(self, count: Count) -> None:
-        """How far the sweep has come."""
+        """Take how far the sweep is."""
         self._count = count
 
     def ended(self, point: str, record: Record) -> None:
-        """What a point has come to."""
+        """Take the outcome of a point."""
         self._last.append((point, record))
 
     def __rich__(self) -> Group:
-        count, passed_s = self._count, max(time.monotonic() - self._began_s, 1e-9)
-        if count is None:
+        if self._count is None:
             return Group(Text("reading"))
-        left_s = count.left_s(passed_s)
-        rate = (count.done + count.failed) / passed_s
-        words = f"{count.done:,} done, {count.failed:,} failed, {count.known:,} known before, of {'?' if count.total is None else f'{count.total:,}'}; {rate:,.1f} points/s"
+        passed_s = max(time.monotonic() - self._began_s, 1e-9)
         table = Table()
-        for heading, _, _ in (("point", "", ""), *_OF_POINT):
+        for heading in ("point", *(label for label, _, _ in _POINT_ROWS)):
             table.add_column(
                 Text(heading), justify="left" if heading == "point" else "right", overflow="fold"
             )
         for point, record in self._last:
-            summary = record["summary"]
-            cells = (
-                format(summary[key], form)
-                if key in summary
-                else record["status"]
-                if key == "completed"
-                else "-"
-                for _, key, form in _OF_POINT
-            )
-            table.add_row(Text(point), *cells)
-        return Group(Text(words if left_s is None else f"{words}, {left_s:,.0f} s left"), table)
+            table.add_row(Text(point), *_point_cells(record))
+        return Group(Text(_sweep_words(self._count, passed_s)), table)
 
 
-_OF_POINT = (
-    ("completed", "completed", ",.0f"),
-    ("output tokens/s", "output_throughput", ",.0f"),
-    ("TTFT p99 [ms]", "p99_ttft_ms", ",.1f"),
-    ("TPOT p99 [ms]", "p99_tpot_ms", ",.2f"),
-    ("most at once", "max_concurrent_requests", ",.0f"),
-)
+def _sweep_words(count: Count, passed_s: float) -> str:
+    """Return how far a sweep is after `passed_s` [s], and how long it will take."""
+    total = "?" if count.total is None else f"{count.total:,}"
+    words = (
+        f"{count.done:,} done, {count.failed:,} failed, {count.known:,} known before, of {total}; "
+        f"{count.per_s(passed_s):,.1f} points/s"
+    )
+    left_s = count.left_s(passed_s)
+    return words if left_s is None else f"{words}, {left_s:,.0f} s left"
+
+
+def _point_cells(record: Record) -> Iterator[str]:
+    """Yield the figures of a point; of one that failed, its status in place of the first."""
+    for _, key, form in _POINT_ROWS:
+        if key in record["summary"]:
+            yield format(record["summary"][key], form)
+        else:
+            yield record["status"] if key == "completed" else "-"
 
 
 @contextmanager
 def watching_sweep(console: Console) -> Iterator[tuple[Callable[[Count], None], Ended]]:
-    """A dashboard of a sweep: what is to be told its count, and its points."""
+    """Show a dashboard of a sweep; give what takes its count, and what takes its points."""
     board = SweepBoard()
     with Live(board, console=console, transient=True, refresh_per_second=4):
         yield board.counted, board.ended

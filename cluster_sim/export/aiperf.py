@@ -16,8 +16,8 @@ import numpy as np
 from cluster_sim.export.benchmark import Benchmark, at, nanoseconds, number, writer
 from cluster_sim.export.client_view import Answers
 from cluster_sim.export.percentiles import linear
-from cluster_sim.results.metrics.finished import Array
 from cluster_sim.results.metrics.gaps import Gaps, itl
+from cluster_sim.typing import Array
 
 SCHEMA = "1.4"
 PERCENTS = (1.0, 5.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0)

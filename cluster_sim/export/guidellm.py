@@ -15,7 +15,7 @@ from cluster_sim.export.benchmark import writer
 from cluster_sim.export.client_load import declared_load
 from cluster_sim.export.client_view import Answers
 from cluster_sim.export.percentiles import stepped
-from cluster_sim.results.metrics.finished import Array
+from cluster_sim.typing import Array
 from cluster_sim.workload.arrivals import ClientLoad
 
 PERCENTILES = {

@@ -15,7 +15,7 @@ from cluster_sim.export.benchmark import nanoseconds, writer
 from cluster_sim.export.client_load import declared_load
 from cluster_sim.export.client_view import Answers
 from cluster_sim.export.percentiles import ranked
-from cluster_sim.results.metrics.finished import Array
+from cluster_sim.typing import Array
 from cluster_sim.workload.arrivals import ClientLoad
 
 PERCENTS = (50.0, 90.0, 95.0, 97.0, 99.0, 99.9)

@@ -13,8 +13,8 @@ from cluster_sim.export.client_load import declared_load, measured_load
 from cluster_sim.export.client_view import Answers
 from cluster_sim.export.network_latency import ways_s
 from cluster_sim.export.percentiles import linear
-from cluster_sim.results.metrics.finished import Array
 from cluster_sim.results.metrics.gaps import Gaps, itl
+from cluster_sim.typing import Array
 
 METRICS = ("ttft", "tpot", "itl", "e2el")
 PERCENTS = (90.0, 95.0, 99.0)

@@ -55,3 +55,18 @@ def load_results(folder: str | Path) -> Results:
     """
     run = read_run(Path(folder))
     return Results(**vars(run))
+
+
+def load_runs(folder: str | Path) -> list[Results]:
+    """Return the run in a folder, or the runs in the folders inside it.
+
+    Raises
+    ------
+    ScenarioError
+        There is no run folder, or one is not whole.
+    """
+    folder = Path(folder)
+    if (folder / "manifest.json").is_file():
+        return [load_results(folder)]
+    inside = sorted(path.parent for path in folder.glob("*/manifest.json"))
+    return [load_results(path) for path in inside or [folder]]

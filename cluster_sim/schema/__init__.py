@@ -7,10 +7,12 @@ written, and turns what pydantic finds into sentences.
 from cluster_sim.schema.base import Description, describe
 from cluster_sim.schema.catalog import (
     CATALOG,
+    KINDS,
     Figure,
     FromFile,
     bare,
     catalog_entry,
+    catalog_kinds,
     catalog_names,
     figures,
     find,
@@ -31,6 +33,7 @@ from cluster_sim.schema.overrides import overridden, override
 
 __all__ = [
     "CATALOG",
+    "KINDS",
     "Description",
     "Document",
     "Figure",
@@ -38,6 +41,7 @@ __all__ = [
     "Trail",
     "bare",
     "catalog_entry",
+    "catalog_kinds",
     "catalog_names",
     "describe",
     "figures",

@@ -20,6 +20,8 @@ _NOUNS = {
     "links": "network",
     "prices": "prices",
 }  # what the files of a folder are called, where it is not the folder's name
+KINDS = ("devices", "nodes", "prices", "links", "models", "engines", "workloads", "traces")
+"""Folders of the catalog, in the order in which they are listed."""
 _FIGURE_KEYS = {"value", "source", "confidence", "note", "range"}
 _RANGED = ("prices",)  # folders whose descriptions read the ranges of figures too
 
@@ -133,6 +135,11 @@ def bare(data: Any, ranged: bool = False) -> Any:
     return data
 
 
+def catalog_kinds(*kinds: str) -> dict[str, str]:
+    """Return the kind of each entry of the catalog, of all kinds or of these."""
+    return {name: kind for kind in kinds or KINDS for name in catalog_names(kind)}
+
+
 @dataclass(frozen=True)
 class Figure:
     """One figure of a catalog file: `path` within the file, its value as written, and where that
@@ -146,6 +153,16 @@ class Figure:
     note: str
     range: tuple[str, str] | None = None
     """Between which values it may lie, where the file says."""
+
+    @property
+    def sources(self) -> list[str]:
+        """Keys of the sources, as in `sources.yaml`."""
+        return [key.strip() for key in self.source.split(",") if key.strip()]
+
+    @property
+    def is_estimate(self) -> bool:
+        """Whether the value rests on an estimate."""
+        return "est" in self.sources
 
 
 def figures(

@@ -135,7 +135,7 @@ def _replicas(
     caps_w = device_caps_w(scenario)
     for spec in fleet.replicas:
         deployment, number = spec.deployment, spec.number
-        step_times, speculative_times = deployment.times_at(FULL_PACE)
+        step_times = deployment.times_at(FULL_PACE)
         batch = build_scheduler(deployment, scenario.seed)
         if isinstance(batch, PrefillBatch):
             replicas.append(
@@ -160,7 +160,6 @@ def _replicas(
                     recorder,
                     stepping,
                     answered,
-                    speculative_times,
                 )
             )
         else:
@@ -173,7 +172,6 @@ def _replicas(
                     recorder,
                     stepping,
                     answered,
-                    speculative_times,
                 )
             )
         replicas[-1].times_at = deployment.times_at

@@ -21,7 +21,7 @@ from simpy import Environment, Event
 
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.fleet import Fleet
-from cluster_sim.deployment.step_work import work_of
+from cluster_sim.deployment.step_work import stretch_work, work_of
 from cluster_sim.deployment.thermal_groups import (
     Conditions,
     Drawn,
@@ -125,7 +125,7 @@ def _by_step(
     assert power is not None
     columns = dict(zip(STRETCH_COLUMNS, rows.T, strict=True))
     steps = columns["steps"].astype(np.int64)
-    work = work_of(deployment, columns)
+    work = work_of(deployment, stretch_work(columns), columns["steps"])
     row = np.repeat(np.arange(len(steps)), steps)
     step = np.arange(len(row)) - np.repeat(np.cumsum(steps) - steps, steps)
     first_s, slope_s = columns["first_s"][row], columns["slope_s"][row]

@@ -15,13 +15,13 @@ from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import ScenarioError
 from cluster_sim.loading.files import ScenarioFile, open_scenarios
 from cluster_sim.results.cost import planned_usd_per_hour
-from cluster_sim.results.metrics.finished import Array
 from cluster_sim.results.results import Results
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.scenario.study_spec import Capacity
 from cluster_sim.studies.grid import combinations
 from cluster_sim.studies.workers import called
+from cluster_sim.typing import Array
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -97,6 +97,18 @@ class Answer:
     """What was asked to be carried; None: the highest rate was looked for."""
     percentile: float
     options: tuple[Option, ...]
+
+    @property
+    def objectives(self) -> list[str]:
+        """Names of all objectives that some trial was judged by."""
+        trials = (trial for option in self.options for trial in option.trials)
+        return list(dict.fromkeys(name for trial in trials for name in trial.margins))
+
+    @property
+    def counts_nodes_alike(self) -> bool:
+        """Whether nodes of several kinds were compared by their number, for want of prices."""
+        variants = {option.values.get("variant") for option in self.options}
+        return len(variants) > 1 and not any(trial.usd_per_hour for _, trial in self.front)
 
     @property
     def front(self) -> list[tuple[Option, Trial]]:

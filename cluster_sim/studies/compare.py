@@ -12,7 +12,7 @@ import numpy as np
 
 from cluster_sim.errors import ScenarioError, did_you_mean
 from cluster_sim.loading.files import load_variants
-from cluster_sim.results.metrics.finished import Array, finished
+from cluster_sim.results.metrics.finished import finished
 from cluster_sim.results.results import Results
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.studies.statistics import (
@@ -25,6 +25,7 @@ from cluster_sim.studies.statistics import (
     t_interval,
 )
 from cluster_sim.studies.workers import Call, called, cores
+from cluster_sim.typing import Array
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,6 +64,15 @@ class Difference:
     saved: float
     """How many times as many replications would give the same interval if the variants saw traffic
     of their own; infinite for a copy."""
+
+    @property
+    def verdict(self) -> str:
+        """Which way the variant differs, in words."""
+        if self.t.low == self.t.high == 0.0:
+            return "identical"
+        if not self.significant:
+            return "not significant"
+        return "higher" if self.difference > 0 else "lower"
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ import numpy as np
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.loading.files import ScenarioFile, open_scenarios
-from cluster_sim.results.metrics.finished import Array
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.studies.sensitivity import Uncertain, chosen_variant, mean_outcomes, sensitivity
+from cluster_sim.typing import Array
 from cluster_sim.units import number_and_unit
 
 if TYPE_CHECKING:

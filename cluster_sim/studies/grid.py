@@ -18,7 +18,7 @@ from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import Description
 
 # What is in these rooms draws or asks, and changes no outcome.
-_ROOMS_BESIDE = ("figures", "report", "studies", "cli.py", "live.py", "validation")
+_ROOMS_BESIDE = ("figures", "report", "studies", "cli", "validation")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 
 from cluster_sim.errors import ScenarioError, did_you_mean
 from cluster_sim.loading.files import load_variants, open_scenarios
+from cluster_sim.results.metrics.table import METRICS
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.scenario.study_spec import Capacity
 from cluster_sim.studies.capacity import Trial, capacity, tried
@@ -37,7 +38,7 @@ _LACKING = {
     "cost": "no prices: say what its nodes cost by cluster.pools[0].prices",
     "power": "a device that does not say what it draws",
 }
-_EXTENSIVE = (
+_FIELDS = (
     "usd_per_hour",
     "p5_usd_per_hour",
     "p95_usd_per_hour",
@@ -45,13 +46,17 @@ _EXTENSIVE = (
     "peak_power_w",
     "output_throughput",
     "request_throughput",
+    "usd_per_million_output_tokens",
+    "p5_usd_per_million_output_tokens",
+    "p95_usd_per_million_output_tokens",
+    "usd_per_million_tokens",
+    "usd_per_request",
+    "energy_j_per_output_token",
+    "p95_ttft_ms",
+    "p95_tpot_ms",
+    "slo_attainment",
 )
-"""Fields that grow with the number of copies."""
-_INTENSIVE = (
-    "usd_per_million_output_tokens", "p5_usd_per_million_output_tokens", "p95_usd_per_million_output_tokens", "usd_per_million_tokens",
-    "usd_per_request", "energy_j_per_output_token", "p95_ttft_ms", "p95_tpot_ms", "slo_attainment",
-)  # fmt: skip
-"""Fields that do not."""
+"""Fields of the summary that are kept of each cluster."""
 
 
 @dataclass(frozen=True)
@@ -216,7 +221,7 @@ def _means(
     return [
         {
             key: float(np.mean([one[key] for one in runs]))
-            for key in (*_EXTENSIVE, *_INTENSIVE)
+            for key in _FIELDS
             if all(key in one for one in runs)
         }
         for runs in by_scenario
@@ -239,7 +244,10 @@ def _scaled(cluster: _Cluster, summary: Mapping[str, float], copies: float, basi
     else:
         clients = None if workload.arrivals is None else workload.arrivals.waiting_clients()
         at_once = None if clients is None else clients.number
-    fields = {key: value * (copies if key in _EXTENSIVE else 1.0) for key, value in summary.items()}
+    fields = {
+        key: value * (copies if METRICS[key].is_extensive else 1.0)
+        for key, value in summary.items()
+    }
     whole = floor(copies + 1e-9) if basis in ("cost", "power") else ceil(copies - 1e-9)
     return Scaled(
         cluster.name,

@@ -34,6 +34,10 @@ class Count:
     total: int | None = None
     """Of all points; None until all have been looked at."""
 
+    def per_s(self, passed_s: float) -> float:
+        """Return the points simulated per second over the `passed_s` since the start [1/s]."""
+        return (self.done + self.failed) / max(passed_s, 1e-9)
+
     def left_s(self, passed_s: float) -> float | None:
         """Until the end, where that can be told: what is left at the pace of what was simulated in
         `passed_s`.

@@ -12,7 +12,7 @@ from rich.console import Console
 
 import cluster_sim
 from cluster_sim.cli import live
-from cluster_sim.results.recorder import Recorder
+from cluster_sim.results.snapshot import Snapshot, SnapshotReader
 from cluster_sim.sim.simulate import simulate
 from cluster_sim.studies.sweep import Count, sweep
 from tests.commands import BURST, call
@@ -29,43 +29,6 @@ def loaded(folder: Path, text: str = BURST) -> cluster_sim.Scenario:
     return cluster_sim.load_scenario(folder / "small.yaml", variant="b200")
 
 
-@pytest.mark.parametrize(
-    ("file", "variant"),
-    [
-        ("kv_swap", "recompute"),
-        ("static_vs_continuous", "static"),
-        ("speculation_70b", "eagle"),
-        ("speculation_70b", "plain"),
-    ],
-)
-def test_every_output_token_is_counted_once_however_often_one_looks(
-    file: str, variant: str
-) -> None:
-    pulse, kept = live.Pulse(), []
-
-    def watch(now_s: float, recorder: Recorder) -> None:
-        kept[:] = [recorder]
-        seen = pulse.look(now_s, recorder)
-        assert 0 <= seen.waiting <= recorder.inside == seen.waiting + seen.running
-        assert seen.arrived == seen.left + seen.rejected + seen.waiting + seen.running
-
-    results = simulate(
-        cluster_sim.load_scenario(ROOT / "scenarios" / f"{file}.yaml", variant=variant), watch=watch
-    )
-    last = pulse.look(results.info.simulated_s, kept[0])
-    assert last.output_tokens == pytest.approx(sum(results.requests["output_tokens"].to_pylist()))
-    assert last.left == results.summary()["completed"]
-    assert pulse.look(results.info.simulated_s, kept[0]) == last
-
-
-def test_a_replica_is_as_its_last_stretch_began(tmp_path: Path) -> None:
-    pulse, kept = live.Pulse(), []
-    results = simulate(loaded(tmp_path), watch=lambda now_s, recorder: kept.append(recorder))
-    seen = pulse.look(0.0, kept[0])
-    rows = results.stretches.to_pylist()
-    assert seen.sequences == {0: (rows[-1]["running"], rows[-1]["waiting"], rows[-1]["kv_tokens"])}
-
-
 def test_who_is_watched_runs_as_who_is_not(tmp_path: Path) -> None:
     alone, seen = loaded(tmp_path), []
     first, second = (
@@ -78,8 +41,8 @@ def test_who_is_watched_runs_as_who_is_not(tmp_path: Path) -> None:
         assert getattr(first, name).equals(getattr(second, name))
 
 
-def test_a_terminal_shows_the_run_and_its_fullest_replicas(tmp_path: Path) -> None:
-    moment = live.Moment(
+def test_a_terminal_shows_the_run_and_its_fullest_replicas() -> None:
+    snapshot = Snapshot(
         12.5,
         100,
         60,
@@ -91,7 +54,8 @@ def test_a_terminal_shows_the_run_and_its_fullest_replicas(tmp_path: Path) -> No
     )
     text = StringIO()
     replicas = [(f"b200/{number}", 1000) for number in range(10)]
-    Console(file=text, width=120).print(live.dashboard(loaded(tmp_path), replicas, moment, 1234.0))
+    board = live.RunBoard("small/b200", replicas)
+    Console(file=text, width=120).print(board.render(snapshot, 1234.0))
     shown = text.getvalue()
     for words in (
         "small/b200",
@@ -174,15 +138,16 @@ def test_the_hottest_device_is_shown_where_one_could_reach_a_limit() -> None:
         variant="h100-35C",
         overrides={"duration": "3 min", "drain": "10 s"},
     )
-    pulse, seen, console = live.Pulse(), [], Console(file=StringIO(), width=200)
+    reader, seen, console = SnapshotReader(), [], Console(file=StringIO(), width=200)
     results = simulate(
-        asked, watch=lambda now_s, recorder: seen.append(pulse.look(now_s, recorder))
+        asked, watch=lambda now_s, recorder: seen.append(reader.read(now_s, recorder))
     )
     device, die_c = max(
-        (moment.hottest for moment in seen if moment.hottest is not None),
+        (snapshot.hottest for snapshot in seen if snapshot.hottest is not None),
         key=lambda hottest: hottest[1],
     )
     assert device in results.devices["device"].to_pylist()
     assert 35.0 < die_c <= results.summary()["max_die_c"] + 1e-6
-    console.print(live.dashboard(asked, [("h100/0", 1000), ("h100/1", 1000)], seen[-1], 1.0))
+    board = live.RunBoard(asked.title, [("h100/0", 1000), ("h100/1", 1000)])
+    console.print(board.render(seen[-1], 1.0))
     assert "hottest device" in console.file.getvalue()  # type: ignore[attr-defined]

@@ -18,6 +18,7 @@ from cluster_sim.deployment.fleet import resolve
 from cluster_sim.deployment.thermal_groups import Spot, drawn
 from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.operating_point import Pace
+from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.thermal import DIE, MEMORY, Heat
 from cluster_sim.scenario.site import Inlet, SiteEvent
 from cluster_sim.schema import catalog_entry
@@ -417,10 +418,16 @@ def test_a_fifth_off_the_clock_costs_decoding_a_70b_under_6_percent_and_prefill_
     }))  # fmt: skip
     given = cluster_sim.load_scenario(path)
     (deployment,) = resolve(given).deployments
-    slow, whole = (deployment.times_at(pace)[0] for pace in (Pace(clock=0.8), Pace()))
+    slow, whole = (deployment.times_at(pace) for pace in (Pace(clock=0.8), Pace()))
     decode, prefill = (
-        [steps.decode(64, 64 * 4000, 0, 0)[0] for steps in (slow, whole)],
-        [steps.mixed(0, 0, 0, 0, 8192, 1, 8192 * 4096, 0, 0)[0] for steps in (slow, whole)],
+        [
+            steps.ramp(StepWork(batch=64, growth=64, context=64 * 4000)).first_s
+            for steps in (slow, whole)
+        ],
+        [
+            steps.ramp(StepWork(prompt_tokens=8192, sampled=1, pairs=8192 * 4096)).first_s
+            for steps in (slow, whole)
+        ],
     )
     assert 1.0 < decode[0] / decode[1] < 1.06
     assert 1.15 < prefill[0] / prefill[1] < 1.26

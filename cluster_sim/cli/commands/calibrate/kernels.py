@@ -1,0 +1,111 @@
+"""`cluster-sim calibrate kernels`: how long kernels take."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cluster_sim.cli.commands.calibrate.options import (
+    Collector,
+    DeviceName,
+    Kernels,
+    System,
+    measured_kernels,
+)
+from cluster_sim.cli.console import stdout, write_text
+
+
+def kernels(  # noqa: PLR0913 - a parameter is an option of the command
+    file: Kernels,
+    *,
+    device: DeviceName,
+    system: System = None,
+    collector: Collector = "",
+    processors: Annotated[
+        int | None,
+        typer.Option(
+            "--processors",
+            min=1,
+            help="Streaming multiprocessors; default: as in the device's file.",
+            show_default=False,
+        ),
+    ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            "--engine",
+            metavar="NAME",
+            help="Keep the fits apart as this engine's own, such as vLLM.",
+        ),
+    ] = "",
+    like: Annotated[
+        str | None,
+        typer.Option(
+            "--like",
+            metavar="NAME",
+            help="A similar device: its constants hold where few kernels do not tell.",
+            show_default=False,
+        ),
+    ] = None,
+    widest_fp8: Annotated[
+        int,
+        typer.Option(
+            "--widest-fp8",
+            metavar="VALUES",
+            min=1,
+            help="Widest attention heads over an fp8 cache that count.",
+            show_default=False,
+        ),
+    ] = 10**6,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="Write the device with the fitted kernels here.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Fit the times of kernels; print errors beside the naive roofline's."""
+    from rich.table import Table
+
+    from cluster_sim.calibration.kernels import FitOptions, calibrate, processors_of, with_kernels
+    from cluster_sim.errors import ScenarioError
+    from cluster_sim.hardware.device import device_named
+    from cluster_sim.schema import yaml_text
+
+    described, tables = measured_kernels(file, device, system, collector)
+    options = FitOptions(
+        processors or processors_of(described, tables),
+        engine,
+        device_named(like) if like else None,
+        widest_fp8,
+    )
+    table = Table(title=described.name, title_justify="left")
+    for column in (
+        "kernel",
+        "rows",
+        "median |error|",
+        "p90 |error|",
+        "roofline median",
+        "roofline p90",
+    ):
+        table.add_column(column, justify="left" if column == "kernel" else "right")
+    fits = []
+    for calibrated in calibrate(tables, described, options):
+        print(f"fitted {calibrated.kind}", file=sys.stderr)
+        fits.append(calibrated.fits)
+        errors = (f"{share:.1%}" for share in (*calibrated.errors, *calibrated.naive))
+        table.add_row(calibrated.kind, f"{calibrated.rows:,}", *errors)
+    if not fits:
+        few = f"holds fewer than {options.fewest} usable kernels of any kind that {described.name} runs, and fewer than 24 collectives"
+        raise ScenarioError.at(str(file), few)
+    stdout().print(table)
+    if out is not None:
+        rows = sum(map(len, tables))
+        fitted = yaml_text(with_kernels(described, fits))
+        write_text(out, f"# Kernels fitted to {rows:,} rows of {file.name}.\n{fitted}")

@@ -1,0 +1,102 @@
+"""`cluster-sim capacity`: the cluster that meets the objectives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cluster_sim.cli.console import print_line, stdout, write_table
+from cluster_sim.cli.options import File, Sets, Variants, Workers
+from cluster_sim.cli.progress import counter
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from cluster_sim.studies.capacity import Answer, Option, Trial
+
+
+def capacity(
+    file: File,
+    *,
+    variant: Variants = None,
+    set_: Sets = None,
+    workers: Workers = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE", help="Write every trial here, as Parquet.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """The smallest cluster, or the highest rate, that meets the SLO; with the next ones on either side."""  # noqa: D401 - the command's help
+    from cluster_sim.studies.capacity import capacity as run
+
+    with counter("options") as progress:
+        answer = run(file, set_ or (), variant or (), workers, progress)
+    console = stdout()
+    console.print(_table(answer))
+    for option in answer.options:
+        print_line(_sentence(answer, option))
+    if answer.counts_nodes_alike:
+        console.print(
+            "nodes of all kinds are counted alike; prices of all pools, or capacity.usd_per_node_hour, would compare them by cost",
+            highlight=False,
+            soft_wrap=True,
+        )
+    if out is not None:
+        write_table(answer.table, out)
+
+
+def _table(answer: Answer) -> Table:
+    """Return the answer of each option with the trials on either side."""
+    from rich.table import Table
+    from rich.text import Text
+
+    asked = (
+        "the highest rate" if answer.rate_per_s is None else f"{answer.rate_per_s:,.6g} requests/s"
+    )
+    table = Table(
+        title=f"{answer.name}: {asked} at p{answer.percentile:g}; * none beats it in cost and latency at once",
+        title_justify="left",
+    )
+    names = answer.objectives
+    latencies = [f"{name} [ms]" for name in names]
+    table.add_column("")
+    for heading in ("nodes", "replicas", "requests/s", *latencies, "margin", "USD/h", ""):
+        table.add_column(Text(heading), justify="right")
+    front = [id(trial) for _, trial in answer.front]
+    for option in answer.options:
+        table.add_section()
+        for trial in (option.smaller, option.answer, option.bigger):
+            if trial is not None:
+                mark = "*" if id(trial) in front else ""
+                style = "bold" if trial is option.answer else ""
+                table.add_row(Text(option.title), *_cells(trial, names), mark, style=style)
+    return table
+
+
+def _cells(trial: Trial, names: Sequence[str]) -> Iterator[str]:
+    """Yield the figures of a trial."""
+    yield from (f"{trial.nodes:,}", f"{trial.replicas:,}", f"{trial.rate_per_s:,.4g}")
+    for name in names:
+        yield f"{1e3 * trial.latencies_s[name]:,.4g}" if name in trial.latencies_s else "-"
+    yield f"{trial.margin:+.1%}"
+    yield "-" if trial.usd_per_hour is None else f"{trial.usd_per_hour:,.2f}"
+
+
+def _sentence(answer: Answer, option: Option) -> str:
+    """Return what was found of an option."""
+    if option.fault:
+        return f"{option.title}: {option.fault}"
+    if option.answer is not None:
+        nodes = f"{option.answer.nodes:,} nodes"
+        if answer.rate_per_s is None:
+            return f"{option.title}: {option.answer.rate_per_s:,.4g} requests/s on {nodes}"
+        return f"{option.title}: {nodes}"
+    if answer.rate_per_s is None:
+        return f"{option.title}: no rate that was tried meets the SLO"
+    most = max(trial.nodes for trial in option.trials)
+    return f"{option.title}: no cluster of up to {most:,} nodes meets the SLO"

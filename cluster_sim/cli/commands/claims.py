@@ -1,0 +1,114 @@
+"""`cluster-sim claims`: published claims, judged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cluster_sim.cli.console import print_line, say_wrote, stdout, write_table
+from cluster_sim.cli.options import Workers
+from cluster_sim.cli.progress import counter
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from cluster_sim.claims.judge import Found, Judged, Judgement
+
+_RELATIONS = {"about": "", "at_least": "at least ", "at_most": "at most "}
+_MARKS = {True: "agrees", False: "differs", None: ""}
+
+
+def claims(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A file of claims.", show_default=False)
+    ],
+    *,
+    workers: Workers = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Write claims.csv, .json, .parquet and .png into this folder.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Published claims beside what the simulator finds under each reading, what physics allows and what was measured, with verdicts."""  # noqa: D401 - the command's help
+    from cluster_sim.claims.judge import claims as run
+
+    with counter("runs") as progress:
+        judged = run(file, workers, progress)
+    stdout().print(_table(judged))
+    for judgement in judged.judgements:
+        print_line(f"{judgement.claim}: {_verdict(judgement)}. {judgement.reason}")
+    if out is not None:
+        _write(judged, out)
+
+
+def _table(judged: Judged) -> Table:
+    """Return what was found under each reading of each claim."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=f"{judged.name}: what is found under each reading", title_justify="left")
+    for heading in ("claim", "claimed", "reading", "found", "limit", "measured", ""):
+        is_text = heading in ("claim", "reading", "")
+        table.add_column(Text(heading), justify="left" if is_text else "right")
+    for judgement in judged.judgements:
+        table.add_section()
+        names = (judgement.claim, _claimed(judgement))
+        for found in judgement.found:
+            table.add_row(*map(Text, (*names, *_cells(found))))
+            names = ("", "")
+    return table
+
+
+def _claimed(judgement: Judgement) -> str:
+    from cluster_sim.claims.spec import Said
+
+    if judgement.claimed is None:
+        return "-"
+    unit = f" {judgement.unit}" if judgement.unit else ""
+    return f"{_RELATIONS[judgement.relation]}{Said(judgement.claimed)}{unit}"
+
+
+def _cells(found: Found) -> tuple[str, ...]:
+    """Return the figures of one reading."""
+    from cluster_sim.claims.spec import Said
+
+    limit = "-" if found.limit is None else f"{Said(found.limit)}"
+    measured = ", ".join(f"{Said(value)}" for value in found.measured) or "-"
+    return found.reading, f"{Said(found.found)}", limit, measured, _MARKS[found.agrees]
+
+
+def _verdict(judgement: Judgement) -> str:
+    """Return the verdict of a claim in words."""
+    if judgement.verdict == "holds if":
+        return f"holds if it means {judgement.condition}"
+    return "no figure is claimed" if judgement.verdict == "no figure" else judgement.verdict
+
+
+def _write(judged: Judged, folder: Path) -> None:
+    """Write the readings as tables and as a figure, and the judgements as JSON."""
+    from dataclasses import asdict
+
+    import pyarrow.csv
+
+    from cluster_sim import figures
+    from cluster_sim.errors import ScenarioError
+
+    table = judged.table
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        pyarrow.csv.write_csv(table, folder / "claims.csv")
+        (folder / "claims.json").write_text(json.dumps(asdict(judged), indent=2) + "\n")
+    except OSError as fault:
+        what = f"cannot be written: {fault.strerror or fault}"
+        raise ScenarioError.at(str(folder), what) from fault
+    write_table(table, folder / "claims.parquet")
+    figures.save(figures.draw_study("claims", folder / "claims.parquet"), folder / "claims.png")
+    say_wrote(folder / "claims.png")

@@ -1,0 +1,126 @@
+"""`cluster-sim explain`: what arithmetic alone says of a scenario, nothing simulated."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cluster_sim.cli.console import print_line, stdout, warn_of
+from cluster_sim.cli.options import File, Sets, Variants
+
+if TYPE_CHECKING:
+    from cluster_sim.scenario.scenario import Scenario
+
+
+def explain(
+    file: File,
+    variant: Variants = None,
+    set_: Sets = None,
+    path: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--path",
+            metavar="FROM TO",
+            help="Only the way between two places, hop by hop, such as front_door b200/0/device3.",
+        ),
+    ] = None,
+) -> None:
+    """The resolved scenario, and what arithmetic alone says of it."""  # noqa: D401 - the command's help
+    from cluster_sim.loading.files import load_variants
+
+    scenarios = load_variants(file, variant or (), set_ or ())
+    warn_of(scenarios)
+    for scenario in scenarios:
+        if path is not None:
+            _print_path(scenario, *path)
+        else:
+            _print_arithmetic(scenario)
+            _print_usual_paths(scenario)
+
+
+def _print_arithmetic(scenario: Scenario) -> None:
+    """Print what each pool can do, and how much of it the traffic asks for."""
+    from cluster_sim.analysis.estimate import (
+        explain,
+        highest_rate_per_s,
+        offered_per_s,
+        sampled_lengths,
+    )
+    from cluster_sim.cli.estimate_table import estimate_table
+    from cluster_sim.results.cost import planned_usd_per_hour
+
+    lengths, pools = sampled_lengths(scenario), explain(scenario)
+    console = stdout()
+    console.print(
+        f"# {scenario.title}: {scenario.model.name}, {lengths.prompt_tokens:,.0f} prompt and {lengths.output_tokens:,.0f} output tokens in the mean",
+        highlight=False,
+    )
+    usd_per_hour = [planned_usd_per_hour(scenario, pool) for pool in scenario.cluster.pools]
+    console.print(estimate_table(pools, usd_per_hour, lengths.output_tokens))
+    if (offered := offered_per_s(scenario)) is not None:
+        share = offered / highest_rate_per_s(pools)
+        console.print(
+            f"offered: {offered:,.2f} requests/s in the mean, {share:.0%} of the highest rate",
+            highlight=False,
+        )
+
+
+def _print_usual_paths(scenario: Scenario) -> None:
+    """Print the paths that most bytes take."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from cluster_sim.analysis.network_paths import usual_paths
+    from cluster_sim.deployment.fleet import resolve
+
+    topology = resolve(scenario).topology
+    table = Table()
+    for column in ("way", "hops", "latency [us]", "bottleneck [GB/s]", "which is", "equal ways"):
+        table.add_column(Text(column), justify="left" if column in ("way", "which is") else "right")
+    for path in usual_paths(scenario, topology):
+        cells = (
+            path.what,
+            str(path.route.hops),
+            f"{1e6 * path.route.latency_s:,.2f}",
+            f"{path.route.bottleneck_bytes_per_s / 1e9:,.1f}",
+            topology.kind(path.narrowest) if path.narrowest else "-",
+            str(path.choices),
+        )
+        table.add_row(*map(Text, cells))
+    stdout().print(table)
+
+
+def _print_path(scenario: Scenario, start: str, end: str) -> None:
+    """Print the path between two places, hop by hop."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from cluster_sim.analysis.network_paths import path as path_between
+    from cluster_sim.deployment.fleet import resolve
+
+    topology = resolve(scenario).topology
+    path = path_between(topology, start, end)
+    console = stdout()
+    console.print(f"# {scenario.title}: {start} to {end}", highlight=False, markup=False)
+    table = Table()
+    for column in ("hop", "from", "to", "kind", "bandwidth [GB/s]", "latency [us]"):
+        is_text = column in ("from", "to", "kind")
+        table.add_column(Text(column), justify="left" if is_text else "right", overflow="fold")
+    for hop, edge in enumerate(path.route.edges, 1):
+        link = topology.link(edge)
+        kind = f"{link.kind}, both directions" if link.duplex == "half" else link.kind
+        bandwidth, latency = link.bandwidth_bytes_per_s / 1e9, 1e6 * link.latency_s
+        cells = (str(hop), *edge, kind, f"{bandwidth:,.1f}", f"{latency:,.2f}")
+        table.add_row(*map(Text, cells))
+    console.print(table)
+    narrow = (
+        f", bottleneck {path.route.bottleneck_bytes_per_s / 1e9:,.1f} GB/s from {' to '.join(path.narrowest)}"
+        if path.narrowest
+        else ""
+    )
+    print_line(f"{path.route.hops} hops, {1e6 * path.route.latency_s:,.2f} us{narrow}")
+    if path.choices > 1:
+        console.print(
+            f"one of {path.choices} equally good ways; the hash of a flow picks", highlight=False
+        )

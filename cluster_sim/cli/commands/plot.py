@@ -1,0 +1,143 @@
+"""`cluster-sim plot`: one figure of runs or of a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cluster_sim.results.results import Results
+
+
+def plot(  # noqa: PLR0913 - a parameter is an option of the command
+    figure: Annotated[
+        str | None,
+        typer.Argument(metavar="FIGURE", help="Its name; --list shows them.", show_default=False),
+    ] = None,
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="PATH...",
+            help="Run folders, or folders of them; of a study its folder or Parquet file.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="FILE",
+            help="PNG, SVG or PDF; default FIGURE.png.",
+            show_default=False,
+        ),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metric",
+            metavar="COLUMN",
+            help="Of a sweep: what is drawn; may be given again.",
+            show_default=False,
+        ),
+    ] = None,
+    x: Annotated[
+        str | None,
+        typer.Option(
+            "--x", metavar="COLUMN", help="Of a sweep: the axis across.", show_default=False
+        ),
+    ] = None,
+    y: Annotated[
+        str | None,
+        typer.Option(
+            "--y",
+            metavar="COLUMN",
+            help="Of a sweep: the axis upwards of a heatmap.",
+            show_default=False,
+        ),
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--where",
+            metavar="COLUMN=VALUE",
+            help="Of a study: only such rows; may be given again.",
+            show_default=False,
+        ),
+    ] = None,
+    style: Annotated[
+        str,
+        typer.Option(
+            "--style",
+            metavar="readme|paper|slide",
+            help="What it is for: its width, and the size of its text.",
+        ),
+    ] = "readme",
+    list_: Annotated[bool, typer.Option("--list", help="Name the figures.")] = False,
+) -> None:
+    """Draw one figure from run folders, which are laid over one another, or from the table that a study wrote."""
+    from cluster_sim import figures
+    from cluster_sim.errors import ScenarioError
+    from cluster_sim.figures import study_table
+
+    if list_ or figure is None:
+        for name in (*figures.NAMES, *figures.STUDIES):
+            print(name)
+        return
+    if figure in figures.STUDIES:
+        columns = study_table.Choice(x, y, tuple(metric or ()))
+        drawn = figures.draw_study(
+            figure, _study(figure, runs or ()), columns, dict(map(_condition, where or ())), style
+        )
+    elif figure in figures.NAMES and runs and (metric or x or y or where):
+        raise ScenarioError.at(
+            "plot",
+            f"{figure} is drawn from runs; --metric, --x, --y and --where are for {', '.join(figures.STUDIES)}",
+        )
+    else:
+        drawn = figures.draw(figure, _runs(figure, runs or ()), style)
+    print(figures.save(drawn, out or Path(f"{figure}.png")))
+
+
+def _study(figure: str, paths: Sequence[Path]) -> Path:
+    """Return the one path that a figure of a study is drawn from."""
+    from cluster_sim.errors import ScenarioError
+
+    if len(paths) != 1:
+        raise ScenarioError.at(
+            "plot", f"{figure} is drawn from one study; wanted its folder or Parquet file"
+        )
+    return paths[0]
+
+
+def _runs(figure: str, paths: Sequence[Path]) -> list[Results]:
+    """Return all runs in the folders, to draw a figure of them."""
+    from cluster_sim import figures
+    from cluster_sim.errors import ScenarioError, did_you_mean
+    from cluster_sim.results.results import load_runs
+
+    if figure not in figures.NAMES:
+        raise ScenarioError.at(
+            "plot",
+            f"no figure '{figure}'{did_you_mean(figure, (*figures.NAMES, *figures.STUDIES))}",
+        )
+    if not paths:
+        raise ScenarioError.at("plot", "wanted at least one run folder")
+    return [results for path in paths for results in load_runs(path)]
+
+
+def _condition(text: str) -> tuple[str, str]:
+    """Return (column, value) of a condition such as variant=b200."""
+    from cluster_sim.errors import ScenarioError
+
+    column, equals, value = text.partition("=")
+    if not equals:
+        raise ScenarioError.at(
+            f"--where {text}", "wanted COLUMN=VALUE, such as --where variant=b200"
+        )
+    return column, value

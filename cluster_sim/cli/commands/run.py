@@ -1,0 +1,100 @@
+"""`cluster-sim run`: simulate every variant of a scenario file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cluster_sim.cli.console import say_wrote, stderr, stdout, warn, warn_of
+from cluster_sim.cli.options import File, Seed, Sets, Variants
+from cluster_sim.cli.progress import simulation_bar
+
+if TYPE_CHECKING:
+    from cluster_sim.results.results import Results
+    from cluster_sim.scenario.scenario import Scenario
+
+
+def run(  # noqa: PLR0913 - a parameter is an option of the command
+    file: File,
+    *,
+    variant: Variants = None,
+    set_: Sets = None,
+    seed: Seed = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Where run folders go; default runs/NAME.",
+            show_default=False,
+        ),
+    ] = None,
+    json_: Annotated[
+        bool, typer.Option("--json", help="Print the summary as one JSON document, and no table.")
+    ] = False,
+    export_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--export",
+            metavar="CLIENT",
+            help="Write what this client would have: vllm, aiperf, guidellm, mlperf; may be given again.",
+            show_default=False,
+        ),
+    ] = None,
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live", help="Show queue, running requests and tokens a second while it runs."
+        ),
+    ] = False,
+) -> None:
+    """Simulate every variant; print one table, write a run folder for each."""
+    from cluster_sim.cli.commands.export import check_clients, write_export
+    from cluster_sim.loading.files import load_variants, question_of
+
+    check_clients(export_ or ())
+    scenarios = load_variants(file, variant or (), set_ or (), seed)
+    warn_of(scenarios)
+    question = question_of(file) or None
+    folder = out or Path("runs") / scenarios[0].name
+    summaries: dict[str, dict[str, Any]] = {}
+    for scenario in scenarios:
+        results = _simulated(scenario, is_live=live)
+        results = replace(results, info=replace(results.info, question=question))
+        for note in results.info.notes:
+            warn(f"{scenario.title}: {note}")
+        run_folder = results.save(folder / scenario.variant if scenario.variant else folder)
+        summaries[scenario.variant or scenario.name] = results.summary()
+        say_wrote(run_folder)
+        for client in export_ or ():
+            write_export(results, client, run_folder / client)
+    if json_:
+        print(json.dumps(_document(scenarios[0], summaries), indent=2))
+    else:
+        from cluster_sim.cli.run_table import run_table
+
+        stdout().print(run_table(scenarios[0].name, summaries))
+
+
+def _simulated(scenario: Scenario, *, is_live: bool) -> Results:
+    """Return the results of a scenario, with a dashboard (live), or a bar of progress."""
+    from cluster_sim.sim.simulate import simulate
+
+    if is_live:
+        from cluster_sim.cli.live import watching
+
+        with watching(scenario, stderr()) as watch:
+            return simulate(scenario, watch=watch)
+    with simulation_bar(scenario) as progress:
+        return simulate(scenario, progress)
+
+
+def _document(scenario: Scenario, summaries: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return what --json prints: the summary, or those of all variants by their names."""
+    if scenario.variant:
+        return {"name": scenario.name, "variants": summaries}
+    return next(iter(summaries.values()))

@@ -1,0 +1,172 @@
+"""`cluster-sim sensitivity`: the uncertain figures that an outcome hangs on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cluster_sim.cli.console import print_line, stdout, write_table
+from cluster_sim.cli.options import File, Sets, Workers
+from cluster_sim.cli.progress import counter
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from cluster_sim.studies.global_sensitivity import Indices
+    from cluster_sim.studies.sensitivity import Effect, Sensitivity
+
+_ONE_AT_A_TIME = "one-at-a-time"
+
+
+def sensitivity(  # noqa: PLR0913 - a parameter is an option of the command
+    file: File,
+    *,
+    variant: Annotated[
+        str | None,
+        typer.Option(
+            "--variant",
+            metavar="NAME",
+            help="Which one, where the file has several.",
+            show_default=False,
+        ),
+    ] = None,
+    set_: Sets = None,
+    metric: Annotated[
+        str, typer.Option("--metric", metavar="FIELD", help="A field of the summary.")
+    ] = "p95_ttft_ms",
+    confidence: Annotated[
+        str,
+        typer.Option(
+            "--confidence", metavar="low|medium|high", help="Figures of this confidence and below."
+        ),
+    ] = "low",
+    spread: Annotated[
+        float,
+        typer.Option(
+            "--spread",
+            metavar="SHARE",
+            min=1e-3,
+            max=0.99,
+            help="How far off a figure without a range may be.",
+        ),
+    ] = 0.2,
+    replications: Annotated[
+        int, typer.Option("--replications", min=1, help="Seeds, of which the mean is taken.")
+    ] = 1,
+    most: Annotated[int, typer.Option("--most", min=1, help="Figures to print.")] = 20,
+    workers: Workers = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE", help="Write every figure here, as Parquet.", show_default=False
+        ),
+    ] = None,
+    method: Annotated[
+        str,
+        typer.Option(
+            "--method",
+            metavar="one-at-a-time|morris|sobol",
+            help="How; morris and sobol move all figures at once.",
+        ),
+    ] = _ONE_AT_A_TIME,
+    samples: Annotated[
+        int,
+        typer.Option(
+            "--samples", min=2, help="Of morris its trajectories, of sobol its base samples."
+        ),
+    ] = 16,
+) -> None:
+    """Which uncertain figures of the catalog an outcome hangs on: each at either end of its range, or all together."""
+    from cluster_sim.studies.sensitivity import CONFIDENCES
+
+    _check_choice("confidence", confidence, CONFIDENCES)
+    _check_choice("method", method, (_ONE_AT_A_TIME, "morris", "sobol"))
+    if method == _ONE_AT_A_TIME:
+        from cluster_sim.studies.sensitivity import sensitivity as run
+
+        with counter("runs") as progress:
+            effects = run(
+                file, variant, metric, confidence, spread, replications, set_ or (), workers,
+                progress,
+            )  # fmt: skip
+        _print_effects(effects, most, confidence)
+        table = effects.table
+    else:
+        from cluster_sim.studies.global_sensitivity import indices
+
+        with counter("runs") as progress:
+            ranked = indices(
+                file, method, variant, metric, confidence, spread, samples, replications,
+                set_ or (), workers, progress,
+            )  # fmt: skip
+        _print_indices(ranked, most)
+        table = ranked.table
+    if out is not None:
+        write_table(table, out)
+
+
+def _check_choice(option: str, value: str, known: Iterable[str]) -> None:
+    """Raise ScenarioError for a value of an option that is not known."""
+    from cluster_sim.errors import ScenarioError, did_you_mean
+
+    if value not in (names := tuple(known)):
+        raise ScenarioError.at(f"--{option}", f"no {option} '{value}'{did_you_mean(value, names)}")
+
+
+def _figures_table(title: str, headings: Iterable[str]) -> Table:
+    """Return an empty table of figures and their ranges, with further columns."""
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    table.add_column("figure")
+    for heading in ("value", "from", "to", *headings):
+        table.add_column(heading, justify="right")
+    return table
+
+
+def _print_effects(effects: Sensitivity, most: int, confidence: str) -> None:
+    """Print the figures that move the metric most when they move alone."""
+    from rich.text import Text
+
+    table = _figures_table(
+        f"{effects.title}: {effects.metric} is {effects.base:,.4g}",
+        ("at the low end", "at the high end", "swing"),
+    )
+    for effect in effects.effects[:most]:
+        table.add_row(*map(Text, _effect_cells(effect, effects.base)))
+    console = stdout()
+    console.print(table)
+    left = len(effects.effects) - most
+    more = f"{left:,} more move it less; " if left > 0 else ""
+    console.print(
+        f"{more}{effects.without:,} figures of {confidence} confidence or below do not move it",
+        highlight=False,
+    )
+
+
+def _effect_cells(effect: Effect, base: float) -> tuple[str, ...]:
+    from math import isnan
+
+    figure = effect.figure
+    ends = ("-" if isnan(end) else f"{end:,.4g}" for end in (effect.at_low, effect.at_high))
+    swing = f"{effect.swing / base:.1%}" if base else "-"
+    return figure.name, figure.value, str(figure.low), str(figure.high), *ends, swing
+
+
+def _print_indices(ranked: Indices, most: int) -> None:
+    """Print the figures with the largest indices, all figures moving at once."""
+    from rich.text import Text
+
+    title = f"{ranked.title}: {ranked.metric} is {ranked.base:,.4g}; {ranked.runs:,} runs"
+    table = _figures_table(title, ranked.columns)
+    for figure, numbers in ranked.ranked[:most]:
+        about = (figure.name, figure.value, str(figure.low), str(figure.high))
+        table.add_row(*map(Text, (*about, *(f"{value:,.3g}" for value in numbers))))
+    console = stdout()
+    console.print(table)
+    console.print(ranked.meaning, highlight=False, soft_wrap=True)
+    for name in ranked.left_out:
+        print_line(f"left out, as it may not be anywhere in its range: {name}")

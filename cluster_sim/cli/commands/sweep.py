@@ -1,0 +1,101 @@
+"""`cluster-sim sweep`: every point of a file's axes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cluster_sim.cli.console import print_line, say_wrote, stderr, stdout
+from cluster_sim.cli.options import File, Sets, Workers
+from cluster_sim.cli.progress import is_watched, sweep_progress
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from cluster_sim.studies.sweep import Ended, Progress
+
+_MOST_FAILURES = 10  # that are printed
+
+
+def sweep(  # noqa: PLR0913 - a parameter is an option of the command
+    file: File,
+    *,
+    set_: Sets = None,
+    workers: Workers = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            "--dask",
+            metavar="ADDRESS",
+            help="A Dask scheduler in place of processes here, such as tcp://head:8786.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Where results go; default sweeps/NAME.",
+            show_default=False,
+        ),
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Simulate points again that have failed before.")
+    ] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Show points with their figures as they end.")
+    ] = False,
+) -> None:
+    """Simulate every point of the file's `sweep`; may be killed at any moment and started again."""
+    from cluster_sim.loading.files import open_scenarios
+    from cluster_sim.studies.sweep import folder_of
+    from cluster_sim.studies.sweep import sweep as run
+
+    folder = out or folder_of(open_scenarios(file, set_ or ()))
+    with _listeners(is_live=live) as (progress, ended):
+        table = run(
+            file,
+            folder,
+            set_ or (),
+            workers,
+            dask,
+            retry_failed,
+            progress,
+            ended,
+        )
+    say_wrote(folder / "sweep.parquet")
+    _print_outcome(table)
+
+
+@contextmanager
+def _listeners(*, is_live: bool) -> Iterator[tuple[Progress, Ended | None]]:
+    """Show how far the sweep is, with the figures of its points (live) where somebody watches."""
+    if is_live and is_watched():
+        from cluster_sim.cli.live import watching_sweep
+
+        with watching_sweep(stderr()) as (progress, ended):
+            yield progress, ended
+    else:
+        with sweep_progress() as progress:
+            yield progress, None
+
+
+def _print_outcome(table: pa.Table) -> None:
+    """Print how many points are done and failed, and why the first ones failed."""
+    rows = table.select(["status", "reason", "point"]).to_pylist()
+    failures = [row for row in rows if row["status"] == "failed"]
+    done = table.num_rows - len(failures)
+    console = stdout()
+    console.print(
+        f"{table.num_rows:,} points, {done:,} done, {len(failures):,} failed", highlight=False
+    )
+    for row in failures[:_MOST_FAILURES]:
+        print_line(f"failed: {row['point']}: {row['reason']}")
+    if len(failures) > _MOST_FAILURES:
+        more = len(failures) - _MOST_FAILURES
+        console.print(f"and {more:,} more; `reason` in the table says why", highlight=False)

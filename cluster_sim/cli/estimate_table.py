@@ -1,0 +1,132 @@
+"""Table of what arithmetic says of each pool, section by section."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cluster_sim.cli.tables import side_by_side
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from rich.table import Table
+
+    from cluster_sim.analysis.estimate import PoolArithmetic, WaferArithmetic
+
+    Rows = Iterator[tuple[str, list[str]]]
+
+_MOST_NAMES = 3  # of the parts that wafers begin with
+
+
+def estimate_table(
+    pools: Sequence[PoolArithmetic], usd_per_hour: Sequence[float | None], output_tokens: float
+) -> Table:
+    """Return the table of pools, one column each.
+
+    Parameters
+    ----------
+    pools
+        Estimates of the pools.
+    usd_per_hour
+        Running cost of each pool at its rated power; None for a pool without prices.
+    output_tokens
+        Mean output tokens of a request.
+    """
+    rows = [
+        *_size_rows(pools),
+        *_wafer_rows(pools),
+        *_step_rows(pools),
+        *_transfer_rows(pools),
+        ("highest rate [requests/s]", [f"{pool.requests_per_s:,.2f}" for pool in pools]),
+        *_cost_rows(pools, usd_per_hour, output_tokens),
+        ("way from the front door", [_way(pool) for pool in pools]),
+    ]
+    return side_by_side([pool.name for pool in pools], rows)
+
+
+def _size_rows(pools: Sequence[PoolArithmetic]) -> Rows:
+    """Yield the rows of replicas, weights and KV cache."""
+    if any(pool.role != "both" for pool in pools):
+        yield "role", [pool.role for pool in pools]
+    yield "replicas", [f"{pool.replicas} x {pool.devices_a_replica} devices" for pool in pools]
+    yield "weights a device [GB]", [_gigabytes(pool.weight_bytes) for pool in pools]
+    yield "KV a token and device [kB]", [f"{pool.kv_token_bytes / 1e3:,.1f}" for pool in pools]
+    yield "KV tokens a replica", [f"{pool.kv_tokens:,}" for pool in pools]
+    yield "loading the weights [s]", [_optional(pool.load_s, ",.3g") for pool in pools]
+
+
+def _wafer_rows(pools: Sequence[PoolArithmetic]) -> Rows:
+    """Yield the rows of how replicas lie on wafers; none where no pool has wafers."""
+    if not any(pool.wafers for pool in pools):
+        return
+
+    def row(label: str, cell: Callable[[WaferArithmetic], str]) -> tuple[str, list[str]]:
+        return label, [cell(pool.wafers) if pool.wafers else "-" for pool in pools]
+
+    yield row("regions on wafers", _regions)
+    yield row("cores of a layer", lambda wafers: _ends(wafers.layer_cores, ","))
+    yield row("SRAM filled by weights", lambda wafers: _ends(wafers.weight_fill, ".1%"))
+    yield row("KV tokens of a wafer's layers", lambda wafers: _ends(wafers.kv_tokens, ","))
+    yield row(
+        "places in the pipeline",
+        lambda wafers: f"{wafers.slots:,.0f} of {1e6 * wafers.station_s:,.1f} us",
+    )
+
+
+def _step_rows(pools: Sequence[PoolArithmetic]) -> Rows:
+    """Yield the rows of step times, and of what a full step is spent on."""
+    yield "step with 1 sequence [ms]", [f"{1e3 * pool.step_at_1_s:,.3f}" for pool in pools]
+    yield "sequences when full", [f"{pool.full_batch:,} ({pool.bound_by})" for pool in pools]
+    yield "mean step when full [ms]", [f"{1e3 * pool.step_when_full_s:,.3f}" for pool in pools]
+    for part in sorted({name for pool in pools for name in pool.parts}):
+        yield f"  of it {part}", [_optional(pool.parts.get(part), ".0%") for pool in pools]
+
+
+def _transfer_rows(pools: Sequence[PoolArithmetic]) -> Rows:
+    """Yield the row of KV transfers; none where no pool hands over."""
+    if any(pool.kv_transfer_s is not None for pool in pools):
+        times_ms = [
+            None if pool.kv_transfer_s is None else 1e3 * pool.kv_transfer_s for pool in pools
+        ]
+        yield "moving the KV of a prompt [ms]", [_optional(time, ",.3f") for time in times_ms]
+
+
+def _cost_rows(
+    pools: Sequence[PoolArithmetic], usd_per_hour: Sequence[float | None], output_tokens: float
+) -> Rows:
+    """Yield the rows of costs; none where no pool has prices."""
+    if any(usd is not None for usd in usd_per_hour):
+        per_million = [
+            None if usd is None else pool.usd_per_million_output_tokens(usd, output_tokens)
+            for pool, usd in zip(pools, usd_per_hour, strict=True)
+        ]
+        yield "USD/h at rated power", [_optional(usd, ",.2f") for usd in usd_per_hour]
+        yield (
+            "USD per million output tokens at that rate",
+            [_optional(usd, ",.3f") for usd in per_million],
+        )
+
+
+def _optional(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _gigabytes(count_bytes: float) -> str:
+    return f"{count_bytes / 1e9:,.{1 if count_bytes >= 1e9 else 3}f}"
+
+
+def _ends(ends: tuple[float, float], form: str) -> str:
+    """Return a range, or one value where both ends read the same."""
+    return " to ".join(dict.fromkeys(format(value, form) for value in ends))
+
+
+def _regions(wafers: WaferArithmetic) -> str:
+    text = f"{wafers.regions:,}, {len(wafers.cuts)} cuts"
+    if not wafers.cuts:
+        return text
+    more = ", …" if len(wafers.cuts) > _MOST_NAMES else ""
+    return f"{text}, before {', '.join(wafers.cuts[:_MOST_NAMES])}{more}"
+
+
+def _way(pool: PoolArithmetic) -> str:
+    return f"{pool.path.hops} hops, {1e6 * pool.path.latency_s:,.1f} us"

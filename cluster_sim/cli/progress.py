@@ -1,0 +1,116 @@
+"""Bars of progress where somebody is watching, else nothing, or a line now and then."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from cluster_sim.cli.console import stderr
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import ProgressColumn
+
+    from cluster_sim.scenario.scenario import Scenario
+    from cluster_sim.sim.simulate import Progress
+    from cluster_sim.studies.sweep import Count
+
+_SAY_EVERY_S = 30.0  # where nobody is watching
+
+
+def is_watched() -> bool:
+    """Return whether somebody sees a bar of progress."""
+    return sys.stderr.isatty()
+
+
+def _bar(*columns: ProgressColumn) -> Bar:
+    from rich.progress import Progress, TimeRemainingColumn
+
+    return Progress(*columns, TimeRemainingColumn(), console=stderr(), transient=True)
+
+
+@contextmanager
+def counter(what: str, total: int | None = None) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar of how many of `what` are done; give the function that is told (done, total)."""
+    if not is_watched():
+        yield lambda done, total: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+
+    with _bar(TextColumn(what), BarColumn(), MofNCompleteColumn()) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def simulation_bar(scenario: Scenario) -> Iterator[Progress | None]:
+    """Show a bar of one simulation with the time left; give what the simulation reports to."""
+    if not is_watched():
+        yield None
+        return
+    from rich.progress import BarColumn, TextColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}")
+    with _bar(*columns) as bar:
+        task = bar.add_task(scenario.title, total=1.0, left="")
+
+        def report(now_s: float, finished: int) -> None:
+            bar.update(
+                task,
+                completed=_share_done(scenario, now_s, finished),
+                left=f"{now_s:,.0f} s simulated, {finished:,} requests done",
+            )
+
+        yield report
+
+
+def _share_done(scenario: Scenario, now_s: float, finished: int) -> float:
+    wanted, duration_s = scenario.requests_wanted, scenario.duration_s
+    by_count = finished / wanted if wanted else 0.0
+    by_time = min(now_s / duration_s, 1.0) if duration_s else 0.0
+    return max(by_count, by_time)
+
+
+@contextmanager
+def sweep_progress() -> Iterator[Callable[[Count], None]]:
+    """Show how many points of a sweep are done and failed, points per second and the time left."""
+    began_s = time.monotonic()
+    if not is_watched():
+        yield _say_now_and_then(began_s)
+        return
+    from rich.progress import BarColumn, TextColumn
+
+    with _bar(BarColumn(), TextColumn("{task.fields[words]}")) as bar:
+        task = bar.add_task("", total=None, words="")
+        yield lambda count: bar.update(
+            task,
+            total=count.total,
+            completed=count.known + count.done + count.failed,
+            words=_words(count, began_s),
+        )
+
+
+def _say_now_and_then(began_s: float) -> Callable[[Count], None]:
+    printed_s = began_s
+
+    def say(count: Count) -> None:
+        nonlocal printed_s
+        if (now_s := time.monotonic()) - printed_s > _SAY_EVERY_S:
+            printed_s = now_s
+            words, left_s = _words(count, began_s), count.left_s(now_s - began_s)
+            stderr().print(
+                words if left_s is None else f"{words}, {left_s:,.0f} s left", highlight=False
+            )
+
+    return say
+
+
+def _words(count: Count, began_s: float) -> str:
+    per_s = count.per_s(time.monotonic() - began_s)
+    return (
+        f"{count.done:,} done, {count.failed:,} failed, "
+        f"{count.known:,} known before, {per_s:,.1f} points/s"
+    )

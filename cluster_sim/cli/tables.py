@@ -1,0 +1,61 @@
+"""Tables in which several runs, pools or traffics stand side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from rich.table import Table
+
+Rows = tuple[tuple[str, str, str], ...]
+"""(label, key in a summary, format) of each row."""
+
+
+def side_by_side(
+    names: Iterable[str], rows: Iterable[tuple[str, Iterable[str]]], title: str | None = None
+) -> Table:
+    """Return a table with a column of labels and one column per name.
+
+    Parameters
+    ----------
+    names
+        Heading of each column but the first.
+    rows
+        (label, cells) of each row, the cells in the order of the names.
+    title
+        Title of the table; none by default.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    for name in names:
+        table.add_column(Text(name), justify="right")
+    for label, cells in rows:
+        table.add_row(Text(label), *cells)
+    return table
+
+
+def rows_of(
+    rows: Rows,
+    summaries: Sequence[Mapping[str, Any]],
+    cell: Callable[[Mapping[str, Any], str, str], str],
+) -> Iterable[tuple[str, list[str]]]:
+    """Yield (label, cells) of each row that some summary has a value for."""
+    for label, key, form in rows:
+        if any(summary.get(key) is not None for summary in summaries):
+            yield (
+                label,
+                [
+                    "-" if summary.get(key) is None else cell(summary, key, form)
+                    for summary in summaries
+                ],
+            )
+
+
+def formatted(summary: Mapping[str, Any], key: str, form: str) -> str:
+    """Return one value of a summary in a format of Python's."""
+    return format(summary[key], form)

@@ -1,0 +1,102 @@
+"""A run while it goes on, summed up from what has been recorded so far."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from cluster_sim.results.columns import STRETCH_COLUMNS
+from cluster_sim.results.recorder import Recorder
+from cluster_sim.typing import Array
+
+_WINDOW = 10  # snapshots over which a rate is taken
+_COLUMN = {name: place for place, name in enumerate(STRETCH_COLUMNS)}
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A run at one moment, as far as it has been recorded: a replica is as its last stretch began."""
+
+    now_s: float
+    """Simulated time [s]."""
+    arrived: int
+    """Number of requests that have arrived."""
+    left: int
+    """Number of requests that have finished, rejected ones aside."""
+    rejected: int
+    """Number of requests that were rejected."""
+    waiting: int
+    """Number of requests in queues."""
+    running: int
+    """Number of requests in batches."""
+    output_tokens: float
+    """Output tokens so far, those of the warm-up included."""
+    sequences: dict[int, tuple[int, int, float]]
+    """Running requests, waiting requests and tokens in the KV cache, by replica."""
+    hottest: tuple[str, float] | None = None
+    """Device with the hottest die among those that could ever reach a limit, and its temperature
+    [degC]; None where none could."""
+
+
+class SnapshotReader:
+    """Reader of what has been recorded since it last looked."""
+
+    def __init__(self) -> None:
+        self._rows_read = 0
+        self._tokens = 0.0
+        self._replicas: dict[int, tuple[int, int, float]] = {}
+
+    def read(self, now_s: float, recorder: Recorder) -> Snapshot:
+        """Return the run as of `now_s` [s]."""
+        # a copy, since a view would hinder what records
+        written = bytes(recorder.stretches[self._rows_read :])
+        rows = np.frombuffer(written).reshape(-1, len(STRETCH_COLUMNS))
+        self._rows_read = len(recorder.stretches)
+        self._tokens += _output_tokens(rows)
+        last, index = np.unique(rows[::-1, _COLUMN["replica"]], return_index=True)
+        for replica, place in zip(last.astype(int).tolist(), index.tolist(), strict=True):
+            row = rows[len(rows) - 1 - place]
+            self._replicas[replica] = (
+                int(row[_COLUMN["running"]]),
+                int(row[_COLUMN["waiting"]]),
+                float(row[_COLUMN["kv_tokens"]]),
+            )
+        queued = sum(waiting for _, waiting, _ in self._replicas.values())
+        waiting = min(queued, recorder.inside)
+        rejected = len(recorder.rejected)
+        return Snapshot(
+            now_s,
+            arrived=len(recorder.requests),
+            left=recorder.left - rejected,
+            rejected=rejected,
+            waiting=waiting,
+            running=recorder.inside - waiting,
+            output_tokens=self._tokens,
+            sequences=dict(self._replicas),
+            hottest=max(recorder.die_c.items(), key=lambda item: item[1], default=None),
+        )
+
+
+def _output_tokens(rows: Array) -> float:
+    """Return the output tokens of stretches."""
+    steps, batch, growth, sampled, running = (
+        rows[:, _COLUMN[name]] for name in ("steps", "batch", "growth", "sampled", "running")
+    )
+    # slots of a static batch whose answers have ended go on without making tokens
+    alive = np.divide(np.minimum(running, batch), batch, out=np.zeros(len(rows)), where=batch > 0)
+    return float(np.sum(steps * (growth * alive + sampled - batch)))
+
+
+class OutputRate:
+    """Output tokens per simulated second, over the last snapshots."""
+
+    def __init__(self) -> None:
+        self._past: deque[tuple[float, float]] = deque([(0.0, 0.0)], maxlen=_WINDOW)
+
+    def after(self, snapshot: Snapshot) -> float:
+        """Return the rate [1/s] with one more snapshot."""
+        self._past.append((snapshot.now_s, snapshot.output_tokens))
+        (from_s, before), (to_s, after) = self._past[0], self._past[-1]
+        return (after - before) / (to_s - from_s) if to_s > from_s else 0.0
