@@ -25,18 +25,16 @@ def memory_bound_s(run: Run, deployment: Deployment, rows: Array) -> Array:
     rows
         Rows of the table of stretches.
     """
-    table, model, pool = run.stretches, deployment.model, deployment.pool
-    plan, device = pool.replica, deployment.device
+    table, model, device = run.stretches, deployment.model, deployment.device
     column = {name: table[name].to_numpy()[rows] for name in _COLUMNS if name in table.column_names}
     steps, middle = column["steps"], 0.5 * (column["steps"] - 1)
-    ranks = 1 if pool.is_wafer else plan.tensor_parallel
     tokens = column["batch"] + column["prompt_tokens"]
     context, windowed = (
         column["context"] + middle * column["growth"],
         column["windowed"] + middle * column["growing"],
     )
     kv = np.minimum(
-        steps * step_kv_bytes(model, plan.kv_cache, ranks, tokens, context, windowed),
+        steps * step_kv_bytes(model, deployment.kv_layer_bytes, tokens, context, windowed),
         column["bytes"],
     )
     reading, of_kv = 1.0, 1.0

@@ -266,16 +266,15 @@ def test_a_product_on_arrays_takes_its_time_at_the_peak_over_its_utilisation() -
     on 64 x 192: half of the second empty.
     """
     plain = (
-        LayerKernels(tiny_model(), small_gpu(), 1, "bf16", "bf16", "none").head().seconds(1_000_000)
+        LayerKernels(tiny_model(), small_gpu(), ReplicaLayout(engine="none"))
+        .head()
+        .seconds(1_000_000)
     )
     full, ragged = (
         LayerKernels(
             tiny_model(),
             small_gpu(systolic={"rows": 64, "columns": columns}),
-            1,
-            "bf16",
-            "bf16",
-            "none",
+            ReplicaLayout(engine="none"),
         )
         .head()
         .seconds(1_000_000)
@@ -292,9 +291,9 @@ def test_experts_on_arrays_wait_for_their_weights_as_other_products_do() -> None
     mixture = tiny_model(experts={"count": 2, "top_k": 1, "ffn": 32})
     fast = {"capacity": "10 GB", "bandwidth": "1 PB/s"}  # reading takes no time
     plain, arrays = (
-        LayerKernels(mixture, small_gpu(memory=fast, **more), 1, "bf16", "bf16", "none").experts_s(
-            1
-        )
+        LayerKernels(
+            mixture, small_gpu(memory=fast, **more), ReplicaLayout(engine="none")
+        ).experts_s(1)
         for more in ({}, {"systolic": {"rows": 64, "columns": 64}})
     )
     assert arrays == approx(plain / 2 * (64 + 1 + 64 + 64 - 2), rel=1e-3)
