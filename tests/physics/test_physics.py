@@ -12,7 +12,7 @@ from cluster_sim.llm.model import Model
 from cluster_sim.physics import transformer
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.kernels import LayerKernels
-from cluster_sim.physics.placement import place_on_gpus
+from cluster_sim.physics.placement import MemoryUse, place_on_gpus
 from cluster_sim.physics.ramp import Ramp
 from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.physics.step_work import StepWork
@@ -112,7 +112,10 @@ def test_kv_room_of_llama_70b_on_b200_is_what_vllm_prints_at_start() -> None:
         assert engine["reserved"] == "2.2 GB"
         assert engine["reserved_group"] == "0.45 GB"
         room = place_on_gpus(
-            model("llama-3.3-70b"), device("b200-sxm"), ranks, 1, "fp4", "fp8", 0.9, reserved, 512
+            model("llama-3.3-70b"),
+            device("b200-sxm"),
+            ReplicaLayout(ranks, weights="fp4", kv_cache="fp8"),
+            MemoryUse(0.9, reserved, 512),
         )
         assert room.kv_tokens == pytest.approx(tokens, rel=0.01)
 
@@ -338,7 +341,7 @@ def test_copied_weights_take_memory_on_every_device() -> None:
     """
     latent, gpu = tiny_model(latent=LATENT), small_gpu()
     alone, pair = (
-        place_on_gpus(latent, gpu, devices, 1, "bf16", "bf16", 0.9, 0.0, 8).weight_bytes
+        place_on_gpus(latent, gpu, ReplicaLayout(devices), MemoryUse(0.9, 0.0, 8)).weight_bytes
         for devices in (1, 2)
     )
     assert 2 * pair - alone == 2 * 3072 * 2
@@ -347,7 +350,10 @@ def test_copied_weights_take_memory_on_every_device() -> None:
 def test_fp4_checkpoints_of_deepseek_keep_attention_in_16_bit() -> None:
     """vLLM prints 48.13 GiB of weights a device on eight B200."""
     placed = place_on_gpus(
-        model("deepseek-r1"), device("b200-sxm"), 8, 1, "fp4", "fp8", 0.9, 0.0, 512
+        model("deepseek-r1"),
+        device("b200-sxm"),
+        ReplicaLayout(8, weights="fp4", kv_cache="fp8"),
+        MemoryUse(0.9, 0.0, 512),
     )
     assert placed.weight_bytes / 2**30 == pytest.approx(48.13, rel=0.015)
 
