@@ -27,7 +27,7 @@ REQUESTS = (
     Column("class", "", "Class of traffic; null without classes."),
     Column("pool", "", "Pool whose replica answered; null for a rejected request."),
     Column("replica", "", "Number of the replica that answered; null for a rejected request."),
-    Column("prefill_replica", "", "Number of the replica that prefilled it; null where it is `replica`."),
+    Column("prefill_replica", "", "Replica that prefilled it; null where it is `replica`."),
     Column("prompt_tokens", "tokens", "Length of the prompt."),
     Column("output_tokens", "tokens", "Length of the answer, reasoning included."),
     Column("prefix_hit_tokens", "tokens", "Prompt tokens found in the prefix cache."),
