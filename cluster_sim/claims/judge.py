@@ -30,7 +30,7 @@ from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import ScenarioError, did_you_mean
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.studies.grid import key_of
-from cluster_sim.studies.iso import summary_of
+from cluster_sim.studies.runner import summary_of
 from cluster_sim.studies.workers import Call, called
 
 if TYPE_CHECKING:
