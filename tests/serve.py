@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 
 from simpy import Environment
 
-from cluster_sim.physics.speculative_steps import SpeculativeSteps
+from cluster_sim.physics.step_times import StepTimes
 from cluster_sim.request import Request
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.serving.routing import LeastRequests, Routing
 from cluster_sim.serving.scheduler import Batch
-from cluster_sim.sim.replica import Replica, StepTimes
+from cluster_sim.sim.replica import Replica
 from cluster_sim.sim.router import Router
 from cluster_sim.sim.source import timetable
 from cluster_sim.workload.random_streams import stream
@@ -25,12 +25,11 @@ def serve(
     replicas: int = 1,
     policy: Routing | None = None,
     latency_s: float = 0.0,
-    speculative_times: SpeculativeSteps | None = None,
 ) -> Recorder:
     """All requests served to their end; their times are filled in."""
     env, recorder = Environment(), Recorder()
     engines = [
-        Replica(env, index, make_batch(), times, recorder, stepping, None, speculative_times)
+        Replica(env, index, make_batch(), times, recorder, stepping, None)
         for index in range(replicas)
     ]
     picker = (policy or LeastRequests()).picker(stream(0, "routing"))

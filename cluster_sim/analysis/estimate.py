@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.fleet import Fleet, resolve
-from cluster_sim.physics.gpu import GpuSteps
-from cluster_sim.physics.speculative_steps import SpeculativeSteps
+from cluster_sim.hardware.operating_point import FULL_PACE
+from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_placement import cuts
 from cluster_sim.scenario.pool import Pool
@@ -244,7 +244,7 @@ def _pool(fleet: Fleet, deployment: Deployment, seen: Lengths) -> PoolArithmetic
     static = _static(deployment, seen) if isinstance(pool.batching, Static) else None
     batch, bound_by = static[:2] if static else _full_batch(deployment, seen)
     decoding = max(round(batch), 1) if seen.output_tokens > 1 else 0
-    speculative = deployment.speculative_step_times
+    replica_times = deployment.times_at(FULL_PACE)
     if pool.replica.role == "decode":
         finishing, follow = batch / _decode_steps(pool, seen), [(0.0, 1.0)]
     else:
@@ -254,21 +254,32 @@ def _pool(fleet: Fleet, deployment: Deployment, seen: Lengths) -> PoolArithmetic
         groups = list(_prompts_together(seen, count))
         for prompt, pairs in groups:
             prompt = min(round(prompt), pool.max_batched_tokens - decoding * _tokens_checked(pool))
-            each_s = _step_s(
-                speculative or times,
-                decoding,
-                round(batch * seen.context),
-                windowed(batch),
-                prompt,
-                round(count),
-                round(pairs),
+            work = StepWork(
+                batch=decoding,
+                context=round(batch * seen.context),
+                windowed=windowed(batch),
+                prompt_tokens=prompt,
+                sampled=decoding + round(count),
+                pairs=round(pairs),
+                window_pairs=round(pairs),
             )
-            step_s += probability / len(groups) * each_s
+            step_s += probability / len(groups) * replica_times.ramp(work).first_s
     rate = finishing / step_s
     if static:
         step_s, rate = static[2:]
     path = fleet.topology.route(FRONT_DOOR, f"{pool.name}/0/device0")
-    first_s = _step_s(speculative or times, 1, round(seen.context), windowed(1), 0, 0, 0)
+    alone = StepWork(batch=1, context=round(seen.context), windowed=windowed(1), sampled=1)
+    first_s = replica_times.ramp(alone).first_s
+    full = StepWork(
+        batch=decoding,
+        context=round(batch * seen.context),
+        windowed=windowed(batch),
+        sampled=decoding,
+    )
+    if pool.replica.role != "decode":
+        full.prompt_tokens = round(finishing * seen.prompt_tokens)
+        full.sampled += round(finishing)
+        full.pairs = full.window_pairs = round(finishing * seen.pairs)
     return PoolArithmetic(
         name=pool.name,
         replicas=deployment.replica_count,
@@ -281,14 +292,7 @@ def _pool(fleet: Fleet, deployment: Deployment, seen: Lengths) -> PoolArithmetic
         step_when_full_s=step_s,
         requests_per_s=rate * deployment.replica_count,
         bound_by=bound_by,
-        parts=times.parts(
-            decoding,
-            round(batch * seen.context),
-            windowed(batch),
-            0 if pool.replica.role == "decode" else round(finishing * seen.prompt_tokens),
-            decoding if pool.replica.role == "decode" else decoding + round(finishing),
-            0 if pool.replica.role == "decode" else round(finishing * seen.pairs),
-        ),
+        parts=times.parts(full),
         path=path,
         role=pool.replica.role,
         load_s=deployment.load_s,
@@ -329,13 +333,14 @@ def _static(deployment: Deployment, seen: Lengths) -> tuple[int, str, float, flo
         )
         prompt, output = seen.longest_of(batch)
     window, length = model.window.tokens if model.window else 0, prompt + output / 2
-    prefill_s = _step_s(
-        times, 0, 0, 0, round(batch * prompt), batch, round(batch * prompt * (prompt + 1) / 2)
+    pairs = round(batch * prompt * (prompt + 1) / 2)
+    prefill = StepWork(
+        prompt_tokens=round(batch * prompt), sampled=batch, pairs=pairs, window_pairs=pairs
     )
-    decode_s = _step_s(
-        times, batch, round(batch * length), round(batch * min(length, window)), 0, 0, 0
+    decode = StepWork(
+        batch=batch, context=round(batch * length), windowed=round(batch * min(length, window))
     )
-    total_s = prefill_s + (output - 1) * decode_s
+    total_s = times.ramp(prefill).first_s + (output - 1) * times.ramp(decode).first_s
     return batch, bound_by, total_s / output, batch / total_s
 
 
@@ -416,22 +421,6 @@ def _prompts_together(seen: Lengths, count: float) -> Iterator[tuple[float, floa
     for first in range(0, min(len(seen.prompts) - together + 1, _GROUPS * together), together):
         prompts = seen.prompts[first : first + together]
         yield float(np.sum(prompts)), float(np.sum(prompts * (prompts + 1) / 2))
-
-
-def _step_s(
-    times: GpuSteps | WaferSteps | SpeculativeSteps,
-    batch: int,
-    context: int,
-    windowed: int,
-    prompt: int,
-    completing: int,
-    pairs: int,
-) -> float:
-    if isinstance(times, SpeculativeSteps):
-        return times.verify(batch, 0, context, prompt, batch + completing, pairs, 0)[0]
-    if not prompt:
-        return times.decode(batch, context, windowed, 0)[0]
-    return times.mixed(batch, context, windowed, 0, prompt, batch + completing, pairs, pairs, 0)[0]
 
 
 def _poisson(mean: float) -> Iterator[tuple[float, float]]:

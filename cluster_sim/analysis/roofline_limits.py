@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from cluster_sim.analysis.estimate import sampled_lengths
 from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.transformer import linear_flop_per_token, step_weight_bytes
 from cluster_sim.scenario.scenario import Scenario
 
@@ -63,16 +64,17 @@ def communication_s(scenario: Scenario, deployment: Deployment) -> float:
     model, context = deployment.model, round(sampled_lengths(scenario).context)
     windowed = min(context, model.window.tokens) if model.window else 0
     times = deployment.step_times
-    step_s = times.decode(1, context, windowed, 0)[0]
+    work = StepWork(batch=1, growth=1, context=context, windowed=windowed, sampled=1)
+    step_s = times.ramp(work).first_s
     if (wafer := deployment.device.wafer) is None:
-        return times.parts(1, context, windowed, 0, 1, 0)["collectives"] * step_s
+        return times.parts(work)["collectives"] * step_s
     near = wafer.model_copy(update={"wafer_hop_s": 0.0, "clock_hz": _AT_ONCE_HZ})
     pool = deployment.pool
     node = pool.node.model_copy(
         update={"device": pool.node.device.model_copy(update={"wafer": near})}
     )
     ideal = Deployment(pool.model_copy(update={"node": node}), model, deployment.network)
-    return step_s - ideal.step_times.decode(1, context, windowed, 0)[0]
+    return step_s - ideal.step_times.ramp(work).first_s
 
 
 LIMITS: dict[str, Callable[[Scenario, Deployment], float]] = {

@@ -11,7 +11,7 @@ client, come all at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log
 from typing import Any
 
@@ -21,6 +21,8 @@ from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.gpu import GpuSteps
+from cluster_sim.physics.replica_layout import ReplicaLayout
+from cluster_sim.physics.step_work import StepWork
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,18 @@ def times_s(steps: GpuSteps, row: ServingRow, request_s: float) -> tuple[float, 
     mean_context = prompt + output / 2
     window = row.model.window.tokens if row.model.window else 0
     context, windowed = round(clients * mean_context), round(clients * min(mean_context, window))
-    decode_s, _, _ = steps.decode(clients, context, windowed, 0)
+    decoding = StepWork(batch=clients, growth=clients, context=context, windowed=windowed)
+    decode_s = steps.ramp(decoding).first_s
     pairs = round(prompt * prompt / 2)
-    windowed_pairs = round(prompt * min(prompt / 2, window))
-    mixed_s, _, _ = steps.mixed(
-        clients, context, windowed, 0, round(prompt), clients + 1, pairs, windowed_pairs, 0
+    window_pairs = round(prompt * min(prompt / 2, window))
+    mixed = replace(
+        decoding,
+        prompt_tokens=round(prompt),
+        sampled=clients + 1,
+        pairs=pairs,
+        window_pairs=window_pairs,
     )
+    mixed_s = steps.ramp(mixed).first_s
     token_s = decode_s + (clients - 1) / output * (mixed_s - decode_s)
     # One after the other: prompts arrive as answers end, and a queue of deterministic service forms
     # before the engine.
@@ -81,19 +89,13 @@ def times_s(steps: GpuSteps, row: ServingRow, request_s: float) -> tuple[float, 
     # All at once: as many prompts a step as its budget holds; the mean request waits for half of
     # them.
     at_once = max(min(row.max_batched_tokens / prompt, clients), 1e-9)
-    brim = round(at_once * prompt)
-    full_s, _, _ = steps.mixed(
-        0,
-        0,
-        0,
-        0,
-        brim,
-        max(round(at_once), 1),
-        round(at_once * pairs),
-        round(at_once * windowed_pairs),
-        0,
+    full = StepWork(
+        prompt_tokens=round(at_once * prompt),
+        sampled=max(round(at_once), 1),
+        pairs=round(at_once * pairs),
+        window_pairs=round(at_once * window_pairs),
     )
-    together_s = (clients / at_once + 1) / 2 * full_s
+    together_s = (clients / at_once + 1) / 2 * steps.ramp(full).first_s
     return token_s, request_s + 0.9 * alone_s + 0.1 * together_s
 
 
@@ -154,9 +156,13 @@ def _log_errors(device: Device, rows: Sequence[ServingRow]) -> tuple[np.ndarray,
     for row in rows:
         key = (row.model.name, row.tensor_parallel, row.weights, row.kv_cache, row.engine)
         if key not in steps:
-            steps[key] = GpuSteps(
-                row.model, device, row.tensor_parallel, 1, row.weights, row.kv_cache, row.engine
+            layout = ReplicaLayout(
+                tensor_parallel=row.tensor_parallel,
+                weights=row.weights,
+                kv_cache=row.kv_cache,
+                engine=row.engine,
             )
+            steps[key] = GpuSteps(row.model, device, layout)
         token_s, first_s = times_s(steps[key], row, device.overhead(row.engine).request_s)
         tpot.append(log(token_s / row.tpot_s))
         ttft.append(log(first_s / row.ttft_s) if row.ttft_s is not None else float("nan"))

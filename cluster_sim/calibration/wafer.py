@@ -16,7 +16,8 @@ from typing import Any
 from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.model_parts import parts_of
-from cluster_sim.physics.transformer import causal_pairs, windowed_pairs
+from cluster_sim.physics.step_work import StepWork
+from cluster_sim.physics.transformer import causal_pairs, window_pairs
 from cluster_sim.physics.wafer import ACTIVATION_BYTES, WaferSteps, between_s
 from cluster_sim.physics.wafer_placement import WaferPlan, cuts, regions_of, wafers_needed
 from cluster_sim.schema import catalog_entry
@@ -319,9 +320,13 @@ def prompt_times_of(measurements: Path, device: Device) -> list[tuple[str, float
             plan = WaferPlan(wafers_needed(model, device, model.native), model.native)
             steps = WaferSteps(model, device, plan, "cerebras", _IO_BYTES_PER_S)
             window = model.window.tokens if model.window else 0
-            alone_s, _, _ = steps.mixed(
-                0, 0, 0, 0, prompt, 1, causal_pairs(prompt, 0), windowed_pairs(prompt, 0, window), 0
+            work = StepWork(
+                prompt_tokens=prompt,
+                sampled=1,
+                pairs=causal_pairs(prompt, 0),
+                window_pairs=window_pairs(prompt, 0, window),
             )
+            alone_s = steps.ramp(work).first_s
             times.append((_NAMES[row["model"]], float(row["value"]) / 1e3, alone_s))
     return times
 

@@ -15,7 +15,9 @@ from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.placement import Placement
 from cluster_sim.physics.speculative_steps import SpeculativeSteps
-from cluster_sim.physics.transformer import causal_pairs, step_kv_bytes, windowed_pairs
+from cluster_sim.physics.step_times import StepTimes
+from cluster_sim.physics.step_work import StepWork
+from cluster_sim.physics.transformer import causal_pairs, step_kv_bytes, window_pairs
 from cluster_sim.physics.wafer_placement import Region, wafers_needed
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.serving.kv_cache.offload import Level, levels
@@ -23,9 +25,6 @@ from cluster_sim.topology import host_bandwidth_bytes_per_s
 
 _KEPT_POINTS = 256
 """Operating points whose step times are kept: clocks and shares of bandwidth come again."""
-
-Times = tuple[PlainSteps, SpeculativeSteps | None]
-"""Times of plain steps, and of those that check drafts where a replica speculates."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,28 +200,23 @@ class Deployment:
             return wafer.request_s
         return self.device.overhead(self.pool.replica.engine.name).request_s
 
-    @property
+    @cached_property
     def step_times(self) -> PlainSteps:
         """Times of one replica's engine steps at the full operating point, without drafts."""
-        return self.times_at(FULL_PACE)[0]
+        return self.target.step_times(FULL_PACE)
 
-    @property
-    def speculative_step_times(self) -> SpeculativeSteps | None:
-        """Times of steps that check drafts, at the full operating point; None without drafts."""
-        return self.times_at(FULL_PACE)[1]
-
-    def times_at(self, point: Pace) -> Times:
-        """Return the times of plain steps and of those that check drafts at an operating point.
+    def times_at(self, point: Pace) -> StepTimes:
+        """Return the times of one replica's engine steps at an operating point, drafts included.
 
         Those of the last few hundred points are kept.
         """
         return self._times_at(point)
 
     @cached_property
-    def _times_at(self) -> Callable[[Pace], Times]:
-        def build(point: Pace) -> Times:
-            plain = self.target.step_times(point)
-            return plain, self._speculative(plain, point)
+    def _times_at(self) -> Callable[[Pace], StepTimes]:
+        def build(point: Pace) -> StepTimes:
+            plain = self.step_times if point == FULL_PACE else self.target.step_times(point)
+            return self._speculative(plain, point) or plain
 
         return lru_cache(maxsize=_KEPT_POINTS)(build)
 
@@ -244,7 +238,10 @@ class Deployment:
         model = self.model
         tokens = min(self.pool.max_batched_tokens, model.max_context)
         window = model.window.tokens if model.window else 0
-        seconds, _, _ = self.step_times.mixed(
-            0, 0, 0, 0, tokens, 1, causal_pairs(tokens, 0), windowed_pairs(tokens, 0, window), 0
+        work = StepWork(
+            prompt_tokens=tokens,
+            sampled=1,
+            pairs=causal_pairs(tokens, 0),
+            window_pairs=window_pairs(tokens, 0, window),
         )
-        return tokens / seconds
+        return tokens / self.step_times.ramp(work).first_s

@@ -10,8 +10,9 @@ from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.operating_point import Pace
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
-from cluster_sim.physics.gpu import GpuSteps, Hops
+from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.placement import Placement, place_on_gpus, place_on_wafers
+from cluster_sim.physics.replica_layout import Hops, ReplicaLayout
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_placement import Region, WaferPlan, regions_of
 from cluster_sim.scenario.pool import Pool
@@ -71,10 +72,18 @@ class ModelOnDevices:
         if self.pool.is_wafer:
             io_bytes_per_s = (host_bandwidth_bytes_per_s(self.node) or inf) * point.links
             return WaferSteps(self.model, device, self.wafer_plan, plan.engine.name, io_bytes_per_s)
-        return GpuSteps(
-            self.model, device, plan.tensor_parallel, plan.pipeline_parallel, self.weights, plan.kv_cache, plan.engine.name,
-            plan.data_parallel, plan.expert_parallel, plan.engine.graph_batches, self.hops_between_nodes,
-        )  # fmt: skip
+        layout = ReplicaLayout(
+            tensor_parallel=plan.tensor_parallel,
+            pipeline_parallel=plan.pipeline_parallel,
+            data_parallel=plan.data_parallel,
+            expert_parallel=plan.expert_parallel,
+            weights=self.weights,
+            kv_cache=plan.kv_cache,
+            engine=plan.engine.name,
+            graph_batches=plan.engine.graph_batches,
+            between_nodes=self.hops_between_nodes,
+        )
+        return GpuSteps(self.model, device, layout)
 
     @cached_property
     def hops_between_nodes(self) -> Hops:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.hardware.power_and_cooling import Power
 from cluster_sim.physics.power import RampWork, clock_of, ramp_energy_j
+from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.transformer import step_flop, step_kv_bytes, step_weight_bytes
 from cluster_sim.typing import Line, Number
 
@@ -78,28 +78,43 @@ class Work:
         return energy_j
 
 
-def work_of(deployment: Deployment, rows: Mapping[str, Any]) -> Work:
-    """Return the work of stretches with these counts on replicas of a deployment.
+def stretch_work(rows: Mapping[str, Number]) -> StepWork:
+    """Return the counts of the first step of each stretch, from the table of stretches."""
+    prompt_tokens = rows["prompt_tokens"]
+    return StepWork(
+        batch=rows["batch"],
+        growth=rows["growth"],
+        context=rows["context"],
+        windowed=rows["windowed"],
+        growing=rows["growing"],
+        prompt_tokens=prompt_tokens,
+        sampled=rows["sampled"],
+        pairs=rows["pairs"],
+        window_pairs=rows["windowed_pairs"],
+        # Only the chunks of a lone prompt follow each other in like steps.
+        pairs_growth=1.0 * prompt_tokens * prompt_tokens,
+    )
 
-    `rows` holds columns of results.STRETCH_COLUMNS, as arrays or single numbers.
+
+def work_of(deployment: Deployment, counts: StepWork, steps: Number) -> Work:
+    """Return the work of stretches of `steps` steps each on replicas of a deployment.
+
+    The counts of the first step of each stretch are single numbers or arrays.
     """
     model, pool, device = deployment.model, deployment.pool, deployment.device
     plan = pool.replica
     each = 1 + (plan.speculation.draft_tokens if plan.speculation else 0)
-    checked = each * rows["batch"]
-    tokens, sampled = checked + rows["prompt_tokens"], rows["sampled"] - rows["batch"] + checked
-    grows = (
-        1.0 * rows["prompt_tokens"] * rows["prompt_tokens"]
-    )  # only a lone prompt's chunks follow each other
+    checked = each * counts.batch
+    tokens, sampled = checked + counts.prompt_tokens, counts.sampled - counts.batch + checked
     linear = step_flop(model, tokens, sampled, 0, 0, 0, 0)
     attention = step_flop(
-        model, 0, 0, each * rows["context"], rows["windowed"], rows["pairs"], rows["windowed_pairs"]
+        model, 0, 0, each * counts.context, counts.windowed, counts.pairs, counts.window_pairs
     )
     ranks = 1 if pool.is_wafer else plan.tensor_parallel
     weights = step_weight_bytes(
         model, deployment.weights, tokens, weight_reuse=not pool.is_wafer, ranks=plan.data_parallel
     )
-    kv = step_kv_bytes(model, plan.kv_cache, ranks, tokens, rows["context"], rows["windowed"])
+    kv = step_kv_bytes(model, plan.kv_cache, ranks, tokens, counts.context, counts.windowed)
     power = device.power
     flop_j = (
         (power.flop.of(device.peak.of(deployment.weights)[0]), power.flop.of_attention)
@@ -108,12 +123,15 @@ def work_of(deployment: Deployment, rows: Mapping[str, Any]) -> Work:
     )
     return Work(
         (linear, 0.0),
-        (attention, step_flop(model, 0, 0, each * rows["growth"], rows["growing"], grows, 0)),
+        (
+            attention,
+            step_flop(model, 0, 0, each * counts.growth, counts.growing, counts.pairs_growth, 0),
+        ),
         (
             weights + kv,
-            step_kv_bytes(model, plan.kv_cache, ranks, 0, rows["growth"], rows["growing"]),
+            step_kv_bytes(model, plan.kv_cache, ranks, 0, counts.growth, counts.growing),
         ),
-        rows["steps"],
+        steps,
         deployment.devices_per_replica,
         power,
         flop_j,

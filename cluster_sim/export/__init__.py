@@ -1,56 +1,111 @@
-"""The files of benchmark clients, written from runs and read: each with its own names, metric
-meanings and percentile rule.
+"""The files of benchmark clients, written from runs and read.
+
+Each client has its own names, metric meanings and percentile rule. A new client is a module here
+with `files`, and an entry of `CLIENTS`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from cluster_sim.errors import ScenarioError, did_you_mean
 from cluster_sim.export import aiperf, guidellm, mlperf, vllm
-from cluster_sim.export.benchmark import Benchmark
+from cluster_sim.export.benchmark import Benchmark, ClientFile
 from cluster_sim.export.client_view import Answers, answers
 from cluster_sim.results.results import Results
 
-__all__ = ["FORMATS", "Benchmark", "as_measured", "export", "read"]
+__all__ = ["FORMATS", "Benchmark", "as_measured", "check", "export", "read"]
 
-FORMATS = ("vllm", "aiperf", "guidellm", "mlperf")
+
+class _Files(Protocol):
+    def __call__(self, answers: Answers, *, detailed: bool) -> Iterator[ClientFile]: ...
+
+
+class _Reader(NamedTuple):
+    """What reads a client's files."""
+
+    recognises: Callable[[Mapping[str, Any]], bool]
+    """Whether an object is one that the client saves."""
+    benchmark: Callable[[Mapping[str, Any]], Benchmark]
+    """Figures of such an object."""
+    as_measured: Callable[[Answers, Benchmark], Benchmark]
+    """Figures that the client would have measured of a run, beside others that it has measured."""
+
+
+class _Client(NamedTuple):
+    """What a benchmark client writes and reads."""
+
+    files: _Files
+    """Files that it would have written of a run."""
+    reader: _Reader | None = None
+    """Reader of its files; None where they are not read."""
+
+
+CLIENTS = {
+    "vllm": _Client(vllm.files, _Reader(vllm.recognises, vllm.benchmark, vllm.as_measured)),
+    "aiperf": _Client(
+        aiperf.files, _Reader(aiperf.recognises, aiperf.benchmark, aiperf.as_measured)
+    ),
+    "guidellm": _Client(guidellm.files),
+    "mlperf": _Client(mlperf.files),
+}
+"""Clients by name."""
+FORMATS = tuple(CLIENTS)
+"""Names of the clients whose files can be written."""
 
 
 def check(client: str) -> None:
-    """Raises ScenarioError where there is no such format."""
+    """Raise ScenarioError where there is no such format."""
     if client not in FORMATS:
         raise ScenarioError.at(
             client, f"is no format of a benchmark client{did_you_mean(client, FORMATS)}"
         )
 
 
-def export(results: Results, client: str, folder: str | Path, detailed: bool = False) -> list[Path]:
-    """Write what `client` would have written of this run into `folder`, under the client's own
-    names. Returns the files.
+def export(
+    results: Results, client: str, folder: str | Path, *, detailed: bool = False
+) -> list[Path]:
+    """Write what a client would have written of a run, under the client's own names.
 
-    detailed: with the gaps between tokens of each request, as `vllm bench serve --save-detailed`
-    and AIPerf's records have them. Raises ScenarioError where there is no such format, or the
-    folder cannot be written to.
+    Parameters
+    ----------
+    results
+        Run whose requests the client would have sent.
+    client
+        One of `FORMATS`.
+    folder
+        Folder into which the files are written; it is made where it does not exist.
+    detailed
+        Whether the gaps between tokens of each request are written, as by
+        `vllm bench serve --save-detailed` and in AIPerf's records.
+
+    Returns
+    -------
+    Paths of the files.
+
+    Raises
+    ------
+    ScenarioError
+        If there is no such format, or the folder cannot be written to.
     """
     check(client)
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return _WRITERS[client](answers(results), folder, detailed)
+        made = CLIENTS[client].files(answers(results), detailed=detailed)
+        return [_write(folder / file.name, file) for file in made]
     except OSError as fault:
         raise ScenarioError.at(str(folder), f"cannot be written: {fault.strerror}") from fault
 
 
 def read(path: str | Path) -> Benchmark:
-    """The figures of a file that `vllm bench serve`, AIPerf or GenAI-Perf has saved, which is known
-    by its content.
+    """Return the figures of a file of `vllm bench serve`, AIPerf or GenAI-Perf.
 
-    Raises ScenarioError where it cannot be read, is none of these, or holds several results
-    (`--append-result`).
+    The client is known by the content. Raises ScenarioError where the file cannot be read, is none
+    of these, or holds several results (`--append-result`).
     """
     path = Path(path)
     try:
@@ -59,75 +114,44 @@ def read(path: str | Path) -> Benchmark:
         raise ScenarioError.at(
             str(path), f"cannot be read: {getattr(fault, 'strerror', None) or 'it is no text'}"
         ) from fault
-    said = _objects(text, path)
-    if len(said) != 1:
-        raise ScenarioError.at(str(path), f"holds {len(said)} results; wanted a file of one")
-    if aiperf.is_one(said[0]):
-        return aiperf.benchmark(said[0])
-    if vllm.is_one(said[0]):
-        return vllm.benchmark(said[0])
+    results = _objects(text, path)
+    if len(results) != 1:
+        raise ScenarioError.at(str(path), f"holds {len(results)} results; wanted a file of one")
+    for client in CLIENTS.values():
+        if client.reader is not None and client.reader.recognises(results[0]):
+            return client.reader.benchmark(results[0])
     raise ScenarioError.at(
         str(path), "is neither a result of vllm bench serve nor a profile_export_aiperf.json"
     )
 
 
 def as_measured(results: Results, measured: Benchmark) -> Benchmark:
-    """The figures that the same client would have measured of this run, with the same metrics and
-    percentiles.
+    """Return the figures that the same client would have measured of a run.
+
+    They have the metrics and percentiles that `measured` has.
     """
-    if measured.client == "vllm":
-        return vllm.benchmark(vllm.like(measured.values, answers(results)))
-    return aiperf.benchmark(aiperf.document(answers(results)))
+    reader = CLIENTS[measured.client].reader
+    assert reader is not None
+    return reader.as_measured(answers(results), measured)
 
 
 def _objects(text: str, path: Path) -> list[Mapping[str, Any]]:
-    """The JSON object of a file, or those on its lines."""
+    """Return the JSON object of a file, or those on its lines."""
     try:
-        found = [json.loads(text)]
+        values = [json.loads(text)]
     except json.JSONDecodeError as fault:
         try:
-            found = [json.loads(line) for line in text.splitlines() if line.strip()]
+            values = [json.loads(line) for line in text.splitlines() if line.strip()]
         except json.JSONDecodeError:
-            found = []
-        if not found:
+            values = []
+        if not values:
             raise ScenarioError.at(f"{path}:{fault.lineno}", f"is no JSON: {fault.msg}") from fault
-    if not all(isinstance(one, dict) for one in found):
+    if not all(isinstance(value, dict) for value in values):
         raise ScenarioError.at(str(path), "is no JSON object")
-    return found
+    return values
 
 
-def _vllm(seen: Answers, folder: Path, detailed: bool) -> list[Path]:
-    said = vllm.document(seen, detailed=detailed)
-    return [_write(folder / vllm.file_name(said), json.dumps(said))]
-
-
-def _aiperf(seen: Answers, folder: Path, detailed: bool) -> list[Path]:
-    said = aiperf.document(seen)
-    lines = folder / "profile_export.jsonl"
-    with lines.open("w", encoding="utf-8") as file:
-        file.writelines(f"{record}\n" for record in aiperf.records(seen, detailed))
-    return [
-        _write(folder / "profile_export_aiperf.json", json.dumps(said, indent=2)),
-        _write(folder / "profile_export_aiperf.csv", aiperf.table(said)),
-        lines,
-    ]
-
-
-def _guidellm(seen: Answers, folder: Path, detailed: bool) -> list[Path]:
-    return [_write(folder / "benchmarks.json", json.dumps(guidellm.document(seen)))]
-
-
-def _mlperf(seen: Answers, folder: Path, detailed: bool) -> list[Path]:
-    log = mlperf.Log(seen)
-    return [
-        _write(folder / "mlperf_log_summary.txt", log.summary()),
-        _write(folder / "mlperf_log_detail.txt", log.detail()),
-    ]
-
-
-_WRITERS = {"vllm": _vllm, "aiperf": _aiperf, "guidellm": _guidellm, "mlperf": _mlperf}
-
-
-def _write(path: Path, text: str) -> Path:
-    path.write_text(text, encoding="utf-8", newline="")
+def _write(path: Path, file: ClientFile) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as out:
+        out.writelines(file.text)
     return path

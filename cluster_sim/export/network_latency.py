@@ -10,9 +10,10 @@ from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.topology import FRONT_DOOR
 
 
-def ways_s(scenario: Scenario) -> npt.NDArray[np.float64]:
-    """Seconds, by number of the replica; what the tables' times at the front door hold beyond those
-    at the replica.
+def answer_latencies_s(scenario: Scenario) -> npt.NDArray[np.float64]:
+    """Return the latency [s] of the path to the front door, by number of the replica.
+
+    Times at the front door in the tables hold it beyond the times at the replica.
     """
     fleet = resolve(scenario)
     return np.array(

@@ -1,23 +1,24 @@
-"""The three rules by which benchmark clients find percentiles. Of 1 … 10 they say p90 is 9.1, 9 and
-10, and p99 9.91, 10 and 10.
+"""The three rules by which benchmark clients find percentiles.
+
+Of 1 … 10 they say p90 is 9.1, 9 and 10, and p99 is 9.91, 10 and 10.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from cluster_sim.typing import Array
 
-_ROUNDING = 1e-12  # 9 of 10 are 90 %, whatever 0.1 nine times over comes to
+_ROUNDING = 1e-12
+"""Share of the weight that is rounding: 9 of 10 are 90 %, whatever 0.1 nine times over comes to."""
 
 
 def linear(values: Array, percents: Sequence[float]) -> list[float]:
-    """Between the two values beside n-1 parts of the way, as numpy, vLLM and AIPerf do. Raises
-    IndexError for none.
+    """Return percentiles on the line between two values, as numpy, vLLM and AIPerf do.
+
+    Raises IndexError where there are no values.
 
     >>> linear(np.arange(1, 11), [90, 99])
     [9.1, 9.91]
@@ -26,10 +27,9 @@ def linear(values: Array, percents: Sequence[float]) -> list[float]:
 
 
 def stepped(values: Array, weights: Array, percents: Sequence[float]) -> list[float]:
-    """The smallest value up to which at least that share of all weight lies, as GuideLLM does.
-    Raises IndexError for none.
+    """Return the smallest values up to which at least these shares of all weight lie.
 
-    values: ascending.
+    GuideLLM does so. `values` ascend. Raises IndexError where there are none.
 
     >>> stepped(np.arange(1, 11), np.ones(10), [90, 99])
     [9.0, 10.0]
@@ -41,8 +41,9 @@ def stepped(values: Array, weights: Array, percents: Sequence[float]) -> list[fl
 
 
 def ranked(values: Array, percents: Sequence[float]) -> list[float]:
-    """The one at place floor(n·p), counted from 0, of the values in order, as MLPerf's LoadGen
-    does. Raises IndexError for none.
+    """Return the values at places floor(n·p), counted from 0, in order of size.
+
+    MLPerf's LoadGen does so. Raises IndexError where there are no values.
 
     >>> ranked(np.arange(1, 11), [90, 99])
     [10.0, 10.0]

@@ -61,7 +61,7 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
             for what, shares in (
                 ("memory", pool.saturated),
                 ("compute", pool.compute),
-                ("KV room", pool.kv_room),
+                ("KV room", pool.kv_fraction),
             ):
                 fullest[what] = max(fullest[what], float(np.max(shares)))
         said.append(
@@ -83,7 +83,7 @@ def _draw_memory(panel: Axes, name: str, pool: PoolOverTime, edges: np.ndarray) 
     for what, shares, look in (
         ("memory is waited for", pool.saturated, {"color": "#000000", "linestyle": "-"}),
         ("compute", pool.compute, {"color": "#000000", "linestyle": "--"}),
-        ("KV room", pool.kv_room, {"color": style.COLOURS[3], "linestyle": "-."}),
+        ("KV room", pool.kv_fraction, {"color": style.COLOURS[3], "linestyle": "-."}),
     ):
         panel.plot(middles, 100 * shares, linewidth=1.1, label=what, **look)  # type: ignore[arg-type]  # colours and dashes are text
     kinds = ", ".join(

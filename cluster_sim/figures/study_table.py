@@ -15,38 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster_sim.errors import ScenarioError, did_you_mean
+from cluster_sim.results.metrics.families.latency import statistic_label
+from cluster_sim.results.metrics.naming import label_of, short_name
+from cluster_sim.results.metrics.table import METRICS
 
 Row = dict[str, Any]
-
-_QUANTITIES = {
-    "ttft": "TTFT",
-    "ttfo": "TTFO",
-    "tpot": "TPOT",
-    "itl": "ITL",
-    "e2el": "E2E latency",
-    "queue": "time in queue",
-}
-_STATISTICS = {"mean": "mean", "median": "p50", "std": "standard deviation", "max": "max"}
-_WHOLE = {
-    "request_throughput": "throughput [requests/s]",
-    "request_goodput": "goodput [requests/s]",
-    "output_throughput": "output throughput [tokens/s]",
-    "total_token_throughput": "throughput [tokens/s]",
-    "slo_attainment": "share within SLO",
-    "usd_per_hour": "cost [USD/h]",
-    "usd_per_million_output_tokens": "cost [USD per million output tokens]",
-    "usd_per_million_tokens": "cost [USD per million tokens]",
-}
-_UNITS = (
-    ("_bytes_per_s", "B/s"),
-    ("_per_s", "1/s"),
-    ("_ms", "ms"),
-    ("_s", "s"),
-    ("_w", "W"),
-    ("_kwh", "kWh"),
-    ("_c", "°C"),
-    ("_bytes", "B"),
-)
 
 
 @dataclass(frozen=True)
@@ -194,35 +167,20 @@ def said(names: Sequence[str], of: Sequence[Any]) -> str:
 
 
 def _said(name: str, value: Any) -> str:
-    short, unit = _short(name)
+    short, unit = short_name(name)
     number = f"{value:,.5g}".replace(",", " ") if isinstance(value, float) else str(value)
     return f"{short} {number}" + (f" {unit.removeprefix('1')}" if unit else "")
 
 
-def _short(name: str) -> tuple[str, str]:
-    """(the last two parts of a key without its unit, the unit)."""
-    short = ".".join(name.split(".")[-2:])
-    for suffix, unit in _UNITS:
-        if short.endswith(suffix):
-            return short.removesuffix(suffix), unit
-    return short, ""
-
-
 def label(name: str) -> str:
-    """A column as the name of an axis.
+    """Return a column as the label of an axis.
 
     >>> label("p99_ttft_ms"), label("workload.arrivals.rate_per_s"), label("slo_attainment")
     ('TTFT p99 [ms]', 'arrivals.rate [1/s]', 'share within SLO')
     """
-    if name in _WHOLE:
-        return _WHOLE[name]
-    statistic, _, rest = name.partition("_")
-    if rest.removesuffix("_ms") in _QUANTITIES:
-        return (
-            f"{_QUANTITIES[rest.removesuffix('_ms')]} {_STATISTICS.get(statistic, statistic)} [ms]"
-        )
-    short, unit = _short(name)
-    return short.replace("_", " ") + (f" [{unit}]" if unit else "")
+    if name in METRICS:
+        return METRICS[name].figure_label
+    return statistic_label(name) or label_of(name)
 
 
 def amount(name: str, value: float) -> str:

@@ -20,8 +20,8 @@ from math import floor
 from typing import Any, NamedTuple
 
 from cluster_sim.hardware.kernel_fits import ContextAttentionFit, GenerationAttentionFit
-from cluster_sim.physics.ramp import ALWAYS, larger_line
-from cluster_sim.physics.transformer import causal_pairs, windowed_pairs
+from cluster_sim.physics.ramp import ALWAYS, Ramp, new_ramp
+from cluster_sim.physics.transformer import causal_pairs, window_pairs
 
 TILE_KEYS = 128
 """Keys that a block of threads takes at a time."""
@@ -57,22 +57,20 @@ class DecodeAttention(NamedTuple):
     fixed_s: float
     key_s: float
 
-    def stretch(self, keys: float, growth: float) -> tuple[float, float, int]:
-        """(first_s, slope_s, steps for which that holds) of steps that read `keys`, and `growth`
-        more each time.
+    def stretch(self, keys: float, growth: float) -> Ramp:
+        """Return the lengths of steps that read `keys` keys, and `growth` more each time.
 
-        >>> DecodeAttention(100.0, 5.0, 2.0, 0.02).stretch(90.0, 5.0)  # 90, 95 and 100 keys on the floor
-        (5.0, 0.0, 3)
-        >>> DecodeAttention(100.0, 5.0, 2.0, 0.02).stretch(200.0, 5.0)  # 2 + 4, and 0.1 more a step
-        (6.0, 0.1, 4611686018427387904)
+        >>> DecodeAttention(100.0, 5.0, 2.0, 0.02).stretch(90.0, 5.0)  # 90, 95 and 100 keys
+        Ramp(first_s=5.0, slope_s=0.0, valid_steps=3)
+        >>> DecodeAttention(100.0, 5.0, 2.0, 0.02).stretch(200.0, 5.0)[:2]  # 2 + 4; 0.1 per step
+        (6.0, 0.1)
         """
         if keys <= self.short_keys:
-            return (
-                self.floor_s,
-                0.0,
-                floor((self.short_keys - keys) / growth) + 1 if growth else ALWAYS,
-            )
-        return larger_line(self.floor_s, self.fixed_s + self.key_s * keys, self.key_s * growth)
+            until = floor((self.short_keys - keys) / growth) + 1 if growth else ALWAYS
+            return Ramp(self.floor_s, 0.0, until)
+        first_s, slope_s = self.fixed_s + self.key_s * keys, self.key_s * growth
+        ramp = new_ramp(Ramp, (first_s, slope_s, ALWAYS))
+        return ramp if first_s >= self.floor_s else ramp.at_least(self.floor_s)
 
 
 def generation_attention_s(
@@ -191,7 +189,7 @@ def context_attention_s(
     if window is None:
         pairs = float(causal_pairs(tokens, past))
     else:  # tokens before the window is full have one ragged edge only, the line counts two
-        pairs = windowed_pairs(tokens, past, window) - max(window - past, 0) * _window_keys(
+        pairs = window_pairs(tokens, past, window) - max(window - past, 0) * _window_keys(
             fit, heads, kv_heads
         )
         past = min(past, window)

@@ -2,65 +2,45 @@
 
 from __future__ import annotations
 
-from cluster_sim.physics.gpu import GpuSteps
-from cluster_sim.physics.wafer import WaferSteps
+from dataclasses import replace
+
+from cluster_sim.physics.ramp import Ramp
+from cluster_sim.physics.step_times import VerifyingSteps
+from cluster_sim.physics.step_work import StepWork
 
 
 class SpeculativeSteps:
     """Step times of a replica whose model checks `drafted` tokens of each sequence in a step.
 
-    They are drafted one after the other: by a model on the same devices, which reads the prompts as
-    well, or at `share` of a plain decode step each.
+    They are drafted one after the other: by a model on the same devices, which prefills the prompts
+    as well, or at `share` of a plain decode step each.
     """
 
     def __init__(
         self,
-        target: GpuSteps | WaferSteps,
+        target: VerifyingSteps,
         drafted: int,
-        drafter: GpuSteps | WaferSteps | None,
+        drafter: VerifyingSteps | None,
         share: float,
     ) -> None:
         self._target, self._drafted, self._drafter, self._share = target, drafted, drafter, share
 
-    def verify(
-        self,
-        batch: int,
-        growth: float,
-        context: float,
-        prompt: int,
-        sampled: int,
-        pairs: int,
-        pairs_growth: int,
-    ) -> tuple[float, float, int]:
-        """(first_s, slope_s, steps for which that holds); counts as of GpuSteps.mixed.
-
-        growth: tokens that a step adds to the context of all sequences.
-        """
-        first_s, slope_s, alike = self._target.verify(
-            1 + self._drafted, batch, growth, context, prompt, sampled, pairs, pairs_growth
-        )
-        if not batch:
-            times, share, again = self._drafter, 1.0, 0
-        elif self._drafter is not None:
-            times, share, again = self._drafter, 1.0, self._drafted - 1
-        else:
-            times, share, again = self._target, self._share, self._drafted
+    def ramp(self, work: StepWork) -> Ramp:
+        """Return the lengths of steps that begin with `work`, drafting and checking together."""
+        ramp = self._target.verify(work, 1 + self._drafted)
         if self._drafter is not None:
-            once_s, once_slope_s, once_alike = self._drafter.verify(
-                1, batch, growth, context, prompt, sampled, pairs, pairs_growth
-            )
-            first_s, slope_s, alike = (
-                first_s + once_s,
-                slope_s + once_slope_s,
-                min(alike, once_alike),
-            )
-        if times is not None and share and again:
-            draft_s, draft_slope_s, draft_alike = times.verify(
-                1, batch, growth, context, 0, batch, 0, 0
-            )
-            first_s, slope_s, alike = (
-                first_s + share * again * draft_s,
-                slope_s + share * again * draft_slope_s,
-                min(alike, draft_alike),
-            )
-        return first_s, slope_s, alike
+            ramp = ramp.plus(self._drafter.verify(work, 1))
+        drafter, share, drafts = self._drafter, 1.0, self._drafted - 1
+        if drafter is None:
+            drafter, share, drafts = self._target, self._share, self._drafted
+        if work.batch and share and drafts:
+            draft = drafter.verify(without_prompts(work), 1)
+            ramp = ramp.plus(draft.scaled(share * drafts))
+        return ramp
+
+
+def without_prompts(work: StepWork) -> StepWork:
+    """Return the part of a step that decodes."""
+    return replace(
+        work, prompt_tokens=0, sampled=work.batch, pairs=0, window_pairs=0, pairs_growth=0
+    )

@@ -4,37 +4,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cluster_sim.typing import Number
-
 
 @dataclass(slots=True)
 class StepWork:
     """What one engine step of a replica works on; a scheduler writes it, physics reads it.
 
-    Counts may be numpy arrays, one value per stretch of steps, where tables are computed. Names are
+    Where tables are computed, counts are numpy arrays: one value per stretch of steps. Names are
     those of the columns of the table of stretches.
 
     NOTE: it is not frozen. A scheduler owns one and changes it in place before each step, since
     building a new one would cost 0.5 us of the 20 us that a stretch takes.
     """
 
-    batch: Number = 0
+    batch: int = 0
     """Number of sequences that decode in the step."""
-    growth: Number = 0
+    growth: float = 0
     """Number of tokens that the step adds to the context of all decoding sequences."""
-    context: Number = 0
+    context: float = 0
     """Number of keys that decoding sequences read in a layer of full attention."""
-    windowed: Number = 0
+    windowed: int = 0
     """Number of keys that decoding sequences read in a layer with a sliding window."""
-    growing: Number = 0
+    growing: int = 0
     """Number of decoding sequences that have yet to fill the window."""
-    prompt_tokens: Number = 0
+    prompt_tokens: int = 0
     """Number of prompt tokens that the step prefills."""
-    sampled: Number = 0
+    sampled: int = 0
     """Number of sequences for which the step samples a token."""
-    pairs: Number = 0
+    pairs: int = 0
     """Number of (query, key) pairs of the prompt tokens in a layer of full attention."""
-    window_pairs: Number = 0
+    window_pairs: int = 0
     """Number of (query, key) pairs of the prompt tokens in a layer with a sliding window."""
-    pairs_growth: Number = 0
+    pairs_growth: int = 0
     """Number by which `pairs` grows from one step to the next of a stretch."""

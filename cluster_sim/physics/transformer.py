@@ -3,7 +3,7 @@ attention, windows.
 
 A step is described by counts. `tokens` go through the linear layers, `sampled` of them through the
 output head. Decoding queries read `context` keys in the layers of full attention and `windowed` in
-those with a window; chunks of prompts are `pairs` (and `windowed_pairs`) of a query and a key it
+those with a window; chunks of prompts are `pairs` (and `window_pairs`) of a query and a key it
 sees. Counts may be numpy arrays: every function here is arithmetic.
 """
 
@@ -81,10 +81,10 @@ def causal_pairs(chunk: int, past: int) -> int:
     return chunk * past + chunk * (chunk + 1) // 2
 
 
-def windowed_pairs(chunk: int, past: int, window: int) -> int:
+def window_pairs(chunk: int, past: int, window: int) -> int:
     """The same where a query sees the last `window` tokens only, itself included.
 
-    >>> windowed_pairs(3, 0, 2), windowed_pairs(2, 3, 2)  # 1+2+2 and 2+2
+    >>> window_pairs(3, 0, 2), window_pairs(2, 3, 2)  # 1+2+2 and 2+2
     (5, 4)
     """
     growing = min(max(window - past, 0), chunk)
@@ -98,7 +98,7 @@ def step_flop(
     context: Number,
     windowed: Number,
     pairs: Number,
-    pairs_windowed: Number,
+    window_pairs: Number,
 ) -> Number:
     """FLOP of a step, see the counts at the top of this file."""
     window_layers = model.layers - model.full_layers
@@ -106,7 +106,7 @@ def step_flop(
         model.full_layers * context + window_layers * windowed
     )
     prefill = prefill_flop_per_pair(model) * (
-        model.full_layers * pairs + window_layers * pairs_windowed
+        model.full_layers * pairs + window_layers * window_pairs
     )
     return (
         linear_flop_per_token(model) * tokens

@@ -13,19 +13,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import inf
-from typing import Any
 
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.wafer import Wafer
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.model_parts import ModelPart
-from cluster_sim.physics.ramp import ALWAYS, larger_line, overlapped
+from cluster_sim.physics.ramp import Ramp
+from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.wafer_placement import Region, WaferPlan, regions_of
+from cluster_sim.typing import Number
 
 ACTIVATION_BYTES = 2.0
 """Of a value that goes from one layer to the next: 16 bit."""
-
-Counts = Any  # int, float or an array of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,137 +207,87 @@ class WaferSteps:
         """Places in the pipeline: sequences that decode at once before they slow each other down."""
         return self.decoding.latency_s / self.decoding.station_s
 
-    def busy_s(
-        self,
-        tokens: Counts,
-        context: Counts,
-        windowed: Counts,
-        prompt: Counts,
-        pairs: Counts,
-        windowed_pairs: Counts,
-    ) -> Counts:
-        """Seconds of a step in which the slowest station is at work; counts as of `mixed`, `tokens`
-        those of decoding, or arrays of them.
+    def busy_s(self, work: StepWork, tokens_per_sequence: int = 1) -> Number:
+        """Return the seconds of a step in which the slowest station is at work.
+
+        The counts of `work` may be arrays.
         """
-        one, many = self.decoding, self.prompts
-        decoding_s = (
-            one.station_s * tokens
-            + one.station_key_s * context
-            + one.station_window_key_s * windowed
-        )
+        prompts = self.prompts
         return (
-            decoding_s
-            + many.station_s * prompt
-            + many.station_key_s * pairs
-            + many.station_window_key_s * windowed_pairs
+            self._decoding_busy_s(work, tokens_per_sequence)
+            + prompts.station_s * work.prompt_tokens
+            + prompts.station_key_s * work.pairs
+            + prompts.station_window_key_s * work.window_pairs
         )
 
-    def parts(
-        self, batch: int, context: int, windowed: int, prompt: int, sampled: int, pairs: int
-    ) -> dict[str, float]:
-        """Share of a step's time by what it is spent on; counts as of `mixed`."""
-        step_s = self.mixed(batch, context, windowed, 0, prompt, sampled, pairs, pairs, 0)[0]
-        decode_s = self.decode(batch, context, windowed, 0)[0] if batch else self.latency_s
+    def parts(self, work: StepWork) -> dict[str, float]:
+        """Return the share of a step's time by what it is spent on."""
+        step_s = self._steps(work, 1, self._stream(work)).first_s
         if self.load_s >= step_s:
             return {"streamed weights": 1.0}
-        full = self.busy_s(batch, context, windowed, 0, 0, 0) >= decode_s
+        decode_s = self._decode(work).first_s if work.batch else self.latency_s
+        is_full = self._decoding_busy_s(work, 1) >= decode_s
         return {
-            "slowest station" if full else "latency of the pipeline": decode_s / step_s,
+            "slowest station" if is_full else "latency of the pipeline": decode_s / step_s,
             "prompts": 1.0 - decode_s / step_s,
         }
 
-    def decode(
-        self, batch: int, context: float, windowed: int, growing: int
-    ) -> tuple[float, float, int]:
-        """As GpuSteps.decode: (first_s, slope_s, steps for which that holds)."""
-        return self._step(1, batch, context, windowed, batch, growing, 0.0, 0.0, drains=False)
+    def ramp(self, work: StepWork) -> Ramp:
+        """Return the lengths of steps that begin with `work`, see GpuSteps.ramp."""
+        if work.prompt_tokens:
+            return self._steps(work, 1, self._stream(work))
+        return self._decode(work)
 
-    def mixed(
-        self,
-        batch: int,
-        context: float,
-        windowed: int,
-        growing: int,
-        prompt: int,
-        sampled: int,
-        pairs: int,
-        windowed_pairs: int,
-        pairs_growth: int,
-    ) -> tuple[float, float, int]:
-        """As GpuSteps.mixed."""
-        stream_s, grows_s = (
-            self.busy_s(0, 0, 0, prompt, pairs, windowed_pairs),
-            self.prompts.station_key_s * pairs_growth,
-        )
-        return self._step(
-            1,
-            batch,
-            context,
-            windowed,
-            batch,
-            growing,
-            stream_s,
-            grows_s,
-            drains=sampled > batch == 0,
-        )
+    def verify(self, work: StepWork, tokens_per_sequence: int) -> Ramp:
+        """Return the lengths of steps that check `tokens_per_sequence` tokens of every sequence.
 
-    def verify(
-        self,
-        each: int,
-        batch: int,
-        growth: float,
-        context: float,
-        prompt: int,
-        sampled: int,
-        pairs: int,
-        pairs_growth: int,
-    ) -> tuple[float, float, int]:
-        """As GpuSteps.verify. The tokens of a sequence follow each other through the stations, as
-        those of all sequences do.
+        The tokens of a sequence follow each other through the stations, as those of all sequences
+        do.
         """
-        stream_s, grows_s = (
-            self.busy_s(0, 0, 0, prompt, pairs, 0),
-            self.prompts.station_key_s * pairs_growth,
-        )
-        return self._step(
-            each, batch, context, 0, growth, 0, stream_s, grows_s, drains=sampled > batch == 0
+        return self._steps(work, tokens_per_sequence, self._stream(work))
+
+    def _decode(self, work: StepWork) -> Ramp:
+        """Return the lengths of steps that only decode, whatever prompts `work` holds."""
+        return self._steps(work, 1, None)
+
+    def _stream(self, work: StepWork) -> Ramp:
+        """Return for how long prompts keep the slowest station at work."""
+        prompts = self.prompts
+        return Ramp(
+            prompts.station_s * work.prompt_tokens
+            + prompts.station_key_s * work.pairs
+            + prompts.station_window_key_s * work.window_pairs,
+            prompts.station_key_s * work.pairs_growth,
         )
 
-    def _step(
-        self,
-        each: int,
-        batch: int,
-        context: float,
-        windowed: int,
-        growth: float,
-        growing: int,
-        stream_s: float,
-        stream_slope_s: float,
-        *,
-        drains: bool,
-    ) -> tuple[float, float, int]:
-        """(first_s, slope_s, steps for which that holds) of `each` tokens of `batch` sequences and
-        of prompts' stream.
-        """
-        flow = self.decoding
-        busy_s = self.busy_s(each * batch, each * context, each * windowed, 0, 0, 0) + stream_s
-        busy_slope_s = (
-            each * (flow.station_key_s * growth + flow.station_window_key_s * growing)
-            + stream_slope_s
+    def _decoding_busy_s(self, work: StepWork, tokens_per_sequence: int) -> Number:
+        """Return for how long decoding keeps the slowest station at work [s]."""
+        flow, each = self.decoding, tokens_per_sequence
+        return (
+            flow.station_s * (each * work.batch)
+            + flow.station_key_s * (each * work.context)
+            + flow.station_window_key_s * (each * work.windowed)
         )
-        way_s, way_slope_s = 0.0, 0.0
-        if batch:  # the last token of a sequence enters behind the others of the same
-            way_s = (
+
+    def _steps(self, work: StepWork, tokens_per_sequence: int, stream: Ramp | None) -> Ramp:
+        """Return the lengths of steps of decoding sequences and of the prompts' stream."""
+        flow, each, batch = self.decoding, tokens_per_sequence, work.batch
+        busy = Ramp(
+            self._decoding_busy_s(work, each),
+            each * (flow.station_key_s * work.growth + flow.station_window_key_s * work.growing),
+        )
+        if stream is not None:
+            busy = busy.plus(stream)
+        if stream is not None and work.sampled > batch == 0:
+            ramp = busy.delayed(self.prompts.latency_s)
+        elif batch:  # the last token of a sequence enters behind the others of the same
+            passing = Ramp(
                 flow.latency_s
                 + (each - 1) * flow.station_s
-                + (flow.key_s * context + flow.window_key_s * windowed) / batch
+                + (flow.key_s * work.context + flow.window_key_s * work.windowed) / batch,
+                (flow.key_s * work.growth + flow.window_key_s * work.growing) / batch,
             )
-            way_slope_s = (flow.key_s * growth + flow.window_key_s * growing) / batch
-        if drains:
-            first_s, slope_s, steps = busy_s + self.prompts.latency_s, busy_slope_s, ALWAYS
+            ramp = passing.overlapped(busy, 1.0)
         else:
-            first_s, slope_s, steps = overlapped((way_s, way_slope_s), (busy_s, busy_slope_s), 1.0)
-        if self.load_s:
-            first_s, slope_s, longer = larger_line(self.load_s, first_s, slope_s)
-            steps = min(steps, longer)
-        return first_s, slope_s, steps
+            ramp = busy
+        return ramp.at_least(self.load_s) if self.load_s else ramp

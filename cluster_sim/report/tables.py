@@ -8,35 +8,9 @@ from functools import cached_property
 from typing import Any
 
 from cluster_sim.figures import study_table as study
+from cluster_sim.results.metrics.metric import Heading
+from cluster_sim.results.metrics.table import METRICS
 
-# Summary fields as people read them: heading with unit, factor, decimals. Others get theirs from
-# their names.
-_FIELDS: dict[str, tuple[str, float, int]] = {
-    "completed": ("completed [requests]", 1.0, 0),
-    "failed": ("unfinished [requests]", 1.0, 0),
-    "rejected": ("rejected [requests]", 1.0, 0),
-    "slo_attainment": ("within SLO [%]", 100.0, 1),
-    "request_throughput": ("answered [requests/s]", 1.0, 2),
-    "request_goodput": ("goodput [requests/s]", 1.0, 2),
-    "output_throughput": ("output [tokens/s]", 1.0, 0),
-    "total_token_throughput": ("throughput [tokens/s]", 1.0, 0),
-    "duration": ("duration [s]", 1.0, 0),
-    "total_input_tokens": ("prompts [tokens]", 1.0, 0),
-    "total_output_tokens": ("answers [tokens]", 1.0, 0),
-    "max_concurrent_requests": ("most at once [requests]", 1.0, 0),
-    "kv_capacity_tokens": ("KV room [tokens]", 1.0, 0),
-    "kv_peak_fraction": ("KV room used, peak [%]", 100.0, 1),
-    "preemptions": ("preemptions", 1.0, 0),
-    "energy_kwh": ("energy [kWh]", 1.0, 2),
-    "energy_j_per_output_token": ("energy [J/output token]", 1.0, 2),
-    "mean_power_w": ("power, mean [kW]", 1e-3, 2),
-    "peak_power_w": ("power, peak [kW]", 1e-3, 2),
-    "usd_per_hour": ("cost [USD/h]", 1.0, 2),
-    "usd_per_million_output_tokens": ("cost [USD/million output tokens]", 1.0, 3),
-    "simulated_s": ("simulated time [s]", 1.0, 0),
-    "wall_s": ("wall time [s]", 1.0, 2),
-    "events": ("events", 1.0, 0),
-}
 HEADLINES = (
     "slo_attainment", "median_ttft_ms", "p99_ttft_ms", "median_tpot_ms", "p99_tpot_ms", "p99_e2el_ms", "request_throughput", "request_goodput",
     "output_throughput", "kv_peak_fraction", "energy_j_per_output_token", "usd_per_hour", "usd_per_million_output_tokens", "completed", "failed", "rejected",
@@ -74,21 +48,16 @@ class Table:
 
 
 def heading(name: str) -> str:
-    """A summary field as the heading of a column, with its unit.
+    """Return a column as its heading, with its unit.
 
     >>> heading("slo_attainment"), heading("p99_ttft_ms"), heading("compute_utilisation"), heading("p5_usd_per_hour")
     ('within SLO [%]', 'TTFT p99 [ms]', 'compute utilisation [%]', 'p5 of cost [USD/h]')
     """
-    if name in _FIELDS:
-        return _FIELDS[name][0]
-    statistic, _, rest = name.partition("_")
-    if rest in _FIELDS:
-        return f"{statistic} of {_FIELDS[rest][0]}"
-    return f"{study.label(name)} [%]" if _share(name) else study.label(name)
+    return _heading(name).text
 
 
 def cell(name: str, value: Any) -> Cell:
-    """A summary field's value under its heading.
+    """Return a value under the heading of its column.
 
     >>> cell("slo_attainment", 0.9214).text, cell("p99_ttft_ms", 10801.66).text, cell("completed", None).text
     ('92.1', '10 802', '–')
@@ -97,30 +66,29 @@ def cell(name: str, value: Any) -> Cell:
         return Cell("–")
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return Cell(str(value))
-    field_name = (
-        name if name in _FIELDS else name.partition("_")[2]
-    )  # p5_usd_per_hour is of usd_per_hour
-    factor, decimals = (
-        _FIELDS[field_name][1:]
-        if field_name in _FIELDS
-        else (100.0, 1)
-        if _share(name)
-        else (1.0, None)
-    )
-    number = factor * value
-    if decimals is None:
-        return Cell(
-            study.number(number) if not isinstance(value, int) else _grouped(f"{value:,}"), number
-        )
-    return Cell(_grouped(f"{number:,.{decimals}f}"), number)
+    heading_of = _heading(name)
+    number = heading_of.scale * value
+    if heading_of.decimals is not None:
+        return Cell(_grouped(f"{number:,.{heading_of.decimals}f}"), number)
+    if isinstance(value, int):
+        return Cell(_grouped(f"{value:,}"), number)
+    return Cell(study.number(number), number)
+
+
+def _heading(name: str) -> Heading:
+    """Return the heading of a metric, or what the name of another column says."""
+    if name in METRICS:
+        return METRICS[name].report_heading
+    statistic, _, rest = name.partition("_")
+    if rest in METRICS and (of_metric := METRICS[rest].heading) is not None:
+        return of_metric._replace(text=f"{statistic} of {of_metric.text}")
+    if name.endswith(("_fraction", "_utilisation", "_attainment")):
+        return Heading(f"{study.label(name)} [%]", 100.0, 1)
+    return Heading(study.label(name))
 
 
 def _grouped(text: str) -> str:
     return text.replace(",", " ")
-
-
-def _share(name: str) -> bool:
-    return name.endswith(("_fraction", "_utilisation", "_attainment"))
 
 
 def of_rows(

@@ -43,26 +43,26 @@ class PowerOverTime:
         return float(np.max(self.watts[np.diff(self.time_s) > 0.0], initial=0.0))
 
 
-def nodes(results: Run, pool: str | None = None) -> list[PowerOverTime] | None:
+def nodes(run: Run, pool: str | None = None) -> list[PowerOverTime] | None:
     """Every node of one pool, or of all, from time 0 until the end of the run; None where a device
     does not say what it draws.
 
     Within a stretch its mean power is taken, which is exact for the energy of devices. A device
     that holds no replica idles.
     """
-    fleet = results.fleet
+    fleet = run.fleet
     chosen = [one for one in fleet.deployments if pool in (None, one.name)]
     if any(deployment.device.power is None for deployment in chosen):
         return None
-    table = results.stretches
+    table = run.stretches
     replica = table["replica"].to_numpy()
     order = np.argsort(replica, kind="stable")
     replica, began_s, ended_s, energy_j = (
         replica[order],
         *(table[name].to_numpy()[order] for name in ("began_s", "ended_s", "energy_j")),
     )
-    end_s = results.info.simulated_s
-    events = results.events
+    end_s = run.info.simulated_s
+    events = run.events
     down = events["what"].to_numpy() == "shutdown"
     lost_s = dict(
         zip(

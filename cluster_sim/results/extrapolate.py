@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-_TOTALS = {
-    "completed", "failed", "rejected", "total_input_tokens", "total_output_tokens", "total_reasoning_tokens", "request_throughput",
-    "request_goodput", "output_throughput", "total_token_throughput", "max_concurrent_requests", "kv_capacity_tokens", "preemptions",
-    "energy_kwh", "co2_kg", "mean_power_w", "peak_power_w", "usd_per_hour", "p5_usd_per_hour", "p95_usd_per_hour", "cost_usd",
-    "usd_per_hour_parts",
-}  # fmt: skip
-"""Fields of a summary that grow with the fleet. Peaks are those of the sample: a whole fleet's are
-smoother, so they are no less than its own."""
+from cluster_sim.results.metrics.table import METRICS
 
 
-def of_whole(report: dict[str, Any], stands_for: int) -> dict[str, Any]:
-    """A summary of the sample as one of the fleet: totals and rates multiplied, all else as it is;
-    of pools and classes too.
+def of_fleet(report: dict[str, Any], stands_for: int) -> dict[str, Any]:
+    """Return the summary of a fleet of which a sample was simulated.
+
+    Extensive metrics are multiplied, of pools and classes too; all else stays as it is. Peaks are
+    those of the sample: a whole fleet's are smoother, so its own are no higher.
+
+    Parameters
+    ----------
+    stands_for
+        Number of samples in the fleet.
     """
     if stands_for == 1:
         return report
-    return {key: _of_whole(key, value, stands_for) for key, value in report.items()}
+    return {name: _of_fleet(name, value, stands_for) for name, value in report.items()}
 
 
-def _of_whole(key: str, value: Any, stands_for: int) -> Any:
-    if key in ("pools", "classes"):
-        return {name: of_whole(part, stands_for) for name, part in value.items()}
-    if key not in _TOTALS:
+def _of_fleet(name: str, value: Any, stands_for: int) -> Any:
+    if name in ("pools", "classes"):
+        return {part: of_fleet(of_part, stands_for) for part, of_part in value.items()}
+    metric = METRICS.get(name)
+    if metric is None or not metric.is_extensive:
         return value
-    return (
-        {name: stands_for * part for name, part in value.items()}
-        if isinstance(value, dict)
-        else stands_for * value
-    )
+    if isinstance(value, Mapping):
+        return {part: stands_for * amount for part, amount in value.items()}
+    return stands_for * value

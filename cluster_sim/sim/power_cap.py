@@ -7,12 +7,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cluster_sim.deployment.deployment import Deployment
-from cluster_sim.deployment.step_work import Work, work_of
+from cluster_sim.deployment.step_work import work_of
 from cluster_sim.hardware.operating_point import Pace
 from cluster_sim.hardware.power_and_cooling import GovernorSpec
 from cluster_sim.physics.power import step_w
+from cluster_sim.physics.ramp import Ramp
 from cluster_sim.serving.scheduler import Batch
-from cluster_sim.sim.replica import Line
 
 _STEP, _FLOOR = 0.01, 0.1  # shares of the clock, of devices whose file has no governor
 
@@ -32,20 +32,20 @@ class Capped:
         self._step, self._floor = clock_steps(deployment.device.governor)
 
     def slowed(
-        self, batch: Batch, steps: int, pace: Pace, line_at: Callable[[Pace], Line]
-    ) -> tuple[Pace, Line]:
+        self, batch: Batch, steps: int, pace: Pace, ramp_at: Callable[[Pace], Ramp]
+    ) -> tuple[Pace, Ramp]:
         """The pace of the scheduled steps, no faster than `pace`, and how long they take, for as
         many of `steps` as it holds.
         """
-        work = self._work(batch)
+        work = work_of(self._deployment, batch.work, 1)
         levels = max(int((pace.clock - self._floor) / self._step + 1e-9), 0)
-        lines: dict[int, Line] = {}
+        ramps: dict[int, Ramp] = {}
 
-        def at(level: int) -> tuple[Pace, Line]:
+        def at(level: int) -> tuple[Pace, Ramp]:
             slower = pace._replace(clock=pace.clock - level * self._step)
-            if level not in lines:
-                lines[level] = line_at(slower)
-            return slower, lines[level]
+            if level not in ramps:
+                ramps[level] = ramp_at(slower)
+            return slower, ramps[level]
 
         def fits(level: int, step: int) -> bool:
             slower, (first_s, slope_s, _) = at(level)
@@ -64,18 +64,11 @@ class Capped:
                 level == 0 or not fits(level - 1, step)
             )
 
-        slower, (first_s, slope_s, alike) = at(level)
-        many = min(steps, alike, at(max(level - 1, 0))[1][2])
+        slower, ramp = at(level)
+        many = min(steps, ramp.valid_steps, at(max(level - 1, 0))[1].valid_steps)
         if many > 1 and not stays(many - 1):
             many = _first(lambda step: not stays(step), many - 1)
-        return slower, (first_s, slope_s, many)
-
-    def _work(self, batch: Batch) -> Work:
-        counts = {
-            "batch": batch.batch, "prompt_tokens": batch.prompt, "sampled": batch.sampled, "context": batch.context, "growth": batch.growth,
-            "windowed": batch.windowed, "growing": batch.growing, "pairs": batch.pairs, "windowed_pairs": batch.pairs_windowed, "steps": 1,
-        }  # fmt: skip
-        return work_of(self._deployment, counts)
+        return slower, ramp._replace(valid_steps=many)
 
 
 def clock_steps(governor: GovernorSpec | None) -> tuple[float, float]:

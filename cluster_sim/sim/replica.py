@@ -8,48 +8,20 @@ from typing import Any, Protocol
 from simpy import Environment, Event
 
 from cluster_sim.hardware.operating_point import FULL_PACE, Pace
-from cluster_sim.physics.ramp import steps_done, total_s
-from cluster_sim.physics.speculative_steps import SpeculativeSteps
+from cluster_sim.physics.ramp import Ramp
+from cluster_sim.physics.step_times import StepTimes
 from cluster_sim.request import Request
 from cluster_sim.results.recorder import PACK_STRETCH, Recorder
 from cluster_sim.serving.scheduler import Batch, DecodeBatch, PrefillBatch
 from cluster_sim.sim.alarm import Alarm
 
 
-class StepTimes(Protocol):
-    """How long a replica's steps take: physics.gpu.GpuSteps or physics.wafer.WaferSteps."""
-
-    def decode(
-        self, batch: int, context: float, windowed: int, growing: int
-    ) -> tuple[float, float, int]: ...
-    def mixed(
-        self,
-        batch: int,
-        context: float,
-        windowed: int,
-        growing: int,
-        prompt: int,
-        sampled: int,
-        pairs: int,
-        windowed_pairs: int,
-        pairs_growth: int,
-    ) -> tuple[float, float, int]: ...
-
-
-Line = tuple[float, float, int]
-"""(first_s, slope_s, steps for which that holds)."""
-
-
 class PowerCap(Protocol):
     """What keeps a replica's devices below their own power limit: sim.power_cap.Capped."""
 
     def slowed(
-        self, batch: Batch, steps: int, pace: Pace, line_at: Callable[[Pace], Line]
-    ) -> tuple[Pace, Line]: ...
-
-
-Times = tuple[StepTimes, SpeculativeSteps | None]
-"""Of plain steps, and of those that check drafts where a replica speculates."""
+        self, batch: Batch, steps: int, pace: Pace, ramp_at: Callable[[Pace], Ramp]
+    ) -> tuple[Pace, Ramp]: ...
 
 
 class ToHost(Protocol):
@@ -72,9 +44,8 @@ class Replica:
         recorder: Recorder,
         stepping: bool,
         on_finish: Callable[[Request], None] | None,
-        speculative_times: SpeculativeSteps | None = None,
     ) -> None:
-        self.times_at: Callable[[Pace], Times]
+        self.times_at: Callable[[Pace], StepTimes]
         """How long its steps take at another pace than the full one, which `step_times` is for."""
         self.ready_s = 0.0
         """When its weights are loaded; set before the run begins."""
@@ -101,14 +72,13 @@ class Replica:
             step_times,
             recorder,
         )
-        self._speculative_times = speculative_times
         self._at_most = 1 if stepping else 1 << 62
         self._on_finish = on_finish
         self.shared: Callable[[bool], None] | None = None
         """Told before each stretch whether there is anything to run, while others use this
         replica's memory: see Fabric."""
         self._shares, self._warmth = (1.0, 1.0), (1.0, 1.0)
-        self._beside: tuple[Line, Line, tuple[float, float]] | None = None
+        self._beside: tuple[Ramp, Ramp, Ramp] | None = None
         """Of the stretch under way, while others use its memory: how long steps would take with the
         memory, and with its links too, for itself."""
         self._swap_s = 0.0
@@ -118,7 +88,7 @@ class Replica:
             0  # of the stretch under way; 0 between stretches and where there is nothing to do
         )
         self._idle = False
-        self._began_s = self._first_s = self._slope_s = 0.0
+        self._began_s, self._ramp = 0.0, Ramp(0.0)
         self._ran_at = FULL_PACE
         env.process(self._run())
 
@@ -144,7 +114,7 @@ class Replica:
 
     def pending_prompt_tokens(self) -> int:
         """Prompt tokens still to be read, as of this moment."""
-        return self._batch.pending_prompt - self._steps_so_far() * self._batch.prompt
+        return self._batch.pending_prompt - self._steps_so_far() * self._batch.work.prompt_tokens
 
     def waiting(self) -> int:
         """Requests that are in no batch: on their way, queued or preempted."""
@@ -154,9 +124,7 @@ class Replica:
         """Steps of the stretch under way that have ended, and that the batch does not know of yet."""
         if self._steps <= 1:
             return 0
-        return min(
-            steps_done(self._first_s, self._slope_s, self._env.now - self._began_s), self._steps - 1
-        )
+        return min(self._ramp.steps_done(self._env.now - self._began_s), self._steps - 1)
 
     def receive(self, delivery: Event) -> None:
         """The request that `delivery` carries has arrived over the network."""
@@ -201,7 +169,7 @@ class Replica:
         """From the next step on its devices run at `pace`; the slowest of them where they differ."""
         if pace != self.pace:
             self.pace = pace
-            self._times, self._speculative_times = self.times_at(pace)
+            self._times = self.times_at(pace)
             if self._steps > 1:
                 self._end_with_this_step()
 
@@ -221,9 +189,7 @@ class Replica:
     def stop(self, now_s: float) -> None:
         """The run ends at `now_s`: record the steps of the stretch under way that have ended."""
         if self._steps:
-            self._steps = min(
-                steps_done(self._first_s, self._slope_s, now_s - self._began_s), self._steps - 1
-            )
+            self._steps = min(self._ramp.steps_done(now_s - self._began_s), self._steps - 1)
             self._settle()
 
     def _end_with_this_step(self) -> None:
@@ -231,10 +197,10 @@ class Replica:
         engines do.
         """
         elapsed_s = self._env.now - self._began_s
-        steps = steps_done(self._first_s, self._slope_s, elapsed_s) + 1
+        steps = self._ramp.steps_done(elapsed_s) + 1
         if steps < self._steps:
             self._steps = steps
-            self._alarm.sooner(max(total_s(self._first_s, self._slope_s, steps) - elapsed_s, 0.0))
+            self._alarm.sooner(max(self._ramp.total_s(steps) - elapsed_s, 0.0))
 
     def _run(self) -> Generator[Event, Any, None]:
         alarm = self._alarm
@@ -267,63 +233,38 @@ class Replica:
                 batch.swap_s if self.to_host is None else self.to_host.moved_s(batch.swap_s)
             )
         if self.cap is None:
-            pace, (first_s, slope_s, alike) = (
-                self.pace,
-                self._line(self._times, self._speculative_times),
-            )
+            pace, ramp = self.pace, self._times.ramp(batch.work)
+            if self._swap_s:
+                ramp = ramp.delayed(self._swap_s)
         else:
-            pace, (first_s, slope_s, alike) = self.cap.slowed(
-                batch, steps, self.pace, self._line_at
-            )
+            pace, ramp = self.cap.slowed(batch, steps, self.pace, self._ramp_at)
         self._beside = None
         if self.shared is not None:
             alone = Pace(pace.clock, self._warmth[1], pace.links)
             self._beside = (
-                self._line_at(alone),
-                self._line_at(alone._replace(links=1.0)),
-                (first_s, slope_s),
+                self._ramp_at(alone),
+                self._ramp_at(alone._replace(links=1.0)),
+                ramp,
             )
-        self._steps = steps = steps if steps < alike else alike
-        self._began_s, self._first_s, self._slope_s, self._ran_at = now_s, first_s, slope_s, pace
-        return total_s(first_s, slope_s, steps)
+        if ramp.valid_steps < steps:
+            steps = ramp.valid_steps
+        self._steps, self._began_s, self._ramp, self._ran_at = steps, now_s, ramp, pace
+        return ramp.total_s(steps)
 
-    def _line_at(self, pace: Pace) -> Line:
-        """How long the scheduled steps would take at this pace."""
-        return self._line(*self.times_at(pace))
+    def _ramp_at(self, pace: Pace) -> Ramp:
+        """Return how long the scheduled steps would take at this pace."""
+        ramp = self.times_at(pace).ramp(self._batch.work)
+        return ramp.delayed(self._swap_s) if self._swap_s else ramp
 
     def _row(self, steps: int) -> bytes:
         """So many steps of the stretch under way, as results.STRETCH_COLUMNS."""
-        batch = self._batch
+        batch, work = self._batch, self._batch.work
+        first_s, slope_s, _ = self._ramp
         return PACK_STRETCH(
-            self._index, self._began_s, self._first_s, self._slope_s, steps, batch.batch, batch.counted, batch.prompt,
-            batch.sampled, batch.context, batch.growth, batch.windowed, batch.growing, batch.pairs, batch.pairs_windowed,
+            self._index, self._began_s, first_s, slope_s, steps, work.batch, batch.counted, work.prompt_tokens,
+            work.sampled, work.context, work.growth, work.windowed, work.growing, work.pairs, work.window_pairs,
             batch.kv_tokens, len(batch.running), len(batch.waiting), *self._ran_at, *self._lost_s(steps),
         )  # fmt: skip
-
-    def _line(self, times: StepTimes, speculative: SpeculativeSteps | None) -> Line:
-        """How long the scheduled steps take by these times."""
-        batch = self._batch
-        if speculative is not None:
-            line = speculative.verify(
-                batch.batch,
-                batch.growth,
-                batch.context,
-                batch.prompt,
-                batch.sampled,
-                batch.pairs,
-                batch.pairs_growth,
-            )
-        elif batch.prompt:
-            line = times.mixed(
-                batch.batch, batch.context, batch.windowed, batch.growing,
-                batch.prompt, batch.sampled, batch.pairs, batch.pairs_windowed, batch.pairs_growth,
-            )  # fmt: skip
-        else:
-            line = times.decode(batch.batch, batch.context, batch.windowed, batch.growing)
-        if self._swap_s:
-            first_s, slope_s, alike = line
-            return first_s + self._swap_s, slope_s, alike
-        return line
 
     def _lost_s(self, steps: int) -> tuple[float, float]:
         """By how much longer so many steps of the stretch took because others used its memory, and
@@ -331,11 +272,10 @@ class Replica:
         """
         if self._beside is None:
             return 0.0, 0.0
-        (first_s, slope_s, _), (alone_s, alone_slope_s, _), (shared_s, shared_slope_s) = (
-            self._beside
-        )
-        return total_s(shared_s - first_s, shared_slope_s - slope_s, steps), total_s(
-            first_s - alone_s, slope_s - alone_slope_s, steps
+        own_memory, own_links, shared = self._beside
+        return (
+            shared.longer_than(own_memory).total_s(steps),
+            own_memory.longer_than(own_links).total_s(steps),
         )
 
     def _settle(self) -> None:
@@ -439,11 +379,8 @@ class DecodeReplica(Replica):
         recorder: Recorder,
         stepping: bool,
         on_finish: Callable[[Request], None] | None,
-        speculative_times: SpeculativeSteps | None = None,
     ) -> None:
-        super().__init__(
-            env, index, batch, step_times, recorder, stepping, on_finish, speculative_times
-        )
+        super().__init__(env, index, batch, step_times, recorder, stepping, on_finish)
         self._room = batch
         self.on_room: Callable[[], None]
         """Called when there may be more room than before."""
@@ -488,7 +425,7 @@ class DecodeReplica(Replica):
         self._asleep = True
         if self._steps > 1 and (steps := self._room.within_room(self._steps)) < self._steps:
             self._steps = steps
-            return total_s(self._first_s, self._slope_s, steps)
+            return self._ramp.total_s(steps)
         return duration_s
 
     def _settle(self) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from cluster_sim.errors import ScenarioError, did_you_mean
 from cluster_sim.loading.files import load_variants, open_scenarios
+from cluster_sim.results.metrics.table import METRICS
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.scenario.study_spec import Capacity
 from cluster_sim.studies.capacity import capacity, tried
@@ -49,7 +50,7 @@ BASES = {
     "slo": Basis("/s", "", "no output", is_budget=False),
 }
 """Bases by name."""
-_EXTENSIVE = (
+_FIELDS = (
     "usd_per_hour",
     "p5_usd_per_hour",
     "p95_usd_per_hour",
@@ -57,9 +58,6 @@ _EXTENSIVE = (
     "peak_power_w",
     "output_throughput",
     "request_throughput",
-)
-"""Fields that grow with the number of copies."""
-_INTENSIVE = (
     "usd_per_million_output_tokens",
     "p5_usd_per_million_output_tokens",
     "p95_usd_per_million_output_tokens",
@@ -70,7 +68,7 @@ _INTENSIVE = (
     "p95_tpot_ms",
     "slo_attainment",
 )
-"""Fields that do not."""
+"""Fields of the summary that are kept of each cluster."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +147,10 @@ class _Cluster:
             floor(copies + 1e-9) if basis.is_budget else ceil(copies - 1e-9),
             copies * nodes,
             copies * users if users else None,
-            {key: value * (copies if key in _EXTENSIVE else 1.0) for key, value in summary.items()},
+            {
+                key: value * (copies if METRICS[key].is_extensive else 1.0)
+                for key, value in summary.items()
+            },
         )
 
 
@@ -262,7 +263,7 @@ def _means(
     return [
         {
             key: float(np.mean([summary[key] for summary in summaries]))
-            for key in (*_EXTENSIVE, *_INTENSIVE)
+            for key in _FIELDS
             if all(key in summary for summary in summaries)
         }
         for summaries in runner.on_seeds(summary_of, scenarios, replications)

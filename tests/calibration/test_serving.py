@@ -19,6 +19,7 @@ from cluster_sim.calibration.serving import (
 from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.gpu import GpuSteps
+from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.schema import catalog_entry
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "measurements.csv.gz"
@@ -32,7 +33,11 @@ def synthetic(device: Device, noise: float) -> list[ServingRow]:
     """
     rng, rows = np.random.default_rng(4), []
     for tensor in (1, 2, 4, 8):
-        steps = GpuSteps(LLAMA, device, tensor, 1, "fp8", "fp8", "vLLM")
+        steps = GpuSteps(
+            LLAMA,
+            device,
+            ReplicaLayout(tensor_parallel=tensor, weights="fp8", kv_cache="fp8", engine="vLLM"),
+        )
         for prompt, output in ((921.6, 921.6), (921.6, 7372.8), (7372.8, 921.6)):
             for clients in (4, 16, 64, 128):
                 row = ServingRow(

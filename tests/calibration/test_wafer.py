@@ -28,6 +28,7 @@ from cluster_sim.calibration.wafer import (
 )
 from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
+from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_placement import WaferPlan
 from cluster_sim.schema import catalog_entry
@@ -135,7 +136,7 @@ def test_the_fit_and_the_simulation_mean_the_same_by_a_token_s_time(
         engine,
         150e9,
     )
-    expected_s = steps.decode(1, 500, 0, 0)[0]
+    expected_s = steps.ramp(StepWork(batch=1, growth=1, context=500)).first_s
     flop_a_cycle = (
         wafer.compute * WSE3.peak.bf16_flop_per_s / (wafer.columns * wafer.rows) / wafer.clock_hz
     )

@@ -20,6 +20,7 @@ from cluster_sim import export as clients
 from cluster_sim.errors import ScenarioError
 from cluster_sim.export import aiperf, guidellm, mlperf, vllm
 from cluster_sim.export.client_view import answers
+from cluster_sim.export.mlperf.verdict import more_queries
 from cluster_sim.export.percentiles import linear, ranked, stepped
 from cluster_sim.results.metrics.gaps import itl
 from cluster_sim.studies.benchmark_comparison import beside
@@ -297,7 +298,7 @@ def test_a_rate_that_changes_is_not_sent_at_the_rate_before_the_curve(tmp_path: 
     """From 15 to 5 a second in 10 s, then 5 for 10 s: 150 arrivals in 20 s, 7.5 a second."""
     seen = answers(simulated(tmp_path, BURST.replace("{process: poisson, rate: 5 /s}", CURVED)))
     assert vllm.document(seen)["request_rate"] == approx(7.5, rel=0.25)
-    assert mlperf.Log(seen).target_per_s == approx(7.5, rel=0.25)
+    assert mlperf.Queries(seen).target_per_s == approx(7.5, rel=0.25)
     (benchmark,) = guidellm.document(seen)["benchmarks"]
     assert benchmark["config"]["strategy"] == {"type_": "trace"}
 
@@ -330,7 +331,7 @@ def test_a_process_of_equal_gaps_needs_no_line_in_the_exporters(tmp_path: Path) 
     assert (said["request_rate"], said["burstiness"]) == (4.0, inf)
     (benchmark,) = guidellm.document(seen)["benchmarks"]
     assert benchmark["config"]["strategy"] == {"type_": "constant", "rate": 4.0}
-    assert mlperf.Log(seen).target_per_s == 4.0
+    assert mlperf.Queries(seen).target_per_s == 4.0
 
 
 # AIPerf
@@ -614,7 +615,7 @@ def test_what_comes_within_a_tenth_of_a_millisecond_counts_as_one() -> None:
 
 
 def test_loadgens_summary_reads_as_its_own(light: cluster_sim.Results) -> None:
-    lines = mlperf.Log(answers(light)).summary().splitlines()
+    lines = mlperf.summary(mlperf.Queries(answers(light))).splitlines()
     assert lines[:3] == ["=" * 48, "MLPerf Results Summary", "=" * 48]
     said = dict(re.split(r" *: ?", line, maxsplit=1) for line in lines if ":" in line)
     done, _ = done_and_failed(light)
@@ -643,8 +644,8 @@ def test_loadgens_summary_reads_as_its_own(light: cluster_sim.Results) -> None:
 
 
 def test_loadgens_detail_is_a_json_object_a_line(light: cluster_sim.Results) -> None:
-    log = mlperf.Log(answers(light))
-    lines = log.detail().splitlines()
+    log = mlperf.Queries(answers(light))
+    lines = mlperf.detail(log).splitlines()
     assert all(line.startswith(":::MLLOG {") for line in lines)
     entries = {
         entry["key"]: entry["value"]
@@ -678,14 +679,14 @@ def test_early_stopping_wants_459_queries_without_a_late_one_and_662_with_one() 
     99th percentile.
     """
     assert 0.99**458 > 0.01 > 0.99**459
-    assert mlperf._more_queries(0, 0) == 459
-    assert mlperf._more_queries(54, 0) == 405  # as LoadGen 6.0.17 said of a run of 54
-    assert mlperf._more_queries(459, 0) == 0
-    assert mlperf._more_queries(0, 1) == 662
+    assert more_queries(0, 0) == 459
+    assert more_queries(54, 0) == 405  # as LoadGen 6.0.17 said of a run of 54
+    assert more_queries(459, 0) == 0
+    assert more_queries(0, 1) == 662
 
 
 def test_work_that_is_all_there_at_once_is_offline(tmp_path: Path) -> None:
-    log = mlperf.Log(
+    log = mlperf.Queries(
         answers(
             simulated(
                 tmp_path,
@@ -693,14 +694,14 @@ def test_work_that_is_all_there_at_once_is_offline(tmp_path: Path) -> None:
             )
         )
     )
-    summary = log.summary()
+    summary = mlperf.summary(log)
     assert (
         "Scenario : Offline" in summary
         and "Samples per second: " in summary
         and "samples_per_query : 40" in summary
     )
     assert "first token" not in summary and "Performance constraints" not in summary
-    assert '"key": "result_samples_per_second"' in log.detail()
+    assert '"key": "result_samples_per_second"' in mlperf.detail(log)
 
 
 # Files, and reading them

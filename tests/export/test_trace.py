@@ -15,6 +15,7 @@ import cluster_sim
 from cluster_sim.errors import ScenarioError
 from cluster_sim.export import trace
 from cluster_sim.export.perfetto import number, varint
+from cluster_sim.export.trace import tables
 from cluster_sim.scenario.site import Site
 from tests.commands import BURST, call
 from tests.perfetto import Trace, fields, read
@@ -398,7 +399,7 @@ def test_no_table_is_held_whole(
     served: tuple[cluster_sim.Results, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = trace.write(served[1], tmp_path / "whole").read_bytes()
-    monkeypatch.setattr(trace, "_AT_A_TIME", 7)
+    monkeypatch.setattr(tables, "ROWS_AT_A_TIME", 7)
     assert trace.write(served[1], tmp_path / "pieces").read_bytes() == whole
 
 

@@ -21,7 +21,9 @@ from cluster_sim.llm.model import Model
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.kernels import LayerKernels
 from cluster_sim.physics.placement import place_on_gpus
-from cluster_sim.physics.ramp import overlapped
+from cluster_sim.physics.ramp import Ramp
+from cluster_sim.physics.replica_layout import ReplicaLayout
+from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.systolic import cycles, utilisation
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import catalog_entry, catalog_names, yaml_text
@@ -144,12 +146,16 @@ def test_decoding_one_sequence_is_never_faster_than_reading_the_weights(name: st
     """Llama 3.3 70B in 8 bit over eight: 69.5 GB of weights that a token meets, an eighth each."""
     machine = device(name)
     step_s, slope_s, _ = GpuSteps(
-        model("llama-3.3-70b"), machine, 8, 1, "fp8", "fp8", "compiled"
-    ).decode(1, 1000, 0, 0)
+        model("llama-3.3-70b"),
+        machine,
+        ReplicaLayout(tensor_parallel=8, weights="fp8", kv_cache="fp8", engine="compiled"),
+    ).ramp(StepWork(batch=1, growth=1, context=1000))
     assert step_s > 69.5e9 / 8 / machine.fast_memory.bandwidth_bytes_per_s
     _, slope_s, _ = GpuSteps(
-        model("llama-3.3-70b"), machine, 8, 1, "fp8", "fp8", "compiled"
-    ).decode(1, 10_000_000, 0, 1)
+        model("llama-3.3-70b"),
+        machine,
+        ReplicaLayout(tensor_parallel=8, weights="fp8", kv_cache="fp8", engine="compiled"),
+    ).ramp(StepWork(batch=1, growth=1, context=10_000_000, growing=1))
     assert (
         slope_s >= 163_840 / 8 / machine.memory.bandwidth_bytes_per_s
     )  # of a key: 80 layers, 8 heads, key and value of 128 B
@@ -166,8 +172,8 @@ def test_70b_in_16_bit_over_eight_devices_takes_at_least_its_published_bandwidth
     nobody reaches 0.97 of it.
     """
     step_s, _, _ = GpuSteps(
-        model("llama-3.3-70b"), device(name), 8, 1, "bf16", "bf16", "compiled"
-    ).decode(1, 0, 0, 0)
+        model("llama-3.3-70b"), device(name), ReplicaLayout(tensor_parallel=8, engine="compiled")
+    ).ramp(StepWork(batch=1, growth=1))
     assert milliseconds < 1e3 * step_s < 5 * milliseconds + 5
 
 
@@ -176,8 +182,8 @@ def test_no_product_of_a_large_batch_beats_the_peak() -> None:
     for name in DATA_SHEETS:
         machine = device(name)
         step_s, _, _ = GpuSteps(
-            model("llama-3.3-70b"), machine, 8, 1, "bf16", "bf16", "compiled"
-        ).mixed(0, 0, 0, 0, 16_384, 1, 0, 0, 0)
+            model("llama-3.3-70b"), machine, ReplicaLayout(tensor_parallel=8, engine="compiled")
+        ).ramp(StepWork(prompt_tokens=16_384, sampled=1))
         assert step_s > 2 * 16_384 * 68.4e9 / 8 / machine.peak.bf16_flop_per_s
 
 
@@ -309,9 +315,13 @@ def test_weights_are_read_from_their_memory_and_kv_from_the_other() -> None:
     """
     fast = {"bf16": "1000 PFLOP/s"}
     still = {"default": {"step": "0 s", "layer": "0 s"}}
-    one, two = (GpuSteps(tiny_model(), gpu, 1, 1, "bf16", "bf16", "none") for gpu in (small_gpu(peak=fast, overheads=still), hybrid(0.0, peak=fast, overheads=still)))  # fmt: skip
-    assert two.decode(1, 0, 0, 1)[0] == approx(one.decode(1, 0, 0, 1)[0] / 100)
-    assert two.decode(1, 0, 0, 1)[1] == approx(one.decode(1, 0, 0, 1)[1])
+    one, two = (GpuSteps(tiny_model(), gpu) for gpu in (small_gpu(peak=fast, overheads=still), hybrid(0.0, peak=fast, overheads=still)))  # fmt: skip
+    assert two.ramp(StepWork(batch=1, growth=1, growing=1)).first_s == approx(
+        one.ramp(StepWork(batch=1, growth=1, growing=1)).first_s / 100
+    )
+    assert two.ramp(StepWork(batch=1, growth=1, growing=1)).slope_s == approx(
+        one.ramp(StepWork(batch=1, growth=1, growing=1)).slope_s
+    )
 
 
 @pytest.mark.parametrize("overlap", [0.0, 0.4, 1.0])
@@ -325,15 +335,18 @@ def test_of_reading_kv_and_all_else_the_shorter_hides_by_the_overlap(
 
     def step_s(steps: GpuSteps, context: int) -> tuple[float, float, int]:
         return (
-            steps.mixed(4, context, 0, 0, prompt, 5, 2080, 0, 0)
+            steps.ramp(
+                StepWork(
+                    batch=4, growth=4, context=context, prompt_tokens=prompt, sampled=5, pairs=2080
+                )
+            )
             if prompt
-            else steps.decode(4, context, 0, 0)
+            else steps.ramp(StepWork(batch=4, growth=4, context=context))
         )
 
     still = {"default": {"step": "100 us", "layer": "20 us"}}
     apart, together = (
-        GpuSteps(tiny_model(), hybrid(share, overheads=still), 1, 1, "bf16", "bf16", "none")
-        for share in (0.0, overlap)
+        GpuSteps(tiny_model(), hybrid(share, overheads=still)) for share in (0.0, overlap)
     )
     else_s = step_s(apart, 0)[0]
     for context in (0, 100, 2_000, 4_000, 8_000, 100_000):
@@ -351,7 +364,7 @@ seconds = st.one_of(st.just(0.0), st.floats(1e-9, 10.0))
 def test_what_overlaps_is_one_line_for_as_long_as_it_says(
     one_s: float, one_slope: float, other_s: float, other_slope: float, share: float, later: int
 ) -> None:
-    first_s, slope_s, steps = overlapped((one_s, one_slope), (other_s, other_slope), share)
+    first_s, slope_s, steps = Ramp(one_s, one_slope).overlapped(Ramp(other_s, other_slope), share)
     assert steps >= 1
     later = min(later, steps - 1)
     one, other = one_s + later * one_slope, other_s + later * other_slope
@@ -362,8 +375,21 @@ def test_what_overlaps_is_one_line_for_as_long_as_it_says(
 
 def test_parts_of_a_step_with_two_memories_add_up_to_it() -> None:
     parts = GpuSteps(
-        model("llama-3.3-70b"), device("hybrid-sram-hbm"), 8, 8, "fp8", "fp8", "compiled"
-    ).parts(64, 640_000, 0, 512, 65, 131_328)
+        model("llama-3.3-70b"),
+        device("hybrid-sram-hbm"),
+        ReplicaLayout(
+            tensor_parallel=8, pipeline_parallel=8, weights="fp8", kv_cache="fp8", engine="compiled"
+        ),
+    ).parts(
+        StepWork(
+            batch=64,
+            context=640_000,
+            prompt_tokens=512,
+            sampled=65,
+            pairs=131_328,
+            window_pairs=131_328,
+        )
+    )
     assert sum(parts.values()) == approx(1.0)
     assert all(share >= 0.0 for share in parts.values())
 

@@ -17,6 +17,7 @@ from cluster_sim.deployment.schedulers import build_scheduler
 from cluster_sim.hardware.operating_point import FULL_PACE, Pace
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.speculative_steps import SpeculativeSteps
+from cluster_sim.physics.step_times import StepTimes
 from cluster_sim.request import Request
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.results.run import TABLES
@@ -27,7 +28,7 @@ from cluster_sim.serving.scheduler.continuous import Continuous
 from cluster_sim.serving.speculation import Speculation
 from cluster_sim.sim.fabric import Bus, Fabric
 from cluster_sim.sim.kv_transfer import HandOver, Links
-from cluster_sim.sim.replica import DecodeReplica, PrefillReplica, Times
+from cluster_sim.sim.replica import DecodeReplica, PrefillReplica
 from cluster_sim.sim.router import Router
 from cluster_sim.sim.source import timetable
 from cluster_sim.topology import ParallelPaths, Route
@@ -284,13 +285,14 @@ def hand_all_over(
     speculates = feature["drafts"] and not limit["window"]
 
     @cache
-    def times_at(pace: Pace) -> Times:
-        times = GpuSteps(
-            steps_laws.model_of(limit), small_gpu().at(pace), 1, 1, "bf16", "bf16", "none"
-        )
-        return times, SpeculativeSteps(times, feature["drafts"], None, 0.1) if speculates else None
+    def prefill_times_at(pace: Pace) -> GpuSteps:
+        return GpuSteps(steps_laws.model_of(limit), small_gpu().at(pace))
 
-    times, speculative = times_at(FULL_PACE)
+    @cache
+    def decode_times_at(pace: Pace) -> StepTimes:
+        times = prefill_times_at(pace)
+        return SpeculativeSteps(times, feature["drafts"], None, 0.1) if speculates else times
+
     decoders: list[DecodeReplica] = []
     for number in range(link["decoders"]):
         batch = steps_laws.audited(
@@ -298,7 +300,7 @@ def hand_all_over(
         )
         assert isinstance(batch, DecodeBatch)
         decoders.append(
-            DecodeReplica(env, number, batch, times, recorder, stepping, None, speculative)
+            DecodeReplica(env, number, batch, decode_times_at(FULL_PACE), recorder, stepping, None)
         )
     buses = {f"memory {number}": Bus(1e9) for number in range(link["decoders"] + link["readers"])}
     fabric = Fabric(env, lambda _: link["bytes_per_s"], buses, recorder)
@@ -323,7 +325,7 @@ def hand_all_over(
                 env,
                 len(decoders) + number,
                 prefill,
-                times,
+                prefill_times_at(FULL_PACE),
                 recorder,
                 stepping,
                 None,
@@ -332,7 +334,8 @@ def hand_all_over(
         )
         hand_over.take_from(readers[-1])
     for replica, memory in zip((*decoders, *readers), buses, strict=True):
-        replica.times_at = times_at
+        is_decoder = isinstance(replica, DecodeReplica)
+        replica.times_at = decode_times_at if is_decoder else prefill_times_at
         fabric.join(replica, memory)
     router = Router(
         env,

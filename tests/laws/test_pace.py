@@ -17,13 +17,15 @@ from simpy import Environment, Event
 
 from cluster_sim.hardware.operating_point import FULL_PACE, Pace
 from cluster_sim.physics.gpu import GpuSteps
-from cluster_sim.physics.ramp import total_s
+from cluster_sim.physics.ramp import Ramp
+from cluster_sim.physics.step_times import StepTimes
+from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_placement import WaferPlan
 from cluster_sim.request import Request
 from cluster_sim.results.columns import STRETCH_COLUMNS
 from cluster_sim.results.recorder import Recorder
-from cluster_sim.sim.replica import Replica, Times
+from cluster_sim.sim.replica import Replica
 from cluster_sim.sim.source import timetable
 from tests.laws.test_stretches_equal_steps import (
     jobs,
@@ -48,7 +50,7 @@ def serve_at(
 ) -> Recorder:
     """Requests served by one replica, whose pace changes after each of these gaps [s]."""
     env, recorder = Environment(), Recorder()
-    replica = Replica(env, 0, batch, times_at(FULL_PACE)[0], recorder, stepping, None)
+    replica = Replica(env, 0, batch, times_at(FULL_PACE), recorder, stepping, None)
     replica.times_at = times_at
 
     def change() -> Generator[Event, Any, None]:
@@ -83,10 +85,10 @@ def test_stretch_and_step_agree_while_the_pace_changes(
     model = model_of(limit)
 
     @cache
-    def times_at(pace: Pace) -> Times:
+    def times_at(pace: Pace) -> StepTimes:
         if machine == "wafer":
-            return WaferSteps(model, small_wafer().at(pace), WaferPlan(2)), None
-        return GpuSteps(model, small_gpu().at(pace), 1, 1, "bf16", "bf16", "none"), None
+            return WaferSteps(model, small_wafer().at(pace), WaferPlan(2))
+        return GpuSteps(model, small_gpu().at(pace))
 
     seen = []
     for stepping in (False, True):
@@ -95,7 +97,7 @@ def test_stretch_and_step_agree_while_the_pace_changes(
         seen.append(requests)
         for row, after in pairwise(rows_of(recorder)):
             assert (
-                row["began_s"] + total_s(row["first_s"], row["slope_s"], int(row["steps"]))
+                row["began_s"] + Ramp(row["first_s"], row["slope_s"]).total_s(int(row["steps"]))
                 <= after["began_s"] + 1e-9
             )
     for stretched, stepped in zip(*seen, strict=True):
@@ -110,10 +112,8 @@ def test_the_step_under_way_is_finished_before_a_new_pace_holds() -> None:
         def __init__(self, pace: Pace) -> None:
             self.each_s = 1.0 / pace.memory
 
-        def decode(self, *_: Any) -> tuple[float, float, int]:
-            return self.each_s, 0.0, 1 << 60
-
-        mixed = decode
+        def ramp(self, _: StepWork) -> Ramp:
+            return Ramp(self.each_s)
 
     requests = [Request(0, 0.0, 4, 6)]
     limit = {
@@ -128,7 +128,7 @@ def test_the_step_under_way_is_finished_before_a_new_pace_holds() -> None:
         [(2.5, Pace(memory=0.5)), (4.0, FULL_PACE)],
         requests,
         make_batch(limit),
-        lambda pace: (Seconds(pace), None),
+        Seconds,
         False,
     )
     # steps end at 1, 2, 3, then 5, 7, then 8
@@ -145,13 +145,10 @@ def seconds_at(pace: Pace) -> tuple[float, float]:
     bare = {"overheads": {"default": {"step": "0 s", "layer": "0 s"}}}
     reading = small_gpu(peak={"bf16": "1 TFLOP/s"}, **bare)
     computing = small_gpu(memory={"capacity": "10 GB", "bandwidth": "1 TB/s"}, **bare)
-    decode, prefill = (
-        GpuSteps(tiny_model(), device.at(pace), 1, 1, "bf16", "bf16", "none")
-        for device in (reading, computing)
-    )
-    return decode.decode(1, 1000, 0, 0)[0], prefill.mixed(0, 0, 0, 0, 10_000, 1, 50_005_000, 0, 0)[
-        0
-    ]
+    decode, prefill = (GpuSteps(tiny_model(), device.at(pace)) for device in (reading, computing))
+    return decode.ramp(StepWork(batch=1, growth=1, context=1000)).first_s, prefill.ramp(
+        StepWork(prompt_tokens=10_000, sampled=1, pairs=50_005_000)
+    ).first_s
 
 
 def test_decoding_hardly_follows_the_clock_and_prefill_does() -> None:
@@ -186,15 +183,12 @@ def test_what_others_leave_of_a_memory_and_what_refreshing_leaves_multiply() -> 
         env,
         0,
         make_batch(limit),
-        GpuSteps(tiny_model(), small_gpu(), 1, 1, "bf16", "bf16", "none"),
+        GpuSteps(tiny_model(), small_gpu()),
         Recorder(),
         False,
         None,
     )
-    replica.times_at = lambda pace: (
-        GpuSteps(tiny_model(), small_gpu().at(pace), 1, 1, "bf16", "bf16", "none"),
-        None,
-    )
+    replica.times_at = lambda pace: GpuSteps(tiny_model(), small_gpu().at(pace))
     replica.set_shares(0.75, 0.5)
     replica.set_warmth(0.9, 0.8)
     assert replica.pace == pytest.approx(Pace(0.9, 0.6, 0.5))

@@ -131,7 +131,7 @@ def test_an_engine_that_looks_at_every_block_gives_the_same_times_and_hits(
         again = make_requests(texts, limit)
         serve(
             again,
-            GpuSteps(model, device, 1, 1, "bf16", "bf16", "none"),
+            GpuSteps(model, device),
             lambda: audited(limit),
             stepping,
         )

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cluster_sim.physics.gpu import GpuSteps
+from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.physics.speculative_steps import SpeculativeSteps
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_placement import WaferPlan
@@ -102,7 +103,7 @@ def test_a_token_by_token_engine_gives_the_same_times(
         again = make_requests(gaps, limit)
         serve(
             again,
-            GpuSteps(model, device, tensor, 1, weights, "bf16", "none"),
+            GpuSteps(model, device, ReplicaLayout(tensor_parallel=tensor, weights=weights)),
             lambda: make_batch(limit),
             stepping,
         )  # type: ignore[arg-type]
@@ -146,7 +147,7 @@ def test_priorities_are_served_as_a_token_by_token_engine_does(
         again = requests()
         serve(
             again,
-            GpuSteps(model, device, 1, 1, "bf16", "bf16", "none"),
+            GpuSteps(model, device),
             lambda: make_batch_with(limit, feature),
             stepping,
         )
@@ -282,11 +283,8 @@ def test_stretch_and_step_agree_on_every_first_token_and_finish(
     machine: str,
 ) -> None:
     times = step_times(machine, limit)
-    speculative = (
-        SpeculativeSteps(times, feature["drafts"], None, 0.1)
-        if isinstance(make_batch_with(limit, feature), SpeculativeBatch)
-        else None
-    )
+    if isinstance(make_batch_with(limit, feature), SpeculativeBatch):
+        times = SpeculativeSteps(times, feature["drafts"], None, 0.1)
     seen = []
     for stepping in (False, True):
         requests = make_requests_with(gaps, make_batch_with(limit, feature))
@@ -302,7 +300,6 @@ def test_stretch_and_step_agree_on_every_first_token_and_finish(
             replicas,
             policy,
             latency_s,
-            speculative,
         )
         assert recorder.inside == 0
         assert all(batch.pending_tokens == batch.pending_prompt == 0 for batch in batches)
@@ -326,7 +323,9 @@ def step_times(machine: str, limit: dict[str, Any]) -> Any:
         )
         return WaferSteps(model_of(limit), small_wafer(), plan, io_bytes_per_s=1e8)
     return GpuSteps(
-        model_of(limit), small_gpu(), 1, 2 if machine == "stages" else 1, "bf16", "bf16", "none"
+        model_of(limit),
+        small_gpu(),
+        ReplicaLayout(pipeline_parallel=2 if machine == "stages" else 1),
     )
 
 

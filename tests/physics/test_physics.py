@@ -13,7 +13,9 @@ from cluster_sim.physics import transformer
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.kernels import LayerKernels
 from cluster_sim.physics.placement import place_on_gpus
-from cluster_sim.physics.ramp import steps_done, total_s
+from cluster_sim.physics.ramp import Ramp
+from cluster_sim.physics.replica_layout import ReplicaLayout
+from cluster_sim.physics.step_work import StepWork
 from cluster_sim.schema import catalog_entry
 from cluster_sim.serving.kv_cache.allocator import KvRoom
 from tests.machines import small_gpu, tiny_model
@@ -33,13 +35,15 @@ def test_as_many_steps_are_done_as_the_sum_of_steps_says(
 ) -> None:
     lengths = first_s + slope_s * np.arange(steps + 2)
     before, after = float(np.sum(lengths[:steps])), float(np.sum(lengths[: steps + 1]))
-    assert total_s(first_s, slope_s, steps) == pytest.approx(before)
-    assert steps_done(first_s, slope_s, before + 0.5 * (after - before)) == steps
+    ramp = Ramp(first_s, slope_s)
+    assert ramp.total_s(steps) == pytest.approx(before)
+    assert ramp.steps_done(before + 0.5 * (after - before)) == steps
 
 
 @given(st.floats(1e-6, 10.0), st.floats(0.0, 1.0), st.integers(1, 10_000))
 def test_at_a_boundary_the_step_is_done(first_s: float, slope_s: float, steps: int) -> None:
-    assert steps_done(first_s, slope_s, total_s(first_s, slope_s, steps)) == steps
+    ramp = Ramp(first_s, slope_s)
+    assert ramp.steps_done(ramp.total_s(steps)) == steps
 
 
 @given(
@@ -93,7 +97,7 @@ def test_a_batch_of_one_touches_top_k_experts_and_a_large_one_all() -> None:
 @given(st.integers(1, 300), st.integers(0, 300), st.integers(1, 300))
 def test_pairs_are_counted_as_one_by_one(chunk: int, past: int, window: int) -> None:
     assert transformer.causal_pairs(chunk, past) == sum(past + query + 1 for query in range(chunk))
-    assert transformer.windowed_pairs(chunk, past, window) == sum(
+    assert transformer.window_pairs(chunk, past, window) == sum(
         min(past + query + 1, window) for query in range(chunk)
     )
 
@@ -147,9 +151,9 @@ def test_a_launch_is_hidden_by_its_share_and_products_take_their_relative_time()
     for overlap, relative in ((0.0, 1.0), (0.75, 1.0), (0.75, 1.5)):
         overhead = host | {"launch_overlap": overlap, "gemm": {"bf16": relative}}
         gpu = small_gpu(kernels={"gemm": {"bf16": PLAIN_GEMM}}, overheads={"default": overhead})
-        steps = GpuSteps(tiny_model(), gpu, 1, 1, "bf16", "bf16", "none")
+        steps = GpuSteps(tiny_model(), gpu)
         elementwise_s = 2 * 2 * (8 * 64 + 2 * 128 + 3 * 128) / 0.8e9
-        assert steps.decode(1, 0, 0, 0)[0] == pytest.approx(
+        assert steps.ramp(StepWork(batch=1, growth=1)).first_s == pytest.approx(
             relative * (alone_s - overlap * 9 * 2e-6) + elementwise_s, rel=1e-6
         )
 
@@ -165,12 +169,16 @@ def test_kernels_measured_alone_add_up_to_a_fifth_more_than_a_step_that_overlaps
             "overheads": small_gpu(overheads={"default": {"step": "0 s", "layer": "0 s"}}).overheads
         }
     )
-    alone_s, _, _ = GpuSteps(llama, alone, 8, 1, "fp4", "fp8", "TensorRT-LLM").decode(
-        4, 4 * 1382, 0, 0
-    )
-    served_s, _, _ = GpuSteps(llama, b200, 8, 1, "fp4", "fp8", "TensorRT-LLM").decode(
-        4, 4 * 1382, 0, 0
-    )
+    alone_s, _, _ = GpuSteps(
+        llama,
+        alone,
+        ReplicaLayout(tensor_parallel=8, weights="fp4", kv_cache="fp8", engine="TensorRT-LLM"),
+    ).ramp(StepWork(batch=4, growth=4, context=4 * 1382))
+    served_s, _, _ = GpuSteps(
+        llama,
+        b200,
+        ReplicaLayout(tensor_parallel=8, weights="fp4", kv_cache="fp8", engine="TensorRT-LLM"),
+    ).ramp(StepWork(batch=4, growth=4, context=4 * 1382))
     assert alone_s == pytest.approx(7.1e-3, rel=0.12)
     assert served_s == pytest.approx(5.9e-3, rel=0.1)
 
@@ -180,11 +188,11 @@ def test_decoding_one_sequence_on_one_b200_reads_the_weights_at_four_fifths_of_t
     TB/s in the median (physics of NVIDIA's data base), so 2.42 to 2.51 ms; beside it 32 layers of
     launches and attention of no keys, at most 30 and 12 us each."""
     first_s, slope_s, _ = GpuSteps(
-        model("llama-3.1-8b"), device("b200-sxm"), 1, 1, "bf16", "bf16", "vLLM"
-    ).decode(1, 1_000_000, 0, 0)
+        model("llama-3.1-8b"), device("b200-sxm"), ReplicaLayout(engine="vLLM")
+    ).ramp(StepWork(batch=1, growth=1, context=1_000_000))
     no_keys_s, _, _ = GpuSteps(
-        model("llama-3.1-8b"), device("b200-sxm"), 1, 1, "bf16", "bf16", "vLLM"
-    ).decode(1, 0, 0, 0)
+        model("llama-3.1-8b"), device("b200-sxm"), ReplicaLayout(engine="vLLM")
+    ).ramp(StepWork(batch=1, growth=1))
     read_s = 15.01e9 / 7.672e12
     assert read_s / 0.85 < no_keys_s < read_s / 0.75 + 32 * 42e-6
     # KV streams at 0.90 of the peak, alone; long contexts of one sequence reach less
@@ -196,8 +204,8 @@ def test_a_large_prefill_is_bound_by_compute() -> None:
     """8192 tokens of 8B: 7.0 G weights x 2 x 8192 = 114 TFLOP, at 0.55 to 0.8 of 2.25 PFLOP/s
     (whole prefills and single kernels of the data sheet's bands)."""
     first_s, _, _ = GpuSteps(
-        model("llama-3.1-8b"), device("b200-sxm"), 1, 1, "bf16", "bf16", "TensorRT-LLM"
-    ).mixed(0, 0, 0, 0, 8192, 1, 0, 0, 0)
+        model("llama-3.1-8b"), device("b200-sxm"), ReplicaLayout(engine="TensorRT-LLM")
+    ).ramp(StepWork(prompt_tokens=8192, sampled=1))
     ideal_s = 2 * 8192 * 6.979e9 / 2.25e15
     assert ideal_s / 0.8 < first_s < ideal_s / 0.5
 
@@ -208,8 +216,8 @@ def test_a_small_prefill_waits_for_the_host_to_launch_its_kernels() -> None:
     """
     b200 = device("b200-sxm")
     overhead = b200.overhead("vLLM")
-    first_s, _, _ = GpuSteps(model("llama-3.1-8b"), b200, 1, 1, "bf16", "bf16", "vLLM").mixed(
-        0, 0, 0, 0, 16, 1, 136, 0, 0
+    first_s, _, _ = GpuSteps(model("llama-3.1-8b"), b200, ReplicaLayout(engine="vLLM")).ramp(
+        StepWork(prompt_tokens=16, sampled=1, pairs=136)
     )
     assert first_s == pytest.approx(32 * overhead.eager_layer_s + overhead.step_s)
 
@@ -218,7 +226,7 @@ def test_a_product_of_a_roofline_is_never_faster_than_reading_or_computing_and_a
     None
 ):
     """The tiny model's head: 16,384 weights of 2 B at 0.8 GB/s, 2 FLOP each a token at 0.5 GFLOP/s."""
-    steps = GpuSteps(tiny_model(), small_gpu(), 1, 1, "bf16", "bf16", "none")
+    steps = GpuSteps(tiny_model(), small_gpu())
     read_s, token_s = 2 * 16_384 / 0.8e9, 2 * 16_384 / 0.5e9
     for tokens in (1, 10, 100, 1000):
         larger, together = max(read_s, tokens * token_s), read_s + tokens * token_s
@@ -244,30 +252,45 @@ def test_latent_attention_launches_more_kernels_in_every_layer() -> None:
     )
     for model, extra_s in ((tiny_model(), 0.0), (tiny_model(latent=latent), 2 * 7e-6)):
         slow, quick = (
-            GpuSteps(model, small_gpu(overheads={"default": one}), 1, 1, "bf16", "bf16", "none")
-            for one in (more, plain)
+            GpuSteps(model, small_gpu(overheads={"default": one})) for one in (more, plain)
         )
-        assert slow.decode(1, 100, 0, 0)[0] - quick.decode(1, 100, 0, 0)[0] == pytest.approx(
-            extra_s
-        )
+        assert slow.ramp(StepWork(batch=1, growth=1, context=100)).first_s - quick.ramp(
+            StepWork(batch=1, growth=1, context=100)
+        ).first_s == pytest.approx(extra_s)
 
 
 def test_pipeline_stages_share_a_batch_in_micro_batches() -> None:
     """Two stages with two sequences: each is a micro-batch of one, so a step takes as long as one
     sequence alone, but for the host's 3 us for the other."""
-    one = GpuSteps(tiny_model(), small_gpu(), 1, 2, "bf16", "bf16", "none")
-    assert one.decode(2, 200, 0, 0)[0] == pytest.approx(one.decode(1, 100, 0, 0)[0] + 3e-6)
+    one = GpuSteps(tiny_model(), small_gpu(), ReplicaLayout(pipeline_parallel=2))
+    assert one.ramp(StepWork(batch=2, growth=2, context=200)).first_s == pytest.approx(
+        one.ramp(StepWork(batch=1, growth=1, context=100)).first_s + 3e-6
+    )
     assert GpuSteps(
-        tiny_model(), small_gpu(peer_latency="10 us"), 1, 2, "bf16", "bf16", "none"
-    ).decode(1, 100, 0, 0)[0] == pytest.approx(one.decode(1, 100, 0, 0)[0] + 10e-6)
+        tiny_model(), small_gpu(peer_latency="10 us"), ReplicaLayout(pipeline_parallel=2)
+    ).ramp(StepWork(batch=1, growth=1, context=100)).first_s == pytest.approx(
+        one.ramp(StepWork(batch=1, growth=1, context=100)).first_s + 10e-6
+    )
 
 
 @pytest.mark.parametrize(
     "name", ["llama-3.3-70b", "gpt-oss-120b", "deepseek-r1", "qwen3-235b", "mixtral-8x7b"]
 )
 def test_parts_of_a_step_add_up_to_it(name: str) -> None:
-    parts = GpuSteps(model(name), device("b200-sxm"), 8, 1, "fp8", "fp8", "vLLM").parts(
-        64, 64_000, 8_000, 512, 65, 131_328
+    parts = GpuSteps(
+        model(name),
+        device("b200-sxm"),
+        ReplicaLayout(tensor_parallel=8, weights="fp8", kv_cache="fp8", engine="vLLM"),
+    ).parts(
+        StepWork(
+            batch=64,
+            context=64_000,
+            windowed=8_000,
+            prompt_tokens=512,
+            sampled=65,
+            pairs=131_328,
+            window_pairs=131_328,
+        )
     )
     assert sum(parts.values()) == pytest.approx(1.0)
     assert all(share >= 0.0 for share in parts.values())
@@ -275,9 +298,16 @@ def test_parts_of_a_step_add_up_to_it(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["llama-3.3-70b", "gpt-oss-120b", "deepseek-r1"])
 def test_a_step_never_shortens_with_more_work(name: str) -> None:
-    steps = GpuSteps(model(name), device("b200-sxm"), 8, 1, "fp8", "fp8", "vLLM")
+    steps = GpuSteps(
+        model(name),
+        device("b200-sxm"),
+        ReplicaLayout(tensor_parallel=8, weights="fp8", kv_cache="fp8", engine="vLLM"),
+    )
     times_s = [
-        steps.decode(batch, 1000 * batch, 100 * batch, 0)[0] for batch in (1, 2, 3, 8, 64, 65, 512)
+        steps.ramp(
+            StepWork(batch=batch, growth=batch, context=1000 * batch, windowed=100 * batch)
+        ).first_s
+        for batch in (1, 2, 3, 8, 64, 65, 512)
     ]
     assert times_s == sorted(times_s)
 

@@ -16,7 +16,8 @@ from cluster_sim.hardware.memory import Memory
 from cluster_sim.hardware.wafer import PromptProgram, Wafer
 from cluster_sim.llm.layers import Window
 from cluster_sim.llm.model import Model
-from cluster_sim.physics.ramp import total_s
+from cluster_sim.physics.ramp import Ramp
+from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_placement import WaferPlan
 from cluster_sim.results.metrics.finished import finished
@@ -80,7 +81,7 @@ def catalog_model(name: str) -> Model:
 
 
 def test_a_lone_token_pays_the_host_and_every_layer_s_cores_and_ways():
-    first_s, slope_s, _ = whole(1e18).decode(1, 0, 0, 0)
+    first_s, slope_s, _ = whole(1e18).ramp(StepWork(batch=1, growth=1))
     assert first_s == approx(100e-6 + WHOLE_S, rel=1e-4)  # arithmetic takes 0.5 ns
     assert slope_s == approx(KEY_FLOP / 1e18)
 
@@ -95,7 +96,7 @@ def test_a_lone_token_is_the_sum_over_its_regions_of_what_they_and_the_ways_betw
         for one in layers
     )
     expected_s += sum(before.distance(after) * 1e-9 for before, after in pairwise(steps.regions))
-    assert steps.decode(1, 0, 0, 0)[0] == approx(expected_s)
+    assert steps.ramp(StepWork(batch=1, growth=1)).first_s == approx(expected_s)
 
 
 def test_every_cut_costs_a_hop_and_its_bytes_over_the_link():
@@ -130,7 +131,9 @@ def test_sequences_do_not_slow_each_other_while_the_pipeline_has_places():
     assert steps.slots == approx(steps.latency_s / steps.station_s)
     few = int(steps.slots)
     assert few > 16
-    assert steps.decode(few, few * 1000, 0, 0)[0] == approx(steps.decode(1, 1000, 0, 0)[0])
+    assert steps.ramp(StepWork(batch=few, growth=few, context=few * 1000)).first_s == approx(
+        steps.ramp(StepWork(batch=1, growth=1, context=1000)).first_s
+    )
 
 
 def test_a_full_pipeline_is_paced_by_its_slowest_station():
@@ -139,7 +142,7 @@ def test_a_full_pipeline_is_paced_by_its_slowest_station():
         (one for one in steps.regions if one.parts[0].is_layer),
         key=lambda one: one.width + one.height,
     )
-    assert steps.decode(100, 100_000, 0, 0)[0] == approx(
+    assert steps.ramp(StepWork(batch=100, growth=100, context=100_000)).first_s == approx(
         100 * (10e-6 + 5 * (largest.width + largest.height) * 1e-9), rel=1e-3
     )
 
@@ -171,12 +174,14 @@ def test_a_decode_ramp_is_the_larger_of_latency_and_pace_at_every_step(
     expected = [step_s(step) for step in range(3000)]
     ramped_s, done = 0.0, 0
     while done < len(expected):
-        first_s, slope_s, count = steps.decode(batch, context + done * batch, 0, 0)
+        first_s, slope_s, count = steps.ramp(
+            StepWork(batch=batch, growth=batch, context=context + done * batch)
+        )
         count = min(count, len(expected) - done)
         assert count >= 1
         assert first_s == approx(expected[done])
         assert first_s + (count - 1) * slope_s == approx(expected[done + count - 1])
-        ramped_s += total_s(first_s, slope_s, count)
+        ramped_s += Ramp(first_s, slope_s).total_s(count)
         done += count
     assert ramped_s == approx(sum(expected), rel=1e-9)
 
@@ -186,7 +191,9 @@ def test_layers_with_a_window_cost_the_keys_in_it_and_grow_only_while_it_fills()
     steps = whole(1e12, model=windowed)
     # Half of the layers see 1000 keys a sequence, the others 100, of two sequences one still
     # growing; one key: 32 kFLOP.
-    first_s, slope_s, _ = steps.decode(2, 2000, 200, 1)
+    first_s, slope_s, _ = steps.ramp(
+        StepWork(batch=2, growth=2, context=2000, windowed=200, growing=1)
+    )
     assert first_s == approx(2 * (WHOLE_S + 514e6 / 1e12) + 2200 * KEY_FLOP / 2 / 1e12)
     assert slope_s == approx((2 + 1) * KEY_FLOP / 2 / 1e12)
 
@@ -194,19 +201,21 @@ def test_layers_with_a_window_cost_the_keys_in_it_and_grow_only_while_it_fills()
 def test_a_lone_prompt_streams_through_and_its_last_token_comes_out():
     # 1000 tokens pass the layers at 18 us and 512 MFLOP, with 500,500 pairs of 64 kFLOP; then one
     # passes all.
-    first_s, _, _ = whole(1e13).mixed(0, 0, 0, 0, 1000, 1, 500_500, 0, 0)
+    first_s, _, _ = whole(1e13).ramp(StepWork(prompt_tokens=1000, sampled=1, pairs=500_500))
     stream_s = 1000 * (16 * 18e-6 + 512e6 / 1e13) + 500_500 * KEY_FLOP / 1e13
     assert first_s == approx(stream_s + 100e-6 + WHOLE_S + 514e6 / 1e13)
 
 
 def test_prompts_fill_the_bubbles_that_few_sequences_leave():
     steps = WaferSteps(MODEL, device(1e18), WaferPlan(1))
-    alone_s = steps.decode(4, 4000, 0, 0)[0]
+    alone_s = steps.ramp(StepWork(batch=4, growth=4, context=4000)).first_s
     bubbles = int(steps.slots) - 4
-    assert steps.mixed(4, 4000, 0, 0, bubbles - 1, 4, 0, 0, 0)[0] == approx(alone_s)
-    assert steps.mixed(4, 4000, 0, 0, bubbles + 1000, 4, 0, 0, 0)[0] == approx(
-        alone_s + 1000 * steps.prompts.station_s, rel=0.01
-    )
+    assert steps.ramp(
+        StepWork(batch=4, growth=4, context=4000, prompt_tokens=bubbles - 1, sampled=4)
+    ).first_s == approx(alone_s)
+    assert steps.ramp(
+        StepWork(batch=4, growth=4, context=4000, prompt_tokens=bubbles + 1000, sampled=4)
+    ).first_s == approx(alone_s + 1000 * steps.prompts.station_s, rel=0.01)
 
 
 def test_chunks_of_a_prompt_follow_each_other_without_waiting_for_the_way_out():
@@ -215,17 +224,25 @@ def test_chunks_of_a_prompt_follow_each_other_without_waiting_for_the_way_out():
         100 * (16 * 18e-6 + 512e6 / 1e14) + (5050 + 10_000 * i) * KEY_FLOP / 1e14
         for i in range(200)
     ]
-    first_s, slope_s, alike = steps.mixed(0, 0, 0, 0, 100, 0, 5050, 0, 10_000)
+    first_s, slope_s, alike = steps.ramp(
+        StepWork(prompt_tokens=100, pairs=5050, pairs_growth=10_000)
+    )
     assert alike > 200
-    assert total_s(first_s, slope_s, 200) == approx(sum(expected))
+    assert Ramp(first_s, slope_s).total_s(200) == approx(sum(expected))
 
 
 def test_drafted_tokens_follow_the_first_of_their_sequence():
     steps = WaferSteps(MODEL, device(1e18), WaferPlan(1))
-    plain_s = steps.decode(1, 1000, 0, 0)[0]
-    assert steps.verify(1, 1, 1, 1000, 0, 1, 0, 0)[0] == approx(plain_s)
-    assert steps.verify(4, 1, 2.5, 1000, 0, 1, 0, 0)[0] == approx(plain_s + 3 * steps.station_s)
-    assert steps.verify(4, 100, 250, 0, 0, 100, 0, 0)[0] == approx(400 * steps.station_s)
+    plain_s = steps.ramp(StepWork(batch=1, growth=1, context=1000)).first_s
+    assert steps.verify(StepWork(batch=1, growth=1, context=1000, sampled=1), 1).first_s == approx(
+        plain_s
+    )
+    assert steps.verify(
+        StepWork(batch=1, growth=2.5, context=1000, sampled=1), 4
+    ).first_s == approx(plain_s + 3 * steps.station_s)
+    assert steps.verify(StepWork(batch=100, growth=250, sampled=100), 4).first_s == approx(
+        400 * steps.station_s
+    )
 
 
 def test_an_engine_with_better_kernels_decodes_faster_and_reads_prompts_as_before():
@@ -254,12 +271,20 @@ def test_streamed_weights_cap_the_steps_and_large_batches_pay_them_off():
     plan = WaferPlan(4, streamed=True)
     steps = WaferSteps(catalog_model("llama-3.3-70b"), WSE3, plan, "cerebras", 150e9)
     # 141.1 GB at 150 GB/s, whatever the number of wafers, each of which gets all of them
-    assert steps.decode(1, 1000, 0, 0)[0] == approx(0.941, rel=0.001)
-    assert steps.decode(200, 200_000, 0, 0)[0] == approx(0.941, rel=0.001)
+    assert steps.ramp(StepWork(batch=1, growth=1, context=1000)).first_s == approx(0.941, rel=0.001)
+    assert steps.ramp(StepWork(batch=200, growth=200, context=200_000)).first_s == approx(
+        0.941, rel=0.001
+    )
     resident = WaferSteps(catalog_model("llama-3.3-70b"), WSE3, WaferPlan(4), "cerebras", 150e9)
-    assert steps.decode(1, 1000, 0, 0)[0] / resident.decode(1, 1000, 0, 0)[0] > 800
+    assert (
+        steps.ramp(StepWork(batch=1, growth=1, context=1000)).first_s
+        / resident.ramp(StepWork(batch=1, growth=1, context=1000)).first_s
+        > 800
+    )
     # each of four wafers works on a quarter of the tokens, one after another through all layers
-    assert steps.decode(10_000, 0, 0, 0)[0] == approx(10_000 * steps.station_s)
+    assert steps.ramp(StepWork(batch=10_000, growth=10_000)).first_s == approx(
+        10_000 * steps.station_s
+    )
     assert steps.station_s == approx((steps.latency_s - WSE3.wafer.token_s) / 4)  # type: ignore[union-attr]
 
 
@@ -300,7 +325,7 @@ def test_one_request_takes_the_latency_of_its_tokens(tmp_path: Path) -> None:
     results = run(tmp_path, 1, 100, 401)
     steps = results.fleet.deployments[0].step_times
     assert float(finished(results).tpot_s[0]) == approx(
-        steps.decode(1, 300, 0, 0)[0], rel=1e-3
+        steps.ramp(StepWork(batch=1, growth=1, context=300)).first_s, rel=1e-3
     )  # keys grow evenly about the mean context
 
 

@@ -13,6 +13,7 @@ from pytest import approx
 import cluster_sim
 from cluster_sim import figures
 from cluster_sim.results import bandwidth
+from cluster_sim.results.memory_bound import saturated_fraction
 
 SCENARIO = """
 name: apart
@@ -50,19 +51,14 @@ def test_bytes_over_bins_are_those_of_the_tables(results: cluster_sim.Results) -
         assert devices * bin_s * np.sum(pool.memory.by_kind["steps"]) == approx(
             float(np.sum(results.stretches["bytes"].to_numpy()[mine]))
         )
-        for share in (pool.saturated, pool.compute, pool.kv_room):
+        for share in (pool.saturated, pool.compute, pool.kv_fraction):
             assert np.all((share >= 0.0) & (share <= 1.0 + 1e-9))
 
 
 def test_decoding_waits_for_memories_and_reading_prompts_does_not(
     results: cluster_sim.Results,
 ) -> None:
-    assert (
-        bandwidth.saturated_fraction(results, "write")
-        > 0.5
-        > 0.2
-        > bandwidth.saturated_fraction(results, "read")
-    )
+    assert saturated_fraction(results, "write") > 0.5 > 0.2 > saturated_fraction(results, "read")
 
 
 def test_parts_of_a_latency_add_up_to_it(results: cluster_sim.Results) -> None:

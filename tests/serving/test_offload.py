@@ -17,6 +17,7 @@ import cluster_sim
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import ScenarioError
 from cluster_sim.physics.gpu import GpuSteps
+from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.transformer import causal_pairs
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.offload import Level, Store
@@ -26,7 +27,7 @@ from tests.laws.test_conservation import run as run_law
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node, small_gpu, tiny_model
 from tests.serve import serve
 
-TIMES = GpuSteps(tiny_model(), small_gpu(), 1, 1, "bf16", "bf16", "none")
+TIMES = GpuSteps(tiny_model(), small_gpu())
 
 
 def second_turn(*tiers: Level) -> Request:
@@ -47,7 +48,9 @@ def second_turn(*tiers: Level) -> Request:
 
 
 def reading_s(tokens: int, behind: int) -> float:
-    return TIMES.mixed(0, 0, 0, 0, tokens, 1, causal_pairs(tokens, behind), 0, 0)[0]
+    return TIMES.ramp(
+        StepWork(prompt_tokens=tokens, sampled=1, pairs=causal_pairs(tokens, behind))
+    ).first_s
 
 
 def ttft_s(request: Request) -> float:

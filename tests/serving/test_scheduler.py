@@ -12,13 +12,14 @@ import cluster_sim
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import ScenarioError
 from cluster_sim.physics.gpu import GpuSteps
+from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.transformer import causal_pairs
 from cluster_sim.request import Request
 from cluster_sim.serving.scheduler import Batch, Continuous, ContinuousBatch, StaticBatch
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node, small_gpu, tiny_model
 from tests.serve import serve
 
-TIMES = GpuSteps(tiny_model(), small_gpu(), 1, 1, "bf16", "bf16", "none")
+TIMES = GpuSteps(tiny_model(), small_gpu())
 
 
 def run(requests: list[Request], batch: Batch) -> list[Request]:
@@ -41,12 +42,15 @@ def continuous(
 
 
 def prefill_s(batch: int, prompt: int) -> float:
-    return TIMES.mixed(0, 0, 0, 0, batch * prompt, batch, batch * causal_pairs(prompt, 0), 0, 0)[0]
+    return TIMES.ramp(
+        StepWork(prompt_tokens=batch * prompt, sampled=batch, pairs=batch * causal_pairs(prompt, 0))
+    ).first_s
 
 
 def decode_s(batch: int, length: int, steps: int) -> float:
     return sum(
-        TIMES.decode(batch, batch * (length + step), 0, 0)[0] for step in range(1, steps + 1)
+        TIMES.ramp(StepWork(batch=batch, growth=batch, context=batch * (length + step))).first_s
+        for step in range(1, steps + 1)
     )
 
 

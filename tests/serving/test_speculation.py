@@ -13,8 +13,11 @@ import cluster_sim
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import ScenarioError
+from cluster_sim.hardware.operating_point import FULL_PACE
 from cluster_sim.physics.gpu import GpuSteps
+from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.physics.speculative_steps import SpeculativeSteps
+from cluster_sim.physics.step_work import StepWork
 from cluster_sim.serving.speculation import Speculation, mean_tokens
 from cluster_sim.workload.random_streams import numbered
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node, small_gpu, tiny_model
@@ -83,51 +86,62 @@ def test_a_measured_length_is_met() -> None:
 
 
 def test_checking_four_tokens_costs_four_in_the_products_and_one_reading_of_the_cache() -> None:
-    times = GpuSteps(
-        tiny_model(), small_gpu(peak={"bf16": "20 GFLOP/s"}), 1, 1, "bf16", "bf16", "none"
+    times = GpuSteps(tiny_model(), small_gpu(peak={"bf16": "20 GFLOP/s"}))
+    alone_s, slope_s, _ = times.ramp(StepWork(batch=1, growth=1, context=1_000))
+    checked_s, checked_slope_s, _ = times.verify(
+        StepWork(batch=1, growth=1.0, context=1_000, sampled=1), 4
     )
-    alone_s, slope_s, _ = times.decode(1, 1_000, 0, 0)
-    checked_s, checked_slope_s, _ = times.verify(4, 1, 1.0, 1_000, 0, 1, 0, 0)
     assert checked_s - alone_s == pytest.approx(
         times.tokens_s(4, 4) + times.head_s(4) - times.tokens_s(1, 1) - times.head_s(1), rel=1e-9
     )
     assert times.tokens_s(4, 4) > times.tokens_s(1, 1)
     assert checked_slope_s == pytest.approx(slope_s, rel=1e-12)
-    assert times.verify(1, 5, 5.0, 3_000, 0, 5, 0, 0) == times.decode(5, 3_000, 0, 0)
-    padded = GpuSteps(tiny_model(), small_gpu(), 1, 1, "bf16", "bf16", "none", graph_batches=(1, 8))
-    assert padded.verify(1, 5, 5.0, 3_000, 0, 5, 0, 0) == padded.decode(5, 3_000, 0, 0)
-    assert (
-        padded.verify(4, 5, 5.0, 3_000, 0, 5, 0, 0)[0]
-        > times.verify(4, 5, 5.0, 3_000, 0, 5, 0, 0)[0]
+    assert times.verify(StepWork(batch=5, growth=5.0, context=3_000, sampled=5), 1) == times.ramp(
+        StepWork(batch=5, growth=5, context=3_000)
     )
-    assert times.verify(1, 5, 5.0, 3_000, 40, 6, 820, 0) == times.mixed(
-        5, 3_000, 0, 0, 40, 6, 820, 0, 0
+    padded = GpuSteps(tiny_model(), small_gpu(), ReplicaLayout(graph_batches=(1, 8)))
+    assert padded.verify(StepWork(batch=5, growth=5.0, context=3_000, sampled=5), 1) == padded.ramp(
+        StepWork(batch=5, growth=5, context=3_000)
+    )
+    assert (
+        padded.verify(StepWork(batch=5, growth=5.0, context=3_000, sampled=5), 4).first_s
+        > times.verify(StepWork(batch=5, growth=5.0, context=3_000, sampled=5), 4).first_s
+    )
+    assert times.verify(
+        StepWork(batch=5, growth=5.0, context=3_000, prompt_tokens=40, sampled=6, pairs=820), 1
+    ) == times.ramp(
+        StepWork(batch=5, growth=5, context=3_000, prompt_tokens=40, sampled=6, pairs=820)
     )
 
 
 def test_attention_of_many_checked_tokens_is_bound_by_arithmetic() -> None:
     """Each key costs 4·64 FLOP a layer and token: 64 tokens on two layers at 45 % of a GFLOP/s."""
-    times = GpuSteps(tiny_model(), small_gpu(), 1, 1, "bf16", "bf16", "none")
-    assert times.verify(64, 1, 1.0, 1_000, 0, 1, 0, 0)[1] == pytest.approx(
-        64 * 2 * 4 * 64 / 0.45e9, rel=1e-9
-    )
+    times = GpuSteps(tiny_model(), small_gpu())
+    assert times.verify(
+        StepWork(batch=1, growth=1.0, context=1_000, sampled=1), 64
+    ).slope_s == pytest.approx(64 * 2 * 4 * 64 / 0.45e9, rel=1e-9)
 
 
 def test_drafting_adds_its_share_of_a_plain_step_for_each_token_or_the_steps_of_the_drafter() -> (
     None
 ):
-    target, drafter = (
-        GpuSteps(tiny_model(layers=layers), small_gpu(), 1, 1, "bf16", "bf16", "none")
-        for layers in (8, 1)
+    target, drafter = (GpuSteps(tiny_model(layers=layers), small_gpu()) for layers in (8, 1))
+    bare_s = (
+        SpeculativeSteps(target, 3, None, 0.0)
+        .ramp(StepWork(batch=2, growth=4.0, context=500, sampled=2))
+        .first_s
     )
-    bare_s = SpeculativeSteps(target, 3, None, 0.0).verify(2, 4.0, 500, 0, 2, 0, 0)[0]
-    assert bare_s == target.verify(4, 2, 4.0, 500, 0, 2, 0, 0)[0]
-    assert SpeculativeSteps(target, 3, None, 0.1).verify(2, 4.0, 500, 0, 2, 0, 0)[
-        0
-    ] == pytest.approx(bare_s + 0.3 * target.decode(2, 500, 0, 0)[0])
-    assert SpeculativeSteps(target, 3, drafter, 0.0).verify(2, 4.0, 500, 0, 2, 0, 0)[
-        0
-    ] == pytest.approx(bare_s + 3 * drafter.decode(2, 500, 0, 0)[0])
+    assert bare_s == target.verify(StepWork(batch=2, growth=4.0, context=500, sampled=2), 4).first_s
+    assert SpeculativeSteps(target, 3, None, 0.1).ramp(
+        StepWork(batch=2, growth=4.0, context=500, sampled=2)
+    ).first_s == pytest.approx(
+        bare_s + 0.3 * target.ramp(StepWork(batch=2, growth=2, context=500)).first_s
+    )
+    assert SpeculativeSteps(target, 3, drafter, 0.0).ramp(
+        StepWork(batch=2, growth=4.0, context=500, sampled=2)
+    ).first_s == pytest.approx(
+        bare_s + 3 * drafter.ramp(StepWork(batch=2, growth=2, context=500)).first_s
+    )
 
 
 def scenario(tmp_path: Path, plan: dict[str, Any] | None, **changes: Any) -> cluster_sim.Scenario:
@@ -150,13 +164,15 @@ def test_multi_token_prediction_passes_its_layer_and_the_head_for_each_draft(
         tmp_path, {"draft_tokens": 2, "acceptance": 0.5, "mtp_layers": 1}
     ).cluster.pools[0]
     whole, last = (
-        GpuSteps(tiny_model(layers=layers), small_gpu(), 1, 1, "bf16", "bf16", "test engine")
+        GpuSteps(tiny_model(layers=layers), small_gpu(), ReplicaLayout(engine="test engine"))
         for layers in (2, 1)
     )
-    times = Deployment(pool, tiny_model()).speculative_step_times
-    assert times is not None
-    assert times.verify(1, 3.0, 500, 0, 1, 0, 0)[0] == pytest.approx(
-        whole.verify(3, 1, 3.0, 500, 0, 1, 0, 0)[0] + 2 * last.decode(1, 500, 0, 0)[0]
+    times = Deployment(pool, tiny_model()).times_at(FULL_PACE)
+    assert times.ramp(
+        StepWork(batch=1, growth=3.0, context=500, sampled=1)
+    ).first_s == pytest.approx(
+        whole.verify(StepWork(batch=1, growth=3.0, context=500, sampled=1), 3).first_s
+        + 2 * last.ramp(StepWork(batch=1, growth=1, context=500)).first_s
     )
 
 
@@ -178,9 +194,15 @@ def test_a_lone_request_takes_the_sum_of_its_checking_steps(tmp_path: Path) -> N
     … tokens.
     """
     results = cluster_sim.simulate(scenario(tmp_path, {"draft_tokens": 3, "acceptance": 1}))
-    times = GpuSteps(tiny_model(), small_gpu(), 1, 1, "bf16", "bf16", "none")
+    times = GpuSteps(tiny_model(), small_gpu())
     assert decoded_s(results) == pytest.approx(
-        sum(times.verify(4, 1, 4.0, 104 + 4 * step, 0, 1, 0, 0)[0] for step in range(10)), rel=1e-9
+        sum(
+            times.verify(
+                StepWork(batch=1, growth=4.0, context=104 + 4 * step, sampled=1), 4
+            ).first_s
+            for step in range(10)
+        ),
+        rel=1e-9,
     )
     assert results.summary()["spec_decode_acceptance_length"] == pytest.approx(4.0)
 

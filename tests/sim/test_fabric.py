@@ -20,6 +20,7 @@ from cluster_sim.llm.huggingface import read_model
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.collectives import all_reduce_s
 from cluster_sim.physics.gpu import GpuSteps
+from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.scenario.cluster import Cluster
 from cluster_sim.scenario.pool import Pool
@@ -207,7 +208,13 @@ def test_a_pipeline_over_two_nodes_pays_the_hop_over_the_network() -> None:
     plan = {"tensor_parallel": 8, "pipeline_parallel": 2, "weights": "fp8", "engine": "vllm"}
     pool = Pool.model_validate({"name": "a", "node": "dgx-b200", "nodes": 2, "replica": plan})
     device = pool.node.device
-    inside = GpuSteps(model, device, 8, 2, "fp8", "bf16", pool.replica.engine.name)
+    inside = GpuSteps(
+        model,
+        device,
+        ReplicaLayout(
+            tensor_parallel=8, pipeline_parallel=2, weights="fp8", engine=pool.replica.engine.name
+        ),
+    )
     deployment = Deployment(pool, model)
     hop = deployment.target.hops_between_nodes
     assert hop == (1, approx(8e-6), approx(8 * 46e9))

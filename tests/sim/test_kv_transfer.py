@@ -16,6 +16,7 @@ import cluster_sim
 from cluster_sim.analysis.estimate import explain, highest_rate_per_s
 from cluster_sim.deployment.fleet import build_topology, resolve
 from cluster_sim.physics.gpu import GpuSteps
+from cluster_sim.physics.step_work import StepWork
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.scenario.cluster import Cluster
 from cluster_sim.sim.fabric import Fabric
@@ -62,18 +63,17 @@ def by_hand(
     prompt: int = 300, output: int = 50, decoding_bandwidth: str = "1 GB/s"
 ) -> tuple[float, float]:
     """Seconds to read a lone prompt, and to decode what follows its first token."""
-    times = GpuSteps(tiny_model(), small_gpu(), 1, 1, "bf16", "bf16", "none")
-    read_s, _, _ = times.mixed(0, 0, 0, 0, prompt, 1, prompt * (prompt + 1) // 2, 0, 0)
-    times = GpuSteps(
-        tiny_model(),
-        small_gpu(memory={"capacity": "10 GB", "bandwidth": decoding_bandwidth}),
-        1,
-        1,
-        "bf16",
-        "bf16",
-        "none",
+    times = GpuSteps(tiny_model(), small_gpu())
+    read_s, _, _ = times.ramp(
+        StepWork(prompt_tokens=prompt, sampled=1, pairs=prompt * (prompt + 1) // 2)
     )
-    decode_s = sum(times.decode(1, prompt + 1 + step, 0, 0)[0] for step in range(output - 1))
+    times = GpuSteps(
+        tiny_model(), small_gpu(memory={"capacity": "10 GB", "bandwidth": decoding_bandwidth})
+    )
+    decode_s = sum(
+        times.ramp(StepWork(batch=1, growth=1, context=prompt + 1 + step)).first_s
+        for step in range(output - 1)
+    )
     return read_s, decode_s
 
 

@@ -60,5 +60,5 @@ def write_export(results: Results, client: str, folder: Path, *, detailed: bool 
     """Write the files of a client into a folder, and name them."""
     from cluster_sim import export as clients
 
-    for path in clients.export(results, client, folder, detailed):
+    for path in clients.export(results, client, folder, detailed=detailed):
         say_wrote(path)

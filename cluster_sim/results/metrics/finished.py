@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 if TYPE_CHECKING:
     from cluster_sim.results.run import Run
+    from cluster_sim.typing import Array
 
-
-Array = npt.NDArray[Any]
+_COLUMNS = (
+    "arrival_s",
+    "admitted_s",
+    "first_token_s",
+    "finish_s",
+    "prompt_tokens",
+    "output_tokens",
+    "prefix_hit_tokens",
+    "fetched_tokens",
+    "hand_over_wait_s",
+    "kv_transfer_s",
+)
+_LATER_COLUMNS = ("bus_s", "link_s", "kv_contention_s")
+"""Columns that tables of earlier versions lack."""
 
 
 @dataclass(frozen=True)
@@ -30,24 +43,23 @@ class Finished:
     prefix_hit_tokens: Array
     fetched_tokens: Array
     hand_over_wait_s: Array
-    """From the first token until a replica that decodes has room; NaN where nothing is handed
-    over."""
+    """Time from the first token until a decode replica has room [s]; NaN where prefill is not
+    disaggregated."""
     kv_transfer_s: Array
-    """From then until its KV is there: what of the transfer was not hidden behind the reading of
-    the prompt."""
+    """Time from then until the KV has arrived [s]: what of the transfer prefill did not hide."""
     class_number: Array
     """Place among the workload's classes; 0 where there are none."""
     bus_s: Array
-    """Of its latency, what its steps took longer because others used the memories of its
-    replicas."""
+    """Latency added because others used the memories of a request's replicas [s]."""
     link_s: Array
-    """The same of the links of its collectives."""
+    """Latency added because others used the links of collectives [s]."""
     kv_contention_s: Array
-    """What its transfer took longer because others used the links on its way."""
+    """Latency added because others used the links of its KV transfer [s]."""
     reasoning_tokens: Array | None = None
+    """Number of reasoning tokens; None where the scenario does not say what is reasoning."""
     first_output_token_s: Array | None = None
-    """When the first token after them was seen; both None where the scenario does not say what is
-    reasoning."""
+    """Time at which the first token after reasoning was seen [s]; None where the scenario does not
+    say what is reasoning."""
 
     @property
     def ttft_s(self) -> Array:
@@ -70,13 +82,13 @@ class Finished:
 
     @property
     def queue_s(self) -> Array:
-        """From arrival until the first step that works on it."""
+        """Time from arrival until the first step that works on the request."""
         return self.admitted_s - self.arrival_s
 
     @property
     def compute_s(self) -> Array:
-        """What is left of its latency without queueing, moving its KV and contention: steps as they
-        are alone, and the network's latency.
+        """Latency without queueing, KV transfer and contention: steps as they are alone, and the
+        network's latency.
         """
         moving_s = np.nan_to_num(self.hand_over_wait_s) + np.nan_to_num(self.kv_transfer_s)
         seconds: Array = self.e2el_s - self.queue_s - moving_s - self.bus_s - self.link_s
@@ -89,91 +101,87 @@ class Finished:
         return (self.finish_s - self.first_token_s) / gaps
 
 
-def finished(results: Run, pool: str | None = None, class_: str | None = None) -> Finished:
-    """The finished requests that count."""
-    table = results.requests
-    wanted = _counted(results, pool, class_) & (table["status"].to_numpy() == "finished")
-    columns = (
-        "arrival_s",
-        "admitted_s",
-        "first_token_s",
-        "finish_s",
-        "prompt_tokens",
-        "output_tokens",
-        "prefix_hit_tokens",
-        "fetched_tokens",
-        "hand_over_wait_s",
-        "kv_transfer_s",
-    )
-    since = ("bus_s", "link_s", "kv_contention_s")  # tables of earlier versions lack them
+def finished(run: Run, pool: str | None = None, class_: str | None = None) -> Finished:
+    """Return the finished requests that count, of one pool or class if one is named."""
+    table = run.requests
+    wanted = counted(run, pool, class_) & (table["status"].to_numpy() == "finished")
     class_number = np.zeros(len(wanted), dtype=np.int64)
-    for number, one in enumerate(results.scenario.workload.classes):
-        class_number[table["class"].to_numpy() == one.name] = number
+    for number, traffic_class in enumerate(run.scenario.workload.classes):
+        class_number[table["class"].to_numpy() == traffic_class.name] = number
     reasoning = [
         table[name].to_numpy()[wanted]
         for name in ("reasoning_tokens", "first_output_token_s")
         if name in table.column_names
     ]
-    known = [
+    later = [
         table[name].to_numpy() if name in table.column_names else np.zeros(len(wanted))
-        for name in since
+        for name in _LATER_COLUMNS
     ]
-    return Finished(
-        *(
-            column[wanted]
-            for column in (*(table[name].to_numpy() for name in columns), class_number, *known)
-        ),
-        *reasoning,
-    )
+    columns = [*(table[name].to_numpy() for name in _COLUMNS), class_number, *later]
+    return Finished(*(column[wanted] for column in columns), *reasoning)
 
 
-def _counted(results: Run, pool: str | None, class_: str | None) -> Array:
-    """Which requests are outside the warm-up, and of the pool and the class that are named."""
-    table = results.requests
+def counted(run: Run, pool: str | None = None, class_: str | None = None) -> Array:
+    """Return which requests are outside the warm-up, and of the pool and the class that are named.
+
+    A request whose prefill is disaggregated is of both pools.
+    """
+    table = run.requests
     wanted: Array = table["counted"].to_numpy()
     if class_ is not None:
         wanted = wanted & (table["class"].to_numpy() == class_)
-    if pool is not None:  # one that is handed over is of both pools
+    if pool is not None:
         wanted = wanted & (
             (table["pool"].to_numpy() == pool)
-            | np.isin(table["prefill_replica"].to_numpy(), results.fleet.numbers(pool))
+            | np.isin(table["prefill_replica"].to_numpy(), run.fleet.numbers(pool))
         )
     return wanted
 
 
-def within_slo(results: Run, done: Finished) -> Array | None:
-    """Which of `done` meet every objective of their class, as those of a class that has none do;
-    None where no class has any.
+def within_slo(run: Run, done: Finished) -> Array | None:
+    """Return which of `done` meet every objective of their class, as those of a class without
+    objectives do; None where no class has any.
     """
-    slos = results.scenario.slos
-    if all(limit_s is None for slo in slos for limit_s in (slo.ttft_s, slo.tpot_s, slo.e2el_s)):
+    if not _has_objectives(run):
         return None
     good = np.ones(len(done.arrival_s), dtype=bool)
-    for number, slo in enumerate(slos):
-        mine = done.class_number == number
-        for limit_s, values_s in (
-            (slo.ttft_s, done.ttft_s),
-            (slo.tpot_s, done.tpot_s),
-            (slo.e2el_s, done.e2el_s),
-        ):
-            if limit_s is not None:
-                good &= ~mine | (values_s <= limit_s)
+    for mine, values_s, limit_s in _objectives(run, done):
+        good &= ~mine | (values_s <= limit_s)
     return good
 
 
-def strictness(results: Run) -> Array | None:
-    """Of each request that counts, by what factor all objectives of its class would have to be
-    multiplied for it to meet them.
+def strictness(run: Run) -> Array | None:
+    """Return by what factor all objectives of its class would have to be multiplied for each
+    request that counts to meet them.
 
-    1 and less is good; endless for a request that was not answered, 0 for one without objectives.
+    1 and less is good; infinite for a request that was not answered, 0 for one without objectives.
     None where no class has any.
     """
-    slos = results.scenario.slos
-    if all(limit_s is None for slo in slos for limit_s in (slo.ttft_s, slo.tpot_s, slo.e2el_s)):
+    if not _has_objectives(run):
         return None
-    done = finished(results)
+    done = finished(run)
     needed = np.zeros(len(done.arrival_s))
-    for number, slo in enumerate(slos):
+    for mine, values_s, limit_s in _objectives(run, done):
+        needed[mine] = np.maximum(needed[mine], values_s[mine] / limit_s)
+    wanted, status = run.requests["counted"].to_numpy(), run.requests["status"].to_numpy()
+    factors = np.full(len(status), np.inf)
+    factors[wanted & (status == "finished")] = needed
+    of_counted: Array = factors[wanted]
+    return of_counted
+
+
+def _has_objectives(run: Run) -> bool:
+    """Return whether any class has an objective."""
+    return any(
+        limit_s is not None
+        for slo in run.scenario.slos
+        for limit_s in (slo.ttft_s, slo.tpot_s, slo.e2el_s)
+    )
+
+
+def _objectives(run: Run, done: Finished) -> Iterator[tuple[Array, Array, float]]:
+    """Yield which requests each objective is for, what it is about [s], and its limit [s]."""
+    for number, slo in enumerate(run.scenario.slos):
         mine = done.class_number == number
         for limit_s, values_s in (
             (slo.ttft_s, done.ttft_s),
@@ -181,16 +189,13 @@ def strictness(results: Run) -> Array | None:
             (slo.e2el_s, done.e2el_s),
         ):
             if limit_s is not None:
-                needed[mine] = np.maximum(needed[mine], values_s[mine] / limit_s)
-    wanted, status = results.requests["counted"].to_numpy(), results.requests["status"].to_numpy()
-    factors = np.full(len(status), np.inf)
-    factors[wanted & (status == "finished")] = needed
-    counted: Array = factors[wanted]
-    return counted
+                yield mine, values_s, limit_s
 
 
-def _most_at_once(done: Finished) -> int:
-    """Most requests inside at one time; one that leaves at the moment another arrives is gone."""
+def max_concurrent(done: Finished) -> int:
+    """Return the largest number of requests inside at one time; one that leaves at the moment
+    another arrives is gone.
+    """
     if not len(done.arrival_s):
         return 0
     times_s = np.concatenate([done.arrival_s, done.finish_s])

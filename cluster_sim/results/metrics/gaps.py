@@ -7,40 +7,39 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cluster_sim.results.metrics.finished import Array
-
 if TYPE_CHECKING:
     from cluster_sim.results.run import Run
+    from cluster_sim.typing import Array
 
 
 _BRACKETS = 128
 """Limits between which order statistics are looked for."""
 
 
-def itl(results: Run, pool: str | None = None) -> Gaps:
+def itl(run: Run, pool: str | None = None) -> Gaps:
     """Every gap between two tokens of every request that counts, exactly: one ramp a stretch,
     weighted by its batch.
     """
-    table = results.stretches
+    table = run.stretches
     replica = table["replica"].to_numpy()
     mine = (
         np.ones(len(replica), dtype=bool)
         if pool is None
-        else np.isin(replica, results.fleet.numbers(pool))
+        else np.isin(replica, run.fleet.numbers(pool))
     )
     weight = table["counted"].to_numpy()
     mine &= weight > 0
     first_s, slope_s, steps = (
         table[name].to_numpy()[mine] for name in ("first_s", "slope_s", "steps")
     )
-    events = results.events
+    events = run.events
     resumed = events["what"].to_numpy() == "resumed"
     if resumed.any():  # a preempted request waits longer for its next token than a step
-        counted = results.requests["counted"].to_numpy()[events["request"].to_numpy()[resumed]]
+        counted = run.requests["counted"].to_numpy()[events["request"].to_numpy()[resumed]]
         torn_s = events["value"].to_numpy()[resumed]
         if pool is not None:
             counted = counted & np.isin(
-                events["replica"].to_numpy()[resumed], results.fleet.numbers(pool)
+                events["replica"].to_numpy()[resumed], run.fleet.numbers(pool)
             )
         torn_s = torn_s[counted]
         ones = np.ones(len(torn_s), dtype=np.int64)

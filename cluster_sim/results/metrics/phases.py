@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cluster_sim.results.metrics.finished import Array, _counted, finished
+from cluster_sim.results.metrics.finished import counted, finished
 
 if TYPE_CHECKING:
     from cluster_sim.results.run import Run
+    from cluster_sim.typing import Array
 
 
-def phases(results: Run) -> dict[str, Array]:
+def phases(run: Run) -> dict[str, Array]:
     """Where the time of each finished request that counts went [s], phase by phase; together they
     are its end-to-end latency.
 
@@ -21,13 +22,13 @@ def phases(results: Run) -> dict[str, Array]:
     replicas that decode; preempted: gaps between tokens that preemptions tore; contention: what
     steps took longer because others used memories and links; decode: the rest.
     """
-    table, done = results.requests, finished(results)
+    table, done = run.requests, finished(run)
     wait_s, transfer_s = np.nan_to_num(done.hand_over_wait_s), np.nan_to_num(done.kv_transfer_s)
-    resumed = results.events["what"].to_numpy() == "resumed"
-    number, gap_s = (results.events[name].to_numpy()[resumed] for name in ("request", "value"))
+    resumed = run.events["what"].to_numpy() == "resumed"
+    number, gap_s = (run.events[name].to_numpy()[resumed] for name in ("request", "value"))
     torn_s = np.bincount(number, weights=gap_s, minlength=len(table))[: len(table)]
     torn_s = np.where(table["preemptions"].to_numpy() > 0, torn_s, 0.0)[
-        _counted(results, None, None) & (table["status"].to_numpy() == "finished")
+        counted(run) & (table["status"].to_numpy() == "finished")
     ]
     after_s = done.finish_s - done.first_token_s - wait_s - transfer_s
     preempted_s = np.clip(

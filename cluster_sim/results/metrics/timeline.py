@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cluster_sim.results.metrics.finished import Array
-
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from cluster_sim.results.run import Run
+    from cluster_sim.typing import Array
 
 
-def _kv_growth(stretches: pa.Table) -> Array:
+def kv_growth(stretches: pa.Table) -> Array:
     """Tokens that each stretch adds to the KV cache, those of requests that finish with it
     included.
     """
@@ -53,13 +52,13 @@ class Timeline:
     """Bytes moved in the bin over what the memories of the same devices could have moved."""
 
 
-def timeline(results: Run, points: int = 300) -> Timeline:
+def timeline(run: Run, points: int = 300) -> Timeline:
     """`results` over `points` equal bins, from time 0 until the last thing that happened.
 
     A stretch's work is spread evenly over its time, so sums over the bins are the sums of the
     table. A run in which no time passes gets bins of one second in all.
     """
-    table, stretches = results.requests, results.stretches
+    table, stretches = run.requests, run.stretches
     arrival_s, admitted_s, finish_s = (
         table[name].to_numpy() for name in ("arrival_s", "admitted_s", "finish_s")
     )
@@ -71,7 +70,7 @@ def timeline(results: Run, points: int = 300) -> Timeline:
         for times_s in (arrival_s, finish_s, ended_s)
         if not np.isnan(times_s).all()
     ]
-    edges_s = np.linspace(0.0, max([results.info.simulated_s, *ends_s]) or 1.0, points + 1)
+    edges_s = np.linspace(0.0, max([run.info.simulated_s, *ends_s]) or 1.0, points + 1)
     bin_s = float(edges_s[-1]) / points
     served = table["status"].to_numpy() != "rejected"
     arrived, admitted, left = (
@@ -87,19 +86,19 @@ def timeline(results: Run, points: int = 300) -> Timeline:
         column[order]
         for column in (
             stretches["kv_tokens"].to_numpy(),
-            _kv_growth(stretches),
+            kv_growth(stretches),
             stretches["flop"].to_numpy(),
             stretches["bytes"].to_numpy(),
         )
     )
     began_s, ended_s, replica = began_s[order], ended_s[order], replica[order]
-    for deployment in results.fleet.deployments:
+    for deployment in run.fleet.deployments:
         device, devices, room = (
             deployment.device,
             deployment.devices_per_replica,
             deployment.placement.kv_tokens,
         )
-        for number in results.fleet.numbers(deployment.name):
+        for number in run.fleet.numbers(deployment.name):
             peak_flop_per_s += devices * device.peak.of(deployment.weights)[1]
             peak_bytes_per_s += devices * device.bandwidth_bytes_per_s
             mine = slice(*np.searchsorted(replica, (number, number + 1)))

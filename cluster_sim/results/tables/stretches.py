@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.fleet import Fleet
-from cluster_sim.deployment.step_work import work_of
+from cluster_sim.deployment.step_work import stretch_work, work_of
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.results.columns import STRETCH_COLUMNS, STRETCH_TOTALS, names
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.results.tables.arrow import column
-from cluster_sim.typing import Array
+from cluster_sim.typing import Array, Number
 
 _SOME = ("energy_j", "station_occupancy")
 """Columns that some devices have nothing for."""
@@ -48,7 +49,7 @@ def stretches_table(fleet: Fleet, recorder: Recorder) -> pa.Table:
             else slice(None)
         )
         counts = {name: values[mine] for name, values in data.items()}
-        work = work_of(deployment, counts)
+        work = work_of(deployment, stretch_work(counts), counts["steps"])
         data["flop"][mine] = work.total(work.linear_flop) + work.total(work.attention_flop)
         data["bytes"][mine] = work.total(work.bytes)
         if deployment.device.power is not None:
@@ -74,24 +75,14 @@ def _occupancy(deployment: Deployment, rows: Mapping[str, Array]) -> Array:
     times, speculation = deployment.step_times, deployment.pool.replica.speculation
     assert isinstance(times, WaferSteps)
     each = 1 + (speculation.draft_tokens if speculation else 0)
-    middle = (rows["steps"] - 1) / 2
-    context, windowed = (
-        each * (rows[name] + middle * rows[grows])
-        for name, grows in (("context", "growth"), ("windowed", "growing"))
+    middle: Number = (rows["steps"] - 1) / 2
+    work = stretch_work(rows)
+    middle_work = replace(
+        work,
+        context=work.context + middle * work.growth,
+        windowed=work.windowed + middle * work.growing,
+        pairs=work.pairs + middle * work.pairs_growth,
     )
-    pairs = rows["pairs"] + middle * np.where(
-        rows["steps"] > 1, rows["prompt_tokens"].astype(float) ** 2, 0.0
-    )
-    busy_s = (
-        times.busy_s(
-            each * rows["batch"],
-            context,
-            windowed,
-            rows["prompt_tokens"],
-            pairs,
-            rows["windowed_pairs"],
-        )
-        / rows["clock"]
-    )
+    busy_s = times.busy_s(middle_work, each) / rows["clock"]
     occupancy: Array = np.minimum(busy_s / (rows["first_s"] + middle * rows["slope_s"]), 1.0)
     return occupancy

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from cluster_sim.physics.ramp import total_s
+from cluster_sim.physics.ramp import Ramp
 from cluster_sim.request import Request
 from cluster_sim.results.recorder import EventRow
 from cluster_sim.typing import Array
@@ -83,7 +83,7 @@ def token_times_s(
         step = start + np.ceil(wanted * (end - start) / made).astype(np.int64)
         row = np.searchsorted(done, step)
         inside = step - (done[row] - steps[row])
-        times_s[mine] = began_s[row] + total_s(first_s[row], slope_s[row], inside)
+        times_s[mine] = began_s[row] + Ramp(first_s[row], slope_s[row]).total_s(inside)
     return times_s
 
 

@@ -16,7 +16,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cluster_sim.physics.transformer import causal_pairs, windowed_pairs
+from cluster_sim.physics.step_work import StepWork
+from cluster_sim.physics.transformer import causal_pairs, window_pairs
 from cluster_sim.request import Request
 from cluster_sim.schema import Description
 from cluster_sim.serving.kv_cache.allocator import GrowingRoom, KvRoom
@@ -50,9 +51,8 @@ class ContinuousBatch:
     """The requests of one replica, and what its next step works on.
 
     `schedule` decides, the caller finds out how long that lasts, `advance` moves on by as many
-    steps as were run. Between the two, the public counts describe the first of those steps (see
-    physics/transformer.py): batch, context, windowed, growing, prompt, sampled, pairs,
-    pairs_windowed, pairs_growth. Nothing here costs time that grows with the batch.
+    steps as were run. Between the two, `work` holds the counts of the first of those steps. Nothing
+    here costs time that grows with the batch.
     """
 
     __slots__ = (
@@ -83,27 +83,19 @@ class ContinuousBatch:
         "_waited",
         "_waiting_tokens",
         "_window",
-        "batch",
         "cached",
         "clock",
-        "context",
         "counted",
         "drafts",
-        "growing",
         "longest",
-        "pairs",
-        "pairs_growth",
-        "pairs_windowed",
         "pending_prompt",
         "pending_tokens",
         "preempted",
-        "prompt",
         "running",
-        "sampled",
         "stalls",
         "swap_s",
         "waiting",
-        "windowed",
+        "work",
     )  # fmt: skip
 
     whole_prompts = False
@@ -133,10 +125,8 @@ class ContinuousBatch:
         self.running: dict[
             Request, None
         ] = {}  # in order of admission; the last is the first to be preempted
-        self.batch = self.windowed = self.growing = 0
-        self.context: float = 0
-        self.prompt = self.sampled = self.pairs = self.pairs_windowed = self.pairs_growth = 0
-        self.counted = 0  # of `batch`, those that count for the statistics
+        self.work = StepWork()
+        self.counted = 0  # of `work.batch`, those that count for the statistics
         self.cached: float = 0  # tokens in the cache of decoding requests
         self.drafts = drafts  # tokens that each of them has in a step beside its next one
         self.clock = 0  # steps so far
@@ -211,14 +201,9 @@ class ContinuousBatch:
         self._tickets = 0
 
     @property
-    def growth(self) -> float:
-        """Tokens that a step adds to the cache of decoding requests."""
-        return self.batch
-
-    @property
     def done_a_step(self) -> int:
         """By how much each of the scheduled steps lowers `pending_tokens`."""
-        return self.batch + self.prompt
+        return self.work.batch + self.work.prompt_tokens
 
     @property
     def kv_tokens(self) -> float:
@@ -251,16 +236,16 @@ class ContinuousBatch:
         """Decide on the next step; how many steps of this composition may follow, `at_most` of
         them. 0 where there is no work.
         """
+        work = self.work
         if self._chunks:
             self._chunks.clear()
-            self.prompt = self.pairs = self.pairs_windowed = self.pairs_growth = (
-                self._completing
-            ) = self._past = 0
+            work.prompt_tokens = work.pairs = work.window_pairs = work.pairs_growth = 0
+            self._completing = self._past = 0
         if self.preempted:
             self.preempted = []
         if self.swap_s:
             self.swap_s = 0.0
-        batch = self.batch
+        batch = work.batch
         # A step needs no more than cached/block + batch (+1 for rounding) blocks for decoding: far
         # from the limit, no counting.
         if (
@@ -268,7 +253,7 @@ class ContinuousBatch:
             and self.cached // self._block_tokens + batch * self._slack + self._held >= self._blocks
         ):
             self._preempt_until_it_fits(now_s)
-            batch = self.batch
+            batch = work.batch
         if self._partial is not None or (
             self.waiting and len(self.running) < self._max_sequences and not self.preempted
         ):
@@ -276,7 +261,7 @@ class ContinuousBatch:
             steps = self._wait_steps - self._waited if self._holding else self._read_prompts(now_s)
             if self._chunks:
                 self._waited = 0
-            batch = self.batch
+            batch = work.batch
             if not batch and not self._chunks:
                 return 0
         elif batch:
@@ -285,8 +270,9 @@ class ContinuousBatch:
             return 0
         if (self.preempted and self.waiting) or self.swap_s:
             steps = 1  # none was admitted in this step; the next one tries again
-        self.context = self.cached + batch * (1 + self.drafts)
-        self.sampled = batch + self._completing
+        work.context = self.cached + batch * (1 + self.drafts)
+        work.growth = self._growth()
+        work.sampled = batch + self._completing
         if batch:
             until = self._finishing[0][0] - self.clock
             while until <= 0 or self._finishing[0][2].ticket != self._finishing[0][1]:
@@ -308,7 +294,8 @@ class ContinuousBatch:
         """Move on by `steps` of the scheduled steps, which end at `now_s`. Returns the requests
         that finished.
         """
-        batch = self.batch
+        work = self.work
+        batch = work.batch
         if self._holding:
             self._waited += steps
         clock = self.clock = self.clock + steps
@@ -396,22 +383,22 @@ class ContinuousBatch:
         request.ticket, request.offset, request.rate = ticket, length - self.clock, 1
         request.finish_clock = self.clock + request.output_tokens - request.generated
         heappush(self._finishing, (request.finish_clock, ticket, request))
-        self.batch += 1
+        self.work.batch += 1
         self.cached += length
         if request.counted:
             self.counted += 1
         self._room.join(request.offset, 1)
         if self._window:
-            self.windowed += min(length + 1, self._window)
+            self.work.windowed += min(length + 1, self._window)
             if length + 1 < self._window:
-                self.growing += 1
+                self.work.growing += 1
                 heappush(self._filling, (self._window - 1 - request.offset, ticket, request))
 
     def _leave(self, request: Request, again: bool) -> None:
         """A decoding request gives its place in the batch and its blocks back."""
         length = request.offset + self.clock
         request.ticket = -1
-        self.batch -= 1
+        self.work.batch -= 1
         self.cached -= length
         if request.counted:
             self.counted -= 1
@@ -419,9 +406,9 @@ class ContinuousBatch:
         if self._prefix is not None:
             self._give_back(request, length, self._room.blocks_for(length), again)
         if self._window:
-            self.windowed -= min(length + 1, self._window)
+            self.work.windowed -= min(length + 1, self._window)
             if length + 1 < self._window:
-                self.growing -= 1
+                self.work.growing -= 1
 
     def _give_back(self, request: Request, tokens: int, blocks: int, again: bool) -> None:
         """The blocks of a request's `tokens` join the free ones, whole ones to be found again, but
@@ -436,10 +423,11 @@ class ContinuousBatch:
         like this one.
         """
         waiting, block, prefix = self.waiting, self._block_tokens, self._prefix
-        budget = self._max_tokens - self.batch * (1 + self.drafts)
+        budget = self._max_tokens - self.work.batch * (1 + self.drafts)
         # Blocks that are surely free in this step; counted exactly, once, where that is not enough.
         free, counted, taken = (
-            self._blocks - int(self.cached // block + self.batch * self._slack + 1 + self._held),
+            self._blocks
+            - int(self.cached // block + self.work.batch * self._slack + 1 + self._held),
             False,
             0,
         )
@@ -456,7 +444,7 @@ class ContinuousBatch:
                     if victim is partial:
                         return 1
                     free = self._free_blocks()
-                budget = self._max_tokens - self.batch * (1 + self.drafts)
+                budget = self._max_tokens - self.work.batch * (1 + self.drafts)
             free, taken = free - blocks, blocks
             self._add_chunk(partial, chunk)
             budget -= chunk
@@ -571,11 +559,11 @@ class ContinuousBatch:
         return self._chunks
 
     def _add_chunk(self, request: Request, chunk: int) -> None:
+        work, past = self.work, request.prefilled
         self._chunks.append((request, chunk))
-        self.prompt += chunk
-        past = request.prefilled
+        work.prompt_tokens += chunk
         self._past += past
-        self.pairs += causal_pairs(chunk, past)
+        work.pairs += causal_pairs(chunk, past)
         if past + chunk == request.prompt_tokens + request.generated:
             self._completing += 1
             if (
@@ -583,7 +571,7 @@ class ContinuousBatch:
             ):  # who follows in the same step may use them: every layer writes before it reads
                 self._prefix.hold(request, (past + chunk) // self._block_tokens, computed=True)
         if self._window:
-            self.pairs_windowed += windowed_pairs(chunk, past, self._window)
+            work.window_pairs += window_pairs(chunk, past, self._window)
 
     def _like_chunks(self, request: Request, chunk: int, missing: int) -> int:
         """How many whole chunks of a long prompt may be read step by step in the same way, the last
@@ -598,14 +586,14 @@ class ContinuousBatch:
             or request.prefilled < self._window
         ):
             return 1
-        self.pairs_growth = chunk * chunk
+        self.work.pairs_growth = chunk * chunk
         return steps
 
     def _most_blocks(self, steps: int) -> float:
         """No fewer than decoding requests need in `steps` steps, rounding left out."""
         return (
-            self.cached + self.batch * (1 + self.drafts) * steps
-        ) // self._block_tokens + self.batch * self._slack
+            self.cached + self.work.batch * (1 + self.drafts) * steps
+        ) // self._block_tokens + self.work.batch * self._slack
 
     def _preempt_until_it_fits(self, now_s: float) -> None:
         """Take away what was admitted last until every decoding request finds a block for its next
@@ -627,7 +615,8 @@ class ContinuousBatch:
         small.
         """
         return (
-            self.batch > 0 and self.batch * (1 + self.drafts) + waiting_tokens < self._wait_tokens
+            self.work.batch > 0
+            and self.work.batch * (1 + self.drafts) + waiting_tokens < self._wait_tokens
         )
 
     def _holds_back(self) -> bool:
@@ -697,17 +686,21 @@ class ContinuousBatch:
                 most = middle - 1
         return least
 
+    def _growth(self) -> float:
+        """Return the tokens that a step adds to the cache of decoding requests."""
+        return self.work.batch
+
     def _until_window_is_full(self) -> int:
         while self._filling and self._filling[0][2].ticket != self._filling[0][1]:
             heappop(self._filling)
         return self._filling[0][0] - self.clock if self._filling else _MANY
 
     def _fill_windows(self, steps: int) -> None:
-        self.windowed += self.growing * steps
+        self.work.windowed += self.work.growing * steps
         while self._filling and self._filling[0][0] <= self.clock:
             _, ticket, request = heappop(self._filling)
             if request.ticket == ticket:
-                self.growing -= 1
+                self.work.growing -= 1
 
 
 _MANY = 1 << 62

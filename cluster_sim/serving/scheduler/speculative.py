@@ -46,11 +46,8 @@ class SpeculativeBatch(ContinuousBatch):
             self._growing_room, policy, watermark, swap_blocks, swap_block_s, offload,
         )  # fmt: skip
 
-    @property
-    def growth(self) -> float:
-        """Tokens that a step adds to the cache of decoding requests, in the mean over the steps of
-        each.
-        """
+    def _growth(self) -> float:
+        """Return the tokens that a step adds, in the mean over the steps of each request."""
         return self._growing_room.growth
 
     def advance(self, steps: int, now_s: float) -> list[Request]:
@@ -69,7 +66,7 @@ class SpeculativeBatch(ContinuousBatch):
         request.offset = length * one - self.clock * request.rate
         request.finish_clock = self.clock + steps
         heappush(self._finishing, (request.finish_clock, ticket, request))
-        self.batch += 1
+        self.work.batch += 1
         if request.counted:
             self.counted += 1
         self._room.join(request.offset, request.rate)
@@ -82,7 +79,7 @@ class SpeculativeBatch(ContinuousBatch):
                 request.output_tokens - request.generated - (request.finish_clock - self.clock)
             )
         request.ticket = -1
-        self.batch -= 1
+        self.work.batch -= 1
         if request.counted:
             self.counted -= 1
         taken = room.taken(self.clock)

@@ -13,7 +13,8 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from cluster_sim.physics.transformer import causal_pairs, windowed_pairs
+from cluster_sim.physics.step_work import StepWork
+from cluster_sim.physics.transformer import causal_pairs, window_pairs
 from cluster_sim.request import Request
 from cluster_sim.schema import Description
 
@@ -31,8 +32,7 @@ class Static(Description):
 
 
 class StaticBatch:
-    """The requests of one replica; the interface of ContinuousBatch, and its counts, padding
-    included.
+    """The requests of one replica; the interface of ContinuousBatch. Counts include padding.
 
     `counted` leaves out those that have finished: they get no tokens.
     """
@@ -45,25 +45,17 @@ class StaticBatch:
         "_max_sequences",
         "_padded",
         "_window",
-        "batch",
         "clock",
-        "context",
         "counted",
-        "growing",
         "longest",
-        "pairs",
-        "pairs_growth",
-        "pairs_windowed",
         "pending_prompt",
         "pending_tokens",
         "preempted",
-        "prompt",
         "running",
-        "sampled",
         "stalls",
         "swap_s",
         "waiting",
-        "windowed",
+        "work",
     )  # fmt: skip
 
     def __init__(
@@ -76,8 +68,7 @@ class StaticBatch:
     ) -> None:
         self.waiting: deque[Request] = deque()
         self.running: dict[Request, None] = {}  # not finished yet
-        self.batch = self.context = self.windowed = self.growing = 0
-        self.prompt = self.sampled = self.pairs = self.pairs_windowed = self.pairs_growth = 0
+        self.work = StepWork()
         self.counted = 0
         self.clock = 0
         self.pending_tokens = self.pending_prompt = 0
@@ -94,11 +85,6 @@ class StaticBatch:
         ] = []  # of the batch, those that have not finished; the one that finishes first is the last
 
     @property
-    def growth(self) -> int:
-        """Tokens that a step adds to the cache."""
-        return self.batch
-
-    @property
     def done_a_step(self) -> int:
         """By how much each of the scheduled steps, where there is more than one, lowers
         `pending_tokens`.
@@ -108,11 +94,11 @@ class StaticBatch:
     @property
     def kv_tokens(self) -> int:
         """Tokens in the cache as the scheduled steps begin, padding included, blocks left out."""
-        return self.batch * self._length
+        return self.work.batch * self._length
 
     def blocks_taken(self) -> int:
         """Blocks in use between two steps."""
-        return self.batch * -(-self._length // self._block_tokens)
+        return self.work.batch * -(-self._length // self._block_tokens)
 
     def enqueue(self, request: Request) -> bool:
         """Put a request at the end of the queue. True where it may be admitted at the next step
@@ -130,20 +116,19 @@ class StaticBatch:
                 return 0
             self._form(now_s)
             return 1
-        length, batch = self._length + 1, self.batch
-        self.prompt = self.pairs = self.pairs_windowed = 0
-        self.sampled, self.context = batch, batch * length
+        work, length = self.work, self._length + 1
+        batch = work.growth = work.batch
+        work.prompt_tokens = work.pairs = work.window_pairs = 0
+        work.sampled, work.context = batch, batch * length
         steps = (
             self._left[-1].output_tokens
             - self._left[-1].generated
             - (self.clock - self._left[-1].offset)
         )
         if self._window:
-            self.windowed, self.growing = (
-                batch * min(length, self._window),
-                batch if length < self._window else 0,
-            )
-            if self.growing:
+            work.windowed = batch * min(length, self._window)
+            work.growing = batch if length < self._window else 0
+            if work.growing:
                 steps = min(steps, self._window - length)
         return min(steps, at_most)
 
@@ -152,7 +137,7 @@ class StaticBatch:
         that finished.
         """
         self.clock += steps
-        if self.prompt:
+        if self.work.prompt_tokens:
             self._begin(now_s)
         else:
             self._length += steps
@@ -167,7 +152,7 @@ class StaticBatch:
             del self.running[request]
             finished.append(request)
         if not left:
-            self.batch = self._length = 0
+            self.work.batch = self._length = 0
         return finished
 
     def drain(self, now_s: float) -> list[Request]:
@@ -201,18 +186,16 @@ class StaticBatch:
             self.running[request] = None
         count = len(self._left)
         self._padded = prompt
-        self.batch = self.context = self.windowed = self.growing = 0
-        self.prompt, self.sampled, self.pairs = (
-            count * prompt,
-            count,
-            count * causal_pairs(prompt, 0),
-        )
+        work = self.work
+        work.batch = work.growth = work.context = work.windowed = work.growing = 0
+        work.prompt_tokens, work.sampled = count * prompt, count
+        work.pairs = count * causal_pairs(prompt, 0)
         if self._window:
-            self.pairs_windowed = count * windowed_pairs(prompt, 0, self._window)
+            work.window_pairs = count * window_pairs(prompt, 0, self._window)
 
     def _begin(self, now_s: float) -> None:
         """The prompts were read, and with them came the first tokens."""
-        self.batch, self._length = len(self._left), self._padded
+        self.work.batch, self._length = len(self._left), self._padded
         for request in self._left:
             request.generated, request.offset, request.first_token_s = 1, self.clock, now_s
             self.counted += request.counted

@@ -1,0 +1,54 @@
+"""The greatest rate of tokens in a run, as a client counts it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cluster_sim.export.client_view import Answers
+from cluster_sim.export.network_latency import answer_latencies_s
+from cluster_sim.typing import Array
+
+_STEPS_AT_A_TIME = 1 << 20
+"""Number of engine steps that are written out together."""
+
+
+def max_tokens_per_second(answers: Answers) -> float:
+    """Return the number of tokens in the fullest second [1/s].
+
+    Seconds are counted from the first arrival. First tokens count, and chunks after them.
+    """
+    if not answers.done.any():
+        return 0.0
+    results = answers.results
+    seconds = _Seconds(float(np.min(answers.arrival_s)), int(answers.duration_s) + 2)
+    seconds.add(answers.of_done.first_token_s, np.ones(len(answers.of_done.first_token_s)))
+    table, latency_s = results.stretches, answer_latencies_s(results.scenario)
+    replica, began, first_s, slope_s, steps, weight = (
+        table[name].to_numpy()
+        for name in ("replica", "began_s", "first_s", "slope_s", "steps", "counted")
+    )
+    upto = np.cumsum(steps)
+    ends = np.searchsorted(upto, np.arange(_STEPS_AT_A_TIME, int(upto[-1]), _STEPS_AT_A_TIME))
+    for part in np.split(np.arange(len(steps)), ends):
+        row = np.repeat(part, steps[part])
+        n = np.arange(len(row)) - np.repeat(np.cumsum(steps[part]) - steps[part], steps[part]) + 1.0
+        ended_s = began[row] + n * first_s[row] + slope_s[row] * n * (n - 1) / 2
+        seconds.add(ended_s + latency_s[replica[row]], weight[row].astype(float))
+    resumed = results.events["what"].to_numpy() == "resumed"
+    request, at_s = (results.events[name].to_numpy()[resumed] for name in ("request", "at_s"))
+    is_counted = np.isin(request, answers.number)
+    seconds.add(at_s[is_counted], np.ones(int(is_counted.sum())))
+    return float(np.max(seconds.counts))
+
+
+class _Seconds:
+    """Numbers of tokens in the seconds from a moment on."""
+
+    def __init__(self, began_s: float, count: int) -> None:
+        self._began_s = began_s
+        self.counts = np.zeros(count)
+
+    def add(self, times_s: Array, weights: Array) -> None:
+        """Count tokens at these times [s]; what lies outside is counted at the ends."""
+        place = np.clip((times_s - self._began_s).astype(np.int64), 0, len(self.counts) - 1)
+        np.add(self.counts, np.bincount(place, weights, len(self.counts)), out=self.counts)

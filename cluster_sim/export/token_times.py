@@ -1,0 +1,158 @@
+"""When the tokens of finished requests came, from the steps of their replicas."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from cluster_sim.export.network_latency import answer_latencies_s
+from cluster_sim.results.results import Results
+from cluster_sim.typing import Array
+
+
+class _Change(NamedTuple):
+    """An event by which a request begins or ceases to get tokens."""
+
+    what: str
+    """`preempted` or `resumed`."""
+    at_s: float
+    """Time of the event [s]."""
+    gap_s: float
+    """Time since its last token where it resumes [s]."""
+
+
+class _Span(NamedTuple):
+    """Steps of a replica at whose ends a request gets a token."""
+
+    replica: int
+    """Number of the replica."""
+    start: int
+    """Number of its steps that had ended before the span."""
+    stop: int
+    """Number of its steps that have ended by the span's end."""
+    gap_s: float
+    """Gap before the first token of the span; NaN where a span before tells it [s]."""
+
+
+class TokenTimes:
+    """Times of the tokens of finished requests that count.
+
+    After its first token a request gets one at the end of every step of its replica (with
+    speculation one chunk of them) until it is preempted or finished. A request that goes on after a
+    preemption or a KV transfer gets the next where the events say `resumed`.
+    """
+
+    def __init__(self, results: Results) -> None:
+        """Find the steps of each request that finished and counts."""
+        table = results.requests
+        is_shown = table["counted"].to_numpy() & (table["status"].to_numpy() == "finished")
+        rows = np.nonzero(is_shown)[0]
+        self._steps = {
+            number: _ReplicaSteps(results, number)
+            for number in np.unique(table["replica"].to_numpy()[rows]).astype(int).tolist()
+        }
+        self._spans = self._spans_of(results, rows)
+
+    def _spans_of(self, results: Results, rows: Array) -> list[list[_Span]]:
+        """Return the spans of each of these requests."""
+        table = results.requests
+        columns = ("request", "replica", "prefill_replica", "first_token_s", "finish_s")
+        number, replica, prefill_replica, first_s, finish_s = (
+            table[name].to_numpy()[rows] for name in columns
+        )
+        replica, prefill_replica = replica.astype(np.int64), prefill_replica.astype(float)
+        latency_s = answer_latencies_s(results.scenario)
+        is_moved = ~np.isnan(prefill_replica)
+        prefilled_at = np.where(is_moved, prefill_replica, replica).astype(np.int64)
+        first_s, finish_s = first_s - latency_s[prefilled_at], finish_s - latency_s[replica]
+        begin, end = np.zeros(len(rows), dtype=np.int64), np.zeros(len(rows), dtype=np.int64)
+        for replica_number, steps in self._steps.items():
+            here = replica == replica_number
+            begin[here], end[here] = steps.ended_by(first_s[here]), steps.ended_by(finish_s[here])
+        # A request whose KV moves gets no more tokens where it was prefilled.
+        begin = np.where(is_moved, end, begin)
+        spans = [
+            [_Span(int(replica_number), int(start), int(stop), np.nan)]
+            for replica_number, start, stop in zip(replica, begin, end, strict=True)
+        ]
+        rows_of = {int(request): row for row, request in enumerate(number)}
+        for request, changes in _changes(results).items():
+            if (row := rows_of.get(request)) is not None:
+                spans[row] = self._torn(spans[row][0], changes, first_s[row])
+        return spans
+
+    def _torn(self, whole: _Span, changes: list[_Change], first_s: float) -> list[_Span]:
+        """Return the spans of a request that was preempted, or whose KV has moved."""
+        replica, start, stop, gap_s = whole
+        steps = self._steps[replica]
+        spans: list[_Span] = []
+        is_open = True
+        for what, at_s, value in changes:
+            if what == "resumed":
+                start, gap_s, is_open = int(steps.ended_by(np.array([at_s]))[0]), value, True
+                if not spans:  # after a KV transfer: the span of its first token
+                    spans.append(_Span(replica, start, start, np.nan))
+            elif at_s >= first_s and is_open:
+                ended = int(steps.ended_by(np.array([at_s]))[0])
+                spans.append(_Span(replica, start, ended, gap_s))
+                is_open = False
+        return [*spans, _Span(replica, start, stop, gap_s)]
+
+    @cached_property
+    def chunks(self) -> Array:
+        """Number of pieces in which each answer came: its tokens, or fewer with speculation."""
+        counts = [
+            len(spans) + sum(span.stop - span.start for span in spans) for spans in self._spans
+        ]
+        return np.array(counts, dtype=np.int64)
+
+    def gaps_s(self, row: int) -> Array:
+        """Return the gaps [s] between the chunks of one of the requests that finished, in order."""
+        parts: list[Array] = []
+        for replica, start, stop, gap_s in self._spans[row]:
+            if gap_s == gap_s:
+                parts.append(np.array([gap_s]))
+            parts.append(self._steps[replica].lengths_s[start:stop])
+        return np.concatenate(parts)
+
+
+def _changes(results: Results) -> dict[int, list[_Change]]:
+    """Return the preemptions and resumptions of each request, in order of time."""
+    columns = ("request", "what", "at_s", "value")
+    rows = zip(*(results.events[name].to_pylist() for name in columns), strict=True)
+    changes: dict[int, list[_Change]] = {}
+    for request, what, at_s, value in rows:
+        if what in ("preempted", "resumed"):
+            changes.setdefault(request, []).append(_Change(what, at_s, value))
+    return changes
+
+
+class _ReplicaSteps:
+    """Engine steps of one replica, in order."""
+
+    def __init__(self, results: Results, replica: int) -> None:
+        """Take the steps from the table of stretches."""
+        table = results.stretches
+        here = table["replica"].to_numpy() == replica
+        self._first_s, self._slope_s, self._count, ended_s = (
+            table[name].to_numpy()[here] for name in ("first_s", "slope_s", "steps", "ended_s")
+        )
+        # A time that is looked for is the end of a stretch, but for a rounding: the nearest.
+        self._middles_s = 0.5 * (ended_s[1:] + ended_s[:-1])
+        self._done = np.cumsum(self._count)
+
+    def ended_by(self, times_s: Array) -> Array:
+        """Return how many steps had ended at each of these times, at which stretches end."""
+        ended: Array = self._done[np.searchsorted(self._middles_s, times_s)]
+        return ended
+
+    @cached_property
+    def lengths_s(self) -> Array:
+        """Length of every step [s]."""
+        inside = np.arange(int(self._done[-1])) - np.repeat(self._done - self._count, self._count)
+        lengths_s: Array = (
+            np.repeat(self._first_s, self._count) + np.repeat(self._slope_s, self._count) * inside
+        )
+        return lengths_s

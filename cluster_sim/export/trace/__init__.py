@@ -1,0 +1,110 @@
+"""A run as a trace that Perfetto opens: what every replica, transfer and request did, and when."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import IO
+
+from cluster_sim.deployment.fleet import resolve
+from cluster_sim.errors import ScenarioError
+from cluster_sim.export.network_latency import answer_latencies_s
+from cluster_sim.export.perfetto import TraceEvent, TraceWriter
+from cluster_sim.export.trace.devices import write_devices
+from cluster_sim.export.trace.links import write_links
+from cluster_sim.export.trace.replicas import (
+    EVENTS,
+    STRETCH_FIGURES,
+    STRETCHES,
+    ReplicaTracks,
+    write_events,
+    write_stretches,
+)
+from cluster_sim.export.trace.requests import PHASES, REQUEST_FIGURES, RequestTracks
+from cluster_sim.export.trace.tables import RunTables, ns
+from cluster_sim.results.run_folder import about_run, read_json
+from cluster_sim.results.run_info import RunInfo
+from cluster_sim.scenario.scenario import Scenario
+
+CATEGORIES = ("run", "stretch", "request", "phase", "transfer", "event")
+"""Categories by which SQL finds slices: `select … from slice where category = 'request'`."""
+
+_NAMES = (
+    *CATEGORIES,
+    *PHASES,
+    *STRETCHES,
+    *EVENTS,
+    "run",
+    "KV",
+    *STRETCH_FIGURES,
+    *REQUEST_FIGURES,
+    "request",
+    "bytes",
+    "value",
+    "reason",
+)
+"""Names that come again and again."""
+
+
+def write(folder: str | Path, path: str | Path) -> Path:
+    """Write the run in `folder` as a Perfetto trace to `path`, whole or not at all.
+
+    There is a track for each replica (stretches of engine steps; preemptions), with counters of its
+    sequences, queue, KV cache, memory bandwidth and power; one for each path that KV takes from one
+    replica to another; and for each request its phases, on as many lines as there were requests at
+    one time, with an arrow from its arrival over its replicas to its finish. Slices carry their
+    figures as arguments; times are of the simulated clock. Tables are read a piece at a time.
+
+    Returns
+    -------
+    The path.
+
+    Raises
+    ------
+    ScenarioError
+        If there is no run, a table of it is missing, or `path` cannot be written.
+    """
+    folder, path = Path(folder), Path(path)
+    scenario, manifest = about_run(folder)
+    info = RunInfo.from_manifest(manifest, str(folder))
+    totals = {
+        name: value
+        for name, value in read_json(folder / "summary.json").items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+    }
+    try:
+        descriptor, making = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb", buffering=1 << 20) as file:
+                _write(scenario, RunTables(folder), totals, ns(info.simulated_s), file)
+            os.chmod(making, 0o644)
+            os.replace(making, path)
+        finally:
+            Path(making).unlink(missing_ok=True)
+    except OSError as fault:
+        raise ScenarioError.at(str(path), f"cannot be written: {fault.strerror}") from fault
+    return path
+
+
+def _write(
+    scenario: Scenario,
+    tables: RunTables,
+    totals: dict[str, float],
+    end_ns: int,
+    file: IO[bytes],
+) -> None:
+    """Write one slice over it all, with the totals of its summary, and the tables of the run."""
+    out = TraceWriter(file, list(dict.fromkeys((*_NAMES, *totals))))
+    latencies_s, fleet = answer_latencies_s(scenario).tolist(), resolve(scenario)
+    about = f"Simulated: {scenario.model.name}, seed {scenario.seed}"
+    track = out.track(scenario.title, rank=0, description=about)
+    out.begin(track, 0, TraceEvent("run", "run", totals))
+    out.end(track, end_ns)
+    group = out.track("Replicas", rank=2)
+    replicas = [ReplicaTracks(out, group, spec) for spec in fleet.replicas]
+    RequestTracks(out, replicas, latencies_s, end_ns).write(tables)
+    write_stretches(tables, replicas, end_ns)
+    write_events(tables, replicas, out)
+    write_links(tables, replicas, latencies_s, fleet.topology, out)
+    write_devices(tables, out)

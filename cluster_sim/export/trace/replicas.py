@@ -1,0 +1,138 @@
+"""Tracks of replicas: stretches of engine steps, events, and counters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from cluster_sim.deployment.fleet import ReplicaSpec
+from cluster_sim.export.perfetto import TraceEvent, TraceWriter
+from cluster_sim.export.trace.tables import RunTables, ns
+
+STRETCHES = ("decode", "prefill", "decode + prefill")
+"""Names of stretches of engine steps."""
+EVENTS = ("admitted", "finished", "preempted", "resumed", "handed over", "rejected")
+"""Names of events."""
+STRETCH_FIGURES = (
+    "steps",
+    "batch",
+    "prompt_tokens",
+    "context",
+    "kv_tokens",
+    "waiting",
+    "flop",
+    "bytes",
+    "energy_j",
+)
+"""Columns of a stretch that its slice carries."""
+_SAME_NS = 2
+"""Time after the last stretch within which the next one follows it [ns]."""
+
+
+class ReplicaTracks:
+    """The tracks of one replica, and how far it has come."""
+
+    def __init__(self, out: TraceWriter, group: int, spec: ReplicaSpec) -> None:
+        """Add the tracks of a replica to those of the group, with its counters at rest."""
+        deployment = spec.deployment
+        device, power = deployment.device, deployment.device.power
+        self.spec = spec
+        self._out = out
+        self._until_ns = 0
+        self._queued = 0
+        self._kv_capacity = deployment.placement.kv_tokens
+        self._idle_w = (
+            None if power is None else power.loaded_idle_w * deployment.devices_per_replica
+        )
+        about = f"{deployment.devices_per_replica} x {device.name}"
+        self.steps = out.track(spec.label, group, spec.number, about)
+        self.passing = out.track("requests", self.steps, 0)
+        counters = {
+            "queue": "requests",
+            "sequences": "",
+            "KV room": "%",
+            "memory bandwidth": "GB/s",
+        }
+        if self._idle_w is not None:
+            counters["power"] = "W"
+        self._counters = {
+            name: out.counter(name, unit, self.steps, rank)
+            for rank, (name, unit) in enumerate(counters.items(), start=1)
+        }
+        self._rest()
+
+    def queue(self, at_ns: int, change: int) -> None:
+        """Count requests that join the queue or leave it."""
+        self._queued += change
+        self._out.value(self._counters["queue"], at_ns, self._queued)
+
+    def stretch(self, row: dict[str, Any]) -> None:
+        """Write a stretch of engine steps."""
+        began_ns, ended_ns = ns(row["began_s"]), ns(row["ended_s"])
+        if began_ns - self._until_ns > _SAME_NS:
+            self._rest()
+        else:
+            began_ns = self._until_ns
+        ended_ns = max(ended_ns, began_ns)
+        self._until_ns = ended_ns
+        figures = {name: row[name] for name in STRETCH_FIGURES}
+        self._out.begin(self.steps, began_ns, TraceEvent(_kind(row), "stretch", figures))
+        self._out.end(self.steps, ended_ns)
+        length_s = row["ended_s"] - row["began_s"]
+        values = {
+            "sequences": row["running"],
+            "KV room": 100.0 * row["kv_tokens"] / self._kv_capacity,
+        }
+        if length_s > 0.0:
+            values["memory bandwidth"] = 1e-9 * row["bytes"] / length_s
+            if row["energy_j"] is not None:
+                values["power"] = row["energy_j"] / length_s
+        for name, value in values.items():
+            self._out.value(self._counters[name], began_ns, value)
+
+    def close(self, end_ns: int) -> None:
+        """Write the rest after the last stretch, until the run ends."""
+        self._rest()
+        if self._idle_w is not None:  # so that the last value has a length
+            self._out.value(self._counters["power"], max(end_ns, self._until_ns), self._idle_w)
+
+    def _rest(self) -> None:
+        """Set the counters from the end of the last stretch on.
+
+        What a replica holds for others that decode is not known then, so that counter stays.
+        """
+        values = {"sequences": 0.0, "memory bandwidth": 0.0}
+        values |= {} if self._idle_w is None else {"power": self._idle_w}
+        values |= {} if self.spec.role == "prefill" else {"KV room": 0.0}
+        for name, value in values.items():
+            self._out.value(self._counters[name], self._until_ns, value)
+
+
+def write_stretches(tables: RunTables, replicas: Sequence[ReplicaTracks], end_ns: int) -> None:
+    """Write the stretches of all replicas."""
+    for row in tables.rows("stretches"):
+        replicas[row["replica"]].stretch(row)
+    for replica in replicas:
+        replica.close(end_ns)
+
+
+def write_events(tables: RunTables, replicas: Sequence[ReplicaTracks], out: TraceWriter) -> None:
+    """Write what happened to requests, at their replicas or at the front door."""
+    front_door = 0
+    for row in tables.rows("events"):
+        what = row["what"].replace("_", " ")
+        args = {"request": row["request"], "value": row["value"], "reason": row["reason"]}
+        if row["replica"] >= 0:
+            replica, passes = replicas[row["replica"]], what == "handed over"
+            track = replica.passing if passes else replica.steps
+            flow = row["request"] + 1 if passes else 0
+            out.instant(track, ns(row["at_s"]), TraceEvent(what, "event", args, flow))
+        else:
+            front_door = front_door or out.track("Front door", rank=4)
+            out.instant(front_door, ns(row["at_s"]), TraceEvent(what, "event", args))
+
+
+def _kind(row: dict[str, Any]) -> str:
+    if not row["prompt_tokens"]:
+        return "decode"
+    return "decode + prefill" if row["batch"] else "prefill"

@@ -1,0 +1,115 @@
+"""Time of the layers of a step on GPUs, in so far as it follows from the number of tokens alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from cluster_sim.hardware.device import Device
+from cluster_sim.llm.model import Model
+from cluster_sim.physics.gemm import ACTIVATION_BYTES
+from cluster_sim.physics.kernels import LayerKernels, Product, PromptAttention
+from cluster_sim.physics.memo import Memo
+from cluster_sim.physics.replica_layout import ReplicaLayout
+
+
+class PrefillAttention(NamedTuple):
+    """Prefill attention of all layers of a model."""
+
+    full_layers: int
+    """Number of layers of full attention."""
+    window_layers: int
+    """Number of layers with a sliding window."""
+    full: PromptAttention
+    """Attention of one layer of full attention."""
+    window: PromptAttention
+    """Attention of one layer with a sliding window."""
+
+    def seconds(self, tokens: float, pairs: float, window_pairs: float) -> float:
+        """Return the seconds of `tokens` prompt tokens that see so many (query, key) pairs."""
+        full_layers, window_layers, (fixed_s, token_s, pair_s), window = self
+        full_s = full_layers * (fixed_s + token_s * tokens + pair_s * pairs)
+        if not window_layers:
+            return full_s
+        fixed_s, token_s, pair_s = window
+        return full_s + window_layers * (fixed_s + token_s * tokens + pair_s * window_pairs)
+
+
+def prefill_attention(model: Model, kernels: LayerKernels) -> PrefillAttention:
+    """Return the prefill attention of all layers of `model`."""
+    full = kernels.prompt_attention()
+    window = kernels.prompt_attention(model.window.tokens) if model.window is not None else full
+    return PrefillAttention(model.full_layers, model.layers - model.full_layers, full, window)
+
+
+class LayerTimes:
+    """Seconds of all layers of a step, attention over keys left out.
+
+    Each number of tokens is worked out once and kept.
+    """
+
+    def __init__(
+        self, model: Model, device: Device, layout: ReplicaLayout, kernels: LayerKernels
+    ) -> None:
+        self._model, self._kernels = model, kernels
+        self._products = list(_products(model, kernels))
+        # Hidden states of every token go from each pipeline stage to the next, inside a node or
+        # over the network.
+        hops, overhead = layout.between_nodes, device.overhead(layout.engine)
+        inside = layout.pipeline_parallel - 1 - hops.times
+        bandwidth = device.peer_bandwidth_bytes_per_s
+        layer_s = overhead.layer_s + (overhead.latent_layer_s if model.latent is not None else 0.0)
+        self._fixed_s = (
+            overhead.step_s
+            + model.layers * layer_s
+            + inside * device.peer_latency_s
+            + hops.times * hops.latency_s
+        )
+        self._token_s = model.layers * kernels.elementwise_token_s()
+        self._token_s += (
+            inside * model.hidden * ACTIVATION_BYTES / bandwidth / layout.tensor_parallel
+            if bandwidth
+            else 0.0
+        )
+        self._token_s += hops.times * model.hidden * ACTIVATION_BYTES / hops.bytes_per_s
+        self.seconds = Memo(self._seconds)
+        """Seconds of a step by its (tokens per rank, tokens of all ranks)."""
+
+    def products_s(self, tokens: int) -> Iterator[tuple[Product, float]]:
+        """Yield each kind of product with its seconds in all layers."""
+        for count, product in self._products:
+            yield product, count * product.seconds(tokens)
+
+    def experts_s(self, all_tokens: int) -> float:
+        """Return the seconds of the experts of all layers."""
+        return self._model.moe_layers * self._kernels.experts_s(all_tokens)
+
+    def collectives_s(self, tokens: int, all_tokens: int) -> float:
+        """Return the seconds of the collectives of all layers."""
+        dense_layers = 2 * self._model.layers - self._model.moe_layers
+        seconds = dense_layers * self._kernels.all_reduce_s(tokens)
+        if self._model.moe_layers:
+            seconds += self._model.moe_layers * self._kernels.exchange_s(all_tokens)
+        return seconds
+
+    def _seconds(self, key: tuple[int, int]) -> float:
+        tokens, all_tokens = key
+        seconds = self._fixed_s + self._token_s * tokens
+        for count, product in self._products:
+            seconds += count * product.seconds(tokens)
+        if self._model.experts is not None:
+            seconds += self.experts_s(all_tokens)
+        return seconds + self.collectives_s(tokens, all_tokens)
+
+
+def _products(model: Model, kernels: LayerKernels) -> Iterator[tuple[int, Product]]:
+    """Yield (number of layers, product) for each kind of product."""
+    for product in kernels.attention_products():
+        yield model.layers, product
+    if dense_layers := model.layers - model.moe_layers:
+        for product in kernels.ffn_products(model.ffn):
+            yield dense_layers, product
+    experts = model.experts
+    if experts is not None and experts.shared:
+        for product in kernels.ffn_products(experts.shared * experts.ffn):
+            yield model.moe_layers, product

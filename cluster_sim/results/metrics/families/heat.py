@@ -1,0 +1,113 @@
+"""Heat: highest temperatures, throttling, and replicas lost to it; warm-up included."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cluster_sim.results.metrics.metric import MACHINES, Metric, Row, Value
+from cluster_sim.results.metrics.selection import Selection
+from cluster_sim.typing import Array
+
+
+def _of_devices(selection: Selection, column: str) -> Array:
+    """Return a column of the selected devices."""
+    devices = selection.run.devices
+    values: Array = devices[column].to_numpy()
+    if selection.pool is not None:
+        values = values[devices["pool"].to_numpy() == selection.pool]
+    return values
+
+
+def _highest_c(selection: Selection, column: str) -> float | None:
+    """Return the highest temperature of a column, or None where nothing is known of them."""
+    if column not in selection.run.devices.column_names:  # a run of an earlier version
+        return None
+    values = _of_devices(selection, column)
+    return None if np.isnan(values).all() else float(np.nanmax(values))
+
+
+def _max_die_c(selection: Selection) -> float | None:
+    return _highest_c(selection, "max_die_c")
+
+
+def _max_memory_c(selection: Selection) -> float | None:
+    return _highest_c(selection, "max_memory_c")
+
+
+def _throttled_fraction(selection: Selection) -> float | None:
+    if selection.once(_max_die_c) is None:
+        return None
+    simulated_s = selection.run.info.simulated_s
+    throttled_s = float(np.nanmean(_of_devices(selection, "throttled_s")))
+    return throttled_s / simulated_s if simulated_s else 0.0
+
+
+def _lowest_clock_fraction(selection: Selection) -> float | None:
+    """Return the lowest clock by heat or by the limit of power; None where none was lowered."""
+    stretches = selection.run.stretches
+    mine = selection.is_of_replicas(stretches["replica"].to_numpy())
+    clocks = stretches["clock"].to_numpy()[mine]
+    if selection.once(_max_die_c) is not None:
+        lowest = np.nanmin(_of_devices(selection, "lowest_clock"))
+        return float(min(lowest, np.min(clocks, initial=1.0)))
+    return float(np.min(clocks)) if np.any(clocks < 1.0) else None
+
+
+def _count(selection: Selection, event: str) -> Value:
+    """Return how many events of a kind there were, or None where there was none."""
+    events = selection.run.events
+    happened = events["what"].to_numpy() == event
+    mine = happened & selection.is_of_replicas(events["replica"].to_numpy())
+    return int(np.sum(mine)) if mine.any() else None
+
+
+METRICS = (
+    Metric(
+        "max_die_c",
+        "degC",
+        "Highest temperature of a die; absent where the site's inlet is not known.",
+        _max_die_c,
+        scope=MACHINES,
+        row=Row(380, "hottest die [°C]", ",.1f"),
+    ),
+    Metric(
+        "max_memory_c",
+        "degC",
+        "Highest temperature of a memory; absent where nothing is known of it.",
+        _max_memory_c,
+        scope=MACHINES,
+        row=Row(390, "hottest memory [°C]", ",.1f"),
+    ),
+    Metric(
+        "throttled_fraction",
+        "share",
+        "Share of the run in which heat throttled devices, in the mean over them; absent where "
+        "temperatures are not known.",
+        _throttled_fraction,
+        scope=MACHINES,
+        row=Row(400, "throttled by heat", ".1%"),
+    ),
+    Metric(
+        "lowest_clock_fraction",
+        "share",
+        "Lowest clock of a device, as a share of its own; absent where temperatures are not known "
+        "and no clock was lowered.",
+        _lowest_clock_fraction,
+        scope=MACHINES,
+    ),
+    Metric(
+        "shutdowns",
+        "",
+        "Number of replicas that heat shut down; absent where there was none.",
+        lambda selection: _count(selection, "shutdown"),
+        scope=MACHINES,
+        row=Row(410, "shutdowns", ",.0f"),
+    ),
+    Metric(
+        "retries",
+        "",
+        "Number of requests that went on elsewhere after a shutdown; absent where there was none.",
+        lambda selection: _count(selection, "retried"),
+        scope=MACHINES,
+    ),
+)

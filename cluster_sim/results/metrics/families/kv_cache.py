@@ -1,0 +1,65 @@
+"""KV cache: capacity, its use, and preemptions for want of it; warm-up included."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cluster_sim.results.metrics.metric import MACHINES, Heading, Metric, Row
+from cluster_sim.results.metrics.selection import Selection
+from cluster_sim.results.metrics.timeline import kv_growth
+
+
+def _capacity_tokens(selection: Selection) -> int:
+    return sum(
+        deployment.replica_count * deployment.kv_tokens for deployment in selection.deployments
+    )
+
+
+def _peak_fraction(selection: Selection) -> float:
+    """Return the largest share of a replica's KV cache that is taken at the end of a stretch."""
+    run, peak = selection.run, 0.0
+    replica = run.stretches["replica"].to_numpy()
+    held = run.stretches["kv_tokens"].to_numpy() + kv_growth(run.stretches)
+    for deployment in selection.deployments:
+        mine = np.isin(replica, run.fleet.numbers(deployment.name))
+        if mine.any():
+            peak = max(peak, float(np.max(held[mine])) / deployment.kv_tokens)
+    return peak
+
+
+def _preemptions(selection: Selection) -> int:
+    events = selection.run.events
+    preempted = events["what"].to_numpy() == "preempted"
+    return int(np.sum(preempted & selection.is_of_replicas(events["replica"].to_numpy())))
+
+
+METRICS = (
+    Metric(
+        "kv_capacity_tokens",
+        "tokens",
+        "KV cache capacity of all replicas.",
+        _capacity_tokens,
+        scope=MACHINES,
+        is_extensive=True,
+        heading=Heading("KV room [tokens]", decimals=0),
+    ),
+    Metric(
+        "kv_peak_fraction",
+        "share",
+        "Largest share of a replica's KV cache capacity that was taken.",
+        _peak_fraction,
+        scope=MACHINES,
+        heading=Heading("KV room used, peak [%]", 100.0, 1),
+        row=Row(250, "KV room used, peak", ".1%"),
+    ),
+    Metric(
+        "preemptions",
+        "",
+        "Number of preemptions.",
+        _preemptions,
+        scope=MACHINES,
+        is_extensive=True,
+        heading=Heading("preemptions", decimals=0),
+        row=Row(220, "preemptions", ",.0f"),
+    ),
+)

@@ -1,0 +1,248 @@
+"""Latencies of finished requests, and gaps between their tokens.
+
+Of each latency there are seven statistics. Percentiles are linear, as numpy's and vLLM's are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from cluster_sim.results.metrics.families.requests import served
+from cluster_sim.results.metrics.finished import Finished
+from cluster_sim.results.metrics.gaps import itl
+from cluster_sim.results.metrics.metric import EVERYWHERE, MACHINES, Metric, Row, Scope
+from cluster_sim.results.metrics.selection import Selection
+from cluster_sim.typing import Array
+
+PERCENTS = [50, 90, 95, 99]
+
+
+class Statistics(NamedTuple):
+    """Statistics of a latency [s]. Names are those of summary.json, before `_NAME_ms`."""
+
+    mean: float
+    std: float
+    max: float
+    median: float
+    p90: float
+    p95: float
+    p99: float
+
+
+_WORDS = {
+    "mean": ("mean", "Mean"),
+    "std": ("standard deviation", "Standard deviation"),
+    "max": ("max", "Maximum"),
+    "median": ("p50", "Median"),
+    "p90": ("p90", "90th percentile"),
+    "p95": ("p95", "95th percentile"),
+    "p99": ("p99", "99th percentile"),
+}
+"""Statistics as labels of figures and as descriptions have them."""
+
+
+class Latency(NamedTuple):
+    """A latency: the subject of seven metrics."""
+
+    name: str
+    description: str
+    """Noun phrase that says what it is."""
+    statistics: Callable[[Selection], Statistics | None]
+    """Function that returns its statistics, or None where it does not exist."""
+    title: str = ""
+    """Its name in figures; empty where that follows from the name."""
+    scope: Scope = EVERYWHERE
+
+
+def metrics_of(latency: Latency, rows: Mapping[str, Row]) -> Iterator[Metric]:
+    """Yield one metric per statistic of a latency; rows: lines of the run table, by statistic."""
+    for statistic in Statistics._fields:
+        in_labels, in_sentences = _WORDS[statistic]
+        yield Metric(
+            f"{statistic}_{latency.name}_ms",
+            "ms",
+            f"{in_sentences} of the {latency.description}.",
+            _milliseconds(latency.statistics, statistic),
+            scope=latency.scope,
+            label=f"{latency.title} {in_labels} [ms]" if latency.title else "",
+            row=rows.get(statistic),
+        )
+
+
+def _milliseconds(
+    statistics: Callable[[Selection], Statistics | None], statistic: str
+) -> Callable[[Selection], float | None]:
+    """Return a function that returns one of the statistics [ms]."""
+
+    def compute(selection: Selection) -> float | None:
+        found = selection.once(statistics)
+        return None if found is None else float(1e3 * getattr(found, statistic))
+
+    return compute
+
+
+def of_requests(
+    values_s: Callable[[Finished], Array | None],
+) -> Callable[[Selection], Statistics | None]:
+    """Return a function that returns the statistics of a latency of finished requests [s]."""
+
+    def compute(selection: Selection) -> Statistics | None:
+        values = values_s(selection.once(served).done)
+        if values is None or not len(values):
+            return None
+        return Statistics(
+            float(np.mean(values)),
+            float(np.std(values)),
+            float(np.max(values)),
+            *np.percentile(values, PERCENTS).tolist(),
+        )
+
+    return compute
+
+
+def of_contention(
+    values_s: Callable[[Finished], Array],
+) -> Callable[[Selection], Statistics | None]:
+    """Return the same for a part of the latency that is known where replicas transfer KV."""
+    statistics = of_requests(values_s)
+
+    def compute(selection: Selection) -> Statistics | None:
+        return statistics(selection) if len(selection.run.transfers) else None
+
+    return compute
+
+
+def _gaps(selection: Selection) -> Statistics | None:
+    """Return statistics of gaps between tokens [s].
+
+    Of a class they are not known, since a stretch does not say whose tokens it makes.
+    """
+    if not selection.once(served).completed:
+        return None
+    gaps = itl(selection.run, selection.pool)
+    if not gaps.count:
+        return None
+    return Statistics(gaps.mean(), gaps.std(), gaps.max(), *gaps.percentiles([*PERCENTS]))
+
+
+LATENCIES: tuple[tuple[Latency, Mapping[str, Row]], ...] = (
+    (
+        Latency(
+            "ttft",
+            "time to first token, from arrival until the token is back at the front door",
+            of_requests(lambda done: done.ttft_s),
+            "TTFT",
+        ),
+        {"median": Row(40, "TTFT p50 [ms]", ",.1f"), "p99": Row(50, "TTFT p99 [ms]", ",.1f")},
+    ),
+    (
+        Latency(
+            "ttfo",
+            "time to the first output token after reasoning; absent where reasoning is not told "
+            "apart",
+            of_requests(lambda done: done.ttfo_s),
+            "TTFO",
+        ),
+        {"median": Row(60, "TTFO p50 [ms]", ",.1f"), "p99": Row(70, "TTFO p99 [ms]", ",.1f")},
+    ),
+    (
+        Latency(
+            "tpot",
+            "time per output token after the first, over requests of two tokens or more",
+            of_requests(lambda done: done.tpot_s[done.output_tokens > 1]),
+            "TPOT",
+        ),
+        {"median": Row(80, "TPOT p50 [ms]", ",.2f"), "p99": Row(90, "TPOT p99 [ms]", ",.2f")},
+    ),
+    (
+        Latency(
+            "e2el",
+            "end-to-end latency, from arrival until the last token is back at the front door",
+            of_requests(lambda done: done.e2el_s),
+            "E2E latency",
+        ),
+        {"median": Row(100, "E2E p50 [ms]", ",.0f"), "p99": Row(110, "E2E p99 [ms]", ",.0f")},
+    ),
+    (
+        Latency(
+            "queue",
+            "time from arrival until the first step that works on the request",
+            of_requests(lambda done: done.queue_s),
+            "time in queue",
+        ),
+        {"p99": Row(120, "queue p99 [ms]", ",.1f"), "mean": Row(150, "queue mean [ms]", ",.1f")},
+    ),
+    (
+        Latency(
+            "bus",
+            "latency added because others used the memories of a request's replicas; absent "
+            "without transfers",
+            of_contention(lambda done: done.bus_s),
+        ),
+        {"mean": Row(170, "of E2E, mean: memory bus shared [ms]", ",.2f")},
+    ),
+    (
+        Latency(
+            "link",
+            "latency added because others used the links of collectives and of the KV transfer; "
+            "absent without transfers",
+            of_contention(lambda done: done.link_s + done.kv_contention_s),
+        ),
+        {"mean": Row(180, "of E2E, mean: links shared [ms]", ",.2f")},
+    ),
+    (
+        Latency(
+            "compute",
+            "latency without queueing, KV transfer and contention; absent without transfers",
+            of_contention(lambda done: done.compute_s),
+        ),
+        {"mean": Row(160, "of E2E, mean: compute [ms]", ",.1f")},
+    ),
+    (
+        Latency(
+            "hand_over_wait",
+            "time from the first token until a decode replica has room; absent where prefill is "
+            "not disaggregated",
+            of_requests(lambda done: done.hand_over_wait_s[~np.isnan(done.hand_over_wait_s)]),
+        ),
+        {"p99": Row(130, "wait for a decode replica p99 [ms]", ",.1f")},
+    ),
+    (
+        Latency(
+            "kv_transfer",
+            "time from then until the KV is there; absent where prefill is not disaggregated",
+            of_requests(lambda done: done.kv_transfer_s[~np.isnan(done.kv_transfer_s)]),
+        ),
+        {"p99": Row(140, "KV transfer p99 [ms]", ",.2f")},
+    ),
+    (
+        Latency(
+            "itl",
+            "gap between two tokens of a request, pooled over all gaps; absent for classes",
+            _gaps,
+            "ITL",
+            MACHINES,
+        ),
+        {},
+    ),
+)
+"""Latencies, and the lines of the run table that their statistics have."""
+
+METRICS = tuple(metric for latency, rows in LATENCIES for metric in metrics_of(latency, rows))
+
+_TITLES = {latency.name: latency.title for latency, _ in LATENCIES if latency.title}
+
+
+def statistic_label(column: str) -> str | None:
+    """Return the label of a statistic of a latency that is no metric, such as that of a class;
+    None where the column is none.
+
+    >>> statistic_label("p75_ttft_ms")
+    'TTFT p75 [ms]'
+    """
+    statistic, _, rest = column.partition("_")
+    title = _TITLES.get(rest.removesuffix("_ms"))
+    return None if title is None else f"{title} {_WORDS.get(statistic, (statistic,))[0]} [ms]"

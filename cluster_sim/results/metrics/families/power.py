@@ -1,0 +1,159 @@
+"""Energy and power of nodes, times the site's PUE, over the whole run, warm-up included.
+
+Absent where a device does not say what it draws.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cluster_sim.results import energy
+from cluster_sim.results.energy import PowerOverTime
+from cluster_sim.results.metrics.metric import MACHINES, Heading, Metric, Row
+from cluster_sim.results.metrics.selection import Selection
+from cluster_sim.typing import Array
+
+
+@dataclass(frozen=True)
+class Energy:
+    """Energy of the selected nodes, and the tokens that it was spent on."""
+
+    joules: float
+    """Energy at the site's meter [J]."""
+    simulated_s: float
+    output_tokens: int
+    """Number of output tokens of finished requests, warm-up included."""
+    prompt_tokens: int
+    """Number of prompt tokens of finished requests, warm-up included."""
+    pue: float
+    nodes: list[PowerOverTime]
+
+    def per(self, tokens: int) -> float | None:
+        """Return the joules per token, or None where no output token was made."""
+        return self.joules / tokens if self.output_tokens else None
+
+
+def energy_of(selection: Selection) -> Energy | None:
+    """Return the energy of the selected nodes, or None where it is not known."""
+    run = selection.run
+    nodes, simulated_s = energy.nodes(run, selection.pool), run.info.simulated_s
+    if nodes is None or not simulated_s:
+        return None
+    site = run.scenario.site
+    pue = site.pue if site is not None and site.pue is not None else 1.0
+    answered: Array = run.requests["status"].to_numpy() == "finished"
+    if selection.pool is not None:
+        answered = answered & (run.requests["pool"].to_numpy() == selection.pool)
+    output_tokens, prompt_tokens = (
+        int(np.sum(run.requests[name].to_numpy()[answered]))
+        for name in ("output_tokens", "prompt_tokens")
+    )
+    joules = pue * sum(node.energy_j for node in nodes)
+    return Energy(joules, simulated_s, output_tokens, prompt_tokens, pue, nodes)
+
+
+def mean_power_w(selection: Selection) -> float | None:
+    """Return the mean power of the selected nodes at the site's meter, or None if not known."""
+    spent = selection.once(energy_of)
+    return None if spent is None else spent.joules / spent.simulated_s
+
+
+def _energy_kwh(selection: Selection) -> float | None:
+    spent = selection.once(energy_of)
+    return None if spent is None else spent.joules / 3.6e6
+
+
+def _j_per_output_token(selection: Selection) -> float | None:
+    spent = selection.once(energy_of)
+    return None if spent is None else spent.per(spent.output_tokens)
+
+
+def _j_per_token(selection: Selection) -> float | None:
+    spent = selection.once(energy_of)
+    return None if spent is None else spent.per(spent.prompt_tokens + spent.output_tokens)
+
+
+def _co2_kg(selection: Selection) -> float | None:
+    spent, site = selection.once(energy_of), selection.run.scenario.site
+    if spent is None or site is None or site.carbon_intensity_g_per_kwh is None:
+        return None
+    return site.carbon_intensity_g_per_kwh * spent.joules / 3.6e9
+
+
+def _co2_g_per_million(selection: Selection) -> float | None:
+    spent, co2_kg = selection.once(energy_of), selection.once(_co2_kg)
+    if spent is None or co2_kg is None or not spent.output_tokens:
+        return None
+    return 1e9 * co2_kg / spent.output_tokens
+
+
+def _peak_power_w(selection: Selection) -> float | None:
+    spent = selection.once(energy_of)
+    return None if spent is None else spent.pue * energy.together(spent.nodes).peak_w
+
+
+METRICS = (
+    Metric(
+        "energy_kwh",
+        "kWh",
+        "Energy of nodes at the site's meter.",
+        _energy_kwh,
+        scope=MACHINES,
+        is_extensive=True,
+        heading=Heading("energy [kWh]", decimals=2),
+    ),
+    Metric(
+        "energy_j_per_output_token",
+        "J/token",
+        "Energy of nodes per output token; absent where there is none.",
+        _j_per_output_token,
+        scope=MACHINES,
+        heading=Heading("energy [J/output token]", decimals=2),
+        row=Row(290, "energy per output token [J]", ",.3g"),
+    ),
+    Metric(
+        "energy_j_per_token",
+        "J/token",
+        "Energy of nodes per prompt or output token; absent where there is no output token.",
+        _j_per_token,
+        scope=MACHINES,
+    ),
+    Metric(
+        "co2_kg",
+        "kg",
+        "CO2 of the energy of nodes; absent where the site has no carbon intensity.",
+        _co2_kg,
+        scope=MACHINES,
+        is_extensive=True,
+    ),
+    Metric(
+        "co2_g_per_million_output_tokens",
+        "g/million tokens",
+        "CO2 per million output tokens; absent where the site has no carbon intensity.",
+        _co2_g_per_million,
+        scope=MACHINES,
+        row=Row(300, "CO2 per million output tokens [g]", ",.4g"),
+    ),
+    Metric(
+        "mean_power_w",
+        "W",
+        "Mean power of nodes at the site's meter.",
+        mean_power_w,
+        scope=MACHINES,
+        is_extensive=True,
+        heading=Heading("power, mean [kW]", 1e-3, 2),
+        row=Row(280, "power with PUE, mean [kW]", ",.2f", divisor=1e3),
+    ),
+    Metric(
+        "peak_power_w",
+        "W",
+        "Highest power of nodes at the site's meter; of a sample that is its own, no less than the "
+        "fleet's share.",
+        _peak_power_w,
+        scope=MACHINES,
+        is_extensive=True,
+        heading=Heading("power, peak [kW]", 1e-3, 2),
+    ),
+)

@@ -1,0 +1,158 @@
+"""Requests and tokens: how many, and how fast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from cluster_sim.results.metrics.finished import Finished, counted, finished, max_concurrent
+from cluster_sim.results.metrics.metric import Heading, Metric, Row, Scope
+from cluster_sim.results.metrics.selection import Selection
+
+
+@dataclass(frozen=True)
+class Served:
+    """Requests that count: outside the warm-up, and selected."""
+
+    done: Finished
+    unfinished: int
+    """Number of requests that had not finished when the run ended."""
+    rejected: int
+    """Number of requests that were turned away."""
+
+    @property
+    def completed(self) -> int:
+        """Number of requests that finished."""
+        return len(self.done.arrival_s)
+
+    @cached_property
+    def span_s(self) -> float:
+        """Time from the first arrival to the last answer of finished requests [s]."""
+        if not self.completed:
+            return 0.0
+        return float(np.max(self.done.finish_s) - np.min(self.done.arrival_s))
+
+    @cached_property
+    def prompt_tokens(self) -> int:
+        """Number of prompt tokens of finished requests."""
+        return int(np.sum(self.done.prompt_tokens))
+
+    @cached_property
+    def output_tokens(self) -> int:
+        """Number of output tokens of finished requests."""
+        return int(np.sum(self.done.output_tokens))
+
+    def per_s(self, amount: float) -> float:
+        """Return an amount as a rate over the span [1/s]."""
+        return amount / self.span_s if self.span_s else 0.0
+
+
+def served(selection: Selection) -> Served:
+    """Return the selected requests that count."""
+    run, pool, class_ = selection.run, selection.pool, selection.class_
+    selected, status = counted(run, pool, class_), run.requests["status"].to_numpy()
+    return Served(
+        finished(run, pool, class_),
+        int(np.sum(selected & (status == "unfinished"))),
+        int(np.sum(selected & (status == "rejected"))),
+    )
+
+
+def _served(selection: Selection) -> Served:
+    return selection.once(served)
+
+
+METRICS = (
+    Metric(
+        "completed",
+        "",
+        "Number of requests that finished.",
+        lambda selection: _served(selection).completed,
+        is_extensive=True,
+        heading=Heading("completed [requests]", decimals=0),
+        row=Row(10, "completed", ",.0f"),
+    ),
+    Metric(
+        "failed",
+        "",
+        "Number of requests that had not finished when the run ended.",
+        lambda selection: _served(selection).unfinished,
+        is_extensive=True,
+        heading=Heading("unfinished [requests]", decimals=0),
+        row=Row(20, "failed", ",.0f"),
+    ),
+    Metric(
+        "duration",
+        "s",
+        "Time from the first counted arrival to the last answer.",
+        lambda selection: _served(selection).span_s,
+        heading=Heading("duration [s]", decimals=0),
+    ),
+    Metric(
+        "total_input_tokens",
+        "tokens",
+        "Number of prompt tokens of finished requests.",
+        lambda selection: _served(selection).prompt_tokens,
+        is_extensive=True,
+        heading=Heading("prompts [tokens]", decimals=0),
+    ),
+    Metric(
+        "total_output_tokens",
+        "tokens",
+        "Number of output tokens of finished requests.",
+        lambda selection: _served(selection).output_tokens,
+        is_extensive=True,
+        heading=Heading("answers [tokens]", decimals=0),
+    ),
+    Metric(
+        "request_throughput",
+        "requests/s",
+        "Finished requests per second of the duration.",
+        lambda selection: _served(selection).per_s(_served(selection).completed),
+        is_extensive=True,
+        label="throughput [requests/s]",
+        heading=Heading("answered [requests/s]", decimals=2),
+        row=Row(190, "requests/s", ",.2f"),
+    ),
+    Metric(
+        "output_throughput",
+        "tokens/s",
+        "Output tokens per second of the duration.",
+        lambda selection: _served(selection).per_s(_served(selection).output_tokens),
+        is_extensive=True,
+        label="output throughput [tokens/s]",
+        heading=Heading("output [tokens/s]", decimals=0),
+        row=Row(200, "output tokens/s", ",.0f"),
+    ),
+    Metric(
+        "total_token_throughput",
+        "tokens/s",
+        "Prompt and output tokens per second of the duration.",
+        lambda selection: _served(selection).per_s(
+            _served(selection).prompt_tokens + _served(selection).output_tokens
+        ),
+        is_extensive=True,
+        label="throughput [tokens/s]",
+        heading=Heading("throughput [tokens/s]", decimals=0),
+    ),
+    Metric(
+        "max_concurrent_requests",
+        "",
+        "Largest number of finished requests that were inside at one time.",
+        lambda selection: max_concurrent(_served(selection).done),
+        is_extensive=True,
+        heading=Heading("most at once [requests]", decimals=0),
+    ),
+    Metric(
+        "rejected",
+        "",
+        "Number of requests that were turned away before they came to any pool.",
+        lambda selection: _served(selection).rejected,
+        scope=Scope.RUN | Scope.CLASS,
+        is_extensive=True,
+        heading=Heading("rejected [requests]", decimals=0),
+        row=Row(30, "rejected", ",.0f"),
+    ),
+)

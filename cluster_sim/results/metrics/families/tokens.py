@@ -1,0 +1,80 @@
+"""Tokens that cost less or more than others: cached, fetched, drafted, of reasoning."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cluster_sim.results.metrics.families.requests import served
+from cluster_sim.results.metrics.metric import Metric, Row
+from cluster_sim.results.metrics.selection import Selection
+from cluster_sim.typing import Array
+
+
+def _prefix_hit_fraction(selection: Selection) -> float | None:
+    if not any(deployment.pool.kv.prefix_caching for deployment in selection.deployments):
+        return None
+    return _share_of_prompts(selection, selection.once(served).done.prefix_hit_tokens)
+
+
+def _offload_hit_fraction(selection: Selection) -> float | None:
+    if not any(deployment.pool.kv.offload for deployment in selection.deployments):
+        return None
+    return _share_of_prompts(selection, selection.once(served).done.fetched_tokens)
+
+
+def _share_of_prompts(selection: Selection, tokens: Array) -> float:
+    prompts = selection.once(served).prompt_tokens
+    return int(np.sum(tokens)) / prompts if prompts else 0.0
+
+
+def _acceptance_length(selection: Selection) -> float | None:
+    """Return the tokens that a step makes of a sequence, in the mean over the whole run."""
+    speculating = [
+        number
+        for deployment in selection.deployments
+        if deployment.pool.replica.speculation
+        for number in selection.run.fleet.numbers(deployment.name)
+    ]
+    if not speculating:
+        return None
+    table = selection.run.stretches
+    mine = np.isin(table["replica"].to_numpy(), speculating)
+    steps, batch, growth = (table[name].to_numpy()[mine] for name in ("steps", "batch", "growth"))
+    checks = float(np.sum(steps * batch))
+    return float(np.sum(steps * growth)) / checks if checks else None
+
+
+def _reasoning_tokens(selection: Selection) -> int | None:
+    tokens = selection.once(served).done.reasoning_tokens
+    return None if tokens is None else int(np.sum(tokens))
+
+
+METRICS = (
+    Metric(
+        "prefix_hit_fraction",
+        "share",
+        "Share of prompt tokens found in prefix caches; absent without prefix caching.",
+        _prefix_hit_fraction,
+        row=Row(230, "prompt tokens found in cache", ".1%"),
+    ),
+    Metric(
+        "offload_hit_fraction",
+        "share",
+        "Share of prompt tokens fetched from tiers of offloaded KV; absent without such tiers.",
+        _offload_hit_fraction,
+        row=Row(240, "prompt tokens fetched from tiers", ".1%"),
+    ),
+    Metric(
+        "spec_decode_acceptance_length",
+        "tokens",
+        "Tokens that a step makes of a sequence, in the mean; absent without speculation.",
+        _acceptance_length,
+    ),
+    Metric(
+        "total_reasoning_tokens",
+        "tokens",
+        "Number of reasoning tokens of finished requests; absent where reasoning is not told apart.",
+        _reasoning_tokens,
+        is_extensive=True,
+    ),
+)

@@ -1,0 +1,112 @@
+"""Use of devices: arithmetic, memory bandwidth, pipeline stages of wafers; warm-up included."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from cluster_sim.physics.wafer import WaferSteps
+from cluster_sim.results.memory_bound import saturated_fraction
+from cluster_sim.results.metrics.metric import MACHINES, Heading, Metric, Row
+from cluster_sim.results.metrics.selection import Selection
+
+
+def _mean_of_devices(selection: Selection, column: str) -> float:
+    devices = selection.run.devices
+    values = devices[column].to_numpy()
+    if selection.pool is not None:
+        values = values[devices["pool"].to_numpy() == selection.pool]
+    return float(np.mean(values))
+
+
+class Pipelines(NamedTuple):
+    """Pipelines of wafers while they work."""
+
+    slots: float
+    busy: float
+    """Share of time in which the slowest stage of a replica works."""
+
+
+def _pipelines(selection: Selection) -> Pipelines | None:
+    """Return the pipelines of the selected wafers; None where there are none."""
+    run = selection.run
+    wafers = [deployment for deployment in selection.deployments if deployment.pool.is_wafer]
+    if not wafers:
+        return None
+    table = run.stretches
+    mine = np.isin(
+        table["replica"].to_numpy(),
+        [number for wafer in wafers for number in run.fleet.numbers(wafer.name)],
+    )
+    length_s = table["ended_s"].to_numpy()[mine] - table["began_s"].to_numpy()[mine]
+    occupancy = table["station_occupancy"].to_numpy()[mine]
+    busy = float(np.average(occupancy, weights=length_s)) if length_s.sum() else 0.0
+    slots = min(
+        float(times.slots) for wafer in wafers if isinstance(times := wafer.step_times, WaferSteps)
+    )
+    return Pipelines(slots, busy)
+
+
+def _slots(selection: Selection) -> float | None:
+    pipelines = selection.once(_pipelines)
+    return None if pipelines is None else pipelines.slots
+
+
+def _occupancy(selection: Selection) -> float | None:
+    pipelines = selection.once(_pipelines)
+    return None if pipelines is None else pipelines.busy
+
+
+def _bubbles(selection: Selection) -> float | None:
+    pipelines = selection.once(_pipelines)
+    return None if pipelines is None else 1.0 - pipelines.busy
+
+
+METRICS = (
+    Metric(
+        "compute_utilisation",
+        "share",
+        "FLOP over what the peak of devices allows over the whole run, in the mean over devices.",
+        lambda selection: _mean_of_devices(selection, "compute_utilisation"),
+        scope=MACHINES,
+        row=Row(260, "compute used, mean", ".1%"),
+    ),
+    Metric(
+        "bandwidth_utilisation",
+        "share",
+        "Bytes over what the memory bandwidth of devices allows, in the mean over devices.",
+        lambda selection: _mean_of_devices(selection, "bandwidth_utilisation"),
+        scope=MACHINES,
+        row=Row(270, "memory bandwidth used, mean", ".1%"),
+    ),
+    Metric(
+        "bandwidth_saturated_fraction",
+        "share",
+        "Share of the time in which steps run where they wait for memory bandwidth.",
+        lambda selection: saturated_fraction(selection.run, selection.pool),
+        scope=MACHINES,
+    ),
+    Metric(
+        "pipeline_slots",
+        "",
+        "Number of batches that the pipeline of a wafer holds; absent without wafers.",
+        _slots,
+        scope=MACHINES,
+    ),
+    Metric(
+        "station_occupancy",
+        "share",
+        "Share of time in which the slowest pipeline stage works; absent without wafers.",
+        _occupancy,
+        scope=MACHINES,
+        heading=Heading("station occupancy"),
+    ),
+    Metric(
+        "pipeline_bubble_fraction",
+        "share",
+        "Share of time in which the slowest pipeline stage idles; absent without wafers.",
+        _bubbles,
+        scope=MACHINES,
+    ),
+)

@@ -1,0 +1,82 @@
+"""Selection: what a metric is computed of, a whole run or a part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+
+from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.results.run import Run
+from cluster_sim.typing import Array
+
+Found = TypeVar("Found")
+
+
+class Selection:
+    """A whole run, one of its pools, or one of its classes of traffic.
+
+    It keeps what several metrics share: `once` computes a thing when it is first asked for.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        pool: str | None = None,
+        class_: str | None = None,
+        whole: Selection | None = None,
+    ) -> None:
+        self.run = run
+        self.pool = pool
+        """Name of the pool; None for all pools."""
+        self.class_ = class_
+        """Name of the class of traffic; None for all traffic."""
+        self.whole = whole or self
+        """Selection of the whole run."""
+        self._kept: dict[Callable[[Selection], Any], Any] = {}
+
+    def once(self, compute: Callable[[Selection], Found]) -> Found:
+        """Return `compute(self)`, computed the first time only."""
+        if compute not in self._kept:
+            self._kept[compute] = compute(self)
+        found: Found = self._kept[compute]
+        return found
+
+    @cached_property
+    def machines(self) -> Selection:
+        """Selection with the replicas of this one: the whole run where one pool has them all."""
+        is_part = self.pool is not None and len(self.run.scenario.cluster.pools) > 1
+        return self if is_part else self.whole
+
+    @cached_property
+    def by_pool(self) -> dict[str, Selection]:
+        """Selections of all pools of the run, by name."""
+        return {
+            pool.name: Selection(self.run, pool=pool.name, whole=self.whole)
+            for pool in self.run.scenario.cluster.pools
+        }
+
+    @cached_property
+    def by_class(self) -> dict[str, Selection]:
+        """Selections of all classes of the run's traffic, by name."""
+        return {
+            traffic_class.name: Selection(self.run, class_=traffic_class.name, whole=self.whole)
+            for traffic_class in self.run.scenario.workload.classes
+        }
+
+    @cached_property
+    def deployments(self) -> list[Deployment]:
+        """Deployments that are selected."""
+        return [
+            deployment
+            for deployment in self.run.fleet.deployments
+            if self.pool is None or deployment.name == self.pool
+        ]
+
+    def is_of_replicas(self, numbers: Array) -> Array:
+        """Return which of these numbers of replicas are of a selected pool."""
+        if self.pool is None:
+            return np.ones(len(numbers), dtype=bool)
+        return np.isin(numbers, self.run.fleet.numbers(self.pool))

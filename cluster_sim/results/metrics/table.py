@@ -1,0 +1,47 @@
+"""The table of metrics: every field of summary.json, in its order.
+
+A metric is added as one entry of a family's file. summary.json, the table of `cluster-sim run`,
+labels of figures, cells of the report and samples of a fleet follow from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from cluster_sim.results.metrics.families import (
+    cost,
+    goodput,
+    heat,
+    kv_cache,
+    latency,
+    power,
+    requests,
+    run,
+    tokens,
+    utilisation,
+)
+from cluster_sim.results.metrics.metric import Metric, Row
+
+FAMILIES: tuple[tuple[Metric, ...], ...] = (
+    requests.METRICS,
+    tokens.METRICS,
+    goodput.METRICS,
+    latency.METRICS,
+    kv_cache.METRICS,
+    utilisation.METRICS,
+    power.METRICS,
+    heat.METRICS,
+    run.METRICS,
+    cost.METRICS,
+)
+METRICS: Mapping[str, Metric] = MappingProxyType(
+    {metric.name: metric for family in FAMILIES for metric in family}
+)
+"""Metrics by name, in the order of summary.json."""
+
+
+def run_rows() -> list[tuple[Metric, Row]]:
+    """Return the metrics that the table of `cluster-sim run` shows, with their rows in order."""
+    rows = [(metric, metric.row) for metric in METRICS.values() if metric.row is not None]
+    return sorted(rows, key=lambda pair: pair[1].place)
