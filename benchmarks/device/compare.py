@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from cluster_sim.calibration import attention, gemm
 from cluster_sim.calibration.errors import Errors
-from cluster_sim.calibration.kernels import read_kernels
+from cluster_sim.calibration.kernel_tables import read_kernels
 from cluster_sim.errors import ScenarioError
 from cluster_sim.hardware.device import Device, device_named
 from cluster_sim.hardware.kernel_fits import KernelFits, fit_of_engine

@@ -178,6 +178,14 @@ class KernelFits(Description):
         }
         return self.model_copy(update=slowed)
 
+    def updated(self, other: KernelFits) -> KernelFits:
+        """Return these fits with those of `other` in place of the ones of the same name."""
+        return KernelFits(
+            gemm=self.gemm | other.gemm,
+            generation=self.generation | other.generation,
+            context=self.context | other.context,
+        )
+
 
 Fit = TypeVar("Fit")
 

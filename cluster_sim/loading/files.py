@@ -1,4 +1,4 @@
-"""Scenario files -> scenarios: variants merged, values set from outside, everything checked."""
+"""Scenario files: variants merged, values set from outside, everything checked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster_sim.errors import Fault, ScenarioError, did_you_mean
-from cluster_sim.loading.checks import faults_of
+from cluster_sim.loading.checks.scenario import faults_of
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.scenario.study_spec import Capacity, Sweep
 from cluster_sim.schema import (
@@ -31,16 +31,24 @@ def load_scenario(
     overrides: Mapping[str, Any] | None = None,
     seed: int | None = None,
 ) -> Scenario:
-    """The scenario in the file at `path`.
+    """Return the scenario in the file at `path`.
 
-    variant: which one, where the file has several; overrides: values by dotted key, such as
-    {"cluster.pools[0].nodes": 2}, applied last; seed: in place of the file's.
-    Raises ScenarioError with every fault of the file, or where a variant must be named.
+    Parameters
+    ----------
+    variant
+        Name of the variant, where the file has several.
+    overrides
+        Values by dotted key, such as {"cluster.pools[0].nodes": 2}, applied last.
+    seed
+        Seed in place of the file's.
+
+    Raises
+    ------
+    ScenarioError
+        The file has faults, all of which are told, or a variant must be named.
     """
-    document, sets = (
-        open_scenarios(path).document,
-        [(key, value, f"override {key}") for key, value in (overrides or {}).items()],
-    )
+    document = open_scenarios(path).document
+    sets = [(key, value, f"override {key}") for key, value in (overrides or {}).items()]
     names = list(_variant_names(document))
     if variant is None and names:
         if len(names) > 1:
@@ -57,10 +65,14 @@ def load_variants(
     sets: Sequence[str] = (),
     seed: int | None = None,
 ) -> list[Scenario]:
-    """Every variant of the file, or those that are named, with `key=value` texts applied; the plain
-    file where it has none.
+    """Return every variant of a file, or those that are named, with `key=value` texts applied.
 
-    Raises ScenarioError with the faults of all of them.
+    A file without variants gives one scenario.
+
+    Raises
+    ------
+    ScenarioError
+        Some of them have faults; those of all are told.
     """
     document = open_scenarios(path).document
     wanted: list[str | None] = list(variants) or list(_variant_names(document)) or [None]
@@ -77,7 +89,7 @@ def load_variants(
 
 
 def question_of(path: str | Path) -> str:
-    """What a scenario file asks: its comment at the top; nothing where it has none."""
+    """Return the question that a scenario file asks: its comment at the top, or nothing."""
     lines = read_text(Path(path)).lstrip("\ufeff").splitlines()
     return " ".join(
         line.lstrip("# ").rstrip() for line in takewhile(lambda line: line.startswith("#"), lines)
@@ -85,7 +97,7 @@ def question_of(path: str | Path) -> str:
 
 
 class _Questions(Description):
-    """The sections of a file that ask for many simulations."""
+    """Sections of a file that ask for many simulations."""
 
     sweep: Sweep | None = None
     capacity: Capacity | None = None
@@ -97,21 +109,23 @@ class ScenarioFile:
 
     document: Document
     sets: tuple[str, ...]
-    """`key=value` texts that hold for all of them."""
+    """`key=value` texts that hold for all scenarios of the file."""
     sweep: Sweep | None
+    """Section `sweep` of the file."""
     capacity: Capacity | None
+    """Section `capacity` of the file."""
 
     @property
     def variants(self) -> list[str]:
-        """Their names; empty where the file has none."""
+        """Names of the variants; empty where the file has none."""
         return list(_variant_names(self.document))
 
     def place(self, *trail: str | int) -> str:
-        """Where the value at `trail` was written, for messages."""
+        """Return where the value at `trail` was written, for messages."""
         return self.document.place(trail)
 
     def written(self, variant: str | None = None) -> Any:
-        """What the file says of one variant, names of the catalog as they are written."""
+        """Return what the file says of one variant, names of the catalog as they are written."""
         with looking_in(Path(self.document.file).parent):
             return _set(_chosen(self.document, variant), self.sets)[0].data
 
@@ -122,18 +136,35 @@ class ScenarioFile:
         seed: int | None = None,
         where: str = "override",
     ) -> Scenario:
-        """One of them, with `values` by dotted key, which `where` asked for.
+        """Return one scenario of the file.
 
-        Raises ScenarioError with all that is wrong with it.
+        Parameters
+        ----------
+        variant
+            Name of the variant; None for the plain file.
+        values
+            Values by dotted key.
+        seed
+            Seed in place of the file's.
+        where
+            What asked for the values, for messages.
+
+        Raises
+        ------
+        ScenarioError
+            The scenario has faults, all of which are told.
         """
         overrides = [(key, value, f"{where}: {key}") for key, value in (values or {}).items()]
         return _one(self.document, variant, overrides, seed, self.sets)
 
 
 def open_scenarios(path: str | Path, sets: Sequence[str] = ()) -> ScenarioFile:
-    """The file at `path`, its `sweep` and `capacity` checked, its scenarios not yet.
+    """Return the file at `path`, its `sweep` and `capacity` checked, its scenarios not yet.
 
-    Raises ScenarioError for a file that cannot be read and for faults in these two sections.
+    Raises
+    ------
+    ScenarioError
+        The file cannot be read, or these two sections have faults.
     """
     document = read_yaml(Path(path))
     asked = {key: document.data[key] for key in _Questions.model_fields if key in document.data}
@@ -194,7 +225,7 @@ def _one(
 
 
 def _chosen(document: Document, variant: str | None) -> Document:
-    """What the file says of one variant."""
+    """Return what the file says of one variant."""
     names = list(_variant_names(document))
     base = document.without("variants")
     if variant is None:
@@ -210,7 +241,7 @@ def _chosen(document: Document, variant: str | None) -> Document:
 
 
 def _set(base: Document, sets: Sequence[str]) -> tuple[Document, list[Fault]]:
-    """`base` with `key=value` texts applied, and what is wrong with those that could not be."""
+    """Apply `key=value` texts to `base`; return what is wrong with those that do not apply."""
     faults: list[Fault] = []
     for text in sets:
         try:
@@ -221,8 +252,9 @@ def _set(base: Document, sets: Sequence[str]) -> tuple[Document, list[Fault]]:
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of scenario files. With `variants` the base may be incomplete: each variant
-    brings the rest.
+    """Return the JSON Schema of scenario files.
+
+    With `variants` the base may be incomplete: each variant brings the rest.
     """
     schema = Scenario.model_json_schema(by_alias=True)
     required = schema.pop("required")

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from cluster_sim.deployment.fleet import resolve
-from cluster_sim.deployment.thermal_groups import Spot
+from cluster_sim.deployment.thermal_groups import ThermalGroup
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.results.tables.devices import devices_table
 from cluster_sim.results.tables.ended import Ended
@@ -43,7 +43,7 @@ def build_tables(
     scenario: Scenario,
     recorder: Recorder,
     paths: Sequence[Route],
-    spots: Sequence[Spot] = (),
+    groups: Sequence[ThermalGroup] = (),
 ) -> Tables:
     """Return the tables of a run that has ended.
 
@@ -51,7 +51,7 @@ def build_tables(
     ----------
     paths
         Path from the front door to each replica, by number.
-    spots
+    groups
         Groups of equally warm devices; none where nothing is known of temperatures.
     """
     fleet = resolve(scenario)
@@ -61,7 +61,7 @@ def build_tables(
     down_s = {number: at_s for at_s, what, number, _, _ in recorder.events if what == "shutdown"}
     simulated_s = _simulated_s(requests, stretches)
     run = Ended(fleet, stretches, down_s, simulated_s)
-    thermal, extremes = thermal_table(run, spots, recorder.throttles)
+    thermal, extremes = thermal_table(run, groups, recorder.throttles)
     return Tables(
         requests=requests,
         stretches=stretches,

@@ -1,11 +1,8 @@
-"""Where the cluster stands: the air or water that it is given, what it may draw, and what goes
-wrong.
-"""
+"""The site of a cluster: the air or water it supplies, power caps, and failures of cooling."""
 
 from __future__ import annotations
 
 from itertools import pairwise
-from math import cos, floor, inf, pi
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
@@ -21,24 +18,25 @@ from cluster_sim.units import (
     Watts,
 )
 
-_HOUR_S, _DAY_S = 3600.0, 86400.0
-_STEP_S = 300.0
-"""A day's course of temperatures is taken in steps of five minutes."""
-
 
 class Inlet(Description):
-    """Temperature of the air or water that nodes are given: one and the same, a day's course about
-    a mean, or by a schedule.
+    """Temperature of the air or water that nodes are given.
+
+    It is constant, follows a day's course about a mean, or follows a schedule.
     """
 
     mean_c: Celsius | None = None
+    """Mean temperature [degC]."""
     swing_kelvin: Kelvin = 0.0
-    """By which the hottest hour is above the mean, and the coldest below; a cosine between them."""
+    """Difference between the hottest hour and the mean, and between the mean and the coldest [K].
+    The course is a cosine."""
     peak_hour: Annotated[float, Field(ge=0.0, lt=24.0)] = 15.0
+    """Hour of the day that is hottest."""
     begins_hour: Annotated[float, Field(ge=0.0, lt=24.0)] = 0.0
-    """The hour of time zero."""
+    """Hour of the day at time zero."""
     points: Annotated[tuple[tuple[Seconds, Celsius], ...], Field(min_length=1)] | None = None
-    """[time, temperature] from then on, in place of the mean; the first holds before it as well."""
+    """Schedule in place of the mean: [time, temperature], each from its time on. The first holds
+    before its time as well."""
 
     @model_validator(mode="after")
     def _has_one_course(self) -> Inlet:
@@ -55,53 +53,26 @@ class Inlet(Description):
                 raise ValueError("points must ascend in time")
         return self
 
-    def at_c(self, time_s: float) -> float:
-        """The temperature at `time_s`; between two changes it stays as it is."""
-        if self.points is not None:
-            return next(
-                (temperature for at_s, temperature in reversed(self.points) if at_s <= time_s),
-                self.points[0][1],
-            )
-        assert self.mean_c is not None
-        if not self.swing_kelvin:
-            return self.mean_c
-        middle_s = (floor(time_s / _STEP_S) + 0.5) * _STEP_S
-        return self.mean_c + self.swing_kelvin * cos(
-            2 * pi * (middle_s / _DAY_S + (self.begins_hour - self.peak_hour) / 24)
-        )
 
-    def next_change_s(self, time_s: float) -> float:
-        """When after `time_s` it is another; inf for never."""
-        if self.points is not None:
-            return next((at_s for at_s, _ in self.points if at_s > time_s), inf)
-        return (floor(time_s / _STEP_S) + 1) * _STEP_S if self.swing_kelvin else inf
-
-    @property
-    def highest_c(self) -> float:
-        """The highest that it ever is."""
-        return (
-            max(temperature for _, temperature in self.points)
-            if self.points is not None
-            else (self.mean_c or 0.0) + self.swing_kelvin
-        )
-
-
-def _mean_where_bare(came: Any) -> Any:
-    return came if isinstance(came, (dict, BaseModel)) else {"mean": came}
+def _mean_where_bare(value: Any) -> Any:
+    return value if isinstance(value, (dict, BaseModel)) else {"mean": value}
 
 
 class SiteEvent(Description):
-    """Something that goes wrong."""
+    """Something that goes wrong for a while."""
 
     at_s: Seconds
+    """Time at which it begins [s]."""
     lasts_s: PositiveSeconds
+    """Length of the event [s]."""
     what: Literal["fan_failure", "pump_failure", "inlet_rise"]
+    """Kind of event: fans or pumps fail, or the inlet gets warmer."""
     where: str | None = None
-    """A pool, or a node of it such as `b200/0`; default: everywhere."""
+    """Pool, or node of a pool such as `b200/0`, that it happens to. Default: all nodes."""
     factor: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
-    """Of a fan or pump failure: the share of the flow that is left."""
+    """Share of the flow that a failure of fans or pumps leaves."""
     rise_kelvin: Kelvin | None = None
-    """Of `inlet_rise`: by how much."""
+    """Rise of the inlet's temperature under `inlet_rise` [K]."""
 
     @model_validator(mode="after")
     def _says_how_much(self) -> SiteEvent:
@@ -116,11 +87,11 @@ class SiteEvent(Description):
         return self
 
     def hits(self, node: str) -> bool:
-        """Whether it happens to the node called `pool/0`."""
+        """Return whether the event happens to the node called `pool/0`."""
         return self.where in (None, node, node.rpartition("/")[0])
 
     def lasts(self, time_s: float) -> bool:
-        """Whether it is going on at `time_s`."""
+        """Return whether the event is going on at `time_s`."""
         return self.at_s <= time_s < self.at_s + self.lasts_s
 
 
@@ -131,23 +102,24 @@ class Site(Description):
         Annotated[Inlet, BeforeValidator(_mean_where_bare, json_schema_input_type=str | Inlet)]
         | None
     ) = None
-    """Of the air or water that nodes are given. Left out, nothing is said of temperatures, and
-    nothing throttles by heat."""
+    """Temperature of the air or water that nodes are given [degC]. Left out, temperatures are not
+    simulated, and nothing throttles by heat."""
     pue: Annotated[float, Field(ge=1.0)] | None = None
-    """What the site draws for each watt of its nodes: energy and power of the summary are those of
-    the site; default 1."""
+    """Power usage effectiveness: power of the site per watt of its nodes. Energy and power of the
+    summary are those of the site. Default: 1."""
     electricity_usd_per_kwh: UsdPerKwh | None = None
-    """Of nodes that are owned; default: what their prices say."""
+    """Price of electricity for nodes that are owned [USD/kWh]. Default: that of their prices."""
     carbon_intensity_g_per_kwh: GramsPerKwh | None = None
+    """Mass of CO2 emitted per energy drawn [g/kWh]."""
     rack_nodes: Annotated[int, Field(gt=0)] | None = None
-    """Nodes of a rack, taken in the order of the file; default: all stand in one."""
+    """Number of nodes of a rack, taken in the order of the file. Default: all stand in one."""
     rack_power_cap_w: Watts | None = None
-    """What the nodes of a rack may draw together, at their plugs."""
+    """Power that the nodes of a rack may draw together at their plugs [W]."""
     row_power_cap_w: Watts | None = None
-    """What all nodes may draw together."""
+    """Power that all nodes may draw together [W]."""
     power_sharing: Literal["proportional", "priority"] = "proportional"
-    """Who gets what of a cap beyond what all draw at least: each node in proportion to what it
-    could draw more, or the pools of the file one after the other. Shares are fixed: what an idle
-    node leaves is not given to others."""
+    """How a cap is shared beyond what all draw at least. proportional: each node gets in proportion
+    to what more it could draw. priority: the pools are served in the order of the file. Shares are
+    fixed: power that an idle node leaves is not given to others."""
     events: tuple[SiteEvent, ...] = ()
-    """What goes wrong, and when."""
+    """Failures and rises of temperature, and when they happen."""

@@ -11,10 +11,10 @@ from typing import Any
 
 from simpy import Environment, Event
 
-from cluster_sim.deployment import thermal_groups as heat
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.deployment.power_caps import device_caps_w
 from cluster_sim.deployment.schedulers import build_scheduler
+from cluster_sim.deployment.thermal_groups import thermal_groups
 from cluster_sim.hardware.operating_point import FULL_PACE
 from cluster_sim.loading.sampling import sampled
 from cluster_sim.request import Request
@@ -33,7 +33,7 @@ from cluster_sim.sim.power_cap import Capped
 from cluster_sim.sim.replica import DecodeReplica, PrefillReplica, Replica
 from cluster_sim.sim.router import Router
 from cluster_sim.sim.source import Clients, Conversations, timetable
-from cluster_sim.sim.thermal_governor import governors
+from cluster_sim.sim.thermal_governor import thermal_governors
 from cluster_sim.topology import FRONT_DOOR, MEMORY, Topology, parallel_paths_between
 from cluster_sim.workload.classes import labelled
 from cluster_sim.workload.generate import drawn, replayed
@@ -85,8 +85,8 @@ def simulate(
     picker = scenario.cluster.router.picker(stream(scenario.seed, "routing"))
     router = Router(env, picker, entries, ways_s, recorder, answered, _gate(scenario, ways_s))
     route: Callable[[Request], None] = router.route
-    spots = heat.spots(scenario)
-    governors(env, fleet, spots, replicas, recorder)
+    groups = thermal_groups(scenario)
+    thermal_governors(env, fleet, groups, replicas, recorder)
     for replica in replicas:
         replica.on_lost = router.fail if isinstance(replica, DecodeReplica) else router.lost
     if classes := scenario.workload.classes:
@@ -103,7 +103,7 @@ def simulate(
     if fabric is not None:
         fabric.stop()
     wall_s = time.perf_counter() - began
-    tables = build_tables(scenario, recorder, paths, spots)
+    tables = build_tables(scenario, recorder, paths, groups)
     info = RunInfo(
         wall_s=wall_s,
         # SimPy numbers events as they are scheduled; the next number is how many there were.

@@ -11,7 +11,7 @@ import numpy as np
 
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import Fault, ScenarioError
-from cluster_sim.loading.checks import faults_of
+from cluster_sim.loading.checks.scenario import faults_of
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import Document, describe, under
 from cluster_sim.validation.measured import INLINE, MODELS, NODES, PRECISIONS, MeasuredRun

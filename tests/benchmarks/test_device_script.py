@@ -20,7 +20,7 @@ from board import NOTHING, Board, middle, parsed
 from machine import CannotError, Timing, copied, timing
 from shapes import Attention, Gemm, Kernel, Traffic, kernels
 
-from cluster_sim.calibration.kernels import read_kernels
+from cluster_sim.calibration.kernel_tables import read_kernels
 from cluster_sim.hardware.device import device_named
 from cluster_sim.physics.attention import context_attention_s, generation_attention_s
 from cluster_sim.physics.gemm import gemm_s

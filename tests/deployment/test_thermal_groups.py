@@ -13,16 +13,18 @@ import pytest
 from pytest import approx
 
 import cluster_sim
-from cluster_sim.deployment import thermal_groups as heat
+from cluster_sim.deployment.climate import Climate
+from cluster_sim.deployment.device_power import PoweredSteps, power_of_steps
 from cluster_sim.deployment.fleet import resolve
-from cluster_sim.deployment.thermal_groups import Spot, drawn
+from cluster_sim.deployment.temperatures import temperatures
+from cluster_sim.deployment.thermal_groups import ThermalGroup, thermal_groups
 from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.operating_point import Pace
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.thermal import DIE, MEMORY, Heat
 from cluster_sim.scenario.site import Inlet, SiteEvent
 from cluster_sim.schema import catalog_entry
-from cluster_sim.sim.thermal_governor import Guard
+from cluster_sim.sim.thermal_guard import ThermalGuard
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
 
 # A board that draws 400 W whatever it runs, most of it as its clock allows, and is warm within a
@@ -189,21 +191,14 @@ def test_heat_that_comes_is_stored_or_removed_over_a_whole_run_with_throttling(
     tmp_path: Path,
 ) -> None:
     results = run(tmp_path, site={"inlet": "30 degC"}, devices=1)
-    (spot,), stretches = heat.spots(results.scenario), results.stretches
+    (group,), stretches = thermal_groups(results.scenario), results.stretches
     began_s, ended_s, energy_j = (
         stretches[name].to_numpy() for name in ("began_s", "ended_s", "energy_j")
     )
-    own = drawn(
-        spot.power,
-        began_s,
-        ended_s,
-        energy_j / (ended_s - began_s),
-        0.0 * began_s,
-        0.0,
-        results.info.simulated_s,
-    )
-    walked = heat.course(spot, spot.start(), own, None)
-    network = spot.network(1.0)
+    steps = PoweredSteps(began_s, ended_s, energy_j / (ended_s - began_s), 0.0 * began_s)
+    own = power_of_steps(group.power, steps, 0.0, results.info.simulated_s)
+    walked = temperatures(group, group.start(), own, None)
+    network = group.network(1.0)
     lengths_s = np.diff(walked.edges_s)
     removed_j = sum(
         network.removed_j(state, Heat(w - 40.0, 40.0, 30.0), s)
@@ -214,22 +209,21 @@ def test_heat_that_comes_is_stored_or_removed_over_a_whole_run_with_throttling(
     assert device_rows(results)["p/0/device0"]["energy_j"] == approx(stored_j + removed_j, rel=1e-9)
 
 
-def a_guard(die_c: float, memory_c: float = 20.0) -> Guard:
+def a_guard(die_c: float, memory_c: float = 20.0) -> ThermalGuard:
     pool = cluster_sim.load_scenario(
         Path(__file__).parents[2] / "scenarios" / "kv_swap.yaml", variant="recompute"
     ).cluster.pools[0]
     machine = node(DEVICE) | {"cooling": COOLING}
-    spot = Spot(
+    group = ThermalGroup(
         pool.model_copy(update={"node": Node.model_validate(machine)}),
         "p/0",
         (0,),
         0,
         False,
         None,
-        Inlet(mean="25 degC"),
-        (),
+        Climate(Inlet(mean="25 degC")),
     )
-    return Guard(spot, np.array([die_c, memory_c, 30.0, 25.0]))
+    return ThermalGuard(group, np.array([die_c, memory_c, 30.0, 25.0]))
 
 
 def test_the_clock_falls_by_a_step_for_each_kelvin_it_is_over_and_rises_once_it_has_cooled_by_the_hysteresis() -> (
@@ -280,9 +274,9 @@ def test_memory_is_refreshed_less_only_after_it_has_cooled_by_the_hysteresis() -
 def test_a_guard_looks_again_before_any_limit_could_have_been_reached() -> None:
     guard = a_guard(30.0, 30.0)
     safe_s = guard.safe_s(0.0)
-    greatest = guard.spot.greatest(guard.spot.conditions(0.0))[0]
+    greatest = guard.group.greatest(guard.group.climate.conditions(0.0))[0]
     soon, late = (
-        guard.spot.network(1.0).after(guard.state, greatest, elapsed_s)
+        guard.group.network(1.0).after(guard.state, greatest, elapsed_s)
         for elapsed_s in (safe_s, 2.0 * safe_s)
     )
     assert soon[DIE] < 50.0 and soon[MEMORY] < 45.0
@@ -373,7 +367,7 @@ def test_a_failure_that_ends_is_over(tmp_path: Path) -> None:
     assert after < during - 4.0
 
 
-def real(name: str, inlet: str, flow: float = 1.0) -> list[Spot]:
+def real(name: str, inlet: str, flow: float = 1.0) -> list[ThermalGroup]:
     """A catalog node with one device a replica."""
     event = (
         () if flow == 1.0 else (SiteEvent(at="0 s", lasts="1 h", what="pump_failure", factor=flow),)
@@ -386,7 +380,9 @@ def real(name: str, inlet: str, flow: float = 1.0) -> list[Spot]:
     assert cooling is not None
     behind = (False,) if cooling.front is None else (False, True)
     return [
-        Spot(pool, "p/0", (0,), 0, rear, 0 if rear else None, Inlet(mean=inlet), event)
+        ThermalGroup(
+            pool, "p/0", (0,), 0, rear, 0 if rear else None, Climate(Inlet(mean=inlet), event)
+        )
         for rear in behind
     ]
 
@@ -394,15 +390,15 @@ def real(name: str, inlet: str, flow: float = 1.0) -> list[Spot]:
 def test_a_healthy_liquid_cooled_rack_and_a_wafer_have_no_governor_and_half_the_coolant_changes_that() -> (
     None
 ):
-    assert not any(spot.could_reach_a_limit() for spot in real("gb200-nvl72", "45 degC"))
-    assert any(spot.could_reach_a_limit() for spot in real("gb200-nvl72", "45 degC", flow=0.5))
-    assert not any(spot.could_reach_a_limit() for spot in real("cs-3", "20 degC"))
+    assert not any(group.could_reach_a_limit() for group in real("gb200-nvl72", "45 degC"))
+    assert any(group.could_reach_a_limit() for group in real("gb200-nvl72", "45 degC", flow=0.5))
+    assert not any(group.could_reach_a_limit() for group in real("cs-3", "20 degC"))
     assert not any(
-        spot.could_reach_a_limit() for spot in real("cs-3", "20 degC", flow=0.5)
+        group.could_reach_a_limit() for group in real("cs-3", "20 degC", flow=0.5)
     )  # 18.4 kW: 67 degC
-    assert any(spot.could_reach_a_limit() for spot in real("cs-3", "40 degC", flow=0.5))
-    assert not any(spot.could_reach_a_limit() for spot in real("dgx-b200", "25 degC"))
-    assert any(spot.could_reach_a_limit() for spot in real("dgx-h100", "35 degC"))
+    assert any(group.could_reach_a_limit() for group in real("cs-3", "40 degC", flow=0.5))
+    assert not any(group.could_reach_a_limit() for group in real("dgx-b200", "25 degC"))
+    assert any(group.could_reach_a_limit() for group in real("dgx-h100", "35 degC"))
 
 
 # RTX 3090: a fifth off the clock cost decoding 5 %, and computing goes as the clock.

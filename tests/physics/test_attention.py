@@ -20,7 +20,7 @@ from cluster_sim.calibration.attention import (
     predict_context,
     predict_generation,
 )
-from cluster_sim.calibration.kernels import read_kernels
+from cluster_sim.calibration.kernel_tables import read_kernels
 from cluster_sim.hardware.device import device_named
 from cluster_sim.hardware.kernel_fits import ContextAttentionFit, GenerationAttentionFit, KernelFits
 from cluster_sim.physics.attention import (

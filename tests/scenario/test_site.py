@@ -1,16 +1,13 @@
-"""What a site may say: inlets over time, events, and what is wrong with them."""
+"""What a site may say, and what is wrong with it."""
 
 from __future__ import annotations
 
-from math import inf
 from pathlib import Path
 
 import pytest
-from pytest import approx
 
 import cluster_sim
 from cluster_sim.errors import ScenarioError
-from cluster_sim.scenario.site import Inlet
 
 FILE = """
 name: site
@@ -20,32 +17,6 @@ workload: {arrivals: {process: poisson, rate: 1 /s}, prompt_tokens: 100, output_
 cluster: {pools: [{name: a, node: dgx-h100, nodes: 2}]}
 site: SITE
 """
-
-
-def test_a_day_s_course_is_a_cosine_about_its_mean_in_steps_of_five_minutes() -> None:
-    inlet = Inlet(mean="25 degC", swing="6 K", peak_hour=15, begins_hour=9)
-    assert inlet.at_c(6 * 3600.0) == approx(31.0, abs=1e-3)  # at three in the afternoon
-    assert inlet.at_c(18 * 3600.0) == approx(19.0, abs=1e-3)
-    assert inlet.at_c(0.0) == approx(25.0, abs=0.1)
-    assert inlet.at_c(10.0) == inlet.at_c(290.0) != inlet.at_c(310.0)
-    assert inlet.next_change_s(10.0) == 300.0
-    assert inlet.highest_c == 31.0
-
-
-def test_points_hold_until_the_next_one() -> None:
-    inlet = Inlet(points=(("1 h", "20 degC"), ("2 h", "30 degC")))
-    assert [inlet.at_c(hours * 3600.0) for hours in (0.0, 1.5, 2.0, 50.0)] == [
-        20.0,
-        20.0,
-        30.0,
-        30.0,
-    ]
-    assert [inlet.next_change_s(hours * 3600.0) for hours in (0.0, 1.0, 2.0)] == [
-        3600.0,
-        7200.0,
-        inf,
-    ]
-    assert inlet.highest_c == 30.0
 
 
 @pytest.mark.parametrize(

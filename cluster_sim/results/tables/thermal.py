@@ -11,7 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from cluster_sim.deployment.thermal_groups import Course, Drawn, Spot, course, drawn, empty
+from cluster_sim.deployment.device_power import (
+    DrawnPower,
+    PoweredSteps,
+    power_of_steps,
+    power_without_replica,
+)
+from cluster_sim.deployment.temperatures import Temperatures, temperatures
+from cluster_sim.deployment.thermal_groups import ThermalGroup
 from cluster_sim.results.recorder import ThrottleRow
 from cluster_sim.results.tables.ended import Ended
 from cluster_sim.typing import Array
@@ -51,7 +58,7 @@ class _Clocks(NamedTuple):
 
 
 def thermal_table(
-    run: Ended, spots: Sequence[Spot], throttles: Sequence[ThrottleRow]
+    run: Ended, groups: Sequence[ThermalGroup], throttles: Sequence[ThrottleRow]
 ) -> tuple[pa.Table, dict[str, Extremes]]:
     """Return the table of temperatures, see columns.THERMAL, and the extremes by name of device.
 
@@ -60,23 +67,21 @@ def thermal_table(
     columns: dict[str, list[Array]] = {name: [] for name in _TYPES}
     names: list[str] = []
     extremes: dict[str, Extremes] = {}
-    bins = int(np.clip(_MOST_ROWS // max(len(spots), 1), _FEWEST_BINS, _BINS))
+    bins = int(np.clip(_MOST_ROWS // max(len(groups), 1), _FEWEST_BINS, _BINS))
     edges_s = np.linspace(0.0, run.simulated_s, bins + 1)
     if run.simulated_s > 0.0:
-        by_replica = _by_replica(run) if spots else {}
+        by_replica = _by_replica(run) if groups else {}
         log: dict[int, list[ThrottleRow]] = {}
         for row in throttles:
             log.setdefault(row[1], []).append(row)
-        for number, spot in enumerate(spots):
-            temperatures = _course(spot, by_replica, edges_s)
+        for number, group in enumerate(groups):
+            course = _course(group, by_replica, edges_s)
             clocks = _clocks(log.get(number, ()), run.simulated_s)
-            for name, values in _binned(temperatures, clocks, edges_s).items():
+            for name, values in _binned(course, clocks, edges_s).items():
                 columns[name].append(values)
-            columns["alike"].append(np.full(bins, len(spot.places)))
-            names += [spot.devices()[0]] * bins
-            extremes |= dict.fromkeys(
-                spot.devices(), _extremes(temperatures, clocks, run.simulated_s)
-            )
+            columns["alike"].append(np.full(bins, len(group.places)))
+            names += [group.devices()[0]] * bins
+            extremes |= dict.fromkeys(group.devices(), _extremes(course, clocks, run.simulated_s))
     return _table(names, columns), extremes
 
 
@@ -88,11 +93,11 @@ def with_extremes(devices: pa.Table, extremes: Mapping[str, Extremes]) -> pa.Tab
     return devices
 
 
-def _extremes(temperatures: Course, clocks: _Clocks, simulated_s: float) -> Extremes:
+def _extremes(course: Temperatures, clocks: _Clocks, simulated_s: float) -> Extremes:
     lengths_s = np.diff(np.append(clocks.from_s, simulated_s))
-    memory_c = temperatures.memory_c
+    memory_c = course.memory_c
     return Extremes(
-        float(np.max(temperatures.die_c)),
+        float(np.max(course.die_c)),
         None if memory_c is None else float(np.max(memory_c)),
         float(np.sum(lengths_s[clocks.reason > 0])),
         float(np.min(clocks.clock)),
@@ -113,7 +118,7 @@ def _table(names: list[str], columns: Mapping[str, list[Array]]) -> pa.Table:
     return pa.table(table)
 
 
-def _by_replica(run: Ended) -> dict[int, Drawn]:
+def _by_replica(run: Ended) -> dict[int, DrawnPower]:
     """Return what each device of a replica draws over time, at the mean power of each stretch."""
     stretches = run.stretches
     replica = stretches["replica"].to_numpy()
@@ -132,26 +137,28 @@ def _by_replica(run: Ended) -> dict[int, Drawn]:
         if power is not None:
             mine = slice(*np.searchsorted(replica, (number, number + 1)))
             length_s = np.maximum(ended_s[mine] - began_s[mine], 1e-12)
-            by_replica[number] = drawn(
-                power,
+            steps = PoweredSteps(
                 began_s[mine],
                 ended_s[mine],
                 energy_j[mine] / (size * length_s),
                 moved[mine] / (size * length_s),
-                0.0,
-                run.simulated_s,
-                run.down_s.get(number, inf),
+            )
+            by_replica[number] = power_of_steps(
+                power, steps, 0.0, run.simulated_s, run.down_s.get(number, inf)
             )
     return by_replica
 
 
-def _course(spot: Spot, by_replica: Mapping[int, Drawn], edges_s: Array) -> Course:
+def _course(
+    group: ThermalGroup, by_replica: Mapping[int, DrawnPower], edges_s: Array
+) -> Temperatures:
     """Return the temperatures of a group of devices over the bins."""
-    nobody = empty(spot.power, 0.0, float(edges_s[-1]))
+    nobody = power_without_replica(group.power, 0.0, float(edges_s[-1]))
     own, front = (
-        nobody if number is None else by_replica[number] for number in (spot.replica, spot.upstream)
+        nobody if number is None else by_replica[number]
+        for number in (group.replica, group.upstream)
     )
-    return course(spot, spot.start(), own, front if spot.is_behind else None, edges_s)
+    return temperatures(group, group.start(), own, front if group.is_behind else None, edges_s)
 
 
 def _clocks(log: Sequence[ThrottleRow], until_s: float) -> _Clocks:
@@ -173,11 +180,11 @@ def _clocks(log: Sequence[ThrottleRow], until_s: float) -> _Clocks:
     )
 
 
-def _binned(temperatures: Course, clocks: _Clocks, edges_s: Array) -> dict[str, Array]:
+def _binned(course: Temperatures, clocks: _Clocks, edges_s: Array) -> dict[str, Array]:
     """Return the columns of _TYPES over the bins, `alike` apart."""
-    first = np.searchsorted(temperatures.edges_s, edges_s)
-    lengths_s = np.diff(temperatures.edges_s)
-    energy_j = np.append(0.0, np.cumsum(temperatures.watts * lengths_s))
+    first = np.searchsorted(course.edges_s, edges_s)
+    lengths_s = np.diff(course.edges_s)
+    energy_j = np.append(0.0, np.cumsum(course.watts * lengths_s))
     # a clock holds from before the bin, too: the one that is in force when it begins
     held = np.searchsorted(clocks.from_s, edges_s[:-1], side="right") - 1
     last = np.searchsorted(clocks.from_s, edges_s[1:], side="left")
@@ -200,8 +207,8 @@ def _binned(temperatures: Course, clocks: _Clocks, edges_s: Array) -> dict[str, 
     return {
         "at_s": edges_s[1:],
         "power_w": np.diff(energy_j[first]) / np.diff(edges_s),
-        "die_c": highest(temperatures.die_c),
-        "memory_c": highest(temperatures.memory_c),
+        "die_c": highest(course.die_c),
+        "memory_c": highest(course.memory_c),
         "clock": worst(clocks.clock, np.min),
         "refresh_share": worst(clocks.refresh, np.min),
         "reason": worst(clocks.reason, np.max),

@@ -1,0 +1,85 @@
+"""The climate of a node: the air or water that it is given over time, and events of the site."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import cos, floor, inf, pi, prod
+from typing import NamedTuple
+
+from cluster_sim.scenario.site import Inlet, SiteEvent
+
+_DAY_S = 86400.0
+_STEP_S = 300.0
+"""Length of a step of a day's course of temperatures: five minutes [s]."""
+
+
+class Conditions(NamedTuple):
+    """What a node is given for a while."""
+
+    supply_c: float
+    """Temperature of its air or water [degC]."""
+    flow: float
+    """Share of its flow of air or water."""
+
+
+@dataclass(frozen=True, eq=False)
+class Climate:
+    """The inlet of a node, and the events that happen to it."""
+
+    inlet: Inlet
+    events: tuple[SiteEvent, ...] = ()
+
+    def conditions(self, time_s: float) -> Conditions:
+        """Return the conditions at `time_s`; they hold until the next change."""
+        happening = [event for event in self.events if event.lasts(time_s)]
+        rise = sum(event.rise_kelvin or 0.0 for event in happening)
+        flow = prod(event.factor or 1.0 for event in happening)
+        return Conditions(inlet_c_at(self.inlet, time_s) + rise, flow)
+
+    @cached_property
+    def worst(self) -> Conditions:
+        """Conditions that are no better than any: the highest inlet with all events at once."""
+        rise = sum(event.rise_kelvin or 0.0 for event in self.events)
+        flow = prod(event.factor or 1.0 for event in self.events)
+        return Conditions(max_inlet_c(self.inlet) + rise, flow)
+
+    def next_change_s(self, time_s: float) -> float:
+        """Return the time of the next change after `time_s` [s]; inf where there is none."""
+        ends_s = (
+            end_s
+            for event in self.events
+            for end_s in (event.at_s, event.at_s + event.lasts_s)
+            if end_s > time_s
+        )
+        return min(next_inlet_change_s(self.inlet, time_s), min(ends_s, default=inf))
+
+
+def inlet_c_at(inlet: Inlet, time_s: float) -> float:
+    """Return the temperature of an inlet at a time [degC]; it is constant between changes."""
+    if inlet.points is not None:
+        return next(
+            (temperature for at_s, temperature in reversed(inlet.points) if at_s <= time_s),
+            inlet.points[0][1],
+        )
+    assert inlet.mean_c is not None
+    if not inlet.swing_kelvin:
+        return inlet.mean_c
+    middle_s = (floor(time_s / _STEP_S) + 0.5) * _STEP_S
+    return inlet.mean_c + inlet.swing_kelvin * cos(
+        2 * pi * (middle_s / _DAY_S + (inlet.begins_hour - inlet.peak_hour) / 24)
+    )
+
+
+def next_inlet_change_s(inlet: Inlet, time_s: float) -> float:
+    """Return the time of an inlet's next change after `time_s` [s]; inf where there is none."""
+    if inlet.points is not None:
+        return next((at_s for at_s, _ in inlet.points if at_s > time_s), inf)
+    return (floor(time_s / _STEP_S) + 1) * _STEP_S if inlet.swing_kelvin else inf
+
+
+def max_inlet_c(inlet: Inlet) -> float:
+    """Return the highest temperature that an inlet ever has [degC]."""
+    if inlet.points is not None:
+        return max(temperature for _, temperature in inlet.points)
+    return (inlet.mean_c or 0.0) + inlet.swing_kelvin

@@ -1,0 +1,63 @@
+"""What one device draws over time, from the steps of its replica."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import NamedTuple
+
+import numpy as np
+
+from cluster_sim.hardware.power_and_cooling import Power
+from cluster_sim.physics.power import memory_w
+from cluster_sim.typing import Array
+
+
+class DrawnPower(NamedTuple):
+    """Power that one device draws, constant in pieces: n + 1 edges, n values."""
+
+    edges_s: Array
+    watts: Array
+    memory_w: Array
+    """Part of it that the memory draws."""
+
+
+class PoweredSteps(NamedTuple):
+    """Steps or stretches of a replica in order, and what one of its devices draws in each."""
+
+    began_s: Array
+    ended_s: Array
+    watts: Array
+    bytes_per_s: Array
+    """Rate at which the device's memory is read and written."""
+
+
+def power_of_steps(
+    power: Power, steps: PoweredSteps, since_s: float, until_s: float, lost_s: float = inf
+) -> DrawnPower:
+    """Return what a device draws from `since_s` until `until_s`.
+
+    Between steps it is loaded and idle; from `lost_s` on it is empty.
+    """
+    count, quiet_memory_w = len(steps.began_s), memory_w(power, 0.0)
+    ends_s = np.stack([steps.began_s, steps.ended_s], axis=1).ravel()
+    knots_s = np.clip(np.maximum.accumulate(ends_s), since_s, until_s)
+    between = np.full(count, power.loaded_idle_w)
+    watts = np.append(power.loaded_idle_w, np.stack([steps.watts, between], axis=1).ravel())
+    quiet = np.full(count, float(quiet_memory_w))
+    of_memory = np.append(
+        float(quiet_memory_w),
+        np.stack([memory_w(power, steps.bytes_per_s), quiet], axis=1).ravel(),
+    )
+    if lost_s < until_s:
+        knots_s = np.append(knots_s, max(lost_s, since_s))
+        watts = np.append(watts, power.idle_w)
+        of_memory = np.append(of_memory, quiet_memory_w)
+    edges_s = np.concatenate([[since_s], knots_s, [until_s]])
+    return DrawnPower(edges_s, watts, np.minimum(of_memory, watts))
+
+
+def power_without_replica(power: Power, since_s: float, until_s: float) -> DrawnPower:
+    """Return what a device without a replica draws."""
+    return DrawnPower(
+        np.array([since_s, until_s]), np.array([power.idle_w]), np.array([memory_w(power, 0.0)])
+    )

@@ -1,0 +1,119 @@
+"""Temperatures of a thermal group over time, under what its devices draw."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from cluster_sim.deployment.device_power import DrawnPower
+from cluster_sim.deployment.thermal_groups import ThermalGroup
+from cluster_sim.physics.thermal import DIE, MEMORY
+from cluster_sim.typing import Array
+
+
+class Temperatures(NamedTuple):
+    """Temperatures of a group over time, and what each of its devices draws.
+
+    There are n + 1 edges and states, and n powers.
+    """
+
+    edges_s: Array
+    states: Array
+    watts: Array
+
+    @property
+    def die_c(self) -> Array:
+        """Temperature of the die at the edges [degC]."""
+        die_c: Array = self.states[:, DIE]
+        return die_c
+
+    @property
+    def memory_c(self) -> Array | None:
+        """Temperature of the memory at the edges [degC]; None where it is on the die."""
+        return self.states[:, MEMORY] if self.states.shape[1] > 3 else None
+
+
+def temperatures(
+    group: ThermalGroup,
+    state: Array,
+    own: DrawnPower,
+    front: DrawnPower | None,
+    marks_s: Array | None = None,
+) -> Temperatures:
+    """Return the temperatures from `state` on; they are exact at every edge.
+
+    Parameters
+    ----------
+    state
+        Temperatures at the first edge of `own` [degC].
+    own, front
+        Power of a device of the group, and of one in front of it, over the same time.
+    marks_s
+        More edges within that time [s].
+    """
+    until_s = float(own.edges_s[-1])
+    edges_s = _all_edges_s(own, front, marks_s)
+    parts: list[tuple[Array, Array, Array]] = []
+    at_s = float(own.edges_s[0])
+    while True:
+        to_s = min(group.climate.next_change_s(at_s), until_s)
+        around = group.climate.conditions(at_s)
+        inside = edges_s[
+            np.searchsorted(edges_s, at_s, side="right") : np.searchsorted(
+                edges_s, to_s, side="left"
+            )
+        ]
+        piece_s = np.concatenate([[at_s], inside, [to_s]])
+        watts, of_memory = _values(own, piece_s)
+        front_w = _values(front, piece_s)[0] if front is not None else np.zeros(len(watts))
+        network = group.network(around.flow)
+        inlet = around.supply_c + network.cooling.preheat_k_per_w * front_w
+        states = network.trajectory(state, piece_s, watts - of_memory, of_memory, inlet)
+        parts.append((piece_s[:-1], states[:-1], watts))
+        state, at_s = states[-1], to_s
+        if at_s >= until_s:
+            break
+    edges, all_states, all_watts = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Temperatures(
+        np.append(edges, until_s), np.concatenate([all_states, state[None]]), all_watts
+    )
+
+
+def _all_edges_s(own: DrawnPower, front: DrawnPower | None, marks_s: Array | None) -> Array:
+    """Return the times at which either power changes, and the marks, in order."""
+    edges_s = own.edges_s
+    if front is not None and front is not own:
+        edges_s = np.concatenate([edges_s, front.edges_s])
+    if marks_s is not None:
+        edges_s = np.concatenate([edges_s, marks_s])
+    return edges_s if edges_s is own.edges_s else np.unique(edges_s)
+
+
+def last_temperatures(
+    group: ThermalGroup, state: Array, own: DrawnPower, front: DrawnPower | None
+) -> Array:
+    """Return the temperatures at the last edge; in one step where nothing changes before it."""
+    since_s, until_s = float(own.edges_s[0]), float(own.edges_s[-1])
+    if (
+        len(own.watts) > 1
+        or (front is not None and len(front.watts) > 1)
+        or group.climate.next_change_s(since_s) < until_s
+    ):
+        last: Array = temperatures(group, state, own, front).states[-1]
+        return last
+    around = group.climate.conditions(since_s)
+    front_w = 0.0 if front is None else float(front.watts[0])
+    heat = group.heat(around, float(own.watts[0]), float(own.memory_w[0]), front_w)
+    return group.network(around.flow).after(state, heat, until_s - since_s)
+
+
+def _values(power: DrawnPower, edges_s: Array) -> tuple[Array, Array]:
+    """Return (watts, watts of the memory) between these edges.
+
+    The edges hold all those of `power` that lie within their time.
+    """
+    place = np.clip(
+        np.searchsorted(power.edges_s, edges_s[:-1], side="right") - 1, 0, len(power.watts) - 1
+    )
+    return power.watts[place], power.memory_w[place]

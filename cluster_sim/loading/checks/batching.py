@@ -1,0 +1,57 @@
+"""Checks of batching and speculation: options that do not go together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.llm.model import Model
+from cluster_sim.loading.checks.finding import Finding
+from cluster_sim.scenario.pool import Pool
+from cluster_sim.schema import Trail
+from cluster_sim.serving.scheduler import Static
+
+
+def batching_faults(pool: Pool, trail: Trail) -> Iterator[Finding]:
+    """Yield options that static batching goes without."""
+    if not isinstance(pool.batching, Static):
+        return
+    options = {}
+    if pool.kv.prefix_caching or pool.kv.watermark:
+        options["kv"] = "prefix_caching" if pool.kv.prefix_caching else "watermark"
+    if pool.replica.speculation:
+        options["replica"] = "speculation"
+    for section, option in options.items():
+        yield (
+            (*trail, section, option),
+            "static batching goes without; wanted the policy 'continuous'",
+        )
+
+
+def speculation_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
+    """Yield drafts that do not fit the model, its drafter or the limits of a step."""
+    model, pool = deployment.model, deployment.pool
+    speculation = pool.replica.speculation
+    if speculation is None:
+        return
+    if model.window:
+        yield at, _no_windows(model)
+    if (drafter := speculation.draft_model) is not None:
+        ranks = pool.replica.tensor_parallel
+        if drafter.window:
+            yield (*at, "draft_model"), _no_windows(drafter)
+        elif not pool.is_wafer and drafter.heads % ranks:
+            yield (
+                (*at, "draft_model"),
+                f"tensor_parallel of {ranks} does not divide the {drafter.heads} heads of {drafter.name}",
+            )
+    tokens = 1 + speculation.draft_tokens
+    if pool.max_sequences * tokens > pool.max_batched_tokens:
+        yield (
+            (*at, "draft_tokens"),
+            f"max_sequences of {pool.max_sequences} with {tokens} tokens each is more than max_batched_tokens of {pool.max_batched_tokens}",
+        )
+
+
+def _no_windows(model: Model) -> str:
+    return f"{model.name} has layers with a window; speculation is not simulated with them by this version"

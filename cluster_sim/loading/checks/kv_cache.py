@@ -1,0 +1,100 @@
+"""Checks of memory: weights that do not fit, requests that never could, tiers that hold nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.loading.checks.finding import Finding
+from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.schema import Trail
+
+
+def offload_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
+    """Yield tiers that nothing falls into, or that are too small."""
+    pool = deployment.pool
+    tiers = pool.kv.offload
+    if tiers and not pool.kv.prefix_caching:
+        yield (
+            (*at, "offload"),
+            "without prefix caching no block is ever found again; wanted prefix_caching: true",
+        )
+    for index, tier in enumerate(tiers):
+        if tier.tier in [other.tier for other in tiers[:index]]:
+            yield (*at, "offload", index, "tier"), f"two tiers are called '{tier.tier}'"
+        if tier.tier == "memoryx" and not pool.is_wafer:
+            yield (
+                (*at, "offload", index, "tier"),
+                f"memoryx stands behind wafers; {pool.node.device.name} is none",
+            )
+        if tier.capacity_bytes < (block_bytes := deployment.block_bytes):
+            yield (
+                (*at, "offload", index, "capacity"),
+                f"{tier.capacity_bytes:g} B is less than a block of {block_bytes:g} B",
+            )
+
+
+def capacity_faults(scenario: Scenario, deployment: Deployment, trail: Trail) -> Iterator[Finding]:
+    """Yield weights that do not fit, and requests that never could be admitted."""
+    pool, model = deployment.pool, deployment.model
+    if deployment.placement.kv_tokens < pool.block_tokens:
+        yield (*trail, "replica"), _no_room(deployment)
+        return
+    longest = _longest_request(scenario, deployment)
+    if longest is None:
+        return
+    if longest > model.max_context:
+        yield (
+            ("workload",),
+            f"the longest request, {longest} tokens, is beyond the context of {model.name}, {model.max_context} tokens",
+        )
+    elif longest - 1 > deployment.kv_tokens:
+        yield (
+            ("workload",),
+            f"the longest request, {longest} tokens, can never be admitted: a replica of pool '{pool.name}' has room for {deployment.kv_tokens} tokens of KV",
+        )
+    elif not pool.chunked_prefill and longest - 1 > pool.max_batched_tokens:
+        yield (
+            (*trail, "batching"),
+            f"without chunked_prefill the longest request, {longest} tokens, never fits a step of max_batched_tokens {pool.max_batched_tokens}",
+        )
+
+
+def _longest_request(scenario: Scenario, deployment: Deployment) -> int | None:
+    """Return the tokens of the longest request that a pool may get; None where a trace decides."""
+    workload = scenario.workload
+    if workload.trace is not None:
+        return None
+    if workload.sessions is not None:
+        longest = workload.sessions.longest or 1
+    else:
+        makes_one_token = deployment.role == "prefill"
+        longest = max(
+            ((prompt and prompt.longest) or 1)
+            + (1 if makes_one_token else (output and output.longest) or 1)
+            for prompt, output in workload.length_pairs()
+        )
+    return longest + (workload.shared_prefix.tokens if workload.shared_prefix else 0)
+
+
+def _no_room(deployment: Deployment) -> str:
+    """Return a sentence that says which memory has no room for what."""
+    pool, placement, device = deployment.pool, deployment.placement, deployment.device
+    devices = placement.devices
+    noun = f"each of {devices} devices" if devices > 1 else "a device"
+    memory_bytes = device.memory.capacity_bytes
+    if pool.is_wafer:
+        noun, memory_bytes = f"{devices} wafers", memory_bytes * devices
+    weights = f"the {deployment.weights} weights of {deployment.model.name}"
+    weight_memory = device.weight_memory
+    if weight_memory is None:
+        left_bytes = max(placement.kv_room_bytes, 0.0)
+        return f"{weights} do not fit: {_gigabytes(placement.weight_bytes)} on {noun} of {_gigabytes(memory_bytes)}, {_gigabytes(left_bytes)} left for KV"
+    if placement.weight_room_bytes is not None and placement.weight_room_bytes < 0.0:
+        return f"{weights} do not fit: {_gigabytes(placement.weight_bytes)} on {noun}, whose memory for weights is {_gigabytes(weight_memory.capacity_bytes)}"
+    return f"no room for KV: {noun} has {_gigabytes(memory_bytes)} beside its memory for weights, {_gigabytes(placement.reserved_bytes)} of it reserved"
+
+
+def _gigabytes(size: float) -> str:
+    """Return a size with one decimal, or with three where it is less than one gigabyte."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 or not size else f"{size / 1e9:.3f} GB"

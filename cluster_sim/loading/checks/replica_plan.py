@@ -1,0 +1,167 @@
+"""Checks of a pool's plan: parallelism that fits neither the model, nor the devices, nor the nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.llm.model import Model
+from cluster_sim.loading.checks.batching import batching_faults, speculation_faults
+from cluster_sim.loading.checks.finding import Finding
+from cluster_sim.loading.checks.kv_cache import offload_faults
+from cluster_sim.scenario.pool import Pool
+from cluster_sim.schema import Trail
+
+_GPU_KEYS = ("tensor_parallel", "pipeline_parallel", "data_parallel", "expert_parallel")
+"""Keys of a plan that only GPUs have; all of them are 1 by default."""
+_WAFER_KEYS = (
+    ("layout", "regions"),
+    ("reserved_rows", 0),
+    ("defective_cores", 0.0),
+    ("weights_from", "memory"),
+)
+"""Keys of a plan that only wafers have, and their defaults."""
+
+
+def plan_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
+    """Yield what does not fit together in the plan of a pool, which stands at `trail`."""
+    pool, at = deployment.pool, (*trail, "replica")
+    if pool.is_wafer:
+        yield from _wafer_faults(pool, at)
+    else:
+        yield from _gpu_faults(deployment, at)
+    yield from batching_faults(pool, trail)
+    yield from offload_faults(deployment, (*trail, "kv"))
+    yield from _host_link_faults(deployment, trail)
+    yield from _count_faults(deployment, trail)
+    yield from speculation_faults(deployment, (*at, "speculation"))
+    if pool.replica.speculation is None and pool.max_sequences > pool.max_batched_tokens:
+        yield (
+            (*trail, "batching"),
+            f"max_sequences of {pool.max_sequences} is more than max_batched_tokens of {pool.max_batched_tokens}: not all could take a step",
+        )
+
+
+def _wafer_faults(pool: Pool, at: Trail) -> Iterator[Finding]:
+    plan, device = pool.replica, pool.node.device
+    for key in _GPU_KEYS:
+        if (value := getattr(plan, key)) != 1:
+            yield (
+                (*at, key),
+                f"came {value}; {device.name} is a wafer, whose layers are spread by 'wafers'",
+            )
+    if device.wafer is not None and plan.reserved_rows >= device.wafer.rows:
+        yield (
+            (*at, "reserved_rows"),
+            f"{plan.reserved_rows} leave none of the {device.wafer.rows} rows of {device.name}",
+        )
+
+
+def _gpu_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
+    model, pool = deployment.model, deployment.pool
+    plan, device = pool.replica, pool.node.device
+    if plan.wafers is not None:
+        yield (
+            (*at, "wafers"),
+            f"{device.name} is no wafer; wanted tensor_parallel and pipeline_parallel",
+        )
+    for key, default in _WAFER_KEYS:
+        if (value := getattr(plan, key)) != default:
+            yield (*at, key), f"came {value}; {device.name} is no wafer"
+    yield from _head_faults(model, plan.tensor_parallel, (*at, "tensor_parallel"))
+    yield from _expert_faults(model, pool, at)
+    yield from _group_faults(pool, at)
+    if plan.pipeline_parallel > model.layers:
+        yield (
+            (*at, "pipeline_parallel"),
+            f"{plan.pipeline_parallel} stages are more than the {model.layers} layers of {model.name}",
+        )
+
+
+def _head_faults(model: Model, ranks: int, at: Trail) -> Iterator[Finding]:
+    """Yield a number of tensor-parallel ranks that does not split the heads evenly."""
+    kv_heads = model.kv_heads
+    if model.heads % ranks:
+        yield at, f"{ranks} does not divide the {model.heads} heads of {model.name}"
+    elif kv_heads % ranks and ranks % kv_heads and not model.latent:
+        yield (
+            at,
+            f"{ranks} neither divides the {kv_heads} KV heads of {model.name} nor is a multiple of them",
+        )
+
+
+def _group_faults(pool: Pool, at: Trail) -> Iterator[Finding]:
+    """Yield a stage that spans nodes, and collectives that the device has no figures for."""
+    plan, device, per_node = pool.replica, pool.node.device, pool.node.devices
+    if (group := plan.tensor_parallel * plan.data_parallel) > per_node:
+        yield (
+            (*at, "tensor_parallel" if plan.data_parallel == 1 else "data_parallel"),
+            f"{group} is more than the {per_node} devices of {pool.node.name}; groups across nodes are not simulated by this version",
+        )
+    elif plan.tensor_parallel > 1 and device.collectives.all_reduce is None:
+        yield (
+            (*at, "tensor_parallel"),
+            f"{device.name} has no figures for all_reduce; wanted 1, or collectives.all_reduce in its file",
+        )
+
+
+def _expert_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:
+    """Yield data and expert parallelism that fit neither the experts nor the device's figures."""
+    plan, collectives = pool.replica, pool.node.device.collectives
+    data, groups = plan.data_parallel, plan.expert_parallel
+    if model.experts is None:
+        for key, value in (("data_parallel", data), ("expert_parallel", groups)):
+            if value != 1:
+                yield (
+                    (*at, key),
+                    f"came {value}; {model.name} has no experts to share"
+                    + ("; wanted more replicas" if key == "data_parallel" else ""),
+                )
+        return
+    devices = plan.tensor_parallel * data
+    if devices % groups:
+        yield (
+            (*at, "expert_parallel"),
+            f"{groups} does not divide the {devices} devices of a stage, tensor_parallel x data_parallel",
+        )
+    if model.experts.count % groups:
+        yield (
+            (*at, "expert_parallel"),
+            f"{groups} does not divide the {model.experts.count} experts of {model.name}",
+        )
+    if data > 1 and (collectives.all_gather is None or collectives.reduce_scatter is None):
+        yield (
+            (*at, "data_parallel"),
+            f"{pool.node.device.name} has no figures for all_gather and reduce_scatter; wanted 1, or them in its file",
+        )
+
+
+def _host_link_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
+    """Yield a cold start and swapping where no link to the host is known."""
+    pool = deployment.pool
+    if pool.replica.start == "cold" and deployment.load_s is None:
+        yield (
+            (*trail, "replica", "start"),
+            f"{pool.node.name} has no link between host and device; wanted load_bandwidth",
+        )
+    if pool.kv.preemption == "swap" and deployment.swap_bandwidth_bytes_per_s is None:
+        yield (
+            (*trail, "kv", "preemption"),
+            f"{pool.node.name} has no way between host and device; wanted swap_bandwidth",
+        )
+
+
+def _count_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
+    """Yield nodes that do not hold the replicas, and devices that replicas do not divide."""
+    pool = deployment.pool
+    devices, each = pool.nodes * pool.node.devices, deployment.devices_per_replica
+    hold = f"{pool.nodes} node{'s hold' if pool.nodes > 1 else ' holds'} {devices} device{'s' if devices > 1 else ''}"
+    wanted = pool.replicas or 1
+    if devices < each * wanted:
+        need = f"{wanted} replicas need" if wanted > 1 else "a replica needs"
+        yield (*trail, "nodes"), f"{hold}; {need} {each * wanted}"
+    elif pool.replicas is None and devices % each:
+        yield (
+            trail,
+            f"{hold}, which replicas of {each} do not divide; wanted a multiple, or 'replicas: {devices // each}'",
+        )

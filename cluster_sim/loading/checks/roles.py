@@ -1,0 +1,55 @@
+"""Checks of disaggregated prefill: pools that have nobody to share requests with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cluster_sim.loading.checks.finding import Finding
+from cluster_sim.scenario.pool import Pool
+from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.schema import Trail
+from cluster_sim.serving.scheduler import Static
+
+
+def role_faults(scenario: Scenario) -> Iterator[Finding]:
+    """Yield pools whose role no other pool complements, or that cannot play it."""
+    cluster = scenario.cluster
+    by_role = {
+        role: [pool for pool in cluster.pools if pool.replica.role == role]
+        for role in ("prefill", "decode")
+    }
+    if cluster.hand_over is not None and not (by_role["prefill"] or by_role["decode"]):
+        yield (
+            ("cluster", "hand_over"),
+            "no pool hands over; wanted pools with replica.role prefill and decode",
+        )
+    for index, pool in enumerate(cluster.pools):
+        if pool.replica.role != "both":
+            yield from _of_pool(pool, ("cluster", "pools", index), by_role)
+
+
+def _of_pool(pool: Pool, at: Trail, by_role: dict[str, list[Pool]]) -> Iterator[Finding]:
+    role = pool.replica.role
+    other = "decode" if role == "prefill" else "prefill"
+    if not by_role[other]:
+        yield (
+            (*at, "replica", "role"),
+            f"came {role}; no pool has the role {other} to hand over {'to' if role == 'prefill' else 'from'}",
+        )
+    if isinstance(pool.batching, Static):
+        yield (
+            (*at, "batching"),
+            f"static batching keeps its requests to the end; a pool of the role {role} wants the policy 'continuous'",
+        )
+    if role == "prefill" and pool.replica.speculation is not None:
+        yield (
+            (*at, "replica", "speculation"),
+            "a pool of the role prefill decodes nothing; wanted it where the role is decode",
+        )
+    if role == "decode":
+        for source in by_role["prefill"]:
+            if source.replica.kv_cache != pool.replica.kv_cache:
+                yield (
+                    (*at, "replica", "kv_cache"),
+                    f"came {pool.replica.kv_cache}; pool '{source.name}' hands over {source.replica.kv_cache}, and KV is moved as it is",
+                )

@@ -1,0 +1,72 @@
+"""All checks of a scenario whose parts are each right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cluster_sim.deployment.fleet import Fleet, resolve
+from cluster_sim.loading import sampling
+from cluster_sim.loading.checks.finding import Finding
+from cluster_sim.loading.checks.kv_cache import capacity_faults
+from cluster_sim.loading.checks.replica_plan import plan_faults
+from cluster_sim.loading.checks.roles import role_faults
+from cluster_sim.loading.checks.site import site_faults
+from cluster_sim.loading.checks.traffic import admission_faults, traffic_faults
+from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.schema import Trail
+from cluster_sim.topology import FRONT_DOOR
+
+_MAX_DEVICES = 200_000
+"""Devices that are simulated at most: each is a place of the topology, and a slip of the pen would
+fill the memory."""
+
+
+def faults_of(scenario: Scenario) -> Iterator[Finding]:
+    """Yield all that is wrong with a scenario as a whole: where, and a sentence."""
+    yield from traffic_faults(scenario)
+    yield from sampling.faults(scenario)
+    yield from admission_faults(scenario)
+    yield from role_faults(scenario)
+    fleet = resolve(scenario)
+    yield from _pool_faults(scenario, fleet)
+    yield from site_faults(scenario)
+    yield from _network_faults(fleet)
+
+
+def _pool_faults(scenario: Scenario, fleet: Fleet) -> Iterator[Finding]:
+    names = [deployment.name for deployment in fleet.deployments]
+    for index, deployment in enumerate(fleet.deployments):
+        trail: Trail = ("cluster", "pools", index)
+        if deployment.name in names[:index]:
+            yield (*trail, "name"), f"two pools are called '{deployment.name}'"
+        of_plan = list(plan_faults(deployment, trail))
+        yield from of_plan
+        if not of_plan:
+            yield from capacity_faults(scenario, deployment, trail)
+
+
+def _network_faults(fleet: Fleet) -> Iterator[Finding]:
+    """Yield a network that has no room for the nodes, and devices that it does not reach."""
+    pools = fleet.cluster.pools
+    if sum(pool.nodes * pool.node.devices for pool in pools) > _MAX_DEVICES:
+        yield ("cluster", "pools"), f"more than {_MAX_DEVICES:,} devices; no more are simulated"
+        return
+    try:
+        topology = fleet.topology
+    except ValueError as fault:  # a generated fabric has no room
+        yield ("cluster", "network"), str(fault)
+        return
+    for index, pool in enumerate(pools):
+        places = [
+            f"{pool.name}/{node}/device{device}"
+            for node in range(pool.nodes)
+            for device in range(pool.node.devices)
+        ]
+        if lost := topology.unreachable(places):
+            of_node: Trail = ("cluster", "pools", index, "node")
+            where: Trail = ("cluster", "network") if fleet.cluster.network else of_node
+            yield (
+                where,
+                f"no way leads from {FRONT_DOOR} to {lost[0]}"
+                + (f" and {len(lost) - 1} more" if len(lost) > 1 else ""),
+            )

@@ -1,0 +1,77 @@
+"""Checks of power and cooling: caps that nothing could keep, events that happen nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from cluster_sim.deployment.power_caps import draws, groups
+from cluster_sim.errors import did_you_mean
+from cluster_sim.loading.checks.finding import Finding
+from cluster_sim.scenario.pool import Pool
+from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.scenario.site import Site, SiteEvent
+from cluster_sim.schema import Trail
+
+
+def site_faults(scenario: Scenario) -> Iterator[Finding]:
+    """Yield power caps that nothing could keep, and events that happen nowhere or to nobody."""
+    for index, pool in enumerate(scenario.cluster.pools):
+        yield from _power_limit_faults(pool, ("cluster", "pools", index, "power_limit"))
+    if scenario.site is not None:
+        yield from _cap_faults(scenario)
+        yield from _event_faults(scenario.site, scenario.cluster.pools)
+
+
+def _power_limit_faults(pool: Pool, at: Trail) -> Iterator[Finding]:
+    power = pool.node.device.power
+    if pool.power_limit_w is None:
+        return
+    if power is None:
+        yield at, f"{pool.node.device.name} does not say what it draws; wanted power in its file"
+    elif pool.power_limit_w <= power.busy_w:
+        yield (
+            at,
+            f"{pool.power_limit_w:g} W; {pool.node.device.name} draws {power.busy_w:g} W whatever it runs",
+        )
+
+
+def _cap_faults(scenario: Scenario) -> Iterator[Finding]:
+    """Yield caps of racks and of the row that are below what their nodes draw idle."""
+    node_draws = draws(scenario)
+    for key in ("rack_power_cap", "row_power_cap"):
+        missing_w = max(
+            (
+                sum(node_draws[place].least_w for place in group.nodes) - group.cap_w
+                for group in groups(scenario)
+                if group.key == key
+            ),
+            default=-1.0,
+        )
+        if missing_w >= 0.0:
+            yield ("site", key), f"is {missing_w:.0f} W less than what its nodes draw idle"
+
+
+def _event_faults(site: Site, pools: tuple[Pool, ...]) -> Iterator[Finding]:
+    nodes = {f"{pool.name}/{number}": pool for pool in pools for number in range(pool.nodes)}
+    for index, event in enumerate(site.events):
+        at: Trail = ("site", "events", index)
+        hit = {pool.name: pool for node, pool in nodes.items() if event.hits(node)}
+        if not hit:
+            names = [*(pool.name for pool in pools), *islice(nodes, 8)]
+            hint = did_you_mean(event.where or "", names)
+            yield (*at, "where"), f"no pool or node '{event.where}'{hint}"
+        else:
+            yield from _medium_faults(event, list(hit.values()), at)
+
+
+def _medium_faults(event: SiteEvent, hit: list[Pool], at: Trail) -> Iterator[Finding]:
+    """Yield a failure of fans or pumps that happens to no node cooled by their medium."""
+    medium = {"fan_failure": "air", "pump_failure": "liquid"}.get(event.what)
+    coolings = [pool.node.cooling for pool in hit]
+    if medium and all(cooling is None or cooling.medium != medium for cooling in coolings):
+        other = "fan" if medium == "liquid" else "pump"
+        yield (
+            (*at, "what"),
+            f"{event.what} happens to no node that is cooled by {medium}; wanted {other}_failure",
+        )

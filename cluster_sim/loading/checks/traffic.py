@@ -1,0 +1,112 @@
+"""Checks of the traffic: what arrives, for how long, and who is let in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cluster_sim.loading.checks.finding import Finding
+from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.scenario.workload import Workload
+from cluster_sim.schema import Trail
+
+_OWN_KEYS = ("arrivals", "prompt_tokens", "output_tokens", "length_correlation")
+"""Keys that a trace and sessions stand in place of."""
+
+
+def traffic_faults(scenario: Scenario) -> Iterator[Finding]:
+    """Yield keys of the workload that contradict each other, and a run without an end."""
+    workload = scenario.workload
+    if workload.trace is not None or workload.sessions is not None:
+        yield from _doubled_sources(workload)
+    else:
+        yield from _missing_keys(workload)
+    yield from _class_faults(workload)
+    yield from _length_faults(scenario)
+
+
+def _doubled_sources(workload: Workload) -> Iterator[Finding]:
+    what, which = _brings(workload)
+    for key in _OWN_KEYS:
+        if getattr(workload, key) is not None:
+            yield ("workload", key), f"{what} own; wanted either this or '{which}'"
+    if workload.trace is not None and workload.sessions is not None:
+        yield ("workload", "sessions"), "a trace brings its own; wanted either this or 'trace'"
+
+
+def _brings(workload: Workload) -> tuple[str, str]:
+    """Return what brings arrivals and lengths of its own, in a sentence, and its key."""
+    if workload.trace is not None:
+        return "a trace brings its", "trace"
+    return "sessions bring their", "sessions"
+
+
+def _missing_keys(workload: Workload) -> Iterator[Finding]:
+    for key in ("arrivals", "prompt_tokens", "output_tokens"):
+        given_by_classes = workload.classes and all(
+            getattr(each, key, None) is not None for each in workload.classes
+        )
+        if getattr(workload, key) is None and not given_by_classes:
+            yield (
+                ("workload",),
+                f"'{key}' is missing; wanted arrivals, prompt_tokens and output_tokens, or a trace",
+            )
+
+
+def _class_faults(workload: Workload) -> Iterator[Finding]:
+    """Yield classes that do not make up one traffic."""
+    names = [each.name for each in workload.classes]
+    for index, traffic_class in enumerate(workload.classes):
+        at: Trail = ("workload", "classes", index)
+        if traffic_class.name in names[:index]:
+            yield (*at, "name"), f"two classes are called '{traffic_class.name}'"
+        for key in ("prompt_tokens", "output_tokens"):
+            has_own = getattr(traffic_class, key) is not None
+            if (workload.trace or workload.sessions) is not None and has_own:
+                what, which = _brings(workload)
+                yield (*at, key), f"{what} own; wanted either this or '{which}'"
+    if workload.classes and workload.length_correlation is not None:
+        yield (
+            ("workload", "length_correlation"),
+            "lengths of classes are drawn independently; wanted either this or 'classes'",
+        )
+    total = sum(each.share for each in workload.classes)
+    if workload.classes and abs(total - 1.0) > 1e-6:
+        yield ("workload", "classes"), f"the shares add up to {total:g}; wanted 1"
+
+
+def _length_faults(scenario: Scenario) -> Iterator[Finding]:
+    """Yield a run that never ends, and a warm-up that leaves nothing of it."""
+    workload = scenario.workload
+    starts = workload.sessions.arrivals if workload.sessions is not None else None
+    is_counted = scenario.requests_wanted is not None or (
+        starts is not None and starts.requests is not None
+    )
+    if workload.trace is None and scenario.duration_s is None and not is_counted:
+        source = "sessions" if workload.sessions else "arrivals"
+        yield (
+            (),
+            f"'duration' is missing; wanted a time such as '20 min', or 'requests' under workload.{source}",
+        )
+    if scenario.duration_s is not None and scenario.warmup_s >= scenario.duration_s:
+        yield (
+            ("warmup",),
+            f"{scenario.warmup_s:g} s leave nothing of a duration of {scenario.duration_s:g} s",
+        )
+
+
+def admission_faults(scenario: Scenario) -> Iterator[Finding]:
+    """Yield why the admission policy does not suit the traffic."""
+    workload, admission = scenario.workload, scenario.cluster.admission
+    for fault in admission.faults([slo.ttft_s for slo in scenario.slos]):
+        yield ("cluster", "admission"), fault
+    clients = None if workload.arrivals is None else workload.arrivals.waiting_clients()
+    if (
+        not admission.refuses_nobody
+        and workload.trace is None
+        and clients is not None
+        and clients.think_time_s == 0.0
+    ):
+        yield (
+            ("cluster", "admission"),
+            "clients that are refused would ask again at once, for ever; wanted a think_time under workload.arrivals",
+        )

@@ -1,0 +1,137 @@
+"""What the devices of replicas have drawn so far, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.deployment.device_power import (
+    DrawnPower,
+    PoweredSteps,
+    power_of_steps,
+    power_without_replica,
+)
+from cluster_sim.deployment.fleet import ReplicaSpec
+from cluster_sim.deployment.step_work import stretch_work, work_of
+from cluster_sim.physics.power import step_w
+from cluster_sim.results.columns import STRETCH_COLUMNS
+from cluster_sim.results.recorder import Recorder
+from cluster_sim.typing import Array
+
+
+class MeteredReplica(Protocol):
+    """What the meter sees of a replica."""
+
+    @property
+    def down(self) -> bool:
+        """Whether its devices are lost."""
+        ...
+
+    def under_way(self) -> bytes:
+        """Return the row of the stretch under way; empty where there is none."""
+        ...
+
+
+class _StepUnderWay(NamedTuple):
+    """The engine step that a replica is in, which is always finished."""
+
+    ended_s: float
+    watts: Array
+    """Power of one device [W], an array of one."""
+    memory_w: Array
+    """Power of its memory [W]."""
+
+
+class PowerMeter:
+    """Power of the devices of watched replicas, step by step.
+
+    It is worked out from the rows that are recorded and from the stretch under way.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[ReplicaSpec],
+        replicas: Sequence[MeteredReplica],
+        watched: set[int],
+        recorder: Recorder,
+    ) -> None:
+        self._specs, self._replicas, self._recorder = specs, replicas, recorder
+        self._rows: dict[int, list[Array]] = {number: [] for number in watched}
+        self._step: dict[int, _StepUnderWay] = {}  # at the time of the last reading
+        self._read = 0  # bytes of the recorder
+
+    def read(self, number: int, since_s: float, now_s: float) -> DrawnPower:
+        """Return what each device of a replica drew since the last reading, at `since_s`."""
+        replica, deployment = self._replicas[number], self._specs[number].deployment
+        step = self._step.get(number)
+        if step is not None and now_s <= step.ended_s and not replica.down:
+            return DrawnPower(np.array([since_s, now_s]), step.watts, step.memory_w)
+        self._sort_new_rows()
+        under_way = replica.under_way()
+        rows = np.concatenate(
+            [
+                np.zeros((0, len(STRETCH_COLUMNS))),
+                *self._rows[number],
+                np.frombuffer(under_way).reshape(-1, len(STRETCH_COLUMNS)),
+            ]
+        )
+        self._rows[number] = []
+        if replica.down:
+            power = deployment.device.power
+            assert power is not None
+            return power_without_replica(power, since_s, now_s)
+        steps = _powered_steps(deployment, rows)
+        drawn = _drawn_in(deployment, steps, since_s, now_s)
+        if under_way:
+            # the last piece but one is the last step; after it comes what is drawn between steps
+            self._step[number] = _StepUnderWay(
+                float(steps.ended_s[-1]), drawn.watts[-2:-1], drawn.memory_w[-2:-1]
+            )
+        return drawn
+
+    def _sort_new_rows(self) -> None:
+        if self._read == len(self._recorder.stretches):
+            return
+        rows = np.frombuffer(bytes(self._recorder.stretches[self._read :])).reshape(
+            -1, len(STRETCH_COLUMNS)
+        )
+        self._read = len(self._recorder.stretches)
+        for number in np.unique(rows[:, 0]).astype(int).tolist():
+            if number in self._rows:
+                self._rows[number].append(rows[rows[:, 0] == number])
+
+
+def _powered_steps(deployment: Deployment, rows: Array) -> PoweredSteps:
+    """Return what one device draws in each step of these stretches.
+
+    How steps are gathered into stretches then makes no difference.
+    """
+    power = deployment.device.power
+    assert power is not None
+    columns = dict(zip(STRETCH_COLUMNS, rows.T, strict=True))
+    steps = columns["steps"].astype(np.int64)
+    work = work_of(deployment, stretch_work(columns), columns["steps"])
+    row = np.repeat(np.arange(len(steps)), steps)
+    step = np.arange(len(row)) - np.repeat(np.cumsum(steps) - steps, steps)
+    first_s, slope_s = columns["first_s"][row], columns["slope_s"][row]
+    seconds = first_s + step * slope_s
+    began_s = columns["began_s"][row] + step * first_s + slope_s * (step * (step - 1) * 0.5)
+    moved, arithmetic_j = (
+        np.broadcast_to(first, steps.shape)[row] + step * np.broadcast_to(slope, steps.shape)[row]
+        for first, slope in (work.moved, work.arithmetic_j)
+    )
+    watts = step_w(power, seconds, moved, arithmetic_j, columns["clock"][row])
+    return PoweredSteps(began_s, began_s + seconds, watts, moved / seconds)
+
+
+def _drawn_in(
+    deployment: Deployment, steps: PoweredSteps, since_s: float, now_s: float
+) -> DrawnPower:
+    """Return what one device draws in a while, of whose steps these are the last."""
+    power = deployment.device.power
+    assert power is not None
+    late = steps.ended_s > since_s
+    return power_of_steps(power, PoweredSteps(*(column[late] for column in steps)), since_s, now_s)
