@@ -23,7 +23,8 @@ from cluster_sim.scenario.scenario import Scenario
 if TYPE_CHECKING:
     from cluster_sim.sim.simulate import Watch
     from cluster_sim.studies.store import Record
-    from cluster_sim.studies.sweep import Ended, SweepCount
+    from cluster_sim.studies.sweep import Ended
+    from cluster_sim.studies.sweep_count import SweepCount
 
 _SAY_EVERY_S = 5.0  # where nobody is watching
 _REPLICAS = 8  # fullest ones that are shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
@@ -15,44 +15,13 @@ from cluster_sim.loading.files import ScenarioFile, open_scenarios
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.studies.grid import Point, program_version, resolved, swept
 from cluster_sim.studies.store import Record, SweepFolder
+from cluster_sim.studies.sweep_count import SweepCount
 from cluster_sim.studies.workers import Call, ProcessDied, called
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _PUBLISH_EVERY_S = 60.0
-
-
-@dataclass(frozen=True)
-class SweepCount:
-    """How many points of a sweep are done."""
-
-    known: int = 0
-    """Number of points that were done or had failed before it was started."""
-    done: int = 0
-    """Number of points that it has simulated."""
-    failed: int = 0
-    """Number of points that failed, simulated or not."""
-    total: int | None = None
-    """Number of all points; None until all have been looked at."""
-
-    @property
-    def ended(self) -> int:
-        """Number of points that it has simulated, or that failed."""
-        return self.done + self.failed
-
-    def per_s(self, passed_s: float) -> float:
-        """Return the points that ended per second, `passed_s` [s] after the start [1/s]."""
-        return self.ended / max(passed_s, 1e-9)
-
-    def left_s(self, passed_s: float) -> float | None:
-        """Return the time until the end [s], `passed_s` [s] after the start.
-
-        None where it cannot be told yet.
-        """
-        if self.total is None or not self.ended:
-            return None
-        return passed_s / self.ended * (self.total - self.known - self.ended)
 
 
 SweepProgress = Callable[[SweepCount], None]

@@ -14,7 +14,8 @@ import cluster_sim
 from cluster_sim.cli import live
 from cluster_sim.results.snapshot import Snapshot, SnapshotReader
 from cluster_sim.sim.simulate import simulate
-from cluster_sim.studies.sweep import SweepCount, sweep
+from cluster_sim.studies.sweep import sweep
+from cluster_sim.studies.sweep_count import SweepCount
 from tests.commands import BURST, call
 
 ROOT = Path(__file__).resolve().parents[2]

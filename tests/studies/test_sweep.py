@@ -21,7 +21,8 @@ from cluster_sim.loading.files import open_scenarios
 from cluster_sim.studies import sweep as sweeps
 from cluster_sim.studies.grid import key_of, point, resolved, swept
 from cluster_sim.studies.store import SweepFolder
-from cluster_sim.studies.sweep import SweepCount, sweep
+from cluster_sim.studies.sweep import sweep
+from cluster_sim.studies.sweep_count import SweepCount
 from cluster_sim.studies.workers import ProcessDied, called
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
 
