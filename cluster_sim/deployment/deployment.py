@@ -23,6 +23,7 @@ from cluster_sim.physics.transformer import (
     step_kv_bytes,
     window_pairs,
 )
+from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_placement import Region, wafers_needed
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.serving.kv_cache.offload import Level, levels
@@ -215,6 +216,12 @@ class Deployment:
     def step_times(self) -> PlainSteps:
         """Times of one replica's engine steps at the full operating point, without drafts."""
         return self.target.step_times(FULL_PACE)
+
+    @property
+    def wafer_steps(self) -> WaferSteps | None:
+        """Step times of a replica on wafers, as `step_times`; None on other devices."""
+        times = self.step_times
+        return times if isinstance(times, WaferSteps) else None
 
     def times_at(self, point: Pace) -> StepTimes:
         """Return the times of one replica's engine steps at an operating point, drafts included.

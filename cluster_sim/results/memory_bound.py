@@ -6,15 +6,16 @@ import numpy as np
 
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.physics.transformer import step_kv_bytes
-from cluster_sim.results.run import Run
+from cluster_sim.results.run_data import RunData
 from cluster_sim.typing import Array
 
 _COLUMNS = (
-    "steps", "batch", "prompt_tokens", "context", "growth", "windowed", "growing", "bytes", "began_s", "ended_s", "memory_share",
+    "steps", "batch", "prompt_tokens", "context", "growth", "windowed", "growing", "bytes",
+    "began_s", "ended_s", "memory_share",
 )  # fmt: skip
 
 
-def memory_bound_s(run: Run, deployment: Deployment, rows: Array) -> Array:
+def memory_bound_s(run: RunData, deployment: Deployment, rows: Array) -> Array:
     """Return how long memories are read as fast as kernels can in stretches of a pool [s].
 
     That is their bytes over what kernels reach alone, see hardware.Efficiency, and over the share
@@ -55,7 +56,7 @@ def memory_bound_s(run: Run, deployment: Deployment, rows: Array) -> Array:
     return bound_s
 
 
-def saturated_fraction(run: Run, pool: str | None = None) -> float:
+def saturated_fraction(run: RunData, pool: str | None = None) -> float:
     """Return the share of the time in which steps run where they wait for memories."""
     table, bound_s, running_s = run.stretches, 0.0, 0.0
     replica = table["replica"].to_numpy()
