@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cluster_sim.calibration.serving import ServingRow
+from cluster_sim.calibration.serving_runs import ServingRow
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.validation.measured import MODELS, MeasuredRun
 from cluster_sim.validation.setup import scenario_of
