@@ -270,7 +270,7 @@ def test_check_takes_a_file_of_claims_too(
 
 def test_every_scenario_that_the_articles_claims_name_is_right() -> None:
     file = open_claims(ARTICLE)
-    assert len(file.scenarios) > 30
+    assert len(file.simulated) > 30
     assert len(file.described.claims) > 15
     text = ARTICLE.read_text().partition("\nclaims:")[2]
     assert [
