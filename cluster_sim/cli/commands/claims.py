@@ -61,8 +61,8 @@ def _table(judged: Judged) -> Table:
     for judgement in judged.judgements:
         table.add_section()
         names = (judgement.claim, _claimed(judgement))
-        for found in judgement.found:
-            table.add_row(*map(Text, (*names, *_cells(found))))
+        for reading in judgement.found:
+            table.add_row(*map(Text, (*names, *_cells(reading))))
             names = ("", "")
     return table
 
@@ -76,13 +76,13 @@ def _claimed(judgement: Judgement) -> str:
     return f"{_RELATIONS[judgement.relation]}{Rounded(judgement.claimed)}{unit}"
 
 
-def _cells(found: JudgedReading) -> tuple[str, ...]:
+def _cells(reading: JudgedReading) -> tuple[str, ...]:
     """Return the figures of one reading."""
     from cluster_sim.claims.rounded import Rounded
 
-    limit = "-" if found.limit is None else f"{Rounded(found.limit)}"
-    measured = ", ".join(f"{Rounded(value)}" for value in found.measured) or "-"
-    return found.reading, f"{Rounded(found.found)}", limit, measured, _MARKS[found.agrees]
+    limit = "-" if reading.limit is None else f"{Rounded(reading.limit)}"
+    measured = ", ".join(f"{Rounded(value)}" for value in reading.measured) or "-"
+    return reading.reading, f"{Rounded(reading.found)}", limit, measured, _MARKS[reading.agrees]
 
 
 def _verdict(judgement: Judgement) -> str:
