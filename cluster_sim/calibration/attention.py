@@ -14,12 +14,9 @@ from cluster_sim.calibration.constants import Bounds, LogFit, cross_validated, r
 from cluster_sim.calibration.errors import Errors
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.kernel_fits import ContextAttentionFit, GenerationAttentionFit
-from cluster_sim.physics.attention import (
-    context_floor_s,
-    context_line,
-    generation_floor_s,
-    generation_line,
-)
+from cluster_sim.physics.attention import AttentionShape
+from cluster_sim.physics.decode_attention import generation_floor_s, generation_line
+from cluster_sim.physics.prefill_attention import context_floor_s, context_line
 from cluster_sim.typing import Array
 
 Fit = TypeVar("Fit")
@@ -94,6 +91,11 @@ class AttentionKernels:
         )
 
     @property
+    def shape(self) -> AttentionShape:
+        """Shape of each kernel."""
+        return AttentionShape(self.heads, self.kv_heads, self.head_dim, self.kv_bytes)
+
+    @property
     def keys(self) -> Array:
         """Numbers of keys that the last query of a sequence sees."""
         return np.where(self.window > 0, np.minimum(self.tokens, self.window), self.tokens)
@@ -132,11 +134,10 @@ def attention_kernels(rows: pa.Table) -> AttentionKernels:
 
 
 def predict_generation(fit: GenerationAttentionFit, kernels: AttentionKernels) -> Array:
-    """Return the time of each kernel by `physics.attention.generation_attention_s` [s]."""
-    shape = (kernels.batch, kernels.heads, kernels.kv_heads, kernels.head_dim, kernels.kv_bytes)
+    """Return the time of each kernel by `generation_attention_s` [s]."""
     windowed = kernels.keys < kernels.tokens
-    floor_s = generation_floor_s(fit, *shape)
-    fixed_s, per_key_s = generation_line(fit, *shape, windowed)
+    floor_s = generation_floor_s(fit, kernels.shape, kernels.batch)
+    fixed_s, per_key_s = generation_line(fit, kernels.shape, kernels.batch, windowed=windowed)
     line_s = fixed_s + kernels.batch * kernels.keys * per_key_s
     predicted_s: Array = np.where(
         (kernels.keys <= fit.short_keys) & ~windowed, floor_s, np.maximum(floor_s, line_s)
@@ -145,17 +146,15 @@ def predict_generation(fit: GenerationAttentionFit, kernels: AttentionKernels) -
 
 
 def predict_context(fit: ContextAttentionFit, kernels: AttentionKernels) -> Array:
-    """Return the time of each kernel by `physics.attention.context_attention_s` [s]."""
+    """Return the time of each kernel by `context_attention_s` [s]."""
     hidden = kernels.tokens - kernels.keys
     # second ragged edges, where a window cuts
     edges = hidden * (fit.window_keys + fit.tile_tokens * kernels.kv_heads / kernels.heads)
-    line = context_line(
-        fit, kernels.batch, kernels.heads, kernels.kv_heads, kernels.head_dim, kernels.kv_bytes
-    )
+    line = context_line(fit, kernels.shape, kernels.batch)
     line_s = line.fixed_s + kernels.batch * (
         line.per_token_s * kernels.tokens + line.per_pair_s * (kernels.pairs + edges)
     )
-    floor_s = context_floor_s(fit, kernels.batch, kernels.heads, kernels.kv_heads, kernels.head_dim)
+    floor_s = context_floor_s(fit, kernels.shape, kernels.batch)
     # the walk ends with the window
     predicted_s: Array = np.maximum(floor_s, line_s - fit.key_s * hidden)
     return predicted_s

@@ -82,7 +82,7 @@ class GemmFit(KernelFit):
 class GenerationAttentionFit(KernelFit):
     """Time of one decode-attention kernel, one fit per precision of the KV cache.
 
-    A unit is one KV head of one sequence. `physics.attention` puts the constants together.
+    A unit is one KV head of one sequence. `physics.decode_attention` puts the constants together.
     """
 
     start_s: Seconds
@@ -118,7 +118,7 @@ class GenerationAttentionFit(KernelFit):
 class ContextAttentionFit(KernelFit):
     """Time of one prefill-attention kernel, one fit per precision of the KV cache.
 
-    A head is one query head of one sequence. `physics.attention` puts the constants together.
+    A head is one query head of one sequence. `physics.prefill_attention` puts the constants together.
     """
 
     start_s: Seconds

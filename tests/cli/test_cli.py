@@ -450,4 +450,7 @@ def test_the_schema_explains_every_key_that_has_a_sentence_in_the_code(
         schema["properties"]["warmup"]["description"]
         == "Requests that arrive before this load the cluster but are left out of the statistics."
     )
-    assert schema["$defs"]["Slo"]["properties"]["ttft"]["description"] == "Time to first token."
+    assert (
+        schema["$defs"]["Slo"]["properties"]["ttft"]["description"]
+        == "Greatest time to first token [s]."
+    )

@@ -20,7 +20,7 @@ from cluster_sim.hardware.node import Node
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.kernels import LayerKernels
-from cluster_sim.physics.placement import place_on_gpus
+from cluster_sim.physics.placement import MemoryUse, place_on_gpus
 from cluster_sim.physics.ramp import Ramp
 from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.physics.step_work import StepWork
@@ -266,16 +266,15 @@ def test_a_product_on_arrays_takes_its_time_at_the_peak_over_its_utilisation() -
     on 64 x 192: half of the second empty.
     """
     plain = (
-        LayerKernels(tiny_model(), small_gpu(), 1, "bf16", "bf16", "none").head().seconds(1_000_000)
+        LayerKernels(tiny_model(), small_gpu(), ReplicaLayout(engine="none"))
+        .head()
+        .seconds(1_000_000)
     )
     full, ragged = (
         LayerKernels(
             tiny_model(),
             small_gpu(systolic={"rows": 64, "columns": columns}),
-            1,
-            "bf16",
-            "bf16",
-            "none",
+            ReplicaLayout(engine="none"),
         )
         .head()
         .seconds(1_000_000)
@@ -292,9 +291,9 @@ def test_experts_on_arrays_wait_for_their_weights_as_other_products_do() -> None
     mixture = tiny_model(experts={"count": 2, "top_k": 1, "ffn": 32})
     fast = {"capacity": "10 GB", "bandwidth": "1 PB/s"}  # reading takes no time
     plain, arrays = (
-        LayerKernels(mixture, small_gpu(memory=fast, **more), 1, "bf16", "bf16", "none").experts_s(
-            1
-        )
+        LayerKernels(
+            mixture, small_gpu(memory=fast, **more), ReplicaLayout(engine="none")
+        ).experts_s(1)
         for more in ({}, {"systolic": {"rows": 64, "columns": 64}})
     )
     assert arrays == approx(plain / 2 * (64 + 1 + 64 + 64 - 2), rel=1e-3)
@@ -400,11 +399,11 @@ def test_weights_of_their_own_memory_leave_all_of_the_other_to_kv_and_must_fit()
     """
     roomy, narrow = (small_gpu(memory={"capacity": "1 MB", "bandwidth": "1 GB/s"}, weight_memory={"capacity": size, "bandwidth": "1 GB/s"}) for size in ("300 kB", "200 kB"))  # fmt: skip
     room, none = (
-        place_on_gpus(tiny_model(), gpu, 1, 1, "bf16", "bf16", 0.9, 0.0, 8)
+        place_on_gpus(tiny_model(), gpu, ReplicaLayout(), MemoryUse(0.9, 0.0, 8))
         for gpu in (roomy, narrow)
     )
     assert room.weight_bytes == 2 * 106_816
-    assert room.weight_room_bytes == approx(270_000 - 213_632)
+    assert room.weight_free_bytes == approx(270_000 - 213_632)
     assert room.kv_tokens == 900_000 // 256
     assert none.kv_tokens == 0
 
@@ -444,12 +443,14 @@ def test_a_placement_fault_names_the_memory_that_is_too_small(
 
 def test_a_model_that_drafts_takes_weight_memory_too() -> None:
     target, drafter = (
-        place_on_gpus(tiny_model(layers=layers), hybrid(0.0), 1, 1, "bf16", "bf16", 1.0, 0.0, 8)
+        place_on_gpus(
+            tiny_model(layers=layers), hybrid(0.0), ReplicaLayout(), MemoryUse(1.0, 0.0, 8)
+        )
         for layers in (4, 2)
     )
     both = target.beside(drafter)
-    assert both.kv_room_bytes == target.kv_room_bytes
-    assert both.weight_room_bytes == approx(1e9 - target.weight_bytes - drafter.weight_bytes)
+    assert both.kv_bytes == target.kv_bytes
+    assert both.weight_free_bytes == approx(1e9 - target.weight_bytes - drafter.weight_bytes)
     assert both.kv_token_bytes == target.kv_token_bytes + drafter.kv_token_bytes
 
 

@@ -12,7 +12,7 @@ from cluster_sim.llm.model import Model
 from cluster_sim.physics import transformer
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.kernels import LayerKernels
-from cluster_sim.physics.placement import place_on_gpus
+from cluster_sim.physics.placement import MemoryUse, place_on_gpus
 from cluster_sim.physics.ramp import Ramp
 from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.physics.step_work import StepWork
@@ -80,7 +80,7 @@ def test_a_token_takes_the_published_bytes_of_kv_cache(name: str, per_token: int
 )  # fmt: skip
 def test_a_token_takes_the_published_flop_in_its_linear_layers(name: str, gflop: float) -> None:
     """Two for each active weight, the head included, one token sampled."""
-    flop = transformer.step_flop(model(name), 1, 1, 0, 0, 0, 0)
+    flop = transformer.linear_flop(model(name), 1, 1)
     assert flop / 1e9 == pytest.approx(gflop, rel=0.005)
 
 
@@ -112,7 +112,10 @@ def test_kv_room_of_llama_70b_on_b200_is_what_vllm_prints_at_start() -> None:
         assert engine["reserved"] == "2.2 GB"
         assert engine["reserved_group"] == "0.45 GB"
         room = place_on_gpus(
-            model("llama-3.3-70b"), device("b200-sxm"), ranks, 1, "fp4", "fp8", 0.9, reserved, 512
+            model("llama-3.3-70b"),
+            device("b200-sxm"),
+            ReplicaLayout(ranks, weights="fp4", kv_cache="fp8"),
+            MemoryUse(0.9, reserved, 512),
         )
         assert room.kv_tokens == pytest.approx(tokens, rel=0.01)
 
@@ -241,7 +244,7 @@ def test_experts_are_read_once_and_computed_a_token() -> None:
     mixture = tiny_model(experts={"count": 2, "top_k": 1, "ffn": 32})
     read_s, compute_s = 2 * 6_144 / 0.7e9, 2 * 12_288 / 0.3e9
     moved_s = 2 * (4 * 64 + 3 * 32) / 0.8e9
-    alone_s = LayerKernels(mixture, gpu, 1, "bf16", "bf16", "none").experts_s(1)
+    alone_s = LayerKernels(mixture, gpu, ReplicaLayout(engine="none")).experts_s(1)
     assert alone_s == pytest.approx(7e-6 + (read_s**3 + compute_s**3) ** (1 / 3) + moved_s)
 
 
@@ -323,7 +326,9 @@ def test_products_of_latent_attention_hold_its_weights_and_the_ways_down_are_cop
     weights = [3072, 1152, 512, 512, 2048]
     times_s = [
         product.seconds(1)
-        for product in LayerKernels(latent, gpu, 2, "bf16", "bf16", "vLLM").attention_products()
+        for product in LayerKernels(
+            latent, gpu, ReplicaLayout(2, engine="vLLM")
+        ).attention_products()
     ]
     assert times_s == pytest.approx([times_s[0] * weight / weights[0] for weight in weights])
     assert 2 * sum(weights) == latent.attention_parameters + latent.copied_parameters
@@ -336,7 +341,7 @@ def test_copied_weights_take_memory_on_every_device() -> None:
     """
     latent, gpu = tiny_model(latent=LATENT), small_gpu()
     alone, pair = (
-        place_on_gpus(latent, gpu, devices, 1, "bf16", "bf16", 0.9, 0.0, 8).weight_bytes
+        place_on_gpus(latent, gpu, ReplicaLayout(devices), MemoryUse(0.9, 0.0, 8)).weight_bytes
         for devices in (1, 2)
     )
     assert 2 * pair - alone == 2 * 3072 * 2
@@ -345,7 +350,10 @@ def test_copied_weights_take_memory_on_every_device() -> None:
 def test_fp4_checkpoints_of_deepseek_keep_attention_in_16_bit() -> None:
     """vLLM prints 48.13 GiB of weights a device on eight B200."""
     placed = place_on_gpus(
-        model("deepseek-r1"), device("b200-sxm"), 8, 1, "fp4", "fp8", 0.9, 0.0, 512
+        model("deepseek-r1"),
+        device("b200-sxm"),
+        ReplicaLayout(8, weights="fp4", kv_cache="fp8"),
+        MemoryUse(0.9, 0.0, 512),
     )
     assert placed.weight_bytes / 2**30 == pytest.approx(48.13, rel=0.015)
 
@@ -361,8 +369,9 @@ def test_bytes_of_a_step_are_weights_and_kv_by_hand() -> None:
     B a token and layer.
     """
     tiny = tiny_model()
+    layer_bytes = transformer.kv_group_bytes(tiny, "bf16", 1)
     assert transformer.step_weight_bytes(tiny, "bf16", 5) == 2 * (2 * 12_288 + 2 * 24_576 + 16_384)
     assert transformer.step_weight_bytes(tiny, "bf16", 5, weight_reuse=False) == 5 * 2 * (
         2 * 12_288 + 2 * 24_576 + 16_384
     )
-    assert transformer.step_kv_bytes(tiny, "bf16", 1, 3, 100, 0) == 2 * 128 * 100 + 2 * 128 * 3
+    assert transformer.step_kv_bytes(tiny, layer_bytes, 3, 100, 0) == 2 * 128 * 100 + 2 * 128 * 3

@@ -17,7 +17,9 @@ from pytest import approx
 import cluster_sim
 from cluster_sim.errors import ScenarioError
 from cluster_sim.results import metrics
-from cluster_sim.studies.capacity import Answer, Option, Trial, capacity, judged
+from cluster_sim.studies.capacity import capacity
+from cluster_sim.studies.capacity_answer import Answer, Option, Trial
+from cluster_sim.studies.objectives import judged
 from tests.commands import call
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
 

@@ -13,7 +13,7 @@ from pytest import approx
 import cluster_sim
 from cluster_sim.errors import ScenarioError
 from cluster_sim.results import metrics
-from cluster_sim.studies.compare import compare, warmup_s
+from cluster_sim.studies.compare import compare
 from cluster_sim.studies.statistics import (
     Interval,
     autocorrelation,
@@ -23,6 +23,7 @@ from cluster_sim.studies.statistics import (
     mser5,
     t_interval,
 )
+from cluster_sim.studies.warmup import warmup_s
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
 from tests.oracles import pollaczek_khinchine_s
 

@@ -12,8 +12,9 @@ import pytest
 from pytest import approx
 
 from cluster_sim.errors import ScenarioError
-from cluster_sim.studies.global_sensitivity import _at, indices, morris, sobol
-from cluster_sim.studies.sensitivity import Uncertain
+from cluster_sim.studies.cube_indices import morris, sobol
+from cluster_sim.studies.global_sensitivity import indices
+from cluster_sim.studies.uncertain_figures import Uncertain
 from tests.commands import call
 from tests.studies.test_sensitivity import write
 
@@ -94,10 +95,10 @@ def test_a_figure_that_cannot_be_at_both_ends_is_not_looked_at(tmp_path: Path) -
 
 
 def test_a_share_of_a_range_is_written_with_its_unit() -> None:
-    assert _at(Uncertain("x", (), "3 us", "2 us", "6 us", "low", ""), 0.25) == "3.0 us"
-    assert _at(Uncertain("x", (), "0.5", 0.4, 0.6, "low", ""), 0.5) == 0.5
+    assert Uncertain("x", (), "3 us", "2 us", "6 us", "low", "").at(0.25) == "3.0 us"
+    assert Uncertain("x", (), "0.5", 0.4, 0.6, "low", "").at(0.5) == 0.5
     with pytest.raises(ScenarioError, match="x: has a range from 2 us to 1 ms; wanted one unit"):
-        _at(Uncertain("x", (), "3 us", "2 us", "1 ms", "low", ""), 0.5)
+        Uncertain("x", (), "3 us", "2 us", "1 ms", "low", "").at(0.5)
 
 
 def test_without_salib_the_command_says_what_brings_it(

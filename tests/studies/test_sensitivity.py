@@ -13,7 +13,8 @@ from pytest import approx
 import cluster_sim
 from cluster_sim.errors import ScenarioError
 from cluster_sim.schema import figures
-from cluster_sim.studies.sensitivity import _ends, sensitivity
+from cluster_sim.studies.sensitivity import sensitivity
+from cluster_sim.studies.uncertain_figures import ends_of
 from tests.commands import call
 
 POOL = {"name": "b200", "node": "dgx-b200", "replica": {"tensor_parallel": 8, "engine": "trtllm"}}
@@ -88,9 +89,9 @@ def test_a_range_in_the_catalog_comes_before_the_spread() -> None:
     )
     (bare,) = figures({"value": 0.5, "source": "x", "confidence": "low"})
     (words,) = figures({"value": True, "source": "x", "confidence": "low"})
-    assert _ends(given, 0.2) == ("2 us", "5 us")
-    assert _ends(bare, 0.2) == (0.4, 0.6)
-    assert _ends(words, 0.2) is None
+    assert ends_of(given, 0.2) == ("2 us", "5 us")
+    assert ends_of(bare, 0.2) == (0.4, 0.6)
+    assert ends_of(words, 0.2) is None
 
 
 def test_what_cannot_be_told_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -281,7 +281,7 @@ def test_tensorrt_llm_gives_a_share_of_what_the_weights_leave(tmp_path: Path) ->
     placement = resolve(scenario).deployments[0].placement
     capacity = pool.node.device.memory.capacity_bytes
     free = capacity - placement.weight_bytes - pool.replica.engine.reserved_bytes
-    assert placement.kv_room_bytes == approx(0.9 * free, abs=1e9)
+    assert placement.kv_bytes == approx(0.9 * free, abs=1e9)
 
 
 def test_mlperf_runs_with_its_replicas_its_lengths_and_the_submitted_limits(tmp_path: Path) -> None:

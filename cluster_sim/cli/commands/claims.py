@@ -15,7 +15,7 @@ from cluster_sim.cli.progress import counter
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from cluster_sim.claims.judge import Found, Judged, Judgement
+    from cluster_sim.claims.judged import Judged, JudgedReading, Judgement
 
 _RELATIONS = {"about": "", "at_least": "at least ", "at_most": "at most "}
 _MARKS = {True: "agrees", False: "differs", None: ""}
@@ -68,21 +68,21 @@ def _table(judged: Judged) -> Table:
 
 
 def _claimed(judgement: Judgement) -> str:
-    from cluster_sim.claims.spec import Said
+    from cluster_sim.claims.rounded import Rounded
 
     if judgement.claimed is None:
         return "-"
     unit = f" {judgement.unit}" if judgement.unit else ""
-    return f"{_RELATIONS[judgement.relation]}{Said(judgement.claimed)}{unit}"
+    return f"{_RELATIONS[judgement.relation]}{Rounded(judgement.claimed)}{unit}"
 
 
-def _cells(found: Found) -> tuple[str, ...]:
+def _cells(found: JudgedReading) -> tuple[str, ...]:
     """Return the figures of one reading."""
-    from cluster_sim.claims.spec import Said
+    from cluster_sim.claims.rounded import Rounded
 
-    limit = "-" if found.limit is None else f"{Said(found.limit)}"
-    measured = ", ".join(f"{Said(value)}" for value in found.measured) or "-"
-    return found.reading, f"{Said(found.found)}", limit, measured, _MARKS[found.agrees]
+    limit = "-" if found.limit is None else f"{Rounded(found.limit)}"
+    measured = ", ".join(f"{Rounded(value)}" for value in found.measured) or "-"
+    return found.reading, f"{Rounded(found.found)}", limit, measured, _MARKS[found.agrees]
 
 
 def _verdict(judgement: Judgement) -> str:

@@ -19,7 +19,8 @@ from cluster_sim.typing import Array, Number
 _SOME = ("energy_j", "station_occupancy")
 """Columns that some devices have nothing for."""
 _REAL = {
-    "began_s", "first_s", "slope_s", "growth", "clock", "memory_share", "link_share", "bus_s", "link_s",
+    "began_s", "first_s", "slope_s", "growth", "clock", "memory_share", "link_share", "bus_s",
+    "link_s",
 }  # fmt: skip
 """Recorded columns that are not whole numbers."""
 
@@ -66,10 +67,9 @@ def stretches_table(fleet: Fleet, recorder: Recorder) -> pa.Table:
 
 
 def _occupancy(deployment: Deployment, rows: Mapping[str, Array]) -> Array:
-    """Return the share of each stretch in which the slowest pipeline stage of its replica works;
-    the rest are bubbles.
+    """Return the share of each stretch in which the slowest pipeline stage of its replica works.
 
-    At a lower clock all stages are slower, as the step is.
+    The rest are bubbles. At a lower clock all stages are slower, as the step is.
     """
     times, speculation = deployment.wafer_steps, deployment.pool.replica.speculation
     assert times is not None

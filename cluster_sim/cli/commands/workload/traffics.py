@@ -45,8 +45,8 @@ DEFAULT_ANSWER_RATE = 50.0
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How files are read as traffic."""
+class TrafficReader:
+    """Reader of files as traffic."""
 
     variants: Sequence[str]
     """Variants of scenario files; empty for all."""
