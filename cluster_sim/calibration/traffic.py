@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from cluster_sim.analysis.traffic import Demand
+from cluster_sim.analysis.demand import Demand
 from cluster_sim.calibration.traffic_candidates import Keys, candidates, per_s_text, rounded
 from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.arrivals import ArrivalProcess, Arrivals, OnOff
