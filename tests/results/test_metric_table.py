@@ -17,7 +17,7 @@ from cluster_sim.results.metrics.families.goodput import METRICS as GOODPUT
 from cluster_sim.results.metrics.metric import Heading, Metric, Row, Scope
 from cluster_sim.results.metrics.selection import Selection
 from cluster_sim.results.metrics.table import METRICS, run_rows
-from cluster_sim.studies import compare, iso
+from cluster_sim.studies import batches, compare, iso
 
 SCENARIO = """
 name: table
@@ -76,7 +76,7 @@ def test_every_metric_is_described(results: cluster_sim.Results) -> None:
     [
         HEADLINES,
         compare.METRICS,
-        compare._OF_BATCHES,
+        batches.METRICS,
         iso._FIELDS,
         [name for _, name, _ in _POINT_ROWS],
         [name for _, name, _ in ISO_ROWS],
