@@ -15,7 +15,7 @@ import numpy.typing as npt
 from cluster_sim.figures import style
 from cluster_sim.figures.itl_histogram import bins
 from cluster_sim.figures.latency_ccdf import tail
-from cluster_sim.figures.latency_cdf import latencies
+from cluster_sim.figures.latency_panels import latencies
 from cluster_sim.figures.over_time import time_unit
 from cluster_sim.figures.phase_breakdown import grouped
 from cluster_sim.figures.ttft_over_time import thinned

@@ -144,9 +144,9 @@ def _sweep(folder: Path, first: int) -> Study:
 
 def _lines(rows: list[Row], by: str | None, first: int) -> dict[Any, Line]:
     """A line for each value of an axis; one in all without it."""
-    values = study.values([row[by] for row in rows]) if by else [None]
+    values = study.distinct([row[by] for row in rows]) if by else [None]
     return {
-        value: line(first + place, place, study.said([by], [value]) if by else "all points")
+        value: line(first + place, place, study.described([by], [value]) if by else "all points")
         for place, value in enumerate(values)
     }
 
@@ -178,7 +178,7 @@ def _charts(
                 wide = min(rates) > 0 and max(rates) > 5 * min(rates)
                 what = ": ".join(
                     part
-                    for part in (study.said(rest, values), heading(metric).partition(" [")[0])
+                    for part in (study.described(rest, values), heading(metric).partition(" [")[0])
                     if part
                 )
                 yield Chart(
