@@ -1,4 +1,7 @@
-"""Pictures of runs and of studies, one file each; matplotlib is imported when the first is drawn."""
+"""Pictures of runs and of studies, one file each.
+
+matplotlib is imported when the first is drawn.
+"""
 
 from __future__ import annotations
 

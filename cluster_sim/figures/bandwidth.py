@@ -1,4 +1,4 @@
-"""What took the bandwidth of memories and links over simulated time, against what they can carry."""
+"""What took the bandwidth of memories and links over time, against what they can carry."""
 
 from __future__ import annotations
 

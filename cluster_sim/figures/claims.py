@@ -29,9 +29,9 @@ _BOUNDS = {"about": (1.0, 1.0), "at_least": (1.0, float("inf")), "at_most": (0.0
 
 
 def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None) -> Figure:
-    """Return one row per reading of the table that `claims` wrote, claims without a figure left out.
+    """Return one row per reading of the table that `claims` wrote.
 
-    `choice` has no say.
+    Claims without a figure are left out. `choice` has no say.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How slow the slowest are: the share of requests that take longer than a time, to one in 10,000."""
+"""How slow the slowest are: the share of requests that take longer, down to one in 10,000."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What figures over simulated time share: the time axis, the warm-up, arrivals, moving percentiles."""
+"""What figures over simulated time share: time axis, warm-up, arrivals, moving percentiles."""
 
 from __future__ import annotations
 

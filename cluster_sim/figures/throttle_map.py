@@ -101,8 +101,8 @@ def _title(variant: Variant, cells: _Cells) -> str:
     low_c, high_c = float(np.nanmin(cells.die_c)), float(np.nanmax(cells.die_c))
     rest = "; grey: empty" if np.isnan(cells.share).any() else ""
     return (
-        f"{variant.label}: {throttled} of {known} devices throttled, for {most} of the run at most; "
-        f"die {low_c:.0f} to {high_c:.0f} °C at most{rest}"
+        f"{variant.label}: {throttled} of {known} devices throttled, for {most} of the run at "
+        f"most; die {low_c:.0f} to {high_c:.0f} °C at most{rest}"
     )
 
 

@@ -1,4 +1,4 @@
-"""What fills up when: arrivals, queue, batch, KV cache, bandwidth and compute over simulated time."""
+"""What fills up when: arrivals, queue, batch, KV cache, bandwidth and compute over time."""
 
 from __future__ import annotations
 

@@ -77,7 +77,13 @@ def _width(topology: Topology, bundle: Bundle) -> float:
 def draw_marks(
     panel: Axes, marks: Mapping[Hashable, Mark], filled: Mapping[Hashable, Colour]
 ) -> None:
-    """Draw marks with the number of places that they stand for; filled: colours other than white."""
+    """Draw marks with the number of places that they stand for.
+
+    Parameters
+    ----------
+    filled
+        Colours other than white.
+    """
     by_shape: defaultdict[tuple[str, float], list[Hashable]] = defaultdict(list)
     for key, mark in marks.items():
         by_shape[_SHAPES.get(mark.role, ("o", 50.0))].append(key)
