@@ -15,7 +15,8 @@ from pytest import approx
 from ruamel.yaml import YAML
 
 import cluster_sim
-from cluster_sim.analysis.traffic import Demand, of_scenario, of_trace
+from cluster_sim.analysis.demand import Demand
+from cluster_sim.analysis.traffic import of_scenario, of_trace
 from cluster_sim.analysis.traffic_files import write
 from cluster_sim.calibration.traffic import propose
 from cluster_sim.errors import ScenarioError

@@ -9,13 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cluster_sim.calibration.serving import (
-    ServingRow,
-    errors_of,
-    fit_serving,
-    leave_one_configuration_out,
-    times_s,
-)
+from cluster_sim.calibration.serving import errors_of, fit_serving, leave_one_configuration_out
+from cluster_sim.calibration.serving_runs import ServingRow, times_s
 from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.gpu import GpuSteps

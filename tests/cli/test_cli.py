@@ -442,6 +442,13 @@ def test_help_of_every_command_names_its_options(capsys: pytest.CaptureFixture[s
         assert "Usage: cluster-sim" in out
 
 
+@pytest.mark.parametrize("module", ["cluster_sim.cli", "cluster_sim.cli.app"])
+def test_the_command_line_is_a_module_too(module: str) -> None:
+    command = [sys.executable, "-m", module, "catalog"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "devices: " in done.stdout
+
+
 def test_the_schema_explains_every_key_that_has_a_sentence_in_the_code(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -226,6 +226,21 @@ def test_replications_go_on_until_the_interval_is_as_narrow_as_wanted(tmp_path: 
     assert compare(path, 3, ["mean_e2el_ms"], precision=1e-9, most=4, workers=0).replications == 4
 
 
+def test_progress_counts_the_replications_of_all_rounds(tmp_path: Path) -> None:
+    steps: list[tuple[int, int]] = []
+    compare(
+        write(tmp_path, {"one": {}, "longer": {"workload": {"output_tokens": 12}}}),
+        2,
+        ["mean_e2el_ms"],
+        precision=0.0,
+        most=4,
+        workers=0,
+        find_warmup=False,
+        progress=lambda done, total: steps.append((done, total)),
+    )
+    assert steps == [(1, 3), (2, 3), (3, 3), (4, 4)]
+
+
 def test_warm_up_is_found_where_the_file_gives_none_and_the_same_for_all_variants(
     tmp_path: Path,
 ) -> None:
