@@ -12,7 +12,7 @@ from cluster_sim.deployment.power_caps import node_caps_w
 from cluster_sim.figures import style
 from cluster_sim.figures.over_time import lay_time_axis, unit_up_to
 from cluster_sim.figures.style import Variant
-from cluster_sim.physics.power import surroundings_w
+from cluster_sim.physics.node_power import surroundings_w
 from cluster_sim.results import energy
 from cluster_sim.results.energy import PowerOverTime
 from cluster_sim.results.results import Results
