@@ -84,6 +84,7 @@ def timed(kernels: AttentionKernels, seconds: np.ndarray) -> AttentionKernels:
     )
 
 
+@pytest.mark.slow
 def test_decode_constants_are_found_again_in_kernels_with_three_percent_noise() -> None:
     true, kernels = generation(), shapes(1500, 100_000)
     found = fit_generation(timed(kernels, predict_generation(true, kernels)))
@@ -94,6 +95,7 @@ def test_decode_constants_are_found_again_in_kernels_with_three_percent_noise() 
     assert found.sequence_s == approx(true.sequence_s, rel=0.05)
 
 
+@pytest.mark.slow
 def test_prefill_constants_are_found_again_in_kernels_with_three_percent_noise() -> None:
     true, kernels = context(), shapes(3000, 16_000)
     found = fit_context(timed(kernels, predict_context(true, kernels)), true.bandwidth_bytes_per_s)

@@ -110,6 +110,7 @@ def within(rows: MeasuredCollectives) -> np.ndarray:
 
 # Median |error| over sizes that the fit has not seen; the catalog's notes have all devices and
 # kinds.
+@pytest.mark.slow
 @needs_measurements
 @pytest.mark.parametrize(
     ("system", "name", "kind"),

@@ -107,6 +107,7 @@ def test_measured_kernels_are_predicted_as_well_as_reported(
     assert off.p90 < p90
 
 
+@pytest.mark.slow
 @needs_kernels
 def test_few_kernels_of_an_h200_already_tell_of_weight_matrices_not_seen():
     import pyarrow.parquet as pq

@@ -106,6 +106,7 @@ def test_what_the_runs_do_not_tell_stays() -> None:
     assert fitted.device.efficiency.expert_compute == start.efficiency.expert_compute
 
 
+@pytest.mark.slow
 def test_configurations_left_out_are_predicted_by_the_others() -> None:
     tpot, ttft = leave_one_configuration_out(blurred(B200), synthetic(B200, noise=0.02))
     assert np.median(np.abs(tpot)) < 0.03
@@ -121,6 +122,7 @@ def test_a_wafer_and_an_empty_table_are_refused() -> None:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not DATA.is_file(),
     reason="the measured runs are not part of the project: ../shared/data/measurements.csv.gz is absent",

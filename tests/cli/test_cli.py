@@ -80,6 +80,7 @@ def test_run_again_from_the_resolved_scenario_gives_the_same_bytes(
         assert (Path("first/cs3") / name).read_bytes() == (again / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_variants_in_another_order_and_in_another_process_give_the_same_bytes(
     scenario: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -293,6 +294,7 @@ def test_explain_prints_the_usual_ways_and_any_other_hop_by_hop(
     assert (code, err) == (2, "--path: no place 'front_dor'; did you mean 'front_door'?\n")
 
 
+@pytest.mark.slow
 def test_plot_draws_every_figure_and_names_them(
     scenario: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -397,6 +399,7 @@ def test_the_schema_accepts_the_scenarios_and_refuses_a_wrong_key(
     assert any("sead" in error.message for error in validator.iter_errors(wrong))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
 def test_every_scenario_of_the_project_opens_with_its_question_and_runs(
     path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -158,6 +158,7 @@ def test_a_copy_of_a_variant_is_identical(tmp_path: Path) -> None:
     assert found.variants == ("one", "copy")
 
 
+@pytest.mark.slow
 def test_the_difference_of_two_queues_is_that_of_the_formula_and_takes_fewer_runs_than_independent_ones(
     tmp_path: Path,
 ) -> None:
@@ -208,6 +209,7 @@ def test_one_run_is_told_apart_by_batches_of_its_requests(tmp_path: Path) -> Non
     assert not by_metric["copy", "mean_e2el_ms"].significant
 
 
+@pytest.mark.slow
 def test_replications_go_on_until_the_interval_is_as_narrow_as_wanted(tmp_path: Path) -> None:
     workload = {
         "arrivals": {"process": "poisson", "rate": "100 /s", "requests": 300},
