@@ -23,7 +23,7 @@ from cluster_sim import figures
 from cluster_sim.errors import ScenarioError
 from cluster_sim.figures import style
 from cluster_sim.figures.arrivals import of_traffic
-from cluster_sim.figures.ttft_over_time import rolling
+from cluster_sim.figures.over_time import rolling
 from cluster_sim.loading.files import load_scenario
 from cluster_sim.results.metrics.finished import finished
 from cluster_sim.results.metrics.timeline import timeline
