@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     import pint
 
 # Our own short list, not Pint's thousand units: reading that one takes 0.3 s at every start.
-# `kilogram` is here so that a
-# weight given for a time is refused as a weight.
+# `kilogram` is here so that a weight given for a time is refused as a weight.
 _DEFINITIONS = """
 pico- = 1e-12 = p-
 nano- = 1e-9 = n-
@@ -75,18 +74,21 @@ def _registry() -> pint.UnitRegistry[float]:
 
 
 @cache
-def _factor(came: str, wanted: str) -> float | None:
-    """What one `came` is in `wanted`; None where one of them has an offset, as degC has."""
+def _factor(written: str, wanted: str) -> float | None:
+    """Return what one of a unit is in another; None where one of them has an offset, as degC has.
+
+    Raises ValueError for an unknown unit and for one of another dimension.
+    """
     import pint
 
-    if not _UNIT.fullmatch(came):
-        raise ValueError(f"unknown unit '{came}'")
+    if not _UNIT.fullmatch(written):
+        raise ValueError(f"unknown unit '{written}'")
     try:
-        unit = _registry().Unit(_readable(came))
+        unit = _registry().Unit(_readable(written))
     except pint.UndefinedUnitError as fault:
-        raise ValueError(f"unknown unit '{came}'") from fault
+        raise ValueError(f"unknown unit '{written}'") from fault
     if _registry().Unit(_readable(wanted)).dimensionality != unit.dimensionality:
-        raise ValueError(f"'{came}' is {_kind(unit)}, not {KINDS.get(wanted, f'in {wanted}')}")
+        raise ValueError(f"'{written}' is {_kind(unit)}, not {KINDS.get(wanted, f'in {wanted}')}")
     if unit == _registry().Unit(_readable(wanted)):
         return 1.0
     if wanted == "degC":
@@ -98,7 +100,7 @@ def _factor(came: str, wanted: str) -> float | None:
 
 
 def _readable(unit: str) -> str:
-    """`/s` as Pint reads it: `1/s`; a rate of things, `requests/s`, is the same."""
+    """Return a unit as Pint reads it: `/s` is `1/s`; a rate of things, `requests/s`, is the same."""
     unit = unit.strip()
     return f"1{unit}" if unit.startswith("/") else unit.replace("°C", "degC")
 
@@ -148,7 +150,7 @@ _UNIT = re.compile(r"(1?\s*/\s*)?[A-Za-zµ]+(\s*[/*]\s*[A-Za-zµ]+)*|°C")
 
 
 def parse(text: str, unit: str) -> float:
-    """The number that `text`, such as "8 TB/s", is in `unit`.
+    """Return the number that a text such as "8 TB/s" is in `unit`.
 
     Exact where the file already uses `unit`, so a scenario that was written out reads back to the
     same float. Raises ValueError that says what is wrong: no number, no unit, an unknown unit, or
@@ -157,25 +159,25 @@ def parse(text: str, unit: str) -> float:
     >>> parse("8 TB/s", "B/s"), parse("8 Tb/s", "B/s"), parse("20 min", "s")
     (8000000000000.0, 1000000000000.0, 1200.0)
     """
-    magnitude, came = number_and_unit(text)
-    if not came:
+    magnitude, written = number_and_unit(text)
+    if not written:
         raise ValueError(f"{shown(text)} has no unit")
-    factor = _factor(came, unit)
+    factor = _factor(written, unit)
     if factor is None:
-        return float(_registry().Quantity(magnitude, _readable(came)).to(unit).magnitude)
+        return float(_registry().Quantity(magnitude, _readable(written)).to(unit).magnitude)
     return magnitude if factor == 1.0 else magnitude * factor
 
 
 def number_and_unit(text: str) -> tuple[float, str]:
-    """The parts of a quantity; the unit, which may be missing, is not looked at. Raises ValueError
-    for what is no quantity.
+    """Return the number and the unit of a quantity; the unit may be missing, and is not checked.
+
+    Raises ValueError for what is no quantity.
 
     >>> number_and_unit("8 TB/s")
     (8.0, 'TB/s')
     """
-    match = _NUMBER_AND_UNIT.fullmatch(
-        text.replace("μ", "µ")
-    )  # a Greek letter, and the sign that looks like it
+    # a Greek letter, and the sign that looks like it
+    match = _NUMBER_AND_UNIT.fullmatch(text.replace("μ", "µ"))
     if match is None:
         raise ValueError(f"{shown(text)} is no quantity")
     try:
@@ -186,34 +188,36 @@ def number_and_unit(text: str) -> tuple[float, str]:
 
 @dataclass(frozen=True)
 class Quantity:
-    """Field type: a float in `unit`, written in files with any unit of that dimension.
-
-    `above` is a bound that the value must exceed, `least` one that it may equal.
-    """
+    """Field type: a float in `unit`, written in files with any unit of that dimension."""
 
     unit: str
+    """Unit of the float."""
     example: str
+    """Text that a file may write."""
     above: float | None = None
+    """Bound that the value must exceed."""
     least: float | None = None
+    """Bound that the value must reach."""
 
-    def read(self, came: Any) -> float:
-        """What `came` from a file is in `unit`. Raises PydanticCustomError that says what was
-        wanted.
+    def read(self, written: Any) -> float:
+        """Return what a file wrote, in `unit`.
+
+        Raises PydanticCustomError that says what was wanted.
         """
-        if isinstance(came, bool) or not isinstance(came, (str, int, float)):
-            raise self._fault(f"came {shown(came)}")
-        if not isinstance(came, str):
-            raise self._fault(f"{shown(came)} has no unit")
+        if isinstance(written, bool) or not isinstance(written, (str, int, float)):
+            raise self._fault(f"came {shown(written)}")
+        if not isinstance(written, str):
+            raise self._fault(f"{shown(written)} has no unit")
         try:
-            value = parse(came, self.unit)
+            value = parse(written, self.unit)
         except ValueError as fault:
             raise self._fault(str(fault)) from fault
         if not math.isfinite(value):
-            raise self._fault(f"{shown(came)} is not a finite number")
+            raise self._fault(f"{shown(written)} is not a finite number")
         if self.above is not None and value <= self.above:
-            raise self._fault(f"{shown(came)} must be above {self.above:g} {self.unit}")
+            raise self._fault(f"{shown(written)} must be above {self.above:g} {self.unit}")
         if self.least is not None and value < self.least:
-            raise self._fault(f"{shown(came)} must be at least {self.least:g} {self.unit}")
+            raise self._fault(f"{shown(written)} must be at least {self.least:g} {self.unit}")
         return value
 
     def _fault(self, what: str) -> PydanticCustomError:
@@ -221,7 +225,7 @@ class Quantity:
         return PydanticCustomError("quantity", text)
 
     def write(self, value: float) -> str:
-        """As a file says it, exactly."""
+        """Return a value as a file says it, exactly."""
         return f"{value!r} {self.unit}"
 
     def __get_pydantic_core_schema__(
@@ -269,7 +273,7 @@ _SUFFIXES = (
 
 
 def key_of(field: str) -> str:
-    """The key in a file for a field name: the name without its unit.
+    """Return the key in a file for the name of a field: the name without its unit.
 
     >>> key_of("bandwidth_bytes_per_s"), key_of("ttft_s"), key_of("max_sequences")
     ('bandwidth', 'ttft', 'max_sequences')

@@ -1,8 +1,9 @@
-"""Which way bytes go from one place of a cluster to another, told to people."""
+"""Paths of bytes from one place of a cluster to another, described for people."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 from cluster_sim.errors import ScenarioError, did_you_mean
 from cluster_sim.scenario.pool import Pool
@@ -10,23 +11,25 @@ from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.topology import FRONT_DOOR, Edge, Route, Topology
 
 _MOST_COMPARED = 5_000
-"""Names of places that a mistyped one is compared with."""
+"""Number of names of places that a mistyped one is compared with."""
 
 
 @dataclass(frozen=True)
-class Path:
-    """A way, and what is said of it."""
+class DescribedPath:
+    """A path, and what is said of it."""
 
     what: str
+    """Words for the path."""
     route: Route
+    """The path itself."""
     choices: int
-    """From how many equally good ways a flow's hash picks."""
+    """Number of equally good paths from which a flow's hash picks."""
     narrowest: Edge | None
-    """The first of the edges that are its bottleneck; None of a way without edges."""
+    """First of the edges that are its bottleneck; None for a path without edges."""
 
 
-def path(topology: Topology, start: str, end: str, what: str = "") -> Path:
-    """The way of the first flow from `start` to `end`.
+def path(topology: Topology, start: str, end: str, what: str = "") -> DescribedPath:
+    """Return the path of the first flow from `start` to `end`.
 
     Raises ScenarioError where there is none, or no such place.
     """
@@ -37,7 +40,7 @@ def path(topology: Topology, start: str, end: str, what: str = "") -> Path:
         route = topology.route(start, end)
     except LookupError as fault:
         raise ScenarioError.at("--path", str(fault.args[0])) from fault
-    return Path(
+    return DescribedPath(
         what,
         route,
         topology.choices(start, end),
@@ -45,29 +48,23 @@ def path(topology: Topology, start: str, end: str, what: str = "") -> Path:
     )
 
 
-def usual_paths(scenario: Scenario, topology: Topology) -> list[Path]:
-    """Those that most bytes take: requests to each pool, between its devices, to its hosts, and KV
-    from pool to pool.
+def usual_paths(scenario: Scenario, topology: Topology) -> list[DescribedPath]:
+    """Return the paths that most bytes take.
+
+    They lead to each pool, between its devices, to its hosts, and from pool to pool for KV.
     """
-    found = [one for pool in scenario.cluster.pools for one in _of_pool(topology, pool)]
-    by_role = {
-        role: [pool for pool in scenario.cluster.pools if pool.replica.role == role]
-        for role in ("prefill", "decode")
-    }
-    for reader in by_role["prefill"]:
-        found += [
-            path(
-                topology,
-                _device(reader, 0, 0),
-                _device(decoder, 0, 0),
-                f"{reader.name} to {decoder.name}",
-            )
-            for decoder in by_role["decode"]
-        ]
-    return found
+    pools = scenario.cluster.pools
+    paths = [described for pool in pools for described in _of_pool(topology, pool)]
+    prefilling, decoding = (
+        [pool for pool in pools if pool.replica.role == role] for role in ("prefill", "decode")
+    )
+    for source, target in product(prefilling, decoding):
+        ends = _device(source, 0, 0), _device(target, 0, 0)
+        paths.append(path(topology, *ends, f"{source.name} to {target.name}"))
+    return paths
 
 
-def _of_pool(topology: Topology, pool: Pool) -> list[Path]:
+def _of_pool(topology: Topology, pool: Pool) -> list[DescribedPath]:
     first, last = _device(pool, 0, 0), pool.node.devices - 1
     ends = [("front door to {}", FRONT_DOOR, first)]
     if last:
@@ -86,7 +83,7 @@ def _of_pool(topology: Topology, pool: Pool) -> list[Path]:
 
 
 def _leads(topology: Topology, start: str, end: str) -> bool:
-    """Whether there is a way: a pool of lone nodes needs none between them."""
+    """Return whether there is a path: a pool of lone nodes needs none between them."""
     try:
         topology.route(start, end)
     except LookupError:
@@ -99,7 +96,7 @@ def _device(pool: Pool, node: int, device: int) -> str:
 
 
 def _near(topology: Topology, place: str) -> str:
-    """What may have been meant, or how places are called."""
+    """Return what may have been meant, or how places are called."""
     names = [name for name, _ in zip(topology.places(), range(_MOST_COMPARED), strict=False)]
     hint = did_you_mean(place, names)
     node = next((name for name in names if topology.node(name)), "")

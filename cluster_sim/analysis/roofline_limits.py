@@ -1,44 +1,43 @@
-"""What hardware allows a replica at most: bounds from data sheets and shapes alone, without an
-engine, overheads or shares that are reached.
+"""Bounds on what hardware allows a replica, from data sheets and shapes alone.
+
+They know no engine, no overheads, and no shares of the peaks that are reached.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from cluster_sim.analysis.estimate import sampled_lengths
+from cluster_sim.analysis.request_lengths import sampled_lengths
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.transformer import linear_flop_per_token, step_weight_bytes
 from cluster_sim.scenario.scenario import Scenario
 
-_AT_ONCE_HZ = 1e30  # a hop a cycle: no time at all
+_AT_ONCE_HZ = 1e30
+"""Clock at which a hop per cycle takes no time at all [Hz]."""
 
 
 def bytes_a_token(scenario: Scenario, deployment: Deployment) -> float:
-    """Bytes of weights that one token alone reads, with the experts that it picks."""
+    """Return the weights that one token alone reads, with the experts that it picks [B]."""
     return float(step_weight_bytes(deployment.model, deployment.weights, 1))
 
 
 def memory_bandwidth_bytes_per_s(scenario: Scenario, deployment: Deployment) -> float:
-    """Of all devices of a replica, those that keep the weights."""
+    """Return the bandwidth of the memories that keep the weights of a replica [B/s]."""
     device = deployment.device
     return deployment.devices_per_replica * device.fast_memory.bandwidth_bytes_per_s
 
 
 def reading_s(scenario: Scenario, deployment: Deployment) -> float:
-    """Seconds to read what one token reads of the weights, once, at the bandwidth of the data
-    sheet.
-    """
+    """Return the time to read one token's weights once, at the data sheet's bandwidth [s]."""
     return bytes_a_token(scenario, deployment) / memory_bandwidth_bytes_per_s(scenario, deployment)
 
 
 def memory_tokens_per_s(scenario: Scenario, deployment: Deployment) -> float:
-    """Tokens a second of one user if nothing took time but to read the weights once a step (Pope et
-    al., MLSys 2023, arXiv 2211.05102).
+    """Return the rate of one user if only reading the weights once per step took time [tokens/s].
 
     With speculation a step makes as many tokens as are kept of its drafts, in the mean, and one
-    more.
+    more. Source: Pope et al., MLSys 2023, arXiv 2211.05102.
     """
     speculation = deployment.pool.replica.speculation
     tokens_a_step = speculation.tokens_a_step if speculation else 1.0
@@ -46,8 +45,9 @@ def memory_tokens_per_s(scenario: Scenario, deployment: Deployment) -> float:
 
 
 def compute_tokens_per_s(scenario: Scenario, deployment: Deployment) -> float:
-    """Tokens a second of all users if nothing took time but the arithmetic of linear layers and
-    output head, at the dense peak.
+    """Return the rate of all users if only arithmetic took time [tokens/s].
+
+    It is that of linear layers and output head, at the dense peak.
     """
     model, device = deployment.model, deployment.device
     flop = linear_flop_per_token(model) + 2.0 * model.vocabulary * model.hidden
@@ -55,11 +55,10 @@ def compute_tokens_per_s(scenario: Scenario, deployment: Deployment) -> float:
 
 
 def communication_s(scenario: Scenario, deployment: Deployment) -> float:
-    """Seconds of one user's token that go into moving it between cores, wafers or GPUs: as the
-    simulator has it, no bound.
+    """Return the time of one user's token that goes into moving it between devices or cores [s].
 
-    On GPUs the collectives; on wafers what the same token would be spared if neither hops over
-    cores nor those between wafers took time.
+    It is what the simulator computes, and no bound. On GPUs the collectives; on wafers what the
+    same token would be spared if neither hops over cores nor those between wafers took time.
     """
     model, context = deployment.model, round(sampled_lengths(scenario).context)
     windowed = min(context, model.window.tokens) if model.window else 0
@@ -78,8 +77,8 @@ def communication_s(scenario: Scenario, deployment: Deployment) -> float:
 
 
 LIMITS: dict[str, Callable[[Scenario, Deployment], float]] = {
-    one.__name__: one
-    for one in (
+    limit.__name__: limit
+    for limit in (
         bytes_a_token,
         memory_bandwidth_bytes_per_s,
         reading_s,
@@ -88,4 +87,4 @@ LIMITS: dict[str, Callable[[Scenario, Deployment], float]] = {
         communication_s,
     )
 }
-"""By the name that files give them."""
+"""Limits by the name that files give them."""

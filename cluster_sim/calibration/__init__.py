@@ -1,1 +1,1 @@
-"""From public measurements to the constants of the catalog, and how well those predict."""
+"""Constants of hardware and engines, fitted to measurements."""

@@ -1,6 +1,4 @@
-"""Constants of attention kernels: fitted to measured kernels, and tested on shapes that the fit has
-not seen.
-"""
+"""Constants of attention kernels, fitted to measured ones and tested on shapes not seen."""
 
 from __future__ import annotations
 
@@ -11,27 +9,25 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from cluster_sim.calibration.constants import Array, Bounds, cross_validated, rounded, solved
+from cluster_sim.calibration.constants import Bounds, LogFit, cross_validated, rounded
 from cluster_sim.calibration.errors import Errors
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.kernel_fits import ContextAttentionFit, GenerationAttentionFit
-from cluster_sim.physics.attention import (
-    context_floor_s,
-    context_line,
-    generation_floor_s,
-    generation_line,
-)
+from cluster_sim.physics.attention import AttentionShape
+from cluster_sim.physics.decode_attention import generation_floor_s, generation_line
+from cluster_sim.physics.prefill_attention import context_floor_s, context_line
+from cluster_sim.typing import Array
 
 Fit = TypeVar("Fit")
 
 TOLERANCE = 0.03
+"""Relative error at which a kernel begins to count linearly, no longer by its square."""
 MOST_ROWS = 4000
-"""Kernels in one fit; of more, this many are drawn."""
+"""Number of kernels that one fit takes at most, drawn at random."""
 SHORT_KEYS = (128, 127)
-"""Tried for `short_keys`: the second where a kernel of exactly 128 keys already takes the path of
-long ones."""
+"""Values tried for `short_keys`; the second one where a kernel of exactly 128 keys already runs as
+long ones do."""
 
 _GENERATION = {
     "start_s": Bounds(6e-6, 5e-7, 5e-5),
@@ -65,29 +61,29 @@ _CONTEXT = {
 
 @dataclass(frozen=True, slots=True)
 class AttentionKernels:
-    """Measured attention kernels, one a row."""
+    """Measured attention kernels, one per row."""
 
     batch: Array
     tokens: Array
-    """In decoding the keys that a sequence has cached, in prefill those that are new."""
+    """Numbers of tokens per sequence: cached ones in decoding, new ones in prefill."""
     window: Array
-    """[tokens]; 0 without."""
+    """Lengths of the sliding window [tokens]; 0 without one."""
     heads: Array
     kv_heads: Array
     head_dim: Array
     kv_bytes: Array
-    """Of one value of the KV cache [B]."""
+    """Sizes of one value of the KV cache [B]."""
     seconds: Array
 
     def __len__(self) -> int:
         return len(self.seconds)
 
     def take(self, rows: Any) -> AttentionKernels:
-        """Those rows, by index or by mask."""
+        """Return some of the rows, by index or by mask."""
         return AttentionKernels(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
     def sample(self, most: int, seed: int = 0) -> AttentionKernels:
-        """At most that many rows, drawn the same way every time."""
+        """Return at most that many rows, drawn the same way every time."""
         if len(self) <= most:
             return self
         return self.take(
@@ -95,23 +91,29 @@ class AttentionKernels:
         )
 
     @property
+    def shape(self) -> AttentionShape:
+        """Shape of each kernel."""
+        return AttentionShape(self.heads, self.kv_heads, self.head_dim, self.kv_bytes)
+
+    @property
     def keys(self) -> Array:
-        """Keys that the last query of a sequence sees."""
+        """Numbers of keys that the last query of a sequence sees."""
         return np.where(self.window > 0, np.minimum(self.tokens, self.window), self.tokens)
 
     @property
     def pairs(self) -> Array:
-        """Causal pairs of query and key of one sequence in prefill."""
+        """Numbers of causal pairs of query and key of one sequence in prefill."""
         hidden = self.tokens - self.keys
-        return self.tokens * (self.tokens + 1) / 2 - hidden * (hidden + 1) / 2
+        pairs: Array = self.tokens * (self.tokens + 1) / 2 - hidden * (hidden + 1) / 2
+        return pairs
 
 
 def attention_kernels(rows: pa.Table) -> AttentionKernels:
-    """The kernels of a table with the columns of aiconfigurator's: batch_size, isl, step,
-    num_heads, num_key_value_heads, head_dim, window_size, kv_cache_dtype, latency_ms.
+    """Return the kernels of a table with the columns of aiconfigurator's.
 
-    `isl + step` is the context in decoding and `isl` the prompt in prefill (`step` is 0 there).
-    Rows without a time, or with one of 0, are broken and left out.
+    These are batch_size, isl, step, num_heads, num_key_value_heads, head_dim, window_size,
+    kv_cache_dtype and latency_ms. `isl + step` is the context in decoding and `isl` the prompt in
+    prefill (`step` is 0 there). Rows without a time, or with one of 0, are broken and left out.
     """
     rows = rows.filter(pc.greater(rows["latency_ms"], 0.0))
 
@@ -132,11 +134,10 @@ def attention_kernels(rows: pa.Table) -> AttentionKernels:
 
 
 def predict_generation(fit: GenerationAttentionFit, kernels: AttentionKernels) -> Array:
-    """Seconds of each kernel by `physics.attention.generation_attention_s`, all at once."""
-    shape = (kernels.batch, kernels.heads, kernels.kv_heads, kernels.head_dim, kernels.kv_bytes)
+    """Return the time of each kernel by `generation_attention_s` [s]."""
     windowed = kernels.keys < kernels.tokens
-    floor_s = generation_floor_s(fit, *shape)
-    fixed_s, per_key_s = generation_line(fit, *shape, windowed)
+    floor_s = generation_floor_s(fit, kernels.shape, kernels.batch)
+    fixed_s, per_key_s = generation_line(fit, kernels.shape, kernels.batch, windowed=windowed)
     line_s = fixed_s + kernels.batch * kernels.keys * per_key_s
     predicted_s: Array = np.where(
         (kernels.keys <= fit.short_keys) & ~windowed, floor_s, np.maximum(floor_s, line_s)
@@ -145,32 +146,32 @@ def predict_generation(fit: GenerationAttentionFit, kernels: AttentionKernels) -
 
 
 def predict_context(fit: ContextAttentionFit, kernels: AttentionKernels) -> Array:
-    """Seconds of each kernel by `physics.attention.context_attention_s`, all at once."""
+    """Return the time of each kernel by `context_attention_s` [s]."""
     hidden = kernels.tokens - kernels.keys
-    edges = hidden * (
-        fit.window_keys + fit.tile_tokens * kernels.kv_heads / kernels.heads
-    )  # second ones, where a window cuts
-    line = context_line(
-        fit, kernels.batch, kernels.heads, kernels.kv_heads, kernels.head_dim, kernels.kv_bytes
-    )
+    # second ragged edges, where a window cuts
+    edges = hidden * (fit.window_keys + fit.tile_tokens * kernels.kv_heads / kernels.heads)
+    line = context_line(fit, kernels.shape, kernels.batch)
     line_s = line.fixed_s + kernels.batch * (
         line.per_token_s * kernels.tokens + line.per_pair_s * (kernels.pairs + edges)
     )
-    floor_s = context_floor_s(fit, kernels.batch, kernels.heads, kernels.kv_heads, kernels.head_dim)
-    predicted_s: Array = np.maximum(
-        floor_s, line_s - fit.key_s * hidden
-    )  # the walk ends with the window
+    floor_s = context_floor_s(fit, kernels.shape, kernels.batch)
+    # the walk ends with the window
+    predicted_s: Array = np.maximum(floor_s, line_s - fit.key_s * hidden)
     return predicted_s
 
 
 def fit_generation(
     kernels: AttentionKernels, like: GenerationAttentionFit | None = None
 ) -> GenerationAttentionFit:
-    """The constants of decode attention that come closest to `kernels`; seconds to run, the same
-    every time.
+    """Return the constants that fit decode attention, the same every time; it takes seconds.
 
-    like: kernels of a similar device, its rates scaled to this one, whose constants hold where few
-    kernels do not tell.
+    Parameters
+    ----------
+    kernels
+        Measured kernels.
+    like
+        Constants of a similar device, its rates scaled to this one. They hold where few kernels do
+        not tell.
     """
     sample = kernels.sample(MOST_ROWS)
     alike = None if like is None else {name: float(getattr(like, name)) for name in _GENERATION}
@@ -179,24 +180,34 @@ def fit_generation(
         def made(constants: dict[str, Any]) -> GenerationAttentionFit:
             return GenerationAttentionFit.model_construct(short_keys=short_keys, **constants)
 
-        cost, best = solved(
+        cost, best = LogFit(
             _GENERATION,
-            lambda found: predict_generation(made(found), sample),
+            lambda constants: predict_generation(made(constants), sample),
             sample.seconds,
             TOLERANCE,
-            alike=alike,
-        )
+            alike,
+        ).solved()
         return cost, made(rounded(_GENERATION, best))
 
-    return min(
-        map(fitted, SHORT_KEYS if like is None else (like.short_keys,)), key=lambda one: one[0]
-    )[1]
+    short_keys = SHORT_KEYS if like is None else (like.short_keys,)
+    return min(map(fitted, short_keys), key=lambda end: end[0])[1]
 
 
 def fit_context(
     kernels: AttentionKernels, peak_bandwidth: float, like: ContextAttentionFit | None = None
 ) -> ContextAttentionFit:
-    """The same of prefill attention; peak_bandwidth: of the device's memory [B/s]."""
+    """Return the constants that fit prefill attention, the same every time; it takes seconds.
+
+    Parameters
+    ----------
+    kernels
+        Measured kernels.
+    peak_bandwidth
+        Peak bandwidth of the device's memory [B/s].
+    like
+        Constants of a similar device, its rates scaled to this one. They hold where few kernels do
+        not tell.
+    """
     sample = kernels.sample(MOST_ROWS)
     alike = None if like is None else {name: float(getattr(like, name)) for name in _CONTEXT}
 
@@ -205,13 +216,13 @@ def fit_context(
             bandwidth_bytes_per_s=peak_bandwidth, **constants
         )
 
-    _, best = solved(
+    _, best = LogFit(
         _CONTEXT,
-        lambda found: predict_context(made(found), sample),
+        lambda constants: predict_context(made(constants), sample),
         sample.seconds,
         TOLERANCE,
-        alike=alike,
-    )
+        alike,
+    ).solved()
     return made(rounded(_CONTEXT, best))
 
 
@@ -220,9 +231,9 @@ def cross_validate(
     fit: Callable[[AttentionKernels], Fit],
     predict: Callable[[Fit, AttentionKernels], Array],
 ) -> Errors:
-    """Errors on shapes (heads, KV heads, width) that were left out of the fit, each once."""
+    """Return the errors on shapes (heads, KV heads, width), each left out of the fit once."""
 
-    def refit(seen: NDArray[np.bool_], held: NDArray[np.bool_]) -> Array:
+    def refit(seen: Array, held: Array) -> Array:
         return predict(fit(kernels.take(seen)), kernels.take(held))
 
     return cross_validated(
@@ -231,7 +242,7 @@ def cross_validate(
 
 
 def naive_generation(device: Device, kernels: AttentionKernels) -> Array:
-    """Seconds of each kernel at the device's peak memory bandwidth, for comparison."""
+    """Return the time of each kernel at the device's peak memory bandwidth [s]."""
     read = (
         2.0 * kernels.kv_heads * kernels.head_dim * kernels.kv_bytes * kernels.batch * kernels.keys
     )
@@ -240,8 +251,9 @@ def naive_generation(device: Device, kernels: AttentionKernels) -> Array:
 
 
 def naive_context(device: Device, kernels: AttentionKernels) -> Array:
-    """Seconds of each kernel at the device's peak: bf16 compute, or memory for queries, keys,
-    values and outputs.
+    """Return the time of each kernel at the device's peaks [s].
+
+    It is that of bf16 compute, or of memory for queries, keys, values and outputs.
     """
     flop = 4.0 * kernels.batch * kernels.heads * kernels.head_dim * kernels.pairs
     moved = (

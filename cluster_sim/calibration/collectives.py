@@ -1,6 +1,4 @@
-"""The constants of collectives: from measured ones, and how far they carry to sizes that the fit
-has not seen.
-"""
+"""Constants of collectives, fitted to measured ones and tested on sizes not seen."""
 
 from __future__ import annotations
 
@@ -9,34 +7,31 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from cluster_sim.calibration import operators
 from cluster_sim.calibration.constants import Bounds
 from cluster_sim.hardware.collective_fits import CollectiveFit, CollectiveKind, OneShotFit
 from cluster_sim.hardware.device import Device
 from cluster_sim.physics.collectives import collectives_s, moved_bytes
+from cluster_sim.typing import Array
 
 KINDS: tuple[CollectiveKind, ...] = get_args(CollectiveKind)
 COLUMNS = ("op", "ranks", "size_bytes", "latency_ms")
+"""Columns of a table of collectives."""
 MEASURED_COLUMNS = ("dataset", "model", "hardware", "framework", "n_devices", "value", "notes")
-"""Of a table of measurements."""
+"""Columns of a table of measurements."""
 FEWEST = 24
-"""Collectives of one kind, for about a dozen constants."""
+"""Number of collectives of one kind that a fit of about a dozen constants needs."""
 TOLERANCE = 0.03
 """Relative error at which a collective begins to count linearly, no longer by its square: single
 runs stray by ten times that."""
 
-_STARTS, _STARTS_HELD = 10, 6  # of one fit, and of each fit in cross-validation
-_ROUGH_STEPS, _GO_ON, _STEPS = (
-    20,
-    2,
-    100,
-)  # steps from each start, how many of them go on, and their steps
-_SPREAD = 0.7  # of the starts, in the logarithm of every constant
-# What NVIDIA's collectors call a collective, as we do: each engine's all-reduce is a kernel of its
-# own, and their times differ by
-# half, so that no common fit could be right for either.
+_STARTS, _STARTS_HELD = 10, 6
+"""Number of starts of one fit, and of each fit in cross-validation."""
+_ROUGH_STEPS, _GO_ON, _STEPS = 20, 2, 100
+"""Steps from each start, number of starts that go on, and their steps."""
+_SPREAD = 0.7
+"""Standard deviation of the starts in the logarithm of every constant."""
 _OPERATORS: dict[tuple[str, str], CollectiveKind] = {
     ("custom_allreduce", "trtllm"): "all_reduce",
     ("custom_allreduce", "vllm"): "all_reduce_vllm",
@@ -45,20 +40,23 @@ _OPERATORS: dict[tuple[str, str], CollectiveKind] = {
     ("nccl_reduce_scatter", "nccl"): "reduce_scatter",
     ("nccl_alltoall", "nccl"): "all_to_all",
 }
+"""Kinds by the names of NVIDIA's collectors. Each engine's all-reduce is a kernel of its own, and
+their times differ by half, so that no common fit could be right for either."""
 
 
 class MeasuredCollectives(NamedTuple):
-    """Collectives of one kind: arrays of how many ranks took part, the size of the whole tensor
-    [B], and time [s].
-    """
+    """Measured collectives of one kind, one per row."""
 
-    ranks: NDArray[np.float64]
-    size_bytes: NDArray[np.float64]
-    seconds: NDArray[np.float64]
+    ranks: Array
+    """Numbers of ranks that took part."""
+    size_bytes: Array
+    """Sizes of the whole tensor [B]."""
+    seconds: Array
+    """Times [s]."""
 
-    def of(self, chosen: NDArray[np.bool_]) -> MeasuredCollectives:
-        """Those that are `chosen`."""
-        return MeasuredCollectives(*(values[chosen] for values in self))
+    def where(self, mask: Array) -> MeasuredCollectives:
+        """Return the rows of a mask."""
+        return MeasuredCollectives(*(values[mask] for values in self))
 
 
 _RING = {
@@ -69,7 +67,8 @@ _RING = {
     "climb_s": Bounds(1e-5, 1e-8, 1e-4),
     "climb_exponent": Bounds(0.5, 0.05, 0.9),
 }
-_NO_COPY = 1e14  # a copy bandwidth above this is none at all
+_NO_COPY = 1e14
+"""Copy bandwidth above which there is no copy at all [B/s]."""
 _SWITCHED = {"in_switch": Bounds(1.2, 1.0, 2.0)}
 _ONE_SHOT = {
     "start_s": Bounds(5e-6, 1e-7, 1e-3),
@@ -80,8 +79,9 @@ _ONE_SHOT = {
 
 
 def collectives_table(measurements: pa.Table) -> pa.Table:
-    """The collectives among `measurements`, operators of NVIDIA's collectors, with the columns
-    COLUMNS, `system` and `version`.
+    """Return the collectives among measured operators of NVIDIA's collectors.
+
+    The table has the columns COLUMNS, `system` and `version`.
     """
     is_collective = pc.match_substring_regex(
         measurements["model"], "^operator:(custom_allreduce|nccl_)"
@@ -104,8 +104,9 @@ def collectives_table(measurements: pa.Table) -> pa.Table:
 
 
 def measured(table: pa.Table, kind: CollectiveKind) -> MeasuredCollectives:
-    """The collectives of `kind` in a table with the columns COLUMNS, groups of one and empty
-    tensors left out.
+    """Return the collectives of `kind` in a table with the columns COLUMNS.
+
+    Groups of one and empty tensors are left out.
     """
     real = pc.and_(pc.greater_equal(table["ranks"], 2), pc.greater(table["size_bytes"], 0))
     rows = table.filter(pc.and_(pc.equal(table["op"], kind), real))
@@ -118,35 +119,43 @@ def measured(table: pa.Table, kind: CollectiveKind) -> MeasuredCollectives:
 def fit_collective(
     kind: CollectiveKind, rows: MeasuredCollectives, seed: int = 0, starts: int = _STARTS
 ) -> CollectiveFit:
-    """The constants that fit the collectives `rows` of one kind; about 0.3 s on one core.
+    """Return the constants that fit collectives of one kind, rounded to four digits.
 
-    Robust least squares of the logarithm of time, from several starts; the same `seed` gives the
-    same constants, which are rounded to four digits. Raises ValueError for fewer collectives than
-    constants or times that are not positive.
+    Robust least squares of the logarithm of time, from several starts; about 0.3 s on one core.
+
+    Parameters
+    ----------
+    kind
+        Kind of the collectives.
+    rows
+        Measured collectives.
+    seed
+        Seed of the starts; the same seed gives the same constants.
+    starts
+        Number of starts.
+
+    Raises
+    ------
+    ValueError
+        There are fewer collectives than constants, or times that are not positive.
     """
-    from scipy.optimize import least_squares  # slow to import, and wanted here only
+    from scipy.optimize import least_squares  # slow to import, and needed here only
 
-    ranges = _ranges(kind)
-    if len(rows.seconds) < len(ranges):
-        raise ValueError(f"wanted at least {len(ranges)} collectives to fit as many constants")
+    bounds = _bounds(kind)
+    if len(rows.seconds) < len(bounds):
+        raise ValueError(f"wanted at least {len(bounds)} collectives to fit as many constants")
     if not (np.isfinite(rows.seconds) & (rows.seconds > 0.0)).all():
         raise ValueError("wanted times above 0 s")
     rng, largest, log_s = np.random.default_rng(seed), int(rows.ranks.max()), np.log(rows.seconds)
     start, low, high = (
-        np.log([getattr(one, end) for one in ranges]) for end in ("start", "low", "high")
+        np.log([getattr(bound, end) for bound in bounds]) for end in ("start", "low", "high")
     )
 
-    def residuals(found: NDArray[np.float64]) -> NDArray[np.float64]:
-        return (
-            np.log(
-                collectives_s(
-                    _made(kind, np.exp(found).tolist(), largest), kind, rows.ranks, rows.size_bytes
-                )
-            )
-            - log_s
-        )
+    def residuals(logs: Array) -> Array:
+        fit = _made(kind, np.exp(logs).tolist(), largest)
+        return np.log(collectives_s(fit, kind, rows.ranks, rows.size_bytes)) - log_s
 
-    def solved(start: NDArray[np.float64], steps: int) -> tuple[float, NDArray[np.float64]]:
+    def solved(start: Array, steps: int) -> tuple[float, Array]:
         inside = np.clip(start, low + 1e-9, high - 1e-9)
         result = least_squares(
             residuals, inside, bounds=(low, high), loss="soft_l1", f_scale=TOLERANCE, max_nfev=steps
@@ -154,43 +163,44 @@ def fit_collective(
         return float(result.cost), result.x
 
     tried = [start, *(start + rng.normal(0.0, _SPREAD, len(start)) for _ in range(starts - 1))]
-    rough = sorted((solved(one, _ROUGH_STEPS) for one in tried), key=lambda ended: ended[0])
-    _, best = min((solved(one, _STEPS) for _, one in rough[:_GO_ON]), key=lambda ended: ended[0])
-    found = _made(kind, [float(f"{value:.4g}") for value in np.exp(best)], largest)
-    vanishes = (found.copy_bandwidth_bytes_per_s or np.inf) > _NO_COPY
-    return found.model_copy(update={"copy_bandwidth_bytes_per_s": None}) if vanishes else found
+    rough = sorted((solved(logs, _ROUGH_STEPS) for logs in tried), key=lambda end: end[0])
+    _, best = min((solved(logs, _STEPS) for _, logs in rough[:_GO_ON]), key=lambda end: end[0])
+    fit = _made(kind, [float(f"{value:.4g}") for value in np.exp(best)], largest)
+    vanishes = (fit.copy_bandwidth_bytes_per_s or np.inf) > _NO_COPY
+    return fit.model_copy(update={"copy_bandwidth_bytes_per_s": None}) if vanishes else fit
 
 
 def cross_validate(
     kind: CollectiveKind, rows: MeasuredCollectives, folds: int = 8, seed: int = 0
-) -> NDArray[np.float64]:
-    """Seconds of the collectives `rows` of one kind, each size predicted for all ranks from a fit
-    to other sizes.
+) -> Array:
+    """Return the time of each collective, predicted from a fit to other sizes [s].
 
     The sizes are dealt out in turn to `folds` parts, so that no two neighbours are left out
-    together.
+    together. A size is left out for all ranks.
     """
     _, size = np.unique(rows.size_bytes, return_inverse=True)
     predicted_s = np.empty_like(rows.seconds)
-    for part in range(folds):
-        held = size.reshape(-1) % folds == part
+    for fold in range(folds):
+        held = size.reshape(-1) % folds == fold
         if held.any():
-            fit = fit_collective(kind, rows.of(~held), seed, _STARTS_HELD)
+            fit = fit_collective(kind, rows.where(~held), seed, _STARTS_HELD)
             predicted_s[held] = collectives_s(fit, kind, rows.ranks[held], rows.size_bytes[held])
     return predicted_s
 
 
-def naive_s(device: Device, kind: CollectiveKind, rows: MeasuredCollectives) -> NDArray[np.float64]:
-    """Seconds by the data sheet: latency of a transfer inside the node, and bytes over the links at
-    their bandwidth.
+def naive_s(device: Device, kind: CollectiveKind, rows: MeasuredCollectives) -> Array:
+    """Return the time of each collective by the data sheet [s].
+
+    It is the latency of a transfer inside the node, and bytes over the links at their bandwidth.
     """
     bandwidth = device.peer_bandwidth_bytes_per_s or np.inf
     return device.peer_latency_s + moved_bytes(kind, rows.ranks, rows.size_bytes) / bandwidth
 
 
-def _ranges(kind: CollectiveKind) -> list[Bounds]:
-    """Where each constant of `kind` may lie; the switches' sums show in all-reduces alone, and NCCL
-    has no one-shot algorithm.
+def _bounds(kind: CollectiveKind) -> list[Bounds]:
+    """Return the range of each constant of `kind`.
+
+    Sums in the switches show in all-reduces alone, and NCCL has no one-shot algorithm.
     """
     switched = _SWITCHED if "all_reduce" in kind else {}
     one_shot = _ONE_SHOT if kind in ("all_reduce", "all_reduce_vllm") else {}

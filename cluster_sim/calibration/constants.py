@@ -1,5 +1,7 @@
-"""Constants of a formula from measured times: robust least squares of the logarithm of time over
-the logarithms of the constants.
+"""Constants of a formula from measured times.
+
+They are found by robust least squares of the logarithm of time over the logarithms of the
+constants.
 """
 
 from __future__ import annotations
@@ -8,22 +10,22 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cluster_sim.calibration.errors import Errors
+from cluster_sim.typing import Array
 
-Array = NDArray[np.float64]
-Found = dict[str, float]
+Constants = dict[str, float]
+"""Values of constants by name."""
 
 FEW_SHAPES = 10
-"""Shapes up to which each is left out of a fit alone, not a fifth of them."""
+"""Number of shapes up to which a fit leaves out each one alone, not a fifth of them."""
 ALIKE = 0.3
-"""How far a constant lies from that of a similar device when it counts as much as a kernel that is
-off by the tolerance [1]."""
+"""Distance of a constant from that of a similar device, in its logarithm, that counts as much as a
+kernel that is off by the tolerance."""
 
 
 class Bounds(NamedTuple):
-    """Where one constant may lie."""
+    """Range that one constant may lie in."""
 
     start: float
     low: float
@@ -32,85 +34,102 @@ class Bounds(NamedTuple):
     """Whether the low end stands for zero."""
 
 
-def solved(
-    ranges: Mapping[str, Bounds],
-    predict: Callable[[Found], Array],
-    seconds: Array,
-    tolerance: float,
-    *,
-    start: Found | None = None,
-    alike: Found | None = None,
-    steps: int = 100,
-) -> tuple[float, Found]:
-    """(remaining cost, constants): `predict` gives the seconds of each kernel from the constants by
-    name.
+class LogFit(NamedTuple):
+    """A fit of constants to measured times, by the logarithm of both."""
 
-    tolerance: relative error at which a kernel begins to count linearly, no longer by its square,
-    so that what is made small is nearly the median. alike: constants of a similar device, which
-    hold where the kernels do not tell.
-    """
-    from scipy.optimize import least_squares  # slow to import, and wanted here only
+    bounds: Mapping[str, Bounds]
+    """Range of each constant by name."""
+    predict: Callable[[Constants], Array]
+    """Function from constants to the times of all kernels [s]."""
+    seconds: Array
+    """Measured times of the kernels [s]."""
+    tolerance: float
+    """Relative error at which a kernel begins to count linearly, no longer by its square, so that
+    nearly the median error is made small [1]."""
+    alike: Constants | None = None
+    """Constants of a similar device, which hold where the kernels do not tell."""
 
-    names, log_s = list(ranges), np.log(seconds)
-    low, high = (np.log([getattr(ranges[name], end) for name in names]) for end in ("low", "high"))
+    def solved(self, start: Constants | None = None, steps: int = 100) -> tuple[float, Constants]:
+        """Return the remaining cost and the constants.
 
-    def inside(constants: Found) -> Array:
-        return np.clip(
-            np.log([max(constants[name], ranges[name].low) for name in names]),
-            low + 1e-3,
-            high - 1e-3,
+        Parameters
+        ----------
+        start
+            Constants to start from. Default: `alike`, or else the start of each range.
+        steps
+            Number of steps at most.
+        """
+        from scipy.optimize import least_squares  # slow to import, and needed here only
+
+        bounds, tolerance = self.bounds, self.tolerance
+        names, log_s = list(bounds), np.log(self.seconds)
+        low, high = (
+            np.log([getattr(bounds[name], end) for name in names]) for end in ("low", "high")
         )
 
-    pulled_to = None if alike is None else inside(alike)
+        def inside(constants: Constants) -> Array:
+            return np.clip(
+                np.log([max(constants[name], bounds[name].low) for name in names]),
+                low + 1e-3,
+                high - 1e-3,
+            )
 
-    def residuals(logs: Array) -> Array:
-        off = np.log(predict(dict(zip(names, np.exp(logs).tolist(), strict=True)))) - log_s
-        return (
-            off
-            if pulled_to is None
-            else np.concatenate([off, (logs - pulled_to) * (tolerance / ALIKE)])
+        pulled_to = None if self.alike is None else inside(self.alike)
+
+        def residuals(logs: Array) -> Array:
+            constants = dict(zip(names, np.exp(logs).tolist(), strict=True))
+            off = np.log(self.predict(constants)) - log_s
+            if pulled_to is None:
+                return off
+            return np.concatenate([off, (logs - pulled_to) * (tolerance / ALIKE)])
+
+        first = start or self.alike or {name: bounds[name].start for name in names}
+        result = least_squares(
+            residuals,
+            inside(first),
+            bounds=(low, high),
+            loss="soft_l1",
+            f_scale=tolerance,
+            max_nfev=steps,
+            diff_step=1e-3,
         )
-
-    first = start or alike or {name: ranges[name].start for name in names}
-    result = least_squares(
-        residuals,
-        inside(first),
-        bounds=(low, high),
-        loss="soft_l1",
-        f_scale=tolerance,
-        max_nfev=steps,
-        diff_step=1e-3,
-    )
-    return float(result.cost), dict(zip(names, np.exp(result.x).tolist(), strict=True))
+        return float(result.cost), dict(zip(names, np.exp(result.x).tolist(), strict=True))
 
 
-def rounded(ranges: Mapping[str, Bounds], constants: Found) -> Found:
-    """To four digits, and to zero where a constant vanishes."""
+def rounded(bounds: Mapping[str, Bounds], constants: Constants) -> Constants:
+    """Return the constants rounded to four digits, and to zero where one vanishes."""
     return {
         name: 0.0
-        if one.vanishes and constants[name] < 1.5 * one.low
+        if bound.vanishes and constants[name] < 1.5 * bound.low
         else float(f"{constants[name]:.4g}")
-        for name, one in ranges.items()
+        for name, bound in bounds.items()
     }
 
 
 def cross_validated(
-    shapes: Array,
-    seconds: Array,
-    refit: Callable[[NDArray[np.bool_], NDArray[np.bool_]], Array],
-    seed: int = 0,
+    shapes: Array, seconds: Array, refit: Callable[[Array, Array], Array], seed: int = 0
 ) -> Errors:
-    """Errors on kernels of shapes that a fit has not seen.
+    """Return the errors on kernels of shapes that a fit has not seen.
 
-    shapes: one row a number, one column a kernel; refit: seconds of the kernels of the second mask,
-    by a fit to those of the first. Shapes are left out a fifth at a time, or one by one where they
-    are few.
+    Shapes are left out a fifth at a time, or one by one where they are few.
+
+    Parameters
+    ----------
+    shapes
+        Numbers that describe each kernel's shape: one row per number, one column per kernel.
+    seconds
+        Measured times of the kernels [s].
+    refit
+        Function that fits the kernels of its first mask and returns predicted times of those of its
+        second [s].
+    seed
+        Seed of the order in which shapes are left out.
     """
     kinds, shape_of = np.unique(shapes, axis=1, return_inverse=True)
     count = kinds.shape[1]
     folds = count if count <= FEW_SHAPES else 5
-    part = np.random.default_rng(seed).permutation(count)[shape_of.reshape(-1)] % folds
+    fold = np.random.default_rng(seed).permutation(count)[shape_of.reshape(-1)] % folds
     predicted_s = np.empty(len(seconds))
     for held in range(folds):
-        predicted_s[part == held] = refit(part != held, part == held)
+        predicted_s[fold == held] = refit(fold != held, fold == held)
     return Errors.of(predicted_s, seconds)

@@ -1,4 +1,4 @@
-"""How far predicted times of kernels are off."""
+"""Errors of predicted times of kernels."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from numpy.typing import ArrayLike
 
 
 class Errors(NamedTuple):
-    """|predicted over measured - 1|: the middle one, and the one that nine of ten stay below."""
+    """Errors |predicted / measured - 1| of a set of kernels."""
 
     median: float
+    """Median error."""
     p90: float
+    """Error that nine of ten kernels stay below."""
 
     @classmethod
     def of(cls, predicted_s: ArrayLike, measured_s: ArrayLike) -> Errors:
-        """The errors of kernels predicted to take `predicted_s` and measured to take `measured_s`,
-        in the same order.
-        """
+        """Return the errors of predicted times against measured ones, in the same order."""
         off = np.abs(np.asarray(predicted_s) / np.asarray(measured_s) - 1.0)
         return cls(float(np.median(off)), float(np.percentile(off, 90)))

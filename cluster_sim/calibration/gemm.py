@@ -1,6 +1,4 @@
-"""The constants of matrix products: from measured kernels, and how far they carry to shapes that
-the fit has not seen.
-"""
+"""Constants of matrix products, fitted to measured kernels and tested on shapes not seen."""
 
 from __future__ import annotations
 
@@ -8,29 +6,29 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cluster_sim.calibration.constants import Array, Bounds, Found, cross_validated, rounded, solved
+from cluster_sim.calibration.constants import Bounds, Constants, LogFit, cross_validated, rounded
 from cluster_sim.calibration.errors import Errors
 from cluster_sim.hardware.kernel_fits import GemmFit
 from cluster_sim.physics.gemm import TileLayout, gemms_s, laid_out
+from cluster_sim.typing import Array
 
 ROWS = 4000
-"""Kernels that one fit takes at most, drawn at random: more change no constant by what matters, and
-take longer."""
-TOLERANCE = 0.02
+"""Number of kernels that one fit takes at most, drawn at random.
 
-_ROUGH_ROWS, _ROUGH_STARTS, _STARTS = (
-    400,
-    8,
-    2,
-)  # starts that are tried on few rows, and how many of them go on
-_SPREAD = 0.7  # of the starts, in the logarithm of every constant
+More change no constant by a notable amount, and take longer."""
+TOLERANCE = 0.02
+"""Relative error at which a kernel begins to count linearly, no longer by its square."""
+
+_ROUGH_ROWS, _ROUGH_STARTS, _STARTS = 400, 8, 2
+"""Kernels and starts of a rough fit, and number of its best ends that go on with all kernels."""
+_SPREAD = 0.7
+"""Standard deviation of the starts in the logarithm of every constant."""
 
 
 @dataclass(frozen=True, slots=True)
 class Products:
-    """Measured products, one a row: m tokens, n outputs, k inputs."""
+    """Measured products, one per row: m tokens, n outputs, k inputs."""
 
     m: Array
     n: Array
@@ -41,92 +39,103 @@ class Products:
         return len(self.seconds)
 
     def take(self, rows: Any) -> Products:
-        """Those rows, by index or by mask."""
+        """Return some of the rows, by index or by mask."""
         return Products(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
     def laid_out(self, silicon: Silicon) -> TileLayout:
-        """What of them depends on their sizes alone."""
+        """Return the layout of the products into tiles."""
         return laid_out(self.m, self.n, self.k, silicon.element_bytes, silicon.processors)
 
 
 class Silicon(NamedTuple):
-    """What the products ran on, as its data sheet says."""
+    """The device that products ran on, as its data sheet describes it; no fit exceeds a peak."""
 
     element_bytes: float
-    """Of one weight [B], scales included."""
+    """Size of one weight, scales included [B]."""
     peak_flop_per_s: float
+    """Peak compute rate [FLOP/s]."""
     peak_bandwidth: float
-    """[B/s]; no fit exceeds either peak."""
+    """Peak memory bandwidth [B/s]."""
     processors: int
+    """Number of streaming multiprocessors."""
 
 
 def fit_gemm(
     products: Products, silicon: Silicon, seed: int = 0, like: GemmFit | None = None
 ) -> GemmFit:
-    """The constants that fit `products`; about 5 s on one core.
+    """Return the constants that fit `products`, rounded to four digits; about 5 s on one core.
 
-    From several starts, and the same for the same `seed`; rounded to four digits. `like`: kernels
-    of a similar device, its rates scaled to this one, whose constants hold where few products do
-    not tell. Raises ValueError for fewer products than constants or times that are not positive.
+    Parameters
+    ----------
+    products
+        Measured products.
+    silicon
+        Device that they ran on.
+    seed
+        Seed of the starts and of the sample; the same seed gives the same constants.
+    like
+        Kernels of a similar device, their rates scaled to this one. Its constants hold where few
+        products do not tell.
+
+    Raises
+    ------
+    ValueError
+        There are fewer products than constants, or times that are not positive.
     """
-    ranges = _ranges(silicon)
-    if len(products) < len(ranges):
-        raise ValueError(f"wanted at least {len(ranges)} kernels to fit as many constants")
+    bounds = _bounds(silicon)
+    if len(products) < len(bounds):
+        raise ValueError(f"wanted at least {len(bounds)} kernels to fit as many constants")
     if not (np.isfinite(products.seconds) & (products.seconds > 0.0)).all():
         raise ValueError("wanted times above 0 s")
     rng = np.random.default_rng(seed)
     drawn = products.take(rng.permutation(len(products))[:ROWS])
     few = drawn.take(slice(_ROUGH_ROWS))
-    alike = None if like is None else {name: float(getattr(like, name)) for name in ranges}
+    alike = None if like is None else {name: float(getattr(like, name)) for name in bounds}
     start = np.log(
-        [one.start if alike is None else max(alike[name], one.low) for name, one in ranges.items()]
-    )
-    starts = [
-        start,
-        *(start + rng.normal(0.0, _SPREAD, len(start)) for _ in range(_ROUGH_STARTS - 1)),
-    ]
-
-    def best_of(sample: Products, starts: list[Found], steps: int) -> list[tuple[float, Found]]:
-        layout = sample.laid_out(silicon)
-        ended = [
-            solved(
-                ranges,
-                lambda found: gemms_s(_made(found, silicon), layout),
-                sample.seconds,
-                TOLERANCE,
-                start=one,
-                alike=alike,
-                steps=steps,
-            )
-            for one in starts
+        [
+            bound.start if alike is None else max(alike[name], bound.low)
+            for name, bound in bounds.items()
         ]
-        return sorted(ended, key=lambda one: one[0])
-
-    rough = best_of(
-        few, [dict(zip(ranges, np.exp(one).tolist(), strict=True)) for one in starts], steps=25
     )
-    _, best = best_of(drawn, [found for _, found in rough[:_STARTS]], steps=100)[0]
-    return _made(rounded(ranges, best), silicon)
+    further = (start + rng.normal(0.0, _SPREAD, len(start)) for _ in range(_ROUGH_STARTS - 1))
+    starts = [dict(zip(bounds, np.exp(logs).tolist(), strict=True)) for logs in (start, *further)]
+
+    def best_of(sample: Products, starts: list[Constants], steps: int) -> list[Constants]:
+        layout = sample.laid_out(silicon)
+        fit = LogFit(
+            bounds,
+            lambda constants: gemms_s(_made(constants, silicon), layout),
+            sample.seconds,
+            TOLERANCE,
+            alike,
+        )
+        ends = [fit.solved(start, steps) for start in starts]
+        return [constants for _, constants in sorted(ends, key=lambda end: end[0])]
+
+    rough = best_of(few, starts, steps=25)
+    best = best_of(drawn, rough[:_STARTS], steps=100)[0]
+    return _made(rounded(bounds, best), silicon)
 
 
 def errors(fit: GemmFit, products: Products) -> Errors:
-    """How far `fit` is off on products."""
+    """Return the errors of `fit` on products."""
     return Errors.of(_predicted_s(fit, products), products.seconds)
 
 
 def cross_validate(products: Products, silicon: Silicon, like: GemmFit | None = None) -> Errors:
-    """How far constants are off on weight matrices (n, k) that they were not fitted to; arguments
-    as for `fit_gemm`.
+    """Return the errors on weight matrices (n, k) that constants were not fitted to.
+
+    Parameters are those of `fit_gemm`.
     """
 
-    def refit(seen: NDArray[np.bool_], held: NDArray[np.bool_]) -> Array:
+    def refit(seen: Array, held: Array) -> Array:
         return _predicted_s(fit_gemm(products.take(seen), silicon, like=like), products.take(held))
 
     return cross_validated(np.stack([products.n, products.k]), products.seconds, refit)
 
 
 def naive_s(products: Products, silicon: Silicon) -> Array:
-    """Seconds of each product at the peaks, for comparison."""
+    """Return the time of each product at the peaks, for comparison [s]."""
     moved = silicon.element_bytes * products.n * products.k + 2.0 * products.m * (
         products.n + products.k
     )
@@ -141,8 +150,8 @@ def _predicted_s(fit: GemmFit, products: Products) -> Array:
     )
 
 
-def _ranges(silicon: Silicon) -> dict[str, Bounds]:
-    """Where each constant may lie, by the name of its field."""
+def _bounds(silicon: Silicon) -> dict[str, Bounds]:
+    """Return the range that each constant may lie in, by the name of its field."""
     flop_per_s, bandwidth = silicon.peak_flop_per_s, silicon.peak_bandwidth
     return {
         "launch_s": Bounds(2e-6, 1e-7, 1e-3),

@@ -1,5 +1,4 @@
-"""What kernels draw: constants from measured boards, whether their readings repeat, and errors on
-shapes that the fit has not seen.
+"""Constants of the power of kernels, from measured boards whose readings repeat.
 
 A kernel draws  min(limit, busy + active (1 - start/t) + e_mem BW + e_flop FLOPS),  the formula of
 `physics.power` at the clock it ran at: kernels shorter than their start find the processors mostly
@@ -8,8 +7,9 @@ empty.
 Readings are means of a sampler over a short while, and those of some collectors do not repeat: the
 same product with 160 and with 161 tokens reads 258 and 671 W. So the collectors are weighed before
 anything is fitted. Two kernels of one kind are alike when time, bytes and FLOP are each within
-about 15 %; of each kind the collector counts whose like kernels differ least, and a kind is left
-out where even those differ by more than `WORST` in the median: no formula comes below that.
+about 15 %. Of each kind the collector counts whose like kernels differ least, and a kind is left
+out where even those differ by more than `WORST` in the median: no formula comes below that. Errors
+are those on shapes that the fit has not seen.
 """
 
 from __future__ import annotations
@@ -21,22 +21,23 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from cluster_sim.calibration.attention import attention_kernels
-from cluster_sim.calibration.constants import Array, cross_validated
+from cluster_sim.calibration.constants import cross_validated
 from cluster_sim.calibration.errors import Errors
+from cluster_sim.typing import Array
 
 WORST = 0.15
 """Median difference of like kernels up to which a kind is fitted."""
 FEWEST = 300
-"""Kernels of a kind that one collector must have measured."""
+"""Number of kernels of a kind that one collector must have measured."""
 ROWS = 1500
-"""Kernels that one fit takes at most, drawn at random."""
+"""Number of kernels that one fit takes at most, drawn at random."""
 
 _ALIKE = 0.15
-# a reading repeats that differs by less from its nearest like kernel; only those are fitted to
+"""Distance of like kernels in the logarithms of time, bytes and FLOP."""
 _REPEATS = 0.2
+"""Difference from the nearest like kernel up to which a reading repeats; only those are fitted."""
 _WEIGHT_BYTES = {
     "bfloat16": 2.0,
     "bf16": 2.0,
@@ -46,11 +47,12 @@ _WEIGHT_BYTES = {
     "fp4": 0.5625,
 }
 _TOLERANCE = 0.05
-_KNEE = 12  # of the limit: boards near it draw a few percent less, as it is kept on the mean
+_KNEE = 12
+"""Sharpness of the limit: boards near it draw a few percent less, as it is kept on the mean."""
 
 
 class KernelPower(NamedTuple):
-    """Constants of one kind of kernel."""
+    """Constants of the power of one kind of kernel."""
 
     busy_w: float
     active_w: float
@@ -59,19 +61,19 @@ class KernelPower(NamedTuple):
     flop_j_per_flop: float
 
 
-# Starts are short in most collectors' loops and long where each launch waits for the host: the fit
-# is tried from both.
 _STARTS = (
     KernelPower(200.0, 200.0, 5e-6, 50e-12, 0.4e-12),
     KernelPower(200.0, 300.0, 5e-5, 20e-12, 0.1e-12),
 )
+"""Constants that a fit starts from. Kernels' starts are short in most collectors' loops and long
+where each launch waits for the host."""
 _LOW = KernelPower(50.0, 1.0, 1e-7, 1e-13, 1e-15)
 _HIGH = KernelPower(400.0, 1000.0, 1e-4, 400e-12, 3e-12)
 
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """Kernels of one kind and the power of the board while they ran, one a row."""
+    """Kernels of one kind and the power of the board while they ran, one per row."""
 
     seconds: Array
     bytes: Array
@@ -79,37 +81,38 @@ class Readings:
     watts: Array
     limit_w: Array
     shape: Array
-    """Numbers that tell the shape of the weights or heads, one row a number."""
+    """Numbers that describe the shape of the weights or heads, one row per number."""
 
     def __len__(self) -> int:
         return len(self.seconds)
 
     def take(self, rows: Any) -> Readings:
-        """Those rows, by index or by mask."""
+        """Return some of the rows, by index or by mask."""
         return Readings(*(getattr(self, name)[..., rows] for name in self.__dataclass_fields__))
 
 
 @dataclass(frozen=True)
 class CalibratedPower:
-    """One kind of kernel: whose readings count, how well they repeat, and, where they do, errors by
-    cross-validation and constants.
-    """
+    """Readings of one kind of kernel, and the fit to them where they repeat."""
 
     kind: str
     collector: str
+    """Collector whose readings count."""
     rows: int
+    """Number of readings."""
     difference: float
     """Median difference of like kernels, as a share."""
     errors: Errors | None = None
-    """Of all readings."""
+    """Errors by cross-validation on all readings."""
     repeating: Errors | None = None
-    """Of the readings that repeat."""
+    """Errors by cross-validation on the readings that repeat."""
     fit: KernelPower | None = None
 
 
 def calibrate(tables: list[pa.Table]) -> Iterator[CalibratedPower]:
-    """Each kind of kernel in tables with the columns `power_w` and `power_limit_w`; about ten
-    seconds each.
+    """Yield the fit of each kind of kernel in tables with `power_w` and `power_limit_w`.
+
+    Each takes about ten seconds.
     """
     for table in tables:
         if not {"power_w", "power_limit_w", "version"} <= set(table.column_names):
@@ -132,8 +135,9 @@ def calibrate(tables: list[pa.Table]) -> Iterator[CalibratedPower]:
 
 
 def differences(readings: Readings) -> Array:
-    """Of each kernel, how far the nearest like kernel's reading is off, as a share; NaN where no
-    kernel is like it.
+    """Return the difference of each kernel's reading from that of the nearest like kernel.
+
+    It is a share; NaN where no kernel is like it.
     """
     from scipy.spatial import cKDTree
 
@@ -150,7 +154,7 @@ def _calibrated(kind: str, collector: str, readings: Readings, off: Array) -> Ca
     repeats = off < _REPEATS
     predicted_w = np.empty(len(readings))
 
-    def refit(seen: NDArray[np.bool_], held: NDArray[np.bool_]) -> Array:
+    def refit(seen: Array, held: Array) -> Array:
         predicted_w[held] = kernel_w(fit_power(readings.take(seen & repeats)), readings.take(held))
         held_w: Array = predicted_w[held]
         return held_w
@@ -169,8 +173,9 @@ def _calibrated(kind: str, collector: str, readings: Readings, off: Array) -> Ca
 
 
 def fit_power(readings: Readings, seed: int = 0) -> KernelPower:
-    """The constants that fit `readings`, robustly: what is made small is nearly the median error.
-    The same for the same `seed`.
+    """Return the constants that fit `readings`; nearly the median error is made small.
+
+    The same `seed` gives the same constants.
     """
     from scipy.optimize import least_squares
 
@@ -183,7 +188,7 @@ def fit_power(readings: Readings, seed: int = 0) -> KernelPower:
 
     busy_w = float(np.percentile(sample.watts, 2))
     low, high = np.log(_LOW), np.log(_HIGH)
-    ended = [
+    ends = [
         least_squares(
             residuals,
             np.clip(np.log(start._replace(busy_w=busy_w)), low + 1e-3, high - 1e-3),
@@ -191,13 +196,12 @@ def fit_power(readings: Readings, seed: int = 0) -> KernelPower:
         )
         for start in _STARTS
     ]  # fmt: skip
-    return KernelPower(
-        *(float(f"{one:.4g}") for one in np.exp(min(ended, key=lambda one: float(one.cost)).x))
-    )
+    best = min(ends, key=lambda end: float(end.cost))
+    return KernelPower(*(float(f"{value:.4g}") for value in np.exp(best.x)))
 
 
 def kernel_w(fit: KernelPower, readings: Readings) -> Array:
-    """What the board draws during each kernel."""
+    """Return the power of the board during each kernel [W]."""
     held = np.maximum(1.0 - fit.start_s / readings.seconds, 1e-3)
     demand = (
         fit.busy_w
@@ -210,20 +214,24 @@ def kernel_w(fit: KernelPower, readings: Readings) -> Array:
 
 
 def kinds(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
-    """Products by precision, attention of prefill and of decoding by the precision of the cache."""
+    """Yield the kinds of kernels in a table: name and rows.
+
+    Products are parted by precision, attention of prefill and of decoding by that of the cache.
+    """
     if "gemm_dtype" in table.column_names:
         for dtype in _WEIGHT_BYTES:
             yield f"GEMM {dtype}", table.filter(pc.equal(table["gemm_dtype"], dtype))
         return
     for op in ("context_attention", "generation_attention"):
         for dtype in ("bfloat16", "fp8"):
-            mine = pc.and_(pc.equal(table["op"], op), pc.equal(table["kv_cache_dtype"], dtype))
-            yield f"{op.replace('_', ' ')} {dtype}", table.filter(mine)
+            mask = pc.and_(pc.equal(table["op"], op), pc.equal(table["kv_cache_dtype"], dtype))
+            yield f"{op.replace('_', ' ')} {dtype}", table.filter(mask)
 
 
 def readings_of(rows: pa.Table) -> Readings:
-    """The kernels of one kind, as `kinds` gives them: seconds, and the bytes and FLOP that they
-    must move and do.
+    """Return the kernels of one kind, with the bytes and FLOP that they must move and do.
+
+    `rows` are those of one kind, as `kinds` yields them.
     """
 
     def column(name: str) -> Array:
@@ -247,9 +255,8 @@ def readings_of(rows: pa.Table) -> Readings:
         )
     kernels = attention_kernels(rows)
     shape = np.stack([kernels.heads, kernels.kv_heads, kernels.head_dim, kernels.window])
-    queries = (
-        4.0 * kernels.batch * kernels.heads * kernels.head_dim
-    )  # in and out, 2 B each; and the FLOP of a pair of query and key
+    # bytes of queries in and out, 2 B each; and the FLOP of a pair of query and key
+    queries = 4.0 * kernels.batch * kernels.heads * kernels.head_dim
     decoding = len(rows) > 0 and rows["op"][0].as_py() == "generation_attention"
     tokens, pairs = (1.0, kernels.keys) if decoding else (kernels.tokens, kernels.pairs)
     cached = (

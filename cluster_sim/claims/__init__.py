@@ -1,0 +1,1 @@
+"""Published claims beside what the simulator finds under each reading, with verdicts."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from cluster_sim.analysis.estimate import PoolArithmetic, WaferArithmetic
+    from cluster_sim.analysis.pool_arithmetic import PoolArithmetic, WaferArithmetic
 
     Rows = Iterator[tuple[str, list[str]]]
 

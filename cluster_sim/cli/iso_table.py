@@ -10,7 +10,7 @@ from cluster_sim.cli.tables import side_by_side
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from cluster_sim.studies.iso import Iso
+    from cluster_sim.studies.iso_outcome import Iso
 
 _BASES = {
     "cost": "cost",

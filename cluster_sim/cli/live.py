@@ -23,7 +23,8 @@ from cluster_sim.scenario.scenario import Scenario
 if TYPE_CHECKING:
     from cluster_sim.sim.run import Watch
     from cluster_sim.studies.store import Record
-    from cluster_sim.studies.sweep import Count, Ended
+    from cluster_sim.studies.sweep import Ended
+    from cluster_sim.studies.sweep_count import SweepCount
 
 _SAY_EVERY_S = 5.0  # where nobody is watching
 _REPLICAS = 8  # fullest ones that are shown
@@ -151,9 +152,9 @@ class SweepBoard:
     def __init__(self) -> None:
         self._last: deque[tuple[str, Record]] = deque(maxlen=_POINTS)
         self._began_s = time.monotonic()
-        self._count: Count | None = None
+        self._count: SweepCount | None = None
 
-    def counted(self, count: Count) -> None:
+    def counted(self, count: SweepCount) -> None:
         """Take how far the sweep is."""
         self._count = count
 
@@ -175,7 +176,7 @@ class SweepBoard:
         return Group(Text(_sweep_words(self._count, passed_s)), table)
 
 
-def _sweep_words(count: Count, passed_s: float) -> str:
+def _sweep_words(count: SweepCount, passed_s: float) -> str:
     """Return how far a sweep is after `passed_s` [s], and how long it will take."""
     total = "?" if count.total is None else f"{count.total:,}"
     words = (
@@ -196,7 +197,7 @@ def _point_cells(record: Record) -> Iterator[str]:
 
 
 @contextmanager
-def watching_sweep(console: Console) -> Iterator[tuple[Callable[[Count], None], Ended]]:
+def watching_sweep(console: Console) -> Iterator[tuple[Callable[[SweepCount], None], Ended]]:
     """Show a dashboard of a sweep; give what takes its count, and what takes its points."""
     board = SweepBoard()
     with Live(board, console=console, transient=True, refresh_per_second=4):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from cluster_sim.scenario.scenario import Scenario
     from cluster_sim.sim.run import Progress
-    from cluster_sim.studies.sweep import Count
+    from cluster_sim.studies.sweep_count import SweepCount
 
 _SAY_EVERY_S = 30.0  # where nobody is watching
 
@@ -75,7 +75,7 @@ def _share_done(scenario: Scenario, now_s: float, finished: int) -> float:
 
 
 @contextmanager
-def sweep_progress() -> Iterator[Callable[[Count], None]]:
+def sweep_progress() -> Iterator[Callable[[SweepCount], None]]:
     """Show how many points of a sweep are done and failed, points per second and the time left."""
     began_s = time.monotonic()
     if not is_watched():
@@ -93,10 +93,10 @@ def sweep_progress() -> Iterator[Callable[[Count], None]]:
         )
 
 
-def _say_now_and_then(began_s: float) -> Callable[[Count], None]:
+def _say_now_and_then(began_s: float) -> Callable[[SweepCount], None]:
     printed_s = began_s
 
-    def say(count: Count) -> None:
+    def say(count: SweepCount) -> None:
         nonlocal printed_s
         if (now_s := time.monotonic()) - printed_s > _SAY_EVERY_S:
             printed_s = now_s
@@ -108,7 +108,7 @@ def _say_now_and_then(began_s: float) -> Callable[[Count], None]:
     return say
 
 
-def _words(count: Count, began_s: float) -> str:
+def _words(count: SweepCount, began_s: float) -> str:
     per_s = count.per_s(time.monotonic() - began_s)
     return (
         f"{count.done:,} done, {count.failed:,} failed, "

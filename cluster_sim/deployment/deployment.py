@@ -17,7 +17,13 @@ from cluster_sim.physics.placement import Placement
 from cluster_sim.physics.speculative_steps import SpeculativeSteps
 from cluster_sim.physics.step_times import StepTimes
 from cluster_sim.physics.step_work import StepWork
-from cluster_sim.physics.transformer import causal_pairs, step_kv_bytes, window_pairs
+from cluster_sim.physics.transformer import (
+    causal_pairs,
+    kv_group_bytes,
+    step_kv_bytes,
+    window_pairs,
+)
+from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_placement import Region, wafers_needed
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.serving.kv_cache.offload import Level, levels
@@ -112,15 +118,21 @@ class Deployment:
         shares = 1 if self.pool.is_wafer else plan.tensor_parallel * plan.pipeline_parallel
         return self.placement.kv_token_bytes * self.pool.block_tokens * shares
 
+    @cached_property
+    def kv_layer_bytes(self) -> float:
+        """KV of one token in one layer on all devices of a tensor-parallel group [B]."""
+        plan = self.pool.replica
+        ranks = 1 if self.pool.is_wafer else plan.tensor_parallel
+        return kv_group_bytes(self.model, plan.kv_cache, ranks)
+
     def kv_bytes(self, tokens: int) -> float:
         """Return the KV of a request with `tokens` tokens in the cache [B].
 
         It counts all devices of a replica, copies of heads included.
         """
-        model, plan = self.model, self.pool.replica
+        model = self.model
         windowed = min(tokens, model.window.tokens) if model.window else 0
-        ranks = 1 if self.pool.is_wafer else plan.tensor_parallel
-        return float(step_kv_bytes(model, plan.kv_cache, ranks, 0, tokens, windowed))
+        return float(step_kv_bytes(model, self.kv_layer_bytes, 0, tokens, windowed))
 
     # Memory behind the devices
 
@@ -204,6 +216,12 @@ class Deployment:
     def step_times(self) -> PlainSteps:
         """Times of one replica's engine steps at the full operating point, without drafts."""
         return self.target.step_times(FULL_SPEED)
+
+    @property
+    def wafer_steps(self) -> WaferSteps | None:
+        """Step times of a replica on wafers, as `step_times`; None on other devices."""
+        times = self.step_times
+        return times if isinstance(times, WaferSteps) else None
 
     def times_at(self, point: OperatingPoint) -> StepTimes:
         """Return the times of one replica's engine steps at an operating point, drafts included.

@@ -11,7 +11,7 @@ from cluster_sim.hardware.operating_point import OperatingPoint
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.gpu import GpuSteps
-from cluster_sim.physics.placement import Placement, place_on_gpus, place_on_wafers
+from cluster_sim.physics.placement import MemoryUse, Placement, place_on_gpus, place_on_wafers
 from cluster_sim.physics.replica_layout import Hops, ReplicaLayout
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_placement import Region, WaferPlan, regions_of
@@ -57,22 +57,22 @@ class ModelOnDevices:
     @cached_property
     def placement(self) -> Placement:
         """Memory that weights and KV cache take, and what is left."""
-        pool, plan, engine = self.pool, self.pool.replica, self.pool.replica.engine
+        pool, engine = self.pool, self.pool.replica.engine
         if pool.is_wafer:
             return place_on_wafers(self.model, self.node.device, self.wafer_plan)
         group_bytes = engine.reserved_group_bytes if self.devices > 1 else 0.0
-        return place_on_gpus(
-            self.model, self.node.device, plan.tensor_parallel, plan.pipeline_parallel, self.weights, plan.kv_cache,
-            pool.kv.memory_fraction or engine.memory_fraction, engine.reserved_bytes + group_bytes, pool.max_sequences, plan.data_parallel,
-        )  # fmt: skip
+        memory = MemoryUse(
+            fraction=pool.kv.memory_fraction or engine.memory_fraction,
+            reserved_bytes=engine.reserved_bytes + group_bytes,
+            sequences=pool.max_sequences,
+        )
+        return place_on_gpus(self.model, self.node.device, self._layout, memory)
 
-    def step_times(self, point: OperatingPoint) -> PlainSteps:
-        """Return the times of engine steps at an operating point."""
-        plan, device = self.pool.replica, self.node.device.at(point)
-        if self.pool.is_wafer:
-            io_bytes_per_s = (host_bandwidth_bytes_per_s(self.node) or inf) * point.links
-            return WaferSteps(self.model, device, self.wafer_plan, plan.engine.name, io_bytes_per_s)
-        layout = ReplicaLayout(
+    @cached_property
+    def _layout(self) -> ReplicaLayout:
+        """Spread of the model over GPUs, hops between nodes left out."""
+        plan = self.pool.replica
+        return ReplicaLayout(
             tensor_parallel=plan.tensor_parallel,
             pipeline_parallel=plan.pipeline_parallel,
             data_parallel=plan.data_parallel,
@@ -81,8 +81,15 @@ class ModelOnDevices:
             kv_cache=plan.kv_cache,
             engine=plan.engine.name,
             graph_batches=plan.engine.graph_batches,
-            between_nodes=self.hops_between_nodes,
         )
+
+    def step_times(self, point: OperatingPoint) -> PlainSteps:
+        """Return the times of engine steps at an operating point."""
+        plan, device = self.pool.replica, self.node.device.at(point)
+        if self.pool.is_wafer:
+            io_bytes_per_s = (host_bandwidth_bytes_per_s(self.node) or inf) * point.links
+            return WaferSteps(self.model, device, self.wafer_plan, plan.engine.name, io_bytes_per_s)
+        layout = self._layout._replace(between_nodes=self.hops_between_nodes)
         return GpuSteps(self.model, device, layout)
 
     @cached_property

@@ -9,9 +9,14 @@ import numpy as np
 
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.hardware.power_and_cooling import Power
-from cluster_sim.physics.power import RampWork, clock_of, ramp_energy_j
+from cluster_sim.physics.step_power import RampWork, clock_of, ramp_energy_j
 from cluster_sim.physics.step_work import StepWork
-from cluster_sim.physics.transformer import step_flop, step_kv_bytes, step_weight_bytes
+from cluster_sim.physics.transformer import (
+    attention_flop,
+    linear_flop,
+    step_kv_bytes,
+    step_weight_bytes,
+)
 from cluster_sim.typing import Line, Number
 
 
@@ -106,15 +111,15 @@ def work_of(deployment: Deployment, counts: StepWork, steps: Number) -> Work:
     each = 1 + (plan.speculation.draft_tokens if plan.speculation else 0)
     checked = each * counts.batch
     tokens, sampled = checked + counts.prompt_tokens, counts.sampled - counts.batch + checked
-    linear = step_flop(model, tokens, sampled, 0, 0, 0, 0)
-    attention = step_flop(
-        model, 0, 0, each * counts.context, counts.windowed, counts.pairs, counts.window_pairs
+    linear = linear_flop(model, tokens, sampled)
+    attention = attention_flop(
+        model, each * counts.context, counts.windowed, counts.pairs, counts.window_pairs
     )
-    ranks = 1 if pool.is_wafer else plan.tensor_parallel
     weights = step_weight_bytes(
         model, deployment.weights, tokens, weight_reuse=not pool.is_wafer, ranks=plan.data_parallel
     )
-    kv = step_kv_bytes(model, plan.kv_cache, ranks, tokens, counts.context, counts.windowed)
+    layer_bytes = deployment.kv_layer_bytes
+    kv = step_kv_bytes(model, layer_bytes, tokens, counts.context, counts.windowed)
     power = device.power
     flop_j = (
         (power.flop.of(device.peak.of(deployment.weights)[0]), power.flop.of_attention)
@@ -125,11 +130,11 @@ def work_of(deployment: Deployment, counts: StepWork, steps: Number) -> Work:
         (linear, 0.0),
         (
             attention,
-            step_flop(model, 0, 0, each * counts.growth, counts.growing, counts.pairs_growth, 0),
+            attention_flop(model, each * counts.growth, counts.growing, counts.pairs_growth, 0),
         ),
         (
             weights + kv,
-            step_kv_bytes(model, plan.kv_cache, ranks, 0, counts.growth, counts.growing),
+            step_kv_bytes(model, layer_bytes, 0, counts.growth, counts.growing),
         ),
         steps,
         deployment.devices_per_replica,

@@ -5,127 +5,57 @@ Every price may have a range.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import PydanticCustomError, core_schema
+from pydantic import Field
 
-from cluster_sim.errors import shown
+from cluster_sim.economics.estimates import (
+    ZERO,
+    Estimate,
+    EstimatedFactor,
+    EstimatedPerSecond,
+    EstimatedPositiveSeconds,
+    EstimatedSeconds,
+    EstimatedShare,
+    EstimatedUsd,
+    EstimatedUsdPerHour,
+    EstimatedUsdPerKwh,
+    EstimatedUsdPerWatt,
+    EstimatedWatts,
+)
+from cluster_sim.economics.ownership import (
+    HOURS_PER_YEAR,
+    contract_nodes,
+    contract_usd_per_hour,
+    spare_share,
+    written_off_usd_per_hour,
+)
 from cluster_sim.schema import Description
-from cluster_sim.units import Quantity
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A figure and its range; low and high equal the value where it is certain."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Estimated:
-    """Field type of a figure, or of `{value: …, range: [low, high]}`.
-
-    Figures are in the unit of `quantity`, or bare numbers from 0 to `most`.
-    """
-
-    quantity: Quantity | None = None
-    most: float = 1.0
-
-    def _number(self, value: Any) -> float:
-        if self.quantity is not None:
-            return self.quantity.read(value)
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not is_number or not 0.0 <= value <= self.most:
-            raise PydanticCustomError(
-                "quantity", f"came {shown(value)}; wanted a number from 0 to {self.most:g}"
-            )
-        return float(value)
-
-    def _read(self, value: Any) -> Estimate:
-        if isinstance(value, Estimate):
-            return value
-        if not isinstance(value, dict):
-            number = self._number(value)
-            return Estimate(number, number, number)
-        ends = value.get("range", [value.get("value")] * 2)
-        if (
-            not {"value"} <= value.keys() <= {"value", "range"}
-            or not isinstance(ends, (list, tuple))
-            or len(ends) != 2
-        ):
-            raise PydanticCustomError(
-                "quantity",
-                f"came {shown(value)}; wanted a figure, or {{value: …, range: [low, high]}}",
-            )
-        number, (low, high) = self._number(value["value"]), map(self._number, ends)
-        if not low <= number <= high:
-            raise PydanticCustomError(
-                "quantity",
-                f"came {shown(value['value'])}; wanted it within its range, {shown(ends[0])} to {shown(ends[1])}",
-            )
-        return Estimate(number, low, high)
-
-    def _write(self, estimate: Estimate) -> Any:
-        value, low, high = (
-            self.quantity.write(number) if self.quantity else number
-            for number in (estimate.value, estimate.low, estimate.high)
-        )
-        return value if estimate.low == estimate.high else {"value": value, "range": [low, high]}
-
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            self._read, serialization=core_schema.plain_serializer_function_ser_schema(self._write)
-        )
-
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        bare = (
-            {"type": "string", "examples": [self.quantity.example]}
-            if self.quantity
-            else {"type": "number", "minimum": 0, "maximum": self.most}
-        )
-        ranged = {
-            "type": "object",
-            "properties": {
-                "value": bare,
-                "range": {"type": "array", "items": bare, "minItems": 2, "maxItems": 2},
-            },
-            "required": ["value"],
-            "additionalProperties": False,
-        }
-        return {
-            "anyOf": [bare, ranged],
-            "description": "A figure, or with the range that it may lie in.",
-        }
-
-
-EstimatedShare = Annotated[Estimate, Estimated()]
-EstimatedUsd = Annotated[Estimate, Estimated(Quantity("USD", "515_000 USD", least=0.0))]
-EstimatedUsdPerHour = Annotated[Estimate, Estimated(Quantity("USD/h", "4_500 USD/year", least=0.0))]
-EstimatedUsdPerWatt = Annotated[Estimate, Estimated(Quantity("USD/W", "20.8 USD/W", least=0.0))]
-EstimatedUsdPerKwh = Annotated[
-    Estimate, Estimated(Quantity("USD/kWh", "0.0685 USD/kWh", least=0.0))
-]
-EstimatedSeconds = Annotated[Estimate, Estimated(Quantity("s", "10 d", least=0.0))]
-EstimatedPositiveSeconds = Annotated[Estimate, Estimated(Quantity("s", "5 year", above=0.0))]
-EstimatedPerSecond = Annotated[Estimate, Estimated(Quantity("/s", "0.06 /year", least=0.0))]
-EstimatedWatts = Annotated[Estimate, Estimated(Quantity("W", "14.3 kW", above=0.0))]
-EstimatedFactor = Annotated[Estimate, Estimated(most=3.0)]
-
-ZERO = Estimate(0.0, 0.0, 0.0)
+from cluster_sim.typing import Number
 
 
 class _Offer(Description):
     name: str
     year: int
     """Year of the prices, which are in US dollars."""
+
+    def node_usd_per_hour(self, figures: Mapping[str, Number], devices: int) -> dict[str, Number]:
+        """Return the cost of a node by what it is spent on, electricity left out [USD/h].
+
+        Parameters
+        ----------
+        figures
+            Value of each field that is an estimate, or an array of draws from its range.
+        devices
+            Number of devices of the node.
+        """
+        raise NotImplementedError
+
+    @property
+    def metered_usd_per_kwh(self) -> str | None:
+        """Field with the price of electricity; None where all power is included."""
+        return None
 
 
 class Owned(_Offer):
@@ -176,6 +106,40 @@ class Owned(_Offer):
     repair_s: EstimatedSeconds = ZERO
     """Time until a node with a failed device is back [s]. A spare stands in for it."""
 
+    def node_usd_per_hour(self, figures: Mapping[str, Number], devices: int) -> dict[str, Number]:
+        """Return the cost of a node by what it is spent on, electricity left out [USD/h]."""
+        life_years, purchase_usd = _years(figures["life_s"]), figures["purchase_usd"]
+        of_vendor = figures["networking_mark_up"]
+        spares = spare_share(figures["failures_per_s"], devices, figures["repair_s"])
+        bought_usd = {
+            "machines": purchase_usd,
+            "networking": purchase_usd * figures["networking"] * (1.0 - of_vendor),
+            "networking_mark_up": purchase_usd * figures["networking"] * of_vendor,
+            "storage": purchase_usd * figures["storage"],
+            "spares": purchase_usd * spares,
+        }
+        facility_usd = {"facility": figures["rated_w"] * figures["facility_usd_per_w"]}
+        machines, capital = written_off_usd_per_hour(
+            bought_usd, figures["residual"], figures["cost_of_capital"], life_years
+        )
+        facility, facility_capital = written_off_usd_per_hour(
+            facility_usd, 0.0, figures["cost_of_capital"], _years(figures["facility_life_s"])
+        )
+        return {
+            **machines,
+            **facility,
+            "cost_of_capital": capital + facility_capital,
+            "licences": figures["licences_usd_per_hour"] * devices,
+            "support": figures["support"] * purchase_usd / HOURS_PER_YEAR,
+            "porting": figures["porting_usd"] / (life_years * HOURS_PER_YEAR * self.porting_nodes),
+            "staffing": figures["staffing_usd_per_hour"],
+        }
+
+    @property
+    def metered_usd_per_kwh(self) -> str | None:
+        """Field with the price of electricity."""
+        return "electricity_usd_per_kwh"
+
 
 class Rented(_Offer):
     """Devices by the hour, power and everything else included."""
@@ -187,6 +151,14 @@ class Rented(_Offer):
     """Licences of software per device that the rental does not include [USD/h]."""
     staffing_usd_per_hour: EstimatedUsdPerHour = ZERO
     """Staff per node [USD/h]."""
+
+    def node_usd_per_hour(self, figures: Mapping[str, Number], devices: int) -> dict[str, Number]:
+        """Return the cost of a node by what it is spent on [USD/h]."""
+        return {
+            "rental": figures["rental_usd_per_hour"] * devices,
+            "licences": figures["licences_usd_per_hour"] * devices,
+            "staffing": figures["staffing_usd_per_hour"],
+        }
 
 
 class Committed(_Offer):
@@ -205,6 +177,16 @@ class Committed(_Offer):
     """Power of the site per watt of its nodes. With `power` and `rated` it gives the number of
     nodes."""
 
+    def node_usd_per_hour(self, figures: Mapping[str, Number], devices: int) -> dict[str, Number]:
+        """Return the cost of a node by what it is spent on [USD/h]."""
+        nodes = contract_nodes(figures["power_w"], figures["rated_w"], figures["pue"])
+        years = _years(figures["term_s"])
+        return {"contract": contract_usd_per_hour(figures["amount_usd"], years, nodes)}
+
 
 Prices = Annotated[Owned | Rented | Committed, Field(discriminator="basis")]
 """A way to pay for a node: buy it, rent it, or commit to it by contract."""
+
+
+def _years(seconds: Number) -> Number:
+    return seconds / (3600.0 * HOURS_PER_YEAR)

@@ -95,7 +95,13 @@ class CollectiveFits(Description):
 
     def at(self, links: float) -> Self:
         """Return all fits with a share (above 0) of the links' bandwidth; starts stay."""
-        fits = ((name, getattr(self, name)) for name in type(self).model_fields)
+        fits = ((kind, getattr(self, kind)) for kind in type(self).model_fields)
         return self.model_copy(
-            update={name: fit.at(links) for name, fit in fits if fit is not None}
+            update={kind: fit.at(links) for kind, fit in fits if fit is not None}
+        )
+
+    def updated(self, other: CollectiveFits) -> CollectiveFits:
+        """Return these fits with those that `other` sets in place of the ones of the same kind."""
+        return self.model_copy(
+            update={kind: getattr(other, kind) for kind in other.model_fields_set}
         )

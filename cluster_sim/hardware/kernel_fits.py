@@ -82,7 +82,7 @@ class GemmFit(KernelFit):
 class GenerationAttentionFit(KernelFit):
     """Time of one decode-attention kernel, one fit per precision of the KV cache.
 
-    A unit is one KV head of one sequence. `physics.attention` puts the constants together.
+    A unit is one KV head of one sequence. `physics.decode_attention` puts the constants together.
     """
 
     start_s: Seconds
@@ -118,7 +118,8 @@ class GenerationAttentionFit(KernelFit):
 class ContextAttentionFit(KernelFit):
     """Time of one prefill-attention kernel, one fit per precision of the KV cache.
 
-    A head is one query head of one sequence. `physics.attention` puts the constants together.
+    A head is one query head of one sequence. `physics.prefill_attention` puts the constants
+    together.
     """
 
     start_s: Seconds
@@ -177,6 +178,14 @@ class KernelFits(Description):
             for kind in type(self).model_fields
         }
         return self.model_copy(update=slowed)
+
+    def updated(self, other: KernelFits) -> KernelFits:
+        """Return these fits with those of `other` in place of the ones of the same name."""
+        return KernelFits(
+            gemm=self.gemm | other.gemm,
+            generation=self.generation | other.generation,
+            context=self.context | other.context,
+        )
 
 
 Fit = TypeVar("Fit")

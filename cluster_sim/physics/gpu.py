@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
-from cluster_sim.physics.attention import DecodeAttention
+from cluster_sim.physics.decode_attention import DecodeAttention
 from cluster_sim.physics.gpu_layers import LayerTimes, prefill_attention
 from cluster_sim.physics.kernels import LayerKernels
 from cluster_sim.physics.memo import Memo
@@ -55,16 +55,7 @@ class GpuSteps:
         self._model, self._layout = model, layout or ReplicaLayout()
         layout = self._layout
         self._graph_batches = sorted(layout.graph_batches)
-        self._kernels = LayerKernels(
-            model,
-            device,
-            layout.tensor_parallel,
-            layout.weights,
-            layout.kv_cache,
-            layout.engine,
-            layout.data_parallel,
-            layout.expert_parallel,
-        )
+        self._kernels = LayerKernels(model, device, layout)
         self._layers = LayerTimes(model, device, layout, self._kernels)
         self._prefill = prefill_attention(model, self._kernels)
         self._is_alone = layout.data_parallel == layout.pipeline_parallel == 1

@@ -8,8 +8,9 @@ from typing import NamedTuple
 from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
-from cluster_sim.physics.kernels import LayerKernels, Product, PromptAttention
+from cluster_sim.physics.kernels import LayerKernels, PromptAttention
 from cluster_sim.physics.memo import Memo
+from cluster_sim.physics.products import Product
 from cluster_sim.physics.replica_layout import ReplicaLayout
 
 

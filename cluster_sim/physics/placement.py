@@ -1,145 +1,171 @@
-"""Where weights and KV cache of one replica lie, and how much room is left for KV."""
+"""Memory of one replica: where weights and KV cache lie, and the capacity that is left for KV."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from cluster_sim.hardware.device import Device
-from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
+from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.physics.transformer import kv_layer_bytes
 from cluster_sim.physics.wafer_placement import WaferPlan, regions_of
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """One replica's memory. Bytes are of one device; a wafer replica counts its wafers as one
-    device.
+    """Memory of one replica.
+
+    Bytes are those of one device; a replica on wafers counts its wafers as one device.
     """
 
     devices: int
+    """Number of devices of the replica."""
     weight_bytes: float
+    """Size of the weights [B]."""
     reserved_bytes: float
-    """Kept aside: runtime, activations, communication buffers, window layers."""
+    """Memory that is set aside: runtime, activations, communication buffers, window layers [B]."""
     kv_token_bytes: float
-    """What a token takes in the layers of full attention."""
-    kv_room_bytes: float
-    """What is left for KV; negative where the weights do not fit."""
+    """KV cache of a token in the layers of full attention [B]."""
+    kv_bytes: float
+    """Memory that is left for KV [B]; negative where the weights do not fit."""
     ranks: int = 1
-    """Groups of devices with KV of their own."""
-    weight_room_bytes: float | None = None
-    """What the weights leave of a memory that is theirs alone, negative where they do not fit; None
-    where they share that of the KV cache."""
+    """Number of groups of devices with KV of their own."""
+    weight_free_bytes: float | None = None
+    """Memory that the weights leave of a memory of their own [B], negative where they do not fit;
+    None where they share that of the KV cache."""
 
     @property
     def kv_tokens(self) -> int:
-        """Tokens that the KV cache of the replica holds, blocks left out; 0 where the weights do
-        not fit.
+        """Number of tokens that the KV cache of the replica holds, blocks left out.
+
+        It is 0 where the weights do not fit.
         """
-        if self.weight_room_bytes is not None and self.weight_room_bytes < 0.0:
+        if self.weight_free_bytes is not None and self.weight_free_bytes < 0.0:
             return 0
-        return max(int(self.kv_room_bytes / self.kv_token_bytes), 0) * self.ranks
+        return max(int(self.kv_bytes / self.kv_token_bytes), 0) * self.ranks
 
     def beside(self, other: Placement) -> Placement:
-        """With a second model on the same devices, which keeps its weights, and KV of the same
-        tokens.
+        """Return the memory with a second model on the same devices.
+
+        The second model keeps its weights, and KV of the same tokens.
         """
-        shared = self.weight_room_bytes is None
+        shared = self.weight_free_bytes is None
         return replace(
             self,
             weight_bytes=self.weight_bytes + other.weight_bytes,
             kv_token_bytes=self.kv_token_bytes + other.kv_token_bytes,
-            kv_room_bytes=self.kv_room_bytes - other.weight_bytes if shared else self.kv_room_bytes,
-            weight_room_bytes=None
-            if self.weight_room_bytes is None
-            else self.weight_room_bytes - other.weight_bytes,
+            kv_bytes=self.kv_bytes - other.weight_bytes if shared else self.kv_bytes,
+            weight_free_bytes=None
+            if self.weight_free_bytes is None
+            else self.weight_free_bytes - other.weight_bytes,
         )
+
+
+class MemoryUse(NamedTuple):
+    """Memory of a GPU that an engine uses, and what it needs beside weights and KV."""
+
+    fraction: float
+    """Share of the device's memory that is used, as vLLM's gpu_memory_utilization."""
+    reserved_bytes: float
+    """Memory of each device that is not for KV [B]."""
+    sequences: int
+    """Number of sequences at once, each of which may hold a window in layers that have one."""
 
 
 def place_on_gpus(
-    model: Model,
-    device: Device,
-    tensor_parallel: int,
-    pipeline_parallel: int,
-    weights: Precision,
-    kv_cache: Precision,
-    memory_fraction: float,
-    reserved_bytes: float,
-    max_sequences: int,
-    data_parallel: int = 1,
+    model: Model, device: Device, layout: ReplicaLayout, memory: MemoryUse
 ) -> Placement:
-    """Weights split evenly over tensor- and pipeline-parallel devices, but for copies; KV of a
-    stage's layers, its heads split.
+    """Return the memory of a replica on GPUs.
 
-    With attention data parallelism each rank holds all but the experts, which are split over all
-    ranks, and the KV of its own sequences.
+    Weights are split evenly over tensor- and pipeline-parallel devices, but for copies. A device
+    holds the KV of its stage's layers and of its heads. With attention data parallelism each rank
+    holds all but the experts, which are split over all ranks, and the KV of its own sequences.
+    Layers with a window hold at most the window of each sequence; that much is set aside at once.
+    Weights with a memory of their own leave the KV cache the whole of the other; the same share of
+    both is used.
 
-    `memory_fraction` of the device is used, as vLLM's gpu_memory_utilization; `reserved_bytes` of
-    each device are not for KV. Layers with a window hold at most the window for each of
-    `max_sequences`; that much is set aside at once. Weights with a memory of their own leave the KV
-    cache the whole of the other; the same fraction of both is used.
+    Parameters
+    ----------
+    model
+        Shape of the model.
+    device
+        GPU that the replica runs on.
+    layout
+        Spread of the model over devices.
+    memory
+        Memory that the engine uses.
     """
-    devices = tensor_parallel * pipeline_parallel * data_parallel
-    layer_bytes = kv_layer_bytes(model, kv_cache, tensor_parallel)
-    growing_layers = (
-        model.full_layers or model.layers
-    )  # a model of windows only still caches whole prompts in blocks
+    tensor, pipeline, data = (
+        layout.tensor_parallel,
+        layout.pipeline_parallel,
+        layout.data_parallel,
+    )
+    devices = tensor * pipeline * data
+    layer_bytes = kv_layer_bytes(model, layout.kv_cache, tensor)
+    # a model of windows only still caches whole prompts in blocks
+    growing_layers = model.full_layers or model.layers
     windows = 0.0
     if model.window and model.full_layers:
         windows = (
-            max_sequences
-            / data_parallel
+            memory.sequences
+            / data
             * model.window.tokens
             * model.window.layers
-            / pipeline_parallel
+            / pipeline
             * layer_bytes
         )
     copies = (
-        (tensor_parallel - 1)
+        (tensor - 1)
         * model.layers
         * model.copied_parameters
-        * model.bytes_per_parameter(weights, "attention")
+        * model.bytes_per_parameter(layout.weights, "attention")
     )
-    rank_bytes = model.weight_bytes(weights) - model.expert_bytes(weights) + copies
-    weight_bytes = (model.expert_bytes(weights) + data_parallel * rank_bytes) / devices
-    room = device.memory.capacity_bytes * memory_fraction - weight_bytes - reserved_bytes - windows
-    weight_room = None
+    rank_bytes = model.weight_bytes(layout.weights) - model.expert_bytes(layout.weights) + copies
+    weight_bytes = (model.expert_bytes(layout.weights) + data * rank_bytes) / devices
+    capacity_bytes = device.memory.capacity_bytes * memory.fraction
+    kv_bytes = capacity_bytes - weight_bytes - memory.reserved_bytes - windows
+    weight_free_bytes = None
     if device.weight_memory is not None:
-        room, weight_room = (
-            room + weight_bytes,
-            device.weight_memory.capacity_bytes * memory_fraction - weight_bytes,
-        )
-    kv_token_bytes = layer_bytes * growing_layers / pipeline_parallel
+        kv_bytes = kv_bytes + weight_bytes
+        weight_free_bytes = device.weight_memory.capacity_bytes * memory.fraction - weight_bytes
     return Placement(
-        devices,
-        weight_bytes,
-        reserved_bytes + windows,
-        kv_token_bytes,
-        room,
-        data_parallel,
-        weight_room,
+        devices=devices,
+        weight_bytes=weight_bytes,
+        reserved_bytes=memory.reserved_bytes + windows,
+        kv_token_bytes=layer_bytes * growing_layers / pipeline,
+        kv_bytes=kv_bytes,
+        ranks=data,
+        weight_free_bytes=weight_free_bytes,
     )
 
 
 def place_on_wafers(model: Model, device: Device, plan: WaferPlan) -> Placement:
-    """All weights and KV in the SRAM of the plan's wafers, as `physics.wafer_placement` lays them
-    out.
+    """Return the memory of a replica on wafers, whose SRAM holds all weights and KV.
 
-    The region with the least room sets the tokens that all have room for. Of streamed weights two
+    The region with the least KV cache capacity sets the number of tokens. Of streamed weights two
     layers are there at a time, and each wafer keeps the KV of sequences of its own.
+
+    Parameters
+    ----------
+    model
+        Shape of the model.
+    device
+        Wafer that the replica runs on.
+    plan
+        Placement on wafers, see `physics.wafer_placement`.
     """
     regions = regions_of(model, device, plan)
     ranks = plan.wafers if plan.streamed else 1
-    weight_bytes, kv_token_bytes = (
-        sum(getattr(region, name) for region in regions)
-        for name in ("weight_bytes", "kv_token_bytes")
-    )
-    room = min(region.kv_tokens for region in regions) * kv_token_bytes
+    weight_bytes = sum(region.weight_bytes for region in regions)
+    kv_token_bytes = sum(region.kv_token_bytes for region in regions)
+    kv_bytes = min(region.kv_tokens for region in regions) * kv_token_bytes
     return Placement(
-        plan.wafers,
-        ranks * weight_bytes,
-        plan.wafers * device.memory.capacity_bytes - ranks * (weight_bytes + room),
-        kv_token_bytes,
-        room,
-        ranks,
+        devices=plan.wafers,
+        weight_bytes=ranks * weight_bytes,
+        reserved_bytes=plan.wafers * device.memory.capacity_bytes
+        - ranks * (weight_bytes + kv_bytes),
+        kv_token_bytes=kv_token_bytes,
+        kv_bytes=kv_bytes,
+        ranks=ranks,
     )

@@ -11,15 +11,16 @@ from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.fleet import Fleet
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
 from cluster_sim.results.memory_bound import memory_bound_s
-from cluster_sim.results.run import Run
+from cluster_sim.results.run_data import RunData
 from cluster_sim.topology import MEMORY
 from cluster_sim.typing import Array
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """Bytes over the memories, or over one kind of link, of a pool's devices: means over them and
-    over equal bins of time.
+    """Bytes over the memories, or one kind of link, of a pool's devices.
+
+    Rates are means over the devices and over equal bins of time.
     """
 
     pool: str
@@ -52,13 +53,13 @@ class PoolOverTime:
     """Share of the KV cache capacity that is taken."""
 
 
-def over_time(run: Run, points: int = 300) -> tuple[Array, list[PoolOverTime]]:
+def over_time(run: RunData, points: int = 300) -> tuple[Array, list[PoolOverTime]]:
     """Return the edges of `points` equal bins [s], and each pool over them."""
     edges_s = np.linspace(0.0, run.info.simulated_s or 1.0, points + 1)
     return edges_s, [_pool(run, deployment, edges_s) for deployment in run.fleet.deployments]
 
 
-def _pool(run: Run, deployment: Deployment, edges_s: Array) -> PoolOverTime:
+def _pool(run: RunData, deployment: Deployment, edges_s: Array) -> PoolOverTime:
     """Return one pool over the bins between the edges."""
     pool, device, stretches = deployment.pool, deployment.device, run.stretches
     numbers = run.fleet.numbers(deployment.name)
@@ -97,7 +98,9 @@ def _pool(run: Run, deployment: Deployment, edges_s: Array) -> PoolOverTime:
     )
 
 
-def _kv_traffic(run: Run, numbers: Sequence[int], devices: int, edges_s: Array) -> dict[str, Array]:
+def _kv_traffic(
+    run: RunData, numbers: Sequence[int], devices: int, edges_s: Array
+) -> dict[str, Array]:
     """Return the KV that comes in and goes out, per device [B/s]; empty where none does."""
     transfers, kv = run.transfers, {}
     for name, column in (("KV in", "to_replica"), ("KV out", "from_replica")):
@@ -110,7 +113,7 @@ def _kv_traffic(run: Run, numbers: Sequence[int], devices: int, edges_s: Array) 
     return kv
 
 
-def _token_seconds(run: Run, rows: Array) -> Array:
+def _token_seconds(run: RunData, rows: Array) -> Array:
     """Return the tokens in the KV cache during each of these stretches, times its length [s]."""
     stretches = run.stretches
     began_s, ended_s, kv_tokens, growth = (
@@ -125,9 +128,10 @@ def _token_seconds(run: Run, rows: Array) -> Array:
     return held
 
 
-def _exchanged(run: Run, deployment: Deployment, rows: Array) -> Array:
-    """Return the bytes that cross each device's link, one direction, for the all-reduces of these
-    stretches: 2 (n - 1) / n of each tensor.
+def _exchanged(run: RunData, deployment: Deployment, rows: Array) -> Array:
+    """Return the bytes that all-reduces of these stretches send over each device's link.
+
+    That is 2 (n - 1) / n of each tensor in one direction.
     """
     table, model, plan = run.stretches, deployment.model, deployment.pool.replica
     ranks = plan.tensor_parallel
@@ -158,9 +162,10 @@ def _collectives(fleet: Fleet, deployment: Deployment, bytes_per_s: Array) -> Tr
     )
 
 
-def _kv_link(run: Run, numbers: Sequence[int]) -> tuple[str, float]:
-    """Return the narrowest link near a device of the pool on the path of its KV: its kind, and the
-    part of its bandwidth that is one device's [B/s].
+def _kv_link(run: RunData, numbers: Sequence[int]) -> tuple[str, float]:
+    """Return the narrowest link near a device of the pool on the path of its KV.
+
+    It is given by its kind and the part of its bandwidth that is one device's [B/s].
     """
     transfers, topology, replicas = run.transfers, run.fleet.topology, run.fleet.replicas
     start, end = transfers["from_replica"].to_numpy(), transfers["to_replica"].to_numpy()
@@ -177,9 +182,7 @@ def _kv_link(run: Run, numbers: Sequence[int]) -> tuple[str, float]:
 
 
 def _spread(began_s: Array, ended_s: Array, amounts: Array, edges_s: Array) -> Array:
-    """Return amounts, spread evenly over their times, as means per second over the bins between
-    the edges.
-    """
+    """Return amounts, spread evenly over their times, as means per second over bins."""
     length_s = np.maximum(ended_s - began_s, 1e-9)
     times_s = np.concatenate([began_s, began_s + length_s])
     order = np.argsort(times_s, kind="stable")

@@ -23,7 +23,7 @@ from cluster_sim.topology import Route
 
 
 class Tables(NamedTuple):
-    """Tables of a run; names are those of results.run.TABLES."""
+    """Tables of a run; names are those of run_data.TABLES."""
 
     requests: pa.Table
     stretches: pa.Table

@@ -27,7 +27,7 @@ REQUESTS = (
     Column("class", "", "Class of traffic; null without classes."),
     Column("pool", "", "Pool whose replica answered; null for a rejected request."),
     Column("replica", "", "Number of the replica that answered; null for a rejected request."),
-    Column("prefill_replica", "", "Number of the replica that prefilled, where prefill is disaggregated."),
+    Column("prefill_replica", "", "Replica that prefilled it; null where it is `replica`."),
     Column("prompt_tokens", "tokens", "Length of the prompt."),
     Column("output_tokens", "tokens", "Length of the answer, reasoning included."),
     Column("prefix_hit_tokens", "tokens", "Prompt tokens found in the prefix cache."),
@@ -41,7 +41,7 @@ REQUESTS = (
     Column("finish_s", "s", "Time at which its last token is back at the front door."),
     Column("bus_s", "s", "Latency added because others used the memories of its replicas."),
     Column("link_s", "s", "Latency added because others used the links of its collectives."),
-    Column("kv_contention_s", "s", "Latency added because others used the links of its KV transfer."),
+    Column("kv_contention_s", "s", "Latency added because others used the links of its transfer."),
     Column("reasoning_tokens", "tokens", "Tokens of the answer that are reasoning."),
     Column("first_output_token_s", "s", "Time at which the first token after reasoning is back."),
 )  # fmt: skip
@@ -59,7 +59,7 @@ STRETCHES = (
     Column("sampled", "", "Sequences for which each step samples a token."),
     Column("context", "tokens", "Keys that the first step reads in a layer of full attention."),
     Column("growth", "tokens", "Tokens that each step adds to the context."),
-    Column("windowed", "tokens", "Keys that the first step reads in a layer with a sliding window."),
+    Column("windowed", "tokens", "Keys that the first step reads in a layer with a window."),
     Column("growing", "", "Sequences that have yet to fill the sliding window."),
     Column("pairs", "", "Pairs of query and key of prompt tokens in a layer of full attention."),
     Column("windowed_pairs", "", "Such pairs in a layer with a sliding window."),
@@ -79,8 +79,8 @@ STRETCH_TOTALS = (
     Column("ended_s", "s", "Time at which the last step ends."),
     Column("flop", "FLOP", "FLOP of all devices of the replica."),
     Column("bytes", "B", "Bytes that all devices read and write in memory."),
-    Column("energy_j", "J", "Energy of all devices; null where a device does not say what it draws."),
-    Column("station_occupancy", "", "Share of the stretch in which the slowest pipeline stage of a wafer works."),
+    Column("energy_j", "J", "Energy of all devices; null where it is not known."),
+    Column("station_occupancy", "", "Share of it in which a wafer's slowest pipeline stage works."),
 )  # fmt: skip
 """Columns that follow those of STRETCHES in the table, worked out when the run has ended."""
 
@@ -101,8 +101,9 @@ DEVICES = (
     Column("throttled_s", "s", "Time in which heat throttles the device."),
     Column("lowest_clock", "", "Lowest clock, as a share of what the device runs at when cool."),
 )
-"""Devices that hold a replica, one row each, over the whole run. Each replica's work is split evenly
-over its devices."""
+"""Devices that hold a replica, one row each, over the whole run.
+
+Each replica's work is split evenly over its devices."""
 
 LINKS = (
     Column("from", "", "Place at one end."),
@@ -111,7 +112,7 @@ LINKS = (
     Column("bandwidth_bytes_per_s", "B/s", "Bandwidth of one direction."),
     Column("latency_s", "s", "Latency."),
     Column("requests", "", "Requests that crossed it on their way from the front door."),
-    Column("utilisation", "", "Bytes moved over what could have been moved, in the busier direction."),
+    Column("utilisation", "", "Bytes moved over what it could move, in the busier direction."),
     Column("saturated_share", "", "Share of the time in which transfers were held back by it."),
 )  # fmt: skip
 """Links, one row each, over the whole run. Before `utilisation` stands one column `KIND_bytes` for
@@ -140,7 +141,7 @@ EVENT_KINDS = {
 EVENT_REASON = Column(
     "reason",
     "",
-    "Cause of a rejection: too_long for every replica, all_down, or the admission policy; else null.",
+    "Cause of a rejection: too_long (for every replica), all_down, or the admission policy.",
 )
 """Column that follows those of EVENTS in the table."""
 

@@ -1,61 +1,99 @@
-"""What sharing memories and links cost each request: seconds of its latency."""
+"""Latency of each request that sharing memories and links added."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from cluster_sim.request import Request
+from cluster_sim.typing import Array
 
-Array = npt.NDArray[np.float64]
-TransferRow = tuple[str, int, int, int, float, float, float, float]
-"""Columns as results.TRANSFER_COLUMNS."""
+_CLOSE = 1e-12
+"""Relative difference below which two times are one."""
 
-_CLOSE = 1e-12  # relative; times that differ by less are one
+
+class TransferRow(NamedTuple):
+    """A transfer that has ended; names are those of columns.TRANSFERS."""
+
+    kind: str
+    from_replica: int
+    to_replica: int
+    request: int
+    bytes: float
+    began_s: float
+    ended_s: float
+    alone_s: float
+
+
+class Contention(NamedTuple):
+    """Seconds that each request lost; NaN for a request that has not finished."""
+
+    bus_s: Array
+    """Seconds lost to memories."""
+    link_s: Array
+    """Seconds lost to links of collectives."""
+    kv_contention_s: Array
+    """Seconds lost to links of its KV transfer."""
+
+
+class _Stay(NamedTuple):
+    """A time that each request spends on a replica."""
+
+    replica: Array
+    from_s: Array
+    to_s: Array
 
 
 def lost_s(
-    everyone: Sequence[Request], stretches: dict[str, Array], transfers: Sequence[TransferRow]
-) -> tuple[Array, Array, Array]:
-    """(to memories, to links of collectives, to links of its transfer) of each request [s], not a
-    number for those that have not finished.
+    requests: Sequence[Request], stretches: Mapping[str, Array], transfers: Sequence[TransferRow]
+) -> Contention:
+    """Return what each request lost by sharing.
 
-    stretches: columns `replica`, `began_s`, `ended_s`, `bus_s` and `link_s`, of each replica in
-    order. A request loses what every step that it takes part in loses, from the first one that
-    reads its prompt; while it is preempted it goes on losing, with the queue. To its transfer it
-    loses what that took longer than it would have with nobody else about.
+    A request loses what every step that it takes part in loses, from the first one that prefills
+    its prompt; while it is preempted it goes on losing, with the queue. To its transfer it loses
+    what that took longer than it would have without other transfers.
+
+    Parameters
+    ----------
+    stretches
+        Columns `replica`, `began_s`, `ended_s`, `bus_s` and `link_s`, of each replica in order.
     """
-    finish_s = np.array([request.finish_s for request in everyone])
-    bus_s, link_s, transfer_s = (np.where(np.isnan(finish_s), np.nan, 0.0) for _ in range(3))
+    finish_s = _values(requests, "finish_s")
+    lost = Contention(*(np.where(np.isnan(finish_s), np.nan, 0.0) for _ in range(3)))
     if not (np.any(stretches["bus_s"]) or np.any(stretches["link_s"]) or transfers):
-        return bus_s, link_s, transfer_s
-    admitted_s, read_s, landed_s = (
-        np.array([getattr(request, name) for request in everyone])
-        for name in ("admitted_s", "read_s", "landed_s")
-    )
-    replica, reader = (
-        np.array([getattr(request, name) for request in everyone])
-        for name in ("replica", "prefill_replica")
-    )
-    handed = reader >= 0
-    spans = [
-        (replica, np.where(handed, landed_s, admitted_s), finish_s),
-        (np.where(handed, reader, -1), admitted_s, read_s),
-    ]
+        return lost
+    spans = list(_spans(requests, finish_s))
     for number in np.unique(stretches["replica"]):
         rows = stretches["replica"] == number
         began_s, ended_s = stretches["began_s"][rows], stretches["ended_s"][rows]
-        for name, lost in (("bus_s", bus_s), ("link_s", link_s)):
+        for name, of_request_s in (("bus_s", lost.bus_s), ("link_s", lost.link_s)):
             so_far_s = np.concatenate([[0.0], np.cumsum(stretches[name][rows])])
-            for where, from_s, to_s in spans:
-                mine = np.nonzero((where == number) & ~np.isnan(finish_s))[0]
-                first = np.searchsorted(began_s, from_s[mine] * (1 - _CLOSE))
-                last = np.searchsorted(ended_s, to_s[mine] * (1 + _CLOSE), side="right")
-                lost[mine] += so_far_s[last] - so_far_s[np.minimum(first, last)]
-    place = {request.number: index for index, request in enumerate(everyone)}
-    for _, _, _, number, _, began, ended, alone in transfers:
-        if number >= 0:  # of one request alone
-            transfer_s[place[number]] += ended - began - alone
-    return bus_s, link_s, transfer_s
+            for span in spans:
+                mine = np.nonzero((span.replica == number) & ~np.isnan(finish_s))[0]
+                first = np.searchsorted(began_s, span.from_s[mine] * (1 - _CLOSE))
+                last = np.searchsorted(ended_s, span.to_s[mine] * (1 + _CLOSE), side="right")
+                of_request_s[mine] += so_far_s[last] - so_far_s[np.minimum(first, last)]
+    place = {request.number: index for index, request in enumerate(requests)}
+    for transfer in transfers:
+        if transfer.request >= 0:  # of one request alone
+            lost.kv_contention_s[place[transfer.request]] += (
+                transfer.ended_s - transfer.began_s - transfer.alone_s
+            )
+    return lost
+
+
+def _spans(requests: Sequence[Request], finish_s: Array) -> Iterator[_Stay]:
+    """Yield the time on the replica that decodes, and on another one that prefills."""
+    admitted_s, read_s, landed_s, replica, prefill_replica = (
+        _values(requests, name)
+        for name in ("admitted_s", "read_s", "landed_s", "replica", "prefill_replica")
+    )
+    handed = prefill_replica >= 0
+    yield _Stay(replica, np.where(handed, landed_s, admitted_s), finish_s)
+    yield _Stay(np.where(handed, prefill_replica, -1), admitted_s, read_s)
+
+
+def _values(requests: Sequence[Request], name: str) -> Array:
+    return np.array([getattr(request, name) for request in requests])

@@ -6,15 +6,16 @@ import numpy as np
 
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.physics.transformer import step_kv_bytes
-from cluster_sim.results.run import Run
+from cluster_sim.results.run_data import RunData
 from cluster_sim.typing import Array
 
 _COLUMNS = (
-    "steps", "batch", "prompt_tokens", "context", "growth", "windowed", "growing", "bytes", "began_s", "ended_s", "memory_share",
+    "steps", "batch", "prompt_tokens", "context", "growth", "windowed", "growing", "bytes",
+    "began_s", "ended_s", "memory_share",
 )  # fmt: skip
 
 
-def memory_bound_s(run: Run, deployment: Deployment, rows: Array) -> Array:
+def memory_bound_s(run: RunData, deployment: Deployment, rows: Array) -> Array:
     """Return how long memories are read as fast as kernels can in stretches of a pool [s].
 
     That is their bytes over what kernels reach alone, see hardware.Efficiency, and over the share
@@ -25,18 +26,16 @@ def memory_bound_s(run: Run, deployment: Deployment, rows: Array) -> Array:
     rows
         Rows of the table of stretches.
     """
-    table, model, pool = run.stretches, deployment.model, deployment.pool
-    plan, device = pool.replica, deployment.device
+    table, model, device = run.stretches, deployment.model, deployment.device
     column = {name: table[name].to_numpy()[rows] for name in _COLUMNS if name in table.column_names}
     steps, middle = column["steps"], 0.5 * (column["steps"] - 1)
-    ranks = 1 if pool.is_wafer else plan.tensor_parallel
     tokens = column["batch"] + column["prompt_tokens"]
     context, windowed = (
         column["context"] + middle * column["growth"],
         column["windowed"] + middle * column["growing"],
     )
     kv = np.minimum(
-        steps * step_kv_bytes(model, plan.kv_cache, ranks, tokens, context, windowed),
+        steps * step_kv_bytes(model, deployment.kv_layer_bytes, tokens, context, windowed),
         column["bytes"],
     )
     reading, of_kv = 1.0, 1.0
@@ -57,7 +56,7 @@ def memory_bound_s(run: Run, deployment: Deployment, rows: Array) -> Array:
     return bound_s
 
 
-def saturated_fraction(run: Run, pool: str | None = None) -> float:
+def saturated_fraction(run: RunData, pool: str | None = None) -> float:
     """Return the share of the time in which steps run where they wait for memories."""
     table, bound_s, running_s = run.stretches, 0.0, 0.0
     replica = table["replica"].to_numpy()

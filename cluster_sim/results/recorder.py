@@ -13,7 +13,10 @@ from cluster_sim.topology import ParallelPaths
 PACK_STRETCH = Struct(f"{len(STRETCH_COLUMNS)}d").pack
 
 EventRow = tuple[float, str, int, int, float]
+"""Event; its columns are columns.EVENTS."""
 ThrottleRow = tuple[float, int, float, float, str]
+"""Time [s], number of the group of devices, its clock and its memory bandwidth as shares from then
+on, and why."""
 
 
 class Recorder:
@@ -21,52 +24,44 @@ class Recorder:
 
     def __init__(self) -> None:
         self.stretches = bytearray()
-        """Row after row of results.STRETCH_COLUMNS as PACK_STRETCH packs them: numpy reads them in
-        place, and they are no objects (half the time of an array's extend, a fifth of the memory of
-        tuples)."""
+        """Row after row of columns.STRETCHES as PACK_STRETCH packs them.
+
+        NOTE: numpy reads them in place, and they are no objects: half the time of an array's
+        extend, a fifth of the memory of tuples."""
         self.events: list[EventRow] = []
-        """The columns are results.EVENT_COLUMNS."""
+        """Events in order of time."""
         self.requests: list[Request] = []
         """Every request that ever arrived, in the order of arrival."""
         self.rejected: dict[int, str] = {}
-        """Numbers of the requests that were turned away, and why."""
+        """Reason of each rejection, by number of the request."""
         self.transfers: list[TransferRow] = []
-        """The columns are results.TRANSFER_COLUMNS."""
+        """Transfers that have ended."""
         self.bytes_over: dict[tuple[str, ParallelPaths], float] = {}
-        """By kind of traffic and lanes."""
+        """Bytes that transfers moved, by kind of traffic and paths."""
         self.full_s: dict[Hashable, float] = {}
-        """How long each link held a transfer back, those left out that never did."""
+        """Time in which each link held a transfer back [s], of links that did so."""
         self.throttles: list[ThrottleRow] = []
-        """Whenever something about a spot changes: when, its place among all, its clock and its
-        memory's bandwidth as shares, and why."""
+        """Changes of clocks and memory bandwidths by heat."""
         self.die_c: dict[str, float] = {}
-        """As it was when last looked at, of each device for which equally warm ones stand, where
-        one could reach a limit."""
+        """Temperature of a die when it was last looked at [degC], by name of the device that stands
+        for equally warm ones, where one could reach a limit."""
         self.left = 0
-        """Requests that finished, failed or were rejected."""
+        """Number of requests that finished, failed or were rejected."""
 
-    def moved(
-        self,
-        kind: str,
-        lanes: ParallelPaths,
-        who: tuple[int, int, int],
-        size: float,
-        began_s: float,
-        ended_s: float,
-        alone_s: float,
-    ) -> None:
-        """A transfer of so many bytes has ended, which took `alone_s` with nobody else about."""
-        self.transfers.append((kind, *who, size, began_s, ended_s, alone_s))
-        self.bytes_over[kind, lanes] = self.bytes_over.get((kind, lanes), 0.0) + size
+    def moved(self, paths: ParallelPaths, transfer: TransferRow) -> None:
+        """Record a transfer that has ended."""
+        self.transfers.append(transfer)
+        key = (transfer.kind, paths)
+        self.bytes_over[key] = self.bytes_over.get(key, 0.0) + transfer.bytes
 
     def rejects(self, request: Request, now_s: float, reason: str) -> None:
-        """It is turned away at the front door."""
+        """Record that a request is turned away at the front door."""
         self.left += 1
         self.rejected[request.number] = reason
         self.events.append((now_s, "rejected", -1, request.number, float(request.footprint)))
 
     def fails(self, request: Request, now_s: float) -> None:
-        """It was lost with the devices that served it, and nobody else takes it."""
+        """Record that a request was lost with the devices that served it, and is not retried."""
         self.left += 1
         self.events.append(
             (now_s, "failed", request.replica, request.number, float(request.generated))
@@ -74,5 +69,5 @@ class Recorder:
 
     @property
     def inside(self) -> int:
-        """Requests that have arrived and neither finished, failed nor been rejected."""
+        """Number of requests that have arrived and neither finished, failed nor been rejected."""
         return len(self.requests) - self.left

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from cluster_sim.results.notebook import results_html
-from cluster_sim.results.run import Run
+from cluster_sim.results.run_data import RunData
 from cluster_sim.results.run_folder import read_run, write_run
 from cluster_sim.results.summary import summary
 
 
 @dataclass(frozen=True)
-class Results(Run):
+class Results(RunData):
     """Tables and facts of one run, and what follows from them."""
 
     def summary(self) -> dict[str, Any]:

@@ -17,13 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster_sim.errors import ScenarioError
-from cluster_sim.results.run import LATER_TABLES, TABLES, Run
+from cluster_sim.results.run_data import LATER_TABLES, TABLES, RunData
 from cluster_sim.results.run_info import RunInfo
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import describe, parse_yaml, read_text
 
 
-def write_run(run: Run, summary: Mapping[str, Any], folder: Path) -> Path:
+def write_run(run: RunData, summary: Mapping[str, Any], folder: Path) -> Path:
     """Write a run folder, whole or not at all, in place of one that exists; return its path.
 
     Raises
@@ -59,7 +59,7 @@ def write_run(run: Run, summary: Mapping[str, Any], folder: Path) -> Path:
     return folder
 
 
-def _write_files(run: Run, summary: Mapping[str, Any], folder: Path) -> None:
+def _write_files(run: RunData, summary: Mapping[str, Any], folder: Path) -> None:
     """Write the files of a run folder into an empty folder."""
     text = run.scenario.as_yaml()
     (folder / "scenario.yaml").write_text(text, encoding="utf-8")
@@ -87,7 +87,7 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def read_run(folder: Path) -> Run:
+def read_run(folder: Path) -> RunData:
     """Return the run in a run folder. Raises ScenarioError where there is none, or part of one."""
     scenario, manifest = about_run(folder)
     try:
@@ -99,7 +99,7 @@ def read_run(folder: Path) -> Run:
     except (OSError, pa.ArrowInvalid) as fault:
         raise ScenarioError.at(str(folder), f"is no whole run folder: {fault}") from fault
     info = RunInfo.from_manifest(manifest, str(folder / "manifest.json"))
-    return Run(scenario, **tables, info=info)
+    return RunData(scenario, **tables, info=info)
 
 
 def about_run(folder: Path) -> tuple[Scenario, dict[str, Any]]:

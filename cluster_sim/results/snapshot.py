@@ -17,7 +17,7 @@ _COLUMN = {name: place for place, name in enumerate(STRETCH_COLUMNS)}
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A run at one moment, as far as it has been recorded: a replica is as its last stretch began."""
+    """A run at one moment, as far as it is recorded: a replica is as its last stretch began."""
 
     now_s: float
     """Simulated time [s]."""

@@ -8,10 +8,10 @@ from cluster_sim.results.extrapolate import of_fleet
 from cluster_sim.results.metrics.metric import Scope
 from cluster_sim.results.metrics.selection import Selection
 from cluster_sim.results.metrics.table import METRICS
-from cluster_sim.results.run import Run
+from cluster_sim.results.run_data import RunData
 
 
-def summary(run: Run) -> dict[str, Any]:
+def summary(run: RunData) -> dict[str, Any]:
     """Return the fields of summary.json.
 
     Names are those of `vllm bench serve` where it has one. Latencies are in ms, rates are over the

@@ -19,17 +19,9 @@ from cluster_sim.schema.catalog import (
     looking_in,
     named,
 )
-from cluster_sim.schema.documents import (
-    Document,
-    Trail,
-    parse_yaml,
-    path_text,
-    read_text,
-    read_yaml,
-    under,
-    yaml_text,
-)
+from cluster_sim.schema.documents import Document, Trail, path_text, under
 from cluster_sim.schema.overrides import overridden, override
+from cluster_sim.schema.yaml_files import parse_yaml, read_text, read_yaml, yaml_text
 
 __all__ = [
     "CATALOG",

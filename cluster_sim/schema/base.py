@@ -25,14 +25,14 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from cluster_sim.errors import ScenarioError
 from cluster_sim.schema.catalog import FromFile, looking_in
 from cluster_sim.schema.documents import Document
-from cluster_sim.schema.error_messages import told
+from cluster_sim.schema.error_messages import faults_in
 from cluster_sim.units import key_of
 
 Made = TypeVar("Made", bound="Description")
 
 
 def _without_truths(schema: Any) -> Any:
-    """A core schema whose numbers refuse `true` and `false`, which pydantic takes for 1 and 0."""
+    """Return a core schema whose numbers refuse `true` and `false`, which pydantic takes for 1 and 0."""
     if isinstance(schema, list):
         return [_without_truths(part) for part in schema]
     if not isinstance(schema, dict):
@@ -50,28 +50,28 @@ def _without_truths(schema: Any) -> Any:
 
 
 def _been_through(schema: dict[str, Any]) -> bool:
-    """Whether this part of a schema is of numbers that refuse truths, or of another description,
-    which has seen to it itself.
+    """Return whether the numbers in this part of a schema refuse truths already.
+
+    They do in a description, which has seen to it itself.
     """
-    function = (
-        schema["function"]["function"]
-        if schema.get("type") in ("function-before", "function-wrap")
-        else None
-    )
-    return function is _no_truth or (
-        isinstance(owner := getattr(function, "__self__", None), type)
-        and issubclass(owner, Description)
-    )
+    if schema.get("type") not in ("function-before", "function-wrap"):
+        return False
+    function = schema["function"]["function"]
+    owner = getattr(function, "__self__", None)
+    return function is _no_truth or (isinstance(owner, type) and issubclass(owner, Description))
 
 
-def _no_truth(came: Any) -> Any:
-    if isinstance(came, bool):
+def _no_truth(value: Any) -> Any:
+    if isinstance(value, bool):
         raise PydanticCustomError("truth", "a number")
-    return came
+    return value
 
 
 class Description(BaseModel):
-    """What a file says: frozen, its fields are the keys (less their unit), unknown keys are faults."""
+    """Base of what a file says: frozen, its fields are the keys of the file.
+
+    A key is the name of a field less its unit. Unknown keys are faults.
+    """
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", alias_generator=key_of, allow_inf_nan=False, defer_build=True
@@ -92,7 +92,7 @@ class Description(BaseModel):
     def __get_pydantic_json_schema__(
         cls, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """The sentence under each field in the code is its text in the JSON Schema.
+        """Return the JSON Schema, with the sentence under each field in the code as its text.
 
         Pydantic can read those sentences itself, but does so when classes are made: a tenth of a
         second at every start.
@@ -112,30 +112,42 @@ class Description(BaseModel):
         return copied
 
     @classmethod
-    def _read_from_its_file(cls, came: Any, handler: ValidatorFunctionWrapHandler) -> Any:
-        """What a file of its own says is checked as such: its faults name it, and paths in it start
-        from its folder.
+    def _read_from_its_file(cls, value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        """Check what a file of its own says as such.
+
+        Its faults name it, and paths in it start from its folder.
         """
-        if not isinstance(came, FromFile):
-            return handler(came)
-        with looking_in(Path(came.document.file).parent):
+        if not isinstance(value, FromFile):
+            return handler(value)
+        with looking_in(Path(value.document.file).parent):
             try:
-                return handler(dict(came))
+                return handler(dict(value))
             except ValidationError as invalid:
-                raise ScenarioError(told(cls, came.document, invalid)) from invalid
+                raise ScenarioError(faults_in(cls, value.document, invalid)) from invalid
 
 
 def describe(kind: type[Made], document: Document) -> Made:
-    """The frozen description that `document` holds. Raises ScenarioError with every fault in it."""
+    """Return the frozen description that a document holds.
+
+    Raises ScenarioError with every fault in it.
+    """
     try:
         return kind.model_validate(document.data)
     except ValidationError as invalid:
-        raise ScenarioError(told(kind, document, invalid)) from invalid
+        raise ScenarioError(faults_in(kind, document, invalid)) from invalid
 
 
 def _sentences_under_fields(kind: type[Description]) -> dict[str, str]:
-    """Return the text that follows each field in the class's source, on one line."""
-    body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
+    """Return the text that follows each field in the source of its class, on one line."""
+    texts: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        if issubclass(base, Description) and base is not Description:
+            texts |= _sentences_in(base, kind)
+    return texts
+
+
+def _sentences_in(base: type[Description], kind: type[Description]) -> dict[str, str]:
+    body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
     assert isinstance(body, ast.ClassDef)
     texts = {}
     for field, after in pairwise(body.body):

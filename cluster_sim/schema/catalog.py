@@ -1,5 +1,6 @@
-"""The catalog, and other files that a description names: figures with their sources, and how to
-find them.
+"""The catalog, and other files that a description names.
+
+Figures stand with their sources.
 """
 
 from __future__ import annotations
@@ -13,16 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from cluster_sim.errors import did_you_mean, shown
-from cluster_sim.schema.documents import Document, Trail, path_text, read_yaml
+from cluster_sim.schema.documents import Document, Trail, path_text
+from cluster_sim.schema.yaml_files import read_yaml
 
 CATALOG = Path(__file__).parents[1] / "catalog"
-_NOUNS = {
-    "links": "network",
-    "prices": "prices",
-}  # what the files of a folder are called, where it is not the folder's name
+"""Folder of the catalog."""
+_NOUNS = {"links": "network", "prices": "prices"}
+"""Noun for an entry of a folder, where it is not the folder's name."""
 KINDS = ("devices", "nodes", "prices", "links", "models", "engines", "workloads", "traces")
 """Folders of the catalog, in the order in which they are listed."""
-_FIGURE_KEYS = {"value", "source", "confidence", "note", "range"}
+_PROVENANCE = ("source", "confidence", "note")
+_FIGURE_KEYS = {"value", "range", *_PROVENANCE}
 _RANGED = ("prices",)  # folders whose descriptions read the ranges of figures too
 
 # Folders in which a path written in a file is looked for, beside the working directory.
@@ -30,7 +32,7 @@ _folder: ContextVar[Path | None] = ContextVar("folder", default=None)
 
 
 class FromFile(dict[str, Any]):
-    """The values of a file that another one names, to be checked under its own name."""
+    """Values of a file that another one names, to be checked under its own name."""
 
     def __init__(self, document: Document) -> None:
         super().__init__(document.data)
@@ -39,9 +41,7 @@ class FromFile(dict[str, Any]):
 
 @contextmanager
 def looking_in(folder: Path) -> Iterator[None]:
-    """While this lasts, relative paths in descriptions are looked for in `folder` first, then in
-    the working directory.
-    """
+    """Look for relative paths in descriptions in `folder` first, then in the working directory."""
     token = _folder.set(folder)
     try:
         yield
@@ -49,9 +49,10 @@ def looking_in(folder: Path) -> Iterator[None]:
         _folder.reset(token)
 
 
-def find(path: str, folders: bool = False) -> Path | None:
-    """The absolute path of a file (or folder) that a description names, or None where there is
-    none.
+def find(path: str, *, folders: bool = False) -> Path | None:
+    """Return the absolute path of a file that a description names; None where there is none.
+
+    With `folders` a folder will do too.
     """
     folder = _folder.get()
     try:
@@ -65,73 +66,73 @@ def find(path: str, folders: bool = False) -> Path | None:
             ),
             None,
         )
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-    ):  # a name that is too long, a ~user that is none, a folder that may not be read
+    except (OSError, RuntimeError, ValueError):
+        # a name that is too long, a ~user that is none, a folder that may not be read
         return None
 
 
 @cache
 def catalog_names(kind: str) -> tuple[str, ...]:
-    """The names in the catalog's folder `kind`, sorted."""
+    """Return the names in the catalog's folder `kind`, sorted."""
     return tuple(sorted(path.stem for path in (CATALOG / kind).glob("*.yaml")))
 
 
-def named(kind: str, came: Any) -> Any:
-    """What a catalog name or the path of a YAML file stands for, its figures bare; a mapping stands
-    for itself.
+def named(kind: str, value: Any) -> Any:
+    """Return what a catalog name or the path of a YAML file stands for, its figures bare.
 
-    Raises ValueError, so that pydantic files it under the key where the name was written.
+    A mapping stands for itself. Raises ValueError, so that pydantic files it under the key where
+    the name was written.
     """
-    if isinstance(came, dict):
-        return came
-    if not isinstance(came, str):
+    if isinstance(value, dict):
+        return value
+    if not isinstance(value, str):
         raise ValueError(
-            f"came {shown(came)}; wanted a name in the catalog, the path of a file, or a mapping"
+            f"came {shown(value)}; wanted a name in the catalog, the path of a file, or a mapping"
         )
-    if came in catalog_names(kind):
-        return catalog_entry(kind, came)
-    path = find(came)
+    if value in catalog_names(kind):
+        return catalog_entry(kind, value)
+    path = find(value)
     if path is None:
-        looks_like_path = "/" in came or came.endswith((".yaml", ".yml", ".json"))
+        looks_like_path = "/" in value or value.endswith((".yaml", ".yml", ".json"))
         if looks_like_path:
-            raise ValueError(f"no file {shown(came)}")
+            raise ValueError(f"no file {shown(value)}")
         noun = _NOUNS.get(kind, kind.removesuffix("s"))
         raise ValueError(
-            f"no {noun} {shown(came)} in the catalog{did_you_mean(came, catalog_names(kind))}"
+            f"no {noun} {shown(value)} in the catalog{did_you_mean(value, catalog_names(kind))}"
         )
     document = read_yaml(path)
-    return FromFile(Document(bare(document.data, kind in _RANGED), document.file, document.places))
+    data = bare(document.data, keeps_ranges=kind in _RANGED)
+    return FromFile(Document(data, document.file, document.places))
 
 
 @cache
 def catalog_entry(kind: str, name: str) -> Any:
-    """The catalog's file `kind`/`name`.yaml with its figures bare. Shared: never change it."""
-    return bare(read_yaml(CATALOG / kind / f"{name}.yaml").data, kind in _RANGED)
+    """Return the catalog's file `kind`/`name`.yaml with its figures bare.
+
+    It is shared: never change it.
+    """
+    data = read_yaml(CATALOG / kind / f"{name}.yaml").data
+    return bare(data, keeps_ranges=kind in _RANGED)
 
 
-def bare(data: Any, ranged: bool = False) -> Any:
-    """`data` with each figure, `{value: …, source: …, confidence: …}`, replaced by its value, and
-    provenance left out.
+def bare(data: Any, *, keeps_ranges: bool = False) -> Any:
+    """Return values with each figure replaced by its value, and provenance left out.
 
-    ranged: a figure that has a range keeps it, as `{value: …, range: …}`.
+    A figure is `{value: …, source: …, confidence: …}`. With `keeps_ranges` one that has a range is
+    `{value: …, range: …}`.
     """
     if isinstance(data, dict):
         if "value" in data and data.keys() <= _FIGURE_KEYS:
-            return (
-                {"value": data["value"], "range": data["range"]}
-                if ranged and "range" in data
-                else data["value"]
-            )
+            if keeps_ranges and "range" in data:
+                return {"value": data["value"], "range": data["range"]}
+            return data["value"]
         return {
-            key: bare(value, ranged)
+            key: bare(value, keeps_ranges=keeps_ranges)
             for key, value in data.items()
-            if key not in ("source", "confidence", "note")
+            if key not in _PROVENANCE
         }
     if isinstance(data, list):
-        return [bare(item, ranged) for item in data]
+        return [bare(item, keeps_ranges=keeps_ranges) for item in data]
     return data
 
 
@@ -142,17 +143,20 @@ def catalog_kinds(*kinds: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure of a catalog file: `path` within the file, its value as written, and where that
-    comes from.
-    """
+    """One figure of a catalog file."""
 
     path: str
+    """Path within the file."""
     value: str
+    """Value as written."""
     source: str
+    """Keys of its sources, comma-separated; `est` is an estimate."""
     confidence: str
+    """Confidence: high, medium or low."""
     note: str
+    """What the file says of it."""
     range: tuple[str, str] | None = None
-    """Between which values it may lie, where the file says."""
+    """Values between which it may lie; None where the file does not say."""
 
     @property
     def sources(self) -> list[str]:
@@ -168,13 +172,13 @@ class Figure:
 def figures(
     data: Any, trail: Trail = (), about: tuple[str, str, str] = ("", "", "")
 ) -> Iterator[Figure]:
-    """Every figure under `data`; a mapping's own source, confidence and note (`about`) hold for the
-    bare values inside it.
+    """Yield every figure under `data`.
+
+    A mapping's own source, confidence and note (`about`) hold for the bare values inside it.
     """
     if isinstance(data, dict):
         source, confidence, note = (
-            str(data.get(key, held))
-            for key, held in zip(("source", "confidence", "note"), about, strict=True)
+            str(data.get(key, outer)) for key, outer in zip(_PROVENANCE, about, strict=True)
         )
         if "value" in data and data.keys() <= _FIGURE_KEYS:
             low_high = (str(data["range"][0]), str(data["range"][1])) if "range" in data else None
@@ -188,7 +192,7 @@ def figures(
             )
             return
         for key, value in data.items():
-            if key not in ("source", "confidence", "note", "name"):
+            if key not in (*_PROVENANCE, "name"):
                 yield from figures(value, (*trail, key), (source, confidence, note))
     elif isinstance(data, list):
         for index, value in enumerate(data):

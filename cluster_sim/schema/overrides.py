@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 from cluster_sim.errors import ScenarioError, shown
-from cluster_sim.schema.catalog import CATALOG, bare, catalog_entry, catalog_names, find
-from cluster_sim.schema.documents import Document, Trail, parse_value, path_text, read_yaml
+from cluster_sim.schema.catalog import bare, catalog_entry, catalog_kinds, find
+from cluster_sim.schema.documents import Document, Trail, forget, path_text
+from cluster_sim.schema.yaml_files import parse_value, read_yaml
 
 _DOTTED = re.compile(r"[\w-]+(\[\d+\]|\.[\w-]+)*")  # cluster.pools[0].nodes
 
 
 def override(document: Document, assignment: str) -> Document:
-    """`document` with one `key.of[0].value=VALUE` of the command line applied; VALUE is read as
-    YAML.
+    """Return a document with one `key.of[0].value=VALUE` of the command line applied.
+
+    VALUE is read as YAML.
     """
     where = f"--set {assignment}"
     dotted, equals, text = assignment.partition("=")
@@ -24,72 +27,89 @@ def override(document: Document, assignment: str) -> Document:
 
 
 def overridden(document: Document, dotted: str, value: Any, where: str) -> Document:
-    """`document` with the value at `dotted` (`a.b[0].c`) replaced; `where` says who asked for it.
+    """Return a document with one value replaced.
 
     Below a name of the catalog, or the path of a YAML file, what it stands for is written out first
-    and the value set in that. A value of None takes the key away.
+    and the value set in that.
+
+    Parameters
+    ----------
+    document
+        Document that stays as it is.
+    dotted
+        Key of the value, such as `cluster.pools[0].nodes`.
+    value
+        New value; None takes the key away.
+    where
+        Who asked for it, for messages.
+
+    Raises
+    ------
+    ScenarioError
+        The key is none, or an index is beyond its list.
     """
     if not _DOTTED.fullmatch(dotted):
         raise ScenarioError.at(
             where, f"{shown(dotted)} is no key; wanted one such as cluster.pools[0].nodes"
         )
-    keys: list[str | int] = [
-        int(key) if key.isdecimal() else key
-        for key in dotted.replace("[", ".").replace("]", "").split(".")
-    ]
+    keys = dotted.replace("[", ".").replace("]", "").split(".")
+    steps = tuple(int(key) if key.isdecimal() else key for key in keys)
     places = dict(document.places)
+    data = _Override(value, where, places).of(document.data, (), steps)
+    return Document(data, document.file, places)
 
-    def put(tree: Any, trail: Trail, rest: list[str | int]) -> Any:
-        if not rest:
-            for known in [known for known in places if known[: len(trail)] == trail]:
-                del places[known]
-            places[trail] = where
-            return value
-        key, *rest = rest
+
+@dataclass(frozen=True)
+class _Override:
+    """Setting of one value; `places` become those of the outcome."""
+
+    value: Any
+    where: str
+    places: dict[Trail, str]
+
+    def of(self, tree: Any, trail: Trail, steps: Trail) -> Any:
+        """Return the values at `trail` with the value set `steps` further down."""
+        if not steps:
+            forget(self.places, trail)
+            self.places[trail] = self.where
+            return self.value
+        key, rest = steps[0], steps[1:]
         if isinstance(tree, list):
-            if not isinstance(key, int) or key >= len(tree):
-                wanted = (
-                    f"an index from 0 to {len(tree) - 1}"
-                    if tree
-                    else "the list as a whole: it is empty"
-                )
-                raise ScenarioError.at(
-                    where,
-                    f"{path_text(trail)} is a list of {len(tree)}; came {shown(key)}, wanted {wanted}",
-                )
+            self._check_index(tree, trail, key)
             return [
-                put(item, (*trail, key), rest) if index == key else item
+                self.of(item, (*trail, index), rest) if index == key else item
                 for index, item in enumerate(tree)
             ]
         if not isinstance(tree, dict):
-            places[trail] = (
-                # what a scalar stands for gives way to the mapping that the rest of the key asks
-                # for
-                where
-            )
+            # what a scalar stands for gives way to the mapping that the rest of the key asks for
+            self.places[trail] = self.where
             tree = _behind(tree)
-        if value is None and not rest:
-            return {name: kept for name, kept in tree.items() if name != key}
-        return {**tree, key: put(tree.get(key), (*trail, key), rest)}
+        if self.value is None and not rest:
+            return {name: item for name, item in tree.items() if name != key}
+        return {**tree, key: self.of(tree.get(key), (*trail, key), rest)}
 
-    return Document(put(document.data, (), keys), document.file, places)
+    def _check_index(self, items: list[Any], trail: Trail, key: str | int) -> None:
+        """Raise ScenarioError for what is no index of a list."""
+        if isinstance(key, int) and key < len(items):
+            return
+        wanted = (
+            f"an index from 0 to {len(items) - 1}" if items else "the list as a whole: it is empty"
+        )
+        raise ScenarioError.at(
+            self.where,
+            f"{path_text(trail)} is a list of {len(items)}; came {shown(key)}, wanted {wanted}",
+        )
 
 
-def _behind(came: Any) -> dict[str, Any]:
-    """The mapping that a name of the catalog or the path of a YAML file stands for; an empty one
-    where there is none.
+def _behind(value: Any) -> dict[str, Any]:
+    """Return the mapping that a name of the catalog or the path of a YAML file stands for.
+
+    It is empty where there is none.
     """
-    if not isinstance(came, str):
+    if not isinstance(value, str):
         return {}
-    kind = next(
-        (
-            folder.name
-            for folder in CATALOG.iterdir()
-            if folder.is_dir() and came in catalog_names(folder.name)
-        ),
-        None,
-    )
+    kind = catalog_kinds().get(value)
     if kind is not None:
-        return dict(catalog_entry(kind, came))
-    path = find(came) if came.endswith((".yaml", ".yml")) else None
+        return dict(catalog_entry(kind, value))
+    path = find(value) if value.endswith((".yaml", ".yml")) else None
     return dict(bare(read_yaml(path).data)) if path is not None else {}

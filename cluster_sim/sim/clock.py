@@ -6,7 +6,6 @@ from simpy import Environment, Event
 from simpy.core import SimTime
 from simpy.events import NORMAL, EventPriority
 
-
 _schedule = Environment.schedule
 
 

@@ -16,6 +16,7 @@ from simpy import Environment, Event
 
 from cluster_sim.physics.max_min_fairness import Flow, Resource, Sharing, fair_share
 from cluster_sim.physics.memory_sharing import bandwidth_kept
+from cluster_sim.results.contention import TransferRow
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.sim.alarm import Alarm
 from cluster_sim.sim.memory_bus import MemoryBus
@@ -282,13 +283,15 @@ class Fabric:
     def _end(self, transfer: Transfer) -> None:
         alone_s, channel = transfer.alone_ends_s - transfer.began_s, transfer.channel
         self._recorder.moved(
-            channel.kind,
             channel.paths,
-            transfer.parties,
-            transfer.supplied,
-            transfer.began_s,
-            self._env.now,
-            alone_s,
+            TransferRow(
+                channel.kind,
+                *transfer.parties,
+                transfer.supplied,
+                transfer.began_s,
+                self._env.now,
+                alone_s,
+            ),
         )
         transfer.on_sent()
 

@@ -1,6 +1,4 @@
-"""A real benchmark beside the simulation of it, metric by metric, as the client that measured it
-would have measured both.
-"""
+"""A real benchmark beside the simulation of it, both as the client that measured it measures."""
 
 from __future__ import annotations
 
@@ -16,13 +14,8 @@ from cluster_sim.results.results import Results
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_SHOWN = (
-    "avg",
-    "p50",
-    "p90",
-    "p95",
-    "p99",
-)  # of AIPerf's distributions, where nobody asks for others
+_STATISTICS = ("avg", "p50", "p90", "p95", "p99")
+"""Statistics of AIPerf's distributions that are compared by default."""
 
 
 @dataclass(frozen=True)
@@ -30,38 +23,42 @@ class Beside:
     """One metric of a benchmark and of the simulations of it."""
 
     metric: str
+    """Name of the metric, as the client has it."""
     measured: float
+    """Value that was measured."""
     simulated: tuple[float, ...]
+    """Values of the simulations."""
 
     @property
     def errors(self) -> tuple[float, ...]:
-        """Simulated less measured, as shares of what was measured; NaN where that is 0 and the
-        other is not.
+        """Simulated less measured values, as shares of what was measured.
+
+        NaN where 0 was measured and something else was simulated.
         """
-        return tuple(
-            (one - self.measured) / self.measured
-            if self.measured
-            else 0.0
-            if one == 0.0
-            else float("nan")
-            for one in self.simulated
-        )
+        return tuple(self._error(value) for value in self.simulated)
+
+    def _error(self, simulated: float) -> float:
+        if self.measured:
+            return (simulated - self.measured) / self.measured
+        return 0.0 if simulated == 0.0 else float("nan")
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What `beside` found."""
+    """Outcome of `beside`."""
 
     benchmark: Benchmark
+    """Benchmark that was measured."""
     names: tuple[str, ...]
-    """Of the simulations."""
+    """Names of the simulations."""
     rows: tuple[Beside, ...]
+    """Metrics, in the order of the benchmark."""
     without: tuple[str, ...]
-    """Metrics of the file that a simulation does not have."""
+    """Metrics of the benchmark that a simulation does not have."""
 
     @property
     def table(self) -> pa.Table:
-        """One row a metric and simulation."""
+        """One row per metric and simulation."""
         from cluster_sim.studies.store import table
 
         return table([
@@ -74,11 +71,22 @@ class Measurement:
 def beside(
     benchmark: Benchmark, runs: Sequence[Results], metrics: Sequence[str] = ()
 ) -> Measurement:
-    """Each metric of `benchmark` and what its client would have measured of each run, in the order
-    of the file.
+    """Return each metric of a benchmark and what its client would have measured of each run.
 
-    metrics: names as in Benchmark.values; default all, of AIPerf's distributions the mean and four
-    percentiles. Raises ScenarioError for a metric that the file does not have.
+    Parameters
+    ----------
+    benchmark
+        Benchmark that was measured.
+    runs
+        Simulations of it.
+    metrics
+        Names as in `Benchmark.values`. Default: all, of AIPerf's distributions the mean and four
+        percentiles.
+
+    Raises
+    ------
+    ScenarioError
+        The benchmark has no such metric.
     """
     for metric in metrics:
         if metric not in benchmark.values:
@@ -86,30 +94,36 @@ def beside(
                 "--metric",
                 f"no metric '{metric}' in the benchmark{did_you_mean(metric, list(benchmark.values))}",
             )
-    simulated = [as_measured(one, benchmark).values for one in runs]
-    wanted = list(metrics) or [
-        name
-        for name in benchmark.values
-        if "." not in name or name.rpartition(".")[2] in _SHOWN or benchmark.client != "aiperf"
-    ]
-    have = [name for name in wanted if all(name in values for values in simulated)]
+    simulated = [as_measured(run, benchmark).values for run in runs]
+    names = list(metrics) or _usual_metrics(benchmark)
+    known = [name for name in names if all(name in values for values in simulated)]
     rows = tuple(
         Beside(name, benchmark.values[name], tuple(values[name] for values in simulated))
-        for name in have
+        for name in known
     )
     return Measurement(
         benchmark,
-        tuple(one.scenario.title for one in runs),
+        tuple(run.scenario.title for run in runs),
         rows,
-        tuple(name for name in wanted if name not in have),
+        tuple(name for name in names if name not in known),
     )
+
+
+def _usual_metrics(benchmark: Benchmark) -> list[str]:
+    """Return the metrics that are compared by default."""
+    return [
+        name
+        for name in benchmark.values
+        if "." not in name or name.rpartition(".")[2] in _STATISTICS or benchmark.client != "aiperf"
+    ]
 
 
 def runs_of(
     path: Path, variants: Sequence[str] = (), sets: Sequence[str] = (), seed: int | None = None
 ) -> Iterator[Results]:
-    """The run in a folder, or every variant of a scenario file simulated. Raises ScenarioError for
-    neither.
+    """Yield the run in a folder, or every variant of a scenario file, simulated.
+
+    Raises ScenarioError for neither.
     """
     if path.is_dir():
         from cluster_sim.results.results import load_results

@@ -1,4 +1,4 @@
-"""The points of a study: combinations of axes, each one scenario with a key of its own."""
+"""Points of a study: combinations of axes, each one scenario with a key of its own."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from cluster_sim.loading.files import ScenarioFile
 from cluster_sim.results.run_folder import package_version
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import Description
+from cluster_sim.studies.runner import reseeded
 
 # What is in these rooms draws or asks, and changes no outcome.
 _ROOMS_BESIDE = ("figures", "report", "studies", "cli", "validation")
@@ -26,25 +27,27 @@ class Point:
     """One simulation of a study."""
 
     values: Mapping[str, Any]
-    """By key of the axes, as the file writes them; `variant` is among them where the file has
-    variants."""
+    """Values by key of the axes, as the file writes them; `variant` is among them where the file
+    has variants."""
     replication: int
+    """Number of the replication, from 0 on."""
     scenario: Scenario | None
-    """None where the values make no scenario."""
+    """Scenario of the point; None where the values make none."""
     fault: str
-    """Why they do not."""
+    """Why they make none."""
     key: str
     """Hash of the resolved scenario, of the files it reads and of the program's version."""
 
     @property
     def text(self) -> str:
-        """The values as one line of JSON."""
+        """Values as one line of JSON."""
         return json.dumps(dict(self.values))
 
 
 def combinations(axes: Sequence[Mapping[str, Sequence[Any]]]) -> Iterator[dict[str, Any]]:
-    """Values by key for each combination of the axes, the last axis fastest; keys of one axis move
-    together.
+    """Yield the values by key of each combination of the axes, the last axis fastest.
+
+    Keys of one axis move together.
 
     >>> list(combinations([{"a": [1, 2]}, {"b": [3, 4], "c": [5, 6]}]))[:2]
     [{'a': 1, 'b': 3, 'c': 5}, {'a': 1, 'b': 4, 'c': 6}]
@@ -59,7 +62,7 @@ def combinations(axes: Sequence[Mapping[str, Sequence[Any]]]) -> Iterator[dict[s
 
 
 def swept(file: ScenarioFile) -> Iterator[Point]:
-    """The points of the file's sweep, in order, each resolved when its turn comes.
+    """Yield the points of the file's sweep, in order, each resolved when its turn comes.
 
     Raises ScenarioError where the file has no sweep.
     """
@@ -85,23 +88,21 @@ def _matches(rule: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
 
 
 def point(file: ScenarioFile, values: Mapping[str, Any], replication: int = 0) -> Point:
-    """The point with these values, its seed moved on by `replication`."""
+    """Return the point with these values, its seed moved on by `replication`."""
     rest = {key: value for key, value in values.items() if key != "variant"}
     variant = str(values["variant"]) if "variant" in values else None
     try:
         scenario = file.scenario(variant, rest, where="axis")
     except ScenarioError as error:
         fault = str(error)
-        return Point(
-            values, replication, None, fault, _hash(json.dumps([dict(values), replication, fault]))
-        )
-    if replication:
-        scenario = scenario.model_copy(update={"seed": scenario.seed + replication})
+        key = _hash(json.dumps([dict(values), replication, fault]))
+        return Point(values, replication, None, fault, key)
+    scenario = reseeded(scenario, replication)
     return Point(values, replication, scenario, "", key_of(scenario))
 
 
 def key_of(scenario: Scenario) -> str:
-    """Hash of the resolved scenario, of the files that it reads and of the program's version."""
+    """Return a hash of the resolved scenario, of the files it reads and of the program's version."""
     text = scenario.model_dump_json(by_alias=True, exclude_none=True)
     return _hash(text, *(_file_hash(path, *_stamp(path)) for path in _paths(json.loads(text))))
 
@@ -111,7 +112,7 @@ def _hash(*texts: str) -> str:
 
 
 def _paths(data: Any) -> Iterator[str]:
-    """What stands under `path` anywhere in a scenario: files that are read when it runs."""
+    """Yield what stands under `path` anywhere in a scenario: files that are read when it runs."""
     if isinstance(data, dict):
         if isinstance(data.get("path"), str):
             yield data["path"]
@@ -138,8 +139,9 @@ def _file_hash(path: str, size: int, changed_ns: int) -> str:
 
 @cache
 def program_version() -> str:
-    """The version of the program, and a hash of its code that outcomes depend on: results of other
-    code are not the same point.
+    """Return the version of the program, and a hash of its code that outcomes depend on.
+
+    Results of other code are not the same point.
     """
     package = Path(__file__).parents[1]
     code = hashlib.sha256()
@@ -150,27 +152,30 @@ def program_version() -> str:
 
 
 def resolved(scenario: Scenario, dotted: str, written: Any) -> tuple[str, Any]:
-    """(`dotted` with its unit, its value as a number or text) in a resolved scenario; `written`
-    where it stands for more than a value.
+    """Return a dotted key with its unit, and its value as a number or text, in a resolved scenario.
+
+    Where it stands for more than a value, the key is as it came and the value as `written`.
     """
     place: Any = scenario
-    steps = dotted.replace("[", ".").replace("]", "").split(".")
-    for step in steps:
-        if isinstance(place, Description):
-            name = next(
-                (
-                    field
-                    for field, info in type(place).model_fields.items()
-                    if (info.alias or field) == step
-                ),
-                None,
-            )
-            place, last = (getattr(place, name), name) if name else (None, step)
-        elif isinstance(place, tuple) and step.isdecimal() and int(step) < len(place):
-            place, last = place[int(step)], step
-        else:
-            place, last = None, step
-    column = dotted[: len(dotted) - len(steps[-1])] + last if not dotted.endswith("]") else dotted
+    *parents, last = dotted.replace("[", ".").replace("]", "").split(".")
+    for step in parents:
+        place, _ = _inside(place, step)
+    place, name = _inside(place, last)
+    column = dotted if dotted.endswith("]") else dotted[: len(dotted) - len(last)] + name
     if isinstance(place, (str, int, float)):
         return column, place
     return dotted, written if isinstance(written, (str, int, float)) else json.dumps(written)
+
+
+def _inside(place: Any, step: str) -> tuple[Any, str]:
+    """Return what a description or a list has under a key of a file, and the key with its unit.
+
+    None where it has nothing there.
+    """
+    if isinstance(place, Description):
+        for field, info in type(place).model_fields.items():
+            if (info.alias or field) == step:
+                return getattr(place, field), field
+    elif isinstance(place, tuple) and step.isdecimal() and int(step) < len(place):
+        return place[int(step)], step
+    return None, step

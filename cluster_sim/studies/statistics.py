@@ -1,6 +1,4 @@
-"""Error bars: intervals of means, warm-up, and means of batches for values that depend on each
-other.
-"""
+"""Error bars: intervals of means, warm-up, and means of batches of values that are dependent."""
 
 from __future__ import annotations
 
@@ -10,25 +8,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from cluster_sim.typing import Array
+
 Values = npt.ArrayLike
 
 BATCHES = 20
-"""Of one run: 10 to 30 make good intervals whatever the length (Schmeiser, Operations Research
-30(3), 1982)."""
+"""Number of batches of one run: 10 to 30 make good intervals whatever the length (Schmeiser,
+Operations Research 30(3), 1982)."""
 _RESAMPLES = 4_000
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Between which a mean lies, with the confidence asked for."""
+    """Interval in which a mean lies, with the confidence asked for."""
 
     low: float
+    """Low end."""
     high: float
+    """High end."""
 
     @property
     def half_width(self) -> float:
-        """From its middle to either end."""
+        """Distance from the middle to either end."""
         return (self.high - self.low) / 2
 
     def __contains__(self, value: float) -> bool:
@@ -36,8 +37,9 @@ class Interval:
 
 
 def t_interval(values: Values, confidence: float = 0.95) -> Interval:
-    """Of the mean of independent values, near enough normal: Student's (Biometrika 6, 1908).
-    Endless for fewer than two values.
+    """Return Student's interval of the mean of independent values that are near enough normal.
+
+    It is infinite for fewer than two values. Source: Biometrika 6, 1908.
     """
     from scipy.stats import t
 
@@ -50,11 +52,11 @@ def t_interval(values: Values, confidence: float = 0.95) -> Interval:
 
 
 def bootstrap_interval(values: Values, confidence: float = 0.95, seed: int = 0) -> Interval:
-    """Of the mean of independent values of any distribution: bias-corrected and accelerated (Efron,
-    JASA 82, 1987).
+    """Return the bias-corrected and accelerated bootstrap interval of the mean of values.
 
-    Draws with a generator of its own, so that the same values give the same interval. Narrow for
-    fewer than ten values, as every bootstrap is.
+    Values are independent, of any distribution. The interval is drawn with a generator of its own,
+    so that the same values give the same interval. It is narrow for fewer than ten values, as every
+    bootstrap is. Source: Efron, JASA 82, 1987.
     """
     from scipy.stats import bootstrap
 
@@ -63,7 +65,7 @@ def bootstrap_interval(values: Values, confidence: float = 0.95, seed: int = 0) 
         return Interval(-np.inf, np.inf)
     if np.ptp(sample) == 0:
         return Interval(float(sample[0]), float(sample[0]))
-    found = bootstrap(
+    result = bootstrap(
         (sample,),
         np.mean,
         n_resamples=_RESAMPLES,
@@ -71,12 +73,14 @@ def bootstrap_interval(values: Values, confidence: float = 0.95, seed: int = 0) 
         method="BCa",
         random_state=np.random.default_rng(seed),
     )
-    return Interval(float(found.confidence_interval.low), float(found.confidence_interval.high))
+    ends = result.confidence_interval
+    return Interval(float(ends.low), float(ends.high))
 
 
 def chance_of_none(values: Values) -> float:
-    """The p-value of a mean of zero: how often one as far from it comes up by chance. 1 where all
-    values are zero.
+    """Return the p-value of a mean of zero: how often one as far from it comes up by chance.
+
+    It is 1 where all values are zero.
     """
     from scipy.stats import ttest_1samp
 
@@ -87,11 +91,11 @@ def chance_of_none(values: Values) -> float:
 
 
 def mser5(series: Values) -> int | None:
-    """How many values at the beginning are warm-up; None where no steady state shows.
+    """Return how many values at the beginning are warm-up; None where no steady state shows.
 
-    MSER-5: of the means of five, leave out so many that the standard error of the mean of the rest
-    is least. A least beyond the middle says that the series is too short. Source: White, Cobb,
-    Spratt, Winter Simulation Conference 2000.
+    MSER-5 leaves out so many means of five that the standard error of the mean of the rest is
+    least. A least beyond the middle says that the series is too short. Source: White, Cobb, Spratt,
+    Winter Simulation Conference 2000.
 
     >>> mser5([90.0] * 10 + [1.0, 2.0, 3.0, 2.0, 2.0, 3.0, 2.0, 1.0, 2.0, 2.0] * 10)
     10
@@ -103,25 +107,25 @@ def mser5(series: Values) -> int | None:
     means = means - np.mean(means)  # so that little cancels below
     left = np.arange(len(means), 0, -1)
     total, squares = np.cumsum(means[::-1])[::-1], np.cumsum(means[::-1] ** 2)[::-1]
-    errors = (squares - total**2 / left)[:-2] / left[
-        :-2
-    ] ** 2  # the last ones are of too few to tell
+    # the last ones are of too few to tell
+    errors = (squares - total**2 / left)[:-2] / left[:-2] ** 2
     cut = int(np.argmin(errors))
     return 5 * cut if cut <= len(means) // 2 else None
 
 
 def batch_means(series: Values, batches: int = BATCHES) -> Array:
-    """Means of so many equal parts of a series, which depend on each other far less than its values
-    do; a rest at the beginning is left out.
+    """Return means of equal parts of a series; a rest at the beginning is left out.
+
+    They depend on each other far less than the values do.
     """
     sample = np.asarray(series, dtype=float)
-    each = len(sample) // batches
-    means: Array = np.mean(sample[len(sample) - each * batches :].reshape(batches, each), axis=1)
+    size = len(sample) // batches
+    means: Array = np.mean(sample[len(sample) - size * batches :].reshape(batches, size), axis=1)
     return means
 
 
 def autocorrelation(values: Values) -> float:
-    """Between neighbours, from -1 to 1; 0 where all are equal."""
+    """Return the correlation of neighbours, from -1 to 1; 0 where all values are equal."""
     sample = np.asarray(values, dtype=float)
     off: Any = sample - np.mean(sample)
     square = float(np.sum(off**2))

@@ -1,10 +1,9 @@
-"""A folder that a sweep fills: safe against ends at any moment, and against other sweeps that fill
-it too.
+"""A folder that a sweep fills: safe against ends at any moment, and against other sweeps in it.
 
-    points/KEY.json   one simulated point each, written whole or not at all; what is there is never
-    simulated again plans/NAME.json   which points a sweep has, with the values of its axes
+    points/KEY.json   one simulated point each, written whole or not at all, never simulated again
+    plans/NAME.json   which points a sweep has, with the values of its axes
     runs/KEY/         run folders, where the sweep keeps them
-    sweep.parquet     one row a point of every plan, made from the above
+    sweep.parquet     one row per point of every plan, made from the above
 
 Times that depend on the machine stay in points/, so that the table is the same however often a
 sweep was stopped on its way.
@@ -28,13 +27,13 @@ from cluster_sim.errors import ScenarioError
 TABLE = "sweep.parquet"
 
 Record = Mapping[str, Any]
-"""status (done or failed), reason, summary, wall_s."""
+"""Outcome of a point: status (done or failed), reason, summary and wall_s."""
 Row = Mapping[str, Any]
-"""Of a plan: key of the point, and its columns."""
+"""Row of a plan: key of the point, and its columns."""
 
 
-class Store:
-    """The folder at `path`; made where there is none.
+class SweepFolder:
+    """Folder of a sweep; made where there is none.
 
     Its methods raise ScenarioError where the folder cannot be written to, as on a full disk; it is
     then as it was before.
@@ -49,36 +48,36 @@ class Store:
 
     @property
     def runs(self) -> Path:
-        """Where run folders go."""
+        """Folder of run folders."""
         return self.path / "runs"
 
     def record(self, key: str) -> Record | None:
-        """What is known of a point; None where it must be simulated."""
+        """Return what is known of a point; None where it must be simulated."""
         if key not in self._known:
             with suppress(FileNotFoundError):
                 self._known[key] = json.loads((self.path / "points" / f"{key}.json").read_bytes())
         return self._known.get(key)
 
     def add(self, key: str, record: Record) -> None:
-        """Keep what a point came to."""
+        """Keep the outcome of a point."""
         self._write(self.path / "points" / f"{key}.json", json.dumps(record).encode())
         self._known[key] = record
 
     def plan(self, name: str, rows: Iterable[Row]) -> None:
-        """Keep which points a sweep has, in place of what it had when it was last started."""
+        """Keep which points a sweep has, in place of those it had when it was last started."""
         self._write(
             self.path / "plans" / f"{name}.json",
             json.dumps({"name": name, "rows": list(rows)}).encode(),
         )
 
     def publish(self) -> pa.Table:
-        """Make the table anew, from all points of all plans that are there by now."""
+        """Write the table anew, from all points of all plans that are there by now; return it."""
         with self._writing(), _locked(self.path / ".lock"):
-            found = table(self._rows())
+            points = table(self._rows())
             buffer = pa.BufferOutputStream()
-            pq.write_table(found, buffer, compression="zstd")
+            pq.write_table(points, buffer, compression="zstd")
             self._write(self.path / TABLE, buffer.getvalue())
-            return found
+            return points
 
     def _rows(self) -> Iterator[dict[str, Any]]:
         for path in sorted((self.path / "plans").glob("*.json")):
@@ -95,7 +94,7 @@ class Store:
                     yield columns | flat(record["summary"])
 
     def _write(self, path: Path, data: bytes | pa.Buffer) -> None:
-        """Whole or not at all: under another name first."""
+        """Write a file whole or not at all: under another name first."""
         with self._writing():
             handle, making = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
             try:
@@ -121,24 +120,21 @@ class Store:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """While this lasts no other process that asks is here; the lock goes with the process, however
-    it ends.
-    """
+    """Keep other processes that ask out; the lock goes with the process, however it ends."""
     with open(path, "a") as file:
         try:
             import fcntl
 
             fcntl.flock(file, fcntl.LOCK_EX)
-        except (
-            ImportError
-        ):  # not a POSIX system: the last to write wins, and a table is whole in any case
+        except ImportError:  # no POSIX system: the last to write wins, and a table is whole anyway
             pass
         yield
 
 
 def flat(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """A summary's fields that depend on the scenario alone, those of classes beside them; pools are
-    left to run folders.
+    """Return a summary's fields that depend on the scenario alone, those of classes beside them.
+
+    Pools are left to run folders.
     """
     fields = {
         key: value
@@ -151,18 +147,19 @@ def flat(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def table(rows: Iterable[Row]) -> pa.Table:
-    """Rows as an Arrow table with all of their columns, in the order in which they come up; what a
-    row lacks is null.
+    """Return rows as an Arrow table with all of their columns, in the order they come up in.
+
+    What a row lacks is null.
     """
     rows = list(rows)
     names = dict.fromkeys(name for row in rows for name in row)
     return pa.table({name: _column([row.get(name) for row in rows]) for name in names})
 
 
-def write_table(found: pa.Table, path: Path) -> None:
-    """One table as a Parquet file. Raises ScenarioError where it cannot be written."""
+def write_table(rows: pa.Table, path: Path) -> None:
+    """Write a table as a Parquet file. Raises ScenarioError where it cannot be written."""
     try:
-        pq.write_table(found, path, compression="zstd")
+        pq.write_table(rows, path, compression="zstd")
     except OSError as fault:
         raise ScenarioError.at(
             str(path), f"cannot be written: {fault.strerror or fault}"
@@ -170,13 +167,12 @@ def write_table(found: pa.Table, path: Path) -> None:
 
 
 def _column(values: list[Any]) -> pa.Array:
-    """Numbers where all are, else text."""
+    """Return values as a column: numbers where all are numbers, else text."""
     try:
         return pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return pa.array(
-            [
-                value if isinstance(value, str) or value is None else json.dumps(value)
-                for value in values
-            ]
-        )
+        return pa.array([_text(value) for value in values])
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) or value is None else json.dumps(value)

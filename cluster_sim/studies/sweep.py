@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
 from cluster_sim.errors import ScenarioError, SimulationError
 from cluster_sim.loading.files import ScenarioFile, open_scenarios
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.studies.grid import Point, program_version, resolved, swept
-from cluster_sim.studies.store import Record, Store
+from cluster_sim.studies.store import Record, SweepFolder
+from cluster_sim.studies.sweep_count import SweepCount
 from cluster_sim.studies.workers import Call, ProcessDied, called
 
 if TYPE_CHECKING:
@@ -23,128 +24,146 @@ if TYPE_CHECKING:
 _PUBLISH_EVERY_S = 60.0
 
 
-@dataclass(frozen=True)
-class Count:
-    """How far a sweep has come."""
-
-    known: int = 0
-    """Points that were done or had failed before it was started."""
-    done: int = 0
-    failed: int = 0
-    total: int | None = None
-    """Of all points; None until all have been looked at."""
-
-    def per_s(self, passed_s: float) -> float:
-        """Return the points simulated per second over the `passed_s` since the start [1/s]."""
-        return (self.done + self.failed) / max(passed_s, 1e-9)
-
-    def left_s(self, passed_s: float) -> float | None:
-        """Until the end, where that can be told: what is left at the pace of what was simulated in
-        `passed_s`.
-        """
-        simulated = self.done + self.failed
-        return (
-            passed_s / simulated * (self.total - self.known - simulated)
-            if self.total is not None and simulated
-            else None
-        )
-
-
-Progress = Callable[[Count], None]
+SweepProgress = Callable[[SweepCount], None]
+"""Listener that is given how many points are done."""
 Ended = Callable[[str, Record], None]
-"""Told each point, in words, and what it has come to."""
+"""Listener that is given each point, in words, and its outcome."""
 
 
-def sweep(
+def sweep(  # noqa: PLR0913 - public API: every parameter is an option of its users
     path: str | Path,
     out: str | Path | None = None,
+    *,
     sets: Sequence[str] = (),
     workers: int | None = None,
     dask: str | None = None,
     retry_failed: bool = False,
-    progress: Progress | None = None,
+    progress: SweepProgress | None = None,
     ended: Ended | None = None,
 ) -> pa.Table:
-    """Simulate the points of the file's `sweep` that the folder `out` (default sweeps/NAME) does
-    not hold yet.
+    """Simulate the points of the file's `sweep` that a folder does not hold yet.
 
-    workers: processes on this machine, default one a core; 0: in this one. dask: the address of a
-    Dask scheduler in their place; it must run the same version. Returns what is then in
-    `out`/sweep.parquet, one row a point; `status` is done, or failed with a `reason`. May be killed
-    at any moment and called again. Raises ScenarioError where no point makes a scenario, or the
-    folder cannot be written to.
+    May be killed at any moment and called again.
+
+    Parameters
+    ----------
+    path
+        Scenario file with a section `sweep`.
+    out
+        Folder of the results. Default: sweeps/NAME.
+    sets
+        `key=value` texts applied to the file.
+    workers
+        Number of processes on this machine. Default: one per core; 0: this one alone.
+    dask
+        Address of a Dask scheduler in their place; it must run the same version.
+    retry_failed
+        Whether to simulate points again that failed before.
+    progress
+        Listener that is given how many points are done.
+    ended
+        Listener that is given each point, in words, and its outcome.
+
+    Returns
+    -------
+    pyarrow.Table
+        What is then in `out`/sweep.parquet, one row per point; `status` is done, or failed with a
+        `reason`.
+
+    Raises
+    ------
+    ScenarioError
+        No point makes a scenario, or the folder cannot be written to.
+
+    Examples
+    --------
+    >>> import cluster_sim
+    >>> table = cluster_sim.sweep("rates.yaml", "results")  # doctest: +SKIP
+    >>> table.to_pandas()[["workload.arrivals.rate_per_s", "p99_ttft_ms"]]  # doctest: +SKIP
     """
     file = open_scenarios(path, sets)
-    return _Sweep(file, out, retry_failed, progress or (lambda count: None), ended).run(
-        workers, dask
-    )
+    folder = SweepFolder(out or folder_of(file))
+    listeners = _Listeners(progress or (lambda count: None), ended)
+    return _Sweep(file, folder, listeners, retry_failed=retry_failed).run(workers, dask)
+
+
+class _Listeners(NamedTuple):
+    """Who is told of a sweep."""
+
+    progress: SweepProgress
+    ended: Ended | None
 
 
 class _Sweep:
+    """A sweep under way."""
+
     def __init__(
         self,
         file: ScenarioFile,
-        out: str | Path | None,
+        folder: SweepFolder,
+        listeners: _Listeners,
+        *,
         retry_failed: bool,
-        progress: Progress,
-        ended: Ended | None,
     ) -> None:
-        self.file, self.retry_failed, self.progress, self.ended = (
-            file,
-            retry_failed,
-            progress,
-            ended,
-        )
+        self.file, self.folder, self.listeners = file, folder, listeners
+        self.retry_failed = retry_failed
         self.named: dict[str, str] = {}
         self.rows: list[dict[str, Any]] = []
         self.started: set[str] = set()
-        self.count = Count()
-        self.store = Store(out or folder_of(file))
+        self.count = SweepCount()
 
     def run(self, workers: int | None, dask: str | None) -> pa.Table:
+        """Simulate what must be simulated; return the table."""
         published_s = time.monotonic()
         for key, outcome in called(self.work(), workers, dask):
             self.keep(key, outcome)
             if time.monotonic() - published_s > _PUBLISH_EVERY_S and self.count.total is not None:
-                self.store.publish()
+                self.folder.publish()
                 published_s = time.monotonic()
-        return self.store.publish()
+        return self.folder.publish()
 
     def work(self) -> Iterator[tuple[str, Call]]:
-        """The points that must be simulated; the plan is written when all have been looked at,
-        which workers need not wait for.
+        """Yield the points that must be simulated.
+
+        The plan is written when all points have been looked at, which workers need not wait for.
         """
-        runs = self.store.runs if self.file.sweep and self.file.sweep.keep == "runs" else None
-        first_fault, faulty = "", 0
+        runs = self.folder.runs if self.file.sweep and self.file.sweep.keep == "runs" else None
+        faults: list[str] = []
         for point in swept(self.file):
-            self.rows.append(self.row(point))
-            record = self.store.record(point.key)
+            self.rows.append(self._row(point))
             if point.scenario is None:
-                first_fault, faulty = first_fault or point.fault, faulty + 1
-                self.store.add(point.key, failed(point.fault))
-                self.counted(failed=1)
-            elif point.key in self.started or (
-                record is not None and not (self.retry_failed and record["status"] == "failed")
-            ):
-                self.counted(known=1)
+                faults.append(point.fault)
+                self.folder.add(point.key, failed(point.fault))
+                self._add_count(failed=1)
+            elif not self._must_simulate(point.key):
+                self._add_count(known=1)
             else:
                 self.started.add(point.key)
-                if self.ended is not None:
+                if self.listeners.ended is not None:
                     self.named[point.key] = point.text
-                yield (
-                    point.key,
-                    (simulated, (point.scenario, str(runs / point.key) if runs else None)),
-                )
-        if not self.rows:
-            raise ScenarioError.at(self.file.place("sweep"), "'exclude' leaves out every point")
-        if faulty == len(self.rows):
-            raise ScenarioError.at(
-                self.file.place("sweep"), f"no point makes a scenario; the first: {first_fault}"
-            )
-        self.store.plan(_name(self.file), self.rows)
+                folder = str(runs / point.key) if runs else None
+                yield point.key, (simulated, (point.scenario, folder))
+        self._check_points(faults)
+        self.folder.plan(_name(self.file), self.rows)
         self.count = replace(self.count, total=len(self.rows))
 
-    def row(self, point: Point) -> dict[str, Any]:
+    def _must_simulate(self, key: str) -> bool:
+        """Return whether a point is neither known nor under way."""
+        if key in self.started:
+            return False
+        record = self.folder.record(key)
+        return record is None or (self.retry_failed and record["status"] == "failed")
+
+    def _check_points(self, faults: Sequence[str]) -> None:
+        """Raise ScenarioError where no point makes a scenario."""
+        where = self.file.place("sweep")
+        if not self.rows:
+            raise ScenarioError.at(where, "'exclude' leaves out every point")
+        if len(faults) == len(self.rows):
+            raise ScenarioError.at(where, f"no point makes a scenario; the first: {faults[0]}")
+
+    def _row(self, point: Point) -> dict[str, Any]:
+        """Return a point as a row of the plan."""
         columns: dict[str, Any] = {"point": point.text}
         if point.scenario is not None:
             columns |= dict(
@@ -154,7 +173,7 @@ class _Sweep:
         return {"key": point.key, "columns": columns | {"replication": point.replication}}
 
     def keep(self, key: str, outcome: Any) -> None:
-        """Raises what stands in the way of all points."""
+        """Keep the outcome of a point. Raises what stands in the way of all points."""
         if isinstance(outcome, ProcessDied):
             outcome = failed(str(outcome))
         elif isinstance(outcome, Exception):
@@ -163,23 +182,23 @@ class _Sweep:
             raise SimulationError(
                 f"a worker runs another version than this one, {program_version()}"
             )
-        self.store.add(key, outcome)
-        self.counted(**{outcome["status"]: 1})
-        if self.ended is not None:
-            self.ended(self.named.pop(key), outcome)
+        self.folder.add(key, outcome)
+        self._add_count(**{outcome["status"]: 1})
+        if self.listeners.ended is not None:
+            self.listeners.ended(self.named.pop(key), outcome)
 
-    def counted(self, known: int = 0, done: int = 0, failed: int = 0) -> None:
+    def _add_count(self, known: int = 0, done: int = 0, failed: int = 0) -> None:
         self.count = replace(
             self.count,
             known=self.count.known + known,
             done=self.count.done + done,
             failed=self.count.failed + failed,
         )
-        self.progress(self.count)
+        self.listeners.progress(self.count)
 
 
 def simulated(scenario: Scenario, folder: str | None) -> dict[str, Any]:
-    """What a point comes to, and by which version; a failure of its own is an outcome too.
+    """Return the outcome of a point, and by which version; a failure of its own is an outcome too.
 
     Raises ScenarioError where the run folder cannot be written, which is no fault of the point.
     """
@@ -203,16 +222,16 @@ def simulated(scenario: Scenario, folder: str | None) -> dict[str, Any]:
 
 
 def failed(reason: str) -> Record:
-    """The record of a point that came to nothing."""
+    """Return the record of a point that failed."""
     return {"status": "failed", "reason": reason, "summary": {}, "wall_s": 0.0}
 
 
 def folder_of(file: ScenarioFile) -> Path:
-    """Where its results go unless somebody says otherwise."""
+    """Return the folder of the results of a file's sweep, where none is named."""
     return Path("sweeps") / _name(file)
 
 
 def _name(file: ScenarioFile) -> str:
-    """As part of a path; tells apart what was set from outside."""
+    """Return the name of a sweep as part of a path; it tells apart what was set from outside."""
     plain = re.sub(r"[^A-Za-z0-9_.-]", "_", str(file.document.data.get("name", "sweep")))
     return f"{plain}-{crc32(' '.join(file.sets).encode()):08x}" if file.sets else plain

@@ -1,5 +1,6 @@
-"""Many calls at once: in processes of this machine that may die without harm to the others, or on a
-Dask cluster.
+"""Many calls at once, in processes of this machine or on a Dask cluster.
+
+A process may die without harm to the others.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from cluster_sim.errors import ScenarioError, SimulationError
 Name = TypeVar("Name")
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
 Work = Iterable[tuple[Name, Call]]
-"""What is to be called, each under a name; read as workers become free."""
+"""Calls by name, read as workers become free."""
 Done = Iterator[tuple[Name, Any]]
 """(name, what the call returned or the exception it raised), in the order in which calls end."""
 
@@ -26,26 +27,30 @@ _STARTS = 2  # of a call whose process dies: a machine may have been short of me
 
 
 class ProcessDied(SimulationError):
-    """The process that ran a call was killed, or crashed."""
+    """Death of the process that ran a call: it was killed, or crashed."""
 
 
 def called(work: Work[Name], workers: int | None = None, dask: str | None = None) -> Done[Name]:
-    """Each call's outcome: from the Dask scheduler at `dask`, or from `workers` processes of this
-    machine.
+    """Yield each call's outcome, in the order in which calls end.
 
-    workers: None for one a core; 0 for none but this one.
+    Parameters
+    ----------
+    work
+        Calls by name.
+    workers
+        Number of processes of this machine; None for one per core, 0 for none but this one.
+    dask
+        Address of a Dask scheduler that takes their place.
     """
     if dask is not None:
         return _on_dask(work, dask)
-    return (
-        _in_processes(work, cores() if workers is None else workers)
-        if workers != 0
-        else _here(work)
-    )
+    if workers == 0:
+        return _here(work)
+    return _Crew(work, cores() if workers is None else workers).outcomes()
 
 
 def cores() -> int:
-    """Of this machine, those that this process may use."""
+    """Return the number of cores of this machine that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -60,49 +65,58 @@ def _here(work: Work[Name]) -> Done[Name]:
 
 @dataclass
 class _Job:
+    """Call under way."""
+
     name: Any
     call: Call
     starts: int = 0
+    """Number of processes that it was given to."""
 
 
 class _Worker:
-    """A fresh process that makes one call after the other until its pipe closes."""
+    """Fresh process that makes one call after the other until its pipe closes."""
 
     def __init__(self) -> None:
         # not forked, as threads of numpy's and pyarrow's may hold locks that a fork would copy
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        self.process.start()
+        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self._process.start()
         theirs.close()
-        self.job: _Job | None = None
+        self._job: _Job | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a call is under way."""
+        return self._job is not None
 
     def start(self, job: _Job) -> None:
+        """Give the process a call to make."""
         job.starts += 1
-        self.job = job
+        self._job = job
         with suppress(BrokenPipeError):  # it died while idle: its answer will say so
             self.pipe.send(job.call)
 
-    def answer(self) -> Any:
-        """Outcome of the call that has ended. Raises ProcessDied where the process has ended
-        instead.
-        """
+    def finish(self) -> tuple[_Job, Any]:
+        """Return the job that has ended and its outcome: ProcessDied where the process has ended."""
+        assert self._job is not None
+        job, self._job = self._job, None
         try:
-            return self.pipe.recv()
-        except (EOFError, ConnectionError) as fault:
-            self.process.join()
-            raise ProcessDied("the process that ran it died") from fault
+            return job, self.pipe.recv()
+        except (EOFError, ConnectionError):
+            self._process.join()
+            return job, ProcessDied("the process that ran it died")
 
     def end(self) -> None:
+        """End the process."""
         self.pipe.close()
-        self.process.kill()
-        self.process.join()
+        self._process.kill()
+        self._process.join()
 
 
 def _serve(pipe: Connection) -> None:
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C is for the process that gives the work out
+    # Ctrl-C is for the process that gives the work out
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(EOFError, ConnectionError):  # it is gone
         while True:
             function, arguments = pipe.recv()
@@ -113,48 +127,57 @@ def _serve(pipe: Connection) -> None:
             pipe.send(outcome)
 
 
-def _in_processes(work: Work[Name], workers: int) -> Done[Name]:
-    """A call whose process dies is made once more; when it dies again, its outcome is ProcessDied."""
-    todo = (_Job(name, call) for name, call in work)
-    again: list[_Job] = []
-    crew: list[_Worker] = []
-    try:
-        while True:
-            for slot in range(workers):
-                if slot < len(crew) and crew[slot].job:
-                    continue
-                job = again.pop() if again else next(todo, None)
-                if job is None:
-                    break
-                if slot == len(crew):
-                    crew.append(_Worker())
-                crew[slot].start(job)
-            busy = {worker.pipe: slot for slot, worker in enumerate(crew) if worker.job}
-            if not busy:
-                return
-            for pipe in wait(list(busy)):
-                slot = busy[pipe]  # type: ignore[index]  # of what it was given, it returns some
-                job = crew[slot].job
-                assert job is not None
-                crew[slot].job = None
-                try:
-                    outcome = crew[slot].answer()
-                except ProcessDied as died:
-                    crew[slot].end()
-                    crew[slot] = _Worker()
-                    outcome = died
-                    if job.starts < _STARTS:
-                        again.append(job)
-                        continue
-                yield job.name, outcome
-    finally:
-        for worker in crew:
+class _Crew:
+    """Processes of this machine that share calls.
+
+    A call whose process dies is made once more; when it dies again, its outcome is ProcessDied.
+    """
+
+    def __init__(self, work: Work[Any], workers: int) -> None:
+        self._todo = (_Job(name, call) for name, call in work)
+        self._again: list[_Job] = []
+        self._most = workers
+        self._workers: list[_Worker] = []
+
+    def outcomes(self) -> Done[Any]:
+        """Yield the outcomes of all calls; end the processes when nobody wants more."""
+        try:
+            while busy := self._start():
+                for pipe in wait(list(busy)):
+                    yield from self._settled(busy[pipe])  # type: ignore[index]  # one of `busy`
+        finally:
+            for worker in self._workers:
+                worker.end()
+
+    def _start(self) -> dict[Connection, _Worker]:
+        """Give calls to idle processes; return those that are busy then, by their pipe."""
+        for slot in range(self._most):
+            if slot < len(self._workers) and self._workers[slot].is_busy:
+                continue
+            job = self._again.pop() if self._again else next(self._todo, None)
+            if job is None:
+                break
+            if slot == len(self._workers):
+                self._workers.append(_Worker())
+            self._workers[slot].start(job)
+        return {worker.pipe: worker for worker in self._workers if worker.is_busy}
+
+    def _settled(self, worker: _Worker) -> Done[Any]:
+        """Yield the outcome of a process's call; nothing where the call is made once more."""
+        job, outcome = worker.finish()
+        if isinstance(outcome, ProcessDied):
             worker.end()
+            self._workers[self._workers.index(worker)] = _Worker()
+            if job.starts < _STARTS:
+                self._again.append(job)
+                return
+        yield job.name, outcome
 
 
 def _on_dask(work: Work[Name], address: str) -> Done[Name]:
-    """On a Dask cluster that somebody has started. Dask gives the work of workers that die to
-    others.
+    """Yield the outcomes of calls on a Dask cluster that somebody has started.
+
+    Dask gives the work of workers that die to others.
 
     Raises ScenarioError where Dask is not installed or nobody answers at the address.
     """

@@ -20,10 +20,12 @@ from board import NOTHING, Board, middle, parsed
 from machine import CannotError, Timing, copied, timing
 from shapes import Attention, Gemm, Kernel, Traffic, kernels
 
-from cluster_sim.calibration.kernels import read_kernels
+from cluster_sim.calibration.kernel_tables import read_kernels
 from cluster_sim.hardware.device import device_named
-from cluster_sim.physics.attention import context_attention_s, generation_attention_s
+from cluster_sim.physics.attention import AttentionShape
+from cluster_sim.physics.decode_attention import generation_attention_s
 from cluster_sim.physics.gemm import gemm_s
+from cluster_sim.physics.prefill_attention import Chunk, context_attention_s
 
 H200 = device_named("h200-sxm")
 LIBRARIES = {"generation_attention": ("flashinfer",), "context_attention": ("sdpa-flash",)}
@@ -74,13 +76,13 @@ def model_s(kernel: Kernel) -> float:
     if isinstance(kernel, Traffic):
         return kernel.bytes / 4.8e12
     precision, kv_bytes = ("fp8", 1.0) if kernel.kv_cache_dtype == "fp8" else ("bf16", 2.0)
-    shape = (kernel.heads, kernel.kv_heads, 128, kv_bytes)
+    shape = AttentionShape(kernel.heads, kernel.kv_heads, 128, kv_bytes)
     if kernel.decodes:
         return generation_attention_s(
-            H200.kernels.generation[precision], kernel.batch, kernel.batch * kernel.tokens, *shape
+            H200.kernels.generation[precision], shape, kernel.batch, kernel.batch * kernel.tokens
         )
     return context_attention_s(
-        H200.kernels.context[precision], kernel.batch, kernel.tokens, 0, *shape
+        H200.kernels.context[precision], shape, kernel.batch, Chunk(kernel.tokens)
     )
 
 

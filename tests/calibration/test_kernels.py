@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from cluster_sim.calibration.attention import attention_kernels
-from cluster_sim.calibration.kernels import read_kernels
+from cluster_sim.calibration.kernel_tables import read_kernels
 from cluster_sim.cli import app as cli
 from cluster_sim.hardware.device import Device, device_named
 from cluster_sim.hardware.kernel_fits import fit_of_engine
@@ -59,6 +59,7 @@ def synthetic(path: Path, noise: float = 0.02) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_known_constants_are_found_again_and_the_file_is_a_device(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

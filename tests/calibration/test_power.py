@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from pytest import approx
 
-from cluster_sim.calibration.kernels import read_kernels
+from cluster_sim.calibration.kernel_tables import read_kernels
 from cluster_sim.calibration.power import (
     KernelPower,
     Readings,

@@ -14,7 +14,8 @@ import cluster_sim
 from cluster_sim.cli import live
 from cluster_sim.results.snapshot import Snapshot, SnapshotReader
 from cluster_sim.sim.simulate import simulate
-from cluster_sim.studies.sweep import Count, sweep
+from cluster_sim.studies.sweep import sweep
+from cluster_sim.studies.sweep_count import SweepCount
 from tests.commands import BURST, call
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,7 +118,7 @@ def test_a_sweep_shows_points_as_they_end(tmp_path: Path) -> None:
 
 def test_a_point_that_failed_says_so() -> None:
     board = live.SweepBoard()
-    board.counted(Count(failed=1, total=3))
+    board.counted(SweepCount(failed=1, total=3))
     board.ended("a=1", {"status": "failed", "reason": "why", "summary": {}})
     text = StringIO()
     Console(file=text, width=160).print(board)

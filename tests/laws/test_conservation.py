@@ -12,7 +12,7 @@ import pytest
 import cluster_sim
 from cluster_sim.deployment.schedulers import build_scheduler
 from cluster_sim.results import energy
-from cluster_sim.results.run import TABLES
+from cluster_sim.results.run_data import TABLES
 from cluster_sim.serving.routing import Routing
 from cluster_sim.serving.scheduler import Batching
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node

@@ -20,7 +20,7 @@ from cluster_sim.physics.speculative_steps import SpeculativeSteps
 from cluster_sim.physics.step_times import StepTimes
 from cluster_sim.request import Request
 from cluster_sim.results.recorder import Recorder
-from cluster_sim.results.run import TABLES
+from cluster_sim.results.run_data import TABLES
 from cluster_sim.serving.disaggregation import HandOver as Plan
 from cluster_sim.serving.routing import LeastRequests
 from cluster_sim.serving.scheduler import DecodeBatch, PrefillBatch, SpeculativeDecodeBatch

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import cluster_sim
-from cluster_sim.results.run import TABLES
+from cluster_sim.results.run_data import TABLES
 from cluster_sim.serving.admission import Admission
 from cluster_sim.serving.routing import Routing
 from tests.laws import test_conservation as laws

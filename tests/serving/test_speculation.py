@@ -237,7 +237,7 @@ def test_a_drafter_takes_room_from_the_cache(tmp_path: Path) -> None:
     )
     assert both.kv_token_bytes == 2 * alone.kv_token_bytes
     assert both.weight_bytes == 2 * alone.weight_bytes
-    assert both.kv_room_bytes == alone.kv_room_bytes - alone.weight_bytes
+    assert both.kv_bytes == alone.kv_bytes - alone.weight_bytes
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from pytest import approx
 from simpy import Environment, Timeout
 
 import cluster_sim
-from cluster_sim.analysis.estimate import explain, highest_rate_per_s
+from cluster_sim.analysis.estimate import explain
+from cluster_sim.analysis.pool_arithmetic import highest_rate_per_s
 from cluster_sim.deployment.fleet import build_topology, resolve
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.step_work import StepWork

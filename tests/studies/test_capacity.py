@@ -17,7 +17,9 @@ from pytest import approx
 import cluster_sim
 from cluster_sim.errors import ScenarioError
 from cluster_sim.results import metrics
-from cluster_sim.studies.capacity import Answer, Option, Trial, capacity, judged
+from cluster_sim.studies.capacity import capacity
+from cluster_sim.studies.capacity_answer import Answer, Option, Trial
+from cluster_sim.studies.objectives import judged
 from tests.commands import call
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
 
@@ -66,6 +68,7 @@ def waits_at_most(wait: float, load: float) -> float:
     )
 
 
+@pytest.mark.slow
 def test_the_highest_rate_of_an_m_d_1_queue_is_the_analytic_one(tmp_path: Path) -> None:
     """95 % may wait no longer than 3.5 services: the load at which that is just so, by bisection on
     the formula.

@@ -12,8 +12,9 @@ import pytest
 from pytest import approx
 
 from cluster_sim.errors import ScenarioError
-from cluster_sim.studies.global_sensitivity import _at, indices, morris, sobol
-from cluster_sim.studies.sensitivity import Uncertain
+from cluster_sim.studies.cube_indices import morris, sobol
+from cluster_sim.studies.global_sensitivity import indices
+from cluster_sim.studies.uncertain_figures import Uncertain
 from tests.commands import call
 from tests.studies.test_sensitivity import write
 
@@ -56,6 +57,7 @@ def test_sobol_indices_of_ishigamis_function_are_those_of_its_variance() -> None
     assert found["total"] == approx(np.array([v1 + v13, v2, v13]) / whole, abs=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("needs_salib")
 def test_what_a_request_waits_at_the_server_has_its_whole_range_as_effect(tmp_path: Path) -> None:
     """TensorRT-LLM on B200: 19.4 ms, so a tenth to either side is a range of 3.88 ms."""
@@ -76,6 +78,7 @@ def test_what_a_request_waits_at_the_server_has_its_whole_range_as_effect(tmp_pa
     assert found.table.column("name").to_pylist() == [figure.name for figure, _ in found.ranked]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("needs_salib")
 def test_a_figure_that_cannot_be_at_both_ends_is_not_looked_at(tmp_path: Path) -> None:
     """0.95 of a wafer's memory can be filled: a fifth more is more than there is."""
@@ -94,10 +97,10 @@ def test_a_figure_that_cannot_be_at_both_ends_is_not_looked_at(tmp_path: Path) -
 
 
 def test_a_share_of_a_range_is_written_with_its_unit() -> None:
-    assert _at(Uncertain("x", (), "3 us", "2 us", "6 us", "low", ""), 0.25) == "3.0 us"
-    assert _at(Uncertain("x", (), "0.5", 0.4, 0.6, "low", ""), 0.5) == 0.5
+    assert Uncertain("x", (), "3 us", "2 us", "6 us", "low", "").at(0.25) == "3.0 us"
+    assert Uncertain("x", (), "0.5", 0.4, 0.6, "low", "").at(0.5) == 0.5
     with pytest.raises(ScenarioError, match="x: has a range from 2 us to 1 ms; wanted one unit"):
-        _at(Uncertain("x", (), "3 us", "2 us", "1 ms", "low", ""), 0.5)
+        Uncertain("x", (), "3 us", "2 us", "1 ms", "low", "").at(0.5)
 
 
 def test_without_salib_the_command_says_what_brings_it(
@@ -111,6 +114,7 @@ def test_without_salib_the_command_says_what_brings_it(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("needs_salib")
 def test_the_command_prints_and_writes_indices(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -14,7 +14,8 @@ from pytest import approx
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.studies.capacity import capacity
-from cluster_sim.studies.iso import Iso, Scaled, iso
+from cluster_sim.studies.iso import iso
+from cluster_sim.studies.iso_outcome import Iso, Scaled
 from tests.commands import call
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
 

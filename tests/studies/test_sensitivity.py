@@ -13,7 +13,8 @@ from pytest import approx
 import cluster_sim
 from cluster_sim.errors import ScenarioError
 from cluster_sim.schema import figures
-from cluster_sim.studies.sensitivity import _ends, sensitivity
+from cluster_sim.studies.sensitivity import sensitivity
+from cluster_sim.studies.uncertain_figures import ends_of
 from tests.commands import call
 
 POOL = {"name": "b200", "node": "dgx-b200", "replica": {"tensor_parallel": 8, "engine": "trtllm"}}
@@ -35,6 +36,7 @@ def write(folder: Path, **changes: Any) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_what_a_request_waits_at_the_server_adds_to_its_first_token_by_as_much(
     tmp_path: Path,
 ) -> None:
@@ -53,6 +55,7 @@ def test_what_a_request_waits_at_the_server_adds_to_its_first_token_by_as_much(
     assert rows["b200-sxm: overheads.TensorRT-LLM.request"]["swing"] == approx(3.88)
 
 
+@pytest.mark.slow
 def test_a_figure_that_two_pools_share_moves_in_both(tmp_path: Path) -> None:
     cluster = {"pools": [POOL, POOL | {"name": "other"}], "router": {"policy": "round_robin"}}
     workload = BASE["workload"] | {"arrivals": {"process": "at_once", "requests": 2}}
@@ -71,6 +74,7 @@ def test_a_figure_that_two_pools_share_moves_in_both(tmp_path: Path) -> None:
     assert overhead.at_high - found.base == approx(1.94)
 
 
+@pytest.mark.slow
 def test_an_end_that_a_figure_cannot_reach_is_left_out(tmp_path: Path) -> None:
     """0.95 of a wafer's memory can be filled: a fifth more is more than there is."""
     pool = {"name": "cs3", "node": "cs-3", "replica": {"wafers": 1, "engine": "cerebras"}}
@@ -88,9 +92,9 @@ def test_a_range_in_the_catalog_comes_before_the_spread() -> None:
     )
     (bare,) = figures({"value": 0.5, "source": "x", "confidence": "low"})
     (words,) = figures({"value": True, "source": "x", "confidence": "low"})
-    assert _ends(given, 0.2) == ("2 us", "5 us")
-    assert _ends(bare, 0.2) == (0.4, 0.6)
-    assert _ends(words, 0.2) is None
+    assert ends_of(given, 0.2) == ("2 us", "5 us")
+    assert ends_of(bare, 0.2) == (0.4, 0.6)
+    assert ends_of(words, 0.2) is None
 
 
 def test_what_cannot_be_told_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,6 +108,7 @@ def test_what_cannot_be_told_says_so(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert (code, err) == (2, "--confidence: no confidence 'lo'; did you mean 'low'?\n")
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_tornado(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(
         capsys, "sensitivity", write(tmp_path), "--metric", "mean_ttft_ms", "--workers", "0"

@@ -20,8 +20,9 @@ from cluster_sim.errors import ScenarioError
 from cluster_sim.loading.files import open_scenarios
 from cluster_sim.studies import sweep as sweeps
 from cluster_sim.studies.grid import key_of, point, resolved, swept
-from cluster_sim.studies.store import Store
-from cluster_sim.studies.sweep import Count, sweep
+from cluster_sim.studies.store import SweepFolder
+from cluster_sim.studies.sweep import sweep
+from cluster_sim.studies.sweep_count import SweepCount
 from cluster_sim.studies.workers import ProcessDied, called
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
 
@@ -53,7 +54,7 @@ def write(folder: Path, asked: dict[str, Any], **changes: Any) -> Path:
 
 def counted(path: Path, out: Path, **options: Any) -> tuple[int, int, int]:
     """(known before, done, failed) of one sweep."""
-    counts: list[Count] = []
+    counts: list[SweepCount] = []
     sweep(path, out, workers=0, progress=counts.append, **options)
     return counts[-1].known, counts[-1].done, counts[-1].failed
 
@@ -235,6 +236,7 @@ def test_a_sweep_that_makes_no_sense_says_so(
     assert str(caught.value).startswith(f"{tmp_path / 'small.yaml'}:1: ")
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_killed_and_started_again_ends_with_the_same_bytes(tmp_path: Path) -> None:
     """The kill comes as soon as some points are done and others are under way."""
     path = write(
@@ -277,9 +279,9 @@ def test_a_full_disk_stops_the_sweep_with_a_reason_and_loses_nothing(
     as a full disk does.
     """
     path, out = write(tmp_path, {"axes": AXES}), tmp_path / "out"
-    write_one, limits = sweeps.Store.add, resource.getrlimit(resource.RLIMIT_FSIZE)
+    write_one, limits = sweeps.SweepFolder.add, resource.getrlimit(resource.RLIMIT_FSIZE)
 
-    def full_after_two(store: Store, key: str, record: Any) -> None:
+    def full_after_two(store: SweepFolder, key: str, record: Any) -> None:
         if len(list((out / "points").iterdir())) >= 2:
             resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
         try:
@@ -287,7 +289,7 @@ def test_a_full_disk_stops_the_sweep_with_a_reason_and_loses_nothing(
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
-    monkeypatch.setattr(sweeps.Store, "add", full_after_two)
+    monkeypatch.setattr(sweeps.SweepFolder, "add", full_after_two)
     with pytest.raises(
         ScenarioError,
         match="out: cannot be written: File too large; points that were done are kept",
@@ -323,6 +325,7 @@ def end_process(marker: Path, times: int) -> str:
     return "answered"
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_replaced_and_its_work_done_once_more(tmp_path: Path) -> None:
     work = [
         ("dies once", (end_process, (tmp_path / "once", 1))),
@@ -379,7 +382,7 @@ def test_a_dask_cluster_that_loses_a_worker_gives_the_same_results(tmp_path: Pat
     ) as cluster:
         killed: list[int] = []
 
-        def kill_half_way(count: Count) -> None:
+        def kill_half_way(count: SweepCount) -> None:
             if count.done == 20:
                 killed.append(next(iter(cluster.workers.values())).pid)
                 os.kill(killed[0], signal.SIGKILL)

@@ -15,7 +15,7 @@ from cluster_sim.cli.progress import counter
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from cluster_sim.studies.capacity import Answer, Option, Trial
+    from cluster_sim.studies.capacity_answer import Answer, Option, Trial
 
 
 def capacity(

@@ -16,7 +16,7 @@ def check(
     ],
 ) -> None:
     """Read and check scenario files, traces included, and files of claims: every fault with its file and line."""
-    from cluster_sim.claims.spec import is_claims, open_claims
+    from cluster_sim.claims.file import is_claims, open_claims
     from cluster_sim.errors import Fault, ScenarioError
 
     faults: list[Fault] = []

@@ -15,7 +15,7 @@ from cluster_sim.cli.progress import counter
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from cluster_sim.studies.compare import Comparison, Difference
+    from cluster_sim.studies.comparison import Comparison, Difference
 
 
 def compare(  # noqa: PLR0913 - a parameter is an option of the command
@@ -119,11 +119,21 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
         from cluster_sim.studies.iso import iso as equal
 
         with counter("runs") as progress:
-            made = equal(file, iso, at, replications, variants, sets, seed, workers, progress)
-        stdout().print(iso_table(made))
-        _print_notes(made.notes)
+            clusters = equal(
+                file,
+                iso,
+                at,
+                replications=replications,
+                variants=variants,
+                sets=sets,
+                seed=seed,
+                workers=workers,
+                progress=progress,
+            )
+        stdout().print(iso_table(clusters))
+        _print_notes(clusters.notes)
         if out is not None:
-            write_table(made.table, out)
+            write_table(clusters.table, out)
     elif at is not None or out is not None:
         raise ScenarioError.at("--at" if at is not None else "--out", "goes with --iso only")
     elif measured is not None:
@@ -139,9 +149,19 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
 
         with counter("replications") as progress:
             comparison = run(
-                file, replications, metrics, variants, sets, seed, confidence, precision, most,
-                not keep_warmup, workers, progress,
-            )  # fmt: skip
+                file,
+                replications,
+                metrics,
+                variants=variants,
+                sets=sets,
+                seed=seed,
+                confidence=confidence,
+                precision=precision,
+                most=most,
+                find_warmup=not keep_warmup,
+                workers=workers,
+                progress=progress,
+            )
         _print_comparison(comparison, confidence)
 
 

@@ -80,7 +80,7 @@ def sensitivity(  # noqa: PLR0913 - a parameter is an option of the command
     ] = 16,
 ) -> None:
     """Which uncertain figures of the catalog an outcome hangs on: each at either end of its range, or all together."""
-    from cluster_sim.studies.sensitivity import CONFIDENCES
+    from cluster_sim.studies.uncertain_figures import CONFIDENCES
 
     _check_choice("confidence", confidence, CONFIDENCES)
     _check_choice("method", method, (_ONE_AT_A_TIME, "morris", "sobol"))
@@ -89,9 +89,16 @@ def sensitivity(  # noqa: PLR0913 - a parameter is an option of the command
 
         with counter("runs") as progress:
             effects = run(
-                file, variant, metric, confidence, spread, replications, set_ or (), workers,
-                progress,
-            )  # fmt: skip
+                file,
+                variant,
+                metric,
+                confidence=confidence,
+                spread=spread,
+                replications=replications,
+                sets=set_ or (),
+                workers=workers,
+                progress=progress,
+            )
         _print_effects(effects, most, confidence)
         table = effects.table
     else:
@@ -99,9 +106,18 @@ def sensitivity(  # noqa: PLR0913 - a parameter is an option of the command
 
         with counter("runs") as progress:
             ranked = indices(
-                file, method, variant, metric, confidence, spread, samples, replications,
-                set_ or (), workers, progress,
-            )  # fmt: skip
+                file,
+                method,
+                variant,
+                metric,
+                confidence=confidence,
+                spread=spread,
+                samples=samples,
+                replications=replications,
+                sets=set_ or (),
+                workers=workers,
+                progress=progress,
+            )
         _print_indices(ranked, most)
         table = ranked.table
     if out is not None:

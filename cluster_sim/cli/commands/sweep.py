@@ -16,7 +16,7 @@ from cluster_sim.cli.progress import is_watched, sweep_progress
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from cluster_sim.studies.sweep import Ended, Progress
+    from cluster_sim.studies.sweep import Ended, SweepProgress
 
 _MOST_FAILURES = 10  # that are printed
 
@@ -61,19 +61,19 @@ def sweep(  # noqa: PLR0913 - a parameter is an option of the command
         table = run(
             file,
             folder,
-            set_ or (),
-            workers,
-            dask,
-            retry_failed,
-            progress,
-            ended,
+            sets=set_ or (),
+            workers=workers,
+            dask=dask,
+            retry_failed=retry_failed,
+            progress=progress,
+            ended=ended,
         )
     say_wrote(folder / "sweep.parquet")
     _print_outcome(table)
 
 
 @contextmanager
-def _listeners(*, is_live: bool) -> Iterator[tuple[Progress, Ended | None]]:
+def _listeners(*, is_live: bool) -> Iterator[tuple[SweepProgress, Ended | None]]:
     """Show how far the sweep is, with the figures of its points (live) where somebody watches."""
     if is_live and is_watched():
         from cluster_sim.cli.live import watching_sweep

@@ -88,9 +88,9 @@ def _no_room(deployment: Deployment) -> str:
     weights = f"the {deployment.weights} weights of {deployment.model.name}"
     weight_memory = device.weight_memory
     if weight_memory is None:
-        left_bytes = max(placement.kv_room_bytes, 0.0)
+        left_bytes = max(placement.kv_bytes, 0.0)
         return f"{weights} do not fit: {_gigabytes(placement.weight_bytes)} on {noun} of {_gigabytes(memory_bytes)}, {_gigabytes(left_bytes)} left for KV"
-    if placement.weight_room_bytes is not None and placement.weight_room_bytes < 0.0:
+    if placement.weight_free_bytes is not None and placement.weight_free_bytes < 0.0:
         return f"{weights} do not fit: {_gigabytes(placement.weight_bytes)} on {noun}, whose memory for weights is {_gigabytes(weight_memory.capacity_bytes)}"
     return f"no room for KV: {noun} has {_gigabytes(memory_bytes)} beside its memory for weights, {_gigabytes(placement.reserved_bytes)} of it reserved"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from cluster_sim.results.run import Run
+    from cluster_sim.results.run_data import RunData
     from cluster_sim.typing import Array
 
 _COLUMNS = (
@@ -30,8 +30,9 @@ _LATER_COLUMNS = ("bus_s", "link_s", "kv_contention_s")
 
 @dataclass(frozen=True)
 class Finished:
-    """Columns of the finished requests that count: outside the warm-up, and of one pool or class if
-    one is named.
+    """Columns of finished requests that count, of one pool or class if one is named.
+
+    Requests count that arrive outside the warm-up.
     """
 
     arrival_s: Array
@@ -87,8 +88,9 @@ class Finished:
 
     @property
     def compute_s(self) -> Array:
-        """Latency without queueing, KV transfer and contention: steps as they are alone, and the
-        network's latency.
+        """Latency without queueing, KV transfer and contention.
+
+        What is left are steps as they are alone, and the network's latency.
         """
         moving_s = np.nan_to_num(self.hand_over_wait_s) + np.nan_to_num(self.kv_transfer_s)
         seconds: Array = self.e2el_s - self.queue_s - moving_s - self.bus_s - self.link_s
@@ -101,7 +103,7 @@ class Finished:
         return (self.finish_s - self.first_token_s) / gaps
 
 
-def finished(run: Run, pool: str | None = None, class_: str | None = None) -> Finished:
+def finished(run: RunData, pool: str | None = None, class_: str | None = None) -> Finished:
     """Return the finished requests that count, of one pool or class if one is named."""
     table = run.requests
     wanted = counted(run, pool, class_) & (table["status"].to_numpy() == "finished")
@@ -121,7 +123,7 @@ def finished(run: Run, pool: str | None = None, class_: str | None = None) -> Fi
     return Finished(*(column[wanted] for column in columns), *reasoning)
 
 
-def counted(run: Run, pool: str | None = None, class_: str | None = None) -> Array:
+def counted(run: RunData, pool: str | None = None, class_: str | None = None) -> Array:
     """Return which requests are outside the warm-up, and of the pool and the class that are named.
 
     A request whose prefill is disaggregated is of both pools.
@@ -138,9 +140,10 @@ def counted(run: Run, pool: str | None = None, class_: str | None = None) -> Arr
     return wanted
 
 
-def within_slo(run: Run, done: Finished) -> Array | None:
-    """Return which of `done` meet every objective of their class, as those of a class without
-    objectives do; None where no class has any.
+def within_slo(run: RunData, done: Finished) -> Array | None:
+    """Return which of `done` meet every objective of their class; None where no class has any.
+
+    Requests of a class without objectives meet them.
     """
     if not _has_objectives(run):
         return None
@@ -150,12 +153,11 @@ def within_slo(run: Run, done: Finished) -> Array | None:
     return good
 
 
-def strictness(run: Run) -> Array | None:
-    """Return by what factor all objectives of its class would have to be multiplied for each
-    request that counts to meet them.
+def strictness(run: RunData) -> Array | None:
+    """Return the factor on the objectives of its class with which each request would meet them.
 
-    1 and less is good; infinite for a request that was not answered, 0 for one without objectives.
-    None where no class has any.
+    1 and less is good; it is infinite for a request that was not answered, and 0 for one without
+    objectives. Only requests that count have one. None where no class has objectives.
     """
     if not _has_objectives(run):
         return None
@@ -170,7 +172,7 @@ def strictness(run: Run) -> Array | None:
     return of_counted
 
 
-def _has_objectives(run: Run) -> bool:
+def _has_objectives(run: RunData) -> bool:
     """Return whether any class has an objective."""
     return any(
         limit_s is not None
@@ -179,7 +181,7 @@ def _has_objectives(run: Run) -> bool:
     )
 
 
-def _objectives(run: Run, done: Finished) -> Iterator[tuple[Array, Array, float]]:
+def _objectives(run: RunData, done: Finished) -> Iterator[tuple[Array, Array, float]]:
     """Yield which requests each objective is for, what it is about [s], and its limit [s]."""
     for number, slo in enumerate(run.scenario.slos):
         mine = done.class_number == number
@@ -193,8 +195,9 @@ def _objectives(run: Run, done: Finished) -> Iterator[tuple[Array, Array, float]
 
 
 def max_concurrent(done: Finished) -> int:
-    """Return the largest number of requests inside at one time; one that leaves at the moment
-    another arrives is gone.
+    """Return the largest number of requests inside at one time.
+
+    One that leaves at the moment another arrives is gone.
     """
     if not len(done.arrival_s):
         return 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from cluster_sim.results.run import Run
+    from cluster_sim.results.run_data import RunData
     from cluster_sim.typing import Array
 
 
@@ -16,9 +16,15 @@ _BRACKETS = 128
 """Limits between which order statistics are looked for."""
 
 
-def itl(run: Run, pool: str | None = None) -> Gaps:
-    """Every gap between two tokens of every request that counts, exactly: one ramp a stretch,
-    weighted by its batch.
+def itl(run: RunData, pool: str | None = None) -> Gaps:
+    """Return every gap between two tokens of every request that counts, exactly.
+
+    A stretch is one ramp, weighted by its batch.
+
+    Parameters
+    ----------
+    pool
+        Name of the pool whose tokens are meant; None for all pools.
     """
     table = run.stretches
     replica = table["replica"].to_numpy()
@@ -50,30 +56,33 @@ def itl(run: Run, pool: str | None = None) -> Gaps:
 
 @dataclass(frozen=True)
 class Gaps:
-    """Pooled durations given as ramps: `weight` copies each of first_s, first_s + slope_s, … for
-    `steps` terms.
-    """
+    """Pooled durations given as ramps: first_s, first_s + slope_s, … for `steps` terms."""
 
     first_s: Array
+    """First duration of each ramp [s]."""
     slope_s: Array
+    """Difference between one duration of a ramp and the next [s]; not negative."""
     steps: Array
+    """Number of durations of each ramp."""
     weight: Array
+    """Number of copies of each ramp."""
 
     @property
     def count(self) -> int:
-        """How many durations there are."""
+        """Number of durations."""
         return int(np.sum(self.steps * self.weight))
 
     def mean(self) -> float:
-        """Their mean, in closed form."""
+        """Return the mean [s], in closed form."""
         n = self.steps.astype(float)
         return float(
             np.sum(self.weight * (n * self.first_s + self.slope_s * n * (n - 1) / 2)) / self.count
         )
 
     def std(self) -> float:
-        """Their population standard deviation, in closed form, about the mean so that nothing
-        cancels.
+        """Return the population standard deviation [s], in closed form.
+
+        It is taken about the mean, so that nothing cancels.
         """
         n, off_s = self.steps.astype(float), self.first_s - self.mean()
         squares = (
@@ -84,15 +93,14 @@ class Gaps:
         return float(np.sqrt(np.sum(self.weight * squares) / self.count))
 
     def max(self) -> float:
-        """The longest."""
+        """Return the longest duration [s]."""
         return float(np.max(self.first_s + self.slope_s * (self.steps - 1)))
 
     def up_to(self, limits_s: Array) -> Array:
-        """How many durations there are up to each of these ascending limits, that long included:
-        exactly, and without writing them out.
+        """Return how many durations there are up to each of these ascending limits, inclusive.
 
-        Most ramps lie wholly between two limits; only those that cross some are looked into, at
-        each limit that they cross.
+        The counts are exact; durations are not written out. Most ramps lie wholly between two
+        limits; only those that cross some are looked into, at each limit that they cross.
         """
         last_s = self.first_s + self.slope_s * (self.steps - 1)
         low, high = np.searchsorted(limits_s, self.first_s), np.searchsorted(limits_s, last_s)
@@ -112,8 +120,9 @@ class Gaps:
         ).astype(np.int64)
 
     def percentiles(self, percents: list[float]) -> list[float]:
-        """Linear percentiles of all durations, found without writing them out: order statistics by
-        bisection.
+        """Return linear percentiles of all durations [s].
+
+        Durations are not written out: order statistics are found by bisection.
         """
         positions = [percent / 100 * (self.count - 1) for percent in percents]
         brackets_s = self._brackets_s()
@@ -130,9 +139,7 @@ class Gaps:
         ]
 
     def _brackets_s(self) -> tuple[Array, Array]:
-        """Limits [s] between the shortest and the longest, and how many durations there are up to
-        each.
-        """
+        """Return limits [s] from the shortest to the longest, and the durations up to each."""
         low_s, high_s = float(np.min(self.first_s)), self.max()
         limits_s = (
             np.geomspace(low_s, high_s, _BRACKETS)
@@ -142,19 +149,19 @@ class Gaps:
         return limits_s, self.up_to(limits_s)
 
     def _bracket_s(self, rank: int, limits_s: Array, so_far: Array) -> tuple[float, float]:
-        """Two limits that have the order statistic between them; a limit further on either side,
-        for counts at a limit are rounded.
+        """Return two limits that have the order statistic between them.
+
+        They are a limit further on either side, for counts at a limit are rounded.
         """
         above = int(np.searchsorted(so_far, rank, side="right"))
         low_s = float(limits_s[above - 2]) if above >= 2 else float(np.min(self.first_s))
         return low_s, float(limits_s[above + 1]) if above + 1 < len(limits_s) else self.max()
 
     def _order_statistic(self, rank: int, low_s: float, high_s: float) -> float:
-        """The duration with exactly `rank` others before it in ascending order, which is known to
-        be from `low_s` to `high_s`.
+        """Return the duration with exactly `rank` others before it in ascending order.
 
-        Bisection on the value; ramps that lie wholly on one side are counted once and dropped, so
-        it soon looks at few.
+        It is known to be from `low_s` to `high_s`, and is found by bisection on the value. Ramps
+        that lie wholly on one side are counted once and dropped, so it soon looks at few.
         """
         first_s, slope_s, steps, weight = self.first_s, self.slope_s, self.steps, self.weight
         last_s = first_s + slope_s * (steps - 1)
@@ -182,7 +189,7 @@ class Gaps:
 
     @staticmethod
     def _among(first_s: Array, slope_s: Array, steps: Array, weight: Array, rank: int) -> float:
-        """The same among ramps that are few enough to write out."""
+        """Return the order statistic among ramps that are few enough to write out."""
         row = np.repeat(np.arange(len(steps)), steps)
         place = np.arange(len(row)) - np.repeat(np.cumsum(steps) - steps, steps)
         values_s = first_s[row] + slope_s[row] * place

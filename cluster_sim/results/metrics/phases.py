@@ -9,18 +9,21 @@ import numpy as np
 from cluster_sim.results.metrics.finished import counted, finished
 
 if TYPE_CHECKING:
-    from cluster_sim.results.run import Run
+    from cluster_sim.results.run_data import RunData
     from cluster_sim.typing import Array
 
 
-def phases(run: Run) -> dict[str, Array]:
-    """Where the time of each finished request that counts went [s], phase by phase; together they
-    are its end-to-end latency.
+def phases(run: RunData) -> dict[str, Array]:
+    """Return the phases of the latency of each finished request that counts [s], by name.
 
-    queue: until the first step that works on it, the way from the front door included; prefill:
-    until its first token is back; hand-over and KV transfer: between replicas that read and
-    replicas that decode; preempted: gaps between tokens that preemptions tore; contention: what
-    steps took longer because others used memories and links; decode: the rest.
+    Together they are its end-to-end latency:
+
+    - queue: until the first step that works on it, the path from the front door included
+    - prefill: until its first token is back
+    - hand-over and KV transfer: between prefill and decode replicas
+    - preempted: gaps between tokens that preemptions tore
+    - contention: what steps took longer because others used memories and links
+    - decode: the rest
     """
     table, done = run.requests, finished(run)
     wait_s, transfer_s = np.nan_to_num(done.hand_over_wait_s), np.nan_to_num(done.kv_transfer_s)

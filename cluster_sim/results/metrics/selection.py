@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from cluster_sim.deployment.deployment import Deployment
-from cluster_sim.results.run import Run
+from cluster_sim.results.run_data import RunData
 from cluster_sim.typing import Array
 
 Found = TypeVar("Found")
@@ -23,7 +23,7 @@ class Selection:
 
     def __init__(
         self,
-        run: Run,
+        run: RunData,
         pool: str | None = None,
         class_: str | None = None,
         whole: Selection | None = None,

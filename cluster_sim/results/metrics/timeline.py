@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from cluster_sim.results.run import Run
+    from cluster_sim.results.run_data import RunData
     from cluster_sim.typing import Array
 
 
 def kv_growth(stretches: pa.Table) -> Array:
-    """Tokens that each stretch adds to the KV cache, those of requests that finish with it
-    included.
+    """Return the tokens that each stretch adds to the KV cache.
+
+    Those of requests that finish with it are included.
     """
     growth: Array = (
         stretches["growth"].to_numpy() + stretches["prompt_tokens"].to_numpy()
@@ -26,48 +27,83 @@ def kv_growth(stretches: pa.Table) -> Array:
 
 @dataclass(frozen=True)
 class Timeline:
-    """A run over simulated time, in equal bins; all arrays have one value a bin, warm-up included."""
+    """A run over simulated time; all arrays have one value per bin, warm-up included."""
 
     bin_s: float
-    """Width of a bin."""
+    """Width of a bin [s]."""
     time_s: Array
-    """Centres of the bins."""
+    """Centres of the bins [s]."""
     arrival_per_s: Array
-    """Requests that arrived in the bin, those that were rejected included, over its width."""
+    """Rate of arrivals in the bin, rejected ones included [1/s]."""
     waiting: Array
     """Requests that had arrived and no step had worked on yet: the exact mean over the bin.
     Rejected ones never wait."""
     running: Array
-    """Requests admitted and not finished, those that are preempted at the time included: the exact
-    mean over the bin."""
+    """Requests admitted and not finished, preempted ones included: the exact mean over the bin."""
     kv_fraction: Array
-    """Tokens in the KV cache over its room: the mean over the bin, and over all replicas."""
+    """Tokens in the KV cache over its capacity: the mean over the bin, and over all replicas."""
     kv_fraction_max: Array
-    """The same of the replica that is fullest in the bin."""
+    """Tokens in the KV cache over its capacity, of the replica that is fullest in the bin."""
     kv_fractions: Array
-    """(replicas, bins): the same of each replica."""
+    """Tokens in the KV cache over its capacity, of each replica (replicas, bins)."""
     compute_utilisation: Array
     """FLOP done in the bin over what the devices of all replicas could have done at their peak."""
     bandwidth_utilisation: Array
     """Bytes moved in the bin over what the memories of the same devices could have moved."""
 
 
-def timeline(run: Run, points: int = 300) -> Timeline:
-    """`results` over `points` equal bins, from time 0 until the last thing that happened.
+class _StretchColumns(NamedTuple):
+    """Columns of stretches that follow each other on one replica, or in order of replicas."""
+
+    replica: Array
+    began_s: Array
+    ended_s: Array
+    kv_tokens: Array
+    growth: Array
+    flop: Array
+    bytes: Array
+
+    def of(self, number: int) -> _StretchColumns:
+        """Return the stretches of one replica."""
+        mine = slice(*np.searchsorted(self.replica, (number, number + 1)))
+        return _StretchColumns(*(column[mine] for column in self))
+
+
+class _Work(NamedTuple):
+    """What one replica did in each bin."""
+
+    flop: Array
+    bytes: Array
+    kv_token_seconds: Array
+    """Tokens in the KV cache, summed over time [token s]."""
+
+
+class _Machines(NamedTuple):
+    """What all replicas did in each bin, as shares of what they could."""
+
+    kv_fractions: Array
+    compute_utilisation: Array
+    bandwidth_utilisation: Array
+
+
+def timeline(run: RunData, points: int = 300) -> Timeline:
+    """Return a run over equal bins, from time 0 until the last thing that happened.
 
     A stretch's work is spread evenly over its time, so sums over the bins are the sums of the
     table. A run in which no time passes gets bins of one second in all.
+
+    Parameters
+    ----------
+    points
+        Number of bins.
     """
-    table, stretches = run.requests, run.stretches
+    table = run.requests
     arrival_s, admitted_s, finish_s = (
         table[name].to_numpy() for name in ("arrival_s", "admitted_s", "finish_s")
     )
-    began_s, ended_s, replica = (
-        stretches[name].to_numpy() for name in ("began_s", "ended_s", "replica")
-    )
     ends_s = [
         float(np.nanmax(times_s))
-        for times_s in (arrival_s, finish_s, ended_s)
+        for times_s in (arrival_s, finish_s, run.stretches["ended_s"].to_numpy())
         if not np.isnan(times_s).all()
     ]
     edges_s = np.linspace(0.0, max([run.info.simulated_s, *ends_s]) or 1.0, points + 1)
@@ -77,62 +113,79 @@ def timeline(run: Run, points: int = 300) -> Timeline:
         _mean_so_far(times_s[~np.isnan(times_s)], edges_s)
         for times_s in (arrival_s[served], admitted_s, finish_s)
     )
-
-    work, moved = np.zeros(points), np.zeros(points)
-    peak_flop_per_s, peak_bytes_per_s = 0.0, 0.0
-    kv: list[Array] = []
-    order = np.argsort(replica, kind="stable")
-    kv_tokens, growth, flop, bytes_ = (
-        column[order]
-        for column in (
-            stretches["kv_tokens"].to_numpy(),
-            kv_growth(stretches),
-            stretches["flop"].to_numpy(),
-            stretches["bytes"].to_numpy(),
-        )
-    )
-    began_s, ended_s, replica = began_s[order], ended_s[order], replica[order]
-    for deployment in run.fleet.deployments:
-        device, devices, room = (
-            deployment.device,
-            deployment.devices_per_replica,
-            deployment.placement.kv_tokens,
-        )
-        for number in run.fleet.numbers(deployment.name):
-            peak_flop_per_s += devices * device.peak.of(deployment.weights)[1]
-            peak_bytes_per_s += devices * device.bandwidth_bytes_per_s
-            mine = slice(*np.searchsorted(replica, (number, number + 1)))
-            if mine.start == mine.stop:
-                kv.append(np.zeros(points))
-                continue
-            row, share = _rows_at(edges_s, began_s[mine], ended_s[mine])
-            work += np.diff(_so_far(flop[mine], 0.0 * flop[mine], row, share))
-            moved += np.diff(_so_far(bytes_[mine], 0.0 * bytes_[mine], row, share))
-            length_s = ended_s[mine] - began_s[mine]
-            kv.append(
-                np.diff(
-                    _so_far(kv_tokens[mine] * length_s, growth[mine] * length_s / 2, row, share)
-                )
-                / (room * bin_s)
-            )
+    machines = _machines(run, edges_s)
     return Timeline(
         bin_s=bin_s,
         time_s=0.5 * (edges_s[1:] + edges_s[:-1]),
         arrival_per_s=np.histogram(arrival_s, edges_s)[0] / bin_s,
-        waiting=np.maximum(
-            arrived - admitted, 0.0
-        ),  # a difference of equal sums may be a rounding below zero
+        # a difference of equal sums may be a rounding below zero
+        waiting=np.maximum(arrived - admitted, 0.0),
         running=np.maximum(admitted - left, 0.0),
-        kv_fraction=np.mean(kv, axis=0),
-        kv_fraction_max=np.max(kv, axis=0),
-        kv_fractions=np.array(kv),
-        compute_utilisation=work / (peak_flop_per_s * bin_s),
-        bandwidth_utilisation=moved / (peak_bytes_per_s * bin_s),
+        kv_fraction=np.mean(machines.kv_fractions, axis=0),
+        kv_fraction_max=np.max(machines.kv_fractions, axis=0),
+        kv_fractions=machines.kv_fractions,
+        compute_utilisation=machines.compute_utilisation,
+        bandwidth_utilisation=machines.bandwidth_utilisation,
+    )
+
+
+def _machines(run: RunData, edges_s: Array) -> _Machines:
+    """Return what all replicas did between the edges."""
+    points = len(edges_s) - 1
+    bin_s = float(edges_s[-1]) / points
+    flop, moved = np.zeros(points), np.zeros(points)
+    peak_flop_per_s, peak_bytes_per_s = 0.0, 0.0
+    kv_fractions: list[Array] = []
+    stretches = _in_order(run.stretches)
+    for replica in run.fleet.replicas:
+        deployment = replica.deployment
+        device, devices = deployment.device, deployment.devices_per_replica
+        peak_flop_per_s += devices * device.peak.of(deployment.weights)[1]
+        peak_bytes_per_s += devices * device.bandwidth_bytes_per_s
+        work = _over_bins(stretches.of(replica.number), edges_s)
+        flop += work.flop
+        moved += work.bytes
+        kv_fractions.append(work.kv_token_seconds / (deployment.placement.kv_tokens * bin_s))
+    return _Machines(
+        np.array(kv_fractions), flop / (peak_flop_per_s * bin_s), moved / (peak_bytes_per_s * bin_s)
+    )
+
+
+def _in_order(table: pa.Table) -> _StretchColumns:
+    """Return the stretches in order of replicas, and of time on each."""
+    order = np.argsort(table["replica"].to_numpy(), kind="stable")
+    columns = (
+        table["replica"].to_numpy(),
+        table["began_s"].to_numpy(),
+        table["ended_s"].to_numpy(),
+        table["kv_tokens"].to_numpy(),
+        kv_growth(table),
+        table["flop"].to_numpy(),
+        table["bytes"].to_numpy(),
+    )
+    return _StretchColumns(*(column[order] for column in columns))
+
+
+def _over_bins(stretches: _StretchColumns, edges_s: Array) -> _Work:
+    """Return what the stretches of one replica did between the edges."""
+    if not len(stretches.began_s):
+        nothing = np.zeros(len(edges_s) - 1)
+        return _Work(nothing, nothing, nothing)
+    row, share = _rows_at(edges_s, stretches.began_s, stretches.ended_s)
+    length_s = stretches.ended_s - stretches.began_s
+
+    def between(amount: Array, growth: Array) -> Array:
+        return np.diff(_so_far(amount, growth, row, share))
+
+    return _Work(
+        between(stretches.flop, 0.0 * stretches.flop),
+        between(stretches.bytes, 0.0 * stretches.bytes),
+        between(stretches.kv_tokens * length_s, stretches.growth * length_s / 2),
     )
 
 
 def _mean_so_far(times_s: Array, edges_s: Array) -> Array:
-    """How many of `times_s` have passed, as the exact mean over each bin."""
+    """Return how many of `times_s` have passed, as the exact mean over each bin."""
     bins, bin_s = len(edges_s) - 1, edges_s[-1] / (len(edges_s) - 1)
     place = np.clip(np.searchsorted(edges_s, times_s, side="right") - 1, 0, bins - 1)
     inside = np.bincount(place, minlength=bins)
@@ -147,20 +200,21 @@ def _mean_so_far(times_s: Array, edges_s: Array) -> Array:
 
 
 def _rows_at(edges_s: Array, began_s: Array, ended_s: Array) -> tuple[Array, Array]:
-    """Of one replica's stretches, in order: which one each edge falls in, or is the last before it,
-    and the share of it that is over.
+    """Return the stretch that each edge falls in, or the last before it, and its share by then.
+
+    The stretches are those of one replica.
     """
-    knots_s = np.maximum.accumulate(
-        np.stack([began_s, ended_s], axis=1).ravel()
-    )  # one ends where the next begins, up to a rounding
+    # one ends where the next begins, up to a rounding
+    knots_s = np.maximum.accumulate(np.stack([began_s, ended_s], axis=1).ravel())
     place = np.interp(edges_s, knots_s, np.arange(len(knots_s)))
     row = place.astype(np.int64) // 2
     return row, np.minimum(place - 2 * row, 1.0)
 
 
 def _so_far(amount: Array, growth: Array, row: Array, share: Array) -> Array:
-    """What has been summed at the edges, where a stretch in all adds amount + growth: the first
-    evenly, the second as its square.
+    """Return what has been summed at the edges.
+
+    A stretch adds amount + growth in all: the amount evenly, the growth as the square of time.
     """
     before = np.cumsum(amount + growth) - (amount + growth)
     so_far: Array = before[row] + amount[row] * share + growth[row] * share**2

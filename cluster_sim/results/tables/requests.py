@@ -39,12 +39,9 @@ def requests_table(
         name: stretches[name].to_numpy()
         for name in ("replica", "began_s", "ended_s", "bus_s", "link_s")
     }
-    for name, seconds in zip(
-        ("bus_s", "link_s", "kv_contention_s"),
-        lost_s(recorder.requests, columns_of, recorder.transfers),
-        strict=True,
-    ):
-        table = table.append_column(name, column(seconds, np.isnan(seconds)))
+    contention = lost_s(recorder.requests, columns_of, recorder.transfers)
+    for name, seconds in contention._asdict().items():
+        table = table.append_column(name, _seconds(seconds))
     if scenario.workload.reasoning_share is not None:
         table = _with_reasoning(scenario, table, recorder, stretches, latencies_s)
     return table
@@ -78,7 +75,7 @@ def _recorded(scenario: Scenario, recorder: Recorder, latencies_s: Array) -> pa.
 
     return pa.table({
         "request": whole("number"),
-        "status": pa.DictionaryArray.from_arrays(column(_status(recorder)), ["rejected", "unfinished", "finished"]),
+        "status": pa.DictionaryArray.from_arrays(column(_status(recorder)), _STATUSES),
         "counted": whole("counted", bool),
         "class": pa.DictionaryArray.from_arrays(column(class_number, without_class), class_names),
         "pool": pa.DictionaryArray.from_arrays(column(pool, replica < 0), names),
@@ -108,8 +105,11 @@ def _seconds(times_s: Array) -> pa.Array:
     return column(times_s, np.isnan(times_s))
 
 
+_STATUSES = ["rejected", "unfinished", "finished"]
+
+
 def _status(recorder: Recorder) -> Array:
-    """Return 0 for rejected requests, 1 for unfinished ones, 2 for finished ones."""
+    """Return the place in _STATUSES of each request."""
     unfinished = np.isnan([request.finish_s for request in recorder.requests])
     rejected = np.array(
         [request.number in recorder.rejected for request in recorder.requests], dtype=bool
@@ -125,8 +125,9 @@ def _with_reasoning(
     stretches: pa.Table,
     latencies_s: Array,
 ) -> pa.Table:
-    """Return `table` with the reasoning tokens of each request, and when the first token after
-    them was back at the front door.
+    """Return `table` with the reasoning tokens of each request.
+
+    A second column has the time at which the first token after them was back at the front door.
     """
     share, requests = scenario.workload.reasoning_share, recorder.requests
     assert share is not None

@@ -11,7 +11,6 @@ import pyarrow as pa
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.fleet import Fleet
 from cluster_sim.deployment.step_work import stretch_work, work_of
-from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.results.columns import STRETCH_COLUMNS, STRETCH_TOTALS, names
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.results.tables.arrow import column
@@ -20,7 +19,8 @@ from cluster_sim.typing import Array, Number
 _SOME = ("energy_j", "station_occupancy")
 """Columns that some devices have nothing for."""
 _REAL = {
-    "began_s", "first_s", "slope_s", "growth", "clock", "memory_share", "link_share", "bus_s", "link_s",
+    "began_s", "first_s", "slope_s", "growth", "clock", "memory_share", "link_share", "bus_s",
+    "link_s",
 }  # fmt: skip
 """Recorded columns that are not whole numbers."""
 
@@ -67,13 +67,12 @@ def stretches_table(fleet: Fleet, recorder: Recorder) -> pa.Table:
 
 
 def _occupancy(deployment: Deployment, rows: Mapping[str, Array]) -> Array:
-    """Return the share of each stretch in which the slowest pipeline stage of its replica works;
-    the rest are bubbles.
+    """Return the share of each stretch in which the slowest pipeline stage of its replica works.
 
-    At a lower clock all stages are slower, as the step is.
+    The rest are bubbles. At a lower clock all stages are slower, as the step is.
     """
-    times, speculation = deployment.step_times, deployment.pool.replica.speculation
-    assert isinstance(times, WaferSteps)
+    times, speculation = deployment.wafer_steps, deployment.pool.replica.speculation
+    assert times is not None
     each = 1 + (speculation.draft_tokens if speculation else 0)
     middle: Number = (rows["steps"] - 1) / 2
     work = stretch_work(rows)

@@ -1,6 +1,4 @@
-"""The table of temperatures, power and clocks of devices over a run, in bins, and the extremes of
-each device.
-"""
+"""The table of temperatures, power and clocks of devices over a run, in bins."""
 
 from __future__ import annotations
 
@@ -27,9 +25,15 @@ _BINS, _FEWEST_BINS, _MOST_ROWS = 600, 60, 200_000
 _REASONS = ("", "sw_thermal_slowdown", "hw_thermal_slowdown", "lost")
 """Causes of throttling, the later the worse."""
 _TYPES = {
-    "alike": pa.int32(), "at_s": pa.float64(), "power_w": pa.float64(), "die_c": pa.float64(), "memory_c": pa.float64(), "clock": pa.float64(),
-    "refresh_share": pa.float64(), "reason": pa.string(),
-}  # fmt: skip
+    "alike": pa.int32(),
+    "at_s": pa.float64(),
+    "power_w": pa.float64(),
+    "die_c": pa.float64(),
+    "memory_c": pa.float64(),
+    "clock": pa.float64(),
+    "refresh_share": pa.float64(),
+    "reason": pa.string(),
+}
 """Types of the columns of columns.THERMAL after the first."""
 
 
@@ -46,8 +50,9 @@ _UNKNOWN = Extremes(None, None, None, None)
 
 
 class _Clocks(NamedTuple):
-    """Throttling of a group of devices: constant from from_s[i] until from_s[i + 1], the last until
-    the end.
+    """Throttling of a group of devices: constant from from_s[i] until from_s[i + 1].
+
+    The last piece lasts until the end.
     """
 
     from_s: Array

@@ -14,7 +14,7 @@ from cluster_sim.results.recorder import EventRow
 from cluster_sim.typing import Array
 
 
-class _Span(NamedTuple):
+class _DecodeSpan(NamedTuple):
     """A time in which one replica decodes a request without preemption."""
 
     from_s: float
@@ -87,7 +87,7 @@ def token_times_s(
     return times_s
 
 
-def _span_of(request: Request, token: int, interruptions: Sequence[_Interruption]) -> _Span:
+def _span_of(request: Request, token: int, interruptions: Sequence[_Interruption]) -> _DecodeSpan:
     """Return the span in which a token of a request was made."""
     from_s, from_token, made = request.first_token_s, 1, 1
     for at_s, tokens, replica, is_resumption in interruptions:
@@ -98,7 +98,7 @@ def _span_of(request: Request, token: int, interruptions: Sequence[_Interruption
                 break
             from_s, from_token = at_s, made + 1
         elif tokens >= token:
-            return _Span(from_s, from_token, at_s, tokens, replica)
+            return _DecodeSpan(from_s, from_token, at_s, tokens, replica)
         else:
             made = tokens
-    return _Span(from_s, from_token, request.finish_s, request.output_tokens, request.replica)
+    return _DecodeSpan(from_s, from_token, request.finish_s, request.output_tokens, request.replica)

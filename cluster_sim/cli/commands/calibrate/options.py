@@ -47,7 +47,7 @@ def measured_kernels(
     file: Path, device: str, system: str | None, collector: str
 ) -> tuple[Device, list[pa.Table]]:
     """Return the device that is named, and the tables of its kernels in the file."""
-    from cluster_sim.calibration.kernels import read_kernels
+    from cluster_sim.calibration.kernel_tables import read_kernels
     from cluster_sim.hardware.device import device_named
 
     described = device_named(device)

@@ -12,14 +12,14 @@ from cluster_sim.cli.commands.workload.traffics import (
     AnswerRate,
     Out,
     Plot,
-    Reading,
+    TrafficReader,
     the_only,
     write_and_draw,
 )
 from cluster_sim.cli.options import Seed, Sets, Variants
 
 if TYPE_CHECKING:
-    from cluster_sim.analysis.traffic import Demand
+    from cluster_sim.analysis.demand import Demand
 
 
 def fit(  # noqa: PLR0913 - a parameter is an option of the command
@@ -42,7 +42,7 @@ def fit(  # noqa: PLR0913 - a parameter is an option of the command
         raise ScenarioError.at(
             "fit", "wanted a trace, or a scenario file, for which a workload is proposed"
         )
-    traffics = Reading(variant or (), set_ or (), seed, answer_rate).traffics([trace])
+    traffics = TrafficReader(variant or (), set_ or (), seed, answer_rate).traffics([trace])
     traffic = the_only(traffics, "fit")
     write_and_draw(traffics, out, plot)
     _print_proposal(traffic)

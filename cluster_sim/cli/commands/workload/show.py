@@ -13,7 +13,7 @@ from cluster_sim.cli.commands.workload.traffics import (
     AnswerRate,
     Out,
     Plot,
-    Reading,
+    TrafficReader,
     write_and_draw,
 )
 from cluster_sim.cli.console import stdout
@@ -64,7 +64,7 @@ def show(  # noqa: PLR0913 - a parameter is an option of the command
     ] = False,
 ) -> None:
     """Show how bursty traffic is, how long requests are, what prompts share."""
-    traffics = Reading(variant or (), set_ or (), seed, answer_rate).traffics(files)
+    traffics = TrafficReader(variant or (), set_ or (), seed, answer_rate).traffics(files)
     write_and_draw(traffics, out, plot)
     names = [traffic.name for traffic in traffics]
     summaries = [traffic.summary() for traffic in traffics]

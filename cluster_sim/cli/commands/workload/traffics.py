@@ -12,7 +12,7 @@ import typer
 from cluster_sim.cli.console import say_wrote, warn
 
 if TYPE_CHECKING:
-    from cluster_sim.analysis.traffic import Demand
+    from cluster_sim.analysis.demand import Demand
 
 Out = Annotated[
     Path | None,
@@ -45,8 +45,8 @@ DEFAULT_ANSWER_RATE = 50.0
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How files are read as traffic."""
+class TrafficReader:
+    """Reader of files as traffic."""
 
     variants: Sequence[str]
     """Variants of scenario files; empty for all."""
@@ -89,7 +89,7 @@ def the_only(traffics: Sequence[Demand], where: str) -> Demand:
 def write_and_draw(traffics: Sequence[Demand], out: Path | None, plot: Path | None) -> None:
     """Write the requests of the only traffic, and draw all traffics, where files are named."""
     if out is not None:
-        from cluster_sim.analysis.traffic import write
+        from cluster_sim.analysis.traffic_files import write
 
         write(the_only(traffics, "--out"), out)
         say_wrote(out)

@@ -6,110 +6,29 @@ Absent where a pool's nodes have no prices. Intervals come from the ranges of pr
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
-import numpy as np
-
-from cluster_sim.economics import ownership as money
-from cluster_sim.results.cost import INTERVAL, Parts, usd_per_hour
-from cluster_sim.results.metrics.families.power import mean_power_w
 from cluster_sim.results.metrics.metric import MACHINES, Heading, Metric, Row, Scope
 from cluster_sim.results.metrics.selection import Selection
-from cluster_sim.typing import Array
-
-
-class Answered(NamedTuple):
-    """Finished requests, warm-up included."""
-
-    prompt_tokens: int
-    output_tokens: int
-    requests: int
-
-
-class Busy(NamedTuple):
-    """Time in which the replicas of a pool run steps."""
-
-    prefill_s: float
-    """Part of it that goes to prefill; a step that also decodes is split by its tokens."""
-    all_s: float
-
-
-class Spending(NamedTuple):
-    """Dollars per hour: the present prices, and the ends of their interval."""
-
-    parts: Parts
-    usd_per_hour: float
-    p5_usd_per_hour: float
-    p95_usd_per_hour: float
-    hours: float
-
-    @property
-    def usd(self) -> float:
-        """Dollars over the whole run."""
-        return self.hours * self.usd_per_hour
-
-
-def _priced(whole: Selection) -> dict[str, Parts] | None:
-    """Return dollars per hour of each pool by its name; None where one has no prices.
-
-    A pool whose devices do not say what they draw counts as drawing its rated power.
-    """
-    parts = {
-        name: usd_per_hour(
-            pool.deployments[0].pool, whole.run.scenario.site, pool.machines.once(mean_power_w)
-        )
-        for name, pool in whole.by_pool.items()
-    }
-    priced = {name: part for name, part in parts.items() if part is not None}
-    return None if len(priced) < len(parts) or not _hours(whole) else priced
-
-
-def _hours(selection: Selection) -> float:
-    return selection.run.info.simulated_s / 3600.0
-
-
-def _spending(selection: Selection) -> Spending | None:
-    """Return what the selected pools cost per hour, or None where a pool has no prices."""
-    if (priced := selection.whole.once(_priced)) is None:
-        return None
-    selected = [priced[deployment.name] for deployment in selection.deployments]
-    parts = {
-        name: np.sum([part[name] for part in selected if name in part], axis=0)
-        for name in dict.fromkeys(name for part in selected for name in part)
-    }
-    hourly = money.total(parts)
-    low, high = np.percentile(hourly[1:], INTERVAL).tolist()
-    return Spending(parts, float(hourly[0]), low, high, _hours(selection))
-
-
-def _answered(selection: Selection) -> Answered:
-    table = selection.run.requests
-    mine: Array = table["status"].to_numpy() == "finished"
-    if selection.pool is not None:
-        mine = mine & (table["pool"].to_numpy() == selection.pool)
-    prompts, outputs = (
-        int(np.sum(table[name].to_numpy()[mine])) for name in ("prompt_tokens", "output_tokens")
-    )
-    return Answered(prompts, outputs, int(np.sum(mine)))
+from cluster_sim.results.metrics.spending import answered_of, input_usd_of, spending_of
 
 
 def _per_hour(field: str) -> Callable[[Selection], float | None]:
     """Return a function that returns a field of the spending."""
 
     def compute(selection: Selection) -> float | None:
-        spending = selection.once(_spending)
+        spending = selection.once(spending_of)
         return None if spending is None else float(getattr(spending, field))
 
     return compute
 
 
 def _cost_usd(selection: Selection) -> float | None:
-    spending = selection.once(_spending)
+    spending = selection.once(spending_of)
     return None if spending is None else spending.usd
 
 
 def _usd_per_million_tokens(selection: Selection) -> float | None:
-    spending, answered = selection.once(_spending), selection.once(_answered)
+    spending, answered = selection.once(spending_of), selection.once(answered_of)
     if spending is None or not answered.output_tokens:
         return None
     return 1e6 * spending.usd / (answered.prompt_tokens + answered.output_tokens)
@@ -119,7 +38,7 @@ def _per_million_output_tokens(field: str) -> Callable[[Selection], float | None
     """Return a function that returns a field of the spending per million output tokens."""
 
     def compute(selection: Selection) -> float | None:
-        spending, outputs = selection.once(_spending), selection.once(_answered).output_tokens
+        spending, outputs = selection.once(spending_of), selection.once(answered_of).output_tokens
         if spending is None or not outputs:
             return None
         return float(1e6 * spending.hours * getattr(spending, field) / outputs)
@@ -128,69 +47,33 @@ def _per_million_output_tokens(field: str) -> Callable[[Selection], float | None
 
 
 def _usd_per_hour_parts(selection: Selection) -> dict[str, float] | None:
-    spending = selection.once(_spending)
+    spending = selection.once(spending_of)
     if spending is None:
         return None
     return {name: float(part[0]) for name, part in spending.parts.items()}
 
 
-def _busy(whole: Selection) -> dict[str, Busy]:
-    """Return the busy time of each pool, by its name."""
-    table = whole.run.stretches
-    replica, began_s, ended_s, prompts, growth = (
-        table[name].to_numpy()
-        for name in ("replica", "began_s", "ended_s", "prompt_tokens", "growth")
-    )
-    length_s, tokens = ended_s - began_s, prompts + growth
-    prefill = np.divide(prompts, tokens, out=np.zeros(len(tokens)), where=tokens > 0)
-    busy = {}
-    for name in whole.by_pool:
-        mine = np.isin(replica, whole.run.fleet.numbers(name))
-        busy[name] = Busy(float(np.sum((prefill * length_s)[mine])), float(np.sum(length_s[mine])))
-    return busy
-
-
-def _input_usd(whole: Selection) -> float | None:
-    """Return the dollars of the run that go to input tokens.
-
-    The cost of a pool is shared between input and output tokens as its busy time is between
-    prefill and decode, idle time and all. Of a pool that was never busy it goes by the others'.
-    """
-    priced, answered = whole.once(_priced), whole.once(_answered)
-    busy = whole.once(_busy)
-    prefill_s, all_s = (sum(part) for part in zip(*busy.values(), strict=True))
-    if priced is None or not (answered.prompt_tokens and answered.output_tokens and all_s):
-        return None
-    hours = _hours(whole)
-    return sum(
-        float(money.total(part)[0])
-        * hours
-        * (busy[name].prefill_s / busy[name].all_s if busy[name].all_s else prefill_s / all_s)
-        for name, part in priced.items()
-    )
-
-
 def _usd_per_million_input(selection: Selection) -> float | None:
-    input_usd = selection.once(_input_usd)
+    input_usd = selection.once(input_usd_of)
     if input_usd is None:
         return None
-    return 1e6 * input_usd / selection.once(_answered).prompt_tokens
+    return 1e6 * input_usd / selection.once(answered_of).prompt_tokens
 
 
 def _usd_per_million_output(selection: Selection) -> float | None:
-    input_usd, spending = selection.once(_input_usd), selection.once(_spending)
+    input_usd, spending = selection.once(input_usd_of), selection.once(spending_of)
     if input_usd is None or spending is None:
         return None
-    return 1e6 * (spending.usd - input_usd) / selection.once(_answered).output_tokens
+    return 1e6 * (spending.usd - input_usd) / selection.once(answered_of).output_tokens
 
 
 def _usd_per_request(selection: Selection) -> float | None:
-    spending, requests = selection.once(_spending), selection.once(_answered).requests
+    spending, requests = selection.once(spending_of), selection.once(answered_of).requests
     return None if spending is None or not requests else spending.usd / requests
 
 
 def _usd_per_session(selection: Selection) -> float | None:
-    spending, sessions = selection.once(_spending), selection.run.info.sessions
+    spending, sessions = selection.once(spending_of), selection.run.info.sessions
     return None if spending is None or not sessions else spending.usd / sessions
 
 
@@ -235,7 +118,7 @@ METRICS = (
     Metric(
         "usd_per_million_tokens",
         "USD/million tokens",
-        "Cost per million prompt or output tokens, all alike; absent where there is no output token.",
+        "Cost per million prompt or output tokens; absent where there is no output token.",
         _usd_per_million_tokens,
         scope=MACHINES,
         label="cost [USD per million tokens]",

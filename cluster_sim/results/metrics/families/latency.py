@@ -237,8 +237,9 @@ _TITLES = {latency.name: latency.title for latency, _ in LATENCIES if latency.ti
 
 
 def statistic_label(column: str) -> str | None:
-    """Return the label of a statistic of a latency that is no metric, such as that of a class;
-    None where the column is none.
+    """Return the label of a statistic of a latency, whether it is a metric or not.
+
+    None where the column is no statistic of a latency.
 
     >>> statistic_label("p75_ttft_ms")
     'TTFT p75 [ms]'

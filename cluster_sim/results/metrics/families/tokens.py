@@ -73,7 +73,7 @@ METRICS = (
     Metric(
         "total_reasoning_tokens",
         "tokens",
-        "Number of reasoning tokens of finished requests; absent where reasoning is not told apart.",
+        "Number of reasoning tokens of finished requests; absent where they are not told apart.",
         _reasoning_tokens,
         is_extensive=True,
     ),

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.results.memory_bound import saturated_fraction
 from cluster_sim.results.metrics.metric import MACHINES, Heading, Metric, Row
 from cluster_sim.results.metrics.selection import Selection
@@ -42,9 +41,7 @@ def _pipelines(selection: Selection) -> Pipelines | None:
     length_s = table["ended_s"].to_numpy()[mine] - table["began_s"].to_numpy()[mine]
     occupancy = table["station_occupancy"].to_numpy()[mine]
     busy = float(np.average(occupancy, weights=length_s)) if length_s.sum() else 0.0
-    slots = min(
-        float(times.slots) for wafer in wafers if isinstance(times := wafer.step_times, WaferSteps)
-    )
+    slots = min(float(times.slots) for wafer in wafers if (times := wafer.wafer_steps) is not None)
     return Pipelines(slots, busy)
 
 

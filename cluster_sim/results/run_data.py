@@ -1,4 +1,4 @@
-"""Run: what happened in one run, as tables, with the scenario that it happened in."""
+"""RunData: what happened in one run, as tables, with the scenario that it happened in."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LATER_TABLES = frozenset({"transfers", "thermal"})
 
 
 @dataclass(frozen=True)
-class Run:
+class RunData:
     """Scenario, tables and facts of one run; everything else is computed from them."""
 
     scenario: Scenario

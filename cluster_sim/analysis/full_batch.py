@@ -1,0 +1,119 @@
+"""The batch of a replica where a request always waits, and the prompts that its steps prefill."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import exp
+from typing import NamedTuple
+
+from cluster_sim.analysis.request_lengths import LengthMoments
+from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.scenario.pool import Pool
+
+_MANY = 500
+"""Mean above which a Poisson distribution is taken for its mean."""
+
+
+class FullBatch(NamedTuple):
+    """Sequences that decode at once in a replica where another always waits."""
+
+    sequences: float
+    """Mean number of sequences."""
+    bound_by: str
+    """Limit that keeps it from being larger."""
+
+
+class PromptCount(NamedTuple):
+    """A number of prompts that a step may prefill."""
+
+    prompts: float
+    """Number of prompts."""
+    probability: float
+    """Share of the steps that prefill as many."""
+
+
+class PromptsPerStep(NamedTuple):
+    """Prompts that steps prefill."""
+
+    mean: float
+    """Mean number of prompts per step."""
+    counts: list[PromptCount]
+    """How they are spread over steps."""
+
+
+def decode_steps(pool: Pool, lengths: LengthMoments) -> float:
+    """Return the mean number of decode steps of a request; never 0, to be divided by."""
+    speculation = pool.replica.speculation
+    per_step = speculation.tokens_a_step if speculation else 1.0
+    return max((lengths.output_tokens - 1) / per_step, 1e-9)
+
+
+def tokens_checked(pool: Pool) -> int:
+    """Return the tokens that a decode step takes of each sequence."""
+    return 1 + (pool.replica.speculation.draft_tokens if pool.replica.speculation else 0)
+
+
+def full_batch(deployment: Deployment, lengths: LengthMoments) -> FullBatch:
+    """Return the batch of a replica with continuous batching where a request always waits.
+
+    There are as many sequences as there are batch slots, or as the KV cache holds, half a block
+    wasted by each. One step of each request's life prefills its prompt, the others decode.
+    """
+    pool = deployment.pool
+    steps = decode_steps(pool, lengths)
+    limits = {
+        "max_sequences": float(pool.max_sequences),
+        "KV room": deployment.kv_tokens / (lengths.context + pool.block_tokens / 2),
+    }
+    if pool.replica.role == "decode":  # none of them prefills here
+        bound_by = min(limits, key=lambda name: limits[name])
+        return FullBatch(limits[bound_by], bound_by)
+    limits = {name: at_once * steps / (steps + 1) for name, at_once in limits.items()}
+    # What decoding leaves of the token budget must take the prompts of the requests that follow:
+    # n + n·P/steps = budget.
+    limits["max_batched_tokens"] = pool.max_batched_tokens / (
+        tokens_checked(pool) + lengths.prompt_tokens / steps
+    )
+    bound_by = min(limits, key=lambda name: limits[name])
+    return FullBatch(max(limits[bound_by], 1e-9), bound_by)
+
+
+def prompts_per_step(
+    pool: Pool, lengths: LengthMoments, batch: FullBatch, decoding: int
+) -> PromptsPerStep:
+    """Return the prompts that a step prefills beside `decoding` sequences.
+
+    In a full batch each request that finishes is followed by the prompt of another.
+    """
+    finishing = batch.sequences / decode_steps(pool, lengths)
+    budget = pool.max_batched_tokens - decoding * tokens_checked(pool)
+    if pool.replica.role == "decode":
+        return PromptsPerStep(finishing, [PromptCount(0.0, 1.0)])
+    if lengths.output_tokens <= 1 or batch.bound_by == "max_batched_tokens":
+        # Every step is filled with prompts to the brim.
+        finishing = budget / lengths.prompt_tokens
+        return PromptsPerStep(finishing, [PromptCount(finishing, 1.0)])
+    if lengths.prompt_tokens > budget > 0:  # a prompt is spread over steps
+        steps = lengths.prompt_tokens / budget
+        none = PromptCount(0.0, max(1.0 - finishing * steps, 0.0))
+        return PromptsPerStep(finishing, [none, PromptCount(1.0 / steps, finishing * steps)])
+    together = min(budget / lengths.prompt_tokens, batch.sequences)
+    if lengths.is_constant and together > finishing:
+        none = PromptCount(0.0, 1.0 - finishing / together)
+        return PromptsPerStep(finishing, [none, PromptCount(together, finishing / together)])
+    # How many finish and are followed by a prompt is close to Poisson, and products are not
+    # straight lines in it.
+    return PromptsPerStep(finishing, list(_poisson(finishing)))
+
+
+def _poisson(mean: float) -> Iterator[PromptCount]:
+    """Yield the counts of a Poisson distribution, its far tails left out."""
+    if mean > _MANY:
+        yield PromptCount(round(mean), 1.0)
+        return
+    probability, count, left = exp(-mean), 0, 1.0
+    while left > 1e-9 and count < mean + 60 + 10 * mean**0.5:
+        yield PromptCount(count, probability)
+        left -= probability
+        count += 1
+        probability *= mean / count

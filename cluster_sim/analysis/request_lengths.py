@@ -1,0 +1,111 @@
+"""Lengths of a workload's requests, and the moments of them that arithmetic needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.workload.sessions import scripts
+
+_SAMPLE = 20_000
+"""Number of requests whose lengths are looked at."""
+_GROUPS = 100
+"""Number of groups of prompts that are looked at."""
+
+
+@dataclass(frozen=True)
+class LengthMoments:
+    """Moments of the lengths of requests."""
+
+    prompt_tokens: float
+    """Mean length of a prompt [tokens]."""
+    output_tokens: float
+    """Mean length of an answer [tokens]."""
+    pairs: float
+    """Mean number of (query, key) pairs of a prompt."""
+    context: float
+    """Mean tokens in the cache of a decoding request over its steps, of which long answers have
+    more [tokens]."""
+    prompts: NDArray[np.float64]
+    """Length of each prompt, in order of arrival [tokens]."""
+    is_constant: bool
+    """Whether all answers are equally long: then requests that were admitted in one step finish in
+    one step, indefinitely."""
+    outputs: NDArray[np.float64]
+    """Length of each answer, in order of arrival [tokens]."""
+
+    def longest_of(self, requests: int) -> tuple[float, float]:
+        """Return the mean (prompt, output) tokens of the longest among so many requests."""
+        groups = max(len(self.prompts) // requests, 1)
+        prompt, output = (
+            float(np.mean([np.max(part) for part in np.array_split(tokens, groups)]))
+            for tokens in (self.prompts, self.outputs)
+        )
+        return prompt, output
+
+    def prompts_together(self, count: float) -> Iterator[tuple[float, float]]:
+        """Yield (tokens, pairs) of `count` prompts in one step, for some such steps.
+
+        The length of a step is no straight line in them, so that their mean is not enough.
+        """
+        if count != round(count) or not 1 <= count <= len(self.prompts):
+            yield count * self.prompt_tokens, count * self.pairs
+            return
+        together = round(count)
+        last = min(len(self.prompts) - together + 1, _GROUPS * together)
+        for first in range(0, last, together):
+            prompts = self.prompts[first : first + together]
+            yield float(np.sum(prompts)), float(np.sum(prompts * (prompts + 1) / 2))
+
+
+def sampled_lengths(scenario: Scenario) -> LengthMoments:
+    """Return the moments of the first requests of the workload.
+
+    Raises ScenarioError where a trace is malformed.
+    """
+    prompt, output = np.array(list(islice(_lengths(scenario), _SAMPLE)), dtype=float).T
+    if scenario.workload.shared_prefix is not None:
+        prompt += scenario.workload.shared_prefix.tokens
+    decode_steps = output - 1
+    total_steps = float(np.sum(decode_steps))
+    context = (
+        float(np.sum(decode_steps * (prompt + output / 2))) / total_steps
+        if total_steps
+        else float(np.mean(prompt))
+    )
+    return LengthMoments(
+        prompt_tokens=float(np.mean(prompt)),
+        output_tokens=float(np.mean(output)),
+        pairs=float(np.mean(prompt * (prompt + 1) / 2)),
+        context=context,
+        prompts=prompt,
+        is_constant=bool(np.ptp(output) == 0),
+        outputs=output,
+    )
+
+
+def offered_per_s(scenario: Scenario) -> float | None:
+    """Return the mean arrivals per second [1/s]; None where they depend on the answers."""
+    arrivals = scenario.workload.arrivals
+    if scenario.workload.trace is not None or arrivals is None:
+        return None
+    return arrivals.mean_rate_per_s()
+
+
+def _lengths(scenario: Scenario) -> Iterator[tuple[int, int]]:
+    """Yield the (prompt, output) tokens of the requests of the workload."""
+    workload, seed = scenario.workload, scenario.seed
+    if workload.trace is not None:
+        return ((prompt, output) for _, prompt, output, _ in workload.trace.rows(seed))
+    if workload.sessions is not None:
+        return (
+            (turn.prompt_tokens, turn.output_tokens)
+            for session in scripts(workload.sessions, seed)
+            for turn in session
+        )
+    return workload.lengths(seed)

@@ -1,0 +1,53 @@
+"""A replica with static batching where a request always waits."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from cluster_sim.analysis.full_batch import FullBatch
+from cluster_sim.analysis.request_lengths import LengthMoments
+from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.physics.step_work import StepWork
+
+
+class StaticRate(NamedTuple):
+    """The speed of a static batch."""
+
+    step_s: float
+    """Mean length of a step [s]."""
+    requests_per_s: float
+    """Requests per second of a replica [1/s]."""
+
+
+def static_batch(deployment: Deployment, lengths: LengthMoments) -> FullBatch:
+    """Return the sequences of a static batch.
+
+    The batch shrinks until the KV cache holds it, all sequences as long as the longest.
+    """
+    batch, bound_by = deployment.pool.max_sequences, "max_sequences"
+    prompt, output = lengths.longest_of(batch)
+    while batch > 1 and batch * (prompt + output) > deployment.kv_tokens:
+        held = int(deployment.kv_tokens / (prompt + output))
+        batch, bound_by = max(min(held, batch - 1), 1), "KV room"
+        prompt, output = lengths.longest_of(batch)
+    return FullBatch(batch, bound_by)
+
+
+def static_rate(deployment: Deployment, lengths: LengthMoments, batch: int) -> StaticRate:
+    """Return the speed of a static batch.
+
+    All prompts are padded to the longest, and all sequences go on until the longest answer has
+    ended.
+    """
+    model, times = deployment.model, deployment.step_times
+    prompt, output = lengths.longest_of(batch)
+    window, length = model.window.tokens if model.window else 0, prompt + output / 2
+    pairs = round(batch * prompt * (prompt + 1) / 2)
+    prefill = StepWork(
+        prompt_tokens=round(batch * prompt), sampled=batch, pairs=pairs, window_pairs=pairs
+    )
+    decode = StepWork(
+        batch=batch, context=round(batch * length), windowed=round(batch * min(length, window))
+    )
+    total_s = times.ramp(prefill).first_s + (output - 1) * times.ramp(decode).first_s
+    return StaticRate(total_s / output, batch / total_s)

@@ -1,0 +1,112 @@
+"""Tables of measured kernels: products, attention and collectives read from files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cluster_sim.calibration import collectives, operators
+from cluster_sim.errors import ScenarioError
+
+_GEMM_COLUMNS = ("gemm_dtype", "m", "n", "k", "latency_ms")
+_ATTENTION_COLUMNS = (
+    "op",
+    "batch_size",
+    "isl",
+    "step",
+    "num_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "window_size",
+    "kv_cache_dtype",
+    "latency_ms",
+)
+_KINDS = {
+    "size_bytes": collectives.COLUMNS,
+    "gemm_dtype": _GEMM_COLUMNS,
+    "op": _ATTENTION_COLUMNS,
+}
+"""Columns of each kind of table, by a column that it alone has."""
+
+
+def read_kernels(path: Path, system: str | None = None, collector: str = "") -> list[pa.Table]:
+    """Return the kernels in a Parquet or CSV file: products, attention, collectives, a table each.
+
+    The file has the columns of aiconfigurator's tables, or those of a table of measurements
+    (`operators`).
+
+    Parameters
+    ----------
+    path
+        Path of the file.
+    system
+        System whose kernels are read, where the file has several.
+    collector
+        Beginning of the `version` of the kernels that are read.
+
+    Raises
+    ------
+    ScenarioError
+        The file cannot be read, lacks columns, or holds no such rows.
+    """
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    if not path.is_file():
+        raise ScenarioError.at(str(path), "no such file")
+    try:
+        table = (
+            pyarrow.csv.read_csv(path)
+            if path.suffix in (".csv", ".gz")
+            else pyarrow.parquet.read_table(path)
+        )
+    except (pa.ArrowInvalid, OSError) as fault:
+        raise ScenarioError.at(
+            str(path), f"is no table of kernels: {str(fault).splitlines()[0]}"
+        ) from fault
+    tables = (
+        [_checked(path, table)]
+        if not set(operators.COLUMNS) <= set(table.column_names)
+        else operators.tables(table)
+    )
+    if set(collectives.MEASURED_COLUMNS) <= set(table.column_names):
+        tables.append(collectives.collectives_table(table))
+    chosen = (_chosen(path, table, system, collector) for table in tables)
+    kernels = [rows for rows in chosen if len(rows)]
+    if not kernels:
+        raise ScenarioError.at(str(path), "holds no kernels with a time above 0")
+    return kernels
+
+
+def _checked(path: Path, table: pa.Table) -> pa.Table:
+    """Return the table. Raise ScenarioError where columns are missing or hold no numbers."""
+    wanted = next(
+        (columns for name, columns in _KINDS.items() if name in table.column_names),
+        _ATTENTION_COLUMNS,
+    )
+    if missing := [name for name in wanted if name not in table.column_names]:
+        choices = ", or ".join(", ".join(columns) for columns in _KINDS.values())
+        raise ScenarioError.at(str(path), f"has no column {', '.join(missing)}; wanted {choices}")
+    for name in ("latency_ms", "ranks", "size_bytes"):
+        if name in table.column_names and not (
+            pa.types.is_integer(kind := table.schema.field(name).type) or pa.types.is_floating(kind)
+        ):
+            raise ScenarioError.at(str(path), f"column {name}: came {kind}; wanted numbers")
+    return table
+
+
+def _chosen(path: Path, table: pa.Table, system: str | None, collector: str) -> pa.Table:
+    """Return the rows of a system and a collector whose time is above 0."""
+    if "system" in table.column_names:
+        systems = sorted(str(name) for name in pc.unique(table["system"]).to_pylist())
+        if system not in systems and len(systems) > 1:
+            raise ScenarioError.at(
+                str(path), f"holds kernels of {', '.join(systems)}; name one with --system"
+            )
+        if system in systems:
+            table = table.filter(pc.equal(table["system"], system))
+    if collector and "version" in table.column_names:
+        table = table.filter(pc.starts_with(table["version"], pattern=collector))
+    return table.filter(pc.greater(table["latency_ms"], 0.0))

@@ -1,0 +1,162 @@
+"""Files of claims, read and checked, nothing simulated yet."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cluster_sim.claims.expressions import names_in
+from cluster_sim.claims.quantities import OfScenario, Simulated
+from cluster_sim.claims.rounded import Rounded
+from cluster_sim.claims.spec import Because, Claim, Claims
+from cluster_sim.errors import Fault, ScenarioError, did_you_mean, shown
+from cluster_sim.loading.files import ScenarioFile, open_scenarios
+from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.schema import Document, Trail, describe, find, looking_in, read_yaml, under
+
+
+@dataclass(frozen=True)
+class ClaimsFile:
+    """File of claims, checked, with the scenarios that its quantities ask for."""
+
+    described: Claims
+    """What the file says."""
+    document: Document
+    """Where it says so."""
+    simulated: Mapping[str, tuple[Simulated, Scenario]]
+    """Quantities that need a scenario, each with it, by name."""
+    known: Mapping[str, float]
+    """Quantities that need no scenario, by name."""
+
+    def place(self, *trail: str | int) -> str:
+        """Return where the value at `trail` was written, for messages."""
+        return self.document.place(trail)
+
+
+def is_claims(path: str | Path) -> bool:
+    """Return whether the YAML file at `path` holds claims rather than a scenario.
+
+    Raises ScenarioError where it cannot be read.
+    """
+    return "claims" in read_yaml(Path(path)).data
+
+
+def open_claims(path: str | Path) -> ClaimsFile:
+    """Return the file at `path`, its scenarios checked.
+
+    Raises
+    ------
+    ScenarioError
+        The file or a scenario has faults; all of them are named.
+    """
+    document = read_yaml(Path(path))
+    described = describe(Claims, document)
+    faults = [
+        Fault(document.place(trail), f"{under(trail)}{what}")
+        for trail, what in _wrong_names(described)
+    ]
+    simulated: dict[str, tuple[Simulated, Scenario]] = {}
+    known: dict[str, float] = {}
+    scenarios = _Scenarios(document)
+    for name, quantity in described.quantities.items():
+        trail: Trail = ("quantities", name)
+        try:
+            if isinstance(quantity, OfScenario):
+                simulated[name] = quantity, scenarios.of(quantity, trail)
+            else:
+                known[name] = quantity.known()
+        except ScenarioError as error:
+            faults += error.faults
+        except ValueError as fault:
+            faults.append(Fault(document.place(trail), f"{under(trail)}{fault}"))
+    if faults:
+        raise ScenarioError(list(dict.fromkeys(faults)))
+    return ClaimsFile(described, document, simulated, known)
+
+
+def _wrong_names(described: Claims) -> Iterator[tuple[Trail, str]]:
+    """Yield claims of one name, and names of quantities that there are not."""
+    names = [claim.name for claim in described.claims]
+    for place, claim in enumerate(described.claims):
+        if claim.name in names[:place]:
+            yield ("claims", place, "name"), f"two claims are called '{claim.name}'"
+        for trail, what in _unknown_quantities(claim, described.quantities):
+            yield ("claims", place, *trail), what
+
+
+def _unknown_quantities(claim: Claim, quantities: Mapping[str, Any]) -> Iterator[tuple[Trail, str]]:
+    for trail, expression in claim.expressions():
+        for name in names_in(expression):
+            if name not in quantities:
+                yield trail, f"no quantity '{name}'{did_you_mean(name, sorted(quantities))}"
+    for outcome in Because.model_fields:
+        if fault := _wrong_template(getattr(claim.because, outcome), quantities):
+            yield ("because", outcome), fault
+
+
+def _wrong_template(text: str, quantities: Mapping[str, Any]) -> str:
+    """Return the fault of a sentence whose numbers stand in braces; empty where it has none."""
+    try:
+        names = {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+        if unknown := sorted(names - quantities.keys() - {"found", "claimed"}):
+            known = [*sorted(quantities), "found", "claimed"]
+            return f"no quantity '{unknown[0]}'{did_you_mean(unknown[0], known)}"
+        text.format_map(dict.fromkeys(names, Rounded(1.0)))
+    except ValueError as fault:
+        return f"is no sentence with numbers in braces: {fault}"
+    return ""
+
+
+class _Scenarios:
+    """Scenarios that the quantities of a file name; each of their files is read once."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._files: dict[Path, ScenarioFile] = {}
+
+    def of(self, quantity: Simulated, trail: Trail) -> Scenario:
+        """Return the scenario of a quantity that stands at `trail`.
+
+        Raises ScenarioError where the file, the variant or the pool does not exist, or the
+        scenario has faults.
+        """
+        file = self._file(quantity, trail)
+        self._check_variant(quantity, trail, file)
+        where = self._document.place((*trail, "set"))
+        scenario = file.scenario(quantity.variant, quantity.set, where=where)
+        name, names = quantity.pool_name(), [pool.name for pool in scenario.cluster.pools]
+        if name is not None and name not in names:
+            raise self._fault(trail, "pool", f"no pool '{name}'{did_you_mean(name, names)}")
+        return scenario
+
+    def _file(self, quantity: Simulated, trail: Trail) -> ScenarioFile:
+        with looking_in(Path(self._document.file).parent):
+            path = find(quantity.scenario)
+        if path is None:
+            where = (*trail, "scenario")
+            raise ScenarioError.at(
+                self._document.place(where),
+                f"{under(where)}no file {shown(quantity.scenario)}",
+            )
+        if path not in self._files:
+            self._files[path] = open_scenarios(path)
+        return self._files[path]
+
+    def _check_variant(self, quantity: Simulated, trail: Trail, file: ScenarioFile) -> None:
+        variant, variants = quantity.variant, file.variants
+        if variant is None and len(variants) > 1:
+            raise ScenarioError.at(
+                self._document.place(trail),
+                f"{under(trail)}{quantity.scenario} has the variants {', '.join(variants)}; name one",
+            )
+        if variant is not None and variant not in variants:
+            hint = did_you_mean(variant, variants) if variants else ""
+            raise self._fault(
+                trail, "variant", f"no variant '{variant}' in {quantity.scenario}{hint}"
+            )
+
+    def _fault(self, trail: Trail, key: str, what: str) -> ScenarioError:
+        return ScenarioError.at(self._document.place((*trail, key)), f"{under(trail)}{what}")

@@ -1,0 +1,90 @@
+"""Time of the experts of one layer on one device: routing and grouped products."""
+
+from __future__ import annotations
+
+from math import log, sqrt
+
+from cluster_sim.hardware.device import Device
+from cluster_sim.llm.model import Model
+from cluster_sim.physics.elementwise import BANDWIDTH_SHARE, EXPERT_PASSES, FFN_PASSES
+from cluster_sim.physics.gemm import ACTIVATION_BYTES
+from cluster_sim.physics.products import rounded_max
+from cluster_sim.physics.replica_layout import ReplicaLayout
+from cluster_sim.physics.systolic import utilisation
+from cluster_sim.physics.transformer import distinct_experts
+
+EXPERT_TILE = 128
+"""Number of tokens that a grouped product takes at a time where an expert has as many."""
+
+
+def experts_s(model: Model, device: Device, layout: ReplicaLayout, tokens: int) -> float:
+    """Return the time of the experts of one layer [s].
+
+    It counts routing, the grouped products of the experts that the tokens touch, and gathering
+    their inputs. The weights of every touched expert are read once; computing hides behind that up
+    to the roofline's rounded corner. The rate is a share of the peak of the next wider format, 8
+    bit for nvfp4 and 16 bit for all others: mxfp4 is multiplied in one of these, and grouped
+    products gain only a part of what narrow formats promise at the sizes of experts. Tokens are
+    taken in tiles, of which half of one stays empty per expert, or as many rows as it has tokens
+    where those are fewer. A token passes as many copies of itself as it has experts. With groups of
+    whole experts the slowest counts: `busiest_group` times the mean.
+
+    Parameters
+    ----------
+    model
+        Model with experts.
+    device
+        GPU that the experts of one group lie on.
+    layout
+        Spread of the model over devices.
+    tokens
+        Number of tokens of all ranks.
+    """
+    experts, efficiency = model.experts, device.efficiency
+    assert experts is not None
+    assert efficiency is not None
+    overhead, groups = device.overhead(layout.engine), layout.expert_parallel
+    bandwidth = device.fast_memory.bandwidth_bytes_per_s
+    inner = experts.ffn * groups / (layout.tensor_parallel * layout.data_parallel)
+    weights = 3 * model.hidden * inner
+    share = busiest_group(groups, experts.top_k * tokens) / groups
+    touched = min(
+        share * distinct_experts(experts.count, experts.top_k, tokens), experts.count / groups
+    )
+    rows = share * experts.top_k * tokens
+    read_s = (
+        touched
+        * weights
+        * model.bytes_per_parameter(layout.weights, "ffn")
+        / (efficiency.expert_bandwidth * bandwidth)
+    )
+    is_nvfp4 = layout.weights == "fp4" and model.fp4_format == "nvfp4"
+    _, peak = device.peak.of("fp8" if is_nvfp4 else "bf16")
+    padded = rows + min(touched * EXPERT_TILE / 2, rows)
+    compute_s = overhead.experts * 2.0 * padded * weights / (efficiency.expert_compute * peak)
+    if device.systolic is not None:
+        # arrays take each expert's tokens as they are, and are as full as the wider of its products
+        # fills them
+        filled = utilisation(device.systolic, rows / touched, 2 * inner, model.hidden)
+        compute_s *= rows / padded / filled
+    moved = rows * (EXPERT_PASSES * model.hidden + FFN_PASSES * inner) * ACTIVATION_BYTES
+    return (
+        overhead.expert_layer_s
+        + rounded_max(read_s, compute_s, efficiency.knee)
+        + moved / (BANDWIDTH_SHARE * bandwidth)
+    )
+
+
+def busiest_group(groups: int, rows: float) -> float:
+    """Return the load of the fullest group over the mean, where rows are dealt out at random.
+
+        1 + sqrt(2 ln(groups) groups / rows), at most `groups`
+
+    It is the expected maximum of as many normal variates with the variance of a Poisson count;
+    never more than all in one group. (Estimate: routers of trained models balance a little better
+    over long times, and worse over a topic.)
+
+    >>> busiest_group(1, 5.0), busiest_group(8, 1e12) < 1.0001
+    (1.0, True)
+    """
+    return min(1.0 + sqrt(2.0 * log(groups) * groups / rows), float(groups))

@@ -1,0 +1,126 @@
+"""Money spent on a run, warm-up and drain included, as its energy is."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from cluster_sim.economics import ownership as money
+from cluster_sim.results.cost import INTERVAL, Parts, usd_per_hour
+from cluster_sim.results.metrics.families.power import mean_power_w
+from cluster_sim.results.metrics.selection import Selection
+from cluster_sim.typing import Array
+
+
+class Answered(NamedTuple):
+    """Finished requests, warm-up included."""
+
+    prompt_tokens: int
+    output_tokens: int
+    requests: int
+
+
+class _Busy(NamedTuple):
+    """Time in which the replicas of a pool run steps."""
+
+    prefill_s: float
+    """Part of it that goes to prefill; a step that also decodes is split by its tokens."""
+    all_s: float
+
+
+class Spending(NamedTuple):
+    """Dollars per hour: the present prices, and the ends of their interval."""
+
+    parts: Parts
+    usd_per_hour: float
+    p5_usd_per_hour: float
+    p95_usd_per_hour: float
+    hours: float
+
+    @property
+    def usd(self) -> float:
+        """Dollars over the whole run."""
+        return self.hours * self.usd_per_hour
+
+
+def _parts_by_pool(whole: Selection) -> dict[str, Parts] | None:
+    """Return dollars per hour of each pool by its name; None where one has no prices.
+
+    A pool whose devices do not say what they draw counts as drawing its rated power.
+    """
+    parts = {
+        name: usd_per_hour(
+            pool.deployments[0].pool, whole.run.scenario.site, pool.machines.once(mean_power_w)
+        )
+        for name, pool in whole.by_pool.items()
+    }
+    priced = {name: part for name, part in parts.items() if part is not None}
+    return None if len(priced) < len(parts) or not _hours(whole) else priced
+
+
+def _hours(selection: Selection) -> float:
+    """Return the length of the run [h]."""
+    return selection.run.info.simulated_s / 3600.0
+
+
+def spending_of(selection: Selection) -> Spending | None:
+    """Return what the selected pools cost per hour, or None where a pool has no prices."""
+    if (priced := selection.whole.once(_parts_by_pool)) is None:
+        return None
+    selected = [priced[deployment.name] for deployment in selection.deployments]
+    parts = {
+        name: np.sum([part[name] for part in selected if name in part], axis=0)
+        for name in dict.fromkeys(name for part in selected for name in part)
+    }
+    hourly = money.total(parts)
+    low, high = np.percentile(hourly[1:], INTERVAL).tolist()
+    return Spending(parts, float(hourly[0]), low, high, _hours(selection))
+
+
+def answered_of(selection: Selection) -> Answered:
+    """Return the selected requests that finished."""
+    table = selection.run.requests
+    mine: Array = table["status"].to_numpy() == "finished"
+    if selection.pool is not None:
+        mine = mine & (table["pool"].to_numpy() == selection.pool)
+    prompts, outputs = (
+        int(np.sum(table[name].to_numpy()[mine])) for name in ("prompt_tokens", "output_tokens")
+    )
+    return Answered(prompts, outputs, int(np.sum(mine)))
+
+
+def _busy(whole: Selection) -> dict[str, _Busy]:
+    """Return the busy time of each pool, by its name."""
+    table = whole.run.stretches
+    replica, began_s, ended_s, prompts, growth = (
+        table[name].to_numpy()
+        for name in ("replica", "began_s", "ended_s", "prompt_tokens", "growth")
+    )
+    length_s, tokens = ended_s - began_s, prompts + growth
+    prefill = np.divide(prompts, tokens, out=np.zeros(len(tokens)), where=tokens > 0)
+    busy = {}
+    for name in whole.by_pool:
+        mine = np.isin(replica, whole.run.fleet.numbers(name))
+        busy[name] = _Busy(float(np.sum((prefill * length_s)[mine])), float(np.sum(length_s[mine])))
+    return busy
+
+
+def input_usd_of(whole: Selection) -> float | None:
+    """Return the dollars of the run that go to input tokens.
+
+    The cost of a pool is shared between input and output tokens as its busy time is between
+    prefill and decode, idle time and all. Of a pool that was never busy it goes by the others'.
+    """
+    priced, answered = whole.once(_parts_by_pool), whole.once(answered_of)
+    busy = whole.once(_busy)
+    prefill_s, all_s = (sum(part) for part in zip(*busy.values(), strict=True))
+    if priced is None or not (answered.prompt_tokens and answered.output_tokens and all_s):
+        return None
+    hours = _hours(whole)
+    return sum(
+        float(money.total(part)[0])
+        * hours
+        * (busy[name].prefill_s / busy[name].all_s if busy[name].all_s else prefill_s / all_s)
+        for name, part in priced.items()
+    )

@@ -1,0 +1,132 @@
+"""Types of descriptions: what pydantic's locations and choices mean in a file."""
+
+from __future__ import annotations
+
+import types
+import typing
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel
+
+from cluster_sim.schema.documents import Trail
+
+
+class Located(NamedTuple):
+    """Place of a value in a file."""
+
+    trail: Trail
+    """Keys of the file."""
+    owner: type[BaseModel] | None
+    """Description that holds the last of them; None where none does."""
+    annotation: Any
+    """Type of the value."""
+
+
+def located(kind: type[BaseModel], data: Any, loc: tuple[str | int, ...]) -> Located:
+    """Return where in a file the value at pydantic's `loc` is.
+
+    A union's tag stands in `loc` between the union's key and the keys of the member; it is left
+    out. So is what lies inside a value that the file writes as a scalar, such as the `tokens` of a
+    length that is a bare number.
+
+    Parameters
+    ----------
+    kind
+        Description that the file is read as.
+    data
+        Values of the file.
+    loc
+        Location, as pydantic has it.
+    """
+    trail: list[str | int] = []
+    owner: type[BaseModel] | None = kind
+    annotation: Any = kind
+    for step in loc:
+        if (member := _tagged(annotation, step)) is not None:
+            annotation = owner = member
+            continue
+        if step == "[key]" or not isinstance(data, (dict, list)):
+            break
+        owner = next((member for member in members(annotation) if _is_model(member)), None)
+        trail.append(step)
+        data = _inside(data, step)
+        annotation = _item(annotation) if owner is None else _field(owner, step)
+    return Located(tuple(trail), owner, annotation)
+
+
+def _tagged(annotation: Any, step: str | int) -> type[BaseModel] | None:
+    """Return the member of a union with a tag; None where the step is no tag."""
+    known = members(annotation)
+    if len(known) < 2:
+        return None
+    return next((member for member in known if step in _tags(member)), None)
+
+
+def _inside(data: Any, step: str | int) -> Any:
+    """Return what a list or a mapping has at a step; None where it has nothing."""
+    if isinstance(data, list):
+        return data[step] if isinstance(step, int) and step < len(data) else None
+    # the keys of a mapping of numbers stand as text in `loc`
+    return next(
+        (value for key, value in data.items() if key == step or str(key) == str(step)), None
+    )
+
+
+def _field(model: type[BaseModel], step: str | int) -> Any:
+    """Return the type of the field that a key of a file is; None where it is none."""
+    fields = model.model_fields.values()
+    return next((info.annotation for info in fields if info.alias == step), None)
+
+
+def _is_model(member: Any) -> bool:
+    return isinstance(member, type) and issubclass(member, BaseModel)
+
+
+def members(annotation: Any) -> list[Any]:
+    """Return the members of a union, or the one type that it is."""
+    if typing.get_origin(annotation) is Annotated:
+        return members(typing.get_args(annotation)[0])
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return [member for argument in typing.get_args(annotation) for member in members(argument)]
+    return [] if annotation is None or annotation is type(None) else [annotation]
+
+
+def _item(annotation: Any) -> Any:
+    """Return the type of the items of a list, or of the values of a mapping."""
+    for member in members(annotation):
+        if typing.get_origin(member) in (list, tuple, dict):
+            arguments = reversed(typing.get_args(member))
+            return next((argument for argument in arguments if argument is not Ellipsis), None)
+    return None
+
+
+def tuple_length(annotation: Any) -> int:
+    """Return how many items a tuple type such as tuple[str, str] has; 0 for other types."""
+    tuples = (member for member in members(annotation) if typing.get_origin(member) is tuple)
+    return next((len(typing.get_args(member)) for member in tuples), 0)
+
+
+def _tags(member: Any) -> list[str]:
+    """Return what may tag a member in its union.
+
+    It is the value of the first of its fields that has one value only.
+    """
+    if not _is_model(member):
+        return []
+    single = (
+        typing.get_args(info.annotation)
+        for info in member.model_fields.values()
+        if typing.get_origin(info.annotation) is Literal
+    )
+    return [str(values[0]) for values in single if len(values) == 1][:1]
+
+
+def tags_of(annotation: Any) -> list[str]:
+    """Return the tags of the members of a union, sorted."""
+    return sorted(tag for member in members(annotation) for tag in _tags(member))
+
+
+def choices(annotation: Any) -> list[str]:
+    """Return the values of literal types."""
+    literals = (member for member in members(annotation) if typing.get_origin(member) is Literal)
+    return [str(choice) for member in literals for choice in typing.get_args(member)]

@@ -1,0 +1,256 @@
+"""YAML files -> documents, and plain values -> YAML."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+from cluster_sim.errors import ScenarioError, shown
+from cluster_sim.schema.documents import Document, Trail, inside
+
+_MOST_VALUES = 200_000  # of one file, aliases expanded: above it, anchors are being used as a bomb
+_TAGS = ("map", "seq", "str", "null", "bool", "int", "float", "timestamp", "merge", "value")
+"""Tags of YAML that are read; a date is text here."""
+
+
+def read_yaml(path: Path) -> Document:
+    """Return the mapping in the YAML 1.2 file at `path`.
+
+    Raises ScenarioError for what is no readable mapping.
+    """
+    return parse_yaml(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file that a user named.
+
+    Raises ScenarioError where it cannot be read as UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as fault:
+        raise ScenarioError.at(str(path), "no such file") from fault
+    except UnicodeDecodeError as fault:
+        raise ScenarioError.at(str(path), f"is not UTF-8 text (byte {fault.start})") from fault
+    except OSError as fault:
+        reason = (fault.strerror or "no reason given").lower()
+        raise ScenarioError.at(str(path), f"cannot be read: {reason}") from fault
+    except ValueError as fault:  # a NUL in the name
+        raise ScenarioError.at(repr(str(path)), "no such file") from fault
+
+
+def parse_value(text: str, where: str) -> Any:
+    """Return the value that a piece of YAML stands for; `where` names it in messages."""
+    value = Document(None, where)
+    _YamlReader(value, where=where).read(text)
+    return value.data
+
+
+def parse_yaml(text: str, file: str) -> Document:
+    """Return the mapping in a text of YAML 1.2; `file` names it in messages.
+
+    Raises ScenarioError for what is no mapping.
+    """
+    document = Document(None, file)
+    _YamlReader(document).read(text)
+    if not isinstance(document.data, dict):
+        raise ScenarioError.at(
+            f"{file}:1", f"came {shown(document.data)}; wanted a mapping (`key: value` lines)"
+        )
+    return document
+
+
+_SLIPS = (ValueError, TypeError, AttributeError, LookupError)
+"""Errors that the YAML library raises by mistake on odd directives and tags."""
+
+
+class _YamlReader:
+    """Reader of YAML into plain dicts, lists and scalars, which notes the line of each.
+
+    From the tree of nodes rather than through the library's own constructor: that one forgets the
+    lines of merged keys, loses anchors that contain themselves, makes dates of names, and fails
+    without a line on a number that is none.
+    """
+
+    def __init__(self, document: Document, *, where: str | None = None) -> None:
+        self._document, self._where = document, where
+        self._count = 0
+        # the mappings and lists being read, to notice those that contain themselves
+        self._inside: set[int] = set()
+
+    def read(self, text: str) -> None:
+        """Fill in the document.
+
+        Raises ScenarioError for text that is no YAML, and for anchors used as a bomb.
+        """
+        from ruamel.yaml import YAML
+        from ruamel.yaml.error import MarkedYAMLError, YAMLError
+        from ruamel.yaml.reader import ReaderError
+
+        file = self._where or self._document.file
+        try:
+            with warnings.catch_warnings():
+                # of an anchor's name that is used again, as YAML allows
+                warnings.simplefilter("ignore")
+                node = YAML(typ="safe", pure=True).compose(text)
+            self._document.data = None if node is None else self._plain(node, ())
+        except MarkedYAMLError as fault:
+            mark = fault.problem_mark or fault.context_mark
+            raise ScenarioError.at(
+                self._at(mark.line if mark else 0), f"is no YAML: {_problem(fault)}"
+            ) from fault
+        except ReaderError as fault:
+            what = f"is no YAML: the character U+{ord(text[fault.position]):04X} is not allowed"
+            raise ScenarioError.at(self._at(text[: fault.position].count("\n")), what) from fault
+        except ScenarioError:
+            raise
+        except (*_SLIPS, YAMLError) as fault:
+            raise ScenarioError.at(file, "is no YAML") from fault
+        except RecursionError as fault:
+            raise ScenarioError.at(file, "is nested too deeply") from fault
+
+    def _at(self, line: int) -> str:
+        return self._where or f"{self._document.file}:{line + 1}"
+
+    def _plain(self, node: Any, trail: Trail) -> Any:
+        line = node.start_mark.line
+        self._document.places.setdefault(trail, self._at(line))
+        self._count += 1
+        if self._count > _MOST_VALUES:
+            raise ScenarioError.at(
+                self._where or self._document.file,
+                f"holds more than {_MOST_VALUES:,} values, what its anchors expand to included",
+            )
+        if node.tag.removeprefix("tag:yaml.org,2002:") not in _TAGS:
+            tag = shown(node.tag.replace("tag:yaml.org,2002:", "!!"))
+            raise ScenarioError.at(
+                self._at(line), f"the tag {tag} means nothing here; wanted the value alone"
+            )
+        if isinstance(node.value, str):
+            return _scalar(node.tag.rpartition(":")[2], node.value)
+        if id(node) in self._inside:
+            raise ScenarioError.at(self._at(line), "an anchor contains itself")
+        self._inside.add(id(node))
+        value = self._list(node, trail) if node.id == "sequence" else self._mapping(node, trail)
+        self._inside.discard(id(node))
+        return value
+
+    def _list(self, node: Any, trail: Trail) -> list[Any]:
+        return [self._plain(item, (*trail, index)) for index, item in enumerate(node.value)]
+
+    def _mapping(self, node: Any, trail: Trail) -> dict[str | int, Any]:
+        plain: dict[str | int, Any] = {}
+        merged: list[Any] = []
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            self._check_key(key, lines)
+            lines[key.value] = line = key.start_mark.line
+            if key.tag.endswith(":merge"):
+                merged += value.value if value.id == "sequence" else [value]
+                continue
+            name = _scalar("int", key.value) if key.tag.endswith(":int") else key.value
+            self._document.places[(*trail, name)] = self._at(line)
+            plain[name] = self._plain(value, (*trail, name))
+        for mapping in merged:  # what is written here, or merged earlier, wins
+            plain = {**self._inherited(mapping, trail, plain), **plain}
+        return plain
+
+    def _check_key(self, key: Any, lines: dict[str, int]) -> None:
+        """Raise ScenarioError for a key that is no scalar, or written twice."""
+        where = self._at(key.start_mark.line)
+        if key.id != "scalar":
+            raise ScenarioError.at(where, f"came a {key.id} as a key; wanted a word or a number")
+        if key.value in lines:
+            raise ScenarioError.at(
+                where,
+                f"the key {shown(key.value)} is written twice, first on line {lines[key.value] + 1}",
+            )
+
+    def _inherited(
+        self, node: Any, trail: Trail, known: dict[str | int, Any]
+    ) -> dict[str | int, Any]:
+        """Return a mapping that is merged into the one at `trail`, and note where it was written.
+
+        Places are noted of the keys alone that are not `known`.
+        """
+        outer, own = self._document, Document(None, self._document.file)
+        self._document = own
+        data = self._plain(node, ())
+        self._document = outer
+        if not isinstance(data, dict):
+            raise ScenarioError.at(
+                self._at(node.start_mark.line), f"came {shown(data)}; wanted a mapping to merge"
+            )
+        for name in data.keys() - known.keys():
+            places = inside(own.places, (name,))
+            outer.places.update({(*trail, *inner): where for inner, where in places.items()})
+        return data
+
+
+def _scalar(kind: str, text: str) -> Any:
+    """Return the value of a YAML scalar.
+
+    What is none of its kind stays text, and is refused where a number is wanted.
+    """
+    if kind not in ("null", "bool", "int", "float"):
+        return text
+    digits = text.replace("_", "").lower()
+    try:
+        match kind:
+            case "null":
+                return None
+            case "bool":
+                return digits in ("true", "yes", "on", "y")
+            case "int":
+                base = {"0x": 16, "0o": 8, "0b": 2}.get(digits.lstrip("+-")[:2], 10)
+                return int(digits, base)
+            case "float":
+                return float(digits.replace(".inf", "inf").replace(".nan", "nan"))
+    except ValueError:
+        pass
+    return text
+
+
+_JARGON = {
+    r"\('(<[\w ]+>)',\)": r"\1",
+    r"'?<stream end>'?|unexpected end of stream": "the end of the file",
+    "'?<block end>'?": "the end of the block",
+    "'?<document (start|end)>'?": r"the \1 of a document",
+    "'?<block (sequence|mapping) start>'?": r"the start of a \1",
+    "'?<scalar>'?": "text",
+    "the node content": "a value",
+    " in the stream": "",
+    "hexdecimal": "hexadecimal",  # codespell:ignore hexdecimal
+}
+
+
+def _problem(fault: Any) -> str:
+    """Return the problem of the YAML library, less its jargon."""
+    problem, start = str(fault.problem or fault.context), fault.context_mark
+    if "'\\t'" in problem:
+        return "came a tab; wanted spaces"
+    if problem.startswith("but found another document"):
+        return "came a second document (`---`); wanted one"
+    for jargon, words in _JARGON.items():
+        problem = re.sub(jargon, words, problem)
+    began = (
+        f", in what begins on line {start.line + 1}"
+        if start is not None and fault.problem_mark and start.line != fault.problem_mark.line
+        else ""
+    )
+    return problem + began
+
+
+def yaml_text(data: Any) -> str:
+    """Return plain values as YAML, one key per line, in their order."""
+    from io import StringIO
+
+    from ruamel.yaml import YAML
+
+    text, yaml = StringIO(), YAML(typ="safe", pure=True)
+    yaml.default_flow_style, yaml.width = False, 4096
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # typed as None there
+    yaml.dump(data, text)
+    return text.getvalue()

@@ -1,0 +1,213 @@
+"""Search for the highest rate of a cluster, or for the smallest cluster that carries a rate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import ceil, gcd
+from typing import Any, NamedTuple
+
+from cluster_sim.analysis.estimate import explain
+from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.deployment.fleet import resolve
+from cluster_sim.errors import ScenarioError
+from cluster_sim.loading.files import ScenarioFile
+from cluster_sim.results.cost import planned_usd_per_hour
+from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.scenario.study_spec import Capacity
+from cluster_sim.studies.capacity_answer import Option, Trial
+from cluster_sim.studies.objectives import judged, limits, named_limits
+from cluster_sim.studies.runner import reseeded
+
+_STEP = 1.3  # by which a search goes on until it has one trial within the SLO and one beyond
+_MOST_TRIALS = 15  # before a search has both
+_GUESS = 0.8  # of the highest rate by arithmetic, at which a search begins
+
+
+class _Rate(NamedTuple):
+    """How a file sets how much traffic comes."""
+
+    key: str
+    """Dotted key of the file."""
+    mean_per_s: float
+    """Mean rate that follows [1/s]."""
+    written_per_s: float
+    """Value of the key [1/s]."""
+
+    def at(self, mean_per_s: float) -> str:
+        """Return what the key must say for another mean rate."""
+        return f"{self.written_per_s * mean_per_s / self.mean_per_s!r} /s"
+
+
+class Search:
+    """Trials of one option; each is simulated once."""
+
+    def __init__(self, file: ScenarioFile, asked: Capacity, values: Mapping[str, Any]) -> None:
+        self.file, self.asked, self.values = file, asked, values
+        self.variant = str(values["variant"]) if "variant" in values else None
+        self.overrides = {key: value for key, value in values.items() if key != "variant"}
+        self.base = file.scenario(self.variant, self.overrides, where="axis")
+        self.place = _pool_place(self.base, asked.pool, file)
+        self.rate = _rate(self.base, file)
+        if not any(limits(self.base)):
+            raise ScenarioError.at(
+                file.place(),
+                "'slo' is missing; wanted what must be met, such as slo: {ttft: 500 ms, tpot: 25 ms}",
+            )
+        self.trials: dict[tuple[int, float], Trial] = {}
+
+    @property
+    def deployment(self) -> Deployment:
+        """Deployment whose nodes are counted, as the file has it."""
+        return resolve(self.base).deployments[self.place]
+
+    @property
+    def nodes(self) -> int:
+        """Number of its nodes, as the file has it."""
+        return self.base.cluster.pools[self.place].nodes
+
+    def scenario(self, nodes: int, rate_per_s: float) -> Scenario:
+        """Return the scenario with so many nodes at this rate [1/s]."""
+        changes: dict[str, Any] = dict(self.overrides)
+        if nodes != self.nodes:
+            changes[f"cluster.pools[{self.place}].nodes"] = nodes
+        changes[self.rate.key] = self.rate.at(rate_per_s)
+        return self.file.scenario(self.variant, changes, where="capacity")
+
+    def trial(self, nodes: int, rate_per_s: float) -> Trial:
+        """Return the trial of so many nodes at this rate [1/s], simulated on each seed."""
+        if (nodes, rate_per_s) not in self.trials:
+            scenario = self.scenario(nodes, rate_per_s)
+            seeds = [reseeded(scenario, number) for number in range(self.asked.replications)]
+            latencies_s = judged(seeds, self.asked.percentile)
+            margins = {
+                name: 1.0 - latencies_s[name] / limit_s
+                for name, limit_s in named_limits(scenario).items()
+            }
+            replicas = resolve(scenario).deployments[self.place].replica_count
+            self.trials[nodes, rate_per_s] = Trial(
+                nodes, replicas, rate_per_s, latencies_s, margins, self._usd_per_hour(scenario)
+            )
+        return self.trials[nodes, rate_per_s]
+
+    def _usd_per_hour(self, scenario: Scenario) -> float | None:
+        """Return the cost of a cluster, by the prices that were asked for or those of its pools."""
+        prices = self.asked.usd_per_node_hour
+        if not prices:
+            return planned_usd_per_hour(scenario)
+        return sum(prices.get(pool.name, 0.0) * pool.nodes for pool in scenario.cluster.pools)
+
+    def _option(self, answer: Trial | None, smaller: Trial | None, bigger: Trial | None) -> Option:
+        trials = sorted(self.trials.values(), key=lambda trial: (trial.nodes, trial.rate_per_s))
+        return Option(self.values, answer, smaller, bigger, tuple(trials))
+
+    def highest_rate(self) -> Option:
+        """Return the highest rate of the nodes that the file gives."""
+        nodes = self.nodes
+        guess_per_s = _GUESS * sum(pool.requests_per_s for pool in explain(self.base))
+        good, bad = _bracket(lambda rate_per_s: self.trial(nodes, rate_per_s), guess_per_s)
+        while (
+            good is not None
+            and bad is not None
+            and bad.rate_per_s > good.rate_per_s * (1 + self.asked.tolerance)
+        ):
+            middle = self.trial(nodes, (good.rate_per_s * bad.rate_per_s) ** 0.5)
+            good, bad = (middle, bad) if middle.good else (good, middle)
+        slower = max(
+            (
+                trial
+                for trial in self.trials.values()
+                if good and trial.rate_per_s < good.rate_per_s
+            ),
+            key=lambda trial: trial.rate_per_s,
+            default=None,
+        )
+        return self._option(good, slower, bad)
+
+    def fewest_nodes(self, rate_per_s: float) -> Option:
+        """Return the fewest nodes that carry a rate [1/s]: whole replicas on whole nodes."""
+        needed = self.deployment.devices_per_replica
+        unit = needed // gcd(needed, self.deployment.node.devices)
+        most = self.asked.most_nodes // unit
+
+        def at(units: int) -> Trial:
+            return self.trial(units * unit, rate_per_s)
+
+        each_per_s = explain(self.base)[self.place].requests_per_s / self.nodes * unit
+        guess = min(max(ceil(rate_per_s / each_per_s), 1), most)
+        bad, good = _integer_bracket(at, guess, most)
+        while good is not None and good - bad > 1:
+            middle = (good + bad) // 2
+            bad, good = (bad, middle) if at(middle).good else (middle, good)
+        if good is None:
+            return self._option(None, at(most), None)
+        smaller = at(good - 1) if good > 1 else None
+        return self._option(at(good), smaller, at(good + 1) if good < most else None)
+
+
+def _bracket(at: Callable[[float], Trial], rate_per_s: float) -> tuple[Trial | None, Trial | None]:
+    """Return a trial within the SLO and one beyond it, next to each other in the steps made.
+
+    Parameters
+    ----------
+    at
+        Trial at a rate.
+    rate_per_s
+        Rate [1/s] at which the search begins.
+
+    Returns
+    -------
+    tuple[Trial | None, Trial | None]
+        Trial within the SLO and trial beyond it; None for one that was not met.
+    """
+    good, bad = None, None
+    for _ in range(_MOST_TRIALS):
+        trial = at(rate_per_s)
+        good, bad = (trial, bad) if trial.good else (good, trial)
+        if good is not None and bad is not None:
+            break
+        rate_per_s = rate_per_s * _STEP if bad is None else rate_per_s / _STEP**2
+    return good, bad
+
+
+def _integer_bracket(at: Callable[[int], Trial], guess: int, most: int) -> tuple[int, int | None]:
+    """Return units that are too few and units that are enough, in steps from `guess` on.
+
+    0 is always too few. Units that are enough are None where `most` is not.
+    """
+    bad, good = 0, None
+    while good is None or (good - bad > 1 and bad == 0):
+        if at(guess).good:
+            good = guess
+            guess = max(int(guess / _STEP), 1) if guess > 1 else 0
+        else:
+            bad = guess
+            if guess == most:
+                break
+            guess = min(max(ceil(guess * _STEP), guess + 1), most)
+        if guess == 0:
+            break
+    return bad, good
+
+
+def _pool_place(scenario: Scenario, name: str | None, file: ScenarioFile) -> int:
+    """Return which pool is counted; the first by default."""
+    names = [pool.name for pool in scenario.cluster.pools]
+    if name is not None and name not in names:
+        raise ScenarioError.at(
+            file.place(), f"capacity.pool: no pool '{name}'; known: {', '.join(names)}"
+        )
+    return names.index(name) if name is not None else 0
+
+
+def _rate(scenario: Scenario, file: ScenarioFile) -> _Rate:
+    """Return how the file sets the rate. Raises ScenarioError where no single key does."""
+    arrivals = scenario.workload.arrivals
+    if scenario.workload.trace is None and arrivals is not None:
+        key, mean_per_s = arrivals.rate_key(), arrivals.mean_rate_per_s()
+        if key is not None and mean_per_s is not None:
+            dotted = f"workload.arrivals.{key.field.removesuffix('_per_s')}"
+            return _Rate(dotted, mean_per_s, key.per_s)
+    raise ScenarioError.at(
+        file.place("workload"),
+        "has no rate that can be searched; wanted arrivals such as {process: poisson, rate: 5 /s}",
+    )
