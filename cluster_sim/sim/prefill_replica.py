@@ -11,7 +11,8 @@ from cluster_sim.physics.step_times import StepTimes
 from cluster_sim.request import Request
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.serving.scheduler import PrefillBatch
-from cluster_sim.sim.replica import PLAIN, Replica, ReplicaOptions
+from cluster_sim.sim.replica import Replica
+from cluster_sim.sim.replica_options import PLAIN, ReplicaOptions
 
 
 class PrefillReplica(Replica[PrefillBatch]):
@@ -39,7 +40,7 @@ class PrefillReplica(Replica[PrefillBatch]):
         )
 
     def expect(self, request: Request) -> None:
-        """The router has sent this request here, of whose output one token is made here."""
+        """Expect a request that the router has sent here, of whose output one token is made here."""
         super().expect(request)
         self._scheduler.pending_tokens -= request.output_tokens - 1
 
