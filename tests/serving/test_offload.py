@@ -20,7 +20,7 @@ from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.transformer import causal_pairs
 from cluster_sim.request import Request
-from cluster_sim.serving.kv_cache.offload import Level, Store
+from cluster_sim.serving.kv_cache.offload import Level, TierStore
 from cluster_sim.serving.scheduler import ContinuousBatch
 from tests.laws.test_conservation import column
 from tests.laws.test_conservation import run as run_law
@@ -161,7 +161,7 @@ def test_tiers_keep_what_sets_of_blocks_keep(
     down the tiers.
     """
     levels = tuple(Level(room, 1.0 + place, True) for place, room in enumerate(rooms))
-    store, sets, on_device = Store(levels), BlockByBlock(levels), dict.fromkeys(range(4), 0)
+    store, sets, on_device = TierStore(levels), BlockByBlock(levels), dict.fromkeys(range(4), 0)
     for piece, blocks, touched in moves:
         if blocks < on_device[piece]:
             store.put(piece, blocks, on_device[piece])
