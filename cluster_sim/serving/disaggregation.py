@@ -7,7 +7,6 @@ from typing import Literal, Protocol, TypeVar
 
 from cluster_sim.schema import Description
 
-
 Role = Literal["both", "prefill", "decode"]
 """Part of a request that a replica serves."""
 

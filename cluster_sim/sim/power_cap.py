@@ -12,7 +12,7 @@ from cluster_sim.hardware.operating_point import Pace
 from cluster_sim.hardware.power_and_cooling import GovernorSpec
 from cluster_sim.physics.power import step_w
 from cluster_sim.physics.ramp import Ramp
-from cluster_sim.serving.scheduler import Batch
+from cluster_sim.serving.scheduler import Scheduler
 
 _STEP, _FLOOR = 0.01, 0.1  # shares of the clock, of devices whose file has no governor
 
@@ -32,12 +32,12 @@ class Capped:
         self._step, self._floor = clock_steps(deployment.device.governor)
 
     def slowed(
-        self, batch: Batch, steps: int, pace: Pace, ramp_at: Callable[[Pace], Ramp]
+        self, scheduler: Scheduler, steps: int, pace: Pace, ramp_at: Callable[[Pace], Ramp]
     ) -> tuple[Pace, Ramp]:
         """The pace of the scheduled steps, no faster than `pace`, and how long they take, for as
         many of `steps` as it holds.
         """
-        work = work_of(self._deployment, batch.work, 1)
+        work = work_of(self._deployment, scheduler.work, 1)
         levels = max(int((pace.clock - self._floor) / self._step + 1e-9), 0)
         ramps: dict[int, Ramp] = {}
 

@@ -12,7 +12,7 @@ from cluster_sim.physics.ramp import Ramp
 from cluster_sim.physics.step_times import StepTimes
 from cluster_sim.request import Request
 from cluster_sim.results.recorder import PACK_STRETCH, Recorder
-from cluster_sim.serving.scheduler import Batch, DecodeBatch, PrefillBatch
+from cluster_sim.serving.scheduler import DecodeScheduler, PrefillScheduler, Scheduler
 from cluster_sim.sim.alarm import Alarm
 
 
@@ -20,7 +20,7 @@ class PowerCap(Protocol):
     """What keeps a replica's devices below their own power limit: sim.power_cap.Capped."""
 
     def slowed(
-        self, batch: Batch, steps: int, pace: Pace, ramp_at: Callable[[Pace], Ramp]
+        self, scheduler: Scheduler, steps: int, pace: Pace, ramp_at: Callable[[Pace], Ramp]
     ) -> tuple[Pace, Ramp]: ...
 
 
@@ -39,7 +39,7 @@ class Replica:
         self,
         env: Environment,
         index: int,
-        batch: Batch,
+        scheduler: Scheduler,
         step_times: StepTimes,
         recorder: Recorder,
         stepping: bool,
@@ -63,12 +63,12 @@ class Replica:
         """Whether its devices are lost."""
         self.number = index
         self.requests = 0
-        self.longest = batch.longest
+        self.longest = scheduler.longest
         """Tokens of the largest footprint that could be served here."""
-        self._env, self._index, self._batch, self._times, self._recorder = (
+        self._env, self._index, self._scheduler, self._times, self._recorder = (
             env,
             index,
-            batch,
+            scheduler,
             step_times,
             recorder,
         )
@@ -100,8 +100,7 @@ class Replica:
         """The router has sent this request here; it arrives when the network has brought it."""
         request.replica = self._index
         self.requests += 1
-        self._batch.pending_tokens += request.prompt_tokens + request.output_tokens
-        self._batch.pending_prompt += request.prompt_tokens + request.generated
+        self._scheduler.expect(request)
         if self.requests == 1 and self.on_busy is not None:
             self.on_busy()
 
@@ -109,16 +108,17 @@ class Replica:
         """Tokens still to process, as of this moment: steps of the stretch under way that have
         ended are taken off.
         """
-        batch = self._batch
-        return batch.pending_tokens - self._steps_so_far() * batch.done_a_step
+        scheduler = self._scheduler
+        return scheduler.pending_tokens - self._steps_so_far() * scheduler.tokens_per_step
 
     def pending_prompt_tokens(self) -> int:
         """Prompt tokens still to be read, as of this moment."""
-        return self._batch.pending_prompt - self._steps_so_far() * self._batch.work.prompt_tokens
+        scheduler = self._scheduler
+        return scheduler.pending_prompt_tokens - self._steps_so_far() * scheduler.work.prompt_tokens
 
     def waiting(self) -> int:
         """Requests that are in no batch: on their way, queued or preempted."""
-        return self.requests - len(self._batch.running)
+        return self.requests - len(self._scheduler.running)
 
     def _steps_so_far(self) -> int:
         """Steps of the stretch under way that have ended, and that the batch does not know of yet."""
@@ -131,7 +131,7 @@ class Replica:
         request: Request = delivery.value  # type: ignore[assignment]  # SimPy says Any or None
         if self.down:
             self.on_lost(request)
-        elif self._batch.enqueue(request):
+        elif self._scheduler.enqueue(request):
             self._schedule_soon()
 
     def _schedule_soon(self) -> None:
@@ -177,7 +177,7 @@ class Replica:
         """Its devices are lost, and with them the step under way; every request goes to `on_lost`."""
         self.stop(self._env.now)
         self.down, self.requests = True, 0
-        for request in self._batch.drain(self._env.now):
+        for request in self._scheduler.drain(self._env.now):
             self.on_lost(request)
 
     def under_way(self) -> bytes:
@@ -215,10 +215,11 @@ class Replica:
         """Schedule the next stretch; its length, or 0 where there is nothing to do."""
         if self.down:
             return 0.0
-        batch, now_s = self._batch, self._env.now
-        steps = batch.schedule(now_s, self._at_most)
-        if batch.preempted:
-            for request in batch.preempted:
+        scheduler, now_s = self._scheduler, self._env.now
+        output = scheduler.schedule(now_s, self._at_most)
+        steps = output.steps
+        if output.preempted:
+            for request in output.preempted:
                 self._recorder.events.append(
                     (now_s, "preempted", self._index, request.number, float(request.generated))
                 )
@@ -228,16 +229,16 @@ class Replica:
             self._idle = True
             return 0.0
         self._swap_s = 0.0
-        if batch.swap_s:
+        if output.swap_s:
             self._swap_s = (
-                batch.swap_s if self.to_host is None else self.to_host.moved_s(batch.swap_s)
+                output.swap_s if self.to_host is None else self.to_host.moved_s(output.swap_s)
             )
         if self.cap is None:
-            pace, ramp = self.pace, self._times.ramp(batch.work)
+            pace, ramp = self.pace, self._times.ramp(scheduler.work)
             if self._swap_s:
                 ramp = ramp.delayed(self._swap_s)
         else:
-            pace, ramp = self.cap.slowed(batch, steps, self.pace, self._ramp_at)
+            pace, ramp = self.cap.slowed(scheduler, steps, self.pace, self._ramp_at)
         self._beside = None
         if self.shared is not None:
             alone = Pace(pace.clock, self._warmth[1], pace.links)
@@ -253,17 +254,17 @@ class Replica:
 
     def _ramp_at(self, pace: Pace) -> Ramp:
         """Return how long the scheduled steps would take at this pace."""
-        ramp = self.times_at(pace).ramp(self._batch.work)
+        ramp = self.times_at(pace).ramp(self._scheduler.work)
         return ramp.delayed(self._swap_s) if self._swap_s else ramp
 
     def _row(self, steps: int) -> bytes:
         """So many steps of the stretch under way, as results.STRETCH_COLUMNS."""
-        batch, work = self._batch, self._batch.work
+        scheduler, work = self._scheduler, self._scheduler.work
         first_s, slope_s, _ = self._ramp
         return PACK_STRETCH(
-            self._index, self._began_s, first_s, slope_s, steps, work.batch, batch.counted, work.prompt_tokens,
+            self._index, self._began_s, first_s, slope_s, steps, work.batch, scheduler.counted, work.prompt_tokens,
             work.sampled, work.context, work.growth, work.windowed, work.growing, work.pairs, work.window_pairs,
-            batch.kv_tokens, len(batch.running), len(batch.waiting), *self._ran_at, *self._lost_s(steps),
+            scheduler.kv_tokens, len(scheduler.running), len(scheduler.waiting), *self._ran_at, *self._lost_s(steps),
         )  # fmt: skip
 
     def _lost_s(self, steps: int) -> tuple[float, float]:
@@ -284,19 +285,18 @@ class Replica:
         if not steps:
             return
         self._steps = 0
-        batch = self._batch
+        scheduler = self._scheduler
         self._recorder.stretches += self._row(steps)
         now_s = self._env.now
-        if finished := batch.advance(steps, now_s):
+        if finished := scheduler.advance(steps, now_s):
             self.requests -= len(finished)
             self._recorder.left += len(finished)
             if self._on_finish is not None:
                 for request in finished:
                     self._on_finish(request)
-        if batch.stalls:
-            for request, gap_s in batch.stalls:
+        if scheduler.stalls:
+            for request, gap_s in scheduler.stalls:
                 self._recorder.events.append((now_s, "resumed", self._index, request.number, gap_s))
-            batch.stalls = []
 
 
 class PrefillReplica(Replica):
@@ -306,22 +306,22 @@ class PrefillReplica(Replica):
         self,
         env: Environment,
         index: int,
-        batch: PrefillBatch,
+        scheduler: PrefillScheduler,
         step_times: StepTimes,
         recorder: Recorder,
         stepping: bool,
         on_finish: Callable[[Request], None] | None,
         longest_decoded: int,
     ) -> None:
-        super().__init__(env, index, batch, step_times, recorder, stepping, on_finish)
-        self._prompts, self._longest_decoded = batch, longest_decoded
+        super().__init__(env, index, scheduler, step_times, recorder, stepping, on_finish)
+        self._prompts, self._longest_decoded = scheduler, longest_decoded
         self.on_read: Callable[[Request, PrefillReplica], None]
         """Told of each request that is to be decoded elsewhere."""
         self._on_step: (
             Callable[[PrefillReplica, Sequence[tuple[Request, int]], float], None] | None
         ) = None
-        self._longest_prompt = batch.longest
-        self.longest = min(batch.longest, longest_decoded)
+        self._longest_prompt = scheduler.longest
+        self.longest = min(scheduler.longest, longest_decoded)
 
     def holds(self, request: Request) -> bool:
         """Whether its prompt could ever be read here, and all of it be held by a replica that
@@ -330,11 +330,6 @@ class PrefillReplica(Replica):
         return request.prompt_tokens <= self._longest_prompt and (
             request.output_tokens == 1 or request.footprint <= self._longest_decoded
         )
-
-    def expect(self, request: Request) -> None:
-        """As of any replica; of its output it gets one token here."""
-        super().expect(request)
-        self._batch.pending_tokens -= request.output_tokens - 1
 
     def tell_of_steps(
         self, on_step: Callable[[PrefillReplica, Sequence[tuple[Request, int]], float], None]
@@ -347,7 +342,7 @@ class PrefillReplica(Replica):
     def _foresee_s(self) -> float:
         duration_s = super()._foresee_s()
         if duration_s and self._on_step is not None:
-            self._on_step(self, self._prompts.chunks, duration_s)
+            self._on_step(self, self._prompts.output.chunks, duration_s)
         return duration_s
 
     def release(self, request: Request) -> None:
@@ -356,15 +351,13 @@ class PrefillReplica(Replica):
             return
         self.requests -= 1
         self._prompts.release(request)
-        if self._idle and self._batch.waiting:
+        if self._idle and self._scheduler.waiting:
             self._schedule_soon()
 
     def _settle(self) -> None:
         super()._settle()
-        if read := self._prompts.read:
-            self._prompts.read = ()
-            for request in read:
-                self.on_read(request, self)
+        for request in self._prompts.take_prefilled():
+            self.on_read(request, self)
 
 
 class DecodeReplica(Replica):
@@ -374,14 +367,14 @@ class DecodeReplica(Replica):
         self,
         env: Environment,
         index: int,
-        batch: DecodeBatch,
+        scheduler: DecodeScheduler,
         step_times: StepTimes,
         recorder: Recorder,
         stepping: bool,
         on_finish: Callable[[Request], None] | None,
     ) -> None:
-        super().__init__(env, index, batch, step_times, recorder, stepping, on_finish)
-        self._room = batch
+        super().__init__(env, index, scheduler, step_times, recorder, stepping, on_finish)
+        self._room = scheduler
         self.on_room: Callable[[], None]
         """Called when there may be more room than before."""
         self._asleep = False
@@ -405,7 +398,7 @@ class DecodeReplica(Replica):
         if self.requests == 1 and self.on_busy is not None:
             self.on_busy()
         self._room.promise(request)
-        if self._asleep and self._steps > 1 and self._room.within_room(self._steps) < self._steps:
+        if self._asleep and self._steps > 1 and self._room.steps_within(self._steps) < self._steps:
             self._end_with_this_step()
 
     def land(self, request: Request) -> None:
@@ -423,7 +416,7 @@ class DecodeReplica(Replica):
         self._asleep = False
         self.on_room()
         self._asleep = True
-        if self._steps > 1 and (steps := self._room.within_room(self._steps)) < self._steps:
+        if self._steps > 1 and (steps := self._room.steps_within(self._steps)) < self._steps:
             self._steps = steps
             return self._ramp.total_s(steps)
         return duration_s

@@ -26,7 +26,7 @@ from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.serving.admission import Gate, Prefill
 from cluster_sim.serving.disaggregation import HandOver as HandOverPlan
-from cluster_sim.serving.scheduler import DecodeBatch, PrefillBatch
+from cluster_sim.serving.scheduler import DecodeScheduler, PrefillScheduler
 from cluster_sim.sim.fabric import Bus, Fabric, HostWay
 from cluster_sim.sim.kv_transfer import HandOver, Links
 from cluster_sim.sim.power_cap import Capped
@@ -137,7 +137,7 @@ def _replicas(
         deployment, number = spec.deployment, spec.number
         step_times = deployment.times_at(FULL_PACE)
         batch = build_scheduler(deployment, scenario.seed)
-        if isinstance(batch, PrefillBatch):
+        if isinstance(batch, PrefillScheduler):
             replicas.append(
                 PrefillReplica(
                     env,
@@ -150,7 +150,7 @@ def _replicas(
                     longest_decoded,
                 )
             )
-        elif isinstance(batch, DecodeBatch):
+        elif isinstance(batch, DecodeScheduler):
             replicas.append(
                 DecodeReplica(
                     env,

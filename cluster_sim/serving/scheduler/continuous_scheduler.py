@@ -62,9 +62,7 @@ class ContinuousScheduler:
         self.stalls: list[tuple[Request, float]] = []
         self.pending_tokens = self.pending_prompt_tokens = 0
         # Without chunks a preempted request is prefilled again in one step.
-        longest_prompt = (
-            limits.max_context if limits.chunked_prefill else limits.max_batched_tokens
-        )
+        longest_prompt = limits.max_context if limits.chunked_prefill else limits.max_batched_tokens
         self.longest = min(kv.longest, limits.max_context - 1, longest_prompt)
         """Number of tokens of the largest request that could be served alone."""
         self._limits, self._kv, self._decoding, self._wait = limits, kv, decoding, wait
@@ -147,9 +145,7 @@ class ContinuousScheduler:
             while kv.free_after(1) < 0:
                 self._preempt(self.waiting.victim(self.running), now_s, 0)
         if self._partial is not None or (
-            self.waiting
-            and len(self.running) < self._limits.max_sequences
-            and not output.preempted
+            self.waiting and len(self.running) < self._limits.max_sequences and not output.preempted
         ):
             steps = self._steps_with_prompts(now_s)
             if not decoding.blocks.sequences and not output.chunks:

@@ -41,9 +41,7 @@ class DecodeScheduler(ContinuousScheduler):
             return False
         blocks = self._blocks_for(request) + (self._kv.watermark_blocks if in_batch else 0)
         # Far from the limit, no counting.
-        return (
-            not self._kv.is_tight(steps + 1, blocks) or blocks <= self._kv.free_after(steps + 1)
-        )
+        return not self._kv.is_tight(steps + 1, blocks) or blocks <= self._kv.free_after(steps + 1)
 
     def promise(self, request: Request) -> None:
         """Keep blocks and a batch slot for a request.

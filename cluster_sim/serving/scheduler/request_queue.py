@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Protocol
 
@@ -39,7 +39,7 @@ class RequestQueue(Protocol):
         """Take note that a request runs from now on."""
         ...
 
-    def victim(self, running: Mapping[Request, None]) -> Request:
+    def victim(self, running: dict[Request, None]) -> Request:
         """Return the one of the running requests, in order of admission, to preempt first."""
         ...
 
@@ -85,7 +85,7 @@ class KeyedQueue:
         key = tuple(-part for part in self._key(request))
         heappush(self._running, (key, request.preemptions, request))
 
-    def victim(self, running: Mapping[Request, None]) -> Request:
+    def victim(self, running: dict[Request, None]) -> Request:
         """Return the running request with the largest key."""
         heap = self._running
         while heap[0][2] not in running or heap[0][2].preemptions != heap[0][1]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 
 from cluster_sim.request import Request
 
@@ -28,6 +27,6 @@ class FirstComeQueue(deque[Request]):
     def admitted(self, request: Request) -> None:
         """Take no note: the running requests are in order of admission."""
 
-    def victim(self, running: Mapping[Request, None]) -> Request:
+    def victim(self, running: dict[Request, None]) -> Request:
         """Return the request that was admitted last."""
-        return next(reversed(running))  # type: ignore[call-overload, no-any-return]
+        return next(reversed(running))
