@@ -10,7 +10,7 @@ from cluster_sim.physics.step_times import StepTimes
 from cluster_sim.request import Request
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.serving.routing import LeastRequests, Routing
-from cluster_sim.serving.scheduler import Batch
+from cluster_sim.serving.scheduler import Scheduler
 from cluster_sim.sim.replica import Replica
 from cluster_sim.sim.router import Router
 from cluster_sim.sim.source import timetable
@@ -20,7 +20,7 @@ from cluster_sim.workload.random_streams import stream
 def serve(
     requests: Sequence[Request],
     times: StepTimes,
-    make_batch: Callable[[], Batch],
+    make_scheduler: Callable[[], Scheduler],
     stepping: bool,
     replicas: int = 1,
     policy: Routing | None = None,
@@ -29,7 +29,7 @@ def serve(
     """All requests served to their end; their times are filled in."""
     env, recorder = Environment(), Recorder()
     engines = [
-        Replica(env, index, make_batch(), times, recorder, stepping, None)
+        Replica(env, index, make_scheduler(), times, recorder, stepping, None)
         for index in range(replicas)
     ]
     picker = (policy or LeastRequests()).picker(stream(0, "routing"))

@@ -17,7 +17,6 @@ from cluster_sim.physics.ramp import Ramp
 from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.schema import catalog_entry
-from cluster_sim.serving.kv_cache.allocator import KvRoom
 from tests.machines import small_gpu, tiny_model
 
 
@@ -44,25 +43,6 @@ def test_as_many_steps_are_done_as_the_sum_of_steps_says(
 def test_at_a_boundary_the_step_is_done(first_s: float, slope_s: float, steps: int) -> None:
     ramp = Ramp(first_s, slope_s)
     assert ramp.steps_done(ramp.total_s(steps)) == steps
-
-
-@given(
-    st.integers(1, 16),
-    st.lists(st.tuples(st.integers(-40, 40), st.booleans()), max_size=30),
-    st.integers(0, 100),
-)
-def test_blocks_taken_are_those_of_each_sequence_rounded_up(
-    block: int, sequences: list[tuple[int, bool]], clock: int
-) -> None:
-    room, staying = KvRoom(10_000, block), []
-    for offset, leaves in sequences:
-        offset += 41 - clock if offset + clock < 1 else 0
-        room.join(offset, 1)
-        if leaves:
-            room.leave(offset, 1)
-        else:
-            staying.append(offset)
-    assert room.taken(clock) == sum(-(-(offset + clock) // block) for offset in staying)
 
 
 @pytest.mark.parametrize(

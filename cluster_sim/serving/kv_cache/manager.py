@@ -148,6 +148,14 @@ class KVCacheManager:
         """Give promised blocks back, to be counted here or to be free."""
         self._blocks += blocks
 
+    def count_queue(self) -> tuple[int, int]:
+        """Return (findable, forgotten) blocks in the queue of free ones, as `forget_until` left it.
+
+        Without a prefix cache there is no queue.
+        """
+        prefix = self._prefix
+        return (0, 0) if prefix is None else (prefix.cached_free, prefix.forgotten_free)
+
     # In the step being scheduled
 
     def begin_step(self) -> None:

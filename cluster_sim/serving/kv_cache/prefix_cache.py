@@ -83,6 +83,11 @@ class PrefixCache:
         """Free blocks that may still be found."""
         return sum(run.blocks for run in self._queue)
 
+    @property
+    def forgotten_free(self) -> int:
+        """Number of free blocks whose content is forgotten."""
+        return sum(run.forgotten for run in self._queue)
+
     def take_until(self, free: int) -> None:
         """Blocks were taken from the front of the queue until `free` are left; what they held is
         forgotten, or goes to the store.

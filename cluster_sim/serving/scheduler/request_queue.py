@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 from typing import Protocol
 
@@ -17,6 +17,10 @@ class RequestQueue(Protocol):
 
     def __len__(self) -> int:
         """Return the number of waiting requests."""
+        ...
+
+    def __iter__(self) -> Iterator[Request]:
+        """Yield the waiting requests in any order."""
         ...
 
     def first(self) -> Request:
@@ -65,6 +69,9 @@ class KeyedQueue:
 
     def __len__(self) -> int:
         return len(self._heap)
+
+    def __iter__(self) -> Iterator[Request]:
+        return (request for _, request in self._heap)
 
     def first(self) -> Request:
         """Return the waiting request with the smallest key."""
