@@ -28,13 +28,12 @@ class StepClock:
 
     def start(self, request: Request, steps: int) -> None:
         """Let a request finish after `steps` more steps."""
-        ticket = self._tickets = self._tickets + 1
-        request.ticket = ticket
-        request.finish_clock = self.now + steps
-        heappush(self._finishing, (request.finish_clock, ticket, request))
+        request.ticket = ticket = self._tickets = self._tickets + 1
+        request.finish_clock = finish = self.now + steps
+        heappush(self._finishing, (finish, ticket, request))
 
     def stop(self, request: Request) -> None:
-        """Take a request off the clock."""
+        """Take a request off the clock before it has finished."""
         request.ticket = _LEFT
 
     def steps_left(self, request: Request) -> int:
@@ -50,15 +49,23 @@ class StepClock:
             step, ticket, request = finishing[0]
         return step - now
 
-    def has_finished(self) -> bool:
-        """Return whether an entry of the heap is due, be it void."""
-        return bool(self._finishing) and self._finishing[0][0] <= self.now
+    def tick(self, steps: int) -> list[Request] | None:
+        """Move on by `steps` steps, and take the requests off the clock that finish with them.
 
-    def pop_finished(self) -> list[Request]:
-        """Return the requests whose last step has ended, and forget them."""
+        Returns them, or None where no entry of the heap is due, not even a void one.
+        """
+        now = self.now = self.now + steps
+        finishing = self._finishing
+        if finishing and finishing[0][0] <= now:
+            return self._pop_due()
+        return None
+
+    def _pop_due(self) -> list[Request]:
+        """Take the requests off the clock whose last step has ended, and return them."""
         finishing, now, finished = self._finishing, self.now, []
         while finishing and finishing[0][0] <= now:
             _, ticket, request = heappop(finishing)
             if request.ticket == ticket:
+                request.ticket = _LEFT
                 finished.append(request)
         return finished

@@ -46,7 +46,7 @@ def test_taken_promised_and_free_blocks_make_up_the_capacity(
 ) -> None:
     """Sequences join one step apart, some finish on the way, and blocks are promised."""
     decoding = DecodingSequences(DecodingBlocks(block))
-    kv = KVCacheManager(KVCacheSpec(10_000 * block, block), decoding.blocks, decoding.clock)
+    kv = KVCacheManager(KVCacheSpec(10_000 * block, block), decoding.blocks, decoding)
     running: list[Request] = []
     kv.promise(promised)
     for number, (prompt, answer) in enumerate(lengths):
@@ -54,11 +54,10 @@ def test_taken_promised_and_free_blocks_make_up_the_capacity(
         request.generated = 1
         decoding.join(request, prompt)
         running.append(request)
-        decoding.advance(1)
-        for finished in decoding.clock.pop_finished():
+        for finished in decoding.advance(1) or []:
             decoding.leave(finished, finished.footprint)
             running.remove(finished)
-    steps = min([steps, *(decoding.clock.steps_left(request) for request in running)])
+    steps = min([steps, *(decoding.steps_left(request) for request in running)])
     own = [request.prompt_tokens + decoding.generated(request) - 1 + steps for request in running]
     assert kv.free_after(steps) == 10_000 - promised - sum(-(-tokens // block) for tokens in own)
     assert kv.taken() + kv.free_after(0) == kv.capacity

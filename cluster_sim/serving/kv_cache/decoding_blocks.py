@@ -38,23 +38,18 @@ class DecodingBlocks:
         self._phases = [0] * block_tokens  # sequences by offset modulo block
         self._whole = 0  # sum of offset // block
 
-    @property
-    def growth(self) -> float:
-        """Number of tokens that a step adds to all sequences."""
-        return self.sequences
-
     def join(self, offset: int, rate: int) -> None:
         """Add a sequence with `offset`; its `rate` is a token per step, the only one."""
-        whole, phase = divmod(offset, self.block_tokens)
-        self._whole += whole
-        self._phases[phase] += 1
+        block = self.block_tokens
+        self._whole += offset // block
+        self._phases[offset % block] += 1
         self.sequences += 1
 
     def leave(self, offset: int, rate: int) -> None:
         """Remove a sequence with `offset`."""
-        whole, phase = divmod(offset, self.block_tokens)
-        self._whole -= whole
-        self._phases[phase] -= 1
+        block = self.block_tokens
+        self._whole -= offset // block
+        self._phases[offset % block] -= 1
         self.sequences -= 1
 
     def taken(self, clock: int) -> int:

@@ -38,19 +38,21 @@ NO_HIT = PrefixHit()
 class KVCacheManager:
     """Blocks of one replica: reserved and free ones make up the capacity between any two steps.
 
-    A block that several requests share is counted for each of them, and `_blocks` is so many more
-    than there are; blocks that are promised, or kept for a transfer, are taken off it.
+    A block that several requests share is counted for each of them; `extra_blocks` is by how many
+    there seem to be more than there are. Blocks that are promised, or kept for a transfer, are
+    taken off it.
     """
 
     __slots__ = (
-        "_blocks",
         "_clock",
         "_decoding",
         "_is_counted",
         "_prefix",
         "_taken",
         "block_tokens",
+        "caches_prefixes",
         "capacity",
+        "extra_blocks",
         "free",
         "partial_blocks",
         "swap",
@@ -71,9 +73,12 @@ class KVCacheManager:
         spare_blocks = -(-decoding.spare_tokens // spec.block_tokens)
         self.watermark_blocks = spare_blocks + int(spec.watermark * self.capacity)
         """Number of blocks that must stay free beside a new request while others run."""
-        self._blocks = self.capacity
+        self.extra_blocks = 0
+        """Number of blocks that are counted too often, less those that are promised."""
         self._decoding, self._clock = decoding, clock
         self._prefix = _prefix_cache(spec, self.capacity)
+        self.caches_prefixes = spec.prefix_caching
+        """Whether blocks stay findable by their content."""
         self._is_counted = False  # whether `free` is exact
         self._taken = 0  # blocks that the step being scheduled has taken for prompts
 
@@ -82,11 +87,6 @@ class KVCacheManager:
         """Number of tokens of the largest sequence that fits alone."""
         spare = self._decoding.spare_tokens
         return self.capacity * self.block_tokens - (spare + self.block_tokens if spare else 0)
-
-    @property
-    def caches_prefixes(self) -> bool:
-        """Whether blocks stay findable."""
-        return self._prefix is not None
 
     def blocks_for(self, tokens: int) -> int:
         """Return the blocks that `tokens` tokens of one sequence take."""
@@ -97,26 +97,24 @@ class KVCacheManager:
     def taken(self) -> int:
         """Return the blocks in use or promised between two steps."""
         taken = self._decoding.taken(self._clock.now) + self.partial_blocks
-        return taken - (self._blocks - self.capacity)
+        return taken - self.extra_blocks
 
     def free_after(self, steps: int) -> int:
         """Return the blocks that are free once `steps` steps have run."""
-        return self._blocks - self._decoding.taken(self._clock.now + steps) - self.partial_blocks
-
-    def tokens(self, past_tokens: int) -> float:
-        """Return the tokens in the cache, whole blocks where they are shared or promised.
-
-        past_tokens: those of requests whose prompts are being prefilled.
-        """
-        shared = (self._blocks - self.capacity) * self.block_tokens
-        return self._decoding.tokens + past_tokens - shared
+        taken = self._decoding.taken(self._clock.now + steps) + self.partial_blocks
+        return self.capacity + self.extra_blocks - taken
 
     def is_tight(self, steps: int, blocks: int = 0) -> bool:
         """Return whether `blocks` more may not be free once `steps` steps have run.
 
         Nothing is counted: where it is False, there are enough for certain.
         """
-        return self._decoding.most(steps) + self.partial_blocks + blocks >= self._blocks
+        # NOTE: `most`, spelled out: it is asked for twice in each stretch of steps.
+        decoding = self._decoding
+        sequences = decoding.sequences
+        grown = decoding.tokens + sequences * decoding.step_tokens * steps
+        most = grown // self.block_tokens + sequences * decoding.slack_blocks
+        return most + self.partial_blocks + blocks >= self.capacity + self.extra_blocks
 
     def steps_within(self, steps: int) -> int:
         """Return the most of `steps` decode steps that the blocks allow.
@@ -142,11 +140,11 @@ class KVCacheManager:
 
     def promise(self, blocks: int) -> None:
         """Keep blocks for what is not counted here yet, or not any more."""
-        self._blocks -= blocks
+        self.extra_blocks -= blocks
 
     def keep_promise(self, blocks: int) -> None:
         """Give promised blocks back, to be counted here or to be free."""
-        self._blocks += blocks
+        self.extra_blocks += blocks
 
     def count_queue(self) -> tuple[int, int]:
         """Return (findable, forgotten) blocks in the queue of free ones, as `forget_until` left it.
@@ -160,7 +158,8 @@ class KVCacheManager:
 
     def begin_step(self) -> None:
         """Begin to schedule a step: `free` is a lower bound until it has to be exact."""
-        self.free = self._blocks - int(self._decoding.most(0) + 1 + self.partial_blocks)
+        taken = int(self._decoding.most(0) + 1 + self.partial_blocks)
+        self.free = self.capacity + self.extra_blocks - taken
         self._is_counted, self._taken = False, 0
 
     def count_free(self) -> None:
@@ -204,7 +203,7 @@ class KVCacheManager:
         """Let a request use the blocks that were found, and those that are fetched."""
         if self._prefix is None:
             return
-        self._blocks += hit.used
+        self.extra_blocks += hit.used
         request.holds = []
         self._prefix.hold(request, hit.found, computed=False)
         if hit.fetched:
@@ -234,8 +233,8 @@ class KVCacheManager:
         """
         if self._prefix is not None:
             blocks = sum(self.blocks_for(tokens) for tokens in prompts)
-            taken = self._decoding.taken(self._clock.now)
-            self._prefix.take_until(self._blocks - taken - blocks)
+            taken = self._decoding.taken(self._clock.now) + blocks
+            self._prefix.take_until(self.capacity + self.extra_blocks - taken)
 
     def give_back(self, request: Request, tokens: int, blocks: int, *, again: bool) -> None:
         """Return the blocks of a request's `tokens` tokens to the free ones.
@@ -245,7 +244,7 @@ class KVCacheManager:
         """
         if self._prefix is not None:
             self.fill(request, tokens)
-            self._blocks -= blocks - self._prefix.release(request, blocks, again)
+            self.extra_blocks -= blocks - self._prefix.release(request, blocks, again)
 
 
 def _prefix_cache(spec: KVCacheSpec, blocks: int) -> PrefixCache | None:

@@ -69,7 +69,7 @@ class Continuous(Description):
     ) -> ContinuousScheduler:
         """Return the scheduler of one replica, without requests."""
         decoding = _decoding(limits, kv_cache, drafting)
-        kv = KVCacheManager(kv_cache, decoding.blocks, decoding.clock)
+        kv = KVCacheManager(kv_cache, decoding.blocks, decoding)
         queue = QUEUE_ORDERS[self.order]()
         wait = None
         if max_steps := self.batch_wait_timeout_iterations:

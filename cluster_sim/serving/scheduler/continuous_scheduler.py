@@ -80,7 +80,9 @@ class ContinuousScheduler:
     @property
     def kv_tokens(self) -> float:
         """Number of tokens in the cache as the scheduled steps begin; shared ones count once."""
-        return self._kv.tokens(self._past_tokens)
+        kv = self._kv
+        shared = kv.extra_blocks * kv.block_tokens
+        return self._decoding.blocks.tokens + self._past_tokens - shared
 
     @property
     def tokens_per_step(self) -> int:
@@ -111,9 +113,9 @@ class ContinuousScheduler:
         self.waiting.append(request)
         has_slot = self._partial is None and len(self.running) < self._limits.max_sequences
         if self._wait is None:
-            return has_slot and self.waiting.first() is request
+            return has_slot and (len(self.waiting) == 1 or self.waiting.first is request)
         changes = self._wait.changes_with(request, self._decoding_tokens())
-        return has_slot and (changes or self.waiting.first() is request)
+        return has_slot and (changes or self.waiting.first is request)
 
     def drain(self, now_s: float) -> list[Request]:
         """Take out all requests, those that run first; their KV cache is lost.
@@ -139,63 +141,65 @@ class ContinuousScheduler:
     def schedule(self, now_s: float, max_steps: int) -> SchedulerOutput:
         """Decide on the next step, and on how many steps like it may follow."""
         output, decoding, kv = self.output, self._decoding, self._kv
-        self._clear()
-        if decoding.blocks.sequences and kv.is_tight(0):
+        if output.chunks:
+            self._clear_chunks()
+        if output.preempted:
+            output.preempted = []
+        output.swap_s = 0.0
+        blocks = decoding.blocks
+        sequences, block_tokens = blocks.sequences, blocks.block_tokens
+        # NOTE: `kv.is_tight(0)`, spelled out.
+        most = blocks.tokens // block_tokens + sequences * blocks.slack_blocks + kv.partial_blocks
+        if sequences and most >= kv.capacity + kv.extra_blocks:
             # Preempt until every decoding request finds a block for its next token.
             while kv.free_after(1) < 0:
                 self._preempt(self.waiting.victim(self.running), now_s, 0)
         if self._partial is not None or (
             self.waiting and len(self.running) < self._limits.max_sequences and not output.preempted
         ):
-            steps = self._steps_with_prompts(now_s)
-            if not decoding.blocks.sequences and not output.chunks:
+            if self._wait is None:
+                steps = self._prefill_chunks(now_s)
+            else:
+                steps = self._prefill_unless_held(self._wait, now_s)
+            if not blocks.sequences and not output.chunks:
                 steps = 0
         else:
             if self._wait is not None:
                 self._wait.stop_holding()
-            steps = max_steps if decoding.blocks.sequences else 0
+            steps = max_steps if blocks.sequences else 0
         if steps:
             # Nobody was admitted in a step that preempted; the next one tries again.
             if (output.preempted and self.waiting) or output.swap_s:
                 steps = 1
-            decoding.write(self.work)
-            self.work.sampled = self.work.batch + self._completing
-            steps = min(steps, max_steps)
-            if self.work.batch:
-                steps = self._steps_alike(steps)
+            work = self.work
+            alike = decoding.write(work)
+            work.sampled = work.batch + self._completing
+            if alike < steps:
+                steps = alike
+            if max_steps < steps:
+                steps = max_steps
+            # Only where blocks may run out are they counted.
+            if steps > 1 and work.batch and kv.is_tight(steps):
+                steps = kv.steps_within(steps)
         output.steps = steps
         return output
 
-    def _clear(self) -> None:
-        """Forget what was decided before."""
-        output, work = self.output, self.work
-        if output.chunks:
-            output.chunks.clear()
-            work.prompt_tokens = work.pairs = work.window_pairs = work.pairs_growth = 0
-            self._completing = self._past_tokens = 0
-        if output.preempted:
-            output.preempted = []
-        output.swap_s = 0.0
+    def _clear_chunks(self) -> None:
+        """Let the next step prefill nothing."""
+        work = self.work
+        self.output.chunks.clear()
+        work.prompt_tokens = work.pairs = work.window_pairs = work.pairs_growth = 0
+        self._completing = self._past_tokens = 0
 
-    def _steps_alike(self, steps: int) -> int:
-        """Return how many of `steps` steps have the same sequences and enough blocks."""
-        decoding = self._decoding
-        steps = min(steps, decoding.steps_alike())
-        # Only where blocks may run out are they counted.
-        if steps > 1 and self._kv.is_tight(steps):
-            return self._kv.steps_within(steps)
-        return steps
-
-    def _steps_with_prompts(self, now_s: float) -> int:
+    def _prefill_unless_held(self, wait: BatchWait, now_s: float) -> int:
         """Prefill, unless new requests are held back; return how many like steps may follow."""
-        if self._wait is not None:
-            if self._partial is not None:
-                self._wait.stop_holding()
-            elif steps := self._wait.steps_to_hold(self._decoding_tokens()):
-                return steps
+        if self._partial is not None:
+            wait.stop_holding()
+        elif steps := wait.steps_to_hold(self._decoding_tokens()):
+            return steps
         steps = self._prefill_chunks(now_s)
-        if self._wait is not None and self.output.chunks:
-            self._wait.prefilled()
+        if self.output.chunks:
+            wait.prefilled()
         return steps
 
     def _decoding_tokens(self) -> int:
@@ -217,14 +221,16 @@ class ContinuousScheduler:
                 return 1
             if self._is_unfinished(*chunks[0]):
                 return self._like_chunks(*chunks[0])
-        budget = limits.max_batched_tokens - self._decoding_tokens() - self.work.prompt_tokens
+        blocks = self._decoding.blocks
+        budget = limits.max_batched_tokens - blocks.sequences * blocks.step_tokens
+        budget -= self.work.prompt_tokens
         while (
             waiting
             and budget > 0
             and len(self.running) < limits.max_sequences
             and not output.preempted
         ):
-            request = waiting.first()
+            request = waiting.first
             if request.swapped:
                 tokens = self._admit_swapped(request)
             else:
@@ -262,36 +268,37 @@ class ContinuousScheduler:
         if kv.caches_prefixes:
             kv.make_exact()
             hit = kv.find(request)
-        known = hit.found + hit.fetched
-        missing = request.prompt_tokens + request.generated - known * kv.block_tokens
-        chunk = min(missing, budget)
+        found, used, fetched, _ = hit
+        known, block_tokens = found + fetched, kv.block_tokens
+        missing = request.prompt_tokens + request.generated - known * block_tokens
+        chunk = missing if missing < budget else budget
         if chunk < missing and not self._limits.chunked_prefill:
             return 0
-        blocks = kv.blocks_for(chunk)
+        blocks = -(-chunk // block_tokens)
         spare = kv.watermark_blocks if self.running else 0
         if self.admits_whole_prompts:
             spare += kv.blocks_for(missing) - blocks
-        if not kv.try_take(known - hit.used + blocks, spare):
+        if not kv.try_take(known - used + blocks, spare):
             return 0
-        self._take_first(request)
-        self._use(request, hit, now_s)
+        self._take_first()
+        request.prefilled = known * block_tokens
+        if kv.caches_prefixes:
+            self._use(request, hit)
+        if request.admitted_s != request.admitted_s:  # NaN: for the first time
+            request.admitted_s = now_s
+            request.prefix_hit_tokens = request.prefilled
+            request.fetched_tokens = fetched * block_tokens
         self._add_chunk(request, chunk)
         if chunk < missing:
             self._partial = request
         return chunk
 
-    def _use(self, request: Request, hit: PrefixHit, now_s: float) -> None:
+    def _use(self, request: Request, hit: PrefixHit) -> None:
         """Let a request that is being admitted begin behind what is known of its text."""
-        block = self._kv.block_tokens
-        request.prefilled = (hit.found + hit.fetched) * block
         self.pending_tokens -= request.prefilled
         self.pending_prompt_tokens -= request.prefilled
         self._kv.use(request, hit)
         self.output.swap_s += hit.fetch_s
-        if request.admitted_s != request.admitted_s:  # NaN: for the first time
-            request.admitted_s = now_s
-            request.prefix_hit_tokens = request.prefilled
-            request.fetched_tokens = hit.fetched * block
 
     def _admit_swapped(self, request: Request) -> int:
         """Let the first waiting request, whose blocks lie on the host, decode on if it may.
@@ -304,7 +311,7 @@ class ContinuousScheduler:
         if blocks + (kv.watermark_blocks if self.running else 0) > free:
             return 0
         kv.take_for_decoding(blocks)
-        self._take_first(request)
+        self._take_first()
         kv.restore(request, request.prefilled, free)
         self.output.swap_s += kv.swap.fetch(request.swapped)
         request.swapped = 0
@@ -320,11 +327,10 @@ class ContinuousScheduler:
         self._decoding.uncount(request)
         self._resuming.append(request)
 
-    def _take_first(self, request: Request) -> None:
-        """Move the first waiting request, which is `request`, to those that run."""
-        self.waiting.pop_first()
+    def _take_first(self) -> None:
+        """Move the first waiting request to those that run."""
+        request = self.waiting.pop_first()
         self.running[request] = None
-        self.waiting.admitted(request)
         if self._wait is not None:
             self._wait.remove(request)
 
@@ -338,7 +344,8 @@ class ContinuousScheduler:
         if past + chunk == request.prompt_tokens + request.generated:
             self._completing += 1
             # Who follows in the same step may use its blocks: every layer writes before it reads.
-            self._kv.fill(request, past + chunk)
+            if self._kv.caches_prefixes:
+                self._kv.fill(request, past + chunk)
         if window := self._limits.window_tokens:
             work.window_pairs += window_pairs(chunk, past, window)
 
@@ -372,15 +379,19 @@ class ContinuousScheduler:
         if self._wait is not None:
             self._wait.advance(steps)
         self.pending_tokens -= decoding.blocks.sequences * steps
-        decoding.advance(steps)
-        if chunks or decoding.clock.has_finished():
-            if self._kv.caches_prefixes:
-                self._kv.forget_taken(
-                    request.prefilled + chunk * steps for request, chunk in chunks
-                )
-            for request in decoding.clock.pop_finished():
-                self._leave(request, again=False)
-                self._finish(request, now_s, finished)
+        kv, due = self._kv, decoding.advance(steps)
+        if kv.caches_prefixes and (chunks or due is not None):
+            kv.forget_taken(request.prefilled + chunk * steps for request, chunk in chunks)
+        if due:
+            for request in due:
+                stored = request.prompt_tokens + request.output_tokens - 1
+                blocks = decoding.leave(request, stored)
+                if kv.caches_prefixes:
+                    kv.give_back(request, stored, blocks, again=False)
+                del self.running[request]
+                request.finish_s = now_s
+            finished += due
+        if chunks:
             for request, chunk in chunks:
                 self._prefilled(request, chunk * steps, now_s, finished)
             decoding.count_tokens()
@@ -390,11 +401,6 @@ class ContinuousScheduler:
                 decoding.count(request)
             self._resuming = []
         return finished
-
-    def _finish(self, request: Request, now_s: float, finished: list[Request]) -> None:
-        del self.running[request]
-        request.finish_s = now_s
-        finished.append(request)
 
     def _prefilled(
         self, request: Request, tokens: int, now_s: float, finished: list[Request]
@@ -421,26 +427,16 @@ class ContinuousScheduler:
         self.pending_tokens -= 1
         if request.generated == request.output_tokens:
             self._kv.give_back(request, length, self._kv.blocks_for(length), again=False)
-            self._finish(request, now_s, finished)
+            del self.running[request]
+            request.finish_s = now_s
+            finished.append(request)
         else:
             self._begin_decoding(request, length)
 
     def _begin_decoding(self, request: Request, length: int) -> None:
         """Let a request with `length` tokens in the cache decode from the next step on."""
-        tokens = request.output_tokens - request.generated
-        steps = self._decoding.join(request, length)
-        # Of requests that decode, the steps count that they have left.
-        self.pending_tokens += steps - tokens
-
-    def _leave(self, request: Request, *, again: bool) -> None:
-        """Take a decoding request out of the batch; its blocks are free.
-
-        again: it was preempted and comes back.
-        """
-        made = request.generated if again else request.output_tokens
-        stored = request.prompt_tokens + made - 1  # the last token is answered, never cached
-        blocks = self._decoding.leave(request, stored)
-        self._kv.give_back(request, stored, blocks, again=again)
+        # Of a request that decodes, the steps that it has left are pending.
+        self.pending_tokens += self._decoding.join(request, length)
 
     def _preempt(self, request: Request, now_s: float, free: int) -> None:
         """Take a running request's blocks; it waits again, and keeps its answer so far.
@@ -472,17 +468,18 @@ class ContinuousScheduler:
 
     def _preempt_decoding(self, request: Request, now_s: float) -> None:
         """Take the blocks of a decoding request: to the host if it has space, else for good."""
-        decoding, swap = self._decoding, self._kv.swap
+        decoding, kv = self._decoding, self._kv
         request.generated = decoding.generated(request)
         request.stalled_s = now_s
         self.pending_tokens += request.output_tokens - request.generated
-        self.pending_tokens -= decoding.clock.steps_left(request)
-        self._leave(request, again=True)
-        stored = request.prompt_tokens + request.generated - 1
-        blocks = self._kv.blocks_for(stored)
-        if swap.has_space(blocks):
+        self.pending_tokens -= decoding.steps_left(request)
+        decoding.stop(request)
+        stored = request.prompt_tokens + request.generated - 1  # the last token is not cached yet
+        kv.give_back(request, stored, decoding.leave(request, stored), again=True)
+        blocks = kv.blocks_for(stored)
+        if kv.swap.has_space(blocks):
             request.swapped, request.prefilled = blocks, stored
-            self.output.swap_s += swap.store(blocks)
+            self.output.swap_s += kv.swap.store(blocks)
         else:
             self.pending_tokens += request.prompt_tokens + request.generated
             self.pending_prompt_tokens += request.prompt_tokens + request.generated

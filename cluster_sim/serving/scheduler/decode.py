@@ -81,7 +81,7 @@ class DecodeScheduler(ContinuousScheduler):
         self._promised -= 1
         self._kv.keep_promise(self._blocks_for(request))
         self.running[request] = None
-        self.waiting.admitted(request)
+        self.waiting.passed_by(request)
         request.stalled_s = request.first_token_s
         self._resume(request, request.prompt_tokens)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 
-class SchedulerLimits(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class SchedulerLimits:
     """Limits of the steps of one replica, of its model and its engine."""
 
     max_sequences: int

@@ -23,8 +23,9 @@ class RequestQueue(Protocol):
         """Yield the waiting requests in any order."""
         ...
 
+    @property
     def first(self) -> Request:
-        """Return the request that is admitted next; there must be one."""
+        """Request that is admitted next; there must be one."""
         ...
 
     def append(self, request: Request) -> None:
@@ -36,11 +37,11 @@ class RequestQueue(Protocol):
         ...
 
     def pop_first(self) -> Request:
-        """Remove the request that is admitted next, and return it."""
+        """Remove the request that is admitted next, and return it; it runs from now on."""
         ...
 
-    def admitted(self, request: Request) -> None:
-        """Take note that a request runs from now on."""
+    def passed_by(self, request: Request) -> None:
+        """Take note that a request runs from now on that has not waited."""
         ...
 
     def victim(self, running: dict[Request, None]) -> Request:
@@ -73,8 +74,9 @@ class KeyedQueue:
     def __iter__(self) -> Iterator[Request]:
         return (request for _, request in self._heap)
 
+    @property
     def first(self) -> Request:
-        """Return the waiting request with the smallest key."""
+        """Waiting request with the smallest key."""
         return self._heap[0][1]
 
     def append(self, request: Request) -> None:
@@ -84,11 +86,13 @@ class KeyedQueue:
     put_back = append
 
     def pop_first(self) -> Request:
-        """Remove the waiting request with the smallest key, and return it."""
-        return heappop(self._heap)[1]
+        """Remove the waiting request with the smallest key, and return it; it runs from now on."""
+        _, request = heappop(self._heap)
+        self.passed_by(request)
+        return request
 
-    def admitted(self, request: Request) -> None:
-        """Take note that a request runs from now on."""
+    def passed_by(self, request: Request) -> None:
+        """Take note that a request runs from now on that has not waited."""
         key = tuple(-part for part in self._key(request))
         heappush(self._running, (key, request.preemptions, request))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from cluster_sim.physics.step_work import StepWork
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.decoding_blocks import SpeculativeBlocks
 from cluster_sim.serving.scheduler.decoding import DecodingSequences
@@ -36,38 +37,44 @@ class SpeculativeSequences(DecodingSequences):
         super().__init__(self._grown)
 
     def join(self, request: Request, length: int) -> int:
-        """Let a request with `length` tokens in the cache decode; return the steps that it takes.
+        """Let a request with `length` tokens in the cache decode.
 
-        The caller counts tokens anew when all have joined.
+        Returns by how many the steps that it takes exceed the tokens that it has left. The caller counts tokens anew when all have joined.
         """
         left = request.output_tokens - request.generated
         steps = self._speculation.steps(left, self._streams(request.number, request.preemptions))
-        self.clock.start(request, steps)
+        self.start(request, steps)
         request.rate = left * _ONE // steps
-        request.offset = length * _ONE - self.clock.now * request.rate
+        request.offset = length * _ONE - self.now * request.rate
         self.counted += request.counted
         self._grown.join(request.offset, request.rate)
-        return steps
+        return steps - left
 
     def leave(self, request: Request, stored: int) -> int:
-        """Take out a request with `stored` tokens in the cache; return the blocks it held."""
-        self.clock.stop(request)
+        """Take out a request that is off the clock; return the blocks that it held."""
         self.counted -= request.counted
-        before = self._grown.taken(self.clock.now)
+        before = self._grown.taken(self.now)
         self._grown.leave(request.offset, request.rate)
         self.count_tokens()
-        return before - self._grown.taken(self.clock.now)
+        return before - self._grown.taken(self.now)
 
-    def advance(self, steps: int) -> None:
-        """Move on by `steps` steps, in which nobody joins or leaves."""
-        self.clock.now += steps
+    def advance(self, steps: int) -> list[Request] | None:
+        """Move on by `steps` steps, in which nobody joins or leaves; return as `tick` does."""
+        finished = self.tick(steps)
         self.count_tokens()
+        return finished
 
     def generated(self, request: Request) -> int:
         """Return the tokens that a request has been answered."""
-        made = (request.offset + request.rate * self.clock.now) // _ONE
+        made = (request.offset + request.rate * self.now) // _ONE
         return made - request.prompt_tokens + 1
+
+    def write(self, work: StepWork) -> int:
+        """Write what the next step works on; return for how many steps that stays alike."""
+        steps = super().write(work)
+        work.growth = self._grown.growth
+        return steps
 
     def count_tokens(self) -> None:
         """Count the tokens in the cache anew."""
-        self._grown.count_tokens(self.clock.now)
+        self._grown.count_tokens(self.now)

@@ -153,7 +153,7 @@ class StaticScheduler:
         """
         prompt = output = 0
         while self.waiting and len(self._left) < self._limits.max_sequences:
-            request = self.waiting.first()
+            request = self.waiting.first
             longer = max(prompt, request.prompt_tokens), max(output, request.output_tokens)
             blocks = (len(self._left) + 1) * self._blocks_for(sum(longer) - 1)
             if blocks > self._blocks and self._left:
