@@ -109,12 +109,8 @@ class KVCacheManager:
 
         Nothing is counted: where it is False, there are enough for certain.
         """
-        # NOTE: `most`, spelled out: it is asked for twice in each stretch of steps.
-        decoding = self._decoding
-        sequences = decoding.sequences
-        grown = decoding.tokens + sequences * decoding.step_tokens * steps
-        most = grown // self.block_tokens + sequences * decoding.slack_blocks
-        return most + self.partial_blocks + blocks >= self.capacity + self.extra_blocks
+        most = self._decoding.most(steps) + self.partial_blocks + blocks
+        return most >= self.capacity + self.extra_blocks
 
     def steps_within(self, steps: int) -> int:
         """Return the most of `steps` decode steps that the blocks allow.
@@ -158,8 +154,9 @@ class KVCacheManager:
 
     def begin_step(self) -> None:
         """Begin to schedule a step: `free` is a lower bound until it has to be exact."""
-        taken = int(self._decoding.most(0) + 1 + self.partial_blocks)
-        self.free = self.capacity + self.extra_blocks - taken
+        decoding = self._decoding
+        most = decoding.tokens // self.block_tokens + decoding.sequences * decoding.slack_blocks
+        self.free = self.capacity + self.extra_blocks - int(most + 1 + self.partial_blocks)
         self._is_counted, self._taken = False, 0
 
     def count_free(self) -> None:
