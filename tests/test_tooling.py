@@ -1,4 +1,4 @@
-"""The code is as the linter, the formatter and the type checker want it."""
+"""The code is as the linter, the formatter, the type checker and the spell checker want it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.mark.parametrize(
-    "command", [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]], ids=" ".join
+    "command",
+    [
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
+        pytest.param(["mypy"], marks=pytest.mark.slow),
+        ["codespell_lib"],
+    ],
+    ids=" ".join,
 )
 def test_nothing_to_complain_about(command: list[str]) -> None:
     done = subprocess.run(

@@ -57,8 +57,8 @@ def compute_tokens_per_s(scenario: Scenario, deployment: Deployment) -> float:
 def communication_s(scenario: Scenario, deployment: Deployment) -> float:
     """Return the time of one user's token that goes into moving it between devices or cores [s].
 
-    It is what the simulator computes, and no bound. On GPUs the collectives; on wafers what the same token would be spared if neither hops over
-    cores nor those between wafers took time.
+    It is what the simulator computes, and no bound. On GPUs the collectives; on wafers what the
+    same token would be spared if neither hops over cores nor those between wafers took time.
     """
     model, context = deployment.model, round(sampled_lengths(scenario).context)
     windowed = min(context, model.window.tokens) if model.window else 0

@@ -1,27 +1,19 @@
-"""The traffic alone, without a cluster: gathered from a scenario or a trace, and described."""
+"""The traffic alone, without a cluster: gathered from a scenario or a trace."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import chain, islice, repeat
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 
 import numpy as np
 
 from cluster_sim.analysis.assumed_answers import client_requests, session_requests
+from cluster_sim.analysis.demand import Demand
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.workload.arrivals import ArrivalProcess, WaitingClients
 from cluster_sim.workload.generate import length_pieces
 from cluster_sim.workload.random_streams import AT_A_TIME, stream
-from cluster_sim.workload.statistics import (
-    ArrivalStatistics,
-    AskedPrompt,
-    LengthStatistics,
-    of_arrivals,
-    of_lengths,
-    rank_correlation,
-    reuse,
-)
 from cluster_sim.workload.traces import Tally, Trace
 from cluster_sim.workload.traces.rows import Pieces
 
@@ -37,83 +29,6 @@ class _Remade:
 
     def __iter__(self) -> Iterator[Pieces]:
         return self.made()
-
-
-@dataclass(frozen=True)
-class Demand:
-    """Requests as columns, in order of arrival."""
-
-    name: str
-    """Name of the traffic."""
-    arrival_s: np.ndarray
-    """Arrival times from zero on [s]."""
-    prompt_tokens: np.ndarray
-    """Length of each prompt [tokens]."""
-    output_tokens: np.ndarray
-    """Length of each answer [tokens]."""
-    pieces: Iterable[Pieces] | None = None
-    """Pieces at the beginning of each prompt; None where prompts share nothing."""
-    output_piece: list[int | None] | None = None
-    """Identity of each answer as a piece of later prompts; None where no prompt holds answers."""
-    notes: list[str] = field(default_factory=list)
-    """Sentences on what was left out, or assumed."""
-
-    def reused(self) -> float | None:
-        """Return the share of prompt tokens that a cache without limits would have held.
-
-        It is None where prompts have no pieces.
-        """
-        if self.pieces is None:
-            return None
-        answers: Iterator[int | None] = (
-            iter(self.output_piece) if self.output_piece is not None else repeat(None)
-        )
-        rows = zip(
-            self.prompt_tokens.tolist(),
-            self.pieces,
-            answers,
-            self.output_tokens.tolist(),
-            strict=False,
-        )
-        return reuse(
-            AskedPrompt(prompt, own, None if answer is None else (answer, output))
-            for prompt, own, answer, output in rows
-        ).token_fraction
-
-    def arrivals(self) -> ArrivalStatistics:
-        """Return rate, bursts and peaks."""
-        return of_arrivals(self.arrival_s)
-
-    def tokens(self) -> tuple[LengthStatistics, LengthStatistics] | None:
-        """Return the lengths of prompts and of answers; None where there are no requests."""
-        if not len(self.arrival_s):
-            return None
-        return of_lengths(self.prompt_tokens), of_lengths(self.output_tokens)
-
-    def correlation(self) -> float | None:
-        """Return Spearman's rank correlation of prompts and answers."""
-        return rank_correlation(self.prompt_tokens, self.output_tokens)
-
-    def summary(self) -> dict[str, float | None]:
-        """Return all statistics under their names; None where there are too few requests."""
-        arrivals, both = self.arrivals(), self.tokens()
-        values: dict[str, float | None] = {
-            "requests": arrivals.requests,
-            "span_s": arrivals.span_s,
-            "rate_per_s": arrivals.rate_per_s,
-            "cv": arrivals.cv,
-        }
-        for name, by_window in (
-            ("dispersion", arrivals.dispersion),
-            ("peak_to_mean", arrivals.peak_to_mean),
-        ):
-            values |= {f"{name}_{window_s:g}s": value for window_s, value in by_window.items()}
-        for key, lengths in zip(("prompt", "output"), both or (), strict=False):
-            values |= {f"mean_{key}_tokens": lengths.mean, f"max_{key}_tokens": lengths.largest}
-            values |= {
-                f"p{100 * at:g}_{key}_tokens": value for at, value in lengths.quantiles.items()
-            }
-        return values | {"length_correlation": self.correlation(), "prefix_reuse": self.reused()}
 
 
 def of_trace(trace: Trace, name: str, seed: int = 0, until_s: float = float("inf")) -> Demand:
@@ -149,9 +64,9 @@ def of_scenario(scenario: Scenario, tokens_per_s: float) -> Demand:
         return _of_sessions(scenario, until_s, tokens_per_s)
     arrivals = workload.arrivals
     assert arrivals is not None
-    max_requests = arrivals.requests or _MAX_REQUESTS
     if (clients := arrivals.waiting_clients()) is not None:
         return _of_clients(scenario, clients, until_s, tokens_per_s)
+    max_requests = arrivals.requests or _MAX_REQUESTS
     at_s = _arrival_times_s(arrivals, scenario.seed, until_s, max_requests)
     prompts, outputs = _lengths(scenario, len(at_s))
     return Demand(scenario.title, at_s, prompts, outputs)

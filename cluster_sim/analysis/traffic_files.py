@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cluster_sim.analysis.traffic import Demand
+from cluster_sim.analysis.demand import Demand
 from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.traces.rows import Pieces
 

@@ -1,4 +1,4 @@
-"""A benchmark's figures, by whichever client they were measured, and what all clients' files share."""
+"""A benchmark's figures, whichever client measured them, and what all clients' files share."""
 
 from __future__ import annotations
 

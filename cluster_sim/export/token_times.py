@@ -12,7 +12,7 @@ from cluster_sim.results.results import Results
 from cluster_sim.typing import Array
 
 
-class _Change(NamedTuple):
+class _TokenChange(NamedTuple):
     """An event by which a request begins or ceases to get tokens."""
 
     what: str
@@ -83,7 +83,7 @@ class TokenTimes:
                 spans[row] = self._torn(spans[row][0], changes, first_s[row])
         return spans
 
-    def _torn(self, whole: _Span, changes: list[_Change], first_s: float) -> list[_Span]:
+    def _torn(self, whole: _Span, changes: list[_TokenChange], first_s: float) -> list[_Span]:
         """Return the spans of a request that was preempted, or whose KV has moved."""
         replica, start, stop, gap_s = whole
         steps = self._steps[replica]
@@ -118,14 +118,14 @@ class TokenTimes:
         return np.concatenate(parts)
 
 
-def _changes(results: Results) -> dict[int, list[_Change]]:
+def _changes(results: Results) -> dict[int, list[_TokenChange]]:
     """Return the preemptions and resumptions of each request, in order of time."""
     columns = ("request", "what", "at_s", "value")
     rows = zip(*(results.events[name].to_pylist() for name in columns), strict=True)
-    changes: dict[int, list[_Change]] = {}
+    changes: dict[int, list[_TokenChange]] = {}
     for request, what, at_s, value in rows:
         if what in ("preempted", "resumed"):
-            changes.setdefault(request, []).append(_Change(what, at_s, value))
+            changes.setdefault(request, []).append(_TokenChange(what, at_s, value))
     return changes
 
 

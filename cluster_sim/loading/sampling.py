@@ -1,5 +1,6 @@
-"""A share of a large fleet in place of all of it: fewer replicas, traffic thinned in proportion,
-totals multiplied back.
+"""A share of a large fleet in place of all of it.
+
+It has fewer replicas and traffic that is thinned in proportion; totals are multiplied back.
 
 Arrivals that are Poisson, whatever their rate does over time, stay so when each is kept with the
 same probability, at a rate that is smaller by it (Kingman, Poisson Processes, 1993, ch. 5). Routers

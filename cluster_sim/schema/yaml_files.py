@@ -44,7 +44,7 @@ def read_text(path: Path) -> str:
 def parse_value(text: str, where: str) -> Any:
     """Return the value that a piece of YAML stands for; `where` names it in messages."""
     value = Document(None, where)
-    _Reader(value, where=where).read(text)
+    _YamlReader(value, where=where).read(text)
     return value.data
 
 
@@ -54,7 +54,7 @@ def parse_yaml(text: str, file: str) -> Document:
     Raises ScenarioError for what is no mapping.
     """
     document = Document(None, file)
-    _Reader(document).read(text)
+    _YamlReader(document).read(text)
     if not isinstance(document.data, dict):
         raise ScenarioError.at(
             f"{file}:1", f"came {shown(document.data)}; wanted a mapping (`key: value` lines)"
@@ -66,7 +66,7 @@ _SLIPS = (ValueError, TypeError, AttributeError, LookupError)
 """Errors that the YAML library raises by mistake on odd directives and tags."""
 
 
-class _Reader:
+class _YamlReader:
     """Reader of YAML into plain dicts, lists and scalars, which notes the line of each.
 
     From the tree of nodes rather than through the library's own constructor: that one forgets the
@@ -153,8 +153,8 @@ class _Reader:
             name = _scalar("int", key.value) if key.tag.endswith(":int") else key.value
             self._document.places[(*trail, name)] = self._at(line)
             plain[name] = self._plain(value, (*trail, name))
-        for other in merged:  # what is written here, or merged earlier, wins
-            plain = {**self._inherited(other, trail, plain), **plain}
+        for mapping in merged:  # what is written here, or merged earlier, wins
+            plain = {**self._inherited(mapping, trail, plain), **plain}
         return plain
 
     def _check_key(self, key: Any, lines: dict[str, int]) -> None:
@@ -222,7 +222,7 @@ _JARGON = {
     "'?<scalar>'?": "text",
     "the node content": "a value",
     " in the stream": "",
-    "hexdecimal": "hexadecimal",
+    "hexdecimal": "hexadecimal",  # codespell:ignore hexdecimal
 }
 
 
@@ -250,6 +250,7 @@ def yaml_text(data: Any) -> str:
     from ruamel.yaml import YAML
 
     text, yaml = StringIO(), YAML(typ="safe", pure=True)
-    yaml.default_flow_style, yaml.width, yaml.sort_base_mapping_type_on_output = False, 4096, False  # type: ignore[assignment]  # typed as None there
+    yaml.default_flow_style, yaml.width = False, 4096
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # typed as None there
     yaml.dump(data, text)
     return text.getvalue()

@@ -15,7 +15,8 @@ from pytest import approx
 from ruamel.yaml import YAML
 
 import cluster_sim
-from cluster_sim.analysis.traffic import Demand, of_scenario, of_trace
+from cluster_sim.analysis.demand import Demand
+from cluster_sim.analysis.traffic import of_scenario, of_trace
 from cluster_sim.analysis.traffic_files import write
 from cluster_sim.calibration.traffic import propose
 from cluster_sim.errors import ScenarioError
@@ -200,6 +201,7 @@ def test_a_gamma_trace_is_matched_in_every_statistic() -> None:
     assert all(match.miss < 0.1 for match in proposal.matches.values())
 
 
+@pytest.mark.slow
 def test_bursts_with_silence_between_them_are_found_to_be_such() -> None:
     bursts = OnOff.model_validate(
         {

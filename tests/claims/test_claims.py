@@ -193,7 +193,7 @@ def test_a_token_is_on_its_way_over_wafers_for_hops_and_distances() -> None:
         ({"two": {"of": "run", "scenario": str(SPEEDS), "metric": "completed"}}, "has the variants 70b-b200, "),
         ({"two": {"of": "run", "scenario": str(SPEEDS), "variant": "70b-cs3", "set": {"sead": 1}, "metric": "completed"}}, "unknown key 'sead'"),
         ({"two": {"of": "catalog", "entry": "b200", "figure": "x"}}, "no entry 'b200' in the catalog"),
-        ({"two": {"of": "catalog", "entry": "b200-sxm", "figure": "memory.bandwith"}}, "did you mean 'memory.bandwidth'?"),
+        ({"two": {"of": "catalog", "entry": "b200-sxm", "figure": "memory.bandwith"}}, "did you mean 'memory.bandwidth'?"),  # codespell:ignore bandwith
         ({"two": {"of": "catalog", "entry": "b200-sxm", "figure": "memory.bandwidth"}}, "wanted 'unit', in which to take it"),
         ({"two": {"of": "catalog", "entry": "b200-sxm", "figure": "memory.bandwidth", "unit": "K"}}, "'TB/s' is a bandwidth, not"),
         ({"two": {"of": "measurement", "where": {"hardware": "B200"}}}, "measurements are so; wanted one"),
@@ -268,6 +268,7 @@ def test_check_takes_a_file_of_claims_too(
     assert call(capsys, "check", path)[:2] == (0, f"{path}: right (it)\n")
 
 
+@pytest.mark.slow
 def test_every_scenario_that_the_articles_claims_name_is_right() -> None:
     file = open_claims(ARTICLE)
     assert len(file.simulated) > 30

@@ -82,7 +82,7 @@ def test_the_base_of_these_tests_is_right():
 KEYS_AND_CHOICES = [
     ("seed: 3", "sed: 3", "x.yaml:2: unknown key 'sed'; did you mean 'seed'?"),
     ("seed: 3", "xyz: 3", f"x.yaml:2: unknown key 'xyz'; known: {KNOWN}"),
-    ("seed: 3", "varients: {}", "x.yaml:2: unknown key 'varients'; did you mean 'variants'?"),
+    ("seed: 3", "varients: {}", "x.yaml:2: unknown key 'varients'; did you mean 'variants'?"),  # codespell:ignore varients
     ("seed: 3", "1: 4", f"x.yaml:2: unknown key '1'; known: {KNOWN}"),
     ("max_sequences", "max_sequnces", "x.yaml:18: cluster.pools[0].batching: unknown key 'max_sequnces'; did you mean 'max_sequences'?"),
     ("rate: 5 /s", "rate: 5 /s, rat: 5 /s", "x.yaml:6: workload.arrivals: unknown key 'rat'; did you mean 'rate'?"),

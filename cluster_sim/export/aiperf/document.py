@@ -64,7 +64,7 @@ def recognises(result: Mapping[str, Any]) -> bool:
 
 
 def benchmark(result: Mapping[str, Any]) -> Benchmark:
-    """Return the figures of an object: those of distributions as `tag.statistic`, totals as `tag`."""
+    """Return the figures of an object: `tag.statistic` for distributions, `tag` for totals."""
     values: dict[str, float] = {}
     for tag, block in result.items():
         if isinstance(block, Mapping) and "unit" in block:

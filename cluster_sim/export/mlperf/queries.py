@@ -96,7 +96,7 @@ def _ns(values_s: Array) -> Array:
 
 
 def stopping_lines(count: int, more: int) -> tuple[str, ...]:
-    """Return what LoadGen says of early stopping after `count` queries, where `more` are missing."""
+    """Return LoadGen's words on early stopping after `count` queries, where `more` are missing."""
     if not more:
         return (" * Run successful.",)
     return (

@@ -48,7 +48,7 @@ class Verdict:
 
 
 def more_queries(queries: int, late: int) -> int:
-    """Return how many more queries, none of them late, would make it 99 % sure that at most 1 % are.
+    """Return how many more queries, none late, would make it 99 % sure that at most 1 % are.
 
     The least n with P(at most `late` of n are late) <= 1 % where 1 % are late in truth. Source:
     MLPerf inference rules, early stopping.

@@ -29,7 +29,7 @@ _NOWHERE = -1
 """Number in place of a replica's, where a change is none of its queue."""
 
 
-class _Change(NamedTuple):
+class _CountChange(NamedTuple):
     """A change of how many requests wait and run."""
 
     at_ns: int
@@ -71,7 +71,7 @@ class RequestTracks:
         self._waiting, self._running = waiting, running
         self._counts = {waiting: 0, running: 0}
         self._tracks = TrackPool(out, above)
-        self._ahead: list[_Change] = []
+        self._ahead: list[_CountChange] = []
 
     def write(self, tables: RunTables) -> None:
         """Write the requests in order of arrival; what changes later waits on a heap until then."""
@@ -83,9 +83,13 @@ class RequestTracks:
             entry = row["replica"] if row["prefill_replica"] is None else row["prefill_replica"]
             self._count(arrived_ns, _NOWHERE if entry is None else entry, 1, 0)
             if row["admitted_s"] is not None:
-                heappush(self._ahead, _Change(ns(row["admitted_s"]), finishes=False, replica=entry))
+                heappush(
+                    self._ahead, _CountChange(ns(row["admitted_s"]), finishes=False, replica=entry)
+                )
             if row["finish_s"] is not None:
-                heappush(self._ahead, _Change(ns(row["finish_s"]), finishes=True, replica=_NOWHERE))
+                heappush(
+                    self._ahead, _CountChange(ns(row["finish_s"]), finishes=True, replica=_NOWHERE)
+                )
             self._request(row, entry)
         self._pass_until(None)
 

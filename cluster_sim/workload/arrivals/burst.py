@@ -37,7 +37,7 @@ class Burst(OpenLoop):
     """Bursts on top of the base rate, which may overlap."""
 
     def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Yield ascending arrival times [s] without the rate curve, some at a time, indefinitely."""
+        """Yield ascending times [s] without the rate curve, some at a time, indefinitely."""
         base_rng, *burst_rngs = rng.spawn(1 + len(self.bursts))
         extra_s = np.sort(
             np.concatenate(
@@ -59,7 +59,7 @@ class Burst(OpenLoop):
         return self.rate_per_s
 
     def thinned(self, one_in: int) -> Self:
-        """Return the same with smaller rates: the sum of Poisson processes is thinned as each is."""
+        """Return smaller rates: the sum of Poisson processes is thinned as each of them is."""
         bursts = tuple(
             burst.model_copy(update={"rate_per_s": burst.rate_per_s / one_in})
             for burst in self.bursts
@@ -68,6 +68,6 @@ class Burst(OpenLoop):
 
 
 def _burst_times(burst: OneBurst, rng: np.random.Generator) -> np.ndarray:
-    """Return the Poisson arrivals [s] of one burst; their number is drawn first, then their times."""
+    """Return the Poisson arrivals [s] of one burst: first their number is drawn, then times."""
     count = rng.poisson(burst.rate_per_s * burst.lasts_s)
     return burst.at_s + burst.lasts_s * rng.random(count)

@@ -49,7 +49,7 @@ class ClientPopulation(OpenLoop):
     """Kinds of clients."""
 
     def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Yield ascending arrival times [s] without the rate curve, some at a time, indefinitely."""
+        """Yield ascending times [s] without the rate curve, some at a time, indefinitely."""
         streams: list[_ClientStream] = []
         total = sum(kind.share for kind in self.clients)
         for kind in self.clients:

@@ -45,7 +45,7 @@ class Levels:
         return float(self._integral[-1] / self.at_s[-1])
 
     def stretched(self, pieces: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-        """Yield the times [s] at which the integral reaches each of the ascending areas in `pieces`."""
+        """Yield the times [s] at which the integral reaches the ascending areas in `pieces`."""
         last_s = 0.0
         for areas in pieces:
             # areas that are next to equal could be turned round by rounding

@@ -51,7 +51,7 @@ class Diurnal(Clock, OpenLoop):
         return Levels(week.at_s, week.level * self.rate_per_s)
 
     def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Yield ascending arrival times [s] without the rate curve, some at a time, indefinitely."""
+        """Yield ascending times [s] without the rate curve, some at a time, indefinitely."""
         return self.levels.stretched(renewal_pieces(lambda count: rng.exponential(1.0, count)))
 
     def steady_rate_per_s(self) -> float:

@@ -16,8 +16,8 @@ from cluster_sim.workload.arrivals.renewal import renewal_pieces
 class Gamma(OpenLoop):
     """Gamma-distributed gaps with coefficient of variation `cv`.
 
-    Arrivals are Poisson at 1, and come in bursts above it. The shape is 1 / cv². Over long windows the index of dispersion of counts tends to cv² (Cox,
-    Renewal Theory, 1962).
+    Arrivals are Poisson at 1, and come in bursts above it. The shape is 1 / cv². Over long windows
+    the index of dispersion of counts tends to cv² (Cox, Renewal Theory, 1962).
     """
 
     process: Literal["gamma"] = "gamma"
@@ -27,7 +27,7 @@ class Gamma(OpenLoop):
     """Coefficient of variation of the gaps."""
 
     def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Yield ascending arrival times [s] without the rate curve, some at a time, indefinitely."""
+        """Yield ascending times [s] without the rate curve, some at a time, indefinitely."""
         shape = 1.0 / self.cv**2
         return renewal_pieces(
             lambda count: rng.gamma(shape, 1.0 / (shape * self.rate_per_s), count)

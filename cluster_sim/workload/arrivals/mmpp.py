@@ -29,9 +29,10 @@ class State(Description):
 class Mmpp(OpenLoop):
     """Arrivals at the rate of a hidden state.
 
-    After an exponential stay the next state is any of the others, each as likely. With two states the index of dispersion is known in closed form (Heffes, Lucantoni, IEEE JSAC
-    4(6), 1986). Gaps other than exponential ones make it Markov-modulated renewal: `cv` is theirs
-    while the rate holds.
+    After an exponential stay the next state is any of the others, each as likely. With two states
+    the index of dispersion is known in closed form (Heffes, Lucantoni, IEEE JSAC 4(6), 1986). Gaps
+    other than exponential ones make it Markov-modulated renewal: `cv` is theirs while the rate
+    holds.
     """
 
     process: Literal["mmpp"] = "mmpp"
@@ -47,7 +48,7 @@ class Mmpp(OpenLoop):
         return self
 
     def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Yield ascending arrival times [s] without the rate curve, some at a time, indefinitely.
+        """Yield ascending times [s] without the rate curve, some at a time, indefinitely.
 
         A renewal process of rate 1 runs on the integral of the rate; the first state is a random
         one, each as likely as the time spent in it.

@@ -71,7 +71,7 @@ class OnOff(OpenLoop):
         return value
 
     def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Yield ascending arrival times [s] without the rate curve, a burst at a time, indefinitely.
+        """Yield ascending times [s] without the rate curve, a burst at a time, indefinitely.
 
         Time zero lies in a burst as often as any other time does.
         """

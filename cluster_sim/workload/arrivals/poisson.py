@@ -22,7 +22,7 @@ class Poisson(OpenLoop):
     """Mean rate of arrivals [1/s]."""
 
     def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Yield ascending arrival times [s] without the rate curve, some at a time, indefinitely."""
+        """Yield ascending times [s] without the rate curve, some at a time, indefinitely."""
         return renewal_pieces(lambda count: rng.exponential(1.0 / self.rate_per_s, count))
 
     def steady_rate_per_s(self) -> float:

@@ -123,7 +123,7 @@ class OpenLoop(ArrivalProcess):
 
     @abstractmethod
     def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Yield ascending arrival times [s] without the rate curve, some at a time, indefinitely."""
+        """Yield ascending times [s] without the rate curve, some at a time, indefinitely."""
 
     @abstractmethod
     def steady_rate_per_s(self) -> float:

@@ -17,8 +17,8 @@ from cluster_sim.workload.arrivals.renewal import renewal_pieces, weibull_shape
 class Weibull(OpenLoop):
     """Weibull-distributed gaps with coefficient of variation `cv`.
 
-    Arrivals are Poisson at 1, and come in bursts above it. ServeGen finds that a fifth to a third of production clients follow it rather than the gamma
-    (Xiang et al., arXiv 2505.09999).
+    Arrivals are Poisson at 1, and come in bursts above it. ServeGen finds that a fifth to a third
+    of production clients follow it rather than the gamma (Xiang et al., arXiv 2505.09999).
     """
 
     process: Literal["weibull"] = "weibull"
@@ -28,7 +28,7 @@ class Weibull(OpenLoop):
     """Coefficient of variation of the gaps."""
 
     def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Yield ascending arrival times [s] without the rate curve, some at a time, indefinitely."""
+        """Yield ascending times [s] without the rate curve, some at a time, indefinitely."""
         shape = weibull_shape(self.cv)
         scale_s = 1.0 / (self.rate_per_s * gamma(1 + 1 / shape))
         return renewal_pieces(lambda count: scale_s * rng.weibull(shape, count))

@@ -50,8 +50,9 @@ class Compaction(Description):
     above_tokens: Count
     """Length of a prompt above which it is compacted first [tokens]."""
     to_tokens: Lengths
-    """Length of the prompt after that, the shared beginning included [tokens]. What is new since the
-    last answer is always kept."""
+    """Length of the prompt after that, the shared beginning included [tokens].
+
+    What is new since the last answer is always kept."""
 
 
 def _preset_or_keys(schema: dict[str, Any]) -> None:
@@ -65,7 +66,8 @@ def _preset_or_keys(schema: dict[str, Any]) -> None:
 class Sessions(Description):
     """Conversations of people and tools with a model.
 
-    They consist of user turns of steps, of which each sends the whole context again. A step's prompt is the one before, its answer, and fresh tokens; what stands at the front has an
+    They consist of user turns of steps, of which each sends the whole context again. A step's
+    prompt is the one before, its answer, and fresh tokens; what stands at the front has an
     identity, so that a prefix cache finds it. Session n is the same whatever the cluster does: its
     draws are its own.
     """
@@ -161,7 +163,7 @@ class Sessions(Description):
 
     @property
     def longest(self) -> int | None:
-        """Length of the longest request, prompt and answer [tokens]; None where nothing bounds it."""
+        """Length of the longest request, prompt and answer; None without a bound [tokens]."""
         if self.window_tokens is not None:
             return self.window_tokens
         output = (

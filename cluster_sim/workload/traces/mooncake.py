@@ -1,4 +1,4 @@
-"""Mooncake's traces: JSON lines with the identities of a prompt's blocks (Qin et al., FAST 2025)."""
+"""Mooncake's traces: JSON lines with the identities of prompt blocks (Qin et al., FAST 2025)."""
 
 from __future__ import annotations
 

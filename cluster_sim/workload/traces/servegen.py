@@ -33,7 +33,7 @@ class _Window:
 
 
 @dataclass
-class _Client:
+class _ServeGenClient:
     windows: dict[float, _Window] = field(default_factory=dict)
     tables: dict[float, dict[str, tuple[np.ndarray, np.ndarray]]] = field(default_factory=dict)
     """Values and their cumulated probability, by start of the window and by what is drawn."""
@@ -94,7 +94,7 @@ def servegen_batches(
 
 
 def _draw(
-    client: _Client, window: _Window, window_s: float, rng: np.random.Generator
+    client: _ServeGenClient, window: _Window, window_s: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """Return times [s], prompts and outputs [tokens] of one client in one window; None for none."""
     shape, table = window.shape, client.table_at(window_s)
@@ -133,13 +133,13 @@ def _drawn(
     return values[np.searchsorted(below, rng.random(count), side="right")]
 
 
-def _read(path: str, place: Place) -> dict[int, _Client]:
-    clients: dict[int, _Client] = {}
+def _read(path: str, place: Place) -> dict[int, _ServeGenClient]:
+    clients: dict[int, _ServeGenClient] = {}
     for name, text in members(path):
         if (match := _CLIENT.search(PurePosixPath(name).name)) is None:
             continue
         place.enter(name)
-        client = clients.setdefault(int(match[1]), _Client())
+        client = clients.setdefault(int(match[1]), _ServeGenClient())
         if match[2] == "trace.csv":
             _read_windows(text, place, client)
         else:
@@ -147,7 +147,7 @@ def _read(path: str, place: Place) -> dict[int, _Client]:
     return dict(sorted(clients.items()))
 
 
-def _read_windows(text: str, place: Place, client: _Client) -> None:
+def _read_windows(text: str, place: Place, client: _ServeGenClient) -> None:
     reader = csv.reader(text.splitlines())
     place.follow(lambda: reader.line_num)
     for row in reader:
@@ -169,7 +169,7 @@ def _read_windows(text: str, place: Place, client: _Client) -> None:
             client.windows[start_s] = _Window(rate_per_s, family or "Gamma", shape)
 
 
-def _read_tables(text: str, place: Place, client: _Client) -> None:
+def _read_tables(text: str, place: Place, client: _ServeGenClient) -> None:
     try:
         document = literal_eval(text)
         for start, texts in document.items():

@@ -33,8 +33,8 @@ class TableLayout:
 def _stamp_s(stamp: str) -> float:
     """Return the seconds of `2023-11-16 18:17:03.9799600`, with any number of decimals.
 
-    A zone is taken as UTC. datetime keeps six decimals and a float of seconds since 1970 has fewer; so days are counted
-    from a near day.
+    A zone is taken as UTC. datetime keeps six decimals and a float of seconds since 1970 has fewer;
+    so days are counted from a near day.
     """
     rest = stamp[17:].rstrip()
     return _minute_s(stamp[:17]) + float(

@@ -85,7 +85,7 @@ class Trace(Description):
         return chain.from_iterable(batch.rows() for batch in self.batches(seed, tally))
 
     def batches(self, seed: int = 0, tally: Tally | None = None) -> Iterator[Batch]:
-        """Yield the requests as columns, many at a time. Parameters and faults are those of rows."""
+        """Yield the requests as columns, many at a time; see `rows` for parameters and faults."""
         tally = Tally() if tally is None else tally
         rng = stream(seed, "trace")
         zero_s: float | None = None

@@ -19,7 +19,7 @@ from cluster_sim.cli.commands.workload.traffics import (
 from cluster_sim.cli.options import Seed, Sets, Variants
 
 if TYPE_CHECKING:
-    from cluster_sim.analysis.traffic import Demand
+    from cluster_sim.analysis.demand import Demand
 
 
 def fit(  # noqa: PLR0913 - a parameter is an option of the command

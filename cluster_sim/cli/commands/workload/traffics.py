@@ -12,7 +12,7 @@ import typer
 from cluster_sim.cli.console import say_wrote, warn
 
 if TYPE_CHECKING:
-    from cluster_sim.analysis.traffic import Demand
+    from cluster_sim.analysis.demand import Demand
 
 Out = Annotated[
     Path | None,
