@@ -1,12 +1,12 @@
-"""Requests simulated a second of wall time while hundreds of transfers share a fabric.
+"""Requests simulated per second of wall time while hundreds of transfers share a fabric.
 
     python -m benchmarks.fabric [--nodes 128] [--seconds 20] [--link "46 GB/s"] [--transfer layers]
 
-Half of the nodes read prompts, one replica on each GPU, for the other half, one replica of eight
-GPUs each, over rail-optimised leaves and spines. KV is sent layer by layer, so that there are about
-as many transfers under way as prompts that are being read, each over eight lanes. Beside it: how
-many there were in the mean, what simulated and wall time were, and how many bare SimPy timeouts the
-same time would pay for (see speed.py).
+Half of the nodes prefill, one replica on each GPU, for the other half, one replica of eight GPUs
+each, over rail-optimised leaves and spines. KV is sent layer by layer, so that there are about as
+many transfers in progress as prompts that are being prefilled, each over eight parallel paths.
+Beside it: their mean number, simulated and wall time, and how many bare SimPy timeouts the same
+time would pay for (see speed.py).
 """
 
 from __future__ import annotations
@@ -32,26 +32,38 @@ workload:
   output_tokens: {{distribution: lognormal, median: 60, p99: 200, max: 400}}
 cluster:
   pools:
-    - {{name: prefill, node: dgx-b200, nodes: {half}, replica: {{tensor_parallel: 1, weights: fp8, kv_cache: fp8, engine: vllm, role: prefill}}}}
-    - {{name: decode, node: dgx-b200, nodes: {half}, replica: {{tensor_parallel: 8, weights: fp8, kv_cache: fp8, engine: vllm, role: decode}}}}
+    - name: prefill
+      node: dgx-b200
+      nodes: {half}
+      replica: {{tensor_parallel: 1, weights: fp8, kv_cache: fp8, engine: vllm, role: prefill}}
+    - name: decode
+      node: dgx-b200
+      nodes: {half}
+      replica: {{tensor_parallel: 8, weights: fp8, kv_cache: fp8, engine: vllm, role: decode}}
   router: {{policy: round_robin}}
   hand_over: {{kv_transfer: {transfer}, policy: round_robin}}
   network:
     name: narrow
-    fabric: {{shape: rail_optimised, kind: infiniband, radix: 64, bandwidth: {link}, latency: 1 us, switch_latency: 0.2 us}}
+    fabric:
+      shape: rail_optimised
+      kind: infiniband
+      radix: 64
+      bandwidth: {link}
+      latency: 1 us
+      switch_latency: 0.2 us
     links: []
 """
 
 
 def main() -> None:
-    """One run, caches warm."""
+    """Simulate once and print what it took."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--nodes", type=int, default=128)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument(
-        "--rate", type=float, default=30.0, help="requests a second and node that reads"
+        "--rate", type=float, default=30.0, help="requests per second and node that prefills"
     )
     parser.add_argument("--link", default="46 GB/s")
     parser.add_argument("--transfer", default="layers")
@@ -79,13 +91,16 @@ def main() -> None:
     ) / (given.seconds / 2)
     requests = results.requests.num_rows
     print(
-        f"{given.nodes} nodes, {requests:,} requests in {results.info.simulated_s:,.1f} s simulated and {took_s:,.1f} s of wall time"
+        f"{given.nodes} nodes, {requests:,} requests in {results.info.simulated_s:,.1f} s "
+        f"simulated and {took_s:,.1f} s of wall time"
     )
     print(
-        f"{requests / took_s:,.0f} requests a second of wall time, {requests / worked_s:,.0f} of processor time"
+        f"{requests / took_s:,.0f} requests per second of wall time, "
+        f"{requests / worked_s:,.0f} per second of processor time"
     )
     print(
-        f"{took_s / requests / bare_timeout_s():,.0f} bare timeouts a request; {under_way:,.0f} transfers under way in the mean of the second half"
+        f"{took_s / requests / bare_timeout_s():,.0f} bare timeouts per request; "
+        f"{under_way:,.0f} transfers in progress in the mean of the second half"
     )
 
 

@@ -64,7 +64,8 @@ wall, cpu = time.perf_counter(), time.process_time()
 result = simulate(scenario)
 wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
 steps = sum(result.stretches["steps"].to_pylist())
-print(json.dumps({"wall_s": wall, "cpu_s": cpu, "completed": result.summary()["completed"], "steps": steps}))
+completed = result.summary()["completed"]
+print(json.dumps({"wall_s": wall, "cpu_s": cpu, "completed": completed, "steps": steps}))
 """
 
 # Both peer drivers take: requests, replicas, arrivals per second, prompt, output tokens.
@@ -392,7 +393,7 @@ def parse_arguments() -> argparse.Namespace:
         "--venvs",
         type=Path,
         metavar="DIR",
-        help="keep the peers' virtual environments here and reuse them (default: a temporary folder)",
+        help="keep the peers' virtual environments here (default: a temporary folder)",
     )
     parser.add_argument(
         "--limit",
@@ -424,7 +425,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--capacity",
         action="store_true",
-        help="instead of the table, offer each peer 2,000 requests at once and print what one replica completes per simulated second",
+        help="offer each peer 2,000 requests at once and print what one replica completes",
     )
     return parser.parse_args()
 

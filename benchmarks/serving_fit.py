@@ -24,14 +24,21 @@ from cluster_sim.validation import read_measurements, serving_rows
 
 DEVICES = {"B200": "b200-sxm", "H200": "h200-sxm", "H100": "h100-sxm"}
 START = {
-    "request": "10 ms", "step": "200 us", "sequence": "2 us", "layer": "10 us", "expert_layer": "10 us", "eager_layer": "400 us",
-    "launch_overlap": 0.5, "collective": 1.2,
-}  # fmt: skip
+    "request": "10 ms",
+    "step": "200 us",
+    "sequence": "2 us",
+    "layer": "10 us",
+    "expert_layer": "10 us",
+    "eager_layer": "400 us",
+    "launch_overlap": 0.5,
+    "collective": 1.2,
+}
 
 
 def started(device: Device) -> Device:
-    """The device with round numbers where the fit begins. TensorRT-LLM launches from C++, and its
-    first tokens are not fitted.
+    """Return the device with round numbers where the fit begins.
+
+    TensorRT-LLM launches from C++, and its first tokens are not fitted.
     """
     assert device.efficiency is not None
     start = Overhead.model_validate(START)
@@ -44,8 +51,8 @@ def started(device: Device) -> Device:
     return device.model_copy(update={"overheads": engines, "efficiency": eta})
 
 
-def said(errors: np.ndarray) -> str:
-    """Median and ninetieth percentile."""
+def cell(errors: np.ndarray) -> str:
+    """Return median and ninetieth percentile."""
     return f"{np.nanmedian(np.abs(errors)):6.1%} {np.nanpercentile(np.abs(errors), 90):6.1%}"
 
 
@@ -70,7 +77,9 @@ def main() -> None:
     )
     for name, chosen in kinds.items():
         print(
-            f"{name:<10} {chosen.sum():>4}  {said(seen[0][chosen])}   {said(left_out[0][chosen]):>26}  {said(seen[1][chosen])}   {said(left_out[1][chosen])}"
+            f"{name:<10} {chosen.sum():>4}  "
+            f"{cell(seen[0][chosen])}   {cell(left_out[0][chosen]):>26}  "
+            f"{cell(seen[1][chosen])}   {cell(left_out[1][chosen])}"
         )
     if arguments.out is not None:
         constants = fitted.model_dump(

@@ -1,4 +1,4 @@
-"""Requests simulated a second of wall time, for three works on one core.
+"""Requests simulated per second of wall time, for three works on one core.
 
     python benchmarks/speed.py [--replicas-policy least_requests] [--runs 3]
 
@@ -21,11 +21,12 @@ from collections.abc import Generator
 from pathlib import Path
 
 WORKS = ((1_000, 1), (10_000, 4), (100_000, 4))
-RATE_PER_REPLICA = 30.8  # requests a second; 70 % of what `cluster-sim explain` gives for a replica
+RATE_PER_REPLICA = 30.8
+"""Requests per second; 70 % of what `cluster-sim explain` gives for a replica."""
 
 
 def scenario_text(requests: int, replicas: int, router: str = "least_requests") -> str:
-    """The scenario file of one work."""
+    """Return the scenario file of one work."""
     return f"""# How fast is the simulator?
 name: speed
 seed: 1
@@ -36,13 +37,16 @@ workload:
   output_tokens: 256
 cluster:
   pools:
-    - {{name: b200, node: dgx-b200, nodes: {replicas}, replica: {{tensor_parallel: 8, weights: fp8, kv_cache: fp8, engine: vllm}}}}
+    - name: b200
+      node: dgx-b200
+      nodes: {replicas}
+      replica: {{tensor_parallel: 8, weights: fp8, kv_cache: fp8, engine: vllm}}
   router: {{policy: {router}}}
 """
 
 
 def bare_timeout_s(count: int = 300_000) -> float:
-    """Seconds of one SimPy timeout of one process, and nothing else."""
+    """Return the time of one SimPy timeout of one process, and nothing else [s]."""
     import simpy
 
     env = simpy.Environment()
@@ -58,16 +62,15 @@ def bare_timeout_s(count: int = 300_000) -> float:
 
 
 def measure(requests: int, replicas: int, router: str) -> None:
-    """One work, once, in this process; prints seconds, timeouts a request, MB."""
+    """Simulate one work in this process; print seconds, timeouts per request, MB and more."""
     import cluster_sim
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "speed.yaml"
         path.write_text(scenario_text(requests, replicas, router))
         scenario = cluster_sim.load_scenario(path)
-    cluster_sim.simulate(
-        scenario.model_copy(update={"workload": scenario.workload})
-    )  # caches warm, as in a sweep
+    # caches warm, as in a sweep
+    cluster_sim.simulate(scenario.model_copy(update={"workload": scenario.workload}))
     timeout_s = bare_timeout_s()
     began = time.perf_counter()
     results = cluster_sim.simulate(scenario)
@@ -84,7 +87,7 @@ def measure(requests: int, replicas: int, router: str) -> None:
 
 
 def main() -> None:
-    """Each work several times, each in its own process; medians."""
+    """Run each work several times, each in its own process, and print medians."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -98,34 +101,22 @@ def main() -> None:
         measure(*arguments.once, arguments.router)
         return
     print(
-        f"{'requests':>9} {'replicas':>9} {'requests/s':>11} {'timeouts/request':>17} {'peak MB':>8} {'stretches/request':>18}"
+        f"{'requests':>9} {'replicas':>9} {'requests/s':>11} {'timeouts/request':>17} "
+        f"{'peak MB':>8} {'stretches/request':>18}"
     )
     for requests, replicas in WORKS:
-        command = [
-            sys.executable,
-            __file__,
-            "--router",
-            arguments.router,
-            "--once",
-            str(requests),
-            str(replicas),
-        ]
-        runs = [
-            list(
-                map(
-                    float,
-                    subprocess.run(
-                        command, check=True, capture_output=True, text=True
-                    ).stdout.split(),
-                )
-            )
-            for _ in range(arguments.runs)
-        ]
+        once = ["--router", arguments.router, "--once", str(requests), str(replicas)]
+        command = [sys.executable, __file__, *once]
+        runs = []
+        for _ in range(arguments.runs):
+            run = subprocess.run(command, check=True, capture_output=True, text=True)
+            runs.append([float(figure) for figure in run.stdout.split()])
         took_s, timeouts, megabytes, stretches, _ = (
             statistics.median(column) for column in zip(*runs, strict=True)
         )
         print(
-            f"{requests:>9,} {replicas:>9} {requests / took_s:>11,.0f} {timeouts:>17.1f} {megabytes:>8.0f} {stretches:>18.2f}"
+            f"{requests:>9,} {replicas:>9} {requests / took_s:>11,.0f} {timeouts:>17.1f} "
+            f"{megabytes:>8.0f} {stretches:>18.2f}"
         )
 
 

@@ -27,8 +27,8 @@ class Fault:
 class ScenarioError(ValueError):
     """Error of the input, with every fault that was found, so that all can be mended at once.
 
-    It is a ValueError, so that pydantic carries one that a validator raises to the other faults of the
-    file. Faults of one file stand together, in the order of its lines.
+    It is a ValueError, so that pydantic carries one that a validator raises to the other faults of
+    the file. Faults of one file stand together, in the order of its lines.
     """
 
     def __init__(self, faults: Sequence[Fault]) -> None:

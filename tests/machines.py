@@ -6,6 +6,7 @@ from typing import Any
 
 from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
+from cluster_sim.schema import catalog_entry
 
 TINY_MODEL: dict[str, Any] = {
     "name": "tiny", "layers": 2, "hidden": 64, "heads": 4, "kv_heads": 2, "head_dim": 16, "ffn": 128, "vocabulary": 256, "max_context": 4096,
@@ -24,6 +25,16 @@ SMALL_GPU: dict[str, Any] = {
 }  # fmt: skip
 
 
+def model(name: str) -> Model:
+    """A model of the catalog."""
+    return Model.model_validate(catalog_entry("models", name))
+
+
+def device(name: str) -> Device:
+    """A device of the catalog."""
+    return Device.model_validate(catalog_entry("devices", name))
+
+
 def tiny_model(**changes: Any) -> Model:
     """Two layers of 64."""
     return Model.model_validate(TINY_MODEL | changes)
@@ -34,11 +45,11 @@ def small_gpu(**changes: Any) -> Device:
     return Device.model_validate(SMALL_GPU | changes)
 
 
-def node(device: Any, devices: int = 1) -> dict[str, Any]:
+def node(kind: Any, devices: int = 1) -> dict[str, Any]:
     """A node of `devices` with an instant network, as a scenario writes it."""
     return {
         "name": "test node",
-        "device": device,
+        "device": kind,
         "devices": devices,
         "links": [
             {"between": ["host", "device"], "kind": "wire", "bandwidth": "1 GB/s", "latency": "0 s"}

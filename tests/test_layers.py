@@ -43,7 +43,7 @@ ALLOWED = {
     "ruamel": "schema",
     "numpy": (
         "typing economics sim topology physics workload serving deployment results analysis calibration figures "
-        "export report validation studies claims cli"
+        "export report validation studies claims"
     ),
     "networkx": "topology",
     "orjson": "workload",

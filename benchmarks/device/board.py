@@ -45,7 +45,10 @@ def reader(identity: str) -> tuple[Callable[[], Board], str]:
 
 
 def parsed(line: str) -> Board:
-    """A line of `nvidia-smi --format=csv,noheader,nounits` for power, limit, temperature and clock."""
+    """Return power, limit, temperature and clock from a line of nvidia-smi.
+
+    The line is that of `nvidia-smi --format=csv,noheader,nounits`.
+    """
     values: list[float | None] = []
     for cell in line.split(","):
         try:

@@ -60,7 +60,7 @@ class Compared(NamedTuple):
 def compared(
     path: Path, device: Device, system: str | None = None, engine: str = ""
 ) -> Iterator[Compared]:
-    """The kinds of kernels in a table. Raises ScenarioError for a file that is no table of kernels."""
+    """Yield the kinds of kernels in a table. Raise ScenarioError where the file is none."""
     if path.is_file() and path.suffix == ".csv":
         with path.open(newline="") as file:
             rows = csv.DictReader(file)
@@ -148,9 +148,13 @@ def _numbers(rows: pa.Table, column: str) -> Array:
     return np.asarray(rows[column].to_numpy(), dtype=float)
 
 
-def line(one: Compared) -> str:
-    """A row of the printed table."""
-    return f"{one.kind:<46} {len(one.measured_s):>6} {_cells(one.model_s, one.measured_s)}  {_cells(one.naive_s, one.measured_s)}"
+def line(kernels: Compared) -> str:
+    """Return a row of the printed table."""
+    model, naive = (
+        _cells(predicted_s, kernels.measured_s)
+        for predicted_s in (kernels.model_s, kernels.naive_s)
+    )
+    return f"{kernels.kind:<46} {len(kernels.measured_s):>6} {model}  {naive}"
 
 
 def _cells(predicted_s: Array | None, measured_s: Array) -> str:
@@ -174,7 +178,7 @@ def main() -> int:
     parser.add_argument(
         "--system",
         metavar="NAME",
-        help="of tables with several systems, the one whose rows are meant; default: the device's name",
+        help="system whose rows are meant in tables with several; default: the device's name",
     )
     parser.add_argument(
         "--engine",

@@ -139,7 +139,8 @@ def measure(
         began_s = clock()
         if began_s + max(took_s, default=0.0) >= until_s:
             say(
-                f"the time is up: {len(planned) - index} of {len(planned)} kernels are left; run again with the same --out to go on"
+                f"the time is up: {len(planned) - index} of {len(planned)} kernels are left; "
+                "run again with the same --out to go on"
             )
             return len(planned) - index
         try:

@@ -75,7 +75,10 @@ class TorchMachine:
     def describe(self) -> str:
         """One line for people."""
         missing = ", ".join(name for name in _PACKAGES if name not in self._packages) or "none"
-        return f"{self._name}, {self.version('')}; board read through {self._reads_with}; attention libraries that are not installed: {missing}"
+        return (
+            f"{self._name}, {self.version('')}; board read through {self._reads_with}; "
+            f"attention libraries that are not installed: {missing}"
+        )
 
     def version(self, library: str) -> str:
         own = f"torch {torch.__version__}"

@@ -5,9 +5,9 @@ Each fit comes with its errors on kernels that it was not fitted to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,29 +15,16 @@ import pyarrow.compute as pc
 
 from cluster_sim.calibration import attention, collectives, gemm
 from cluster_sim.calibration.errors import Errors
+from cluster_sim.calibration.fit_options import DTYPES, FitOptions
+from cluster_sim.calibration.similar_device import alike_attention, alike_gemm
 from cluster_sim.errors import ScenarioError
 from cluster_sim.hardware.collective_fits import CollectiveFits
 from cluster_sim.hardware.device import Device
-from cluster_sim.hardware.kernel_fits import GemmFit, KernelFit, KernelFits, fit_name
-from cluster_sim.hardware.operating_point import scaled_by
+from cluster_sim.hardware.kernel_fits import KernelFits
 from cluster_sim.hardware.precision import Precision
 
-_DTYPES: dict[str, tuple[Precision, float]] = {
-    "bfloat16": ("bf16", 2.0),
-    "bf16": ("bf16", 2.0),
-    "fp8": ("fp8", 1.0),
-    "nvfp4": ("fp4", 0.5625),
-    "fp4": ("fp4", 0.5625),
-}
-"""Precision and bytes per weight by the names of the tables."""
-_FEWEST = 100
-"""Number of kernels of one kind for five folds of a dozen constants."""
-_FEWEST_ALIKE = 20
-"""Number of kernels of one kind with the constants of a similar device to lean on."""
 _CACHED = 0.05
 """Share of decode kernels faster than the memory from which a table tells of the cache."""
-
-Fit = TypeVar("Fit", bound=KernelFit)
 
 
 class DeviceFits(NamedTuple):
@@ -59,31 +46,6 @@ class Calibrated:
     """Errors of a roofline: peak bandwidth and peak FLOP/s, whichever is slower; of a collective,
     latency and bandwidth of the links."""
     fits: DeviceFits
-
-
-@dataclass(frozen=True)
-class FitOptions:
-    """Choice of the kernels of a table that are fitted, and how."""
-
-    processors: int
-    """Number of streaming multiprocessors of the device."""
-    engine: str = ""
-    """Engine whose kernels these are; its fits are kept apart, as `fp8_vllm`."""
-    like: Device | None = None
-    """Similar device, whose constants hold where few kernels do not tell: twenty of a kind suffice
-    then, not a hundred."""
-    widest_fp8: int = 10**6
-    """Widest heads over an 8-bit cache that count: beyond, an engine may fall back to kernels
-    several times as slow."""
-
-    @property
-    def fewest(self) -> int:
-        """Number of kernels of one kind that a fit needs."""
-        return _FEWEST if self.like is None else _FEWEST_ALIKE
-
-    def key(self, precision: str) -> str:
-        """Return the name under which the fit of a precision is kept."""
-        return fit_name(precision, self.engine)
 
 
 def processors_of(device: Device, tables: Sequence[pa.Table]) -> int:
@@ -134,7 +96,7 @@ def with_kernels(device: Device, found: Iterable[DeviceFits]) -> dict[str, Any]:
 
 
 def _products(table: pa.Table, device: Device, choice: FitOptions) -> Iterator[Calibrated]:
-    for dtype, (precision, element_bytes) in _DTYPES.items():
+    for dtype, (precision, element_bytes) in DTYPES.items():
         rows = table.filter(pc.equal(table["gemm_dtype"], dtype))
         own, peak = device.peak.of(precision)
         if len(rows) < choice.fewest or own != precision:
@@ -146,7 +108,7 @@ def _products(table: pa.Table, device: Device, choice: FitOptions) -> Iterator[C
         silicon = gemm.Silicon(
             element_bytes, peak, device.memory.bandwidth_bytes_per_s, choice.processors
         )
-        like = _alike_gemm(choice, device, precision)
+        like = alike_gemm(choice, device, precision)
         fit = gemm.fit_gemm(products, silicon, like=like)
         yield Calibrated(
             f"GEMM {precision}",
@@ -162,7 +124,7 @@ def _decode(table: pa.Table, device: Device, choice: FitOptions) -> Iterator[Cal
         naive_s = attention.naive_generation(device, kernels)
         if np.mean(naive_s > kernels.seconds) > _CACHED:
             continue
-        like = _alike_attention(choice, device, precision, lambda fits: fits.generation)
+        like = alike_attention(choice, device, precision, lambda fits: fits.generation)
 
         def fit(kernels: attention.AttentionKernels, like: Any = like) -> Any:
             return attention.fit_generation(kernels, like)
@@ -178,7 +140,7 @@ def _decode(table: pa.Table, device: Device, choice: FitOptions) -> Iterator[Cal
 
 def _prefill(table: pa.Table, device: Device, choice: FitOptions) -> Iterator[Calibrated]:
     for precision, kernels in _attention(table, "context_attention", choice):
-        like = _alike_attention(choice, device, precision, lambda fits: fits.context)
+        like = alike_attention(choice, device, precision, lambda fits: fits.context)
 
         def fit(kernels: attention.AttentionKernels, like: Any = like) -> Any:
             return attention.fit_context(kernels, device.memory.bandwidth_bytes_per_s, like)
@@ -213,65 +175,7 @@ def _attention(
             ):
                 cached = cached.filter(narrow)
         if len(cached) >= choice.fewest:
-            yield _DTYPES[dtype][0], attention.attention_kernels(cached)
-
-
-def _alike_gemm(choice: FitOptions, device: Device, precision: Precision) -> GemmFit | None:
-    """Return the similar device's fit of products, its rates scaled to this device."""
-    nearest = _nearest(choice, precision, lambda fits: fits.gemm)
-    if nearest is None or choice.like is None:
-        return None
-    name, fit = nearest
-    fitted = next(own for own, _ in _DTYPES.values() if name.startswith(own))
-    compute = device.peak.of(precision)[1] / choice.like.peak.of(fitted)[1]
-    return _scaled(fit, choice.like, device, compute)
-
-
-def _alike_attention(
-    choice: FitOptions,
-    device: Device,
-    precision: Precision,
-    of: Callable[[KernelFits], Mapping[str, Fit]],
-) -> Fit | None:
-    """Return the similar device's fit of attention, its rates scaled to this device."""
-    nearest = _nearest(choice, precision, of)
-    if nearest is None or choice.like is None:
-        return None
-    compute = device.peak.bf16_flop_per_s / choice.like.peak.bf16_flop_per_s
-    return _scaled(nearest[1], choice.like, device, compute)
-
-
-def _nearest(
-    choice: FitOptions, precision: Precision, of: Callable[[KernelFits], Mapping[str, Fit]]
-) -> tuple[str, Fit] | None:
-    """Return the name and the fit of the similar device that come nearest to what is fitted.
-
-    Where it has none for the engine, another engine's stands in, and where it has none of the
-    precision, another one's does.
-    """
-    fits = of(choice.like.kernels) if choice.like and choice.like.kernels else {}
-    if not fits:
-        return None
-    name = min(
-        fits,
-        key=lambda name: (
-            name != choice.key(precision),
-            name != precision,
-            not name.startswith(precision),
-        ),
-    )
-    return name, fits[name]
-
-
-def _scaled(fit: Fit, there: Device, here: Device, compute: float) -> Fit:
-    """Return a fit with its rates scaled from one device to another, computing by `compute`."""
-    memory = here.memory.bandwidth_bytes_per_s / there.memory.bandwidth_bytes_per_s
-    scales = {
-        "bandwidth_bytes_per_s": memory,
-        "tile_bandwidth_bytes_per_s": memory,
-        "compute_flop_per_s": compute,
-    }
-    return scaled_by(fit, scales)
+            yield DTYPES[dtype][0], attention.attention_kernels(cached)
 
 
 def _collectives(table: pa.Table, device: Device) -> Iterator[Calibrated]:

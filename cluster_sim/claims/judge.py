@@ -103,7 +103,7 @@ class _ClaimJudge:
         verdict = verdict_of([reading.agrees for reading in readings])
         agreeing = [reading for reading in readings if reading.agrees]
         condition = ", or ".join(reading.reading for reading in agreeing)
-        told = agreeing[0] if agreeing else readings[0]
+        main = agreeing[0] if agreeing else readings[0]
         return Judgement(
             claim=claim.name,
             text=" ".join(claim.text.split()),
@@ -115,7 +115,7 @@ class _ClaimJudge:
             found=readings,
             verdict=verdict,
             condition=condition if verdict == "holds if" else "",
-            reason=self._sentence(verdict, told, claimed) or _plainly(claim, claimed, readings),
+            reason=self._sentence(verdict, main, claimed) or _plainly(claim, claimed, readings),
         )
 
     def _reading(self, number: int, reading: ClaimReading, claimed: float | None) -> JudgedReading:
@@ -141,9 +141,9 @@ class _ClaimJudge:
                 f"'{expression}' divides by a quantity that is 0",
             ) from fault
 
-    def _sentence(self, verdict: Outcome, told: JudgedReading, claimed: float | None) -> str:
+    def _sentence(self, verdict: Outcome, main: JudgedReading, claimed: float | None) -> str:
         """Return the file's own sentence for a verdict; empty where it has none."""
-        numbers = self.numbers | {"found": told.found, "claimed": claimed or 0.0}
+        numbers = self.numbers | {"found": main.found, "claimed": claimed or 0.0}
         rounded = {name: Rounded(value) for name, value in numbers.items()}
         return " ".join(self.claim.because.of(verdict).format_map(rounded).split())
 
@@ -195,5 +195,7 @@ def verdict_of(agrees: Sequence[bool | None]) -> Outcome:
 def _plainly(claim: Claim, claimed: float | None, readings: Sequence[JudgedReading]) -> str:
     """Return what was found under each reading, where the file gives no sentence of its own."""
     unit = f" {claim.unit}" if claim.unit else ""
-    each = "; ".join(f"{reading.reading}: {Rounded(reading.found)}{unit}" for reading in readings)
-    return each if claimed is None else f"claimed {Rounded(claimed)}{unit}; {each}"
+    findings = "; ".join(
+        f"{reading.reading}: {Rounded(reading.found)}{unit}" for reading in readings
+    )
+    return findings if claimed is None else f"claimed {Rounded(claimed)}{unit}; {findings}"

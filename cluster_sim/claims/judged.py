@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster_sim.claims.spec import Outcome
+from cluster_sim.errors import ScenarioError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -86,3 +88,24 @@ class Judged:
                     about | fields | {"reason": judgement.reason, "source": judgement.source}
                 )
         return table(rows)
+
+    def save(self, folder: Path) -> Path:
+        """Write claims.csv, claims.json and claims.parquet into a folder; return the last.
+
+        Raises ScenarioError where they cannot be written.
+        """
+        import pyarrow.csv
+
+        from cluster_sim.studies.store import write_table
+
+        table = self.table
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            pyarrow.csv.write_csv(table, folder / "claims.csv")
+            text = json.dumps(asdict(self), indent=2) + "\n"
+            (folder / "claims.json").write_text(text, encoding="utf-8")
+        except OSError as fault:
+            what = f"cannot be written: {fault.strerror or fault}"
+            raise ScenarioError.at(str(folder), what) from fault
+        write_table(table, folder / "claims.parquet")
+        return folder / "claims.parquet"

@@ -9,7 +9,7 @@ from math import inf
 from typing import NamedTuple
 
 from cluster_sim.deployment.fleet import resolve
-from cluster_sim.physics.power import devices_under_w, surroundings_w
+from cluster_sim.physics.node_power import devices_under_w, surroundings_w
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 

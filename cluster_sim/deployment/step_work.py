@@ -9,7 +9,7 @@ import numpy as np
 
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.hardware.power_and_cooling import Power
-from cluster_sim.physics.power import RampWork, clock_of, ramp_energy_j
+from cluster_sim.physics.step_power import RampWork, clock_of, ramp_energy_j
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.transformer import (
     attention_flop,

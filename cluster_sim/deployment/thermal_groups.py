@@ -10,17 +10,9 @@ from math import inf
 from cluster_sim.deployment.climate import Climate, Conditions
 from cluster_sim.deployment.fleet import Fleet, resolve
 from cluster_sim.hardware.power_and_cooling import Cooling, Power
+from cluster_sim.physics.cooling import inlet_c, upstream, with_flow
 from cluster_sim.physics.power import memory_w
-from cluster_sim.physics.thermal import (
-    DIE,
-    MEMORY,
-    Heat,
-    ThermalNetwork,
-    inlet_c,
-    thermal_network,
-    upstream,
-    with_flow,
-)
+from cluster_sim.physics.thermal import DIE, MEMORY, Heat, ThermalNetwork, thermal_network
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.scenario.site import Site

@@ -1,4 +1,7 @@
-"""Pictures of runs and of studies, one file each; matplotlib is imported when the first is drawn."""
+"""Pictures of runs and of studies, one file each.
+
+matplotlib is imported when the first is drawn.
+"""
 
 from __future__ import annotations
 
@@ -38,11 +41,11 @@ NAMES = (
     "ttft_tpot_scatter",
     "wafer_map",
 )
-"""The figures: each is a file of this folder with `blank(results)`, its empty axes, and
+"""Figures of runs: each is a file of this folder with `blank(results)`, its empty axes, and
 `draw(results, axes)`."""
 
 STUDIES = ("break_even", "claims", "heatmap", "pareto", "rate_latency", "tornado")
-"""The figures of studies: each is a file of this folder with `of_study(table, choice)`."""
+"""Figures of studies: each is a file of this folder with `of_study(table, choice, axes)`."""
 
 # Formats, and the metadata that would otherwise write the date into the file: the same run makes
 # the same bytes.
@@ -54,7 +57,7 @@ _FORMATS: dict[str, dict[str, None]] = {
 
 
 STYLES = ("readme", "paper", "slide")
-"""What a figure may be for: a page as wide as a README, columns of a paper, a slide."""
+"""Purposes of a figure: a page as wide as a README, columns of a paper, a slide."""
 
 
 def draw(
@@ -63,12 +66,21 @@ def draw(
     style: str = "readme",
     axes: Sequence[Axes] | None = None,
 ) -> Figure:
-    """The figure called `name` of one run, or of several that are drawn together in the order
-    given.
+    """Return the figure called `name` of one run, or of several that are drawn together.
 
-    style: what it is for, one of STYLES; axes: where to draw it, as many as `blank` of its file
-    makes, in place of a new figure. Raises ScenarioError where there is no such figure or style, no
-    run, or another number of axes.
+    Parameters
+    ----------
+    results
+        Runs in the order in which they are drawn.
+    style
+        What the figure is for, one of STYLES.
+    axes
+        Where to draw it, as many as `blank` of its file makes, in place of a new figure.
+
+    Raises
+    ------
+    ScenarioError
+        There is no such figure or style, no run, or another number of axes.
     """
     if name not in NAMES:
         raise ScenarioError.at(name, f"is no figure{did_you_mean(name, NAMES)}")
@@ -85,6 +97,7 @@ def draw(
 
 
 def _drawn(module: ModuleType, runs: list[Results]) -> Figure:
+    """Return the figure that a module draws of runs."""
     figure: Figure
     figure, axes = module.blank(runs)
     module.draw(runs, axes)
@@ -92,8 +105,8 @@ def _drawn(module: ModuleType, runs: list[Results]) -> Figure:
 
 
 def _styled(name: str, make: Callable[[], Figure]) -> Figure:
-    """What `make` makes, for a README, a paper or a slide."""
-    from cluster_sim.figures.style import scaled, using
+    """Return what `make` makes, for a README, a paper or a slide."""
+    from cluster_sim.figures.sheet import scaled, using
 
     if name not in STYLES:
         raise ScenarioError.at(name, f"is no style{did_you_mean(name, STYLES)}")
@@ -101,7 +114,7 @@ def _styled(name: str, make: Callable[[], Figure]) -> Figure:
         return scaled(make(), sheet)
 
 
-def draw_study(
+def draw_study(  # noqa: PLR0913 - the public function: which figure, of what, and how it is drawn
     name: str,
     path: str | Path,
     choice: Choice | None = None,
@@ -109,29 +122,49 @@ def draw_study(
     style: str = "readme",
     axes: Sequence[Axes] | None = None,
 ) -> Figure:
-    """The figure called `name` of the table at `path`: a sweep's folder, or a Parquet file of
-    capacity or sensitivity.
+    """Return the figure called `name` of the table of a study.
 
-    choice: which columns; where: only rows with these values; style, axes: as `draw` has them.
-    Raises ScenarioError where there is no such figure, or the table does not have what it draws.
+    Parameters
+    ----------
+    path
+        Folder of a sweep, or Parquet file of capacity or sensitivity.
+    choice
+        Columns that are drawn.
+    where
+        Values by column; only rows with these values are drawn.
+    style
+        What the figure is for, one of STYLES.
+    axes
+        Where to draw it, in place of a new figure.
+
+    Raises
+    ------
+    ScenarioError
+        There is no such figure, or the table does not have what it draws.
     """
     from cluster_sim.figures import study_table as study
 
     if name not in STUDIES:
         raise ScenarioError.at(name, f"is no figure of a study{did_you_mean(name, STUDIES)}")
-    table, module = (
-        study.narrowed(study.read(path), where or {}),
-        import_module(f"cluster_sim.figures.{name}"),
-    )
+    table = study.narrowed(study.read(path), where or {})
+    module = import_module(f"cluster_sim.figures.{name}")
     return _styled(
         style, lambda: cast("Figure", module.of_study(table, choice or study.Choice(), axes))
     )
 
 
 def save(figure: Figure, path: str | Path, dpi: float = 200.0) -> Path:
-    """Write `figure` as the suffix of `path` says: .png (at `dpi`), .svg or .pdf. Returns the path.
+    """Write `figure` as the suffix of `path` says: .png (at `dpi`), .svg or .pdf.
 
-    Raises ScenarioError for another suffix, or where it cannot be written.
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ScenarioError
+        The suffix is another one, or the file cannot be written.
     """
     from matplotlib import rc_context
 

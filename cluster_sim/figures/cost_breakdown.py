@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,152 +14,165 @@ from cluster_sim.figures import style
 from cluster_sim.figures.style import Variant
 from cluster_sim.results.results import Results
 
-# What the parts of a summary's `usd_per_hour_parts` are drawn as, from the bottom up.
-_BANDS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "rental or contract": ("#F0E442", ("rental", "contract")),
-    "machines and spares": ("#0072B2", ("machines", "spares")),
-    "networking and storage": ("#56B4E9", ("networking", "storage")),
-    "facility": ("#009E73", ("facility",)),
-    "cost of capital": ("#CC79A7", ("cost_of_capital",)),
-    "licences, support, mark-up, porting": ("#D55E00", money.OF_THE_STACK),
-    "staff": (style.GREY, ("staffing",)),
-    "electricity": ("#E69F00", ("electricity",)),
-}
+_COST = "usd_per_million_output_tokens"
 
 
-def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
-    """Dollars on the left, shares of them on the right."""
+class _Band(NamedTuple):
+    """Parts of a summary's `usd_per_hour_parts` that are drawn as one."""
+
+    name: str
+    colour: str
+    parts: tuple[str, ...]
+
+    def usd_per_hour(self, summary: Mapping[str, Any]) -> float:
+        """Return what is spent on it [USD/h]."""
+        return float(sum(summary["usd_per_hour_parts"].get(part, 0.0) for part in self.parts))
+
+
+_BANDS = (
+    _Band("rental or contract", "#F0E442", ("rental", "contract")),
+    _Band("machines and spares", "#0072B2", ("machines", "spares")),
+    _Band("networking and storage", "#56B4E9", ("networking", "storage")),
+    _Band("facility", "#009E73", ("facility",)),
+    _Band("cost of capital", "#CC79A7", ("cost_of_capital",)),
+    _Band("licences, support, mark-up, porting", "#D55E00", money.OF_THE_STACK),
+    _Band("staff", style.GREY, ("staffing",)),
+    _Band("electricity", "#E69F00", ("electricity",)),
+)
+"""Bands from the bottom up."""
+
+
+class _Bar(NamedTuple):
+    """A run that has a cost per token."""
+
+    place: int
+    variant: Variant
+    summary: Mapping[str, Any]
+
+
+def blank(_results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
+    """Return a panel of dollars on the left, and one of shares of them on the right."""
     return style.blank([4.6], columns=2)
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """A bar for each run, stacked; whiskers from the 5th to the 95th percentile of what its prices
-    may make of it.
+    """Draw a bar for each run, stacked.
+
+    Whiskers go from the 5th to the 95th percentile of what its prices may make of it.
     """
     shown = style.variants(results)
-    priced = [
-        (place, one, summary)
-        for place, one in enumerate(shown)
-        if "usd_per_million_output_tokens" in (summary := one.results.summary())
+    bars = [
+        _Bar(place, variant, summary)
+        for place, variant in enumerate(shown)
+        if _COST in (summary := variant.results.summary())
     ]
-    dollars, shares = axes
     for panel in axes:
-        panel.set_xticks(
-            range(len(shown)),
-            [_tick(one) for one in shown],
-            rotation=0 if len(shown) < 3 else 30,
-            ha="center" if len(shown) < 3 else "right",
-        )
-        panel.set_xlim(-0.6, len(shown) - 0.4)
-        panel.grid(False, axis="x")
-        style.label(panel, x="run, with its output [tokens/s]")
-    drawn = {
-        part
-        for _, _, summary in priced
-        for part, usd in summary["usd_per_hour_parts"].items()
-        if usd
-    }
-    for name, (colour, parts) in _BANDS.items():
-        if not drawn & set(parts):
-            continue
-        for panel, scale in ((dollars, _per_million), (shares, _percent)):
-            bands = [
-                (place, *_band(summary, parts, scale(summary))) for place, _, summary in priced
-            ]
-            places, bottoms, heights = zip(*bands, strict=True)
-            panel.bar(places, heights, 0.6, bottom=bottoms, color=colour, label=name)
-    for place, _, summary in priced:
-        value, low, high = (
-            summary[f"{end}usd_per_million_output_tokens"] for end in ("", "p5_", "p95_")
-        )
-        dollars.errorbar(
-            [place],
+        _lay_runs(panel, shown)
+    dollars, shares = axes
+    _draw_bands(dollars, bars, [bar.summary[_COST] / bar.summary["usd_per_hour"] for bar in bars])
+    _draw_bands(shares, bars, [100.0 / bar.summary["usd_per_hour"] for bar in bars])
+    _draw_whiskers(dollars, bars)
+    style.label(dollars, y=study.label(_COST))
+    style.label(shares, y="share of it [%]")
+    style.title(dollars, "whiskers: 5th to 95th percentile of prices")
+    style.title(shares, "the same in shares")
+    for place, variant in enumerate(shown):
+        if all(place != bar.place for bar in bars):
+            for panel in axes:
+                _draw_reason(panel, place, variant)
+    if bars:
+        style.shared_legend(dollars)
+    style.headline(dollars, _finding(bars))
+
+
+def _lay_runs(panel: Axes, shown: Sequence[Variant]) -> None:
+    """Let the axis across have a place for each run."""
+    is_crowded = len(shown) >= 3
+    panel.set_xticks(
+        range(len(shown)),
+        [_tick(variant) for variant in shown],
+        rotation=30 if is_crowded else 0,
+        ha="right" if is_crowded else "center",
+    )
+    panel.set_xlim(-0.6, len(shown) - 0.4)
+    panel.grid(visible=False, axis="x")
+    style.label(panel, x="run, with its output [tokens/s]")
+
+
+def _tick(variant: Variant) -> str:
+    return f"{variant.label}\n{study.number(variant.results.summary()['output_throughput'])}"
+
+
+def _draw_bands(panel: Axes, bars: Sequence[_Bar], scales: Sequence[float]) -> None:
+    """Stack the bands of each run; scales: by which dollars per hour become what is drawn."""
+    spent = {part for bar in bars for part, usd in bar.summary["usd_per_hour_parts"].items() if usd}
+    for number, band in enumerate(_BANDS):
+        if spent & set(band.parts):
+            below = [part for lower in _BANDS[:number] for part in lower.parts]
+            panel.bar(
+                [bar.place for bar in bars],
+                [
+                    scale * band.usd_per_hour(bar.summary)
+                    for bar, scale in zip(bars, scales, strict=True)
+                ],
+                0.6,
+                bottom=[
+                    scale * sum(bar.summary["usd_per_hour_parts"].get(part, 0.0) for part in below)
+                    for bar, scale in zip(bars, scales, strict=True)
+                ],
+                color=band.colour,
+                label=band.name,
+            )
+
+
+def _draw_whiskers(panel: Axes, bars: Sequence[_Bar]) -> None:
+    for bar in bars:
+        value, low, high = (bar.summary[f"{end}{_COST}"] for end in ("", "p5_", "p95_"))
+        panel.errorbar(
+            [bar.place],
             [value],
             [[max(value - low, 0.0)], [max(high - value, 0.0)]],
             color="#000000",
             linewidth=1.2,
             capsize=5.0,
         )
-        dollars.annotate(
+        panel.annotate(
             f"{study.number(value)}",
-            (place, value),
+            (bar.place, value),
             (9.0, 3.0),
             textcoords="offset points",
             fontsize=8,
         )
-    style.label(dollars, y="cost [USD per million output tokens]")
-    style.label(shares, y="share of it [%]")
-    style.title(dollars, "whiskers: 5th to 95th percentile of prices")
-    style.title(shares, "the same in shares")
-    for place, one in enumerate(shown):
-        if all(place != known for known, _, _ in priced):
-            for panel in axes:
-                panel.text(
-                    place,
-                    0.02,
-                    _why_not(one),
-                    transform=panel.get_xaxis_transform(),
-                    rotation=90,
-                    ha="center",
-                    va="bottom",
-                    fontsize=8,
-                    color=style.GREY,
-                )
-    if priced:
-        style.shared_legend(dollars)
-    if (figure := dollars.get_figure(root=True)) is not None:
-        style.headline(figure, _finding([(one.label, summary) for _, one, summary in priced]))
 
 
-def _tick(one: Variant) -> str:
-    return f"{one.label}\n{study.number(one.results.summary()['output_throughput'])}"
-
-
-def _per_million(summary: dict[str, Any]) -> float:
-    """By which dollars an hour become dollars for a million output tokens."""
-    return float(summary["usd_per_million_output_tokens"] / summary["usd_per_hour"])
-
-
-def _percent(summary: dict[str, Any]) -> float:
-    return float(100.0 / summary["usd_per_hour"])
-
-
-def _band(summary: dict[str, Any], parts: Sequence[str], scale: float) -> tuple[float, float]:
-    """(bottom, height) of one band of a bar."""
-    usd = summary["usd_per_hour_parts"]
-    names = list(_BANDS.values())
-    before = [
-        part
-        for _, ones in names[: [ones for _, ones in names].index(tuple(parts))]
-        for part in ones
-    ]
-    return scale * sum(usd.get(part, 0.0) for part in before), scale * sum(
-        usd.get(part, 0.0) for part in parts
+def _draw_reason(panel: Axes, place: int, variant: Variant) -> None:
+    """Write at the place of a run why it has no bar."""
+    summary = variant.results.summary()
+    has_no_prices = summary["completed"] and "usd_per_hour" not in summary
+    panel.text(
+        place,
+        0.02,
+        "its nodes have no prices" if has_no_prices else "no request finished",
+        transform=panel.get_xaxis_transform(),
+        rotation=90,
+        ha="center",
+        va="bottom",
+        fontsize=8,
+        color=style.GREY,
     )
 
 
-def _why_not(one: Variant) -> str:
-    summary = one.results.summary()
-    return (
-        "its nodes have no prices"
-        if summary["completed"] and "usd_per_hour" not in summary
-        else "no request finished"
-    )
-
-
-def _finding(priced: list[tuple[str, dict[str, Any]]]) -> str:
-    if not priced:
+def _finding(bars: Sequence[_Bar]) -> str:
+    if not bars:
         return "Nothing here has a cost per token"
-    ranked = sorted(priced, key=lambda one: float(one[1]["usd_per_million_output_tokens"]))
-    text = f"A million output tokens cost {_said(*ranked[0])}"
-    return text if len(ranked) == 1 else f"{text}; {_said(*ranked[-1])}"
+    ranked = sorted(bars, key=lambda bar: float(bar.summary[_COST]))
+    text = f"A million output tokens cost {_text(ranked[0])}"
+    return text if len(ranked) == 1 else f"{text}; {_text(ranked[-1])}"
 
 
-def _said(label: str, summary: dict[str, Any]) -> str:
-    usd = summary["usd_per_hour_parts"]
-    name, parts = max(
-        ((name, parts) for name, (_, parts) in _BANDS.items()),
-        key=lambda band: sum(usd.get(part, 0.0) for part in band[1]),
-    )
-    share = sum(usd.get(part, 0.0) for part in parts) / summary["usd_per_hour"]
-    return f"{study.number(summary['usd_per_million_output_tokens'])} USD on {label} ({style.percent(share)} {name})"
+def _text(bar: _Bar) -> str:
+    """Return what a run's tokens cost, and its largest band."""
+    largest = max(_BANDS, key=lambda band: band.usd_per_hour(bar.summary))
+    share = style.percent(largest.usd_per_hour(bar.summary) / bar.summary["usd_per_hour"])
+    usd = study.number(bar.summary[_COST])
+    return f"{usd} USD on {bar.variant.label} ({share} {largest.name})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -14,65 +15,72 @@ from cluster_sim.errors import ScenarioError
 from cluster_sim.figures import study_table as study
 from cluster_sim.figures import style
 from cluster_sim.figures.study_table import Choice, Row
+from cluster_sim.typing import Array
 
 _METRIC = "p99_ttft_ms"
 _MOST_PANELS = 12
 _MOST_NUMBERS = 16
-"""Columns of cells beyond which their numbers would not fit."""
+"""Number of columns of cells beyond which their numbers would not fit."""
+
+
+class _Axis(NamedTuple):
+    """An axis of the heatmap."""
+
+    column: str
+    values: list[object]
 
 
 def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None) -> Figure:
-    """A panel for each combination of the axes that are not drawn; a cell is the mean over
-    replications, grey where none is known.
+    """Return a panel for each combination of the axes that are not drawn.
 
-    Axes are those of the sweep with the most values, unless `choice` names them; of its metrics the
-    first counts. Raises ScenarioError where fewer than two axes vary, where the table lacks a
-    column, or where there are more panels than can be read.
+    A cell is the mean over replications, grey where none is known. Axes are those of the sweep with
+    the most values, unless `choice` names them; of its metrics the first counts.
+
+    Raises
+    ------
+    ScenarioError
+        Fewer than two axes vary, the table lacks a column, or there are more panels than can be
+        read.
     """
     rows, metric = study.points(table), (choice.metrics or (_METRIC,))[0]
-    study.wanted(table, [metric], "heatmap")
-    x, y = _two(rows, choice)
-    rest = [name for name in study.varied(rows) if name not in (x, y)]
+    study.require(table, [metric], "heatmap")
+    x, y = (_Axis(name, study.distinct([row[name] for row in rows])) for name in _two(rows, choice))
+    rest = [name for name in study.varied(rows) if name not in (x.column, y.column)]
     facets = study.grouped(rows, rest)
     if len(facets) > _MOST_PANELS:
         raise ScenarioError.at(
             "heatmap",
             f"{len(facets)} panels; wanted {_MOST_PANELS} at most: narrow {', '.join(rest)} by --where",
         )
-    xs, ys = (study.values([row[name] for row in rows]) for name in (x, y))
-    cells = {values: _means(mine, (x, y, metric), xs, ys) for values, mine in facets.items()}
-    known = np.concatenate([one[~np.isnan(one)] for one in cells.values()])
+    cells = {values: _means(mine, x, y, metric) for values, mine in facets.items()}
+    known = np.concatenate([means[~np.isnan(means)] for means in cells.values()])
     if not len(known):
         raise ScenarioError.at("heatmap", f"no point has a number for {metric}")
-    norm = _norm(known)
-    columns = 1 if len(facets) == 1 or len(xs) > 8 else 2
+    columns = 1 if len(facets) == 1 or len(x.values) > 8 else 2
+    height_in = max(1.0 + 0.34 * len(y.values), 2.2)
     figure, panels = style.blank(
-        [max(1.0 + 0.34 * len(ys), 2.2)] * -(-len(facets) // columns), columns=columns, given=axes
+        [height_in] * -(-len(facets) // columns), columns=columns, given=axes
     )
     for panel in panels[len(facets) :]:
         panel.set_visible(False)
-    for place, (panel, (values, means)) in enumerate(zip(panels, cells.items(), strict=False)):
-        _cells(panel, means, norm)
-        panel.set_xticks(range(len(xs)), [_tick(value) for value in xs])
-        panel.set_yticks(range(len(ys)), [_tick(value) for value in ys])
-        style.title(panel, study.said(rest, values), width=110 // columns)
-        style.label(
-            panel, x=study.label(x) if place >= len(facets) - columns else None, y=study.label(y)
-        )
+    norm = _norm(known)
+    for panel, (values, means) in zip(panels, cells.items(), strict=False):
+        _draw_cells(panel, means, norm)
+        panel.set_xticks(range(len(x.values)), [_tick(value) for value in x.values])
+        panel.set_yticks(range(len(y.values)), [_tick(value) for value in y.values])
+        style.title(panel, study.described(rest, values), width=110 // columns)
+        style.label(panel, y=study.label(y.column))
+    for panel in panels[max(len(facets) - columns, 0) : len(facets)]:
+        style.label(panel, x=study.label(x.column))
     bar = figure.colorbar(panels[0].images[0], ax=panels[: len(facets)], fraction=0.03)
     bar.ax.tick_params(labelsize=8)
     style.label(bar.ax, y=study.label(metric))
     replications = len({row["replication"] for row in rows})
     among = f", means of {replications} replications" if replications > 1 else ""
-    style.headline(
-        figure,
-        f"{study.label(metric)} from {study.number(known.min())} to {study.number(known.max())} over {_name(x)} and {_name(y)}{among}",
-    )
+    ends = f"from {study.number(known.min())} to {study.number(known.max())}"
+    over = f"over {study.without_unit(x.column)} and {study.without_unit(y.column)}"
+    style.headline(panels[0], f"{study.label(metric)} {ends} {over}{among}")
     return figure
-
-
-def _name(column: str) -> str:
-    return study.label(column).partition(" [")[0]
 
 
 def _tick(value: object) -> str:
@@ -80,6 +88,10 @@ def _tick(value: object) -> str:
 
 
 def _two(rows: Sequence[Row], choice: Choice) -> tuple[str, str]:
+    """Return the columns of the axes across and upwards.
+
+    Raises ScenarioError where there are no two that vary.
+    """
     axes = study.varied(rows)
     for asked in (choice.x, choice.y):
         if asked is not None and asked not in axes:
@@ -99,40 +111,37 @@ def _two(rows: Sequence[Row], choice: Choice) -> tuple[str, str]:
     return x, y
 
 
-def _means(
-    rows: Sequence[Row], columns: tuple[str, str, str], xs: Sequence[object], ys: Sequence[object]
-) -> np.ndarray:
-    """(ys, xs); NaN where no replication has a number."""
-    x, y, metric = columns
-    means = np.full((len(ys), len(xs)), np.nan)
-    for (of_x, of_y), mine in study.grouped(rows, [x, y]).items():
+def _means(rows: Sequence[Row], x: _Axis, y: _Axis, metric: str) -> Array:
+    """Return means over replications (ys, xs); NaN where no replication has a number."""
+    means = np.full((len(y.values), len(x.values)), np.nan)
+    for (of_x, of_y), mine in study.grouped(rows, [x.column, y.column]).items():
         if numbers := [row[metric] for row in mine if row[metric] is not None]:
-            means[ys.index(of_y), xs.index(of_x)] = np.mean(numbers)
+            means[y.values.index(of_y), x.values.index(of_x)] = np.mean(numbers)
     return means
 
 
-def _norm(known: np.ndarray) -> Normalize:
-    """By magnitude where the greatest is many times the least."""
+def _norm(known: Array) -> Normalize:
+    """Return colours by magnitude where the greatest is many times the least."""
     low, high = float(known.min()), float(known.max())
     return LogNorm(low, high) if low > 0 and high > 10.0 * low else Normalize(low, high)
 
 
-def _cells(panel: Axes, means: np.ndarray, norm: Normalize) -> None:
+def _draw_cells(panel: Axes, means: Array, norm: Normalize) -> None:
     panel.set_facecolor("#bbbbbb")
-    panel.grid(False)
+    panel.grid(visible=False)
     panel.imshow(
         means, aspect="auto", origin="lower", cmap="cividis", norm=norm, interpolation="none"
     )
-    if means.shape[1] <= _MOST_NUMBERS:
-        for (row, column), value in np.ndenumerate(means):
-            if not np.isnan(value):
-                dark = float(norm(value)) < 0.5
-                panel.text(
-                    column,
-                    row,
-                    study.number(value),
-                    ha="center",
-                    va="center",
-                    fontsize=8,
-                    color="white" if dark else "black",
-                )
+    if means.shape[1] > _MOST_NUMBERS:
+        return
+    for (row, column), value in np.ndenumerate(means):
+        if not np.isnan(value):
+            panel.text(
+                column,
+                row,
+                study.number(value),
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if float(norm(value)) < 0.5 else "black",
+            )

@@ -1,6 +1,4 @@
-"""How evenly tokens come: every gap between two tokens of a request, by length, and the share of
-longer ones.
-"""
+"""How evenly tokens come: every gap between two tokens of a request, by length."""
 
 from __future__ import annotations
 
@@ -11,94 +9,93 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cluster_sim.figures import style
+from cluster_sim.figures.style import Variant
 from cluster_sim.results import metrics
 from cluster_sim.results.metrics.gaps import Gaps
 from cluster_sim.results.results import Results
+from cluster_sim.typing import Array
 
 _BINS = 120
 _LEAST = 1e-6
 
 
-def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
-    """Two panels, one above the other."""
+def blank(_results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
+    """Return two panels, one above the other."""
     return style.blank([2.6, 2.4], share_x=True)
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Share of gaps [%] in each of the bins, which are equally wide in log scale, and share of
-    longer gaps, on the two `axes`.
+    """Draw the share of gaps [%] in bins that are equally wide in log scale, and of longer gaps.
 
     Counts are exact: a stretch of steps is a ramp of gaps, whose numbers below a limit are known in
     closed form.
     """
-    shown = style.variants(results)
-    gaps = [metrics.itl(one.results) for one in shown]
+    shown = [
+        (variant, gaps)
+        for variant in style.variants(results)
+        if (gaps := metrics.itl(variant.results)).count
+    ]
     above, below = axes
     style.label(above, y="share of gaps [%]")
     style.label(below, x="inter-token latency [ms]", y="longer gaps [share]")
-    found = bins([one for one in gaps if one.count])
+    edges_s = bins([gaps for _, gaps in shown])
     style.title(below, "Share of gaps that are longer")
-    if found is None:
+    if edges_s is None:
         for panel in axes:
             style.nothing(panel, "no request finished with more than one token")
         style.title(above, "Gaps between tokens")
     else:
-        for one, each in zip(shown, gaps, strict=True):
-            if not each.count:
-                continue
-            so_far = each.up_to(found)
-            share = np.diff(so_far, prepend=0) / each.count
-            label = f"{one.label}: {each.count:,} gaps".replace(",", " ")
-            above.stairs(
-                100.0 * share[1:],
-                1e3 * found,
-                color=one.colour,
-                linestyle=one.dash,
-                linewidth=1.4,
-                label=label,
-            )
-            longer = 1.0 - so_far / each.count
-            below.plot(
-                1e3 * found,
-                np.maximum(longer, _LEAST / 10),
-                color=one.colour,
-                linestyle=one.dash,
-                linewidth=1.6,
-                label=label,
-            )
+        for variant, gaps in shown:
+            _draw_gaps(axes, variant, gaps, edges_s)
+        wider = 100 * (edges_s[1] / edges_s[0] - 1)
         style.title(
             above,
-            f"Gaps between tokens, in {_BINS} bins that are each {100 * (found[1] / found[0] - 1):.2g} % wider than the one before",
+            f"Gaps between tokens, in {_BINS} bins that are each {wider:.2g} % wider than the one "
+            "before",
         )
         above.set_ylim(bottom=0.0)
         below.set_yscale("log")
-        below.set_ylim(max(0.5 / max(one.count for one in gaps), _LEAST), 1.3)
-        below.set_xlim(1e3 * found[0], 1e3 * found[-1])
+        below.set_ylim(max(0.5 / max(gaps.count for _, gaps in shown), _LEAST), 1.3)
+        below.set_xlim(1e3 * edges_s[0], 1e3 * edges_s[-1])
         style.logarithmic(below, "x")
         style.shared_legend(above)
-    if (figure := above.get_figure(root=True)) is not None:
-        said = [
-            f"{one.label} {_said(each)}"
-            for one, each in zip(shown, gaps, strict=True)
-            if each.count
-        ]
-        style.headline(
-            figure,
-            "Gap between two tokens, p50 and p99: " + ("; ".join(said) or "no request finished"),
-        )
+    texts = "; ".join(f"{variant.label} {_percentiles(gaps)}" for variant, gaps in shown)
+    style.headline(above, f"Gap between two tokens, p50 and p99: {texts or 'no request finished'}")
 
 
-def bins(gaps: Sequence[Gaps], count: int = _BINS) -> np.ndarray | None:
-    """Limits [s], equally far apart in log scale, that hold all gaps; None where there is none
-    longer than zero.
+def _draw_gaps(axes: Sequence[Axes], variant: Variant, gaps: Gaps, edges_s: Array) -> None:
+    """Draw the gaps of a run on both panels."""
+    above, below = axes
+    so_far = gaps.up_to(edges_s)
+    share = np.diff(so_far, prepend=0) / gaps.count
+    label = f"{variant.label}: {gaps.count:,} gaps".replace(",", " ")
+    above.stairs(
+        100.0 * share[1:],
+        1e3 * edges_s,
+        color=variant.colour,
+        linestyle=variant.dash,
+        linewidth=1.4,
+        label=label,
+    )
+    longer = np.maximum(1.0 - so_far / gaps.count, _LEAST / 10)
+    variant.line(below, 1e3 * edges_s, longer, linewidth=1.6, label=label)
+
+
+def bins(gaps: Sequence[Gaps], count: int = _BINS) -> Array | None:
+    """Return limits [s], equally far apart in log scale, that hold all gaps.
+
+    None where there is none longer than zero.
     """
-    first_s = [float(np.min(one.first_s[one.first_s > 0.0], initial=np.inf)) for one in gaps]
-    low_s, high_s = min(first_s, default=np.inf), max((one.max() for one in gaps), default=0.0)
+    shortest_s = [
+        float(np.min(ramps.first_s[ramps.first_s > 0.0], initial=np.inf)) for ramps in gaps
+    ]
+    low_s = min(shortest_s, default=np.inf)
+    high_s = max((ramps.max() for ramps in gaps), default=0.0)
     if not low_s < np.inf:
         return None
     return np.geomspace(0.95 * low_s, 1.05 * high_s, count + 1)
 
 
-def _said(gaps: Gaps) -> str:
+def _percentiles(gaps: Gaps) -> str:
     p50_s, p99_s = gaps.percentiles([50, 99])
     return f"{style.duration(p50_s)} and {style.duration(p99_s)}"

@@ -1,6 +1,4 @@
-"""How many requests are answered within which time: TTFT, TPOT and end-to-end latency, variants
-overlaid.
-"""
+"""How many requests are answered within which time: TTFT, TPOT and end-to-end latency."""
 
 from __future__ import annotations
 
@@ -11,122 +9,99 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cluster_sim.figures import style
+from cluster_sim.figures.latency_panels import (
+    KINDS,
+    LatencyKind,
+    draw_objectives,
+    latencies,
+    legend_below,
+)
 from cluster_sim.figures.style import Variant
-from cluster_sim.results.metrics.finished import finished
 from cluster_sim.results.results import Results
+from cluster_sim.typing import Array
 
 _MOST_STEPS = 2000
 """Steps of a curve beyond which more could not be seen."""
 
 
 def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
-    """Three panels side by side."""
+    """Return three panels side by side."""
     return style.blank([3.4 + 0.17 * len(results)], columns=3, share_y=True)
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Cumulative share of requests [%] against TTFT, TPOT and end-to-end latency on the three
-    `axes`.
+    """Draw the share of requests [%] within TTFT, TPOT and end-to-end latency on the three `axes`.
 
     Shares are of all requests that count: those that were rejected or had not finished when the run
     ended never meet an objective, so their curve stays below 100 %. TPOT leaves requests of one
     token out.
     """
     shown = style.variants(results)
-    panels = (
-        ("ttft", "Time to first token", "TTFT"),
-        ("tpot", "Time per output token", "TPOT"),
-        ("e2el", "End-to-end latency", "E2E latency"),
-    )
-    for panel, (which, name, short) in zip(axes, panels, strict=True):
-        _panel(panel, shown, which, name, short)
+    for panel, kind in zip(axes, KINDS, strict=True):
+        _draw_kind(panel, shown, kind)
     style.label(axes[0], y="requests answered within [%]")
-    if (figure := axes[0].get_figure(root=True)) is not None:
-        style.headline(figure, _finding(shown))
+    style.headline(axes[0], _finding(shown))
 
 
-def _panel(panel: Axes, shown: Sequence[Variant], which: str, name: str, short: str) -> None:
-    columns = [latencies(one.results, which) for one in shown]
+def _draw_kind(panel: Axes, shown: Sequence[Variant], kind: LatencyKind) -> None:
+    columns = [latencies(variant.results, kind.key) for variant in shown]
     scale, unit = style.latency_unit(*(values_s for values_s, _ in columns))
-    style.title(panel, name)
-    style.label(panel, x=f"{short} [{unit}]")
+    style.title(panel, kind.name)
+    style.label(panel, x=f"{kind.short} [{unit}]")
     panel.set_ylim(0.0, 102.0)
     if not any(len(values_s) for values_s, _ in columns):
-        nobody = not any(everyone for _, everyone in columns)
-        style.nothing(
-            panel,
-            "no answer of more than one token"
-            if which == "tpot" and nobody
-            else "no request counts"
-            if nobody
-            else "no request finished",
-        )
+        style.nothing(panel, _why_nothing(kind, counts=any(everyone for _, everyone in columns)))
         return
-    for one, (values_s, everyone) in zip(shown, columns, strict=True):
-        rank = (
-            np.unique(
-                np.linspace(0, len(values_s) - 1, min(len(values_s), _MOST_STEPS)).astype(np.int64)
-            )
-            if len(values_s)
-            else np.zeros(0, dtype=np.int64)
-        )
-        x, y = scale * values_s[rank], 100.0 * (rank + 1) / max(everyone, 1)
-        x, y = (
-            np.append(x[:1], x),
-            np.append(np.zeros(len(x[:1])), y),
-        )  # each curve starts on the axis
-        panel.plot(
-            x,
+    for variant, (values_s, everyone) in zip(shown, columns, strict=True):
+        x, y = _curve(values_s, everyone)
+        variant.line(
+            panel,
+            scale * x,
             y,
-            color=one.colour,
-            linestyle=one.dash,
             linewidth=1.8,
             drawstyle="steps-post",
-            label=_said(one, which, values_s, everyone),
+            label=_text(variant, kind.key, values_s, everyone),
         )
-    for limit_s in style.slo_limits([one.results for one in shown], which):
-        panel.axvline(scale * limit_s, color="black", linewidth=1.0, linestyle=(0, (2.0, 2.0)))
-        panel.annotate(
-            f"SLO {style.duration(limit_s)}", (scale * limit_s, 2.0), xytext=(-3.0, 0.0), textcoords="offset points",
-            rotation=90, ha="right", va="bottom", fontsize=8, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5}, zorder=1,
-        )  # fmt: skip
+    draw_objectives(panel, shown, kind.key, scale, at_data=True)
     style.logarithmic(panel, "x")
-    panel.legend(
-        loc="upper center", bbox_to_anchor=(0.5, -0.19), fontsize=8, frameon=False, handlelength=2.6
-    )
+    legend_below(panel)
 
 
-def latencies(results: Results, which: str) -> tuple[np.ndarray, int]:
-    """Latencies [s] of finished requests, ascending, and how many requests there are of the kind,
-    finished or not.
-    """
-    done, table = finished(results), results.requests
-    counted = table["counted"].to_numpy()
-    if which == "tpot":
-        return np.sort(done.tpot_s[done.output_tokens > 1]), int(
-            np.sum(counted & (table["output_tokens"].to_numpy() > 1))
-        )
-    return np.sort(done.ttft_s if which == "ttft" else done.e2el_s), int(np.sum(counted))
+def _curve(values_s: Array, everyone: int) -> tuple[Array, Array]:
+    """Return times [s] and the share of requests within them [%], from the axis on."""
+    count = len(values_s)
+    rank = np.zeros(0, dtype=np.int64)
+    if count:
+        steps = np.linspace(0, count - 1, min(count, _MOST_STEPS))
+        rank = np.unique(steps.astype(np.int64))
+    x, y = values_s[rank], 100.0 * (rank + 1) / max(everyone, 1)
+    return np.append(x[:1], x), np.append(np.zeros(len(x[:1])), y)
 
 
-def _said(one: Variant, which: str, values_s: np.ndarray, everyone: int) -> str:
-    """The variant, and at a glance how it does: the share within its objective, or percentiles
-    where it has none.
-    """
-    limit_s = getattr(one.results.scenario.slo, f"{which}_s")
+def _why_nothing(kind: LatencyKind, *, counts: bool) -> str:
+    """Return why there is no curve; counts: whether there are requests that count."""
+    if counts:
+        return "no request finished"
+    return "no answer of more than one token" if kind.key == "tpot" else "no request counts"
+
+
+def _text(variant: Variant, key: str, values_s: Array, everyone: int) -> str:
+    """Return the run's label and how it does: its share within the objective, or percentiles."""
+    limit_s = getattr(variant.results.scenario.slo, f"{key}_s")
     if not everyone or not len(values_s):
-        return f"{one.label}: none finished"
+        return f"{variant.label}: none finished"
     p50_s, p99_s = np.percentile(values_s, [50, 99])
     if limit_s is not None:
-        return f"{one.label}: {style.percent(int(np.searchsorted(values_s, limit_s, side='right')) / everyone)} within, p99 {style.duration(p99_s)}"
-    return f"{one.label}: p50 {style.duration(p50_s)}, p99 {style.duration(p99_s)}"
+        within = int(np.searchsorted(values_s, limit_s, side="right")) / everyone
+        return f"{variant.label}: {style.percent(within)} within, p99 {style.duration(p99_s)}"
+    return f"{variant.label}: p50 {style.duration(p50_s)}, p99 {style.duration(p99_s)}"
 
 
 def _finding(shown: Sequence[Variant]) -> str:
-    summaries = [one.results.summary() for one in shown]
+    summaries = [variant.results.summary() for variant in shown]
     if any("slo_attainment" in summary for summary in summaries):
         lead = "Share of requests that meet every objective: "
-        said = [
+        texts = [
             style.percent(summary["slo_attainment"])
             if "slo_attainment" in summary
             else "no objective"
@@ -134,14 +109,15 @@ def _finding(shown: Sequence[Variant]) -> str:
         ]
     else:
         lead = "99 % of finished requests have their first token within: "
-        said = [
+        texts = [
             style.duration(summary["p99_ttft_ms"] / 1e3)
             if "p99_ttft_ms" in summary
             else "none finished"
             for summary in summaries
         ]
-    unfinished = [summary["failed"] + summary["rejected"] for summary in summaries]
-    left = [f" ({count} not answered)" if count else "" for count in unfinished]
+    unanswered = [summary["failed"] + summary["rejected"] for summary in summaries]
+    rests = [f" ({count} not answered)" if count else "" for count in unanswered]
     return lead + "; ".join(
-        f"{one.label} {text}{rest}" for one, text, rest in zip(shown, said, left, strict=True)
+        f"{variant.label} {text}{rest}"
+        for variant, text, rest in zip(shown, texts, rests, strict=True)
     )

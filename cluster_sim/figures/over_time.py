@@ -1,8 +1,9 @@
-"""What the figures over simulated time share: the unit of the time axis, the warm-up, arrivals."""
+"""What figures over simulated time share: time axis, warm-up, arrivals, moving percentiles."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,72 +11,141 @@ from matplotlib.ticker import MaxNLocator
 
 from cluster_sim.figures import style
 from cluster_sim.figures.style import Variant
+from cluster_sim.results.metrics import Finished
 from cluster_sim.results.metrics.timeline import Timeline
+from cluster_sim.typing import Array
+
+_WINDOWS = 200
+_FEWEST = 5
+"""Number of requests in a window, for percentiles to be drawn there."""
 
 
-def time_unit(lines: Sequence[Timeline]) -> tuple[float, str]:
-    """Seconds in the unit of the time axis, and the unit: s up to 10 min, min up to 10 h, then h."""
-    last_s = max(line.bin_s * len(line.time_s) for line in lines)
-    return (1.0, "s") if last_s <= 600.0 else (60.0, "min") if last_s <= 36_000.0 else (3600.0, "h")
+class TimeUnit(NamedTuple):
+    """Unit of a time axis."""
+
+    second: float
+    """Number of seconds in it."""
+    name: str
+
+
+def unit_up_to(last_s: float) -> TimeUnit:
+    """Return the unit of a time axis: s up to 10 min, min up to 10 h, then h."""
+    if last_s <= 600.0:
+        return TimeUnit(1.0, "s")
+    return TimeUnit(60.0, "min") if last_s <= 36_000.0 else TimeUnit(3600.0, "h")
+
+
+def time_unit(lines: Sequence[Timeline]) -> TimeUnit:
+    """Return the unit of a time axis that holds these runs."""
+    return unit_up_to(end_s(lines))
+
+
+def end_s(lines: Sequence[Timeline]) -> float:
+    """Return the end of the longest of these runs [s]."""
+    return max(line.bin_s * len(line.time_s) for line in lines)
 
 
 def lay_time_axis(axes: Sequence[Axes], last_s: float, second: float) -> None:
-    """From 0 to `last_s`, with round numbers; the `axes` share it."""
+    """Let the axis that `axes` share go from 0 to `last_s`, with round numbers."""
     axes[-1].set_xlim(0.0, last_s / second)
     axes[-1].xaxis.set_major_locator(MaxNLocator(nbins=10, steps=[1, 2, 5, 10]))
 
 
 def mark_warmup(axes: Sequence[Axes], shown: Sequence[Variant], second: float) -> None:
-    """Shade the time of which requests are not counted, on every panel; its name is on the first."""
-    until_s = {one.results.scenario.warmup_s for one in shown}
+    """Shade the time of which requests are not counted, on every panel; name it on the first."""
+    until_s = {variant.results.scenario.warmup_s for variant in shown}
     if len(until_s) == 1 and (warmup_s := until_s.pop()) > 0.0:
         for panel in axes:
             panel.axvspan(0.0, warmup_s / second, color="#eeeeee", zorder=0, linewidth=0.0)
         axes[0].text(
-            0.0, 0.97, " warm-up", transform=axes[0].get_xaxis_transform(), fontsize=8, color="#333333", va="top",
+            0.0,
+            0.97,
+            " warm-up",
+            transform=axes[0].get_xaxis_transform(),
+            fontsize=8,
+            color="#333333",
+            va="top",
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5},
-        )  # fmt: skip
+        )
 
 
 def draw_arrivals(
     panel: Axes, shown: Sequence[Variant], lines: Sequence[Timeline], second: float
 ) -> None:
-    """Arrivals [1/s]: once, in grey, where all runs had the same; else a line for each."""
+    """Draw arrivals [1/s]: once, in grey, where all runs had the same; else a line for each."""
     first = shown[0].results.requests["arrival_s"]
-    if all(one.results.requests["arrival_s"].equals(first) for one in shown[1:]):
+    if all(variant.results.requests["arrival_s"].equals(first) for variant in shown[1:]):
         # of bins that differ where runs end at different times, the longest run's hold all arrivals
         line = max(lines, key=lambda line: line.bin_s)
         edges = np.append(line.time_s - line.bin_s / 2, line.time_s[-1] + line.bin_s / 2) / second
-        panel.stairs(
-            line.arrival_per_s, edges, fill=True, color="#aaaaaa", linewidth=0.8
-        )  # an outline, so that a lone bin is seen
-        came = f"{len(first)} requests"
-        came += (
-            f", {_rate(len(first) / last_s)} on average"
-            if (last_s := float(np.max(first.to_numpy(), initial=0.0)))
-            else ""
-        )
-        style.title(
-            panel, f"Arrivals: {came}, most in a bin {_rate(float(np.max(line.arrival_per_s)))}"
-        )
+        # with an outline, so that a lone bin is seen
+        panel.stairs(line.arrival_per_s, edges, fill=True, color="#aaaaaa", linewidth=0.8)
+        text = f"{len(first)} requests"
+        if last_s := float(np.max(first.to_numpy(), initial=0.0)):
+            text += f", {_rate(len(first) / last_s)} on average"
+        highest = _rate(float(np.max(line.arrival_per_s)))
+        style.title(panel, f"Arrivals: {text}, most in a bin {highest}")
     else:
-        for one, line in zip(shown, lines, strict=True):
-            panel.plot(
+        for variant, line in zip(shown, lines, strict=True):
+            variant.line(
+                panel,
                 line.time_s / second,
                 line.arrival_per_s,
-                color=one.colour,
-                linestyle=one.dash,
                 linewidth=1.2,
                 drawstyle="steps-mid",
-                label=one.label,
+                label=variant.label,
             )
-        style.title(
-            panel,
-            "Arrivals: "
-            + ", ".join(f"{one.label} {len(one.results.requests)} requests" for one in shown),
-        )
+        counts = style.listed(shown, lambda variant: f"{len(variant.results.requests)} requests")
+        style.title(panel, f"Arrivals: {counts}")
     panel.set_ylim(bottom=0.0)
     style.label(panel, y="arrivals [1/s]")
+
+
+def draw_waiting(
+    panel: Axes, shown: Sequence[Variant], lines: Sequence[Timeline], second: float
+) -> None:
+    """Draw the requests that wait: a line for each run."""
+    for variant, line in zip(shown, lines, strict=True):
+        variant.line(
+            panel,
+            line.time_s / second,
+            line.waiting,
+            linewidth=1.3,
+            drawstyle="steps-mid",
+            label=variant.label,
+        )
+    panel.set_ylim(bottom=0.0)
+
+
+def window_s(done: Sequence[Finished]) -> float:
+    """Return the length of the windows that moving percentiles of these runs are taken over [s]."""
+    return max(
+        (float(np.ptp(columns.arrival_s)) / 40 for columns in done if len(columns.arrival_s)),
+        default=0.0,
+    )
+
+
+def rolling(arrival_s: Array, latency_s: Array, window_s: float) -> tuple[Array, Array, Array]:
+    """Return times [s], and p50 and p99 of a latency [s] about each.
+
+    They are of the requests that arrived within `window_s` about each time; NaN where those are too
+    few.
+    """
+    if not len(arrival_s):
+        return np.zeros(0), np.zeros(0), np.zeros(0)
+    order = np.argsort(arrival_s, kind="stable")
+    arrival_s, latency_s = arrival_s[order], latency_s[order]
+    at_s = np.linspace(arrival_s[0], arrival_s[-1], _WINDOWS)
+    firsts = np.searchsorted(arrival_s, at_s - window_s / 2)
+    ends = np.searchsorted(arrival_s, at_s + window_s / 2, side="right")
+    percentiles = [
+        np.percentile(latency_s[first:end], [50, 99])
+        if end - first >= _FEWEST
+        else np.full(2, np.nan)
+        for first, end in zip(firsts.tolist(), ends.tolist(), strict=True)
+    ]
+    p50_s, p99_s = np.array(percentiles).T
+    return at_s, p50_s, p99_s
 
 
 def _rate(per_s: float) -> str:

@@ -1,10 +1,12 @@
-"""What low latency costs: the trials of a search for capacity, and those that no other beats in
-cost and latency at once.
+"""What low latency costs: the trials of a search for capacity, and its front.
+
+The front is of trials that no other beats in cost and latency at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import isfinite
 
 import pyarrow as pa
@@ -16,93 +18,125 @@ from cluster_sim.figures import study_table as study
 from cluster_sim.figures import style
 from cluster_sim.figures.study_table import Choice, Row
 
-_MARKS = ("o", "s", "^", "D", "v", "P", "X")
 _FIXED = ("nodes", "replicas", "rate_per_s", "usd_per_hour", "good", "answer", "front")
 
 
-def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None) -> Figure:
-    """A panel for each objective of the SLO: its latency against dollars an hour, else nodes, for
-    each request a second.
+@dataclass(frozen=True)
+class _Trials:
+    """Trials of a search for capacity."""
 
-    Trials beyond the SLO are pale, those of the front have a black ring; the front is of cost and
-    all objectives together, so that in one panel alone another may seem better. `choice` has no
-    say. Raises ScenarioError for another table.
+    rows: list[Row]
+    objectives: list[str]
+    """Names of the objectives of the SLO, such as ttft."""
+    options: list[str]
+    """Columns of what the search varied."""
+    is_priced: bool
+    """Whether every trial has a cost in dollars; else nodes are its cost."""
+
+    def cost(self, row: Row) -> float:
+        """Return the cost per request per second."""
+        return float(row["usd_per_hour" if self.is_priced else "nodes"] / row["rate_per_s"])
+
+    def name(self, row: Row) -> str:
+        """Return the name of the option that a trial was of."""
+        return study.described(self.options, [row[name] for name in self.options]) or "as written"
+
+    def points(self, rows: Sequence[Row], objective: str) -> tuple[list[float], list[float]]:
+        """Return costs, and latencies [ms], of rows whose latency is finite."""
+        finite = [row for row in rows if _is_finite(row[f"{objective}_s"])]
+        return (
+            [self.cost(row) for row in finite],
+            [1e3 * row[f"{objective}_s"] for row in finite],
+        )
+
+    def limit_s(self, objective: str) -> float | None:
+        """Return the limit of an objective [s]; None where no trial tells it.
+
+        A margin is the share of the limit that is left, so that latency and margin tell the limit.
+        """
+        for row in self.rows:
+            latency_s, margin = row[f"{objective}_s"], row[f"{objective}_margin"]
+            if _is_finite(latency_s) and margin is not None and margin < 1.0:
+                return float(latency_s / (1.0 - margin))
+        return None
+
+
+def _is_finite(value: float | None) -> bool:
+    return value is not None and isfinite(value)
+
+
+def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None) -> Figure:
+    """Return a panel for each objective of the SLO: its latency against cost per request/s.
+
+    Cost is in dollars per hour, else in nodes. Trials beyond the SLO are pale, those of the front
+    have a black ring; the front is of cost and all objectives together, so that in one panel alone
+    another may seem better. `choice` has no say.
+
+    Raises
+    ------
+    ScenarioError
+        The table is not of a search for capacity.
     """
-    study.wanted(table, ("nodes", "rate_per_s", "usd_per_hour", "good", "front"), "pareto")
-    rows = table.to_pylist()
-    names = [
-        name.removesuffix("_margin") for name in table.column_names if name.endswith("_margin")
-    ]
-    if not rows or not names:
-        raise ScenarioError.at("pareto", "no trial in the table")
-    priced = all(row["usd_per_hour"] is not None for row in rows)
-    options = [
-        name
-        for name in table.column_names
-        if name not in _FIXED and name.removesuffix("_margin").removesuffix("_s") not in names
-    ]
+    trials = _trials(table)
+    names = trials.objectives
     figure, panels = style.blank([4.2], columns=len(names), given=axes)
-    for panel, name in zip(panels, names, strict=True):
-        for place, (values, mine) in enumerate(study.grouped(rows, options).items()):
-            _option(panel, mine, name, priced, study.said(options, values) or "as written", place)
-        limit_s = _limit_s(rows, name)
+    for panel, objective in zip(panels, names, strict=True):
+        _draw_options(panel, trials, objective)
+        limit_s = trials.limit_s(objective)
         if limit_s is not None:
             panel.axhline(
-                1e3 * limit_s, color="black", linewidth=1.0, linestyle=(0, (2.0, 2.0)), label="SLO"
+                1e3 * limit_s, color="black", linewidth=1.0, linestyle=style.DOTTED, label="SLO"
             )
-        _ringed(panel, rows, name, priced)
+        _draw_rings(panel, trials, objective)
         for axis in ("x", "y"):
             style.logarithmic(panel, axis)
-        endless = sum(
-            not isfinite(row[f"{name}_s"]) for row in rows if row[f"{name}_s"] is not None
-        )
-        slo = f"; SLO {style.duration(limit_s)}" if limit_s is not None else ""
-        more = f"; {endless} more answer too few" if endless else ""
-        style.title(panel, f"{len(rows) - endless} trials{more}{slo}", width=110 // len(names))
+        style.title(panel, _title(trials, objective, limit_s), width=110 // len(names))
         style.label(
             panel,
-            x="cost [USD/h for each request/s]" if priced else "nodes for each request/s",
-            y=f"{_short(name)} [ms]",
+            x="cost [USD/h for each request/s]" if trials.is_priced else "nodes for each request/s",
+            y=f"{_short(objective)} [ms]",
         )
     style.shared_legend(panels[0])
-    style.headline(figure, _finding(rows, names, priced, options))
+    style.headline(panels[0], _finding(trials))
     return figure
 
 
-def _short(name: str) -> str:
-    class_, _, which = name.rpartition(".")
-    return f"{class_} {which.upper()}".strip()
+def _trials(table: pa.Table) -> _Trials:
+    """Return the trials of a table. Raises ScenarioError where it has none."""
+    study.require(table, ("nodes", "rate_per_s", "usd_per_hour", "good", "front"), "pareto")
+    rows = table.to_pylist()
+    objectives = [
+        name.removesuffix("_margin") for name in table.column_names if name.endswith("_margin")
+    ]
+    if not rows or not objectives:
+        raise ScenarioError.at("pareto", "no trial in the table")
+    options = [
+        name
+        for name in table.column_names
+        if name not in _FIXED and name.removesuffix("_margin").removesuffix("_s") not in objectives
+    ]
+    return _Trials(rows, objectives, options, all(row["usd_per_hour"] is not None for row in rows))
 
 
-def _cost(row: Row, priced: bool) -> float:
-    return float(row["usd_per_hour" if priced else "nodes"] / row["rate_per_s"])
+def _draw_options(panel: Axes, trials: _Trials, objective: str) -> None:
+    """Draw the trials of each option in its own colour and mark."""
+    for place, mine in enumerate(study.grouped(trials.rows, trials.options).values()):
+        for is_good, alpha in ((True, 1.0), (False, 0.25)):
+            panel.plot(
+                *trials.points([row for row in mine if row["good"] == is_good], objective),
+                style.MARKS[place % len(style.MARKS)],
+                color=style.look(place)[0],
+                alpha=alpha,
+                markersize=5.0,
+                markeredgewidth=0,
+                label=trials.name(mine[0]) if is_good else None,
+            )
 
 
-def _shown(rows: list[Row], name: str, priced: bool) -> tuple[list[float], list[float]]:
-    """(costs, latencies [ms]) of rows whose latency is finite."""
-    finite = [row for row in rows if row[f"{name}_s"] is not None and isfinite(row[f"{name}_s"])]
-    return [_cost(row, priced) for row in finite], [1e3 * row[f"{name}_s"] for row in finite]
-
-
-def _option(panel: Axes, rows: list[Row], name: str, priced: bool, label: str, place: int) -> None:
-    colour, mark = style.look(place)[0], _MARKS[place % len(_MARKS)]
-    for good, alpha in ((True, 1.0), (False, 0.25)):
-        mine = [row for row in rows if row["good"] == good]
-        panel.plot(
-            *_shown(mine, name, priced),
-            mark,
-            color=colour,
-            alpha=alpha,
-            markersize=5.0,
-            markeredgewidth=0,
-            label=label if good else None,
-        )
-
-
-def _ringed(panel: Axes, rows: list[Row], name: str, priced: bool) -> None:
-    front = [row for row in rows if row["front"]]
+def _draw_rings(panel: Axes, trials: _Trials, objective: str) -> None:
+    """Draw rings around the trials of the front."""
     panel.plot(
-        *_shown(front, name, priced),
+        *trials.points([row for row in trials.rows if row["front"]], objective),
         "o",
         markersize=9.0,
         markerfacecolor="none",
@@ -111,25 +145,29 @@ def _ringed(panel: Axes, rows: list[Row], name: str, priced: bool) -> None:
     )
 
 
-def _limit_s(rows: list[Row], name: str) -> float | None:
-    """A margin is the share of the limit that is left, so that latency and margin tell the limit."""
-    for row in rows:
-        latency_s, margin = row[f"{name}_s"], row[f"{name}_margin"]
-        if latency_s is not None and isfinite(latency_s) and margin is not None and margin < 1.0:
-            return float(latency_s / (1.0 - margin))
-    return None
+def _short(objective: str) -> str:
+    class_, _, latency = objective.rpartition(".")
+    return f"{class_} {latency.upper()}".strip()
 
 
-def _finding(rows: list[Row], names: list[str], priced: bool, options: list[str]) -> str:
-    front = [row for row in rows if row["front"]]
+def _title(trials: _Trials, objective: str, limit_s: float | None) -> str:
+    latencies_s = [row[f"{objective}_s"] for row in trials.rows]
+    endless = sum(value is not None and not isfinite(value) for value in latencies_s)
+    slo = f"; SLO {style.duration(limit_s)}" if limit_s is not None else ""
+    more = f"; {endless} more answer too few" if endless else ""
+    return f"{len(trials.rows) - endless} trials{more}{slo}"
+
+
+def _finding(trials: _Trials) -> str:
+    front = [row for row in trials.rows if row["front"]]
     if not front:
         return "No trial meets the SLO"
-    cheapest = min(front, key=lambda row: _cost(row, priced))
-    who = study.said(options, [cheapest[name] for name in options]) or "as written"
-    cost = f"{study.number(_cost(cheapest, priced))} {'USD/h' if priced else 'nodes'} for each request/s"
+    cheapest = min(front, key=trials.cost)
+    unit = "USD/h" if trials.is_priced else "nodes"
+    cost = f"{study.number(trials.cost(cheapest))} {unit} for each request/s"
     reached = ", ".join(
         f"{_short(name)} {style.duration(cheapest[f'{name}_s'])}"
-        for name in names
+        for name in trials.objectives
         if cheapest[f"{name}_s"] is not None
     )
-    return f"The cheapest within the SLO is {who}: {cost}, with {reached}"
+    return f"The cheapest within the SLO is {trials.name(cheapest)}: {cost}, with {reached}"

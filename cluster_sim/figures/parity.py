@@ -1,4 +1,4 @@
-"""Predicted against measured, a panel a metric: what lies in the band is right within 10 %."""
+"""Predicted against measured, a panel per metric: what lies in the band is right within 10 %."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from matplotlib.figure import Figure
 from cluster_sim.figures import style
 
 _BAND = 0.1
-_MARKS = ("o", "s", "^", "D", "v", "P", "X")
 _COLUMNS = 3
 
+Point = tuple[float, float, str]
+"""Measured, predicted, and the group that it is of."""
 
-def parity(
-    panels: Mapping[str, Sequence[tuple[float, float, str]]], given: Sequence[Axes] | None = None
-) -> Figure:
-    """One panel for each key, its title with unit, of points (measured, predicted, group), all
-    above 0.
 
-    Axes are logarithmic and alike; points of one group share colour and mark in every panel. given:
-    axes to draw on.
+def parity(panels: Mapping[str, Sequence[Point]], given: Sequence[Axes] | None = None) -> Figure:
+    """Return one panel for each key, its title with unit, of points that are all above 0.
+
+    Axes are logarithmic and alike; points of one group share colour and mark in every panel.
+
+    Parameters
+    ----------
+    given
+        Axes to draw on in place of a new figure.
     """
     groups = list(
         dict.fromkeys(sorted(group for points in panels.values() for *_, group in points))
@@ -51,20 +54,16 @@ def parity(
         frameon=False,
         markerscale=2.0,
     )
-    style.headline(figure, _finding(panels))
+    style.headline(axes[0], _finding(panels))
     return figure
 
 
-def _draw(
-    panel: Axes, name: str, points: Sequence[tuple[float, float, str]], groups: Sequence[str]
-) -> None:
+def _draw(panel: Axes, name: str, points: Sequence[Point], groups: Sequence[str]) -> None:
     measured, predicted = (
         np.array([point[side] for point in points], dtype=float) for side in (0, 1)
     )
-    low, high = (
-        0.8 * min(measured.min(), predicted.min()),
-        1.25 * max(measured.max(), predicted.max()),
-    )
+    low = 0.8 * min(measured.min(), predicted.min())
+    high = 1.25 * max(measured.max(), predicted.max())
     ends = np.array([low, high])
     panel.fill_between(
         ends,
@@ -79,13 +78,12 @@ def _draw(
     for place, group in enumerate(groups):
         mine = np.array([point[2] == group for point in points])
         if mine.any():
-            colour, mark = style.COLOURS[place % len(style.COLOURS)], _MARKS[place % len(_MARKS)]
             panel.plot(
                 measured[mine],
                 predicted[mine],
-                mark,
+                style.MARKS[place % len(style.MARKS)],
                 markersize=3.0,
-                color=colour,
+                color=style.COLOURS[place % len(style.COLOURS)],
                 alpha=0.5,
                 markeredgewidth=0,
                 label=group,
@@ -96,19 +94,24 @@ def _draw(
     for axis in ("x", "y"):
         style.logarithmic(panel, axis)
     error = np.abs(predicted / measured - 1.0)
-    said = f"{name}: {len(points):,} runs, median error {100 * np.median(error):.0f}\xa0%, 90\xa0% below {100 * np.percentile(error, 90):.0f}\xa0%"
-    style.title(panel, said, width=36)
+    median, nine_tenths = 100 * np.median(error), 100 * np.percentile(error, 90)
+    style.title(
+        panel,
+        f"{name}: {len(points):,} runs, median error {median:.0f}\xa0%, 90\xa0% below "
+        f"{nine_tenths:.0f}\xa0%",
+        width=36,
+    )
     style.label(panel, x="measured", y="predicted")
 
 
-def _finding(panels: Mapping[str, Sequence[tuple[float, float, str]]]) -> str:
+def _finding(panels: Mapping[str, Sequence[Point]]) -> str:
     shares = {
         name: np.mean(
             [abs(predicted / measured - 1.0) <= _BAND for measured, predicted, _ in points]
         )
         for name, points in panels.items()
     }
-    said = "; ".join(
+    text = "; ".join(
         f"{name.partition(' [')[0]} {style.percent(float(share))}" for name, share in shares.items()
     )
-    return f"Predictions within 10 % of the measurement: {said}" if said else "No measurement"
+    return f"Predictions within 10 % of the measurement: {text}" if text else "No measurement"

@@ -1,10 +1,8 @@
-"""Where requests' time goes: queue, prefill, hand-over, preemption and decode, from the quickest
-requests to the slowest.
-"""
+"""Where requests' time goes, phase by phase, from the quickest requests to the slowest."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,69 +11,71 @@ from matplotlib.figure import Figure
 from cluster_sim.figures import style
 from cluster_sim.results import metrics
 from cluster_sim.results.results import Results
+from cluster_sim.typing import Array
 
 _GROUPS = 50
 
 
 def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
-    """A panel for each run, over one axis."""
+    """Return a panel for each run, over one axis."""
     return style.blank([2.3] * len(results), share_x=True)
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Mean time [s] by phase, stacked, of requests in groups of like end-to-end latency [%], one of
-    `axes` for each run.
+    """Draw the mean time [s] by phase, stacked, of requests of like end-to-end latency [%].
 
-    Only finished requests; phases are those of metrics.phases, and together the end-to-end latency.
+    There is one of `axes` for each run. Only finished requests are drawn; phases are those of
+    metrics.phases, and together the end-to-end latency.
     """
-    shown = style.variants(results)
     seen: set[str] = set()
-    said = []
-    for panel, one in zip(axes, shown, strict=True):
+    texts = []
+    for panel, variant in zip(axes, style.variants(results), strict=True):
         style.label(panel, y="time [s]")
-        phases = metrics.phases(one.results)
+        phases = metrics.phases(variant.results)
         total_s = np.sum(list(phases.values()), axis=0)
         if not len(total_s):
-            style.title(panel, f"{one.label}: no request finished")
+            style.title(panel, f"{variant.label}: no request finished")
             style.nothing(panel, "no request finished")
             continue
-        at, stack = grouped(phases, _GROUPS)
-        below = np.zeros(len(at))
-        for name, mean_s in stack.items():
-            if np.any(mean_s > 0.0):
-                panel.fill_between(
-                    at, below, below + mean_s, color=style.PHASES[name], linewidth=0.0, step="mid"
-                )
-                seen.add(name)
-            below = below + mean_s
-        panel.set_ylim(bottom=0.0)
+        seen |= _stack(panel, phases)
+        everyone = np.ones(len(total_s), bool)
         slowest = total_s >= np.percentile(total_s, 99)
         style.title(
             panel,
-            f"{one.label}: {_shares(phases, np.ones(len(total_s), bool))}; of the slowest 1 %: {_shares(phases, slowest)}",
+            f"{variant.label}: {_shares(phases, everyone)}; of the slowest 1 %: "
+            f"{_shares(phases, slowest)}",
         )
-        said.append(f"{one.label} {style.duration(float(np.mean(total_s)))}")
+        texts.append(f"{variant.label} {style.duration(float(np.mean(total_s)))}")
     axes[-1].set_xlim(0.0, 100.0)
-    style.label(
-        axes[-1],
-        x=f"requests by end-to-end latency, the slowest right [%], means of groups of {100 / _GROUPS:g} %",
+    groups = f"means of groups of {100 / _GROUPS:g} %"
+    style.label(axes[-1], x=f"requests by end-to-end latency, the slowest right [%], {groups}")
+    style.phase_legend(axes[0], seen)
+    style.headline(
+        axes[0],
+        "Where a request's time goes; end-to-end latency in the mean: "
+        + ("; ".join(texts) or "no request finished"),
     )
-    for name, colour in style.PHASES.items():
-        if name in seen:
-            axes[0].fill_between([], [], color=colour, label=name)
-    if seen:
-        style.shared_legend(axes[0])
-    if (figure := axes[0].get_figure(root=True)) is not None:
-        style.headline(
-            figure,
-            "Where a request's time goes; end-to-end latency in the mean: "
-            + ("; ".join(said) or "no request finished"),
-        )
 
 
-def grouped(phases: dict[str, np.ndarray], groups: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """(middles of groups of requests by end-to-end latency [%], mean time of each phase in each
-    group [s]).
+def _stack(panel: Axes, phases: Mapping[str, Array]) -> set[str]:
+    """Stack the phases; return the names of those that take any time."""
+    at, stack = grouped(phases, _GROUPS)
+    below, seen = np.zeros(len(at)), set()
+    for name, mean_s in stack.items():
+        if np.any(mean_s > 0.0):
+            panel.fill_between(
+                at, below, below + mean_s, color=style.PHASES[name], linewidth=0.0, step="mid"
+            )
+            seen.add(name)
+        below = below + mean_s
+    panel.set_ylim(bottom=0.0)
+    return seen
+
+
+def grouped(phases: Mapping[str, Array], groups: int) -> tuple[Array, dict[str, Array]]:
+    """Return the mean time of each phase in groups of requests by end-to-end latency [s].
+
+    Before it come the middles of the groups [%].
     """
     order = np.argsort(np.sum(list(phases.values()), axis=0), kind="stable")
     edges = np.unique(np.linspace(0, len(order), min(groups, len(order)) + 1).astype(np.int64))
@@ -87,9 +87,10 @@ def grouped(phases: dict[str, np.ndarray], groups: int) -> tuple[np.ndarray, dic
     }
 
 
-def _shares(phases: dict[str, np.ndarray], which: np.ndarray) -> str:
-    sums = {name: float(np.sum(length_s[which])) for name, length_s in phases.items()}
+def _shares(phases: Mapping[str, Array], chosen: Array) -> str:
+    """Return the share of each phase in the time of the chosen requests."""
+    sums = {name: float(np.sum(length_s[chosen])) for name, length_s in phases.items()}
     whole = sum(sums.values()) or 1.0
     return ", ".join(
-        f"{name} {style.percent(one / whole)}" for name, one in sums.items() if one > 0.0
+        f"{name} {style.percent(sum_s / whole)}" for name, sum_s in sums.items() if sum_s > 0.0
     )

@@ -10,123 +10,129 @@ from matplotlib.figure import Figure
 
 from cluster_sim.deployment.power_caps import node_caps_w
 from cluster_sim.figures import style
-from cluster_sim.figures.over_time import lay_time_axis
-from cluster_sim.physics.power import surroundings_w
+from cluster_sim.figures.over_time import lay_time_axis, unit_up_to
+from cluster_sim.figures.style import Variant
+from cluster_sim.physics.node_power import surroundings_w
 from cluster_sim.results import energy
 from cluster_sim.results.energy import PowerOverTime
 from cluster_sim.results.results import Results
+from cluster_sim.typing import Array
 
 _BINS = 300
-_MOST_BANDS = len(style.COLOURS)  # of nodes that are more, those of a pool are one band
+_MOST_BANDS = len(style.COLOURS)
+"""Number of nodes beyond which those of a pool are one band."""
 
 
 def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
-    """A panel for each run, over one time axis."""
+    """Return a panel for each run, over one time axis."""
     return style.blank([2.4] * len(results), share_x=True)
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Means over equal bins of simulated time, one band a node at its plug, one panel a run; the
-    lines are every node at its most, and what caps leave.
+    """Draw means over equal bins of simulated time: one panel per run, one band per node.
+
+    Power is that at the plugs. Lines are all nodes at their highest power, and what caps leave.
     """
     shown = style.variants(results)
-    found = [energy.nodes(one.results) for one in shown]
-    last_s = (
-        max([float(node.time_s[-1]) for nodes in found for node in nodes or ()], default=1.0) or 1.0
-    )
-    second, unit = (
-        (1.0, "s") if last_s <= 600.0 else (60.0, "min") if last_s <= 36_000.0 else (3600.0, "h")
-    )
-    said = []
-    for one, nodes, panel in zip(shown, found, axes, strict=True):
-        style.label(panel, y=f"{one.label}\npower [kW]")
+    powers = [energy.nodes(variant.results) for variant in shown]
+    last_s = max([float(node.time_s[-1]) for nodes in powers for node in nodes or ()], default=1.0)
+    unit = unit_up_to(last_s or 1.0)
+    texts = []
+    for variant, nodes, panel in zip(shown, powers, axes, strict=True):
+        style.label(panel, y=f"{variant.label}\npower [kW]")
         if not nodes:
             style.nothing(panel, "the devices of this run do not say what they draw")
             continue
-        all_of_them, end_s, most_w = (
-            energy.together(nodes),
-            float(nodes[0].time_s[-1]),
-            _most_w(one.results),
-        )
-        edges_s = np.linspace(0.0, end_s or 1.0, _BINS + 1)
-        bands = _bands(nodes)
-        stack = np.cumsum([_means_w(band, edges_s) for band in bands], axis=0) / 1e3
-        for place, (band, top) in enumerate(zip(bands, stack, strict=True)):
-            below = stack[place - 1] if place else 0.0
-            panel.stairs(
-                top,
-                edges_s / second,
-                baseline=below,
-                fill=True,
-                color=style.COLOURS[place % _MOST_BANDS],
-                alpha=0.75,
-                label=band.name,
-            )
-        panel.axhline(most_w / 1e3, color="#000000", linestyle="--", linewidth=1.0)
-        panel.text(
-            0.995,
-            most_w / 1e3,
-            "every node at its most",
-            transform=panel.get_yaxis_transform(),
-            ha="right",
-            va="bottom",
-            fontsize=8,
-        )
-        if (capped_w := _capped_w(one.results)) < most_w:
-            panel.axhline(capped_w / 1e3, color="#B00020", linewidth=1.2)
-            panel.text(
-                0.995,
-                capped_w / 1e3,
-                f"caps: {_kilowatts(capped_w)}",
-                transform=panel.get_yaxis_transform(),
-                ha="right",
-                va="bottom",
-                fontsize=8,
-                color="#B00020",
-            )
-        panel.set_ylim(0.0, 1.12 * most_w / 1e3)
-        mean_w = all_of_them.energy_j / end_s if end_s else 0.0
-        style.title(
-            panel,
-            f"{one.label}: {_kilowatts(mean_w)} on average, {_kilowatts(all_of_them.peak_w)} at most, of {_kilowatts(most_w)}",
-        )
+        total = energy.together(nodes)
+        _draw_bands(panel, nodes, unit.second)
+        _draw_limits(panel, variant.results)
+        style.title(panel, _title(variant, total))
         panel.legend(loc="lower right", fontsize=8, ncols=4, framealpha=0.8)
-        said.append(f"{one.label} {all_of_them.energy_j / 3.6e6:.3g} kWh")
+        texts.append(f"{variant.label} {total.energy_j / 3.6e6:.3g} kWh")
     style.label(
-        axes[-1], x=f"simulated time [{unit}], means over {_BINS} bins, at the plugs of the nodes"
+        axes[-1],
+        x=f"simulated time [{unit.name}], means over {_BINS} bins, at the plugs of the nodes",
     )
-    lay_time_axis(axes, last_s, second)
-    if said and (figure := axes[0].get_figure(root=True)) is not None:
-        style.headline(figure, f"Power of the nodes: {', '.join(said)}")
+    lay_time_axis(axes, last_s or 1.0, unit.second)
+    if texts:
+        style.headline(axes[0], f"Power of the nodes: {', '.join(texts)}")
+
+
+def _draw_bands(panel: Axes, nodes: list[PowerOverTime], second: float) -> None:
+    """Stack the power of nodes, or of pools."""
+    edges_s = np.linspace(0.0, float(nodes[0].time_s[-1]) or 1.0, _BINS + 1)
+    bands = _bands(nodes)
+    stack = np.cumsum([_means_w(band, edges_s) for band in bands], axis=0) / 1e3
+    for place, (band, top) in enumerate(zip(bands, stack, strict=True)):
+        panel.stairs(
+            top,
+            edges_s / second,
+            baseline=stack[place - 1] if place else 0.0,
+            fill=True,
+            color=style.COLOURS[place % _MOST_BANDS],
+            alpha=0.75,
+            label=band.name,
+        )
+
+
+def _draw_limits(panel: Axes, results: Results) -> None:
+    """Draw the highest power of all nodes, and what caps leave of it."""
+    most_w, capped_w = _most_w(results), _capped_w(results)
+    panel.axhline(most_w / 1e3, color="#000000", linestyle="--", linewidth=1.0)
+    _name_line(panel, most_w, "every node at its most", "#000000")
+    if capped_w < most_w:
+        panel.axhline(capped_w / 1e3, color=style.LIMIT, linewidth=1.2)
+        _name_line(panel, capped_w, f"caps: {_kilowatts(capped_w)}", style.LIMIT)
+    panel.set_ylim(0.0, 1.12 * most_w / 1e3)
+
+
+def _name_line(panel: Axes, watts: float, text: str, colour: str) -> None:
+    panel.text(
+        0.995,
+        watts / 1e3,
+        text,
+        transform=panel.get_yaxis_transform(),
+        ha="right",
+        va="bottom",
+        fontsize=8,
+        color=colour,
+    )
+
+
+def _title(variant: Variant, total: PowerOverTime) -> str:
+    end_s = float(total.time_s[-1])
+    mean_w = total.energy_j / end_s if end_s else 0.0
+    return (
+        f"{variant.label}: {_kilowatts(mean_w)} on average, {_kilowatts(total.peak_w)} at most, "
+        f"of {_kilowatts(_most_w(variant.results))}"
+    )
 
 
 def _bands(nodes: list[PowerOverTime]) -> list[PowerOverTime]:
-    """Each node, or where they are too many to tell apart, each pool."""
+    """Return each node, or where they are too many to tell apart, each pool."""
     if len(nodes) <= _MOST_BANDS:
         return nodes
-    pools = dict.fromkeys(node.name.rpartition("/")[0] for node in nodes)
-    of_pools = {
-        pool: [node for node in nodes if node.name.rpartition("/")[0] == pool] for pool in pools
-    }
-    return [
-        PowerOverTime(f"{pool} ({len(mine)} nodes)", *_times(energy.together(mine)))
-        for pool, mine in of_pools.items()
-    ]
+    by_pool: dict[str, list[PowerOverTime]] = {}
+    for node in nodes:
+        by_pool.setdefault(node.name.rpartition("/")[0], []).append(node)
+    bands = []
+    for pool, mine in by_pool.items():
+        total = energy.together(mine)
+        bands.append(
+            PowerOverTime(f"{pool} ({len(mine)} nodes)", total.time_s, total.watts, total.devices_w)
+        )
+    return bands
 
 
-def _times(one: PowerOverTime) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return one.time_s, one.watts, one.devices_w
-
-
-def _means_w(one: PowerOverTime, edges_s: np.ndarray) -> np.ndarray:
-    """Exact means over the bins between the edges."""
-    so_far_j = np.append(0.0, np.cumsum(one.watts * np.diff(one.time_s)))
-    means_w: np.ndarray = np.diff(np.interp(edges_s, one.time_s, so_far_j)) / np.diff(edges_s)
+def _means_w(power: PowerOverTime, edges_s: Array) -> Array:
+    """Return exact means over the bins between the edges [W]."""
+    so_far_j = np.append(0.0, np.cumsum(power.watts * np.diff(power.time_s)))
+    means_w: Array = np.diff(np.interp(edges_s, power.time_s, so_far_j)) / np.diff(edges_s)
     return means_w
 
 
 def _most_w(results: Results) -> float:
-    """All devices at their limits, and what surrounds them at its most."""
+    """Return the power of all devices at their limits, and of what surrounds them at its most."""
     total_w = 0.0
     for pool in results.scenario.cluster.pools:
         power, around = pool.node.device.power, pool.node.power
@@ -138,21 +144,16 @@ def _most_w(results: Results) -> float:
 
 
 def _capped_w(results: Results) -> float:
-    """What racks, rows and the limits of pools leave of that."""
+    """Return what racks, rows and the limits of pools leave of that."""
     scenario, total_w = results.scenario, 0.0
     caps_w = iter(node_caps_w(scenario))
     for pool in scenario.cluster.pools:
         power, around = pool.node.device.power, pool.node.power
-        devices_w = (
-            pool.node.devices * min(power.limit_w, pool.power_limit_w or power.limit_w)
-            if power
-            else 0.0
-        )
-        beside_w = (
-            float(surroundings_w(around, devices_w, pool.node.devices * power.limit_w))
-            if power and around
-            else 0.0
-        )
+        devices_w = beside_w = 0.0
+        if power:
+            devices_w = pool.node.devices * min(power.limit_w, pool.power_limit_w or power.limit_w)
+        if power and around:
+            beside_w = float(surroundings_w(around, devices_w, pool.node.devices * power.limit_w))
         total_w += sum(min(next(caps_w), devices_w + beside_w) for _ in range(pool.nodes))
     return total_w
 

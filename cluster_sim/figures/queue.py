@@ -9,92 +9,88 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cluster_sim.figures import style
-from cluster_sim.figures.over_time import draw_arrivals, lay_time_axis, mark_warmup, time_unit
-from cluster_sim.figures.ttft_over_time import rolling
+from cluster_sim.figures.over_time import (
+    TimeUnit,
+    draw_arrivals,
+    draw_waiting,
+    end_s,
+    lay_time_axis,
+    mark_warmup,
+    rolling,
+    time_unit,
+    window_s,
+)
+from cluster_sim.figures.style import Variant
 from cluster_sim.results import metrics
 from cluster_sim.results.results import Results
+from cluster_sim.typing import Array
 
 
 def blank(_results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
-    """Three panels over one time axis."""
+    """Return three panels over one time axis."""
     return style.blank([1.3, 1.9, 2.1], share_x=True)
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Arrivals [1/s], requests that wait, and the time in queue of those that arrive, p50 and p99
-    of windows, on the three `axes`.
+    """Draw arrivals [1/s], requests that wait, and the time in queue of those that arrive.
 
-    The time in queue ends with the first step that works on a request; rejected requests never
-    wait.
+    Times are p50 and p99 of windows; they end with the first step that works on a request. Rejected
+    requests never wait.
     """
     shown = style.variants(results)
-    lines = [metrics.timeline(one) for one in results]
-    second, unit = time_unit(lines)
+    lines = [metrics.timeline(run) for run in results]
+    unit = time_unit(lines)
     arrivals, waiting, times = axes
-    mark_warmup(axes, shown, second)
-    draw_arrivals(arrivals, shown, lines, second)
-    for one, line in zip(shown, lines, strict=True):
-        waiting.plot(
-            line.time_s / second,
-            line.waiting,
-            color=one.colour,
-            linestyle=one.dash,
-            linewidth=1.3,
-            drawstyle="steps-mid",
-            label=one.label,
-        )
-    waiting.set_ylim(bottom=0.0)
+    mark_warmup(axes, shown, unit.second)
+    draw_arrivals(arrivals, shown, lines, unit.second)
+    draw_waiting(waiting, shown, lines, unit.second)
     style.label(waiting, y="waiting [requests]")
     most = [
-        f"{one.label} {_few(float(np.max(line.waiting)))}"
-        for one, line in zip(shown, lines, strict=True)
+        f"{variant.label} {_few(float(np.max(line.waiting)))}"
+        for variant, line in zip(shown, lines, strict=True)
     ]
     style.title(waiting, "Requests waiting, mean over a bin, most: " + ", ".join(most))
-
-    done = [metrics.finished(one) for one in results]
-    window_s = max(
-        (float(np.ptp(one.arrival_s)) / 40 for one in done if len(one.arrival_s)), default=0.0
-    )
-    scale, of = style.latency_unit(*(one.queue_s for one in done))
-    said = []
-    for one, columns in zip(shown, done, strict=True):
-        if not len(columns.arrival_s):
-            said.append(f"{one.label} no request finished")
-            continue
-        at_s, p50_s, p99_s = rolling(columns.arrival_s, columns.queue_s, window_s)
-        times.plot(
-            at_s / second,
-            scale * p99_s,
-            color=one.colour,
-            linestyle=one.dash,
-            linewidth=1.5,
-            label=f"{one.label} p99",
-        )
-        times.plot(
-            at_s / second,
-            scale * p50_s,
-            color=one.colour,
-            linestyle=one.dash,
-            linewidth=0.8,
-            label=f"{one.label} p50",
-        )
-        said.append(
-            f"{one.label} p50 {_time(np.percentile(columns.queue_s, 50))}, p99 {_time(np.percentile(columns.queue_s, 99))}"
-        )
-    style.label(times, x=f"simulated time [{unit}]", y=f"time in queue [{of}]")
-    if window_s:
-        style.title(
-            times,
-            f"Time in queue of those that arrive, p99 and p50 (thin) over windows of {style.duration(window_s)}",
-        )
-    else:
-        style.title(times, "Time in queue of those that arrive")
-        style.nothing(times, "no request finished")
-    times.set_ylim(bottom=0.0)
-    lay_time_axis(axes, max(line.bin_s * len(line.time_s) for line in lines), second)
+    texts = _draw_times(times, shown, unit)
+    lay_time_axis(axes, end_s(lines), unit.second)
     style.shared_legend(waiting)
-    if (figure := arrivals.get_figure(root=True)) is not None:
-        style.headline(figure, "Time in queue: " + "; ".join(said))
+    style.headline(arrivals, "Time in queue: " + "; ".join(texts))
+
+
+def _draw_times(panel: Axes, shown: Sequence[Variant], unit: TimeUnit) -> list[str]:
+    """Draw the times in queue; return a text about those of each run."""
+    done = [metrics.finished(variant.results) for variant in shown]
+    scale, of = style.latency_unit(*(columns.queue_s for columns in done))
+    width_s = window_s(done)
+    texts = []
+    for variant, columns in zip(shown, done, strict=True):
+        if not len(columns.arrival_s):
+            texts.append(f"{variant.label} no request finished")
+            continue
+        at_s, p50_s, p99_s = rolling(columns.arrival_s, columns.queue_s, width_s)
+        for name, values_s, width in (("p99", p99_s, 1.5), ("p50", p50_s, 0.8)):
+            variant.line(
+                panel,
+                at_s / unit.second,
+                scale * values_s,
+                linewidth=width,
+                label=f"{variant.label} {name}",
+            )
+        texts.append(f"{variant.label} {_percentiles(columns.queue_s)}")
+    style.label(panel, x=f"simulated time [{unit.name}]", y=f"time in queue [{of}]")
+    lead = "Time in queue of those that arrive"
+    if width_s:
+        windows = f"windows of {style.duration(width_s)}"
+        style.title(panel, f"{lead}, p99 and p50 (thin) over {windows}")
+    else:
+        style.title(panel, lead)
+        style.nothing(panel, "no request finished")
+    panel.set_ylim(bottom=0.0)
+    return texts
+
+
+def _percentiles(queue_s: Array) -> str:
+    p50_s, p99_s = (np.percentile(queue_s, percent) for percent in (50, 99))
+    return f"p50 {_time(p50_s)}, p99 {_time(p99_s)}"
 
 
 def _few(requests: float) -> str:

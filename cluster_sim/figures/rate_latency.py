@@ -1,11 +1,13 @@
-"""How latency grows with the rate of a sweep, until the cluster is full: variants overlaid, with
-bands over replications.
+"""How latency grows with the rate of a sweep, until the cluster is full.
+
+Variants are overlaid, with bands over replications.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,74 +18,97 @@ from cluster_sim.errors import ScenarioError
 from cluster_sim.figures import study_table as study
 from cluster_sim.figures import style
 from cluster_sim.figures.study_table import Choice, Row
+from cluster_sim.typing import Array
 
 _METRICS = ("p99_ttft_ms", "p99_tpot_ms")
 _MOST_ROWS = 12
 _GROWN = 2.0
-"""The growth up to which a panel's title says how far the rate may go."""
+"""Growth up to which a panel's title says how far the rate may go."""
+
+
+class _SweepColumns(NamedTuple):
+    """Columns of a sweep, by what they are drawn as."""
+
+    along: str
+    """Column of the rate, along which a line goes."""
+    x: str
+    lines: str | None
+    """Column of which each value has a line; None where there is one line."""
+    rest: list[str]
+    """Columns of which each combination has a row of panels."""
+
+    def described(self, line: Any) -> str:
+        """Return the name of a line."""
+        return study.described([self.lines], [line]) if self.lines else "all points"
+
+    def by_line(self, rows: Sequence[Row]) -> dict[Any, list[Row]]:
+        """Return rows by line."""
+        if self.lines is None:
+            return {None: list(rows)}
+        return {value: mine for (value,), mine in study.grouped(rows, [self.lines]).items()}
 
 
 def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None) -> Figure:
-    """A column of panels for each metric, a row for each combination of the axes besides rate and
-    variant.
+    """Return a column of panels for each metric, and a row for each combination of other axes.
 
     Lines are means over replications, bands go from the least to the greatest of them. `choice.x`
     may also be what a run came to, such as request_throughput; the line then follows the rate that
-    was offered. Raises ScenarioError where no rate varies, where the table lacks a column, or where
-    there are more rows of panels than can be read.
+    was offered.
+
+    Raises
+    ------
+    ScenarioError
+        No rate varies, the table lacks a column, or there are more rows of panels than can be read.
     """
     rows, metrics = study.points(table), choice.metrics or _METRICS
-    study.wanted(table, [*metrics, *([choice.x] if choice.x else [])], "rate_latency")
+    study.require(table, [*metrics, *([choice.x] if choice.x else [])], "rate_latency")
+    columns = _columns(rows, choice)
+    facets = study.grouped(rows, columns.rest)
+    if len(facets) > _MOST_ROWS:
+        raise ScenarioError.at(
+            "rate_latency",
+            f"{len(facets)} rows of panels; wanted {_MOST_ROWS} at most: narrow {', '.join(columns.rest)} by --where",
+        )
+    height_in = 3.4 if len(facets) == 1 else 2.6
+    figure, panels = style.blank(
+        [height_in] * len(facets), columns=len(metrics), share_x=True, given=axes
+    )
+    looks = {value: style.look(place) for place, value in enumerate(columns.by_line(rows))}
+    for place, (values, mine) in enumerate(facets.items()):
+        facet = study.described(columns.rest, values)
+        for panel, metric in zip(panels[place * len(metrics) :], metrics, strict=False):
+            growth = _draw_lines(panel, mine, columns, metric, looks)
+            title = ": ".join(part for part in (facet, growth) if part)
+            style.title(panel, title, width=110 // len(metrics))
+            style.label(panel, y=study.label(metric))
+    for panel in panels[-len(metrics) :]:
+        style.label(panel, x=study.label(columns.x))
+    for panel in panels:
+        _scale(panel)
+    style.shared_legend(next((panel for panel in panels if panel.lines), panels[0]))
+    style.headline(panels[0], _finding(rows, metrics, columns.x))
+    return figure
+
+
+def _columns(rows: Sequence[Row], choice: Choice) -> _SweepColumns:
+    """Return what is drawn as what. Raises ScenarioError where no rate varies."""
     names = study.varied(rows)
     along = choice.x if choice.x in names else rate_axis(rows, names)
     others = [name for name in names if name != along]
     lines = next((name for name in others if name == "variant"), others[0] if others else None)
-    rest = [name for name in others if name != lines]
-    facets = study.grouped(rows, rest)
-    if len(facets) > _MOST_ROWS:
-        raise ScenarioError.at(
-            "rate_latency",
-            f"{len(facets)} rows of panels; wanted {_MOST_ROWS} at most: narrow {', '.join(rest)} by --where",
-        )
-    figure, panels = style.blank(
-        [3.4 if len(facets) == 1 else 2.6] * len(facets),
-        columns=len(metrics),
-        share_x=True,
-        given=axes,
+    return _SweepColumns(
+        along, choice.x or along, lines, [name for name in others if name != lines]
     )
-    looks = {
-        value: style.look(place)
-        for place, value in enumerate(
-            study.values([row[lines] for row in rows]) if lines else [None]
-        )
-    }
-    for place, (values, mine) in enumerate(facets.items()):
-        for column, metric in enumerate(metrics):
-            panel = panels[place * len(metrics) + column]
-            grown = []
-            for (value,), line in (
-                study.grouped(mine, [lines]).items() if lines else {(None,): mine}.items()
-            ):
-                name = study.said([lines], [value]) if lines else "all points"
-                grown.append(
-                    _line(panel, line, (along, choice.x or along, metric), name, looks[value])
-                )
-            parts = [study.said(rest, values), "; ".join(one for one in grown if one)]
-            style.title(panel, ": ".join(part for part in parts if part), width=110 // len(metrics))
-            style.label(
-                panel,
-                x=study.label(choice.x or along) if place == len(facets) - 1 else None,
-                y=study.label(metric),
-            )
-    for panel in panels:
-        _scale(panel)
-    style.shared_legend(next((panel for panel in panels if panel.lines), panels[0]))
-    style.headline(figure, _finding(rows, metrics, choice.x or along))
-    return figure
 
 
 def rate_axis(rows: Sequence[Row], axes: Sequence[str]) -> str:
-    """The axis that says how much traffic comes. Raises ScenarioError where none varies."""
+    """Return the axis that says how much traffic comes.
+
+    Raises
+    ------
+    ScenarioError
+        No such axis varies.
+    """
     for ending in ("rate_per_s", "speedup", "concurrency"):
         for name in axes:
             if name.endswith(ending) and study.numeric(rows, name):
@@ -94,56 +119,59 @@ def rate_axis(rows: Sequence[Row], axes: Sequence[str]) -> str:
     )
 
 
-def _line(
+def _draw_lines(
     panel: Axes,
     rows: Sequence[Row],
-    columns: tuple[str, str, str],
-    name: str,
-    look: tuple[str, style.Dash],
+    columns: _SweepColumns,
+    metric: str,
+    looks: Mapping[Any, tuple[str, style.Dash]],
 ) -> str:
-    """Draw mean and band of a metric over x, point by point along the axis; returns where a latency
-    has doubled.
-    """
-    along, x, metric = columns
+    """Draw mean and band of a metric, line by line; return where latencies have doubled."""
+    texts = []
+    for value, mine in columns.by_line(rows).items():
+        name, (colour, dash) = columns.described(value), looks[value]
+        points = _points(mine, columns, metric)
+        if not len(points):
+            texts.append(f"{name}: nothing finished")
+            continue
+        xs, means, least, greatest = points.T
+        panel.plot(
+            xs,
+            means,
+            color=colour,
+            linestyle=dash,
+            linewidth=1.8,
+            marker="o",
+            markersize=3.0,
+            label=name,
+        )
+        panel.fill_between(xs, least, greatest, color=colour, alpha=0.2, linewidth=0)
+        if metric.endswith("_ms"):
+            texts.append(_growth(name, xs, means))
+    return "; ".join(texts)
+
+
+def _points(rows: Sequence[Row], columns: _SweepColumns, metric: str) -> Array:
+    """Return x, and mean, least and greatest of a metric over replications (points, 4)."""
     points = []
-    for mine in study.grouped(rows, [along]).values():
-        ys = [row[metric] for row in mine if row[metric] is not None and row[x] is not None]
+    for mine in study.grouped(rows, [columns.along]).values():
+        xs = [row[columns.x] for row in mine if row[columns.x] is not None]
+        ys = [row[metric] for row in mine if None not in (row[metric], row[columns.x])]
         if ys:
-            points.append(
-                (
-                    float(np.mean([row[x] for row in mine if row[x] is not None])),
-                    float(np.mean(ys)),
-                    min(ys),
-                    max(ys),
-                )
-            )
-    if not points:
-        return f"{name}: nothing finished"
-    xs, means, least, greatest = np.array(points, dtype=float).T
-    colour, dash = look
-    panel.plot(
-        xs,
-        means,
-        color=colour,
-        linestyle=dash,
-        linewidth=1.8,
-        marker="o",
-        markersize=3.0,
-        label=name,
-    )
-    panel.fill_between(xs, least, greatest, color=colour, alpha=0.2, linewidth=0)
+            points.append((float(np.mean(xs)), float(np.mean(ys)), min(ys), max(ys)))
+    return np.array(points, dtype=float)
+
+
+def _growth(name: str, xs: Array, means: Array) -> str:
+    """Return the rate up to which a latency has not doubled."""
     last = len(list(takewhile(lambda mean: mean <= _GROWN * means[0], means))) - 1
-    if not metric.endswith("_ms"):
-        return ""
-    return (
-        f"{name} never doubles"
-        if last == len(xs) - 1
-        else f"{name} doubles beyond {study.number(xs[last])}"
-    )
+    if last == len(xs) - 1:
+        return f"{name} never doubles"
+    return f"{name} doubles beyond {study.number(xs[last])}"
 
 
 def _scale(panel: Axes) -> None:
-    """Logarithmic where the greatest is many times the least."""
+    """Make an axis logarithmic where the greatest value is many times the least."""
     for axis, side in (("x", 0), ("y", 1)):
         drawn = np.concatenate(
             [np.asarray(line.get_data()[side], dtype=float) for line in panel.lines]
@@ -155,10 +183,9 @@ def _scale(panel: Axes) -> None:
 
 def _finding(rows: Sequence[Row], metrics: Sequence[str], x: str) -> str:
     replications = len({row["replication"] for row in rows})
-    bands = (
-        f"; means of {replications} replications, bands from the least to the greatest"
-        if replications > 1
-        else ""
+    bands = ""
+    if replications > 1:
+        bands = f"; means of {replications} replications, bands from the least to the greatest"
+    return (
+        f"{' and '.join(map(study.without_unit, metrics))} against {study.without_unit(x)}{bands}"
     )
-    what = " and ".join(study.label(name).partition(" [")[0] for name in metrics)
-    return f"{what} against {study.label(x).partition(' [')[0]}{bands}"

@@ -1,6 +1,4 @@
-"""What figures of studies share: the table that a study wrote, its axes, and how columns are named
-to a reader.
-"""
+"""What figures of studies share: the table of a study, its axes, and how columns are named."""
 
 from __future__ import annotations
 
@@ -20,6 +18,7 @@ from cluster_sim.results.metrics.naming import label_of, short_name
 from cluster_sim.results.metrics.table import METRICS
 
 Row = dict[str, Any]
+"""Row of a study's table: values by column."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +26,20 @@ class Choice:
     """What is drawn of a study; None where the figure chooses."""
 
     x: str | None = None
+    """Column of the axis across."""
     y: str | None = None
+    """Column of the axis upwards."""
     metrics: tuple[str, ...] = ()
+    """Columns that are drawn; empty where the figure chooses."""
 
 
 def read(path: str | Path) -> pa.Table:
-    """The table of a sweep's folder, or in a Parquet file that a study wrote. Raises ScenarioError
-    where there is none.
+    """Return the table of a sweep's folder, or in a Parquet file that a study wrote.
+
+    Raises
+    ------
+    ScenarioError
+        There is no such table.
     """
     path = Path(path)
     file = path / "sweep.parquet" if path.is_dir() else path
@@ -44,8 +50,8 @@ def read(path: str | Path) -> pa.Table:
         raise ScenarioError.at(str(file), f"is no table of a study ({fault}); {wanted}") from fault
 
 
-def wanted(table: pa.Table, columns: Sequence[str], study: str) -> None:
-    """Raises ScenarioError where the table lacks one of `columns`, which those of `study` have."""
+def require(table: pa.Table, columns: Sequence[str], study: str) -> None:
+    """Raise ScenarioError where the table lacks one of `columns`, which those of `study` have."""
     if missing := [name for name in columns if name not in table.column_names]:
         raise ScenarioError.at(
             study, f"no column '{missing[0]}'{did_you_mean(missing[0], table.column_names)}"
@@ -53,26 +59,24 @@ def wanted(table: pa.Table, columns: Sequence[str], study: str) -> None:
 
 
 def narrowed(table: pa.Table, where: Mapping[str, str]) -> pa.Table:
-    """Rows whose columns hold these values, as people write them: 500 is 500.0. Raises
-    ScenarioError where none does.
+    """Return the rows whose columns hold these values, as people write them: 500 is 500.0.
+
+    Raises
+    ------
+    ScenarioError
+        No row is left.
     """
-    wanted(table, list(where), "--where")
-    keep = (
-        [
-            all(_same(row[name], value) for name, value in where.items())
-            for row in table.select(list(where)).to_pylist()
-        ]
-        if where
-        else None
-    )
-    found = table if keep is None else table.filter(pa.array(keep))
-    if not found.num_rows:
-        raise ScenarioError.at(
-            "--where",
-            "leaves no row; the table has "
-            + "; ".join(f"{name}: {_known(table, name)}" for name in where),
+    require(table, list(where), "--where")
+    kept = table
+    if where:
+        rows = table.select(list(where)).to_pylist()
+        kept = table.filter(
+            pa.array([all(_same(row[name], text) for name, text in where.items()) for row in rows])
         )
-    return found
+    if not kept.num_rows:
+        known = "; ".join(f"{name}: {_known(table, name)}" for name in where)
+        raise ScenarioError.at("--where", f"leaves no row; the table has {known}")
+    return kept
 
 
 def _same(value: Any, written: str) -> bool:
@@ -89,10 +93,14 @@ def _known(table: pa.Table, name: str) -> str:
 
 
 def points(table: pa.Table) -> list[Row]:
-    """The points of a sweep that are done, each once, however many sweeps of the folder have it.
-    Raises ScenarioError where there is none.
+    """Return the points of a sweep that are done, each once, however many sweeps have it.
+
+    Raises
+    ------
+    ScenarioError
+        There is none.
     """
-    wanted(table, ("point", "status", "replication", "key"), "sweep.parquet")
+    require(table, ("point", "status", "replication", "key"), "sweep.parquet")
     done = {row["key"]: row for row in table.to_pylist() if row["status"] == "done"}
     if not done:
         raise ScenarioError.at("sweep.parquet", "holds no point that is done")
@@ -100,31 +108,27 @@ def points(table: pa.Table) -> list[Row]:
 
 
 def varied(rows: Sequence[Row]) -> list[str]:
-    """Columns of the axes that have more than one value, in the order of the file; a column is its
-    key with a unit.
+    """Return the columns of axes that have more than one value, in the order of the file.
+
+    The column of an axis is its key with a unit.
     """
     keys = dict.fromkeys(key for row in rows for key in json.loads(row["point"]))
-    columns = [
-        next(
-            (
-                name
-                for name in rows[0]
-                if name == key or re.fullmatch(re.escape(key) + "_[a-z_]+", name)
-            ),
-            key,
-        )
-        for key in keys
-    ]
-    return [name for name in dict.fromkeys(columns) if len({row.get(name) for row in rows}) > 1]
+    columns = dict.fromkeys(_column(rows[0], key) for key in keys)
+    return [name for name in columns if len({row.get(name) for row in rows}) > 1]
+
+
+def _column(row: Row, key: str) -> str:
+    pattern = re.compile(re.escape(key) + "(_[a-z_]+)?")
+    return next((name for name in row if pattern.fullmatch(name)), key)
 
 
 def grouped(rows: Sequence[Row], names: Sequence[str]) -> dict[tuple[Any, ...], list[Row]]:
-    """Rows by their values of `names`: numbers ascend, text stays in its order."""
+    """Return rows by their values of `names`: numbers ascend, text stays in its order."""
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(tuple(row[name] for name in names), []).append(row)
     ordered = {
-        name: {value: place for place, value in enumerate(values([row[name] for row in rows]))}
+        name: {value: place for place, value in enumerate(distinct([row[name] for row in rows]))}
         for name in names
     }
     return dict(
@@ -137,39 +141,37 @@ def grouped(rows: Sequence[Row], names: Sequence[str]) -> dict[tuple[Any, ...], 
     )
 
 
-def values(came: Sequence[Any]) -> list[Any]:
-    """Different values: numbers ascend, what holds text stays in its order."""
-    different = list(dict.fromkeys(came))
-    return (
-        sorted(different)
-        if all(isinstance(value, (int, float)) for value in different)
-        else different
-    )
+def distinct(values: Sequence[Any]) -> list[Any]:
+    """Return different values: numbers ascend, what holds text stays in its order."""
+    different = list(dict.fromkeys(values))
+    if all(isinstance(value, (int, float)) for value in different):
+        return sorted(different)
+    return different
 
 
 def numeric(rows: Sequence[Row], name: str) -> bool:
-    """All values of the column are numbers."""
+    """Return whether all values of the column are numbers."""
     return all(
         isinstance(row[name], (int, float)) and not isinstance(row[name], bool) for row in rows
     )
 
 
-def said(names: Sequence[str], of: Sequence[Any]) -> str:
-    """Values with what they are of.
+def described(names: Sequence[str], values: Sequence[Any]) -> str:
+    """Return values with what they are of.
 
-    >>> said(["variant", "workload.prompt_tokens.median", "workload.arrivals.rate_per_s"], ["cs3", 500.0, 2])
+    >>> described(["variant", "workload.prompt_tokens.median", "workload.arrivals.rate_per_s"], ["cs3", 500.0, 2])
     'cs3, prompt_tokens.median 500, arrivals.rate 2 /s'
     """
     return ", ".join(
-        str(value) if name == "variant" else _said(name, value)
-        for name, value in zip(names, of, strict=True)
+        str(value) if name == "variant" else _described(name, value)
+        for name, value in zip(names, values, strict=True)
     )
 
 
-def _said(name: str, value: Any) -> str:
+def _described(name: str, value: Any) -> str:
     short, unit = short_name(name)
-    number = f"{value:,.5g}".replace(",", " ") if isinstance(value, float) else str(value)
-    return f"{short} {number}" + (f" {unit.removeprefix('1')}" if unit else "")
+    text = f"{value:,.5g}".replace(",", " ") if isinstance(value, float) else str(value)
+    return f"{short} {text}" + (f" {unit.removeprefix('1')}" if unit else "")
 
 
 def label(name: str) -> str:
@@ -183,8 +185,17 @@ def label(name: str) -> str:
     return statistic_label(name) or label_of(name)
 
 
+def without_unit(name: str) -> str:
+    """Return the label of a column without its unit.
+
+    >>> without_unit("p99_ttft_ms")
+    'TTFT p99'
+    """
+    return label(name).partition(" [")[0]
+
+
 def amount(name: str, value: float) -> str:
-    """A column and one value of it, as a clause.
+    """Return a column and one value of it, as a clause.
 
     >>> amount("p99_ttft_ms", 147.2), amount("slo_attainment", 0.97)
     ('TTFT p99 is 147 ms', 'share within SLO is 0.97')
@@ -194,7 +205,7 @@ def amount(name: str, value: float) -> str:
 
 
 def number(value: float) -> str:
-    """Three figures, with thin groups of thousands.
+    """Return three figures of a number, with thin groups of thousands.
 
     >>> number(0.01234), number(12345.6)
     ('0.0123', '12 346')

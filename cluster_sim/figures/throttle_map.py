@@ -3,99 +3,120 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from cluster_sim.figures import style
+from cluster_sim.figures.style import Variant
 from cluster_sim.results.results import Results
+from cluster_sim.typing import Array
 
 _MOST_NODES = 24
 _MOST_NUMBERS = 16
-"""Devices of a node beyond which their numbers would not fit."""
+"""Number of devices of a node beyond which their numbers would not fit."""
+_NOTHING = "nothing is said of the site's inlet"
+
+
+class _Cells(NamedTuple):
+    """Devices of a run (nodes, devices); NaN where nothing is known."""
+
+    nodes: list[str]
+    share: Array
+    """Share of the run for which heat held the clock down."""
+    die_c: Array
+    """Highest temperature of the die [degC]."""
 
 
 def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
-    """A panel for each run, as high as it has nodes."""
-    return style.blank([0.9 + 0.42 * min(_nodes(one), _MOST_NODES) for one in results])
+    """Return a panel for each run, as high as it has nodes."""
+    return style.blank([0.9 + 0.42 * min(_nodes(run), _MOST_NODES) for run in results])
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Colour: share of the run for which heat held the device's clock down; number: its highest die
-    temperature [°C].
+    """Draw the share of the run for which heat held each device's clock down, as a colour.
 
-    Devices in the order in which they stand, front ones first; of many nodes those that throttled
-    most.
+    Numbers are highest die temperatures [degC]. Devices are in the order in which they stand, front
+    ones first; of many nodes those are drawn that throttled most.
     """
-    shown, norm = style.variants(results), Normalize(0.0, 1.0)
-    image = None
-    for one, panel in zip(shown, axes, strict=True):
-        style.label(panel, x="device of the node [number]", y="node\n[pool/number]")
-        panel.grid(False)
-        names, share, die_c = _cells(one.results)
-        if not names:
-            style.title(panel, f"{one.label}: nothing is said of the site's inlet")
-            style.nothing(panel, "nothing is said of the site's inlet")
-            continue
-        image = panel.imshow(
-            share, aspect="auto", cmap="inferno_r", norm=norm, interpolation="none"
-        )
-        panel.set_facecolor("#dddddd")
-        panel.set_yticks(range(len(names)), names)
-        panel.set_xticks(range(0, share.shape[1], max(1, share.shape[1] // _MOST_NUMBERS)))
-        if share.shape[1] <= _MOST_NUMBERS:
-            for (row, column), value in np.ndenumerate(die_c):
-                if not np.isnan(value):
-                    panel.text(
-                        column,
-                        row,
-                        f"{value:.0f}°",
-                        ha="center",
-                        va="center",
-                        fontsize=8,
-                        color="white" if share[row, column] > 0.5 else "black",
-                    )
-        most = float(np.nanmax(share))
-        throttled = int(np.sum(share > 0.0))
-        style.title(
-            panel, f"{one.label}: {throttled} of {int(np.sum(~np.isnan(share)))} devices throttled, for {style.percent(most)} of the run at most; "
-            f"die {float(np.nanmin(die_c)):.0f} to {float(np.nanmax(die_c)):.0f} °C at most" + ("; grey: empty" if np.isnan(share).any() else ""),
-        )  # fmt: skip
-    figure = axes[0].get_figure(root=True)
-    if figure is not None:
-        if image is not None:
-            bar = figure.colorbar(image, ax=list(axes), fraction=0.025)
-            style.label(bar.ax, y="share of the run throttled by heat [1]")
-            style.title(bar.ax, " ")
-            bar.ax.tick_params(labelsize=8)
-        style.headline(
-            figure,
-            "Share of device time throttled by heat: "
-            + ", ".join(f"{one.label} {_said(one.results)}" for one in shown),
-        )
+    shown = style.variants(results)
+    images = [
+        image
+        for variant, panel in zip(shown, axes, strict=True)
+        if (image := _draw_run(panel, variant)) is not None
+    ]
+    if images and (figure := axes[0].get_figure(root=True)) is not None:
+        bar = figure.colorbar(images[-1], ax=list(axes), fraction=0.025)
+        style.label(bar.ax, y="share of the run throttled by heat [1]")
+        style.title(bar.ax, " ")
+        bar.ax.tick_params(labelsize=8)
+    style.headline(
+        axes[0], f"Share of device time throttled by heat: {style.listed(shown, _throttled)}"
+    )
+
+
+def _draw_run(panel: Axes, variant: Variant) -> AxesImage | None:
+    """Draw the devices of a run; None where nothing is known of their temperatures."""
+    style.label(panel, x="device of the node [number]", y="node\n[pool/number]")
+    panel.grid(visible=False)
+    cells = _cells(variant.results)
+    if not cells.nodes:
+        style.title(panel, f"{variant.label}: {_NOTHING}")
+        style.nothing(panel, _NOTHING)
+        return None
+    devices = cells.share.shape[1]
+    image = panel.imshow(
+        cells.share, aspect="auto", cmap="inferno_r", norm=Normalize(0.0, 1.0), interpolation="none"
+    )
+    panel.set_facecolor("#dddddd")
+    panel.set_yticks(range(len(cells.nodes)), cells.nodes)
+    panel.set_xticks(range(0, devices, max(1, devices // _MOST_NUMBERS)))
+    if devices <= _MOST_NUMBERS:
+        _draw_temperatures(panel, cells)
+    style.title(panel, _title(variant, cells))
+    return image
+
+
+def _draw_temperatures(panel: Axes, cells: _Cells) -> None:
+    for (row, column), value in np.ndenumerate(cells.die_c):
+        if not np.isnan(value):
+            panel.text(
+                column,
+                row,
+                f"{value:.0f}°",
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if cells.share[row, column] > 0.5 else "black",
+            )
+
+
+def _title(variant: Variant, cells: _Cells) -> str:
+    known, throttled = int(np.sum(~np.isnan(cells.share))), int(np.sum(cells.share > 0.0))
+    most = style.percent(float(np.nanmax(cells.share)))
+    low_c, high_c = float(np.nanmin(cells.die_c)), float(np.nanmax(cells.die_c))
+    rest = "; grey: empty" if np.isnan(cells.share).any() else ""
+    return (
+        f"{variant.label}: {throttled} of {known} devices throttled, for {most} of the run at "
+        f"most; die {low_c:.0f} to {high_c:.0f} °C at most{rest}"
+    )
 
 
 def _nodes(results: Results) -> int:
     return max(sum(pool.nodes for pool in results.scenario.cluster.pools), 1)
 
 
-def _cells(results: Results) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """(nodes, share of the run throttled, highest die temperatures), arrays of (nodes, devices),
-    NaN where nothing is known.
-    """
+def _cells(results: Results) -> _Cells:
+    """Return the devices whose temperatures are known."""
     devices, simulated_s = results.devices, results.info.simulated_s or 1.0
     if "max_die_c" not in devices.column_names:
-        return [], np.zeros((0, 0)), np.zeros((0, 0))
-    rows = [
-        row
-        for row in zip(
-            *(devices[name].to_pylist() for name in ("device", "throttled_s", "max_die_c")),
-            strict=True,
-        )
-        if row[2] is not None
-    ]
+        return _Cells([], np.zeros((0, 0)), np.zeros((0, 0)))
+    columns = (devices[name].to_pylist() for name in ("device", "throttled_s", "max_die_c"))
+    rows = [row for row in zip(*columns, strict=True) if row[2] is not None]
     nodes = list(dict.fromkeys(name.rpartition("/")[0] for name, _, _ in rows))
     wide = max((pool.node.devices for pool in results.scenario.cluster.pools), default=1)
     share, die_c = np.full((len(nodes), wide), np.nan), np.full((len(nodes), wide), np.nan)
@@ -106,9 +127,9 @@ def _cells(results: Results) -> tuple[list[str], np.ndarray, np.ndarray]:
     if len(nodes) > _MOST_NODES:
         worst = sorted(np.argsort(-np.nansum(share, axis=1), kind="stable")[:_MOST_NODES].tolist())
         nodes, share, die_c = [nodes[place] for place in worst], share[worst], die_c[worst]
-    return nodes, share, die_c
+    return _Cells(nodes, share, die_c)
 
 
-def _said(results: Results) -> str:
-    share = results.summary().get("throttled_fraction")
+def _throttled(variant: Variant) -> str:
+    share = variant.results.summary().get("throttled_fraction")
     return "not known" if share is None else style.percent(share)

@@ -1,17 +1,18 @@
-"""A topology small enough to be looked at: what is alike is one mark with a count, and every mark
-has its place.
+"""A topology small enough to be looked at: what is alike is one mark with a count.
+
+Every mark has its place.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cluster_sim.topology import FRONT_DOOR, Edge, Topology
 
 _MOST_COLUMNS = 26
-"""Devices side by side beyond which alike ones are drawn as one."""
+"""Number of devices side by side beyond which alike ones are drawn as one."""
 _LEAST_WIDTH = 2.6
 """Columns of a node's box: its name stands above."""
 _GAP = 0.7
@@ -38,9 +39,9 @@ class Mark:
 
     role: str
     node: str | None
-    """The name of its box, None outside of nodes."""
+    """Name of its box; None outside of nodes."""
     count: int
-    """In each node of its box, or in all outside of them."""
+    """Number of places in each node of its box, or in all outside of them."""
     row: int
     x: float = 0.0
 
@@ -65,36 +66,24 @@ class Bundle:
 
 @dataclass(frozen=True)
 class Condensed:
-    """What is drawn of a topology. Marks go by keys of no meaning; x is in columns, rows count from
-    the top.
-    """
+    """What is drawn of a topology. Marks go by keys of no meaning."""
 
     marks: Mapping[Hashable, Mark]
+    """Marks; x is in columns, rows count from the top."""
     bundles: Sequence[Bundle]
     boxes: Sequence[Box]
     columns: float
 
 
 def condensed(topology: Topology) -> Condensed:
-    """Places as they are while they fit side by side; else one node stands for all of its pool;
-    else one device for all of its node.
+    """Return places as they are while they fit side by side.
 
-    Switches that have the same kinds of places below them are then alike too.
+    Else one node stands for all of its pool; else one device for all of its node. Switches that
+    have the same kinds of places below them are then alike too.
     """
     graph = topology.graph
-    levels: Sequence[Callable[[str], Hashable]] = (
-        lambda place: place,
-        lambda place: (_pool(topology, place), _within(topology, place)),
-        lambda place: (_pool(topology, place), topology.role(place)),
-    )
-    for alike in levels:
-        inside = {place: alike(place) for place in graph if topology.node(place) is not None}
-        if (
-            len({key for place, key in inside.items() if topology.role(place) in _DEVICES})
-            <= _MOST_COLUMNS
-        ):
-            break
-    keys = inside | _switches(topology, inside, apart=alike is levels[0])
+    inside, apart = _inside(topology)
+    keys = inside | _switches(topology, inside, apart=apart)
     members: defaultdict[Hashable, list[str]] = defaultdict(list)
     for place in graph:
         members[keys[place]].append(place)
@@ -123,6 +112,24 @@ def condensed(topology: Topology) -> Condensed:
     )
 
 
+def _inside(topology: Topology) -> tuple[dict[str, Hashable], bool]:
+    """Return keys of the places in nodes, and whether each place has its own."""
+    levels: Sequence[Callable[[str], Hashable]] = (
+        lambda place: place,
+        lambda place: (_pool(topology, place), _within(topology, place)),
+        lambda place: (_pool(topology, place), topology.role(place)),
+    )
+    inside: dict[str, Hashable] = {}
+    for level in levels:
+        inside = {
+            place: level(place) for place in topology.graph if topology.node(place) is not None
+        }
+        devices = {key for place, key in inside.items() if topology.role(place) in _DEVICES}
+        if len(devices) <= _MOST_COLUMNS:
+            break
+    return inside, level is levels[0]
+
+
 def _pool(topology: Topology, place: str) -> str:
     return (topology.node(place) or "").partition("/")[0]
 
@@ -132,9 +139,9 @@ def _within(topology: Topology, place: str) -> str:
 
 
 def _switches(
-    topology: Topology, inside: Mapping[str, Hashable], apart: bool
+    topology: Topology, inside: Mapping[str, Hashable], *, apart: bool
 ) -> dict[str, Hashable]:
-    """Keys of the places outside of nodes: each its own where they are drawn apart."""
+    """Return keys of the places outside of nodes: each its own where they are drawn apart."""
     outside = [place for place in topology.graph if place not in inside]
     if apart:
         return {place: place for place in outside}
@@ -149,10 +156,9 @@ def _switches(
 
 
 def _mark(topology: Topology, places: Sequence[str], row_outside: int) -> Mark:
-    role, nodes = (
-        topology.role(places[0]),
-        list(dict.fromkeys(topology.node(place) for place in places)),
-    )
+    """Return the mark of places that are alike, not yet in its column."""
+    role = topology.role(places[0])
+    nodes = list(dict.fromkeys(topology.node(place) for place in places))
     if nodes[0] is None:
         return Mark(role, None, len(places), _FRONT if role == FRONT_DOOR else row_outside)
     box = nodes[0] if len(nodes) == 1 else f"{nodes[0]} and {len(nodes) - 1} like it"
@@ -162,52 +168,61 @@ def _mark(topology: Topology, places: Sequence[str], row_outside: int) -> Mark:
 def _placed(
     marks: Mapping[Hashable, Mark], near: Mapping[Hashable, Collection[Hashable]]
 ) -> tuple[dict[Hashable, Mark], list[Box], float]:
-    """Boxes side by side, the places of a row evenly in their box; switches evenly in the order of
-    what is below them.
-    """
-    rows = {row: number for number, row in enumerate(sorted({mark.row for mark in marks.values()}))}
+    """Return marks in their columns, the boxes side by side, and the number of columns."""
     x: dict[Hashable, float] = {}
     boxes: list[Box] = []
     left = 0.0
     for name in dict.fromkeys(mark.node for mark in marks.values() if mark.node is not None):
-        mine: defaultdict[int, list[Hashable]] = defaultdict(list)
-        for key, mark in marks.items():
-            if mark.node == name:
-                mine[mark.row].append(key)
-        crowd = len(mine[_HOSTS])  # hosts, and beside them their memory and drives
-        width = max(
-            [float(len(keys)) for row, keys in mine.items() if row != _HOSTS]
-            + [float(crowd) if crowd > 1 else 0.0, _LEAST_WIDTH]
-        )
-        for row, keys in mine.items():
-            for number, key in enumerate(keys):
-                x[key] = left + (number + 0.5) * width / len(keys)
-            if row == _SWITCH and len(mine[_DEVICE]) == 1:  # not over the link that leads past it
-                x[keys[0]] = left + 0.75 * width
-            if (
-                row == _HOSTS and len({marks[key].role for key in keys}) == crowd
-            ):  # one of each, a column apart, the host in the middle
-                for number, key in enumerate(
-                    sorted(keys, key=lambda key: ("dram", "host", "nvme").index(marks[key].role))
-                ):
-                    x[key] = left + width / 2 + number - (crowd > 1)
+        width, places = _in_box({key: mark for key, mark in marks.items() if mark.node == name})
+        x |= {key: left + place for key, place in places.items()}
         boxes.append(Box(name, left, width))
         left += width + _GAP
     columns = max(left - _GAP, _LEAST_WIDTH)
     for row in (_LEAVES, _SPINES, _FRONT):
-        mine_above = [key for key, mark in marks.items() if mark.row == row and mark.node is None]
+        above = [key for key, mark in marks.items() if mark.row == row and mark.node is None]
+        x |= _above(above, near, x, columns)
+    rows = {row: number for number, row in enumerate(sorted({mark.row for mark in marks.values()}))}
+    placed = {key: replace(mark, row=rows[mark.row], x=x[key]) for key, mark in marks.items()}
+    return placed, boxes, columns
 
-        def middle(key: Hashable) -> float:
-            known = [x[other] for other in near[key] if other in x]
-            return sum(known) / len(known) if known else columns
 
-        for number, key in enumerate(sorted(mine_above, key=middle)):
-            x[key] = (number + 0.5) * columns / len(mine_above)
-    return (
-        {
-            key: Mark(mark.role, mark.node, mark.count, rows[mark.row], x[key])
-            for key, mark in marks.items()
-        },
-        boxes,
-        columns,
+def _in_box(marks: Mapping[Hashable, Mark]) -> tuple[float, dict[Hashable, float]]:
+    """Return the width of a box, and the column of each mark from its left: even in each row."""
+    by_row: defaultdict[int, list[Hashable]] = defaultdict(list)
+    for key, mark in marks.items():
+        by_row[mark.row].append(key)
+    crowd = len(by_row[_HOSTS])  # hosts, and beside them their memory and drives
+    width = max(
+        [float(len(keys)) for row, keys in by_row.items() if row != _HOSTS]
+        + [float(crowd) if crowd > 1 else 0.0, _LEAST_WIDTH]
     )
+    x: dict[Hashable, float] = {}
+    for row, keys in by_row.items():
+        for number, key in enumerate(keys):
+            x[key] = (number + 0.5) * width / len(keys)
+        if row == _SWITCH and len(by_row[_DEVICE]) == 1:  # not over the link that leads past it
+            x[keys[0]] = 0.75 * width
+    hosts = by_row[_HOSTS]
+    if len({marks[key].role for key in hosts}) == crowd:  # one of each: a column apart
+        order = sorted(hosts, key=lambda key: ("dram", "host", "nvme").index(marks[key].role))
+        for number, key in enumerate(order):
+            x[key] = width / 2 + number - (crowd > 1)
+    return width, x
+
+
+def _above(
+    keys: Sequence[Hashable],
+    near: Mapping[Hashable, Collection[Hashable]],
+    x: Mapping[Hashable, float],
+    columns: float,
+) -> dict[Hashable, float]:
+    """Return the columns of switches of a row: even, in the order of what is below them."""
+
+    def middle(key: Hashable) -> float:
+        known = [x[other] for other in near[key] if other in x]
+        return sum(known) / len(known) if known else columns
+
+    return {
+        key: (number + 0.5) * columns / len(keys)
+        for number, key in enumerate(sorted(keys, key=middle))
+    }

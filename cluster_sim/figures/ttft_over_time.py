@@ -1,6 +1,4 @@
-"""When first tokens are late: TTFT of every request at the time when it arrived, a panel for each
-variant.
-"""
+"""When first tokens are late: TTFT of every request at the time when it arrived."""
 
 from __future__ import annotations
 
@@ -11,127 +9,134 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cluster_sim.figures import style
-from cluster_sim.figures.over_time import draw_arrivals, lay_time_axis, mark_warmup, time_unit
+from cluster_sim.figures.over_time import (
+    TimeUnit,
+    draw_arrivals,
+    lay_time_axis,
+    mark_warmup,
+    rolling,
+    time_unit,
+    window_s,
+)
 from cluster_sim.figures.style import Variant
 from cluster_sim.results import metrics
+from cluster_sim.results.metrics import Finished
 from cluster_sim.results.results import Results
+from cluster_sim.typing import Array
 
 _MOST_POINTS = 20_000
-_WINDOWS = 200
-_FEWEST = 5
-"""Requests in a window, for percentiles to be drawn there."""
 
 
 def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
-    """A low panel for arrivals, then one for each run."""
+    """Return a low panel for arrivals, then one for each run."""
     height_in = max(1.5, 2.6 - 0.3 * len(results))
     return style.blank([1.2, *[height_in] * len(results)], share_x=True)
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Arrivals [1/s] on the first of `axes`, then TTFT of each finished request, log scale, on one
-    for each run.
+    """Draw arrivals [1/s] on the first of `axes`, then TTFT of each finished request, log scale.
 
-    All panels share their scales. Lines are percentiles of the requests that arrived within a
-    window about each time.
+    There is one panel for each run; all share their scales. Lines are percentiles of the requests
+    that arrived within a window about each time.
     """
     shown = style.variants(results)
-    lines = [metrics.timeline(one) for one in results]
-    second, unit = time_unit(lines)
-    draw_arrivals(axes[0], shown, lines, second)
-    mark_warmup(axes, shown, second)
-    done = [metrics.finished(one) for one in results]
-    window_s = max(
-        (float(np.ptp(one.arrival_s)) / 40 for one in done if len(one.arrival_s)), default=0.0
-    )
-    scale, of = style.latency_unit(*(one.ttft_s for one in done))
-    every_ttft_s = np.concatenate([one.ttft_s for one in done])
-    limits = [limit for one in results for limit in style.slo_limits([one], "ttft")]
-    for panel, one, column in zip(axes[1:], shown, done, strict=True):
+    lines = [metrics.timeline(run) for run in results]
+    unit = time_unit(lines)
+    draw_arrivals(axes[0], shown, lines, unit.second)
+    mark_warmup(axes, shown, unit.second)
+    done = [metrics.finished(run) for run in results]
+    answered = [
+        (panel, variant, columns)
+        for panel, variant, columns in zip(axes[1:], shown, done, strict=True)
+        if len(columns.ttft_s)
+    ]
+    scale, of = style.latency_unit(*(columns.ttft_s for columns in done))
+    for panel, variant, columns in zip(axes[1:], shown, done, strict=True):
         style.label(panel, y=f"TTFT [{of}]")
-        style.title(panel, _said(one, column.ttft_s))
-        if not len(column.ttft_s):
+        style.title(panel, _title(variant, columns.ttft_s))
+        if not len(columns.ttft_s):
             style.nothing(panel, "no request finished")
-            continue
-        kept = thinned(column.ttft_s)
-        panel.scatter(
-            column.arrival_s[kept] / second, scale * column.ttft_s[kept], s=5.0, color=one.colour, alpha=0.35 if len(kept) < 3000 else 0.15,
-            linewidths=0.0, rasterized=True,
-        )  # fmt: skip
-        at_s, p50_s, p99_s = rolling(column.arrival_s, column.ttft_s, window_s)
-        panel.scatter(
-            [], [], s=5.0, color=style.GREY, label="each request"
-        )  # for the legend: in no variant's colour
-        panel.plot(at_s / second, scale * p50_s, color="black", linewidth=1.2, label="p50")
-        panel.plot(
-            at_s / second,
-            scale * p99_s,
-            color="black",
-            linewidth=1.2,
-            linestyle=(0, (4.0, 1.5)),
-            label="p99",
-        )
-        for limit_s in style.slo_limits([one.results], "ttft"):
-            panel.axhline(scale * limit_s, color="#B00020", linewidth=1.3)
-            panel.annotate(
-                f"SLO {style.duration(limit_s)}", (1.0, scale * limit_s), xycoords=panel.get_yaxis_transform(), xytext=(0.0, 1.5),
-                textcoords="offset points", ha="right", va="bottom", fontsize=8, color="#B00020",
-            )  # fmt: skip
-        low, high = (float(bound(np.append(every_ttft_s, limits))) for bound in (np.min, np.max))
-        panel.set_ylim(scale * low / 1.5, scale * high * 2.0)
+    for panel, variant, columns in answered:
+        _draw_points(panel, variant, columns, unit, scale)
+        _draw_percentiles(panel, columns, window_s(done), unit, scale)
+        _draw_limits(panel, variant, scale)
+        panel.set_ylim(*_ends(results, done, scale))
         style.logarithmic(panel, "y")
-    lay_time_axis(
-        axes,
-        max(
-            float(np.max(one.results.requests["arrival_s"].to_numpy(), initial=0.0))
-            for one in shown
-        )
-        * 1.01
-        or second,
-        second,
-    )
-    answered = [panel for panel, column in zip(axes[1:], done, strict=True) if len(column.ttft_s)]
-    windows = f"; percentiles over windows of {style.duration(window_s)}" if answered else ""
-    style.label(axes[-1], x=f"arrival, simulated time [{unit}]{windows}")
-    for panel in answered[:1]:
+    lay_time_axis(axes, _last_arrival_s(results) * 1.01 or unit.second, unit.second)
+    windows = f"; percentiles over windows of {style.duration(window_s(done))}" if answered else ""
+    style.label(axes[-1], x=f"arrival, simulated time [{unit.name}]{windows}")
+    for panel, _, _ in answered[:1]:
         style.shared_legend(panel)
-    if (figure := axes[0].get_figure(root=True)) is not None:
-        late = [
-            f"{one.label} {style.duration(float(np.max(column.ttft_s)))}"
-            for one, column in zip(shown, done, strict=True)
-            if len(column.ttft_s)
-        ]
-        style.headline(
-            figure, "Longest wait for a first token: " + (", ".join(late) or "no request finished")
+    late = ", ".join(
+        f"{variant.label} {style.duration(float(np.max(columns.ttft_s)))}"
+        for _, variant, columns in answered
+    )
+    style.headline(axes[0], f"Longest wait for a first token: {late or 'no request finished'}")
+
+
+def _draw_points(
+    panel: Axes, variant: Variant, columns: Finished, unit: TimeUnit, scale: float
+) -> None:
+    """Draw each request, or enough of them."""
+    kept = thinned(columns.ttft_s)
+    panel.scatter(
+        columns.arrival_s[kept] / unit.second,
+        scale * columns.ttft_s[kept],
+        s=5.0,
+        color=variant.colour,
+        alpha=0.35 if len(kept) < 3000 else 0.15,
+        linewidths=0.0,
+        rasterized=True,
+    )
+    # for the legend: in no variant's colour
+    panel.scatter([], [], s=5.0, color=style.GREY, label="each request")
+
+
+def _draw_percentiles(
+    panel: Axes, columns: Finished, window_s: float, unit: TimeUnit, scale: float
+) -> None:
+    """Draw p50 and p99 of the requests about each time."""
+    at_s, p50_s, p99_s = rolling(columns.arrival_s, columns.ttft_s, window_s)
+    at = at_s / unit.second
+    panel.plot(at, scale * p50_s, color="black", linewidth=1.2, label="p50")
+    dash = (0, (4.0, 1.5))
+    panel.plot(at, scale * p99_s, color="black", linewidth=1.2, linestyle=dash, label="p99")
+
+
+def _draw_limits(panel: Axes, variant: Variant, scale: float) -> None:
+    for limit_s in style.slo_limits([variant.results], "ttft"):
+        panel.axhline(scale * limit_s, color=style.LIMIT, linewidth=1.3)
+        panel.annotate(
+            f"SLO {style.duration(limit_s)}",
+            (1.0, scale * limit_s),
+            xycoords=panel.get_yaxis_transform(),
+            xytext=(0.0, 1.5),
+            textcoords="offset points",
+            ha="right",
+            va="bottom",
+            fontsize=8,
+            color=style.LIMIT,
         )
 
 
-def rolling(
-    arrival_s: np.ndarray, ttft_s: np.ndarray, window_s: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Times [s], and p50 and p99 of TTFT [s] of the requests that arrived within `window_s` about
-    each; NaN where they are too few.
-    """
-    if not len(arrival_s):
-        return np.zeros(0), np.zeros(0), np.zeros(0)
-    order = np.argsort(arrival_s, kind="stable")
-    arrival_s, ttft_s = arrival_s[order], ttft_s[order]
-    at_s = np.linspace(arrival_s[0], arrival_s[-1], _WINDOWS)
-    firsts, ends = (
-        np.searchsorted(arrival_s, at_s - window_s / 2),
-        np.searchsorted(arrival_s, at_s + window_s / 2, side="right"),
-    )
-    found = [
-        np.percentile(ttft_s[first:end], [50, 99]) if end - first >= _FEWEST else np.full(2, np.nan)
-        for first, end in zip(firsts.tolist(), ends.tolist(), strict=True)
-    ]  # fmt: skip
-    p50_s, p99_s = np.array(found).T
-    return at_s, p50_s, p99_s
+def _ends(
+    results: Sequence[Results], done: Sequence[Finished], scale: float
+) -> tuple[float, float]:
+    """Return the ends of the axis of TTFT, around all requests and limits of all runs."""
+    ttft_s = np.concatenate([columns.ttft_s for columns in done])
+    limits_s = [limit_s for run in results for limit_s in style.slo_limits([run], "ttft")]
+    every_s = np.append(ttft_s, limits_s)
+    return scale * float(np.min(every_s)) / 1.5, scale * float(np.max(every_s)) * 2.0
 
 
-def thinned(ttft_s: np.ndarray, most: int = _MOST_POINTS) -> np.ndarray:
-    """Which points are drawn: all, or of more than `most` the slowest hundredth and every so
-    manieth of the others.
+def _last_arrival_s(results: Sequence[Results]) -> float:
+    return max(float(np.max(run.requests["arrival_s"].to_numpy(), initial=0.0)) for run in results)
+
+
+def thinned(ttft_s: Array, most: int = _MOST_POINTS) -> Array:
+    """Return which points are drawn: all, or where they are more than `most` a part of them.
+
+    That is the slowest hundredth of `most`, and of the others each n-th.
     """
     if len(ttft_s) <= most:
         return np.arange(len(ttft_s))
@@ -142,17 +147,16 @@ def thinned(ttft_s: np.ndarray, most: int = _MOST_POINTS) -> np.ndarray:
     return np.flatnonzero(kept)
 
 
-def _said(one: Variant, ttft_s: np.ndarray) -> str:
+def _title(variant: Variant, ttft_s: Array) -> str:
     if not len(ttft_s):
-        return f"{one.label}: no request finished"
-    everyone, limit_s = (
-        int(np.sum(one.results.requests["counted"].to_numpy())),
-        one.results.scenario.slo.ttft_s,
-    )
+        return f"{variant.label}: no request finished"
+    everyone = int(np.sum(variant.results.requests["counted"].to_numpy()))
+    limit_s = variant.results.scenario.slo.ttft_s
     p50_s, p99_s = np.percentile(ttft_s, [50, 99])
-    text = f"{one.label}: p50 {style.duration(p50_s)}, p99 {style.duration(p99_s)}"
+    text = f"{variant.label}: p50 {style.duration(p50_s)}, p99 {style.duration(p99_s)}"
     if limit_s is not None:
-        text += f"; {style.percent(int(np.sum(ttft_s <= limit_s)) / everyone)} of requests within {style.duration(limit_s)}"
+        within = style.percent(int(np.sum(ttft_s <= limit_s)) / everyone)
+        text += f"; {within} of requests within {style.duration(limit_s)}"
     if everyone > len(ttft_s):
         text += f"; {everyone - len(ttft_s)} not answered"
     return text

@@ -1,10 +1,9 @@
-"""Who is slow at what: TTFT against TPOT of every request, a panel for each variant, with the
-corner within the objectives.
-"""
+"""Who is slow at what: TTFT against TPOT of every request, with the corner within the SLO."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,13 +14,20 @@ from cluster_sim.figures.style import Variant
 from cluster_sim.figures.ttft_over_time import thinned
 from cluster_sim.results.metrics.finished import finished
 from cluster_sim.results.results import Results
+from cluster_sim.typing import Array
 
 _COLUMNS = 2
-_LIMIT = "#B00020"
+
+
+class _Points(NamedTuple):
+    """TPOT and TTFT [s] of requests."""
+
+    tpot_s: Array
+    ttft_s: Array
 
 
 def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
-    """A panel for each run, two side by side; they share their scales."""
+    """Return a panel for each run, two side by side; they share their scales."""
     columns = min(len(results), _COLUMNS)
     figure, axes = style.blank(
         [3.6] * -(-len(results) // columns), columns=columns, share_x=True, share_y=True
@@ -32,107 +38,111 @@ def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """TTFT against TPOT, both in log scale, of each finished request of more than one token, one of
-    `axes` for each run.
+    """Draw TTFT against TPOT, both in log scale, of each finished request.
+
+    There is one of `axes` for each run. Requests of one token are left out.
     """
     shown = style.variants(results)
-    points = [_points(one.results) for one in shown]
-    for panel, one, (tpot_s, ttft_s) in zip(axes, shown, points, strict=True):
-        style.title(panel, _said(one, tpot_s, ttft_s), width=50 if len(shown) > 1 else 120)
+    points = [_points(variant.results) for variant in shown]
+    for panel, variant, values in zip(axes, shown, points, strict=True):
+        style.title(panel, _title(variant, values), width=50 if len(shown) > 1 else 120)
         style.label(panel, x="TPOT [ms]", y="TTFT [ms]")
-        if not len(ttft_s):
+        if not len(values.ttft_s):
             style.nothing(panel, "no request finished")
             continue
-        kept = thinned(ttft_s)
-        alpha = 0.4 if len(kept) < 3000 else 0.15
-        panel.scatter(
-            1e3 * tpot_s[kept],
-            1e3 * ttft_s[kept],
-            s=5.0,
-            color=one.colour,
-            alpha=alpha,
-            linewidths=0.0,
-            rasterized=True,
-        )
-        slo = one.results.scenario.slo
-        for limit_s, line, letters in (
-            (slo.tpot_s, panel.axvline, "TPOT"),
-            (slo.ttft_s, panel.axhline, "TTFT"),
-        ):
-            if limit_s is not None:
-                line(
-                    1e3 * limit_s,
-                    color=_LIMIT,
-                    linewidth=1.2,
-                    label=f"SLO {letters} {style.duration(limit_s)}",
-                )
-        if slo.tpot_s or slo.ttft_s:
-            panel.legend(loc="upper left", fontsize=8, framealpha=0.8)
-    drawn = [(tpot_s, ttft_s) for tpot_s, ttft_s in points if len(ttft_s)]
-    if drawn:
-        for panel, (_, ttft_s) in zip(axes, points, strict=True):
-            if len(ttft_s):
-                panel.set_xlim(
-                    *_around(np.concatenate([tpot_s for tpot_s, _ in drawn]), results, "tpot_s")
-                )
-                panel.set_ylim(
-                    *_around(np.concatenate([ttft_s for _, ttft_s in drawn]), results, "ttft_s")
-                )
-                style.logarithmic(panel, "x")
-                style.logarithmic(panel, "y")
-    if (figure := axes[0].get_figure(root=True)) is not None:
-        style.headline(figure, _finding(shown, points))
+        _draw_points(panel, variant, values)
+        _draw_objectives(panel, variant)
+    every = _Points(*(np.concatenate(columns) for columns in zip(*points, strict=True)))
+    for panel, values in zip(axes, points, strict=True):
+        if len(values.ttft_s):
+            panel.set_xlim(*_around(every.tpot_s, results, "tpot_s"))
+            panel.set_ylim(*_around(every.ttft_s, results, "ttft_s"))
+            style.logarithmic(panel, "x")
+            style.logarithmic(panel, "y")
+    style.headline(axes[0], _finding(shown, points))
 
 
-def _points(results: Results) -> tuple[np.ndarray, np.ndarray]:
-    """(TPOT, TTFT) [s] of each; a TPOT of zero, of answers that came at once, has no place on a log
-    scale.
+def _draw_points(panel: Axes, variant: Variant, points: _Points) -> None:
+    kept = thinned(points.ttft_s)
+    panel.scatter(
+        1e3 * points.tpot_s[kept],
+        1e3 * points.ttft_s[kept],
+        s=5.0,
+        color=variant.colour,
+        alpha=0.4 if len(kept) < 3000 else 0.15,
+        linewidths=0.0,
+        rasterized=True,
+    )
+
+
+def _draw_objectives(panel: Axes, variant: Variant) -> None:
+    slo = variant.results.scenario.slo
+    for limit_s, line, name in (
+        (slo.tpot_s, panel.axvline, "TPOT"),
+        (slo.ttft_s, panel.axhline, "TTFT"),
+    ):
+        if limit_s is not None:
+            label = f"SLO {name} {style.duration(limit_s)}"
+            line(1e3 * limit_s, color=style.LIMIT, linewidth=1.2, label=label)
+    if slo.tpot_s or slo.ttft_s:
+        panel.legend(loc="upper left", fontsize=8, framealpha=0.8)
+
+
+def _points(results: Results) -> _Points:
+    """Return the points of a run that have a place on a log scale.
+
+    A TPOT of zero, of answers that came at once, has none.
     """
     done = finished(results)
     several = (done.output_tokens > 1) & (done.tpot_s > 0.0) & (done.ttft_s > 0.0)
-    return done.tpot_s[several], done.ttft_s[several]
+    return _Points(done.tpot_s[several], done.ttft_s[several])
 
 
-def _around(values_s: np.ndarray, results: Sequence[Results], limit: str) -> tuple[float, float]:
+def _around(values_s: Array, results: Sequence[Results], limit: str) -> tuple[float, float]:
+    """Return the ends of an axis [ms] around all values and limits."""
     limits_s = [
-        limit_s for one in results if (limit_s := getattr(one.scenario.slo, limit)) is not None
+        limit_s for run in results if (limit_s := getattr(run.scenario.slo, limit)) is not None
     ]
     every_s = np.append(values_s, limits_s)
     return 1e3 * float(np.min(every_s)) / 1.4, 1e3 * float(np.max(every_s)) * 1.4
 
 
-def _said(one: Variant, tpot_s: np.ndarray, ttft_s: np.ndarray) -> str:
-    slo = one.results.scenario.slo
-    if not len(ttft_s):
-        return f"{one.label}: no request finished"
+def _title(variant: Variant, points: _Points) -> str:
+    slo = variant.results.scenario.slo
+    if not len(points.ttft_s):
+        return f"{variant.label}: no request finished"
     if slo.ttft_s is None or slo.tpot_s is None:
-        return f"{one.label}: p50 TTFT {style.duration(float(np.median(ttft_s)))}, TPOT {style.duration(float(np.median(tpot_s)))}"
-    late, slow = ttft_s > slo.ttft_s, tpot_s > slo.tpot_s
+        ttft, tpot = (
+            style.duration(float(np.median(values_s)))
+            for values_s in (points.ttft_s, points.tpot_s)
+        )
+        return f"{variant.label}: p50 TTFT {ttft}, TPOT {tpot}"
+    late, slow = points.ttft_s > slo.ttft_s, points.tpot_s > slo.tpot_s
     parts = (
         ("both met", ~late & ~slow),
         ("TTFT missed", late & ~slow),
         ("TPOT missed", ~late & slow),
         ("both missed", late & slow),
     )
-    return f"{one.label}: " + ", ".join(
-        f"{name} {style.percent(float(np.mean(which)))}" for name, which in parts
+    return f"{variant.label}: " + ", ".join(
+        f"{name} {style.percent(float(np.mean(chosen)))}" for name, chosen in parts
     )
 
 
-def _finding(shown: Sequence[Variant], points: Sequence[tuple[np.ndarray, np.ndarray]]) -> str:
-    """Whether the same requests are slow in both."""
-    said = [
-        f"{one.label} {rank_correlation(tpot_s, ttft_s):.2f}"
-        for one, (tpot_s, ttft_s) in zip(shown, points, strict=True)
-        if len(ttft_s) > 2 and np.ptp(tpot_s) > 0 and np.ptp(ttft_s) > 0
+def _finding(shown: Sequence[Variant], points: Sequence[_Points]) -> str:
+    """Return whether the same requests are slow in both."""
+    texts = [
+        f"{variant.label} {rank_correlation(values.tpot_s, values.ttft_s):.2f}"
+        for variant, values in zip(shown, points, strict=True)
+        if len(values.ttft_s) > 2 and np.ptp(values.tpot_s) > 0 and np.ptp(values.ttft_s) > 0
     ]
     return "Are requests with a late first token slow afterwards too? Rank correlation " + (
-        "; ".join(said) or "unknown: no request finished"
+        "; ".join(texts) or "unknown: no request finished"
     )
 
 
-def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Spearman's, equal values ranked in the order in which they come.
+def rank_correlation(first: Array, second: Array) -> float:
+    """Return Spearman's rank correlation; equal values rank in the order in which they come.
 
     >>> rank_correlation(np.array([1.0, 2.0, 9.0]), np.array([10.0, 20.0, 21.0]))
     1.0

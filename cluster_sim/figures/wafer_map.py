@@ -18,22 +18,25 @@ from cluster_sim.figures import style
 from cluster_sim.physics.wafer_placement import Region
 from cluster_sim.results.results import Results
 
-_COLUMNS = 4  # wafers beside each other
-_MOST = 12  # of a replica that are drawn
+_COLUMNS = 4
+"""Number of wafers beside each other."""
+_MOST = 12
+"""Number of wafers of a replica that are drawn."""
 _HEIGHT_IN = 3.7
 
 
 def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
-    """A panel for each wafer of the first pool on wafers among the runs."""
-    found = _on_wafers(results)
-    wafers = min(len(_by_wafer(found.regions)), _MOST) if found else 1
+    """Return a panel for each wafer of the first pool on wafers among the runs."""
+    deployment = _on_wafers(results)
+    wafers = min(len(_by_wafer(deployment.regions)), _MOST) if deployment else 1
     columns = min(wafers, _COLUMNS)
     return style.blank([_HEIGHT_IN] * -(-wafers // columns), columns=columns)
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Regions as rectangles of cores, coloured by the share of their SRAM that weights take; the
-    line is the way of a token.
+    """Draw regions as rectangles of cores, coloured by the share of SRAM that weights take.
+
+    The line is the path of a token.
     """
     deployment = _on_wafers(results)
     if deployment is None:
@@ -45,17 +48,11 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     assert grid is not None
     for panel in axes[len(wafers) :]:
         panel.set_visible(False)
-    for panel, (wafer, own) in zip(axes, wafers.items(), strict=False):
-        _map(panel, own, norm, grid.columns, grid.rows)
-        layers = [part for region in own for part in region.parts if part.is_layer]
-        room = min(region.kv_tokens for region in own)
-        held = (
-            f"layers {layers[0].name.removeprefix('layer ')} to {layers[-1].name.removeprefix('layer ')}"
-            if layers
-            else own[0].parts[0].name
-        )
-        said = f",\nKV of {room:,.0f} tokens" if isfinite(room) else ""
-        panel.set_title(f"wafer {wafer + 1}: {held}{said}", fontsize=8, loc="left")
+    for panel, (wafer, regions) in zip(axes, wafers.items(), strict=False):
+        panel.set_xlim(0, grid.columns)
+        panel.set_ylim(grid.rows, 0)
+        _draw_regions(panel, regions, norm, grid.rows)
+        panel.set_title(_title(wafer, regions), fontsize=8, loc="left")
         style.label(panel, x="columns [cores]")
     for panel in axes[:: min(len(wafers), _COLUMNS)]:
         style.label(panel, y="rows [cores]")
@@ -65,12 +62,23 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
         )
         bar.ax.tick_params(labelsize=8)
         style.label(bar.ax, y="SRAM of a region that its weights take [share]")
-        beyond = f"; {len(wafers) - _MOST} wafers more are not drawn" if len(wafers) > _MOST else ""
-        wafers_said = "one wafer" if len(wafers) == 1 else f"{len(wafers)} wafers"
-        style.headline(
-            figure,
-            f"{deployment.model.name} on {wafers_said}: KV room for {deployment.kv_tokens:,} tokens{beyond}",
-        )
+    beyond = f"; {len(wafers) - _MOST} wafers more are not drawn" if len(wafers) > _MOST else ""
+    count = "one wafer" if len(wafers) == 1 else f"{len(wafers)} wafers"
+    style.headline(
+        axes[0],
+        f"{deployment.model.name} on {count}: KV room for {deployment.kv_tokens:,} tokens{beyond}",
+    )
+
+
+def _title(wafer: int, regions: Sequence[Region]) -> str:
+    layers = [part for region in regions for part in region.parts if part.is_layer]
+    parts = regions[0].parts[0].name
+    if layers:
+        first, last = (layers[place].name.removeprefix("layer ") for place in (0, -1))
+        parts = f"layers {first} to {last}"
+    tokens = min(region.kv_tokens for region in regions)
+    kv = f",\nKV of {tokens:,.0f} tokens" if isfinite(tokens) else ""
+    return f"wafer {wafer + 1}: {parts}{kv}"
 
 
 def _on_wafers(results: Sequence[Results]) -> Deployment | None:
@@ -89,11 +97,10 @@ def _by_wafer(regions: Sequence[Region]) -> dict[int, list[Region]]:
     return wafers
 
 
-def _map(panel: Axes, regions: Sequence[Region], norm: Normalize, columns: int, rows: int) -> None:
+def _draw_regions(panel: Axes, regions: Sequence[Region], norm: Normalize, rows: int) -> None:
+    """Draw the regions of a wafer with so many rows of cores, and the path of a token."""
     colours = colormaps["cividis"]
-    panel.grid(False)
-    panel.set_xlim(0, columns)
-    panel.set_ylim(rows, 0)
+    panel.grid(visible=False)
     panel.set_aspect("equal")
     for region in regions:
         share = region.weight_bytes / region.sram_bytes
@@ -107,15 +114,10 @@ def _map(panel: Axes, regions: Sequence[Region], norm: Normalize, columns: int, 
                 linewidth=0.8,
             )
         )
-        name = (
-            region.parts[0].name.removeprefix("layer ")
-            if len(region.parts) == 1
-            else f"{region.parts[0].name} to {region.parts[-1].name}"
-        )
         if region.height > 0.03 * rows:
             panel.text(
                 *_middle(region),
-                name,
+                _name(region),
                 ha="center",
                 va="center",
                 fontsize=6,
@@ -123,6 +125,11 @@ def _map(panel: Axes, regions: Sequence[Region], norm: Normalize, columns: int, 
             )
     across, down = np.array([_middle(region) for region in regions]).T
     panel.plot(across, down, color=style.COLOURS[1], linewidth=0.6, alpha=0.5)
+
+
+def _name(region: Region) -> str:
+    first, last = region.parts[0].name, region.parts[-1].name
+    return first.removeprefix("layer ") if len(region.parts) == 1 else f"{first} to {last}"
 
 
 def _middle(region: Region) -> tuple[float, float]:

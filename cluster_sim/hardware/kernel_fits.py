@@ -118,7 +118,8 @@ class GenerationAttentionFit(KernelFit):
 class ContextAttentionFit(KernelFit):
     """Time of one prefill-attention kernel, one fit per precision of the KV cache.
 
-    A head is one query head of one sequence. `physics.prefill_attention` puts the constants together.
+    A head is one query head of one sequence. `physics.prefill_attention` puts the constants
+    together.
     """
 
     start_s: Seconds

@@ -18,7 +18,6 @@ from math import inf
 
 import numpy as np
 
-from cluster_sim.hardware.memory import Refresh
 from cluster_sim.hardware.power_and_cooling import Cooling
 from cluster_sim.physics.exponential_sums import roots
 from cluster_sim.typing import Array
@@ -28,7 +27,6 @@ DIE = 0
 MEMORY = 1
 """Index of the memory in a state, where there is one."""
 
-_FLOW_ON_SINK = 0.38
 _BLOCK = 300.0  # fastest time constants per block: e^300 is far from the largest number
 _SETTLED = 60.0  # slowest time constants after which nothing moves: e^-60 is below the last digit
 
@@ -43,80 +41,6 @@ class Heat:
     """Heat in the memory [W]; 0 where memory is on the die."""
     inlet_c: float
     """Temperature of the coolant that reaches the device, preheating included [°C]."""
-
-
-def inlet_c(cooling: Cooling, supply_c: float, upstream_w: float) -> float:
-    """Return the temperature of the coolant that reaches a device [°C].
-
-    Parameters
-    ----------
-    cooling
-        Constants of the device's cooling.
-    supply_c
-        Temperature at which the site supplies the coolant [°C].
-    upstream_w
-        Power of the device in front of it [W].
-
-    Examples
-    --------
-    >>> from cluster_sim.hardware.power_and_cooling import Cooling
-    >>> resistances = {"die_to_sink": "0.02 K/W", "sink_to_coolant": "0.03 K/W"}
-    >>> warming = {"coolant_rise": "0.006 K/W", "preheat": "0.014 K/W", "coolant_lag": "1 s"}
-    >>> parts = {"medium": "air", "die": "45 J/K", "sink": "650 J/K"}
-    >>> rear = Cooling.model_validate(resistances | warming | parts)
-    >>> round(inlet_c(rear, 25.0, 700.0), 6)
-    34.8
-    """
-    return supply_c + cooling.preheat_k_per_w * upstream_w
-
-
-def upstream(cooling: Cooling, place: int) -> int | None:
-    """Return the place, within its node, of the device in front of the one at `place`.
-
-    It is None where the coolant reaches the device at `place` first.
-    """
-    return None if cooling.front is None or place < cooling.front else place - cooling.front
-
-
-def with_flow(cooling: Cooling, share: float) -> Cooling:
-    """Return `cooling` with a share of its air or water, as after the loss of a fan or a pump.
-
-    The coolant warms by as much more as there is less of it (balance of energy). The resistance
-    from sink to coolant grows as the flow to the power -0.38, by a third at half of the flow
-    (estimate; forced convection alone is 0.8, and part of the resistance is metal).
-
-    Parameters
-    ----------
-    cooling
-        Constants at full flow.
-    share
-        Share of the flow, above 0 [1].
-
-    Examples
-    --------
-    >>> from cluster_sim.hardware.power_and_cooling import Cooling
-    >>> resistances = {"die_to_sink": "0.01 K/W", "sink_to_coolant": "0.01 K/W"}
-    >>> warming = {"coolant_rise": "0.005 K/W", "coolant_lag": "2 s"}
-    >>> parts = {"medium": "liquid", "die": "90 J/K", "sink": "300 J/K"}
-    >>> half = with_flow(Cooling.model_validate(resistances | warming | parts), 0.5)
-    >>> half.coolant_rise_k_per_w, round(half.sink_to_coolant_k_per_w, 4)
-    (0.01, 0.013)
-    """
-    if share == 1.0:
-        return cooling
-    resistances = {
-        "sink_to_coolant_k_per_w": cooling.sink_to_coolant_k_per_w * share**-_FLOW_ON_SINK,
-        "coolant_rise_k_per_w": cooling.coolant_rise_k_per_w / share,
-        "preheat_k_per_w": cooling.preheat_k_per_w / share,
-    }
-    return cooling.model_copy(update=resistances)
-
-
-def bandwidth_left(refresh: Refresh, memory_c: float) -> float:
-    """Return the share of its bandwidth that refreshing leaves to memory of a temperature."""
-    if memory_c < refresh.double_c:
-        return 1.0
-    return refresh.double_share if memory_c < refresh.quadruple_c else refresh.quadruple_share
 
 
 @dataclass(frozen=True, eq=False)

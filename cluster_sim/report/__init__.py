@@ -1,3 +1,1 @@
-"""Runs and studies as others read them: pages that open anywhere, traces, and the files of
-benchmark clients.
-"""
+"""Runs and studies as others read them: pages that open anywhere."""

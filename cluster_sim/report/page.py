@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,9 +15,9 @@ from cluster_sim import figures
 from cluster_sim.errors import ScenarioError
 from cluster_sim.report import charts
 from cluster_sim.report import verdict as words
-from cluster_sim.report.charts import Group, View
+from cluster_sim.report.charts import ChartGroup, View
 from cluster_sim.report.pictures import Picture, picture
-from cluster_sim.report.provenance import CONFIDENCES, Used, used
+from cluster_sim.report.provenance import CONFIDENCES, Used, confidence_counts, used
 from cluster_sim.report.studies import Study
 from cluster_sim.report.tables import HEADLINES, Cell, Table, cell, heading
 from cluster_sim.results.results import Results
@@ -30,8 +30,17 @@ if TYPE_CHECKING:
 ASSETS = Path(__file__).parent / "assets"
 
 _AS_CHARTS = (
-    "goodput", "itl_histogram", "latency_ccdf", "latency_cdf", "phase_breakdown", "power", "queue", "timeline", "ttft_over_time", "ttft_tpot_scatter",
-)  # fmt: skip
+    "goodput",
+    "itl_histogram",
+    "latency_ccdf",
+    "latency_cdf",
+    "phase_breakdown",
+    "power",
+    "queue",
+    "timeline",
+    "ttft_over_time",
+    "ttft_tpot_scatter",
+)
 """Figures whose content the page's charts have; the others are drawn as they are."""
 
 
@@ -44,13 +53,13 @@ class _Runs:
     warnings: list[str]
     headlines: Table
     scenario: Table
-    groups: list[Group]
+    groups: list[ChartGroup]
     pictures: list[Picture]
     fields: Table
     figures_used: Table
     counted: str
     reproduce: list[tuple[View, str, str]]
-    """Each run, the hash of its scenario, and the scenario."""
+    """Runs, the hash of the scenario of each, and the scenario."""
 
 
 def page(
@@ -59,24 +68,28 @@ def page(
     question: str = "",
     title: str = "",
 ) -> str:
-    """The page of these runs and studies, in this order.
+    """Return the page of these runs and studies, in this order.
 
-    question: what is asked, in place of what the runs know of it; title: in place of the names of
-    the scenarios. Raises ScenarioError where there is nothing to report.
+    Parameters
+    ----------
+    question
+        What is asked. Default: what the scenario file of a run asks.
+    title
+        Title of the page. Default: the names of scenarios and studies.
+
+    Raises
+    ------
+    ScenarioError
+        There is nothing to report.
     """
     if not results and not studies:
         raise ScenarioError.at(
             "report", "has nothing to show; wanted a run folder, a sweep's folder or a table"
         )
-    runs = (
-        _runs(results, [swing for study in studies for swing in study.swings]) if results else None
-    )
-    asked = question or next((one.info.question for one in results if one.info.question), "")
-    names = title or " and ".join(
-        dict.fromkeys(
-            [*(one.scenario.name for one in results), *(study.heading for study in studies)]
-        )
-    )
+    swings = [swing for study in studies for swing in study.swings]
+    runs = _runs(results, swings) if results else None
+    asked = question or next((run.info.question for run in results if run.info.question), "")
+    names = [*(run.scenario.name for run in results), *(study.heading for study in studies)]
     drawn = {group.id: charts.as_data(group.charts) for group in runs.groups} if runs else {}
     drawn |= {
         f"study-{place}": charts.as_data(study.charts) for place, study in enumerate(studies, 1)
@@ -85,7 +98,7 @@ def page(
         (ASSETS / name).read_text(encoding="utf-8") for name in ("uPlot.iife.min.js", "report.js")
     ]
     return _template().render(
-        title=names,
+        title=title or " and ".join(dict.fromkeys(names)),
         question=asked,
         runs=runs,
         studies=studies,
@@ -96,7 +109,7 @@ def page(
         ],
         scripts=scripts,
         licence=(ASSETS / "uPlot.LICENSE").read_text(encoding="utf-8").strip(),
-        policy=f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {' '.join(map(_hash, scripts))}; base-uri 'none'; form-action 'none'",
+        policy=_policy(scripts),
         version=package_version("cluster-sim"),
     )
 
@@ -108,7 +121,13 @@ def write(
     question: str = "",
     title: str = "",
 ) -> Path:
-    """Write `page` to a file and return its path. Raises ScenarioError where it cannot be written."""
+    """Write `page` to a file and return its path.
+
+    Raises
+    ------
+    ScenarioError
+        The file cannot be written.
+    """
     path, text = Path(path), page(results, studies, question, title)
     try:
         path.write_text(text, encoding="utf-8")
@@ -120,9 +139,9 @@ def write(
 def _runs(results: Sequence[Results], swings: Sequence[tuple[str, float]]) -> _Runs:
     shown = charts.views(results)
     figures_used = used({view.label: view.results.scenario for view in shown})
+    by_confidence = confidence_counts(figures_used)
     counts = ", ".join(
-        f"{sum(one.confidence == confidence for one in figures_used):,} of {confidence}"
-        for confidence in reversed(CONFIDENCES)
+        f"{by_confidence[confidence]:,} of {confidence}" for confidence in reversed(CONFIDENCES)
     )
     return _Runs(
         views=shown,
@@ -163,7 +182,7 @@ def _headlines(shown: Sequence[View]) -> Table:
 
 
 def _scenarios(shown: Sequence[View]) -> Table:
-    said = [
+    texts = [
         described(
             view.results.scenario,
             {
@@ -173,8 +192,8 @@ def _scenarios(shown: Sequence[View]) -> Table:
         )
         for view in shown
     ]
-    names = dict.fromkeys(name for one in said for name in one)
-    rows = [[Cell(name), *(Cell(one.get(name, "–")) for one in said)] for name in names]
+    names = dict.fromkeys(name for of_run in texts for name in of_run)
+    rows = [[Cell(name), *(Cell(of_run.get(name, "–")) for of_run in texts)] for name in names]
     return Table(
         "What was simulated",
         ["", *(view.label for view in shown)],
@@ -185,13 +204,13 @@ def _scenarios(shown: Sequence[View]) -> Table:
 
 
 def _fields(shown: Sequence[View]) -> Table:
-    """Every number of the summaries, those of classes and pools too."""
+    """Return every number of the summaries, those of classes and pools too."""
     flat = [_flat(view.summary) for view in shown]
-    names = dict.fromkeys(name for one in flat for name in one)
-    rows = [
-        [Cell(_titled(name)), *(cell(name.rpartition(": ")[2], one.get(name)) for one in flat)]
-        for name in names
-    ]
+    rows = []
+    for name in dict.fromkeys(name for fields in flat for name in fields):
+        part, colon, field = name.rpartition(": ")
+        title = Cell(f"{part}{colon}{heading(field)}")
+        rows.append([title, *(cell(field, fields.get(name)) for fields in flat)])
     return Table(
         "Every field of the summaries",
         ["field", *(view.label for view in shown)],
@@ -202,52 +221,52 @@ def _fields(shown: Sequence[View]) -> Table:
 
 
 def _flat(summary: dict[str, Any]) -> dict[str, Any]:
-    found = {name: value for name, value in summary.items() if isinstance(value, (int, float))}
-    for kind in ("classes", "pools"):
-        if len(parts := summary.get(kind, {})) > (
-            1 if kind == "pools" else 0
-        ):  # of one pool alone the same would stand twice
-            found |= {
-                f"{part}: {name}": value
-                for part, fields in parts.items()
-                for name, value in fields.items()
-                if isinstance(value, (int, float))
-            }
-    return found
+    """Return the numbers of a summary, those of classes and pools as `PART: FIELD`."""
+    flat = _numbers(summary)
+    pools = summary.get("pools", {})
+    # of one pool alone the same would stand twice
+    for parts in (summary.get("classes", {}), pools if len(pools) > 1 else {}):
+        for part, fields in parts.items():
+            flat |= {f"{part}: {name}": value for name, value in _numbers(fields).items()}
+    return flat
 
 
-def _titled(name: str) -> str:
-    part, colon, field = name.rpartition(": ")
-    return f"{part}{colon}{heading(field)}"
+def _numbers(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if isinstance(value, (int, float))}
 
 
 def _figures_used(figures_used: Sequence[Used]) -> Table:
-    rows = [
-        [
-            Cell(one.entry), Cell(one.path), Cell(one.value), Cell(one.confidence, float(CONFIDENCES.index(one.confidence)) if one.confidence in CONFIDENCES else None),
-            Cell(one.source), Cell(one.note), Cell(", ".join(one.runs) + (f"; another value in {', '.join(one.changed)}" if one.changed else "")),
-        ]
-        for one in figures_used
-    ]  # fmt: skip
     return Table(
         "Figures of the catalog entries that the runs name",
         ["entry", "figure", "value", "confidence", "source", "note", "used by"],
-        rows,
+        [_figure_cells(figure) for figure in figures_used],
     )
 
 
+def _figure_cells(figure: Used) -> list[Cell]:
+    is_known = figure.confidence in CONFIDENCES
+    changed = f"; another value in {', '.join(figure.changed)}" if figure.changed else ""
+    return [
+        Cell(figure.entry),
+        Cell(figure.path),
+        Cell(figure.value),
+        Cell(figure.confidence, float(CONFIDENCES.index(figure.confidence)) if is_known else None),
+        Cell(figure.source),
+        Cell(figure.note),
+        Cell(", ".join(figure.runs) + changed),
+    ]
+
+
 def _pictures(results: Sequence[Results]) -> list[Picture]:
-    """Figures that are no charts of the page; those that have nothing to show of these runs are
-    left out.
-    """
-    found = []
+    """Return figures that are no charts of the page, those left out that have nothing to show."""
+    pictures = []
     for name in figures.NAMES:
         if name not in _AS_CHARTS:
             try:
-                found.append(picture(figures.draw(name, results)))
+                pictures.append(picture(figures.draw(name, results)))
             except ScenarioError:
                 continue
-    return found
+    return pictures
 
 
 @cache
@@ -264,11 +283,20 @@ def _template() -> Template:
 
 
 def _for_script(data: Any) -> str:
-    """JSON that may stand inside a script element: nothing in it can end that."""
+    """Return JSON that may stand inside a script element: nothing in it can end that."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
+def _policy(scripts: Sequence[str]) -> str:
+    """Return the policy by which a page loads nothing, and runs its own scripts only."""
+    allowed = " ".join(map(_hash, scripts))
+    return (
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+        f"script-src {allowed}; base-uri 'none'; form-action 'none'"
+    )
+
+
 def _hash(script: str) -> str:
-    """By which a page allows its own scripts and no others."""
+    """Return the hash by which a policy names a script."""
     return f"'sha256-{b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"

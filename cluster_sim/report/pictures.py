@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LARGEST_BYTES = 300_000
-"""Of a vector file, beyond which a picture of points is smaller."""
+"""Size of a vector file beyond which a picture of points is smaller."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Picture:
 
 
 def picture(figure: Figure) -> Picture:
-    """`figure` as SVG, or as PNG where it has very much in it."""
+    """Return `figure` as SVG, or as PNG where it has very much in it."""
     drawn = BytesIO()
     with rc_context({"svg.hashsalt": "cluster-sim"}):
         figure.savefig(
@@ -36,11 +36,11 @@ def picture(figure: Figure) -> Picture:
         kind, drawn = "png", BytesIO()
         figure.savefig(drawn, format="png", dpi=150, bbox_inches="tight", pad_inches=0.08)
     return Picture(
-        f"data:image/{kind};base64,{b64encode(drawn.getvalue()).decode()}", _said(figure)
+        f"data:image/{kind};base64,{b64encode(drawn.getvalue()).decode()}", _text(figure)
     )
 
 
-def _said(figure: Figure) -> str:
-    """Its headline and the titles of its panels."""
+def _text(figure: Figure) -> str:
+    """Return the headline of a figure and the titles of its panels."""
     titles = [panel.get_title("left") for panel in figure.axes if panel.get_title("left")]
     return " ".join(" ".join([figure.get_suptitle() + ".", *titles]).split())

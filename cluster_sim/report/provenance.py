@@ -1,4 +1,4 @@
-"""Every figure of the catalog that runs used: where it comes from, and how far it is to be trusted."""
+"""Every figure of the catalog that runs used: its source, and how far it is to be trusted."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Used:
     """One figure, and in which runs it was used."""
 
     entry: str
-    """The catalog's name of what it is a figure of."""
+    """Name of its entry in the catalog."""
     path: str
     value: str
     source: str
-    """The whole citation."""
+    """Whole citation of its source."""
     confidence: str
     note: str
     runs: tuple[str, ...]
@@ -49,11 +49,15 @@ class Used:
 
 
 def used(scenarios: dict[str, Scenario]) -> list[Used]:
-    """The figures of all entries of the catalog that are in `scenarios`, by the label of each; the
-    least trusted first.
+    """Return the figures of all catalog entries that are in `scenarios`, the least trusted first.
 
     An entry is known by its name. What a scenario says in place of the catalog is told apart by
     comparing the two.
+
+    Parameters
+    ----------
+    scenarios
+        Scenarios by the label of their runs.
     """
     runs: dict[tuple[str, str], list[str]] = {}
     changed: dict[tuple[str, str, str], list[str]] = {}
@@ -66,25 +70,31 @@ def used(scenarios: dict[str, Scenario]) -> list[Used]:
                     more := changed.setdefault((kind, name, figure.path), [])
                 ):
                     more.append(label)
-    found = [
+    every = [
         Used(
-            name, figure.path, figure.value, _cited(figure.source), figure.confidence, figure.note, tuple(labels),
+            name,
+            figure.path,
+            figure.value,
+            _cited(figure.source),
+            figure.confidence,
+            figure.note,
+            tuple(labels),
             tuple(changed.get((kind, name, figure.path), ())),
         )
         for (kind, name), labels in runs.items()
         for figure in _figures(kind, name)
-    ]  # fmt: skip
-    return sorted(
-        found,
-        key=lambda one: (
-            CONFIDENCES.index(one.confidence) if one.confidence in CONFIDENCES else len(CONFIDENCES)
-        ),
-    )
+    ]
+    return sorted(every, key=lambda figure: _rank(figure.confidence))
+
+
+def _rank(confidence: str) -> int:
+    return CONFIDENCES.index(confidence) if confidence in CONFIDENCES else len(CONFIDENCES)
 
 
 def entries(scenario: Scenario) -> Iterator[tuple[str, str, frozenset[str]]]:
-    """(kind, name, paths of what the scenario has otherwise) of each entry of the catalog in a
-    scenario, each as often as it is there.
+    """Yield kind, name, and paths of other values, of each catalog entry in a scenario.
+
+    An entry comes as often as it is there.
     """
     for kind, part in _parts(scenario):
         name = _names(kind).get(getattr(part, "name", ""))
@@ -115,19 +125,20 @@ def _parts(scenario: Scenario) -> Iterator[tuple[str, Description]]:
     if scenario.cluster.network is not None:
         yield "links", scenario.cluster.network
     for pool in scenario.cluster.pools:
-        yield from _of_pool(pool, scenario.cluster.network is None)
+        yield from _of_pool(pool)
+        if scenario.cluster.network is None:
+            yield "links", pool.node.network
+        speculation = pool.replica.speculation
+        if speculation is not None and speculation.draft_model is not None:
+            yield "models", speculation.draft_model
 
 
-def _of_pool(pool: Pool, network: bool) -> Iterator[tuple[str, Description]]:
+def _of_pool(pool: Pool) -> Iterator[tuple[str, Description]]:
     yield "nodes", pool.node
     yield "devices", pool.node.device
     yield "engines", pool.replica.engine
     if pool.offer is not None:
         yield "prices", pool.offer
-    if network:
-        yield "links", pool.node.network
-    if pool.replica.speculation is not None and pool.replica.speculation.draft_model is not None:
-        yield "models", pool.replica.speculation.draft_model
 
 
 @cache
@@ -148,7 +159,7 @@ def _preset(name: str) -> Preset:
 
 @cache
 def _figures(kind: str, name: str) -> tuple[Any, ...]:
-    """Figures with a source, but for the names of other entries."""
+    """Return the figures of an entry with a source, but for the names of other entries."""
     data = read_yaml(CATALOG / kind / f"{name}.yaml").data
     beside = (
         (*_ELSEWHERE, "name", "matches", "misses")
@@ -168,14 +179,14 @@ def _leaves(data: Any, path: str = "") -> dict[str, Any]:
     if isinstance(data, dict):
         return {
             key: value
-            for name, one in data.items()
-            for key, value in _leaves(one, f"{path}.{name}" if path else str(name)).items()
+            for name, part in data.items()
+            for key, value in _leaves(part, f"{path}.{name}" if path else str(name)).items()
         }
     if isinstance(data, list):
         return {
             key: value
-            for place, one in enumerate(data)
-            for key, value in _leaves(one, f"{path}[{place}]").items()
+            for place, part in enumerate(data)
+            for key, value in _leaves(part, f"{path}[{place}]").items()
         }
     return {path: data}
 
@@ -198,8 +209,8 @@ def _sources() -> dict[str, Any]:
 
 
 def confidence_counts(figures_used: Sequence[Used]) -> dict[str, int]:
-    """How many are of each confidence, the least first."""
+    """Return how many figures are of each confidence, the least first."""
     return {
-        confidence: sum(one.confidence == confidence for one in figures_used)
+        confidence: sum(figure.confidence == confidence for figure in figures_used)
         for confidence in CONFIDENCES
     }

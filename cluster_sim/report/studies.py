@@ -1,20 +1,14 @@
-"""The part of a page about a study: a sweep's folder, what capacity or sensitivity wrote, or any
-table of rows.
-"""
+"""The part of a page about a study: a sweep's folder, a table of capacity, or any rows."""
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from cluster_sim import figures
 from cluster_sim.errors import ScenarioError
@@ -23,15 +17,18 @@ from cluster_sim.figures.rate_latency import rate_axis
 from cluster_sim.figures.study_table import Row
 from cluster_sim.report.charts import Chart, Line, Series, line, plain
 from cluster_sim.report.pictures import Picture, picture
+from cluster_sim.report.rows import read_rows
 from cluster_sim.report.tables import HEADLINES, Table, heading, of_rows
+from cluster_sim.results.metrics.table import METRICS
+from cluster_sim.typing import Array
 
 _EACH = 1000
-"""Lines of one study are numbered from here, those of the next from twice as far, so that none has
-a run's number."""
+"""Number from which the lines of the first study are numbered, those of the next from twice as far,
+so that none has a run's number."""
 _METRICS = ("p99_ttft_ms", "p99_tpot_ms", "p99_e2el_ms", "slo_attainment")
 _MOST_CHARTS = 24
 _MOST_ROWS = 2000
-"""Of a table in a page; all are in the study's own file."""
+"""Number of rows of a table in a page; all are in the study's own file."""
 
 
 @dataclass(frozen=True)
@@ -43,208 +40,195 @@ class Study:
     pictures: list[Picture]
     table: Table
     swings: tuple[tuple[str, float], ...] = ()
-    """Of a sensitivity: figures on which the outcome hangs, and by how much of it."""
+    """Figures on which the outcome of a sensitivity hangs, and by how much of it."""
     charts: list[Chart] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
-    """What in the charts and the table is shown and hidden together."""
+    """Lines that the charts and the table show and hide together."""
+
+
+class _Axes(NamedTuple):
+    """Axes of a sweep, by what they are drawn as."""
+
+    along: str
+    """Column of the rate."""
+    by: str | None
+    """Column of which each value has a line; None where there is one line."""
+    rest: list[str]
+    """Columns of which each combination has charts of its own."""
 
 
 def is_study(path: Path) -> bool:
-    """Whether there is a study at `path`, and not a run."""
+    """Return whether there is a study at `path`, and not a run."""
     return path.is_file() or (path / "sweep.parquet").is_file()
 
 
 def read(path: Path, place: int = 0) -> Study:
-    """The study at `path`: the folder of a sweep, a Parquet file, or rows as CSV or JSON; `place`
-    is its own in the page.
+    """Return the study at `path`: the folder of a sweep, a Parquet file, or rows as CSV or JSON.
 
-    Raises ScenarioError where there is none.
+    Parameters
+    ----------
+    place
+        Place of the study in the page.
+
+    Raises
+    ------
+    ScenarioError
+        There is no study.
     """
     if path.is_dir():
         return _sweep(path, _EACH * (place + 1))
-    rows = _rows(path)
+    rows = read_rows(path)
     names = set().union(*rows) if rows else set()
-    pictures = [
-        drawn
-        for name in figures.STUDIES
-        if path.suffix == ".parquet" and (drawn := _drawn(name, path)) is not None
-    ]
-    kind = (
-        "Sensitivity"
-        if {"swing", "metric"} <= names
-        else "Capacity"
-        if {"nodes", "front", "good"} <= names
-        else path.stem.replace("_", " ").capitalize()
-    )
-    swings = (
-        tuple((str(row["name"]), row["swing"] / abs(row["base"])) for row in rows if row["base"])
-        if kind == "Sensitivity"
-        else ()
-    )
+    kind, swings = path.stem.replace("_", " ").capitalize(), []
+    if {"swing", "metric"} <= names:
+        kind = "Sensitivity"
+        swings = [
+            (str(row["name"]), row["swing"] / abs(row["base"])) for row in rows if row["base"]
+        ]
+    elif {"nodes", "front", "good"} <= names:
+        kind = "Capacity"
     return Study(
         f"{kind}: {path.stem}",
-        _counted(rows, str(path)),
-        pictures,
+        _count(rows, str(path)),
+        _pictures(path) if path.suffix == ".parquet" else [],
         of_rows(f"All rows of {path.name}", rows[:_MOST_ROWS]),
-        swings,
+        tuple(swings),
     )
 
 
 def of_table(heading: str, text: str, rows: list[Mapping[str, Any]]) -> Study:
-    """A study of rows that somebody else made, such as a table of claims: names of columns are
-    headings, units at their end.
+    """Return a study of rows that somebody else made, such as a table of claims.
+
+    Names of columns are headings, units at their end.
     """
     return Study(heading, text, [], of_rows(heading, rows[:_MOST_ROWS]))
 
 
 def _sweep(folder: Path, first: int) -> Study:
-    table = study.read(folder)
-    rows = table.to_pylist()
-    done = study.points(table)
-    axes = study.varied(done)
-    measured = [name for name in HEADLINES if any(row.get(name) is not None for row in rows)]
-    columns = [
-        *axes,
-        *(["replication"] if len({row["replication"] for row in rows}) > 1 else []),
-        *measured,
-    ]
-    if len(done) < len(rows):
-        columns += ["status", "reason"]
-    more = f" {_counted(rows, str(folder / 'sweep.parquet'))}" if len(rows) > _MOST_ROWS else ""
-    text = f"{len(rows):,} points, {len(done):,} of them done.{more}"
-    pictures = [drawn for name in figures.STUDIES if (drawn := _drawn(name, folder)) is not None]
-    try:
-        along = rate_axis(done, axes)
-    except ScenarioError:
-        return Study(
-            f"Sweep: {folder.name}",
-            text,
-            pictures,
-            of_rows("Points of the sweep", rows[:_MOST_ROWS], dict.fromkeys(columns)),
-        )
-    others = [name for name in axes if name != along]
-    by = next((name for name in others if name == "variant"), others[0] if others else None)
-    lines = _lines(done, by, first)
+    """Return the study of a sweep's folder, whose lines are numbered from `first` on."""
+    rows = study.read(folder).to_pylist()
+    done = study.points(study.read(folder))
+    axes = _axes(done)
+    lines = {} if axes is None else _lines(done, axes, first)
+    line_of_row = None if axes is None or axes.by is None else axes.by
     points = of_rows(
         "Points of the sweep",
         rows[:_MOST_ROWS],
-        dict.fromkeys(columns),
-        [lines[row[by]].number if by else None for row in rows[:_MOST_ROWS]],
+        dict.fromkeys(_columns(rows, done)),
+        [lines[row[line_of_row]].number if line_of_row else None for row in rows[:_MOST_ROWS]]
+        if axes
+        else (),
     )
+    more = f" {_count(rows, str(folder / 'sweep.parquet'))}" if len(rows) > _MOST_ROWS else ""
     return Study(
         f"Sweep: {folder.name}",
-        text,
-        pictures,
+        f"{len(rows):,} points, {len(done):,} of them done.{more}",
+        _pictures(folder),
         points,
         (),
-        list(_charts(done, along, by, others, lines)),
-        list(lines.values()) if by else [],
+        [] if axes is None else list(_charts(done, axes, lines)),
+        list(lines.values()) if line_of_row else [],
     )
 
 
-def _lines(rows: list[Row], by: str | None, first: int) -> dict[Any, Line]:
-    """A line for each value of an axis; one in all without it."""
-    values = study.values([row[by] for row in rows]) if by else [None]
+def _columns(rows: list[Row], done: list[Row]) -> list[str]:
+    """Return the columns of the table of a sweep's points."""
+    columns = study.varied(done)
+    if len({row["replication"] for row in rows}) > 1:
+        columns.append("replication")
+    columns += [name for name in HEADLINES if any(row.get(name) is not None for row in rows)]
+    if len(done) < len(rows):
+        columns += ["status", "reason"]
+    return columns
+
+
+def _axes(rows: list[Row]) -> _Axes | None:
+    """Return the axes of a sweep; None where no rate varies."""
+    names = study.varied(rows)
+    try:
+        along = rate_axis(rows, names)
+    except ScenarioError:
+        return None
+    others = [name for name in names if name != along]
+    by = next((name for name in others if name == "variant"), others[0] if others else None)
+    return _Axes(along, by, [name for name in others if name != by])
+
+
+def _lines(rows: list[Row], axes: _Axes, first: int) -> dict[Any, Line]:
+    """Return a line for each value of an axis; one in all without it."""
+    if axes.by is None:
+        return {None: line(first, 0, "all points")}
     return {
-        value: line(first + place, place, study.said([by], [value]) if by else "all points")
-        for place, value in enumerate(values)
+        value: line(first + place, place, study.described([axes.by], [value]))
+        for place, value in enumerate(study.distinct([row[axes.by] for row in rows]))
     }
 
 
-def _charts(
-    rows: list[Row], along: str, by: str | None, others: list[str], lines: Mapping[Any, Line]
-) -> Iterator[Chart]:
-    """Metrics against the rate, a chart for each combination of the other axes; means over
-    replications.
+def _charts(rows: list[Row], axes: _Axes, lines: Mapping[Any, Line]) -> Iterator[Chart]:
+    """Yield metrics against the rate, means over replications.
+
+    There is a chart for each metric and each combination of the other axes.
     """
-    rest = [name for name in others if name != by]
-    for values, mine in islice(study.grouped(rows, rest).items(), _MOST_CHARTS // len(_METRICS)):
+    facets = study.grouped(rows, axes.rest).items()
+    for values, mine in islice(facets, _MOST_CHARTS // len(_METRICS)):
+        facet = study.described(axes.rest, values)
         for metric in _METRICS:
-            drawn = []
-            for value, one in lines.items():
-                points = _means(
-                    [row for row in mine if by is None or row[by] == value], along, metric
-                )
-                if len(points):
-                    x, y = points.T
-                    drawn.append(
-                        Series(
-                            one.label, one.number, one.colour, plain(y), dash=one.dash, x=plain(x)
-                        )
-                    )
-            if drawn:
-                share = metric == "slo_attainment"
-                rates = [row[along] for row in mine]
-                wide = min(rates) > 0 and max(rates) > 5 * min(rates)
-                what = ": ".join(
-                    part
-                    for part in (study.said(rest, values), heading(metric).partition(" [")[0])
-                    if part
-                )
-                yield Chart(
-                    f"{what} against {study.label(along).partition(' [')[0]}", study.label(along), heading(metric), drawn, x_log=wide, y_log=not share,
-                    y_max=100.0 if share else None,
-                )  # fmt: skip
+            series = list(_series(mine, axes, lines, metric))
+            if not series:
+                continue
+            rates = [row[axes.along] for row in mine]
+            is_share = METRICS[metric].unit == "share"
+            name = heading(metric).partition(" [")[0]
+            what = ": ".join(part for part in (facet, name) if part)
+            yield Chart(
+                f"{what} against {study.without_unit(axes.along)}",
+                study.label(axes.along),
+                heading(metric),
+                series,
+                x_log=min(rates) > 0 and max(rates) > 5 * min(rates),
+                y_log=not is_share,
+                y_max=100.0 if is_share else None,
+            )
 
 
-def _means(rows: list[Row], along: str, metric: str) -> np.ndarray:
-    """(points, 2): the rate, and the mean over replications in the unit of its heading; where none
-    is known there is no point.
+def _series(
+    rows: list[Row], axes: _Axes, lines: Mapping[Any, Line], metric: str
+) -> Iterator[Series]:
+    """Yield each line that has a point."""
+    for value, look in lines.items():
+        mine = [row for row in rows if axes.by is None or row[axes.by] == value]
+        points = _means(mine, axes.along, metric)
+        if len(points):
+            x, y = points.T
+            yield Series(look.label, look.number, look.colour, plain(y), dash=look.dash, x=plain(x))
+
+
+def _means(rows: list[Row], along: str, metric: str) -> Array:
+    """Return rates, and means over replications in the unit of their heading (points, 2).
+
+    Where no mean is known there is no point.
     """
-    factor = 100.0 if metric == "slo_attainment" else 1.0
+    scale = METRICS[metric].report_heading.scale
     known = study.grouped([row for row in rows if row.get(metric) is not None], [along])
     return np.array(
-        [
-            (rate, factor * np.mean([row[metric] for row in mine]))
-            for (rate,), mine in known.items()
-        ],
+        [(rate, scale * np.mean([row[metric] for row in mine])) for (rate,), mine in known.items()],
         dtype=float,
     )
 
 
-def _counted(rows: list[dict[str, Any]], file: str) -> str:
-    return (
-        f"The first {_MOST_ROWS:,} of {len(rows):,} rows; all are in {file}."
-        if len(rows) > _MOST_ROWS
-        else f"{len(rows):,} rows."
-    )
+def _count(rows: list[dict[str, Any]], file: str) -> str:
+    """Return how many rows there are, and where all of them are."""
+    if len(rows) > _MOST_ROWS:
+        return f"The first {_MOST_ROWS:,} of {len(rows):,} rows; all are in {file}."
+    return f"{len(rows):,} rows."
 
 
-def _drawn(name: str, path: Path) -> Picture | None:
-    """The figure of this study; None where its table does not have what that draws."""
-    try:
-        return picture(figures.draw_study(name, path))
-    except ScenarioError:
-        return None
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    try:
-        match path.suffix.lower():
-            case ".parquet":
-                rows = pq.read_table(path).to_pylist()
-            case ".csv":
-                with path.open(encoding="utf-8", newline="") as file:
-                    rows = [
-                        {name: _number(value) for name, value in row.items()}
-                        for row in csv.DictReader(file)
-                    ]
-            case ".json":
-                rows = json.loads(path.read_text(encoding="utf-8"))
-            case _:
-                raise ScenarioError.at(
-                    str(path),
-                    "is no run folder, no sweep's folder and no table; wanted .parquet, .csv or .json",
-                )
-    except (OSError, pa.ArrowInvalid, ValueError) as fault:
-        raise ScenarioError.at(str(path), f"cannot be read as a table: {fault}") from fault
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ScenarioError.at(str(path), "is no table; wanted a list of rows, each a mapping")
-    return rows
-
-
-def _number(text: str | None) -> float | str | None:
-    try:
-        return float(text) if text else None
-    except ValueError:
-        return text
+def _pictures(path: Path) -> list[Picture]:
+    """Return the figures of a study, those left out whose columns its table does not have."""
+    pictures = []
+    for name in figures.STUDIES:
+        try:
+            pictures.append(picture(figures.draw_study(name, path)))
+        except ScenarioError:
+            continue
+    return pictures

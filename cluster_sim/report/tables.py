@@ -12,15 +12,29 @@ from cluster_sim.results.metrics.metric import Heading
 from cluster_sim.results.metrics.table import METRICS
 
 HEADLINES = (
-    "slo_attainment", "median_ttft_ms", "p99_ttft_ms", "median_tpot_ms", "p99_tpot_ms", "p99_e2el_ms", "request_throughput", "request_goodput",
-    "output_throughput", "kv_peak_fraction", "energy_j_per_output_token", "usd_per_hour", "usd_per_million_output_tokens", "completed", "failed", "rejected",
-)  # fmt: skip
-"""What tells runs apart at a glance."""
+    "slo_attainment",
+    "median_ttft_ms",
+    "p99_ttft_ms",
+    "median_tpot_ms",
+    "p99_tpot_ms",
+    "p99_e2el_ms",
+    "request_throughput",
+    "request_goodput",
+    "output_throughput",
+    "kv_peak_fraction",
+    "energy_j_per_output_token",
+    "usd_per_hour",
+    "usd_per_million_output_tokens",
+    "completed",
+    "failed",
+    "rejected",
+)
+"""Metrics that tell runs apart at a glance."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Text, and the number that it stands for where it is one."""
+    """Text of a cell, and the number that it stands for where it is one."""
 
     text: str
     value: float | None = None
@@ -34,13 +48,13 @@ class Table:
     columns: list[str]
     rows: list[list[Cell]]
     runs: list[int | None] = field(default_factory=list)
-    """Of each row, or where `across` of each column after the first, the run or line that it is
-    hidden with."""
+    """Number of the run or line that each row is hidden with, or where `across` each column after
+    the first."""
     across: bool = False
 
     @cached_property
     def numeric(self) -> list[bool]:
-        """Which columns hold numbers."""
+        """Whether each column holds numbers."""
         return [
             any(row[place].value is not None for row in self.rows)
             for place in range(len(self.columns))
@@ -97,8 +111,14 @@ def of_rows(
     columns: Iterable[str] | None = None,
     lines: Sequence[int | None] = (),
 ) -> Table:
-    """A table of any rows: columns in the order in which they come up, headed by their names with
-    units; lines: what each is hidden with.
+    """Return a table of any rows, headed by the names of columns with units.
+
+    Parameters
+    ----------
+    columns
+        Columns in their order; by default all, in the order in which they come up.
+    lines
+        Number of the run or line that each row is hidden with.
     """
     names = (
         list(columns)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from cluster_sim.physics.power import surroundings_w
+from cluster_sim.physics.node_power import surroundings_w
 
 if TYPE_CHECKING:
     from cluster_sim.deployment.deployment import Deployment

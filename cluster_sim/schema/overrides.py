@@ -85,7 +85,7 @@ class _Override:
             self.places[trail] = self.where
             tree = _behind(tree)
         if self.value is None and not rest:
-            return {name: kept for name, kept in tree.items() if name != key}
+            return {name: item for name, item in tree.items() if name != key}
         return {**tree, key: self.of(tree.get(key), (*trail, key), rest)}
 
     def _check_index(self, items: list[Any], trail: Trail, key: str | int) -> None:

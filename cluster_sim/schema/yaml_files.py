@@ -153,8 +153,8 @@ class _YamlReader:
             name = _scalar("int", key.value) if key.tag.endswith(":int") else key.value
             self._document.places[(*trail, name)] = self._at(line)
             plain[name] = self._plain(value, (*trail, name))
-        for other in merged:  # what is written here, or merged earlier, wins
-            plain = {**self._inherited(other, trail, plain), **plain}
+        for mapping in merged:  # what is written here, or merged earlier, wins
+            plain = {**self._inherited(mapping, trail, plain), **plain}
         return plain
 
     def _check_key(self, key: Any, lines: dict[str, int]) -> None:
@@ -250,6 +250,7 @@ def yaml_text(data: Any) -> str:
     from ruamel.yaml import YAML
 
     text, yaml = StringIO(), YAML(typ="safe", pure=True)
-    yaml.default_flow_style, yaml.width, yaml.sort_base_mapping_type_on_output = False, 4096, False  # type: ignore[assignment]  # typed as None there
+    yaml.default_flow_style, yaml.width = False, 4096
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # typed as None there
     yaml.dump(data, text)
     return text.getvalue()

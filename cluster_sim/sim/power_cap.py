@@ -10,8 +10,8 @@ from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.step_work import work_of
 from cluster_sim.hardware.operating_point import Pace
 from cluster_sim.hardware.power_and_cooling import GovernorSpec
-from cluster_sim.physics.power import step_w
 from cluster_sim.physics.ramp import Ramp
+from cluster_sim.physics.step_power import step_w
 from cluster_sim.serving.scheduler import Batch
 
 _STEP, _FLOOR = 0.01, 0.1  # shares of the clock, of devices whose file has no governor

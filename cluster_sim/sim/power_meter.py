@@ -16,7 +16,7 @@ from cluster_sim.deployment.device_power import (
 )
 from cluster_sim.deployment.fleet import ReplicaSpec
 from cluster_sim.deployment.step_work import stretch_work, work_of
-from cluster_sim.physics.power import step_w
+from cluster_sim.physics.step_power import step_w
 from cluster_sim.results.columns import STRETCH_COLUMNS
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.typing import Array

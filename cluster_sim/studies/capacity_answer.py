@@ -118,12 +118,12 @@ class Answer:
             for trial in option.trials
             if trial.good
         ]
-        kept = [
+        unbeaten = [
             (option, trial)
             for option, trial, figures in good
             if not any(_beats(others, figures) for _, _, others in good)
         ]
-        return sorted(kept, key=lambda pair: pair[1].cost)
+        return sorted(unbeaten, key=lambda pair: pair[1].cost)
 
     @property
     def table(self) -> pa.Table:

@@ -143,8 +143,8 @@ class _Comparing:
         while True:
             runs += self._round(len(runs), target)
             self._check_metrics(runs)
-            found = tuple(self._differences(runs))
-            if self._is_precise(found) or target >= self.options.most:
+            outcome = tuple(self._differences(runs))
+            if self._is_precise(outcome) or target >= self.options.most:
                 break
             target = min(
                 target + max(self.runner.workers or cores(), target // 2), self.options.most
@@ -152,7 +152,7 @@ class _Comparing:
         return Comparison(
             self.scenarios[0].name,
             self._names(),
-            found,
+            outcome,
             len(runs),
             warmup_s,
             tuple(_notes(runs, warmup_s)),
@@ -181,11 +181,11 @@ class _Comparing:
             self._names(), replications, self.options.metrics, self.options.confidence
         )
 
-    def _is_precise(self, found: Sequence[Difference]) -> bool:
+    def _is_precise(self, outcome: Sequence[Difference]) -> bool:
         precision = self.options.precision
         return precision is None or all(
             difference.t.half_width <= precision * abs(difference.first_mean)
-            for difference in found
+            for difference in outcome
         )
 
     def _check_metrics(self, runs: list[Replication]) -> None:

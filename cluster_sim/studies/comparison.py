@@ -123,36 +123,36 @@ def differences(
                 if metric in summaries[0] and metric in summaries[place]
             ]
             if pairs:
-                first, other = np.array(pairs).T
-                yield _difference(name, metric, first, other, confidence)
+                first, second = np.array(pairs).T
+                yield _difference(name, metric, first, second, confidence)
 
 
 def _difference(
-    name: str, metric: str, first: Array, other: Array, confidence: float
+    name: str, metric: str, first: Array, second: Array, confidence: float
 ) -> Difference:
-    apart = other - first
+    apart = second - first
     interval = t_interval(apart, confidence)
     return Difference(
         variant=name,
         metric=metric,
         first_mean=float(np.mean(first)),
-        mean=float(np.mean(other)),
+        mean=float(np.mean(second)),
         difference=float(np.mean(apart)),
         t=interval,
         bootstrap=bootstrap_interval(apart, confidence),
         chance=chance_of_none(apart),
         significant=0.0 not in interval,
-        saved=_saved(first, other),
+        saved=_saved(first, second),
     )
 
 
-def _saved(first: Array, other: Array) -> float:
+def _saved(first: Array, second: Array) -> float:
     """Return the variance of the difference of independent runs over that of paired ones.
 
     Source: Law, Simulation Modeling and Analysis, 5th ed., 11.2.
     """
     if len(first) < 2:
         return 1.0
-    paired = float(np.var(other - first, ddof=1))
-    independent = float(np.var(first, ddof=1)) + float(np.var(other, ddof=1))
+    paired = float(np.var(second - first, ddof=1))
+    independent = float(np.var(first, ddof=1)) + float(np.var(second, ddof=1))
     return independent / paired if paired else float("inf")

@@ -44,11 +44,11 @@ def morris(figures: int, outcomes: Outcomes, trajectories: int, seed: int = 0) -
 
     problem = _problem(figures)
     samples = sample(problem, trajectories, seed=seed)
-    found = analyze(problem, samples, outcomes(samples), seed=seed)
+    analysis = analyze(problem, samples, outcomes(samples), seed=seed)
     return {
-        "mu*": np.asarray(found["mu_star"]),
-        "mu* +-": np.asarray(found["mu_star_conf"]),
-        "sigma": np.asarray(found["sigma"]),
+        "mu*": np.asarray(analysis["mu_star"]),
+        "mu* +-": np.asarray(analysis["mu_star_conf"]),
+        "sigma": np.asarray(analysis["sigma"]),
     }
 
 
@@ -82,9 +82,9 @@ def sobol(figures: int, outcomes: Outcomes, samples: int, seed: int = 0) -> dict
 
     problem = _problem(figures)
     rows = sample(problem, 2 ** (samples - 1).bit_length(), calc_second_order=False, seed=seed)
-    found = analyze(problem, outcomes(rows), calc_second_order=False, seed=seed)
+    analysis = analyze(problem, outcomes(rows), calc_second_order=False, seed=seed)
     return {
-        name: np.asarray(found[key])
+        name: np.asarray(analysis[key])
         for name, key in (
             ("total", "ST"),
             ("total +-", "ST_conf"),

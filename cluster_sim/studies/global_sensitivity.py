@@ -160,10 +160,10 @@ class _Study:
                 scenarios, self.options.metric, self.options.replications, self.runner
             )
 
-        found = METHODS[method].function(len(figures), outcomes, samples)
-        numbers = (tuple(map(float, row)) for row in zip(*found.values(), strict=True))
-        column = list(found).index(METHODS[method].ranking)
-        ranked = sorted(zip(figures, numbers, strict=True), key=lambda pair: -pair[1][column])
+        columns = METHODS[method].function(len(figures), outcomes, samples)
+        numbers = (tuple(map(float, row)) for row in zip(*columns.values(), strict=True))
+        place = list(columns).index(METHODS[method].ranking)
+        ranked = sorted(zip(figures, numbers, strict=True), key=lambda pair: -pair[1][place])
         left_out = (effect.figure for effect in alone.effects if effect.figure not in figures)
         return Indices(
             title=alone.title,
@@ -171,7 +171,7 @@ class _Study:
             method=method,
             base=alone.base,
             runs=runs,
-            columns=tuple(found),
+            columns=tuple(columns),
             ranked=tuple(ranked),
             left_out=tuple(figure.name for figure in left_out),
         )

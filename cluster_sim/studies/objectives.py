@@ -14,10 +14,12 @@ from cluster_sim.typing import Array
 
 def limits(scenario: Scenario) -> list[dict[str, float]]:
     """Return the objectives [s] of each class by name, or those of all requests."""
-    each = [{"ttft": slo.ttft_s, "tpot": slo.tpot_s, "e2el": slo.e2el_s} for slo in scenario.slos]
+    by_class = [
+        {"ttft": slo.ttft_s, "tpot": slo.tpot_s, "e2el": slo.e2el_s} for slo in scenario.slos
+    ]
     return [
         {name: limit_s for name, limit_s in objectives.items() if limit_s is not None}
-        for objectives in each
+        for objectives in by_class
     ]
 
 

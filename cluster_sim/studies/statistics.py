@@ -119,8 +119,8 @@ def batch_means(series: Values, batches: int = BATCHES) -> Array:
     They depend on each other far less than the values do.
     """
     sample = np.asarray(series, dtype=float)
-    each = len(sample) // batches
-    means: Array = np.mean(sample[len(sample) - each * batches :].reshape(batches, each), axis=1)
+    size = len(sample) // batches
+    means: Array = np.mean(sample[len(sample) - size * batches :].reshape(batches, size), axis=1)
     return means
 
 

@@ -47,13 +47,19 @@ class ParallelPaths:
             for hop, edge in enumerate(route.edges):
                 resource, _ = topology.shared_as(edge)
                 if resource not in self.uses:
-                    # a device's own: its like on the first path is as far from the same end
+                    # a device's own: its like on the first path is as far from the same end, which
+                    # may be a shorter one
                     is_near = (
                         topology.node(route.places[0])
                         in (topology.node(edge[0]), topology.node(edge[1]))
                         and hop < route.hops / 2
                     )
-                    resource, _ = topology.shared_as(first[hop if is_near else hop - route.hops])
+                    like = (
+                        first[min(hop, len(first) - 1)]
+                        if is_near
+                        else first[max(hop - route.hops, -len(first))]
+                    )
+                    resource, _ = topology.shared_as(like)
                 resources[edge] = resource
         return resources
 

@@ -1,4 +1,5 @@
-"""Measured serving runs -> scenarios -> predictions beside the measurements, and the errors.
+"""Measured serving runs, the scenarios that they become, predictions of them, and the errors.
+
 Nothing is fitted here.
 """
 
@@ -10,11 +11,11 @@ from cluster_sim.validation.measurements import (
     IMPOSSIBLE,
     REFERENCE,
     REPEATED,
-    RULES,
     Measurements,
     read_measurements,
 )
 from cluster_sim.validation.predictions import Prediction, predict, predict_all
+from cluster_sim.validation.row_rules import RULES
 from cluster_sim.validation.setup import scenario_of
 
 __all__ = [

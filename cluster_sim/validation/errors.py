@@ -13,6 +13,12 @@ import numpy as np
 from cluster_sim.validation.measured import METRICS
 from cluster_sim.validation.predictions import Prediction
 
+_ABOUT = (
+    "dataset", "hardware", "model", "precision", "framework", "layout", "replicas", "isl", "osl",
+    "load", "amount", "split_key", "source", "notes",
+)  # fmt: skip
+"""Fields of a run that are columns of the table of predictions."""
+
 
 @dataclass(frozen=True)
 class ErrorRow:
@@ -23,9 +29,11 @@ class ErrorRow:
     model: str
     metric: str
     count: int
+    """Number of figures."""
     median: float
-    """Of the errors without their signs."""
+    """Median of the errors without their signs."""
     p90: float
+    """Error without its sign that nine of ten stay below."""
     bias: float
     """Median of the signed errors: above 0, predictions are too high."""
 
@@ -33,8 +41,17 @@ class ErrorRow:
 def errors(
     predictions: Iterable[Prediction], by: Sequence[str] = ("dataset", "hardware", "model")
 ) -> list[ErrorRow]:
-    """Errors by metric and by these fields of the runs, sorted; the others read 'all'. Runs that
-    could not be set up are left out.
+    """Return the errors by metric and by some fields of the runs, sorted.
+
+    Runs that could not be set up are left out.
+
+    Parameters
+    ----------
+    predictions
+        Predictions beside their measurements.
+    by
+        Fields of runs that part the groups, out of dataset, hardware and model. The others read
+        'all'.
     """
     groups: dict[tuple[str, ...], list[float]] = defaultdict(list)
     for prediction in predictions:
@@ -67,34 +84,31 @@ def errors(
 
 
 def points(predictions: Iterable[Prediction]) -> dict[str, list[tuple[float, float, str]]]:
-    """(measured, predicted, hardware) of every figure that counts, by metric and unit."""
-    found: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
+    """Return (measured, predicted, hardware) of every figure that counts, by metric and unit."""
+    pairs: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
     for prediction in predictions:
         run = prediction.measured
         for metric in run.scored():
             if metric in prediction.values:
-                found[metric].append((run.values[metric], prediction.values[metric], run.hardware))
+                pairs[metric].append((run.values[metric], prediction.values[metric], run.hardware))
     units = {metric: " [ms]" for metric in METRICS if metric.endswith("_ms")}
     return {
-        METRICS[metric] + units.get(metric, ""): found[metric]
+        METRICS[metric] + units.get(metric, ""): pairs[metric]
         for metric in METRICS
-        if metric in found
+        if metric in pairs
     }
 
 
 def as_csv(predictions: Iterable[Prediction]) -> str:
-    """Every prediction beside its measurement: one row a run, empty where something was not
-    measured or not predicted.
+    """Return every prediction beside its measurement as CSV, one row per run.
+
+    A cell is empty where something was not measured or not predicted.
     """
-    about = (
-        "dataset", "hardware", "model", "precision", "framework", "layout", "replicas", "isl", "osl", "load",
-        "amount", "split_key", "source", "notes",
-    )  # fmt: skip
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
         [
-            *about,
+            *_ABOUT,
             *(f"{side}_{metric}" for metric in METRICS for side in ("measured", "predicted")),
             "fault",
         ]
@@ -106,5 +120,5 @@ def as_csv(predictions: Iterable[Prediction]) -> str:
             for metric in METRICS
             for side in (run.values, prediction.values)
         ]
-        writer.writerow([*(getattr(run, name) for name in about), *sides, prediction.fault])
+        writer.writerow([*(getattr(run, name) for name in _ABOUT), *sides, prediction.fault])
     return text.getvalue()

@@ -1,4 +1,4 @@
-"""What the simulator says of measured runs."""
+"""Predictions of measured runs by simulation."""
 
 from __future__ import annotations
 
@@ -19,25 +19,27 @@ from cluster_sim.validation.setup import scenario_of
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the simulator says of a measured run; `fault` where it cannot be set up."""
+    """Prediction of a measured run."""
 
     measured: MeasuredRun
     values: Mapping[str, float]
+    """Predicted figures by the keys of `METRICS`."""
     fault: str = ""
+    """Reason why the run cannot be set up; empty where it can."""
 
     def error(self, metric: str) -> float:
-        """(predicted - measured) / measured; of shares predicted - measured."""
+        """Return (predicted - measured) / measured; of shares predicted - measured."""
         if metric == "prefix_hits":
             return self.values[metric] - self.measured.values[metric]
         return self.values[metric] / self.measured.values[metric] - 1.0
 
 
 def predict(measured: MeasuredRun) -> Prediction:
-    """Simulate `measured` as it was run.
+    """Simulate `measured` as it was run, and return its figures.
 
-    Throughput is of the whole run, or, where the measured one was worked out from TTFT and TPOT as
-    if the run were steady, or is of the time in which all clients were asking, worked out in the
-    same way: clients x answer / (TTFT + TPOT x (answer - 1)).
+    Throughput is that of the whole run. Where the measured one was worked out from TTFT and TPOT as
+    if the run were steady, or counts only the time in which all clients were asking, it is worked
+    out in the same way: clients x answer / (TTFT + TPOT x (answer - 1)).
     """
     try:
         scenario = scenario_of(measured)
@@ -74,10 +76,18 @@ def predict_all(
     workers: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Prediction]:
-    """Every run simulated, in `workers` processes, in the order given; `progress` is told how many
-    are done, and of how many.
+    """Return the predictions of runs in the order given.
 
     Runs of one set-up, measured with several versions of an engine, are simulated once.
+
+    Parameters
+    ----------
+    runs
+        Measured runs.
+    workers
+        Number of processes.
+    progress
+        Function that is called with the number of runs that are done, and that of all.
     """
     once: dict[tuple[object, ...], MeasuredRun] = {}
     for run in runs:
@@ -91,7 +101,7 @@ def predict_all(
 
 
 def _predictions(runs: list[MeasuredRun], workers: int) -> Iterator[Prediction]:
-    """Each as it is ready, in order."""
+    """Yield each prediction as it is ready, in order."""
     if workers == 1:
         yield from map(predict, runs)
         return
@@ -101,10 +111,11 @@ def _predictions(runs: list[MeasuredRun], workers: int) -> Iterator[Prediction]:
 
 
 def _setup(run: MeasuredRun) -> tuple[object, ...]:
-    """All that the scenario of a run depends on."""
+    """Return all that the scenario of a run depends on."""
     engine = run.framework.lower().split(" ")[0]
     mlperf = run.split_key.rpartition("|x")[2] if run.dataset.startswith("mlperf") else ""
     return (
         run.dataset, run.hardware, run.model, run.precision, engine, run.layout, run.replicas,
-        run.isl, run.osl, run.load, run.amount, run.spread, run.steady, run.speculation, run.wafers, mlperf,
+        run.isl, run.osl, run.load, run.amount, run.spread, run.steady, run.speculation, run.wafers,
+        mlperf,
     )  # fmt: skip

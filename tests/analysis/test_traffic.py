@@ -201,6 +201,7 @@ def test_a_gamma_trace_is_matched_in_every_statistic() -> None:
     assert all(match.miss < 0.1 for match in proposal.matches.values())
 
 
+@pytest.mark.slow
 def test_bursts_with_silence_between_them_are_found_to_be_such() -> None:
     bursts = OnOff.model_validate(
         {

@@ -59,6 +59,7 @@ def synthetic(path: Path, noise: float = 0.02) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_known_constants_are_found_again_and_the_file_is_a_device(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

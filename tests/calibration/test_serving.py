@@ -9,13 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cluster_sim.calibration.serving import (
-    ServingRow,
-    errors_of,
-    fit_serving,
-    leave_one_configuration_out,
-    times_s,
-)
+from cluster_sim.calibration.serving import errors_of, fit_serving, leave_one_configuration_out
+from cluster_sim.calibration.serving_runs import ServingRow, times_s
 from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.gpu import GpuSteps
@@ -111,6 +106,7 @@ def test_what_the_runs_do_not_tell_stays() -> None:
     assert fitted.device.efficiency.expert_compute == start.efficiency.expert_compute
 
 
+@pytest.mark.slow
 def test_configurations_left_out_are_predicted_by_the_others() -> None:
     tpot, ttft = leave_one_configuration_out(blurred(B200), synthetic(B200, noise=0.02))
     assert np.median(np.abs(tpot)) < 0.03
@@ -126,6 +122,7 @@ def test_a_wafer_and_an_empty_table_are_refused() -> None:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not DATA.is_file(),
     reason="the measured runs are not part of the project: ../shared/data/measurements.csv.gz is absent",

@@ -15,17 +15,20 @@ from pytest import approx
 
 from cluster_sim.calibration.wafer import (
     LATER_COMPUTE,
-    PromptSpeed,
-    Speed,
+    WaferConstants,
     WaferFit,
     fit,
+    seconds_per_token,
+)
+from cluster_sim.calibration.wafer_prompts import (
+    PromptSpeed,
+    PromptTime,
     fit_prompts,
     fit_request,
     prompt_rows_of,
     prompt_times_of,
-    rows_of,
-    seconds_a_token,
 )
+from cluster_sim.calibration.wafer_rows import Speed, rows_of
 from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.step_work import StepWork
@@ -56,25 +59,27 @@ def public() -> tuple[list[Speed], WaferFit]:
 
 
 def test_the_fit_finds_known_constants_again_through_noise_of_two_percent():
-    known = (9e-6, 4.0, 2.5, 250e-6)
+    known = WaferConstants(9e-6, 4.0, 2.5, 250e-6)
     rng = np.random.default_rng(7)
     rows = []
     for layers, side, flop, served in product(
         (16, 32, 80), (100.0, 400.0, 700.0), (1e5, 1e6, 4e6), (False, True)
     ):
         row = speed(f"{layers} layers", layers, side, served, flop)
-        rows.append(replace(row, tokens_per_s=rng.normal(1.0, 0.02) / seconds_a_token(row, *known)))
+        rows.append(
+            replace(row, tokens_per_s=rng.normal(1.0, 0.02) / seconds_per_token(row, known))
+        )
     found = fit(rows)
-    assert (found.core_s, found.collectives, found.flop_a_cycle, found.token_s) == approx(
-        known, rel=0.05
-    )
+    assert found.constants == approx(known, rel=0.05)
     assert median(abs(error) for error in found.errors) < 0.02
     assert found.left_out_error < 0.03
 
 
 def test_later_releases_do_their_arithmetic_at_the_limit_whatever_the_others_do():
     slow, later = (
-        seconds_a_token(speed("any", 10, 0.0, True, 1e6, later), 0.0, 0.0, 2.0, 0.0)
+        seconds_per_token(
+            speed("any", 10, 0.0, True, 1e6, later), WaferConstants(0.0, 0.0, 2.0, 0.0)
+        )
         for later in (False, True)
     )
     assert slow == approx(1e6 / 2.0 / 1.1e9)
@@ -82,14 +87,14 @@ def test_later_releases_do_their_arithmetic_at_the_limit_whatever_the_others_do(
 
 
 def test_a_row_that_contradicts_all_others_hardly_moves_the_constants():
-    known = (9e-6, 4.0, 2.5, 250e-6)
+    known = WaferConstants(9e-6, 4.0, 2.5, 250e-6)
     rows = []
     for layers, side, flop, served in product((16, 80), (100.0, 700.0), (1e5, 4e6), (False, True)):
         row = speed("any", layers, side, served, flop)
-        rows.append(replace(row, tokens_per_s=1.0 / seconds_a_token(row, *known)))
+        rows.append(replace(row, tokens_per_s=1.0 / seconds_per_token(row, known)))
     wrong = replace(speed("any", 80, 200.0, True, 1e6), tokens_per_s=100.0)
     found = fit([*rows, wrong])
-    assert found.core_s == approx(9e-6, rel=0.05)
+    assert found.constants.core_s == approx(9e-6, rel=0.05)
     assert found.left_out == ()  # nothing is left where the only model is left out
 
 
@@ -109,7 +114,7 @@ def test_prompts_constants_are_found_again():
 
 def test_what_prompts_take_beside_the_pipeline_is_found_again():
     assert fit_request(
-        [("any", alone_s + 0.4e-3, alone_s) for alone_s in (0.1e-3, 1e-3, 10e-3)]
+        [PromptTime("any", alone_s + 0.4e-3, alone_s) for alone_s in (0.1e-3, 1e-3, 10e-3)]
     ) == approx(0.4e-3, rel=0.01)
 
 
@@ -137,12 +142,11 @@ def test_the_fit_and_the_simulation_mean_the_same_by_a_token_s_time(
         150e9,
     )
     expected_s = steps.ramp(StepWork(batch=1, growth=1, context=500)).first_s
-    flop_a_cycle = (
+    flop_per_cycle = (
         wafer.compute * WSE3.peak.bf16_flop_per_s / (wafer.columns * wafer.rows) / wafer.clock_hz
     )
-    assert seconds_a_token(
-        row, wafer.core_s, wafer.collectives, flop_a_cycle, wafer.token_s
-    ) == approx(expected_s, rel=1e-9)
+    constants = WaferConstants(wafer.core_s, wafer.collectives, flop_per_cycle, wafer.token_s)
+    assert seconds_per_token(row, constants) == approx(expected_s, rel=1e-9)
 
 
 @needs_measurements
@@ -161,21 +165,21 @@ def test_rows_with_speculation_and_bare_claims_are_left_out(public: tuple[list[S
 
 @needs_measurements
 def test_the_catalog_holds_the_constants_of_the_fits(public: tuple[list[Speed], WaferFit]):
-    _, found = public
+    found = public[1].constants
     for device in (WSE2, WSE3):
         wafer = device.wafer
         assert wafer is not None
         peak = device.peak.bf16_flop_per_s / (wafer.columns * wafer.rows) / wafer.clock_hz
         assert (wafer.core_s, wafer.collectives, wafer.compute * peak) == approx(
-            (found.core_s, found.collectives, found.flop_a_cycle), rel=0.01
+            found[:3], rel=0.01
         )
     assert WSE3.wafer is not None and WSE2.wafer is not None and WSE2.wafer.prompt is not None
     assert WSE3.wafer.token_s == approx(found.token_s, rel=0.01)
     assert WSE3.wafer.decode_compute == {"cerebras": LATER_COMPUTE}
-    collectives, flop_a_cycle = fit_prompts(prompt_rows_of(MEASUREMENTS, WSE2))
+    collectives, flop_per_cycle = fit_prompts(prompt_rows_of(MEASUREMENTS, WSE2))
     peak = WSE2.peak.bf16_flop_per_s / (757 * 996) / WSE2.wafer.clock_hz
     assert (WSE2.wafer.prompt.collectives, WSE2.wafer.prompt.compute * peak) == approx(
-        (collectives, flop_a_cycle), rel=0.01
+        (collectives, flop_per_cycle), rel=0.01
     )
     assert WSE3.wafer.request_s == approx(
         fit_request(prompt_times_of(MEASUREMENTS, WSE3)), rel=0.05
@@ -207,7 +211,7 @@ def test_waferllm_s_prompts_gain_from_cores_as_measured():
 def test_a_core_does_as_much_arithmetic_a_cycle_in_decode_as_in_prefill(
     public: tuple[list[Speed], WaferFit],
 ):
-    assert public[1].flop_a_cycle == approx(
+    assert public[1].constants.flop_per_cycle == approx(
         fit_prompts(prompt_rows_of(MEASUREMENTS, WSE2))[1], rel=0.05
     )
 
@@ -232,9 +236,7 @@ def test_every_model_that_was_not_fitted_comes_out_within_a_fifth(
     assert all(error < 0.20 for error in dict(found.left_out).values())
     without = fit([row for row in rows if row.model != "llama-3.3-70b"])
     (launch,) = (row for row in rows if row.tokens_per_s == 450.0)
-    predicted = 1.0 / seconds_a_token(
-        launch, without.core_s, without.collectives, without.flop_a_cycle, without.token_s
-    )
+    predicted = 1.0 / seconds_per_token(launch, without.constants)
     assert predicted == approx(450.0, rel=0.20)
 
 

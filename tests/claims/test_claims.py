@@ -268,6 +268,7 @@ def test_check_takes_a_file_of_claims_too(
     assert call(capsys, "check", path)[:2] == (0, f"{path}: right (it)\n")
 
 
+@pytest.mark.slow
 def test_every_scenario_that_the_articles_claims_name_is_right() -> None:
     file = open_claims(ARTICLE)
     assert len(file.simulated) > 30

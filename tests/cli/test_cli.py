@@ -80,6 +80,7 @@ def test_run_again_from_the_resolved_scenario_gives_the_same_bytes(
         assert (Path("first/cs3") / name).read_bytes() == (again / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_variants_in_another_order_and_in_another_process_give_the_same_bytes(
     scenario: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -293,6 +294,7 @@ def test_explain_prints_the_usual_ways_and_any_other_hop_by_hop(
     assert (code, err) == (2, "--path: no place 'front_dor'; did you mean 'front_door'?\n")
 
 
+@pytest.mark.slow
 def test_plot_draws_every_figure_and_names_them(
     scenario: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -397,6 +399,7 @@ def test_the_schema_accepts_the_scenarios_and_refuses_a_wrong_key(
     assert any("sead" in error.message for error in validator.iter_errors(wrong))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
 def test_every_scenario_of_the_project_opens_with_its_question_and_runs(
     path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -440,6 +443,13 @@ def test_help_of_every_command_names_its_options(capsys: pytest.CaptureFixture[s
         code, out, _ = call(capsys, command, "--help")
         assert code == 0
         assert "Usage: cluster-sim" in out
+
+
+@pytest.mark.parametrize("module", ["cluster_sim.cli", "cluster_sim.cli.app"])
+def test_the_command_line_is_a_module_too(module: str) -> None:
+    command = [sys.executable, "-m", module, "catalog"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "devices: " in done.stdout
 
 
 def test_the_schema_explains_every_key_that_has_a_sentence_in_the_code(

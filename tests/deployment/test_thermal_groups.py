@@ -145,6 +145,7 @@ def test_hotter_air_throttles_more_and_makes_users_wait(tmp_path: Path) -> None:
     assert waits[1][1] > 1.02 * waits[0][1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "site",
     [

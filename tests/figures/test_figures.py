@@ -23,7 +23,7 @@ from cluster_sim import figures
 from cluster_sim.errors import ScenarioError
 from cluster_sim.figures import style
 from cluster_sim.figures.arrivals import of_traffic
-from cluster_sim.figures.ttft_over_time import rolling
+from cluster_sim.figures.over_time import rolling
 from cluster_sim.loading.files import load_scenario
 from cluster_sim.results.metrics.finished import finished
 from cluster_sim.results.metrics.timeline import timeline
@@ -133,6 +133,7 @@ def test_every_figure_has_units_on_its_axes_a_title_and_a_readmes_width(
     assert "a100" in texts(figure)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OF_REQUESTS)
 def test_one_run_may_be_given_alone_and_four_may_be_given_together(
     name: str, both: list[Results]
@@ -143,6 +144,7 @@ def test_one_run_may_be_given_alone_and_four_may_be_given_together(
     assert "small/a100 (2)" in four
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", figures.NAMES)
 def test_a_run_in_which_nothing_finished_says_so(
     name: str, both: list[Results], tmp_path: Path
@@ -165,6 +167,7 @@ def test_a_run_in_which_nothing_finished_says_so(
         assert "no request finished" in texts(figure)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", figures.NAMES)
 def test_a_run_without_requests_is_drawn(name: str, both: list[Results], tmp_path: Path) -> None:
     none = replace(
@@ -410,6 +413,7 @@ def test_rolling_percentiles_of_a_ramp_lie_in_its_window_and_few_requests_have_n
     assert np.isnan(p50_s).all()
 
 
+@pytest.mark.slow
 def test_figures_are_written_as_their_suffix_says_and_the_same_run_makes_the_same_bytes(
     both: list[Results], tmp_path: Path
 ) -> None:

@@ -1,14 +1,7 @@
-"""Collectives: points worked out by hand, laws in size and links, constants found again, and errors
-on what was measured.
-"""
+"""Collectives: points worked out by hand, laws in size and links."""
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
-
-import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,16 +9,8 @@ from pytest import approx
 
 from cluster_sim.calibration.collectives import (
     KINDS,
-    MeasuredCollectives,
-    collectives_table,
-    cross_validate,
-    fit_collective,
-    measured,
-    naive_s,
 )
-from cluster_sim.calibration.errors import Errors
 from cluster_sim.hardware.collective_fits import CollectiveFit, CollectiveFits, CollectiveKind
-from cluster_sim.hardware.device import device_named
 from cluster_sim.physics.collectives import (
     BEYOND_MEASURED_S,
     all_gather_s,
@@ -34,19 +19,18 @@ from cluster_sim.physics.collectives import (
     collectives_s,
     reduce_scatter_s,
 )
-
-MEASUREMENTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "measurements.csv.gz"
-needs_measurements = pytest.mark.skipif(
-    not MEASUREMENTS.exists(),
-    reason="the measured collectives are not here: ../shared/data/measurements.csv.gz",
-)
+from tests.collective_fits import FITS
 
 LINE = CollectiveFit.model_validate(
     {"start": "10 us", "rank": "1 us", "link_bandwidth": "100 GB/s"}
 )
+
+
 SWITCHED = CollectiveFit.model_validate(
     {"start": "10 us", "link_bandwidth": "100 GB/s", "in_switch": 1.75}
 )
+
+
 BOTH = CollectiveFit.model_validate(
     {
         "start": "20 us",
@@ -54,13 +38,11 @@ BOTH = CollectiveFit.model_validate(
         "one_shot": {"start": "4 us", "rank": "1 us", "bandwidth": "100 GB/s", "overlap": 2},
     }
 )
+
+
 CLIMBING = CollectiveFit.model_validate(
     {"start": "1 us", "link_bandwidth": "100 GB/s", "climb": "16 us", "climb_exponent": 0.5}
 )
-FITS = {
-    name: device_named(name).collectives
-    for name in ("b200-sxm", "gb200", "h200-sxm", "h100-sxm", "a100-sxm")
-}
 
 
 def test_a_lone_device_waits_for_nobody() -> None:
@@ -139,121 +121,3 @@ def test_many_at_once_take_what_each_takes(kind: CollectiveKind, ranks: int, siz
     fit = getattr(FITS["h100-sxm"], kind)
     law_s = all_reduce_s if "all_reduce" in kind else reduce_scatter_s
     assert collectives_s(fit, kind, [ranks], [size])[0] == approx(law_s(fit, ranks, size))
-
-
-@pytest.mark.parametrize("kind", ["all_reduce", "all_gather"])
-def test_known_constants_are_found_again_in_noise(kind: CollectiveKind) -> None:
-    known = getattr(FITS["h100-sxm"], kind)
-    sizes = 2.0 ** np.arange(9, 30)
-    ranks, sizes = (part.ravel() for part in np.meshgrid([2.0, 4.0, 8.0], sizes))
-    exact_s = collectives_s(known, kind, ranks, sizes)
-    found = fit_collective(
-        kind,
-        MeasuredCollectives(
-            ranks,
-            sizes,
-            exact_s * np.exp(0.02 * np.random.default_rng(4).standard_normal(len(sizes))),
-        ),
-    )
-    assert collectives_s(found, kind, ranks, sizes) == approx(exact_s, rel=0.04)
-    if kind == "all_reduce":
-        assert found.one_shot is not None
-        assert found.one_shot.start_s == approx(known.one_shot.start_s, rel=0.03)
-        assert found.one_shot.bandwidth_bytes_per_s == approx(
-            known.one_shot.bandwidth_bytes_per_s, rel=0.1
-        )
-    else:
-        assert found.start_s + found.rank_s == approx(known.start_s + known.rank_s, rel=0.05)
-
-
-def test_too_few_or_impossible_times_are_refused() -> None:
-    few = MeasuredCollectives(np.full(3, 2.0), np.array([1e3, 1e4, 1e5]), np.full(3, 1e-5))
-    with pytest.raises(ValueError, match="at least 11"):
-        fit_collective("all_reduce", few)
-    with pytest.raises(ValueError, match="above 0"):
-        fit_collective(
-            "all_gather", MeasuredCollectives(np.full(9, 2.0), np.full(9, 1e3), np.zeros(9))
-        )
-
-
-def test_measured_operators_become_a_table_of_collectives() -> None:
-    row = {
-        "dataset": "aic_operators",
-        "model": "operator:custom_allreduce elements=128 bf16",
-        "framework": "vllm 0.24.0",
-        "n_devices": 4.0,
-    }
-    row |= {"notes": "256 bytes; bus bw 0.1 GB/s", "value": 0.005, "hardware": "B200"}
-    others = [
-        row | {"model": "operator:gemm"},
-        row | {"dataset": "serving"},
-        row | {"model": "operator:nccl_alltoall elements=1", "framework": "nccl 2"},
-    ]
-    table = collectives_table(pa.Table.from_pylist([row, *others]))
-    assert table.column_names == ["op", "ranks", "size_bytes", "latency_ms", "system", "version"]
-    assert table["op"].to_pylist() == ["all_reduce_vllm", "all_to_all"]
-    assert [part.tolist() for part in measured(table, "all_reduce_vllm")] == [
-        [4.0],
-        [256.0],
-        [approx(5e-6)],
-    ]
-
-
-@cache
-def collectives_of(system: str, kind: CollectiveKind) -> MeasuredCollectives:
-    """What was measured between 1 kB and 256 MB."""
-    import pyarrow.compute as pc
-    import pyarrow.csv
-
-    table = collectives_table(pyarrow.csv.read_csv(MEASUREMENTS))
-    return measured(table.filter(pc.equal(table["system"], system)), kind)
-
-
-def within(rows: MeasuredCollectives) -> np.ndarray:
-    return (rows.size_bytes >= 1e3) & (rows.size_bytes <= 2**28)
-
-
-# Median |error| over sizes that the fit has not seen; the catalog's notes have all devices and
-# kinds.
-@needs_measurements
-@pytest.mark.parametrize(
-    ("system", "name", "kind"),
-    [
-        ("b200_sxm", "b200-sxm", "all_reduce"),
-        ("h100_sxm", "h100-sxm", "all_reduce"),
-        ("h200_sxm", "h200-sxm", "all_reduce_vllm"),
-    ],
-)
-def test_all_reduces_are_predicted_within_five_percent(
-    system: str, name: str, kind: CollectiveKind
-) -> None:
-    rows = collectives_of(system, kind)
-    chosen = within(rows)
-    predicted_s = cross_validate(kind, rows)
-    errors = Errors.of(predicted_s[chosen], rows.seconds[chosen])
-    assert errors.median < 0.055
-    assert (
-        errors.median
-        < 0.2
-        * Errors.of(naive_s(device_named(name), kind, rows)[chosen], rows.seconds[chosen]).median
-    )
-
-
-@needs_measurements
-@pytest.mark.parametrize(
-    ("system", "name"),
-    [
-        ("b200_sxm", "b200-sxm"),
-        ("h100_sxm", "h100-sxm"),
-        ("h200_sxm", "h200-sxm"),
-        ("a100_sxm", "a100-sxm"),
-    ],
-)
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_catalog_holds_what_was_measured(system: str, name: str, kind: CollectiveKind) -> None:
-    rows = collectives_of(system, kind)
-    chosen = within(rows)
-    predicted_s = collectives_s(getattr(FITS[name], kind), kind, rows.ranks, rows.size_bytes)
-    errors = Errors.of(predicted_s[chosen], rows.seconds[chosen])
-    assert errors.median < 0.08
-    assert errors.p90 < 0.3

@@ -138,6 +138,7 @@ def networks(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[
     return uses, capacities, limits, draw(st.permutations(range(flows)))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(networks())
 def test_rates_are_those_of_linear_programmes_while_flows_come_and_go(

@@ -12,18 +12,17 @@ from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.power_and_cooling import Power
 from cluster_sim.hardware.precision import Precision
+from cluster_sim.physics.node_power import surroundings_w
 from cluster_sim.physics.power import (
-    RampWork,
     WorkRates,
     clock_under,
     demand_at_clock_w,
     demand_w,
     memory_w,
-    ramp_energy_j,
     slowdown,
-    surroundings_w,
     voltage,
 )
+from cluster_sim.physics.step_power import RampWork, ramp_energy_j
 from cluster_sim.schema import catalog_entry
 
 LOAD = {

@@ -42,7 +42,7 @@ name: <b>small</b>"""
 )
 
 
-pytestmark = pytest.mark.xdist_group("report")
+pytestmark = [pytest.mark.xdist_group("report"), pytest.mark.slow]
 
 
 class Elements(HTMLParser):

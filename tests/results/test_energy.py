@@ -110,6 +110,7 @@ def measured() -> list[MeasuredRun]:
     return read_measurements(DATA).runs
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DATA.is_file(), reason="needs the measurements in ../shared")
 @pytest.mark.parametrize(
     ("model", "load", "amount", "wall_w"),

@@ -52,6 +52,7 @@ def test_moments_of_ramps_are_those_of_the_numbers_they_stand_for(
     assert ramp.max() == pytest.approx(np.max(values))
 
 
+@pytest.mark.slow
 def test_percentiles_of_many_long_ramps_are_found_without_writing_them_out() -> None:
     """A hundred ramps of 20,000 steps: bisection has to narrow them down before it may look at
     each.

@@ -61,6 +61,7 @@ def hit_fraction(name: str, room: int) -> float:
     return hits / total
 
 
+@pytest.mark.slow
 @needs_traces
 @pytest.mark.parametrize(
     ("name", "room", "fraction"),

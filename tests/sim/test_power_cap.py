@@ -16,7 +16,8 @@ import cluster_sim
 from cluster_sim.deployment import power_caps as caps
 from cluster_sim.deployment.power_caps import Draw, shared_w
 from cluster_sim.hardware.power_and_cooling import Power
-from cluster_sim.physics.power import own_clock, step_w, voltage
+from cluster_sim.physics.power import voltage
+from cluster_sim.physics.step_power import own_clock, step_w
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
 
 # Arithmetic at 1 GFLOP/s draws 200 W more, at 0.55 + 0.45·clock of the voltage; what is read 100 W.

@@ -85,6 +85,7 @@ def drawn_load(results: cluster_sim.Results) -> float:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("load", [0.3, 0.6, 0.8])
 def test_a_batch_of_one_waits_as_an_m_g_1_queue(tmp_path: Path, load: float) -> None:
     output = {"distribution": "lognormal", "median": 80, "sigma": 0.9}
@@ -108,6 +109,7 @@ def test_a_batch_of_one_waits_as_an_m_g_1_queue(tmp_path: Path, load: float) -> 
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("servers", [2, 4])
 def test_replicas_that_get_the_least_work_wait_as_one_queue_before_c_servers(
     tmp_path: Path, servers: int
@@ -128,6 +130,7 @@ def test_replicas_that_get_the_least_work_wait_as_one_queue_before_c_servers(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("load", "places"), [(0.8, 4), (1.5, 3)])
 def test_a_limited_queue_refuses_as_an_m_m_1_k_queue(
     tmp_path: Path, load: float, places: int
@@ -152,6 +155,7 @@ def test_a_limited_queue_refuses_as_an_m_m_1_k_queue(
     assert refused == pytest.approx(blocked_fraction(drawn_load(results), places), rel=0.03)
 
 
+@pytest.mark.slow
 def test_the_better_of_two_queues_is_nearly_as_good_as_the_mean_field_says(tmp_path: Path) -> None:
     """The supermarket model: with one choice each queue is M/M/1, with two its tail falls doubly
     exponentially.
@@ -186,6 +190,7 @@ def test_the_better_of_two_queues_is_nearly_as_good_as_the_mean_field_says(tmp_p
     assert in_queue["random"] > 2 * in_queue["power_of_two"]
 
 
+@pytest.mark.slow
 def test_late_news_makes_a_herd_of_the_shortest_queue_but_not_of_the_better_of_two(
     tmp_path: Path,
 ) -> None:

@@ -68,6 +68,7 @@ def waits_at_most(wait: float, load: float) -> float:
     )
 
 
+@pytest.mark.slow
 def test_the_highest_rate_of_an_m_d_1_queue_is_the_analytic_one(tmp_path: Path) -> None:
     """95 % may wait no longer than 3.5 services: the load at which that is just so, by bisection on
     the formula.

@@ -158,6 +158,7 @@ def test_a_copy_of_a_variant_is_identical(tmp_path: Path) -> None:
     assert found.variants == ("one", "copy")
 
 
+@pytest.mark.slow
 def test_the_difference_of_two_queues_is_that_of_the_formula_and_takes_fewer_runs_than_independent_ones(
     tmp_path: Path,
 ) -> None:
@@ -208,6 +209,7 @@ def test_one_run_is_told_apart_by_batches_of_its_requests(tmp_path: Path) -> Non
     assert not by_metric["copy", "mean_e2el_ms"].significant
 
 
+@pytest.mark.slow
 def test_replications_go_on_until_the_interval_is_as_narrow_as_wanted(tmp_path: Path) -> None:
     workload = {
         "arrivals": {"process": "poisson", "rate": "100 /s", "requests": 300},
@@ -224,6 +226,21 @@ def test_replications_go_on_until_the_interval_is_as_narrow_as_wanted(tmp_path: 
     assert tight.replications > 3
     assert tight.differences[0].t.half_width <= loose.t.half_width / 3
     assert compare(path, 3, ["mean_e2el_ms"], precision=1e-9, most=4, workers=0).replications == 4
+
+
+def test_progress_counts_the_replications_of_all_rounds(tmp_path: Path) -> None:
+    steps: list[tuple[int, int]] = []
+    compare(
+        write(tmp_path, {"one": {}, "longer": {"workload": {"output_tokens": 12}}}),
+        2,
+        ["mean_e2el_ms"],
+        precision=0.0,
+        most=4,
+        workers=0,
+        find_warmup=False,
+        progress=lambda done, total: steps.append((done, total)),
+    )
+    assert steps == [(1, 3), (2, 3), (3, 3), (4, 4)]
 
 
 def test_warm_up_is_found_where_the_file_gives_none_and_the_same_for_all_variants(

@@ -57,6 +57,7 @@ def test_sobol_indices_of_ishigamis_function_are_those_of_its_variance() -> None
     assert found["total"] == approx(np.array([v1 + v13, v2, v13]) / whole, abs=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("needs_salib")
 def test_what_a_request_waits_at_the_server_has_its_whole_range_as_effect(tmp_path: Path) -> None:
     """TensorRT-LLM on B200: 19.4 ms, so a tenth to either side is a range of 3.88 ms."""
@@ -77,6 +78,7 @@ def test_what_a_request_waits_at_the_server_has_its_whole_range_as_effect(tmp_pa
     assert found.table.column("name").to_pylist() == [figure.name for figure, _ in found.ranked]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("needs_salib")
 def test_a_figure_that_cannot_be_at_both_ends_is_not_looked_at(tmp_path: Path) -> None:
     """0.95 of a wafer's memory can be filled: a fifth more is more than there is."""
@@ -112,6 +114,7 @@ def test_without_salib_the_command_says_what_brings_it(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("needs_salib")
 def test_the_command_prints_and_writes_indices(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

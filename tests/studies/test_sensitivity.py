@@ -36,6 +36,7 @@ def write(folder: Path, **changes: Any) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_what_a_request_waits_at_the_server_adds_to_its_first_token_by_as_much(
     tmp_path: Path,
 ) -> None:
@@ -54,6 +55,7 @@ def test_what_a_request_waits_at_the_server_adds_to_its_first_token_by_as_much(
     assert rows["b200-sxm: overheads.TensorRT-LLM.request"]["swing"] == approx(3.88)
 
 
+@pytest.mark.slow
 def test_a_figure_that_two_pools_share_moves_in_both(tmp_path: Path) -> None:
     cluster = {"pools": [POOL, POOL | {"name": "other"}], "router": {"policy": "round_robin"}}
     workload = BASE["workload"] | {"arrivals": {"process": "at_once", "requests": 2}}
@@ -72,6 +74,7 @@ def test_a_figure_that_two_pools_share_moves_in_both(tmp_path: Path) -> None:
     assert overhead.at_high - found.base == approx(1.94)
 
 
+@pytest.mark.slow
 def test_an_end_that_a_figure_cannot_reach_is_left_out(tmp_path: Path) -> None:
     """0.95 of a wafer's memory can be filled: a fifth more is more than there is."""
     pool = {"name": "cs3", "node": "cs-3", "replica": {"wafers": 1, "engine": "cerebras"}}
@@ -105,6 +108,7 @@ def test_what_cannot_be_told_says_so(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert (code, err) == (2, "--confidence: no confidence 'lo'; did you mean 'low'?\n")
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_tornado(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(
         capsys, "sensitivity", write(tmp_path), "--metric", "mean_ttft_ms", "--workers", "0"

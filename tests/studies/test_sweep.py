@@ -236,6 +236,7 @@ def test_a_sweep_that_makes_no_sense_says_so(
     assert str(caught.value).startswith(f"{tmp_path / 'small.yaml'}:1: ")
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_killed_and_started_again_ends_with_the_same_bytes(tmp_path: Path) -> None:
     """The kill comes as soon as some points are done and others are under way."""
     path = write(
@@ -324,6 +325,7 @@ def end_process(marker: Path, times: int) -> str:
     return "answered"
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_replaced_and_its_work_done_once_more(tmp_path: Path) -> None:
     work = [
         ("dies once", (end_process, (tmp_path / "once", 1))),

@@ -18,7 +18,12 @@ from cluster_sim.hardware.network import FabricSpec, NetworkSpec
 from cluster_sim.scenario.cluster import Cluster
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import catalog_entry, catalog_names
-from cluster_sim.topology import Topology, group_path, host_bandwidth_bytes_per_s
+from cluster_sim.topology import (
+    Topology,
+    group_path,
+    host_bandwidth_bytes_per_s,
+    parallel_paths_between,
+)
 from cluster_sim.topology.clos import switch_tiers
 from tests.machines import SMALL_GPU, TINY_MODEL, node
 
@@ -115,6 +120,17 @@ def test_two_gpus_of_a_gb200_rack_share_a_grace_host():
     ]
     assert rack.route("p/0/device0", "p/0/device71").hops == 2
     assert rack.route("front_door", "p/0/device71").latency_s == approx(3e-6)
+
+
+def test_every_edge_of_longer_parallel_paths_is_told_by_what_the_first_path_crosses():
+    """Eight memories of a GB200 rack and the host of two of them: 2, 4 and 6 hops."""
+    rack = topology("gb200-nvl72")
+    memories = [f"p/0/device{number}/memory" for number in range(8)]
+    paths = parallel_paths_between(rack, memories, [f"{rack.host('p/0/device0')}"])
+    assert {route.hops for route in paths.routes} == {2, 4, 6}
+    told = paths.stands_for(rack)
+    assert set(told) == {edge for route in paths.routes for edge in route.edges}
+    assert set(told.values()) <= set(paths.uses)
 
 
 def test_wafers_talk_over_swarmx_and_read_weights_from_memoryx():

@@ -422,6 +422,7 @@ def test_kv_room_is_compared_without_a_load(tmp_path: Path) -> None:
     assert prediction.error("kv_tokens") == approx(0.0, abs=0.03)
 
 
+@pytest.mark.slow
 def test_two_processes_predict_what_one_does_in_the_order_of_the_runs(tmp_path: Path) -> None:
     rows = [
         {"concurrency_or_rate": f"concurrency={clients}", "notes": image}
@@ -548,6 +549,7 @@ def published() -> list[Prediction]:
     return predict_all(read_measurements(REFERENCE).runs, workers=1)
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("published")
 def test_errors_on_the_published_figures_do_not_grow(published: list[Prediction]) -> None:
     assert not [prediction.fault for prediction in published if prediction.fault]
@@ -557,6 +559,7 @@ def test_errors_on_the_published_figures_do_not_grow(published: list[Prediction]
     assert {metric: median for metric, median in found.items() if median > MOST[metric]} == {}
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("published")
 def test_a_prefix_cache_finds_what_was_measured_in_conversations_and_next_to_nothing_without_room(
     published: list[Prediction],
@@ -575,6 +578,7 @@ def test_a_prefix_cache_finds_what_was_measured_in_conversations_and_next_to_not
     assert all(predicted == approx(measured, abs=0.03) for measured, predicted in hits.values())
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("published")
 def test_every_prediction_is_written_beside_its_measurement(published: list[Prediction]) -> None:
     rows = list(csv.DictReader(validation.as_csv(published).splitlines()))
@@ -585,6 +589,7 @@ def test_every_prediction_is_written_beside_its_measurement(published: list[Pred
     assert Counter(row["measured_kv_tokens"] for row in rows)["782176"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("published")
 def test_the_parity_figure_has_a_panel_a_metric_with_the_line_of_equals_inside(
     published: list[Prediction], tmp_path: Path

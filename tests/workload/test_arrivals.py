@@ -112,6 +112,7 @@ def test_the_mean_rate_is_the_one_asked_for(name: str) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["on_off", "azure-code", "mmpp", "clients", "weibull", "points", "curved"]
 )
@@ -321,6 +322,7 @@ def test_a_curve_that_is_none_is_refused(changes: dict[str, Any], said: str) -> 
         TypeAdapter(Arrivals).validate_python({"process": "diurnal"} | changes)
 
 
+@pytest.mark.slow
 def test_a_burst_adds_its_rate_for_as_long_as_it_lasts() -> None:
     inside = [
         int(np.sum((times_s >= 10) & (times_s < 12)))

@@ -76,6 +76,7 @@ def test_every_preset_that_was_promised_is_there() -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", workload_presets())
 def test_a_preset_brackets_the_statistics_of_its_trace_or_says_which_it_misses(name: str) -> None:
     one = preset(name)

@@ -452,6 +452,7 @@ def test_a_scenario_of_sessions_is_checked_as_a_whole(tmp_path: Path) -> None:
 # ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_coding_agent_is_as_the_recorded_ones(capsys: pytest.CaptureFixture[str]) -> None:
     """TraceLab (arXiv 2606.30560): quantiles that the preset was fitted to; and, printed,
     aggregates that it was not.

@@ -195,6 +195,7 @@ def clients(tmp_path: Path, windows: str, tables: dict[str, Any] | None = None) 
     return str(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "shape"), [("Gamma", 0.25), ("Weibull", 0.5430)])
 def test_servegens_clients_have_the_rate_and_the_variation_of_their_windows(
     tmp_path: Path, family: str, shape: float
@@ -351,6 +352,7 @@ def test_a_trace_is_read_as_it_is_asked_for(tmp_path: Path) -> None:
         tallied(path)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_length_of_a_trace(tmp_path: Path) -> None:
     peaks = []
     for count in (20_000, 80_000):

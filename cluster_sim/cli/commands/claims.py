@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cluster_sim.cli.console import print_line, say_wrote, stdout, write_table
+from cluster_sim.cli.console import print_line, say_wrote, stdout
 from cluster_sim.cli.options import Workers
 from cluster_sim.cli.progress import counter
 
@@ -61,8 +60,8 @@ def _table(judged: Judged) -> Table:
     for judgement in judged.judgements:
         table.add_section()
         names = (judgement.claim, _claimed(judgement))
-        for found in judgement.found:
-            table.add_row(*map(Text, (*names, *_cells(found))))
+        for reading in judgement.found:
+            table.add_row(*map(Text, (*names, *_cells(reading))))
             names = ("", "")
     return table
 
@@ -76,13 +75,13 @@ def _claimed(judgement: Judgement) -> str:
     return f"{_RELATIONS[judgement.relation]}{Rounded(judgement.claimed)}{unit}"
 
 
-def _cells(found: JudgedReading) -> tuple[str, ...]:
+def _cells(reading: JudgedReading) -> tuple[str, ...]:
     """Return the figures of one reading."""
     from cluster_sim.claims.rounded import Rounded
 
-    limit = "-" if found.limit is None else f"{Rounded(found.limit)}"
-    measured = ", ".join(f"{Rounded(value)}" for value in found.measured) or "-"
-    return found.reading, f"{Rounded(found.found)}", limit, measured, _MARKS[found.agrees]
+    limit = "-" if reading.limit is None else f"{Rounded(reading.limit)}"
+    measured = ", ".join(f"{Rounded(value)}" for value in reading.measured) or "-"
+    return reading.reading, f"{Rounded(reading.found)}", limit, measured, _MARKS[reading.agrees]
 
 
 def _verdict(judgement: Judgement) -> str:
@@ -94,21 +93,9 @@ def _verdict(judgement: Judgement) -> str:
 
 def _write(judged: Judged, folder: Path) -> None:
     """Write the readings as tables and as a figure, and the judgements as JSON."""
-    from dataclasses import asdict
-
-    import pyarrow.csv
-
     from cluster_sim import figures
-    from cluster_sim.errors import ScenarioError
 
-    table = judged.table
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        pyarrow.csv.write_csv(table, folder / "claims.csv")
-        (folder / "claims.json").write_text(json.dumps(asdict(judged), indent=2) + "\n")
-    except OSError as fault:
-        what = f"cannot be written: {fault.strerror or fault}"
-        raise ScenarioError.at(str(folder), what) from fault
-    write_table(table, folder / "claims.parquet")
-    figures.save(figures.draw_study("claims", folder / "claims.parquet"), folder / "claims.png")
-    say_wrote(folder / "claims.png")
+    table = judged.save(folder)
+    say_wrote(table)
+    picture = figures.save(figures.draw_study("claims", table), folder / "claims.png")
+    say_wrote(picture)

@@ -119,7 +119,7 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
         from cluster_sim.studies.iso import iso as equal
 
         with counter("runs") as progress:
-            made = equal(
+            clusters = equal(
                 file,
                 iso,
                 at,
@@ -130,10 +130,10 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
                 workers=workers,
                 progress=progress,
             )
-        stdout().print(iso_table(made))
-        _print_notes(made.notes)
+        stdout().print(iso_table(clusters))
+        _print_notes(clusters.notes)
         if out is not None:
-            write_table(made.table, out)
+            write_table(clusters.table, out)
     elif at is not None or out is not None:
         raise ScenarioError.at("--at" if at is not None else "--out", "goes with --iso only")
     elif measured is not None:

@@ -73,7 +73,8 @@ def kernels(  # noqa: PLR0913 - a parameter is an option of the command
     """Fit the times of kernels; print errors beside the naive roofline's."""
     from rich.table import Table
 
-    from cluster_sim.calibration.kernels import FitOptions, calibrate, processors_of, with_kernels
+    from cluster_sim.calibration.fit_options import FitOptions
+    from cluster_sim.calibration.kernels import calibrate, processors_of, with_kernels
     from cluster_sim.errors import ScenarioError
     from cluster_sim.hardware.device import device_named
     from cluster_sim.schema import yaml_text

@@ -1,139 +1,14 @@
-"""Physics of a step against published figures and mental arithmetic."""
+"""Step times on GPUs against published figures and mental arithmetic."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from cluster_sim.hardware.device import Device
-from cluster_sim.llm.model import Model
-from cluster_sim.physics import transformer
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.kernels import LayerKernels
-from cluster_sim.physics.placement import MemoryUse, place_on_gpus
-from cluster_sim.physics.ramp import Ramp
 from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.physics.step_work import StepWork
-from cluster_sim.schema import catalog_entry
-from cluster_sim.serving.kv_cache.allocator import KvRoom
-from tests.machines import small_gpu, tiny_model
-
-
-def model(name: str) -> Model:
-    return Model.model_validate(catalog_entry("models", name))
-
-
-def device(name: str) -> Device:
-    return Device.model_validate(catalog_entry("devices", name))
-
-
-@given(st.floats(1e-6, 10.0), st.one_of(st.just(0.0), st.floats(1e-12, 1.0)), st.integers(0, 5_000))
-def test_as_many_steps_are_done_as_the_sum_of_steps_says(
-    first_s: float, slope_s: float, steps: int
-) -> None:
-    lengths = first_s + slope_s * np.arange(steps + 2)
-    before, after = float(np.sum(lengths[:steps])), float(np.sum(lengths[: steps + 1]))
-    ramp = Ramp(first_s, slope_s)
-    assert ramp.total_s(steps) == pytest.approx(before)
-    assert ramp.steps_done(before + 0.5 * (after - before)) == steps
-
-
-@given(st.floats(1e-6, 10.0), st.floats(0.0, 1.0), st.integers(1, 10_000))
-def test_at_a_boundary_the_step_is_done(first_s: float, slope_s: float, steps: int) -> None:
-    ramp = Ramp(first_s, slope_s)
-    assert ramp.steps_done(ramp.total_s(steps)) == steps
-
-
-@given(
-    st.integers(1, 16),
-    st.lists(st.tuples(st.integers(-40, 40), st.booleans()), max_size=30),
-    st.integers(0, 100),
-)
-def test_blocks_taken_are_those_of_each_sequence_rounded_up(
-    block: int, sequences: list[tuple[int, bool]], clock: int
-) -> None:
-    room, staying = KvRoom(10_000, block), []
-    for offset, leaves in sequences:
-        offset += 41 - clock if offset + clock < 1 else 0
-        room.join(offset, 1)
-        if leaves:
-            room.leave(offset, 1)
-        else:
-            staying.append(offset)
-    assert room.taken(clock) == sum(-(-(offset + clock) // block) for offset in staying)
-
-
-@pytest.mark.parametrize(
-    ("name", "per_token"),
-    [("llama-3.1-8b", 131_072), ("llama-3.3-70b", 327_680), ("llama-3.1-405b", 516_096), ("mixtral-8x7b", 131_072), ("qwen3-235b", 192_512), ("gpt-oss-120b", 36_864), ("deepseek-r1", 70_272)],
-)  # fmt: skip
-def test_a_token_takes_the_published_bytes_of_kv_cache(name: str, per_token: int) -> None:
-    """Two bytes a value; only layers that see the whole context keep every token."""
-    assert model(name).full_layers * transformer.kv_layer_bytes(model(name), "bf16") == per_token
-
-
-@pytest.mark.parametrize(
-    ("name", "gflop"),
-    [("llama-3.1-8b", 15.0), ("llama-3.3-70b", 139.0), ("llama-3.1-405b", 807.5), ("mixtral-8x7b", 25.5), ("qwen3-235b", 43.1), ("gpt-oss-120b", 10.3), ("deepseek-r1", 73.2)],
-)  # fmt: skip
-def test_a_token_takes_the_published_flop_in_its_linear_layers(name: str, gflop: float) -> None:
-    """Two for each active weight, the head included, one token sampled."""
-    flop = transformer.linear_flop(model(name), 1, 1)
-    assert flop / 1e9 == pytest.approx(gflop, rel=0.005)
-
-
-def test_a_batch_of_one_touches_top_k_experts_and_a_large_one_all() -> None:
-    assert transformer.distinct_experts(128, 4, 1) == pytest.approx(4)
-    assert transformer.distinct_experts(128, 4, 100_000) == pytest.approx(128)
-    drawn = [
-        len({expert for _ in range(20) for expert in rng.choice(16, 2, replace=False).tolist()})
-        for rng in map(np.random.default_rng, range(2_000))
-    ]
-    assert transformer.distinct_experts(16, 2, 20) == pytest.approx(np.mean(drawn), rel=0.01)
-
-
-@given(st.integers(1, 300), st.integers(0, 300), st.integers(1, 300))
-def test_pairs_are_counted_as_one_by_one(chunk: int, past: int, window: int) -> None:
-    assert transformer.causal_pairs(chunk, past) == sum(past + query + 1 for query in range(chunk))
-    assert transformer.window_pairs(chunk, past, window) == sum(
-        min(past + query + 1, window) for query in range(chunk)
-    )
-
-
-def test_kv_room_of_llama_70b_on_b200_is_what_vllm_prints_at_start() -> None:
-    """vLLM 0.15 with 0.90 of memory, fp4 weights and fp8 KV: 782,176 tokens on one B200, 1,819,408
-    on two (InferenceX, 2026).
-    """
-    for ranks, tokens in ((1, 782_176), (2, 1_819_408)):
-        engine = catalog_entry("engines", "vllm")
-        reserved = 2.2e9 + (0.45e9 if ranks > 1 else 0.0)
-        assert engine["reserved"] == "2.2 GB"
-        assert engine["reserved_group"] == "0.45 GB"
-        room = place_on_gpus(
-            model("llama-3.3-70b"),
-            device("b200-sxm"),
-            ReplicaLayout(ranks, weights="fp4", kv_cache="fp8"),
-            MemoryUse(0.9, reserved, 512),
-        )
-        assert room.kv_tokens == pytest.approx(tokens, rel=0.01)
-
-
-def test_kv_heads_are_copied_where_there_are_more_devices_than_heads() -> None:
-    """8 KV heads over 16 devices: each holds one, as over 8; latent attention is copied on each."""
-    llama, deepseek = model("llama-3.3-70b"), model("deepseek-r1")
-    assert (
-        transformer.kv_layer_bytes(llama, "fp8", 16)
-        == transformer.kv_layer_bytes(llama, "fp8", 8)
-        == 2 * 128
-    )
-    assert (
-        transformer.kv_layer_bytes(deepseek, "fp8", 8)
-        == transformer.kv_layer_bytes(deepseek, "fp8", 1)
-        == 512 + 64
-    )
-
+from tests.machines import device, model, small_gpu, tiny_model
 
 PLAIN_GEMM = {
     "processors": 100, "element": "2 B", "launch": "2 us", "bandwidth": "1 GB/s", "compute": "1000 PFLOP/s", "overlap": 50.0,
@@ -253,9 +128,9 @@ def test_latent_attention_launches_more_kernels_in_every_layer() -> None:
     plain, more = (
         {"step": "0 s", "layer": "20 us", "latent_layer": seconds} for seconds in ("0 s", "7 us")
     )
-    for model, extra_s in ((tiny_model(), 0.0), (tiny_model(latent=latent), 2 * 7e-6)):
+    for described, extra_s in ((tiny_model(), 0.0), (tiny_model(latent=latent), 2 * 7e-6)):
         slow, quick = (
-            GpuSteps(model, small_gpu(overheads={"default": one})) for one in (more, plain)
+            GpuSteps(described, small_gpu(overheads={"default": one})) for one in (more, plain)
         )
         assert slow.ramp(StepWork(batch=1, growth=1, context=100)).first_s - quick.ramp(
             StepWork(batch=1, growth=1, context=100)
@@ -335,43 +210,7 @@ def test_products_of_latent_attention_hold_its_weights_and_the_ways_down_are_cop
     assert latent.copied_parameters == 3072
 
 
-def test_copied_weights_take_memory_on_every_device() -> None:
-    """Tiny model with latent attention: two layers of 3,072 copied weights of 2 B more on the
-    second device.
-    """
-    latent, gpu = tiny_model(latent=LATENT), small_gpu()
-    alone, pair = (
-        place_on_gpus(latent, gpu, ReplicaLayout(devices), MemoryUse(0.9, 0.0, 8)).weight_bytes
-        for devices in (1, 2)
-    )
-    assert 2 * pair - alone == 2 * 3072 * 2
-
-
-def test_fp4_checkpoints_of_deepseek_keep_attention_in_16_bit() -> None:
-    """vLLM prints 48.13 GiB of weights a device on eight B200."""
-    placed = place_on_gpus(
-        model("deepseek-r1"),
-        device("b200-sxm"),
-        ReplicaLayout(8, weights="fp4", kv_cache="fp8"),
-        MemoryUse(0.9, 0.0, 512),
-    )
-    assert placed.weight_bytes / 2**30 == pytest.approx(48.13, rel=0.015)
-
-
 def test_weights_without_hardware_for_them_compute_in_bf16() -> None:
     """H100 has no fp4: the weights are small to read, and as slow to compute with as bf16."""
     h100 = device("h100-sxm")
     assert h100.peak.of("fp4") == ("bf16", h100.peak.bf16_flop_per_s)
-
-
-def test_bytes_of_a_step_are_weights_and_kv_by_hand() -> None:
-    """Tiny model: 2 x 12,288 attention, 2 x 24,576 feed-forward, 16,384 head weights of 2 B; KV 128
-    B a token and layer.
-    """
-    tiny = tiny_model()
-    layer_bytes = transformer.kv_group_bytes(tiny, "bf16", 1)
-    assert transformer.step_weight_bytes(tiny, "bf16", 5) == 2 * (2 * 12_288 + 2 * 24_576 + 16_384)
-    assert transformer.step_weight_bytes(tiny, "bf16", 5, weight_reuse=False) == 5 * 2 * (
-        2 * 12_288 + 2 * 24_576 + 16_384
-    )
-    assert transformer.step_kv_bytes(tiny, layer_bytes, 3, 100, 0) == 2 * 128 * 100 + 2 * 128 * 3

@@ -1,0 +1,108 @@
+"""Constants of a device that serving runs can tell, with their bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from cluster_sim.calibration.serving_runs import ServingRow
+from cluster_sim.hardware.device import Device
+from cluster_sim.hardware.precision import Precision
+
+_SHARE = (0.02, 1.0)
+"""Bounds of shares of a peak."""
+_RELATIVE, _ATTENTION, _COLLECTIVE, _EXPERTS = (0.5, 2.0), (0.95, 2.0), (0.5, 4.0), (0.2, 5.0)
+"""Bounds of times of an engine's kernels relative to those measured alone."""
+_OVERLAP = (0.05, 0.95)
+"""Bounds of the share of launches that is hidden."""
+_STEP_S, _SEQUENCE_S = (2e-5, 2e-3), (1e-8, 1e-5)
+"""Bounds of host times of a step, and of a sequence in it [s]."""
+_LAYER_S, _EXPERT_LAYER_S, _EAGER_LAYER_S = (2e-6, 6e-5), (1e-6, 6e-5), (5e-5, 1e-3)
+"""Bounds of launches of a layer, of experts, and of a layer launched kernel by kernel [s]."""
+_REQUEST_S = (1e-3, 1e-1)
+"""Bounds of the time of a request before it is scheduled [s]."""
+
+
+class Constant(NamedTuple):
+    """A constant that is fitted: `kv_bandwidth`, `compute.fp8`, `vLLM.step_s`, `vLLM.gemm.fp8`."""
+
+    name: str
+    value: float
+    """Value that the device has."""
+    bounds: tuple[float, float]
+
+
+def constants_of(device: Device, rows: Sequence[ServingRow]) -> list[Constant]:
+    """Return the constants of a GPU that the rows can tell."""
+    engines = sorted({row.engine for row in rows})
+    return [
+        *_shares(device, rows),
+        *(constant for engine in engines for constant in _overheads(device, engine, rows)),
+    ]
+
+
+def _shares(device: Device, rows: Sequence[ServingRow]) -> Iterator[Constant]:
+    """Yield shares of the device's peaks."""
+    efficiency = device.efficiency
+    assert efficiency is not None
+    if device.kernels is None:
+        yield Constant("kv_bandwidth", efficiency.kv_bandwidth, _SHARE)
+        for precision in _dense_precisions(rows):
+            bandwidth = efficiency.weight_bandwidth.of(precision)
+            yield Constant(f"weight_bandwidth.{precision}", bandwidth, _SHARE)
+            yield Constant(f"compute.{precision}", efficiency.compute.of(precision), _SHARE)
+    if _have_experts(rows):
+        yield Constant("expert_bandwidth", efficiency.expert_bandwidth, _SHARE)
+        yield Constant("expert_compute", efficiency.expert_compute, _SHARE)
+
+
+def _overheads(device: Device, engine: str, rows: Sequence[ServingRow]) -> Iterator[Constant]:
+    """Yield what one engine adds on the device."""
+    overhead, runs = device.overhead(engine), [row for row in rows if row.engine == engine]
+    yield Constant(f"{engine}.step_s", overhead.step_s, _STEP_S)
+    yield Constant(f"{engine}.sequence_s", overhead.sequence_s, _SEQUENCE_S)
+    yield Constant(f"{engine}.layer_s", overhead.layer_s, _LAYER_S)
+    yield Constant(f"{engine}.attention", overhead.attention, _ATTENTION)
+    yield Constant(f"{engine}.collective", overhead.collective, _COLLECTIVE)
+    if device.kernels is not None:
+        yield Constant(f"{engine}.launch_overlap", overhead.launch_overlap, _OVERLAP)
+        for precision in _dense_precisions(runs):
+            yield Constant(f"{engine}.gemm.{precision}", overhead.gemm.of(precision), _RELATIVE)
+    if _have_experts(runs):
+        yield Constant(f"{engine}.expert_layer_s", overhead.expert_layer_s, _EXPERT_LAYER_S)
+        yield Constant(f"{engine}.experts", overhead.experts, _EXPERTS)
+    if any(row.ttft_s is not None for row in runs):
+        yield Constant(f"{engine}.request_s", overhead.request_s, _REQUEST_S)
+        yield Constant(f"{engine}.eager_layer_s", overhead.eager_layer_s, _EAGER_LAYER_S)
+
+
+def _dense_precisions(rows: Sequence[ServingRow]) -> list[Precision]:
+    return sorted({row.weights for row in rows if row.model.experts is None})
+
+
+def _have_experts(rows: Sequence[ServingRow]) -> bool:
+    return any(row.model.experts is not None for row in rows)
+
+
+def with_constants(device: Device, constants: Mapping[str, float]) -> Device:
+    """Return the device with some of its constants replaced, by the names of `Constant`."""
+    efficiency = device.efficiency
+    assert efficiency is not None
+    overheads = dict(device.overheads)
+    shares: dict[str, Any] = {}
+    for name, value in constants.items():
+        match name.split("."):
+            case [single]:
+                shares[single] = value
+            case ["weight_bandwidth" | "compute" as group, precision]:
+                by_precision = shares.get(group, getattr(efficiency, group))
+                shares[group] = by_precision.model_copy(update={precision: value})
+            case [engine, field]:
+                overhead = overheads.get(engine, overheads["default"])
+                overheads[engine] = overhead.model_copy(update={field: value})
+            case [engine, "gemm", precision]:
+                overhead = overheads.get(engine, overheads["default"])
+                gemm = overhead.gemm.model_copy(update={precision: value})
+                overheads[engine] = overhead.model_copy(update={"gemm": gemm})
+    changed = {"efficiency": efficiency.model_copy(update=shares), "overheads": overheads}
+    return device.model_copy(update=changed)

@@ -1,0 +1,165 @@
+"""Measured speeds of one sequence alone on wafers, and what its tokens pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster_sim.calibration.wafer_models import (
+    IO_BYTES_PER_S,
+    LAUNCH,
+    catalog_name,
+    is_whole,
+    measured_rows,
+    model_named,
+    side,
+)
+from cluster_sim.hardware.device import Device
+from cluster_sim.physics.model_parts import parts_of
+from cluster_sim.physics.wafer import ACTIVATION_BYTES, between_s
+from cluster_sim.physics.wafer_placement import WaferPlan, cuts, regions_of, wafers_needed
+
+_CONTEXT = 500
+"""Number of tokens in the cache, where a row does not state it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """A measured speed of one sequence alone on wafers, and what its tokens pass."""
+
+    model: str
+    layers: int
+    span: float
+    """Widths and heights of all layers' regions together [hops]."""
+    core_flop: float
+    """Arithmetic of one token by the cores that share it, over the layers and the head [FLOP]."""
+    core_peak: float
+    """Dense peak of a core [FLOP per cycle]."""
+    beside_s: float
+    """Time between regions and wafers [s]."""
+    clock_hz: float
+    tokens_per_s: float
+    served: bool
+    """Whether a host loop was in it: an API as against a program on the wafer."""
+    later: bool = False
+    """Whether a release after the launch served it."""
+    weight: float = 1.0
+    """Weight in a fit; 0 for rows that are predicted and never fitted."""
+
+
+def rows_of(measurements: Path, older: Device, device: Device) -> list[Speed]:
+    """Return the rows to fit from the public table of measurements.
+
+    WaferLLM on the WSE-2 (decode, batch 1, a program without a host loop; one layer spreads over
+    the cores given): weight 1, and 1/2 where some of the layers were run for all.
+
+    CS-3, output speed of one user: rows labelled as speculative are out. So are claims of the
+    vendor that do not mention speculation, since they exceed what the same API reports of itself by
+    up to 2 (Qwen3-32B 2,600 against 1,301 tok/s, gpt-oss-120b 3,000 against 1,285 to 1,991). Times
+    that the API reports of a request weigh 1, half of that where the answer was too short for a
+    rate; what others measured, and claims that exclude speculation, 1/2 at medium confidence, 1/4
+    at low. How many wafers serve a model is public for 8B and 70B only: as many as its weights
+    need, at the precision they came in.
+
+    Parameters
+    ----------
+    measurements
+        Path of the table (csv.gz).
+    older
+        Wafer of a CS-2.
+    device
+        Wafer of a CS-3.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    ValueError
+        The shape of a row's model is not known.
+    """
+    rows = []
+    for row in measured_rows(measurements):
+        if row["framework"] == "WaferLLM" and row["metric"] == "decode_throughput_per_request":
+            rows.append(_on_wse2(row, older))
+        elif (
+            row["dataset"] == "cerebras_cs3"
+            and row["metric"] == "per_user_output_speed"
+            and (weight := _weight(row))
+        ):
+            rows.append(_on_cs3(row, device, weight))
+    return rows
+
+
+def _weight(row: Mapping[str, str]) -> float:
+    label = row["spec_decoding"]
+    if label.startswith("yes") or (label == "unknown" and row["kind"].startswith("vendor claim")):
+        return 0.0
+    if "completion_time" in row["kind"]:
+        return 0.5 if "too short" in row["notes"] else 1.0
+    return 0.25 if row["confidence"] == "low" else 0.5
+
+
+def _core_peak(device: Device) -> float:
+    assert device.wafer is not None
+    return (
+        device.peak.bf16_flop_per_s
+        / (device.wafer.columns * device.wafer.rows)
+        / device.wafer.clock_hz
+    )
+
+
+def _on_wse2(row: Mapping[str, str], device: Device) -> Speed:
+    assert device.wafer is not None
+    model, cores = model_named(row["model"]), side(row)
+    flop = sum(
+        part.flop + float(row["isl"]) * part.key_flop
+        for part in parts_of(model, "bf16", "bf16")
+        if part.is_layer
+    )
+    return Speed(
+        model=catalog_name(row["model"]),
+        layers=model.layers,
+        span=model.layers * 2.0 * cores,
+        core_flop=flop / cores**2,
+        core_peak=_core_peak(device),
+        beside_s=0.0,
+        clock_hz=device.wafer.clock_hz,
+        tokens_per_s=float(row["value"]),
+        served=False,
+        weight=1.0 if is_whole(row) else 0.5,
+    )
+
+
+def _on_cs3(row: Mapping[str, str], device: Device, weight: float) -> Speed:
+    wafer, model = device.wafer, model_named(row["model"])
+    assert wafer is not None
+    regions = regions_of(
+        model, device, WaferPlan(wafers_needed(model, device, model.native), model.native)
+    )
+    context = float(row["isl"]) + float(row["osl"]) / 2 if row["isl"] else _CONTEXT
+    span = work = beside_s = 0.0
+    for region, after in zip(regions, [*regions[1:], None], strict=True):
+        (part,) = region.parts
+        work += (part.flop + (0.0 if part.window else context * part.key_flop)) / region.cores
+        if part.is_layer:
+            span += region.width + region.height
+        elif part.flop:
+            beside_s += (region.width + region.height) / wafer.clock_hz
+        beside_s += between_s(region, after, wafer) if after else 0.0
+    beside_s += len(cuts(regions)) * (
+        wafer.wafer_hop_s + ACTIVATION_BYTES * model.hidden / IO_BYTES_PER_S
+    )
+    return Speed(
+        model=catalog_name(row["model"]),
+        layers=model.layers,
+        span=span,
+        core_flop=work,
+        core_peak=_core_peak(device),
+        beside_s=beside_s,
+        clock_hz=wafer.clock_hz,
+        tokens_per_s=float(row["value"]),
+        served=True,
+        later=not row["date"].startswith(LAUNCH),
+        weight=weight,
+    )

@@ -1,0 +1,153 @@
+"""Power and energy of one device over engine steps, under the board's own power limit.
+
+The formula is that of `physics.power`; numbers may be numpy arrays.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from cluster_sim.hardware.power_and_cooling import Power
+from cluster_sim.physics.power import FLOOR_V, voltage
+from cluster_sim.typing import Line, Number
+
+_LEAST_CLOCK = 0.05
+_NEWTON_STEPS = 8
+
+
+class RampWork(NamedTuple):
+    """Work of one device over a run of steps, each quantity a line over the steps."""
+
+    seconds: Line
+    """Lengths of the steps [s]."""
+    moved_bytes: Line
+    """Bytes that cross the memory bus per step [B]."""
+    arithmetic_j: Line
+    """Energy of the arithmetic per step at the highest clock [J]."""
+    steps: Number
+    """Number of steps."""
+
+
+def own_clock(power: Power, moving_w: Number, computing_w: Number) -> Number:
+    """Return the clock that the board's own limit leaves to work, as a share of the highest.
+
+    The work reaches its rates under that limit. Newton's method on a convex, rising function starts
+    above the root and comes down to it without passing it. The clock is 1 where the limit is not
+    reached.
+
+    Parameters
+    ----------
+    power
+        Constants of the device.
+    moving_w
+        Power of the bytes that the work moves [W].
+    computing_w
+        Power of the arithmetic at the voltage of the highest clock [W].
+    """
+    left_w = power.limit_w - power.busy_w - moving_w
+    clock = np.ones(np.broadcast_shapes(np.shape(moving_w), np.shape(computing_w)))
+    for _ in range(_NEWTON_STEPS):
+        v = voltage(clock)
+        over_w = (power.active_w * clock + computing_w) * v**2 - left_w
+        if not np.any(over_w > 0.0):
+            break
+        slope = power.active_w * v**2 + (power.active_w * clock + computing_w) * 2.0 * v * (
+            1.0 - FLOOR_V
+        )
+        with np.errstate(divide="ignore", invalid="ignore"):
+            clock = np.where(over_w > 0.0, np.maximum(clock - over_w / slope, _LEAST_CLOCK), clock)
+    return clock
+
+
+def step_w(
+    power: Power,
+    seconds: Number,
+    moved_bytes: Number,
+    arithmetic_j: Number,
+    clock: Number = 1.0,
+) -> Number:
+    """Return the power of one device over a step [W].
+
+    Parameters
+    ----------
+    power
+        Constants of the device.
+    seconds
+        Length of the step [s].
+    moved_bytes
+        Bytes that cross the memory bus [B].
+    arithmetic_j
+        Energy of the arithmetic at the highest clock [J].
+    clock
+        Share of the clock at which the device runs such work when only its own limit slows it [1].
+    """
+    moving_w, computing_w = power.memory_j_per_byte * moved_bytes / seconds, arithmetic_j / seconds
+    at = clock_of(power, moving_w, computing_w, clock)
+    v = voltage(at)
+    return np.minimum(
+        power.busy_w + (power.active_w * at + computing_w) * v**2 + moving_w, power.limit_w
+    )
+
+
+def clock_of(power: Power, moving_w: Number, computing_w: Number, clock: Number) -> Number:
+    """Return the clock as a share of the highest, from one as a share of the own clock.
+
+    The own clock is that which the board's limit leaves, see `own_clock`. At it the rates are
+    higher by at most 1 / `clock`, which is what computing gains, and only work that computes is at
+    the limit. A `clock` of 1 stays 1: there the limit itself gives the power.
+
+    Parameters
+    ----------
+    power
+        Constants of the device.
+    moving_w, computing_w
+        Power of bytes and arithmetic at `clock`, as for `own_clock` [W].
+    clock
+        Share of the own clock at which the rates are reached [1].
+    """
+    if np.all(np.asarray(clock) == 1.0):
+        return clock
+    return np.where(
+        np.asarray(clock) == 1.0,
+        1.0,
+        clock * own_clock(power, moving_w / clock, computing_w / clock),
+    )
+
+
+def ramp_energy_j(power: Power, work: RampWork, clock: Number = 1.0) -> Number:
+    """Return the energy of a run of steps on one device at a share of the highest clock [J].
+
+    The sum over steps of the lesser of demand and limit is exact: demand and limit are lines over
+    the steps, and so is what demand exceeds the limit by. The sum of its positive terms is an
+    arithmetic series.
+    """
+    n, squared = np.asarray(work.steps, dtype=float), voltage(clock) ** 2
+    lines = (work.seconds, work.moved_bytes, work.arithmetic_j)
+    first, slope = (
+        (power.busy_w + power.active_w * clock * squared) * seconds
+        + power.memory_j_per_byte * moved_bytes
+        + squared * arithmetic_j
+        for seconds, moved_bytes, arithmetic_j in zip(*lines, strict=True)
+    )
+    first_s, slope_s = work.seconds
+    over = _positive(first - power.limit_w * first_s, slope - power.limit_w * slope_s, n)
+    return _series(first, slope, n) - over
+
+
+def _series(first: Number, slope: Number, n: Number) -> Number:
+    """Return the sum of n terms of an arithmetic series."""
+    return n * first + slope * (n * (n - 1.0) * 0.5)
+
+
+def _positive(first: Number, slope: Number, n: Number) -> Number:
+    """Return the sum of max(first + i·slope, 0) over i from 0 to n - 1."""
+    first, slope = np.asarray(first, dtype=float), np.asarray(slope, dtype=float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        turn = np.clip(np.ceil(-first / slope), 0.0, n)  # terms before the line meets zero
+    turn = np.where(slope == 0.0, np.where(first > 0.0, 0.0, n), turn)
+    early = _series(first, slope, turn)
+    return np.where(
+        slope < 0.0, np.where(first > 0.0, early, 0.0), _series(first, slope, n) - early
+    )

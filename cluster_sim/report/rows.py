@@ -1,0 +1,58 @@
+"""Rows of any table that a page shows: Parquet, CSV or JSON."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cluster_sim.errors import ScenarioError
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a file, as mappings by column.
+
+    Raises
+    ------
+    ScenarioError
+        The file cannot be read, or holds no table.
+    """
+    try:
+        rows = _read(path)
+    except (OSError, pa.ArrowInvalid, ValueError) as fault:
+        raise ScenarioError.at(str(path), f"cannot be read as a table: {fault}") from fault
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ScenarioError.at(str(path), "is no table; wanted a list of rows, each a mapping")
+    return rows
+
+
+def _read(path: Path) -> Any:
+    """Return what a file holds."""
+    match path.suffix.lower():
+        case ".parquet":
+            return pq.read_table(path).to_pylist()
+        case ".csv":
+            with path.open(encoding="utf-8", newline="") as file:
+                return [
+                    {name: _number(value) for name, value in row.items()}
+                    for row in csv.DictReader(file)
+                ]
+        case ".json":
+            return json.loads(path.read_text(encoding="utf-8"))
+        case _:
+            raise ScenarioError.at(
+                str(path),
+                "is no run folder, no sweep's folder and no table; wanted .parquet, .csv or .json",
+            )
+
+
+def _number(text: str | None) -> float | str | None:
+    """Return the number that a cell holds, else its text, or None where it is empty."""
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return text

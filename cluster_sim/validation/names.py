@@ -1,0 +1,46 @@
+"""Names that tables of measurements use, and what they are called in the catalog."""
+
+from __future__ import annotations
+
+from cluster_sim.hardware.precision import Precision
+from cluster_sim.schema import catalog_names
+
+NODES = {
+    "B200": "dgx-b200",
+    "H200": "dgx-h200",
+    "H100": "dgx-h100",
+    "A100-80GB": "dgx-a100",
+    "GB200": "gb200-nvl72",
+    "CS-3": "cs-3",
+}
+MODELS = {
+    "Llama-3.1-8B-Instruct": "llama-3.1-8b",
+    "llama3.1-8b": "llama-3.1-8b",
+    "Llama-3.1-70B-Instruct": "llama-3.3-70b",
+    "Llama-3.3-70B-Instruct": "llama-3.3-70b",
+    "llama2-70b": "llama-2-70b",
+    "Llama-2-70B": "llama-2-70b",
+    "Llama-3.1-405B-Instruct": "llama-3.1-405b",
+    "llama3.1-405b": "llama-3.1-405b",
+    "DeepSeek-R1": "deepseek-r1",
+    "DeepSeek-R1-0528": "deepseek-r1",
+    "Qwen3-32B": "qwen3-32b",
+}
+PRECISIONS: dict[str, Precision] = {
+    "bf16": "bf16",
+    "fp16": "bf16",
+    "16-bit": "bf16",
+    "fp8": "fp8",
+    "fp4": "fp4",
+}
+
+
+def node_name(hardware: str) -> str | None:
+    """Return the catalog's node of the hardware that a table names; None without one."""
+    name = NODES.get(hardware, hardware)
+    return name if name in catalog_names("nodes") else None
+
+
+def model_name(model: str) -> str:
+    """Return the catalog's name of a model that a table names, or the name itself."""
+    return MODELS.get(model, model)

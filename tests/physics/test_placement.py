@@ -1,0 +1,54 @@
+"""Memory of a replica against what engines print."""
+
+from __future__ import annotations
+
+import pytest
+
+from cluster_sim.physics.placement import MemoryUse, place_on_gpus
+from cluster_sim.physics.replica_layout import ReplicaLayout
+from cluster_sim.schema import catalog_entry
+from tests.machines import device, model, small_gpu, tiny_model
+
+
+def test_kv_room_of_llama_70b_on_b200_is_what_vllm_prints_at_start() -> None:
+    """vLLM 0.15 with 0.90 of memory, fp4 weights and fp8 KV: 782,176 tokens on one B200, 1,819,408
+    on two (InferenceX, 2026).
+    """
+    for ranks, tokens in ((1, 782_176), (2, 1_819_408)):
+        engine = catalog_entry("engines", "vllm")
+        reserved = 2.2e9 + (0.45e9 if ranks > 1 else 0.0)
+        assert engine["reserved"] == "2.2 GB"
+        assert engine["reserved_group"] == "0.45 GB"
+        room = place_on_gpus(
+            model("llama-3.3-70b"),
+            device("b200-sxm"),
+            ReplicaLayout(ranks, weights="fp4", kv_cache="fp8"),
+            MemoryUse(0.9, reserved, 512),
+        )
+        assert room.kv_tokens == pytest.approx(tokens, rel=0.01)
+
+
+LATENT = {"q_rank": 24, "kv_rank": 16, "rope_dim": 8, "nope_dim": 16, "v_dim": 16}
+
+
+def test_copied_weights_take_memory_on_every_device() -> None:
+    """Tiny model with latent attention: two layers of 3,072 copied weights of 2 B more on the
+    second device.
+    """
+    latent, gpu = tiny_model(latent=LATENT), small_gpu()
+    alone, pair = (
+        place_on_gpus(latent, gpu, ReplicaLayout(devices), MemoryUse(0.9, 0.0, 8)).weight_bytes
+        for devices in (1, 2)
+    )
+    assert 2 * pair - alone == 2 * 3072 * 2
+
+
+def test_fp4_checkpoints_of_deepseek_keep_attention_in_16_bit() -> None:
+    """vLLM prints 48.13 GiB of weights a device on eight B200."""
+    placed = place_on_gpus(
+        model("deepseek-r1"),
+        device("b200-sxm"),
+        ReplicaLayout(8, weights="fp4", kv_cache="fp8"),
+        MemoryUse(0.9, 0.0, 512),
+    )
+    assert placed.weight_bytes / 2**30 == pytest.approx(48.13, rel=0.015)
