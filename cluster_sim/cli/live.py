@@ -21,7 +21,7 @@ from cluster_sim.results.snapshot import OutputRate, Snapshot, SnapshotReader
 from cluster_sim.scenario.scenario import Scenario
 
 if TYPE_CHECKING:
-    from cluster_sim.sim.simulate import Watch
+    from cluster_sim.sim.run import Watch
     from cluster_sim.studies.store import Record
     from cluster_sim.studies.sweep import Ended
     from cluster_sim.studies.sweep_count import SweepCount
