@@ -14,7 +14,7 @@ from simpy import Environment
 
 import cluster_sim
 from cluster_sim.deployment.schedulers import build_scheduler
-from cluster_sim.hardware.operating_point import FULL_PACE, Pace
+from cluster_sim.hardware.operating_point import OperatingPoint
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.speculative_steps import SpeculativeSteps
 from cluster_sim.physics.step_times import StepTimes
@@ -25,11 +25,14 @@ from cluster_sim.serving.disaggregation import HandOver as Plan
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
 from cluster_sim.serving.routing import LeastRequests
 from cluster_sim.serving.scheduler import Continuous, DecodeScheduler, PrefillScheduler
-from cluster_sim.sim.fabric import Bus, Fabric
-from cluster_sim.sim.kv_transfer import HandOver, Links
-from cluster_sim.sim.replica import DecodeReplica, PrefillReplica
+from cluster_sim.sim.decode_replica import DecodeReplica
+from cluster_sim.sim.fabric import Fabric
+from cluster_sim.sim.kv_transfers import KvPaths, KvTransfers, TransferPolicy
+from cluster_sim.sim.memory_bus import MemoryBus
+from cluster_sim.sim.prefill_replica import PrefillReplica
+from cluster_sim.sim.replica import PLAIN, ReplicaOptions
 from cluster_sim.sim.router import Router
-from cluster_sim.sim.source import timetable
+from cluster_sim.sim.timetable import timetable
 from cluster_sim.topology import ParallelPaths, Route
 from cluster_sim.workload.random_streams import stream
 from tests.laws import test_conservation as laws
@@ -284,38 +287,39 @@ def hand_all_over(
     speculates = feature["drafts"] and not limit["window"]
 
     @cache
-    def prefill_times_at(pace: Pace) -> GpuSteps:
+    def prefill_times_at(pace: OperatingPoint) -> GpuSteps:
         return GpuSteps(steps_laws.model_of(limit), small_gpu().at(pace))
 
     @cache
-    def decode_times_at(pace: Pace) -> StepTimes:
+    def decode_times_at(pace: OperatingPoint) -> StepTimes:
         times = prefill_times_at(pace)
         return SpeculativeSteps(times, feature["drafts"], None, 0.1) if speculates else times
 
+    options = ReplicaOptions(max_steps=1) if stepping else PLAIN
     decoders: list[DecodeReplica] = []
     for number in range(link["decoders"]):
         batch = steps_laws.audited(
             decode_batch(limit, feature), limit["blocks"], feature["swap_blocks"]
         )
         assert isinstance(batch, DecodeScheduler)
-        decoders.append(
-            DecodeReplica(env, number, batch, decode_times_at(FULL_PACE), recorder, stepping, None)
-        )
-    buses = {f"memory {number}": Bus(1e9) for number in range(link["decoders"] + link["readers"])}
+        decoders.append(DecodeReplica(env, number, batch, decode_times_at, recorder, options))
+    buses = {
+        f"memory {number}": MemoryBus(1e9) for number in range(link["decoders"] + link["readers"])
+    }
     fabric = Fabric(env, lambda _: link["bytes_per_s"], buses, recorder)
-    hand_over = HandOver(
+    transfers = KvTransfers(
         env,
         decoders,
-        Plan(policy=link["policy"]).chooser(DecodeReplica),
-        link["transfer"],
-        Links(
+        TransferPolicy(Plan(policy=link["policy"]).chooser(DecodeReplica), link["transfer"]),
+        KvPaths(
             lambda start, end: lanes(start, end, link["latency_s"]),
             lambda tokens, _: 256.0 * tokens,
-            2,
+            lambda _: 2,
         ),
         recorder,
         fabric,
     )
+    step_by_step = ReplicaOptions(max_steps=1) if link["transfer"] == "layers" else options
     readers = []
     for number in range(link["readers"]):
         prefill = prefill_batch(limit, feature, link)
@@ -324,17 +328,15 @@ def hand_all_over(
                 env,
                 len(decoders) + number,
                 prefill,
-                prefill_times_at(FULL_PACE),
+                prefill_times_at,
                 recorder,
-                stepping,
-                None,
-                decoders[0].longest,
+                step_by_step,
+                longest_decoded=decoders[0].longest,
             )
         )
-        hand_over.take_from(readers[-1])
-    for replica, memory in zip((*decoders, *readers), buses, strict=True):
-        is_decoder = isinstance(replica, DecodeReplica)
-        replica.times_at = decode_times_at if is_decoder else prefill_times_at
+    everyone: list[Any] = [*decoders, *readers]
+    for replica, memory in zip(everyone, buses, strict=True):
+        replica.subscribe(transfers)
         fabric.join(replica, memory)
     router = Router(
         env,
@@ -342,11 +344,10 @@ def hand_all_over(
         readers,
         [0.0] * len(readers),
         recorder,
-        None,
     )
     env.process(timetable(env, iter(requests), router.route))
     env.run()
-    for replica in (*decoders, *readers):
+    for replica in everyone:
         assert (
             replica._scheduler.blocks_taken()
             == replica._scheduler.pending_tokens

@@ -98,6 +98,8 @@ class DecodingSequences(StepClock):
         work.batch = blocks.sequences
         work.growth = blocks.sequences
         work.context = blocks.tokens + blocks.sequences * blocks.step_tokens
+        if self.window is not None:
+            work.windowed, work.growing = self.window.keys, self.window.growing
         if not work.batch:
             return _INDEFINITELY
         step, ticket, request = self._finishing[0]  # as `steps_until_finish`
@@ -105,6 +107,5 @@ class DecodingSequences(StepClock):
         if steps <= 0 or request.ticket != ticket:
             steps = self.steps_until_finish()
         if self.window is not None:
-            work.windowed, work.growing = self.window.keys, self.window.growing
             return min(steps, self.window.steps_until_full(self.now))
         return steps
