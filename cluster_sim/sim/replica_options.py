@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from cluster_sim.hardware.operating_point import OperatingPoint
 from cluster_sim.physics.ramp import Ramp
-from cluster_sim.serving.scheduler import Batch
+from cluster_sim.serving.scheduler import Scheduler
 
 ALL_STEPS = 1 << 62
 """Number of steps that stands for "as many as are alike"."""
@@ -18,7 +18,7 @@ class PowerCap(Protocol):
 
     def slowed(
         self,
-        batch: Batch,
+        scheduler: Scheduler,
         steps: int,
         point: OperatingPoint,
         ramp_at: Callable[[OperatingPoint], Ramp],
