@@ -16,8 +16,9 @@ from cluster_sim.calibration.wafer_models import (
     side,
 )
 from cluster_sim.hardware.device import Device
+from cluster_sim.physics.gemm import ACTIVATION_BYTES
 from cluster_sim.physics.model_parts import parts_of
-from cluster_sim.physics.wafer import ACTIVATION_BYTES, between_s
+from cluster_sim.physics.wafer_flow import between_s
 from cluster_sim.physics.wafer_placement import WaferPlan, cuts, regions_of, wafers_needed
 
 _CONTEXT = 500

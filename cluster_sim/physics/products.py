@@ -91,4 +91,5 @@ def rounded_max(one_s: float, other_s: float, sharpness: float) -> float:
     larger, smaller = (one_s, other_s) if one_s > other_s else (other_s, one_s)
     if not larger:
         return 0.0
-    return larger * (1.0 + (smaller / larger) ** sharpness) ** (1.0 / sharpness)  # type: ignore[no-any-return]  # float ** float
+    norm: float = larger * (1.0 + (smaller / larger) ** sharpness) ** (1.0 / sharpness)
+    return norm

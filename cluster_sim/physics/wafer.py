@@ -1,158 +1,48 @@
-"""Time of an engine step on wafers: layers in regions, tokens of different requests flowing through
-as a pipeline.
-
-A region is a station: it works on one token at a time. What a layer takes is its cores' time, the
-collectives' way across its region at one hop a cycle, and the arithmetic of the weights and keys
-that each core holds: the PLMR view of wafers (WaferLLM, OSDI 2025, arXiv 2502.04563), in which
-parallelism is bought with latency that grows with distance.
-"""
+"""Time of engine steps on wafers, through which tokens of different requests flow as a pipeline."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from math import inf
 
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.wafer import Wafer
 from cluster_sim.llm.model import Model
-from cluster_sim.physics.model_parts import ModelPart
+from cluster_sim.physics.gemm import ACTIVATION_BYTES
 from cluster_sim.physics.ramp import Ramp
 from cluster_sim.physics.step_work import StepWork
-from cluster_sim.physics.wafer_placement import Region, WaferPlan, regions_of
+from cluster_sim.physics.wafer_flow import Pipeline, Program, between_s
+from cluster_sim.physics.wafer_placement import WaferPlan, regions_of
 from cluster_sim.typing import Number
-
-ACTIVATION_BYTES = 2.0
-"""Of a value that goes from one layer to the next: 16 bit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """What the program of a layer makes of the wafer."""
-
-    core_s: float
-    """Of a layer, distance and arithmetic left out."""
-    collectives: float
-    """Each crosses a region's width and height."""
-    compute: float
-    """Share of a core's dense peak."""
-
-
-def part_s(
-    part: ModelPart, region: Region, device: Device, program: Program, defective: float = 0.0
-) -> float:
-    """Seconds of one token in `part`, its keys left out: nothing in the embedding, a look-up; one
-    collective in the head.
-
-    The arithmetic of the part's weights spreads over the sound cores of its region, which compute
-    and read their SRAM at once.
-    """
-    wafer = device.wafer
-    assert wafer is not None
-    if not part.flop:
-        return 0.0
-    core_s, collectives = (program.core_s, program.collectives) if part.is_layer else (0.0, 1.0)
-    cores = region.cores * (1.0 - defective) / (wafer.columns * wafer.rows)  # as a share of all
-    work_s = (
-        max(
-            part.flop / (program.compute * device.peak.bf16_flop_per_s),
-            part.read_bytes / device.memory.bandwidth_bytes_per_s,
-        )
-        / cores
-    )
-    return core_s + collectives * (region.width + region.height) / wafer.clock_hz + work_s
-
-
-def between_s(before: Region, after: Region, wafer: Wafer) -> float:
-    """Seconds from one region to the next of the same wafer, a cycle a hop."""
-    return before.distance(after) / wafer.clock_hz if before.wafer == after.wafer else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class TokenFlow:
-    """How tokens of one kind pass the stations of a replica [s]; keys are those of one query."""
-
-    latency_s: float
-    """Of a token alone, through all of them."""
-    station_s: float
-    """Of the slowest one: the pace once all are busy."""
-    key_s: float
-    """More of the latency for each key in the layers that see the whole context."""
-    window_key_s: float
-    """The same for each key in a window."""
-    station_key_s: float
-    """More of the station for each key."""
-    station_window_key_s: float
-
-
-def flow_of(
-    regions: Sequence[Region],
-    device: Device,
-    program: Program,
-    defective: float,
-    beside_s: float,
-    copies: int = 1,
-    prompts: bool = False,
-) -> TokenFlow:
-    """The flow of tokens through `regions`; `beside_s` is what a token takes between and outside of
-    them.
-
-    copies: wafers that each hold everything and share the tokens. The slowest station is taken to
-    have the most keys too. Of a prompt only the last token goes on to the head, which therefore
-    does not set its pace.
-    """
-    wafer = device.wafer
-    assert wafer is not None
-    rate = (
-        program.compute
-        * device.peak.bf16_flop_per_s
-        * (1.0 - defective)
-        / (wafer.columns * wafer.rows)
-    )  # of a core
-
-    def key_s(region: Region, window: bool) -> float:
-        return sum(
-            part.pair_flop if prompts else part.key_flop
-            for part in region.parts
-            if part.window == window
-        ) / (rate * region.cores)
-
-    passed = [
-        sum(part_s(part, region, device, program, defective) for part in region.parts)
-        for region in regions
-    ]
-    layers = [
-        sum(
-            part_s(part, region, device, program, defective)
-            for part in region.parts
-            if part.is_layer
-        )
-        for region in regions
-    ]
-    slowest_s = max(layers if prompts else passed)
-    keys, window_keys = ([key_s(region, window) for region in regions] for window in (False, True))
-    return TokenFlow(
-        beside_s + sum(passed), slowest_s / copies, sum(keys), sum(window_keys), max(keys) / copies, max(window_keys) / copies,
-    )  # fmt: skip
 
 
 class WaferSteps:
-    """Step times of one replica over wafers. In a step every sequence makes one token.
+    """Step times of one replica on wafers. In a step every sequence makes one token.
 
     Tokens follow each other through the regions, so a step takes a token's latency while the
-    pipeline has places left; with more tokens than places the slowest station sets the pace.
+    pipeline has free slots; with more tokens than slots the slowest station limits the rate.
     Prompts stream through the same stations, token by token, behind those that decode: where these
     leave bubbles, prompts fill them. Steps overlap: the last token of a prompt that was completed
-    is on its way while the next tokens enter. Only where nothing else decodes does a step last
-    until it has come out.
+    moves on while the next tokens enter. Only where nothing else decodes does a step last until it
+    has left the pipeline.
 
     Decoding may have better kernels than prompts (`decode_compute`), and a plan that lays each
-    layer over all cores reads prompts as matrices (`prompt`). Where weights are streamed a step
-    takes at least as long as all of them take to come.
+    layer over all cores prefills prompts as matrices (`prompt`). Where weights are streamed a step
+    takes at least as long as all of them take to arrive.
 
-    io_bytes_per_s: of the links of one wafer, over which tokens go to the next and streamed weights
-    come.
+    Parameters
+    ----------
+    model
+        Shape of the model.
+    device
+        Wafer that the replica runs on.
+    plan
+        Placement on wafers.
+    engine
+        Name of the engine, for its kernels in decoding.
+    io_bytes_per_s
+        Bandwidth of the links of one wafer, over which tokens go to the next and streamed weights
+        arrive [B/s].
     """
 
     def __init__(
@@ -174,37 +64,26 @@ class WaferSteps:
             + sum(between_s(before, after, wafer) for before, after in pairwise(regions))
         )
         copies = plan.wafers if plan.streamed else 1
-        plain = Program(wafer.core_s, wafer.collectives, wafer.compute)
-        decoding = Program(
-            wafer.core_s, wafer.collectives, wafer.decode_compute.get(engine.lower(), wafer.compute)
-        )
-        as_matrix = wafer.prompt is not None and (plan.layout == "whole" or plan.streamed)
-        prompts = (
-            Program(wafer.prompt.core_s, wafer.prompt.collectives, wafer.prompt.compute)
-            if as_matrix and wafer.prompt
-            else plain
-        )
+        pipeline = Pipeline(regions, device, plan.defective, beside_s, copies)
         self.regions = regions
-        self.decoding = flow_of(regions, device, decoding, plan.defective, beside_s, copies)
-        self.prompts = flow_of(
-            regions, device, prompts, plan.defective, beside_s, copies, prompts=True
-        )
+        self.decoding = pipeline.flow(_decode_program(wafer, engine))
+        self.prompts = pipeline.flow(_prompt_program(wafer, plan), prompts=True)
         self.load_s = model.weight_bytes(plan.weights) / io_bytes_per_s if plan.streamed else 0.0
-        """For which a step waits for streamed weights, at least."""
+        """Time for which a step waits for streamed weights, at least [s]."""
 
     @property
     def latency_s(self) -> float:
-        """Of a decoding token alone, its keys left out."""
+        """Time of a decoding token alone, its keys left out [s]."""
         return self.decoding.latency_s
 
     @property
     def station_s(self) -> float:
-        """Of the slowest station, for a decoding token without its keys."""
+        """Time of the slowest station for a decoding token without its keys [s]."""
         return self.decoding.station_s
 
     @property
     def slots(self) -> float:
-        """Places in the pipeline: sequences that decode at once before they slow each other down."""
+        """Number of sequences that decode at once before they slow each other down."""
         return self.decoding.latency_s / self.decoding.station_s
 
     def busy_s(self, work: StepWork, tokens_per_sequence: int = 1) -> Number:
@@ -291,3 +170,16 @@ class WaferSteps:
         else:
             ramp = busy
         return ramp.at_least(self.load_s) if self.load_s else ramp
+
+
+def _decode_program(wafer: Wafer, engine: str) -> Program:
+    """Return the program of decoding, for which an engine may have better kernels."""
+    compute = wafer.decode_compute.get(engine.lower(), wafer.compute)
+    return Program(wafer.core_s, wafer.collectives, compute)
+
+
+def _prompt_program(wafer: Wafer, plan: WaferPlan) -> Program:
+    """Return the program of prompts, which are matrices where each layer lies on all cores."""
+    if wafer.prompt is not None and (plan.layout == "whole" or plan.streamed):
+        return Program(wafer.prompt.core_s, wafer.prompt.collectives, wafer.prompt.compute)
+    return Program(wafer.core_s, wafer.collectives, wafer.compute)

@@ -1,0 +1,159 @@
+"""Flow of tokens through the regions of a wafer-scale replica, as through a pipeline.
+
+A region is a station, a stage of that pipeline: it works on one token at a time. A layer takes its
+cores' time, the collectives across its region at one hop per cycle, and the arithmetic of the
+weights and keys that each core holds: the PLMR view of wafers (WaferLLM, OSDI 2025, arXiv
+2502.04563), in which parallelism is bought with latency that grows with distance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from cluster_sim.hardware.device import Device
+from cluster_sim.hardware.wafer import Wafer
+from cluster_sim.physics.model_parts import ModelPart
+from cluster_sim.physics.wafer_placement import Region
+
+
+class Program(NamedTuple):
+    """Constants of a program that computes layers on a wafer."""
+
+    core_s: float
+    """Time of a layer for one token, without distance and arithmetic [s]."""
+    collectives: float
+    """Number of collectives per layer; each crosses a region's width and height."""
+    compute: float
+    """Share of a core's dense peak."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFlow:
+    """Times of tokens of one kind through the stations of a replica [s].
+
+    Keys are those of one query.
+    """
+
+    latency_s: float
+    """Time of a token alone through all stations."""
+    station_s: float
+    """Time per token of the slowest station, which sets the rate once all are busy."""
+    key_s: float
+    """Additional latency per key in the layers that see the whole context."""
+    window_key_s: float
+    """Additional latency per key in a window."""
+    station_key_s: float
+    """Additional time of the slowest station per key."""
+    station_window_key_s: float
+    """Additional time of the slowest station per key in a window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Regions of a replica as a pipeline of stations."""
+
+    regions: Sequence[Region]
+    device: Device
+    defective: float
+    """Share of the cores that only pass on messages."""
+    beside_s: float
+    """Time of a token between and outside of the regions [s]."""
+    copies: int = 1
+    """Number of wafers that each hold everything and share the tokens."""
+
+    def flow(self, program: Program, *, prompts: bool = False) -> TokenFlow:
+        """Return the flow of decoding tokens, or of those of prompts.
+
+        The slowest station is taken to have the most keys too. Of a prompt only the last token goes
+        on to the head, which therefore does not limit the rate.
+        """
+        regions, copies = self.regions, self.copies
+        passed, layers = [], []
+        for region in regions:
+            times_s = [
+                (part, part_s(part, region, self.device, program, self.defective))
+                for part in region.parts
+            ]
+            passed.append(sum(seconds for _, seconds in times_s))
+            layers.append(sum(seconds for part, seconds in times_s if part.is_layer))
+        slowest_s = max(layers if prompts else passed)
+        rate = self._core_flop_per_s(program)
+        keys, window_keys = (
+            [
+                _key_flop(region, windows=windows, prompts=prompts) / (rate * region.cores)
+                for region in regions
+            ]
+            for windows in (False, True)
+        )
+        return TokenFlow(
+            latency_s=self.beside_s + sum(passed),
+            station_s=slowest_s / copies,
+            key_s=sum(keys),
+            window_key_s=sum(window_keys),
+            station_key_s=max(keys) / copies,
+            station_window_key_s=max(window_keys) / copies,
+        )
+
+    def _core_flop_per_s(self, program: Program) -> float:
+        """Return the compute rate of a core, defective ones averaged in [FLOP/s]."""
+        wafer = self.device.wafer
+        assert wafer is not None
+        return (
+            program.compute
+            * self.device.peak.bf16_flop_per_s
+            * (1.0 - self.defective)
+            / (wafer.columns * wafer.rows)
+        )
+
+
+def _key_flop(region: Region, *, windows: bool, prompts: bool) -> float:
+    return sum(
+        part.pair_flop if prompts else part.key_flop
+        for part in region.parts
+        if part.window == windows
+    )
+
+
+def part_s(
+    part: ModelPart, region: Region, device: Device, program: Program, defective: float = 0.0
+) -> float:
+    """Return the time of one token in a part of a model, its keys left out [s].
+
+    It is 0 in the embedding, a look-up, and one collective in the head. The arithmetic of the
+    part's weights spreads over the sound cores of its region, which compute and read their SRAM at
+    once.
+
+    Parameters
+    ----------
+    part
+        Part of the model.
+    region
+        Region that it lies in.
+    device
+        Wafer of the region.
+    program
+        Constants of the program.
+    defective
+        Share of the cores that only pass on messages [1].
+    """
+    wafer = device.wafer
+    assert wafer is not None
+    if not part.flop:
+        return 0.0
+    core_s, collectives = (program.core_s, program.collectives) if part.is_layer else (0.0, 1.0)
+    cores = region.cores * (1.0 - defective) / (wafer.columns * wafer.rows)  # as a share of all
+    work_s = (
+        max(
+            part.flop / (program.compute * device.peak.bf16_flop_per_s),
+            part.read_bytes / device.memory.bandwidth_bytes_per_s,
+        )
+        / cores
+    )
+    return core_s + collectives * (region.width + region.height) / wafer.clock_hz + work_s
+
+
+def between_s(before: Region, after: Region, wafer: Wafer) -> float:
+    """Return the time from one region to the next, one cycle per hop; 0 to another wafer [s]."""
+    return before.distance(after) / wafer.clock_hz if before.wafer == after.wafer else 0.0
