@@ -18,12 +18,11 @@ from cluster_sim.analysis.request_lengths import LengthMoments, sampled_lengths
 from cluster_sim.analysis.static_batch import static_batch, static_rate
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.fleet import Fleet, resolve
-from cluster_sim.hardware.operating_point import FULL_PACE
+from cluster_sim.hardware.operating_point import FULL_SPEED
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.wafer_placement import cuts
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.serving.disaggregation import HandOver
-from cluster_sim.serving.scheduler import Static
 from cluster_sim.topology import FRONT_DOOR, group_path
 
 
@@ -69,7 +68,7 @@ def _pool(fleet: Fleet, deployment: Deployment, lengths: LengthMoments) -> PoolA
     pool, placement = deployment.pool, deployment.placement
     if pool.replica.role == "prefill":  # each prompt is followed by another
         lengths = replace(lengths, output_tokens=1.0)
-    is_static = isinstance(pool.batching, Static)
+    is_static = not pool.batching.is_continuous
     batch = (static_batch if is_static else full_batch)(deployment, lengths)
     decoding = max(round(batch.sequences), 1) if lengths.output_tokens > 1 else 0
     prompts = prompts_per_step(pool, lengths, batch, decoding)
@@ -91,7 +90,7 @@ def _pool(fleet: Fleet, deployment: Deployment, lengths: LengthMoments) -> PoolA
         weight_bytes=placement.weight_bytes,
         kv_token_bytes=placement.kv_token_bytes,
         kv_tokens=deployment.kv_tokens,
-        step_at_1_s=deployment.times_at(FULL_PACE).ramp(alone).first_s,
+        step_at_1_s=deployment.times_at(FULL_SPEED).ramp(alone).first_s,
         full_batch=decoding,
         step_when_full_s=step_s,
         requests_per_s=rate_per_s * deployment.replica_count,
@@ -120,7 +119,7 @@ def _mean_step_s(
     deployment: Deployment, lengths: LengthMoments, batch: FullBatch, prompts: PromptsPerStep
 ) -> float:
     """Return the mean length of a step of a full batch, prompts included [s]."""
-    pool, times = deployment.pool, deployment.times_at(FULL_PACE)
+    pool, times = deployment.pool, deployment.times_at(FULL_SPEED)
     decoding = max(round(batch.sequences), 1) if lengths.output_tokens > 1 else 0
     budget = pool.max_batched_tokens - decoding * tokens_checked(pool)
     step_s = 0.0

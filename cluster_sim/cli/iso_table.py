@@ -19,7 +19,7 @@ _BASES = {
     "slo": "requests within the SLO",
 }
 """What is equal, by the name of the basis."""
-_ROWS: tuple[tuple[str, str, float], ...] = (
+ROWS: tuple[tuple[str, str, float], ...] = (
     ("USD/h", "usd_per_hour", 1.0),
     ("  90 % interval, from", "p5_usd_per_hour", 1.0),
     ("  to", "p95_usd_per_hour", 1.0),
@@ -54,7 +54,7 @@ def _rows(iso: Iso) -> Iterator[tuple[str, list[str]]]:
             "users at once",
             ["-" if cluster.users is None else _digits(cluster.users) for cluster in clusters],
         )
-    for label, key, factor in _ROWS:
+    for label, key, factor in ROWS:
         if any(key in cluster.fields for cluster in clusters):
             values = [cluster.fields.get(key) for cluster in clusters]
             yield label, ["-" if value is None else _digits(factor * value) for value in values]

@@ -21,7 +21,7 @@ from cluster_sim.results.snapshot import OutputRate, Snapshot, SnapshotReader
 from cluster_sim.scenario.scenario import Scenario
 
 if TYPE_CHECKING:
-    from cluster_sim.sim.simulate import Watch
+    from cluster_sim.sim.run import Watch
     from cluster_sim.studies.store import Record
     from cluster_sim.studies.sweep import Ended
     from cluster_sim.studies.sweep_count import SweepCount
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _SAY_EVERY_S = 5.0  # where nobody is watching
 _REPLICAS = 8  # fullest ones that are shown
 _POINTS = 12  # of a sweep, the last that are shown
-_POINT_ROWS: Rows = (
+POINT_ROWS: Rows = (
     ("completed", "completed", ",.0f"),
     ("output tokens/s", "output_throughput", ",.0f"),
     ("TTFT p99 [ms]", "p99_ttft_ms", ",.1f"),
@@ -167,7 +167,7 @@ class SweepBoard:
             return Group(Text("reading"))
         passed_s = max(time.monotonic() - self._began_s, 1e-9)
         table = Table()
-        for heading in ("point", *(label for label, _, _ in _POINT_ROWS)):
+        for heading in ("point", *(label for label, _, _ in POINT_ROWS)):
             table.add_column(
                 Text(heading), justify="left" if heading == "point" else "right", overflow="fold"
             )
@@ -189,7 +189,7 @@ def _sweep_words(count: SweepCount, passed_s: float) -> str:
 
 def _point_cells(record: Record) -> Iterator[str]:
     """Yield the figures of a point; of one that failed, its status in place of the first."""
-    for _, key, form in _POINT_ROWS:
+    for _, key, form in POINT_ROWS:
         if key in record["summary"]:
             yield format(record["summary"][key], form)
         else:

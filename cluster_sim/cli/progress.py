@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import ProgressColumn
 
     from cluster_sim.scenario.scenario import Scenario
-    from cluster_sim.sim.simulate import Progress
+    from cluster_sim.sim.run import Progress
     from cluster_sim.studies.sweep_count import SweepCount
 
 _SAY_EVERY_S = 30.0  # where nobody is watching

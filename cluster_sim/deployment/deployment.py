@@ -10,7 +10,7 @@ from cluster_sim.deployment.model_on_devices import ModelOnDevices, PlainSteps
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.network import NetworkSpec
 from cluster_sim.hardware.node import Node
-from cluster_sim.hardware.operating_point import FULL_PACE, Pace
+from cluster_sim.hardware.operating_point import FULL_SPEED, OperatingPoint
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.placement import Placement
@@ -26,6 +26,7 @@ from cluster_sim.physics.transformer import (
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_placement import Region, wafers_needed
 from cluster_sim.scenario.pool import Pool
+from cluster_sim.serving.disaggregation import Role
 from cluster_sim.serving.kv_cache.offload import Level, levels
 from cluster_sim.topology import host_bandwidth_bytes_per_s
 
@@ -48,7 +49,7 @@ class Deployment:
         return self.pool.name
 
     @property
-    def role(self) -> str:
+    def role(self) -> Role:
         """Part of a request that replicas serve: `both`, `prefill` or `decode`."""
         return self.pool.replica.role
 
@@ -152,8 +153,8 @@ class Deployment:
 
         The share of each device moves over its own link.
         """
-        kv, bandwidth = self.pool.kv, self.swap_bandwidth_bytes_per_s
-        if kv.preemption != "swap" or not bandwidth:
+        kv = self.pool.kv
+        if kv.preemption != "swap" or not (bandwidth := self.swap_bandwidth_bytes_per_s):
             return 0, 0.0
         block_bytes = self.placement.kv_token_bytes * self.pool.block_tokens
         if self.pool.is_wafer and not self.pool.is_streamed:  # the placement is that of all wafers
@@ -215,7 +216,7 @@ class Deployment:
     @cached_property
     def step_times(self) -> PlainSteps:
         """Times of one replica's engine steps at the full operating point, without drafts."""
-        return self.target.step_times(FULL_PACE)
+        return self.target.step_times(FULL_SPEED)
 
     @property
     def wafer_steps(self) -> WaferSteps | None:
@@ -223,7 +224,7 @@ class Deployment:
         times = self.step_times
         return times if isinstance(times, WaferSteps) else None
 
-    def times_at(self, point: Pace) -> StepTimes:
+    def times_at(self, point: OperatingPoint) -> StepTimes:
         """Return the times of one replica's engine steps at an operating point, drafts included.
 
         Those of the last few hundred points are kept.
@@ -231,14 +232,14 @@ class Deployment:
         return self._times_at(point)
 
     @cached_property
-    def _times_at(self) -> Callable[[Pace], StepTimes]:
-        def build(point: Pace) -> StepTimes:
-            plain = self.step_times if point == FULL_PACE else self.target.step_times(point)
+    def _times_at(self) -> Callable[[OperatingPoint], StepTimes]:
+        def build(point: OperatingPoint) -> StepTimes:
+            plain = self.step_times if point == FULL_SPEED else self.target.step_times(point)
             return self._speculative(plain, point) or plain
 
         return lru_cache(maxsize=_KEPT_POINTS)(build)
 
-    def _speculative(self, plain: PlainSteps, point: Pace) -> SpeculativeSteps | None:
+    def _speculative(self, plain: PlainSteps, point: OperatingPoint) -> SpeculativeSteps | None:
         speculation = self.pool.replica.speculation
         if speculation is None:
             return None

@@ -7,7 +7,7 @@ from functools import cached_property
 from math import inf
 
 from cluster_sim.hardware.node import Node
-from cluster_sim.hardware.operating_point import Pace
+from cluster_sim.hardware.operating_point import OperatingPoint
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.gpu import GpuSteps
@@ -83,7 +83,7 @@ class ModelOnDevices:
             graph_batches=plan.engine.graph_batches,
         )
 
-    def step_times(self, point: Pace) -> PlainSteps:
+    def step_times(self, point: OperatingPoint) -> PlainSteps:
         """Return the times of engine steps at an operating point."""
         plan, device = self.pool.replica, self.node.device.at(point)
         if self.pool.is_wafer:

@@ -11,7 +11,12 @@ from cluster_sim.hardware.collective_fits import CollectiveFits
 from cluster_sim.hardware.efficiency import Efficiency, Overhead
 from cluster_sim.hardware.kernel_fits import KernelFits
 from cluster_sim.hardware.memory import Memory, Refresh, WeightMemory
-from cluster_sim.hardware.operating_point import CLOCK_ON_BANDWIDTH, FULL_PACE, Pace, scaled_by
+from cluster_sim.hardware.operating_point import (
+    CLOCK_ON_BANDWIDTH,
+    FULL_SPEED,
+    OperatingPoint,
+    scaled_by,
+)
 from cluster_sim.hardware.power_and_cooling import GovernorSpec, Limits, Power
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.hardware.wafer import Wafer
@@ -131,11 +136,11 @@ class Device(Description):
         """Return the times that the engine called `engine` adds on this device."""
         return self.overheads.get(engine, self.overheads["default"])
 
-    def at(self, pace: Pace) -> Self:
-        """Return this device at `pace`: kernels, peaks and links slow down, the host does not."""
-        if pace == FULL_PACE:
+    def at(self, point: OperatingPoint) -> Self:
+        """Return this device at `point`: kernels, peaks and links slow down, the host does not."""
+        if point == FULL_SPEED:
             return self
-        clock, memory, links = pace
+        clock, memory, links = point
         reading, starts = memory * clock**CLOCK_ON_BANDWIDTH, 1.0 / clock
         peer = self.peer_bandwidth_bytes_per_s
         slowed = {

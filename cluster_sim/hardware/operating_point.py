@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 from cluster_sim.schema import Description
 
 
-class Pace(NamedTuple):
+class OperatingPoint(NamedTuple):
     """What a device has, as shares, each above 0 and at most 1, of what it has cool and alone."""
 
     clock: float = 1.0
@@ -20,7 +20,7 @@ class Pace(NamedTuple):
     """Of the bandwidth of the links that its group's collectives cross."""
 
 
-FULL_PACE = Pace()
+FULL_SPEED = OperatingPoint()
 
 
 CLOCK_ON_BANDWIDTH = 0.13

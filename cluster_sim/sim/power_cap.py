@@ -1,5 +1,6 @@
-"""A power cap below the board's own limit: each stretch runs at the highest clock at which no step
-of it draws more.
+"""A power cap below the board's own limit.
+
+Each stretch runs at the highest clock at which no step of it draws more.
 """
 
 from __future__ import annotations
@@ -8,17 +9,17 @@ from collections.abc import Callable
 
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.step_work import work_of
-from cluster_sim.hardware.operating_point import Pace
+from cluster_sim.hardware.operating_point import OperatingPoint
 from cluster_sim.hardware.power_and_cooling import GovernorSpec
 from cluster_sim.physics.ramp import Ramp
 from cluster_sim.physics.step_power import step_w
-from cluster_sim.serving.scheduler import Batch
+from cluster_sim.serving.scheduler import Scheduler
 
 _STEP, _FLOOR = 0.01, 0.1  # shares of the clock, of devices whose file has no governor
 
 
-class Capped:
-    """The cap of each device of a replica.
+class CappedClock:
+    """Power cap of each device of a replica.
 
     The power loop settles within milliseconds, so the clock is solved for, not stepped to
     (quasi-steady), in the steps in which boards change it. Power over a stretch is a ratio of two
@@ -32,17 +33,28 @@ class Capped:
         self._step, self._floor = clock_steps(deployment.device.governor)
 
     def slowed(
-        self, batch: Batch, steps: int, pace: Pace, ramp_at: Callable[[Pace], Ramp]
-    ) -> tuple[Pace, Ramp]:
-        """The pace of the scheduled steps, no faster than `pace`, and how long they take, for as
-        many of `steps` as it holds.
+        self,
+        scheduler: Scheduler,
+        steps: int,
+        point: OperatingPoint,
+        ramp_at: Callable[[OperatingPoint], Ramp],
+    ) -> tuple[OperatingPoint, Ramp]:
+        """Return the operating point of the scheduled steps, and their lengths there.
+
+        Parameters
+        ----------
+        point
+            Operating point that the clock is lowered from.
+        ramp_at
+            Gives the lengths of the scheduled steps at an operating point. The result holds for as
+            many of `steps` as keep the cap at one clock.
         """
-        work = work_of(self._deployment, batch.work, 1)
-        levels = max(int((pace.clock - self._floor) / self._step + 1e-9), 0)
+        work = work_of(self._deployment, scheduler.work, 1)
+        levels = max(int((point.clock - self._floor) / self._step + 1e-9), 0)
         ramps: dict[int, Ramp] = {}
 
-        def at(level: int) -> tuple[Pace, Ramp]:
-            slower = pace._replace(clock=pace.clock - level * self._step)
+        def at(level: int) -> tuple[OperatingPoint, Ramp]:
+            slower = point._replace(clock=point.clock - level * self._step)
             if level not in ramps:
                 ramps[level] = ramp_at(slower)
             return slower, ramps[level]
@@ -72,17 +84,16 @@ class Capped:
 
 
 def clock_steps(governor: GovernorSpec | None) -> tuple[float, float]:
-    """(step, floor) of a device's clock, as shares of the highest."""
-    return (
-        (governor.step_hz / governor.clock_hz, governor.floor_hz / governor.clock_hz)
-        if governor is not None
-        else (_STEP, _FLOOR)
-    )
+    """Return (step, floor) of a device's clock, as shares of the highest."""
+    if governor is None:
+        return _STEP, _FLOOR
+    return governor.step_hz / governor.clock_hz, governor.floor_hz / governor.clock_hz
 
 
 def _first(holds: Callable[[int], bool], last: int) -> int:
-    """The first number from 0 on for which `holds`, which then holds for all that follow; `last`
-    where none before it does.
+    """Return the first number from 0 on for which `holds`; `last` where none before it does.
+
+    It must hold for all numbers that follow the first.
     """
     low, high = 0, last
     while low < high:

@@ -2,432 +2,319 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Generator
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from simpy import Environment, Event
 
-from cluster_sim.hardware.operating_point import FULL_PACE, Pace
+from cluster_sim.hardware.operating_point import OperatingPoint
 from cluster_sim.physics.ramp import Ramp
 from cluster_sim.physics.step_times import StepTimes
 from cluster_sim.request import Request
 from cluster_sim.results.recorder import PACK_STRETCH, Recorder
-from cluster_sim.serving.scheduler import Batch, DecodeBatch, PrefillBatch
+from cluster_sim.serving.scheduler import Scheduler
 from cluster_sim.sim.alarm import Alarm
+from cluster_sim.sim.operating_state import OperatingState
+from cluster_sim.sim.replica_events import Listeners, ReplicaEvents
+from cluster_sim.sim.stretch import Stretch
+
+ALL_STEPS = 1 << 62
+"""Number of steps that stands for "as many as are alike"."""
 
 
 class PowerCap(Protocol):
-    """What keeps a replica's devices below their own power limit: sim.power_cap.Capped."""
+    """What keeps a replica's devices below a power limit: sim.power_cap.CappedClock."""
 
     def slowed(
-        self, batch: Batch, steps: int, pace: Pace, ramp_at: Callable[[Pace], Ramp]
-    ) -> tuple[Pace, Ramp]: ...
-
-
-class ToHost(Protocol):
-    """The way between a replica's devices and their host: sim.fabric.HostWay."""
-
-    def moved_s(self, alone_s: float) -> float:
-        """How long it takes from now on to move what takes `alone_s` with nobody else about."""
+        self,
+        scheduler: Scheduler,
+        steps: int,
+        point: OperatingPoint,
+        ramp_at: Callable[[OperatingPoint], Ramp],
+    ) -> tuple[OperatingPoint, Ramp]:
+        """Return the operating point of the scheduled steps, and their lengths there."""
         ...
 
 
-class Replica:
-    """Runs the steps that its batch schedules. It is a Load for the router."""
+class HostPath(Protocol):
+    """The path between a replica's devices and their host: sim.host_path.SharedHostPath."""
 
-    def __init__(
+    def moved_s(self, alone_s: float) -> float:
+        """Return how long blocks move from now on that would take `alone_s` alone [s]."""
+        ...
+
+
+class ReplicaOptions(NamedTuple):
+    """What a replica may have beyond a scheduler and step times."""
+
+    max_steps: int = ALL_STEPS
+    """Maximum number of steps in one sleep; 1 makes each step an event of its own."""
+    ready_s: float = 0.0
+    """Time at which the weights are loaded [s]; the replica takes requests before."""
+    power_cap: PowerCap | None = None
+    """Power cap below the devices' own limit; None where they have none."""
+    host_path: HostPath | None = None
+    """Path on which swapped and fetched blocks meet other traffic; None where they move alone."""
+
+
+_NOTHING_LOST = (0.0, 0.0)
+
+PLAIN = ReplicaOptions()
+"""Options of a replica that has none of these."""
+
+SomeScheduler = TypeVar("SomeScheduler", bound=Scheduler)
+
+
+class Replica(Generic[SomeScheduler]):
+    """Runs the steps that its scheduler decides on. The router sees it as a Load."""
+
+    is_entry = True
+    """Whether the router sends requests here."""
+
+    def __init__(  # noqa: PLR0913 - wires one process to its parts
         self,
         env: Environment,
-        index: int,
-        batch: Batch,
-        step_times: StepTimes,
+        number: int,
+        scheduler: SomeScheduler,
+        times_at: Callable[[OperatingPoint], StepTimes],
         recorder: Recorder,
-        stepping: bool,
-        on_finish: Callable[[Request], None] | None,
+        options: ReplicaOptions = PLAIN,
     ) -> None:
-        self.times_at: Callable[[Pace], StepTimes]
-        """How long its steps take at another pace than the full one, which `step_times` is for."""
-        self.ready_s = 0.0
-        """When its weights are loaded; set before the run begins."""
-        self.to_host: ToHost | None = None
-        """On which blocks that are swapped or fetched meet other traffic; None where nothing else
-        uses it."""
-        self.pace = FULL_PACE
-        self.cap: PowerCap | None = None
-        """Of its devices, where it is below their own limit."""
-        self.on_busy: Callable[[], None] | None = None
-        """Told when it was without requests and gets one."""
-        self.on_lost: Callable[[Request], None]
-        """Given each request that is here, or on its way here, when its devices are lost."""
-        self.down = False
-        """Whether its devices are lost."""
-        self.number = index
+        self.number = number
+        """Number among all replicas."""
         self.requests = 0
-        self.longest = batch.longest
-        """Tokens of the largest footprint that could be served here."""
-        self._env, self._index, self._batch, self._times, self._recorder = (
-            env,
-            index,
-            batch,
-            step_times,
-            recorder,
-        )
-        self._at_most = 1 if stepping else 1 << 62
-        self._on_finish = on_finish
-        self.shared: Callable[[bool], None] | None = None
-        """Told before each stretch whether there is anything to run, while others use this
-        replica's memory: see Fabric."""
-        self._shares, self._warmth = (1.0, 1.0), (1.0, 1.0)
-        self._beside: tuple[Ramp, Ramp, Ramp] | None = None
-        """Of the stretch under way, while others use its memory: how long steps would take with the
-        memory, and with its links too, for itself."""
-        self._swap_s = 0.0
-        """That blocks take which are swapped or fetched, before the stretch's first step."""
+        """Number of requests that are here or on their way here."""
+        self.longest = scheduler.longest
+        """Number of tokens of the largest request that could be served here."""
+        self.down = False
+        """Whether the devices are lost."""
+        self._env, self._scheduler, self._recorder = env, scheduler, recorder
+        self._options = options
+        self._listeners = Listeners()
+        self._on_turn: Callable[[bool], None] | None = None
+        self._state = OperatingState(times_at)
+        self._stretch = Stretch()
         self._alarm = Alarm(env)
-        self._steps = (
-            0  # of the stretch under way; 0 between stretches and where there is nothing to do
-        )
         self._idle = False
-        self._began_s, self._ramp = 0.0, Ramp(0.0)
-        self._ran_at = FULL_PACE
         env.process(self._run())
 
+    def subscribe(self, listener: ReplicaEvents) -> None:
+        """Tell `listener` from now on what happens here."""
+        self._listeners.add(listener)
+
+    def share_memory(self, on_turn: Callable[[bool], None] | None) -> None:
+        """Other traffic begins to use this replica's memory; None: it ceases to.
+
+        Before each stretch `on_turn` is then told whether there is anything to run.
+        """
+        self._on_turn = on_turn
+
+    # What routers and admission ask
+
     def holds(self, request: Request) -> bool:
-        """Whether the request could ever be served here."""
+        """Return whether the request could ever be served here."""
         return request.footprint <= self.longest
 
-    def expect(self, request: Request) -> None:
-        """The router has sent this request here; it arrives when the network has brought it."""
-        request.replica = self._index
-        self.requests += 1
-        self._batch.pending_tokens += request.prompt_tokens + request.output_tokens
-        self._batch.pending_prompt += request.prompt_tokens + request.generated
-        if self.requests == 1 and self.on_busy is not None:
-            self.on_busy()
-
     def pending_tokens(self) -> int:
-        """Tokens still to process, as of this moment: steps of the stretch under way that have
-        ended are taken off.
+        """Return the tokens still to process, as of this moment.
+
+        Steps of the stretch under way that have ended are taken off.
         """
-        batch = self._batch
-        return batch.pending_tokens - self._steps_so_far() * batch.done_a_step
+        scheduler = self._scheduler
+        return scheduler.pending_tokens - self._steps_ended() * scheduler.tokens_per_step
 
     def pending_prompt_tokens(self) -> int:
-        """Prompt tokens still to be read, as of this moment."""
-        return self._batch.pending_prompt - self._steps_so_far() * self._batch.work.prompt_tokens
+        """Return the prompt tokens still to be prefilled, as of this moment."""
+        scheduler = self._scheduler
+        ended = self._steps_ended() * scheduler.work.prompt_tokens
+        return scheduler.pending_prompt_tokens - ended
 
     def waiting(self) -> int:
-        """Requests that are in no batch: on their way, queued or preempted."""
-        return self.requests - len(self._batch.running)
+        """Return the number of requests on their way, queued or preempted."""
+        return self.requests - len(self._scheduler.running)
 
-    def _steps_so_far(self) -> int:
-        """Steps of the stretch under way that have ended, and that the batch does not know of yet."""
-        if self._steps <= 1:
-            return 0
-        return min(self._ramp.steps_done(self._env.now - self._began_s), self._steps - 1)
+    @property
+    def operating_point(self) -> OperatingPoint:
+        """Operating point from the next step on."""
+        return self._state.point
 
-    def receive(self, delivery: Event) -> None:
-        """The request that `delivery` carries has arrived over the network."""
-        request: Request = delivery.value  # type: ignore[assignment]  # SimPy says Any or None
-        if self.down:
-            self.on_lost(request)
-        elif self._batch.enqueue(request):
-            self._schedule_soon()
+    def running(self) -> int:
+        """Return the number of requests in the batch."""
+        return len(self._scheduler.running)
 
-    def _schedule_soon(self) -> None:
-        """There is something new to schedule: now, or when the step under way has ended."""
-        if self._idle:
-            self._idle = False
-            self._alarm.sooner(0.0)
-        elif self._steps > 1:
-            self._end_with_this_step()
+    def kv_share(self) -> float:
+        """Return the share of the KV cache that is taken or promised, as of this moment."""
+        return self._scheduler.kv_share(self._steps_ended())
 
     @property
     def is_running(self) -> bool:
         """Whether a step is under way."""
-        return self._steps > 0
+        return self._stretch.steps > 0
+
+    def _steps_ended(self) -> int:
+        """Return the steps of the stretch under way that the scheduler does not know to be over."""
+        return self._stretch.steps_ended(self._env.now) if self._stretch.steps > 1 else 0
+
+    # Requests come
+
+    def expect(self, request: Request) -> None:
+        """The router has sent this request here; it arrives when the network has brought it."""
+        request.replica = self.number
+        self._scheduler.expect(request)
+        self.requests += 1
+        if self.requests == 1:
+            self._tell_busy()
+
+    def _tell_busy(self) -> None:
+        for tell in self._listeners.became_busy:
+            tell()
+
+    def receive(self, delivery: Event) -> None:
+        """Take the request that `delivery` carries; the network has brought it."""
+        request: Request = delivery.value  # type: ignore[assignment]  # SimPy says Any or None
+        if self.down:
+            self._lose(request)
+        elif self._scheduler.enqueue(request):
+            self._schedule_soon()
+
+    def _schedule_soon(self) -> None:
+        """Schedule what is new: now, or when the step under way has ended."""
+        if self._idle:
+            self._idle = False
+            self._alarm.sooner(0.0)
+        elif self._stretch.steps > 1:
+            self._stretch.end_with_this_step(self._env.now, self._alarm)
+
+    # What others change
 
     def set_shares(self, memory: float, links: float) -> None:
-        """What other traffic leaves of the bandwidth of its memories and of its links, from the
-        next step on.
+        """Set what other traffic leaves of the bandwidth of memories and links.
+
+        It holds from the next step on.
         """
-        self._shares = memory, links
-        self._change_pace()
+        if self._state.set_shares(memory, links):
+            self._point_changed()
 
-    def set_warmth(self, clock: float, refresh: float) -> None:
-        """What the temperatures of its devices leave of their clock and of their memories'
-        bandwidth, from the next step on.
+    def set_throttle(self, clock: float, refresh: float) -> None:
+        """Set what temperatures leave of the clock and of the memories' bandwidth.
+
+        It holds from the next step on.
         """
-        self._warmth = clock, refresh
-        self._change_pace()
+        if self._state.set_throttle(clock, refresh):
+            self._point_changed()
 
-    def _change_pace(self) -> None:
-        (memory, links), (clock, refresh) = self._shares, self._warmth
-        self.set_pace(Pace(clock, memory * refresh, links))
+    def set_operating_point(self, point: OperatingPoint) -> None:
+        """Run at an operating point from the next step on."""
+        if self._state.move_to(point):
+            self._point_changed()
 
-    def set_pace(self, pace: Pace) -> None:
-        """From the next step on its devices run at `pace`; the slowest of them where they differ."""
-        if pace != self.pace:
-            self.pace = pace
-            self._times = self.times_at(pace)
-            if self._steps > 1:
-                self._end_with_this_step()
+    def _point_changed(self) -> None:
+        if self._stretch.steps > 1:
+            self._stretch.end_with_this_step(self._env.now, self._alarm)
 
     def fail(self) -> None:
-        """Its devices are lost, and with them the step under way; every request goes to `on_lost`."""
+        """Lose the devices, with them the step under way and every request."""
         self.stop(self._env.now)
         self.down, self.requests = True, 0
-        for request in self._batch.drain(self._env.now):
-            self.on_lost(request)
+        for request in self._scheduler.drain(self._env.now):
+            self._lose(request)
+
+    def _lose(self, request: Request) -> None:
+        for tell in self._listeners.lost:
+            tell(request, can_restart=self.is_entry)
 
     def under_way(self) -> bytes:
-        """The row of the stretch under way, as far as the end of the step under way; empty where
-        there is none.
+        """Return the row of the stretch under way up to the end of the step under way.
+
+        It is empty where there is no stretch.
         """
-        return self._row(self._steps_so_far() + 1) if self._steps else b""
+        return self._row(self._steps_ended() + 1) if self._stretch.steps else b""
 
     def stop(self, now_s: float) -> None:
-        """The run ends at `now_s`: record the steps of the stretch under way that have ended."""
-        if self._steps:
-            self._steps = min(self._ramp.steps_done(now_s - self._began_s), self._steps - 1)
+        """End the run: record the steps of the stretch under way that have ended."""
+        if self._stretch.steps:
+            self._stretch.steps = self._stretch.steps_ended(now_s)
             self._settle()
 
-    def _end_with_this_step(self) -> None:
-        """Something changed that the next step should know of; the step under way is finished, as
-        engines do.
-        """
-        elapsed_s = self._env.now - self._began_s
-        steps = self._ramp.steps_done(elapsed_s) + 1
-        if steps < self._steps:
-            self._steps = steps
-            self._alarm.sooner(max(self._ramp.total_s(steps) - elapsed_s, 0.0))
+    # The process
 
     def _run(self) -> Generator[Event, Any, None]:
         alarm = self._alarm
-        if self.ready_s:
-            yield alarm.after(self.ready_s)
+        if self._options.ready_s:
+            yield alarm.after(self._options.ready_s)
         while True:
             duration_s = self._foresee_s()
             yield alarm.after(duration_s) if duration_s else alarm.when_called()
             self._settle()
 
     def _foresee_s(self) -> float:
-        """Schedule the next stretch; its length, or 0 where there is nothing to do."""
+        """Begin the next stretch; return its length [s], or 0 where there is nothing to do."""
         if self.down:
             return 0.0
-        batch, now_s = self._batch, self._env.now
-        steps = batch.schedule(now_s, self._at_most)
-        if batch.preempted:
-            for request in batch.preempted:
+        scheduler, stretch, now_s = self._scheduler, self._stretch, self._env.now
+        output = scheduler.schedule(now_s, self._options.max_steps)
+        steps = output.steps
+        if output.preempted:
+            for request in output.preempted:
                 self._recorder.events.append(
-                    (now_s, "preempted", self._index, request.number, float(request.generated))
+                    (now_s, "preempted", self.number, request.number, float(request.generated))
                 )
-        if self.shared is not None:
-            self.shared(steps > 0)
+        if self._on_turn is not None:
+            self._on_turn(steps > 0)
         if not steps:
             self._idle = True
             return 0.0
-        self._swap_s = 0.0
-        if batch.swap_s:
-            self._swap_s = (
-                batch.swap_s if self.to_host is None else self.to_host.moved_s(batch.swap_s)
-            )
-        if self.cap is None:
-            pace, ramp = self.pace, self._times.ramp(batch.work)
-            if self._swap_s:
-                ramp = ramp.delayed(self._swap_s)
+        stretch.swap_s = self._swapped_s(output.swap_s) if output.swap_s else 0.0
+        point = self._state.point
+        if (cap := self._options.power_cap) is None:
+            ramp = self._state.times.ramp(scheduler.work)
+            if stretch.swap_s:
+                ramp = ramp.delayed(stretch.swap_s)
         else:
-            pace, ramp = self.cap.slowed(batch, steps, self.pace, self._ramp_at)
-        self._beside = None
-        if self.shared is not None:
-            alone = Pace(pace.clock, self._warmth[1], pace.links)
-            self._beside = (
-                self._ramp_at(alone),
-                self._ramp_at(alone._replace(links=1.0)),
-                ramp,
-            )
-        if ramp.valid_steps < steps:
-            steps = ramp.valid_steps
-        self._steps, self._began_s, self._ramp, self._ran_at = steps, now_s, ramp, pace
-        return ramp.total_s(steps)
+            point, ramp = cap.slowed(scheduler, steps, point, self._ramp_at)
+        stretch.own_memory = stretch.own_links = None
+        if self._on_turn is not None:
+            alone = self._state.with_own_memory(point)
+            stretch.own_memory = self._ramp_at(alone)
+            stretch.own_links = self._ramp_at(alone._replace(links=1.0))
+        return stretch.begin(steps, now_s, ramp, point)
 
-    def _ramp_at(self, pace: Pace) -> Ramp:
-        """Return how long the scheduled steps would take at this pace."""
-        ramp = self.times_at(pace).ramp(self._batch.work)
-        return ramp.delayed(self._swap_s) if self._swap_s else ramp
+    def _swapped_s(self, alone_s: float) -> float:
+        """Return how long blocks move that are swapped or fetched before the first step [s]."""
+        path = self._options.host_path
+        return alone_s if path is None else path.moved_s(alone_s)
+
+    def _ramp_at(self, point: OperatingPoint) -> Ramp:
+        """Return how long the scheduled steps would take at an operating point."""
+        ramp, swap_s = self._state.times_at(point).ramp(self._scheduler.work), self._stretch.swap_s
+        return ramp.delayed(swap_s) if swap_s else ramp
 
     def _row(self, steps: int) -> bytes:
-        """So many steps of the stretch under way, as results.STRETCH_COLUMNS."""
-        batch, work = self._batch, self._batch.work
-        first_s, slope_s, _ = self._ramp
+        """Return the row of so many steps of the stretch, as results.STRETCH_COLUMNS."""
+        stretch, scheduler = self._stretch, self._scheduler
+        work, (first_s, slope_s, _) = scheduler.work, stretch.ramp
+        lost_s = _NOTHING_LOST if stretch.own_memory is None else stretch.lost_s(steps)
         return PACK_STRETCH(
-            self._index, self._began_s, first_s, slope_s, steps, work.batch, batch.counted, work.prompt_tokens,
+            self.number, stretch.began_s, first_s, slope_s, steps, work.batch, scheduler.counted, work.prompt_tokens,
             work.sampled, work.context, work.growth, work.windowed, work.growing, work.pairs, work.window_pairs,
-            batch.kv_tokens, len(batch.running), len(batch.waiting), *self._ran_at, *self._lost_s(steps),
+            scheduler.kv_tokens, len(scheduler.running), len(scheduler.waiting), *stretch.point, *lost_s,
         )  # fmt: skip
 
-    def _lost_s(self, steps: int) -> tuple[float, float]:
-        """By how much longer so many steps of the stretch took because others used its memory, and
-        its links.
-        """
-        if self._beside is None:
-            return 0.0, 0.0
-        own_memory, own_links, shared = self._beside
-        return (
-            shared.longer_than(own_memory).total_s(steps),
-            own_memory.longer_than(own_links).total_s(steps),
-        )
-
     def _settle(self) -> None:
-        """The stretch, as far as it was run, is over: record it and move the batch on."""
-        steps = self._steps
+        """Record the stretch, as far as it was run, and move the scheduler on."""
+        stretch = self._stretch
+        steps = stretch.steps
         if not steps:
             return
-        self._steps = 0
-        batch = self._batch
+        stretch.steps = 0
+        scheduler, now_s = self._scheduler, self._env.now
         self._recorder.stretches += self._row(steps)
-        now_s = self._env.now
-        if finished := batch.advance(steps, now_s):
+        if finished := scheduler.advance(steps, now_s):
             self.requests -= len(finished)
             self._recorder.left += len(finished)
-            if self._on_finish is not None:
+            for tell in self._listeners.finished:
                 for request in finished:
-                    self._on_finish(request)
-        if batch.stalls:
-            for request, gap_s in batch.stalls:
-                self._recorder.events.append((now_s, "resumed", self._index, request.number, gap_s))
-            batch.stalls = []
-
-
-class PrefillReplica(Replica):
-    """Reads prompts, makes first tokens, and offers the requests to be decoded elsewhere."""
-
-    def __init__(
-        self,
-        env: Environment,
-        index: int,
-        batch: PrefillBatch,
-        step_times: StepTimes,
-        recorder: Recorder,
-        stepping: bool,
-        on_finish: Callable[[Request], None] | None,
-        longest_decoded: int,
-    ) -> None:
-        super().__init__(env, index, batch, step_times, recorder, stepping, on_finish)
-        self._prompts, self._longest_decoded = batch, longest_decoded
-        self.on_read: Callable[[Request, PrefillReplica], None]
-        """Told of each request that is to be decoded elsewhere."""
-        self._on_step: (
-            Callable[[PrefillReplica, Sequence[tuple[Request, int]], float], None] | None
-        ) = None
-        self._longest_prompt = batch.longest
-        self.longest = min(batch.longest, longest_decoded)
-
-    def holds(self, request: Request) -> bool:
-        """Whether its prompt could ever be read here, and all of it be held by a replica that
-        decodes.
-        """
-        return request.prompt_tokens <= self._longest_prompt and (
-            request.output_tokens == 1 or request.footprint <= self._longest_decoded
-        )
-
-    def expect(self, request: Request) -> None:
-        """As of any replica; of its output it gets one token here."""
-        super().expect(request)
-        self._batch.pending_tokens -= request.output_tokens - 1
-
-    def tell_of_steps(
-        self, on_step: Callable[[PrefillReplica, Sequence[tuple[Request, int]], float], None]
-    ) -> None:
-        """`on_step` is told of each step as it begins: which prompts it reads how much of, and how
-        long it lasts. None spans several.
-        """
-        self._on_step, self._at_most = on_step, 1
-
-    def _foresee_s(self) -> float:
-        duration_s = super()._foresee_s()
-        if duration_s and self._on_step is not None:
-            self._on_step(self, self._prompts.chunks, duration_s)
-        return duration_s
-
-    def release(self, request: Request) -> None:
-        """Its KV has been sent."""
-        if self.down:
-            return
-        self.requests -= 1
-        self._prompts.release(request)
-        if self._idle and self._batch.waiting:
-            self._schedule_soon()
-
-    def _settle(self) -> None:
-        super()._settle()
-        if read := self._prompts.read:
-            self._prompts.read = ()
-            for request in read:
-                self.on_read(request, self)
-
-
-class DecodeReplica(Replica):
-    """Decodes requests whose prompts were read elsewhere."""
-
-    def __init__(
-        self,
-        env: Environment,
-        index: int,
-        batch: DecodeBatch,
-        step_times: StepTimes,
-        recorder: Recorder,
-        stepping: bool,
-        on_finish: Callable[[Request], None] | None,
-    ) -> None:
-        super().__init__(env, index, batch, step_times, recorder, stepping, on_finish)
-        self._room = batch
-        self.on_room: Callable[[], None]
-        """Called when there may be more room than before."""
-        self._asleep = False
-
-    def kv_share(self) -> float:
-        """Share of its KV room that is taken or promised, as of this moment."""
-        return self._room.kv_share(self._steps_so_far())
-
-    def can_take(self, request: Request) -> bool:
-        """Whether there is room for it, as of this moment."""
-        return (
-            not self.down
-            and self.holds(request)
-            and self._room.can_take(request, self._steps_so_far())
-        )
-
-    def promise(self, request: Request) -> None:
-        """Its KV is going to be sent here."""
-        request.replica = self._index
-        self.requests += 1
-        if self.requests == 1 and self.on_busy is not None:
-            self.on_busy()
-        self._room.promise(request)
-        if self._asleep and self._steps > 1 and self._room.within_room(self._steps) < self._steps:
-            self._end_with_this_step()
-
-    def land(self, request: Request) -> None:
-        """Its KV is here."""
-        if self.down:
-            self.on_lost(request)
-            return
-        self._room.land(request)
-        self._schedule_soon()
-
-    def _foresee_s(self) -> float:
-        duration_s = super()._foresee_s()
-        if self.down:
-            return duration_s
-        self._asleep = False
-        self.on_room()
-        self._asleep = True
-        if self._steps > 1 and (steps := self._room.within_room(self._steps)) < self._steps:
-            self._steps = steps
-            return self._ramp.total_s(steps)
-        return duration_s
-
-    def _settle(self) -> None:
-        self._asleep = False
-        super()._settle()
+                    tell(request)
+        if scheduler.stalls:
+            for request, gap_s in scheduler.stalls:
+                self._recorder.events.append((now_s, "resumed", self.number, request.number, gap_s))

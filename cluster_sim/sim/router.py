@@ -2,42 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
-from simpy import Environment, Timeout
+from simpy import Environment, Event, Timeout
 
 from cluster_sim.request import Request
 from cluster_sim.results.recorder import Recorder
-from cluster_sim.serving.admission import Gate
-from cluster_sim.serving.routing import Picker
-from cluster_sim.sim.replica import Replica
+from cluster_sim.serving.admission import Gate, Queue
+from cluster_sim.serving.routing import Load, Picker
+from cluster_sim.sim.replica_events import ReplicaEvents, RouterEvents
 
 
-class Router:
-    """Sends each request to the replica that the policy picks among those that could serve it,
-    unless the gate is closed to it.
+class Entry(Load, Queue, Protocol):
+    """What the router sees of a replica that it sends requests to."""
+
+    longest: int
+    down: bool
+
+    def holds(self, request: Request) -> bool:
+        """Return whether the request could ever be served here."""
+        ...
+
+    def expect(self, request: Request) -> None:
+        """The router has sent this request here; it arrives when the network has brought it."""
+        ...
+
+    def receive(self, delivery: Event) -> None:
+        """Take the request that `delivery` carries."""
+        ...
+
+
+class Router(ReplicaEvents):
+    """Sends each request to the replica that the policy picks among those that could serve it.
+
+    The gate may reject requests before that.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - wires the front door to the replicas
         self,
         env: Environment,
         picker: Picker,
-        replicas: Sequence[Replica],
+        replicas: Sequence[Entry],
         latencies_s: Sequence[float],
         recorder: Recorder,
-        on_reject: Callable[[Request], None] | None,
         gate: Gate | None = None,
     ) -> None:
         self._env, self._replicas, self._recorder = env, replicas, recorder
         self._pick, self._sent = picker
         self._gate = gate
         self._latencies_s = latencies_s
-        self._on_reject = on_reject
         self._surely_held = min(replica.longest for replica in replicas)
+        self._listeners: list[RouterEvents] = []
+
+    def subscribe(self, listener: RouterEvents) -> None:
+        """Tell `listener` from now on what happens here."""
+        self._listeners.append(listener)
 
     def route(self, request: Request) -> None:
-        """Send a request that has just arrived; one that no replica can hold, or that the gate
-        refuses, is rejected.
+        """Send a request that has just arrived to a replica.
+
+        One that no replica can hold, or that the gate refuses, is rejected.
         """
         self._recorder.requests.append(request)
         index = self._pick(request, self._replicas)
@@ -47,9 +72,8 @@ class Router:
             and not replica.holds(request)
         ):
             if (other := self._other(request)) is None:
-                self._reject(
-                    request, "all_down" if all(one.down for one in self._replicas) else "too_long"
-                )
+                all_down = all(replica.down for replica in self._replicas)
+                self._reject(request, "all_down" if all_down else "too_long")
                 return
             index = other
         if self._gate is not None and self._gate.refuses(
@@ -59,30 +83,20 @@ class Router:
             return
         self._send(request, index)
 
-    def lost(self, request: Request) -> None:
-        """The replica that had this request has lost its devices: it is sent to another one, with
-        what it was answered, or has failed.
-        """
-        if (index := self._other(request)) is None:
-            self.fail(request)
+    def lost(self, request: Request, *, can_restart: bool) -> None:
+        """Send a request whose replica has lost its devices to another one; else it has failed."""
+        index = self._other(request) if can_restart else None
+        if index is None:
+            self._recorder.fails(request, self._env.now)
+            self._tell_refused(request)
             return
         self._recorder.events.append(
             (self._env.now, "retried", request.replica, request.number, float(request.generated))
         )
         self._send(request, index)
 
-    def fail(self, request: Request) -> None:
-        """Nobody else can go on with a request whose devices are lost: there is no other replica,
-        or its KV was handed over and is gone.
-        """
-        self._recorder.fails(request, self._env.now)
-        if self._on_reject is not None:
-            self._on_reject(request)
-
     def _other(self, request: Request) -> int | None:
-        """The replica that the policy picks among those that are up and could serve it; None where
-        there is none.
-        """
+        """Return the pick among the replicas that are up and could serve a request, if any."""
         able = [
             number
             for number, replica in enumerate(self._replicas)
@@ -101,5 +115,8 @@ class Router:
 
     def _reject(self, request: Request, reason: str) -> None:
         self._recorder.rejects(request, self._env.now, reason)
-        if self._on_reject is not None:
-            self._on_reject(request)
+        self._tell_refused(request)
+
+    def _tell_refused(self, request: Request) -> None:
+        for listener in self._listeners:
+            listener.refused(request)

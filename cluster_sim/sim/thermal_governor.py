@@ -23,10 +23,11 @@ from cluster_sim.results.recorder import Recorder
 from cluster_sim.sim.alarm import Alarm
 from cluster_sim.sim.power_meter import PowerMeter
 from cluster_sim.sim.replica import Replica
+from cluster_sim.sim.replica_events import ReplicaEvents
 from cluster_sim.sim.thermal_guard import ThermalGuard
 
 
-class ThermalGovernor:
+class ThermalGovernor(ReplicaEvents):
     """The process that watches the thermal groups of nodes that share replicas."""
 
     def __init__(
@@ -34,7 +35,7 @@ class ThermalGovernor:
         env: Environment,
         groups: Sequence[tuple[int, ThermalGroup]],
         meter: PowerMeter,
-        replicas: Sequence[Replica],
+        replicas: Sequence[Replica[Any]],
         recorder: Recorder,
     ) -> None:
         self._env, self._meter, self._recorder = env, meter, recorder
@@ -43,12 +44,10 @@ class ThermalGovernor:
         self._replicas = {number: replicas[number] for number in sorted(numbers)}
         self._now_s = self._next_s = 0.0
         self._alarm, self._asleep = Alarm(env), False
-        for replica in self._replicas.values():
-            replica.on_busy = self._wake
         env.process(self._run())
 
-    def _wake(self) -> None:
-        """One of its replicas has something to do again."""
+    def became_busy(self) -> None:
+        """Look again when it is time, now that somebody works."""
         if self._asleep:
             self._asleep = False
             self._alarm.sooner(max(self._next_s - self._env.now, 0.0))
@@ -78,10 +77,10 @@ class ThermalGovernor:
                 self._throttle(replica, now_s)
         self._next_s = now_s + min(guard.safe_s(now_s) for _, guard in self._guards)
 
-    def _throttle(self, replica: Replica, now_s: float) -> None:
+    def _throttle(self, replica: Replica[Any], now_s: float) -> None:
         """Let a replica run as its hottest devices do; where any are lost, it is lost."""
         guards = [guard for _, guard in self._guards if guard.group.replica == replica.number]
-        replica.set_warmth(
+        replica.set_throttle(
             min(guard.clock for guard in guards), min(guard.refresh for guard in guards)
         )
         if any(guard.lost for guard in guards):
@@ -112,7 +111,7 @@ def thermal_governors(
     env: Environment,
     fleet: Fleet,
     groups: Sequence[ThermalGroup],
-    replicas: Sequence[Replica],
+    replicas: Sequence[Replica[Any]],
     recorder: Recorder,
 ) -> list[ThermalGovernor]:
     """Return a governor for each set of nodes that share replicas and could reach a limit."""
@@ -123,16 +122,19 @@ def thermal_governors(
     meter = PowerMeter(
         fleet.replicas, replicas, {number for _, numbers in watched for number in numbers}, recorder
     )
-    return [
-        ThermalGovernor(
+    governors = []
+    for nodes, numbers in watched:
+        governor = ThermalGovernor(
             env,
             [(place, group) for place, group in enumerate(groups) if group.node in nodes],
             meter,
             replicas,
             recorder,
         )
-        for nodes, _ in watched
-    ]
+        for number in numbers:
+            replicas[number].subscribe(governor)
+        governors.append(governor)
+    return governors
 
 
 def _sharing(groups: Sequence[ThermalGroup]) -> list[tuple[set[str], set[int]]]:

@@ -19,7 +19,7 @@ from cluster_sim.studies.iso_outcome import BASES, Basis, Iso, Scaled
 from cluster_sim.studies.runner import Progress, Runner, summary_of
 from cluster_sim.units import parse
 
-_FIELDS = (
+FIELDS = (
     "usd_per_hour",
     "p5_usd_per_hour",
     "p95_usd_per_hour",
@@ -183,7 +183,7 @@ def _means(
     return [
         {
             key: float(np.mean([summary[key] for summary in summaries]))
-            for key in _FIELDS
+            for key in FIELDS
             if all(key in summary for summary in summaries)
         }
         for summaries in runner.on_seeds(summary_of, scenarios, replications)

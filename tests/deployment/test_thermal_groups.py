@@ -19,7 +19,7 @@ from cluster_sim.deployment.fleet import resolve
 from cluster_sim.deployment.temperatures import temperatures
 from cluster_sim.deployment.thermal_groups import ThermalGroup, thermal_groups
 from cluster_sim.hardware.node import Node
-from cluster_sim.hardware.operating_point import Pace
+from cluster_sim.hardware.operating_point import OperatingPoint
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.thermal import DIE, MEMORY, Heat
 from cluster_sim.scenario.site import Inlet, SiteEvent
@@ -415,7 +415,9 @@ def test_a_fifth_off_the_clock_costs_decoding_a_70b_under_6_percent_and_prefill_
     }))  # fmt: skip
     given = cluster_sim.load_scenario(path)
     (deployment,) = resolve(given).deployments
-    slow, whole = (deployment.times_at(pace) for pace in (Pace(clock=0.8), Pace()))
+    slow, whole = (
+        deployment.times_at(pace) for pace in (OperatingPoint(clock=0.8), OperatingPoint())
+    )
     decode, prefill = (
         [
             steps.ramp(StepWork(batch=64, growth=64, context=64 * 4000)).first_s

@@ -4,7 +4,7 @@ while there is room.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from itertools import pairwise
 
 import pytest
@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from simpy import Environment, Timeout
 
 from cluster_sim.results.recorder import Recorder
-from cluster_sim.sim.fabric import Bus, Channel, Fabric
+from cluster_sim.sim.fabric import Fabric
+from cluster_sim.sim.memory_bus import MemoryBus
+from cluster_sim.sim.transfer import Channel, Parties
 from cluster_sim.topology import ParallelPaths, Route
 
 CAPACITIES = {"a": 1.0, "b": 2.0, "c": 3.0, "d": 7.0, "m": 4.0, "n": 5.0}
-BUSES = {"m": Bus(4.0, stream_loss=0.1), "n": Bus(5.0, mix_loss=0.3)}
+BUSES = {"m": MemoryBus(4.0, stream_loss=0.1), "n": MemoryBus(5.0, mix_loss=0.3)}
 
 seconds = st.integers(0, 50).map(lambda sixteenths: sixteenths / 16)  # as exact as the clock
 ways = st.lists(st.sampled_from("abcdmn"), min_size=2, max_size=4, unique=True)
@@ -36,8 +38,11 @@ class Replica:
     """Runs steps and pauses by turns."""
 
     def __init__(self) -> None:
-        self.shared = None
+        self.on_turn: Callable[[bool], None] | None = None
         self.is_running = True
+
+    def share_memory(self, on_turn: Callable[[bool], None] | None) -> None:
+        self.on_turn = on_turn
 
     def set_shares(self, memory: float, links: float) -> None:
         assert 0.0 < memory <= 1.0 and 0.0 < links <= 1.0
@@ -93,7 +98,7 @@ def test_no_link_is_overfull_nothing_is_lost_and_nobody_waits_for_nothing(
     ) -> Generator[Timeout, None, None]:
         yield env.timeout(at_s)
         transfer, total, coming = (
-            fabric.begin("kv", way(path, lanes), (0, 1, number), lambda: None),
+            fabric.begin("kv", way(path, lanes), Parties(0, 1, number), lambda: None),
             0.0,
             0.0,
         )
@@ -109,8 +114,8 @@ def test_no_link_is_overfull_nothing_is_lost_and_nobody_waits_for_nothing(
         for after_s in pauses:
             yield env.timeout(after_s)
             replica.is_running = not replica.is_running
-            if replica.shared is not None:
-                replica.shared(replica.is_running)
+            if replica.on_turn is not None:
+                replica.on_turn(replica.is_running)
 
     for number, one in enumerate(sent):
         env.process(send(number, *one))

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simpy import Environment, Event
 
-from cluster_sim.hardware.operating_point import FULL_PACE, Pace
+from cluster_sim.hardware.operating_point import FULL_SPEED, OperatingPoint
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.ramp import Ramp
 from cluster_sim.physics.step_times import StepTimes
@@ -25,8 +25,8 @@ from cluster_sim.physics.wafer_placement import WaferPlan
 from cluster_sim.request import Request
 from cluster_sim.results.columns import STRETCH_COLUMNS
 from cluster_sim.results.recorder import Recorder
-from cluster_sim.sim.replica import Replica
-from cluster_sim.sim.source import timetable
+from cluster_sim.sim.replica import PLAIN, Replica, ReplicaOptions
+from cluster_sim.sim.timetable import timetable
 from tests.laws.test_stretches_equal_steps import (
     jobs,
     limits,
@@ -37,12 +37,14 @@ from tests.laws.test_stretches_equal_steps import (
 )
 from tests.machines import small_gpu, tiny_model
 
-paces = st.builds(Pace, *(st.sampled_from([1.0, 0.9, 0.5, 0.1]) for _ in Pace._fields))
+paces = st.builds(
+    OperatingPoint, *(st.sampled_from([1.0, 0.9, 0.5, 0.1]) for _ in OperatingPoint._fields)
+)
 changes = st.lists(st.tuples(st.floats(1e-4, 0.05), paces), max_size=8)
 
 
 def serve_at(
-    changes: list[tuple[float, Pace]],
+    changes: list[tuple[float, OperatingPoint]],
     requests: list[Request],
     batch: Any,
     times_at: Any,
@@ -50,13 +52,13 @@ def serve_at(
 ) -> Recorder:
     """Requests served by one replica, whose pace changes after each of these gaps [s]."""
     env, recorder = Environment(), Recorder()
-    replica = Replica(env, 0, batch, times_at(FULL_PACE), recorder, stepping, None)
-    replica.times_at = times_at
+    options = ReplicaOptions(max_steps=1) if stepping else PLAIN
+    replica = Replica(env, 0, batch, times_at, recorder, options)
 
     def change() -> Generator[Event, Any, None]:
         for gap_s, pace in changes:
             yield env.timeout(gap_s)
-            replica.set_pace(pace)
+            replica.set_operating_point(pace)
 
     def arrive(request: Request) -> None:
         recorder.requests.append(request)
@@ -79,13 +81,13 @@ def rows_of(recorder: Recorder) -> list[dict[str, float]]:
 def test_stretch_and_step_agree_while_the_pace_changes(
     gaps: list[tuple[float, int, int]],
     limit: dict[str, Any],
-    changes: list[tuple[float, Pace]],
+    changes: list[tuple[float, OperatingPoint]],
     machine: str,
 ) -> None:
     model = model_of(limit)
 
     @cache
-    def times_at(pace: Pace) -> StepTimes:
+    def times_at(pace: OperatingPoint) -> StepTimes:
         if machine == "wafer":
             return WaferSteps(model, small_wafer().at(pace), WaferPlan(2))
         return GpuSteps(model, small_gpu().at(pace))
@@ -109,7 +111,7 @@ def test_the_step_under_way_is_finished_before_a_new_pace_holds() -> None:
     class Seconds:
         """A step of 1 s, of 2 s with half of the memory."""
 
-        def __init__(self, pace: Pace) -> None:
+        def __init__(self, pace: OperatingPoint) -> None:
             self.each_s = 1.0 / pace.memory
 
         def ramp(self, _: StepWork) -> Ramp:
@@ -125,7 +127,7 @@ def test_the_step_under_way_is_finished_before_a_new_pace_holds() -> None:
         "window": 0,
     }
     recorder = serve_at(
-        [(2.5, Pace(memory=0.5)), (4.0, FULL_PACE)],
+        [(2.5, OperatingPoint(memory=0.5)), (4.0, FULL_SPEED)],
         requests,
         make_batch(limit),
         Seconds,
@@ -138,7 +140,7 @@ def test_the_step_under_way_is_finished_before_a_new_pace_holds() -> None:
     assert requests[0].finish_s == 8.0
 
 
-def seconds_at(pace: Pace) -> tuple[float, float]:
+def seconds_at(pace: OperatingPoint) -> tuple[float, float]:
     """Of a step bound by reading, one token after 1,000, and of one bound by computing, 10,000
     prompt tokens; neither has a start of its own.
     """
@@ -154,7 +156,9 @@ def seconds_at(pace: Pace) -> tuple[float, float]:
 def test_decoding_hardly_follows_the_clock_and_prefill_does() -> None:
     decode, prefill = (
         slow / whole
-        for slow, whole in zip(seconds_at(Pace(clock=0.8)), seconds_at(FULL_PACE), strict=True)
+        for slow, whole in zip(
+            seconds_at(OperatingPoint(clock=0.8)), seconds_at(FULL_SPEED), strict=True
+        )
     )
     assert decode == pytest.approx(1 / 0.971, rel=0.01)  # reading goes as 0.8^0.13 = 0.971
     assert prefill == pytest.approx(1.25, rel=0.01)
@@ -163,7 +167,9 @@ def test_decoding_hardly_follows_the_clock_and_prefill_does() -> None:
 def test_half_of_the_memory_takes_decoding_twice_as_long_and_hardly_slows_prefill() -> None:
     decode, prefill = (
         slow / whole
-        for slow, whole in zip(seconds_at(Pace(memory=0.5)), seconds_at(FULL_PACE), strict=True)
+        for slow, whole in zip(
+            seconds_at(OperatingPoint(memory=0.5)), seconds_at(FULL_SPEED), strict=True
+        )
     )
     assert decode == pytest.approx(2.0, rel=0.01)
     assert prefill == pytest.approx(1.0, rel=0.01)
@@ -183,14 +189,11 @@ def test_what_others_leave_of_a_memory_and_what_refreshing_leaves_multiply() -> 
         env,
         0,
         make_batch(limit),
-        GpuSteps(tiny_model(), small_gpu()),
+        lambda point: GpuSteps(tiny_model(), small_gpu().at(point)),
         Recorder(),
-        False,
-        None,
     )
-    replica.times_at = lambda pace: GpuSteps(tiny_model(), small_gpu().at(pace))
     replica.set_shares(0.75, 0.5)
-    replica.set_warmth(0.9, 0.8)
-    assert replica.pace == pytest.approx(Pace(0.9, 0.6, 0.5))
+    replica.set_throttle(0.9, 0.8)
+    assert replica.operating_point == pytest.approx(OperatingPoint(0.9, 0.6, 0.5))
     replica.set_shares(1.0, 1.0)
-    assert replica.pace == pytest.approx(Pace(0.9, 0.8, 1.0))
+    assert replica.operating_point == pytest.approx(OperatingPoint(0.9, 0.8, 1.0))

@@ -13,7 +13,7 @@ import cluster_sim
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import ScenarioError
-from cluster_sim.hardware.operating_point import FULL_PACE
+from cluster_sim.hardware.operating_point import FULL_SPEED
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.physics.speculative_steps import SpeculativeSteps
@@ -167,7 +167,7 @@ def test_multi_token_prediction_passes_its_layer_and_the_head_for_each_draft(
         GpuSteps(tiny_model(layers=layers), small_gpu(), ReplicaLayout(engine="test engine"))
         for layers in (2, 1)
     )
-    times = Deployment(pool, tiny_model()).times_at(FULL_PACE)
+    times = Deployment(pool, tiny_model()).times_at(FULL_SPEED)
     assert times.ramp(
         StepWork(batch=1, growth=3.0, context=500, sampled=1)
     ).first_s == pytest.approx(

@@ -15,7 +15,7 @@ from simpy import Environment, Timeout
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.fleet import build_topology
 from cluster_sim.hardware.device import device_named
-from cluster_sim.hardware.operating_point import Pace
+from cluster_sim.hardware.operating_point import OperatingPoint
 from cluster_sim.llm.huggingface import read_model
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.collectives import all_reduce_s
@@ -24,7 +24,10 @@ from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.scenario.cluster import Cluster
 from cluster_sim.scenario.pool import Pool
-from cluster_sim.sim.fabric import Bus, Fabric, HostWay
+from cluster_sim.sim.fabric import Fabric
+from cluster_sim.sim.host_path import SharedHostPath
+from cluster_sim.sim.memory_bus import MemoryBus
+from cluster_sim.sim.transfer import Parties
 from cluster_sim.topology import ParallelPaths, Route, parallel_paths_between
 
 Sent = tuple[float, str, float]  # when, over which resources, how many bytes
@@ -49,7 +52,7 @@ def ends_s(sent: list[Sent], capacities: dict[str, float]) -> list[float]:
     def send(number: int, at_s: float, path: str, size: float) -> Generator[Timeout, None, None]:
         yield env.timeout(at_s)
         way = ways.setdefault(path, over(path))
-        fabric.supply(fabric.begin("kv", way, (0, 1, number), lambda: None), size)
+        fabric.supply(fabric.begin("kv", way, Parties(0, 1, number), lambda: None), size)
 
     for number, one in enumerate(sent):
         env.process(send(number, *one))
@@ -97,16 +100,18 @@ class Replica:
     """What the fabric sees of one; it keeps what it is told."""
 
     def __init__(self, is_running: bool) -> None:
-        self.shared: Callable[[bool], None] | None = None
         self.is_running = is_running
         self.told: list[tuple[float, float]] = []
+
+    def share_memory(self, on_turn: Callable[[bool], None] | None) -> None:
+        """It never turns."""
 
     def set_shares(self, memory: float, links: float) -> None:
         self.told.append((memory, links))
 
 
 def told(
-    bus: Bus,
+    bus: MemoryBus,
     link: float,
     paths: Iterable[str],
     is_running: bool = True,
@@ -121,7 +126,7 @@ def told(
     replica = Replica(is_running)
     fabric.join(replica, "m", links, brought)
     for number, path in enumerate(paths):
-        fabric.supply(fabric.begin("kv", over(path), (0, 1, number), lambda: None), 10.0)
+        fabric.supply(fabric.begin("kv", over(path), Parties(0, 1, number), lambda: None), 10.0)
     env.run()
     return replica.told
 
@@ -129,32 +134,32 @@ def told(
 @pytest.mark.parametrize("brought", [inf, 1.0])
 def test_steps_have_what_transfers_leave_of_the_memory(brought: float) -> None:
     """Of 16 a transfer takes 2; two of them 4; when both have ended everything is there again."""
-    assert told(Bus(16.0), 2.0, ["am"], brought=brought) == [(0.875, 1.0), (1.0, 1.0)]
-    assert told(Bus(16.0), 2.0, ["am", "mb"], brought=brought)[0] == (0.75, 1.0)
+    assert told(MemoryBus(16.0), 2.0, ["am"], brought=brought) == [(0.875, 1.0), (1.0, 1.0)]
+    assert told(MemoryBus(16.0), 2.0, ["am", "mb"], brought=brought)[0] == (0.75, 1.0)
     # reads and writes, 2 of 16 written: 1 - 0.32 / 8 x 7 / 8 are left; with two streams besides 1 -
     # 0.1
-    assert told(Bus(16.0, mix_loss=0.32), 2.0, ["am"], brought=brought)[0][0] == approx(
+    assert told(MemoryBus(16.0, mix_loss=0.32), 2.0, ["am"], brought=brought)[0][0] == approx(
         0.875 * 0.965, abs=1 / 128
     )
-    assert told(Bus(16.0, stream_loss=0.1), 2.0, ["am"], brought=brought)[0][0] == approx(
+    assert told(MemoryBus(16.0, stream_loss=0.1), 2.0, ["am"], brought=brought)[0][0] == approx(
         0.9 - 0.125, abs=1 / 128
     )
-    assert told(Bus(16.0, mix_loss=0.32), 2.0, ["mb"], brought=brought)[0][0] == 0.875
+    assert told(MemoryBus(16.0, mix_loss=0.32), 2.0, ["mb"], brought=brought)[0][0] == 0.875
 
 
 def test_no_transfer_takes_more_of_a_memory_than_an_even_part_while_steps_are_run() -> None:
-    assert told(Bus(16.0), 100.0, ["am"])[0] == (0.5, 1.0)
-    assert told(Bus(16.0), 100.0, ["am", "mb", "cm"])[0] == (0.25, 1.0)
+    assert told(MemoryBus(16.0), 100.0, ["am"])[0] == (0.5, 1.0)
+    assert told(MemoryBus(16.0), 100.0, ["am", "mb", "cm"])[0] == (0.25, 1.0)
 
 
 def test_collectives_are_slowed_by_what_crosses_their_own_links_and_by_nothing_else() -> None:
     """The links `n` and `o` of the replica's first device carry 8, as all others do."""
-    assert told(Bus(1e6), 8.0, ["anm"], links="no")[0] == (
+    assert told(MemoryBus(1e6), 8.0, ["anm"], links="no")[0] == (
         1.0,
         0.5,
     )  # two on one link: half for each
-    assert told(Bus(1e6), 8.0, ["anm", "bnm", "cnm"], links="no")[0] == (1.0, 0.25)
-    assert told(Bus(1e6), 8.0, ["am"], links="no")[0] == (1.0, 1.0)  # it came another way
+    assert told(MemoryBus(1e6), 8.0, ["anm", "bnm", "cnm"], links="no")[0] == (1.0, 0.25)
+    assert told(MemoryBus(1e6), 8.0, ["am"], links="no")[0] == (1.0, 1.0)  # it came another way
 
 
 def test_two_groups_on_one_switch_do_not_share_a_link() -> None:
@@ -189,12 +194,12 @@ def test_an_all_reduce_beside_a_transfer_takes_as_much_longer_as_its_share_says(
     """
     device = device_named("b200-sxm")
     alone, beside = (
-        all_reduce_s(device.at(Pace(links=links)).collectives.all_reduce, 8, 256 * 2**20)
+        all_reduce_s(device.at(OperatingPoint(links=links)).collectives.all_reduce, 8, 256 * 2**20)
         for links in (1.0, 0.5)
     )
     assert 1.7 * alone < beside < 2.0 * alone
     small, small_beside = (
-        all_reduce_s(device.at(Pace(links=links)).collectives.all_reduce, 8, 2**10)
+        all_reduce_s(device.at(OperatingPoint(links=links)).collectives.all_reduce, 8, 2**10)
         for links in (1.0, 0.5)
     )
     assert small_beside < 1.2 * small
@@ -232,11 +237,11 @@ def test_a_pipeline_over_two_nodes_pays_the_hop_over_the_network() -> None:
 def test_a_swap_beside_other_traffic_takes_as_much_longer_as_its_share_says() -> None:
     env = Environment()
     fabric = Fabric(env, lambda _: 10.0, {}, recorder := Recorder())
-    to_host = HostWay(fabric, over("dph"), "swap", 0, 10.0)
+    to_host = SharedHostPath(fabric, over("dph"), "swap", 0, 10.0)
     assert to_host.moved_s(2.0) == 2.0
     env.run()
     assert env.now == approx(2.0)
-    fabric.supply(fabric.begin("kv", over("mph"), (1, 0, 0), lambda: None), 100.0)
+    fabric.supply(fabric.begin("kv", over("mph"), Parties(1, 0, 0), lambda: None), 100.0)
     env.run(until=3.0)
     assert to_host.moved_s(2.0) == approx(4.0)
     env.run()

@@ -21,6 +21,7 @@ from cluster_sim.physics.step_work import StepWork
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.scenario.cluster import Cluster
 from cluster_sim.sim.fabric import Fabric
+from cluster_sim.sim.transfer import Parties
 from cluster_sim.topology import ParallelPaths, Route, group_path
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node, small_gpu, tiny_model
 
@@ -185,7 +186,7 @@ def test_what_was_sent_while_prompts_were_read_is_not_sent_again(
     lanes = ParallelPaths([Route(("a", "b"), (("a", "b"),), 0.0, 1.0)], {"link": 1}, ("a", "b"))
 
     def read(number: int, size: float) -> Generator[Timeout, None, None]:
-        transfer = fabric.begin("kv", lanes, (0, 1, number), lambda: None)
+        transfer = fabric.begin("kv", lanes, Parties(0, 1, number), lambda: None)
         yield env.timeout(2.0)
         fabric.supply(transfer, 0.0, size / 10.0, is_whole=False)
         yield env.timeout(8.0)

@@ -1,0 +1,267 @@
+"""Wiring of a run: all processes of a scenario, each with what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from math import inf
+from typing import Any, NamedTuple, cast
+
+from cluster_sim.deployment.fleet import Fleet, ReplicaSpec
+from cluster_sim.deployment.power_caps import device_caps_w
+from cluster_sim.deployment.schedulers import build_scheduler
+from cluster_sim.deployment.thermal_groups import ThermalGroup, thermal_groups
+from cluster_sim.request import Request
+from cluster_sim.results.recorder import Recorder
+from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.serving.admission import Gate, Prefill
+from cluster_sim.serving.disaggregation import HandOver
+from cluster_sim.serving.scheduler import DecodeScheduler, PrefillScheduler
+from cluster_sim.sim.clock import CountingEnvironment
+from cluster_sim.sim.closed_loop import (
+    ClosedLoopClients,
+    ClosedLoopSessions,
+    FrontDoorPath,
+    SessionStarts,
+    TrafficLimits,
+)
+from cluster_sim.sim.decode_replica import DecodeReplica
+from cluster_sim.sim.fabric import Fabric
+from cluster_sim.sim.kv_network import KvNetwork, needs_kv_network
+from cluster_sim.sim.power_cap import CappedClock
+from cluster_sim.sim.prefill_replica import PrefillReplica
+from cluster_sim.sim.replica import ALL_STEPS, Replica, ReplicaOptions
+from cluster_sim.sim.router import Router
+from cluster_sim.sim.thermal_governor import thermal_governors
+from cluster_sim.sim.timetable import timetable
+from cluster_sim.topology import FRONT_DOOR, Route
+from cluster_sim.workload.classes import labelled
+from cluster_sim.workload.generate import drawn, replayed
+from cluster_sim.workload.random_streams import stream
+from cluster_sim.workload.sessions import scripts
+from cluster_sim.workload.traces import Tally
+
+ClosedLoop = ClosedLoopClients | ClosedLoopSessions
+"""Traffic that waits for answers."""
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """The processes of one run, wired and not yet started."""
+
+    scenario: Scenario
+    env: CountingEnvironment
+    recorder: Recorder
+    replicas: Sequence[Replica[Any]]
+    """All replicas by number."""
+    fabric: Fabric | None
+    """Fabric on which KV moves; None where none does."""
+    paths: Sequence[Route]
+    """Path from the front door to each replica, by number."""
+    groups: Sequence[ThermalGroup]
+    """Groups of equally warm devices; none where temperatures are not simulated."""
+    closed_loop: ClosedLoop | None
+    """Clients that wait for answers; None where requests come by a timetable."""
+    tally: Tally
+    """What of a trace was left out."""
+
+    def stop(self) -> None:
+        """End the run: record what is under way."""
+        for replica in self.replicas:
+            replica.stop(self.env.now)
+        if self.fabric is not None:
+            self.fabric.stop()
+
+
+def build(scenario: Scenario, fleet: Fleet) -> Simulation:
+    """Return the processes of a run."""
+    env, recorder, tally = CountingEnvironment(), Recorder(), Tally()
+    network = KvNetwork(env, fleet, recorder) if needs_kv_network(fleet) else None
+    replicas = _build_replicas(env, scenario, fleet, recorder, network)
+    if network is not None:
+        network.join(replicas.everyone)
+        if replicas.decoding:
+            plan = scenario.cluster.hand_over or HandOver()
+            network.connect(replicas.prefilling, replicas.decoding, plan)
+    groups = thermal_groups(scenario)
+    thermal_governors(env, fleet, groups, replicas.everyone, recorder)
+    paths = [fleet.topology.route(FRONT_DOOR, spec.server) for spec in fleet.replicas]
+    router = _build_router(env, scenario, fleet, replicas.everyone, recorder)
+    send, answer_s = _labelled(scenario, router.route), [path.latency_s for path in paths]
+    front_door = FrontDoorPath(send, [*answer_s, 0.0])
+    closed_loop = _build_closed_loop(env, scenario, front_door)
+    if closed_loop is None:
+        env.process(timetable(env, _requests(scenario, tally), send))
+    else:
+        router.subscribe(closed_loop)
+        for replica in replicas.everyone:
+            replica.subscribe(closed_loop)
+    return Simulation(
+        scenario=scenario,
+        env=env,
+        recorder=recorder,
+        replicas=replicas.everyone,
+        fabric=None if network is None else network.fabric,
+        paths=paths,
+        groups=groups,
+        closed_loop=closed_loop,
+        tally=tally,
+    )
+
+
+class _Replicas(NamedTuple):
+    """All replicas by number, and those of two roles."""
+
+    everyone: list[Replica[Any]]
+    prefilling: list[PrefillReplica]
+    decoding: list[DecodeReplica]
+
+
+def _build_replicas(
+    env: CountingEnvironment,
+    scenario: Scenario,
+    fleet: Fleet,
+    recorder: Recorder,
+    network: KvNetwork | None,
+) -> _Replicas:
+    replicas, caps_w = _Replicas([], [], []), device_caps_w(scenario)
+    longest_decoded = max(
+        (
+            build_scheduler(deployment).longest
+            for deployment in fleet.deployments
+            if deployment.role == "decode"
+        ),
+        default=0,
+    )
+    for spec in fleet.replicas:
+        cap_w = caps_w[spec.number]
+        options = ReplicaOptions(
+            max_steps=_max_steps(scenario, spec),
+            ready_s=spec.deployment.ready_s,
+            power_cap=None if cap_w is None else CappedClock(spec.deployment, cap_w),
+            host_path=None if network is None else network.host_path(spec),
+        )
+        scheduler = build_scheduler(spec.deployment, scenario.seed)
+        number, times_at = spec.number, spec.deployment.times_at
+        match spec.role:
+            case "prefill":
+                prefilling = PrefillReplica(
+                    env,
+                    number,
+                    cast(PrefillScheduler, scheduler),
+                    times_at,
+                    recorder,
+                    options,
+                    longest_decoded=longest_decoded,
+                )
+                replicas.prefilling.append(prefilling)
+                replicas.everyone.append(prefilling)
+            case "decode":
+                decoding = DecodeReplica(
+                    env, number, cast(DecodeScheduler, scheduler), times_at, recorder, options
+                )
+                replicas.decoding.append(decoding)
+                replicas.everyone.append(decoding)
+            case _:
+                replicas.everyone.append(
+                    Replica(env, number, scheduler, times_at, recorder, options)
+                )
+    return replicas
+
+
+def _max_steps(scenario: Scenario, spec: ReplicaSpec) -> int:
+    """Return the steps that a replica may run in one sleep.
+
+    It is one where KV is sent layer by layer, for each step to be told of as it begins.
+    """
+    plan = scenario.cluster.hand_over or HandOver()
+    by_layer = spec.role == "prefill" and plan.kv_transfer == "layers"
+    return 1 if by_layer or scenario.stepping == "step" else ALL_STEPS
+
+
+def _build_router(
+    env: CountingEnvironment,
+    scenario: Scenario,
+    fleet: Fleet,
+    replicas: Sequence[Replica[Any]],
+    recorder: Recorder,
+) -> Router:
+    entries = [replica for replica in replicas if replica.is_entry]
+    specs = [fleet.replicas[replica.number] for replica in entries]
+    delays_s = [
+        fleet.topology.route(FRONT_DOOR, spec.server).latency_s + spec.deployment.request_overhead_s
+        for spec in specs
+    ]
+    picker = scenario.cluster.router.picker(stream(scenario.seed, "routing"))
+    router = Router(env, picker, entries, delays_s, recorder, _gate(scenario, specs, delays_s))
+    for replica in replicas:
+        replica.subscribe(router)
+    return router
+
+
+def _gate(
+    scenario: Scenario, specs: Sequence[ReplicaSpec], delays_s: Sequence[float]
+) -> Gate | None:
+    """Return what the admission policy lets in; None where it lets in everybody."""
+    admission = scenario.cluster.admission
+    if admission.refuses_nobody:
+        return None
+    prefill = [
+        Prefill(delay_s, spec.deployment.prefill_tokens_per_s)
+        for spec, delay_s in zip(specs, delays_s, strict=True)
+    ]
+    return admission.gate(prefill, [slo.ttft_s for slo in scenario.slos])
+
+
+def _labelled(scenario: Scenario, route: Callable[[Request], None]) -> Callable[[Request], None]:
+    """Return `route` for requests that are given their class and their system prompt first."""
+    workload = scenario.workload
+    if workload.classes:
+        route = labelled(route, workload.classes, scenario.seed)
+    if workload.shared_prefix is not None:
+        route = workload.shared_prefix.before(route, scenario.seed)
+    return route
+
+
+def _until_s(scenario: Scenario) -> float:
+    return inf if scenario.duration_s is None else scenario.duration_s
+
+
+def _build_closed_loop(
+    env: CountingEnvironment, scenario: Scenario, front_door: FrontDoorPath
+) -> ClosedLoop | None:
+    """Return the clients that wait for answers; None where requests come by a timetable."""
+    workload, until_s, warmup_s = scenario.workload, _until_s(scenario), scenario.warmup_s
+    if (sessions := workload.sessions) is not None:
+        starts_s = None
+        if sessions.arrivals is not None:
+            times_s = sessions.arrivals.times(stream(scenario.seed, "arrivals"))
+            starts_s = islice(times_s, sessions.arrivals.requests)
+        return ClosedLoopSessions(
+            env,
+            front_door,
+            scripts(sessions, scenario.seed),
+            SessionStarts(starts_s, sessions.concurrency or 0),
+            TrafficLimits(until_s, warmup_s, sessions.requests),
+        )
+    arrivals = workload.arrivals
+    if arrivals is None or (clients := arrivals.waiting_clients()) is None:
+        return None
+    limits = TrafficLimits(until_s, warmup_s, arrivals.requests)
+    return ClosedLoopClients(env, front_door, clients, workload.lengths(scenario.seed), limits)
+
+
+def _requests(scenario: Scenario, tally: Tally) -> Iterator[Request]:
+    """Yield the requests of an open loop in order of arrival."""
+    workload, until_s = scenario.workload, _until_s(scenario)
+    if workload.trace is not None:
+        return replayed(workload.trace, scenario.seed, until_s, scenario.warmup_s, tally)
+    assert workload.arrivals is not None
+    return drawn(
+        workload.arrivals,
+        workload.lengths(scenario.seed),
+        scenario.seed,
+        until_s,
+        scenario.warmup_s,
+    )

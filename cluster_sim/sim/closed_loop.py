@@ -1,0 +1,166 @@
+"""Closed-loop traffic: clients and sessions that wait for answers before they send again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from simpy import Environment, Event, Timeout
+
+from cluster_sim.request import Request
+from cluster_sim.sim.replica_events import ReplicaEvents, RouterEvents
+from cluster_sim.workload.arrivals.process import WaitingClients
+from cluster_sim.workload.sessions import Turn
+
+
+class TrafficLimits(NamedTuple):
+    """When arrivals stop, and which of them count."""
+
+    until_s: float
+    """Time after which nothing arrives [s]."""
+    warmup_s: float
+    """Time before which requests are left out of the statistics [s]."""
+    requests: int | None
+    """Number of requests after which nothing arrives; None where time decides."""
+
+
+class FrontDoorPath(NamedTuple):
+    """The path between clients and replicas."""
+
+    send: Callable[[Request], None]
+    """Sends a request to the front door."""
+    answer_s: Sequence[float]
+    """Latency of an answer by the number of its replica [s]; the last is for -1, no replica."""
+
+
+class ClosedLoopClients(ReplicaEvents, RouterEvents):
+    """Clients that send a request, wait for the answer, think, and send the next."""
+
+    sessions_ended: int | None = None
+    """None: these clients hold no sessions."""
+
+    def __init__(
+        self,
+        env: Environment,
+        front_door: FrontDoorPath,
+        clients: WaitingClients,
+        lengths: Iterator[tuple[int, int]],
+        limits: TrafficLimits,
+    ) -> None:
+        self._env, self._front_door, self._lengths, self._limits = env, front_door, lengths, limits
+        self._think_s = clients.think_time_s
+        self._sent = 0
+        for _ in range(clients.number):
+            Timeout(env, 0.0).callbacks.append(self._send)
+
+    def finished(self, request: Request) -> None:
+        """Let the client of an answer go on when that has reached it."""
+        answer_s = self._front_door.answer_s[request.replica]
+        Timeout(self._env, answer_s + self._think_s).callbacks.append(self._send)
+
+    def refused(self, request: Request) -> None:
+        """Let the client of a refusal go on when that has reached it."""
+        self.finished(request)
+
+    def _send(self, _: Event) -> None:
+        now_s, limits = self._env.now, self._limits
+        if now_s >= limits.until_s or self._sent == limits.requests:
+            return
+        prompt, output = next(self._lengths)
+        request = Request(self._sent, now_s, prompt, output, now_s >= limits.warmup_s)
+        self._sent += 1
+        self._front_door.send(request)
+
+
+class SessionStarts(NamedTuple):
+    """How sessions start: at given times, or one where another has ended."""
+
+    times_s: Iterator[float] | None
+    """Times at which sessions start [s]; None where they follow each other."""
+    concurrency: int
+    """Number of sessions at a time, where they follow each other."""
+
+
+class ClosedLoopSessions(ReplicaEvents, RouterEvents):
+    """Sessions whose turns wait for the answer before.
+
+    A turn that waits is one timeout; sessions are data, not processes.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        front_door: FrontDoorPath,
+        scripts: Iterator[Iterator[Turn]],
+        starts: SessionStarts,
+        limits: TrafficLimits,
+    ) -> None:
+        self._env, self._front_door, self._scripts, self._limits = env, front_door, scripts, limits
+        self._refill = starts.times_s is None
+        self._sent = 0
+        self.sessions_ended = 0
+        """Number of sessions whose last turn was answered."""
+        self._open: dict[int, Iterator[Turn]] = {}
+        """Sessions by the number of the request that is being answered."""
+        if starts.times_s is None:
+            for _ in range(starts.concurrency):
+                Timeout(env, 0.0).callbacks.append(self._begin)
+        else:
+            env.process(self._start(starts.times_s))
+
+    def finished(self, request: Request) -> None:
+        """Let a session go on, a gap after the answer has reached it."""
+        session = self._close(request)
+        answer_s = self._front_door.answer_s[request.replica]
+        turn = next(session, None)
+        if turn is not None:
+            again = Timeout(self._env, answer_s + turn.gap_s, (session, turn))
+            again.callbacks.append(self._go_on)
+            return
+        self.sessions_ended += 1
+        if self._refill:
+            Timeout(self._env, answer_s).callbacks.append(self._begin)
+
+    def refused(self, request: Request) -> None:
+        """End the session of a request that nobody will answer."""
+        self._close(request)
+
+    def _close(self, request: Request) -> Iterator[Turn]:
+        request.pieces = ()  # of a long context they are large, and nobody asks for them again
+        return self._open.pop(request.number)
+
+    def _start(self, starts_s: Iterator[float]) -> Generator[Event, Any, None]:
+        limits = self._limits
+        for start_s in starts_s:
+            if start_s >= limits.until_s or self._sent == limits.requests:
+                return
+            if start_s > self._env.now:
+                yield Timeout(self._env, start_s - self._env.now)
+            self._begin(None)
+
+    def _begin(self, _: Event | None) -> None:
+        if (session := next(self._scripts, None)) is not None and (
+            turn := next(session, None)
+        ) is not None:
+            self._send(session, turn)
+
+    def _go_on(self, event: Event) -> None:
+        session, turn = event.value  # type: ignore[misc]  # SimPy says Any or None
+        self._send(session, turn)
+
+    def _send(self, session: Iterator[Turn], turn: Turn) -> None:
+        now_s, limits = self._env.now, self._limits
+        if now_s >= limits.until_s or self._sent == limits.requests:
+            return
+        request = Request(
+            self._sent,
+            now_s,
+            turn.prompt_tokens,
+            turn.output_tokens,
+            now_s >= limits.warmup_s,
+            turn.pieces,
+            turn.output_piece,
+        )
+        self._sent += 1
+        self._open[request.number] = session
+        self._front_door.send(request)

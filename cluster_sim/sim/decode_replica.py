@@ -1,0 +1,80 @@
+"""A replica that decodes what others have prefilled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from simpy import Environment
+
+from cluster_sim.hardware.operating_point import OperatingPoint
+from cluster_sim.physics.step_times import StepTimes
+from cluster_sim.request import Request
+from cluster_sim.results.recorder import Recorder
+from cluster_sim.serving.scheduler import DecodeScheduler
+from cluster_sim.sim.replica import PLAIN, Replica, ReplicaOptions
+
+
+class DecodeReplica(Replica[DecodeScheduler]):
+    """Decodes requests that were prefilled elsewhere."""
+
+    is_entry = False
+
+    def __init__(  # noqa: PLR0913 - wires one process to its parts
+        self,
+        env: Environment,
+        number: int,
+        scheduler: DecodeScheduler,
+        times_at: Callable[[OperatingPoint], StepTimes],
+        recorder: Recorder,
+        options: ReplicaOptions = PLAIN,
+    ) -> None:
+        super().__init__(env, number, scheduler, times_at, recorder, options)
+        self._asleep = False
+
+    def can_take(self, request: Request) -> bool:
+        """Return whether there is KV cache and a batch slot for a request, as of this moment."""
+        return (
+            not self.down
+            and self.holds(request)
+            and self._scheduler.can_take(request, self._steps_ended())
+        )
+
+    def promise(self, request: Request) -> None:
+        """Keep KV cache and a batch slot for a request whose KV is going to be sent here."""
+        request.replica = self.number
+        self.requests += 1
+        if self.requests == 1:
+            self._tell_busy()
+        self._scheduler.promise(request)
+        steps = self._stretch.steps
+        if self._asleep and steps > 1 and self._scheduler.steps_within(steps) < steps:
+            self._stretch.end_with_this_step(self._env.now, self._alarm)
+
+    def land(self, request: Request) -> None:
+        """Take over a request, whose KV has arrived."""
+        if self.down:
+            self._lose(request)
+            return
+        self._scheduler.land(request)
+        self._schedule_soon()
+
+    def _foresee_s(self) -> float:
+        duration_s = super()._foresee_s()
+        if self.down:
+            return duration_s
+        self._asleep = False
+        for tell in self._listeners.capacity_freed:
+            tell()
+        self._asleep = True
+        stretch = self._stretch
+        if (
+            stretch.steps > 1
+            and (steps := self._scheduler.steps_within(stretch.steps)) < stretch.steps
+        ):
+            stretch.steps = steps
+            return stretch.ramp.total_s(steps)
+        return duration_s
+
+    def _settle(self) -> None:
+        self._asleep = False
+        super()._settle()

@@ -1,0 +1,131 @@
+"""Wiring of the fabric: memories, links and hosts of all replicas."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+from simpy import Environment
+
+from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.deployment.fleet import Fleet, ReplicaSpec
+from cluster_sim.results.recorder import Recorder
+from cluster_sim.serving.disaggregation import HandOver
+from cluster_sim.sim.decode_replica import DecodeReplica
+from cluster_sim.sim.fabric import Fabric
+from cluster_sim.sim.host_path import SharedHostPath
+from cluster_sim.sim.kv_transfers import KvPaths, KvTransfers, TransferPolicy
+from cluster_sim.sim.memory_bus import MemoryBus
+from cluster_sim.sim.prefill_replica import PrefillReplica
+from cluster_sim.sim.replica import Replica
+from cluster_sim.topology import MEMORY, Topology, parallel_paths_between
+
+
+class KvNetwork:
+    """The fabric on which KV moves between replicas, and between devices and their hosts."""
+
+    def __init__(self, env: Environment, fleet: Fleet, recorder: Recorder) -> None:
+        self._env, self._recorder = env, recorder
+        self._specs, self._topology = fleet.replicas, fleet.topology
+        self._memories = [
+            [f"{device}/{MEMORY}" for device in spec.rank_devices] for spec in fleet.replicas
+        ]
+        self._buses: list[Hashable] = [
+            self._topology.resource((spec.server, places[0]))
+            for spec, places in zip(fleet.replicas, self._memories, strict=True)
+        ]
+        buses = {
+            resource: _bus(spec.deployment)
+            for spec, resource in zip(fleet.replicas, self._buses, strict=True)
+        }
+        self.fabric = Fabric(env, self._topology.capacity, buses, recorder)  # type: ignore[arg-type]  # resources are edges
+
+    def host_path(self, spec: ReplicaSpec) -> SharedHostPath | None:
+        """Return the path between a replica's devices and their host; None where no KV takes it."""
+        deployment = spec.deployment
+        host = self._topology.host(spec.server) if deployment.keeps_kv_on_host else None
+        bandwidth = deployment.swap_bandwidth_bytes_per_s
+        if host is None or not bandwidth:
+            return None
+        paths = parallel_paths_between(
+            self._topology, self._memories[spec.number], [_host_memory(self._topology, host)]
+        )
+        kind = "swap" if deployment.pool.kv.preemption == "swap" else "offload"
+        size = len(spec.rank_devices)
+        return SharedHostPath(self.fabric, paths, kind, spec.number, size * bandwidth)
+
+    def join(self, replicas: Sequence[Replica[Any]]) -> None:
+        """Let the fabric see all replicas, whose memories and links its transfers cross."""
+        for replica, spec, memory in zip(replicas, self._specs, self._buses, strict=True):
+            links = _collective_links(self._topology, spec.rank_devices)
+            self.fabric.join(replica, memory, links, _brought(self._topology, spec.server))
+
+    def connect(
+        self,
+        prefilling: Sequence[PrefillReplica],
+        decoding: Sequence[DecodeReplica],
+        plan: HandOver,
+    ) -> None:
+        """Have requests moved from the replicas that prefill to those that decode."""
+        transfers = KvTransfers(
+            self._env,
+            decoding,
+            TransferPolicy(plan.chooser(DecodeReplica), plan.kv_transfer),
+            self._paths(),
+            self._recorder,
+            self.fabric,
+        )
+        for source in prefilling:
+            source.subscribe(transfers)
+        for target in decoding:
+            target.subscribe(transfers)
+
+    def _paths(self) -> KvPaths:
+        topology, memories, specs = self._topology, self._memories, self._specs
+        return KvPaths(
+            lambda start, end: parallel_paths_between(topology, memories[start], memories[end]),
+            lambda tokens, number: specs[number].deployment.kv_bytes(tokens),
+            lambda number: specs[number].deployment.model.layers,
+        )
+
+
+def needs_kv_network(fleet: Fleet) -> bool:
+    """Return whether any KV moves between replicas, or between devices and their hosts."""
+    return any(
+        deployment.role == "decode" or deployment.keeps_kv_on_host
+        for deployment in fleet.deployments
+    )
+
+
+def _host_memory(topology: Topology, host: str) -> str:
+    """Return the host's memory, or the host where its node's file does not say how to reach it."""
+    dram = f"{topology.node(host)}/dram"
+    return dram if dram in topology else host
+
+
+def _bus(deployment: Deployment) -> MemoryBus:
+    memory = deployment.device.memory
+    bandwidth = memory.bandwidth_bytes_per_s * memory.reachable
+    return MemoryBus(bandwidth, memory.stream_loss, memory.mix_loss)
+
+
+def _brought(topology: Topology, device: str) -> float:
+    """Return the bandwidth of all links of a device but its memory's, both directions [B/s]."""
+    return sum(
+        2.0 * topology.capacity((device, other))
+        for other in topology.neighbours(device)
+        if topology.kind((device, other)) != MEMORY
+    )
+
+
+def _collective_links(topology: Topology, places: list[str]) -> list[Hashable]:
+    """Return the links of a replica's first device that its collectives cross, one per direction.
+
+    There are none where the device is alone.
+    """
+    if len(places) == 1:
+        return []
+    there, back = (
+        topology.route(*ends) for ends in ((places[0], places[1]), (places[1], places[0]))
+    )
+    return [topology.resource(there.edges[0]), topology.resource(back.edges[-1])]

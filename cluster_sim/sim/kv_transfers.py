@@ -1,0 +1,197 @@
+"""KV on its way from the replicas that prefill to those that decode."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from simpy import Environment, Event, Timeout
+
+from cluster_sim.request import Request
+from cluster_sim.results.recorder import Recorder
+from cluster_sim.sim.decode_replica import DecodeReplica
+from cluster_sim.sim.fabric import Fabric
+from cluster_sim.sim.replica_events import PromptSource, ReplicaEvents
+from cluster_sim.sim.transfer import Parties, Transfer
+from cluster_sim.topology import ParallelPaths
+
+
+@dataclass(frozen=True)
+class KvPaths:
+    """How KV gets from one replica to another."""
+
+    between: Callable[[int, int], ParallelPaths]
+    """Paths between two replicas, by their numbers."""
+    kv_bytes: Callable[[int, int], float]
+    """KV of so many tokens over all devices of the replica with this number [B]."""
+    layers: Callable[[int], int]
+    """Number of layers of the model that the replica with this number serves."""
+
+
+@dataclass(frozen=True)
+class TransferPolicy:
+    """Which replica decodes a request, and when its KV is sent."""
+
+    choose: Callable[[Sequence[DecodeReplica]], DecodeReplica]
+    """Picks one of the replicas that could take a request."""
+    kv_transfer: str
+    """`layers`, `whole` or `off`; see serving.disaggregation."""
+
+
+@dataclass(slots=True, eq=False)
+class PrefilledRequest:
+    """A request from the beginning of its prefill until its KV is where it decodes."""
+
+    request: Request
+    source: PromptSource
+    tokens: float = 0.0
+    """Number of tokens whose KV could be sent at the time `since_s`."""
+    tokens_per_s: float = 0.0
+    """Rate at which further tokens become transferable [tokens/s]."""
+    since_s: float = 0.0
+    is_whole: bool = False
+    """Whether the prefill is over."""
+    target: DecodeReplica | None = None
+    transfer: Transfer | None = None
+    kv_bytes: float = 0.0
+    """KV of the whole prompt [B]."""
+
+
+class KvTransfers(ReplicaEvents):
+    """Gives requests to replicas that decode, and has their KV moved there.
+
+    They are given in order, each as soon as one of the replicas has capacity. With `layers` a
+    request is given away when its prefill begins, or later where nobody has capacity, and the KV of
+    each layer of a step is sent while the next one is computed: evenly from when the first is
+    ready, all but the last by the end of the step. Otherwise it is given away when its prefill is
+    over. The prefill replica keeps its KV until that has been sent.
+    """
+
+    def __init__(  # noqa: PLR0913 - wires replicas of two roles to the fabric
+        self,
+        env: Environment,
+        decoders: Sequence[DecodeReplica],
+        policy: TransferPolicy,
+        paths: KvPaths,
+        recorder: Recorder,
+        fabric: Fabric,
+    ) -> None:
+        self._env, self._decoders, self._policy = env, decoders, policy
+        self._paths, self._recorder, self._fabric = paths, recorder, fabric
+        self._waiting: deque[PrefilledRequest] = deque()
+        self._prefilled: dict[int, PrefilledRequest] = {}
+        self._known_paths: dict[tuple[int, int], ParallelPaths] = {}
+
+    def step_began(
+        self, source: PromptSource, chunks: Sequence[tuple[Request, int]], step_s: float
+    ) -> None:
+        """Let the KV of a step's layers be sent while the step runs."""
+        if self._policy.kv_transfer != "layers":
+            return
+        parts = []
+        for request, tokens in chunks:
+            if request.output_tokens > 1:
+                prefilled = self._prefilled.get(request.number)
+                if prefilled is None:
+                    prefilled = self._enqueue(request, source)
+                prefilled.source = source  # another one, where the first has lost its devices
+                self._make_ready(prefilled, request.prefilled, 0.0)
+                parts.append((prefilled, tokens))
+        if parts and (layers := self._paths.layers(source.number)) > 1:
+            first = Timeout(self._env, step_s / layers, (parts, step_s))
+            first.callbacks.append(self._first_layer)
+        self.capacity_freed()
+
+    def _first_layer(self, event: Event) -> None:
+        """The first layer of what a step prefills is ready to be sent."""
+        parts, step_s = event.value  # type: ignore[misc]  # SimPy says Any or None
+        for prefilled, tokens in parts:
+            self._make_ready(prefilled, prefilled.tokens, tokens / step_s)
+
+    def _make_ready(self, prefilled: PrefilledRequest, tokens: float, tokens_per_s: float) -> None:
+        """Note that the KV of so many tokens could be sent by now, and how fast more could."""
+        prefilled.tokens, prefilled.tokens_per_s = tokens, tokens_per_s
+        prefilled.since_s = self._env.now
+        if prefilled.target is not None:
+            self._supply(prefilled)
+
+    def prefilled(self, request: Request, source: PromptSource) -> None:
+        """Give away a request whose prefill is over."""
+        request.read_s = now_s = self._env.now
+        prefilled = self._prefilled.get(request.number) or self._enqueue(request, source)
+        prefilled.is_whole = True
+        if prefilled.target is not None:
+            request.sending_s, request.prefill_replica = now_s, source.number
+        self._make_ready(prefilled, request.prompt_tokens, 0.0)
+        self.capacity_freed()
+
+    def _enqueue(self, request: Request, source: PromptSource) -> PrefilledRequest:
+        prefilled = self._prefilled[request.number] = PrefilledRequest(request, source)
+        self._waiting.append(prefilled)
+        return prefilled
+
+    def capacity_freed(self) -> None:
+        """Give away those that wait, in order, for as long as somebody can take the first."""
+        while self._waiting:
+            prefilled = self._waiting[0]
+            request = prefilled.request
+            able = [decoder for decoder in self._decoders if decoder.can_take(request)]
+            if not able:
+                return
+            self._waiting.popleft()
+            prefilled.target = target = self._policy.choose(able)
+            target.promise(request)
+            if prefilled.is_whole:
+                request.sending_s = self._env.now
+                request.prefill_replica = prefilled.source.number
+            if self._policy.kv_transfer == "off":
+                self._sent(prefilled, 0.0)
+            else:
+                prefilled.kv_bytes = self._paths.kv_bytes(request.prompt_tokens, target.number)
+                self._supply(prefilled)
+
+    def _supply(self, prefilled: PrefilledRequest) -> None:
+        """Tell the fabric what of a request's KV can be sent to its target."""
+        request, target = prefilled.request, prefilled.target
+        assert target is not None
+        if self._policy.kv_transfer == "off":
+            return
+        elapsed_s = self._env.now - prefilled.since_s
+        tokens = prefilled.tokens + prefilled.tokens_per_s * elapsed_s
+        if prefilled.transfer is None:
+            if not tokens and not prefilled.tokens_per_s:
+                return
+            prefilled.transfer = self._begin(prefilled, target)
+        token_bytes = prefilled.kv_bytes / request.prompt_tokens
+        self._fabric.supply(
+            prefilled.transfer,
+            token_bytes * tokens,
+            token_bytes * prefilled.tokens_per_s,
+            is_whole=prefilled.is_whole,
+        )
+
+    def _begin(self, prefilled: PrefilledRequest, target: DecodeReplica) -> Transfer:
+        pair = prefilled.source.number, target.number
+        paths = self._known_paths.get(pair)
+        if paths is None:
+            paths = self._known_paths[pair] = self._paths.between(*pair)
+        latency_s = paths.latency_s
+        parties = Parties(*pair, prefilled.request.number)
+        return self._fabric.begin("kv", paths, parties, lambda: self._sent(prefilled, latency_s))
+
+    def _sent(self, prefilled: PrefilledRequest, latency_s: float) -> None:
+        """The last byte has left; it arrives a latency later."""
+        del self._prefilled[prefilled.request.number]
+        Timeout(self._env, latency_s, prefilled).callbacks.append(self._arrived)
+
+    def _arrived(self, event: Event) -> None:
+        prefilled: PrefilledRequest = event.value  # type: ignore[assignment]  # SimPy says Any or None
+        request, target, now_s = prefilled.request, prefilled.target, self._env.now
+        assert target is not None
+        request.landed_s = now_s
+        self._recorder.events.append(
+            (now_s, "handed_over", target.number, request.number, now_s - request.read_s)
+        )
+        prefilled.source.release(request)
+        target.land(request)

@@ -1,0 +1,57 @@
+"""The operating point that a replica runs at, and what it follows from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cluster_sim.hardware.operating_point import FULL_SPEED, OperatingPoint
+from cluster_sim.physics.step_times import StepTimes
+
+
+class OperatingState:
+    """The operating point of a replica's devices, and the step times there."""
+
+    __slots__ = ("_refresh", "_shares", "_throttle", "_times_at", "point", "times")
+
+    def __init__(self, times_at: Callable[[OperatingPoint], StepTimes]) -> None:
+        self._times_at = times_at
+        self.point = FULL_SPEED
+        """Operating point from the next step on."""
+        self.times = times_at(FULL_SPEED)
+        """Step times at that point."""
+        self._shares, self._throttle, self._refresh = (1.0, 1.0), 1.0, 1.0
+
+    def set_shares(self, memory: float, links: float) -> bool:
+        """Set what other traffic leaves of the bandwidth of memories and links.
+
+        Returns whether the operating point has changed.
+        """
+        self._shares = memory, links
+        return self._follow()
+
+    def set_throttle(self, clock: float, refresh: float) -> bool:
+        """Set what temperatures leave of the clock and of the memories' bandwidth.
+
+        Returns whether the operating point has changed.
+        """
+        self._throttle, self._refresh = clock, refresh
+        return self._follow()
+
+    def _follow(self) -> bool:
+        memory, links = self._shares
+        return self.move_to(OperatingPoint(self._throttle, memory * self._refresh, links))
+
+    def move_to(self, point: OperatingPoint) -> bool:
+        """Move to an operating point; return whether it is another one."""
+        if point == self.point:
+            return False
+        self.point, self.times = point, self._times_at(point)
+        return True
+
+    def times_at(self, point: OperatingPoint) -> StepTimes:
+        """Return the step times at another operating point."""
+        return self._times_at(point)
+
+    def with_own_memory(self, point: OperatingPoint) -> OperatingPoint:
+        """Return `point` as it were if no other traffic used the memories."""
+        return OperatingPoint(point.clock, self._refresh, point.links)
