@@ -10,7 +10,7 @@ from cluster_sim.physics.step_times import StepTimes
 from cluster_sim.request import Request
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.serving.routing import LeastRequests, Routing
-from cluster_sim.serving.scheduler import Batch
+from cluster_sim.serving.scheduler import Scheduler
 from cluster_sim.sim.replica import PLAIN, Replica, ReplicaOptions
 from cluster_sim.sim.router import Router
 from cluster_sim.sim.timetable import timetable
@@ -20,7 +20,7 @@ from cluster_sim.workload.random_streams import stream
 def serve(
     requests: Sequence[Request],
     times: StepTimes,
-    make_batch: Callable[[], Batch],
+    make_scheduler: Callable[[], Scheduler],
     stepping: bool,
     replicas: int = 1,
     policy: Routing | None = None,
@@ -30,7 +30,7 @@ def serve(
     env, recorder = Environment(), Recorder()
     options = ReplicaOptions(max_steps=1) if stepping else PLAIN
     engines = [
-        Replica(env, index, make_batch(), lambda _: times, recorder, options)
+        Replica(env, index, make_scheduler(), lambda _: times, recorder, options)
         for index in range(replicas)
     ]
     picker = (policy or LeastRequests()).picker(stream(0, "routing"))

@@ -23,7 +23,6 @@ from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.wafer_placement import cuts
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.serving.disaggregation import HandOver
-from cluster_sim.serving.scheduler import Static
 from cluster_sim.topology import FRONT_DOOR, group_path
 
 
@@ -69,7 +68,7 @@ def _pool(fleet: Fleet, deployment: Deployment, lengths: LengthMoments) -> PoolA
     pool, placement = deployment.pool, deployment.placement
     if pool.replica.role == "prefill":  # each prompt is followed by another
         lengths = replace(lengths, output_tokens=1.0)
-    is_static = isinstance(pool.batching, Static)
+    is_static = not pool.batching.is_continuous
     batch = (static_batch if is_static else full_batch)(deployment, lengths)
     decoding = max(round(batch.sequences), 1) if lengths.output_tokens > 1 else 0
     prompts = prompts_per_step(pool, lengths, batch, decoding)

@@ -26,6 +26,7 @@ from cluster_sim.physics.transformer import (
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_placement import Region, wafers_needed
 from cluster_sim.scenario.pool import Pool
+from cluster_sim.serving.disaggregation import Role
 from cluster_sim.serving.kv_cache.offload import Level, levels
 from cluster_sim.topology import host_bandwidth_bytes_per_s
 
@@ -48,7 +49,7 @@ class Deployment:
         return self.pool.name
 
     @property
-    def role(self) -> str:
+    def role(self) -> Role:
         """Part of a request that replicas serve: `both`, `prefill` or `decode`."""
         return self.pool.replica.role
 

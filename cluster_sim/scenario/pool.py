@@ -12,14 +12,13 @@ from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.physics.wafer_placement import WaferLayout
 from cluster_sim.schema import Description, named
+from cluster_sim.serving.disaggregation import Role
 from cluster_sim.serving.engine import Engine
 from cluster_sim.serving.kv_cache.offload import Tier
-from cluster_sim.serving.scheduler import Batching, Continuous, Static
+from cluster_sim.serving.scheduler import Batching, Continuous
 from cluster_sim.serving.speculation import Speculation
 from cluster_sim.typing import Count, Share
 from cluster_sim.units import Bytes, BytesPerSecond, Watts
-
-_NO_LIMIT = 1 << 40  # tokens
 
 
 class ReplicaPlan(Description):
@@ -63,7 +62,7 @@ class ReplicaPlan(Description):
     ] = Field(default="vllm", validate_default=True)
     """Serving engine, as a catalog name or the path of an engine file. It gives the limits and
     reserves that the scenario leaves out."""
-    role: Literal["both", "prefill", "decode"] = "both"
+    role: Role = "both"
     """Part of a request that is served here. prefill and decode share requests between two pools:
     see the cluster's `hand_over`."""
     speculation: Speculation | None = None
@@ -164,18 +163,13 @@ class Pool(Description):
     @property
     def max_batched_tokens(self) -> int:
         """Maximum number of tokens of one step of a replica; a static batch has none."""
-        if isinstance(self.batching, Static):
-            return _NO_LIMIT
-        per_rank = self.batching.max_batched_tokens or self.replica.engine.max_batched_tokens
+        per_rank = self.batching.step_tokens(self.replica.engine)
         return per_rank * self.replica.data_parallel
 
     @property
     def chunked_prefill(self) -> bool:
         """Whether prompts may be spread over steps."""
-        if isinstance(self.batching, Static):
-            return False
-        chunked = self.batching.chunked_prefill
-        return self.replica.engine.chunked_prefill if chunked is None else chunked
+        return self.batching.is_chunked(self.replica.engine)
 
     @property
     def block_tokens(self) -> int:

@@ -7,6 +7,9 @@ from typing import Literal, Protocol, TypeVar
 
 from cluster_sim.schema import Description
 
+Role = Literal["both", "prefill", "decode"]
+"""Part of a request that a replica serves."""
+
 
 class Decoder(Protocol):
     """What a hand-over sees of a replica that decodes."""

@@ -17,7 +17,7 @@ from cluster_sim.results.recorder import Recorder
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.serving.admission import Gate, Prefill
 from cluster_sim.serving.disaggregation import HandOver
-from cluster_sim.serving.scheduler import DecodeBatch, PrefillBatch
+from cluster_sim.serving.scheduler import DecodeScheduler, PrefillScheduler
 from cluster_sim.sim.clock import CountingEnvironment
 from cluster_sim.sim.closed_loop import (
     ClosedLoopClients,
@@ -149,7 +149,7 @@ def _build_replicas(
                 prefilling = PrefillReplica(
                     env,
                     number,
-                    cast(PrefillBatch, scheduler),
+                    cast(PrefillScheduler, scheduler),
                     times_at,
                     recorder,
                     options,
@@ -159,7 +159,7 @@ def _build_replicas(
                 replicas.everyone.append(prefilling)
             case "decode":
                 decoding = DecodeReplica(
-                    env, number, cast(DecodeBatch, scheduler), times_at, recorder, options
+                    env, number, cast(DecodeScheduler, scheduler), times_at, recorder, options
                 )
                 replicas.decoding.append(decoding)
                 replicas.everyone.append(decoding)

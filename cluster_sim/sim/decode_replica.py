@@ -10,11 +10,11 @@ from cluster_sim.hardware.operating_point import OperatingPoint
 from cluster_sim.physics.step_times import StepTimes
 from cluster_sim.request import Request
 from cluster_sim.results.recorder import Recorder
-from cluster_sim.serving.scheduler import DecodeBatch
+from cluster_sim.serving.scheduler import DecodeScheduler
 from cluster_sim.sim.replica import PLAIN, Replica, ReplicaOptions
 
 
-class DecodeReplica(Replica[DecodeBatch]):
+class DecodeReplica(Replica[DecodeScheduler]):
     """Decodes requests that were prefilled elsewhere."""
 
     is_entry = False
@@ -23,17 +23,13 @@ class DecodeReplica(Replica[DecodeBatch]):
         self,
         env: Environment,
         number: int,
-        scheduler: DecodeBatch,
+        scheduler: DecodeScheduler,
         times_at: Callable[[OperatingPoint], StepTimes],
         recorder: Recorder,
         options: ReplicaOptions = PLAIN,
     ) -> None:
         super().__init__(env, number, scheduler, times_at, recorder, options)
         self._asleep = False
-
-    def kv_share(self) -> float:
-        """Return the share of the KV cache that is taken or promised, as of this moment."""
-        return self._scheduler.kv_share(self._steps_ended())
 
     def can_take(self, request: Request) -> bool:
         """Return whether there is KV cache and a batch slot for a request, as of this moment."""
@@ -51,7 +47,7 @@ class DecodeReplica(Replica[DecodeBatch]):
             self._tell_busy()
         self._scheduler.promise(request)
         steps = self._stretch.steps
-        if self._asleep and steps > 1 and self._scheduler.within_room(steps) < steps:
+        if self._asleep and steps > 1 and self._scheduler.steps_within(steps) < steps:
             self._stretch.end_with_this_step(self._env.now, self._alarm)
 
     def land(self, request: Request) -> None:
@@ -73,7 +69,7 @@ class DecodeReplica(Replica[DecodeBatch]):
         stretch = self._stretch
         if (
             stretch.steps > 1
-            and (steps := self._scheduler.within_room(stretch.steps)) < stretch.steps
+            and (steps := self._scheduler.steps_within(stretch.steps)) < stretch.steps
         ):
             stretch.steps = steps
             return stretch.ramp.total_s(steps)

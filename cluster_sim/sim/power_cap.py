@@ -13,7 +13,7 @@ from cluster_sim.hardware.operating_point import OperatingPoint
 from cluster_sim.hardware.power_and_cooling import GovernorSpec
 from cluster_sim.physics.ramp import Ramp
 from cluster_sim.physics.step_power import step_w
-from cluster_sim.serving.scheduler import Batch
+from cluster_sim.serving.scheduler import Scheduler
 
 _STEP, _FLOOR = 0.01, 0.1  # shares of the clock, of devices whose file has no governor
 
@@ -34,7 +34,7 @@ class CappedClock:
 
     def slowed(
         self,
-        batch: Batch,
+        scheduler: Scheduler,
         steps: int,
         point: OperatingPoint,
         ramp_at: Callable[[OperatingPoint], Ramp],
@@ -49,7 +49,7 @@ class CappedClock:
             Gives the lengths of the scheduled steps at an operating point. The result holds for as
             many of `steps` as keep the cap at one clock.
         """
-        work = work_of(self._deployment, batch.work, 1)
+        work = work_of(self._deployment, scheduler.work, 1)
         levels = max(int((point.clock - self._floor) / self._step + 1e-9), 0)
         ramps: dict[int, Ramp] = {}
 

@@ -10,18 +10,18 @@ from cluster_sim.hardware.operating_point import OperatingPoint
 from cluster_sim.physics.step_times import StepTimes
 from cluster_sim.request import Request
 from cluster_sim.results.recorder import Recorder
-from cluster_sim.serving.scheduler import PrefillBatch
+from cluster_sim.serving.scheduler import PrefillScheduler
 from cluster_sim.sim.replica import PLAIN, Replica, ReplicaOptions
 
 
-class PrefillReplica(Replica[PrefillBatch]):
+class PrefillReplica(Replica[PrefillScheduler]):
     """Prefills prompts, makes first tokens, and offers the requests to be decoded elsewhere."""
 
     def __init__(  # noqa: PLR0913 - wires one process to its parts
         self,
         env: Environment,
         number: int,
-        scheduler: PrefillBatch,
+        scheduler: PrefillScheduler,
         times_at: Callable[[OperatingPoint], StepTimes],
         recorder: Recorder,
         options: ReplicaOptions = PLAIN,
@@ -38,11 +38,6 @@ class PrefillReplica(Replica[PrefillBatch]):
             request.output_tokens == 1 or request.footprint <= self._longest_decoded
         )
 
-    def expect(self, request: Request) -> None:
-        """The router has sent this request here, of whose output one token is made here."""
-        super().expect(request)
-        self._scheduler.pending_tokens -= request.output_tokens - 1
-
     def release(self, request: Request) -> None:
         """Free the KV cache of a request, which has been sent away."""
         if self.down:
@@ -56,13 +51,12 @@ class PrefillReplica(Replica[PrefillBatch]):
         duration_s = super()._foresee_s()
         if duration_s:
             for tell in self._listeners.step_began:
-                tell(self, self._scheduler.chunks, duration_s)
+                tell(self, self._scheduler.output.chunks, duration_s)
         return duration_s
 
     def _settle(self) -> None:
         super()._settle()
-        if prefilled := self._scheduler.read:
-            self._scheduler.read = ()
+        if prefilled := self._scheduler.take_prefilled():
             for tell in self._listeners.prefilled:
                 for request in prefilled:
                     tell(request, self)

@@ -12,7 +12,7 @@ from cluster_sim.physics.ramp import Ramp
 from cluster_sim.physics.step_times import StepTimes
 from cluster_sim.request import Request
 from cluster_sim.results.recorder import PACK_STRETCH, Recorder
-from cluster_sim.serving.scheduler import Batch
+from cluster_sim.serving.scheduler import Scheduler
 from cluster_sim.sim.alarm import Alarm
 from cluster_sim.sim.operating_state import OperatingState
 from cluster_sim.sim.replica_events import Listeners, ReplicaEvents
@@ -27,7 +27,7 @@ class PowerCap(Protocol):
 
     def slowed(
         self,
-        batch: Batch,
+        scheduler: Scheduler,
         steps: int,
         point: OperatingPoint,
         ramp_at: Callable[[OperatingPoint], Ramp],
@@ -62,7 +62,7 @@ _NOTHING_LOST = (0.0, 0.0)
 PLAIN = ReplicaOptions()
 """Options of a replica that has none of these."""
 
-SomeScheduler = TypeVar("SomeScheduler", bound=Batch)
+SomeScheduler = TypeVar("SomeScheduler", bound=Scheduler)
 
 
 class Replica(Generic[SomeScheduler]):
@@ -121,12 +121,13 @@ class Replica(Generic[SomeScheduler]):
         Steps of the stretch under way that have ended are taken off.
         """
         scheduler = self._scheduler
-        return scheduler.pending_tokens - self._steps_ended() * scheduler.done_a_step
+        return scheduler.pending_tokens - self._steps_ended() * scheduler.tokens_per_step
 
     def pending_prompt_tokens(self) -> int:
         """Return the prompt tokens still to be prefilled, as of this moment."""
         scheduler = self._scheduler
-        return scheduler.pending_prompt - self._steps_ended() * scheduler.work.prompt_tokens
+        ended = self._steps_ended() * scheduler.work.prompt_tokens
+        return scheduler.pending_prompt_tokens - ended
 
     def waiting(self) -> int:
         """Return the number of requests on their way, queued or preempted."""
@@ -136,6 +137,14 @@ class Replica(Generic[SomeScheduler]):
     def operating_point(self) -> OperatingPoint:
         """Operating point from the next step on."""
         return self._state.point
+
+    def running(self) -> int:
+        """Return the number of requests in the batch."""
+        return len(self._scheduler.running)
+
+    def kv_share(self) -> float:
+        """Return the share of the KV cache that is taken or promised, as of this moment."""
+        return self._scheduler.kv_share(self._steps_ended())
 
     @property
     def is_running(self) -> bool:
@@ -151,8 +160,7 @@ class Replica(Generic[SomeScheduler]):
     def expect(self, request: Request) -> None:
         """The router has sent this request here; it arrives when the network has brought it."""
         request.replica = self.number
-        self._scheduler.pending_tokens += request.prompt_tokens + request.output_tokens
-        self._scheduler.pending_prompt += request.prompt_tokens + request.generated
+        self._scheduler.expect(request)
         self.requests += 1
         if self.requests == 1:
             self._tell_busy()
@@ -244,9 +252,10 @@ class Replica(Generic[SomeScheduler]):
         if self.down:
             return 0.0
         scheduler, stretch, now_s = self._scheduler, self._stretch, self._env.now
-        steps = scheduler.schedule(now_s, self._options.max_steps)
-        if scheduler.preempted:
-            for request in scheduler.preempted:
+        output = scheduler.schedule(now_s, self._options.max_steps)
+        steps = output.steps
+        if output.preempted:
+            for request in output.preempted:
                 self._recorder.events.append(
                     (now_s, "preempted", self.number, request.number, float(request.generated))
                 )
@@ -255,7 +264,7 @@ class Replica(Generic[SomeScheduler]):
         if not steps:
             self._idle = True
             return 0.0
-        stretch.swap_s = self._swapped_s(scheduler.swap_s) if scheduler.swap_s else 0.0
+        stretch.swap_s = self._swapped_s(output.swap_s) if output.swap_s else 0.0
         point = self._state.point
         if (cap := self._options.power_cap) is None:
             ramp = self._state.times.ramp(scheduler.work)
@@ -309,4 +318,3 @@ class Replica(Generic[SomeScheduler]):
         if scheduler.stalls:
             for request, gap_s in scheduler.stalls:
                 self._recorder.events.append((now_s, "resumed", self.number, request.number, gap_s))
-            scheduler.stalls = []

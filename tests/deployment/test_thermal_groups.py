@@ -415,7 +415,9 @@ def test_a_fifth_off_the_clock_costs_decoding_a_70b_under_6_percent_and_prefill_
     }))  # fmt: skip
     given = cluster_sim.load_scenario(path)
     (deployment,) = resolve(given).deployments
-    slow, whole = (deployment.times_at(pace) for pace in (OperatingPoint(clock=0.8), OperatingPoint()))
+    slow, whole = (
+        deployment.times_at(pace) for pace in (OperatingPoint(clock=0.8), OperatingPoint())
+    )
     decode, prefill = (
         [
             steps.ramp(StepWork(batch=64, growth=64, context=64 * 4000)).first_s

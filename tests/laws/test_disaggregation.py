@@ -22,10 +22,9 @@ from cluster_sim.request import Request
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.results.run_data import TABLES
 from cluster_sim.serving.disaggregation import HandOver as Plan
+from cluster_sim.serving.kv_cache.spec import KVCacheSpec
 from cluster_sim.serving.routing import LeastRequests
-from cluster_sim.serving.scheduler import DecodeBatch, PrefillBatch, SpeculativeDecodeBatch
-from cluster_sim.serving.scheduler.continuous import Continuous
-from cluster_sim.serving.speculation import Speculation
+from cluster_sim.serving.scheduler import Continuous, DecodeScheduler, PrefillScheduler
 from cluster_sim.sim.decode_replica import DecodeReplica
 from cluster_sim.sim.fabric import Fabric
 from cluster_sim.sim.kv_transfers import KvPaths, KvTransfers, TransferPolicy
@@ -35,7 +34,7 @@ from cluster_sim.sim.replica import PLAIN, ReplicaOptions
 from cluster_sim.sim.router import Router
 from cluster_sim.sim.timetable import timetable
 from cluster_sim.topology import ParallelPaths, Route
-from cluster_sim.workload.random_streams import numbered, stream
+from cluster_sim.workload.random_streams import stream
 from tests.laws import test_conservation as laws
 from tests.laws import test_stretches_equal_steps as steps_laws
 from tests.laws.test_conservation import column, merged, run
@@ -302,7 +301,7 @@ def hand_all_over(
         batch = steps_laws.audited(
             decode_batch(limit, feature), limit["blocks"], feature["swap_blocks"]
         )
-        assert isinstance(batch, DecodeBatch)
+        assert isinstance(batch, DecodeScheduler)
         decoders.append(DecodeReplica(env, number, batch, decode_times_at, recorder, options))
     buses = {
         f"memory {number}": MemoryBus(1e9) for number in range(link["decoders"] + link["readers"])
@@ -352,7 +351,7 @@ def hand_all_over(
         assert (
             replica._scheduler.blocks_taken()
             == replica._scheduler.pending_tokens
-            == replica._scheduler.pending_prompt
+            == replica._scheduler.pending_prompt_tokens
             == replica.requests
             == 0
         )
@@ -371,70 +370,69 @@ def lanes(start: int, end: int, latency_s: float) -> ParallelPaths:
     )
 
 
-def decode_batch(limit: dict[str, Any], feature: dict[str, Any]) -> DecodeBatch:
-    drafts, places = feature["drafts"] if not limit["window"] else 0, limit["max_sequences"]
-    limits = (
-        limit["blocks"] * limit["block_tokens"],
-        limit["block_tokens"],
-        places,
-        limit["budget"] + places * drafts,
-        limit["chunked"],
-        4096,
+def decode_batch(limit: dict[str, Any], feature: dict[str, Any]) -> DecodeScheduler:
+    drafting = steps_laws.drafting_of(limit, feature)
+    drafts = limit["max_sequences"] * feature["drafts"] if drafting else 0
+    kv_cache = steps_laws.kv_cache_of(
+        limit,
+        watermark=feature["watermark"],
+        prefix_caching=feature["prefix_caching"],
+        swap_blocks=feature["swap_blocks"],
+        swap_block_s=1e-4,
     )
-    kept = (Continuous(order=feature["order"]), feature["watermark"], feature["swap_blocks"], 1e-4)
-    if drafts:
-        plan = Speculation(draft_tokens=drafts, acceptance=feature["acceptance"])
-        return SpeculativeDecodeBatch(
-            *limits, feature["prefix_caching"], plan, numbered(1, "speculation"), *kept
-        )
-    return DecodeBatch(*limits, limit["window"], feature["prefix_caching"], 0, None, *kept)
+    policy = Continuous(order=feature["order"])
+    limits = steps_laws.limits_of(limit, drafts)
+    scheduler = policy.scheduler(limits, kv_cache, "decode", drafting)
+    assert isinstance(scheduler, DecodeScheduler)
+    return scheduler
 
 
 def prefill_batch(
     limit: dict[str, Any], feature: dict[str, Any], link: dict[str, Any]
-) -> PrefillBatch:
-    """A batch that counts its blocks after each step: those of prompts that are being read or have
+) -> PrefillScheduler:
+    """A scheduler that counts its blocks after each step: those of prompts that are being read or have
     been read and not yet sent.
     """
 
-    class Audited(PrefillBatch):
-        kept: tuple[Request, ...] = ()
+    kept: list[Request] = []
 
-        def _join(self, request: Request, length: int) -> None:
-            self.kept += (request,)
-            super()._join(request, length)
+    class Audited(PrefillScheduler):
+        __slots__ = ()
+
+        def _begin_decoding(self, request: Request, length: int) -> None:
+            kept.append(request)
+            super()._begin_decoding(request, length)
 
         def release(self, request: Request) -> None:
-            self.kept = tuple(other for other in self.kept if other is not request)
+            kept.remove(request)
             super().release(request)
 
         def advance(self, steps: int, now_s: float) -> list[Request]:
             finished = super().advance(steps, now_s)
             taken = self.blocks_taken()
             assert 0 <= taken <= link["prefill_blocks"]
-            own = (
-                sum(self._room.blocks_for(request.prompt_tokens) for request in self.kept)
-                + self._held
-            )
-            if self._prefix is None:
+            own = sum(self._kv.blocks_for(request.prompt_tokens) for request in kept)
+            own += self._kv.partial_blocks
+            if not self._kv.caches_prefixes:
                 assert taken == own
             else:
                 assert taken <= own  # what they share counts once
-                self._prefix.take_until(link["prefill_blocks"] - taken)
-                assert (
-                    taken
-                    + self._prefix.cached_free
-                    + sum(run.forgotten for run in self._prefix._queue)
-                    == link["prefill_blocks"]
-                )
-            assert not self.preempted
+                self._kv.forget_until(link["prefill_blocks"] - taken)
+                assert taken + sum(self._kv.count_queue()) == link["prefill_blocks"]
+            assert not self.output.preempted
             return finished
 
-    room = link["prefill_blocks"] * limit["block_tokens"]
-    return Audited(
-        room, limit["block_tokens"], limit["max_sequences"], limit["budget"], limit["chunked"], 4096, limit["window"], feature["prefix_caching"], 0, None,
-        Continuous(order=feature["order"]), feature["watermark"],
-    )  # fmt: skip
+    kv_cache = KVCacheSpec(
+        link["prefill_blocks"] * limit["block_tokens"],
+        limit["block_tokens"],
+        watermark=feature["watermark"],
+        prefix_caching=feature["prefix_caching"],
+    )
+    policy = Continuous(order=feature["order"])
+    scheduler = policy.scheduler(steps_laws.limits_of(limit), kv_cache, "prefill")
+    scheduler.__class__ = Audited
+    assert isinstance(scheduler, PrefillScheduler)
+    return scheduler
 
 
 @settings(parent=steps_laws.SETTINGS, max_examples=120)

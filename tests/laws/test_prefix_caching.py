@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.request import Request
-from cluster_sim.serving.scheduler import ContinuousBatch
+from cluster_sim.serving.scheduler.continuous_scheduler import ContinuousScheduler
 from tests.laws.test_stretches_equal_steps import make_batch, model_of
 from tests.machines import small_gpu
 from tests.oracles import Job, Limits, gpu_step_s, serve_token_by_token
@@ -76,20 +76,19 @@ def make_requests(
     return [request for request in requests if request.footprint <= longest]
 
 
-def audited(limit: dict[str, Any]) -> ContinuousBatch:
+def audited(limit: dict[str, Any]) -> ContinuousScheduler:
     """A batch that counts its blocks between any two steps."""
 
-    class Audited(ContinuousBatch):
+    class Audited(ContinuousScheduler):
         __slots__ = ()
 
         def advance(self, steps: int, now_s: float) -> list[Request]:
             finished = super().advance(steps, now_s)
-            assert self._prefix is not None
             taken = self.blocks_taken()
-            self._prefix.take_until(limit["blocks"] - taken)
-            forgotten = sum(run.forgotten for run in self._prefix._queue)
-            assert taken + self._prefix.cached_free + forgotten == limit["blocks"]
-            for piece in self._prefix._pieces.values():
+            self._kv.forget_until(limit["blocks"] - taken)
+            assert taken + sum(self._kv.count_queue()) == limit["blocks"]
+            assert self._kv._prefix is not None
+            for piece in self._kv._prefix._pieces.values():
                 assert piece.cached - piece.held == sum(run.blocks for run in piece.free) >= 0
                 assert len(piece.copying) < max(sum(piece.users.values()), 1)
             return finished

@@ -15,10 +15,16 @@ from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_placement import WaferPlan
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.offload import Level
+from cluster_sim.serving.kv_cache.spec import KVCacheSpec
 from cluster_sim.serving.routing import Routing
-from cluster_sim.serving.scheduler import Batch, Continuous, ContinuousBatch, StaticBatch
-from cluster_sim.serving.scheduler.priority import ByPriority
-from cluster_sim.serving.scheduler.speculative import SpeculativeBatch
+from cluster_sim.serving.scheduler import (
+    Continuous,
+    Drafting,
+    Scheduler,
+    SchedulerLimits,
+    Static,
+)
+from cluster_sim.serving.scheduler.continuous_scheduler import ContinuousScheduler
 from cluster_sim.serving.speculation import Speculation
 from cluster_sim.workload.random_streams import numbered
 from tests.machines import small_gpu, tiny_model
@@ -51,11 +57,24 @@ limits = st.fixed_dictionaries({
 })  # fmt: skip
 
 
-def make_batch(limit: dict[str, Any]) -> ContinuousBatch:
-    return ContinuousBatch(
-        limit["blocks"] * limit["block_tokens"], limit["block_tokens"], limit["max_sequences"], limit["budget"], limit["chunked"], 4096, limit["window"],
-        limit.get("prefix_caching", False),
-    )  # fmt: skip
+def limits_of(limit: dict[str, Any], more_tokens: int = 0) -> SchedulerLimits:
+    return SchedulerLimits(
+        max_sequences=limit["max_sequences"],
+        max_batched_tokens=limit["budget"] + more_tokens,
+        max_context=4096,
+        chunked_prefill=limit["chunked"],
+        window_tokens=limit["window"],
+    )
+
+
+def kv_cache_of(limit: dict[str, Any], **options: Any) -> KVCacheSpec:
+    block_tokens = limit["block_tokens"]
+    options.setdefault("prefix_caching", limit.get("prefix_caching", False))
+    return KVCacheSpec(limit["blocks"] * block_tokens, block_tokens, **options)
+
+
+def make_batch(limit: dict[str, Any]) -> ContinuousScheduler:
+    return Continuous().scheduler(limits_of(limit), kv_cache_of(limit))
 
 
 def make_requests(gaps: list[tuple[float, int, int]], limit: dict[str, Any]) -> list[Request]:
@@ -166,7 +185,7 @@ features = st.fixed_dictionaries({
     "drafts": st.sampled_from([0, 0, 1, 3]),
     "acceptance": st.sampled_from([0.0, 0.4, 0.9, 1.0]),
     "prefix_caching": st.booleans(),
-    "order": st.sampled_from(["fcfs", "priority"]),
+    "order": st.sampled_from(["fcfs", "priority", "shortest_first"]),
     "batch_wait_timeout_iterations": st.sampled_from([0, 0, 3, 20]),
     "batch_wait_max_tokens_ratio": st.sampled_from([0.1, 0.8]),
     "watermark": st.sampled_from([0.0, 0.2]),
@@ -175,42 +194,38 @@ features = st.fixed_dictionaries({
 })  # fmt: skip
 
 
-def make_batch_with(limit: dict[str, Any], feature: dict[str, Any]) -> Batch:
-    """A batch with any of the features switched on."""
-    room, block, places, window = (
-        limit["blocks"] * limit["block_tokens"],
-        limit["block_tokens"],
-        limit["max_sequences"],
-        limit["window"],
-    )
+def drafting_of(limit: dict[str, Any], feature: dict[str, Any]) -> Drafting | None:
+    if limit["window"] or not feature["drafts"]:
+        return None
+    plan = Speculation(draft_tokens=feature["drafts"], acceptance=feature["acceptance"])
+    return Drafting(plan, numbered(1, "speculation"))
+
+
+def make_batch_with(limit: dict[str, Any], feature: dict[str, Any]) -> Scheduler:
+    """A scheduler with any of the features switched on."""
     if feature["static"]:
-        return StaticBatch(room, block, places, 4096, window)
-    limits = (
-        room,
-        block,
-        places,
-        limit["budget"] + places * feature["drafts"],
-        limit["chunked"],
-        4096,
-    )
+        return Static().scheduler(limits_of(limit), kv_cache_of(limit))
+    limits = limits_of(limit, limit["max_sequences"] * feature["drafts"])
     names = ("order", "batch_wait_timeout_iterations", "batch_wait_max_tokens_ratio")
     policy = Continuous.model_validate({name: feature[name] for name in names})
-    kept = (feature["watermark"], feature["swap_blocks"], 1e-4, feature["offload"])
-    if feature["drafts"] and not window:
-        plan = Speculation(draft_tokens=feature["drafts"], acceptance=feature["acceptance"])
-        return SpeculativeBatch(
-            *limits, feature["prefix_caching"], plan, numbered(1, "speculation"), policy, *kept
-        )
-    return ContinuousBatch(*limits, window, feature["prefix_caching"], 0, None, policy, *kept)
+    kv_cache = kv_cache_of(
+        limit,
+        watermark=feature["watermark"],
+        prefix_caching=feature["prefix_caching"],
+        swap_blocks=feature["swap_blocks"],
+        swap_block_s=1e-4,
+        offload=feature["offload"],
+    )
+    return policy.scheduler(limits, kv_cache, drafting=drafting_of(limit, feature))
 
 
-def audited(batch: Batch, blocks: int, on_host: int) -> Batch:
-    """The batch, which counts its blocks between any two steps: those in use, those that may be
+def audited(batch: Scheduler, blocks: int, on_host: int) -> Scheduler:
+    """The scheduler, which counts its blocks between any two steps: those in use, those that may be
     found, those without content.
     """
-    if isinstance(batch, StaticBatch):
+    if not isinstance(batch, ContinuousScheduler):
         return batch
-    kind: type[ContinuousBatch] = type(batch)
+    kind: type[ContinuousScheduler] = type(batch)
 
     class Audited(kind):  # type: ignore[misc, valid-type]
         __slots__ = ()
@@ -218,35 +233,21 @@ def audited(batch: Batch, blocks: int, on_host: int) -> Batch:
         def advance(self, steps: int, now_s: float) -> list[Request]:
             finished: list[Request] = super().advance(steps, now_s)
             taken = self.blocks_taken()
-            assert (
-                self._swap_blocks + sum(request.swapped for request in self._waiting_requests())
-                == on_host
-            )
+            swapped = sum(request.swapped for request in self.waiting)
+            assert self._kv.swap.free_blocks + swapped == on_host
             # with drafts the room is a mean, and may be exceeded until the next step is scheduled
-            if not self.drafts:
+            if self._decoding.blocks.step_tokens == 1:
                 assert 0 <= taken <= blocks
-            if self._prefix is not None and taken <= blocks:
-                self._prefix.take_until(blocks - taken)
-                assert (
-                    taken
-                    + self._prefix.cached_free
-                    + sum(run.forgotten for run in self._prefix._queue)
-                    == blocks
-                )
+            if self._kv.caches_prefixes and taken <= blocks:
+                self._kv.forget_until(blocks - taken)
+                assert taken + sum(self._kv.count_queue()) == blocks
             return finished
-
-        def _waiting_requests(self) -> list[Request]:
-            return (
-                [entry[-1] for entry in self.waiting._heap]
-                if isinstance(self.waiting, ByPriority)
-                else list(self.waiting)
-            )
 
     batch.__class__ = Audited
     return batch
 
 
-def make_requests_with(gaps: list[tuple[float, int, int]], batch: Batch) -> list[Request]:
+def make_requests_with(gaps: list[tuple[float, int, int]], batch: Scheduler) -> list[Request]:
     """Requests of three priorities; two of three begin alike, and some are later turns."""
     now_s, requests = 0.0, []
     for number, (gap_s, prompt, output) in enumerate(gaps):
@@ -283,7 +284,7 @@ def test_stretch_and_step_agree_on_every_first_token_and_finish(
     machine: str,
 ) -> None:
     times = step_times(machine, limit)
-    if isinstance(make_batch_with(limit, feature), SpeculativeBatch):
+    if drafting_of(limit, feature) is not None and not feature["static"]:
         times = SpeculativeSteps(times, feature["drafts"], None, 0.1)
     seen = []
     for stepping in (False, True):
@@ -302,7 +303,7 @@ def test_stretch_and_step_agree_on_every_first_token_and_finish(
             latency_s,
         )
         assert recorder.inside == 0
-        assert all(batch.pending_tokens == batch.pending_prompt == 0 for batch in batches)
+        assert all(batch.pending_tokens == batch.pending_prompt_tokens == 0 for batch in batches)
         seen.append(requests)
     for stretched, stepped in zip(*seen, strict=True):
         assert stretched.replica == stepped.replica

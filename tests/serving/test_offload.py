@@ -20,14 +20,21 @@ from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.transformer import causal_pairs
 from cluster_sim.request import Request
-from cluster_sim.serving.kv_cache.offload import Level, Store
-from cluster_sim.serving.scheduler import ContinuousBatch
+from cluster_sim.serving.kv_cache.offload import Level, TierStore
+from cluster_sim.serving.kv_cache.spec import KVCacheSpec
+from cluster_sim.serving.scheduler import Continuous, Scheduler, SchedulerLimits
 from tests.laws.test_conservation import column
 from tests.laws.test_conservation import run as run_law
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node, small_gpu, tiny_model
 from tests.serve import serve
 
 TIMES = GpuSteps(tiny_model(), small_gpu())
+
+
+def ten_blocks(*tiers: Level) -> Scheduler:
+    """A scheduler of ten blocks of ten tokens, with these tiers behind them."""
+    kv_cache = KVCacheSpec(100, 10, prefix_caching=True, offload=tiers)
+    return Continuous().scheduler(SchedulerLimits(8, 200, 4096), kv_cache)
 
 
 def second_turn(*tiers: Level) -> Request:
@@ -41,7 +48,7 @@ def second_turn(*tiers: Level) -> Request:
     serve(
         requests,
         TIMES,
-        lambda: ContinuousBatch(100, 10, 8, 200, True, 4096, prefix_caching=True, offload=tiers),
+        lambda: ten_blocks(*tiers),
         stepping=False,
     )
     return requests[-1]
@@ -102,9 +109,7 @@ def test_blocks_that_were_fetched_are_on_the_device_for_the_next() -> None:
     serve(
         requests,
         TIMES,
-        lambda: ContinuousBatch(
-            100, 10, 8, 200, True, 4096, prefix_caching=True, offload=(Level(100, 1e-3, True),)
-        ),
+        lambda: ten_blocks(Level(100, 1e-3, True)),
         stepping=False,
     )
     assert [request.fetched_tokens for request in requests] == [0, 0, 50, 0]
@@ -161,7 +166,7 @@ def test_tiers_keep_what_sets_of_blocks_keep(
     down the tiers.
     """
     levels = tuple(Level(room, 1.0 + place, True) for place, room in enumerate(rooms))
-    store, sets, on_device = Store(levels), BlockByBlock(levels), dict.fromkeys(range(4), 0)
+    store, sets, on_device = TierStore(levels), BlockByBlock(levels), dict.fromkeys(range(4), 0)
     for piece, blocks, touched in moves:
         if blocks < on_device[piece]:
             store.put(piece, blocks, on_device[piece])

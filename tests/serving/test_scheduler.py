@@ -15,16 +15,22 @@ from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.transformer import causal_pairs
 from cluster_sim.request import Request
-from cluster_sim.serving.scheduler import Batch, Continuous, ContinuousBatch, StaticBatch
+from cluster_sim.serving.kv_cache.spec import KVCacheSpec
+from cluster_sim.serving.scheduler import Continuous, Scheduler, SchedulerLimits, Static
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node, small_gpu, tiny_model
 from tests.serve import serve
 
 TIMES = GpuSteps(tiny_model(), small_gpu())
 
 
-def run(requests: list[Request], batch: Batch) -> list[Request]:
-    serve(requests, TIMES, lambda: batch, stepping=False)
+def run(requests: list[Request], scheduler: Scheduler) -> list[Request]:
+    serve(requests, TIMES, lambda: scheduler, stepping=False)
     return requests
+
+
+def static(kv_tokens: int, max_sequences: int) -> Scheduler:
+    limits = SchedulerLimits(max_sequences, 1 << 40, 4096, chunked_prefill=False)
+    return Static().scheduler(limits, KVCacheSpec(kv_tokens, 10))
 
 
 def continuous(
@@ -34,11 +40,12 @@ def continuous(
     swap_blocks: int = 0,
     swap_block_s: float = 0.0,
     **policy: Any,
-) -> ContinuousBatch:
-    return ContinuousBatch(
-        blocks * 10, 10, max_sequences, 200, True, 4096, policy=Continuous.model_validate(policy), watermark=watermark,
-        swap_blocks=swap_blocks, swap_block_s=swap_block_s,
-    )  # fmt: skip
+) -> Scheduler:
+    kv_cache = KVCacheSpec(
+        blocks * 10, 10, watermark, swap_blocks=swap_blocks, swap_block_s=swap_block_s
+    )
+    limits = SchedulerLimits(max_sequences, 200, 4096)
+    return Continuous.model_validate(policy).scheduler(limits, kv_cache)
 
 
 def prefill_s(batch: int, prompt: int) -> float:
@@ -60,7 +67,7 @@ def test_a_static_batch_is_padded_and_runs_until_its_last_request_has_finished()
     """
     first, second, third = run(
         [Request(0, 0.0, 10, 2), Request(1, 0.0, 30, 5), Request(2, 0.0, 20, 3)],
-        StaticBatch(10_000, 10, 3, 4096),
+        static(10_000, 3),
     )
     begun_s = prefill_s(3, 30)
     assert [request.first_token_s for request in (first, second, third)] == pytest.approx(
@@ -74,7 +81,7 @@ def test_a_static_batch_is_padded_and_runs_until_its_last_request_has_finished()
 def test_the_next_static_batch_begins_when_the_one_before_has_ended() -> None:
     requests = run(
         [Request(0, 0.0, 10, 2), Request(1, 0.0, 30, 5), Request(2, 0.0, 20, 3)],
-        StaticBatch(10_000, 10, 2, 4096),
+        static(10_000, 2),
     )
     assert requests[2].admitted_s == requests[1].finish_s > requests[0].finish_s
 
@@ -83,13 +90,9 @@ def test_a_static_batch_takes_no_more_than_have_room_as_long_as_the_longest() ->
     """Ten blocks of ten: two requests of 10 + 30 tokens and 30 + 10 are both padded to 30 + 30 - 1,
     six blocks each.
     """
-    requests = run(
-        [Request(0, 0.0, 10, 30), Request(1, 0.0, 30, 10)], StaticBatch(100, 10, 8, 4096)
-    )
+    requests = run([Request(0, 0.0, 10, 30), Request(1, 0.0, 30, 10)], static(100, 8))
     assert requests[1].admitted_s == requests[0].finish_s
-    requests = run(
-        [Request(0, 0.0, 10, 30), Request(1, 0.0, 10, 30)], StaticBatch(100, 10, 8, 4096)
-    )
+    requests = run([Request(0, 0.0, 10, 30), Request(1, 0.0, 10, 30)], static(100, 8))
     assert requests[1].admitted_s == requests[0].admitted_s
 
 
@@ -99,6 +102,42 @@ def test_the_most_urgent_of_those_that_wait_is_admitted_first() -> None:
         request.priority = priority
     run(requests, continuous(max_sequences=1, order="priority"))
     assert sorted(range(4), key=lambda number: requests[number].admitted_s) == [2, 3, 0, 1]
+
+
+def test_the_shortest_prompt_is_admitted_first_and_so_the_mean_wait_is_least() -> None:
+    """Prompts of 150, 20, 10 and 20 tokens come together and are served one by one, each with an
+    answer of one token. First come, first served, they wait for 0, 150, 170 and 180 tokens; shortest
+    first for 50, 10, 0 and 30: equals in order of arrival."""
+    prompts = (150, 20, 10, 20)
+    orders = {"fcfs": ([], [0], [0, 1], [0, 1, 2]), "shortest_first": ([2, 1, 3], [2], [], [2, 1])}
+    means = {}
+    for order, before in orders.items():
+        requests = [Request(number, 0.0, prompt, 1) for number, prompt in enumerate(prompts)]
+        run(requests, continuous(max_sequences=1, order=order))
+        waits_s = [request.admitted_s for request in requests]
+        assert waits_s == pytest.approx(
+            [sum(prefill_s(1, prompts[number]) for number in numbers) for numbers in before]
+        )
+        means[order] = sum(waits_s) / len(waits_s)
+    assert means["shortest_first"] < means["fcfs"]
+
+
+def test_the_longest_prompt_is_preempted_first_where_the_shortest_is_admitted_first() -> None:
+    """Prompts of 40 and 30 tokens, answers of 41, in ten blocks of ten."""
+    requests = [Request(0, 0.0, 40, 41), Request(1, 0.0, 30, 41)]
+    run(requests, continuous(blocks=10, order="shortest_first"))
+    assert [request.preemptions for request in requests] == [1, 0]
+
+
+def test_a_preempted_request_takes_its_place_in_the_queue_s_order_again() -> None:
+    """Two of 40 + 40 tokens, and one of 50 that waits: it is longer than the preempted one, which
+    arrived before it as well."""
+    for order in ("fcfs", "priority", "shortest_first"):
+        requests = [Request(0, 0.0, 40, 41), Request(1, 0.0, 40, 41), Request(2, 1e-4, 50, 2)]
+        run(requests, continuous(blocks=10, max_sequences=2, order=order))
+        assert [request.preemptions for request in requests] == [0, 1, 0]
+        assert requests[1].finish_s > requests[0].finish_s
+        assert requests[2].admitted_s >= requests[0].finish_s
 
 
 def test_the_least_urgent_is_preempted_whoever_came_last() -> None:

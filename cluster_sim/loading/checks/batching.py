@@ -9,12 +9,11 @@ from cluster_sim.llm.model import Model
 from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.schema import Trail
-from cluster_sim.serving.scheduler import Static
 
 
 def batching_faults(pool: Pool, trail: Trail) -> Iterator[Finding]:
     """Yield options that static batching goes without."""
-    if not isinstance(pool.batching, Static):
+    if pool.batching.is_continuous:
         return
     options = {}
     if pool.kv.prefix_caching or pool.kv.watermark:

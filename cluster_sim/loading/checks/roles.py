@@ -8,7 +8,6 @@ from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import Trail
-from cluster_sim.serving.scheduler import Static
 
 
 def role_faults(scenario: Scenario) -> Iterator[Finding]:
@@ -36,7 +35,7 @@ def _of_pool(pool: Pool, at: Trail, by_role: dict[str, list[Pool]]) -> Iterator[
             (*at, "replica", "role"),
             f"came {role}; no pool has the role {other} to hand over {'to' if role == 'prefill' else 'from'}",
         )
-    if isinstance(pool.batching, Static):
+    if not pool.batching.is_continuous:
         yield (
             (*at, "batching"),
             f"static batching keeps its requests to the end; a pool of the role {role} wants the policy 'continuous'",

@@ -62,7 +62,7 @@ def levels(tiers: Iterable[Tier], block_bytes: float, reading_s: float) -> tuple
     )
 
 
-class Store:
+class TierStore:
     """What is in the tiers of one replica.
 
     What a tier keeps of a piece begins no later than what is kept before it ends: all blocks up to

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections import deque
 
 from cluster_sim.request import Request
-from cluster_sim.serving.kv_cache.offload import Store
+from cluster_sim.serving.kv_cache.offload import TierStore
 
 Identity = int | Request
 """Of a piece of a prompt; what only one request can ask for, after a preemption, is known by the
@@ -71,7 +71,7 @@ class PrefixCache:
 
     __slots__ = ("_block", "_pieces", "_queue", "_store", "free")
 
-    def __init__(self, blocks: int, block_tokens: int, store: Store | None = None) -> None:
+    def __init__(self, blocks: int, block_tokens: int, store: TierStore | None = None) -> None:
         self._block, self._store = block_tokens, store
         self._queue: deque[Run] = deque([Run(None, 0, blocks)])
         self._pieces: dict[Identity, Piece] = {}
@@ -82,6 +82,11 @@ class PrefixCache:
     def cached_free(self) -> int:
         """Free blocks that may still be found."""
         return sum(run.blocks for run in self._queue)
+
+    @property
+    def forgotten_free(self) -> int:
+        """Number of free blocks whose content is forgotten."""
+        return sum(run.forgotten for run in self._queue)
 
     def take_until(self, free: int) -> None:
         """Blocks were taken from the front of the queue until `free` are left; what they held is

@@ -1,40 +1,44 @@
-"""Batching policies: which requests each engine step works on. A new one is a file here and a name
-in the union.
+"""Batching policies and the schedulers that they make: which requests each engine step works on.
+
+A new policy is a file here, which describes it and makes its scheduler, and a name in the union. A
+new order of the queue is a file in `queue_orders` and a name in its table.
 """
 
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from cluster_sim.serving.scheduler.continuous import Continuous, ContinuousBatch
-from cluster_sim.serving.scheduler.decode import DecodeBatch, SpeculativeDecodeBatch
-from cluster_sim.serving.scheduler.prefill import PrefillBatch
-from cluster_sim.serving.scheduler.static import Static, StaticBatch
+from cluster_sim.serving.scheduler.continuous import Continuous
+from cluster_sim.serving.scheduler.decode import DecodeScheduler
+from cluster_sim.serving.scheduler.limits import SchedulerLimits
+from cluster_sim.serving.scheduler.output import SchedulerOutput
+from cluster_sim.serving.scheduler.prefill import PrefillScheduler
+from cluster_sim.serving.scheduler.scheduler import Scheduler
+from cluster_sim.serving.scheduler.speculative import Drafting
+from cluster_sim.serving.scheduler.static import Static
 
 
-def _continuous_where_nothing_is_said(came: Any) -> Any:
-    return (
-        {"policy": "continuous", **came}
-        if isinstance(came, dict) and "policy" not in came
-        else came
-    )
+def _continuous_by_default(value: Any) -> Any:
+    """Return what a scenario gives of its batching, with the policy that it leaves out."""
+    if isinstance(value, dict) and "policy" not in value:
+        return {"policy": "continuous", **value}
+    return value
 
 
 Batching = Annotated[
     Continuous | Static,
     Field(discriminator="policy"),
-    BeforeValidator(_continuous_where_nothing_is_said),
+    BeforeValidator(_continuous_by_default),
 ]
-Batch = ContinuousBatch | StaticBatch
 
 __all__ = [
-    "Batch",
     "Batching",
     "Continuous",
-    "ContinuousBatch",
-    "DecodeBatch",
-    "PrefillBatch",
-    "SpeculativeDecodeBatch",
+    "DecodeScheduler",
+    "Drafting",
+    "PrefillScheduler",
+    "Scheduler",
+    "SchedulerLimits",
+    "SchedulerOutput",
     "Static",
-    "StaticBatch",
 ]

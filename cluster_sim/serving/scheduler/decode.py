@@ -1,114 +1,103 @@
-"""The batch of a replica that decodes what others have read."""
+"""DecodeScheduler: decodes requests whose prompts were prefilled on other replicas."""
 
 from __future__ import annotations
 
 from cluster_sim.request import Request
-from cluster_sim.serving.scheduler.continuous import ContinuousBatch
-from cluster_sim.serving.scheduler.speculative import SpeculativeBatch
+from cluster_sim.serving.kv_cache.manager import KVCacheManager
+from cluster_sim.serving.scheduler.batch_wait import BatchWait
+from cluster_sim.serving.scheduler.continuous_scheduler import ContinuousScheduler
+from cluster_sim.serving.scheduler.decoding import DecodingSequences
+from cluster_sim.serving.scheduler.limits import SchedulerLimits
+from cluster_sim.serving.scheduler.output import SchedulerOutput
+from cluster_sim.serving.scheduler.request_queue import RequestQueue
 
 
-class DecodeBatch(ContinuousBatch):
-    """Room and a place are promised to a request before its KV is sent; when that has landed it
-    decodes from the next step on.
+class DecodeScheduler(ContinuousScheduler):
+    """Blocks and a batch slot are promised to a request before its KV cache is sent here.
 
-    Who is preempted is read again here, as by vLLM's decode instances; while somebody waits for
-    that nothing is promised. Between two `schedule`s `steps` says how many of the scheduled steps
-    have ended.
+    When that has landed the request decodes from the next step on. A preempted request is
+    recomputed here, as by vLLM's decode instances; while one waits for that nothing is promised.
+    Arguments `steps` say how many of the scheduled steps have ended.
     """
 
-    promised = 0
-    """Requests whose KV is on its way, or has landed since the last `schedule`."""
-    _landed: tuple[Request, ...] = ()
+    __slots__ = ("_landed", "_promised")
 
-    def kv_share(self, steps: int) -> float:
-        """Share of the room that is taken or promised."""
-        return 1.0 - self._free(steps) / self._room.blocks
+    def __init__(
+        self,
+        limits: SchedulerLimits,
+        kv: KVCacheManager,
+        decoding: DecodingSequences,
+        queue: RequestQueue,
+        wait: BatchWait | None = None,
+    ) -> None:
+        super().__init__(limits, kv, decoding, queue, wait)
+        self._promised = 0  # requests whose KV cache is on its way, or has landed since `schedule`
+        self._landed: list[Request] = []
 
     def can_take(self, request: Request, steps: int) -> bool:
-        """Whether there is room and a place for a request whose prompt has been read elsewhere."""
-        if self.waiting or self._chunks or len(self.running) + self.promised >= self._max_sequences:
+        """Return whether there are blocks and a batch slot for a request that was prefilled."""
+        in_batch = len(self.running) + self._promised
+        if self.waiting or self.output.chunks or in_batch >= self._limits.max_sequences:
             return False
-        wanted = self._promise(request) + (self._ahead if self.running or self.promised else 0)
+        blocks = self._blocks_for(request) + (self._kv.watermark_blocks if in_batch else 0)
         # Far from the limit, no counting.
-        return self._most_blocks(
-            steps + 1
-        ) + self._held + wanted < self._blocks or wanted <= self._free(steps)
+        return not self._kv.is_tight(steps + 1, blocks) or blocks <= self._kv.free_after(steps + 1)
 
     def promise(self, request: Request) -> None:
-        """Its room is kept for it. The stretch under way may now be too long, see `within_room`."""
-        self.promised += 1
-        self._blocks -= self._promise(request)
-        self.pending_tokens += (
-            request.output_tokens - 1
-        )  # the first is made where its prompt is read
+        """Keep blocks and a batch slot for a request.
 
-    def within_room(self, steps: int) -> int:
-        """The most of `steps` steps, from the next one on, for which there is room."""
-        return (
-            self._steps_with_room(steps)
-            if self._most_blocks(steps) + self._held >= self._blocks
-            else steps
-        )
+        The stretch under way may now be too long, see `steps_within`.
+        """
+        self._promised += 1
+        self._kv.promise(self._blocks_for(request))
+        self.pending_tokens += request.output_tokens - 1  # the first is made where it is prefilled
+
+    def steps_within(self, steps: int) -> int:
+        """Return the most of `steps` steps, from the next one on, for which there are blocks."""
+        return self._kv.steps_within(steps) if self._kv.is_tight(steps) else steps
 
     def land(self, request: Request) -> None:
-        """Its KV is here."""
-        self._landed += (request,)
+        """Take note that the KV cache of a request is here."""
+        self._landed.append(request)
 
     def drain(self, now_s: float) -> list[Request]:
-        """As of any batch; who has landed is here as well."""
-        landed, self._landed = list(self._landed), ()
+        """Take out all requests, those last that have landed; their KV cache is lost."""
+        landed, self._landed = self._landed, []
         return super().drain(now_s) + landed
 
-    def schedule(self, now_s: float, at_most: int) -> int:
-        """As of any batch; who has landed decodes in the scheduled step, which is one alone."""
+    def schedule(self, now_s: float, max_steps: int) -> SchedulerOutput:
+        """Decide on the next step; requests that have landed decode in it, and it is one alone."""
         if not self._landed:
-            return super().schedule(now_s, at_most)
+            return super().schedule(now_s, max_steps)
         for request in self._landed:
             self._take_over(request)
-        self._landed = ()
+        self._decoding.count_tokens()
+        self._landed = []
         return super().schedule(now_s, 1)
 
     def _take_over(self, request: Request) -> None:
-        if self._prefix is not None:
-            self._prefix.take_until(self._blocks - self._room.taken(self.clock) - self._held)
-            request.holds = []
-            self._prefix.hold(request, request.prompt_tokens // self._block_tokens, computed=True)
-        self.promised -= 1
-        self._blocks += self._promise(request)
+        """Let a request that has landed decode."""
+        self._kv.restore(request, request.prompt_tokens, self._kv.free_after(0))
+        self._promised -= 1
+        self._kv.keep_promise(self._blocks_for(request))
         self.running[request] = None
-        if self._victims is not None:
-            self._victims.add(request)
-        self._join(request, request.prompt_tokens)
-        self.counted -= (
-            request.counted
-        )  # its next gap holds the hand-over, and is added when it has ended
+        self.waiting.passed_by(request)
         request.stalled_s = request.first_token_s
-        self._returned.append(request)
+        self._resume(request, request.prompt_tokens)
 
     def _preempt(self, request: Request, now_s: float, free: int) -> None:
-        """As of any batch; one that has just landed still waits for its second token since it was
-        given the first.
+        """Take a running request's blocks.
+
+        One that has just landed still waits for its second token since it was given the first.
         """
-        fresh = request in self._returned
-        if fresh:
-            self._returned.remove(request)
-            self.counted += request.counted
+        is_fresh = request in self._resuming
+        if is_fresh:
+            self._resuming.remove(request)
+            self._decoding.count(request)
         super()._preempt(request, now_s, free)
-        if fresh:
+        if is_fresh:
             request.stalled_s = request.first_token_s
 
-    def _promise(self, request: Request) -> int:
-        """Blocks of its prompt and of the token that the first step here adds."""
-        return self._room.blocks_for(request.prompt_tokens + 1)
-
-    def _free(self, steps: int) -> int:
-        """Blocks that are free in the step that follows `steps` of the scheduled ones."""
-        return self._blocks - self._room.taken(self.clock + steps + 1) - self._held
-
-
-class SpeculativeDecodeBatch(DecodeBatch, SpeculativeBatch):
-    """The same where every step checks drafted tokens."""
-
-    def _take_over(self, request: Request) -> None:
-        super()._take_over(request)
-        self.cached = self._growing_room.tokens(self.clock)
+    def _blocks_for(self, request: Request) -> int:
+        """Return the blocks of a prompt and of the token that the first step here adds."""
+        return self._kv.blocks_for(request.prompt_tokens + 1)

@@ -1,34 +1,57 @@
-"""The batch of a replica that reads prompts, makes first tokens, and hands the rest to others."""
+"""PrefillScheduler: prefills prompts and makes first tokens; others decode."""
 
 from __future__ import annotations
 
 from cluster_sim.request import Request
-from cluster_sim.serving.scheduler.continuous import ContinuousBatch
+from cluster_sim.serving.kv_cache.manager import KVCacheManager
+from cluster_sim.serving.scheduler.batch_wait import BatchWait
+from cluster_sim.serving.scheduler.continuous_scheduler import ContinuousScheduler
+from cluster_sim.serving.scheduler.decoding import DecodingSequences
+from cluster_sim.serving.scheduler.limits import SchedulerLimits
+from cluster_sim.serving.scheduler.request_queue import RequestQueue
 
 
-class PrefillBatch(ContinuousBatch):
-    """Requests leave with their first token; their KV keeps its room until `release`, so that
-    prompts wait where nobody takes it.
+class PrefillScheduler(ContinuousScheduler):
+    """Requests leave with their first token; their KV cache stays until `release`.
 
-    A prompt is admitted when there is room for all of it, as vLLM does with
-    `scheduler_reserve_full_isl`: chunks of a prompt that cannot be completed would hold room for
-    nothing. So none is ever preempted.
+    So prompts wait where nobody takes it. A prompt is admitted when there are blocks for all of it,
+    as vLLM does with `scheduler_reserve_full_isl`: chunks of a prompt that cannot be completed would
+    hold blocks for nothing. So none is ever preempted.
     """
 
-    whole_prompts = True
-    read: tuple[Request, ...] = ()
-    """Requests whose prompts have been read and that nobody has been told of yet; the caller
-    empties it."""
+    __slots__ = ("_prefilled_requests",)
+
+    admits_whole_prompts = True
+
+    def __init__(
+        self,
+        limits: SchedulerLimits,
+        kv: KVCacheManager,
+        decoding: DecodingSequences,
+        queue: RequestQueue,
+        wait: BatchWait | None = None,
+    ) -> None:
+        super().__init__(limits, kv, decoding, queue, wait)
+        self._prefilled_requests: list[Request] = []
+
+    def expect(self, request: Request) -> None:
+        """Take note that a request is on its way here; of its answer it gets one token here."""
+        super().expect(request)
+        self.pending_tokens -= request.output_tokens - 1
+
+    def take_prefilled(self) -> list[Request]:
+        """Return the requests that have been prefilled since the last call, to decode elsewhere."""
+        prefilled, self._prefilled_requests = self._prefilled_requests, []
+        return prefilled
 
     def release(self, request: Request) -> None:
-        """The KV of a request has been brought to where it decodes: its room is free."""
-        blocks = self._room.blocks_for(request.prompt_tokens)
-        self._blocks += blocks
-        if self._prefix is not None:
-            self._give_back(request, request.prompt_tokens, blocks, again=False)
+        """Free the blocks of a request whose KV cache is where it decodes."""
+        blocks = self._kv.blocks_for(request.prompt_tokens)
+        self._kv.keep_promise(blocks)
+        self._kv.give_back(request, request.prompt_tokens, blocks, again=False)
 
-    def _join(self, request: Request, length: int) -> None:
-        """It decodes elsewhere. Blocks that are kept are taken off those that there are."""
+    def _begin_decoding(self, request: Request, length: int) -> None:
+        """Let a request leave that decodes elsewhere; its blocks are kept."""
         del self.running[request]
-        self._blocks -= self._room.blocks_for(length)
-        self.read += (request,)
+        self._kv.promise(self._kv.blocks_for(length))
+        self._prefilled_requests.append(request)

@@ -1,96 +1,80 @@
-"""Continuous batching where every step checks drafted tokens, so that each sequence grows at a rate
-of its own.
-"""
+"""SpeculativeSequences: requests that decode where every step checks drafted tokens."""
 
 from __future__ import annotations
 
-from heapq import heappush
+from typing import NamedTuple
 
+from cluster_sim.physics.step_work import StepWork
 from cluster_sim.request import Request
-from cluster_sim.serving.kv_cache.allocator import GrowingRoom
-from cluster_sim.serving.kv_cache.offload import Level
-from cluster_sim.serving.scheduler.continuous import Continuous, ContinuousBatch
+from cluster_sim.serving.kv_cache.decoding_blocks import SpeculativeBlocks
+from cluster_sim.serving.scheduler.decoding import DecodingSequences
 from cluster_sim.serving.speculation import Speculation, Streams
 
+_ONE = SpeculativeBlocks.ONE
 
-class SpeculativeBatch(ContinuousBatch):
-    """The clock counts engine steps. How many a request needs is drawn when it begins to decode;
-    its tokens come evenly over them.
 
-    `pending_tokens` counts, of requests that decode, the steps that they have left.
+class Drafting(NamedTuple):
+    """Speculation of one replica."""
+
+    speculation: Speculation
+    """How many tokens are drafted, and how many of them are kept."""
+    streams: Streams
+    """Random generators of its requests."""
+
+
+class SpeculativeSequences(DecodingSequences):
+    """Requests that each grow at a rate of their own.
+
+    How many steps a request needs is drawn when it begins to decode; its tokens come evenly over
+    them. Models with a sliding window are left out.
     """
 
-    __slots__ = ("_growing_room", "_speculation", "_streams")
+    __slots__ = ("_grown", "_speculation", "_streams")
 
-    def __init__(
-        self,
-        kv_tokens: int,
-        block_tokens: int,
-        max_sequences: int,
-        max_batched_tokens: int,
-        chunked_prefill: bool,
-        max_context: int,
-        prefix_caching: bool,
-        speculation: Speculation,
-        streams: Streams,
-        policy: Continuous | None = None,
-        watermark: float = 0.0,
-        swap_blocks: int = 0,
-        swap_block_s: float = 0.0,
-        offload: tuple[Level, ...] = (),
-    ) -> None:
-        self._growing_room = GrowingRoom(kv_tokens, block_tokens, speculation.draft_tokens)
-        self._speculation, self._streams = speculation, streams
-        super().__init__(
-            kv_tokens, block_tokens, max_sequences, max_batched_tokens, chunked_prefill, max_context, 0, prefix_caching, speculation.draft_tokens,
-            self._growing_room, policy, watermark, swap_blocks, swap_block_s, offload,
-        )  # fmt: skip
+    def __init__(self, block_tokens: int, drafting: Drafting) -> None:
+        self._speculation, self._streams = drafting
+        self._grown = SpeculativeBlocks(block_tokens, self._speculation.draft_tokens)
+        super().__init__(self._grown)
 
-    def _growth(self) -> float:
-        """Return the tokens that a step adds, in the mean over the steps of each request."""
-        return self._growing_room.growth
+    def join(self, request: Request, length: int) -> int:
+        """Let a request with `length` tokens in the cache decode.
 
-    def advance(self, steps: int, now_s: float) -> list[Request]:
-        """As of any batch."""
-        finished = super().advance(steps, now_s)
-        self.cached = self._growing_room.tokens(self.clock)
-        return finished
-
-    def _join(self, request: Request, length: int) -> None:
+        Returns by how many the steps that it takes exceed the tokens that it has left. The caller counts tokens anew when all have joined.
+        """
         left = request.output_tokens - request.generated
         steps = self._speculation.steps(left, self._streams(request.number, request.preemptions))
-        self.pending_tokens -= left - steps
-        one = self._growing_room.ONE
-        ticket = self._tickets = self._tickets + 1
-        request.ticket, request.rate = ticket, left * one // steps
-        request.offset = length * one - self.clock * request.rate
-        request.finish_clock = self.clock + steps
-        heappush(self._finishing, (request.finish_clock, ticket, request))
-        self.work.batch += 1
-        if request.counted:
-            self.counted += 1
-        self._room.join(request.offset, request.rate)
+        self.start(request, steps)
+        request.rate = left * _ONE // steps
+        request.offset = length * _ONE - self.now * request.rate
+        self.counted += request.counted
+        self._grown.join(request.offset, request.rate)
+        return steps - left
 
-    def _leave(self, request: Request, again: bool) -> None:
-        stored, room = request.footprint, self._growing_room
-        if again:
-            stored = request.prompt_tokens + request.generated - 1
-            self.pending_tokens += (
-                request.output_tokens - request.generated - (request.finish_clock - self.clock)
-            )
-        request.ticket = -1
-        self.work.batch -= 1
-        if request.counted:
-            self.counted -= 1
-        taken = room.taken(self.clock)
-        room.leave(request.offset, request.rate)
-        self.cached = room.tokens(self.clock)
-        if self._prefix is not None:
-            self._give_back(request, stored, taken - room.taken(self.clock), again)
+    def leave(self, request: Request, stored: int) -> int:
+        """Take out a request that is off the clock; return the blocks that it held."""
+        self.counted -= request.counted
+        before = self._grown.taken(self.now)
+        self._grown.leave(request.offset, request.rate)
+        self.count_tokens()
+        return before - self._grown.taken(self.now)
 
-    def _generated(self, request: Request) -> int:
-        return (
-            (request.offset + request.rate * self.clock) // self._growing_room.ONE
-            - request.prompt_tokens
-            + 1
-        )
+    def advance(self, steps: int) -> list[Request] | None:
+        """Move on by `steps` steps, in which nobody joins or leaves; return as `tick` does."""
+        finished = self.tick(steps)
+        self.count_tokens()
+        return finished
+
+    def generated(self, request: Request) -> int:
+        """Return the tokens that a request has been answered."""
+        made = (request.offset + request.rate * self.now) // _ONE
+        return made - request.prompt_tokens + 1
+
+    def write(self, work: StepWork) -> int:
+        """Write what the next step works on; return for how many steps that stays alike."""
+        steps = super().write(work)
+        work.growth = self._grown.growth
+        return steps
+
+    def count_tokens(self) -> None:
+        """Count the tokens in the cache anew."""
+        self._grown.count_tokens(self.now)

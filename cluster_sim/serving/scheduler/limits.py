@@ -1,0 +1,21 @@
+"""SchedulerLimits: what bounds a scheduler's steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerLimits:
+    """Limits of the steps of one replica, of its model and its engine."""
+
+    max_sequences: int
+    """Maximum number of requests in the batch."""
+    max_batched_tokens: int
+    """Maximum number of tokens of a step, those of decoding and of prompts together."""
+    max_context: int
+    """Maximum number of tokens of a sequence of the model."""
+    chunked_prefill: bool = True
+    """Whether a prompt may be spread over several steps."""
+    window_tokens: int = 0
+    """Size of the sliding window of the model's windowed layers [tokens]; 0: it has none."""

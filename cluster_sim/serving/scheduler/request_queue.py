@@ -1,0 +1,104 @@
+"""RequestQueue: who is admitted next, and who is preempted first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from heapq import heappop, heappush
+from typing import Protocol
+
+from cluster_sim.request import Request
+
+
+class RequestQueue(Protocol):
+    """Waiting requests in the order of their admission; it chooses those to preempt as well.
+
+    A new order is a file in `queue_orders` and a name in its table.
+    """
+
+    def __len__(self) -> int:
+        """Return the number of waiting requests."""
+        ...
+
+    def __iter__(self) -> Iterator[Request]:
+        """Yield the waiting requests in any order."""
+        ...
+
+    @property
+    def first(self) -> Request:
+        """Request that is admitted next; there must be one."""
+        ...
+
+    def append(self, request: Request) -> None:
+        """Add a request that has just arrived."""
+        ...
+
+    def put_back(self, request: Request) -> None:
+        """Add a request that was preempted."""
+        ...
+
+    def pop_first(self) -> Request:
+        """Remove the request that is admitted next, and return it; it runs from now on."""
+        ...
+
+    def passed_by(self, request: Request) -> None:
+        """Take note that a request runs from now on that has not waited."""
+        ...
+
+    def victim(self, running: dict[Request, None]) -> Request:
+        """Return the one of the running requests, in order of admission, to preempt first."""
+        ...
+
+
+Key = Callable[[Request], tuple[float, ...]]
+"""Place of a request in an order: lower comes first. It must not change while requests wait or run,
+and no two requests may have the same."""
+
+
+class KeyedQueue:
+    """Requests in ascending order of a key; the running one with the largest is preempted first.
+
+    A preempted request takes the place that its key gives it.
+    """
+
+    __slots__ = ("_heap", "_key", "_running")
+
+    def __init__(self, key: Key) -> None:
+        self._key = key
+        self._heap: list[tuple[tuple[float, ...], Request]] = []
+        # (negated key, preemptions, request): void where the request has been preempted since
+        self._running: list[tuple[tuple[float, ...], int, Request]] = []
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def __iter__(self) -> Iterator[Request]:
+        return (request for _, request in self._heap)
+
+    @property
+    def first(self) -> Request:
+        """Waiting request with the smallest key."""
+        return self._heap[0][1]
+
+    def append(self, request: Request) -> None:
+        """Add a request at the place that its key gives it."""
+        heappush(self._heap, (self._key(request), request))
+
+    put_back = append
+
+    def pop_first(self) -> Request:
+        """Remove the waiting request with the smallest key, and return it; it runs from now on."""
+        _, request = heappop(self._heap)
+        self.passed_by(request)
+        return request
+
+    def passed_by(self, request: Request) -> None:
+        """Take note that a request runs from now on that has not waited."""
+        key = tuple(-part for part in self._key(request))
+        heappush(self._running, (key, request.preemptions, request))
+
+    def victim(self, running: dict[Request, None]) -> Request:
+        """Return the running request with the largest key."""
+        heap = self._running
+        while heap[0][2] not in running or heap[0][2].preemptions != heap[0][1]:
+            heappop(heap)
+        return heap[0][2]

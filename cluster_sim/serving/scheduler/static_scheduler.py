@@ -1,0 +1,190 @@
+"""StaticScheduler: a batch is formed, runs until its last request has finished, then the next.
+
+Prompts are padded to the longest of the batch and prefilled in one step. A request that has
+finished is answered, but its batch slot is computed on and its blocks stay taken until the batch
+has ended, as in engines that schedule whole requests (Yu et al., Orca, OSDI 2022, section 2).
+"""
+
+from __future__ import annotations
+
+from cluster_sim.physics.step_work import StepWork
+from cluster_sim.physics.transformer import causal_pairs, window_pairs
+from cluster_sim.request import Request
+from cluster_sim.serving.kv_cache.spec import KVCacheSpec
+from cluster_sim.serving.scheduler.limits import SchedulerLimits
+from cluster_sim.serving.scheduler.output import SchedulerOutput
+from cluster_sim.serving.scheduler.queue_orders.first_come import FirstComeQueue
+
+
+class StaticScheduler:
+    """Requests of one replica, served batch by batch; counts include padding."""
+
+    __slots__ = (
+        "_blocks",
+        "_clock",
+        "_kv_cache",
+        "_left",
+        "_length",
+        "_limits",
+        "_prompt_tokens",
+        "counted",
+        "longest",
+        "output",
+        "pending_prompt_tokens",
+        "pending_tokens",
+        "running",
+        "stalls",
+        "waiting",
+        "work",
+    )
+
+    def __init__(self, limits: SchedulerLimits, kv_cache: KVCacheSpec) -> None:
+        self.work = StepWork()
+        self.output = SchedulerOutput()
+        self.waiting = FirstComeQueue()
+        self.running: dict[Request, None] = {}  # those that have not finished
+        self.stalls: list[tuple[Request, float]] = []
+        self.pending_tokens = self.pending_prompt_tokens = 0
+        self.counted = 0
+        """Number of requests that count for the statistics; those that have finished do not."""
+        self._limits, self._kv_cache = limits, kv_cache
+        self._blocks = kv_cache.kv_tokens // kv_cache.block_tokens
+        self.longest = min(self._blocks * kv_cache.block_tokens, limits.max_context - 1)
+        """Number of tokens of the largest request that could be served."""
+        self._clock = 0  # steps so far
+        self._prompt_tokens = 0  # to which each prompt of the batch is padded
+        self._length = 0  # tokens in the cache of each sequence
+        # those of the batch that have not finished; the one that finishes first is the last
+        self._left: list[Request] = []
+
+    @property
+    def kv_tokens(self) -> int:
+        """Number of tokens in the cache as the scheduled steps begin, padding included."""
+        return self.work.batch * self._length
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Number by which each of the scheduled steps, where there are several, lowers
+        `pending_tokens`."""
+        return len(self._left)
+
+    def blocks_taken(self) -> int:
+        """Return the blocks that are taken between two steps."""
+        return self.work.batch * self._blocks_for(self._length)
+
+    def kv_share(self, steps: int) -> float:
+        """Return the share of the KV cache that is taken after so many steps."""
+        return self.work.batch * self._blocks_for(self._length + steps) / self._blocks
+
+    def expect(self, request: Request) -> None:
+        """Take note that a request is on its way here."""
+        self.pending_tokens += request.prompt_tokens + request.output_tokens
+        self.pending_prompt_tokens += request.prompt_tokens + request.generated
+
+    def enqueue(self, request: Request) -> bool:
+        """Add a request that has arrived; return whether it may be admitted in the next step."""
+        self.waiting.append(request)
+        return not self._left
+
+    def schedule(self, now_s: float, max_steps: int) -> SchedulerOutput:
+        """Decide on the next step, and on how many steps like it may follow."""
+        if self._left:
+            self.output.steps = min(self._steps_alike(), max_steps)
+        elif self.waiting:
+            self._form(now_s)
+            self.output.steps = 1
+        else:
+            self.output.steps = 0
+        return self.output
+
+    def advance(self, steps: int, now_s: float) -> list[Request]:
+        """Move on by `steps` of the scheduled steps; return the requests that finished."""
+        self._clock += steps
+        if self.work.prompt_tokens:
+            self._begin(now_s)
+        else:
+            self._length += steps
+            self.pending_tokens -= steps * len(self._left)
+        finished: list[Request] = []
+        left = self._left
+        while left and not self._steps_left(left[-1]):
+            request = left.pop()
+            request.generated, request.finish_s = request.output_tokens, now_s
+            self.counted -= request.counted
+            del self.running[request]
+            finished.append(request)
+        if not left:
+            self.work.batch = self._length = 0
+        return finished
+
+    def drain(self, now_s: float) -> list[Request]:
+        """Take out all requests, those that run first; their answers begin anew elsewhere."""
+        lost = [*self.running, *self.waiting]
+        for request in self.running:
+            request.generated, request.stalled_s = 0, now_s
+        self.running.clear()
+        self.waiting.clear()
+        self._left.clear()
+        return lost
+
+    def _steps_alike(self) -> int:
+        """Write what the next step works on; return how many steps like it may follow."""
+        work, window = self.work, self._limits.window_tokens
+        length, batch = self._length + 1, work.batch
+        work.prompt_tokens = work.pairs = work.window_pairs = 0
+        work.growth = work.sampled = batch
+        work.context = batch * length
+        steps = self._steps_left(self._left[-1])
+        if window:
+            work.windowed = batch * min(length, window)
+            work.growing = batch if length < window else 0
+            if work.growing:
+                steps = min(steps, window - length)
+        return steps
+
+    def _steps_left(self, request: Request) -> int:
+        """Return the steps until a request of the batch finishes."""
+        return request.output_tokens - request.generated - (self._clock - request.offset)
+
+    def _form(self, now_s: float) -> None:
+        """Take waiting requests in order while batch slots last.
+
+        All of them must fit the KV cache were each as long as the longest prompt and answer.
+        """
+        prompt = output = 0
+        while self.waiting and len(self._left) < self._limits.max_sequences:
+            request = self.waiting.first
+            longer = max(prompt, request.prompt_tokens), max(output, request.output_tokens)
+            blocks = (len(self._left) + 1) * self._blocks_for(sum(longer) - 1)
+            if blocks > self._blocks and self._left:
+                break
+            prompt, output = longer
+            self.waiting.pop_first()
+            request.admitted_s = now_s
+            self._left.append(request)
+            self.running[request] = None
+        self._prompt_tokens = prompt
+        self._prefill(len(self._left))
+
+    def _prefill(self, count: int) -> None:
+        """Write what the step works on that prefills `count` prompts."""
+        work, tokens, window = self.work, self._prompt_tokens, self._limits.window_tokens
+        work.batch = work.growth = work.context = work.windowed = work.growing = 0
+        work.prompt_tokens, work.sampled = count * tokens, count
+        work.pairs = count * causal_pairs(tokens, 0)
+        if window:
+            work.window_pairs = count * window_pairs(tokens, 0, window)
+
+    def _begin(self, now_s: float) -> None:
+        """Take note that the prompts were prefilled, and that first tokens came with them."""
+        self.work.batch, self._length = len(self._left), self._prompt_tokens
+        for request in self._left:
+            request.generated, request.offset, request.first_token_s = 1, self._clock, now_s
+            self.counted += request.counted
+            self.pending_tokens -= request.prompt_tokens + 1
+            self.pending_prompt_tokens -= request.prompt_tokens
+        self._left.sort(key=lambda request: -request.output_tokens)
+
+    def _blocks_for(self, tokens: int) -> int:
+        """Return the blocks that `tokens` tokens of one sequence take."""
+        return -(-tokens // self._kv_cache.block_tokens)
