@@ -1,16 +1,20 @@
 """Requests simulated per second of wall time, for three works on one core.
 
-    python benchmarks/speed.py [--replicas-policy least_requests] [--runs 3]
+    python benchmarks/speed.py [--router least_requests] [--runs 3] [--against CHECKOUT]
 
 Llama 3.3 70B on DGX B200, tensor parallel 8, Poisson near 70 % load, 512 prompt and 256 output
 tokens, everything recorded. The time is that of `simulate`, tables included. Beside it: how many
 bare SimPy timeouts the same time would pay for, which does not depend on the machine, and the peak
 memory of the process.
+
+With `--against` this checkout and another one run each work in turns, each in a process of its own,
+and the ratios of their CPU seconds are printed: below 1 where this checkout is faster.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import statistics
 import subprocess
@@ -72,9 +76,9 @@ def measure(requests: int, replicas: int, router: str) -> None:
     # caches warm, as in a sweep
     cluster_sim.simulate(scenario.model_copy(update={"workload": scenario.workload}))
     timeout_s = bare_timeout_s()
-    began = time.perf_counter()
+    began, began_cpu = time.perf_counter(), time.process_time()
     results = cluster_sim.simulate(scenario)
-    took_s = time.perf_counter() - began
+    took_s, cpu_s = time.perf_counter() - began, time.process_time() - began_cpu
     stretches = results.stretches.num_rows
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
@@ -83,7 +87,35 @@ def measure(requests: int, replicas: int, router: str) -> None:
         megabytes,
         stretches / requests,
         results.summary()["p99_ttft_ms"],
+        cpu_s,
     )
+
+
+def cpu_s(checkout: Path, work: tuple[int, int], router: str) -> float:
+    """Return the CPU seconds of one work, simulated by the package of `checkout`."""
+    once = ["--router", router, "--once", *map(str, work)]
+    done = subprocess.run(
+        [sys.executable, __file__, *once],
+        env=os.environ | {"PYTHONPATH": str(checkout)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(done.stdout.split()[-1])
+
+
+def against(other: Path, router: str, runs: int) -> None:
+    """Run this checkout and another one in turns; print ratios of their CPU seconds."""
+    mine = Path(__file__).resolve().parents[1]
+    print(f"{'requests':>9} {'replicas':>9} {'median ratio':>13} {'least / least':>14}  ratios")
+    for work in WORKS:
+        pairs = [(cpu_s(mine, work, router), cpu_s(other, work, router)) for _ in range(runs)]
+        ratios = [new_s / old_s for new_s, old_s in pairs]
+        least = min(new_s for new_s, _ in pairs) / min(old_s for _, old_s in pairs)
+        print(
+            f"{work[0]:>9,} {work[1]:>9} {statistics.median(ratios):>13.3f} {least:>14.3f}  "
+            + " ".join(f"{ratio:.3f}" for ratio in ratios)
+        )
 
 
 def main() -> None:
@@ -93,12 +125,16 @@ def main() -> None:
     )
     parser.add_argument("--router", default="least_requests")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT")
     parser.add_argument(
         "--once", nargs=2, type=int, metavar=("REQUESTS", "REPLICAS"), help=argparse.SUPPRESS
     )
     arguments = parser.parse_args()
     if arguments.once:
         measure(*arguments.once, arguments.router)
+        return
+    if arguments.against:
+        against(arguments.against.resolve(), arguments.router, arguments.runs)
         return
     print(
         f"{'requests':>9} {'replicas':>9} {'requests/s':>11} {'timeouts/request':>17} "
@@ -111,7 +147,7 @@ def main() -> None:
         for _ in range(arguments.runs):
             run = subprocess.run(command, check=True, capture_output=True, text=True)
             runs.append([float(figure) for figure in run.stdout.split()])
-        took_s, timeouts, megabytes, stretches, _ = (
+        took_s, timeouts, megabytes, stretches, *_ = (
             statistics.median(column) for column in zip(*runs, strict=True)
         )
         print(

@@ -1,116 +1,100 @@
-"""One request on its way through the cluster: what was asked for, and when which part of it was
-done.
-"""
+"""Request: one request on its way through the cluster."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
+NEVER = float("nan")
+"""Time of what has not happened."""
 
+
+@dataclass(slots=True, eq=False)
 class Request:
-    """A prompt to be answered. Times are simulated seconds; one that is NaN has not come yet.
+    """A prompt to be answered: what was asked for, and when which part of it was done.
 
-    A plain object with slots, not a dataclass: some are made for every millisecond that is
-    simulated.
+    Times are simulated seconds; one that is NaN has not come yet. Two requests are equal only where
+    they are the same object.
+
+    NOTE: it is one flat record, and not one of several, since every step of its life writes it and
+    some are made for every millisecond that is simulated.
     """
 
-    __slots__ = (
-        "admitted_s",
-        "arrival_s",
-        "class_number",
-        "counted",
-        "fetched_tokens",
-        "finish_clock",
-        "finish_s",
-        "first_token_s",
-        "generated",
-        "holds",
-        "landed_s",
-        "number",
-        "offset",
-        "output_piece",
-        "output_tokens",
-        "pieces",
-        "preemptions",
-        "prefill_replica",
-        "prefilled",
-        "prefix_hit_tokens",
-        "priority",
-        "prompt_tokens",
-        "rate",
-        "read_s",
-        "replica",
-        "sending_s",
-        "stalled_s",
-        "swapped",
-        "ticket",
-    )  # fmt: skip
+    number: int
+    """Place in the order of arrival."""
+    arrival_s: float
+    """Time of arrival [s]."""
+    prompt_tokens: int
+    """Number of tokens of the prompt."""
+    output_tokens: int
+    """Number of tokens of the answer."""
+    counted: bool = True
+    """Whether it counts for the statistics; requests of the warm-up only load the cluster."""
+    pieces: tuple[tuple[int, int], ...] = ()
+    """(identity, tokens) from the front of the prompt. An identity stands for its content after
+    exactly the pieces before it, as a block's hash includes its parent's; what no piece covers is
+    like no other prompt."""
+    output_piece: int | None = None
+    """Identity of the answer, after a prompt that pieces cover whole, for a later turn that begins
+    with both."""
+    priority: int = 0
+    """Urgency; lower is more urgent."""
+    class_number: int = 0
+    """Place among the classes of the workload."""
 
-    # The batch's own notes, written when it admits the request. `offset` and `finish_clock` are
-    # relative to the batch's step
-    # clock, so that a step changes nothing here: a decoding request has `offset + clock` tokens in
-    # the cache.
-    prefilled: int
-    offset: int
-    rate: int
-    finish_clock: int
-    ticket: int
-    stalled_s: float
-    holds: list[Any]
+    # Where it is served
 
-    def __init__(
-        self,
-        number: int,
-        arrival_s: float,
-        prompt_tokens: int,
-        output_tokens: int,
-        counted: bool = True,
-        pieces: tuple[tuple[int, int], ...] = (),
-        output_piece: int | None = None,
-    ) -> None:
-        self.number = number
-        """Its place in the order of arrival."""
-        self.arrival_s = arrival_s
-        self.prompt_tokens = prompt_tokens
-        self.output_tokens = output_tokens
-        self.counted = counted
-        """False for those of the warm-up, which load the cluster but are left out of the
-        statistics."""
-        self.pieces = pieces
-        """(identity, tokens) from the front of the prompt. An identity stands for its content after
-        exactly the pieces before it, as a block's hash includes its parent's; what no piece covers
-        is like no other prompt."""
-        self.output_piece = output_piece
-        """The identity of the answer, after a prompt that pieces cover whole, for a later turn that
-        begins with both."""
-        self.priority = 0
-        """Lower is more urgent."""
-        self.class_number = 0
-        """Its place among the workload's classes."""
-        self.prefix_hit_tokens = 0
-        """Of the prompt, those that were in the cache or fetched into it when it was first
-        admitted."""
-        self.fetched_tokens = 0
-        """Of them, those that were fetched from a tier."""
-        self.replica = -1
-        """The one that answers it; of those that are handed over, the one that decodes."""
-        self.prefill_replica = -1
-        """The one that has read its prompt and handed it over."""
-        self.read_s = self.sending_s = self.landed_s = NEVER
-        """Of a request that is handed over: its prompt was read, another replica had room for it,
-        its KV was there."""
-        self.admitted_s = self.first_token_s = self.finish_s = NEVER
-        self.preemptions = 0
-        self.swapped = 0
-        """Blocks of it that lie on the host."""
-        self.generated = 0
+    replica: int = -1
+    """Number of the replica that answers it, or decodes it; -1: none yet."""
+    prefill_replica: int = -1
+    """Number of the replica that prefilled it for another one to decode; -1: none."""
+
+    # What became of it
+
+    admitted_s: float = NEVER
+    """Time at which it was first admitted to a batch [s]."""
+    first_token_s: float = NEVER
+    """Time at which its first token was made [s]."""
+    finish_s: float = NEVER
+    """Time at which its last token was made [s]."""
+    read_s: float = NEVER
+    """Time at which it was prefilled for another replica to decode [s]."""
+    sending_s: float = NEVER
+    """Time at which that replica had space for it [s]."""
+    landed_s: float = NEVER
+    """Time at which its KV cache was there [s]."""
+    prefix_hit_tokens: int = 0
+    """Number of tokens of the prompt that were in the KV cache, or fetched into it, when it was
+    first admitted."""
+    fetched_tokens: int = 0
+    """Number of those that were fetched from a tier."""
+    preemptions: int = 0
+    """Number of times that it was preempted."""
+    generated: int = 0
+    """Number of tokens that it has been answered, as of when it last began or ceased to decode."""
+
+    # Notes of the scheduler that has it. Steps are those of its clock, so that a step changes
+    # nothing here: a decoding request has `offset + clock` tokens in the cache.
+    # NOTE: those that are written before they are read begin without a value: 0.15 us per request.
+
+    prefilled: int = 0
+    """Number of tokens in the cache of a prompt that is being prefilled."""
+    swapped: int = 0
+    """Number of its blocks that lie on the host."""
+    offset: int = field(init=False)
+    """Number of tokens in the cache at step 0 of the clock, in units of the decoding sequences."""
+    rate: int = field(init=False)
+    """Number of tokens that a step adds, in the same units."""
+    finish_clock: int = field(init=False)
+    """Step after which it finishes."""
+    ticket: int = field(init=False)
+    """Number of its entry on the clock; -1: it is on none."""
+    stalled_s: float = field(init=False)
+    """Time of its last token before a gap [s]."""
+    holds: list[Any] = field(init=False)
+    """What it uses of each piece in the prefix cache."""
 
     @property
     def footprint(self) -> int:
-        """Tokens that it has in the KV cache at its largest: the last token is answered, never
-        cached.
-        """
+        """Number of tokens in the KV cache at its largest: the last token is never cached."""
         return self.prompt_tokens + self.output_tokens - 1
-
-
-NEVER = float("nan")

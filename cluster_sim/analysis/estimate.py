@@ -22,7 +22,7 @@ from cluster_sim.hardware.operating_point import FULL_SPEED
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.wafer_placement import cuts
 from cluster_sim.scenario.scenario import Scenario
-from cluster_sim.serving.disaggregation import HandOver
+from cluster_sim.serving.disaggregation import Disaggregation
 from cluster_sim.topology import FRONT_DOOR, group_path
 
 
@@ -33,7 +33,7 @@ def explain(scenario: Scenario) -> list[PoolArithmetic]:
     """
     lengths, fleet = sampled_lengths(scenario), resolve(scenario)
     pools = [_pool(fleet, deployment, lengths) for deployment in fleet.deployments]
-    plan = scenario.cluster.hand_over or HandOver()
+    plan = scenario.cluster.hand_over or Disaggregation()
     if plan.kv_transfer == "off":
         return pools
     return _bounded_by_transfers(fleet, pools, round(lengths.prompt_tokens))

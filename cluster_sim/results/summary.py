@@ -7,7 +7,7 @@ from typing import Any
 from cluster_sim.results.extrapolate import of_fleet
 from cluster_sim.results.metrics.metric import Scope
 from cluster_sim.results.metrics.selection import Selection
-from cluster_sim.results.metrics.table import METRICS
+from cluster_sim.results.metrics.table import BY_SCOPE
 from cluster_sim.results.run_data import RunData
 
 
@@ -30,7 +30,5 @@ def summary(run: RunData) -> dict[str, Any]:
 
 def fields(selection: Selection, scope: Scope) -> dict[str, Any]:
     """Return the metrics of a scope that exist for a selection, by name."""
-    values = (
-        (metric.name, metric.of(selection)) for metric in METRICS.values() if scope in metric.scope
-    )
+    values = ((metric.name, metric.of(selection)) for metric in BY_SCOPE[scope])
     return {name: value for name, value in values if value is not None}

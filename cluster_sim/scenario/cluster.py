@@ -11,7 +11,7 @@ from cluster_sim.hardware.network import NetworkSpec
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.schema import Description, named
 from cluster_sim.serving.admission import AcceptAll, Admission
-from cluster_sim.serving.disaggregation import HandOver
+from cluster_sim.serving.disaggregation import Disaggregation
 from cluster_sim.serving.routing import LeastRequests, Routing
 
 
@@ -22,7 +22,7 @@ class Cluster(Description):
     """Pools of nodes of one kind each."""
     router: Routing = Field(default_factory=LeastRequests)
     """Policy that picks a replica for each request. Default: the one with the fewest requests."""
-    hand_over: HandOver | None = None
+    hand_over: Disaggregation | None = None
     """How requests get from pools of the role `prefill` to those of the role `decode`. Default: to
     the replica with the most free KV cache, layer by layer."""
     admission: Admission = Field(default_factory=AcceptAll)

@@ -116,6 +116,8 @@ class Scenario(Description):
 
     def _repr_html_(self) -> str:
         """Return what notebooks show."""
+        # The one circle of the house: describe.py reads the fields of a Scenario, and notebooks ask
+        # the Scenario itself for its table. It is imported when a notebook asks.
         from cluster_sim.scenario.describe import scenario_html
 
         return scenario_html(self)

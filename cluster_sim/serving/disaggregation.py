@@ -1,4 +1,4 @@
-"""How requests go from the replicas that read their prompts to those that decode."""
+"""Disaggregated prefill: how requests go from replicas that prefill to those that decode."""
 
 from __future__ import annotations
 
@@ -6,60 +6,68 @@ from collections.abc import Callable, Sequence
 from typing import Literal, Protocol, TypeVar
 
 from cluster_sim.schema import Description
+from cluster_sim.serving.load import Load
 
 Role = Literal["both", "prefill", "decode"]
 """Part of a request that a replica serves."""
 
+SomeLoad = TypeVar("SomeLoad", bound=Load)
 
-class Decoder(Protocol):
-    """What a hand-over sees of a replica that decodes."""
 
-    number: int
-    requests: int
+class Chooser(Protocol):
+    """Chooses the replica that decodes a request."""
 
-    def kv_share(self) -> float:
-        """Share of its KV room that is taken or promised, as of this moment."""
+    def __call__(self, loads: Sequence[SomeLoad]) -> SomeLoad:
+        """Return one of the replicas that could take the request, in order of their numbers."""
         ...
 
 
-SomeDecoder = TypeVar("SomeDecoder", bound=Decoder)
+class Disaggregation(Description):
+    """Way of requests between pools of the roles `prefill` and `decode`.
 
-
-class HandOver(Description):
-    """Between pools of the roles `prefill` and `decode`: who takes a request, and when its KV
-    moves.
-
-    The first token is made where the prompt is read and sent to the client at once, as in Splitwise
-    (Patel et al., ISCA 2024, section 4.3), DistServe (Zhong et al., OSDI 2024) and TensorRT-LLM:
-    time to first token holds no transfer, the first gap between tokens does. (The proxy of vLLM's
-    NIXL connector has the decoding side make that token again and send it: there the transfer
-    counts for the time to first token instead; the sum is the same.) The decoding server has the
-    request by then:
-    its overhead for a request is not counted a second time. Answers are not sent back to the
-    replicas that read prompts.
+    The first token is made where the prompt is prefilled and sent to the client at once, as in
+    Splitwise (Patel et al., ISCA 2024, section 4.3), DistServe (Zhong et al., OSDI 2024) and
+    TensorRT-LLM: time to first token holds no transfer, the first gap between tokens does. (The
+    proxy of vLLM's NIXL connector has the decoding side make that token again and send it: there
+    the transfer counts for the time to first token instead; the sum is the same.) The decoding
+    server has the request by then: its overhead for a request is not counted a second time. Answers
+    are not sent back to the replicas that prefill.
     """
 
     policy: Literal["least_kv", "least_requests", "round_robin"] = "least_kv"
-    """Among the replicas that have room: the one whose KV room is least taken, the one with fewest
-    requests, or by turns."""
+    """Choice among the decode replicas that can take a request: the one whose KV cache is least
+    taken, the one with fewest requests, or each in turn."""
     kv_transfer: Literal["layers", "whole", "off"] = "layers"
-    """layers: that of each layer while the next is computed; whole: after the prompt has been read,
-    as vLLM's NIXL connector does; off: at once."""
+    """Time at which the KV cache is sent: `layers`, that of each layer while the next one is
+    computed; `whole`, after the prompt was prefilled, as vLLM's NIXL connector does; `off`, it
+    takes no time."""
 
-    def chooser(self, kind: type[SomeDecoder]) -> Callable[[Sequence[SomeDecoder]], SomeDecoder]:
-        """The policy at work in one run: one of the replicas, which are of this kind; the first of
-        equals.
-        """
+    def chooser(self) -> Chooser:
+        """Return the policy at work in one run; it takes the first of equals."""
         if self.policy == "least_kv":
-            return lambda able: min(able, key=lambda decoder: decoder.kv_share())
+            return _Least(lambda load: load.kv_share)
         if self.policy == "least_requests":
-            return lambda able: min(able, key=lambda decoder: decoder.requests)
-        last = -1
+            return _Least(lambda load: load.requests)
+        return _InTurn()
 
-        def next_one(able: Sequence[SomeDecoder]) -> SomeDecoder:
-            nonlocal last
-            chosen = min(able, key=lambda decoder: (decoder.number <= last, decoder.number))
-            last = chosen.number
-            return chosen
 
-        return next_one
+class _Least:
+    """Chooses the replica with the lowest value of a figure."""
+
+    def __init__(self, figure: Callable[[Load], float]) -> None:
+        self._figure = figure
+
+    def __call__(self, loads: Sequence[SomeLoad]) -> SomeLoad:
+        return min(loads, key=self._figure)
+
+
+class _InTurn:
+    """Chooses the replica with the next higher number than the last one, or the lowest."""
+
+    def __init__(self) -> None:
+        self._last = -1
+
+    def __call__(self, loads: Sequence[SomeLoad]) -> SomeLoad:
+        chosen = min(loads, key=lambda load: (load.number <= self._last, load.number))
+        self._last = chosen.number
+        return chosen

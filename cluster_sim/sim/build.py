@@ -13,7 +13,7 @@ from cluster_sim.deployment.thermal_groups import ThermalGroup, thermal_groups
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.serving.admission import Gate, Prefill
-from cluster_sim.serving.disaggregation import HandOver
+from cluster_sim.serving.disaggregation import Disaggregation
 from cluster_sim.serving.scheduler import DecodeScheduler, PrefillScheduler
 from cluster_sim.sim.build_traffic import (
     ClosedLoop,
@@ -76,7 +76,7 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
     if network is not None:
         network.join(replicas.everyone)
         if replicas.decoding:
-            plan = scenario.cluster.hand_over or HandOver()
+            plan = scenario.cluster.hand_over or Disaggregation()
             network.connect(replicas.prefilling, replicas.decoding, plan)
     groups = thermal_groups(scenario)
     thermal_governors(env, fleet, groups, replicas.everyone, recorder)
@@ -169,7 +169,7 @@ def _max_steps(scenario: Scenario, spec: ReplicaSpec) -> int:
 
     It is one where KV is sent layer by layer, for each step to be told of as it begins.
     """
-    plan = scenario.cluster.hand_over or HandOver()
+    plan = scenario.cluster.hand_over or Disaggregation()
     by_layer = spec.role == "prefill" and plan.kv_transfer == "layers"
     return 1 if by_layer or scenario.stepping == "step" else ALL_STEPS
 

@@ -10,7 +10,7 @@ from simpy import Environment
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.fleet import Fleet, ReplicaSpec
 from cluster_sim.results.recorder import Recorder
-from cluster_sim.serving.disaggregation import HandOver
+from cluster_sim.serving.disaggregation import Disaggregation
 from cluster_sim.sim.decode_replica import DecodeReplica
 from cluster_sim.sim.fabric import Fabric
 from cluster_sim.sim.host_path import SharedHostPath
@@ -64,13 +64,13 @@ class KvNetwork:
         self,
         prefilling: Sequence[PrefillReplica],
         decoding: Sequence[DecodeReplica],
-        plan: HandOver,
+        plan: Disaggregation,
     ) -> None:
         """Have requests moved from the replicas that prefill to those that decode."""
         transfers = KvTransfers(
             self._env,
             decoding,
-            TransferPolicy(plan.chooser(DecodeReplica), plan.kv_transfer),
+            TransferPolicy(plan.chooser(), plan.kv_transfer),
             self._paths(),
             self._recorder,
             self.fabric,

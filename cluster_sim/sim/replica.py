@@ -74,22 +74,25 @@ class Replica(Generic[SomeScheduler]):
         """Return whether the request could ever be served here."""
         return request.footprint <= self.longest
 
+    @property
     def pending_tokens(self) -> int:
-        """Return the tokens still to process, as of this moment.
+        """Number of tokens still to process, as of this moment.
 
         Steps of the stretch under way that have ended are taken off.
         """
         scheduler = self._scheduler
         return scheduler.pending_tokens - self._steps_ended() * scheduler.tokens_per_step
 
+    @property
     def pending_prompt_tokens(self) -> int:
-        """Return the prompt tokens still to be prefilled, as of this moment."""
+        """Number of prompt tokens still to be prefilled, as of this moment."""
         scheduler = self._scheduler
         ended = self._steps_ended() * scheduler.work.prompt_tokens
         return scheduler.pending_prompt_tokens - ended
 
+    @property
     def waiting(self) -> int:
-        """Return the number of requests on their way, queued or preempted."""
+        """Number of requests on their way, queued or preempted."""
         return self.requests - len(self._scheduler.running)
 
     @property
@@ -97,12 +100,14 @@ class Replica(Generic[SomeScheduler]):
         """Operating point from the next step on."""
         return self._state.point
 
+    @property
     def running(self) -> int:
-        """Return the number of requests in the batch."""
+        """Number of requests in the batch."""
         return len(self._scheduler.running)
 
+    @property
     def kv_share(self) -> float:
-        """Return the share of the KV cache that is taken or promised, as of this moment."""
+        """Share of the KV cache that is taken or promised, as of this moment."""
         return self._scheduler.kv_share(self._steps_ended())
 
     @property

@@ -9,12 +9,12 @@ from simpy import Environment, Event, Timeout
 
 from cluster_sim.request import Request
 from cluster_sim.results.recorder import Recorder
-from cluster_sim.serving.admission import Gate, Queue
+from cluster_sim.serving.admission import Gate
 from cluster_sim.serving.routing import Load, Picker
 from cluster_sim.sim.replica_events import ReplicaEvents, RouterEvents
 
 
-class Entry(Load, Queue, Protocol):
+class Entry(Load, Protocol):
     """What the router sees of a replica that it sends requests to."""
 
     longest: int

@@ -21,7 +21,7 @@ from cluster_sim.physics.step_times import StepTimes
 from cluster_sim.request import Request
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.results.run_data import TABLES
-from cluster_sim.serving.disaggregation import HandOver as Plan
+from cluster_sim.serving.disaggregation import Disaggregation
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
 from cluster_sim.serving.routing import LeastRequests
 from cluster_sim.serving.scheduler import Continuous, DecodeScheduler, PrefillScheduler
@@ -40,8 +40,8 @@ from tests.laws import test_stretches_equal_steps as steps_laws
 from tests.laws.test_conservation import column, merged, run
 from tests.machines import SMALL_GPU, engine, node, small_gpu
 
-POLICIES = get_args(Plan.model_fields["policy"].annotation)
-TRANSFERS = get_args(Plan.model_fields["kv_transfer"].annotation)
+POLICIES = get_args(Disaggregation.model_fields["policy"].annotation)
+TRANSFERS = get_args(Disaggregation.model_fields["kv_transfer"].annotation)
 PREFIX = {"shared_prefix": {"tokens": 50, "groups": 3}}
 
 # What may be switched on: keys of the decode pool, of the prefill pool, and of the workload.
@@ -310,7 +310,7 @@ def hand_all_over(
     transfers = KvTransfers(
         env,
         decoders,
-        TransferPolicy(Plan(policy=link["policy"]).chooser(DecodeReplica), link["transfer"]),
+        TransferPolicy(Disaggregation(policy=link["policy"]).chooser(), link["transfer"]),
         KvPaths(
             lambda start, end: lanes(start, end, link["latency_s"]),
             lambda tokens, _: 256.0 * tokens,

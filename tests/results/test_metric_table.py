@@ -14,7 +14,7 @@ from cluster_sim.results.extrapolate import of_fleet
 from cluster_sim.results.metrics.families.goodput import METRICS as GOODPUT
 from cluster_sim.results.metrics.metric import Heading, Metric, Row, Scope
 from cluster_sim.results.metrics.selection import Selection
-from cluster_sim.results.metrics.table import METRICS, run_rows
+from cluster_sim.results.metrics.table import BY_SCOPE, METRICS, run_rows
 from cluster_sim.studies import batches, compare
 
 SCENARIO = """
@@ -91,12 +91,12 @@ def test_one_entry_makes_a_field_a_row_a_heading_and_a_label(
     table = dict(METRICS) | {metric.name: metric}
     for module in (
         "cluster_sim.results.metrics.table",
-        "cluster_sim.results.summary",
         "cluster_sim.results.extrapolate",
         "cluster_sim.figures.study_table",
         "cluster_sim.report.tables",
     ):
         monkeypatch.setattr(f"{module}.METRICS", table)
+    monkeypatch.setattr(summary, "BY_SCOPE", BY_SCOPE | {Scope.RUN: (*BY_SCOPE[Scope.RUN], metric)})
     report = summary.summary(results)
     watts = report["busiest_w"]
     assert watts == max(results.devices["mean_power_w"].to_pylist())

@@ -10,18 +10,11 @@ import pytest
 
 from cluster_sim.request import Request
 from cluster_sim.serving.admission import PredictedTtft, Prefill, TokenBucket
+from cluster_sim.serving.load import ReportedLoad
 from tests.laws.test_conservation import column, run
 from tests.machines import SMALL_GPU, engine, node
 
-
-class Idle:
-    """A replica where nothing waits."""
-
-    def waiting(self) -> int:
-        return 0
-
-    def pending_prompt_tokens(self) -> int:
-        return 0
+IDLE = ReportedLoad(0, 0, 0, 0, 0, 0, 0.0)
 
 
 def let_in(policy: dict[str, Any], times_s: list[float], tokens: int = 10) -> list[bool]:
@@ -30,7 +23,7 @@ def let_in(policy: dict[str, Any], times_s: list[float], tokens: int = 10) -> li
     """
     refuses = TokenBucket.model_validate(policy).gate([], []).refuses
     return [
-        not refuses(Request(number, at_s, tokens, tokens), at_s, 0, [Idle()])
+        not refuses(Request(number, at_s, tokens, tokens), at_s, 0, [IDLE])
         for number, at_s in enumerate(times_s)
     ]
 
@@ -92,7 +85,7 @@ def test_each_class_is_shed_by_its_own_slo() -> None:
     request = Request(0, 0.0, 500, 1)
     shed = []
     for request.class_number in range(3):
-        shed.append(gate.refuses(request, 0.0, 0, [Idle()]))  # the loop sets the class
+        shed.append(gate.refuses(request, 0.0, 0, [IDLE]))  # the loop sets the class
     assert shed == [True, False, False]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cluster_sim.physics.step_work import StepWork
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.decoding_blocks import DecodingBlocks
 from cluster_sim.serving.kv_cache.manager import KVCacheManager
@@ -63,6 +64,31 @@ def test_taken_promised_and_free_blocks_make_up_the_capacity(
     assert kv.taken() + kv.free_after(0) == kv.capacity
     kv.keep_promise(promised)
     assert kv.taken() + kv.free_after(0) == kv.capacity
+
+
+@given(jobs, st.integers(1, 60))
+def test_keys_in_windows_are_those_of_each_sequence(
+    lengths: list[tuple[int, int]], window_tokens: int
+) -> None:
+    """Sequences join one step apart and leave when they finish, be it as they fill the window."""
+    decoding = DecodingSequences(DecodingBlocks(16), window_tokens)
+    work, running = StepWork(), list[Request]()
+    for number in range(100):
+        if number < len(lengths):
+            request = Request(number, 0.0, *lengths[number])
+            request.generated = 1
+            decoding.join(request, request.prompt_tokens)
+            running.append(request)
+        decoding.write(work)
+        keys = [request.prompt_tokens + decoding.generated(request) for request in running]
+        assert work.context == sum(keys)
+        assert work.windowed == sum(min(key, window_tokens) for key in keys)
+        assert work.growing == sum(key < window_tokens for key in keys)
+        for finished in decoding.advance(1) or []:
+            decoding.leave(finished, finished.footprint)
+            running.remove(finished)
+    assert not running
+    assert work.windowed == work.growing == 0
 
 
 def test_the_host_stores_blocks_until_it_is_full_and_each_takes_its_time_both_ways() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.request import Request
+from cluster_sim.serving.kv_cache.spec import KVCacheSpec
+from cluster_sim.serving.load import ReportedLoad
 from cluster_sim.serving.routing import Load, Picker, PowerOfTwo, PrefixAffinity, Random
+from cluster_sim.serving.routing.stale import stale
+from cluster_sim.serving.scheduler import Continuous, SchedulerLimits
 from tests.laws.test_conservation import column, run
+from tests.machines import small_gpu, tiny_model
+from tests.serve import serve
 
 
 @dataclass
@@ -20,7 +28,15 @@ class Loaded:
 
     number: int
     requests: int
+    waiting: int = 0
+    pending_prompt_tokens: int = 0
+    kv_share: float = 0.0
 
+    @property
+    def running(self) -> int:
+        return self.requests - self.waiting
+
+    @property
     def pending_tokens(self) -> int:
         return 100 * self.requests
 
@@ -34,6 +50,42 @@ def prompt(*pieces: int, tokens: int | None = None) -> Request:
     request = Request(0, 0.0, tokens or 100 * len(pieces), 10)
     request.pieces = tuple((piece, 100) for piece in pieces)
     return request
+
+
+@pytest.mark.parametrize("staleness_s", [0.0, 5e-3])
+@pytest.mark.parametrize("name", ReportedLoad._fields)
+def test_a_policy_may_decide_by_any_figure_of_a_load(name: str, staleness_s: float) -> None:
+    """The figures are those of the replica's requests: who runs, who waits, what they still need."""
+
+    class Least:
+        """Picks the replica where the figure is least."""
+
+        def picker(self, rng: np.random.Generator) -> Picker:
+            return Picker(stale(self.pick, staleness_s))
+
+        def pick(self, request: Request, loads: Sequence[Load]) -> int:
+            for load in loads:
+                assert load.waiting + load.running == load.requests
+                assert 0 <= load.pending_prompt_tokens <= load.pending_tokens
+                assert 0.0 <= load.kv_share <= 1.0
+                assert (load.pending_tokens == 0) is (load.requests == 0)
+            figures = [getattr(load, name) for load in loads]
+            return figures.index(min(figures))
+
+    requests = [Request(number, 1e-3 * number, 30, 20) for number in range(40)]
+    limits = SchedulerLimits(2, 200, 4096)
+    policy: Any = Least()
+    serve(
+        requests,
+        GpuSteps(tiny_model(), small_gpu()),
+        lambda: Continuous().scheduler(limits, KVCacheSpec(200, 10)),
+        stepping=False,
+        replicas=3,
+        policy=policy,
+    )
+    assert all(request.finish_s > request.arrival_s for request in requests)
+    if name != "number":
+        assert {request.replica for request in requests} == {0, 1, 2}
 
 
 @pytest.mark.parametrize("staleness_s", [0.0, 0.04])

@@ -105,7 +105,7 @@ class Gaps:
         last_s = self.first_s + self.slope_s * (self.steps - 1)
         low, high = np.searchsorted(limits_s, self.first_s), np.searchsorted(limits_s, last_s)
         of_bin = np.bincount(high, weights=self.steps * self.weight, minlength=len(limits_s) + 1)
-        found = np.cumsum(of_bin)[:-1]  # of ramps whose last duration is within each limit
+        whole = np.cumsum(of_bin)[:-1]  # of ramps whose last duration is within each limit
         crosses = np.flatnonzero(high > low)
         times = (high - low)[crosses]
         ramp = np.repeat(crosses, times)
@@ -116,7 +116,7 @@ class Gaps:
             self.steps[ramp] - 1,
         )
         return np.round(
-            found + np.bincount(limit, weights=inside * self.weight[ramp], minlength=len(limits_s))
+            whole + np.bincount(limit, weights=inside * self.weight[ramp], minlength=len(limits_s))
         ).astype(np.int64)
 
     def percentiles(self, percents: list[float]) -> list[float]:
@@ -126,15 +126,15 @@ class Gaps:
         """
         positions = [percent / 100 * (self.count - 1) for percent in percents]
         brackets_s = self._brackets_s()
-        found = {
+        statistics = {
             rank: self._order_statistic(rank, *self._bracket_s(rank, *brackets_s))
             for position in positions
             for rank in {int(position), min(int(position) + 1, self.count - 1)}
         }
         return [
-            found[int(position)]
+            statistics[int(position)]
             + (position - int(position))
-            * (found[min(int(position) + 1, self.count - 1)] - found[int(position)])
+            * (statistics[min(int(position) + 1, self.count - 1)] - statistics[int(position)])
             for position in positions
         ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Flag, auto
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from cluster_sim.results.metrics.naming import label_of
@@ -78,12 +79,18 @@ class Metric:
     """Line in the table of `cluster-sim run`; None where it has none."""
 
     def of(self, selection: Selection) -> Value:
-        """Return its value for a selection, or None where it does not exist.
+        """Return its value for a selection, or None where it does not exist."""
+        if self.is_of_machines:
+            return selection.machines.once(self.compute)
+        return self.compute(selection)
 
-        What is not known of classes follows from replicas, and is computed once where one pool has
-        them all.
+    @cached_property
+    def is_of_machines(self) -> bool:
+        """Whether it follows from replicas, whose steps do not tell classes apart.
+
+        Then it is computed once where one pool has all replicas.
         """
-        return self.compute(selection if Scope.CLASS in self.scope else selection.machines)
+        return Scope.CLASS not in self.scope
 
     @property
     def figure_label(self) -> str:

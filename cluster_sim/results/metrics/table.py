@@ -21,7 +21,7 @@ from cluster_sim.results.metrics.families import (
     tokens,
     utilisation,
 )
-from cluster_sim.results.metrics.metric import Metric, Row
+from cluster_sim.results.metrics.metric import Metric, Row, Scope
 
 FAMILIES: tuple[tuple[Metric, ...], ...] = (
     requests.METRICS,
@@ -39,6 +39,15 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
     {metric.name: metric for family in FAMILIES for metric in family}
 )
 """Metrics by name, in the order of summary.json."""
+
+
+BY_SCOPE: Mapping[Scope, tuple[Metric, ...]] = MappingProxyType(
+    {
+        scope: tuple(metric for metric in METRICS.values() if scope in metric.scope)
+        for scope in Scope
+    }
+)
+"""Metrics that exist for a kind of selection, in the order of summary.json."""
 
 
 def run_rows() -> list[tuple[Metric, Row]]:

@@ -83,9 +83,9 @@ def _crossed(paths: Sequence[Route], requests: pa.Table) -> dict[frozenset[str],
 def _over_links(recorder: Recorder) -> _BytesOver:
     """Return the bytes of transfers that crossed each edge, by kind of transfer."""
     over: _BytesOver = {"kv": {}}
-    for (kind, lanes), moved in recorder.bytes_over.items():
+    for (kind, paths), moved in recorder.bytes_over.items():
         mine = over.setdefault(kind, {})
-        for edge, part in lanes.edges.items():
+        for edge, part in paths.edges.items():
             mine[edge] = mine.get(edge, 0.0) + part * moved
     return over
 
@@ -97,8 +97,8 @@ def _stands_for(recorder: Recorder, topology: Topology) -> dict[Edge, Hashable]:
     """
     resources: dict[Edge, Hashable] = {}
     seen: set[Hashable] = set()
-    for _, lanes in recorder.bytes_over:
-        if recorder.full_s and not seen.issuperset(lanes.ends):
-            seen.update(lanes.ends)
-            resources |= lanes.stands_for(topology)
+    for _, paths in recorder.bytes_over:
+        if recorder.full_s and not seen.issuperset(paths.ends):
+            seen.update(paths.ends)
+            resources |= paths.stands_for(topology)
     return resources

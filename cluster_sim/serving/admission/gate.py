@@ -3,23 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from cluster_sim.request import Request
-
-
-class Queue(Protocol):
-    """What admission sees of a replica, as of this moment; requests on their way to it are
-    included.
-    """
-
-    def waiting(self) -> int:
-        """Requests that are in no batch, those that were preempted included."""
-        ...
-
-    def pending_prompt_tokens(self) -> int:
-        """Prompt tokens still to be read."""
-        ...
+from cluster_sim.serving.load import Load
 
 
 class Prefill(NamedTuple):
@@ -36,6 +23,6 @@ class Gate(NamedTuple):
 
     reason: str
     """Stands beside each refusal."""
-    refuses: Callable[[Request, float, int, Sequence[Queue]], bool]
+    refuses: Callable[[Request, float, int, Sequence[Load]], bool]
     """Of a request, the time [s], the replica that was picked for it, and all replicas: whether it
     is turned away."""

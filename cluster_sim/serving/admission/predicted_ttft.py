@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from cluster_sim.request import Request
-from cluster_sim.serving.admission.gate import Gate, Prefill, Queue
+from cluster_sim.serving.admission.gate import Gate, Prefill
 from cluster_sim.serving.admission.policy import AdmissionPolicy
+from cluster_sim.serving.load import Load
 from cluster_sim.units import PositiveSeconds
 
 
@@ -31,9 +32,9 @@ class PredictedTtft(AdmissionPolicy):
         """Return the policy at work in one run."""
         limits_s = [self.limit_s or limit_s or float("inf") for limit_s in ttft_s]
 
-        def too_late(request: Request, now_s: float, picked: int, queues: Sequence[Queue]) -> bool:
+        def too_late(request: Request, now_s: float, picked: int, loads: Sequence[Load]) -> bool:
             way_s, tokens_per_s = prefill[picked]
-            tokens = queues[picked].pending_prompt_tokens() + request.prompt_tokens
+            tokens = loads[picked].pending_prompt_tokens + request.prompt_tokens
             return way_s + tokens / tokens_per_s > limits_s[request.class_number]
 
         return Gate(self.policy, too_late)

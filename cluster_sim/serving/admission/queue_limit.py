@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from cluster_sim.request import Request
-from cluster_sim.serving.admission.gate import Gate, Prefill, Queue
+from cluster_sim.serving.admission.gate import Gate, Prefill
 from cluster_sim.serving.admission.policy import AdmissionPolicy
+from cluster_sim.serving.load import Load
 
 
 class QueueLimit(AdmissionPolicy):
@@ -26,13 +27,13 @@ class QueueLimit(AdmissionPolicy):
         """Return the policy at work in one run."""
 
         def full_replica(
-            request: Request, now_s: float, picked: int, queues: Sequence[Queue]
+            request: Request, now_s: float, picked: int, loads: Sequence[Load]
         ) -> bool:
-            return queues[picked].waiting() >= self.max_waiting
+            return loads[picked].waiting >= self.max_waiting
 
         def full_cluster(
-            request: Request, now_s: float, picked: int, queues: Sequence[Queue]
+            request: Request, now_s: float, picked: int, loads: Sequence[Load]
         ) -> bool:
-            return sum(queue.waiting() for queue in queues) >= self.max_waiting
+            return sum(load.waiting for load in loads) >= self.max_waiting
 
         return Gate(self.policy, full_replica if self.per == "replica" else full_cluster)

@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from cluster_sim.request import Request
-from cluster_sim.serving.admission.gate import Gate, Prefill, Queue
+from cluster_sim.serving.admission.gate import Gate, Prefill
 from cluster_sim.serving.admission.policy import AdmissionPolicy
+from cluster_sim.serving.load import Load
 from cluster_sim.units import PerSecond
 
 
@@ -34,7 +35,7 @@ class TokenBucket(AdmissionPolicy):
         level, filled_s = float(self.burst), 0.0
 
         def too_little_left(
-            request: Request, now_s: float, picked: int, queues: Sequence[Queue]
+            request: Request, now_s: float, picked: int, loads: Sequence[Load]
         ) -> bool:
             nonlocal level, filled_s
             level, filled_s = min(level + (now_s - filled_s) * self.rate_per_s, self.burst), now_s

@@ -1,14 +1,15 @@
-"""Routing policies: which replica a request goes to. A new one is a file here and a name in the
-union.
+"""Routing policies: which replica a request goes to.
+
+A new one is a file here and a name in the union; it may decide by any figure of `Load`.
 """
 
 from typing import Annotated
 
 from pydantic import Field
 
+from cluster_sim.serving.load import Load
 from cluster_sim.serving.routing.least_requests import LeastRequests
 from cluster_sim.serving.routing.least_work import LeastWork
-from cluster_sim.serving.routing.load import Load
 from cluster_sim.serving.routing.picker import Picker
 from cluster_sim.serving.routing.power_of_two import PowerOfTwo
 from cluster_sim.serving.routing.prefix_affinity import PrefixAffinity

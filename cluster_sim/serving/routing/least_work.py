@@ -7,31 +7,30 @@ import numpy.random
 
 from cluster_sim.request import Request
 from cluster_sim.schema import Description
-from cluster_sim.serving.routing.load import Load
+from cluster_sim.serving.load import Load
 from cluster_sim.serving.routing.picker import Picker
 from cluster_sim.serving.routing.stale import stale
 from cluster_sim.units import Seconds
 
 
 class LeastWork(Description):
-    """Least work left, in tokens. It knows how long answers will be, which no real router does: a
-    bound on what one can gain.
+    """The replica with the fewest tokens left to process.
 
-    Where service time is proportional to tokens and one request is served at a time, this is a
+    It knows how long answers will be, which no real router does: a bound on what one can gain. Where service time is proportional to tokens and one request is served at a time, this is a
     single queue before all replicas (Harchol-Balter, Performance Modeling and Design of Computer
     Systems, ch. 24).
     """
 
     policy: Literal["least_work"] = "least_work"
     staleness_s: Seconds = 0.0
-    """The router sees loads of a moment up to this long ago."""
+    """Maximum age of the loads that the router sees [s]; default: it sees them as they are."""
 
     def picker(self, rng: numpy.random.Generator) -> Picker:
-        """The policy at work; it draws nothing."""
+        """Return the policy at work in one run; it draws nothing."""
         return Picker(stale(self.pick, self.staleness_s))
 
     @staticmethod
     def pick(request: Request, loads: Sequence[Load]) -> int:
-        """Index of the replica with fewest pending tokens; the first of equals."""
-        pending = [load.pending_tokens() for load in loads]
+        """Return the index of the replica with fewest pending tokens; the first of equals."""
+        pending = [load.pending_tokens for load in loads]
         return pending.index(min(pending))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy.random
 
 from cluster_sim.request import Request
-from cluster_sim.serving.routing.load import Load
+from cluster_sim.serving.load import Load
 
 Pick = Callable[[Request, Sequence[Load]], int]
 """Index of the load that a request goes to."""
@@ -18,16 +18,18 @@ _AT_A_TIME = 4096
 
 
 class Picker(NamedTuple):
-    """What a policy does, with whatever it keeps in mind during one run."""
+    """A routing policy at work, with whatever it remembers during one run."""
 
     pick: Pick
+    """Chooses among the replicas that a request may go to."""
     sent: Callable[[Request, Load], None] | None = None
-    """Told of each request that was sent, and where to; None for a policy that need not know."""
+    """Called with each request that was sent, and where to; None: the policy need not know."""
 
 
 def uniforms(rng: numpy.random.Generator) -> Iterator[float]:
-    """Numbers from [0, 1) without end; drawn by the thousand, for one at a time costs more than a
-    pick.
+    """Return numbers from [0, 1) indefinitely.
+
+    They are drawn by the thousand, since drawing one costs more than a pick.
     """
 
     def pieces() -> Iterator[list[float]]:

@@ -7,14 +7,14 @@ import numpy.random
 
 from cluster_sim.request import Request
 from cluster_sim.schema import Description
-from cluster_sim.serving.routing.load import Load
+from cluster_sim.serving.load import Load
 from cluster_sim.serving.routing.picker import Picker, uniforms
 from cluster_sim.serving.routing.stale import stale
 from cluster_sim.units import Seconds
 
 
 class PowerOfTwo(Description):
-    """Of two different replicas drawn at random the one with fewer requests.
+    """The one with fewer requests of two different replicas drawn at random.
 
     Nearly as good as looking at all of them, and no herd follows where loads are seen late.
     (Mitzenmacher, The Power of Two Choices in Randomized Load Balancing, IEEE TPDS 12(10), 2001.)
@@ -22,20 +22,20 @@ class PowerOfTwo(Description):
 
     policy: Literal["power_of_two"] = "power_of_two"
     staleness_s: Seconds = 0.0
-    """The router sees loads of a moment up to this long ago."""
+    """Maximum age of the loads that the router sees [s]; default: it sees them as they are."""
 
     def picker(self, rng: numpy.random.Generator) -> Picker:
-        """The policy at work, with draws from `rng`."""
+        """Return the policy at work in one run, with draws from `rng`."""
         draws = uniforms(rng)
 
         def pick(request: Request, loads: Sequence[Load]) -> int:
-            """Index of the one with fewer requests; the first drawn of equals."""
-            one = int(next(draws) * len(loads))
-            other = int(next(draws) * (len(loads) - 1))
+            """Return the index of the one with fewer requests; the first drawn of equals."""
+            first = int(next(draws) * len(loads))
+            second = int(next(draws) * (len(loads) - 1))
             if len(loads) == 1:
                 return 0
-            if other >= one:
-                other += 1
-            return other if loads[other].requests < loads[one].requests else one
+            if second >= first:
+                second += 1
+            return second if loads[second].requests < loads[first].requests else first
 
         return Picker(stale(pick, self.staleness_s))

@@ -1,5 +1,6 @@
-"""The replica that has seen most of the prompt before, as the cache-aware routers of SGLang and
-vLLM do.
+"""The replica that has seen most of the prompt before, as routers that know of prefix caches do.
+
+SGLang and vLLM have such routers.
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ from pydantic import Field
 
 from cluster_sim.request import Request
 from cluster_sim.schema import Description
-from cluster_sim.serving.routing.load import Load
+from cluster_sim.serving.load import Load
 from cluster_sim.serving.routing.picker import Picker
 from cluster_sim.serving.routing.stale import stale
 from cluster_sim.units import Seconds
 
 
 class PrefixAffinity(Description):
-    """Where the longest prefix of the prompt was sent before; the least loaded replica where loads
-    differ too much.
+    """The replica that the longest prefix of the prompt was sent to before.
 
+    Where loads differ too much it is the least loaded replica.
     The rule and its defaults are those of the cache-aware policy of SGLang's router (sgl-router,
     README). The router remembers what it sent, not what replicas still hold: their caches may have
     dropped it. Prompts whose pieces are not known go to the replica with fewest requests.
@@ -29,20 +30,21 @@ class PrefixAffinity(Description):
 
     policy: Literal["prefix_affinity"] = "prefix_affinity"
     cache_threshold: Annotated[float, Field(ge=0.0, le=1.0)] = 0.3
-    """A prefix that is no more than this share of the prompt draws nothing: the request goes to the
-    least loaded."""
+    """Share of the prompt that a prefix must exceed, or else the request goes to the least loaded
+    replica."""
     balance_abs: Annotated[int, Field(ge=0)] = 64
-    """Loads differ too much where the highest is above the lowest by more than this many requests
-    …"""
+    """Number of requests by which the highest load must exceed the lowest for loads to differ too
+    much; `balance_rel` must be exceeded as well."""
     balance_rel: Annotated[float, Field(ge=1.0)] = 1.5
-    """… and by more than this factor."""
+    """Factor by which the highest load must exceed the lowest for loads to differ too much;
+    `balance_abs` must be exceeded as well."""
     remembered_tokens: Annotated[int, Field(gt=0)] = 67_108_864
-    """Of each replica the router remembers this many tokens of what it sent there, the latest."""
+    """Number of the tokens sent to each replica that the router remembers, the latest of them."""
     staleness_s: Seconds = 0.0
-    """The router sees loads of a moment up to this long ago."""
+    """Maximum age of the loads that the router sees [s]; default: it sees them as they are."""
 
     def picker(self, rng: numpy.random.Generator) -> Picker:
-        """The policy at work; it draws nothing."""
+        """Return the policy at work in one run; it draws nothing."""
         memories: dict[int, SentPrefixes] = {}
 
         def remembered(load: Load, request: Request) -> int:
@@ -74,22 +76,21 @@ class PrefixAffinity(Description):
 
 
 class SentPrefixes:
-    """A prefix tree of the prompts that were sent to one replica, the least recently used leaves
-    dropped.
+    """A prefix tree of the prompts that were sent to one replica.
 
-    A piece's identity stands for all that comes before it too, so the tree is a set of identities:
+    The least recently used leaves are dropped. A piece's identity stands for all that comes before it too, so the tree is a set of identities:
     a prompt's prefix is in it as far as its pieces are. Pieces are touched from the last to the
     first, which leaves leaves older than what they hang on.
     """
 
-    __slots__ = ("_most", "_pieces", "_tokens")
+    __slots__ = ("_max_tokens", "_pieces", "_tokens")
 
-    def __init__(self, most_tokens: int) -> None:
+    def __init__(self, max_tokens: int) -> None:
         self._pieces: dict[int, int] = {}  # identity -> tokens, the least recently used first
-        self._tokens, self._most = 0, most_tokens
+        self._tokens, self._max_tokens = 0, max_tokens
 
     def longest(self, request: Request) -> int:
-        """Tokens of the longest prefix of the prompt that is in the tree."""
+        """Return the tokens of the longest prefix of the prompt that is in the tree."""
         tokens = 0
         for identity, length in request.pieces:
             if identity not in self._pieces:
@@ -98,10 +99,10 @@ class SentPrefixes:
         return tokens
 
     def add(self, request: Request) -> None:
-        """The prompt was sent."""
+        """Add a prompt that was sent."""
         pieces = self._pieces
         for identity, length in reversed(request.pieces):
             self._tokens += length - pieces.pop(identity, 0)
             pieces[identity] = length
-        while self._tokens > self._most:
+        while self._tokens > self._max_tokens:
             self._tokens -= pieces.pop(next(iter(pieces)))

@@ -1,4 +1,4 @@
-"""Any replica."""
+"""Any replica, drawn at random."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -7,19 +7,20 @@ import numpy.random
 
 from cluster_sim.request import Request
 from cluster_sim.schema import Description
-from cluster_sim.serving.routing.load import Load
+from cluster_sim.serving.load import Load
 from cluster_sim.serving.routing.picker import Picker, uniforms
 
 
 class Random(Description):
-    """Each replica is as likely as every other: Poisson traffic in is Poisson traffic at each of
-    them.
+    """Any replica, each as likely as every other.
+
+    Poisson traffic that comes in is Poisson traffic at each of them.
     """
 
     policy: Literal["random"] = "random"
 
     def picker(self, rng: numpy.random.Generator) -> Picker:
-        """The policy at work, with draws from `rng`."""
+        """Return the policy at work in one run, with draws from `rng`."""
         draws = uniforms(rng)
 
         def pick(request: Request, loads: Sequence[Load]) -> int:

@@ -69,10 +69,9 @@ class DecodingSequences(StepClock):
         blocks, finishing = self.blocks, self._finishing
         blocks.tokens += blocks.sequences * steps
         now = self.now = self.now + steps  # as `tick`
-        finished = self._pop_due() if finishing and finishing[0][0] <= now else None
-        if self.window is not None:
+        if self.window is not None:  # before any are off the clock: they may fill it as they finish
             self.window.advance(steps, now)
-        return finished
+        return self._pop_due() if finishing and finishing[0][0] <= now else None
 
     def generated(self, request: Request) -> int:
         """Return the tokens that a request has been answered."""

@@ -78,8 +78,8 @@ def _milliseconds(
     """Return a function that returns one of the statistics [ms]."""
 
     def compute(selection: Selection) -> float | None:
-        found = selection.once(statistics)
-        return None if found is None else float(1e3 * getattr(found, statistic))
+        values = selection.once(statistics)
+        return None if values is None else float(1e3 * getattr(values, statistic))
 
     return compute
 
