@@ -150,18 +150,11 @@ class ContinuousScheduler:
         # NOTE: `kv.is_tight`, spelled out here and below: 0.2 us of the 14 us of a request.
         most = blocks.tokens // blocks.block_tokens + blocks.sequences * blocks.slack_blocks
         if blocks.sequences and most + kv.partial_blocks >= kv.capacity + kv.extra_blocks:
-            # Preempt until every decoding request finds a block for its next token.
-            while kv.free_after(1) < 0:
-                self._preempt(self.waiting.victim(self.running), now_s, 0)
+            self._preempt_until_all_fit(now_s)
         if self._partial is not None or (
             self.waiting and len(self.running) < self._limits.max_sequences and not output.preempted
         ):
-            if self._wait is None:
-                steps = self._prefill_chunks(now_s)
-            else:
-                steps = self._prefill_unless_held(self._wait, now_s)
-            if not blocks.sequences and not output.chunks:
-                steps = 0
+            steps = self._prefill_unless_held(now_s)
         else:
             if self._wait is not None:
                 self._wait.stop_holding()
@@ -192,16 +185,27 @@ class ContinuousScheduler:
         work.prompt_tokens = work.pairs = work.window_pairs = work.pairs_growth = 0
         self._completing = self._past_tokens = 0
 
-    def _prefill_unless_held(self, wait: BatchWait, now_s: float) -> int:
-        """Prefill, unless new requests are held back; return how many like steps may follow."""
-        if self._partial is not None:
+    def _preempt_until_all_fit(self, now_s: float) -> None:
+        """Preempt requests until every decoding one finds a block for its next token."""
+        while self._kv.free_after(1) < 0:
+            self._preempt(self.waiting.victim(self.running), now_s, 0)
+
+    def _prefill_unless_held(self, now_s: float) -> int:
+        """Prefill, unless new requests are held back; return how many like steps may follow.
+
+        That is 0 where the step would do nothing.
+        """
+        wait = self._wait
+        if wait is not None and self._partial is not None:
             wait.stop_holding()
-        elif steps := wait.steps_to_hold(self._decoding_tokens()):
+        elif wait is not None and (steps := wait.steps_to_hold(self._decoding_tokens())):
             return steps
         steps = self._prefill_chunks(now_s)
         if self.output.chunks:
-            wait.prefilled()
-        return steps
+            if wait is not None:
+                wait.prefilled()
+            return steps
+        return steps if self._decoding.blocks.sequences else 0
 
     def _decoding_tokens(self) -> int:
         """Return the tokens of a step that decoding takes."""
