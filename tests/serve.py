@@ -11,7 +11,8 @@ from cluster_sim.request import Request
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.serving.routing import LeastRequests, Routing
 from cluster_sim.serving.scheduler import Scheduler
-from cluster_sim.sim.replica import PLAIN, Replica, ReplicaOptions
+from cluster_sim.sim.replica import Replica
+from cluster_sim.sim.replica_options import PLAIN, ReplicaOptions
 from cluster_sim.sim.router import Router
 from cluster_sim.sim.timetable import timetable
 from cluster_sim.workload.random_streams import stream

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 from cluster_sim.deployment.model_on_devices import ModelOnDevices, PlainSteps
+from cluster_sim.deployment.replica_times import ReplicaTimes
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.network import NetworkSpec
 from cluster_sim.hardware.node import Node
-from cluster_sim.hardware.operating_point import FULL_SPEED, OperatingPoint
+from cluster_sim.hardware.operating_point import OperatingPoint
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.placement import Placement
-from cluster_sim.physics.speculative_steps import SpeculativeSteps
 from cluster_sim.physics.step_times import StepTimes
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.transformer import (
@@ -29,9 +28,6 @@ from cluster_sim.scenario.pool import Pool
 from cluster_sim.serving.disaggregation import Role
 from cluster_sim.serving.kv_cache.offload import Level, levels
 from cluster_sim.topology import host_bandwidth_bytes_per_s
-
-_KEPT_POINTS = 256
-"""Operating points whose step times are kept: clocks and shares of bandwidth come again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,10 +83,7 @@ class Deployment:
     @cached_property
     def target(self) -> ModelOnDevices:
         """The model on the devices of one replica."""
-        return self._on_devices(self.model)
-
-    def _on_devices(self, model: Model) -> ModelOnDevices:
-        return ModelOnDevices(model, self.pool, self.node, self.devices_per_replica)
+        return ModelOnDevices(self.model, self.pool, self.node, self.devices_per_replica)
 
     @cached_property
     def placement(self) -> Placement:
@@ -98,7 +91,7 @@ class Deployment:
         speculation = self.pool.replica.speculation
         if speculation is None or speculation.draft_model is None:
             return self.target.placement
-        drafter = self._on_devices(speculation.draft_model)
+        drafter = self.target.beside(speculation.draft_model)
         return self.target.placement.beside(drafter.placement)
 
     @property
@@ -216,7 +209,7 @@ class Deployment:
     @cached_property
     def step_times(self) -> PlainSteps:
         """Times of one replica's engine steps at the full operating point, without drafts."""
-        return self.target.step_times(FULL_SPEED)
+        return self._times.plain
 
     @property
     def wafer_steps(self) -> WaferSteps | None:
@@ -225,31 +218,12 @@ class Deployment:
         return times if isinstance(times, WaferSteps) else None
 
     def times_at(self, point: OperatingPoint) -> StepTimes:
-        """Return the times of one replica's engine steps at an operating point, drafts included.
-
-        Those of the last few hundred points are kept.
-        """
-        return self._times_at(point)
+        """Return the times of one replica's engine steps at an operating point, drafts included."""
+        return self._times.at(point)
 
     @cached_property
-    def _times_at(self) -> Callable[[OperatingPoint], StepTimes]:
-        def build(point: OperatingPoint) -> StepTimes:
-            plain = self.step_times if point == FULL_SPEED else self.target.step_times(point)
-            return self._speculative(plain, point) or plain
-
-        return lru_cache(maxsize=_KEPT_POINTS)(build)
-
-    def _speculative(self, plain: PlainSteps, point: OperatingPoint) -> SpeculativeSteps | None:
-        speculation = self.pool.replica.speculation
-        if speculation is None:
-            return None
-        drafting, share = speculation.draft_model, speculation.draft_cost or 0.0
-        if speculation.mtp_layers and self.pool.is_wafer:  # more stages in the same pipeline
-            share = speculation.mtp_layers / self.model.layers
-        elif speculation.mtp_layers:
-            drafting = self.model.last_layers(speculation.mtp_layers)
-        drafter = self._on_devices(drafting).step_times(point) if drafting else None
-        return SpeculativeSteps(plain, speculation.draft_tokens, drafter, share)
+    def _times(self) -> ReplicaTimes:
+        return ReplicaTimes(self.target)
 
     @cached_property
     def prefill_tokens_per_s(self) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf
 
@@ -32,6 +32,10 @@ class ModelOnDevices:
     """Node of the pool, reached as the cluster says."""
     devices: int
     """Number of devices of the replica."""
+
+    def beside(self, model: Model) -> ModelOnDevices:
+        """Return another model on the same devices."""
+        return replace(self, model=model)
 
     @cached_property
     def weights(self) -> Precision:

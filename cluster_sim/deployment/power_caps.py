@@ -1,6 +1,4 @@
-"""How far the devices of each replica are capped below their own limits: by their pool, their rack
-and their row.
-"""
+"""Power caps below the devices' own limits: of pools, racks and the row of all nodes."""
 
 from __future__ import annotations
 
@@ -14,29 +12,29 @@ from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 
 
-class Draw(NamedTuple):
+class NodeDraw(NamedTuple):
     """What one node can draw at its plug."""
 
     pool: Pool
     least_w: float
-    """Loaded and idle."""
+    """Power with its models loaded and idle [W]."""
     most_w: float
-    """With every device at its limit."""
+    """Power with every device at its limit [W]."""
 
 
-class Group(NamedTuple):
+class CappedNodes(NamedTuple):
     """Nodes that share a cap."""
 
     key: str
-    """Of the site."""
+    """Key of the site that sets the cap."""
     cap_w: float
     nodes: range
-    """Their places among all nodes."""
+    """Numbers of the nodes among all nodes."""
 
 
-def draws(scenario: Scenario) -> list[Draw]:
-    """Of all nodes in order; of those that do not say what they draw, nothing."""
-    found = []
+def node_draws(scenario: Scenario) -> list[NodeDraw]:
+    """Return what each node can draw, all nodes in order; 0 where its power is not known."""
+    draws = []
     for pool in scenario.cluster.pools:
         power, around, devices = pool.node.device.power, pool.node.power, pool.node.devices
         least_w, most_w = (
@@ -45,26 +43,28 @@ def draws(scenario: Scenario) -> list[Draw]:
         if power is not None and around is not None:
             least_w += float(surroundings_w(around, least_w, devices * power.limit_w))
             most_w += around.most_w
-        found += [Draw(pool, least_w, most_w)] * pool.nodes
-    return found
+        draws += [NodeDraw(pool, least_w, most_w)] * pool.nodes
+    return draws
 
 
-def groups(scenario: Scenario) -> Iterator[Group]:
-    """Every rack and the row, as far as they are capped."""
+def capped_nodes(scenario: Scenario) -> Iterator[CappedNodes]:
+    """Yield every rack and the row of all nodes, as far as they are capped."""
     site, count = scenario.site, sum(pool.nodes for pool in scenario.cluster.pools)
     if site is not None and site.rack_power_cap_w is not None:
         each = site.rack_nodes or count
         for first in range(0, count, each):
-            yield Group(
+            yield CappedNodes(
                 "rack_power_cap", site.rack_power_cap_w, range(first, min(first + each, count))
             )
     if site is not None and site.row_power_cap_w is not None:
-        yield Group("row_power_cap", site.row_power_cap_w, range(count))
+        yield CappedNodes("row_power_cap", site.row_power_cap_w, range(count))
 
 
-def shared_w(cap_w: float, nodes: list[Draw], policy: str) -> list[float]:
-    """What each of the nodes gets of a cap: what it draws at least, and a part of the rest by
-    `policy`, as site.power_sharing has it.
+def shared_w(cap_w: float, nodes: list[NodeDraw], policy: str) -> list[float]:
+    """Return what each of the nodes gets of a cap [W].
+
+    It is what the node draws at least, and a part of the rest by `policy`, see
+    site.power_sharing.
     """
     rest_w = cap_w - sum(node.least_w for node in nodes)
     wanted_w = [node.most_w - node.least_w for node in nodes]
@@ -80,12 +80,12 @@ def shared_w(cap_w: float, nodes: list[Draw], policy: str) -> list[float]:
 
 
 def node_caps_w(scenario: Scenario) -> list[float]:
-    """What each node may draw at its plug, of all in order; inf where nothing caps it."""
-    every, caps_w = draws(scenario), [inf] * sum(pool.nodes for pool in scenario.cluster.pools)
-    for group in groups(scenario):
+    """Return what each node may draw at its plug [W], all nodes in order; inf where uncapped."""
+    draws, caps_w = node_draws(scenario), [inf] * sum(pool.nodes for pool in scenario.cluster.pools)
+    for group in capped_nodes(scenario):
         assert scenario.site is not None
         given_w = shared_w(
-            group.cap_w, [every[place] for place in group.nodes], scenario.site.power_sharing
+            group.cap_w, [draws[place] for place in group.nodes], scenario.site.power_sharing
         )
         for place, given in zip(group.nodes, given_w, strict=True):
             caps_w[place] = min(caps_w[place], given)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from cluster_sim.errors import Fault, ScenarioError, did_you_mean
+from cluster_sim.errors import Fault, ScenarioError
 from cluster_sim.loading.checks.scenario import faults_of
+from cluster_sim.loading.variants import one_variant, variant_names
 from cluster_sim.scenario.scenario import Scenario
-from cluster_sim.scenario.study_spec import Capacity, Sweep
+from cluster_sim.scenario.study_spec import Capacity, StudySections, Sweep
 from cluster_sim.schema import (
-    Description,
     Document,
     describe,
     looking_in,
@@ -49,7 +49,7 @@ def load_scenario(
     """
     document = open_scenarios(path).document
     sets = [(key, value, f"override {key}") for key, value in (overrides or {}).items()]
-    names = list(_variant_names(document))
+    names = list(variant_names(document))
     if variant is None and names:
         if len(names) > 1:
             raise ScenarioError.at(
@@ -75,7 +75,7 @@ def load_variants(
         Some of them have faults; those of all are told.
     """
     document = open_scenarios(path).document
-    wanted: list[str | None] = list(variants) or list(_variant_names(document)) or [None]
+    wanted: list[str | None] = list(variants) or list(variant_names(document)) or [None]
     scenarios: list[Scenario] = []
     faults: list[Fault] = []
     for variant in wanted:
@@ -96,13 +96,6 @@ def question_of(path: str | Path) -> str:
     ).strip()
 
 
-class _Questions(Description):
-    """Sections of a file that ask for many simulations."""
-
-    sweep: Sweep | None = None
-    capacity: Capacity | None = None
-
-
 @dataclass(frozen=True)
 class ScenarioFile:
     """A scenario file, read once, from which many scenarios are made."""
@@ -118,7 +111,7 @@ class ScenarioFile:
     @property
     def variants(self) -> list[str]:
         """Names of the variants; empty where the file has none."""
-        return list(_variant_names(self.document))
+        return list(variant_names(self.document))
 
     def place(self, *trail: str | int) -> str:
         """Return where the value at `trail` was written, for messages."""
@@ -127,7 +120,7 @@ class ScenarioFile:
     def written(self, variant: str | None = None) -> Any:
         """Return what the file says of one variant, names of the catalog as they are written."""
         with looking_in(Path(self.document.file).parent):
-            return _set(_chosen(self.document, variant), self.sets)[0].data
+            return _set(one_variant(self.document, variant), self.sets)[0].data
 
     def scenario(
         self,
@@ -167,29 +160,11 @@ def open_scenarios(path: str | Path, sets: Sequence[str] = ()) -> ScenarioFile:
         The file cannot be read, or these two sections have faults.
     """
     document = read_yaml(Path(path))
-    asked = {key: document.data[key] for key in _Questions.model_fields if key in document.data}
-    questions = describe(_Questions, Document(asked, document.file, document.places))
+    asked = {key: document.data[key] for key in StudySections.model_fields if key in document.data}
+    questions = describe(StudySections, Document(asked, document.file, document.places))
     for key in asked:
         document = document.without(key)
     return ScenarioFile(document, tuple(sets), questions.sweep, questions.capacity)
-
-
-def _variant_names(document: Document) -> Iterator[str]:
-    variants = document.data.get("variants")
-    if variants is None:
-        return
-    if not isinstance(variants, dict) or not variants:
-        raise ScenarioError.at(
-            document.place(("variants",)),
-            "variants: wanted a mapping of names to what each changes",
-        )
-    for name, changes in variants.items():
-        if changes is not None and not isinstance(changes, dict):
-            raise ScenarioError.at(
-                document.place(("variants", name)),
-                f"variants.{name}: wanted a mapping of what it changes, or {{}}",
-            )
-        yield str(name)
 
 
 def _one(
@@ -200,7 +175,7 @@ def _one(
     sets: Sequence[str] = (),
 ) -> Scenario:
     with looking_in(Path(document.file).parent):
-        base, faults = _set(_chosen(document, variant), sets)
+        base, faults = _set(one_variant(document, variant), sets)
         for key, value, where in overrides:
             base = overridden(base, key, value, where)
         if seed is not None:
@@ -224,22 +199,6 @@ def _one(
     return scenario
 
 
-def _chosen(document: Document, variant: str | None) -> Document:
-    """Return what the file says of one variant."""
-    names = list(_variant_names(document))
-    base = document.without("variants")
-    if variant is None:
-        return base
-    if variant not in names:
-        raise ScenarioError.at(
-            document.place(("variants",)) if names else document.file,
-            f"no variant '{variant}'{did_you_mean(variant, names) if names else '; the file has none'}",
-        )
-    over = document.at("variants").at(variant)
-    base = base.merged(Document(over.data or {}, over.file, over.places))
-    return overridden(base, "variant", variant, document.place(("variants", variant)))
-
-
 def _set(base: Document, sets: Sequence[str]) -> tuple[Document, list[Fault]]:
     """Apply `key=value` texts to `base`; return what is wrong with those that do not apply."""
     faults: list[Fault] = []
@@ -249,28 +208,3 @@ def _set(base: Document, sets: Sequence[str]) -> tuple[Document, list[Fault]]:
         except ScenarioError as error:
             faults += error.faults
     return base, faults
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of scenario files.
-
-    With `variants` the base may be incomplete: each variant brings the rest.
-    """
-    schema = Scenario.model_json_schema(by_alias=True)
-    required = schema.pop("required")
-    schema["properties"].pop("variant")
-    schema["properties"]["variants"] = {
-        "type": "object",
-        "description": "By name: what each changes. Mappings are merged over the base, lists replaced whole, null takes a key away.",
-        "additionalProperties": {"type": ["object", "null"]},
-    }
-    questions = _Questions.model_json_schema(by_alias=True)
-    schema.setdefault("$defs", {}).update(questions.get("$defs", {}))
-    schema["properties"].update(questions["properties"])
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "cluster-sim scenario",
-        **{key: value for key, value in schema.items() if key != "title"},
-        "if": {"required": ["variants"]},
-        "else": {"required": required},
-    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from cluster_sim import figures
 from cluster_sim.errors import ScenarioError
-from cluster_sim.report import charts
+from cluster_sim.report import charts, run_tables
 from cluster_sim.report import verdict as words
 from cluster_sim.report.charts import ChartGroup, View
 from cluster_sim.report.pictures import Picture, picture
-from cluster_sim.report.provenance import CONFIDENCES, Used, confidence_counts, used
+from cluster_sim.report.provenance import CONFIDENCES, confidence_counts, used
 from cluster_sim.report.studies import Study
-from cluster_sim.report.tables import HEADLINES, Cell, Table, cell, heading
+from cluster_sim.report.tables import Table
 from cluster_sim.results.results import Results
 from cluster_sim.results.run_folder import package_version
-from cluster_sim.scenario.describe import described
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -147,12 +146,12 @@ def _runs(results: Sequence[Results], swings: Sequence[tuple[str, float]]) -> _R
         views=shown,
         verdict=words.verdict(shown),
         warnings=words.warnings(shown, figures_used, swings),
-        headlines=_headlines(shown),
-        scenario=_scenarios(shown),
+        headlines=run_tables.headlines(shown),
+        scenario=run_tables.scenarios(shown),
         groups=charts.groups(shown),
         pictures=_pictures(results),
-        fields=_fields(shown),
-        figures_used=_figures_used(figures_used),
+        fields=run_tables.fields(shown),
+        figures_used=run_tables.figures_used_table(figures_used),
         counted=f"{len(figures_used):,} figures: {counts} confidence.",
         reproduce=[
             (view, hashlib.sha256(text.encode()).hexdigest(), text)
@@ -160,101 +159,6 @@ def _runs(results: Sequence[Results], swings: Sequence[tuple[str, float]]) -> _R
             for text in [view.results.scenario.as_yaml()]
         ],
     )
-
-
-def _headlines(shown: Sequence[View]) -> Table:
-    nothing = {"failed": 0, "rejected": 0}  # of which there is nothing to say
-    names = [
-        name
-        for name in HEADLINES
-        if any(view.summary.get(name) not in (None, nothing.get(name)) for view in shown)
-    ]
-    rows = [
-        [Cell(view.label), *(cell(name, view.summary.get(name)) for name in names)]
-        for view in shown
-    ]
-    return Table(
-        "Runs beside each other",
-        ["run", *map(heading, names)],
-        rows,
-        [view.number for view in shown],
-    )
-
-
-def _scenarios(shown: Sequence[View]) -> Table:
-    texts = [
-        described(
-            view.results.scenario,
-            {
-                deployment.name: deployment.devices_per_replica
-                for deployment in view.results.fleet.deployments
-            },
-        )
-        for view in shown
-    ]
-    names = dict.fromkeys(name for of_run in texts for name in of_run)
-    rows = [[Cell(name), *(Cell(of_run.get(name, "–")) for of_run in texts)] for name in names]
-    return Table(
-        "What was simulated",
-        ["", *(view.label for view in shown)],
-        rows,
-        [view.number for view in shown],
-        across=True,
-    )
-
-
-def _fields(shown: Sequence[View]) -> Table:
-    """Return every number of the summaries, those of classes and pools too."""
-    flat = [_flat(view.summary) for view in shown]
-    rows = []
-    for name in dict.fromkeys(name for fields in flat for name in fields):
-        part, colon, field = name.rpartition(": ")
-        title = Cell(f"{part}{colon}{heading(field)}")
-        rows.append([title, *(cell(field, fields.get(name)) for fields in flat)])
-    return Table(
-        "Every field of the summaries",
-        ["field", *(view.label for view in shown)],
-        rows,
-        [view.number for view in shown],
-        across=True,
-    )
-
-
-def _flat(summary: dict[str, Any]) -> dict[str, Any]:
-    """Return the numbers of a summary, those of classes and pools as `PART: FIELD`."""
-    flat = _numbers(summary)
-    pools = summary.get("pools", {})
-    # of one pool alone the same would stand twice
-    for parts in (summary.get("classes", {}), pools if len(pools) > 1 else {}):
-        for part, fields in parts.items():
-            flat |= {f"{part}: {name}": value for name, value in _numbers(fields).items()}
-    return flat
-
-
-def _numbers(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if isinstance(value, (int, float))}
-
-
-def _figures_used(figures_used: Sequence[Used]) -> Table:
-    return Table(
-        "Figures of the catalog entries that the runs name",
-        ["entry", "figure", "value", "confidence", "source", "note", "used by"],
-        [_figure_cells(figure) for figure in figures_used],
-    )
-
-
-def _figure_cells(figure: Used) -> list[Cell]:
-    is_known = figure.confidence in CONFIDENCES
-    changed = f"; another value in {', '.join(figure.changed)}" if figure.changed else ""
-    return [
-        Cell(figure.entry),
-        Cell(figure.path),
-        Cell(figure.value),
-        Cell(figure.confidence, float(CONFIDENCES.index(figure.confidence)) if is_known else None),
-        Cell(figure.source),
-        Cell(figure.note),
-        Cell(", ".join(figure.runs) + changed),
-    ]
 
 
 def _pictures(results: Sequence[Results]) -> list[Picture]:

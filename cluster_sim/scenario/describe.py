@@ -93,8 +93,9 @@ def _pool(pool: Pool, model: Model, devices_per_replica: int) -> str:
 
 
 def _parts(description: Description) -> str:
-    """Keys and values as a scenario file has them, those that are as by default left out; the kind,
-    where there is one, first.
+    """Return keys and values as a scenario file has them, defaults left out.
+
+    The kind stands first where there is one.
     """
     written = description.model_dump(
         mode="json", by_alias=True, exclude_none=True, exclude_defaults=True

@@ -20,13 +20,13 @@ from cluster_sim.units import PositiveSeconds, Seconds
 from cluster_sim.workload.classes import Slo
 
 
-def _one_in(came: Any) -> Any:
-    """How many there are to each that is kept."""
-    one, slash, count = came.partition("/") if isinstance(came, str) else ("", "", "")
-    if isinstance(came, int) and not isinstance(came, bool):
-        return came
+def _one_in(value: Any) -> Any:
+    """Return the 250 of a share such as 1/250."""
+    one, slash, count = value.partition("/") if isinstance(value, str) else ("", "", "")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
     if not slash or one.strip() != "1" or not count.strip().isdecimal():
-        raise ValueError(f"came {shown(came)}; wanted a share such as 1/250")
+        raise ValueError(f"came {shown(value)}; wanted a share such as 1/250")
     return int(count)
 
 
@@ -44,46 +44,53 @@ class Scenario(Description):
     keys_beside: ClassVar[tuple[str, ...]] = ("variants", "sweep", "capacity")
 
     name: str
+    """Name of the scenario."""
     variant: str | None = None
-    """Which variant of the file this is."""
+    """Variant of the file that this scenario is."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of every random choice."""
     duration_s: PositiveSeconds | None = None
-    """Arrivals stop here. May be left out where requests are counted, and with a trace."""
+    """Time at which arrivals stop [s]. It may be left out where requests are counted, and with a
+    trace."""
     drain_s: Seconds = 3600.0
-    """The run ends when the last request has left, or this long after arrivals have stopped."""
+    """Time after arrivals have stopped at which the run ends at the latest [s]. It ends before when
+    the last request has left."""
     warmup_s: Seconds = 0.0
-    """Requests that arrive before this load the cluster but are left out of the statistics."""
+    """Time before which arriving requests load the cluster but are left out of the statistics
+    [s]."""
     sample: Sample | None = None
-    """Of a large fleet under Poisson traffic: 1/250 simulates one in 250 nodes and requests, and
-    multiplies totals back."""
+    """Share of a large fleet under Poisson traffic that is simulated. 1/250 simulates one in 250
+    nodes and requests, and multiplies totals back."""
     stands_for: Count = 1
-    """How many nodes and requests each one that is simulated stands for; `sample` sets it."""
+    """Number of nodes and requests that each simulated one stands for; `sample` sets it."""
     stepping: Literal["stretch", "step"] = "stretch"
-    """stretch: many engine steps in one event, in closed form. step: each is its own event; slower,
-    the same answer."""
+    """Steps per event. stretch: many engine steps in one event, in closed form. step: each is its
+    own event; slower, with the same results."""
     model: Annotated[Model, BeforeValidator(read_model, json_schema_input_type=str | Model)]
-    """A catalog name, the path of a Hugging Face config.json or of a model file, or a mapping with
-    its keys."""
+    """Model that is served: a catalog name, the path of a Hugging Face config.json or of a model
+    file, or a mapping with its keys."""
     workload: Workload
+    """Traffic that arrives."""
     slo: Slo = Field(default_factory=Slo)
+    """Service level objectives of requests whose class has none of its own."""
     cluster: Cluster
+    """Nodes that serve, and how requests find them."""
     site: Site | None = None
+    """Site of the cluster: cooling, power caps, failures, prices of energy."""
 
     @property
     def title(self) -> str:
-        """Name and variant."""
+        """Name and variant of the scenario."""
         return f"{self.name}/{self.variant}" if self.variant else self.name
 
     @property
     def slos(self) -> list[Slo]:
-        """By which each class of requests is judged; the scenario's alone where there are no
-        classes.
-        """
-        return [one.slo or self.slo for one in self.workload.classes] or [self.slo]
+        """Objectives of each class of requests; the scenario's alone where there are no classes."""
+        return [each.slo or self.slo for each in self.workload.classes] or [self.slo]
 
     @cached_property
     def requests_wanted(self) -> int | None:
-        """After how many requests arrivals stop, where that is known."""
+        """Number of requests after which arrivals stop; None where it is not known."""
         workload = self.workload
         if workload.trace:
             return workload.trace.limit
@@ -91,7 +98,7 @@ class Scenario(Description):
         return source.requests if source else None
 
     def warnings(self) -> Iterator[str]:
-        """What the run rests on that nobody has measured."""
+        """Yield what the run rests on that nobody has measured."""
         for pool in self.cluster.pools:
             device = pool.node.device
             if not device.measured:
@@ -101,13 +108,14 @@ class Scenario(Description):
                 )
 
     def as_yaml(self) -> str:
-        """The scenario with everything resolved, as a scenario file: reading it gives this scenario
-        again.
+        """Return the scenario with everything resolved, as the text of a scenario file.
+
+        Reading it gives this scenario again.
         """
         return yaml_text(self.model_dump(mode="json", by_alias=True, exclude_none=True))
 
     def _repr_html_(self) -> str:
-        """What notebooks show."""
+        """Return what notebooks show."""
         # The one circle of the house: describe.py reads the fields of a Scenario, and notebooks ask
         # the Scenario itself for its table. It is imported when a notebook asks.
         from cluster_sim.scenario.describe import scenario_html

@@ -1,4 +1,4 @@
-"""What a study asks of a scenario: the `sweep:` and `capacity:` sections of a scenario file."""
+"""The `sweep:` and `capacity:` sections of a scenario file."""
 
 from __future__ import annotations
 
@@ -10,75 +10,81 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from cluster_sim.errors import shown
 from cluster_sim.schema import Description
+from cluster_sim.typing import Count
 from cluster_sim.units import PerSecond, number_and_unit
 
-Count = Annotated[int, Field(gt=0)]
-
-_MOST_POINTS = 1_000_000
+_MAX_POINTS = 1_000_000
 
 
 class Range(Description):
     """Evenly spread values from `low` to `high`, both included."""
 
     low: float | str
+    """Smallest value, with its unit where it has one."""
     high: float | str
-    """In the unit of `low`, where that has one."""
+    """Largest value, in the unit of `low`."""
     points: Annotated[int, Field(ge=2)]
+    """Number of values."""
     scale: Literal["linear", "log"] = "linear"
-    """log: each is the same multiple of the one before."""
+    """Spacing of the values. log: each is the same multiple of the one before."""
 
 
-def _spread(came: Any) -> tuple[Any, ...]:
-    """The values of an axis: those of a list, or those of a range."""
-    if isinstance(came, (list, tuple)):
-        if not came:
+def _spread(value: Any) -> tuple[Any, ...]:
+    """Return the values of an axis: those of a list, or those of a range."""
+    if isinstance(value, (list, tuple)):
+        if not value:
             raise ValueError("came an empty list; wanted at least one value")
-        return tuple(came)
+        return tuple(value)
     if (
-        not isinstance(came, dict)
-        or not {"low", "high", "points"} <= came.keys() <= Range.model_fields.keys()
+        not isinstance(value, dict)
+        or not {"low", "high", "points"} <= value.keys() <= Range.model_fields.keys()
     ):
         raise ValueError(
-            f"came {shown(came)}; wanted a list of values, or a range such as {{low: 1 /s, high: 64 /s, points: 7, scale: log}}"
+            f"came {shown(value)}; wanted a list of values, or a range such as {{low: 1 /s, high: 64 /s, points: 7, scale: log}}"
         )
-    low, high = _magnitude(came["low"]), _magnitude(came["high"])
-    points, scale = came["points"], came.get("scale", "linear")
+    low, high = _magnitude(value["low"]), _magnitude(value["high"])
+    points, scale = value["points"], value.get("scale", "linear")
     if low[1] != high[1]:
         raise ValueError(f"low is in '{low[1]}' and high in '{high[1]}'; wanted one unit")
-    if isinstance(points, bool) or not isinstance(points, int) or not 2 <= points <= _MOST_POINTS:
+    if isinstance(points, bool) or not isinstance(points, int) or not 2 <= points <= _MAX_POINTS:
         raise ValueError(f"came {shown(points)} points; wanted a whole number from 2 on")
     if scale not in ("linear", "log"):
         raise ValueError(f"came the scale {shown(scale)}; wanted linear or log")
     if scale == "log" and not (low[0] > 0 and high[0] > 0):
         raise ValueError("a scale of log goes from above 0 to above 0")
-    return tuple(
-        _written(value, low[1]) for value in _values(low[0], high[0], points, scale == "log")
-    )
+    numbers = _values(low[0], high[0], points, is_log=scale == "log")
+    return tuple(_written(number, low[1]) for number in numbers)
 
 
-def _magnitude(came: Any) -> tuple[float, str]:
-    """(number, unit); the unit of a bare number is ''."""
-    if isinstance(came, (int, float)) and not isinstance(came, bool):
-        return came, ""
-    if isinstance(came, str):
-        return number_and_unit(came)
-    raise ValueError(f"came {shown(came)}; wanted a number, with its unit where it has one")
+def _magnitude(value: Any) -> tuple[float, str]:
+    """Return (number, unit); the unit of a bare number is ''."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value, ""
+    if isinstance(value, str):
+        return number_and_unit(value)
+    raise ValueError(f"came {shown(value)}; wanted a number, with its unit where it has one")
 
 
-def _values(low: float, high: float, points: int, log: bool) -> Iterator[float]:
-    """To twelve digits, so that 0.1 to 0.3 in three points holds 0.2 and not 0.2 and a bit."""
+def _values(low: float, high: float, points: int, *, is_log: bool) -> Iterator[float]:
+    """Yield evenly spread values.
+
+    They have twelve digits, so that 0.1 to 0.3 in three points holds 0.2 and not 0.2 and a bit.
+    """
     for place in range(points):
         share = place / (points - 1)
         value = (
             math.exp(math.log(low) + share * (math.log(high) - math.log(low)))
-            if log
+            if is_log
             else low + share * (high - low)
         )
         yield float(f"{value:.12g}")
 
 
 def _written(value: float, unit: str) -> float | int | str:
-    """As a scenario file writes it; a whole number where nothing is lost, for keys that want one."""
+    """Return a value as a scenario file writes it.
+
+    It is a whole number where nothing is lost, for keys that want one.
+    """
     number = int(value) if value == int(value) and abs(value) < 1e15 else value
     return f"{number!r} {unit}" if unit else number
 
@@ -90,20 +96,20 @@ Axis = Annotated[dict[str, Values], Field(min_length=1)]
 
 
 class Sweep(Description):
-    """The product of axes, each point simulated `replications` times."""
+    """Product of axes, each point simulated `replications` times."""
 
     axes: Annotated[tuple[Axis, ...], Field(min_length=1)]
-    """Each names a key, such as workload.arrivals.rate, and its values; keys of one axis move
-    together, item by item. `variant` is a key too; a file with variants that has no such axis runs
-    them all."""
+    """Axes, each of which names a key, such as workload.arrivals.rate, and its values. Keys of one
+    axis move together, item by item. `variant` is a key too; a file with variants that has no such
+    axis runs them all."""
     exclude: tuple[dict[str, Any], ...] = ()
-    """Points to leave out: those that have all the values of one of these, each a value or a list
-    of them."""
+    """Points to leave out. A point is left out when it has all values of one of these mappings, in
+    which each is a value or a list of values."""
     replications: Count = 1
-    """Of each point, on the seeds seed, seed + 1, …: the same for every point, so that all see the
-    same traffic."""
+    """Number of runs of each point, on the seeds seed, seed + 1, …: they are the same for every
+    point, so that all see the same traffic."""
     keep: Literal["summaries", "runs"] = "summaries"
-    """runs: a run folder of every point too."""
+    """What is kept of each point. runs: its run folder as well."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Sweep:
@@ -118,28 +124,28 @@ class Sweep(Description):
 
 
 class Capacity(Description):
-    """How much a cluster carries within the SLO, or how large one must be."""
+    """Search for how much a cluster carries within the SLO, or how large one must be."""
 
     rate_per_s: PerSecond | None = None
-    """Requests a second, in the mean, that must be carried by the fewest nodes. Without it: the
-    highest rate that the nodes given carry."""
+    """Mean rate that the fewest nodes must carry [1/s]. Without it, the highest rate that the given
+    nodes carry is searched."""
     percentile: Annotated[float, Field(gt=0.0, lt=100.0)] = 95.0
-    """Each objective of the SLO holds at this percentile of all requests; those rejected or
-    unfinished count as endless."""
+    """Percentile of all requests at which each objective of the SLO must hold. Rejected and
+    unfinished requests count as infinitely late."""
     axes: tuple[Axis, ...] = ()
-    """What else may be chosen, as in `sweep`: parallelism, precision, policies. The answer is
-    worked out for each combination."""
+    """Axes of further choices, as in `sweep`: parallelism, precision, policies. The answer is
+    searched for each combination."""
     pool: str | None = None
-    """The pool whose nodes are counted; default: the first."""
+    """Pool whose nodes are counted. Default: the first."""
     most_nodes: Count = 1024
-    """Where the search gives up."""
+    """Maximum number of nodes that is tried."""
     tolerance: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.01
-    """Of the highest rate."""
+    """Relative tolerance of the highest rate."""
     replications: Count = 1
-    """Runs of each trial on other seeds, whose requests are judged together."""
+    """Number of runs of each trial on other seeds, whose requests are judged together."""
     usd_per_node_hour: dict[str, Annotated[float, Field(gt=0.0)]] = Field(default_factory=dict)
-    """What a node costs, by the name of its pool, for the front of cost and latency; default: by
-    its prices, at rated power; without any, nodes are counted."""
+    """Price of a node by the name of its pool, for the front of cost and latency [USD per hour].
+    Default: that of its prices at rated power; where there are none, nodes are counted."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Capacity:
@@ -147,9 +153,20 @@ class Capacity(Description):
         return self
 
 
+class StudySections(Description):
+    """Sections of a file that ask for many simulations."""
+
+    sweep: Sweep | None = None
+    """Grid of points to simulate."""
+    capacity: Capacity | None = None
+    """Search for what a cluster carries."""
+
+
 def checked_axes(axes: tuple[dict[str, tuple[Any, ...]], ...]) -> None:
-    """Raises ValueError for keys of one axis that do not go together, for a key of two axes, and
-    for more points than anybody waits for.
+    """Raise ValueError where axes make no product.
+
+    Keys of one axis may not go together, a key may be in two axes, or there may be more points than
+    anybody waits for.
     """
     seen: set[str] = set()
     points = 1
@@ -163,5 +180,5 @@ def checked_axes(axes: tuple[dict[str, tuple[Any, ...]], ...]) -> None:
             raise ValueError(f"{min(twice)} is in two axes")
         seen |= axis.keys()
         points *= next(iter(lengths.values()))
-    if points > _MOST_POINTS:
-        raise ValueError(f"{points:,} points; no more than {_MOST_POINTS:,} are simulated")
+    if points > _MAX_POINTS:
+        raise ValueError(f"{points:,} points; no more than {_MAX_POINTS:,} are simulated")

@@ -20,8 +20,9 @@ from cluster_sim.workload.traces import Trace
 
 
 def _preset_is_a_name(schema: dict[str, Any]) -> None:
-    """In the JSON Schema a preset is a name; a workload holds what it brings, and may change single
-    keys of its arrivals.
+    """Make the preset of a JSON Schema a name.
+
+    A workload holds what its preset brings, and may change single keys of its arrivals.
     """
     properties = schema["properties"]
     properties["preset"] = {
@@ -46,16 +47,19 @@ class Workload(Description):
     keys_beside: ClassVar[tuple[str, ...]] = ("preset",)
 
     arrivals: Arrivals | None = None
+    """Process by which requests arrive."""
     prompt_tokens: Lengths | None = None
+    """Distribution of the prompts' lengths [tokens]."""
     output_tokens: Lengths | None = None
+    """Distribution of the answers' lengths [tokens]."""
     length_correlation: Annotated[float, Field(ge=-1.0, le=1.0)] | None = None
-    """Spearman's rank correlation of a request's prompt and output tokens; default: they are
+    """Spearman's rank correlation of a request's prompt and output tokens. Default: they are
     independent."""
     reasoning_share: ReasoningShare | None = None
-    """Part of each answer that is reasoning, which comes before what the user reads; default: not
-    known, and no time to first output token told."""
+    """Part of each answer that is reasoning, which comes before what the user reads. Default: it is
+    not known, and the time to first output token is not given."""
     trace: Trace | None = None
-    """A recorded trace in place of arrivals and lengths."""
+    """Recorded trace in place of arrivals and lengths."""
     shared_prefix: SharedPrefix | None = None
     """System prompts that stand before the prompts of arrivals or trace."""
     sessions: Sessions | None = None
@@ -66,12 +70,13 @@ class Workload(Description):
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_in_preset(cls, came: Any) -> Any:
-        return with_preset(came)
+    def _fill_in_preset(cls, value: Any) -> Any:
+        return with_preset(value)
 
     def lengths(self, seed: int) -> Iterator[tuple[int, int]]:
-        """(prompt, output) tokens of the first request, the second, and so on without end; not for
-        a trace or sessions.
+        """Return (prompt, output) tokens of one request after the other, indefinitely.
+
+        Traces and sessions have lengths of their own.
         """
         if self.classes:
             return lengths_by_class(self.prompt_tokens, self.output_tokens, self.classes, seed)
@@ -79,10 +84,10 @@ class Workload(Description):
         return lengths(self.prompt_tokens, self.output_tokens, seed, self.length_correlation)
 
     def length_pairs(self) -> list[tuple[Lengths | None, Lengths | None]]:
-        """What prompts and outputs are drawn from, class by class where there are classes."""
+        """Return the distributions of prompts and outputs, class by class where there are classes."""
         if not self.classes:
             return [(self.prompt_tokens, self.output_tokens)]
         return [
-            (one.prompt_tokens or self.prompt_tokens, one.output_tokens or self.output_tokens)
-            for one in self.classes
+            (each.prompt_tokens or self.prompt_tokens, each.output_tokens or self.output_tokens)
+            for each in self.classes
         ]

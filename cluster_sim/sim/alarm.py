@@ -6,9 +6,9 @@ from simpy import Environment, Event, Timeout
 
 
 class Alarm:
-    """What one process sleeps on: `yield alarm.after(seconds)`. Others call `sooner` to have it
-    wake at an earlier time.
+    """What one process sleeps on: `yield alarm.after(seconds)`.
 
+    Others call `sooner` to have it wake at an earlier time.
     SimPy's own way is to interrupt the sleeper (3.8 µs: an event, an exception, and a second sleep
     until its step has ended). Here the sleeper's callbacks move to a new timeout at the right time,
     for the price of that timeout; the old one stays in SimPy's queue and wakes nobody.
@@ -21,12 +21,12 @@ class Alarm:
         self._event = Event(env)
 
     def after(self, delay_s: float) -> Event:
-        """An event `delay_s` from now."""
+        """Return an event `delay_s` from now."""
         event = self._event = Timeout(self._env, delay_s)
         return event
 
     def when_called(self) -> Event:
-        """An event that never comes by itself: it waits for `sooner`."""
+        """Return an event that never comes by itself: it waits for `sooner`."""
         event = self._event = Event(self._env)
         return event
 

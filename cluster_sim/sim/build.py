@@ -2,48 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
-from math import inf
 from typing import Any, NamedTuple, cast
 
 from cluster_sim.deployment.fleet import Fleet, ReplicaSpec
 from cluster_sim.deployment.power_caps import device_caps_w
 from cluster_sim.deployment.schedulers import build_scheduler
 from cluster_sim.deployment.thermal_groups import ThermalGroup, thermal_groups
-from cluster_sim.request import Request
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.serving.admission import Gate, Prefill
 from cluster_sim.serving.disaggregation import Disaggregation
 from cluster_sim.serving.scheduler import DecodeScheduler, PrefillScheduler
+from cluster_sim.sim.build_traffic import (
+    ClosedLoop,
+    build_closed_loop,
+    label_requests,
+    open_loop_requests,
+)
 from cluster_sim.sim.clock import CountingEnvironment
 from cluster_sim.sim.closed_loop import (
-    ClosedLoopClients,
-    ClosedLoopSessions,
     FrontDoorPath,
-    SessionStarts,
-    TrafficLimits,
 )
 from cluster_sim.sim.decode_replica import DecodeReplica
 from cluster_sim.sim.fabric import Fabric
 from cluster_sim.sim.kv_network import KvNetwork, needs_kv_network
 from cluster_sim.sim.power_cap import CappedClock
 from cluster_sim.sim.prefill_replica import PrefillReplica
-from cluster_sim.sim.replica import ALL_STEPS, Replica, ReplicaOptions
+from cluster_sim.sim.replica import Replica
+from cluster_sim.sim.replica_options import ALL_STEPS, ReplicaOptions
 from cluster_sim.sim.router import Router
 from cluster_sim.sim.thermal_governor import thermal_governors
 from cluster_sim.sim.timetable import timetable
 from cluster_sim.topology import FRONT_DOOR, Route
-from cluster_sim.workload.classes import labelled
-from cluster_sim.workload.generate import drawn, replayed
 from cluster_sim.workload.random_streams import stream
-from cluster_sim.workload.sessions import scripts
 from cluster_sim.workload.traces import Tally
-
-ClosedLoop = ClosedLoopClients | ClosedLoopSessions
-"""Traffic that waits for answers."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +82,11 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
     thermal_governors(env, fleet, groups, replicas.everyone, recorder)
     paths = [fleet.topology.route(FRONT_DOOR, spec.server) for spec in fleet.replicas]
     router = _build_router(env, scenario, fleet, replicas.everyone, recorder)
-    send, answer_s = _labelled(scenario, router.route), [path.latency_s for path in paths]
+    send, answer_s = label_requests(scenario, router.route), [path.latency_s for path in paths]
     front_door = FrontDoorPath(send, [*answer_s, 0.0])
-    closed_loop = _build_closed_loop(env, scenario, front_door)
+    closed_loop = build_closed_loop(env, scenario, front_door)
     if closed_loop is None:
-        env.process(timetable(env, _requests(scenario, tally), send))
+        env.process(timetable(env, open_loop_requests(scenario, tally), send))
     else:
         router.subscribe(closed_loop)
         for replica in replicas.everyone:
@@ -212,56 +206,3 @@ def _gate(
         for spec, delay_s in zip(specs, delays_s, strict=True)
     ]
     return admission.gate(prefill, [slo.ttft_s for slo in scenario.slos])
-
-
-def _labelled(scenario: Scenario, route: Callable[[Request], None]) -> Callable[[Request], None]:
-    """Return `route` for requests that are given their class and their system prompt first."""
-    workload = scenario.workload
-    if workload.classes:
-        route = labelled(route, workload.classes, scenario.seed)
-    if workload.shared_prefix is not None:
-        route = workload.shared_prefix.before(route, scenario.seed)
-    return route
-
-
-def _until_s(scenario: Scenario) -> float:
-    return inf if scenario.duration_s is None else scenario.duration_s
-
-
-def _build_closed_loop(
-    env: CountingEnvironment, scenario: Scenario, front_door: FrontDoorPath
-) -> ClosedLoop | None:
-    """Return the clients that wait for answers; None where requests come by a timetable."""
-    workload, until_s, warmup_s = scenario.workload, _until_s(scenario), scenario.warmup_s
-    if (sessions := workload.sessions) is not None:
-        starts_s = None
-        if sessions.arrivals is not None:
-            times_s = sessions.arrivals.times(stream(scenario.seed, "arrivals"))
-            starts_s = islice(times_s, sessions.arrivals.requests)
-        return ClosedLoopSessions(
-            env,
-            front_door,
-            scripts(sessions, scenario.seed),
-            SessionStarts(starts_s, sessions.concurrency or 0),
-            TrafficLimits(until_s, warmup_s, sessions.requests),
-        )
-    arrivals = workload.arrivals
-    if arrivals is None or (clients := arrivals.waiting_clients()) is None:
-        return None
-    limits = TrafficLimits(until_s, warmup_s, arrivals.requests)
-    return ClosedLoopClients(env, front_door, clients, workload.lengths(scenario.seed), limits)
-
-
-def _requests(scenario: Scenario, tally: Tally) -> Iterator[Request]:
-    """Yield the requests of an open loop in order of arrival."""
-    workload, until_s = scenario.workload, _until_s(scenario)
-    if workload.trace is not None:
-        return replayed(workload.trace, scenario.seed, until_s, scenario.warmup_s, tally)
-    assert workload.arrivals is not None
-    return drawn(
-        workload.arrivals,
-        workload.lengths(scenario.seed),
-        scenario.seed,
-        until_s,
-        scenario.warmup_s,
-    )

@@ -7,63 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping
 from functools import partial
-from heapq import heappop, heappush
-from itertools import count
 from math import inf
-from typing import Any, Protocol
+from typing import Any
 
 from simpy import Environment, Event
 
-from cluster_sim.physics.max_min_fairness import Flow, Resource, Sharing, fair_share
-from cluster_sim.physics.memory_sharing import bandwidth_kept
+from cluster_sim.physics.max_min_fairness import Resource, Sharing, fair_share
 from cluster_sim.results.contention import TransferRow
 from cluster_sim.results.recorder import Recorder
+from cluster_sim.sim.agenda import Agenda
 from cluster_sim.sim.alarm import Alarm
+from cluster_sim.sim.full_links import FullLinks
 from cluster_sim.sim.memory_bus import MemoryBus
+from cluster_sim.sim.tenants import Home, Tenant
 from cluster_sim.sim.transfer import Channel, Parties, Transfer
 from cluster_sim.topology import ParallelPaths
 
-_PARTS = 64
-"""Parts of one that shares are rounded to, so that replicas run at few operating points: the step
-times there are kept, and found again."""
-
 _MANY = 64  # streams: more are not held to share a memory
-_NOW = 1 + 1e-15  # an event comes at its time but for a rounding
-
-
-class Tenant(Protocol):
-    """What the fabric sees of a replica."""
-
-    @property
-    def is_running(self) -> bool:
-        """Whether a step is under way."""
-        ...
-
-    def share_memory(self, on_turn: Callable[[bool], None] | None) -> None:
-        """Tell `on_turn` before each stretch whether there is anything to run; None: no more."""
-        ...
-
-    def set_shares(self, memory: float, links: float) -> None:
-        """Set what others leave of the bandwidth of its memories and links."""
-        ...
-
-
-class _Home:
-    """A replica, with the memory and links of its first device, which stand for the others'."""
-
-    __slots__ = ("crossing", "engine", "is_narrow", "is_running", "links", "memory", "tenant")
-
-    def __init__(
-        self, tenant: Tenant, memory: Resource, links: tuple[Resource, ...], *, is_narrow: bool
-    ) -> None:
-        self.tenant, self.memory, self.links = tenant, memory, links
-        self.is_narrow = is_narrow
-        """Whether transfers could take so much that the memory holds them back."""
-        self.engine = Flow({memory: 1})
-        """Traffic of the steps, which takes all of the memory's bandwidth that it can get."""
-        self.crossing = 0
-        """Number of channels that cross the memory."""
-        self.is_running = False
 
 
 class Fabric:
@@ -86,15 +46,14 @@ class Fabric:
         self._link_capacity = capacity
         self._capacities: dict[tuple[Resource, int], float] = {}
         self._sharing = Sharing(self._capacity)
-        self._homes: dict[Resource, _Home] = {}
+        self._homes: dict[Resource, Home] = {}
         self._alarm = Alarm(env)
         self._is_awake = True
         self._channels: dict[tuple[str, ParallelPaths], Channel] = {}
-        self._due: list[tuple[float, int, Channel]] = []
-        self._tickets = count()
+        self._agenda = Agenda()
         self._stirred: dict[Channel, None] = {}
-        self._to_tell: dict[_Home, None] = {}
-        self._full_since_s: dict[Resource, float] = {}
+        self._to_tell: dict[Home, None] = {}
+        self._full = FullLinks(env, recorder, buses)
         env.process(self._run())
 
     def join(
@@ -113,8 +72,9 @@ class Fabric:
             the memory's, the memory never holds transfers back: the engine is left what they do not
             take, and need not be shared out.
         """
-        is_narrow = brought > 0.5 * self._buses[memory].capacity(_MANY)
-        home = _Home(tenant, memory, tuple(links), is_narrow=is_narrow)
+        bus = self._buses[memory]
+        is_narrow = brought > 0.5 * bus.capacity(_MANY)
+        home = Home(tenant, memory, bus, tuple(links), is_narrow=is_narrow)
         for resource in (memory, *home.links):
             self._homes[resource] = home
 
@@ -163,8 +123,7 @@ class Fabric:
 
     def stop(self) -> None:
         """End the run: record how long links were full."""
-        for resource in list(self._full_since_s):
-            self._note_room(resource)
+        self._full.stop()
 
     def _capacity(self, resource: Resource, flows: int) -> float:
         known = self._capacities.get((resource, flows))
@@ -195,31 +154,24 @@ class Fabric:
 
     def _cross(self, channel: Channel, more: int) -> None:
         """Note that a channel begins or ceases to use the memories of replicas."""
-        for home in {
-            id(home): home
-            for end in channel.paths.ends
-            if (home := self._homes.get(end)) is not None
-        }.values():
+        for home in self._ends(channel):
             self._to_tell[home] = None
-            home.crossing += more
-            if home.crossing == more == 1:
-                home.is_running = home.tenant.is_running
-                home.tenant.share_memory(partial(self._turn, home))
-                if home.is_running and home.is_narrow:
-                    self._sharing.add(home.engine)
-            elif not home.crossing:
-                home.tenant.share_memory(None)
-                if home.is_running and home.is_narrow:
-                    self._sharing.remove(home.engine)
+            if more > 0 and home.enter(partial(self._turn, home)):
+                self._sharing.add(home.engine)
+            elif more < 0 and home.leave():
+                self._sharing.remove(home.engine)
 
-    def _turn(self, home: _Home, is_running: bool) -> None:  # noqa: FBT001 - what replicas call
+    def _ends(self, channel: Channel) -> Iterable[Home]:
+        """Return the replicas at the ends of a channel, each once."""
+        homes = (self._homes.get(end) for end in channel.paths.ends)
+        return dict.fromkeys(home for home in homes if home is not None)
+
+    def _turn(self, home: Home, is_running: bool) -> None:  # noqa: FBT001 - what replicas call
         """Note that a replica whose memory others use begins or ceases to run steps."""
-        if is_running != home.is_running:
-            home.is_running = is_running
-            if home.is_narrow:
-                (self._sharing.add if is_running else self._sharing.remove)(home.engine)
-                self._to_tell[home] = None
-                self._call()
+        if home.turn(is_running=is_running):
+            (self._sharing.add if is_running else self._sharing.remove)(home.engine)
+            self._to_tell[home] = None
+            self._call()
 
     def _call(self) -> None:
         """Work out rates again when everything of this moment has happened."""
@@ -246,39 +198,28 @@ class Fabric:
                 if (home := self._homes.get(resource)) is not None:
                     self._to_tell[home] = None
         for channel in self._stirred:
-            self._plan(channel)
+            self._agenda.plan(channel, now_s + channel.ahead_s())
         self._stirred.clear()
         for resource in self._sharing.turned:
-            (self._note_full if self._sharing.is_full(resource) else self._note_room)(resource)
+            is_full = self._sharing.is_full(resource)
+            (self._full.note_full if is_full else self._full.note_room)(resource)
         self._sharing.turned.clear()
         for home in self._to_tell:
-            self._tell(home)
+            home.tenant.set_shares(*home.shares(self._sharing, self._capacity))
         self._to_tell.clear()
-        due = self._due
-        while due and due[0][1] != due[0][2].ticket:
-            heappop(due)
-        return max(due[0][0] - now_s, 0.0) if due else inf
-
-    def _plan(self, channel: Channel) -> None:
-        """Plan when something will happen to a channel, if nothing else does."""
-        channel.ticket = -1
-        if (ahead_s := channel.ahead_s()) < inf:
-            channel.ticket = next(self._tickets)
-            heappush(self._due, (self._env.now + ahead_s, channel.ticket, channel))
+        return max(self._agenda.next_s() - now_s, 0.0)
 
     def _settle(self) -> None:
         """End transfers whose bytes have all been moved.
 
         Channels that have moved all go on as fast as more becomes available.
         """
-        due, now_s = self._due, self._env.now
-        while due and due[0][0] <= now_s * _NOW:
-            _, ticket, channel = heappop(due)
-            if ticket == channel.ticket:
-                channel.settle(now_s, channel.rate)
-                for transfer in channel.arrive():
-                    self._end(transfer)
-                self._want(channel)
+        now_s = self._env.now
+        for channel in self._agenda.due(now_s):
+            channel.settle(now_s, channel.rate)
+            for transfer in channel.arrive():
+                self._end(transfer)
+            self._want(channel)
 
     def _end(self, transfer: Transfer) -> None:
         alone_s, channel = transfer.alone_ends_s - transfer.began_s, transfer.channel
@@ -294,53 +235,3 @@ class Fabric:
             ),
         )
         transfer.on_sent()
-
-    def _tell(self, home: _Home) -> None:
-        """Tell a replica what others leave to it."""
-        if not home.crossing:
-            home.tenant.set_shares(1.0, 1.0)
-            return
-        bus, links = self._buses[home.memory], 1.0
-        rates, writing = self._others(home.memory)
-        is_shared_out = home.is_running and home.is_narrow
-        got = (
-            home.engine.rate
-            if is_shared_out
-            else fair_share(rates, self._capacity(home.memory, len(rates) + 1))
-        )
-        memory = (
-            got
-            / bus.bytes_per_s
-            * bandwidth_kept(0.0, bus.mix_loss, 1, writing / max(sum(rates) + got, 1.0))
-        )
-        for link in home.links:
-            rates, _ = self._others(link)
-            if rates:
-                capacity = self._capacity(link, 1)
-                links = min(links, fair_share(rates, capacity) / capacity)
-        home.tenant.set_shares(_rounded(memory), _rounded(links))
-
-    def _others(self, resource: Resource) -> tuple[list[float], float]:
-        """Return the rates of the transfers on a resource, and what they write to it together."""
-        rates, writing = [], 0.0
-        for flow, times in self._sharing.flows_on(resource).items():
-            if isinstance(flow, Channel):
-                rates.append(times * flow.rate)
-                if flow.paths.ends[1] == resource:
-                    writing += times * flow.rate
-        return rates, writing
-
-    def _note_full(self, resource: Resource) -> None:
-        """Note that a link is full from now on."""
-        self._full_since_s.setdefault(resource, self._env.now)
-
-    def _note_room(self, resource: Resource) -> None:
-        """Note that a link is no longer full."""
-        since_s = self._full_since_s.pop(resource, None)
-        if since_s is not None and resource not in self._buses:
-            full_s = self._recorder.full_s
-            full_s[resource] = full_s.get(resource, 0.0) + self._env.now - since_s
-
-
-def _rounded(share: float) -> float:
-    return max(round(share * _PARTS), 1) / _PARTS

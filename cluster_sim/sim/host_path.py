@@ -36,4 +36,4 @@ class SharedHostPath:
 
 
 def _nobody_waits() -> None:
-    """The step has been foreseen to last as long as the transfer."""
+    """Do nothing: the step was foreseen to last as long as the transfer."""

@@ -104,7 +104,7 @@ class KvTransfers(ReplicaEvents):
         self.capacity_freed()
 
     def _first_layer(self, event: Event) -> None:
-        """The first layer of what a step prefills is ready to be sent."""
+        """Begin to send what a step prefills: its first layer is ready."""
         parts, step_s = event.value  # type: ignore[misc]  # SimPy says Any or None
         for prefilled, tokens in parts:
             self._make_ready(prefilled, prefilled.tokens, tokens / step_s)
@@ -181,7 +181,7 @@ class KvTransfers(ReplicaEvents):
         return self._fabric.begin("kv", paths, parties, lambda: self._sent(prefilled, latency_s))
 
     def _sent(self, prefilled: PrefilledRequest, latency_s: float) -> None:
-        """The last byte has left; it arrives a latency later."""
+        """Let the last byte, which has left, arrive a latency later."""
         del self._prefilled[prefilled.request.number]
         Timeout(self._env, latency_s, prefilled).callbacks.append(self._arrived)
 

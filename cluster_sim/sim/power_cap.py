@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cluster_sim.deployment.deployment import Deployment
-from cluster_sim.deployment.step_work import work_of
+from cluster_sim.deployment.stretch_work import work_of
 from cluster_sim.hardware.operating_point import OperatingPoint
 from cluster_sim.hardware.power_and_cooling import GovernorSpec
 from cluster_sim.physics.ramp import Ramp

@@ -15,7 +15,7 @@ from cluster_sim.deployment.device_power import (
     power_without_replica,
 )
 from cluster_sim.deployment.fleet import ReplicaSpec
-from cluster_sim.deployment.step_work import stretch_work, work_of
+from cluster_sim.deployment.stretch_work import stretch_counts, work_of
 from cluster_sim.physics.step_power import step_w
 from cluster_sim.results.columns import STRETCH_COLUMNS
 from cluster_sim.results.recorder import Recorder
@@ -113,7 +113,7 @@ def _powered_steps(deployment: Deployment, rows: Array) -> PoweredSteps:
     assert power is not None
     columns = dict(zip(STRETCH_COLUMNS, rows.T, strict=True))
     steps = columns["steps"].astype(np.int64)
-    work = work_of(deployment, stretch_work(columns), columns["steps"])
+    work = work_of(deployment, stretch_counts(columns), columns["steps"])
     row = np.repeat(np.arange(len(steps)), steps)
     step = np.arange(len(row)) - np.repeat(np.cumsum(steps) - steps, steps)
     first_s, slope_s = columns["first_s"][row], columns["slope_s"][row]

@@ -11,7 +11,8 @@ from cluster_sim.physics.step_times import StepTimes
 from cluster_sim.request import Request
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.serving.scheduler import PrefillScheduler
-from cluster_sim.sim.replica import PLAIN, Replica, ReplicaOptions
+from cluster_sim.sim.replica import Replica
+from cluster_sim.sim.replica_options import PLAIN, ReplicaOptions
 
 
 class PrefillReplica(Replica[PrefillScheduler]):

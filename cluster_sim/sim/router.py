@@ -25,7 +25,7 @@ class Entry(Load, Protocol):
         ...
 
     def expect(self, request: Request) -> None:
-        """The router has sent this request here; it arrives when the network has brought it."""
+        """Expect a request that the router has sent here, when the network has brought it."""
         ...
 
     def receive(self, delivery: Event) -> None:

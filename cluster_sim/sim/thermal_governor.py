@@ -16,7 +16,6 @@ from simpy import Environment, Event
 
 from cluster_sim.deployment.device_power import power_without_replica
 from cluster_sim.deployment.fleet import Fleet
-from cluster_sim.deployment.temperatures import last_temperatures
 from cluster_sim.deployment.thermal_groups import ThermalGroup
 from cluster_sim.physics.thermal import DIE
 from cluster_sim.results.recorder import Recorder
@@ -72,7 +71,7 @@ class ThermalGovernor(ReplicaEvents):
             self._recorder.die_c[guard.name] = float(guard.state[DIE])
             if (change := guard.change()) is not None:
                 self._recorder.throttles.append((now_s, number, *change))
-        for number, replica in self._replicas.items():
+        for replica in self._replicas.values():
             if not replica.down:
                 self._throttle(replica, now_s)
         self._next_s = now_s + min(guard.safe_s(now_s) for _, guard in self._guards)
@@ -101,9 +100,7 @@ class ThermalGovernor(ReplicaEvents):
                     nobody if number is None else by_replica[number]
                     for number in (group.replica, group.upstream)
                 )
-                guard.state = last_temperatures(
-                    group, guard.state, own, front if group.is_behind else None
-                )
+                guard.warm(own, front if group.is_behind else None)
         self._now_s = now_s
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from math import ceil, inf
 
+from cluster_sim.deployment.device_power import DrawnPower
+from cluster_sim.deployment.temperatures import last_temperatures
 from cluster_sim.deployment.thermal_groups import ThermalGroup
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.memory import Refresh
@@ -119,6 +121,10 @@ class ThermalGuard:
         if limits.memory_c is not None and len(self.state) > 3:
             over_k = max(over_k, float(self.state[MEMORY]) - limits.memory_c)
         return over_k + below_k
+
+    def warm(self, own: DrawnPower, front: DrawnPower | None) -> None:
+        """Move the temperatures on over what the devices and those in front of them drew."""
+        self.state = last_temperatures(self.group, self.state, own, front)
 
     def act(self, now_s: float) -> None:
         """Do what the temperatures call for."""

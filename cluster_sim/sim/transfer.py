@@ -78,7 +78,6 @@ class Channel(Flow):
         "paths",
         "since_s",
         "supplied",
-        "ticket",
     )
 
     def __init__(self, kind: str, paths: ParallelPaths, alone: float) -> None:
@@ -93,8 +92,6 @@ class Channel(Flow):
         """Transfers, with the bytes that have been moved when they end."""
         self.is_sharing = False
         """Whether it shares what it crosses with others."""
-        self.ticket = -1
-        """Number of the plan for what happens to it next; -1 where nothing is planned."""
 
     def join(self, limit: float) -> None:
         """Begin to share what it crosses, at `limit` per path at most."""

@@ -458,7 +458,7 @@ def test_the_schema_explains_every_key_that_has_a_sentence_in_the_code(
     schema = json.loads(call(capsys, "schema")[1])
     assert (
         schema["properties"]["warmup"]["description"]
-        == "Requests that arrive before this load the cluster but are left out of the statistics."
+        == "Time before which arriving requests load the cluster but are left out of the statistics [s]."
     )
     assert (
         schema["$defs"]["Slo"]["properties"]["ttft"]["description"]

@@ -30,7 +30,7 @@ from cluster_sim.sim.fabric import Fabric
 from cluster_sim.sim.kv_transfers import KvPaths, KvTransfers, TransferPolicy
 from cluster_sim.sim.memory_bus import MemoryBus
 from cluster_sim.sim.prefill_replica import PrefillReplica
-from cluster_sim.sim.replica import PLAIN, ReplicaOptions
+from cluster_sim.sim.replica_options import PLAIN, ReplicaOptions
 from cluster_sim.sim.router import Router
 from cluster_sim.sim.timetable import timetable
 from cluster_sim.topology import ParallelPaths, Route

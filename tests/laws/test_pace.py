@@ -25,7 +25,8 @@ from cluster_sim.physics.wafer_placement import WaferPlan
 from cluster_sim.request import Request
 from cluster_sim.results.columns import STRETCH_COLUMNS
 from cluster_sim.results.recorder import Recorder
-from cluster_sim.sim.replica import PLAIN, Replica, ReplicaOptions
+from cluster_sim.sim.replica import Replica
+from cluster_sim.sim.replica_options import PLAIN, ReplicaOptions
 from cluster_sim.sim.timetable import timetable
 from tests.laws.test_stretches_equal_steps import (
     jobs,

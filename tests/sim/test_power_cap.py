@@ -14,7 +14,7 @@ from pytest import approx
 
 import cluster_sim
 from cluster_sim.deployment import power_caps as caps
-from cluster_sim.deployment.power_caps import Draw, shared_w
+from cluster_sim.deployment.power_caps import NodeDraw, shared_w
 from cluster_sim.hardware.power_and_cooling import Power
 from cluster_sim.physics.power import voltage
 from cluster_sim.physics.step_power import own_clock, step_w
@@ -100,7 +100,7 @@ def test_a_rack_s_cap_is_shared_among_its_nodes(tmp_path: Path) -> None:
 
 
 def test_caps_are_shared_in_proportion_or_one_after_the_other() -> None:
-    nodes = [Draw(None, 100.0, 300.0), Draw(None, 100.0, 700.0)]  # type: ignore[arg-type]  # whose they are does not matter
+    nodes = [NodeDraw(None, 100.0, 300.0), NodeDraw(None, 100.0, 700.0)]  # type: ignore[arg-type]  # whose they are does not matter
     assert shared_w(600.0, nodes, "proportional") == [approx(200.0), approx(400.0)]
     assert shared_w(600.0, nodes, "priority") == [approx(300.0), approx(300.0)]
     assert (

@@ -18,7 +18,7 @@ def schema(
     ] = None,
 ) -> None:
     """The JSON Schema of scenario files, for editors."""  # noqa: D401 - the command's help
-    from cluster_sim.loading.files import json_schema
+    from cluster_sim.loading.json_schema import json_schema
 
     text = json.dumps(json_schema(), indent=2)
     if out is None:

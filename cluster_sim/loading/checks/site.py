@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from cluster_sim.deployment.power_caps import draws, groups
+from cluster_sim.deployment.power_caps import capped_nodes, node_draws
 from cluster_sim.errors import did_you_mean
 from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.scenario.pool import Pool
@@ -38,12 +38,12 @@ def _power_limit_faults(pool: Pool, at: Trail) -> Iterator[Finding]:
 
 def _cap_faults(scenario: Scenario) -> Iterator[Finding]:
     """Yield caps of racks and of the row that are below what their nodes draw idle."""
-    node_draws = draws(scenario)
+    draws = node_draws(scenario)
     for key in ("rack_power_cap", "row_power_cap"):
         missing_w = max(
             (
-                sum(node_draws[place].least_w for place in group.nodes) - group.cap_w
-                for group in groups(scenario)
+                sum(draws[place].least_w for place in group.nodes) - group.cap_w
+                for group in capped_nodes(scenario)
                 if group.key == key
             ),
             default=-1.0,

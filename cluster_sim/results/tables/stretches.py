@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.fleet import Fleet
-from cluster_sim.deployment.step_work import stretch_work, work_of
+from cluster_sim.deployment.stretch_work import stretch_counts, work_of
 from cluster_sim.results.columns import STRETCH_COLUMNS, STRETCH_TOTALS, names
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.results.tables.arrow import column
@@ -49,7 +49,7 @@ def stretches_table(fleet: Fleet, recorder: Recorder) -> pa.Table:
             else slice(None)
         )
         counts = {name: values[mine] for name, values in data.items()}
-        work = work_of(deployment, stretch_work(counts), counts["steps"])
+        work = work_of(deployment, stretch_counts(counts), counts["steps"])
         data["flop"][mine] = work.total(work.linear_flop) + work.total(work.attention_flop)
         data["bytes"][mine] = work.total(work.bytes)
         if deployment.device.power is not None:
@@ -75,7 +75,7 @@ def _occupancy(deployment: Deployment, rows: Mapping[str, Array]) -> Array:
     assert times is not None
     each = 1 + (speculation.draft_tokens if speculation else 0)
     middle: Number = (rows["steps"] - 1) / 2
-    work = stretch_work(rows)
+    work = stretch_counts(rows)
     middle_work = replace(
         work,
         context=work.context + middle * work.growth,

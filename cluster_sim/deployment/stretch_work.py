@@ -21,36 +21,41 @@ from cluster_sim.typing import Line, Number
 
 
 @dataclass(frozen=True)
-class Work:
-    """Of each stretch over all devices of its replica: (first, slope) by step, every term being
-    constant or growing by the same amount.
+class StretchWork:
+    """Work of stretches over all devices of their replicas.
+
+    Each term is (first, slope) by step: it is constant, or grows by the same amount per step.
     """
 
     linear_flop: Line
+    """FLOP of matrix products."""
     attention_flop: Line
+    """FLOP of attention."""
     bytes: Line
+    """Bytes that memories move [B]."""
     steps: Number
+    """Number of steps."""
     devices: int
-    """That share the work evenly."""
+    """Number of devices that share the work evenly."""
     power: Power | None
-    """Of each; None where it is not known."""
+    """Power model of each device; None where it is not known."""
     flop_j: tuple[float, float]
-    """Energy of a FLOP of products and of attention; zeros where it is not known."""
+    """Energy per FLOP of products and of attention [J]; zeros where it is not known."""
 
     def total(self, line: Line) -> np.ndarray:
-        """Over the whole stretch; the middle of an arithmetic series is its mean."""
+        """Return a term summed over each stretch; the middle of the series is its mean."""
         first, slope = line
         total: np.ndarray = self.steps * (first + (self.steps - 1) / 2 * slope)
         return total
 
     @property
     def moved(self) -> Line:
-        """Bytes of one device."""
+        """Bytes that the memory of one device moves [B]."""
         return self.bytes[0] / self.devices, self.bytes[1] / self.devices
 
     @property
     def arithmetic_j(self) -> Line:
-        """Joules of the arithmetic of one device, at the highest clock."""
+        """Energy of the arithmetic of one device at the highest clock [J]."""
         (linear, _), (attention, grows), (linear_j, attention_j) = (
             self.linear_flop,
             self.attention_flop,
@@ -61,10 +66,16 @@ class Work:
         ) / self.devices, attention_j * grows / self.devices
 
     def energy_j(self, seconds: Line, clock: Number) -> np.ndarray:
-        """What all devices draw over each stretch whose steps take `seconds`, at a share of their
-        own clock.
+        """Return what all devices draw over each stretch [J].
 
-        Which clock that is under the board's limit is found for the middle step of each.
+        The clock that the board's limit allows is found for the middle step of each.
+
+        Parameters
+        ----------
+        seconds
+            Length of a step, as (first, slope) [s].
+        clock
+            Share of the highest clock that the devices run at.
         """
         assert self.power is not None
         middle = (self.steps - 1) / 2
@@ -83,7 +94,7 @@ class Work:
         return energy_j
 
 
-def stretch_work(rows: Mapping[str, Number]) -> StepWork:
+def stretch_counts(rows: Mapping[str, Number]) -> StepWork:
     """Return the counts of the first step of each stretch, from the table of stretches."""
     prompt_tokens = rows["prompt_tokens"]
     return StepWork(
@@ -101,7 +112,7 @@ def stretch_work(rows: Mapping[str, Number]) -> StepWork:
     )
 
 
-def work_of(deployment: Deployment, counts: StepWork, steps: Number) -> Work:
+def work_of(deployment: Deployment, counts: StepWork, steps: Number) -> StretchWork:
     """Return the work of stretches of `steps` steps each on replicas of a deployment.
 
     The counts of the first step of each stretch are single numbers or arrays.
@@ -126,7 +137,7 @@ def work_of(deployment: Deployment, counts: StepWork, steps: Number) -> Work:
         if power
         else (0.0, 0.0)
     )
-    return Work(
+    return StretchWork(
         (linear, 0.0),
         (
             attention,

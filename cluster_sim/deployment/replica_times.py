@@ -1,0 +1,44 @@
+"""Step times of one replica at every operating point, drafts included."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from cluster_sim.deployment.model_on_devices import ModelOnDevices, PlainSteps
+from cluster_sim.hardware.operating_point import FULL_SPEED, OperatingPoint
+from cluster_sim.physics.speculative_steps import SpeculativeSteps
+from cluster_sim.physics.step_times import StepTimes
+
+_KEPT_POINTS = 256
+"""Operating points whose step times are kept: clocks and shares of bandwidth come again."""
+
+
+class ReplicaTimes:
+    """Step times of the model on one replica; those of the last few hundred points are kept."""
+
+    def __init__(self, target: ModelOnDevices) -> None:
+        self._target = target
+        self.plain = target.step_times(FULL_SPEED)
+        """Step times at the full operating point, without drafts."""
+        self._known = lru_cache(maxsize=_KEPT_POINTS)(self._build)
+
+    def at(self, point: OperatingPoint) -> StepTimes:
+        """Return the step times at an operating point, drafts included."""
+        return self._known(point)
+
+    def _build(self, point: OperatingPoint) -> StepTimes:
+        plain = self.plain if point == FULL_SPEED else self._target.step_times(point)
+        return self._with_drafts(plain, point) or plain
+
+    def _with_drafts(self, plain: PlainSteps, point: OperatingPoint) -> SpeculativeSteps | None:
+        pool, model = self._target.pool, self._target.model
+        speculation = pool.replica.speculation
+        if speculation is None:
+            return None
+        drafting, share = speculation.draft_model, speculation.draft_cost or 0.0
+        if speculation.mtp_layers and pool.is_wafer:  # more stages in the same pipeline
+            share = speculation.mtp_layers / model.layers
+        elif speculation.mtp_layers:
+            drafting = model.last_layers(speculation.mtp_layers)
+        drafter = self._target.beside(drafting).step_times(point) if drafting else None
+        return SpeculativeSteps(plain, speculation.draft_tokens, drafter, share)

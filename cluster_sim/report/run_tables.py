@@ -1,0 +1,109 @@
+"""Tables of a page about runs: headlines, scenarios, every field, and figures of the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cluster_sim.report.charts import View
+from cluster_sim.report.provenance import CONFIDENCES, Used
+from cluster_sim.report.tables import HEADLINES, Cell, Table, cell, heading
+from cluster_sim.scenario.describe import described
+
+
+def headlines(shown: Sequence[View]) -> Table:
+    """Return the metrics that tell runs apart at a glance."""
+    nothing = {"failed": 0, "rejected": 0}  # of which there is nothing to say
+    names = [
+        name
+        for name in HEADLINES
+        if any(view.summary.get(name) not in (None, nothing.get(name)) for view in shown)
+    ]
+    rows = [
+        [Cell(view.label), *(cell(name, view.summary.get(name)) for name in names)]
+        for view in shown
+    ]
+    return Table(
+        "Runs beside each other",
+        ["run", *map(heading, names)],
+        rows,
+        [view.number for view in shown],
+    )
+
+
+def scenarios(shown: Sequence[View]) -> Table:
+    """Return what was simulated, run beside run."""
+    texts = [
+        described(
+            view.results.scenario,
+            {
+                deployment.name: deployment.devices_per_replica
+                for deployment in view.results.fleet.deployments
+            },
+        )
+        for view in shown
+    ]
+    names = dict.fromkeys(name for of_run in texts for name in of_run)
+    rows = [[Cell(name), *(Cell(of_run.get(name, "–")) for of_run in texts)] for name in names]
+    return Table(
+        "What was simulated",
+        ["", *(view.label for view in shown)],
+        rows,
+        [view.number for view in shown],
+        across=True,
+    )
+
+
+def fields(shown: Sequence[View]) -> Table:
+    """Return every number of the summaries, those of classes and pools too."""
+    flat = [_flat(view.summary) for view in shown]
+    rows = []
+    for name in dict.fromkeys(name for fields in flat for name in fields):
+        part, colon, field = name.rpartition(": ")
+        title = Cell(f"{part}{colon}{heading(field)}")
+        rows.append([title, *(cell(field, fields.get(name)) for fields in flat)])
+    return Table(
+        "Every field of the summaries",
+        ["field", *(view.label for view in shown)],
+        rows,
+        [view.number for view in shown],
+        across=True,
+    )
+
+
+def _flat(summary: dict[str, Any]) -> dict[str, Any]:
+    """Return the numbers of a summary, those of classes and pools as `PART: FIELD`."""
+    flat = _numbers(summary)
+    pools = summary.get("pools", {})
+    # of one pool alone the same would stand twice
+    for parts in (summary.get("classes", {}), pools if len(pools) > 1 else {}):
+        for part, fields in parts.items():
+            flat |= {f"{part}: {name}": value for name, value in _numbers(fields).items()}
+    return flat
+
+
+def _numbers(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if isinstance(value, (int, float))}
+
+
+def figures_used_table(figures_used: Sequence[Used]) -> Table:
+    """Return the figures of the catalog that runs used."""
+    return Table(
+        "Figures of the catalog entries that the runs name",
+        ["entry", "figure", "value", "confidence", "source", "note", "used by"],
+        [_figure_cells(figure) for figure in figures_used],
+    )
+
+
+def _figure_cells(figure: Used) -> list[Cell]:
+    is_known = figure.confidence in CONFIDENCES
+    changed = f"; another value in {', '.join(figure.changed)}" if figure.changed else ""
+    return [
+        Cell(figure.entry),
+        Cell(figure.path),
+        Cell(figure.value),
+        Cell(figure.confidence, float(CONFIDENCES.index(figure.confidence)) if is_known else None),
+        Cell(figure.source),
+        Cell(figure.note),
+        Cell(", ".join(figure.runs) + changed),
+    ]

@@ -1,0 +1,82 @@
+"""Wiring of the traffic: a timetable, clients or sessions, and what requests are given on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from math import inf
+
+from simpy import Environment
+
+from cluster_sim.request import Request
+from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.sim.closed_loop import (
+    ClosedLoopClients,
+    ClosedLoopSessions,
+    FrontDoorPath,
+    SessionStarts,
+    TrafficLimits,
+)
+from cluster_sim.workload.classes import labelled
+from cluster_sim.workload.generate import drawn, replayed
+from cluster_sim.workload.random_streams import stream
+from cluster_sim.workload.sessions import scripts
+from cluster_sim.workload.traces import Tally
+
+ClosedLoop = ClosedLoopClients | ClosedLoopSessions
+"""Traffic that waits for answers."""
+
+
+def label_requests(
+    scenario: Scenario, route: Callable[[Request], None]
+) -> Callable[[Request], None]:
+    """Return `route` for requests that are given their class and their system prompt first."""
+    workload = scenario.workload
+    if workload.classes:
+        route = labelled(route, workload.classes, scenario.seed)
+    if workload.shared_prefix is not None:
+        route = workload.shared_prefix.before(route, scenario.seed)
+    return route
+
+
+def _until_s(scenario: Scenario) -> float:
+    return inf if scenario.duration_s is None else scenario.duration_s
+
+
+def build_closed_loop(
+    env: Environment, scenario: Scenario, front_door: FrontDoorPath
+) -> ClosedLoop | None:
+    """Return the clients that wait for answers; None where requests come by a timetable."""
+    workload, until_s, warmup_s = scenario.workload, _until_s(scenario), scenario.warmup_s
+    if (sessions := workload.sessions) is not None:
+        starts_s = None
+        if sessions.arrivals is not None:
+            times_s = sessions.arrivals.times(stream(scenario.seed, "arrivals"))
+            starts_s = islice(times_s, sessions.arrivals.requests)
+        return ClosedLoopSessions(
+            env,
+            front_door,
+            scripts(sessions, scenario.seed),
+            SessionStarts(starts_s, sessions.concurrency or 0),
+            TrafficLimits(until_s, warmup_s, sessions.requests),
+        )
+    arrivals = workload.arrivals
+    if arrivals is None or (clients := arrivals.waiting_clients()) is None:
+        return None
+    limits = TrafficLimits(until_s, warmup_s, arrivals.requests)
+    return ClosedLoopClients(env, front_door, clients, workload.lengths(scenario.seed), limits)
+
+
+def open_loop_requests(scenario: Scenario, tally: Tally) -> Iterator[Request]:
+    """Yield the requests of an open loop in order of arrival."""
+    workload, until_s = scenario.workload, _until_s(scenario)
+    if workload.trace is not None:
+        return replayed(workload.trace, scenario.seed, until_s, scenario.warmup_s, tally)
+    assert workload.arrivals is not None
+    return drawn(
+        workload.arrivals,
+        workload.lengths(scenario.seed),
+        scenario.seed,
+        until_s,
+        scenario.warmup_s,
+    )
