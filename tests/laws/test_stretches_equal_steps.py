@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -25,6 +26,7 @@ from cluster_sim.serving.scheduler import (
     Static,
 )
 from cluster_sim.serving.scheduler.continuous_scheduler import ContinuousScheduler
+from cluster_sim.serving.scheduler.queue_orders import QueueOrder
 from cluster_sim.serving.speculation import Speculation
 from cluster_sim.workload.random_streams import numbered
 from tests.machines import small_gpu, tiny_model
@@ -131,10 +133,17 @@ def test_a_token_by_token_engine_gives_the_same_times(
             assert request.finish_s == pytest.approx(job.finish_s, rel=1e-9)
 
 
+RANKS: dict[str, Callable[[Job], float]] = {
+    "priority": lambda job: job.priority,
+    "shortest_first": lambda job: job.prompt,
+}
+
+
+@pytest.mark.parametrize("order", sorted(set(get_args(QueueOrder)) - {"fcfs"}))
 @SETTINGS
 @given(jobs, limits, st.lists(st.integers(0, 2), min_size=14, max_size=14))
-def test_priorities_are_served_as_a_token_by_token_engine_does(
-    gaps: list[tuple[float, int, int]], limit: dict[str, Any], priorities: list[int]
+def test_the_queue_is_in_the_order_of_a_token_by_token_engine(
+    order: str, gaps: list[tuple[float, int, int]], limit: dict[str, Any], priorities: list[int]
 ) -> None:
     def requests() -> list[Request]:
         made = make_requests(gaps, limit)
@@ -158,10 +167,10 @@ def test_priorities_are_served_as_a_token_by_token_engine_does(
         limit["max_sequences"],
         limit["budget"],
         limit["chunked"],
-        by_priority=True,
+        rank=RANKS[order],
     )
     serve_token_by_token(plain, bounds, gpu_step_s(model, device, 1, 2.0, 2.0, 0.5, 1e9))
-    feature = dict(PLAIN, order="priority")
+    feature = dict(PLAIN, order=order)
     for stepping in (False, True):
         again = requests()
         serve(
@@ -185,7 +194,7 @@ features = st.fixed_dictionaries({
     "drafts": st.sampled_from([0, 0, 1, 3]),
     "acceptance": st.sampled_from([0.0, 0.4, 0.9, 1.0]),
     "prefix_caching": st.booleans(),
-    "order": st.sampled_from(["fcfs", "priority", "shortest_first"]),
+    "order": st.sampled_from(get_args(QueueOrder)),
     "batch_wait_timeout_iterations": st.sampled_from([0, 0, 3, 20]),
     "batch_wait_max_tokens_ratio": st.sampled_from([0.1, 0.8]),
     "watermark": st.sampled_from([0.0, 0.2]),
