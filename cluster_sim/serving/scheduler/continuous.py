@@ -34,9 +34,7 @@ class Continuous(BatchingPolicy):
     chunked_prefill: bool | None = None
     """Whether a prompt may be spread over several steps; default: the engine's."""
     order: QueueOrder = "fcfs"
-    """Order in which waiting requests are admitted: `fcfs`, first come, first served; `priority`,
-    the most urgent first; `shortest_first`, the shortest prompt first. The last in the order is
-    preempted first."""
+    """Order in which waiting requests are admitted; the last in the order is preempted first."""
     batch_wait_timeout_iterations: Annotated[int, Field(ge=0)] | None = None
     """Maximum number of steps for which new requests are held back while others decode, for more to
     come, as TensorRT-LLM does; default: the engine's."""

@@ -1,4 +1,4 @@
-"""BatchingPolicy: what every batching policy answers."""
+"""BatchingPolicy: what other rooms ask of a batching policy."""
 
 from __future__ import annotations
 
@@ -15,22 +15,26 @@ from cluster_sim.serving.scheduler.speculative import Drafting
 
 
 class BatchingPolicy(Description):
-    """Base of the batching policies: which requests each engine step works on."""
+    """Base of every batching policy, as a scenario describes it.
+
+    A policy has the fields `policy`, its name, and `max_sequences`, the maximum number of requests
+    in the batch, None for the engine's.
+    """
 
     is_continuous: ClassVar[bool] = True
-    """Whether requests join and leave a batch that runs. Other policies know no roles of pools, no
-    prefix caching, no watermark and no speculation."""
+    """Whether requests join and leave between steps. It chooses the arithmetic of `explain`, and
+    the options that go with the policy."""
 
     def step_tokens(self, engine: Engine) -> int:
-        """Return the maximum number of tokens of a step of one rank."""
+        """Return the maximum number of tokens of a step of one rank; the engine's by default."""
         return engine.max_batched_tokens
 
     def is_chunked(self, engine: Engine) -> bool:
-        """Return whether a prompt may be spread over several steps."""
+        """Return whether a prompt may be spread over several steps; as the engine by default."""
         return engine.chunked_prefill
 
     def with_defaults(self, engine: Engine) -> Self:
-        """Return this policy with the engine's values for keys of its own that it leaves out."""
+        """Return this policy with the engine's values for what it leaves out."""
         return self
 
     @abstractmethod
