@@ -129,7 +129,8 @@ class Limits:
     max_batched_tokens: int
     chunked: bool
     prefix_caching: bool = False
-    by_priority: bool = False
+    rank: Callable[[Job], float] | None = None
+    """Order of admission, the lowest first; None: the first to come, with preempted ones before."""
 
 
 # (contexts of decoding sequences, (chunk, past) of each prompt, tokens sampled) -> seconds
@@ -146,8 +147,9 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
 
     blocks = Blocks(limits.blocks, limits.block_tokens)
 
-    def urgency(job: Job) -> tuple[int, float, int]:
-        return job.priority, job.arrival_s, arriving_as[id(job)]
+    def place_of(job: Job) -> tuple[float, float, int]:
+        assert limits.rank is not None
+        return limits.rank(job), job.arrival_s, arriving_as[id(job)]
 
     def give_back(job: Job) -> None:
         if limits.prefix_caching:
@@ -166,7 +168,7 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
             job = running[place]
             tokens = min(job.reading - job.cached, budget)
             while not (fits := blocks.take(job, job.cached + tokens)):
-                victim = max(running, key=urgency) if limits.by_priority else running[-1]
+                victim = max(running, key=place_of) if limits.rank else running[-1]
                 running.remove(victim)
                 preempted = True
                 for known in [known for known in step if known[0] is victim]:
@@ -191,8 +193,8 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
             step.append((job, tokens))
             budget -= tokens
             place += 1
-        if limits.by_priority:
-            waiting.sort(key=urgency)
+        if limits.rank:
+            waiting.sort(key=place_of)
         while waiting and budget > 0 and not preempted and len(running) < limits.max_sequences:
             job = waiting[0]
             job.reading = job.prompt + job.made

@@ -40,8 +40,8 @@ def memory_tokens_per_s(scenario: Scenario, deployment: Deployment) -> float:
     more. Source: Pope et al., MLSys 2023, arXiv 2211.05102.
     """
     speculation = deployment.pool.replica.speculation
-    tokens_a_step = speculation.tokens_a_step if speculation else 1.0
-    return tokens_a_step / reading_s(scenario, deployment)
+    tokens_per_step = speculation.tokens_per_step if speculation else 1.0
+    return tokens_per_step / reading_s(scenario, deployment)
 
 
 def compute_tokens_per_s(scenario: Scenario, deployment: Deployment) -> float:

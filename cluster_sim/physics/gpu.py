@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from dataclasses import replace
 from math import ceil
-from typing import NamedTuple
 
 from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
-from cluster_sim.physics.decode_attention import DecodeAttention
+from cluster_sim.physics.batch_spread import BatchSpread
 from cluster_sim.physics.gpu_layers import LayerTimes, prefill_attention
 from cluster_sim.physics.kernels import LayerKernels
 from cluster_sim.physics.memo import Memo
@@ -19,20 +17,6 @@ from cluster_sim.physics.step_work import StepWork
 
 NO_ATTENTION = Ramp(0.0, 0.0)
 """Decode attention of a step that decodes no sequence."""
-
-
-class Spread(NamedTuple):
-    """How a batch is spread over the ranks and pipeline stages of a replica."""
-
-    micro_batches: int
-    """Number of micro-batches that are on their way at once."""
-    kernels: int
-    """Number of attention kernels among which the sequences are shared: one per rank and
-    micro-batch."""
-    attention: DecodeAttention | None
-    """Decode attention of one kernel in a layer of full attention; None: the batch is empty."""
-    window_attention: DecodeAttention | None
-    """Decode attention of one kernel in a layer with a sliding window; None: there is none."""
 
 
 class GpuSteps:
@@ -54,11 +38,9 @@ class GpuSteps:
     def __init__(self, model: Model, device: Device, layout: ReplicaLayout | None = None) -> None:
         self._model, self._layout = model, layout or ReplicaLayout()
         layout = self._layout
-        self._graph_batches = sorted(layout.graph_batches)
         self._kernels = LayerKernels(model, device, layout)
         self._layers = LayerTimes(model, device, layout, self._kernels)
         self._prefill = prefill_attention(model, self._kernels)
-        self._is_alone = layout.data_parallel == layout.pipeline_parallel == 1
         self._full_layers = model.full_layers
         self._head = self._kernels.head()
         overhead = device.overhead(layout.engine)
@@ -66,7 +48,8 @@ class GpuSteps:
         self._key_compute_s = self._kernels.key_compute_s()
         self._eager_s = overhead.step_s + model.layers * overhead.eager_layer_s
         self._overlap = device.weight_memory.overlap if device.weight_memory is not None else 0.0
-        self._spread = Memo(self._spread_of)
+        self._batches = BatchSpread(self._kernels, layout, windows=model.window is not None)
+        self._spread = self._batches.spreads
         self._sampling_s = Memo(self._sampling_seconds)
         self._decode_base_s = Memo(self._decode_base_seconds)
 
@@ -99,26 +82,23 @@ class GpuSteps:
         """
         batch, each = work.batch, tokens_per_sequence
         _, kernels, attention, _ = self._spread[batch]
-        tokens, all_tokens, prompt_kernels = self._tokens(work, each)
-        if (
-            not work.prompt_tokens
-            and (padded := self._padded(part := ceil(batch / kernels))) > part
-        ):
+        tokens, all_tokens, prompt_kernels = self._batches.tokens(work, each)
+        part = ceil(batch / kernels)
+        if not work.prompt_tokens and (padded := self._batches.padded(part)) > part:
             tokens = each * padded
             all_tokens = max(all_tokens, each * padded * self._layout.data_parallel)
         base_s = self.tokens_s(tokens, all_tokens)
         if work.sampled:
-            base_s += self.head_s(
-                ceil((each * batch + work.sampled - batch) / self._spread[work.sampled].kernels)
-            ) + self._sequence_s * ceil(work.sampled / self._layout.data_parallel)
+            checked = each * batch + work.sampled - batch
+            head_s = self.head_s(ceil(checked / self._spread[work.sampled].kernels))
+            base_s += head_s + self._sequence_s * ceil(work.sampled / self._layout.data_parallel)
         decoding = NO_ATTENTION
         if attention is not None:
             if each > 1:
                 key_s = max(attention.key_s, each * self._key_compute_s)
                 attention = attention._replace(key_s=key_s)
-            decoding = attention.stretch(work.context / kernels, work.growth / kernels).scaled(
-                self._prefill.full_layers
-            )
+            ramp = attention.stretch(work.context / kernels, work.growth / kernels)
+            decoding = ramp.scaled(self._full_layers)
         if not work.prompt_tokens:
             return self._together(base_s, Ramp(0.0, 0.0), decoding)
         prompts = self._prompts(work, prompt_kernels)
@@ -142,7 +122,7 @@ class GpuSteps:
         Reading KV cache that hides behind the rest counts by what it makes the step longer.
         """
         step_s = self.ramp(work).first_s
-        tokens, all_tokens, prompt_kernels = self._tokens(work, 1)
+        tokens, all_tokens, prompt_kernels = self._batches.tokens(work, 1)
         spent = {"reading weights": 0.0, "computing": 0.0}
         head_rows = ceil(work.sampled / self._spread[work.sampled].kernels)
         for product, seconds in self._layers.products_s(tokens):
@@ -167,7 +147,7 @@ class GpuSteps:
 
     def _mixed(self, work: StepWork) -> Ramp:
         """Return the lengths of steps that take prompt tokens, beside those that decode."""
-        tokens, all_tokens, kernels = self._tokens(work, 1)
+        tokens, all_tokens, kernels = self._batches.tokens(work, 1)
         base_s = self._layers.seconds[tokens, all_tokens] + self._sampling_s[work.sampled]
         decoding = self._attention(work)
         if self._overlap or work.pairs_growth:
@@ -188,41 +168,10 @@ class GpuSteps:
         """Return the seconds of a step that decodes `batch` sequences, attention left out."""
         micro_batches, kernels, _, _ = self._spread[batch]
         part = ceil(batch / kernels)
-        tokens = self._padded(part)
+        tokens = self._batches.padded(part)
         padded = tokens * self._layout.data_parallel if tokens > part else 0
         all_tokens = max(ceil(batch / micro_batches), padded)
         return self.tokens_s(tokens, all_tokens) + self._sampling_s[batch]
-
-    def _spread_of(self, batch: int) -> Spread:
-        """Return how `batch` sequences are spread."""
-        ranks = self._layout.data_parallel
-        micro_batches = min(self._layout.pipeline_parallel, max(ceil(batch / ranks), 1))
-        kernels = micro_batches * min(ranks, max(batch, 1))
-        full = window = None
-        if part := ceil(batch / kernels):
-            full = self._kernels.decode_attention(part)
-            if self._prefill.window_layers:
-                window = self._kernels.decode_attention(part, windowed=True)
-        return Spread(micro_batches, kernels, full, window)
-
-    def _tokens(self, work: StepWork, tokens_per_sequence: int) -> tuple[int, int, int]:
-        """Return (tokens per rank and micro-batch, tokens per micro-batch, kernels of prompts).
-
-        Of the prompts, `sampled - batch` are completed; they are shared among the kernels of
-        prompts.
-        """
-        decoding = tokens_per_sequence * work.batch
-        if self._is_alone:
-            tokens = decoding + work.prompt_tokens
-            return tokens, tokens, 1
-        ranks = self._layout.data_parallel
-        micro_batches = self._spread[work.batch].micro_batches
-        kernels = micro_batches * min(ranks, max(work.sampled - work.batch, 1))
-        return (
-            ceil((decoding / ranks + work.prompt_tokens * micro_batches / kernels) / micro_batches),
-            ceil((decoding + work.prompt_tokens) / micro_batches),
-            kernels,
-        )
 
     def _sampling_seconds(self, sampled: int) -> float:
         """Return the seconds of output head and host for `sampled` sequences."""
@@ -266,11 +215,3 @@ class GpuSteps:
             decoding.slope_s + prompts.slope_s,
             decoding.valid_steps,
         )
-
-    def _padded(self, batch: int) -> int:
-        """Return the size of the CUDA graph that runs `batch` decoding sequences.
-
-        It is the next larger one that was captured, or `batch` where there is none.
-        """
-        place = bisect_left(self._graph_batches, batch)
-        return self._graph_batches[place] if place < len(self._graph_batches) else batch

@@ -1,0 +1,1 @@
+"""What a serving engine decides: schedulers, KV cache, routing, admission, speculation."""

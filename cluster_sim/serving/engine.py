@@ -1,4 +1,4 @@
-"""Profiles of serving engines: the limits and reserves that hold where a scenario leaves them out."""
+"""Profiles of serving engines: limits and reserves for what a scenario leaves out."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from cluster_sim.schema import Description
+from cluster_sim.typing import Count, Share
 from cluster_sim.units import Bytes
 
 
@@ -14,22 +15,29 @@ class Engine(Description):
     """Defaults of a serving engine."""
 
     name: str
-    max_sequences: Annotated[int, Field(gt=0)]
-    max_batched_tokens: Annotated[int, Field(gt=0)]
-    """Tokens of one step, decoding and prompts together."""
+    """Name of the engine."""
+    max_sequences: Count
+    """Maximum number of requests in the batch."""
+    max_batched_tokens: Count
+    """Maximum number of tokens of a step, decoding and prompts together."""
     chunked_prefill: bool
+    """Whether a prompt may be spread over several steps."""
     batch_wait_timeout_iterations: Annotated[int, Field(ge=0)] = 0
-    """Steps at most for which new requests are held back while others decode, for more to come."""
+    """Maximum number of steps for which new requests are held back while others decode, for more to
+    come."""
     batch_wait_max_tokens_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
-    """Share of max_batched_tokens that a step must have for them not to be held back."""
-    block_tokens: Annotated[int, Field(gt=0)]
-    graph_batches: tuple[Annotated[int, Field(gt=0)], ...] = ()
-    """Batches that CUDA graphs are captured for: a step that decodes fewer sequences is padded to
-    the next."""
+    """Share of max_batched_tokens from which on a step does not hold new requests back."""
+    block_tokens: Count
+    """Number of tokens of a block of KV cache."""
+    graph_batches: tuple[Count, ...] = ()
+    """Batch sizes that CUDA graphs are captured for: a step that decodes fewer sequences is padded
+    to the next size."""
     watermark: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    """Share of the KV room that admission leaves free for sequences to grow."""
-    memory_fraction: Annotated[float, Field(gt=0.0, le=1.0)]
+    """Share of the KV cache that admission leaves free for sequences to grow."""
+    memory_fraction: Share
+    """Share of each device's memory that the engine uses."""
     reserved_bytes: Bytes
-    """Kept aside on each device: runtime and activations."""
+    """Memory reserved on each device for runtime and activations [B]."""
     reserved_group_bytes: Bytes
-    """Kept aside on top where a replica spans several devices: communication buffers."""
+    """Further memory reserved on each device where a replica spans several of them, for
+    communication buffers [B]."""

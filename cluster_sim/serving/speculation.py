@@ -14,37 +14,39 @@ from cluster_sim.llm.huggingface import read_model
 from cluster_sim.llm.model import Model
 from cluster_sim.schema import Description
 
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
+ShareOrZero = Annotated[float, Field(ge=0.0, le=1.0)]
+"""A share from 0 to 1, in a description."""
+
 Streams = Callable[[int, int], np.random.Generator]
-"""The random generator of a request by its number, and of its n-th time in the batch."""
+"""Random generator of a request by its number and the number of times it was preempted."""
 
 
 class Speculation(Description):
-    """Each step checks some drafted tokens of every sequence: those before the first that is
-    refused are kept, and one more is made.
+    """Drafted tokens that each step checks for every sequence.
 
-    A drafted token is kept with the same probability wherever it stands (Leviathan, Kalman, Matias,
+    Those before the first that is refused are kept, and one more is made. A drafted token is kept with the same probability wherever it stands (Leviathan, Kalman, Matias,
     Fast Inference from Transformers via Speculative Decoding, ICML 2023, arXiv 2211.17192).
     """
 
     draft_tokens: Annotated[int, Field(gt=0, le=64)]
-    """Drafted for each sequence in each step."""
-    acceptance: Share | None = None
+    """Number of tokens drafted per sequence and step."""
+    acceptance: ShareOrZero | None = None
     """Probability that a drafted token is kept where all before it were."""
     acceptance_length: Annotated[float, Field(ge=1.0)] | None = None
-    """In place of it, mean tokens that a step makes of a sequence, the model's own one included."""
+    """Mean number of tokens that a step makes per sequence, the model's own one included; replaces
+    `acceptance`."""
     draft_model: (
         Annotated[Model, BeforeValidator(read_model, json_schema_input_type=str | Model)] | None
     ) = None
-    """A model that drafts, token by token, on the same devices; default: drafts cost what
+    """Model that drafts, token by token, on the same devices; default: drafts cost what
     `draft_cost` says."""
-    draft_cost: Share | None = None
-    """Of a plain decode step of the model, for each drafted token; 0 for n-grams, and the
-    default."""
+    draft_cost: ShareOrZero | None = None
+    """Cost of a drafted token as a share of a plain decode step of the model; default: 0, as for
+    n-grams."""
     mtp_layers: Annotated[int, Field(gt=0)] | None = None
-    """In place of it, layers that a drafted token passes, as large as the model's own: multi-token
-    prediction, EAGLE. On GPUs each draft is a step of its own, output head included; on wafers it
-    passes as many stations more."""
+    """Number of layers that a drafted token passes, each as large as the model's own, as with
+    multi-token prediction or EAGLE; replaces `draft_cost`. On GPUs each draft is a step of its own,
+    output head included; on wafers it passes as many more stages of the pipeline."""
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Speculation:
@@ -54,14 +56,16 @@ class Speculation(Description):
             raise ValueError(
                 f"acceptance_length of {self.acceptance_length:g} is more than draft_tokens and one: {self.draft_tokens + 1}"
             )
-        if sum(way is not None for way in (self.draft_model, self.draft_cost, self.mtp_layers)) > 1:
+        drafters = (self.draft_model, self.draft_cost, self.mtp_layers)
+        if sum(drafter is not None for drafter in drafters) > 1:
             raise ValueError("wanted one at most of 'draft_model', 'draft_cost' and 'mtp_layers'")
         return self
 
     @cached_property
     def probability(self) -> float:
-        """That a drafted token is kept where all before it were: solved for, where the mean length
-        is given.
+        """Probability that a drafted token is kept where all before it were.
+
+        It is solved for where the mean length is given.
         """
         if self.acceptance is not None:
             return self.acceptance
@@ -77,13 +81,14 @@ class Speculation(Description):
         return high
 
     @property
-    def tokens_a_step(self) -> float:
-        """That a step makes of a sequence, in the mean."""
+    def tokens_per_step(self) -> float:
+        """Mean number of tokens that a step makes per sequence."""
         return mean_tokens(self.probability, self.draft_tokens)
 
     def steps(self, tokens: int, rng: np.random.Generator) -> int:
-        """Steps until `tokens` are made, drawn: each makes one and those kept of its draft, a
-        geometric number cut at the draft.
+        """Return a random number of steps until `tokens` tokens are made.
+
+        Each step makes one and those kept of its draft: a geometric number cut at the draft.
         """
         if not tokens or not self.probability:
             return tokens
@@ -91,7 +96,7 @@ class Speculation(Description):
             return -(-tokens // (self.draft_tokens + 1))
         made = steps = 0
         while True:
-            likely = (tokens - made) / self.tokens_a_step
+            likely = (tokens - made) / self.tokens_per_step
             some = int(likely + 4.0 * sqrt(likely)) + 4
             kept = np.floor(np.log(1.0 - rng.random(some)) / np.log(self.probability))
             so_far = made + np.cumsum(np.minimum(kept, self.draft_tokens) + 1.0)
@@ -101,7 +106,7 @@ class Speculation(Description):
 
 
 def mean_tokens(probability: float, draft_tokens: int) -> float:
-    """Tokens that a step makes in the mean: 1 + p + p² + … + pᵏ.
+    """Return the mean number of tokens that a step makes: 1 + p + p² + … + pᵏ.
 
     >>> mean_tokens(0.5, 2), mean_tokens(1.0, 3)
     (1.75, 4.0)

@@ -298,11 +298,11 @@ def hand_all_over(
     options = ReplicaOptions(max_steps=1) if stepping else PLAIN
     decoders: list[DecodeReplica] = []
     for number in range(link["decoders"]):
-        batch = steps_laws.audited(
-            decode_batch(limit, feature), limit["blocks"], feature["swap_blocks"]
+        scheduler = steps_laws.audited(
+            decode_scheduler(limit, feature), limit["blocks"], feature["swap_blocks"]
         )
-        assert isinstance(batch, DecodeScheduler)
-        decoders.append(DecodeReplica(env, number, batch, decode_times_at, recorder, options))
+        assert isinstance(scheduler, DecodeScheduler)
+        decoders.append(DecodeReplica(env, number, scheduler, decode_times_at, recorder, options))
     buses = {
         f"memory {number}": MemoryBus(1e9) for number in range(link["decoders"] + link["readers"])
     }
@@ -322,7 +322,7 @@ def hand_all_over(
     step_by_step = ReplicaOptions(max_steps=1) if link["transfer"] == "layers" else options
     readers = []
     for number in range(link["readers"]):
-        prefill = prefill_batch(limit, feature, link)
+        prefill = prefill_scheduler(limit, feature, link)
         readers.append(
             PrefillReplica(
                 env,
@@ -370,7 +370,7 @@ def lanes(start: int, end: int, latency_s: float) -> ParallelPaths:
     )
 
 
-def decode_batch(limit: dict[str, Any], feature: dict[str, Any]) -> DecodeScheduler:
+def decode_scheduler(limit: dict[str, Any], feature: dict[str, Any]) -> DecodeScheduler:
     drafting = steps_laws.drafting_of(limit, feature)
     drafts = limit["max_sequences"] * feature["drafts"] if drafting else 0
     kv_cache = steps_laws.kv_cache_of(
@@ -387,7 +387,7 @@ def decode_batch(limit: dict[str, Any], feature: dict[str, Any]) -> DecodeSchedu
     return scheduler
 
 
-def prefill_batch(
+def prefill_scheduler(
     limit: dict[str, Any], feature: dict[str, Any], link: dict[str, Any]
 ) -> PrefillScheduler:
     """A scheduler that counts its blocks after each step: those of prompts that are being read or have
@@ -443,12 +443,14 @@ def test_stretch_and_step_agree_on_every_hand_over_first_token_and_finish(
     feature: dict[str, Any],
     link: dict[str, Any],
 ) -> None:
-    longest = min(decode_batch(limit, feature).longest, prefill_batch(limit, feature, link).longest)
+    longest = min(
+        decode_scheduler(limit, feature).longest, prefill_scheduler(limit, feature, link).longest
+    )
     seen = []
     for stepping in (False, True):
         requests = [
             one
-            for one in steps_laws.make_requests_with(gaps, decode_batch(limit, feature))
+            for one in steps_laws.make_requests_with(gaps, decode_scheduler(limit, feature))
             if one.footprint <= longest
         ]
         recorder = hand_all_over(requests, limit, feature, link, stepping)

@@ -31,8 +31,8 @@ from cluster_sim.sim.timetable import timetable
 from tests.laws.test_stretches_equal_steps import (
     jobs,
     limits,
-    make_batch,
     make_requests,
+    make_scheduler,
     model_of,
     small_wafer,
 )
@@ -47,14 +47,14 @@ changes = st.lists(st.tuples(st.floats(1e-4, 0.05), paces), max_size=8)
 def serve_at(
     changes: list[tuple[float, OperatingPoint]],
     requests: list[Request],
-    batch: Any,
+    scheduler: Any,
     times_at: Any,
     stepping: bool,
 ) -> Recorder:
     """Requests served by one replica, whose pace changes after each of these gaps [s]."""
     env, recorder = Environment(), Recorder()
     options = ReplicaOptions(max_steps=1) if stepping else PLAIN
-    replica = Replica(env, 0, batch, times_at, recorder, options)
+    replica = Replica(env, 0, scheduler, times_at, recorder, options)
 
     def change() -> Generator[Event, Any, None]:
         for gap_s, pace in changes:
@@ -96,7 +96,7 @@ def test_stretch_and_step_agree_while_the_pace_changes(
     seen = []
     for stepping in (False, True):
         requests = make_requests(gaps, limit)
-        recorder = serve_at(changes, requests, make_batch(limit), times_at, stepping)
+        recorder = serve_at(changes, requests, make_scheduler(limit), times_at, stepping)
         seen.append(requests)
         for row, after in pairwise(rows_of(recorder)):
             assert (
@@ -130,7 +130,7 @@ def test_the_step_under_way_is_finished_before_a_new_pace_holds() -> None:
     recorder = serve_at(
         [(2.5, OperatingPoint(memory=0.5)), (4.0, FULL_SPEED)],
         requests,
-        make_batch(limit),
+        make_scheduler(limit),
         Seconds,
         False,
     )
@@ -189,7 +189,7 @@ def test_what_others_leave_of_a_memory_and_what_refreshing_leaves_multiply() -> 
     replica = Replica(
         env,
         0,
-        make_batch(limit),
+        make_scheduler(limit),
         lambda point: GpuSteps(tiny_model(), small_gpu().at(point)),
         Recorder(),
     )

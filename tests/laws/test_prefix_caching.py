@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.request import Request
 from cluster_sim.serving.scheduler.continuous_scheduler import ContinuousScheduler
-from tests.laws.test_stretches_equal_steps import make_batch, model_of
+from tests.laws.test_stretches_equal_steps import make_scheduler, model_of
 from tests.machines import small_gpu
 from tests.oracles import Job, Limits, gpu_step_s, serve_token_by_token
 from tests.serve import serve
@@ -72,12 +72,12 @@ def make_requests(
             not covered
         ):  # so that turns may follow on it: its answer has a name that nobody will find
             requests[-1].output_piece = 3000 + number
-    longest = make_batch(limit).longest
+    longest = make_scheduler(limit).longest
     return [request for request in requests if request.footprint <= longest]
 
 
 def audited(limit: dict[str, Any]) -> ContinuousScheduler:
-    """A batch that counts its blocks between any two steps."""
+    """A scheduler that counts its blocks between any two steps."""
 
     class Audited(ContinuousScheduler):
         __slots__ = ()
@@ -93,9 +93,9 @@ def audited(limit: dict[str, Any]) -> ContinuousScheduler:
                 assert len(piece.copying) < max(sum(piece.users.values()), 1)
             return finished
 
-    batch = make_batch(limit)
-    batch.__class__ = Audited
-    return batch
+    scheduler = make_scheduler(limit)
+    scheduler.__class__ = Audited
+    return scheduler
 
 
 @SETTINGS

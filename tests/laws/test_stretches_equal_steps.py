@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -25,6 +26,7 @@ from cluster_sim.serving.scheduler import (
     Static,
 )
 from cluster_sim.serving.scheduler.continuous_scheduler import ContinuousScheduler
+from cluster_sim.serving.scheduler.queue_orders import QueueOrder
 from cluster_sim.serving.speculation import Speculation
 from cluster_sim.workload.random_streams import numbered
 from tests.machines import small_gpu, tiny_model
@@ -73,7 +75,7 @@ def kv_cache_of(limit: dict[str, Any], **options: Any) -> KVCacheSpec:
     return KVCacheSpec(limit["blocks"] * block_tokens, block_tokens, **options)
 
 
-def make_batch(limit: dict[str, Any]) -> ContinuousScheduler:
+def make_scheduler(limit: dict[str, Any]) -> ContinuousScheduler:
     return Continuous().scheduler(limits_of(limit), kv_cache_of(limit))
 
 
@@ -83,7 +85,7 @@ def make_requests(gaps: list[tuple[float, int, int]], limit: dict[str, Any]) -> 
     for number, (gap_s, prompt, output) in enumerate(gaps):
         now_s += gap_s
         requests.append(Request(number, now_s, prompt, output))
-    longest = make_batch(limit).longest
+    longest = make_scheduler(limit).longest
     return [request for request in requests if request.footprint <= longest]
 
 
@@ -123,7 +125,7 @@ def test_a_token_by_token_engine_gives_the_same_times(
         serve(
             again,
             GpuSteps(model, device, ReplicaLayout(tensor_parallel=tensor, weights=weights)),
-            lambda: make_batch(limit),
+            lambda: make_scheduler(limit),
             stepping,
         )  # type: ignore[arg-type]
         for request, job in zip(again, plain, strict=True):
@@ -131,10 +133,17 @@ def test_a_token_by_token_engine_gives_the_same_times(
             assert request.finish_s == pytest.approx(job.finish_s, rel=1e-9)
 
 
+RANKS: dict[str, Callable[[Job], float]] = {
+    "priority": lambda job: job.priority,
+    "shortest_first": lambda job: job.prompt,
+}
+
+
+@pytest.mark.parametrize("order", sorted(set(get_args(QueueOrder)) - {"fcfs"}))
 @SETTINGS
 @given(jobs, limits, st.lists(st.integers(0, 2), min_size=14, max_size=14))
-def test_priorities_are_served_as_a_token_by_token_engine_does(
-    gaps: list[tuple[float, int, int]], limit: dict[str, Any], priorities: list[int]
+def test_the_queue_is_in_the_order_of_a_token_by_token_engine(
+    order: str, gaps: list[tuple[float, int, int]], limit: dict[str, Any], priorities: list[int]
 ) -> None:
     def requests() -> list[Request]:
         made = make_requests(gaps, limit)
@@ -158,16 +167,16 @@ def test_priorities_are_served_as_a_token_by_token_engine_does(
         limit["max_sequences"],
         limit["budget"],
         limit["chunked"],
-        by_priority=True,
+        rank=RANKS[order],
     )
     serve_token_by_token(plain, bounds, gpu_step_s(model, device, 1, 2.0, 2.0, 0.5, 1e9))
-    feature = dict(PLAIN, order="priority")
+    feature = dict(PLAIN, order=order)
     for stepping in (False, True):
         again = requests()
         serve(
             again,
             GpuSteps(model, device),
-            lambda: make_batch_with(limit, feature),
+            lambda: make_scheduler_with(limit, feature),
             stepping,
         )
         for request, job in zip(again, plain, strict=True):
@@ -185,7 +194,7 @@ features = st.fixed_dictionaries({
     "drafts": st.sampled_from([0, 0, 1, 3]),
     "acceptance": st.sampled_from([0.0, 0.4, 0.9, 1.0]),
     "prefix_caching": st.booleans(),
-    "order": st.sampled_from(["fcfs", "priority", "shortest_first"]),
+    "order": st.sampled_from(get_args(QueueOrder)),
     "batch_wait_timeout_iterations": st.sampled_from([0, 0, 3, 20]),
     "batch_wait_max_tokens_ratio": st.sampled_from([0.1, 0.8]),
     "watermark": st.sampled_from([0.0, 0.2]),
@@ -201,7 +210,7 @@ def drafting_of(limit: dict[str, Any], feature: dict[str, Any]) -> Drafting | No
     return Drafting(plan, numbered(1, "speculation"))
 
 
-def make_batch_with(limit: dict[str, Any], feature: dict[str, Any]) -> Scheduler:
+def make_scheduler_with(limit: dict[str, Any], feature: dict[str, Any]) -> Scheduler:
     """A scheduler with any of the features switched on."""
     if feature["static"]:
         return Static().scheduler(limits_of(limit), kv_cache_of(limit))
@@ -219,13 +228,13 @@ def make_batch_with(limit: dict[str, Any], feature: dict[str, Any]) -> Scheduler
     return policy.scheduler(limits, kv_cache, drafting=drafting_of(limit, feature))
 
 
-def audited(batch: Scheduler, blocks: int, on_host: int) -> Scheduler:
+def audited(scheduler: Scheduler, blocks: int, on_host: int) -> Scheduler:
     """The scheduler, which counts its blocks between any two steps: those in use, those that may be
     found, those without content.
     """
-    if not isinstance(batch, ContinuousScheduler):
-        return batch
-    kind: type[ContinuousScheduler] = type(batch)
+    if not isinstance(scheduler, ContinuousScheduler):
+        return scheduler
+    kind: type[ContinuousScheduler] = type(scheduler)
 
     class Audited(kind):  # type: ignore[misc, valid-type]
         __slots__ = ()
@@ -243,11 +252,11 @@ def audited(batch: Scheduler, blocks: int, on_host: int) -> Scheduler:
                 assert taken + sum(self._kv.count_queue()) == blocks
             return finished
 
-    batch.__class__ = Audited
-    return batch
+    scheduler.__class__ = Audited
+    return scheduler
 
 
-def make_requests_with(gaps: list[tuple[float, int, int]], batch: Scheduler) -> list[Request]:
+def make_requests_with(gaps: list[tuple[float, int, int]], scheduler: Scheduler) -> list[Request]:
     """Requests of three priorities; two of three begin alike, and some are later turns."""
     now_s, requests = 0.0, []
     for number, (gap_s, prompt, output) in enumerate(gaps):
@@ -261,7 +270,7 @@ def make_requests_with(gaps: list[tuple[float, int, int]], batch: Scheduler) -> 
             request.output_piece = 200 + number
         request.priority = number * 7 % 3
         requests.append(request)
-    return [request for request in requests if request.footprint <= batch.longest]
+    return [request for request in requests if request.footprint <= scheduler.longest]
 
 
 @settings(parent=SETTINGS, max_examples=300)
@@ -288,22 +297,25 @@ def test_stretch_and_step_agree_on_every_first_token_and_finish(
         times = SpeculativeSteps(times, feature["drafts"], None, 0.1)
     seen = []
     for stepping in (False, True):
-        requests = make_requests_with(gaps, make_batch_with(limit, feature))
-        batches = [
-            audited(make_batch_with(limit, feature), limit["blocks"], feature["swap_blocks"])
+        requests = make_requests_with(gaps, make_scheduler_with(limit, feature))
+        schedulers = [
+            audited(make_scheduler_with(limit, feature), limit["blocks"], feature["swap_blocks"])
             for _ in range(replicas)
         ]
         recorder = serve(
             requests,
             times,
-            iter(batches).__next__,
+            iter(schedulers).__next__,
             stepping,
             replicas,
             policy,
             latency_s,
         )
         assert recorder.inside == 0
-        assert all(batch.pending_tokens == batch.pending_prompt_tokens == 0 for batch in batches)
+        assert all(
+            scheduler.pending_tokens == scheduler.pending_prompt_tokens == 0
+            for scheduler in schedulers
+        )
         seen.append(requests)
     for stretched, stepped in zip(*seen, strict=True):
         assert stretched.replica == stepped.replica

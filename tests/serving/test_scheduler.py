@@ -17,6 +17,7 @@ from cluster_sim.physics.transformer import causal_pairs
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
 from cluster_sim.serving.scheduler import Continuous, Scheduler, SchedulerLimits, Static
+from cluster_sim.serving.scheduler.queue_orders import QUEUE_ORDERS
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node, small_gpu, tiny_model
 from tests.serve import serve
 
@@ -132,7 +133,7 @@ def test_the_longest_prompt_is_preempted_first_where_the_shortest_is_admitted_fi
 def test_a_preempted_request_takes_its_place_in_the_queue_s_order_again() -> None:
     """Two of 40 + 40 tokens, and one of 50 that waits: it is longer than the preempted one, which
     arrived before it as well."""
-    for order in ("fcfs", "priority", "shortest_first"):
+    for order in QUEUE_ORDERS:
         requests = [Request(0, 0.0, 40, 41), Request(1, 0.0, 40, 41), Request(2, 1e-4, 50, 2)]
         run(requests, continuous(blocks=10, max_sequences=2, order=order))
         assert [request.preemptions for request in requests] == [0, 1, 0]

@@ -79,9 +79,9 @@ def test_a_measured_length_is_met() -> None:
     at 0.6629: 1 + 0.6629 + 0.4394 + 0.2913.
     """
     assert speculation(acceptance_length=2.4).probability == pytest.approx(0.6656, abs=3e-3)
-    assert speculation(acceptance_length=2.4).tokens_a_step == pytest.approx(2.4, rel=1e-12)
+    assert speculation(acceptance_length=2.4).tokens_per_step == pytest.approx(2.4, rel=1e-12)
     assert speculation(acceptance_length=1.0).probability == pytest.approx(0.0, abs=1e-12)
-    assert speculation(acceptance_length=4.0).tokens_a_step == pytest.approx(4.0)
+    assert speculation(acceptance_length=4.0).tokens_per_step == pytest.approx(4.0)
     assert mean_tokens(0.5, 3) == 1.875
 
 

@@ -1,5 +1,6 @@
-"""Admission policies: which requests are turned away at the front door. A new one is a file here
-and a name in the union.
+"""Admission policies: which requests are rejected at the front door.
+
+A new one is a file here and a name in the union.
 """
 
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Everybody enters."""
+"""Every request enters."""
 
 from collections.abc import Sequence
 from typing import ClassVar, Literal
@@ -8,7 +8,7 @@ from cluster_sim.serving.admission.policy import AdmissionPolicy
 
 
 class AcceptAll(AdmissionPolicy):
-    """No request is refused; queues have no end."""
+    """Rejects nobody; queues have no limit."""
 
     refuses_nobody: ClassVar[bool] = True
 

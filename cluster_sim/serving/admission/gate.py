@@ -10,19 +10,19 @@ from cluster_sim.serving.load import Load
 
 
 class Prefill(NamedTuple):
-    """How soon a replica that has nothing else to do reads a prompt."""
+    """Speed at which a replica prefills that has nothing else to do."""
 
-    way_s: float
-    """From the front door until its scheduler sees a request."""
+    delay_s: float
+    """Time from the front door until the scheduler sees a request [s]."""
     tokens_per_s: float
-    """Prompt tokens a second, step by full step."""
+    """Rate at which it prefills in full steps [tokens/s]."""
 
 
 class Gate(NamedTuple):
-    """What a policy does, with whatever it keeps in mind during one run."""
+    """An admission policy at work, with whatever it remembers during one run."""
 
     reason: str
-    """Stands beside each refusal."""
+    """Reason that is recorded with each rejection."""
     refuses: Callable[[Request, float, int, Sequence[Load]], bool]
-    """Of a request, the time [s], the replica that was picked for it, and all replicas: whether it
-    is turned away."""
+    """Decides whether a request is rejected, from the request, the time [s], the index of the
+    replica that was picked for it, and the loads of all replicas."""

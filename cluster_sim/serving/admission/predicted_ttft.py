@@ -1,4 +1,4 @@
-"""Those who would wait too long are told so at once."""
+"""Requests that would wait too long are rejected at once."""
 
 from collections.abc import Iterator, Sequence
 from typing import Literal
@@ -11,17 +11,18 @@ from cluster_sim.units import PositiveSeconds
 
 
 class PredictedTtft(AdmissionPolicy):
-    """A request is shed whose time to first token would be too long: prompt tokens before it and
-    its own, at the replica's rate.
+    """Rejects a request whose time to first token would be too long.
 
-    So decides Mooncake's Conductor (Qin et al., Mooncake, arXiv 2407.00079, algorithm 1). The
-    prediction is a lower bound: what decoding takes of each step, and waiting for KV room or a
-    place in the batch, are not in it.
+    It predicts that time from the prompt tokens before the request and its own, at the replica's
+    rate, as Mooncake's Conductor does (Qin et al., Mooncake, arXiv 2407.00079, algorithm 1). The
+    prediction is a lower bound: the share of each step that decoding takes, and waiting for KV
+    cache or a batch slot, are not in it.
     """
 
     policy: Literal["predicted_ttft"] = "predicted_ttft"
     limit_s: PositiveSeconds | None = None
-    """Default: the time to first token of the request's SLO; one that has none is never shed."""
+    """Maximum time to first token [s]. Default: that of the request's SLO; a request without one is
+    never rejected."""
 
     def faults(self, ttft_s: Sequence[float | None]) -> Iterator[str]:
         """Yield a fault where neither the policy nor any class of requests has a limit."""
@@ -33,8 +34,8 @@ class PredictedTtft(AdmissionPolicy):
         limits_s = [self.limit_s or limit_s or float("inf") for limit_s in ttft_s]
 
         def too_late(request: Request, now_s: float, picked: int, loads: Sequence[Load]) -> bool:
-            way_s, tokens_per_s = prefill[picked]
+            delay_s, tokens_per_s = prefill[picked]
             tokens = loads[picked].pending_prompt_tokens + request.prompt_tokens
-            return way_s + tokens / tokens_per_s > limits_s[request.class_number]
+            return delay_s + tokens / tokens_per_s > limits_s[request.class_number]
 
         return Gate(self.policy, too_late)

@@ -1,4 +1,4 @@
-"""No more than so many may wait."""
+"""A limit on the number of waiting requests."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -12,16 +12,16 @@ from cluster_sim.serving.load import Load
 
 
 class QueueLimit(AdmissionPolicy):
-    """A request is refused where as many as are allowed wait already.
+    """Rejects a request where as many as are allowed wait already.
 
     A replica that serves one at a time and lets K - 1 wait is the queue M/G/1/K.
     """
 
     policy: Literal["queue_limit"] = "queue_limit"
     max_waiting: Annotated[int, Field(gt=0)]
-    """Requests that wait for a place in a batch."""
+    """Maximum number of requests that wait for a batch slot."""
     per: Literal["replica", "cluster"] = "replica"
-    """Whether those of the replica that was picked are counted, or those of all."""
+    """Requests that are counted: those of the replica that was picked, or those of all replicas."""
 
     def gate(self, prefill: Sequence[Prefill], ttft_s: Sequence[float | None]) -> Gate:
         """Return the policy at work in one run."""

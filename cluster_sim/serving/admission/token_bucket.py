@@ -13,21 +13,21 @@ from cluster_sim.units import PerSecond
 
 
 class TokenBucket(AdmissionPolicy):
-    """A bucket is filled at a steady rate and each request takes its price out of it; where too
-    little is left it is refused.
+    """Rejects a request where the bucket holds less than its price.
 
-    The bucket is full at first. One that asks for more than `burst` never enters. (RFC 2697's
-    committed rate and burst.)
+    The bucket is filled at a steady rate, and each request takes its price out of it. The bucket is
+    full at first. A request whose price is more than `burst` never enters. (RFC 2697's committed
+    rate and burst.)
     """
 
     policy: Literal["token_bucket"] = "token_bucket"
     rate_per_s: PerSecond
-    """Requests or tokens a second."""
+    """Rate at which the bucket is filled [requests/s or tokens/s]."""
     burst: Annotated[int, Field(gt=0)]
-    """What the bucket holds."""
+    """Maximum content of the bucket, in requests or tokens."""
     counts: Literal["requests", "tokens"] = "requests"
-    """The price: one, or the tokens of prompt and answer, as gateways count that go by
-    `max_tokens`."""
+    """Price of a request: `requests`, one; `tokens`, the tokens of prompt and answer, as gateways
+    count that go by `max_tokens`."""
 
     def gate(self, prefill: Sequence[Prefill], ttft_s: Sequence[float | None]) -> Gate:
         """Return the policy at work in one run."""

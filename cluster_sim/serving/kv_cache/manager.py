@@ -241,7 +241,7 @@ class KVCacheManager:
         """
         if self._prefix is not None:
             self.fill(request, tokens)
-            self.extra_blocks -= blocks - self._prefix.release(request, blocks, again)
+            self.extra_blocks -= blocks - self._prefix.release(request, blocks, again=again)
 
 
 def _prefix_cache(spec: KVCacheSpec, blocks: int) -> PrefixCache | None:

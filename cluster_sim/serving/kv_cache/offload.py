@@ -1,17 +1,16 @@
-"""Where blocks of KV go that the devices throw away: the host's memory, disks, and whether they are
-worth bringing back.
+"""Tiers behind the KV cache: where blocks go that the devices evict, and what is fetched back.
 
-After the offloading connectors of vLLM and LMCache (vllm/v1/kv_offload,
-lmcache/v1/storage_backend): what falls out of the devices' memory goes to the first tier, what
-falls out of that one to the next, and from the last it is lost. Writing goes on beside the engine's
-steps and costs them nothing; so it does not matter that those write a block as soon as it is full,
-but that they then keep it twice, which takes more of a tier. A step that fetches blocks waits until
-they are there, from one tier after another. KV of layers with a window, which is not kept in blocks
-of whole prompts, is left out.
+The model is that of the offloading connectors of vLLM and LMCache (vllm/v1/kv_offload,
+lmcache/v1/storage_backend). A block that the devices evict goes to the first tier, one that this
+tier evicts goes to the next, and from the last tier it is lost. Writing goes on beside the engine's
+steps and costs them nothing. The connectors write a block as soon as it is full and keep it twice
+from then on, which takes more of a tier; that is left out. A step that fetches blocks waits until
+they are there, from one tier after another. The KV cache of layers with a sliding window, which is
+not kept in blocks of whole prompts, is left out.
 
-As in the prefix cache nothing here looks at single blocks. Of a piece blocks are thrown away from
-the last to the first, by the devices as by each tier, so a tier keeps neighbours of it: two numbers
-a piece and tier. The piece least recently written or fetched loses blocks first. A block that is
+As in the prefix cache nothing here looks at single blocks. The devices and each tier evict the
+blocks of a piece from the last to the first, so a tier keeps neighbouring blocks of it: two numbers
+per piece and tier. The piece least recently written or fetched loses blocks first. A block that is
 fetched stays in its tier.
 """
 
@@ -29,60 +28,67 @@ class Tier(Description):
     """Memory behind that of the devices, for each replica."""
 
     tier: Literal["host", "nvme", "memoryx"]
+    """Kind of memory."""
     capacity_bytes: Bytes
-    """For the KV of one replica."""
+    """Capacity for the KV cache of one replica [B]."""
     bandwidth_bytes_per_s: BytesPerSecond
-    """From here to all devices of one replica together."""
+    """Bandwidth from here to all devices of one replica together [B/s]."""
 
 
 class Level(NamedTuple):
-    """What a replica knows of a tier."""
+    """Tier as the scheduler of a replica knows it."""
 
     blocks: int
-    """For which it has room."""
+    """Number of blocks that it holds."""
     block_s: float
-    """Until one of them is back on the devices [s]."""
+    """Time to fetch a block to the devices [s]."""
     is_fetched: bool
-    """Whether that is sooner than to read its tokens again."""
+    """Whether fetching a block is faster than recomputing it."""
 
 
-def levels(tiers: Iterable[Tier], block_bytes: float, reading_s: float) -> tuple[Level, ...]:
-    """The tiers as a replica knows them.
+def levels(tiers: Iterable[Tier], block_bytes: float, recompute_s: float) -> tuple[Level, ...]:
+    """Return the tiers as the scheduler of a replica knows them.
 
-    block_bytes: of a block of KV on all of its devices [B]; reading_s: to read a block's tokens
-    again [s], an estimate.
+    Parameters
+    ----------
+    tiers
+        Tiers in the order in which blocks fall through them.
+    block_bytes
+        Size of a block on all devices of the replica [B].
+    recompute_s
+        Time to recompute a block, an estimate [s].
 
-    >>> levels([Tier(tier="host", capacity="1 GB", bandwidth="10 GB/s")], block_bytes=5e6, reading_s=1e-3)
+    >>> host = Tier(tier="host", capacity="1 GB", bandwidth="10 GB/s")
+    >>> levels([host], block_bytes=5e6, recompute_s=1e-3)
     (Level(blocks=200, block_s=0.0005, is_fetched=True),)
     """
     seconds = [block_bytes / tier.bandwidth_bytes_per_s for tier in tiers]
     return tuple(
-        Level(int(tier.capacity_bytes / block_bytes), block_s, block_s < reading_s)
+        Level(int(tier.capacity_bytes / block_bytes), block_s, block_s < recompute_s)
         for tier, block_s in zip(tiers, seconds, strict=True)
     )
 
 
 class TierStore:
-    """What is in the tiers of one replica.
+    """Blocks in the tiers of one replica.
 
-    What a tier keeps of a piece begins no later than what is kept before it ends: all blocks up to
-    its `end` are on the devices, in a tier before, or here.
+    There are no gaps: all blocks of a piece up to the `end` of what a tier keeps of it are on the
+    devices, in a tier before, or in this one.
     """
 
     __slots__ = ("_kept", "_levels", "_taken")
 
-    def __init__(self, of: tuple[Level, ...]) -> None:
-        self._levels = of
-        self._kept: list[OrderedDict[int, tuple[int, int]]] = [
-            OrderedDict() for _ in of
-        ]  # (begin, end) by piece, the next to lose first
-        self._taken = [0] * len(of)
+    def __init__(self, tiers: tuple[Level, ...]) -> None:
+        self._levels = tiers
+        # (begin, end) by piece, the next to lose blocks first
+        self._kept: list[OrderedDict[int, tuple[int, int]]] = [OrderedDict() for _ in tiers]
+        self._taken = [0] * len(tiers)
 
     def put(self, piece: int, begin: int, end: int, place: int = 0) -> None:
-        """The blocks from `begin` to `end` of a piece were thrown away before the tier at `place`.
+        """Store the blocks from `begin` to `end` of a piece that fall to the tier at `place`.
 
-        Where there would be a gap to what it keeps of the piece already, that lies before it too,
-        and is written with them.
+        Blocks between them and what it keeps of the piece already lie before this tier too, and are
+        written with them.
         """
         if place == len(self._levels):
             return
@@ -103,9 +109,7 @@ class TierStore:
             self.put(oldest, left, end, place + 1)
 
     def find(self, piece: object, begin: int, end: int) -> tuple[int, float]:
-        """(blocks of a piece from `begin` on, before `end`, that are fetched; how long that takes
-        [s]).
-        """
+        """Return (blocks of a piece from `begin` to `end` that are fetched, time it takes [s])."""
         found, seconds = begin, 0.0
         for level, kept in zip(self._levels, self._kept, strict=True):
             last = min(kept.get(piece, (0, 0))[1], end)  # type: ignore[call-overload]
@@ -117,7 +121,7 @@ class TierStore:
         return found - begin, seconds
 
     def touch(self, piece: object) -> None:
-        """Blocks of a piece were fetched: it is the last to lose others."""
+        """Take note that blocks of a piece were fetched: it is the last to lose others."""
         for kept in self._kept:
             if piece in kept:
                 kept.move_to_end(piece)  # type: ignore[arg-type]

@@ -1,5 +1,4 @@
-"""Whole blocks of prompts that stay in the KV cache to be found again, and the queue in which they
-are thrown away.
+"""PrefixCache: full blocks that stay findable by their content, and the order of their eviction.
 
 As in vLLM V1 (vllm/v1/core/block_pool.py, kv_cache_manager.py): a full block is known by its
 content and all before it; blocks in use are counted by their users; a request's blocks join the end
@@ -7,10 +6,11 @@ of the queue of free blocks when it leaves, its last block first; a new block is
 front of that queue, and what it held is forgotten.
 
 Nothing here looks at single blocks. A prompt comes in pieces, each known by an identity that stands
-for its content after exactly what comes before it; a piece owns the blocks that end within it. Who
-uses a block of a prompt uses all blocks before it, so of each piece the users hold so many of its
-first blocks, and the free ones after these have joined the queue from the last to the first: a
-number each. A request costs time by its pieces, whatever their length.
+for its content after exactly what comes before it; a piece owns the blocks that end within it. A
+request that uses a block of a prompt uses all blocks before it. So each user of a piece holds some
+number of its first blocks, and the free blocks behind these have joined the queue from the last to
+the first: both are numbers. A request costs time by the number of its pieces, whatever their
+length.
 """
 
 from __future__ import annotations
@@ -21,32 +21,34 @@ from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.offload import TierStore
 
 Identity = int | Request
-"""Of a piece of a prompt; what only one request can ask for, after a preemption, is known by the
-request itself."""
+"""Identity of a piece of a prompt. What only one request can ask for, after a preemption, is known
+by the request itself."""
 
 
 class Piece:
-    """The blocks of one piece that are in the cache: always its first ones."""
+    """Blocks of one piece that are in the cache: always its first ones."""
 
     __slots__ = ("cached", "copying", "free", "held", "identity", "users")
 
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
         self.held = 0
-        """Blocks in use."""
+        """Number of blocks in use."""
         self.cached = 0
-        """Blocks in the cache, those in use included."""
+        """Number of blocks in the cache, those in use included."""
         self.copying: list[Held] = []
-        """What users hold who computed a block although another held its like already."""
+        """Holdings of users that computed a block although another user held the same already."""
         self.users: dict[int, int] = {}
-        """How many users hold how many of its blocks."""
+        """Number of users by the number of blocks that they hold."""
         self.free: list[Run] = []
-        """The blocks beyond `held`, from the last to the first."""
+        """Runs of the blocks beyond `held` in the queue, from the last to the first."""
 
 
 class Run:
-    """Neighbours in the queue of free blocks: `blocks` of a piece from the last to the first, then
-    `forgotten` of no content.
+    """Neighbours in the queue of free blocks.
+
+    They are `blocks` blocks of a piece from the last to the first, then `forgotten` without
+    content.
     """
 
     __slots__ = ("blocks", "forgotten", "piece")
@@ -56,7 +58,7 @@ class Run:
 
 
 class Held:
-    """What one request holds of one piece."""
+    """Blocks of one piece that one request uses."""
 
     __slots__ = ("blocks", "copies", "piece")
 
@@ -65,22 +67,20 @@ class Held:
 
 
 class PrefixCache:
-    """The free blocks of one replica in the order in which they are taken, and what is still in
-    them.
-    """
+    """Free blocks of one replica in the order in which they are taken, and what is in them."""
 
-    __slots__ = ("_block", "_pieces", "_queue", "_store", "free")
+    __slots__ = ("_block_tokens", "_pieces", "_queue", "_store", "free")
 
     def __init__(self, blocks: int, block_tokens: int, store: TierStore | None = None) -> None:
-        self._block, self._store = block_tokens, store
+        self._block_tokens, self._store = block_tokens, store
         self._queue: deque[Run] = deque([Run(None, 0, blocks)])
         self._pieces: dict[Identity, Piece] = {}
         self.free = blocks
-        """Blocks in the queue."""
+        """Number of blocks in the queue."""
 
     @property
     def cached_free(self) -> int:
-        """Free blocks that may still be found."""
+        """Number of free blocks that are still findable."""
         return sum(run.blocks for run in self._queue)
 
     @property
@@ -89,45 +89,48 @@ class PrefixCache:
         return sum(run.forgotten for run in self._queue)
 
     def take_until(self, free: int) -> None:
-        """Blocks were taken from the front of the queue until `free` are left; what they held is
-        forgotten, or goes to the store.
+        """Take blocks from the front of the queue until `free` are left.
+
+        Their content is forgotten, or goes to the store.
         """
-        wanted, queue = self.free - free, self._queue
-        if wanted < 0:  # of sequences whose blocks are not counted one by one some are free sooner
-            self._append(Run(None, 0, -wanted))
+        missing, queue = self.free - free, self._queue
+        if missing < 0:
+            # Blocks of decoding sequences are not counted one by one: some are free sooner.
+            self._append(Run(None, 0, -missing))
             return
         self.free = free
-        while wanted > 0:
+        while missing > 0:
             run = queue[0]
-            piece = run.piece
-            if piece is not None and run.blocks:
-                taken = run.blocks if run.blocks < wanted else wanted
-                run.blocks -= taken
-                wanted -= taken
-                piece.cached -= taken
-                if (
-                    self._store is not None
-                    and isinstance(piece.identity, int)
-                    and self._pieces.get(piece.identity) is piece
-                ):
-                    self._store.put(piece.identity, piece.cached, piece.cached + taken)
-                if not run.blocks:
-                    del piece.free[0]
-                    if not piece.cached and self._pieces.get(piece.identity) is piece:
-                        del self._pieces[piece.identity]
-            taken = run.forgotten if run.forgotten < wanted else wanted
+            if run.blocks:
+                missing -= self._evict(run, missing)
+            taken = run.forgotten if run.forgotten < missing else missing
             run.forgotten -= taken
-            wanted -= taken
+            missing -= taken
             if not run.forgotten and not run.blocks:
                 queue.popleft()
 
-    def find(self, request: Request) -> tuple[int, int]:
-        """(blocks at the front of what the request has to read that are in the cache, how many of
-        them are in use).
+    def _evict(self, run: Run, max_blocks: int) -> int:
+        """Take up to `max_blocks` blocks of a piece at the front of the queue; return how many."""
+        piece = run.piece
+        assert piece is not None
+        taken = run.blocks if run.blocks < max_blocks else max_blocks
+        run.blocks -= taken
+        piece.cached -= taken
+        is_findable = self._pieces.get(piece.identity) is piece
+        if self._store is not None and is_findable and isinstance(piece.identity, int):
+            self._store.put(piece.identity, piece.cached, piece.cached + taken)
+        if not run.blocks:
+            del piece.free[0]
+            if not piece.cached and is_findable:
+                del self._pieces[piece.identity]
+        return taken
 
-        One token at least is left to be read, as the engine needs its output.
+    def find(self, request: Request) -> tuple[int, int]:
+        """Return (blocks at the front of a request's text in the cache, those of them in use).
+
+        At least one token is left to be prefilled, as the engine needs its output.
         """
-        block = self._block
+        block = self._block_tokens
         limit = (request.prompt_tokens + request.generated - 1) // block
         found = used = end = 0
         for identity, tokens in self._pieces_of(request):
@@ -139,26 +142,21 @@ class PrefixCache:
             piece = self._pieces.get(identity)
             if piece is None:
                 break
-            most = limit - first
-            if most > blocks:
-                most = blocks
-            if piece.cached < most:
-                most = piece.cached
-            found += most
-            used += piece.held if piece.held < most else most
-            if most < blocks:
+            cached = min(limit - first, blocks, piece.cached)
+            found += cached
+            used += min(piece.held, cached)
+            if cached < blocks:
                 break
         return found, used
 
     def find_stored(self, request: Request, found: int) -> tuple[int, float]:
-        """(blocks right behind the first `found` ones that are fetched from the store; how long
-        that takes [s]).
+        """Return (blocks behind the first `found` that are fetched from the store, time [s]).
 
-        One token at least is left to be read here too.
+        At least one token is left to be prefilled here too.
         """
         if self._store is None:
             return 0, 0.0
-        block = self._block
+        block = self._block_tokens
         limit = (request.prompt_tokens + request.generated - 1) // block
         reached, end, seconds = found, 0, 0.0
         for identity, tokens in self._pieces_of(request):
@@ -174,21 +172,21 @@ class PrefixCache:
         return reached - found, seconds
 
     def fetch(self, request: Request, blocks: int) -> None:
-        """The request uses the first `blocks` blocks of its text, of which those that it does not
-        hold come from the store.
+        """Let a request use the first `blocks` blocks of its text.
+
+        Those that it does not hold come from the store.
         """
         assert self._store is not None
         self.hold(request, blocks, computed=True)
         for held in reversed(request.holds):
             self._store.touch(held.piece.identity)
 
-    def hold(self, request: Request, blocks: int, computed: bool) -> None:
-        """The request uses the first `blocks` blocks of its text, those that have an identity.
+    def hold(self, request: Request, blocks: int, *, computed: bool) -> None:
+        """Let a request use the first `blocks` blocks of its text, as far as they have an identity.
 
-        computed: those that it did not use before, it has filled itself; else they are among those
-        that `find` has found.
+        computed: it has filled those itself that it did not use before; else `find` has found them.
         """
-        block, holds = self._block, request.holds
+        block, holds = self._block_tokens, request.holds
         end = 0
         for place, (identity, tokens) in enumerate(self._pieces_of(request)):
             first = end // block
@@ -207,13 +205,12 @@ class PrefixCache:
             if last > blocks:
                 last = blocks
             if held.blocks < last - first:
-                self._deepen(held, last - first, computed)
+                self._deepen(held, last - first, computed=computed)
 
-    def release(self, request: Request, blocks: int, again: bool) -> int:
-        """A request that has filled `blocks` blocks, the last of them perhaps in part, gives them
-        back. How many become free.
+    def release(self, request: Request, blocks: int, *, again: bool) -> int:
+        """Take back `blocks` blocks that a request has filled, the last perhaps in part.
 
-        again: it was preempted and will ask for all of them again.
+        Returns how many become free. again: it was preempted and will ask for all of them again.
         """
         forgotten = blocks
         for held in request.holds:
@@ -224,7 +221,7 @@ class PrefixCache:
             if not held.blocks:
                 continue
             piece, users = held.piece, held.piece.users
-            most = piece.held
+            held_before = piece.held
             if users[held.blocks] == 1:
                 del users[held.blocks]
                 piece.held = max(users) if users else 0
@@ -234,13 +231,12 @@ class PrefixCache:
                 if held.copies:
                     piece.copying.remove(held)
                     self._append(Run(None, 0, held.copies))
-                elif len(piece.copying) == sum(
-                    users.values()
-                ):  # nobody is left who uses the first one: a copy takes its place
+                elif len(piece.copying) == sum(users.values()):
+                    # No user of the first one is left: a copy takes its place.
                     self._append(Run(None, 0, piece.copying[0].copies))
                     piece.copying.pop(0).copies = 0
-            if most > piece.held:
-                run = Run(piece, most - piece.held, 0)
+            if held_before > piece.held:
+                run = Run(piece, held_before - piece.held, 0)
                 piece.free.append(run)
                 self._append(run)
         request.holds = []
@@ -249,7 +245,7 @@ class PrefixCache:
         return self.free - before
 
     def _append(self, run: Run) -> None:
-        """Blocks join the queue of free ones."""
+        """Add blocks to the end of the queue of free ones."""
         queue = self._queue
         self.free += run.blocks + run.forgotten
         if run.piece is not None:
@@ -261,7 +257,7 @@ class PrefixCache:
                 queue.append(run)
 
     def _pieces_of(self, request: Request) -> tuple[tuple[Identity, int], ...]:
-        """The request's text in pieces, the answer so far included where it may be asked for."""
+        """Return a request's text in pieces, its answer included where it may be asked for."""
         if request.output_piece is None and not request.preemptions:
             return request.pieces
         named = sum(tokens for _, tokens in request.pieces)
@@ -272,8 +268,8 @@ class PrefixCache:
         )
         return (*request.pieces, (identity, request.prompt_tokens + request.output_tokens - named))
 
-    def _deepen(self, held: Held, blocks: int, computed: bool) -> None:
-        """A request that holds some of a piece's blocks now holds `blocks` of them."""
+    def _deepen(self, held: Held, blocks: int, *, computed: bool) -> None:
+        """Let a request that holds some of a piece's blocks hold `blocks` of them."""
         piece = held.piece
         users = piece.users
         if held.blocks:
@@ -288,9 +284,9 @@ class PrefixCache:
                 piece.copying.append(held)
             held.copies += copies
         left = min(blocks, piece.cached) - piece.held
-        while (
-            left > 0
-        ):  # in the queue until now: taken out, or where the request has filled others, without content from now on
+        # In the queue until now: they are taken out, or lose their content where the request has
+        # filled others.
+        while left > 0:
             run = piece.free[-1]
             taken = run.blocks if run.blocks < left else left
             run.blocks -= taken

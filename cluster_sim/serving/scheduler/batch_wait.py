@@ -35,7 +35,7 @@ class BatchWait:
 
     def _is_too_small(self, decoding_tokens: int) -> bool:
         """Return whether a step of all that wait beside `decoding_tokens` would be too small."""
-        return 0 < decoding_tokens and decoding_tokens + self._waiting_tokens < self._min_tokens
+        return decoding_tokens > 0 and decoding_tokens + self._waiting_tokens < self._min_tokens
 
     def steps_to_hold(self, decoding_tokens: int) -> int:
         """Return for how many steps new requests are held back from now on; 0: they are not."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
-from cluster_sim.schema import Description
 from cluster_sim.serving.disaggregation import Role
 from cluster_sim.serving.engine import Engine
 from cluster_sim.serving.kv_cache.decoding_blocks import DecodingBlocks
@@ -17,16 +16,15 @@ from cluster_sim.serving.scheduler.continuous_scheduler import ContinuousSchedul
 from cluster_sim.serving.scheduler.decode import DecodeScheduler
 from cluster_sim.serving.scheduler.decoding import DecodingSequences
 from cluster_sim.serving.scheduler.limits import SchedulerLimits
+from cluster_sim.serving.scheduler.policy import BatchingPolicy
 from cluster_sim.serving.scheduler.prefill import PrefillScheduler
 from cluster_sim.serving.scheduler.queue_orders import QUEUE_ORDERS, QueueOrder
 from cluster_sim.serving.scheduler.speculative import Drafting, SpeculativeSequences
 from cluster_sim.typing import Count
 
 
-class Continuous(Description):
+class Continuous(BatchingPolicy):
     """Requests join and leave between any two steps."""
-
-    is_continuous: ClassVar[bool] = True
 
     policy: Literal["continuous"] = "continuous"
     max_sequences: Count | None = None
@@ -36,9 +34,7 @@ class Continuous(Description):
     chunked_prefill: bool | None = None
     """Whether a prompt may be spread over several steps; default: the engine's."""
     order: QueueOrder = "fcfs"
-    """Order in which waiting requests are admitted: `fcfs`, first come, first served; `priority`,
-    the most urgent first; `shortest_first`, the shortest prompt first. The last in the order is
-    preempted first."""
+    """Order in which waiting requests are admitted; the last in the order is preempted first."""
     batch_wait_timeout_iterations: Annotated[int, Field(ge=0)] | None = None
     """Maximum number of steps for which new requests are held back while others decode, for more to
     come, as TensorRT-LLM does; default: the engine's."""
@@ -54,8 +50,8 @@ class Continuous(Description):
         """Return whether a prompt may be spread over several steps."""
         return engine.chunked_prefill if self.chunked_prefill is None else self.chunked_prefill
 
-    def with_defaults(self, engine: Engine) -> Continuous:
-        """Return this policy, where it leaves out how requests are held back, with the engine's."""
+    def with_defaults(self, engine: Engine) -> Self:
+        """Return this policy with the engine's values of `batch_wait_…` that it leaves out."""
         names = ("batch_wait_timeout_iterations", "batch_wait_max_tokens_ratio")
         missing = {name: getattr(engine, name) for name in names if getattr(self, name) is None}
         return self.model_copy(update=missing)

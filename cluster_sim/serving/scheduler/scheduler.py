@@ -66,8 +66,7 @@ class Scheduler(Protocol):
 
     @property
     def tokens_per_step(self) -> int:
-        """Number by which each of the scheduled steps, where there are several, lowers
-        `pending_tokens`."""
+        """Number by which each of several scheduled steps lowers `pending_tokens`."""
         ...
 
     def expect(self, request: Request) -> None:

@@ -6,11 +6,11 @@ from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
 
-from cluster_sim.schema import Description
 from cluster_sim.serving.disaggregation import Role
 from cluster_sim.serving.engine import Engine
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
 from cluster_sim.serving.scheduler.limits import SchedulerLimits
+from cluster_sim.serving.scheduler.policy import BatchingPolicy
 from cluster_sim.serving.scheduler.speculative import Drafting
 from cluster_sim.serving.scheduler.static_scheduler import StaticScheduler
 from cluster_sim.typing import Count
@@ -18,7 +18,7 @@ from cluster_sim.typing import Count
 _NO_LIMIT = 1 << 40  # tokens
 
 
-class Static(Description):
+class Static(BatchingPolicy):
     """Requests join when a batch is formed, and leave together."""
 
     # a batching without a policy is continuous, for editors too
@@ -37,10 +37,6 @@ class Static(Description):
     def is_chunked(self, engine: Engine) -> bool:
         """Return that no prompt is spread over several steps."""
         return False
-
-    def with_defaults(self, engine: Engine) -> Static:
-        """Return this policy; no key of it is the engine's."""
-        return self
 
     def scheduler(
         self,

@@ -64,8 +64,7 @@ class StaticScheduler:
 
     @property
     def tokens_per_step(self) -> int:
-        """Number by which each of the scheduled steps, where there are several, lowers
-        `pending_tokens`."""
+        """Number by which each of several scheduled steps lowers `pending_tokens`."""
         return len(self._left)
 
     def blocks_taken(self) -> int:

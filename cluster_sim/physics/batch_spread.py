@@ -1,0 +1,79 @@
+"""BatchSpread: how batches are spread over the ranks and pipeline stages of a replica of GPUs."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from math import ceil
+from typing import NamedTuple
+
+from cluster_sim.physics.decode_attention import DecodeAttention
+from cluster_sim.physics.kernels import LayerKernels
+from cluster_sim.physics.memo import Memo
+from cluster_sim.physics.replica_layout import ReplicaLayout
+from cluster_sim.physics.step_work import StepWork
+
+
+class Spread(NamedTuple):
+    """A batch, spread over the ranks and pipeline stages of a replica."""
+
+    micro_batches: int
+    """Number of micro-batches that are on their way at once."""
+    kernels: int
+    """Number of attention kernels among which the sequences are shared: one per rank and
+    micro-batch."""
+    attention: DecodeAttention | None
+    """Decode attention of one kernel in a layer of full attention; None: the batch is empty."""
+    window_attention: DecodeAttention | None
+    """Decode attention of one kernel in a layer with a sliding window; None: there is none."""
+
+
+class BatchSpread:
+    """Spreads batches evenly: over micro-batches, one per pipeline stage, and over ranks.
+
+    windows: whether the model has layers with a sliding window.
+    """
+
+    def __init__(self, kernels: LayerKernels, layout: ReplicaLayout, *, windows: bool) -> None:
+        self._kernels, self._layout, self._windows = kernels, layout, windows
+        self._graph_batches = sorted(layout.graph_batches)
+        self._is_alone = layout.data_parallel == layout.pipeline_parallel == 1
+        self.spreads = Memo(self._spread)
+        """Spread of a batch by its number of sequences."""
+
+    def tokens(self, work: StepWork, tokens_per_sequence: int) -> tuple[int, int, int]:
+        """Return (tokens per rank and micro-batch, tokens per micro-batch, kernels of prompts).
+
+        Of the prompts, `sampled - batch` are completed; they are shared among the kernels of
+        prompts.
+        """
+        decoding = tokens_per_sequence * work.batch
+        if self._is_alone:
+            tokens = decoding + work.prompt_tokens
+            return tokens, tokens, 1
+        ranks = self._layout.data_parallel
+        micro_batches = self.spreads[work.batch].micro_batches
+        kernels = micro_batches * min(ranks, max(work.sampled - work.batch, 1))
+        return (
+            ceil((decoding / ranks + work.prompt_tokens * micro_batches / kernels) / micro_batches),
+            ceil((decoding + work.prompt_tokens) / micro_batches),
+            kernels,
+        )
+
+    def padded(self, batch: int) -> int:
+        """Return the size of the CUDA graph that runs `batch` decoding sequences.
+
+        It is the next larger one that was captured, or `batch` where there is none.
+        """
+        place = bisect_left(self._graph_batches, batch)
+        return self._graph_batches[place] if place < len(self._graph_batches) else batch
+
+    def _spread(self, batch: int) -> Spread:
+        ranks = self._layout.data_parallel
+        micro_batches = min(self._layout.pipeline_parallel, max(ceil(batch / ranks), 1))
+        kernels = micro_batches * min(ranks, max(batch, 1))
+        full = window = None
+        if part := ceil(batch / kernels):
+            full = self._kernels.decode_attention(part)
+            if self._windows:
+                window = self._kernels.decode_attention(part, windowed=True)
+        return Spread(micro_batches, kernels, full, window)
