@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cluster_sim.request import Request
+from cluster_sim.results.request_values import request_values
 from cluster_sim.typing import Array
 
 _CLOSE = 1e-12
@@ -60,7 +61,7 @@ def lost_s(
     stretches
         Columns `replica`, `began_s`, `ended_s`, `bus_s` and `link_s`, of each replica in order.
     """
-    finish_s = _values(requests, "finish_s")
+    finish_s = request_values(requests, "finish_s")
     lost = Contention(*(np.where(np.isnan(finish_s), np.nan, 0.0) for _ in range(3)))
     if not (np.any(stretches["bus_s"]) or np.any(stretches["link_s"]) or transfers):
         return lost
@@ -86,14 +87,12 @@ def lost_s(
 
 def _spans(requests: Sequence[Request], finish_s: Array) -> Iterator[_Stay]:
     """Yield the time on the replica that decodes, and on another one that prefills."""
-    admitted_s, read_s, landed_s, replica, prefill_replica = (
-        _values(requests, name)
-        for name in ("admitted_s", "read_s", "landed_s", "replica", "prefill_replica")
+    admitted_s, read_s, landed_s = (
+        request_values(requests, name) for name in ("admitted_s", "read_s", "landed_s")
+    )
+    replica, prefill_replica = (
+        request_values(requests, name, int) for name in ("replica", "prefill_replica")
     )
     handed = prefill_replica >= 0
     yield _Stay(replica, np.where(handed, landed_s, admitted_s), finish_s)
     yield _Stay(np.where(handed, prefill_replica, -1), admitted_s, read_s)
-
-
-def _values(requests: Sequence[Request], name: str) -> Array:
-    return np.array([getattr(request, name) for request in requests])

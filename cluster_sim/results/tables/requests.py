@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from cluster_sim.deployment.fleet import resolve
-from cluster_sim.request import Request
 from cluster_sim.results.contention import lost_s
 from cluster_sim.results.recorder import Recorder
+from cluster_sim.results.request_values import request_values
 from cluster_sim.results.tables.arrow import column
 from cluster_sim.results.tables.token_times import token_times_s
 from cluster_sim.scenario.scenario import Scenario
@@ -51,7 +50,7 @@ def _recorded(scenario: Scenario, recorder: Recorder, latencies_s: Array) -> pa.
     """Return the columns that follow from the requests alone."""
     requests, classes = recorder.requests, scenario.workload.classes
     replica, prefill_replica = (
-        _values(requests, name, np.int32) for name in ("replica", "prefill_replica")
+        request_values(requests, name, np.int32) for name in ("replica", "prefill_replica")
     )
     # the last of these is for replica -1: a request that has none
     answer_s = np.append(latencies_s, 0.0)
@@ -60,18 +59,20 @@ def _recorded(scenario: Scenario, recorder: Recorder, latencies_s: Array) -> pa.
     names = [pool.name for pool in scenario.cluster.pools]
     pool_of = [names.index(spec.deployment.name) for spec in resolve(scenario).replicas]
     pool = np.array([*pool_of, 0], dtype=np.int8)[replica]
-    class_number = _values(requests, "class_number", np.int16)
+    class_number = request_values(requests, "class_number", np.int16)
     class_names = [traffic_class.name for traffic_class in classes] or [""]
     without_class = np.full(len(requests), not classes)
 
     def whole(name: str, kind: Any = np.int64) -> pa.Array:
-        return column(_values(requests, name, kind))
+        return column(request_values(requests, name, kind))
 
     def times(name: str, later_s: Array | float = 0.0) -> pa.Array:
-        return _seconds(_values(requests, name, float) + later_s)
+        return _seconds(request_values(requests, name, float) + later_s)
 
     def between(start: str, end: str) -> pa.Array:
-        return _seconds(_values(requests, end, float) - _values(requests, start, float))
+        return _seconds(
+            request_values(requests, end, float) - request_values(requests, start, float)
+        )
 
     return pa.table({
         "request": whole("number"),
@@ -95,11 +96,6 @@ def _recorded(scenario: Scenario, recorder: Recorder, latencies_s: Array) -> pa.
     })  # fmt: skip
 
 
-def _values(requests: Sequence[Request], name: str, kind: Any) -> Array:
-    """Return one attribute of all requests."""
-    return np.array([getattr(request, name) for request in requests], dtype=kind)
-
-
 def _seconds(times_s: Array) -> pa.Array:
     """Return a column of times; NaN, for what has not happened, is null."""
     return column(times_s, np.isnan(times_s))
@@ -110,7 +106,7 @@ _STATUSES = ["rejected", "unfinished", "finished"]
 
 def _status(recorder: Recorder) -> Array:
     """Return the place in _STATUSES of each request."""
-    unfinished = np.isnan([request.finish_s for request in recorder.requests])
+    unfinished = np.isnan(request_values(recorder.requests, "finish_s"))
     rejected = np.array(
         [request.number in recorder.rejected for request in recorder.requests], dtype=bool
     )
