@@ -18,6 +18,8 @@ class StepWork:
 
     batch: int = 0
     """Number of sequences that decode in the step."""
+    counted: int = 0
+    """Number of those sequences that count for the statistics."""
     growth: float = 0
     """Number of tokens that the step adds to the context of all decoding sequences."""
     context: float = 0

@@ -6,7 +6,7 @@ from heapq import heappop, heappush
 
 from cluster_sim.request import Request
 
-_LEFT = -1
+NO_TICKET = -1
 """Ticket of a request that is on no clock."""
 
 
@@ -34,7 +34,7 @@ class StepClock:
 
     def stop(self, request: Request) -> None:
         """Take a request off the clock before it has finished."""
-        request.ticket = _LEFT
+        request.ticket = NO_TICKET
 
     def steps_left(self, request: Request) -> int:
         """Return the steps until a request finishes."""
@@ -56,16 +56,12 @@ class StepClock:
         """
         now = self.now = self.now + steps
         finishing = self._finishing
-        if finishing and finishing[0][0] <= now:
-            return self._pop_due()
-        return None
-
-    def _pop_due(self) -> list[Request]:
-        """Take the requests off the clock whose last step has ended, and return them."""
-        finishing, now, finished = self._finishing, self.now, []
+        if not finishing or finishing[0][0] > now:
+            return None
+        finished = []
         while finishing and finishing[0][0] <= now:
             _, ticket, request = heappop(finishing)
             if request.ticket == ticket:
-                request.ticket = _LEFT
+                request.ticket = NO_TICKET
                 finished.append(request)
         return finished

@@ -259,7 +259,7 @@ class Replica(Generic[SomeScheduler]):
         work, (first_s, slope_s, _) = scheduler.work, stretch.ramp
         lost_s = _NOTHING_LOST if stretch.own_memory is None else stretch.lost_s(steps)
         return PACK_STRETCH(
-            self.number, stretch.began_s, first_s, slope_s, steps, work.batch, scheduler.counted, work.prompt_tokens,
+            self.number, stretch.began_s, first_s, slope_s, steps, work.batch, work.counted, work.prompt_tokens,
             work.sampled, work.context, work.growth, work.windowed, work.growing, work.pairs, work.window_pairs,
             scheduler.kv_tokens, len(scheduler.running), len(scheduler.waiting), *stretch.point, *lost_s,
         )  # fmt: skip

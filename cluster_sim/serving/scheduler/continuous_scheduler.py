@@ -27,41 +27,45 @@ class ContinuousScheduler(RequestBatch):
 
     def schedule(self, now_s: float, max_steps: int) -> SchedulerOutput:
         """Decide on the next step, and on how many steps like it may follow."""
-        output, decoding, kv = self.output, self._decoding, self._kv
+        output, decoding, kv, work = self.output, self._decoding, self._kv, self.work
         if output.chunks:
-            self._clear_chunks()
+            output.chunks.clear()
+            work.prompt_tokens = work.pairs = work.window_pairs = work.pairs_growth = 0
+            self._completing = self._past_tokens = 0
         if output.preempted:
             output.preempted = []
         output.swap_s = 0.0
-        blocks, work = decoding.blocks, self.work
+        blocks = decoding.blocks
         # NOTE: `kv.is_tight`, spelled out here and below: 0.2 us of the 14 us of a request.
         most = blocks.tokens // blocks.block_tokens + blocks.sequences * blocks.slack_blocks
         if blocks.sequences and most + kv.partial_blocks >= kv.capacity + kv.extra_blocks:
             self._preempt_until_all_fit(now_s)
+        steps, wait = max_steps, self._wait
+        if wait is not None:
+            wait.stop_holding()
         if self._partial is not None or (
             self.waiting and len(self.running) < self._limits.max_sequences and not output.preempted
         ):
-            steps = self._prefill_unless_held(now_s)
-        else:
-            if self._wait is not None:
-                self._wait.stop_holding()
-            steps = max_steps if blocks.sequences else 0
-        if steps:
-            # Nobody was admitted in a step that preempted; the next one tries again.
-            if (output.preempted and self.waiting) or output.swap_s:
-                steps = 1
-            alike = decoding.write(work)
-            work.sampled = work.batch + self._completing
-            if alike < steps:
-                steps = alike
-            if max_steps < steps:
-                steps = max_steps
-            # Only where blocks may run out are they counted.
-            if steps > 1 and work.batch:
-                grown = blocks.tokens + work.batch * blocks.step_tokens * steps
-                most = grown // blocks.block_tokens + work.batch * blocks.slack_blocks
-                if most + kv.partial_blocks >= kv.capacity + kv.extra_blocks:
-                    steps = kv.steps_within(steps)
+            prefill = self._prefill_chunks if wait is None else self._prefill_unless_held
+            steps = prefill(now_s)
+        if not blocks.sequences and not output.chunks:
+            output.steps = 0
+            return output
+        # Nobody was admitted in a step that preempted; the next one tries again.
+        if (output.preempted and self.waiting) or output.swap_s:
+            steps = 1
+        alike = decoding.write(work)
+        work.sampled = work.batch + self._completing
+        if alike < steps:
+            steps = alike
+        if max_steps < steps:
+            steps = max_steps
+        # Only where blocks may run out are they counted.
+        if steps > 1 and work.batch:
+            grown = blocks.tokens + work.batch * blocks.step_tokens * steps
+            most = grown // blocks.block_tokens + work.batch * blocks.slack_blocks
+            if most + kv.partial_blocks >= kv.capacity + kv.extra_blocks:
+                steps = kv.steps_within(steps)
         output.steps = steps
         return output
 
@@ -71,21 +75,15 @@ class ContinuousScheduler(RequestBatch):
             self._preempt(self.waiting.victim(self.running), now_s, 0)
 
     def _prefill_unless_held(self, now_s: float) -> int:
-        """Prefill, unless new requests are held back; return how many like steps may follow.
-
-        That is 0 where the step would do nothing.
-        """
+        """Prefill, unless new requests are held back; return how many like steps may follow."""
         wait = self._wait
-        if wait is not None and self._partial is not None:
-            wait.stop_holding()
-        elif wait is not None and (steps := wait.steps_to_hold(self._decoding_tokens())):
+        assert wait is not None
+        if self._partial is None and (steps := wait.steps_to_hold(self._decoding_tokens())):
             return steps
         steps = self._prefill_chunks(now_s)
         if self.output.chunks:
-            if wait is not None:
-                wait.prefilled()
-            return steps
-        return steps if self._decoding.blocks.sequences else 0
+            wait.prefilled()
+        return steps
 
     def _prefill_chunks(self, now_s: float) -> int:
         """Fill what decoding leaves of the token budget with prompts.

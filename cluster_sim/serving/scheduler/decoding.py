@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from heapq import heappush
+from heapq import heappop, heappush
 
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.decoding_blocks import DecodingBlocks
 from cluster_sim.serving.scheduler.sliding_window import SlidingWindow
-from cluster_sim.serving.step_clock import StepClock
+from cluster_sim.serving.step_clock import NO_TICKET, StepClock
 
 _INDEFINITELY = 1 << 62
 
@@ -68,10 +68,18 @@ class DecodingSequences(StepClock):
         """Move on by `steps` steps, in which nobody joins or leaves; return as `tick` does."""
         blocks, finishing = self.blocks, self._finishing
         blocks.tokens += blocks.sequences * steps
-        now = self.now = self.now + steps  # as `tick`
+        now = self.now = self.now + steps
         if self.window is not None:  # before any are off the clock: they may fill it as they finish
             self.window.advance(steps, now)
-        return self._pop_due() if finishing and finishing[0][0] <= now else None
+        if not finishing or finishing[0][0] > now:  # as `tick`
+            return None
+        finished = []
+        while finishing and finishing[0][0] <= now:
+            _, ticket, request = heappop(finishing)
+            if request.ticket == ticket:
+                request.ticket = NO_TICKET
+                finished.append(request)
+        return finished
 
     def generated(self, request: Request) -> int:
         """Return the tokens that a request has been answered."""
@@ -96,6 +104,7 @@ class DecodingSequences(StepClock):
         blocks = self.blocks
         work.batch = blocks.sequences
         work.growth = blocks.sequences
+        work.counted = self.counted
         work.context = blocks.tokens + blocks.sequences * blocks.step_tokens
         if self.window is not None:
             work.windowed, work.growing = self.window.keys, self.window.growing

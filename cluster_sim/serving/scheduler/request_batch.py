@@ -79,11 +79,6 @@ class RequestBatch:
         self._resuming: list[Request] = []
 
     @property
-    def counted(self) -> int:
-        """Number of decoding requests that count for the statistics."""
-        return self._decoding.counted
-
-    @property
     def kv_tokens(self) -> float:
         """Number of tokens in the cache as the scheduled steps begin; shared ones count once."""
         kv = self._kv
@@ -149,13 +144,6 @@ class RequestBatch:
 
     # What a step does
 
-    def _clear_chunks(self) -> None:
-        """Let the next step prefill nothing."""
-        work = self.work
-        self.output.chunks.clear()
-        work.prompt_tokens = work.pairs = work.window_pairs = work.pairs_growth = 0
-        self._completing = self._past_tokens = 0
-
     def _take_first(self) -> None:
         """Move the first waiting request to those that run."""
         request = self.waiting.pop_first()
@@ -213,7 +201,8 @@ class RequestBatch:
         if chunks:
             for request, chunk in chunks:
                 self._prefilled(request, chunk * steps, now_s, finished)
-            decoding.count_tokens()
+            if decoding.blocks.step_tokens > 1:
+                decoding.count_tokens()
         if self._resuming:
             for request in self._resuming:
                 self.stalls.append((request, now_s - request.stalled_s))

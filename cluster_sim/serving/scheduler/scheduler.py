@@ -50,11 +50,6 @@ class Scheduler(Protocol):
         ...
 
     @property
-    def counted(self) -> int:
-        """Number of decoding requests that count for the statistics, and get a token each step."""
-        ...
-
-    @property
     def longest(self) -> int:
         """Number of tokens of the largest request that could be served."""
         ...

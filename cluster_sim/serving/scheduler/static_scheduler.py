@@ -17,7 +17,10 @@ from cluster_sim.serving.scheduler.queue_orders.first_come import FirstComeQueue
 
 
 class StaticScheduler:
-    """Requests of one replica, served batch by batch; counts include padding."""
+    """Requests of one replica, served batch by batch.
+
+    Counts include padding, but for `work.counted`: requests that have finished get no tokens.
+    """
 
     __slots__ = (
         "_blocks",
@@ -27,7 +30,6 @@ class StaticScheduler:
         "_length",
         "_limits",
         "_prompt_tokens",
-        "counted",
         "longest",
         "output",
         "pending_prompt_tokens",
@@ -45,8 +47,6 @@ class StaticScheduler:
         self.running: dict[Request, None] = {}  # those that have not finished
         self.stalls: list[tuple[Request, float]] = []
         self.pending_tokens = self.pending_prompt_tokens = 0
-        self.counted = 0
-        """Number of requests that count for the statistics; those that have finished do not."""
         self._limits, self._kv_cache = limits, kv_cache
         self._blocks = kv_cache.kv_tokens // kv_cache.block_tokens
         self.longest = min(self._blocks * kv_cache.block_tokens, limits.max_context - 1)
@@ -109,7 +109,7 @@ class StaticScheduler:
         while left and not self._steps_left(left[-1]):
             request = left.pop()
             request.generated, request.finish_s = request.output_tokens, now_s
-            self.counted -= request.counted
+            self.work.counted -= request.counted
             del self.running[request]
             finished.append(request)
         if not left:
@@ -179,7 +179,7 @@ class StaticScheduler:
         self.work.batch, self._length = len(self._left), self._prompt_tokens
         for request in self._left:
             request.generated, request.offset, request.first_token_s = 1, self._clock, now_s
-            self.counted += request.counted
+            self.work.counted += request.counted
             self.pending_tokens -= request.prompt_tokens + 1
             self.pending_prompt_tokens -= request.prompt_tokens
         self._left.sort(key=lambda request: -request.output_tokens)
