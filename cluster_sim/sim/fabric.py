@@ -109,6 +109,8 @@ class Fabric:
         channel = transfer.channel
         channel.settle(self._env.now, channel.rate)
         channel.supply(transfer, total, arriving, is_whole=is_whole)
+        if channel.is_behind:  # what was planned for this very moment did not know of these bytes
+            self._agenda.plan(channel, inf)
         self._want(channel)
         self._call()
 

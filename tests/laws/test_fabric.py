@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from simpy import Environment, Timeout
 
@@ -71,6 +71,9 @@ class Watched(Fabric):
 
 
 @settings(max_examples=80, deadline=None)
+@example(  # bytes that come into being as those before them have all been moved
+    sent=[(0.0, ["a", "b"], 1, [(0.0, 8.0), (0.25, 0.0), (0.75, 0.0)], 1.0)], pauses=[]
+)
 @given(sendings, pauses)
 def test_no_link_is_overfull_nothing_is_lost_and_nobody_waits_for_nothing(
     sent: list[tuple[float, list[str], int, list[tuple[float, float]], float]], pauses: list[float]
