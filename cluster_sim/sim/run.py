@@ -68,18 +68,19 @@ def run(
     scenario, env = simulation.scenario, simulation.env
     end_s = None if scenario.duration_s is None else scenario.duration_s + scenario.drain_s
     heartbeat = Heartbeat(simulation, progress, watch)
-    with _no_cycle_collection():
-        env.run(until=end_s)
+    env.run(until=end_s)
     simulation.stop()
     return env.scheduled - heartbeat.events
 
 
 @contextmanager
-def _no_cycle_collection() -> Iterator[None]:
+def no_cycle_collection() -> Iterator[None]:
     """Suspend the collection of reference cycles.
 
-    The loop makes none, but millions of rows, which the collector would look through again and
-    again.
+    Neither the loop nor the tables of its rows make any, but there are millions of rows, which the
+    collector would look through again and again.
+
+    NOTE: at 100,000 requests it took a tenth of the time, all of it while tables were built.
     """
     enabled = gc.isenabled()
     gc.disable()

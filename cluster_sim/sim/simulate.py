@@ -11,7 +11,7 @@ from cluster_sim.results.results import Results
 from cluster_sim.results.run_info import RunInfo
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.sim.build import Simulation, build
-from cluster_sim.sim.run import Progress, Watch, run
+from cluster_sim.sim.run import Progress, Watch, no_cycle_collection, run
 
 
 def simulate(
@@ -34,8 +34,9 @@ def simulate(
     began_s, scenario = time.perf_counter(), sampled(scenario)
     fleet = resolve(scenario)
     simulation = build(scenario, fleet)
-    events = run(simulation, progress, watch)
-    return gather(simulation, events, time.perf_counter() - began_s)
+    with no_cycle_collection():
+        events = run(simulation, progress, watch)
+        return gather(simulation, events, time.perf_counter() - began_s)
 
 
 def gather(simulation: Simulation, events: int, wall_s: float) -> Results:

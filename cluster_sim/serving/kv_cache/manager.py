@@ -31,8 +31,10 @@ class PrefixHit(NamedTuple):
     fetch_s: float = 0.0
     """Time that fetching takes [s]."""
 
-
-NO_HIT = PrefixHit()
+    @property
+    def known(self) -> int:
+        """Number of its first blocks that need not be prefilled."""
+        return self.found + self.fetched
 
 
 class KVCacheManager:
@@ -198,13 +200,13 @@ class KVCacheManager:
 
     def use(self, request: Request, hit: PrefixHit) -> None:
         """Let a request use the blocks that were found, and those that are fetched."""
-        if self._prefix is None:
-            return
+        prefix = self._prefix
+        assert prefix is not None
         self.extra_blocks += hit.used
         request.holds = []
-        self._prefix.hold(request, hit.found, computed=False)
+        prefix.hold(request, hit.found, computed=False)
         if hit.fetched:
-            self._prefix.fetch(request, hit.found + hit.fetched)
+            prefix.fetch(request, hit.known)
 
     def fill(self, request: Request, tokens: int) -> None:
         """Take note that a request has filled the blocks of its first `tokens` tokens."""

@@ -10,7 +10,7 @@ none in a step that preempted. (vLLM, vllm/v1/core/sched/scheduler.py.)
 from __future__ import annotations
 
 from cluster_sim.request import Request
-from cluster_sim.serving.kv_cache.manager import NO_HIT, PrefixHit
+from cluster_sim.serving.kv_cache.manager import PrefixHit
 from cluster_sim.serving.scheduler.output import SchedulerOutput
 from cluster_sim.serving.scheduler.request_batch import RequestBatch
 
@@ -161,13 +161,13 @@ class ContinuousScheduler(RequestBatch):
 
         Returns the number of its tokens in the step, 0 where it has to wait.
         """
-        kv, hit = self._kv, NO_HIT
+        kv, block_tokens, hit = self._kv, self._kv.block_tokens, None
+        missing, reused = request.prompt_tokens + request.generated, 0
         if kv.caches_prefixes:
             kv.make_exact()
             hit = kv.find(request)
-        found, used, fetched, _ = hit
-        known, block_tokens = found + fetched, kv.block_tokens
-        missing = request.prompt_tokens + request.generated - known * block_tokens
+            missing -= hit.known * block_tokens
+            reused = hit.known - hit.used  # blocks, free until now
         chunk = missing if missing < budget else budget
         if chunk < missing and not self._limits.chunked_prefill:
             return 0
@@ -175,16 +175,18 @@ class ContinuousScheduler(RequestBatch):
         spare = kv.watermark_blocks if self.running else 0
         if self.admits_whole_prompts:
             spare += kv.blocks_for(missing) - blocks
-        if not kv.try_take(known - used + blocks, spare):
+        if not kv.try_take(reused + blocks, spare):
             return 0
         self._take_first()
-        request.prefilled = known * block_tokens
-        if kv.caches_prefixes:
+        if hit is None:
+            request.prefilled = 0
+        else:
             self._use(request, hit)
         if request.admitted_s != request.admitted_s:  # NaN: for the first time
             request.admitted_s = now_s
-            request.prefix_hit_tokens = request.prefilled
-            request.fetched_tokens = fetched * block_tokens
+            if hit is not None:
+                request.prefix_hit_tokens = request.prefilled
+                request.fetched_tokens = hit.fetched * block_tokens
         self._add_chunk(request, chunk)
         if chunk < missing:
             self._partial = request
@@ -192,6 +194,7 @@ class ContinuousScheduler(RequestBatch):
 
     def _use(self, request: Request, hit: PrefixHit) -> None:
         """Let a request that is being admitted begin behind what is known of its text."""
+        request.prefilled = hit.known * self._kv.block_tokens
         self.pending_tokens -= request.prefilled
         self.pending_prompt_tokens -= request.prefilled
         self._kv.use(request, hit)

@@ -180,7 +180,6 @@ class RequestBatch:
     def advance(self, steps: int, now_s: float) -> list[Request]:
         """Move on by `steps` of the scheduled steps; return the requests that finished."""
         decoding, chunks = self._decoding, self.output.chunks
-        finished: list[Request] = []
         if self.stalls:
             self.stalls = []
         if self._wait is not None:
@@ -189,15 +188,15 @@ class RequestBatch:
         kv, due = self._kv, decoding.advance(steps)
         if kv.caches_prefixes and (chunks or due is not None):
             kv.forget_taken(request.prefilled + chunk * steps for request, chunk in chunks)
-        if due:
-            for request in due:
+        finished = due or []
+        if finished:
+            for request in finished:
                 stored = request.prompt_tokens + request.output_tokens - 1
                 blocks = decoding.leave(request, stored)
                 if kv.caches_prefixes:
                     kv.give_back(request, stored, blocks, again=False)
                 del self.running[request]
                 request.finish_s = now_s
-            finished += due
         if chunks:
             for request, chunk in chunks:
                 self._prefilled(request, chunk * steps, now_s, finished)
