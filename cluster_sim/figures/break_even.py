@@ -224,8 +224,8 @@ def _draw_lines(
 
 
 def _used(rows: Sequence[Row]) -> str:
-    """Return how much of its compute a machine uses, where it is known."""
-    if any(_USED not in row for row in rows):
+    """Return how much of its compute a machine uses; nothing where that is not known."""
+    if not rows or any(_USED not in row for row in rows):
         return ""
     low, high = (style.percent(float(end(row[_USED] for row in rows))) for end in (min, max))
     return f", {low} to {high} of its compute used"
