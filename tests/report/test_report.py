@@ -22,6 +22,7 @@ from cluster_sim.report.provenance import used
 from cluster_sim.report.tables import of_rows
 from cluster_sim.results import metrics
 from cluster_sim.results.metrics.verdict_text import slo_line
+from cluster_sim.results.results import Results, load_results
 from cluster_sim.sim.simulate import simulate
 from cluster_sim.studies.sweep import sweep
 from tests.commands import BURST, call
