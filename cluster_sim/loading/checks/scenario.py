@@ -11,7 +11,7 @@ from cluster_sim.loading.checks.kv_cache import capacity_faults
 from cluster_sim.loading.checks.replica_plan import plan_faults
 from cluster_sim.loading.checks.roles import role_faults
 from cluster_sim.loading.checks.site import site_faults
-from cluster_sim.loading.checks.traffic import admission_faults, traffic_faults
+from cluster_sim.loading.checks.traffic import admission_faults, objective_faults, traffic_faults
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import Trail
 from cluster_sim.topology import FRONT_DOOR
@@ -24,6 +24,7 @@ fill the memory."""
 def faults_of(scenario: Scenario) -> Iterator[Finding]:
     """Yield all that is wrong with a scenario as a whole: where, and a sentence."""
     yield from traffic_faults(scenario)
+    yield from objective_faults(scenario)
     yield from sampling.faults(scenario)
     yield from admission_faults(scenario)
     yield from role_faults(scenario)
