@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster_sim.errors import ScenarioError
+from cluster_sim.results.metrics.verdict_text import missed_text
 from cluster_sim.whole_files import whole_file, write_whole
 
 TABLE = "sweep.parquet"
@@ -208,15 +209,15 @@ def _locked(path: Path) -> Iterator[None]:
 def flat(summary: Mapping[str, Any]) -> dict[str, Any]:
     """Return a summary's fields that depend on the scenario alone, those of classes beside them.
 
-    Pools are left to run folders.
+    Pools are left to run folders. Objectives that are missed are in words.
     """
     fields = {
-        key: value
+        key: missed_text(value) if key == "slo_missed" else value
         for key, value in summary.items()
         if not isinstance(value, dict) and key not in ("name", "wall_s")
     }
     for name, of_class in summary.get("classes", {}).items():
-        fields |= {f"classes.{name}.{key}": value for key, value in of_class.items()}
+        fields |= {f"classes.{name}.{key}": value for key, value in flat(of_class).items()}
     return fields
 
 
