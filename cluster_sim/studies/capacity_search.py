@@ -16,7 +16,7 @@ from cluster_sim.results.cost import planned_usd_per_hour
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.scenario.study_spec import Capacity
 from cluster_sim.studies.capacity_answer import Option, Trial
-from cluster_sim.studies.objectives import judged, limits, named_limits
+from cluster_sim.studies.objectives import judged, objectives
 from cluster_sim.studies.runner import reseeded
 
 _STEP = 1.3  # by which a search goes on until it has one trial within the SLO and one beyond
@@ -38,7 +38,8 @@ class Search:
                 file.place("workload"),
                 "has no rate that can be searched; wanted arrivals such as {process: poisson, rate: 5 /s}",
             )
-        if not any(limits(self.base)):
+        self.objectives = objectives(self.base, asked)
+        if not self.objectives:
             raise ScenarioError.at(
                 file.place(),
                 "'slo' is missing; wanted what must be met, such as slo: {ttft: 500 ms, tpot: 25 ms}",
@@ -68,11 +69,9 @@ class Search:
         if (nodes, rate_per_s) not in self.trials:
             scenario = self.scenario(nodes, rate_per_s)
             seeds = [reseeded(scenario, number) for number in range(self.asked.replications)]
-            latencies_s = judged(seeds, self.asked.percentile)
-            margins = {
-                name: 1.0 - latencies_s[name] / limit_s
-                for name, limit_s in named_limits(scenario).items()
-            }
+            outcomes = judged(seeds, self.objectives).outcomes
+            latencies_s = {outcome.objective.name: outcome.value_s for outcome in outcomes}
+            margins = {outcome.objective.name: outcome.margin for outcome in outcomes}
             replicas = resolve(scenario).deployments[self.place].replica_count
             self.trials[nodes, rate_per_s] = Trial(
                 nodes, replicas, rate_per_s, latencies_s, margins, self._usd_per_hour(scenario)
@@ -88,7 +87,9 @@ class Search:
 
     def _option(self, answer: Trial | None, smaller: Trial | None, bigger: Trial | None) -> Option:
         trials = sorted(self.trials.values(), key=lambda trial: (trial.nodes, trial.rate_per_s))
-        return Option(self.values, answer, smaller, bigger, tuple(trials))
+        return Option(
+            self.values, answer, smaller, bigger, tuple(trials), objectives=self.objectives
+        )
 
     def highest_rate(self) -> Option:
         """Return the highest rate of the nodes that the file gives."""
