@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, fontManager
 from matplotlib.ft2font import FT2Font
 from matplotlib.text import Text
-from matplotlib.ticker import FixedFormatter
+from matplotlib.ticker import FuncFormatter
 
 from cluster_sim.errors import visible
 
@@ -33,8 +33,8 @@ def draw_literally(figure: Figure, axes: Sequence[Axes] | None = None) -> Figure
     for panel in figure.axes if axes is None else axes:
         for axis in (panel.xaxis, panel.yaxis):
             formatter = axis.get_major_formatter()
-            if isinstance(formatter, FixedFormatter):
-                formatter.seq = [visible(text) for text in formatter.seq]
+            if isinstance(formatter, FuncFormatter):  # as set_xticks makes of names, too
+                axis.set_major_formatter(FuncFormatter(partial(_visible_tick, formatter.func)))
     for text in _texts(figure, axes):
         text.set_parse_math(False)
         text.set_text(visible(text.get_text()))
@@ -57,6 +57,11 @@ def all_letters(figure: Figure) -> Iterator[None]:
     with rc_context({"svg.fonttype": "none"}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
+
+
+def _visible_tick(text_of: Callable[..., str], *tick: float) -> str:
+    """Return the text at a tick, of which `text_of` makes a text of names or of numbers."""
+    return visible(text_of(*tick))
 
 
 def _other_families(text: str) -> list[str]:

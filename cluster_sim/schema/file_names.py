@@ -55,6 +55,7 @@ def _is_path(name: str) -> bool:
         or not parts[0].strip()
         or not parts[-1].strip()
         or any(part.strip() in (".", "..") for part in parts)
+        or re.match(r"[A-Za-z]:[/\\]", name) is not None
     )
 
 
