@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "cluster_sim"
 # row do not import each other. Plain, lazy and type-only imports count.
 ROWS = [
     "errors typing",
-    "units",
+    "units whole_files",
     "schema",
     "request economics",
     "hardware",

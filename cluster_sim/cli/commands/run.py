@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cluster_sim.cli.console import say_wrote, stderr, stdout, warn, warn_of
+from cluster_sim.cli.console import print_line, say_wrote, stderr, stdout, warn, warn_of
 from cluster_sim.cli.options import (
     File,
     MemoryLimit,
@@ -92,8 +92,10 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
     if json_:
         print(json.dumps(_document(scenarios[0], summaries), indent=2))
     else:
-        from cluster_sim.cli.run_table import run_table
+        from cluster_sim.cli.run_table import run_table, verdicts
 
+        for line in verdicts(summaries):
+            print_line(line)
         stdout().print(run_table(scenarios[0].name, summaries))
     if stopped:
         raise typer.Exit(1)
