@@ -629,7 +629,7 @@ def test_a_trace_that_is_missing_or_stands_beside_arrivals_is_told():
         (f"{ROWS}yesterday,1,1\n", ":4", "came 'yesterday,1,1'; wanted TIMESTAMP,ContextTokens,GeneratedTokens"),
         (f"{ROWS}2023-11-16 18:17:nan,1,1\n", ":4", "came '2023-11-16 18:17:nan,1,1'; wanted TIMESTAMP,ContextTokens,GeneratedTokens"),
         (f"{ROWS}{AT}5.0,{'9' * 30},1\n", ":4", f"came '{AT}5.0,{'9' * 30},1'; wanted TIMESTAMP,ContextTokens,GeneratedTokens"),
-        (f"{ROWS}\0\n", ":4", "came '\0'; wanted TIMESTAMP,ContextTokens,GeneratedTokens"),
+        (f"{ROWS}\0\n", ":4", "came '\\x00'; wanted TIMESTAMP,ContextTokens,GeneratedTokens"),
         (f"{ROWS}{AT}5.0,1,1,{'x' * 200_000}\n", ":4", "is no CSV: field larger than field limit (131072)"),
     ],
 )  # fmt: skip
