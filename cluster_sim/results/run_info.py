@@ -29,6 +29,8 @@ class RunInfo:
     """Number of sessions that ended; None where the workload has no sessions."""
     question: str | None = None
     """Question that the scenario's file asks; None where it asks none."""
+    stopped: str | None = None
+    """Sentence that says what ended the run early; None where it came to its end."""
 
     def manifest(self) -> dict[str, Any]:
         """Return the facts as manifest.json has them, in its order and without absent ones."""
@@ -40,6 +42,8 @@ class RunInfo:
         facts["simulated_s"] = self.simulated_s
         if self.question is not None:
             facts["question"] = self.question
+        if self.stopped is not None:
+            facts["stopped"] = self.stopped
         return facts
 
     @classmethod

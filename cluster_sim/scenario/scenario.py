@@ -87,8 +87,13 @@ class Scenario(Description):
 
     @property
     def slos(self) -> list[Slo]:
-        """Objectives of each class of requests; the scenario's alone where there are no classes."""
-        return [each.slo or self.slo for each in self.workload.classes] or [self.slo]
+        """Objectives of each class of requests; the scenario's alone where there are no classes.
+
+        A class without a percentile has the scenario's.
+        """
+        return [
+            (each.slo or self.slo).at(self.slo.percentile) for each in self.workload.classes
+        ] or [self.slo]
 
     @cached_property
     def requests_wanted(self) -> int | None:

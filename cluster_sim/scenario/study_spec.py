@@ -13,6 +13,7 @@ from cluster_sim.limits import POINTS
 from cluster_sim.schema import Description
 from cluster_sim.typing import ClusterCount, Count
 from cluster_sim.units import PerSecond, number_and_unit
+from cluster_sim.workload.classes import Percentile
 
 
 class Range(Description):
@@ -130,9 +131,9 @@ class Capacity(Description):
     rate_per_s: PerSecond | None = None
     """Mean rate that the fewest nodes must carry [1/s]. Without it, the highest rate that the given
     nodes carry is searched."""
-    percentile: Annotated[float, Field(gt=0.0, lt=100.0)] = 95.0
-    """Percentile of all requests at which each objective of the SLO must hold. Rejected and
-    unfinished requests count as infinitely late."""
+    percentile: Percentile | None = None
+    """Percentile of requests at which each objective of the SLO must hold, in place of those of
+    `slo`. Default: that of `slo`, and 95 where it has none, though `run` then judges at 99."""
     axes: tuple[Axis, ...] = ()
     """Axes of further choices, as in `sweep`: parallelism, precision, policies. The answer is
     searched for each combination."""

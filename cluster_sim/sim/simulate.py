@@ -11,11 +11,15 @@ from cluster_sim.results.results import Results
 from cluster_sim.results.run_info import RunInfo
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.sim.build import Simulation, build
-from cluster_sim.sim.run import Progress, Watch, no_cycle_collection, run
+from cluster_sim.sim.limits import NO_LIMITS, RunLimits
+from cluster_sim.sim.run import Onlookers, Progress, RunEnd, Watch, no_cycle_collection, run
 
 
 def simulate(
-    scenario: Scenario, progress: Progress | None = None, watch: Watch | None = None
+    scenario: Scenario,
+    progress: Progress | None = None,
+    watch: Watch | None = None,
+    limits: RunLimits = NO_LIMITS,
 ) -> Results:
     """Run `scenario` to its end, or the sample of it that it asks for.
 
@@ -25,6 +29,9 @@ def simulate(
         Gets the simulated seconds and the number of requests that have left, from time to time.
     watch
         Gets the simulated seconds and the rows recorded so far, from time to time.
+    limits
+        Wall time and memory after which the run ends early; its results hold what happened so far,
+        and `info.stopped` says why.
 
     Raises
     ------
@@ -35,17 +42,17 @@ def simulate(
     fleet = resolve(scenario)
     simulation = build(scenario, fleet)
     with no_cycle_collection():
-        events = run(simulation, progress, watch)
-        return gather(simulation, events, time.perf_counter() - began_s)
+        end = run(simulation, Onlookers(progress, watch), limits)
+        return gather(simulation, end, time.perf_counter() - began_s)
 
 
-def gather(simulation: Simulation, events: int, wall_s: float) -> Results:
+def gather(simulation: Simulation, end: RunEnd, wall_s: float) -> Results:
     """Return the results of a run that has ended.
 
     Parameters
     ----------
-    events
-        Number of events that it took.
+    end
+        How it ended.
     wall_s
         Wall time that it took [s].
     """
@@ -55,9 +62,10 @@ def gather(simulation: Simulation, events: int, wall_s: float) -> Results:
     )
     info = RunInfo(
         wall_s=wall_s,
-        events=events,
+        events=end.events,
         simulated_s=tables.simulated_s,
         notes=tuple(simulation.tally.said()),
         sessions=None if closed_loop is None else closed_loop.sessions_ended,
+        stopped=end.stopped,
     )
     return Results(simulation.scenario, **tables._asdict(), info=info)

@@ -13,6 +13,7 @@ from cluster_sim.scenario.study_spec import Capacity
 from cluster_sim.studies.capacity_answer import Answer, Option, Trial, comparable
 from cluster_sim.studies.capacity_search import Search
 from cluster_sim.studies.grid import combinations
+from cluster_sim.studies.objectives import notes
 from cluster_sim.studies.runner import Progress, Runner
 
 
@@ -71,7 +72,15 @@ def capacity(
     options = comparable(list(Runner(workers, progress).outcomes(calls).values()))
     if all(option.fault for option in options):
         raise ScenarioError.at(file.place(), options[0].fault)
-    return Answer(str(file.document.data.get("name")), asked.rate_per_s, asked.percentile, options)
+    wanted = [objective for option in options for objective in option.objectives]
+    percentile, *others = {objective.percentile for objective in wanted}
+    return Answer(
+        str(file.document.data.get("name")),
+        asked.rate_per_s,
+        None if others else percentile,
+        options,
+        tuple(notes(wanted)),
+    )
 
 
 def searched(file: ScenarioFile, asked: Capacity, values: Mapping[str, Any]) -> Option:

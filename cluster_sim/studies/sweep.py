@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +15,9 @@ from cluster_sim.errors import ScenarioError, SimulationError
 from cluster_sim.loading.files import ScenarioFile, open_scenarios
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.studies.grid import Point, program_version, resolved, swept
-from cluster_sim.studies.store import Record, SweepFolder
+from cluster_sim.studies.store import Record, SweepFolder, Warned
 from cluster_sim.studies.sweep_count import SweepCount
+from cluster_sim.studies.sweep_plan import differences, plan_of
 from cluster_sim.studies.workers import Call, ProcessDied, called
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ def sweep(  # noqa: PLR0913 - public API: every parameter is an option of its us
     retry_failed: bool = False,
     progress: SweepProgress | None = None,
     ended: Ended | None = None,
+    warned: Warned = warnings.warn,
 ) -> pa.Table:
     """Simulate the points of the file's `sweep` that a folder does not hold yet.
 
@@ -63,6 +66,8 @@ def sweep(  # noqa: PLR0913 - public API: every parameter is an option of its us
         Listener that is given how many points are done.
     ended
         Listener that is given each point, in words, and its outcome.
+    warned
+        Listener that is given a sentence about each damaged file that was set aside.
 
     Returns
     -------
@@ -73,7 +78,8 @@ def sweep(  # noqa: PLR0913 - public API: every parameter is an option of its us
     Raises
     ------
     ScenarioError
-        No point makes a scenario, or the folder cannot be written to.
+        No point makes a scenario, the folder holds the plan of another sweep with this name, or it
+        cannot be written to.
 
     Examples
     --------
@@ -82,9 +88,22 @@ def sweep(  # noqa: PLR0913 - public API: every parameter is an option of its us
     >>> table.to_pandas()[["workload.arrivals.rate_per_s", "p99_ttft_ms"]]  # doctest: +SKIP
     """
     file = open_scenarios(path, sets)
-    folder = SweepFolder(out or folder_of(file))
+    folder = SweepFolder(out or folder_of(file), warned)
+    _refuse_other_plan(file, folder)
     listeners = _Listeners(progress or (lambda count: None), ended)
     return _Sweep(file, folder, listeners, retry_failed=retry_failed).run(workers, dask)
+
+
+def _refuse_other_plan(file: ScenarioFile, folder: SweepFolder) -> None:
+    """Raise ScenarioError where the folder holds the plan of another sweep with the file's name."""
+    name = _name(file)
+    plan = folder.plan(name)
+    if plan is not None and (told := differences(file, plan)):
+        raise ScenarioError.at(
+            str(folder.plan_path(name)),
+            f"is the plan of another sweep than {file.document.file}: {told}; expected another --out, "
+            "or this plan removed, which keeps the points that are done",
+        )
 
 
 class _Listeners(NamedTuple):
@@ -144,7 +163,8 @@ class _Sweep:
                 folder = str(runs / point.key) if runs else None
                 yield point.key, (simulated, (point.scenario, folder))
         self._check_points(faults)
-        self.folder.plan(_name(self.file), self.rows)
+        name = _name(self.file)
+        self.folder.keep_plan(name, plan_of(self.file, name, self.rows))
         self.count = replace(self.count, total=len(self.rows))
 
     def _must_simulate(self, key: str) -> bool:

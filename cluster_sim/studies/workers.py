@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
+from pickle import PicklingError
 from typing import Any, TypeVar
 
 from cluster_sim.errors import ScenarioError, SimulationError
@@ -28,6 +29,24 @@ _STARTS = 2  # of a call whose process dies: a machine may have been short of me
 
 class ProcessDied(SimulationError):
     """Death of the process that ran a call: it was killed, or crashed."""
+
+    @classmethod
+    def with_code(cls, code: int | None) -> ProcessDied:
+        """Return the death of a process with this exit code; it is -N for signal N.
+
+        >>> print(ProcessDied.with_code(-9))
+        the process that ran it was killed by SIGKILL, as systems do when memory runs out
+        >>> print(ProcessDied.with_code(-11))
+        the process that ran it was killed by SIGSEGV
+        """
+        if code is None or code >= 0:
+            return cls(f"the process that ran it ended with exit code {code}")
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        why = ", as systems do when memory runs out" if name == "SIGKILL" else ""
+        return cls(f"the process that ran it was killed by {name}{why}")
 
 
 def called(work: Work[Name], workers: int | None = None, dask: str | None = None) -> Done[Name]:
@@ -81,7 +100,8 @@ class _Worker:
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        self._process.start()
+        with _interrupts_held_back():
+            self._process.start()
         theirs.close()
         self._job: _Job | None = None
 
@@ -105,7 +125,7 @@ class _Worker:
             return job, self.pipe.recv()
         except (EOFError, ConnectionError):
             self._process.join()
-            return job, ProcessDied("the process that ran it died")
+            return job, ProcessDied.with_code(self._process.exitcode)
 
     def end(self) -> None:
         """End the process."""
@@ -114,8 +134,23 @@ class _Worker:
         self._process.join()
 
 
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Hold Ctrl-C back; processes that are started meanwhile never get it.
+
+    It is for the process that gives the work out.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # no POSIX system
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _serve(pipe: Connection) -> None:
-    # Ctrl-C is for the process that gives the work out
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(EOFError, ConnectionError):  # it is gone
         while True:
@@ -124,7 +159,15 @@ def _serve(pipe: Connection) -> None:
                 outcome = function(*arguments)
             except Exception as error:
                 outcome = error
-            pipe.send(outcome)
+            _send(pipe, outcome)
+
+
+def _send(pipe: Connection, outcome: Any) -> None:
+    """Send an outcome, or why it cannot be sent."""
+    try:
+        pipe.send(outcome)
+    except (TypeError, ValueError, AttributeError, PicklingError) as error:
+        pipe.send(SimulationError(f"{type(outcome).__name__} cannot be sent: {error}"))
 
 
 class _Crew:
@@ -213,7 +256,7 @@ def _on_dask(work: Work[Name], address: str) -> Done[Name]:
             try:
                 outcome = future.result()
             except KilledWorker:
-                outcome = ProcessDied("the process that ran it died")
+                outcome = ProcessDied("the processes that ran it died")
             except Exception as error:
                 outcome = error
             yield names.pop(future), outcome

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cluster_sim.cli.console import print_line, stdout, write_table
+from cluster_sim.cli.console import print_line, stdout, warn, write_table
 from cluster_sim.cli.options import File, Sets, Variants, Workers
 from cluster_sim.cli.progress import counter
 
@@ -36,6 +36,8 @@ def capacity(
 
     with counter("options") as progress:
         answer = run(file, set_ or (), variant or (), workers, progress)
+    for note in answer.notes:
+        warn(note)
     console = stdout()
     console.print(_table(answer))
     for option in answer.options:
@@ -58,8 +60,9 @@ def _table(answer: Answer) -> Table:
     asked = (
         "the highest rate" if answer.rate_per_s is None else f"{answer.rate_per_s:,.6g} requests/s"
     )
+    at = "percentiles of their own" if answer.percentile is None else f"p{answer.percentile:g}"
     table = Table(
-        title=f"{answer.name}: {asked} at p{answer.percentile:g}; * none beats it in cost and latency at once",
+        title=f"{answer.name}: {asked} at {at}; * none beats it in cost and latency at once",
         title_justify="left",
     )
     names = answer.objectives

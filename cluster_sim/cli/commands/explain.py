@@ -42,8 +42,9 @@ def explain(
 def _print_arithmetic(scenario: Scenario) -> None:
     """Print what each pool can do, and how much of it the traffic asks for."""
     from cluster_sim.analysis.estimate import explain
+    from cluster_sim.analysis.offered_rate import offered_per_s
     from cluster_sim.analysis.pool_arithmetic import highest_rate_per_s
-    from cluster_sim.analysis.request_lengths import offered_per_s, sampled_lengths
+    from cluster_sim.analysis.request_lengths import sampled_lengths
     from cluster_sim.cli.estimate_table import estimate_table
     from cluster_sim.results.cost import planned_usd_per_hour
 

@@ -9,13 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cluster_sim.cli.console import say_wrote, stderr, stdout, warn, warn_of
-from cluster_sim.cli.options import File, Seed, Sets, Variants
+from cluster_sim.cli.console import print_line, say_wrote, stderr, stdout, warn, warn_of
+from cluster_sim.cli.options import (
+    File,
+    MemoryLimit,
+    Seed,
+    Sets,
+    TimeLimit,
+    Variants,
+    run_limits,
+)
 from cluster_sim.cli.progress import simulation_bar
 
 if TYPE_CHECKING:
     from cluster_sim.results.results import Results
     from cluster_sim.scenario.scenario import Scenario
+    from cluster_sim.sim.limits import RunLimits
 
 
 def run(  # noqa: PLR0913 - a parameter is an option of the command
@@ -51,22 +60,29 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
             "--live", help="Show queue, running requests and tokens a second while it runs."
         ),
     ] = False,
+    time_limit: TimeLimit = None,
+    memory_limit: MemoryLimit = None,
 ) -> None:
     """Simulate every variant; print one table, write a run folder for each."""
     from cluster_sim.cli.commands.export import check_clients, write_export
     from cluster_sim.loading.files import load_variants, question_of
 
     check_clients(export_ or ())
+    limits = run_limits(time_limit, memory_limit)
     scenarios = load_variants(file, variant or (), set_ or (), seed)
     warn_of(scenarios)
     question = question_of(file) or None
     folder = out or Path("runs") / scenarios[0].name
     summaries: dict[str, dict[str, Any]] = {}
+    stopped = False
     for scenario in scenarios:
-        results = _simulated(scenario, is_live=live)
+        results = _simulated(scenario, limits, is_live=live)
         results = replace(results, info=replace(results.info, question=question))
         for note in results.info.notes:
             warn(f"{scenario.title}: {note}")
+        if results.info.stopped is not None:
+            stopped = True
+            warn(f"{scenario.title}: ended early: {results.info.stopped}")
         run_folder = results.save(folder / scenario.variant if scenario.variant else folder)
         summaries[scenario.variant or scenario.name] = results.summary()
         say_wrote(run_folder)
@@ -75,12 +91,16 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
     if json_:
         print(json.dumps(_document(scenarios[0], summaries), indent=2))
     else:
-        from cluster_sim.cli.run_table import run_table
+        from cluster_sim.cli.run_table import run_table, verdicts
 
+        for line in verdicts(summaries):
+            print_line(line)
         stdout().print(run_table(scenarios[0].name, summaries))
+    if stopped:
+        raise typer.Exit(1)
 
 
-def _simulated(scenario: Scenario, *, is_live: bool) -> Results:
+def _simulated(scenario: Scenario, limits: RunLimits, *, is_live: bool) -> Results:
     """Return the results of a scenario, with a dashboard (live), or a bar of progress."""
     from cluster_sim.sim.simulate import simulate
 
@@ -88,9 +108,9 @@ def _simulated(scenario: Scenario, *, is_live: bool) -> Results:
         from cluster_sim.cli.live import watching
 
         with watching(scenario, stderr()) as watch:
-            return simulate(scenario, watch=watch)
+            return simulate(scenario, watch=watch, limits=limits)
     with simulation_bar(scenario) as progress:
-        return simulate(scenario, progress)
+        return simulate(scenario, progress, limits=limits)
 
 
 def _document(scenario: Scenario, summaries: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def _request_faults(scenario: Scenario) -> Iterator[Finding]:
         ("workload", "sessions", "arrivals"): sessions.arrivals if sessions is not None else None,
     }
     for trail, arrivals in sources.items():
-        rate_per_s = arrivals.mean_rate_per_s() if arrivals is not None else None
+        rate_per_s = None if arrivals is None else arrivals.mean_rate_per_s(scenario.duration_s)
         if rate_per_s is None or scenario.duration_s is None:
             continue
         expected = rate_per_s * scenario.duration_s / (scenario.sample or 1)
