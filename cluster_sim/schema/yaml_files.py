@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from cluster_sim.errors import ScenarioError, shown
+from cluster_sim.limits import VALUES
 from cluster_sim.schema.documents import Document, Trail, inside
 from cluster_sim.schema.scalars import scalar, whole
 
-_MOST_VALUES = 200_000  # of one file, aliases expanded: above it, anchors are being used as a bomb
 _TAGS = ("map", "seq", "str", "null", "bool", "int", "float", "timestamp", "merge", "value")
 """Tags of YAML that are read; a date is text here."""
 
@@ -119,10 +119,10 @@ class _YamlReader:
         line = node.start_mark.line
         self._document.places.setdefault(trail, self._at(line))
         self._count += 1
-        if self._count > _MOST_VALUES:
+        if self._count > VALUES.most:
             raise ScenarioError.at(
                 self._where or self._document.file,
-                f"holds more than {_MOST_VALUES:,} values, what its anchors expand to included",
+                f"holds more than {VALUES.most:,} values, what its anchors expand to included",
             )
         if node.tag.removeprefix("tag:yaml.org,2002:") not in _TAGS:
             tag = shown(node.tag.replace("tag:yaml.org,2002:", "!!"))
