@@ -13,6 +13,7 @@ from zlib import crc32
 
 from cluster_sim.errors import ScenarioError, SimulationError
 from cluster_sim.loading.files import ScenarioFile, open_scenarios
+from cluster_sim.loading.variants import name_faults
 from cluster_sim.sim.limits import NO_LIMITS, RunLimits
 from cluster_sim.studies.grid import Point, program_version, resolved, swept
 from cluster_sim.studies.store import Record, SweepFolder, Warned
@@ -229,7 +230,12 @@ class _Sweep:
 
 
 def folder_of(file: ScenarioFile) -> Path:
-    """Return the folder of the results of a file's sweep, where none is named."""
+    """Return the folder of the results of a file's sweep, where none is named.
+
+    Raises ScenarioError where the name of the scenario cannot be the name of a folder.
+    """
+    if faults := list(name_faults(file.document)):
+        raise ScenarioError(faults)
     return Path("sweeps") / _name(file)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from cluster_sim.limits import COUNT
 from cluster_sim.request import Request
 from cluster_sim.schema import Description
 from cluster_sim.units import PositiveSeconds
@@ -53,7 +54,7 @@ class TrafficClass(Description):
     """Name of the class."""
     share: Annotated[float, Field(gt=0.0, le=1.0)]
     """Share of all requests; the shares of all classes add up to 1."""
-    priority: int = 0
+    priority: Annotated[int, Field(ge=-COUNT.most), COUNT] = 0
     """Priority; lower is more urgent, as in vLLM."""
     slo: Slo | None = None
     """Objectives of this class, in place of all of the scenario's."""

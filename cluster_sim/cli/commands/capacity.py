@@ -82,7 +82,6 @@ def _end(answer: Answer) -> None:
 def _table(answer: Answer) -> Table:
     """Return the answer of each option with the trials on either side."""
     from rich.table import Table
-    from rich.text import Text
 
     asked = (
         "the highest rate" if answer.rate_per_s is None else f"{answer.rate_per_s:,.6g} requests/s"
@@ -96,7 +95,7 @@ def _table(answer: Answer) -> Table:
     latencies = [f"{name} [ms]" for name in names]
     table.add_column("")
     for heading in ("nodes", "replicas", "requests/s", *latencies, "margin", "USD/h", ""):
-        table.add_column(Text(heading), justify="right")
+        table.add_column(heading, justify="right")
     front = [id(trial) for _, trial in answer.front]
     for option in answer.options:
         table.add_section()
@@ -104,7 +103,7 @@ def _table(answer: Answer) -> Table:
             if trial is not None:
                 mark = "*" if id(trial) in front else ""
                 style = "bold" if trial is option.answer else ""
-                table.add_row(Text(option.title), *_cells(trial, names), mark, style=style)
+                table.add_row(option.title, *_cells(trial, names), mark, style=style)
     return table
 
 

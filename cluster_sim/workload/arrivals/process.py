@@ -11,7 +11,7 @@ from typing import ClassVar, NamedTuple, Self
 import numpy as np
 
 from cluster_sim.schema import Description
-from cluster_sim.typing import Count
+from cluster_sim.typing import RequestCount
 from cluster_sim.workload.arrivals.bisection import smallest_reaching
 from cluster_sim.workload.arrivals.curve import RateCurve
 
@@ -134,7 +134,7 @@ class ArrivalProcess(Description):
 class OpenLoop(ArrivalProcess):
     """Arrivals at times that do not depend on the answers."""
 
-    requests: Count | None = None
+    requests: RequestCount | None = None
     """Number of requests after which arrivals stop. Default: they stop with `duration`."""
     rate_curve: RateCurve | None = None
     """Factor on the rate over time: the process runs that much faster then, bursts and all."""
