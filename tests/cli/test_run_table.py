@@ -17,7 +17,7 @@ MISSED = MET | {"slo_attainment": 0.6, "slo_met": False, "slo_missed": [TPOT]}
 
 def rows(**summaries: dict[str, Any]) -> dict[str, list[str]]:
     """Cells of the table by the label of their row, in its order."""
-    console = Console(width=200)
+    console = Console(width=200, markup=False)
     with console.capture() as capture:
         console.print(run_table("x", summaries))
     cells = [
