@@ -285,7 +285,7 @@ def test_the_commands_of_studies_print_their_answers(
     ):
         assert text in out
     code, out, _ = call(capsys, "sweep", path, "--workers", 0, "--out", tmp_path / "sweep")
-    assert code == 0
+    assert code == 1
     assert "2 points, 1 done, 1 failed" in out
     assert 'failed: {"variant": "one", "workload.arrivals.rate": "3 kg"}' in out
     assert (
