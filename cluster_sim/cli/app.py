@@ -26,6 +26,7 @@ from cluster_sim.cli.commands.sweep import sweep
 from cluster_sim.cli.commands.trace import trace
 from cluster_sim.cli.commands.validate import validate
 from cluster_sim.cli.commands.workload import workload
+from cluster_sim.cli.console import complain
 from cluster_sim.cli.old_spellings import as_spelt_today
 
 COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
@@ -94,7 +95,7 @@ def main() -> None:
     except ScenarioError as error:
         if is_debugged:
             raise
-        print(error, file=sys.stderr)
+        complain(error)
         sys.exit(2)
     except BrokenPipeError:  # the reader of our output has left, as `head` does
         sys.stderr.close()
@@ -105,10 +106,7 @@ def main() -> None:
     except Exception as error:  # the contract with users: no traceback unless they ask for it
         if is_debugged:
             raise
-        print(
-            f"the simulation failed: {type(error).__name__}: {error} (--debug shows where)",
-            file=sys.stderr,
-        )
+        complain(f"the simulation failed: {type(error).__name__}: {error} (--debug shows where)")
         sys.exit(1)
 
 

@@ -213,7 +213,7 @@ def _draw_lines(
             linestyle=dash,
             marker="o",
             markersize=3.5,
-            label=f"{name}{_used(cheapest)}",
+            label=style.in_legend(f"{name}{_used(cheapest)}"),
         )
         ends = [f"{end}_{columns.cost}" for end in ("p5", "p95")]
         if all(end in row for row in cheapest for end in ends):

@@ -29,6 +29,8 @@ class Trial:
     """Share of its limit that is left, by objective; negative beyond it."""
     usd_per_hour: float | None
     """Cost of the cluster [USD/h]; None where a pool has no prices."""
+    fault: str = ""
+    """Why it failed; a trial that failed counts as beyond the SLO."""
 
     @property
     def good(self) -> bool:
@@ -149,6 +151,8 @@ class Answer:
                 "good": trial.good,
                 "answer": trial is option.answer,
                 "front": id(trial) in front,
+                "status": "failed" if trial.fault else "done",
+                "reason": trial.fault,
             }
             for option in self.options
             for trial in option.trials

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import ceil, gcd
+from math import ceil, gcd, inf
 from typing import Any
 
 from cluster_sim.analysis.estimate import explain
 from cluster_sim.analysis.offered_rate import at_offered_rate, offered_per_s
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.fleet import resolve
-from cluster_sim.errors import ScenarioError
+from cluster_sim.errors import ScenarioError, SimulationError
 from cluster_sim.loading.files import ScenarioFile
 from cluster_sim.results.cost import planned_usd_per_hour
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.scenario.study_spec import Capacity
+from cluster_sim.sim.limits import NO_LIMITS, RunLimits
 from cluster_sim.studies.capacity_answer import Option, Trial
 from cluster_sim.studies.objectives import judged, objectives
 from cluster_sim.studies.runner import reseeded
@@ -27,8 +28,14 @@ _GUESS = 0.8  # of the highest rate by arithmetic, at which a search begins
 class Search:
     """Trials of one option; each is simulated once."""
 
-    def __init__(self, file: ScenarioFile, asked: Capacity, values: Mapping[str, Any]) -> None:
-        self.file, self.asked, self.values = file, asked, values
+    def __init__(
+        self,
+        file: ScenarioFile,
+        asked: Capacity,
+        values: Mapping[str, Any],
+        limits: RunLimits = NO_LIMITS,
+    ) -> None:
+        self.file, self.asked, self.values, self.limits = file, asked, values, limits
         self.variant = str(values["variant"]) if "variant" in values else None
         self.overrides = {key: value for key, value in values.items() if key != "variant"}
         self.base = file.scenario(self.variant, self.overrides, where="axis")
@@ -68,15 +75,30 @@ class Search:
         """Return the trial of so many nodes at this rate [1/s], simulated on each seed."""
         if (nodes, rate_per_s) not in self.trials:
             scenario = self.scenario(nodes, rate_per_s)
-            seeds = [reseeded(scenario, number) for number in range(self.asked.replications)]
-            outcomes = judged(seeds, self.objectives).outcomes
-            latencies_s = {outcome.objective.name: outcome.value_s for outcome in outcomes}
-            margins = {outcome.objective.name: outcome.margin for outcome in outcomes}
+            latencies_s, margins, fault = self._judged(scenario)
             replicas = resolve(scenario).deployments[self.place].replica_count
+            usd_per_hour = self._usd_per_hour(scenario)
             self.trials[nodes, rate_per_s] = Trial(
-                nodes, replicas, rate_per_s, latencies_s, margins, self._usd_per_hour(scenario)
+                nodes, replicas, rate_per_s, latencies_s, margins, usd_per_hour, fault
             )
         return self.trials[nodes, rate_per_s]
+
+    def _judged(self, scenario: Scenario) -> tuple[dict[str, float], dict[str, float], str]:
+        """Return latencies [s] and margins by objective, and why the simulation failed, if it did.
+
+        Raises ScenarioError where the input is at fault.
+        """
+        seeds = [reseeded(scenario, number) for number in range(self.asked.replications)]
+        try:
+            outcomes = judged(seeds, self.objectives, self.limits).outcomes
+        except ScenarioError:
+            raise
+        except Exception as error:  # a failure of one trial is one of its outcomes
+            names = [objective.name for objective in self.objectives]
+            kind = "" if isinstance(error, SimulationError) else f"{type(error).__name__}: "
+            return dict.fromkeys(names, inf), dict.fromkeys(names, -inf), f"{kind}{error}"
+        latencies_s = {outcome.objective.name: outcome.value_s for outcome in outcomes}
+        return latencies_s, {outcome.objective.name: outcome.margin for outcome in outcomes}, ""
 
     def _usd_per_hour(self, scenario: Scenario) -> float | None:
         """Return the cost of a cluster, by the prices that were asked for or those of its pools."""

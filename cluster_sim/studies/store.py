@@ -163,9 +163,12 @@ def _fault_of_record(content: Any, key: str) -> str:
         and content.get("status") in ("done", "failed")
         and isinstance(content.get("reason"), str)
         and isinstance(content.get("summary"), dict)
-        and all(isinstance(fields, dict) for fields in _classes(content["summary"]))
         and bool(content["summary"]) == (content["status"] == "done")
     ):
+        return "is no outcome of a point"
+    try:
+        flat(content["summary"])
+    except (AttributeError, KeyError, TypeError, ValueError):
         return "is no outcome of a point"
     return "" if content.get("key", key) == key else f"belongs to the point {content['key']}"
 
@@ -185,12 +188,6 @@ def _fault_of_plan(content: Any) -> str:
         )
     )
     return "" if is_plan else "is no plan of a sweep"
-
-
-def _classes(summary: Mapping[str, Any]) -> list[Any]:
-    """Return the fields of each class; a list that holds None where they cannot be told apart."""
-    classes = summary.get("classes", {})
-    return list(classes.values()) if isinstance(classes, dict) else [None]
 
 
 @contextmanager
