@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster_sim.claims.spec import Outcome
-from cluster_sim.errors import ScenarioError
+from cluster_sim.errors import cannot_write
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -105,7 +105,6 @@ class Judged:
             text = json.dumps(asdict(self), indent=2) + "\n"
             (folder / "claims.json").write_text(text, encoding="utf-8")
         except OSError as fault:
-            what = f"cannot be written: {fault.strerror or fault}"
-            raise ScenarioError.at(str(folder), what) from fault
+            raise cannot_write(folder, fault) from fault
         write_table(table, folder / "claims.parquet")
         return folder / "claims.parquet"

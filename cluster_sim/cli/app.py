@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -26,7 +27,7 @@ from cluster_sim.cli.commands.sweep import sweep
 from cluster_sim.cli.commands.trace import trace
 from cluster_sim.cli.commands.validate import validate
 from cluster_sim.cli.commands.workload import workload
-from cluster_sim.cli.console import complain
+from cluster_sim.cli.console import complain, warn
 from cluster_sim.cli.old_spellings import as_spelt_today
 
 COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
@@ -84,10 +85,19 @@ def _options(
     pass
 
 
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **_: Any) -> None:
+    """Print a warning of ours as a sentence, and another package's as Python does."""
+    if category.__module__.startswith("cluster_sim."):
+        warn(str(message))
+    else:
+        print(warnings.formatwarning(message, category, *place[:2]), end="", file=sys.stderr)
+
+
 def main() -> None:
     """Run the command line and exit: 0 done, 1 the simulation failed, 2 the input is at fault."""
-    from cluster_sim.errors import ScenarioError
+    from cluster_sim.errors import OutputError, ScenarioError, SummaryError
 
+    warnings.showwarning = _show_warning
     is_debugged = "--debug" in sys.argv[1:]
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
@@ -96,7 +106,12 @@ def main() -> None:
         if is_debugged:
             raise
         complain(error)
-        sys.exit(2)
+        sys.exit(1 if isinstance(error, OutputError) else 2)
+    except SummaryError as error:
+        if is_debugged:
+            raise
+        complain(f"{error} (--debug shows where)")
+        sys.exit(1)
     except BrokenPipeError:  # the reader of our output has left, as `head` does
         sys.stderr.close()
         sys.exit(0)

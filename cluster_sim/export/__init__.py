@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from cluster_sim.errors import ScenarioError, did_you_mean
+from cluster_sim.errors import ScenarioError, cannot_write, did_you_mean
 from cluster_sim.export import aiperf, guidellm, mlperf, vllm
 from cluster_sim.export.benchmark import Benchmark, ClientFile
 from cluster_sim.export.client_view import Answers, answers
 from cluster_sim.results.results import Results
+from cluster_sim.whole_files import whole_file
 
 __all__ = ["FORMATS", "Benchmark", "as_measured", "check", "export", "read"]
 
@@ -98,7 +99,7 @@ def export(
         made = CLIENTS[client].files(answers(results), detailed=detailed)
         return [_write(folder / file.name, file) for file in made]
     except OSError as fault:
-        raise ScenarioError.at(str(folder), f"cannot be written: {fault.strerror}") from fault
+        raise cannot_write(folder, fault) from fault
 
 
 def read(path: str | Path) -> Benchmark:
@@ -152,6 +153,6 @@ def _objects(text: str, path: Path) -> list[Mapping[str, Any]]:
 
 
 def _write(path: Path, file: ClientFile) -> Path:
-    with path.open("w", encoding="utf-8", newline="") as out:
+    with whole_file(path) as making, making.open("w", encoding="utf-8", newline="") as out:
         out.writelines(file.text)
     return path

@@ -11,8 +11,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
-from cluster_sim.errors import ScenarioError, did_you_mean
+from cluster_sim.errors import ScenarioError, cannot_write, did_you_mean
 from cluster_sim.results.results import Results
+from cluster_sim.whole_files import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -181,14 +182,19 @@ def save(figure: Figure, path: str | Path, dpi: float = 200.0) -> Path:
             str(path), f"'{path.suffix}' is no format of a figure; wanted {', '.join(_FORMATS)}"
         )
     try:
-        with rc_context({"svg.hashsalt": "cluster-sim"}), all_letters(figure):
+        with (
+            whole_file(path) as making,
+            rc_context({"svg.hashsalt": "cluster-sim"}),
+            all_letters(figure),
+        ):
             figure.savefig(
-                path,
+                making,
+                format=path.suffix.lower().removeprefix("."),
                 dpi=dpi,
                 bbox_inches="tight",
                 pad_inches=0.08,
                 metadata=_FORMATS[path.suffix.lower()],
             )
     except OSError as fault:
-        raise ScenarioError.at(str(path), f"cannot be written: {fault.strerror}") from fault
+        raise cannot_write(path, fault) from fault
     return path
