@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from cluster_sim.scenario.scenario import Scenario
 
+written: list[Path] = []
+"""Files and folders that this command has named as written."""
+
 
 def stdout() -> Console:
     """Return the console for results, as wide as the terminal, or 140 characters."""
@@ -38,7 +41,13 @@ def print_line(text: str) -> None:
 
 def say_wrote(path: Path) -> None:
     """Name a file or folder that has been written."""
+    written.append(path)
     stderr().print(f"wrote {path}", style="dim", highlight=False, soft_wrap=True)
+
+
+def kept_so_far() -> str:
+    """Return what a command that ends early leaves behind."""
+    return f"saved: {', '.join(map(str, written))}" if written else "nothing was saved"
 
 
 def warn(text: str) -> None:

@@ -20,6 +20,10 @@ class LiteralConsole(Console):
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, **options)
 
+    def on_broken_pipe(self) -> None:
+        """Leave it to the command line how it ends when the reader has left."""
+        raise BrokenPipeError
+
     def render_str(self, text: str, **options: Any) -> Text:
         """Return a string as text to show; options as rich's own method takes them."""
         return super().render_str(visible(text), **options)

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 from cluster_sim.cli.tables import side_by_side
 from cluster_sim.results.metrics.slo_percentiles import percentile_key, percentiles_of
 from cluster_sim.results.metrics.table import METRICS, run_rows
-from cluster_sim.results.metrics.verdict_text import met_text, slo_line, slo_title
+from cluster_sim.results.metrics.verdict_text import (
+    met_text,
+    percentile_text,
+    slo_line,
+    slo_title,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -73,7 +78,7 @@ def _percentile_rows(summaries: Summaries) -> Iterator[tuple[float, str, list[st
             values = [summary.get(percentile_key(latency, percent)) for summary in summaries]
             if any(value is not None for value in values):
                 cells = ["-" if value is None else format(value, p99.spec) for value in values]
-                yield place, f"{title} p{percent:g} [ms]", cells
+                yield place, f"{title} {percentile_text(percent)} [ms]", cells
 
 
 def _class_rows(summaries: Summaries) -> Iterator[Labelled]:
@@ -84,7 +89,7 @@ def _class_rows(summaries: Summaries) -> Iterator[Labelled]:
         yield from _verdict_rows(of_class, f"{name}: ")
         percentiles = {99.0}.union(*map(percentiles_of, of_class))
         keys = [percentile_key("ttft", percent) for percent in sorted(percentiles)]
-        label = ", ".join(f"p{percent:g}" for percent in sorted(percentiles))
+        label = ", ".join(map(percentile_text, sorted(percentiles)))
         cells = [_class_cell(summary, keys) for summary in of_class]
         yield f"{name}: TTFT {label} [ms], within SLO", cells
 

@@ -13,7 +13,7 @@ from cluster_sim.figures.timeline import peaks
 from cluster_sim.report.charts import View
 from cluster_sim.report.provenance import Used, confidence_counts
 from cluster_sim.results.metrics.slo_percentiles import percentile_key, percentiles_of
-from cluster_sim.results.metrics.verdict_text import slo_line
+from cluster_sim.results.metrics.verdict_text import percentile_text, slo_line
 
 _NEAR = 0.95
 _FEW = 1000
@@ -65,7 +65,7 @@ def _answers(subject: str, summary: Mapping[str, Any]) -> str:
     text = f"{subject} answers {summary['request_throughput']:.3g} requests/s"
     if "slo_attainment" in summary:
         text += f", {style.percent(summary['slo_attainment'])} of all within the SLO"
-    return f"{text}; at p{percent:g} {latencies}."
+    return f"{text}; at {percentile_text(percent)} {latencies}."
 
 
 def _best(shown: Sequence[View]) -> str | None:

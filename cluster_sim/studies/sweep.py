@@ -18,7 +18,7 @@ from cluster_sim.sim.limits import NO_LIMITS, RunLimits
 from cluster_sim.studies.grid import Point, program_version, resolved, swept
 from cluster_sim.studies.store import Record, SweepFolder, Warned
 from cluster_sim.studies.sweep_count import SweepCount
-from cluster_sim.studies.sweep_plan import differences, plan_of
+from cluster_sim.studies.sweep_plan import plan_of, refuse_another_sweep
 from cluster_sim.studies.sweep_point import failed, simulated
 from cluster_sim.studies.workers import Call, ProcessDied, called
 
@@ -52,7 +52,8 @@ def sweep(  # noqa: PLR0913 - public API: every parameter is an option of its us
 ) -> pa.Table:
     """Simulate the points of the file's `sweep` that a folder does not hold yet.
 
-    May be killed at any moment and called again.
+    May be killed at any moment and called again. KeyboardInterrupt carries a note that says how many
+    points are kept.
 
     Parameters
     ----------
@@ -97,22 +98,10 @@ def sweep(  # noqa: PLR0913 - public API: every parameter is an option of its us
     """
     file = open_scenarios(path, sets)
     folder = SweepFolder(out or folder_of(file), warned)
-    _refuse_other_plan(file, folder)
+    refuse_another_sweep(file, folder, _name(file))
     listeners = _Listeners(progress or (lambda count: None), ended)
     under_way = _Sweep(file, folder, listeners, limits, retry_failed=retry_failed)
     return under_way.run(workers, dask)
-
-
-def _refuse_other_plan(file: ScenarioFile, folder: SweepFolder) -> None:
-    """Raise ScenarioError where the folder holds the plan of another sweep with the file's name."""
-    name = _name(file)
-    plan = folder.plan(name)
-    if plan is not None and (told := differences(file, plan)):
-        raise ScenarioError.at(
-            str(folder.plan_path(name)),
-            f"is the plan of another sweep than {file.document.file}: {told}; expected another --out, "
-            "or this plan removed, which keeps the points that are done",
-        )
 
 
 class _Listeners(NamedTuple):
@@ -146,12 +135,26 @@ class _Sweep:
         """Simulate what must be simulated; return the table."""
         published_s = time.monotonic()
         hangs_s = _HANGS_FACTOR * self.limits.time_s + _HANGS_S
-        for key, outcome in called(self.work(), workers, dask, hangs_s):
-            self.keep(key, outcome)
-            if time.monotonic() - published_s > _PUBLISH_EVERY_S and self.count.total is not None:
+        try:
+            for key, outcome in called(self.work(), workers, dask, hangs_s):
+                self.keep(key, outcome)
+                if time.monotonic() - published_s > _PUBLISH_EVERY_S and self._is_planned:
+                    self.folder.publish()
+                    published_s = time.monotonic()
+        except KeyboardInterrupt as interrupt:
+            if self._is_planned:
                 self.folder.publish()
-                published_s = time.monotonic()
+            interrupt.add_note(
+                f"{self.count.known + self.count.ended:,} points are kept in {self.folder.path}; the "
+                "same command goes on from there"
+            )
+            raise
         return self.folder.publish()
+
+    @property
+    def _is_planned(self) -> bool:
+        """Whether all points have been looked at, and the plan is written."""
+        return self.count.total is not None
 
     def work(self) -> Iterator[tuple[str, Call]]:
         """Yield the points that must be simulated.

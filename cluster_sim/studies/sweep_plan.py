@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from cluster_sim.errors import shown
+from cluster_sim.errors import ScenarioError, shown
 from cluster_sim.loading.files import ScenarioFile
 from cluster_sim.studies.grid import choices
-from cluster_sim.studies.store import Plan
+from cluster_sim.studies.store import Plan, SweepFolder
 
 _MOST_SHOWN = 5  # differences, and values of an axis
 
@@ -20,6 +20,17 @@ Choice = tuple[str, int]
 def plan_of(file: ScenarioFile, name: str, rows: Iterable[Mapping[str, Any]]) -> Plan:
     """Return the plan of a file's sweep with these rows."""
     return {"name": name, "scenario": _written(file), "rows": list(rows)}
+
+
+def refuse_another_sweep(file: ScenarioFile, folder: SweepFolder, name: str) -> None:
+    """Raise ScenarioError where the plan of this name in a folder is that of another sweep."""
+    plan = folder.plan(name)
+    if plan is not None and (told := differences(file, plan)):
+        raise ScenarioError.at(
+            str(folder.plan_path(name)),
+            f"is the plan of another sweep than {file.document.file}: {told}; expected another --out, "
+            "or this plan removed, which keeps the points that are done",
+        )
 
 
 def differences(file: ScenarioFile, plan: Plan) -> str:

@@ -221,6 +221,30 @@ def test_shedding_by_ttft_needs_a_limit_from_somewhere():
     ]
 
 
+@pytest.mark.parametrize(
+    ("slo", "told"),
+    [
+        (
+            "{percentile: 95}",
+            "x.yaml:9: slo.percentile: judges no objective; expected ttft, tpot or e2el beside it",
+        ),
+        ("{ttft: 1 s, percentile: 0}", "slo.percentile: came 0; wanted more than 0"),
+        ("{ttft: 1 s, percentile: 101}", "slo.percentile: came 101"),
+        ("{ttft: 1 s, percentile: p95}", "slo.percentile: came 'p95'"),
+    ],
+)
+def test_a_percentile_is_a_number_up_to_100_and_of_an_objective(slo: str, told: str):
+    (fault,) = faults(edited(("{ttft: 500 ms}", slo)))
+    assert told in fault
+
+
+def test_a_class_with_a_percentile_has_an_objective_of_its_own():
+    """The objectives of a class stand in place of all of the scenario's."""
+    classes = "classes: [{name: a, share: 0.5, slo: {percentile: 90}}, {name: b, share: 0.5}]"
+    (fault,) = faults(edited(("slo:", f"  {classes}\nslo:")))
+    assert "slo.percentile: judges no objective" in fault
+
+
 def test_clients_that_never_think_would_knock_for_ever_on_a_closed_door():
     told = faults(
         edited(

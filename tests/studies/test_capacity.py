@@ -25,12 +25,13 @@ from cluster_sim.studies.objectives import judged, objectives
 from tests.commands import call
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
 
+ARRIVALS = {"process": "poisson", "rate": "50 /s"}
 BASE: dict[str, Any] = {
     "name": "queue",
     "seed": 2,
     "model": TINY_MODEL,
     "workload": {
-        "arrivals": {"process": "poisson", "rate": "50 /s", "requests": 3_000},
+        "arrivals": ARRIVALS | {"requests": 3_000},
         "prompt_tokens": 1,
         "output_tokens": 1,
     },
@@ -181,6 +182,38 @@ def test_each_class_is_held_to_its_own_objectives(tmp_path: Path) -> None:
     ]
     path = write(tmp_path, {}, {"ttft": "10 s"}, workload=BASE["workload"] | {"classes": classes})
     assert set(latencies_s(cluster_sim.load_scenario(path), 95.0)) == {"people.ttft", "jobs.e2el"}
+
+
+def test_the_percentile_is_that_of_capacity_else_that_of_the_slo_else_95(tmp_path: Path) -> None:
+    """The last judges otherwise than `run`, and says so."""
+    asked = {"rate": "20 /s", "most_nodes": 1}
+    slo: dict[str, Any] = {"ttft": "1 s"}
+    few = {"workload": BASE["workload"] | {"arrivals": ARRIVALS | {"requests": 50}}}
+    both = write(tmp_path, asked | {"percentile": 80}, slo | {"percentile": 90}, **few)
+    assert (answer := capacity(both, workers=0)).percentile == 80.0
+    assert not answer.notes
+    of_slo = write(tmp_path, asked, slo | {"percentile": 90}, **few)
+    assert (answer := capacity(of_slo, workers=0)).percentile == 90.0
+    assert not answer.notes
+    neither = write(tmp_path, asked, slo, **few)
+    assert (answer := capacity(neither, workers=0)).percentile == 95.0
+    assert answer.notes == (
+        "the file writes no percentile: capacity judges at p95, `run` at p99; slo.percentile sets both",
+    )
+
+
+def test_without_a_percentile_every_trial_is_as_with_95_and_a_warning_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = {"workload": BASE["workload"] | {"arrivals": ARRIVALS | {"requests": 300}}}
+    tables = []
+    for number, asked in enumerate([{"tolerance": 0.2}, {"tolerance": 0.2, "percentile": 95}]):
+        path = write(tmp_path, asked, {"ttft": "50 ms"}, **few)
+        trials = tmp_path / f"{number}.parquet"
+        _, out, err = call(capsys, "capacity", path, "--workers", 0, "--out", trials)
+        tables.append((out, pq.read_table(trials)))
+        assert ("warning: the file writes no percentile" in err) == (number == 0)
+    assert tables[0] == tables[1]
 
 
 def trial(nodes: int, ttft_s: float, tpot_s: float, usd_per_hour: float | None = None) -> Trial:

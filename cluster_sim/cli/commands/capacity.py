@@ -83,10 +83,16 @@ def _table(answer: Answer) -> Table:
     """Return the answer of each option with the trials on either side."""
     from rich.table import Table
 
+    from cluster_sim.results.metrics.verdict_text import percentile_text
+
     asked = (
         "the highest rate" if answer.rate_per_s is None else f"{answer.rate_per_s:,.6g} requests/s"
     )
-    at = "percentiles of their own" if answer.percentile is None else f"p{answer.percentile:g}"
+    at = (
+        "percentiles of their own"
+        if answer.percentile is None
+        else percentile_text(answer.percentile)
+    )
     table = Table(
         title=f"{answer.name}: {asked} at {at}; * none beats it in cost and latency at once",
         title_justify="left",

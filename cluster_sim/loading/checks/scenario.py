@@ -12,7 +12,7 @@ from cluster_sim.loading.checks.kv_cache import capacity_faults
 from cluster_sim.loading.checks.replica_plan import plan_faults
 from cluster_sim.loading.checks.roles import role_faults
 from cluster_sim.loading.checks.site import site_faults
-from cluster_sim.loading.checks.traffic import admission_faults, traffic_faults
+from cluster_sim.loading.checks.traffic import admission_faults, objective_faults, traffic_faults
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import Trail
 from cluster_sim.topology import FRONT_DOOR
@@ -25,6 +25,7 @@ def faults_of(scenario: Scenario) -> Iterator[Finding]:
     if of_counts:
         return
     yield from traffic_faults(scenario)
+    yield from objective_faults(scenario)
     yield from sampling.faults(scenario)
     yield from admission_faults(scenario)
     yield from role_faults(scenario)

@@ -11,6 +11,7 @@ from cluster_sim.results.metrics.families.goodput import verdict
 from cluster_sim.results.metrics.families.latency import LIMITED, PERCENTS
 from cluster_sim.results.metrics.families.requests import served
 from cluster_sim.results.metrics.selection import Selection
+from cluster_sim.results.metrics.verdict_text import percentile_text
 
 
 def slo_percentiles(selection: Selection) -> dict[str, float]:
@@ -36,7 +37,7 @@ def percentile_key(latency: str, percentile: float) -> str:
     >>> percentile_key("ttft", 50.0), percentile_key("ttft", 99.9)
     ('median_ttft_ms', 'p99.9_ttft_ms')
     """
-    return f"{'median' if percentile == 50.0 else f'p{percentile:g}'}_{latency}_ms"
+    return f"{'median' if percentile == 50.0 else percentile_text(percentile)}_{latency}_ms"
 
 
 def percentiles_of(summary: Mapping[str, Any]) -> list[float]:

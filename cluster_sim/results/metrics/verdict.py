@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 DEFAULT_PERCENTILE = 99.0
 """Percentile of objectives for which the file writes none."""
 
+_COLUMNS = ["status", "class", "arrival_s", "first_token_s", "finish_s", "output_tokens"]
+
 
 @dataclass(frozen=True)
 class Objective:
@@ -157,7 +159,8 @@ def judged(runs: Sequence[RunData], wanted: Sequence[Objective]) -> Verdict:
     wanted
         Objectives; one at least.
     """
-    return Verdict(tuple(_outcome(runs, objective) for objective in wanted))
+    latencies = [_Latencies.of(run) for run in runs]
+    return Verdict(tuple(_outcome(latencies, objective) for objective in wanted))
 
 
 def shared_percentile(wanted: Sequence[Objective]) -> float | Mapping[str, float]:
@@ -167,35 +170,51 @@ def shared_percentile(wanted: Sequence[Objective]) -> float | Mapping[str, float
     return by_class if others else first
 
 
-def _outcome(runs: Sequence[RunData], objective: Objective) -> Outcome:
-    values_s = np.concatenate([_latencies_s(run, objective) for run in runs])
+def _outcome(latencies: Sequence[_Latencies], objective: Objective) -> Outcome:
+    values_s = np.concatenate([of_run.of_objective(objective) for of_run in latencies])
     unfinished = float(np.mean(np.isinf(values_s))) if len(values_s) else None
     return Outcome(objective, at_percentile(values_s, objective.percentile), unfinished)
 
 
-def _latencies_s(run: RunData, objective: Objective) -> Array:
-    """Return a latency of the requests that count and are of the objective's class [s].
+@dataclass(frozen=True)
+class _Latencies:
+    """Latencies of the requests of one run that count."""
 
-    It is infinite where a request did not finish. Requests of one output token have no time per
-    output token.
-    """
-    table = run.requests
-    arrival_s, first_s, finish_s, tokens = (
-        table[column].to_numpy()
-        for column in ("arrival_s", "first_token_s", "finish_s", "output_tokens")
-    )
-    counts = table["counted"].to_numpy()
-    if objective.class_:
-        counts = counts & (table["class"].to_numpy() == objective.class_)
-    if objective.latency == "tpot":
-        counts = counts & (tokens > 1)
-    values_s = {
-        "ttft": first_s - arrival_s,
-        "tpot": (finish_s - first_s) / np.maximum(tokens - 1, 1),
-        "e2el": finish_s - arrival_s,
-    }[objective.latency]
-    latencies_s: Array = np.where(table["status"].to_numpy() == "finished", values_s, inf)[counts]
-    return latencies_s
+    class_: Array
+    """Names of their classes; None where there are no classes."""
+    has_tpot: Array
+    """Whether each has a time per output token: those of one token have none."""
+    values_s: Mapping[str, Array]
+    """Latencies by name [s]; infinite where a request did not finish."""
+
+    @classmethod
+    def of(cls, run: RunData) -> _Latencies:
+        """Return those of a run."""
+        table = run.requests.select(_COLUMNS).filter(run.requests["counted"])
+        arrival_s, first_s, finish_s, tokens = (
+            table[column].to_numpy()
+            for column in ("arrival_s", "first_token_s", "finish_s", "output_tokens")
+        )
+        values_s = {
+            "ttft": first_s - arrival_s,
+            "tpot": (finish_s - first_s) / np.maximum(tokens - 1, 1),
+            "e2el": finish_s - arrival_s,
+        }
+        is_finished = table["status"].to_numpy() == "finished"
+        return cls(
+            table["class"].to_numpy(),
+            tokens > 1,
+            {name: np.where(is_finished, values, inf) for name, values in values_s.items()},
+        )
+
+    def of_objective(self, objective: Objective) -> Array:
+        """Return the latency that is limited, of the requests that the objective is for [s]."""
+        values_s = self.values_s[objective.latency]
+        is_mine = self.has_tpot | (objective.latency != "tpot")
+        if objective.class_:
+            is_mine = is_mine & (self.class_ == objective.class_)
+        mine_s: Array = values_s[is_mine]
+        return mine_s
 
 
 def at_percentile(values: Array, percentile: float) -> float:

@@ -31,9 +31,18 @@ def slo_title(summary: Mapping[str, Any]) -> str:
     """
     percentile = summary["slo_percentile"]
     if isinstance(percentile, Mapping):
-        parts = (f"p{value:g} of {name}" for name, value in percentile.items())
+        parts = (f"{percentile_text(value)} of {name}" for name, value in percentile.items())
         return f"SLO at {', '.join(parts)}"
-    return f"SLO at p{percentile:g}"
+    return f"SLO at {percentile_text(percentile)}"
+
+
+def percentile_text(percentile: float) -> str:
+    """Return a percentile as labels and fields have it.
+
+    >>> percentile_text(95.0), percentile_text(99.99999)
+    ('p95', 'p99.99999')
+    """
+    return f"p{percentile:.10g}"
 
 
 def met_text(*, is_met: bool) -> str:
