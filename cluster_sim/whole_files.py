@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 TEMPORARY = ".cluster-sim-"
 """Beginning of the names of folders that are being written or replaced."""
+_LITTER_AGE_S = 86400.0
 _MOST_OF_NAME = 40  # characters that the temporary name keeps, so that it does not become too long
 
 
@@ -51,6 +53,7 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
     bring_back(target)
+    _remove_litter(target.parent)
     making = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=target.parent))
     try:
         yield making
@@ -61,6 +64,15 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         flush_to_disk(target.parent)
     finally:
         shutil.rmtree(making, ignore_errors=True)
+
+
+def _remove_litter(parent: Path) -> None:
+    """Remove folders that processes were writing when they were killed, more than a day ago."""
+    for path in parent.glob(f"{TEMPORARY}*"):
+        with suppress(OSError):
+            is_put_aside = path.name.startswith(f"{TEMPORARY}old-")
+            if not is_put_aside and time.time() - path.stat().st_mtime > _LITTER_AGE_S:
+                shutil.rmtree(path)
 
 
 def _put_in_place(making: Path, target: Path) -> None:

@@ -73,6 +73,8 @@ def load_runs(folder: str | Path) -> list[Results]:
     """
     folder = Path(folder)
     bring_back(folder)
+    for aside in folder.glob(f"{TEMPORARY}old-*"):
+        bring_back(folder / aside.name.removeprefix(f"{TEMPORARY}old-"))
     if (folder / "manifest.json").is_file():
         return [load_results(folder)]
     inside = sorted(
