@@ -9,9 +9,9 @@ from __future__ import annotations
 from math import isnan
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simpy import Timeout
 
 from cluster_sim.request import Request
 from cluster_sim.serving.scheduler import PrefillScheduler
@@ -20,10 +20,8 @@ from tests.laws import test_disaggregation as disaggregation
 from tests.laws import test_stretches_equal_steps as steps_laws
 from tests.laws.test_disaggregation import Cluster
 
-losses = st.lists(
-    st.tuples(st.sampled_from([0.0, 1e-4, 2e-3, 0.01, 0.05, 0.3]), st.integers(0, 4)), max_size=5
-)
-"""Time since the loss before [s], and which replica is lost."""
+losses = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 4)), min_size=1, max_size=4)
+"""Number of events since the loss before, and which replica is lost."""
 
 
 def promises_are_of_transfers_under_way(cluster: Cluster) -> None:
@@ -98,7 +96,7 @@ def somebody_could_serve(cluster: Cluster, request: Request) -> bool:
 def run_with_losses(
     cluster: Cluster,
     requests: list[Request],
-    lost: list[tuple[float, int]],
+    lost: list[tuple[int, int]],
 ) -> dict[int, float]:
     """Let all requests come and replicas be lost, looking at the laws after every event.
 
@@ -106,25 +104,24 @@ def run_with_losses(
     """
     env, down_s, fails = cluster.env, dict[int, float](), cluster.recorder.fails
 
-    def lose() -> Any:
-        for gap_s, place in lost:
-            yield Timeout(env, gap_s)
-            replica = cluster.everyone[place % len(cluster.everyone)]
-            if not replica.down:
-                down_s[replica.number] = env.now
-                replica.fail()
-
     def fail_only_if_nobody_is_left(request: Request, now_s: float, reason: str) -> None:
         assert not somebody_could_serve(cluster, request)
         assert reason in ("all_down", "too_long")
         fails(request, now_s, reason)
 
     cluster.recorder.fails = fail_only_if_nobody_is_left  # type: ignore[method-assign]
-    env.process(lose())
     env.process(timetable(env, iter(requests), cluster.router.route))
     events, last_s = 0, 0.0
+    to_lose = list(lost)
+    after = to_lose[0][0] if to_lose else -1
     while env.peek() < float("inf"):
         env.step()
+        while to_lose and events >= after:
+            replica = cluster.everyone[to_lose.pop(0)[1] % len(cluster.everyone)]
+            after += to_lose[0][0] if to_lose else 0
+            if not replica.down:
+                down_s[replica.number] = env.now
+                replica.fail()
         assert env.now >= last_s
         last_s, events = env.now, events + 1
         assert events < 200_000, "the run does not end"
@@ -175,13 +172,163 @@ def lost_runs(link: dict[str, Any], stepping: bool, **drawn: Any) -> list[Reques
     return requests
 
 
-@settings(parent=steps_laws.SETTINGS, max_examples=150)
+@settings(parent=steps_laws.SETTINGS, max_examples=250)
 @given(steps_laws.jobs, steps_laws.limits, steps_laws.features, disaggregation.links, losses)
 def test_whatever_is_lost_every_request_ends_and_nothing_stays_taken(
     gaps: list[tuple[float, int, int]],
     limit: dict[str, Any],
     feature: dict[str, Any],
     link: dict[str, Any],
-    lost: list[tuple[float, int]],
+    lost: list[tuple[int, int]],
 ) -> None:
     lost_runs(link, False, gaps=gaps, limit=limit, feature=feature, lost=lost)
+
+
+LIMIT: dict[str, Any] = {
+    "blocks": 40,
+    "block_tokens": 4,
+    "max_sequences": 4,
+    "budget": 16,
+    "chunked": True,
+    "window": 0,
+}
+FEATURE: dict[str, Any] = {
+    "static": False,
+    "drafts": 0,
+    "acceptance": 0.0,
+    "prefix_caching": False,
+    "order": "fcfs",
+    "batch_wait_timeout_iterations": 0,
+    "batch_wait_max_tokens_ratio": 0.1,
+    "watermark": 0.0,
+    "swap_blocks": 0,
+    "offload": (),
+}
+PROMPT, OUTPUT = 40, 12  # three chunks of prefill, then eleven tokens to decode
+
+
+class Probe:
+    """One request on its way through a cluster, and what state it is in."""
+
+    def __init__(self, transfer: str, survivors: bool) -> None:
+        replicas = 2 if survivors else 1
+        link = {
+            "bytes_per_s": 1e6,  # ten milliseconds for its KV
+            "latency_s": 3e-3,
+            "transfer": transfer,
+            "policy": "least_requests",
+            "prefill_blocks": 40,
+            "decoders": replicas,
+            "readers": replicas,
+        }
+        self.cluster = disaggregation.make_cluster(LIMIT, FEATURE, link, stepping=True)
+        self.request = Request(0, 0.0, PROMPT, OUTPUT)
+
+    @property
+    def record(self) -> Any:
+        return self.cluster.transfers._prefilled.get(0)
+
+    @property
+    def state(self) -> str:
+        """The name of its state in the table of cluster_sim.sim.kv_transfers."""
+        request, record = self.request, self.record
+        if not isnan(request.finish_s):
+            return "finished"
+        if any(request in decoder._scheduler.running for decoder in self.cluster.decoders):
+            return "decoding"
+        if any(request in decoder._scheduler._landed for decoder in self.cluster.decoders):
+            return "landed"
+        if record is not None and record.is_whole:
+            if record.target is None:
+                return "waiting to be sent"
+            ended = [row for row in self.cluster.recorder.transfers if row.request == 0]
+            return "arriving" if len(ended) > record.attempt else "transferring"
+        if any(request in reader._scheduler.running for reader in self.cluster.readers):
+            moving = record is not None and record.transfer is not None
+            return "prefilling and sending" if moving else "prefilling"
+        return "queued" if self.cluster.readers[0].requests else "not here"
+
+    def run_until(self, state: str) -> None:
+        """Let time pass until the request is in a state."""
+        while self.state != state:
+            self.cluster.env.step()
+
+
+REACHED = {
+    "whole": ["queued", "prefilling", "transferring", "arriving", "landed", "decoding"],
+    "layers": [
+        "queued",
+        "prefilling and sending",
+        "transferring",
+        "arriving",
+        "landed",
+        "decoding",
+    ],
+    "off": ["queued", "prefilling", "transferring", "landed", "decoding"],
+}
+TRANSITIONS = [
+    (transfer, state, lost)
+    for transfer, states in REACHED.items()
+    for state in states
+    for lost in ("source", "target", "both")
+]
+
+
+def lose(probe: Probe, which: str) -> list[Any]:
+    """Let the replica fail at which the request is prefilled, decodes, or both; return those."""
+    record, request = probe.record, probe.request
+    source = record.source if record is not None else None
+    target = record.target if record is not None else None
+    if source is None:
+        at = max(request.prefill_replica, request.replica if target is None else -1)
+        for reader in probe.cluster.readers:
+            if reader.number in (at, request.replica):
+                source = reader
+    if target is None:
+        for decoder in probe.cluster.decoders:
+            if decoder.number == request.replica:
+                target = decoder
+    chosen = {"source": [source], "target": [target], "both": [source, target]}[which]
+    lost = [replica for replica in chosen if replica is not None]
+    for replica in lost:
+        replica.fail()
+    return lost
+
+
+@pytest.mark.parametrize(("transfer", "state", "which"), TRANSITIONS)
+@pytest.mark.parametrize("survivors", [True, False], ids=["survivors", "nobody-left"])
+def test_what_is_lost_in_each_state_is_as_the_table_says(
+    transfer: str, state: str, which: str, survivors: bool
+) -> None:
+    probe = Probe(transfer, survivors)
+    cluster, request = probe.cluster, probe.request
+    cluster.env.process(timetable(cluster.env, iter([request]), cluster.router.route))
+    probe.run_until(state)
+    made = max(request.generated, 0)
+    lost = lose(probe, which)
+    promises_are_of_transfers_under_way(cluster)
+    kept_kv_is_of_requests_that_wait_to_be_sent(cluster)
+    blocks_are_those_of_the_requests(cluster)
+    cluster.env.run()
+
+    at_source = state in (
+        "queued",
+        "prefilling",
+        "prefilling and sending",
+        "transferring",
+        "arriving",
+    )
+    anew = (at_source and which != "target") or (not at_source and which != "source")
+    retries = [row for row in cluster.recorder.events if row[1] == "retried"]
+    handed_over = [row for row in cluster.recorder.events if row[1] == "handed_over"]
+    disaggregation.nothing_is_left(cluster)
+    has_decoded_there = not at_source and which == "source"
+    if survivors or not lost or has_decoded_there:
+        assert not isnan(request.finish_s) and not cluster.recorder.failed
+        assert len(retries) == int(anew)
+        # its KV arrives once, and once more where it had arrived before it was lost
+        assert len(handed_over) == 1 + int(not at_source and anew)
+    else:
+        assert isnan(request.finish_s)
+        assert cluster.recorder.failed == {0: "all_down"}
+    assert request.generated >= made
