@@ -80,6 +80,13 @@ def blocks_are_those_of_the_requests(cluster: Cluster) -> None:
         assert taken == blocks + kv.partial_blocks <= kv.capacity
 
 
+def nothing_is_being_moved_from_or_to_what_is_lost(cluster: Cluster) -> None:
+    fabric = cluster.transfers._fabric
+    for channel in fabric._channels.values():
+        if any(home.tenant.down for home in fabric._ends(channel)):
+            assert not (channel.is_sharing or channel.opened or channel.marks or channel.supplied)
+
+
 def somebody_could_serve(cluster: Cluster, request: Request) -> bool:
     """By hand: a prefill replica and a decode replica that are up and large enough."""
     last = request.generated + 1 >= request.output_tokens
@@ -128,6 +135,7 @@ def run_with_losses(
         promises_are_of_transfers_under_way(cluster)
         kept_kv_is_of_requests_that_wait_to_be_sent(cluster)
         blocks_are_those_of_the_requests(cluster)
+        nothing_is_being_moved_from_or_to_what_is_lost(cluster)
     return down_s
 
 
