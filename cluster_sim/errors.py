@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from math import isfinite, isnan
+from unicodedata import category
 
 _MOST_SHOWN = 60  # characters of a value
 _MOST_BITS = 200  # of a number; larger ones are slow to write, or cannot be
@@ -74,6 +75,34 @@ def did_you_mean(value: object, known: Sequence[str]) -> str:
     return f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(known)}"
 
 
+_TURNS_TEXT = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that turn the direction of the text after them, so that it reads as another."""
+
+
+def is_printable(character: str) -> bool:
+    """Return whether a character stands for itself in a line of text.
+
+    Control characters do not, nor do halves of characters, ends of lines and what turns text round.
+    """
+    return character not in _TURNS_TEXT and category(character) not in ("Cc", "Cs", "Zl", "Zp")
+
+
+def visible(text: str) -> str:
+    r"""Return a text as it may be shown anywhere: what cannot be printed is spelled by its number.
+
+    Tabs and ends of lines stay, so that it does for messages of several lines.
+
+    >>> visible("red \x1b[31m, \x00"), visible("日本語 [b]x[/b] $y$")
+    ('red \\x1b[31m, \\x00', '日本語 [b]x[/b] $y$')
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        sign if sign in "\n\t" or is_printable(sign) else sign.encode("unicode_escape").decode()
+        for sign in text
+    )
+
+
 def shown(value: object) -> str:
     """Return a value as a message shows it: as a file writes it, and not all of a long one.
 
@@ -93,6 +122,6 @@ def shown(value: object) -> str:
             return ".nan" if isnan(value) else ".inf" if value > 0 else "-.inf"
         case int() if value.bit_length() >= _MOST_BITS:
             return "a huge number"
-    text = " ".join(str(value).split())
+    text = visible(" ".join(str(value).split()))
     text = text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
     return f"'{text}'" if isinstance(value, str) else text

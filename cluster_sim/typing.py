@@ -7,6 +7,8 @@ from typing import Annotated, Any
 import numpy.typing as npt
 from pydantic import Field
 
+from cluster_sim.limits import CLIENTS, COUNT, DEVICES, NODE_PLACES, REQUESTS
+
 Array = npt.NDArray[Any]
 """A numpy array of numbers."""
 
@@ -16,8 +18,23 @@ Number = Any
 Line = tuple[Number, Number]
 """A quantity that grows by the same amount from step to step: (first, slope)."""
 
-Count = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(gt=0), COUNT]
 """A whole number above 0, in a description."""
+
+CountOrZero = Annotated[int, Field(ge=0), COUNT]
+"""A whole number from 0 on, in a description."""
+
+ClusterCount = Annotated[int, Field(gt=0), DEVICES]
+"""A number above 0 of the devices of a cluster, or of what consists of them, in a description."""
+
+NodeCount = Annotated[int, Field(gt=0), NODE_PLACES]
+"""A number above 0 of devices or other places of one node, in a description."""
+
+RequestCount = Annotated[int, Field(gt=0), REQUESTS]
+"""A number above 0 of requests of a run, in a description."""
+
+ClientCount = Annotated[int, Field(gt=0), CLIENTS]
+"""A number above 0 of clients or sessions at the same time, in a description."""
 
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
 """A share above 0 and at most 1, in a description."""

@@ -38,6 +38,11 @@ class Demand:
     """Identity of each answer as a piece of later prompts; None where no prompt holds answers."""
     notes: list[str] = field(default_factory=list)
     """Sentences on what was left out, or assumed."""
+    run_s: float | None = None
+    """Length of the run in which all of them arrived; None where it is not known [s]."""
+    mean_rate_per_s: float | None = None
+    """Mean rate over the run that their arrival process is expected to have; None where requests
+    do not come from a process with a rate [1/s]."""
 
     def reused(self) -> float | None:
         """Return the share of prompt tokens that a cache without limits would have held.
@@ -63,7 +68,7 @@ class Demand:
 
     def arrivals(self) -> ArrivalStatistics:
         """Return rate, bursts and peaks."""
-        return of_arrivals(self.arrival_s)
+        return of_arrivals(self.arrival_s, self.run_s)
 
     def tokens(self) -> tuple[LengthStatistics, LengthStatistics] | None:
         """Return the lengths of prompts and of answers; None where there are no requests."""
@@ -82,6 +87,7 @@ class Demand:
             "requests": arrivals.requests,
             "span_s": arrivals.span_s,
             "rate_per_s": arrivals.rate_per_s,
+            "mean_rate_per_s": self.mean_rate_per_s,
             "cv": arrivals.cv,
         }
         for name, by_window in (

@@ -89,14 +89,6 @@ def sampled_lengths(scenario: Scenario) -> LengthMoments:
     )
 
 
-def offered_per_s(scenario: Scenario) -> float | None:
-    """Return the mean arrivals per second [1/s]; None where they depend on the answers."""
-    arrivals = scenario.workload.arrivals
-    if scenario.workload.trace is not None or arrivals is None:
-        return None
-    return arrivals.mean_rate_per_s()
-
-
 def _lengths(scenario: Scenario) -> Iterator[tuple[int, int]]:
     """Yield the (prompt, output) tokens of the requests of the workload."""
     workload, seed = scenario.workload, scenario.seed

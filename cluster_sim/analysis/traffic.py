@@ -10,6 +10,7 @@ import numpy as np
 
 from cluster_sim.analysis.assumed_answers import client_requests, session_requests
 from cluster_sim.analysis.demand import Demand
+from cluster_sim.analysis.offered_rate import offered_per_s
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.workload.arrivals import ArrivalProcess, WaitingClients
 from cluster_sim.workload.generate import length_pieces
@@ -69,7 +70,16 @@ def of_scenario(scenario: Scenario, tokens_per_s: float) -> Demand:
     max_requests = arrivals.requests or _MAX_REQUESTS
     at_s = _arrival_times_s(arrivals, scenario.seed, until_s, max_requests)
     prompts, outputs = _lengths(scenario, len(at_s))
-    return Demand(scenario.title, at_s, prompts, outputs)
+    mean_rate_per_s = offered_per_s(scenario)
+    is_cut_by_time = mean_rate_per_s is not None and len(at_s) < max_requests
+    return Demand(
+        scenario.title,
+        at_s,
+        prompts,
+        outputs,
+        run_s=scenario.duration_s if is_cut_by_time else None,
+        mean_rate_per_s=mean_rate_per_s,
+    )
 
 
 def of_scenarios(scenarios: Sequence[Scenario], tokens_per_s: float) -> list[Demand]:

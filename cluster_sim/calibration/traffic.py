@@ -129,7 +129,7 @@ class _Target:
             process = _ARRIVALS.validate_python(keys)
         except ValidationError:
             return None
-        rate_per_s = process.mean_rate_per_s()
+        rate_per_s = process.mean_rate_per_s(self.span_s)
         assert rate_per_s is not None
         seen = list(_simulated(process, self.span_s, seeds))
         matches, errors = {}, []
@@ -178,9 +178,8 @@ def _at_rate(keys: Keys, rate_per_s: float) -> Keys:
     """Return the keys with bursts as fast as the mean rate asks for."""
     if "burst_rate" not in keys:
         return keys
-    process = OnOff.model_validate(keys)
-    burst_rate_per_s = process.burst_rate_per_s * rate_per_s / process.mean_rate_per_s()
-    return keys | {"burst_rate": per_s_text(burst_rate_per_s)}
+    process = OnOff.model_validate(keys).at_mean_rate(rate_per_s)
+    return keys | {"burst_rate": per_s_text(process.burst_rate_per_s)}
 
 
 def _count_numbers(keys: Any) -> int:

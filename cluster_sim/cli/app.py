@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -26,7 +27,14 @@ from cluster_sim.cli.commands.sweep import sweep
 from cluster_sim.cli.commands.trace import trace
 from cluster_sim.cli.commands.validate import validate
 from cluster_sim.cli.commands.workload import workload
+from cluster_sim.cli.console import complain, kept_so_far, written
 from cluster_sim.cli.old_spellings import as_spelt_today
+from cluster_sim.cli.streams import (
+    drop_the_rest,
+    end_without_a_reader,
+    flush,
+    spell_what_cannot_be_shown,
+)
 
 COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
     "run": run,
@@ -50,8 +58,25 @@ COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
 """Commands and groups of commands by name, in the order of --help."""
 
 
+class _Interrupted(Exception):
+    """End of a command by Ctrl-C; Typer would end the process by a rule of its own."""
+
+
+class _ReaderLeft(Exception):
+    """End of a command whose output nobody reads; Typer would end the process by its own rule."""
+
+
 class _AsListed(TyperGroup):
     """Group of commands that lists them in the order of COMMANDS, where Typer puts groups last."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            raise _Interrupted(*getattr(interrupt, "__notes__", ())) from None
+        except BrokenPipeError:
+            raise _ReaderLeft from None
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of the commands."""
@@ -84,7 +109,28 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line and exit: 0 done, 1 the simulation failed, 2 the input is at fault."""
+    """Run the command line and exit: 0 done, 1 the simulation failed, 2 the input is at fault.
+
+    By Ctrl-C it ends with 130, as shells have it, and without a reader as other tools do, by SIGPIPE.
+    """
+    spell_what_cannot_be_shown()
+    written.clear()
+    try:
+        try:
+            _run()
+        finally:
+            flush()
+    except (BrokenPipeError, _ReaderLeft):
+        end_without_a_reader()
+    except OSError as fault:  # of the flush; commands say which file it was
+        with suppress(OSError):
+            complain(f"the output cannot be written: {fault.strerror}")
+        drop_the_rest()
+        sys.exit(1)
+
+
+def _run() -> None:
+    """Run the command line; raises SystemExit with the exit code, and what `main` deals with."""
     from cluster_sim.errors import ScenarioError
 
     is_debugged = "--debug" in sys.argv[1:]
@@ -94,21 +140,18 @@ def main() -> None:
     except ScenarioError as error:
         if is_debugged:
             raise
-        print(error, file=sys.stderr)
+        complain(error)
         sys.exit(2)
-    except BrokenPipeError:  # the reader of our output has left, as `head` does
-        sys.stderr.close()
-        sys.exit(0)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+    except _ReaderLeft:
+        raise
+    except (_Interrupted, KeyboardInterrupt) as interrupt:
+        kept = "; ".join(map(str, interrupt.args)) or kept_so_far()
+        complain(f"interrupted: {kept}")
         sys.exit(130)
     except Exception as error:  # the contract with users: no traceback unless they ask for it
         if is_debugged:
             raise
-        print(
-            f"the simulation failed: {type(error).__name__}: {error} (--debug shows where)",
-            file=sys.stderr,
-        )
+        complain(f"the simulation failed: {type(error).__name__}: {error} (--debug shows where)")
         sys.exit(1)
 
 

@@ -28,14 +28,13 @@ def print_beside(name: str, measurement: Measurement) -> None:
 
 def _table(name: str, measurement: Measurement) -> Table:
     from rich.table import Table
-    from rich.text import Text
 
     client = measurement.benchmark.client
-    title = Text(f"{name}, measured by {client}, beside the simulation")
+    title = f"{name}, measured by {client}, beside the simulation"
     table = Table(title=title, title_justify="left")
     pairs = [heading for run in measurement.names for heading in (run, "error")]
     for heading in ("", "measured", *pairs):
-        table.add_column(Text(heading), justify="right" if heading else "left")
+        table.add_column(heading, justify="right" if heading else "left")
     for row in measurement.rows:
         table.add_row(*_cells(row))
     return table

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cluster_sim.errors import visible
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -14,34 +16,48 @@ if TYPE_CHECKING:
 
     from cluster_sim.scenario.scenario import Scenario
 
+written: list[Path] = []
+"""Files and folders that this command has named as written."""
+
 
 def stdout() -> Console:
     """Return the console for results, as wide as the terminal, or 140 characters."""
-    from rich.console import Console
+    from cluster_sim.cli.literal_console import LiteralConsole
 
-    return Console(width=None if sys.stdout.isatty() else 140)
+    return LiteralConsole(width=None if sys.stdout.isatty() else 140)
 
 
 def stderr() -> Console:
     """Return the console for progress and warnings."""
-    from rich.console import Console
+    from cluster_sim.cli.literal_console import LiteralConsole
 
-    return Console(stderr=True)
+    return LiteralConsole(stderr=True)
 
 
 def print_line(text: str) -> None:
-    """Print a line of results that is neither marked up nor broken."""
-    stdout().print(text, highlight=False, soft_wrap=True, markup=False)
+    """Print a line of results as it is, however long."""
+    print(visible(text))
 
 
 def say_wrote(path: Path) -> None:
     """Name a file or folder that has been written."""
-    stderr().print(f"wrote {path}", style="dim", highlight=False, soft_wrap=True, markup=False)
+    written.append(path)
+    stderr().print(f"wrote {path}", style="dim", highlight=False, soft_wrap=True)
+
+
+def kept_so_far() -> str:
+    """Return what a command that ends early leaves behind."""
+    return f"saved: {', '.join(map(str, written))}" if written else "nothing was saved"
 
 
 def warn(text: str) -> None:
     """Print a warning to stderr."""
-    print(f"warning: {text}", file=sys.stderr)
+    complain(f"warning: {text}")
+
+
+def complain(text: object) -> None:
+    """Print a message to stderr."""
+    print(visible(str(text)), file=sys.stderr)
 
 
 def warn_of(scenarios: Iterable[Scenario]) -> None:

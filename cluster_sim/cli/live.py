@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
-from rich.text import Text
 
 from cluster_sim.cli.tables import Rows
 from cluster_sim.deployment.fleet import resolve
@@ -67,9 +66,7 @@ def _lines(scenario: Scenario, console: Console) -> Watch:
             printed_s = time.monotonic()
             snapshot = reader.read(now_s, recorder)
             words = _in_words(snapshot, rate.after(snapshot))
-            console.print(
-                f"{scenario.title}: {words}", highlight=False, markup=False, soft_wrap=True
-            )
+            console.print(f"{scenario.title}: {words}", highlight=False, soft_wrap=True)
 
     return say
 
@@ -122,9 +119,9 @@ class RunBoard:
         if snapshot.hottest is not None:
             device, die_c = snapshot.hottest
             columns["hottest device"] = f"{device}, {die_c:.0f} °C"
-        table = Table(title=Text(self.title), title_justify="left")
+        table = Table(title=self.title, title_justify="left")
         for heading in columns:
-            table.add_column(Text(heading), justify="right")
+            table.add_column(heading, justify="right")
         table.add_row(*columns.values())
         return table
 
@@ -139,7 +136,7 @@ class RunBoard:
         fullest = sorted(used, key=lambda number: (-used[number], number))
         for number in fullest[:_REPLICAS]:
             running, waiting, _ = snapshot.sequences[number]
-            name = Text(self.replicas[number][0])
+            name = self.replicas[number][0]
             table.add_row(name, f"{running:,}", f"{waiting:,}", f"{used[number]:.1%}")
         if len(fullest) > _REPLICAS:
             table.caption = f"the fullest {_REPLICAS} of {len(fullest):,}"
@@ -164,16 +161,16 @@ class SweepBoard:
 
     def __rich__(self) -> Group:
         if self._count is None:
-            return Group(Text("reading"))
+            return Group("reading")
         passed_s = max(time.monotonic() - self._began_s, 1e-9)
         table = Table()
         for heading in ("point", *(label for label, _, _ in POINT_ROWS)):
             table.add_column(
-                Text(heading), justify="left" if heading == "point" else "right", overflow="fold"
+                heading, justify="left" if heading == "point" else "right", overflow="fold"
             )
         for point, record in self._last:
-            table.add_row(Text(point), *_point_cells(record))
-        return Group(Text(_sweep_words(self._count, passed_s)), table)
+            table.add_row(point, *_point_cells(record))
+        return Group(_sweep_words(self._count, passed_s), table)
 
 
 def _sweep_words(count: SweepCount, passed_s: float) -> str:

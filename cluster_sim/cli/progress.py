@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cluster_sim.cli.console import stderr
+from cluster_sim.errors import visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -32,16 +33,23 @@ def _bar(*columns: ProgressColumn) -> Bar:
     return Progress(*columns, TimeRemainingColumn(), console=stderr(), transient=True)
 
 
+def _text(field: str) -> ProgressColumn:
+    """Return the column that shows a field of a task as it is."""
+    from rich.progress import TextColumn
+
+    return TextColumn(f"{{task.{field}}}", markup=False)
+
+
 @contextmanager
 def counter(what: str, total: int | None = None) -> Iterator[Callable[[int, int], None]]:
     """Show a bar of how many of `what` are done; give the function that is told (done, total)."""
     if not is_watched():
         yield lambda done, total: None
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import BarColumn, MofNCompleteColumn
 
-    with _bar(TextColumn(what), BarColumn(), MofNCompleteColumn()) as bar:
-        task = bar.add_task("", total=total)
+    with _bar(_text("description"), BarColumn(), MofNCompleteColumn()) as bar:
+        task = bar.add_task(what, total=total)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
@@ -51,11 +59,10 @@ def simulation_bar(scenario: Scenario) -> Iterator[Progress | None]:
     if not is_watched():
         yield None
         return
-    from rich.progress import BarColumn, TextColumn
+    from rich.progress import BarColumn
 
-    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}")
-    with _bar(*columns) as bar:
-        task = bar.add_task(scenario.title, total=1.0, left="")
+    with _bar(_text("description"), BarColumn(), _text("fields[left]")) as bar:
+        task = bar.add_task(visible(scenario.title), total=1.0, left="")
 
         def report(now_s: float, finished: int) -> None:
             bar.update(
@@ -81,9 +88,9 @@ def sweep_progress() -> Iterator[Callable[[SweepCount], None]]:
     if not is_watched():
         yield _say_now_and_then(began_s)
         return
-    from rich.progress import BarColumn, TextColumn
+    from rich.progress import BarColumn
 
-    with _bar(BarColumn(), TextColumn("{task.fields[words]}")) as bar:
+    with _bar(BarColumn(), _text("fields[words]")) as bar:
         task = bar.add_task("", total=None, words="")
         yield lambda count: bar.update(
             task,

@@ -1,42 +1,101 @@
-"""Table of a run: the metrics that have a row in it, one column per variant."""
+"""Table of a run: the verdict, then the metrics that have a row in it; one column per variant."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from cluster_sim.cli.tables import side_by_side
+from cluster_sim.results.metrics.slo_percentiles import percentile_key, percentiles_of
 from cluster_sim.results.metrics.table import METRICS, run_rows
+from cluster_sim.results.metrics.verdict_text import (
+    met_text,
+    percentile_text,
+    slo_line,
+    slo_title,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rich.table import Table
 
-CLASS_METRICS = ("p99_ttft_ms", "slo_attainment")
-"""Metrics that stand in the row of a class of traffic."""
+    Summaries = Sequence[Mapping[str, Any]]
+    Labelled = tuple[str, list[str]]
+
+_TITLES = {"ttft": "TTFT", "tpot": "TPOT", "e2el": "E2E"}
+"""Names of the latencies that an SLO may limit."""
+
+
+def verdicts(summaries: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the verdict on each variant that has an SLO; with its name where there are several."""
+    for name, summary in summaries.items():
+        if "slo_met" in summary:
+            yield f"{name}: {slo_line(summary)}" if len(summaries) > 1 else slo_line(summary)
 
 
 def run_table(title: str, summaries: Mapping[str, Mapping[str, Any]]) -> Table:
     """Return the table of a run: one column per variant, by its name."""
     columns = list(summaries.values())
-    rows = [*_metric_rows(columns), *_class_rows(columns)]
+    rows = [*_verdict_rows(columns), *_metric_rows(columns), *_class_rows(columns)]
     return side_by_side(summaries, rows, title)
 
 
-def _metric_rows(summaries: list[Mapping[str, Any]]) -> Iterator[tuple[str, list[str]]]:
-    """Yield one row for each metric that some variant has."""
-    for metric, row in run_rows():
-        if any(metric.name in summary for summary in summaries):
-            yield row.label, [metric.cell(summary) for summary in summaries]
+def _verdict_rows(summaries: Summaries, prefix: str = "") -> Iterator[Labelled]:
+    """Yield the row of the verdict; none where no variant has one."""
+    titles = {slo_title(summary): None for summary in summaries if "slo_met" in summary}
+    if titles:
+        label = next(iter(titles)) if len(titles) == 1 else "SLO"
+        yield f"{prefix}{label}", [_verdict_cell(summary, label) for summary in summaries]
 
 
-def _class_rows(summaries: list[Mapping[str, Any]]) -> Iterator[tuple[str, list[str]]]:
-    """Yield one row for each class of traffic."""
+def _verdict_cell(summary: Mapping[str, Any], label: str) -> str:
+    """Return the verdict, with what the label of its row does not say."""
+    if "slo_met" not in summary:
+        return "-"
+    return f"{met_text(is_met=summary['slo_met'])}{slo_title(summary).removeprefix(label)}"
+
+
+def _metric_rows(summaries: Summaries) -> Iterator[Labelled]:
+    """Yield one row for each metric that some variant has, and for percentiles of the SLO."""
+    rows = [
+        (float(row.place), row.label, [metric.cell(summary) for summary in summaries])
+        for metric, row in run_rows()
+        if any(metric.name in summary for summary in summaries)
+    ]
+    for _, label, cells in sorted([*rows, *_percentile_rows(summaries)]):
+        yield label, cells
+
+
+def _percentile_rows(summaries: Summaries) -> Iterator[tuple[float, str, list[str]]]:
+    """Yield rows of the percentiles of the SLO with their places, among p50 and p99."""
+    percentiles = {value for summary in summaries for value in percentiles_of(summary)}
+    for latency, title in _TITLES.items():
+        p50, p99 = (METRICS[percentile_key(latency, percent)].row for percent in (50.0, 99.0))
+        assert p50 is not None
+        assert p99 is not None
+        for percent in percentiles - {50.0, 99.0}:
+            place = p50.place + (p99.place - p50.place) * (percent - 50.0) / (99.0 - 50.0)
+            values = [summary.get(percentile_key(latency, percent)) for summary in summaries]
+            if any(value is not None for value in values):
+                cells = ["-" if value is None else format(value, p99.spec) for value in values]
+                yield place, f"{title} {percentile_text(percent)} [ms]", cells
+
+
+def _class_rows(summaries: Summaries) -> Iterator[Labelled]:
+    """Yield the verdict on each class of traffic, its TTFT and its share within the SLO."""
     by_class = [summary.get("classes", {}) for summary in summaries]
     for name in dict.fromkeys(name for classes in by_class for name in classes):
-        cells = [_class_cell(classes.get(name, {})) for classes in by_class]
-        yield f"{name}: TTFT p99 [ms], within SLO", cells
+        of_class = [classes.get(name, {}) for classes in by_class]
+        yield from _verdict_rows(of_class, f"{name}: ")
+        percentiles = {99.0}.union(*map(percentiles_of, of_class))
+        keys = [percentile_key("ttft", percent) for percent in sorted(percentiles)]
+        label = ", ".join(map(percentile_text, sorted(percentiles)))
+        cells = [_class_cell(summary, keys) for summary in of_class]
+        yield f"{name}: TTFT {label} [ms], within SLO", cells
 
 
-def _class_cell(summary: Mapping[str, Any]) -> str:
-    return ", ".join(METRICS[name].cell(summary) for name in CLASS_METRICS)
+def _class_cell(summary: Mapping[str, Any], keys: Sequence[str]) -> str:
+    row = METRICS["p99_ttft_ms"].row
+    assert row is not None
+    values = [format(summary[key], row.spec) if key in summary else "-" for key in keys]
+    return ", ".join([*values, METRICS["slo_attainment"].cell(summary)])

@@ -28,14 +28,13 @@ def side_by_side(
         Title of the table; none by default.
     """
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(title=title, title_justify="left")
     table.add_column("")
     for name in names:
-        table.add_column(Text(name), justify="right")
+        table.add_column(name, justify="right")
     for label, cells in rows:
-        table.add_row(Text(label), *cells)
+        table.add_row(label, *cells)
     return table
 
 

@@ -32,12 +32,12 @@ from cluster_sim.economics.ownership import (
     written_off_usd_per_hour,
 )
 from cluster_sim.schema import Description
-from cluster_sim.typing import Number
+from cluster_sim.typing import Count, CountOrZero, Number
 
 
 class _Offer(Description):
     name: str
-    year: int
+    year: CountOrZero
     """Year of the prices, which are in US dollars."""
 
     def node_usd_per_hour(self, figures: Mapping[str, Number], devices: int) -> dict[str, Number]:
@@ -97,7 +97,7 @@ class Owned(_Offer):
     porting_usd: EstimatedUsd = ZERO
     """Engineering that brings the software to this machine, once for all nodes of its owner, spread
     over `life` [USD]."""
-    porting_nodes: Annotated[int, Field(gt=0)] = 1
+    porting_nodes: Count = 1
     """Number of nodes of the owner, over which `porting` is spread."""
     staffing_usd_per_hour: EstimatedUsdPerHour = ZERO
     """Staff that keeps a node running, per node [USD/h]."""

@@ -84,6 +84,8 @@ def draw(
     """
     if name not in NAMES:
         raise ScenarioError.at(name, f"is no figure{did_you_mean(name, NAMES)}")
+    from cluster_sim.figures.literal_text import draw_literally
+
     runs = [results] if isinstance(results, Results) else list(results)
     if not runs:
         raise ScenarioError.at(name, "has nothing to draw; wanted one run or more")
@@ -92,7 +94,7 @@ def draw(
         if len(axes) != (wanted := len(module.blank(runs)[1])):
             raise ScenarioError.at(name, f"came {len(axes)} axes; wanted {wanted}")
         module.draw(runs, axes)
-        return cast("Figure", axes[0].get_figure(root=True))
+        return draw_literally(cast("Figure", axes[0].get_figure(root=True)), axes)
     return _styled(style, lambda: _drawn(module, runs))
 
 
@@ -104,14 +106,15 @@ def _drawn(module: ModuleType, runs: list[Results]) -> Figure:
     return figure
 
 
-def _styled(name: str, make: Callable[[], Figure]) -> Figure:
-    """Return what `make` makes, for a README, a paper or a slide."""
+def _styled(name: str, make: Callable[[], Figure], axes: Sequence[Axes] | None = None) -> Figure:
+    """Return what `make` makes, for a README, a paper or a slide; axes: those that it draws on."""
+    from cluster_sim.figures.literal_text import draw_literally
     from cluster_sim.figures.sheet import scaled, using
 
     if name not in STYLES:
         raise ScenarioError.at(name, f"is no style{did_you_mean(name, STYLES)}")
     with using(name) as sheet:
-        return scaled(make(), sheet)
+        return draw_literally(scaled(make(), sheet), axes)
 
 
 def draw_study(  # noqa: PLR0913 - the public function: which figure, of what, and how it is drawn
@@ -149,7 +152,9 @@ def draw_study(  # noqa: PLR0913 - the public function: which figure, of what, a
     table = study.narrowed(study.read(path), where or {})
     module = import_module(f"cluster_sim.figures.{name}")
     return _styled(
-        style, lambda: cast("Figure", module.of_study(table, choice or study.Choice(), axes))
+        style,
+        lambda: cast("Figure", module.of_study(table, choice or study.Choice(), axes)),
+        axes,
     )
 
 
@@ -168,13 +173,15 @@ def save(figure: Figure, path: str | Path, dpi: float = 200.0) -> Path:
     """
     from matplotlib import rc_context
 
+    from cluster_sim.figures.literal_text import all_letters
+
     path = Path(path)
     if path.suffix.lower() not in _FORMATS:
         raise ScenarioError.at(
             str(path), f"'{path.suffix}' is no format of a figure; wanted {', '.join(_FORMATS)}"
         )
     try:
-        with rc_context({"svg.hashsalt": "cluster-sim"}):
+        with rc_context({"svg.hashsalt": "cluster-sim"}), all_letters(figure):
             figure.savefig(
                 path,
                 dpi=dpi,

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from cluster_sim.figures import style
+from cluster_sim.figures.literal_text import draw_literally
 from cluster_sim.results.results import Results
 from cluster_sim.typing import Array
 from cluster_sim.workload.statistics import dispersion, gap_cv
@@ -50,12 +51,12 @@ def of_traffic(times_s: Mapping[str, Array], given: Sequence[Axes] | None = None
     figure, axes = _blank(given)
     _draw(
         [
-            Arrivals(name, *style.look(place), column)
+            Arrivals(style.in_legend(name), *style.look(place), column)
             for place, (name, column) in enumerate(times_s.items())
         ],
         axes,
     )
-    return figure
+    return draw_literally(figure, given)
 
 
 def blank(_results: Sequence[Results]) -> tuple[Figure, list[Axes]]:

@@ -23,7 +23,8 @@ _LATENCY = "p95_tpot_ms"
 _RATE = "workload.arrivals.rate_per_s"
 _USED = "compute_utilisation"
 _WITHIN = 0.95
-"""Share of the requests that must keep the scenario's own SLO, where it has one."""
+"""Share of the requests that must keep the scenario's own SLO, in sweeps of versions without a
+verdict."""
 _STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
 
 
@@ -53,9 +54,9 @@ def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None
 
     Above, rates go across and limits on latency upwards. Machines are the sweep's variants;
     whatever else it varies but the rate is how a machine may be set up, of which the cheapest
-    counts that keeps the limit, and the scenario's own SLO for 95 % of its requests. The number in
-    a cell is how many times as much the next machine costs, so that it is also the factor by which
-    a price may grow before the two are even.
+    counts that keeps the limit, and the scenario's own SLO at its percentile. The number in a cell
+    is how many times as much the next machine costs, so that it is also the factor by which a price
+    may grow before the two are even.
 
     Parameters
     ----------
@@ -101,15 +102,18 @@ def _good(rows: Sequence[Row], cost: str, latency: str) -> list[Row]:
     good = [
         row
         for row in rows
-        if row[cost] is not None
-        and row[latency] is not None
-        and (row.get("slo_attainment") is None or row["slo_attainment"] >= _WITHIN)
+        if row[cost] is not None and row[latency] is not None and _meets_slo(row)
     ]
     if not good:
-        raise ScenarioError.at(
-            "break_even", f"no point has {cost} and keeps the SLO for {_WITHIN:.0%} of its requests"
-        )
+        raise ScenarioError.at("break_even", f"no point has {cost} and meets the SLO")
     return good
+
+
+def _meets_slo(row: Row) -> bool:
+    """Return the verdict on a point; True where the scenario has no SLO."""
+    if row.get("slo_met") is not None:
+        return bool(row["slo_met"])
+    return row.get("slo_attainment") is None or row["slo_attainment"] >= _WITHIN
 
 
 def _means(rows: Sequence[Row], axes: Sequence[str], columns: _CostColumns) -> list[Row]:
@@ -209,7 +213,7 @@ def _draw_lines(
             linestyle=dash,
             marker="o",
             markersize=3.5,
-            label=f"{name}{_used(cheapest)}",
+            label=style.in_legend(f"{name}{_used(cheapest)}"),
         )
         ends = [f"{end}_{columns.cost}" for end in ("p5", "p95")]
         if all(end in row for row in cheapest for end in ends):
@@ -220,8 +224,8 @@ def _draw_lines(
 
 
 def _used(rows: Sequence[Row]) -> str:
-    """Return how much of its compute a machine uses, where it is known."""
-    if any(_USED not in row for row in rows):
+    """Return how much of its compute a machine uses; nothing where that is not known."""
+    if not rows or any(_USED not in row for row in rows):
         return ""
     low, high = (style.percent(float(end(row[_USED] for row in rows))) for end in (min, max))
     return f", {low} to {high} of its compute used"

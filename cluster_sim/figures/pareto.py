@@ -129,7 +129,7 @@ def _draw_options(panel: Axes, trials: _Trials, objective: str) -> None:
                 alpha=alpha,
                 markersize=5.0,
                 markeredgewidth=0,
-                label=trials.name(mine[0]) if is_good else None,
+                label=style.in_legend(trials.name(mine[0])) if is_good else None,
             )
 
 

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cluster_sim.figures import style
+from cluster_sim.figures.literal_text import draw_literally
 
 _BAND = 0.1
 _COLUMNS = 3
@@ -55,7 +56,7 @@ def parity(panels: Mapping[str, Sequence[Point]], given: Sequence[Axes] | None =
         markerscale=2.0,
     )
     style.headline(axes[0], _finding(panels))
-    return figure
+    return draw_literally(figure, given)
 
 
 def _draw(panel: Axes, name: str, points: Sequence[Point], groups: Sequence[str]) -> None:

@@ -143,7 +143,7 @@ def _draw_lines(
             linewidth=1.8,
             marker="o",
             markersize=3.0,
-            label=name,
+            label=style.in_legend(name),
         )
         panel.fill_between(xs, least, greatest, color=colour, alpha=0.2, linewidth=0)
         if metric.endswith("_ms"):

@@ -41,6 +41,10 @@ PHASES = {
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 
 
+UNHIDDEN = "\u200b"
+"""Space without width that stands before a name beginning with `_`, which legends leave out."""
+
+
 @dataclass(frozen=True)
 class Variant:
     """One of the runs that are drawn together, and how it looks in every panel."""
@@ -75,9 +79,14 @@ def variants(results: Sequence[Results]) -> list[Variant]:
         if seen[label] > 1:
             labels[place] = f"{label} ({seen[label]})"
     return [
-        Variant(run, label, *look(place))
+        Variant(run, in_legend(label), *look(place))
         for place, (run, label) in enumerate(zip(results, labels, strict=True))
     ]
+
+
+def in_legend(name: str) -> str:
+    """Return a name as the label of a line; matplotlib hides those that begin with `_`."""
+    return f"{UNHIDDEN}{name}" if name.startswith("_") else name
 
 
 def look(place: int) -> tuple[str, Dash]:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field
 
 from cluster_sim.hardware.operating_point import scaled_by
+from cluster_sim.limits import COUNT
 from cluster_sim.schema import Description
 from cluster_sim.units import BytesPerSecond, PositiveSeconds, Seconds
 
@@ -35,7 +36,7 @@ class CollectiveFit(Description):
     `physics.collectives` puts the constants together.
     """
 
-    largest: Annotated[int, Field(ge=2)] = 8
+    largest: Annotated[int, Field(ge=2), COUNT] = 8
     """Largest number of ranks that was measured."""
     start_s: PositiveSeconds
     """Time of the smallest tensor, before ranks count [s]."""

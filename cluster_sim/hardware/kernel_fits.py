@@ -9,7 +9,7 @@ from pydantic import Field
 
 from cluster_sim.hardware.operating_point import CLOCK_ON_BANDWIDTH, scaled_by
 from cluster_sim.schema import Description
-from cluster_sim.typing import Count
+from cluster_sim.typing import Count, CountOrZero
 from cluster_sim.units import BytesPerSecond, FlopPerSecond, PositiveBytes, PositiveSeconds, Seconds
 
 
@@ -100,7 +100,7 @@ class GenerationAttentionFit(KernelFit):
     tile_bandwidth_bytes_per_s: BytesPerSecond
     """Rate at which the first tile of keys of a unit is read [B/s]. A kernel reads a whole tile
     even of few keys."""
-    short_keys: Annotated[int, Field(ge=0)]
+    short_keys: CountOrZero
     """Number of keys per sequence up to which the time does not depend on them."""
     long_start_s: Seconds
     """Start of a kernel of longer sequences, which are split over several blocks and combined

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from cluster_sim.limits import SWITCH_PORTS
 from cluster_sim.schema import Description
 from cluster_sim.units import BytesPerSecond, Seconds
 
@@ -45,7 +46,7 @@ class FabricSpec(Description):
     and so on. fat_tree: all NICs of a node are on one leaf, as far as it has ports."""
     kind: str
     """Kind of its links, as tables and figures name it."""
-    radix: Annotated[int, Field(ge=2)]
+    radix: Annotated[int, Field(ge=2), SWITCH_PORTS]
     """Number of ports of a switch."""
     bandwidth_bytes_per_s: BytesPerSecond
     """Bandwidth of one port in one direction [B/s]."""

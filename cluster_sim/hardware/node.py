@@ -12,7 +12,7 @@ from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.network import Link, NetworkSpec
 from cluster_sim.hardware.power_and_cooling import Cooling, Surroundings
 from cluster_sim.schema import Description, named
-from cluster_sim.typing import Count
+from cluster_sim.typing import NodeCount
 
 
 class Node(Description):
@@ -21,9 +21,9 @@ class Node(Description):
     name: str
     device: Annotated[Device, BeforeValidator(partial(named, "devices"))]
     """A catalog name, the path of a device file, or a mapping with its keys."""
-    devices: Count
+    devices: NodeCount
     """Number of devices."""
-    places: dict[str, Count] = Field(default_factory=dict)
+    places: dict[str, NodeCount] = Field(default_factory=dict)
     """Number of other ends of its links by name: `nic: 8` are nic0 to nic7. An end that is left out
     exists once, without a number. A link between two ends that exist several times joins them in
     order."""

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
-
 from cluster_sim.schema import Description
-
-Dimension = Annotated[int, Field(gt=0, le=10**9)]
-"""A width or count in a model's shape."""
+from cluster_sim.typing import Count, CountOrZero
 
 
 class Experts(Description):
     """A mixture of experts in place of the dense feed-forward part."""
 
-    count: Dimension
+    count: Count
     """Number of routed experts per layer."""
-    top_k: Dimension
+    top_k: Count
     """Number of experts that each token is routed to."""
-    shared: Annotated[int, Field(ge=0)] = 0
+    shared: CountOrZero = 0
     """Number of experts that every token passes."""
-    ffn: Dimension
+    ffn: Count
     """Width of one expert."""
-    dense_layers: Annotated[int, Field(ge=0)] = 0
+    dense_layers: CountOrZero = 0
     """Number of layers at the front that keep the dense feed-forward part."""
 
 
@@ -33,22 +27,22 @@ class LatentAttention(Description):
     The KV cache holds one latent vector per token and layer.
     """
 
-    q_rank: Annotated[int, Field(ge=0)]
+    q_rank: CountOrZero
     """Width of the latent vector of queries; 0 where queries are not compressed."""
-    kv_rank: Dimension
+    kv_rank: Count
     """Width of the latent vector of keys and values."""
-    rope_dim: Dimension
+    rope_dim: Count
     """Width of the part of a key that carries the rotary embedding."""
-    nope_dim: Dimension
+    nope_dim: Count
     """Width of the part of a head's key without rotary embedding."""
-    v_dim: Dimension
+    v_dim: Count
     """Width of a head's value."""
 
 
 class Window(Description):
     """Layers whose attention sees the last `tokens` only."""
 
-    tokens: Dimension
+    tokens: Count
     """Length of the window [tokens]."""
-    layers: Dimension
+    layers: Count
     """Number of layers with the window."""

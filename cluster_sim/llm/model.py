@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from cluster_sim.hardware.precision import Precision
-from cluster_sim.llm.layers import Dimension, Experts, LatentAttention, Window
+from cluster_sim.limits import LAYERS
+from cluster_sim.llm.layers import Experts, LatentAttention, Window
 from cluster_sim.schema import Description
+from cluster_sim.typing import Count, CountOrZero
 
 WeightPart = Literal["embedding", "attention", "ffn"]
 """A part of a model's weights that is stored in a precision of its own."""
@@ -23,21 +25,21 @@ class Model(Description):
     """A decoder-only transformer with gated feed-forward parts (three matrices)."""
 
     name: str
-    layers: Dimension
+    layers: Annotated[int, Field(gt=0), LAYERS]
     """Number of layers."""
-    hidden: Dimension
+    hidden: Count
     """Width of the hidden states."""
-    heads: Dimension
+    heads: Count
     """Number of query heads per layer."""
-    kv_heads: Dimension
+    kv_heads: Count
     """Number of key and value heads per layer."""
-    head_dim: Dimension
+    head_dim: Count
     """Width of one head."""
-    ffn: Annotated[int, Field(ge=0)] = 0
+    ffn: CountOrZero = 0
     """Width of the dense feed-forward part; 0 where every layer has experts."""
-    vocabulary: Dimension
+    vocabulary: Count
     """Number of tokens in the vocabulary."""
-    max_context: Dimension
+    max_context: Count
     """Longest prompt and output together [tokens]."""
     tied_embeddings: bool = False
     """Whether the embedding and the output head share their weights."""

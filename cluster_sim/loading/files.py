@@ -10,7 +10,7 @@ from typing import Any
 
 from cluster_sim.errors import Fault, ScenarioError
 from cluster_sim.loading.checks.scenario import faults_of
-from cluster_sim.loading.variants import one_variant, variant_names
+from cluster_sim.loading.variants import name_faults, one_variant, variant_names
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.scenario.study_spec import Capacity, StudySections, Sweep
 from cluster_sim.schema import (
@@ -180,6 +180,7 @@ def _one(
             base = overridden(base, key, value, where)
         if seed is not None:
             base = overridden(base, "seed", seed, "--seed")
+        faults += name_faults(base)
         try:
             scenario = describe(Scenario, base)
         except ScenarioError as error:

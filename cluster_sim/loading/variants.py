@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cluster_sim.errors import ScenarioError, did_you_mean
-from cluster_sim.schema import Document, overridden
+from cluster_sim.errors import Fault, ScenarioError, did_you_mean, shown
+from cluster_sim.schema import Document, file_name_fault, overridden, same_folder
 
 
 def variant_names(document: Document) -> Iterator[str]:
@@ -24,7 +24,21 @@ def variant_names(document: Document) -> Iterator[str]:
                 document.place(("variants", name)),
                 f"variants.{name}: wanted a mapping of what it changes, or {{}}",
             )
-        yield str(name)
+    if (alike := same_folder(map(str, variants))) is not None:
+        first, second = map(shown, alike)
+        raise ScenarioError.at(
+            document.place(("variants", alike[1])),
+            f"variants: {second} and {first} are one folder where upper and lower case are not told apart; expected names that differ in more than case",
+        )
+    yield from map(str, variants)
+
+
+def name_faults(document: Document) -> Iterator[Fault]:
+    """Yield what is wrong with the names of one scenario, which become names of folders."""
+    for key in ("name", "variant"):
+        name = document.data.get(key)
+        if isinstance(name, str) and (fault := file_name_fault(name)) is not None:
+            yield Fault(document.place((key,)), f"{key}: {shown(name)} {fault}")
 
 
 def one_variant(document: Document, variant: str | None) -> Document:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster_sim import figures
-from cluster_sim.errors import ScenarioError
+from cluster_sim.errors import ScenarioError, visible
 from cluster_sim.report import charts, run_tables
 from cluster_sim.report import verdict as words
 from cluster_sim.report.charts import ChartGroup, View
@@ -180,10 +180,16 @@ def _template() -> Template:
     return Environment(
         loader=FileSystemLoader(ASSETS),
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     ).get_template("page.html")
+
+
+def _shown(value: object) -> object:
+    """Return what a page shows of a value; Jinja then escapes it."""
+    return visible(value) if type(value) is str else value
 
 
 def _for_script(data: Any) -> str:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from matplotlib import rc_context
 
+from cluster_sim.figures.literal_text import all_letters
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -27,14 +29,14 @@ class Picture:
 def picture(figure: Figure) -> Picture:
     """Return `figure` as SVG, or as PNG where it has very much in it."""
     drawn = BytesIO()
-    with rc_context({"svg.hashsalt": "cluster-sim"}):
+    with rc_context({"svg.hashsalt": "cluster-sim"}), all_letters(figure):
         figure.savefig(
             drawn, format="svg", bbox_inches="tight", pad_inches=0.08, metadata={"Date": None}
         )
-    kind = "svg+xml"
-    if drawn.tell() > _LARGEST_BYTES:
-        kind, drawn = "png", BytesIO()
-        figure.savefig(drawn, format="png", dpi=150, bbox_inches="tight", pad_inches=0.08)
+        kind = "svg+xml"
+        if drawn.tell() > _LARGEST_BYTES:
+            kind, drawn = "png", BytesIO()
+            figure.savefig(drawn, format="png", dpi=150, bbox_inches="tight", pad_inches=0.08)
     return Picture(
         f"data:image/{kind};base64,{b64encode(drawn.getvalue()).decode()}", _text(figure)
     )

@@ -12,6 +12,7 @@ from cluster_sim.results.metrics.metric import Heading
 from cluster_sim.results.metrics.table import METRICS
 
 HEADLINES = (
+    "slo_met",
     "slo_attainment",
     "median_ttft_ms",
     "p99_ttft_ms",
@@ -78,7 +79,9 @@ def cell(name: str, value: Any) -> Cell:
     """
     if value is None or value != value:
         return Cell("–")
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool):
+        return Cell("yes" if value else "no")
+    if not isinstance(value, (int, float)):
         return Cell(str(value))
     heading_of = _heading(name)
     number = heading_of.scale * value

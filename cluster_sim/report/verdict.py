@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from cluster_sim.figures import style
 from cluster_sim.figures.timeline import peaks
 from cluster_sim.report.charts import View
 from cluster_sim.report.provenance import Used, confidence_counts
+from cluster_sim.results.metrics.slo_percentiles import percentile_key, percentiles_of
+from cluster_sim.results.metrics.verdict_text import percentile_text, slo_line
 
 _NEAR = 0.95
 _FEW = 1000
@@ -20,7 +23,7 @@ _OBJECTIVES = (("ttft", "TTFT"), ("tpot", "TPOT"), ("e2el", "E2E latency"))
 def verdict(shown: Sequence[View]) -> list[str]:
     """Return a sentence about each run, then which does best, what tokens cost, and what fills up.
 
-    That about a run says how it does by its objectives.
+    That about a run says whether it meets its objectives, as the command `run` does.
     """
     sentences = [_of_run(view) for view in shown]
     if (best := _best(shown)) is not None:
@@ -43,26 +46,26 @@ def _fullest(view: View) -> str:
 
 
 def _of_run(view: View) -> str:
-    summary, scenario = view.summary, view.results.scenario
+    summary = view.summary
+    if "slo_met" in summary:
+        return f"{view.label}: {slo_line(summary)}. {_answers('It', summary)}"
+    return _answers(view.label, summary)
+
+
+def _answers(subject: str, summary: Mapping[str, Any]) -> str:
+    """Return what a run answers and how fast, at the percentile of its objectives."""
     if not summary["completed"]:
-        return f"{view.label}: no request that counts was answered."
-    parts = []
-    for latency, name in _OBJECTIVES:
-        if (p99_ms := summary.get(f"p99_{latency}_ms")) is not None:
-            limit_s = getattr(scenario.slo, f"{latency}_s")
-            parts.append(f"{name} {style.duration(p99_ms / 1e3)}{_met(p99_ms, limit_s)}")
-    lead = f"{view.label} answers {summary['request_throughput']:.3g} requests/s"
+        return f"{subject} answers no request that counts."
+    percent = next(iter(percentiles_of(summary)), 99.0)
+    latencies = ", ".join(
+        f"{name} {style.duration(latency_ms / 1e3)}"
+        for latency, name in _OBJECTIVES
+        if (latency_ms := summary.get(percentile_key(latency, percent))) is not None
+    )
+    text = f"{subject} answers {summary['request_throughput']:.3g} requests/s"
     if "slo_attainment" in summary:
-        lead += f", {style.percent(summary['slo_attainment'])} of all within the SLO"
-    return f"{lead}; at p99 {', '.join(parts)}."
-
-
-def _met(p99_ms: float, limit_s: float | None) -> str:
-    """Return whether an objective is met; nothing where there is none."""
-    if limit_s is None:
-        return ""
-    verdict = "met" if p99_ms <= 1e3 * limit_s else "missed"
-    return f" (objective {style.duration(limit_s)}: {verdict})"
+        text += f", {style.percent(summary['slo_attainment'])} of all within the SLO"
+    return f"{text}; at {percentile_text(percent)} {latencies}."
 
 
 def _best(shown: Sequence[View]) -> str | None:

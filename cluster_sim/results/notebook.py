@@ -14,7 +14,12 @@ def results_html(title: str, summary: Mapping[str, Any]) -> str:
     return html_table(
         title,
         {
-            name: f"{value:,}" if isinstance(value, int) else f"{value:,.5g}"
+            name: f"{value:,.5g}" if isinstance(value, float) else _whole(value)
             for name, value in fields.items()
         },
     )
+
+
+def _whole(value: int) -> str:
+    """Return a count, or a truth in words."""
+    return ("yes" if value else "no") if isinstance(value, bool) else f"{value:,}"

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster_sim.errors import ScenarioError
+from cluster_sim.results.metrics.verdict import objectives, shared_percentile
 from cluster_sim.results.run_data import LATER_TABLES, TABLES, RunData
 from cluster_sim.results.run_info import RunInfo
 from cluster_sim.scenario.scenario import Scenario
@@ -70,6 +71,7 @@ def _write_files(run: RunData, summary: Mapping[str, Any], folder: Path) -> None
         "name": run.scenario.title,
         "seed": run.scenario.seed,
         "scenario_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        **_judged_at(run.scenario),
         "versions": {
             "cluster-sim": package_version("cluster-sim"),
             "python": platform.python_version(),
@@ -81,6 +83,12 @@ def _write_files(run: RunData, summary: Mapping[str, Any], folder: Path) -> None
         **run.info.manifest(),
     }
     _write_json(folder / "manifest.json", manifest)
+
+
+def _judged_at(scenario: Scenario) -> dict[str, Any]:
+    """Return the percentile that the run is judged at; nothing where it has no objectives."""
+    wanted = objectives(scenario)
+    return {"slo_percentile": shared_percentile(wanted)} if wanted else {}
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

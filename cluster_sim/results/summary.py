@@ -7,6 +7,7 @@ from typing import Any
 from cluster_sim.results.extrapolate import of_fleet
 from cluster_sim.results.metrics.metric import Scope
 from cluster_sim.results.metrics.selection import Selection
+from cluster_sim.results.metrics.slo_percentiles import slo_percentiles
 from cluster_sim.results.metrics.table import BY_SCOPE
 from cluster_sim.results.run_data import RunData
 
@@ -31,4 +32,5 @@ def summary(run: RunData) -> dict[str, Any]:
 def fields(selection: Selection, scope: Scope) -> dict[str, Any]:
     """Return the metrics of a scope that exist for a selection, by name."""
     values = ((metric.name, metric.of(selection)) for metric in BY_SCOPE[scope])
-    return {name: value for name, value in values if value is not None}
+    found = {name: value for name, value in values if value is not None}
+    return found if scope is Scope.POOL else found | slo_percentiles(selection)

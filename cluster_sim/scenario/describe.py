@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from cluster_sim.errors import visible
+
 if TYPE_CHECKING:
     from cluster_sim.llm.model import Model
     from cluster_sim.scenario.pool import Pool
@@ -59,15 +61,23 @@ def scenario_html(scenario: Scenario) -> str:
     return html_table(scenario.title, described(scenario))
 
 
+def as_html(text: str) -> str:
+    r"""Return a text as it stands in HTML, between tags and in quotes alike.
+
+    >>> as_html("<b> & \"\x1b\"")
+    '&lt;b&gt; &amp; &quot;\\x1b&quot;'
+    """
+    return escape(visible(text))
+
+
 def html_table(caption: str, rows: Mapping[str, str]) -> str:
     """Return a table of two columns, heading and value, with everything escaped."""
+    shown = {as_html(name): as_html(value) for name, value in rows.items()}
     lines = "".join(
-        f'<tr><th scope="row" style="text-align:left">{escape(name)}</th><td>{escape(value)}</td></tr>'
-        for name, value in rows.items()
+        f'<tr><th scope="row" style="text-align:left">{name}</th><td>{value}</td></tr>'
+        for name, value in shown.items()
     )
-    return (
-        f'<table><caption style="text-align:left"><b>{escape(caption)}</b></caption>{lines}</table>'
-    )
+    return f'<table><caption style="text-align:left"><b>{as_html(caption)}</b></caption>{lines}</table>'
 
 
 def _pool(pool: Pool, model: Model, devices_per_replica: int) -> str:

@@ -17,30 +17,30 @@ from cluster_sim.serving.engine import Engine
 from cluster_sim.serving.kv_cache.offload import Tier
 from cluster_sim.serving.scheduler import Batching, Continuous
 from cluster_sim.serving.speculation import Speculation
-from cluster_sim.typing import Count, Share
+from cluster_sim.typing import ClusterCount, Count, CountOrZero, Share
 from cluster_sim.units import Bytes, BytesPerSecond, Watts
 
 
 class ReplicaPlan(Description):
     """How one copy of the model lies on devices."""
 
-    tensor_parallel: Count = 1
+    tensor_parallel: ClusterCount = 1
     """Number of devices that each layer is split over."""
-    pipeline_parallel: Count = 1
+    pipeline_parallel: ClusterCount = 1
     """Number of pipeline stages that the layers are split into."""
-    data_parallel: Count = 1
+    data_parallel: ClusterCount = 1
     """Number of attention data-parallel ranks. Each holds all but the experts and has sequences of
     its own; batching limits hold for a rank."""
-    expert_parallel: Count = 1
+    expert_parallel: ClusterCount = 1
     """Number of groups of devices that hold whole experts. With 1, experts are split over all
     devices, as every other weight."""
-    wafers: Count | None = None
+    wafers: ClusterCount | None = None
     """Number of wafers of a replica on wafer-scale devices. Default: as many as the weights need,
     or one where they are streamed."""
     layout: WaferLayout = "regions"
     """How layers share wafers. regions: each layer has cores of its own and tokens flow through.
     whole: the layers of a wafer take turns on all its cores."""
-    reserved_rows: Annotated[int, Field(ge=0)] = 0
+    reserved_rows: CountOrZero = 0
     """Number of rows of each wafer's grid of cores that are kept for other things."""
     defective_cores: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Share of a wafer's cores that only forward traffic. They are spread evenly."""
@@ -105,7 +105,7 @@ class Pool(Description):
         Node, BeforeValidator(partial(named, "nodes"), json_schema_input_type=str | Node)
     ]
     """Kind of node: a catalog name, the path of a node file, or a mapping with its keys."""
-    nodes: Count = 1
+    nodes: ClusterCount = 1
     """Number of nodes."""
     prices: (
         Annotated[
@@ -117,7 +117,7 @@ class Pool(Description):
     keys. Default: those of the node's file."""
     replica: ReplicaPlan = Field(default_factory=ReplicaPlan)
     """Plan of each replica."""
-    replicas: Count | None = None
+    replicas: ClusterCount | None = None
     """Number of replicas. Default: as many as fit."""
     batching: Batching = Field(default_factory=Continuous)
     """Policy that forms the batch of each step."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, PlainSerializer
 
 from cluster_sim.errors import shown
+from cluster_sim.limits import COUNT, SEED
 from cluster_sim.llm.huggingface import read_model
 from cluster_sim.llm.model import Model
 from cluster_sim.scenario.cluster import Cluster
@@ -35,6 +36,7 @@ Sample = Annotated[
     BeforeValidator(_one_in, json_schema_input_type=str),
     PlainSerializer(lambda one_in: f"1/{one_in}"),
     Field(gt=0),
+    COUNT,
 ]
 
 
@@ -47,7 +49,7 @@ class Scenario(Description):
     """Name of the scenario."""
     variant: str | None = None
     """Variant of the file that this scenario is."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0), SEED] = 0
     """Seed of every random choice."""
     duration_s: PositiveSeconds | None = None
     """Time at which arrivals stop [s]. It may be left out where requests are counted, and with a
@@ -85,8 +87,13 @@ class Scenario(Description):
 
     @property
     def slos(self) -> list[Slo]:
-        """Objectives of each class of requests; the scenario's alone where there are no classes."""
-        return [each.slo or self.slo for each in self.workload.classes] or [self.slo]
+        """Objectives of each class of requests; the scenario's alone where there are no classes.
+
+        A class without a percentile has the scenario's.
+        """
+        return [
+            (each.slo or self.slo).at(self.slo.percentile) for each in self.workload.classes
+        ] or [self.slo]
 
     @cached_property
     def requests_wanted(self) -> int | None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from cluster_sim.schema import Description
+from cluster_sim.typing import Count
 from cluster_sim.units import (
     Celsius,
     GramsPerKwh,
@@ -111,7 +112,7 @@ class Site(Description):
     """Price of electricity for nodes that are owned [USD/kWh]. Default: that of their prices."""
     carbon_intensity_g_per_kwh: GramsPerKwh | None = None
     """Mass of CO2 emitted per energy drawn [g/kWh]."""
-    rack_nodes: Annotated[int, Field(gt=0)] | None = None
+    rack_nodes: Count | None = None
     """Number of nodes of a rack, taken in the order of the file. Default: all stand in one."""
     rack_power_cap_w: Watts | None = None
     """Power that the nodes of a rack may draw together at their plugs [W]."""

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from cluster_sim.errors import shown
+from cluster_sim.limits import POINTS
 from cluster_sim.schema import Description
-from cluster_sim.typing import Count
+from cluster_sim.typing import ClusterCount, Count
 from cluster_sim.units import PerSecond, number_and_unit
-
-_MAX_POINTS = 1_000_000
+from cluster_sim.workload.classes import Percentile
 
 
 class Range(Description):
@@ -23,7 +23,7 @@ class Range(Description):
     """Smallest value, with its unit where it has one."""
     high: float | str
     """Largest value, in the unit of `low`."""
-    points: Annotated[int, Field(ge=2)]
+    points: Annotated[int, Field(ge=2), POINTS]
     """Number of values."""
     scale: Literal["linear", "log"] = "linear"
     """Spacing of the values. log: each is the same multiple of the one before."""
@@ -46,8 +46,10 @@ def _spread(value: Any) -> tuple[Any, ...]:
     points, scale = value["points"], value.get("scale", "linear")
     if low[1] != high[1]:
         raise ValueError(f"low is in '{low[1]}' and high in '{high[1]}'; wanted one unit")
-    if isinstance(points, bool) or not isinstance(points, int) or not 2 <= points <= _MAX_POINTS:
+    if isinstance(points, bool) or not isinstance(points, int) or points < 2:
         raise ValueError(f"came {shown(points)} points; wanted a whole number from 2 on")
+    if points > POINTS.most:
+        raise ValueError(POINTS.fault(points, "points"))
     if scale not in ("linear", "log"):
         raise ValueError(f"came the scale {shown(scale)}; wanted linear or log")
     if scale == "log" and not (low[0] > 0 and high[0] > 0):
@@ -113,7 +115,7 @@ class Sweep(Description):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Sweep:
-        checked_axes(self.axes)
+        checked_axes(self.axes, self.replications)
         keys = {key for axis in self.axes for key in axis} | {"variant"}
         for rule in self.exclude:
             if unknown := [key for key in rule if key not in keys]:
@@ -129,15 +131,15 @@ class Capacity(Description):
     rate_per_s: PerSecond | None = None
     """Mean rate that the fewest nodes must carry [1/s]. Without it, the highest rate that the given
     nodes carry is searched."""
-    percentile: Annotated[float, Field(gt=0.0, lt=100.0)] = 95.0
-    """Percentile of all requests at which each objective of the SLO must hold. Rejected and
-    unfinished requests count as infinitely late."""
+    percentile: Percentile | None = None
+    """Percentile of requests at which each objective of the SLO must hold, in place of those of
+    `slo`. Default: that of `slo`, and 95 where it has none, though `run` then judges at 99."""
     axes: tuple[Axis, ...] = ()
     """Axes of further choices, as in `sweep`: parallelism, precision, policies. The answer is
     searched for each combination."""
     pool: str | None = None
     """Pool whose nodes are counted. Default: the first."""
-    most_nodes: Count = 1024
+    most_nodes: ClusterCount = 1024
     """Maximum number of nodes that is tried."""
     tolerance: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.01
     """Relative tolerance of the highest rate."""
@@ -149,7 +151,7 @@ class Capacity(Description):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Capacity:
-        checked_axes(self.axes)
+        checked_axes(self.axes, self.replications)
         return self
 
 
@@ -162,11 +164,11 @@ class StudySections(Description):
     """Search for what a cluster carries."""
 
 
-def checked_axes(axes: tuple[dict[str, tuple[Any, ...]], ...]) -> None:
+def checked_axes(axes: tuple[dict[str, tuple[Any, ...]], ...], replications: int = 1) -> None:
     """Raise ValueError where axes make no product.
 
-    Keys of one axis may not go together, a key may be in two axes, or there may be more points than
-    anybody waits for.
+    Keys of one axis may not go together, a key may be in two axes, or there may be more runs than
+    are planned.
     """
     seen: set[str] = set()
     points = 1
@@ -180,5 +182,5 @@ def checked_axes(axes: tuple[dict[str, tuple[Any, ...]], ...]) -> None:
             raise ValueError(f"{min(twice)} is in two axes")
         seen |= axis.keys()
         points *= next(iter(lengths.values()))
-    if points > _MAX_POINTS:
-        raise ValueError(f"{points:,} points; no more than {_MAX_POINTS:,} are simulated")
+    if points * replications > POINTS.most:
+        raise ValueError(POINTS.fault(points * replications, "runs"))

@@ -20,6 +20,7 @@ from cluster_sim.schema.catalog import (
     named,
 )
 from cluster_sim.schema.documents import Document, Trail, path_text, under
+from cluster_sim.schema.file_names import file_name_fault, folder_name, same_folder
 from cluster_sim.schema.overrides import overridden, override
 from cluster_sim.schema.yaml_files import parse_yaml, read_text, read_yaml, yaml_text
 
@@ -37,7 +38,9 @@ __all__ = [
     "catalog_names",
     "describe",
     "figures",
+    "file_name_fault",
     "find",
+    "folder_name",
     "looking_in",
     "named",
     "overridden",
@@ -46,6 +49,7 @@ __all__ = [
     "path_text",
     "read_text",
     "read_yaml",
+    "same_folder",
     "under",
     "yaml_text",
 ]

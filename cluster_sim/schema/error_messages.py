@@ -177,7 +177,8 @@ def _raised(problem: _Problem) -> _Message:
     return _Message(problem.place.trail, str(problem.context.get("error", problem.error["msg"])))
 
 
-def _no_quantity(problem: _Problem) -> _Message:
+def _as_raised(problem: _Problem) -> _Message:
+    """Return what one of our types of fields said."""
     return _Message(problem.place.trail, str(problem.error["msg"]))
 
 
@@ -201,6 +202,7 @@ _SENTENCES: dict[str, Callable[[_Problem], _Message]] = {
     "union_tag_not_found": _tag_not_found,
     "literal_error": _no_choice,
     "value_error": _raised,
-    "quantity": _no_quantity,
+    "quantity": _as_raised,
+    "limit": _as_raised,
 }
 """Function for each type of error; `_unwanted` for those that are not here."""

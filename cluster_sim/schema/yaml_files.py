@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from cluster_sim.errors import ScenarioError, shown
+from cluster_sim.limits import VALUES
 from cluster_sim.schema.documents import Document, Trail, inside
+from cluster_sim.schema.scalars import scalar, whole
 
-_MOST_VALUES = 200_000  # of one file, aliases expanded: above it, anchors are being used as a bomb
 _TAGS = ("map", "seq", "str", "null", "bool", "int", "float", "timestamp", "merge", "value")
 """Tags of YAML that are read; a date is text here."""
 
@@ -118,10 +119,10 @@ class _YamlReader:
         line = node.start_mark.line
         self._document.places.setdefault(trail, self._at(line))
         self._count += 1
-        if self._count > _MOST_VALUES:
+        if self._count > VALUES.most:
             raise ScenarioError.at(
                 self._where or self._document.file,
-                f"holds more than {_MOST_VALUES:,} values, what its anchors expand to included",
+                f"holds more than {VALUES.most:,} values, what its anchors expand to included",
             )
         if node.tag.removeprefix("tag:yaml.org,2002:") not in _TAGS:
             tag = shown(node.tag.replace("tag:yaml.org,2002:", "!!"))
@@ -129,13 +130,21 @@ class _YamlReader:
                 self._at(line), f"the tag {tag} means nothing here; wanted the value alone"
             )
         if isinstance(node.value, str):
-            return _scalar(node.tag.rpartition(":")[2], node.value)
+            return scalar(node.tag.rpartition(":")[2], self._whole(node.value, line))
         if id(node) in self._inside:
             raise ScenarioError.at(self._at(line), "an anchor contains itself")
         self._inside.add(id(node))
         value = self._list(node, trail) if node.id == "sequence" else self._mapping(node, trail)
         self._inside.discard(id(node))
         return value
+
+    def _whole(self, text: str, line: int) -> str:
+        try:
+            return whole(text)
+        except UnicodeDecodeError as fault:
+            raise ScenarioError.at(
+                self._at(line), f"{shown(text)} has half of a character written as two escapes"
+            ) from fault
 
     def _list(self, node: Any, trail: Trail) -> list[Any]:
         return [self._plain(item, (*trail, index)) for index, item in enumerate(node.value)]
@@ -150,7 +159,8 @@ class _YamlReader:
             if key.tag.endswith(":merge"):
                 merged += value.value if value.id == "sequence" else [value]
                 continue
-            name = _scalar("int", key.value) if key.tag.endswith(":int") else key.value
+            name = self._whole(key.value, line)
+            name = scalar("int", name) if key.tag.endswith(":int") else name
             self._document.places[(*trail, name)] = self._at(line)
             plain[name] = self._plain(value, (*trail, name))
         for mapping in merged:  # what is written here, or merged earlier, wins
@@ -187,30 +197,6 @@ class _YamlReader:
             places = inside(own.places, (name,))
             outer.places.update({(*trail, *inner): where for inner, where in places.items()})
         return data
-
-
-def _scalar(kind: str, text: str) -> Any:
-    """Return the value of a YAML scalar.
-
-    What is none of its kind stays text, and is refused where a number is wanted.
-    """
-    if kind not in ("null", "bool", "int", "float"):
-        return text
-    digits = text.replace("_", "").lower()
-    try:
-        match kind:
-            case "null":
-                return None
-            case "bool":
-                return digits in ("true", "yes", "on", "y")
-            case "int":
-                base = {"0x": 16, "0o": 8, "0b": 2}.get(digits.lstrip("+-")[:2], 10)
-                return int(digits, base)
-            case "float":
-                return float(digits.replace(".inf", "inf").replace(".nan", "nan"))
-    except ValueError:
-        pass
-    return text
 
 
 _JARGON = {

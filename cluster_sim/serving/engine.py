@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from cluster_sim.schema import Description
-from cluster_sim.typing import Count, Share
+from cluster_sim.typing import Count, CountOrZero, Share
 from cluster_sim.units import Bytes
 
 
@@ -22,7 +22,7 @@ class Engine(Description):
     """Maximum number of tokens of a step, decoding and prompts together."""
     chunked_prefill: bool
     """Whether a prompt may be spread over several steps."""
-    batch_wait_timeout_iterations: Annotated[int, Field(ge=0)] = 0
+    batch_wait_timeout_iterations: CountOrZero = 0
     """Maximum number of steps for which new requests are held back while others decode, for more to
     come."""
     batch_wait_max_tokens_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0

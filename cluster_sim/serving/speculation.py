@@ -10,6 +10,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
+from cluster_sim.limits import DRAFT, LAYERS
 from cluster_sim.llm.huggingface import read_model
 from cluster_sim.llm.model import Model
 from cluster_sim.schema import Description
@@ -28,7 +29,7 @@ class Speculation(Description):
     Fast Inference from Transformers via Speculative Decoding, ICML 2023, arXiv 2211.17192).
     """
 
-    draft_tokens: Annotated[int, Field(gt=0, le=64)]
+    draft_tokens: Annotated[int, Field(gt=0), DRAFT]
     """Number of tokens drafted per sequence and step."""
     acceptance: ShareOrZero | None = None
     """Probability that a drafted token is kept where all before it were."""
@@ -43,7 +44,7 @@ class Speculation(Description):
     draft_cost: ShareOrZero | None = None
     """Cost of a drafted token as a share of a plain decode step of the model; default: 0, as for
     n-grams."""
-    mtp_layers: Annotated[int, Field(gt=0)] | None = None
+    mtp_layers: Annotated[int, Field(gt=0), LAYERS] | None = None
     """Number of layers that a drafted token passes, each as large as the model's own, as with
     multi-token prediction or EAGLE; replaces `draft_cost`. On GPUs each draft is a step of its own,
     output head included; on wafers it passes as many more stages of the pipeline."""

@@ -10,18 +10,22 @@ from cluster_sim.errors import ScenarioError
 from cluster_sim.loading.files import ScenarioFile, open_scenarios
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.scenario.study_spec import Capacity
+from cluster_sim.sim.limits import NO_LIMITS, RunLimits
 from cluster_sim.studies.capacity_answer import Answer, Option, Trial, comparable
 from cluster_sim.studies.capacity_search import Search
 from cluster_sim.studies.grid import combinations
+from cluster_sim.studies.objectives import notes
 from cluster_sim.studies.runner import Progress, Runner
+from cluster_sim.studies.workers import Call, ProcessDied
 
 
-def capacity(
+def capacity(  # noqa: PLR0913 - public API: every parameter is an option of its users
     path: str | Path,
     sets: Sequence[str] = (),
     variants: Sequence[str] = (),
     workers: int | None = None,
     progress: Progress | None = None,
+    limits: RunLimits = NO_LIMITS,
 ) -> Answer:
     """Return the highest rate within the SLO, or the fewest nodes for a rate, of each option.
 
@@ -42,6 +46,9 @@ def capacity(
         Number of processes. Default: one per core; 0: this one alone.
     progress
         Listener that is given how many options are done, and of how many.
+    limits
+        Wall time and memory of each simulation; a trial that exceeds one has failed, and counts as
+        beyond the SLO.
 
     Returns
     -------
@@ -65,24 +72,50 @@ def capacity(
     if names := list(variants) or file.variants:
         axes.insert(0, {"variant": names})
     calls = {
-        number: (searched, (file, asked, values))
+        number: (searched, (file, asked, values, limits))
         for number, values in enumerate(combinations(axes))
     }
-    options = comparable(list(Runner(workers, progress).outcomes(calls).values()))
+    options = comparable(_options(calls, Runner(workers, progress)))
     if all(option.fault for option in options):
         raise ScenarioError.at(file.place(), options[0].fault)
-    return Answer(str(file.document.data.get("name")), asked.rate_per_s, asked.percentile, options)
+    wanted = [objective for option in options for objective in option.objectives]
+    percentile, *others = {objective.percentile for objective in wanted}
+    return Answer(
+        str(file.document.data.get("name")),
+        asked.rate_per_s,
+        None if others else percentile,
+        options,
+        tuple(notes(wanted)),
+    )
 
 
-def searched(file: ScenarioFile, asked: Capacity, values: Mapping[str, Any]) -> Option:
+def _options(calls: Mapping[int, Call], runner: Runner) -> list[Option]:
+    """Return what became of each search; one whose process died has that as its fault.
+
+    Raises ProcessDied where all of them did.
+    """
+    outcomes = runner.outcomes_or_deaths(calls)
+    deaths = {name: found for name, found in outcomes.items() if isinstance(found, ProcessDied)}
+    if deaths and len(deaths) == len(outcomes):
+        raise next(iter(deaths.values()))
+    lost = {
+        name: Option(calls[name][1][2], None, None, None, (), str(death))
+        for name, death in deaths.items()
+    }
+    return list((outcomes | lost).values())
+
+
+def searched(
+    file: ScenarioFile, asked: Capacity, values: Mapping[str, Any], limits: RunLimits
+) -> Option:
     """Return one option with its answer, or with its fault."""
     try:
-        search = Search(file, asked, values)
+        search = Search(file, asked, values, limits)
+        if asked.rate_per_s is None:
+            return search.highest_rate()
+        return search.fewest_nodes(asked.rate_per_s)
     except ScenarioError as error:
         return Option(values, None, None, None, (), str(error))
-    if asked.rate_per_s is None:
-        return search.highest_rate()
-    return search.fewest_nodes(asked.rate_per_s)
 
 
 def tried(file: ScenarioFile, asked: Capacity, values: Mapping[str, Any], trial: Trial) -> Scenario:

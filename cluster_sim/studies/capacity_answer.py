@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from cluster_sim.results.metrics.verdict import Objective
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -27,6 +29,8 @@ class Trial:
     """Share of its limit that is left, by objective; negative beyond it."""
     usd_per_hour: float | None
     """Cost of the cluster [USD/h]; None where a pool has no prices."""
+    fault: str = ""
+    """Why it failed; a trial that failed counts as beyond the SLO."""
 
     @property
     def good(self) -> bool:
@@ -60,6 +64,8 @@ class Option:
     """All trials, by nodes and rate."""
     fault: str = ""
     """Why it is no option at all."""
+    objectives: tuple[Objective, ...] = ()
+    """Objectives that it was held to; none where it is no option."""
 
     @property
     def title(self) -> str:
@@ -89,10 +95,12 @@ class Answer:
     """Name of the scenario."""
     rate_per_s: float | None
     """Rate that was to be carried [1/s]; None where the highest was looked for."""
-    percentile: float
-    """Percentile of latencies that objectives are held against."""
+    percentile: float | None
+    """Percentile at which objectives are judged; None where options or classes differ in it."""
     options: tuple[Option, ...]
     """Builds of the cluster, in the order of the axes."""
+    notes: tuple[str, ...] = ()
+    """Sentences about what the answer rests on."""
 
     @property
     def objectives(self) -> list[str]:
@@ -143,6 +151,8 @@ class Answer:
                 "good": trial.good,
                 "answer": trial is option.answer,
                 "front": id(trial) in front,
+                "status": "failed" if trial.fault else "done",
+                "reason": trial.fault,
             }
             for option in self.options
             for trial in option.trials

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import ceil, gcd
-from typing import Any, NamedTuple
+from math import ceil, gcd, inf
+from typing import Any
 
 from cluster_sim.analysis.estimate import explain
+from cluster_sim.analysis.offered_rate import at_offered_rate, offered_per_s
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.fleet import resolve
-from cluster_sim.errors import ScenarioError
+from cluster_sim.errors import ScenarioError, SimulationError
 from cluster_sim.loading.files import ScenarioFile
 from cluster_sim.results.cost import planned_usd_per_hour
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.scenario.study_spec import Capacity
+from cluster_sim.sim.limits import NO_LIMITS, RunLimits
 from cluster_sim.studies.capacity_answer import Option, Trial
-from cluster_sim.studies.objectives import judged, limits, named_limits
+from cluster_sim.studies.objectives import judged, objectives
 from cluster_sim.studies.runner import reseeded
 
 _STEP = 1.3  # by which a search goes on until it has one trial within the SLO and one beyond
@@ -23,32 +25,28 @@ _MOST_TRIALS = 15  # before a search has both
 _GUESS = 0.8  # of the highest rate by arithmetic, at which a search begins
 
 
-class _Rate(NamedTuple):
-    """How a file sets how much traffic comes."""
-
-    key: str
-    """Dotted key of the file."""
-    mean_per_s: float
-    """Mean rate that follows [1/s]."""
-    written_per_s: float
-    """Value of the key [1/s]."""
-
-    def at(self, mean_per_s: float) -> str:
-        """Return what the key must say for another mean rate."""
-        return f"{self.written_per_s * mean_per_s / self.mean_per_s!r} /s"
-
-
 class Search:
     """Trials of one option; each is simulated once."""
 
-    def __init__(self, file: ScenarioFile, asked: Capacity, values: Mapping[str, Any]) -> None:
-        self.file, self.asked, self.values = file, asked, values
+    def __init__(
+        self,
+        file: ScenarioFile,
+        asked: Capacity,
+        values: Mapping[str, Any],
+        limits: RunLimits = NO_LIMITS,
+    ) -> None:
+        self.file, self.asked, self.values, self.limits = file, asked, values, limits
         self.variant = str(values["variant"]) if "variant" in values else None
         self.overrides = {key: value for key, value in values.items() if key != "variant"}
         self.base = file.scenario(self.variant, self.overrides, where="axis")
         self.place = _pool_place(self.base, asked.pool, file)
-        self.rate = _rate(self.base, file)
-        if not any(limits(self.base)):
+        if not offered_per_s(self.base):
+            raise ScenarioError.at(
+                file.place("workload"),
+                "has no rate that can be searched; wanted arrivals such as {process: poisson, rate: 5 /s}",
+            )
+        self.objectives = objectives(self.base, asked)
+        if not self.objectives:
             raise ScenarioError.at(
                 file.place(),
                 "'slo' is missing; wanted what must be met, such as slo: {ttft: 500 ms, tpot: 25 ms}",
@@ -66,28 +64,41 @@ class Search:
         return self.base.cluster.pools[self.place].nodes
 
     def scenario(self, nodes: int, rate_per_s: float) -> Scenario:
-        """Return the scenario with so many nodes at this rate [1/s]."""
+        """Return the scenario with so many nodes, all its traffic scaled to this mean rate [1/s]."""
         changes: dict[str, Any] = dict(self.overrides)
         if nodes != self.nodes:
             changes[f"cluster.pools[{self.place}].nodes"] = nodes
-        changes[self.rate.key] = self.rate.at(rate_per_s)
-        return self.file.scenario(self.variant, changes, where="capacity")
+        scenario = self.file.scenario(self.variant, changes, where="capacity")
+        return at_offered_rate(scenario, rate_per_s)
 
     def trial(self, nodes: int, rate_per_s: float) -> Trial:
         """Return the trial of so many nodes at this rate [1/s], simulated on each seed."""
         if (nodes, rate_per_s) not in self.trials:
             scenario = self.scenario(nodes, rate_per_s)
-            seeds = [reseeded(scenario, number) for number in range(self.asked.replications)]
-            latencies_s = judged(seeds, self.asked.percentile)
-            margins = {
-                name: 1.0 - latencies_s[name] / limit_s
-                for name, limit_s in named_limits(scenario).items()
-            }
+            latencies_s, margins, fault = self._judged(scenario)
             replicas = resolve(scenario).deployments[self.place].replica_count
+            usd_per_hour = self._usd_per_hour(scenario)
             self.trials[nodes, rate_per_s] = Trial(
-                nodes, replicas, rate_per_s, latencies_s, margins, self._usd_per_hour(scenario)
+                nodes, replicas, rate_per_s, latencies_s, margins, usd_per_hour, fault
             )
         return self.trials[nodes, rate_per_s]
+
+    def _judged(self, scenario: Scenario) -> tuple[dict[str, float], dict[str, float], str]:
+        """Return latencies [s] and margins by objective, and why the simulation failed, if it did.
+
+        Raises ScenarioError where the input is at fault.
+        """
+        seeds = [reseeded(scenario, number) for number in range(self.asked.replications)]
+        try:
+            outcomes = judged(seeds, self.objectives, self.limits).outcomes
+        except ScenarioError:
+            raise
+        except Exception as error:  # a failure of one trial is one of its outcomes
+            names = [objective.name for objective in self.objectives]
+            kind = "" if isinstance(error, SimulationError) else f"{type(error).__name__}: "
+            return dict.fromkeys(names, inf), dict.fromkeys(names, -inf), f"{kind}{error}"
+        latencies_s = {outcome.objective.name: outcome.value_s for outcome in outcomes}
+        return latencies_s, {outcome.objective.name: outcome.margin for outcome in outcomes}, ""
 
     def _usd_per_hour(self, scenario: Scenario) -> float | None:
         """Return the cost of a cluster, by the prices that were asked for or those of its pools."""
@@ -98,7 +109,9 @@ class Search:
 
     def _option(self, answer: Trial | None, smaller: Trial | None, bigger: Trial | None) -> Option:
         trials = sorted(self.trials.values(), key=lambda trial: (trial.nodes, trial.rate_per_s))
-        return Option(self.values, answer, smaller, bigger, tuple(trials))
+        return Option(
+            self.values, answer, smaller, bigger, tuple(trials), objectives=self.objectives
+        )
 
     def highest_rate(self) -> Option:
         """Return the highest rate of the nodes that the file gives."""
@@ -197,17 +210,3 @@ def _pool_place(scenario: Scenario, name: str | None, file: ScenarioFile) -> int
             file.place(), f"capacity.pool: no pool '{name}'; known: {', '.join(names)}"
         )
     return names.index(name) if name is not None else 0
-
-
-def _rate(scenario: Scenario, file: ScenarioFile) -> _Rate:
-    """Return how the file sets the rate. Raises ScenarioError where no single key does."""
-    arrivals = scenario.workload.arrivals
-    if scenario.workload.trace is None and arrivals is not None:
-        key, mean_per_s = arrivals.rate_key(), arrivals.mean_rate_per_s()
-        if key is not None and mean_per_s is not None:
-            dotted = f"workload.arrivals.{key.field.removesuffix('_per_s')}"
-            return _Rate(dotted, mean_per_s, key.per_s)
-    raise ScenarioError.at(
-        file.place("workload"),
-        "has no rate that can be searched; wanted arrivals such as {process: poisson, rate: 5 /s}",
-    )

@@ -26,6 +26,7 @@ METRICS = (
     "p99_e2el_ms",
     "output_throughput",
     "slo_attainment",
+    "slo_met",
 )
 _PILOTS = 10  # runs in which warm-up is looked for
 _FEWEST = 3  # replications from which a precision is told

@@ -123,7 +123,7 @@ def differences(
                 if metric in summaries[0] and metric in summaries[place]
             ]
             if pairs:
-                first, second = np.array(pairs).T
+                first, second = np.array(pairs, dtype=float).T
                 yield _difference(name, metric, first, second, confidence)
 
 

@@ -66,6 +66,15 @@ def swept(file: ScenarioFile) -> Iterator[Point]:
 
     Raises ScenarioError where the file has no sweep.
     """
+    for values, replication in choices(file):
+        yield point(file, values, replication)
+
+
+def choices(file: ScenarioFile) -> Iterator[tuple[dict[str, Any], int]]:
+    """Yield the values and the replication of each point of the file's sweep, in order.
+
+    Raises ScenarioError where the file has no sweep.
+    """
     if file.sweep is None:
         raise ScenarioError.at(
             file.place(),
@@ -77,7 +86,7 @@ def swept(file: ScenarioFile) -> Iterator[Point]:
     for values in combinations(axes):
         if not any(_matches(rule, values) for rule in file.sweep.exclude):
             for replication in range(file.sweep.replications):
-                yield point(file, values, replication)
+                yield values, replication
 
 
 def _matches(rule: Mapping[str, Any], values: Mapping[str, Any]) -> bool:

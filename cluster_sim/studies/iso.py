@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from cluster_sim.errors import ScenarioError, did_you_mean
-from cluster_sim.loading.files import load_variants, open_scenarios
+from cluster_sim.loading.files import ScenarioFile, load_variants, open_scenarios
 from cluster_sim.results.metrics.table import METRICS
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.scenario.study_spec import Capacity
 from cluster_sim.studies.capacity import capacity, tried
+from cluster_sim.studies.capacity_answer import Answer
 from cluster_sim.studies.iso_outcome import BASES, Basis, Iso, Scaled
 from cluster_sim.studies.runner import Progress, Runner, summary_of
 from cluster_sim.units import parse
@@ -124,9 +125,11 @@ def iso(  # noqa: PLR0913 - public API: every parameter is an option of its user
         raise ScenarioError.at("--iso", f"no basis '{basis}'{did_you_mean(basis, list(BASES))}")
     equal = BASES[basis]
     level = None if at is None else _level(at, equal.unit)
+    notes: tuple[str, ...] = ()
     if basis == "slo":
-        seeds = [] if seed is None else [f"seed={seed}"]
-        clusters = list(_within_slo(path, [*sets, *seeds], variants, workers))
+        sets = [*sets, *([] if seed is None else [f"seed={seed}"])]
+        answer = capacity(path, sets=sets, variants=variants, workers=workers)
+        clusters, notes = list(_within_slo(open_scenarios(path, sets), answer)), answer.notes
     else:
         clusters = [
             _Cluster(scenario.variant or scenario.name, scenario)
@@ -143,7 +146,8 @@ def iso(  # noqa: PLR0913 - public API: every parameter is an option of its user
         cluster.scaled(summary, level / amount, equal)
         for cluster, summary, amount in zip(clusters, summaries, amounts, strict=True)
     )
-    return Iso(scenarios[0].name, basis, level, equal.unit, scaled, tuple(_notes(scaled, equal)))
+    notes = (*notes, *_notes(scaled, equal))
+    return Iso(scenarios[0].name, basis, level, equal.unit, scaled, notes)
 
 
 def _level(at: str, unit: str) -> float:
@@ -159,16 +163,13 @@ def _level(at: str, unit: str) -> float:
     return level
 
 
-def _within_slo(
-    path: str | Path, sets: Sequence[str], variants: Sequence[str], workers: int | None
-) -> Iterator[_Cluster]:
+def _within_slo(file: ScenarioFile, answer: Answer) -> Iterator[_Cluster]:
     """Yield each option of the file's capacity at its answer.
 
     Raises ScenarioError where one has no answer.
     """
-    file = open_scenarios(path, sets)
     asked = file.capacity or Capacity()
-    for option in capacity(path, sets=sets, variants=variants, workers=workers).options:
+    for option in answer.options:
         if option.answer is None:
             what = option.fault or "meets the SLO at no rate that was tried"
             raise ScenarioError.at(file.place(), f"{option.title}: {what}")

@@ -1,89 +1,45 @@
-"""Objectives of a scenario's requests, and the percentiles that are held against them."""
+"""Objectives that the search for capacity holds clusters to, by the verdict of every command."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import ceil, floor, inf
+from collections.abc import Iterator, Sequence
 
-import numpy as np
-
-from cluster_sim.results.results import Results
+from cluster_sim.errors import SimulationError
+from cluster_sim.results.metrics import verdict
+from cluster_sim.results.metrics.verdict import DEFAULT_PERCENTILE, Objective, Verdict
 from cluster_sim.scenario.scenario import Scenario
-from cluster_sim.typing import Array
+from cluster_sim.scenario.study_spec import Capacity
+from cluster_sim.sim.limits import NO_LIMITS, RunLimits
+from cluster_sim.studies.limited import simulated_within
+
+_DEFAULT = 95.0
+"""Percentile of a search where the file writes none."""
 
 
-def limits(scenario: Scenario) -> list[dict[str, float]]:
-    """Return the objectives [s] of each class by name, or those of all requests."""
-    by_class = [
-        {"ttft": slo.ttft_s, "tpot": slo.tpot_s, "e2el": slo.e2el_s} for slo in scenario.slos
-    ]
-    return [
-        {name: limit_s for name, limit_s in objectives.items() if limit_s is not None}
-        for objectives in by_class
-    ]
+def objectives(scenario: Scenario, asked: Capacity) -> tuple[Objective, ...]:
+    """Return the objectives of all classes, at the percentile that is asked for or the SLO's."""
+    return verdict.objectives(scenario, asked.percentile, _DEFAULT)
 
 
-def named_limits(scenario: Scenario) -> dict[str, float]:
-    """Return the objectives [s] of all classes, under names that tell classes apart."""
-    return {
-        f"{prefix}{name}": limit_s
-        for prefix, objectives in zip(_prefixes(scenario), limits(scenario), strict=True)
-        for name, limit_s in objectives.items()
-    }
+def judged(
+    scenarios: Sequence[Scenario], wanted: Sequence[Objective], limits: RunLimits = NO_LIMITS
+) -> Verdict:
+    """Simulate scenarios that differ in their seed; return the verdict on all runs together.
 
-
-def _prefixes(scenario: Scenario) -> list[str]:
-    return [f"{class_.name}." for class_ in scenario.workload.classes] or [""]
-
-
-def judged(scenarios: Sequence[Scenario], percentile: float) -> dict[str, float]:
-    """Simulate scenarios that differ in their seed; return a percentile [s] of each objective.
-
-    The percentile is over the requests of all runs that count; rejected and unfinished ones take
-    indefinitely.
+    Raises SimulationError where a run ended early.
     """
-    from cluster_sim.sim.simulate import simulate
-
-    runs = [simulate(scenario) for scenario in scenarios]
-    percentiles_s = {}
-    for prefix, objectives in zip(_prefixes(scenarios[0]), limits(scenarios[0]), strict=True):
-        for name in objectives:
-            values_s = [_latencies_s(run, name, prefix.removesuffix(".")) for run in runs]
-            percentiles_s[f"{prefix}{name}"] = _percentile(np.concatenate(values_s), percentile)
-    return percentiles_s
+    runs = []
+    for scenario in scenarios:
+        runs.append(simulated_within(scenario, limits))
+        if runs[-1].info.stopped is not None:
+            raise SimulationError(runs[-1].info.stopped)
+    return verdict.judged(runs, wanted)
 
 
-def _latencies_s(results: Results, name: str, class_: str) -> Array:
-    """Return one objective's latencies of the requests that count; of all classes for no class.
-
-    Requests of one output token have no time per output token.
-    """
-    table = results.requests
-    arrival_s, first_s, finish_s, tokens = (
-        table[column].to_numpy()
-        for column in ("arrival_s", "first_token_s", "finish_s", "output_tokens")
-    )
-    counts = table["counted"].to_numpy()
-    if class_:
-        counts = counts & (table["class"].to_numpy() == class_)
-    if name == "tpot":
-        counts = counts & (tokens > 1)
-    values_s = {
-        "ttft": first_s - arrival_s,
-        "tpot": (finish_s - first_s) / np.maximum(tokens - 1, 1),
-        "e2el": finish_s - arrival_s,
-    }[name]
-    latencies_s: Array = np.where(table["status"].to_numpy() == "finished", values_s, inf)[counts]
-    return latencies_s
-
-
-def _percentile(values_s: Array, percentile: float) -> float:
-    """Return a percentile with linear interpolation, as numpy's.
-
-    It is infinite as soon as an infinite value has a part in it, and where there is no value.
-    """
-    if not len(values_s):
-        return inf
-    ordered, position = np.sort(values_s), percentile / 100 * (len(values_s) - 1)
-    below, above = float(ordered[floor(position)]), float(ordered[ceil(position)])
-    return below if below == above else below + (above - below) * (position - floor(position))
+def notes(wanted: Sequence[Objective]) -> Iterator[str]:
+    """Yield where a search judges by another percentile than a run of the same file."""
+    if not all(objective.is_percentile_written for objective in wanted):
+        yield (
+            f"the file writes no percentile: capacity judges at p{_DEFAULT:g}, `run` at "
+            f"p{DEFAULT_PERCENTILE:g}; slo.percentile sets both"
+        )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from cluster_sim.scenario.scenario import Scenario
-from cluster_sim.studies.workers import Call, called
+from cluster_sim.studies.workers import Call, ProcessDied, called
 
 Name = TypeVar("Name")
 Progress = Callable[[int, int], None]
@@ -29,13 +29,30 @@ class Runner:
         Raises the first exception that a call raises.
         """
         outcomes: dict[Name, Any] = {}
-        for name, outcome in called(calls.items(), self.workers):
+        for name, outcome in self._ended(calls):
             if isinstance(outcome, Exception):
                 raise outcome
             outcomes[name] = outcome
-            if self.progress is not None:
-                self.progress(len(outcomes), len(calls))
         return {name: outcomes[name] for name in calls}
+
+    def outcomes_or_deaths(self, calls: Mapping[Name, Call]) -> dict[Name, Any]:
+        """Return the outcome of each call, or the death of the process that ran it.
+
+        Raises the first other exception that a call raises.
+        """
+        outcomes: dict[Name, Any] = {}
+        for name, outcome in self._ended(calls):
+            if isinstance(outcome, Exception) and not isinstance(outcome, ProcessDied):
+                raise outcome
+            outcomes[name] = outcome
+        return {name: outcomes[name] for name in calls}
+
+    def _ended(self, calls: Mapping[Name, Call]) -> Iterator[tuple[Name, Any]]:
+        """Yield calls as they end, with progress."""
+        for number, (name, outcome) in enumerate(called(calls.items(), self.workers), start=1):
+            yield name, outcome
+            if self.progress is not None:
+                self.progress(number, len(calls))
 
     def on_seeds(
         self,

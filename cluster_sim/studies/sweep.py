@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,16 +13,22 @@ from zlib import crc32
 
 from cluster_sim.errors import ScenarioError, SimulationError
 from cluster_sim.loading.files import ScenarioFile, open_scenarios
-from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.loading.variants import name_faults
+from cluster_sim.sim.limits import NO_LIMITS, RunLimits
 from cluster_sim.studies.grid import Point, program_version, resolved, swept
-from cluster_sim.studies.store import Record, SweepFolder
+from cluster_sim.studies.store import Record, SweepFolder, Warned
 from cluster_sim.studies.sweep_count import SweepCount
+from cluster_sim.studies.sweep_plan import plan_of, refuse_another_sweep
+from cluster_sim.studies.sweep_point import failed, simulated
 from cluster_sim.studies.workers import Call, ProcessDied, called
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _PUBLISH_EVERY_S = 60.0
+_HANGS_FACTOR, _HANGS_S = 3.0, 60.0
+"""Multiple of the time limit, and time beyond it [s], after which the process of a point is killed:
+what comes before and after the simulation takes time too."""
 
 
 SweepProgress = Callable[[SweepCount], None]
@@ -38,12 +45,15 @@ def sweep(  # noqa: PLR0913 - public API: every parameter is an option of its us
     workers: int | None = None,
     dask: str | None = None,
     retry_failed: bool = False,
+    limits: RunLimits = NO_LIMITS,
     progress: SweepProgress | None = None,
     ended: Ended | None = None,
+    warned: Warned = warnings.warn,
 ) -> pa.Table:
     """Simulate the points of the file's `sweep` that a folder does not hold yet.
 
-    May be killed at any moment and called again.
+    May be killed at any moment and called again. KeyboardInterrupt carries a note that says how many
+    points are kept.
 
     Parameters
     ----------
@@ -59,10 +69,14 @@ def sweep(  # noqa: PLR0913 - public API: every parameter is an option of its us
         Address of a Dask scheduler in their place; it must run the same version.
     retry_failed
         Whether to simulate points again that failed before.
+    limits
+        Wall time and memory of each point; a point that exceeds one has failed.
     progress
         Listener that is given how many points are done.
     ended
         Listener that is given each point, in words, and its outcome.
+    warned
+        Listener that is given a sentence about each damaged file that was set aside.
 
     Returns
     -------
@@ -73,7 +87,8 @@ def sweep(  # noqa: PLR0913 - public API: every parameter is an option of its us
     Raises
     ------
     ScenarioError
-        No point makes a scenario, or the folder cannot be written to.
+        No point makes a scenario, the folder holds the plan of another sweep with this name, or it
+        cannot be written to.
 
     Examples
     --------
@@ -82,9 +97,11 @@ def sweep(  # noqa: PLR0913 - public API: every parameter is an option of its us
     >>> table.to_pandas()[["workload.arrivals.rate_per_s", "p99_ttft_ms"]]  # doctest: +SKIP
     """
     file = open_scenarios(path, sets)
-    folder = SweepFolder(out or folder_of(file))
+    folder = SweepFolder(out or folder_of(file), warned)
+    refuse_another_sweep(file, folder, _name(file))
     listeners = _Listeners(progress or (lambda count: None), ended)
-    return _Sweep(file, folder, listeners, retry_failed=retry_failed).run(workers, dask)
+    under_way = _Sweep(file, folder, listeners, limits, retry_failed=retry_failed)
+    return under_way.run(workers, dask)
 
 
 class _Listeners(NamedTuple):
@@ -102,10 +119,12 @@ class _Sweep:
         file: ScenarioFile,
         folder: SweepFolder,
         listeners: _Listeners,
+        limits: RunLimits,
         *,
         retry_failed: bool,
     ) -> None:
         self.file, self.folder, self.listeners = file, folder, listeners
+        self.limits = limits
         self.retry_failed = retry_failed
         self.named: dict[str, str] = {}
         self.rows: list[dict[str, Any]] = []
@@ -115,12 +134,27 @@ class _Sweep:
     def run(self, workers: int | None, dask: str | None) -> pa.Table:
         """Simulate what must be simulated; return the table."""
         published_s = time.monotonic()
-        for key, outcome in called(self.work(), workers, dask):
-            self.keep(key, outcome)
-            if time.monotonic() - published_s > _PUBLISH_EVERY_S and self.count.total is not None:
+        hangs_s = _HANGS_FACTOR * self.limits.time_s + _HANGS_S
+        try:
+            for key, outcome in called(self.work(), workers, dask, hangs_s):
+                self.keep(key, outcome)
+                if time.monotonic() - published_s > _PUBLISH_EVERY_S and self._is_planned:
+                    self.folder.publish()
+                    published_s = time.monotonic()
+        except KeyboardInterrupt as interrupt:
+            if self._is_planned:
                 self.folder.publish()
-                published_s = time.monotonic()
+            interrupt.add_note(
+                f"{self.count.known + self.count.ended:,} points are kept in {self.folder.path}; the "
+                "same command goes on from there"
+            )
+            raise
         return self.folder.publish()
+
+    @property
+    def _is_planned(self) -> bool:
+        """Whether all points have been looked at, and the plan is written."""
+        return self.count.total is not None
 
     def work(self) -> Iterator[tuple[str, Call]]:
         """Yield the points that must be simulated.
@@ -142,9 +176,10 @@ class _Sweep:
                 if self.listeners.ended is not None:
                     self.named[point.key] = point.text
                 folder = str(runs / point.key) if runs else None
-                yield point.key, (simulated, (point.scenario, folder))
+                yield point.key, (simulated, (point.scenario, folder, self.limits))
         self._check_points(faults)
-        self.folder.plan(_name(self.file), self.rows)
+        name = _name(self.file)
+        self.folder.keep_plan(name, plan_of(self.file, name, self.rows))
         self.count = replace(self.count, total=len(self.rows))
 
     def _must_simulate(self, key: str) -> bool:
@@ -197,37 +232,13 @@ class _Sweep:
         self.listeners.progress(self.count)
 
 
-def simulated(scenario: Scenario, folder: str | None) -> dict[str, Any]:
-    """Return the outcome of a point, and by which version; a failure of its own is an outcome too.
-
-    Raises ScenarioError where the run folder cannot be written, which is no fault of the point.
-    """
-    from cluster_sim.sim.simulate import simulate
-
-    began_s = time.perf_counter()
-    try:
-        results = simulate(scenario)
-        summary = results.summary()
-    except Exception as error:
-        return dict(failed(f"{type(error).__name__}: {error}"), version=program_version())
-    if folder is not None:
-        results.save(folder)
-    return {
-        "status": "done",
-        "reason": "",
-        "summary": summary,
-        "wall_s": time.perf_counter() - began_s,
-        "version": program_version(),
-    }
-
-
-def failed(reason: str) -> Record:
-    """Return the record of a point that failed."""
-    return {"status": "failed", "reason": reason, "summary": {}, "wall_s": 0.0}
-
-
 def folder_of(file: ScenarioFile) -> Path:
-    """Return the folder of the results of a file's sweep, where none is named."""
+    """Return the folder of the results of a file's sweep, where none is named.
+
+    Raises ScenarioError where the name of the scenario cannot be the name of a folder.
+    """
+    if faults := list(name_faults(file.document)):
+        raise ScenarioError(faults)
     return Path("sweeps") / _name(file)
 
 

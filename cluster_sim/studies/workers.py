@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from math import inf
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
+from pickle import PicklingError
 from typing import Any, TypeVar
 
-from cluster_sim.errors import ScenarioError, SimulationError
+from cluster_sim.errors import SimulationError
 
 Name = TypeVar("Name")
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
@@ -29,8 +32,28 @@ _STARTS = 2  # of a call whose process dies: a machine may have been short of me
 class ProcessDied(SimulationError):
     """Death of the process that ran a call: it was killed, or crashed."""
 
+    @classmethod
+    def with_code(cls, code: int | None) -> ProcessDied:
+        """Return the death of a process with this exit code; it is -N for signal N.
 
-def called(work: Work[Name], workers: int | None = None, dask: str | None = None) -> Done[Name]:
+        >>> print(ProcessDied.with_code(-9))
+        the process that ran it was killed by SIGKILL, as systems do when memory runs out
+        >>> print(ProcessDied.with_code(-11))
+        the process that ran it was killed by SIGSEGV
+        """
+        if code is None or code >= 0:
+            return cls(f"the process that ran it ended with exit code {code}")
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        why = ", as systems do when memory runs out" if name == "SIGKILL" else ""
+        return cls(f"the process that ran it was killed by {name}{why}")
+
+
+def called(
+    work: Work[Name], workers: int | None = None, dask: str | None = None, hangs_s: float = inf
+) -> Done[Name]:
     """Yield each call's outcome, in the order in which calls end.
 
     Parameters
@@ -41,12 +64,16 @@ def called(work: Work[Name], workers: int | None = None, dask: str | None = None
         Number of processes of this machine; None for one per core, 0 for none but this one.
     dask
         Address of a Dask scheduler that takes their place.
+    hangs_s
+        Time after which a process of this machine is killed that has not ended its call [s].
     """
     if dask is not None:
-        return _on_dask(work, dask)
+        from cluster_sim.studies.dask_workers import on_dask
+
+        return on_dask(work, dask)
     if workers == 0:
         return _here(work)
-    return _Crew(work, cores() if workers is None else workers).outcomes()
+    return _Crew(work, cores() if workers is None else workers, hangs_s).outcomes()
 
 
 def cores() -> int:
@@ -71,6 +98,8 @@ class _Job:
     call: Call
     starts: int = 0
     """Number of processes that it was given to."""
+    began_s: float = 0.0
+    """Time of the monotonic clock at which the last of them began [s]."""
 
 
 class _Worker:
@@ -81,7 +110,8 @@ class _Worker:
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        self._process.start()
+        with _interrupts_held_back():
+            self._process.start()
         theirs.close()
         self._job: _Job | None = None
 
@@ -93,9 +123,22 @@ class _Worker:
     def start(self, job: _Job) -> None:
         """Give the process a call to make."""
         job.starts += 1
+        job.began_s = time.monotonic()
         self._job = job
         with suppress(BrokenPipeError):  # it died while idle: its answer will say so
             self.pipe.send(job.call)
+
+    def left_s(self, hangs_s: float) -> float:
+        """Return how long the call under way may still take of `hangs_s` [s]."""
+        assert self._job is not None
+        return self._job.began_s + hangs_s - time.monotonic()
+
+    def give_up(self, hangs_s: float) -> tuple[_Job, ProcessDied]:
+        """Kill the process, whose call has taken longer than `hangs_s` [s]; return its job."""
+        assert self._job is not None
+        job, self._job = self._job, None
+        job.starts = _STARTS
+        return job, ProcessDied(f"the process that ran it was killed after {hangs_s:g} s")
 
     def finish(self) -> tuple[_Job, Any]:
         """Return the job that has ended and its outcome: ProcessDied where the process has ended."""
@@ -105,7 +148,7 @@ class _Worker:
             return job, self.pipe.recv()
         except (EOFError, ConnectionError):
             self._process.join()
-            return job, ProcessDied("the process that ran it died")
+            return job, ProcessDied.with_code(self._process.exitcode)
 
     def end(self) -> None:
         """End the process."""
@@ -114,8 +157,23 @@ class _Worker:
         self._process.join()
 
 
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Hold Ctrl-C back; processes that are started meanwhile never get it.
+
+    It is for the process that gives the work out.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # no POSIX system
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _serve(pipe: Connection) -> None:
-    # Ctrl-C is for the process that gives the work out
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(EOFError, ConnectionError):  # it is gone
         while True:
@@ -124,7 +182,15 @@ def _serve(pipe: Connection) -> None:
                 outcome = function(*arguments)
             except Exception as error:
                 outcome = error
-            pipe.send(outcome)
+            _send(pipe, outcome)
+
+
+def _send(pipe: Connection, outcome: Any) -> None:
+    """Send an outcome, or why it cannot be sent."""
+    try:
+        pipe.send(outcome)
+    except (TypeError, ValueError, AttributeError, PicklingError) as error:
+        pipe.send(SimulationError(f"{type(outcome).__name__} cannot be sent: {error}"))
 
 
 class _Crew:
@@ -133,18 +199,23 @@ class _Crew:
     A call whose process dies is made once more; when it dies again, its outcome is ProcessDied.
     """
 
-    def __init__(self, work: Work[Any], workers: int) -> None:
+    def __init__(self, work: Work[Any], workers: int, hangs_s: float) -> None:
         self._todo = (_Job(name, call) for name, call in work)
         self._again: list[_Job] = []
         self._most = workers
+        self._hangs_s = hangs_s
         self._workers: list[_Worker] = []
 
     def outcomes(self) -> Done[Any]:
         """Yield the outcomes of all calls; end the processes when nobody wants more."""
         try:
             while busy := self._start():
-                for pipe in wait(list(busy)):
-                    yield from self._settled(busy[pipe])  # type: ignore[index]  # one of `busy`
+                for pipe in wait(list(busy), self._patience_s(busy.values())):
+                    worker = busy.pop(pipe)  # type: ignore[call-overload]  # one of `busy`
+                    yield from self._settled(worker, *worker.finish())
+                for worker in busy.values():
+                    if worker.left_s(self._hangs_s) <= 0.0:
+                        yield from self._settled(worker, *worker.give_up(self._hangs_s))
         finally:
             for worker in self._workers:
                 worker.end()
@@ -162,9 +233,14 @@ class _Crew:
             self._workers[slot].start(job)
         return {worker.pipe: worker for worker in self._workers if worker.is_busy}
 
-    def _settled(self, worker: _Worker) -> Done[Any]:
+    def _patience_s(self, busy: Iterable[_Worker]) -> float | None:
+        """Return how long to wait for an answer [s]; None for as long as it takes."""
+        if self._hangs_s == inf:
+            return None
+        return max(min(worker.left_s(self._hangs_s) for worker in busy), 0.0)
+
+    def _settled(self, worker: _Worker, job: _Job, outcome: Any) -> Done[Any]:
         """Yield the outcome of a process's call; nothing where the call is made once more."""
-        job, outcome = worker.finish()
         if isinstance(outcome, ProcessDied):
             worker.end()
             self._workers[self._workers.index(worker)] = _Worker()
@@ -172,48 +248,3 @@ class _Crew:
                 self._again.append(job)
                 return
         yield job.name, outcome
-
-
-def _on_dask(work: Work[Name], address: str) -> Done[Name]:
-    """Yield the outcomes of calls on a Dask cluster that somebody has started.
-
-    Dask gives the work of workers that die to others.
-
-    Raises ScenarioError where Dask is not installed or nobody answers at the address.
-    """
-    try:
-        from dask.distributed import Client, KilledWorker, as_completed
-    except ImportError as fault:
-        raise ScenarioError.at(
-            "--dask", "needs the package dask; wanted pip install 'cluster-sim[dask]'"
-        ) from fault
-    try:
-        client = Client(address, timeout="15s", set_as_default=False)
-    except (OSError, ValueError) as fault:
-        raise ScenarioError.at("--dask", f"no Dask scheduler answers at {address}") from fault
-    with client:
-        jobs, names = iter(work), {}
-        running = as_completed(loop=client.loop)
-
-        def start_next() -> bool:
-            if (job := next(jobs, None)) is None:
-                return False
-            name, (function, arguments) = job
-            future = client.submit(function, *arguments, pure=False)
-            names[future] = name
-            running.add(future)
-            return True
-
-        # twice as many as there are threads, so that none waits for the network; more, as workers
-        # may join later
-        while len(names) < max(2 * sum(client.nthreads().values()), 64) and start_next():
-            pass
-        for future in running:
-            start_next()
-            try:
-                outcome = future.result()
-            except KilledWorker:
-                outcome = ProcessDied("the process that ran it died")
-            except Exception as error:
-                outcome = error
-            yield names.pop(future), outcome

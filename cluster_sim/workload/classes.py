@@ -10,11 +10,15 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from cluster_sim.limits import COUNT
 from cluster_sim.request import Request
 from cluster_sim.schema import Description
 from cluster_sim.units import PositiveSeconds
 from cluster_sim.workload.lengths import Lengths
 from cluster_sim.workload.random_streams import AT_A_TIME, stream
+
+Percentile = Annotated[float, Field(gt=0.0, le=100.0)]
+"""Percentile of requests."""
 
 
 class Slo(Description):
@@ -26,6 +30,21 @@ class Slo(Description):
     """Greatest mean time per output token after the first [s]."""
     e2el_s: PositiveSeconds | None = None
     """Greatest end-to-end latency, from arrival to last token [s]."""
+    percentile: Percentile | None = None
+    """Percentile of requests at which each objective must hold; requests that did not finish count
+    as infinitely late. Default: 99; for a class, that of the scenario's `slo`."""
+
+    @property
+    def limits_s(self) -> dict[str, float]:
+        """Limits that are given [s], by latency: ttft, tpot, e2el."""
+        limits_s = {"ttft": self.ttft_s, "tpot": self.tpot_s, "e2el": self.e2el_s}
+        return {latency: limit_s for latency, limit_s in limits_s.items() if limit_s is not None}
+
+    def at(self, percentile: float | None) -> Slo:
+        """Return these objectives at `percentile` where they have none of their own."""
+        if percentile is None or self.percentile is not None:
+            return self
+        return self.model_copy(update={"percentile": percentile})
 
 
 class TrafficClass(Description):
@@ -35,7 +54,7 @@ class TrafficClass(Description):
     """Name of the class."""
     share: Annotated[float, Field(gt=0.0, le=1.0)]
     """Share of all requests; the shares of all classes add up to 1."""
-    priority: int = 0
+    priority: Annotated[int, Field(ge=-COUNT.most), COUNT] = 0
     """Priority; lower is more urgent, as in vLLM."""
     slo: Slo | None = None
     """Objectives of this class, in place of all of the scenario's."""

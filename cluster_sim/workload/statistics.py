@@ -64,7 +64,7 @@ class ArrivalStatistics:
     span_s: float
     """Time from the first to the last arrival [s]."""
     rate_per_s: float | None
-    """Requests per second of the span [1/s]."""
+    """Requests per second of the run, or of the span where no run is known [1/s]."""
     cv: float | None
     """Coefficient of variation of the gaps."""
     dispersion: dict[float, float | None]
@@ -73,13 +73,14 @@ class ArrivalStatistics:
     """Fullest window over the mean by window [s]."""
 
 
-def of_arrivals(times_s: np.ndarray) -> ArrivalStatistics:
-    """Return the statistics of ascending arrival times [s]."""
+def of_arrivals(times_s: np.ndarray, run_s: float | None = None) -> ArrivalStatistics:
+    """Return the statistics of ascending arrival times [s], all those of a run of `run_s`."""
     span_s = float(times_s[-1] - times_s[0]) if len(times_s) else 0.0
+    rate_span_s = run_s or span_s
     return ArrivalStatistics(
         len(times_s),
         span_s,
-        len(times_s) / span_s if span_s else None,
+        len(times_s) / rate_span_s if rate_span_s else None,
         gap_cv(times_s),
         {window_s: dispersion(times_s, window_s) for window_s in WINDOWS_S},
         {window_s: peak_to_mean(times_s, window_s) for window_s in WINDOWS_S},

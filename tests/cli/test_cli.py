@@ -338,7 +338,7 @@ def test_what_cannot_be_done_exits_2_and_says_why(
 def test_a_failure_of_ours_exits_1_without_a_traceback_unless_asked(
     scenario: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr("cluster_sim.sim.simulate.simulate", broken)

@@ -8,10 +8,10 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 import cluster_sim
 from cluster_sim.cli import live
+from cluster_sim.cli.literal_console import LiteralConsole
 from cluster_sim.results.snapshot import Snapshot, SnapshotReader
 from cluster_sim.sim.simulate import simulate
 from cluster_sim.studies.sweep import sweep
@@ -56,7 +56,7 @@ def test_a_terminal_shows_the_run_and_its_fullest_replicas() -> None:
     text = StringIO()
     replicas = [(f"b200/{number}", 1000) for number in range(10)]
     board = live.RunBoard("small/b200", replicas)
-    Console(file=text, width=120).print(board.render(snapshot, 1234.0))
+    LiteralConsole(file=text, width=120).print(board.render(snapshot, 1234.0))
     shown = text.getvalue()
     for words in (
         "small/b200",
@@ -89,7 +89,7 @@ def test_without_a_terminal_run_says_a_line_now_and_then(
 def test_in_a_terminal_the_dashboard_comes_and_goes(tmp_path: Path) -> None:
     text = StringIO()
     with live.watching(
-        loaded(tmp_path), Console(file=text, force_terminal=True, width=120)
+        loaded(tmp_path), LiteralConsole(file=text, force_terminal=True, width=120)
     ) as watch:
         simulate(loaded(tmp_path), watch=watch)
     assert "output tokens/s" in text.getvalue()
@@ -106,7 +106,7 @@ def test_a_sweep_shows_points_as_they_end(tmp_path: Path) -> None:
         ended=board.ended,
     )
     text = StringIO()
-    Console(file=text, width=160).print(board)
+    LiteralConsole(file=text, width=160).print(board)
     for words in (
         "2 done, 0 failed",
         '"workload.prompt_tokens": 10',
@@ -121,7 +121,7 @@ def test_a_point_that_failed_says_so() -> None:
     board.counted(SweepCount(failed=1, total=3))
     board.ended("a=1", {"status": "failed", "reason": "why", "summary": {}})
     text = StringIO()
-    Console(file=text, width=160).print(board)
+    LiteralConsole(file=text, width=160).print(board)
     assert "failed" in text.getvalue() and "a=1" in text.getvalue() and "of 3" in text.getvalue()
 
 
@@ -139,7 +139,7 @@ def test_the_hottest_device_is_shown_where_one_could_reach_a_limit() -> None:
         variant="h100-35C",
         overrides={"duration": "3 min", "drain": "10 s"},
     )
-    reader, seen, console = SnapshotReader(), [], Console(file=StringIO(), width=200)
+    reader, seen, console = SnapshotReader(), [], LiteralConsole(file=StringIO(), width=200)
     results = simulate(
         asked, watch=lambda now_s, recorder: seen.append(reader.read(now_s, recorder))
     )

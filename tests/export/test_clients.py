@@ -292,11 +292,17 @@ def test_vllm_measures_gaps_that_no_burstiness_describes(tmp_path: Path) -> None
 
 
 CURVED = "{process: poisson, rate: 5 /s, rate_curve: {points: [[0 s, 3], [10 s, 1]]}}"
+BURSTS = "{process: burst, rate: 5 /s, every: 10 s, bursts: [{at: 3 s, lasts: 2 s, rate: 12.5 /s}]}"
 
 
-def test_a_rate_that_changes_is_not_sent_at_the_rate_before_the_curve(tmp_path: Path) -> None:
-    """From 15 to 5 a second in 10 s, then 5 for 10 s: 150 arrivals in 20 s, 7.5 a second."""
-    seen = answers(simulated(tmp_path, BURST.replace("{process: poisson, rate: 5 /s}", CURVED)))
+@pytest.mark.parametrize("arrivals", [CURVED, BURSTS])
+def test_a_rate_that_changes_is_sent_at_its_mean_over_the_run(
+    tmp_path: Path, arrivals: str
+) -> None:
+    """From 15 to 5 a second in 10 s, then 5 for 10 s: 150 arrivals in 20 s, 7.5 a second. Bursts of
+    25 requests twice on 5 a second are 150 as well.
+    """
+    seen = answers(simulated(tmp_path, BURST.replace("{process: poisson, rate: 5 /s}", arrivals)))
     assert vllm.document(seen)["request_rate"] == approx(7.5, rel=0.25)
     assert mlperf.Queries(seen).target_per_s == approx(7.5, rel=0.25)
     (benchmark,) = guidellm.document(seen)["benchmarks"]

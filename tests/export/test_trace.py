@@ -19,6 +19,7 @@ from cluster_sim.export.trace import tables
 from cluster_sim.scenario.site import Site
 from tests.commands import BURST, call
 from tests.perfetto import Trace, fields, read
+from tests.scenarios import make_scenario
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -414,3 +415,10 @@ def test_a_run_without_requests_has_a_trace(tmp_path: Path) -> None:
 def test_an_error_names_what_is_wrong_with_a_folder(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match="is no run folder"):
         trace.write(tmp_path, tmp_path / "x")
+
+
+def test_names_are_written_as_they_are(tmp_path: Path) -> None:
+    name = "$x^{ [b] <b>日本語 ${7*7} \U0001f600"
+    saved(make_scenario(name=name), tmp_path / "run")
+    written = read(trace.write(tmp_path / "run", tmp_path / "run.pftrace"))
+    assert name in {track for track, _, _ in written.tracks.values()}

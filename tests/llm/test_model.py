@@ -332,7 +332,7 @@ def test_all_that_is_wrong_in_a_config_comes_together():
         ),
         (
             json.dumps(LLAMA | {"vocab_size": 10**10}),
-            ": vocabulary: came 10000000000; wanted 1e+09 at most",
+            ": vocabulary: came 10000000000; wanted 1,000,000,000 at most: the product of two counts stays exact in 64 bits",
         ),
         ("[]", ": came an empty list; wanted a mapping, as a Hugging Face config.json holds"),
         ("", ":1: is no JSON: expecting value"),

@@ -147,7 +147,7 @@ NUMBERS = [
     ("nodes: 1", "nodes: -.inf", "x.yaml:14: cluster.pools[0].nodes: came -.inf; wanted a finite number"),
     ("nodes: 1", "nodes: two", "x.yaml:14: cluster.pools[0].nodes: came 'two'; wanted a whole number"),
     ("nodes: 1", "nodes: ", "x.yaml:14: cluster.pools[0].nodes: came nothing; wanted a whole number"),
-    ("nodes: 1", "nodes: 1" + "0" * 100, "x.yaml:11: cluster.pools: more than 200,000 devices; no more are simulated"),
+    ("nodes: 1", "nodes: 1" + "0" * 100, "x.yaml:14: cluster.pools[0].nodes: came a huge number; wanted 200,000 at most: each device has states, routes and rows of its own in memory"),
     ("seed: 3", "seed: -1", "x.yaml:2: seed: came -1; wanted 0 at least"),
     ("seed: 3", "seed: 2024-01-01", "x.yaml:2: seed: came '2024-01-01'; wanted a whole number"),
     ("seed: 3", "seed: " + "9" * 5000, f"x.yaml:2: seed: came '{'9' * 60}…'; wanted a whole number of fewer digits"),
@@ -219,6 +219,30 @@ def test_shedding_by_ttft_needs_a_limit_from_somewhere():
     assert faults(edited(shedding, ("slo: {ttft: 500 ms}", "slo: {tpot: 50 ms}"))) == [
         "x.yaml:19: cluster.admission: 'limit' is missing; wanted a time such as '2 s', or a ttft in the SLO"
     ]
+
+
+@pytest.mark.parametrize(
+    ("slo", "told"),
+    [
+        (
+            "{percentile: 95}",
+            "x.yaml:9: slo.percentile: judges no objective; expected ttft, tpot or e2el beside it",
+        ),
+        ("{ttft: 1 s, percentile: 0}", "slo.percentile: came 0; wanted more than 0"),
+        ("{ttft: 1 s, percentile: 101}", "slo.percentile: came 101"),
+        ("{ttft: 1 s, percentile: p95}", "slo.percentile: came 'p95'"),
+    ],
+)
+def test_a_percentile_is_a_number_up_to_100_and_of_an_objective(slo: str, told: str):
+    (fault,) = faults(edited(("{ttft: 500 ms}", slo)))
+    assert told in fault
+
+
+def test_a_class_with_a_percentile_has_an_objective_of_its_own():
+    """The objectives of a class stand in place of all of the scenario's."""
+    classes = "classes: [{name: a, share: 0.5, slo: {percentile: 90}}, {name: b, share: 0.5}]"
+    (fault,) = faults(edited(("slo:", f"  {classes}\nslo:")))
+    assert "slo.percentile: judges no objective" in fault
 
 
 def test_clients_that_never_think_would_knock_for_ever_on_a_closed_door():
@@ -629,7 +653,7 @@ def test_a_trace_that_is_missing_or_stands_beside_arrivals_is_told():
         (f"{ROWS}yesterday,1,1\n", ":4", "came 'yesterday,1,1'; wanted TIMESTAMP,ContextTokens,GeneratedTokens"),
         (f"{ROWS}2023-11-16 18:17:nan,1,1\n", ":4", "came '2023-11-16 18:17:nan,1,1'; wanted TIMESTAMP,ContextTokens,GeneratedTokens"),
         (f"{ROWS}{AT}5.0,{'9' * 30},1\n", ":4", f"came '{AT}5.0,{'9' * 30},1'; wanted TIMESTAMP,ContextTokens,GeneratedTokens"),
-        (f"{ROWS}\0\n", ":4", "came '\0'; wanted TIMESTAMP,ContextTokens,GeneratedTokens"),
+        (f"{ROWS}\0\n", ":4", "came '\\x00'; wanted TIMESTAMP,ContextTokens,GeneratedTokens"),
         (f"{ROWS}{AT}5.0,1,1,{'x' * 200_000}\n", ":4", "is no CSV: field larger than field limit (131072)"),
     ],
 )  # fmt: skip

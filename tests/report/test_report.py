@@ -21,6 +21,7 @@ from cluster_sim.report.page import page, write
 from cluster_sim.report.provenance import used
 from cluster_sim.report.tables import of_rows
 from cluster_sim.results import metrics
+from cluster_sim.results.metrics.verdict_text import slo_line
 from cluster_sim.results.results import Results, load_results
 from cluster_sim.sim.simulate import simulate
 from cluster_sim.studies.sweep import sweep
@@ -118,15 +119,12 @@ def test_the_verdict_has_the_numbers_of_the_summaries_and_names_the_better(
     shown = charts.views([runs["a100"], runs["h100"]])
     first, second, best, cost, fills = words.verdict(shown)
     summary = runs["a100"].summary()
-    assert first.startswith(
-        f"a100 answers {summary['request_throughput']:.3g} requests/s, {100 * summary['slo_attainment']:.0f} % of all within the SLO"
-    )
-    assert (
-        f"TTFT {summary['p99_ttft_ms']:.3g} ms (objective 100 ms: {'met' if summary['p99_ttft_ms'] <= 100 else 'missed'})"
-        in first
-    )
-    assert f"TPOT {summary['p99_tpot_ms']:.3g} ms (objective 15 ms: missed)" in first
-    assert second.startswith("h100 answers")
+    answers = f"It answers {summary['request_throughput']:.3g} requests/s, {100 * summary['slo_attainment']:.0f} % of all within the SLO"
+    assert first.startswith(f"a100: {slo_line(summary)}. {answers}")
+    assert "SLO at p99: missed (TTFT" in first
+    assert f"; TPOT {summary['p99_tpot_ms']:.3g} ms > 15 ms)" in first
+    assert f"at p99 TTFT {summary['p99_ttft_ms']:.3g} ms" in first
+    assert second.startswith("h100: SLO at p99: ")
     assert cost.startswith(
         f"A million output tokens cost {summary['usd_per_million_output_tokens']:,.3g} USD on a100, "
     )

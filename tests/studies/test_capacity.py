@@ -17,18 +17,21 @@ from pytest import approx
 import cluster_sim
 from cluster_sim.errors import ScenarioError
 from cluster_sim.results import metrics
+from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.scenario.study_spec import Capacity
 from cluster_sim.studies.capacity import capacity
 from cluster_sim.studies.capacity_answer import Answer, Option, Trial
-from cluster_sim.studies.objectives import judged
+from cluster_sim.studies.objectives import judged, objectives
 from tests.commands import call
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
 
+ARRIVALS = {"process": "poisson", "rate": "50 /s"}
 BASE: dict[str, Any] = {
     "name": "queue",
     "seed": 2,
     "model": TINY_MODEL,
     "workload": {
-        "arrivals": {"process": "poisson", "rate": "50 /s", "requests": 3_000},
+        "arrivals": ARRIVALS | {"requests": 3_000},
         "prompt_tokens": 1,
         "output_tokens": 1,
     },
@@ -45,6 +48,12 @@ def write(folder: Path, asked: dict[str, Any], slo: dict[str, str], **changes: A
     path = folder / "queue.yaml"
     path.write_text(json.dumps(BASE | {"slo": slo, "capacity": asked} | changes))
     return path
+
+
+def latencies_s(scenario: Scenario, percentile: float) -> dict[str, float]:
+    """Of each objective, by its name, at a percentile."""
+    outcomes = judged([scenario], objectives(scenario, Capacity(percentile=percentile))).outcomes
+    return {outcome.objective.name: outcome.value_s for outcome in outcomes}
 
 
 def service_s(tmp_path: Path) -> float:
@@ -106,7 +115,7 @@ def test_the_smallest_cluster_is_that_of_trying_each_size(tmp_path: Path) -> Non
         for nodes in range(3, 9)
     }
     p95_s = {
-        nodes: judged([cluster_sim.load_scenario(path, overrides=sets)], 95.0)["ttft"]
+        nodes: latencies_s(cluster_sim.load_scenario(path, overrides=sets), 95.0)["ttft"]
         for nodes, sets in values.items()
     }
     smallest = min(nodes for nodes, found_s in p95_s.items() if found_s <= 3 * each_s)
@@ -153,17 +162,17 @@ def test_what_cannot_be_met_has_no_answer_and_the_best_trial_beside_it(tmp_path:
 
 
 def test_rejected_requests_are_never_in_time(tmp_path: Path) -> None:
-    cluster = BASE["cluster"] | {"admission": {"policy": "queue_limit", "max_waiting": 1}}
+    cluster = BASE["cluster"] | {"admission": {"policy": "queue_limit", "max_waiting": 3}}
     path = write(
         tmp_path,
         {},
         {"ttft": "10 s"},
         cluster=cluster,
-        workload=BASE["workload"] | {"arrivals": {"process": "at_once", "requests": 10}},
+        workload=BASE["workload"] | {"arrivals": {"process": "at_once", "requests": 11}},
     )
     scenario = cluster_sim.load_scenario(path)
-    assert judged([scenario], 95.0)["ttft"] == float("inf")
-    assert judged([scenario], 0.0)["ttft"] < 1
+    assert latencies_s(scenario, 95.0)["ttft"] == float("inf")
+    assert latencies_s(scenario, 10.0)["ttft"] < 1
 
 
 def test_each_class_is_held_to_its_own_objectives(tmp_path: Path) -> None:
@@ -172,7 +181,39 @@ def test_each_class_is_held_to_its_own_objectives(tmp_path: Path) -> None:
         {"name": "jobs", "share": 0.5, "slo": {"e2el": "2 s"}},
     ]
     path = write(tmp_path, {}, {"ttft": "10 s"}, workload=BASE["workload"] | {"classes": classes})
-    assert set(judged([cluster_sim.load_scenario(path)], 95.0)) == {"people.ttft", "jobs.e2el"}
+    assert set(latencies_s(cluster_sim.load_scenario(path), 95.0)) == {"people.ttft", "jobs.e2el"}
+
+
+def test_the_percentile_is_that_of_capacity_else_that_of_the_slo_else_95(tmp_path: Path) -> None:
+    """The last judges otherwise than `run`, and says so."""
+    asked = {"rate": "20 /s", "most_nodes": 1}
+    slo: dict[str, Any] = {"ttft": "1 s"}
+    few = {"workload": BASE["workload"] | {"arrivals": ARRIVALS | {"requests": 50}}}
+    both = write(tmp_path, asked | {"percentile": 80}, slo | {"percentile": 90}, **few)
+    assert (answer := capacity(both, workers=0)).percentile == 80.0
+    assert not answer.notes
+    of_slo = write(tmp_path, asked, slo | {"percentile": 90}, **few)
+    assert (answer := capacity(of_slo, workers=0)).percentile == 90.0
+    assert not answer.notes
+    neither = write(tmp_path, asked, slo, **few)
+    assert (answer := capacity(neither, workers=0)).percentile == 95.0
+    assert answer.notes == (
+        "the file writes no percentile: capacity judges at p95, `run` at p99; slo.percentile sets both",
+    )
+
+
+def test_without_a_percentile_every_trial_is_as_with_95_and_a_warning_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = {"workload": BASE["workload"] | {"arrivals": ARRIVALS | {"requests": 300}}}
+    tables = []
+    for number, asked in enumerate([{"tolerance": 0.2}, {"tolerance": 0.2, "percentile": 95}]):
+        path = write(tmp_path, asked, {"ttft": "50 ms"}, **few)
+        trials = tmp_path / f"{number}.parquet"
+        _, out, err = call(capsys, "capacity", path, "--workers", 0, "--out", trials)
+        tables.append((out, pq.read_table(trials)))
+        assert ("warning: the file writes no percentile" in err) == (number == 0)
+    assert tables[0] == tables[1]
 
 
 def trial(nodes: int, ttft_s: float, tpot_s: float, usd_per_hour: float | None = None) -> Trial:
@@ -277,7 +318,7 @@ def test_the_commands_of_studies_print_their_answers(
     ):
         assert text in out
     code, out, _ = call(capsys, "sweep", path, "--workers", 0, "--out", tmp_path / "sweep")
-    assert code == 0
+    assert code == 1
     assert "2 points, 1 done, 1 failed" in out
     assert 'failed: {"variant": "one", "workload.arrivals.rate": "3 kg"}' in out
     assert (

@@ -181,7 +181,7 @@ def test_a_point_is_another_one_in_another_version(
 def test_points_that_fail_are_recorded_with_their_reasons_and_stop_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(scenario: Any) -> Any:
+    def broken(scenario: Any, **_: Any) -> Any:
         if scenario.workload.arrivals.rate_per_s == 2.0:
             raise ZeroDivisionError("a bug")
         return simulate(scenario)
@@ -343,7 +343,7 @@ def test_a_killed_worker_is_replaced_and_its_work_done_once_more(tmp_path: Path)
 def test_a_point_whose_process_dies_twice_is_recorded_and_the_others_are_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def outcomes(work: Any, workers: int, dask: str | None) -> Any:
+    def outcomes(work: Any, *_: Any) -> Any:
         for place, (key, (function, arguments)) in enumerate(work):
             yield (
                 key,
@@ -364,9 +364,7 @@ def test_workers_of_another_version_are_refused(
     monkeypatch.setattr(
         sweeps,
         "called",
-        lambda work, workers, dask: (
-            (key, {"status": "done", "version": "old"}) for key, _ in work
-        ),
+        lambda work, *_: ((key, {"status": "done", "version": "old"}) for key, _ in work),
     )
     with pytest.raises(Exception, match="a worker runs another version than this one"):
         sweep(write(tmp_path, {"axes": AXES}), tmp_path / "out")

@@ -17,7 +17,6 @@ from cluster_sim.workload.arrivals import (
     Arrivals,
     ClientLoad,
     OpenLoop,
-    RateKey,
     WaitingClients,
 )
 from cluster_sim.workload.arrivals.renewal import renewal_pieces
@@ -56,9 +55,6 @@ def test_every_member_of_the_union_is_an_arrival_process_with_a_name_of_its_own(
 @pytest.mark.parametrize("name", ALL)
 def test_thinned_arrivals_have_a_share_of_the_rate_or_are_refused_by_name(name: str) -> None:
     process = made(name)
-    assert type(process).can_be_thinned == (type(process).thinned is not ArrivalProcess.thinned), (
-        "a process that says it can be thinned says how"
-    )
     if not process.can_be_thinned:
         with pytest.raises(TypeError, match=f"{process.name()} arrivals cannot be thinned"):
             process.thinned(4)
@@ -98,23 +94,6 @@ def test_no_rate_where_arrivals_follow_answers_or_come_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "key"),
-    [
-        ("poisson", RateKey("rate_per_s", 5.0)),
-        ("curved", RateKey("rate_per_s", 5.0)),
-        ("on_off", RateKey("burst_rate_per_s", 12.0)),
-        ("diurnal", RateKey("rate_per_s", 5.0)),
-        ("points", None),
-        ("mmpp", None),
-        ("at_once", None),
-        ("closed_loop", None),
-    ],
-)
-def test_the_key_that_sets_the_rate(name: str, key: RateKey | None) -> None:
-    assert made(name).rate_key() == key
-
-
-@pytest.mark.parametrize(
     ("name", "load"),
     [
         ("poisson", ClientLoad(rate_per_s=5.0, gamma_shape=1.0)),
@@ -140,7 +119,7 @@ def test_a_new_process_answers_without_a_line_elsewhere() -> None:
     constant = Constant.model_validate({"rate": 4.0})
     assert list(islice(constant.times(np.random.default_rng(1)), 3)) == [0.25, 0.5, 0.75]
     assert constant.client_load() == ClientLoad(4.0, inf)
-    assert constant.rate_key() == RateKey("rate_per_s", 4.0)
+    assert constant.scaled(2.5).mean_rate_per_s(60.0) == 10.0
     assert constant.waiting_clients() is None
     with pytest.raises(TypeError, match="constant arrivals cannot be thinned"):
         constant.thinned(2)

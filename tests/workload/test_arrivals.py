@@ -41,6 +41,15 @@ PROCESSES: dict[str, dict[str, Any]] = {
         "rate": "5 /s",
         "bursts": [{"at": "10 s", "lasts": "2 s", "rate": "50 /s"}],
     },
+    "recurring": {
+        "process": "burst",
+        "rate": "5 /s",
+        "every": "100 s",
+        "bursts": [
+            {"at": "10 s", "lasts": "2 s", "rate": "50 /s"},
+            {"at": "30 s", "lasts": "10 s", "rate": "8 /s", "every": "10 s"},
+        ],
+    },
     "at_once": {"process": "at_once", "requests": 10},
     "weibull": {"process": "weibull", "rate": "5 /s", "cv": 3},
     "mmpp": {
@@ -66,7 +75,7 @@ PROCESSES: dict[str, dict[str, Any]] = {
     },
 }
 KINDS = {
-    "poisson": Poisson, "gamma": Gamma, "on_off": OnOff, "azure-code": OnOff, "burst": Burst, "at_once": AtOnce, "weibull": Weibull,
+    "poisson": Poisson, "gamma": Gamma, "on_off": OnOff, "azure-code": OnOff, "burst": Burst, "recurring": Burst, "at_once": AtOnce, "weibull": Weibull,
     "mmpp": Mmpp, "clients": ClientPopulation, "diurnal": Diurnal, "points": Diurnal, "curved": Gamma,
 }  # fmt: skip
 

@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cluster_sim.cli.console import print_line, stdout, write_table
-from cluster_sim.cli.options import File, Sets, Variants, Workers
+from cluster_sim.cli.console import print_line, stdout, warn, write_table
+from cluster_sim.cli.options import (
+    File,
+    MemoryLimit,
+    Sets,
+    TimeLimit,
+    Variants,
+    Workers,
+    run_limits,
+)
 from cluster_sim.cli.progress import counter
 
 if TYPE_CHECKING:
@@ -17,8 +25,10 @@ if TYPE_CHECKING:
 
     from cluster_sim.studies.capacity_answer import Answer, Option, Trial
 
+_MOST_FAILURES = 10  # that are printed
 
-def capacity(
+
+def capacity(  # noqa: PLR0913 - a parameter is an option of the command
     file: File,
     *,
     variant: Variants = None,
@@ -30,12 +40,17 @@ def capacity(
             "--out", metavar="FILE", help="Write every trial here, as Parquet.", show_default=False
         ),
     ] = None,
+    time_limit: TimeLimit = None,
+    memory_limit: MemoryLimit = None,
 ) -> None:
     """The smallest cluster, or the highest rate, that meets the SLO; with the next ones on either side."""  # noqa: D401 - the command's help
     from cluster_sim.studies.capacity import capacity as run
 
+    limits = run_limits(time_limit, memory_limit)
     with counter("options") as progress:
-        answer = run(file, set_ or (), variant or (), workers, progress)
+        answer = run(file, set_ or (), variant or (), workers, progress, limits)
+    for note in answer.notes:
+        warn(note)
     console = stdout()
     console.print(_table(answer))
     for option in answer.options:
@@ -48,25 +63,45 @@ def capacity(
         )
     if out is not None:
         write_table(answer.table, out)
+    _end(answer)
+
+
+def _end(answer: Answer) -> None:
+    """Say why trials failed, and end with exit code 1 where some did."""
+    trials = [trial for option in answer.options for trial in option.trials]
+    failures = [trial for trial in trials if trial.fault]
+    for trial in failures[:_MOST_FAILURES]:
+        print_line(f"failed: {trial.nodes:,} nodes at {trial.rate_per_s:.4g} /s: {trial.fault}")
+    if failures:
+        print_line(
+            f"{len(failures):,} of {len(trials):,} trials failed and count as beyond the SLO"
+        )
+        raise typer.Exit(1)
 
 
 def _table(answer: Answer) -> Table:
     """Return the answer of each option with the trials on either side."""
     from rich.table import Table
-    from rich.text import Text
+
+    from cluster_sim.results.metrics.verdict_text import percentile_text
 
     asked = (
         "the highest rate" if answer.rate_per_s is None else f"{answer.rate_per_s:,.6g} requests/s"
     )
+    at = (
+        "percentiles of their own"
+        if answer.percentile is None
+        else percentile_text(answer.percentile)
+    )
     table = Table(
-        title=f"{answer.name}: {asked} at p{answer.percentile:g}; * none beats it in cost and latency at once",
+        title=f"{answer.name}: {asked} at {at}; * none beats it in cost and latency at once",
         title_justify="left",
     )
     names = answer.objectives
     latencies = [f"{name} [ms]" for name in names]
     table.add_column("")
     for heading in ("nodes", "replicas", "requests/s", *latencies, "margin", "USD/h", ""):
-        table.add_column(Text(heading), justify="right")
+        table.add_column(heading, justify="right")
     front = [id(trial) for _, trial in answer.front]
     for option in answer.options:
         table.add_section()
@@ -74,7 +109,7 @@ def _table(answer: Answer) -> Table:
             if trial is not None:
                 mark = "*" if id(trial) in front else ""
                 style = "bold" if trial is option.answer else ""
-                table.add_row(Text(option.title), *_cells(trial, names), mark, style=style)
+                table.add_row(option.title, *_cells(trial, names), mark, style=style)
     return table
 
 
@@ -83,7 +118,7 @@ def _cells(trial: Trial, names: Sequence[str]) -> Iterator[str]:
     yield from (f"{trial.nodes:,}", f"{trial.replicas:,}", f"{trial.rate_per_s:,.4g}")
     for name in names:
         yield f"{1e3 * trial.latencies_s[name]:,.4g}" if name in trial.latencies_s else "-"
-    yield f"{trial.margin:+.1%}"
+    yield "failed" if trial.fault else f"{trial.margin:+.1%}"
     yield "-" if trial.usd_per_hour is None else f"{trial.usd_per_hour:,.2f}"
 
 

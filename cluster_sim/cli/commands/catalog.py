@@ -48,7 +48,6 @@ def catalog(
 def _table(title: str, rows: Sequence[Figure]) -> Table:
     """Return the figures of an entry; a note that the row above has too is not repeated."""
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(title=title, title_justify="left")
     for column in ("figure", "value", "range", "source", "confidence", "note"):
@@ -57,6 +56,6 @@ def _table(title: str, rows: Sequence[Figure]) -> Table:
     for row in rows:
         note = "as above" if row.note and row.note == note_above else row.note
         ends = " to ".join(row.range or ())
-        table.add_row(*map(Text, (row.path, row.value, ends, row.source, row.confidence, note)))
+        table.add_row(row.path, row.value, ends, row.source, row.confidence, note)
         note_above = row.note
     return table

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cluster_sim.cli.console import warn, warn_of
+from cluster_sim.cli.console import print_line, warn, warn_of
 
 
 def check(
@@ -24,7 +24,7 @@ def check(
         try:
             if is_claims(file):
                 claims = ", ".join(claim.name for claim in open_claims(file).described.claims)
-                print(f"{file}: right ({claims})")
+                print_line(f"{file}: right ({claims})")
             else:
                 _check_scenarios(file)
         except ScenarioError as error:
@@ -43,4 +43,4 @@ def _check_scenarios(file: Path) -> None:
         for sentence in trace.check().said():
             warn(f"{trace.path}: {sentence}")
     variants = ", ".join(scenario.variant for scenario in scenarios if scenario.variant)
-    print(f"{file}: right ({variants})" if variants else f"{file}: right")
+    print_line(f"{file}: right ({variants})" if variants else f"{file}: right")

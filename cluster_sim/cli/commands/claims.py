@@ -51,17 +51,16 @@ def claims(
 def _table(judged: Judged) -> Table:
     """Return what was found under each reading of each claim."""
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(title=f"{judged.name}: what is found under each reading", title_justify="left")
     for heading in ("claim", "claimed", "reading", "found", "limit", "measured", ""):
         is_text = heading in ("claim", "reading", "")
-        table.add_column(Text(heading), justify="left" if is_text else "right")
+        table.add_column(heading, justify="left" if is_text else "right")
     for judgement in judged.judgements:
         table.add_section()
         names = (judgement.claim, _claimed(judgement))
         for reading in judgement.found:
-            table.add_row(*map(Text, (*names, *_cells(reading))))
+            table.add_row(*names, *_cells(reading))
             names = ("", "")
     return table
 

@@ -42,8 +42,9 @@ def explain(
 def _print_arithmetic(scenario: Scenario) -> None:
     """Print what each pool can do, and how much of it the traffic asks for."""
     from cluster_sim.analysis.estimate import explain
+    from cluster_sim.analysis.offered_rate import offered_per_s
     from cluster_sim.analysis.pool_arithmetic import highest_rate_per_s
-    from cluster_sim.analysis.request_lengths import offered_per_s, sampled_lengths
+    from cluster_sim.analysis.request_lengths import sampled_lengths
     from cluster_sim.cli.estimate_table import estimate_table
     from cluster_sim.results.cost import planned_usd_per_hour
 
@@ -66,7 +67,6 @@ def _print_arithmetic(scenario: Scenario) -> None:
 def _print_usual_paths(scenario: Scenario) -> None:
     """Print the paths that most bytes take."""
     from rich.table import Table
-    from rich.text import Text
 
     from cluster_sim.analysis.network_paths import usual_paths
     from cluster_sim.deployment.fleet import resolve
@@ -74,7 +74,7 @@ def _print_usual_paths(scenario: Scenario) -> None:
     topology = resolve(scenario).topology
     table = Table()
     for column in ("way", "hops", "latency [us]", "bottleneck [GB/s]", "which is", "equal ways"):
-        table.add_column(Text(column), justify="left" if column in ("way", "which is") else "right")
+        table.add_column(column, justify="left" if column in ("way", "which is") else "right")
     for path in usual_paths(scenario, topology):
         cells = (
             path.what,
@@ -84,14 +84,13 @@ def _print_usual_paths(scenario: Scenario) -> None:
             topology.kind(path.narrowest) if path.narrowest else "-",
             str(path.choices),
         )
-        table.add_row(*map(Text, cells))
+        table.add_row(*cells)
     stdout().print(table)
 
 
 def _print_path(scenario: Scenario, start: str, end: str) -> None:
     """Print the path between two places, hop by hop."""
     from rich.table import Table
-    from rich.text import Text
 
     from cluster_sim.analysis.network_paths import path as path_between
     from cluster_sim.deployment.fleet import resolve
@@ -99,17 +98,17 @@ def _print_path(scenario: Scenario, start: str, end: str) -> None:
     topology = resolve(scenario).topology
     path = path_between(topology, start, end)
     console = stdout()
-    console.print(f"# {scenario.title}: {start} to {end}", highlight=False, markup=False)
+    console.print(f"# {scenario.title}: {start} to {end}", highlight=False)
     table = Table()
     for column in ("hop", "from", "to", "kind", "bandwidth [GB/s]", "latency [us]"):
         is_text = column in ("from", "to", "kind")
-        table.add_column(Text(column), justify="left" if is_text else "right", overflow="fold")
+        table.add_column(column, justify="left" if is_text else "right", overflow="fold")
     for hop, edge in enumerate(path.route.edges, 1):
         link = topology.link(edge)
         kind = f"{link.kind}, both directions" if link.duplex == "half" else link.kind
         bandwidth, latency = link.bandwidth_bytes_per_s / 1e9, 1e6 * link.latency_s
         cells = (str(hop), *edge, kind, f"{bandwidth:,.1f}", f"{latency:,.2f}")
-        table.add_row(*map(Text, cells))
+        table.add_row(*cells)
     console.print(table)
     narrow = (
         f", bottleneck {path.route.bottleneck_bytes_per_s / 1e9:,.1f} GB/s from {' to '.join(path.narrowest)}"

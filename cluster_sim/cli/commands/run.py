@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cluster_sim.cli.console import say_wrote, stderr, stdout, warn, warn_of
+from cluster_sim.cli.console import print_line, say_wrote, stderr, stdout, warn, warn_of
 from cluster_sim.cli.options import (
     File,
     MemoryLimit,
@@ -66,13 +66,14 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
     """Simulate every variant; print one table, write a run folder for each."""
     from cluster_sim.cli.commands.export import check_clients, write_export
     from cluster_sim.loading.files import load_variants, question_of
+    from cluster_sim.schema import folder_name
 
     check_clients(export_ or ())
     limits = run_limits(time_limit, memory_limit)
     scenarios = load_variants(file, variant or (), set_ or (), seed)
     warn_of(scenarios)
     question = question_of(file) or None
-    folder = out or Path("runs") / scenarios[0].name
+    folder = out or Path("runs") / folder_name(scenarios[0].name)
     summaries: dict[str, dict[str, Any]] = {}
     stopped = False
     for scenario in scenarios:
@@ -83,7 +84,7 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
         if results.info.stopped is not None:
             stopped = True
             warn(f"{scenario.title}: ended early: {results.info.stopped}")
-        run_folder = results.save(folder / scenario.variant if scenario.variant else folder)
+        run_folder = results.save(folder / folder_name(scenario.variant or ""))
         summaries[scenario.variant or scenario.name] = results.summary()
         say_wrote(run_folder)
         for client in export_ or ():
@@ -91,8 +92,10 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
     if json_:
         print(json.dumps(_document(scenarios[0], summaries), indent=2))
     else:
-        from cluster_sim.cli.run_table import run_table
+        from cluster_sim.cli.run_table import run_table, verdicts
 
+        for line in verdicts(summaries):
+            print_line(line)
         stdout().print(run_table(scenarios[0].name, summaries))
     if stopped:
         raise typer.Exit(1)

@@ -145,14 +145,12 @@ def _figures_table(title: str, headings: Iterable[str]) -> Table:
 
 def _print_effects(effects: Sensitivity, most: int, confidence: str) -> None:
     """Print the figures that move the metric most when they move alone."""
-    from rich.text import Text
-
     table = _figures_table(
         f"{effects.title}: {effects.metric} is {effects.base:,.4g}",
         ("at the low end", "at the high end", "swing"),
     )
     for effect in effects.effects[:most]:
-        table.add_row(*map(Text, _effect_cells(effect, effects.base)))
+        table.add_row(*_effect_cells(effect, effects.base))
     console = stdout()
     console.print(table)
     left = len(effects.effects) - most
@@ -174,13 +172,11 @@ def _effect_cells(effect: Effect, base: float) -> tuple[str, ...]:
 
 def _print_indices(ranked: Indices, most: int) -> None:
     """Print the figures with the largest indices, all figures moving at once."""
-    from rich.text import Text
-
     title = f"{ranked.title}: {ranked.metric} is {ranked.base:,.4g}; {ranked.runs:,} runs"
     table = _figures_table(title, ranked.columns)
     for figure, numbers in ranked.ranked[:most]:
         about = (figure.name, figure.value, str(figure.low), str(figure.high))
-        table.add_row(*map(Text, (*about, *(f"{value:,.3g}" for value in numbers))))
+        table.add_row(*about, *(f"{value:,.3g}" for value in numbers))
     console = stdout()
     console.print(table)
     console.print(ranked.meaning, highlight=False, soft_wrap=True)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cluster_sim.cli.console import print_line, say_wrote, stderr, stdout
-from cluster_sim.cli.options import File, Sets, Workers
+from cluster_sim.cli.console import print_line, say_wrote, stderr, stdout, warn
+from cluster_sim.cli.options import File, MemoryLimit, Sets, TimeLimit, Workers, run_limits
 from cluster_sim.cli.progress import is_watched, sweep_progress
 
 if TYPE_CHECKING:
@@ -50,12 +50,15 @@ def sweep(  # noqa: PLR0913 - a parameter is an option of the command
     live: Annotated[
         bool, typer.Option("--live", help="Show points with their figures as they end.")
     ] = False,
+    time_limit: TimeLimit = None,
+    memory_limit: MemoryLimit = None,
 ) -> None:
     """Simulate every point of the file's `sweep`; may be killed at any moment and started again."""
     from cluster_sim.loading.files import open_scenarios
     from cluster_sim.studies.sweep import folder_of
     from cluster_sim.studies.sweep import sweep as run
 
+    limits = run_limits(time_limit, memory_limit)
     folder = out or folder_of(open_scenarios(file, set_ or ()))
     with _listeners(is_live=live) as (progress, ended):
         table = run(
@@ -65,11 +68,14 @@ def sweep(  # noqa: PLR0913 - a parameter is an option of the command
             workers=workers,
             dask=dask,
             retry_failed=retry_failed,
+            limits=limits,
             progress=progress,
             ended=ended,
+            warned=warn,
         )
     say_wrote(folder / "sweep.parquet")
-    _print_outcome(table)
+    if _print_outcome(table):
+        raise typer.Exit(1)
 
 
 @contextmanager
@@ -85,8 +91,11 @@ def _listeners(*, is_live: bool) -> Iterator[tuple[SweepProgress, Ended | None]]
             yield progress, None
 
 
-def _print_outcome(table: pa.Table) -> None:
-    """Print how many points are done and failed, and why the first ones failed."""
+def _print_outcome(table: pa.Table) -> int:
+    """Print how many points are done and failed, and why the first ones failed.
+
+    Returns the number of points that failed.
+    """
     rows = table.select(["status", "reason", "point"]).to_pylist()
     failures = [row for row in rows if row["status"] == "failed"]
     done = table.num_rows - len(failures)
@@ -99,3 +108,6 @@ def _print_outcome(table: pa.Table) -> None:
     if len(failures) > _MOST_FAILURES:
         more = len(failures) - _MOST_FAILURES
         console.print(f"and {more:,} more; `reason` in the table says why", highlight=False)
+    if failures:
+        print_line("--retry-failed simulates points again that have failed")
+    return len(failures)

@@ -69,7 +69,6 @@ def validate(
 def _errors_table(predictions: Sequence[Prediction]) -> Table:
     """Return the errors by data set, hardware and model, then by data set, then of all."""
     from rich.table import Table
-    from rich.text import Text
 
     from cluster_sim.validation import METRICS, errors
 
@@ -85,7 +84,7 @@ def _errors_table(predictions: Sequence[Prediction]) -> Table:
             group = (row.dataset, row.hardware, row.model)
             names = group if group != group_above else ("", "", "")
             cells = (f"{row.count:,}", f"{row.median:.1%}", f"{row.p90:.1%}", f"{row.bias:+.1%}")
-            table.add_row(*map(Text, names), METRICS[row.metric], *cells)
+            table.add_row(*names, METRICS[row.metric], *cells)
             group_above = group
     return table
 

@@ -31,9 +31,11 @@ def plan_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
     else:
         yield from _gpu_faults(deployment, at)
     yield from batching_faults(pool, trail)
-    yield from offload_faults(deployment, (*trail, "kv"))
-    yield from _host_link_faults(deployment, trail)
-    yield from _count_faults(deployment, trail)
+    of_counts = list(_count_faults(deployment, trail))
+    yield from of_counts
+    if not of_counts:  # what follows asks where the model lies on the devices
+        yield from offload_faults(deployment, (*trail, "kv"))
+        yield from _host_link_faults(deployment, trail)
     yield from speculation_faults(deployment, (*at, "speculation"))
     if pool.replica.speculation is None and pool.max_sequences > pool.max_batched_tokens:
         yield (

@@ -6,24 +6,26 @@ from collections.abc import Iterator
 
 from cluster_sim.deployment.fleet import Fleet, resolve
 from cluster_sim.loading import sampling
+from cluster_sim.loading.checks.counts import count_faults
 from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.loading.checks.kv_cache import capacity_faults
 from cluster_sim.loading.checks.replica_plan import plan_faults
 from cluster_sim.loading.checks.roles import role_faults
 from cluster_sim.loading.checks.site import site_faults
-from cluster_sim.loading.checks.traffic import admission_faults, traffic_faults
+from cluster_sim.loading.checks.traffic import admission_faults, objective_faults, traffic_faults
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import Trail
 from cluster_sim.topology import FRONT_DOOR
 
-_MAX_DEVICES = 200_000
-"""Devices that are simulated at most: each is a place of the topology, and a slip of the pen would
-fill the memory."""
-
 
 def faults_of(scenario: Scenario) -> Iterator[Finding]:
     """Yield all that is wrong with a scenario as a whole: where, and a sentence."""
+    of_counts = list(count_faults(scenario))
+    yield from of_counts
+    if of_counts:
+        return
     yield from traffic_faults(scenario)
+    yield from objective_faults(scenario)
     yield from sampling.faults(scenario)
     yield from admission_faults(scenario)
     yield from role_faults(scenario)
@@ -48,9 +50,6 @@ def _pool_faults(scenario: Scenario, fleet: Fleet) -> Iterator[Finding]:
 def _network_faults(fleet: Fleet) -> Iterator[Finding]:
     """Yield a network that has no room for the nodes, and devices that it does not reach."""
     pools = fleet.cluster.pools
-    if sum(pool.nodes * pool.node.devices for pool in pools) > _MAX_DEVICES:
-        yield ("cluster", "pools"), f"more than {_MAX_DEVICES:,} devices; no more are simulated"
-        return
     try:
         topology = fleet.topology
     except ValueError as fault:  # a generated fabric has no room

@@ -94,6 +94,16 @@ def _length_faults(scenario: Scenario) -> Iterator[Finding]:
         )
 
 
+def objective_faults(scenario: Scenario) -> Iterator[Finding]:
+    """Yield percentiles that no objective is judged at."""
+    expected = "judges no objective; expected ttft, tpot or e2el beside it"
+    if scenario.slo.percentile is not None and not any(slo.limits_s for slo in scenario.slos):
+        yield ("slo", "percentile"), expected
+    for index, class_ in enumerate(scenario.workload.classes):
+        if class_.slo and class_.slo.percentile is not None and not class_.slo.limits_s:
+            yield ("workload", "classes", index, "slo", "percentile"), expected
+
+
 def admission_faults(scenario: Scenario) -> Iterator[Finding]:
     """Yield why the admission policy does not suit the traffic."""
     workload, admission = scenario.workload, scenario.cluster.admission

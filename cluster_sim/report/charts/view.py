@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from cluster_sim.errors import visible
 from cluster_sim.figures import style
 from cluster_sim.report.charts.chart import Limit, Series, dashes, plain
 from cluster_sim.results import metrics
@@ -59,7 +60,13 @@ class View:
 def views(results: Sequence[Results]) -> list[View]:
     """Return the runs in the order given, each with its label, colour and dash in figures."""
     return [
-        View(place, variant.label, variant.colour, dashes(variant.dash), variant.results)
+        View(
+            place,
+            visible(variant.label.removeprefix(style.UNHIDDEN)),
+            variant.colour,
+            dashes(variant.dash),
+            variant.results,
+        )
         for place, variant in enumerate(style.variants(results))
     ]
 

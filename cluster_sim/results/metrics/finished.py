@@ -174,24 +174,16 @@ def strictness(run: RunData) -> Array | None:
 
 def _has_objectives(run: RunData) -> bool:
     """Return whether any class has an objective."""
-    return any(
-        limit_s is not None
-        for slo in run.scenario.slos
-        for limit_s in (slo.ttft_s, slo.tpot_s, slo.e2el_s)
-    )
+    return any(slo.limits_s for slo in run.scenario.slos)
 
 
 def _objectives(run: RunData, done: Finished) -> Iterator[tuple[Array, Array, float]]:
     """Yield which requests each objective is for, what it is about [s], and its limit [s]."""
     for number, slo in enumerate(run.scenario.slos):
         mine = done.class_number == number
-        for limit_s, values_s in (
-            (slo.ttft_s, done.ttft_s),
-            (slo.tpot_s, done.tpot_s),
-            (slo.e2el_s, done.e2el_s),
-        ):
-            if limit_s is not None:
-                yield mine, values_s, limit_s
+        values_s = {"ttft": done.ttft_s, "tpot": done.tpot_s, "e2el": done.e2el_s}
+        for latency, limit_s in slo.limits_s.items():
+            yield mine, values_s[latency], limit_s
 
 
 def max_concurrent(done: Finished) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Flag, auto
 from functools import cached_property
@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 from cluster_sim.results.metrics.naming import label_of
 from cluster_sim.results.metrics.selection import Selection
 
-Value = float | Mapping[str, float] | None
-"""What a metric comes to: a number, numbers by part, or None where it does not exist."""
+Value = float | Mapping[str, float] | Sequence[Mapping[str, Any]] | None
+"""What a metric comes to: a number, a truth, numbers by part, entries of a list, or None where it
+does not exist."""
 
 
 class Scope(Flag):

@@ -1,14 +1,13 @@
 """A limit on the number of waiting requests."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from cluster_sim.request import Request
 from cluster_sim.serving.admission.gate import Gate, Prefill
 from cluster_sim.serving.admission.policy import AdmissionPolicy
 from cluster_sim.serving.load import Load
+from cluster_sim.typing import Count
 
 
 class QueueLimit(AdmissionPolicy):
@@ -18,7 +17,7 @@ class QueueLimit(AdmissionPolicy):
     """
 
     policy: Literal["queue_limit"] = "queue_limit"
-    max_waiting: Annotated[int, Field(gt=0)]
+    max_waiting: Count
     """Maximum number of requests that wait for a batch slot."""
     per: Literal["replica", "cluster"] = "replica"
     """Requests that are counted: those of the replica that was picked, or those of all replicas."""

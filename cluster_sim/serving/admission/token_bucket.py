@@ -1,14 +1,13 @@
 """A rate limit that lets bursts pass."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from cluster_sim.request import Request
 from cluster_sim.serving.admission.gate import Gate, Prefill
 from cluster_sim.serving.admission.policy import AdmissionPolicy
 from cluster_sim.serving.load import Load
+from cluster_sim.typing import Count
 from cluster_sim.units import PerSecond
 
 
@@ -23,7 +22,7 @@ class TokenBucket(AdmissionPolicy):
     policy: Literal["token_bucket"] = "token_bucket"
     rate_per_s: PerSecond
     """Rate at which the bucket is filled [requests/s or tokens/s]."""
-    burst: Annotated[int, Field(gt=0)]
+    burst: Count
     """Maximum content of the bucket, in requests or tokens."""
     counts: Literal["requests", "tokens"] = "requests"
     """Price of a request: `requests`, one; `tokens`, the tokens of prompt and answer, as gateways

@@ -16,6 +16,7 @@ from cluster_sim.schema import Description
 from cluster_sim.serving.load import Load
 from cluster_sim.serving.routing.picker import Picker
 from cluster_sim.serving.routing.stale import stale
+from cluster_sim.typing import Count, CountOrZero
 from cluster_sim.units import Seconds
 
 
@@ -32,13 +33,13 @@ class PrefixAffinity(Description):
     cache_threshold: Annotated[float, Field(ge=0.0, le=1.0)] = 0.3
     """Share of the prompt that a prefix must exceed, or else the request goes to the least loaded
     replica."""
-    balance_abs: Annotated[int, Field(ge=0)] = 64
+    balance_abs: CountOrZero = 64
     """Number of requests by which the highest load must exceed the lowest for loads to differ too
     much; `balance_rel` must be exceeded as well."""
     balance_rel: Annotated[float, Field(ge=1.0)] = 1.5
     """Factor by which the highest load must exceed the lowest for loads to differ too much;
     `balance_abs` must be exceeded as well."""
-    remembered_tokens: Annotated[int, Field(gt=0)] = 67_108_864
+    remembered_tokens: Count = 67_108_864
     """Number of the tokens sent to each replica that the router remembers, the latest of them."""
     staleness_s: Seconds = 0.0
     """Maximum age of the loads that the router sees [s]; default: it sees them as they are."""

@@ -20,7 +20,7 @@ from cluster_sim.serving.scheduler.policy import BatchingPolicy
 from cluster_sim.serving.scheduler.prefill import PrefillScheduler
 from cluster_sim.serving.scheduler.queue_orders import QUEUE_ORDERS, QueueOrder
 from cluster_sim.serving.scheduler.speculative import Drafting, SpeculativeSequences
-from cluster_sim.typing import Count
+from cluster_sim.typing import Count, CountOrZero
 
 
 class Continuous(BatchingPolicy):
@@ -35,7 +35,7 @@ class Continuous(BatchingPolicy):
     """Whether a prompt may be spread over several steps; default: the engine's."""
     order: QueueOrder = "fcfs"
     """Order in which waiting requests are admitted; the last in the order is preempted first."""
-    batch_wait_timeout_iterations: Annotated[int, Field(ge=0)] | None = None
+    batch_wait_timeout_iterations: CountOrZero | None = None
     """Maximum number of steps for which new requests are held back while others decode, for more to
     come, as TensorRT-LLM does; default: the engine's."""
     batch_wait_max_tokens_ratio: Annotated[float, Field(ge=0.0, le=1.0)] | None = None

@@ -21,7 +21,6 @@ from cluster_sim.workload.arrivals.process import (
     ArrivalProcess,
     ClientLoad,
     OpenLoop,
-    RateKey,
     WaitingClients,
 )
 from cluster_sim.workload.arrivals.weibull import Weibull
@@ -58,7 +57,6 @@ __all__ = [
     "OnOff",
     "OpenLoop",
     "Poisson",
-    "RateKey",
     "WaitingClients",
     "Weibull",
 ]

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from cluster_sim.typing import Count
+from cluster_sim.typing import RequestCount
 from cluster_sim.workload.arrivals.process import ArrivalProcess, ClientLoad
 
 
@@ -18,7 +18,7 @@ class AtOnce(ArrivalProcess):
     ends_by_itself: ClassVar[bool] = True
 
     process: Literal["at_once"] = "at_once"
-    requests: Count
+    requests: RequestCount
     """Number of requests."""
 
     def pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:

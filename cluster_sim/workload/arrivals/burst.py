@@ -2,27 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cluster_sim.schema import Description
 from cluster_sim.units import PerSecond, PositiveSeconds, Seconds
 from cluster_sim.workload.arrivals.process import OpenLoop
 from cluster_sim.workload.arrivals.renewal import renewal_pieces
 
+_AT_A_TIME = 4096
+"""Approximate number of arrivals that are put in order together."""
+
 
 class OneBurst(Description):
-    """Further arrivals for a while."""
+    """Further arrivals for a while, once or again and again."""
 
     at_s: Seconds
-    """Time at which the burst begins [s]."""
+    """Time at which the burst begins; the first time, where it comes again [s]."""
     lasts_s: PositiveSeconds
     """Length of the burst [s]."""
     rate_per_s: PerSecond
     """Rate of the burst's arrivals, on top of the base rate [1/s]."""
+    every_s: PositiveSeconds | None = None
+    """Time from one beginning of this burst to the next [s]. Default: the process's `every`."""
+
+    def seconds_until(self, until_s: float, every_s: float | None) -> float:
+        """Return how long the burst has lasted until a time, all its repetitions together [s]."""
+        since_s = max(until_s - self.at_s, 0.0)
+        if every_s is None:
+            return min(since_s, self.lasts_s)
+        whole, rest_s = divmod(since_s, every_s)
+        return whole * self.lasts_s + min(rest_s, self.lasts_s)
+
+    def pieces(self, rng: np.random.Generator, every_s: float | None) -> Iterator[np.ndarray]:
+        """Yield ascending Poisson arrivals [s] of the burst, and of its repetitions.
+
+        A burst that comes once draws first the number of its arrivals, then their times. One that
+        comes again runs on the time that it has lasted so far, which is cut into bursts.
+        """
+        if every_s is None:
+            count = rng.poisson(self.rate_per_s * self.lasts_s)
+            yield np.sort(self.at_s + self.lasts_s * rng.random(count))
+            return
+        for lasted_s in renewal_pieces(lambda n: rng.exponential(1.0 / self.rate_per_s, n)):
+            before, into_s = np.divmod(lasted_s, self.lasts_s)
+            # rounding must not take an arrival beyond the next beginning, which may follow at once
+            yield self.at_s + np.minimum(before * every_s + into_s, (before + 1.0) * every_s)
 
 
 class Burst(OpenLoop):
@@ -32,42 +60,79 @@ class Burst(OpenLoop):
 
     process: Literal["burst"] = "burst"
     rate_per_s: PerSecond
-    """Base rate of arrivals [1/s]."""
+    """Base rate of arrivals, which holds between bursts [1/s]."""
     bursts: Annotated[tuple[OneBurst, ...], Field(min_length=1)]
     """Bursts on top of the base rate, which may overlap."""
+    every_s: PositiveSeconds | None = None
+    """Time after which all bursts come again, but for those with an `every` of their own [s].
+    Default: each comes once."""
+
+    @model_validator(mode="after")
+    def _bursts_end_before_they_come_again(self) -> Burst:
+        for burst, every_s in self._timed():
+            if every_s is not None and burst.lasts_s > every_s:
+                raise ValueError(
+                    f"a burst comes again before it has ended: got lasts {burst.lasts_s:g} s and "
+                    f"every {every_s:g} s; expected 'every' at least as long as 'lasts'"
+                )
+        return self
+
+    def _timed(self) -> list[tuple[OneBurst, float | None]]:
+        """Return each burst with the time after which it comes again [s]; None for once."""
+        return [(burst, burst.every_s or self.every_s) for burst in self.bursts]
 
     def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
         """Yield ascending times [s] without the rate curve, some at a time, indefinitely."""
         base_rng, *burst_rngs = rng.spawn(1 + len(self.bursts))
-        extra_s = np.sort(
-            np.concatenate(
-                [
-                    _burst_times(burst, burst_rng)
-                    for burst, burst_rng in zip(self.bursts, burst_rngs, strict=True)
-                ]
-            )
-        )
-        for piece in renewal_pieces(
-            lambda count: base_rng.exponential(1.0 / self.rate_per_s, count)
-        ):
-            due = int(np.searchsorted(extra_s, piece[-1]))
-            yield np.sort(np.concatenate([piece, extra_s[:due]])) if due else piece
-            extra_s = extra_s[due:]
+        base = renewal_pieces(lambda count: base_rng.exponential(1.0 / self.rate_per_s, count))
+        ahead = [_Ahead(base)]
+        for (burst, every_s), burst_rng in zip(self._timed(), burst_rngs, strict=True):
+            ahead.append(_Ahead(burst.pieces(burst_rng, every_s)))
+        end_s, window_s = 0.0, _AT_A_TIME / self.steady_rate_per_s()
+        while True:
+            end_s += window_s
+            if len(due := np.concatenate([times.until(end_s) for times in ahead])):
+                yield np.sort(due)
 
     def steady_rate_per_s(self) -> float:
-        """Return the arrivals per second over a long time, in which the bursts vanish."""
-        return self.rate_per_s
+        """Return the arrivals per second over a long time, in which single bursts vanish."""
+        return self.rate_per_s + sum(
+            burst.rate_per_s * burst.lasts_s / every_s
+            for burst, every_s in self._timed()
+            if every_s is not None
+        )
 
-    def thinned(self, one_in: int) -> Self:
-        """Return smaller rates: the sum of Poisson processes is thinned as each of them is."""
+    def steady_mean_per_s(self, until_s: float) -> float:
+        """Return the mean arrivals per second until a time [s], bursts cut at its end."""
+        return self.rate_per_s + sum(
+            burst.rate_per_s * burst.seconds_until(until_s, every_s) / until_s
+            for burst, every_s in self._timed()
+        )
+
+    def with_rates(self, change: Callable[[float], float]) -> Self:
+        """Return a copy in which `change` has been applied to the base rate and each burst's."""
         bursts = tuple(
-            burst.model_copy(update={"rate_per_s": burst.rate_per_s / one_in})
+            burst.model_copy(update={"rate_per_s": change(burst.rate_per_s)})
             for burst in self.bursts
         )
-        return self._fewer(one_in, rate_per_s=self.rate_per_s / one_in, bursts=bursts)
+        return self.model_copy(update={"rate_per_s": change(self.rate_per_s), "bursts": bursts})
 
 
-def _burst_times(burst: OneBurst, rng: np.random.Generator) -> np.ndarray:
-    """Return the Poisson arrivals [s] of one burst: first their number is drawn, then times."""
-    count = rng.poisson(burst.rate_per_s * burst.lasts_s)
-    return burst.at_s + burst.lasts_s * rng.random(count)
+class _Ahead:
+    """Ascending times that are drawn some at a time, and given until a moment."""
+
+    def __init__(self, pieces: Iterator[np.ndarray]) -> None:
+        self._pieces = pieces
+        self._ahead = np.empty(0)
+
+    def until(self, end_s: float) -> np.ndarray:
+        """Return the times [s] before `end_s` that have not been given yet."""
+        drawn = [self._ahead]
+        while not len(drawn[-1]) or drawn[-1][-1] < end_s:
+            if (piece := next(self._pieces, None)) is None:
+                break
+            drawn.append(piece)
+        times_s = np.concatenate(drawn)
+        due = int(np.searchsorted(times_s, end_s))
+        self._ahead = times_s[due:]
+        return times_s[:due]

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from cluster_sim.schema import Description
-from cluster_sim.typing import Count
+from cluster_sim.typing import ClientCount
 from cluster_sim.units import PerSecond
 from cluster_sim.workload.arrivals.process import OpenLoop
 from cluster_sim.workload.arrivals.renewal import weibull_shape
@@ -31,7 +31,7 @@ class ClientKind(Description):
     """Coefficient of variation of each client's gaps."""
     gaps: Literal["gamma", "weibull"] = "gamma"
     """Distribution of each client's gaps."""
-    count: Count = 1
+    count: ClientCount = 1
     """Number of independent clients of this kind."""
 
 

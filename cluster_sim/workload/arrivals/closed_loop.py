@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal, Self
 
-from cluster_sim.typing import Count
+from cluster_sim.typing import ClientCount, RequestCount
 from cluster_sim.units import Seconds
 from cluster_sim.workload.arrivals.process import ArrivalProcess, ClientLoad, WaitingClients
 
@@ -18,11 +18,11 @@ class ClosedLoop(ArrivalProcess):
     can_be_thinned: ClassVar[bool] = True
 
     process: Literal["closed_loop"] = "closed_loop"
-    concurrency: Count
+    concurrency: ClientCount
     """Number of clients."""
     think_time_s: Seconds = 0.0
     """Time from an answer to the same client's next request [s]."""
-    requests: Count | None = None
+    requests: RequestCount | None = None
     """Number of requests of all clients together. Default: clients go on until `duration`."""
 
     def waiting_clients(self) -> WaitingClients:

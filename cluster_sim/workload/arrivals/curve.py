@@ -44,6 +44,19 @@ class Levels:
         """Level averaged over the period."""
         return float(self._integral[-1] / self.at_s[-1])
 
+    def integral(self, until_s: float) -> float:
+        """Return the integral from time zero until a time [s]."""
+        periods, rest_s = divmod(until_s, float(self.at_s[-1]))
+        line = min(int(np.searchsorted(self.at_s, rest_s, side="right")), len(self.at_s) - 1) - 1
+        level, next_level = float(self.level[line]), float(self.level[line + 1])
+        into_s = rest_s - float(self.at_s[line])
+        slope = (next_level - level) / float(self.at_s[line + 1] - self.at_s[line])
+        return float(
+            periods * self._integral[-1]
+            + self._integral[line]
+            + into_s * (level + slope * into_s / 2)
+        )
+
     def stretched(self, pieces: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
         """Yield the times [s] at which the integral reaches the ascending areas in `pieces`."""
         last_s = 0.0

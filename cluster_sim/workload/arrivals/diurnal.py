@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -58,9 +58,13 @@ class Diurnal(Clock, OpenLoop):
         """Return the arrivals per second over a long time, without the rate curve."""
         return self.levels.mean
 
-    def thinned(self, one_in: int) -> Self:
-        """Return the same curve at a smaller rate (Kingman, Poisson Processes, 1993, ch. 5)."""
-        if self.rate_per_s is not None:
-            return self._fewer(one_in, rate_per_s=self.rate_per_s / one_in)
-        points = tuple((at_s, per_s / one_in) for at_s, per_s in self.points or ())
-        return self._fewer(one_in, points=points)
+    def steady_mean_per_s(self, until_s: float) -> float:
+        """Return the mean arrivals per second until a time [s], without the rate curve."""
+        return self.levels.integral(until_s) / until_s
+
+    def with_rates(self, change: Callable[[float], float]) -> Self:
+        """Return a copy in which `change` has been applied to the rate, or to that of each point."""
+        if self.points is None:
+            return super().with_rates(change)
+        points = tuple((at_s, change(rate_per_s)) for at_s, rate_per_s in self.points)
+        return self.model_copy(update={"points": points})

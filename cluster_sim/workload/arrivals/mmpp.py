@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Literal
+from collections.abc import Callable, Iterator
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -83,3 +83,17 @@ class Mmpp(OpenLoop):
         """Return the arrivals per second over a long time, without the rate curve."""
         dwell_s = sum(state.mean_dwell_s for state in self.states)
         return sum(state.rate_per_s * state.mean_dwell_s for state in self.states) / dwell_s
+
+    def with_rates(self, change: Callable[[float], float]) -> Self:
+        """Return a copy in which `change` has been applied to the rate of each state.
+
+        Stays in a state keep their length: how long a busy time lasts does not depend on how many
+        users there are. Beyond the Poisson noise the dispersion of counts then grows as the mean
+        rate does: the variance of a doubly stochastic count is its mean plus the variance of the
+        integrated rate (Cox, Isham, Point Processes, 1980, ch. 3.3).
+        """
+        states = tuple(
+            state.model_copy(update={"rate_per_s": change(state.rate_per_s)})
+            for state in self.states
+        )
+        return self.model_copy(update={"states": states})

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import erf, exp, log, sqrt
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import ConfigDict, Field, model_validator
 
 from cluster_sim.units import PerSecond, PositiveSeconds
-from cluster_sim.workload.arrivals.process import OpenLoop, RateKey
+from cluster_sim.workload.arrivals.process import OpenLoop
 
 # Fitted to the Azure code trace of 2023 (Patel et al., Splitwise, ISCA 2024): 58 bursts in 57
 # minutes, where a gap above 5 s ends a burst. Over 60 seeds of 3,436 s the process has a CV of gaps
@@ -100,9 +100,13 @@ class OnOff(OpenLoop):
         """
         return self.burst_rate_per_s * self.on_s / (self.on_s + self._mean_off_s())
 
-    def rate_key(self) -> RateKey:
-        """Return the rate in a burst."""
-        return RateKey("burst_rate_per_s", self.burst_rate_per_s)
+    def with_rates(self, change: Callable[[float], float]) -> Self:
+        """Return a copy in which `change` has been applied to the rate within a burst.
+
+        Bursts and silences stay as long as they are. How long somebody works and rests does not
+        depend on how much is sent meanwhile, and `burst_rate` alone is the load.
+        """
+        return self.model_copy(update={"burst_rate_per_s": change(self.burst_rate_per_s)})
 
     def _silence_s(self, rng: np.random.Generator) -> float:
         silence_s = self.off_s * exp(self.off_sigma * rng.standard_normal() - self.off_sigma**2 / 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -32,7 +32,3 @@ class Poisson(OpenLoop):
     def gamma_shape(self) -> float:
         """Return 1: exponential gaps are gamma-distributed with this shape."""
         return 1.0
-
-    def thinned(self, one_in: int) -> Self:
-        """Return Poisson arrivals at a smaller rate (Kingman, Poisson Processes, 1993, ch. 5)."""
-        return self._fewer(one_in, rate_per_s=self.rate_per_s / one_in)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
+from math import isclose
 from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 
 from cluster_sim.schema import Description
-from cluster_sim.typing import Count
+from cluster_sim.typing import RequestCount
+from cluster_sim.workload.arrivals.bisection import smallest_reaching
 from cluster_sim.workload.arrivals.curve import RateCurve
 
 
@@ -34,14 +36,6 @@ class ClientLoad(NamedTuple):
     """Number of clients that wait for answers; None where nobody waits."""
     queued: int | None = None
     """Number of requests that are all sent at time zero; None where they come over time."""
-
-
-class RateKey(NamedTuple):
-    """The one field by which all arrivals come faster or slower."""
-
-    field: str
-    per_s: float
-    """Value of the field [1/s]."""
 
 
 class ArrivalProcess(Description):
@@ -76,14 +70,35 @@ class ArrivalProcess(Description):
         """Yield ascending arrival times [s], one by one. Raises TypeError as `pieces` does."""
         return chain.from_iterable(piece.tolist() for piece in self.pieces(rng))
 
-    def mean_rate_per_s(self) -> float | None:
-        """Return the arrivals per second over a long time; None where there is no such rate."""
+    def mean_rate_per_s(self, duration_s: float | None = None) -> float | None:
+        """Return the mean arrivals per second over a run; None where there is no such rate.
+
+        Parameters
+        ----------
+        duration_s
+            Time at which arrivals stop [s]. Default: they go on indefinitely.
+        """
         return None
 
-    def rate_key(self) -> RateKey | None:
-        """Return the field that sets the rate; None where no single field does."""
-        per_s = getattr(self, "rate_per_s", None)
-        return None if per_s is None else RateKey("rate_per_s", per_s)
+    def scaled(self, factor: float) -> Self:
+        """Return the whole process at `factor` times its rates; times and shapes stay.
+
+        Raises
+        ------
+        TypeError
+            If arrivals do not come at a rate.
+        """
+        raise self._no_rate()
+
+    def at_mean_rate(self, per_s: float, duration_s: float | None = None) -> Self:
+        """Return the whole process, scaled to a mean rate [1/s] over a run of `duration_s`.
+
+        Raises
+        ------
+        TypeError
+            If arrivals do not come at a rate.
+        """
+        raise self._no_rate()
 
     def waiting_clients(self) -> WaitingClients | None:
         """Return the clients that send when they are answered; None where arrivals have times."""
@@ -107,6 +122,9 @@ class ArrivalProcess(Description):
         """
         raise TypeError(f"{self.name()} arrivals cannot be thinned")
 
+    def _no_rate(self) -> TypeError:
+        return TypeError(f"{self.name()} arrivals have no rate that can be scaled")
+
     def _fewer(self, one_in: int, **changes: object) -> Self:
         """Return a copy with `changes`, and with the fleet's counts divided by `one_in`."""
         counts = {key: count // one_in for key, count in self.fleet_counts().items()}
@@ -116,7 +134,7 @@ class ArrivalProcess(Description):
 class OpenLoop(ArrivalProcess):
     """Arrivals at times that do not depend on the answers."""
 
-    requests: Count | None = None
+    requests: RequestCount | None = None
     """Number of requests after which arrivals stop. Default: they stop with `duration`."""
     rate_curve: RateCurve | None = None
     """Factor on the rate over time: the process runs that much faster then, bursts and all."""
@@ -128,6 +146,24 @@ class OpenLoop(ArrivalProcess):
     @abstractmethod
     def steady_rate_per_s(self) -> float:
         """Return the arrivals per second over a long time, without the rate curve."""
+
+    def steady_mean_per_s(self, until_s: float) -> float:
+        """Return the mean arrivals per second until a time [s], without the rate curve.
+
+        Processes whose rate depends on the time since their start override it.
+        """
+        return self.steady_rate_per_s()
+
+    def with_rates(self, change: Callable[[float], float]) -> Self:
+        """Return a copy in which `change` has been applied to every rate [1/s].
+
+        Times, shapes and the rate curve stay. Processes override it where `rate` is not their
+        only rate.
+        """
+        rate_per_s = getattr(self, "rate_per_s", None)
+        if rate_per_s is None:
+            raise self._no_rate()
+        return self.model_copy(update={"rate_per_s": change(rate_per_s)})
 
     def gamma_shape(self) -> float | None:
         """Return the shape of independent gamma-distributed gaps; None for other gaps.
@@ -147,10 +183,74 @@ class OpenLoop(ArrivalProcess):
             return self.steady_pieces(rng)
         return self.rate_curve.levels.stretched(self.steady_pieces(rng))
 
-    def mean_rate_per_s(self) -> float:
+    def mean_rate_per_s(self, duration_s: float | None = None) -> float:
+        """Return the mean arrivals per second over a run, to the first order.
+
+        The run ends at `duration_s`, or before, when so many arrivals are expected as `requests`
+        says. Without either the mean is that of a long time.
+        """
+        end_s = self._end_s(duration_s)
+        return self._long_run_per_s() if end_s is None else self._mean_until_per_s(end_s)
+
+    def scaled(self, factor: float) -> Self:
+        """Return the whole process at `factor` times its rates; times and shapes stay.
+
+        Where `requests` does not end the arrivals, the mean rate grows by the factor, and the rate
+        over the mean rate is the same at every time.
+        """
+        return self.with_rates(lambda rate_per_s: rate_per_s * factor)
+
+    def at_mean_rate(self, per_s: float, duration_s: float | None = None) -> Self:
+        """Return the whole process, scaled to a mean rate [1/s] over a run of `duration_s`."""
+        mean_per_s = self.mean_rate_per_s(duration_s)
+        scaled = self.with_rates(lambda rate_per_s: rate_per_s * per_s / mean_per_s)
+        if isclose(scaled.mean_rate_per_s(duration_s), per_s, rel_tol=1e-9):
+            return scaled
+        # `requests` come sooner at higher rates, so that the run covers another part of the rates.
+        return self.scaled(
+            smallest_reaching(
+                lambda factor: self.scaled(factor).mean_rate_per_s(duration_s),
+                per_s,
+                per_s / mean_per_s,
+            )
+        )
+
+    def thinned(self, one_in: int) -> Self:
+        """Return Poisson arrivals at smaller rates (Kingman, Poisson Processes, 1993, ch. 5).
+
+        Raises
+        ------
+        TypeError
+            If the thinned arrivals would be of another kind.
+        """
+        if not self.can_be_thinned:
+            return super().thinned(one_in)
+        return self.with_rates(lambda rate_per_s: rate_per_s / one_in)._fewer(one_in)
+
+    def _long_run_per_s(self) -> float:
         """Return the arrivals per second over a long time."""
         return self.steady_rate_per_s() * (
             1.0 if self.rate_curve is None else self.rate_curve.levels.mean
+        )
+
+    def _mean_until_per_s(self, until_s: float) -> float:
+        """Return the mean arrivals per second until a time [s] after zero."""
+        if self.rate_curve is None:
+            return self.steady_mean_per_s(until_s)
+        curved_s = self.rate_curve.levels.integral(until_s)
+        return self.steady_mean_per_s(curved_s) * (curved_s / until_s) if curved_s else 0.0
+
+    def _end_s(self, duration_s: float | None) -> float | None:
+        """Return when arrivals are expected to end [s]; None where they do not."""
+        requests = self.requests
+        if requests is None or (
+            duration_s is not None and self._mean_until_per_s(duration_s) * duration_s <= requests
+        ):
+            return duration_s
+        return smallest_reaching(
+            lambda until_s: self._mean_until_per_s(until_s) * until_s,
+            requests,
+            requests / self._long_run_per_s(),
         )
 
     def client_load(self) -> ClientLoad | None:

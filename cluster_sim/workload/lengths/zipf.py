@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from cluster_sim.limits import LENGTH
 from cluster_sim.schema import Description
 from cluster_sim.typing import Count
 
@@ -26,7 +27,7 @@ class Zipf(Description):
     """Exponent by which frequency falls with length."""
     min: Count = 1
     """Smallest length [tokens]."""
-    max: Annotated[int, Field(gt=0, le=10_000_000)]
+    max: Annotated[int, Field(gt=0), LENGTH]
     """Greatest length [tokens]."""
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from cluster_sim.errors import did_you_mean
 from cluster_sim.schema import Description, catalog_entry, catalog_names
-from cluster_sim.typing import Count
+from cluster_sim.typing import ClientCount, Count, CountOrZero, RequestCount
 from cluster_sim.workload.arrivals import Arrivals, ClientLoad
 from cluster_sim.workload.lengths import Lengths
 from cluster_sim.workload.sessions.gaps import Gaps
@@ -76,9 +76,9 @@ class Sessions(Description):
 
     arrivals: Arrivals | None = None
     """Process by which sessions start; give either this or `concurrency`."""
-    concurrency: Count | None = None
+    concurrency: ClientCount | None = None
     """Number of sessions at once: when one ends, the next starts."""
-    requests: Count | None = None
+    requests: RequestCount | None = None
     """Number of requests of all sessions together. Default: they go on until `duration`."""
     trace: Trace | None = None
     """Recorded sessions, one after another and from the first again, in place of drawn ones."""
@@ -87,7 +87,7 @@ class Sessions(Description):
     """Number of the user's turns in a session."""
     tool_steps: Repeats | None = None
     """Number of steps after the first of a turn, each started by a tool's result. Default: none."""
-    shared_tokens: Annotated[int, Field(ge=0)] = 0
+    shared_tokens: CountOrZero = 0
     """Length of the text with which every session begins: system prompt, tools, instructions
     [tokens]."""
     first_tokens: Lengths | None = None

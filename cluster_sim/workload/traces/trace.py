@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.schema import Description, find
-from cluster_sim.typing import Count
+from cluster_sim.typing import Count, RequestCount
 from cluster_sim.units import PositiveSeconds, Seconds
 from cluster_sim.workload.random_streams import stream
 from cluster_sim.workload.traces.formats import (
@@ -52,7 +52,7 @@ class Trace(Description):
     stamps."""
     speedup: Annotated[float, Field(gt=0.0)] = 1.0
     """Number by which times are divided: 2 makes the traffic twice as fast."""
-    limit: Count | None = None
+    limit: RequestCount | None = None
     """Number of requests, from the first. Default: all."""
     block_tokens: Count = BLOCK_TOKENS
     """Length of a block of Mooncake's hash_ids [tokens]."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +14,7 @@ from cluster_sim.cli.commands.calibrate.options import (
     System,
     measured_kernels,
 )
-from cluster_sim.cli.console import stdout, write_text
+from cluster_sim.cli.console import complain, stdout, write_text
 
 
 def kernels(  # noqa: PLR0913 - a parameter is an option of the command
@@ -98,7 +97,7 @@ def kernels(  # noqa: PLR0913 - a parameter is an option of the command
         table.add_column(column, justify="left" if column == "kernel" else "right")
     fits = []
     for calibrated in calibrate(tables, described, options):
-        print(f"fitted {calibrated.kind}", file=sys.stderr)
+        complain(f"fitted {calibrated.kind}")
         fits.append(calibrated.fits)
         errors = (f"{share:.1%}" for share in (*calibrated.errors, *calibrated.naive))
         table.add_row(calibrated.kind, f"{calibrated.rows:,}", *errors)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from cluster_sim.cli.commands.calibrate.options import (
     System,
     measured_kernels,
 )
-from cluster_sim.cli.console import stdout
+from cluster_sim.cli.console import complain, stdout
 
 if TYPE_CHECKING:
     from cluster_sim.calibration.power import CalibratedPower
@@ -48,7 +47,7 @@ def power(
     for column in _COLUMNS:
         table.add_column(column, justify="left" if column in ("kernel", "collector") else "right")
     for calibrated in calibrate(tables):
-        print(f"fitted {calibrated.kind}", file=sys.stderr)
+        complain(f"fitted {calibrated.kind}")
         table.add_row(*_cells(calibrated))
     if not table.row_count:
         raise ScenarioError.at(

@@ -33,6 +33,7 @@ ROWS: Rows = (
     ("requests", "requests", ",.0f"),
     ("span [s]", "span_s", ",.1f"),
     ("rate [1/s]", "rate_per_s", ",.4g"),
+    ("mean rate of the process [1/s]", "mean_rate_per_s", ",.4g"),
     ("CV of gaps", "cv", ",.3g"),
     *((f"dispersion at {window} s", f"dispersion_{window}s", ",.3g") for window in _WINDOWS_S),
     *((f"peak to mean at {window} s", f"peak_to_mean_{window}s", ",.3g") for window in _WINDOWS_S),

@@ -1,13 +1,19 @@
-"""Goodput: requests within the objectives of their class; absent where no class has any."""
+"""Objectives: requests within those of their class, and the verdict at a percentile.
+
+Absent where no class has any; the verdict on a class is absent where it has none.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
 from cluster_sim.results.metrics.families.requests import served
-from cluster_sim.results.metrics.finished import within_slo
-from cluster_sim.results.metrics.metric import Heading, Metric, Row
+from cluster_sim.results.metrics.finished import counted, within_slo
+from cluster_sim.results.metrics.metric import Heading, Metric, Row, Scope, Value
 from cluster_sim.results.metrics.selection import Selection
+from cluster_sim.results.metrics.verdict import Verdict, judged, objectives
 
 
 def _good(selection: Selection) -> int | None:
@@ -24,9 +30,32 @@ def _goodput_per_s(selection: Selection) -> float | None:
 def _attainment(selection: Selection) -> float | None:
     if (good := selection.once(_good)) is None:
         return None
-    requests = selection.once(served)
-    everyone = requests.completed + requests.unfinished + requests.rejected
+    everyone = int(np.sum(counted(selection.run, selection.pool, selection.class_)))
     return good / everyone if everyone else 0.0
+
+
+def verdict(selection: Selection) -> Verdict | None:
+    """Return the verdict on a run or on one of its classes; None where it has no objectives."""
+    of_run = selection.whole.once(_of_run)
+    if of_run is None or selection.class_ is None:
+        return of_run
+    return of_run.of_class(selection.class_)
+
+
+def _of_run(whole: Selection) -> Verdict | None:
+    wanted = objectives(whole.run.scenario)
+    return judged([whole.run], wanted) if wanted else None
+
+
+def _of_verdict(field: str) -> Callable[[Selection], Value]:
+    """Return a function that returns a field of the verdict, or None where there is none."""
+
+    def compute(selection: Selection) -> Value:
+        found = verdict(selection)
+        value: Value = None if found is None else getattr(found, field)
+        return value
+
+    return compute
 
 
 METRICS = (
@@ -46,6 +75,32 @@ METRICS = (
         _attainment,
         label="share within SLO",
         heading=Heading("within SLO [%]", 100.0, 1),
-        row=Row(210, "within SLO", ".1%"),
+        row=Row(5, "within SLO", ".1%"),
+    ),
+    Metric(
+        "slo_percentile",
+        "",
+        "Percentile of requests at which objectives are judged; by class where classes differ.",
+        _of_verdict("percentile"),
+        scope=Scope.RUN | Scope.CLASS,
+        label="percentile of the SLO",
+    ),
+    Metric(
+        "slo_met",
+        "",
+        "Whether each objective is met at its percentile, where requests that did not finish count "
+        "as infinitely late; of the run, by all classes.",
+        _of_verdict("is_met"),
+        scope=Scope.RUN | Scope.CLASS,
+        label="SLO met",
+    ),
+    Metric(
+        "slo_missed",
+        "",
+        "Objectives that are missed: metric, limit_ms and value_ms, null where it is infinite, which "
+        "infinite_because then explains; of the run with the class.",
+        _of_verdict("missed"),
+        scope=Scope.RUN | Scope.CLASS,
+        label="objectives missed",
     ),
 )

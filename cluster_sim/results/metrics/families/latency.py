@@ -6,6 +6,7 @@ Of each latency there are seven statistics. Percentiles are linear, as numpy's a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -128,12 +129,21 @@ def _gaps(selection: Selection) -> Statistics | None:
     return Statistics(gaps.mean(), gaps.std(), gaps.max(), *gaps.percentiles([*PERCENTS]))
 
 
+LIMITED: Mapping[str, Callable[[Finished], Array]] = MappingProxyType(
+    {
+        "ttft": lambda done: done.ttft_s,
+        "tpot": lambda done: done.tpot_s[done.output_tokens > 1],
+        "e2el": lambda done: done.e2el_s,
+    }
+)
+"""Latencies that an SLO may limit [s], of finished requests."""
+
 LATENCIES: tuple[tuple[Latency, Mapping[str, Row]], ...] = (
     (
         Latency(
             "ttft",
             "time to first token, from arrival until the token is back at the front door",
-            of_requests(lambda done: done.ttft_s),
+            of_requests(LIMITED["ttft"]),
             "TTFT",
         ),
         {"median": Row(40, "TTFT p50 [ms]", ",.1f"), "p99": Row(50, "TTFT p99 [ms]", ",.1f")},
@@ -152,7 +162,7 @@ LATENCIES: tuple[tuple[Latency, Mapping[str, Row]], ...] = (
         Latency(
             "tpot",
             "time per output token after the first, over requests of two tokens or more",
-            of_requests(lambda done: done.tpot_s[done.output_tokens > 1]),
+            of_requests(LIMITED["tpot"]),
             "TPOT",
         ),
         {"median": Row(80, "TPOT p50 [ms]", ",.2f"), "p99": Row(90, "TPOT p99 [ms]", ",.2f")},
@@ -161,7 +171,7 @@ LATENCIES: tuple[tuple[Latency, Mapping[str, Row]], ...] = (
         Latency(
             "e2el",
             "end-to-end latency, from arrival until the last token is back at the front door",
-            of_requests(lambda done: done.e2el_s),
+            of_requests(LIMITED["e2el"]),
             "E2E latency",
         ),
         {"median": Row(100, "E2E p50 [ms]", ",.0f"), "p99": Row(110, "E2E p99 [ms]", ",.0f")},

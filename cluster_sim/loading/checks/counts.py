@@ -1,0 +1,49 @@
+"""Checks of counts that are more than can be simulated only when they are taken together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cluster_sim.limits import DEVICES, PLACES, REQUESTS
+from cluster_sim.loading.checks.finding import Finding
+from cluster_sim.scenario.pool import Pool
+from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.schema import Trail
+from cluster_sim.workload.arrivals import Arrivals
+
+
+def count_faults(scenario: Scenario) -> Iterator[Finding]:
+    """Yield nodes and requests that are more than the simulator can hold.
+
+    Whoever walks over nodes or requests asks this first.
+    """
+    pools = scenario.cluster.pools
+    devices = sum(pool.nodes * pool.node.devices for pool in pools)
+    places = sum(pool.nodes * _places(pool) for pool in pools)
+    if devices > DEVICES.most:
+        yield ("cluster", "pools"), DEVICES.fault(devices, "devices")
+    elif places > PLACES.most:
+        yield ("cluster", "pools"), PLACES.fault(places, "places of all nodes")
+    yield from _request_faults(scenario)
+
+
+def _places(pool: Pool) -> int:
+    """Return the places of one node: its devices, their memories, and other ends of its links."""
+    return 2 * pool.node.devices + sum(pool.node.places.values())
+
+
+def _request_faults(scenario: Scenario) -> Iterator[Finding]:
+    """Yield arrivals that bring more requests or sessions over the run than there is room for."""
+    workload, sessions = scenario.workload, scenario.workload.sessions
+    sources: dict[Trail, Arrivals | None] = {
+        ("workload", "arrivals"): workload.arrivals,
+        ("workload", "sessions", "arrivals"): sessions.arrivals if sessions is not None else None,
+    }
+    for trail, arrivals in sources.items():
+        rate_per_s = None if arrivals is None else arrivals.mean_rate_per_s(scenario.duration_s)
+        if rate_per_s is None or scenario.duration_s is None:
+            continue
+        expected = rate_per_s * scenario.duration_s / (scenario.sample or 1)
+        if scenario.requests_wanted is None and expected > REQUESTS.most:
+            noun = f"requests within {scenario.duration_s:g} s"
+            yield trail, REQUESTS.fault(round(expected), noun)

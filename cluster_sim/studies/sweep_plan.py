@@ -1,0 +1,122 @@
+"""The plan of a sweep: which points it has, and whether a folder holds that of another sweep."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from cluster_sim.errors import ScenarioError, shown
+from cluster_sim.loading.files import ScenarioFile
+from cluster_sim.studies.grid import choices
+from cluster_sim.studies.store import Plan, SweepFolder
+
+_MOST_SHOWN = 5  # differences, and values of an axis
+
+Choice = tuple[str, int]
+"""Values of a point as one line of JSON, and its replication."""
+
+
+def plan_of(file: ScenarioFile, name: str, rows: Iterable[Mapping[str, Any]]) -> Plan:
+    """Return the plan of a file's sweep with these rows."""
+    return {"name": name, "scenario": _written(file), "rows": list(rows)}
+
+
+def refuse_another_sweep(file: ScenarioFile, folder: SweepFolder, name: str) -> None:
+    """Raise ScenarioError where the plan of this name in a folder is that of another sweep."""
+    plan = folder.plan(name)
+    if plan is not None and (told := differences(file, plan)):
+        raise ScenarioError.at(
+            str(folder.plan_path(name)),
+            f"is the plan of another sweep than {file.document.file}: {told}; expected another --out, "
+            "or this plan removed, which keeps the points that are done",
+        )
+
+
+def differences(file: ScenarioFile, plan: Plan) -> str:
+    """Return how a file differs from the sweep of a plan; nothing where it is the same sweep.
+
+    It is the same where the scenario is and no point is missing: a sweep may have more points and
+    more variants than before. Plans of earlier versions do not tell the scenario.
+    """
+    here = [(json.dumps(values), number) for values, number in choices(file)]
+    before = [
+        (str(row["columns"].get("point")), row["columns"].get("replication", 0))
+        for row in plan["rows"]
+    ]
+    told: list[str] = []
+    if isinstance(plan.get("scenario"), dict):
+        told += _of_scenarios(plan["scenario"], _written(file))
+    if not set(before) <= set(here):
+        told += _of_points(before, here)
+    more = [f"and {len(told) - _MOST_SHOWN} more"] if len(told) > _MOST_SHOWN else []
+    return "; ".join([*told[:_MOST_SHOWN], *more])
+
+
+def _written(file: ScenarioFile) -> Any:
+    """Return the scenario as the file writes it, in what JSON can keep."""
+    return json.loads(json.dumps(file.document.data, default=str))
+
+
+def _of_scenarios(before: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each key of a scenario that differs; new variants are none."""
+    known = before.get("variants") or {}
+    variants = here.get("variants")
+    if isinstance(known, dict) and isinstance(variants, dict):
+        kept = {name: value for name, value in variants.items() if name in known}
+        here = {**here, "variants": kept}
+    old, new = dict(_leaves(before)), dict(_leaves(here))
+    return [
+        f"{key} is {_value(old, key)} there and {_value(new, key)} here"
+        for key in dict.fromkeys([*old, *new])
+        if old.get(key) != new.get(key) or (key in old) != (key in new)
+    ]
+
+
+def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each value below with its dotted key."""
+    if isinstance(value, dict) and value:
+        for name, inner in value.items():
+            yield from _leaves(inner, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list) and value:
+        for place, inner in enumerate(value):
+            yield from _leaves(inner, f"{key}[{place}]")
+    else:
+        yield key, value
+
+
+def _value(leaves: Mapping[str, Any], key: str) -> str:
+    return shown(leaves[key]) if key in leaves else "missing"
+
+
+def _of_points(before: list[Choice], here: list[Choice]) -> list[str]:
+    """Return a sentence for each axis that lacks values of the other side."""
+    old, new = _axes(before), _axes(here)
+    told = []
+    for key in dict.fromkeys([*old, *new]):
+        if key not in new:
+            told.append(f"axis {key} is there only")
+        elif key not in old:
+            told.append(f"axis {key} is here only")
+        elif gone := [value for value in old[key] if value not in new[key]]:
+            values = ", ".join(gone[:_MOST_SHOWN]) + (" …" if len(gone) > _MOST_SHOWN else "")
+            told.append(f"axis {key} has {values} there only")
+    return told or ["points of that sweep are excluded here"]
+
+
+def _axes(chosen: list[Choice]) -> dict[str, dict[str, None]]:
+    """Return the values of each axis as JSON, in order; replications are an axis too."""
+    axes: dict[str, dict[str, None]] = {}
+    for text, replication in chosen:
+        for key, value in {**_values(text), "replication": replication}.items():
+            axes.setdefault(key, {})[json.dumps(value)] = None
+    return axes
+
+
+def _values(text: str) -> dict[str, Any]:
+    """Return the values of a point; none where the plan has no such text."""
+    try:
+        values = json.loads(text)
+    except ValueError:
+        return {}
+    return values if isinstance(values, dict) else {}

@@ -1,0 +1,41 @@
+"""One point of a sweep, simulated in whatever process it comes to."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.sim.limits import RunLimits
+from cluster_sim.studies.grid import program_version
+from cluster_sim.studies.limited import simulated_within
+from cluster_sim.studies.store import Record
+
+
+def simulated(scenario: Scenario, folder: str | None, limits: RunLimits) -> dict[str, Any]:
+    """Return the outcome of a point, and by which version; a failure of its own is an outcome too.
+
+    A run that ended early has failed. Raises ScenarioError where the run folder cannot be written, which is no fault of the point.
+    """
+    began_s = time.perf_counter()
+    try:
+        results = simulated_within(scenario, limits)
+        summary = results.summary()
+    except Exception as error:
+        return dict(failed(f"{type(error).__name__}: {error}"), version=program_version())
+    if folder is not None:
+        results.save(folder)
+    if results.info.stopped is not None:
+        return dict(failed(results.info.stopped), version=program_version())
+    return {
+        "status": "done",
+        "reason": "",
+        "summary": summary,
+        "wall_s": time.perf_counter() - began_s,
+        "version": program_version(),
+    }
+
+
+def failed(reason: str) -> Record:
+    """Return the record of a point that failed."""
+    return {"status": "failed", "reason": reason, "summary": {}, "wall_s": 0.0}
