@@ -318,6 +318,7 @@ def test_what_is_lost_in_each_state_is_as_the_table_says(
     kept_kv_is_of_requests_that_wait_to_be_sent(cluster)
     blocks_are_those_of_the_requests(cluster)
     cluster.env.run()
+    nothing_is_being_moved_from_or_to_what_is_lost(cluster)
 
     at_source = state in (
         "queued",
