@@ -6,6 +6,7 @@ both are lost, are in the docstring of cluster_sim.sim.kv_transfers.
 
 from __future__ import annotations
 
+import itertools
 from math import isnan
 from typing import Any
 
@@ -139,6 +140,11 @@ def run_with_losses(
     return down_s
 
 
+def in_order(times_s: list[float]) -> bool:
+    """Whether each time is no earlier than the one before, but for a rounding of the clock."""
+    return all(later_s >= time_s - 1e-12 for time_s, later_s in itertools.pairwise(times_s))
+
+
 def every_request_ends_once(cluster: Cluster, requests: list[Request]) -> None:
     recorder = cluster.recorder
     finished = {request.number for request in requests if not isnan(request.finish_s)}
@@ -148,12 +154,11 @@ def every_request_ends_once(cluster: Cluster, requests: list[Request]) -> None:
     assert finished | failed | rejected == {request.number for request in requests}
     for request in requests:
         if request.number in finished:
-            assert request.generated == request.output_tokens or request.replica >= 0
             times_s = [request.arrival_s, request.admitted_s, request.first_token_s]
             moved_s = [request.read_s, request.sending_s, request.landed_s]
             if not isnan(request.landed_s):
-                assert sorted(moved_s) == moved_s and moved_s[-1] <= request.finish_s
-            assert sorted([*times_s, request.finish_s]) == [*times_s, request.finish_s]
+                assert in_order([*moved_s, request.finish_s])
+            assert in_order([*times_s, request.finish_s])
 
 
 def nothing_moves_from_or_to_what_is_lost(cluster: Cluster, down_s: dict[int, float]) -> None:
