@@ -37,7 +37,7 @@ def write(demand: Demand, path: Path) -> None:
             if path.suffix == ".parquet":
                 pq.write_table(_table(demand), making, compression="zstd")
             else:
-                with open(making, "w", encoding="utf-8") as file:
+                with making.open("w", encoding="utf-8") as file:
                     file.writelines(json.dumps(row) + "\n" for row in _mooncake(demand))
     except OSError as fault:
         raise cannot_write(path, fault) from fault

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cluster_sim.claims.spec import Outcome
 from cluster_sim.errors import cannot_write
+from cluster_sim.whole_files import write_whole
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -103,7 +104,7 @@ class Judged:
             folder.mkdir(parents=True, exist_ok=True)
             pyarrow.csv.write_csv(table, folder / "claims.csv")
             text = json.dumps(asdict(self), indent=2) + "\n"
-            (folder / "claims.json").write_text(text, encoding="utf-8")
+            write_whole(folder / "claims.json", text.encode())
         except OSError as fault:
             raise cannot_write(folder, fault) from fault
         write_table(table, folder / "claims.parquet")
