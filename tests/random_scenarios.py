@@ -335,6 +335,8 @@ def _slo(random: Random) -> Section:
         slo["tpot"] = random.choice(["25 ms", "5 ms", "100 ms"])
     if _maybe(random, 0.3):
         slo["e2el"] = random.choice(["20 s", "3 s"])
+    if slo["ttft"] != "500 ms":  # not drawn, so that what is drawn after it stays as it was
+        slo["percentile"] = {"2 s": 97.5, "50 ms": 90}[slo["ttft"]]
     return slo
 
 

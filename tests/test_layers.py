@@ -49,6 +49,7 @@ ALLOWED = {
     "networkx": "topology",
     "orjson": "workload",
     "pooch": "workload",
+    "requests": "workload",  # which Pooch brings
     "pyarrow": "results analysis calibration figures export report studies claims cli",
     "scipy": "results calibration report studies export",
     "simpy": "sim",

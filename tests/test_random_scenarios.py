@@ -39,7 +39,7 @@ KEYS = {
     "batch_wait_timeout_iterations", "bursts", "chunked_prefill", "classes", "compaction",
     "data_parallel", "draft_cost", "draft_model", "expert_parallel", "fabric", "offload",
     "length_correlation", "links", "memory_fraction", "mtp_layers", "network", "output_sigma",
-    "pipeline_parallel", "points", "power_limit", "prefix_caching", "prices", "rack_power_cap",
+    "percentile", "pipeline_parallel", "points", "power_limit", "prefix_caching", "prices", "rack_power_cap",
     "rate_curve", "reasoning_share", "row_power_cap", "sample", "sessions", "shared_prefix", "slo",
     "speculation", "staleness", "swing", "tool_steps", "warmup", "watermark",
 }  # fmt: skip

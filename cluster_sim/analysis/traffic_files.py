@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from cluster_sim.analysis.demand import Demand
 from cluster_sim.errors import ScenarioError
+from cluster_sim.whole_files import whole_file
 from cluster_sim.workload.traces.rows import Pieces
 
 BLOCK_TOKENS = 512
@@ -32,11 +33,12 @@ def write(demand: Demand, path: Path) -> None:
             str(path), f"'{path.suffix}' is no format of requests; wanted {' or '.join(FORMATS)}"
         )
     try:
-        if path.suffix == ".parquet":
-            pq.write_table(_table(demand), path, compression="zstd")
-        else:
-            with open(path, "w", encoding="utf-8") as file:
-                file.writelines(json.dumps(row) + "\n" for row in _mooncake(demand))
+        with whole_file(path) as making:
+            if path.suffix == ".parquet":
+                pq.write_table(_table(demand), making, compression="zstd")
+            else:
+                with making.open("w", encoding="utf-8") as file:
+                    file.writelines(json.dumps(row) + "\n" for row in _mooncake(demand))
     except OSError as fault:
         raise ScenarioError.at(str(path), f"cannot be written: {fault.strerror}") from fault
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cluster_sim.claims.spec import Outcome
 from cluster_sim.errors import ScenarioError
+from cluster_sim.whole_files import write_whole
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -103,7 +104,7 @@ class Judged:
             folder.mkdir(parents=True, exist_ok=True)
             pyarrow.csv.write_csv(table, folder / "claims.csv")
             text = json.dumps(asdict(self), indent=2) + "\n"
-            (folder / "claims.json").write_text(text, encoding="utf-8")
+            write_whole(folder / "claims.json", text.encode())
         except OSError as fault:
             what = f"cannot be written: {fault.strerror or fault}"
             raise ScenarioError.at(str(folder), what) from fault

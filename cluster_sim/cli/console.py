@@ -69,11 +69,12 @@ def warn_of(scenarios: Iterable[Scenario]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file. Raises ScenarioError where it cannot be written."""
+    """Write a text file, whole or not at all. Raises ScenarioError where it cannot be written."""
     from cluster_sim.errors import ScenarioError
+    from cluster_sim.whole_files import write_whole
 
     try:
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, text.encode())
     except OSError as fault:
         raise ScenarioError.at(str(path), f"cannot be written: {fault.strerror}") from fault
 

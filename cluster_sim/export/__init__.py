@@ -16,6 +16,7 @@ from cluster_sim.export import aiperf, guidellm, mlperf, vllm
 from cluster_sim.export.benchmark import Benchmark, ClientFile
 from cluster_sim.export.client_view import Answers, answers
 from cluster_sim.results.results import Results
+from cluster_sim.whole_files import whole_file
 
 __all__ = ["FORMATS", "Benchmark", "as_measured", "check", "export", "read"]
 
@@ -152,6 +153,6 @@ def _objects(text: str, path: Path) -> list[Mapping[str, Any]]:
 
 
 def _write(path: Path, file: ClientFile) -> Path:
-    with path.open("w", encoding="utf-8", newline="") as out:
+    with whole_file(path) as making, making.open("w", encoding="utf-8", newline="") as out:
         out.writelines(file.text)
     return path

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from io import BytesIO
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 from cluster_sim.errors import ScenarioError, did_you_mean
 from cluster_sim.results.results import Results
+from cluster_sim.whole_files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -159,7 +161,7 @@ def draw_study(  # noqa: PLR0913 - the public function: which figure, of what, a
 
 
 def save(figure: Figure, path: str | Path, dpi: float = 200.0) -> Path:
-    """Write `figure` as the suffix of `path` says: .png (at `dpi`), .svg or .pdf.
+    """Write `figure` as the suffix of `path` says: .png (at `dpi`), .svg or .pdf; all or nothing.
 
     Returns
     -------
@@ -181,14 +183,17 @@ def save(figure: Figure, path: str | Path, dpi: float = 200.0) -> Path:
             str(path), f"'{path.suffix}' is no format of a figure; wanted {', '.join(_FORMATS)}"
         )
     try:
+        drawn = BytesIO()  # as writers of PDF fail in ways of their own on a full disk
         with rc_context({"svg.hashsalt": "cluster-sim"}), all_letters(figure):
             figure.savefig(
-                path,
+                drawn,
+                format=path.suffix.lower()[1:],
                 dpi=dpi,
                 bbox_inches="tight",
                 pad_inches=0.08,
                 metadata=_FORMATS[path.suffix.lower()],
             )
+        write_whole(path, drawn.getbuffer())
     except OSError as fault:
         raise ScenarioError.at(str(path), f"cannot be written: {fault.strerror}") from fault
     return path

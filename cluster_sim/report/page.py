@@ -22,6 +22,7 @@ from cluster_sim.report.studies import Study
 from cluster_sim.report.tables import Table
 from cluster_sim.results.results import Results
 from cluster_sim.results.run_folder import package_version
+from cluster_sim.whole_files import write_whole
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -41,6 +42,8 @@ _AS_CHARTS = (
     "ttft_tpot_scatter",
 )
 """Figures whose content the page's charts have; the others are drawn as they are."""
+_GENERATOR = b'<meta name="generator" content="cluster-sim'
+_BEGINNING_BYTES = 1 << 16  # in which a page says what made it
 
 
 @dataclass(frozen=True)
@@ -120,19 +123,34 @@ def write(
     question: str = "",
     title: str = "",
 ) -> Path:
-    """Write `page` to a file and return its path.
+    """Write `page` to a file, whole or not at all, and return its path.
 
     Raises
     ------
     ScenarioError
-        The file cannot be written.
+        The file cannot be written, or one is there that is no report.
     """
-    path, text = Path(path), page(results, studies, question, title)
+    path = Path(path)
     try:
-        path.write_text(text, encoding="utf-8")
+        _refuse_what_is_no_report(path)
+        write_whole(path, page(results, studies, question, title).encode())
     except OSError as fault:
         raise ScenarioError.at(str(path), f"cannot be written: {fault.strerror}") from fault
     return path
+
+
+def _refuse_what_is_no_report(path: Path) -> None:
+    """Raise ScenarioError where a file is there that is neither empty nor a report of ours."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        beginning = file.read(_BEGINNING_BYTES)
+    if beginning and _GENERATOR not in beginning:
+        raise ScenarioError.at(
+            str(path),
+            "is there already and is no report of cluster-sim; expected another -o FILE, or that "
+            "file moved away",
+        )
 
 
 def _runs(results: Sequence[Results], swings: Sequence[tuple[str, float]]) -> _Runs:

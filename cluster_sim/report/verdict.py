@@ -16,7 +16,7 @@ from cluster_sim.results.metrics.slo_percentiles import percentile_key, percenti
 from cluster_sim.results.metrics.verdict_text import percentile_text, slo_line
 
 _NEAR = 0.95
-_FEW = 1000
+_FEW = 10  # requests beyond a percentile
 _OBJECTIVES = (("ttft", "TTFT"), ("tpot", "TPOT"), ("e2el", "E2E latency"))
 
 
@@ -156,8 +156,13 @@ def _of_view(view: View) -> Iterator[str]:
         )
     if summary["failed"]:
         yield f"{summary['failed']:,} requests had not finished when the run ended; latencies are of the others, so they look better than they are."
-    if 0 < summary["completed"] < _FEW:
-        yield f"only {summary['completed']:,} requests count: p99 rests on the slowest {max(summary['completed'] // 100, 1)} of them."
+    percent = max(percentiles_of(summary), default=99.0)
+    slowest = round(summary["completed"] * (1.0 - percent / 100.0), 9)
+    if summary["completed"] and slowest < _FEW:
+        yield (
+            f"only {summary['completed']:,} requests count: {percentile_text(percent)} rests on the "
+            f"slowest {max(int(slowest), 1)} of them."
+        )
     if summary["preemptions"]:
         yield f"{summary['preemptions']:,} preemptions: KV room was spent, and work was done again or pages moved."
     yield from _full(view)

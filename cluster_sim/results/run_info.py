@@ -24,7 +24,7 @@ class RunInfo:
     simulated_s: float
     """Simulated time from 0 until the last step ends or the last request arrives [s]."""
     notes: tuple[str, ...] = ()
-    """Sentences about what of a trace was left out."""
+    """Sentences about what of the traffic was left out."""
     sessions: int | None = None
     """Number of sessions that ended; None where the workload has no sessions."""
     question: str | None = None

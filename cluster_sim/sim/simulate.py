@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.loading.sampling import sampled
-from cluster_sim.results.build_tables import build_tables
+from cluster_sim.results.build_tables import Tables, build_tables
 from cluster_sim.results.results import Results
 from cluster_sim.results.run_info import RunInfo
 from cluster_sim.scenario.scenario import Scenario
@@ -64,8 +65,18 @@ def gather(simulation: Simulation, end: RunEnd, wall_s: float) -> Results:
         wall_s=wall_s,
         events=end.events,
         simulated_s=tables.simulated_s,
-        notes=tuple(simulation.tally.said()),
+        notes=(*simulation.tally.said(), *_uncounted(simulation.scenario, tables)),
         sessions=None if closed_loop is None else closed_loop.sessions_ended,
         stopped=end.stopped,
     )
     return Results(simulation.scenario, **tables._asdict(), info=info)
+
+
+def _uncounted(scenario: Scenario, tables: Tables) -> Iterator[str]:
+    """Yield a sentence where the warm-up leaves no request to count."""
+    requests = tables.requests
+    if scenario.warmup_s and requests.num_rows and not requests["counted"].to_numpy().any():
+        yield (
+            f"all {requests.num_rows:,} requests arrive in the warm-up of {scenario.warmup_s:g} s, so "
+            "that none counts for the statistics; expected a shorter warm-up or later requests"
+        )

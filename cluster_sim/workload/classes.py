@@ -22,7 +22,10 @@ Percentile = Annotated[float, Field(gt=0.0, le=100.0)]
 
 
 class Slo(Description):
-    """Service-level objectives: a request is good when it meets all that are given."""
+    """Service-level objectives: a request is good when it meets all that are given.
+
+    A run meets them when each holds at a percentile of its requests.
+    """
 
     ttft_s: PositiveSeconds | None = None
     """Greatest time to first token [s]."""

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from cluster_sim.errors import ScenarioError
-from cluster_sim.workload.traces import Trace
+from cluster_sim.workload.traces import Trace, download
 from cluster_sim.workload.traces.public import PublicTrace, fetch, public_trace, public_traces
 
 pytest.importorskip("pooch", reason="downloads want the extra 'traces'")
@@ -63,6 +63,7 @@ class Origin:
 @pytest.fixture
 def origin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Origin]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(download, "SCHEMES", ("http",))
     one = Origin()
     Thread(target=one.server.serve_forever, args=(0.01,), daemon=True).start()
     yield one

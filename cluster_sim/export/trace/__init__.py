@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import IO
 
@@ -26,6 +24,7 @@ from cluster_sim.export.trace.tables import RunTables, ns
 from cluster_sim.results.run_folder import about_run, read_json
 from cluster_sim.results.run_info import RunInfo
 from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.whole_files import whole_file
 
 CATEGORIES = ("run", "stretch", "request", "phase", "transfer", "event")
 """Categories by which SQL finds slices: `select … from slice where category = 'request'`."""
@@ -74,14 +73,8 @@ def write(folder: str | Path, path: str | Path) -> Path:
         if isinstance(value, (int, float)) and not isinstance(value, bool)
     }
     try:
-        descriptor, making = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "wb", buffering=1 << 20) as file:
-                _write(scenario, RunTables(folder), totals, ns(info.simulated_s), file)
-            os.chmod(making, 0o644)
-            os.replace(making, path)
-        finally:
-            Path(making).unlink(missing_ok=True)
+        with whole_file(path) as making, making.open("wb", buffering=1 << 20) as file:
+            _write(scenario, RunTables(folder), totals, ns(info.simulated_s), file)
     except OSError as fault:
         raise ScenarioError.at(str(path), f"cannot be written: {fault.strerror}") from fault
     return path

@@ -6,6 +6,7 @@ import gzip
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -13,6 +14,7 @@ from typing import IO, Any, NamedTuple
 from orjson import loads
 
 from cluster_sim.errors import ScenarioError
+from cluster_sim.workload.traces.line_guard import LineGuard
 
 
 class TraceDocument(NamedTuple):
@@ -27,14 +29,15 @@ class TraceDocument(NamedTuple):
 def opened(path: str | Path) -> Iterator[IO[str]]:
     """Yield the text of a file, unpacked where its first bytes are those of gzip.
 
-    Raises ScenarioError where it cannot be read.
+    Raises ScenarioError where it cannot be read, and at a line that is too long.
     """
     try:
-        with open(path, "rb") as file:
-            is_packed = file.read(2) == b"\x1f\x8b"
-        kinds: dict[str, Any] = {"encoding": "utf-8", "errors": "replace", "newline": ""}
-        with gzip.open(path, "rt", **kinds) if is_packed else open(path, **kinds) as text:
-            yield text
+        with open(path, "rb") as beginning:
+            is_packed = beginning.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if is_packed else open(path, "rb") as file:
+            guard: Any = LineGuard(file, str(path))
+            with TextIOWrapper(guard, encoding="utf-8", errors="replace", newline="") as text:
+                yield text
     except (OSError, EOFError) as fault:
         reason = getattr(fault, "strerror", None) or str(fault) or "no reason given"
         raise ScenarioError.at(str(path), f"cannot be read: {reason.lower()}") from fault
@@ -56,8 +59,10 @@ def members(path: str | Path) -> Iterator[tuple[str, str]]:
         with tarfile.open(root) as archive:
             # In its own order: to go back in a packed archive is to unpack it again.
             for entry in archive:
-                if entry.isfile() and (data := archive.extractfile(entry)) is not None:
-                    yield f"{root}({entry.name})", data.read().decode("utf-8", "replace")
+                data: Any = archive.extractfile(entry) if entry.isfile() else None
+                if data is not None:
+                    name = f"{root}({entry.name})"
+                    yield name, LineGuard(data, name).read().decode("utf-8", "replace")
     except (OSError, EOFError, tarfile.TarError) as fault:
         raise _unreadable(path, fault) from fault
 

@@ -13,6 +13,7 @@ from cluster_sim.errors import ScenarioError, did_you_mean, shown
 from cluster_sim.schema import Description, catalog_entry, catalog_names
 from cluster_sim.typing import Count
 from cluster_sim.workload.traces import find_trace
+from cluster_sim.workload.traces.download import download, unpack
 
 
 class PublicTrace(Description):
@@ -24,6 +25,8 @@ class PublicTrace(Description):
     that it does not change."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     """Checksum; None where the whole original was not at hand: then what it holds is counted."""
+    bytes: Count | None = None
+    """Size of a file, as published [B]; None where it is not known."""
     folder: str | None = None
     """Folder of the archive; None for a file."""
     rows: Count | None = None
@@ -36,8 +39,9 @@ class PublicTrace(Description):
 
     @property
     def file(self) -> str:
-        """Name under which it is kept: the file's own."""
-        return self.url.rpartition("/")[2]
+        """Name under which it is kept: the file's own; GitHub's archives are named by commit."""
+        name = self.url.rpartition("/")[2]
+        return f"{name}.tar.gz" if self.folder and ".tar" not in name else name
 
 
 def public_traces() -> dict[str, PublicTrace]:
@@ -66,8 +70,8 @@ def fetch(trace: PublicTrace, into: Path) -> Path:
     Raises
     ------
     ScenarioError
-        If Pooch is not installed, if the origin does not answer, or if what it sends is not what
-        was published; that is removed again.
+        If Pooch is not installed, if the origin does not answer, if it is not safe to ask, or if
+        what it sends is not what was published; that is removed again.
     """
     try:
         import pooch
@@ -78,34 +82,35 @@ def fetch(trace: PublicTrace, into: Path) -> Path:
     # It tells hashes of files that have none; we say what was written.
     pooch.get_logger().setLevel("ERROR")
     known_hash = f"sha256:{trace.sha256}" if trace.sha256 else None
-    unpack = (
-        pooch.Untar(members=[trace.folder], extract_dir=f"{trace.file}.unpacked")
-        if trace.folder
-        else None
-    )
-    downloader = pooch.HTTPDownloader(timeout=60)
-    file = into / trace.file
-    path = into / f"{trace.file}.unpacked" / trace.folder if trace.folder else file
+    file, unpacked = into / trace.file, into / f"{trace.file}.unpacked"
+    path = unpacked / trace.folder if trace.folder else file
     try:
         pooch.retrieve(
             trace.url,
             known_hash,
             fname=trace.file,
             path=into,
-            processor=unpack,
-            downloader=downloader,
+            downloader=lambda url, name, _: _download(url, name, trace),
         )
+        if trace.folder and not path.is_dir():
+            unpack(file, trace.folder, unpacked)
         if not trace.sha256:
             _count(trace, path)
     # The faults of requests are OSErrors; ScenarioError is a ValueError.
     except (OSError, EOFError, ValueError, TarError) as fault:
         if not trace.sha256:
             file.unlink(missing_ok=True)
-            rmtree(into / f"{trace.file}.unpacked", ignore_errors=True)
+            rmtree(unpacked, ignore_errors=True)
         if isinstance(fault, ScenarioError):
             raise
         raise ScenarioError.at(trace.url, _why(fault, trace)) from fault
     return path
+
+
+def _download(url: str, name: str, trace: PublicTrace) -> None:
+    """Write what an address holds into a file of this name."""
+    with open(name, "wb") as file:
+        download(url, file, trace.bytes)
 
 
 def _why(fault: Exception, trace: PublicTrace) -> str:
