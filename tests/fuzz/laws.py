@@ -93,8 +93,10 @@ def _strange_numbers(value: Any, path: str = "") -> Iterator[str]:
     elif isinstance(value, list):
         for index, part in enumerate(value):
             yield from _strange_numbers(part, f"{path}[{index}]")
-    elif isinstance(value, float):
-        if not math.isfinite(value) or (
-            _FRACTIONS.search(path) and not -1e-9 <= value <= 1.0 + 1e-9
-        ):
-            yield f"summary{path} is {value}"
+    elif isinstance(value, float) and _is_strange(value, path):
+        yield f"summary{path} is {value}"
+
+
+def _is_strange(value: float, path: str) -> bool:
+    is_inside = not _FRACTIONS.search(path) or -1e-9 <= value <= 1.0 + 1e-9
+    return not (math.isfinite(value) and is_inside)

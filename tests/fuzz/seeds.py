@@ -31,31 +31,38 @@ def small(keys: dict[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def scenario_files() -> tuple[dict[str, Any], ...]:
-    """Every file of `scenarios/` as it is written, variants included."""
-    seeds = []
-    for path in sorted(SCENARIOS.glob("*.yaml")):
-        try:
-            seeds.append(small(parse_yaml(read_text(path), path.name).data))
-        except ScenarioError:  # claims are no scenarios, and need no duration
-            continue
-    return tuple(seed for seed in seeds if "cluster" in seed)
+def _files() -> tuple[Path, ...]:
+    """The files of `scenarios/` that are scenarios and not claims."""
+    paths = sorted(SCENARIOS.glob("*.yaml"))
+    return tuple(path for path in paths if "claims:" not in path.read_text())
 
 
 @cache
-def resolved_scenarios() -> tuple[dict[str, Any], ...]:
-    """Every variant of these files with machines, models and engines written out."""
-    resolved = []
-    for path in sorted(SCENARIOS.glob("*.yaml")):
-        try:
-            variants = load_variants(path)
-        except ScenarioError:  # a trace that is not here, or claims
-            continue
-        resolved += [
-            small(each.model_dump(mode="json", by_alias=True, exclude_none=True))
-            for each in variants
-        ]
-    return tuple(resolved)
+def _keys(path: Path) -> dict[str, Any]:
+    data: dict[str, Any] = parse_yaml(read_text(path), path.name).data
+    return small(data)
+
+
+@cache
+def _resolved(path: Path) -> tuple[dict[str, Any], ...]:
+    try:
+        variants = load_variants(path)
+    except ScenarioError:  # a trace that is not here
+        return ()
+    dumped = (each.model_dump(mode="json", by_alias=True, exclude_none=True) for each in variants)
+    return tuple(map(small, dumped))
+
+
+def scenario_file(rng: Random) -> dict[str, Any]:
+    """One of the files of `scenarios/` as it is written, variants included."""
+    return _keys(rng.choice(_files()))
+
+
+def resolved_scenario(rng: Random) -> dict[str, Any]:
+    """A variant of one of these files with machines, model and engine written out."""
+    while not (variants := _resolved(rng.choice(_files()))):
+        pass
+    return rng.choice(variants)
 
 
 def drawn_scenario(rng: Random) -> dict[str, Any]:
@@ -64,13 +71,14 @@ def drawn_scenario(rng: Random) -> dict[str, Any]:
 
 
 def sections(rng: Random) -> dict[str, Any]:
-    """A `sweep` or a `capacity` section of one of the scenario files."""
-    found = []
-    for path in sorted(SCENARIOS.glob("*.yaml")):
-        if path.name != "article_claims.yaml":
-            data = parse_yaml(read_text(path), path.name).data
-            found += [{key: data[key]} for key in ("sweep", "capacity") if key in data]
-    return rng.choice(found) if found else {}
+    """A `sweep` or a `capacity` section of one of the files."""
+    found = [
+        {key: keys[key]}
+        for keys in map(_keys, _files())
+        for key in ("sweep", "capacity")
+        if key in keys
+    ]
+    return rng.choice(found)
 
 
 @cache

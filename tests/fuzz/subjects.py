@@ -47,20 +47,19 @@ def _written(rng: Random, data: Any, *, as_json: bool = False) -> bytes:
     return write(damaged_data(rng, data)).encode("utf-8", "surrogatepass")
 
 
-def _read_by(rng: Random, check: bool = True) -> tuple[tuple[str, ...], ...]:
+def _read_by(rng: Random) -> tuple[tuple[str, ...], ...]:
     """Commands on `x.yaml`: it is always checked, and now and then explained or simulated."""
-    commands: list[tuple[str, ...]] = [("check", "x.yaml")] if check else []
-    if rng.random() < 0.3:
+    commands: list[tuple[str, ...]] = [("check", "x.yaml")]
+    if rng.random() < 0.4:
         commands.append(("explain", "x.yaml"))
-    if rng.random() < 0.3:
+    if rng.random() < 0.5:
         commands.append(RUN)
     return tuple(commands)
 
 
 def scenario(rng: Random, run: Path) -> Damage:
     """A scenario as somebody wrote it, with everything written out, or drawn at random."""
-    seed = rng.choice((seeds.scenario_files, seeds.resolved_scenarios, None))
-    data = seeds.drawn_scenario(rng) if seed is None else rng.choice(seed())
+    data = rng.choice((seeds.scenario_file, seeds.resolved_scenario, seeds.drawn_scenario))(rng)
     if rng.random() < 0.15:
         data = data | seeds.sections(rng)
     Path("x.yaml").write_bytes(_written(rng, data))
@@ -174,12 +173,20 @@ def run_folder(rng: Random, run: Path) -> Damage:
 def _damage_file(rng: Random, path: Path) -> None:
     if rng.random() < 0.15:
         path.unlink()
-    elif path.suffix == ".json" and rng.random() < 0.7:
-        path.write_text(json.dumps(damaged_data(rng, json.loads(path.read_bytes()))))
+    elif path.suffix == ".json" and rng.random() < 0.7 and (data := _parsed(path)) is not None:
+        path.write_text(json.dumps(damaged_data(rng, data)))
     elif path.suffix == ".parquet" and rng.random() < 0.7:
         _damage_table(rng, path)
     else:
         path.write_bytes(damaged_bytes(rng, path.read_bytes()))
+
+
+def _parsed(path: Path) -> Any:
+    """The values of a JSON file; None where it was damaged before."""
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError:
+        return None
 
 
 def _damage_table(rng: Random, path: Path) -> None:
