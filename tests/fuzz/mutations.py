@@ -50,14 +50,18 @@ def at(data: Any, trail: Trail) -> Any:
 
 
 def damaged_data(rng: Random, data: Any) -> Any:
-    """A copy with one to three changes, most of them at a leaf."""
+    """A copy with one to three changes.
+
+    Four in ten times they are gentle: numbers that are other, so that most of it still holds.
+    """
     data = deepcopy(data)
+    changes = (_scale_gently,) if rng.random() < 0.4 else _CHANGES
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         known = list(places(data))
         if not known:
             break
         trail = rng.choice(known)
-        change = rng.choice(_CHANGES)
+        change = rng.choice(changes)
         change(rng, data, at(data, trail[:-1]), trail[-1])
     return data
 
@@ -66,9 +70,11 @@ def _set_odd(rng: Random, data: Any, parent: Any, key: Any) -> None:
     parent[key] = deepcopy(rng.choice(ODD))
 
 
-def _scale(rng: Random, data: Any, parent: Any, key: Any) -> None:
+def _scale(
+    rng: Random, data: Any, parent: Any, key: Any, factors: tuple[float, ...] = FACTORS
+) -> None:
     """Change the number of a leaf, or of a quantity; a mapping's leaves have their own places."""
-    value, factor = parent[key], rng.choice(FACTORS)
+    value, factor = parent[key], rng.choice(factors)
     if isinstance(value, bool) or value is None:
         parent[key] = not value
     elif isinstance(value, int):
@@ -77,12 +83,20 @@ def _scale(rng: Random, data: Any, parent: Any, key: Any) -> None:
     elif isinstance(value, float):
         parent[key] = value * factor
     elif isinstance(value, str) and (found := _QUANTITY.fullmatch(value)):
-        if rng.random() < 0.3:
+        if factors is FACTORS and rng.random() < 0.3:
             parent[key] = f"{found[1]} {rng.choice(_UNITS)}"
         else:
             parent[key] = f"{float(found[1]) * factor:g}{found[2]}{found[3]}"
     else:
         _set_odd(rng, data, parent, key)
+
+
+def _scale_gently(rng: Random, data: Any, parent: Any, key: Any) -> None:
+    """Change one of the numbers by a factor that a planner might try."""
+    leaves = [trail for trail in places(data) if _QUANTITY.fullmatch(str(at(data, trail)))]
+    if leaves:
+        trail = rng.choice(leaves)
+        _scale(rng, data, at(data, trail[:-1]), trail[-1], factors=(0.0, 0.1, 0.5, 0.9, 2.0, 10.0))
 
 
 def _delete(rng: Random, data: Any, parent: Any, key: Any) -> None:

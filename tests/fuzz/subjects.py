@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import shutil
+import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +92,9 @@ def trace(rng: Random, run: Path) -> Damage:
             content = "\n".join(map(json.dumps, documents)).encode()
     else:
         content = damaged_bytes(rng, content)
-    if rng.random() < 0.2:
+    if rng.random() < 0.1:
+        name, content = f"{name}.tar", _archive(rng, name, content)
+    elif rng.random() < 0.2:
         name, content = f"{name}.gz", gzip.compress(content, mtime=0)
         content = damaged_bytes(rng, content) if rng.random() < 0.5 else content
     Path(name).write_bytes(content)
@@ -98,6 +102,16 @@ def trace(rng: Random, run: Path) -> Damage:
     _small(workload={"sessions": sessions} if rng.random() < 0.2 else {"trace": {"path": name}})
     shown: tuple[tuple[str, ...], ...] = (("workload", "show", name),) if rng.random() < 0.3 else ()
     return Damage((name, "x.yaml"), (*_read_by(rng), *shown))
+
+
+def _archive(rng: Random, name: str, content: bytes) -> bytes:
+    """A file in a tar archive, packed in one of the usual ways; half of them are damaged."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode=rng.choice(("w", "w:gz", "w:xz", "w:bz2"))) as archive:
+        entry = tarfile.TarInfo(name.replace(".jsonl", ".json"))
+        entry.size = len(content)
+        archive.addfile(entry, io.BytesIO(content))
+    return damaged_bytes(rng, packed.getvalue()) if rng.random() < 0.5 else packed.getvalue()
 
 
 def _servegen(rng: Random) -> Damage:
