@@ -98,3 +98,20 @@ class Request:
     def footprint(self) -> int:
         """Number of tokens in the KV cache at its largest: the last token is never cached."""
         return self.prompt_tokens + self.output_tokens - 1
+
+    @property
+    def known_tokens(self) -> int:
+        """Number of tokens of its prompt and of its answer so far."""
+        return self.prompt_tokens + self.generated
+
+    def begin_anew(self, last_token_s: float) -> None:
+        """Forget what of it is in a KV cache; keep the tokens of its answer.
+
+        last_token_s: time at which the last of them was made [s].
+        """
+        self.prefilled, self.stalled_s = 0, last_token_s
+
+    def forget_transfer(self) -> None:
+        """Forget where it was prefilled and when its KV moved: that was lost."""
+        self.prefill_replica = -1
+        self.read_s = self.sending_s = self.landed_s = NEVER

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -33,10 +33,13 @@ class Tables(NamedTuple):
     transfers: pa.Table
     thermal: pa.Table
 
-    @property
-    def simulated_s(self) -> float:
-        """Time from 0 until the last step ends or the last request arrives [s]."""
-        return _simulated_s(self.requests, self.stretches)
+
+class Built(NamedTuple):
+    """Tables of a run, and how long it was."""
+
+    tables: Tables
+    simulated_s: float
+    """Time from 0 until the last step ends, request arrives or replica shuts down [s]."""
 
 
 def build_tables(
@@ -44,7 +47,7 @@ def build_tables(
     recorder: Recorder,
     paths: Sequence[Route],
     groups: Sequence[ThermalGroup] = (),
-) -> Tables:
+) -> Built:
     """Return the tables of a run that has ended.
 
     Parameters
@@ -59,10 +62,10 @@ def build_tables(
     stretches = stretches_table(fleet, recorder)
     requests = requests_table(scenario, recorder, latencies_s, stretches)
     down_s = {number: at_s for at_s, what, number, _, _ in recorder.events if what == "shutdown"}
-    simulated_s = _simulated_s(requests, stretches)
+    simulated_s = _simulated_s(requests, stretches, down_s)
     run = Ended(fleet, stretches, down_s, simulated_s)
     thermal, extremes = thermal_table(run, groups, recorder.throttles)
-    return Tables(
+    tables = Tables(
         requests=requests,
         stretches=stretches,
         devices=with_extremes(devices_table(run), extremes),
@@ -71,8 +74,10 @@ def build_tables(
         transfers=transfers_table(recorder.transfers),
         thermal=thermal,
     )
+    return Built(tables, simulated_s)
 
 
-def _simulated_s(requests: pa.Table, stretches: pa.Table) -> float:
+def _simulated_s(requests: pa.Table, stretches: pa.Table, down_s: Mapping[int, float]) -> float:
     last_s = float(np.max(stretches["ended_s"].to_numpy())) if len(stretches) else 0.0
-    return max(last_s, requests["arrival_s"][-1].as_py() if len(requests) else 0.0)
+    last_arrival_s = requests["arrival_s"][-1].as_py() if len(requests) else 0.0
+    return max(last_s, last_arrival_s, *down_s.values())

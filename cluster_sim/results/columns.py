@@ -133,7 +133,7 @@ EVENT_KINDS = {
     "handed_over": "The KV of a request has arrived; value: time since its first token [s].",
     "rejected": "A request is turned away; value: tokens of KV cache it would take.",
     "shutdown": "A replica's devices shut down; value: their temperature [degC].",
-    "retried": "A request of such a replica goes on elsewhere; value: output tokens so far.",
+    "retried": "A request of such a replica begins anew elsewhere; value: output tokens so far.",
     "failed": "A request of such a replica is lost; value: output tokens so far.",
 }
 """Kinds of events, and what `value` holds for each."""
@@ -141,7 +141,8 @@ EVENT_KINDS = {
 EVENT_REASON = Column(
     "reason",
     "",
-    "Cause of a rejection: too_long (for every replica), all_down, or the admission policy.",
+    "Cause of a rejection or failure: too_long (for every replica), all_down (every replica that "
+    "could serve it is lost), or the admission policy.",
 )
 """Column that follows those of EVENTS in the table."""
 

@@ -34,6 +34,8 @@ class Recorder:
         """Every request that ever arrived, in the order of arrival."""
         self.rejected: dict[int, str] = {}
         """Reason of each rejection, by number of the request."""
+        self.failed: dict[int, str] = {}
+        """Reason of each failure, by number of the request."""
         self.transfers: list[TransferRow] = []
         """Transfers that have ended."""
         self.bytes_over: dict[tuple[str, ParallelPaths], float] = {}
@@ -54,15 +56,22 @@ class Recorder:
         key = (transfer.kind, paths)
         self.bytes_over[key] = self.bytes_over.get(key, 0.0) + transfer.bytes
 
+    def cut(self, kind: str, paths: ParallelPaths, moved_bytes: float) -> None:
+        """Record what was moved of transfers that will not end."""
+        if moved_bytes:
+            key = (kind, paths)
+            self.bytes_over[key] = self.bytes_over.get(key, 0.0) + moved_bytes
+
     def rejects(self, request: Request, now_s: float, reason: str) -> None:
         """Record that a request is turned away at the front door."""
         self.left += 1
         self.rejected[request.number] = reason
         self.events.append((now_s, "rejected", -1, request.number, float(request.footprint)))
 
-    def fails(self, request: Request, now_s: float) -> None:
+    def fails(self, request: Request, now_s: float, reason: str) -> None:
         """Record that a request was lost with the devices that served it, and is not retried."""
         self.left += 1
+        self.failed[request.number] = reason
         self.events.append(
             (now_s, "failed", request.replica, request.number, float(request.generated))
         )

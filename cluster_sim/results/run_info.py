@@ -22,7 +22,7 @@ class RunInfo:
     events: int
     """Number of events that the simulation scheduled."""
     simulated_s: float
-    """Simulated time from 0 until the last step ends or the last request arrives [s]."""
+    """Simulated time from 0 until the last step ends, request arrives or replica shuts down [s]."""
     notes: tuple[str, ...] = ()
     """Sentences about what of the traffic was left out."""
     sessions: int | None = None

@@ -25,6 +25,7 @@ from cluster_sim.sim.clock import CountingEnvironment
 from cluster_sim.sim.closed_loop import (
     FrontDoorPath,
 )
+from cluster_sim.sim.decode_capacity import DecodeCapacity
 from cluster_sim.sim.decode_replica import DecodeReplica
 from cluster_sim.sim.fabric import Fabric
 from cluster_sim.sim.kv_network import KvNetwork, needs_kv_network
@@ -77,7 +78,7 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
         network.join(replicas.everyone)
         if replicas.decoding:
             plan = scenario.cluster.hand_over or Disaggregation()
-            network.connect(replicas.prefilling, replicas.decoding, plan)
+            network.connect(replicas.prefilling, replicas.decoding, replicas.capacity, plan)
     groups = thermal_groups(scenario)
     thermal_governors(env, fleet, groups, replicas.everyone, recorder)
     paths = [fleet.topology.route(FRONT_DOOR, spec.server) for spec in fleet.replicas]
@@ -110,6 +111,8 @@ class _Replicas(NamedTuple):
     everyone: list[Replica[Any]]
     prefilling: list[PrefillReplica]
     decoding: list[DecodeReplica]
+    capacity: DecodeCapacity
+    """What those could hold."""
 
 
 def _build_replicas(
@@ -119,15 +122,15 @@ def _build_replicas(
     recorder: Recorder,
     network: KvNetwork | None,
 ) -> _Replicas:
-    replicas, caps_w = _Replicas([], [], []), device_caps_w(scenario)
-    longest_decoded = max(
-        (
-            build_scheduler(deployment).longest
-            for deployment in fleet.deployments
-            if deployment.role == "decode"
-        ),
-        default=0,
+    longest = {
+        deployment: build_scheduler(deployment).longest
+        for deployment in fleet.deployments
+        if deployment.role == "decode"
+    }
+    capacity = DecodeCapacity(
+        {spec.number: longest[spec.deployment] for spec in fleet.replicas if spec.role == "decode"}
     )
+    replicas, caps_w = _Replicas([], [], [], capacity), device_caps_w(scenario)
     for spec in fleet.replicas:
         cap_w = caps_w[spec.number]
         options = ReplicaOptions(
@@ -147,7 +150,7 @@ def _build_replicas(
                     times_at,
                     recorder,
                     options,
-                    longest_decoded=longest_decoded,
+                    decoding=capacity,
                 )
                 replicas.prefilling.append(prefilling)
                 replicas.everyone.append(prefilling)

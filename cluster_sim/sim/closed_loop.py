@@ -12,6 +12,23 @@ from cluster_sim.sim.replica_events import ReplicaEvents, RouterEvents
 from cluster_sim.workload.arrivals.process import WaitingClients
 from cluster_sim.workload.sessions import Turn
 
+_FIRST_BACKOFF_S, _BACKOFF_FACTOR, _MAX_BACKOFF_S = 1.0, 2.0, 60.0
+
+
+def backoff_s(failures: int) -> float:
+    """Return how long a client waits after so many refusals in a row before it sends again [s].
+
+    It is the exponential back-off of HTTP and gRPC clients, without their jitter: 1, 2, 4 … 60 s.
+    The figures are an assumption; gRPC's are 1 s, a factor of 1.6 and 120 s ("gRPC connection
+    backoff protocol").
+
+    >>> [backoff_s(failures) for failures in (0, 1, 2, 3, 7, 2000)]
+    [0.0, 1.0, 2.0, 4.0, 60.0, 60.0]
+    """
+    if not failures:
+        return 0.0
+    return min(_FIRST_BACKOFF_S * _BACKOFF_FACTOR ** min(failures - 1, 30), _MAX_BACKOFF_S)
+
 
 class TrafficLimits(NamedTuple):
     """When arrivals stop, and which of them count."""
@@ -34,7 +51,10 @@ class FrontDoorPath(NamedTuple):
 
 
 class ClosedLoopClients(ReplicaEvents, RouterEvents):
-    """Clients that send a request, wait for the answer, think, and send the next."""
+    """Clients that send a request, wait for the answer, think, and send the next.
+
+    A client that is refused backs off before that, longer from refusal to refusal.
+    """
 
     sessions_ended: int | None = None
     """None: these clients hold no sessions."""
@@ -50,24 +70,32 @@ class ClosedLoopClients(ReplicaEvents, RouterEvents):
         self._env, self._front_door, self._lengths, self._limits = env, front_door, lengths, limits
         self._think_s = clients.think_time_s
         self._sent = 0
+        self._failures: dict[int, int] = {}
+        """Number of refusals in a row of the client of an open request, where there are any."""
         for _ in range(clients.number):
-            Timeout(env, 0.0).callbacks.append(self._send)
+            Timeout(env, 0.0, 0).callbacks.append(self._send)
 
     def finished(self, request: Request) -> None:
         """Let the client of an answer go on when that has reached it."""
+        if self._failures:
+            self._failures.pop(request.number, None)
         answer_s = self._front_door.answer_s[request.replica]
-        Timeout(self._env, answer_s + self._think_s).callbacks.append(self._send)
+        Timeout(self._env, answer_s + self._think_s, 0).callbacks.append(self._send)
 
     def refused(self, request: Request) -> None:
-        """Let the client of a refusal go on when that has reached it."""
-        self.finished(request)
+        """Let the client of a refusal go on when that has reached it and it has backed off."""
+        failures = self._failures.pop(request.number, 0) + 1
+        pause_s = self._front_door.answer_s[request.replica] + self._think_s + backoff_s(failures)
+        Timeout(self._env, pause_s, failures).callbacks.append(self._send)
 
-    def _send(self, _: Event) -> None:
+    def _send(self, event: Event) -> None:
         now_s, limits = self._env.now, self._limits
         if now_s >= limits.until_s or self._sent == limits.requests:
             return
         prompt, output = next(self._lengths)
         request = Request(self._sent, now_s, prompt, output, now_s >= limits.warmup_s)
+        if event.value:
+            self._failures[request.number] = event.value
         self._sent += 1
         self._front_door.send(request)
 
@@ -84,7 +112,8 @@ class SessionStarts(NamedTuple):
 class ClosedLoopSessions(ReplicaEvents, RouterEvents):
     """Sessions whose turns wait for the answer before.
 
-    A turn that waits is one timeout; sessions are data, not processes.
+    A turn that waits is one timeout; sessions are data, not processes. A session ends with a turn
+    that is refused; where sessions follow each other, the next one begins after a back-off.
     """
 
     def __init__(
@@ -102,15 +131,19 @@ class ClosedLoopSessions(ReplicaEvents, RouterEvents):
         """Number of sessions whose last turn was answered."""
         self._open: dict[int, Iterator[Turn]] = {}
         """Sessions by the number of the request that is being answered."""
+        self._failures: dict[int, int] = {}
+        """Number of sessions in a row that were refused before an open request, where any were."""
         if starts.times_s is None:
             for _ in range(starts.concurrency):
-                Timeout(env, 0.0).callbacks.append(self._begin)
+                Timeout(env, 0.0, 0).callbacks.append(self._begin)
         else:
             env.process(self._start(starts.times_s))
 
     def finished(self, request: Request) -> None:
         """Let a session go on, a gap after the answer has reached it."""
         session = self._close(request)
+        if self._failures:
+            self._failures.pop(request.number, None)
         answer_s = self._front_door.answer_s[request.replica]
         turn = next(session, None)
         if turn is not None:
@@ -119,11 +152,15 @@ class ClosedLoopSessions(ReplicaEvents, RouterEvents):
             return
         self.sessions_ended += 1
         if self._refill:
-            Timeout(self._env, answer_s).callbacks.append(self._begin)
+            Timeout(self._env, answer_s, 0).callbacks.append(self._begin)
 
     def refused(self, request: Request) -> None:
         """End the session of a request that nobody will answer."""
         self._close(request)
+        failures = self._failures.pop(request.number, 0) + 1
+        if self._refill:
+            pause_s = self._front_door.answer_s[request.replica] + backoff_s(failures)
+            Timeout(self._env, pause_s, failures).callbacks.append(self._begin)
 
     def _close(self, request: Request) -> Iterator[Turn]:
         request.pieces = ()  # of a long context they are large, and nobody asks for them again
@@ -138,10 +175,12 @@ class ClosedLoopSessions(ReplicaEvents, RouterEvents):
                 yield Timeout(self._env, start_s - self._env.now)
             self._begin(None)
 
-    def _begin(self, _: Event | None) -> None:
+    def _begin(self, event: Event | None) -> None:
         if (session := next(self._scripts, None)) is not None and (
             turn := next(session, None)
         ) is not None:
+            if event is not None and event.value:
+                self._failures[self._sent] = event.value
             self._send(session, turn)
 
     def _go_on(self, event: Event) -> None:

@@ -32,30 +32,36 @@ class DecodeReplica(Replica[DecodeScheduler]):
         super().__init__(env, number, scheduler, times_at, recorder, options)
         self._asleep = False
 
-    def can_take(self, request: Request) -> bool:
-        """Return whether there is KV cache and a batch slot for a request, as of this moment."""
+    def can_take(self, request: Request, tokens: int) -> bool:
+        """Return whether there is KV cache and a batch slot for a request, as of this moment.
+
+        tokens: number of tokens whose KV is going to be sent.
+        """
         return (
             not self.down
             and self.holds(request)
-            and self._scheduler.can_take(request, self._steps_ended())
+            and self._scheduler.can_take(tokens, self._steps_ended())
         )
 
-    def promise(self, request: Request) -> None:
+    def promise(self, request: Request, tokens: int) -> None:
         """Keep KV cache and a batch slot for a request whose KV is going to be sent here."""
         request.replica = self.number
         self.requests += 1
         if self.requests == 1:
             self._tell_busy()
-        self._scheduler.promise(request)
+        self._scheduler.promise(request, tokens)
         steps = self._stretch.steps
         if self._asleep and steps > 1 and self._scheduler.steps_within(steps) < steps:
             self._stretch.end_with_this_step(self._env.now, self._alarm)
 
+    def withdraw(self, request: Request, tokens: int) -> None:
+        """Take a promise back: the KV of the request does not come."""
+        if not self.down:
+            self.requests -= 1
+            self._scheduler.withdraw(request, tokens)
+
     def land(self, request: Request) -> None:
         """Take over a request, whose KV has arrived."""
-        if self.down:
-            self._lose(request)
-            return
         self._scheduler.land(request)
         self._schedule_soon()
 

@@ -19,6 +19,7 @@ from cluster_sim.sim.agenda import Agenda
 from cluster_sim.sim.alarm import Alarm
 from cluster_sim.sim.full_links import FullLinks
 from cluster_sim.sim.memory_bus import MemoryBus
+from cluster_sim.sim.replica_events import ReplicaEvents
 from cluster_sim.sim.tenants import Home, Tenant
 from cluster_sim.sim.transfer import Channel, Parties, Transfer
 from cluster_sim.topology import ParallelPaths
@@ -26,7 +27,7 @@ from cluster_sim.topology import ParallelPaths
 _MANY = 64  # streams: more are not held to share a memory
 
 
-class Fabric:
+class Fabric(ReplicaEvents):
     """Moves bytes over paths, on which everything is shared max-min fairly.
 
     Rates are worked out again when a transfer begins, ends, or waits for bytes to become available,
@@ -122,6 +123,16 @@ class Fabric:
             )
             channel = self._channels[kind, paths] = Channel(kind, paths, alone)
         return channel
+
+    def devices_lost(self, number: int) -> None:
+        """End all transfers from and to a replica: nothing of them arrives any more."""
+        for channel in self._channels.values():
+            if any(home.tenant.number == number for home in self._ends(channel)):
+                channel.settle(self._env.now, channel.rate)
+                self._recorder.cut(channel.kind, channel.paths, channel.cut())
+                self._agenda.plan(channel, inf)
+                self._want(channel)
+                self._call()
 
     def stop(self) -> None:
         """End the run: record how long links were full."""

@@ -11,6 +11,7 @@ from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.fleet import Fleet, ReplicaSpec
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.serving.disaggregation import Disaggregation
+from cluster_sim.sim.decode_capacity import DecodeCapacity
 from cluster_sim.sim.decode_replica import DecodeReplica
 from cluster_sim.sim.fabric import Fabric
 from cluster_sim.sim.host_path import SharedHostPath
@@ -59,17 +60,20 @@ class KvNetwork:
         for replica, spec, memory in zip(replicas, self._specs, self._buses, strict=True):
             links = _collective_links(self._topology, spec.rank_devices)
             self.fabric.join(replica, memory, links, _brought(self._topology, spec.server))
+            replica.subscribe(self.fabric)
 
     def connect(
         self,
         prefilling: Sequence[PrefillReplica],
         decoding: Sequence[DecodeReplica],
+        capacity: DecodeCapacity,
         plan: Disaggregation,
     ) -> None:
         """Have requests moved from the replicas that prefill to those that decode."""
         transfers = KvTransfers(
             self._env,
             decoding,
+            capacity,
             TransferPolicy(plan.chooser(), plan.kv_transfer),
             self._paths(),
             self._recorder,
@@ -78,6 +82,7 @@ class KvNetwork:
         for source in prefilling:
             source.subscribe(transfers)
         for target in decoding:
+            target.subscribe(capacity)
             target.subscribe(transfers)
 
     def _paths(self) -> KvPaths:

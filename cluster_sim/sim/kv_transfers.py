@@ -1,4 +1,26 @@
-"""KV on its way from the replicas that prefill to those that decode."""
+"""KV on its way from the replicas that prefill to those that decode.
+
+What happens to a request when the devices of a replica are lost:
+
+| state of the request | lost: where it is prefilled | lost: where it decodes |
+|---|---|---|
+| queued | begins anew elsewhere | |
+| prefilling | begins anew elsewhere | |
+| prefilling, KV being sent (`layers`) | transfer and promise end; begins anew elsewhere | transfer ends; its KV so far is sent to another one |
+| prefilled, waits for a decode replica | begins anew elsewhere | |
+| transferring, until the last byte has arrived | transfer and promise end; begins anew elsewhere | transfer ends; its KV is sent to another one |
+| decoding | | begins anew elsewhere |
+| finished | | |
+
+Where both are lost, it begins anew elsewhere. "Anew" means that its prompt and its answer so far are
+prefilled by a replica that the router picks; the tokens that its client has are not made again, as
+NVIDIA Dynamo does (Dynamo documentation, Request Migration). A request fails where no replica that
+is up could serve it: the router finds that out when it begins anew, the transfers when its KV is
+complete and no decode replica that is up could ever hold it.
+
+A promise of KV cache ends with the transfer that it was made for. What was lost may come back: then
+it is a replica as any other, with an empty KV cache.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +32,7 @@ from simpy import Environment, Event, Timeout
 
 from cluster_sim.request import Request
 from cluster_sim.results.recorder import Recorder
+from cluster_sim.sim.decode_capacity import DecodeCapacity
 from cluster_sim.sim.decode_replica import DecodeReplica
 from cluster_sim.sim.fabric import Fabric
 from cluster_sim.sim.replica_events import PromptSource, ReplicaEvents
@@ -45,6 +68,8 @@ class PrefilledRequest:
 
     request: Request
     source: PromptSource
+    total_tokens: int
+    """Number of tokens whose KV is sent: its prompt and its answer before this prefill."""
     tokens: float = 0.0
     """Number of tokens whose KV could be sent at the time `since_s`."""
     tokens_per_s: float = 0.0
@@ -55,7 +80,14 @@ class PrefilledRequest:
     target: DecodeReplica | None = None
     transfer: Transfer | None = None
     kv_bytes: float = 0.0
-    """KV of the whole prompt [B]."""
+    """KV of all its tokens [B]."""
+    attempt: int = 0
+    """Number of targets that were lost before its KV had arrived."""
+
+    def lose_target(self) -> None:
+        """Note that the devices are lost to which its KV was being sent."""
+        self.target = self.transfer = None
+        self.attempt += 1
 
 
 class KvTransfers(ReplicaEvents):
@@ -65,20 +97,21 @@ class KvTransfers(ReplicaEvents):
     request is given away when its prefill begins, or later where nobody has capacity, and the KV of
     each layer of a step is sent while the next one is computed: evenly from when the first is
     ready, all but the last by the end of the step. Otherwise it is given away when its prefill is
-    over. The prefill replica keeps its KV until that has been sent.
+    over. The prefill replica keeps its KV until that has arrived.
     """
 
     def __init__(  # noqa: PLR0913 - wires replicas of two roles to the fabric
         self,
         env: Environment,
         decoders: Sequence[DecodeReplica],
+        capacity: DecodeCapacity,
         policy: TransferPolicy,
         paths: KvPaths,
         recorder: Recorder,
         fabric: Fabric,
     ) -> None:
-        self._env, self._decoders, self._policy = env, decoders, policy
-        self._paths, self._recorder, self._fabric = paths, recorder, fabric
+        self._env, self._decoders, self._capacity = env, decoders, capacity
+        self._policy, self._paths, self._recorder, self._fabric = policy, paths, recorder, fabric
         self._waiting: deque[PrefilledRequest] = deque()
         self._prefilled: dict[int, PrefilledRequest] = {}
         self._known_paths: dict[tuple[int, int], ParallelPaths] = {}
@@ -91,11 +124,10 @@ class KvTransfers(ReplicaEvents):
             return
         parts = []
         for request, tokens in chunks:
-            if request.output_tokens > 1:
+            if request.generated + 1 < request.output_tokens:
                 prefilled = self._prefilled.get(request.number)
                 if prefilled is None:
-                    prefilled = self._enqueue(request, source)
-                prefilled.source = source  # another one, where the first has lost its devices
+                    prefilled = self._enqueue(request, source, request.known_tokens)
                 self._make_ready(prefilled, request.prefilled, 0.0)
                 parts.append((prefilled, tokens))
         if parts and (layers := self._paths.layers(source.number)) > 1:
@@ -107,7 +139,12 @@ class KvTransfers(ReplicaEvents):
         """Begin to send what a step prefills: its first layer is ready."""
         parts, step_s = event.value  # type: ignore[misc]  # SimPy says Any or None
         for prefilled, tokens in parts:
-            self._make_ready(prefilled, prefilled.tokens, tokens / step_s)
+            if self._is_here(prefilled):
+                self._make_ready(prefilled, prefilled.tokens, tokens / step_s)
+
+    def _is_here(self, prefilled: PrefilledRequest) -> bool:
+        """Return whether the KV of a request is still where it was prefilled."""
+        return self._prefilled.get(prefilled.request.number) is prefilled
 
     def _make_ready(self, prefilled: PrefilledRequest, tokens: float, tokens_per_s: float) -> None:
         """Note that the KV of so many tokens could be sent by now, and how fast more could."""
@@ -119,15 +156,18 @@ class KvTransfers(ReplicaEvents):
     def prefilled(self, request: Request, source: PromptSource) -> None:
         """Give away a request whose prefill is over."""
         request.read_s = now_s = self._env.now
-        prefilled = self._prefilled.get(request.number) or self._enqueue(request, source)
+        prefilled = self._prefilled.get(request.number)
+        if prefilled is None:
+            prefilled = self._enqueue(request, source, request.known_tokens - 1)
         prefilled.is_whole = True
         if prefilled.target is not None:
             request.sending_s, request.prefill_replica = now_s, source.number
-        self._make_ready(prefilled, request.prompt_tokens, 0.0)
+        self._make_ready(prefilled, prefilled.total_tokens, 0.0)
         self.capacity_freed()
 
-    def _enqueue(self, request: Request, source: PromptSource) -> PrefilledRequest:
-        prefilled = self._prefilled[request.number] = PrefilledRequest(request, source)
+    def _enqueue(self, request: Request, source: PromptSource, tokens: int) -> PrefilledRequest:
+        prefilled = PrefilledRequest(request, source, tokens)
+        self._prefilled[request.number] = prefilled
         self._waiting.append(prefilled)
         return prefilled
 
@@ -135,25 +175,60 @@ class KvTransfers(ReplicaEvents):
         """Give away those that wait, in order, for as long as somebody can take the first."""
         while self._waiting:
             prefilled = self._waiting[0]
-            request = prefilled.request
-            able = [decoder for decoder in self._decoders if decoder.can_take(request)]
+            request, tokens = prefilled.request, prefilled.total_tokens
+            able = [decoder for decoder in self._decoders if decoder.can_take(request, tokens)]
             if not able:
+                if self._capacity.has_lost and self._set_hopeless_aside():
+                    continue
                 return
             self._waiting.popleft()
             prefilled.target = target = self._policy.choose(able)
-            target.promise(request)
+            target.promise(request, tokens)
             if prefilled.is_whole:
                 request.sending_s = self._env.now
                 request.prefill_replica = prefilled.source.number
             if self._policy.kv_transfer == "off":
                 self._sent(prefilled, 0.0)
             else:
-                prefilled.kv_bytes = self._paths.kv_bytes(request.prompt_tokens, target.number)
+                prefilled.kv_bytes = self._paths.kv_bytes(tokens, target.number)
                 self._supply(prefilled)
+
+    def _set_hopeless_aside(self) -> bool:
+        """Let no request wait in front that no decode replica that is up could ever hold.
+
+        One whose prefill is over is lost; one that is being prefilled goes to the end, and is lost
+        when that is over. Returns whether another one is in front now.
+        """
+        first, holds = self._waiting[0], self._capacity.holds
+        kept = [prefilled for prefilled in self._waiting if holds(prefilled.request)]
+        hopeless = [prefilled for prefilled in self._waiting if not holds(prefilled.request)]
+        whole = [prefilled for prefilled in hopeless if prefilled.is_whole]
+        self._waiting = deque(
+            kept + [prefilled for prefilled in hopeless if not prefilled.is_whole]
+        )
+        for prefilled in whole:
+            del self._prefilled[prefilled.request.number]
+            prefilled.source.give_up(prefilled.request)
+        return bool(self._waiting) and self._waiting[0] is not first
+
+    def devices_lost(self, number: int) -> None:
+        """End the transfers from and to a replica; send again what has lost its target."""
+        again = []
+        for prefilled in list(self._prefilled.values()):
+            target = prefilled.target
+            if prefilled.source.number == number:
+                del self._prefilled[prefilled.request.number]
+                if target is not None:
+                    target.withdraw(prefilled.request, prefilled.total_tokens)
+            elif target is not None and target.number == number:
+                prefilled.lose_target()
+                again.append(prefilled)
+        self._waiting = deque(again + [other for other in self._waiting if self._is_here(other)])
+        self.capacity_freed()
 
     def _supply(self, prefilled: PrefilledRequest) -> None:
         """Tell the fabric what of a request's KV can be sent to its target."""
-        request, target = prefilled.request, prefilled.target
+        target = prefilled.target
         assert target is not None
         if self._policy.kv_transfer == "off":
             return
@@ -163,7 +238,7 @@ class KvTransfers(ReplicaEvents):
             if not tokens and not prefilled.tokens_per_s:
                 return
             prefilled.transfer = self._begin(prefilled, target)
-        token_bytes = prefilled.kv_bytes / request.prompt_tokens
+        token_bytes = prefilled.kv_bytes / prefilled.total_tokens
         self._fabric.supply(
             prefilled.transfer,
             token_bytes * tokens,
@@ -182,13 +257,16 @@ class KvTransfers(ReplicaEvents):
 
     def _sent(self, prefilled: PrefilledRequest, latency_s: float) -> None:
         """Let the last byte, which has left, arrive a latency later."""
-        del self._prefilled[prefilled.request.number]
-        Timeout(self._env, latency_s, prefilled).callbacks.append(self._arrived)
+        arrival = Timeout(self._env, latency_s, (prefilled, prefilled.attempt))
+        arrival.callbacks.append(self._arrived)
 
     def _arrived(self, event: Event) -> None:
-        prefilled: PrefilledRequest = event.value  # type: ignore[assignment]  # SimPy says Any or None
+        """Let a request decode, unless source or target was lost in the meantime."""
+        prefilled, attempt = event.value  # type: ignore[misc]  # SimPy says Any or None
+        if not self._is_here(prefilled) or prefilled.attempt != attempt:
+            return
         request, target, now_s = prefilled.request, prefilled.target, self._env.now
-        assert target is not None
+        del self._prefilled[request.number]
         request.landed_s = now_s
         self._recorder.events.append(
             (now_s, "handed_over", target.number, request.number, now_s - request.read_s)

@@ -11,6 +11,7 @@ from cluster_sim.physics.step_times import StepTimes
 from cluster_sim.request import Request
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.serving.scheduler import PrefillScheduler
+from cluster_sim.sim.decode_capacity import DecodeCapacity
 from cluster_sim.sim.replica import Replica
 from cluster_sim.sim.replica_options import PLAIN, ReplicaOptions
 
@@ -27,26 +28,38 @@ class PrefillReplica(Replica[PrefillScheduler]):
         recorder: Recorder,
         options: ReplicaOptions = PLAIN,
         *,
-        longest_decoded: int,
+        decoding: DecodeCapacity,
     ) -> None:
         super().__init__(env, number, scheduler, times_at, recorder, options)
-        self._longest_prompt, self._longest_decoded = self.longest, longest_decoded
-        self.longest = min(self.longest, longest_decoded)
+        self._longest_prompt, self._decoding = self.longest, decoding
+        self.longest = min(self.longest, decoding.longest)
 
     def holds(self, request: Request) -> bool:
-        """Return whether the prompt could ever be prefilled here, and all of it decoded elsewhere."""
-        return request.prompt_tokens <= self._longest_prompt and (
-            request.output_tokens == 1 or request.footprint <= self._longest_decoded
+        """Return whether a request could be prefilled here, and decoded by a replica that is up."""
+        return self._holds(request, self._decoding.longest)
+
+    def would_hold(self, request: Request) -> bool:
+        """Return whether a request could be served if no devices were lost."""
+        return self._holds(request, self._decoding.longest_of_all)
+
+    def _holds(self, request: Request, longest_decoded: int) -> bool:
+        """Return whether it could be prefilled here, with its answer so far, and decoded there."""
+        return request.known_tokens <= self._longest_prompt and (
+            request.generated + 1 >= request.output_tokens or request.footprint <= longest_decoded
         )
 
     def release(self, request: Request) -> None:
         """Free the KV cache of a request, which has been sent away."""
-        if self.down:
-            return
         self.requests -= 1
         self._scheduler.release(request)
         if self._idle and self._scheduler.waiting:
             self._schedule_soon()
+
+    def give_up(self, request: Request) -> None:
+        """Free the KV cache of a request that nobody can decode, and tell that it is lost."""
+        self.release(request)
+        request.begin_anew(request.read_s)
+        self.lose(request)
 
     def _foresee_s(self) -> float:
         duration_s = super()._foresee_s()

@@ -71,8 +71,12 @@ class Replica(Generic[SomeScheduler]):
     # What routers and admission ask
 
     def holds(self, request: Request) -> bool:
-        """Return whether the request could ever be served here."""
+        """Return whether the request could ever be served here, by what is up elsewhere."""
         return request.footprint <= self.longest
+
+    def would_hold(self, request: Request) -> bool:
+        """Return whether the request could be served here if no devices were lost anywhere."""
+        return self.holds(request)
 
     @property
     def pending_tokens(self) -> int:
@@ -137,7 +141,7 @@ class Replica(Generic[SomeScheduler]):
         """Take the request that `delivery` carries; the network has brought it."""
         request: Request = delivery.value  # type: ignore[assignment]  # SimPy says Any or None
         if self.down:
-            self._lose(request)
+            self.lose(request)
         elif self._scheduler.enqueue(request):
             self._schedule_soon()
 
@@ -177,15 +181,24 @@ class Replica(Generic[SomeScheduler]):
             self._stretch.end_with_this_step(self._env.now, self._alarm)
 
     def fail(self) -> None:
-        """Lose the devices, with them the step under way and every request."""
+        """Lose the devices, with them the step under way and every request.
+
+        Who listens hears of the devices first: what they were sending to others ends.
+        """
         self.stop(self._env.now)
         self.down, self.requests = True, 0
-        for request in self._scheduler.drain(self._env.now):
-            self._lose(request)
+        if self._on_turn is not None:
+            self._on_turn(self.is_running)
+        lost = self._scheduler.drain(self._env.now)
+        for tell in self._listeners.devices_lost:
+            tell(self.number)
+        for request in lost:
+            self.lose(request)
 
-    def _lose(self, request: Request) -> None:
+    def lose(self, request: Request) -> None:
+        """Tell that a request, and its KV cache, are lost."""
         for tell in self._listeners.lost:
-            tell(request, can_restart=self.is_entry)
+            tell(request)
 
     def under_way(self) -> bytes:
         """Return the row of the stretch under way up to the end of the step under way.

@@ -17,16 +17,12 @@ class PromptSource(Protocol):
         """Free the KV cache of a request, which has been sent away."""
         ...
 
+    def give_up(self, request: Request) -> None:
+        """Free the KV cache of a request that nobody can decode, and tell that it is lost."""
+        ...
+
 
 StepBegan = Callable[[PromptSource, Sequence[tuple[Request, int]], float], None]
-
-
-class Lost(Protocol):
-    """Listener to requests that are lost."""
-
-    def __call__(self, request: Request, *, can_restart: bool) -> None:
-        """Note that a request is lost."""
-        ...
 
 
 class ReplicaEvents:
@@ -38,11 +34,11 @@ class ReplicaEvents:
     def finished(self, request: Request) -> None:
         """Note that the replica has made the last token of a request."""
 
-    def lost(self, request: Request, *, can_restart: bool) -> None:
-        """Note that the replica has lost its devices, and with them a request.
+    def devices_lost(self, number: int) -> None:
+        """Note that the replica with this number has lost its devices, before `lost` is told."""
 
-        can_restart: whether another replica can go on with the request from its prompt.
-        """
+    def lost(self, request: Request) -> None:
+        """Note that a request, and its KV cache, are lost."""
 
     def step_began(
         self, source: PromptSource, chunks: Sequence[tuple[Request, int]], step_s: float
@@ -56,7 +52,15 @@ class ReplicaEvents:
         """Note that the replica may be able to take more requests than before."""
 
 
-_EVENTS = ("became_busy", "finished", "lost", "step_began", "prefilled", "capacity_freed")
+_EVENTS = (
+    "became_busy",
+    "finished",
+    "devices_lost",
+    "lost",
+    "step_began",
+    "prefilled",
+    "capacity_freed",
+)
 
 
 class Listeners:
@@ -70,7 +74,8 @@ class Listeners:
     def __init__(self) -> None:
         self.became_busy: list[Callable[[], None]] = []
         self.finished: list[Callable[[Request], None]] = []
-        self.lost: list[Lost] = []
+        self.devices_lost: list[Callable[[int], None]] = []
+        self.lost: list[Callable[[Request], None]] = []
         self.step_began: list[StepBegan] = []
         self.prefilled: list[Callable[[Request, PromptSource], None]] = []
         self.capacity_freed: list[Callable[[], None]] = []

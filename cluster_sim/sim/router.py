@@ -21,7 +21,11 @@ class Entry(Load, Protocol):
     down: bool
 
     def holds(self, request: Request) -> bool:
-        """Return whether the request could ever be served here."""
+        """Return whether the request could ever be served here, by what is up elsewhere."""
+        ...
+
+    def would_hold(self, request: Request) -> bool:
+        """Return whether the request could be served here if no devices were lost anywhere."""
         ...
 
     def expect(self, request: Request) -> None:
@@ -72,8 +76,7 @@ class Router(ReplicaEvents):
             and not replica.holds(request)
         ):
             if (other := self._other(request)) is None:
-                all_down = all(replica.down for replica in self._replicas)
-                self._reject(request, "all_down" if all_down else "too_long")
+                self._reject(request, self._why_nobody(request))
                 return
             index = other
         if self._gate is not None and self._gate.refuses(
@@ -83,11 +86,16 @@ class Router(ReplicaEvents):
             return
         self._send(request, index)
 
-    def lost(self, request: Request, *, can_restart: bool) -> None:
-        """Send a request whose replica has lost its devices to another one; else it has failed."""
-        index = self._other(request) if can_restart else None
+    def devices_lost(self, number: int) -> None:
+        """Ask every replica from now on whether it could serve a request."""
+        self._surely_held = 0
+
+    def lost(self, request: Request) -> None:
+        """Send a request whose KV cache is lost to another replica; else it has failed."""
+        request.forget_transfer()
+        index = self._other(request)
         if index is None:
-            self._recorder.fails(request, self._env.now)
+            self._recorder.fails(request, self._env.now, self._why_nobody(request))
             self._tell_refused(request)
             return
         self._recorder.events.append(
@@ -105,6 +113,11 @@ class Router(ReplicaEvents):
         return (
             able[self._pick(request, [self._replicas[number] for number in able])] if able else None
         )
+
+    def _why_nobody(self, request: Request) -> str:
+        """Return why no replica that is up could serve a request, see columns.EVENT_REASON."""
+        held = any(replica.would_hold(request) for replica in self._replicas)
+        return "all_down" if held else "too_long"
 
     def _send(self, request: Request, index: int) -> None:
         replica = self._replicas[index]

@@ -58,13 +58,13 @@ def gather(simulation: Simulation, end: RunEnd, wall_s: float) -> Results:
         Wall time that it took [s].
     """
     closed_loop = simulation.closed_loop
-    tables = build_tables(
+    tables, simulated_s = build_tables(
         simulation.scenario, simulation.recorder, simulation.paths, simulation.groups
     )
     info = RunInfo(
         wall_s=wall_s,
         events=end.events,
-        simulated_s=tables.simulated_s,
+        simulated_s=simulated_s,
         notes=(*simulation.tally.said(), *_uncounted(simulation.scenario, tables)),
         sessions=None if closed_loop is None else closed_loop.sessions_ended,
         stopped=end.stopped,

@@ -18,6 +18,8 @@ times there are kept, and found again."""
 class Tenant(Protocol):
     """What the fabric sees of a replica."""
 
+    number: int
+
     @property
     def is_running(self) -> bool:
         """Whether a step is under way."""

@@ -70,6 +70,7 @@ class Channel(Flow):
     __slots__ = (
         "alone",
         "arriving",
+        "ended",
         "is_sharing",
         "kind",
         "marks",
@@ -86,6 +87,8 @@ class Channel(Flow):
         self.alone = alone
         """Bandwidth of all paths with no other traffic [B/s]."""
         self.supplied = self.moved = self.arriving = self.since_s = 0.0
+        self.ended = 0.0
+        """Number of the moved bytes whose transfers have ended."""
         self.opened = 0
         """Number of transfers whose bytes are still becoming available."""
         self.marks: deque[tuple[float, Transfer]] = deque()
@@ -130,7 +133,7 @@ class Channel(Flow):
         is_whole: whether these are all.
         """
         if not (self.is_behind or self.opened or self.marks):
-            self.supplied = self.moved = self.arriving = 0.0
+            self.supplied = self.moved = self.arriving = self.ended = 0.0
         self.opened += (arriving > 0) - (transfer.arriving > 0)
         rising = arriving - transfer.arriving
         self.supplied += transfer.supply(total, arriving, self.since_s)
@@ -155,4 +158,13 @@ class Channel(Flow):
         ended = []
         while self.marks and self.marks[0][0] <= self.moved:
             ended.append(self.marks.popleft()[1])
+            self.ended += ended[-1].supplied
         return ended
+
+    def cut(self) -> float:
+        """Drop all transfers; return the bytes that were moved of them [B]."""
+        moved = max(self.moved - self.ended, 0.0)
+        self.supplied = self.moved = self.arriving = self.ended = 0.0
+        self.opened = 0
+        self.marks.clear()
+        return moved

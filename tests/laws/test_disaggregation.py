@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args
@@ -25,6 +26,7 @@ from cluster_sim.serving.disaggregation import Disaggregation
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
 from cluster_sim.serving.routing import LeastRequests
 from cluster_sim.serving.scheduler import Continuous, DecodeScheduler, PrefillScheduler
+from cluster_sim.sim.decode_capacity import DecodeCapacity
 from cluster_sim.sim.decode_replica import DecodeReplica
 from cluster_sim.sim.fabric import Fabric
 from cluster_sim.sim.kv_transfers import KvPaths, KvTransfers, TransferPolicy
@@ -275,14 +277,26 @@ links = st.fixed_dictionaries({
 })  # fmt: skip
 
 
-def hand_all_over(
-    requests: list[Request],
-    limit: dict[str, Any],
-    feature: dict[str, Any],
-    link: dict[str, Any],
-    stepping: bool,
-) -> Recorder:
-    """All requests served to their end by replicas whose blocks are counted between any two steps."""
+@dataclass(frozen=True)
+class Cluster:
+    """Replicas of both roles with a fabric between them, and the router in front."""
+
+    env: Environment
+    recorder: Recorder
+    decoders: list[DecodeReplica]
+    readers: list[PrefillReplica]
+    transfers: KvTransfers
+    router: Router
+
+    @property
+    def everyone(self) -> list[Any]:
+        return [*self.decoders, *self.readers]
+
+
+def make_cluster(
+    limit: dict[str, Any], feature: dict[str, Any], link: dict[str, Any], *, stepping: bool
+) -> Cluster:
+    """Replicas whose blocks are counted between any two steps."""
     env, recorder = Environment(), Recorder()
     speculates = feature["drafts"] and not limit["window"]
 
@@ -307,9 +321,11 @@ def hand_all_over(
         f"memory {number}": MemoryBus(1e9) for number in range(link["decoders"] + link["readers"])
     }
     fabric = Fabric(env, lambda _: link["bytes_per_s"], buses, recorder)
+    capacity = DecodeCapacity({decoder.number: decoder.longest for decoder in decoders})
     transfers = KvTransfers(
         env,
         decoders,
+        capacity,
         TransferPolicy(Disaggregation(policy=link["policy"]).chooser(), link["transfer"]),
         KvPaths(
             lambda start, end: lanes(start, end, link["latency_s"]),
@@ -331,13 +347,9 @@ def hand_all_over(
                 prefill_times_at,
                 recorder,
                 step_by_step,
-                longest_decoded=decoders[0].longest,
+                decoding=capacity,
             )
         )
-    everyone: list[Any] = [*decoders, *readers]
-    for replica, memory in zip(everyone, buses, strict=True):
-        replica.subscribe(transfers)
-        fabric.join(replica, memory)
     router = Router(
         env,
         LeastRequests().picker(stream(0, "routing")),
@@ -345,9 +357,17 @@ def hand_all_over(
         [0.0] * len(readers),
         recorder,
     )
-    env.process(timetable(env, iter(requests), router.route))
-    env.run()
-    for replica in everyone:
+    cluster = Cluster(env, recorder, decoders, readers, transfers, router)
+    for replica, memory in zip(cluster.everyone, buses, strict=True):
+        for listener in (capacity, transfers, fabric, router):
+            replica.subscribe(listener)
+        fabric.join(replica, memory)
+    return cluster
+
+
+def nothing_is_left(cluster: Cluster) -> None:
+    """No replica holds, expects or promises anything."""
+    for replica in cluster.everyone:
         assert (
             replica._scheduler.blocks_taken()
             == replica._scheduler.pending_tokens
@@ -355,7 +375,21 @@ def hand_all_over(
             == replica.requests
             == 0
         )
-    return recorder
+
+
+def hand_all_over(
+    requests: list[Request],
+    limit: dict[str, Any],
+    feature: dict[str, Any],
+    link: dict[str, Any],
+    stepping: bool,
+) -> Recorder:
+    """All requests served to their end."""
+    cluster = make_cluster(limit, feature, link, stepping=stepping)
+    cluster.env.process(timetable(cluster.env, iter(requests), cluster.router.route))
+    cluster.env.run()
+    nothing_is_left(cluster)
+    return cluster.recorder
 
 
 def lanes(start: int, end: int, latency_s: float) -> ParallelPaths:
@@ -394,24 +428,14 @@ def prefill_scheduler(
     been read and not yet sent.
     """
 
-    kept: list[Request] = []
-
     class Audited(PrefillScheduler):
         __slots__ = ()
-
-        def _begin_decoding(self, request: Request, length: int) -> None:
-            kept.append(request)
-            super()._begin_decoding(request, length)
-
-        def release(self, request: Request) -> None:
-            kept.remove(request)
-            super().release(request)
 
         def advance(self, steps: int, now_s: float) -> list[Request]:
             finished = super().advance(steps, now_s)
             taken = self.blocks_taken()
             assert 0 <= taken <= link["prefill_blocks"]
-            own = sum(self._kv.blocks_for(request.prompt_tokens) for request in kept)
+            own = sum(self._kv.blocks_for(tokens) for tokens in self._kept.values())
             own += self._kv.partial_blocks
             if not self._kv.caches_prefixes:
                 assert taken == own

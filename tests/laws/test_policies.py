@@ -81,7 +81,9 @@ def served(
 
 @pytest.mark.parametrize("arrivals", ["on_off", "closed_loop"])
 def test_the_laws_hold(tmp_path: Path, policies: dict[str, Any], arrivals: str) -> None:
-    results = served(tmp_path, policies, arrivals)
+    # clients that are refused back off for seconds
+    changes = {"duration": "12 s"} if arrivals == "closed_loop" else {}
+    results = served(tmp_path, policies, arrivals, **changes)
     nothing_is_lost(results)
     the_refused_are_in_the_events_with_a_reason(results)
     classes_add_up(results)

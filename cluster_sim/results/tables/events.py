@@ -17,8 +17,9 @@ _TRANSFER_TYPES = (pa.string(), pa.int32(), pa.int32(), pa.int64(), *[pa.float64
 def events_table(recorder: Recorder) -> pa.Table:
     """Return the events of a run, see columns.EVENTS."""
     events = _table(recorder.events, EVENT_COLUMNS, _EVENT_TYPES)
+    reasons_of = {"rejected": recorder.rejected, "failed": recorder.failed}
     reasons = [
-        recorder.rejected[number] if what == "rejected" else None
+        reasons_of[what][number] if what in reasons_of else None
         for _, what, _, number, _ in recorder.events
     ]
     return events.append_column(EVENT_REASON.name, pa.array(reasons, pa.string()))

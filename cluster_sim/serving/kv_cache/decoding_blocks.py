@@ -52,6 +52,12 @@ class DecodingBlocks:
         self._phases[offset % block] -= 1
         self.sequences -= 1
 
+    def clear(self) -> None:
+        """Remove all sequences."""
+        self.sequences = self._whole = 0
+        self.tokens = 0
+        self._phases = [0] * self.block_tokens
+
     def taken(self, clock: int) -> int:
         """Return the blocks of all sequences at step `clock`: sum of ceil((offset + clock) / block).
 
@@ -110,6 +116,11 @@ class SpeculativeBlocks(DecodingBlocks):
         self._places -= offset
         self._rates -= rate
         self.sequences -= 1
+
+    def clear(self) -> None:
+        """Remove all sequences."""
+        super().clear()
+        self._rates = self._places = 0
 
     def count_tokens(self, clock: int) -> None:
         """Set `tokens` to those of all sequences at step `clock`, parts of one included."""

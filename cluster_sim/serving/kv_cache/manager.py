@@ -144,6 +144,12 @@ class KVCacheManager:
         """Give promised blocks back, to be counted here or to be free."""
         self.extra_blocks += blocks
 
+    def clear(self) -> None:
+        """Free all blocks, promised ones too: what was in them is lost."""
+        self._decoding.clear()
+        self.partial_blocks = self.extra_blocks = 0
+        self.swap.clear()
+
     def count_queue(self) -> tuple[int, int]:
         """Return (findable, forgotten) blocks in the queue of free ones, as `forget_until` left it.
 

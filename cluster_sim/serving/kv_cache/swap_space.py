@@ -10,16 +10,20 @@ class SwapSpace:
     blocks on their way to the host and back.
     """
 
-    __slots__ = ("_block_s", "free_blocks")
+    __slots__ = ("_block_s", "_blocks", "free_blocks")
 
     def __init__(self, blocks: int, block_s: float) -> None:
-        self.free_blocks = blocks
+        self._blocks = self.free_blocks = blocks
         """Number of blocks that hold nothing."""
         self._block_s = block_s
 
     def has_space(self, blocks: int) -> bool:
         """Return whether `blocks` blocks can be stored."""
         return blocks <= self.free_blocks
+
+    def clear(self) -> None:
+        """Hold nothing."""
+        self.free_blocks = self._blocks
 
     def store(self, blocks: int) -> float:
         """Store `blocks` blocks; return the seconds that it takes."""

@@ -34,23 +34,33 @@ class DecodeScheduler(ContinuousScheduler):
         self._promised = 0  # requests whose KV cache is on its way, or has landed since `schedule`
         self._landed: list[Request] = []
 
-    def can_take(self, request: Request, steps: int) -> bool:
-        """Return whether there are blocks and a batch slot for a request that was prefilled."""
+    def can_take(self, tokens: int, steps: int) -> bool:
+        """Return whether there are blocks and a batch slot for a request of so many tokens."""
         in_batch = len(self.running) + self._promised
         if self.waiting or self.output.chunks or in_batch >= self._limits.max_sequences:
             return False
-        blocks = self._blocks_for(request) + (self._kv.watermark_blocks if in_batch else 0)
+        blocks = self._blocks_for(tokens) + (self._kv.watermark_blocks if in_batch else 0)
         # Far from the limit, no counting.
         return not self._kv.is_tight(steps + 1, blocks) or blocks <= self._kv.free_after(steps + 1)
 
-    def promise(self, request: Request) -> None:
-        """Keep blocks and a batch slot for a request.
+    def promise(self, request: Request, tokens: int) -> None:
+        """Keep blocks and a batch slot for a request, of which `tokens` tokens are prefilled.
 
         The stretch under way may now be too long, see `steps_within`.
         """
         self._promised += 1
-        self._kv.promise(self._blocks_for(request))
-        self.pending_tokens += request.output_tokens - 1  # the first is made where it is prefilled
+        self._kv.promise(self._blocks_for(tokens))
+        self.pending_tokens += self._left_to_decode(request, tokens)
+
+    def withdraw(self, request: Request, tokens: int) -> None:
+        """Take a promise back: the KV cache of the request does not come."""
+        self._promised -= 1
+        self._kv.keep_promise(self._blocks_for(tokens))
+        self.pending_tokens -= self._left_to_decode(request, tokens)
+
+    def _left_to_decode(self, request: Request, tokens: int) -> int:
+        """Return the tokens that a request gets here; one is made where `tokens` are prefilled."""
+        return request.footprint - tokens
 
     def steps_within(self, steps: int) -> int:
         """Return the most of `steps` steps, from the next one on, for which there are blocks."""
@@ -62,7 +72,9 @@ class DecodeScheduler(ContinuousScheduler):
 
     def drain(self, now_s: float) -> list[Request]:
         """Take out all requests, those last that have landed; their KV cache is lost."""
-        landed, self._landed = self._landed, []
+        landed, self._landed, self._promised = self._landed, [], 0
+        for request in landed:
+            request.begin_anew(request.read_s)
         return super().drain(now_s) + landed
 
     def schedule(self, now_s: float, max_steps: int) -> SchedulerOutput:
@@ -77,18 +89,19 @@ class DecodeScheduler(ContinuousScheduler):
 
     def _take_over(self, request: Request) -> None:
         """Let a request that has landed decode."""
-        self._kv.restore(request, request.prompt_tokens, self._kv.free_after(0))
+        tokens = request.known_tokens - 1  # the last token is not cached yet
+        self._kv.restore(request, tokens, self._kv.free_after(0))
         self._promised -= 1
-        self._kv.keep_promise(self._blocks_for(request))
+        self._kv.keep_promise(self._blocks_for(tokens))
         self.running[request] = None
         self.waiting.passed_by(request)
-        request.stalled_s = request.first_token_s
-        self._resume(request, request.prompt_tokens)
+        request.stalled_s = request.read_s
+        self._resume(request, tokens)
 
     def _preempt(self, request: Request, now_s: float, free: int) -> None:
         """Take a running request's blocks.
 
-        One that has just landed still waits for its second token since it was given the first.
+        One that has just landed still waits for its next token since it was prefilled.
         """
         is_fresh = request in self._resuming
         if is_fresh:
@@ -96,8 +109,8 @@ class DecodeScheduler(ContinuousScheduler):
             self._decoding.count(request)
         super()._preempt(request, now_s, free)
         if is_fresh:
-            request.stalled_s = request.first_token_s
+            request.stalled_s = request.read_s
 
-    def _blocks_for(self, request: Request) -> int:
-        """Return the blocks of a prompt and of the token that the first step here adds."""
-        return self._kv.blocks_for(request.prompt_tokens + 1)
+    def _blocks_for(self, tokens: int) -> int:
+        """Return the blocks of `tokens` tokens and of the one that the first step here adds."""
+        return self._kv.blocks_for(tokens + 1)

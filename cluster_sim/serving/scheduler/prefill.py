@@ -19,7 +19,7 @@ class PrefillScheduler(ContinuousScheduler):
     hold blocks for nothing. So none is ever preempted.
     """
 
-    __slots__ = ("_prefilled_requests",)
+    __slots__ = ("_kept", "_prefilled_requests")
 
     admits_whole_prompts = True
 
@@ -33,11 +33,13 @@ class PrefillScheduler(ContinuousScheduler):
     ) -> None:
         super().__init__(limits, kv, decoding, queue, wait)
         self._prefilled_requests: list[Request] = []
+        self._kept: dict[Request, int] = {}
+        """Number of tokens in the cache of each request that was prefilled, until `release`."""
 
     def expect(self, request: Request) -> None:
         """Take note that a request is on its way here; of its answer it gets one token here."""
         super().expect(request)
-        self.pending_tokens -= request.output_tokens - 1
+        self.pending_tokens -= request.output_tokens - request.generated - 1
 
     def take_prefilled(self) -> list[Request]:
         """Return the requests that have been prefilled since the last call, to decode elsewhere."""
@@ -46,12 +48,22 @@ class PrefillScheduler(ContinuousScheduler):
 
     def release(self, request: Request) -> None:
         """Free the blocks of a request whose KV cache is where it decodes."""
-        blocks = self._kv.blocks_for(request.prompt_tokens)
+        tokens = self._kept.pop(request)
+        blocks = self._kv.blocks_for(tokens)
         self._kv.keep_promise(blocks)
-        self._kv.give_back(request, request.prompt_tokens, blocks, again=False)
+        self._kv.give_back(request, tokens, blocks, again=False)
+
+    def drain(self, now_s: float) -> list[Request]:
+        """Take out all requests, those first whose KV cache was kept here; it is lost."""
+        kept, self._kept = list(self._kept), {}
+        self._prefilled_requests = []
+        for request in kept:
+            request.begin_anew(request.read_s)
+        return kept + super().drain(now_s)
 
     def _begin_decoding(self, request: Request, length: int) -> None:
         """Let a request leave that decodes elsewhere; its blocks are kept."""
         del self.running[request]
+        self._kept[request] = length
         self._kv.promise(self._kv.blocks_for(length))
         self._prefilled_requests.append(request)

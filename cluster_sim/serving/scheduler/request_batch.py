@@ -126,7 +126,7 @@ class RequestBatch:
     def drain(self, now_s: float) -> list[Request]:
         """Take out all requests, those that run first; their KV cache is lost.
 
-        A request that was answered tokens keeps them.
+        A request that was answered tokens keeps them. All blocks are free then.
         """
         prefilling = {request for request, _ in self.output.chunks} | {self._partial}
         for request in self.running:
@@ -140,6 +140,8 @@ class RequestBatch:
         self.running.clear()
         for request in lost:
             request.prefilled = request.swapped = 0
+        self._kv.clear()
+        self.pending_tokens = self.pending_prompt_tokens = 0
         return lost
 
     # What a step does
