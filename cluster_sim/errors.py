@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from math import isfinite, isnan
+from os import strerror
 from unicodedata import category
 
 _MOST_SHOWN = 60  # characters of a value
@@ -59,8 +61,38 @@ def _file_and_line(where: str) -> tuple[str, int]:
     return (file, int(line)) if colon and line.isdecimal() else (where, 0)
 
 
+class OutputError(ScenarioError):
+    """Failure to write on a medium that is full, read-only or broken: no fault of the input."""
+
+
 class SimulationError(Exception):
     """Failure of the simulation itself: a broken invariant of ours, never the user's input."""
+
+
+class SummaryError(SimulationError):
+    """Failure to compute the summary of a run, all tables of which are saved."""
+
+
+_OF_THE_PATH = {
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.EINVAL,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+}
+"""Errors of the system for a path at which nothing can be written, whatever the medium."""
+
+
+def cannot_write(path: object, fault: OSError, rest: str = "") -> ScenarioError:
+    """Return the error of output that cannot be written; rest: what becomes of the rest.
+
+    It is an OutputError unless the path itself is at fault.
+    """
+    kind = ScenarioError if fault.errno in _OF_THE_PATH else OutputError
+    reason = strerror(fault.errno) if fault.errno else str(fault)
+    return kind.at(str(path), f"cannot be written: {reason}{rest}")
 
 
 def did_you_mean(value: object, known: Sequence[str]) -> str:

@@ -1,15 +1,20 @@
-"""Files that are written whole or not at all: under another name, to the disk, then renamed."""
+"""Files and folders that are written whole or not at all: under another name, to the disk, then renamed."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from errno import EACCES
 from pathlib import Path
 from typing import Any
 
+TEMPORARY = ".cluster-sim-"
+"""Beginning of the names of folders that are being written or replaced."""
+_LITTER_AGE_S = 86400.0
 _MOST_OF_NAME = 40  # characters that the temporary name keeps, so that it does not become too long
 
 
@@ -38,6 +43,67 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             making.unlink()
+
+
+@contextmanager
+def whole_folder(path: str | Path) -> Iterator[Path]:
+    """Give an empty folder to fill, which takes the place of `path` when the block ends.
+
+    A folder that was there before stays as it is until then, and also where the block raises. A
+    process that is killed between the two renames leaves it under another name, from which
+    `bring_back` returns it. Raises OSError where the folder cannot be written.
+    """
+    target = Path(os.path.realpath(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    bring_back(target)
+    _remove_litter(target.parent)
+    making = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=target.parent))
+    try:
+        yield making
+        making.chmod(0o755)
+        for name in (*making.iterdir(), making):
+            flush_to_disk(name)
+        _put_in_place(making, target)
+        flush_to_disk(target.parent)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+
+
+def _remove_litter(parent: Path) -> None:
+    """Remove folders that processes were writing when they were killed, more than a day ago."""
+    for path in parent.glob(f"{TEMPORARY}*"):
+        with suppress(OSError):
+            is_put_aside = path.name.startswith(f"{TEMPORARY}old-")
+            if not is_put_aside and time.time() - path.stat().st_mtime > _LITTER_AGE_S:
+                shutil.rmtree(path)
+
+
+def _put_in_place(making: Path, target: Path) -> None:
+    """Rename a folder to `target`, in place of the one that is there."""
+    if not target.exists():
+        os.rename(making, target)
+        return
+    aside = _aside(target)
+    shutil.rmtree(aside, ignore_errors=True)  # left by a process that was killed
+    os.rename(target, aside)
+    try:
+        os.rename(making, target)
+    except OSError:
+        os.rename(aside, target)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def bring_back(path: str | Path) -> None:
+    """Return a folder to its place where a process was killed while it put another there."""
+    target = Path(os.path.realpath(path))
+    if not target.exists():
+        with suppress(OSError):  # most often there is none
+            os.rename(_aside(target), target)
+
+
+def _aside(target: Path) -> Path:
+    return target.with_name(f"{TEMPORARY}old-{target.name}")
 
 
 def write_whole(path: str | Path, data: Any) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster_sim.whole_files import whole_file, write_whole
+from cluster_sim.whole_files import TEMPORARY, whole_file, whole_folder, write_whole
 
 
 def test_what_was_there_stays_until_the_new_file_is_whole(tmp_path: Path) -> None:
@@ -71,3 +71,29 @@ def test_a_name_of_the_greatest_length_can_be_written(tmp_path: Path) -> None:
     path = tmp_path / ("é" * 127)
     write_whole(path, b"1")
     assert path.read_bytes() == b"1"
+
+
+def test_a_folder_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "old").touch()
+    with pytest.raises(ZeroDivisionError), whole_folder(tmp_path / "x") as making:
+        (making / "new").write_text(f"half {1 // 0}")
+    assert [path.name for path in tmp_path.rglob("*")] == ["x", "old"]
+    with whole_folder(tmp_path / "x") as making:
+        (making / "new").touch()
+        assert (tmp_path / "x" / "old").exists()
+    assert [path.name for path in tmp_path.rglob("*")] == ["x", "new"]
+
+
+def test_folders_that_killed_processes_left_go_after_a_day(tmp_path: Path) -> None:
+    for name, age_s in (("stale", 100_000), ("fresh", 0), ("old-y", 100_000)):
+        folder = tmp_path / f"{TEMPORARY}{name}"
+        folder.mkdir()
+        os.utime(folder, (folder.stat().st_mtime - age_s,) * 2)
+    with whole_folder(tmp_path / "x"):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "x",
+        f"{TEMPORARY}fresh",
+        f"{TEMPORARY}old-y",
+    }

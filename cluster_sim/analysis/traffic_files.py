@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster_sim.analysis.demand import Demand
-from cluster_sim.errors import ScenarioError
+from cluster_sim.errors import ScenarioError, cannot_write
 from cluster_sim.whole_files import whole_file
 from cluster_sim.workload.traces.rows import Pieces
 
@@ -40,7 +40,7 @@ def write(demand: Demand, path: Path) -> None:
                 with making.open("w", encoding="utf-8") as file:
                     file.writelines(json.dumps(row) + "\n" for row in _mooncake(demand))
     except OSError as fault:
-        raise ScenarioError.at(str(path), f"cannot be written: {fault.strerror}") from fault
+        raise cannot_write(path, fault) from fault
 
 
 def _table(demand: Demand) -> pa.Table:

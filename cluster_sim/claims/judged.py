@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster_sim.claims.spec import Outcome
-from cluster_sim.errors import ScenarioError
+from cluster_sim.errors import cannot_write
 from cluster_sim.whole_files import write_whole
 
 if TYPE_CHECKING:
@@ -106,7 +106,6 @@ class Judged:
             text = json.dumps(asdict(self), indent=2) + "\n"
             write_whole(folder / "claims.json", text.encode())
         except OSError as fault:
-            what = f"cannot be written: {fault.strerror or fault}"
-            raise ScenarioError.at(str(folder), what) from fault
+            raise cannot_write(folder, fault) from fault
         write_table(table, folder / "claims.parquet")
         return folder / "claims.parquet"

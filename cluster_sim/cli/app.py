@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Annotated, Any
@@ -27,7 +28,7 @@ from cluster_sim.cli.commands.sweep import sweep
 from cluster_sim.cli.commands.trace import trace
 from cluster_sim.cli.commands.validate import validate
 from cluster_sim.cli.commands.workload import workload
-from cluster_sim.cli.console import complain, kept_so_far, written
+from cluster_sim.cli.console import complain, kept_so_far, warn, written
 from cluster_sim.cli.old_spellings import as_spelt_today
 from cluster_sim.cli.streams import (
     drop_the_rest,
@@ -108,6 +109,14 @@ def _options(
     pass
 
 
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **_: Any) -> None:
+    """Print a warning of ours as a sentence, and another package's as Python does."""
+    if category.__module__.startswith("cluster_sim."):
+        warn(str(message))
+    else:
+        print(warnings.formatwarning(message, category, *place[:2]), end="", file=sys.stderr)
+
+
 def main() -> None:
     """Run the command line and exit: 0 done, 1 the simulation failed, 2 the input is at fault.
 
@@ -131,8 +140,9 @@ def main() -> None:
 
 def _run() -> None:
     """Run the command line; raises SystemExit with the exit code, and what `main` deals with."""
-    from cluster_sim.errors import ScenarioError
+    from cluster_sim.errors import OutputError, ScenarioError, SummaryError
 
+    warnings.showwarning = _show_warning
     is_debugged = "--debug" in sys.argv[1:]
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
@@ -141,7 +151,12 @@ def _run() -> None:
         if is_debugged:
             raise
         complain(error)
-        sys.exit(2)
+        sys.exit(1 if isinstance(error, OutputError) else 2)
+    except SummaryError as error:
+        if is_debugged:
+            raise
+        complain(f"{error} (--debug shows where)")
+        sys.exit(1)
     except _ReaderLeft:
         raise
     except (_Interrupted, KeyboardInterrupt) as interrupt:

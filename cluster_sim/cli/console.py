@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cluster_sim.errors import visible
+from cluster_sim.errors import cannot_write, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -70,13 +70,12 @@ def warn_of(scenarios: Iterable[Scenario]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all. Raises ScenarioError where it cannot be written."""
-    from cluster_sim.errors import ScenarioError
     from cluster_sim.whole_files import write_whole
 
     try:
         write_whole(path, text.encode())
     except OSError as fault:
-        raise ScenarioError.at(str(path), f"cannot be written: {fault.strerror}") from fault
+        raise cannot_write(path, fault) from fault
 
 
 def write_table(table: pa.Table, path: Path) -> None:

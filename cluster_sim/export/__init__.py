@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from cluster_sim.errors import ScenarioError, did_you_mean
+from cluster_sim.errors import ScenarioError, cannot_write, did_you_mean
 from cluster_sim.export import aiperf, guidellm, mlperf, vllm
 from cluster_sim.export.benchmark import Benchmark, ClientFile
 from cluster_sim.export.client_view import Answers, answers
@@ -99,7 +99,7 @@ def export(
         made = CLIENTS[client].files(answers(results), detailed=detailed)
         return [_write(folder / file.name, file) for file in made]
     except OSError as fault:
-        raise ScenarioError.at(str(folder), f"cannot be written: {fault.strerror}") from fault
+        raise cannot_write(folder, fault) from fault
 
 
 def read(path: str | Path) -> Benchmark:

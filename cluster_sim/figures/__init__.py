@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
-from cluster_sim.errors import ScenarioError, did_you_mean
+from cluster_sim.errors import ScenarioError, cannot_write, did_you_mean
 from cluster_sim.results.results import Results
 from cluster_sim.whole_files import write_whole
 
@@ -195,5 +195,5 @@ def save(figure: Figure, path: str | Path, dpi: float = 200.0) -> Path:
             )
         write_whole(path, drawn.getbuffer())
     except OSError as fault:
-        raise ScenarioError.at(str(path), f"cannot be written: {fault.strerror}") from fault
+        raise cannot_write(path, fault) from fault
     return path

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster_sim import figures
-from cluster_sim.errors import ScenarioError, visible
+from cluster_sim.errors import ScenarioError, cannot_write, visible
 from cluster_sim.report import charts, run_tables
 from cluster_sim.report import verdict as words
 from cluster_sim.report.charts import ChartGroup, View
@@ -135,7 +135,7 @@ def write(
         _refuse_what_is_no_report(path)
         write_whole(path, page(results, studies, question, title).encode())
     except OSError as fault:
-        raise ScenarioError.at(str(path), f"cannot be written: {fault.strerror}") from fault
+        raise cannot_write(path, fault) from fault
     return path
 
 

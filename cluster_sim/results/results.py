@@ -9,8 +9,10 @@ from typing import Any
 
 from cluster_sim.results.notebook import results_html
 from cluster_sim.results.run_data import RunData
-from cluster_sim.results.run_folder import read_run, write_run
+from cluster_sim.results.run_folder import write_run
+from cluster_sim.results.stored_run import read_run
 from cluster_sim.results.summary import summary
+from cluster_sim.whole_files import TEMPORARY, bring_back
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Results(RunData):
     def save(self, folder: str | Path) -> Path:
         """Write the run folder, whole or not at all, in place of one that exists.
 
+        The tables are written before the summary is computed.
+
         Returns
         -------
         Path
@@ -41,8 +45,10 @@ class Results(RunData):
         ------
         ScenarioError
             The folder cannot be written, or a folder that is no run folder is in the way.
+        SummaryError
+            The summary cannot be computed; the folder has everything else.
         """
-        return write_run(self, self._summary, Path(folder))
+        return write_run(self, self.summary, Path(folder))
 
 
 def load_results(folder: str | Path) -> Results:
@@ -66,7 +72,14 @@ def load_runs(folder: str | Path) -> list[Results]:
         There is no run folder, or one is not whole.
     """
     folder = Path(folder)
+    bring_back(folder)
+    for aside in folder.glob(f"{TEMPORARY}old-*"):
+        bring_back(folder / aside.name.removeprefix(f"{TEMPORARY}old-"))
     if (folder / "manifest.json").is_file():
         return [load_results(folder)]
-    inside = sorted(path.parent for path in folder.glob("*/manifest.json"))
+    inside = sorted(
+        path.parent
+        for path in folder.glob("*/manifest.json")
+        if not path.parent.name.startswith(TEMPORARY)
+    )
     return [load_results(path) for path in inside or [folder]]

@@ -6,132 +6,126 @@ import hashlib
 import json
 import os
 import platform
-import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cluster_sim.errors import ScenarioError
-from cluster_sim.results.metrics.verdict import objectives, shared_percentile
-from cluster_sim.results.run_data import LATER_TABLES, TABLES, RunData
-from cluster_sim.results.run_info import RunInfo
-from cluster_sim.scenario.scenario import Scenario
-from cluster_sim.schema import describe, parse_yaml, read_text
+from cluster_sim.errors import ScenarioError, SummaryError, cannot_write
+from cluster_sim.results.run_data import TABLES, RunData
+from cluster_sim.whole_files import TEMPORARY, bring_back, whole_folder
+
+RUN_FORMAT = 1
+"""Version of the form of run folders; manifest.json of earlier ones has none."""
 
 
-def write_run(run: RunData, summary: Mapping[str, Any], folder: Path) -> Path:
+def write_run(run: RunData, summarise: Callable[[], Mapping[str, Any]], folder: Path) -> Path:
     """Write a run folder, whole or not at all, in place of one that exists; return its path.
+
+    The tables are written before the summary is computed. Where that fails, the folder has no
+    summary.json, and its manifest.json says why.
 
     Raises
     ------
     ScenarioError
-        The folder cannot be written, or a folder that is no run folder is in the way.
+        A folder that is no run folder is in the way.
+    OutputError
+        The folder cannot be written, as on a full disk; what was there is as it was.
+    SummaryError
+        The summary cannot be computed; everything else is written.
     """
-    if (
-        folder.exists()
-        and not (folder / "manifest.json").is_file()
-        and any(folder.iterdir() if folder.is_dir() else [folder])
-    ):
-        raise ScenarioError.at(
-            str(folder), "is there already and is no run folder; wanted another --out"
-        )
+    check_place(folder)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        making = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        try:
-            _write_files(run, summary, making)
-            making.chmod(0o755)
-            if folder.exists():
-                old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-                os.rename(folder, old / "run")
-                os.rename(making, folder)
-                shutil.rmtree(old)
-            else:
-                os.rename(making, folder)
-        finally:
-            shutil.rmtree(making, ignore_errors=True)
+        with whole_folder(folder) as making:
+            _write_tables(run, making)
+            failure = _write_summary(run, summarise, making)
     except OSError as fault:
-        raise ScenarioError.at(str(folder), f"cannot be written: {fault.strerror}") from fault
+        raise cannot_write(folder, fault) from fault
+    if isinstance(failure, Exception):
+        raise SummaryError(
+            f"{folder}: all tables are saved, but the summary failed: {_text(failure)}"
+        ) from failure
+    if failure is not None:
+        raise failure
     return folder
 
 
-def _write_files(run: RunData, summary: Mapping[str, Any], folder: Path) -> None:
-    """Write the files of a run folder into an empty folder."""
-    text = run.scenario.as_yaml()
-    (folder / "scenario.yaml").write_text(text, encoding="utf-8")
+def check_place(folder: Path) -> None:
+    """Check before a run that its folder can be written; a folder of an earlier run may be there.
+
+    Raises
+    ------
+    ScenarioError
+        A folder that is no run folder is in the way, or the place cannot be written to.
+    """
+    try:
+        bring_back(folder)
+        if folder.is_dir():
+            is_in_the_way = not (folder / "manifest.json").is_file() and any(folder.iterdir())
+        else:
+            is_in_the_way = folder.exists()
+        if is_in_the_way:
+            raise ScenarioError.at(
+                str(folder), "is there already and is no run folder; expected another --out"
+            )
+        parents = Path(os.path.realpath(folder)).parents
+        parent = next(parent for parent in parents if os.path.lexists(parent))
+        os.rmdir(tempfile.mkdtemp(prefix=TEMPORARY, dir=parent))
+    except OSError as fault:
+        raise cannot_write(folder, fault) from fault
+
+
+def _write_tables(run: RunData, folder: Path) -> None:
+    """Write the scenario and the tables of a run into an empty folder."""
+    (folder / "scenario.yaml").write_text(run.scenario.as_yaml(), encoding="utf-8")
     for name in TABLES:
         pq.write_table(getattr(run, name), folder / f"{name}.parquet", compression="zstd")
-    _write_json(folder / "summary.json", summary)
-    manifest = {
+
+
+def _write_summary(
+    run: RunData, summarise: Callable[[], Mapping[str, Any]], folder: Path
+) -> BaseException | None:
+    """Write the summary and the manifest into the folder of a run; return why there is no summary."""
+    failure: BaseException | None = None
+    summary: Mapping[str, Any] | None = None
+    try:
+        summary = summarise()
+    except BaseException as error:
+        failure = error
+    if summary is not None:
+        _write_json(folder / "summary.json", summary)
+    _write_json(folder / "manifest.json", _manifest(run, failure))
+    return failure
+
+
+def _manifest(run: RunData, failure: BaseException | None) -> dict[str, Any]:
+    """Return the fields of manifest.json; failure: why there is no summary."""
+    text = run.scenario.as_yaml()
+    packages = ("simpy", "numpy", "networkx", "pyarrow")
+    return {
         "name": run.scenario.title,
+        "format": RUN_FORMAT,
         "seed": run.scenario.seed,
         "scenario_sha256": hashlib.sha256(text.encode()).hexdigest(),
-        **_judged_at(run.scenario),
         "versions": {
             "cluster-sim": package_version("cluster-sim"),
             "python": platform.python_version(),
         }
-        | {
-            package: package_version(package)
-            for package in ("simpy", "numpy", "networkx", "pyarrow")
-        },
+        | {package: package_version(package) for package in packages},
         **run.info.manifest(),
+        **({} if failure is None else {"summary_failed": _text(failure)}),
     }
-    _write_json(folder / "manifest.json", manifest)
 
 
-def _judged_at(scenario: Scenario) -> dict[str, Any]:
-    """Return the percentile that the run is judged at; nothing where it has no objectives."""
-    wanted = objectives(scenario)
-    return {"slo_percentile": shared_percentile(wanted)} if wanted else {}
+def _text(failure: BaseException) -> str:
+    return f"{type(failure).__name__}: {failure}".removesuffix(": ")
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-def read_run(folder: Path) -> RunData:
-    """Return the run in a run folder. Raises ScenarioError where there is none, or part of one."""
-    scenario, manifest = about_run(folder)
-    try:
-        tables = {
-            name: pq.read_table(path)
-            for name in TABLES
-            if (path := folder / f"{name}.parquet").is_file() or name not in LATER_TABLES
-        }
-    except (OSError, pa.ArrowInvalid) as fault:
-        raise ScenarioError.at(str(folder), f"is no whole run folder: {fault}") from fault
-    info = RunInfo.from_manifest(manifest, str(folder / "manifest.json"))
-    return RunData(scenario, **tables, info=info)
-
-
-def about_run(folder: Path) -> tuple[Scenario, dict[str, Any]]:
-    """Return the scenario of a run folder and its manifest, without its tables.
-
-    Raises
-    ------
-    ScenarioError
-        There is no run folder.
-    """
-    if not (folder / "manifest.json").is_file():
-        raise ScenarioError.at(str(folder), "is no run folder (no manifest.json in it)")
-    scenario_file = folder / "scenario.yaml"
-    scenario = describe(Scenario, parse_yaml(read_text(scenario_file), str(scenario_file)))
-    return scenario, read_json(folder / "manifest.json")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return an object of a run folder. Raises ScenarioError where the file is not whole."""
-    try:
-        content: dict[str, Any] = json.loads(read_text(path))
-    except json.JSONDecodeError as fault:
-        raise ScenarioError.at(str(path.parent), f"is no whole run folder: {fault}") from fault
-    return content
 
 
 def package_version(package: str) -> str:

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from types import MappingProxyType
 from typing import Any
 
-from cluster_sim.errors import ScenarioError
+from cluster_sim.errors import ScenarioError, shown
+
+_KINDS: Mapping[str, tuple[type | tuple[type, ...], str]] = MappingProxyType(
+    {
+        "wall_s": ((int, float), "a number"),
+        "events": (int, "a whole number"),
+        "simulated_s": ((int, float), "a number"),
+        "notes": (list, "a list"),
+        "sessions": (int, "a whole number"),
+        "question": (str, "text"),
+        "stopped": (str, "text"),
+    }
+)
+"""Type of each fact in manifest.json, and what a message calls it."""
 
 
 class MissingFact(ScenarioError):
@@ -54,6 +68,8 @@ class RunInfo:
         ------
         MissingFact
             The manifest lacks a fact that every run has.
+        ScenarioError
+            A fact is of another kind.
         """
         facts = {
             field.name: manifest[field.name] for field in fields(cls) if field.name in manifest
@@ -61,4 +77,8 @@ class RunInfo:
         for name in ("wall_s", "events", "simulated_s"):
             if name not in facts:
                 raise MissingFact.at(place, f"has no '{name}', which every run folder has")
-        return cls(**facts | {"notes": tuple(facts.get("notes", ()))})
+        for name, value in facts.items():
+            kind, noun = _KINDS[name]
+            if not isinstance(value, kind) or isinstance(value, bool) or value != value:
+                raise ScenarioError.at(place, f"{name}: got {shown(value)}; expected {noun}")
+        return cls(**facts | {"notes": tuple(map(str, facts.get("notes", ())))})

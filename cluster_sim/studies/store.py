@@ -24,7 +24,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cluster_sim.errors import ScenarioError
+from cluster_sim.errors import ScenarioError, cannot_write
 from cluster_sim.results.metrics.verdict_text import missed_text
 from cluster_sim.whole_files import whole_file, write_whole
 
@@ -150,10 +150,7 @@ class SweepFolder:
         try:
             yield
         except OSError as fault:
-            raise ScenarioError.at(
-                str(self.path),
-                f"cannot be written: {fault.strerror}; points that were done are kept",
-            ) from fault
+            raise cannot_write(self.path, fault, "; points that were done are kept") from fault
 
 
 def _fault_of_record(content: Any, key: str) -> str:
@@ -234,9 +231,7 @@ def write_table(rows: pa.Table, path: Path) -> None:
         with whole_file(path) as making:
             pq.write_table(rows, making, compression="zstd")
     except OSError as fault:
-        raise ScenarioError.at(
-            str(path), f"cannot be written: {fault.strerror or fault}"
-        ) from fault
+        raise cannot_write(path, fault) from fault
 
 
 def _column(values: list[Any]) -> pa.Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from cluster_sim.errors import SummaryError
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.sim.limits import RunLimits
 from cluster_sim.studies.grid import program_version
@@ -15,16 +16,23 @@ from cluster_sim.studies.store import Record
 def simulated(scenario: Scenario, folder: str | None, limits: RunLimits) -> dict[str, Any]:
     """Return the outcome of a point, and by which version; a failure of its own is an outcome too.
 
-    A run that ended early has failed. Raises ScenarioError where the run folder cannot be written, which is no fault of the point.
+    A run that ended early has failed; its folder is kept, as is that of a run whose summary fails.
+    Raises ScenarioError where the run folder cannot be written, which is no fault of the point.
     """
     began_s = time.perf_counter()
     try:
         results = simulated_within(scenario, limits)
+    except Exception as error:
+        return _failed_by(error)
+    try:
+        if folder is not None:
+            results.save(folder)
+    except SummaryError as error:
+        return _failed_by(error)
+    try:
         summary = results.summary()
     except Exception as error:
-        return dict(failed(f"{type(error).__name__}: {error}"), version=program_version())
-    if folder is not None:
-        results.save(folder)
+        return _failed_by(error)
     if results.info.stopped is not None:
         return dict(failed(results.info.stopped), version=program_version())
     return {
@@ -34,6 +42,10 @@ def simulated(scenario: Scenario, folder: str | None, limits: RunLimits) -> dict
         "wall_s": time.perf_counter() - began_s,
         "version": program_version(),
     }
+
+
+def _failed_by(error: Exception) -> dict[str, Any]:
+    return dict(failed(f"{type(error).__name__}: {error}"), version=program_version())
 
 
 def failed(reason: str) -> Record:

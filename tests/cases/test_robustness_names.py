@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,15 @@ def test_dollars_in_names_are_drawn_as_they_are(
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert r"<h1>cost $x^{ and $\frac</h1>" in page
     assert all(f"</svg>{variant}</label>" in page for variant in ("$a^{$", "p$_b", "日本語"))
+
+
+def test_gaps_of_a_run_in_which_little_is_decoded_have_a_summary(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = robustness_case("summary-crash-itl.yaml")
+    code, out, err = call(capsys, "run", path, "--out", tmp_path / "run", "--json")
+    assert code == 0, err
+    summary = json.loads(out)
+    assert summary["completed"] > 0
+    assert json.loads((tmp_path / "run" / "summary.json").read_text()) == summary
+    assert load_results(tmp_path / "run").summary() == summary

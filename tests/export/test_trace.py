@@ -388,12 +388,10 @@ def test_faults_of_a_trace_are_told_in_a_sentence(
     (Path("out/b200") / "events.parquet").unlink()
     assert (
         call(capsys, "trace", "out/b200")[2]
-        == "out/b200: is no whole run folder: no events.parquet in it\n"
+        == "out/b200/events.parquet: is missing from the run folder\n"
     )
     (Path("out/b200") / "events.parquet").write_text("nothing")
-    assert call(capsys, "trace", "out/b200")[2].startswith(
-        "out/b200/events.parquet: cannot be read: "
-    )
+    assert call(capsys, "trace", "out/b200")[2].startswith("out/b200/events.parquet: is damaged: ")
     assert not Path("b200.pftrace").exists()
     assert not list(Path().glob(".b200*"))
 

@@ -31,6 +31,18 @@ def gaps(rows: list[tuple[float, float, int, int]]) -> Gaps:
     return Gaps(*(np.array(column) for column in zip(*rows, strict=True)))
 
 
+@pytest.mark.parametrize(("first_s", "slope_s"), [(2e-4, 1e-7), (1e-4, 4e-7), (3e-4, 0.0)])
+@pytest.mark.parametrize("percent", [50.0, 99.0, 99.9, 99.95, 99.98, 100.0])
+def test_percentiles_are_found_where_very_many_like_ramps_end(
+    first_s: float, slope_s: float, percent: float
+) -> None:
+    """So many that bisection goes on to neighbouring numbers; the last is far behind them."""
+    rows = [(first_s, slope_s, 118, 1)] * 43 + [(0.77, 0.0, 1, 1)]
+    np.testing.assert_allclose(
+        gaps(rows).percentiles([percent]), np.percentile(written_out(rows), [percent]), rtol=1e-12
+    )
+
+
 @given(ramps, st.lists(st.floats(0, 100), min_size=1, max_size=5))
 @settings(deadline=None)
 def test_percentiles_of_ramps_are_those_of_the_numbers_they_stand_for(

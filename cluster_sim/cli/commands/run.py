@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cluster_sim.cli.console import print_line, say_wrote, stderr, stdout, warn, warn_of
+from cluster_sim.cli.console import complain, print_line, say_wrote, stderr, stdout, warn, warn_of
 from cluster_sim.cli.options import (
     File,
     MemoryLimit,
@@ -22,6 +22,8 @@ from cluster_sim.cli.options import (
 from cluster_sim.cli.progress import simulation_bar
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cluster_sim.results.results import Results
     from cluster_sim.scenario.scenario import Scenario
     from cluster_sim.sim.limits import RunLimits
@@ -65,7 +67,9 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
 ) -> None:
     """Simulate every variant; print one table, write a run folder for each."""
     from cluster_sim.cli.commands.export import check_clients, write_export
+    from cluster_sim.errors import SummaryError
     from cluster_sim.loading.files import load_variants, question_of
+    from cluster_sim.results.run_folder import check_place
     from cluster_sim.schema import folder_name
 
     check_clients(export_ or ())
@@ -74,31 +78,60 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
     warn_of(scenarios)
     question = question_of(file) or None
     folder = out or Path("runs") / folder_name(scenarios[0].name)
+    places = [folder / folder_name(scenario.variant or "") for scenario in scenarios]
+    for place in places:
+        check_place(place)
     summaries: dict[str, dict[str, Any]] = {}
-    stopped = False
-    for scenario in scenarios:
+    failures: list[Exception] = []
+    for scenario, place in zip(scenarios, places, strict=True):
         results = _simulated(scenario, limits, is_live=live)
         results = replace(results, info=replace(results.info, question=question))
-        for note in results.info.notes:
-            warn(f"{scenario.title}: {note}")
-        if results.info.stopped is not None:
-            stopped = True
-            warn(f"{scenario.title}: ended early: {results.info.stopped}")
-        run_folder = results.save(folder / folder_name(scenario.variant or ""))
+        _warn_of_run(results)
+        try:
+            say_wrote(results.save(place))
+        except SummaryError as error:
+            failures.append(error)
+            continue
         summaries[scenario.variant or scenario.name] = results.summary()
-        say_wrote(run_folder)
         for client in export_ or ():
-            write_export(results, client, run_folder / client)
-    if json_:
-        print(json.dumps(_document(scenarios[0], summaries), indent=2))
-    else:
-        from cluster_sim.cli.run_table import run_table, verdicts
+            write_export(results, client, place / client)
+        if results.info.stopped is not None:
+            failures.append(typer.Exit(1))  # the warning says why
+    if summaries:
+        _print_summaries(scenarios[0], summaries, as_json=json_)
+    _fail(failures)
 
-        for line in verdicts(summaries):
-            print_line(line)
-        stdout().print(run_table(scenarios[0].name, summaries))
-    if stopped:
-        raise typer.Exit(1)
+
+def _warn_of_run(results: Results) -> None:
+    """Print what of a trace was left out, and why a run ended early."""
+    title, info = results.scenario.title, results.info
+    for note in info.notes:
+        warn(f"{title}: {note}")
+    if info.stopped is not None:
+        warn(f"{title}: ended early: {info.stopped}")
+
+
+def _fail(failures: Sequence[Exception]) -> None:
+    """Raise the first failure of the runs that failed; print the others."""
+    for failure in failures[1:]:
+        if not isinstance(failure, typer.Exit):
+            complain(failure)
+    if failures:
+        raise failures[0]
+
+
+def _print_summaries(
+    scenario: Scenario, summaries: dict[str, dict[str, Any]], *, as_json: bool
+) -> None:
+    """Print one JSON document, or whether objectives are met, and a table."""
+    if as_json:
+        print(json.dumps(_document(scenario, summaries), indent=2))
+        return
+    from cluster_sim.cli.run_table import run_table, verdicts
+
+    for line in verdicts(summaries):
+        print_line(line)
+    stdout().print(run_table(scenario.name, summaries))
 
 
 def _simulated(scenario: Scenario, limits: RunLimits, *, is_live: bool) -> Results:

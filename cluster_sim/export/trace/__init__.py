@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import IO
 
 from cluster_sim.deployment.fleet import resolve
-from cluster_sim.errors import ScenarioError
+from cluster_sim.errors import cannot_write
 from cluster_sim.export.network_latency import answer_latencies_s
 from cluster_sim.export.perfetto import TraceEvent, TraceWriter
 from cluster_sim.export.trace.devices import write_devices
@@ -21,8 +21,8 @@ from cluster_sim.export.trace.replicas import (
 )
 from cluster_sim.export.trace.requests import PHASES, REQUEST_FIGURES, RequestTracks
 from cluster_sim.export.trace.tables import RunTables, ns
-from cluster_sim.results.run_folder import about_run, read_json
 from cluster_sim.results.run_info import RunInfo
+from cluster_sim.results.stored_run import about_run, summary_totals
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.whole_files import whole_file
 
@@ -67,16 +67,12 @@ def write(folder: str | Path, path: str | Path) -> Path:
     folder, path = Path(folder), Path(path)
     scenario, manifest = about_run(folder)
     info = RunInfo.from_manifest(manifest, str(folder))
-    totals = {
-        name: value
-        for name, value in read_json(folder / "summary.json").items()
-        if isinstance(value, (int, float)) and not isinstance(value, bool)
-    }
+    totals = summary_totals(folder)
     try:
         with whole_file(path) as making, making.open("wb", buffering=1 << 20) as file:
             _write(scenario, RunTables(folder), totals, ns(info.simulated_s), file)
     except OSError as fault:
-        raise ScenarioError.at(str(path), f"cannot be written: {fault.strerror}") from fault
+        raise cannot_write(path, fault) from fault
     return path
 
 

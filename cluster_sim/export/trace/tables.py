@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from cluster_sim.errors import ScenarioError
+from cluster_sim.results.table_files import opened, with_neutral_columns
 
 ROWS_AT_A_TIME = 1 << 15
 """Number of rows of a table that are in memory together."""
@@ -34,21 +34,16 @@ class RunTables:
     def rows(self, name: str, columns: tuple[str, ...] | None = None) -> Iterator[dict[str, Any]]:
         """Yield the rows of a table, with these columns or all.
 
-        Raises ScenarioError where the table is missing or cannot be read.
+        Columns that earlier versions lack have neutral values. Raises ScenarioError where the table
+        is missing or damaged.
         """
-        with self._opened(name) as table:
-            for batch in table.iter_batches(ROWS_AT_A_TIME, columns=columns):
-                values = [column.to_pylist() for column in batch.columns]
-                for row in zip(*values, strict=True):
-                    yield dict(zip(batch.schema.names, row, strict=True))
-
-    def _opened(self, name: str) -> pq.ParquetFile:
         path = self._folder / f"{name}.parquet"
-        try:
-            return pq.ParquetFile(path)
-        except FileNotFoundError as fault:
-            raise ScenarioError.at(
-                str(self._folder), f"is no whole run folder: no {name}.parquet in it"
-            ) from fault
-        except (OSError, pa.ArrowInvalid) as fault:
-            raise ScenarioError.at(str(path), f"cannot be read: {fault}") from fault
+        with opened(name, path) as table:
+            try:
+                for batch in table.iter_batches(ROWS_AT_A_TIME, columns=columns):
+                    rows = with_neutral_columns(name, pa.Table.from_batches([batch]), columns)
+                    values = [column.to_pylist() for column in rows.columns]
+                    for row in zip(*values, strict=True):
+                        yield dict(zip(rows.column_names, row, strict=True))
+            except (OSError, pa.ArrowException) as fault:
+                raise ScenarioError.at(str(path), f"is damaged: {fault}") from fault

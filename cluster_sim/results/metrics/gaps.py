@@ -179,8 +179,10 @@ class Gaps:
             if middle_s >= high_s:  # they are neighbours
                 middle_s = low_s
             with np.errstate(divide="ignore", invalid="ignore"):
-                inside = np.where(slope_s > 0, np.floor((middle_s - first_s) / slope_s) + 1, steps)
-            reached = np.where(first_s <= middle_s, np.clip(inside, 1, steps), 0)
+                inside = np.floor((middle_s - first_s) / slope_s) + 1
+            # a ramp is through when its last duration is, as above, whatever the division rounds to
+            inside = np.where(last_s <= middle_s, steps, np.clip(inside, 1, steps - 1))
+            reached = np.where(first_s <= middle_s, inside, 0)
             if below + int(np.sum(reached * weight)) > rank:
                 high_s = middle_s
             else:

@@ -1,0 +1,128 @@
+"""Run folders as they are opened: checked first, those of earlier versions with what they have."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from cluster_sim.errors import Fault, ScenarioError
+from cluster_sim.results.run_data import LATER_TABLES, TABLES, RunData
+from cluster_sim.results.run_folder import RUN_FORMAT
+from cluster_sim.results.run_info import RunInfo
+from cluster_sim.results.table_files import read_table
+from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.schema import describe, parse_yaml, read_text
+from cluster_sim.whole_files import bring_back
+
+
+class RunFolderWarning(UserWarning):
+    """Warning about a run folder that is opened."""
+
+
+def read_run(folder: Path) -> RunData:
+    """Return the run in a run folder.
+
+    Raises
+    ------
+    ScenarioError
+        There is none, or a file of it is missing or damaged; every such file is named.
+    """
+    scenario, manifest = about_run(folder)
+    info = RunInfo.from_manifest(manifest, str(folder / "manifest.json"))
+    tables: dict[str, pa.Table] = {}
+    faults: list[Fault] = []
+    for name in TABLES:
+        path = folder / f"{name}.parquet"
+        if path.exists() or name not in LATER_TABLES:
+            try:
+                tables[name] = read_table(name, path)
+            except ScenarioError as error:
+                faults += error.faults
+    if faults:
+        raise ScenarioError(faults)
+    return RunData(scenario, **tables, info=info)
+
+
+def about_run(folder: Path) -> tuple[Scenario, dict[str, Any]]:
+    """Return the scenario of a run folder and its manifest, without its tables.
+
+    Raises
+    ------
+    ScenarioError
+        There is no run folder, it is of a later version, or its scenario cannot be read.
+    """
+    bring_back(folder)
+    if not (folder / "manifest.json").is_file():
+        raise ScenarioError.at(str(folder), "is no run folder (no manifest.json in it)")
+    manifest = read_json(folder / "manifest.json")
+    _check_format(folder / "manifest.json", manifest)
+    path = folder / "scenario.yaml"
+    text = read_text(path)
+    is_edited = _is_edited(text, manifest)
+    if is_edited:
+        warnings.warn(
+            f"{path}: was edited after the run (its SHA-256 is not that of manifest.json); the tables are those of the scenario before",
+            RunFolderWarning,
+            stacklevel=2,
+        )
+    try:
+        return describe(Scenario, parse_yaml(text, str(path))), manifest
+    except ScenarioError as error:
+        if is_edited:
+            raise
+        reason = "was written by another version, whose scenario this one cannot read; its tables are plain Parquet files"
+        raise ScenarioError([Fault(str(folder), reason), *error.faults]) from error
+
+
+def _check_format(path: Path, manifest: dict[str, Any]) -> None:
+    """Raise ScenarioError where a run folder has a form that this version does not know."""
+    form = manifest.get("format", 0)
+    if not isinstance(form, int) or isinstance(form, bool):
+        raise ScenarioError.at(str(path), f"format: got {form!r}; expected a whole number")
+    if form > RUN_FORMAT:
+        raise ScenarioError.at(
+            str(path),
+            f"has format {form}; this version of cluster-sim reads up to {RUN_FORMAT}; a later version wrote it",
+        )
+
+
+def _is_edited(text: str, manifest: dict[str, Any]) -> bool:
+    """Return whether scenario.yaml has another text than when the run was saved."""
+    known = manifest.get("scenario_sha256")
+    return known is not None and known != hashlib.sha256(text.encode()).hexdigest()
+
+
+def summary_totals(folder: Path) -> dict[str, float]:
+    """Return the numbers of a run's summary.json; none where its summary failed."""
+    path = folder / "summary.json"
+    if not path.exists() and "summary_failed" in read_json(folder / "manifest.json"):
+        return {}
+    return {
+        name: value
+        for name, value in read_json(path).items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+    }
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file of a run folder.
+
+    Raises
+    ------
+    ScenarioError
+        The file is missing, cut, or holds no object.
+    """
+    try:
+        content = json.loads(read_text(path))
+    except (ValueError, RecursionError) as fault:
+        if isinstance(fault, ScenarioError):
+            raise
+        raise ScenarioError.at(str(path), f"is damaged: {fault}") from fault
+    if not isinstance(content, dict):
+        raise ScenarioError.at(str(path), "is damaged: it holds no JSON object")
+    return content

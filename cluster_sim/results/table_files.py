@@ -1,0 +1,122 @@
+"""Tables of a run folder as they are read: their columns checked, later ones filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cluster_sim.errors import Fault, ScenarioError
+from cluster_sim.results import columns
+from cluster_sim.results.columns import Column, Holds
+
+DESCRIBED: Mapping[str, tuple[Column, ...]] = MappingProxyType(
+    {
+        "requests": columns.REQUESTS,
+        "stretches": (*columns.STRETCHES, *columns.STRETCH_TOTALS),
+        "devices": columns.DEVICES,
+        "links": columns.LINKS,
+        "events": (*columns.EVENTS, columns.EVENT_REASON),
+        "transfers": columns.TRANSFERS,
+        "thermal": columns.THERMAL,
+    }
+)
+"""Columns of each table. A table may have more, and an empty one that describes nothing has none."""
+
+
+def read_table(name: str, path: Path) -> pa.Table:
+    """Return a table of a run folder, with neutral values in columns that earlier versions lack.
+
+    Raises
+    ------
+    ScenarioError
+        The file is missing or damaged, or lacks a column that every version writes.
+    """
+    with opened(name, path) as file:
+        try:
+            return with_neutral_columns(name, file.read())
+        except (OSError, pa.ArrowException) as fault:
+            raise ScenarioError.at(str(path), f"is damaged: {fault}") from fault
+
+
+def opened(name: str, path: Path) -> pq.ParquetFile:
+    """Return the open file of a table, its columns checked.
+
+    Raises
+    ------
+    ScenarioError
+        The file is missing or damaged, or lacks a column that every version writes.
+    """
+    try:
+        file = pq.ParquetFile(path)
+    except FileNotFoundError as fault:
+        raise ScenarioError.at(str(path), "is missing from the run folder") from fault
+    except (OSError, pa.ArrowException) as fault:
+        raise ScenarioError.at(str(path), f"is damaged: {fault}") from fault
+    if faults := [Fault(str(path), what) for what in _faults(name, file.schema_arrow)]:
+        raise ScenarioError(faults)
+    return file
+
+
+def _faults(name: str, schema: pa.Schema) -> Iterator[str]:
+    """Yield what is wrong with the columns of a table."""
+    if name == "thermal" and not schema.names:  # nothing was known of temperatures
+        return
+    lacking = [
+        column.name
+        for column in DESCRIBED[name]
+        if column.is_in_all_versions and column.name not in schema.names
+    ]
+    if lacking:
+        yield f"has no column {', '.join(lacking)}, which every run folder has"
+    for column in DESCRIBED[name]:
+        places = schema.get_all_field_indices(column.name)
+        if len(places) > 1:
+            yield f"has {len(places)} columns {column.name}"
+        elif places and not _holds(schema.field(places[0]).type, column.holds):
+            yield f"column {column.name}: got {schema.field(places[0]).type}; expected {column.holds}"
+
+
+def _holds(kind: pa.DataType, what: Holds) -> bool:
+    """Return whether a column of this type holds numbers, texts or truths."""
+    types = pa.types
+    if types.is_null(kind):
+        return True
+    match what:
+        case "numbers":
+            return bool(types.is_integer(kind) or types.is_floating(kind))
+        case "truths":
+            return bool(types.is_boolean(kind))
+        case "texts":
+            kind = kind.value_type if types.is_dictionary(kind) else kind
+            return bool(types.is_string(kind) or types.is_large_string(kind))
+
+
+def _type_of(column: Column) -> pa.DataType:
+    """Return the type of a column that is filled in."""
+    if column.holds == "texts":
+        return pa.string()
+    return pa.int64() if isinstance(column.neutral, int) else pa.float64()
+
+
+def with_neutral_columns(
+    name: str, table: pa.Table, wanted: Sequence[str] | None = None
+) -> pa.Table:
+    """Return a table with columns that earlier versions lack, of values that change nothing.
+
+    Parameters
+    ----------
+    wanted
+        Columns that are asked for. Default: all.
+    """
+    if name == "thermal" and not table.column_names:
+        return table
+    for column in DESCRIBED[name]:
+        is_wanted = wanted is None or column.name in wanted
+        if is_wanted and column.has_neutral and column.name not in table.column_names:
+            values = pa.repeat(pa.scalar(column.neutral, _type_of(column)), len(table))
+            table = table.append_column(column.name, values)
+    return table
