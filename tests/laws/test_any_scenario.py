@@ -52,12 +52,15 @@ def loaded(section: Section, folder: Path) -> Scenario | None:
         return None
 
 
-def laws_hold(scenario: Scenario) -> None:
-    """Every law of one run, twice the same bytes."""
+def laws_hold(scenario: Scenario, *, is_stepped: bool = False) -> None:
+    """Every law of one run, twice the same bytes, and the same where every step is an event."""
     results = simulate(scenario, limits=RunLimits(time_s=_LONGEST_S))
     assert results.info.stopped is None, results.info.stopped
     whole_run.every_law_holds(results)
     whole_run.same_bytes(results, simulate(scenario))
+    if is_stepped:
+        stepped = simulate(scenario.model_copy(update={"stepping": "step"}))
+        whole_run.a_stretch_is_its_steps(results, stepped)
 
 
 def check_tiny(random: Random) -> None:
@@ -66,7 +69,7 @@ def check_tiny(random: Random) -> None:
         scenario = loaded(section, Path(folder))
         assume(scenario is not None)
         assert scenario is not None
-        laws_hold(scenario)
+        laws_hold(scenario, is_stepped=True)
 
 
 def check_catalog(random: Random) -> None:
@@ -77,6 +80,7 @@ def check_catalog(random: Random) -> None:
         laws_hold(scenario)
 
 
+@pytest.mark.slow
 @settings(parent=QUICK, max_examples=60)
 @given(st.randoms(use_true_random=False))
 def test_laws_hold_of_any_tiny_scenario(random: Random) -> None:
@@ -103,7 +107,7 @@ def test_laws_hold_for_twenty_minutes(request: pytest.FixtureRequest) -> None:
                 scenario = loaded(section, Path(folder))
                 if scenario is not None:
                     try:
-                        laws_hold(scenario)
+                        laws_hold(scenario, is_stepped=draw is _tiny_of)
                     except BaseException as fault:
                         fault.add_note(f"seed {seed} of {draw.__name__}: {json.dumps(section)}")
                         raise

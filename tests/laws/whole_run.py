@@ -250,6 +250,25 @@ def no_number_is_out_of_range(results: Results) -> None:
                 assert not np.any(np.isnan(values)), f"{name}.{field.name} is NaN"
 
 
+def a_stretch_is_its_steps(stretched: Results, stepped: Results) -> None:
+    """The same requests end in the same way at the same times, whether steps are run one by one.
+
+    Times may differ by roundings, and so what is decided at a tie; clients that back off meet at one.
+    """
+    if stretched.scenario.cluster.admission.policy != "accept_all":
+        return
+    one, two = stretched.requests, stepped.requests
+    for name in ("status", "replica", "preemptions"):
+        assert one[name].to_pylist() == two[name].to_pylist(), name
+    for name in ("first_token_s", "finish_s"):
+        np.testing.assert_allclose(
+            column(one, name).astype(float),
+            column(two, name).astype(float),
+            rtol=1e-6,
+            err_msg=name,
+        )
+
+
 def same_bytes(one: Results, two: Results) -> None:
     """Two runs of one scenario are the same."""
     for name in TABLES:
