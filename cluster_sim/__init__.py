@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cluster_sim.loading.files import load_scenario, load_variants
     from cluster_sim.results.results import Results, load_results
     from cluster_sim.scenario.scenario import Scenario
+    from cluster_sim.sim.limits import RunLimits
     from cluster_sim.sim.simulate import simulate
     from cluster_sim.studies.capacity import capacity
     from cluster_sim.studies.compare import compare
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Results": "results.results",
+    "RunLimits": "sim.limits",
     "Scenario": "scenario.scenario",
     "ScenarioError": "errors",
     "SimulationError": "errors",
@@ -40,6 +42,7 @@ _HOMES = {
 
 __all__ = [
     "Results",
+    "RunLimits",
     "Scenario",
     "ScenarioError",
     "SimulationError",

@@ -75,5 +75,10 @@ POINTS = Limit(1_000_000, "each point of a study is planned in memory")
 """Limit of the runs of a study: points times replications."""
 SEED = Limit(2**128 - 1, "generators of random numbers are seeded with 128 bits")
 """Limit of seeds."""
+SESSION_STEPS = Limit(500_000, "the steps of 64 sessions are drawn at a time")
+"""Limit of the steps of a session: its turns times the steps of each."""
+MAX_SIGMA = 12.0
+"""Limit of standard deviations of a logarithm: the mean of a log-normal, exp(sigma^2 / 2), is a
+number up to 37, and with 12 the 84th percentile is 160,000 times the median."""
 VALUES = Limit(200_000, "each value of a file is kept with its line")
 """Limit of the values of a file, with aliases expanded: above it, anchors are used as a bomb."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import numpy.typing as npt
 from pydantic import Field
 
-from cluster_sim.limits import CLIENTS, COUNT, DEVICES, NODE_PLACES, REQUESTS
+from cluster_sim.limits import CLIENTS, COUNT, DEVICES, MAX_SIGMA, NODE_PLACES, REQUESTS
 
 Array = npt.NDArray[Any]
 """A numpy array of numbers."""
@@ -35,6 +35,9 @@ RequestCount = Annotated[int, Field(gt=0), REQUESTS]
 
 ClientCount = Annotated[int, Field(gt=0), CLIENTS]
 """A number above 0 of clients or sessions at the same time, in a description."""
+
+Sigma = Annotated[float, Field(ge=0.0, le=MAX_SIGMA)]
+"""A standard deviation of a logarithm, in a description."""
 
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
 """A share above 0 and at most 1, in a description."""

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from errno import EACCES
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     if target.exists() and not target.is_file():
         yield target
         return
+    if target.exists() and not os.access(target, os.W_OK):  # renaming alone would not mind
+        raise PermissionError(EACCES, os.strerror(EACCES), str(target))
     making = target.with_name(f".{target.name[:_MOST_OF_NAME]}-{os.urandom(4).hex()}")
     try:
         yield making

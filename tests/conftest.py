@@ -11,6 +11,12 @@ settings.register_profile("cluster-sim", deadline=None)
 settings.load_profile("cluster-sim")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How many files are damaged, see `tests/fuzz`."""
+    parser.addoption("--fuzz", type=int, default=300, metavar="N", help="damage N files")
+    parser.addoption("--fuzz-seed", type=int, default=0, metavar="S", help="others than usual")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Every long test is slow too, so that `-m "not slow"` leaves it out."""

@@ -170,6 +170,33 @@ def test_a_sample_counts_what_it_simulates():
     assert scenario.sample == 2
 
 
+def test_steps_of_a_session_are_its_turns_times_the_steps_of_each():
+    """A thousand turns of a step and 500 tool steps each are 501,000."""
+    drawn = {"median": 2, "sigma": 0.5}
+    sessions = {
+        "concurrency": 1,
+        "turns": drawn | {"max": 1000},
+        "tool_steps": drawn | {"max": 500},
+        "first_tokens": 10,
+        "user_tokens": 10,
+        "tool_tokens": 10,
+        "output_tokens": 10,
+        "user_gap": "1 s",
+        "tool_gap": "1 s",
+    }
+    assert refused(Scenario, made(workload={"sessions": sessions})) == (
+        "x.yaml: workload.sessions: came 501000 steps of a session; "
+        "wanted 500,000 at most: the steps of 64 sessions are drawn at a time"
+    )
+
+
+def test_a_log_normal_that_is_too_wide_to_have_a_mean_is_refused():
+    lengths = {"distribution": "lognormal", "median": 10, "sigma": 100}
+    assert refused(Scenario, workload(prompt_tokens=lengths)) == (
+        "x.yaml: workload.prompt_tokens.sigma: came 100; wanted 12 at most"
+    )
+
+
 OF_POINTS = "wanted 1,000,000 at most: each point of a study is planned in memory"
 
 

@@ -42,6 +42,17 @@ def test_a_new_file_has_the_usual_rights_and_one_in_place_of_another_has_its(
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_a_file_that_must_not_be_written_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x"
+    path.write_text("old")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # as it is for all but root
+    with pytest.raises(PermissionError):
+        write_whole(path, b"new")
+    assert path.read_text() == "old"
+
+
 def test_a_link_stays_a_link_and_a_pipe_stays_a_pipe(tmp_path: Path) -> None:
     target, link, pipe = tmp_path / "target", tmp_path / "link", tmp_path / "pipe"
     target.write_text("old")

@@ -6,7 +6,6 @@ with `files`, and an entry of `CLIENTS`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -16,6 +15,7 @@ from cluster_sim.export import aiperf, guidellm, mlperf, vllm
 from cluster_sim.export.benchmark import Benchmark, ClientFile
 from cluster_sim.export.client_view import Answers, answers
 from cluster_sim.results.results import Results
+from cluster_sim.schema import parse_json, read_text
 from cluster_sim.whole_files import whole_file
 
 __all__ = ["FORMATS", "Benchmark", "as_measured", "check", "export", "read"]
@@ -109,13 +109,7 @@ def read(path: str | Path) -> Benchmark:
     of these, or holds several results (`--append-result`).
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as fault:
-        raise ScenarioError.at(
-            str(path), f"cannot be read: {getattr(fault, 'strerror', None) or 'it is no text'}"
-        ) from fault
-    results = _objects(text, path)
+    results = _objects(read_text(path), path)
     if len(results) != 1:
         raise ScenarioError.at(str(path), f"holds {len(results)} results; wanted a file of one")
     for client in CLIENTS.values():
@@ -139,14 +133,15 @@ def as_measured(results: Results, measured: Benchmark) -> Benchmark:
 def _objects(text: str, path: Path) -> list[Mapping[str, Any]]:
     """Return the JSON object of a file, or those on its lines."""
     try:
-        values = [json.loads(text)]
-    except json.JSONDecodeError as fault:
+        values = [parse_json(text, str(path))]
+    except ScenarioError as fault:
+        lines = [line for line in text.splitlines() if line.strip()]
         try:
-            values = [json.loads(line) for line in text.splitlines() if line.strip()]
-        except json.JSONDecodeError:
+            values = [parse_json(line, str(path)) for line in lines]
+        except ScenarioError:
             values = []
         if not values:
-            raise ScenarioError.at(f"{path}:{fault.lineno}", f"is no JSON: {fault.msg}") from fault
+            raise fault
     if not all(isinstance(value, dict) for value in values):
         raise ScenarioError.at(str(path), "is no JSON object")
     return values

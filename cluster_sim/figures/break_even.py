@@ -70,7 +70,8 @@ def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None
     """
     columns = _CostColumns(choice.x or _RATE, choice.y or _LATENCY, (choice.metrics or (_COST,))[0])
     rows = study.points(table)
-    study.require(table, (*columns, "variant"), "break_even")
+    study.require_numbers(table, columns, "break_even")
+    study.require(table, ("variant",), "break_even")
     means = _means(_good(rows, columns.cost, columns.latency), study.varied(rows), columns)
     machines = study.distinct([row["variant"] for row in rows])
     rates = study.distinct([row[columns.rate] for row in rows])

@@ -43,7 +43,7 @@ def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None
         read.
     """
     rows, metric = study.points(table), (choice.metrics or (_METRIC,))[0]
-    study.require(table, [metric], "heatmap")
+    study.require_numbers(table, [metric], "heatmap")
     x, y = (_Axis(name, study.distinct([row[name] for row in rows])) for name in _two(rows, choice))
     rest = [name for name in study.varied(rows) if name not in (x.column, y.column)]
     facets = study.grouped(rows, rest)

@@ -61,7 +61,8 @@ def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None
         No rate varies, the table lacks a column, or there are more rows of panels than can be read.
     """
     rows, metrics = study.points(table), choice.metrics or _METRICS
-    study.require(table, [*metrics, *([choice.x] if choice.x else [])], "rate_latency")
+    study.require_numbers(table, metrics, "rate_latency")
+    study.require(table, [choice.x] if choice.x else [], "rate_latency")
     columns = _columns(rows, choice)
     facets = study.grouped(rows, columns.rest)
     if len(facets) > _MOST_ROWS:

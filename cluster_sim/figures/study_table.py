@@ -58,6 +58,19 @@ def require(table: pa.Table, columns: Sequence[str], study: str) -> None:
         )
 
 
+def require_numbers(table: pa.Table, columns: Sequence[str], study: str) -> None:
+    """Raise ScenarioError where the table lacks one of `columns`, or one holds no numbers.
+
+    Truths are numbers: their mean is the share of what is true.
+    """
+    require(table, columns, study)
+    for name in columns:
+        kind = table[name].type
+        is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+        if not (is_number or pa.types.is_boolean(kind) or pa.types.is_null(kind)):
+            raise ScenarioError.at(study, f"column '{name}' holds {kind}; expected numbers")
+
+
 def narrowed(table: pa.Table, where: Mapping[str, str]) -> pa.Table:
     """Return the rows whose columns hold these values, as people write them: 500 is 500.0.
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from cluster_sim.errors import Fault, ScenarioError, shown
-from cluster_sim.schema import Document, FromFile, catalog_names, find, named, read_text
+from cluster_sim.schema import Document, FromFile, catalog_names, find, named, read_json
 
 _MOST_LAYERS = 10_000
 
@@ -38,28 +37,12 @@ def read_model(value: Any) -> Any:
         raise ValueError(f"no file {shown(value)}")
     name = path.parent.name if path.name == "config.json" else path.stem
     try:
-        keys = from_hugging_face(_read_json(path), name)
+        keys = from_hugging_face(read_json(path), name)
     except ScenarioError:
         raise
     except ValueError as fault:
         raise ScenarioError([Fault(str(path), line) for line in str(fault).splitlines()]) from fault
     return FromFile(Document(keys, str(path)))
-
-
-def _read_json(path: Path) -> Any:
-    """Return the content of a JSON file. Raise ScenarioError where it is none."""
-    try:
-        return json.loads(read_text(path))
-    except json.JSONDecodeError as fault:
-        raise ScenarioError.at(
-            f"{path}:{fault.lineno}", f"is no JSON: {fault.msg[0].lower()}{fault.msg[1:]}"
-        ) from fault
-    except RecursionError as fault:
-        raise ScenarioError.at(str(path), "is nested too deeply") from fault
-    except ScenarioError:
-        raise
-    except ValueError as fault:  # a number of thousands of digits
-        raise ScenarioError.at(str(path), "holds a number that is too long") from fault
 
 
 def from_hugging_face(config: Any, name: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster_sim.errors import ScenarioError
+from cluster_sim.schema import read_json
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -42,7 +42,7 @@ def _read(path: Path) -> Any:
                     for row in csv.DictReader(file)
                 ]
         case ".json":
-            return json.loads(path.read_text(encoding="utf-8"))
+            return read_json(path)
         case _:
             raise ScenarioError.at(
                 str(path),

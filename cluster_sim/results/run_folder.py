@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from cluster_sim.errors import ScenarioError, SummaryError, cannot_write
+from cluster_sim.results.metrics.verdict import objectives, shared_percentile
 from cluster_sim.results.run_data import TABLES, RunData
 from cluster_sim.whole_files import TEMPORARY, bring_back, whole_folder
 
@@ -110,11 +111,13 @@ def _manifest(run: RunData, failure: BaseException | None) -> dict[str, Any]:
     """Return the fields of manifest.json; failure: why there is no summary."""
     text = run.scenario.as_yaml()
     packages = ("simpy", "numpy", "networkx", "pyarrow")
+    wanted = objectives(run.scenario)
     return {
         "name": run.scenario.title,
         "format": RUN_FORMAT,
         "seed": run.scenario.seed,
         "scenario_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        **({"slo_percentile": shared_percentile(wanted)} if wanted else {}),
         "versions": {
             "cluster-sim": package_version("cluster-sim"),
             "python": platform.python_version(),

@@ -21,6 +21,7 @@ from cluster_sim.schema.catalog import (
 )
 from cluster_sim.schema.documents import Document, Trail, path_text, under
 from cluster_sim.schema.file_names import file_name_fault, folder_name, same_folder
+from cluster_sim.schema.json_files import parse_json, read_json
 from cluster_sim.schema.overrides import overridden, override
 from cluster_sim.schema.yaml_files import parse_yaml, read_text, read_yaml, yaml_text
 
@@ -45,8 +46,10 @@ __all__ = [
     "named",
     "overridden",
     "override",
+    "parse_json",
     "parse_yaml",
     "path_text",
+    "read_json",
     "read_text",
     "read_yaml",
     "same_folder",

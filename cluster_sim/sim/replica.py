@@ -185,11 +185,12 @@ class Replica(Generic[SomeScheduler]):
 
         Who listens hears of the devices first: what they were sending to others ends.
         """
+        last_token_s = self._stretch.last_end_s(self._env.now)
         self.stop(self._env.now)
         self.down, self.requests = True, 0
         if self._on_turn is not None:
             self._on_turn(self.is_running)
-        lost = self._scheduler.drain(self._env.now)
+        lost = self._scheduler.drain(last_token_s)
         for tell in self._listeners.devices_lost:
             tell(self.number)
         for request in lost:

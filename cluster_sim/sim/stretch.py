@@ -48,6 +48,12 @@ class Stretch:
             return 0
         return min(self.ramp.steps_done(now_s - self.began_s), self.steps - 1)
 
+    def last_end_s(self, now_s: float) -> float:
+        """Return when the last step ended that has ended by now [s]; now between two stretches."""
+        if not self.steps:
+            return now_s
+        return self.began_s + self.ramp.total_s(self.steps_ended(now_s))
+
     def end_with_this_step(self, now_s: float, alarm: Alarm) -> None:
         """Let the step under way be the last, as engines do when the next is to be another.
 

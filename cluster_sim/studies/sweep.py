@@ -144,9 +144,9 @@ class _Sweep:
         except KeyboardInterrupt as interrupt:
             if self._is_planned:
                 self.folder.publish()
+            kept = sum(self.folder.record(row["key"]) is not None for row in self.rows)
             interrupt.add_note(
-                f"{self.count.known + self.count.ended:,} points are kept in {self.folder.path}; the "
-                "same command goes on from there"
+                f"{kept:,} points are kept in {self.folder.path}; the same command goes on from there"
             )
             raise
         return self.folder.publish()

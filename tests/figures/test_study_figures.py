@@ -414,3 +414,10 @@ def test_sweeps_of_versions_without_a_verdict_meet_the_slo_by_95_percent_of_requ
         del row["slo_met"]
     figure = figures.draw_study("break_even", folder(tmp_path, rows))
     assert "slow nowhere; fast at limits of 20 ms" in " ".join(texts(figure).split())
+
+
+@pytest.mark.parametrize("figure", ["heatmap", "rate_latency", "break_even"])
+def test_a_column_of_text_is_no_metric(tmp_path: Path, figure: str) -> None:
+    path = folder(tmp_path, [priced_row("slow", 1, rate, 20.0, 1.0) for rate in (1.0, 2.0)])
+    with pytest.raises(ScenarioError, match="column 'status' holds string; expected numbers"):
+        figures.draw_study(figure, path, Choice(metrics=("status",)))

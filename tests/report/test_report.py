@@ -32,7 +32,7 @@ SCENARIO = (
     """
 # Which of the two is better,
 # and by how much?
-name: <b>small</b>"""
+name: <b>small<b>"""
     + TWO_GPUS
     + """\
   tight:
@@ -108,7 +108,7 @@ def test_a_page_loads_nothing_and_allows_no_script_but_its_own(both: str) -> Non
 
 def test_what_files_say_is_escaped(both: str) -> None:
     assert "<b>small" not in both
-    assert "&lt;b&gt;small&lt;/b&gt;" in both
+    assert "&lt;b&gt;small&lt;b&gt;" in both
     assert "alert(1)</script>" not in both
     assert "Why? &lt;script&gt;alert(1)&lt;/script&gt; &amp; so on" in both
 
@@ -282,7 +282,7 @@ def test_a_run_in_which_nothing_was_answered_has_a_page(runs: dict[str, Results]
         stretches=runs["h100"].stretches.slice(0, 0),
     )
     text = page([nothing, runs["a100"]])
-    assert "no request that counts was answered" in text
+    assert "answers no request that counts" in text
     assert page([nothing])
 
 
@@ -309,7 +309,7 @@ def test_a_sweep_has_a_page_with_its_figures_and_its_points(tmp_path: Path) -> N
     axes = "sweep: {axes: [{workload.arrivals.rate: [2 /s, 4 /s]}, {workload.prompt_tokens: [100, 200]}]}"
     path.write_text(
         SCENARIO.partition("variants:")[0]
-        .replace("<b>small</b>", "rates")
+        .replace("<b>small<b>", "rates")
         .replace("duration: 40 s", "duration: 5 s")
         + axes
     )
@@ -489,7 +489,7 @@ def test_the_command_line_keeps_the_question_and_says_what_is_wanted(
 
 def test_notebooks_show_runs_and_scenarios_as_tables(runs: dict[str, Results]) -> None:
     results, scenario = runs["a100"]._repr_html_(), runs["a100"].scenario._repr_html_()
-    assert "&lt;b&gt;small&lt;/b&gt;/a100" in results
+    assert "&lt;b&gt;small&lt;b&gt;/a100" in results
     assert f"{runs['a100'].summary()['p99_ttft_ms']:,.5g}" in results
     assert "1 x DGX A100, 2 replicas of 1" in scenario
     assert "poisson: rate 8 /s" in scenario

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from math import ceil, floor, inf, nextafter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -140,6 +141,17 @@ def test_the_default_is_99_and_without_an_slo_there_is_no_verdict() -> None:
     assert [one.percentile for one in objectives(make_scenario(slo={"ttft": "1 s"}))] == [99.0]
     assert objectives(make_scenario()) == ()
     assert not {"slo_percentile", "slo_met", "slo_missed"} & small_run().summary().keys()
+
+
+@pytest.mark.parametrize(
+    ("slo", "expected"),
+    [({"ttft": "1 s", "percentile": 95}, 95.0), ({"ttft": "1 s"}, 99.0), ({}, None)],
+)
+def test_the_manifest_names_the_percentile(
+    tmp_path: Path, slo: dict[str, Any], expected: float | None
+) -> None:
+    folder = replace(small_run(), scenario=make_scenario(slo=slo)).save(tmp_path / "run")
+    assert json.loads((folder / "manifest.json").read_text()).get("slo_percentile") == expected
 
 
 def test_a_percentile_that_no_metric_has_is_in_the_summary() -> None:

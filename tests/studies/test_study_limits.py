@@ -10,8 +10,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from cluster_sim import RunLimits
 from cluster_sim.scenario.scenario import Scenario
-from cluster_sim.sim.limits import NO_LIMITS, RunLimits
+from cluster_sim.sim.limits import NO_LIMITS
 from cluster_sim.studies import runner as runners
 from cluster_sim.studies.capacity import capacity
 from cluster_sim.studies.sweep import sweep

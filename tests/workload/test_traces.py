@@ -264,6 +264,29 @@ def test_clients_that_are_wrong_are_told(
     assert said in str(error.value)
 
 
+@pytest.mark.parametrize("packing", ["gz", "xz", "bz2"])
+def test_an_archive_with_flipped_bits_is_refused_by_name(tmp_path: Path, packing: str) -> None:
+    path = tmp_path / f"t.tar.{packing}"
+    (tmp_path / "t.json").write_text(json.dumps(WEKA | {"id": "x" * 5000}))
+    with tarfile.open(path, f"w:{packing}") as archive:  # type: ignore[call-overload]
+        archive.add(tmp_path / "t.json", "t.json")
+    content = bytearray(path.read_bytes())
+    for place in range(len(content) // 3, len(content) // 2):
+        content[place] ^= 0x55
+    path.write_bytes(content)
+    with pytest.raises(ScenarioError, match="t.tar"):
+        rows(str(path))
+
+
+def test_a_packed_trace_with_flipped_bits_is_refused_by_name(tmp_path: Path) -> None:
+    content = bytearray(gzip.compress(seconds(*range(40)).encode(), mtime=0))
+    for place in range(20, 60):
+        content[place] ^= 0x55
+    (tmp_path / "t.csv.gz").write_bytes(content)
+    with pytest.raises(ScenarioError, match="t.csv.gz: cannot be read: "):
+        rows(str(tmp_path / "t.csv.gz"))
+
+
 # --- what is done with rows of any format
 # ----------------------------------------------------------------------------------
 

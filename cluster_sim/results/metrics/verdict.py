@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 DEFAULT_PERCENTILE = 99.0
 """Percentile of objectives for which the file writes none."""
 
-_COLUMNS = ["status", "class", "arrival_s", "first_token_s", "finish_s", "output_tokens"]
+_COLUMNS = ["status", "arrival_s", "first_token_s", "finish_s", "output_tokens"]
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ def _outcome(latencies: Sequence[_Latencies], objective: Objective) -> Outcome:
 class _Latencies:
     """Latencies of the requests of one run that count."""
 
-    class_: Array
+    class_: Array | None
     """Names of their classes; None where there are no classes."""
     has_tpot: Array
     """Whether each has a time per output token: those of one token have none."""
@@ -190,7 +190,8 @@ class _Latencies:
     @classmethod
     def of(cls, run: RunData) -> _Latencies:
         """Return those of a run."""
-        table = run.requests.select(_COLUMNS).filter(run.requests["counted"])
+        of_class = ["class"] if run.scenario.workload.classes else []
+        table = run.requests.select([*_COLUMNS, *of_class]).filter(run.requests["counted"])
         arrival_s, first_s, finish_s, tokens = (
             table[column].to_numpy()
             for column in ("arrival_s", "first_token_s", "finish_s", "output_tokens")
@@ -202,7 +203,7 @@ class _Latencies:
         }
         is_finished = table["status"].to_numpy() == "finished"
         return cls(
-            table["class"].to_numpy(),
+            table["class"].to_numpy() if of_class else None,
             tokens > 1,
             {name: np.where(is_finished, values, inf) for name, values in values_s.items()},
         )

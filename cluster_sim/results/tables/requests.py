@@ -58,6 +58,9 @@ def _recorded(scenario: Scenario, recorder: Recorder, latencies_s: Array) -> pa.
     first_latency_s = answer_s[np.where(prefill_replica < 0, replica, prefill_replica)]
     names = [pool.name for pool in scenario.cluster.pools]
     pool_of = [names.index(spec.deployment.name) for spec in resolve(scenario).replicas]
+    first_s = request_values(requests, "first_token_s") + first_latency_s
+    # Tokens of one answer come in order, even where the way from the decode replica is shorter.
+    finish_s = np.maximum(request_values(requests, "finish_s") + finish_latency_s, first_s)
     pool = np.array([*pool_of, 0], dtype=np.int8)[replica]
     class_number = request_values(requests, "class_number", np.int16)
     class_names = [traffic_class.name for traffic_class in classes] or [""]
@@ -65,9 +68,6 @@ def _recorded(scenario: Scenario, recorder: Recorder, latencies_s: Array) -> pa.
 
     def whole(name: str, kind: Any = np.int64) -> pa.Array:
         return column(request_values(requests, name, kind))
-
-    def times(name: str, later_s: Array | float = 0.0) -> pa.Array:
-        return _seconds(request_values(requests, name, float) + later_s)
 
     def between(start: str, end: str) -> pa.Array:
         return _seconds(
@@ -88,11 +88,11 @@ def _recorded(scenario: Scenario, recorder: Recorder, latencies_s: Array) -> pa.
         "fetched_tokens": whole("fetched_tokens"),
         "preemptions": whole("preemptions", np.int32),
         "arrival_s": whole("arrival_s", float),
-        "admitted_s": times("admitted_s"),
-        "first_token_s": times("first_token_s", first_latency_s),
+        "admitted_s": _seconds(request_values(requests, "admitted_s")),
+        "first_token_s": _seconds(first_s),
         "hand_over_wait_s": between("read_s", "sending_s"),
         "kv_transfer_s": between("sending_s", "landed_s"),
-        "finish_s": times("finish_s", finish_latency_s),
+        "finish_s": _seconds(finish_s),
     })  # fmt: skip
 
 

@@ -70,12 +70,12 @@ class DecodeScheduler(ContinuousScheduler):
         """Take note that the KV cache of a request is here."""
         self._landed.append(request)
 
-    def drain(self, now_s: float) -> list[Request]:
+    def drain(self, last_token_s: float) -> list[Request]:
         """Take out all requests, those last that have landed; their KV cache is lost."""
         landed, self._landed, self._promised = self._landed, [], 0
         for request in landed:
             request.begin_anew(request.read_s)
-        return super().drain(now_s) + landed
+        return super().drain(last_token_s) + landed
 
     def schedule(self, now_s: float, max_steps: int) -> SchedulerOutput:
         """Decide on the next step; requests that have landed decode in it, and it is one alone."""

@@ -53,13 +53,13 @@ class PrefillScheduler(ContinuousScheduler):
         self._kv.keep_promise(blocks)
         self._kv.give_back(request, tokens, blocks, again=False)
 
-    def drain(self, now_s: float) -> list[Request]:
+    def drain(self, last_token_s: float) -> list[Request]:
         """Take out all requests, those first whose KV cache was kept here; it is lost."""
         kept, self._kept = list(self._kept), {}
         self._prefilled_requests = []
         for request in kept:
             request.begin_anew(request.read_s)
-        return kept + super().drain(now_s)
+        return kept + super().drain(last_token_s)
 
     def _begin_decoding(self, request: Request, length: int) -> None:
         """Let a request leave that decodes elsewhere; its blocks are kept."""

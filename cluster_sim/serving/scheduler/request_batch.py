@@ -123,7 +123,7 @@ class RequestBatch:
         blocks = self._decoding.blocks
         return blocks.sequences * blocks.step_tokens
 
-    def drain(self, now_s: float) -> list[Request]:
+    def drain(self, last_token_s: float) -> list[Request]:
         """Take out all requests, those that run first; their KV cache is lost.
 
         A request that was answered tokens keeps them. All blocks are free then.
@@ -133,7 +133,7 @@ class RequestBatch:
             if request not in prefilling:
                 request.generated = self._decoding.generated(request)
                 if request not in self._resuming:
-                    request.stalled_s = now_s
+                    request.stalled_s = last_token_s
         lost = list(self.running)
         while self.waiting:
             lost.append(self.waiting.pop_first())

@@ -89,8 +89,10 @@ class Scheduler(Protocol):
         """
         ...
 
-    def drain(self, now_s: float) -> list[Request]:
+    def drain(self, last_token_s: float) -> list[Request]:
         """Take out all requests, those that run first; their KV cache is lost.
+
+        last_token_s: time at which the last step ended, and those that decode got a token [s].
 
         Nothing is scheduled here any more.
         """

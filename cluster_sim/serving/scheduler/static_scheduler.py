@@ -99,6 +99,8 @@ class StaticScheduler:
     def advance(self, steps: int, now_s: float) -> list[Request]:
         """Move on by `steps` of the scheduled steps; return the requests that finished."""
         self._clock += steps
+        if self.stalls:
+            self.stalls = []
         if self.work.prompt_tokens:
             self._begin(now_s)
         else:
@@ -116,14 +118,21 @@ class StaticScheduler:
             self.work.batch = self._length = 0
         return finished
 
-    def drain(self, now_s: float) -> list[Request]:
-        """Take out all requests, those that run first; their answers begin anew elsewhere."""
+    def drain(self, last_token_s: float) -> list[Request]:
+        """Take out all requests, those that run first; their KV cache is lost.
+
+        A request that was answered tokens keeps them.
+        """
         lost = [*self.running, *self.waiting]
-        for request in self.running:
-            request.generated, request.stalled_s = 0, now_s
+        if self.work.batch:  # the batch decodes
+            for request in self.running:
+                request.generated += self._clock - request.offset
+                request.stalled_s = last_token_s
         self.running.clear()
         self.waiting.clear()
         self._left.clear()
+        self.work.batch = self._length = 0
+        self.pending_tokens = self.pending_prompt_tokens = 0
         return lost
 
     def _steps_alike(self) -> int:
@@ -153,13 +162,15 @@ class StaticScheduler:
         prompt = output = 0
         while self.waiting and len(self._left) < self._limits.max_sequences:
             request = self.waiting.first
-            longer = max(prompt, request.prompt_tokens), max(output, request.output_tokens)
+            left = request.output_tokens - request.generated
+            longer = max(prompt, request.known_tokens), max(output, left)
             blocks = (len(self._left) + 1) * self._blocks_for(sum(longer) - 1)
             if blocks > self._blocks and self._left:
                 break
             prompt, output = longer
             self.waiting.pop_first()
-            request.admitted_s = now_s
+            if request.admitted_s != request.admitted_s:  # NaN: for the first time
+                request.admitted_s = now_s
             self._left.append(request)
             self.running[request] = None
         self._prompt_tokens = prompt
@@ -178,11 +189,16 @@ class StaticScheduler:
         """Take note that the prompts were prefilled, and that first tokens came with them."""
         self.work.batch, self._length = len(self._left), self._prompt_tokens
         for request in self._left:
-            request.generated, request.offset, request.first_token_s = 1, self._clock, now_s
+            self.pending_tokens -= request.known_tokens + 1
+            self.pending_prompt_tokens -= request.known_tokens
+            if request.generated:  # it was lost elsewhere, with its answer so far
+                self.stalls.append((request, now_s - request.stalled_s))
+            else:
+                request.first_token_s = now_s
+            request.generated += 1
+            request.offset = self._clock
             self.work.counted += request.counted
-            self.pending_tokens -= request.prompt_tokens + 1
-            self.pending_prompt_tokens -= request.prompt_tokens
-        self._left.sort(key=lambda request: -request.output_tokens)
+        self._left.sort(key=lambda request: request.generated - request.output_tokens)
 
     def _blocks_for(self, tokens: int) -> int:
         """Return the blocks that `tokens` tokens of one sequence take."""

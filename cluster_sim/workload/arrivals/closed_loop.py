@@ -1,7 +1,4 @@
-"""Clients who wait for an answer before they ask again.
-
-Benchmark clients with a fixed concurrency do so.
-"""
+"""Clients that wait for an answer before they send again, as benchmarks of a fixed concurrency do."""
 
 from __future__ import annotations
 
@@ -13,7 +10,10 @@ from cluster_sim.workload.arrivals.process import ArrivalProcess, ClientLoad, Wa
 
 
 class ClosedLoop(ArrivalProcess):
-    """Clients that each send the next request when the last has finished and they have thought."""
+    """Clients that each send the next request when the last has finished and they have thought.
+
+    A client that is refused also backs off: 1 s, then 2, 4 … up to 60 s, until it is answered.
+    """
 
     can_be_thinned: ClassVar[bool] = True
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import ConfigDict, Field, model_validator
 
+from cluster_sim.typing import Sigma
 from cluster_sim.units import PerSecond, PositiveSeconds
 from cluster_sim.workload.arrivals.process import OpenLoop
 
@@ -24,7 +25,6 @@ _PRESETS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 Positive = Annotated[float, Field(gt=0.0)]
-NotNegative = Annotated[float, Field(ge=0.0)]
 
 
 def _preset_or_keys(schema: dict[str, Any]) -> None:
@@ -52,13 +52,13 @@ class OnOff(OpenLoop):
     """Gamma shape of a burst's length."""
     off_s: PositiveSeconds
     """Mean silence between bursts, before `off_max` cuts it [s]."""
-    off_sigma: NotNegative = 1.0
+    off_sigma: Sigma = 1.0
     """Standard deviation of a silence's logarithm."""
     off_max_s: PositiveSeconds | None = None
     """Longest silence [s]. Default: nothing cuts them."""
     burst_rate_per_s: PerSecond
     """Mean rate in a burst [1/s]."""
-    burst_rate_sigma: NotNegative = 0.0
+    burst_rate_sigma: Sigma = 0.0
     """Standard deviation of the logarithm of a burst's rate, which is drawn anew for each burst."""
     gap_shape: Positive = 1.0
     """Gamma shape of the gaps within a burst."""

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from cluster_sim.schema import Description
-from cluster_sim.typing import Count
+from cluster_sim.typing import Count, Sigma
 
 _Z99 = 2.3263478740408408  # 99th percentile of the standard normal distribution
 
@@ -25,7 +25,7 @@ class LogNormal(Description):
     """Median length [tokens]."""
     p99: Annotated[float, Field(gt=0.0)] | None = None
     """99th percentile of the lengths, before `max` cuts them [tokens]."""
-    sigma: Annotated[float, Field(ge=0.0)] | None = None
+    sigma: Sigma | None = None
     """Standard deviation of the logarithm of the lengths."""
     max: Count | None = None
     """Greatest length; longer ones are cut to it, as services do [tokens]. Default: no cut."""

@@ -8,8 +8,9 @@ import numpy as np
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from cluster_sim.errors import did_you_mean
+from cluster_sim.limits import SESSION_STEPS
 from cluster_sim.schema import Description, catalog_entry, catalog_names
-from cluster_sim.typing import ClientCount, Count, CountOrZero, RequestCount
+from cluster_sim.typing import ClientCount, Count, CountOrZero, RequestCount, Sigma
 from cluster_sim.workload.arrivals import Arrivals, ClientLoad
 from cluster_sim.workload.lengths import Lengths
 from cluster_sim.workload.sessions.gaps import Gaps
@@ -31,7 +32,7 @@ class Repeats(Description):
     """Probability of no repetition."""
     median: Annotated[float, Field(gt=0.0)]
     """Median of the log-normal."""
-    sigma: Annotated[float, Field(ge=0.0)]
+    sigma: Sigma
     """Standard deviation of the log-normal's logarithm."""
     max: Count
     """Greatest number."""
@@ -98,7 +99,7 @@ class Sessions(Description):
     """Length of a tool's result [tokens]."""
     output_tokens: Lengths | None = None
     """Length of each answer, reasoning included [tokens]."""
-    output_sigma: Annotated[float, Field(ge=0.0)] = 0.0
+    output_sigma: Sigma = 0.0
     """Standard deviation of the logarithm of a factor that all answers of a session share, 1 in the
     mean: some people ask for long answers, again and again."""
     user_gap: Gaps | None = None
@@ -146,9 +147,17 @@ class Sessions(Description):
             raise ValueError(f"'{missing[0]}' is missing; wanted it, a 'preset' or a 'trace'")
         if self.turns is not None and self.turns.none:
             raise ValueError("a session has one turn at least; wanted 'turns' without 'none'")
+        if self._max_steps > SESSION_STEPS.most:
+            raise ValueError(SESSION_STEPS.fault(self._max_steps, "steps of a session"))
         if self.tool_steps is not None and (self.tool_tokens is None or self.tool_gap is None):
             raise ValueError("'tool_steps' want 'tool_tokens' and a 'tool_gap'")
         return self
+
+    @property
+    def _max_steps(self) -> int:
+        """Maximum number of steps of a session; 0 where sessions are recorded."""
+        tools = 0 if self.tool_steps is None else self.tool_steps.max
+        return 0 if self.turns is None else self.turns.max * (1 + tools)
 
     def client_load(self) -> ClientLoad | None:
         """Return how a benchmark client sends the sessions; None where requests follow the answers.

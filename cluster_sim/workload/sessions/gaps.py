@@ -8,9 +8,8 @@ import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from cluster_sim.schema import Description
+from cluster_sim.typing import Sigma
 from cluster_sim.units import PositiveSeconds, Seconds
-
-Sigma = Annotated[float, Field(ge=0.0)]
 
 
 class FixedGap(Description):

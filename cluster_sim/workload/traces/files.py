@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import lzma
 import tarfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
@@ -15,6 +17,9 @@ from orjson import loads
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.traces.line_guard import LineGuard
+
+_UNREADABLE = (OSError, EOFError, tarfile.TarError, zlib.error, lzma.LZMAError)
+"""Errors of files that are missing, or packed but damaged."""
 
 
 class TraceDocument(NamedTuple):
@@ -38,9 +43,8 @@ def opened(path: str | Path) -> Iterator[IO[str]]:
             guard: Any = LineGuard(file, str(path))
             with TextIOWrapper(guard, encoding="utf-8", errors="replace", newline="") as text:
                 yield text
-    except (OSError, EOFError) as fault:
-        reason = getattr(fault, "strerror", None) or str(fault) or "no reason given"
-        raise ScenarioError.at(str(path), f"cannot be read: {reason.lower()}") from fault
+    except _UNREADABLE as fault:
+        raise _unreadable(path, fault) from fault
 
 
 def members(path: str | Path) -> Iterator[tuple[str, str]]:
@@ -63,7 +67,7 @@ def members(path: str | Path) -> Iterator[tuple[str, str]]:
                 if data is not None:
                     name = f"{root}({entry.name})"
                     yield name, LineGuard(data, name).read().decode("utf-8", "replace")
-    except (OSError, EOFError, tarfile.TarError) as fault:
+    except _UNREADABLE as fault:
         raise _unreadable(path, fault) from fault
 
 
@@ -78,14 +82,17 @@ def names(path: str | Path) -> list[str]:
     try:
         with tarfile.open(root) as archive:
             return archive.getnames()
-    except (OSError, EOFError, tarfile.TarError) as fault:
+    except _UNREADABLE as fault:
         raise _unreadable(path, fault) from fault
 
 
 def is_archive(path: str | Path) -> bool:
     """Return whether this is a folder, or a tar archive, packed or not."""
     root = Path(path)
-    return root.is_dir() or tarfile.is_tarfile(root)
+    try:
+        return root.is_dir() or tarfile.is_tarfile(root)
+    except _UNREADABLE:  # packed, but damaged: whoever reads it says so
+        return False
 
 
 def documents(path: str) -> Iterator[TraceDocument]:
@@ -111,5 +118,5 @@ def documents(path: str) -> Iterator[TraceDocument]:
 
 
 def _unreadable(path: str | Path, fault: Exception) -> ScenarioError:
-    reason = getattr(fault, "strerror", None) or fault
-    return ScenarioError.at(str(path), f"cannot be read: {reason}")
+    reason = getattr(fault, "strerror", None) or str(fault) or "no reason given"
+    return ScenarioError.at(str(path), f"cannot be read: {reason.lower()}")

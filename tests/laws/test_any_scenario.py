@@ -1,0 +1,118 @@
+"""Laws of runs over the whole space of features: whatever a scenario file says, they hold.
+
+The short profile is part of the suite. The long one takes 20 minutes of CPU and a seed:
+
+    pytest -m long tests/laws/test_any_scenario.py --hypothesis-seed 1
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import strategies as st
+
+from cluster_sim import ScenarioError, load_scenario
+from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.sim.limits import RunLimits
+from cluster_sim.sim.simulate import simulate
+from tests.laws import whole_run
+from tests.random_scenarios import Section, random_scenario
+from tests.tiny_scenarios import tiny_scenario
+
+LONG_S = 20 * 60.0
+"""CPU time of the long profile [s]."""
+_LONGEST_S = 120.0
+"""Wall time of one run after which it is said to hang [s]."""
+QUICK = settings(
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.filter_too_much,
+        HealthCheck.data_too_large,
+    ],
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],
+)
+
+
+def loaded(section: Section, folder: Path) -> Scenario | None:
+    """The scenario that a file with this content describes; None where it is refused."""
+    path = folder / "scenario.yaml"
+    path.write_text(json.dumps(section))
+    try:
+        return load_scenario(path)
+    except ScenarioError:
+        return None
+
+
+def laws_hold(scenario: Scenario) -> None:
+    """Every law of one run, twice the same bytes."""
+    results = simulate(scenario, limits=RunLimits(time_s=_LONGEST_S))
+    assert results.info.stopped is None, results.info.stopped
+    whole_run.every_law_holds(results)
+    whole_run.same_bytes(results, simulate(scenario))
+
+
+def check_tiny(random: Random) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        section = tiny_scenario(random, Path(folder))
+        scenario = loaded(section, Path(folder))
+        assume(scenario is not None)
+        assert scenario is not None
+        laws_hold(scenario)
+
+
+def check_catalog(random: Random) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        scenario = loaded(random_scenario(random), Path(folder))
+        assume(scenario is not None)
+        assert scenario is not None
+        laws_hold(scenario)
+
+
+@settings(parent=QUICK, max_examples=60)
+@given(st.randoms(use_true_random=False))
+def test_laws_hold_of_any_tiny_scenario(random: Random) -> None:
+    check_tiny(random)
+
+
+@pytest.mark.slow
+@settings(parent=QUICK, max_examples=12)
+@given(st.randoms(use_true_random=False))
+def test_laws_hold_of_any_scenario_of_the_catalog(random: Random) -> None:
+    check_catalog(random)
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_laws_hold_for_twenty_minutes(request: pytest.FixtureRequest) -> None:
+    """The two properties above in turns, from one seed on; it is told with the case that fails."""
+    first = int(request.config.getoption("--hypothesis-seed", None) or 0) * 1_000_000
+    began_s, seed = time.process_time(), first
+    while time.process_time() - began_s < LONG_S:
+        for draw in (_tiny_of, _catalog_of):
+            with tempfile.TemporaryDirectory() as folder:
+                section = draw(Random(seed), Path(folder))
+                scenario = loaded(section, Path(folder))
+                if scenario is not None:
+                    try:
+                        laws_hold(scenario)
+                    except BaseException as fault:
+                        fault.add_note(f"seed {seed} of {draw.__name__}: {json.dumps(section)}")
+                        raise
+        seed += 1
+
+
+def _tiny_of(random: Random, folder: Path) -> Section:
+    return tiny_scenario(random, folder)
+
+
+def _catalog_of(random: Random, _: Path) -> Section:
+    return random_scenario(random)

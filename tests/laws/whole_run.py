@@ -1,0 +1,259 @@
+"""Laws that hold of every run, whatever its scenario; each names what breaks it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from math import isfinite
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from cluster_sim.deployment.schedulers import build_scheduler
+from cluster_sim.export.network_latency import answer_latencies_s
+from cluster_sim.results import energy
+from cluster_sim.results.metrics.finished import finished
+from cluster_sim.results.metrics.gaps import itl
+from cluster_sim.results.results import Results
+from cluster_sim.results.run_data import TABLES
+
+_ROUNDING = 1e-9
+"""Relative error of sums in another order; also that of the clock, which is a sum of delays."""
+
+
+def every_law_holds(results: Results) -> None:
+    """All laws of one run."""
+    requests_are_conserved(results)
+    requests_go_through_their_states_in_order(results)
+    who_can_run_does(results)
+    tokens_are_conserved(results)
+    the_kv_cache_is_never_exceeded(results)
+    stretches_do_not_overlap(results)
+    nothing_runs_on_what_is_lost(results)
+    one_energy(results)
+    gaps_are_those_between_tokens(results)
+    no_number_is_out_of_range(results)
+
+
+def column(table: pa.Table, name: str) -> Any:
+    """A column as an array; what is null is NaN."""
+    return table[name].to_numpy(zero_copy_only=False)
+
+
+def requests_are_conserved(results: Results) -> None:
+    summary, requests = results.summary(), results.requests
+    status = column(requests, "status")
+    counted = column(requests, "counted").astype(bool)
+    times = results.scenario.stands_for
+    assert list(column(requests, "request")) == list(range(len(status)))
+    for name, of_status in (
+        ("completed", "finished"),
+        ("rejected", "rejected"),
+        ("failed", "unfinished"),
+    ):
+        assert summary[name] == times * int(np.sum(counted & (status == of_status))), name
+    done = counted & (status == "finished")
+    for name, tokens in (
+        ("total_input_tokens", "prompt_tokens"),
+        ("total_output_tokens", "output_tokens"),
+    ):
+        assert summary[name] == times * int(np.sum(column(requests, tokens)[done])), name
+    what = Counter((row["what"], row["request"]) for row in results.events.to_pylist())
+    refused = set(column(requests, "request")[status == "rejected"])
+    assert {request for kind, request in what if kind == "rejected"} == refused
+    for row in results.events.to_pylist():
+        if row["what"] in ("failed", "rejected"):
+            assert row["reason"], row
+            assert what[row["what"], row["request"]] == 1, row
+            assert (
+                status[row["request"]]
+                == {"failed": "unfinished", "rejected": "rejected"}[row["what"]]
+            )
+
+
+def requests_go_through_their_states_in_order(results: Results) -> None:
+    requests = results.requests
+    slack_s = _ROUNDING * max(results.info.simulated_s, 1.0)
+    done = column(requests, "status") == "finished"
+    names = ("arrival_s", "admitted_s", "first_token_s", "finish_s")
+    times_s = [column(requests, name).astype(float) for name in names]
+    for name, values_s in zip(names, times_s, strict=True):
+        assert not np.any(np.isnan(values_s[done])), name
+    for earlier, later, before_s, after_s in zip(
+        names, names[1:], times_s, times_s[1:], strict=False
+    ):
+        known = ~np.isnan(before_s) & ~np.isnan(after_s)
+        assert np.all(after_s[known] >= before_s[known] - slack_s), (earlier, later)
+    assert not np.any(~np.isnan(times_s[3][~done]))
+    for name in ("hand_over_wait_s", "kv_transfer_s"):
+        values_s = column(requests, name).astype(float)
+        assert np.all(values_s[~np.isnan(values_s)] >= -slack_s), name
+
+
+def who_can_run_does(results: Results) -> None:
+    """A request that has neither finished nor failed is being worked on when the run is cut off."""
+    scenario = results.scenario
+    status = column(results.requests, "status")
+    failed = {row["request"] for row in results.events.to_pylist() if row["what"] == "failed"}
+    inside = [number for number in np.nonzero(status == "unfinished")[0] if number not in failed]
+    if not inside:
+        return
+    assert scenario.duration_s is not None, "a run without an end left requests inside"
+    end_s = scenario.duration_s + scenario.drain_s
+    stretches = results.stretches
+    longest_s = float(np.max(column(stretches, "first_s"), initial=0.0)) + 1.0
+    worked_s = float(np.max(column(stretches, "ended_s"), initial=0.0))
+    ready_s = max((deployment.ready_s for deployment in results.fleet.deployments), default=0.0)
+    arrived_s = float(column(results.requests, "arrival_s")[inside[-1]])
+    moved_s = float(np.max(column(results.transfers, "ended_s"), initial=0.0))
+    active_s = max(worked_s, ready_s, arrived_s, moved_s)
+    assert active_s + longest_s >= end_s, (
+        f"{len(inside)} requests wait from {active_s} to {end_s} s"
+    )
+
+
+def tokens_are_conserved(results: Results) -> None:
+    """Tokens of finished answers were made in stretches, and those of unfinished ones at most."""
+    table, requests = results.stretches, results.requests
+    made = float(
+        np.sum(
+            column(table, "steps") * column(table, "growth")
+            + (column(table, "sampled") - column(table, "batch"))
+        )
+    )
+    status, output = column(requests, "status"), column(requests, "output_tokens")
+    answered = int(np.sum(output[status == "finished"]))
+    inside = int(np.sum(output[status == "unfinished"]))
+    assert made >= answered * (1.0 - _ROUNDING) - 1e-3
+    plain = all(
+        deployment.pool.batching.policy != "static" and deployment.pool.replica.speculation is None
+        for deployment in results.fleet.deployments
+    )
+    if plain:
+        assert made <= answered + inside
+        if not inside:
+            assert made == answered
+
+
+def the_kv_cache_is_never_exceeded(results: Results) -> None:
+    table = results.stretches
+    replica = column(table, "replica")
+    held = column(table, "kv_tokens")
+    for spec in results.fleet.replicas:
+        most = float(np.max(held[replica == spec.number], initial=0.0))
+        assert 0.0 <= most <= spec.deployment.kv_tokens * (1.0 + _ROUNDING)
+    longest = max(build_scheduler(deployment).longest for deployment in results.fleet.deployments)
+    requests = results.requests
+    admitted = ~np.isnan(column(requests, "admitted_s").astype(float))
+    assert np.all(column(requests, "prompt_tokens")[admitted] <= longest)
+
+
+def stretches_do_not_overlap(results: Results) -> None:
+    table = results.stretches
+    replica, began_s, ended_s = (column(table, name) for name in ("replica", "began_s", "ended_s"))
+    slack_s = _ROUNDING * max(results.info.simulated_s, 1.0)
+    assert np.all(ended_s >= began_s)
+    for number in np.unique(replica):
+        own = replica == number
+        assert np.all(began_s[own][1:] - ended_s[own][:-1] >= -slack_s)
+    assert float(np.max(ended_s, initial=0.0)) <= results.info.simulated_s + slack_s
+
+
+def nothing_runs_on_what_is_lost(results: Results) -> None:
+    slack_s = _ROUNDING * max(results.info.simulated_s, 1.0)
+    table = results.stretches
+    for row in results.events.to_pylist():
+        if row["what"] != "shutdown":
+            continue
+        own = column(table, "replica") == row["replica"]
+        assert np.all(column(table, "ended_s")[own] <= row["at_s"] + slack_s)
+        for end in ("from_replica", "to_replica"):
+            own = column(results.transfers, end) == row["replica"]
+            assert np.all(column(results.transfers, "ended_s")[own] <= row["at_s"] + slack_s)
+        assert row["at_s"] <= results.info.simulated_s + slack_s
+
+
+def one_energy(results: Results) -> None:
+    """Devices, the integral of power over time and the summary are one energy."""
+    nodes = energy.nodes(results)
+    if nodes is None:
+        return
+    summary, scenario = results.summary(), results.scenario
+    pue = scenario.site.pue if scenario.site is not None and scenario.site.pue is not None else 1.0
+    whole_j = sum(node.energy_j for node in nodes)
+    together = energy.together(nodes)
+    if nodes and results.info.simulated_s:
+        assert abs(together.energy_j - whole_j) <= _ROUNDING * whole_j
+        asked_j = summary["energy_kwh"] * 3.6e6 / scenario.stands_for
+        assert abs(asked_j - pue * whole_j) <= _ROUNDING * pue * whole_j
+    devices_j = float(np.sum(column(results.devices, "energy_j").astype(float)))
+    empty_j = 0.0
+    for deployment in results.fleet.deployments:
+        power = deployment.device.power
+        assert power is not None
+        held = deployment.devices_per_replica * len(results.fleet.numbers(deployment.name))
+        empty = deployment.pool.nodes * deployment.pool.node.devices - held
+        empty_j += empty * power.idle_w * results.info.simulated_s
+    integral_j = sum(float(np.sum(node.devices_w * np.diff(node.time_s))) for node in nodes)
+    assert abs(integral_j - devices_j - empty_j) <= _ROUNDING * max(integral_j, 1e-12)
+
+
+def gaps_are_those_between_tokens(results: Results) -> None:
+    """Without drafts each finished answer has a gap before each token but the first."""
+    done = finished(results)
+    gaps = itl(results)
+    tokens = int(np.sum(done.output_tokens - 1))
+    drafts = any(
+        deployment.pool.replica.speculation is not None for deployment in results.fleet.deployments
+    )
+    cut = np.any(column(results.requests, "status") == "unfinished")
+    if not drafts and not cut:
+        assert gaps.count == tokens
+        total_s = float(np.sum(done.finish_s - done.first_token_s))
+        if tokens:
+            # the way to the front door may be longer from where it decodes
+            latencies_s = answer_latencies_s(results.scenario)
+            paths_s = len(done.finish_s) * float(np.max(latencies_s) - np.min(latencies_s))
+            decoded_s = gaps.mean() * gaps.count
+            assert abs(decoded_s - total_s) <= 1e-6 * max(total_s, 1e-6) + paths_s
+
+
+_SHARES = ("fraction", "utilisation", "attainment", "occupancy")
+
+
+def no_number_is_out_of_range(results: Results) -> None:
+    """No NaN anywhere, nothing infinite in the summary, every share within [0, 1]."""
+
+    def look(part: Any, path: str) -> None:
+        if isinstance(part, dict):
+            for key, value in part.items():
+                look(value, f"{path}.{key}")
+        elif isinstance(part, list):
+            for value in part:
+                look(value, path)
+        elif isinstance(part, float):
+            assert isfinite(part), f"{path} is {part}"
+            name = path.rsplit(".", 1)[-1]
+            if any(word in name for word in _SHARES):
+                assert -_ROUNDING <= part <= 1.0 + _ROUNDING, f"{path} is {part}"
+            elif not path.startswith(".prices"):
+                assert part >= -1e-6 or name.endswith("_c"), f"{path} is {part}"
+
+    look(results.summary(), "")
+    json.dumps(results.summary(), allow_nan=False)
+    for name in TABLES:
+        table = getattr(results, name)
+        for field in table.schema:
+            if pa.types.is_floating(field.type):
+                values = table[field.name].combine_chunks().drop_null().to_numpy()
+                assert not np.any(np.isnan(values)), f"{name}.{field.name} is NaN"
+
+
+def same_bytes(one: Results, two: Results) -> None:
+    """Two runs of one scenario are the same."""
+    for name in TABLES:
+        assert getattr(one, name).equals(getattr(two, name)), name
+    a, b = one.summary(), two.summary()
+    a.pop("wall_s"), b.pop("wall_s")
+    assert a == b

@@ -1,0 +1,313 @@
+"""Draws tiny scenarios at random: machines that are full within a second and too hot within two.
+
+`tiny_scenario(random, folder)` gives what a scenario file holds. Every choice comes from `random`, the
+plainest first, so that a seed fixes the scenario and Hypothesis can shrink it. Replicas of every
+role are lost while requests wait, are prefilled, are sent and decode; batches and KV caches are
+full; prompts and answers are one token long; runs end before their warm-up or in mid-transfer.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
+
+Section = dict[str, Any]
+
+POWER = {
+    "limit": "400 W", "idle": "50 W", "loaded_idle": "100 W", "busy": "150 W", "active": "250 W",
+    "memory": "0 J/B", "flop": {"bf16": "0 J/FLOP"}, "memory_idle": "40 W",
+}  # fmt: skip
+COOLING = {
+    "medium": "air", "die_to_sink": "0.02 K/W", "memory_to_sink": "0.1 K/W", "die_to_memory": "1 K/W",
+    "sink_to_coolant": "0.03 K/W", "coolant_rise": "0.01 K/W", "preheat": "0.02 K/W", "die": "2 J/K",
+    "memory": "2 J/K", "sink": "20 J/K", "coolant_lag": "0.1 s", "front": 1,
+}  # fmt: skip
+GOVERNOR = {
+    "clock": "1 GHz", "floor": "0.3 GHz", "step": "15 MHz", "power_period": "5 ms", "fall_period": "20 ms",
+    "rise_period": "40 ms", "hysteresis": "3 K", "slowdown_factor": 0.5, "slowdown_hold": "0.2 s",
+}  # fmt: skip
+HOT: Section = {
+    "power": POWER,
+    "governor": GOVERNOR,
+    "limits": {"operating": "50 degC", "slowdown": "60 degC", "shutdown": "80 degC", "memory": "70 degC"},
+    "refresh": {"double": "45 degC", "double_share": 0.9, "quadruple": "65 degC", "quadruple_share": 0.7},
+}  # fmt: skip
+WAFER: Section = {
+    "name": "small wafer", "memory": {"capacity": "1 MB", "bandwidth": "1 TB/s"}, "peak": {"bf16": "4 GFLOP/s"},
+    "wafer": {
+        "columns": 20, "rows": 30, "clock": "1 MHz", "weight_fill": 0.8, "memory_fill": 0.95, "core": "100 us",
+        "collectives": 2.0, "token": "300 us", "wafer_hop": "50 us", "compute": 0.4,
+    },
+    "power": {"limit": "18 kW", "idle": "4 kW", "loaded_idle": "4 kW", "busy": "11 kW", "memory": "0 J/B", "flop": {"bf16": "7 uJ/FLOP"}},
+}  # fmt: skip
+TIERS = [
+    {"tier": "host", "capacity": "50 kB", "bandwidth": "100 MB/s"},
+    {"tier": "nvme", "capacity": "200 kB", "bandwidth": "20 MB/s"},
+]
+DURATIONS = (2.0, 0.5, 6.0, 0.05)
+
+
+def tiny_scenario(random: Random, folder: Path) -> Section:
+    """Draw one scenario: what its file holds. A trace that it replays is written into `folder`."""
+    duration_s = random.choice(DURATIONS)
+    pools = _pools(random)
+    scenario: Section = {
+        "name": "tiny",
+        "seed": random.randint(0, 99),
+        "duration": f"{duration_s:g} s",
+        "drain": random.choice(["60 s", "60 s", "1 s", "0 s"]),
+        "model": dict(TINY_MODEL),
+        "workload": _workload(random, folder),
+        "cluster": {"pools": pools, "router": _router(random)},
+    }
+    process = scenario["workload"].get("arrivals", {}).get("process")
+    if process != "at_once" and _maybe(random, 0.3):
+        scenario["warmup"] = f"{random.choice([0.2, 0.9]) * duration_s:g} s"
+    if _maybe(random, 0.4):
+        slo = {"ttft": random.choice(["50 ms", "5 ms"]), "tpot": "2 ms"}
+        scenario["slo"] = slo | random.choice([{}, {"percentile": 90}, {"e2el": "100 ms"}])
+    if _maybe(random, 0.3):
+        scenario["cluster"]["admission"] = _admission(random, "slo" in scenario)
+    if any(pool["replica"].get("role") == "decode" for pool in pools) and _maybe(random, 0.7):
+        scenario["cluster"]["hand_over"] = {
+            "policy": random.choice(["least_kv", "least_requests", "round_robin"]),
+            "kv_transfer": random.choice(["layers", "whole", "off"]),
+        }
+    if _maybe(random, 0.6):
+        scenario["site"] = _site(random, pools)
+    if _maybe(random, 0.1):
+        scenario["stepping"] = "step"
+    return scenario
+
+
+def _maybe(random: Random, chance: float) -> bool:
+    """Whether a thing is there that mostly is not; the lowest draw says no."""
+    return random.random() >= 1.0 - chance
+
+
+# Machines
+
+
+def _pools(random: Random) -> list[Section]:
+    roles = random.choice([
+        ["both"], ["both", "both"], ["prefill", "decode"], ["prefill", "decode", "decode"],
+        ["prefill", "prefill", "decode"], ["decode", "prefill", "both"],
+    ])  # fmt: skip
+    return [_pool(random, f"p{number}", role) for number, role in enumerate(roles)]
+
+
+def _pool(random: Random, name: str, role: str) -> Section:
+    is_wafer = _maybe(random, 0.15)
+    devices = 1 if is_wafer else random.choice([1, 2])
+    memory = random.choice(["10 MB", "400 kB", "310 kB"])
+    gpu = SMALL_GPU | HOT | {"memory": {"capacity": memory, "bandwidth": "1 GB/s"}}
+    on: Section = node(WAFER if is_wafer else gpu, devices)
+    if not is_wafer:
+        on["cooling"] = COOLING
+        wire = random.choice([("1 GB/s", "0 s"), ("1 MB/s", "1 ms"), ("100 MB/s", "20 us")])
+        on["network"]["links"][0] |= {"bandwidth": wire[0], "latency": wire[1]}
+    limits = {
+        "max_sequences": random.choice([8, 1, 3, 64]),
+        "max_batched_tokens": random.choice([512, 256, 128]),
+        "chunked_prefill": True,
+        "block_tokens": random.choice([16, 1, 4]),
+    }
+    replica: Section = {"engine": engine(**limits), "role": role}
+    if is_wafer:
+        replica["wafers"] = 1
+    elif devices == 2 and _maybe(random, 0.4):
+        replica["tensor_parallel"] = 2
+    pool: Section = {"name": name, "node": on, "nodes": random.choice([1, 2]), "replica": replica}
+    kv, batching = _kv(random), _batching(random, role)
+    if batching.get("policy") != "static":
+        if kv:
+            pool["kv"] = kv
+        if role != "prefill" and _maybe(random, 0.2):
+            kept = random.choice(
+                [{"acceptance": 0.6}, {"acceptance": 0.0}, {"acceptance_length": 2}]
+            )
+            replica["speculation"] = {"draft_tokens": random.randint(2, 3), **kept}
+    if batching:
+        pool["batching"] = batching
+    if _maybe(random, 0.1):
+        replica |= {"start": "cold", "load_bandwidth": "1 MB/s"}
+    if not is_wafer and _maybe(random, 0.1):
+        pool["power_limit"] = "300 W"
+    return pool
+
+
+def _kv(random: Random) -> Section:
+    kv: Section = {}
+    if _maybe(random, 0.5):
+        kv["prefix_caching"] = True
+        if _maybe(random, 0.5):
+            kv["offload"] = TIERS[: random.randint(1, 2)]
+    if _maybe(random, 0.3):
+        kv |= {"preemption": "swap", "swap_space": random.choice(["20 kB", "1 MB"])}
+        kv["swap_bandwidth"] = random.choice(["100 MB/s", "1 MB/s"])
+    if _maybe(random, 0.2):
+        kv["watermark"] = random.choice([0.05, 0.3])
+    return kv
+
+
+def _batching(random: Random, role: str) -> Section:
+    if role == "both" and _maybe(random, 0.15):
+        return {"policy": "static", "max_sequences": random.choice([4, 16])}
+    batching: Section = {}
+    if _maybe(random, 0.3):
+        batching["order"] = random.choice(["priority", "shortest_first"])
+    if _maybe(random, 0.2):
+        batching |= {"batch_wait_timeout_iterations": 20, "batch_wait_max_tokens_ratio": 0.5}
+    if _maybe(random, 0.15):
+        batching |= {"chunked_prefill": False, "max_batched_tokens": 512}
+    return batching
+
+
+def _router(random: Random) -> Section:
+    policies = ["round_robin", "least_requests", "random", "least_work", "power_of_two"]
+    router: Section = {"policy": random.choice([*policies, "prefix_affinity"])}
+    if router["policy"] not in ("round_robin", "random") and _maybe(random, 0.4):
+        router["staleness"] = random.choice(["40 ms", "1 s"])
+    return router
+
+
+def _admission(random: Random, has_slo: bool) -> Section:
+    policy = random.choice(["queue_limit", "token_bucket", "predicted_ttft", "accept_all"])
+    if policy == "queue_limit":
+        per = random.choice(["replica", "cluster"])
+        return {"policy": policy, "max_waiting": random.choice([9, 1]), "per": per}
+    if policy == "token_bucket":
+        return {"policy": policy, "rate": "60 /s", "burst": 20, "counts": "requests"}
+    if policy == "predicted_ttft" and not has_slo:
+        return {"policy": policy, "limit": "50 ms"}
+    return {"policy": policy}
+
+
+# Traffic
+
+
+def _workload(random: Random, folder: Path) -> Section:
+    kind = random.choice(["drawn"] * 5 + ["sessions"] * 2 + ["trace"])
+    if kind == "trace":
+        return {"trace": {"path": str(_trace(random, folder)), "format": "azure"}}
+    if kind == "sessions":
+        workload = {"sessions": _sessions(random)}
+    else:
+        workload = {
+            "arrivals": _arrivals(random),
+            "prompt_tokens": _lengths(random, (60, 1, 200)),
+            "output_tokens": _lengths(random, (20, 1, 2, 120)),
+        }
+    if _maybe(random, 0.2):
+        workload["shared_prefix"] = {"tokens": 50, "groups": random.choice([1, 3, 20])}
+    if _maybe(random, 0.2):
+        urgent: Section = {"name": "urgent", "share": 0.3, "slo": {"ttft": "20 ms"}}
+        workload["classes"] = [urgent, {"name": "other", "share": 0.7, "priority": 5}]
+    if _maybe(random, 0.1):
+        workload["reasoning_share"] = random.choice([0.5, 0.0])
+    return workload
+
+
+def _trace(random: Random, folder: Path) -> Path:
+    """Write a recorded trace: some requests come at one time, some have nothing to read or answer."""
+    rows = ["TIMESTAMP,ContextTokens,GeneratedTokens"]
+    at_ms = 0
+    for number in range(random.choice([40, 1, 3, 120])):
+        at_ms += random.choice([10, 0, 1, 200])
+        tokens = random.choice([60, 1, 0, 200]), random.choice([20, 1, 2, 0])
+        if number == 0:
+            tokens = 60, 20
+        time = f"2024-01-01 00:00:{at_ms // 1000 % 60:02}.{at_ms % 1000:03}"
+        rows.append(f"{time},{tokens[0]},{tokens[1]}")
+    path = folder / "trace.csv"
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def _arrivals(random: Random) -> Section:
+    process = random.choice(
+        ["poisson", "at_once", "closed_loop", "burst", "gamma", "mmpp", "on_off"]
+    )
+    rate = random.choice(["60 /s", "5 /s", "200 /s"])
+    burst = {"at": "0.3 s", "lasts": "0.2 s", "rate": "400 /s"}
+    every = {"every": "0.5 s"} if _maybe(random, 0.5) else {}
+    own: Section = {
+        "poisson": {"rate": rate},
+        "at_once": {"requests": random.choice([30, 1, 200])},
+        "closed_loop": {
+            "concurrency": random.choice([8, 1, 40]),
+            "think_time": random.choice(["20 ms", "0 s", "1 s"]),
+        },
+        "burst": {"rate": rate, "bursts": [burst], **every},
+        "gamma": {"rate": rate, "cv": 4},
+        "mmpp": {"states": [{"rate": "0 /s", "mean_dwell": "100 ms"}, {"rate": rate, "mean_dwell": "200 ms"}]},
+        "on_off": {"on": "300 ms", "off": "300 ms", "burst_rate": rate},
+    }  # fmt: skip
+    arrivals = {"process": process, **own[process]}
+    if process != "at_once" and _maybe(random, 0.15):
+        arrivals["requests"] = random.choice([20, 1])
+    return arrivals
+
+
+def _lengths(random: Random, choices: tuple[int, ...]) -> Any:
+    kind = random.choice(["bare", "uniform", "lognormal"])
+    middle = random.choice(choices)
+    if kind == "uniform":
+        return {"distribution": "uniform", "low": 1, "high": 2 * middle}
+    if kind == "lognormal":
+        return {
+            "distribution": "lognormal",
+            "median": middle,
+            "sigma": 0.9,
+            "max": min(8 * middle, 340),
+        }
+    return middle
+
+
+def _sessions(random: Random) -> Section:
+    sessions: Section = {
+        "concurrency": random.choice([4, 1, 30]),
+        "turns": {"median": 2, "sigma": 0.6, "max": 6},
+        "shared_tokens": random.choice([0, 20]),
+        "first_tokens": _lengths(random, (20, 1)),
+        "user_tokens": _lengths(random, (10, 1)),
+        "output_tokens": _lengths(random, (10, 1)),
+        "user_gap": random.choice(["100 ms", "0 s", "2 s"]),
+        "window_tokens": 300,
+    }
+    if _maybe(random, 0.3):
+        del sessions["concurrency"]
+        sessions["arrivals"] = {"process": "poisson", "rate": "20 /s"}
+    return sessions
+
+
+# Site
+
+
+def _site(random: Random, pools: list[Section]) -> Section:
+    """Draw a site whose fans fail for some of the nodes, mostly so that those are lost."""
+    site: Section = {"inlet": random.choice(["25 degC", "5 degC", "35 degC", "45 degC"])}
+    if _maybe(random, 0.3):
+        site |= {"pue": random.choice([1.25, 1.0]), "electricity": "0.07 USD/kWh"}
+    if _maybe(random, 0.2):
+        site["row_power_cap"] = f"{sum(pool['nodes'] for pool in pools) * 40_000} W"
+    events = []
+    for _ in range(random.choice([1, 0, 2])):
+        event: Section = {
+            "at": random.choice(["0.3 s", "0 s", "1 s"]),
+            "lasts": random.choice(["600 s", "1 s"]),
+        }
+        gpus = [pool for pool in pools if "cooling" in pool["node"]]
+        if not gpus or _maybe(random, 0.2):
+            event |= {"what": "inlet_rise", "rise": random.choice(["80 K", "10 K"])}
+        else:
+            pool = random.choice(gpus)
+            event |= {"what": "fan_failure", "factor": random.choice([0.02, 0.001, 0.3])}
+            event["where"] = random.choice([f"{pool['name']}/0", pool["name"]])
+        events.append(event)
+    if events:
+        site["events"] = events
+    return site
