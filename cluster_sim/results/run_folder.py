@@ -72,6 +72,11 @@ def check_place(folder: Path) -> None:
             raise ScenarioError.at(
                 str(folder), "is there already and is no run folder; expected another --out"
             )
+        if inside := sorted(path.parent.name for path in folder.glob("*/manifest.json")):
+            raise ScenarioError.at(
+                str(folder),
+                f"holds other run folders, {', '.join(inside[:3])}, which would be lost with it; expected another --out",
+            )
         parents = Path(os.path.realpath(folder)).parents
         parent = next(parent for parent in parents if os.path.lexists(parent))
         os.rmdir(tempfile.mkdtemp(prefix=TEMPORARY, dir=parent))

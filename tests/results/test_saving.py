@@ -213,6 +213,15 @@ def test_what_is_no_run_folder_stays(scenario: Path, capsys: pytest.CaptureFixtu
     assert contents(Path("mine")) == {"thesis.tex": b"x"}
 
 
+def test_a_folder_with_other_run_folders_in_it_stays(results: Results, tmp_path: Path) -> None:
+    results.save(tmp_path / "run")
+    results.save(tmp_path / "run" / "variant")
+    before = contents(tmp_path)
+    with pytest.raises(ScenarioError, match="run: holds other run folders, variant, which"):
+        results.save(tmp_path / "run")
+    assert contents(tmp_path) == before
+
+
 def test_a_folder_that_was_put_aside_by_a_killed_run_comes_back(
     results: Results, tmp_path: Path
 ) -> None:

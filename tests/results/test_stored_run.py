@@ -206,6 +206,11 @@ def test_an_edited_scenario_is_noticed(folder: Path, capsys: pytest.CaptureFixtu
     assert err.count("\n") == 1
 
 
+def test_a_folder_with_a_name_that_check_refuses_today_still_loads(tmp_path: Path) -> None:
+    folder = simulate(make_scenario(name="team/../x\x1b")).save(tmp_path / "run")
+    assert opened(folder).scenario.name == "team/../x\x1b"
+
+
 def test_line_ends_of_another_system_are_no_edit(folder: Path) -> None:
     path = folder / "scenario.yaml"
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
