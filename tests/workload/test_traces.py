@@ -274,7 +274,7 @@ def test_an_archive_with_flipped_bits_is_refused_by_name(tmp_path: Path, packing
     for place in range(len(content) // 3, len(content) // 2):
         content[place] ^= 0x55
     path.write_bytes(content)
-    with pytest.raises(ScenarioError, match="t.tar"):
+    with pytest.raises(ScenarioError, match=r"t\.tar"):
         rows(str(path))
 
 
@@ -283,7 +283,7 @@ def test_a_packed_trace_with_flipped_bits_is_refused_by_name(tmp_path: Path) -> 
     for place in range(20, 60):
         content[place] ^= 0x55
     (tmp_path / "t.csv.gz").write_bytes(content)
-    with pytest.raises(ScenarioError, match="t.csv.gz: cannot be read: "):
+    with pytest.raises(ScenarioError, match=r"t\.csv\.gz: cannot be read: "):
         rows(str(tmp_path / "t.csv.gz"))
 
 
