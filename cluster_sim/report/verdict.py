@@ -113,6 +113,8 @@ def warnings(
         dict.fromkeys(warning for view in shown for warning in view.results.scenario.warnings())
     )
     for view in shown:
+        if (stopped := view.results.info.stopped) is not None:
+            sentences.append(f"{view.label} ended early: {stopped}.")
         sentences += [f"{view.label}: {text}" for text in _of_view(view)]
     first = shown[0].results.requests["arrival_s"] if shown else None
     if any(not view.results.requests["arrival_s"].equals(first) for view in shown[1:]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from cluster_sim.results.notebook import results_html
 from cluster_sim.results.run_data import RunData
 from cluster_sim.results.run_folder import write_run
-from cluster_sim.results.stored_run import read_run
+from cluster_sim.results.stored_run import is_run_folder, read_run
 from cluster_sim.results.summary import summary
 from cluster_sim.whole_files import TEMPORARY, bring_back
 
@@ -72,11 +73,10 @@ def load_runs(folder: str | Path) -> list[Results]:
         There is no run folder, or one is not whole.
     """
     folder = Path(folder)
-    bring_back(folder)
+    if is_run_folder(folder) or not os.path.isdir(folder):
+        return [load_results(folder)]
     for aside in folder.glob(f"{TEMPORARY}old-*"):
         bring_back(folder / aside.name.removeprefix(f"{TEMPORARY}old-"))
-    if (folder / "manifest.json").is_file():
-        return [load_results(folder)]
     inside = sorted(
         path.parent
         for path in folder.glob("*/manifest.json")

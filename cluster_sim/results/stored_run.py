@@ -56,8 +56,7 @@ def about_run(folder: Path) -> tuple[Scenario, dict[str, Any]]:
     ScenarioError
         There is no run folder, it is of a later version, or its scenario cannot be read.
     """
-    bring_back(folder)
-    if not (folder / "manifest.json").is_file():
+    if not is_run_folder(folder):
         raise ScenarioError.at(str(folder), "is no run folder (no manifest.json in it)")
     manifest = read_json(folder / "manifest.json")
     _check_format(folder / "manifest.json", manifest)
@@ -77,6 +76,15 @@ def about_run(folder: Path) -> tuple[Scenario, dict[str, Any]]:
             raise
         reason = "was written by another version, whose scenario this one cannot read; its tables are plain Parquet files"
         raise ScenarioError([Fault(str(folder), reason), *error.faults]) from error
+
+
+def is_run_folder(folder: Path) -> bool:
+    """Return whether there is a run in a folder, one that a killed process had put aside included."""
+    try:
+        bring_back(folder)
+        return (folder / "manifest.json").is_file()
+    except (OSError, ValueError):  # a name that is too long, or none
+        return False
 
 
 def _check_format(path: Path, manifest: dict[str, Any]) -> None:

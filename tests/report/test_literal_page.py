@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 
 from cluster_sim.errors import visible
 from cluster_sim.report import page
+from cluster_sim.report.charts.view import View
+from cluster_sim.report.verdict import warnings
 from cluster_sim.results.results import Results
 from cluster_sim.scenario.describe import as_html
 from cluster_sim.sim.simulate import simulate
@@ -78,3 +81,10 @@ def test_notebooks_show_names_as_they_are(runs: list[Results]) -> None:
     for html in (runs[0]._repr_html_(), runs[0].scenario._repr_html_()):
         assert "<script" not in html and "<img" not in html and "\x1b" not in html
         assert visible(UGLY) in unescape(html)
+
+
+def test_a_page_says_what_ended_a_run_early() -> None:
+    results = simulate(make_scenario())
+    info = replace(results.info, stopped="the time limit of 3 s was exceeded")
+    shown = [View(0, "small", "#000000", [], replace(results, info=info))]
+    assert "small ended early: the time limit of 3 s was exceeded." in warnings(shown, [])

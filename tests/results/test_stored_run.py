@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cluster_sim.errors import ScenarioError
-from cluster_sim.results.results import Results, load_results
+from cluster_sim.results.results import Results, load_results, load_runs
 from cluster_sim.results.run_data import LATER_TABLES, TABLES
 from cluster_sim.results.run_folder import RUN_FORMAT
 from cluster_sim.results.stored_run import RunFolderWarning
@@ -209,6 +209,20 @@ def test_an_edited_scenario_is_noticed(folder: Path, capsys: pytest.CaptureFixtu
 def test_a_folder_with_a_name_that_check_refuses_today_still_loads(tmp_path: Path) -> None:
     folder = simulate(make_scenario(name="team/../x\x1b")).save(tmp_path / "run")
     assert opened(folder).scenario.name == "team/../x\x1b"
+
+
+@pytest.mark.parametrize("name", ["x\0", "x" * 5000, "none", "run/manifest.json", ""])
+def test_what_is_no_run_folder_is_said_to_be_none(
+    folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    for load in (load_results, load_runs):
+        if name or load is load_results:
+            with pytest.raises(
+                ScenarioError, match=r"is no run folder \(no manifest\.json in it\)"
+            ):
+                load(name)
+    assert len(load_runs("")) == 1
 
 
 def test_line_ends_of_another_system_are_no_edit(folder: Path) -> None:

@@ -398,3 +398,21 @@ def test_without_a_dask_scheduler_the_command_says_so(tmp_path: Path) -> None:
         ScenarioError, match=r"--dask: (needs the package dask|no Dask scheduler answers)"
     ):
         sweep(write(tmp_path, {"axes": AXES}), tmp_path / "out", dask="nowhere")
+
+
+def test_a_point_whose_summary_fails_keeps_its_tables_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> dict[str, Any]:
+        raise IndexError("index 3 is out of bounds")
+
+    monkeypatch.setattr("cluster_sim.results.results.summary", broken)
+    path, out = write(tmp_path, {"axes": AXES, "keep": "runs"}), tmp_path / "out"
+    table = sweep(path, out, workers=0)
+    assert set(table["status"].to_pylist()) == {"failed"}
+    folders = sorted(str(path) for path in (out / "runs").iterdir())
+    assert sorted(table["reason"].to_pylist()) == [
+        f"SummaryError: {folder}: all tables are saved, but the summary failed: IndexError: index 3 is out of bounds"
+        for folder in folders
+    ]
+    assert all((Path(folder) / "requests.parquet").is_file() for folder in folders)
