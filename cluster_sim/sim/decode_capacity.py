@@ -17,8 +17,6 @@ class DecodeCapacity(ReplicaEvents):
         self.longest = self.longest_of_all = max(longest.values(), default=0)
         """Number of tokens of the largest request that a replica that is up could decode, and that
         any could, were it up."""
-        self.has_lost = False
-        """Whether devices of any have been lost."""
 
     def holds(self, request: Request) -> bool:
         """Return whether a replica that is up could hold all of a request."""
@@ -27,5 +25,4 @@ class DecodeCapacity(ReplicaEvents):
     def devices_lost(self, number: int) -> None:
         """Leave a replica out."""
         if self._longest.pop(number, None) is not None:
-            self.has_lost = True
             self.longest = max(self._longest.values(), default=0)

@@ -13,8 +13,8 @@ What happens to a request when the devices of a replica are lost:
 | finished | | |
 
 Where both are lost, it begins anew elsewhere. "Anew" means that its prompt and its answer so far are
-prefilled by a replica that the router picks; the tokens that its client has are not made again, as
-NVIDIA Dynamo does (Dynamo documentation, Request Migration). A request fails where no replica that
+prefilled by a replica that the router picks; the tokens that its client has are not made again. NVIDIA Dynamo
+does so where its frontend allows it (its documentation, Request Migration). A request fails where no replica that
 is up could serve it: the router finds that out when it begins anew, the transfers when its KV is
 complete and no decode replica that is up could ever hold it.
 
@@ -35,6 +35,7 @@ from cluster_sim.results.recorder import Recorder
 from cluster_sim.sim.decode_capacity import DecodeCapacity
 from cluster_sim.sim.decode_replica import DecodeReplica
 from cluster_sim.sim.fabric import Fabric
+from cluster_sim.sim.prefilled_request import PrefilledRequest
 from cluster_sim.sim.replica_events import PromptSource, ReplicaEvents
 from cluster_sim.sim.transfer import Parties, Transfer
 from cluster_sim.topology import ParallelPaths
@@ -60,34 +61,6 @@ class TransferPolicy:
     """Picks one of the replicas that could take a request."""
     kv_transfer: str
     """`layers`, `whole` or `off`; see serving.disaggregation."""
-
-
-@dataclass(slots=True, eq=False)
-class PrefilledRequest:
-    """A request from the beginning of its prefill until its KV is where it decodes."""
-
-    request: Request
-    source: PromptSource
-    total_tokens: int
-    """Number of tokens whose KV is sent: its prompt and its answer before this prefill."""
-    tokens: float = 0.0
-    """Number of tokens whose KV could be sent at the time `since_s`."""
-    tokens_per_s: float = 0.0
-    """Rate at which further tokens become transferable [tokens/s]."""
-    since_s: float = 0.0
-    is_whole: bool = False
-    """Whether the prefill is over."""
-    target: DecodeReplica | None = None
-    transfer: Transfer | None = None
-    kv_bytes: float = 0.0
-    """KV of all its tokens [B]."""
-    attempt: int = 0
-    """Number of targets that were lost before its KV had arrived."""
-
-    def lose_target(self) -> None:
-        """Note that the devices are lost to which its KV was being sent."""
-        self.target = self.transfer = None
-        self.attempt += 1
 
 
 class KvTransfers(ReplicaEvents):
@@ -163,12 +136,14 @@ class KvTransfers(ReplicaEvents):
         if prefilled.target is not None:
             request.sending_s, request.prefill_replica = now_s, source.number
         self._make_ready(prefilled, prefilled.total_tokens, 0.0)
+        if prefilled.is_hopeless:
+            self._queue(prefilled)
         self.capacity_freed()
 
     def _enqueue(self, request: Request, source: PromptSource, tokens: int) -> PrefilledRequest:
         prefilled = PrefilledRequest(request, source, tokens)
         self._prefilled[request.number] = prefilled
-        self._waiting.append(prefilled)
+        self._queue(prefilled)
         return prefilled
 
     def capacity_freed(self) -> None:
@@ -178,8 +153,6 @@ class KvTransfers(ReplicaEvents):
             request, tokens = prefilled.request, prefilled.total_tokens
             able = [decoder for decoder in self._decoders if decoder.can_take(request, tokens)]
             if not able:
-                if self._capacity.has_lost and self._set_hopeless_aside():
-                    continue
                 return
             self._waiting.popleft()
             prefilled.target = target = self._policy.choose(able)
@@ -193,24 +166,6 @@ class KvTransfers(ReplicaEvents):
                 prefilled.kv_bytes = self._paths.kv_bytes(tokens, target.number)
                 self._supply(prefilled)
 
-    def _set_hopeless_aside(self) -> bool:
-        """Let no request wait in front that no decode replica that is up could ever hold.
-
-        One whose prefill is over is lost; one that is being prefilled goes to the end, and is lost
-        when that is over. Returns whether another one is in front now.
-        """
-        first, holds = self._waiting[0], self._capacity.holds
-        kept = [prefilled for prefilled in self._waiting if holds(prefilled.request)]
-        hopeless = [prefilled for prefilled in self._waiting if not holds(prefilled.request)]
-        whole = [prefilled for prefilled in hopeless if prefilled.is_whole]
-        self._waiting = deque(
-            kept + [prefilled for prefilled in hopeless if not prefilled.is_whole]
-        )
-        for prefilled in whole:
-            del self._prefilled[prefilled.request.number]
-            prefilled.source.give_up(prefilled.request)
-        return bool(self._waiting) and self._waiting[0] is not first
-
     def devices_lost(self, number: int) -> None:
         """End the transfers from and to a replica; send again what has lost its target."""
         again = []
@@ -223,8 +178,24 @@ class KvTransfers(ReplicaEvents):
             elif target is not None and target.number == number:
                 prefilled.lose_target()
                 again.append(prefilled)
-        self._waiting = deque(again + [other for other in self._waiting if self._is_here(other)])
+        waiting = again + [other for other in self._waiting if self._is_here(other)]
+        self._waiting.clear()
+        for prefilled in waiting:
+            self._queue(prefilled)
         self.capacity_freed()
+
+    def _queue(self, prefilled: PrefilledRequest) -> None:
+        """Let a request wait for a decode replica, unless none that is up could ever hold it.
+
+        Then it is lost, as soon as its prefill is over.
+        """
+        request = prefilled.request
+        prefilled.is_hopeless = not self._capacity.holds(request)
+        if not prefilled.is_hopeless:
+            self._waiting.append(prefilled)
+        elif prefilled.is_whole:
+            del self._prefilled[request.number]
+            prefilled.source.give_up(request)
 
     def _supply(self, prefilled: PrefilledRequest) -> None:
         """Tell the fabric what of a request's KV can be sent to its target."""

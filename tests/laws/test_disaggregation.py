@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from simpy import Environment
 
@@ -460,6 +460,38 @@ def prefill_scheduler(
 
 
 @settings(parent=steps_laws.SETTINGS, max_examples=120)
+@example(  # with drafts the blocks are a mean, which exceeds the cache by one for a step
+    gaps=[(0.0, 16, 23), (0.0, 22, 20), (0.0, 40, 2)],
+    limit={
+        "blocks": 21,
+        "block_tokens": 4,
+        "max_sequences": 2,
+        "budget": 41,
+        "chunked": False,
+        "window": 0,
+    },
+    feature={
+        "static": False,
+        "drafts": 1,
+        "acceptance": 0.0,
+        "prefix_caching": True,
+        "order": "fcfs",
+        "batch_wait_timeout_iterations": 0,
+        "batch_wait_max_tokens_ratio": 0.1,
+        "watermark": 0.0,
+        "swap_blocks": 100,
+        "offload": (),
+    },
+    link={
+        "bytes_per_s": 1e6,
+        "latency_s": 0.0,
+        "transfer": "layers",
+        "policy": "least_kv",
+        "prefill_blocks": 11,
+        "decoders": 1,
+        "readers": 1,
+    },
+)
 @given(steps_laws.jobs, steps_laws.limits, steps_laws.features, links)
 def test_stretch_and_step_agree_on_every_hand_over_first_token_and_finish(
     gaps: list[tuple[float, int, int]],

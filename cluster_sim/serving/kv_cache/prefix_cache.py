@@ -91,8 +91,10 @@ class PrefixCache:
     def take_until(self, free: int) -> None:
         """Take blocks from the front of the queue until `free` are left.
 
-        Their content is forgotten, or goes to the store.
+        Their content is forgotten, or goes to the store. Below 0 nothing is left: with drafts the
+        blocks of decoding sequences are a mean, which may exceed the cache until the next step.
         """
+        free = max(free, 0)
         missing, queue = self.free - free, self._queue
         if missing < 0:
             # Blocks of decoding sequences are not counted one by one: some are free sooner.
