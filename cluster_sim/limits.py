@@ -75,6 +75,8 @@ POINTS = Limit(1_000_000, "each point of a study is planned in memory")
 """Limit of the runs of a study: points times replications."""
 SEED = Limit(2**128 - 1, "generators of random numbers are seeded with 128 bits")
 """Limit of seeds."""
+PERIODS = Limit(10_000_000, "each burst and each stay in a state is drawn on its own")
+"""Limit of the bursts, silences and stays in a state over a run."""
 SESSION_STEPS = Limit(500_000, "the steps of 64 sessions are drawn at a time")
 """Limit of the steps of a session: its turns times the steps of each."""
 MAX_SIGMA = 12.0

@@ -158,6 +158,35 @@ def test_requests_of_the_whole_run_are_counted():
     )
 
 
+@pytest.mark.parametrize(
+    "arrivals",
+    [
+        {"process": "on_off", "on": "1 us", "off": "1 us", "off_sigma": 0, "burst_rate": "1 /s"},
+        {
+            "process": "mmpp",
+            "states": [{"rate": f"{rate} /s", "mean_dwell": "1 us"} for rate in "12"],
+        },
+    ],
+)
+def test_bursts_and_stays_of_the_whole_run_are_counted(arrivals: dict[str, Any]):
+    """A million per second are 1e8 in 100 s."""
+    keys = workload(arrivals=arrivals) | {"duration": "100 s"}
+    (fault,) = faults_of(describe(Scenario, Document(keys, "x.yaml")))
+    assert fault == (
+        ("workload", "arrivals"),
+        "came 100000000 bursts or stays within 100 s; wanted 10,000,000 at most: "
+        "each burst and each stay in a state is drawn on its own",
+    )
+
+
+def test_requests_of_a_burst_that_never_ends_within_the_run_are_counted_too():
+    burst = {"at": "1 s", "lasts": "1000000 s", "rate": "1000 /s"}
+    arrivals = {"process": "burst", "rate": "1 /s", "bursts": [burst]}
+    assert refused(Scenario, workload(arrivals=arrivals)) == (
+        "x.yaml: workload.arrivals.bursts[0]: came 1000000000 requests of a burst; " + OF_REQUESTS
+    )
+
+
 def test_a_sample_counts_what_it_simulates():
     """Half of twice as many requests is as many as there may be."""
     traffic = made()["workload"] | {"arrivals": {"process": "poisson", "rate": "4000 /s"}}

@@ -26,7 +26,7 @@ ODD: tuple[Any, ...] = (
 """Values that are rarely meant where they stand."""
 
 FACTORS = (0.0, -1.0, 1e-12, 1e-3, 0.1, 0.5, 2.0, 10.0, 1e3, 1e6, 1e12)
-_QUANTITY = re.compile(r"([-+]?[\d.]+(?:e[-+]?\d+)?)( ?)(\D*)", re.I)
+_QUANTITY = re.compile(r"([-+]?\d+\.?\d*(?:e[-+]?\d+)?)( ?)(\D*)", re.I)
 _UNITS = ("s", "ms", "min", "h", "/s", "B", "GB", "TB/s", "W", "degC", "K", "USD/h", "kg", "")
 
 

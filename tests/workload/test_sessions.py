@@ -5,6 +5,7 @@ the figures they were fitted to.
 from __future__ import annotations
 
 import json
+import tarfile
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.sessions import Sessions, Turn, scripts
 from cluster_sim.workload.sessions.gaps import Gaps
 from cluster_sim.workload.statistics import reuse
+from cluster_sim.workload.traces import Trace
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "traces"
@@ -530,3 +532,14 @@ def test_original_sessions_have_their_prefixes() -> None:
     found = reuse(asked)
     assert len(asked) == 49
     assert found.token_fraction is not None and 0.8 < found.token_fraction < 1.0
+
+
+def test_a_recorded_trace_without_sessions_is_refused_not_read_for_ever(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "empty.tar", "w"):
+        pass
+    trace = Trace.model_validate({"path": str(tmp_path / "empty.tar"), "format": "weka"})
+    with pytest.raises(ScenarioError, match=r"empty\.tar: holds no requests"):
+        trace.check(as_sessions=True)
+    sessions = Sessions.model_validate({"concurrency": 1, "trace": trace})
+    with pytest.raises(ScenarioError, match="holds no requests"):
+        next(scripts(sessions, seed=1))

@@ -39,8 +39,12 @@ def _check_scenarios(file: Path) -> None:
 
     scenarios = load_variants(file)
     warn_of(scenarios)
-    for trace in {scenario.workload.trace for scenario in scenarios if scenario.workload.trace}:
-        for sentence in trace.check().said():
-            warn(f"{trace.path}: {sentence}")
+    workloads = [scenario.workload for scenario in scenarios]
+    replayed = {(workload.trace, False) for workload in workloads}
+    recorded = {(workload.sessions.trace, True) for workload in workloads if workload.sessions}
+    for trace, as_sessions in replayed | recorded:
+        if trace is not None:
+            for sentence in trace.check(as_sessions=as_sessions).said():
+                warn(f"{trace.path}: {sentence}")
     variants = ", ".join(scenario.variant for scenario in scenarios if scenario.variant)
     print_line(f"{file}: right ({variants})" if variants else f"{file}: right")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cluster_sim.limits import DEVICES, PLACES, REQUESTS
+from cluster_sim.limits import DEVICES, PERIODS, PLACES, REQUESTS
 from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
@@ -40,10 +40,14 @@ def _request_faults(scenario: Scenario) -> Iterator[Finding]:
         ("workload", "sessions", "arrivals"): sessions.arrivals if sessions is not None else None,
     }
     for trail, arrivals in sources.items():
-        rate_per_s = None if arrivals is None else arrivals.mean_rate_per_s(scenario.duration_s)
-        if rate_per_s is None or scenario.duration_s is None:
+        if arrivals is None or scenario.duration_s is None:
+            continue
+        if (rate_per_s := arrivals.mean_rate_per_s(scenario.duration_s)) is None:
             continue
         expected = rate_per_s * scenario.duration_s / (scenario.sample or 1)
+        if (periods := arrivals.periods_until(scenario.duration_s)) > PERIODS.most:
+            noun = f"bursts or stays within {scenario.duration_s:g} s"
+            yield trail, PERIODS.fault(round(periods), noun)
         if scenario.requests_wanted is None and expected > REQUESTS.most:
             noun = f"requests within {scenario.duration_s:g} s"
             yield trail, REQUESTS.fault(round(expected), noun)

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from cluster_sim.limits import REQUESTS
 from cluster_sim.schema import Description
 from cluster_sim.units import PerSecond, PositiveSeconds, Seconds
 from cluster_sim.workload.arrivals.process import OpenLoop
@@ -28,6 +29,12 @@ class OneBurst(Description):
     """Rate of the burst's arrivals, on top of the base rate [1/s]."""
     every_s: PositiveSeconds | None = None
     """Time from one beginning of this burst to the next [s]. Default: the process's `every`."""
+
+    @model_validator(mode="after")
+    def _can_be_held(self) -> OneBurst:
+        if (requests := self.rate_per_s * self.lasts_s) > REQUESTS.most:
+            raise ValueError(REQUESTS.fault(round(requests), "requests of a burst"))
+        return self
 
     def seconds_until(self, until_s: float, every_s: float | None) -> float:
         """Return how long the burst has lasted until a time, all its repetitions together [s]."""

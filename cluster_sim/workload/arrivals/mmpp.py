@@ -72,6 +72,10 @@ class Mmpp(OpenLoop):
                 yield np.interp(ahead[:due], integral, at_s)
                 ahead = ahead[due:] if due < len(ahead) else next(units)
 
+    def periods_until(self, until_s: float) -> float:
+        """Return the mean number of stays in a state until a time [s]."""
+        return until_s * len(self.states) / sum(state.mean_dwell_s for state in self.states)
+
     def _visits(self, rng: np.random.Generator, state: int) -> np.ndarray:
         """Return the states of the next stays, from `state` on, and the state after them."""
         count = len(self.states)

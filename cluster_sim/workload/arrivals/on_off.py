@@ -108,6 +108,10 @@ class OnOff(OpenLoop):
         """
         return self.model_copy(update={"burst_rate_per_s": change(self.burst_rate_per_s)})
 
+    def periods_until(self, until_s: float) -> float:
+        """Return the mean number of bursts and silences until a time [s]."""
+        return 2.0 * until_s / (self.on_s + self._mean_off_s())
+
     def _silence_s(self, rng: np.random.Generator) -> float:
         silence_s = self.off_s * exp(self.off_sigma * rng.standard_normal() - self.off_sigma**2 / 2)
         return silence_s if self.off_max_s is None else min(silence_s, self.off_max_s)

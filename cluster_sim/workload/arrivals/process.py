@@ -80,6 +80,10 @@ class ArrivalProcess(Description):
         """
         return None
 
+    def periods_until(self, until_s: float) -> float:
+        """Return how many bursts, silences or stays in a state are drawn until a time [s]."""
+        return 0.0
+
     def scaled(self, factor: float) -> Self:
         """Return the whole process at `factor` times its rates; times and shapes stay.
 

@@ -112,7 +112,7 @@ class Trace(Description):
         """Yield recorded sessions, whose requests wait for answers.
 
         Requests without tokens are left out and counted. Raises ScenarioError for a format that has
-        no sessions, and with file and line of a session that is malformed.
+        no sessions, for a trace without any, and with file and line of a session that is malformed.
         """
         tally = Tally() if tally is None else tally
         read = self._format.sessions
@@ -124,6 +124,7 @@ class Trace(Description):
                 self.path,
                 f"is a {self.found_format} trace, which has no sessions; wanted {others}",
             )
+        is_empty = True
         for recorded in read(self._source(tally)):
             tally.rows += len(recorded.steps)
             steps = tuple(
@@ -131,15 +132,18 @@ class Trace(Description):
             )
             tally.empty += len(recorded.steps) - len(steps)
             if steps:
+                is_empty = False
                 yield RecordedSession(recorded.start_s, steps)
+        if is_empty:
+            raise ScenarioError.at(self.path, "holds no requests")
 
-    def check(self) -> Tally:
+    def check(self, *, as_sessions: bool = False) -> Tally:
         """Read the whole trace once, and return what is left out.
 
-        Raises ScenarioError as `rows` does.
+        Raises ScenarioError as `rows` does, or as `sessions` does where it is read `as_sessions`.
         """
         tally = Tally()
-        for _ in self.rows(tally=tally):
+        for _ in self.sessions(tally) if as_sessions else self.rows(tally=tally):
             pass
         return tally
 
