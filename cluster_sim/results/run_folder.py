@@ -49,7 +49,8 @@ def write_run(run: RunData, summarise: Callable[[], Mapping[str, Any]], folder: 
         raise SummaryError(
             f"{folder}: all tables are saved, but the summary failed: {_text(failure)}"
         ) from failure
-    if failure is not None:
+    if failure is not None:  # Ctrl-C; the note is what the command then says
+        failure.add_note(f"saved: {folder}, without its summary")
         raise failure
     return folder
 

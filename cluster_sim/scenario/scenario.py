@@ -46,7 +46,7 @@ class Scenario(Description):
     keys_beside: ClassVar[tuple[str, ...]] = ("variants", "sweep", "capacity")
 
     name: str
-    """Name of the scenario."""
+    """Name of the scenario, by which its run folder is called."""
     variant: str | None = None
     """Variant of the file that this scenario is."""
     seed: Annotated[int, Field(ge=0), SEED] = 0

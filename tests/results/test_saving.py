@@ -84,6 +84,15 @@ def test_an_interrupt_in_the_summary_leaves_the_tables_too(
     assert manifest["summary_failed"] == "KeyboardInterrupt"
 
 
+def test_ctrl_c_in_the_summary_names_the_folder(
+    scenario: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_summary(monkeypatch, KeyboardInterrupt())
+    code, _, err = call(capsys, "run", scenario, "--variant", "b200", "--out", "out")
+    assert code == 130
+    assert err.endswith("interrupted: saved: out/b200, without its summary\n")
+
+
 def test_the_command_names_the_folder_and_goes_on_with_the_other_variants(
     scenario: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

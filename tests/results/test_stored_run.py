@@ -20,7 +20,7 @@ from cluster_sim.results.stored_run import RunFolderWarning
 from cluster_sim.results.table_files import DESCRIBED
 from cluster_sim.sim.simulate import simulate
 from tests.commands import call
-from tests.scenarios import make_scenario
+from tests.scenarios import make_pool, make_scenario
 
 # What run folders of earlier versions lacked, by the first version that had it.
 LACKED_BEFORE_CONTENTION = {
@@ -209,6 +209,16 @@ def test_an_edited_scenario_is_noticed(folder: Path, capsys: pytest.CaptureFixtu
 def test_a_folder_with_a_name_that_check_refuses_today_still_loads(tmp_path: Path) -> None:
     folder = simulate(make_scenario(name="team/../x\x1b")).save(tmp_path / "run")
     assert opened(folder).scenario.name == "team/../x\x1b"
+
+
+def test_names_are_in_tables_as_they_are_written(tmp_path: Path) -> None:
+    name = "$x^{ [/b] <b>日本語</b> \x1b[31m 😀"
+    pool = make_pool()
+    node = pool["node"] | {"device": pool["node"]["device"] | {"name": name}}
+    scenario = make_scenario(name=name, cluster={"pools": [pool | {"node": node}]})
+    results = opened(simulate(scenario).save(tmp_path / "run"))
+    assert results.devices["kind"].unique().to_pylist() == [name]
+    assert results.scenario.title == results.summary()["name"] == name
 
 
 @pytest.mark.parametrize("name", ["x\0", "x" * 5000, "none", "run/manifest.json", ""])
