@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -96,10 +97,12 @@ def test_laws_hold_of_any_scenario_of_the_catalog(random: Random) -> None:
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_laws_hold_for_twenty_minutes(request: pytest.FixtureRequest) -> None:
-    """The two properties above in turns, from one seed on; it is told with the case that fails."""
+def test_laws_hold_for_twenty_minutes(
+    request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
+) -> None:
+    """The two properties above in turns, from one seed on; a fault names the seed and the scenario."""
     first = int(request.config.getoption("--hypothesis-seed", None) or 0) * 1_000_000
-    began_s, seed = time.process_time(), first
+    began_s, seed, runs = time.process_time(), first, 0
     while time.process_time() - began_s < LONG_S:
         for draw in (_tiny_of, _catalog_of):
             with tempfile.TemporaryDirectory() as folder:
@@ -111,7 +114,10 @@ def test_laws_hold_for_twenty_minutes(request: pytest.FixtureRequest) -> None:
                     except BaseException as fault:
                         fault.add_note(f"seed {seed} of {draw.__name__}: {json.dumps(section)}")
                         raise
+                    runs += 1
         seed += 1
+    record_property("seeds", seed - first)
+    record_property("scenarios that ran", runs)
 
 
 def _tiny_of(random: Random, folder: Path) -> Section:

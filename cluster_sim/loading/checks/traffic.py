@@ -106,17 +106,5 @@ def objective_faults(scenario: Scenario) -> Iterator[Finding]:
 
 def admission_faults(scenario: Scenario) -> Iterator[Finding]:
     """Yield why the admission policy does not suit the traffic."""
-    workload, admission = scenario.workload, scenario.cluster.admission
-    for fault in admission.faults([slo.ttft_s for slo in scenario.slos]):
+    for fault in scenario.cluster.admission.faults([slo.ttft_s for slo in scenario.slos]):
         yield ("cluster", "admission"), fault
-    clients = None if workload.arrivals is None else workload.arrivals.waiting_clients()
-    if (
-        not admission.refuses_nobody
-        and workload.trace is None
-        and clients is not None
-        and clients.think_time_s == 0.0
-    ):
-        yield (
-            ("cluster", "admission"),
-            "clients that are refused would ask again at once, for ever; wanted a think_time under workload.arrivals",
-        )
