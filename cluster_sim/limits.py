@@ -82,5 +82,8 @@ SESSION_STEPS = Limit(500_000, "the steps of 64 sessions are drawn at a time")
 MAX_SIGMA = 12.0
 """Limit of standard deviations of a logarithm: the mean of a log-normal, exp(sigma^2 / 2), is a
 number up to 37, and with 12 the 84th percentile is 160,000 times the median."""
+MAX_SECONDS = 1e9
+"""Limit of the time until a run must have ended [s], 32 years: up to there floating-point numbers
+tell a tenth of a microsecond apart."""
 VALUES = Limit(200_000, "each value of a file is kept with its line")
 """Limit of the values of a file, with aliases expanded: above it, anchors are used as a bomb."""

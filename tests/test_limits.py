@@ -187,6 +187,17 @@ def test_requests_of_a_burst_that_never_ends_within_the_run_are_counted_too():
     )
 
 
+@pytest.mark.parametrize("key", ["duration", "drain"])
+def test_a_run_of_more_than_32_years_is_refused(key: str):
+    """The step between floating-point numbers is 1.2e-7 at 1e9, and grows with them."""
+    keys = made(**{"duration": "10 s", key: "2e9 s"})
+    faults = list(faults_of(describe(Scenario, Document(keys, "x.yaml"))))
+    assert faults[0] == (
+        (key,),
+        "came 2e+09 s; wanted 1e+09 s at most: later times are not told apart to a tenth of a microsecond",
+    )
+
+
 def test_a_sample_counts_what_it_simulates():
     """Half of twice as many requests is as many as there may be."""
     traffic = made()["workload"] | {"arrivals": {"process": "poisson", "rate": "4000 /s"}}

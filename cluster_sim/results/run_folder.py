@@ -125,6 +125,7 @@ def _manifest(run: RunData, failure: BaseException | None) -> dict[str, Any]:
         }
         | {package: package_version(package) for package in packages},
         **run.info.manifest(),
+        "rows": {name: getattr(run, name).num_rows for name in TABLES},
         **({} if failure is None else {"summary_failed": _text(failure)}),
     }
 

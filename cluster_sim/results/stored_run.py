@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from cluster_sim.errors import Fault, ScenarioError
+from cluster_sim.errors import Fault, ScenarioError, shown
 from cluster_sim.results.run_data import LATER_TABLES, TABLES, RunData
 from cluster_sim.results.run_folder import RUN_FORMAT
 from cluster_sim.results.run_info import RunInfo
@@ -41,11 +41,23 @@ def read_run(folder: Path) -> RunData:
         if path.exists() or name not in LATER_TABLES:
             try:
                 tables[name] = read_table(name, path)
+                _check_rows(name, path, tables[name], manifest)
             except ScenarioError as error:
                 faults += error.faults
     if faults:
         raise ScenarioError(faults)
     return RunData(scenario, **tables, info=info)
+
+
+def _check_rows(name: str, path: Path, table: pa.Table, manifest: dict[str, Any]) -> None:
+    """Raise ScenarioError where a table has not the rows that were saved."""
+    rows = manifest.get("rows")
+    saved = rows.get(name) if isinstance(rows, dict) else None
+    if saved is not None and saved != table.num_rows:
+        raise ScenarioError.at(
+            str(path),
+            f"is damaged: got {table.num_rows:,} rows; expected {shown(saved)}, as manifest.json says",
+        )
 
 
 def about_run(folder: Path) -> tuple[Scenario, dict[str, Any]]:

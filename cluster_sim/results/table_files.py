@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cluster_sim.errors import Fault, ScenarioError
@@ -27,6 +28,10 @@ DESCRIBED: Mapping[str, tuple[Column, ...]] = MappingProxyType(
 """Columns of each table. A table may have more, and an empty one that describes nothing has none."""
 
 
+_MAX_SECONDS = 2**63 / 1e9
+"""Times from which nanoseconds do not fit into 64 bits [s]: 292 years."""
+
+
 def read_table(name: str, path: Path) -> pa.Table:
     """Return a table of a run folder, with neutral values in columns that earlier versions lack.
 
@@ -37,9 +42,26 @@ def read_table(name: str, path: Path) -> pa.Table:
     """
     with opened(name, path) as file:
         try:
-            return with_neutral_columns(name, file.read())
+            table = with_neutral_columns(name, file.read())
         except (OSError, pa.ArrowException) as fault:
             raise ScenarioError.at(str(path), f"is damaged: {fault}") from fault
+    for column in DESCRIBED[name]:
+        is_time = column.name.endswith("_s") and not column.name.endswith("_per_s")
+        if is_time and column.name in table.column_names:
+            _check_seconds(path, column.name, table[column.name])
+    return table
+
+
+def _check_seconds(path: Path, column: str, values: pa.ChunkedArray) -> None:
+    """Raise ScenarioError where a column of seconds holds what is no time of a run."""
+    if pa.types.is_null(values.type) or not len(values):
+        return
+    for value in pc.min_max(values).as_py().values():
+        if value is not None and not abs(value) < _MAX_SECONDS:
+            raise ScenarioError.at(
+                str(path),
+                f"column {column}: got {value:g} s; expected times whose nanoseconds fit into 64 bits",
+            )
 
 
 def opened(name: str, path: Path) -> pq.ParquetFile:

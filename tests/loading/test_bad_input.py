@@ -254,6 +254,15 @@ def test_clients_that_never_think_may_be_refused():
     assert not faults(edit)
 
 
+def test_sessions_whose_window_holds_no_request_are_refused():
+    """They would start one after another at the same moment: a session begins with 7,000 tokens."""
+    old = BASE[BASE.index("  arrivals") : BASE.index("slo")]
+    sessions = "  sessions: {preset: coding-agent, concurrency: 2, window_tokens: 6000}\n"
+    assert faults(edited((old, sessions))) == [
+        "x.yaml:6: workload.sessions.window_tokens: came 6000; none of 1,024 sessions has a first prompt and an answer that fit: wanted more tokens"
+    ]
+
+
 def test_pools_that_hand_over_must_suit_each_other():
     decoding = """    - {name: b, node: dgx-h100, replica: {tensor_parallel: 2, kv_cache: fp8, role: decode}, batching: {policy: static}}
   router"""

@@ -153,6 +153,27 @@ def test_columns_that_are_missing_or_of_another_type_are_named_together(folder: 
     ]
 
 
+def test_a_table_that_has_lost_rows_is_told(folder: Path) -> None:
+    table = pq.read_table(folder / "requests.parquet")
+    pq.write_table(table.slice(0, 2), folder / "requests.parquet")
+    with pytest.raises(ScenarioError) as error:
+        load_results(folder)
+    assert str(error.value) == (
+        f"{folder}/requests.parquet: is damaged: got 2 rows; "
+        f"expected {table.num_rows}, as manifest.json says"
+    )
+
+
+def test_a_time_that_no_run_reaches_is_told(folder: Path) -> None:
+    def delay(table: pa.Table) -> pa.Table:
+        place = table.column_names.index("finish_s")
+        return table.set_column(place, "finish_s", pa.array([1e303] * len(table)))
+
+    change_table(folder / "requests.parquet", delay)
+    with pytest.raises(ScenarioError, match=r"column finish_s: got 1e.303 s; expected times"):
+        load_results(folder)
+
+
 def test_another_column_is_no_fault(folder: Path) -> None:
     change_table(
         folder / "requests.parquet",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cluster_sim.limits import DEVICES, PERIODS, PLACES, REQUESTS
+from cluster_sim.limits import DEVICES, MAX_SECONDS, PERIODS, PLACES, REQUESTS
 from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
@@ -24,7 +24,18 @@ def count_faults(scenario: Scenario) -> Iterator[Finding]:
         yield ("cluster", "pools"), DEVICES.fault(devices, "devices")
     elif places > PLACES.most:
         yield ("cluster", "pools"), PLACES.fault(places, "places of all nodes")
+    yield from _time_faults(scenario)
     yield from _request_faults(scenario)
+
+
+def _time_faults(scenario: Scenario) -> Iterator[Finding]:
+    """Yield a run so long that its times cannot be told apart."""
+    for key, value_s in (("duration", scenario.duration_s or 0.0), ("drain", scenario.drain_s)):
+        if value_s > MAX_SECONDS:
+            yield (
+                (key,),
+                f"came {value_s:g} s; wanted {MAX_SECONDS:g} s at most: later times are not told apart to a tenth of a microsecond",
+            )
 
 
 def _places(pool: Pool) -> int:

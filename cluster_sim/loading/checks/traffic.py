@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.scenario.workload import Workload
 from cluster_sim.schema import Trail
+from cluster_sim.workload.sessions import scripts
 
+_SESSIONS = 1024
+"""Number of sessions that are drawn to see whether any sends a request."""
 _OWN_KEYS = ("arrivals", "prompt_tokens", "output_tokens", "length_correlation")
 """Keys that a trace and sessions stand in place of."""
 
@@ -21,6 +25,7 @@ def traffic_faults(scenario: Scenario) -> Iterator[Finding]:
     else:
         yield from _missing_keys(workload)
     yield from _class_faults(workload)
+    yield from _session_faults(workload)
     yield from _length_faults(scenario)
 
 
@@ -50,6 +55,22 @@ def _missing_keys(workload: Workload) -> Iterator[Finding]:
                 ("workload",),
                 f"'{key}' is missing; wanted arrivals, prompt_tokens and output_tokens, or a trace",
             )
+
+
+def _session_faults(workload: Workload) -> Iterator[Finding]:
+    """Yield a window so short that sessions end before their first request.
+
+    They would start one after another at the same moment, indefinitely.
+    """
+    sessions = workload.sessions
+    if sessions is None or sessions.trace is not None or sessions.window_tokens is None:
+        return
+    drawn = islice(scripts(sessions, seed=0), _SESSIONS)
+    if all(next(turns, None) is None for turns in drawn):
+        yield (
+            ("workload", "sessions", "window_tokens"),
+            f"came {sessions.window_tokens}; none of {_SESSIONS:,} sessions has a first prompt and an answer that fit: wanted more tokens",
+        )
 
 
 def _class_faults(workload: Workload) -> Iterator[Finding]:
