@@ -52,9 +52,9 @@ def _written(rng: Random, data: Any, *, as_json: bool = False) -> bytes:
 def _read_by(rng: Random) -> tuple[tuple[str, ...], ...]:
     """Commands on `x.yaml`: it is always checked, and now and then explained or simulated."""
     commands: list[tuple[str, ...]] = [("check", "x.yaml")]
-    if rng.random() < 0.4:
+    if rng.random() < 0.3:
         commands.append(("explain", "x.yaml"))
-    if rng.random() < 0.5:
+    if rng.random() < 0.45:
         commands.append(RUN)
     return tuple(commands)
 

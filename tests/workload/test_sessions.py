@@ -543,3 +543,17 @@ def test_a_recorded_trace_without_sessions_is_refused_not_read_for_ever(tmp_path
     sessions = Sessions.model_validate({"concurrency": 1, "trace": trace})
     with pytest.raises(ScenarioError, match="holds no requests"):
         next(scripts(sessions, seed=1))
+
+
+def test_a_small_trace_is_read_once_and_its_rounds_have_other_identities(tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    request = {"t": 0.0, "type": "n", "in": 130, "out": 10, "hash_ids": [1, 2]}
+    path.write_text(json.dumps({"id": "t", "block_size": 64, "requests": [request]}))
+    trace = Trace.model_validate({"path": str(path)})
+    rounds = scripts(Sessions.model_validate({"concurrency": 1, "trace": trace}), seed=1)
+    (first,) = next(rounds)
+    (second,) = next(rounds)
+    path.unlink()
+    (third,) = next(rounds)
+    assert first.prompt_tokens == second.prompt_tokens == third.prompt_tokens == 130
+    assert len({turn.pieces[0] for turn in (first, second, third)}) == 3

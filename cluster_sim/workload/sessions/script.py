@@ -10,7 +10,7 @@ import numpy as np
 
 from cluster_sim.workload.random_streams import stream
 from cluster_sim.workload.sessions.description import Sessions
-from cluster_sim.workload.traces import RecordedSession
+from cluster_sim.workload.traces import RecordedSession, Trace
 from cluster_sim.workload.traces.rows import Pieces
 
 AT_A_TIME = 64
@@ -46,6 +46,10 @@ class Turn(NamedTuple):
         return tuple(self.history[: self.known])
 
 
+_MAX_KEPT_STEPS = 10_000
+"""Steps of recorded sessions up to which they are kept in memory."""
+
+
 def scripts(sessions: Sessions, seed: int) -> Iterator[Iterator[Turn]]:
     """Yield the turns of each session, indefinitely.
 
@@ -53,13 +57,31 @@ def scripts(sessions: Sessions, seed: int) -> Iterator[Iterator[Turn]]:
     """
     if sessions.trace is not None:
         # In every round through the records they are other people's: identities are moved apart.
-        for time_round in count():
-            for recorded in islice(sessions.trace.sessions(), sessions.trace.limit):
-                yield _recorded(recorded, time_round << 96)
+        for time_round, recorded in _rounds(sessions.trace):
+            yield _recorded(recorded, time_round << 96)
     for block in count():
         steps = _draws(sessions, stream(seed, f"sessions from {block * AT_A_TIME}"))
         for place in range(AT_A_TIME):
             yield _turns(sessions, steps.of(place), (block * AT_A_TIME + place + 1) << 32)
+
+
+def _rounds(trace: Trace) -> Iterator[tuple[int, RecordedSession]]:
+    """Yield (round, session) of the recorded sessions, round after round.
+
+    NOTE: a trace of few steps is kept in memory rather than read in every round; `explain` of one
+    session takes 0.5 s, and took 6 s.
+    """
+    kept: list[RecordedSession] = []
+    steps = 0
+    for recorded in islice(trace.sessions(), trace.limit):
+        steps += len(recorded.steps)
+        if steps <= _MAX_KEPT_STEPS:
+            kept.append(recorded)
+        yield 0, recorded
+    for time_round in count(1):
+        again = kept if steps <= _MAX_KEPT_STEPS else islice(trace.sessions(), trace.limit)
+        for recorded in again:
+            yield time_round, recorded
 
 
 def _recorded(recorded: RecordedSession, moved: int) -> Iterator[Turn]:
