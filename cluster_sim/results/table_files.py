@@ -30,6 +30,8 @@ DESCRIBED: Mapping[str, tuple[Column, ...]] = MappingProxyType(
 
 _MAX_SECONDS = 2**63 / 1e9
 """Times from which nanoseconds do not fit into 64 bits [s]: 292 years."""
+_SLOPES = ("slope_s",)
+"""Columns of seconds that may be negative."""
 
 
 def read_table(name: str, path: Path) -> pa.Table:
@@ -45,22 +47,27 @@ def read_table(name: str, path: Path) -> pa.Table:
             table = with_neutral_columns(name, file.read())
         except (OSError, pa.ArrowException) as fault:
             raise ScenarioError.at(str(path), f"is damaged: {fault}") from fault
-    for column in DESCRIBED[name]:
-        is_time = column.name.endswith("_s") and not column.name.endswith("_per_s")
-        if is_time and column.name in table.column_names:
-            _check_seconds(path, column.name, table[column.name])
+    check_times(path, table)
     return table
+
+
+def check_times(path: Path, table: pa.Table) -> None:
+    """Raise ScenarioError where a column of seconds holds what is no time of a run."""
+    for name, values in zip(table.column_names, table.columns, strict=True):
+        if name.endswith("_s") and not name.endswith("_per_s"):
+            _check_seconds(path, name, values)
 
 
 def _check_seconds(path: Path, column: str, values: pa.ChunkedArray) -> None:
     """Raise ScenarioError where a column of seconds holds what is no time of a run."""
-    if pa.types.is_null(values.type) or not len(values):
+    if not pa.types.is_floating(values.type) or not len(values):
         return
+    least = -_MAX_SECONDS if column in _SLOPES else 0.0
     for value in pc.min_max(values).as_py().values():
-        if value is not None and not abs(value) < _MAX_SECONDS:
+        if value is not None and not least <= value < _MAX_SECONDS:
             raise ScenarioError.at(
                 str(path),
-                f"column {column}: got {value:g} s; expected times whose nanoseconds fit into 64 bits",
+                f"column {column}: got {value:g} s; expected a time from 0 on whose nanoseconds fit into 64 bits",
             )
 
 

@@ -170,7 +170,7 @@ def test_a_time_that_no_run_reaches_is_told(folder: Path) -> None:
         return table.set_column(place, "finish_s", pa.array([1e303] * len(table)))
 
     change_table(folder / "requests.parquet", delay)
-    with pytest.raises(ScenarioError, match=r"column finish_s: got 1e.303 s; expected times"):
+    with pytest.raises(ScenarioError, match=r"column finish_s: got 1e.303 s; expected a time"):
         load_results(folder)
 
 
