@@ -32,6 +32,7 @@ def every_law_holds(results: Results) -> None:
     the_kv_cache_is_never_exceeded(results)
     stretches_do_not_overlap(results)
     nothing_runs_on_what_is_lost(results)
+    no_transfer_is_faster_than_alone(results)
     one_energy(results)
     gaps_are_those_between_tokens(results)
     tokens_of_each_answer_come_one_by_one(results)
@@ -174,6 +175,13 @@ def nothing_runs_on_what_is_lost(results: Results) -> None:
             own = column(results.transfers, end) == row["replica"]
             assert np.all(column(results.transfers, "ended_s")[own] <= row["at_s"] + slack_s)
         assert row["at_s"] <= results.info.simulated_s + slack_s
+
+
+def no_transfer_is_faster_than_alone(results: Results) -> None:
+    table = results.transfers
+    took_s = column(table, "ended_s") - column(table, "began_s")
+    slack_s = _ROUNDING * max(results.info.simulated_s, 1.0)
+    assert np.all(took_s >= column(table, "alone_s") - slack_s)
 
 
 def one_energy(results: Results) -> None:
