@@ -16,11 +16,13 @@ class _TokenChange(NamedTuple):
     """An event by which a request begins or ceases to get tokens."""
 
     what: str
-    """`preempted` or `resumed`."""
+    """`preempted`, `retried` or `resumed`."""
     at_s: float
     """Time of the event [s]."""
     gap_s: float
     """Time since its last token where it resumes [s]."""
+    replica: int
+    """Number of the replica at which it happened."""
 
 
 class _Span(NamedTuple):
@@ -41,7 +43,7 @@ class TokenTimes:
 
     After its first token a request gets one at the end of every step of its replica (with
     speculation one chunk of them) until it is preempted or finished. A request that goes on after a
-    preemption or a KV transfer gets the next where the events say `resumed`.
+    preemption, a KV transfer or a loss gets the next where the events say `resumed`.
     """
 
     def __init__(self, results: Results) -> None:
@@ -51,8 +53,9 @@ class TokenTimes:
         rows = np.nonzero(is_shown)[0]
         self._steps = {
             number: _ReplicaSteps(results, number)
-            for number in np.unique(table["replica"].to_numpy()[rows]).astype(int).tolist()
+            for number in np.unique(results.stretches["replica"].to_numpy()).astype(int).tolist()
         }
+        self._roles = [replica.role for replica in results.fleet.replicas]
         self._spans = self._spans_of(results, rows)
 
     def _spans_of(self, results: Results, rows: Array) -> list[list[_Span]]:
@@ -84,21 +87,31 @@ class TokenTimes:
         return spans
 
     def _torn(self, whole: _Span, changes: list[_TokenChange], first_s: float) -> list[_Span]:
-        """Return the spans of a request that was preempted, or whose KV has moved."""
-        replica, start, stop, gap_s = whole
-        steps = self._steps[replica]
+        """Return the spans of a request that was preempted or lost, or whose KV has moved."""
+        lost_at = (
+            each.replica for each in changes if each.what == "retried" and each.at_s >= first_s
+        )
+        replica = next(lost_at, whole.replica)
+        # Where prompts are prefilled for others a request gets one token, and no more.
+        is_alone = self._roles[replica] != "both"
+        start, gap_s, is_open = self._ended_by(replica, first_s), np.nan, True
         spans: list[_Span] = []
-        is_open = True
-        for what, at_s, value in changes:
+        for what, at_s, value, at_replica in changes:
             if what == "resumed":
-                start, gap_s, is_open = int(steps.ended_by(np.array([at_s]))[0]), value, True
-                if not spans:  # after a KV transfer: the span of its first token
-                    spans.append(_Span(replica, start, start, np.nan))
+                if is_open:  # its KV has moved
+                    spans.append(_Span(replica, start, start, gap_s))
+                replica, gap_s, is_open = at_replica, value, True
+                is_alone = self._roles[replica] == "prefill"
+                start = self._ended_by(replica, at_s)
             elif at_s >= first_s and is_open:
-                ended = int(steps.ended_by(np.array([at_s]))[0])
-                spans.append(_Span(replica, start, ended, gap_s))
+                stop = start if is_alone else self._ended_by(replica, at_s)
+                spans.append(_Span(replica, start, stop, gap_s))
                 is_open = False
-        return [*spans, _Span(replica, start, stop, gap_s)]
+        return [*spans, _Span(replica, start, start if is_alone else whole.stop, gap_s)]
+
+    def _ended_by(self, replica: int, at_s: float) -> int:
+        """Return how many steps of a replica had ended at a time."""
+        return int(self._steps[replica].ended_by(np.array([at_s]))[0])
 
     @cached_property
     def chunks(self) -> Array:
@@ -120,12 +133,12 @@ class TokenTimes:
 
 def _changes(results: Results) -> dict[int, list[_TokenChange]]:
     """Return the preemptions and resumptions of each request, in order of time."""
-    columns = ("request", "what", "at_s", "value")
+    columns = ("request", "what", "at_s", "value", "replica")
     rows = zip(*(results.events[name].to_pylist() for name in columns), strict=True)
     changes: dict[int, list[_TokenChange]] = {}
-    for request, what, at_s, value in rows:
-        if what in ("preempted", "resumed"):
-            changes.setdefault(request, []).append(_TokenChange(what, at_s, value))
+    for request, what, at_s, value, replica in rows:
+        if what in ("preempted", "retried", "resumed"):
+            changes.setdefault(request, []).append(_TokenChange(what, at_s, value, replica))
     return changes
 
 

@@ -199,7 +199,7 @@ class Replica(Generic[SomeScheduler]):
     def lose(self, request: Request) -> None:
         """Tell that a request, and its KV cache, are lost."""
         for tell in self._listeners.lost:
-            tell(request)
+            tell(request, self.number)
 
     def under_way(self) -> bytes:
         """Return the row of the stretch under way up to the end of the step under way.

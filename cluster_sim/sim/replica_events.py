@@ -37,8 +37,8 @@ class ReplicaEvents:
     def devices_lost(self, number: int) -> None:
         """Note that the replica with this number has lost its devices, before `lost` is told."""
 
-    def lost(self, request: Request) -> None:
-        """Note that a request, and its KV cache, are lost."""
+    def lost(self, request: Request, number: int) -> None:
+        """Note that the replica with this number has lost a request, and its KV cache."""
 
     def step_began(
         self, source: PromptSource, chunks: Sequence[tuple[Request, int]], step_s: float
@@ -75,7 +75,7 @@ class Listeners:
         self.became_busy: list[Callable[[], None]] = []
         self.finished: list[Callable[[Request], None]] = []
         self.devices_lost: list[Callable[[int], None]] = []
-        self.lost: list[Callable[[Request], None]] = []
+        self.lost: list[Callable[[Request, int], None]] = []
         self.step_began: list[StepBegan] = []
         self.prefilled: list[Callable[[Request, PromptSource], None]] = []
         self.capacity_freed: list[Callable[[], None]] = []

@@ -90,8 +90,9 @@ class Router(ReplicaEvents):
         """Ask every replica from now on whether it could serve a request."""
         self._surely_held = 0
 
-    def lost(self, request: Request) -> None:
+    def lost(self, request: Request, number: int) -> None:
         """Send a request whose KV cache is lost to another replica; else it has failed."""
+        request.replica = number
         request.forget_transfer()
         index = self._other(request)
         if index is None:

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from cluster_sim.deployment.schedulers import build_scheduler
 from cluster_sim.export.network_latency import answer_latencies_s
+from cluster_sim.export.token_times import TokenTimes
 from cluster_sim.results import energy
 from cluster_sim.results.metrics.finished import finished
 from cluster_sim.results.metrics.gaps import itl
@@ -33,6 +34,7 @@ def every_law_holds(results: Results) -> None:
     nothing_runs_on_what_is_lost(results)
     one_energy(results)
     gaps_are_those_between_tokens(results)
+    tokens_of_each_answer_come_one_by_one(results)
     no_number_is_out_of_range(results)
 
 
@@ -217,6 +219,26 @@ def gaps_are_those_between_tokens(results: Results) -> None:
             paths_s = len(done.finish_s) * float(np.max(latencies_s) - np.min(latencies_s))
             decoded_s = gaps.mean() * gaps.count
             assert abs(decoded_s - total_s) <= 1e-6 * max(total_s, 1e-6) + paths_s
+
+
+def tokens_of_each_answer_come_one_by_one(results: Results) -> None:
+    """As a benchmark client would have seen them: without drafts a gap before each but the first."""
+    if any(
+        deployment.pool.replica.speculation is not None for deployment in results.fleet.deployments
+    ):
+        return
+    requests, times = results.requests, TokenTimes(results)
+    shown = column(requests, "counted").astype(bool) & (column(requests, "status") == "finished")
+    latencies_s = answer_latencies_s(results.scenario)
+    slack_s = float(np.max(latencies_s) - np.min(latencies_s)) + 1e-6
+    names = ("output_tokens", "first_token_s", "finish_s", "request")
+    for row, (tokens, first_s, finish_s, number) in enumerate(
+        zip(*(column(requests, name)[shown] for name in names), strict=True)
+    ):
+        gaps_s = times.gaps_s(row)
+        assert len(gaps_s) == tokens - 1 == times.chunks[row] - 1, f"request {number}"
+        decoded_s = float(np.sum(gaps_s))
+        assert abs(decoded_s - (finish_s - first_s)) <= slack_s, f"request {number}"
 
 
 _SHARES = ("fraction", "utilisation", "attainment", "occupancy")
