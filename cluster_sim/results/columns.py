@@ -80,6 +80,13 @@ REQUESTS = (
 )  # fmt: skip
 """Requests, one row each. The last two columns exist where the scenario says what is reasoning."""
 
+MAY_BE_NULL = {
+    "requests": ("pool", "replica", "admitted_s", "first_token_s", "finish_s"),
+    "thermal": ("die_c", "memory_c", "reason"),
+}
+"""Columns, by the name of their table, that are null where a request did not get so far, and where
+there is no such part or reason. Other columns that every version writes have no nulls."""
+
 STRETCHES = (
     Column("replica", "", "Number of the replica."),
     Column("began_s", "s", "Time at which the first step begins."),

@@ -47,15 +47,30 @@ def read_table(name: str, path: Path) -> pa.Table:
             table = with_neutral_columns(name, file.read())
         except (OSError, pa.ArrowException) as fault:
             raise ScenarioError.at(str(path), f"is damaged: {fault}") from fault
-    check_times(path, table)
+    check_values(name, path, table)
     return table
 
 
-def check_times(path: Path, table: pa.Table) -> None:
-    """Raise ScenarioError where a column of seconds holds what is no time of a run."""
-    for name, values in zip(table.column_names, table.columns, strict=True):
-        if name.endswith("_s") and not name.endswith("_per_s"):
-            _check_seconds(path, name, values)
+def check_values(name: str, path: Path, table: pa.Table) -> None:
+    """Raise ScenarioError where a column lacks values, or holds what is no time of a run.
+
+    Parameters
+    ----------
+    table
+        Rows of the table called `name`, with all of its columns or some.
+    """
+    for column in DESCRIBED[name]:
+        if column.name not in table.column_names:
+            continue
+        values = table[column.name]
+        may_be_null = column.name in columns.MAY_BE_NULL.get(name, ())
+        if values.null_count and column.is_in_all_versions and not may_be_null:
+            raise ScenarioError.at(
+                str(path),
+                f"is damaged: {values.null_count:,} of {len(values):,} values of {column.name} are missing",
+            )
+        if column.name.endswith("_s") and not column.name.endswith("_per_s"):
+            _check_seconds(path, column.name, values)
 
 
 def _check_seconds(path: Path, column: str, values: pa.ChunkedArray) -> None:

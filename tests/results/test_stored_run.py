@@ -164,6 +164,18 @@ def test_a_table_that_has_lost_rows_is_told(folder: Path) -> None:
     )
 
 
+def test_a_column_that_has_lost_its_values_is_told(folder: Path) -> None:
+    def lose(table: pa.Table) -> pa.Table:
+        place = table.column_names.index("began_s")
+        return table.set_column(place, "began_s", pa.nulls(len(table), pa.float64()))
+
+    change_table(folder / "stretches.parquet", lose)
+    with pytest.raises(
+        ScenarioError, match=r"is damaged: (\d+) of \1 values of began_s are missing"
+    ):
+        load_results(folder)
+
+
 def test_a_time_that_no_run_reaches_is_told(folder: Path) -> None:
     def delay(table: pa.Table) -> pa.Table:
         place = table.column_names.index("finish_s")

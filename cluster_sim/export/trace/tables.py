@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from cluster_sim.errors import ScenarioError
-from cluster_sim.results.table_files import check_times, opened, with_neutral_columns
+from cluster_sim.results.table_files import check_values, opened, with_neutral_columns
 
 ROWS_AT_A_TIME = 1 << 15
 """Number of rows of a table that are in memory together."""
@@ -42,7 +42,7 @@ class RunTables:
             try:
                 for batch in table.iter_batches(ROWS_AT_A_TIME, columns=columns):
                     rows = with_neutral_columns(name, pa.Table.from_batches([batch]), columns)
-                    check_times(path, rows)
+                    check_values(name, path, rows)
                     values = [column.to_pylist() for column in rows.columns]
                     for row in zip(*values, strict=True):
                         yield dict(zip(rows.column_names, row, strict=True))
