@@ -62,7 +62,8 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         yield making
         making.chmod(0o755)
         for name in (*making.iterdir(), making):
-            flush_to_disk(name)
+            if not name.is_symlink():
+                flush_to_disk(name)
         _put_in_place(making, target)
         flush_to_disk(target.parent)
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import warnings
 from collections.abc import Callable
@@ -166,8 +167,15 @@ def _run() -> None:
     except Exception as error:  # the contract with users: no traceback unless they ask for it
         if is_debugged:
             raise
-        complain(f"the simulation failed: {type(error).__name__}: {error} (--debug shows where)")
+        complain(_failure(error))
         sys.exit(1)
+
+
+def _failure(error: Exception) -> str:
+    """Return the sentence about an error that is not the input's."""
+    if isinstance(error, OSError) and error.filename is None and error.errno == errno.ENOSPC:
+        return f"the output cannot be written: {error.strerror}"
+    return f"the simulation failed: {type(error).__name__}: {error} (--debug shows where)"
 
 
 if __name__ == "__main__":

@@ -78,6 +78,22 @@ def write_text(path: Path, text: str) -> None:
         raise cannot_write(path, fault) from fault
 
 
+def check_folder_of(path: Path | None) -> None:
+    """Check before a study that the file with its table has a folder to be written to.
+
+    Raises
+    ------
+    ScenarioError
+        There is no such folder.
+    """
+    from cluster_sim.errors import ScenarioError
+
+    if path is not None and not path.parent.is_dir():
+        raise ScenarioError.at(
+            str(path), f"got a file in '{path.parent}'; expected one in a folder that exists"
+        )
+
+
 def write_table(table: pa.Table, path: Path) -> None:
     """Write the table of a study as Parquet, and name the file."""
     from cluster_sim.studies.store import write_table as write

@@ -15,7 +15,7 @@ from cluster_sim.results.metrics.verdict_text import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from rich.table import Table
 
@@ -26,11 +26,17 @@ _TITLES = {"ttft": "TTFT", "tpot": "TPOT", "e2el": "E2E"}
 """Names of the latencies that an SLO may limit."""
 
 
-def verdicts(summaries: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the verdict on each variant that has an SLO; with its name where there are several."""
+def verdicts(
+    summaries: Mapping[str, Mapping[str, Any]], ended_early: Collection[str] = ()
+) -> Iterator[str]:
+    """Yield the verdict on each variant that has an SLO; with its name where there are several.
+
+    ended_early: names of variants whose runs a limit has ended.
+    """
     for name, summary in summaries.items():
         if "slo_met" in summary:
-            yield f"{name}: {slo_line(summary)}" if len(summaries) > 1 else slo_line(summary)
+            line = f"{name}: {slo_line(summary)}" if len(summaries) > 1 else slo_line(summary)
+            yield f"{line} so far: the run was ended early" if name in ended_early else line
 
 
 def run_table(title: str, summaries: Mapping[str, Mapping[str, Any]]) -> Table:

@@ -43,6 +43,10 @@ def _spelled(fault: UnicodeError) -> tuple[str | bytes, int]:
 
 def spell_what_cannot_be_shown() -> None:
     """Make stdout and stderr take every text, whatever their encoding."""
+    if sys.stdout is None:  # closed by whoever has started the command
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - open until the end
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - open until the end
     codecs.register_error(_HANDLER, _spelled)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

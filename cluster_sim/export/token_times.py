@@ -84,6 +84,10 @@ class TokenTimes:
         for request, changes in _changes(results).items():
             if (row := rows_of.get(request)) is not None:
                 spans[row] = self._torn(spans[row][0], changes, first_s[row])
+        outputs = table["output_tokens"].to_numpy()[rows]
+        seen = table["first_token_s"].to_numpy()[rows] == table["finish_s"].to_numpy()[rows]
+        for clipped in np.nonzero(seen & (outputs > 1))[0].tolist():
+            spans[clipped] = _with_tokens(spans[clipped], int(outputs[clipped]))
         return spans
 
     def _torn(self, whole: _Span, changes: list[_TokenChange], first_s: float) -> list[_Span]:
@@ -129,6 +133,16 @@ class TokenTimes:
                 parts.append(np.array([gap_s]))
             parts.append(self._steps[replica].lengths_s[start:stop])
         return np.concatenate(parts)
+
+
+def _with_tokens(spans: list[_Span], tokens: int) -> list[_Span]:
+    """Return the spans of an answer all of which reached the front door with its first token.
+
+    The way from the decode replica is so short that its own end is not in the table of requests.
+    """
+    *before, last = spans
+    made = len(spans) + sum(span.stop - span.start for span in before)
+    return [*before, last._replace(stop=min(last.stop, last.start + tokens - made))]
 
 
 def _changes(results: Results) -> dict[int, list[_TokenChange]]:

@@ -6,7 +6,9 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,6 +23,10 @@ from cluster_sim.whole_files import TEMPORARY, bring_back, whole_folder
 
 RUN_FORMAT = 1
 """Version of the form of run folders; manifest.json of earlier ones has none."""
+
+
+class RunFolderWarning(UserWarning):
+    """Warning about a run folder that is opened."""
 
 
 def write_run(run: RunData, summarise: Callable[[], Mapping[str, Any]], folder: Path) -> Path:
@@ -41,6 +47,8 @@ def write_run(run: RunData, summarise: Callable[[], Mapping[str, Any]], folder: 
     check_place(folder)
     try:
         with whole_folder(folder) as making:
+            if folder.is_dir():
+                _keep_others(folder, making)
             _write_tables(run, making)
             failure = _write_summary(run, summarise, making)
     except OSError as fault:
@@ -66,7 +74,7 @@ def check_place(folder: Path) -> None:
     try:
         bring_back(folder)
         if folder.is_dir():
-            is_in_the_way = not (folder / "manifest.json").is_file() and any(folder.iterdir())
+            is_in_the_way = any(folder.iterdir()) and not _is_of_a_run(folder)
         else:
             is_in_the_way = folder.exists()
         if is_in_the_way:
@@ -83,6 +91,37 @@ def check_place(folder: Path) -> None:
         os.rmdir(tempfile.mkdtemp(prefix=TEMPORARY, dir=parent))
     except OSError as fault:
         raise cannot_write(folder, fault) from fault
+
+
+def _is_of_a_run(folder: Path) -> bool:
+    """Return whether a folder's manifest.json is that of a run: web pages have such files too."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(manifest, dict) and "scenario_sha256" in manifest
+
+
+def _keep_others(folder: Path, making: Path) -> None:
+    """Copy what users and other commands have put into a run folder into the one that replaces it."""
+    own = {f"{name}.parquet" for name in TABLES} | {
+        "scenario.yaml",
+        "summary.json",
+        "manifest.json",
+    }
+    others = [path for path in sorted(folder.iterdir()) if path.name not in own]
+    for path in others:
+        if path.is_dir() and not path.is_symlink():
+            shutil.copytree(path, making / path.name, symlinks=True)
+        else:
+            shutil.copy2(path, making / path.name, follow_symlinks=False)
+    if others:
+        names = ", ".join(path.name for path in others[:3])
+        warnings.warn(
+            f"{folder}: {names} of the run before {'is' if len(others) == 1 else 'are'} kept as they were",
+            RunFolderWarning,
+            stacklevel=2,
+        )
 
 
 def _write_tables(run: RunData, folder: Path) -> None:

@@ -12,16 +12,12 @@ import pyarrow as pa
 
 from cluster_sim.errors import Fault, ScenarioError, shown
 from cluster_sim.results.run_data import LATER_TABLES, TABLES, RunData
-from cluster_sim.results.run_folder import RUN_FORMAT
+from cluster_sim.results.run_folder import RUN_FORMAT, RunFolderWarning
 from cluster_sim.results.run_info import RunInfo
 from cluster_sim.results.table_files import read_table
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import describe, parse_yaml, read_text
 from cluster_sim.whole_files import bring_back
-
-
-class RunFolderWarning(UserWarning):
-    """Warning about a run folder that is opened."""
 
 
 def read_run(folder: Path) -> RunData:

@@ -99,7 +99,7 @@ class Kv(Description):
 class Pool(Description):
     """Nodes of one kind, filled with replicas of one plan."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=100)]
     """Name of the pool, by which tables and events name its nodes."""
     node: Annotated[
         Node, BeforeValidator(partial(named, "nodes"), json_schema_input_type=str | Node)

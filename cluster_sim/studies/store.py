@@ -165,7 +165,10 @@ def _fault_of_record(content: Any, key: str) -> str:
         return "is no outcome of a point"
     try:
         flat(content["summary"])
-    except (AttributeError, KeyError, TypeError, ValueError):
+        _check_plain(content)
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
+        return "is no outcome of a point"
+    if content["status"] == "failed" and not content["reason"]:
         return "is no outcome of a point"
     return "" if content.get("key", key) == key else f"belongs to the point {content['key']}"
 
@@ -184,7 +187,26 @@ def _fault_of_plan(content: Any) -> str:
             for row in content["rows"]
         )
     )
+    try:
+        _check_plain(content)
+    except (ValueError, OverflowError):
+        is_plan = False
     return "" if is_plan else "is no plan of a sweep"
+
+
+def _check_plain(content: Any) -> None:
+    """Raise ValueError or OverflowError where a table cannot hold what a JSON file says.
+
+    Such are NaN, numbers beyond 64 bits and half surrogates.
+    """
+    json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
+    if isinstance(content, dict):
+        content = list(content.values())
+    if isinstance(content, list):
+        for value in content:
+            _check_plain(value)
+    elif isinstance(content, int) and abs(content) >= 1 << 63:
+        raise OverflowError
 
 
 @contextmanager

@@ -53,7 +53,7 @@ class Slo(Description):
 class TrafficClass(Description):
     """A part of the traffic with a name of its own."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=100)]
     """Name of the class."""
     share: Annotated[float, Field(gt=0.0, le=1.0)]
     """Share of all requests; the shares of all classes add up to 1."""

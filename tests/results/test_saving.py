@@ -331,3 +331,33 @@ def test_facts_of_another_kind_are_named() -> None:
     for name, value in (("wall_s", "x"), ("events", 1.5), ("simulated_s", True), ("notes", "x")):
         with pytest.raises(ScenarioError, match=rf"manifest.json: {name}: got .*; expected a "):
             RunInfo.from_manifest(facts | {name: value}, "manifest.json")
+
+
+@pytest.mark.parametrize("manifest", ['{"manifest_version": 3}', "[]", "not JSON", ""])
+def test_a_folder_whose_manifest_is_of_something_else_is_not_replaced(
+    results: Results, tmp_path: Path, manifest: str
+) -> None:
+    """Web pages and browser extensions have files of that name."""
+    (tmp_path / "app" / "src").mkdir(parents=True)
+    (tmp_path / "app" / "manifest.json").write_text(manifest)
+    (tmp_path / "app" / "src" / "main.js").write_text("x")
+    before = {path: path.read_bytes() for path in (tmp_path / "app").rglob("*") if path.is_file()}
+    with pytest.raises(ScenarioError, match="is there already and is no run folder"):
+        results.save(tmp_path / "app")
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_what_others_have_put_into_a_run_folder_is_kept_and_told(
+    results: Results, tmp_path: Path
+) -> None:
+    folder = results.save(tmp_path / "run")
+    (folder / "vllm").mkdir()
+    (folder / "vllm" / "bench.json").write_text("{}")
+    (folder / "notes.txt").write_text("mine")
+    with pytest.warns(
+        UserWarning, match=r"notes\.txt, vllm of the run before are kept as they were"
+    ):
+        results.save(folder)
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert (folder / "vllm" / "bench.json").read_text() == "{}"
+    assert len(load_results(folder).requests) == len(results.requests)

@@ -98,10 +98,11 @@ def test_the_command_says_what_ended_a_run_and_exits_with_1(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "a.yaml"
-    file.write_text(make_scenario(duration="600 s").as_yaml())
-    code, _, err = call(capsys, "run", file, "--out", tmp_path / "out", "--time-limit", "1 ns")
+    file.write_text(make_scenario(duration="600 s", slo={"ttft": "1 s"}).as_yaml())
+    code, out, err = call(capsys, "run", file, "--out", tmp_path / "out", "--time-limit", "1 ns")
     assert code == 1
     assert "ended early: the time limit of 1e-09 s was exceeded" in err
+    assert "so far: the run was ended early" in out
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["stopped"].startswith("the time limit")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cluster_sim.cli.console import print_line, stdout, warn, write_table
+from cluster_sim.cli.console import check_folder_of, print_line, stdout, warn, write_table
 from cluster_sim.cli.options import (
     File,
     MemoryLimit,
@@ -47,6 +47,7 @@ def capacity(  # noqa: PLR0913 - a parameter is an option of the command
     from cluster_sim.studies.capacity import capacity as run
 
     limits = run_limits(time_limit, memory_limit)
+    check_folder_of(out)
     with counter("options") as progress:
         answer = run(file, set_ or (), variant or (), workers, progress, limits)
     for note in answer.notes:

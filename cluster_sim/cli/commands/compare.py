@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cluster_sim.cli.console import print_line, stdout, write_table
+from cluster_sim.cli.console import check_folder_of, print_line, stdout, write_table
 from cluster_sim.cli.options import File, Seed, Sets, Workers
 from cluster_sim.cli.progress import counter
 
@@ -118,6 +118,7 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
         from cluster_sim.cli.iso_table import iso_table
         from cluster_sim.studies.iso import iso as equal
 
+        check_folder_of(out)
         with counter("runs") as progress:
             clusters = equal(
                 file,

@@ -83,6 +83,7 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
         check_place(place)
     summaries: dict[str, dict[str, Any]] = {}
     failures: list[Exception] = []
+    ended_early: list[str] = []
     for scenario, place in zip(scenarios, places, strict=True):
         results = _simulated(scenario, limits, is_live=live)
         results = replace(results, info=replace(results.info, question=question))
@@ -97,8 +98,9 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
             write_export(results, client, place / client)
         if results.info.stopped is not None:
             failures.append(typer.Exit(1))  # the warning says why
+            ended_early.append(scenario.variant or scenario.name)
     if summaries:
-        _print_summaries(scenarios[0], summaries, as_json=json_)
+        _print_summaries(scenarios[0], summaries, ended_early, as_json=json_)
     _fail(failures)
 
 
@@ -121,7 +123,11 @@ def _fail(failures: Sequence[Exception]) -> None:
 
 
 def _print_summaries(
-    scenario: Scenario, summaries: dict[str, dict[str, Any]], *, as_json: bool
+    scenario: Scenario,
+    summaries: dict[str, dict[str, Any]],
+    ended_early: Sequence[str],
+    *,
+    as_json: bool,
 ) -> None:
     """Print one JSON document, or whether objectives are met, and a table."""
     if as_json:
@@ -129,7 +135,7 @@ def _print_summaries(
         return
     from cluster_sim.cli.run_table import run_table, verdicts
 
-    for line in verdicts(summaries):
+    for line in verdicts(summaries, ended_early):
         print_line(line)
     stdout().print(run_table(scenario.name, summaries))
 
