@@ -150,11 +150,12 @@ class Channel(Flow):
         return min(to_mark_s, self.left / (rate - self.arriving) if rate > self.arriving else inf)
 
     def arrive(self) -> list[Transfer]:
-        """Move on to the time that `ahead_s` foresaw; return the transfers that have ended."""
-        reached = self.moved + 2 * _NOTHING * self.supplied
-        self.moved = (
-            self.marks[0][0] if self.marks and self.marks[0][0] <= reached else self.supplied
-        )
+        """Move on to the time that `ahead_s` foresaw; return the transfers that have ended.
+
+        A mark is reached before all that is available has been moved. What was moved by now is not
+        asked: in a rounding of the clock thousands of bytes pass.
+        """
+        self.moved = self.marks[0][0] if self.marks else self.supplied
         ended = []
         while self.marks and self.marks[0][0] <= self.moved:
             ended.append(self.marks.popleft()[1])

@@ -27,7 +27,7 @@ from cluster_sim.scenario.pool import Pool
 from cluster_sim.sim.fabric import Fabric
 from cluster_sim.sim.host_path import SharedHostPath
 from cluster_sim.sim.memory_bus import MemoryBus
-from cluster_sim.sim.transfer import Parties
+from cluster_sim.sim.transfer import Channel, Parties, Transfer
 from cluster_sim.topology import ParallelPaths, Route, parallel_paths_between
 
 Sent = tuple[float, str, float]  # when, over which resources, how many bytes
@@ -251,3 +251,19 @@ def test_a_swap_beside_other_traffic_takes_as_much_longer_as_its_share_says() ->
         ("swap", approx(7.0)),
         ("kv", approx(14.0)),
     ]
+
+
+def test_a_mark_is_not_passed_by_a_rounding_of_the_clock() -> None:
+    """At 500 s the clock is exact to 1e-13 s, in which 184 GB/s move a hundredth of a byte: then the
+    first transfer is through and the one behind it is not.
+    """
+    ends = "out", "in"
+    paths = ParallelPaths([Route(ends, (ends,), 0.0, 184e9)], {"out": 1, "in": 1}, ends)
+    channel = Channel("kv", paths, 184e9)
+    first, second = (Transfer(channel, Parties(0, 1, n), lambda: None, 500.0) for n in (1, 2))
+    channel.supply(first, 1e6, 0.0, is_whole=True)
+    channel.supply(second, 3e6, 0.0, is_whole=True)
+    channel.moved = 1e6 - 0.02
+    assert channel.arrive() == [first]
+    assert channel.left == 3e6
+    assert channel.arrive() == [second]
