@@ -1,7 +1,7 @@
 """What can be simulated: the greatest counts that files may ask for, each with its reason.
 
 They keep slips of the pen, such as a count with nine zeros too many, from filling the memory: a
-file that stays within them is checked within seconds and a gigabyte.
+file that stays within them is checked within seconds and two gigabytes.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ NODE_PLACES = Limit(10_000, "each is a place with routes of its own inside the n
 """Limit of the devices of a node, and of its other places of one kind."""
 DEVICES = Limit(200_000, "each device has states, routes and rows of its own in memory")
 """Limit of the devices of all nodes together, and so of nodes, replicas and ranks."""
-PLACES = Limit(2_000_000, "each place of each node stands in the graph of the cluster")
+PLACES = Limit(1_000_000, "each place of each node stands in the graph of the cluster")
 """Limit of the places of all nodes together: devices, NICs, switches and other ends of links."""
 SWITCH_PORTS = Limit(65_536, "numbers of ports are tried one by one")
 """Limit of the ports of a switch."""

@@ -137,7 +137,7 @@ def test_places_of_all_nodes_are_counted_together():
     """1,000 nodes of a device, its memory and 9,999 switches are ten million places."""
     switches = node(SMALL_GPU, 1) | {"places": {"switch": 9_999}}
     assert faults_of_pools(make_pool(node=switches, nodes=1000)) == [
-        "came 10001000 places of all nodes; wanted 2,000,000 at most: each place of each node stands in the graph of the cluster"
+        "came 10001000 places of all nodes; wanted 1,000,000 at most: each place of each node stands in the graph of the cluster"
     ]
 
 
