@@ -55,10 +55,16 @@ class DecodeReplica(Replica[DecodeScheduler]):
             self._stretch.end_with_this_step(self._env.now, self._alarm)
 
     def withdraw(self, request: Request, tokens: int) -> None:
-        """Take a promise back: the KV of the request does not come."""
-        if not self.down:
-            self.requests -= 1
-            self._scheduler.withdraw(request, tokens)
+        """Take a promise back: the KV of the request does not come.
+
+        One that was preempted here may have waited for that capacity.
+        """
+        if self.down:
+            return
+        self.requests -= 1
+        self._scheduler.withdraw(request, tokens)
+        if self._idle and self._scheduler.waiting:
+            self._schedule_soon()
 
     def land(self, request: Request) -> None:
         """Take over a request, whose KV has arrived."""

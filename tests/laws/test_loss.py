@@ -11,7 +11,7 @@ from math import isnan
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cluster_sim.request import Request
@@ -185,7 +185,40 @@ def lost_runs(link: dict[str, Any], stepping: bool, **drawn: Any) -> list[Reques
     return requests
 
 
-@settings(parent=steps_laws.SETTINGS, max_examples=250)
+@settings(parent=steps_laws.SETTINGS, max_examples=250, derandomize=True, database=None)
+@example(  # a preempted request waits for what was promised to one whose source is lost
+    gaps=[(0.0, 1, 1), (0.0, 77, 13), (0.0, 5, 3), (0.0, 44, 2)],
+    limit={
+        "blocks": 13,
+        "block_tokens": 11,
+        "max_sequences": 3,
+        "budget": 89,
+        "chunked": False,
+        "window": 0,
+    },
+    feature={
+        "static": False,
+        "drafts": 0,
+        "acceptance": 0.0,
+        "prefix_caching": False,
+        "order": "fcfs",
+        "batch_wait_timeout_iterations": 0,
+        "batch_wait_max_tokens_ratio": 0.1,
+        "watermark": 0.0,
+        "swap_blocks": 0,
+        "offload": (),
+    },
+    link={
+        "bytes_per_s": 1e6,
+        "latency_s": 1e-5,
+        "transfer": "layers",
+        "policy": "round_robin",
+        "prefill_blocks": 11,
+        "decoders": 1,
+        "readers": 1,
+    },
+    lost=[(32, 1)],
+)
 @given(steps_laws.jobs, steps_laws.limits, steps_laws.features, disaggregation.links, losses)
 def test_whatever_is_lost_every_request_ends_and_nothing_stays_taken(
     gaps: list[tuple[float, int, int]],
