@@ -59,6 +59,7 @@ def test_a_disk_that_fills_up_leaves_the_file_that_was_there_and_nothing_else(
     assert sorted(Path().iterdir()) == before
 
 
+@pytest.mark.slow
 def test_a_report_replaces_a_report_and_nothing_else(
     run: Path, scenario: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

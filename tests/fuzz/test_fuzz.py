@@ -17,7 +17,7 @@ from tests.fuzz import seeds
 from tests.fuzz.laws import Hang, breaches_of_a_command, breaches_of_a_run, patience
 from tests.fuzz.subjects import SUBJECTS, generator, kind_of
 
-_QUICK = 60
+_QUICK = 40
 """Cases that are not slow together."""
 
 

@@ -73,6 +73,7 @@ def opened(folder: Path) -> Results:
         return load_results(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lacking", [LACKED_BEFORE_CONTENTION, LACKED_BEFORE_DISAGGREGATION])
 def test_a_folder_of_an_earlier_version_loads_with_what_it_has(
     folder: Path, lacking: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
