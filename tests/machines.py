@@ -25,6 +25,38 @@ SMALL_GPU: dict[str, Any] = {
 }  # fmt: skip
 
 
+# A board that draws 400 W whatever it runs, most of it as its clock allows, and is warm within a
+# second or two: 20 J/K · 0.03 K/W = 0.6 s.
+POWER = {
+    "limit": "400 W", "idle": "50 W", "loaded_idle": "100 W", "busy": "150 W", "active": "250 W", "memory": "0 J/B", "flop": {"bf16": "0 J/FLOP"},
+    "memory_idle": "40 W",
+}  # fmt: skip
+COOLING = {
+    "medium": "air", "die_to_sink": "0.02 K/W", "memory_to_sink": "0.1 K/W", "die_to_memory": "1 K/W", "sink_to_coolant": "0.03 K/W",
+    "coolant_rise": "0.01 K/W", "preheat": "0.02 K/W", "die": "2 J/K", "memory": "2 J/K", "sink": "20 J/K", "coolant_lag": "0.1 s", "front": 1,
+}  # fmt: skip
+GOVERNOR = {
+    "clock": "1 GHz", "floor": "0.3 GHz", "step": "15 MHz", "power_period": "5 ms", "fall_period": "20 ms", "rise_period": "40 ms", "hysteresis": "3 K",
+    "slowdown_factor": 0.5, "slowdown_hold": "0.2 s",
+}  # fmt: skip
+LIMITS = {"operating": "50 degC", "slowdown": "60 degC", "shutdown": "80 degC", "memory": "70 degC"}
+REFRESH = {"double": "45 degC", "double_share": 0.9, "quadruple": "65 degC", "quadruple_share": 0.7}
+
+WAFER: dict[str, Any] = {
+    "name": "small wafer", "memory": {"capacity": "1 MB", "bandwidth": "1 TB/s"}, "peak": {"bf16": "4 GFLOP/s"},
+    "wafer": {
+        "columns": 20, "rows": 30, "clock": "1 MHz", "weight_fill": 0.8, "memory_fill": 0.95, "core": "100 us",
+        "collectives": 2.0, "token": "300 us", "wafer_hop": "50 us", "compute": 0.4,
+    },
+    "power": {"limit": "18 kW", "idle": "4 kW", "loaded_idle": "4 kW", "busy": "11 kW", "memory": "0 J/B", "flop": {"bf16": "7 uJ/FLOP"}},
+}  # fmt: skip
+
+TIERS = [
+    {"tier": "host", "capacity": "50 kB", "bandwidth": "100 MB/s"},
+    {"tier": "nvme", "capacity": "200 kB", "bandwidth": "20 MB/s"},
+]
+
+
 def model(name: str) -> Model:
     """A model of the catalog."""
     return Model.model_validate(catalog_entry("models", name))

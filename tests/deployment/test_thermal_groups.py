@@ -25,24 +25,18 @@ from cluster_sim.physics.thermal import DIE, MEMORY, Heat
 from cluster_sim.scenario.site import Inlet, SiteEvent
 from cluster_sim.schema import catalog_entry
 from cluster_sim.sim.thermal_guard import ThermalGuard
-from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
+from tests.machines import (
+    COOLING,
+    GOVERNOR,
+    LIMITS,
+    POWER,
+    REFRESH,
+    SMALL_GPU,
+    TINY_MODEL,
+    engine,
+    node,
+)
 
-# A board that draws 400 W whatever it runs, most of it as its clock allows, and is warm within a
-# second or two: 20 J/K · 0.03 K/W = 0.6 s.
-POWER = {
-    "limit": "400 W", "idle": "50 W", "loaded_idle": "100 W", "busy": "150 W", "active": "250 W", "memory": "0 J/B", "flop": {"bf16": "0 J/FLOP"},
-    "memory_idle": "40 W",
-}  # fmt: skip
-COOLING = {
-    "medium": "air", "die_to_sink": "0.02 K/W", "memory_to_sink": "0.1 K/W", "die_to_memory": "1 K/W", "sink_to_coolant": "0.03 K/W",
-    "coolant_rise": "0.01 K/W", "preheat": "0.02 K/W", "die": "2 J/K", "memory": "2 J/K", "sink": "20 J/K", "coolant_lag": "0.1 s", "front": 1,
-}  # fmt: skip
-GOVERNOR = {
-    "clock": "1 GHz", "floor": "0.3 GHz", "step": "15 MHz", "power_period": "5 ms", "fall_period": "20 ms", "rise_period": "40 ms", "hysteresis": "3 K",
-    "slowdown_factor": 0.5, "slowdown_hold": "0.2 s",
-}  # fmt: skip
-LIMITS = {"operating": "50 degC", "slowdown": "60 degC", "shutdown": "80 degC", "memory": "70 degC"}
-REFRESH = {"double": "45 degC", "double_share": 0.9, "quadruple": "65 degC", "quadruple_share": 0.7}
 DEVICE = SMALL_GPU | {"power": POWER, "governor": GOVERNOR, "limits": LIMITS, "refresh": REFRESH}
 OVER_INLET_K = 400.0 * (
     0.02 + 0.03 + 0.01

@@ -160,7 +160,7 @@ def node(rng: Random, run: Path) -> Damage:
 
 
 def _plan(node: dict[str, Any]) -> dict[str, Any]:
-    """Of a pool, what suits its node: wafers need another engine."""
+    """Return what suits the node of a pool: wafers need another engine."""
     is_wafer = str(node["device"]).startswith("wse")
     return {"replica": {"engine": "cerebras" if is_wafer else "vllm"}, "replicas": 1}
 

@@ -15,7 +15,7 @@ from cluster_sim.results import energy
 from cluster_sim.results.run_data import TABLES
 from cluster_sim.serving.routing import Routing
 from cluster_sim.serving.scheduler import Batching
-from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
+from tests.machines import SMALL_GPU, TIERS, TINY_MODEL, WAFER, engine, node
 
 ROUTERS = sorted(member.model_fields["policy"].default for member in Routing.__origin__.__args__)  # type: ignore[attr-defined]
 
@@ -44,25 +44,12 @@ ARRIVALS: dict[str, dict[str, Any]] = {
     "at_once": {"process": "at_once", "requests": 300},
 }
 
-WAFER = {
-    "name": "small wafer", "memory": {"capacity": "1 MB", "bandwidth": "1 TB/s"}, "peak": {"bf16": "4 GFLOP/s"},
-    "wafer": {
-        "columns": 20, "rows": 30, "clock": "1 MHz", "weight_fill": 0.8, "memory_fill": 0.95, "core": "100 us",
-        "collectives": 2.0, "token": "300 us", "wafer_hop": "50 us", "compute": 0.4,
-    },
-    "power": {"limit": "18 kW", "idle": "4 kW", "loaded_idle": "4 kW", "busy": "11 kW", "memory": "0 J/B", "flop": {"bf16": "7 uJ/FLOP"}},
-}  # fmt: skip
 GPU_POWER = {  # at its limit in some steps and below it in others
     "limit": "200 W", "idle": "20 W", "loaded_idle": "40 W", "busy": "60 W", "active": "30 W", "memory": "150 nJ/B", "flop": {"bf16": "200 nJ/FLOP"},
 }  # fmt: skip
 
 
 DRAFTER = TINY_MODEL | {"name": "drafter", "layers": 1, "hidden": 32, "ffn": 64}
-
-TIERS = [
-    {"tier": "host", "capacity": "50 kB", "bandwidth": "100 MB/s"},
-    {"tier": "nvme", "capacity": "200 kB", "bandwidth": "20 MB/s"},
-]
 
 # What may be switched on: keys of the pool, and of the workload.
 FEATURES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {

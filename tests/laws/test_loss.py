@@ -185,6 +185,21 @@ def lost_runs(link: dict[str, Any], stepping: bool, **drawn: Any) -> list[Reques
     return requests
 
 
+FEATURE: dict[str, Any] = {
+    "static": False,
+    "drafts": 0,
+    "acceptance": 0.0,
+    "prefix_caching": False,
+    "order": "fcfs",
+    "batch_wait_timeout_iterations": 0,
+    "batch_wait_max_tokens_ratio": 0.1,
+    "watermark": 0.0,
+    "swap_blocks": 0,
+    "offload": (),
+}
+"""Nothing is switched on."""
+
+
 @settings(parent=steps_laws.SETTINGS, max_examples=250, derandomize=True, database=None)
 @example(  # a preempted request waits for what was promised to one whose source is lost
     gaps=[(0.0, 1, 1), (0.0, 77, 13), (0.0, 5, 3), (0.0, 44, 2)],
@@ -196,18 +211,7 @@ def lost_runs(link: dict[str, Any], stepping: bool, **drawn: Any) -> list[Reques
         "chunked": False,
         "window": 0,
     },
-    feature={
-        "static": False,
-        "drafts": 0,
-        "acceptance": 0.0,
-        "prefix_caching": False,
-        "order": "fcfs",
-        "batch_wait_timeout_iterations": 0,
-        "batch_wait_max_tokens_ratio": 0.1,
-        "watermark": 0.0,
-        "swap_blocks": 0,
-        "offload": (),
-    },
+    feature=FEATURE,
     link={
         "bytes_per_s": 1e6,
         "latency_s": 1e-5,
@@ -237,18 +241,6 @@ LIMIT: dict[str, Any] = {
     "budget": 16,
     "chunked": True,
     "window": 0,
-}
-FEATURE: dict[str, Any] = {
-    "static": False,
-    "drafts": 0,
-    "acceptance": 0.0,
-    "prefix_caching": False,
-    "order": "fcfs",
-    "batch_wait_timeout_iterations": 0,
-    "batch_wait_max_tokens_ratio": 0.1,
-    "watermark": 0.0,
-    "swap_blocks": 0,
-    "offload": (),
 }
 PROMPT, OUTPUT = 40, 12  # three chunks of prefill, then eleven tokens to decode
 
