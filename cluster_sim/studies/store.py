@@ -200,13 +200,15 @@ def _check_plain(content: Any) -> None:
     Such are NaN, numbers beyond 64 bits and half surrogates.
     """
     json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
-    if isinstance(content, dict):
-        content = list(content.values())
-    if isinstance(content, list):
-        for value in content:
-            _check_plain(value)
-    elif isinstance(content, int) and abs(content) >= 1 << 63:
-        raise OverflowError
+    left = [content]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            left += value.values()
+        elif isinstance(value, list):
+            left += value
+        elif isinstance(value, int) and abs(value) >= 1 << 63:
+            raise OverflowError
 
 
 @contextmanager
