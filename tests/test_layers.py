@@ -50,7 +50,7 @@ ALLOWED = {
     "orjson": "workload",
     "pooch": "workload",
     "requests": "workload",  # which Pooch brings
-    "pyarrow": "results analysis calibration figures export report studies claims cli",
+    "pyarrow": "workload results analysis calibration figures export report studies claims cli",
     "scipy": "results calibration report studies export",
     "simpy": "sim",
     "jinja2": "report",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from heapq import heapify, heappop, heappush
-from itertools import count, islice
+from collections.abc import Iterator, Sequence
+from heapq import heappop, heappush
+from itertools import count, islice, repeat
 from typing import NamedTuple
 
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.workload.arrivals import WaitingClients
 from cluster_sim.workload.random_streams import stream
-from cluster_sim.workload.sessions import Turn, scripts
+from cluster_sim.workload.sessions import Turn, replayed_scripts, scripts
+from cluster_sim.workload.traces import RecordedSession
 
 
 class TimedTurn(NamedTuple):
@@ -39,6 +40,8 @@ class _Waiting(NamedTuple):
     at_s: float
     order: int
     """Number that decides between two of one time."""
+    start_s: float = 0.0
+    """Time at which the session started [s]."""
     session: Iterator[Turn] | None = None
     turn: Turn | None = None
     """Its next request; None for a session that starts."""
@@ -47,35 +50,78 @@ class _Waiting(NamedTuple):
 def session_requests(
     scenario: Scenario, until_s: float, tokens_per_s: float
 ) -> Iterator[TimedTurn]:
-    """Yield the requests of all sessions until `until_s`, in order of time.
+    """Yield the requests of all drawn sessions until `until_s`, in order of time.
 
     Answers are taken to come at `tokens_per_s`.
     """
     sessions = scenario.workload.sessions
     assert sessions is not None
-    own = scripts(sessions, scenario.seed)
-    starts_s: Iterator[float] = iter(())
+    starts_s: Iterator[float] = repeat(0.0, sessions.concurrency or 0)
     if sessions.arrivals is not None:
         times_s = sessions.arrivals.times(stream(scenario.seed, "arrivals"))
         starts_s = islice(times_s, sessions.arrivals.requests)
+    own = scripts(sessions, scenario.seed)
+    follows = sessions.concurrency is not None
+    return timed_turns(own, starts_s, until_s, tokens_per_s, follows=follows)
+
+
+def recorded_requests(
+    sessions: Sequence[RecordedSession], until_s: float, tokens_per_s: float
+) -> Iterator[TimedTurn]:
+    """Yield the requests of recorded sessions until `until_s`, in order of time.
+
+    Answers are taken to come at `tokens_per_s`.
+    """
+    starts_s = (session.start_s for session in sessions)
+    return timed_turns(replayed_scripts(sessions), starts_s, until_s, tokens_per_s, follows=False)
+
+
+def timed_turns(
+    own: Iterator[Iterator[Turn]],
+    starts_s: Iterator[float],
+    until_s: float,
+    tokens_per_s: float,
+    *,
+    follows: bool,
+) -> Iterator[TimedTurn]:
+    """Yield the turns of sessions until `until_s`, in order of time.
+
+    Parameters
+    ----------
+    own
+        Turns of each session.
+    starts_s
+        Times at which sessions start, ascending [s].
+    until_s
+        Time at which requests end [s].
+    tokens_per_s
+        Rate of every answer [1/s].
+    follows
+        Whether another session starts where one has ended.
+    """
     order = count()
-    waiting = [_Waiting(0.0, next(order)) for _ in range(sessions.concurrency or 0)]
-    if (start_s := next(starts_s, None)) is not None:
-        waiting.append(_Waiting(start_s, next(order)))
-    heapify(waiting)
+    waiting: list[_Waiting] = []
+
+    def await_next() -> None:
+        if (start_s := next(starts_s, None)) is not None:
+            heappush(waiting, _Waiting(start_s, next(order), start_s))
+
+    await_next()
     while waiting and waiting[0].at_s < until_s:
-        now_s, _, session, turn = heappop(waiting)
+        now_s, _, start_s, session, turn = heappop(waiting)
         if session is None or turn is None:
-            if sessions.concurrency is None and (start_s := next(starts_s, None)) is not None:
-                heappush(waiting, _Waiting(start_s, next(order)))
+            await_next()
             if (session := next(own, None)) is None or (turn := next(session, None)) is None:
                 continue
         yield TimedTurn(now_s, turn)
         answered_s = now_s + turn.output_tokens / tokens_per_s
         if (later := next(session, None)) is not None:
-            heappush(waiting, _Waiting(answered_s + later.gap_s, next(order), session, later))
-        elif sessions.concurrency is not None:
-            heappush(waiting, _Waiting(answered_s, next(order)))
+            at_s = answered_s + later.gap_s
+            if later.due_s:
+                at_s = max(at_s, start_s + later.due_s)
+            heappush(waiting, _Waiting(at_s, next(order), start_s, session, later))
+        elif follows:
+            heappush(waiting, _Waiting(answered_s, next(order), answered_s))
 
 
 def client_requests(

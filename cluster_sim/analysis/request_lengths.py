@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cluster_sim.scenario.scenario import Scenario
-from cluster_sim.workload.sessions import scripts
+from cluster_sim.workload.sessions import replayed_scripts, scripts
 
 _SAMPLE = 20_000
 """Number of requests whose lengths are looked at."""
@@ -92,6 +92,12 @@ def sampled_lengths(scenario: Scenario) -> LengthMoments:
 def _lengths(scenario: Scenario) -> Iterator[tuple[int, int]]:
     """Yield the (prompt, output) tokens of the requests of the workload."""
     workload, seed = scenario.workload, scenario.seed
+    if workload.trace is not None and workload.trace.replays_sessions:
+        return (
+            (turn.prompt_tokens, turn.output_tokens)
+            for session in replayed_scripts(workload.trace.replayed_sessions(seed))
+            for turn in session
+        )
     if workload.trace is not None:
         return ((prompt, output) for _, prompt, output, _ in workload.trace.rows(seed))
     if workload.sessions is not None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 
 import numpy as np
 
-from cluster_sim.analysis.assumed_answers import client_requests, session_requests
+from cluster_sim.analysis.assumed_answers import (
+    TimedTurn,
+    client_requests,
+    recorded_requests,
+    session_requests,
+)
 from cluster_sim.analysis.demand import Demand
 from cluster_sim.analysis.offered_rate import offered_per_s
 from cluster_sim.scenario.scenario import Scenario
@@ -32,8 +37,24 @@ class _Remade:
         return self.made()
 
 
-def of_trace(trace: Trace, name: str, seed: int = 0, until_s: float = float("inf")) -> Demand:
-    """Return the requests of a trace until `until_s`. Raises ScenarioError as `Trace.rows` does."""
+ANSWER_TOKENS_PER_S = 50.0
+"""Rate of answers that is assumed where requests wait for them and nobody says more [1/s]."""
+
+
+def of_trace(
+    trace: Trace,
+    name: str,
+    seed: int = 0,
+    until_s: float = float("inf"),
+    tokens_per_s: float = ANSWER_TOKENS_PER_S,
+) -> Demand:
+    """Return the requests of a trace until `until_s`, at their recorded times.
+
+    Where requests follow answers and have no times, each answer is taken to come at `tokens_per_s`
+    and at once. Raises ScenarioError as `Trace.rows` does.
+    """
+    if not trace.has_times:
+        return _of_recorded(trace, name, seed, until_s, tokens_per_s)
     tally = Tally()
     batches = []
     for batch in trace.batches(seed, tally):
@@ -51,6 +72,14 @@ def of_trace(trace: Trace, name: str, seed: int = 0, until_s: float = float("inf
     return Demand(name, times_s, prompts, outputs, pieces, notes=list(tally.said()))
 
 
+def _of_recorded(trace: Trace, name: str, seed: int, until_s: float, tokens_per_s: float) -> Demand:
+    """Return the requests of recorded sessions that have no times of their own."""
+    tally = Tally()
+    recorded = trace.replayed_sessions(seed, tally)
+    timed = islice(recorded_requests(recorded, until_s, tokens_per_s), trace.limit)
+    return _of_turns(timed, name, [*tally.said(), _assumption(tokens_per_s)])
+
+
 def of_scenario(scenario: Scenario, tokens_per_s: float) -> Demand:
     """Return the requests of a scenario's workload.
 
@@ -60,7 +89,7 @@ def of_scenario(scenario: Scenario, tokens_per_s: float) -> Demand:
     workload = scenario.workload
     until_s = float("inf") if scenario.duration_s is None else scenario.duration_s
     if workload.trace is not None:
-        return of_trace(workload.trace, scenario.title, scenario.seed, until_s)
+        return of_trace(workload.trace, scenario.title, scenario.seed, until_s, tokens_per_s)
     if workload.sessions is not None:
         return _of_sessions(scenario, until_s, tokens_per_s)
     arrivals = workload.arrivals
@@ -117,16 +146,22 @@ def _assumption(tokens_per_s: float) -> str:
 def _of_sessions(scenario: Scenario, until_s: float, tokens_per_s: float) -> Demand:
     """Return the requests of sessions."""
     requests = session_requests(scenario, until_s, tokens_per_s)
-    timed = list(islice(requests, scenario.requests_wanted or _MAX_REQUESTS))
-    times_s, turns = zip(*timed, strict=True) if timed else ((), ())
+    timed = islice(requests, scenario.requests_wanted or _MAX_REQUESTS)
+    return _of_turns(timed, scenario.title, [_assumption(tokens_per_s)])
+
+
+def _of_turns(timed: Iterable[TimedTurn], name: str, notes: list[str]) -> Demand:
+    """Return the requests of sessions, in order of time."""
+    pairs = list(timed)
+    times_s, turns = zip(*pairs, strict=True) if pairs else ((), ())
     return Demand(
-        scenario.title,
+        name,
         np.array(times_s),
         np.array([turn.prompt_tokens for turn in turns], dtype=np.int64),
         np.array([turn.output_tokens for turn in turns], dtype=np.int64),
         _Remade(lambda: (turn.pieces for turn in turns)),
         [turn.output_piece for turn in turns],
-        [_assumption(tokens_per_s)],
+        notes,
     )
 
 

@@ -85,7 +85,7 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
     router = _build_router(env, scenario, fleet, replicas.everyone, recorder)
     send, answer_s = label_requests(scenario, router.route), [path.latency_s for path in paths]
     front_door = FrontDoorPath(send, [*answer_s, 0.0])
-    closed_loop = build_closed_loop(env, scenario, front_door)
+    closed_loop = build_closed_loop(env, scenario, front_door, tally)
     if closed_loop is None:
         env.process(timetable(env, open_loop_requests(scenario, tally), send))
     else:

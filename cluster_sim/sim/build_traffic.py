@@ -20,7 +20,7 @@ from cluster_sim.sim.closed_loop import (
 from cluster_sim.workload.classes import labelled
 from cluster_sim.workload.generate import drawn, replayed
 from cluster_sim.workload.random_streams import stream
-from cluster_sim.workload.sessions import scripts
+from cluster_sim.workload.sessions import replayed_scripts, scripts
 from cluster_sim.workload.traces import Tally
 
 ClosedLoop = ClosedLoopClients | ClosedLoopSessions
@@ -44,10 +44,22 @@ def _until_s(scenario: Scenario) -> float:
 
 
 def build_closed_loop(
-    env: Environment, scenario: Scenario, front_door: FrontDoorPath
+    env: Environment, scenario: Scenario, front_door: FrontDoorPath, tally: Tally
 ) -> ClosedLoop | None:
-    """Return the clients that wait for answers; None where requests come by a timetable."""
+    """Return the clients that wait for answers; None where requests come by a timetable.
+
+    `tally` counts what of a trace is left out.
+    """
     workload, until_s, warmup_s = scenario.workload, _until_s(scenario), scenario.warmup_s
+    if (trace := workload.trace) is not None and trace.replays_sessions:
+        recorded = trace.replayed_sessions(scenario.seed, tally)
+        return ClosedLoopSessions(
+            env,
+            front_door,
+            replayed_scripts(recorded),
+            SessionStarts(iter([session.start_s for session in recorded]), 0),
+            TrafficLimits(until_s, warmup_s, trace.limit),
+        )
     if (sessions := workload.sessions) is not None:
         starts_s = None
         if sessions.arrivals is not None:

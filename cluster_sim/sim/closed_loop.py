@@ -109,6 +109,15 @@ class SessionStarts(NamedTuple):
     """Number of sessions at a time, where they follow each other."""
 
 
+class _OpenSession(NamedTuple):
+    """A session that is under way."""
+
+    turns: Iterator[Turn]
+    """Its turns that are still to come."""
+    start_s: float
+    """Time at which it started [s]."""
+
+
 class ClosedLoopSessions(ReplicaEvents, RouterEvents):
     """Sessions whose turns wait for the answer before.
 
@@ -129,7 +138,7 @@ class ClosedLoopSessions(ReplicaEvents, RouterEvents):
         self._sent = 0
         self.sessions_ended = 0
         """Number of sessions whose last turn was answered."""
-        self._open: dict[int, Iterator[Turn]] = {}
+        self._open: dict[int, _OpenSession] = {}
         """Sessions by the number of the request that is being answered."""
         self._failures: dict[int, int] = {}
         """Number of sessions in a row that were refused before an open request, where any were."""
@@ -145,9 +154,12 @@ class ClosedLoopSessions(ReplicaEvents, RouterEvents):
         if self._failures:
             self._failures.pop(request.number, None)
         answer_s = self._front_door.answer_s[request.replica]
-        turn = next(session, None)
+        turn = next(session.turns, None)
         if turn is not None:
-            again = Timeout(self._env, answer_s + turn.gap_s, (session, turn))
+            wait_s = answer_s + turn.gap_s
+            if turn.due_s:
+                wait_s = max(wait_s, session.start_s + turn.due_s - self._env.now)
+            again = Timeout(self._env, wait_s, (session, turn))
             again.callbacks.append(self._go_on)
             return
         self.sessions_ended += 1
@@ -162,7 +174,7 @@ class ClosedLoopSessions(ReplicaEvents, RouterEvents):
             pause_s = self._front_door.answer_s[request.replica] + backoff_s(failures)
             Timeout(self._env, pause_s, failures).callbacks.append(self._begin)
 
-    def _close(self, request: Request) -> Iterator[Turn]:
+    def _close(self, request: Request) -> _OpenSession:
         request.pieces = ()  # of a long context they are large, and nobody asks for them again
         return self._open.pop(request.number)
 
@@ -176,18 +188,18 @@ class ClosedLoopSessions(ReplicaEvents, RouterEvents):
             self._begin(None)
 
     def _begin(self, event: Event | None) -> None:
-        if (session := next(self._scripts, None)) is not None and (
-            turn := next(session, None)
+        if (turns := next(self._scripts, None)) is not None and (
+            turn := next(turns, None)
         ) is not None:
             if event is not None and event.value:
                 self._failures[self._sent] = event.value
-            self._send(session, turn)
+            self._send(_OpenSession(turns, self._env.now), turn)
 
     def _go_on(self, event: Event) -> None:
         session, turn = event.value  # type: ignore[misc]  # SimPy says Any or None
         self._send(session, turn)
 
-    def _send(self, session: Iterator[Turn], turn: Turn) -> None:
+    def _send(self, session: _OpenSession, turn: Turn) -> None:
         now_s, limits = self._env.now, self._limits
         if now_s >= limits.until_s or self._sent == limits.requests:
             return

@@ -45,7 +45,6 @@ def test_a_line_of_gigabytes_is_refused_and_not_read(
         (ROW * 2 + LONG, 3),
         (ROW * 2 + LONG + "\n" + ROW, 3),
         (HEADING + "2023-11-16 18:17:03.97,4808,10\n" + LONG, 3),
-        ('{"requests": [\n{"t": 0,\n' + LONG, 3),
         (LONG, 1),
     ],
 )

@@ -168,11 +168,11 @@ def test_sessions_of_llmservingsim_wait_for_answers_and_tools(tmp_path: Path) ->
     assert [step[:3] for step in session.steps] == [(0.0, 50, 5), (3.0, 90, 9)]
     with pytest.raises(
         ScenarioError,
-        match=r":1: is a session, whose requests wait for answers; wanted it under workload\.sessions\.path",
+        match=":1: is a session, whose requests wait for answers; expected replay: sessions",
     ):
         list(trace.rows())
     with pytest.raises(
-        ScenarioError, match="is a vidur trace, which has no sessions; wanted weka or llmservingsim"
+        ScenarioError, match="is a vidur trace that does not say which requests follow which"
     ):
         list(Trace.model_validate({"path": write(tmp_path, VIDUR)}).sessions())
 
@@ -247,12 +247,12 @@ def test_parts_of_a_multimodal_prompt_are_added(tmp_path: Path) -> None:
         (
             "0,1.0,1.0,Gamma,1.0,1.0\n600,x,1.0,Gamma,1.0,1.0\n",
             None,
-            "chunk-0-trace.csv:2: came '600,x,1.0,Gamma,1.0,1.0'; wanted start, rate, cv, Gamma or Weibull, shape, scale",
+            "chunk-0-trace.csv:2: got '600,x,1.0,Gamma,1.0,1.0'; expected start, rate, cv, Gamma or Weibull, shape, scale",
         ),
         (
             "0,1.0,1.0,Gamma,1.0,1.0\n",
             {"0": {"input_tokens": "{x: 1}", "output_tokens": "{1: 1}"}},
-            "chunk-0-dataset.json: came '",
+            "chunk-0-dataset.json: got '",
         ),
     ],
 )
@@ -318,7 +318,7 @@ def test_a_row_that_is_very_late_is_a_fault_with_its_line(tmp_path: Path) -> Non
     path = write(tmp_path, "arrived_at,num_prefill_tokens,num_decode_tokens\n" + stamps + "5,1,1\n")
     with pytest.raises(
         ScenarioError,
-        match=r"trace\.csv:30002: is \d+\.000 s earlier than a row 8,192 rows above; wanted rows nearly in order of time",
+        match=r"trace\.csv:30002: is \d+\.000 s earlier than a row 8,192 rows above; expected rows nearly in order of time",
     ):
         tallied(path)
 
@@ -371,7 +371,7 @@ def test_a_trace_is_read_as_it_is_asked_for(tmp_path: Path) -> None:
         + "x\n",
     )
     assert len(list(islice(Trace.model_validate({"path": path}).rows(), 50_000))) == 50_000
-    with pytest.raises(ScenarioError, match=":100002: came 'x'"):
+    with pytest.raises(ScenarioError, match=":100002: got 'x'"):
         tallied(path)
 
 
@@ -395,20 +395,20 @@ def test_memory_does_not_grow_with_the_length_of_a_trace(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "is empty; wanted a trace with a heading and rows"),
+        ("", "is empty; expected a trace with a heading and rows"),
         (HEADING, "holds no requests"),
-        (HEADING + "2024-01-01 00:00:01,5,6\nyesterday,5,6\n", ":3: came 'yesterday,5,6'; wanted TIMESTAMP,ContextTokens,GeneratedTokens"),
-        (HEADING + "2024-01-01 00:00:01,5\n", ":2: came '2024-01-01 00:00:01,5'; wanted TIMESTAMP,ContextTokens,GeneratedTokens"),
-        (HEADING + "2024-01-01 00:00:01,5,six\n", ":2: came '2024-01-01 00:00:01,5,six'; wanted TIMESTAMP,ContextTokens,GeneratedTokens"),
-        (HEADING + "\n2024-01-01 00:00:01,-5,3\n", ":3: came '2024-01-01 00:00:01,-5,3'; wanted TIMESTAMP,ContextTokens,GeneratedTokens"),
-        ("a,b\n1,2\n", ":1: is of no known format; wanted azure, burstgpt, vidur or splitwise CSV, mooncake or llmservingsim JSON lines, weka sessions, or a folder of servegen clients"),
-        ('{"x": 1}\n', ":1: is of no known format; wanted azure, burstgpt, vidur or splitwise CSV, mooncake or llmservingsim JSON lines, weka sessions, or a folder of servegen clients"),
-        (BURSTGPT + "x,GPT-4,1,1,2,API log\n", ":5: came 'x,GPT-4,1,1,2,API log'; wanted Timestamp,Request tokens,Response tokens"),
-        (VIDUR + "inf,1,1\n", ":4: came 'inf,1,1'; wanted arrived_at,num_prefill_tokens,num_decode_tokens"),
-        (MOONCAKE + "{}\n", """:3: came '{}'; wanted {"timestamp": ms, "input_length": tokens, "output_length": tokens, "hash_ids": [numbers]}"""),
-        (MOONCAKE + MOONCAKE.splitlines()[0].replace("1100", "400"), ":3: 3 blocks do not hold 400 tokens; wanted blocks of 512, or another block_tokens"),
-        (LLMSERVINGSIM + "[]\n", """:3: came '[]'; wanted {"arrival_time_ns": ns, "input_toks": tokens, "output_toks": tokens}"""),
-        ('{"requests": [{"t": 0, "in": "x", "out": 1}]}', ':1: came \'{"requests": [{"t": 0, "in": "x", "out": 1}]}\'; wanted {"requests": [{"t": s, "in": tokens, "out": tokens, "hash_ids": [numbers]}], "block_size": tokens}'),
+        (HEADING + "2024-01-01 00:00:01,5,6\nyesterday,5,6\n", ":3: got 'yesterday,5,6'; expected TIMESTAMP,ContextTokens,GeneratedTokens"),
+        (HEADING + "2024-01-01 00:00:01,5\n", ":2: got '2024-01-01 00:00:01,5'; expected TIMESTAMP,ContextTokens,GeneratedTokens"),
+        (HEADING + "2024-01-01 00:00:01,5,six\n", ":2: got '2024-01-01 00:00:01,5,six'; expected TIMESTAMP,ContextTokens,GeneratedTokens"),
+        (HEADING + "\n2024-01-01 00:00:01,-5,3\n", ":3: got '2024-01-01 00:00:01,-5,3'; expected TIMESTAMP,ContextTokens,GeneratedTokens"),
+        ("a,b\n1,2\n", ":1: is of no known format; expected azure, burstgpt, vidur or splitwise CSV, mooncake or llmservingsim JSON lines, weka sessions, or a folder of servegen clients"),
+        ('{"x": 1}\n', ":1: is of no known format; expected azure, burstgpt, vidur or splitwise CSV, mooncake or llmservingsim JSON lines, weka sessions, or a folder of servegen clients"),
+        (BURSTGPT + "x,GPT-4,1,1,2,API log\n", ":5: got 'x,GPT-4,1,1,2,API log'; expected Timestamp,Request tokens,Response tokens"),
+        (VIDUR + "inf,1,1\n", ":4: got 'inf,1,1'; expected arrived_at,num_prefill_tokens,num_decode_tokens"),
+        (MOONCAKE + "{}\n", """:3: got '{}'; expected {"timestamp": ms, "input_length": tokens, "output_length": tokens, "hash_ids": [numbers]}"""),
+        (MOONCAKE + MOONCAKE.splitlines()[0].replace("1100", "400"), ":3: 3 blocks do not hold 400 tokens; expected blocks of 512, or another block_tokens"),
+        (LLMSERVINGSIM + "[]\n", """:3: got '[]'; expected {"arrival_time_ns": ns, "input_toks": tokens, "output_toks": tokens}"""),
+        ('{"requests": [{"t": 0, "in": "x", "out": 1}]}', ':1: got \'{"requests": [{"t": 0, "in": "x", "out": 1}]}\'; expected {"requests": [{"t": s, "in": tokens, "out": tokens, "hash_ids": [numbers]}], "block_size": tokens}'),
     ],
 )  # fmt: skip
 def test_a_trace_that_is_wrong_names_its_line(tmp_path: Path, text: str, said: str) -> None:
@@ -424,5 +424,5 @@ def test_a_format_that_is_given_is_insisted_on(tmp_path: Path) -> None:
         tallied(path, format="azure")
     assert (
         str(error.value)
-        == f"{path}:1: has no column ContextTokens, GeneratedTokens; wanted TIMESTAMP,ContextTokens,GeneratedTokens"
+        == f"{path}:1: has no column ContextTokens, GeneratedTokens; expected TIMESTAMP,ContextTokens,GeneratedTokens"
     )

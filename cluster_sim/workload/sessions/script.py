@@ -36,6 +36,8 @@ class Turn(NamedTuple):
     """Identity of the answer as a piece of later prompts; None where none holds it."""
     of_user: bool
     """Whether a user sends the request, rather than a tool."""
+    due_s: float = 0.0
+    """Earliest time after the session's start; 0 where only the answer before decides [s]."""
 
     @property
     def pieces(self) -> Pieces:
@@ -57,8 +59,8 @@ def scripts(sessions: Sessions, seed: int) -> Iterator[Iterator[Turn]]:
     """
     if sessions.trace is not None:
         # In every round through the records they are other people's: identities are moved apart.
-        for time_round, recorded in _rounds(sessions.trace):
-            yield _recorded(recorded, time_round << 96)
+        for number, (time_round, recorded) in enumerate(_rounds(sessions.trace), start=1):
+            yield _recorded(recorded, time_round << 96, number)
     for block in count():
         steps = _draws(sessions, stream(seed, f"sessions from {block * AT_A_TIME}"))
         for place in range(AT_A_TIME):
@@ -84,7 +86,19 @@ def _rounds(trace: Trace) -> Iterator[tuple[int, RecordedSession]]:
             yield time_round, recorded
 
 
-def _recorded(recorded: RecordedSession, moved: int) -> Iterator[Turn]:
+def replayed_scripts(sessions: Sequence[RecordedSession]) -> Iterator[Iterator[Turn]]:
+    """Yield the turns of each recorded session, in their order."""
+    return (_recorded(recorded, 0, number) for number, recorded in enumerate(sessions, start=1))
+
+
+def _recorded(recorded: RecordedSession, moved: int, number: int) -> Iterator[Turn]:
+    """Yield the turns of a recorded session.
+
+    Identities of blocks are `moved`; `number` tells sessions apart that bring no identities.
+    """
+    if recorded.adds:
+        yield from _grown(recorded, moved + (number << 32))
+        return
     for step in recorded.steps:
         pieces = (
             tuple((identity + moved, length) for identity, length in step.pieces)
@@ -99,7 +113,37 @@ def _recorded(recorded: RecordedSession, moved: int) -> Iterator[Turn]:
             len(pieces),
             None,
             of_user=True,
+            due_s=step.due_s,
         )
+
+
+def _grown(recorded: RecordedSession, identity: int) -> Iterator[Turn]:
+    """Yield the turns of a session whose rows say what they add: prompts hold all before too.
+
+    The first prompt's blocks are those of the file; what comes later is known by `identity` and the
+    numbers after it.
+    """
+    history: list[tuple[int, int]] = []
+    context = 0
+    for step in recorded.steps:
+        blocks = step.pieces if not history else ()
+        history.extend(blocks)
+        if (left := step.prompt_tokens - sum(length for _, length in blocks)) > 0:
+            history.append((identity, left))
+        context += step.prompt_tokens
+        yield Turn(
+            step.gap_s,
+            context,
+            step.output_tokens,
+            history,
+            len(history),
+            identity + 1,
+            of_user=True,
+            due_s=step.due_s,
+        )
+        history.append((identity + 1, step.output_tokens))
+        context += step.output_tokens
+        identity += 2
 
 
 class _SessionSteps(NamedTuple):

@@ -1,26 +1,25 @@
-"""The formats of recorded traces: by what each is recognised, and what reads it.
+"""The formats of recorded traces: by what each is known, and what reads it.
 
 A new format is a reader of its own file and an entry here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import islice
-from typing import Literal, NamedTuple, get_args
+from collections.abc import Iterator
+from typing import Literal, get_args
 
 import numpy as np
-from orjson import loads
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.traces.files import documents, is_archive, opened
-from cluster_sim.workload.traces.llmservingsim import llmservingsim_rows, llmservingsim_sessions
+from cluster_sim.workload.traces.llmservingsim import llmservingsim_batches, llmservingsim_sessions
 from cluster_sim.workload.traces.mooncake import mooncake_batches
-from cluster_sim.workload.traces.progress import Place, Tally
+from cluster_sim.workload.traces.recognise import beginning
 from cluster_sim.workload.traces.recorded import RecordedSession
 from cluster_sim.workload.traces.rows import Batch, in_batches
 from cluster_sim.workload.traces.servegen import is_servegen, servegen_batches
-from cluster_sim.workload.traces.tables import LAYOUTS, layout_of, table_batches
+from cluster_sim.workload.traces.source import Beginning, TraceFormat, TraceSource
+from cluster_sim.workload.traces.tables import LAYOUTS, table_batches
 from cluster_sim.workload.traces.weka import looks_like_weka, weka_rows, weka_sessions
 
 Format = Literal[
@@ -28,54 +27,20 @@ Format = Literal[
 ]
 
 _EXPECTED = "azure, burstgpt, vidur or splitwise CSV, mooncake or llmservingsim JSON lines, weka sessions, or a folder of servegen clients"
-_KEYS = {
-    "input_length": "mooncake",
-    "input_toks": "llmservingsim",
-    "sub_requests": "llmservingsim",
-}
-"""Format by a key of its first JSON line."""
 
 
-class TraceSource(NamedTuple):
-    """What a reader needs to know of the trace that it reads."""
+def _table(name: str) -> TraceFormat:
+    """Return the format of a CSV file with these columns."""
 
-    path: str
-    """File, folder or archive."""
-    place: Place
-    """Place in it, which the reader keeps up to date."""
-    tally: Tally
-    """Counts of what the reader leaves out."""
-    block_tokens: int
-    """Length of a block of Mooncake's hash_ids [tokens]."""
-    start_s: float = 0.0
-    """Time before which nothing is wanted [s]."""
+    def batches(source: TraceSource, rng: np.random.Generator) -> Iterator[Batch]:
+        with opened(source.path) as text:
+            yield from table_batches(text, source.place, LAYOUTS[name])
 
-
-class TraceFormat(NamedTuple):
-    """The readers of a format."""
-
-    batches: Callable[[TraceSource, np.random.Generator], Iterator[Batch]]
-    """Reader of rows, in the order of the file."""
-    sessions: Callable[[TraceSource], Iterator[RecordedSession]] | None = None
-    """Reader of sessions; None where the format has none."""
-    begins_at_zero: bool = False
-    """Whether times count from the beginning of the trace rather than from its first row."""
-    records_failures: bool = False
-    """Whether a row without an answer is a failure of the service."""
-
-
-def _table(source: TraceSource, name: str) -> Iterator[Batch]:
-    with opened(source.path) as text:
-        yield from table_batches(text, source.place, LAYOUTS[name])
-
-
-def _mooncake(source: TraceSource, rng: np.random.Generator) -> Iterator[Batch]:
-    with opened(source.path) as text:
-        yield from mooncake_batches(text, source.place, source.block_tokens)
-
-
-def _servegen(source: TraceSource, rng: np.random.Generator) -> Iterator[Batch]:
-    return servegen_batches(source.path, source.place, rng, source.start_s)
+    return TraceFormat(
+        lambda begun: begun.kind == "table" and begun.has(*LAYOUTS[name].columns),
+        batches,
+        records_failures=name == "burstgpt",
+    )
 
 
 def _weka(source: TraceSource, rng: np.random.Generator) -> Iterator[Batch]:
@@ -88,26 +53,39 @@ def _weka_sessions(source: TraceSource) -> Iterator[RecordedSession]:
     return (recorded for recorded, _ in sessions)
 
 
-def _llmservingsim(source: TraceSource, rng: np.random.Generator) -> Iterator[Batch]:
-    with opened(source.path) as text:
-        yield from in_batches(llmservingsim_rows(text, source.place), source.place)
-
-
-def _llmservingsim_sessions(source: TraceSource) -> Iterator[RecordedSession]:
-    with opened(source.path) as text:
-        yield from llmservingsim_sessions(text, source.place)
+def _never(begun: Beginning) -> bool:
+    """Return False: a folder has no beginning."""
+    return False
 
 
 FORMATS: dict[str, TraceFormat] = {
-    "azure": TraceFormat(lambda source, _: _table(source, "azure")),
-    "burstgpt": TraceFormat(lambda source, _: _table(source, "burstgpt"), records_failures=True),
-    "vidur": TraceFormat(lambda source, _: _table(source, "vidur")),
-    "splitwise": TraceFormat(lambda source, _: _table(source, "splitwise")),
-    "mooncake": TraceFormat(_mooncake),
-    "servegen": TraceFormat(_servegen, begins_at_zero=True),
-    "weka": TraceFormat(_weka, _weka_sessions),
-    "llmservingsim": TraceFormat(_llmservingsim, _llmservingsim_sessions),
+    "azure": _table("azure"),
+    "burstgpt": _table("burstgpt"),
+    "vidur": _table("vidur"),
+    "splitwise": _table("splitwise"),
+    "weka": TraceFormat(
+        lambda begun: looks_like_weka(begun.first),
+        _weka,
+        _weka_sessions,
+        links_turns=lambda begun: True,
+    ),
+    "llmservingsim": TraceFormat(
+        lambda begun: begun.has("input_toks") or begun.has("sub_requests"),
+        lambda source, rng: llmservingsim_batches(source),
+        llmservingsim_sessions,
+        links_turns=lambda begun: begun.has("sub_requests"),
+        has_times=lambda begun: not begun.has("sub_requests"),
+    ),
+    "mooncake": TraceFormat(
+        lambda begun: begun.has("input_length"), lambda source, rng: mooncake_batches(source)
+    ),
+    "servegen": TraceFormat(
+        _never,
+        lambda source, rng: servegen_batches(source.path, source.place, rng, source.start_s),
+        begins_at_zero=True,
+    ),
 }
+"""Formats by name; a file has the first whose `recognises` knows its beginning."""
 assert set(FORMATS) == set(get_args(Format))
 
 
@@ -118,22 +96,8 @@ def recognised(path: str) -> str:
     """
     if is_archive(path):
         return "servegen" if is_servegen(path) else "weka"
-    with opened(path) as text:
-        lines = (line for line in islice(text, 100) if line.strip())
-        first = next(lines, "")
-    if not first:
-        raise ScenarioError.at(path, "is empty; wanted a trace with a heading and rows")
-    if not first.lstrip("\ufeff \t").startswith("{"):
-        if (layout := layout_of(first)) is not None:
-            return layout
-        raise ScenarioError.at(f"{path}:1", f"is of no known format; wanted {_EXPECTED}")
-    try:
-        document = loads(first)
-    except (ValueError, RecursionError):
-        document = {"requests": []} if '"requests"' in first or first.strip() == "{" else {}
-    if looks_like_weka(document):
-        return "weka"
-    for key, name in _KEYS.items():
-        if key in document:
+    begun = beginning(path)
+    for name, format_ in FORMATS.items():
+        if format_.recognises(begun):
             return name
-    raise ScenarioError.at(f"{path}:1", f"is of no known format; wanted {_EXPECTED}")
+    raise ScenarioError.at(f"{path}:1", f"is of no known format; expected {_EXPECTED}")

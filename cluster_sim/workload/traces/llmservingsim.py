@@ -3,76 +3,97 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
-from typing import IO
+from collections.abc import Iterator, Sequence
 
 from orjson import loads
 
-from cluster_sim.workload.traces.progress import Place
+from cluster_sim.workload.traces.files import opened
+from cluster_sim.workload.traces.json_rows import MALFORMED, KeyedRow, KeyedRows, keyed_batches
 from cluster_sim.workload.traces.recorded import RecordedSession, RecordedStep
-from cluster_sim.workload.traces.rows import MAX_TOKENS, UNKNOWN, RawRow
+from cluster_sim.workload.traces.rows import (
+    MAX_TOKENS,
+    Batch,
+    batch_of_columns,
+    numbers,
+    tokens,
+)
+from cluster_sim.workload.traces.source import TraceSource
+
+_BLOCK_TOKENS = 16
+"""Length of a block of token ids [tokens]."""
 
 _EXPECTED = '{"arrival_time_ns": ns, "input_toks": tokens, "output_toks": tokens}'
 _EXPECTED_SESSION = '{"session_id": …, "arrival_time_ns": ns, "sub_requests": [{"input_toks": tokens, "output_toks": tokens, "tool_duration_ns": ns}]}'
 
 
-def llmservingsim_rows(text: IO[str], place: Place) -> Iterator[RawRow]:
+def llmservingsim_batches(source: TraceSource) -> Iterator[Batch]:
     """Yield rows in the file's order.
 
+    Where rows have token ids, prompts that begin alike share their first whole blocks of 16 tokens.
     Raises ScenarioError with the line of a row that is malformed, or that is a session.
     """
-    number = 0
-    place.follow(lambda: number)
-    for number, line in enumerate(text, start=1):  # noqa: B007 - `place` reads it
-        try:
-            row = loads(line)
-            time_s, prompt, output = (
-                row["arrival_time_ns"] / 1e9,
-                _tokens(row["input_toks"]),
-                _tokens(row["output_toks"]),
-            )
-            if time_s - time_s != 0.0:
-                raise ValueError
-        except (ValueError, KeyError, TypeError, RecursionError):
-            if not line.strip():
-                continue
-            if '"sub_requests"' in line:
-                place.refuse(
-                    "is a session, whose requests wait for answers; wanted it under workload.sessions.path"
+
+    def batch_of(keyed: KeyedRows) -> Batch:
+        stamps, prompts, outputs, blocks, known = [], [], [], [], False
+        for place, row in enumerate(keyed.rows):
+            if "sub_requests" in row:
+                source.place.refuse_at(
+                    int(keyed.lines[place]),
+                    "is a session, whose requests wait for answers; expected replay: sessions",
                 )
-            place.refuse_text(line, _EXPECTED)
-        yield time_s, prompt, output, UNKNOWN
+            stamps.append(row["arrival_time_ns"])
+            prompts.append(row["input_toks"])
+            outputs.append(row["output_toks"])
+            blocks.append(_blocks(row.get("input_tok_ids") or ()))
+            known |= len(blocks[-1]) > 0
+        return batch_of_columns(
+            source.clock.of_numbers(numbers(stamps), "ns"),
+            tokens(prompts),
+            tokens(outputs),
+            [(own, _BLOCK_TOKENS) for own in blocks] if known else None,
+            keyed.lines,
+        )
+
+    return keyed_batches(source.path, source.place, batch_of, _EXPECTED)
 
 
-def llmservingsim_sessions(text: IO[str], place: Place) -> Iterator[RecordedSession]:
+def _blocks(ids: Sequence[int]) -> Sequence[int]:
+    """Return an identity for each whole block of token ids, after exactly the ids before it."""
+    identity, identities = 0, array("q")
+    for first in range(0, len(ids) - _BLOCK_TOKENS + 1, _BLOCK_TOKENS):
+        # Hashes of numbers are the same in every process.
+        identity = hash((identity, *ids[first : first + _BLOCK_TOKENS]))
+        identities.append(identity)
+    return identities
+
+
+def llmservingsim_sessions(source: TraceSource) -> Iterator[RecordedSession]:
     """Yield sessions in the file's order.
 
     The format does not say how much of a prompt is new: none of it is taken for shared. Raises
     ScenarioError with the line of a session that is malformed.
     """
-    number = 0
-    place.follow(lambda: number)
-    for number, line in enumerate(text, start=1):  # noqa: B007 - `place` reads it
-        if not line.strip():
-            continue
-        try:
-            row = loads(line)
-            gaps_s = [
-                0.0,
-                *(float(step.get("tool_duration_ns", 0)) / 1e9 for step in row["sub_requests"]),
-            ]
-            if not all(0.0 <= gap_s < 1e9 for gap_s in gaps_s):
-                raise ValueError
-            steps = [
-                RecordedStep(
-                    gap_s, _tokens(step["input_toks"]), _tokens(step["output_toks"]), array("q"), 1
-                )
-                for gap_s, step in zip(gaps_s, row["sub_requests"], strict=False)
-            ]
-            start_s = float(row["arrival_time_ns"]) / 1e9
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            place.refuse_text(line, _EXPECTED_SESSION)
-        yield RecordedSession(start_s, tuple(steps))
+    with opened(source.path) as text:
+        for number, line in enumerate(text, start=1):
+            if line.strip():
+                try:
+                    recorded = _session(loads(line))
+                except MALFORMED:
+                    source.place.refuse_text(line, _EXPECTED_SESSION, number)
+                yield recorded
+
+
+def _session(row: KeyedRow) -> RecordedSession:
+    """Return the session of a line. Raises one of MALFORMED where it is malformed."""
+    requests = row["sub_requests"]
+    gaps_s = [0.0, *(float(step.get("tool_duration_ns", 0)) / 1e9 for step in requests)]
+    if not all(0.0 <= gap_s < 1e9 for gap_s in gaps_s):
+        raise ValueError
+    steps = [
+        RecordedStep(gap_s, _tokens(step["input_toks"]), _tokens(step["output_toks"]), (), 1)
+        for gap_s, step in zip(gaps_s, requests, strict=False)
+    ]
+    return RecordedSession(float(row["arrival_time_ns"]) / 1e9, tuple(steps))
 
 
 def _tokens(value: object) -> int:

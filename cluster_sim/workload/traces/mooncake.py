@@ -4,60 +4,56 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice
-from typing import IO
 
 import numpy as np
-from orjson import loads
 
+from cluster_sim.workload.traces.clock import TraceClock
+from cluster_sim.workload.traces.json_rows import KeyedRows, keyed_batches
 from cluster_sim.workload.traces.progress import Place
-from cluster_sim.workload.traces.rows import AT_A_TIME, NONE, Batch, batch_of_columns
+from cluster_sim.workload.traces.rows import Batch, batch_of_columns, numbers, tokens
+from cluster_sim.workload.traces.source import TraceSource
 
 BLOCK_TOKENS = 512
 """Length of a block in the published traces [tokens]."""
 _EXPECTED = (
     '{"timestamp": ms, "input_length": tokens, "output_length": tokens, "hash_ids": [numbers]}'
 )
-_MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError)
 
 
-def mooncake_batches(text: IO[str], place: Place, block_tokens: int) -> Iterator[Batch]:
+def mooncake_batches(source: TraceSource) -> Iterator[Batch]:
     """Yield rows in the file's order.
 
     Each block's identity stands for what it holds after exactly the blocks before it. Raises
     ScenarioError with the line of a row that is malformed, or whose blocks do not cover its prompt.
     """
-    before = 0
-    while lines := list(islice(text, AT_A_TIME)):
-        try:
-            batch = _batch(lines, np.arange(before + 1, before + 1 + len(lines)), block_tokens)
-        except _MALFORMED:
-            batch = _row_by_row(lines, before, place, block_tokens)
-        _refuse_gaps(batch, place, block_tokens)
+    block_tokens = source.block_tokens or BLOCK_TOKENS
+
+    def batch_of(rows: KeyedRows) -> Batch:
+        return _batch(rows, block_tokens, source.clock)
+
+    for batch in keyed_batches(source.path, source.place, batch_of, _EXPECTED):
+        refuse_gaps(batch, source.place, block_tokens)
         yield batch
-        before += len(lines)
 
 
-def _batch(lines: list[str], numbers: np.ndarray, block_tokens: int) -> Batch:
-    """Return all rows at once. Raises one of _MALFORMED where one row is malformed."""
+def _batch(keyed: KeyedRows, block_tokens: int, clock: TraceClock) -> Batch:
+    """Return all rows at once. Raises one of MALFORMED where one row is malformed."""
     stamps, prompts, outputs, blocks, known = [], [], [], [], False
     # One row at a time: what is parsed is gone again before the processor's cache is full.
-    for line in lines:
-        row = loads(line)
+    for row in keyed.rows:
         stamps.append(row["timestamp"])
         prompts.append(row["input_length"])
         outputs.append(row["output_length"])
-        ids = row.get("hash_ids", ())
+        ids = row.get("hash_ids") or ()
         known |= len(ids) > 0
-        blocks.append((_compact(ids), block_tokens))
-    if set(map(type, chain(prompts, outputs))) != {int}:
-        raise ValueError
-    time_s = np.array(stamps) / 1e3
-    prompt, output = (np.array(column, dtype=np.int64) for column in (prompts, outputs))
-    return batch_of_columns(time_s, prompt, output, blocks if known else None, numbers)
+        blocks.append((compact(ids), block_tokens))
+    time_s = clock.of_numbers(numbers(stamps), "ms")
+    return batch_of_columns(
+        time_s, tokens(prompts), tokens(outputs), blocks if known else None, keyed.lines
+    )
 
 
-def _compact(ids: list[int]) -> Sequence[int]:
+def compact(ids: Sequence[int]) -> Sequence[int]:
     """Return the identities in a fifth of the memory where none needs 64 bits, else as they are.
 
     Raises TypeError where one is no whole number.
@@ -68,23 +64,7 @@ def _compact(ids: list[int]) -> Sequence[int]:
         return tuple(ids)
 
 
-def _row_by_row(lines: list[str], before: int, place: Place, block_tokens: int) -> Batch:
-    """Return the rows, with blank lines left out.
-
-    Raises ScenarioError with the line of the row that is malformed.
-    """
-    whole = NONE
-    for number, line in enumerate(lines, start=before + 1):
-        if not line.strip():
-            continue
-        try:
-            whole = whole.then(_batch([line], np.array([number]), block_tokens))
-        except _MALFORMED:
-            place.refuse_text(line, _EXPECTED, number)
-    return whole
-
-
-def _refuse_gaps(batch: Batch, place: Place, block_tokens: int) -> None:
+def refuse_gaps(batch: Batch, place: Place, block_tokens: int) -> None:
     """Raise ScenarioError at the first row whose blocks are not as many as its prompt fills."""
     if batch.blocks is None:
         return
@@ -94,5 +74,5 @@ def _refuse_gaps(batch: Batch, place: Place, block_tokens: int) -> None:
         row = wrong[0]
         place.refuse_at(
             int(batch.line[row]),
-            f"{blocks[row]} blocks do not hold {batch.prompt[row]} tokens; wanted blocks of {block_tokens}, or another block_tokens",
+            f"{blocks[row]} blocks do not hold {batch.prompt[row]} tokens; expected blocks of {block_tokens}, or another block_tokens",
         )

@@ -48,7 +48,7 @@ class RowOrder:
             by_s = self._given_s - batch.time_s[lost[0]]
             self._place.refuse_at(
                 int(batch.line[lost[0]]),
-                f"is {by_s:.3f} s earlier than a row {_AHEAD:,} rows above; wanted rows nearly in order of time",
+                f"is {by_s:.3f} s earlier than a row {_AHEAD:,} rows above; expected rows nearly in order of time",
             )
 
     def put(self, batch: Batch) -> Batch | None:

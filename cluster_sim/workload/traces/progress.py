@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 from cluster_sim.errors import ScenarioError, shown
@@ -23,9 +23,19 @@ class Tally:
     """Number of rows earlier than a row above, which were put in their place."""
     others: int = 0
     """Number of requests of subagents, which go to another model and are left out."""
+    branches: int = 0
+    """Number of turns beside an earlier one that follows the same answer; each starts a session."""
+    notes: list[str] = field(default_factory=list)
+    """Sentences on how the file was read: what decided, and what it holds beside."""
+
+    def note(self, sentence: str) -> None:
+        """Add a sentence, unless it is there already."""
+        if sentence not in self.notes:
+            self.notes.append(sentence)
 
     def said(self) -> Iterator[str]:
         """Yield a sentence for each kind of row that was not taken as it stood."""
+        yield from self.notes
         if self.failed:
             yield f"{self.failed:,} of {self.rows:,} rows are failures (no answer) and left out"
         if self.empty:
@@ -34,6 +44,8 @@ class Tally:
             yield f"{self.unsorted:,} of {self.rows:,} rows are earlier than a row above and put in their place"
         if self.others:
             yield f"{self.others:,} requests of subagents go to another model and are left out"
+        if self.branches:
+            yield f"{self.branches:,} turns follow an answer that another turn follows too; they start sessions of their own at their recorded times"
 
 
 class Place:
@@ -42,10 +54,18 @@ class Place:
     def __init__(self, file: str) -> None:
         self._file = file
         self._line: Callable[[], int] = lambda: 0
+        self._name: Callable[[int], str] | None = None
 
     def enter(self, file: str, line: int = 0) -> None:
         """Go on in another file, at this line; 0 stands for the whole file."""
-        self._file, self._line = file, lambda: line
+        self._file, self._line, self._name = file, lambda: line, None
+
+    def name_rows(self, name: Callable[[int], str]) -> None:
+        """Take the place of a row, for messages, from `name` and its number from now on.
+
+        It is for files whose rows are not their lines; `name` may read the file again.
+        """
+        self._name = name
 
     def follow(self, line: Callable[[], int]) -> None:
         """Take the number of the present line from `line` from now on."""
@@ -61,12 +81,15 @@ class Place:
 
     def refuse_at(self, line: int, what: str) -> NoReturn:
         """Raise ScenarioError at that line, or for the file where it is 0."""
-        raise ScenarioError.at(f"{self._file}:{line}" if line else self._file, what)
+        if not line:
+            raise ScenarioError.at(self._file, what)
+        name = f"{self._file}:{line}" if self._name is None else self._name(line)
+        raise ScenarioError.at(name, what)
 
     def refuse_text(self, text: str, expected: str, line: int | None = None) -> NoReturn:
         """Raise ScenarioError that says what was expected in place of `text`.
 
         `line` defaults to the present one.
         """
-        fault = f"came {shown(text)}; wanted {expected}"
+        fault = f"got {shown(text)}; expected {expected}"
         self.refuse_at(self.line() if line is None else line, fault)

@@ -116,9 +116,9 @@ def _download(url: str, name: str, trace: PublicTrace) -> None:
 def _why(fault: Exception, trace: PublicTrace) -> str:
     answer: Any = getattr(fault, "response", None)
     if answer is not None:
-        return f"answers {answer.status_code} {answer.reason}; wanted the trace {trace.name}"
+        return f"answers {answer.status_code} {answer.reason}; expected the trace {trace.name}"
     if isinstance(fault, ValueError) and "hash" in str(fault):
-        return f"is not what was published; wanted the SHA-256 {trace.sha256}"
+        return f"is not what was published; expected the SHA-256 {trace.sha256}"
     if isinstance(fault, TarError):
         return "is no tar archive"
     return f"cannot be fetched: {shown(getattr(fault, 'strerror', None) or str(fault) or type(fault).__name__)}"
@@ -136,4 +136,6 @@ def _count(trace: PublicTrace, path: Path) -> None:
     else:
         return
     if held != wanted:
-        raise ScenarioError.at(trace.url, f"holds {held:,} {what}; wanted {wanted:,}, as published")
+        raise ScenarioError.at(
+            trace.url, f"holds {held:,} {what}; expected {wanted:,}, as published"
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from array import array
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from cluster_sim.workload.traces.rows import Pieces, pieces_of
@@ -17,10 +17,12 @@ class RecordedStep(NamedTuple):
     """Length of the prompt [tokens]."""
     output_tokens: int
     """Length of the answer [tokens]."""
-    blocks: array[int]
+    blocks: Sequence[int]
     """Identities of the prompt's blocks from the front."""
     block_tokens: int
     """Length of each block, of which the last may be shorter [tokens]."""
+    due_s: float = 0.0
+    """Earliest time after the session's start; 0 where only the answer before decides [s]."""
 
     @property
     def pieces(self) -> Pieces:
@@ -38,3 +40,23 @@ class RecordedSession(NamedTuple):
     """Time at which it starts [s]."""
     steps: tuple[RecordedStep, ...]
     """Requests of the session, in their order."""
+    adds: bool = False
+    """Whether a prompt's length is what the turn adds to the conversation. Default: the whole of it."""
+
+    def sped_up(self, start_s: float, speedup: float) -> RecordedSession:
+        """Return the session from `start_s` on, with this start and all pauses divided.
+
+        Parameters
+        ----------
+        start_s
+            Time of the start, before it is divided [s].
+        speedup
+            Number by which times are divided.
+        """
+        if speedup == 1.0:
+            return self._replace(start_s=start_s)
+        steps = tuple(
+            step._replace(gap_s=step.gap_s / speedup, due_s=step.due_s / speedup)
+            for step in self.steps
+        )
+        return RecordedSession(start_s / speedup, steps, self.adds)

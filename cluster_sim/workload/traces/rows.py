@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice, repeat
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,38 @@ AT_A_TIME = 4096
 """Number of rows that are read together."""
 
 
+class Links(NamedTuple):
+    """How rows follow one another in conversations, as columns."""
+
+    session: np.ndarray
+    """Number of each row's conversation; -1 for a row that belongs to none."""
+    answered_s: np.ndarray
+    """Recorded time at which each row's answer ended, on the clock of the rows; NaN where the file
+    does not say [s]."""
+    delay_s: np.ndarray
+    """Recorded pause between the answer to the turn before and each row; NaN where the file does not
+    say [s]."""
+    adds: bool = False
+    """Whether prompts hold only what a turn adds to the conversation. Default: the whole of it."""
+
+    def take(self, places: np.ndarray) -> Links:
+        """Return the links of the rows at these places."""
+        return Links(self.session[places], self.answered_s[places], self.delay_s[places], self.adds)
+
+    def then(self, later: Links) -> Links:
+        """Return these links and those of `later` behind them."""
+        session, answered_s, delay_s = (
+            np.concatenate(pair) for pair in zip(self[:3], later[:3], strict=True)
+        )
+        return Links(session, answered_s, delay_s, self.adds or later.adds)
+
+
+def no_links(rows: int) -> Links:
+    """Return the links of rows that stand alone."""
+    unknown = np.full(rows, np.nan)
+    return Links(np.full(rows, -1), unknown, unknown)
+
+
 class Batch(NamedTuple):
     """Rows as columns."""
 
@@ -39,13 +71,20 @@ class Batch(NamedTuple):
     """Blocks of the prompts; None where no row has any."""
     line: np.ndarray
     """Line of each row in its file; 0 where it has none."""
+    links: Links | None = None
+    """How the rows follow one another; None where each stands alone."""
 
     def take(self, which: np.ndarray) -> Batch:
         """Return the rows at these places, or where this is true."""
         places = np.nonzero(which)[0] if which.dtype == bool else which
         blocks = None if self.blocks is None else [self.blocks[place] for place in places.tolist()]
         return Batch(
-            self.time_s[places], self.prompt[places], self.output[places], blocks, self.line[places]
+            self.time_s[places],
+            self.prompt[places],
+            self.output[places],
+            blocks,
+            self.line[places],
+            None if self.links is None else self.links.take(places),
         )
 
     def then(self, later: Batch) -> Batch:
@@ -56,12 +95,19 @@ class Batch(NamedTuple):
                 *(self.blocks or [UNKNOWN] * len(self.line)),
                 *(later.blocks or [UNKNOWN] * len(later.line)),
             ]
+        links = None
+        if self.links is not None or later.links is not None:
+            first = self.links if self.links is not None else no_links(len(self.line))
+            links = first.then(
+                later.links if later.links is not None else no_links(len(later.line))
+            )
         return Batch(
             np.concatenate([self.time_s, later.time_s]),
             np.concatenate([self.prompt, later.prompt]),
             np.concatenate([self.output, later.output]),
             blocks,
             np.concatenate([self.line, later.line]),
+            links,
         )
 
     def pieces(self) -> Iterator[Pieces]:
@@ -84,24 +130,53 @@ class Batch(NamedTuple):
         )
 
 
-def batch_of_columns(
+def batch_of_columns(  # noqa: PLR0913 - the columns of a batch
     time_s: np.ndarray,
     prompt: np.ndarray,
     output: np.ndarray,
     blocks: list[Blocks] | None,
     line: np.ndarray,
+    links: Links | None = None,
 ) -> Batch:
     """Return the rows of these columns.
 
-    Raises ValueError where a time is not finite, or a length is negative or too large.
+    A turn that follows an answer after a recorded pause may have the time NaN. Raises ValueError
+    where another time is not finite, or a length is negative or too large.
     """
+    timed = np.isfinite(time_s)
+    if links is not None:
+        timed |= np.isnan(time_s) & (links.delay_s >= 0.0)
     if (
-        not np.all(np.isfinite(time_s))
+        not np.all(timed)
         or min(prompt.min(), output.min()) < 0
         or max(prompt.max(), output.max()) > MAX_TOKENS
     ):
         raise ValueError
-    return Batch(time_s, prompt, output, blocks, line)
+    return Batch(time_s, prompt, output, blocks, line, links)
+
+
+def tokens(values: Sequence[Any]) -> np.ndarray:
+    """Return lengths as a column; 374.0 is 374.
+
+    Raises ValueError where one is no whole number.
+    """
+    if set(map(type, values)) <= {int}:
+        return np.array(values, dtype=np.int64)
+    column = numbers(values)
+    whole = column.astype(np.int64)
+    if np.any(whole != column):
+        raise ValueError
+    return whole
+
+
+def numbers(values: Sequence[Any]) -> np.ndarray:
+    """Return numbers as a column: int64, or float64 where one has a fraction.
+
+    Raises ValueError where one is no number; true and false are none.
+    """
+    if not set(map(type, values)) <= {int, float}:
+        raise ValueError
+    return np.array(values, dtype=np.float64 if any(type(v) is float for v in values) else np.int64)
 
 
 def pieces_of(ids: Sequence[int], prompt_tokens: int, block_tokens: int) -> Pieces:

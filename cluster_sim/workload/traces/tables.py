@@ -90,10 +90,10 @@ def table_batches(text: IO[str], place: Place, layout: TableLayout) -> Iterator[
     try:
         heading = next(reader, None)
         if heading is None:
-            place.refuse_at(0, "is empty; wanted a trace with a heading and rows")
+            place.refuse_at(0, "is empty; expected a trace with a heading and rows")
         names = [name.strip().lstrip("\ufeff") for name in heading]
         if missing := [column for column in layout.columns if column not in names]:
-            place.refuse(f"has no column {', '.join(missing)}; wanted {','.join(layout.columns)}")
+            place.refuse(f"has no column {', '.join(missing)}; expected {','.join(layout.columns)}")
         columns = [names.index(column) for column in layout.columns]
         before = reader.line_num
         while rows := list(islice(reader, AT_A_TIME)):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -16,18 +16,17 @@ from cluster_sim.schema import Description, find
 from cluster_sim.typing import Count, RequestCount
 from cluster_sim.units import PositiveSeconds, Seconds
 from cluster_sim.workload.random_streams import stream
-from cluster_sim.workload.traces.formats import (
-    FORMATS,
-    Format,
-    TraceFormat,
-    TraceSource,
-    recognised,
-)
-from cluster_sim.workload.traces.mooncake import BLOCK_TOKENS
+from cluster_sim.workload.traces.clock import TimeUnit, TraceClock
+from cluster_sim.workload.traces.columns import TraceColumns
+from cluster_sim.workload.traces.files import is_archive
+from cluster_sim.workload.traces.formats import FORMATS, Format, recognised
+from cluster_sim.workload.traces.linked import linked_sessions, with_history
 from cluster_sim.workload.traces.ordering import RowOrder
 from cluster_sim.workload.traces.progress import Place, Tally
+from cluster_sim.workload.traces.recognise import beginning
 from cluster_sim.workload.traces.recorded import RecordedSession
 from cluster_sim.workload.traces.rows import Batch, Row
+from cluster_sim.workload.traces.source import Beginning, TraceFormat, TraceSource
 
 
 class Trace(Description):
@@ -54,8 +53,17 @@ class Trace(Description):
     """Number by which times are divided: 2 makes the traffic twice as fast."""
     limit: RequestCount | None = None
     """Number of requests, from the first. Default: all."""
-    block_tokens: Count = BLOCK_TOKENS
-    """Length of a block of Mooncake's hash_ids [tokens]."""
+    block_tokens: Count | None = None
+    """Length of a block of hash_ids [tokens]. Default: 512 for Mooncake, 16 for Bailian."""
+    columns: TraceColumns | None = None
+    """Names of the columns or keys of a file of no known format."""
+    time_unit: TimeUnit | None = None
+    """Unit of arrival times, or iso for dates and times of ISO 8601. Default: that of the format;
+    where it leaves it open, the magnitude of the times decides, and a note says how."""
+    replay: Literal["sessions", "timestamps"] | None = None
+    """How requests are replayed that belong to one conversation: each waits for the answer to the
+    one before (sessions), or comes at its recorded time whatever became of that (timestamps).
+    Default: sessions where the file says which requests follow which."""
 
     @field_validator("path", mode="before")
     @classmethod
@@ -116,16 +124,17 @@ class Trace(Description):
         """
         tally = Tally() if tally is None else tally
         read = self._format.sessions
+        source = self._source(tally, links_wanted=True)
         if read is None:
-            others = " or ".join(
-                name for name, kind in FORMATS.items() if kind.sessions is not None
-            )
-            raise ScenarioError.at(
-                self.path,
-                f"is a {self.found_format} trace, which has no sessions; wanted {others}",
-            )
+            if not self.links_turns:
+                raise ScenarioError.at(
+                    self.path,
+                    f"is a {self.found_format} trace that does not say which requests follow which; expected replay: timestamps, or a file of sessions",
+                )
+            yield from self._linked(source)
+            return
         is_empty = True
-        for recorded in read(self._source(tally)):
+        for recorded in read(source):
             tally.rows += len(recorded.steps)
             steps = tuple(
                 step for step in recorded.steps if step.prompt_tokens and step.output_tokens
@@ -133,19 +142,77 @@ class Trace(Description):
             tally.empty += len(recorded.steps) - len(steps)
             if steps:
                 is_empty = False
-                yield RecordedSession(recorded.start_s, steps)
+                yield recorded._replace(steps=steps)
         if is_empty:
             raise ScenarioError.at(self.path, "holds no requests")
+
+    def _linked(self, source: TraceSource) -> Iterator[RecordedSession]:
+        """Yield the sessions of rows that say which follow which, by their starts."""
+
+        def requests() -> Iterator[Batch]:
+            for rows in self._format.batches(source, stream(0, "trace")):
+                source.tally.rows += len(rows.line)
+                yield rows.take(self._are_requests(rows, source.tally))
+
+        sessions = linked_sessions(requests(), source.place)
+        if not sessions:
+            raise ScenarioError.at(self.path, "holds no requests")
+        yield from sessions
+
+    def replayed_sessions(self, seed: int = 0, tally: Tally | None = None) -> list[RecordedSession]:
+        """Return recorded sessions at their recorded starts, the first at time zero, in order.
+
+        `start`, `sample`, `dejitter` and `speedup` hold for whole sessions; `limit` counts requests
+        and is left to those who send them. Raises ScenarioError as `sessions` does.
+        """
+        sessions = sorted(self.sessions(tally), key=lambda session: session.start_s)
+        zero_s = sessions[0].start_s + self.start_s
+        rng = stream(seed, "trace")
+        kept = [session for session in sessions if session.start_s >= zero_s]
+        if self.sample < 1.0:
+            draws = rng.random(len(kept)).tolist()
+            kept = [own for own, draw in zip(kept, draws, strict=True) if draw < self.sample]
+        starts_s = np.array([session.start_s for session in kept]) - zero_s
+        if self.dejitter_s is not None:
+            starts_s += self.dejitter_s * rng.random(len(kept))
+        return [
+            kept[at].sped_up(float(starts_s[at]), self.speedup)
+            for at in np.argsort(starts_s, kind="stable").tolist()
+        ]
 
     def check(self, *, as_sessions: bool = False) -> Tally:
         """Read the whole trace once, and return what is left out.
 
-        Raises ScenarioError as `rows` does, or as `sessions` does where it is read `as_sessions`.
+        Raises ScenarioError as `rows` does, or as `sessions` does where it is read `as_sessions` or
+        is replayed as sessions.
         """
         tally = Tally()
-        for _ in self.sessions(tally) if as_sessions else self.rows(tally=tally):
+        is_linked = as_sessions or self.replays_sessions
+        for _ in self.sessions(tally) if is_linked else self.rows(tally=tally):
             pass
         return tally
+
+    @cached_property
+    def links_turns(self) -> bool:
+        """Whether the file says which requests follow which."""
+        if self._begins is None:
+            return self._format.sessions is not None
+        return self._format.links_turns(self._begins)
+
+    @cached_property
+    def has_times(self) -> bool:
+        """Whether every request has a recorded time."""
+        return self._begins is None or self._format.has_times(self._begins)
+
+    @cached_property
+    def _begins(self) -> Beginning | None:
+        """What the file begins with; None for a folder or an archive."""
+        return None if is_archive(self.path) else beginning(self.path)
+
+    @property
+    def replays_sessions(self) -> bool:
+        """Whether requests wait for the answers before them in their conversation."""
+        return self.links_turns if self.replay is None else self.replay == "sessions"
 
     @cached_property
     def found_format(self) -> str:
@@ -159,16 +226,28 @@ class Trace(Description):
     def _format(self) -> TraceFormat:
         return FORMATS[self.found_format]
 
-    def _source(self, tally: Tally) -> TraceSource:
-        return TraceSource(self.path, Place(self.path), tally, self.block_tokens, self.start_s)
+    def _source(self, tally: Tally, *, links_wanted: bool = False) -> TraceSource:
+        return TraceSource(
+            path=self.path,
+            place=Place(self.path),
+            tally=tally,
+            clock=TraceClock(),
+            block_tokens=self.block_tokens,
+            start_s=self.start_s,
+            columns=self.columns,
+            time_unit=self.time_unit,
+            links_wanted=links_wanted,
+        )
 
     def _in_order(self, rng: np.random.Generator, tally: Tally) -> Iterator[Batch]:
         """Yield the requests in order of time."""
         source = self._source(tally)
+        context: dict[int, int] = {}
         order = RowOrder(source.place, tally, is_spread=self.dejitter_s is not None)
         for rows in self._format.batches(source, rng):
+            _refuse_untimed(rows, source.place)
             order.read(rows)
-            batch = rows.take(self._are_requests(rows, tally))
+            batch = with_history(rows.take(self._are_requests(rows, tally)), context)
             if self.dejitter_s is not None:
                 late_s = self.dejitter_s * rng.random(len(batch.time_s))
                 batch = batch._replace(time_s=batch.time_s + late_s)
@@ -184,6 +263,16 @@ class Trace(Description):
         tally.failed += failed
         tally.empty += int(np.sum(empty)) - failed
         return ~empty
+
+
+def _refuse_untimed(rows: Batch, place: Place) -> None:
+    """Raise ScenarioError at the first turn that has a pause after an answer, and no time."""
+    untimed = np.nonzero(np.isnan(rows.time_s))[0]
+    if len(untimed):
+        place.refuse_at(
+            int(rows.line[untimed[0]]),
+            "has a delay after the answer before, and no timestamp; expected replay: sessions",
+        )
 
 
 def find_trace(path: str | Path) -> Trace:

@@ -41,7 +41,7 @@ def weka_sessions(
         except _MALFORMED:
             place.refuse_text(text[:200], _EXPECTED)
         if steps:
-            yield RecordedSession(0.0, tuple(steps)), times_s
+            yield RecordedSession(times_s[0], tuple(steps)), times_s
 
 
 def _steps(

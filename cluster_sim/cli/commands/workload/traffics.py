@@ -71,7 +71,9 @@ class TrafficReader:
         from cluster_sim.workload.traces import find_trace
 
         if path.suffix.lower() not in (".yaml", ".yml"):
-            return [of_trace(find_trace(path), path.name, self.seed or 0)]
+            trace = find_trace(path)
+            answer_rate = self.answer_rate
+            return [of_trace(trace, path.name, self.seed or 0, tokens_per_s=answer_rate)]
         scenarios = load_variants(path, self.variants, self.sets, self.seed)
         return of_scenarios(scenarios, self.answer_rate)
 

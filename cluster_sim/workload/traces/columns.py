@@ -1,0 +1,19 @@
+"""Names of the columns of a table, as a scenario gives them."""
+
+from __future__ import annotations
+
+from cluster_sim.schema import Description
+
+
+class TraceColumns(Description):
+    """Names of the columns, or keys, that hold what a replay needs."""
+
+    arrival: str
+    """Name of the column of arrival times."""
+    prompt: str
+    """Name of the column of prompt lengths [tokens]."""
+    output: str
+    """Name of the column of output lengths [tokens]."""
+    session: str | None = None
+    """Name of the column that says which conversation a request belongs to. Default: requests do
+    not follow one another."""

@@ -1,0 +1,103 @@
+"""Traces whose rows are objects with keys: JSON Lines, a JSON array of objects, or Parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+from orjson import dumps, loads
+
+from cluster_sim.errors import ScenarioError
+from cluster_sim.workload.traces.files import (
+    array_lines,
+    is_parquet,
+    opened,
+    parquet_batches,
+    read_document,
+    starts_as_array,
+)
+from cluster_sim.workload.traces.progress import Place
+from cluster_sim.workload.traces.rows import AT_A_TIME, NONE, Batch
+
+KeyedRow = Mapping[str, Any]
+"""One row by its keys."""
+MALFORMED = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    OverflowError,
+    RecursionError,
+)
+"""Errors that readers raise at a row that is malformed."""
+
+
+class KeyedRows(NamedTuple):
+    """Some rows of a file, parsed as they are asked for."""
+
+    rows: Iterable[KeyedRow]
+    lines: np.ndarray
+    """Line of each row; its number from 1 where the file has no lines."""
+
+
+def keyed_batches(
+    path: str, place: Place, batch_of: Callable[[KeyedRows], Batch], expected: str
+) -> Iterator[Batch]:
+    """Yield the rows of a file, in its order, as `batch_of` reads them.
+
+    Blank lines are left out. Raises ScenarioError, which says what was `expected`, with the place
+    of the row at which `batch_of` raises one of `MALFORMED`.
+    """
+    if is_parquet(path):
+        place.name_rows(lambda row: f"{path}, row {row}")
+        texts: Iterator[list[Any]] = parquet_batches(path, AT_A_TIME)
+        parsed: Callable[[Any], KeyedRow] = _as_it_is
+    elif starts_as_array(path):
+        place.name_rows(lambda row: f"{path}:{array_lines(path)[row - 1]}")
+        values = read_document(path)
+        texts = (values[first : first + AT_A_TIME] for first in range(0, len(values), AT_A_TIME))
+        parsed = _as_it_is
+    else:
+        texts, parsed = _lines(path), loads
+    before = 0
+    for some in texts:
+        numbers = np.arange(before + 1, before + 1 + len(some))
+        try:
+            batch = batch_of(KeyedRows(map(parsed, some), numbers))
+        except ScenarioError:  # a ValueError too: a reader has said what is wrong
+            raise
+        except MALFORMED:
+            batch = NONE
+            for number, text in zip(numbers.tolist(), some, strict=True):
+                if isinstance(text, str) and not text.strip():
+                    continue
+                try:
+                    row = KeyedRows(iter([parsed(text)]), np.array([number]))
+                    batch = batch.then(batch_of(row))
+                except ScenarioError:
+                    raise
+                except MALFORMED:
+                    place.refuse_text(_shown(text), expected, number)
+        yield batch
+        before += len(some)
+
+
+def _lines(path: str) -> Iterator[list[str]]:
+    with opened(path) as text:
+        yield from iter(lambda: list(islice(text, AT_A_TIME)), [])
+
+
+def _as_it_is(row: KeyedRow) -> KeyedRow:
+    return row
+
+
+def _shown(row: Any) -> str:
+    if isinstance(row, str):
+        return row
+    try:
+        return dumps(row, default=str).decode()
+    except (TypeError, ValueError):
+        return str(row)

@@ -1,0 +1,117 @@
+"""Sessions from rows that say which requests follow which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from cluster_sim.workload.traces.progress import Place
+from cluster_sim.workload.traces.recorded import RecordedSession, RecordedStep
+from cluster_sim.workload.traces.rows import NONE, UNKNOWN, Batch, Links, no_links
+
+
+def linked_sessions(batches: Iterable[Batch], place: Place) -> list[RecordedSession]:
+    """Return the conversations of requests, in order of their starts.
+
+    All rows are held in memory at once. A turn comes the recorded pause after the answer before it:
+    `delay_s` where the file has it, else the time from the recorded end of that answer until the
+    turn. Where the file does not say when answers ended, a turn comes at its recorded time, or with
+    the answer where that is later. Raises ScenarioError with the line of a session's first turn
+    where it has no time.
+    """
+    rows = _joined([NONE, *batches])
+    links = rows.links if rows.links is not None else no_links(len(rows.line))
+    if not len(rows.line):
+        return []
+    # Rows that belong to no conversation are conversations of one turn.
+    session = links.session.copy()
+    alone = np.nonzero(session < 0)[0]
+    session[alone] = session.max(initial=0) + 1 + np.arange(len(alone))
+    index = np.arange(len(session))
+    order = (
+        np.lexsort((index, session))
+        if np.any(np.isnan(rows.time_s))
+        else np.lexsort((index, rows.time_s, session))
+    )
+    rows = rows.take(order)
+    ends = np.append(np.nonzero(np.diff(session[order]))[0] + 1, len(order))
+    found = []
+    first = 0
+    for end in ends.tolist():
+        found.append(_session(rows, range(first, end), place))
+        first = end
+    found.sort(key=_start_s)  # stable: sessions of one time stay in the order of their numbers
+    return found
+
+
+def with_history(batch: Batch, context: dict[int, int]) -> Batch:
+    """Return the rows with whole prompts where they say what a turn adds to its conversation.
+
+    `context` holds the tokens of each conversation so far, and is kept up to date.
+    """
+    links = batch.links
+    if links is None or not links.adds:
+        return batch
+    prompt = batch.prompt.copy()
+    rows = zip(links.session.tolist(), batch.prompt.tolist(), batch.output.tolist(), strict=True)
+    for place, (session, added, output) in enumerate(rows):
+        if session >= 0:
+            prompt[place] = added + context.get(session, 0)
+            context[session] = int(prompt[place]) + output
+    return batch._replace(prompt=prompt, blocks=None)
+
+
+def _joined(parts: list[Batch]) -> Batch:
+    """Return the rows of all batches as one."""
+    columns = (np.concatenate([part[at] for part in parts]) for at in (0, 1, 2, 4))
+    time_s, prompt, output, line = columns
+    blocks = None
+    if any(part.blocks is not None for part in parts):
+        blocks = [own for part in parts for own in part.blocks or [UNKNOWN] * len(part.line)]
+    links = [part.links if part.links is not None else no_links(len(part.line)) for part in parts]
+    session, answered_s, delay_s = (np.concatenate([own[at] for own in links]) for at in range(3))
+    joined = Links(session, answered_s, delay_s, any(own.adds for own in links))
+    return Batch(time_s, prompt, output, blocks, line, joined)
+
+
+def _session(rows: Batch, places: range, place: Place) -> RecordedSession:
+    """Return the rows at these places as one conversation."""
+    links = rows.links
+    assert links is not None
+    start_s = float(rows.time_s[places[0]])
+    if start_s != start_s:
+        place.refuse_at(
+            int(rows.line[places[0]]),
+            "has a delay and no timestamp; expected a timestamp for the first turn of a session",
+        )
+    steps: list[RecordedStep] = []
+    answered_s = float("nan")
+    for at in places:
+        gap_s, due_s = 0.0, 0.0
+        if steps:
+            delay_s = float(links.delay_s[at])
+            time_s = float(rows.time_s[at])
+            if delay_s == delay_s:
+                gap_s = delay_s
+            elif answered_s == answered_s:
+                gap_s = max(time_s - answered_s, 0.0)
+            else:
+                due_s = time_s - start_s
+        ids, block_tokens = UNKNOWN if rows.blocks is None else rows.blocks[at]
+        steps.append(
+            RecordedStep(
+                gap_s,
+                int(rows.prompt[at]),
+                int(rows.output[at]),
+                ids,
+                block_tokens,
+                due_s,
+            )
+        )
+        answered_s = float(links.answered_s[at])
+    return RecordedSession(start_s, tuple(steps), links.adds)
+
+
+def _start_s(session: RecordedSession) -> float:
+    return session.start_s
