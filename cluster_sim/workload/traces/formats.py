@@ -11,7 +11,9 @@ from typing import Literal, get_args
 import numpy as np
 
 from cluster_sim.errors import ScenarioError
+from cluster_sim.workload.traces.aiperf_rows import aiperf_row_batches, is_aiperf_rows
 from cluster_sim.workload.traces.archives import documents, is_archive
+from cluster_sim.workload.traces.bailian import bailian_batches, is_bailian
 from cluster_sim.workload.traces.files import opened
 from cluster_sim.workload.traces.llmservingsim import llmservingsim_batches, llmservingsim_sessions
 from cluster_sim.workload.traces.mooncake import mooncake_batches
@@ -24,10 +26,19 @@ from cluster_sim.workload.traces.tables import LAYOUTS, table_batches
 from cluster_sim.workload.traces.weka import looks_like_weka, weka_rows, weka_sessions
 
 Format = Literal[
-    "azure", "burstgpt", "mooncake", "servegen", "weka", "vidur", "splitwise", "llmservingsim"
+    "azure",
+    "burstgpt",
+    "vidur",
+    "splitwise",
+    "mooncake",
+    "bailian",
+    "aiperf",
+    "servegen",
+    "weka",
+    "llmservingsim",
 ]
 
-_EXPECTED = "azure, burstgpt, vidur or splitwise CSV, mooncake or llmservingsim JSON lines, weka sessions, or a folder of servegen clients"
+_EXPECTED = "azure, burstgpt, vidur or splitwise CSV, mooncake, bailian, aiperf or llmservingsim JSON lines, weka sessions, or a folder of servegen clients"
 
 
 def _table(name: str) -> TraceFormat:
@@ -76,6 +87,17 @@ FORMATS: dict[str, TraceFormat] = {
         llmservingsim_sessions,
         links_turns=lambda begun: begun.has("sub_requests"),
         has_times=lambda begun: not begun.has("sub_requests"),
+    ),
+    "bailian": TraceFormat(
+        is_bailian,
+        lambda source, rng: bailian_batches(source),
+        links_turns=lambda begun: begun.has("chat_id"),
+    ),
+    "aiperf": TraceFormat(
+        is_aiperf_rows,
+        lambda source, rng: aiperf_row_batches(source),
+        links_turns=lambda begun: True,
+        has_times=lambda begun: False,
     ),
     "mooncake": TraceFormat(
         lambda begun: begun.has("input_length"), lambda source, rng: mooncake_batches(source)

@@ -39,11 +39,15 @@ class KeyedRows(NamedTuple):
 
 
 def keyed_batches(
-    path: str, place: Place, batch_of: Callable[[KeyedRows], Batch], expected: str
+    path: str,
+    place: Place,
+    batch_of: Callable[[KeyedRows], Batch],
+    expected: str,
+    keys: dict[str, None] | None = None,
 ) -> Iterator[Batch]:
     """Yield the rows of a file, in its order, as `batch_of` reads them.
 
-    Blank lines are left out. Raises ScenarioError, which says what was `expected`, with the place
+    Blank lines are left out. `keys` is given the keys that rows have, in their order. Raises ScenarioError, which says what was `expected`, with the place
     of the row at which `batch_of` raises one of `MALFORMED`.
     """
     if is_parquet(path):
@@ -61,7 +65,8 @@ def keyed_batches(
     for some in texts:
         numbers = np.arange(before + 1, before + 1 + len(some))
         try:
-            batch = batch_of(KeyedRows(map(parsed, some), numbers))
+            rows = map(parsed, some)
+            batch = batch_of(KeyedRows(rows if keys is None else _watched(rows, keys), numbers))
         except ScenarioError:  # a ValueError too: a reader has said what is wrong
             raise
         except MALFORMED:
@@ -70,14 +75,25 @@ def keyed_batches(
                 if isinstance(text, str) and not text.strip():
                     continue
                 try:
-                    row = KeyedRows(iter([parsed(text)]), np.array([number]))
-                    batch = batch.then(batch_of(row))
+                    row = iter([parsed(text)])
+                    row = row if keys is None else _watched(row, keys)
+                    batch = batch.then(batch_of(KeyedRows(row, np.array([number]))))
                 except ScenarioError:
                     raise
                 except MALFORMED:
                     place.refuse_text(_shown(text), expected, number)
         yield batch
         before += len(some)
+
+
+def _watched(rows: Iterator[KeyedRow], keys: dict[str, None]) -> Iterator[KeyedRow]:
+    """Yield the rows, and add their keys to `keys`."""
+    last = None
+    for row in rows:
+        if row.keys() != last:
+            last = row.keys()
+            keys.update(dict.fromkeys(row))
+        yield row
 
 
 def _lines(path: str) -> Iterator[list[str]]:

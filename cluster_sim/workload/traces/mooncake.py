@@ -15,6 +15,7 @@ from cluster_sim.workload.traces.source import TraceSource
 
 BLOCK_TOKENS = 512
 """Length of a block in the published traces [tokens]."""
+_KEYS = ("timestamp", "input_length", "output_length", "hash_ids")
 _EXPECTED = (
     '{"timestamp": ms, "input_length": tokens, "output_length": tokens, "hash_ids": [numbers]}'
 )
@@ -31,8 +32,10 @@ def mooncake_batches(source: TraceSource) -> Iterator[Batch]:
     def batch_of(rows: KeyedRows) -> Batch:
         return _batch(rows, block_tokens, source.clock)
 
-    for batch in keyed_batches(source.path, source.place, batch_of, _EXPECTED):
+    keys: dict[str, None] = {}
+    for batch in keyed_batches(source.path, source.place, batch_of, _EXPECTED, keys):
         refuse_gaps(batch, source.place, block_tokens)
+        source.tally.note_unused(key for key in keys if key not in _KEYS)
         yield batch
 
 

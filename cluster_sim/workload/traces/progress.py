@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -25,17 +25,27 @@ class Tally:
     """Number of requests of subagents, which go to another model and are left out."""
     branches: int = 0
     """Number of turns beside an earlier one that follows the same answer; each starts a session."""
+    orphans: int = 0
+    """Number of turns that follow one that the file does not hold; each starts a session."""
     notes: list[str] = field(default_factory=list)
-    """Sentences on how the file was read: what decided, and what it holds beside."""
+    """Sentences on how the file was read, and what decided."""
+    unused: list[str] = field(default_factory=list)
+    """Names of columns or keys that the file holds and the replay does not use."""
 
     def note(self, sentence: str) -> None:
         """Add a sentence, unless it is there already."""
         if sentence not in self.notes:
             self.notes.append(sentence)
 
+    def note_unused(self, names: Iterable[str]) -> None:
+        """Add names of columns or keys that the replay does not use."""
+        self.unused += [name for name in names if name not in self.unused]
+
     def said(self) -> Iterator[str]:
         """Yield a sentence for each kind of row that was not taken as it stood."""
         yield from self.notes
+        if self.unused:
+            yield f"not used: {', '.join(self.unused)}"
         if self.failed:
             yield f"{self.failed:,} of {self.rows:,} rows are failures (no answer) and left out"
         if self.empty:
@@ -44,6 +54,8 @@ class Tally:
             yield f"{self.unsorted:,} of {self.rows:,} rows are earlier than a row above and put in their place"
         if self.others:
             yield f"{self.others:,} requests of subagents go to another model and are left out"
+        if self.orphans:
+            yield f"{self.orphans:,} turns follow a turn that the file does not hold; they start sessions"
         if self.branches:
             yield f"{self.branches:,} turns follow an answer that another turn follows too; they start sessions of their own at their recorded times"
 

@@ -16,9 +16,9 @@ from cluster_sim.schema import Description, find
 from cluster_sim.typing import Count, RequestCount
 from cluster_sim.units import PositiveSeconds, Seconds
 from cluster_sim.workload.random_streams import stream
+from cluster_sim.workload.traces.archives import is_archive
 from cluster_sim.workload.traces.clock import TimeUnit, TraceClock
 from cluster_sim.workload.traces.columns import TraceColumns
-from cluster_sim.workload.traces.archives import is_archive
 from cluster_sim.workload.traces.formats import FORMATS, Format, recognised
 from cluster_sim.workload.traces.linked import linked_sessions, with_history
 from cluster_sim.workload.traces.ordering import RowOrder
@@ -154,31 +154,37 @@ class Trace(Description):
                 source.tally.rows += len(rows.line)
                 yield rows.take(self._are_requests(rows, source.tally))
 
-        sessions = linked_sessions(requests(), source.place)
-        if not sessions:
+        is_empty = True
+        for session in linked_sessions(requests(), source.place):
+            is_empty = False
+            yield session
+        if is_empty:
             raise ScenarioError.at(self.path, "holds no requests")
-        yield from sessions
 
-    def replayed_sessions(self, seed: int = 0, tally: Tally | None = None) -> list[RecordedSession]:
-        """Return recorded sessions at their recorded starts, the first at time zero, in order.
+    def replayed_sessions(
+        self, seed: int = 0, tally: Tally | None = None
+    ) -> Iterator[RecordedSession]:
+        """Yield recorded sessions at their recorded starts, the first at time zero, in order.
 
         `start`, `sample`, `dejitter` and `speedup` hold for whole sessions; `limit` counts requests
         and is left to those who send them. Raises ScenarioError as `sessions` does.
         """
-        sessions = sorted(self.sessions(tally), key=lambda session: session.start_s)
-        zero_s = sessions[0].start_s + self.start_s
         rng = stream(seed, "trace")
-        kept = [session for session in sessions if session.start_s >= zero_s]
-        if self.sample < 1.0:
-            draws = rng.random(len(kept)).tolist()
-            kept = [own for own, draw in zip(kept, draws, strict=True) if draw < self.sample]
-        starts_s = np.array([session.start_s for session in kept]) - zero_s
-        if self.dejitter_s is not None:
-            starts_s += self.dejitter_s * rng.random(len(kept))
-        return [
-            kept[at].sped_up(float(starts_s[at]), self.speedup)
-            for at in np.argsort(starts_s, kind="stable").tolist()
-        ]
+        sessions = self.sessions(tally)
+        if self._format.sessions is not None:
+            sessions = iter(sorted(sessions, key=_start_s))
+        first = next(sessions)
+        zero_s = first.start_s + self.start_s
+
+        def kept() -> Iterator[RecordedSession]:
+            for session in chain([first], sessions):
+                if session.start_s < zero_s or (self.sample < 1.0 and rng.random() >= self.sample):
+                    continue
+                late_s = 0.0 if self.dejitter_s is None else self.dejitter_s * rng.random()
+                yield session._replace(start_s=session.start_s - zero_s + late_s)
+
+        shifted = kept() if self.dejitter_s is None else iter(sorted(kept(), key=_start_s))
+        return (session.sped_up(self.speedup) for session in shifted)
 
     def check(self, *, as_sessions: bool = False) -> Tally:
         """Read the whole trace once, and return what is left out.
@@ -263,6 +269,10 @@ class Trace(Description):
         tally.failed += failed
         tally.empty += int(np.sum(empty)) - failed
         return ~empty
+
+
+def _start_s(session: RecordedSession) -> float:
+    return session.start_s
 
 
 def _refuse_untimed(rows: Batch, place: Place) -> None:

@@ -1,0 +1,131 @@
+"""Usage traces of Bailian (Alibaba's Qwen service): JSON lines with chat links.
+
+The keys are Mooncake's, but times are seconds and blocks hold 16 tokens. A turn's prompt is the
+whole conversation. Source: alibaba-edu/qwen-bailian-usagetraces-anon, README; AIPerf's tutorial
+"Profile with Bailian traces" reads them alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from cluster_sim.workload.traces.json_rows import KeyedRows, keyed_batches
+from cluster_sim.workload.traces.mooncake import compact, refuse_gaps
+from cluster_sim.workload.traces.progress import Tally
+from cluster_sim.workload.traces.rows import Batch, Links, batch_of_columns, numbers, tokens
+from cluster_sim.workload.traces.source import Beginning, TraceSource
+
+BLOCK_TOKENS = 16
+"""Length of a block in the published traces [tokens]."""
+_MOONCAKE_BLOCK_TOKENS = 512
+_ROOT = -1
+"""Parent of a first turn."""
+_KEYS = (
+    "chat_id",
+    "parent_chat_id",
+    "turn",
+    "timestamp",
+    "input_length",
+    "output_length",
+    "hash_ids",
+)
+_EXPECTED = '{"chat_id": number, "parent_chat_id": number or -1, "timestamp": s, "input_length": tokens, "output_length": tokens, "hash_ids": [numbers]}'
+
+
+def is_bailian(begun: Beginning) -> bool:
+    """Return whether a file is Bailian's: by its chat links, or by its blocks of 16 tokens."""
+    if not begun.has("timestamp", "input_length", "output_length"):
+        return False
+    return begun.has("chat_id") or _has_small_blocks(begun.first)
+
+
+def _has_small_blocks(row: Any) -> bool:
+    """Return whether a row's blocks fit its prompt with 16 tokens each, and not with 512."""
+    if not isinstance(row, dict) or not isinstance(row.get("hash_ids"), list):
+        return False
+    prompt, blocks = row["input_length"], len(row["hash_ids"])
+    return (
+        type(prompt) is int
+        and blocks == -(-prompt // BLOCK_TOKENS)
+        and blocks != -(-prompt // _MOONCAKE_BLOCK_TOKENS)
+    )
+
+
+def bailian_batches(source: TraceSource) -> Iterator[Batch]:
+    """Yield rows in the file's order, linked by their chats.
+
+    Raises ScenarioError with the line of a row that is malformed, or whose blocks do not cover its
+    prompt.
+    """
+    block_tokens = source.block_tokens or BLOCK_TOKENS
+    chats = _Chats(source.tally)
+    keys: dict[str, None] = {}
+
+    def batch_of(keyed: KeyedRows) -> Batch:
+        stamps, prompts, outputs, blocks, links, known = [], [], [], [], [], False
+        for row in keyed.rows:
+            stamps.append(row["timestamp"])
+            prompts.append(row["input_length"])
+            outputs.append(row["output_length"])
+            ids = row.get("hash_ids") or ()
+            known |= len(ids) > 0
+            blocks.append((compact(ids), block_tokens))
+            links.append(row)
+        batch = batch_of_columns(
+            source.clock.of_numbers(numbers(stamps), source.time_unit or "s"),
+            tokens(prompts),
+            tokens(outputs),
+            blocks if known else None,
+            keyed.lines,
+        )
+        if not source.links_wanted:
+            return batch
+        unknown = np.full(len(stamps), np.nan)
+        session = np.array([chats.session_of(row) for row in links])
+        return batch._replace(links=Links(session, unknown, unknown))
+
+    for batch in keyed_batches(source.path, source.place, batch_of, _EXPECTED, keys):
+        refuse_gaps(batch, source.place, block_tokens)
+        source.tally.note_unused(key for key in keys if key not in _KEYS)
+        if "chat_id" not in keys:
+            source.tally.note(
+                f"times are read as {source.time_unit or 's'}: blocks of 16 tokens are those of Bailian, whose times are seconds; time_unit says otherwise"
+            )
+        yield batch
+
+
+class _Chats:
+    """Numbers of conversations by their chats."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._sessions: dict[Any, int] = {}
+        """Conversation of each chat."""
+        self._answered: set[Any] = set()
+        """Chats that a turn follows already."""
+        self._count = 0
+
+    def session_of(self, row: Mapping[str, Any]) -> int:
+        """Return the conversation of a row: that of its parent, or a new one.
+
+        A conversation is a chain: a second turn after the same answer starts another one.
+        """
+        chat, parent = row.get("chat_id"), row.get("parent_chat_id", _ROOT)
+        session = None
+        if parent is not None and parent != _ROOT:
+            session = self._sessions.get(parent)
+            if session is None:
+                self._tally.orphans += 1
+            elif parent in self._answered:
+                self._tally.branches += 1
+                session = None
+            else:
+                self._answered.add(parent)
+        if session is None:
+            session, self._count = self._count, self._count + 1
+        if chat is not None:
+            self._sessions[chat] = session
+        return session
