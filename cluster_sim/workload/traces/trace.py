@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import chain
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -97,6 +98,7 @@ class Trace(Description):
         tally = Tally() if tally is None else tally
         rng = stream(seed, "trace")
         zero_s: float | None = None
+        last_s = -inf
         left = self.limit if self.limit is not None else 1 << 62
         for batch in self._in_order(rng, tally):
             if zero_s is None and len(batch.time_s):
@@ -104,6 +106,7 @@ class Trace(Description):
                 zero_s = first_s + self.start_s
             if zero_s is None:
                 continue
+            last_s = max(last_s, batch.time_s[-1:].max(initial=last_s))
             kept = batch if not self.start_s else batch.take(batch.time_s >= zero_s)
             if self.sample < 1.0:
                 kept = kept.take(rng.random(len(kept.time_s)) < self.sample)
@@ -115,6 +118,18 @@ class Trace(Description):
                 return
         if zero_s is None:
             raise ScenarioError.at(self.path, "holds no requests")
+        self._refuse_late_start(last_s - zero_s)
+
+    def _refuse_late_start(self, left_s: float) -> None:
+        """Raise ScenarioError where a trace's last request comes before its `start`.
+
+        left_s: time from the start until the last request [s].
+        """
+        if left_s < 0.0:
+            raise ScenarioError.at(
+                self.path,
+                f"got a start of {self.start_s:g} s; the last request comes {self.start_s + left_s:g} s after the first",
+            )
 
     def sessions(self, tally: Tally | None = None) -> Iterator[RecordedSession]:
         """Yield recorded sessions, whose requests wait for answers.
@@ -177,11 +192,14 @@ class Trace(Description):
         zero_s = first.start_s + self.start_s
 
         def kept() -> Iterator[RecordedSession]:
+            last_s = first.start_s
             for session in chain([first], sessions):
+                last_s = session.start_s
                 if session.start_s < zero_s or (self.sample < 1.0 and rng.random() >= self.sample):
                     continue
                 late_s = 0.0 if self.dejitter_s is None else self.dejitter_s * rng.random()
                 yield session._replace(start_s=session.start_s - zero_s + late_s)
+            self._refuse_late_start(last_s - zero_s)
 
         shifted = kept() if self.dejitter_s is None else iter(sorted(kept(), key=_start_s))
         return (session.sped_up(self.speedup) for session in shifted)
