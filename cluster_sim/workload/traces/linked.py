@@ -20,7 +20,7 @@ def linked_sessions(batches: Iterable[Batch], place: Place) -> list[RecordedSess
     the answer where that is later. Raises ScenarioError with the line of a session's first turn
     where it has no time.
     """
-    rows = _joined([NONE, *batches])
+    rows = joined([NONE, *batches])
     links = rows.links if rows.links is not None else no_links(len(rows.line))
     if not len(rows.line):
         return []
@@ -62,7 +62,7 @@ def with_history(batch: Batch, context: dict[int, int]) -> Batch:
     return batch._replace(prompt=prompt, blocks=None)
 
 
-def _joined(parts: list[Batch]) -> Batch:
+def joined(parts: list[Batch]) -> Batch:
     """Return the rows of all batches as one."""
     columns = (np.concatenate([part[at] for part in parts]) for at in (0, 1, 2, 4))
     time_s, prompt, output, line = columns

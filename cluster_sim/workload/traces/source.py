@@ -23,6 +23,8 @@ class Beginning(NamedTuple):
     """Names of the columns, or keys of the first object."""
     first: Any = None
     """First object of a JSON file: its first row, or the whole of it."""
+    path: str = ""
+    """File itself, for formats that must look further."""
 
     def has(self, *names: str) -> bool:
         """Return whether all of these are names of the file, spelt alike."""
