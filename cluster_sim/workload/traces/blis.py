@@ -193,6 +193,8 @@ class _Reader:
             )
         self._begun.add(session)
         sent_us, arrived_us = _number(row, "send_time_us"), _number(row, "arrival_time_us")
+        if sent_us <= 0 and not row["arrival_time_us"].strip():
+            raise ValueError
         if sent_us > 0 and sent_us != arrived_us:
             self._source.tally.note("requests come when they were sent (send_time_us)")
         status = (row.get("status") or "").strip()
