@@ -91,7 +91,9 @@ def links_blis(begun: Beginning) -> bool:
 def _has_rounds(path: str) -> bool:
     """Return whether any conversation has a second request."""
     with opened(path) as text:
-        return any((row.get("round_index") or "0").strip() not in ("", "0") for row in csv.DictReader(text))
+        return any(
+            (row.get("round_index") or "0").strip() not in ("", "0") for row in csv.DictReader(text)
+        )
 
 
 def blis_batches(source: TraceSource) -> Iterator[Batch]:
@@ -164,9 +166,7 @@ class _Reader:
             sessions, answered_s, np.where(think_us > 0, think_us / 1e6, np.nan), self._header.adds
         )
         known = any(ids for ids, _ in blocks)
-        return batch_of_columns(
-            sent_s, prompts, outputs, blocks if known else None, lines, links
-        )
+        return batch_of_columns(sent_s, prompts, outputs, blocks if known else None, lines, links)
 
     def _row(self, row: Mapping[str, Any]) -> _Row:
         """Return what is needed of a row. Raises one of MALFORMED where it is malformed."""
@@ -174,7 +174,12 @@ class _Reader:
         prompt, output = int(row["input_tokens"]), int(row["output_tokens"])
         group, length = (row.get("prefix_group") or "").strip(), _number(row, "prefix_length")
         server = _number(row, "server_input_tokens")
-        if not 0 <= min(prompt, output, length) <= max(prompt, output, length, server) <= MAX_TOKENS:
+        if (
+            not 0
+            <= min(prompt, output, length)
+            <= max(prompt, output, length, server)
+            <= MAX_TOKENS
+        ):
             raise ValueError
         blocks = UNKNOWN
         # A conversation that adds to its history has the prefix in front of its first turn.
@@ -249,5 +254,7 @@ def _header(source: TraceSource) -> _Header:
     }
     for key, (value, is_known, expected) in wanted.items():
         if not is_known:
-            raise ScenarioError.at(f"{found}", f"{key}: got {shown(str(value))}; expected {expected}")
+            raise ScenarioError.at(
+                f"{found}", f"{key}: got {shown(str(value))}; expected {expected}"
+            )
     return _Header(warm_up, adds=growth == "accumulate")

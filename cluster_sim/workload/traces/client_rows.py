@@ -28,7 +28,9 @@ class SessionNumbers:
 
     def of(self, name: Any) -> int:
         """Return the number of a conversation; -1 where a request belongs to none."""
-        return -1 if name is None or name == "" else self._numbers.setdefault(name, len(self._numbers))
+        return (
+            -1 if name is None or name == "" else self._numbers.setdefault(name, len(self._numbers))
+        )
 
 
 def without(batch: Batch, failed: np.ndarray, warmup: np.ndarray, tally: Tally) -> Batch:

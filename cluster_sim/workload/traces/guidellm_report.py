@@ -21,7 +21,7 @@ from cluster_sim.workload.traces.client_rows import (
     links_of,
     times_s,
 )
-from cluster_sim.workload.traces.files import read_document
+from cluster_sim.workload.traces.documents import read_document
 from cluster_sim.workload.traces.json_rows import MALFORMED
 from cluster_sim.workload.traces.rows import NONE, Batch, batch_of_columns, tokens
 from cluster_sim.workload.traces.source import Beginning, TraceSource

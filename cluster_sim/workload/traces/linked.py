@@ -22,14 +22,9 @@ def linked_sessions(batches: Iterable[Batch], place: Place) -> Iterator[Recorded
     ended, a turn comes at its recorded time, or with the answer where that is later. Raises
     ScenarioError with the line of a session's first turn where it has no time.
     """
-<<<<<<< HEAD
     rows = joined([NONE, *batches])
-    links = rows.links if rows.links is not None else no_links(len(rows.line))
-=======
-    rows = _joined([NONE, *batches])
     links = rows.links
     assert links is not None
->>>>>>> main
     if not len(rows.line):
         return
     # Rows that belong to no conversation are conversations of one turn.
@@ -80,8 +75,8 @@ def joined(parts: list[Batch]) -> Batch:
         blocks = [own for part in parts for own in part.blocks or [UNKNOWN] * len(part.line)]
     links = [part.links if part.links is not None else no_links(len(part.line)) for part in parts]
     session, answered_s, delay_s = (np.concatenate([own[at] for own in links]) for at in range(3))
-    joined = Links(session, answered_s, delay_s, any(own.adds for own in links))
-    return Batch(time_s, prompt, output, blocks, line, joined)
+    whole = Links(session, answered_s, delay_s, any(own.adds for own in links))
+    return Batch(time_s, prompt, output, blocks, line, whole)
 
 
 def _session(rows: Batch, own: slice) -> RecordedSession:

@@ -35,7 +35,9 @@ def own_table_batches(source: TraceSource) -> Iterator[Batch]:
             names = file.schema_arrow.names
             wanted = [name for name in (*_COLUMNS, _HITS) if name in names]
             for part in file.iter_batches(batch_size=AT_A_TIME, columns=wanted):
-                columns = {name: part.column(name).to_numpy(zero_copy_only=False) for name in wanted}
+                columns = {
+                    name: part.column(name).to_numpy(zero_copy_only=False) for name in wanted
+                }
                 yield _batch(columns, row, source)
                 row += part.num_rows
     except (pa.ArrowException, OSError) as fault:
@@ -50,7 +52,9 @@ def _batch(columns: dict[str, Any], before: int, source: TraceSource) -> Batch:
             "the run found prefixes in its cache (prefix_hit_tokens); its table does not hold which, so the replay shares none"
         )
     try:
-        prompt, output = (columns[name].astype(np.int64, casting="same_kind") for name in _COLUMNS[1:])
+        prompt, output = (
+            columns[name].astype(np.int64, casting="same_kind") for name in _COLUMNS[1:]
+        )
         arrival_s = source.clock.of_numbers(columns["arrival_s"].astype(float), "s")
         return batch_of_columns(arrival_s, prompt, output, None, lines)
     except (ValueError, TypeError):

@@ -94,9 +94,7 @@ def sharegpt_batches(source: TraceSource) -> Iterator[Batch]:
         source.tally.note(f"messages from {', '.join(speakers)} are not used")
 
 
-def _pairs(
-    row: KeyedRow, found: _LeftOver, speakers: dict[str, None]
-) -> Iterator[tuple[str, str]]:
+def _pairs(row: KeyedRow, found: _LeftOver, speakers: dict[str, None]) -> Iterator[tuple[str, str]]:
     """Yield each question with its answer; a system message stands before the first question.
 
     Raises one of MALFORMED where the row is no conversation.

@@ -75,16 +75,16 @@ def _result(source: TraceSource) -> Mapping[str, Any]:
             results = [_parsed(line) for line in lines]
         except ValueError:
             line_number = getattr(fault, "lineno", 1)
-            raise ScenarioError.at(
-                f"{source.path}:{line_number}", f"is no JSON: {fault}"
-            ) from None
+            raise ScenarioError.at(f"{source.path}:{line_number}", f"is no JSON: {fault}") from None
     if len(results) != 1:
         raise ScenarioError.at(
             source.path,
             f"holds {len(results)} results (--append-result); expected one: split the file with `split -l 1 FILE` and replay one of the parts",
         )
     if not isinstance(results[0], dict):
-        raise ScenarioError.at(source.path, "is no JSON object; expected a result of vllm bench serve")
+        raise ScenarioError.at(
+            source.path, "is no JSON object; expected a result of vllm bench serve"
+        )
     return results[0]
 
 
@@ -120,6 +120,7 @@ def _columns(result: Mapping[str, Any], source: TraceSource) -> dict[str, list[A
     if len({len(column) for column in lists.values()}) != 1:
         lengths = ", ".join(f"{name} {len(column)}" for name, column in lists.items())
         raise ScenarioError.at(
-            source.path, f"has lists of different lengths ({lengths}); expected one entry per request"
+            source.path,
+            f"has lists of different lengths ({lengths}); expected one entry per request",
         )
     return lists
