@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,6 +27,9 @@ from cluster_sim.workload.traces.recognise import beginning
 from cluster_sim.workload.traces.recorded import RecordedSession
 from cluster_sim.workload.traces.rows import Batch, Row
 from cluster_sim.workload.traces.source import Beginning, TraceFormat, TraceSource
+
+Seen = Batch | RecordedSession
+"""What is replayed: some requests at their times, or a session whose requests wait for answers."""
 
 
 class Trace(Description):
@@ -180,16 +183,41 @@ class Trace(Description):
             for at in np.argsort(starts_s, kind="stable").tolist()
         ]
 
-    def check(self, *, as_sessions: bool = False) -> Tally:
+    def check(
+        self,
+        seed: int = 0,
+        seen: Callable[[Seen], None] | None = None,
+        *,
+        as_sessions: bool = False,
+    ) -> Tally:
         """Read the whole trace once, and return what is left out.
 
-        Raises ScenarioError as `rows` does, or as `sessions` does where it is read `as_sessions` or
-        is replayed as sessions.
+        Parameters
+        ----------
+        seed
+            Decides what is sampled or drawn, as in `rows`.
+        seen
+            Function that is called with what is replayed as it is read: batches of requests, or
+            sessions.
+        as_sessions
+            Whether the trace is read session by session, whatever times it has.
+
+        Raises
+        ------
+        ScenarioError
+            As `rows` does, or as `sessions` does where sessions are read.
         """
         tally = Tally()
-        is_linked = as_sessions or self.replays_sessions
-        for _ in self.sessions(tally) if is_linked else self.rows(tally=tally):
-            pass
+        replayed: Iterable[Seen]
+        if as_sessions:
+            replayed = islice(self.sessions(tally), self.limit)
+        elif self.replays_sessions:
+            replayed = self.replayed_sessions(seed, tally)
+        else:
+            replayed = self.batches(seed, tally)
+        for each in replayed:
+            if seen is not None:
+                seen(each)
         return tally
 
     @cached_property
