@@ -8,6 +8,7 @@ full; prompts and answers are one token long; runs end before their warm-up or i
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -174,6 +175,8 @@ def _admission(random: Random, has_slo: bool) -> Section:
 def _workload(random: Random, folder: Path) -> Section:
     kind = random.choice(["drawn"] * 5 + ["sessions"] * 2 + ["trace"])
     if kind == "trace":
+        if _maybe(random, 0.5):
+            return {"trace": {"path": str(_conversations(random, folder))}}
         return {"trace": {"path": str(_trace(random, folder)), "format": "azure"}}
     if kind == "sessions":
         workload = {"sessions": _sessions(random)}
@@ -206,6 +209,28 @@ def _trace(random: Random, folder: Path) -> Path:
         rows.append(f"{time},{tokens[0]},{tokens[1]}")
     path = folder / "trace.csv"
     path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def _conversations(random: Random, folder: Path) -> Path:
+    """Write a trace whose turns follow answers: Bailian's chats, or AIPerf's rows with delays."""
+    rows: list[Section] = []
+    at_ms, is_bailian = 0, _maybe(random, 0.5)
+    for number in range(random.choice([20, 1, 60])):
+        at_ms += random.choice([10, 0, 1, 200])
+        prompt, output = random.choice([60, 1, 200]), random.choice([20, 1, 2])
+        row: Section = {"input_length": prompt, "output_length": output}
+        if is_bailian:
+            parent = random.choice([-1, random.randrange(number + 1) - 1])
+            row |= {"chat_id": number, "parent_chat_id": parent, "timestamp": at_ms / 1000}
+            row["hash_ids"] = [random.choice([0, number]) * 100 + at for at in range(-(-prompt // 16))]  # fmt: skip
+        elif number and _maybe(random, 0.6):
+            row |= {"session_id": rows[-1]["session_id"], "delay": random.choice([0, 5, 300])}
+        else:
+            row |= {"session_id": str(number), "timestamp": at_ms}
+        rows.append(row)
+    path = folder / "conversations.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 
 

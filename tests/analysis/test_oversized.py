@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import cluster_sim
-from cluster_sim.analysis.oversized import Oversized, trace_uses
+from cluster_sim.analysis.oversized import Oversized, size_limits, trace_uses
 from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.workload.traces import Tally, Trace
 from tests.commands import call
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
 from tests.scenarios import make_pool, make_scenario
@@ -173,13 +174,14 @@ def test_check_says_so_once_for_each_variant_and_reads_the_trace_once(
     }
     path = tmp_path / "t.yaml"
     path.write_text(json.dumps(keys))
-    reads = []
-    original = cluster_sim.workload.traces.Trace.check
-    monkeypatch.setattr(
-        cluster_sim.workload.traces.Trace,
-        "check",
-        lambda self, *given, **named: reads.append(self) or original(self, *given, **named),
-    )
+    reads: list[Trace] = []
+    original = Trace.check
+
+    def counted(self: Trace, *given: Any, **named: Any) -> Tally:
+        reads.append(self)
+        return original(self, *given, **named)
+
+    monkeypatch.setattr(Trace, "check", counted)
     code, out, err = call(capsys, "check", path)
     assert (code, out) == (0, f"{path}: right (small, large)\n")
     assert [line for line in err.splitlines() if "no kernels were measured" not in line] == [
@@ -220,8 +222,6 @@ def test_the_limit_that_is_exceeded_is_named(tmp_path: Path) -> None:
 
 
 def test_a_trace_that_fits_is_not_mentioned() -> None:
-    counted = Oversized(
-        cluster_sim.analysis.oversized.size_limits(make_scenario(cluster=CLUSTERS["one pool"]))
-    )
+    counted = Oversized(size_limits(make_scenario(cluster=CLUSTERS["one pool"])))
     counted.add(np.array([360]), np.array([9]))
     assert counted.sentence() is None
