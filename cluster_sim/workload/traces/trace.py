@@ -17,9 +17,9 @@ from cluster_sim.schema import Description, find
 from cluster_sim.typing import Count, RequestCount
 from cluster_sim.units import PositiveSeconds, Seconds
 from cluster_sim.workload.random_streams import stream
+from cluster_sim.workload.traces.archives import is_archive
 from cluster_sim.workload.traces.clock import TimeUnit, TraceClock
 from cluster_sim.workload.traces.columns import TraceColumns
-from cluster_sim.workload.traces.files import is_archive
 from cluster_sim.workload.traces.formats import FORMATS, Format, recognised
 from cluster_sim.workload.traces.linked import linked_sessions, with_history
 from cluster_sim.workload.traces.ordering import RowOrder
