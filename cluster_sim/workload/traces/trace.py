@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from cluster_sim.errors import ScenarioError
-from cluster_sim.schema import Description, find
+from cluster_sim.schema import Description, Document, describe, find
 from cluster_sim.typing import Count, RequestCount
 from cluster_sim.units import PositiveSeconds, Seconds
 from cluster_sim.workload.random_streams import stream
@@ -96,17 +96,23 @@ class Trace(Description):
         """
         return chain.from_iterable(batch.rows() for batch in self.batches(seed, tally))
 
-    def batches(self, seed: int = 0, tally: Tally | None = None) -> Iterator[Batch]:
-        """Yield the requests as columns, many at a time; see `rows` for parameters and faults."""
+    def batches(
+        self, seed: int = 0, tally: Tally | None = None, *, links_wanted: bool = False
+    ) -> Iterator[Batch]:
+        """Yield the requests as columns, many at a time; see `rows` for parameters and faults.
+
+        links_wanted: whether they say which requests follow which, where the file does.
+        """
         tally = Tally() if tally is None else tally
         rng = stream(seed, "trace")
         zero_s: float | None = None
         last_s = -inf
         left = self.limit if self.limit is not None else 1 << 62
-        for batch in self._in_order(rng, tally):
+        for batch in self._in_order(rng, tally, links_wanted=links_wanted):
             if zero_s is None and len(batch.time_s):
                 first_s = 0.0 if self._format.begins_at_zero else float(batch.time_s[0])
                 zero_s = first_s + self.start_s
+                tally.begin_at(zero_s)
             if zero_s is None:
                 continue
             last_s = max(last_s, batch.time_s[-1:].max(initial=last_s))
@@ -188,11 +194,13 @@ class Trace(Description):
         and is left to those who send them. Raises ScenarioError as `sessions` does.
         """
         rng = stream(seed, "trace")
+        tally = Tally() if tally is None else tally
         sessions = self.sessions(tally)
         if self._format.sessions is not None:
             sessions = iter(sorted(sessions, key=_start_s))
         first = next(sessions)
         zero_s = first.start_s + self.start_s
+        tally.begin_at(zero_s)
 
         def kept() -> Iterator[RecordedSession]:
             last_s = first.start_s
@@ -279,11 +287,12 @@ class Trace(Description):
         return FORMATS[self.found_format]
 
     def _source(self, tally: Tally, *, links_wanted: bool = False) -> TraceSource:
+        tally.clock = TraceClock()
         return TraceSource(
             path=self.path,
             place=Place(self.path),
             tally=tally,
-            clock=TraceClock(),
+            clock=tally.clock,
             block_tokens=self.block_tokens,
             start_s=self.start_s,
             columns=self.columns,
@@ -291,9 +300,11 @@ class Trace(Description):
             links_wanted=links_wanted,
         )
 
-    def _in_order(self, rng: np.random.Generator, tally: Tally) -> Iterator[Batch]:
+    def _in_order(
+        self, rng: np.random.Generator, tally: Tally, *, links_wanted: bool
+    ) -> Iterator[Batch]:
         """Yield the requests in order of time."""
-        source = self._source(tally)
+        source = self._source(tally, links_wanted=links_wanted)
         context: dict[int, int] = {}
         order = RowOrder(source.place, tally, is_spread=self.dejitter_s is not None)
         for rows in self._format.batches(source, rng):
@@ -331,13 +342,14 @@ def _refuse_untimed(rows: Batch, place: Place) -> None:
         )
 
 
-def find_trace(path: str | Path) -> Trace:
+def find_trace(path: str | Path, **keys: Any) -> Trace:
     """Return the trace in a file or folder, as it is.
 
-    Raises ScenarioError where there is none, or where it is of no known format.
+    `keys` are further keys of a scenario's `trace`. Raises ScenarioError where there is none, where
+    a key is at fault, or where it is of no known format.
     """
     if find(str(path), folders=True) is None:
         raise ScenarioError.at(str(path), "cannot be read: no such file or folder")
-    trace = Trace(path=str(path))
+    trace = describe(Trace, Document({"path": str(path)} | keys, str(path)))
     _ = trace.found_format
     return trace
