@@ -89,6 +89,11 @@ class Workload(Description):
         started = trace.model_copy(update={"arrivals": arrivals})
         return self.model_copy(update={"arrivals": None, "trace": started})
 
+    @property
+    def recorded(self) -> Trace | None:
+        """Trace of which requests or sessions are replayed; None where they are drawn."""
+        return self.trace or (self.sessions.trace if self.sessions is not None else None)
+
     def lengths(self, seed: int) -> Iterator[tuple[int, int]]:
         """Return (prompt, output) tokens of one request after the other, indefinitely.
 
