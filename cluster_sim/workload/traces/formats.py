@@ -11,9 +11,9 @@ from typing import Literal, get_args
 import numpy as np
 
 from cluster_sim.errors import ScenarioError
-from cluster_sim.workload.traces.aiperf_rows import aiperf_row_batches, is_aiperf_rows
 from cluster_sim.workload.traces.archives import documents, is_archive
 from cluster_sim.workload.traces.bailian import bailian_batches, is_bailian
+from cluster_sim.workload.traces.client_formats import CLIENT_FORMATS
 from cluster_sim.workload.traces.files import opened
 from cluster_sim.workload.traces.llmservingsim import llmservingsim_batches, llmservingsim_sessions
 from cluster_sim.workload.traces.mooncake import mooncake_batches
@@ -36,6 +36,12 @@ Format = Literal[
     "servegen",
     "weka",
     "llmservingsim",
+    "vllm-bench",
+    "guidellm",
+    "inference-perf",
+    "sharegpt",
+    "blis",
+    "cluster-sim",
 ]
 
 _EXPECTED = "azure, burstgpt, vidur or splitwise CSV, mooncake, bailian, aiperf or llmservingsim JSON lines, weka sessions, or a folder of servegen clients"
@@ -93,12 +99,7 @@ FORMATS: dict[str, TraceFormat] = {
         lambda source, rng: bailian_batches(source),
         links_turns=lambda begun: begun.has("chat_id"),
     ),
-    "aiperf": TraceFormat(
-        is_aiperf_rows,
-        lambda source, rng: aiperf_row_batches(source),
-        links_turns=lambda begun: True,
-        has_times=lambda begun: False,
-    ),
+    **CLIENT_FORMATS,
     "mooncake": TraceFormat(
         lambda begun: begun.has("input_length"), lambda source, rng: mooncake_batches(source)
     ),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from cluster_sim.errors import ScenarioError, shown
+from cluster_sim.workload.traces.clock import TraceClock
 
 
 @dataclass
@@ -25,12 +26,25 @@ class Tally:
     """Number of requests of subagents, which go to another model and are left out."""
     branches: int = 0
     """Number of turns beside an earlier one that follows the same answer; each starts a session."""
+    warmup: int = 0
+    """Number of rows left out because a benchmark client sent them to warm up."""
     orphans: int = 0
     """Number of turns that follow one that the file does not hold; each starts a session."""
+    sessions: int = field(default=0, compare=False)
+    """Number of sessions that were read, where a file holds them whole."""
+    zero_s: float | None = field(default=None, compare=False)
+    """Time of the file's clock at which a replay begins, to be added to its times before they are
+    divided by `speedup`; None before the first request [s]."""
+    clock: TraceClock = field(default_factory=TraceClock, compare=False)
+    """Clock of the file."""
     notes: list[str] = field(default_factory=list)
     """Sentences on how the file was read, and what decided."""
     unused: list[str] = field(default_factory=list)
     """Names of columns or keys that the file holds and the replay does not use."""
+
+    def begin_at(self, zero_s: float) -> None:
+        """Note at which time of the file, since the origin of its clock, a replay begins [s]."""
+        self.zero_s = (self.clock.origin_s or 0) + zero_s
 
     def note(self, sentence: str) -> None:
         """Add a sentence, unless it is there already."""
@@ -48,6 +62,8 @@ class Tally:
             yield f"not used: {', '.join(self.unused)}"
         if self.failed:
             yield f"{self.failed:,} of {self.rows:,} rows are failures (no answer) and left out"
+        if self.warmup:
+            yield f"{self.warmup:,} of {self.rows:,} rows are the client's warm-up and left out"
         if self.empty:
             yield f"{self.empty:,} of {self.rows:,} rows have no prompt or no answer and are left out"
         if self.unsorted:
