@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from heapq import heappop, heappush
-from itertools import count, islice, repeat
+from itertools import count, islice, repeat, tee
 from typing import NamedTuple
 
 from cluster_sim.scenario.scenario import Scenario
@@ -66,14 +66,15 @@ def session_requests(
 
 
 def recorded_requests(
-    sessions: Sequence[RecordedSession], until_s: float, tokens_per_s: float
+    sessions: Iterator[RecordedSession], until_s: float, tokens_per_s: float
 ) -> Iterator[TimedTurn]:
     """Yield the requests of recorded sessions until `until_s`, in order of time.
 
     Answers are taken to come at `tokens_per_s`.
     """
-    starts_s = (session.start_s for session in sessions)
-    return timed_turns(replayed_scripts(sessions), starts_s, until_s, tokens_per_s, follows=False)
+    recorded, starting = tee(sessions)
+    starts_s = (session.start_s for session in starting)
+    return timed_turns(replayed_scripts(recorded), starts_s, until_s, tokens_per_s, follows=False)
 
 
 def timed_turns(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import islice, tee
 from math import inf
 
 from simpy import Environment
@@ -52,12 +52,12 @@ def build_closed_loop(
     """
     workload, until_s, warmup_s = scenario.workload, _until_s(scenario), scenario.warmup_s
     if (trace := workload.trace) is not None and trace.replays_sessions:
-        recorded = trace.replayed_sessions(scenario.seed, tally)
+        recorded, starting = tee(trace.replayed_sessions(scenario.seed, tally))
         return ClosedLoopSessions(
             env,
             front_door,
             replayed_scripts(recorded),
-            SessionStarts(iter([session.start_s for session in recorded]), 0),
+            SessionStarts((session.start_s for session in starting), 0),
             TrafficLimits(until_s, warmup_s, trace.limit),
         )
     if (sessions := workload.sessions) is not None:

@@ -169,6 +169,30 @@ def test_a_session_whose_first_turn_has_no_time_is_refused_with_its_line(tmp_pat
         replayed(tmp_path / "a.jsonl", lines(rows))
 
 
+def test_a_start_leaves_out_sessions_that_begin_before_it(tmp_path: Path) -> None:
+    """Session b starts 0.7 s after a; nothing starts 0.8 s after it."""
+    results = replayed(tmp_path / "a.jsonl", lines(AIPERF), start="0.7 s")
+    assert times(results) == [(0.0, 0.2)]
+    with pytest.raises(ValueError, match=r"got a start of 0\.8 s; the last request comes 0\.7 s"):
+        replayed(tmp_path / "a.jsonl", lines(AIPERF), start="0.8 s")
+
+
+TOOLS = {
+    "session_id": "x",
+    "arrival_time_ns": 2_000_000_000,
+    "sub_requests": [
+        {"input_toks": 50, "output_toks": 5, "tool_duration_ns": 3_000_000_000},
+        {"input_toks": 90, "output_toks": 2, "tool_duration_ns": 0},
+        {"input_toks": 95, "output_toks": 1, "tool_duration_ns": 7},
+    ],
+}
+
+
+def test_requests_of_llmservingsim_come_when_the_tools_before_them_are_done(tmp_path: Path) -> None:
+    results = replayed(tmp_path / "l.jsonl", lines([TOOLS]))
+    assert times(results) == [(0.0, 0.5), (3.5, 3.7), (3.7, 3.8)]
+
+
 def test_delays_cannot_be_replayed_at_timestamps(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"a\.jsonl:2: has a delay .* expected replay: sessions"):
         replayed(tmp_path / "a.jsonl", lines(AIPERF), replay="timestamps")

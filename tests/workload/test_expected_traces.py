@@ -49,7 +49,7 @@ def test_requests_arrive_as_the_file_says(file: str) -> None:
 
 
 def _compare_sessions(trace: Trace, expected: dict[str, str]) -> None:
-    sessions = trace.replayed_sessions()
+    sessions = list(trace.replayed_sessions())
     steps = [step for session in sessions for step in session.steps]
     assert trace.replays_sessions
     assert len(sessions) == int(expected["sessions"])

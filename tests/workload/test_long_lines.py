@@ -19,24 +19,38 @@ HEADING = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
 LONG = "x" * 3_000_000
 
 
-def test_a_line_of_gigabytes_is_refused_and_not_read(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_line_far_beyond_the_limit_is_refused_and_not_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(line_guard, "MAX_LINE_BYTES", 16_000_000)
     path = tmp_path / "trace.jsonl"
     with path.open("w") as file:
-        file.write(ROW + ROW)
-        file.truncate(1 << 34)  # zeros, that take no room on the disk
+        file.write(ROW + ROW + "x" * 100_000_000)
     tracemalloc.start()
     with pytest.raises(ScenarioError) as caught:
         Trace(path=str(path)).check()
     most_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert str(caught.value) == (
-        f"{path}:3: has more than 64 MB in one line; expected a line for each request"
+        f"{path}:3: has more than 16 MB in one line; expected a line for each request"
     )
-    assert most_bytes < 6 * line_guard.MAX_LINE_BYTES
+    assert most_bytes < 2.5 * line_guard.MAX_LINE_BYTES
     code, _, err = call(capsys, "workload", path)
     assert (code, err) == (2, f"{caught.value}\n")
+
+
+def test_a_file_that_was_laid_out_and_never_written_is_refused_at_its_first_zero(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "trace.jsonl"
+    with path.open("w") as file:
+        file.write(ROW + ROW)
+        file.truncate(1 << 34)  # zeros, that take no room on the disk
+    with pytest.raises(ScenarioError) as caught:
+        Trace(path=str(path)).check()
+    assert str(caught.value) == (
+        f"{path}:3: holds a NUL byte, as no text does; expected CSV or JSON"
+    )
 
 
 @pytest.mark.parametrize(

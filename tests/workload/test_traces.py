@@ -330,6 +330,12 @@ def test_start_leaves_out_what_is_before_it(tmp_path: Path) -> None:
     ]
 
 
+def test_a_start_behind_the_last_request_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, seconds(0.0, 5.0, 10.0))
+    with pytest.raises(ScenarioError, match="got a start of 11 s; the last request comes 10 s"):
+        rows(path, start="11 s")
+
+
 def test_a_sample_keeps_its_share_and_the_times(tmp_path: Path) -> None:
     path = write(
         tmp_path,

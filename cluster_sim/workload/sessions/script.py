@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count, islice
 from typing import NamedTuple
 
@@ -86,7 +86,7 @@ def _rounds(trace: Trace) -> Iterator[tuple[int, RecordedSession]]:
             yield time_round, recorded
 
 
-def replayed_scripts(sessions: Sequence[RecordedSession]) -> Iterator[Iterator[Turn]]:
+def replayed_scripts(sessions: Iterable[RecordedSession]) -> Iterator[Iterator[Turn]]:
     """Yield the turns of each recorded session, in their order."""
     return (_recorded(recorded, 0, number) for number, recorded in enumerate(sessions, start=1))
 

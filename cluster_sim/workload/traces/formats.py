@@ -12,8 +12,9 @@ import numpy as np
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.traces.aiperf_rows import aiperf_row_batches, is_aiperf_rows
+from cluster_sim.workload.traces.archives import documents, is_archive
 from cluster_sim.workload.traces.bailian import bailian_batches, is_bailian
-from cluster_sim.workload.traces.files import documents, is_archive, opened
+from cluster_sim.workload.traces.files import opened
 from cluster_sim.workload.traces.llmservingsim import llmservingsim_batches, llmservingsim_sessions
 from cluster_sim.workload.traces.mooncake import mooncake_batches
 from cluster_sim.workload.traces.recognise import beginning

@@ -10,14 +10,9 @@ import numpy as np
 from orjson import dumps, loads
 
 from cluster_sim.errors import ScenarioError
-from cluster_sim.workload.traces.files import (
-    array_lines,
-    is_parquet,
-    opened,
-    parquet_batches,
-    read_document,
-    starts_as_array,
-)
+from cluster_sim.workload.traces.documents import array_lines, read_document, starts_as_array
+from cluster_sim.workload.traces.files import opened
+from cluster_sim.workload.traces.parquet_files import is_parquet, parquet_batches
 from cluster_sim.workload.traces.progress import Place
 from cluster_sim.workload.traces.rows import AT_A_TIME, NONE, Batch
 

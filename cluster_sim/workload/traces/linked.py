@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import repeat
+from math import nan
 
 import numpy as np
 
@@ -11,38 +13,40 @@ from cluster_sim.workload.traces.recorded import RecordedSession, RecordedStep
 from cluster_sim.workload.traces.rows import NONE, UNKNOWN, Batch, Links, no_links
 
 
-def linked_sessions(batches: Iterable[Batch], place: Place) -> list[RecordedSession]:
-    """Return the conversations of requests, in order of their starts.
+def linked_sessions(batches: Iterable[Batch], place: Place) -> Iterator[RecordedSession]:
+    """Yield the conversations of requests, in order of their starts.
 
-    All rows are held in memory at once. A turn comes the recorded pause after the answer before it:
-    `delay_s` where the file has it, else the time from the recorded end of that answer until the
-    turn. Where the file does not say when answers ended, a turn comes at its recorded time, or with
-    the answer where that is later. Raises ScenarioError with the line of a session's first turn
-    where it has no time.
+    All rows are held in memory as columns; sessions are made as they are asked for. A turn comes
+    the recorded pause after the answer before it: `delay_s` where the file has it, else the time
+    from the recorded end of that answer until the turn. Where the file does not say when answers
+    ended, a turn comes at its recorded time, or with the answer where that is later. Raises
+    ScenarioError with the line of a session's first turn where it has no time.
     """
     rows = _joined([NONE, *batches])
-    links = rows.links if rows.links is not None else no_links(len(rows.line))
+    links = rows.links
+    assert links is not None
     if not len(rows.line):
-        return []
+        return
     # Rows that belong to no conversation are conversations of one turn.
     session = links.session.copy()
     alone = np.nonzero(session < 0)[0]
     session[alone] = session.max(initial=0) + 1 + np.arange(len(alone))
     index = np.arange(len(session))
-    order = (
-        np.lexsort((index, session))
-        if np.any(np.isnan(rows.time_s))
-        else np.lexsort((index, rows.time_s, session))
-    )
+    # Turns that follow a pause have no time: then the order of the file is that of the turns.
+    by = (index,) if np.any(np.isnan(rows.time_s)) else (index, rows.time_s)
+    order = np.lexsort((*by, session))
     rows = rows.take(order)
-    ends = np.append(np.nonzero(np.diff(session[order]))[0] + 1, len(order))
-    found = []
-    first = 0
-    for end in ends.tolist():
-        found.append(_session(rows, range(first, end), place))
-        first = end
-    found.sort(key=_start_s)  # stable: sessions of one time stay in the order of their numbers
-    return found
+    firsts = np.append(0, np.nonzero(np.diff(session[order]))[0] + 1)
+    starts_s = rows.time_s[firsts]
+    untimed = np.nonzero(np.isnan(starts_s))[0]
+    if len(untimed):
+        place.refuse_at(
+            int(rows.line[firsts[untimed[0]]]),
+            "has a delay and no timestamp; expected a timestamp for the first turn of a session",
+        )
+    ends = np.append(firsts[1:], len(order))
+    for at in np.argsort(starts_s, kind="stable").tolist():
+        yield _session(rows, slice(firsts[at], ends[at]))
 
 
 def with_history(batch: Batch, context: dict[int, int]) -> Batch:
@@ -75,43 +79,27 @@ def _joined(parts: list[Batch]) -> Batch:
     return Batch(time_s, prompt, output, blocks, line, joined)
 
 
-def _session(rows: Batch, places: range, place: Place) -> RecordedSession:
+def _session(rows: Batch, own: slice) -> RecordedSession:
     """Return the rows at these places as one conversation."""
     links = rows.links
     assert links is not None
-    start_s = float(rows.time_s[places[0]])
-    if start_s != start_s:
-        place.refuse_at(
-            int(rows.line[places[0]]),
-            "has a delay and no timestamp; expected a timestamp for the first turn of a session",
-        )
+    columns = (rows.time_s, rows.prompt, rows.output, links.answered_s, links.delay_s)
+    times_s, prompts, outputs, answered_s, delays_s = (each[own].tolist() for each in columns)
+    blocks = repeat(UNKNOWN) if rows.blocks is None else rows.blocks[own]
+    start_s = times_s[0]
     steps: list[RecordedStep] = []
-    answered_s = float("nan")
-    for at in places:
-        gap_s, due_s = 0.0, 0.0
+    before_s = nan  # recorded end of the answer before
+    for time_s, prompt, output, end_s, delay_s, (ids, block_tokens) in zip(
+        times_s, prompts, outputs, answered_s, delays_s, blocks, strict=False
+    ):
+        gap_s = due_s = 0.0
         if steps:
-            delay_s = float(links.delay_s[at])
-            time_s = float(rows.time_s[at])
             if delay_s == delay_s:
                 gap_s = delay_s
-            elif answered_s == answered_s:
-                gap_s = max(time_s - answered_s, 0.0)
+            elif before_s == before_s:
+                gap_s = max(time_s - before_s, 0.0)
             else:
                 due_s = time_s - start_s
-        ids, block_tokens = UNKNOWN if rows.blocks is None else rows.blocks[at]
-        steps.append(
-            RecordedStep(
-                gap_s,
-                int(rows.prompt[at]),
-                int(rows.output[at]),
-                ids,
-                block_tokens,
-                due_s,
-            )
-        )
-        answered_s = float(links.answered_s[at])
+        steps.append(RecordedStep(gap_s, prompt, output, ids, block_tokens, due_s))
+        before_s = end_s
     return RecordedSession(start_s, tuple(steps), links.adds)
-
-
-def _start_s(session: RecordedSession) -> float:
-    return session.start_s

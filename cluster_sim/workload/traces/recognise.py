@@ -7,13 +7,9 @@ from typing import Any
 from orjson import loads
 
 from cluster_sim.errors import ScenarioError
-from cluster_sim.workload.traces.files import (
-    is_parquet,
-    opened,
-    parquet_names,
-    read_document,
-    starts_as_array,
-)
+from cluster_sim.workload.traces.documents import read_document, starts_as_array
+from cluster_sim.workload.traces.files import opened
+from cluster_sim.workload.traces.parquet_files import is_parquet, parquet_names
 from cluster_sim.workload.traces.source import Beginning
 from cluster_sim.workload.traces.tables import names_of
 
@@ -32,13 +28,13 @@ def beginning(path: str) -> Beginning:
         values = read_document(path)
         return _of_json(values[0] if values else None)
     with opened(path) as text:
-        first = next((line for line in text if line.strip("\ufeff \t\r\n")), "")
+        first = next((line for line in text if line.strip()), "")
     if not first:
         raise ScenarioError.at(path, "is empty; expected a trace with a heading and rows")
-    if not first.lstrip("\ufeff \t").startswith("{"):
+    if not first.lstrip().startswith("{"):
         return Beginning("table", tuple(names_of(first)))
     try:
-        return _of_json(loads(first.lstrip("\ufeff")))
+        return _of_json(loads(first))
     except (ValueError, RecursionError):
         return _of_json(read_document(path))
 

@@ -43,20 +43,12 @@ class RecordedSession(NamedTuple):
     adds: bool = False
     """Whether a prompt's length is what the turn adds to the conversation. Default: the whole of it."""
 
-    def sped_up(self, start_s: float, speedup: float) -> RecordedSession:
-        """Return the session from `start_s` on, with this start and all pauses divided.
-
-        Parameters
-        ----------
-        start_s
-            Time of the start, before it is divided [s].
-        speedup
-            Number by which times are divided.
-        """
+    def sped_up(self, speedup: float) -> RecordedSession:
+        """Return the session with its start and all its pauses divided by `speedup`."""
         if speedup == 1.0:
-            return self._replace(start_s=start_s)
+            return self
         steps = tuple(
             step._replace(gap_s=step.gap_s / speedup, due_s=step.due_s / speedup)
             for step in self.steps
         )
-        return RecordedSession(start_s / speedup, steps, self.adds)
+        return RecordedSession(self.start_s / speedup, steps, self.adds)

@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from cluster_sim.workload.traces.files import members, names
+from cluster_sim.workload.traces.archives import members, names
 from cluster_sim.workload.traces.progress import Place
 from cluster_sim.workload.traces.rows import MAX_TOKENS, Batch
 

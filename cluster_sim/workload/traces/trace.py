@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import chain
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,9 +17,9 @@ from cluster_sim.schema import Description, find
 from cluster_sim.typing import Count, RequestCount
 from cluster_sim.units import PositiveSeconds, Seconds
 from cluster_sim.workload.random_streams import stream
+from cluster_sim.workload.traces.archives import is_archive
 from cluster_sim.workload.traces.clock import TimeUnit, TraceClock
 from cluster_sim.workload.traces.columns import TraceColumns
-from cluster_sim.workload.traces.files import is_archive
 from cluster_sim.workload.traces.formats import FORMATS, Format, recognised
 from cluster_sim.workload.traces.linked import linked_sessions, with_history
 from cluster_sim.workload.traces.ordering import RowOrder
@@ -97,6 +98,7 @@ class Trace(Description):
         tally = Tally() if tally is None else tally
         rng = stream(seed, "trace")
         zero_s: float | None = None
+        last_s = -inf
         left = self.limit if self.limit is not None else 1 << 62
         for batch in self._in_order(rng, tally):
             if zero_s is None and len(batch.time_s):
@@ -104,6 +106,7 @@ class Trace(Description):
                 zero_s = first_s + self.start_s
             if zero_s is None:
                 continue
+            last_s = max(last_s, batch.time_s[-1:].max(initial=last_s))
             kept = batch if not self.start_s else batch.take(batch.time_s >= zero_s)
             if self.sample < 1.0:
                 kept = kept.take(rng.random(len(kept.time_s)) < self.sample)
@@ -115,6 +118,18 @@ class Trace(Description):
                 return
         if zero_s is None:
             raise ScenarioError.at(self.path, "holds no requests")
+        self._refuse_late_start(last_s - zero_s)
+
+    def _refuse_late_start(self, left_s: float) -> None:
+        """Raise ScenarioError where a trace's last request comes before its `start`.
+
+        left_s: time from the start until the last request [s].
+        """
+        if left_s < 0.0:
+            raise ScenarioError.at(
+                self.path,
+                f"got a start of {self.start_s:g} s; the last request comes {self.start_s + left_s:g} s after the first",
+            )
 
     def sessions(self, tally: Tally | None = None) -> Iterator[RecordedSession]:
         """Yield recorded sessions, whose requests wait for answers.
@@ -154,31 +169,40 @@ class Trace(Description):
                 source.tally.rows += len(rows.line)
                 yield rows.take(self._are_requests(rows, source.tally))
 
-        sessions = linked_sessions(requests(), source.place)
-        if not sessions:
+        is_empty = True
+        for session in linked_sessions(requests(), source.place):
+            is_empty = False
+            yield session
+        if is_empty:
             raise ScenarioError.at(self.path, "holds no requests")
-        yield from sessions
 
-    def replayed_sessions(self, seed: int = 0, tally: Tally | None = None) -> list[RecordedSession]:
-        """Return recorded sessions at their recorded starts, the first at time zero, in order.
+    def replayed_sessions(
+        self, seed: int = 0, tally: Tally | None = None
+    ) -> Iterator[RecordedSession]:
+        """Yield recorded sessions at their recorded starts, the first at time zero, in order.
 
         `start`, `sample`, `dejitter` and `speedup` hold for whole sessions; `limit` counts requests
         and is left to those who send them. Raises ScenarioError as `sessions` does.
         """
-        sessions = sorted(self.sessions(tally), key=lambda session: session.start_s)
-        zero_s = sessions[0].start_s + self.start_s
         rng = stream(seed, "trace")
-        kept = [session for session in sessions if session.start_s >= zero_s]
-        if self.sample < 1.0:
-            draws = rng.random(len(kept)).tolist()
-            kept = [own for own, draw in zip(kept, draws, strict=True) if draw < self.sample]
-        starts_s = np.array([session.start_s for session in kept]) - zero_s
-        if self.dejitter_s is not None:
-            starts_s += self.dejitter_s * rng.random(len(kept))
-        return [
-            kept[at].sped_up(float(starts_s[at]), self.speedup)
-            for at in np.argsort(starts_s, kind="stable").tolist()
-        ]
+        sessions = self.sessions(tally)
+        if self._format.sessions is not None:
+            sessions = iter(sorted(sessions, key=_start_s))
+        first = next(sessions)
+        zero_s = first.start_s + self.start_s
+
+        def kept() -> Iterator[RecordedSession]:
+            last_s = first.start_s
+            for session in chain([first], sessions):
+                last_s = session.start_s
+                if session.start_s < zero_s or (self.sample < 1.0 and rng.random() >= self.sample):
+                    continue
+                late_s = 0.0 if self.dejitter_s is None else self.dejitter_s * rng.random()
+                yield session._replace(start_s=session.start_s - zero_s + late_s)
+            self._refuse_late_start(last_s - zero_s)
+
+        shifted = kept() if self.dejitter_s is None else iter(sorted(kept(), key=_start_s))
+        return (session.sped_up(self.speedup) for session in shifted)
 
     def check(self, *, as_sessions: bool = False) -> Tally:
         """Read the whole trace once, and return what is left out.
@@ -263,6 +287,10 @@ class Trace(Description):
         tally.failed += failed
         tally.empty += int(np.sum(empty)) - failed
         return ~empty
+
+
+def _start_s(session: RecordedSession) -> float:
+    return session.start_s
 
 
 def _refuse_untimed(rows: Batch, place: Place) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from orjson import loads
 
-from cluster_sim.workload.traces.files import TraceDocument
+from cluster_sim.workload.traces.documents import TraceDocument
 from cluster_sim.workload.traces.progress import Place, Tally
 from cluster_sim.workload.traces.recorded import RecordedSession, RecordedStep
 from cluster_sim.workload.traces.rows import MAX_TOKENS, RawRow

@@ -1,0 +1,150 @@
+"""Folders and archives of recorded traces: tar, packed or not, and zip with several files."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+from typing import Any
+
+from cluster_sim.errors import ScenarioError
+from cluster_sim.workload.traces.documents import TraceDocument, documents_of_file, whole_text
+from cluster_sim.workload.traces.files import as_text, opened, text_bytes, unreadable
+from cluster_sim.workload.traces.packing import (
+    UNREADABLE,
+    is_hidden,
+    packing_of,
+    refuse_packed,
+    unpacked,
+    zip_files,
+)
+
+_TAR_BLOCK_BYTES = 512
+_DOCUMENTS = tuple(
+    ending + packed
+    for ending in (".json", ".jsonl")
+    for packed in ("", ".gz", ".zst", ".xz", ".bz2", ".zip")
+)
+"""Ends of the names of files that hold JSON; what packs them is known by their first bytes."""
+
+
+def is_archive(path: str | Path) -> bool:
+    """Return whether this is a folder, a tar archive, packed or not, or a zip of several files."""
+    root = Path(path)
+    try:
+        if root.is_dir():
+            return True
+        if _is_zip(root):
+            with zip_files(root) as (entries, _):
+                return len(entries) > 1
+        with unpacked(root) as file:
+            return _starts_as_tar(file)
+    except (*UNREADABLE, ScenarioError):  # whoever reads it says what is wrong
+        return False
+
+
+def names(path: str | Path) -> list[str]:
+    """Return the names of the files in a folder or archive.
+
+    Raises ScenarioError where it cannot be read.
+    """
+    root = Path(path)
+    if root.is_dir():
+        return [str(file) for file in root.rglob("*")]
+    try:
+        if _is_zip(root):
+            with zip_files(root) as (entries, _):
+                return [entry.filename for entry in entries]
+        with _tar(root) as archive:
+            return [entry.name for entry in archive]
+    except UNREADABLE as fault:
+        raise unreadable(path, fault) from fault
+
+
+def members(path: str | Path) -> Iterator[tuple[str, str]]:
+    """Yield (name, text) of every file in a folder, by name, or in an archive, in its order.
+
+    Raises ScenarioError where something cannot be read.
+    """
+    root = Path(path)
+    if root.is_dir():
+        for path_ in sorted(root.rglob("*")):
+            if path_.is_file() and not path_.name.startswith("."):
+                with opened(path_) as text:
+                    yield str(path_), whole_text(text, str(path_))
+        return
+    try:
+        for name, file in _files(root):
+            where = f"{root}({name})"
+            refuse_packed(file, where, "an archive")
+            with as_text(text_bytes(file, where)) as text:
+                yield where, whole_text(text, where)
+    except UNREADABLE as fault:
+        raise unreadable(path, fault) from fault
+
+
+def documents(path: str) -> Iterator[TraceDocument]:
+    """Yield the JSON documents of a trace.
+
+    They are the files of a folder or archive, the lines of a file, or the whole of it. Raises
+    ScenarioError where a folder or archive holds no JSON.
+    """
+    if is_archive(path):
+        count = 0
+        for name, text in members(path):
+            if name.rstrip(")").endswith(_DOCUMENTS):
+                count += 1
+                yield TraceDocument(name, 1, text)
+        if not count:
+            raise ScenarioError.at(
+                path,
+                "holds no requests: no file in it ends with .json or .jsonl; expected sessions of weka or clients of servegen",
+            )
+        return
+    yield from documents_of_file(path)
+
+
+def _files(root: Path) -> Iterator[tuple[str, BufferedReader]]:
+    """Yield (name, bytes) of every file in an archive, in its order.
+
+    To go back in a packed archive is to unpack it again.
+    """
+    if _is_zip(root):
+        with zip_files(root) as (entries, opened_entry):
+            for zipped in entries:
+                with opened_entry(zipped) as file:
+                    yield zipped.filename, file
+        return
+    with _tar(root) as archive:
+        for entry in archive:
+            data: Any = archive.extractfile(entry) if entry.isfile() else None
+            if data is not None and not is_hidden(entry.name):
+                yield entry.name, data
+
+
+@contextmanager
+def _tar(root: Path) -> Iterator[tarfile.TarFile]:
+    """Yield a tar archive, read once from its beginning."""
+    with unpacked(root) as file, tarfile.open(fileobj=file, mode="r|") as archive:
+        yield archive
+
+
+def _is_zip(root: Path) -> bool:
+    with open(root, "rb") as file:
+        return packing_of(file.read(4)) == "zip"
+
+
+def _starts_as_tar(file: BufferedReader) -> bool:
+    """Return whether bytes begin with the head of a file in a tar archive, or with its end."""
+    first = file.peek(_TAR_BLOCK_BYTES)[:_TAR_BLOCK_BYTES]
+    if len(first) < _TAR_BLOCK_BYTES:
+        return False
+    try:
+        tarfile.TarInfo.frombuf(first, "utf-8", "surrogateescape")
+    except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+        return True
+    except tarfile.HeaderError:
+        return False
+    return True

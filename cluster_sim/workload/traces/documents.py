@@ -1,0 +1,92 @@
+"""JSON that is read as a whole: a document, an array of rows, or a document on each line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from json import JSONDecoder
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from orjson import loads
+
+from cluster_sim.errors import ScenarioError
+from cluster_sim.workload.traces.files import opened
+
+MAX_DOCUMENT_BYTES = 1_000_000_000
+"""Greatest size of a JSON file that is read as a whole, unpacked [B]."""
+
+
+class TraceDocument(NamedTuple):
+    """A JSON document of a trace, and where it stands."""
+
+    file: str
+    line: int
+    text: str
+
+
+def documents_of_file(path: str) -> Iterator[TraceDocument]:
+    """Yield the JSON documents of a file: its lines, or the whole of it."""
+    with opened(path) as file:
+        first = file.readline()
+        try:
+            loads(first)
+        except (ValueError, RecursionError):
+            yield TraceDocument(path, 1, first + whole_text(file, path))
+            return
+        for number, line in enumerate(chain([first], file), start=1):
+            if number == 1 or line.strip():
+                yield TraceDocument(path, number, line)
+
+
+def starts_as_array(path: str | Path) -> bool:
+    """Return whether the text of a file starts as a JSON array does."""
+    with opened(path) as text:
+        while (some := text.read(4096)) and not (start := some.lstrip(" \t\r\n")):
+            pass
+    return bool(some) and start[0] == "["
+
+
+def whole_text(text: IO[str], where: str) -> str:
+    """Return the rest of a text; raise ScenarioError where it is too large to be read as a whole."""
+    content = text.read(MAX_DOCUMENT_BYTES)
+    if text.read(1):
+        raise ScenarioError.at(
+            where,
+            f"is one JSON value of more than {MAX_DOCUMENT_BYTES / 1e9:g} GB; expected one object per line",
+        )
+    return content
+
+
+def read_document(path: str | Path) -> Any:
+    """Return the value of a JSON file that is read as a whole.
+
+    Raises ScenarioError with the line where it is no JSON, and where it is too large.
+    """
+    with opened(path, has_lines=False) as text:
+        content = whole_text(text, str(path))
+    try:
+        return loads(content)
+    except (ValueError, RecursionError) as fault:
+        line = getattr(fault, "lineno", 1)
+        raise ScenarioError.at(f"{path}:{line}", f"is no JSON: {fault}") from fault
+
+
+def array_lines(path: str | Path) -> list[int]:
+    """Return the line at which each element of a JSON array starts."""
+    with opened(path, has_lines=False) as text:
+        content = text.read()
+    lines: list[int] = []
+    decoder, at, line = JSONDecoder(), content.index("[") + 1, 1
+    line += content.count("\n", 0, at)
+    while True:
+        start = at
+        while content[at] in " \t\r\n,":
+            at += 1
+        line += content.count("\n", start, at)
+        if content[at] == "]":
+            return lines
+        lines.append(line)
+        start = at
+        _, at = decoder.raw_decode(content, at)
+        line += content.count("\n", start, at)

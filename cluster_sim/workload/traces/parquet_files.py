@@ -1,0 +1,48 @@
+"""Parquet files as rows. They pack their columns themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cluster_sim.workload.traces.files import unreadable
+
+
+def is_parquet(path: str | Path) -> bool:
+    """Return whether this is a Parquet file, by its first bytes."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(4) == b"PAR1"
+    except OSError:
+        return False
+
+
+def parquet_batches(path: str, rows: int) -> Iterator[list[Any]]:
+    """Yield the rows of a Parquet file as mappings, so many at a time.
+
+    Raises ScenarioError where it cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=rows):
+                yield batch.to_pylist()
+    except (pa.ArrowException, OSError) as fault:
+        raise unreadable(path, fault) from fault
+
+
+def parquet_names(path: str | Path) -> tuple[str, ...]:
+    """Return the names of the columns of a Parquet file.
+
+    Raises ScenarioError where it cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return tuple(pq.read_schema(path).names)
+    except (pa.ArrowException, OSError) as fault:
+        raise unreadable(path, fault) from fault
