@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from cluster_sim.workload.traces.clock import PER_S, TimeUnit, TraceClock, decided_unit
+from cluster_sim.workload.traces.clock import PER_S, decided_unit
 from cluster_sim.workload.traces.iso_times import iso_times
 from cluster_sim.workload.traces.progress import Tally
 from cluster_sim.workload.traces.rows import AT_A_TIME
+from cluster_sim.workload.traces.source import TraceSource
 from cluster_sim.workload.traces.unit_names import NumberUnit
 
 _MAX_WHOLE = 1e15
@@ -29,10 +30,6 @@ class ColumnNumbers:
 
     def __init__(self, tally: Tally, *, has_decimal_commas: bool) -> None:
         self._tally, self._has_decimal_commas = tally, has_decimal_commas
-
-    def note(self, sentence: str) -> None:
-        """Add a sentence on how the file was read."""
-        self._tally.note(sentence)
 
     def numbers(self, values: Any) -> np.ndarray:
         """Return a column as int64 or float64. Raises ValueError where a value is no number."""
@@ -85,29 +82,25 @@ class ColumnTimes:
 
     Parameters
     ----------
-    clock
-        Clock of the file.
+    source
+        Trace, with its clock and the unit that the scenario gives, if any.
     numbers
         Reader of numbers.
     name
         Name of the column.
-    unit
-        Unit that the scenario gives; None where it gives none.
     documented
         Unit that the format's document gives; None where it gives none.
     """
 
     def __init__(
         self,
-        clock: TraceClock,
+        source: TraceSource,
         numbers: ColumnNumbers,
         name: str,
-        unit: TimeUnit | None,
         documented: NumberUnit | None,
     ) -> None:
-        self._clock, self._numbers, self._name = clock, numbers, name
-        self._unit: TimeUnit | None = unit
-        self._documented: NumberUnit | None = documented
+        self._clock, self._tally, self._unit = source.clock, source.tally, source.time_unit
+        self._numbers, self._name, self._documented = numbers, name, documented
         self._with_zone = self._without_zone = 0
 
     def seconds(self, values: Any) -> np.ndarray:
@@ -142,7 +135,7 @@ class ColumnTimes:
         """Add the note on offsets from UTC that some rows have and others lack."""
         if self._with_zone and self._without_zone:
             count = self._with_zone + self._without_zone
-            self._numbers.note(
+            self._tally.note(
                 f"{self._without_zone:,} of {count:,} times have no offset from UTC and are taken as UTC"
             )
 
@@ -155,7 +148,7 @@ class ColumnTimes:
     def _decided(self, stamps: np.ndarray) -> NumberUnit:
         choice = decided_unit(stamps, self._name, self._documented)
         if choice.why is not None:
-            self._numbers.note(choice.note(self._name))
+            self._tally.note(choice.note(self._name))
         return choice.unit
 
 
@@ -180,14 +173,16 @@ class ColumnSessions:
         return np.array(own, dtype=np.int64)[coded.indices.to_numpy()]
 
 
-def array_of(values: Sequence[Any]) -> Any:
+def array_of(values: Sequence[Any], *, are_names: bool = False) -> Any:
     """Return values of JSON as an Arrow array, texts and numbers mixed as texts.
 
-    Raises ValueError where one is neither.
+    Names may be missing. Raises ValueError where one is neither text nor number.
     """
     import pyarrow as pa
 
     kinds = set(map(type, values))
+    if are_names and kinds <= {int, float, str, type(None)}:
+        return pa.array([None if v is None else str(v) for v in values], pa.string())
     if not kinds <= {int, float, str}:
         raise ValueError
     if str in kinds:

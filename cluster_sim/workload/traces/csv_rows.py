@@ -7,7 +7,6 @@ does not take is read again by Python's csv module, which either takes it or kno
 from __future__ import annotations
 
 import csv
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import BufferedReader
 from itertools import chain, islice
@@ -19,7 +18,7 @@ from cluster_sim.workload.traces.rows import AT_A_TIME, NONE, Batch
 
 DELIMITERS = ",;\t|"
 """Delimiters that are known; where two give as many columns, the first of them."""
-_BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 18
 
 
 class Heading(NamedTuple):
@@ -107,8 +106,6 @@ class RowReader(NamedTuple):
 
 def csv_batches(path: str, heading: Heading, reader: RowReader) -> Iterator[Batch]:
     """Yield the rows of a file, some at a time, in its order."""
-    import pyarrow as pa
-
     done = 0
     if heading.ends_plainly:
         try:
@@ -118,7 +115,7 @@ def csv_batches(path: str, heading: Heading, reader: RowReader) -> Iterator[Batc
                 done += len(batch.line)
         except ScenarioError:  # a ValueError too: a line that is too long
             raise
-        except (ValueError, OverflowError, pa.ArrowException):
+        except (ValueError, OverflowError):  # of Arrow too, which does not say where
             pass
         else:
             return
@@ -140,9 +137,7 @@ def _by_arrow(path: str, heading: Heading, places: Sequence[int]) -> Iterator[li
             text.readline()
         with arrow_csv.open_csv(
             text,
-            arrow_csv.ReadOptions(
-                use_threads=False, block_size=_BLOCK_BYTES, column_names=names
-            ),
+            arrow_csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES, column_names=names),
             arrow_csv.ParseOptions(delimiter=heading.delimiter, newlines_in_values=True),
             arrow_csv.ConvertOptions(
                 include_columns=sorted(set(wanted)),
@@ -159,31 +154,53 @@ def _by_csv(path: str, heading: Heading, reader: RowReader, done: int) -> Iterat
     """Yield the batches behind the rows that are `done`; see `csv_batches`."""
     import pyarrow as pa
 
-    def read_first(rows: Sequence[_NumberedRow], count: int) -> Batch | None:
+    def read(rows: Sequence[_NumberedRow]) -> Batch:
         texts = [
-            pa.array([row.fields[place] for row in rows[:count]], pa.string())
-            for place in reader.places
+            pa.array([row.fields[place] for row in rows], pa.string()) for place in reader.places
         ]
-        try:
-            return reader.read(TextRows(texts, done + 1))
-        except (ValueError, OverflowError, pa.ArrowException) as fault:
-            if isinstance(fault, ScenarioError):
-                raise
-            return None
+        return reader.read(TextRows(texts, done + 1))
 
     with opened(path) as text:
         rows = islice(_numbered(text, heading), done, None)
         while some := list(islice(rows, AT_A_TIME)):
             whole = next((at for at, row in enumerate(some) if not row.fits(heading)), len(some))
-            batch = read_first(some, whole) if whole else NONE
-            if batch is None:
-                whole = bisect_left(range(whole), True, key=lambda at: not read_first(some, at + 1))
+            batch: Batch | None = NONE
+            if whole:
+                batch, fault = read_or_fault(lambda count, some=some: read(some[:count]), whole)  # type: ignore[misc]
+                whole = whole if batch is not None else fault
             if whole < len(some):
                 bad = some[whole]
                 reader.refuse(done + 1 + whole, bad.fields if bad.is_csv else None)
             if batch is not None:
                 yield batch
             done += len(some)
+
+
+def read_or_fault(read: Callable[[int], Batch], count: int) -> tuple[Batch | None, int]:
+    """Return the first `count` rows; None, and the place of the first fault, where one is malformed.
+
+    `read` returns so many rows, and raises ValueError where one of them is malformed.
+    """
+    try:
+        return read(count), count
+    except ScenarioError:
+        raise
+    except (ValueError, OverflowError):
+        # Whether the first rows hold a fault is asked of half as many each time.
+        low, high = 0, count - 1
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if _fails(read, middle + 1) else (middle + 1, high)
+        return None, low
+
+
+def _fails(read: Callable[[int], Batch], count: int) -> bool:
+    """Return whether one of the first rows is malformed."""
+    try:
+        read(count)
+    except (ValueError, OverflowError):
+        return True
+    return False
 
 
 class _NumberedRow(NamedTuple):

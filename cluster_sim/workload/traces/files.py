@@ -35,18 +35,6 @@ def text_bytes(file: BufferedReader, name: str, *, has_lines: bool = True) -> Bu
 
 
 @contextmanager
-def opened_bytes(path: str | Path, *, has_lines: bool = True) -> Iterator[Any]:
-    """Yield the bytes of a file, unpacked; see `opened`."""
-    try:
-        with open(path, "rb") as beginning:
-            is_packed = beginning.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if is_packed else open(path, "rb") as file:
-            yield LineGuard(file, str(path)) if has_lines else file
-    except _UNREADABLE as fault:
-        raise _unreadable(path, fault) from fault
-
-
-@contextmanager
 def opened(path: str | Path, *, has_lines: bool = True) -> Iterator[IO[str]]:
     """Yield the text of a file; see `opened_bytes` for parameters and faults.
 

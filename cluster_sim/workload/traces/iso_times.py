@@ -55,3 +55,23 @@ def iso_times(texts: Any) -> IsoTimes:
     ns[zoned] = plain.filter(has_zone).cast(aware).cast(pa.int64()).to_numpy()
     ns[~zoned] = plain.filter(pc.invert(has_zone)).cast(naive).cast(pa.int64()).to_numpy()
     return IsoTimes(ns, int(np.sum(~zoned)))
+
+
+def is_other_date(text: str) -> bool:
+    """Return whether a text has digits and is no time of ISO 8601 and no number.
+
+    >>> is_other_date("10/25/2026 1:30 PM"), is_other_date("2026-10-25 13:30"), is_other_date("x")
+    (True, False, False)
+    """
+    import pyarrow as pa
+
+    if not any(map(str.isdigit, text)):
+        return False
+    try:
+        float(text)
+    except ValueError:
+        try:
+            iso_times(pa.array([text]))
+        except ValueError:
+            return True
+    return False

@@ -104,6 +104,8 @@ def listed(names: Iterable[str]) -> str:
     ('none', '0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 3 more')
     """
     own = [visible(" ".join(name.split())) or "''" for name in names]
-    short = [name if len(name) <= _MOST_CHARACTERS else f"{name[:_MOST_CHARACTERS]}…" for name in own]
+    short = [
+        name if len(name) <= _MOST_CHARACTERS else f"{name[:_MOST_CHARACTERS]}…" for name in own
+    ]
     more = f" and {len(own) - _MOST_NAMES} more" if len(own) > _MOST_NAMES else ""
     return ", ".join(short[:_MOST_NAMES]) + more or "none"

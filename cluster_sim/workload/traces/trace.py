@@ -219,6 +219,8 @@ class Trace(Description):
     @cached_property
     def links_turns(self) -> bool:
         """Whether the file says which requests follow which."""
+        if self.columns is not None:
+            return self.columns.session is not None
         if self._begins is None:
             return self._format.sessions is not None
         return self._format.links_turns(self._begins)
@@ -244,6 +246,8 @@ class Trace(Description):
 
         Raises ScenarioError where it looks like none.
         """
+        if self.columns is not None:
+            return "table"
         return self.format or recognised(self.path)
 
     @property

@@ -13,7 +13,14 @@ _WORDS: dict[NumberUnit, tuple[str, ...]] = {
     "us": ("usec", "usecs", "micros", "microsec", "microsecond", "microseconds"),
     "ns": ("nsec", "nsecs", "nanos", "nanosec", "nanosecond", "nanoseconds"),
 }
-_LAST: dict[str, NumberUnit] = {"s": "s", "ms": "ms", "us": "us", "µs": "us", "μs": "us", "ns": "ns"}
+_LAST: dict[str, NumberUnit] = {
+    "s": "s",
+    "ms": "ms",
+    "us": "us",
+    "µs": "us",
+    "μs": "us",
+    "ns": "ns",
+}
 """Words that are units at the end of a name alone."""
 
 
