@@ -21,6 +21,24 @@ from cluster_sim.workload.traces.rows import Pieces
 
 
 @dataclass(frozen=True)
+class TraceReading:
+    """What a trace file was understood to hold, to be held against the file."""
+
+    path: str
+    """File, folder or archive."""
+    first_arrival_s: float | None = None
+    """First arrival that is recorded, on the clock of the file: since 1970 where it has dates;
+    None where it has no times [s]."""
+    last_arrival_s: float | None = None
+    """Last arrival that is recorded, on the same clock [s]."""
+    sessions: int | None = None
+    """Number of conversations; None where the file does not say which requests follow which."""
+    added_prompt_tokens: int | None = None
+    """Sum of prompts as the file has them, where it holds what each turn adds to its conversation;
+    None where it holds whole prompts [tokens]."""
+
+
+@dataclass(frozen=True)
 class Demand:
     """Requests as columns, in order of arrival."""
 
@@ -43,6 +61,8 @@ class Demand:
     mean_rate_per_s: float | None = None
     """Mean rate over the run that their arrival process is expected to have; None where requests
     do not come from a process with a rate [1/s]."""
+    reading: TraceReading | None = None
+    """How the file was read that the requests are from; None where they are drawn."""
 
     def reused(self) -> float | None:
         """Return the share of prompt tokens that a cache without limits would have held.
@@ -100,4 +120,23 @@ class Demand:
             values |= {
                 f"p{100 * at:g}_{key}_tokens": value for at, value in lengths.quantiles.items()
             }
-        return values | {"length_correlation": self.correlation(), "prefix_reuse": self.reused()}
+        values |= {"length_correlation": self.correlation(), "prefix_reuse": self.reused()}
+        return values | self._totals()
+
+    def _totals(self) -> dict[str, float | None]:
+        """Return what can be held against a file: its arrivals, sums and sessions."""
+        read = self.reading
+        context_tokens = int(np.sum(self.prompt_tokens))
+        totals: dict[str, float | None] = {
+            "first_arrival_s": None if read is None else read.first_arrival_s,
+            "last_arrival_s": None if read is None else read.last_arrival_s,
+            "total_prompt_tokens": context_tokens,
+            "total_output_tokens": int(np.sum(self.output_tokens)),
+            "sessions": None if read is None else read.sessions,
+        }
+        if read is not None and read.added_prompt_tokens is not None:
+            totals |= {
+                "total_prompt_tokens": read.added_prompt_tokens,
+                "total_context_tokens": context_tokens,
+            }
+        return totals

@@ -14,14 +14,15 @@ from cluster_sim.analysis.assumed_answers import (
     recorded_requests,
     session_requests,
 )
-from cluster_sim.analysis.demand import Demand
+from cluster_sim.analysis.demand import Demand, TraceReading
 from cluster_sim.analysis.offered_rate import offered_per_s
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.workload.arrivals import ArrivalProcess, WaitingClients
 from cluster_sim.workload.generate import length_pieces
 from cluster_sim.workload.random_streams import AT_A_TIME, stream
+from cluster_sim.workload.sessions import Turn
 from cluster_sim.workload.traces import Tally, Trace
-from cluster_sim.workload.traces.rows import Pieces
+from cluster_sim.workload.traces.rows import Batch, Pieces
 
 _MAX_REQUESTS = 20_000_000
 """Number of requests after which traffic without an end is cut."""
@@ -57,7 +58,7 @@ def of_trace(
         return _of_recorded(trace, name, seed, until_s, tokens_per_s)
     tally = Tally()
     batches = []
-    for batch in trace.batches(seed, tally):
+    for batch in trace.batches(seed, tally, links_wanted=trace.links_turns):
         batches.append(
             batch if batch.time_s[-1:].sum() < until_s else batch.take(batch.time_s < until_s)
         )
@@ -69,15 +70,74 @@ def of_trace(
     pieces = None
     if any(batch.blocks for batch in batches):
         pieces = _Remade(lambda: chain.from_iterable(batch.pieces() for batch in batches))
-    return Demand(name, times_s, prompts, outputs, pieces, notes=list(tally.said()))
+    sessions = None
+    if trace.links_turns:
+        sessions = tally.sessions or _count_sessions(batches)
+    reading = _reading(trace, tally, times_s, sessions)
+    notes = list(tally.said())
+    return Demand(name, times_s, prompts, outputs, pieces, notes=notes, reading=reading)
+
+
+def _count_sessions(batches: Sequence[Batch]) -> int:
+    """Return the number of conversations; a request that belongs to none is one of its own."""
+    known: set[int] = set()
+    alone = 0
+    for batch in batches:
+        session = np.full(len(batch.line), -1) if batch.links is None else batch.links.session
+        alone += int(np.sum(session < 0))
+        known.update(np.unique(session[session >= 0]).tolist())
+    return alone + len(known)
+
+
+def _reading(
+    trace: Trace, tally: Tally, times_s: np.ndarray, sessions: int | None, added: int | None = None
+) -> TraceReading:
+    """Return how a trace was read.
+
+    Parameters
+    ----------
+    trace
+        The trace.
+    tally
+        Counts of the reading, with its clock.
+    times_s
+        Recorded arrivals as they are replayed, ascending [s].
+    sessions
+        Number of conversations; None where there are none.
+    added
+        Sum of the prompts that conversations add; None where prompts are whole [tokens].
+    """
+    if tally.zero_s is None or not len(times_s):
+        return TraceReading(trace.path, sessions=sessions, added_prompt_tokens=added)
+    first_s, last_s = (tally.zero_s + trace.speedup * float(times_s[at]) for at in (0, -1))
+    return TraceReading(trace.path, first_s, last_s, sessions, added)
 
 
 def _of_recorded(trace: Trace, name: str, seed: int, until_s: float, tokens_per_s: float) -> Demand:
     """Return the requests of recorded sessions that have no times of their own."""
     tally = Tally()
-    recorded = trace.replayed_sessions(seed, tally)
-    timed = islice(recorded_requests(recorded, until_s, tokens_per_s), trace.limit)
-    return _of_turns(timed, name, [*tally.said(), _assumption(tokens_per_s)])
+    recorded = [
+        session for session in trace.replayed_sessions(seed, tally) if session.start_s < until_s
+    ]
+    timed = list(islice(recorded_requests(iter(recorded), until_s, tokens_per_s), trace.limit))
+    demand = _of_turns(timed, name, [*tally.said(), _assumption(tokens_per_s)])
+    adds = any(session.adds for session in recorded)
+    added = _added_tokens(turn for _, turn in timed) if adds else None
+    starts_s = np.array([session.start_s for session in recorded])
+    return replace(demand, reading=_reading(trace, tally, starts_s, len(recorded), added))
+
+
+def _added_tokens(turns: Iterable[Turn]) -> int:
+    """Return the sum of what each prompt adds to the conversation before it [tokens].
+
+    Turns of one conversation share their history.
+    """
+    context: dict[int, int] = {}
+    added = 0
+    for turn in turns:
+        added += turn.prompt_tokens - context.get(id(turn.history), 0)
+        context[id(turn.history)] = turn.prompt_tokens + turn.output_tokens
+    return added
 
 
 def of_scenario(scenario: Scenario, tokens_per_s: float) -> Demand:

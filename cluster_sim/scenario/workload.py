@@ -73,6 +73,11 @@ class Workload(Description):
     def _fill_in_preset(cls, value: Any) -> Any:
         return with_preset(value)
 
+    @property
+    def recorded(self) -> Trace | None:
+        """Trace of which requests or sessions are replayed; None where they are drawn."""
+        return self.trace or (self.sessions.trace if self.sessions is not None else None)
+
     def lengths(self, seed: int) -> Iterator[tuple[int, int]]:
         """Return (prompt, output) tokens of one request after the other, indefinitely.
 

@@ -35,16 +35,24 @@ def check(
 
 def _check_scenarios(file: Path) -> None:
     """Read every variant of a scenario file and the traces that they name."""
+    from cluster_sim.analysis.oversized import trace_uses
     from cluster_sim.loading.files import load_variants
 
     scenarios = load_variants(file)
     warn_of(scenarios)
-    workloads = [scenario.workload for scenario in scenarios]
-    replayed = {(workload.trace, False) for workload in workloads}
-    recorded = {(workload.sessions.trace, True) for workload in workloads if workload.sessions}
-    for trace, as_sessions in replayed | recorded:
-        if trace is not None:
-            for sentence in trace.check(as_sessions=as_sessions).said():
-                warn(f"{trace.path}: {sentence}")
+    noted: set[str] = set()
+    for use in trace_uses(scenarios):
+        for sentence in use.tally.said():
+            _warn_once(f"{use.trace.path}: {sentence}", noted)
+        for title, oversized in use.oversized.items():
+            if (too_long := oversized.sentence()) is not None:
+                warn(f"{title}: trace: {too_long}")
     variants = ", ".join(scenario.variant for scenario in scenarios if scenario.variant)
     print_line(f"{file}: right ({variants})" if variants else f"{file}: right")
+
+
+def _warn_once(text: str, noted: set[str]) -> None:
+    """Print a warning that is not among those noted, and note it."""
+    if text not in noted:
+        noted.add(text)
+        warn(text)

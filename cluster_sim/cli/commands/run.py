@@ -84,10 +84,11 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
     summaries: dict[str, dict[str, Any]] = {}
     failures: list[Exception] = []
     ended_early: list[str] = []
+    noted: set[tuple[str, str]] = set()
     for scenario, place in zip(scenarios, places, strict=True):
         results = _simulated(scenario, limits, is_live=live)
         results = replace(results, info=replace(results.info, question=question))
-        _warn_of_run(results)
+        _warn_of_run(results, noted)
         try:
             say_wrote(results.save(place))
         except SummaryError as error:
@@ -104,13 +105,20 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
     _fail(failures)
 
 
-def _warn_of_run(results: Results) -> None:
-    """Print what of a trace was left out, and why a run ended early."""
-    title, info = results.scenario.title, results.info
+def _warn_of_run(results: Results, noted: set[tuple[str, str]]) -> None:
+    """Print what of a trace was left out, and why a run ended early.
+
+    What is said of a trace is printed once for all variants that replay it; `noted` holds what was.
+    """
+    scenario, info = results.scenario, results.info
+    trace = scenario.workload.recorded
+    of = scenario.title if trace is None else trace.path
     for note in info.notes:
-        warn(f"{title}: {note}")
+        if (of, note) not in noted:
+            noted.add((of, note))
+            warn(f"{scenario.title}: {note}")
     if info.stopped is not None:
-        warn(f"{title}: ended early: {info.stopped}")
+        warn(f"{scenario.title}: ended early: {info.stopped}")
 
 
 def _fail(failures: Sequence[Exception]) -> None:

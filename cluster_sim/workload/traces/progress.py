@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from cluster_sim.errors import ScenarioError, shown
+from cluster_sim.workload.traces.clock import TraceClock
 
 
 @dataclass
@@ -27,10 +28,21 @@ class Tally:
     """Number of turns beside an earlier one that follows the same answer; each starts a session."""
     orphans: int = 0
     """Number of turns that follow one that the file does not hold; each starts a session."""
+    sessions: int = field(default=0, compare=False)
+    """Number of sessions that were read, where a file holds them whole."""
+    zero_s: float | None = field(default=None, compare=False)
+    """Time of the file's clock at which a replay begins, to be added to its times before they are
+    divided by `speedup`; None before the first request [s]."""
+    clock: TraceClock = field(default_factory=TraceClock, compare=False)
+    """Clock of the file."""
     notes: list[str] = field(default_factory=list)
     """Sentences on how the file was read, and what decided."""
     unused: list[str] = field(default_factory=list)
     """Names of columns or keys that the file holds and the replay does not use."""
+
+    def begin_at(self, zero_s: float) -> None:
+        """Note at which time of the file, since the origin of its clock, a replay begins [s]."""
+        self.zero_s = (self.clock.origin_s or 0) + zero_s
 
     def note(self, sentence: str) -> None:
         """Add a sentence, unless it is there already."""

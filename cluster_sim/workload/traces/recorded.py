@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from cluster_sim.workload.traces.rows import Pieces, pieces_of
 
 
@@ -42,6 +44,15 @@ class RecordedSession(NamedTuple):
     """Requests of the session, in their order."""
     adds: bool = False
     """Whether a prompt's length is what the turn adds to the conversation. Default: the whole of it."""
+
+    def lengths(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the lengths of all prompts, the conversation so far included, and of all answers."""
+        prompt, output = (
+            np.array([step[at] for step in self.steps], dtype=np.int64) for at in (1, 2)
+        )
+        if self.adds:
+            prompt = np.cumsum(prompt + output) - output
+        return prompt, output
 
     def sped_up(self, speedup: float) -> RecordedSession:
         """Return the session with its start and all its pauses divided by `speedup`."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
-from itertools import chain
+from itertools import chain, islice
 from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from cluster_sim.errors import ScenarioError
-from cluster_sim.schema import Description, find
+from cluster_sim.schema import Description, Document, describe, find
 from cluster_sim.typing import Count, RequestCount
 from cluster_sim.units import PositiveSeconds, Seconds
 from cluster_sim.workload.random_streams import stream
@@ -28,6 +28,9 @@ from cluster_sim.workload.traces.recognise import beginning
 from cluster_sim.workload.traces.recorded import RecordedSession
 from cluster_sim.workload.traces.rows import Batch, Row
 from cluster_sim.workload.traces.source import Beginning, TraceFormat, TraceSource
+
+Seen = Batch | RecordedSession
+"""What is replayed: some requests at their times, or a session whose requests wait for answers."""
 
 
 class Trace(Description):
@@ -93,17 +96,23 @@ class Trace(Description):
         """
         return chain.from_iterable(batch.rows() for batch in self.batches(seed, tally))
 
-    def batches(self, seed: int = 0, tally: Tally | None = None) -> Iterator[Batch]:
-        """Yield the requests as columns, many at a time; see `rows` for parameters and faults."""
+    def batches(
+        self, seed: int = 0, tally: Tally | None = None, *, links_wanted: bool = False
+    ) -> Iterator[Batch]:
+        """Yield the requests as columns, many at a time; see `rows` for parameters and faults.
+
+        links_wanted: whether they say which requests follow which, where the file does.
+        """
         tally = Tally() if tally is None else tally
         rng = stream(seed, "trace")
         zero_s: float | None = None
         last_s = -inf
         left = self.limit if self.limit is not None else 1 << 62
-        for batch in self._in_order(rng, tally):
+        for batch in self._in_order(rng, tally, links_wanted=links_wanted):
             if zero_s is None and len(batch.time_s):
                 first_s = 0.0 if self._format.begins_at_zero else float(batch.time_s[0])
                 zero_s = first_s + self.start_s
+                tally.begin_at(zero_s)
             if zero_s is None:
                 continue
             last_s = max(last_s, batch.time_s[-1:].max(initial=last_s))
@@ -185,11 +194,13 @@ class Trace(Description):
         and is left to those who send them. Raises ScenarioError as `sessions` does.
         """
         rng = stream(seed, "trace")
+        tally = Tally() if tally is None else tally
         sessions = self.sessions(tally)
         if self._format.sessions is not None:
             sessions = iter(sorted(sessions, key=_start_s))
         first = next(sessions)
         zero_s = first.start_s + self.start_s
+        tally.begin_at(zero_s)
 
         def kept() -> Iterator[RecordedSession]:
             last_s = first.start_s
@@ -204,16 +215,41 @@ class Trace(Description):
         shifted = kept() if self.dejitter_s is None else iter(sorted(kept(), key=_start_s))
         return (session.sped_up(self.speedup) for session in shifted)
 
-    def check(self, *, as_sessions: bool = False) -> Tally:
+    def check(
+        self,
+        seed: int = 0,
+        seen: Callable[[Seen], None] | None = None,
+        *,
+        as_sessions: bool = False,
+    ) -> Tally:
         """Read the whole trace once, and return what is left out.
 
-        Raises ScenarioError as `rows` does, or as `sessions` does where it is read `as_sessions` or
-        is replayed as sessions.
+        Parameters
+        ----------
+        seed
+            Decides what is sampled or drawn, as in `rows`.
+        seen
+            Function that is called with what is replayed as it is read: batches of requests, or
+            sessions.
+        as_sessions
+            Whether the trace is read session by session, whatever times it has.
+
+        Raises
+        ------
+        ScenarioError
+            As `rows` does, or as `sessions` does where sessions are read.
         """
         tally = Tally()
-        is_linked = as_sessions or self.replays_sessions
-        for _ in self.sessions(tally) if is_linked else self.rows(tally=tally):
-            pass
+        replayed: Iterable[Seen]
+        if as_sessions:
+            replayed = islice(self.sessions(tally), self.limit)
+        elif self.replays_sessions:
+            replayed = self.replayed_sessions(seed, tally)
+        else:
+            replayed = self.batches(seed, tally)
+        for each in replayed:
+            if seen is not None:
+                seen(each)
         return tally
 
     @cached_property
@@ -255,11 +291,12 @@ class Trace(Description):
         return FORMATS[self.found_format]
 
     def _source(self, tally: Tally, *, links_wanted: bool = False) -> TraceSource:
+        tally.clock = TraceClock()
         return TraceSource(
             path=self.path,
             place=Place(self.path),
             tally=tally,
-            clock=TraceClock(),
+            clock=tally.clock,
             block_tokens=self.block_tokens,
             start_s=self.start_s,
             columns=self.columns,
@@ -267,9 +304,11 @@ class Trace(Description):
             links_wanted=links_wanted,
         )
 
-    def _in_order(self, rng: np.random.Generator, tally: Tally) -> Iterator[Batch]:
+    def _in_order(
+        self, rng: np.random.Generator, tally: Tally, *, links_wanted: bool
+    ) -> Iterator[Batch]:
         """Yield the requests in order of time."""
-        source = self._source(tally)
+        source = self._source(tally, links_wanted=links_wanted)
         context: dict[int, int] = {}
         order = RowOrder(source.place, tally, is_spread=self.dejitter_s is not None)
         for rows in self._format.batches(source, rng):
@@ -307,13 +346,14 @@ def _refuse_untimed(rows: Batch, place: Place) -> None:
         )
 
 
-def find_trace(path: str | Path) -> Trace:
+def find_trace(path: str | Path, **keys: Any) -> Trace:
     """Return the trace in a file or folder, as it is.
 
-    Raises ScenarioError where there is none, or where it is of no known format.
+    `keys` are further keys of a scenario's `trace`. Raises ScenarioError where there is none, where
+    a key is at fault, or where it is of no known format.
     """
     if find(str(path), folders=True) is None:
         raise ScenarioError.at(str(path), "cannot be read: no such file or folder")
-    trace = Trace(path=str(path))
+    trace = describe(Trace, Document({"path": str(path)} | keys, str(path)))
     _ = trace.found_format
     return trace

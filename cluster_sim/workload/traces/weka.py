@@ -41,6 +41,7 @@ def weka_sessions(
         except _MALFORMED:
             place.refuse_text(text[:200], _EXPECTED)
         if steps:
+            tally.sessions += 1
             yield RecordedSession(times_s[0], tuple(steps)), times_s
 
 

@@ -10,8 +10,11 @@ import typer
 from cluster_sim.cli.commands.workload.traffics import (
     DEFAULT_ANSWER_RATE,
     AnswerRate,
+    Columns,
     Out,
     Plot,
+    TimeUnitOption,
+    TraceOptions,
     TrafficReader,
     the_only,
     write_and_draw,
@@ -34,6 +37,8 @@ def fit(  # noqa: PLR0913 - a parameter is an option of the command
     out: Out = None,
     plot: Plot = None,
     answer_rate: AnswerRate = DEFAULT_ANSWER_RATE,
+    columns: Columns = None,
+    time_unit: TimeUnitOption = None,
 ) -> None:
     """Propose a workload that matches a trace, and say how well it does."""
     from cluster_sim.errors import ScenarioError
@@ -42,7 +47,9 @@ def fit(  # noqa: PLR0913 - a parameter is an option of the command
         raise ScenarioError.at(
             "fit", "wanted a trace, or a scenario file, for which a workload is proposed"
         )
-    traffics = TrafficReader(variant or (), set_ or (), seed, answer_rate).traffics([trace])
+    traffics = TrafficReader(variant or (), set_ or (), seed, answer_rate).traffics(
+        [trace], TraceOptions(columns, time_unit)
+    )
     traffic = the_only(traffics, "fit")
     write_and_draw(traffics, out, plot)
     _print_proposal(traffic)
@@ -57,6 +64,11 @@ def _print_proposal(traffic: Demand) -> None:
     print(
         f"# Fitted to {len(traffic.arrival_s):,} requests of {traffic.name}; beside each statistic the middle 90 % of {SEEDS} seeds of what is proposed."
     )
+    sessions = None if traffic.reading is None else traffic.reading.sessions
+    if sessions:
+        print(
+            f"# These are arrivals of single requests. That the turns of {sessions:,} sessions wait for answers is not kept; a trace that is replayed keeps it."
+        )
     for key, match in proposal.matches.items():
         missed = f", missed by {match.miss:.0%}" if match.miss else ""
         print(f"#   {key:20} {match.trace:10.4g}  [{match.p5:.4g}, {match.p95:.4g}]{missed}")

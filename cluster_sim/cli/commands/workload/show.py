@@ -11,8 +11,11 @@ import typer
 from cluster_sim.cli.commands.workload.traffics import (
     DEFAULT_ANSWER_RATE,
     AnswerRate,
+    Columns,
     Out,
     Plot,
+    TimeUnitOption,
+    TraceOptions,
     TrafficReader,
     write_and_draw,
 )
@@ -31,6 +34,7 @@ _LENGTHS = (
 )
 ROWS: Rows = (
     ("requests", "requests", ",.0f"),
+    ("sessions", "sessions", ",.0f"),
     ("span [s]", "span_s", ",.1f"),
     ("rate [1/s]", "rate_per_s", ",.4g"),
     ("mean rate of the process [1/s]", "mean_rate_per_s", ",.4g"),
@@ -42,6 +46,9 @@ ROWS: Rows = (
         for what in ("prompt", "output")
         for label, key in _LENGTHS
     ),
+    ("prompt tokens, total", "total_prompt_tokens", ",.0f"),
+    ("prompt tokens with history, total", "total_context_tokens", ",.0f"),
+    ("output tokens, total", "total_output_tokens", ",.0f"),
     ("rank correlation of the two", "length_correlation", ".2f"),
     ("prompt tokens seen before", "prefix_reuse", ".1%"),
 )
@@ -59,13 +66,17 @@ def show(  # noqa: PLR0913 - a parameter is an option of the command
     out: Out = None,
     plot: Plot = None,
     answer_rate: AnswerRate = DEFAULT_ANSWER_RATE,
+    columns: Columns = None,
+    time_unit: TimeUnitOption = None,
     json_: Annotated[
         bool,
         typer.Option("--json", help="Print the statistics as one JSON document, and no table."),
     ] = False,
 ) -> None:
     """Show how bursty traffic is, how long requests are, what prompts share."""
-    traffics = TrafficReader(variant or (), set_ or (), seed, answer_rate).traffics(files)
+    traffics = TrafficReader(variant or (), set_ or (), seed, answer_rate).traffics(
+        files, TraceOptions(columns, time_unit)
+    )
     write_and_draw(traffics, out, plot)
     names = [traffic.name for traffic in traffics]
     summaries = [traffic.summary() for traffic in traffics]

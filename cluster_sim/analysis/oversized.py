@@ -1,0 +1,230 @@
+"""Requests that no replica of a cluster could ever serve, counted without a simulation.
+
+A request is too long where no replica that must hold it can, see `sim.router`: its tokens exceed the
+model's context, the KV cache of every replica, or, without chunked prefill, a step. Such a request
+is rejected when it arrives, with the reason `too_long`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import inf
+from typing import NamedTuple
+
+import numpy as np
+
+from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.deployment.fleet import resolve
+from cluster_sim.deployment.schedulers import build_scheduler
+from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.workload.traces import RecordedSession, Tally, Trace
+from cluster_sim.workload.traces.trace import Seen
+
+
+class PoolLimit(NamedTuple):
+    """The largest request that a replica of a pool can hold."""
+
+    pool: str
+    """Name of the pool."""
+    tokens: int
+    """Number of tokens in the KV cache of that request."""
+    is_of_step: bool
+    """Whether a step without chunked prefill is what limits it, rather than the KV cache."""
+
+    def spelt(self, verb: str) -> str:
+        """Return the limit in words, such as `pool 'gpus' serves up to 29,040 tokens`."""
+        why = " (max_batched_tokens, without chunked_prefill)" if self.is_of_step else ""
+        return f"pool '{self.pool}' {verb} up to {self.tokens:,} tokens{why}"
+
+
+class SizeLimits(NamedTuple):
+    """Which requests the replicas of a cluster can hold."""
+
+    model: str
+    """Name of the model."""
+    context: int
+    """Context of the model: prompt and answer together [tokens]."""
+    prefix_tokens: int
+    """Length of the text that stands before every prompt [tokens]."""
+    whole: tuple[PoolLimit, ...]
+    """Pools whose replicas serve requests from beginning to end."""
+    prefill: tuple[PoolLimit, ...]
+    """Pools whose replicas hold prompts only."""
+    decode: tuple[PoolLimit, ...]
+    """Pools whose replicas decode what those have prefilled."""
+
+    def fits(self, prompt: np.ndarray, output: np.ndarray) -> np.ndarray:
+        """Return which requests of these lengths [tokens] a replica can hold."""
+        footprint = prompt + output - 1  # the last token is never cached
+        is_held: np.ndarray = footprint <= _largest(self.whole)
+        if self.prefill:
+            is_decoded = (output <= 1) | (footprint <= _largest(self.decode))
+            is_held |= (prompt <= _largest(self.prefill)) & is_decoded
+        return is_held
+
+    def exceeded(self) -> str:
+        """Return in words what a request exceeds that is within the context and fits nowhere."""
+        if not self.prefill and not any(limit.is_of_step for limit in self.whole):
+            most = "" if len(self.whole) == 1 else "at most "
+            return f"the KV cache capacity of every replica, {most}{_largest(self.whole):,} tokens"
+        if not self.prefill and len(self.whole) == 1:
+            return f"max_batched_tokens, {_largest(self.whole):,} tokens, without chunked_prefill"
+        by_role = (("serves", self.whole), ("prefills", self.prefill), ("decodes", self.decode))
+        spelt = (limit.spelt(verb) for verb, limits in by_role for limit in limits)
+        return f"what any replica takes: {', '.join(spelt)}"
+
+
+def size_limits(scenario: Scenario) -> SizeLimits:
+    """Return which requests the replicas of a scenario can hold, as the simulation does."""
+    prefix, model = scenario.workload.shared_prefix, scenario.model
+    whole, prefill, decode = (
+        tuple(_limit(each) for each in resolve(scenario).deployments if each.role == role)
+        for role in ("both", "prefill", "decode")
+    )
+    prefix_tokens = prefix.tokens if prefix is not None else 0
+    return SizeLimits(model.name, model.max_context, prefix_tokens, whole, prefill, decode)
+
+
+def _limit(deployment: Deployment) -> PoolLimit:
+    pool, tokens = deployment.pool, build_scheduler(deployment).longest
+    is_of_step = not pool.chunked_prefill and tokens == pool.max_batched_tokens
+    return PoolLimit(pool.name, tokens, is_of_step)
+
+
+def _largest(limits: tuple[PoolLimit, ...]) -> int:
+    return max((limit.tokens for limit in limits), default=0)
+
+
+class Oversized:
+    """Counts of the requests that are too long, among those seen so far."""
+
+    def __init__(self, limits: SizeLimits) -> None:
+        """Begin with none seen."""
+        self._limits = limits
+        self.requests = 0
+        """Number of requests."""
+        self.beyond_context = 0
+        """Number of those that exceed the model's context."""
+        self.beyond_replicas = 0
+        """Number of those that are within the context and fit no replica."""
+        self.cut_sessions = 0
+        """Number of sessions that end with such a request."""
+        self.unsent = 0
+        """Number of requests that come later in those sessions, and are never sent."""
+        self._longest = (0, 0)
+
+    @property
+    def too_long(self) -> int:
+        """Number of requests that no replica can hold."""
+        return self.beyond_context + self.beyond_replicas
+
+    @property
+    def rejected(self) -> int:
+        """Number of requests that are rejected for being too long: one per session."""
+        return self.cut_sessions or self.too_long
+
+    def add(self, prompt: np.ndarray, output: np.ndarray) -> np.ndarray:
+        """Count requests of these lengths [tokens]; return which of them are too long."""
+        prompt = prompt + self._limits.prefix_tokens
+        fits = self._limits.fits(prompt, output)
+        self.requests += len(prompt)
+        if np.all(fits):
+            return ~fits
+        total = prompt + output
+        is_beyond = total > self._limits.context
+        self.beyond_context += int(np.sum(~fits & is_beyond))
+        self.beyond_replicas += int(np.sum(~fits & ~is_beyond))
+        longest = int(np.argmax(np.where(fits, 0, total)))
+        if total[longest] > sum(self._longest):
+            self._longest = int(prompt[longest]), int(output[longest])
+        return ~fits
+
+    def add_session(self, prompt: np.ndarray, output: np.ndarray) -> None:
+        """Count the turns of one session, whole prompts and answers [tokens].
+
+        A session ends with the first turn that is refused.
+        """
+        is_too_long = self.add(prompt, output)
+        if np.any(is_too_long):
+            self.cut_sessions += 1
+            self.unsent += len(prompt) - 1 - int(np.argmax(is_too_long))
+
+    def sentence(self) -> str | None:
+        """Return how many requests exceed what, and what becomes of them; None where none does."""
+        if not self.too_long:
+            return None
+        limits, prompt, output = self._limits, *self._longest
+        context = f"the context of {limits.model}, {limits.context:,} tokens"
+        exceeded = ((self.beyond_context, context), (self.beyond_replicas, limits.exceeded()))
+        counts = " and ".join(
+            f"{count:,} of {self.requests:,} requests ({100 * count / self.requests:.2f} %) exceed {what}"
+            for count, what in exceeded
+            if count
+        )
+        return f"{counts}; {self._outcome()}; the longest has {prompt:,} prompt and {output:,} output tokens"
+
+    def _outcome(self) -> str:
+        """Return what becomes of requests that are too long."""
+        if not self.cut_sessions:
+            return "they are rejected"
+        return f"a session ends with the first of its own that is rejected (sessions that end early: {self.cut_sessions:,}; later requests that are not sent: {self.unsent:,})"
+
+
+@dataclass(frozen=True)
+class TraceUse:
+    """What scenarios of one file make of a trace."""
+
+    trace: Trace
+    """The trace."""
+    tally: Tally
+    """What of it is left out, and how it was read."""
+    oversized: dict[str, Oversized]
+    """Requests that are too long, by the title of the scenario."""
+
+
+def trace_uses(scenarios: Sequence[Scenario]) -> Iterator[TraceUse]:
+    """Read each trace of the scenarios once, and yield what they make of it.
+
+    Requests count that arrive before the end of arrivals. Of a session all requests count, though
+    the last may not be sent in time. Raises ScenarioError where a trace is malformed.
+    """
+    users: dict[tuple[Trace, bool, int], list[Scenario]] = {}
+    for scenario in scenarios:
+        if (trace := scenario.workload.recorded) is not None:
+            as_sessions = scenario.workload.trace is None
+            users.setdefault((trace, as_sessions, scenario.seed), []).append(scenario)
+    for (trace, as_sessions, seed), own in users.items():
+        counts = [
+            _Count(Oversized(size_limits(scenario)), inf if as_sessions else _until_s(scenario))
+            for scenario in own
+        ]
+        tally = trace.check(seed, partial(_count_all, counts), as_sessions=as_sessions)
+        titled = zip(own, counts, strict=True)
+        yield TraceUse(trace, tally, {scenario.title: each.oversized for scenario, each in titled})
+
+
+class _Count(NamedTuple):
+    """The count of one scenario."""
+
+    oversized: Oversized
+    until_s: float
+    """Time at which arrivals end [s]."""
+
+
+def _until_s(scenario: Scenario) -> float:
+    return inf if scenario.duration_s is None else scenario.duration_s
+
+
+def _count_all(counts: Sequence[_Count], seen: Seen) -> None:
+    """Count what arrives before the end of each scenario's arrivals."""
+    if isinstance(seen, RecordedSession):
+        prompt, output = seen.lengths()
+        for count in counts:
+            if seen.start_s < count.until_s:
+                count.oversized.add_session(prompt, output)
+        return
+    for count in counts:
+        is_in_time = seen.time_s < count.until_s
+        count.oversized.add(seen.prompt[is_in_time], seen.output[is_in_time])
