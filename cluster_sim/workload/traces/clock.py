@@ -95,7 +95,10 @@ def decided_unit(stamps: np.ndarray, name: str, documented: NumberUnit | None = 
         # A thousand times what the unit gives today is a finer unit, whatever a name says.
         if epoch is None or PER_S[epoch] <= PER_S[stated]:
             return UnitChoice(stated)
-        return UnitChoice(epoch, f"as {UNITS[stated]} its stamps are beyond the year 33000")
+        return UnitChoice(
+            epoch,
+            f"its stamps have the size of {UNITS[epoch]} since 1970, and as {UNITS[stated]} are far in the future",
+        )
     if epoch is not None:
         return UnitChoice(epoch, f"its stamps have the size of {UNITS[epoch]} since 1970")
     return _plausible(stamps)
@@ -140,8 +143,12 @@ def mooncake_unit(stamps: np.ndarray) -> tuple[NumberUnit, str | None]:
     """Return the unit of rows with Mooncake's keys, and a note; None where nothing is to be said.
 
     The document says milliseconds. Others write seconds under the same keys, which gives rates of
-    thousands per second.
+    thousands per second, or stamps of some 1e9 for times since 1970.
     """
+    epoch = _epoch_unit(stamps)
+    if epoch not in (None, "ms"):
+        choice = UnitChoice(epoch, f"its stamps have the size of {UNITS[epoch]} since 1970")
+        return epoch, choice.note("timestamp")
     rate_ms = rate_per_s(stamps, "ms")
     if rate_ms is None or rate_ms <= _ODD_MS_RATE:
         return "ms", None

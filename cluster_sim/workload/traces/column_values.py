@@ -129,7 +129,8 @@ class ColumnTimes:
 
     def spans(self, values: Any) -> np.ndarray:
         """Return durations in the unit of the times, which must be numbers [s]."""
-        return self._numbers.numbers(values) / PER_S[self._unit or "s"]
+        spans: np.ndarray = self._numbers.numbers(values) / PER_S[self._unit or "s"]
+        return spans
 
     def end(self) -> None:
         """Add the note on offsets from UTC that some rows have and others lack."""
@@ -170,7 +171,8 @@ class ColumnSessions:
             self._numbers.setdefault(name, len(self._numbers)) if name else -1
             for name in coded.dictionary.to_pylist()
         ]
-        return np.array(own, dtype=np.int64)[coded.indices.to_numpy()]
+        sessions: np.ndarray = np.array(own, dtype=np.int64)[coded.indices.to_numpy()]
+        return sessions
 
 
 def array_of(values: Sequence[Any], *, are_names: bool = False) -> Any:

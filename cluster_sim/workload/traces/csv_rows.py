@@ -18,7 +18,8 @@ from cluster_sim.workload.traces.rows import AT_A_TIME, NONE, Batch
 
 DELIMITERS = ",;\t|"
 """Delimiters that are known; where two give as many columns, the first of them."""
-_BLOCK_BYTES = 1 << 18
+_BLOCK_BYTES = 1 << 16
+"""Size of a block, of which Arrow reads up to 32 ahead [B]."""
 
 
 class Heading(NamedTuple):

@@ -47,6 +47,7 @@ def _table(name: str) -> TraceFormat:
     return TraceFormat(
         lambda begun: begun.has_alike(*layout.columns),
         lambda source, rng: table_batches(source, layout),
+        takes_unit=True,
         names=layout.columns,
         records_failures=name == "burstgpt",
     )
@@ -95,12 +96,14 @@ FORMATS: dict[str, TraceFormat] = {
     "bailian": TraceFormat(
         _rows(is_bailian),
         lambda source, rng: bailian_batches(source),
+        takes_unit=True,
         names=("timestamp", "input_length", "output_length", "chat_id"),
         links_turns=lambda begun: begun.has("chat_id"),
     ),
     "aiperf": TraceFormat(
         _rows(is_aiperf_rows),
         lambda source, rng: aiperf_row_batches(source),
+        takes_unit=True,
         names=("timestamp", "input_length", "output_length", "session_id"),
         links_turns=lambda begun: True,
         has_times=lambda begun: False,
@@ -108,11 +111,13 @@ FORMATS: dict[str, TraceFormat] = {
     "mooncake": TraceFormat(
         _rows(lambda begun: begun.has("input_length")),
         lambda source, rng: mooncake_batches(source),
+        takes_unit=True,
         names=("timestamp", "input_length", "output_length"),
     ),
     "table": TraceFormat(
         lambda begun: known_columns(begun.names) is not None,
         lambda source, rng: any_table_batches(source),
+        takes_unit=True,
     ),
     "servegen": TraceFormat(
         _never,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from cluster_sim.workload.traces.known_names import alike, mapping
@@ -92,13 +93,26 @@ def _nested(value: Any, keys: list[str]) -> Path | None:
 
 
 def value_at(path: Path) -> Callable[[Any], Any]:
-    """Return what takes the value at nested keys out of a row."""
-    first, *rest = path
+    """Return what takes the value at nested keys out of a row; it raises KeyError without one."""
+    if len(path) == 1:
+        return itemgetter(path[0])
 
     def value(row: Any) -> Any:
-        found = row[first]
-        for key in rest:
-            found = found[key]
-        return found
+        for key in path:
+            row = row[key]
+        return row
 
     return value
+
+
+def value_or_none_at(path: Path) -> Callable[[Any], Any]:
+    """Return what takes the value at nested keys out of a row, and is None without one."""
+    value = value_at(path)
+
+    def found(row: Any) -> Any:
+        try:
+            return value(row)
+        except (KeyError, TypeError):
+            return None
+
+    return found

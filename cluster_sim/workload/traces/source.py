@@ -72,6 +72,8 @@ class TraceFormat(NamedTuple):
     """Whether every request has a recorded time, so that it can be replayed at that."""
     begins_at_zero: bool = False
     """Whether times count from the beginning of the trace rather than from its first row."""
+    takes_unit: bool = False
+    """Whether a scenario may give the unit of times."""
     names: tuple[str, ...] = ()
     """Names of columns or keys by which the format is known, for messages."""
     records_failures: bool = False

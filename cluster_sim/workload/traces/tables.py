@@ -25,7 +25,12 @@ from cluster_sim.workload.traces.csv_rows import (
     line_of,
     read_or_fault,
 )
-from cluster_sim.workload.traces.found_columns import FoundColumns, found_columns, value_at
+from cluster_sim.workload.traces.found_columns import (
+    FoundColumns,
+    found_columns,
+    value_at,
+    value_or_none_at,
+)
 from cluster_sim.workload.traces.iso_times import is_other_date
 from cluster_sim.workload.traces.json_rows import KeyedRows, keyed_batches
 from cluster_sim.workload.traces.known_names import known_columns
@@ -183,6 +188,8 @@ def _of_json(source: TraceSource, layout: TableLayout, found: FoundColumns) -> I
     rows = _Rows(source, layout, found)
     readers = [value_at(path) for path in found.present]
     of_session = None if found.session is None else 3
+    if found.session is not None:
+        readers[3] = value_or_none_at(found.session)
     kinds = ("time", "tokens", "tokens", "name", "time")
     wanted = zip(found.present, kinds, strict=False)
     expected = ", ".join(f'"{".".join(path)}": {kind}' for path, kind in wanted)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.schema import Description, Document, describe, find
@@ -78,6 +78,18 @@ class Trace(Description):
         if path is None:
             raise ValueError(f"no file '{value}'; name one with --set workload.trace.path=FILE")
         return str(path)
+
+    @field_validator("columns")
+    @classmethod
+    def _belongs_to_tables(
+        cls, value: TraceColumns | None, info: ValidationInfo
+    ) -> TraceColumns | None:
+        named = info.data.get("format")
+        if value is not None and named not in (None, "table"):
+            raise ValueError(
+                f"a {named} trace knows its columns; got columns beside format: {named}; expected columns alone, or format: table"
+            )
+        return value
 
     def rows(self, seed: int = 0, tally: Tally | None = None) -> Iterator[Row]:
         """Yield (arrival [s], prompt tokens, output tokens, pieces) of each request as it is read.
@@ -291,6 +303,11 @@ class Trace(Description):
         return FORMATS[self.found_format]
 
     def _source(self, tally: Tally, *, links_wanted: bool = False) -> TraceSource:
+        if self.time_unit is not None and not self._format.takes_unit:
+            raise ScenarioError.at(
+                self.path,
+                f"is a {self.found_format} trace, whose format gives the unit of its times; got time_unit: {self.time_unit}; expected none",
+            )
         tally.clock = TraceClock()
         return TraceSource(
             path=self.path,
