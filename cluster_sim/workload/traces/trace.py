@@ -46,7 +46,8 @@ class Trace(Description):
     format: Format | None = None
     """Format of the trace. Default: the one that the content looks like."""
     path: str
-    """File, packed by gzip or not; for servegen and weka also a folder or a tar archive."""
+    """File, packed by gzip, zstd, xz, bz2 or zip, or not; for servegen and weka also a folder, or an
+    archive: tar, packed or not, or zip."""
     start_s: Seconds = 0.0
     """Time of the trace before which rows are left out; what follows begins at time zero [s]."""
     sample: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
