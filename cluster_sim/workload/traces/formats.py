@@ -10,9 +10,9 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from cluster_sim.workload.traces.aiperf_rows import aiperf_row_batches, is_aiperf_rows
 from cluster_sim.workload.traces.archives import documents, is_archive
 from cluster_sim.workload.traces.bailian import bailian_batches, is_bailian
+from cluster_sim.workload.traces.client_formats import CLIENT_FORMATS
 from cluster_sim.workload.traces.known_names import known_columns
 from cluster_sim.workload.traces.llmservingsim import llmservingsim_batches, llmservingsim_sessions
 from cluster_sim.workload.traces.mooncake import mooncake_batches
@@ -37,6 +37,12 @@ Format = Literal[
     "servegen",
     "weka",
     "llmservingsim",
+    "vllm-bench",
+    "guidellm",
+    "inference-perf",
+    "sharegpt",
+    "blis",
+    "cluster-sim",
     "table",
 ]
 
@@ -100,14 +106,7 @@ FORMATS: dict[str, TraceFormat] = {
         names=("timestamp", "input_length", "output_length", "chat_id"),
         links_turns=lambda begun: begun.has("chat_id"),
     ),
-    "aiperf": TraceFormat(
-        _rows(is_aiperf_rows),
-        lambda source, rng: aiperf_row_batches(source),
-        takes_unit=True,
-        names=("timestamp", "input_length", "output_length", "session_id"),
-        links_turns=lambda begun: True,
-        has_times=lambda begun: False,
-    ),
+    **CLIENT_FORMATS,
     "mooncake": TraceFormat(
         _rows(lambda begun: begun.has("input_length")),
         lambda source, rng: mooncake_batches(source),

@@ -24,6 +24,8 @@ class Beginning(NamedTuple):
     """Names of the columns, or keys of the first object."""
     first: Any = None
     """First object of a JSON file: its first row, or the whole of it."""
+    path: str = ""
+    """File itself, for formats that must look further."""
 
     def has(self, *names: str) -> bool:
         """Return whether all of these are names of the file, spelt alike."""
@@ -53,6 +55,8 @@ class TraceSource(NamedTuple):
     """Names of the columns, as the scenario gives them; None where the format knows them."""
     time_unit: TimeUnit | None = None
     """Unit of times, as the scenario gives it; None where the format or the data decides."""
+    tokens_of: Callable[[str], int] | None = None
+    """What counts the tokens of a text; None where the file has counts."""
     links_wanted: bool = False
     """Whether the batches shall have `links`; readers may give them in any case."""
 
@@ -70,6 +74,8 @@ class TraceFormat(NamedTuple):
     """Whether the file says which requests follow which."""
     has_times: Callable[[Beginning], bool] = lambda beginning: True
     """Whether every request has a recorded time, so that it can be replayed at that."""
+    is_text: bool = False
+    """Whether the file holds texts, without times and without numbers of tokens."""
     begins_at_zero: bool = False
     """Whether times count from the beginning of the trace rather than from its first row."""
     takes_unit: bool = False
