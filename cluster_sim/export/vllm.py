@@ -56,9 +56,11 @@ def document(
     percents
         Percentiles of `--metric-percentiles`.
     detailed
-        Whether every request is written, as with `--save-detailed`.
+        Whether the gaps between tokens and the texts of answers are written, as with
+        `--save-detailed`. When requests were sent and how long they are is written in any case, so
+        that a file can be replayed.
     """
-    result = _setup(answers) | _load(answers) | _totals(answers)
+    result = _setup(answers) | _load(answers) | _totals(answers) | _requests(answers)
     for metric in metrics:
         result |= _statistics(metric, _distribution(answers, metric), percents)
     return result | _details(answers) if detailed else result
@@ -165,19 +167,25 @@ def _totals(answers: Answers) -> dict[str, Any]:
     }
 
 
-def _details(answers: Answers) -> dict[str, Any]:
-    """Return the lists with one entry for each request that was sent."""
-    rows = iter(range(len(answers.of_done.arrival_s)))
+def _requests(answers: Answers) -> dict[str, Any]:
+    """Return the lists with which a file can be replayed: one entry for each request sent."""
     return {
         "input_lens": answers.prompt_tokens.tolist(),
         "output_lens": np.where(answers.done, answers.output_tokens, 0).tolist(),
         "ttfts": _of_all(answers, answers.of_done.ttft_s).tolist(),
+        "start_times": answers.arrival_s.tolist(),
+        "errors": [answers.failure(place) or "" for place in range(len(answers.done))],
+    }
+
+
+def _details(answers: Answers) -> dict[str, Any]:
+    """Return the lists with what tokens came when: one entry for each request sent."""
+    rows = iter(range(len(answers.of_done.arrival_s)))
+    return {
         "itls": [
             answers.times.gaps_s(next(rows)).tolist() if is_done else [] for is_done in answers.done
         ],
-        "start_times": answers.arrival_s.tolist(),
         "generated_texts": [""] * len(answers.done),
-        "errors": [answers.failure(place) or "" for place in range(len(answers.done))],
     }
 
 

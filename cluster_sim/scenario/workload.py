@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from cluster_sim.errors import ScenarioError
 from cluster_sim.schema import Description
 from cluster_sim.workload.arrivals import Arrivals
 from cluster_sim.workload.classes import TrafficClass
@@ -72,6 +73,21 @@ class Workload(Description):
     @classmethod
     def _fill_in_preset(cls, value: Any) -> Any:
         return with_preset(value)
+
+    @model_validator(mode="after")
+    def _start_texts(self) -> Self:
+        """Give the arrivals to a trace of texts, which has none of its own."""
+        trace, arrivals = self.trace, self.arrivals
+        if trace is None or arrivals is None or trace.arrivals is not None:
+            return self
+        try:
+            is_text = trace.is_text
+        except ScenarioError:  # which is said where the trace is read
+            return self
+        if not is_text:
+            return self
+        started = trace.model_copy(update={"arrivals": arrivals})
+        return self.model_copy(update={"arrivals": None, "trace": started})
 
     @property
     def recorded(self) -> Trace | None:

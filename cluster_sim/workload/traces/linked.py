@@ -22,7 +22,7 @@ def linked_sessions(batches: Iterable[Batch], place: Place) -> Iterator[Recorded
     ended, a turn comes at its recorded time, or with the answer where that is later. Raises
     ScenarioError with the line of a session's first turn where it has no time.
     """
-    rows = _joined([NONE, *batches])
+    rows = joined([NONE, *batches])
     links = rows.links
     assert links is not None
     if not len(rows.line):
@@ -66,7 +66,7 @@ def with_history(batch: Batch, context: dict[int, int]) -> Batch:
     return batch._replace(prompt=prompt, blocks=None)
 
 
-def _joined(parts: list[Batch]) -> Batch:
+def joined(parts: list[Batch]) -> Batch:
     """Return the rows of all batches as one."""
     columns = (np.concatenate([part[at] for part in parts]) for at in (0, 1, 2, 4))
     time_s, prompt, output, line = columns
@@ -75,8 +75,8 @@ def _joined(parts: list[Batch]) -> Batch:
         blocks = [own for part in parts for own in part.blocks or [UNKNOWN] * len(part.line)]
     links = [part.links if part.links is not None else no_links(len(part.line)) for part in parts]
     session, answered_s, delay_s = (np.concatenate([own[at] for own in links]) for at in range(3))
-    joined = Links(session, answered_s, delay_s, any(own.adds for own in links))
-    return Batch(time_s, prompt, output, blocks, line, joined)
+    whole = Links(session, answered_s, delay_s, any(own.adds for own in links))
+    return Batch(time_s, prompt, output, blocks, line, whole)
 
 
 def _session(rows: Batch, own: slice) -> RecordedSession:

@@ -26,6 +26,8 @@ class Tally:
     """Number of requests of subagents, which go to another model and are left out."""
     branches: int = 0
     """Number of turns beside an earlier one that follows the same answer; each starts a session."""
+    warmup: int = 0
+    """Number of rows left out because a benchmark client sent them to warm up."""
     orphans: int = 0
     """Number of turns that follow one that the file does not hold; each starts a session."""
     sessions: int = field(default=0, compare=False)
@@ -60,6 +62,8 @@ class Tally:
             yield f"not used: {', '.join(self.unused)}"
         if self.failed:
             yield f"{self.failed:,} of {self.rows:,} rows are failures (no answer) and left out"
+        if self.warmup:
+            yield f"{self.warmup:,} of {self.rows:,} rows are the client's warm-up and left out"
         if self.empty:
             yield f"{self.empty:,} of {self.rows:,} rows have no prompt or no answer and are left out"
         if self.unsorted:

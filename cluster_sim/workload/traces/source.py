@@ -9,6 +9,7 @@ import numpy as np
 
 from cluster_sim.workload.traces.clock import TimeUnit, TraceClock
 from cluster_sim.workload.traces.columns import TraceColumns
+from cluster_sim.workload.traces.known_names import loose
 from cluster_sim.workload.traces.progress import Place, Tally
 from cluster_sim.workload.traces.recorded import RecordedSession
 from cluster_sim.workload.traces.rows import Batch
@@ -23,10 +24,16 @@ class Beginning(NamedTuple):
     """Names of the columns, or keys of the first object."""
     first: Any = None
     """First object of a JSON file: its first row, or the whole of it."""
+    path: str = ""
+    """File itself, for formats that must look further."""
 
     def has(self, *names: str) -> bool:
         """Return whether all of these are names of the file, spelt alike."""
         return set(names) <= set(self.names)
+
+    def has_alike(self, *names: str) -> bool:
+        """Return whether all of these are names of the file, whatever their case and signs."""
+        return set(map(loose, names)) <= set(map(loose, self.names))
 
 
 class TraceSource(NamedTuple):
@@ -48,6 +55,8 @@ class TraceSource(NamedTuple):
     """Names of the columns, as the scenario gives them; None where the format knows them."""
     time_unit: TimeUnit | None = None
     """Unit of times, as the scenario gives it; None where the format or the data decides."""
+    tokens_of: Callable[[str], int] | None = None
+    """What counts the tokens of a text; None where the file has counts."""
     links_wanted: bool = False
     """Whether the batches shall have `links`; readers may give them in any case."""
 
@@ -65,7 +74,13 @@ class TraceFormat(NamedTuple):
     """Whether the file says which requests follow which."""
     has_times: Callable[[Beginning], bool] = lambda beginning: True
     """Whether every request has a recorded time, so that it can be replayed at that."""
+    is_text: bool = False
+    """Whether the file holds texts, without times and without numbers of tokens."""
     begins_at_zero: bool = False
     """Whether times count from the beginning of the trace rather than from its first row."""
+    takes_unit: bool = False
+    """Whether a scenario may give the unit of times."""
+    names: tuple[str, ...] = ()
+    """Names of columns or keys by which the format is known, for messages."""
     records_failures: bool = False
     """Whether a row without an answer is a failure of the service."""

@@ -7,15 +7,16 @@ from functools import cached_property
 from itertools import chain, islice
 from math import inf
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.schema import Description, Document, describe, find
 from cluster_sim.typing import Count, RequestCount
 from cluster_sim.units import PositiveSeconds, Seconds
+from cluster_sim.workload.arrivals import Arrivals
 from cluster_sim.workload.random_streams import stream
 from cluster_sim.workload.traces.archives import is_archive
 from cluster_sim.workload.traces.clock import TimeUnit, TraceClock
@@ -28,6 +29,7 @@ from cluster_sim.workload.traces.recognise import beginning
 from cluster_sim.workload.traces.recorded import RecordedSession
 from cluster_sim.workload.traces.rows import Batch, Row
 from cluster_sim.workload.traces.source import Beginning, TraceFormat, TraceSource
+from cluster_sim.workload.traces.texts import TextKeys, started, timed
 
 Seen = Batch | RecordedSession
 """What is replayed: some requests at their times, or a session whose requests wait for answers."""
@@ -44,7 +46,8 @@ class Trace(Description):
     format: Format | None = None
     """Format of the trace. Default: the one that the content looks like."""
     path: str
-    """File, packed by gzip or not; for servegen and weka also a folder or a tar archive."""
+    """File, packed by gzip, zstd, xz, bz2 or zip, or not; for servegen and weka also a folder, or an
+    archive: tar, packed or not, or zip."""
     start_s: Seconds = 0.0
     """Time of the trace before which rows are left out; what follows begins at time zero [s]."""
     sample: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
@@ -69,6 +72,22 @@ class Trace(Description):
     one before (sessions), or comes at its recorded time whatever became of that (timestamps).
     Default: sessions where the file says which requests follow which."""
 
+    arrivals: Arrivals | None = None
+    """Process by which conversations of a sharegpt file start, or its requests come where replay is
+    timestamps. Default: other formats have times of their own."""
+    tokens_per_word: Annotated[float, Field(gt=0.0, le=1000.0)] | None = None
+    """Number of tokens for each word of a sharegpt file; a text has at least one. English has about
+    1.3. Default: other formats have counts of their own."""
+    tokenizer: str | None = None
+    """File tokenizer.json that counts the tokens of a sharegpt file, in place of tokens_per_word;
+    wants the package tokenizers."""
+
+    @model_validator(mode="after")
+    def _count_in_one_way(self) -> Self:
+        if self.tokenizer is not None and self.tokens_per_word is not None:
+            raise ValueError("got tokens_per_word and a tokenizer; expected one of them")
+        return self
+
     @field_validator("path", mode="before")
     @classmethod
     def _find(cls, value: Any) -> Any:
@@ -78,6 +97,18 @@ class Trace(Description):
         if path is None:
             raise ValueError(f"no file '{value}'; name one with --set workload.trace.path=FILE")
         return str(path)
+
+    @field_validator("columns")
+    @classmethod
+    def _belongs_to_tables(
+        cls, value: TraceColumns | None, info: ValidationInfo
+    ) -> TraceColumns | None:
+        named = info.data.get("format")
+        if value is not None and named not in (None, "table"):
+            raise ValueError(
+                f"a {named} trace knows its columns; got columns beside format: {named}; expected columns alone, or format: table"
+            )
+        return value
 
     def rows(self, seed: int = 0, tally: Tally | None = None) -> Iterator[Row]:
         """Yield (arrival [s], prompt tokens, output tokens, pieces) of each request as it is read.
@@ -108,7 +139,8 @@ class Trace(Description):
         zero_s: float | None = None
         last_s = -inf
         left = self.limit if self.limit is not None else 1 << 62
-        for batch in self._in_order(rng, tally, links_wanted=links_wanted):
+        starts_s = self._texts.starts_s(seed) if self.is_text else None
+        for batch in self._in_order(rng, tally, starts_s, links_wanted=links_wanted):
             if zero_s is None and len(batch.time_s):
                 first_s = 0.0 if self._format.begins_at_zero else float(batch.time_s[0])
                 zero_s = first_s + self.start_s
@@ -196,10 +228,12 @@ class Trace(Description):
         rng = stream(seed, "trace")
         tally = Tally() if tally is None else tally
         sessions = self.sessions(tally)
-        if self._format.sessions is not None:
+        if self.is_text:
+            sessions = started(sessions, self._texts.starts_s(seed), tally)
+        elif self._format.sessions is not None:
             sessions = iter(sorted(sessions, key=_start_s))
         first = next(sessions)
-        zero_s = first.start_s + self.start_s
+        zero_s = self.start_s + (0.0 if self._format.begins_at_zero else first.start_s)
         tally.begin_at(zero_s)
 
         def kept() -> Iterator[RecordedSession]:
@@ -255,9 +289,16 @@ class Trace(Description):
     @cached_property
     def links_turns(self) -> bool:
         """Whether the file says which requests follow which."""
+        if self.columns is not None:
+            return self.columns.session is not None
         if self._begins is None:
             return self._format.sessions is not None
         return self._format.links_turns(self._begins)
+
+    @cached_property
+    def is_text(self) -> bool:
+        """Whether the file holds texts, which have neither times nor numbers of tokens."""
+        return self._format.is_text
 
     @cached_property
     def has_times(self) -> bool:
@@ -280,13 +321,29 @@ class Trace(Description):
 
         Raises ScenarioError where it looks like none.
         """
+        if self.columns is not None:
+            return "table"
         return self.format or recognised(self.path)
 
     @property
     def _format(self) -> TraceFormat:
         return FORMATS[self.found_format]
 
+    @property
+    def _texts(self) -> TextKeys:
+        return TextKeys(self.path, self.arrivals, self.tokens_per_word, self.tokenizer)
+
     def _source(self, tally: Tally, *, links_wanted: bool = False) -> TraceSource:
+        if not self.is_text and (given := self._texts.given()):
+            raise ScenarioError.at(
+                self.path,
+                f"is a {self.found_format} trace with times and numbers of tokens of its own; got {' and '.join(given)}; expected neither",
+            )
+        if self.time_unit is not None and not self._format.takes_unit:
+            raise ScenarioError.at(
+                self.path,
+                f"is a {self.found_format} trace, whose format gives the unit of its times; got time_unit: {self.time_unit}; expected none",
+            )
         tally.clock = TraceClock()
         return TraceSource(
             path=self.path,
@@ -297,17 +354,27 @@ class Trace(Description):
             start_s=self.start_s,
             columns=self.columns,
             time_unit=self.time_unit,
+            tokens_of=self._texts.counter() if self.is_text else None,
             links_wanted=links_wanted,
         )
 
     def _in_order(
-        self, rng: np.random.Generator, tally: Tally, *, links_wanted: bool
+        self,
+        rng: np.random.Generator,
+        tally: Tally,
+        starts_s: Iterator[float] | None,
+        *,
+        links_wanted: bool,
     ) -> Iterator[Batch]:
-        """Yield the requests in order of time."""
+        """Yield the requests in order of time; texts come at `starts_s`."""
         source = self._source(tally, links_wanted=links_wanted)
         context: dict[int, int] = {}
         order = RowOrder(source.place, tally, is_spread=self.dejitter_s is not None)
         for rows in self._format.batches(source, rng):
+            if starts_s is not None:
+                kept = rows.take(self._are_requests(rows, tally))
+                tally.rows += len(rows.line) - len(kept.line)
+                rows = timed(kept, starts_s, tally)
             _refuse_untimed(rows, source.place)
             order.read(rows)
             batch = with_history(rows.take(self._are_requests(rows, tally)), context)

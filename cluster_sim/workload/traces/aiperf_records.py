@@ -1,0 +1,114 @@
+"""AIPerf's profile_export.jsonl: one record for each request that it sent.
+
+Times are whole nanoseconds since 1970. A prompt's length is that of everything on the wire, the
+history of its conversation included, and the answer's holds its reasoning. Source: ai-dynamo/aiperf
+at 017c63d, src/aiperf/common/models/record_models.py (MetricRecordMetadata) and
+inference_result_parser.py (compute_input_token_count); docs/tutorials/working-with-profile-exports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cluster_sim.workload.traces.client_rows import (
+    SessionNumbers,
+    has_later_turns,
+    in_time_order,
+    links_of,
+    without,
+)
+from cluster_sim.workload.traces.json_rows import KeyedRow, KeyedRows, keyed_batches
+from cluster_sim.workload.traces.rows import Batch, batch_of_columns, numbers, tokens
+from cluster_sim.workload.traces.source import Beginning, TraceSource
+
+_OUTPUTS = ("output_sequence_length", "output_token_count")
+"""Metrics that hold an answer's length; the second leaves its reasoning out."""
+_USED = ("input_sequence_length", *_OUTPUTS, "error_isl")
+_EXPECTED = '{"metadata": {"request_start_ns": ns, "request_end_ns": ns}, "metrics": {"input_sequence_length": {"value": tokens}, "output_sequence_length": {"value": tokens}}, "error": null}'
+
+
+class _Record(NamedTuple):
+    """What of a record is replayed."""
+
+    start_ns: int
+    end_ns: int
+    prompt: Any
+    output: Any
+    session: int
+    has_failed: bool
+    is_warmup: bool
+
+
+def is_aiperf_records(begun: Beginning) -> bool:
+    """Return whether a file holds such records."""
+    return begun.has("metadata", "metrics")
+
+
+def links_aiperf_records(begun: Beginning) -> bool:
+    """Return whether records belong to conversations of several turns."""
+    return has_later_turns(begun.path)
+
+
+def aiperf_record_batches(source: TraceSource) -> Iterator[Batch]:
+    """Yield the requests of the benchmark by their times, without its warm-up and its failures.
+
+    Raises ScenarioError with the line of a record that is malformed.
+    """
+    sessions = SessionNumbers()
+    metrics: dict[str, None] = {}
+
+    def batch_of(keyed: KeyedRows) -> Batch:
+        rows = []
+        for row in keyed.rows:
+            rows.append(_record(row, sessions))
+            metrics.update(dict.fromkeys(row["metrics"]))
+        starts_ns, ends_ns, prompts, outputs, session, failed, warmup = zip(*rows, strict=True)
+        times_s = source.clock.of_ns(_whole(starts_ns))
+        batch = batch_of_columns(
+            times_s,
+            tokens(prompts),
+            tokens(outputs),
+            None,
+            keyed.lines,
+            links_of(session, source.clock.of_ns(_whole(ends_ns))),
+        )
+        return without(batch, np.array(failed), np.array(warmup), source.tally)
+
+    yield from in_time_order(keyed_batches(source.path, source.place, batch_of, _EXPECTED))
+    source.tally.note_unused(name for name in metrics if name not in _USED)
+
+
+def _record(row: KeyedRow, sessions: SessionNumbers) -> _Record:
+    """Return what is needed of a record. Raises one of MALFORMED where it is malformed."""
+    metadata, metrics = row["metadata"], row["metrics"]
+    has_failed = row.get("error") is not None or bool(metadata.get("was_cancelled"))
+    is_warmup = metadata.get("benchmark_phase", "profiling") == "warmup"
+    prompt = output = 0
+    if not (has_failed or is_warmup):
+        prompt = metrics["input_sequence_length"]["value"]
+        output = _output(metrics)
+    return _Record(
+        metadata["request_start_ns"],
+        metadata["request_end_ns"],
+        prompt,
+        output,
+        sessions.of(metadata.get("x_correlation_id")),
+        has_failed,
+        is_warmup,
+    )
+
+
+def _output(metrics: Mapping[str, Any]) -> Any:
+    name = next((name for name in _OUTPUTS if name in metrics), _OUTPUTS[0])
+    return metrics[name]["value"]
+
+
+def _whole(stamps: tuple[Any, ...]) -> np.ndarray:
+    """Return whole nanoseconds. Raises ValueError where one is no whole number."""
+    column = numbers(stamps)
+    if column.dtype != np.int64:
+        raise ValueError
+    return column

@@ -1,0 +1,260 @@
+"""TraceV2 of BLIS (inference-sim): a CSV file in microseconds, with a YAML header beside it.
+
+`input_tokens` leaves out the prefix of a prefix_group, which stands before it: cmd/observe.go
+(Recorder.RecordRequest) writes what follows the prefix, and sim/workload/replay.go puts the prefix
+in front again. A request comes when it was sent (`send_time_us`), or at `arrival_time_us` where that
+is not known, as in injectionTime of replay.go. Where the header says `session_context_growth:
+accumulate`, rows hold what a turn adds to its conversation. Source: inference-sim/inference-sim at
+195cdff and 0045b72, sim/workload/tracev2.go.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cluster_sim.errors import ScenarioError, shown
+from cluster_sim.schema import read_yaml
+from cluster_sim.workload.traces.client_rows import SessionNumbers, in_time_order, without
+from cluster_sim.workload.traces.files import opened
+from cluster_sim.workload.traces.json_rows import MALFORMED
+from cluster_sim.workload.traces.rows import (
+    AT_A_TIME,
+    MAX_TOKENS,
+    UNKNOWN,
+    Batch,
+    Blocks,
+    Links,
+    batch_of_columns,
+)
+from cluster_sim.workload.traces.source import Beginning, TraceSource
+
+_NEEDED = ("input_tokens", "output_tokens", "arrival_time_us")
+_USED = (
+    *_NEEDED,
+    "request_id",
+    "session_id",
+    "round_index",
+    "prefix_group",
+    "prefix_length",
+    "server_input_tokens",
+    "send_time_us",
+    "last_chunk_time_us",
+    "think_time_us",
+    "status",
+)
+_EXPECTED = "input_tokens, output_tokens and arrival_time_us as whole numbers"
+_HEADERS = (".yaml", ".yml")
+_MAX_US = 9 * 10**15
+"""Greatest time that is read: the year 2255 [us]."""
+
+
+class _Header(NamedTuple):
+    """What the header says of the rows."""
+
+    warm_up: int
+    """Number of requests from the first that are warm-up."""
+    adds: bool
+    """Whether rows hold only what a turn adds to its conversation."""
+
+
+class _Row(NamedTuple):
+    """What of a row is replayed."""
+
+    sent_us: int
+    answered_us: int
+    """Time of the answer's end; 0 where it is not known."""
+    think_us: int
+    """Pause before the request, from the answer before; 0 where it is not known."""
+    prompt: int
+    output: int
+    session: int
+    blocks: Blocks
+    has_failed: bool
+
+
+def is_blis(begun: Beginning) -> bool:
+    """Return whether a file is such a table."""
+    return begun.kind == "table" and begun.has(*_NEEDED)
+
+
+def links_blis(begun: Beginning) -> bool:
+    """Return whether rows name their conversations."""
+    return begun.has("session_id", "round_index") and _has_rounds(begun.path)
+
+
+def _has_rounds(path: str) -> bool:
+    """Return whether any conversation has a second request."""
+    with opened(path) as text:
+        return any(
+            (row.get("round_index") or "0").strip() not in ("", "0") for row in csv.DictReader(text)
+        )
+
+
+def blis_batches(source: TraceSource) -> Iterator[Batch]:
+    """Yield the requests that were answered, by their times.
+
+    Raises ScenarioError with the line of a row that is malformed, and for a header that says what is
+    not understood.
+    """
+    return in_time_order(_batches(source, _header(source)))
+
+
+def _batches(source: TraceSource, header: _Header) -> Iterator[Batch]:
+    """Yield the rows in the file's order."""
+    reader = _Reader(source, header)
+    with opened(source.path) as text:
+        table = csv.DictReader(text)
+        source.place.follow(lambda: table.line_num)
+        names = [name.strip().lstrip("\ufeff") for name in table.fieldnames or ()]
+        table.fieldnames = names
+        source.tally.note_unused(name for name in names if name not in _USED)
+        if missing := [name for name in _NEEDED if name not in names]:
+            source.place.refuse_at(1, f"has no column {', '.join(missing)}; expected {_EXPECTED}")
+        try:
+            while rows := list(islice(_numbered(table), AT_A_TIME)):
+                yield reader.batch(rows)
+        except csv.Error as fault:
+            source.place.refuse(f"is no CSV: {fault}")
+
+
+def _numbered(table: csv.DictReader[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yield each row with its line."""
+    for row in table:
+        yield table.line_num, row
+
+
+class _Reader:
+    """Rows as they are read, with what is counted on the way."""
+
+    def __init__(self, source: TraceSource, header: _Header) -> None:
+        self._source, self._header = source, header
+        self._sessions = SessionNumbers()
+        self._groups: dict[tuple[str, int], int] = {}
+        self._begun: set[int] = set()
+        self._count = 0
+
+    def batch(self, numbered: list[tuple[int, Mapping[str, Any]]]) -> Batch:
+        """Return these rows. Raises ScenarioError with the line of one that is malformed."""
+        rows = []
+        for line, row in numbered:
+            try:
+                rows.append(self._row(row))
+            except MALFORMED:
+                text = ",".join(str(value) for value in row.values())
+                self._source.place.refuse_text(text, _EXPECTED, line)
+        batch = self._columns(rows, np.array([line for line, _ in numbered]))
+        warmup = np.arange(self._count, self._count + len(rows)) < self._header.warm_up
+        self._count += len(rows)
+        failed = np.array([row.has_failed for row in rows], dtype=bool)
+        return without(batch, failed, warmup, self._source.tally)
+
+    def _columns(self, rows: list[_Row], lines: np.ndarray) -> Batch:
+        clock = self._source.clock
+        sent_us, answered_us, think_us, prompts, outputs, sessions = (
+            np.array(column, dtype=np.int64) for column in list(zip(*rows, strict=True))[:6]
+        )
+        blocks = [row.blocks for row in rows]
+        sent_s = clock.of_ns(1000 * sent_us)
+        answered_s = np.where(answered_us > 0, clock.of_ns(1000 * answered_us), np.nan)
+        links = Links(
+            sessions, answered_s, np.where(think_us > 0, think_us / 1e6, np.nan), self._header.adds
+        )
+        known = any(ids for ids, _ in blocks)
+        return batch_of_columns(sent_s, prompts, outputs, blocks if known else None, lines, links)
+
+    def _row(self, row: Mapping[str, Any]) -> _Row:
+        """Return what is needed of a row. Raises one of MALFORMED where it is malformed."""
+        session = self._sessions.of((row.get("session_id") or "").strip())
+        prompt, output = int(row["input_tokens"]), int(row["output_tokens"])
+        group, length = (row.get("prefix_group") or "").strip(), _number(row, "prefix_length")
+        server = _number(row, "server_input_tokens")
+        if (
+            not 0
+            <= min(prompt, output, length)
+            <= max(prompt, output, length, server)
+            <= MAX_TOKENS
+        ):
+            raise ValueError
+        blocks = UNKNOWN
+        # A conversation that adds to its history has the prefix in front of its first turn.
+        is_first = not (self._header.adds and session >= 0 and session in self._begun)
+        if group and length > 0 and is_first:
+            number = self._groups.setdefault((group, length), len(self._groups) + 1)
+            blocks = ((number,), length)
+            prompt += length
+            self._source.tally.note(
+                "input_tokens leaves out the prefix of a prefix_group: prompts are input_tokens and prefix_length together"
+            )
+        elif server > 0 and not group and not self._header.adds and server != prompt:
+            prompt = server
+            self._source.tally.note(
+                "prompts are as long as the server says (server_input_tokens), not input_tokens"
+            )
+        self._begun.add(session)
+        sent_us, arrived_us = _number(row, "send_time_us"), _number(row, "arrival_time_us")
+        if sent_us <= 0 and not row["arrival_time_us"].strip():
+            raise ValueError
+        if sent_us > 0 and sent_us != arrived_us:
+            self._source.tally.note("requests come when they were sent (send_time_us)")
+        status = (row.get("status") or "").strip()
+        return _Row(
+            sent_us if sent_us > 0 else arrived_us,
+            _number(row, "last_chunk_time_us"),
+            _number(row, "think_time_us"),
+            prompt,
+            output,
+            session,
+            blocks,
+            has_failed=status not in ("", "ok"),
+        )
+
+
+def _number(row: Mapping[str, Any], name: str) -> int:
+    """Return a whole number of a column that may be missing or empty; then 0.
+
+    Raises ValueError for text, and for a number that no row has.
+    """
+    number = int(row.get(name) or 0)
+    if abs(number) > _MAX_US:
+        raise ValueError
+    return number
+
+
+def _header(source: TraceSource) -> _Header:
+    """Return what the header beside a table says.
+
+    Raises ScenarioError where it says what is not understood.
+    """
+    path = Path(source.path)
+    beside = [path.with_name(path.name.split(".csv")[0] + suffix) for suffix in _HEADERS]
+    found = next((each for each in beside if each.is_file()), None)
+    if found is None:
+        source.tally.note(
+            f"no header {beside[0].name} beside the table: times are taken for microseconds, and no request for warm-up"
+        )
+        return _Header(0, adds=False)
+    said: Mapping[str, Any] = read_yaml(found).data
+    unit, version = said.get("time_unit", "microseconds"), said.get("trace_version")
+    growth, warm_up = said.get("session_context_growth") or "", said.get("warm_up_requests") or 0
+    wanted = {
+        "time_unit": (unit, unit in ("microseconds", "us"), "microseconds"),
+        "trace_version": (version, version in (2, 3), "2 or 3"),
+        "session_context_growth": (growth, growth in ("", "accumulate"), "accumulate, or none"),
+        "warm_up_requests": (
+            warm_up,
+            type(warm_up) is int and warm_up >= 0,
+            "a whole number of requests",
+        ),
+    }
+    for key, (value, is_known, expected) in wanted.items():
+        if not is_known:
+            raise ScenarioError.at(
+                f"{found}", f"{key}: got {shown(str(value))}; expected {expected}"
+            )
+    return _Header(warm_up, adds=growth == "accumulate")

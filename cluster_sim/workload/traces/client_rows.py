@@ -1,0 +1,79 @@
+"""What the readers of benchmark clients' files share: which rows are replayed, and in what order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, pairwise
+from typing import Any
+
+import numpy as np
+
+from cluster_sim.workload.traces.clock import TraceClock
+from cluster_sim.workload.traces.files import opened
+from cluster_sim.workload.traces.linked import joined
+from cluster_sim.workload.traces.progress import Tally
+from cluster_sim.workload.traces.rows import AT_A_TIME, NONE, Batch, Links, numbers
+
+_LATER_TURN = re.compile(r'"turn_index"\s*:\s*[1-9]')
+_CHUNK = 1 << 20
+"""Number of characters that are searched together."""
+
+
+class SessionNumbers:
+    """Numbers of conversations by their names."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Any, int] = {}
+
+    def of(self, name: Any) -> int:
+        """Return the number of a conversation; -1 where a request belongs to none."""
+        return (
+            -1 if name is None or name == "" else self._numbers.setdefault(name, len(self._numbers))
+        )
+
+
+def without(batch: Batch, failed: np.ndarray, warmup: np.ndarray, tally: Tally) -> Batch:
+    """Return the rows that are neither failures nor warm-up, and count the others."""
+    left_out = int(np.sum(failed | warmup))
+    tally.rows += left_out
+    tally.warmup += int(np.sum(warmup))
+    tally.failed += left_out - int(np.sum(warmup))
+    return batch.take(~(failed | warmup)) if left_out else batch
+
+
+def in_time_order(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """Yield all rows by their times: clients write requests when they end.
+
+    All rows are held in memory at once.
+    """
+    rows = joined([NONE, *batches])
+    order = np.argsort(rows.time_s, kind="stable")
+    for first in range(0, len(order), AT_A_TIME):
+        yield rows.take(order[first : first + AT_A_TIME])
+
+
+def times_s(clock: TraceClock, stamps_s: Sequence[Any]) -> np.ndarray:
+    """Return times of a file in seconds, NaN for None [s].
+
+    Raises ValueError where one is neither a finite number nor None.
+    """
+    given = np.array([stamp is not None for stamp in stamps_s], dtype=bool)
+    times = np.full(len(stamps_s), np.nan)
+    if given.any():
+        known = numbers([stamp for stamp in stamps_s if stamp is not None])
+        times[given] = clock.of_numbers(known, "s")
+    return times
+
+
+def links_of(session: Sequence[int], answered_s: np.ndarray, *, adds: bool = False) -> Links:
+    """Return links of rows whose pauses follow from the recorded ends of answers."""
+    return Links(np.array(session), answered_s, np.full(len(answered_s), np.nan), adds)
+
+
+def has_later_turns(path: str) -> bool:
+    """Return whether a JSON file has a `turn_index` above 0: conversations of several requests."""
+    with opened(path, has_lines=False) as text:
+        parts = iter(lambda: text.read(_CHUNK), "")
+        # A key may lie across two chunks.
+        return any(_LATER_TURN.search(a[-64:] + b) for a, b in pairwise(chain([""], parts)))

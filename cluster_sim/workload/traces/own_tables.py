@@ -1,0 +1,63 @@
+"""Our own tables: requests.parquet of a run, and what `workload --out` writes as Parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from cluster_sim.errors import ScenarioError
+from cluster_sim.workload.traces.rows import AT_A_TIME, Batch, batch_of_columns
+from cluster_sim.workload.traces.source import Beginning, TraceSource
+
+_COLUMNS = ("arrival_s", "prompt_tokens", "output_tokens")
+_HITS = "prefix_hit_tokens"
+
+
+def is_own_table(begun: Beginning) -> bool:
+    """Return whether a Parquet file is such a table."""
+    return begun.kind == "parquet" and begun.has(*_COLUMNS)
+
+
+def own_table_batches(source: TraceSource) -> Iterator[Batch]:
+    """Yield all requests, whatever became of them.
+
+    Raises ScenarioError where the file cannot be read, or holds what is no request.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    source.place.name_rows(lambda row: f"{source.path}, row {row}")
+    row = 0
+    try:
+        with pq.ParquetFile(source.path) as file:
+            names = file.schema_arrow.names
+            wanted = [name for name in (*_COLUMNS, _HITS) if name in names]
+            for part in file.iter_batches(batch_size=AT_A_TIME, columns=wanted):
+                columns = {
+                    name: part.column(name).to_numpy(zero_copy_only=False) for name in wanted
+                }
+                yield _batch(columns, row, source)
+                row += part.num_rows
+    except (pa.ArrowException, OSError) as fault:
+        raise ScenarioError.at(source.path, f"cannot be read: {fault}") from fault
+
+
+def _batch(columns: dict[str, Any], before: int, source: TraceSource) -> Batch:
+    """Return these rows; raises ScenarioError where one is no request."""
+    lines = np.arange(before + 1, before + 1 + len(columns["arrival_s"]))
+    if _HITS in columns and np.any(columns[_HITS] > 0):
+        source.tally.note(
+            "the run found prefixes in its cache (prefix_hit_tokens); its table does not hold which, so the replay shares none"
+        )
+    try:
+        prompt, output = (
+            columns[name].astype(np.int64, casting="same_kind") for name in _COLUMNS[1:]
+        )
+        arrival_s = source.clock.of_numbers(columns["arrival_s"].astype(float), "s")
+        return batch_of_columns(arrival_s, prompt, output, None, lines)
+    except (ValueError, TypeError):
+        source.place.refuse_at(
+            before + 1, f"or a row behind it is no request; expected {', '.join(_COLUMNS)}"
+        )

@@ -1,0 +1,135 @@
+"""ShareGPT's conversations: a list of texts, without times and without numbers of tokens.
+
+Each question of a human and the answer of gpt behind it is a request, which adds to the history of
+its conversation. Source: the file ShareGPT_V3_unfiltered_cleaned_split.json, as ShareGPTDataset of
+vllm/benchmarks/datasets.py reads it; `messages` with `role` and `content` is the other spelling, of
+OpenAI's chats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import nan
+from typing import Any
+
+import numpy as np
+
+from cluster_sim.workload.traces.json_rows import KeyedRow, KeyedRows, keyed_batches
+from cluster_sim.workload.traces.rows import NONE, Batch, Links, batch_of_columns
+from cluster_sim.workload.traces.source import Beginning, TraceSource
+
+_EXPECTED = '{"conversations": [{"from": "human", "value": text}, {"from": "gpt", "value": text}]}'
+_USERS = ("human", "user")
+_MODELS = ("gpt", "assistant", "chatgpt", "bing", "bard", "model")
+_SPELLINGS = (("conversations", "from", "value"), ("messages", "role", "content"))
+"""Keys of the list, of who speaks, and of the text."""
+
+
+def is_sharegpt(begun: Beginning) -> bool:
+    """Return whether a file holds such conversations."""
+    return begun.kind == "json" and any(
+        begun.has(spelling[0]) and isinstance(begun.first[spelling[0]], list)
+        for spelling in _SPELLINGS
+    )
+
+
+@dataclass
+class _LeftOver:
+    """Messages that are no part of a question with an answer."""
+
+    unanswered: int = 0
+    """Number of messages of users without an answer behind them."""
+    unasked: int = 0
+    """Number of answers without a question before them."""
+    silent: int = 0
+    """Number of conversations without a question that was answered."""
+
+    def note(self, source: TraceSource) -> None:
+        """Say how many there were."""
+        for number, what in (
+            (self.unanswered, "messages of users have no answer behind them and are left out"),
+            (self.unasked, "answers have no question before them and are left out"),
+            (self.silent, "conversations have no question with an answer and are left out"),
+        ):
+            if number:
+                source.tally.note(f"{number:,} {what}")
+
+
+def sharegpt_batches(source: TraceSource) -> Iterator[Batch]:
+    """Yield the requests in the file's order, linked by their conversations.
+
+    A first turn has the time 0, a later one comes with the answer before. Raises ScenarioError with
+    the line of a conversation that is malformed.
+    """
+    tokens_of = source.tokens_of
+    assert tokens_of is not None
+    left_over, speakers = _LeftOver(), dict[str, None]()
+
+    def batch_of(keyed: KeyedRows) -> Batch:
+        # Counts are kept once all of these conversations are read: a fault has them read again.
+        lines, prompts, outputs, times_s, delays_s = [], [], [], [], []
+        found = _LeftOver()
+        for line, row in zip(keyed.lines.tolist(), keyed.rows, strict=True):
+            for turn, (prompt, answer) in enumerate(_pairs(row, found, speakers)):
+                lines.append(line)
+                prompts.append(tokens_of(prompt))
+                outputs.append(tokens_of(answer))
+                times_s.append(nan if turn else 0.0)
+                delays_s.append(0.0 if turn else nan)
+        left_over.unanswered += found.unanswered
+        left_over.unasked += found.unasked
+        left_over.silent += found.silent
+        if not lines:
+            return NONE
+        session = np.array(lines)
+        links = Links(session, np.full(len(lines), nan), np.array(delays_s), adds=True)
+        return batch_of_columns(
+            np.array(times_s), np.array(prompts), np.array(outputs), None, session, links
+        )
+
+    yield from keyed_batches(source.path, source.place, batch_of, _EXPECTED)
+    left_over.note(source)
+    if speakers:
+        source.tally.note(f"messages from {', '.join(speakers)} are not used")
+
+
+def _pairs(row: KeyedRow, found: _LeftOver, speakers: dict[str, None]) -> Iterator[tuple[str, str]]:
+    """Yield each question with its answer; a system message stands before the first question.
+
+    Raises one of MALFORMED where the row is no conversation.
+    """
+    key, who, what = next((each for each in _SPELLINGS if each[0] in row), _SPELLINGS[0])
+    system, question = "", None
+    pairs = 0
+    for message in row[key]:
+        speaker, text = message[who], _text(message[what])
+        if speaker == "system":
+            system = f"{system} {text}".strip()
+        elif speaker in _USERS:
+            found.unanswered += question is not None
+            question = text
+        elif speaker not in _MODELS:
+            speakers[str(speaker)] = None
+        elif question is None:
+            found.unasked += 1
+        else:
+            yield f"{system} {question}".strip(), text
+            system, question = "", None
+            pairs += 1
+    found.unanswered += question is not None
+    found.silent += not pairs
+
+
+def _text(content: Any) -> str:
+    """Return the text of a message, which may come in parts.
+
+    Raises one of MALFORMED where it is no text.
+    """
+    if content is None:
+        return ""
+    if isinstance(content, list):
+        return " ".join(part["text"] for part in content if part.get("type", "text") == "text")
+    if not isinstance(content, str):
+        raise TypeError
+    return content

@@ -1,0 +1,126 @@
+"""Results of `vllm bench serve --save-result --save-detailed`: parallel lists in one object.
+
+Times are those of the client's process clock, in seconds. A failed request has an error, no answer
+and its prompt. With `--append-result` a file holds one object per line. Source: vllm-project/vllm,
+vllm/benchmarks/serve.py; `start_times` came with pull request 32667 of January 2026.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import orjson
+
+from cluster_sim.errors import ScenarioError
+from cluster_sim.workload.traces.client_rows import in_time_order, times_s, without
+from cluster_sim.workload.traces.files import opened
+from cluster_sim.workload.traces.json_rows import MALFORMED
+from cluster_sim.workload.traces.rows import Batch, batch_of_columns, tokens
+from cluster_sim.workload.traces.source import Beginning, TraceSource
+
+_LISTS = ("input_lens", "output_lens", "start_times", "errors")
+_EXPECTED = "input_lens and output_lens of whole tokens, start_times in s, errors of texts"
+
+
+def is_vllm_bench(begun: Beginning) -> bool:
+    """Return whether a file is such a result, whatever it holds of single requests."""
+    return begun.has("request_throughput", "duration", "completed") or begun.has(
+        "input_lens", "output_lens"
+    )
+
+
+def vllm_bench_batches(source: TraceSource) -> Iterator[Batch]:
+    """Yield the requests of a result that were answered, by their times.
+
+    Raises ScenarioError where a file holds several results, or a result lacks what a replay needs.
+    """
+    result = _result(source)
+    columns = _columns(result, source)
+    source.place.name_rows(lambda row: f"{source.path}, request {row}")
+    try:
+        starts_s = times_s(source.clock, columns["start_times"])
+        outputs = tokens([0 if tokens_ is None else tokens_ for tokens_ in columns["output_lens"]])
+        lines = np.arange(1, len(starts_s) + 1)
+        batch = batch_of_columns(starts_s, tokens(columns["input_lens"]), outputs, None, lines)
+    except MALFORMED:
+        raise ScenarioError.at(
+            source.path, f"has lists that are no requests; expected {_EXPECTED}"
+        ) from None
+    has_error = np.array([bool(error) for error in columns["errors"]], dtype=bool)
+    failed = has_error | (batch.output < 1)
+    source.tally.note_unused(
+        name
+        for name, value in result.items()
+        if isinstance(value, list) and name not in _LISTS and len(value) == len(lines)
+    )
+    if result.get("max_concurrency") is not None:
+        source.tally.note(
+            f"at most {result['max_concurrency']} requests were under way at once (max_concurrency): start_times hold the speed of the server that was measured"
+        )
+    yield from in_time_order([without(batch, failed, np.zeros_like(failed), source.tally)])
+
+
+def _result(source: TraceSource) -> Mapping[str, Any]:
+    """Return the only result of a file. Raises ScenarioError where there are several, or none."""
+    with opened(source.path, has_lines=False) as text:
+        content = text.read().removeprefix("\ufeff")
+    try:
+        results = [_parsed(content)]
+    except ValueError as fault:
+        lines = [line for line in content.splitlines() if line.strip()]
+        try:
+            results = [_parsed(line) for line in lines]
+        except ValueError:
+            line_number = getattr(fault, "lineno", 1)
+            raise ScenarioError.at(f"{source.path}:{line_number}", f"is no JSON: {fault}") from None
+    if len(results) != 1:
+        raise ScenarioError.at(
+            source.path,
+            f"holds {len(results)} results (--append-result); expected one: split the file with `split -l 1 FILE` and replay one of the parts",
+        )
+    if not isinstance(results[0], dict):
+        raise ScenarioError.at(
+            source.path, "is no JSON object; expected a result of vllm bench serve"
+        )
+    return results[0]
+
+
+def _parsed(text: str) -> Any:
+    """Return a JSON value; the client writes Infinity and NaN too. Raises ValueError."""
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        pass
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _columns(result: Mapping[str, Any], source: TraceSource) -> dict[str, list[Any]]:
+    """Return the lists of a result that a replay needs.
+
+    Raises ScenarioError where one is missing, or where they differ in length.
+    """
+    lists = {name: result[name] for name in _LISTS if isinstance(result.get(name), list)}
+    if "start_times" not in lists and "input_lens" in lists and "output_lens" in lists:
+        raise ScenarioError.at(
+            source.path,
+            "has no start_times; expected a result of a vLLM that writes them: those with pull request 32667 (January 2026) and later",
+        )
+    if missing := [name for name in _LISTS[:3] if name not in lists]:
+        raise ScenarioError.at(
+            source.path,
+            f"is a result of vllm bench serve without {', '.join(missing)}; run it with --save-detailed",
+        )
+    lists.setdefault("errors", [""] * len(lists["start_times"]))
+    if len({len(column) for column in lists.values()}) != 1:
+        lengths = ", ".join(f"{name} {len(column)}" for name, column in lists.items())
+        raise ScenarioError.at(
+            source.path,
+            f"has lists of different lengths ({lengths}); expected one entry per request",
+        )
+    return lists
