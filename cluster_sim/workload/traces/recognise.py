@@ -7,11 +7,11 @@ from typing import Any
 from orjson import loads
 
 from cluster_sim.errors import ScenarioError
+from cluster_sim.workload.traces.csv_rows import heading_of
 from cluster_sim.workload.traces.documents import read_document, starts_as_array
 from cluster_sim.workload.traces.files import opened
 from cluster_sim.workload.traces.parquet_files import is_parquet, parquet_names
 from cluster_sim.workload.traces.source import Beginning
-from cluster_sim.workload.traces.tables import names_of
 
 _FIRST_LINE = 1_000_000
 """Number of characters within which the first object of JSON Lines is looked for at first."""
@@ -32,7 +32,7 @@ def beginning(path: str) -> Beginning:
     if not first:
         raise ScenarioError.at(path, "is empty; expected a trace with a heading and rows")
     if not first.lstrip().startswith("{"):
-        return Beginning("table", tuple(names_of(first)), path=path)
+        return Beginning("table", heading_of(path).names, path=path)
     try:
         return _of_json(loads(first), path)
     except (ValueError, RecursionError):
