@@ -194,6 +194,8 @@ def _wrong_length(rng: Random, form: Form, rows: Rows) -> Case | None:
         return None
     n, wrong = rng.randrange(len(rows)), rng.choice(_WRONG)
     name = rng.choice(("prompt", "output"))
+    if form.name == "vllm.json" and wrong in (None, ""):
+        return None  # such an answer is a failure
     damaged = [*rows[:n], rows[n]._replace(**{name: wrong}), *rows[n + 1 :]]
     if form.kind == "parquet" and not (wrong is None or type(wrong) in (int, float)):
         return None
@@ -206,7 +208,17 @@ def _wrong_time(rng: Random, form: Form, rows: Rows) -> Case | None:
         return None
     n, data = rng.randrange(len(rows)), form.write(rows)
     if form.kind == "table":
-        texts = ("soon", "", "nan", "inf", "1e400", "2023-13-45 00:00:00", "12:30", "--", "0x10")
+        texts: tuple[str, ...] = (
+            "soon",
+            "nan",
+            "inf",
+            "1e400",
+            "2023-13-45 00:00:00",
+            "12:30",
+            "--",
+        )
+        # blis has a second column of times, which stands for an empty first one.
+        texts += ("",) if form.name != "blis.csv" else ()
         data[n + 1][data[0].index(form.arrival)] = rng.choice(texts)
     else:
         data[n][form.arrival] = rng.choice((None, "soon", "", True, [0], {}, math.nan))
@@ -370,8 +382,8 @@ def _parquet(change: Callable[[Random, Form, Any], Any]) -> Meaning:
 
 def _typed(rng: Random, form: Form, table: Any) -> Any:
     """Give the columns other types that hold the same numbers."""
-    counts = (pa.int16(), pa.int32(), pa.uint64(), pa.float64(), pa.float32(), pa.string(), pa.decimal128(20, 3))  # fmt: skip
-    times = (pa.float64(), pa.decimal128(30, 6), pa.string())
+    counts = (pa.int16(), pa.int32(), pa.uint64(), pa.float64(), pa.float32(), pa.string(), pa.decimal128(30, 3))  # fmt: skip
+    times = (pa.float64(), pa.decimal128(38, 6), pa.string())
     for at, name in enumerate(table.column_names):
         type_ = rng.choice(times if name == form.arrival else counts)
         table = table.set_column(at, name, table[name].cast(type_))
@@ -467,3 +479,19 @@ def rearranged(rng: Random) -> list[TraceRow]:
         case 3:  # over midnight
             rows = [row._replace(ms=row.ms + 6_397_000) for row in rows]
     return rows
+
+
+def encoded(rng: Random, content: bytes) -> bytes:
+    """A text in another encoding, with other line ends."""
+    text = content.decode("utf-8", "replace")
+    text = text.replace("\n", rng.choice(("\n", "\r\n", "\r")))
+    mark, encoding = rng.choice(
+        (
+            ("", "utf-8"),
+            ("\ufeff", "utf-8"),
+            ("\ufeff", "utf-16-le"),
+            ("", "utf-16-be"),
+            ("\ufeff", "utf-32-le"),
+        )
+    )
+    return (mark + text).encode(encoding, "replace")

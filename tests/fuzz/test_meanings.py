@@ -101,9 +101,7 @@ def run(seed: int, form: Form, name: str, folder: Path, rows: list[TraceRow]) ->
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
 @pytest.mark.parametrize("name", MEANINGS)
-def test_a_change_is_read_as_it_is_meant_or_refused(
-    tmp_path: Path, form: Form, name: str
-) -> None:
+def test_a_change_is_read_as_it_is_meant_or_refused(tmp_path: Path, form: Form, name: str) -> None:
     for seed in range(3):
         rows = list(ROWS) if seed == 0 else rearranged(Random(f"{seed}/{form.name}"))
         assert run(seed, form, name, tmp_path, rows) == []

@@ -5,9 +5,13 @@ All rows are invented. A form is written by plain Python, which knows nothing of
 
 from __future__ import annotations
 
+import bz2
 import csv
+import gzip
 import io
 import json
+import lzma
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -95,7 +99,8 @@ def seconds(ms: int) -> str:
 
 
 def _blocks(prompt: Any, tokens: int) -> int:
-    return max(-int(-prompt // tokens), 0) if type(prompt) in (int, float) else 1
+    is_length = type(prompt) in (int, float) and 0 < prompt < 10**6
+    return -int(-prompt // tokens) if is_length else 1
 
 
 def _mooncake(n: int, row: TraceRow) -> dict[str, Any]:
@@ -190,7 +195,7 @@ FORMS: tuple[Form, ...] = (
     Form("azure.csv", _table("TIMESTAMP,ContextTokens,GeneratedTokens", lambda n, row: (stamp(row.ms), row.prompt, row.output)),
          "table", arrival="TIMESTAMP", prompt="ContextTokens", output="GeneratedTokens"),
     Form("burstgpt.csv", _table("Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type",
-                                lambda n, row: (seconds(row.ms), "GPT-4", row.prompt, row.output, row.prompt + row.output, "API log")),
+                                lambda n, row: (seconds(row.ms), "GPT-4", row.prompt, row.output, 1, "API log")),
          "table", unit="s", arrival="Timestamp", prompt="Request tokens", output="Response tokens"),
     Form("vidur.csv", _table("arrived_at,num_prefill_tokens,num_decode_tokens", lambda n, row: (seconds(row.ms), row.prompt, row.output)),
          "table", unit="s", arrival="arrived_at", prompt="num_prefill_tokens", output="num_decode_tokens"),
@@ -198,7 +203,7 @@ FORMS: tuple[Form, ...] = (
                                  lambda n, row: (n, 2, 0, seconds(row.ms), 1, row.prompt, row.output)),
          "table", unit="s", arrival="arrival_timestamp", prompt="prompt_size", output="token_size"),
     Form("blis.csv", _table(_BLIS, lambda n, row: (n, "c1", f"s{n}", 0, "", 0, row.prompt, row.output, 1000 * row.ms + 9000, 1000 * row.ms + 9000, 1000 * row.ms + 10**6, "ok")),
-         "table", unit="us", arrival="send_time_us", prompt="input_tokens", output="output_tokens"),
+         "table", arrival="send_time_us", prompt="input_tokens", output="output_tokens"),
     Form("named.csv", _table("user,when,asked,told", lambda n, row: (f"u{n}", seconds(row.ms), row.prompt, row.output)),
          "table", {"columns": _NAMED, "time_unit": "s"}, unit="s", arrival="when", prompt="asked", output="told"),
     Form("dated.csv", _table("when,asked,told", lambda n, row: (stamp(row.ms).replace(" ", "T") + "Z", row.prompt, row.output)),
@@ -248,3 +253,25 @@ def cells_as_text(cells: Table, delimiter: str = ",", quoting: int = csv.QUOTE_M
     text = io.StringIO()
     csv.writer(text, delimiter=delimiter, lineterminator="\n", quoting=quoting).writerows(cells)  # type: ignore[arg-type]
     return text.getvalue()
+
+
+def _zstd(content: bytes) -> bytes:
+    packed: bytes = pa.compress(content, "zstd", asbytes=True)
+    return packed
+
+
+def _zip(content: bytes) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("trace", content)
+    return packed.getvalue()
+
+
+PACKINGS: dict[str, Callable[[bytes], bytes]] = {
+    "gz": lambda content: gzip.compress(content, mtime=0),
+    "zst": _zstd,
+    "xz": lzma.compress,
+    "bz2": bz2.compress,
+    "zip": _zip,
+}
+"""What packs a file, by the usual end of its name."""

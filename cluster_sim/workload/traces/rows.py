@@ -163,6 +163,8 @@ def tokens(values: Sequence[Any]) -> np.ndarray:
     if set(map(type, values)) <= {int}:
         return np.array(values, dtype=np.int64)
     column = numbers(values)
+    if not np.all(np.abs(column) <= MAX_TOKENS):  # not a number, infinite, or beyond 64 bits
+        raise ValueError
     whole = column.astype(np.int64)
     if np.any(whole != column):
         raise ValueError

@@ -16,6 +16,7 @@ import orjson
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.traces.client_rows import in_time_order, times_s, without
+from cluster_sim.workload.traces.documents import whole_text
 from cluster_sim.workload.traces.files import opened
 from cluster_sim.workload.traces.json_rows import MALFORMED
 from cluster_sim.workload.traces.rows import Batch, batch_of_columns, tokens
@@ -66,7 +67,7 @@ def vllm_bench_batches(source: TraceSource) -> Iterator[Batch]:
 def _result(source: TraceSource) -> Mapping[str, Any]:
     """Return the only result of a file. Raises ScenarioError where there are several, or none."""
     with opened(source.path, has_lines=False) as text:
-        content = text.read().removeprefix("\ufeff")
+        content = whole_text(text, source.path)
     try:
         results = [_parsed(content)]
     except ValueError as fault:
