@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from cluster_sim.errors import ScenarioError
+from cluster_sim.workload.traces import line_guard
 from cluster_sim.workload.traces.documents import parsed, read_document, starts_as_array
 from cluster_sim.workload.traces.files import opened
-from cluster_sim.workload.traces.line_guard import MAX_LINE_BYTES
 from cluster_sim.workload.traces.parquet_files import is_parquet, parquet_names
 from cluster_sim.workload.traces.source import Beginning
 from cluster_sim.workload.traces.tables import names_of
@@ -42,9 +42,9 @@ def _first_line(path: str) -> str | None:
     Raises ScenarioError at another line that is too long.
     """
     with opened(path, has_lines=False) as text:
-        while (first := text.readline(MAX_LINE_BYTES)) and not first.strip():
+        while (first := text.readline(line_guard.MAX_LINE_BYTES)) and not first.strip():
             pass
-    if len(first) < MAX_LINE_BYTES:
+    if len(first) < line_guard.MAX_LINE_BYTES:
         return first
     if first.lstrip().startswith("{"):
         return None

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -106,7 +105,7 @@ def timed(rows: Batch, starts_s: Iterator[float], tally: Tally) -> Batch:
 
 def _note_left(left: int, what: str, tally: Tally) -> None:
     if left:
-        tally.note(f"{left:,} {what} are not sent: arrivals end before (requests)")
+        tally.note(f"{left:,} {what} are not sent: arrivals end before")
 
 
 def _tokens_by(path: str) -> Callable[[str], int]:
@@ -115,7 +114,7 @@ def _tokens_by(path: str) -> Callable[[str], int]:
     Raises ScenarioError where the package is not installed, or the file is none of its.
     """
     try:
-        tokenizers: Any = import_module("tokenizers")
+        import tokenizers
     except ImportError as fault:
         raise ScenarioError.at(
             path,
