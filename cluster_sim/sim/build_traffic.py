@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator
 from itertools import islice, tee
 from math import inf
 
-from simpy import Environment
-
 from cluster_sim.request import Request
 from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.sim.clock import CountingEnvironment
 from cluster_sim.sim.closed_loop import (
     ClosedLoopClients,
     ClosedLoopSessions,
@@ -44,7 +43,7 @@ def _until_s(scenario: Scenario) -> float:
 
 
 def build_closed_loop(
-    env: Environment, scenario: Scenario, front_door: FrontDoorPath, tally: Tally
+    env: CountingEnvironment, scenario: Scenario, front_door: FrontDoorPath, tally: Tally
 ) -> ClosedLoop | None:
     """Return the clients that wait for answers; None where requests come by a timetable.
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from heapq import heappush
+from typing import Any
+
 from simpy import Environment, Event
 from simpy.core import SimTime
 from simpy.events import NORMAL, EventPriority
@@ -24,3 +27,16 @@ class CountingEnvironment(Environment):
         """Schedule an event, and count it."""
         self.scheduled += 1
         _schedule(self, event, priority, delay)
+
+    def event_at(self, time_s: float, value: Any = None) -> Event:
+        """Return an event that comes at exactly `time_s`, with this value.
+
+        A timeout comes at now + (time_s - now), which may be a rounding beside it, and no other
+        delay may hit it; then of two that are due at one time either might be the first.
+        """
+        event = Event(self)
+        event._ok, event._value = True, value
+        self.scheduled += 1
+        # SimPy's own queue, as its `schedule` fills it: it has no way in for a time.
+        heappush(self._queue, (time_s, NORMAL, next(self._eid), event))
+        return event

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from simpy import Environment, Event, Timeout
 
 from cluster_sim.request import Request
+from cluster_sim.sim.clock import CountingEnvironment
 from cluster_sim.sim.replica_events import ReplicaEvents, RouterEvents
 from cluster_sim.workload.arrivals.process import WaitingClients
 from cluster_sim.workload.sessions import Turn
@@ -127,7 +128,7 @@ class ClosedLoopSessions(ReplicaEvents, RouterEvents):
 
     def __init__(
         self,
-        env: Environment,
+        env: CountingEnvironment,
         front_door: FrontDoorPath,
         scripts: Iterator[Iterator[Turn]],
         starts: SessionStarts,
@@ -156,10 +157,12 @@ class ClosedLoopSessions(ReplicaEvents, RouterEvents):
         answer_s = self._front_door.answer_s[request.replica]
         turn = next(session.turns, None)
         if turn is not None:
-            wait_s = answer_s + turn.gap_s
-            if turn.due_s:
-                wait_s = max(wait_s, session.start_s + turn.due_s - self._env.now)
-            again = Timeout(self._env, wait_s, (session, turn))
+            wait_s, now_s = answer_s + turn.gap_s, self._env.now
+            due_s = session.start_s + turn.due_s
+            if turn.due_s and due_s > now_s + wait_s:
+                again: Event = self._env.event_at(due_s, (session, turn))
+            else:
+                again = Timeout(self._env, wait_s, (session, turn))
             again.callbacks.append(self._go_on)
             return
         self.sessions_ended += 1
@@ -184,7 +187,7 @@ class ClosedLoopSessions(ReplicaEvents, RouterEvents):
             if start_s >= limits.until_s or self._sent == limits.requests:
                 return
             if start_s > self._env.now:
-                yield Timeout(self._env, start_s - self._env.now)
+                yield self._env.event_at(start_s)
             self._begin(None)
 
     def _begin(self, event: Event | None) -> None:

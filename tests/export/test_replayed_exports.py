@@ -169,9 +169,9 @@ def test_the_requests_of_a_run_folder_are_replayed(heavy: Results, tmp_path: Pat
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
 def test_written_traffic_keeps_microseconds(suffix: str, tmp_path: Path) -> None:
-    """Three requests 1 us and 1.5 ms apart, of which two share their first block of 512 tokens."""
+    """Requests 1 us and 1.5 ms apart, of which two share their first block of 512 tokens."""
     source = tmp_path / "source.jsonl"
-    rows = [(0, [7, 8]), (0.001, [7, 9]), (1.501, [])]
+    rows = [(0, [7, 8]), (0.001, [7, 9]), (1.501, []), (4000, [])]
     source.write_text(
         "".join(
             json.dumps({"timestamp": at, "input_length": 600, "output_length": 5, "hash_ids": ids})
@@ -182,9 +182,9 @@ def test_written_traffic_keeps_microseconds(suffix: str, tmp_path: Path) -> None
     written = tmp_path / f"written{suffix}"
     write(of_trace(find_trace(source), "source"), written)
     found = list(find_trace(written).rows())
-    assert [row[0] for row in found] == pytest.approx([0.0, 1e-6, 1.501e-3], abs=1e-9)
-    assert [row[1:3] for row in found] == [(600, 5)] * 3
-    first, second, third = (row[3] for row in found)
+    assert [row[0] for row in found] == pytest.approx([0.0, 1e-6, 1.501e-3, 4.0], abs=1e-9)
+    assert [row[1:3] for row in found] == [(600, 5)] * 4
+    first, second, third, _ = (row[3] for row in found)
     assert first[0] == second[0]
     assert first[1] != second[1]
     assert not set(third) & {*first, *second}

@@ -11,11 +11,11 @@ from typing import Any
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.traces.documents import TraceDocument, documents_of_file, whole_text
+from cluster_sim.workload.traces.file_kinds import packing_of
 from cluster_sim.workload.traces.files import as_text, opened, text_bytes, unreadable
 from cluster_sim.workload.traces.packing import (
     UNREADABLE,
     is_hidden,
-    packing_of,
     refuse_packed,
     unpacked,
     zip_files,
@@ -138,13 +138,11 @@ def _is_zip(root: Path) -> bool:
 
 def _starts_as_tar(file: BufferedReader) -> bool:
     """Return whether bytes begin with the head of a file in a tar archive, or with its end."""
-    first = file.peek(_TAR_BLOCK_BYTES)[:_TAR_BLOCK_BYTES]
-    if len(first) < _TAR_BLOCK_BYTES:
-        return False
+    some = file.peek(_TAR_BLOCK_BYTES)
     try:
-        tarfile.TarInfo.frombuf(first, "utf-8", "surrogateescape")
+        tarfile.TarInfo.frombuf(some[:_TAR_BLOCK_BYTES], "utf-8", "surrogateescape")
     except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
-        return True
+        return len(some) <= tarfile.RECORDSIZE  # an empty archive, and no file full of zeros
     except tarfile.HeaderError:
         return False
     return True

@@ -40,12 +40,18 @@ def _links_aiperf(begun: Beginning) -> bool:
 
 CLIENT_FORMATS: dict[str, TraceFormat] = {
     "aiperf": TraceFormat(
-        lambda begun: is_aiperf_records(begun) or is_aiperf_rows(begun),
+        lambda begun: begun.kind != "table" and (is_aiperf_records(begun) or is_aiperf_rows(begun)),
         _aiperf,
         links_turns=_links_aiperf,
         has_times=is_aiperf_records,
+        takes_unit=True,
+        names=("timestamp", "input_length", "output_length", "session_id"),
     ),
-    "vllm-bench": TraceFormat(is_vllm_bench, lambda source, rng: vllm_bench_batches(source)),
+    "vllm-bench": TraceFormat(
+        is_vllm_bench,
+        lambda source, rng: vllm_bench_batches(source),
+        names=("input_lens", "output_lens", "start_times"),
+    ),
     "guidellm": TraceFormat(
         is_guidellm, lambda source, rng: guidellm_batches(source), links_turns=links_guidellm
     ),
@@ -60,7 +66,16 @@ CLIENT_FORMATS: dict[str, TraceFormat] = {
         begins_at_zero=True,
         is_text=True,
     ),
-    "blis": TraceFormat(is_blis, lambda source, rng: blis_batches(source), links_turns=links_blis),
-    "cluster-sim": TraceFormat(is_own_table, lambda source, rng: own_table_batches(source)),
+    "blis": TraceFormat(
+        is_blis,
+        lambda source, rng: blis_batches(source),
+        links_turns=links_blis,
+        names=("arrival_time_us", "input_tokens", "output_tokens"),
+    ),
+    "cluster-sim": TraceFormat(
+        is_own_table,
+        lambda source, rng: own_table_batches(source),
+        names=("arrival_s", "prompt_tokens", "output_tokens"),
+    ),
 }
 """Formats by name; their beginnings are like those of no other format."""

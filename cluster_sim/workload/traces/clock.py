@@ -1,14 +1,37 @@
-"""The clock of a file: its stamps as seconds since a whole second near its first row."""
+"""The clock of a file: its stamps as seconds since a whole second near its first row.
+
+Where neither the scenario nor the format's document nor the name of a column says in which unit a
+file counts time, its first rows decide (`decided_unit`):
+
+1. Stamps of 1e9 to 4e9 are seconds since 1970, those of a thousand times that milliseconds, and so
+   on: no trace is from before 2001 or after 2096, and few counters start so high.
+2. Stamps with fractions are seconds, unless that gives less than one request per 1,000 s.
+3. Else the unit is the first of s, ms, us and ns that gives at least 0.05 requests/s and at most
+   100,000 requests/s.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
+from cluster_sim.workload.traces.unit_names import NumberUnit, named_unit
+
 TimeUnit = Literal["s", "ms", "us", "ns", "iso"]
 """How a file writes times: in a unit, or as dates and times of ISO 8601."""
-_NS = {"s": 1e9, "ms": 1e6, "us": 1e3, "ns": 1.0}
+PER_S: dict[str, int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+"""Units of time per second."""
+UNITS: dict[str, str] = {
+    "s": "seconds",
+    "ms": "milliseconds",
+    "us": "microseconds",
+    "ns": "nanoseconds",
+}
+_EPOCH_S = (1e9, 4e9)
+_MAX_STAMP = 1 << 62
+_MIN_RATE, _MIN_FRACTIONAL_RATE, _MAX_RATE = 0.05, 0.001, 1e5  # per s
+_MAX_MS_RATE, _ODD_MS_RATE = 1_000.0, 100.0  # per s
 
 
 class TraceClock:
@@ -24,19 +47,113 @@ class TraceClock:
 
     def of_ns(self, stamps_ns: np.ndarray) -> np.ndarray:
         """Return the times of whole nanoseconds (int64) [s]."""
-        if self.origin_s is None:
-            self.origin_s = int(stamps_ns[0] // 1_000_000_000) if len(stamps_ns) else None
-        origin_ns = (self.origin_s or 0) * 1_000_000_000
-        return (stamps_ns - origin_ns) / 1e9
+        return self.of_numbers(stamps_ns, "ns")
 
     def of_numbers(self, stamps: np.ndarray, unit: str) -> np.ndarray:
         """Return the times of numbers in a unit: s, ms, us or ns [s].
 
-        Raises ValueError where one is not finite.
+        Raises ValueError where one is not finite, or beyond 4.6e18.
         """
-        if not np.all(np.isfinite(stamps)):
+        if not np.all((stamps > -_MAX_STAMP) & (stamps < _MAX_STAMP)):
             raise ValueError
-        per_s = 1e9 / _NS[unit]
+        per_s = PER_S[unit]
         if self.origin_s is None and len(stamps):
             self.origin_s = int(stamps[0] // per_s)
         return (stamps - (self.origin_s or 0) * per_s) / per_s
+
+
+class UnitChoice(NamedTuple):
+    """Unit of a file's times, and what decided."""
+
+    unit: NumberUnit
+    """Unit."""
+    why: str | None = None
+    """What of the data decided; None where the document or the name did."""
+
+    def note(self, name: str) -> str:
+        """Return the sentence on how the times of this column are read."""
+        *others, last = (unit for unit in UNITS if unit != self.unit)
+        choice = f"time_unit: {', '.join(others)} or {last}"
+        return f"{name} is read as {UNITS[self.unit]}: {self.why}; {choice} says otherwise"
+
+
+def decided_unit(stamps: np.ndarray, name: str, documented: NumberUnit | None = None) -> UnitChoice:
+    """Return the unit of a file's times where the scenario does not give it.
+
+    Parameters
+    ----------
+    stamps
+        Stamps of the first rows, as numbers.
+    name
+        Name of their column.
+    documented
+        Unit that the format's document gives; None where it gives none.
+    """
+    epoch = _epoch_unit(stamps)
+    stated = documented or named_unit(name)
+    if stated is not None:
+        # A thousand times what the unit gives today is a finer unit, whatever a name says.
+        if epoch is None or PER_S[epoch] <= PER_S[stated]:
+            return UnitChoice(stated)
+        return UnitChoice(
+            epoch,
+            f"its stamps have the size of {UNITS[epoch]} since 1970, and as {UNITS[stated]} are far in the future",
+        )
+    if epoch is not None:
+        return UnitChoice(epoch, f"its stamps have the size of {UNITS[epoch]} since 1970")
+    return _plausible(stamps)
+
+
+def _epoch_unit(stamps: np.ndarray) -> NumberUnit | None:
+    """Return the unit in which all stamps lie between 2001 and 2096."""
+    if not len(stamps):
+        return None
+    first, last = float(np.min(stamps)), float(np.max(stamps))
+    units: tuple[NumberUnit, ...] = ("s", "ms", "us", "ns")
+    low_s, high_s = _EPOCH_S
+    return next(
+        (own for own in units if low_s * PER_S[own] <= first and last < high_s * PER_S[own]), None
+    )
+
+
+def rate_per_s(stamps: np.ndarray, unit: str) -> float | None:
+    """Return the mean rate of stamps in a unit [1/s]; None where there are no two times."""
+    span = float(np.max(stamps) - np.min(stamps)) if len(stamps) else 0.0
+    return (len(stamps) - 1) * PER_S[unit] / span if span > 0.0 else None
+
+
+def _plausible(stamps: np.ndarray) -> UnitChoice:
+    """Return the unit that gives a plausible mean rate."""
+    rate_s = rate_per_s(stamps, "s")
+    if rate_s is None:
+        return UnitChoice("s", "its first rows have one time only")
+    has_fractions = bool(np.any(stamps != np.floor(stamps)))
+    if has_fractions and rate_s >= _MIN_FRACTIONAL_RATE:
+        return UnitChoice("s", f"its stamps have fractions, and so come {rate_s:.3g} requests/s")
+    units: tuple[NumberUnit, ...] = ("s", "ms", "us", "ns")
+    for unit in units:
+        rate = rate_s * PER_S[unit]
+        if _MIN_RATE <= rate <= _MAX_RATE:
+            stamp = "stamps have fractions" if has_fractions else "stamps are whole numbers"
+            return UnitChoice(unit, f"its {stamp}, and so come {rate:.3g} requests/s")
+    return UnitChoice("s", f"no unit gives a plausible rate; so come {rate_s:.3g} requests/s")
+
+
+def mooncake_unit(stamps: np.ndarray) -> tuple[NumberUnit, str | None]:
+    """Return the unit of rows with Mooncake's keys, and a note; None where nothing is to be said.
+
+    The document says milliseconds. Others write seconds under the same keys, which gives rates of
+    thousands per second, or stamps of some 1e9 for times since 1970.
+    """
+    epoch = _epoch_unit(stamps)
+    if epoch not in (None, "ms"):
+        choice = UnitChoice(epoch, f"its stamps have the size of {UNITS[epoch]} since 1970")
+        return epoch, choice.note("timestamp")
+    rate_ms = rate_per_s(stamps, "ms")
+    if rate_ms is None or rate_ms <= _ODD_MS_RATE:
+        return "ms", None
+    rate_s = rate_ms / 1e3
+    rates = f"as milliseconds {rate_ms:,.0f} requests/s would come, as seconds {rate_s:,.3g}"
+    if rate_ms > _MAX_MS_RATE and rate_s >= _MIN_RATE:
+        return "s", f"timestamp is read as seconds: {rates}; time_unit: ms says otherwise"
+    return "ms", f"timestamp is read as milliseconds: {rates}; time_unit: s says otherwise"

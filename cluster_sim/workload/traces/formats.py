@@ -5,25 +5,26 @@ A new format is a reader of its own file and an entry here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal, get_args
 
 import numpy as np
 
-from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.traces.archives import documents, is_archive
 from cluster_sim.workload.traces.bailian import bailian_batches, is_bailian
 from cluster_sim.workload.traces.client_formats import CLIENT_FORMATS
-from cluster_sim.workload.traces.files import opened
+from cluster_sim.workload.traces.known_names import known_columns
 from cluster_sim.workload.traces.llmservingsim import llmservingsim_batches, llmservingsim_sessions
 from cluster_sim.workload.traces.mooncake import mooncake_batches
 from cluster_sim.workload.traces.recognise import beginning
 from cluster_sim.workload.traces.recorded import RecordedSession
+from cluster_sim.workload.traces.refusals import unknown_format
 from cluster_sim.workload.traces.rows import Batch, in_batches
 from cluster_sim.workload.traces.servegen import is_servegen, servegen_batches
 from cluster_sim.workload.traces.source import Beginning, TraceFormat, TraceSource
 from cluster_sim.workload.traces.summaries import refuse_run_folder, refuse_summaries
-from cluster_sim.workload.traces.tables import LAYOUTS, table_batches
+from cluster_sim.workload.traces.table_layouts import LAYOUTS
+from cluster_sim.workload.traces.tables import any_table_batches, table_batches
 from cluster_sim.workload.traces.weka import looks_like_weka, weka_rows, weka_sessions
 
 Format = Literal[
@@ -43,23 +44,25 @@ Format = Literal[
     "sharegpt",
     "blis",
     "cluster-sim",
+    "table",
 ]
-
-_EXPECTED = "azure, burstgpt, vidur or splitwise CSV, mooncake, bailian, aiperf or llmservingsim JSON lines, weka sessions, or a folder of servegen clients"
 
 
 def _table(name: str) -> TraceFormat:
-    """Return the format of a CSV file with these columns."""
-
-    def batches(source: TraceSource, rng: np.random.Generator) -> Iterator[Batch]:
-        with opened(source.path) as text:
-            yield from table_batches(text, source.place, LAYOUTS[name])
-
+    """Return the format of a table with these columns."""
+    layout = LAYOUTS[name]
     return TraceFormat(
-        lambda begun: begun.kind == "table" and begun.has(*LAYOUTS[name].columns),
-        batches,
+        lambda begun: begun.has_alike(*layout.columns),
+        lambda source, rng: table_batches(source, layout),
+        takes_unit=True,
+        names=layout.columns,
         records_failures=name == "burstgpt",
     )
+
+
+def _rows(recognises: Callable[[Beginning], bool]) -> Callable[[Beginning], bool]:
+    """Return whether a file is recognised and has rows with keys: JSON, or Parquet."""
+    return lambda begun: begun.kind != "table" and recognises(begun)
 
 
 def _weka(source: TraceSource, rng: np.random.Generator) -> Iterator[Batch]:
@@ -87,22 +90,34 @@ FORMATS: dict[str, TraceFormat] = {
         _weka,
         _weka_sessions,
         links_turns=lambda begun: True,
+        names=("requests", "block_size"),
     ),
     "llmservingsim": TraceFormat(
         lambda begun: begun.has("input_toks") or begun.has("sub_requests"),
         lambda source, rng: llmservingsim_batches(source),
         llmservingsim_sessions,
         links_turns=lambda begun: begun.has("sub_requests"),
+        names=("arrival_time_ns", "input_toks", "output_toks"),
         has_times=lambda begun: not begun.has("sub_requests"),
     ),
     "bailian": TraceFormat(
-        is_bailian,
+        _rows(is_bailian),
         lambda source, rng: bailian_batches(source),
+        takes_unit=True,
+        names=("timestamp", "input_length", "output_length", "chat_id"),
         links_turns=lambda begun: begun.has("chat_id"),
     ),
     **CLIENT_FORMATS,
     "mooncake": TraceFormat(
-        lambda begun: begun.has("input_length"), lambda source, rng: mooncake_batches(source)
+        _rows(lambda begun: begun.has("input_length")),
+        lambda source, rng: mooncake_batches(source),
+        takes_unit=True,
+        names=("timestamp", "input_length", "output_length"),
+    ),
+    "table": TraceFormat(
+        lambda begun: known_columns(begun.names) is not None,
+        lambda source, rng: any_table_batches(source),
+        takes_unit=True,
     ),
     "servegen": TraceFormat(
         _never,
@@ -127,4 +142,5 @@ def recognised(path: str) -> str:
     for name, format_ in FORMATS.items():
         if format_.recognises(begun):
             return name
-    raise ScenarioError.at(f"{path}:1", f"is of no known format; expected {_EXPECTED}")
+    known = {name: format_.names for name, format_ in FORMATS.items() if name != "table"}
+    raise unknown_format(path, begun, known)

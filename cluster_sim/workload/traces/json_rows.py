@@ -47,8 +47,9 @@ def keyed_batches(
 ) -> Iterator[Batch]:
     """Yield the rows of a file, in its order, as `batch_of` reads them.
 
-    Blank lines are left out. `keys` is given the keys that rows have, in their order. Raises ScenarioError, which says what was `expected`, with the place
-    of the row at which `batch_of` raises one of `MALFORMED`.
+    Blank lines are left out. `keys` is given the keys that rows have, in their order. Raises
+    ScenarioError, which says what was `expected`, with the place of the row at which `batch_of`
+    raises one of `MALFORMED`.
     """
     if is_parquet(path):
         place.name_rows(lambda row: f"{path}, row {row}")
@@ -64,29 +65,44 @@ def keyed_batches(
     before = 0
     for some in texts:
         numbers = np.arange(before + 1, before + 1 + len(some))
+        before += len(some)
         try:
-            rows = map(parsed, some)
-            batch = batch_of(KeyedRows(rows if keys is None else _watched(rows, keys), numbers))
+            yield batch_of(KeyedRows(_watched(map(parsed, some), keys), numbers))
+            continue
         except ScenarioError:  # a ValueError too: a reader has said what is wrong
             raise
         except MALFORMED:
+            filled = [at for at, text in enumerate(some) if not _is_blank(text)]
+        try:
+            # Once more as a whole: the first rows decide what is left open.
+            rows = map(parsed, [some[at] for at in filled])
+            yield batch_of(KeyedRows(_watched(rows, keys), numbers[filled]))
+            continue
+        except ScenarioError:
+            raise
+        except MALFORMED:
             batch = NONE
-            for number, text in zip(numbers.tolist(), some, strict=True):
-                if isinstance(text, str) and not text.strip():
-                    continue
-                try:
-                    row = iter([parsed(text)])
-                    row = row if keys is None else _watched(row, keys)
-                    batch = batch.then(batch_of(KeyedRows(row, np.array([number]))))
-                except ScenarioError:
-                    raise
-                except MALFORMED:
-                    place.refuse_text(_shown(text), expected, number)
+        for at in filled:
+            try:
+                row = _watched(iter([parsed(some[at])]), keys)
+                batch = batch.then(batch_of(KeyedRows(row, numbers[at : at + 1])))
+            except ScenarioError:
+                raise
+            except MALFORMED:
+                place.refuse_text(_shown(some[at]), expected, int(numbers[at]))
         yield batch
-        before += len(some)
 
 
-def _watched(rows: Iterator[KeyedRow], keys: dict[str, None]) -> Iterator[KeyedRow]:
+def _is_blank(text: Any) -> bool:
+    return isinstance(text, str) and not text.strip()
+
+
+def _watched(rows: Iterator[KeyedRow], keys: dict[str, None] | None) -> Iterator[KeyedRow]:
+    """Return the rows, whose keys are added to `keys` unless it is None."""
+    return rows if keys is None else _keys_watched(rows, keys)
+
+
+def _keys_watched(rows: Iterator[KeyedRow], keys: dict[str, None]) -> Iterator[KeyedRow]:
     """Yield the rows, and add their keys to `keys`."""
     last = None
     for row in rows:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from cluster_sim.workload.traces.clock import TraceClock
+from cluster_sim.workload.traces.clock import mooncake_unit
 from cluster_sim.workload.traces.json_rows import KeyedRows, keyed_batches
 from cluster_sim.workload.traces.progress import Place
 from cluster_sim.workload.traces.rows import Batch, batch_of_columns, numbers, tokens
@@ -28,9 +28,10 @@ def mooncake_batches(source: TraceSource) -> Iterator[Batch]:
     ScenarioError with the line of a row that is malformed, or whose blocks do not cover its prompt.
     """
     block_tokens = source.block_tokens or BLOCK_TOKENS
+    seconds = _seconds(source)
 
     def batch_of(rows: KeyedRows) -> Batch:
-        return _batch(rows, block_tokens, source.clock)
+        return _batch(rows, block_tokens, seconds)
 
     keys: dict[str, None] = {}
     for batch in keyed_batches(source.path, source.place, batch_of, _EXPECTED, keys):
@@ -39,7 +40,24 @@ def mooncake_batches(source: TraceSource) -> Iterator[Batch]:
         yield batch
 
 
-def _batch(keyed: KeyedRows, block_tokens: int, clock: TraceClock) -> Batch:
+def _seconds(source: TraceSource) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what converts stamps, the first of which decide their unit where it is not given."""
+    unit: str | None = source.time_unit
+
+    def seconds(stamps: np.ndarray) -> np.ndarray:
+        nonlocal unit
+        if unit is None:
+            unit, note = mooncake_unit(stamps)
+            if note is not None:
+                source.tally.note(note)
+        return source.clock.of_numbers(stamps, unit)
+
+    return seconds
+
+
+def _batch(
+    keyed: KeyedRows, block_tokens: int, seconds: Callable[[np.ndarray], np.ndarray]
+) -> Batch:
     """Return all rows at once. Raises one of MALFORMED where one row is malformed."""
     stamps, prompts, outputs, blocks, known = [], [], [], [], False
     # One row at a time: what is parsed is gone again before the processor's cache is full.
@@ -50,7 +68,7 @@ def _batch(keyed: KeyedRows, block_tokens: int, clock: TraceClock) -> Batch:
         ids = row.get("hash_ids") or ()
         known |= len(ids) > 0
         blocks.append((compact(ids), block_tokens))
-    time_s = clock.of_numbers(numbers(stamps), "ms")
+    time_s = seconds(numbers(stamps))
     return batch_of_columns(
         time_s, tokens(prompts), tokens(outputs), blocks if known else None, keyed.lines
     )

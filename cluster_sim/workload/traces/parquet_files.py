@@ -46,3 +46,20 @@ def parquet_names(path: str | Path) -> tuple[str, ...]:
         return tuple(pq.read_schema(path).names)
     except (pa.ArrowException, OSError) as fault:
         raise unreadable(path, fault) from fault
+
+
+def parquet_columns(path: str, names: list[str], rows: int) -> Iterator[list[Any]]:
+    """Yield columns of a Parquet file as Arrow arrays, so many rows at a time.
+
+    Raises ScenarioError where it cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(rows, columns=names, use_threads=False):
+                if batch.num_rows:
+                    yield [batch.column(name) for name in names]
+    except (pa.ArrowException, OSError) as fault:
+        raise unreadable(path, fault) from fault

@@ -6,11 +6,11 @@ from typing import Any
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.traces import line_guard
+from cluster_sim.workload.traces.csv_rows import heading_of
 from cluster_sim.workload.traces.documents import parsed, read_document, starts_as_array
 from cluster_sim.workload.traces.files import opened
 from cluster_sim.workload.traces.parquet_files import is_parquet, parquet_names
 from cluster_sim.workload.traces.source import Beginning
-from cluster_sim.workload.traces.tables import names_of
 
 
 def beginning(path: str) -> Beginning:
@@ -29,7 +29,7 @@ def beginning(path: str) -> Beginning:
     if not first:
         raise ScenarioError.at(path, "is empty; expected a trace with a heading and rows")
     if not first.lstrip().startswith("{"):
-        return Beginning("table", tuple(names_of(first)), path=path)
+        return Beginning("table", heading_of(path).names, path=path)
     try:
         return _of_json(parsed(first), path)
     except (ValueError, RecursionError):

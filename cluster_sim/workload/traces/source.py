@@ -9,6 +9,7 @@ import numpy as np
 
 from cluster_sim.workload.traces.clock import TimeUnit, TraceClock
 from cluster_sim.workload.traces.columns import TraceColumns
+from cluster_sim.workload.traces.known_names import loose
 from cluster_sim.workload.traces.progress import Place, Tally
 from cluster_sim.workload.traces.recorded import RecordedSession
 from cluster_sim.workload.traces.rows import Batch
@@ -29,6 +30,10 @@ class Beginning(NamedTuple):
     def has(self, *names: str) -> bool:
         """Return whether all of these are names of the file, spelt alike."""
         return set(names) <= set(self.names)
+
+    def has_alike(self, *names: str) -> bool:
+        """Return whether all of these are names of the file, whatever their case and signs."""
+        return set(map(loose, names)) <= set(map(loose, self.names))
 
 
 class TraceSource(NamedTuple):
@@ -73,5 +78,9 @@ class TraceFormat(NamedTuple):
     """Whether the file holds texts, without times and without numbers of tokens."""
     begins_at_zero: bool = False
     """Whether times count from the beginning of the trace rather than from its first row."""
+    takes_unit: bool = False
+    """Whether a scenario may give the unit of times."""
+    names: tuple[str, ...] = ()
+    """Names of columns or keys by which the format is known, for messages."""
     records_failures: bool = False
     """Whether a row without an answer is a failure of the service."""

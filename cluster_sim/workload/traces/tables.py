@@ -1,136 +1,229 @@
-"""Traces that are CSV: Azure 2023 and 2024, BurstGPT, Vidur, splitwise-sim.
+"""Tables: CSV with any delimiter, Parquet, and JSON rows, whose columns are found by their names.
 
-They differ in the names of three columns.
+Azure 2023 and 2024, BurstGPT, Vidur and splitwise-sim differ in the names of three columns; a
+scenario may name those of any other table.
 """
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
-from functools import lru_cache
-from itertools import islice
-from operator import itemgetter
-from typing import IO
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 
-from cluster_sim.workload.traces.progress import Place
-from cluster_sim.workload.traces.rows import AT_A_TIME, NONE, Batch, batch_of_columns
+from cluster_sim.workload.traces.column_values import (
+    ColumnNumbers,
+    ColumnSessions,
+    ColumnTimes,
+    array_of,
+)
+from cluster_sim.workload.traces.csv_rows import (
+    RowReader,
+    TextRows,
+    csv_batches,
+    heading_of,
+    line_of,
+    read_or_fault,
+)
+from cluster_sim.workload.traces.found_columns import (
+    FoundColumns,
+    found_columns,
+    value_at,
+    value_or_none_at,
+)
+from cluster_sim.workload.traces.iso_times import is_other_date
+from cluster_sim.workload.traces.json_rows import KeyedRows, keyed_batches
+from cluster_sim.workload.traces.known_names import known_columns
+from cluster_sim.workload.traces.parquet_files import parquet_columns
+from cluster_sim.workload.traces.recognise import beginning
+from cluster_sim.workload.traces.refusals import unknown_format
+from cluster_sim.workload.traces.rows import AT_A_TIME, NONE, Batch, Links, batch_of_columns
+from cluster_sim.workload.traces.source import TraceSource
+from cluster_sim.workload.traces.table_layouts import TableLayout
 
 
-@dataclass(frozen=True)
-class TableLayout:
-    """The columns of a CSV trace."""
+def any_table_batches(source: TraceSource) -> Iterator[Batch]:
+    """Yield the rows of a table whose columns the scenario names, or whose names are well known.
 
-    columns: tuple[str, str, str]
-    """Names of the columns of time, prompt tokens and output tokens."""
-    seconds: Callable[[str], float]
-    """What reads a time [s]."""
-
-
-def _stamp_s(stamp: str) -> float:
-    """Return the seconds of `2023-11-16 18:17:03.9799600`, with any number of decimals.
-
-    A zone is taken as UTC. datetime keeps six decimals and a float of seconds since 1970 has fewer;
-    so days are counted from a near day.
+    Raises ScenarioError as `table_batches` does.
     """
-    rest = stamp[17:].rstrip()
-    return _minute_s(stamp[:17]) + float(
-        rest if rest[-1:].isdigit() and "+" not in rest else rest.removesuffix("Z").split("+")[0]
+    if source.columns is not None:
+        return table_batches(source, TableLayout.of(source.columns, is_given=True))
+    begun = beginning(source.path)
+    known = known_columns(begun.names)
+    if known is None:
+        raise unknown_format(source.path, begun, {})
+    source.tally.note(
+        f"columns are known by their names: {known.arrival} holds arrivals, {known.prompt} prompt tokens, {known.output} output tokens; columns: says otherwise"
     )
+    return table_batches(source, TableLayout.of(known, is_given=False))
 
 
-@lru_cache(maxsize=1024)
-def _minute_s(minute: str) -> float:
-    day, hour, minutes, nothing = (
-        minute[:10],
-        minute[11:13],
-        minute[14:16],
-        minute[16:] + minute[13:14],
-    )
-    if nothing != "::" or minute[10] not in " T":
-        raise ValueError
-    return (
-        (datetime.strptime(day, "%Y-%m-%d") - datetime(2023, 1, 1)).days * 86400.0
-        + int(hour) * 3600
-        + int(minutes) * 60
-    )
+def table_batches(source: TraceSource, layout: TableLayout) -> Iterator[Batch]:
+    """Yield the rows of a table, in its order; other columns are passed over.
 
-
-LAYOUTS: dict[str, TableLayout] = {
-    "azure": TableLayout(("TIMESTAMP", "ContextTokens", "GeneratedTokens"), _stamp_s),
-    "burstgpt": TableLayout(("Timestamp", "Request tokens", "Response tokens"), float),
-    "vidur": TableLayout(("arrived_at", "num_prefill_tokens", "num_decode_tokens"), float),
-    "splitwise": TableLayout(("arrival_timestamp", "prompt_size", "token_size"), float),
-}
-
-
-def names_of(heading: str) -> list[str]:
-    """Return the names of the columns in a first line."""
-    return [name.strip() for name in next(csv.reader([heading.lstrip("\ufeff")]), [])]
-
-
-def layout_of(heading: str) -> str | None:
-    """Return the format that has this first line; None where it is none of these."""
-    names = set(names_of(heading))
-    return next(
-        (format_ for format_, layout in LAYOUTS.items() if set(layout.columns) <= names), None
-    )
-
-
-def table_batches(text: IO[str], place: Place, layout: TableLayout) -> Iterator[Batch]:
-    """Yield the rows of a CSV file, in its order; other columns are passed over.
-
-    Raises ScenarioError with the line of a row that is malformed.
+    Raises ScenarioError where a column is missing, and with the line of a row that is malformed.
     """
-    reader = csv.reader(text)
-    place.follow(lambda: reader.line_num)
+    begun = beginning(source.path)
+    found = found_columns(source.path, begun, layout)
+    if begun.kind == "json":
+        yield from _of_json(source, layout, found)
+        return
+    source.tally.note_unused(found.unused(begun.names))
+    if begun.kind == "parquet":
+        yield from _of_parquet(source, layout, found)
+    else:
+        yield from _evenly(_of_text(source, layout, found))
+
+
+class _Rows:
+    """Reader of rows whose columns are Arrow's arrays."""
+
+    def __init__(
+        self,
+        source: TraceSource,
+        layout: TableLayout,
+        found: FoundColumns,
+        *,
+        has_decimal_commas: bool = False,
+    ) -> None:
+        self._numbers = ColumnNumbers(source.tally, has_decimal_commas=has_decimal_commas)
+        name = ".".join(found.arrival)
+        self._times = ColumnTimes(source, self._numbers, name, layout.unit)
+        self._sessions = ColumnSessions()
+        self._found = found
+
+    def batch(self, columns: Sequence[Any], numbers: np.ndarray) -> Batch:
+        """Return rows, given their columns in the order of `FoundColumns` and their numbers.
+
+        Raises ValueError where one is malformed.
+        """
+        arrival, prompt, output, *others = columns
+        time_s = self._times.seconds(arrival)
+        prompts, outputs = self._numbers.tokens(prompt), self._numbers.tokens(output)
+        links = None
+        if self._found.session is not None:
+            unknown = np.full(len(time_s), np.nan)
+            ended_s = (
+                unknown if self._found.elapsed is None else time_s + self._times.spans(others[1])
+            )
+            links = Links(self._sessions.numbers(others[0]), ended_s, unknown)
+        return batch_of_columns(time_s, prompts, outputs, None, numbers, links)
+
+    def end(self) -> None:
+        """Add the notes that are known at the end alone."""
+        self._times.end()
+
+
+def _of_text(source: TraceSource, layout: TableLayout, found: FoundColumns) -> Iterator[Batch]:
+    """Yield the rows of a text with columns."""
+    path, place = source.path, source.place
+    heading = heading_of(path)
+    place.name_rows(lambda row: f"{path}:{line_of(path, heading, row)}")
+    rows = _Rows(source, layout, found, has_decimal_commas=heading.delimiter != ",")
+    places = [heading.names.index(own[0]) for own in found.present]
+
+    def read(texts: TextRows) -> Batch:
+        count = len(texts.columns[0])
+        return rows.batch(texts.columns, np.arange(texts.first, texts.first + count))
+
+    def refuse(number: int, fields: Sequence[str] | None) -> NoReturn:
+        if fields is None:
+            place.refuse_at(
+                number, "has a field of more than 131,072 characters; expected quotes that end"
+            )
+        time = fields[places[0]] if len(fields) > places[0] else ""
+        place.refuse_text(
+            heading.delimiter.join(fields), _expected(source, layout, found, time), number
+        )
+
     try:
-        heading = next(reader, None)
-        if heading is None:
-            place.refuse_at(0, "is empty; expected a trace with a heading and rows")
-        names = [name.strip().lstrip("\ufeff") for name in heading]
-        if missing := [column for column in layout.columns if column not in names]:
-            place.refuse(f"has no column {', '.join(missing)}; expected {','.join(layout.columns)}")
-        columns = [names.index(column) for column in layout.columns]
-        before = reader.line_num
-        while rows := list(islice(reader, AT_A_TIME)):
-            try:
-                yield _batch(rows, np.arange(before + 1, before + 1 + len(rows)), layout, columns)
-            except (ValueError, IndexError, OverflowError):
-                yield _row_by_row(rows, before, place, layout, columns)
-            before = reader.line_num
-    except csv.Error as fault:
-        place.refuse(f"is no CSV: {fault}")
+        yield from csv_batches(path, heading, RowReader(places, read, refuse))
+    finally:
+        rows.end()
 
 
-def _batch(
-    rows: list[list[str]], lines: np.ndarray, layout: TableLayout, columns: list[int]
-) -> Batch:
-    """Return all rows at once. Raises ValueError or IndexError where one is malformed."""
-    texts = [list(map(itemgetter(place), rows)) for place in columns]
-    time_s = np.array(list(map(layout.seconds, texts[0])))
-    prompt, output = (np.array(list(map(int, column)), dtype=np.int64) for column in texts[1:])
-    return batch_of_columns(time_s, prompt, output, None, lines)
+def _expected(source: TraceSource, layout: TableLayout, found: FoundColumns, time: str) -> str:
+    """Return what a row shall hold; `time` is what stands for its time."""
+    wanted = ",".join(
+        layout.columns if not layout.is_given else (".".join(own) for own in found.present)
+    )
+    if source.time_unit is not None:
+        return f"{wanted}, with times in {source.time_unit}"
+    if is_other_date(time):
+        return f"{wanted}, with times such as 2026-10-25 13:30:00.5, or numbers"
+    return f"{wanted}: a time, and whole numbers of tokens" if layout.is_given else wanted
 
 
-def _row_by_row(
-    rows: list[list[str]], before: int, place: Place, layout: TableLayout, columns: list[int]
-) -> Batch:
-    """Return the rows, with blank lines left out.
+def _of_parquet(source: TraceSource, layout: TableLayout, found: FoundColumns) -> Iterator[Batch]:
+    """Yield the rows of a Parquet file."""
+    path, place = source.path, source.place
+    place.name_rows(lambda row: f"{path}, row {row}")
+    rows = _Rows(source, layout, found)
+    names = [own[0] for own in found.present]
+    before = 0
+    try:
+        for columns in parquet_columns(path, names, AT_A_TIME):
+            numbers = np.arange(before + 1, before + 1 + len(columns[0]))
+            batch, faulty = read_or_fault(
+                lambda count, columns=columns, numbers=numbers: rows.batch(  # type: ignore[misc]
+                    [column[:count] for column in columns], numbers[:count]
+                ),
+                len(numbers),
+            )
+            if batch is None:
+                values = [column[faulty].as_py() for column in columns]
+                time, text = str(values[0]), ",".join(map(str, values))
+                place.refuse_text(
+                    text, _expected(source, layout, found, time), int(numbers[faulty])
+                )
+            yield batch
+            before += len(numbers)
+    finally:
+        rows.end()
 
-    Raises ScenarioError with the line of the row that is malformed.
+
+def _of_json(source: TraceSource, layout: TableLayout, found: FoundColumns) -> Iterator[Batch]:
+    """Yield the rows of JSON Lines or of a JSON array."""
+    rows = _Rows(source, layout, found)
+    readers = [value_at(path) for path in found.present]
+    of_session = None if found.session is None else 3
+    if found.session is not None:
+        readers[3] = value_or_none_at(found.session)
+    kinds = ("time", "tokens", "tokens", "name", "time")
+    wanted = zip(found.present, kinds, strict=False)
+    expected = ", ".join(f'"{".".join(path)}": {kind}' for path, kind in wanted)
+    if source.time_unit is not None:
+        expected += f", with times in {source.time_unit}"
+    keys: dict[str, None] = {}
+
+    def batch_of(keyed: KeyedRows) -> Batch:
+        values: list[list[Any]] = [[] for _ in readers]
+        for row in keyed.rows:
+            for place, reader in enumerate(readers):
+                values[place].append(reader(row))
+        arrays = [array_of(own, are_names=place == of_session) for place, own in enumerate(values)]
+        return rows.batch(arrays, keyed.lines)
+
+    try:
+        for batch in keyed_batches(source.path, source.place, batch_of, f"{{{expected}}}", keys):
+            source.tally.note_unused(found.unused(keys))
+            yield batch
+    finally:
+        rows.end()
+
+
+def _evenly(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Yield the rows by as many as other readers read together.
+
+    What is drawn for rows must not depend on the blocks in which a file is read.
     """
-    whole = NONE
-    line = before
-    for row in rows:
-        line += 1 + sum(field.count("\n") for field in row)
-        if not row:
-            continue
-        try:
-            whole = whole.then(_batch([row], np.array([line]), layout, columns))
-        except (ValueError, IndexError, OverflowError):
-            place.refuse_text(",".join(row), ",".join(layout.columns), line)
-    return whole
+    ahead = NONE
+    for batch in batches:
+        ahead = ahead.then(batch) if len(ahead.line) else batch
+        whole = len(ahead.line) // AT_A_TIME * AT_A_TIME
+        for first in range(0, whole, AT_A_TIME):
+            yield ahead.take(np.arange(first, first + AT_A_TIME))
+        ahead = ahead.take(np.arange(whole, len(ahead.line)))
+    if len(ahead.line):
+        yield ahead

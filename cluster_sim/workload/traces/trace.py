@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.schema import Description, Document, describe, find
@@ -46,7 +46,8 @@ class Trace(Description):
     format: Format | None = None
     """Format of the trace. Default: the one that the content looks like."""
     path: str
-    """File, packed by gzip or not; for servegen and weka also a folder or a tar archive."""
+    """File, packed by gzip, zstd, xz, bz2 or zip, or not; for servegen and weka also a folder, or an
+    archive: tar, packed or not, or zip."""
     start_s: Seconds = 0.0
     """Time of the trace before which rows are left out; what follows begins at time zero [s]."""
     sample: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
@@ -96,6 +97,18 @@ class Trace(Description):
         if path is None:
             raise ValueError(f"no file '{value}'; name one with --set workload.trace.path=FILE")
         return str(path)
+
+    @field_validator("columns")
+    @classmethod
+    def _belongs_to_tables(
+        cls, value: TraceColumns | None, info: ValidationInfo
+    ) -> TraceColumns | None:
+        named = info.data.get("format")
+        if value is not None and named not in (None, "table"):
+            raise ValueError(
+                f"a {named} trace knows its columns; got columns beside format: {named}; expected columns alone, or format: table"
+            )
+        return value
 
     def rows(self, seed: int = 0, tally: Tally | None = None) -> Iterator[Row]:
         """Yield (arrival [s], prompt tokens, output tokens, pieces) of each request as it is read.
@@ -276,6 +289,8 @@ class Trace(Description):
     @cached_property
     def links_turns(self) -> bool:
         """Whether the file says which requests follow which."""
+        if self.columns is not None:
+            return self.columns.session is not None
         if self._begins is None:
             return self._format.sessions is not None
         return self._format.links_turns(self._begins)
@@ -306,6 +321,8 @@ class Trace(Description):
 
         Raises ScenarioError where it looks like none.
         """
+        if self.columns is not None:
+            return "table"
         return self.format or recognised(self.path)
 
     @property
@@ -321,6 +338,11 @@ class Trace(Description):
             raise ScenarioError.at(
                 self.path,
                 f"is a {self.found_format} trace with times and numbers of tokens of its own; got {' and '.join(given)}; expected neither",
+            )
+        if self.time_unit is not None and not self._format.takes_unit:
+            raise ScenarioError.at(
+                self.path,
+                f"is a {self.found_format} trace, whose format gives the unit of its times; got time_unit: {self.time_unit}; expected none",
             )
         tally.clock = TraceClock()
         return TraceSource(

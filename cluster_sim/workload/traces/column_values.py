@@ -1,0 +1,214 @@
+"""Columns of a table as numbers: lengths, times and sessions, from Arrow's arrays of any type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from cluster_sim.workload.traces.clock import PER_S, decided_unit
+from cluster_sim.workload.traces.iso_times import iso_times
+from cluster_sim.workload.traces.progress import Tally
+from cluster_sim.workload.traces.rows import AT_A_TIME
+from cluster_sim.workload.traces.source import TraceSource
+from cluster_sim.workload.traces.unit_names import NumberUnit
+
+_MAX_WHOLE = 1e15
+
+
+class ColumnNumbers:
+    """Reader of numbers, from texts too.
+
+    Parameters
+    ----------
+    tally
+        Notes on how the file was read.
+    has_decimal_commas
+        Whether a comma in a number may be its decimal point: it stands not between columns.
+    """
+
+    def __init__(self, tally: Tally, *, has_decimal_commas: bool) -> None:
+        self._tally, self._has_decimal_commas = tally, has_decimal_commas
+
+    def numbers(self, values: Any) -> np.ndarray:
+        """Return a column as int64 or float64. Raises ValueError where a value is no number."""
+        import pyarrow as pa
+
+        values, kind = plain(values)
+        if pa.types.is_string(kind):
+            return self._of_texts(values)
+        if pa.types.is_integer(kind):
+            return _array(values.cast(pa.int64()))
+        if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+            return _array(values.cast(pa.float64()))
+        raise ValueError
+
+    def tokens(self, values: Any) -> np.ndarray:
+        """Return lengths; 374.0 is 374. Raises ValueError where one is no whole number."""
+        column = self.numbers(values)
+        if column.dtype == np.int64:
+            return column
+        if not np.all((np.abs(column) < _MAX_WHOLE) & (column == np.floor(column))):
+            raise ValueError
+        return column.astype(np.int64)
+
+    def _of_texts(self, texts: Any) -> np.ndarray:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        for kind in (pa.int64(), pa.float64()):
+            try:
+                return _array(texts.cast(kind))
+            except pa.ArrowInvalid:
+                continue
+        texts = pc.utf8_trim_whitespace(texts)
+        has_comma = pc.match_substring(texts, ",")
+        if self._has_decimal_commas and pc.any(has_comma).as_py():
+            if pc.any(pc.match_substring(texts, ".")).as_py():
+                raise ValueError
+            self._tally.note("commas in numbers are read as decimal points")
+            texts = pc.replace_substring(texts, ",", ".")
+        try:
+            return _array(texts.cast(pa.int64()))
+        except pa.ArrowInvalid:
+            return _array(texts.cast(pa.float64()))
+
+
+class ColumnTimes:
+    """Reader of a column of times.
+
+    The first rows decide whether times are dates or numbers, and in which unit.
+
+    Parameters
+    ----------
+    source
+        Trace, with its clock and the unit that the scenario gives, if any.
+    numbers
+        Reader of numbers.
+    name
+        Name of the column.
+    documented
+        Unit that the format's document gives; None where it gives none.
+    """
+
+    def __init__(
+        self,
+        source: TraceSource,
+        numbers: ColumnNumbers,
+        name: str,
+        documented: NumberUnit | None,
+    ) -> None:
+        self._clock, self._tally, self._unit = source.clock, source.tally, source.time_unit
+        self._numbers, self._name, self._documented = numbers, name, documented
+        self._with_zone = self._without_zone = 0
+
+    def seconds(self, values: Any) -> np.ndarray:
+        """Return the times on the clock [s]. Raises ValueError where a value is none."""
+        import pyarrow as pa
+
+        values, kind = plain(values)
+        if pa.types.is_timestamp(kind) or pa.types.is_duration(kind):
+            if self._unit not in (None, "iso"):
+                raise ValueError
+            ns = pa.timestamp("ns", kind.tz) if pa.types.is_timestamp(kind) else pa.duration("ns")
+            return self._clock.of_ns(_array(values.cast(ns).cast(pa.int64())))
+        if self._unit is None and pa.types.is_string(kind) and not self._is_number(values[:1]):
+            self._unit = "iso"
+        if self._unit == "iso":
+            if not pa.types.is_string(kind):
+                raise ValueError
+            times = iso_times(values)
+            self._without_zone += times.without_zone
+            self._with_zone += len(times.ns) - times.without_zone
+            return self._clock.of_ns(times.ns)
+        stamps = self._numbers.numbers(values)
+        if self._unit is None:
+            self._unit = self._decided(stamps[:AT_A_TIME])
+        return self._clock.of_numbers(stamps, self._unit)
+
+    def spans(self, values: Any) -> np.ndarray:
+        """Return durations in the unit of the times, which must be numbers [s]."""
+        spans: np.ndarray = self._numbers.numbers(values) / PER_S[self._unit or "s"]
+        return spans
+
+    def end(self) -> None:
+        """Add the note on offsets from UTC that some rows have and others lack."""
+        if self._with_zone and self._without_zone:
+            count = self._with_zone + self._without_zone
+            self._tally.note(
+                f"{self._without_zone:,} of {count:,} times have no offset from UTC and are taken as UTC"
+            )
+
+    def _is_number(self, first: Any) -> bool:
+        try:
+            return bool(len(self._numbers.numbers(first)))
+        except ValueError:
+            return False
+
+    def _decided(self, stamps: np.ndarray) -> NumberUnit:
+        choice = decided_unit(stamps, self._name, self._documented)
+        if choice.why is not None:
+            self._tally.note(choice.note(self._name))
+        return choice.unit
+
+
+class ColumnSessions:
+    """Numbers of sessions by their names."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def numbers(self, values: Any) -> np.ndarray:
+        """Return the number of each row's session; -1 where it has none."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        values, _ = plain(values, nulls=True)
+        names = pc.fill_null(pc.utf8_trim_whitespace(values.cast(pa.string())), "")
+        coded = names.dictionary_encode()
+        own = [
+            self._numbers.setdefault(name, len(self._numbers)) if name else -1
+            for name in coded.dictionary.to_pylist()
+        ]
+        sessions: np.ndarray = np.array(own, dtype=np.int64)[coded.indices.to_numpy()]
+        return sessions
+
+
+def array_of(values: Sequence[Any], *, are_names: bool = False) -> Any:
+    """Return values of JSON as an Arrow array, texts and numbers mixed as texts.
+
+    Names may be missing. Raises ValueError where one is neither text nor number.
+    """
+    import pyarrow as pa
+
+    kinds = set(map(type, values))
+    if are_names and kinds <= {int, float, str, type(None)}:
+        return pa.array([None if v is None else str(v) for v in values], pa.string())
+    if not kinds <= {int, float, str}:
+        raise ValueError
+    if str in kinds:
+        return pa.array([v if type(v) is str else repr(v) for v in values], pa.string())
+    return pa.array(values, pa.int64() if kinds == {int} else pa.float64())
+
+
+def plain(values: Any, *, nulls: bool = False) -> tuple[Any, Any]:
+    """Return an array with its values themselves, texts as Arrow's usual strings, and its type.
+
+    Raises ValueError where a value is missing, unless `nulls` may be there.
+    """
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    kind = values.type
+    if values.null_count and not nulls:
+        raise ValueError
+    if kind in (pa.large_string(), pa.string_view()):
+        values = values.cast(pa.string())
+    return values, values.type
+
+
+def _array(values: Any) -> np.ndarray:
+    column: np.ndarray = values.to_numpy(zero_copy_only=False)
+    return column

@@ -1,0 +1,244 @@
+"""Rows of text with columns: CSV with any delimiter, read by Arrow, or by csv where that gives up.
+
+Arrow reads some ten million rows per second, but does not say where a file is at fault. Whatever it
+does not take is read again by Python's csv module, which either takes it or knows the line.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from io import BufferedReader
+from itertools import chain, islice
+from typing import IO, Any, NamedTuple, NoReturn
+
+from cluster_sim.errors import ScenarioError
+from cluster_sim.workload.traces.files import opened, opened_bytes
+from cluster_sim.workload.traces.rows import AT_A_TIME, NONE, Batch
+
+DELIMITERS = ",;\t|"
+"""Delimiters that are known; where two give as many columns, the first of them."""
+_BLOCK_BYTES = 1 << 16
+"""Size of a block, of which Arrow reads up to 32 ahead [B]."""
+
+
+class Heading(NamedTuple):
+    """First row of a table."""
+
+    names: tuple[str, ...]
+    """Names of the columns; none for a file without text."""
+    delimiter: str
+    """What stands between them."""
+    line: int
+    """Line at which it begins."""
+    lines: int
+    """Number of lines until its end."""
+    ends_plainly: bool
+    """Whether its line ends with a line feed, or both feed and carriage return."""
+
+    @property
+    def numbers(self) -> int:
+        """Number of columns whose name is a number."""
+        return sum(map(_is_number, self.names))
+
+
+class TextRows(NamedTuple):
+    """Some rows of a table, as texts."""
+
+    columns: list[Any]
+    """Arrow array of texts of each column that is wanted."""
+    first: int
+    """Number of the first of them, from 1."""
+
+
+def heading_of(path: str) -> Heading:
+    """Return the heading of a file; blank lines before it are passed over.
+
+    A first line such as `sep=;`, as spreadsheets write it, says the delimiter.
+    """
+    with opened(path) as text:
+        lines = iter(text)
+        before, said = 0, ""
+        for line in lines:
+            plain = line.strip("\ufeff \t\r\n")
+            if plain[:4].casefold() == "sep=" and len(plain) == 5 and not said:
+                said = plain[4]
+            elif plain:
+                break
+            before += 1
+        else:
+            return Heading((), ",", before, before, ends_plainly=True)
+        first = line.lstrip("\ufeff")
+        delimiter = said or max(DELIMITERS, key=lambda own: len(_fields([first], own)[0]))
+        row, count = _fields(chain([first], lines), delimiter)
+        names = tuple(name.strip() for name in row)
+        return Heading(
+            names, delimiter, before + 1, before + count, ends_plainly=not line.endswith("\r")
+        )
+
+
+def _fields(lines: Iterable[str], delimiter: str) -> tuple[list[str], int]:
+    """Return the first row of these lines, and the number of its lines."""
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+    try:
+        return next(reader, []), reader.line_num
+    except csv.Error:
+        return [], 1
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text.replace(",", "."))
+    except ValueError:
+        return False
+    return True
+
+
+class RowReader(NamedTuple):
+    """What becomes of the rows of a table."""
+
+    places: Sequence[int]
+    """Places of the columns that are wanted."""
+    read: Callable[[TextRows], Batch]
+    """Reader of rows; it raises ValueError where one is malformed."""
+    refuse: Callable[[int, Sequence[str] | None], NoReturn]
+    """Raises the error of a row, given its number and its fields; None for one that is no CSV."""
+
+
+def csv_batches(path: str, heading: Heading, reader: RowReader) -> Iterator[Batch]:
+    """Yield the rows of a file, some at a time, in its order."""
+    done = 0
+    if heading.ends_plainly:
+        try:
+            for columns in _by_arrow(path, heading, reader.places):
+                batch = reader.read(TextRows(columns, done + 1))
+                yield batch
+                done += len(batch.line)
+        except ScenarioError:  # a ValueError too: a line that is too long
+            raise
+        except (ValueError, OverflowError):  # of Arrow too, which does not say where
+            pass
+        else:
+            return
+    yield from _by_csv(path, heading, reader, done)
+
+
+def _by_arrow(path: str, heading: Heading, places: Sequence[int]) -> Iterator[list[Any]]:
+    """Yield the columns of a block of rows at a time.
+
+    Raises pyarrow's errors, which are ValueErrors, where Arrow does not take the file.
+    """
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    names = [str(place) for place in range(len(heading.names))]
+    wanted = [str(place) for place in places]
+    with opened_bytes(path) as file, BufferedReader(file, _BLOCK_BYTES) as text:
+        for _ in range(heading.lines):
+            text.readline()
+        with arrow_csv.open_csv(
+            text,
+            arrow_csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES, column_names=names),
+            arrow_csv.ParseOptions(delimiter=heading.delimiter, newlines_in_values=True),
+            arrow_csv.ConvertOptions(
+                include_columns=sorted(set(wanted)),
+                column_types=dict.fromkeys(wanted, pa.string()),
+                strings_can_be_null=False,
+            ),
+        ) as blocks:
+            for batch in blocks:
+                if batch.num_rows:
+                    yield [batch.column(name) for name in wanted]
+
+
+def _by_csv(path: str, heading: Heading, reader: RowReader, done: int) -> Iterator[Batch]:
+    """Yield the batches behind the rows that are `done`; see `csv_batches`."""
+    import pyarrow as pa
+
+    def read(rows: Sequence[_NumberedRow]) -> Batch:
+        texts = [
+            pa.array([row.fields[place] for row in rows], pa.string()) for place in reader.places
+        ]
+        return reader.read(TextRows(texts, done + 1))
+
+    with opened(path) as text:
+        rows = islice(_numbered(text, heading), done, None)
+        while some := list(islice(rows, AT_A_TIME)):
+            whole = next((at for at, row in enumerate(some) if not row.fits(heading)), len(some))
+            batch: Batch | None = NONE
+            if whole:
+                batch, fault = read_or_fault(lambda count, some=some: read(some[:count]), whole)  # type: ignore[misc]
+                whole = whole if batch is not None else fault
+            if whole < len(some):
+                bad = some[whole]
+                reader.refuse(done + 1 + whole, bad.fields if bad.is_csv else None)
+            if batch is not None:
+                yield batch
+            done += len(some)
+
+
+def read_or_fault(read: Callable[[int], Batch], count: int) -> tuple[Batch | None, int]:
+    """Return the first `count` rows; None, and the place of the first fault, where one is malformed.
+
+    `read` returns so many rows, and raises ValueError where one of them is malformed.
+    """
+    try:
+        return read(count), count
+    except ScenarioError:
+        raise
+    except (ValueError, OverflowError):
+        # Whether the first rows hold a fault is asked of half as many each time.
+        low, high = 0, count - 1
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if _fails(read, middle + 1) else (middle + 1, high)
+        return None, low
+
+
+def _fails(read: Callable[[int], Batch], count: int) -> bool:
+    """Return whether one of the first rows is malformed."""
+    try:
+        read(count)
+    except (ValueError, OverflowError):
+        return True
+    return False
+
+
+class _NumberedRow(NamedTuple):
+    """Row of a table."""
+
+    line: int
+    """Line at which it begins."""
+    fields: list[str]
+    """Its fields."""
+    is_csv: bool = True
+    """Whether it could be read."""
+
+    def fits(self, heading: Heading) -> bool:
+        """Return whether there is a field for each name, and nothing beyond."""
+        names = heading.names
+        if len(self.fields) == len(names):
+            return self.is_csv
+        named = max((at + 1 for at, name in enumerate(names) if name), default=0)
+        return len(self.fields) >= named and not any(map(str.strip, self.fields[named:]))
+
+
+def _numbered(text: IO[str], heading: Heading) -> Iterator[_NumberedRow]:
+    """Yield the rows below the heading that are not blank; after one that is no CSV none follows."""
+    reader = csv.reader(
+        islice(text, heading.lines, None), delimiter=heading.delimiter, skipinitialspace=True
+    )
+    line = heading.lines + 1
+    try:
+        for row in reader:
+            if len(row) > 1 or (row and row[0].strip()):
+                yield _NumberedRow(line, row)
+            line = heading.lines + 1 + reader.line_num
+    except csv.Error:
+        yield _NumberedRow(line, [], is_csv=False)
+
+
+def line_of(path: str, heading: Heading, row: int) -> int:
+    """Return the line at which a row begins, given its number from 1."""
+    with opened(path) as text:
+        return next(islice(_numbered(text, heading), row - 1, None)).line

@@ -1,0 +1,57 @@
+"""Kinds of files by their first bytes: what packed them, and what is no trace."""
+
+from __future__ import annotations
+
+from cluster_sim.errors import ScenarioError
+
+_FIRST_BYTES = {
+    "gzip": b"\x1f\x8b",
+    "zstd": b"\x28\xb5\x2f\xfd",
+    "xz": b"\xfd7zXZ\0",
+    "bz2": b"BZh",
+    "zip": b"PK\3\4",
+}
+"""First bytes of each packing (RFC 1952, RFC 8878, the formats of xz and bzip2, APPNOTE.TXT)."""
+_OTHERS = {
+    b"PK\5\6": "an empty zip",
+    b"7z\xbc\xaf": "packed by 7-Zip",
+    b"\x04\x22\x4d\x18": "packed by LZ4",
+    b"Rar!": "packed by RAR",
+    b"\x1f\x9d": "packed by compress",
+    b"\x5d\0\0": "packed by the older lzma",
+    b"\xff\x06\0\0sNaP": "packed by Snappy",
+    b"SQLite format 3\0": "an SQLite database",
+    b"ARROW1": "an Arrow file",
+    b"ORC": "an ORC file",
+    b"Obj\1": "an Avro file",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook",
+    b"%PDF-": "a PDF document",
+}
+"""First bytes of files that are not read, and what they are."""
+UNPACK = {
+    "gzip": "gzip -d",
+    "zstd": "zstd -d",
+    "xz": "xz -d",
+    "bz2": "bzip2 -d",
+    "zip": "unzip",
+}
+"""Commands that unpack a file."""
+_PACKINGS = "gzip, zstd, xz, bz2 or zip"
+"""Packings that are read, for messages."""
+
+
+def packing_of(first: bytes) -> str | None:
+    """Return what packed a file that begins so; None where nothing did that is known here."""
+    if first[1:4] == b"\x2a\x4d\x18" and first[0] >> 4 == 5:  # a frame to skip, as pzstd writes it
+        return "zstd"
+    return next((name for name, own in _FIRST_BYTES.items() if first.startswith(own)), None)
+
+
+def refuse_unread(first: bytes, where: str) -> None:
+    """Raise ScenarioError for the first bytes of a file of a kind that is not read."""
+    kind = next((kind for own, kind in _OTHERS.items() if first.startswith(own)), None)
+    if kind is not None:
+        raise ScenarioError.at(
+            where,
+            f"is {kind}; expected CSV, JSON or Parquet, or CSV or JSON packed by {_PACKINGS}",
+        )

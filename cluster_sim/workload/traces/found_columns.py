@@ -1,0 +1,118 @@
+"""The columns of a file that hold what a replay needs, however their names are spelt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from cluster_sim.workload.traces.known_names import alike, mapping
+from cluster_sim.workload.traces.refusals import alike_columns, missing_columns
+from cluster_sim.workload.traces.source import Beginning
+from cluster_sim.workload.traces.table_layouts import TableLayout
+
+Path = tuple[str, ...]
+"""Name of a column; of a key inside nested objects the keys from the outermost."""
+
+
+class FoundColumns(NamedTuple):
+    """Columns as the file spells them."""
+
+    arrival: Path
+    """Column of arrival times."""
+    prompt: Path
+    """Column of prompt lengths."""
+    output: Path
+    """Column of output lengths."""
+    session: Path | None
+    """Column of sessions; None where there is none."""
+    elapsed: Path | None
+    """Column of times until the end of the answer; None where there is none."""
+
+    @property
+    def present(self) -> list[Path]:
+        """Columns that are there, in the order of the fields."""
+        return [path for path in self if path is not None]
+
+    def unused(self, names: Iterable[str]) -> list[str]:
+        """Return the names that are none of these."""
+        used = {path[0] for path in self.present}
+        return [name for name in names if name and name not in used]
+
+
+def found_columns(path: str, begun: Beginning, layout: TableLayout) -> FoundColumns:
+    """Return the columns of a layout as a file spells them.
+
+    Raises ScenarioError where one is missing or is there twice.
+    """
+    found = {
+        role: _found(path, begun, wanted)
+        for role, wanted in zip(FoundColumns._fields, _names(layout), strict=True)
+        if wanted is not None
+    }
+    if found.get("session") is None:
+        found["elapsed"] = None
+    optional = () if layout.is_given else ("session", "elapsed")
+    missing = [
+        str(getattr(layout, role))
+        for role, own in found.items()
+        if own is None and getattr(layout, role) is not None and role not in optional
+    ]
+    if missing:
+        line = mapping(begun.names)
+        expected = (
+            line if layout.is_given else f"{','.join(layout.columns)}, or no format and {line}"
+        )
+        raise missing_columns(path, begun, missing, expected)
+    return FoundColumns(*(found.get(role) for role in FoundColumns._fields))  # type: ignore[arg-type]
+
+
+def _names(layout: TableLayout) -> tuple[str | None, ...]:
+    return (*layout.columns, layout.session, layout.elapsed)
+
+
+def _found(path: str, begun: Beginning, wanted: str) -> Path | None:
+    """Return the column of this name; None where there is none."""
+    same = alike(begun.names, wanted)
+    if len(same) > 1:
+        raise alike_columns(path, begun, same)
+    if same:
+        return (same[0],)
+    return _nested(begun.first, wanted.split("."))
+
+
+def _nested(value: Any, keys: list[str]) -> Path | None:
+    """Return the keys as nested objects spell them."""
+    if not keys:
+        return ()
+    same = alike(value, keys[0]) if isinstance(value, Mapping) else []
+    if len(same) != 1:
+        return None
+    rest = _nested(value[same[0]], keys[1:])
+    return None if rest is None else (same[0], *rest)
+
+
+def value_at(path: Path) -> Callable[[Any], Any]:
+    """Return what takes the value at nested keys out of a row; it raises KeyError without one."""
+    if len(path) == 1:
+        return itemgetter(path[0])
+
+    def value(row: Any) -> Any:
+        for key in path:
+            row = row[key]
+        return row
+
+    return value
+
+
+def value_or_none_at(path: Path) -> Callable[[Any], Any]:
+    """Return what takes the value at nested keys out of a row, and is None without one."""
+    value = value_at(path)
+
+    def found(row: Any) -> Any:
+        try:
+            return value(row)
+        except (KeyError, TypeError):
+            return None
+
+    return found

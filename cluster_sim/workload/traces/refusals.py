@@ -1,0 +1,111 @@
+"""Messages for files that lack what a format or a scenario expects, and how to mend that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from cluster_sim.errors import ScenarioError, visible
+from cluster_sim.workload.traces.csv_rows import heading_of
+from cluster_sim.workload.traces.known_names import ROLES, known_of, loose, mapping
+from cluster_sim.workload.traces.source import Beginning
+
+_MOST_NAMES = 12
+_MOST_CHARACTERS = 40  # of a name
+
+
+def unknown_format(
+    path: str, begun: Beginning, formats: Mapping[str, Sequence[str]]
+) -> ScenarioError:
+    """Return the error of a file of no known format.
+
+    Parameters
+    ----------
+    path
+        File.
+    begun
+        What it begins with.
+    formats
+        Names of columns or keys by which each format is known.
+    """
+    if (fault := headless(path, begun)) is not None:
+        return fault
+    shared = {
+        name: len(set(map(loose, own)) & set(map(loose, begun.names)))
+        for name, own in formats.items()
+    }
+    nearest = max(shared, key=lambda name: shared[name] / max(len(formats[name]), 1))
+    expected = (
+        f"those of {nearest}, the nearest format ({', '.join(formats[nearest])})"
+        if shared[nearest]
+        else f"a format that is known ({', '.join(formats)})"
+    )
+    return ScenarioError.at(
+        where(path, begun),
+        f"is of no known format{_twice(begun.names)}: got {_kind(begun)} {listed(begun.names)}; expected {expected}, or {mapping(begun.names)}",
+    )
+
+
+def _twice(names: Sequence[str]) -> str:
+    """Return the well-known names that may mean the same, as a part of a sentence."""
+    for role in ROLES:
+        known = known_of(names, role)
+        if len(known) > 1:
+            return f", since {' and '.join(known)} may both hold the {role.name}"
+    return ""
+
+
+def missing_columns(
+    path: str, begun: Beginning, missing: Sequence[str], expected: str
+) -> ScenarioError:
+    """Return the error of a file that lacks these columns or keys; `expected` says what has them."""
+    return headless(path, begun) or ScenarioError.at(
+        where(path, begun),
+        f"has no {_kind(begun, 1)} {listed(missing)}; got {_kind(begun)} {listed(begun.names)}; expected {expected}",
+    )
+
+
+def alike_columns(path: str, begun: Beginning, names: Sequence[str]) -> ScenarioError:
+    """Return the error of a file that has columns whose names are alike."""
+    return ScenarioError.at(
+        where(path, begun),
+        f"has {len(names)} {_kind(begun)} that are alike, {listed(names)}; expected one of them (case and signs do not tell names apart)",
+    )
+
+
+def headless(path: str, begun: Beginning) -> ScenarioError | None:
+    """Return the error of a table that begins with numbers; None where it has a heading."""
+    if begun.kind != "table":
+        return None
+    heading = heading_of(path)
+    if heading.numbers < min(2, len(heading.names)):
+        return None
+    return ScenarioError.at(
+        f"{path}:{heading.line}",
+        f"has no heading: got {listed(heading.names)}; expected names of columns in the first line, such as timestamp,prompt_tokens,output_tokens",
+    )
+
+
+def where(path: str, begun: Beginning) -> str:
+    """Return the place of the names of a file."""
+    if begun.kind == "parquet":
+        return path
+    return f"{path}:{heading_of(path).line}" if begun.kind == "table" else f"{path}:1"
+
+
+def _kind(begun: Beginning, count: int = 2) -> str:
+    name = "key" if begun.kind == "json" else "column"
+    return name if count == 1 else f"{name}s"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names in a row, the first ones of many.
+
+    >>> listed([]), listed(map(str, range(15)))
+    ('none', '0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 3 more')
+    """
+    own = [visible(" ".join(name.split())) or "''" for name in names]
+    short = [
+        name if len(name) <= _MOST_CHARACTERS else f"{name[:_MOST_CHARACTERS]}…" for name in own
+    ]
+    more = f" and {len(own) - _MOST_NAMES} more" if len(own) > _MOST_NAMES else ""
+    return ", ".join(short[:_MOST_NAMES]) + more or "none"
