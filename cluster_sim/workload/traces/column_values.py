@@ -128,8 +128,13 @@ class ColumnTimes:
         return self._clock.of_numbers(stamps, self._unit)
 
     def spans(self, values: Any) -> np.ndarray:
-        """Return durations in the unit of the times, which must be numbers [s]."""
-        spans: np.ndarray = self._numbers.numbers(values) / PER_S[self._unit or "s"]
+        """Return durations in the unit of the times, or in seconds beside dates; NaN for none [s]."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        texts = pc.utf8_trim_whitespace(plain(values, nulls=True)[0].cast(pa.string()))
+        known = pc.if_else(pc.equal(pc.fill_null(texts, ""), ""), "nan", texts)
+        spans: np.ndarray = self._numbers.numbers(known) / PER_S.get(self._unit or "s", 1)
         return spans
 
     def end(self) -> None:

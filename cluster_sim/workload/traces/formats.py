@@ -55,6 +55,7 @@ def _table(name: str) -> TraceFormat:
         lambda source, rng: table_batches(source, layout),
         takes_unit=True,
         names=layout.columns,
+        links_turns=lambda begun: layout.session is not None and begun.has_alike(layout.session),
         records_failures=name == "burstgpt",
     )
 
