@@ -451,6 +451,14 @@ def test_keys_and_parquet_columns_are_refused_alike(tmp_path: Path) -> None:
     )
 
 
+def test_a_format_that_a_file_does_not_have_is_refused_with_what_was_found(tmp_path: Path) -> None:
+    path = write(tmp_path, '{"begun": 1, "prompt_len": 2}\n', "t.jsonl")
+    assert fault(path, format="mooncake") == (
+        ":1: has no key timestamp, input_length, output_length; got keys begun, prompt_len; expected timestamp,input_length,output_length, or no format and columns: {arrival: …, prompt: prompt_len, output: …}"
+    )
+    assert fault(path, format="table").startswith(":1: is of no known format: got keys begun")
+
+
 def test_columns_belong_to_tables_alone(tmp_path: Path) -> None:
     path = write(tmp_path, named("0.5,3,4", "2.0,5,6"))
     with pytest.raises(ValidationError, match="got columns beside format: azure; expected columns"):

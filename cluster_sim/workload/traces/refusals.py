@@ -32,12 +32,11 @@ def unknown_format(
         return fault
     own = set(map(loose, begun.names))
     shared = {name: len(set(map(loose, names)) & own) for name, names in formats.items()}
-    nearest = max(formats, key=lambda name: shared[name] / max(len(formats[name]), 1))
-    known = (
-        f"those of {nearest}, the nearest format ({', '.join(formats[nearest])})"
-        if shared[nearest] >= _MIN_SHARED
-        else f"a format that is known ({', '.join(formats)})"
-    )
+    near = [name for name in formats if shared[name] >= _MIN_SHARED]
+    known = f"a format that is known ({', '.join(formats)})"
+    if near:
+        nearest = max(near, key=lambda name: shared[name] / len(formats[name]))
+        known = f"those of {nearest}, the nearest format ({', '.join(formats[nearest])})"
     return ScenarioError.at(
         where(path, begun),
         f"is of no known format{_twice(begun.names)}: got {_kind(begun)} {listed(begun.names)}; expected {mapping(begun.names)}, or {known}",

@@ -21,7 +21,7 @@ from cluster_sim.workload.random_streams import stream
 from cluster_sim.workload.traces.archives import is_archive
 from cluster_sim.workload.traces.clock import TimeUnit, TraceClock
 from cluster_sim.workload.traces.columns import TraceColumns
-from cluster_sim.workload.traces.formats import FORMATS, Format, recognised
+from cluster_sim.workload.traces.formats import FORMATS, Format, recognised, refuse_unlike
 from cluster_sim.workload.traces.linked import linked_sessions, with_history
 from cluster_sim.workload.traces.ordering import RowOrder
 from cluster_sim.workload.traces.progress import Place, Tally
@@ -323,7 +323,10 @@ class Trace(Description):
         """
         if self.columns is not None:
             return "table"
-        return self.format or recognised(self.path)
+        if self.format is None:
+            return recognised(self.path)
+        refuse_unlike(self.path, self.format)
+        return self.format
 
     @property
     def _format(self) -> TraceFormat:
