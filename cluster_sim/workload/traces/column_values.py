@@ -10,11 +10,9 @@ import numpy as np
 from cluster_sim.workload.traces.clock import PER_S, decided_unit
 from cluster_sim.workload.traces.iso_times import iso_times
 from cluster_sim.workload.traces.progress import Tally
-from cluster_sim.workload.traces.rows import AT_A_TIME
+from cluster_sim.workload.traces.rows import AT_A_TIME, MAX_EXACT
 from cluster_sim.workload.traces.source import TraceSource
 from cluster_sim.workload.traces.unit_names import NumberUnit
-
-_MAX_WHOLE = 1e15
 
 
 class ColumnNumbers:
@@ -49,7 +47,7 @@ class ColumnNumbers:
         column = self.numbers(values)
         if column.dtype == np.int64:
             return column
-        if not np.all((np.abs(column) < _MAX_WHOLE) & (column == np.floor(column))):
+        if not np.all((np.abs(column) < MAX_EXACT) & (column == np.floor(column))):
             raise ValueError
         return column.astype(np.int64)
 

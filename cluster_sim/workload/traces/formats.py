@@ -13,6 +13,7 @@ import numpy as np
 from cluster_sim.workload.traces.archives import documents, is_archive
 from cluster_sim.workload.traces.bailian import bailian_batches, is_bailian
 from cluster_sim.workload.traces.client_formats import CLIENT_FORMATS
+from cluster_sim.workload.traces.clock import NUMBER_UNITS, TIME_UNITS
 from cluster_sim.workload.traces.known_names import known_columns, mapping
 from cluster_sim.workload.traces.llmservingsim import llmservingsim_batches, llmservingsim_sessions
 from cluster_sim.workload.traces.mooncake import mooncake_batches
@@ -53,7 +54,7 @@ def _table(name: str) -> TraceFormat:
     return TraceFormat(
         lambda begun: begun.has_alike(*layout.columns),
         lambda source, rng: table_batches(source, layout),
-        takes_unit=True,
+        units=TIME_UNITS,
         names=layout.columns,
         links_turns=lambda begun: layout.session is not None and begun.has_alike(layout.session),
         records_failures=name == "burstgpt",
@@ -103,7 +104,7 @@ FORMATS: dict[str, TraceFormat] = {
     "bailian": TraceFormat(
         _rows(is_bailian),
         lambda source, rng: bailian_batches(source),
-        takes_unit=True,
+        units=NUMBER_UNITS,
         names=("timestamp", "input_length", "output_length", "chat_id"),
         links_turns=lambda begun: begun.has("chat_id"),
     ),
@@ -111,13 +112,13 @@ FORMATS: dict[str, TraceFormat] = {
     "mooncake": TraceFormat(
         _rows(lambda begun: begun.has("input_length")),
         lambda source, rng: mooncake_batches(source),
-        takes_unit=True,
+        units=NUMBER_UNITS,
         names=("timestamp", "input_length", "output_length"),
     ),
     "table": TraceFormat(
         lambda begun: known_columns(begun.names) is not None,
         lambda source, rng: any_table_batches(source),
-        takes_unit=True,
+        units=TIME_UNITS,
     ),
     "servegen": TraceFormat(
         _never,

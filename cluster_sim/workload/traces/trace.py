@@ -342,10 +342,11 @@ class Trace(Description):
                 self.path,
                 f"is a {self.found_format} trace with times and numbers of tokens of its own; got {' and '.join(given)}; expected neither",
             )
-        if self.time_unit is not None and not self._format.takes_unit:
+        if self.time_unit is not None and self.time_unit not in self._format.units:
+            units = ", ".join(self._format.units) or "no time_unit: the format gives it"
             raise ScenarioError.at(
                 self.path,
-                f"is a {self.found_format} trace, whose format gives the unit of its times; got time_unit: {self.time_unit}; expected none",
+                f"is a {self.found_format} trace; got time_unit: {self.time_unit}; expected {units}",
             )
         tally.clock = TraceClock()
         return TraceSource(
