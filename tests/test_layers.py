@@ -49,6 +49,7 @@ ALLOWED = {
     "networkx": "topology",
     "orjson": "workload",
     "pooch": "workload",
+    "tokenizers": "workload",
     "requests": "workload",  # which Pooch brings
     "pyarrow": "workload results analysis calibration figures export report studies claims cli",
     "scipy": "results calibration report studies export",

@@ -155,15 +155,27 @@ class Oversized:
         """Return how many requests exceed what, and what becomes of them; None where none does."""
         if not self.too_long:
             return None
-        limits, prompt, output = self._limits, *self._longest
+        return f"{self._counts('')}; {self._outcome()}; {self._longest_request()}"
+
+    def sentence_of_first(self) -> str | None:
+        """Return how many of the first requests of a trace exceed what; None where none does."""
+        if not self.too_long:
+            return None
+        return f"{self._counts('the first ')}; {self._longest_request()}"
+
+    def _counts(self, of: str) -> str:
+        limits = self._limits
         context = f"the context of {limits.model}, {limits.context:,} tokens"
         exceeded = ((self.beyond_context, context), (self.beyond_replicas, limits.exceeded()))
-        counts = " and ".join(
-            f"{count:,} of {self.requests:,} requests ({100 * count / self.requests:.2f} %) exceed {what}"
+        return " and ".join(
+            f"{count:,} of {of}{self.requests:,} requests ({100 * count / self.requests:.2f} %) exceed {what}"
             for count, what in exceeded
             if count
         )
-        return f"{counts}; {self._outcome()}; the longest has {prompt:,} prompt and {output:,} output tokens"
+
+    def _longest_request(self) -> str:
+        prompt, output = self._longest
+        return f"the longest has {prompt:,} prompt and {output:,} output tokens"
 
     def _outcome(self) -> str:
         """Return what becomes of requests that are too long."""
@@ -203,6 +215,23 @@ def trace_uses(scenarios: Sequence[Scenario]) -> Iterator[TraceUse]:
         tally = trace.check(seed, partial(_count_all, counts), as_sessions=as_sessions)
         titled = zip(own, counts, strict=True)
         yield TraceUse(trace, tally, {scenario.title: each.oversized for scenario, each in titled})
+
+
+def oversized_first(scenario: Scenario, prompt: np.ndarray, output: np.ndarray) -> Oversized:
+    """Return the count among the first requests of a trace, as they reach the replicas.
+
+    Parameters
+    ----------
+    scenario
+        The scenario that replays it.
+    prompt
+        Lengths of prompts, with the text that stands before every one [tokens].
+    output
+        Lengths of answers [tokens].
+    """
+    oversized = Oversized(size_limits(scenario)._replace(prefix_tokens=0))
+    oversized.add(prompt, output)
+    return oversized
 
 
 class _Count(NamedTuple):

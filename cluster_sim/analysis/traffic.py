@@ -73,9 +73,17 @@ def of_trace(
     sessions = None
     if trace.links_turns:
         sessions = tally.sessions or _count_sessions(batches)
-    reading = _reading(trace, tally, times_s, sessions)
+    added = None
+    if tally.prefixes_apart:
+        added = int(np.sum(prompts)) - sum(_block_tokens(batch) for batch in batches)
+    reading = _reading(trace, tally, times_s, sessions, added)
     notes = list(tally.said())
     return Demand(name, times_s, prompts, outputs, pieces, notes=notes, reading=reading)
+
+
+def _block_tokens(batch: Batch) -> int:
+    """Return the tokens of all blocks of these requests."""
+    return sum(len(ids) * block_tokens for ids, block_tokens in batch.blocks or ())
 
 
 def _count_sessions(batches: Sequence[Batch]) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from itertools import count, repeat
+from itertools import repeat
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from cluster_sim.analysis.demand import Demand
 from cluster_sim.errors import ScenarioError, cannot_write
 from cluster_sim.whole_files import whole_file
-from cluster_sim.workload.traces.rows import Pieces
+from cluster_sim.workload.traces.block_numbers import BlockNumbers
 
 BLOCK_TOKENS = 512
 """Length of a block of Mooncake's format [tokens]."""
@@ -25,8 +25,8 @@ FORMATS = (".parquet", ".jsonl")
 def write(demand: Demand, path: Path) -> None:
     """Write the requests as the suffix says.
 
-    The suffix is .parquet, or .jsonl for Mooncake's format (milliseconds, identities of blocks of
-    512 tokens). Raises ScenarioError for another suffix, or where the file cannot be written.
+    The suffix is .parquet, or .jsonl for Mooncake's format (milliseconds with microseconds behind
+    the point, identities of blocks of 512 tokens). Raises ScenarioError for another suffix, or where the file cannot be written.
     """
     if path.suffix not in FORMATS:
         raise ScenarioError.at(
@@ -63,8 +63,7 @@ def _table(demand: Demand) -> pa.Table:
 
 def _mooncake(demand: Demand) -> Iterator[dict[str, Any]]:
     """Yield the rows of Mooncake's format."""
-    numbers: dict[_Block, int] = {}
-    fresh = count(-1, -1)  # identities of blocks whose content nobody else has
+    blocks = BlockNumbers(BLOCK_TOKENS)
     pieces = demand.pieces if demand.pieces is not None else repeat(())
     for arrival_s, prompt, output, own in zip(
         demand.arrival_s.tolist(),
@@ -73,41 +72,15 @@ def _mooncake(demand: Demand) -> Iterator[dict[str, Any]]:
         pieces,
         strict=False,
     ):
-        ids = [numbers.setdefault(block, len(numbers)) for block in _blocks(prompt, own, fresh)]
         yield {
-            "timestamp": round(1e3 * arrival_s),
+            "timestamp": _ms(arrival_s),
             "input_length": prompt,
             "output_length": output,
-            "hash_ids": ids,
+            "hash_ids": blocks.of(prompt, own),
         }
 
 
-class _Block(NamedTuple):
-    """What identifies a block of a prompt."""
-
-    piece: int
-    """Identity of the piece in which it ends."""
-    place: int
-    """Number of blocks before it."""
-    tokens: int
-    """Its length [tokens]."""
-
-
-def _blocks(prompt: int, pieces: Pieces, fresh: Iterator[int]) -> Iterator[_Block]:
-    """Yield the blocks of a prompt.
-
-    A piece stands for its content after exactly what is before it, so the piece that holds a
-    block's last token says all.
-    """
-    ends = iter(pieces)
-    identity, reached = None, 0
-    for place in range(-(-prompt // BLOCK_TOKENS)):
-        last = min((place + 1) * BLOCK_TOKENS, prompt)
-        while reached < last:
-            piece = next(ends, None)
-            if piece is None:
-                identity, reached = None, prompt
-                break
-            identity, reached = piece[0], reached + piece[1]
-        known = identity if identity is not None else next(fresh)
-        yield _Block(known, place, last - place * BLOCK_TOKENS)
+def _ms(time_s: float) -> float:
+    """Return a time in milliseconds, to the microsecond; a whole number where it is one."""
+    time_ms = round(1e3 * time_s, 3)
+    return int(time_ms) if time_ms.is_integer() else time_ms

@@ -193,6 +193,11 @@ def test_check_says_so_once_for_each_variant_and_reads_the_trace_once(
         "they are rejected; the longest has 5,000 prompt and 5 output tokens",
     ]
     assert len(reads) == 1
+    _, _, err = call(capsys, "explain", path)
+    assert (
+        "warning: t/large: trace: 2 of the first 8 requests (25.00 %) exceed the context of tiny, 4,096 "
+        "tokens; the longest has 5,000 prompt and 5 output tokens"
+    ) in err.splitlines()
 
 
 def test_the_limit_that_is_exceeded_is_named(tmp_path: Path) -> None:

@@ -105,6 +105,19 @@ def test_chats_with_times_are_counted_as_sessions(tmp_path: Path) -> None:
     assert (told["sessions"], told["first_arrival_s"], told["last_arrival_s"]) == (2, 61.5, 63.5)
 
 
+def test_conversations_of_text_have_no_recorded_times(tmp_path: Path) -> None:
+    """Their starts are drawn: two words are asked, one is answered, at three tokens each."""
+    turns = [{"from": "human", "value": "how so"}, {"from": "gpt", "value": "thus"}]
+    path = tmp_path / "s.json"
+    path.write_text(
+        json.dumps([{"id": str(number), "conversations": turns} for number in range(2)])
+    )
+    arrivals = {"process": "poisson", "rate": "1 /s"}
+    told = summary(str(path), arrivals=arrivals, tokens_per_word=3)
+    assert (told["first_arrival_s"], told["last_arrival_s"], told["sessions"]) == (None, None, 2)
+    assert (told["total_prompt_tokens"], told["total_output_tokens"]) == (12, 6)
+
+
 def test_show_prints_sums_and_sessions_and_its_json_the_clock(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -120,6 +133,21 @@ def test_show_prints_sums_and_sessions_and_its_json_the_clock(
         assert row in cells
     told = json.loads(call(capsys, "workload", "show", aiperf(tmp_path), "--json")[1])
     assert told["first_arrival_s"] == approx(2.0)
+
+
+def test_columns_and_unit_of_a_trace_are_given_on_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "own.csv"
+    path.write_text("when, in: words,out\n5000,10,3\n6500,12,4\n")
+    columns = "arrival=when,prompt=in: words,output=out"
+    code, out, err = call(
+        capsys, "workload", "show", path, "--columns", columns, "--time-unit", "ms", "--json"
+    )
+    assert code == 0, err
+    told = json.loads(out)
+    assert (told["first_arrival_s"], told["last_arrival_s"]) == (approx(5.0), approx(6.5))
+    assert (told["total_prompt_tokens"], told["total_output_tokens"]) == (22, 7)
 
 
 def test_columns_may_have_commas_in_their_names() -> None:

@@ -139,15 +139,9 @@ VLLM_TOTALS = {
     "duration", "completed", "failed", "total_input_tokens", "total_output_tokens", "request_throughput", "request_goodput", "output_throughput",
     "total_token_throughput", "max_output_tokens_per_s", "max_concurrent_requests", "rtfx", "latencies", "queue_times",
 }  # fmt: skip
-VLLM_DETAILS = {
-    "input_lens",
-    "output_lens",
-    "ttfts",
-    "itls",
-    "start_times",
-    "generated_texts",
-    "errors",
-}
+VLLM_REQUESTS = {"input_lens", "output_lens", "ttfts", "start_times", "errors"}
+"""Lists with which a file can be replayed: the client itself writes them with --save-detailed alone."""
+VLLM_DETAILS = {"itls", "generated_texts"}
 
 
 def test_vllm_has_its_published_fields_and_those_that_say_who_wrote_it(
@@ -159,7 +153,8 @@ def test_vllm_has_its_published_fields_and_those_that_say_who_wrote_it(
         for statistic in ("mean", "median", "std", "p90", "p95", "p99")
     }
     said = vllm.document(answers(light))
-    assert set(said) == VLLM_SETUP | VLLM_TOTALS | statistics | {"simulated_by", "seed"}
+    about = {"simulated_by", "seed"}
+    assert set(said) == VLLM_SETUP | VLLM_TOTALS | VLLM_REQUESTS | statistics | about
     assert set(vllm.document(answers(light), detailed=True)) == set(said) | VLLM_DETAILS
     some = vllm.document(answers(light), ["ttft"], [99, 99.9])
     assert {key for key in some if key.endswith("_ms")} == {

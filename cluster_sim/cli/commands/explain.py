@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cluster_sim.cli.console import print_line, stdout, warn_of
+from cluster_sim.cli.console import print_line, stdout, warn, warn_of
 from cluster_sim.cli.options import File, Sets, Variants
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def _print_arithmetic(scenario: Scenario) -> None:
     """Print what each pool can do, and how much of it the traffic asks for."""
     from cluster_sim.analysis.estimate import explain
     from cluster_sim.analysis.offered_rate import offered_per_s
+    from cluster_sim.analysis.oversized import oversized_first
     from cluster_sim.analysis.pool_arithmetic import highest_rate_per_s
     from cluster_sim.analysis.request_lengths import sampled_lengths
     from cluster_sim.cli.estimate_table import estimate_table
@@ -54,6 +55,10 @@ def _print_arithmetic(scenario: Scenario) -> None:
         f"# {scenario.title}: {scenario.model.name}, {lengths.prompt_tokens:,.0f} prompt and {lengths.output_tokens:,.0f} output tokens in the mean",
         highlight=False,
     )
+    if scenario.workload.recorded is not None:
+        first = oversized_first(scenario, lengths.prompts, lengths.outputs)
+        if (too_long := first.sentence_of_first()) is not None:
+            warn(f"{scenario.title}: trace: {too_long}")
     usd_per_hour = [planned_usd_per_hour(scenario, pool) for pool in scenario.cluster.pools]
     console.print(estimate_table(pools, usd_per_hour, lengths.output_tokens))
     if (offered := offered_per_s(scenario)) is not None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.traces.client_rows import (
     SessionNumbers,
     has_later_turns,
@@ -57,6 +58,11 @@ def aiperf_record_batches(source: TraceSource) -> Iterator[Batch]:
 
     Raises ScenarioError with the line of a record that is malformed.
     """
+    if source.time_unit not in (None, "ns"):
+        raise ScenarioError.at(
+            source.path,
+            f"has times in nanoseconds; got time_unit: {source.time_unit}; expected none",
+        )
     sessions = SessionNumbers()
     metrics: dict[str, None] = {}
 

@@ -188,6 +188,7 @@ class _Reader:
             number = self._groups.setdefault((group, length), len(self._groups) + 1)
             blocks = ((number,), length)
             prompt += length
+            self._source.tally.prefixes_apart = True
             self._source.tally.note(
                 "input_tokens leaves out the prefix of a prefix_group: prompts are input_tokens and prefix_length together"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from itertools import chain
 from json import JSONDecoder
@@ -66,10 +67,23 @@ def read_document(path: str | Path) -> Any:
     with opened(path, has_lines=False) as text:
         content = whole_text(text, str(path))
     try:
-        return loads(content)
+        return parsed(content)
     except (ValueError, RecursionError) as fault:
         line = getattr(fault, "lineno", 1)
         raise ScenarioError.at(f"{path}:{line}", f"is no JSON: {fault}") from fault
+
+
+def parsed(text: str) -> Any:
+    """Return a JSON value; clients in Python write Infinity and NaN too.
+
+    Raises ValueError or RecursionError where it is none.
+    """
+    try:
+        return loads(text)
+    except ValueError:
+        if "Infinity" not in text and "NaN" not in text:
+            raise
+        return json.loads(text)
 
 
 def array_lines(path: str | Path) -> list[int]:

@@ -23,6 +23,7 @@ from cluster_sim.workload.traces.refusals import missing_columns, unknown_format
 from cluster_sim.workload.traces.rows import Batch, in_batches
 from cluster_sim.workload.traces.servegen import is_servegen, servegen_batches
 from cluster_sim.workload.traces.source import Beginning, TraceFormat, TraceSource
+from cluster_sim.workload.traces.summaries import refuse_run_folder, refuse_summaries
 from cluster_sim.workload.traces.table_layouts import LAYOUTS
 from cluster_sim.workload.traces.tables import any_table_batches, table_batches
 from cluster_sim.workload.traces.weka import looks_like_weka, weka_rows, weka_sessions
@@ -136,8 +137,10 @@ def recognised(path: str) -> str:
     Raises ScenarioError where it looks like none of those that are known.
     """
     if is_archive(path):
+        refuse_run_folder(path)
         return "servegen" if is_servegen(path) else "weka"
     begun = beginning(path)
+    refuse_summaries(begun)
     for name, format_ in FORMATS.items():
         if format_.recognises(begun):
             return name

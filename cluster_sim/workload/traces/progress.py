@@ -37,6 +37,8 @@ class Tally:
     divided by `speedup`; None before the first request [s]."""
     clock: TraceClock = field(default_factory=TraceClock, compare=False)
     """Clock of the file."""
+    prefixes_apart: bool = False
+    """Whether the file counts the shared beginnings of prompts apart from what follows them."""
     notes: list[str] = field(default_factory=list)
     """Sentences on how the file was read, and what decided."""
     unused: list[str] = field(default_factory=list)

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from orjson import loads
-
 from cluster_sim.errors import ScenarioError
+from cluster_sim.workload.traces import line_guard
 from cluster_sim.workload.traces.csv_rows import heading_of
-from cluster_sim.workload.traces.documents import read_document, starts_as_array
+from cluster_sim.workload.traces.documents import parsed, read_document, starts_as_array
 from cluster_sim.workload.traces.files import opened
 from cluster_sim.workload.traces.parquet_files import is_parquet, parquet_names
 from cluster_sim.workload.traces.source import Beginning
-
-_FIRST_LINE = 1_000_000
-"""Number of characters within which the first object of JSON Lines is looked for at first."""
 
 
 def beginning(path: str) -> Beginning:
@@ -27,16 +23,33 @@ def beginning(path: str) -> Beginning:
     if starts_as_array(path):
         values = read_document(path)
         return _of_json(values[0] if values else None, path)
-    with opened(path) as text:
-        first = next((line for line in text if line.strip()), "")
+    first = _first_line(path)
+    if first is None:
+        return _of_json(read_document(path), path)
     if not first:
         raise ScenarioError.at(path, "is empty; expected a trace with a heading and rows")
     if not first.lstrip().startswith("{"):
         return Beginning("table", heading_of(path).names, path=path)
     try:
-        return _of_json(loads(first), path)
+        return _of_json(parsed(first), path)
     except (ValueError, RecursionError):
         return _of_json(read_document(path), path)
+
+
+def _first_line(path: str) -> str | None:
+    """Return the first line that is not blank; None for a JSON object longer than a line may be.
+
+    Raises ScenarioError at another line that is too long.
+    """
+    with opened(path, has_lines=False) as text:
+        while (first := text.readline(line_guard.MAX_LINE_BYTES)) and not first.strip():
+            pass
+    if len(first) < line_guard.MAX_LINE_BYTES:
+        return first
+    if first.lstrip().startswith("{"):
+        return None
+    with opened(path) as text:
+        return next(iter(text))
 
 
 def _of_json(value: Any, path: str) -> Beginning:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,8 +16,8 @@ from cluster_sim.workload.traces.progress import Tally
 from cluster_sim.workload.traces.recorded import RecordedSession
 from cluster_sim.workload.traces.rows import Batch
 
-EXAMPLE = "arrivals: {process: poisson, rate: 2 /s} and tokens_per_word: 1.3, or tokenizer: tokenizer.json"
-"""Keys with which texts can be replayed."""
+_ARRIVALS = "arrivals: {process: poisson, rate: 2 /s}"
+_TOKENS = "tokens_per_word: 1.3"
 
 
 class TextKeys(NamedTuple):
@@ -48,7 +47,7 @@ class TextKeys(NamedTuple):
         if per_word is None:
             raise ScenarioError.at(
                 self.path,
-                f"holds texts, without times and numbers of tokens; expected {EXAMPLE} beside its path",
+                f"holds texts without numbers of tokens{self._as_written()}, or tokenizer: tokenizer.json in place of tokens_per_word",
             )
 
         def count(text: str) -> int:
@@ -63,10 +62,8 @@ class TextKeys(NamedTuple):
         Raises ScenarioError where no process is given, or one that waits for answers.
         """
         if self.arrivals is None:
-            raise ScenarioError.at(
-                self.path,
-                "holds texts without times; expected arrivals: {process: poisson, rate: 2 /s} beside its path",
-            )
+            without = "times" if self.given() else "times and numbers of tokens"
+            raise ScenarioError.at(self.path, f"holds texts without {without}{self._as_written()}")
         if self.arrivals.waiting_clients() is not None:
             raise ScenarioError.at(
                 self.path,
@@ -74,6 +71,12 @@ class TextKeys(NamedTuple):
             )
         times_s = self.arrivals.times(stream(seed, "arrivals"))
         return islice(times_s, getattr(self.arrivals, "requests", None))
+
+    def _as_written(self) -> str:
+        """Return what a scenario says of such a file, as the end of a message."""
+        tokens = _TOKENS if self.tokenizer is None else f"tokenizer: {self.tokenizer}"
+        keys = f"path: {Path(self.path).name}, {_ARRIVALS}, {tokens}"
+        return f"; expected in a scenario workload: {{trace: {{{keys}}}}}"
 
 
 def started(
@@ -102,7 +105,7 @@ def timed(rows: Batch, starts_s: Iterator[float], tally: Tally) -> Batch:
 
 def _note_left(left: int, what: str, tally: Tally) -> None:
     if left:
-        tally.note(f"{left:,} {what} are not sent: arrivals end before (requests)")
+        tally.note(f"{left:,} {what} are not sent: arrivals end before")
 
 
 def _tokens_by(path: str) -> Callable[[str], int]:
@@ -111,7 +114,7 @@ def _tokens_by(path: str) -> Callable[[str], int]:
     Raises ScenarioError where the package is not installed, or the file is none of its.
     """
     try:
-        tokenizers: Any = import_module("tokenizers")
+        import tokenizers
     except ImportError as fault:
         raise ScenarioError.at(
             path,

@@ -234,7 +234,8 @@ class Trace(Description):
             sessions = iter(sorted(sessions, key=_start_s))
         first = next(sessions)
         zero_s = self.start_s + (0.0 if self._format.begins_at_zero else first.start_s)
-        tally.begin_at(zero_s)
+        if not self.is_text:  # whose starts are drawn
+            tally.begin_at(zero_s)
 
         def kept() -> Iterator[RecordedSession]:
             last_s = first.start_s

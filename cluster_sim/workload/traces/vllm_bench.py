@@ -7,15 +7,14 @@ vllm/benchmarks/serve.py; `start_times` came with pull request 32667 of January 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import orjson
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.traces.client_rows import in_time_order, times_s, without
+from cluster_sim.workload.traces.documents import parsed, whole_text
 from cluster_sim.workload.traces.files import opened
 from cluster_sim.workload.traces.json_rows import MALFORMED
 from cluster_sim.workload.traces.rows import Batch, batch_of_columns, tokens
@@ -66,14 +65,14 @@ def vllm_bench_batches(source: TraceSource) -> Iterator[Batch]:
 def _result(source: TraceSource) -> Mapping[str, Any]:
     """Return the only result of a file. Raises ScenarioError where there are several, or none."""
     with opened(source.path, has_lines=False) as text:
-        content = text.read().removeprefix("\ufeff")
+        content = whole_text(text, source.path)
     try:
-        results = [_parsed(content)]
-    except ValueError as fault:
+        results = [parsed(content)]
+    except (ValueError, RecursionError) as fault:
         lines = [line for line in content.splitlines() if line.strip()]
         try:
-            results = [_parsed(line) for line in lines]
-        except ValueError:
+            results = [parsed(line) for line in lines]
+        except (ValueError, RecursionError):
             line_number = getattr(fault, "lineno", 1)
             raise ScenarioError.at(f"{source.path}:{line_number}", f"is no JSON: {fault}") from None
     if len(results) != 1:
@@ -86,18 +85,6 @@ def _result(source: TraceSource) -> Mapping[str, Any]:
             source.path, "is no JSON object; expected a result of vllm bench serve"
         )
     return results[0]
-
-
-def _parsed(text: str) -> Any:
-    """Return a JSON value; the client writes Infinity and NaN too. Raises ValueError."""
-    try:
-        return orjson.loads(text)
-    except ValueError:
-        pass
-    try:
-        return json.loads(text)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
 
 
 def _columns(result: Mapping[str, Any], source: TraceSource) -> dict[str, list[Any]]:

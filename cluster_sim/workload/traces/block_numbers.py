@@ -1,0 +1,61 @@
+"""Blocks of equal length from the pieces of prompts, as traces of Mooncake's format number them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+from typing import NamedTuple
+
+from cluster_sim.workload.traces.rows import Pieces
+
+
+class _Block(NamedTuple):
+    """What identifies a block of a prompt."""
+
+    piece: int
+    """Identity of the piece in which it ends."""
+    place: int
+    """Number of blocks before it."""
+    tokens: int
+    """Its length [tokens]."""
+
+
+class BlockNumbers:
+    """Numbers of blocks, which are equal where the prompts up to their ends are."""
+
+    def __init__(self, block_tokens: int) -> None:
+        self._block_tokens = block_tokens
+        self._numbers: dict[_Block, int] = {}
+        self._fresh = count(-1, -1)  # identities of blocks whose content nobody else has
+
+    def of(self, prompt: int, pieces: Pieces) -> list[int]:
+        """Return the numbers of a prompt's blocks.
+
+        Parameters
+        ----------
+        prompt
+            Length of the prompt [tokens].
+        pieces
+            Pieces at its beginning.
+        """
+        numbers = self._numbers
+        return [numbers.setdefault(block, len(numbers)) for block in self._blocks(prompt, pieces)]
+
+    def _blocks(self, prompt: int, pieces: Pieces) -> Iterator[_Block]:
+        """Yield the blocks of a prompt.
+
+        A piece stands for its content after exactly what is before it, so the piece that holds a
+        block's last token says all.
+        """
+        ends = iter(pieces)
+        identity, reached = None, 0
+        for place in range(-(-prompt // self._block_tokens)):
+            last = min((place + 1) * self._block_tokens, prompt)
+            while reached < last:
+                piece = next(ends, None)
+                if piece is None:
+                    identity, reached = None, prompt
+                    break
+                identity, reached = piece[0], reached + piece[1]
+            known = identity if identity is not None else next(self._fresh)
+            yield _Block(known, place, last - place * self._block_tokens)

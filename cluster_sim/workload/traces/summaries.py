@@ -1,0 +1,75 @@
+"""Files beside traces that hold no single requests: each is refused by name, with what to read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from cluster_sim.errors import ScenarioError
+from cluster_sim.workload.traces.files import opened
+from cluster_sim.workload.traces.source import Beginning
+
+
+class _Summary(NamedTuple):
+    """A kind of file that cannot be replayed."""
+
+    recognises: Callable[[Beginning], bool]
+    """Whether a file that begins so is of this kind."""
+    what: str
+    """Name of the file, and what it holds."""
+    expected: str
+    """File that can be replayed in its place."""
+
+
+def _is_mlperf(begun: Beginning) -> bool:
+    """Return whether a file is a log of LoadGen: the summary begins with a line of `=`."""
+    if begun.kind != "table" or not begun.names:
+        return False
+    if begun.names[0].startswith(":::MLLOG"):
+        return True
+    if not begun.names[0].startswith("====="):
+        return False
+    with opened(begun.path) as text:
+        return "MLPerf" in text.read(400)
+
+
+def _is_aiperf(begun: Beginning) -> bool:
+    """Return whether a file is AIPerf's summary, as JSON or CSV, or GenAI-Perf's."""
+    if begun.kind == "table":
+        return begun.names[:1] == ("Metric",) and begun.has("avg", "p99")
+    latency = begun.first.get("request_latency") if isinstance(begun.first, Mapping) else None
+    return begun.has("aiperf_version") or (isinstance(latency, Mapping) and "unit" in latency)
+
+
+_SUMMARIES = (
+    _Summary(
+        _is_mlperf,
+        "is a log of MLPerf's LoadGen, which holds figures of the whole run and no single requests",
+        "an export of vllm, aiperf or guidellm",
+    ),
+    _Summary(
+        _is_aiperf,
+        "is AIPerf's summary, which holds no single requests",
+        "profile_export.jsonl beside it",
+    ),
+    _Summary(
+        lambda begun: begun.has("load_summary", "successes"),
+        "is inference-perf's summary, which holds no single requests",
+        "per_request_lifecycle_metrics.json beside it (report.request_lifecycle.per_request: true)",
+    ),
+)
+
+
+def refuse_summaries(begun: Beginning) -> None:
+    """Raise ScenarioError for a file that is known, and that holds no single requests."""
+    for kind in _SUMMARIES:
+        if kind.recognises(begun):
+            raise ScenarioError.at(begun.path, f"{kind.what}; expected {kind.expected}")
+
+
+def refuse_run_folder(path: str) -> None:
+    """Raise ScenarioError for the folder of a run, whose requests are one of its files."""
+    requests = Path(path) / "requests.parquet"
+    if requests.is_file():
+        raise ScenarioError.at(path, f"is the folder of a run; expected its file {requests}")
