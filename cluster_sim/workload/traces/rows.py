@@ -22,6 +22,8 @@ RawRow = tuple[float, int, int, Blocks]
 
 MAX_TOKENS = 10**9
 """Greatest length that a row may have [tokens]."""
+_EXACT = 2**53
+"""Greatest number up to which a float holds every whole number."""
 AT_A_TIME = 4096
 """Number of rows that are read together."""
 
@@ -163,6 +165,8 @@ def tokens(values: Sequence[Any]) -> np.ndarray:
     if set(map(type, values)) <= {int}:
         return np.array(values, dtype=np.int64)
     column = numbers(values)
+    if not np.all(np.abs(column) <= _EXACT):
+        raise ValueError
     whole = column.astype(np.int64)
     if np.any(whole != column):
         raise ValueError
