@@ -144,7 +144,8 @@ class Trace(Description):
             if zero_s is None and len(batch.time_s):
                 first_s = 0.0 if self._format.begins_at_zero else float(batch.time_s[0])
                 zero_s = first_s + self.start_s
-                tally.begin_at(zero_s)
+                if not self.is_text:  # whose file has no clock
+                    tally.begin_at(zero_s)
             if zero_s is None:
                 continue
             last_s = max(last_s, batch.time_s[-1:].max(initial=last_s))
