@@ -249,6 +249,7 @@ def test_a_document_may_have_a_gigabyte_unpacked(
         (b"SQLite format 3\0", "is an SQLite database; expected CSV"),
         (zipped(b"", "[Content_Types].xml"), "is an Excel workbook; expected CSV"),
     ],
+    ids=["zstd in gzip", "gzip in xz", "empty zip", "7-Zip", "SQLite", "Excel"],  # packing has a clock
 )  # fmt: skip
 def test_what_is_not_read_is_refused_by_its_name(tmp_path: Path, content: bytes, said: str) -> None:
     path = written(tmp_path, content)

@@ -22,6 +22,8 @@ RawRow = tuple[float, int, int, Blocks]
 
 MAX_TOKENS = 10**9
 """Greatest length that a row may have [tokens]."""
+MAX_EXACT = 1 << 53
+"""Number below which a float holds every whole number."""
 AT_A_TIME = 4096
 """Number of rows that are read together."""
 
@@ -163,12 +165,9 @@ def tokens(values: Sequence[Any]) -> np.ndarray:
     if set(map(type, values)) <= {int}:
         return np.array(values, dtype=np.int64)
     column = numbers(values)
-    if not np.all(np.abs(column) <= MAX_TOKENS):  # not a number, infinite, or beyond 64 bits
+    if not np.all((np.abs(column) < MAX_EXACT) & (column == np.floor(column))):
         raise ValueError
-    whole = column.astype(np.int64)
-    if np.any(whole != column):
-        raise ValueError
-    return whole
+    return column.astype(np.int64)
 
 
 def numbers(values: Sequence[Any]) -> np.ndarray:
