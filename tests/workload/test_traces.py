@@ -404,9 +404,9 @@ def test_memory_does_not_grow_with_the_length_of_a_trace(tmp_path: Path) -> None
 
 
 NO_FORMAT = (
-    ":1: is of no known format: got {}; expected a format that is known ("
+    ":1: is of no known format: got {}; expected columns: {{arrival: …, prompt: …, output: …}}, or a format that is known ("
     + ", ".join(name for name in FORMATS if name != "table")
-    + "), or columns: {{arrival: …, prompt: …, output: …}}"
+    + ")"
 )
 
 

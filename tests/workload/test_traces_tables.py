@@ -380,6 +380,16 @@ def test_sessions_are_linked_by_their_values(tmp_path: Path) -> None:
     assert [len(own.steps) for own in trace.replayed_sessions()] == [2, 1]
 
 
+def test_sessions_of_burstgpt_wait_from_the_end_of_the_answer(tmp_path: Path) -> None:
+    """The first answer ends at 100 + 3 s, so the turn at 110 s waits 7 s; then no end is known."""
+    heading = "Session ID,Elapsed time,Timestamp,Model,Request tokens,Response tokens\n"
+    text = heading + "a,3,100,m,5,6\na,,110,m,7,8\na,1,130,m,9,9\n,,140,m,1,1\n"
+    sessions = list(Trace.model_validate({"path": write(tmp_path, text)}).replayed_sessions())
+    assert [own.start_s for own in sessions] == [0.0, 40.0]
+    assert [step.gap_s for step in sessions[0].steps] == [0.0, 7.0, 0.0]
+    assert [step.due_s for step in sessions[0].steps] == [0.0, 0.0, 30.0]
+
+
 # --- known names, and refusals
 
 
@@ -399,15 +409,11 @@ def test_well_known_names_need_no_columns(tmp_path: Path) -> None:
     [
         (
             "user,arrived_s,prompt_len,completion_len",
-            "is of no known format: got columns user, arrived_s, prompt_len, completion_len; expected a format that is known (",
-        ),
-        (
-            "user,arrived_s,prompt_len,completion_len",
-            "), or columns: {arrival: arrived_s, prompt: prompt_len, output: completion_len}",
+            "is of no known format: got columns user, arrived_s, prompt_len, completion_len; expected columns: {arrival: arrived_s, prompt: prompt_len, output: completion_len}, or a format that is known (azure, ",
         ),
         (
             "arrived_at,num_prefill,num_decode_tokens",
-            "expected those of vidur, the nearest format (arrived_at, num_prefill_tokens, num_decode_tokens), or columns: {arrival: arrived_at, prompt: num_prefill, output: num_decode_tokens}",
+            "expected columns: {arrival: arrived_at, prompt: num_prefill, output: num_decode_tokens}, or those of vidur, the nearest format (arrived_at, num_prefill_tokens, num_decode_tokens)",
         ),
         (
             "timestamp,start_time,input_tokens,output_tokens",
@@ -445,6 +451,14 @@ def test_keys_and_parquet_columns_are_refused_alike(tmp_path: Path) -> None:
     )
 
 
+def test_a_format_that_a_file_does_not_have_is_refused_with_what_was_found(tmp_path: Path) -> None:
+    path = write(tmp_path, '{"begun": 1, "prompt_len": 2}\n', "t.jsonl")
+    assert fault(path, format="mooncake") == (
+        ":1: has no key timestamp, input_length, output_length; got keys begun, prompt_len; expected timestamp,input_length,output_length, or no format and columns: {arrival: …, prompt: prompt_len, output: …}"
+    )
+    assert fault(path, format="table").startswith(":1: is of no known format: got keys begun")
+
+
 def test_columns_belong_to_tables_alone(tmp_path: Path) -> None:
     path = write(tmp_path, named("0.5,3,4", "2.0,5,6"))
     with pytest.raises(ValidationError, match="got columns beside format: azure; expected columns"):
@@ -455,7 +469,11 @@ def test_columns_belong_to_tables_alone(tmp_path: Path) -> None:
 def test_a_unit_is_refused_where_the_format_has_its_own(tmp_path: Path) -> None:
     row = '{"input_toks": 100, "output_toks": 20, "arrival_time_ns": 1000000000}\n'
     assert fault(write(tmp_path, row), time_unit="s") == (
-        ": is a llmservingsim trace, whose format gives the unit of its times; got time_unit: s; expected none"
+        ": is a llmservingsim trace; got time_unit: s; expected no time_unit: the format gives it"
+    )
+    row = '{"timestamp": 0, "input_length": 10, "output_length": 2}\n'
+    assert fault(write(tmp_path, row), time_unit="iso") == (
+        ": is a mooncake trace; got time_unit: iso; expected s, ms, us, ns"
     )
 
 

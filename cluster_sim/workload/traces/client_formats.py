@@ -13,6 +13,7 @@ from cluster_sim.workload.traces.aiperf_records import (
 )
 from cluster_sim.workload.traces.aiperf_rows import aiperf_row_batches, is_aiperf_rows
 from cluster_sim.workload.traces.blis import blis_batches, is_blis, links_blis
+from cluster_sim.workload.traces.clock import NUMBER_UNITS
 from cluster_sim.workload.traces.guidellm_report import (
     guidellm_batches,
     is_guidellm,
@@ -44,7 +45,7 @@ CLIENT_FORMATS: dict[str, TraceFormat] = {
         _aiperf,
         links_turns=_links_aiperf,
         has_times=is_aiperf_records,
-        takes_unit=True,
+        units=NUMBER_UNITS,
         names=("timestamp", "input_length", "output_length", "session_id"),
     ),
     "vllm-bench": TraceFormat(

@@ -20,6 +20,8 @@ from cluster_sim.workload.traces.unit_names import NumberUnit, named_unit
 
 TimeUnit = Literal["s", "ms", "us", "ns", "iso"]
 """How a file writes times: in a unit, or as dates and times of ISO 8601."""
+NUMBER_UNITS: tuple[NumberUnit, ...] = ("s", "ms", "us", "ns")
+TIME_UNITS: tuple[TimeUnit, ...] = (*NUMBER_UNITS, "iso")
 PER_S: dict[str, int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 """Units of time per second."""
 UNITS: dict[str, str] = {
@@ -72,7 +74,7 @@ class UnitChoice(NamedTuple):
 
     def note(self, name: str) -> str:
         """Return the sentence on how the times of this column are read."""
-        *others, last = (unit for unit in UNITS if unit != self.unit)
+        *others, last = (unit for unit in NUMBER_UNITS if unit != self.unit)
         choice = f"time_unit: {', '.join(others)} or {last}"
         return f"{name} is read as {UNITS[self.unit]}: {self.why}; {choice} says otherwise"
 
@@ -109,10 +111,10 @@ def _epoch_unit(stamps: np.ndarray) -> NumberUnit | None:
     if not len(stamps):
         return None
     first, last = float(np.min(stamps)), float(np.max(stamps))
-    units: tuple[NumberUnit, ...] = ("s", "ms", "us", "ns")
     low_s, high_s = _EPOCH_S
     return next(
-        (own for own in units if low_s * PER_S[own] <= first and last < high_s * PER_S[own]), None
+        (own for own in NUMBER_UNITS if low_s * PER_S[own] <= first and last < high_s * PER_S[own]),
+        None,
     )
 
 
@@ -130,8 +132,7 @@ def _plausible(stamps: np.ndarray) -> UnitChoice:
     has_fractions = bool(np.any(stamps != np.floor(stamps)))
     if has_fractions and rate_s >= _MIN_FRACTIONAL_RATE:
         return UnitChoice("s", f"its stamps have fractions, and so come {rate_s:.3g} requests/s")
-    units: tuple[NumberUnit, ...] = ("s", "ms", "us", "ns")
-    for unit in units:
+    for unit in NUMBER_UNITS:
         rate = rate_s * PER_S[unit]
         if _MIN_RATE <= rate <= _MAX_RATE:
             stamp = "stamps have fractions" if has_fractions else "stamps are whole numbers"

@@ -10,11 +10,9 @@ import numpy as np
 from cluster_sim.workload.traces.clock import PER_S, decided_unit
 from cluster_sim.workload.traces.iso_times import iso_times
 from cluster_sim.workload.traces.progress import Tally
-from cluster_sim.workload.traces.rows import AT_A_TIME
+from cluster_sim.workload.traces.rows import AT_A_TIME, MAX_EXACT
 from cluster_sim.workload.traces.source import TraceSource
 from cluster_sim.workload.traces.unit_names import NumberUnit
-
-_MAX_WHOLE = 1e15
 
 
 class ColumnNumbers:
@@ -49,7 +47,7 @@ class ColumnNumbers:
         column = self.numbers(values)
         if column.dtype == np.int64:
             return column
-        if not np.all((np.abs(column) < _MAX_WHOLE) & (column == np.floor(column))):
+        if not np.all((np.abs(column) < MAX_EXACT) & (column == np.floor(column))):
             raise ValueError
         return column.astype(np.int64)
 
@@ -128,8 +126,13 @@ class ColumnTimes:
         return self._clock.of_numbers(stamps, self._unit)
 
     def spans(self, values: Any) -> np.ndarray:
-        """Return durations in the unit of the times, which must be numbers [s]."""
-        spans: np.ndarray = self._numbers.numbers(values) / PER_S[self._unit or "s"]
+        """Return durations in the unit of the times, or in seconds beside dates; NaN for none [s]."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        texts = pc.utf8_trim_whitespace(plain(values, nulls=True)[0].cast(pa.string()))
+        known = pc.if_else(pc.equal(pc.fill_null(texts, ""), ""), "nan", texts)
+        spans: np.ndarray = self._numbers.numbers(known) / PER_S.get(self._unit or "s", 1)
         return spans
 
     def end(self) -> None:

@@ -6,7 +6,11 @@ from cluster_sim.schema import Description
 
 
 class TraceColumns(Description):
-    """Names of the columns, or keys, that hold what a replay needs."""
+    """Names of the columns, or keys, that hold what a replay needs.
+
+    Case and signs do not matter: `prompt_len` is `Prompt Len`. A point reaches into the objects of
+    JSON: `usage.prompt_tokens`.
+    """
 
     arrival: str
     """Name of the column of arrival times."""

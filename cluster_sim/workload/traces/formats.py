@@ -13,12 +13,13 @@ import numpy as np
 from cluster_sim.workload.traces.archives import documents, is_archive
 from cluster_sim.workload.traces.bailian import bailian_batches, is_bailian
 from cluster_sim.workload.traces.client_formats import CLIENT_FORMATS
-from cluster_sim.workload.traces.known_names import known_columns
+from cluster_sim.workload.traces.clock import NUMBER_UNITS, TIME_UNITS
+from cluster_sim.workload.traces.known_names import known_columns, mapping
 from cluster_sim.workload.traces.llmservingsim import llmservingsim_batches, llmservingsim_sessions
 from cluster_sim.workload.traces.mooncake import mooncake_batches
 from cluster_sim.workload.traces.recognise import beginning
 from cluster_sim.workload.traces.recorded import RecordedSession
-from cluster_sim.workload.traces.refusals import unknown_format
+from cluster_sim.workload.traces.refusals import missing_columns, unknown_format
 from cluster_sim.workload.traces.rows import Batch, in_batches
 from cluster_sim.workload.traces.servegen import is_servegen, servegen_batches
 from cluster_sim.workload.traces.source import Beginning, TraceFormat, TraceSource
@@ -54,8 +55,9 @@ def _table(name: str) -> TraceFormat:
     return TraceFormat(
         lambda begun: begun.has_alike(*layout.columns),
         lambda source, rng: table_batches(source, layout),
-        takes_unit=True,
+        units=TIME_UNITS,
         names=layout.columns,
+        links_turns=lambda begun: layout.session is not None and begun.has_alike(layout.session),
         records_failures=name == "burstgpt",
     )
 
@@ -103,7 +105,7 @@ FORMATS: dict[str, TraceFormat] = {
     "bailian": TraceFormat(
         _rows(is_bailian),
         lambda source, rng: bailian_batches(source),
-        takes_unit=True,
+        units=NUMBER_UNITS,
         names=("timestamp", "input_length", "output_length", "chat_id"),
         links_turns=lambda begun: begun.has("chat_id"),
     ),
@@ -111,13 +113,13 @@ FORMATS: dict[str, TraceFormat] = {
     "mooncake": TraceFormat(
         _rows(lambda begun: begun.has("input_length")),
         lambda source, rng: mooncake_batches(source),
-        takes_unit=True,
+        units=NUMBER_UNITS,
         names=("timestamp", "input_length", "output_length"),
     ),
     "table": TraceFormat(
         lambda begun: known_columns(begun.names) is not None,
         lambda source, rng: any_table_batches(source),
-        takes_unit=True,
+        units=TIME_UNITS,
     ),
     "servegen": TraceFormat(
         _never,
@@ -144,3 +146,15 @@ def recognised(path: str) -> str:
             return name
     known = {name: format_.names for name, format_ in FORMATS.items() if name != "table"}
     raise unknown_format(path, begun, known)
+
+
+def refuse_unlike(path: str, name: str) -> None:
+    """Raise ScenarioError where a file has no column or key of the format that a scenario gives."""
+    names = FORMATS[name].names
+    if not names or is_archive(path):
+        return
+    begun = beginning(path)
+    if FORMATS[name].recognises(begun) or any(begun.has_alike(own) for own in names):
+        return
+    expected = f"{','.join(names)}, or no format and {mapping(begun.names)}"
+    raise missing_columns(path, begun, names, expected)

@@ -30,7 +30,7 @@ def parquet_batches(path: str, rows: int) -> Iterator[list[Any]]:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=rows):
                 yield batch.to_pylist()
-    except (pa.ArrowException, OSError) as fault:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as fault:
         raise unreadable(path, fault) from fault
 
 
@@ -44,7 +44,7 @@ def parquet_names(path: str | Path) -> tuple[str, ...]:
 
     try:
         return tuple(pq.read_schema(path).names)
-    except (pa.ArrowException, OSError) as fault:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as fault:
         raise unreadable(path, fault) from fault
 
 
@@ -61,5 +61,5 @@ def parquet_columns(path: str, names: list[str], rows: int) -> Iterator[list[Any
             for batch in file.iter_batches(rows, columns=names, use_threads=False):
                 if batch.num_rows:
                     yield [batch.column(name) for name in names]
-    except (pa.ArrowException, OSError) as fault:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as fault:
         raise unreadable(path, fault) from fault

@@ -10,6 +10,7 @@ from cluster_sim.workload.traces.known_names import ROLES, known_of, loose, mapp
 from cluster_sim.workload.traces.source import Beginning
 
 _MOST_NAMES = 12
+_MIN_SHARED = 2  # names, for a format to be near
 _MOST_CHARACTERS = 40  # of a name
 
 
@@ -29,19 +30,16 @@ def unknown_format(
     """
     if (fault := headless(path, begun)) is not None:
         return fault
-    shared = {
-        name: len(set(map(loose, own)) & set(map(loose, begun.names)))
-        for name, own in formats.items()
-    }
-    nearest = max(shared, key=lambda name: shared[name] / max(len(formats[name]), 1))
-    expected = (
-        f"those of {nearest}, the nearest format ({', '.join(formats[nearest])})"
-        if shared[nearest]
-        else f"a format that is known ({', '.join(formats)})"
-    )
+    own = set(map(loose, begun.names))
+    shared = {name: len(set(map(loose, names)) & own) for name, names in formats.items()}
+    near = [name for name in formats if shared[name] >= _MIN_SHARED]
+    known = f"a format that is known ({', '.join(formats)})"
+    if near:
+        nearest = max(near, key=lambda name: shared[name] / len(formats[name]))
+        known = f"those of {nearest}, the nearest format ({', '.join(formats[nearest])})"
     return ScenarioError.at(
         where(path, begun),
-        f"is of no known format{_twice(begun.names)}: got {_kind(begun)} {listed(begun.names)}; expected {expected}, or {mapping(begun.names)}",
+        f"is of no known format{_twice(begun.names)}: got {_kind(begun)} {listed(begun.names)}; expected {mapping(begun.names)}, or {known}",
     )
 
 

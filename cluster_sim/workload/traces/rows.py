@@ -22,8 +22,8 @@ RawRow = tuple[float, int, int, Blocks]
 
 MAX_TOKENS = 10**9
 """Greatest length that a row may have [tokens]."""
-_EXACT = 2**53
-"""Greatest number up to which a float holds every whole number."""
+MAX_EXACT = 1 << 53
+"""Number below which a float holds every whole number."""
 AT_A_TIME = 4096
 """Number of rows that are read together."""
 
@@ -165,12 +165,9 @@ def tokens(values: Sequence[Any]) -> np.ndarray:
     if set(map(type, values)) <= {int}:
         return np.array(values, dtype=np.int64)
     column = numbers(values)
-    if not np.all(np.abs(column) <= _EXACT):
+    if not np.all((np.abs(column) < MAX_EXACT) & (column == np.floor(column))):
         raise ValueError
-    whole = column.astype(np.int64)
-    if np.any(whole != column):
-        raise ValueError
-    return whole
+    return column.astype(np.int64)
 
 
 def numbers(values: Sequence[Any]) -> np.ndarray:

@@ -78,8 +78,8 @@ class TraceFormat(NamedTuple):
     """Whether the file holds texts, without times and without numbers of tokens."""
     begins_at_zero: bool = False
     """Whether times count from the beginning of the trace rather than from its first row."""
-    takes_unit: bool = False
-    """Whether a scenario may give the unit of times."""
+    units: tuple[TimeUnit, ...] = ()
+    """Units of times that a scenario may give; none where the format has its own."""
     names: tuple[str, ...] = ()
     """Names of columns or keys by which the format is known, for messages."""
     records_failures: bool = False

@@ -46,7 +46,10 @@ class TableLayout(NamedTuple):
 
 LAYOUTS: dict[str, TableLayout] = {
     "azure": TableLayout("TIMESTAMP", "ContextTokens", "GeneratedTokens"),
-    "burstgpt": TableLayout("Timestamp", "Request tokens", "Response tokens", "s"),
+    # BurstGPT_3 has sessions, and how long each request took.
+    "burstgpt": TableLayout(
+        "Timestamp", "Request tokens", "Response tokens", "s", "Session ID", "Elapsed time"
+    ),
     "vidur": TableLayout("arrived_at", "num_prefill_tokens", "num_decode_tokens", "s"),
     "splitwise": TableLayout("arrival_timestamp", "prompt_size", "token_size", "s"),
 }

@@ -39,7 +39,7 @@ from cluster_sim.workload.traces.recognise import beginning
 from cluster_sim.workload.traces.refusals import unknown_format
 from cluster_sim.workload.traces.rows import AT_A_TIME, NONE, Batch, Links, batch_of_columns
 from cluster_sim.workload.traces.source import TraceSource
-from cluster_sim.workload.traces.table_layouts import TableLayout
+from cluster_sim.workload.traces.table_layouts import LAYOUTS, TableLayout
 
 
 def any_table_batches(source: TraceSource) -> Iterator[Batch]:
@@ -52,7 +52,9 @@ def any_table_batches(source: TraceSource) -> Iterator[Batch]:
     begun = beginning(source.path)
     known = known_columns(begun.names)
     if known is None:
-        raise unknown_format(source.path, begun, {})
+        raise unknown_format(
+            source.path, begun, {name: own.columns for name, own in LAYOUTS.items()}
+        )
     source.tally.note(
         f"columns are known by their names: {known.arrival} holds arrivals, {known.prompt} prompt tokens, {known.output} output tokens; columns: says otherwise"
     )

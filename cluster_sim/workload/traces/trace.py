@@ -21,7 +21,7 @@ from cluster_sim.workload.random_streams import stream
 from cluster_sim.workload.traces.archives import is_archive
 from cluster_sim.workload.traces.clock import TimeUnit, TraceClock
 from cluster_sim.workload.traces.columns import TraceColumns
-from cluster_sim.workload.traces.formats import FORMATS, Format, recognised
+from cluster_sim.workload.traces.formats import FORMATS, Format, recognised, refuse_unlike
 from cluster_sim.workload.traces.linked import linked_sessions, with_history
 from cluster_sim.workload.traces.ordering import RowOrder
 from cluster_sim.workload.traces.progress import Place, Tally
@@ -335,7 +335,10 @@ class Trace(Description):
         """
         if self.columns is not None:
             return "table"
-        return self.format or recognised(self.path)
+        if self.format is None:
+            return recognised(self.path)
+        refuse_unlike(self.path, self.format)
+        return self.format
 
     @property
     def _format(self) -> TraceFormat:
@@ -351,10 +354,11 @@ class Trace(Description):
                 self.path,
                 f"is a {self.found_format} trace with times and numbers of tokens of its own; got {' and '.join(given)}; expected neither",
             )
-        if self.time_unit is not None and not self._format.takes_unit:
+        if self.time_unit is not None and self.time_unit not in self._format.units:
+            units = ", ".join(self._format.units) or "no time_unit: the format gives it"
             raise ScenarioError.at(
                 self.path,
-                f"is a {self.found_format} trace, whose format gives the unit of its times; got time_unit: {self.time_unit}; expected none",
+                f"is a {self.found_format} trace; got time_unit: {self.time_unit}; expected {units}",
             )
         tally.clock = TraceClock()
         return TraceSource(
