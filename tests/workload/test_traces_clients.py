@@ -295,6 +295,11 @@ def test_a_summary_of_inference_perf_points_to_its_requests(tmp_path: Path) -> N
     assert "per_request_lifecycle_metrics.json beside it" in fault(path)
 
 
+def test_a_profile_of_perf_analyzer_points_to_aiperf(tmp_path: Path) -> None:
+    path = written(tmp_path, {"service_kind": "openai", "experiments": []})
+    assert "which counts no tokens; expected profile_export.jsonl of AIPerf" in fault(path)
+
+
 # ShareGPT
 
 TALK = [
@@ -339,8 +344,10 @@ def test_a_word_is_at_least_a_token_and_an_empty_text_is_none(tmp_path: Path) ->
 
 def test_texts_at_timestamps_are_requests_of_their_own(tmp_path: Path) -> None:
     path = written(tmp_path, [{"conversations": TALK}])
-    found = rows(path, arrivals=POISSON, tokens_per_word=1)
+    tally = Tally()
+    found = rows(path, tally, arrivals=POISSON, tokens_per_word=1)
     assert [row[1:] for row in found] == [(6, 2), (1, 3)]
+    assert any("without its conversation's history" in note for note in tally.notes)
     assert 0.0 < found[0][0] < found[1][0]
 
 
@@ -417,7 +424,9 @@ def test_a_tokenizer_counts_in_place_of_words(
     said = fault(path, arrivals=POISSON, tokenizer=str(tmp_path / "tokenizer.json"))
     assert "pip install 'cluster-sim[tokenizers]'" in said
     with pytest.raises(ValueError, match="expected one of them"):
-        Trace.model_validate({"path": path, "tokenizer": "x", "tokens_per_word": 1.0})
+        Trace.model_validate({"path": path, "tokenizer": path, "tokens_per_word": 1.0})
+    with pytest.raises(ValueError, match=r"no file 'nowhere\.json'; expected a tokenizer\.json"):
+        Trace.model_validate({"path": path, "tokenizer": "nowhere.json"})
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,16 @@ class Trace(Description):
             raise ValueError("got tokens_per_word and a tokenizer; expected one of them")
         return self
 
+    @field_validator("tokenizer", mode="before")
+    @classmethod
+    def _find_tokenizer(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        path = find(value)
+        if path is None:
+            raise ValueError(f"no file '{value}'; expected a tokenizer.json")
+        return str(path)
+
     @field_validator("path", mode="before")
     @classmethod
     def _find(cls, value: Any) -> Any:
