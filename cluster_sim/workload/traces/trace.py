@@ -26,7 +26,7 @@ from cluster_sim.workload.traces.reading import TraceReader
 from cluster_sim.workload.traces.recognise import beginning
 from cluster_sim.workload.traces.recorded import RecordedSession
 from cluster_sim.workload.traces.rows import Batch, Row
-from cluster_sim.workload.traces.source import Beginning, TraceFormat, TraceSource
+from cluster_sim.workload.traces.source import Beginning, PrefixPlace, TraceFormat, TraceSource
 from cluster_sim.workload.traces.texts import TextKeys, started
 
 Seen = Batch | RecordedSession
@@ -69,6 +69,11 @@ class Trace(Description):
     """How requests are replayed that belong to one conversation: each waits for the answer to the
     one before (sessions), or comes at its recorded time whatever became of that (timestamps).
     Default: sessions where the file says which requests follow which."""
+
+    prefix: PrefixPlace | None = None
+    """Whether the prompts of a blis file hold the prefix of their prefix_group, or it stands in front
+    of them. Default: in front where a simulator wrote the file or the server counted it, else
+    included; a note says which."""
 
     arrivals: Arrivals | None = None
     """Process by which conversations of a sharegpt file start, or its requests come where replay is
@@ -143,8 +148,8 @@ class Trace(Description):
         links_wanted: whether they say which requests follow which, where the file does.
         """
         tally = Tally() if tally is None else tally
-        reader = self._reader(tally, links_wanted=links_wanted)
         starts_s = self._texts.starts_s(seed) if self.is_text else None
+        reader = self._reader(tally, links_wanted=links_wanted)
         rng = stream(seed, "trace")
         return self._cut(tally).batches(reader.in_order(rng, self.dejitter_s, starts_s), rng)
 
@@ -289,6 +294,11 @@ class Trace(Description):
                 self.path,
                 f"is a {self.found_format} trace; got time_unit: {self.time_unit}; expected {units}",
             )
+        if self.prefix is not None and self.found_format != "blis":
+            raise ScenarioError.at(
+                self.path,
+                f"is a {self.found_format} trace; got prefix: {self.prefix}; expected it for a blis trace alone",
+            )
         tally.clock = TraceClock()
         source = TraceSource(
             path=self.path,
@@ -301,6 +311,7 @@ class Trace(Description):
             time_unit=self.time_unit,
             tokens_of=self._texts.counter() if self.is_text else None,
             links_wanted=links_wanted,
+            prefix=self.prefix,
         )
         return TraceReader(self._format, source)
 
