@@ -12,17 +12,18 @@ from cluster_sim.llm.layers import Experts, LatentAttention, Window
 from cluster_sim.schema import Description
 from cluster_sim.typing import Count, CountOrZero
 
-WeightPart = Literal["embedding", "attention", "ffn"]
-"""A part of a model's weights that is stored in a precision of its own."""
+WeightPart = Literal["embedding", "attention", "ffn", "shared", "experts"]
+"""A part of a model's weights that is stored in a precision of its own: embedding and output head,
+attention, dense feed-forward parts, shared experts, routed experts."""
 
-_BYTES = {"bf16": 2.0, "fp8": 1.0, "nvfp4": 0.5 + 1 / 16, "mxfp4": 0.5 + 1 / 32}
+_BYTES = {"bf16": 2.0, "fp8": 1.0, "nvfp4": 0.5 + 1 / 16, "mxfp4": 0.5 + 1 / 32, "int4": 0.5 + 1 / 64}
 """Bytes per parameter, scales included: nvfp4 has an fp8 scale per 16 values, mxfp4 an 8-bit
-exponent per 32 (OCP Microscaling Formats specification 1.0, 2023; NVIDIA, Introducing NVFP4,
+exponent per 32, int4 a 16-bit scale per 128 (OCP Microscaling Formats specification 1.0, 2023; NVIDIA, Introducing NVFP4,
 2025)."""
 
 
 class Model(Description):
-    """A decoder-only transformer with gated feed-forward parts (three matrices)."""
+    """A decoder-only transformer."""
 
     name: str
     layers: Annotated[int, Field(gt=0), LAYERS]
@@ -37,6 +38,8 @@ class Model(Description):
     """Width of one head."""
     ffn: CountOrZero = 0
     """Width of the dense feed-forward part; 0 where every layer has experts."""
+    ffn_gated: bool = True
+    """Whether feed-forward parts and experts have a gate: three matrices, and two without."""
     vocabulary: Count
     """Number of tokens in the vocabulary."""
     max_context: Count
@@ -51,12 +54,18 @@ class Model(Description):
     """Layers with a sliding window; left out, all layers see the whole context."""
     native: Precision = "bf16"
     """Precision in which the weights are published."""
-    fp4_format: Literal["nvfp4", "mxfp4"] = "nvfp4"
-    """Format of weights in fp4."""
-    kept_bf16: tuple[Literal["embedding", "attention"], ...] = ("embedding",)
+    fp4_format: Literal["nvfp4", "mxfp4", "int4"] = "nvfp4"
+    """Format of weights in fp4; int4: integers, which are multiplied in 16 bit."""
+    weight_bits: Annotated[float, Field(gt=0.0)] | None = None
+    """Number of bits per weight in the published precision, scales included. Default: bf16 16, fp8
+    8, nvfp4 4.5, mxfp4 4.25."""
+    kept_bf16: tuple[WeightPart, ...] = ("embedding",)
     """Parts that stay in 16 bit in the quantised checkpoints."""
     fp4_kept_bf16: tuple[Literal["attention"], ...] = ()
     """Further parts that stay in 16 bit where the weights are fp4."""
+    notes: tuple[str, ...] | None = None
+    """Sentences on what the file of the model leaves open or what is approximated. Commands print
+    them as warnings."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Model:
@@ -127,14 +136,19 @@ class Model(Description):
         return self.hidden * (self.latent.q_rank + self.latent.kv_rank + self.latent.rope_dim)
 
     @property
+    def ffn_matrices(self) -> int:
+        """Number of matrices of a feed-forward part or an expert."""
+        return 3 if self.ffn_gated else 2
+
+    @property
     def expert_parameters(self) -> int:
         """Number of weights of one expert."""
-        return 3 * self.hidden * self.experts.ffn if self.experts else 0
+        return self.ffn_matrices * self.hidden * self.experts.ffn if self.experts else 0
 
     @property
     def ffn_parameters(self) -> int:
         """Number of weights of one dense feed-forward part."""
-        return 3 * self.hidden * self.ffn
+        return self.ffn_matrices * self.hidden * self.ffn
 
     @property
     def router_parameters(self) -> int:
@@ -184,9 +198,16 @@ class Model(Description):
         kept = part in self.kept_bf16 or (precision == "fp4" and part in self.fp4_kept_bf16)
         return "bf16" if kept else precision
 
+    def computed_in(self, precision: Precision, part: WeightPart) -> Precision:
+        """Return the precision in which `part` is multiplied: integers of 4 bit become 16 bit."""
+        stored = self.stored_in(precision, part)
+        return "bf16" if stored == "fp4" and self.fp4_format == "int4" else stored
+
     def bytes_per_parameter(self, precision: Precision, part: WeightPart) -> float:
         """Return the size of one weight of `part` in a checkpoint of `precision` [B]."""
         stored = self.stored_in(precision, part)
+        if stored == self.native and self.weight_bits is not None:
+            return self.weight_bits / 8.0
         return _BYTES[self.fp4_format] if stored == "fp4" else _BYTES[stored]
 
     def expert_bytes(self, precision: Precision) -> float:
@@ -194,16 +215,22 @@ class Model(Description):
         if self.experts is None:
             return 0.0
         weights = self.moe_layers * self.experts.count * self.expert_parameters
-        return weights * self.bytes_per_parameter(precision, "ffn")
+        return weights * self.bytes_per_parameter(precision, "experts")
 
     def weight_bytes(self, precision: Precision) -> float:
         """Return the size of all weights as they are stored [B]."""
         attention = self.layers * self.attention_parameters
         routers = self.moe_layers * self.router_parameters
         embedding = self.embedding_parameters + self._norm_parameters + routers
-        feed_forward = self.total_parameters - attention - embedding
+        dense = (self.layers - self.moe_layers) * self.ffn_parameters
+        shared = self.experts.shared if self.experts else 0
         return (
             attention * self.bytes_per_parameter(precision, "attention")
-            + feed_forward * self.bytes_per_parameter(precision, "ffn")
+            + dense * self.bytes_per_parameter(precision, "ffn")
+            + self.moe_layers
+            * shared
+            * self.expert_parameters
+            * self.bytes_per_parameter(precision, "shared")
+            + self.expert_bytes(precision)
             + embedding * self.bytes_per_parameter(precision, "embedding")
         )

@@ -6,7 +6,7 @@ from math import log, sqrt
 
 from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
-from cluster_sim.physics.elementwise import BANDWIDTH_SHARE, EXPERT_PASSES, FFN_PASSES
+from cluster_sim.physics.elementwise import BANDWIDTH_SHARE, EXPERT_PASSES, ffn_passes
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
 from cluster_sim.physics.products import rounded_max
 from cluster_sim.physics.replica_layout import ReplicaLayout
@@ -46,7 +46,7 @@ def experts_s(model: Model, device: Device, layout: ReplicaLayout, tokens: int) 
     overhead, groups = device.overhead(layout.engine), layout.expert_parallel
     bandwidth = device.fast_memory.bandwidth_bytes_per_s
     inner = experts.ffn * groups / (layout.tensor_parallel * layout.data_parallel)
-    weights = 3 * model.hidden * inner
+    weights = model.ffn_matrices * model.hidden * inner
     share = busiest_group(groups, experts.top_k * tokens) / groups
     touched = min(
         share * distinct_experts(experts.count, experts.top_k, tokens), experts.count / groups
@@ -55,19 +55,19 @@ def experts_s(model: Model, device: Device, layout: ReplicaLayout, tokens: int) 
     read_s = (
         touched
         * weights
-        * model.bytes_per_parameter(layout.weights, "ffn")
+        * model.bytes_per_parameter(layout.weights, "experts")
         / (efficiency.expert_bandwidth * bandwidth)
     )
-    is_nvfp4 = layout.weights == "fp4" and model.fp4_format == "nvfp4"
+    is_nvfp4 = model.computed_in(layout.weights, "experts") == "fp4" and model.fp4_format == "nvfp4"
     _, peak = device.peak.of("fp8" if is_nvfp4 else "bf16")
     padded = rows + min(touched * EXPERT_TILE / 2, rows)
     compute_s = overhead.experts * 2.0 * padded * weights / (efficiency.expert_compute * peak)
     if device.systolic is not None:
         # arrays take each expert's tokens as they are, and are as full as the wider of its products
         # fills them
-        filled = utilisation(device.systolic, rows / touched, 2 * inner, model.hidden)
+        filled = utilisation(device.systolic, rows / touched, (model.ffn_matrices - 1) * inner, model.hidden)
         compute_s *= rows / padded / filled
-    moved = rows * (EXPERT_PASSES * model.hidden + FFN_PASSES * inner) * ACTIVATION_BYTES
+    moved = rows * (EXPERT_PASSES * model.hidden + ffn_passes(model) * inner) * ACTIVATION_BYTES
     return (
         overhead.expert_layer_s
         + rounded_max(read_s, compute_s, efficiency.knee)

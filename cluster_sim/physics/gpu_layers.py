@@ -112,5 +112,5 @@ def _products(model: Model, kernels: LayerKernels) -> Iterator[tuple[int, Produc
             yield dense_layers, product
     experts = model.experts
     if experts is not None and experts.shared:
-        for product in kernels.ffn_products(experts.shared * experts.ffn):
+        for product in kernels.ffn_products(experts.shared * experts.ffn, "shared"):
             yield model.moe_layers, product

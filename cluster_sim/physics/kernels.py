@@ -30,9 +30,9 @@ from cluster_sim.physics.decode_attention import (
 )
 from cluster_sim.physics.elementwise import (
     BANDWIDTH_SHARE,
-    FFN_PASSES,
     NORM_PASSES,
     ROTARY_PASSES,
+    ffn_passes,
 )
 from cluster_sim.physics.expert_kernels import experts_s
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
@@ -105,10 +105,11 @@ class LayerKernels:
             shapes = [*queries, keys, values, (model.hidden, self._heads * mla.v_dim)]
         return [self._product("attention", outputs, inputs) for outputs, inputs in shapes]
 
-    def ffn_products(self, width: float) -> list[Product]:
-        """Return the products of the gated feed-forward part, `width` wide over the group."""
+    def ffn_products(self, width: float, part: WeightPart = "ffn") -> list[Product]:
+        """Return the products of a feed-forward part, `width` wide over the group."""
         hidden, inner = self._model.hidden, width / self._layout.tensor_parallel
-        return [self._product("ffn", 2 * inner, hidden), self._product("ffn", hidden, inner)]
+        first = (self._model.ffn_matrices - 1) * inner
+        return [self._product(part, first, hidden), self._product(part, hidden, inner)]
 
     def head(self) -> Product:
         """Return the product of the output head."""
@@ -134,7 +135,7 @@ class LayerKernels:
         width = (self._heads + 2 * self._kv_heads) * model.head_dim
         inner = model.ffn / self._layout.tensor_parallel if model.experts is None else 0.0
         moved = (
-            NORM_PASSES * model.hidden + ROTARY_PASSES * width + FFN_PASSES * inner
+            NORM_PASSES * model.hidden + ROTARY_PASSES * width + ffn_passes(model) * inner
         ) * ACTIVATION_BYTES
         return moved / (BANDWIDTH_SHARE * self._device.fast_memory.bandwidth_bytes_per_s)
 

@@ -83,15 +83,19 @@ def _layer(
 
     `windows` is the number of sequences that keep a window in it; None: it sees the whole context.
     """
-    embedding, attention, ffn = (
-        model.bytes_per_parameter(weights, part) for part in ("embedding", "attention", "ffn")
-    )
+    embedding = model.bytes_per_parameter(weights, "embedding")
+    attention = model.bytes_per_parameter(weights, "attention")
     cache_bytes = kv_layer_bytes(model, kv_cache)
     dense = model.experts is None or number < model.experts.dense_layers
-    stored, met = model.ffn_parameters, model.ffn_parameters
+    met = model.ffn_parameters
+    stored_bytes = met_bytes = met * model.bytes_per_parameter(weights, "ffn")
     if model.experts is not None and not dense:
-        stored = (model.experts.count + model.experts.shared) * model.expert_parameters
         met = (model.experts.top_k + model.experts.shared) * model.expert_parameters
+        expert = model.expert_parameters * model.bytes_per_parameter(weights, "experts")
+        shared = model.experts.shared * model.expert_parameters
+        shared_bytes = shared * model.bytes_per_parameter(weights, "shared")
+        stored_bytes = model.experts.count * expert + shared_bytes
+        met_bytes = model.experts.top_k * expert + shared_bytes
     router = 0 if dense else model.router_parameters
     beside = 2 * model.hidden + router
     # a model of windows only still caches whole prompts in blocks
@@ -101,11 +105,11 @@ def _layer(
         fixed_bytes = windows * model.window.tokens * cache_bytes
     return ModelPart(
         f"layer {number + 1}",
-        model.attention_parameters * attention + stored * ffn + beside * embedding,
+        model.attention_parameters * attention + stored_bytes + beside * embedding,
         kv_token_bytes=cache_bytes if grows else 0.0,
         fixed_bytes=fixed_bytes,
         flop=2.0 * (model.attention_parameters + met + router),
-        read_bytes=model.attention_parameters * attention + met * ffn,
+        read_bytes=model.attention_parameters * attention + met_bytes,
         key_flop=decode_flop_per_key(model),
         pair_flop=prefill_flop_per_pair(model),
         window=windows is not None,

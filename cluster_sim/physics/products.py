@@ -42,13 +42,15 @@ def product_of(model: Model, device: Device, layout: ReplicaLayout, shape: Weigh
     assert device.efficiency is not None
     part, outputs, inputs = shape
     precision = model.stored_in(layout.weights, part)
-    compute_in, peak = device.peak.of(precision)
+    computed = model.computed_in(layout.weights, part)
+    compute_in, peak = device.peak.of(computed)
     bandwidth = device.fast_memory.bandwidth_bytes_per_s
     stored = model.bytes_per_parameter(layout.weights, part)
     bound_tokens = stored / bandwidth / (2.0 / peak)
     overhead, efficiency = device.overhead(layout.engine), device.efficiency
     relative = overhead.gemm.of(precision)
-    fit = _fit(device, precision, layout.engine)
+    # kernels were measured with formats that are multiplied as they are stored
+    fit = _fit(device, precision, layout.engine) if computed == precision else None
     if fit is not None:
         alone_s = GemmTimes.of(fit, outputs, inputs)
         hidden_s = overhead.launch_overlap * fit.launch_s

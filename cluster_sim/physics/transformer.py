@@ -158,8 +158,9 @@ def step_weight_bytes(
     head = model.vocabulary * model.hidden * model.bytes_per_parameter(precision, "embedding")
     dense, experts = attention + dense_ffn + head, 0.0
     if model.experts:
-        expert = model.moe_layers * model.expert_parameters * ffn_bytes
-        dense += model.experts.shared * expert
+        weights = model.moe_layers * model.expert_parameters
+        expert = weights * model.bytes_per_parameter(precision, "experts")
+        dense += model.experts.shared * weights * model.bytes_per_parameter(precision, "shared")
         if not weight_reuse:
             return (dense + model.experts.top_k * expert) * tokens
         experts = expert * distinct_experts(model.experts.count, model.experts.top_k, tokens)

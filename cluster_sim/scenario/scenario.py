@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer
 
 from cluster_sim.errors import shown
 from cluster_sim.limits import COUNT, SEED
-from cluster_sim.llm.huggingface import read_model
+from cluster_sim.llm.config_files import read_model
 from cluster_sim.llm.model import Model
 from cluster_sim.scenario.cluster import Cluster
 from cluster_sim.scenario.site import Site
@@ -105,7 +105,9 @@ class Scenario(Description):
         return source.requests if source else None
 
     def warnings(self) -> Iterator[str]:
-        """Yield what the run rests on that nobody has measured."""
+        """Yield what the run rests on that nobody has measured or that a model's file leaves open."""
+        for note in self.model.notes or ():
+            yield f"{self.model.name}: {note}"
         for pool in self.cluster.pools:
             device = pool.node.device
             if not device.measured:

@@ -15,7 +15,8 @@ def read_json(path: Path) -> Any:
 
     Raises ScenarioError where it cannot be read, or is no JSON.
     """
-    return parse_json(read_text(path), str(path))
+    # files of some editors begin with a byte order mark
+    return parse_json(read_text(path).removeprefix("\ufeff"), str(path))
 
 
 def parse_json(text: str, file: str) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from cluster_sim.limits import DRAFT, LAYERS
-from cluster_sim.llm.huggingface import read_model
+from cluster_sim.llm.config_files import read_model
 from cluster_sim.llm.model import Model
 from cluster_sim.schema import Description
 

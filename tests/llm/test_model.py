@@ -16,7 +16,7 @@ from pytest import approx
 
 import cluster_sim
 from cluster_sim import ScenarioError
-from cluster_sim.llm.huggingface import from_hugging_face
+from cluster_sim.llm.config_files import from_hugging_face
 from cluster_sim.llm.model import Model
 
 LLAMA = {
@@ -74,7 +74,7 @@ QWEN_MOE = {  # Qwen1.5-MoE-A2.7B: 60 experts, and a shared one as wide as four
 LLAMA_4 = {  # Llama 4 Maverick: experts in every second layer, beside them a shared one
     "model_type": "llama4_text", "hidden_size": 5120, "intermediate_size": 8192, "intermediate_size_mlp": 16384, "num_hidden_layers": 48,
     "num_attention_heads": 40, "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 202048, "max_position_embeddings": 1048576,
-    "num_local_experts": 128, "num_experts_per_tok": 1, "interleave_moe_layer_step": 2,
+    "num_local_experts": 128, "num_experts_per_tok": 1, "interleave_moe_layer_step": 2, "attention_chunk_size": None,
 }  # fmt: skip
 
 
@@ -199,14 +199,14 @@ def test_a_tied_embedding_is_counted_once():
         (
             {
                 "quant_method": "compressed-tensors",
-                "config_groups": {"group_0": {"weights": {"num_bits": 4}}},
+                "config_groups": {"group_0": {"weights": {"num_bits": 4, "group_size": 32}}},
             },
             "fp4",
             0.5625,
         ),
-        ({"quant_method": "awq", "bits": 4, "group_size": 128}, "fp4", 0.5625),
-        ({"quant_method": "gptq", "bits": 4, "group_size": 128}, "fp4", 0.5625),
-        ({"quant_method": "gptq", "bits": 8}, "fp8", 1.0),
+        ({"quant_method": "awq", "bits": 4, "group_size": 128}, "fp4", (4 + 20 / 128) / 8),
+        ({"quant_method": "gptq", "bits": 4, "group_size": 32}, "fp4", (4 + 20 / 32) / 8),
+        ({"quant_method": "gptq", "bits": 8, "group_size": -1}, "fp8", 1.0),
         ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "fp4", 0.5625),
         ({"quant_method": "mxfp4"}, "fp4", 0.53125),
     ],
@@ -237,64 +237,64 @@ def test_layers_without_experts_are_counted_wherever_they_are():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"vocab_size": None}, "'vocab_size' is missing; wanted a whole number"),
+        ({"vocab_size": None}, "vocab_size: is missing; expected a whole number"),
         (
             {"num_hidden_layers": "32"},
-            "num_hidden_layers: came '32'; wanted a whole number, 1 at least",
+            "num_hidden_layers: got '32'; expected a whole number, 1 at least",
         ),
-        ({"num_hidden_layers": 0}, "num_hidden_layers: came 0; wanted a whole number, 1 at least"),
-        ({"hidden_size": -4096}, "hidden_size: came -4096; wanted a whole number, 1 at least"),
-        ({"hidden_size": 4096.0}, "hidden_size: came 4096.0; wanted a whole number, 1 at least"),
+        ({"num_hidden_layers": 0}, "num_hidden_layers: got 0; expected a whole number, 1 at least"),
+        ({"hidden_size": -4096}, "hidden_size: got -4096; expected a whole number, 1 at least"),
+        ({"hidden_size": 4096.0}, "hidden_size: got 4096.0; expected a whole number, 1 at least"),
         (
             {"num_attention_heads": True},
-            "num_attention_heads: came true; wanted a whole number, 1 at least",
+            "num_attention_heads: got true; expected a whole number, 1 at least",
         ),
         (
             {"num_key_value_heads": [8]},
-            "num_key_value_heads: came a list; wanted a whole number, 1 at least",
+            "num_key_value_heads: got a list of 1; expected a whole number, or a list of 32, one per layer",
         ),
         (
             {"intermediate_size": "wide"},
-            "intermediate_size: came 'wide'; wanted a whole number, 0 at least",
+            "intermediate_size: got 'wide'; expected a whole number, 0 at least",
         ),
         (
             {"max_position_embeddings": {}},
-            "max_position_embeddings: came an empty mapping; wanted a whole number, 1 at least",
+            "max_position_embeddings: got an empty mapping; expected a whole number, 1 at least",
         ),
-        ({"tie_word_embeddings": "yes"}, "tie_word_embeddings: came 'yes'; wanted true or false"),
-        ({"num_experts": -1}, "num_experts: came -1; wanted a whole number, 0 at least"),
-        ({"num_experts": 8, "mlp_only_layers": 3}, "mlp_only_layers: came 3; wanted a list"),
+        ({"tie_word_embeddings": "yes"}, "tie_word_embeddings: got 'yes'; expected true or false"),
+        ({"num_experts": -1, "num_experts_per_tok": 1}, "num_experts: got -1; expected a whole number, 0 at least"),
+        ({"num_experts": 8, "num_experts_per_tok": 2, "mlp_only_layers": 3}, "mlp_only_layers: got 3; expected a list"),
         (
-            {"num_experts": 8, "decoder_sparse_step": 0},
-            "decoder_sparse_step: came 0; wanted a whole number, 1 at least",
-        ),
-        (
-            {"num_experts": 8, "moe_intermediate_size": 0},
-            "moe_intermediate_size: came 0; wanted a whole number, 1 at least",
+            {"num_experts": 8, "num_experts_per_tok": 2, "decoder_sparse_step": 0},
+            "decoder_sparse_step: got 0; expected a whole number, 1 at least",
         ),
         (
-            {"num_experts": 8, "num_hidden_layers": 10**9},
-            "num_hidden_layers: came 1000000000; wanted 10000 at most",
+            {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 0},
+            "moe_intermediate_size: got 0; expected a whole number, 1 at least",
         ),
-        ({"kv_lora_rank": "x"}, "kv_lora_rank: came 'x'; wanted a whole number, 1 at least"),
-        ({"sliding_window": "x"}, "sliding_window: came 'x'; wanted a whole number, 0 at least"),
+        (
+            {"num_experts": 8, "num_experts_per_tok": 2, "num_hidden_layers": 10**9},
+            "num_hidden_layers: got 1000000000; expected 1,000 at most: where layers lie on wafers is found by trying all cuts",
+        ),
+        ({"kv_lora_rank": "x", "qk_rope_head_dim": 64, "qk_nope_head_dim": 128, "v_head_dim": 128}, "kv_lora_rank: got 'x'; expected a whole number, 1 at least"),
+        ({"sliding_window": "x"}, "sliding_window: got 'x'; expected a whole number, 0 at least"),
         (
             {"sliding_window": 5, "sliding_window_pattern": -1},
-            "sliding_window_pattern: came -1; wanted a whole number, 0 at least",
+            "sliding_window_pattern: got -1; expected a whole number, 0 at least",
         ),
-        ({"layer_types": 5}, "layer_types: came 5; wanted a list"),
+        ({"layer_types": 5}, "layer_types: got 5; expected a list"),
         (
-            {"layer_types": ["linear_attention", "full_attention"]},
-            "layer_types: 'linear_attention' is not simulated; wanted full_attention and sliding_attention",
+            {"layer_types": ["linear_attention", "full_attention"] * 16},
+            "layer_types: got 'linear_attention'; expected full_attention and sliding_attention: other layers are not simulated yet",
         ),
-        ({"quantization_config": "fp8"}, "quantization_config: came 'fp8'; wanted a mapping"),
+        ({"quantization_config": "fp8"}, "quantization_config: got 'fp8'; expected a mapping"),
         (
             {"quantization_config": {"quant_method": "aqlm"}},
-            "quantization_config: 'aqlm' is not simulated; wanted 8 or 4 bit, fp8, nvfp4 or mxfp4",
+            "quantization_config: quant_method: got 'aqlm'; expected one of auto-round, awq, bitsandbytes, compressed-tensors, fbgemm-fp8, fp8, gptq, hqq, modelopt, modelopt-fp4, mxfp4, quark, torchao",
         ),
         (
             {"text_config": {"vocab_size": 0}},
-            "vocab_size: came 0; wanted a whole number, 1 at least",
+            "vocab_size: got 0; expected a whole number, 1 at least",
         ),
     ],
 )
@@ -308,10 +308,11 @@ def test_all_that_is_wrong_in_a_config_comes_together():
     with pytest.raises(ValueError, match=r".") as told:
         from_hugging_face({"hidden_size": "x"}, "x")
     assert str(told.value).splitlines() == [
-        "'num_hidden_layers' is missing; wanted a whole number",
-        "hidden_size: came 'x'; wanted a whole number, 1 at least",
-        "'num_attention_heads' is missing; wanted a whole number",
-        "'vocab_size' is missing; wanted a whole number",
+        "num_hidden_layers: is missing; expected a whole number",
+        "hidden_size: got 'x'; expected a whole number, 1 at least",
+        "num_attention_heads: is missing; expected a whole number",
+        "vocab_size: is missing; expected a whole number",
+        "max_position_embeddings: is missing; expected a whole number",
     ]
 
 
@@ -320,7 +321,7 @@ def test_all_that_is_wrong_in_a_config_comes_together():
     [
         (
             json.dumps(LLAMA | {"hidden_size": "x"}),
-            ": hidden_size: came 'x'; wanted a whole number, 1 at least",
+            ": hidden_size: got 'x'; expected a whole number, 1 at least",
         ),
         (
             json.dumps(LLAMA | {"num_key_value_heads": 5}),
@@ -334,7 +335,7 @@ def test_all_that_is_wrong_in_a_config_comes_together():
             json.dumps(LLAMA | {"vocab_size": 10**10}),
             ": vocabulary: came 10000000000; wanted 1,000,000,000 at most: the product of two counts stays exact in 64 bits",
         ),
-        ("[]", ": came an empty list; wanted a mapping, as a Hugging Face config.json holds"),
+        ("[]", ": got an empty list; expected a mapping, as a Hugging Face config.json holds"),
         ("", ":1: is no JSON: expecting value"),
         ('{\n"a": }', ":2: is no JSON: expecting value"),
         ("[" * 100_000, ": is nested too deeply"),

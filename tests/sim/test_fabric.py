@@ -16,7 +16,7 @@ from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.fleet import build_topology
 from cluster_sim.hardware.device import device_named
 from cluster_sim.hardware.operating_point import OperatingPoint
-from cluster_sim.llm.huggingface import read_model
+from cluster_sim.llm.config_files import read_model
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.collectives import all_reduce_s
 from cluster_sim.physics.gpu import GpuSteps

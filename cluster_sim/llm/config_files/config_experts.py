@@ -1,0 +1,164 @@
+"""Feed-forward parts and experts of a config.json."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from cluster_sim.errors import shown
+from cluster_sim.llm.config_files.config_keys import ConfigKeys
+
+_COUNTS = ("n_routed_experts", "num_local_experts", "num_experts", "moe_num_experts")
+_TOP_K = (
+    "num_experts_per_tok",
+    "experts_per_token",
+    "num_experts_per_token",
+    "moe_k",
+    "moe_topk",
+    "moe_top_k",
+    "top_k_experts",
+)
+_SHARED = ("n_shared_experts", "num_shared_experts", "num_shared_expert", "moe_num_shared_experts")
+_SHARED_WIDTH = (
+    "shared_expert_intermediate_size",
+    "share_expert_dim",
+    "shared_intermediate_size",
+    "moe_shared_expert_intermediate_size",
+)
+_ACTIVATIONS = ("hidden_act", "hidden_activation", "activation_function", "mlp_hidden_act")
+_OF_GATES = re.compile(r"silu|swish|swiglu|swiglu_?oai|gelu_pytorch_tanh|gegelu|geglu")
+
+
+def feed_forward_of(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
+    """Return the dense feed-forward part, and experts where there are some."""
+    gate = _gate(reader)
+    nested = reader.mapping("ffn_config")  # DBRX
+    width = _width(reader, hidden, nested)
+    among = nested if nested.get("moe_num_experts") is not None else None
+    count = reader.count(*_COUNTS, default=0, least=0, among=among)
+    if not count:
+        return {"ffn": width} | gate
+    top_k = reader.count(*_TOP_K, among=among)
+    _, mixed = reader.value("moe_intermediate_size", among=among)
+    expert = (
+        width
+        if among is not None or mixed is None
+        else reader.count("moe_intermediate_size", "expert_intermediate_size")
+    )
+    shared = _shared(reader, expert)
+    if reader.config.get("intermediate_size_mlp") is not None:
+        # Llama 4: a shared expert beside the routed ones
+        width, shared = reader.count("intermediate_size_mlp"), 1
+    elif (dense_width := reader.count("dense_intermediate_size", default=0, least=0)) > 0:
+        width = dense_width
+    dense = _dense_layers(reader)
+    experts = {
+        "count": count,
+        "top_k": top_k,
+        "shared": shared,
+        "ffn": max(expert, 1),
+        "dense_layers": dense,
+    }
+    return {"experts": experts, "ffn": width if dense else 0} | gate
+
+
+def _gate(reader: ConfigKeys) -> dict[str, Any]:
+    """Return whether feed-forward parts have a gate, where they have none."""
+    key, activation = reader.value(*_ACTIVATIONS)
+    if reader.family is not None:
+        return {} if reader.family.gated else {"ffn_gated": False}
+    if activation is not None and not _OF_GATES.fullmatch(str(activation)):
+        reader.fault(
+            f"{key}: got {shown(activation)} in an unknown architecture; expected silu or a known model_type: feed-forward parts of other activations have two matrices or three"
+        )
+    return {}
+
+
+def _width(reader: ConfigKeys, hidden: int, nested: dict[str, Any]) -> int:
+    """Return the width of the dense feed-forward part; 0 where the file does not say."""
+    if "ffn_hidden_size" in nested:
+        return reader.count("ffn_hidden_size", among=nested)
+    family = reader.family
+    default = hidden * family.ffn_per_hidden if family is not None else 0
+    if family is not None and family.ffn_per_hidden:
+        default = hidden * reader.count("expansion_ratio", default=family.ffn_per_hidden)
+    width = reader.count(
+        "intermediate_size", "ffn_dim", "ffn_hidden_size", "n_inner", default=default, least=0
+    )
+    return width // family.ffn_divisor if family is not None else width
+
+
+def _shared(reader: ConfigKeys, expert: int) -> int:
+    """Return the number of experts that every token passes.
+
+    Some files give the width of all of them together.
+    """
+    count = reader.count(*_SHARED, default=0, least=0)
+    if reader.model_type.startswith("hunyuan"):
+        return count if reader.truth("use_mixed_mlp_moe", default=False) else 0
+    key, width = reader.value(*_SHARED_WIDTH)
+    if not width:
+        return count
+    side = reader.count(key, least=0)
+    if expert and side % expert:
+        reader.fault(
+            f"{key}: got {side}; expected a multiple of the width of an expert, {expert}: other widths are not simulated yet"
+        )
+    if count > 1 and side != count * expert:
+        reader.fault(
+            f"{key}: got {side} beside {count} shared experts; expected {count * expert}: shared experts of another width are not simulated yet"
+        )
+    return side // max(expert, 1)
+
+
+def _dense_layers(reader: ConfigKeys) -> int:
+    """Return how many layers have no experts.
+
+    They are some at the front, some that are listed, and all but each n-th.
+    """
+    layers = reader.layers
+    front = reader.count("first_k_dense_replace", "num_dense_layers", default=0, least=0)
+    listed = reader.entries("mlp_only_layers")
+    # layers n-1, 2n-1, … have experts
+    last_of = reader.count(
+        "decoder_sparse_step", "interleave_moe_layer_step", "moe_layer_interval", default=1
+    )
+    if (dense := _listed_layers(reader)) is not None:
+        return dense
+    # and so have layers 0, n, 2n, …
+    first_of = reader.count("moe_layer_freq", default=1)
+    start = reader.count("moe_layer_start_index", default=0, least=0)
+    end = reader.count("moe_layer_end_index", default=-1, least=-1)
+    end = layers - 1 if end < 0 else end
+    return sum(
+        layer < front
+        or not start <= layer <= end
+        or layer in listed
+        or (layer + 1) % last_of != 0
+        or layer % first_of != 0
+        for layer in range(layers)
+    )
+
+
+def _listed_layers(reader: ConfigKeys) -> int | None:
+    """Return how many layers have no experts by a list of all layers; None without a list."""
+    frequency, kinds = reader.config.get("moe_layer_freq"), reader.one_per_layer("mlp_layer_types")
+    numbers = _enumerated(reader)
+    if isinstance(frequency, list):  # one entry per layer: whether it has experts
+        return sum(not has for has in reader.one_per_layer("moe_layer_freq"))
+    if kinds:
+        if strange := sorted({str(kind) for kind in kinds} - {"dense", "sparse"}):
+            reader.fault(
+                f"mlp_layer_types: got {', '.join(map(shown, strange))}; expected dense and sparse"
+            )
+        return sum(kind == "dense" for kind in kinds)
+    return None if numbers is None else reader.layers - len(numbers)
+
+
+def _enumerated(reader: ConfigKeys) -> set[int] | None:
+    """Return the layers with experts that Step's files list in a text; None without such a text."""
+    _, text = reader.value("moe_layers_enum")
+    if text is None:
+        return None
+    numbers = {int(part) for part in re.findall(r"\d+", str(text)[:10_000])}
+    return {number for number in numbers if number < reader.layers}

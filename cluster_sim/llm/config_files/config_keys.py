@@ -1,0 +1,131 @@
+"""Keys of a config.json: looked up under all their spellings, each fault noted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cluster_sim.errors import shown
+from cluster_sim.llm.config_files.families import Family, family_of
+
+_NESTED = ("text_config", "language_config", "llm_config", "thinker_config")
+"""Keys that hold the language model of a multimodal model."""
+
+
+class ConfigKeys:
+    """A config.json, the spellings that were looked up, and the faults.
+
+    A null counts as left out.
+    """
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config, self.own = _unnested(config)
+        self.is_nested = self.own is not config
+        self.faults: list[str] = []
+        self.notes: list[str] = []
+        self.looked_up: set[str] = set()
+        self.model_type = str(self.config.get("model_type") or "")
+        self.family: Family | None = family_of(self.model_type, self.config.get("architectures"))
+        self.layers = 0
+        """Number of layers, as far as it is read already; lists have one value per layer."""
+
+    def value(self, *keys: str, among: dict[str, Any] | None = None) -> tuple[str, Any]:
+        """Return the first of `keys` that is there and its value, or the first key and None.
+
+        Two spellings that disagree are a fault.
+        """
+        self.looked_up.update(keys)
+        config = self.config if among is None else among
+        there = [key for key in keys if config.get(key) is not None]
+        for other in there[1:]:
+            if config[other] != config[there[0]]:
+                self.fault(
+                    f"{there[0]} and {other}: got {shown(config[there[0]])} and {shown(config[other])}; expected one value"
+                )
+        if there:
+            return there[0], config[there[0]]
+        if among is None and self.family is not None:
+            for key in keys:
+                if key in self.family.defaults:
+                    return key, self.family.defaults[key]
+        return keys[0], None
+
+    def count(
+        self,
+        *keys: str,
+        default: int | None = None,
+        least: int = 1,
+        among: dict[str, Any] | None = None,
+    ) -> int:
+        """Return the whole number under one of `keys`, or else `default`.
+
+        A list of one number per layer counts as that number where all are equal. A missing number
+        without default is a fault, as is a value that is no number.
+        """
+        key, value = self.value(*keys, among=among)
+        if value is None:
+            if default is None:
+                self.fault(f"{keys[0]}: is missing; expected a whole number")
+            return least if default is None else default
+        if isinstance(value, list) and value:
+            if any(one != value[0] for one in value):
+                self.fault(
+                    f"{key}: got a list of different values; expected one value: layers with widths of their own are not simulated yet"
+                )
+                return max(least, 1)
+            if len(value) != self.layers:
+                self.fault(
+                    f"{key}: got a list of {len(value)}; expected a whole number, or a list of {self.layers}, one per layer"
+                )
+            value = value[0]
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            self.fault(f"{key}: got {shown(value)}; expected a whole number, {least} at least")
+            return max(least, 1)
+        return value
+
+    def truth(self, key: str, *, default: bool) -> bool:
+        """Return the truth value under `key`, or else `default`."""
+        _, value = self.value(key)
+        if value is not None and not isinstance(value, bool):
+            self.fault(f"{key}: got {shown(value)}; expected true or false")
+        return value if isinstance(value, bool) else default
+
+    def entries(self, key: str) -> list[Any]:
+        """Return the list under `key`; an empty one where there is none."""
+        _, value = self.value(key)
+        if value is not None and not isinstance(value, list):
+            self.fault(f"{key}: got {shown(value)}; expected a list")
+        return value if isinstance(value, list) else []
+
+    def one_per_layer(self, key: str) -> list[Any]:
+        """Return the list under `key`, which has one entry per layer; empty where there is none."""
+        entries = self.entries(key)
+        if entries and len(entries) != self.layers:
+            self.fault(
+                f"{key}: got a list of {len(entries)}; expected {self.layers} entries, one per layer"
+            )
+        return entries
+
+    def mapping(self, key: str) -> dict[str, Any]:
+        """Return the mapping under `key`; an empty one where there is none."""
+        _, value = self.value(key)
+        if value is not None and not isinstance(value, dict):
+            self.fault(f"{key}: got {shown(value)}; expected a mapping")
+        return value if isinstance(value, dict) else {}
+
+    def fault(self, text: str) -> None:
+        """Note a fault, once."""
+        if text not in self.faults:
+            self.faults.append(text)
+
+
+def _unnested(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the keys of the language model over those around it, and its own keys alone."""
+    own, merged = config, dict(config)
+    for _ in range(3):
+        inner = next((own[key] for key in _NESTED if isinstance(own.get(key), dict)), None)
+        if inner is None:
+            break
+        if "model_type" in inner:  # what it is called outside is another model
+            merged = {key: value for key, value in merged.items() if key != "architectures"}
+        own, merged = inner, merged | inner
+    return merged, own

@@ -1,0 +1,175 @@
+"""Precision of a checkpoint: its format, and the modules that stay in 16 bit."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from cluster_sim.errors import shown
+from cluster_sim.llm.config_files.config_keys import ConfigKeys
+from cluster_sim.llm.config_files.quantisation_methods import METHODS, Format, modelopt
+
+_DTYPES = ("bfloat16", "float16", "float32", "auto", "bf16", "fp16", "half", "float")
+_LISTS = (
+    "ignore",
+    "exclude_modules",
+    "modules_to_not_convert",
+    "ignored_layers",
+    "exclude",
+    "llm_int8_skip_modules",
+    "skip_modules",
+    "modules_not_to_quantize",
+)
+"""Keys that list the modules that stay in 16 bit."""
+
+
+class Quantised(NamedTuple):
+    """Precision of a quantised checkpoint."""
+
+    where: str
+    """Key or file that says it."""
+    format: Format
+    ignored: tuple[str, ...]
+    """Patterns of modules that stay in 16 bit."""
+    targets: tuple[str, ...]
+    """Patterns of modules that are quantised; none: all products with weights."""
+    experts_only: bool
+    """Whether the method quantises routed experts alone."""
+
+    def keys(self) -> dict[str, Any]:
+        """Return the keys of a Model for the precision."""
+        keys: dict[str, Any] = {"native": self.format.native}
+        if self.format.native == "fp4":
+            keys["fp4_format"] = self.format.fp4_format
+        if self.format.bits is not None:
+            keys["weight_bits"] = self.format.bits
+        return keys
+
+
+def quantisation_of(reader: ConfigKeys, beside: dict[str, Any]) -> Quantised | None:
+    """Return the precision of quantised weights; None where they are in 16 bit.
+
+    The file's own `quantization_config` is compared with the side file.
+    """
+    _dtype(reader)
+    found = [
+        quantised
+        for where, content in _sources(reader, beside)
+        if (quantised := _read(reader, where, content)) is not None
+    ]
+    for other in found[1:]:
+        if other.format != found[0].format:
+            reader.fault(
+                f"{found[0].where} and {other.where}: got {found[0].format.name} and {other.format.name}; expected one precision"
+            )
+    return found[0] if found else None
+
+
+def _dtype(reader: ConfigKeys) -> None:
+    _, dtype = reader.value("dtype", "torch_dtype")
+    if dtype is not None and str(dtype).removeprefix("torch.") not in _DTYPES:
+        reader.fault(
+            f"dtype: got {shown(dtype)}; expected bfloat16, float16 or float32, with quantization_config for narrower weights"
+        )
+
+
+def _sources(reader: ConfigKeys, beside: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Return the places that say a precision, the file's own first."""
+    sources = []
+    for key in ("quantization_config", "compression_config"):
+        if reader.config.get(key):
+            sources.append((key, reader.config[key]))
+    for name, content in beside.items():
+        if name == "hf_quant_config.json" and isinstance(content, dict):
+            content = {"quant_method": "modelopt"} | content
+        elif name == "quantize_config.json" and isinstance(content, dict):
+            content = {"quant_method": "gptq"} | content
+        elif name == "quant_config.json" and isinstance(content, dict):
+            content = {"quant_method": "awq"} | content
+        sources.append((name, content))
+    return sources
+
+
+def _read(reader: ConfigKeys, where: str, content: Any) -> Quantised | None:
+    """Return what one place says; None where weights stay in 16 bit."""
+    if not isinstance(content, dict):
+        reader.fault(f"{where}: got {shown(content)}; expected a mapping")
+        return None
+    nested = content.get("quantization")
+    content = content | nested if isinstance(nested, dict) else content
+    _note_kv_cache(reader, where, content)
+    method = content.get("quant_method")
+    if method is None and "quant_algo" in content:
+        method = "modelopt"
+    if method is None and content.get("load_in_4bit") or content.get("load_in_8bit"):
+        method = "bitsandbytes"
+    read = METHODS.get(str(method).lower().replace("_", "-"))
+    if read is None:
+        reader.fault(
+            f"{where}: quant_method: got {shown(method)}; expected one of {', '.join(sorted(METHODS))}"
+        )
+        return None
+    try:
+        format_ = read(content)
+    except (ValueError, TypeError, AttributeError, LookupError) as fault:
+        what = str(fault) if type(fault) is ValueError else f"got {shown(content)}; expected the keys of {method}"
+        reader.fault(f"{where}: {what}")
+        return None
+    if format_ is None:
+        return None
+    return Quantised(
+        where,
+        format_,
+        _ignored(reader, where, content),
+        _targets(reader, where, content) if read is not modelopt else (),
+        str(method).lower() == "mxfp4",
+    )
+
+
+def _ignored(reader: ConfigKeys, where: str, content: dict[str, Any]) -> tuple[str, ...]:
+    """Return the patterns of modules that stay in 16 bit."""
+    patterns: list[str] = []
+    for key in _LISTS:
+        value = content.get(key)
+        if value is None:
+            continue
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            reader.fault(f"{where}: {key}: got {shown(value)}; expected a list of module names")
+            continue
+        patterns += value
+    dynamic = content.get("dynamic")
+    if isinstance(dynamic, dict):  # GPTQModel: `-:` before what is left out
+        patterns += [f"re:{key[2:]}" for key in dynamic if str(key).startswith("-:")]
+    return tuple(patterns)
+
+
+def _targets(reader: ConfigKeys, where: str, content: dict[str, Any]) -> tuple[str, ...]:
+    """Return the patterns of modules that are quantised; nothing where all products are."""
+    groups = content.get("config_groups")
+    if not isinstance(groups, dict):
+        return ()
+    targets: list[str] = []
+    for group in groups.values():
+        named = group.get("targets") if isinstance(group, dict) else None
+        named = ["Linear"] if named is None else named
+        if not isinstance(named, list) or not all(isinstance(one, str) for one in named):
+            reader.fault(f"{where}: targets: got {shown(named)}; expected a list of module names")
+            continue
+        targets += named
+    if "Linear" in targets:
+        return ()
+    if strange := [one for one in targets if "." not in one and not one.startswith("re:")]:
+        reader.fault(
+            f"{where}: targets: got {shown(strange[0])}; expected Linear or names of modules"
+        )
+    return tuple(targets)
+
+
+def _note_kv_cache(reader: ConfigKeys, where: str, content: dict[str, Any]) -> None:
+    """Note the precision of the KV cache that the checkpoint was made for."""
+    scheme = content.get("kv_cache_scheme")
+    bits = scheme.get("num_bits") if isinstance(scheme, dict) else None
+    algorithm = content.get("kv_cache_quant_algo") or (f"{bits} bit" if bits else None)
+    if algorithm:
+        note = f"the checkpoint was made for a KV cache of {str(algorithm).lower()}; the run takes the precision in kv_cache of its replica"
+        if not any("KV cache" in one for one in reader.notes):
+            reader.notes.append(note)

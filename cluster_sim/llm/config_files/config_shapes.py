@@ -1,0 +1,180 @@
+"""Widths, heads, latent attention and windows of a config.json."""
+
+from __future__ import annotations
+
+from itertools import cycle, islice
+from typing import Any
+
+from cluster_sim.errors import shown
+from cluster_sim.limits import LAYERS
+from cluster_sim.llm.config_files.config_keys import ConfigKeys
+
+_FULL, _WINDOW = "full_attention", "sliding_attention"
+
+
+def shape_of(reader: ConfigKeys) -> dict[str, Any]:
+    """Return the widths and counts that every model has, and latent attention where it has it."""
+    layers = reader.count("num_hidden_layers", "num_layers", "n_layers", "n_layer")
+    if layers > LAYERS.most:
+        reader.fault(
+            f"num_hidden_layers: got {shown(layers)}; expected {LAYERS.most:,} at most: {LAYERS.why}"
+        )
+        layers = 1
+    reader.layers = layers
+    hidden = reader.count("hidden_size", "d_model", "n_embd", "n_embed")
+    heads = reader.count("num_attention_heads", "n_heads", "n_head")
+    _same_width(reader, hidden)
+    latent = _latent(reader)
+    # with latent attention a head is as wide as its value; keys have a width of their own
+    head_dim = reader.count(
+        "head_dim", "kv_channels", "attention_head_dim", default=max(hidden // heads, 1)
+    )
+    if latent:
+        head_dim = latent["latent"]["v_dim"]
+    return {
+        "layers": layers,
+        "hidden": hidden,
+        "heads": heads,
+        "kv_heads": _kv_heads(reader, heads),
+        "head_dim": head_dim,
+        "vocabulary": _vocabulary(reader),
+        "max_context": _max_context(reader),
+        "tied_embeddings": reader.truth(
+            "tie_word_embeddings", default=reader.family is not None and reader.family.tied
+        ),
+    } | latent
+
+
+def _same_width(reader: ConfigKeys, hidden: int) -> None:
+    """Note a fault where the embedding is not as wide as the layers (OPT 350M)."""
+    width = reader.count("word_embed_proj_dim", default=hidden)
+    if width != hidden:
+        reader.fault(
+            f"word_embed_proj_dim: got {width}; expected {hidden}, as hidden_size: embeddings of another width are not simulated yet"
+        )
+
+
+def _kv_heads(reader: ConfigKeys, heads: int) -> int:
+    """Return the number of key and value heads, as the family writes it."""
+    if reader.model_type == "falcon" and not reader.truth("new_decoder_architecture", default=False):
+        reader.count("num_kv_heads", default=heads)  # not used by this form
+        return 1 if reader.truth("multi_query", default=True) else heads
+    if reader.model_type == "gpt_bigcode":
+        return 1 if reader.truth("multi_query", default=True) else heads
+    reader.value("new_decoder_architecture")
+    if reader.model_type == "falcon":
+        reader.value("multi_query")
+    attention = reader.mapping("attn_config")
+    if reader.config.get("multi_query_attention") is not None:
+        groups = reader.truth("multi_query_attention", default=True)
+        counted = reader.count("multi_query_group_num", default=1)
+        return counted if groups else heads
+    key = "kv_n_heads"
+    if attention.get("attn_type") == "multiquery_attention":
+        return 1
+    if key in attention:
+        return reader.count(key, among=attention)
+    return reader.count(
+        "num_key_value_heads", "num_kv_heads", "multi_query_group_num", default=heads
+    )
+
+
+def _vocabulary(reader: ConfigKeys) -> int:
+    """Return the number of rows of the embedding: chatglm pads the vocabulary."""
+    if reader.config.get("padded_vocab_size") is not None:
+        reader.value("vocab_size")
+        return reader.count("padded_vocab_size")
+    return reader.count("vocab_size")
+
+
+def _max_context(reader: ConfigKeys) -> int:
+    """Return the longest context. Cohere's files keep it apart from what the model was trained on."""
+    longer = "model_max_length"
+    first = (longer,) if reader.model_type == "cohere" and reader.config.get(longer) else ()
+    for key in (*first, "max_position_embeddings", "max_seq_len", "seq_length", "n_positions"):
+        if reader.config.get(key) is not None:
+            return reader.count(key)
+    return reader.count("max_position_embeddings", "model_max_length", "max_sequence_length")
+
+
+def _latent(reader: ConfigKeys) -> dict[str, Any]:
+    """Return latent attention, where there is some."""
+    if reader.config.get("kv_lora_rank") is None or not reader.truth("use_mla", default=True):
+        _same_values(reader)
+        return {}
+    return {
+        "latent": {
+            "q_rank": reader.count("q_lora_rank", default=0, least=0),
+            "kv_rank": reader.count("kv_lora_rank"),
+            "rope_dim": reader.count("qk_rope_head_dim"),
+            "nope_dim": reader.count("qk_nope_head_dim"),
+            "v_dim": reader.count("v_head_dim"),
+        }
+    }
+
+
+def _same_values(reader: ConfigKeys) -> None:
+    """Note a fault where values are not as wide as keys."""
+    _, keys = reader.value("head_dim")
+    _, values = reader.value("v_head_dim")
+    config = reader.config
+    if values is not None and "v_head_dim" in config and values not in (keys, 0):
+        reader.fault(
+            f"v_head_dim: got {shown(values)}; expected the width of keys, {shown(keys)}: values of another width are not simulated yet"
+        )
+
+
+def window_of(reader: ConfigKeys, shape: dict[str, Any]) -> dict[str, Any]:
+    """Return layers with a sliding window, where there are some."""
+    layers = reader.layers
+    kinds = _kinds(reader)
+    tokens = reader.count("sliding_window", "sliding_window_size", default=0, least=0)
+    family = reader.family
+    is_off = family is not None and family.windows == "off"
+    _, flag = reader.value("use_sliding_window")
+    is_used = reader.truth("use_sliding_window", default=not is_off)
+    last = reader.count("max_window_layers", default=0, least=0)
+    if kinds:
+        count = kinds.count(_WINDOW)
+        if count and not tokens:
+            reader.fault("sliding_window: is missing; expected the tokens that layers of sliding_attention see")
+        return {"window": {"tokens": max(tokens, 1), "layers": count}} if count else {}
+    if any(fault.startswith("sliding_window: got") for fault in reader.faults):
+        return {}
+    if not tokens or not is_used or tokens >= shape["max_context"]:
+        return {}
+    every = family.full_every if family is not None else 0
+    every = reader.count(
+        "sliding_window_pattern", "_sliding_window_pattern", default=every, least=0
+    )
+    if every:
+        count = layers - layers // every
+    elif flag is not None:  # Qwen2: layers after the first max_window_layers
+        count = max(layers - last, 0)
+    elif family is not None and family.windows == "all":
+        count = layers
+    else:
+        reader.fault(
+            f"sliding_window: got {tokens}; expected layer_types or sliding_window_pattern beside it, which say the layers that have it"
+        )
+        count = layers
+    return {"window": {"tokens": tokens, "layers": count}} if count else {}
+
+
+def _kinds(reader: ConfigKeys) -> list[str]:
+    """Return the kind of each layer's attention; nothing where the file does not list them."""
+    kinds = [str(kind) for kind in reader.one_per_layer("layer_types")]
+    if strange := sorted(set(kinds) - {_FULL, _WINDOW}):
+        reader.fault(
+            f"layer_types: got {', '.join(map(shown, strange))}; expected full_attention and sliding_attention: other layers are not simulated yet"
+        )
+    pattern = reader.config.get("sliding_window_pattern")
+    if not kinds and isinstance(pattern, str) and pattern and set(pattern) <= {"L", "G"}:
+        # EXAONE 4: local and global layers in turns; the last is global
+        reader.value("sliding_window_pattern")
+        turns = list(islice(cycle(pattern), reader.layers))
+        turns[-1] = "G"
+        kinds = [_WINDOW if turn == "L" else _FULL for turn in turns]
+    elif kinds:
+        reader.value("sliding_window_pattern", "_sliding_window_pattern")
+    return kinds

@@ -1,0 +1,142 @@
+"""Families of models: what their configuration classes take for granted.
+
+A config.json leaves out what equals the default of its class. The defaults are those of the
+classes `configuration_*.py` of transformers 4.57 to 5.5.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Family:
+    """What holds for the models of a family where their files do not say."""
+
+    gated: bool = True
+    """Whether feed-forward parts have a gate."""
+    tied: bool = False
+    """Whether embedding and output head share their weights."""
+    ffn_per_hidden: int = 0
+    """Width of the feed-forward part over that of the hidden states; 0: files say it."""
+    ffn_divisor: int = 1
+    """Divisor of the width that files give."""
+    windows: Literal["all", "off", ""] = ""
+    """Layers that `sliding_window` alone is about; off: `use_sliding_window` turns it on."""
+    full_every: int = 0
+    """Distance of layers that see the whole context where others have a window; 0: files say it."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Values of keys that files leave out."""
+
+
+_GATED = Family()
+_TIED = Family(tied=True)
+_QWEN = Family(windows="off")
+_MISTRAL = Family(windows="all")
+_DEEPSEEK = Family(
+    defaults={"qk_rope_head_dim": 64, "qk_nope_head_dim": 128, "v_head_dim": 128}
+)
+_UNGATED = Family(gated=False)
+_GPT = Family(gated=False, tied=True, ffn_per_hidden=4)
+_GEMMA_3 = Family(
+    tied=True,
+    full_every=6,
+    defaults={
+        "vocab_size": 262208, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256,
+        "sliding_window": 4096, "max_position_embeddings": 131072,
+    },
+)  # fmt: skip
+_GEMMA_2 = Family(
+    tied=True,
+    full_every=2,
+    defaults={
+        "vocab_size": 256000, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256,
+        "sliding_window": 4096, "max_position_embeddings": 8192,
+    },
+)  # fmt: skip
+_GEMMA = Family(
+    tied=True,
+    defaults={"vocab_size": 256000, "head_dim": 256, "max_position_embeddings": 8192},
+)
+
+_ALIKE: dict[str, Family] = {
+    "llama yi internlm internlm2 internlm3 baichuan aquila xverse orion deepseek glm glm4 glm4_moe glm4v_text "
+    "glm4v_moe_text granite granitemoe granitemoeshared olmo olmo2 olmoe exaone seed_oss bailing_moe bailing_moe_v2 "
+    "hunyuan_v1_moe hunyuan_v1_dense hunyuan minimax_m2 stablelm dbrx step3p5 step3p7 dots1 solar solar_open "
+    "chatglm minicpm3 helium skywork telechat2 llava_llama": _GATED,
+    "cohere smollm3 ernie4_5 ernie4_5_moe minicpm": _TIED,
+    "qwen2 qwen2_moe qwen3 qwen3_moe qwen2_vl qwen2_vl_text qwen2_5_vl qwen2_5_vl_text qwen3_vl_text "
+    "qwen3_vl_moe_text qwen2_5_omni_text qwen3_omni_moe_text qwen2_audio mimo": _QWEN,
+    "mistral mixtral phi3 phimoe ministral ministral3 phi4mm": _MISTRAL,
+    "deepseek_v2 deepseek_v3 kimi_k2 kimi_k25 glm4_moe_lite": _DEEPSEEK,
+    "phi gpt_neox nemotron persimmon arcee apertus": _UNGATED,
+    "gpt2 gpt_bigcode bloom mpt": _GPT,
+    "gemma3 gemma3_text": _GEMMA_3,
+}
+
+FAMILIES: dict[str, Family] = {
+    name: family for names, family in _ALIKE.items() for name in names.split()
+} | {
+    "gemma": replace(_GEMMA, defaults=dict(_GEMMA.defaults)),
+    "gemma2": _GEMMA_2,
+    "cohere2": Family(tied=True, full_every=4),
+    "gpt_oss": Family(full_every=2),
+    "olmo3": Family(full_every=4),
+    "exaone4": Family(full_every=4),
+    "gptj": Family(gated=False, ffn_per_hidden=4),
+    "codegen": Family(gated=False, ffn_per_hidden=4),
+    "starcoder2": Family(gated=False, tied=True, windows="all"),
+    "opt": Family(gated=False, tied=True, defaults={"max_position_embeddings": 2048}),
+    "falcon": replace(_GPT, defaults={"max_position_embeddings": 2048, "multi_query": True}),
+    "qwen": Family(ffn_divisor=2),
+    "llama4": Family(defaults={"attention_chunk_size": 8192}),
+    "llama4_text": Family(defaults={"attention_chunk_size": 8192}),
+}
+"""Families that are read, by `model_type`."""
+FAMILIES["gpt_bigcode"] = replace(_GPT, defaults={"multi_query": True})
+
+_ARCHITECTURES = {
+    "LlamaForCausalLM": "llama", "MistralForCausalLM": "mistral", "MixtralForCausalLM": "mixtral",
+    "Qwen2ForCausalLM": "qwen2", "Qwen3ForCausalLM": "qwen3", "Qwen3MoeForCausalLM": "qwen3_moe",
+    "DeepseekV3ForCausalLM": "deepseek_v3", "GptOssForCausalLM": "gpt_oss",
+    "Gemma2ForCausalLM": "gemma2", "Phi3ForCausalLM": "phi3",
+}  # fmt: skip
+"""Families by `architectures`, for files without a known `model_type`."""
+
+_STATE = "layers with a state (Mamba, RWKV, convolutions)"
+_LINEAR = "layers of linear attention"
+_SPARSE = "sparse attention"
+_UNLIKE = "layers with heads or widths of their own"
+_ENCODER = "an encoder; it decodes nothing"
+_BOTH = "an encoder and a decoder with cross-attention"
+
+REFUSED_TYPES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), meaning)
+    for pattern, meaning in (
+        (r"t5|[a-z]*t5|t5gemma.*|[mp]?bart|plbart|pegasus.*|marian|m2m_100|nllb-moe|whisper|fsmt|led|blenderbot.*|prophetnet|switch_transformers|florence2|speech_to_text|encoder-decoder", _BOTH),
+        (r".*(bert|roberta|electra|mpnet|ernie_m|xlnet|clip|siglip|dinov2|longformer|bigbird|big_bird|funnel|luke|splinter|canine)(?!.*code).*|bge.*|vit.*|xlm|new|esm", _ENCODER),
+        (r".*mamba.*|rwkv.*|jamba|bamba|zamba.*|nemotron_h.*|granitemoehybrid|falcon_h1|lfm2.*|recurrent_gemma|xlstm|retnet|.*hyena.*|plamo2", _STATE),
+        (r"qwen3_next|qwen3_5.*|qwen3_6.*|minimax|minimax_text_01|minimax_m1|kimi_linear|kimi_k3", _LINEAR),
+        (r"deepseek_v32|glm_moe_dsa|minimax_m3.*", _SPARSE),
+        (r"deepseek_v4", "a compressed KV cache"),
+        (r"mllama.*", "layers that attend to images"),
+        (r"gemma3n.*|gemma4.*", "layers of several kinds with inputs, heads or experts of their own"),
+        (r"mimo_v2.*|nemotron-nas|deci.*|openelm", _UNLIKE),
+        (r"arctic", "a dense feed-forward part beside experts"),
+        (r"gpt_neo", "attention to a window in every second layer"),
+        (r"longcat_flash", "two attentions per layer and experts that compute nothing"),
+    )
+)  # fmt: skip
+"""What `model_type` stands for where its layers are not simulated, by pattern."""
+
+
+def family_of(model_type: str, architectures: Any) -> Family | None:
+    """Return the family that a file names; None for one that is not known."""
+    if model_type in FAMILIES:
+        return FAMILIES[model_type]
+    names = architectures if isinstance(architectures, list) else []
+    known = (_ARCHITECTURES.get(name) for name in names if isinstance(name, str))
+    return next((FAMILIES[name] for name in known if name is not None), None)

@@ -1,0 +1,144 @@
+"""Models named by a scenario: catalog names, config.json files, folders, files of one's own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from cluster_sim.errors import Fault, ScenarioError, shown
+from cluster_sim.llm.config_files.config_experts import feed_forward_of
+from cluster_sim.llm.config_files.config_keys import ConfigKeys
+from cluster_sim.llm.config_files.config_quantisation import quantisation_of
+from cluster_sim.llm.config_files.config_shapes import shape_of, window_of
+from cluster_sim.llm.config_files.kept_parts import with_kept_parts
+from cluster_sim.llm.config_files.refusals import refusals, unknown_keys
+from cluster_sim.llm.model import Model
+from cluster_sim.schema import Document, FromFile, catalog_names, find, named, read_json
+
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_SIDE_FILES = ("hf_quant_config.json", "quantize_config.json", "quant_config.json")
+_PICTURES = ("vision_config", "audio_config", "visual", "vision_tower", "mm_vision_tower")
+
+
+def read_model(value: Any) -> Any:
+    """Return what a model key stands for, ready to be validated as a `Model`.
+
+    It is a catalog name, the path of a config.json, of the folder that holds it or of a YAML file,
+    or a mapping of Model's keys.
+
+    Raises
+    ------
+    ValueError
+        The value is none of these.
+    ScenarioError
+        A config.json is wrong.
+    """
+    if not isinstance(value, str) or value in catalog_names("models"):
+        return named("models", value)
+    path = find(value, folders=True)
+    if path is None:
+        if not value.endswith((".json", ".yaml", ".yml")) and _HUB_NAME.fullmatch(value):
+            raise ValueError(
+                f"no file {shown(value)}; expected a file, a folder or a name in the catalog: `hf download {value} config.json --local-dir FOLDER` "
+                "gets the file of a model of that name, and its quantisation is in hf_quant_config.json beside it where there is one"
+            )
+        if value.endswith(".json"):
+            raise ValueError(f"no file {shown(value)}")
+        return named("models", value)
+    if path.is_dir():
+        path = _config_in(path)
+    elif not value.endswith(".json"):
+        return named("models", value)
+    if path.name == "params.json":
+        raise ScenarioError.at(
+            str(path), "got a params.json of Mistral; expected the model's config.json"
+        )
+    return FromFile(Document(_read(path), str(path)))
+
+
+def _config_in(folder: Path) -> Path:
+    """Return the config.json in a folder. Raises ScenarioError where it has none."""
+    path = folder / "config.json"
+    if path.is_file():
+        return path
+    if (folder / "params.json").is_file():
+        raise ScenarioError.at(
+            str(folder), "got a params.json of Mistral alone; expected a config.json beside it"
+        )
+    raise ScenarioError.at(str(folder), "got a folder without config.json; expected one in it")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return the keys of a Model from a file and the side files about its precision."""
+    name = path.parent.name if path.name == "config.json" else path.stem
+    content = read_json(path)
+    beside = {}
+    if path.name == "config.json":
+        beside = {
+            side: read_json(path.parent / side)
+            for side in _SIDE_FILES
+            if (path.parent / side).is_file()
+        }
+    try:
+        return from_hugging_face(content, name, beside)
+    except ScenarioError:
+        raise
+    except ValueError as fault:
+        raise ScenarioError([Fault(str(path), line) for line in str(fault).splitlines()]) from fault
+
+
+def from_hugging_face(
+    config: Any, name: str, beside: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the keys of a `Model` from a Hugging Face `config.json`.
+
+    Parameters
+    ----------
+    config
+        Content of the file.
+    name
+        Name of the model where the file has none.
+    beside
+        Contents of the files beside it that hold its precision, by name.
+
+    Raises
+    ------
+    ValueError
+        Keys are missing or wrong, or layers are not simulated; one line per fault.
+    """
+    if not isinstance(config, dict):
+        raise ValueError(
+            f"got {shown(config)}; expected a mapping, as a Hugging Face config.json holds"
+        )
+    reader = ConfigKeys(config)
+    if refused := list(refusals(reader)):
+        raise ValueError("\n".join(refused))
+    keys = {"name": str(reader.config.get("_name_or_path") or name)} | shape_of(reader)
+    keys |= feed_forward_of(reader, keys["hidden"])
+    keys |= window_of(reader, keys)
+    quantised = quantisation_of(reader, beside or {})
+    reader.faults += unknown_keys(reader)
+    if not reader.faults and quantised is not None:
+        keys |= quantised.keys()
+        try:
+            keys |= with_kept_parts(reader, Model.model_validate(keys), quantised)
+        except ValidationError:
+            pass  # whoever validates the keys says what is wrong, with the name of the file
+    if reader.faults:
+        raise ValueError("\n".join(reader.faults))
+    _note_the_rest(reader)
+    return keys | ({"notes": reader.notes} if reader.notes else {})
+
+
+def _note_the_rest(reader: ConfigKeys) -> None:
+    """Note what is left out of the model, and a family that is not known."""
+    if any(reader.config.get(key) for key in _PICTURES):
+        reader.notes.append("the parts of the file for images and sound are left out")
+    if reader.family is None:
+        what = shown(reader.model_type) if reader.model_type else "no model_type"
+        reader.notes.append(
+            f"model_type: got {what}, which is not known; the file is read as a model like Llama, since all its keys are known"
+        )

@@ -1,0 +1,230 @@
+"""Formats of weights, as each quantisation tool writes them into its files.
+
+A weight of 4 bit with a scale of 16 bit per group of g takes 4 + 16 / g bits; a zero point adds
+its own bits per group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from cluster_sim.errors import shown
+from cluster_sim.hardware.precision import Precision
+
+
+class Format(NamedTuple):
+    """Format of quantised weights."""
+
+    name: str
+    native: Precision
+    fp4_format: str = "nvfp4"
+    bits: float | None = None
+    """Number of bits per weight, scales included; None: that of the format."""
+
+
+FP8 = Format("fp8", "fp8")
+NVFP4 = Format("nvfp4", "fp4")
+MXFP4 = Format("mxfp4", "fp4", "mxfp4")
+MXFP8 = Format("mxfp8", "fp8", bits=8.25)
+
+_MODELOPT = {
+    "FP8": FP8, "FP8_PB_WO": FP8, "FP8_PB_REAL": FP8, "FP8_PER_CHANNEL_PER_TOKEN": FP8, "FP8_2D_BLOCKWISE_WEIGHT_ONLY": FP8,
+    "NVFP4": NVFP4, "NVFP4_AWQ": NVFP4, "NVFP4_SVDQUANT": NVFP4, "W4A8_NVFP4_FP8": NVFP4, "W4A16_NVFP4": NVFP4,
+    "W4A8_MXFP4_FP8": MXFP4, "MXFP4": MXFP4, "MXFP8": MXFP8,
+    "INT8_SQ": Format("int8", "fp8"), "W8A8_SQ_PER_CHANNEL": Format("int8", "fp8"),
+}  # fmt: skip
+"""Algorithms of NVIDIA ModelOpt."""
+
+
+def _integers(bits: Any, group: Any, zero_bits: float) -> Format:
+    """Return the format of integers of 4 or 8 bit with a scale of 16 bit per group.
+
+    zero_bits: bits of the zero point of a group.
+    """
+    if bits not in (4, 8) or isinstance(bits, bool):
+        raise ValueError(f"got weights of {shown(bits)} bit; expected 4 or 8")
+    if group is not None and (not isinstance(group, int) or isinstance(group, bool) or group == 0):
+        raise ValueError(f"group_size: got {shown(group)}; expected a whole number")
+    # without groups, or with -1, one scale serves a whole column
+    per_group = (16.0 + zero_bits) / group if group is not None and group > 0 else 0.0
+    if bits == 8:
+        return Format("int8", "fp8", bits=8.0 + per_group if per_group else None)
+    return Format("int4", "fp4", "int4", 4.0 + per_group)
+
+
+def modelopt(content: dict[str, Any]) -> Format | None:
+    """Return the format of a ModelOpt checkpoint; None where only the KV cache is quantised."""
+    algorithm = content.get("quant_algo")
+    layers = content.get("quantized_layers")
+    if algorithm == "MIXED_PRECISION" or (isinstance(layers, dict) and layers):
+        algorithms = sorted({str(one.get("quant_algo")) for one in (layers or {}).values()})
+        if len(algorithms) != 1:
+            raise ValueError(
+                f"quantized_layers: got {' and '.join(algorithms) or 'MIXED_PRECISION'}; expected one precision: several in one checkpoint are not simulated yet"
+            )
+        raise ValueError(
+            f"quantized_layers: got {algorithms[0]} for some layers; expected exclude_modules: single layers are not simulated yet"
+        )
+    if algorithm is None:
+        return _groups(content) if content.get("config_groups") else None
+    if algorithm in ("W4A16_AWQ", "W4A8_AWQ", "INT4_AWQ", "W4A16"):
+        return _integers(4, content.get("group_size") or 128, 0.0)
+    if algorithm not in _MODELOPT:
+        raise ValueError(
+            f"quant_algo: got {shown(algorithm)}; expected one of {', '.join(_MODELOPT)}"
+        )
+    return _MODELOPT[algorithm]
+
+
+def _groups(content: dict[str, Any]) -> Format | None:
+    """Return the format of a compressed-tensors checkpoint; None without quantised weights."""
+    sparsity = content.get("sparsity_config")
+    if isinstance(sparsity, dict) and sparsity.get("format") not in (None, "dense"):
+        raise ValueError(
+            f"sparsity_config: got {shown(sparsity.get('format'))}; expected dense: sparse weights are not simulated yet"
+        )
+    groups = content.get("config_groups") or {}
+    written = [group.get("weights") for group in groups.values()]
+    formats = sorted({_of_weights(one) for one in written if one}, key=lambda one: one.name)
+    if len(formats) > 1:
+        raise ValueError(
+            f"config_groups: got {' and '.join(one.name for one in formats)}; expected one precision: several in one checkpoint are not simulated yet"
+        )
+    if not formats and not content.get("kv_cache_scheme"):
+        raise ValueError("config_groups: is missing; expected a group with weights")
+    return formats[0] if formats else None
+
+
+def _of_weights(weights: dict[str, Any]) -> Format:
+    """Return the format of one group's weights."""
+    bits, group = weights.get("num_bits"), weights.get("group_size")
+    if weights.get("type", "int") == "int":
+        return _integers(bits, group, 0.0 if weights.get("symmetric", True) else 4.0)
+    if bits == 8:
+        return MXFP8 if group == 32 else FP8
+    if bits == 4 and group in (16, 32):
+        return NVFP4 if group == 16 else MXFP4
+    raise ValueError(
+        f"config_groups: got floating-point weights of {shown(bits)} bit in groups of {shown(group)}; expected 8 bit, or 4 bit in groups of 16 or 32"
+    )
+
+
+def _quark(content: dict[str, Any]) -> Format | None:
+    """Return the format of an AMD Quark checkpoint."""
+    layers = content.get("layer_quant_config")
+    if layers:
+        raise ValueError(
+            f"layer_quant_config: got {shown(layers)}; expected none: several precisions in one checkpoint are not simulated yet"
+        )
+    weight = (content.get("global_quant_config") or {}).get("weight")
+    if isinstance(weight, list):
+        weight = weight[0]
+    if not weight:
+        raise ValueError("global_quant_config: is missing; expected weight in it")
+    dtype, group = str(weight.get("dtype")), weight.get("group_size")
+    if dtype.startswith("fp8"):
+        return FP8
+    if dtype == "fp4":
+        if group not in (16, 32):
+            raise ValueError(f"group_size: got {shown(group)}; expected 16 or 32 with fp4")
+        return MXFP4 if group == 32 else NVFP4
+    if dtype in ("int8", "int4", "uint4"):
+        zero_bits = 4.0 if dtype == "uint4" else 0.0
+        return _integers(8 if dtype == "int8" else 4, group, zero_bits)
+    raise ValueError(f"dtype: got {shown(dtype)}; expected fp8, fp4, int8, int4 or uint4")
+
+
+def _torchao(content: dict[str, Any]) -> Format:
+    """Return the format of a torchao checkpoint: the name of its configuration class says it."""
+    kind, data = content.get("quant_type"), content.get("quant_type_kwargs") or {}
+    if isinstance(kind, dict):
+        if set(kind) != {"default"}:
+            raise ValueError(
+                f"quant_type: got {shown(kind)}; expected default alone: several precisions in one checkpoint are not simulated yet"
+            )
+        kind, data = kind["default"].get("_type"), kind["default"].get("_data") or {}
+    if content.get("include_input_output_embeddings"):
+        raise ValueError(
+            "include_input_output_embeddings: got true; expected false: quantised embeddings are not simulated yet"
+        )
+    name = str(kind).lower().replace("_", "")
+    if "mixed" in name or "fqn" in name or "uintx" in name:
+        raise ValueError(f"quant_type: got {shown(kind)}; expected one precision of 4 or 8 bit")
+    if name.startswith(("int4", "int8dynamicactivationint4")):
+        # the tile layouts keep scale and zero point in 16 bit each
+        return _integers(4, data.get("group_size") or 128, 16.0)
+    if name.startswith("int8"):
+        return _integers(8, data.get("group_size"), 0.0)
+    if name.startswith("float8"):
+        return FP8
+    if name.startswith("nvfp4"):
+        return NVFP4
+    raise ValueError(f"quant_type: got {shown(kind)}; expected int4, int8, float8 or nvfp4")
+
+
+def _gptq(content: dict[str, Any]) -> Format:
+    """Return the format of a GPTQ or AutoRound checkpoint: a zero point of 4 bit per group."""
+    _no_head(content)
+    for key in ("modules_in_block_to_quantize", "extra_config"):
+        if content.get(key):
+            raise ValueError(
+                f"{key}: got {shown(content[key])}; expected none: single modules are not simulated yet"
+            )
+    dynamic = content.get("dynamic") or {}
+    if any(not str(key).startswith("-:") for key in dynamic):
+        raise ValueError(
+            f"dynamic: got {shown(dynamic)}; expected keys that begin with -: alone: several precisions in one checkpoint are not simulated yet"
+        )
+    bits = content.get("bits")
+    return _integers(bits, content.get("group_size", 128), float(bits or 0))
+
+
+def _awq(content: dict[str, Any]) -> Format:
+    _no_head(content)
+    bits = content.get("bits", content.get("w_bit"))
+    group = content.get("group_size", content.get("q_group_size", 128))
+    return _integers(bits, group, 4.0 if content.get("zero_point", True) else 0.0)
+
+
+def _bitsandbytes(content: dict[str, Any]) -> Format:
+    if content.get("load_in_8bit"):
+        return Format("int8", "fp8")
+    if not content.get("load_in_4bit"):
+        raise ValueError("got neither load_in_4bit nor load_in_8bit; expected one of them")
+    # blocks of 64 have a scale of 32 bit, or of 8 bit with one of 32 for each 256 of these
+    doubled = content.get("bnb_4bit_use_double_quant")
+    return Format("int4", "fp4", "int4", 4.0 + (8.0 + 32.0 / 256 if doubled else 32.0) / 64)
+
+
+def _hqq(content: dict[str, Any]) -> Format:
+    written = content.get("quant_config") or {}
+    weights = written.get("weight_quant_params", written)
+    if "nbits" not in weights:
+        raise ValueError("quant_config: got no weight_quant_params.nbits; expected one for all")
+    return _integers(weights["nbits"], weights.get("group_size", 64), 16.0)
+
+
+def _no_head(content: dict[str, Any]) -> None:
+    if content.get("lm_head") is True:
+        raise ValueError(
+            "lm_head: got true; expected false: a quantised output head is not simulated yet"
+        )
+
+
+METHODS: dict[str, Callable[[dict[str, Any]], Format | None]] = {
+    "modelopt": modelopt,
+    "modelopt-fp4": modelopt,
+    "compressed-tensors": _groups,
+    "quark": _quark,
+    "torchao": _torchao,
+    "fp8": lambda content: FP8,
+    "fbgemm-fp8": lambda content: FP8,
+    "mxfp4": lambda content: MXFP4,
+    "awq": _awq,
+    "gptq": _gptq,
+    "auto-round": _gptq,
+    "bitsandbytes": _bitsandbytes,
+    "hqq": _hqq,
+}
+"""Readers of formats by `quant_method`. They raise ValueError for what is not simulated."""

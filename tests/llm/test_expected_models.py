@@ -1,0 +1,130 @@
+"""Published config.json files beside what was counted for them: read rightly, or refused by name.
+
+The counts are those of `shared/models/expected.csv`, made with the libraries' own models or by the
+arithmetic of its README. No file may be read with another figure.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from pytest import approx
+
+from cluster_sim import ScenarioError
+from cluster_sim.llm.config_files import read_model
+from cluster_sim.llm.model import Model
+from cluster_sim.physics.transformer import kv_layer_bytes
+
+FOLDER = Path(__file__).resolve().parents[3] / "shared/models"
+WEIGHTS = 0.03
+"""Tolerance of the bytes of weights."""
+
+NOT_YET = {
+    "nemotron-h-56b.json": "hybrid_override_pattern",
+    "nemotron-3-nano-30b.json": "hybrid_override_pattern",
+    "nemotron-3-super-120b-fp8/config.json": "hybrid_override_pattern",
+    "nemotron-3-ultra-550b.json": "layers_block_type",
+    "qwen3-next-80b-a3b.json": "full_attention_interval",
+    "qwen3.5-27b.json": "full_attention_interval",
+    "qwen3.5-397b-a17b.json": "full_attention_interval",
+    "qwen3.5-122b-a10b-nvfp4/config.json": "full_attention_interval",
+    "jamba-1.5-large.json": "attn_layer_period",
+    "minimax-text-01.json": "attn_type_list",
+    "kimi-linear-48b-a3b.json": "linear_attn_config",
+    "kimi-k3.json": "linear_attn_config",
+    "mimo-v2-flash.json": "hybrid_layer_pattern",
+    "deepseek-v4-flash.json": "compress_ratios",
+    "deepseek-v3.2.json": "index_topk",
+    "glm-5-fp8.json": "index_topk",
+    "glm-5.2-nvfp4/config.json": "index_topk",
+    "gemma-4-26b-a4b.json": "enable_moe_block",
+    "gemma-4-31b-it-nvfp4/config.json": "global_head_dim",
+    "llama-4-scout-17b-16e.json": "attention_chunk_size",
+    "minimax-m3-nvfp4.json": "sparse_attention_config",
+    "llama-3.2-11b-vision.json": "cross_attention_layers",
+    "nemotron-super-49b.json": "block_configs",
+}
+"""Files that are refused today although they can be read, and the key that the message names."""
+
+
+def rows() -> list[dict[str, str]]:
+    path = FOLDER / "expected.csv"
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+ROWS = rows()
+READ = [row for row in ROWS if row["expect"] == "read" and row["file"] not in NOT_YET]
+without_files = pytest.mark.skipif(not ROWS, reason="../shared/models is absent")
+
+
+def model_of(file: str) -> Model:
+    return Model.model_validate(read_model(str(FOLDER / file)))
+
+
+def number(row: dict[str, str], column: str) -> int:
+    return int(row[column] or 0)
+
+
+@without_files
+@pytest.mark.parametrize("row", READ, ids=lambda row: row["file"])
+def test_a_published_file_has_the_parameters_that_were_counted(row: dict[str, str]):
+    model, tolerance = model_of(row["file"]), float(row["tolerance_percent"]) / 100
+    table = 0 if model.tied_embeddings else model.vocabulary * model.hidden
+    assert model.layers == number(row, "layers")
+    assert model.total_parameters == approx(number(row, "parameters_total"), rel=tolerance)
+    active = model.active_parameters
+    assert active + table == approx(number(row, "parameters_active"), rel=tolerance)
+    assert active == approx(
+        number(row, "parameters_active_without_input_embedding"), rel=tolerance
+    )
+
+
+@without_files
+@pytest.mark.parametrize("row", READ, ids=lambda row: row["file"])
+def test_a_published_file_has_the_cache_and_the_context_that_were_counted(row: dict[str, str]):
+    model = model_of(row["file"])
+    layer_bytes = kv_layer_bytes(model, "bf16")
+    assert model.full_layers * layer_bytes == number(row, "kv_bytes_per_token_bf16")
+    windows, tokens = (model.window.layers, model.window.tokens) if model.window else (0, 0)
+    assert (windows, tokens) == (number(row, "window_layers"), number(row, "window_tokens"))
+    assert windows * layer_bytes == number(row, "window_kv_bytes_per_token_bf16")
+    assert model.max_context == number(row, "max_context")
+    for column in ("index_bytes_per_token_bf16", "state_elements_per_sequence"):
+        assert not row[column], "a model with a cache of another kind was read"
+
+
+@without_files
+@pytest.mark.parametrize("row", READ, ids=lambda row: row["file"])
+def test_a_published_file_has_the_bytes_of_weights_that_were_counted(row: dict[str, str]):
+    model = model_of(row["file"])
+    counted = number(row, "weight_bytes")
+    assert model.weight_bytes(model.native) == approx(counted, rel=WEIGHTS)
+
+
+@without_files
+@pytest.mark.parametrize(
+    "row",
+    [row for row in ROWS if row["file"] in NOT_YET or row["expect"] == "refuse"],
+    ids=lambda row: row["file"],
+)
+def test_what_is_not_simulated_is_refused_by_its_key(row: dict[str, str]):
+    with pytest.raises(ScenarioError) as told:
+        model_of(row["file"])
+    text = str(told.value)
+    assert text.startswith(str(FOLDER / row["file"]))
+    if row["expect"] == "refuse":
+        assert "an encoder; it decodes nothing" in text
+    else:
+        assert NOT_YET[row["file"]] in text
+        assert "not simulated yet" in text
+
+
+@without_files
+def test_every_file_is_read_or_refused_and_the_table_of_those_to_come_is_current():
+    assert len(READ) + len(NOT_YET) + sum(row["expect"] == "refuse" for row in ROWS) == len(ROWS)
+    assert set(NOT_YET) <= {row["file"] for row in ROWS}
