@@ -16,7 +16,13 @@ WeightPart = Literal["embedding", "attention", "ffn", "shared", "experts"]
 """A part of a model's weights that is stored in a precision of its own: embedding and output head,
 attention, dense feed-forward parts, shared experts, routed experts."""
 
-_BYTES = {"bf16": 2.0, "fp8": 1.0, "nvfp4": 0.5 + 1 / 16, "mxfp4": 0.5 + 1 / 32, "int4": 0.5 + 1 / 64}
+_BYTES = {
+    "bf16": 2.0,
+    "fp8": 1.0,
+    "nvfp4": 0.5 + 1 / 16,
+    "mxfp4": 0.5 + 1 / 32,
+    "int4": 0.5 + 1 / 64,
+}
 """Bytes per parameter, scales included: nvfp4 has an fp8 scale per 16 values, mxfp4 an 8-bit
 exponent per 32, int4 a 16-bit scale per 128 (OCP Microscaling Formats specification 1.0, 2023; NVIDIA, Introducing NVFP4,
 2025)."""
@@ -38,8 +44,9 @@ class Model(Description):
     """Width of one head."""
     ffn: CountOrZero = 0
     """Width of the dense feed-forward part; 0 where every layer has experts."""
-    ffn_gated: bool = True
-    """Whether feed-forward parts and experts have a gate: three matrices, and two without."""
+    ffn_gated: bool | None = None
+    """Whether feed-forward parts and experts have a gate: three matrices, and two without. Default:
+    true."""
     vocabulary: Count
     """Number of tokens in the vocabulary."""
     max_context: Count
@@ -138,7 +145,7 @@ class Model(Description):
     @property
     def ffn_matrices(self) -> int:
         """Number of matrices of a feed-forward part or an expert."""
-        return 3 if self.ffn_gated else 2
+        return 2 if self.ffn_gated is False else 3
 
     @property
     def expert_parameters(self) -> int:

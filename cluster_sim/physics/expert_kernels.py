@@ -65,7 +65,9 @@ def experts_s(model: Model, device: Device, layout: ReplicaLayout, tokens: int) 
     if device.systolic is not None:
         # arrays take each expert's tokens as they are, and are as full as the wider of its products
         # fills them
-        filled = utilisation(device.systolic, rows / touched, (model.ffn_matrices - 1) * inner, model.hidden)
+        filled = utilisation(
+            device.systolic, rows / touched, (model.ffn_matrices - 1) * inner, model.hidden
+        )
         compute_s *= rows / padded / filled
     moved = rows * (EXPERT_PASSES * model.hidden + ffn_passes(model) * inner) * ACTIVATION_BYTES
     return (

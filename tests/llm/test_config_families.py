@@ -259,15 +259,19 @@ def test_keys_that_ask_for_nothing_are_read():
 
 
 def test_an_unknown_architecture_with_known_keys_is_read_with_a_warning():
-    made = model(LLAMA | {"model_type": "lama", "architectures": ["LamaForCausalLM"]})
+    made = model(LLAMA | {"model_type": "alpaca", "architectures": ["AlpacaForCausalLM"]})
     assert made.model_copy(update={"notes": None}) == model(LLAMA)
     assert made.notes == (
-        "model_type: got 'lama', which is not known; the file is read as a model like Llama, since all its keys are known",
+        "model_type: got 'alpaca', which is not known; the file is read as a model like Llama, since all its keys are known",
     )
 
 
 def test_spellings_since_transformers_5_are_the_same_model():
-    renamed = {key: value for key, value in LLAMA.items() if key not in ("torch_dtype", "rope_scaling", "rope_theta")}
+    renamed = {
+        key: value
+        for key, value in LLAMA.items()
+        if key not in ("torch_dtype", "rope_scaling", "rope_theta")
+    }
     renamed |= {"dtype": "bfloat16", "rope_parameters": {"rope_theta": 5e5, "rope_type": "default"}}
     assert model(renamed) == model(LLAMA)
 
@@ -297,7 +301,9 @@ def test_lists_of_one_value_per_layer_are_that_value():
         ({"num_experts": 64, "num_experts_per_tok": 2, "share_expert_dim": 4096}, (64, 2, 2, 0)),
     ],
 )  # fmt: skip
-def test_experts_are_found_under_all_their_names(experts: dict[str, Any], expected: tuple[int, ...]):
+def test_experts_are_found_under_all_their_names(
+    experts: dict[str, Any], expected: tuple[int, ...]
+):
     made = model(LLAMA | {"moe_intermediate_size": 2048} | experts)
     assert made.experts is not None
     found = made.experts

@@ -79,9 +79,7 @@ def test_a_published_file_has_the_parameters_that_were_counted(row: dict[str, st
     assert model.total_parameters == approx(number(row, "parameters_total"), rel=tolerance)
     active = model.active_parameters
     assert active + table == approx(number(row, "parameters_active"), rel=tolerance)
-    assert active == approx(
-        number(row, "parameters_active_without_input_embedding"), rel=tolerance
-    )
+    assert active == approx(number(row, "parameters_active_without_input_embedding"), rel=tolerance)
 
 
 @without_files

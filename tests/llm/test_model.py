@@ -262,8 +262,14 @@ def test_layers_without_experts_are_counted_wherever_they_are():
             "max_position_embeddings: got an empty mapping; expected a whole number, 1 at least",
         ),
         ({"tie_word_embeddings": "yes"}, "tie_word_embeddings: got 'yes'; expected true or false"),
-        ({"num_experts": -1, "num_experts_per_tok": 1}, "num_experts: got -1; expected a whole number, 0 at least"),
-        ({"num_experts": 8, "num_experts_per_tok": 2, "mlp_only_layers": 3}, "mlp_only_layers: got 3; expected a list"),
+        (
+            {"num_experts": -1, "num_experts_per_tok": 1},
+            "num_experts: got -1; expected a whole number, 0 at least",
+        ),
+        (
+            {"num_experts": 8, "num_experts_per_tok": 2, "mlp_only_layers": 3},
+            "mlp_only_layers: got 3; expected a list",
+        ),
         (
             {"num_experts": 8, "num_experts_per_tok": 2, "decoder_sparse_step": 0},
             "decoder_sparse_step: got 0; expected a whole number, 1 at least",
@@ -276,7 +282,15 @@ def test_layers_without_experts_are_counted_wherever_they_are():
             {"num_experts": 8, "num_experts_per_tok": 2, "num_hidden_layers": 10**9},
             "num_hidden_layers: got 1000000000; expected 1,000 at most: where layers lie on wafers is found by trying all cuts",
         ),
-        ({"kv_lora_rank": "x", "qk_rope_head_dim": 64, "qk_nope_head_dim": 128, "v_head_dim": 128}, "kv_lora_rank: got 'x'; expected a whole number, 1 at least"),
+        (
+            {
+                "kv_lora_rank": "x",
+                "qk_rope_head_dim": 64,
+                "qk_nope_head_dim": 128,
+                "v_head_dim": 128,
+            },
+            "kv_lora_rank: got 'x'; expected a whole number, 1 at least",
+        ),
         ({"sliding_window": "x"}, "sliding_window: got 'x'; expected a whole number, 0 at least"),
         (
             {"sliding_window": 5, "sliding_window_pattern": -1},

@@ -145,13 +145,13 @@ def _listed_layers(reader: ConfigKeys) -> int | None:
     frequency, kinds = reader.config.get("moe_layer_freq"), reader.one_per_layer("mlp_layer_types")
     numbers = _enumerated(reader)
     if isinstance(frequency, list):  # one entry per layer: whether it has experts
-        return sum(not has for has in reader.one_per_layer("moe_layer_freq"))
+        return sum(1 for has in reader.one_per_layer("moe_layer_freq") if not has)
     if kinds:
         if strange := sorted({str(kind) for kind in kinds} - {"dense", "sparse"}):
             reader.fault(
                 f"mlp_layer_types: got {', '.join(map(shown, strange))}; expected dense and sparse"
             )
-        return sum(kind == "dense" for kind in kinds)
+        return kinds.count("dense")
     return None if numbers is None else reader.layers - len(numbers)
 
 

@@ -20,6 +20,12 @@ _LISTS = (
     "modules_not_to_quantize",
 )
 """Keys that list the modules that stay in 16 bit."""
+SIDE_FILES = {
+    "hf_quant_config.json": "modelopt",
+    "quantize_config.json": "gptq",
+    "quant_config.json": "awq",
+}
+"""Files beside a config.json that hold its precision, and the tools that write them."""
 
 
 class Quantised(NamedTuple):
@@ -74,18 +80,15 @@ def _dtype(reader: ConfigKeys) -> None:
 
 def _sources(reader: ConfigKeys, beside: dict[str, Any]) -> list[tuple[str, Any]]:
     """Return the places that say a precision, the file's own first."""
-    sources = []
-    for key in ("quantization_config", "compression_config"):
-        if reader.config.get(key):
-            sources.append((key, reader.config[key]))
+    config = reader.config
+    sources = [
+        (key, config[key])
+        for key in ("quantization_config", "compression_config")
+        if config.get(key)
+    ]
     for name, content in beside.items():
-        if name == "hf_quant_config.json" and isinstance(content, dict):
-            content = {"quant_method": "modelopt"} | content
-        elif name == "quantize_config.json" and isinstance(content, dict):
-            content = {"quant_method": "gptq"} | content
-        elif name == "quant_config.json" and isinstance(content, dict):
-            content = {"quant_method": "awq"} | content
-        sources.append((name, content))
+        method = {"quant_method": SIDE_FILES[name]}
+        sources.append((name, method | content if isinstance(content, dict) else content))
     return sources
 
 
@@ -100,7 +103,7 @@ def _read(reader: ConfigKeys, where: str, content: Any) -> Quantised | None:
     method = content.get("quant_method")
     if method is None and "quant_algo" in content:
         method = "modelopt"
-    if method is None and content.get("load_in_4bit") or content.get("load_in_8bit"):
+    if method is None and (content.get("load_in_4bit") or content.get("load_in_8bit")):
         method = "bitsandbytes"
     read = METHODS.get(str(method).lower().replace("_", "-"))
     if read is None:
@@ -111,7 +114,11 @@ def _read(reader: ConfigKeys, where: str, content: Any) -> Quantised | None:
     try:
         format_ = read(content)
     except (ValueError, TypeError, AttributeError, LookupError) as fault:
-        what = str(fault) if type(fault) is ValueError else f"got {shown(content)}; expected the keys of {method}"
+        what = (
+            str(fault)
+            if type(fault) is ValueError
+            else f"got {shown(content)}; expected the keys of {method}"
+        )
         reader.fault(f"{where}: {what}")
         return None
     if format_ is None:

@@ -56,7 +56,9 @@ def _same_width(reader: ConfigKeys, hidden: int) -> None:
 
 def _kv_heads(reader: ConfigKeys, heads: int) -> int:
     """Return the number of key and value heads, as the family writes it."""
-    if reader.model_type == "falcon" and not reader.truth("new_decoder_architecture", default=False):
+    if reader.model_type == "falcon" and not reader.truth(
+        "new_decoder_architecture", default=False
+    ):
         reader.count("num_kv_heads", default=heads)  # not used by this form
         return 1 if reader.truth("multi_query", default=True) else heads
     if reader.model_type == "gpt_bigcode":
@@ -137,7 +139,9 @@ def window_of(reader: ConfigKeys, shape: dict[str, Any]) -> dict[str, Any]:
     if kinds:
         count = kinds.count(_WINDOW)
         if count and not tokens:
-            reader.fault("sliding_window: is missing; expected the tokens that layers of sliding_attention see")
+            reader.fault(
+                "sliding_window: is missing; expected the tokens that layers of sliding_attention see"
+            )
         return {"window": {"tokens": max(tokens, 1), "layers": count}} if count else {}
     if any(fault.startswith("sliding_window: got") for fault in reader.faults):
         return {}

@@ -36,9 +36,7 @@ _GATED = Family()
 _TIED = Family(tied=True)
 _QWEN = Family(windows="off")
 _MISTRAL = Family(windows="all")
-_DEEPSEEK = Family(
-    defaults={"qk_rope_head_dim": 64, "qk_nope_head_dim": 128, "v_head_dim": 128}
-)
+_DEEPSEEK = Family(defaults={"qk_rope_head_dim": 64, "qk_nope_head_dim": 128, "v_head_dim": 128})
 _UNGATED = Family(gated=False)
 _GPT = Family(gated=False, tied=True, ffn_per_hidden=4)
 _GEMMA_3 = Family(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 from cluster_sim.errors import Fault, ScenarioError, shown
 from cluster_sim.llm.config_files.config_experts import feed_forward_of
 from cluster_sim.llm.config_files.config_keys import ConfigKeys
-from cluster_sim.llm.config_files.config_quantisation import quantisation_of
+from cluster_sim.llm.config_files.config_quantisation import SIDE_FILES, quantisation_of
 from cluster_sim.llm.config_files.config_shapes import shape_of, window_of
 from cluster_sim.llm.config_files.kept_parts import with_kept_parts
 from cluster_sim.llm.config_files.refusals import refusals, unknown_keys
@@ -19,7 +20,6 @@ from cluster_sim.llm.model import Model
 from cluster_sim.schema import Document, FromFile, catalog_names, find, named, read_json
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_SIDE_FILES = ("hf_quant_config.json", "quantize_config.json", "quant_config.json")
 _PICTURES = ("vision_config", "audio_config", "visual", "vision_tower", "mm_vision_tower")
 
 
@@ -49,7 +49,7 @@ def read_model(value: Any) -> Any:
             raise ValueError(f"no file {shown(value)}")
         return named("models", value)
     if path.is_dir():
-        path = _config_in(path)
+        path = _config_in(path, value)
     elif not value.endswith(".json"):
         return named("models", value)
     if path.name == "params.json":
@@ -59,16 +59,13 @@ def read_model(value: Any) -> Any:
     return FromFile(Document(_read(path), str(path)))
 
 
-def _config_in(folder: Path) -> Path:
-    """Return the config.json in a folder. Raises ScenarioError where it has none."""
+def _config_in(folder: Path, value: str) -> Path:
+    """Return the config.json in a folder. Raises ValueError where it has none."""
     path = folder / "config.json"
     if path.is_file():
         return path
-    if (folder / "params.json").is_file():
-        raise ScenarioError.at(
-            str(folder), "got a params.json of Mistral alone; expected a config.json beside it"
-        )
-    raise ScenarioError.at(str(folder), "got a folder without config.json; expected one in it")
+    what = "params.json alone" if (folder / "params.json").is_file() else "no config.json"
+    raise ValueError(f"folder {shown(value)}: got {what} in it; expected a config.json")
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -79,7 +76,7 @@ def _read(path: Path) -> dict[str, Any]:
     if path.name == "config.json":
         beside = {
             side: read_json(path.parent / side)
-            for side in _SIDE_FILES
+            for side in SIDE_FILES
             if (path.parent / side).is_file()
         }
     try:
@@ -123,10 +120,9 @@ def from_hugging_face(
     reader.faults += unknown_keys(reader)
     if not reader.faults and quantised is not None:
         keys |= quantised.keys()
-        try:
+        # where keys do not fit together, whoever validates them says so with the file's name
+        with suppress(ValidationError):
             keys |= with_kept_parts(reader, Model.model_validate(keys), quantised)
-        except ValidationError:
-            pass  # whoever validates the keys says what is wrong, with the name of the file
     if reader.faults:
         raise ValueError("\n".join(reader.faults))
     _note_the_rest(reader)

@@ -78,14 +78,16 @@ def _weights_by_part(
     model: Model, quantised: Quantised
 ) -> tuple[dict[WeightPart, int], dict[WeightPart, int]]:
     """Return the weights of each part that stay in 16 bit, and all of them."""
-    ignored = _matcher(quantised.ignored)
-    targets = _matcher(quantised.targets) if quantised.targets else None
+    ignored = _Matcher(quantised.ignored)
+    targets = _Matcher(quantised.targets) if quantised.targets else None
     kept: dict[WeightPart, int] = {}
     total: dict[WeightPart, int] = {}
     for layer in range(model.layers):
         for module in _modules(model, layer):
             names = [f"{prefix}{layer}.{name}" for prefix in _PREFIXES for name in module.names]
-            stays = any(map(ignored, names)) or (targets is not None and not any(map(targets, names)))
+            stays = any(map(ignored, names)) or (
+                targets is not None and not any(map(targets, names))
+            )
             if quantised.experts_only and model.experts is not None and module.part != "experts":
                 stays = True
             if quantised.experts_only and module.part == "attention":
@@ -105,51 +107,76 @@ def _modules(model: Model, layer: int) -> Iterator[_Module]:
             yield _attention(mla.q_rank * up, "q_b_proj")
         else:
             yield _attention(hidden * up, "q_proj")
-        yield _attention(hidden * (mla.kv_rank + mla.rope_dim), "kv_a_proj_with_mqa", "fused_qkv_a_proj")
+        yield _attention(
+            hidden * (mla.kv_rank + mla.rope_dim), "kv_a_proj_with_mqa", "fused_qkv_a_proj"
+        )
         yield _attention(mla.kv_rank * heads * (mla.nope_dim + mla.v_dim), "kv_b_proj")
         yield _attention(heads * mla.v_dim * hidden, "o_proj")
     else:
-        for name, count in (("q_proj", heads), ("k_proj", model.kv_heads), ("v_proj", model.kv_heads)):
-            yield _attention(hidden * count * model.head_dim, name, "qkv_proj", "query_key_value", "Wqkv")
+        for name, count in (
+            ("q_proj", heads),
+            ("k_proj", model.kv_heads),
+            ("v_proj", model.kv_heads),
+        ):
+            yield _attention(
+                hidden * count * model.head_dim, name, "qkv_proj", "query_key_value", "Wqkv"
+            )
         yield _attention(hidden * heads * model.head_dim, "o_proj", "dense", "out_proj")
     experts = model.experts
     if experts is None or layer < experts.dense_layers:
-        yield from _feed_forward("ffn", hidden * model.ffn, ("mlp", "feed_forward"), gated=model.ffn_gated)
+        yield from _feed_forward(
+            "ffn", hidden * model.ffn, ("mlp", "feed_forward"), gated=model.ffn_matrices == 3
+        )
         return
     one = hidden * experts.ffn
     yield from _feed_forward(
         "experts", one * experts.count, ("mlp.experts.0", "mlp.experts", "block_sparse_moe.experts.0", "feed_forward.experts"),
-        gated=model.ffn_gated,
+        gated=model.ffn_matrices == 3,
     )  # fmt: skip
     if experts.shared:
-        names = ("mlp.shared_experts", "mlp.shared_expert", "feed_forward.shared_expert", "mlp.shared_mlp", "block_sparse_moe.shared_experts")
-        yield from _feed_forward("shared", one * experts.shared, names, gated=model.ffn_gated)
+        names = (
+            "mlp.shared_experts",
+            "mlp.shared_expert",
+            "feed_forward.shared_expert",
+            "mlp.shared_mlp",
+            "block_sparse_moe.shared_experts",
+        )
+        yield from _feed_forward(
+            "shared", one * experts.shared, names, gated=model.ffn_matrices == 3
+        )
 
 
 def _attention(weights: int, *names: str) -> _Module:
     owners = ("self_attn", "attention", "self_attention", "attn")
-    return _Module("attention", tuple(f"{owner}.{name}" for owner in owners for name in names), weights)
+    return _Module(
+        "attention", tuple(f"{owner}.{name}" for owner in owners for name in names), weights
+    )
 
 
 def _feed_forward(
     part: WeightPart, weights: int, owners: tuple[str, ...], *, gated: bool
 ) -> Iterator[_Module]:
     """Yield the matrices of a feed-forward part or of all experts of a layer."""
-    matrices = [("up_proj", "gate_up_proj", "w3", "fc1", "dense_h_to_4h"), ("down_proj", "w2", "fc2", "dense_4h_to_h")]
+    matrices = [
+        ("up_proj", "gate_up_proj", "w3", "fc1", "dense_h_to_4h"),
+        ("down_proj", "w2", "fc2", "dense_4h_to_h"),
+    ]
     if gated:
         matrices.append(("gate_proj", "gate_up_proj", "w1"))
     for names in matrices:
         yield _Module(part, tuple(f"{owner}.{name}" for owner in owners for name in names), weights)
 
 
-class _matcher:
+class _Matcher:
     """Test of whether patterns of modules name a module or what it lies in.
 
     `re:` begins a regular expression; `*` stands for anything; other patterns are parts of a name.
     """
 
     def __init__(self, patterns: tuple[str, ...]) -> None:
-        self._plain = {pattern for pattern in patterns if "*" not in pattern and not pattern.startswith("re:")}
+        self._plain = {
+            pattern for pattern in patterns if "*" not in pattern and not pattern.startswith("re:")
+        }
         wild = [
             expression
             for pattern in patterns
