@@ -120,6 +120,7 @@ def _epoch_unit(stamps: np.ndarray) -> NumberUnit | None:
 
 def rate_per_s(stamps: np.ndarray, unit: str) -> float | None:
     """Return the mean rate of stamps in a unit [1/s]; None where there are no two times."""
+    stamps = stamps[np.isfinite(stamps)]  # what is no number is refused with its row later
     span = float(np.max(stamps) - np.min(stamps)) if len(stamps) else 0.0
     return (len(stamps) - 1) * PER_S[unit] / span if span > 0.0 else None
 
