@@ -153,6 +153,11 @@ def test_two_columns_that_are_alike_are_refused(tmp_path: Path) -> None:
     assert "since time_stamp and Timestamp may both hold the arrival" in fault(path)
 
 
+def test_commas_that_may_stand_between_thousands_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, named("0,5;3;4", "0,7;1,000;4", heading="when;asked;said"))
+    assert fault(path, columns=NAMES).startswith(":3: got '0,7;1,000;4'")
+
+
 # --- times
 
 
@@ -219,24 +224,26 @@ def test_a_unit_that_is_given_decides(tmp_path: Path, unit: str, per_s: float) -
         ("t_ms", [0, 1000], "ms", None),
         ("startSeconds", [0, 1000], "s", None),
         ("Time (us)", [0, 1000], "us", None),
-        ("nanos", [0, 1000], "ns", None),
+        ("nanos", [0, 10**6], "ns", None),
         ("time", [1700000011, 1700000012], "s", "its stamps have the size of seconds since 1970"),
         ("time", [1.7e12, 1.7e12 + 5], "ms", "its stamps have the size of milliseconds since 1970"),
         ("time", [1700000011054100, 1700000012554100], "us", "its stamps have the size of microseconds since 1970"),
         ("time", [1700000011054100123], "ns", "its stamps have the size of nanoseconds since 1970"),
         # 1 in 1.5 s; 2 in 3000.5 s; 1 in 1500.5 s is too rare, so milliseconds: 1 in 1.5 s
-        ("time", [0.5, 2.0], "s", "its stamps have fractions, and so come 0.667 requests/s"),
-        ("time", [0.5, 10.0, 501.0], "s", "its stamps have fractions, and so come 0.004 requests/s"),
-        ("time", [0.5, 1501.0], "ms", "its stamps have fractions, and so come 0.666 requests/s"),
+        ("time", [0.5, 2.0], "s", "its stamps have fractions, which gives 0.667 requests/s"),
+        ("time", [0.5, 10.0, 501.0], "s", "its stamps have fractions, which gives 0.004 requests/s"),
+        ("time", [0.5, 1501.0], "ms", "its stamps have fractions, which gives 0.666 requests/s"),
         # 1/20 s is common enough, 1/25 s is not
-        ("time", [0, 20], "s", "its stamps are whole numbers, and so come 0.05 requests/s"),
-        ("time", [0, 25], "ms", "its stamps are whole numbers, and so come 40 requests/s"),
-        ("time", [0, 25_000], "us", "its stamps are whole numbers, and so come 40 requests/s"),
-        ("time", [0, 40_000], "us", "its stamps are whole numbers, and so come 25 requests/s"),
-        ("time", [0, 25_000_000], "ns", "its stamps are whole numbers, and so come 40 requests/s"),
+        ("time", [0, 20], "s", "its stamps are whole numbers, which gives 0.05 requests/s"),
+        ("time", [0, 25], "ms", "its stamps are whole numbers, which gives 40 requests/s"),
+        ("time", [0, 25_000], "us", "its stamps are whole numbers, which gives 40 requests/s"),
+        ("time", [0, 40_000], "us", "its stamps are whole numbers, which gives 25 requests/s"),
+        ("time", [0, 25_000_000], "ns", "its stamps are whole numbers, which gives 40 requests/s"),
         ("time", [5, 5], "s", "its first rows have one time only"),
         ("t_s", [1.7e12, 1.7e12 + 5], "ms", "its stamps have the size of milliseconds since 1970, and as seconds are far in the future"),
         ("t_ms", [1.7e9, 1.7e9 + 5], "ms", None),
+        ("t_s", [0, 2000], "s", "the name says so, though that gives 0.0005 requests/s"),
+        ("t_ns", [0, 2000], "ns", "the name says so, though that gives 5e+05 requests/s"),
     ],
 )  # fmt: skip
 def test_the_name_the_size_or_the_rate_decides_on_the_unit(
@@ -256,7 +263,7 @@ def test_a_unit_that_the_data_decided_is_said_with_the_other_choice(tmp_path: Pa
     rows, notes = read(path, columns=NAMES)
     assert [row[0] for row in rows] == [0.0, 0.025]
     assert notes == [
-        "when is read as milliseconds: its stamps are whole numbers, and so come 40 requests/s; time_unit: s, us or ns says otherwise"
+        "when is read as milliseconds: its stamps are whole numbers, which gives 40 requests/s; for another unit, write time_unit: s, us or ns"
     ]
 
 
@@ -265,7 +272,7 @@ def test_the_first_rows_decide_for_the_whole_file(tmp_path: Path) -> None:
     stamps = [f"{0.5 * number},1,1" for number in range(5000)] + ["9000000.0,1,1"]
     rows, notes = read(write(tmp_path, named(*stamps)), columns=NAMES)
     assert rows[-1][0] == 9e6
-    assert "so come 2 requests/s" in notes[0]
+    assert "which gives 2 requests/s" in notes[0]
 
 
 @pytest.mark.parametrize(
@@ -273,8 +280,8 @@ def test_the_first_rows_decide_for_the_whole_file(tmp_path: Path) -> None:
     [
         ([0, 1000], "ms", None),
         ([0, 10], "ms", None),
-        ([0, 5], "ms", "as milliseconds 200 requests/s would come, as seconds 0.2"),
-        ([0.0, 0.5], "s", "as milliseconds 2,000 requests/s would come, as seconds 2"),
+        ([0, 5], "ms", "milliseconds give 200 requests/s, seconds 0.2"),
+        ([0.0, 0.5], "s", "milliseconds give 2,000 requests/s, seconds 2"),
         ([1.7e9, 1.7e9 + 20], "s", "since 1970"),
     ],
 )
@@ -398,8 +405,8 @@ def test_well_known_names_need_no_columns(tmp_path: Path) -> None:
     rows, notes = read(write(tmp_path, text))
     assert rows == ROWS
     assert notes == [
-        "columns are known by their names: Arrival-Time holds arrivals, num_prompt_tokens prompt tokens, OSL output tokens; columns: says otherwise",
-        "Arrival-Time is read as seconds: its stamps have fractions, and so come 0.667 requests/s; time_unit: ms, us or ns says otherwise",
+        "columns are known by their names: Arrival-Time holds arrivals, num_prompt_tokens prompt tokens, OSL output tokens; for others, write columns: {arrival: Arrival-Time, prompt: num_prompt_tokens, output: OSL} with their names",
+        "Arrival-Time is read as seconds: its stamps have fractions, which gives 0.667 requests/s; for another unit, write time_unit: ms, us or ns",
         "not used: user",
     ]
 

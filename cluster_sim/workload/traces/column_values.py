@@ -14,6 +14,9 @@ from cluster_sim.workload.traces.rows import AT_A_TIME, MAX_EXACT
 from cluster_sim.workload.traces.source import TraceSource
 from cluster_sim.workload.traces.unit_names import NumberUnit
 
+_GROUPED = r"^\s*[0-9]{1,3}(,[0-9]{3})+\s*$"
+"""Number of tokens whose commas may stand between thousands."""
+
 
 class ColumnNumbers:
     """Reader of numbers, from texts too.
@@ -23,7 +26,8 @@ class ColumnNumbers:
     tally
         Notes on how the file was read.
     has_decimal_commas
-        Whether a comma in a number may be its decimal point: it stands not between columns.
+        Whether values are texts, where a comma may be the decimal point since it stands not between
+        columns.
     """
 
     def __init__(self, tally: Tally, *, has_decimal_commas: bool) -> None:
@@ -44,6 +48,11 @@ class ColumnNumbers:
 
     def tokens(self, values: Any) -> np.ndarray:
         """Return lengths; 374.0 is 374. Raises ValueError where one is no whole number."""
+        if self._has_decimal_commas:
+            import pyarrow.compute as pc
+
+            if pc.any(pc.match_substring_regex(values, _GROUPED)).as_py():
+                raise ValueError  # 1,842 is 1842 or 1.842
         column = self.numbers(values)
         if column.dtype == np.int64:
             return column

@@ -33,7 +33,7 @@ from cluster_sim.workload.traces.found_columns import (
 )
 from cluster_sim.workload.traces.iso_times import is_other_date
 from cluster_sim.workload.traces.json_rows import KeyedRows, keyed_batches
-from cluster_sim.workload.traces.known_names import known_columns
+from cluster_sim.workload.traces.known_names import known_columns, mapping
 from cluster_sim.workload.traces.parquet_files import parquet_columns
 from cluster_sim.workload.traces.recognise import beginning
 from cluster_sim.workload.traces.refusals import unknown_format
@@ -56,7 +56,7 @@ def any_table_batches(source: TraceSource) -> Iterator[Batch]:
             source.path, begun, {name: own.columns for name, own in LAYOUTS.items()}
         )
     source.tally.note(
-        f"columns are known by their names: {known.arrival} holds arrivals, {known.prompt} prompt tokens, {known.output} output tokens; columns: says otherwise"
+        f"columns are known by their names: {known.arrival} holds arrivals, {known.prompt} prompt tokens, {known.output} output tokens; for others, write {mapping(begun.names)} with their names"
     )
     return table_batches(source, TableLayout.of(known, is_given=False))
 
