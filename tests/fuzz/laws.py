@@ -55,6 +55,24 @@ def breaches_of_a_command(code: int, errors: str, files: Sequence[str]) -> Itera
         yield f"the message names none of {', '.join(files)}: {errors.strip()[-200:]}"
 
 
+_OF_A_WHOLE_FILE = re.compile(
+    r"cannot be read|is empty|holds (no|texts)\b|got [\d,]+ MB out of|is (a|an|packed|encrypted|Parquet|gzip|zstd|xz|bz2|zip)\b|"
+    r"is a zip of|has no (column|list|start_times|header|chunk)|holds \d+ (results|benchmarks)|has lists|"
+    r"has \d+ columns|is no (report|trace|JSON object)|got a start|is of no known format|without|nothing of which|unpack"
+)
+"""What a refusal says where no line of a trace is at fault."""
+
+
+def breaches_of_a_place(errors: str, name: str) -> Iterator[str]:
+    """What the refusal of a trace lacks: its line, its row, or that the whole file is at fault."""
+    for line in errors.splitlines():
+        place = re.search(
+            rf"{re.escape(name)}(\([^)]*\))?(:\d+|, (row|request) \d+[^:]*)?: (.*)", line
+        )
+        if place and not place[2] and not _OF_A_WHOLE_FILE.match(place[4]):
+            yield f"a refusal without a line: {line[-300:]}"
+
+
 def breaches_of_a_run(folder: Path) -> Iterator[str]:
     """Laws that the results in a run folder break."""
     summary = json.loads((folder / "summary.json").read_text())

@@ -107,17 +107,14 @@ CONFIGS: tuple[dict[str, Any], ...] = (LLAMA, MIXTURE, LATENT, WINDOWED)
 
 _SESSION = [{"t": 0.0, "type": "n", "in": 130, "out": 10, "hash_ids": [1, 2, 3], "api_time": 2.0, "think_time": 0.0}, {"t": 9.0, "type": "s", "in": 200, "out": 20, "hash_ids": [1, 2, 4], "api_time": 1.0, "think_time": 7.0}]  # fmt: skip
 TRACES: dict[str, str] = {
-    "azure.csv": "TIMESTAMP,ContextTokens,GeneratedTokens\n"
-    + "".join(f"2023-11-16 18:17:0{n}.5,{100 + n},{10 + n}\n" for n in range(8)),
-    "burstgpt.csv": "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n5,ChatGPT,472,18,490,Conversation log\n45,GPT-4,0,0,0,API log\n118,GPT-4,417,276,693,Conversation log\n",
-    "vidur.csv": "arrived_at,num_prefill_tokens,num_decode_tokens\n1.5,374,44\n1.75,396,109\n",
-    "splitwise.csv": "request_id,request_type,application_id,arrival_timestamp,batch_size,prompt_size,token_size\n0,2,0,0.0,1,37,125\n1,2,0,0.5,1,99,7\n",
-    "mooncake.jsonl": '{"timestamp": 1000, "input_length": 1100, "output_length": 5, "hash_ids": [0, 7, 8]}\n{"timestamp": 1250, "input_length": 512, "output_length": 6, "hash_ids": [0]}\n',
     "llmservingsim.jsonl": '{"input_toks": 100, "output_toks": 20, "arrival_time_ns": 1000000000}\n{"input_toks": 30, "output_toks": 4, "arrival_time_ns": 1500000000, "input_tok_ids": [1, 2]}\n',
     "sessions.jsonl": '{"session_id": "a", "arrival_time_ns": 2000000000, "sub_requests": [{"input_toks": 50, "output_toks": 5, "tool_duration_ns": 3000000000}, {"input_toks": 90, "output_toks": 9, "tool_duration_ns": 0}]}\n',
     "weka.json": json.dumps({"id": "t", "block_size": 64, "requests": _SESSION}),
+    "bailian.jsonl": '{"chat_id": 4, "parent_chat_id": -1, "timestamp": 1.5, "input_length": 20, "output_length": 5, "type": "text", "turn": 1, "hash_ids": [1, 2]}\n{"chat_id": 9, "parent_chat_id": 4, "timestamp": 8.25, "input_length": 40, "output_length": 6, "type": "text", "turn": 2, "hash_ids": [1, 2, 3]}\n',
+    "aiperf.jsonl": '{"session_id": "a", "timestamp": 500, "input_length": 90, "output_length": 5}\n{"session_id": "a", "delay": 2500, "input_length": 10, "output_length": 6}\n{"session_id": "b", "timestamp": 900, "input_length": 30, "output_length": 7}\n',
+    "talks.jsonl": '{"id": "c", "conversations": [{"from": "human", "value": "alpha beta"}, {"from": "gpt", "value": "gamma"}, {"from": "human", "value": "delta"}, {"from": "gpt", "value": "eta theta"}]}\n',
 }
-"""A small trace of each format by the name of its file."""
+"""Small traces with turns that follow one another, or with what `traces.FORMS` has not."""
 WINDOWS = "0.0,2.0,1.0,Gamma,0.25,1.0\n10.0,1.0,2.0,Weibull,0.5,1.0\n"
 TABLES = {"0": {"input_tokens": "{100: 0.5, 300: 0.5}", "output_tokens": "{7: 1.0}"}}
 """A client of a ServeGen trace: its windows, and its lengths in each."""

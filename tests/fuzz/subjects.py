@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
 import shutil
 import tarfile
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,9 @@ import pyarrow.parquet as pq
 
 from cluster_sim.schema import CATALOG, yaml_text
 from tests.fuzz import seeds
+from tests.fuzz.meanings import MEANINGS, encoded, rearranged, untouched
 from tests.fuzz.mutations import damaged_bytes, damaged_data
+from tests.fuzz.traces import FORMS, PACKINGS, cells_as_text, content_of
 
 RUN = ("run", "x.yaml", "--out", "out", "--json", "--time-limit", "2 s", "--memory-limit", "8 GB")
 FIGURES = ("latency_cdf", "timeline", "kv_occupancy", "power", "topology", "phase_breakdown")
@@ -35,6 +37,8 @@ class Damage:
     files: tuple[str, ...]
     """Names of which the message of a refusal must have one."""
     commands: tuple[tuple[str, ...], ...]
+    trace: str = ""
+    """Name of a trace, whose refusal has a place in it; empty where the files are no trace."""
 
 
 Subject = Callable[[Random, Path], Damage]
@@ -77,40 +81,83 @@ def _small(**changes: Any) -> None:
 
 
 def trace(rng: Random, run: Path) -> Damage:
-    """A trace of any format, packed or not."""
-    if rng.random() < 0.15:
+    """A trace of any format, encoding and packing."""
+    if rng.random() < 0.1:
         return _servegen(rng)
-    name, text = rng.choice(list(seeds.TRACES.items()))
-    content = text.encode()
-    lines = text.splitlines()
-    if rng.random() < 0.6:
-        if name.endswith(".csv"):
-            rows = [line.split(",") for line in lines]
-            content = "\n".join(",".join(map(str, row)) if isinstance(row, list) else str(row) for row in damaged_data(rng, rows)).encode()  # fmt: skip
-        else:
-            documents = damaged_data(rng, [json.loads(line) for line in lines])
-            content = "\n".join(map(json.dumps, documents)).encode()
-    else:
-        content = damaged_bytes(rng, content)
+    name, content, keys = _damaged_trace(rng)
+    if rng.random() < 0.3 and not name.endswith(".parquet"):
+        content = encoded(rng, content)
     if rng.random() < 0.1:
         name, content = f"{name}.tar", _archive(rng, name, content)
-    elif rng.random() < 0.2:
-        name, content = f"{name}.gz", gzip.compress(content, mtime=0)
-        content = damaged_bytes(rng, content) if rng.random() < 0.5 else content
+    elif rng.random() < 0.3:
+        packing, pack = rng.choice(sorted(PACKINGS.items()))
+        name, content = f"{name}.{packing}", pack(content)
+        content = damaged_bytes(rng, content) if rng.random() < 0.3 else content
     Path(name).write_bytes(content)
-    sessions = {"concurrency": 2, "requests": 4, "trace": {"path": name}}
-    _small(workload={"sessions": sessions} if rng.random() < 0.2 else {"trace": {"path": name}})
+    _small(workload=_traffic(rng, {"path": name} | keys))
     shown: tuple[tuple[str, ...], ...] = (("workload", "show", name),) if rng.random() < 0.3 else ()
-    return Damage((name, "x.yaml"), (*_read_by(rng), *shown))
+    return Damage((name, "x.yaml"), (*_read_by(rng), *shown), name)
+
+
+def _damaged_trace(rng: Random) -> tuple[str, bytes, dict[str, Any]]:
+    """Name, content and keys beside the path: values, cells or bytes of a trace are damaged."""
+    if rng.random() < 0.2:
+        name, text = rng.choice(sorted(seeds.TRACES.items()))
+        documents = [json.loads(line) for line in text.splitlines()]
+        if rng.random() < 0.6:
+            text = "".join(json.dumps(each) + "\n" for each in damaged_data(rng, documents))
+            return name, text.encode("utf-8", "surrogatepass"), {}
+        return name, damaged_bytes(rng, text.encode()), {}
+    form = rng.choice(FORMS)
+    rows = rearranged(rng)
+    if rng.random() < 0.25:
+        meaning = rng.choice(sorted(MEANINGS))
+        case = MEANINGS[meaning](rng, form, rows) or untouched(rng, form, rows)
+        return form.name, case.content, case.keys
+    data = form.write(rows)
+    if form.kind == "parquet":
+        content = content_of(form, _damaged_table(rng, data) if rng.random() < 0.7 else data)
+        return form.name, content if rng.random() < 0.7 else damaged_bytes(rng, content), form.keys
+    if rng.random() < 0.6:
+        data = damaged_data(rng, data)
+        if form.kind == "table":
+            cells = [row if isinstance(row, list) else [row] for row in data]
+            return form.name, cells_as_text(cells).encode("utf-8", "replace"), form.keys
+        return form.name, content_of(form, data), form.keys
+    return form.name, damaged_bytes(rng, content_of(form, data)), form.keys
+
+
+def _traffic(rng: Random, keys: dict[str, Any]) -> dict[str, Any]:
+    """Replay a trace by the keys of the scenario, some of which are beside the mark."""
+    beside: tuple[dict[str, Any], ...] = (
+        {"replay": "sessions"},
+        {"replay": "timestamps"},
+        *({"time_unit": unit} for unit in ("s", "ms", "us", "ns", "iso")),
+        {"columns": {"arrival": "when", "prompt": "asked", "output": "told"}},
+        {"columns": {"arrival": "timestamp", "prompt": "input_length", "output": "output_length", "session": "chat_id"}},
+        {"start": "1 s"}, {"sample": 0.5}, {"speedup": 100}, {"limit": 3}, {"dejitter": "1 s"}, {"block_tokens": 64},
+    )  # fmt: skip
+    if rng.random() < 0.25:
+        keys = keys | rng.choice(beside)
+    if rng.random() < 0.15:
+        return {"sessions": {"concurrency": 2, "requests": 4, "trace": keys}}
+    return {"trace": keys}
 
 
 def _archive(rng: Random, name: str, content: bytes) -> bytes:
-    """A file in a tar archive, packed in one of the usual ways; half of them are damaged."""
+    """A file in a tar archive or a zip, packed in one of the usual ways; half of them are damaged."""
     packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode=rng.choice(("w", "w:gz", "w:xz", "w:bz2"))) as archive:
-        entry = tarfile.TarInfo(name.replace(".jsonl", ".json"))
-        entry.size = len(content)
-        archive.addfile(entry, io.BytesIO(content))
+    inside = name.replace(".jsonl", ".json")
+    if rng.random() < 0.3:
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as zipped:
+            zipped.writestr(inside, content)
+            zipped.writestr("other.json", content)
+    else:
+        mode = rng.choice(("w", "w:gz", "w:xz", "w:bz2"))
+        with tarfile.open(fileobj=packed, mode=mode) as archive:
+            entry = tarfile.TarInfo(inside)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
     return damaged_bytes(rng, packed.getvalue()) if rng.random() < 0.5 else packed.getvalue()
 
 
@@ -204,11 +251,15 @@ def _parsed(path: Path) -> Any:
 
 
 def _damage_table(rng: Random, path: Path) -> None:
-    """Lose, rename, retype or empty a column, or lose rows."""
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError):  # damaged before
         return
+    pq.write_table(_damaged_table(rng, table), path)
+
+
+def _damaged_table(rng: Random, table: Any) -> Any:
+    """Lose, rename, retype or empty a column, or lose rows."""
     name = rng.choice(table.column_names)
     match rng.randrange(6):
         case 0:
@@ -224,7 +275,7 @@ def _damage_table(rng: Random, path: Path) -> None:
             table = table.slice(0, rng.choice((0, 1, len(table) // 2)))
         case _:
             table = pa.concat_tables([table, table])
-    pq.write_table(table, path)
+    return table
 
 
 def measured(rng: Random, run: Path) -> Damage:

@@ -14,8 +14,14 @@ import pytest
 
 from tests.commands import call
 from tests.fuzz import seeds
-from tests.fuzz.laws import Hang, breaches_of_a_command, breaches_of_a_run, patience
-from tests.fuzz.subjects import SUBJECTS, generator, kind_of
+from tests.fuzz.laws import (
+    Hang,
+    breaches_of_a_command,
+    breaches_of_a_place,
+    breaches_of_a_run,
+    patience,
+)
+from tests.fuzz.subjects import SUBJECTS, Damage, generator, kind_of
 
 _QUICK = 40
 """Cases that are not slow together."""
@@ -36,8 +42,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return seeds.make_run(tmp_path_factory.mktemp("run"))
 
 
-def breaches(damage_commands: tuple[tuple[str, ...], ...], files: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> Iterator[str]:  # fmt: skip
-    for command in damage_commands:
+def breaches(damage: Damage, capsys: pytest.CaptureFixture[str]) -> Iterator[str]:
+    for command in damage.commands:
         name = " ".join(command)
         try:
             with patience():
@@ -48,7 +54,11 @@ def breaches(damage_commands: tuple[tuple[str, ...], ...], files: tuple[str, ...
         except Exception as error:
             yield f"{name}: {type(error).__name__}: {error}"
             return
-        yield from (f"{name}: {each}" for each in breaches_of_a_command(code, errors, files))
+        found = breaches_of_a_command(code, errors, damage.files)
+        yield from (f"{name}: {each}" for each in found)
+        if damage.trace and code == 2:
+            placeless = breaches_of_a_place(errors, damage.trace)
+            yield from (f"{name}: {each}" for each in placeless)
         if code != 0:
             return
         for folder in Path("out").rglob("summary.json"):
@@ -68,7 +78,7 @@ def test_damaged_files_are_read_or_refused_in_a_sentence(
     damage = SUBJECTS[kind_of(number)](generator(seed, number), run)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = list(breaches(damage.commands, damage.files, capsys))
+        found = list(breaches(damage, capsys))
     assert not found, "\n".join(
         [
             *found,

@@ -49,6 +49,8 @@ _USED = (
     "status",
 )
 _EXPECTED = "input_tokens, output_tokens and arrival_time_us as whole numbers"
+_BEYOND = "beyond the heading"
+"""Key of the fields of a row for which the heading has no name."""
 _HEADERS = (".yaml", ".yml")
 _MAX_US = 9 * 10**15
 """Greatest time that is read: the year 2255 [us]."""
@@ -109,13 +111,15 @@ def _batches(source: TraceSource, header: _Header) -> Iterator[Batch]:
     """Yield the rows in the file's order."""
     reader = _Reader(source, header)
     with opened(source.path) as text:
-        table = csv.DictReader(text)
+        table = csv.DictReader(text, restkey=_BEYOND)
         source.place.follow(lambda: table.line_num)
         names = [name.strip().lstrip("\ufeff") for name in table.fieldnames or ()]
         table.fieldnames = names
         source.tally.note_unused(name for name in names if name not in _USED)
         if missing := [name for name in _NEEDED if name not in names]:
             source.place.refuse_at(1, f"has no column {', '.join(missing)}; expected {_EXPECTED}")
+        if twice := [name for name in _USED if names.count(name) > 1]:
+            source.place.refuse_at(1, f"has two columns {twice[0]}; expected one of each name")
         try:
             while rows := list(islice(_numbered(table), AT_A_TIME)):
                 yield reader.batch(rows)
@@ -170,6 +174,8 @@ class _Reader:
 
     def _row(self, row: Mapping[str, Any]) -> _Row:
         """Return what is needed of a row. Raises one of MALFORMED where it is malformed."""
+        if None in row.values() or any(map(str.strip, row.get(_BEYOND, ()))):
+            raise ValueError
         session = self._sessions.of((row.get("session_id") or "").strip())
         prompt, output = int(row["input_tokens"]), int(row["output_tokens"])
         group, length = (row.get("prefix_group") or "").strip(), _number(row, "prefix_length")

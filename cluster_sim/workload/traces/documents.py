@@ -29,14 +29,16 @@ class TraceDocument(NamedTuple):
 def documents_of_file(path: str) -> Iterator[TraceDocument]:
     """Yield the JSON documents of a file: its lines, or the whole of it."""
     with opened(path) as file:
-        first = file.readline()
+        begin, first = next(
+            ((number, line) for number, line in enumerate(file, start=1) if line.strip()), (1, "")
+        )
         try:
             loads(first)
         except (ValueError, RecursionError):
-            yield TraceDocument(path, 1, first + whole_text(file, path))
+            yield TraceDocument(path, begin, first + whole_text(file, path))
             return
-        for number, line in enumerate(chain([first], file), start=1):
-            if number == 1 or line.strip():
+        for number, line in enumerate(chain([first], file), start=begin):
+            if line.strip():
                 yield TraceDocument(path, number, line)
 
 

@@ -9,8 +9,17 @@ import numpy as np
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.traces.block_numbers import BlockNumbers
+from cluster_sim.workload.traces.csv_rows import read_or_fault
 from cluster_sim.workload.traces.json_rows import MALFORMED
-from cluster_sim.workload.traces.rows import AT_A_TIME, UNKNOWN, Batch, Blocks, batch_of_columns
+from cluster_sim.workload.traces.rows import (
+    AT_A_TIME,
+    UNKNOWN,
+    Batch,
+    Blocks,
+    batch_of_columns,
+    numbers,
+    tokens,
+)
 from cluster_sim.workload.traces.source import Beginning, TraceSource
 
 _COLUMNS = ("arrival_s", "prompt_tokens", "output_tokens")
@@ -61,16 +70,17 @@ def _batch(columns: dict[str, Any], before: int, source: TraceSource) -> Batch:
         source.tally.note(
             "the run found prefixes in its cache (prefix_hit_tokens); its table does not hold which, so the replay shares none"
         )
-    try:
-        prompt, output = (
-            columns[name].astype(np.int64, casting="same_kind") for name in _COLUMNS[1:]
-        )
-        arrival_s = source.clock.of_numbers(columns["arrival_s"].astype(float), "s")
-        return batch_of_columns(arrival_s, prompt, output, None, lines)
-    except (ValueError, TypeError):
-        source.place.refuse_at(
-            before + 1, f"or a row behind it is no request; expected {', '.join(_COLUMNS)}"
-        )
+
+    def read(count: int) -> Batch:
+        prompt, output = (tokens(columns[name][:count].tolist()) for name in _COLUMNS[1:])
+        arrival_s = source.clock.of_numbers(numbers(columns["arrival_s"][:count].tolist()), "s")
+        return batch_of_columns(arrival_s, prompt, output, None, lines[:count])
+
+    batch, fault = read_or_fault(read, len(lines))
+    if batch is None:
+        text = ",".join(str(columns[name][fault]) for name in _COLUMNS)
+        source.place.refuse_text(text, ", ".join(_COLUMNS), before + fault + 1)
+    return batch
 
 
 def _with_blocks(
