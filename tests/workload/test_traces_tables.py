@@ -62,6 +62,8 @@ ROWS = [(0.0, 3, 4), (1.5, 5, 6)]
         "when\tasked\tsaid\n0.5\t3\t4\n2.0\t5\t6",
         "when|asked|said\r\n0.5|3|4\r\n2.0|5|6\r\n",
         "when,asked,said\r0.5,3,4\r2.0,5,6\r",
+        "\rwhen,asked,said\n0.5,3,4\n2.0,5,6\n",
+        'when,"no\rte",asked,said\n0.5,,3,4\n2.0,,5,6\n',
         "\n \nWHEN , As-Ked,  said\n\n 0.5, 3,4 \n   \n2.0 ,5.0,6e0\n\n",
         '"when","asked","said"\n"0.5","3","4"\n"2.0", "5" ,"6"\n',
         'note,said,when,asked\n"a, ""b""\n\nc",4,0.5,3\n;,6,2.0,5\n',
@@ -191,6 +193,8 @@ def test_offsets_that_some_times_lack_are_counted(tmp_path: Path) -> None:
     seconds, notes = read(write(tmp_path, named(*rows)), columns=NAMES)
     assert [row[0] for row in seconds] == [0.0, 1.0, 2.0]
     assert notes == ["2 of 3 times have no offset from UTC and are taken as UTC"]
+    rows[-1] = rows[-1].replace(",4", ', "4"')  # which Arrow does not take
+    assert read(write(tmp_path, named(*rows)), columns=NAMES)[1] == notes
 
 
 @pytest.mark.parametrize(
@@ -275,6 +279,14 @@ def test_the_first_rows_decide_for_the_whole_file(tmp_path: Path) -> None:
     assert "which gives 2 requests/s" in notes[0]
 
 
+def test_long_rows_decide_together(tmp_path: Path) -> None:
+    """Two rows 25 s apart alone would be milliseconds; of all rows comes 1 per second."""
+    stamps = [0, 25, *range(26, 226)]
+    text = "".join(f"{at},1,1,{'x' * 40_000}\n" for at in stamps)
+    _, notes = read(write(tmp_path, "when,asked,said,text\n" + text), columns=NAMES)
+    assert notes[0].startswith("when is read as seconds: its stamps are whole numbers")
+
+
 @pytest.mark.parametrize(
     ("stamps", "unit", "words"),
     [
@@ -347,6 +359,11 @@ def test_a_row_of_parquet_that_is_wrong_is_named_by_its_number(tmp_path: Path) -
     )
     path = parquet(tmp_path, when=[True], asked=[1], said=[1])
     assert fault(path, columns=NAMES).startswith(", row 1: got 'True,1,1'")
+    path = parquet(tmp_path, when=[0.5], asked=[[1]], said=[1])
+    assert fault(path, columns=NAMES).startswith(", row 1: got '0.5,[1],1'")
+    path = parquet(tmp_path, when=[0.5], asked=[1], said=[1], of=[{"a": 1}])
+    message = fault(path, columns=NAMES | {"session": "of"})
+    assert message.startswith(""", row 1: got '0.5,1,1,{"a": 1}'""") or "{'a': 1}" in message
 
 
 def test_keys_of_json_reach_into_objects_in_lines_and_arrays(tmp_path: Path) -> None:
@@ -541,7 +558,7 @@ def tables(draw: st.DrawFn) -> tuple[bytes, dict[str, Any], list[tuple[int, int,
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(tables())
 def test_any_table_is_read_back_exactly(
@@ -553,3 +570,38 @@ def test_any_table_is_read_back_exactly(
     first_us = rows[0][0]
     for (time_s, _, _), (time_us, _, _) in zip(found, rows, strict=True):
         assert time_s == pytest.approx((time_us - first_us) / 1e6, abs=5e-7)
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 10**10), st.integers(1, 10**6), st.integers(1, 10**6)),
+        min_size=1,
+        max_size=20,
+    ),
+    st.sampled_from(["lines", "array", "parquet"]),
+    st.sampled_from(["s", "ms", "us", "ns"]),
+    st.sampled_from([int, float, str]),
+)
+def test_any_rows_of_json_and_parquet_are_read_back_exactly(
+    tmp_path: Path, rows: list[tuple[int, int, int]], kind: str, unit: str, of: type
+) -> None:
+    rows.sort(key=lambda row: row[0])
+    times = [time_us * PER_S[unit] / 10**6 for time_us, _, _ in rows]
+    columns = {
+        "When": [int(time) if time == int(time) and of is int else time for time in times],
+        "asked": [of(prompt) for _, prompt, _ in rows],
+        "said": [of(output) for _, _, output in rows],
+    }
+    if kind == "parquet":
+        path = parquet(tmp_path, **(columns | {"When": times}))
+    else:
+        own = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        text = json.dumps(own) if kind == "array" else "\n".join(map(json.dumps, own))
+        path = write(tmp_path, text, "t.json")
+    found, _ = read(path, columns=NAMES, time_unit=unit)
+    assert [row[1:] for row in found] == [row[1:] for row in rows]
+    for (time_s, _, _), (time_us, _, _) in zip(found, rows, strict=True):
+        assert time_s == pytest.approx((time_us - rows[0][0]) / 1e6, abs=5e-7)

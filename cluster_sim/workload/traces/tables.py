@@ -21,7 +21,6 @@ from cluster_sim.workload.traces.csv_rows import (
     RowReader,
     TextRows,
     csv_batches,
-    heading_of,
     line_of,
     read_or_fault,
 )
@@ -31,6 +30,7 @@ from cluster_sim.workload.traces.found_columns import (
     value_at,
     value_or_none_at,
 )
+from cluster_sim.workload.traces.headings import heading_of
 from cluster_sim.workload.traces.iso_times import is_other_date
 from cluster_sim.workload.traces.json_rows import KeyedRows, keyed_batches
 from cluster_sim.workload.traces.known_names import known_columns, mapping
@@ -100,6 +100,14 @@ class _Rows:
 
         Raises ValueError where one is malformed.
         """
+        try:
+            batch = self._batch(columns, numbers)
+        except (NotImplementedError, TypeError) as fault:  # of Arrow: a column of lists, say
+            raise ValueError from fault
+        self._times.taken()
+        return batch
+
+    def _batch(self, columns: Sequence[Any], numbers: np.ndarray) -> Batch:
         arrival, prompt, output, *others = columns
         time_s = self._times.seconds(arrival)
         prompts, outputs = self._numbers.tokens(prompt), self._numbers.tokens(output)
