@@ -100,9 +100,12 @@ def _largest(limits: tuple[PoolLimit, ...]) -> int:
 class Oversized:
     """Counts of the requests that are too long, among those seen so far."""
 
-    def __init__(self, limits: SizeLimits) -> None:
-        """Begin with none seen."""
-        self._limits = limits
+    def __init__(self, limits: SizeLimits, *, may_end_early: bool = False) -> None:
+        """Begin with none seen.
+
+        may_end_early: whether a run may end before it has sent all turns of its sessions.
+        """
+        self._limits, self._may_end_early = limits, may_end_early
         self.requests = 0
         """Number of requests."""
         self.beyond_context = 0
@@ -181,7 +184,8 @@ class Oversized:
         """Return what becomes of requests that are too long."""
         if not self.cut_sessions:
             return "they are rejected"
-        return f"a session ends with the first of its own that is rejected (sessions that end early: {self.cut_sessions:,}; later requests that are not sent: {self.unsent:,})"
+        of_run = ", if the run gets that far" if self._may_end_early else ""
+        return f"a session ends with the first of its own that is rejected (sessions that end early: {self.cut_sessions:,}; later requests that are not sent: {self.unsent:,}{of_run})"
 
 
 @dataclass(frozen=True)
@@ -208,10 +212,7 @@ def trace_uses(scenarios: Sequence[Scenario]) -> Iterator[TraceUse]:
             as_sessions = scenario.workload.trace is None
             users.setdefault((trace, as_sessions, scenario.seed), []).append(scenario)
     for (trace, as_sessions, seed), own in users.items():
-        counts = [
-            _Count(Oversized(size_limits(scenario)), inf if as_sessions else _until_s(scenario))
-            for scenario in own
-        ]
+        counts = [_count_of(scenario, trace, as_sessions=as_sessions) for scenario in own]
         tally = trace.check(seed, partial(_count_all, counts), as_sessions=as_sessions)
         titled = zip(own, counts, strict=True)
         yield TraceUse(trace, tally, {scenario.title: each.oversized for scenario, each in titled})
@@ -242,8 +243,11 @@ class _Count(NamedTuple):
     """Time at which arrivals end [s]."""
 
 
-def _until_s(scenario: Scenario) -> float:
-    return inf if scenario.duration_s is None else scenario.duration_s
+def _count_of(scenario: Scenario, trace: Trace, *, as_sessions: bool) -> _Count:
+    """Return the count of a scenario, with nothing seen."""
+    ends = scenario.duration_s is not None or trace.limit is not None
+    until_s = inf if as_sessions or scenario.duration_s is None else scenario.duration_s
+    return _Count(Oversized(size_limits(scenario), may_end_early=ends), until_s)
 
 
 def _count_all(counts: Sequence[_Count], seen: Seen) -> None:

@@ -17,6 +17,19 @@ from tests.commands import call
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
 from tests.scenarios import make_pool, make_scenario
 
+FORMATS = Path(__file__).resolve().parents[3] / "shared" / "traces_formats"
+ROWS = [
+    path.name
+    for path in FORMATS.glob("*.*")
+    if path.name not in ("README.md", "expected.csv", "blis_tracev2.yaml")
+]
+KEYS: dict[str, dict[str, Any]] = {
+    "generic_other_names.csv": {
+        "columns": {"arrival": "arrived_s", "prompt": "prompt_len", "output": "completion_len"}
+    },
+    "sharegpt.json": {"arrivals": {"process": "poisson", "rate": "1 /s"}, "tokens_per_word": 9},
+}
+"""What a scenario says of a file beside its path."""
 LENGTHS = [(100, 20), (360, 9), (360, 10), (700, 30), (721, 1), (1500, 5), (4090, 7), (5000, 5)] * 3
 
 
@@ -138,6 +151,33 @@ def test_a_session_ends_with_its_first_request_that_is_too_long(tmp_path: Path) 
         "ends with the first of its own that is rejected (sessions that end early: 1; later requests that are "
         "not sent: 2); the longest has 700 prompt and 20 output tokens"
     )
+
+
+def test_a_run_that_ends_earlier_is_said_to_send_fewer(tmp_path: Path) -> None:
+    turns = [{"session_id": "a", "timestamp": 0}] + [{"session_id": "a", "delay": 10}] * 5
+    lines = [json.dumps(turn | {"input_length": 100, "output_length": 20}) for turn in turns]
+    (tmp_path / "t.jsonl").write_text("\n".join(lines))
+    trace = {"path": str(tmp_path / "t.jsonl")}
+    ends: list[dict[str, Any]] = [{"duration": "1 min"}, {"duration": None}]
+    for trace_keys, end in zip(({}, {"limit": 2}), ends, strict=True):
+        scenario = make_scenario(
+            workload={"trace": trace | trace_keys}, cluster=CLUSTERS["one pool"], **end
+        )
+        sentence = said(scenario).sentence()
+        assert sentence is not None
+        assert "later requests that are not sent: 2, if the run gets that far)" in sentence
+
+
+@pytest.mark.skipif(not FORMATS.is_dir(), reason="../shared/traces_formats is absent")
+@pytest.mark.parametrize("file", sorted(ROWS), ids=str)
+def test_what_is_said_of_each_format_is_what_the_run_does(file: str) -> None:
+    """In 368 tokens, and from beginning to end."""
+    keys = {"path": str(FORMATS / file)} | KEYS.get(file, {})
+    scenario = make_scenario(
+        workload={"trace": keys}, cluster=CLUSTERS["one pool"], duration=None, drain="100 h"
+    )
+    counted = said(scenario)
+    assert (counted.rejected, counted.requests - counted.unsent) == rejected(scenario)
 
 
 def test_recorded_sessions_that_fill_places_are_counted_round_by_round(tmp_path: Path) -> None:
