@@ -1,8 +1,8 @@
 """TraceV2 of BLIS (inference-sim): a CSV file in microseconds, with a YAML header beside it.
 
-`input_tokens` leaves out the prefix of a prefix_group, which stands before it: cmd/observe.go
+BLIS itself leaves the prefix of a prefix_group out of `input_tokens`: cmd/observe.go
 (Recorder.RecordRequest) writes what follows the prefix, and sim/workload/replay.go puts the prefix
-in front again. A request comes when it was sent (`send_time_us`), or at `arrival_time_us` where that
+in front again. Files of others may count it, so what a server counted decides. A request comes when it was sent (`send_time_us`), or at `arrival_time_us` where that
 is not known, as in injectionTime of replay.go. Where the header says `session_context_growth:
 accumulate`, rows hold what a turn adds to its conversation. Source: inference-sim/inference-sim at
 195cdff and 0045b72, sim/workload/tracev2.go.
@@ -181,11 +181,8 @@ class _Reader:
         if group and length > 0 and is_first:
             number = self._groups.setdefault((group, length), len(self._groups) + 1)
             blocks = ((number,), length)
-            prompt += length
-            self._source.tally.prefixes_apart = True
-            self._source.tally.note(
-                "input_tokens leaves out the prefix of a prefix_group: prompts are input_tokens and prefix_length together"
-            )
+            if self._is_in_front(prompt, length, server):
+                prompt += length
         elif server > 0 and not group and not self._header.adds and server != prompt:
             prompt = server
             self._source.tally.note(
@@ -208,6 +205,44 @@ class _Reader:
             blocks,
             has_failed=status not in ("", "ok"),
         )
+
+    def _is_in_front(self, prompt: int, length: int, server: int) -> bool:
+        """Return whether a prefix stands in front of a prompt, and note why.
+
+        Parameters
+        ----------
+        prompt
+            Its `input_tokens` [tokens].
+        length
+            Length of the prefix [tokens].
+        server
+            Length of the prompt as the server counted it [tokens]; 0 where it is not known.
+        """
+        place, tally = self._source.prefix, self._source.tally
+        if place is not None:
+            is_in_front, why = place == "in_front", "the scenario says so"
+        elif server > 0:
+            is_in_front, why = (
+                server > prompt + length / 2,
+                "so the server counted (server_input_tokens)",
+            )
+        elif self._header.is_simulated:
+            is_in_front, why = True, "so BLIS writes what it simulates"
+        else:
+            is_in_front, why = (
+                False,
+                "no server_input_tokens say otherwise, though BLIS's own client leaves it out",
+            )
+        if is_in_front:
+            tally.prefixes_apart = True
+            tally.note(
+                f"prompts are input_tokens and the prefix_length of their prefix_group together: {why}; prefix: included says otherwise"
+            )
+        else:
+            tally.note(
+                f"input_tokens is taken to hold the prefix of its prefix_group: {why}; prefix: in_front says otherwise"
+            )
+        return is_in_front
 
 
 def _number(row: Mapping[str, Any], name: str) -> int:

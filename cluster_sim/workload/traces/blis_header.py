@@ -20,6 +20,8 @@ class BlisHeader(NamedTuple):
     """Number of requests from the first that are warm-up."""
     adds: bool
     """Whether rows hold only what a turn adds to its conversation."""
+    is_simulated: bool = False
+    """Whether a simulator wrote the rows, rather than a client of a server."""
 
 
 def blis_header(source: TraceSource) -> BlisHeader:
@@ -53,4 +55,5 @@ def blis_header(source: TraceSource) -> BlisHeader:
             raise ScenarioError.at(
                 f"{found}", f"{key}: got {shown(str(value))}; expected {expected}"
             )
-    return BlisHeader(warm_up, adds=growth == "accumulate")
+    is_simulated = said.get("mode") in ("generated", "replayed")
+    return BlisHeader(warm_up, adds=growth == "accumulate", is_simulated=is_simulated)
