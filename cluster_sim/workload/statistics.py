@@ -16,6 +16,8 @@ WINDOWS_S = (1.0, 10.0, 60.0, 600.0)
 """Windows for which dispersion and peaks are worked out [s]."""
 QUANTILES = (0.1, 0.5, 0.9, 0.99)
 """Quantiles of lengths."""
+_MOST_WINDOWS = 10_000_000
+"""Number of windows above which those that are empty are not held in memory."""
 MIN_WINDOWS = 5
 """Number of windows below which a variance of counts says nothing."""
 
@@ -29,7 +31,16 @@ def gap_cv(times_s: np.ndarray) -> float | None:
     return float(np.std(gaps_s) / np.mean(gaps_s)) if len(gaps_s) > 1 and gaps_s.any() else None
 
 
-def window_counts(times_s: np.ndarray, window_s: float) -> np.ndarray:
+class WindowCounts(NamedTuple):
+    """Arrivals in each whole window."""
+
+    counts: np.ndarray
+    """Number of arrivals in each window, or in those that have any where there are many windows."""
+    windows: int
+    """Number of windows."""
+
+
+def window_counts(times_s: np.ndarray, window_s: float) -> WindowCounts:
     """Return the number of arrivals in each whole window.
 
     The first window begins with the first arrival; a last one that is not whole is left out.
@@ -37,7 +48,10 @@ def window_counts(times_s: np.ndarray, window_s: float) -> np.ndarray:
     since_s = times_s - times_s[0] if len(times_s) else times_s
     windows = int(since_s[-1] / window_s) if len(times_s) else 0
     places = (since_s / window_s).astype(np.int64)
-    return np.bincount(places[places < windows], minlength=windows)
+    places = places[places < windows]
+    if windows > _MOST_WINDOWS:
+        return WindowCounts(np.unique(places, return_counts=True)[1], windows)
+    return WindowCounts(np.bincount(places, minlength=windows), windows)
 
 
 def dispersion(times_s: np.ndarray, window_s: float) -> float | None:
@@ -45,14 +59,23 @@ def dispersion(times_s: np.ndarray, window_s: float) -> float | None:
 
     It is 1 for a Poisson process, and None for fewer than five windows.
     """
-    counts = window_counts(times_s, window_s)
-    return float(np.var(counts, ddof=1) / np.mean(counts)) if len(counts) >= MIN_WINDOWS else None
+    counts, windows = window_counts(times_s, window_s)
+    if windows < MIN_WINDOWS:
+        return None
+    if len(counts) == windows:
+        return float(np.var(counts, ddof=1) / np.mean(counts))
+    mean = np.sum(counts) / windows
+    squares = np.sum((counts - mean) ** 2) + (windows - len(counts)) * mean**2
+    return float(squares / (windows - 1) / mean)
 
 
 def peak_to_mean(times_s: np.ndarray, window_s: float) -> float | None:
     """Return the fullest window's count over the mean count; None for fewer than five windows."""
-    counts = window_counts(times_s, window_s)
-    return float(np.max(counts) / np.mean(counts)) if len(counts) >= MIN_WINDOWS else None
+    counts, windows = window_counts(times_s, window_s)
+    if windows < MIN_WINDOWS:
+        return None
+    mean = np.mean(counts) if len(counts) == windows else np.sum(counts) / windows
+    return float(np.max(counts) / mean)
 
 
 @dataclass(frozen=True)

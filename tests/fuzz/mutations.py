@@ -207,3 +207,24 @@ def _repeat(rng: Random, content: bytes) -> bytes:
 _TEXT_CHANGES: tuple[Callable[[Random, bytes], bytes], ...] = (
     _truncate, _flip, _flip, _encode, _tabs_and_ends, _insert, _insert, _lines, _lines, _bomb, _repeat,
 )  # fmt: skip
+
+
+_CHARACTERS = (*"0123456789.,-+eE:;\"'{}[] \t\n\r|TZ", "\u00a0", "é", "00", "\n\n", "null", "true", "1e3")  # fmt: skip
+
+
+def nibbled(rng: Random, content: bytes) -> bytes:
+    """A text in which a character or a few are lost, added, another, or written twice."""
+    text = content.decode()
+    for _ in range(rng.choice((1, 1, 2))):
+        here = rng.randrange(len(text) + 1)
+        beyond = min(here + rng.randrange(1, 12), len(text))
+        match rng.randrange(4):
+            case 0:
+                text = text[:here] + text[beyond:]
+            case 1:
+                text = text[:beyond] + text[here:]
+            case 2:
+                text = text[:here] + rng.choice(_CHARACTERS) + text[here:]
+            case _:
+                text = text[:here] + rng.choice(_CHARACTERS) + text[here + 1 :]
+    return text.encode("utf-8", "surrogatepass")

@@ -27,10 +27,6 @@ KEYS: dict[str, dict[str, Any]] = {
 }
 """What a scenario says of a file beside its path."""
 
-IN_FRONT = {"blis_tracev2.csv": 6 * 64}
-"""Prompt tokens that a file names, and whose sum expected.csv gives without them: the prefix of 64
-tokens of six requests, which input_tokens leaves out."""
-
 
 def opened(file: str) -> Trace:
     return Trace.model_validate({"path": str(FOLDER / file)} | KEYS.get(file, {}))
@@ -44,10 +40,9 @@ def test_requests_arrive_as_the_file_says(file: str) -> None:
         rows = list(trace.model_copy(update={"replay": "timestamps"}).rows())
         assert len(rows) == int(expected["rows"])
         if expected["span_s"]:
-            written = int(expected["total_prompt_tokens"])
             assert rows[0][0] == 0.0
             assert rows[-1][0] == pytest.approx(float(expected["span_s"]), abs=1e-6)
-            assert sum(row[1] for row in rows) == written + IN_FRONT.get(file, 0)
+            assert sum(row[1] for row in rows) == int(expected["total_prompt_tokens"])
             assert sum(row[2] for row in rows) == int(expected["total_output_tokens"])
     if expected["sessions"] or not trace.has_times:
         _compare_sessions(trace, expected)
@@ -60,8 +55,7 @@ def _compare_sessions(trace: Trace, expected: dict[str, str]) -> None:
     assert len(sessions) == int(expected["sessions"])
     assert len(steps) == int(expected["rows"])
     if expected["total_prompt_tokens"]:
-        written = int(expected["total_prompt_tokens"]) + IN_FRONT.get(expected["file"], 0)
-        assert sum(step.prompt_tokens for step in steps) == written
+        assert sum(step.prompt_tokens for step in steps) == int(expected["total_prompt_tokens"])
         assert sum(step.output_tokens for step in steps) == int(expected["total_output_tokens"])
     if expected["gaps_after_answer_s"]:
         assert sum(step.gap_s for step in steps) == pytest.approx(

@@ -295,6 +295,11 @@ def test_a_summary_of_inference_perf_points_to_its_requests(tmp_path: Path) -> N
     assert "per_request_lifecycle_metrics.json beside it" in fault(path)
 
 
+def test_a_profile_of_perf_analyzer_points_to_aiperf(tmp_path: Path) -> None:
+    path = written(tmp_path, {"service_kind": "openai", "experiments": []})
+    assert "which counts no tokens; expected profile_export.jsonl of AIPerf" in fault(path)
+
+
 # ShareGPT
 
 TALK = [
@@ -339,8 +344,10 @@ def test_a_word_is_at_least_a_token_and_an_empty_text_is_none(tmp_path: Path) ->
 
 def test_texts_at_timestamps_are_requests_of_their_own(tmp_path: Path) -> None:
     path = written(tmp_path, [{"conversations": TALK}])
-    found = rows(path, arrivals=POISSON, tokens_per_word=1)
+    tally = Tally()
+    found = rows(path, tally, arrivals=POISSON, tokens_per_word=1)
     assert [row[1:] for row in found] == [(6, 2), (1, 3)]
+    assert any("without its conversation's history" in note for note in tally.notes)
     assert 0.0 < found[0][0] < found[1][0]
 
 
@@ -417,7 +424,9 @@ def test_a_tokenizer_counts_in_place_of_words(
     said = fault(path, arrivals=POISSON, tokenizer=str(tmp_path / "tokenizer.json"))
     assert "pip install 'cluster-sim[tokenizers]'" in said
     with pytest.raises(ValueError, match="expected one of them"):
-        Trace.model_validate({"path": path, "tokenizer": "x", "tokens_per_word": 1.0})
+        Trace.model_validate({"path": path, "tokenizer": path, "tokens_per_word": 1.0})
+    with pytest.raises(ValueError, match=r"no file 'nowhere\.json'; expected a tokenizer\.json"):
+        Trace.model_validate({"path": path, "tokenizer": "nowhere.json"})
 
 
 @pytest.mark.parametrize(
@@ -444,32 +453,56 @@ def blis(folder: Path, *lines: str, header: str | None = "", heading: str = BLIS
     path = folder / "trace.csv"
     path.write_text("\n".join([heading, *lines]) + "\n")
     if header is not None:
-        (folder / "trace.yaml").write_text(
-            "trace_version: 3\ntime_unit: microseconds\nmode: real\n" + header
-        )
+        (folder / "trace.yaml").write_text("trace_version: 3\ntime_unit: microseconds\n" + header)
     return str(path)
 
 
-def test_a_prefix_stands_before_the_tokens_of_its_row(tmp_path: Path) -> None:
-    """Two rows of one group share a prefix of 64 tokens, which input_tokens leaves out."""
-    path = blis(
-        tmp_path,
-        "0,,0,sys,64,100,5,1000,1000,5000,ok",
-        "1,,0,sys,64,200,6,1500,1500,6000,ok",
-        "2,,0,,0,300,7,2500,2500,6000,",
-        "3,,0,other,64,100,5,2600,2600,6000,ok",
-        "4,,0,,0,400,0,2700,2700,2700,timeout",
-    )
+PREFIXED = (
+    "0,,0,sys,64,100,5,1000,1000,5000,ok",
+    "1,,0,sys,64,200,6,1500,1500,6000,ok",
+    "2,,0,,0,300,7,2500,2500,6000,",
+    "3,,0,other,64,100,5,2600,2600,6000,ok",
+    "4,,0,,0,400,0,2700,2700,2700,timeout",
+)
+"""Two rows of one group share a prefix of 64 tokens, and one of another has another."""
+
+
+@pytest.mark.parametrize(
+    ("header", "keys", "more", "said"),
+    [
+        ("mode: real\n", {}, 0, "input_tokens is taken to hold the prefix"),
+        ("mode: generated\n", {}, 64, "so BLIS writes what it simulates"),
+        ("mode: real\n", {"prefix": "in_front"}, 64, "the scenario says so"),
+        ("mode: generated\n", {"prefix": "included"}, 0, "the scenario says so"),
+    ],
+)
+def test_a_prefix_is_shared_and_included_or_in_front(
+    header: str, keys: dict[str, str], more: int, said: str, tmp_path: Path
+) -> None:
     tally = Tally()
-    trace = find_trace(path)
+    trace = find_trace(blis(tmp_path, *PREFIXED, header=header), **keys)
     found = list(trace.rows(tally=tally))
-    assert [row[1:3] for row in found] == [(164, 5), (264, 6), (300, 7), (164, 5)]
+    prompts = [(100 + more, 5), (200 + more, 6), (300, 7), (100 + more, 5)]
+    assert [row[1:3] for row in found] == prompts
     assert [row[0] for row in found] == pytest.approx([0.0, 0.0005, 0.0015, 0.0016], abs=1e-9)
     assert found[0][3] == found[1][3] != found[3][3]
     assert [length for _, length in found[0][3]] == [64]
     assert found[2][3] == ()
     assert tally.failed == 1
-    assert any("input_tokens leaves out the prefix" in note for note in tally.notes)
+    assert any(said in note for note in tally.notes)
+
+
+@pytest.mark.parametrize(("server", "prompt"), [(164, 164), (162, 164), (100, 100), (97, 100)])
+def test_what_the_server_counted_says_where_a_prefix_stands(
+    server: int, prompt: int, tmp_path: Path
+) -> None:
+    """A row of 100 tokens with a prefix of 64, as a server counts it, a few tokens more or less."""
+    path = blis(
+        tmp_path,
+        f"0,,0,sys,64,100,5,{server},1000,1000,5000,ok",
+        heading=BLIS.replace("output_tokens,", "output_tokens,server_input_tokens,"),
+    )
+    assert [row[1] for row in find_trace(path).rows()] == [prompt]
 
 
 def test_rounds_of_blis_wait_for_answers(tmp_path: Path) -> None:
@@ -490,7 +523,7 @@ def test_rows_of_blis_that_accumulate_add_to_their_session(tmp_path: Path) -> No
         tmp_path,
         "0,a,0,sys,64,100,5,1000000,1000000,3000000,ok",
         "1,a,1,sys,64,20,6,4000000,4000000,5000000,ok",
-        header="session_context_growth: accumulate\n",
+        header="mode: generated\nsession_context_growth: accumulate\n",
     )
     found = sessions(path)
     turns = [turn for script in replayed_scripts(iter(found)) for turn in script]

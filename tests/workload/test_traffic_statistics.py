@@ -34,8 +34,25 @@ recorded = pytest.mark.skipif(
 
 
 def test_windows_begin_with_the_first_arrival_and_a_last_part_is_left_out() -> None:
-    assert window_counts(np.array([10.0, 10.5, 11.0, 13.2, 13.9]), 1.0).tolist() == [2, 1, 0]
-    assert window_counts(np.zeros(0), 1.0).tolist() == []
+    counts, windows = window_counts(np.array([10.0, 10.5, 11.0, 13.2, 13.9]), 1.0)
+    assert (counts.tolist(), windows) == ([2, 1, 0], 3)
+    assert window_counts(np.zeros(0), 1.0).windows == 0
+
+
+def test_thirty_years_between_arrivals_take_no_memory() -> None:
+    """Two arrivals in a billion windows, and one at the end: as rare as Poisson's, and alone."""
+    times_s = np.array([0.0, 5e8, 1e9])
+    assert dispersion(times_s, 1.0) == approx(1.0)
+    assert peak_to_mean(times_s, 1.0) == approx(5e8)
+
+
+def test_windows_that_are_not_held_count_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counts 2, 1, 0, 0, 3: mean 1.2, variance 1.7."""
+    times_s = np.array([0.0, 0.5, 1.0, 4.2, 4.5, 4.9, 5.0])
+    for most in (10, 2):
+        monkeypatch.setattr("cluster_sim.workload.statistics._MOST_WINDOWS", most)
+        assert dispersion(times_s, 1.0) == approx(1.7 / 1.2)
+        assert peak_to_mean(times_s, 1.0) == approx(3 / 1.2)
 
 
 def test_even_arrivals_vary_in_nothing() -> None:

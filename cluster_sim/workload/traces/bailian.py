@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from cluster_sim.errors import shown
 from cluster_sim.workload.traces.json_rows import KeyedRows, keyed_batches
 from cluster_sim.workload.traces.mooncake import compact, refuse_gaps
 from cluster_sim.workload.traces.progress import Tally
@@ -84,8 +85,15 @@ def bailian_batches(source: TraceSource) -> Iterator[Batch]:
         if not source.links_wanted:
             return batch
         unknown = np.full(len(stamps), np.nan)
-        session = np.array([chats.session_of(row) for row in links])
-        return batch._replace(links=Links(session, unknown, unknown))
+        session: list[int] = []
+        for line, row in zip(keyed.lines.tolist(), links, strict=True):
+            if chats.is_late(row):
+                source.place.refuse_at(
+                    line,
+                    f"is chat {shown(row['chat_id'])}, which a row above follows; expected rows in order of time, or replay: timestamps",
+                )
+            session.append(chats.session_of(row))
+        return batch._replace(links=Links(np.array(session), unknown, unknown))
 
     for batch in keyed_batches(source.path, source.place, batch_of, _EXPECTED, keys):
         refuse_gaps(batch, source.place, block_tokens)
@@ -106,7 +114,13 @@ class _Chats:
         """Conversation of each chat."""
         self._answered: set[Any] = set()
         """Chats that a turn follows already."""
+        self._missing: set[Any] = set()
+        """Chats that a turn follows, and that have not come yet."""
         self._count = 0
+
+    def is_late(self, row: Mapping[str, Any]) -> bool:
+        """Return whether a row above follows this one."""
+        return row.get("chat_id") in self._missing
 
     def session_of(self, row: Mapping[str, Any]) -> int:
         """Return the conversation of a row: that of its parent, or a new one.
@@ -118,6 +132,7 @@ class _Chats:
         if parent is not None and parent != _ROOT:
             session = self._sessions.get(parent)
             if session is None:
+                self._missing.add(parent)
                 self._tally.orphans += 1
             elif parent in self._answered:
                 self._tally.branches += 1

@@ -1,8 +1,8 @@
 """TraceV2 of BLIS (inference-sim): a CSV file in microseconds, with a YAML header beside it.
 
-`input_tokens` leaves out the prefix of a prefix_group, which stands before it: cmd/observe.go
+BLIS itself leaves the prefix of a prefix_group out of `input_tokens`: cmd/observe.go
 (Recorder.RecordRequest) writes what follows the prefix, and sim/workload/replay.go puts the prefix
-in front again. A request comes when it was sent (`send_time_us`), or at `arrival_time_us` where that
+in front again. Files of others may count it, so what a server counted decides. A request comes when it was sent (`send_time_us`), or at `arrival_time_us` where that
 is not known, as in injectionTime of replay.go. Where the header says `session_context_growth:
 accumulate`, rows hold what a turn adds to its conversation. Source: inference-sim/inference-sim at
 195cdff and 0045b72, sim/workload/tracev2.go.
@@ -13,13 +13,11 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from cluster_sim.errors import ScenarioError, shown
-from cluster_sim.schema import read_yaml
+from cluster_sim.workload.traces.blis_header import BlisHeader, blis_header
 from cluster_sim.workload.traces.client_rows import SessionNumbers, in_time_order, without
 from cluster_sim.workload.traces.files import opened
 from cluster_sim.workload.traces.json_rows import MALFORMED
@@ -51,18 +49,8 @@ _USED = (
 _EXPECTED = "input_tokens, output_tokens and arrival_time_us as whole numbers"
 _BEYOND = "beyond the heading"
 """Key of the fields of a row for which the heading has no name."""
-_HEADERS = (".yaml", ".yml")
 _MAX_US = 9 * 10**15
 """Greatest time that is read: the year 2255 [us]."""
-
-
-class _Header(NamedTuple):
-    """What the header says of the rows."""
-
-    warm_up: int
-    """Number of requests from the first that are warm-up."""
-    adds: bool
-    """Whether rows hold only what a turn adds to its conversation."""
 
 
 class _Row(NamedTuple):
@@ -104,10 +92,10 @@ def blis_batches(source: TraceSource) -> Iterator[Batch]:
     Raises ScenarioError with the line of a row that is malformed, and for a header that says what is
     not understood.
     """
-    return in_time_order(_batches(source, _header(source)))
+    return in_time_order(_batches(source, blis_header(source)))
 
 
-def _batches(source: TraceSource, header: _Header) -> Iterator[Batch]:
+def _batches(source: TraceSource, header: BlisHeader) -> Iterator[Batch]:
     """Yield the rows in the file's order."""
     reader = _Reader(source, header)
     with opened(source.path) as text:
@@ -136,7 +124,7 @@ def _numbered(table: csv.DictReader[str]) -> Iterator[tuple[int, Mapping[str, An
 class _Reader:
     """Rows as they are read, with what is counted on the way."""
 
-    def __init__(self, source: TraceSource, header: _Header) -> None:
+    def __init__(self, source: TraceSource, header: BlisHeader) -> None:
         self._source, self._header = source, header
         self._sessions = SessionNumbers()
         self._groups: dict[tuple[str, int], int] = {}
@@ -193,11 +181,8 @@ class _Reader:
         if group and length > 0 and is_first:
             number = self._groups.setdefault((group, length), len(self._groups) + 1)
             blocks = ((number,), length)
-            prompt += length
-            self._source.tally.prefixes_apart = True
-            self._source.tally.note(
-                "input_tokens leaves out the prefix of a prefix_group: prompts are input_tokens and prefix_length together"
-            )
+            if self._is_in_front(prompt, length, server):
+                prompt += length
         elif server > 0 and not group and not self._header.adds and server != prompt:
             prompt = server
             self._source.tally.note(
@@ -221,6 +206,44 @@ class _Reader:
             has_failed=status not in ("", "ok"),
         )
 
+    def _is_in_front(self, prompt: int, length: int, server: int) -> bool:
+        """Return whether a prefix stands in front of a prompt, and note why.
+
+        Parameters
+        ----------
+        prompt
+            Its `input_tokens` [tokens].
+        length
+            Length of the prefix [tokens].
+        server
+            Length of the prompt as the server counted it [tokens]; 0 where it is not known.
+        """
+        place, tally = self._source.prefix, self._source.tally
+        if place is not None:
+            is_in_front, why = place == "in_front", "the scenario says so"
+        elif server > 0:
+            is_in_front, why = (
+                server > prompt + length / 2,
+                "so the server counted (server_input_tokens)",
+            )
+        elif self._header.is_simulated:
+            is_in_front, why = True, "so BLIS writes what it simulates"
+        else:
+            is_in_front, why = (
+                False,
+                "no server_input_tokens say otherwise, though BLIS's own client leaves it out",
+            )
+        if is_in_front:
+            tally.prefixes_apart = True
+            tally.note(
+                f"prompts are input_tokens and the prefix_length of their prefix_group together: {why}; prefix: included says otherwise"
+            )
+        else:
+            tally.note(
+                f"input_tokens is taken to hold the prefix of its prefix_group: {why}; prefix: in_front says otherwise"
+            )
+        return is_in_front
+
 
 def _number(row: Mapping[str, Any], name: str) -> int:
     """Return a whole number of a column that may be missing or empty; then 0.
@@ -231,37 +254,3 @@ def _number(row: Mapping[str, Any], name: str) -> int:
     if abs(number) > _MAX_US:
         raise ValueError
     return number
-
-
-def _header(source: TraceSource) -> _Header:
-    """Return what the header beside a table says.
-
-    Raises ScenarioError where it says what is not understood.
-    """
-    path = Path(source.path)
-    beside = [path.with_name(path.name.split(".csv")[0] + suffix) for suffix in _HEADERS]
-    found = next((each for each in beside if each.is_file()), None)
-    if found is None:
-        source.tally.note(
-            f"no header {beside[0].name} beside the table: times are taken for microseconds, and no request for warm-up"
-        )
-        return _Header(0, adds=False)
-    said: Mapping[str, Any] = read_yaml(found).data
-    unit, version = said.get("time_unit", "microseconds"), said.get("trace_version")
-    growth, warm_up = said.get("session_context_growth") or "", said.get("warm_up_requests") or 0
-    wanted = {
-        "time_unit": (unit, unit in ("microseconds", "us"), "microseconds"),
-        "trace_version": (version, version in (2, 3), "2 or 3"),
-        "session_context_growth": (growth, growth in ("", "accumulate"), "accumulate, or none"),
-        "warm_up_requests": (
-            warm_up,
-            type(warm_up) is int and warm_up >= 0,
-            "a whole number of requests",
-        ),
-    }
-    for key, (value, is_known, expected) in wanted.items():
-        if not is_known:
-            raise ScenarioError.at(
-                f"{found}", f"{key}: got {shown(str(value))}; expected {expected}"
-            )
-    return _Header(warm_up, adds=growth == "accumulate")

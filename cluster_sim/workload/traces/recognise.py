@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from json import JSONDecoder
 from typing import Any
 
 from cluster_sim.errors import ScenarioError
@@ -12,6 +14,10 @@ from cluster_sim.workload.traces.headings import heading_of
 from cluster_sim.workload.traces.parquet_files import is_parquet, parquet_names
 from cluster_sim.workload.traces.source import Beginning
 
+_FIRST_VALUE = 1_000_000
+"""Number of characters within which the first value of a JSON array is looked for at first."""
+_BEFORE_FIRST = re.compile(r"\[\s*")
+
 
 def beginning(path: str) -> Beginning:
     """Return what a file begins with.
@@ -21,8 +27,7 @@ def beginning(path: str) -> Beginning:
     if is_parquet(path):
         return Beginning("parquet", parquet_names(path), path=path)
     if starts_as_array(path):
-        values = read_document(path)
-        return _of_json(values[0] if values else None, path)
+        return _of_json(_first_of_array(path), path)
     first = _first_line(path)
     if first is None:
         return _of_json(read_document(path), path)
@@ -34,6 +39,21 @@ def beginning(path: str) -> Beginning:
         return _of_json(parsed(first), path)
     except (ValueError, RecursionError):
         return _of_json(read_document(path), path)
+
+
+def _first_of_array(path: str) -> Any:
+    """Return the first value of a JSON array; None where it is empty.
+
+    Raises ScenarioError where the file must be read as a whole for that, and is no JSON.
+    """
+    with opened(path, has_lines=False) as text:
+        start = text.read(_FIRST_VALUE)
+    try:
+        opening = _BEFORE_FIRST.search(start)
+        return JSONDecoder().raw_decode(start, opening.end() if opening else 0)[0]
+    except (ValueError, RecursionError):  # it is longer, or is none
+        values = read_document(path)
+        return values[0] if values else None
 
 
 def _first_line(path: str) -> str | None:

@@ -36,6 +36,10 @@ class Beginning(NamedTuple):
         return set(map(loose, names)) <= set(map(loose, self.names))
 
 
+PrefixPlace = Literal["included", "in_front"]
+"""Whether a prompt's length counts a prefix that the file names, or the prefix comes on top."""
+
+
 class TraceSource(NamedTuple):
     """What a reader needs to know of the trace that it reads."""
 
@@ -59,6 +63,8 @@ class TraceSource(NamedTuple):
     """What counts the tokens of a text; None where the file has counts."""
     links_wanted: bool = False
     """Whether the batches shall have `links`; readers may give them in any case."""
+    prefix: PrefixPlace | None = None
+    """Place of prefixes, as the scenario gives it; None where the format or the data decides."""
 
 
 class TraceFormat(NamedTuple):

@@ -54,6 +54,11 @@ _SUMMARIES = (
         "profile_export.jsonl beside it",
     ),
     _Summary(
+        lambda begun: begun.has("experiments", "service_kind"),
+        "is a profile of Perf Analyzer (GenAI-Perf), which counts no tokens",
+        "profile_export.jsonl of AIPerf",
+    ),
+    _Summary(
         lambda begun: begun.has("load_summary", "successes"),
         "is inference-perf's summary, which holds no single requests",
         "per_request_lifecycle_metrics.json beside it (report.request_lifecycle.per_request: true)",

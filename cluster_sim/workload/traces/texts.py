@@ -100,6 +100,7 @@ def timed(rows: Batch, starts_s: Iterator[float], tally: Tally) -> Batch:
     """Return requests at these times, each of its own; note how many are left when no time is."""
     times_s = np.fromiter(islice(starts_s, len(rows.line)), dtype=float)
     _note_left(len(rows.line) - len(times_s), "requests", tally)
+    tally.note("each question is a request of its own, without its conversation's history")
     return rows.take(np.arange(len(times_s)))._replace(time_s=times_s, links=None)
 
 
@@ -120,8 +121,6 @@ def _tokens_by(path: str) -> Callable[[str], int]:
             path,
             "wants the package tokenizers; install it with: pip install 'cluster-sim[tokenizers]', or say tokens_per_word",
         ) from fault
-    if not Path(path).is_file():
-        raise ScenarioError.at(path, "cannot be read: no such file; expected a tokenizer.json")
     try:
         tokenizer = tokenizers.Tokenizer.from_file(path)
     # The package raises Exception itself.

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from itertools import chain, islice
-from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import numpy as np
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from cluster_sim.errors import ScenarioError
@@ -21,15 +19,15 @@ from cluster_sim.workload.random_streams import stream
 from cluster_sim.workload.traces.archives import is_archive
 from cluster_sim.workload.traces.clock import TimeUnit, TraceClock
 from cluster_sim.workload.traces.columns import TraceColumns
+from cluster_sim.workload.traces.cuts import Cut, start_of
 from cluster_sim.workload.traces.formats import FORMATS, Format, recognised, refuse_unlike
-from cluster_sim.workload.traces.linked import linked_sessions, with_history
-from cluster_sim.workload.traces.ordering import RowOrder
 from cluster_sim.workload.traces.progress import Place, Tally
+from cluster_sim.workload.traces.reading import TraceReader
 from cluster_sim.workload.traces.recognise import beginning
 from cluster_sim.workload.traces.recorded import RecordedSession
 from cluster_sim.workload.traces.rows import Batch, Row
-from cluster_sim.workload.traces.source import Beginning, TraceFormat, TraceSource
-from cluster_sim.workload.traces.texts import TextKeys, started, timed
+from cluster_sim.workload.traces.source import Beginning, PrefixPlace, TraceFormat, TraceSource
+from cluster_sim.workload.traces.texts import TextKeys, started
 
 Seen = Batch | RecordedSession
 """What is replayed: some requests at their times, or a session whose requests wait for answers."""
@@ -72,6 +70,11 @@ class Trace(Description):
     one before (sessions), or comes at its recorded time whatever became of that (timestamps).
     Default: sessions where the file says which requests follow which."""
 
+    prefix: PrefixPlace | None = None
+    """Whether the prompts of a blis file hold the prefix of their prefix_group, or it stands in front
+    of them. Default: in front where a simulator wrote the file or the server counted it, else
+    included; a note says which."""
+
     arrivals: Arrivals | None = None
     """Process by which conversations of a sharegpt file start, or its requests come where replay is
     timestamps. Default: other formats have times of their own."""
@@ -87,6 +90,16 @@ class Trace(Description):
         if self.tokenizer is not None and self.tokens_per_word is not None:
             raise ValueError("got tokens_per_word and a tokenizer; expected one of them")
         return self
+
+    @field_validator("tokenizer", mode="before")
+    @classmethod
+    def _find_tokenizer(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        path = find(value)
+        if path is None:
+            raise ValueError(f"no file '{value}'; expected a tokenizer.json")
+        return str(path)
 
     @field_validator("path", mode="before")
     @classmethod
@@ -135,43 +148,10 @@ class Trace(Description):
         links_wanted: whether they say which requests follow which, where the file does.
         """
         tally = Tally() if tally is None else tally
-        rng = stream(seed, "trace")
-        zero_s: float | None = None
-        last_s = -inf
-        left = self.limit if self.limit is not None else 1 << 62
         starts_s = self._texts.starts_s(seed) if self.is_text else None
-        for batch in self._in_order(rng, tally, starts_s, links_wanted=links_wanted):
-            if zero_s is None and len(batch.time_s):
-                first_s = 0.0 if self._format.begins_at_zero else float(batch.time_s[0])
-                zero_s = first_s + self.start_s
-                if not self.is_text:  # whose file has no clock
-                    tally.begin_at(zero_s)
-            if zero_s is None:
-                continue
-            last_s = max(last_s, batch.time_s[-1:].max(initial=last_s))
-            kept = batch if not self.start_s else batch.take(batch.time_s >= zero_s)
-            if self.sample < 1.0:
-                kept = kept.take(rng.random(len(kept.time_s)) < self.sample)
-            if len(kept.time_s) >= left:
-                kept = kept.take(np.arange(left))
-            yield kept._replace(time_s=(kept.time_s - zero_s) / self.speedup)
-            left -= len(kept.time_s)
-            if not left:
-                return
-        if zero_s is None:
-            raise ScenarioError.at(self.path, "holds no requests")
-        self._refuse_late_start(last_s - zero_s)
-
-    def _refuse_late_start(self, left_s: float) -> None:
-        """Raise ScenarioError where a trace's last request comes before its `start`.
-
-        left_s: time from the start until the last request [s].
-        """
-        if left_s < 0.0:
-            raise ScenarioError.at(
-                self.path,
-                f"got a start of {self.start_s:g} s; the last request comes {self.start_s + left_s:g} s after the first",
-            )
+        reader = self._reader(tally, links_wanted=links_wanted)
+        rng = stream(seed, "trace")
+        return self._cut(tally).batches(reader.in_order(rng, self.dejitter_s, starts_s), rng)
 
     def sessions(self, tally: Tally | None = None) -> Iterator[RecordedSession]:
         """Yield recorded sessions, whose requests wait for answers.
@@ -179,44 +159,12 @@ class Trace(Description):
         Requests without tokens are left out and counted. Raises ScenarioError for a format that has
         no sessions, for a trace without any, and with file and line of a session that is malformed.
         """
-        tally = Tally() if tally is None else tally
-        read = self._format.sessions
-        source = self._source(tally, links_wanted=True)
-        if read is None:
-            if not self.links_turns:
-                raise ScenarioError.at(
-                    self.path,
-                    f"is a {self.found_format} trace that does not say which requests follow which; expected replay: timestamps, or a file of sessions",
-                )
-            yield from self._linked(source)
-            return
-        is_empty = True
-        for recorded in read(source):
-            tally.rows += len(recorded.steps)
-            steps = tuple(
-                step for step in recorded.steps if step.prompt_tokens and step.output_tokens
+        if self._format.sessions is None and not self.links_turns:
+            raise ScenarioError.at(
+                self.path,
+                f"is a {self.found_format} trace that does not say which requests follow which; expected replay: timestamps, or a file of sessions",
             )
-            tally.empty += len(recorded.steps) - len(steps)
-            if steps:
-                is_empty = False
-                yield recorded._replace(steps=steps)
-        if is_empty:
-            raise ScenarioError.at(self.path, "holds no requests")
-
-    def _linked(self, source: TraceSource) -> Iterator[RecordedSession]:
-        """Yield the sessions of rows that say which follow which, by their starts."""
-
-        def requests() -> Iterator[Batch]:
-            for rows in self._format.batches(source, stream(0, "trace")):
-                source.tally.rows += len(rows.line)
-                yield rows.take(self._are_requests(rows, source.tally))
-
-        is_empty = True
-        for session in linked_sessions(requests(), source.place):
-            is_empty = False
-            yield session
-        if is_empty:
-            raise ScenarioError.at(self.path, "holds no requests")
+        return self._reader(Tally() if tally is None else tally, links_wanted=True).sessions()
 
     def replayed_sessions(
         self, seed: int = 0, tally: Tally | None = None
@@ -226,30 +174,13 @@ class Trace(Description):
         `start`, `sample`, `dejitter` and `speedup` hold for whole sessions; `limit` counts requests
         and is left to those who send them. Raises ScenarioError as `sessions` does.
         """
-        rng = stream(seed, "trace")
         tally = Tally() if tally is None else tally
         sessions = self.sessions(tally)
         if self.is_text:
             sessions = started(sessions, self._texts.starts_s(seed), tally)
         elif self._format.sessions is not None:
-            sessions = iter(sorted(sessions, key=_start_s))
-        first = next(sessions)
-        zero_s = self.start_s + (0.0 if self._format.begins_at_zero else first.start_s)
-        if not self.is_text:  # whose starts are drawn
-            tally.begin_at(zero_s)
-
-        def kept() -> Iterator[RecordedSession]:
-            last_s = first.start_s
-            for session in chain([first], sessions):
-                last_s = session.start_s
-                if session.start_s < zero_s or (self.sample < 1.0 and rng.random() >= self.sample):
-                    continue
-                late_s = 0.0 if self.dejitter_s is None else self.dejitter_s * rng.random()
-                yield session._replace(start_s=session.start_s - zero_s + late_s)
-            self._refuse_late_start(last_s - zero_s)
-
-        shifted = kept() if self.dejitter_s is None else iter(sorted(kept(), key=_start_s))
-        return (session.sped_up(self.speedup) for session in shifted)
+            sessions = iter(sorted(sessions, key=start_of))
+        return self._cut(tally).sessions(sessions, stream(seed, "trace"), self.dejitter_s)
 
     def check(
         self,
@@ -338,7 +269,20 @@ class Trace(Description):
     def _texts(self) -> TextKeys:
         return TextKeys(self.path, self.arrivals, self.tokens_per_word, self.tokenizer)
 
-    def _source(self, tally: Tally, *, links_wanted: bool = False) -> TraceSource:
+    def _cut(self, tally: Tally) -> Cut:
+        """Return which part is replayed."""
+        return Cut(
+            path=self.path,
+            start_s=self.start_s,
+            sample=self.sample,
+            speedup=self.speedup,
+            limit=self.limit,
+            begins_at_zero=self._format.begins_at_zero,
+            begin_at=_forget if self.is_text else tally.begin_at,
+        )
+
+    def _reader(self, tally: Tally, *, links_wanted: bool) -> TraceReader:
+        """Return what reads the trace. Raises ScenarioError for a key that the format does not take."""
         if not self.is_text and (given := self._texts.given()):
             raise ScenarioError.at(
                 self.path,
@@ -350,8 +294,13 @@ class Trace(Description):
                 self.path,
                 f"is a {self.found_format} trace; got time_unit: {self.time_unit}; expected {units}",
             )
+        if self.prefix is not None and self.found_format != "blis":
+            raise ScenarioError.at(
+                self.path,
+                f"is a {self.found_format} trace; got prefix: {self.prefix}; expected it for a blis trace alone",
+            )
         tally.clock = TraceClock()
-        return TraceSource(
+        source = TraceSource(
             path=self.path,
             place=Place(self.path),
             tally=tally,
@@ -362,57 +311,13 @@ class Trace(Description):
             time_unit=self.time_unit,
             tokens_of=self._texts.counter() if self.is_text else None,
             links_wanted=links_wanted,
+            prefix=self.prefix,
         )
-
-    def _in_order(
-        self,
-        rng: np.random.Generator,
-        tally: Tally,
-        starts_s: Iterator[float] | None,
-        *,
-        links_wanted: bool,
-    ) -> Iterator[Batch]:
-        """Yield the requests in order of time; texts come at `starts_s`."""
-        source = self._source(tally, links_wanted=links_wanted)
-        context: dict[int, int] = {}
-        order = RowOrder(source.place, tally, is_spread=self.dejitter_s is not None)
-        for rows in self._format.batches(source, rng):
-            if starts_s is not None:
-                kept = rows.take(self._are_requests(rows, tally))
-                tally.rows += len(rows.line) - len(kept.line)
-                rows = timed(kept, starts_s, tally)
-            _refuse_untimed(rows, source.place)
-            order.read(rows)
-            batch = with_history(rows.take(self._are_requests(rows, tally)), context)
-            if self.dejitter_s is not None:
-                late_s = self.dejitter_s * rng.random(len(batch.time_s))
-                batch = batch._replace(time_s=batch.time_s + late_s)
-            if (due := order.put(batch)) is not None:
-                yield due
-        yield order.rest()
-
-    def _are_requests(self, batch: Batch, tally: Tally) -> np.ndarray:
-        """Return which rows are requests, and count the others."""
-        unanswered = batch.output < 1
-        empty = (batch.prompt < 1) | unanswered
-        failed = int(np.sum(unanswered)) if self._format.records_failures else 0
-        tally.failed += failed
-        tally.empty += int(np.sum(empty)) - failed
-        return ~empty
+        return TraceReader(self._format, source)
 
 
-def _start_s(session: RecordedSession) -> float:
-    return session.start_s
-
-
-def _refuse_untimed(rows: Batch, place: Place) -> None:
-    """Raise ScenarioError at the first turn that has a pause after an answer, and no time."""
-    untimed = np.nonzero(np.isnan(rows.time_s))[0]
-    if len(untimed):
-        place.refuse_at(
-            int(rows.line[untimed[0]]),
-            "has a delay after the answer before, and no timestamp; expected replay: sessions",
-        )
+def _forget(zero_s: float) -> None:
+    """Do nothing: a text has no clock, its times are drawn."""
 
 
 def find_trace(path: str | Path, **keys: Any) -> Trace:

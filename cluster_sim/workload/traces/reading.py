@@ -1,0 +1,119 @@
+"""What a format's readers give, put in order: requests by their times, or sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from cluster_sim.errors import ScenarioError
+from cluster_sim.workload.random_streams import stream
+from cluster_sim.workload.traces.linked import linked_sessions, with_history
+from cluster_sim.workload.traces.ordering import RowOrder
+from cluster_sim.workload.traces.progress import Place, Tally
+from cluster_sim.workload.traces.recorded import RecordedSession
+from cluster_sim.workload.traces.rows import Batch
+from cluster_sim.workload.traces.source import TraceFormat, TraceSource
+from cluster_sim.workload.traces.texts import timed
+
+
+class TraceReader(NamedTuple):
+    """Reader of one trace."""
+
+    format: TraceFormat
+    """Format of the trace."""
+    source: TraceSource
+    """The trace, and what is counted on the way."""
+
+    def in_order(
+        self,
+        rng: np.random.Generator,
+        dejitter_s: float | None,
+        starts_s: Iterator[float] | None,
+    ) -> Iterator[Batch]:
+        """Yield the requests in order of time.
+
+        Parameters
+        ----------
+        rng
+            Generator of what is drawn: times after the stamps, and the rows of clients.
+        dejitter_s
+            Time after their stamps over which requests are spread [s]; None where they are not.
+        starts_s
+            Times of requests whose file has none [s]; None where it has times.
+        """
+        place, tally = self.source.place, self.source.tally
+        context: dict[int, int] = {}
+        order = RowOrder(place, tally, is_spread=dejitter_s is not None)
+        for rows in self.format.batches(self.source, rng):
+            if starts_s is not None:
+                kept = rows.take(self._are_requests(rows))
+                tally.rows += len(rows.line) - len(kept.line)
+                rows = timed(kept, starts_s, tally)
+            _refuse_untimed(rows, place)
+            order.read(rows)
+            batch = with_history(rows.take(self._are_requests(rows)), context)
+            if dejitter_s is not None:
+                late_s = dejitter_s * rng.random(len(batch.time_s))
+                batch = batch._replace(time_s=batch.time_s + late_s)
+            if (due := order.put(batch)) is not None:
+                yield due
+        yield order.rest()
+
+    def sessions(self) -> Iterator[RecordedSession]:
+        """Yield the sessions; those of linked rows by their starts, others as the file has them.
+
+        Requests without tokens are left out and counted. Raises ScenarioError for a trace without
+        any.
+        """
+        read = self.format.sessions
+        found = self._linked() if read is None else self._written(read(self.source))
+        is_empty = True
+        for session in found:
+            is_empty = False
+            yield session
+        if is_empty:
+            raise ScenarioError.at(self.source.path, "holds no requests")
+
+    def _linked(self) -> Iterator[RecordedSession]:
+        """Yield the sessions of rows that say which follow which."""
+
+        def requests() -> Iterator[Batch]:
+            for rows in self.format.batches(self.source, stream(0, "trace")):
+                self.source.tally.rows += len(rows.line)
+                yield rows.take(self._are_requests(rows))
+
+        return linked_sessions(requests(), self.source.place)
+
+    def _written(self, sessions: Iterator[RecordedSession]) -> Iterator[RecordedSession]:
+        """Yield sessions that the file holds as such, without requests that have no tokens."""
+        tally = self.source.tally
+        for recorded in sessions:
+            tally.rows += len(recorded.steps)
+            steps = tuple(
+                step for step in recorded.steps if step.prompt_tokens and step.output_tokens
+            )
+            tally.empty += len(recorded.steps) - len(steps)
+            if steps:
+                yield recorded._replace(steps=steps)
+
+    def _are_requests(self, batch: Batch) -> np.ndarray:
+        """Return which rows are requests, and count the others."""
+        tally: Tally = self.source.tally
+        unanswered = batch.output < 1
+        empty = (batch.prompt < 1) | unanswered
+        failed = int(np.sum(unanswered)) if self.format.records_failures else 0
+        tally.failed += failed
+        tally.empty += int(np.sum(empty)) - failed
+        return ~empty
+
+
+def _refuse_untimed(rows: Batch, place: Place) -> None:
+    """Raise ScenarioError at the first turn that has a pause after an answer, and no time."""
+    untimed = np.nonzero(np.isnan(rows.time_s))[0]
+    if len(untimed):
+        place.refuse_at(
+            int(rows.line[untimed[0]]),
+            "has a delay after the answer before, and no timestamp; expected replay: sessions",
+        )
