@@ -300,7 +300,7 @@ def test_long_rows_decide_together(tmp_path: Path) -> None:
 def test_seconds_under_mooncakes_keys_are_known_by_their_rate(
     stamps: list[float], unit: str, words: str | None
 ) -> None:
-    found, note = mooncake_unit(np.array(stamps))
+    found, note = mooncake_unit(np.array(stamps), has_blocks=False)
     assert found == unit
     assert (note is None) if words is None else words in str(note)
 

@@ -155,18 +155,19 @@ def _plausible(stamps: np.ndarray) -> UnitChoice:
     return UnitChoice("s", f"no unit gives a plausible rate; seconds give {rate_s:.3g} requests/s")
 
 
-def mooncake_unit(stamps: np.ndarray) -> tuple[NumberUnit, str | None]:
+def mooncake_unit(stamps: np.ndarray, *, has_blocks: bool) -> tuple[NumberUnit, str | None]:
     """Return the unit of rows with Mooncake's keys, and a note; None where nothing is to be said.
 
     The document says milliseconds. Others write seconds under the same keys, which gives rates of
-    thousands per second, or stamps of some 1e9 for times since 1970.
+    thousands per second, or stamps of some 1e9 for times since 1970. Rows with Mooncake's blocks
+    (`has_blocks`) are Mooncake's, whatever their rate.
     """
     epoch = _epoch_unit(stamps)
     if epoch not in (None, "ms"):
         choice = UnitChoice(epoch, f"its stamps have the size of {UNITS[epoch]} since 1970")
         return epoch, choice.note("timestamp")
     rate_ms = rate_per_s(stamps, "ms")
-    if rate_ms is None or rate_ms <= _ODD_MS_RATE:
+    if has_blocks or rate_ms is None or rate_ms <= _ODD_MS_RATE:
         return "ms", None
     rate_s = rate_ms / 1e3
     rates = f"milliseconds give {rate_ms:,.0f} requests/s, seconds {rate_s:,.3g}"
