@@ -485,7 +485,10 @@ def test_a_format_that_a_file_does_not_have_is_refused_with_what_was_found(tmp_p
 
 def test_columns_belong_to_tables_alone(tmp_path: Path) -> None:
     path = write(tmp_path, named("0.5,3,4", "2.0,5,6"))
-    with pytest.raises(ValidationError, match="got columns beside format: azure, which knows its own; expected columns"):
+    with pytest.raises(
+        ValidationError,
+        match="got columns beside format: azure, which knows its own; expected columns",
+    ):
         Trace.model_validate({"path": path, "format": "azure", "columns": NAMES})
     assert read(path, format="table", columns=NAMES)[0] == ROWS
 
