@@ -361,6 +361,15 @@ def test_a_packed_file_with_one_wrong_bit_is_refused_by_name(tmp_path: Path, pac
             assert rows == ROWS
 
 
+def test_a_zip_whose_file_has_lost_its_name_is_read_or_refused(tmp_path: Path) -> None:
+    """The length of a name in the directory of a zip is 0: its bytes are those of what follows."""
+    content = bytearray(zipped(CSV.encode(), "a.csv"))
+    at = content.rindex(b"PK\1\2")  # the last entry of the directory
+    content[at + 28 : at + 30] = b"\0\0"
+    path = written(tmp_path, bytes(content))
+    assert refused(path).startswith(f"{path}")
+
+
 def test_commands_say_so_without_a_traceback(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
