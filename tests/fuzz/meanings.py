@@ -359,6 +359,57 @@ def _keys_more(rng: Random, form: Form, rows: Rows) -> Case | None:
     return _case(form, [row | extra for row in form.write(rows)], rows, must_be_read=True)
 
 
+def _keys_in_capitals(rng: Random, form: Form, rows: Rows) -> Case | None:
+    if form.kind != "lines" or not form.prompt:
+        return None
+    data = [{key.upper(): value for key, value in row.items()} for row in form.write(rows)]
+    return _case(form, data, rows)
+
+
+def _times_as_texts(rng: Random, form: Form, rows: Rows) -> Case | None:
+    if form.kind not in ("lines", "json") or not form.arrival:
+        return None
+    data = form.write(rows)
+    for row in data:
+        row[form.arrival] = str(row[form.arrival])
+    return _case(form, data, rows)
+
+
+def _dates_in_json(rng: Random, form: Form, rows: Rows) -> Case | None:
+    """Write times in JSON as dates, which few formats know."""
+    if form.kind not in ("lines", "json") or not form.arrival:
+        return None
+    data = form.write(rows)
+    for row, own in zip(data, rows, strict=True):
+        row[form.arrival] = _zones(rng, own.ms)
+    keys = {key: value for key, value in form.keys.items() if key != "time_unit"}
+    return replace(_case(form, data, rows), keys=keys)
+
+
+def _separator_said(rng: Random, form: Form, rows: Rows) -> Case | None:
+    """Say the delimiter in a first line, as spreadsheets do."""
+    if form.kind != "table":
+        return None
+    delimiter = rng.choice(";,|")
+    text = f"sep={delimiter}\n" + cells_as_text(form.write(rows), delimiter)
+    return _text(form, text, rows)
+
+
+def _times_apart(rng: Random, form: Form, rows: Rows) -> Case | None:
+    """Give one row a time of another unit, as a merge of two logs does."""
+    if not form.unit or len(rows) < 3 or form.kind == "parquet":
+        return None
+    n = rng.randrange(1, len(rows))
+    data = form.write(rows)
+    far = {"s": 10**9, "ms": 10**12, "us": 10**15, "ns": 10**18}[form.unit]
+    if form.kind == "table":
+        data[n + 1][data[0].index(form.arrival)] = str(far)
+    else:
+        data[n][form.arrival] = far
+    moved = [*rows[:n], rows[n]._replace(ms=10**12), *rows[n + 1 :]]
+    return _case(form, data, moved)
+
+
 def _as_array(rng: Random, form: Form, rows: Rows) -> Case | None:
     if form.kind != "lines":
         return None
@@ -456,6 +507,11 @@ MEANINGS: dict[str, Meaning] = {
     "times since 1970 in ns": _dates(lambda rng, ms: str((1000 * BASE_S + ms) * 10**6)),
     "keys permuted": _keys_permuted,
     "keys more": _keys_more,
+    "keys in capitals": _keys_in_capitals,
+    "times as texts": _times_as_texts,
+    "dates in JSON": _dates_in_json,
+    "a separator said": _separator_said,
+    "a time far away": _times_apart,
     "an array": _as_array,
     "commas behind": _commas_behind,
     "columns of other types": _parquet(_typed),
