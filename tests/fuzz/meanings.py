@@ -407,7 +407,7 @@ def _times_apart(rng: Random, form: Form, rows: Rows) -> Case | None:
     else:
         data[n][form.arrival] = far
     moved = [*rows[:n], rows[n]._replace(ms=10**12), *rows[n + 1 :]]
-    return _case(form, data, moved)
+    return _case(form, data, moved, must_be_noted=True)
 
 
 def _as_array(rng: Random, form: Form, rows: Rows) -> Case | None:
