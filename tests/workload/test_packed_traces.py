@@ -193,7 +193,8 @@ def test_a_bomb_is_refused_with_sizes_and_a_way_out_in_constant_memory(
         str(caught.value),
     )
     assert found
-    assert 3 <= int(found[1]) <= (40 if packing == "zip" else 10)
+    # What reads ahead of the unpacked bytes is 8 to 128 KB, by the version of Python.
+    assert 3 <= int(found[1]) <= 40
     assert most_bytes < 15_000_000
 
 
