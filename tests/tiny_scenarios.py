@@ -213,7 +213,9 @@ def _trace(random: Random, folder: Path) -> Path:
 
 
 def _conversations(random: Random, folder: Path) -> Path:
-    """Write a trace whose turns follow answers: Bailian's chats, or AIPerf's rows with delays."""
+    """Write a trace whose turns follow answers: of Bailian, BurstGPT, or AIPerf with delays."""
+    if _maybe(random, 0.3):
+        return _burstgpt(random, folder)
     rows: list[Section] = []
     at_ms, is_bailian = 0, _maybe(random, 0.5)
     for number in range(random.choice([20, 1, 60])):
@@ -231,6 +233,23 @@ def _conversations(random: Random, folder: Path) -> Path:
         rows.append(row)
     path = folder / "conversations.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def _burstgpt(random: Random, folder: Path) -> Path:
+    """Write a table of requests of some sessions, with the time that each answer took."""
+    rows = ["Session ID,Elapsed time,Timestamp,Request tokens,Response tokens"]
+    at_ms = 0
+    for number in range(random.choice([20, 1, 60])):
+        at_ms += random.choice([10, 0, 1, 200])
+        took_s = random.choice([0.05, 0, 1])
+        prompt, output = (
+            random.choice([60, 1, 200]),
+            random.choice([20, 1, 2, 0] if number else [1]),
+        )
+        rows.append(f"{random.randrange(8)},{took_s},{at_ms / 1000},{prompt},{output}")
+    path = folder / "burstgpt.csv"
+    path.write_text("\n".join(rows) + "\n")
     return path
 
 

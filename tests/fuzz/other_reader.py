@@ -21,6 +21,8 @@ Found = tuple[float, int, int]
 
 READ = ("azure.csv", "burstgpt.csv", "vidur.csv", "splitwise.csv", "named.csv", "dated.csv", "mooncake.jsonl", "mooncake.json", "bailian_plain.jsonl", "llmservingsim.jsonl", "named.jsonl")  # fmt: skip
 """Forms that are read here."""
+NESTED = ("aiperf_records.jsonl", "vllm.json", "guidellm.json", "inference_perf.json", "weka.jsonl")
+"""Forms of clients and sessions that are read here, replayed at their recorded times."""
 _PER_S = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 _WHOLE = re.compile(r"\s*\+?(\d{1,9})(\.0*)?\s*")
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,2})?\s*")
@@ -37,7 +39,11 @@ def what_it_says(form: Form, content: bytes) -> list[Found]:
     """
     try:
         text = content.decode("utf-8-sig")
-        rows = _rows_of_table(form, text) if form.kind == "table" else _rows_of_json(form, text)
+        if form.kind == "table":
+            rows = _rows_of_table(form, text)
+        else:
+            values = json.loads(text) if form.kind == "json" else [json.loads(line) for line in text.splitlines() if line.strip()]  # fmt: skip
+            rows = _NESTED[form.name](values) if form.name in NESTED else _rows_of_json(form, values)  # fmt: skip
     except (ValueError, LookupError, TypeError, RecursionError, csv.Error) as fault:
         raise NotUnderstood(str(fault)) from None
     found = sorted(row for row in rows if row[1] > 0 and row[2] > 0)
@@ -70,15 +76,77 @@ def _only(heading: list[str], name: str) -> int:
     return heading.index(name)
 
 
-def _rows_of_json(form: Form, text: str) -> list[Found]:
-    values = json.loads(text) if form.kind == "json" else [json.loads(line) for line in text.splitlines() if line.strip()]  # fmt: skip
+def _rows_of_json(form: Form, values: Any) -> list[Found]:
     found = []
     for value in values:
         time, prompt, output = (value[name] for name in (form.arrival, form.prompt, form.output))
-        if type(time) not in (int, float) or not math.isfinite(time):
-            raise NotUnderstood("a time that is no number")
-        found.append((time / _PER_S[form.unit], _whole_number(prompt), _whole_number(output)))
+        found.append(
+            (_number(time) / _PER_S[form.unit], _whole_number(prompt), _whole_number(output))
+        )
     return found
+
+
+def _of_aiperf(values: Any) -> list[Found]:
+    found = []
+    for value in values:
+        about, metrics = value["metadata"], value["metrics"]
+        if about["benchmark_phase"] not in ("profiling", "warmup"):
+            raise NotUnderstood("a phase that is not known")
+        if value["error"] is None and not _flag(about["was_cancelled"]) and about["benchmark_phase"] == "profiling":  # fmt: skip
+            lengths = (metrics[f"{name}_sequence_length"]["value"] for name in ("input", "output"))
+            prompt, output = map(_whole_number, lengths)
+            found.append((_number(about["request_start_ns"]) / 1e9, prompt, output))
+    return found
+
+
+def _of_vllm(value: Any) -> list[Found]:
+    lists = [value[name] for name in ("start_times", "input_lens", "output_lens", "errors")]
+    return [
+        (_number(time), _whole_number(prompt), _whole_number(output))
+        for time, prompt, output, error in zip(*lists, strict=True)
+        if not error
+    ]
+
+
+def _of_guidellm(value: Any) -> list[Found]:
+    (benchmark,) = value["benchmarks"]
+    return [
+        (_number(row["info"]["timings"]["request_start"]), _whole_number(row["prompt_tokens"]), _whole_number(row["output_tokens"]))
+        for row in benchmark["requests"]["successful"]
+    ]  # fmt: skip
+
+
+def _of_inference_perf(values: Any) -> list[Found]:
+    return [
+        (_number(row["start_time"]), _whole_number(row["info"]["input_tokens"]), _whole_number(row["info"]["output_tokens"]))
+        for row in values
+        if row["error"] is None
+    ]  # fmt: skip
+
+
+def _of_weka(values: Any) -> list[Found]:
+    return [
+        (_number(call["t"]), _whole_number(call["in"]), _whole_number(call["out"]))
+        for value in values
+        for call in value["requests"]
+    ]
+
+
+_NESTED = dict(
+    zip(NESTED, (_of_aiperf, _of_vllm, _of_guidellm, _of_inference_perf, _of_weka), strict=True)
+)
+
+
+def _number(value: Any) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise NotUnderstood("a time that is no number")
+    return float(value)
+
+
+def _flag(value: Any) -> bool:
+    if type(value) is not bool:
+        raise NotUnderstood("neither true nor false")
+    return value
 
 
 def _time_s(form: Form, text: str) -> float:

@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 
 from cluster_sim.schema import CATALOG, yaml_text
 from tests.fuzz import seeds
-from tests.fuzz.meanings import MEANINGS, encoded, rearranged, untouched
+from tests.fuzz.changes.case import untouched
+from tests.fuzz.meanings import MEANINGS, encoded, rearranged
 from tests.fuzz.mutations import damaged_bytes, damaged_data
 from tests.fuzz.traces import FORMS, PACKINGS, cells_as_text, content_of
 

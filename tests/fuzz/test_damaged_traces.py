@@ -37,7 +37,7 @@ def test_damaged_traces_are_read_or_refused_with_their_line(
     monkeypatch.chdir(tmp_path)
     damage = trace(generator(seed, number), tmp_path)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", RuntimeWarning)
         found = list(breaches(damage, capsys))
     assert not found, "\n".join(
         [

@@ -1,6 +1,6 @@
 """A changed trace is read as it is meant, or refused with its line: never read wrongly unsaid.
 
-Each change of `meanings.py` has a right reading that is known beforehand.
+Each change of `changes/` has a right reading that is known beforehand.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from pydantic import ValidationError
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.traces import Tally, Trace
-from tests.fuzz.meanings import MEANINGS, Case, encoded, rearranged, untouched
+from tests.fuzz.changes.case import Case, untouched
+from tests.fuzz.meanings import MEANINGS, encoded, rearranged
 from tests.fuzz.traces import FORMS, PACKINGS, ROWS, Form, TraceRow
 
 _PLACE = re.compile(r"(:\d+|, row \d+|, request \d+[^:]*): ")

@@ -129,12 +129,37 @@ def test_a_second_turn_after_one_answer_and_one_without_a_parent_start_sessions(
     assert "1 turns follow an answer that another turn follows too" in said
 
 
-@pytest.mark.parametrize("rows", [AIPERF, BAILIAN], ids=["aiperf", "bailian"])
+BURSTGPT = """\
+Session ID,Elapsed time,Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type
+a,2.0,10.0,GPT-4,100,5,105,Conversation log
+a,1.0,14.0,GPT-4,120,3,123,Conversation log
+b,0.1,14.1,GPT-4,50,0,50,Conversation log
+a,9.0,15.0,GPT-4,130,1,131,Conversation log
+b,0.1,30.0,GPT-4,60,1,61,Conversation log
+"""
+"""Session a: its answers end at 12, 15 and 24 s; its pauses are 2 s and none. Of session b the first
+request failed."""
+
+
+def test_a_turn_of_burstgpt_comes_as_long_after_the_answer_as_was_recorded(tmp_path: Path) -> None:
+    """0 to 0.5 s; 2 s later 2.5 to 2.8 s; at once 2.8 to 2.9 s. Session b starts 20 s after a."""
+    results = replayed(tmp_path / "b.csv", BURSTGPT, duration="1 min")
+    assert times(results) == [(0.0, 0.5), (2.5, 2.8), (2.8, 2.9), (20.0, 20.1)]
+    notes = " ".join(results.info.notes)
+    assert "not used: Model, Total tokens, Log Type" in notes
+    assert "1 of 5 rows are failures" in notes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [lines(AIPERF), lines(BAILIAN), BURSTGPT],
+    ids=["aiperf", "bailian", "burstgpt"],
+)
 @pytest.mark.parametrize("prefix_caching", [False, True])
 def test_every_law_holds_and_a_stretch_equals_its_steps(
-    tmp_path: Path, rows: list[dict[str, Any]], prefix_caching: bool
+    tmp_path: Path, text: str, prefix_caching: bool
 ) -> None:
-    (tmp_path / "t.jsonl").write_text(lines(rows))
+    (tmp_path / "t.jsonl").write_text(text)
     pool = {
         "name": "gpus",
         "node": node(SMALL_GPU),
@@ -160,7 +185,8 @@ def test_every_law_holds_and_a_stretch_equals_its_steps(
         else:
             assert stretched[name].equals(stepped[name]), name
     hits = column(runs[0], "prefix_hit_tokens")
-    assert (hits.sum() > 0) == prefix_caching
+    # BurstGPT does not say what its prompts share.
+    assert (hits.sum() > 0) == (prefix_caching and text != BURSTGPT)
 
 
 def test_a_session_whose_first_turn_has_no_time_is_refused_with_its_line(tmp_path: Path) -> None:

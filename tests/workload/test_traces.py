@@ -444,3 +444,14 @@ def test_a_format_that_is_given_is_insisted_on(tmp_path: Path) -> None:
         str(error.value)
         == f"{path}:1: has no column ContextTokens, GeneratedTokens; got columns TIMESTAMP, Context; expected TIMESTAMP,ContextTokens,GeneratedTokens, or no format and columns: {{arrival: TIMESTAMP, prompt: Context, output: …}}"
     )
+
+
+@pytest.mark.parametrize("replay", ["timestamps", "sessions"])
+def test_years_without_a_request_are_said(tmp_path: Path, replay: str) -> None:
+    """A record that lacks its time, and so begins in 1970: a year of 365 days, twice."""
+    row = '{{"chat_id": {0}, "parent_chat_id": -1, "timestamp": {1}, "input_length": 5, "output_length": 5}}\n'
+    year_s = 365 * 86_400
+    for gap_s, is_said in ((2 * year_s, True), (86_400, False)):
+        path = write(tmp_path, row.format(1, 0) + row.format(2, 1) + row.format(3, 1 + gap_s))
+        said = " ".join(Trace.model_validate({"path": path, "replay": replay}).check().said())
+        assert ("no request comes for 730 days within the trace" in said) == is_said

@@ -190,13 +190,33 @@ def test_several_results_of_vllm_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
-    [{"input_lens": [1, 2, "x"]}, {"start_times": [1.0, None, 2.0]}, {"output_lens": [1, -2, 0]}],
+    ("change", "number"),
+    [
+        ({"input_lens": [1, 2, "x"]}, 3),
+        ({"start_times": [1.0, None, 2.0]}, 2),
+        ({"output_lens": [1, -2, 0]}, 2),
+    ],
 )
-def test_lists_of_vllm_that_are_no_requests_are_refused(
-    change: dict[str, Any], tmp_path: Path
+def test_lists_of_vllm_that_are_no_requests_are_refused_at_the_first_that_is_none(
+    change: dict[str, Any], number: int, tmp_path: Path
 ) -> None:
-    assert "has lists that are no requests" in fault(written(tmp_path, result(**change)))
+    path = written(tmp_path, result(**change))
+    assert fault(path).startswith(f"{path}, request {number}: got ")
+
+
+def test_errors_of_vllm_that_are_no_list_are_refused(tmp_path: Path) -> None:
+    """A text in their place would let failures be replayed."""
+    path = written(tmp_path, result(errors="timeout"))
+    assert fault(path) == (f"{path}: has errors that are no list; expected one entry per request")
+
+
+def test_records_of_a_phase_of_aiperf_that_is_not_known_are_replayed_with_a_note(
+    tmp_path: Path,
+) -> None:
+    records = [record(n, n + 1, 10, 1, benchmark_phase=phase) for n, phase in enumerate(("profiling", "cooldown"), 1)]  # fmt: skip
+    tally = Trace(path=written(tmp_path, *records)).check()
+    assert tally.rows == 2
+    assert "records of benchmark_phase 'cooldown' are replayed as those of profiling" in tally.notes
 
 
 # GuideLLM

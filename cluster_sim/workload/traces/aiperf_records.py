@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cluster_sim.errors import ScenarioError
+from cluster_sim.errors import ScenarioError, shown
 from cluster_sim.workload.traces.client_rows import (
     SessionNumbers,
     has_later_turns,
@@ -28,6 +28,8 @@ from cluster_sim.workload.traces.source import Beginning, TraceSource
 _OUTPUTS = ("output_sequence_length", "output_token_count")
 """Metrics that hold an answer's length; the second leaves its reasoning out."""
 _USED = ("input_sequence_length", *_OUTPUTS, "error_isl")
+_PHASES = ("warmup", "profiling")
+"""Phases of a benchmark; a record of another one is replayed, and a note says so."""
 _EXPECTED = '{"metadata": {"request_start_ns": ns, "request_end_ns": ns}, "metrics": {"input_sequence_length": {"value": tokens}, "output_sequence_length": {"value": tokens}}, "error": null}'
 
 
@@ -65,12 +67,14 @@ def aiperf_record_batches(source: TraceSource) -> Iterator[Batch]:
         )
     sessions = SessionNumbers()
     metrics: dict[str, None] = {}
+    phases: dict[str, None] = {}
 
     def batch_of(keyed: KeyedRows) -> Batch:
         rows = []
         for row in keyed.rows:
             rows.append(_record(row, sessions))
             metrics.update(dict.fromkeys(row["metrics"]))
+            phases[str(row["metadata"].get("benchmark_phase", _PHASES[1]))] = None
         starts_ns, ends_ns, prompts, outputs, session, failed, warmup = zip(*rows, strict=True)
         times_s = source.clock.of_ns(_whole(starts_ns))
         batch = batch_of_columns(
@@ -85,13 +89,18 @@ def aiperf_record_batches(source: TraceSource) -> Iterator[Batch]:
 
     yield from in_time_order(keyed_batches(source.path, source.place, batch_of, _EXPECTED))
     source.tally.note_unused(name for name in metrics if name not in _USED)
+    for phase in phases:
+        if phase not in _PHASES:
+            source.tally.note(
+                f"records of benchmark_phase {shown(phase)} are replayed as those of profiling"
+            )
 
 
 def _record(row: KeyedRow, sessions: SessionNumbers) -> _Record:
     """Return what is needed of a record. Raises one of MALFORMED where it is malformed."""
     metadata, metrics = row["metadata"], row["metrics"]
     has_failed = row.get("error") is not None or bool(metadata.get("was_cancelled"))
-    is_warmup = metadata.get("benchmark_phase", "profiling") == "warmup"
+    is_warmup = metadata.get("benchmark_phase") == _PHASES[0]
     prompt = output = 0
     if not (has_failed or is_warmup):
         prompt = metrics["input_sequence_length"]["value"]

@@ -13,13 +13,11 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from cluster_sim.errors import ScenarioError, shown
-from cluster_sim.schema import read_yaml
+from cluster_sim.workload.traces.blis_header import BlisHeader, blis_header
 from cluster_sim.workload.traces.client_rows import SessionNumbers, in_time_order, without
 from cluster_sim.workload.traces.files import opened
 from cluster_sim.workload.traces.json_rows import MALFORMED
@@ -51,20 +49,8 @@ _USED = (
 _EXPECTED = "input_tokens, output_tokens and arrival_time_us as whole numbers"
 _BEYOND = "beyond the heading"
 """Key of the fields of a row for which the heading has no name."""
-_HEADERS = (".yaml", ".yml")
 _MAX_US = 9 * 10**15
 """Greatest time that is read: the year 2255 [us]."""
-
-
-class _Header(NamedTuple):
-    """What the header says of the rows."""
-
-    warm_up: int
-    """Number of requests from the first that are warm-up."""
-    adds: bool
-    """Whether rows hold only what a turn adds to its conversation."""
-    is_simulated: bool = False
-    """Whether a simulator wrote the rows, rather than a client of a server."""
 
 
 class _Row(NamedTuple):
@@ -106,10 +92,10 @@ def blis_batches(source: TraceSource) -> Iterator[Batch]:
     Raises ScenarioError with the line of a row that is malformed, and for a header that says what is
     not understood.
     """
-    return in_time_order(_batches(source, _header(source)))
+    return in_time_order(_batches(source, blis_header(source)))
 
 
-def _batches(source: TraceSource, header: _Header) -> Iterator[Batch]:
+def _batches(source: TraceSource, header: BlisHeader) -> Iterator[Batch]:
     """Yield the rows in the file's order."""
     reader = _Reader(source, header)
     with opened(source.path) as text:
@@ -138,7 +124,7 @@ def _numbered(table: csv.DictReader[str]) -> Iterator[tuple[int, Mapping[str, An
 class _Reader:
     """Rows as they are read, with what is counted on the way."""
 
-    def __init__(self, source: TraceSource, header: _Header) -> None:
+    def __init__(self, source: TraceSource, header: BlisHeader) -> None:
         self._source, self._header = source, header
         self._sessions = SessionNumbers()
         self._groups: dict[tuple[str, int], int] = {}
@@ -268,38 +254,3 @@ def _number(row: Mapping[str, Any], name: str) -> int:
     if abs(number) > _MAX_US:
         raise ValueError
     return number
-
-
-def _header(source: TraceSource) -> _Header:
-    """Return what the header beside a table says.
-
-    Raises ScenarioError where it says what is not understood.
-    """
-    path = Path(source.path)
-    beside = [path.with_name(path.name.split(".csv")[0] + suffix) for suffix in _HEADERS]
-    found = next((each for each in beside if each.is_file()), None)
-    if found is None:
-        source.tally.note(
-            f"no header {beside[0].name} beside the table: times are taken for microseconds, and no request for warm-up"
-        )
-        return _Header(0, adds=False)
-    said: Mapping[str, Any] = read_yaml(found).data
-    unit, version = said.get("time_unit", "microseconds"), said.get("trace_version")
-    growth, warm_up = said.get("session_context_growth") or "", said.get("warm_up_requests") or 0
-    wanted = {
-        "time_unit": (unit, unit in ("microseconds", "us"), "microseconds"),
-        "trace_version": (version, version in (2, 3), "2 or 3"),
-        "session_context_growth": (growth, growth in ("", "accumulate"), "accumulate, or none"),
-        "warm_up_requests": (
-            warm_up,
-            type(warm_up) is int and warm_up >= 0,
-            "a whole number of requests",
-        ),
-    }
-    for key, (value, is_known, expected) in wanted.items():
-        if not is_known:
-            raise ScenarioError.at(
-                f"{found}", f"{key}: got {shown(str(value))}; expected {expected}"
-            )
-    is_simulated = said.get("mode") in ("generated", "replayed")
-    return _Header(warm_up, adds=growth == "accumulate", is_simulated=is_simulated)

@@ -8,6 +8,9 @@ file counts time, its first rows decide (`decided_unit`):
 2. Stamps with fractions are seconds, unless that gives less than one request per 1,000 s.
 3. Else the unit is the first of s, ms, us and ns that gives at least 0.05 requests/s and at most
    100,000 requests/s.
+
+Where document or name decided, a note says so if that gives less than one request per 1,000 s or
+more than 100,000 requests/s.
 """
 
 from __future__ import annotations
@@ -75,8 +78,8 @@ class UnitChoice(NamedTuple):
     def note(self, name: str) -> str:
         """Return the sentence on how the times of this column are read."""
         *others, last = (unit for unit in NUMBER_UNITS if unit != self.unit)
-        choice = f"time_unit: {', '.join(others)} or {last}"
-        return f"{name} is read as {UNITS[self.unit]}: {self.why}; {choice} says otherwise"
+        others_or_last = f"{', '.join(others)} or {last}"
+        return f"{name} is read as {UNITS[self.unit]}: {self.why}; for another unit, write time_unit: {others_or_last}"
 
 
 def decided_unit(stamps: np.ndarray, name: str, documented: NumberUnit | None = None) -> UnitChoice:
@@ -96,7 +99,9 @@ def decided_unit(stamps: np.ndarray, name: str, documented: NumberUnit | None = 
     if stated is not None:
         # A thousand times what the unit gives today is a finer unit, whatever a name says.
         if epoch is None or PER_S[epoch] <= PER_S[stated]:
-            return UnitChoice(stated)
+            return UnitChoice(
+                stated, _odd_rate(stamps, stated, is_documented=documented is not None)
+            )
         return UnitChoice(
             epoch,
             f"its stamps have the size of {UNITS[epoch]} since 1970, and as {UNITS[stated]} are far in the future",
@@ -104,6 +109,15 @@ def decided_unit(stamps: np.ndarray, name: str, documented: NumberUnit | None = 
     if epoch is not None:
         return UnitChoice(epoch, f"its stamps have the size of {UNITS[epoch]} since 1970")
     return _plausible(stamps)
+
+
+def _odd_rate(stamps: np.ndarray, unit: NumberUnit, *, is_documented: bool) -> str | None:
+    """Return what is to be said of a unit that gives an implausible rate; None for a plausible one."""
+    rate = rate_per_s(stamps, unit)
+    if rate is None or _MIN_FRACTIONAL_RATE <= rate <= _MAX_RATE:
+        return None
+    said_by = "the format" if is_documented else "the name"
+    return f"{said_by} says so, though that gives {rate:.3g} requests/s"
 
 
 def _epoch_unit(stamps: np.ndarray) -> NumberUnit | None:
@@ -120,6 +134,7 @@ def _epoch_unit(stamps: np.ndarray) -> NumberUnit | None:
 
 def rate_per_s(stamps: np.ndarray, unit: str) -> float | None:
     """Return the mean rate of stamps in a unit [1/s]; None where there are no two times."""
+    stamps = stamps[np.isfinite(stamps)]  # what is no number is refused with its row later
     span = float(np.max(stamps) - np.min(stamps)) if len(stamps) else 0.0
     return (len(stamps) - 1) * PER_S[unit] / span if span > 0.0 else None
 
@@ -131,30 +146,31 @@ def _plausible(stamps: np.ndarray) -> UnitChoice:
         return UnitChoice("s", "its first rows have one time only")
     has_fractions = bool(np.any(stamps != np.floor(stamps)))
     if has_fractions and rate_s >= _MIN_FRACTIONAL_RATE:
-        return UnitChoice("s", f"its stamps have fractions, and so come {rate_s:.3g} requests/s")
+        return UnitChoice("s", f"its stamps have fractions, which gives {rate_s:.3g} requests/s")
     for unit in NUMBER_UNITS:
         rate = rate_s * PER_S[unit]
         if _MIN_RATE <= rate <= _MAX_RATE:
             stamp = "stamps have fractions" if has_fractions else "stamps are whole numbers"
-            return UnitChoice(unit, f"its {stamp}, and so come {rate:.3g} requests/s")
-    return UnitChoice("s", f"no unit gives a plausible rate; so come {rate_s:.3g} requests/s")
+            return UnitChoice(unit, f"its {stamp}, which gives {rate:.3g} requests/s")
+    return UnitChoice("s", f"no unit gives a plausible rate; seconds give {rate_s:.3g} requests/s")
 
 
-def mooncake_unit(stamps: np.ndarray) -> tuple[NumberUnit, str | None]:
+def mooncake_unit(stamps: np.ndarray, *, has_blocks: bool) -> tuple[NumberUnit, str | None]:
     """Return the unit of rows with Mooncake's keys, and a note; None where nothing is to be said.
 
     The document says milliseconds. Others write seconds under the same keys, which gives rates of
-    thousands per second, or stamps of some 1e9 for times since 1970.
+    thousands per second, or stamps of some 1e9 for times since 1970. Rows with Mooncake's blocks
+    (`has_blocks`) are Mooncake's, whatever their rate.
     """
     epoch = _epoch_unit(stamps)
     if epoch not in (None, "ms"):
         choice = UnitChoice(epoch, f"its stamps have the size of {UNITS[epoch]} since 1970")
         return epoch, choice.note("timestamp")
     rate_ms = rate_per_s(stamps, "ms")
-    if rate_ms is None or rate_ms <= _ODD_MS_RATE:
+    if has_blocks or rate_ms is None or rate_ms <= _ODD_MS_RATE:
         return "ms", None
     rate_s = rate_ms / 1e3
-    rates = f"as milliseconds {rate_ms:,.0f} requests/s would come, as seconds {rate_s:,.3g}"
+    rates = f"milliseconds give {rate_ms:,.0f} requests/s, seconds {rate_s:,.3g}"
     if rate_ms > _MAX_MS_RATE and rate_s >= _MIN_RATE:
-        return "s", f"timestamp is read as seconds: {rates}; time_unit: ms says otherwise"
-    return "ms", f"timestamp is read as milliseconds: {rates}; time_unit: s says otherwise"
+        return "s", f"timestamp is read as seconds: {rates}; for milliseconds, write time_unit: ms"
+    return "ms", f"timestamp is read as milliseconds: {rates}; for seconds, write time_unit: s"

@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 
 from cluster_sim.workload.traces.clock import PER_S, decided_unit
-from cluster_sim.workload.traces.iso_times import iso_times
+from cluster_sim.workload.traces.iso_times import IsoTimes, iso_times
 from cluster_sim.workload.traces.progress import Tally
 from cluster_sim.workload.traces.rows import AT_A_TIME, MAX_EXACT
 from cluster_sim.workload.traces.source import TraceSource
 from cluster_sim.workload.traces.unit_names import NumberUnit
+
+_GROUPED = r"^\s*[0-9]{1,3}(,[0-9]{3})+\s*$"
+"""Number of tokens whose commas may stand between thousands."""
 
 
 class ColumnNumbers:
@@ -23,7 +26,8 @@ class ColumnNumbers:
     tally
         Notes on how the file was read.
     has_decimal_commas
-        Whether a comma in a number may be its decimal point: it stands not between columns.
+        Whether values are texts, where a comma may be the decimal point since it stands not between
+        columns.
     """
 
     def __init__(self, tally: Tally, *, has_decimal_commas: bool) -> None:
@@ -44,6 +48,11 @@ class ColumnNumbers:
 
     def tokens(self, values: Any) -> np.ndarray:
         """Return lengths; 374.0 is 374. Raises ValueError where one is no whole number."""
+        if self._has_decimal_commas:
+            import pyarrow.compute as pc
+
+            if pc.any(pc.match_substring_regex(values, _GROUPED)).as_py():
+                raise ValueError  # 1,842 is 1842 or 1.842
         column = self.numbers(values)
         if column.dtype == np.int64:
             return column
@@ -99,6 +108,7 @@ class ColumnTimes:
     ) -> None:
         self._clock, self._tally, self._unit = source.clock, source.tally, source.time_unit
         self._numbers, self._name, self._documented = numbers, name, documented
+        self._read = IsoTimes(np.zeros(0, dtype=np.int64), 0)
         self._with_zone = self._without_zone = 0
 
     def seconds(self, values: Any) -> np.ndarray:
@@ -116,10 +126,8 @@ class ColumnTimes:
         if self._unit == "iso":
             if not pa.types.is_string(kind):
                 raise ValueError
-            times = iso_times(values)
-            self._without_zone += times.without_zone
-            self._with_zone += len(times.ns) - times.without_zone
-            return self._clock.of_ns(times.ns)
+            self._read = iso_times(values)
+            return self._clock.of_ns(self._read.ns)
         stamps = self._numbers.numbers(values)
         if self._unit is None:
             self._unit = self._decided(stamps[:AT_A_TIME])
@@ -134,6 +142,11 @@ class ColumnTimes:
         known = pc.if_else(pc.equal(pc.fill_null(texts, ""), ""), "nan", texts)
         spans: np.ndarray = self._numbers.numbers(known) / PER_S.get(self._unit or "s", 1)
         return spans
+
+    def taken(self) -> None:
+        """Count the times that were read last: their rows are as they should be."""
+        self._without_zone += self._read.without_zone
+        self._with_zone += len(self._read.ns) - self._read.without_zone
 
     def end(self) -> None:
         """Add the note on offsets from UTC that some rows have and others lack."""

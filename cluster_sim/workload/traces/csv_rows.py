@@ -7,39 +7,18 @@ does not take is read again by Python's csv module, which either takes it or kno
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from io import BufferedReader
 from itertools import chain, islice
 from typing import IO, Any, NamedTuple, NoReturn
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.traces.files import opened, opened_bytes
+from cluster_sim.workload.traces.headings import Heading
 from cluster_sim.workload.traces.rows import AT_A_TIME, NONE, Batch
 
-DELIMITERS = ",;\t|"
-"""Delimiters that are known; where two give as many columns, the first of them."""
 _BLOCK_BYTES = 1 << 16
 """Size of a block, of which Arrow reads up to 32 ahead [B]."""
-
-
-class Heading(NamedTuple):
-    """First row of a table."""
-
-    names: tuple[str, ...]
-    """Names of the columns; none for a file without text."""
-    delimiter: str
-    """What stands between them."""
-    line: int
-    """Line at which it begins."""
-    lines: int
-    """Number of lines until its end."""
-    ends_plainly: bool
-    """Whether its line ends with a line feed, or both feed and carriage return."""
-
-    @property
-    def numbers(self) -> int:
-        """Number of columns whose name is a number."""
-        return sum(map(_is_number, self.names))
 
 
 class TextRows(NamedTuple):
@@ -49,49 +28,6 @@ class TextRows(NamedTuple):
     """Arrow array of texts of each column that is wanted."""
     first: int
     """Number of the first of them, from 1."""
-
-
-def heading_of(path: str) -> Heading:
-    """Return the heading of a file; blank lines before it are passed over.
-
-    A first line such as `sep=;`, as spreadsheets write it, says the delimiter.
-    """
-    with opened(path) as text:
-        lines = iter(text)
-        before, said = 0, ""
-        for line in lines:
-            plain = line.strip("\ufeff \t\r\n")
-            if plain[:4].casefold() == "sep=" and len(plain) == 5 and not said:
-                said = plain[4]
-            elif plain:
-                break
-            before += 1
-        else:
-            return Heading((), ",", before, before, ends_plainly=True)
-        first = line.lstrip("\ufeff")
-        delimiter = said or max(DELIMITERS, key=lambda own: len(_fields([first], own)[0]))
-        row, count = _fields(chain([first], lines), delimiter)
-        names = tuple(name.strip() for name in row)
-        return Heading(
-            names, delimiter, before + 1, before + count, ends_plainly=not line.endswith("\r")
-        )
-
-
-def _fields(lines: Iterable[str], delimiter: str) -> tuple[list[str], int]:
-    """Return the first row of these lines, and the number of its lines."""
-    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
-    try:
-        return next(reader, []), reader.line_num
-    except csv.Error:
-        return [], 1
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text.replace(",", "."))
-    except ValueError:
-        return False
-    return True
 
 
 class RowReader(NamedTuple):
@@ -146,9 +82,13 @@ def _by_arrow(path: str, heading: Heading, places: Sequence[int]) -> Iterator[li
                 strings_can_be_null=False,
             ),
         ) as blocks:
-            for batch in blocks:
-                if batch.num_rows:
-                    yield [batch.column(name) for name in wanted]
+            some: list[Any] = []
+            for block in chain(blocks, [None]):
+                some += [] if block is None else [block]
+                # The first rows decide what is left open: they are as many as of other readers.
+                if some and (block is None or sum(own.num_rows for own in some) >= AT_A_TIME):
+                    yield [pa.concat_arrays([own.column(name) for own in some]) for name in wanted]
+                    some = []
 
 
 def _by_csv(path: str, heading: Heading, reader: RowReader, done: int) -> Iterator[Batch]:

@@ -53,5 +53,10 @@ def as_text(file: BufferedIOBase) -> TextIOWrapper:
 
 def unreadable(path: str | Path, fault: Exception) -> ScenarioError:
     """Return the error of a file that is missing or damaged."""
-    reason = getattr(fault, "strerror", None) or str(fault) or "no reason given"
-    return ScenarioError.at(str(path), f"cannot be read: {reason.lower()}")
+    if reason := getattr(fault, "strerror", None):
+        return ScenarioError.at(str(path), f"cannot be read: {reason.lower()}")
+    reason = str(fault).lower() or "no reason given"
+    return ScenarioError.at(
+        str(path),
+        f"cannot be read: {reason}; expected a whole file: copy it again, or unpack it by hand",
+    )

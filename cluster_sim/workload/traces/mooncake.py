@@ -40,14 +40,17 @@ def mooncake_batches(source: TraceSource) -> Iterator[Batch]:
         yield batch
 
 
-def _seconds(source: TraceSource) -> Callable[[np.ndarray], np.ndarray]:
-    """Return what converts stamps, the first of which decide their unit where it is not given."""
+def _seconds(source: TraceSource) -> Callable[[np.ndarray, bool], np.ndarray]:
+    """Return what converts stamps of rows with or without blocks.
+
+    The first of them decide their unit where it is not given.
+    """
     unit: str | None = source.time_unit
 
-    def seconds(stamps: np.ndarray) -> np.ndarray:
+    def seconds(stamps: np.ndarray, has_blocks: bool) -> np.ndarray:  # noqa: FBT001 - Callable
         nonlocal unit
         if unit is None:
-            unit, note = mooncake_unit(stamps)
+            unit, note = mooncake_unit(stamps, has_blocks=has_blocks)
             if note is not None:
                 source.tally.note(note)
         return source.clock.of_numbers(stamps, unit)
@@ -56,7 +59,7 @@ def _seconds(source: TraceSource) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _batch(
-    keyed: KeyedRows, block_tokens: int, seconds: Callable[[np.ndarray], np.ndarray]
+    keyed: KeyedRows, block_tokens: int, seconds: Callable[[np.ndarray, bool], np.ndarray]
 ) -> Batch:
     """Return all rows at once. Raises one of MALFORMED where one row is malformed."""
     stamps, prompts, outputs, blocks, known = [], [], [], [], False
@@ -68,7 +71,7 @@ def _batch(
         ids = row.get("hash_ids") or ()
         known |= len(ids) > 0
         blocks.append((compact(ids), block_tokens))
-    time_s = seconds(numbers(stamps))
+    time_s = seconds(numbers(stamps), known)
     return batch_of_columns(
         time_s, tokens(prompts), tokens(outputs), blocks if known else None, keyed.lines
     )

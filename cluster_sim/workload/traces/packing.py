@@ -193,7 +193,8 @@ def zip_files(
         entries = [
             entry
             for entry in archive.infolist()
-            if not entry.is_dir() and not is_hidden(entry.filename)
+            # is_dir of zipfile fails for a name without characters, as in a damaged directory
+            if not entry.filename.endswith("/") and not is_hidden(entry.filename)
         ]
         if any(entry.filename == "[Content_Types].xml" for entry in entries):
             refuse_unread(b"\xd0\xcf\x11\xe0", str(path))

@@ -10,7 +10,7 @@ import numpy as np
 from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.random_streams import stream
 from cluster_sim.workload.traces.linked import linked_sessions, with_history
-from cluster_sim.workload.traces.ordering import RowOrder
+from cluster_sim.workload.traces.ordering import GapWatch, RowOrder
 from cluster_sim.workload.traces.progress import Place, Tally
 from cluster_sim.workload.traces.recorded import RecordedSession
 from cluster_sim.workload.traces.rows import Batch
@@ -84,7 +84,10 @@ class TraceReader(NamedTuple):
                 self.source.tally.rows += len(rows.line)
                 yield rows.take(self._are_requests(rows))
 
-        return linked_sessions(requests(), self.source.place)
+        gaps = GapWatch(self.source.tally)
+        for session in linked_sessions(requests(), self.source.place):
+            gaps.see_one(session.start_s)
+            yield session
 
     def _written(self, sessions: Iterator[RecordedSession]) -> Iterator[RecordedSession]:
         """Yield sessions that the file holds as such, without requests that have no tokens."""

@@ -8,9 +8,9 @@ from typing import Any
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.traces import line_guard
-from cluster_sim.workload.traces.csv_rows import heading_of
 from cluster_sim.workload.traces.documents import parsed, read_document, starts_as_array
 from cluster_sim.workload.traces.files import opened
+from cluster_sim.workload.traces.headings import heading_of
 from cluster_sim.workload.traces.parquet_files import is_parquet, parquet_names
 from cluster_sim.workload.traces.source import Beginning
 

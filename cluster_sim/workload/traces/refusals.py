@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from cluster_sim.errors import ScenarioError, visible
-from cluster_sim.workload.traces.csv_rows import heading_of
+from cluster_sim.workload.traces.headings import heading_of
 from cluster_sim.workload.traces.known_names import ROLES, known_of, loose, mapping
 from cluster_sim.workload.traces.source import Beginning
 

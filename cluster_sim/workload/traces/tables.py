@@ -21,7 +21,6 @@ from cluster_sim.workload.traces.csv_rows import (
     RowReader,
     TextRows,
     csv_batches,
-    heading_of,
     line_of,
     read_or_fault,
 )
@@ -31,9 +30,10 @@ from cluster_sim.workload.traces.found_columns import (
     value_at,
     value_or_none_at,
 )
+from cluster_sim.workload.traces.headings import heading_of
 from cluster_sim.workload.traces.iso_times import is_other_date
 from cluster_sim.workload.traces.json_rows import KeyedRows, keyed_batches
-from cluster_sim.workload.traces.known_names import known_columns
+from cluster_sim.workload.traces.known_names import known_columns, mapping
 from cluster_sim.workload.traces.parquet_files import parquet_columns
 from cluster_sim.workload.traces.recognise import beginning
 from cluster_sim.workload.traces.refusals import unknown_format
@@ -56,7 +56,7 @@ def any_table_batches(source: TraceSource) -> Iterator[Batch]:
             source.path, begun, {name: own.columns for name, own in LAYOUTS.items()}
         )
     source.tally.note(
-        f"columns are known by their names: {known.arrival} holds arrivals, {known.prompt} prompt tokens, {known.output} output tokens; columns: says otherwise"
+        f"columns are known by their names: {known.arrival} holds arrivals, {known.prompt} prompt tokens, {known.output} output tokens; for others, write {mapping(begun.names)} with their names"
     )
     return table_batches(source, TableLayout.of(known, is_given=False))
 
@@ -100,6 +100,14 @@ class _Rows:
 
         Raises ValueError where one is malformed.
         """
+        try:
+            batch = self._batch(columns, numbers)
+        except (NotImplementedError, TypeError) as fault:  # of Arrow: a column of lists, say
+            raise ValueError from fault
+        self._times.taken()
+        return batch
+
+    def _batch(self, columns: Sequence[Any], numbers: np.ndarray) -> Batch:
         arrival, prompt, output, *others = columns
         time_s = self._times.seconds(arrival)
         prompts, outputs = self._numbers.tokens(prompt), self._numbers.tokens(output)

@@ -119,7 +119,7 @@ class Trace(Description):
         named = info.data.get("format")
         if value is not None and named not in (None, "table"):
             raise ValueError(
-                f"a {named} trace knows its columns; got columns beside format: {named}; expected columns alone, or format: table"
+                f"got columns beside format: {named}, which knows its own; expected columns alone, or format: table"
             )
         return value
 

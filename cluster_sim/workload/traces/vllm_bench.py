@@ -14,13 +14,15 @@ import numpy as np
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.traces.client_rows import in_time_order, times_s, without
+from cluster_sim.workload.traces.csv_rows import read_or_fault
 from cluster_sim.workload.traces.documents import parsed, whole_text
 from cluster_sim.workload.traces.files import opened
 from cluster_sim.workload.traces.json_rows import MALFORMED
 from cluster_sim.workload.traces.rows import Batch, batch_of_columns, tokens
 from cluster_sim.workload.traces.source import Beginning, TraceSource
 
-_LISTS = ("input_lens", "output_lens", "start_times", "errors")
+_NEEDED = ("input_lens", "output_lens", "start_times")
+_LISTS = (*_NEEDED, "errors")
 _EXPECTED = "input_lens and output_lens of whole tokens, start_times in s, errors of texts"
 
 
@@ -39,15 +41,27 @@ def vllm_bench_batches(source: TraceSource) -> Iterator[Batch]:
     result = _result(source)
     columns = _columns(result, source)
     source.place.name_rows(lambda row: f"{source.path}, request {row}")
-    try:
-        starts_s = times_s(source.clock, columns["start_times"])
-        outputs = tokens([0 if tokens_ is None else tokens_ for tokens_ in columns["output_lens"]])
-        lines = np.arange(1, len(starts_s) + 1)
-        batch = batch_of_columns(starts_s, tokens(columns["input_lens"]), outputs, None, lines)
-    except MALFORMED:
-        raise ScenarioError.at(
-            source.path, f"has lists that are no requests; expected {_EXPECTED}"
-        ) from None
+    lines = np.arange(1, len(columns["start_times"]) + 1)
+    if not len(lines):
+        raise ScenarioError.at(source.path, "holds no requests")
+
+    def read(count: int) -> Batch:
+        prompts, outputs, starts = (columns[name][:count] for name in _NEEDED)
+        try:
+            return batch_of_columns(
+                times_s(source.clock, starts),
+                tokens(prompts),
+                tokens([0 if each is None else each for each in outputs]),
+                None,
+                lines[:count],
+            )
+        except MALFORMED:
+            raise ValueError from None
+
+    batch, fault = read_or_fault(read, len(lines))
+    if batch is None:
+        values = {name: columns[name][fault] for name in _NEEDED}
+        source.place.refuse_text(str(values), _EXPECTED, fault + 1)
     has_error = np.array([bool(error) for error in columns["errors"]], dtype=bool)
     failed = has_error | (batch.output < 1)
     source.tally.note_unused(
@@ -98,10 +112,14 @@ def _columns(result: Mapping[str, Any], source: TraceSource) -> dict[str, list[A
             source.path,
             "has no start_times; expected a result of a vLLM that writes them: those with pull request 32667 (January 2026) and later",
         )
-    if missing := [name for name in _LISTS[:3] if name not in lists]:
+    if missing := [name for name in _NEEDED if name not in lists]:
         raise ScenarioError.at(
             source.path,
             f"is a result of vllm bench serve without {', '.join(missing)}; run it with --save-detailed",
+        )
+    if result.get("errors") is not None and "errors" not in lists:
+        raise ScenarioError.at(
+            source.path, "has errors that are no list; expected one entry per request"
         )
     lists.setdefault("errors", [""] * len(lists["start_times"]))
     if len({len(column) for column in lists.values()}) != 1:

@@ -1,0 +1,59 @@
+"""The YAML header beside a TraceV2 table of BLIS (inference-sim), see `blis.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cluster_sim.errors import ScenarioError, shown
+from cluster_sim.schema import read_yaml
+from cluster_sim.workload.traces.source import TraceSource
+
+_HEADERS = (".yaml", ".yml")
+
+
+class BlisHeader(NamedTuple):
+    """What the header says of the rows."""
+
+    warm_up: int
+    """Number of requests from the first that are warm-up."""
+    adds: bool
+    """Whether rows hold only what a turn adds to its conversation."""
+    is_simulated: bool = False
+    """Whether a simulator wrote the rows, rather than a client of a server."""
+
+
+def blis_header(source: TraceSource) -> BlisHeader:
+    """Return what the header beside a table says.
+
+    Raises ScenarioError where it says what is not understood.
+    """
+    path = Path(source.path)
+    beside = [path.with_name(path.name.split(".csv")[0] + suffix) for suffix in _HEADERS]
+    found = next((each for each in beside if each.is_file()), None)
+    if found is None:
+        source.tally.note(
+            f"no header {beside[0].name} beside the table: times are taken for microseconds, and no request for warm-up"
+        )
+        return BlisHeader(0, adds=False)
+    said: Mapping[str, Any] = read_yaml(found).data
+    unit, version = said.get("time_unit", "microseconds"), said.get("trace_version")
+    growth, warm_up = said.get("session_context_growth") or "", said.get("warm_up_requests") or 0
+    wanted = {
+        "time_unit": (unit, unit in ("microseconds", "us"), "microseconds"),
+        "trace_version": (version, version in (2, 3), "2 or 3"),
+        "session_context_growth": (growth, growth in ("", "accumulate"), "accumulate, or none"),
+        "warm_up_requests": (
+            warm_up,
+            type(warm_up) is int and warm_up >= 0,
+            "a whole number of requests",
+        ),
+    }
+    for key, (value, is_known, expected) in wanted.items():
+        if not is_known:
+            raise ScenarioError.at(
+                f"{found}", f"{key}: got {shown(str(value))}; expected {expected}"
+            )
+    is_simulated = said.get("mode") in ("generated", "replayed")
+    return BlisHeader(warm_up, adds=growth == "accumulate", is_simulated=is_simulated)
