@@ -42,7 +42,10 @@ def study(tmp_path: Path, **changes: Any) -> Path:
         "explain",
         "compare --replications 2 --workers 0",
         "compare --iso throughput --replications 1 --workers 0",
-        "sensitivity --variant one --workers 0 --set cluster.pools[0].node=dgx-b200 --set cluster.pools[0].replica.engine=vllm",
+        pytest.param(
+            "sensitivity --variant one --workers 0 --set cluster.pools[0].node=dgx-b200 --set cluster.pools[0].replica.engine=vllm",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_command_says_once_how_it_reads_a_trace(
@@ -115,3 +118,29 @@ def test_capacity_says_how_to_ask_a_trace(
     assert code == 2
     assert err.count("noted.yaml") == 1
     assert "replays a trace, which has one rate; workload.trace.speedup changes it" in err
+
+
+def test_check_takes_other_values_and_variants_as_run_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = study(tmp_path)
+    assert call(capsys, "check", path, "--variant", "two")[1] == f"{path}: right (two)\n"
+    _, _, err = call(capsys, "check", path, "--set", "workload.trace.limit=5")
+    assert "exceed" not in err
+    code, _, err = call(capsys, "check", path, "--set", "workload.trace.path=none.csv")
+    assert code == 2
+    assert "none.csv" in err
+    _, _, err = call(capsys, "check", path, "--variant", "three")
+    assert "three" in err
+    _, _, err = call(capsys, "check", path, "--set", "workload.trace.format=azure")
+    assert "burst.csv" in err
+
+
+def test_check_refuses_other_values_for_claims(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "claims.yaml"
+    path.write_text('{"name": "n", "claims": []}')
+    code, _, err = call(capsys, "check", path, "--set", "seed=2")
+    assert code == 2
+    assert "claims.yaml: is a file of claims; got --set; expected" in err
