@@ -241,10 +241,26 @@ JUNK = st.recursive(
     lambda inside: st.lists(inside, max_size=2) | st.dictionaries(st.sampled_from(["weights", "default", "_type", "x"]), inside, max_size=2),
     max_leaves=4,
 )  # fmt: skip
-KEYS = (
-    "quant_algo bits group_size ignore exclude_modules config_groups global_quant_config quant_type quant_config dynamic "
-    "modules_to_not_convert kv_cache_scheme sparsity_config load_in_4bit quantization quantized_layers lm_head layer_quant_config"
-).split()
+KEYS = [
+    "quant_algo",
+    "bits",
+    "group_size",
+    "ignore",
+    "exclude_modules",
+    "config_groups",
+    "global_quant_config",
+    "quant_type",
+    "quant_config",
+    "dynamic",
+    "modules_to_not_convert",
+    "kv_cache_scheme",
+    "sparsity_config",
+    "load_in_4bit",
+    "quantization",
+    "quantized_layers",
+    "lm_head",
+    "layer_quant_config",
+]
 
 
 @given(
