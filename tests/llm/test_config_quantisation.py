@@ -21,7 +21,7 @@ LLAMA = {
 }  # fmt: skip
 MIXTURE = {  # 4 layers, the first dense; a shared expert
     "model_type": "glm4_moe", "hidden_size": 1024, "intermediate_size": 4096, "moe_intermediate_size": 512, "num_hidden_layers": 4,
-    "num_attention_heads": 8, "num_key_value_heads": 8, "n_routed_experts": 64, "n_shared_experts": 1, "num_experts_per_tok": 4,
+    "num_attention_heads": 8, "num_key_value_heads": 8, "head_dim": 128, "n_routed_experts": 64, "n_shared_experts": 1, "num_experts_per_tok": 4,
     "first_k_dense_replace": 1, "vocab_size": 1000, "max_position_embeddings": 8192,
 }  # fmt: skip
 

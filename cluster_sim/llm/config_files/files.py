@@ -132,9 +132,10 @@ def from_hugging_face(
 
 def _required(reader: ConfigKeys) -> None:
     """Note the keys that a file of its family must have, and has not."""
-    for key in reader.family.required if reader.family is not None else ():
+    family, kind = reader.family, reader.model_type or "an unknown architecture"
+    for key in family.required if family is not None else ("tie_word_embeddings",):
         if key not in reader.config:
-            reader.fault(f"{key}: is missing; expected it in a file of {reader.model_type}")
+            reader.fault(f"{key}: is missing; expected it in a file of {kind}")
 
 
 def _note_the_rest(reader: ConfigKeys) -> None:
