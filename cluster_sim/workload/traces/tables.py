@@ -72,6 +72,7 @@ def table_batches(source: TraceSource, layout: TableLayout) -> Iterator[Batch]:
     """
     begun = beginning(source.path)
     found = found_columns(source.path, begun, layout)
+    source.place.time_column = ".".join(found.arrival)
     if begun.kind == "json":
         yield from _of_json(source, layout, found)
         return
