@@ -44,6 +44,11 @@ class FoundColumns(NamedTuple):
         used = {path[0] for path in self.present}
         return [name for name in names if name and name not in used]
 
+    def unused_leaves(self, names: Iterable[str]) -> list[str]:
+        """Return the names, of nested keys with those around them, that are none of these."""
+        used = {".".join(path) for path in self.present}
+        return [name for name in names if name and name not in used]
+
 
 def found_columns(path: str, begun: Beginning, layout: TableLayout) -> FoundColumns:
     """Return the columns of a layout as a file spells them.
@@ -64,7 +69,7 @@ def found_columns(path: str, begun: Beginning, layout: TableLayout) -> FoundColu
         if own is None and getattr(layout, role) is not None and role not in optional
     ]
     if missing:
-        line = mapping(begun.names)
+        line = mapping(begun.leaves)
         expected = (
             line if layout.is_given else f"{','.join(layout.columns)}, or no format and {line}"
         )

@@ -37,6 +37,7 @@ from cluster_sim.workload.traces.headings import heading_of
 from cluster_sim.workload.traces.iso_times import is_other_date
 from cluster_sim.workload.traces.json_rows import KeyedRows, keyed_batches
 from cluster_sim.workload.traces.known_names import known_columns, mapping
+from cluster_sim.workload.traces.meanings import note_meanings
 from cluster_sim.workload.traces.parquet_files import parquet_columns
 from cluster_sim.workload.traces.recognise import beginning
 from cluster_sim.workload.traces.refusals import unknown_format
@@ -60,7 +61,7 @@ def any_table_batches(source: TraceSource) -> Iterator[Batch]:
             source.path, begun, {name: own.columns for name, own in LAYOUTS.items()}
         )
     source.tally.note(
-        f"columns are known by their names: {known.arrival} holds arrivals, {known.prompt} prompt tokens, {known.output} output tokens; for others, write {mapping(begun.names)} with their names"
+        f"columns are known by their names: {known.arrival} holds arrivals, {known.prompt} prompt tokens, {known.output} output tokens; for others, write {mapping(begun.leaves)} with their names"
     )
     return table_batches(source, TableLayout.of(known, is_given=False))
 
@@ -73,6 +74,8 @@ def table_batches(source: TraceSource, layout: TableLayout) -> Iterator[Batch]:
     begun = beginning(source.path)
     found = found_columns(source.path, begun, layout)
     source.place.time_column = ".".join(found.arrival)
+    others = found.unused_leaves(begun.leaves)
+    note_meanings(others, ".".join(found.prompt), source.tally)
     if begun.kind == "json":
         yield from _of_json(source, layout, found)
         return
