@@ -83,39 +83,50 @@ def test_decimal_commas_are_said_and_none_stand_in_comma_files(tmp_path: Path) -
     path = write(tmp_path, named("0,5;3;4", "2,0;5;6", heading="when;asked;said"))
     assert "commas in numbers are read as decimal points" in read(path, columns=NAMES)[1]
     path = write(tmp_path, named('"0,5",3,4'))
-    assert fault(path, columns=NAMES, time_unit="s").startswith(":2: got '0,5,3,4'")
+    assert fault(path, columns=NAMES, time_unit="s").startswith(""":2: got '"0,5",3,4'""")
     path = write(tmp_path, named("0,5;3;4", "0.7;3;4", heading="when;asked;said"))
     assert fault(path, columns=NAMES, time_unit="s").startswith(":3: got '0.7;3;4'")
 
 
 @pytest.mark.parametrize(
-    ("rows", "line", "text"),
+    ("rows", "line", "text", "why"),
     [
-        (["1,3,4", "", "2,x,6"], 4, "2,x,6"),
-        (["1,3,4", '2,"5\n\n",6', "3,,6"], 6, "3,,6"),
-        (["1,3,4", '2,"\n5.5",6'], 3, "2, 5.5,6"),
-        (["1,3,4", "2,5"], 3, "2,5"),
-        (["1,3,4", "2,5,6,7"], 3, "2,5,6,7"),
-        (["1,3,4", "2,1.5,6"], 3, "2,1.5,6"),
-        (["1,3,4", "2,-1,6"], 3, "2,-1,6"),
-        (["1,3,4", "nan,1,6"], 3, "nan,1,6"),
-        (["1,3,4", "1e300,1,6"], 3, "1e300,1,6"),
-        (["1,3,4", "2,1e400,6"], 3, "2,1e400,6"),
-        (["1,3,4", "2,2000000000,6"], 3, "2,2000000000,6"),
-        (["1,3,4", "true,2,6"], 3, "true,2,6"),
-        (["1,3,4", "2026-10-25 00:00:00,2,6"], 3, "2026-10-25 00:00:00,2,6"),
+        (["1,3,4", "", "2,x,6"], 4, "2,x,6", " (asked is 'x': not a number)"),
+        (["1,3,4", '2,"5\n\n",6', "3,,6"], 6, "3,,6", " (asked is blank; remove the row, or write 0 to leave it out)"),
+        (["1,3,4", "3,5,NULL"], 3, "3,5,NULL", " (said is 'NULL': not a number; remove the row, or write 0 to leave it out)"),
+        (["1,3,4", '2,"\n5.5",6'], 3, '2," 5.5",6', " (asked is '5.5': not whole)"),
+        (["1,3,4", "2,5"], 3, "2,5", " (2 fields, where the heading has 3)"),
+        (["1,3,4", "end"], 3, "end", " (1 field, where the heading has 3)"),
+        (["1,3,4", "2,5,6,7"], 3, "2,5,6,7", " (4 fields, where the heading has 3)"),
+        (["1,3,4", "2,1.5,6"], 3, "2,1.5,6", " (asked is '1.5': not whole)"),
+        (["1,3,4", "2,-1,6"], 3, "2,-1,6", " (asked is '-1': negative)"),
+        (["1,3,4", "nan,1,6"], 3, "nan,1,6", " (when is 'nan': not a time; remove the row)"),
+        (["1,3,4", ",1,6"], 3, ",1,6", " (when is blank; remove the row)"),
+        (["1,3,4", "Total,1,6"], 3, "Total,1,6", " (when is 'Total': a line of totals is no request; remove it)"),
+        (["1,3,4", "1e300,1,6"], 3, "1e300,1,6", ""),
+        (["1,3,4", "2,1e400,6"], 3, "2,1e400,6", " (asked is '1e400': more than 1,000,000,000)"),
+        (["1,3,4", "2,2000000000,6"], 3, "2,2000000000,6", " (asked is '2000000000': more than 1,000,000,000)"),
+        (["1,3,4", "true,2,6"], 3, "true,2,6", ""),
+        (["1,3,4", "2026-10-25 00:00:00,2,6"], 3, "2026-10-25 00:00:00,2,6", ""),
     ],
-)
-def test_a_row_that_is_wrong_is_named_by_its_line(
-    tmp_path: Path, rows: list[str], line: int, text: str
+)  # fmt: skip
+def test_a_row_that_is_wrong_is_named_by_its_line_its_field_and_why(
+    tmp_path: Path, rows: list[str], line: int, text: str, why: str
 ) -> None:
     path = write(tmp_path, named(*rows))
-    expected = "when,asked,said: a time, and whole numbers of tokens"
+    expected = f"when,asked,said: a time, and whole numbers of tokens{why}"
     assert fault(path, columns=NAMES) == f":{line}: got '{text}'; expected {expected}"
     later = ["1,3,4"] * 20_000
     path = write(tmp_path, named(*later, *rows))
     message = fault(path, columns=NAMES)
     assert message == f":{line + 20_000}: got '{text}'; expected {expected}"
+
+
+def test_a_heading_that_stands_there_again_is_said(tmp_path: Path) -> None:
+    path = write(tmp_path, named("1,3,4", "when,asked,said", "2,3,4"))
+    assert fault(path, columns=NAMES) == (
+        ":3: holds the heading again; expected one heading: remove the line"
+    )
 
 
 def test_a_quote_that_does_not_end_is_named_by_the_line_of_its_row(tmp_path: Path) -> None:
@@ -155,9 +166,39 @@ def test_two_columns_that_are_alike_are_refused(tmp_path: Path) -> None:
     assert "since time_stamp and Timestamp may both hold the arrival" in fault(path)
 
 
-def test_commas_that_may_stand_between_thousands_are_refused(tmp_path: Path) -> None:
-    path = write(tmp_path, named("0,5;3;4", "0,7;1,000;4", heading="when;asked;said"))
-    assert fault(path, columns=NAMES).startswith(":3: got '0,7;1,000;4'")
+@pytest.mark.parametrize(
+    ("row", "name", "text", "readings"),
+    [
+        ("0,7;1,000;4", "asked", "1,000", "1000 or 1"),
+        ("0,7;4.000;4", "asked", "4.000", "4000 or 4"),
+        ("0,7;3;1.234.567", "said", "1.234.567", "1234567"),
+        ("1,760,000;3;4", "when", "1,760,000", "1760000"),
+    ],
+)
+def test_points_and_commas_that_may_stand_between_thousands_are_refused(
+    tmp_path: Path, row: str, name: str, text: str, readings: str
+) -> None:
+    why = "(points and commas may stand between thousands)"
+    said = f"got '{text}' in {name}; expected {readings} {why}"
+    path = write(tmp_path, named("0,5;3;4", row, heading="when;asked;said"))
+    assert fault(path, columns=NAMES, time_unit="s") == f":3: {said}"
+
+
+def test_thousands_in_texts_of_json_and_quotes_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, '{"when": 0, "asked": "2.000", "said": 1}\n', "t.jsonl")
+    assert fault(path, columns=NAMES).startswith(":1: got '2.000' in asked; expected 2000 or 2 (")
+    path = write(tmp_path, named('0,"1,983",1'))
+    assert fault(path, columns=NAMES).startswith(":2: got '1,983' in asked; expected 1983 or 1.983")
+
+
+def test_three_decimals_behind_a_comma_are_a_fraction_where_another_time_shows_it(
+    tmp_path: Path,
+) -> None:
+    path = write(tmp_path, named("1,000;3;4", "2,000;3;4", heading="when;asked;said"))
+    assert fault(path, columns=NAMES, time_unit="s").startswith(":2: got '1,000' in when; expected")
+    for first in ("0,250", "1,5", "0,0001"):
+        path = write(tmp_path, named(f"{first};3;4", "2,000;3,0;4,00", heading="when;asked;said"))
+        assert len(read(path, columns=NAMES, time_unit="s")[0]) == 2
 
 
 # --- times
@@ -355,7 +396,7 @@ def test_a_row_of_parquet_that_is_wrong_is_named_by_its_number(tmp_path: Path) -
     prompts = [*range(1, 6001), None]
     path = parquet(tmp_path, when=[0.5] * 6001, asked=prompts, said=[1] * 6001)
     assert fault(path, columns=NAMES, time_unit="s") == (
-        ", row 6001: got '0.5,None,1'; expected when,asked,said, with times in s"
+        ", row 6001: got '0.5,None,1'; expected when,asked,said, with times in s (asked is blank; remove the row, or write 0 to leave it out)"
     )
     path = parquet(tmp_path, when=[True], asked=[1], said=[1])
     assert fault(path, columns=NAMES).startswith(", row 1: got 'True,1,1'")
@@ -381,7 +422,7 @@ def test_keys_of_json_reach_into_objects_in_lines_and_arrays(tmp_path: Path) -> 
         tmp_path, lines + '\n{"t": {"Start": 3}, "usage": {"in": null, "out": 1}}', "t.json"
     )
     assert fault(path, columns=columns) == (
-        """:4: got '{"t": {"Start": 3}, "usage": {"in": null, "out": 1}}'; expected {"t.Start": time, "usage.in": tokens, "usage.out": tokens}"""
+        """:4: got '{"t": {"Start": 3}, "usage": {"in": null, "out": 1}}'; expected {"t.Start": time, "usage.in": tokens, "usage.out": tokens} (usage.in is blank; remove the row, or write 0 to leave it out)"""
     )
 
 

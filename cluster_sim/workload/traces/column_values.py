@@ -10,12 +10,10 @@ import numpy as np
 from cluster_sim.workload.traces.clock import PER_S, decided_unit
 from cluster_sim.workload.traces.iso_times import IsoTimes, iso_times
 from cluster_sim.workload.traces.progress import Tally
+from cluster_sim.workload.traces.row_faults import GROUPED, GROUPED_BY_COMMAS
 from cluster_sim.workload.traces.rows import AT_A_TIME, MAX_EXACT
 from cluster_sim.workload.traces.source import TraceSource
 from cluster_sim.workload.traces.unit_names import NumberUnit
-
-_GROUPED = r"^\s*[0-9]{1,3}(,[0-9]{3})+\s*$"
-"""Number of tokens whose commas may stand between thousands."""
 
 
 class ColumnNumbers:
@@ -32,6 +30,7 @@ class ColumnNumbers:
 
     def __init__(self, tally: Tally, *, has_decimal_commas: bool) -> None:
         self._tally, self._has_decimal_commas = tally, has_decimal_commas
+        self._times_have_decimals = False
 
     def numbers(self, values: Any) -> np.ndarray:
         """Return a column as int64 or float64. Raises ValueError where a value is no number."""
@@ -48,17 +47,38 @@ class ColumnNumbers:
 
     def tokens(self, values: Any) -> np.ndarray:
         """Return lengths; 374.0 is 374. Raises ValueError where one is no whole number."""
-        if self._has_decimal_commas:
-            import pyarrow.compute as pc
+        import pyarrow as pa
+        import pyarrow.compute as pc
 
-            if pc.any(pc.match_substring_regex(values, _GROUPED)).as_py():
-                raise ValueError  # 1,842 is 1842 or 1.842
+        values, kind = plain(values)
+        if pa.types.is_string(kind):
+            try:
+                return _array(values.cast(pa.int64()))
+            except pa.ArrowInvalid:
+                if pc.any(pc.match_substring_regex(values, GROUPED)).as_py():
+                    raise ValueError from None  # 2.000 is 2000 or 2
         column = self.numbers(values)
         if column.dtype == np.int64:
             return column
         if not np.all((np.abs(column) < MAX_EXACT) & (column == np.floor(column))):
             raise ValueError
         return column.astype(np.int64)
+
+    def times(self, values: Any) -> np.ndarray:
+        """Return times that are numbers. Raises ValueError where one is no number.
+
+        1,760 is a fraction where another time of the column has a comma that can only be decimal.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if self._has_decimal_commas and pa.types.is_string(values.type):
+            commas = values.filter(pc.match_substring(values, ","))
+            grouped = pc.match_substring_regex(commas, GROUPED_BY_COMMAS)
+            self._times_have_decimals |= not pc.all(grouped).as_py()
+            if not self._times_have_decimals and pc.any(grouped).as_py():
+                raise ValueError
+        return self.numbers(values)
 
     def _of_texts(self, texts: Any) -> np.ndarray:
         import pyarrow as pa
@@ -128,7 +148,7 @@ class ColumnTimes:
                 raise ValueError
             self._read = iso_times(values)
             return self._clock.of_ns(self._read.ns)
-        stamps = self._numbers.numbers(values)
+        stamps = self._numbers.times(values)
         if self._unit is None:
             self._unit = self._decided(stamps[:AT_A_TIME])
         return self._clock.of_numbers(stamps, self._unit)

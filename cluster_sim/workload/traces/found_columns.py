@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 from cluster_sim.workload.traces.known_names import alike, mapping
 from cluster_sim.workload.traces.refusals import alike_columns, missing_columns
+from cluster_sim.workload.traces.row_faults import RowFields
 from cluster_sim.workload.traces.source import Beginning
 from cluster_sim.workload.traces.table_layouts import TableLayout
 
@@ -33,6 +34,10 @@ class FoundColumns(NamedTuple):
     def present(self) -> list[Path]:
         """Columns that are there, in the order of the fields."""
         return [path for path in self if path is not None]
+
+    def fields(self, values: Sequence[Any]) -> RowFields:
+        """Return the first values of a row with the names of their columns."""
+        return RowFields([".".join(path) for path in self[:3]], values[:3])
 
     def unused(self, names: Iterable[str]) -> list[str]:
         """Return the names that are none of these."""
