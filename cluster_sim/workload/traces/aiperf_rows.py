@@ -15,6 +15,7 @@ import numpy as np
 from cluster_sim.workload.traces.json_rows import KeyedRows, keyed_batches
 from cluster_sim.workload.traces.mooncake import BLOCK_TOKENS, compact, refuse_gaps
 from cluster_sim.workload.traces.rows import Batch, Links, batch_of_columns, numbers, tokens
+from cluster_sim.workload.traces.session_numbers import SessionNumbers
 from cluster_sim.workload.traces.source import Beginning, TraceSource
 
 _KEYS = ("session_id", "timestamp", "delay", "input_length", "output_length", "hash_ids")
@@ -35,7 +36,7 @@ def aiperf_row_batches(source: TraceSource) -> Iterator[Batch]:
     Raises ScenarioError with the line of a row that is malformed.
     """
     block_tokens = source.block_tokens or BLOCK_TOKENS
-    sessions: dict[Any, int] = {}
+    sessions = SessionNumbers()
     keys: dict[str, None] = {}
     unit = source.time_unit or "ms"
 
@@ -54,13 +55,12 @@ def aiperf_row_batches(source: TraceSource) -> Iterator[Batch]:
             ids = row.get("hash_ids") or ()
             known |= len(ids) > 0
             blocks.append((compact(ids), block_tokens))
-            name = row.get("session_id")
-            session.append(-1 if name is None else sessions.setdefault(name, len(sessions)))
+            session.append(sessions.of(row.get("session_id")))
         delay_s = numbers(delays) / _PER_S[unit]
         if np.any(delay_s < 0.0) or np.any(delay_s > _MAX_DELAY_MS / 1e3):
             raise ValueError
         unknown = np.full(len(stamps), nan)
-        return batch_of_columns(
+        batch = batch_of_columns(
             _times_s(source, stamps, unit),
             tokens(prompts),
             tokens(outputs),
@@ -68,6 +68,8 @@ def aiperf_row_batches(source: TraceSource) -> Iterator[Batch]:
             keyed.lines,
             Links(np.array(session), unknown, delay_s, adds=True),
         )
+        sessions.count(np.array(session))
+        return batch
 
     for batch in keyed_batches(source.path, source.place, batch_of, _EXPECTED, keys):
         refuse_gaps(batch, source.place, block_tokens)
@@ -75,6 +77,7 @@ def aiperf_row_batches(source: TraceSource) -> Iterator[Batch]:
         if "hash_ids" in keys:
             source.tally.note("hash_ids of later turns are not used: they follow their history")
         yield batch
+    sessions.note("session_id", source.tally)
 
 
 _PER_S = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}

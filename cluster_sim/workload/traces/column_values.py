@@ -11,6 +11,7 @@ from cluster_sim.workload.traces.clock import PER_S, decided_unit
 from cluster_sim.workload.traces.iso_times import IsoTimes, iso_times
 from cluster_sim.workload.traces.progress import Tally
 from cluster_sim.workload.traces.rows import AT_A_TIME, MAX_EXACT
+from cluster_sim.workload.traces.session_numbers import SessionNumbers
 from cluster_sim.workload.traces.source import TraceSource
 from cluster_sim.workload.traces.unit_names import NumberUnit
 
@@ -170,10 +171,18 @@ class ColumnTimes:
 
 
 class ColumnSessions:
-    """Numbers of sessions by their names."""
+    """Numbers of sessions by their names in a column.
 
-    def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
+    Parameters
+    ----------
+    name
+        Name of the column.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._sessions = SessionNumbers()
+        self._read = np.zeros(0, dtype=np.int64)
 
     def numbers(self, values: Any) -> np.ndarray:
         """Return the number of each row's session; -1 where it has none."""
@@ -183,12 +192,17 @@ class ColumnSessions:
         values, _ = plain(values, nulls=True)
         names = pc.fill_null(pc.utf8_trim_whitespace(values.cast(pa.string())), "")
         coded = names.dictionary_encode()
-        own = [
-            self._numbers.setdefault(name, len(self._numbers)) if name else -1
-            for name in coded.dictionary.to_pylist()
-        ]
-        sessions: np.ndarray = np.array(own, dtype=np.int64)[coded.indices.to_numpy()]
-        return sessions
+        own = [self._sessions.of(name) for name in coded.dictionary.to_pylist()]
+        self._read = np.array(own, dtype=np.int64)[coded.indices.to_numpy()]
+        return self._read
+
+    def taken(self) -> None:
+        """Count the rows that were read last: they are as they should be."""
+        self._sessions.count(self._read)
+
+    def end(self, tally: Tally) -> None:
+        """Add the notes on rows without a session, and on one of most rows."""
+        self._sessions.note(self._name, tally)
 
 
 def array_of(values: Sequence[Any], *, are_names: bool = False) -> Any:
