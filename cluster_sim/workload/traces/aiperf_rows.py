@@ -1,7 +1,9 @@
 """AIPerf's input of conversations: Mooncake's rows with `session_id`, and `delay` after an answer.
 
 Rows of a conversation add to it: a later prompt is the prompts and answers before, and what the row
-adds. Source: AIPerf, docs/benchmark-modes/trace-replay.md and docs/tutorials/multi-turn.md.
+adds. A timestamp comes before a delay, and a turn waits for the answer before it in any case. Source:
+AIPerf, docs/benchmark-modes/trace-replay.md and docs/tutorials/multi-turn.md;
+src/aiperf/timing/strategies/fixed_schedule.py at 081615b.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ def aiperf_row_batches(source: TraceSource) -> Iterator[Batch]:
     unit = source.time_unit or "ms"
 
     def batch_of(keyed: KeyedRows) -> Batch:
+        has_both = False
         stamps, delays, prompts, outputs = [], [], [], []
         blocks, session, known = [], [], False
         for row in keyed.rows:
@@ -49,7 +52,8 @@ def aiperf_row_batches(source: TraceSource) -> Iterator[Batch]:
             if stamp is None and delay is None:
                 raise KeyError
             stamps.append(stamp)
-            delays.append(nan if delay is None else delay)
+            delays.append(nan if delay is None or stamp is not None else delay)
+            has_both |= stamp is not None and delay is not None
             prompts.append(row["input_length"])
             outputs.append(row["output_length"])
             ids = row.get("hash_ids") or ()
@@ -69,6 +73,10 @@ def aiperf_row_batches(source: TraceSource) -> Iterator[Batch]:
             Links(np.array(session), unknown, delay_s, adds=True),
         )
         sessions.count(np.array(session))
+        if has_both:
+            source.tally.note(
+                "where a row has a timestamp and a delay, the timestamp decides, as in AIPerf; for the delay, leave the timestamp out"
+            )
         return batch
 
     for batch in keyed_batches(source.path, source.place, batch_of, _EXPECTED, keys):

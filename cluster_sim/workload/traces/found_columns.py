@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.traces.json_rows import KeyedRows, keyed_batches
 from cluster_sim.workload.traces.known_names import alike, mapping
 from cluster_sim.workload.traces.progress import Place
@@ -69,7 +70,23 @@ def found_columns(path: str, begun: Beginning, layout: TableLayout) -> FoundColu
             line if layout.is_given else f"{','.join(layout.columns)}, or no format and {line}"
         )
         raise missing_columns(path, begun, missing, expected)
-    return FoundColumns(*(found.get(role) for role in FoundColumns._fields))  # type: ignore[arg-type]
+    columns = FoundColumns(*(found.get(role) for role in FoundColumns._fields))  # type: ignore[arg-type]
+    _refuse_twice(path, columns)
+    return columns
+
+
+def _refuse_twice(path: str, columns: FoundColumns) -> None:
+    """Raise ScenarioError where a column shall hold two things."""
+    roles: dict[Path, str] = {}
+    for role, column in zip(columns._fields, columns, strict=True):
+        if column is None:
+            continue
+        if column in roles:
+            raise ScenarioError.at(
+                path,
+                f"got columns with {'.'.join(column)} as {roles[column]} and as {role}; expected another column for each",
+            )
+        roles[column] = role
 
 
 def _names(layout: TableLayout) -> tuple[str | None, ...]:
