@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.traces import Tally, Trace
 from cluster_sim.workload.traces.clock import decided_unit, mooncake_unit
+from cluster_sim.workload.traces.known_names import mapping
 
 NAMES = {"arrival": "when", "prompt": "asked", "output": "said"}
 
@@ -649,3 +650,76 @@ def test_any_rows_of_json_and_parquet_are_read_back_exactly(
     assert [row[1:] for row in found] == [row[1:] for row in rows]
     for (time_s, _, _), (time_us, _, _) in zip(found, rows, strict=True):
         assert time_s == pytest.approx((time_us - rows[0][0]) / 1e6, abs=5e-7)
+
+
+# --- what is proposed and what is said
+
+
+@pytest.mark.parametrize(
+    ("names", "arrival"),
+    [
+        ("startTime,endTime", "startTime"),
+        ("endTime", "…"),
+        ("ended_at_time", "…"),
+        ("inter_arrival_time", "…"),
+        ("finish_time,created_at", "created_at"),
+        ("completion_time", "…"),
+        ("request_latency_time,took_time,ttft_time,delay_time,gap_time", "…"),
+        ("send_time", "send_time"),
+        ("date,hour", "…"),
+        ("date", "date"),
+    ],
+)
+def test_no_other_time_is_proposed_as_arrival(names: str, arrival: str) -> None:
+    line = mapping([*names.split(","), "prompt_tokens", "output_tokens"])
+    assert line == f"columns: {{arrival: {arrival}, prompt: prompt_tokens, output: output_tokens}}"
+
+
+@pytest.mark.parametrize("outside", ["", "response.body."])
+def test_keys_inside_objects_are_proposed_and_read(tmp_path: Path, outside: str) -> None:
+    row: dict[str, Any] = {"created": 1761402605, "usage": {"prompt_tokens": 3, "output_tokens": 4}}
+    for key in reversed(outside.split(".")[:-1]):
+        row = {key: row}
+    path = write(tmp_path, json.dumps({"id": 1} | row) + "\n", "t.jsonl")
+    columns = {
+        "arrival": "created",
+        "prompt": "usage.prompt_tokens",
+        "output": "usage.output_tokens",
+    }
+    columns = {role: outside + name for role, name in columns.items()}
+    line = ", ".join(f"{role}: {name}" for role, name in columns.items())
+    assert f"expected columns: {{{line}}}" in fault(path)
+    assert read(path, columns=columns)[0] == [(0.0, 3, 4)]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("cache_read_input_tokens", "is not added to input_tokens: prompts may be longer by these"),
+        ("http_status", "is not used: requests that failed, if there are any, are replayed too"),
+        ("requests", "is not used: each row is replayed as one request"),
+        ("model", None),
+    ],
+)
+def test_a_column_that_may_change_what_rows_mean_has_a_note_of_its_own(
+    tmp_path: Path, name: str, words: str | None
+) -> None:
+    path = write(tmp_path, f"timestamp,input_tokens,output_tokens,{name}\n0.5,1,1,1\n")
+    notes = read(path)[1]
+    assert f"not used: {name}" in notes
+    own = [note for note in notes if note.startswith(f"{name} is")]
+    assert not own if words is None else own[0].startswith(f"{name} {words}")
+
+
+def test_times_that_may_be_latencies_are_said(tmp_path: Path) -> None:
+    heading = "time,input_tokens,output_tokens"
+    rows = [f"{time},1,1" for time in (0.5, 1.2, 0.8, 3.5, 0.1, 2.5, 0.7)]
+    words = "time goes up and down and stays below 100 s"
+    for own, is_said in ((rows, True), (sorted(rows), False), (sorted(rows)[::-1], False)):
+        notes = read(write(tmp_path, named(*own, heading=heading)))[1]
+        assert any(note.startswith(words) for note in notes) == is_said
+
+
+def test_a_result_of_vllm_without_lists_says_what_to_run(tmp_path: Path) -> None:
+    text = '{"num_prompts": 9, "request_rate": 2.0, "total_input_tokens": 99}'
+    assert "run it with --save-detailed" in fault(write(tmp_path, text, "t.json"))

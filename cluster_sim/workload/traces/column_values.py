@@ -1,4 +1,4 @@
-"""Columns of a table as numbers: lengths, times and sessions, from Arrow's arrays of any type."""
+"""Columns of a table as numbers: lengths and times, from Arrow's arrays of any type."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from cluster_sim.workload.traces.progress import Tally
 from cluster_sim.workload.traces.row_faults import GROUPED, GROUPED_BY_COMMAS
 from cluster_sim.workload.traces.rows import AT_A_TIME, MAX_EXACT
 from cluster_sim.workload.traces.source import TraceSource
+from cluster_sim.workload.traces.times_in_no_order import TimesInNoOrder
 from cluster_sim.workload.traces.unit_names import NumberUnit
 
 
@@ -130,9 +131,15 @@ class ColumnTimes:
         self._numbers, self._name, self._documented = numbers, name, documented
         self._read = IsoTimes(np.zeros(0, dtype=np.int64), 0)
         self._with_zone = self._without_zone = 0
+        self._latest_s = np.zeros(0)
+        self._in_no_order = TimesInNoOrder()
 
     def seconds(self, values: Any) -> np.ndarray:
         """Return the times on the clock [s]. Raises ValueError where a value is none."""
+        self._latest_s = self._seconds(values)
+        return self._latest_s
+
+    def _seconds(self, values: Any) -> np.ndarray:
         import pyarrow as pa
 
         values, kind = plain(values)
@@ -167,9 +174,13 @@ class ColumnTimes:
         """Count the times that were read last: their rows are as they should be."""
         self._without_zone += self._read.without_zone
         self._with_zone += len(self._read.ns) - self._read.without_zone
+        self._in_no_order.count(self._latest_s)
 
     def end(self) -> None:
-        """Add the note on offsets from UTC that some rows have and others lack."""
+        """Add the notes on offsets from UTC that some rows lack, and on times that are no arrivals."""
+        note = self._in_no_order.note(self._name, self._clock.origin_s or 0)
+        if note is not None:
+            self._tally.note(note)
         if self._with_zone and self._without_zone:
             count = self._with_zone + self._without_zone
             self._tally.note(
@@ -187,28 +198,6 @@ class ColumnTimes:
         if choice.why is not None:
             self._tally.note(choice.note(self._name))
         return choice.unit
-
-
-class ColumnSessions:
-    """Numbers of sessions by their names."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
-
-    def numbers(self, values: Any) -> np.ndarray:
-        """Return the number of each row's session; -1 where it has none."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        values, _ = plain(values, nulls=True)
-        names = pc.fill_null(pc.utf8_trim_whitespace(values.cast(pa.string())), "")
-        coded = names.dictionary_encode()
-        own = [
-            self._numbers.setdefault(name, len(self._numbers)) if name else -1
-            for name in coded.dictionary.to_pylist()
-        ]
-        sessions: np.ndarray = np.array(own, dtype=np.int64)[coded.indices.to_numpy()]
-        return sessions
 
 
 def array_of(values: Sequence[Any], *, are_names: bool = False) -> Any:

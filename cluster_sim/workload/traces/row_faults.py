@@ -101,7 +101,7 @@ def _is_there(value: Any) -> bool:
 
 
 def _named(value: Any) -> str:
-    return shown(value if isinstance(value, str) else str(value))
+    return shown(value if isinstance(value, (str, bool)) else str(value))
 
 
 def _token_fault(value: Any) -> str | None:

@@ -13,9 +13,9 @@ from typing import Any, NoReturn
 import numpy as np
 
 from cluster_sim.errors import ScenarioError
+from cluster_sim.workload.traces.column_sessions import ColumnSessions
 from cluster_sim.workload.traces.column_values import (
     ColumnNumbers,
-    ColumnSessions,
     ColumnTimes,
     array_of,
 )
@@ -37,6 +37,7 @@ from cluster_sim.workload.traces.headings import heading_of
 from cluster_sim.workload.traces.iso_times import is_other_date
 from cluster_sim.workload.traces.json_rows import KeyedRows, keyed_batches
 from cluster_sim.workload.traces.known_names import known_columns, mapping
+from cluster_sim.workload.traces.meanings import note_meanings
 from cluster_sim.workload.traces.parquet_files import parquet_columns
 from cluster_sim.workload.traces.recognise import beginning
 from cluster_sim.workload.traces.refusals import unknown_format
@@ -60,7 +61,7 @@ def any_table_batches(source: TraceSource) -> Iterator[Batch]:
             source.path, begun, {name: own.columns for name, own in LAYOUTS.items()}
         )
     source.tally.note(
-        f"columns are known by their names: {known.arrival} holds arrivals, {known.prompt} prompt tokens, {known.output} output tokens; for others, write {mapping(begun.names)} with their names"
+        f"columns are known by their names: {known.arrival} holds arrivals, {known.prompt} prompt tokens, {known.output} output tokens; for others, write {mapping(begun.leaves)} with their names"
     )
     return table_batches(source, TableLayout.of(known, is_given=False))
 
@@ -73,6 +74,8 @@ def table_batches(source: TraceSource, layout: TableLayout) -> Iterator[Batch]:
     begun = beginning(source.path)
     found = found_columns(source.path, begun, layout)
     source.place.time_column = ".".join(found.arrival)
+    others = found.unused_leaves(begun.leaves)
+    note_meanings(others, ".".join(found.prompt), source.tally)
     if begun.kind == "json":
         yield from _of_json(source, layout, found)
         return
@@ -97,8 +100,8 @@ class _Rows:
         self._numbers = ColumnNumbers(source.tally, has_decimal_commas=has_decimal_commas)
         name = ".".join(found.arrival)
         self._times = ColumnTimes(source, self._numbers, name, layout.unit)
-        self._sessions = ColumnSessions()
-        self._found = found
+        self._sessions = ColumnSessions(".".join(found.session or ()))
+        self._found, self._source = found, source
 
     def batch(self, columns: Sequence[Any], numbers: np.ndarray) -> Batch:
         """Return rows, given their columns in the order of `FoundColumns` and their numbers.
@@ -110,6 +113,8 @@ class _Rows:
         except (NotImplementedError, TypeError) as fault:  # of Arrow: a column of lists, say
             raise ValueError from fault
         self._times.taken()
+        if batch.links is not None:
+            self._sessions.taken()
         return batch
 
     def _batch(self, columns: Sequence[Any], numbers: np.ndarray) -> Batch:
@@ -128,6 +133,8 @@ class _Rows:
     def end(self) -> None:
         """Add the notes that are known at the end alone."""
         self._times.end()
+        if self._source.links_wanted:
+            self._sessions.end(self._source.tally)
 
 
 def _of_text(source: TraceSource, layout: TableLayout, found: FoundColumns) -> Iterator[Batch]:
