@@ -101,7 +101,7 @@ LATENT = LLAMA | {
     "qk_nope_head_dim": 128, "v_head_dim": 128, "n_routed_experts": 64, "num_experts_per_tok": 8, "moe_intermediate_size": 512,
     "n_shared_experts": 1, "first_k_dense_replace": 3, "quantization_config": {"quant_method": "fp8"},
 }  # fmt: skip
-WINDOWED = LLAMA | {"model_type": "gpt_oss", "sliding_window": 128, "layer_types": ["sliding_attention", "full_attention"] * 8}  # fmt: skip
+WINDOWED = LLAMA | {"architectures": ["Olmo3ForCausalLM"], "model_type": "olmo3", "sliding_window": 128, "layer_types": ["sliding_attention", "full_attention"] * 8}  # fmt: skip
 CONFIGS: tuple[dict[str, Any], ...] = (LLAMA, MIXTURE, LATENT, WINDOWED)
 """Files as Hugging Face's config.json."""
 

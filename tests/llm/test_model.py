@@ -322,9 +322,11 @@ def test_all_that_is_wrong_in_a_config_comes_together():
     with pytest.raises(ValueError, match=r".") as told:
         from_hugging_face({"hidden_size": "x"}, "x")
     assert str(told.value).splitlines() == [
+        "tie_word_embeddings: is missing; expected it in a file of an unknown architecture",
         "num_hidden_layers: is missing; expected a whole number",
         "hidden_size: got 'x'; expected a whole number, 1 at least",
         "num_attention_heads: is missing; expected a whole number",
+        "num_key_value_heads: is missing; expected a whole number",
         "vocab_size: is missing; expected a whole number",
         "max_position_embeddings: is missing; expected a whole number",
     ]

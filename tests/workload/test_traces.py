@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
 import tarfile
 import tracemalloc
 from itertools import islice
@@ -327,6 +328,54 @@ def test_a_row_that_is_very_late_is_a_fault_with_its_line(tmp_path: Path) -> Non
         tallied(path)
 
 
+@pytest.mark.parametrize(
+    ("order", "fault"),
+    [
+        (range(30_000)[::-1], r"got rows newest first; .*\| tac\) > sorted\.csv"),
+        (
+            np.random.default_rng(1).permutation(30_000),
+            r"got rows in no order; .*\| sort -t, -k1,1g\) > sorted\.csv",
+        ),
+    ],
+    ids=["newest first", "shuffled"],
+)
+@pytest.mark.parametrize(
+    "keys", [{}, {"limit": 100}, {"start": "9 s", "limit": 9, "dejitter": "1 ms"}]
+)
+def test_more_rows_than_are_kept_back_are_refused_where_they_run_backwards_or_are_shuffled(
+    tmp_path: Path, order: Any, fault: str, keys: dict[str, Any]
+) -> None:
+    heading = "arrived_at,num_prefill_tokens,num_decode_tokens\n"
+    path = write(tmp_path, heading + "".join(f"{number},1,1\n" for number in order))
+    with pytest.raises(ScenarioError, match=r"csv:\d+: " + fault) as refused:
+        rows(path, **keys)
+    command = str(refused.value).partition("sort the file by arrived_at: ")[2]
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True)
+    assert rows(str(tmp_path / "sorted.csv"), limit=2) == [(0.0, 1, 1), (1.0, 1, 1)]
+
+
+def test_up_to_8192_rows_are_read_in_any_order(tmp_path: Path) -> None:
+    heading = "arrived_at,num_prefill_tokens,num_decode_tokens\n"
+    numbers = range(8192)
+    for order in ([*numbers[::-1]], [*numbers[::2], *numbers[1::2]]):
+        path = write(tmp_path, heading + "".join(f"{number},{number + 1},1\n" for number in order))
+        assert [prompt for _, prompt, _ in rows(path)] == list(range(1, 8193))
+    path = write(tmp_path, heading + "".join(f"{number},1,1\n" for number in numbers[::-1]))
+    assert len(rows(path, dejitter="1 ms")) == 8192
+
+
+def test_json_lines_out_of_order_are_sorted_by_jq(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    order = np.random.default_rng(1).permutation(13_000).tolist()
+    path.write_text(
+        "".join(f'{{"timestamp": {n}, "input_length": 9, "output_length": 9}}\n' for n in order)
+    )
+    with pytest.raises(
+        ScenarioError, match=r"timestamp: jq -s -c 'sort_by\(\.\"timestamp\"\)\[\]'"
+    ):
+        rows(str(path), limit=3)
+
+
 def test_start_leaves_out_what_is_before_it(tmp_path: Path) -> None:
     assert rows(write(tmp_path, seconds(0.0, 5.0, 10.0, 12.0)), start="6 s") == [
         (4.0, 3, 2),
@@ -416,9 +465,9 @@ NO_FORMAT = (
         ("", "is empty; expected a trace with a heading and rows"),
         (HEADING, "holds no requests"),
         (HEADING + "2024-01-01 00:00:01,5,6\nyesterday,5,6\n", ":3: got 'yesterday,5,6'; expected TIMESTAMP,ContextTokens,GeneratedTokens"),
-        (HEADING + "2024-01-01 00:00:01,5\n", ":2: got '2024-01-01 00:00:01,5'; expected TIMESTAMP,ContextTokens,GeneratedTokens"),
-        (HEADING + "2024-01-01 00:00:01,5,six\n", ":2: got '2024-01-01 00:00:01,5,six'; expected TIMESTAMP,ContextTokens,GeneratedTokens"),
-        (HEADING + "\n2024-01-01 00:00:01,-5,3\n", ":3: got '2024-01-01 00:00:01,-5,3'; expected TIMESTAMP,ContextTokens,GeneratedTokens"),
+        (HEADING + "2024-01-01 00:00:01,5\n", ":2: got '2024-01-01 00:00:01,5'; expected TIMESTAMP,ContextTokens,GeneratedTokens (2 fields, where the heading has 3)"),
+        (HEADING + "2024-01-01 00:00:01,5,six\n", ":2: got '2024-01-01 00:00:01,5,six'; expected TIMESTAMP,ContextTokens,GeneratedTokens (GeneratedTokens is 'six': not a number)"),
+        (HEADING + "\n2024-01-01 00:00:01,-5,3\n", ":3: got '2024-01-01 00:00:01,-5,3'; expected TIMESTAMP,ContextTokens,GeneratedTokens (ContextTokens is '-5': negative)"),
         ("a,b\n1,2\n", NO_FORMAT.format("columns a, b")),
         ('{"x": 1}\n', NO_FORMAT.format("keys x")),
         (BURSTGPT + "x,GPT-4,1,1,2,API log\n", ":5: got 'x,GPT-4,1,1,2,API log'; expected Timestamp,Request tokens,Response tokens"),

@@ -34,6 +34,10 @@ def feed_forward_of(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
     gate = _gate(reader)
     nested = reader.mapping("ffn_config")  # DBRX
     width = _width(reader, hidden, nested)
+    if reader.model_type == "dbrx":
+        for key in ("moe_num_experts", "ffn_hidden_size"):
+            if nested.get(key) is None:
+                reader.fault(f"ffn_config.{key}: is missing; expected a whole number")
     among = nested if nested.get("moe_num_experts") is not None else None
     count = reader.count(*_COUNTS, default=0, least=0, among=among)
     if not count:
@@ -45,6 +49,8 @@ def feed_forward_of(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
         if among is not None or mixed is None
         else reader.count("moe_intermediate_size", "expert_intermediate_size")
     )
+    if not expert and not any("intermediate_size: got" in fault for fault in reader.faults):
+        reader.fault("moe_intermediate_size: is missing; expected the width of an expert")
     shared = _shared(reader, expert)
     if reader.config.get("intermediate_size_mlp") is not None:
         # Llama 4: a shared expert beside the routed ones

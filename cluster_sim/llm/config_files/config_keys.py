@@ -14,7 +14,7 @@ _NESTED = ("text_config", "language_config", "llm_config", "thinker_config")
 class ConfigKeys:
     """A config.json, the spellings that were looked up, and the faults.
 
-    A null counts as left out.
+    A null counts as left out, but gives no default of the family.
     """
 
     def __init__(self, config: dict[str, Any]) -> None:
@@ -45,7 +45,8 @@ class ConfigKeys:
             return there[0], config[there[0]]
         if among is None and self.family is not None:
             for key in keys:
-                if key in self.family.defaults:
+                # a null that is written says that there is none
+                if key in self.family.defaults and key not in config:
                     return key, self.family.defaults[key]
         return keys[0], None
 

@@ -76,9 +76,15 @@ def _kv_heads(reader: ConfigKeys, heads: int) -> int:
         return 1
     if key in attention:
         return reader.count(key, among=attention)
-    return reader.count(
-        "num_key_value_heads", "num_kv_heads", "multi_query_group_num", default=heads
+    family = reader.family
+    as_heads = family is not None and family.kv_as_heads
+    spellings = (
+        "num_key_value_heads",
+        "num_kv_heads",
+        "multi_query_group_num",
+        "num_attention_groups",
     )
+    return reader.count(*spellings, default=heads if as_heads else None)
 
 
 def _vocabulary(reader: ConfigKeys) -> int:

@@ -7,7 +7,6 @@ classes `configuration_*.py` of transformers 4.57 to 5.5.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -28,17 +27,31 @@ class Family:
     """Layers that `sliding_window` alone is about; off: `use_sliding_window` turns it on."""
     full_every: int = 0
     """Distance of layers that see the whole context where others have a window; 0: files say it."""
-    defaults: Mapping[str, Any] = field(default_factory=dict)
+    kv_as_heads: bool = False
+    """Whether there are as many heads of keys as of queries where the file does not say."""
+    required: tuple[str, ...] = ()
+    """Keys whose defaults would be those of one model; files that leave them out are refused."""
+    defaults: dict[str, Any] = field(default_factory=dict)
     """Values of keys that files leave out."""
 
 
-_GATED = Family()
-_TIED = Family(tied=True)
-_QWEN = Family(windows="off")
-_MISTRAL = Family(windows="all")
-_DEEPSEEK = Family(defaults={"qk_rope_head_dim": 64, "qk_nope_head_dim": 128, "v_head_dim": 128})
-_UNGATED = Family(gated=False)
-_GPT = Family(gated=False, tied=True, ffn_per_hidden=4)
+_MHA = Family(kv_as_heads=True)
+_EXPERTS = (
+    "n_routed_experts",
+    "n_shared_experts",
+    "moe_intermediate_size",
+    "first_k_dense_replace",
+)
+_LATENT = ("kv_lora_rank", "q_lora_rank", *_EXPERTS)
+_QWEN = Family(windows="off", defaults={"max_window_layers": 28, "sliding_window": 4096})
+_QWEN_MOE = replace(_QWEN, required=("num_experts", "moe_intermediate_size"))
+_DEEPSEEK = Family(
+    kv_as_heads=True,
+    required=_LATENT,
+    defaults={"qk_rope_head_dim": 64, "qk_nope_head_dim": 128, "v_head_dim": 128},
+)
+_UNGATED = Family(gated=False, kv_as_heads=True)
+_GPT = Family(gated=False, kv_as_heads=True, tied=True, ffn_per_hidden=4)
 _GEMMA_3 = Family(
     tied=True,
     full_every=6,
@@ -55,46 +68,77 @@ _GEMMA_2 = Family(
         "sliding_window": 4096, "max_position_embeddings": 8192,
     },
 )  # fmt: skip
-_GEMMA = Family(
-    tied=True,
-    defaults={"vocab_size": 256000, "head_dim": 256, "max_position_embeddings": 8192},
-)
 
 _ALIKE: dict[str, Family] = {
-    "llama yi internlm internlm2 internlm3 baichuan aquila xverse orion deepseek glm glm4 glm4_moe glm4v_text "
-    "glm4v_moe_text granite granitemoe granitemoeshared olmo olmo2 olmoe exaone seed_oss bailing_moe bailing_moe_v2 "
-    "hunyuan_v1_moe hunyuan_v1_dense hunyuan minimax_m2 stablelm dbrx step3p5 step3p7 dots1 solar solar_open "
-    "chatglm minicpm3 helium skywork telechat2 llava_llama": _GATED,
-    "cohere smollm3 ernie4_5 ernie4_5_moe minicpm": _TIED,
-    "qwen2 qwen2_moe qwen3 qwen3_moe qwen2_vl qwen2_vl_text qwen2_5_vl qwen2_5_vl_text qwen3_vl_text "
-    "qwen3_vl_moe_text qwen2_5_omni_text qwen3_omni_moe_text qwen2_audio mimo": _QWEN,
-    "mistral mixtral phi3 phimoe ministral ministral3 phi4mm": _MISTRAL,
-    "deepseek_v2 deepseek_v3 kimi_k2 kimi_k25 glm4_moe_lite": _DEEPSEEK,
+    "llama yi internlm internlm2 internlm3 baichuan aquila xverse orion deepseek granite olmo olmo2 "
+    "exaone hunyuan_v1_dense chatglm minicpm3": _MHA,
+    "glm glm4 glm4v_text stablelm seed_oss": Family(),
+    "cohere minicpm": replace(_MHA, tied=True),
+    "smollm3 ernie4_5": Family(tied=True),
+    "qwen2 qwen2_vl qwen2_vl_text qwen2_5_vl qwen2_5_vl_text qwen2_5_omni_text qwen2_audio mimo": _QWEN,
+    "qwen3 qwen3_vl_text": replace(_QWEN, defaults=_QWEN.defaults | {"head_dim": 128}),
+    "qwen3_moe qwen3_vl_moe_text qwen3_omni_moe_text": _QWEN_MOE,
+    "phi3 phi4mm": Family(kv_as_heads=True, windows="all"),
+    "ministral ministral3": Family(windows="all"),
+    "mixtral phimoe": Family(windows="all", required=("num_local_experts",)),
+    "granitemoe granitemoeshared": Family(required=("num_local_experts",)),
+    "minimax_m2": Family(required=("num_local_experts", "head_dim")),
+    "deepseek_v2 deepseek_v3 kimi_k2 kimi_k25": _DEEPSEEK,
     "phi gpt_neox nemotron persimmon arcee apertus": _UNGATED,
-    "gpt2 gpt_bigcode bloom mpt": _GPT,
+    "gpt2 bloom mpt": _GPT,
     "gemma3 gemma3_text": _GEMMA_3,
+    "glm4_moe glm4v_moe_text dots1 solar_open": Family(required=(*_EXPERTS, "head_dim")),
+    "bailing_moe bailing_moe_v2": Family(
+        required=(
+            "num_experts",
+            "num_shared_experts",
+            "moe_intermediate_size",
+            "first_k_dense_replace",
+        )
+    ),
+    "hunyuan_v1_moe hunyuan": replace(_MHA, required=("num_experts", "num_shared_expert")),
+    "llama4 llama4_text": Family(
+        required=("num_local_experts", "intermediate_size_mlp", "interleave_moe_layer_step"),
+        defaults={"attention_chunk_size": 8192},
+    ),
 }
 
 FAMILIES: dict[str, Family] = {
     name: family for names, family in _ALIKE.items() for name in names.split()
 } | {
-    "gemma": replace(_GEMMA, defaults=dict(_GEMMA.defaults)),
+    "mistral": Family(windows="all", defaults={"num_key_value_heads": 8, "sliding_window": 4096}),
+    "gemma": Family(
+        tied=True,
+        defaults={
+            "vocab_size": 256000, "num_attention_heads": 16, "num_key_value_heads": 16, "head_dim": 256,
+            "max_position_embeddings": 8192,
+        },
+    ),
     "gemma2": _GEMMA_2,
-    "cohere2": Family(tied=True, full_every=4),
-    "gpt_oss": Family(full_every=2),
-    "olmo3": Family(full_every=4),
+    "qwen2_moe": replace(
+        _QWEN_MOE, required=("num_experts", "moe_intermediate_size", "shared_expert_intermediate_size")
+    ),
+    "cohere2": Family(tied=True, full_every=4, kv_as_heads=True),
+    "gpt_oss": Family(full_every=2, required=("num_local_experts",), defaults={"head_dim": 64}),
+    "olmo3": Family(full_every=4, kv_as_heads=True),
+    "olmoe": replace(_MHA, required=("num_experts",)),
     "exaone4": Family(full_every=4),
-    "gptj": Family(gated=False, ffn_per_hidden=4),
-    "codegen": Family(gated=False, ffn_per_hidden=4),
+    "ernie4_5_moe": Family(
+        tied=True, required=("moe_num_experts", "moe_intermediate_size", "moe_layer_start_index")
+    ),
+    "glm4_moe_lite": Family(required=(*_LATENT, "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")),
+    "dbrx": Family(required=("ffn_config", "attn_config")),
+    "step3p5": Family(required=("share_expert_dim", "head_dim", "moe_layers_enum")),
+    "step3p7": Family(required=("share_expert_dim", "head_dim", "first_k_dense_replace")),
+    "gptj": Family(gated=False, kv_as_heads=True, ffn_per_hidden=4),
+    "codegen": Family(gated=False, kv_as_heads=True, ffn_per_hidden=4),
+    "gpt_bigcode": replace(_GPT, defaults={"multi_query": True}),
     "starcoder2": Family(gated=False, tied=True, windows="all"),
-    "opt": Family(gated=False, tied=True, defaults={"max_position_embeddings": 2048}),
+    "opt": replace(_UNGATED, tied=True, defaults={"max_position_embeddings": 2048}),
     "falcon": replace(_GPT, defaults={"max_position_embeddings": 2048, "multi_query": True}),
-    "qwen": Family(ffn_divisor=2),
-    "llama4": Family(defaults={"attention_chunk_size": 8192}),
-    "llama4_text": Family(defaults={"attention_chunk_size": 8192}),
-}
+    "qwen": replace(_MHA, ffn_divisor=2),
+}  # fmt: skip
 """Families that are read, by `model_type`."""
-FAMILIES["gpt_bigcode"] = replace(_GPT, defaults={"multi_query": True})
 
 _ARCHITECTURES = {
     "LlamaForCausalLM": "llama", "MistralForCausalLM": "mistral", "MixtralForCausalLM": "mixtral",

@@ -113,6 +113,7 @@ def from_hugging_face(
     reader = ConfigKeys(config)
     if refused := list(refusals(reader)):
         raise ValueError("\n".join(refused))
+    _required(reader)
     keys = {"name": str(reader.config.get("_name_or_path") or name)} | shape_of(reader)
     keys |= feed_forward_of(reader, keys["hidden"])
     keys |= window_of(reader, keys)
@@ -127,6 +128,14 @@ def from_hugging_face(
         raise ValueError("\n".join(reader.faults))
     _note_the_rest(reader)
     return keys | ({"notes": reader.notes} if reader.notes else {})
+
+
+def _required(reader: ConfigKeys) -> None:
+    """Note the keys that a file of its family must have, and has not."""
+    family, kind = reader.family, reader.model_type or "an unknown architecture"
+    for key in family.required if family is not None else ("tie_word_embeddings",):
+        if key not in reader.config:
+            reader.fault(f"{key}: is missing; expected it in a file of {kind}")
 
 
 def _note_the_rest(reader: ConfigKeys) -> None:

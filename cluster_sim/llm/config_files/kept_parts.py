@@ -31,6 +31,20 @@ class _Module(NamedTuple):
     """Names below the layer, by family."""
     weights: int
 
+    def spelt_in(self, text: str) -> list[str]:
+        """Return the usual names, and those whose owner a text of patterns spells out."""
+        usual = _owner(self.names[0])
+        return [name for name in self.names if (owner := _owner(name)) == usual or owner in text]
+
+
+def _owner(name: str) -> str:
+    """Return the last step above a matrix that is no number.
+
+    >>> _owner("mlp.experts.0.up_proj")
+    'experts'
+    """
+    return [step for step in name.split(".")[:-1] if not step.isdigit()][-1]
+
 
 def with_kept_parts(reader: ConfigKeys, model: Model, quantised: Quantised) -> dict[str, Any]:
     """Return the keys of a Model for the parts that stay in 16 bit.
@@ -78,13 +92,17 @@ def _weights_by_part(
     model: Model, quantised: Quantised
 ) -> tuple[dict[WeightPart, int], dict[WeightPart, int]]:
     """Return the weights of each part that stay in 16 bit, and all of them."""
+    text = " ".join((*quantised.ignored, *quantised.targets)).replace("\\", "")
+    # the usual prefix of layers and those that patterns spell out
+    prefixes = _PREFIXES[:1] + tuple(prefix for prefix in _PREFIXES[1:] if prefix in text)
     ignored = _Matcher(quantised.ignored)
     targets = _Matcher(quantised.targets) if quantised.targets else None
     kept: dict[WeightPart, int] = {}
     total: dict[WeightPart, int] = {}
     for layer in range(model.layers):
         for module in _modules(model, layer):
-            names = [f"{prefix}{layer}.{name}" for prefix in _PREFIXES for name in module.names]
+            spelt = module.spelt_in(text)
+            names = [f"{prefix}{layer}.{name}" for prefix in prefixes for name in spelt]
             stays = any(map(ignored, names)) or (
                 targets is not None and not any(map(targets, names))
             )

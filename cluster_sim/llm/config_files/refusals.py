@@ -39,7 +39,7 @@ _REFUSED: tuple[tuple[re.Pattern[str], str, Callable[[Any], bool]], ...] = tuple
         (r"compress_ratios|compress_rope_theta|o_lora_rank|hc_mult", "a compressed KV cache", _any),
         (r"attention_chunk_size", "attention to chunks of the context", _any),
         (r"cross_attention_layers|cross_attn_.*", "layers that attend to images", _any),
-        (r"global_head_dim|num_global_key_value_heads|hybrid_layer_pattern|swa_(num|head|v_head).*|block_configs|attention_other_setting|num_query_heads|ffn_multipliers|intermediate_sizes",
+        (r"global_head_dim|num_global_key_value_heads|hybrid_layer_pattern|swa_(num|head|v_head).*|block_configs|attention_other_setting|num_query_heads|intermediate_sizes",
          "layers with heads or widths of their own", _any),
         (r"moe_latent_size|routed_expert_hidden_size", "experts in a latent space", _any),
         (r"enable_moe_block|parallel_attn_mlp_res|moe_residual|use_residual_moe", "a dense feed-forward part beside experts", _any),
@@ -48,7 +48,8 @@ _REFUSED: tuple[tuple[re.Pattern[str], str, Callable[[Any], bool]], ...] = tuple
         (r"zero_expert_num|zero_expert_type", "experts that compute nothing", _any),
         (r"mlp_type", "feed-forward parts of another kind", lambda value: value != "default"),
         (r"expert_dtype", "experts in a precision of their own", _any),
-        (r"is_encoder_decoder|encoder_layers|decoder_layers|num_decoder_layers|d_kv", "an encoder and a decoder with cross-attention", _any),
+        (r"ffn_(dim_)?multipliers?", "layers with heads or widths of their own", _any),
+        (r"add_cross_attention|is_encoder_decoder|encoder_layers|decoder_layers|num_decoder_layers|d_kv", "an encoder and a decoder with cross-attention", _any),
     )
 )  # fmt: skip
 

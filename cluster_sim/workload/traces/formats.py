@@ -156,5 +156,5 @@ def refuse_unlike(path: str, name: str) -> None:
     begun = beginning(path)
     if FORMATS[name].recognises(begun) or any(begun.has_alike(own) for own in names):
         return
-    expected = f"{','.join(names)}, or no format and {mapping(begun.names)}"
+    expected = f"{','.join(names)}, or no format and {mapping(begun.leaves)}"
     raise missing_columns(path, begun, names, expected)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 from cluster_sim.workload.traces.known_names import alike, mapping
 from cluster_sim.workload.traces.refusals import alike_columns, missing_columns
+from cluster_sim.workload.traces.row_faults import RowFields
 from cluster_sim.workload.traces.source import Beginning
 from cluster_sim.workload.traces.table_layouts import TableLayout
 
@@ -34,9 +35,18 @@ class FoundColumns(NamedTuple):
         """Columns that are there, in the order of the fields."""
         return [path for path in self if path is not None]
 
+    def fields(self, values: Sequence[Any]) -> RowFields:
+        """Return the first values of a row with the names of their columns."""
+        return RowFields([".".join(path) for path in self[:3]], values[:3])
+
     def unused(self, names: Iterable[str]) -> list[str]:
         """Return the names that are none of these."""
         used = {path[0] for path in self.present}
+        return [name for name in names if name and name not in used]
+
+    def unused_leaves(self, names: Iterable[str]) -> list[str]:
+        """Return the names, of nested keys with those around them, that are none of these."""
+        used = {".".join(path) for path in self.present}
         return [name for name in names if name and name not in used]
 
 
@@ -59,7 +69,7 @@ def found_columns(path: str, begun: Beginning, layout: TableLayout) -> FoundColu
         if own is None and getattr(layout, role) is not None and role not in optional
     ]
     if missing:
-        line = mapping(begun.names)
+        line = mapping(begun.leaves)
         expected = (
             line if layout.is_given else f"{','.join(layout.columns)}, or no format and {line}"
         )

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import numpy as np
 
-from cluster_sim.workload.traces.progress import Place, Tally
+from cluster_sim.workload.traces.progress import Tally
 from cluster_sim.workload.traces.rows import NONE, Batch
+from cluster_sim.workload.traces.sort_commands import way_to_sort
+from cluster_sim.workload.traces.source import TraceSource
 
 _AHEAD = 8192
 """Number of rows that are kept back so that later ones may still be put before them."""
-
+_LATEST = 1024
+"""Number of rows read last by which a file without order is known."""
+_MAX_EARLY = 0.25
+"""Share of the rows read last that may fall into the earlier half of those that are kept back: half
+of them do in a shuffled file, and none where rows are late by less than half of `_AHEAD`."""
 
 LONG_GAP_S = 30 * 86_400.0
 """Time without a request that is said: a stamp of 0, or of another unit, makes one of years [s]."""
@@ -55,23 +63,23 @@ class GapWatch:
 class RowOrder:
     """Rows that wait until no row to come can be earlier."""
 
-    def __init__(self, place: Place, tally: Tally, *, is_spread: bool) -> None:
+    def __init__(self, source: TraceSource, *, is_spread: bool) -> None:
         """Begin without rows.
 
         Parameters
         ----------
-        place
-            Where rows are read, for the message on one that is too late.
-        tally
-            Counts of rows, and of those that are late.
+        source
+            Trace, with the place where rows are read, and the counts of rows and of late ones.
         is_spread
             Whether times are spread over a while after their stamps: then those rows are due before
-            which none to come can fall, however many there are.
+            which none to come can fall, however many there are, as long as no row is late.
         """
-        self._place, self._tally, self._is_spread = place, tally, is_spread
+        self._source, self._tally, self._is_spread = source, source.tally, is_spread
         self._ahead = NONE
+        self._latest = NONE
+        """Rows that were read last, in the order of the file."""
         self._latest_s = self._given_s = float("-inf")
-        self._gaps = GapWatch(tally)
+        self._gaps = GapWatch(source.tally)
 
     def read(self, batch: Batch) -> None:
         """Count the rows as they were read, and those that are late.
@@ -88,24 +96,30 @@ class RowOrder:
         lost = np.nonzero(batch.time_s < self._given_s)[0]
         if len(lost):
             by_s = self._given_s - batch.time_s[lost[0]]
-            self._place.refuse_at(
+            self._refuse(
                 int(batch.line[lost[0]]),
-                f"is {by_s:.3f} s earlier than a row {_AHEAD:,} rows above; expected rows nearly in order of time",
+                f"is {by_s:.3f} s earlier than a row {_AHEAD:,} rows above",
+                is_reversed=False,
             )
 
     def put(self, batch: Batch) -> Batch | None:
-        """Add the requests of the rows that were read; return those that are due, if any."""
+        """Add the requests of the rows that were read; return those that are due, if any.
+
+        Raises ScenarioError where the rows run backwards, or are in no order.
+        """
+        self._latest = _ends_of(self._latest, batch)
         ahead = self._ahead.then(batch)
         if np.any(np.diff(ahead.time_s) < 0.0):
             ahead = ahead.take(np.argsort(ahead.time_s, kind="stable"))
-        due = (
-            int(np.searchsorted(ahead.time_s, self._latest_s))
-            if self._is_spread
-            else max(len(ahead.time_s) - _AHEAD, 0)
-        )
+        due = max(len(ahead.time_s) - _AHEAD, 0)
+        if self._is_spread:
+            before = int(np.searchsorted(ahead.time_s, self._latest_s))
+            due = min(due, before) if self._tally.unsorted else before
         self._ahead = ahead
         if not due:
             return None
+        if self._tally.unsorted:
+            self._refuse_disorder(ahead.time_s)
         self._given_s = float(ahead.time_s[due - 1])
         self._ahead = ahead.take(np.arange(due, len(ahead.time_s)))
         self._gaps.see(ahead.time_s[:due])
@@ -115,3 +129,34 @@ class RowOrder:
         """Return the requests that are left when all rows were read."""
         self._gaps.see(self._ahead.time_s)
         return self._ahead
+
+    def _refuse_disorder(self, ahead_s: np.ndarray) -> None:
+        """Raise ScenarioError where earlier rows than those that are due are likely to come.
+
+        Rows that were read last belong behind those above them. Where many fall into the earlier
+        half of all that wait, the file runs backwards or is shuffled. `ahead_s` are the times of
+        those that wait, in order [s].
+        """
+        latest_s = self._latest.time_s
+        is_early = latest_s < ahead_s[len(ahead_s) // 2]
+        if np.mean(is_early) <= _MAX_EARLY:
+            return
+        is_reversed = bool(np.mean(latest_s < ahead_s[len(ahead_s) // 4]) > 0.9)
+        self._refuse(
+            int(self._latest.line[np.argmax(is_early)]),
+            f"got rows {'newest first' if is_reversed else 'in no order'}",
+            is_reversed=is_reversed,
+        )
+
+    def _refuse(self, line: int, fault: str, *, is_reversed: bool) -> NoReturn:
+        """Raise ScenarioError at this line, with a way to sort the file."""
+        place = self._source.place
+        way = way_to_sort(self._source.path, place.time_column, is_reversed=is_reversed)
+        place.refuse_at(line, f"{fault}; expected rows nearly in order of time: {way}")
+
+
+def _ends_of(above: Batch, below: Batch) -> Batch:
+    """Return the last rows of both, their times and lines alone."""
+    time_s = np.concatenate([above.time_s, below.time_s])[-_LATEST:]
+    line = np.concatenate([above.line, below.line])[-_LATEST:]
+    return NONE._replace(time_s=time_s, line=line)

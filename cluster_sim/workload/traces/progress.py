@@ -85,6 +85,8 @@ class Place:
         self._file = file
         self._line: Callable[[], int] = lambda: 0
         self._name: Callable[[int], str] | None = None
+        self.time_column: str | None = None
+        """Column of times, for messages; None where the format knows it."""
 
     def enter(self, file: str, line: int = 0) -> None:
         """Go on in another file, at this line; 0 stands for the whole file."""

@@ -45,7 +45,7 @@ class TraceReader(NamedTuple):
         """
         place, tally = self.source.place, self.source.tally
         context: dict[int, int] = {}
-        order = RowOrder(place, tally, is_spread=dejitter_s is not None)
+        order = RowOrder(self.source, is_spread=dejitter_s is not None)
         for rows in self.format.batches(self.source, rng):
             if starts_s is not None:
                 kept = rows.take(self._are_requests(rows))
