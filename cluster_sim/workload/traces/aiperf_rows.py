@@ -1,7 +1,9 @@
 """AIPerf's input of conversations: Mooncake's rows with `session_id`, and `delay` after an answer.
 
 Rows of a conversation add to it: a later prompt is the prompts and answers before, and what the row
-adds. Source: AIPerf, docs/benchmark-modes/trace-replay.md and docs/tutorials/multi-turn.md.
+adds. A timestamp comes before a delay, and a turn waits for the answer before it in any case. Source:
+AIPerf, docs/benchmark-modes/trace-replay.md and docs/tutorials/multi-turn.md;
+src/aiperf/timing/strategies/fixed_schedule.py at 081615b.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from cluster_sim.workload.traces.clock import PER_S, mooncake_unit
 from cluster_sim.workload.traces.json_rows import KeyedRows, keyed_batches
 from cluster_sim.workload.traces.mooncake import BLOCK_TOKENS, compact, refuse_gaps
 from cluster_sim.workload.traces.rows import Batch, Links, batch_of_columns, numbers, tokens
+from cluster_sim.workload.traces.session_numbers import SessionNumbers
 from cluster_sim.workload.traces.source import Beginning, TraceSource
 from cluster_sim.workload.traces.stamps import Stamps
 
@@ -40,12 +43,13 @@ def aiperf_row_batches(source: TraceSource) -> Iterator[Batch]:
     Raises ScenarioError with the line of a row that is malformed.
     """
     block_tokens = source.block_tokens or BLOCK_TOKENS
-    sessions: dict[Any, int] = {}
+    sessions = SessionNumbers()
     keys: dict[str, None] = {}
     times = Stamps(source, "timestamp", "ms")
     pauses = _Delays(source)
 
     def batch_of(keyed: KeyedRows) -> Batch:
+        has_both = False
         stamps, delays, prompts, outputs = [], [], [], []
         blocks, session, known = [], [], False
         for row in keyed.rows:
@@ -54,18 +58,18 @@ def aiperf_row_batches(source: TraceSource) -> Iterator[Batch]:
             if stamp is None and delay is None:
                 raise KeyError
             stamps.append(stamp)
-            delays.append(nan if delay is None else delay)
+            delays.append(nan if delay is None or stamp is not None else delay)
+            has_both |= stamp is not None and delay is not None
             prompts.append(row["input_length"])
             outputs.append(row["output_length"])
             ids = row.get("hash_ids") or ()
             known |= len(ids) > 0
             blocks.append((compact(ids), block_tokens))
-            name = row.get("session_id")
-            session.append(-1 if name is None else sessions.setdefault(name, len(sessions)))
+            session.append(sessions.of(row.get("session_id")))
         time_s = _times_s(times, stamps, keyed.lines, has_blocks=known)
         delay_s = pauses.seconds(numbers(delays), times.unit or "ms")
         unknown = np.full(len(stamps), nan)
-        return batch_of_columns(
+        batch = batch_of_columns(
             time_s,
             tokens(prompts),
             tokens(outputs),
@@ -73,6 +77,12 @@ def aiperf_row_batches(source: TraceSource) -> Iterator[Batch]:
             keyed.lines,
             Links(np.array(session), unknown, delay_s, adds=True),
         )
+        sessions.count(np.array(session))
+        if has_both:
+            source.tally.note(
+                "where a row has a timestamp and a delay, the timestamp decides, as in AIPerf; for the delay, leave the timestamp out"
+            )
+        return batch
 
     for batch in keyed_batches(source.path, source.place, batch_of, _EXPECTED, keys):
         refuse_gaps(batch, source.place, block_tokens)
@@ -80,6 +90,7 @@ def aiperf_row_batches(source: TraceSource) -> Iterator[Batch]:
         if "hash_ids" in keys:
             source.tally.note("hash_ids of later turns are not used: they follow their history")
         yield batch
+    sessions.note("session_id", source.tally)
 
 
 def _times_s(

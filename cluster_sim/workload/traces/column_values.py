@@ -1,4 +1,4 @@
-"""Columns of a table as numbers: lengths, times and sessions, from Arrow's arrays of any type."""
+"""Columns of a table as numbers: lengths and times, from Arrow's arrays of any type."""
 
 from __future__ import annotations
 
@@ -194,28 +194,6 @@ class ColumnTimes:
             return bool(len(self._numbers.numbers(first)))
         except ValueError:
             return False
-
-
-class ColumnSessions:
-    """Numbers of sessions by their names."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
-
-    def numbers(self, values: Any) -> np.ndarray:
-        """Return the number of each row's session; -1 where it has none."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        values, _ = plain(values, nulls=True)
-        names = pc.fill_null(pc.utf8_trim_whitespace(values.cast(pa.string())), "")
-        coded = names.dictionary_encode()
-        own = [
-            self._numbers.setdefault(name, len(self._numbers)) if name else -1
-            for name in coded.dictionary.to_pylist()
-        ]
-        sessions: np.ndarray = np.array(own, dtype=np.int64)[coded.indices.to_numpy()]
-        return sessions
 
 
 def array_of(values: Sequence[Any], *, are_names: bool = False) -> Any:

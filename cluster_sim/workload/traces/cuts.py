@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cluster_sim.errors import ScenarioError
+from cluster_sim.workload.traces.progress import Tally
 from cluster_sim.workload.traces.recorded import RecordedSession
 from cluster_sim.workload.traces.rows import Batch
 
@@ -31,6 +32,8 @@ class Cut(NamedTuple):
     """Whether times count from the beginning of the trace rather than from its first row."""
     begin_at: Callable[[float], None]
     """Function that is called with the time that becomes zero [s]."""
+    tally: Tally
+    """Counts of what is left out."""
 
     def batches(self, ordered: Iterator[Batch], rng: np.random.Generator) -> Iterator[Batch]:
         """Yield the requests that are kept; `ordered` are all, in order of time.
@@ -71,6 +74,12 @@ class Cut(NamedTuple):
         counts requests, and is left to those who send them. Raises ScenarioError where the last
         session starts before the start.
         """
+        if dejitter_s is not None:
+            spread = (
+                session._replace(start_s=session.start_s + dejitter_s * rng.random())
+                for session in sessions
+            )
+            sessions = iter(sorted(spread, key=start_of))
         first = next(sessions)
         zero_s = self._zero_s(first.start_s)
 
@@ -78,14 +87,13 @@ class Cut(NamedTuple):
             last_s = first.start_s
             for session in chain([first], sessions):
                 last_s = session.start_s
-                if session.start_s < zero_s or (self.sample < 1.0 and rng.random() >= self.sample):
-                    continue
-                late_s = 0.0 if dejitter_s is None else dejitter_s * rng.random()
-                yield session._replace(start_s=session.start_s - zero_s + late_s)
+                if session.start_s < zero_s:
+                    self.tally.begun += session.count_from(zero_s)
+                elif self.sample == 1.0 or rng.random() < self.sample:
+                    yield session._replace(start_s=session.start_s - zero_s)
             self._refuse_late_start(last_s - zero_s)
 
-        shifted = kept() if dejitter_s is None else iter(sorted(kept(), key=start_of))
-        return (session.sped_up(self.speedup) for session in shifted)
+        return (session.sped_up(self.speedup) for session in kept())
 
     def _zero_s(self, first_s: float) -> float:
         """Return the time that becomes zero [s], given that of the first request."""

@@ -279,6 +279,7 @@ class Trace(Description):
             limit=self.limit,
             begins_at_zero=self._format.begins_at_zero,
             begin_at=_forget if self.is_text else tally.begin_at,
+            tally=tally,
         )
 
     def _reader(self, tally: Tally, *, links_wanted: bool) -> TraceReader:
