@@ -313,6 +313,7 @@ class Trace(Description):
             tokens_of=self._texts.counter() if self.is_text else None,
             links_wanted=links_wanted,
             prefix=self.prefix,
+            is_spread=self.dejitter_s is not None,
         )
         return TraceReader(self._format, source)
 
