@@ -287,9 +287,13 @@ def test_a_unit_that_is_given_decides(tmp_path: Path, unit: str, per_s: float) -
         ("time", [0, 25_000_000], "ns", "its stamps are whole numbers, which gives 40 requests/s"),
         ("time", [5, 5], "s", "its first rows have one time only"),
         ("t_s", [1.7e12, 1.7e12 + 5], "ms", "its stamps have the size of milliseconds since 1970, and as seconds are far in the future"),
-        ("t_ms", [1.7e9, 1.7e9 + 5], "ms", None),
-        ("t_s", [0, 2000], "s", "the name says so, though that gives 0.0005 requests/s"),
-        ("t_ns", [0, 2000], "ns", "the name says so, though that gives 5e+05 requests/s"),
+        ("t_ms", [1.7e9, 1.7e9 + 5], "ms", "the name says so, though its stamps have the size of seconds since 1970"),
+        ("t_ms", [1.7e9, 1.7e9 + 0.5], "s", "its stamps have the size of seconds since 1970, and as milliseconds give 2,000 requests/s"),
+        ("t_ns", [1e9, 2e9, 3e9], "ns", None),
+        ("t_s", [0, 2000], "s", "the name says so, though that gives 0.0005 requests/s (it would be 0.5 as milliseconds or 500 as microseconds)"),
+        ("t_ns", [0, 2000], "ns", "the name says so, though that gives 5e+05 requests/s (it would be 0.5 as milliseconds or 500 as microseconds)"),
+        # a written point says fractions: 1 in 37 s
+        ("time", [0.0, 37.0, 74.0], "s", "its stamps have fractions, which gives 0.027 requests/s"),
     ],
 )  # fmt: skip
 def test_the_name_the_size_or_the_rate_decides_on_the_unit(
@@ -336,6 +340,8 @@ def test_long_rows_decide_together(tmp_path: Path) -> None:
         ([0, 10], "ms", None),
         ([0, 5], "ms", "milliseconds give 200 requests/s, seconds 0.2"),
         ([0.0, 0.5], "s", "milliseconds give 2,000 requests/s, seconds 2"),
+        ([0, 0.5, 5.5], "s", "milliseconds give 364 requests/s, seconds 0.364"),
+        ([0, 2_000_000], "ms", "0.0005 requests/s (it would be 0.5 as microseconds or 500 as"),
         ([1.7e9, 1.7e9 + 20], "s", "since 1970"),
     ],
 )

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cluster_sim.workload.traces.blis_header import BlisHeader, blis_header
-from cluster_sim.workload.traces.client_rows import SessionNumbers, in_time_order, without
+from cluster_sim.workload.traces.client_rows import in_time_order, without
 from cluster_sim.workload.traces.files import opened
 from cluster_sim.workload.traces.json_rows import MALFORMED
 from cluster_sim.workload.traces.rows import (
@@ -30,6 +30,7 @@ from cluster_sim.workload.traces.rows import (
     Links,
     batch_of_columns,
 )
+from cluster_sim.workload.traces.session_numbers import SessionNumbers
 from cluster_sim.workload.traces.source import Beginning, TraceSource
 
 _NEEDED = ("input_tokens", "output_tokens", "arrival_time_us")

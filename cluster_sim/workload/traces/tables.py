@@ -13,9 +13,9 @@ from typing import Any, NoReturn
 import numpy as np
 
 from cluster_sim.errors import ScenarioError
+from cluster_sim.workload.traces.column_sessions import ColumnSessions
 from cluster_sim.workload.traces.column_values import (
     ColumnNumbers,
-    ColumnSessions,
     ColumnTimes,
     array_of,
 )
@@ -100,8 +100,8 @@ class _Rows:
         self._numbers = ColumnNumbers(source.tally, has_decimal_commas=has_decimal_commas)
         name = ".".join(found.arrival)
         self._times = ColumnTimes(source, self._numbers, name, layout.unit)
-        self._sessions = ColumnSessions()
-        self._found = found
+        self._sessions = ColumnSessions(".".join(found.session or ()))
+        self._found, self._source = found, source
 
     def batch(self, columns: Sequence[Any], numbers: np.ndarray) -> Batch:
         """Return rows, given their columns in the order of `FoundColumns` and their numbers.
@@ -113,11 +113,13 @@ class _Rows:
         except (NotImplementedError, TypeError) as fault:  # of Arrow: a column of lists, say
             raise ValueError from fault
         self._times.taken()
+        if batch.links is not None:
+            self._sessions.taken()
         return batch
 
     def _batch(self, columns: Sequence[Any], numbers: np.ndarray) -> Batch:
         arrival, prompt, output, *others = columns
-        time_s = self._times.seconds(arrival)
+        time_s = self._times.seconds(arrival, numbers)
         prompts, outputs = self._numbers.tokens(prompt), self._numbers.tokens(output)
         links = None
         if self._found.session is not None:
@@ -131,6 +133,8 @@ class _Rows:
     def end(self) -> None:
         """Add the notes that are known at the end alone."""
         self._times.end()
+        if self._source.links_wanted:
+            self._sessions.end(self._source.tally)
 
 
 def _of_text(source: TraceSource, layout: TableLayout, found: FoundColumns) -> Iterator[Batch]:
