@@ -185,6 +185,24 @@ def test_points_and_commas_that_may_stand_between_thousands_are_refused(
     assert fault(path, columns=NAMES, time_unit="s") == f":3: {said}"
 
 
+def test_a_key_that_a_row_lacks_is_named(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, '{"when": 0, "asked": 2, "said": 1}\n{"when": 1, "said": 1}\n', "t.jsonl"
+    )
+    assert fault(path, columns=NAMES) == (
+        """:2: got '{"when": 1, "said": 1}'; expected {"when": time, "asked": tokens, "said": tokens} (asked is blank; remove the row, or write 0 to leave it out)"""
+    )
+
+
+def test_a_table_of_one_column_says_what_stands_between_columns(tmp_path: Path) -> None:
+    path = write(tmp_path, "timestamp~prompt_tokens~output_tokens\n0.5~3~4\n1.5~5~6\n")
+    assert fault(path) == (
+        ":1: has one column: got timestamp~prompt_tokens~output_tokens; expected names with , ; tab or | between them, or a line such as sep=: above that names another"
+    )
+    text = Path(path).read_text(encoding="utf-8")
+    assert len(read(write(tmp_path, f"sep=~\n{text}"))[0]) == 2
+
+
 def test_thousands_in_texts_of_json_and_quotes_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path, '{"when": 0, "asked": "2.000", "said": 1}\n', "t.jsonl")
     assert fault(path, columns=NAMES).startswith(":1: got '2.000' in asked; expected 2000 or 2 (")

@@ -96,8 +96,9 @@ class ColumnNumbers:
         if self._has_decimal_commas and pc.any(has_comma).as_py():
             if pc.any(pc.match_substring(texts, ".")).as_py():
                 raise ValueError
+            numbers = _array(pc.replace_substring(texts, ",", ".").cast(pa.float64()))
             self._tally.note("commas in numbers are read as decimal points")
-            texts = pc.replace_substring(texts, ",", ".")
+            return numbers
         try:
             return _array(texts.cast(pa.int64()))
         except pa.ArrowInvalid:

@@ -71,10 +71,15 @@ def alike_columns(path: str, begun: Beginning, names: Sequence[str]) -> Scenario
 
 
 def headless(path: str, begun: Beginning) -> ScenarioError | None:
-    """Return the error of a table that begins with numbers; None where it has a heading."""
+    """Return the error of a table of numbers or of one column; None where it has a heading."""
     if begun.kind != "table":
         return None
     heading = heading_of(path)
+    if len(heading.names) == 1 and not heading.numbers:
+        return ScenarioError.at(
+            f"{path}:{heading.line}",
+            f"has one column: got {listed(heading.names)}; expected names with , ; tab or | between them, or a line such as sep=: above that names another",
+        )
     if heading.numbers < min(2, len(heading.names)):
         return None
     return ScenarioError.at(

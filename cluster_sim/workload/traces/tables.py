@@ -227,21 +227,21 @@ def _of_json(source: TraceSource, layout: TableLayout, found: FoundColumns) -> I
 
     def batch_of(keyed: KeyedRows) -> Batch:
         values: list[list[Any]] = [[] for _ in readers]
-        for row in keyed.rows:
-            for place, reader in enumerate(readers):
-                values[place].append(reader(row))
+        row: Any = None
         try:
+            for row in keyed.rows:
+                for place, reader in enumerate(readers):
+                    values[place].append(reader(row))
             arrays = [
                 array_of(own, are_names=place == of_session) for place, own in enumerate(values)
             ]
             return rows.batch(arrays, keyed.lines)
-        except (ValueError, OverflowError) as fault:
-            if len(keyed.lines) != 1 or isinstance(fault, ScenarioError):
+        except (ValueError, OverflowError, KeyError, TypeError) as fault:
+            if len(keyed.lines) != 1 or isinstance(fault, ScenarioError) or row is None:
                 raise
-            fields, line = found.fields([own[0] for own in values]), int(keyed.lines[0])
-            refuse_row(
-                source.place, fields, json.dumps(row, ensure_ascii=False), f"{{{expected}}}", line
-            )
+            fields = found.fields([value_or_none_at(path)(row) for path in found.present])
+            text, line = json.dumps(row, ensure_ascii=False), int(keyed.lines[0])
+            refuse_row(source.place, fields, text, f"{{{expected}}}", line)
 
     try:
         for batch in keyed_batches(source.path, source.place, batch_of, f"{{{expected}}}", keys):
