@@ -232,9 +232,10 @@ def _assumption(tokens_per_s: float) -> str:
 
 def _of_sessions(scenario: Scenario, until_s: float, tokens_per_s: float) -> Demand:
     """Return the requests of sessions."""
-    requests = session_requests(scenario, until_s, tokens_per_s)
-    timed = islice(requests, scenario.requests_wanted or _MAX_REQUESTS)
-    return _of_turns(timed, scenario.title, [_assumption(tokens_per_s)])
+    tally = Tally()
+    requests = session_requests(scenario, until_s, tokens_per_s, tally)
+    timed = list(islice(requests, scenario.requests_wanted or _MAX_REQUESTS))
+    return _of_turns(timed, scenario.title, [*tally.said(), _assumption(tokens_per_s)])
 
 
 def _of_turns(timed: Iterable[TimedTurn], name: str, notes: list[str]) -> Demand:
