@@ -99,6 +99,7 @@ FORMATS: dict[str, TraceFormat] = {
         lambda source, rng: llmservingsim_batches(source),
         llmservingsim_sessions,
         links_turns=lambda begun: begun.has("sub_requests"),
+        units=NUMBER_UNITS,
         names=("arrival_time_ns", "input_toks", "output_toks"),
         has_times=lambda begun: not begun.has("sub_requests"),
     ),
