@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.workload.sessions import replayed_scripts, scripts
 
-_SAMPLE = 20_000
+SAMPLE = 20_000
 """Number of requests whose lengths are looked at."""
 _GROUPS = 100
 """Number of groups of prompts that are looked at."""
@@ -68,7 +68,7 @@ def sampled_lengths(scenario: Scenario) -> LengthMoments:
 
     Raises ScenarioError where a trace is malformed.
     """
-    prompt, output = np.array(list(islice(_lengths(scenario), _SAMPLE)), dtype=float).T
+    prompt, output = np.array(list(islice(_lengths(scenario), SAMPLE)), dtype=float).T
     if scenario.workload.shared_prefix is not None:
         prompt += scenario.workload.shared_prefix.tokens
     decode_steps = output - 1

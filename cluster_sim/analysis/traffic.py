@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from cluster_sim.workload.arrivals import ArrivalProcess, WaitingClients
 from cluster_sim.workload.generate import length_pieces
 from cluster_sim.workload.random_streams import AT_A_TIME, stream
 from cluster_sim.workload.sessions import Turn
+from cluster_sim.workload.shared_prefix import SharedPrefix
 from cluster_sim.workload.traces import Tally, Trace
 from cluster_sim.workload.traces.rows import Batch, Pieces
 
@@ -154,6 +155,24 @@ def of_scenario(scenario: Scenario, tokens_per_s: float) -> Demand:
     Where requests wait for answers, each answer is taken to come at `tokens_per_s` and at once.
     Raises ScenarioError where a trace is malformed, or where nothing ends the arrivals.
     """
+    demand, prefix = _without_prefix(scenario, tokens_per_s), scenario.workload.shared_prefix
+    return demand if prefix is None else _with_prefix(demand, prefix, scenario.seed)
+
+
+def _with_prefix(demand: Demand, prefix: SharedPrefix, seed: int) -> Demand:
+    """Return the requests with the text that each begins with."""
+    own = demand.pieces
+
+    def pieces() -> Iterator[Pieces]:
+        rest = repeat((), len(demand.arrival_s)) if own is None else own
+        return ((text, *pieces) for text, pieces in zip(prefix.pieces(seed), rest, strict=False))
+
+    prompt_tokens = demand.prompt_tokens + prefix.tokens
+    return replace(demand, prompt_tokens=prompt_tokens, pieces=_Remade(pieces))
+
+
+def _without_prefix(scenario: Scenario, tokens_per_s: float) -> Demand:
+    """Return the requests without the texts that stand before their prompts."""
     workload = scenario.workload
     until_s = float("inf") if scenario.duration_s is None else scenario.duration_s
     if workload.trace is not None:
@@ -213,9 +232,10 @@ def _assumption(tokens_per_s: float) -> str:
 
 def _of_sessions(scenario: Scenario, until_s: float, tokens_per_s: float) -> Demand:
     """Return the requests of sessions."""
-    requests = session_requests(scenario, until_s, tokens_per_s)
-    timed = islice(requests, scenario.requests_wanted or _MAX_REQUESTS)
-    return _of_turns(timed, scenario.title, [_assumption(tokens_per_s)])
+    tally = Tally()
+    requests = session_requests(scenario, until_s, tokens_per_s, tally)
+    timed = list(islice(requests, scenario.requests_wanted or _MAX_REQUESTS))
+    return _of_turns(timed, scenario.title, [*tally.said(), _assumption(tokens_per_s)])
 
 
 def _of_turns(timed: Iterable[TimedTurn], name: str, notes: list[str]) -> Demand:

@@ -43,6 +43,26 @@ def write(demand: Demand, path: Path) -> None:
         raise cannot_write(path, fault) from fault
 
 
+def losses(demand: Demand, path: Path) -> Iterator[str]:
+    """Yield what a file of the requests does not hold."""
+    if demand.output_piece is not None or (demand.reading and demand.reading.sessions):
+        yield "requests are written at their times: that turns of sessions wait for answers is not kept"
+    if path.suffix == ".jsonl" and demand.pieces is not None:
+        inside = (own for own in _ends_inside(demand) if own % BLOCK_TOKENS)
+        if next(inside, None) is not None:
+            yield f"prefixes are written as Mooncake's blocks of {BLOCK_TOKENS} tokens: prompts share whole blocks only, and nothing below {BLOCK_TOKENS} tokens; a .parquet file keeps more"
+
+
+def _ends_inside(demand: Demand) -> Iterator[int]:
+    """Yield how far into its prompt each piece reaches that ends before the prompt [tokens]."""
+    for prompt, own in zip(demand.prompt_tokens.tolist(), demand.pieces or (), strict=False):
+        end = 0
+        for _, tokens in own:
+            end += tokens
+            if end < prompt:
+                yield end
+
+
 def _table(demand: Demand) -> pa.Table:
     columns = {
         "arrival_s": demand.arrival_s,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,14 @@ def warn_of(scenarios: Iterable[Scenario]) -> None:
         warning for scenario in scenarios for warning in scenario.warnings()
     ):
         warn(warning)
+
+
+def warn_of_traces(scenarios: Iterable[Scenario], most: float = inf) -> None:
+    """Print what is to be said of the traces of scenarios, of which `most` requests are read."""
+    from cluster_sim.analysis.trace_notes import trace_notes
+
+    for sentence in trace_notes(scenarios, most):
+        warn(sentence)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -24,6 +24,9 @@ def simulate(
 ) -> Results:
     """Run `scenario` to its end, or the sample of it that it asks for.
 
+    `info.notes` of the results holds what commands print on stderr: how a trace was read, and what
+    of it was left out.
+
     Parameters
     ----------
     progress

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cluster_sim.errors import ScenarioError
+from cluster_sim.errors import Fault, ScenarioError
 from cluster_sim.loading.files import ScenarioFile, open_scenarios
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.scenario.study_spec import Capacity
@@ -77,7 +77,8 @@ def capacity(  # noqa: PLR0913 - public API: every parameter is an option of its
     }
     options = comparable(_options(calls, Runner(workers, progress)))
     if all(option.fault for option in options):
-        raise ScenarioError.at(file.place(), options[0].fault)
+        first = options[0]
+        raise ScenarioError(first.faults or [Fault(file.place(), first.fault)])
     wanted = [objective for option in options for objective in option.objectives]
     percentile, *others = {objective.percentile for objective in wanted}
     return Answer(
@@ -115,7 +116,7 @@ def searched(
             return search.highest_rate()
         return search.fewest_nodes(asked.rate_per_s)
     except ScenarioError as error:
-        return Option(values, None, None, None, (), str(error))
+        return Option(values, None, None, None, (), str(error), faults=error.faults)
 
 
 def tried(file: ScenarioFile, asked: Capacity, values: Mapping[str, Any], trial: Trial) -> Scenario:

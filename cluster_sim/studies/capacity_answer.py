@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from cluster_sim.errors import Fault
 from cluster_sim.results.metrics.verdict import Objective
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class Option:
     """Why it is no option at all."""
     objectives: tuple[Objective, ...] = ()
     """Objectives that it was held to; none where it is no option."""
+    faults: tuple[Fault, ...] = ()
+    """Faults of the input that are why it is no option."""
 
     @property
     def title(self) -> str:

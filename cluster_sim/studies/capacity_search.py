@@ -40,6 +40,11 @@ class Search:
         self.overrides = {key: value for key, value in values.items() if key != "variant"}
         self.base = file.scenario(self.variant, self.overrides, where="axis")
         self.place = _pool_place(self.base, asked.pool, file)
+        if self.base.workload.trace is not None:
+            raise ScenarioError.at(
+                file.place("workload"),
+                "replays a trace, which has one rate; workload.trace.speedup changes it: a sweep over that key, such as sweep: {axes: [{workload.trace.speedup: [1, 1.5, 2]}]}, shows up to which the SLO is met",
+            )
         if not offered_per_s(self.base):
             raise ScenarioError.at(
                 file.place("workload"),

@@ -12,6 +12,8 @@ from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.studies import batches
 from cluster_sim.studies.comparison import Comparison, Difference, Replication, differences
 from cluster_sim.studies.runner import Progress, Runner, all_reseeded, summary_of
+from cluster_sim.studies.same_runs import are_one_run
+from cluster_sim.studies.same_runs import sentence as same_runs_sentence
 from cluster_sim.studies.warmup import ends_by_itself, settled_s
 from cluster_sim.studies.workers import cores
 
@@ -156,7 +158,7 @@ class _Comparing:
             outcome,
             len(runs),
             warmup_s,
-            tuple(_notes(runs, warmup_s)),
+            tuple(_notes(runs, warmup_s, self.scenarios[0])),
         )
 
     def _names(self) -> tuple[str, ...]:
@@ -220,8 +222,10 @@ def replicated_in_batches(scenarios: Sequence[Scenario]) -> Replication:
     return [results.summary() | {"batches": batches.of_batches(results)} for results in runs]
 
 
-def _notes(runs: Sequence[Replication], warmup_s: float | None) -> Iterator[str]:
+def _notes(runs: Sequence[Replication], warmup_s: float | None, first: Scenario) -> Iterator[str]:
     """Yield what makes the error bars doubtful."""
+    if all(are_one_run(summaries) for summaries in zip(*runs, strict=True)):
+        yield same_runs_sentence(first)
     if warmup_s is None:
         yield "no steady state showed, so no warm-up was left out; longer runs, or less load, would tell more"
     if len(runs) == 1 and (names := ", ".join(batches.dependent(runs[0]))):

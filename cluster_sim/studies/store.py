@@ -51,7 +51,7 @@ class SweepFolder:
 
     def __init__(self, path: str | Path, warned: Warned) -> None:
         self.path = Path(path)
-        self._warned = warned
+        self.warned = warned
         self._known: dict[str, Record] = {}
         with self._writing():
             for name in ("points", "plans"):
@@ -143,7 +143,7 @@ class SweepFolder:
         with self._writing(), suppress(FileNotFoundError):  # another sweep may have been quicker
             os.replace(path, aside)
         again = "is simulated again" if path.parent.name == "points" else "is left out"
-        self._warned(f"{path}: {fault}; it is kept as {aside.name}, and {again}")
+        self.warned(f"{path}: {fault}; it is kept as {aside.name}, and {again}")
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,8 +14,10 @@ from zlib import crc32
 from cluster_sim.errors import ScenarioError, SimulationError
 from cluster_sim.loading.files import ScenarioFile, open_scenarios
 from cluster_sim.loading.variants import name_faults
+from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.sim.limits import NO_LIMITS, RunLimits
 from cluster_sim.studies.grid import Point, program_version, resolved, swept
+from cluster_sim.studies.same_runs import are_one_run, sentence
 from cluster_sim.studies.store import Record, SweepFolder, Warned
 from cluster_sim.studies.sweep_count import SweepCount
 from cluster_sim.studies.sweep_plan import plan_of, refuse_another_sweep
@@ -76,7 +78,8 @@ def sweep(  # noqa: PLR0913 - public API: every parameter is an option of its us
     ended
         Listener that is given each point, in words, and its outcome.
     warned
-        Listener that is given a sentence about each damaged file that was set aside.
+        Listener that is given a sentence about each damaged file that was set aside, and each
+        sentence on how a trace was read.
 
     Returns
     -------
@@ -129,6 +132,8 @@ class _Sweep:
         self.named: dict[str, str] = {}
         self.rows: list[dict[str, Any]] = []
         self.started: set[str] = set()
+        self.noted: set[str] = set()
+        self.replicated: Scenario | None = None
         self.count = SweepCount()
 
     def run(self, workers: int | None, dask: str | None) -> pa.Table:
@@ -149,7 +154,17 @@ class _Sweep:
                 f"{kept:,} points are kept in {self.folder.path}; the same command goes on from there"
             )
             raise
+        self._say_same_runs()
         return self.folder.publish()
+
+    def _say_same_runs(self) -> None:
+        """Say where the replications of every point are one run."""
+        points: dict[str, list[Mapping[str, Any]]] = {}
+        for row in self.rows:
+            if (record := self.folder.record(row["key"])) and record["status"] == "done":
+                points.setdefault(row["columns"]["point"], []).append(record["summary"])
+        if self.replicated is not None and points and all(map(are_one_run, points.values())):
+            self.folder.warned(sentence(self.replicated))
 
     @property
     def _is_planned(self) -> bool:
@@ -165,6 +180,8 @@ class _Sweep:
         faults: list[str] = []
         for point in swept(self.file):
             self.rows.append(self._row(point))
+            if point.replication and point.scenario is not None:
+                self.replicated = point.scenario
             if point.scenario is None:
                 faults.append(point.fault)
                 self.folder.add(point.key, failed(point.fault))
@@ -217,6 +234,10 @@ class _Sweep:
             raise SimulationError(
                 f"a worker runs another version than this one, {program_version()}"
             )
+        for note in outcome.pop("notes", ()):
+            if note not in self.noted:
+                self.noted.add(note)
+                self.folder.warned(note)
         self.folder.add(key, outcome)
         self._add_count(**{outcome["status"]: 1})
         if self.listeners.ended is not None:

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from cluster_sim.errors import SummaryError
+from cluster_sim.results.results import Results
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.sim.limits import RunLimits
 from cluster_sim.studies.grid import program_version
@@ -41,7 +42,14 @@ def simulated(scenario: Scenario, folder: str | None, limits: RunLimits) -> dict
         "summary": summary,
         "wall_s": time.perf_counter() - began_s,
         "version": program_version(),
+        "notes": notes_of(results),
     }
+
+
+def notes_of(results: Results) -> list[str]:
+    """Return what is to be said of the trace of a run; nothing where it replays none."""
+    trace = results.scenario.workload.recorded
+    return [] if trace is None else [f"{trace.path}: {note}" for note in results.info.notes]
 
 
 def _failed_by(error: Exception) -> dict[str, Any]:

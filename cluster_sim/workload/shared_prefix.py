@@ -25,17 +25,18 @@ class SharedPrefix(Description):
 
     def before(self, route: Callable[[Request], None], seed: int) -> Callable[[Request], None]:
         """Return `route` for requests that are given their first text on the way."""
-        texts = self._texts(seed)
+        pieces = self.pieces(seed)
 
         def prefixed(request: Request) -> None:
             request.prompt_tokens += self.tokens
-            request.pieces = ((-1 - next(texts), self.tokens), *request.pieces)
+            request.pieces = (next(pieces), *request.pieces)
             route(request)
 
         return prefixed
 
-    def _texts(self, seed: int) -> Iterator[int]:
-        """Yield the number of the text that each request begins with."""
+    def pieces(self, seed: int) -> Iterator[tuple[int, int]]:
+        """Yield the text that each request begins with, as a piece of its prompt, indefinitely."""
         rng = stream(seed, "shared_prefix")
         while True:
-            yield from rng.integers(self.groups, size=_AT_A_TIME).tolist()
+            for text in rng.integers(self.groups, size=_AT_A_TIME).tolist():
+                yield -1 - text, self.tokens

@@ -5,6 +5,7 @@ and fitted.
 from __future__ import annotations
 
 import json
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,16 @@ from ruamel.yaml import YAML
 import cluster_sim
 from cluster_sim.analysis.demand import Demand
 from cluster_sim.analysis.traffic import of_scenario, of_trace
-from cluster_sim.analysis.traffic_files import write
+from cluster_sim.analysis.traffic_files import losses, write
 from cluster_sim.calibration.traffic import propose
 from cluster_sim.errors import ScenarioError
+from cluster_sim.request import Request
 from cluster_sim.scenario.workload import Workload
+from cluster_sim.sim.build_traffic import label_requests, open_loop_requests
 from cluster_sim.workload.arrivals import Gamma, OnOff, Poisson
 from cluster_sim.workload.statistics import gap_cv
-from cluster_sim.workload.traces import Trace
+from cluster_sim.workload.traces import Tally, Trace
+from cluster_sim.workload.traces.rows import Pieces
 from tests.commands import call
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
 from tests.workload.test_sessions import PLAIN
@@ -56,6 +60,12 @@ CLASSES = [{"name": "a", "share": 0.5}, {"name": "b", "share": 0.5, "prompt_toke
         {"classes": CLASSES, "length_correlation": None},
         {"arrivals": OPEN["arrivals"] | {"requests": 700}},
         {"arrivals": {"process": "at_once", "requests": 100}},
+        {"shared_prefix": {"tokens": 30, "groups": 3}},
+        {
+            "shared_prefix": {"tokens": 30, "groups": 3},
+            "classes": CLASSES,
+            "length_correlation": None,
+        },
     ],
 )
 def test_a_scenarios_traffic_is_what_its_run_sees(tmp_path: Path, changes: dict[str, Any]) -> None:
@@ -64,6 +74,28 @@ def test_a_scenarios_traffic_is_what_its_run_sees(tmp_path: Path, changes: dict[
     assert len(alone.arrival_s) > 90
     for name in ("arrival_s", "prompt_tokens", "output_tokens"):
         assert np.array_equal(getattr(alone, name), run[name].to_numpy())
+    assert list(alone.pieces or repeat((), len(alone.arrival_s))) == pieces_of_run(one)
+
+
+def test_a_prefix_before_the_prompts_of_a_trace_is_part_of_its_traffic(tmp_path: Path) -> None:
+    row = {"timestamp": 0, "input_length": 1100, "output_length": 5, "hash_ids": [9, 7, 8]}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row) + "\n")
+    trace = {"trace": {"path": str(tmp_path / "a.jsonl")}}
+    one = scenario(tmp_path, trace | {"shared_prefix": {"tokens": 30}})
+    traffic = of_scenario(one, 50.0)
+    assert traffic.prompt_tokens.tolist() == [1130]
+    assert list(traffic.pieces or ()) == pieces_of_run(one)
+    assert traffic.pieces is not None
+    assert [tokens for _, tokens in next(iter(traffic.pieces))] == [30, 512, 512, 76]
+
+
+def pieces_of_run(one: cluster_sim.Scenario) -> list[Pieces]:
+    """Return the pieces of the prompts as a run routes them."""
+    routed: list[Request] = []
+    route = label_requests(one, routed.append)
+    for request in open_loop_requests(one, Tally()):
+        route(request)
+    return [request.pieces for request in routed]
 
 
 def test_clients_that_wait_ask_again_when_an_assumed_answer_has_come(tmp_path: Path) -> None:
@@ -178,6 +210,49 @@ def test_a_mooncake_trace_keeps_its_blocks(tmp_path: Path) -> None:
     assert [
         json.loads(line)["hash_ids"] for line in (tmp_path / "b.jsonl").read_text().splitlines()
     ] == [[0, 1, 2], [0, 1, 3]]
+
+
+def read_again(demand: Demand, path: Path) -> Demand:
+    """Return requests written to a file and read from there."""
+    write(demand, path)
+    return of_trace(Trace.model_validate({"path": str(path)}), "again")
+
+
+def shared(*lengths: int, prompt: int) -> Demand:
+    """Return three requests that begin with the same pieces of these lengths."""
+    pieces = tuple(enumerate(lengths, start=1))
+    prompts = np.full(3, prompt)
+    return Demand("x", np.arange(3.0), prompts, np.ones(3, dtype=int), [pieces] * 3)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "prompt"), [((300,), 700), ((16, 16, 16, 5), 53), ((64, 48), 200), ((7,), 7)]
+)
+def test_a_table_keeps_what_prompts_share(
+    tmp_path: Path, lengths: tuple[int, ...], prompt: int
+) -> None:
+    """Two of three prompts were seen before as far as their pieces reach."""
+    again = read_again(shared(*lengths, prompt=prompt), tmp_path / "x.parquet")
+    assert again.reused() == approx(2 / 3 * sum(lengths) / prompt)
+    assert again.notes == []
+
+
+def test_a_table_says_where_pieces_have_no_length_in_common(tmp_path: Path) -> None:
+    """Pieces of 500 and 17 tokens are one block of 512."""
+    again = read_again(shared(500, 17, prompt=600), tmp_path / "x.parquet")
+    assert again.reused() == approx(2 / 3 * 512 / 600)
+    assert [note[:62] for note in again.notes] == [
+        "the pieces of prompts have no length in common of 16 tokens or"
+    ]
+
+
+def test_what_a_file_does_not_hold_is_said(tmp_path: Path) -> None:
+    lines, table = tmp_path / "x.jsonl", tmp_path / "x.parquet"
+    assert "nothing below 512 tokens" in "".join(losses(shared(300, prompt=700), lines))
+    assert not list(losses(shared(300, prompt=700), table))
+    assert not list(losses(shared(512, 512, 9, prompt=1033), lines))
+    talks = of_scenario(scenario(tmp_path, {"sessions": PLAIN}), 5.0)
+    assert "wait for answers is not kept" in "".join(losses(talks, table))
 
 
 # --- fitted

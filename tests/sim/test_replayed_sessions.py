@@ -203,6 +203,36 @@ def test_a_start_leaves_out_sessions_that_begin_before_it(tmp_path: Path) -> Non
         replayed(tmp_path / "a.jsonl", lines(AIPERF), start="0.8 s")
 
 
+def test_turns_after_the_start_of_sessions_before_it_are_counted(tmp_path: Path) -> None:
+    """Turns of the first chat at 0.2 and 5 s come after a start of 0.1 s; that at 0 s does not."""
+    path = tmp_path / "b.jsonl"
+    results = replayed(path, lines(BAILIAN), start="0.1 s")
+    assert [arrival_s for arrival_s, _ in times(results)] == [8.9]
+    note = "2 requests after the start belong to sessions that began before it and are left out; replay: timestamps keeps"
+    assert note in " ".join(results.info.notes)
+    kept = replayed(path, lines(BAILIAN), start="0.1 s", replay="timestamps")
+    assert [arrival_s for arrival_s, _ in times(kept)] == [0.1, 4.9, 8.9]
+
+
+@pytest.mark.parametrize("replay", ["sessions", "timestamps"])
+def test_the_first_request_comes_at_time_zero_when_starts_are_spread(
+    tmp_path: Path, replay: str
+) -> None:
+    rows = [chat(number, -1, 5.0, 40, 1) for number in range(1, 4)]
+    results = replayed(tmp_path / "b.jsonl", lines(rows), replay=replay, dejitter="3 s")
+    arrivals_s = [arrival_s for arrival_s, _ in times(results)]
+    assert arrivals_s[0] == 0.0
+    assert 0.0 < arrivals_s[1] < arrivals_s[2] < 3.0
+
+
+def test_a_timestamp_beside_a_delay_decides(tmp_path: Path) -> None:
+    """Due at 3 s, and not 0.1 s after the answer, which ends at 0.5 s."""
+    rows = [AIPERF[0], AIPERF[1] | {"timestamp": 4000, "delay": 100}]
+    results = replayed(tmp_path / "a.jsonl", lines(rows))
+    assert times(results) == [(0.0, 0.5), (3.0, 3.3)]
+    assert "the timestamp decides, as in AIPerf" in " ".join(results.info.notes)
+
+
 TOOLS = {
     "session_id": "x",
     "arrival_time_ns": 2_000_000_000,

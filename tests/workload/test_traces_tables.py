@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.traces import Tally, Trace
 from cluster_sim.workload.traces.clock import decided_unit, mooncake_unit
+from cluster_sim.workload.traces.known_names import mapping
 
 NAMES = {"arrival": "when", "prompt": "asked", "output": "said"}
 
@@ -83,39 +84,50 @@ def test_decimal_commas_are_said_and_none_stand_in_comma_files(tmp_path: Path) -
     path = write(tmp_path, named("0,5;3;4", "2,0;5;6", heading="when;asked;said"))
     assert "commas in numbers are read as decimal points" in read(path, columns=NAMES)[1]
     path = write(tmp_path, named('"0,5",3,4'))
-    assert fault(path, columns=NAMES, time_unit="s").startswith(":2: got '0,5,3,4'")
+    assert fault(path, columns=NAMES, time_unit="s").startswith(""":2: got '"0,5",3,4'""")
     path = write(tmp_path, named("0,5;3;4", "0.7;3;4", heading="when;asked;said"))
     assert fault(path, columns=NAMES, time_unit="s").startswith(":3: got '0.7;3;4'")
 
 
 @pytest.mark.parametrize(
-    ("rows", "line", "text"),
+    ("rows", "line", "text", "why"),
     [
-        (["1,3,4", "", "2,x,6"], 4, "2,x,6"),
-        (["1,3,4", '2,"5\n\n",6', "3,,6"], 6, "3,,6"),
-        (["1,3,4", '2,"\n5.5",6'], 3, "2, 5.5,6"),
-        (["1,3,4", "2,5"], 3, "2,5"),
-        (["1,3,4", "2,5,6,7"], 3, "2,5,6,7"),
-        (["1,3,4", "2,1.5,6"], 3, "2,1.5,6"),
-        (["1,3,4", "2,-1,6"], 3, "2,-1,6"),
-        (["1,3,4", "nan,1,6"], 3, "nan,1,6"),
-        (["1,3,4", "1e300,1,6"], 3, "1e300,1,6"),
-        (["1,3,4", "2,1e400,6"], 3, "2,1e400,6"),
-        (["1,3,4", "2,2000000000,6"], 3, "2,2000000000,6"),
-        (["1,3,4", "true,2,6"], 3, "true,2,6"),
-        (["1,3,4", "2026-10-25 00:00:00,2,6"], 3, "2026-10-25 00:00:00,2,6"),
+        (["1,3,4", "", "2,x,6"], 4, "2,x,6", " (asked is 'x': not a number)"),
+        (["1,3,4", '2,"5\n\n",6', "3,,6"], 6, "3,,6", " (asked is blank; remove the row, or write 0 to leave it out)"),
+        (["1,3,4", "3,5,NULL"], 3, "3,5,NULL", " (said is 'NULL': not a number; remove the row, or write 0 to leave it out)"),
+        (["1,3,4", '2,"\n5.5",6'], 3, '2," 5.5",6', " (asked is '5.5': not whole)"),
+        (["1,3,4", "2,5"], 3, "2,5", " (2 fields, where the heading has 3)"),
+        (["1,3,4", "end"], 3, "end", " (1 field, where the heading has 3)"),
+        (["1,3,4", "2,5,6,7"], 3, "2,5,6,7", " (4 fields, where the heading has 3)"),
+        (["1,3,4", "2,1.5,6"], 3, "2,1.5,6", " (asked is '1.5': not whole)"),
+        (["1,3,4", "2,-1,6"], 3, "2,-1,6", " (asked is '-1': negative)"),
+        (["1,3,4", "nan,1,6"], 3, "nan,1,6", " (when is 'nan': not a time; remove the row)"),
+        (["1,3,4", ",1,6"], 3, ",1,6", " (when is blank; remove the row)"),
+        (["1,3,4", "Total,1,6"], 3, "Total,1,6", " (when is 'Total': a line of totals is no request; remove it)"),
+        (["1,3,4", "1e300,1,6"], 3, "1e300,1,6", ""),
+        (["1,3,4", "2,1e400,6"], 3, "2,1e400,6", " (asked is '1e400': more than 1,000,000,000)"),
+        (["1,3,4", "2,2000000000,6"], 3, "2,2000000000,6", " (asked is '2000000000': more than 1,000,000,000)"),
+        (["1,3,4", "true,2,6"], 3, "true,2,6", ""),
+        (["1,3,4", "2026-10-25 00:00:00,2,6"], 3, "2026-10-25 00:00:00,2,6", ""),
     ],
-)
-def test_a_row_that_is_wrong_is_named_by_its_line(
-    tmp_path: Path, rows: list[str], line: int, text: str
+)  # fmt: skip
+def test_a_row_that_is_wrong_is_named_by_its_line_its_field_and_why(
+    tmp_path: Path, rows: list[str], line: int, text: str, why: str
 ) -> None:
     path = write(tmp_path, named(*rows))
-    expected = "when,asked,said: a time, and whole numbers of tokens"
+    expected = f"when,asked,said: a time, and whole numbers of tokens{why}"
     assert fault(path, columns=NAMES) == f":{line}: got '{text}'; expected {expected}"
     later = ["1,3,4"] * 20_000
     path = write(tmp_path, named(*later, *rows))
     message = fault(path, columns=NAMES)
     assert message == f":{line + 20_000}: got '{text}'; expected {expected}"
+
+
+def test_a_heading_that_stands_there_again_is_said(tmp_path: Path) -> None:
+    path = write(tmp_path, named("1,3,4", "when,asked,said", "2,3,4"))
+    assert fault(path, columns=NAMES) == (
+        ":3: holds the heading again; expected one heading: remove the line"
+    )
 
 
 def test_a_quote_that_does_not_end_is_named_by_the_line_of_its_row(tmp_path: Path) -> None:
@@ -155,9 +167,39 @@ def test_two_columns_that_are_alike_are_refused(tmp_path: Path) -> None:
     assert "since time_stamp and Timestamp may both hold the arrival" in fault(path)
 
 
-def test_commas_that_may_stand_between_thousands_are_refused(tmp_path: Path) -> None:
-    path = write(tmp_path, named("0,5;3;4", "0,7;1,000;4", heading="when;asked;said"))
-    assert fault(path, columns=NAMES).startswith(":3: got '0,7;1,000;4'")
+@pytest.mark.parametrize(
+    ("row", "name", "text", "readings"),
+    [
+        ("0,7;1,000;4", "asked", "1,000", "1000 or 1"),
+        ("0,7;4.000;4", "asked", "4.000", "4000 or 4"),
+        ("0,7;3;1.234.567", "said", "1.234.567", "1234567"),
+        ("1,760,000;3;4", "when", "1,760,000", "1760000"),
+    ],
+)
+def test_points_and_commas_that_may_stand_between_thousands_are_refused(
+    tmp_path: Path, row: str, name: str, text: str, readings: str
+) -> None:
+    why = "(points and commas may stand between thousands)"
+    said = f"got '{text}' in {name}; expected {readings} {why}"
+    path = write(tmp_path, named("0,5;3;4", row, heading="when;asked;said"))
+    assert fault(path, columns=NAMES, time_unit="s") == f":3: {said}"
+
+
+def test_thousands_in_texts_of_json_and_quotes_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, '{"when": 0, "asked": "2.000", "said": 1}\n', "t.jsonl")
+    assert fault(path, columns=NAMES).startswith(":1: got '2.000' in asked; expected 2000 or 2 (")
+    path = write(tmp_path, named('0,"1,983",1'))
+    assert fault(path, columns=NAMES).startswith(":2: got '1,983' in asked; expected 1983 or 1.983")
+
+
+def test_three_decimals_behind_a_comma_are_a_fraction_where_another_time_shows_it(
+    tmp_path: Path,
+) -> None:
+    path = write(tmp_path, named("1,000;3;4", "2,000;3;4", heading="when;asked;said"))
+    assert fault(path, columns=NAMES, time_unit="s").startswith(":2: got '1,000' in when; expected")
+    for first in ("0,250", "1,5", "0,0001"):
+        path = write(tmp_path, named(f"{first};3;4", "2,000;3,0;4,00", heading="when;asked;said"))
+        assert len(read(path, columns=NAMES, time_unit="s")[0]) == 2
 
 
 # --- times
@@ -172,6 +214,9 @@ def test_commas_that_may_stand_between_thousands_are_refused(tmp_path: Path) -> 
         ("2026-10-25 02:30:11+02", "2026-10-25 00:30:12.500000000000 +00:00"),
         ("2026-10-25 06:00:11 +0530", "2026-10-25 00:30:12.5 UTC"),
         ("2026-10-25 00:30:11", "2026-10-25 03:30:12.5+03"),
+        ("2026-10-25t00:30:11z", "20261025T003012.5Z"),
+        ("20261025T003011", "20261025t023012.5+0200"),
+        ("2026-10-25 00:30:11 +0000 UTC m=+0.01", "2026-10-24 17:30:12.5 -0700 PDT"),
         ("2026-02-28 23:59:59.25", "2026-03-01 00:00:00.75"),
         ("2024-02-28 23:59:59", "2024-02-29T00:00:00.5"),
         ("1700000011.0541", "1700000012.5541"),
@@ -245,9 +290,13 @@ def test_a_unit_that_is_given_decides(tmp_path: Path, unit: str, per_s: float) -
         ("time", [0, 25_000_000], "ns", "its stamps are whole numbers, which gives 40 requests/s"),
         ("time", [5, 5], "s", "its first rows have one time only"),
         ("t_s", [1.7e12, 1.7e12 + 5], "ms", "its stamps have the size of milliseconds since 1970, and as seconds are far in the future"),
-        ("t_ms", [1.7e9, 1.7e9 + 5], "ms", None),
-        ("t_s", [0, 2000], "s", "the name says so, though that gives 0.0005 requests/s"),
-        ("t_ns", [0, 2000], "ns", "the name says so, though that gives 5e+05 requests/s"),
+        ("t_ms", [1.7e9, 1.7e9 + 5], "ms", "the name says so, though its stamps have the size of seconds since 1970"),
+        ("t_ms", [1.7e9, 1.7e9 + 0.5], "s", "its stamps have the size of seconds since 1970, and as milliseconds give 2,000 requests/s"),
+        ("t_ns", [1e9, 2e9, 3e9], "ns", None),
+        ("t_s", [0, 2000], "s", "the name says so, though that gives 0.0005 requests/s (it would be 0.5 as milliseconds or 500 as microseconds)"),
+        ("t_ns", [0, 2000], "ns", "the name says so, though that gives 5e+05 requests/s (it would be 0.5 as milliseconds or 500 as microseconds)"),
+        # a written point says fractions: 1 in 37 s
+        ("time", [0.0, 37.0, 74.0], "s", "its stamps have fractions, which gives 0.027 requests/s"),
     ],
 )  # fmt: skip
 def test_the_name_the_size_or_the_rate_decides_on_the_unit(
@@ -294,6 +343,8 @@ def test_long_rows_decide_together(tmp_path: Path) -> None:
         ([0, 10], "ms", None),
         ([0, 5], "ms", "milliseconds give 200 requests/s, seconds 0.2"),
         ([0.0, 0.5], "s", "milliseconds give 2,000 requests/s, seconds 2"),
+        ([0, 0.5, 5.5], "s", "milliseconds give 364 requests/s, seconds 0.364"),
+        ([0, 2_000_000], "ms", "0.0005 requests/s (it would be 0.5 as microseconds or 500 as"),
         ([1.7e9, 1.7e9 + 20], "s", "since 1970"),
     ],
 )
@@ -355,7 +406,7 @@ def test_a_row_of_parquet_that_is_wrong_is_named_by_its_number(tmp_path: Path) -
     prompts = [*range(1, 6001), None]
     path = parquet(tmp_path, when=[0.5] * 6001, asked=prompts, said=[1] * 6001)
     assert fault(path, columns=NAMES, time_unit="s") == (
-        ", row 6001: got '0.5,None,1'; expected when,asked,said, with times in s"
+        ", row 6001: got '0.5,None,1'; expected when,asked,said, with times in s (asked is blank; remove the row, or write 0 to leave it out)"
     )
     path = parquet(tmp_path, when=[True], asked=[1], said=[1])
     assert fault(path, columns=NAMES).startswith(", row 1: got 'True,1,1'")
@@ -381,7 +432,7 @@ def test_keys_of_json_reach_into_objects_in_lines_and_arrays(tmp_path: Path) -> 
         tmp_path, lines + '\n{"t": {"Start": 3}, "usage": {"in": null, "out": 1}}', "t.json"
     )
     assert fault(path, columns=columns) == (
-        """:4: got '{"t": {"Start": 3}, "usage": {"in": null, "out": 1}}'; expected {"t.Start": time, "usage.in": tokens, "usage.out": tokens}"""
+        """:4: got '{"t": {"Start": 3}, "usage": {"in": null, "out": 1}}'; expected {"t.Start": time, "usage.in": tokens, "usage.out": tokens} (usage.in is blank; remove the row, or write 0 to leave it out)"""
     )
 
 
@@ -494,9 +545,9 @@ def test_columns_belong_to_tables_alone(tmp_path: Path) -> None:
 
 
 def test_a_unit_is_refused_where_the_format_has_its_own(tmp_path: Path) -> None:
-    row = '{"input_toks": 100, "output_toks": 20, "arrival_time_ns": 1000000000}\n'
+    row = '{"requests": [{"t": 0.0, "in": 10, "out": 2, "hash_ids": [1]}], "block_size": 64}\n'
     assert fault(write(tmp_path, row), time_unit="s") == (
-        ": is a llmservingsim trace; got time_unit: s; expected no time_unit: the format gives it"
+        ": is a weka trace; got time_unit: s; expected no time_unit: the format gives it"
     )
     row = '{"timestamp": 0, "input_length": 10, "output_length": 2}\n'
     assert fault(write(tmp_path, row), time_unit="iso") == (
@@ -608,3 +659,76 @@ def test_any_rows_of_json_and_parquet_are_read_back_exactly(
     assert [row[1:] for row in found] == [row[1:] for row in rows]
     for (time_s, _, _), (time_us, _, _) in zip(found, rows, strict=True):
         assert time_s == pytest.approx((time_us - rows[0][0]) / 1e6, abs=5e-7)
+
+
+# --- what is proposed and what is said
+
+
+@pytest.mark.parametrize(
+    ("names", "arrival"),
+    [
+        ("startTime,endTime", "startTime"),
+        ("endTime", "…"),
+        ("ended_at_time", "…"),
+        ("inter_arrival_time", "…"),
+        ("finish_time,created_at", "created_at"),
+        ("completion_time", "…"),
+        ("request_latency_time,took_time,ttft_time,delay_time,gap_time", "…"),
+        ("send_time", "send_time"),
+        ("date,hour", "…"),
+        ("date", "date"),
+    ],
+)
+def test_no_other_time_is_proposed_as_arrival(names: str, arrival: str) -> None:
+    line = mapping([*names.split(","), "prompt_tokens", "output_tokens"])
+    assert line == f"columns: {{arrival: {arrival}, prompt: prompt_tokens, output: output_tokens}}"
+
+
+@pytest.mark.parametrize("outside", ["", "response.body."])
+def test_keys_inside_objects_are_proposed_and_read(tmp_path: Path, outside: str) -> None:
+    row: dict[str, Any] = {"created": 1761402605, "usage": {"prompt_tokens": 3, "output_tokens": 4}}
+    for key in reversed(outside.split(".")[:-1]):
+        row = {key: row}
+    path = write(tmp_path, json.dumps({"id": 1} | row) + "\n", "t.jsonl")
+    columns = {
+        "arrival": "created",
+        "prompt": "usage.prompt_tokens",
+        "output": "usage.output_tokens",
+    }
+    columns = {role: outside + name for role, name in columns.items()}
+    line = ", ".join(f"{role}: {name}" for role, name in columns.items())
+    assert f"expected columns: {{{line}}}" in fault(path)
+    assert read(path, columns=columns)[0] == [(0.0, 3, 4)]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("cache_read_input_tokens", "is not added to input_tokens: prompts may be longer by these"),
+        ("http_status", "is not used: requests that failed, if there are any, are replayed too"),
+        ("requests", "is not used: each row is replayed as one request"),
+        ("model", None),
+    ],
+)
+def test_a_column_that_may_change_what_rows_mean_has_a_note_of_its_own(
+    tmp_path: Path, name: str, words: str | None
+) -> None:
+    path = write(tmp_path, f"timestamp,input_tokens,output_tokens,{name}\n0.5,1,1,1\n")
+    notes = read(path)[1]
+    assert f"not used: {name}" in notes
+    own = [note for note in notes if note.startswith(f"{name} is")]
+    assert not own if words is None else own[0].startswith(f"{name} {words}")
+
+
+def test_times_that_may_be_latencies_are_said(tmp_path: Path) -> None:
+    heading = "time,input_tokens,output_tokens"
+    rows = [f"{time},1,1" for time in (0.5, 1.2, 0.8, 3.5, 0.1, 2.5, 0.7)]
+    words = "time goes up and down and stays below 100 s"
+    for own, is_said in ((rows, True), (sorted(rows), False), (sorted(rows)[::-1], False)):
+        notes = read(write(tmp_path, named(*own, heading=heading)))[1]
+        assert any(note.startswith(words) for note in notes) == is_said
+
+
+def test_a_result_of_vllm_without_lists_says_what_to_run(tmp_path: Path) -> None:
+    text = '{"num_prompts": 9, "request_rate": 2.0, "total_input_tokens": 99}'
+    assert "run it with --save-detailed" in fault(write(tmp_path, text, "t.json"))

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cluster_sim.cli.console import print_line, warn, warn_of
+from cluster_sim.cli.options import Sets, Variants
 
 
 def check(
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE...", help="Scenario files.", show_default=False)
     ],
+    *,
+    variant: Variants = None,
+    set_: Sets = None,
 ) -> None:
     """Read and check scenario files, traces included, and files of claims: every fault with its file and line."""
     from cluster_sim.claims.file import is_claims, open_claims
@@ -23,22 +28,34 @@ def check(
     for file in files:
         try:
             if is_claims(file):
+                _refuse_options(file, variant, set_)
                 claims = ", ".join(claim.name for claim in open_claims(file).described.claims)
                 print_line(f"{file}: right ({claims})")
             else:
-                _check_scenarios(file)
+                _check_scenarios(file, variant or (), set_ or ())
         except ScenarioError as error:
             faults += error.faults
     if faults:
         raise ScenarioError(faults)
 
 
-def _check_scenarios(file: Path) -> None:
-    """Read every variant of a scenario file and the traces that they name."""
+def _refuse_options(file: Path, variants: object, sets: object) -> None:
+    """Raise ScenarioError where options are given that are for scenario files."""
+    from cluster_sim.errors import ScenarioError
+
+    if variants or sets:
+        option = "--set" if sets else "--variant"
+        raise ScenarioError.at(
+            str(file), f"is a file of claims; got {option}; expected it for scenario files alone"
+        )
+
+
+def _check_scenarios(file: Path, variants: Sequence[str], sets: Sequence[str]) -> None:
+    """Read the variants of a scenario file and the traces that they name."""
     from cluster_sim.analysis.oversized import trace_uses
     from cluster_sim.loading.files import load_variants
 
-    scenarios = load_variants(file)
+    scenarios = load_variants(file, variants, sets)
     warn_of(scenarios)
     noted: set[str] = set()
     for use in trace_uses(scenarios):
@@ -47,8 +64,8 @@ def _check_scenarios(file: Path) -> None:
         for title, oversized in use.oversized.items():
             if (too_long := oversized.sentence()) is not None:
                 warn(f"{title}: trace: {too_long}")
-    variants = ", ".join(scenario.variant for scenario in scenarios if scenario.variant)
-    print_line(f"{file}: right ({variants})" if variants else f"{file}: right")
+    names = ", ".join(scenario.variant for scenario in scenarios if scenario.variant)
+    print_line(f"{file}: right ({names})" if names else f"{file}: right")
 
 
 def _warn_once(text: str, noted: set[str]) -> None:

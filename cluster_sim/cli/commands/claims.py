@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cluster_sim.cli.console import print_line, say_wrote, stdout
+from cluster_sim.cli.console import print_line, say_wrote, stdout, warn_of_traces
 from cluster_sim.cli.options import Workers
 from cluster_sim.cli.progress import counter
 
@@ -37,8 +37,10 @@ def claims(
     ] = None,
 ) -> None:
     """Published claims beside what the simulator finds under each reading, what physics allows and what was measured, with verdicts."""  # noqa: D401 - the command's help
+    from cluster_sim.claims.file import open_claims
     from cluster_sim.claims.judge import claims as run
 
+    warn_of_traces(scenario for _, scenario in open_claims(file).simulated.values())
     with counter("runs") as progress:
         judged = run(file, workers, progress)
     stdout().print(_table(judged))

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cluster_sim.cli.console import check_folder_of, print_line, stdout, write_table
+from cluster_sim.cli.console import (
+    check_folder_of,
+    print_line,
+    stdout,
+    warn,
+    warn_of_traces,
+    write_table,
+)
 from cluster_sim.cli.options import File, Seed, Sets, Workers
 from cluster_sim.cli.progress import counter
 
@@ -119,6 +126,7 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
         from cluster_sim.studies.iso import iso as equal
 
         check_folder_of(out)
+        _warn_of_traces(file, variants, sets)
         with counter("runs") as progress:
             clusters = equal(
                 file,
@@ -144,10 +152,14 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
 
         benchmark = read(measured)
         runs = list(runs_of(file, variants, sets, seed))
+        notes = (f"{run.scenario.title}: {note}" for run in runs for note in run.info.notes)
+        for note in dict.fromkeys(notes):
+            warn(note)
         print_beside(measured.name, beside(benchmark, runs, metrics))
     else:
         from cluster_sim.studies.compare import compare as run
 
+        _warn_of_traces(file, variants, sets)
         with counter("replications") as progress:
             comparison = run(
                 file,
@@ -164,6 +176,13 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
                 progress=progress,
             )
         _print_comparison(comparison, confidence)
+
+
+def _warn_of_traces(file: Path, variants: Sequence[str], sets: Sequence[str]) -> None:
+    """Print what is to be said of the traces of a file's variants."""
+    from cluster_sim.loading.files import load_variants
+
+    warn_of_traces(load_variants(file, variants, sets))
 
 
 def _print_comparison(comparison: Comparison, confidence: float) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cluster_sim.cli.console import print_line, stdout, warn, warn_of
+from cluster_sim.cli.console import print_line, stdout, warn, warn_of, warn_of_traces
 from cluster_sim.cli.options import File, Sets, Variants
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def explain(
     ] = False,
 ) -> None:
     """The resolved scenario, and what arithmetic alone says of it."""  # noqa: D401 - the command's help
+    from cluster_sim.analysis.request_lengths import SAMPLE
     from cluster_sim.loading.files import load_variants
 
     scenarios = load_variants(file, variant or (), set_ or ())
@@ -41,6 +42,8 @@ def explain(
     if as_json:
         _print_models(scenarios)
         return
+    if path is None:
+        warn_of_traces(scenarios, SAMPLE)
     for scenario in scenarios:
         if path is not None:
             _print_path(scenario, *path)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cluster_sim.cli.console import check_folder_of, print_line, stdout, write_table
+from cluster_sim.cli.console import check_folder_of, print_line, stdout, warn_of_traces, write_table
 from cluster_sim.cli.options import File, Sets, Workers
 from cluster_sim.cli.progress import counter
 
@@ -80,11 +80,13 @@ def sensitivity(  # noqa: PLR0913 - a parameter is an option of the command
     ] = 16,
 ) -> None:
     """Which uncertain figures of the catalog an outcome hangs on: each at either end of its range, or all together."""
+    from cluster_sim.loading.files import load_variants
     from cluster_sim.studies.uncertain_figures import CONFIDENCES
 
     check_folder_of(out)
     _check_choice("confidence", confidence, CONFIDENCES)
     _check_choice("method", method, (_ONE_AT_A_TIME, "morris", "sobol"))
+    warn_of_traces(load_variants(file, [variant] if variant else (), set_ or ()))
     if method == _ONE_AT_A_TIME:
         from cluster_sim.studies.sensitivity import sensitivity as run
 

@@ -15,7 +15,6 @@ import numpy as np
 
 from cluster_sim.errors import ScenarioError, shown
 from cluster_sim.workload.traces.client_rows import (
-    SessionNumbers,
     has_later_turns,
     in_time_order,
     links_of,
@@ -23,6 +22,7 @@ from cluster_sim.workload.traces.client_rows import (
 )
 from cluster_sim.workload.traces.json_rows import KeyedRow, KeyedRows, keyed_batches
 from cluster_sim.workload.traces.rows import Batch, batch_of_columns, numbers, tokens
+from cluster_sim.workload.traces.session_numbers import SessionNumbers
 from cluster_sim.workload.traces.source import Beginning, TraceSource
 
 _OUTPUTS = ("output_sequence_length", "output_token_count")

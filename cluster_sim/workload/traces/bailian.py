@@ -7,7 +7,7 @@ whole conversation. Source: alibaba-edu/qwen-bailian-usagetraces-anon, README; A
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,9 @@ from cluster_sim.workload.traces.json_rows import KeyedRows, keyed_batches
 from cluster_sim.workload.traces.mooncake import compact, refuse_gaps
 from cluster_sim.workload.traces.progress import Tally
 from cluster_sim.workload.traces.rows import Batch, Links, batch_of_columns, numbers, tokens
+from cluster_sim.workload.traces.session_numbers import is_name
 from cluster_sim.workload.traces.source import Beginning, TraceSource
+from cluster_sim.workload.traces.stamps import Stamps
 
 BLOCK_TOKENS = 16
 """Length of a block in the published traces [tokens]."""
@@ -64,6 +66,7 @@ def bailian_batches(source: TraceSource) -> Iterator[Batch]:
     block_tokens = source.block_tokens or BLOCK_TOKENS
     chats = _Chats(source.tally)
     keys: dict[str, None] = {}
+    times = Stamps(source, "timestamp", "s")
 
     def batch_of(keyed: KeyedRows) -> Batch:
         stamps, prompts, outputs, blocks, links, known = [], [], [], [], [], False
@@ -76,7 +79,7 @@ def bailian_batches(source: TraceSource) -> Iterator[Batch]:
             blocks.append((compact(ids), block_tokens))
             links.append(row)
         batch = batch_of_columns(
-            source.clock.of_numbers(numbers(stamps), source.time_unit or "s"),
+            times.seconds(numbers(stamps), keyed.lines),
             tokens(prompts),
             tokens(outputs),
             blocks if known else None,
@@ -86,13 +89,11 @@ def bailian_batches(source: TraceSource) -> Iterator[Batch]:
             return batch
         unknown = np.full(len(stamps), np.nan)
         session: list[int] = []
-        for line, row in zip(keyed.lines.tolist(), links, strict=True):
-            if chats.is_late(row):
-                source.place.refuse_at(
-                    line,
-                    f"is chat {shown(row['chat_id'])}, which a row above follows; expected rows in order of time, or replay: timestamps",
-                )
-            session.append(chats.session_of(row))
+        named = [(_name(row.get("chat_id")), _name(row.get("parent_chat_id"))) for row in links]
+        for line, (chat, parent) in zip(keyed.lines.tolist(), named, strict=True):
+            if (fault := chats.fault_of(chat)) is not None:
+                source.place.refuse_at(line, f"is chat {shown(chat)}, {fault}")
+            session.append(chats.session_of(chat, parent))
         return batch._replace(links=Links(np.array(session), unknown, unknown))
 
     for batch in keyed_batches(source.path, source.place, batch_of, _EXPECTED, keys):
@@ -100,9 +101,20 @@ def bailian_batches(source: TraceSource) -> Iterator[Batch]:
         source.tally.note_unused(key for key in keys if key not in _KEYS)
         if "chat_id" not in keys:
             source.tally.note(
-                f"times are read as {source.time_unit or 's'}: blocks of 16 tokens are those of Bailian, whose times are seconds; time_unit says otherwise"
+                f"times are read as {times.unit}: blocks of 16 tokens are those of Bailian, whose times are seconds; time_unit says otherwise"
             )
         yield batch
+    if chats.unnamed:
+        source.tally.note(f"{chats.unnamed:,} rows have no chat_id, so no turn follows them")
+
+
+def _name(value: Any) -> Any:
+    """Return a chat; None where a value names none.
+
+    Raises TypeError where it can name none.
+    """
+    hash(value)
+    return value if is_name(value) and value not in (_ROOT, str(_ROOT)) else None
 
 
 class _Chats:
@@ -116,20 +128,27 @@ class _Chats:
         """Chats that a turn follows already."""
         self._missing: set[Any] = set()
         """Chats that a turn follows, and that have not come yet."""
+        self.unnamed = 0
+        """Number of rows without a chat."""
         self._count = 0
 
-    def is_late(self, row: Mapping[str, Any]) -> bool:
-        """Return whether a row above follows this one."""
-        return row.get("chat_id") in self._missing
+    def fault_of(self, chat: Any) -> str | None:
+        """Return why a row cannot be this chat; None where it can."""
+        if chat in self._missing:
+            return (
+                "which a row above follows; expected rows in order of time, or replay: timestamps"
+            )
+        if chat in self._sessions:
+            return "as a row above is; expected each chat_id once, or replay: timestamps"
+        return None
 
-    def session_of(self, row: Mapping[str, Any]) -> int:
+    def session_of(self, chat: Any, parent: Any) -> int:
         """Return the conversation of a row: that of its parent, or a new one.
 
         A conversation is a chain: a second turn after the same answer starts another one.
         """
-        chat, parent = row.get("chat_id"), row.get("parent_chat_id", _ROOT)
         session = None
-        if parent is not None and parent != _ROOT:
+        if parent is not None:
             session = self._sessions.get(parent)
             if session is None:
                 self._missing.add(parent)
@@ -141,6 +160,8 @@ class _Chats:
                 self._answered.add(parent)
         if session is None:
             session, self._count = self._count, self._count + 1
-        if chat is not None:
+        if chat is None:
+            self.unnamed += 1
+        else:
             self._sessions[chat] = session
         return session

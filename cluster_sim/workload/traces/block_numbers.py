@@ -24,7 +24,8 @@ class BlockNumbers:
     """Numbers of blocks, which are equal where the prompts up to their ends are."""
 
     def __init__(self, block_tokens: int) -> None:
-        self._block_tokens = block_tokens
+        self.block_tokens = block_tokens
+        """Length of a block [tokens]."""
         self._numbers: dict[_Block, int] = {}
         self._fresh = count(-1, -1)  # identities of blocks whose content nobody else has
 
@@ -49,8 +50,8 @@ class BlockNumbers:
         """
         ends = iter(pieces)
         identity, reached = None, 0
-        for place in range(-(-prompt // self._block_tokens)):
-            last = min((place + 1) * self._block_tokens, prompt)
+        for place in range(-(-prompt // self.block_tokens)):
+            last = min((place + 1) * self.block_tokens, prompt)
             while reached < last:
                 piece = next(ends, None)
                 if piece is None:
@@ -58,4 +59,4 @@ class BlockNumbers:
                     break
                 identity, reached = piece[0], reached + piece[1]
             known = identity if identity is not None else next(self._fresh)
-            yield _Block(known, place, last - place * self._block_tokens)
+            yield _Block(known, place, last - place * self.block_tokens)

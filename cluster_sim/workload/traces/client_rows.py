@@ -20,19 +20,6 @@ _CHUNK = 1 << 20
 """Number of characters that are searched together."""
 
 
-class SessionNumbers:
-    """Numbers of conversations by their names."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[Any, int] = {}
-
-    def of(self, name: Any) -> int:
-        """Return the number of a conversation; -1 where a request belongs to none."""
-        return (
-            -1 if name is None or name == "" else self._numbers.setdefault(name, len(self._numbers))
-        )
-
-
 def without(batch: Batch, failed: np.ndarray, warmup: np.ndarray, tally: Tally) -> Batch:
     """Return the rows that are neither failures nor warm-up, and count the others."""
     left_out = int(np.sum(failed | warmup))

@@ -1,4 +1,4 @@
-"""Columns of a table as numbers: lengths, times and sessions, from Arrow's arrays of any type."""
+"""Columns of a table as numbers: lengths and times, from Arrow's arrays of any type."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from cluster_sim.workload.traces.clock import PER_S, decided_unit
+from cluster_sim.workload.traces.clock import PER_S
 from cluster_sim.workload.traces.iso_times import IsoTimes, iso_times
 from cluster_sim.workload.traces.progress import Tally
-from cluster_sim.workload.traces.rows import AT_A_TIME, MAX_EXACT
+from cluster_sim.workload.traces.row_faults import GROUPED, GROUPED_BY_COMMAS
+from cluster_sim.workload.traces.rows import MAX_EXACT
 from cluster_sim.workload.traces.source import TraceSource
+from cluster_sim.workload.traces.stamps import Stamps
+from cluster_sim.workload.traces.times_in_no_order import TimesInNoOrder
 from cluster_sim.workload.traces.unit_names import NumberUnit
-
-_GROUPED = r"^\s*[0-9]{1,3}(,[0-9]{3})+\s*$"
-"""Number of tokens whose commas may stand between thousands."""
 
 
 class ColumnNumbers:
@@ -32,6 +32,7 @@ class ColumnNumbers:
 
     def __init__(self, tally: Tally, *, has_decimal_commas: bool) -> None:
         self._tally, self._has_decimal_commas = tally, has_decimal_commas
+        self._times_have_decimals = False
 
     def numbers(self, values: Any) -> np.ndarray:
         """Return a column as int64 or float64. Raises ValueError where a value is no number."""
@@ -48,17 +49,38 @@ class ColumnNumbers:
 
     def tokens(self, values: Any) -> np.ndarray:
         """Return lengths; 374.0 is 374. Raises ValueError where one is no whole number."""
-        if self._has_decimal_commas:
-            import pyarrow.compute as pc
+        import pyarrow as pa
+        import pyarrow.compute as pc
 
-            if pc.any(pc.match_substring_regex(values, _GROUPED)).as_py():
-                raise ValueError  # 1,842 is 1842 or 1.842
+        values, kind = plain(values)
+        if pa.types.is_string(kind):
+            try:
+                return _array(values.cast(pa.int64()))
+            except pa.ArrowInvalid:
+                if pc.any(pc.match_substring_regex(values, GROUPED)).as_py():
+                    raise ValueError from None  # 2.000 is 2000 or 2
         column = self.numbers(values)
         if column.dtype == np.int64:
             return column
         if not np.all((np.abs(column) < MAX_EXACT) & (column == np.floor(column))):
             raise ValueError
         return column.astype(np.int64)
+
+    def times(self, values: Any) -> np.ndarray:
+        """Return times that are numbers. Raises ValueError where one is no number.
+
+        1,760 is a fraction where another time of the column has a comma that can only be decimal.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if self._has_decimal_commas and pa.types.is_string(values.type):
+            commas = values.filter(pc.match_substring(values, ","))
+            grouped = pc.match_substring_regex(commas, GROUPED_BY_COMMAS)
+            self._times_have_decimals |= not pc.all(grouped).as_py()
+            if not self._times_have_decimals and pc.any(grouped).as_py():
+                raise ValueError
+        return self.numbers(values)
 
     def _of_texts(self, texts: Any) -> np.ndarray:
         import pyarrow as pa
@@ -106,32 +128,39 @@ class ColumnTimes:
         name: str,
         documented: NumberUnit | None,
     ) -> None:
-        self._clock, self._tally, self._unit = source.clock, source.tally, source.time_unit
-        self._numbers, self._name, self._documented = numbers, name, documented
+        self._clock, self._tally, self._numbers = source.clock, source.tally, numbers
+        self._name, self._stamps = name, Stamps(source, name, documented)
         self._read = IsoTimes(np.zeros(0, dtype=np.int64), 0)
         self._with_zone = self._without_zone = 0
+        self._latest_s = np.zeros(0)
+        self._in_no_order = TimesInNoOrder()
 
-    def seconds(self, values: Any) -> np.ndarray:
+    def seconds(self, values: Any, lines: np.ndarray) -> np.ndarray:
         """Return the times on the clock [s]. Raises ValueError where a value is none."""
+        self._latest_s = self._seconds(values, lines)
+        return self._latest_s
+
+    def _seconds(self, values: Any, lines: np.ndarray) -> np.ndarray:
         import pyarrow as pa
 
         values, kind = plain(values)
         if pa.types.is_timestamp(kind) or pa.types.is_duration(kind):
-            if self._unit not in (None, "iso"):
+            if self._stamps.unit not in (None, "iso"):
                 raise ValueError
             ns = pa.timestamp("ns", kind.tz) if pa.types.is_timestamp(kind) else pa.duration("ns")
             return self._clock.of_ns(_array(values.cast(ns).cast(pa.int64())))
-        if self._unit is None and pa.types.is_string(kind) and not self._is_number(values[:1]):
-            self._unit = "iso"
-        if self._unit == "iso":
+        if (
+            self._stamps.unit is None
+            and pa.types.is_string(kind)
+            and not self._is_number(values[:1])
+        ):
+            self._stamps.unit = "iso"
+        if self._stamps.unit == "iso":
             if not pa.types.is_string(kind):
                 raise ValueError
             self._read = iso_times(values)
             return self._clock.of_ns(self._read.ns)
-        stamps = self._numbers.numbers(values)
-        if self._unit is None:
-            self._unit = self._decided(stamps[:AT_A_TIME])
-        return self._clock.of_numbers(stamps, self._unit)
+        return self._stamps.seconds(self._numbers.times(values), lines)
 
     def spans(self, values: Any) -> np.ndarray:
         """Return durations in the unit of the times, or in seconds beside dates; NaN for none [s]."""
@@ -140,16 +169,20 @@ class ColumnTimes:
 
         texts = pc.utf8_trim_whitespace(plain(values, nulls=True)[0].cast(pa.string()))
         known = pc.if_else(pc.equal(pc.fill_null(texts, ""), ""), "nan", texts)
-        spans: np.ndarray = self._numbers.numbers(known) / PER_S.get(self._unit or "s", 1)
+        spans: np.ndarray = self._numbers.numbers(known) / PER_S.get(self._stamps.unit or "s", 1)
         return spans
 
     def taken(self) -> None:
         """Count the times that were read last: their rows are as they should be."""
         self._without_zone += self._read.without_zone
         self._with_zone += len(self._read.ns) - self._read.without_zone
+        self._in_no_order.count(self._latest_s)
 
     def end(self) -> None:
-        """Add the note on offsets from UTC that some rows have and others lack."""
+        """Add the notes on offsets from UTC that some rows lack, and on times that are no arrivals."""
+        note = self._in_no_order.note(self._name, self._clock.origin_s or 0)
+        if note is not None:
+            self._tally.note(note)
         if self._with_zone and self._without_zone:
             count = self._with_zone + self._without_zone
             self._tally.note(
@@ -161,34 +194,6 @@ class ColumnTimes:
             return bool(len(self._numbers.numbers(first)))
         except ValueError:
             return False
-
-    def _decided(self, stamps: np.ndarray) -> NumberUnit:
-        choice = decided_unit(stamps, self._name, self._documented)
-        if choice.why is not None:
-            self._tally.note(choice.note(self._name))
-        return choice.unit
-
-
-class ColumnSessions:
-    """Numbers of sessions by their names."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
-
-    def numbers(self, values: Any) -> np.ndarray:
-        """Return the number of each row's session; -1 where it has none."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        values, _ = plain(values, nulls=True)
-        names = pc.fill_null(pc.utf8_trim_whitespace(values.cast(pa.string())), "")
-        coded = names.dictionary_encode()
-        own = [
-            self._numbers.setdefault(name, len(self._numbers)) if name else -1
-            for name in coded.dictionary.to_pylist()
-        ]
-        sessions: np.ndarray = np.array(own, dtype=np.int64)[coded.indices.to_numpy()]
-        return sessions
 
 
 def array_of(values: Sequence[Any], *, are_names: bool = False) -> Any:

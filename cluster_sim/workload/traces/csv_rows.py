@@ -12,6 +12,8 @@ from io import BufferedReader
 from itertools import chain, islice
 from typing import IO, Any, NamedTuple, NoReturn
 
+import numpy as np
+
 from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.traces.files import opened, opened_bytes
 from cluster_sim.workload.traces.headings import Heading
@@ -136,9 +138,11 @@ def read_or_fault(read: Callable[[int], Batch], count: int) -> tuple[Batch | Non
 
 
 def _fails(read: Callable[[int], Batch], count: int) -> bool:
-    """Return whether one of the first rows is malformed."""
+    """Return whether one of the first rows is malformed; rows that differ from others are not."""
     try:
         read(count)
+    except ScenarioError:
+        return False
     except (ValueError, OverflowError):
         return True
     return False
@@ -176,6 +180,22 @@ def _numbered(text: IO[str], heading: Heading) -> Iterator[_NumberedRow]:
             line = heading.lines + 1 + reader.line_num
     except csv.Error:
         yield _NumberedRow(line, [], is_csv=False)
+
+
+def evenly(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Yield the rows by as many as other readers read together.
+
+    What is drawn for rows must not depend on the blocks in which a file is read.
+    """
+    ahead = NONE
+    for batch in batches:
+        ahead = ahead.then(batch) if len(ahead.line) else batch
+        whole = len(ahead.line) // AT_A_TIME * AT_A_TIME
+        for first in range(0, whole, AT_A_TIME):
+            yield ahead.take(np.arange(first, first + AT_A_TIME))
+        ahead = ahead.take(np.arange(whole, len(ahead.line)))
+    if len(ahead.line):
+        yield ahead
 
 
 def line_of(path: str, heading: Heading, row: int) -> int:

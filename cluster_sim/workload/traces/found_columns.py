@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from cluster_sim.errors import ScenarioError
+from cluster_sim.workload.traces.json_rows import KeyedRows, keyed_batches
 from cluster_sim.workload.traces.known_names import alike, mapping
+from cluster_sim.workload.traces.progress import Place
 from cluster_sim.workload.traces.refusals import alike_columns, missing_columns
+from cluster_sim.workload.traces.row_faults import RowFields
+from cluster_sim.workload.traces.rows import NONE, Batch
 from cluster_sim.workload.traces.source import Beginning
 from cluster_sim.workload.traces.table_layouts import TableLayout
 
@@ -34,9 +39,18 @@ class FoundColumns(NamedTuple):
         """Columns that are there, in the order of the fields."""
         return [path for path in self if path is not None]
 
+    def fields(self, values: Sequence[Any]) -> RowFields:
+        """Return the first values of a row with the names of their columns."""
+        return RowFields([".".join(path) for path in self[:3]], values[:3])
+
     def unused(self, names: Iterable[str]) -> list[str]:
         """Return the names that are none of these."""
         used = {path[0] for path in self.present}
+        return [name for name in names if name and name not in used]
+
+    def unused_leaves(self, names: Iterable[str]) -> list[str]:
+        """Return the names, of nested keys with those around them, that are none of these."""
+        used = {".".join(path) for path in self.present}
         return [name for name in names if name and name not in used]
 
 
@@ -50,6 +64,8 @@ def found_columns(path: str, begun: Beginning, layout: TableLayout) -> FoundColu
         for role, wanted in zip(FoundColumns._fields, _names(layout), strict=True)
         if wanted is not None
     }
+    if layout.session is not None and found["session"] is None and begun.kind == "json":
+        found["session"] = _in_later_rows(begun, layout.session)
     if found.get("session") is None:
         found["elapsed"] = None
     optional = () if layout.is_given else ("session", "elapsed")
@@ -59,12 +75,28 @@ def found_columns(path: str, begun: Beginning, layout: TableLayout) -> FoundColu
         if own is None and getattr(layout, role) is not None and role not in optional
     ]
     if missing:
-        line = mapping(begun.names)
+        line = mapping(begun.leaves)
         expected = (
             line if layout.is_given else f"{','.join(layout.columns)}, or no format and {line}"
         )
         raise missing_columns(path, begun, missing, expected)
-    return FoundColumns(*(found.get(role) for role in FoundColumns._fields))  # type: ignore[arg-type]
+    columns = FoundColumns(*(found.get(role) for role in FoundColumns._fields))  # type: ignore[arg-type]
+    _refuse_twice(path, columns)
+    return columns
+
+
+def _refuse_twice(path: str, columns: FoundColumns) -> None:
+    """Raise ScenarioError where a column shall hold two things."""
+    roles: dict[Path, str] = {}
+    for role, column in zip(columns._fields, columns, strict=True):
+        if column is None:
+            continue
+        if column in roles:
+            raise ScenarioError.at(
+                path,
+                f"got columns with {'.'.join(column)} as {roles[column]} and as {role}; expected another column for each",
+            )
+        roles[column] = role
 
 
 def _names(layout: TableLayout) -> tuple[str | None, ...]:
@@ -79,6 +111,20 @@ def _found(path: str, begun: Beginning, wanted: str) -> Path | None:
     if same:
         return (same[0],)
     return _nested(begun.first, wanted.split("."))
+
+
+def _in_later_rows(begun: Beginning, wanted: str) -> Path | None:
+    """Return the key of this name in the first rows that have it; None where none has."""
+    found: list[Path] = []
+
+    def look(keyed: KeyedRows) -> Batch:
+        for row in keyed.rows:
+            if not found and (path := _nested(row, [wanted]) or _nested(row, wanted.split("."))):
+                found.append(path)
+        return NONE
+
+    next(keyed_batches(begun.path, Place(begun.path), look, "rows that are objects"), None)
+    return found[0] if found else None
 
 
 def _nested(value: Any, keys: list[str]) -> Path | None:

@@ -15,7 +15,6 @@ import numpy as np
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.traces.client_rows import (
-    SessionNumbers,
     has_later_turns,
     in_time_order,
     links_of,
@@ -24,6 +23,7 @@ from cluster_sim.workload.traces.client_rows import (
 from cluster_sim.workload.traces.documents import read_document
 from cluster_sim.workload.traces.json_rows import MALFORMED
 from cluster_sim.workload.traces.rows import NONE, Batch, batch_of_columns, tokens
+from cluster_sim.workload.traces.session_numbers import SessionNumbers
 from cluster_sim.workload.traces.source import Beginning, TraceSource
 
 _EXPECTED = '{"benchmarks": [{"requests": {"successful": [{"info": {"timings": {"request_start": s}}, "prompt_tokens": tokens, "output_tokens": tokens}]}}]}'

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from cluster_sim.workload.traces.columns import TraceColumns
 
@@ -34,7 +34,7 @@ ROLES = (
             "time",
             "start_time",
         ),
-        ("arriv", "timestamp", "start", "stamp", "time", "date"),
+        ("arriv", "timestamp", "start", "stamp", "time", "created", "sent", "received", "date"),
     ),
     Role(
         "prompt",
@@ -66,6 +66,15 @@ ROLES = (
         ("output", "completion", "generated", "decode", "response", "osl"),
     ),
 )
+
+_NO_ARRIVAL = re.compile(
+    r"(?<![a-z])(inter(?!n)|end|iat|e2e|itl|tpot|ttft|took)|(?<!s)end(_?time|ed)|interarrival"
+    r"|finish|complete|completion|latenc|duration|elapsed|delay|gap|response|queue|wait"
+)
+"""Names of times that are no arrivals, with `_` where a capital begins a word."""
+_DATES = ("date", "day", "datum")
+_MAX_DEPTH = 4  # of nested objects
+_MAX_LEAVES = 200
 
 
 def loose(name: str) -> str:
@@ -114,17 +123,53 @@ def mapping(names: Sequence[str]) -> str:
 
 
 def _guess(names: Sequence[str], role: Role) -> str | None:
-    """Return the name that most likely holds this."""
-    if known := known_of(names, role):
-        return known[0]
+    """Return the name that most likely holds this; of a nested key its last part counts."""
+    last = {name: name.rsplit(".", 1)[-1] for name in names}
+    is_arrival = role.name == "arrival"
     others = [word for other in ROLES if other is not role for word in other.words]
+    if is_arrival:
+        last = {name: own for name, own in last.items() if not _is_no_arrival(own)}
+    if known := known_of(names, role) or [n for n in last if known_of([last[n]], role)]:
+        return known[0]
     for word in role.words:
-        hinted = [name for name in names if word in name.casefold()]
-        if role.name == "arrival":  # input_time is no arrival where another is at hand
+        hinted = [name for name, own in last.items() if word in own.casefold()]
+        if is_arrival:  # input_time is no arrival where another is at hand
             hinted.sort(key=lambda name: any(own in name.casefold() for own in others))
         if hinted:
-            return hinted[0]
+            return None if is_arrival and _is_half(hinted[0], names) else hinted[0]
     return None
+
+
+def _is_no_arrival(name: str) -> bool:
+    """Return whether a name says that it holds another time than the arrival.
+
+    >>> list(map(_is_no_arrival, ["endTime", "send_time", "inter_arrival", "internal_time"]))
+    [True, False, True, False]
+    """
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).casefold()
+    return _NO_ARRIVAL.search(re.sub(r"[^a-z0-9]+", "_", spaced)) is not None
+
+
+def _is_half(name: str, names: Iterable[str]) -> bool:
+    """Return whether a column holds a date whose time of the day stands in another one."""
+    return loose(name) in _DATES and any(
+        word in other.casefold() for other in names if other != name for word in ("time", "hour")
+    )
+
+
+def leaves(value: Any) -> list[str]:
+    """Return the keys of an object and of objects inside it that hold no objects, outermost first.
+
+    >>> leaves({"created": 1, "usage": {"prompt_tokens": 3}, "id": "x"})
+    ['created', 'id', 'usage.prompt_tokens']
+    """
+    names: list[str] = []
+    level: list[tuple[str, Any]] = [("", value)] if isinstance(value, Mapping) else []
+    for _ in range(_MAX_DEPTH):
+        inner = [(f"{before}{key}", own) for before, value in level for key, own in value.items()]
+        names += [name for name, own in inner if not isinstance(own, (Mapping, list))]
+        level = [(f"{name}.", own) for name, own in inner if isinstance(own, Mapping)]
+    return names[:_MAX_LEAVES]
 
 
 def quoted(name: str) -> str:

@@ -8,12 +8,15 @@ from math import nan
 
 import numpy as np
 
-from cluster_sim.workload.traces.progress import Place
 from cluster_sim.workload.traces.recorded import RecordedSession, RecordedStep
 from cluster_sim.workload.traces.rows import NONE, UNKNOWN, Batch, Links, no_links
+from cluster_sim.workload.traces.source import TraceSource
+
+NO_PREFIXES = "prompts share no prefixes: the file does not say which text they have in common"
+"""Note on conversations without identities of what prompts hold."""
 
 
-def linked_sessions(batches: Iterable[Batch], place: Place) -> Iterator[RecordedSession]:
+def linked_sessions(batches: Iterable[Batch], source: TraceSource) -> Iterator[RecordedSession]:
     """Yield the conversations of requests, in order of their starts.
 
     All rows are held in memory as columns; sessions are made as they are asked for. A turn comes
@@ -40,30 +43,15 @@ def linked_sessions(batches: Iterable[Batch], place: Place) -> Iterator[Recorded
     starts_s = rows.time_s[firsts]
     untimed = np.nonzero(np.isnan(starts_s))[0]
     if len(untimed):
-        place.refuse_at(
+        source.place.refuse_at(
             int(rows.line[firsts[untimed[0]]]),
             "has a delay and no timestamp; expected a timestamp for the first turn of a session",
         )
     ends = np.append(firsts[1:], len(order))
+    if rows.blocks is None and not links.adds and len(firsts) < len(order):
+        source.tally.note(NO_PREFIXES)
     for at in np.argsort(starts_s, kind="stable").tolist():
         yield _session(rows, slice(firsts[at], ends[at]))
-
-
-def with_history(batch: Batch, context: dict[int, int]) -> Batch:
-    """Return the rows with whole prompts where they say what a turn adds to its conversation.
-
-    `context` holds the tokens of each conversation so far, and is kept up to date.
-    """
-    links = batch.links
-    if links is None or not links.adds:
-        return batch
-    prompt = batch.prompt.copy()
-    rows = zip(links.session.tolist(), batch.prompt.tolist(), batch.output.tolist(), strict=True)
-    for place, (session, added, output) in enumerate(rows):
-        if session >= 0:
-            prompt[place] = added + context.get(session, 0)
-            context[session] = int(prompt[place]) + output
-    return batch._replace(prompt=prompt, blocks=None)
 
 
 def joined(parts: list[Batch]) -> Batch:
@@ -100,6 +88,8 @@ def _session(rows: Batch, own: slice) -> RecordedSession:
                 gap_s = max(time_s - before_s, 0.0)
             else:
                 due_s = time_s - start_s
-        steps.append(RecordedStep(gap_s, prompt, output, ids, block_tokens, due_s))
+        steps.append(
+            RecordedStep(gap_s, prompt, output, ids, block_tokens, due_s, time_s - start_s)
+        )
         before_s = end_s
     return RecordedSession(start_s, tuple(steps), links.adds)

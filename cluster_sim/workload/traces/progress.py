@@ -30,6 +30,8 @@ class Tally:
     """Number of rows left out because a benchmark client sent them to warm up."""
     orphans: int = 0
     """Number of turns that follow one that the file does not hold; each starts a session."""
+    begun: int = 0
+    """Number of requests after the start that are left out since their session began before it."""
     sessions: int = field(default=0, compare=False)
     """Number of sessions that were read, where a file holds them whole."""
     zero_s: float | None = field(default=None, compare=False)
@@ -74,6 +76,8 @@ class Tally:
             yield f"{self.others:,} requests of subagents go to another model and are left out"
         if self.orphans:
             yield f"{self.orphans:,} turns follow a turn that the file does not hold; they start sessions"
+        if self.begun:
+            yield f"{self.begun:,} requests after the start belong to sessions that began before it and are left out; replay: timestamps keeps those that have times"
         if self.branches:
             yield f"{self.branches:,} turns follow an answer that another turn follows too; they start sessions of their own at their recorded times"
 

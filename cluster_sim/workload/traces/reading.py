@@ -9,7 +9,8 @@ import numpy as np
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.random_streams import stream
-from cluster_sim.workload.traces.linked import linked_sessions, with_history
+from cluster_sim.workload.traces.histories import Histories
+from cluster_sim.workload.traces.linked import NO_PREFIXES, linked_sessions
 from cluster_sim.workload.traces.ordering import GapWatch, RowOrder
 from cluster_sim.workload.traces.progress import Place, Tally
 from cluster_sim.workload.traces.recorded import RecordedSession
@@ -44,7 +45,7 @@ class TraceReader(NamedTuple):
             Times of requests whose file has none [s]; None where it has times.
         """
         place, tally = self.source.place, self.source.tally
-        context: dict[int, int] = {}
+        histories = Histories(self.source)
         order = RowOrder(self.source, is_spread=dejitter_s is not None)
         for rows in self.format.batches(self.source, rng):
             if starts_s is not None:
@@ -53,7 +54,7 @@ class TraceReader(NamedTuple):
                 rows = timed(kept, starts_s, tally)
             _refuse_untimed(rows, place)
             order.read(rows)
-            batch = with_history(rows.take(self._are_requests(rows)), context)
+            batch = histories.whole(rows.take(self._are_requests(rows)))
             if dejitter_s is not None:
                 late_s = dejitter_s * rng.random(len(batch.time_s))
                 batch = batch._replace(time_s=batch.time_s + late_s)
@@ -85,21 +86,26 @@ class TraceReader(NamedTuple):
                 yield rows.take(self._are_requests(rows))
 
         gaps = GapWatch(self.source.tally)
-        for session in linked_sessions(requests(), self.source.place):
+        for session in linked_sessions(requests(), self.source):
             gaps.see_one(session.start_s)
             yield session
 
     def _written(self, sessions: Iterator[RecordedSession]) -> Iterator[RecordedSession]:
         """Yield sessions that the file holds as such, without requests that have no tokens."""
         tally = self.source.tally
+        has_turns = has_blocks = False
         for recorded in sessions:
             tally.rows += len(recorded.steps)
             steps = tuple(
                 step for step in recorded.steps if step.prompt_tokens and step.output_tokens
             )
             tally.empty += len(recorded.steps) - len(steps)
+            has_turns |= len(steps) > 1
+            has_blocks |= recorded.adds or any(step.blocks for step in steps)
             if steps:
                 yield recorded._replace(steps=steps)
+        if has_turns and not has_blocks:
+            tally.note(NO_PREFIXES)
 
     def _are_requests(self, batch: Batch) -> np.ndarray:
         """Return which rows are requests, and count the others."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import nan
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,8 @@ class RecordedStep(NamedTuple):
     """Length of each block, of which the last may be shorter [tokens]."""
     due_s: float = 0.0
     """Earliest time after the session's start; 0 where only the answer before decides [s]."""
+    recorded_s: float = nan
+    """Recorded time after the session's start; NaN where the file has none [s]."""
 
     @property
     def pieces(self) -> Pieces:
@@ -53,6 +56,18 @@ class RecordedSession(NamedTuple):
         if self.adds:
             prompt = np.cumsum(prompt + output) - output
         return prompt, output
+
+    def count_from(self, time_s: float) -> int:
+        """Return how many requests come at this time or later.
+
+        Where the file does not say when a request came, its pause is counted from the one before.
+        """
+        count, at_s = 0, self.start_s
+        for step in self.steps:
+            is_timed = step.recorded_s == step.recorded_s
+            at_s = self.start_s + step.recorded_s if is_timed else at_s + step.gap_s
+            count += at_s >= time_s
+        return count
 
     def sped_up(self, speedup: float) -> RecordedSession:
         """Return the session with its start and all its pauses divided by `speedup`."""

@@ -39,7 +39,7 @@ def unknown_format(
         known = f"those of {nearest}, the nearest format ({', '.join(formats[nearest])})"
     return ScenarioError.at(
         where(path, begun),
-        f"is of no known format{_twice(begun.names)}: got {_kind(begun)} {listed(begun.names)}; expected {mapping(begun.names)}, or {known}",
+        f"is of no known format{_twice(begun.names)}: got {_kind(begun)} {listed(begun.names)}; expected {mapping(begun.leaves)}, or {known}",
     )
 
 

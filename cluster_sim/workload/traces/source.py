@@ -9,7 +9,7 @@ import numpy as np
 
 from cluster_sim.workload.traces.clock import TimeUnit, TraceClock
 from cluster_sim.workload.traces.columns import TraceColumns
-from cluster_sim.workload.traces.known_names import loose
+from cluster_sim.workload.traces.known_names import leaves, loose
 from cluster_sim.workload.traces.progress import Place, Tally
 from cluster_sim.workload.traces.recorded import RecordedSession
 from cluster_sim.workload.traces.rows import Batch
@@ -26,6 +26,11 @@ class Beginning(NamedTuple):
     """First object of a JSON file: its first row, or the whole of it."""
     path: str = ""
     """File itself, for formats that must look further."""
+
+    @property
+    def leaves(self) -> list[str]:
+        """Names that hold a value each: of JSON those of nested objects too, as `usage.total`."""
+        return leaves(self.first) if self.kind == "json" else list(self.names)
 
     def has(self, *names: str) -> bool:
         """Return whether all of these are names of the file, spelt alike."""
@@ -65,6 +70,8 @@ class TraceSource(NamedTuple):
     """Whether the batches shall have `links`; readers may give them in any case."""
     prefix: PrefixPlace | None = None
     """Place of prefixes, as the scenario gives it; None where the format or the data decides."""
+    is_spread: bool = False
+    """Whether the scenario spreads requests over a time after their stamps (`dejitter`)."""
 
 
 class TraceFormat(NamedTuple):

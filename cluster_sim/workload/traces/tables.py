@@ -6,14 +6,16 @@ scenario may name those of any other table.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 
+from cluster_sim.errors import ScenarioError
+from cluster_sim.workload.traces.column_sessions import ColumnSessions
 from cluster_sim.workload.traces.column_values import (
     ColumnNumbers,
-    ColumnSessions,
     ColumnTimes,
     array_of,
 )
@@ -21,6 +23,7 @@ from cluster_sim.workload.traces.csv_rows import (
     RowReader,
     TextRows,
     csv_batches,
+    evenly,
     line_of,
     read_or_fault,
 )
@@ -34,10 +37,12 @@ from cluster_sim.workload.traces.headings import heading_of
 from cluster_sim.workload.traces.iso_times import is_other_date
 from cluster_sim.workload.traces.json_rows import KeyedRows, keyed_batches
 from cluster_sim.workload.traces.known_names import known_columns, mapping
+from cluster_sim.workload.traces.meanings import note_meanings
 from cluster_sim.workload.traces.parquet_files import parquet_columns
 from cluster_sim.workload.traces.recognise import beginning
 from cluster_sim.workload.traces.refusals import unknown_format
-from cluster_sim.workload.traces.rows import AT_A_TIME, NONE, Batch, Links, batch_of_columns
+from cluster_sim.workload.traces.row_faults import number_of, refuse_row, written
+from cluster_sim.workload.traces.rows import AT_A_TIME, Batch, Links, batch_of_columns
 from cluster_sim.workload.traces.source import TraceSource
 from cluster_sim.workload.traces.table_layouts import LAYOUTS, TableLayout
 
@@ -56,7 +61,7 @@ def any_table_batches(source: TraceSource) -> Iterator[Batch]:
             source.path, begun, {name: own.columns for name, own in LAYOUTS.items()}
         )
     source.tally.note(
-        f"columns are known by their names: {known.arrival} holds arrivals, {known.prompt} prompt tokens, {known.output} output tokens; for others, write {mapping(begun.names)} with their names"
+        f"columns are known by their names: {known.arrival} holds arrivals, {known.prompt} prompt tokens, {known.output} output tokens; for others, write {mapping(begun.leaves)} with their names"
     )
     return table_batches(source, TableLayout.of(known, is_given=False))
 
@@ -69,6 +74,8 @@ def table_batches(source: TraceSource, layout: TableLayout) -> Iterator[Batch]:
     begun = beginning(source.path)
     found = found_columns(source.path, begun, layout)
     source.place.time_column = ".".join(found.arrival)
+    others = found.unused_leaves(begun.leaves)
+    note_meanings(others, ".".join(found.prompt), source.tally)
     if begun.kind == "json":
         yield from _of_json(source, layout, found)
         return
@@ -76,7 +83,7 @@ def table_batches(source: TraceSource, layout: TableLayout) -> Iterator[Batch]:
     if begun.kind == "parquet":
         yield from _of_parquet(source, layout, found)
     else:
-        yield from _evenly(_of_text(source, layout, found))
+        yield from evenly(_of_text(source, layout, found))
 
 
 class _Rows:
@@ -93,8 +100,8 @@ class _Rows:
         self._numbers = ColumnNumbers(source.tally, has_decimal_commas=has_decimal_commas)
         name = ".".join(found.arrival)
         self._times = ColumnTimes(source, self._numbers, name, layout.unit)
-        self._sessions = ColumnSessions()
-        self._found = found
+        self._sessions = ColumnSessions(".".join(found.session or ()))
+        self._found, self._source = found, source
 
     def batch(self, columns: Sequence[Any], numbers: np.ndarray) -> Batch:
         """Return rows, given their columns in the order of `FoundColumns` and their numbers.
@@ -106,11 +113,13 @@ class _Rows:
         except (NotImplementedError, TypeError) as fault:  # of Arrow: a column of lists, say
             raise ValueError from fault
         self._times.taken()
+        if batch.links is not None:
+            self._sessions.taken()
         return batch
 
     def _batch(self, columns: Sequence[Any], numbers: np.ndarray) -> Batch:
         arrival, prompt, output, *others = columns
-        time_s = self._times.seconds(arrival)
+        time_s = self._times.seconds(arrival, numbers)
         prompts, outputs = self._numbers.tokens(prompt), self._numbers.tokens(output)
         links = None
         if self._found.session is not None:
@@ -124,6 +133,8 @@ class _Rows:
     def end(self) -> None:
         """Add the notes that are known at the end alone."""
         self._times.end()
+        if self._source.links_wanted:
+            self._sessions.end(self._source.tally)
 
 
 def _of_text(source: TraceSource, layout: TableLayout, found: FoundColumns) -> Iterator[Batch]:
@@ -143,10 +154,17 @@ def _of_text(source: TraceSource, layout: TableLayout, found: FoundColumns) -> I
             place.refuse_at(
                 number, "has a field of more than 131,072 characters; expected quotes that end"
             )
-        time = fields[places[0]] if len(fields) > places[0] else ""
-        place.refuse_text(
-            heading.delimiter.join(fields), _expected(source, layout, found, time), number
-        )
+        if [field.strip() for field in fields] == list(heading.names):
+            place.refuse_at(
+                number, "holds the heading again; expected one heading: remove the line"
+            )
+        count, expected = len(heading.names), _expected(source, layout, found, "")
+        if len(fields) >= count and not any(map(str.strip, fields[count:])):
+            own = found.fields([fields[at] for at in places])
+            expected = _expected(source, layout, found, own.values[0])
+            refuse_row(place, own, written(fields, heading.delimiter), expected, number)
+        expected += f" ({number_of(len(fields), 'field')}, where the heading has {count})"
+        place.refuse_text(written(fields, heading.delimiter), expected, number)
 
     try:
         yield from csv_batches(path, heading, RowReader(places, read, refuse))
@@ -184,10 +202,9 @@ def _of_parquet(source: TraceSource, layout: TableLayout, found: FoundColumns) -
             )
             if batch is None:
                 values = [column[faulty].as_py() for column in columns]
-                time, text = str(values[0]), ",".join(map(str, values))
-                place.refuse_text(
-                    text, _expected(source, layout, found, time), int(numbers[faulty])
-                )
+                expected = _expected(source, layout, found, str(values[0]))
+                text, row = ",".join(map(str, values)), int(numbers[faulty])
+                refuse_row(place, found.fields(values), text, expected, row)
             yield batch
             before += len(numbers)
     finally:
@@ -213,8 +230,18 @@ def _of_json(source: TraceSource, layout: TableLayout, found: FoundColumns) -> I
         for row in keyed.rows:
             for place, reader in enumerate(readers):
                 values[place].append(reader(row))
-        arrays = [array_of(own, are_names=place == of_session) for place, own in enumerate(values)]
-        return rows.batch(arrays, keyed.lines)
+        try:
+            arrays = [
+                array_of(own, are_names=place == of_session) for place, own in enumerate(values)
+            ]
+            return rows.batch(arrays, keyed.lines)
+        except (ValueError, OverflowError) as fault:
+            if len(keyed.lines) != 1 or isinstance(fault, ScenarioError):
+                raise
+            fields, line = found.fields([own[0] for own in values]), int(keyed.lines[0])
+            refuse_row(
+                source.place, fields, json.dumps(row, ensure_ascii=False), f"{{{expected}}}", line
+            )
 
     try:
         for batch in keyed_batches(source.path, source.place, batch_of, f"{{{expected}}}", keys):
@@ -222,19 +249,3 @@ def _of_json(source: TraceSource, layout: TableLayout, found: FoundColumns) -> I
             yield batch
     finally:
         rows.end()
-
-
-def _evenly(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """Yield the rows by as many as other readers read together.
-
-    What is drawn for rows must not depend on the blocks in which a file is read.
-    """
-    ahead = NONE
-    for batch in batches:
-        ahead = ahead.then(batch) if len(ahead.line) else batch
-        whole = len(ahead.line) // AT_A_TIME * AT_A_TIME
-        for first in range(0, whole, AT_A_TIME):
-            yield ahead.take(np.arange(first, first + AT_A_TIME))
-        ahead = ahead.take(np.arange(whole, len(ahead.line)))
-    if len(ahead.line):
-        yield ahead

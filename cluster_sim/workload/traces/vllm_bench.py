@@ -23,14 +23,17 @@ from cluster_sim.workload.traces.source import Beginning, TraceSource
 
 _NEEDED = ("input_lens", "output_lens", "start_times")
 _LISTS = (*_NEEDED, "errors")
+_KNOWN_BY = (
+    ("request_throughput", "duration", "completed"),
+    ("input_lens", "output_lens"),
+    ("num_prompts", "request_rate", "total_input_tokens"),
+)
 _EXPECTED = "input_lens and output_lens of whole tokens, start_times in s, errors of texts"
 
 
 def is_vllm_bench(begun: Beginning) -> bool:
     """Return whether a file is such a result, whatever it holds of single requests."""
-    return begun.has("request_throughput", "duration", "completed") or begun.has(
-        "input_lens", "output_lens"
-    )
+    return any(begun.has(*names) for names in _KNOWN_BY)
 
 
 def vllm_bench_batches(source: TraceSource) -> Iterator[Batch]:

@@ -166,9 +166,12 @@ def the_only(traffics: Sequence[Demand], where: str) -> Demand:
 def write_and_draw(traffics: Sequence[Demand], out: Path | None, plot: Path | None) -> None:
     """Write the requests of the only traffic, and draw all traffics, where files are named."""
     if out is not None:
-        from cluster_sim.analysis.traffic_files import write
+        from cluster_sim.analysis.traffic_files import losses, write
 
-        write(the_only(traffics, "--out"), out)
+        traffic = the_only(traffics, "--out")
+        write(traffic, out)
+        for loss in losses(traffic, out):
+            warn(f"{out}: {loss}")
         say_wrote(out)
     if plot is not None:
         from cluster_sim import figures
