@@ -214,6 +214,9 @@ def test_three_decimals_behind_a_comma_are_a_fraction_where_another_time_shows_i
         ("2026-10-25 02:30:11+02", "2026-10-25 00:30:12.500000000000 +00:00"),
         ("2026-10-25 06:00:11 +0530", "2026-10-25 00:30:12.5 UTC"),
         ("2026-10-25 00:30:11", "2026-10-25 03:30:12.5+03"),
+        ("2026-10-25t00:30:11z", "20261025T003012.5Z"),
+        ("20261025T003011", "20261025t023012.5+0200"),
+        ("2026-10-25 00:30:11 +0000 UTC m=+0.01", "2026-10-24 17:30:12.5 -0700 PDT"),
         ("2026-02-28 23:59:59.25", "2026-03-01 00:00:00.75"),
         ("2024-02-28 23:59:59", "2024-02-29T00:00:00.5"),
         ("1700000011.0541", "1700000012.5541"),
@@ -542,9 +545,9 @@ def test_columns_belong_to_tables_alone(tmp_path: Path) -> None:
 
 
 def test_a_unit_is_refused_where_the_format_has_its_own(tmp_path: Path) -> None:
-    row = '{"input_toks": 100, "output_toks": 20, "arrival_time_ns": 1000000000}\n'
+    row = '{"requests": [{"t": 0.0, "in": 10, "out": 2, "hash_ids": [1]}], "block_size": 64}\n'
     assert fault(write(tmp_path, row), time_unit="s") == (
-        ": is a llmservingsim trace; got time_unit: s; expected no time_unit: the format gives it"
+        ": is a weka trace; got time_unit: s; expected no time_unit: the format gives it"
     )
     row = '{"timestamp": 0, "input_length": 10, "output_length": 2}\n'
     assert fault(write(tmp_path, row), time_unit="iso") == (

@@ -165,3 +165,58 @@ def test_delays_beside_stamps_in_seconds_are_as_long_as_is_plausible(
     assert second.start_s - first.start_s == 4.0
     assert first.steps[1].gap_s == pause_s
     assert any(note.startswith("delay is read as ") for note in tally.said())
+
+
+def toks(tmp_path: Path, *stamps: float) -> str:
+    path = tmp_path / "trace.jsonl"
+    row = {"input_toks": 10, "output_toks": 2}
+    path.write_text(
+        "".join(json.dumps(row | {"arrival_time_ns": stamp}) + "\n" for stamp in stamps)
+    )
+    return str(path)
+
+
+def test_milliseconds_in_a_row_of_nanoseconds_are_said(tmp_path: Path) -> None:
+    """2 per second as milliseconds are 2 million per second as nanoseconds."""
+    path = toks(tmp_path, 0, 500, 1000)
+    found, notes = times(path)
+    assert found == [0.0, 5e-7, 1e-6]
+    assert notes == [
+        "arrival_time_ns is read as nanoseconds: the format says so, though that gives 2e+06 requests/s (it would be 2 as milliseconds or 2e+03 as microseconds); for another unit, write time_unit: s, ms or us"
+    ]
+    assert times(path, time_unit="ms") == ([0.0, 0.5, 1.0], [])
+
+
+def test_seconds_since_1970_in_rows_of_nanoseconds_are_seconds(tmp_path: Path) -> None:
+    found, notes = times(toks(tmp_path, SINCE_1970_S, SINCE_1970_S + 2))
+    assert found == [0.0, 2.0]
+    assert notes[0].startswith("arrival_time_ns is read as seconds: its stamps have the size of")
+
+
+def test_a_unit_that_is_given_holds_for_pauses_of_sessions_too(tmp_path: Path) -> None:
+    step = {"input_toks": 10, "output_toks": 2, "tool_duration_ns": 500}
+    row = {"session_id": "a", "arrival_time_ns": 3000, "sub_requests": [step, step]}
+    path = tmp_path / "trace.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    (session,) = Trace.model_validate({"path": str(path), "time_unit": "ms"}).sessions()
+    assert (session.start_s, session.steps[1].gap_s) == (3.0, 0.5)
+
+
+def test_milliseconds_in_a_table_of_blis_are_said(tmp_path: Path) -> None:
+    """A request per 5 ms, read as microseconds: 200,000 per second."""
+    path = tmp_path / "trace.csv"
+    rows = "".join(f"{5 * number},10,2\n" for number in range(4))
+    path.write_text(f"arrival_time_us,input_tokens,output_tokens\n{rows}")
+    found, notes = times(str(path))
+    assert found[-1] == pytest.approx(15e-6)
+    assert any("though that gives 2e+05 requests/s (it would be 0.2 as" in note for note in notes)
+    assert times(str(path), time_unit="ms")[0][-1] == 0.015
+
+
+def test_milliseconds_since_1970_in_a_table_of_blis_decide(tmp_path: Path) -> None:
+    path = tmp_path / "trace.csv"
+    rows = "".join(f"{1000 * (SINCE_1970_S + number)},10,2\n" for number in range(4))
+    path.write_text(f"arrival_time_us,input_tokens,output_tokens\n{rows}")
+    found, notes = times(str(path))
+    assert found[-1] == 3.0
+    assert any(note.startswith("arrival_time_us is read as milliseconds") for note in notes)

@@ -71,6 +71,7 @@ CLIENT_FORMATS: dict[str, TraceFormat] = {
         is_blis,
         lambda source, rng: blis_batches(source),
         links_turns=links_blis,
+        units=NUMBER_UNITS,
         names=("arrival_time_us", "input_tokens", "output_tokens"),
     ),
     "cluster-sim": TraceFormat(

@@ -8,7 +8,8 @@ way for every format (`decided_unit`, and `stamps.Stamps`, which asks it):
    whatever a document says. A name such as `arrival_ms` yields to a finer unit, and to a coarser
    one where its own gives more than 1,000 requests/s.
 2. Else a document or the name of the column decides. A note says so where that gives less than one
-   request per 1,000 s or more than 100,000 requests/s, and what the other units would give.
+   request per 1,000 s or more than 100,000 requests/s (100 for ms, us and ns of a document), and
+   what the other units would give.
 3. Stamps with fractions, or written with a point, are seconds, unless that gives less than one
    request per 1,000 s.
 4. Else the unit is the first of s, ms, us and ns that gives at least 0.05 requests/s and at most
@@ -140,7 +141,10 @@ def _size_of(epoch: NumberUnit) -> str:
 def _odd_rate(stamps: np.ndarray, unit: NumberUnit, said_by: str) -> str | None:
     """Return what is to be said of a unit that gives an implausible rate; None for a plausible one."""
     rate = rate_per_s(stamps, unit)
-    if rate is None or MIN_FRACTIONAL_RATE <= rate <= MAX_RATE:
+    is_document = said_by == "the format" and unit != "s"
+    high = _ODD_MS_RATE if is_document else MAX_RATE
+    # The size of times since 1970 leaves no doubt.
+    if rate is None or MIN_FRACTIONAL_RATE <= rate <= high or epoch_unit(stamps) == unit:
         return None
     rates = {own: rate * PER_S[own] / PER_S[unit] for own in NUMBER_UNITS if own != unit}
     others = [

@@ -93,6 +93,18 @@ class Stamps:
             self._note_coarse(first)
         return times_s
 
+    def also_seconds(self, stamps: np.ndarray) -> np.ndarray:
+        """Return the times of other stamps of the same rows, in the same unit [s].
+
+        Raises ValueError as `seconds` does.
+        """
+        return self._source.clock.of_numbers(stamps, self.unit or self._documented or "s")
+
+    def spans(self, spans: np.ndarray) -> np.ndarray:
+        """Return durations in the same unit [s]."""
+        in_s: np.ndarray = spans / PER_S[self.unit or self._documented or "s"]
+        return in_s
+
     def _choose(self, stamps: np.ndarray) -> tuple[NumberUnit, str | None]:
         choice = decided_unit(stamps, self._name, self._documented)
         return choice.unit, None if choice.why is None else choice.note(self._name)

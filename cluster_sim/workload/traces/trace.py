@@ -106,7 +106,7 @@ class Trace(Description):
     def _find(cls, value: Any) -> Any:
         if not isinstance(value, str):
             return value
-        path = find(value, folders=True)
+        path = find(value, folders=True) if value.strip() else None
         if path is None:
             raise ValueError(f"no file '{value}'; name one with --set workload.trace.path=FILE")
         return str(path)
