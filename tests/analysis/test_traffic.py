@@ -181,7 +181,8 @@ def test_dense_traffic_is_read_back_in_the_milliseconds_that_it_was_written_in(
     write(demand, tmp_path / "x.jsonl")
     again = of_trace(Trace.model_validate({"path": str(tmp_path / "x.jsonl")}), "again")
     np.testing.assert_allclose(again.arrival_s, at_s, atol=1e-9)
-    assert not again.notes
+    (note,) = again.notes
+    assert note.startswith("timestamp is read as milliseconds")
 
 
 def test_blocks_are_shared_where_prompts_are(tmp_path: Path) -> None:
