@@ -109,7 +109,7 @@ def test_a_column_of_minutes_hours_or_days_is_refused(tmp_path: Path, name: str,
 
 def test_coarse_stamps_are_said_with_their_tick(tmp_path: Path) -> None:
     path = table(tmp_path, *(3 * (number // 10) for number in range(40)))
-    note = "when is coarse: the first 40 rows have 4 times, 3 s apart and more; dejitter spreads rows over such a tick"
+    note = "when is coarse: the first 40 rows have 4 times, mostly 3 s apart; dejitter spreads rows over such a time"
     assert times(path, columns=NAMES)[1][1:] == [note]
     assert note not in times(path, columns=NAMES, dejitter="3 s")[1]
     every = table(tmp_path, *(3 * (number // 2) for number in range(40)))

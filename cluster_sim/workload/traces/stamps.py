@@ -164,14 +164,14 @@ class Stamps:
         if not is_coarse or self._source.is_spread or self.unit == "iso":
             return
         if len(times) > 1:
-            tick_s = float(np.min(np.diff(times))) / PER_S[self.unit or "s"]
-            apart = f"{len(times):,} times, {tick_s:.6g} s apart and more"
+            tick_s = float(np.median(np.diff(times))) / PER_S[self.unit or "s"]
+            apart = f"{len(times):,} times, mostly {tick_s:.6g} s apart"
         elif self._since_1970 is not None:
             apart = "one time only"
         else:
             return
         self._source.tally.note(
-            f"{self._name} is coarse: the first {len(stamps):,} rows have {apart}; dejitter spreads rows over such a tick"
+            f"{self._name} is coarse: the first {len(stamps):,} rows have {apart}; dejitter spreads rows over such a time"
         )
 
 
