@@ -89,10 +89,19 @@ def test_a_counter_that_passes_a_thousand_million_is_no_time_since_1970(tmp_path
 def test_dates_of_14_digits_are_refused(tmp_path: Path) -> None:
     stamps = [20261025143005, 20261025143006, 20261025143100]
     assert fault(table(tmp_path, *stamps), columns=NAMES).startswith(
-        ":2: when: got 20261025143005; expected dates such as 2026-10-25 14:30:05, or numbers"
+        ":2: when: got 20261025143005, which seems to be a date; expected dates such as 2026-10-25 14:30:05, or numbers"
     )
     # no minute 75, so no dates
     assert "is read as" in times(table(tmp_path, *stamps, 20261025147500), columns=NAMES)[1][0]
+
+
+def test_days_of_excel_are_refused(tmp_path: Path) -> None:
+    """A request per 2 seconds, in days: 43,200 per second as seconds."""
+    stamps = [45955.5 + 2.0 * number / 86_400 for number in range(20)]
+    assert fault(table(tmp_path, *stamps), columns=NAMES).startswith(
+        ":2: when: got 45955.5, which seems to be a date; expected dates such as 2026-10-25"
+    )
+    assert times(table(tmp_path, 45955.5, 45957.5), columns=NAMES)[0] == [0.0, 2.0]
 
 
 @pytest.mark.parametrize(
