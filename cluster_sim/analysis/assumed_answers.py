@@ -11,7 +11,7 @@ from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.workload.arrivals import WaitingClients
 from cluster_sim.workload.random_streams import stream
 from cluster_sim.workload.sessions import Turn, replayed_scripts, scripts
-from cluster_sim.workload.traces import RecordedSession
+from cluster_sim.workload.traces import RecordedSession, Tally
 
 
 class TimedTurn(NamedTuple):
@@ -48,11 +48,11 @@ class _Waiting(NamedTuple):
 
 
 def session_requests(
-    scenario: Scenario, until_s: float, tokens_per_s: float
+    scenario: Scenario, until_s: float, tokens_per_s: float, tally: Tally
 ) -> Iterator[TimedTurn]:
     """Yield the requests of all drawn sessions until `until_s`, in order of time.
 
-    Answers are taken to come at `tokens_per_s`.
+    Answers are taken to come at `tokens_per_s`. `tally` counts what of a trace is left out.
     """
     sessions = scenario.workload.sessions
     assert sessions is not None
@@ -60,7 +60,7 @@ def session_requests(
     if sessions.arrivals is not None:
         times_s = sessions.arrivals.times(stream(scenario.seed, "arrivals"))
         starts_s = islice(times_s, sessions.arrivals.requests)
-    own = scripts(sessions, scenario.seed)
+    own = scripts(sessions, scenario.seed, tally)
     follows = sessions.concurrency is not None
     return timed_turns(own, starts_s, until_s, tokens_per_s, follows=follows)
 

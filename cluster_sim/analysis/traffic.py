@@ -84,7 +84,10 @@ def of_trace(
 
 def _block_tokens(batch: Batch) -> int:
     """Return the tokens of all blocks of these requests."""
-    return sum(len(ids) * block_tokens for ids, block_tokens in batch.blocks or ())
+    return sum(
+        len(ids) * block_tokens if isinstance(block_tokens, int) else sum(block_tokens)
+        for ids, block_tokens in batch.blocks or ()
+    )
 
 
 def _count_sessions(batches: Sequence[Batch]) -> int:
@@ -232,9 +235,10 @@ def _assumption(tokens_per_s: float) -> str:
 
 def _of_sessions(scenario: Scenario, until_s: float, tokens_per_s: float) -> Demand:
     """Return the requests of sessions."""
-    requests = session_requests(scenario, until_s, tokens_per_s)
-    timed = islice(requests, scenario.requests_wanted or _MAX_REQUESTS)
-    return _of_turns(timed, scenario.title, [_assumption(tokens_per_s)])
+    tally = Tally()
+    requests = session_requests(scenario, until_s, tokens_per_s, tally)
+    timed = list(islice(requests, scenario.requests_wanted or _MAX_REQUESTS))
+    return _of_turns(timed, scenario.title, [*tally.said(), _assumption(tokens_per_s)])
 
 
 def _of_turns(timed: Iterable[TimedTurn], name: str, notes: list[str]) -> Demand:

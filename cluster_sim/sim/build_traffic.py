@@ -67,7 +67,7 @@ def build_closed_loop(
         return ClosedLoopSessions(
             env,
             front_door,
-            scripts(sessions, scenario.seed),
+            scripts(sessions, scenario.seed, tally),
             SessionStarts(starts_s, sessions.concurrency or 0),
             TrafficLimits(until_s, warmup_s, sessions.requests),
         )

@@ -144,3 +144,51 @@ def test_check_refuses_other_values_for_claims(
     code, _, err = call(capsys, "check", path, "--set", "seed=2")
     assert code == 2
     assert "claims.yaml: is a file of claims; got --set; expected" in err
+
+
+@pytest.mark.parametrize("command", ["check", "explain", "workload show", "run --out r"])
+@pytest.mark.parametrize("session", ["", "session"])
+def test_a_sample_that_leaves_nothing_is_refused_in_one_line(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    session: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    columns = {"arrival": "t", "prompt": "p", "output": "o"}
+    columns |= {"session": session} if session else {}
+    trace = {"path": "few.csv", "columns": columns, "time_unit": "s", "sample": 1e-6}
+    path = study(tmp_path, workload={"trace": trace}, variants={"one": {}})
+    (tmp_path / "few.csv").write_text("t,p,o,session\n1,20,3,a\n2,20,3,b\n")
+    code, _, err = call(capsys, *command.split(), path)
+    assert code == 2, err
+    noun = "sessions" if session and command != "workload show" else "requests"
+    *notes, last = err.splitlines()
+    assert "few.csv: got sample: 1e-06, which leaves none of its" in last
+    assert last.endswith(f"{noun}; expected a larger share")
+    assert all(note.startswith("warning: ") for note in notes)
+
+
+def test_a_fit_that_fails_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study(tmp_path)
+    out = tmp_path / "fit.jsonl"
+    code, _, err = call(capsys, "workload", "fit", tmp_path / "burst.csv", "--out", out)
+    assert code == 2
+    assert "has 36 requests" in err
+    assert not out.exists()
+
+
+def test_sessions_from_a_trace_say_how_it_was_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "talks.csv").write_text("t,p,o,session,mood\n1,20,3,a,good\n2,26,3,a,bad\n")
+    columns = {"arrival": "t", "prompt": "p", "output": "o", "session": "session"}
+    trace = {"path": "talks.csv", "columns": columns, "time_unit": "s"}
+    sessions = {"trace": trace, "concurrency": 1, "requests": 6}
+    path = study(tmp_path, workload={"sessions": sessions}, variants={"one": {}})
+    for command in ("check", "explain", "workload show", "run --out r"):
+        assert call(capsys, *command.split(), path)[2].count("not used: mood") == 1, command

@@ -78,9 +78,10 @@ def test_it_is_refused_in_an_archive_too(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(line_guard, "MAX_LINE_BYTES", 2_000_000)
     path = tmp_path / "sessions.tar.gz"
     with tarfile.open(path, "w:gz") as archive:
-        entry = tarfile.TarInfo("one.json")
-        entry.size = len(LONG)
-        archive.addfile(entry, io.BytesIO(LONG.encode()))
+        for name in ("one.json", "two.json"):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(LONG)
+            archive.addfile(entry, io.BytesIO(LONG.encode()))
     with pytest.raises(ScenarioError) as caught:
         Trace(path=str(path)).check()
     assert str(caught.value).startswith(f"{path}(one.json):1: has more than 2 MB")

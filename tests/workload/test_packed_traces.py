@@ -377,3 +377,60 @@ def test_commands_say_so_without_a_traceback(
     path = written(tmp_path, gzip.compress(JSONL.encode())[:-9])
     code, _, err = call(capsys, "workload", path)
     assert (code, err.startswith(f"{path}: cannot be read: ")) == (2, True)
+
+
+# --- archives of tables
+
+TABLE = b"timestamp,prompt_tokens,output_tokens\n0.5,3,4\n1.5,5,6\n"
+LINES = b'{"timestamp": 0, "input_length": 3, "output_length": 4}\n'
+
+
+def archive_of(tmp_path: Path, kind: str, files: dict[str, bytes]) -> str:
+    """Archive of files, as zip, tar or tar.gz."""
+    path = tmp_path / f"archive.{kind}"
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in files.items():
+                archive.writestr(name, content)
+        return str(path)
+    with tarfile.open(path, "w:gz" if kind == "tar.gz" else "w") as tar:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return str(path)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
+def test_an_archive_of_one_table_is_read_as_that_file(tmp_path: Path, kind: str) -> None:
+    others = {"__MACOSX/._a.csv": b"\0\5", "README.txt": b"by us", ".hidden.csv": b""}
+    for name, content, count in (("a.csv", TABLE, 2), ("log", TABLE, 2), ("a.jsonl", LINES, 1)):
+        files = {name: content} | (others if name != "log" else {})
+        path = archive_of(tmp_path, kind, files)
+        assert len(list(Trace(path=path).rows())) == count
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
+def test_an_archive_of_several_tables_names_them(tmp_path: Path, kind: str) -> None:
+    path = archive_of(tmp_path, kind, {"b.csv": TABLE, "a.jsonl": LINES})
+    assert refused(path) == (
+        f"{path}: holds 2 tables: a.jsonl, b.csv; expected one file: unpack it and name one of them"
+    )
+
+
+def test_a_folder_of_tables_names_them(tmp_path: Path) -> None:
+    folder = tmp_path / "spark"
+    folder.mkdir()
+    for name in ("_SUCCESS", "part-1.snappy.parquet", "part-0.snappy.parquet", ".part-0.crc"):
+        (folder / name).write_bytes(b"")
+    assert refused(str(folder)) == (
+        f"{folder}: is a folder of 2 tables: part-0.snappy.parquet, part-1.snappy.parquet; expected one file: path: {folder}/part-0.snappy.parquet"
+    )
+
+
+def test_an_empty_array_and_an_empty_path_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    path.write_text("[]\n")
+    assert refused(str(path)) == f"{path}: is empty; expected an array of requests"
+    with pytest.raises(ValueError, match="no file ''"):
+        Trace(path="")

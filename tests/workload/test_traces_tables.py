@@ -214,6 +214,9 @@ def test_three_decimals_behind_a_comma_are_a_fraction_where_another_time_shows_i
         ("2026-10-25 02:30:11+02", "2026-10-25 00:30:12.500000000000 +00:00"),
         ("2026-10-25 06:00:11 +0530", "2026-10-25 00:30:12.5 UTC"),
         ("2026-10-25 00:30:11", "2026-10-25 03:30:12.5+03"),
+        ("2026-10-25t00:30:11z", "20261025T003012.5Z"),
+        ("20261025T003011", "20261025t023012.5+0200"),
+        ("2026-10-25 00:30:11 +0000 UTC m=+0.01", "2026-10-24 17:30:12.5 -0700 PDT"),
         ("2026-02-28 23:59:59.25", "2026-03-01 00:00:00.75"),
         ("2024-02-28 23:59:59", "2024-02-29T00:00:00.5"),
         ("1700000011.0541", "1700000012.5541"),
@@ -287,9 +290,13 @@ def test_a_unit_that_is_given_decides(tmp_path: Path, unit: str, per_s: float) -
         ("time", [0, 25_000_000], "ns", "its stamps are whole numbers, which gives 40 requests/s"),
         ("time", [5, 5], "s", "its first rows have one time only"),
         ("t_s", [1.7e12, 1.7e12 + 5], "ms", "its stamps have the size of milliseconds since 1970, and as seconds are far in the future"),
-        ("t_ms", [1.7e9, 1.7e9 + 5], "ms", None),
-        ("t_s", [0, 2000], "s", "the name says so, though that gives 0.0005 requests/s"),
-        ("t_ns", [0, 2000], "ns", "the name says so, though that gives 5e+05 requests/s"),
+        ("t_ms", [1.7e9, 1.7e9 + 5], "ms", "the name says so, though its stamps have the size of seconds since 1970"),
+        ("t_ms", [1.7e9, 1.7e9 + 0.5], "s", "its stamps have the size of seconds since 1970, and as milliseconds give 2,000 requests/s"),
+        ("t_ns", [1e9, 2e9, 3e9], "ns", None),
+        ("t_s", [0, 2000], "s", "the name says so, though that gives 0.0005 requests/s (it would be 0.5 as milliseconds or 500 as microseconds)"),
+        ("t_ns", [0, 2000], "ns", "the name says so, though that gives 5e+05 requests/s (it would be 0.5 as milliseconds or 500 as microseconds)"),
+        # a written point says fractions: 1 in 37 s
+        ("time", [0.0, 37.0, 74.0], "s", "its stamps have fractions, which gives 0.027 requests/s"),
     ],
 )  # fmt: skip
 def test_the_name_the_size_or_the_rate_decides_on_the_unit(
@@ -336,6 +343,8 @@ def test_long_rows_decide_together(tmp_path: Path) -> None:
         ([0, 10], "ms", None),
         ([0, 5], "ms", "milliseconds give 200 requests/s, seconds 0.2"),
         ([0.0, 0.5], "s", "milliseconds give 2,000 requests/s, seconds 2"),
+        ([0, 0.5, 5.5], "s", "milliseconds give 364 requests/s, seconds 0.364"),
+        ([0, 2_000_000], "ms", "0.0005 requests/s (it would be 0.5 as microseconds or 500 as"),
         ([1.7e9, 1.7e9 + 20], "s", "since 1970"),
     ],
 )
@@ -536,9 +545,9 @@ def test_columns_belong_to_tables_alone(tmp_path: Path) -> None:
 
 
 def test_a_unit_is_refused_where_the_format_has_its_own(tmp_path: Path) -> None:
-    row = '{"input_toks": 100, "output_toks": 20, "arrival_time_ns": 1000000000}\n'
+    row = '{"requests": [{"t": 0.0, "in": 10, "out": 2, "hash_ids": [1]}], "block_size": 64}\n'
     assert fault(write(tmp_path, row), time_unit="s") == (
-        ": is a llmservingsim trace; got time_unit: s; expected no time_unit: the format gives it"
+        ": is a weka trace; got time_unit: s; expected no time_unit: the format gives it"
     )
     row = '{"timestamp": 0, "input_length": 10, "output_length": 2}\n'
     assert fault(write(tmp_path, row), time_unit="iso") == (

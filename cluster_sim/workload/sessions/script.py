@@ -10,7 +10,7 @@ import numpy as np
 
 from cluster_sim.workload.random_streams import stream
 from cluster_sim.workload.sessions.description import Sessions
-from cluster_sim.workload.traces import RecordedSession, Trace
+from cluster_sim.workload.traces import RecordedSession, Tally, Trace
 from cluster_sim.workload.traces.rows import Pieces
 
 AT_A_TIME = 64
@@ -52,14 +52,14 @@ _MAX_KEPT_STEPS = 10_000
 """Steps of recorded sessions up to which they are kept in memory."""
 
 
-def scripts(sessions: Sessions, seed: int) -> Iterator[Iterator[Turn]]:
+def scripts(sessions: Sessions, seed: int, tally: Tally | None = None) -> Iterator[Iterator[Turn]]:
     """Yield the turns of each session, indefinitely.
 
-    Raises ScenarioError where recorded sessions are malformed.
+    `tally` counts what of recorded sessions is left out, each once. Raises ScenarioError where recorded sessions are malformed.
     """
     if sessions.trace is not None:
         # In every round through the records they are other people's: identities are moved apart.
-        for number, (time_round, recorded) in enumerate(_rounds(sessions.trace), start=1):
+        for number, (time_round, recorded) in enumerate(_rounds(sessions.trace, tally), start=1):
             yield _recorded(recorded, time_round << 96, number)
     for block in count():
         steps = _draws(sessions, stream(seed, f"sessions from {block * AT_A_TIME}"))
@@ -67,7 +67,7 @@ def scripts(sessions: Sessions, seed: int) -> Iterator[Iterator[Turn]]:
             yield _turns(sessions, steps.of(place), (block * AT_A_TIME + place + 1) << 32)
 
 
-def _rounds(trace: Trace) -> Iterator[tuple[int, RecordedSession]]:
+def _rounds(trace: Trace, tally: Tally | None) -> Iterator[tuple[int, RecordedSession]]:
     """Yield (round, session) of the recorded sessions, round after round.
 
     NOTE: a trace of few steps is kept in memory rather than read in every round; `explain` of one
@@ -75,7 +75,7 @@ def _rounds(trace: Trace) -> Iterator[tuple[int, RecordedSession]]:
     """
     kept: list[RecordedSession] = []
     steps = 0
-    for recorded in islice(trace.sessions(), trace.limit):
+    for recorded in islice(trace.sessions(tally), trace.limit):
         steps += len(recorded.steps)
         if steps <= _MAX_KEPT_STEPS:
             kept.append(recorded)

@@ -11,7 +11,7 @@ from typing import Any
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.traces.documents import TraceDocument, documents_of_file, whole_text
-from cluster_sim.workload.traces.file_kinds import packing_of
+from cluster_sim.workload.traces.file_kinds import only_table, packing_of
 from cluster_sim.workload.traces.files import as_text, opened, text_bytes, unreadable
 from cluster_sim.workload.traces.packing import (
     UNREADABLE,
@@ -20,8 +20,8 @@ from cluster_sim.workload.traces.packing import (
     unpacked,
     zip_files,
 )
+from cluster_sim.workload.traces.single_tables import only_in_tar, starts_as_tar
 
-_TAR_BLOCK_BYTES = 512
 _DOCUMENTS = tuple(
     ending + packed
     for ending in (".json", ".jsonl")
@@ -31,16 +31,19 @@ _DOCUMENTS = tuple(
 
 
 def is_archive(path: str | Path) -> bool:
-    """Return whether this is a folder, a tar archive, packed or not, or a zip of several files."""
+    """Return whether this is a folder, or a tar archive, packed or not, or a zip of several tables.
+
+    An archive of one table is read as that file.
+    """
     root = Path(path)
     try:
         if root.is_dir():
             return True
         if _is_zip(root):
             with zip_files(root) as (entries, _):
-                return len(entries) > 1
+                return len(entries) > 1 and only_table([own.filename for own in entries]) is None
         with unpacked(root) as file:
-            return _starts_as_tar(file)
+            return starts_as_tar(file) and only_in_tar(root) is None
     except (*UNREADABLE, ScenarioError):  # whoever reads it says what is wrong
         return False
 
@@ -134,15 +137,3 @@ def _tar(root: Path) -> Iterator[tarfile.TarFile]:
 def _is_zip(root: Path) -> bool:
     with open(root, "rb") as file:
         return packing_of(file.read(4)) == "zip"
-
-
-def _starts_as_tar(file: BufferedReader) -> bool:
-    """Return whether bytes begin with the head of a file in a tar archive, or with its end."""
-    some = file.peek(_TAR_BLOCK_BYTES)
-    try:
-        tarfile.TarInfo.frombuf(some[:_TAR_BLOCK_BYTES], "utf-8", "surrogateescape")
-    except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
-        return len(some) <= tarfile.RECORDSIZE  # an empty archive, and no file full of zeros
-    except tarfile.HeaderError:
-        return False
-    return True

@@ -20,6 +20,7 @@ from cluster_sim.workload.traces.rows import Batch, Links, batch_of_columns, num
 from cluster_sim.workload.traces.session_numbers import is_name
 from cluster_sim.workload.traces.sort_commands import way_to_sort
 from cluster_sim.workload.traces.source import Beginning, TraceSource
+from cluster_sim.workload.traces.stamps import Stamps
 
 BLOCK_TOKENS = 16
 """Length of a block in the published traces [tokens]."""
@@ -66,6 +67,7 @@ def bailian_batches(source: TraceSource) -> Iterator[Batch]:
     block_tokens = source.block_tokens or BLOCK_TOKENS
     chats = _Chats(source.tally)
     keys: dict[str, None] = {}
+    times = Stamps(source, "timestamp", "s")
 
     def batch_of(keyed: KeyedRows) -> Batch:
         stamps, prompts, outputs, blocks, links, known = [], [], [], [], [], False
@@ -78,7 +80,7 @@ def bailian_batches(source: TraceSource) -> Iterator[Batch]:
             blocks.append((compact(ids), block_tokens))
             links.append(row)
         batch = batch_of_columns(
-            source.clock.of_numbers(numbers(stamps), source.time_unit or "s"),
+            times.seconds(numbers(stamps), keyed.lines),
             tokens(prompts),
             tokens(outputs),
             blocks if known else None,
@@ -100,7 +102,7 @@ def bailian_batches(source: TraceSource) -> Iterator[Batch]:
         if "chat_id" not in keys:
             note_conversations(keys, source.tally)
             source.tally.note(
-                f"times are read as {source.time_unit or 's'}: blocks of 16 tokens are those of Bailian, whose times are seconds; time_unit says otherwise"
+                f"times are read as {times.unit}: blocks of 16 tokens are those of Bailian, whose times are seconds; time_unit says otherwise"
             )
         yield batch
     if chats.unnamed:

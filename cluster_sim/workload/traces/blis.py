@@ -32,6 +32,7 @@ from cluster_sim.workload.traces.rows import (
 )
 from cluster_sim.workload.traces.session_numbers import SessionNumbers
 from cluster_sim.workload.traces.source import Beginning, TraceSource
+from cluster_sim.workload.traces.stamps import Stamps
 
 _NEEDED = ("input_tokens", "output_tokens", "arrival_time_us")
 _USED = (
@@ -50,8 +51,8 @@ _USED = (
 _EXPECTED = "input_tokens, output_tokens and arrival_time_us as whole numbers"
 _BEYOND = "beyond the heading"
 """Key of the fields of a row for which the heading has no name."""
-_MAX_US = 9 * 10**15
-"""Greatest time that is read: the year 2255 [us]."""
+_MAX_TIME = 4 * 10**18
+"""Greatest time that is read: the year 2096 in nanoseconds."""
 
 
 class _Row(NamedTuple):
@@ -127,6 +128,7 @@ class _Reader:
 
     def __init__(self, source: TraceSource, header: BlisHeader) -> None:
         self._source, self._header = source, header
+        self._times = Stamps(source, "arrival_time_us", "us")
         self._sessions = SessionNumbers()
         self._groups: dict[tuple[str, int], int] = {}
         self._begun: set[int] = set()
@@ -148,15 +150,18 @@ class _Reader:
         return without(batch, failed, warmup, self._source.tally)
 
     def _columns(self, rows: list[_Row], lines: np.ndarray) -> Batch:
-        clock = self._source.clock
+        times = self._times
         sent_us, answered_us, think_us, prompts, outputs, sessions = (
             np.array(column, dtype=np.int64) for column in list(zip(*rows, strict=True))[:6]
         )
         blocks = [row.blocks for row in rows]
-        sent_s = clock.of_ns(1000 * sent_us)
-        answered_s = np.where(answered_us > 0, clock.of_ns(1000 * answered_us), np.nan)
+        sent_s = times.seconds(sent_us, lines)
+        answered_s = np.where(answered_us > 0, times.also_seconds(answered_us), np.nan)
         links = Links(
-            sessions, answered_s, np.where(think_us > 0, think_us / 1e6, np.nan), self._header.adds
+            sessions,
+            answered_s,
+            np.where(think_us > 0, times.spans(think_us), np.nan),
+            self._header.adds,
         )
         known = any(ids for ids, _ in blocks)
         return batch_of_columns(sent_s, prompts, outputs, blocks if known else None, lines, links)
@@ -252,6 +257,6 @@ def _number(row: Mapping[str, Any], name: str) -> int:
     Raises ValueError for text, and for a number that no row has.
     """
     number = int(row.get(name) or 0)
-    if abs(number) > _MAX_US:
+    if abs(number) > _MAX_TIME:
         raise ValueError
     return number

@@ -1,16 +1,24 @@
 """The clock of a file: its stamps as seconds since a whole second near its first row.
 
-Where neither the scenario nor the format's document nor the name of a column says in which unit a
-file counts time, its first rows decide (`decided_unit`):
+Where the scenario does not give the unit in which a file counts time, its first rows decide, in one
+way for every format (`decided_unit`, and `stamps.Stamps`, which asks it):
 
 1. Stamps of 1e9 to 4e9 are seconds since 1970, those of a thousand times that milliseconds, and so
-   on: no trace is from before 2001 or after 2096, and few counters start so high.
-2. Stamps with fractions are seconds, unless that gives less than one request per 1,000 s.
-3. Else the unit is the first of s, ms, us and ns that gives at least 0.05 requests/s and at most
+   on: no trace is from before 2001 or after 2096, and few counters start so high. They decide
+   whatever a document says. A name such as `arrival_ms` yields to a finer unit, and to a coarser
+   one where its own gives more than 1,000 requests/s.
+2. Else a document or the name of the column decides. A note says so where that gives less than one
+   request per 1,000 s or more than 100,000 requests/s (100 for ms, us and ns of a document), and
+   what the other units would give.
+3. Stamps with fractions, or written with a point, are seconds, unless that gives less than one
+   request per 1,000 s.
+4. Else the unit is the first of s, ms, us and ns that gives at least 0.05 requests/s and at most
    100,000 requests/s.
 
-Where document or name decided, a note says so if that gives less than one request per 1,000 s or
-more than 100,000 requests/s.
+Rows with Mooncake's keys have a rule of their own (`mooncake_unit`). Where nine tenths of the first
+rows have the size of times since 1970, or lie close together, the others do not count for the unit;
+what of them lies years away is refused. Numbers of 14 digits that are dates are refused, and so are
+columns whose names say minutes, hours or days.
 """
 
 from __future__ import annotations
@@ -34,8 +42,8 @@ UNITS: dict[str, str] = {
     "ns": "nanoseconds",
 }
 _EPOCH_S = (1e9, 4e9)
-_MAX_STAMP = 1 << 62
-_MIN_RATE, _MIN_FRACTIONAL_RATE, _MAX_RATE = 0.05, 0.001, 1e5  # per s
+MAX_STAMP = 1 << 62
+_MIN_RATE, MIN_FRACTIONAL_RATE, MAX_RATE = 0.05, 0.001, 1e5  # per s
 _MAX_MS_RATE, _ODD_MS_RATE = 1_000.0, 100.0  # per s
 
 
@@ -59,7 +67,7 @@ class TraceClock:
 
         Raises ValueError where one is not finite, or beyond 4.6e18.
         """
-        if not np.all((stamps > -_MAX_STAMP) & (stamps < _MAX_STAMP)):
+        if not np.all((stamps > -MAX_STAMP) & (stamps < MAX_STAMP)):
             raise ValueError
         per_s = PER_S[unit]
         if self.origin_s is None and len(stamps):
@@ -94,42 +102,70 @@ def decided_unit(stamps: np.ndarray, name: str, documented: NumberUnit | None = 
     documented
         Unit that the format's document gives; None where it gives none.
     """
-    epoch = _epoch_unit(stamps)
+    epoch = epoch_unit(stamps)
     stated = documented or named_unit(name)
     if stated is not None:
-        # A thousand times what the unit gives today is a finer unit, whatever a name says.
-        if epoch is None or PER_S[epoch] <= PER_S[stated]:
-            return UnitChoice(
-                stated, _odd_rate(stamps, stated, is_documented=documented is not None)
-            )
-        return UnitChoice(
-            epoch,
-            f"its stamps have the size of {UNITS[epoch]} since 1970, and as {UNITS[stated]} are far in the future",
+        said_by = "the name" if documented is None else "the format"
+        return _unlike(stamps, stated, epoch, said_by) or UnitChoice(
+            stated, _odd_rate(stamps, stated, said_by)
         )
     if epoch is not None:
-        return UnitChoice(epoch, f"its stamps have the size of {UNITS[epoch]} since 1970")
+        return UnitChoice(epoch, _size_of(epoch))
     return _plausible(stamps)
 
 
-def _odd_rate(stamps: np.ndarray, unit: NumberUnit, *, is_documented: bool) -> str | None:
+def _unlike(
+    stamps: np.ndarray, stated: NumberUnit, epoch: NumberUnit | None, said_by: str
+) -> UnitChoice | None:
+    """Return the choice where stamps have the size of another unit since 1970; None elsewhere."""
+    if epoch is None or epoch == stated:
+        return None
+    # A thousand times what the unit gives today is a finer unit, whatever a name says.
+    if PER_S[epoch] > PER_S[stated]:
+        return UnitChoice(epoch, f"{_size_of(epoch)}, and as {UNITS[stated]} are far in the future")
+    rate = rate_per_s(stamps, epoch)
+    if rate is None or rate < MIN_FRACTIONAL_RATE:
+        return None  # a counter that has come so far
+    stated_rate = rate * PER_S[stated] / PER_S[epoch]
+    if said_by == "the format" or stated_rate > _MAX_MS_RATE:
+        return UnitChoice(
+            epoch, f"{_size_of(epoch)}, and as {UNITS[stated]} give {stated_rate:,.0f} requests/s"
+        )
+    return UnitChoice(stated, f"{said_by} says so, though {_size_of(epoch)}")
+
+
+def _size_of(epoch: NumberUnit) -> str:
+    return f"its stamps have the size of {UNITS[epoch]} since 1970"
+
+
+def _odd_rate(stamps: np.ndarray, unit: NumberUnit, said_by: str) -> str | None:
     """Return what is to be said of a unit that gives an implausible rate; None for a plausible one."""
     rate = rate_per_s(stamps, unit)
-    if rate is None or _MIN_FRACTIONAL_RATE <= rate <= _MAX_RATE:
+    is_document = said_by == "the format" and unit != "s"
+    high = _ODD_MS_RATE if is_document else MAX_RATE
+    # The size of times since 1970 leaves no doubt.
+    if rate is None or MIN_FRACTIONAL_RATE <= rate <= high or epoch_unit(stamps) == unit:
         return None
-    said_by = "the format" if is_documented else "the name"
-    return f"{said_by} says so, though that gives {rate:.3g} requests/s"
+    rates = {own: rate * PER_S[own] / PER_S[unit] for own in NUMBER_UNITS if own != unit}
+    others = [
+        f"{rates[own]:.3g} as {UNITS[own]}" for own in rates if _MIN_RATE <= rates[own] <= MAX_RATE
+    ]
+    instead = f" (it would be {' or '.join(others)})" if others else ""
+    return f"{said_by} says so, though that gives {rate:.3g} requests/s{instead}"
 
 
-def _epoch_unit(stamps: np.ndarray) -> NumberUnit | None:
+def epoch_unit(stamps: np.ndarray) -> NumberUnit | None:
     """Return the unit in which all stamps lie between 2001 and 2096."""
     if not len(stamps):
         return None
-    first, last = float(np.min(stamps)), float(np.max(stamps))
+    return next((own for own in NUMBER_UNITS if bool(np.all(is_epoch(stamps, own)))), None)
+
+
+def is_epoch(stamps: np.ndarray, unit: NumberUnit) -> np.ndarray:
+    """Return which stamps lie between 2001 and 2096 in a unit."""
     low_s, high_s = _EPOCH_S
-    return next(
-        (own for own in NUMBER_UNITS if low_s * PER_S[own] <= first and last < high_s * PER_S[own]),
-        None,
-    )
+    which: np.ndarray = (low_s * PER_S[unit] <= stamps) & (stamps < high_s * PER_S[unit])
+    return which
 
 
 def rate_per_s(stamps: np.ndarray, unit: str) -> float | None:
@@ -144,12 +180,12 @@ def _plausible(stamps: np.ndarray) -> UnitChoice:
     rate_s = rate_per_s(stamps, "s")
     if rate_s is None:
         return UnitChoice("s", "its first rows have one time only")
-    has_fractions = bool(np.any(stamps != np.floor(stamps)))
-    if has_fractions and rate_s >= _MIN_FRACTIONAL_RATE:
+    has_fractions = stamps.dtype.kind == "f"
+    if has_fractions and rate_s >= MIN_FRACTIONAL_RATE:
         return UnitChoice("s", f"its stamps have fractions, which gives {rate_s:.3g} requests/s")
     for unit in NUMBER_UNITS:
         rate = rate_s * PER_S[unit]
-        if _MIN_RATE <= rate <= _MAX_RATE:
+        if _MIN_RATE <= rate <= MAX_RATE:
             stamp = "stamps have fractions" if has_fractions else "stamps are whole numbers"
             return UnitChoice(unit, f"its {stamp}, which gives {rate:.3g} requests/s")
     return UnitChoice("s", f"no unit gives a plausible rate; seconds give {rate_s:.3g} requests/s")
@@ -159,18 +195,21 @@ def mooncake_unit(stamps: np.ndarray, *, has_blocks: bool) -> tuple[NumberUnit, 
     """Return the unit of rows with Mooncake's keys, and a note; None where nothing is to be said.
 
     The document says milliseconds. Others write seconds under the same keys, which gives rates of
-    thousands per second, or stamps of some 1e9 for times since 1970. Rows with Mooncake's blocks
-    (`has_blocks`) are Mooncake's, whatever their rate.
+    thousands per second, or of hundreds with fractions, or stamps of some 1e9 for times since 1970.
+    Rows with Mooncake's blocks (`has_blocks`) are Mooncake's, whatever their rate.
     """
-    epoch = _epoch_unit(stamps)
+    epoch = epoch_unit(stamps)
     if epoch not in (None, "ms"):
-        choice = UnitChoice(epoch, f"its stamps have the size of {UNITS[epoch]} since 1970")
-        return epoch, choice.note("timestamp")
+        return epoch, UnitChoice(epoch, _size_of(epoch)).note("timestamp")
     rate_ms = rate_per_s(stamps, "ms")
-    if has_blocks or rate_ms is None or rate_ms <= _ODD_MS_RATE:
+    if rate_ms is None or MIN_FRACTIONAL_RATE <= rate_ms <= _ODD_MS_RATE:
         return "ms", None
+    if rate_ms < MIN_FRACTIONAL_RATE:
+        return "ms", UnitChoice("ms", _odd_rate(stamps, "ms", "the format")).note("timestamp")
     rate_s = rate_ms / 1e3
     rates = f"milliseconds give {rate_ms:,.0f} requests/s, seconds {rate_s:,.3g}"
-    if rate_ms > _MAX_MS_RATE and rate_s >= _MIN_RATE:
+    has_fractions = bool(np.any(stamps != np.floor(stamps)))
+    is_odd = rate_ms > _MAX_MS_RATE or has_fractions
+    if is_odd and rate_s >= _MIN_RATE and not has_blocks:
         return "s", f"timestamp is read as seconds: {rates}; for milliseconds, write time_unit: ms"
     return "ms", f"timestamp is read as milliseconds: {rates}; for seconds, write time_unit: s"

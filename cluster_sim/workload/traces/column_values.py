@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from cluster_sim.workload.traces.clock import PER_S, decided_unit
+from cluster_sim.workload.traces.clock import PER_S
 from cluster_sim.workload.traces.iso_times import IsoTimes, iso_times
 from cluster_sim.workload.traces.progress import Tally
 from cluster_sim.workload.traces.row_faults import GROUPED, GROUPED_BY_COMMAS
-from cluster_sim.workload.traces.rows import AT_A_TIME, MAX_EXACT
+from cluster_sim.workload.traces.rows import MAX_EXACT
 from cluster_sim.workload.traces.source import TraceSource
+from cluster_sim.workload.traces.stamps import Stamps
 from cluster_sim.workload.traces.times_in_no_order import TimesInNoOrder
 from cluster_sim.workload.traces.unit_names import NumberUnit
 
@@ -127,38 +128,39 @@ class ColumnTimes:
         name: str,
         documented: NumberUnit | None,
     ) -> None:
-        self._clock, self._tally, self._unit = source.clock, source.tally, source.time_unit
-        self._numbers, self._name, self._documented = numbers, name, documented
+        self._clock, self._tally, self._numbers = source.clock, source.tally, numbers
+        self._name, self._stamps = name, Stamps(source, name, documented)
         self._read = IsoTimes(np.zeros(0, dtype=np.int64), 0)
         self._with_zone = self._without_zone = 0
         self._latest_s = np.zeros(0)
         self._in_no_order = TimesInNoOrder()
 
-    def seconds(self, values: Any) -> np.ndarray:
+    def seconds(self, values: Any, lines: np.ndarray) -> np.ndarray:
         """Return the times on the clock [s]. Raises ValueError where a value is none."""
-        self._latest_s = self._seconds(values)
+        self._latest_s = self._seconds(values, lines)
         return self._latest_s
 
-    def _seconds(self, values: Any) -> np.ndarray:
+    def _seconds(self, values: Any, lines: np.ndarray) -> np.ndarray:
         import pyarrow as pa
 
         values, kind = plain(values)
         if pa.types.is_timestamp(kind) or pa.types.is_duration(kind):
-            if self._unit not in (None, "iso"):
+            if self._stamps.unit not in (None, "iso"):
                 raise ValueError
             ns = pa.timestamp("ns", kind.tz) if pa.types.is_timestamp(kind) else pa.duration("ns")
             return self._clock.of_ns(_array(values.cast(ns).cast(pa.int64())))
-        if self._unit is None and pa.types.is_string(kind) and not self._is_number(values[:1]):
-            self._unit = "iso"
-        if self._unit == "iso":
+        if (
+            self._stamps.unit is None
+            and pa.types.is_string(kind)
+            and not self._is_number(values[:1])
+        ):
+            self._stamps.unit = "iso"
+        if self._stamps.unit == "iso":
             if not pa.types.is_string(kind):
                 raise ValueError
             self._read = iso_times(values)
             return self._clock.of_ns(self._read.ns)
-        stamps = self._numbers.times(values)
-        if self._unit is None:
-            self._unit = self._decided(stamps[:AT_A_TIME])
-        return self._clock.of_numbers(stamps, self._unit)
+        return self._stamps.seconds(self._numbers.times(values), lines)
 
     def spans(self, values: Any) -> np.ndarray:
         """Return durations in the unit of the times, or in seconds beside dates; NaN for none [s]."""
@@ -167,7 +169,7 @@ class ColumnTimes:
 
         texts = pc.utf8_trim_whitespace(plain(values, nulls=True)[0].cast(pa.string()))
         known = pc.if_else(pc.equal(pc.fill_null(texts, ""), ""), "nan", texts)
-        spans: np.ndarray = self._numbers.numbers(known) / PER_S.get(self._unit or "s", 1)
+        spans: np.ndarray = self._numbers.numbers(known) / PER_S.get(self._stamps.unit or "s", 1)
         return spans
 
     def taken(self) -> None:
@@ -192,12 +194,6 @@ class ColumnTimes:
             return bool(len(self._numbers.numbers(first)))
         except ValueError:
             return False
-
-    def _decided(self, stamps: np.ndarray) -> NumberUnit:
-        choice = decided_unit(stamps, self._name, self._documented)
-        if choice.why is not None:
-            self._tally.note(choice.note(self._name))
-        return choice.unit
 
 
 def array_of(values: Sequence[Any], *, are_names: bool = False) -> Any:

@@ -38,9 +38,11 @@ class Cut(NamedTuple):
     def batches(self, ordered: Iterator[Batch], rng: np.random.Generator) -> Iterator[Batch]:
         """Yield the requests that are kept; `ordered` are all, in order of time.
 
-        Raises ScenarioError where there is none, and where the last comes before the start.
+        Raises ScenarioError where there is none, where the last comes before the start, and where
+        the sample leaves none.
         """
         zero_s: float | None = None
+        is_empty = True
         last_s = -inf
         left = self.limit if self.limit is not None else 1 << 62
         for batch in ordered:
@@ -54,6 +56,7 @@ class Cut(NamedTuple):
                 kept = kept.take(rng.random(len(kept.time_s)) < self.sample)
             if len(kept.time_s) >= left:
                 kept = kept.take(np.arange(left))
+            is_empty = is_empty and not len(kept.time_s)
             yield kept._replace(time_s=(kept.time_s - zero_s) / self.speedup)
             left -= len(kept.time_s)
             if not left:
@@ -61,6 +64,8 @@ class Cut(NamedTuple):
         if zero_s is None:
             raise ScenarioError.at(self.path, "holds no requests")
         self._refuse_late_start(last_s - zero_s)
+        if is_empty and self.sample < 1.0:
+            self._refuse_sample("requests")
 
     def sessions(
         self,
@@ -72,7 +77,7 @@ class Cut(NamedTuple):
 
         `dejitter_s` is the time after their stamps over which starts are spread [s]. The limit
         counts requests, and is left to those who send them. Raises ScenarioError where the last
-        session starts before the start.
+        session starts before the start, and where the sample leaves none.
         """
         if dejitter_s is not None:
             spread = (
@@ -84,14 +89,17 @@ class Cut(NamedTuple):
         zero_s = self._zero_s(first.start_s)
 
         def kept() -> Iterator[RecordedSession]:
-            last_s = first.start_s
+            last_s, is_empty = first.start_s, True
             for session in chain([first], sessions):
                 last_s = session.start_s
                 if session.start_s < zero_s:
                     self.tally.begun += session.count_from(zero_s)
                 elif self.sample == 1.0 or rng.random() < self.sample:
+                    is_empty = False
                     yield session._replace(start_s=session.start_s - zero_s)
             self._refuse_late_start(last_s - zero_s)
+            if is_empty and self.sample < 1.0:
+                self._refuse_sample("sessions")
 
         return (session.sped_up(self.speedup) for session in kept())
 
@@ -111,6 +119,13 @@ class Cut(NamedTuple):
                 self.path,
                 f"got a start of {self.start_s:g} s; the last request comes {self.start_s + left_s:g} s after the first",
             )
+
+    def _refuse_sample(self, noun: str) -> None:
+        """Raise ScenarioError for a sample that leaves nothing."""
+        raise ScenarioError.at(
+            self.path,
+            f"got sample: {self.sample:g}, which leaves none of its {noun}; expected a larger share",
+        )
 
 
 def start_of(session: RecordedSession) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from cluster_sim.errors import ScenarioError
 
 _FIRST_BYTES = {
@@ -38,6 +40,28 @@ UNPACK = {
 """Commands that unpack a file."""
 _PACKINGS = "gzip, zstd, xz, bz2 or zip"
 """Packings that are read, for messages."""
+
+_TABLE_ENDINGS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet")
+_PACKED_ENDINGS = (".gz", ".zst", ".xz", ".bz2", ".zip")
+
+
+def tables(names: Iterable[str]) -> list[str]:
+    """Return the names that end as those of tables do, packed or not."""
+    return [name for name in names if _unpacked_name(name.casefold()).endswith(_TABLE_ENDINGS)]
+
+
+def _unpacked_name(name: str) -> str:
+    return next((name.removesuffix(own) for own in _PACKED_ENDINGS if name.endswith(own)), name)
+
+
+def only_table(names: Sequence[str]) -> str | None:
+    """Return the file of an archive that stands for the whole of it; None without such a file.
+
+    >>> only_table(["a.csv", "README.txt"]), only_table(["log"]), only_table(["a.csv", "b.json"])
+    ('a.csv', 'log', None)
+    """
+    own = names if len(names) == 1 else tables(names)
+    return own[0] if len(own) == 1 else None
 
 
 def packing_of(first: bytes) -> str | None:

@@ -11,7 +11,8 @@ from typing import IO, Any
 from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.traces.encodings import as_utf8
 from cluster_sim.workload.traces.line_guard import LineGuard
-from cluster_sim.workload.traces.packing import UNREADABLE, unpacked
+from cluster_sim.workload.traces.packing import UNREADABLE
+from cluster_sim.workload.traces.single_tables import table_bytes
 
 
 @contextmanager
@@ -22,7 +23,7 @@ def opened_bytes(path: str | Path, *, has_lines: bool = True) -> Iterator[Buffer
     long or holds a NUL byte unless the file is read as a whole (`has_lines` false).
     """
     try:
-        with unpacked(path) as file:
+        with table_bytes(path) as file:
             yield text_bytes(file, str(path), has_lines=has_lines)
     except UNREADABLE as fault:
         raise unreadable(path, fault) from fault

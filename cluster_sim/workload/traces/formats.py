@@ -23,7 +23,7 @@ from cluster_sim.workload.traces.refusals import missing_columns, unknown_format
 from cluster_sim.workload.traces.rows import Batch, in_batches
 from cluster_sim.workload.traces.servegen import is_servegen, servegen_batches
 from cluster_sim.workload.traces.source import Beginning, TraceFormat, TraceSource
-from cluster_sim.workload.traces.summaries import refuse_run_folder, refuse_summaries
+from cluster_sim.workload.traces.summaries import refuse_run_folder, refuse_summaries, refuse_tables
 from cluster_sim.workload.traces.table_layouts import LAYOUTS
 from cluster_sim.workload.traces.tables import any_table_batches, table_batches
 from cluster_sim.workload.traces.weka import looks_like_weka, weka_rows, weka_sessions
@@ -99,6 +99,7 @@ FORMATS: dict[str, TraceFormat] = {
         lambda source, rng: llmservingsim_batches(source),
         llmservingsim_sessions,
         links_turns=lambda begun: begun.has("sub_requests"),
+        units=NUMBER_UNITS,
         names=("arrival_time_ns", "input_toks", "output_toks"),
         has_times=lambda begun: not begun.has("sub_requests"),
     ),
@@ -138,7 +139,10 @@ def recognised(path: str) -> str:
     """
     if is_archive(path):
         refuse_run_folder(path)
-        return "servegen" if is_servegen(path) else "weka"
+        if is_servegen(path):
+            return "servegen"
+        refuse_tables(path)
+        return "weka"
     begun = beginning(path)
     refuse_summaries(begun)
     for name, format_ in FORMATS.items():

@@ -24,8 +24,9 @@ def iso_times(texts: Any) -> IsoTimes:
     """Return the times of an array of texts such as `2023-11-16 18:17:03.9799600+02:00`.
 
     There may be a T or a space before the time, any number of decimals after a point or a comma,
-    of which nine count, and an offset: Z, +02:00, -0500, +02. Arrow parses them; what it does not
-    take is brought into its form before.
+    of which nine count, and an offset: Z, +02:00, -0500, +02. Capitals do not count, 20231116T181703
+    is read too, and so is what Go writes: an offset, the zone's name, and a monotonic reading. Arrow
+    parses them; what it does not take is brought into its form before.
 
     Raises
     ------
@@ -44,6 +45,12 @@ def iso_times(texts: Any) -> IsoTimes:
         return IsoTimes(ns, len(ns) if kind is naive else 0)
     plain = pc.utf8_trim_whitespace(texts)
     for pattern, by in (
+        (
+            r"^([0-9]{4})([0-9]{2})([0-9]{2})[Tt]([0-9]{2})([0-9]{2})([0-9]{2})",
+            r"\1-\2-\3T\4:\5:\6",
+        ),
+        (r"^([0-9]{4}-[0-9]{2}-[0-9]{2})t", r"\1T"),
+        (r"( [+-][0-9]{4}) ([A-Z]{2,5}|[+-][0-9]{2,4})( m=[+-][0-9.]+)?$", r"\1"),
         (r"(:[0-9]{2})[.,]([0-9]{1,9})[0-9]*", r"\1.\2"),
         (r"[ ]*(z|UTC|GMT)$", "Z"),
         (r"[ ]+(Z|[+-][0-9]{2}(:?[0-9]{2})?)$", r"\1"),

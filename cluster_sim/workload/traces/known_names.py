@@ -69,7 +69,7 @@ ROLES = (
 
 _NO_ARRIVAL = re.compile(
     r"(?<![a-z])(inter(?!n)|end|iat|e2e|itl|tpot|ttft|took)|(?<!s)end(_?time|ed)|interarrival"
-    r"|finish|complet(?!ion_tokens)|latenc|duration|elapsed|delay|gap|response|queue|wait"
+    r"|finish|complete|completion|latenc|duration|elapsed|delay|gap|response|queue|wait"
 )
 """Names of times that are no arrivals, with `_` where a capital begins a word."""
 _DATES = ("date", "day", "datum")

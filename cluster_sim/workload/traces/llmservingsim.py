@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
+import numpy as np
 from orjson import loads
 
+from cluster_sim.workload.traces.clock import MAX_STAMP, TraceClock
 from cluster_sim.workload.traces.files import opened
 from cluster_sim.workload.traces.json_rows import MALFORMED, KeyedRow, KeyedRows, keyed_batches
 from cluster_sim.workload.traces.recorded import RecordedSession, RecordedStep
 from cluster_sim.workload.traces.rows import (
+    AT_A_TIME,
     MAX_TOKENS,
     Batch,
     batch_of_columns,
@@ -18,6 +22,7 @@ from cluster_sim.workload.traces.rows import (
     tokens,
 )
 from cluster_sim.workload.traces.source import TraceSource
+from cluster_sim.workload.traces.stamps import Stamps
 
 _BLOCK_TOKENS = 16
 """Length of a block of token ids [tokens]."""
@@ -32,6 +37,7 @@ def llmservingsim_batches(source: TraceSource) -> Iterator[Batch]:
     Where rows have token ids, prompts that begin alike share their first whole blocks of 16 tokens.
     Raises ScenarioError with the line of a row that is malformed, or that is a session.
     """
+    times = Stamps(source, "arrival_time_ns", "ns")
 
     def batch_of(keyed: KeyedRows) -> Batch:
         stamps, prompts, outputs, blocks, known = [], [], [], [], False
@@ -47,7 +53,7 @@ def llmservingsim_batches(source: TraceSource) -> Iterator[Batch]:
             blocks.append(_blocks(row.get("input_tok_ids") or ()))
             known |= len(blocks[-1]) > 0
         return batch_of_columns(
-            source.clock.of_numbers(numbers(stamps), "ns"),
+            times.seconds(numbers(stamps), keyed.lines),
             tokens(prompts),
             tokens(outputs),
             [(own, _BLOCK_TOKENS) for own in blocks] if known else None,
@@ -73,27 +79,51 @@ def llmservingsim_sessions(source: TraceSource) -> Iterator[RecordedSession]:
     The format does not say how much of a prompt is new: none of it is taken for shared. Raises
     ScenarioError with the line of a session that is malformed.
     """
+    # Sessions begin at times that count from the file's own zero.
+    times = Stamps(source._replace(clock=TraceClock()), "arrival_time_ns", "ns")
     with opened(source.path) as text:
-        for number, line in enumerate(text, start=1):
-            if line.strip():
+        numbered = ((at, line) for at, line in enumerate(text, start=1) if line.strip())
+        while some := list(islice(numbered, AT_A_TIME)):
+            # The first sessions decide on the unit together.
+            rows = [_parsed(source, line, at) for at, line in some]
+            lines = np.array([at for at, _ in some])
+            stamps = numbers([row["arrival_time_ns"] for row in rows])
+            times.seconds(stamps, lines)
+            starts_s = times.spans(stamps).tolist()
+            for start_s, row, (at, line) in zip(starts_s, rows, some, strict=True):
                 try:
-                    recorded = _session(loads(line))
+                    recorded = _session(row, start_s, times)
                 except MALFORMED:
-                    source.place.refuse_text(line, _EXPECTED_SESSION, number)
+                    source.place.refuse_text(line, _EXPECTED_SESSION, at)
                 yield recorded
 
 
-def _session(row: KeyedRow) -> RecordedSession:
+def _parsed(source: TraceSource, line: str, number: int) -> KeyedRow:
+    """Return the row of a line whose stamp is a number.
+
+    Raises ScenarioError where it is none.
+    """
+    try:
+        row: KeyedRow = loads(line)
+        if not abs(float(numbers([row["arrival_time_ns"]])[0])) < MAX_STAMP:
+            raise ValueError
+    except MALFORMED:
+        source.place.refuse_text(line, _EXPECTED_SESSION, number)
+    return row
+
+
+def _session(row: KeyedRow, start_s: float, times: Stamps) -> RecordedSession:
     """Return the session of a line. Raises one of MALFORMED where it is malformed."""
     requests = row["sub_requests"]
-    gaps_s = [0.0, *(float(step.get("tool_duration_ns", 0)) / 1e9 for step in requests)]
+    pauses = np.array([float(step.get("tool_duration_ns", 0)) for step in requests])
+    gaps_s = [0.0, *times.spans(pauses).tolist()]
     if not all(0.0 <= gap_s < 1e9 for gap_s in gaps_s):
         raise ValueError
     steps = [
         RecordedStep(gap_s, _tokens(step["input_toks"]), _tokens(step["output_toks"]), (), 1)
         for gap_s, step in zip(gaps_s, requests, strict=False)
     ]
-    return RecordedSession(float(row["arrival_time_ns"]) / 1e9, tuple(steps))
+    return RecordedSession(start_s, tuple(steps))
 
 
 def _tokens(value: object) -> int:

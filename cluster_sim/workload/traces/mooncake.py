@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from cluster_sim.workload.traces.json_rows import KeyedRows, keyed_batches
 from cluster_sim.workload.traces.progress import Place, Tally
 from cluster_sim.workload.traces.rows import Batch, batch_of_columns, numbers, tokens
 from cluster_sim.workload.traces.source import TraceSource
+from cluster_sim.workload.traces.stamps import Stamps
 
 BLOCK_TOKENS = 512
 """Length of a block in the published traces [tokens]."""
@@ -28,10 +30,10 @@ def mooncake_batches(source: TraceSource) -> Iterator[Batch]:
     ScenarioError with the line of a row that is malformed, or whose blocks do not cover its prompt.
     """
     block_tokens = source.block_tokens or BLOCK_TOKENS
-    seconds = _seconds(source)
+    stamps = Stamps(source, "timestamp", "ms")
 
     def batch_of(rows: KeyedRows) -> Batch:
-        return _batch(rows, block_tokens, seconds)
+        return _batch(rows, block_tokens, stamps)
 
     keys: dict[str, None] = {}
     for batch in keyed_batches(source.path, source.place, batch_of, _EXPECTED, keys):
@@ -50,27 +52,7 @@ def note_conversations(keys: Iterable[str], tally: Tally) -> None:
         )
 
 
-def _seconds(source: TraceSource) -> Callable[[np.ndarray, bool], np.ndarray]:
-    """Return what converts stamps of rows with or without blocks.
-
-    The first of them decide their unit where it is not given.
-    """
-    unit: str | None = source.time_unit
-
-    def seconds(stamps: np.ndarray, has_blocks: bool) -> np.ndarray:  # noqa: FBT001 - Callable
-        nonlocal unit
-        if unit is None:
-            unit, note = mooncake_unit(stamps, has_blocks=has_blocks)
-            if note is not None:
-                source.tally.note(note)
-        return source.clock.of_numbers(stamps, unit)
-
-    return seconds
-
-
-def _batch(
-    keyed: KeyedRows, block_tokens: int, seconds: Callable[[np.ndarray, bool], np.ndarray]
-) -> Batch:
+def _batch(keyed: KeyedRows, block_tokens: int, times: Stamps) -> Batch:
     """Return all rows at once. Raises one of MALFORMED where one row is malformed."""
     stamps, prompts, outputs, blocks, known = [], [], [], [], False
     # One row at a time: what is parsed is gone again before the processor's cache is full.
@@ -81,7 +63,8 @@ def _batch(
         ids = row.get("hash_ids") or ()
         known |= len(ids) > 0
         blocks.append((compact(ids), block_tokens))
-    time_s = seconds(numbers(stamps), known)
+    unit = partial(mooncake_unit, has_blocks=known)
+    time_s = times.seconds(numbers(stamps), keyed.lines, unit)
     return batch_of_columns(
         time_s, tokens(prompts), tokens(outputs), blocks if known else None, keyed.lines
     )

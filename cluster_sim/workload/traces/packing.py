@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn, cast
 
 from cluster_sim.errors import ScenarioError
-from cluster_sim.workload.traces.file_kinds import UNPACK, packing_of, refuse_unread
+from cluster_sim.workload.traces.file_kinds import UNPACK, only_table, packing_of, refuse_unread
 
 UNREADABLE = (
     OSError,
@@ -134,14 +134,15 @@ def unpacked(path: str | Path) -> Iterator[BufferedReader]:
 
 @contextmanager
 def _only_zipped(path: str | Path) -> Iterator[BufferedReader]:
-    """Yield the bytes of the only file of a zip."""
+    """Yield the bytes of the only file, or the only table, of a zip."""
     with zip_files(path) as (entries, opened):
-        if len(entries) != 1:
+        wanted = only_table([entry.filename for entry in entries])
+        if wanted is None:
             raise ScenarioError.at(
                 str(path), f"is a zip of {len(entries)} files; expected one file"
             )
-        with opened(entries[0]) as inside:
-            refuse_packed(inside, f"{path}({entries[0].filename})", "zip")
+        with opened(next(entry for entry in entries if entry.filename == wanted)) as inside:
+            refuse_packed(inside, f"{path}({wanted})", "zip")
             yield inside
 
 

@@ -27,7 +27,10 @@ def beginning(path: str) -> Beginning:
     if is_parquet(path):
         return Beginning("parquet", parquet_names(path), path=path)
     if starts_as_array(path):
-        return _of_json(_first_of_array(path), path)
+        first_value = _first_of_array(path)
+        if first_value is None:
+            raise ScenarioError.at(path, "is empty; expected an array of requests")
+        return _of_json(first_value, path)
     first = _first_line(path)
     if first is None:
         return _of_json(read_document(path), path)

@@ -14,6 +14,7 @@ from cluster_sim.workload.traces.files import opened
 from cluster_sim.workload.traces.headings import heading_of
 from cluster_sim.workload.traces.known_names import alike
 from cluster_sim.workload.traces.recognise import beginning
+from cluster_sim.workload.traces.single_tables import only_in_tar
 
 
 def way_to_sort(path: str, column: str | None, *, is_reversed: bool) -> str:
@@ -42,6 +43,8 @@ def way_to_sort(path: str, column: str | None, *, is_reversed: bool) -> str:
         packing = packing_of(file.read(8))
     if packing is not None:
         return f"unpack it ({UNPACK[packing]}), and {way}"
+    if only_in_tar(path) is not None:
+        return f"unpack it (tar -xf), and {way}"
     if begun.kind == "table":
         return f"{way}: {_of_table(path, column, is_reversed=is_reversed)}"
     keys = "".join(f'."{key}"' for key in column.split("."))

@@ -70,6 +70,8 @@ class TraceSource(NamedTuple):
     """Whether the batches shall have `links`; readers may give them in any case."""
     prefix: PrefixPlace | None = None
     """Place of prefixes, as the scenario gives it; None where the format or the data decides."""
+    is_spread: bool = False
+    """Whether the scenario spreads requests over a time after their stamps (`dejitter`)."""
 
 
 class TraceFormat(NamedTuple):

@@ -7,8 +7,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cluster_sim.errors import ScenarioError
+from cluster_sim.workload.traces.archives import documents, names
+from cluster_sim.workload.traces.documents import parsed
+from cluster_sim.workload.traces.file_kinds import tables
 from cluster_sim.workload.traces.files import opened
+from cluster_sim.workload.traces.packing import is_hidden
+from cluster_sim.workload.traces.refusals import listed
 from cluster_sim.workload.traces.source import Beginning
+from cluster_sim.workload.traces.weka import looks_like_weka
 
 
 class _Summary(NamedTuple):
@@ -78,3 +84,33 @@ def refuse_run_folder(path: str) -> None:
     requests = Path(path) / "requests.parquet"
     if requests.is_file():
         raise ScenarioError.at(path, f"is the folder of a run; expected its file {requests}")
+
+
+def refuse_tables(path: str) -> None:
+    """Raise ScenarioError for a folder or archive of several tables, of which one is to be named."""
+    own = sorted(name for name in tables(names(path)) if not is_hidden(name))
+    is_json = [".json" in name.casefold() for name in own]
+    if not own or (any(is_json) and _begins_with_session(path)):
+        return
+    found = f"{len(own)} tables" if len(own) > 1 else "a table"
+    if Path(path).is_dir():
+        inside = [str(Path(name).relative_to(path)) for name in own]
+        raise ScenarioError.at(
+            path, f"is a folder of {found}: {listed(inside)}; expected one file: path: {own[0]}"
+        )
+    raise ScenarioError.at(
+        path, f"holds {found}: {listed(own)}; expected one file: unpack it and name one of them"
+    )
+
+
+def _begins_with_session(path: str) -> bool:
+    """Return whether the first JSON document is a session of weka, or none at all."""
+    text = next(documents(path)).text
+    try:
+        value = parsed(text)
+    except (ValueError, RecursionError):
+        try:
+            value = parsed(text.lstrip().split("\n", 1)[0])
+        except (ValueError, RecursionError):
+            return True  # its reader says what is wrong
+    return looks_like_weka(value)

@@ -119,7 +119,7 @@ class _Rows:
 
     def _batch(self, columns: Sequence[Any], numbers: np.ndarray) -> Batch:
         arrival, prompt, output, *others = columns
-        time_s = self._times.seconds(arrival)
+        time_s = self._times.seconds(arrival, numbers)
         prompts, outputs = self._numbers.tokens(prompt), self._numbers.tokens(output)
         links = None
         if self._found.session is not None:

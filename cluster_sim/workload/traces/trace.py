@@ -106,7 +106,7 @@ class Trace(Description):
     def _find(cls, value: Any) -> Any:
         if not isinstance(value, str):
             return value
-        path = find(value, folders=True)
+        path = find(value, folders=True) if value.strip() else None
         if path is None:
             raise ValueError(f"no file '{value}'; name one with --set workload.trace.path=FILE")
         return str(path)
@@ -313,6 +313,7 @@ class Trace(Description):
             tokens_of=self._texts.counter() if self.is_text else None,
             links_wanted=links_wanted,
             prefix=self.prefix,
+            is_spread=self.dejitter_s is not None,
         )
         return TraceReader(self._format, source)
 

@@ -23,6 +23,13 @@ _LAST: dict[str, NumberUnit] = {
 }
 """Words that are units at the end of a name alone."""
 
+_COARSE: dict[str, tuple[str, ...]] = {
+    "minutes": ("min", "mins", "minute", "minutes"),
+    "hours": ("h", "hr", "hrs", "hour", "hours"),
+    "days": ("day", "days"),
+}
+"""Words at the end of a name that are units in which no time is read."""
+
 
 def named_unit(name: str) -> NumberUnit | None:
     """Return the unit that a name tells; None where it tells none.
@@ -32,9 +39,26 @@ def named_unit(name: str) -> NumberUnit | None:
     >>> named_unit("timestamps") is None
     True
     """
-    apart = re.sub(r"([a-z])([A-Z])", r"\1 \2", name)
-    words = [word.casefold() for word in re.findall(r"[^\W_]+", apart)]
+    words = _words_of(name)
     for unit, own in _WORDS.items():
         if any(word in own for word in words):
             return unit
     return _LAST.get(words[-1]) if len(words) > 1 else None
+
+
+def coarse_unit(name: str) -> str | None:
+    """Return the unit that a name tells where that is minutes, hours or days; None elsewhere.
+
+    >>> coarse_unit("arrival_min"), coarse_unit("Time (hours)"), coarse_unit("time_of_day")
+    ('minutes', 'hours', None)
+    """
+    *before, last = _words_of(name) or [""]
+    if not before or before[-1] == "of":
+        return None
+    return next((unit for unit, own in _COARSE.items() if last in own), None)
+
+
+def _words_of(name: str) -> list[str]:
+    """Return the words of a name, in lower case."""
+    apart = re.sub(r"([a-z])([A-Z])", r"\1 \2", name)
+    return [word.casefold() for word in re.findall(r"[^\W_]+", apart)]

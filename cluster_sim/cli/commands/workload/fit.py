@@ -23,6 +23,7 @@ from cluster_sim.cli.options import Seed, Sets, Variants
 
 if TYPE_CHECKING:
     from cluster_sim.analysis.demand import Demand
+    from cluster_sim.calibration.traffic import Proposal
 
 
 def fit(  # noqa: PLR0913 - a parameter is an option of the command
@@ -41,6 +42,7 @@ def fit(  # noqa: PLR0913 - a parameter is an option of the command
     time_unit: TimeUnitOption = None,
 ) -> None:
     """Propose a workload that matches a trace, and say how well it does."""
+    from cluster_sim.calibration.traffic import propose
     from cluster_sim.errors import ScenarioError
 
     if trace is None:
@@ -51,16 +53,16 @@ def fit(  # noqa: PLR0913 - a parameter is an option of the command
         [trace], TraceOptions(columns, time_unit)
     )
     traffic = the_only(traffics, "fit")
+    proposal = propose(traffic)
     write_and_draw(traffics, out, plot)
-    _print_proposal(traffic)
+    _print_proposal(traffic, proposal)
 
 
-def _print_proposal(traffic: Demand) -> None:
+def _print_proposal(traffic: Demand, proposal: Proposal) -> None:
     """Print a workload as YAML, and above it as comments what it matches."""
-    from cluster_sim.calibration.traffic import SEEDS, propose
+    from cluster_sim.calibration.traffic import SEEDS
     from cluster_sim.schema import yaml_text
 
-    proposal = propose(traffic)
     print(
         f"# Fitted to {len(traffic.arrival_s):,} requests of {traffic.name}; beside each statistic the middle 90 % of {SEEDS} seeds of what is proposed."
     )

@@ -1,0 +1,89 @@
+"""Archives that hold one table: they are read as that file."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from io import BufferedReader, RawIOBase
+from pathlib import Path
+from typing import Any, cast
+
+from cluster_sim.errors import ScenarioError
+from cluster_sim.workload.traces.file_kinds import only_table, tables
+from cluster_sim.workload.traces.packing import is_hidden, refuse_packed, unpacked
+
+_TAR_BLOCK_BYTES = 512
+_AT_A_TIME = 1 << 16  # bytes
+
+
+class _Inside(RawIOBase):
+    """Bytes of a file in a tar archive, which cannot go back."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Fill the buffer, as far as there are bytes; return how many these are."""
+        filled: int = self._file.readinto(buffer)
+        return filled
+
+
+@contextmanager
+def table_bytes(path: str | Path) -> Iterator[BufferedReader]:
+    """Yield the bytes of a file, unpacked; of a tar archive those of the only table in it.
+
+    Raises as `unpacked` does, and ScenarioError for an archive of several tables.
+    """
+    with unpacked(path) as file:
+        if not starts_as_tar(file):
+            yield file
+            return
+        wanted = only_in_tar(path)
+        with tarfile.open(fileobj=file, mode="r|") as archive:
+            for entry in archive:
+                if entry.name == wanted:
+                    inside: Any = archive.extractfile(entry)
+                    refuse_packed(inside, f"{path}({wanted})", "an archive")
+                    yield cast(BufferedReader, BufferedReader(_Inside(inside), _AT_A_TIME))
+                    return
+    raise ScenarioError.at(str(path), "is an archive of several files; expected one of them")
+
+
+def only_in_tar(path: str | Path) -> str | None:
+    """Return the name of the only table of a tar archive; None for several, and for no archive."""
+    about = Path(path).stat()
+    return _only_in_tar(str(path), about.st_mtime_ns, about.st_size)
+
+
+@lru_cache(maxsize=64)
+def _only_in_tar(path: str, changed_ns: int, size_bytes: int) -> str | None:
+    """Return what `only_in_tar` does, of a file as it was when it was changed last."""
+    names: list[str] = []
+    with unpacked(path) as file:
+        if not starts_as_tar(file):
+            return None
+        with tarfile.open(fileobj=file, mode="r|") as archive:
+            for entry in archive:
+                if entry.isfile() and not is_hidden(entry.name):
+                    names.append(entry.name)
+                if len(tables(names)) > 1:
+                    return None
+    return only_table(names)
+
+
+def starts_as_tar(file: BufferedReader) -> bool:
+    """Return whether bytes begin with the head of a file in a tar archive, or with its end."""
+    some = file.peek(_TAR_BLOCK_BYTES)
+    try:
+        tarfile.TarInfo.frombuf(some[:_TAR_BLOCK_BYTES], "utf-8", "surrogateescape")
+    except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+        return len(some) <= tarfile.RECORDSIZE  # an empty archive, and no file full of zeros
+    except tarfile.HeaderError:
+        return False
+    return True
