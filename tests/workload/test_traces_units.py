@@ -220,3 +220,21 @@ def test_milliseconds_since_1970_in_a_table_of_blis_decide(tmp_path: Path) -> No
     found, notes = times(str(path))
     assert found[-1] == 3.0
     assert any(note.startswith("arrival_time_us is read as milliseconds") for note in notes)
+
+
+def test_milliseconds_in_sessions_of_weka_are_said(tmp_path: Path) -> None:
+    """A request per 5 s, in milliseconds."""
+    requests = [{"t": 5000 * at, "in": 10, "out": 2, "api_time": 1000} for at in range(4)]
+    path = tmp_path / "trace.json"
+    path.write_text(json.dumps({"requests": requests, "block_size": 64}))
+    tally = Tally()
+    (session,) = Trace.model_validate({"path": str(path)}).sessions(tally)
+    assert session.steps[1].gap_s == 4000.0
+    assert tally.notes[0] == (
+        "t is read as seconds: the format says so, though half of the requests come 5,000 s or more after the one before; for another unit, write time_unit: ms, us or ns"
+    )
+    tally = Tally()
+    trace = Trace.model_validate({"path": str(path), "time_unit": "ms"})
+    (session,) = trace.sessions(tally)
+    assert session.steps[1].gap_s == 4.0
+    assert not any(note.startswith("t is read") for note in tally.notes)
