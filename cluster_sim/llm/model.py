@@ -65,7 +65,7 @@ class Model(Description):
     """Format of weights in fp4; int4: integers, which are multiplied in 16 bit."""
     weight_bits: Annotated[float, Field(gt=0.0)] | None = None
     """Number of bits per weight in the published precision, scales included. Default: bf16 16, fp8
-    8, nvfp4 4.5, mxfp4 4.25."""
+    8, nvfp4 4.5, mxfp4 4.25, int4 4.125."""
     kept_bf16: tuple[WeightPart, ...] = ("embedding",)
     """Parts that stay in 16 bit in the quantised checkpoints."""
     fp4_kept_bf16: tuple[Literal["attention"], ...] = ()
