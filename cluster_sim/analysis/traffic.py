@@ -84,7 +84,10 @@ def of_trace(
 
 def _block_tokens(batch: Batch) -> int:
     """Return the tokens of all blocks of these requests."""
-    return sum(len(ids) * block_tokens for ids, block_tokens in batch.blocks or ())
+    return sum(
+        len(ids) * block_tokens if isinstance(block_tokens, int) else sum(block_tokens)
+        for ids, block_tokens in batch.blocks or ()
+    )
 
 
 def _count_sessions(batches: Sequence[Batch]) -> int:

@@ -50,7 +50,7 @@ def losses(demand: Demand, path: Path) -> Iterator[str]:
     if path.suffix == ".jsonl" and demand.pieces is not None:
         inside = (own for own in _ends_inside(demand) if own % BLOCK_TOKENS)
         if next(inside, None) is not None:
-            yield f"prefixes are written as Mooncake's blocks of {BLOCK_TOKENS} tokens: prompts share whole blocks only, and nothing below {BLOCK_TOKENS} tokens; a .parquet file keeps more"
+            yield f"prefixes are written as Mooncake's blocks of {BLOCK_TOKENS} tokens: prompts share whole blocks only, and nothing below {BLOCK_TOKENS} tokens; a .parquet file keeps all"
 
 
 def _ends_inside(demand: Demand) -> Iterator[int]:

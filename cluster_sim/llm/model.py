@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -65,7 +65,7 @@ class Model(Description):
     """Format of weights in fp4; int4: integers, which are multiplied in 16 bit."""
     weight_bits: Annotated[float, Field(gt=0.0)] | None = None
     """Number of bits per weight in the published precision, scales included. Default: bf16 16, fp8
-    8, nvfp4 4.5, mxfp4 4.25."""
+    8, nvfp4 4.5, mxfp4 4.25, int4 4.125."""
     kept_bf16: tuple[WeightPart, ...] = ("embedding",)
     """Parts that stay in 16 bit in the quantised checkpoints."""
     fp4_kept_bf16: tuple[Literal["attention"], ...] = ()
@@ -217,27 +217,26 @@ class Model(Description):
             return self.weight_bits / 8.0
         return _BYTES[self.fp4_format] if stored == "fp4" else _BYTES[stored]
 
+    def part_bytes(self, precision: Precision, part: WeightPart) -> float:
+        """Return the size of all weights of `part` as they are stored [B].
+
+        Norms and routers are stored as the embedding is.
+        """
+        experts = self.moe_layers * self.expert_parameters
+        routers = self.moe_layers * self.router_parameters
+        weights = {
+            "embedding": self.embedding_parameters + self._norm_parameters + routers,
+            "attention": self.layers * self.attention_parameters,
+            "ffn": (self.layers - self.moe_layers) * self.ffn_parameters,
+            "shared": experts * self.experts.shared if self.experts else 0,
+            "experts": experts * self.experts.count if self.experts else 0,
+        }
+        return weights[part] * self.bytes_per_parameter(precision, part)
+
     def expert_bytes(self, precision: Precision) -> float:
         """Return the size of all routed experts as they are stored [B]."""
-        if self.experts is None:
-            return 0.0
-        weights = self.moe_layers * self.experts.count * self.expert_parameters
-        return weights * self.bytes_per_parameter(precision, "experts")
+        return self.part_bytes(precision, "experts")
 
     def weight_bytes(self, precision: Precision) -> float:
         """Return the size of all weights as they are stored [B]."""
-        attention = self.layers * self.attention_parameters
-        routers = self.moe_layers * self.router_parameters
-        embedding = self.embedding_parameters + self._norm_parameters + routers
-        dense = (self.layers - self.moe_layers) * self.ffn_parameters
-        shared = self.experts.shared if self.experts else 0
-        return (
-            attention * self.bytes_per_parameter(precision, "attention")
-            + dense * self.bytes_per_parameter(precision, "ffn")
-            + self.moe_layers
-            * shared
-            * self.expert_parameters
-            * self.bytes_per_parameter(precision, "shared")
-            + self.expert_bytes(precision)
-            + embedding * self.bytes_per_parameter(precision, "embedding")
-        )
+        return sum(self.part_bytes(precision, part) for part in get_args(WeightPart))

@@ -106,8 +106,11 @@ class Scenario(Description):
 
     def warnings(self) -> Iterator[str]:
         """Yield what the run rests on that nobody has measured or that a model's file leaves open."""
-        for note in self.model.notes or ():
-            yield f"{self.model.name}: {note}"
+        drafting = (pool.replica.speculation for pool in self.cluster.pools)
+        drafters = (one.draft_model for one in drafting if one is not None)
+        for model in (self.model, *(drafter for drafter in drafters if drafter is not None)):
+            for note in model.notes or ():
+                yield f"{model.name}: {note}"
         for pool in self.cluster.pools:
             device = pool.node.device
             if not device.measured:

@@ -181,7 +181,8 @@ def test_dense_traffic_is_read_back_in_the_milliseconds_that_it_was_written_in(
     write(demand, tmp_path / "x.jsonl")
     again = of_trace(Trace.model_validate({"path": str(tmp_path / "x.jsonl")}), "again")
     np.testing.assert_allclose(again.arrival_s, at_s, atol=1e-9)
-    assert not again.notes
+    (note,) = again.notes
+    assert note.startswith("timestamp is read as milliseconds")
 
 
 def test_blocks_are_shared_where_prompts_are(tmp_path: Path) -> None:
@@ -226,7 +227,7 @@ def shared(*lengths: int, prompt: int) -> Demand:
 
 
 @pytest.mark.parametrize(
-    ("lengths", "prompt"), [((300,), 700), ((16, 16, 16, 5), 53), ((64, 48), 200), ((7,), 7)]
+    ("lengths", "prompt"), [((300,), 700), ((16, 16, 16, 5), 53), ((500, 17), 600), ((7,), 7)]
 )
 def test_a_table_keeps_what_prompts_share(
     tmp_path: Path, lengths: tuple[int, ...], prompt: int
@@ -237,13 +238,16 @@ def test_a_table_keeps_what_prompts_share(
     assert again.notes == []
 
 
-def test_a_table_says_where_pieces_have_no_length_in_common(tmp_path: Path) -> None:
+def test_a_table_is_cut_into_blocks_where_the_scenario_says_so(tmp_path: Path) -> None:
     """Pieces of 500 and 17 tokens are one block of 512."""
-    again = read_again(shared(500, 17, prompt=600), tmp_path / "x.parquet")
-    assert again.reused() == approx(2 / 3 * 512 / 600)
-    assert [note[:62] for note in again.notes] == [
-        "the pieces of prompts have no length in common of 16 tokens or"
-    ]
+    write(shared(500, 17, prompt=600), tmp_path / "x.parquet")
+    keys = {"path": str(tmp_path / "x.parquet"), "block_tokens": 512}
+    assert of_trace(Trace.model_validate(keys), "x").reused() == approx(2 / 3 * 512 / 600)
+
+
+def test_a_table_with_an_empty_piece_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match=r"x\.parquet, row 1"):
+        read_again(shared(0, prompt=600), tmp_path / "x.parquet")
 
 
 def test_what_a_file_does_not_hold_is_said(tmp_path: Path) -> None:

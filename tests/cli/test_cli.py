@@ -217,7 +217,7 @@ def test_a_trace_with_a_bad_row_exits_2_with_its_line_from_check_and_from_run(
         code, _, err = call(capsys, command, scenario)
         assert code == 2
         assert err.strip().endswith(
-            "trace.csv:3: got '2024-01-01 00:00:01,5,x'; expected TIMESTAMP,ContextTokens,GeneratedTokens"
+            "trace.csv:3: got '2024-01-01 00:00:01,5,x'; expected TIMESTAMP,ContextTokens,GeneratedTokens (GeneratedTokens is 'x': not a number)"
         )
     assert not Path("runs").exists()
 

@@ -57,7 +57,7 @@ def breaches_of_a_command(code: int, errors: str, files: Sequence[str]) -> Itera
 
 _OF_A_WHOLE_FILE = re.compile(
     r"cannot be read|is empty|holds (no|texts)\b|got [\d,]+ MB out of|is (a|an|packed|encrypted|Parquet|gzip|zstd|xz|bz2|zip)\b|"
-    r"is a zip of|has no (column|list|start_times|header|chunk)|holds \d+ (results|benchmarks)|has (lists|errors)|has times|"
+    r"is a zip of|has no (column|list|start_times|header|chunk)|holds \d+ (results|benchmarks|tables)|has (lists|errors)|"
     r"has \d+ columns|is no (report|trace|JSON object)|got a start|is of no known format|without|nothing of which|unpack"
 )
 """What a refusal says where no line of a trace is at fault."""

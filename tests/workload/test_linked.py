@@ -94,6 +94,17 @@ def test_sessions_of_burstgpt_and_aiperf_are_named_alike(tmp_path: Path) -> None
     assert "2 of 4 rows have no session_id" in notes
 
 
+def test_rows_of_aiperf_whose_first_has_no_session_are_lone_and_the_way_out_is_said(
+    tmp_path: Path,
+) -> None:
+    row = {"timestamp": 0, "input_length": 9, "output_length": 9}
+    path = lines(tmp_path / "a.jsonl", [row, row | {"session_id": "a"}, row | {"session_id": "a"}])
+    assert [note for note in Trace(path=str(path)).check().notes if "AIPerf" in note] == [
+        "rows have session_id, as AIPerf's do, and are read as lone requests; for conversations, write format: aiperf"
+    ]
+    assert sorted(turns(path, format="aiperf")[0]) == [1, 2]
+
+
 def chat(number: Any, parent: Any, at_s: float) -> dict[str, Any]:
     names = {"chat_id": number, "parent_chat_id": parent}
     return names | {"timestamp": at_s, "input_length": 9, "output_length": 9}

@@ -564,8 +564,8 @@ def test_columns_belong_to_tables_alone(tmp_path: Path) -> None:
 
 def test_a_unit_is_refused_where_the_format_has_its_own(tmp_path: Path) -> None:
     row = '{"requests": [{"t": 0.0, "in": 10, "out": 2, "hash_ids": [1]}], "block_size": 64}\n'
-    assert fault(write(tmp_path, row), time_unit="s") == (
-        ": is a weka trace; got time_unit: s; expected no time_unit: the format gives it"
+    assert fault(write(tmp_path, row), time_unit="iso") == (
+        ": is a weka trace; got time_unit: iso; expected s, ms, us, ns"
     )
     row = '{"timestamp": 0, "input_length": 10, "output_length": 2}\n'
     assert fault(write(tmp_path, row), time_unit="iso") == (

@@ -89,10 +89,19 @@ def test_a_counter_that_passes_a_thousand_million_is_no_time_since_1970(tmp_path
 def test_dates_of_14_digits_are_refused(tmp_path: Path) -> None:
     stamps = [20261025143005, 20261025143006, 20261025143100]
     assert fault(table(tmp_path, *stamps), columns=NAMES).startswith(
-        ":2: when: got 20261025143005; expected dates such as 2026-10-25 14:30:05, or numbers"
+        ":2: when: got 20261025143005, which seems to be a date; expected dates such as 2026-10-25 14:30:05, or numbers"
     )
     # no minute 75, so no dates
     assert "is read as" in times(table(tmp_path, *stamps, 20261025147500), columns=NAMES)[1][0]
+
+
+def test_days_of_excel_are_refused(tmp_path: Path) -> None:
+    """A request per 2 seconds, in days: 43,200 per second as seconds."""
+    stamps = [45955.5 + 2.0 * number / 86_400 for number in range(20)]
+    assert fault(table(tmp_path, *stamps), columns=NAMES).startswith(
+        ":2: when: got 45955.5, which seems to be a date; expected dates such as 2026-10-25"
+    )
+    assert times(table(tmp_path, 45955.5, 45957.5), columns=NAMES)[0] == [0.0, 2.0]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +118,7 @@ def test_a_column_of_minutes_hours_or_days_is_refused(tmp_path: Path, name: str,
 
 def test_coarse_stamps_are_said_with_their_tick(tmp_path: Path) -> None:
     path = table(tmp_path, *(3 * (number // 10) for number in range(40)))
-    note = "when is coarse: the first 40 rows have 4 times, 3 s apart and more; dejitter spreads rows over such a tick"
+    note = "when is coarse: the first 40 rows have 4 times, mostly 3 s apart; dejitter spreads rows over such a time"
     assert times(path, columns=NAMES)[1][1:] == [note]
     assert note not in times(path, columns=NAMES, dejitter="3 s")[1]
     every = table(tmp_path, *(3 * (number // 2) for number in range(40)))
@@ -220,3 +229,21 @@ def test_milliseconds_since_1970_in_a_table_of_blis_decide(tmp_path: Path) -> No
     found, notes = times(str(path))
     assert found[-1] == 3.0
     assert any(note.startswith("arrival_time_us is read as milliseconds") for note in notes)
+
+
+def test_milliseconds_in_sessions_of_weka_are_said(tmp_path: Path) -> None:
+    """A request per 5 s, in milliseconds."""
+    requests = [{"t": 5000 * at, "in": 10, "out": 2, "api_time": 1000} for at in range(4)]
+    path = tmp_path / "trace.json"
+    path.write_text(json.dumps({"requests": requests, "block_size": 64}))
+    tally = Tally()
+    (session,) = Trace.model_validate({"path": str(path)}).sessions(tally)
+    assert session.steps[1].gap_s == 4000.0
+    assert tally.notes[0] == (
+        "t is read as seconds: the format says so, though half of the requests come 5,000 s or more after the one before; for another unit, write time_unit: ms, us or ns"
+    )
+    tally = Tally()
+    trace = Trace.model_validate({"path": str(path), "time_unit": "ms"})
+    (session,) = trace.sessions(tally)
+    assert session.steps[1].gap_s == 4.0
+    assert not any(note.startswith("t is read") for note in tally.notes)

@@ -10,11 +10,14 @@ from cluster_sim.cli.console import print_line, stdout, warn, warn_of, warn_of_t
 from cluster_sim.cli.options import File, Sets, Variants
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cluster_sim.scenario.scenario import Scenario
 
 
 def explain(
     file: File,
+    *,
     variant: Variants = None,
     set_: Sets = None,
     path: Annotated[
@@ -25,6 +28,10 @@ def explain(
             help="Only the way between two places, hop by hop, such as front_door b200/0/device3.",
         ),
     ] = None,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Print only what was understood of the model, as JSON."),
+    ] = False,
 ) -> None:
     """The resolved scenario, and what arithmetic alone says of it."""  # noqa: D401 - the command's help
     from cluster_sim.analysis.request_lengths import SAMPLE
@@ -32,6 +39,9 @@ def explain(
 
     scenarios = load_variants(file, variant or (), set_ or ())
     warn_of(scenarios)
+    if as_json:
+        _print_models(scenarios)
+        return
     if path is None:
         warn_of_traces(scenarios, SAMPLE)
     for scenario in scenarios:
@@ -40,6 +50,15 @@ def explain(
         else:
             _print_arithmetic(scenario)
             _print_usual_paths(scenario)
+
+
+def _print_models(scenarios: Sequence[Scenario]) -> None:
+    """Print the sizes of the models of scenarios as one JSON document."""
+    import json
+
+    from cluster_sim.analysis.model_facts import model_facts
+
+    print_line(json.dumps([model_facts(scenario) for scenario in scenarios], indent=2))
 
 
 def _print_arithmetic(scenario: Scenario) -> None:

@@ -124,7 +124,7 @@ FAMILIES: dict[str, Family] = {
     "olmoe": replace(_MHA, required=("num_experts",)),
     "exaone4": Family(full_every=4),
     "ernie4_5_moe": Family(
-        tied=True, required=("moe_num_experts", "moe_intermediate_size", "moe_layer_start_index")
+        tied=True, required=("moe_num_experts", "moe_intermediate_size", "moe_layer_start_index", "moe_num_shared_experts")
     ),
     "glm4_moe_lite": Family(required=(*_LATENT, "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")),
     "dbrx": Family(required=("ffn_config", "attn_config")),

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cluster_sim.errors import ScenarioError, shown
+from cluster_sim.errors import shown
 from cluster_sim.workload.traces.client_rows import (
     has_later_turns,
     in_time_order,
@@ -24,6 +24,7 @@ from cluster_sim.workload.traces.json_rows import KeyedRow, KeyedRows, keyed_bat
 from cluster_sim.workload.traces.rows import Batch, batch_of_columns, numbers, tokens
 from cluster_sim.workload.traces.session_numbers import SessionNumbers
 from cluster_sim.workload.traces.source import Beginning, TraceSource
+from cluster_sim.workload.traces.stamps import Stamps
 
 _OUTPUTS = ("output_sequence_length", "output_token_count")
 """Metrics that hold an answer's length; the second leaves its reasoning out."""
@@ -60,12 +61,7 @@ def aiperf_record_batches(source: TraceSource) -> Iterator[Batch]:
 
     Raises ScenarioError with the line of a record that is malformed.
     """
-    if source.time_unit not in (None, "ns"):
-        raise ScenarioError.at(
-            source.path,
-            f"has times in nanoseconds; got time_unit: {source.time_unit}; expected none",
-        )
-    sessions = SessionNumbers()
+    sessions, times = SessionNumbers(), Stamps(source, "request_start_ns", "ns")
     metrics: dict[str, None] = {}
     phases: dict[str, None] = {}
 
@@ -76,14 +72,13 @@ def aiperf_record_batches(source: TraceSource) -> Iterator[Batch]:
             metrics.update(dict.fromkeys(row["metrics"]))
             phases[str(row["metadata"].get("benchmark_phase", _PHASES[1]))] = None
         starts_ns, ends_ns, prompts, outputs, session, failed, warmup = zip(*rows, strict=True)
-        times_s = source.clock.of_ns(_whole(starts_ns))
         batch = batch_of_columns(
-            times_s,
+            times.seconds(_whole(starts_ns), keyed.lines),
             tokens(prompts),
             tokens(outputs),
             None,
             keyed.lines,
-            links_of(session, source.clock.of_ns(_whole(ends_ns))),
+            links_of(session, times.also_seconds(_whole(ends_ns))),
         )
         return without(batch, np.array(failed), np.array(warmup), source.tally)
 

@@ -14,10 +14,11 @@ import numpy as np
 
 from cluster_sim.errors import shown
 from cluster_sim.workload.traces.json_rows import KeyedRows, keyed_batches
-from cluster_sim.workload.traces.mooncake import compact, refuse_gaps
+from cluster_sim.workload.traces.mooncake import compact, note_conversations, refuse_gaps
 from cluster_sim.workload.traces.progress import Tally
 from cluster_sim.workload.traces.rows import Batch, Links, batch_of_columns, numbers, tokens
 from cluster_sim.workload.traces.session_numbers import is_name
+from cluster_sim.workload.traces.sort_commands import way_to_sort
 from cluster_sim.workload.traces.source import Beginning, TraceSource
 from cluster_sim.workload.traces.stamps import Stamps
 
@@ -91,8 +92,7 @@ def bailian_batches(source: TraceSource) -> Iterator[Batch]:
         session: list[int] = []
         named = [(_name(row.get("chat_id")), _name(row.get("parent_chat_id"))) for row in links]
         for line, (chat, parent) in zip(keyed.lines.tolist(), named, strict=True):
-            if (fault := chats.fault_of(chat)) is not None:
-                source.place.refuse_at(line, f"is chat {shown(chat)}, {fault}")
+            _refuse_chat(chat, chats, source, line)
             session.append(chats.session_of(chat, parent))
         return batch._replace(links=Links(np.array(session), unknown, unknown))
 
@@ -100,12 +100,28 @@ def bailian_batches(source: TraceSource) -> Iterator[Batch]:
         refuse_gaps(batch, source.place, block_tokens)
         source.tally.note_unused(key for key in keys if key not in _KEYS)
         if "chat_id" not in keys:
+            note_conversations(keys, source.tally)
             source.tally.note(
                 f"times are read as {times.unit}: blocks of 16 tokens are those of Bailian, whose times are seconds; time_unit says otherwise"
             )
         yield batch
     if chats.unnamed:
         source.tally.note(f"{chats.unnamed:,} rows have no chat_id, so no turn follows them")
+
+
+def _refuse_chat(chat: Any, chats: _Chats, source: TraceSource, line: int) -> None:
+    """Raise ScenarioError where the row of this line cannot be this chat."""
+    if chats.is_late(chat):
+        way = way_to_sort(source.path, None, is_reversed=False)
+        source.place.refuse_at(
+            line,
+            f"is chat {shown(chat)}, which a row above follows; expected rows in order of time, or replay: timestamps: {way}",
+        )
+    if chats.is_there(chat):
+        source.place.refuse_at(
+            line,
+            f"is chat {shown(chat)}, as a row above is; expected each chat_id once, or replay: timestamps",
+        )
 
 
 def _name(value: Any) -> Any:
@@ -132,15 +148,13 @@ class _Chats:
         """Number of rows without a chat."""
         self._count = 0
 
-    def fault_of(self, chat: Any) -> str | None:
-        """Return why a row cannot be this chat; None where it can."""
-        if chat in self._missing:
-            return (
-                "which a row above follows; expected rows in order of time, or replay: timestamps"
-            )
-        if chat in self._sessions:
-            return "as a row above is; expected each chat_id once, or replay: timestamps"
-        return None
+    def is_late(self, chat: Any) -> bool:
+        """Return whether a row above follows this chat."""
+        return chat in self._missing
+
+    def is_there(self, chat: Any) -> bool:
+        """Return whether a row above is this chat."""
+        return chat in self._sessions
 
     def session_of(self, chat: Any, parent: Any) -> int:
         """Return the conversation of a row: that of its parent, or a new one.

@@ -51,13 +51,19 @@ CLIENT_FORMATS: dict[str, TraceFormat] = {
     "vllm-bench": TraceFormat(
         is_vllm_bench,
         lambda source, rng: vllm_bench_batches(source),
+        units=NUMBER_UNITS,
         names=("input_lens", "output_lens", "start_times"),
     ),
     "guidellm": TraceFormat(
-        is_guidellm, lambda source, rng: guidellm_batches(source), links_turns=links_guidellm
+        is_guidellm,
+        lambda source, rng: guidellm_batches(source),
+        links_turns=links_guidellm,
+        units=NUMBER_UNITS,
     ),
     "inference-perf": TraceFormat(
-        is_inference_perf, lambda source, rng: inference_perf_batches(source)
+        is_inference_perf,
+        lambda source, rng: inference_perf_batches(source),
+        units=NUMBER_UNITS,
     ),
     "sharegpt": TraceFormat(
         is_sharegpt,

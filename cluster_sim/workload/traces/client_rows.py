@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from cluster_sim.workload.traces.clock import TraceClock
 from cluster_sim.workload.traces.files import opened
 from cluster_sim.workload.traces.linked import joined
 from cluster_sim.workload.traces.progress import Tally
 from cluster_sim.workload.traces.rows import AT_A_TIME, NONE, Batch, Links, numbers
+from cluster_sim.workload.traces.stamps import Stamps
 
 _LATER_TURN = re.compile(r'"turn_index"\s*:\s*[1-9]')
 _CHUNK = 1 << 20
@@ -40,17 +40,33 @@ def in_time_order(batches: Iterable[Batch]) -> Iterator[Batch]:
         yield rows.take(order[first : first + AT_A_TIME])
 
 
-def times_s(clock: TraceClock, stamps_s: Sequence[Any]) -> np.ndarray:
-    """Return times of a file in seconds, NaN for None [s].
+def starts_s(times: Stamps, stamps: Sequence[Any], lines: np.ndarray) -> np.ndarray:
+    """Return times at which requests were sent, NaN for None [s].
 
     Raises ValueError where one is neither a finite number nor None.
     """
-    given = np.array([stamp is not None for stamp in stamps_s], dtype=bool)
-    times = np.full(len(stamps_s), np.nan)
-    if given.any():
-        known = numbers([stamp for stamp in stamps_s if stamp is not None])
-        times[given] = clock.of_numbers(known, "s")
-    return times
+    given = np.array([stamp is not None for stamp in stamps], dtype=bool)
+    return _spread(given, times.seconds(_known(stamps), lines[given]))
+
+
+def ends_s(times: Stamps, stamps: Sequence[Any]) -> np.ndarray:
+    """Return times at which answers ended, NaN for None, in the unit of the starts [s].
+
+    Raises ValueError as `starts_s` does.
+    """
+    given = np.array([stamp is not None for stamp in stamps], dtype=bool)
+    return _spread(given, times.also_seconds(_known(stamps)))
+
+
+def _known(stamps: Sequence[Any]) -> np.ndarray:
+    return numbers([stamp for stamp in stamps if stamp is not None])
+
+
+def _spread(given: np.ndarray, known_s: np.ndarray) -> np.ndarray:
+    """Return the known times where they are given, NaN elsewhere [s]."""
+    times_s = np.full(len(given), np.nan)
+    times_s[given] = known_s
+    return times_s
 
 
 def links_of(session: Sequence[int], answered_s: np.ndarray, *, adds: bool = False) -> Links:

@@ -18,7 +18,7 @@ way for every format (`decided_unit`, and `stamps.Stamps`, which asks it):
 Rows with Mooncake's keys have a rule of their own (`mooncake_unit`). Where nine tenths of the first
 rows have the size of times since 1970, or lie close together, the others do not count for the unit;
 what of them lies years away is refused. Numbers of 14 digits that are dates are refused, and so are
-columns whose names say minutes, hours or days.
+days since 1900 as Excel writes them and columns whose names say minutes, hours or days.
 """
 
 from __future__ import annotations

@@ -68,12 +68,12 @@ def _rows(recognises: Callable[[Beginning], bool]) -> Callable[[Beginning], bool
 
 
 def _weka(source: TraceSource, rng: np.random.Generator) -> Iterator[Batch]:
-    rows = weka_rows(documents(source.path), source.place, source.tally)
+    rows = weka_rows(documents(source.path), source)
     return in_batches(rows, source.place)
 
 
 def _weka_sessions(source: TraceSource) -> Iterator[RecordedSession]:
-    sessions = weka_sessions(documents(source.path), source.place, source.tally)
+    sessions = weka_sessions(documents(source.path), source)
     return (recorded for recorded, _ in sessions)
 
 
@@ -92,6 +92,7 @@ FORMATS: dict[str, TraceFormat] = {
         _weka,
         _weka_sessions,
         links_turns=lambda begun: True,
+        units=NUMBER_UNITS,
         names=("requests", "block_size"),
     ),
     "llmservingsim": TraceFormat(

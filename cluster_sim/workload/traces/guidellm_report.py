@@ -15,16 +15,18 @@ import numpy as np
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.traces.client_rows import (
+    ends_s,
     has_later_turns,
     in_time_order,
     links_of,
-    times_s,
+    starts_s,
 )
 from cluster_sim.workload.traces.documents import read_document
 from cluster_sim.workload.traces.json_rows import MALFORMED
 from cluster_sim.workload.traces.rows import NONE, Batch, batch_of_columns, tokens
 from cluster_sim.workload.traces.session_numbers import SessionNumbers
 from cluster_sim.workload.traces.source import Beginning, TraceSource
+from cluster_sim.workload.traces.stamps import Stamps
 
 _EXPECTED = '{"benchmarks": [{"requests": {"successful": [{"info": {"timings": {"request_start": s}}, "prompt_tokens": tokens, "output_tokens": tokens}]}}]}'
 _KEYS = ("info", "prompt_tokens", "output_tokens", "input_metrics", "output_metrics", "type_")
@@ -91,22 +93,20 @@ def _name(benchmark: Mapping[str, Any]) -> str:
 
 def _batch(rows: list[Any], source: TraceSource) -> Batch:
     """Return all requests; raises ScenarioError with the one that is malformed."""
-    sessions = SessionNumbers()
+    sessions, times = SessionNumbers(), Stamps(source, "request_start", "s")
     try:
-        return _read(rows, np.arange(1, len(rows) + 1), source, sessions)
+        return _read(rows, np.arange(1, len(rows) + 1), times, sessions)
     except MALFORMED:
         batch = NONE
         for number, row in enumerate(rows, start=1):
             try:
-                batch = batch.then(_read([row], np.array([number]), source, sessions))
+                batch = batch.then(_read([row], np.array([number]), times, sessions))
             except MALFORMED:
                 source.place.refuse_text(str(row)[:200], _EXPECTED, number)
         return batch
 
 
-def _read(
-    rows: list[Any], lines: np.ndarray, source: TraceSource, sessions: SessionNumbers
-) -> Batch:
+def _read(rows: list[Any], lines: np.ndarray, times: Stamps, sessions: SessionNumbers) -> Batch:
     """Return these requests. Raises one of MALFORMED where one is malformed."""
     starts, ends, prompts, outputs, session = [], [], [], [], []
     for row in rows:
@@ -117,11 +117,11 @@ def _read(
         prompts.append(_tokens(row, "prompt_tokens", "input_metrics"))
         outputs.append(_tokens(row, "output_tokens", "output_metrics"))
         session.append(sessions.of(info.get("conversation_id")))
-    starts_s = times_s(source.clock, starts)
-    if np.any(np.isnan(starts_s)):
+    time_s = starts_s(times, starts, lines)
+    if np.any(np.isnan(time_s)):
         raise ValueError
-    links = links_of(session, times_s(source.clock, ends))
-    return batch_of_columns(starts_s, tokens(prompts), tokens(outputs), None, lines, links)
+    links = links_of(session, ends_s(times, ends))
+    return batch_of_columns(time_s, tokens(prompts), tokens(outputs), None, lines, links)
 
 
 def _first(values: Mapping[str, Any], names: tuple[str, ...], otherwise: Any) -> Any:

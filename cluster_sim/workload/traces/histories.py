@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ class _History(NamedTuple):
 
     tokens: int
     """Its length [tokens]."""
-    first: Blocks
+    first: tuple[Sequence[int], int]
     """Blocks of its first prompt that are whole, and the length of all its blocks."""
 
 
@@ -66,15 +67,15 @@ class Histories:
         return batch._replace(prompt=prompts, blocks=blocks)
 
 
-def _whole_blocks(blocks: Blocks, prompt: int) -> Blocks:
+def _whole_blocks(blocks: Blocks, prompt: int) -> tuple[Sequence[int], int]:
     """Return the blocks of a first prompt that a longer prompt holds too."""
     ids, block_tokens = blocks
-    if not ids:
+    if not ids or not isinstance(block_tokens, int):
         return (), _BLOCK_TOKENS
     return ids[: prompt // block_tokens], block_tokens
 
 
-def _blocks(session: int, first: Blocks, prompt: int) -> Blocks:
+def _blocks(session: int, first: tuple[Sequence[int], int], prompt: int) -> Blocks:
     """Return the whole blocks of a prompt; identities of a history are below zero."""
     ids, block_tokens = first
     base = (session + 1) << 32

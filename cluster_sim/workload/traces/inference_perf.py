@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from cluster_sim.workload.traces.client_rows import in_time_order, times_s, without
+from cluster_sim.workload.traces.client_rows import in_time_order, starts_s, without
 from cluster_sim.workload.traces.json_rows import KeyedRow, KeyedRows, keyed_batches
 from cluster_sim.workload.traces.rows import Batch, batch_of_columns, tokens
 from cluster_sim.workload.traces.source import Beginning, TraceSource
+from cluster_sim.workload.traces.stamps import Stamps
 
 _KEYS = ("start_time", "end_time", "info", "error")
 _EXPECTED = '{"start_time": s, "end_time": s, "info": {"input_tokens": tokens, "output_tokens": tokens}, "error": null}'
@@ -32,6 +33,7 @@ def inference_perf_batches(source: TraceSource) -> Iterator[Batch]:
     Raises ScenarioError with the line of a request that is malformed.
     """
     keys: dict[str, None] = {}
+    times = Stamps(source, "start_time", "s")
 
     def batch_of(keyed: KeyedRows) -> Batch:
         starts, prompts, outputs, failed = [], [], [], []
@@ -42,8 +44,8 @@ def inference_perf_batches(source: TraceSource) -> Iterator[Batch]:
             prompts.append(prompt)
             outputs.append(output)
             failed.append(has_failed)
-        starts_s = times_s(source.clock, starts)
-        batch = batch_of_columns(starts_s, tokens(prompts), tokens(outputs), None, keyed.lines)
+        time_s = starts_s(times, starts, keyed.lines)
+        batch = batch_of_columns(time_s, tokens(prompts), tokens(outputs), None, keyed.lines)
         has_failed_ = np.array(failed, dtype=bool)
         return without(batch, has_failed_, np.zeros_like(has_failed_), source.tally)
 

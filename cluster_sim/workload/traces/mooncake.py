@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
 
 from cluster_sim.workload.traces.clock import mooncake_unit
 from cluster_sim.workload.traces.json_rows import KeyedRows, keyed_batches
-from cluster_sim.workload.traces.progress import Place
+from cluster_sim.workload.traces.progress import Place, Tally
 from cluster_sim.workload.traces.rows import Batch, batch_of_columns, numbers, tokens
 from cluster_sim.workload.traces.source import TraceSource
 from cluster_sim.workload.traces.stamps import Stamps
@@ -39,7 +39,17 @@ def mooncake_batches(source: TraceSource) -> Iterator[Batch]:
     for batch in keyed_batches(source.path, source.place, batch_of, _EXPECTED, keys):
         refuse_gaps(batch, source.place, block_tokens)
         source.tally.note_unused(key for key in keys if key not in _KEYS)
+        note_conversations(keys, source.tally)
         yield batch
+
+
+def note_conversations(keys: Iterable[str], tally: Tally) -> None:
+    """Note keys of AIPerf's conversations in rows that are read as another format's."""
+    own = [key for key in ("session_id", "delay") if key in keys]
+    if own:
+        tally.note(
+            f"rows have {' and '.join(own)}, as AIPerf's do, and are read as lone requests; for conversations, write format: aiperf"
+        )
 
 
 def _batch(keyed: KeyedRows, block_tokens: int, times: Stamps) -> Batch:

@@ -22,8 +22,8 @@ class RecordedStep(NamedTuple):
     """Length of the answer [tokens]."""
     blocks: Sequence[int]
     """Identities of the prompt's blocks from the front."""
-    block_tokens: int
-    """Length of each block, of which the last may be shorter [tokens]."""
+    block_tokens: int | Sequence[int]
+    """Length of each block, of which the last may be shorter, or a length for each [tokens]."""
     due_s: float = 0.0
     """Earliest time after the session's start; 0 where only the answer before decides [s]."""
     recorded_s: float = nan

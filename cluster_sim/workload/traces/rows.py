@@ -14,9 +14,9 @@ Pieces = tuple[tuple[int, int], ...]
 """Identity and tokens of each piece at a prompt's beginning, see `Request.pieces`."""
 Row = tuple[float, int, int, Pieces]
 """Time [s], prompt tokens, output tokens, and the pieces at the prompt's beginning."""
-Blocks = tuple[Sequence[int], int]
-"""Identities of the prompt's blocks from the front, and the tokens of each, of which the last may
-have fewer. They take a tenth of the memory of pieces, so pieces are made where a request is."""
+Blocks = tuple[Sequence[int], int | Sequence[int]]
+"""Identities of the prompt's blocks from the front, and the tokens of each: one length, of which the
+last block may have fewer, or one length for each. They take a tenth of the memory of pieces, so pieces are made where a request is."""
 RawRow = tuple[float, int, int, Blocks]
 """Time [s], prompt tokens, output tokens, and the prompt's blocks."""
 
@@ -136,7 +136,7 @@ def batch_of_columns(  # noqa: PLR0913 - the columns of a batch
     time_s: np.ndarray,
     prompt: np.ndarray,
     output: np.ndarray,
-    blocks: list[Blocks] | None,
+    blocks: Sequence[Blocks] | None,
     line: np.ndarray,
     links: Links | None = None,
 ) -> Batch:
@@ -154,7 +154,7 @@ def batch_of_columns(  # noqa: PLR0913 - the columns of a batch
         or max(prompt.max(), output.max()) > MAX_TOKENS
     ):
         raise ValueError
-    return Batch(time_s, prompt, output, blocks, line, links)
+    return Batch(time_s, prompt, output, None if blocks is None else list(blocks), line, links)
 
 
 def tokens(values: Sequence[Any]) -> np.ndarray:
@@ -180,14 +180,22 @@ def numbers(values: Sequence[Any]) -> np.ndarray:
     return np.array(values, dtype=np.float64 if any(type(v) is float for v in values) else np.int64)
 
 
-def pieces_of(ids: Sequence[int], prompt_tokens: int, block_tokens: int) -> Pieces:
+def pieces_of(ids: Sequence[int], prompt_tokens: int, block_tokens: int | Sequence[int]) -> Pieces:
     """Return the blocks of a prompt as pieces, of which the last holds what is left.
 
     Blocks beyond the prompt are no part of it.
     """
+    if not isinstance(block_tokens, int):
+        left = prompt_tokens
+        pieces: list[tuple[int, int]] = []
+        for identity, length in zip(ids, block_tokens, strict=True):
+            if left:
+                pieces.append((identity, min(length, left)))
+                left -= pieces[-1][1]
+        return tuple(pieces)
     whole, left = divmod(prompt_tokens, block_tokens)
-    pieces = zip(ids, repeat(block_tokens, whole), strict=False)
-    return (*pieces, (ids[whole], left)) if left and len(ids) > whole else tuple(pieces)
+    blocks = zip(ids, repeat(block_tokens, whole), strict=False)
+    return (*blocks, (ids[whole], left)) if left and len(ids) > whole else tuple(blocks)
 
 
 UNKNOWN: Blocks = ((), 1)

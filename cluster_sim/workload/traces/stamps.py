@@ -32,6 +32,8 @@ _FAR = 1_000.0
 _YEAR_S = 365 * 86_400.0
 _FEW_ROWS, _ROWS_PER_TIME = 20, 4
 """Number of rows, and of rows for each time, from which stamps are coarse."""
+_EXCEL_DAYS, _EXCEL_RATE = (36_526, 73_051), 1_000.0
+"""Days of the years 2000 to 2099 as Excel counts them; rate of such stamps as seconds [1/s]."""
 _DATE = (19_700_101_000_000, 22_000_101_000_000)
 
 
@@ -140,12 +142,13 @@ class Stamps:
             )
 
     def _refuse_dates(self, stamps: np.ndarray, lines: np.ndarray) -> None:
-        """Raise ScenarioError where most stamps are dates such as 20261025143005."""
-        if np.mean(_are_dates(stamps)) >= _MAJORITY:
-            at = int(lines[0])
+        """Raise ScenarioError where most stamps are dates such as 20261025143005, or of Excel."""
+        # A client's own clock may read so many seconds, and its requests come in a burst.
+        are_days = self._documented is None and _are_excel_dates(stamps)
+        if np.mean(_are_dates(stamps)) >= _MAJORITY or are_days:
             self._source.place.refuse_at(
-                at,
-                f"{self._name}: got {stamps[0]:.0f}; expected dates such as 2026-10-25 14:30:05, or numbers that count seconds, ms, us or ns; time_unit: s reads it as a count",
+                int(lines[0]),
+                f"{self._name}: got {stamps[0]}, which seems to be a date; expected dates such as 2026-10-25 14:30:05, or numbers that count seconds, ms, us or ns; time_unit: s reads it as a count",
             )
 
     def _refuse_coarse_unit(self) -> None:
@@ -164,14 +167,14 @@ class Stamps:
         if not is_coarse or self._source.is_spread or self.unit == "iso":
             return
         if len(times) > 1:
-            tick_s = float(np.min(np.diff(times))) / PER_S[self.unit or "s"]
-            apart = f"{len(times):,} times, {tick_s:.6g} s apart and more"
+            tick_s = float(np.median(np.diff(times))) / PER_S[self.unit or "s"]
+            apart = f"{len(times):,} times, mostly {tick_s:.6g} s apart"
         elif self._since_1970 is not None:
             apart = "one time only"
         else:
             return
         self._source.tally.note(
-            f"{self._name} is coarse: the first {len(stamps):,} rows have {apart}; dejitter spreads rows over such a tick"
+            f"{self._name} is coarse: the first {len(stamps):,} rows have {apart}; dejitter spreads rows over such a time"
         )
 
 
@@ -198,6 +201,18 @@ def _near_most(stamps: np.ndarray) -> np.ndarray:
         return np.ones(len(stamps), dtype=bool)
     is_near: np.ndarray = (stamps >= low - reach) & (stamps <= high + reach)
     return is_near
+
+
+def _are_excel_dates(stamps: np.ndarray) -> bool:
+    """Return whether stamps are days since 1900, with fractions: thousands per second as seconds."""
+    first, last = _EXCEL_DAYS
+    rate = rate_per_s(stamps, "s")
+    return (
+        stamps.dtype.kind == "f"
+        and rate is not None
+        and rate > _EXCEL_RATE
+        and bool(np.all((stamps >= first) & (stamps < last)))
+    )
 
 
 def _are_dates(stamps: np.ndarray) -> np.ndarray:

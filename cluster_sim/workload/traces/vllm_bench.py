@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from cluster_sim.errors import ScenarioError
-from cluster_sim.workload.traces.client_rows import in_time_order, times_s, without
+from cluster_sim.workload.traces.client_rows import in_time_order, starts_s, without
 from cluster_sim.workload.traces.csv_rows import read_or_fault
 from cluster_sim.workload.traces.documents import parsed, whole_text
 from cluster_sim.workload.traces.files import opened
 from cluster_sim.workload.traces.json_rows import MALFORMED
 from cluster_sim.workload.traces.rows import Batch, batch_of_columns, tokens
 from cluster_sim.workload.traces.source import Beginning, TraceSource
+from cluster_sim.workload.traces.stamps import Stamps
 
 _NEEDED = ("input_lens", "output_lens", "start_times")
 _LISTS = (*_NEEDED, "errors")
@@ -47,12 +48,13 @@ def vllm_bench_batches(source: TraceSource) -> Iterator[Batch]:
     lines = np.arange(1, len(columns["start_times"]) + 1)
     if not len(lines):
         raise ScenarioError.at(source.path, "holds no requests")
+    times = Stamps(source, "start_times", "s")
 
     def read(count: int) -> Batch:
         prompts, outputs, starts = (columns[name][:count] for name in _NEEDED)
         try:
             return batch_of_columns(
-                times_s(source.clock, starts),
+                starts_s(times, starts, lines[:count]),
                 tokens(prompts),
                 tokens([0 if each is None else each for each in outputs]),
                 None,

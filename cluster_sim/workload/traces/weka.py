@@ -5,14 +5,18 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Mapping
 from heapq import merge
+from itertools import pairwise
+from statistics import median
 from typing import Any
 
 from orjson import loads
 
+from cluster_sim.workload.traces.clock import PER_S, UNITS
 from cluster_sim.workload.traces.documents import TraceDocument
-from cluster_sim.workload.traces.progress import Place, Tally
+from cluster_sim.workload.traces.progress import Tally
 from cluster_sim.workload.traces.recorded import RecordedSession, RecordedStep
-from cluster_sim.workload.traces.rows import MAX_TOKENS, RawRow
+from cluster_sim.workload.traces.rows import AT_A_TIME, MAX_TOKENS, RawRow
+from cluster_sim.workload.traces.source import TraceSource
 
 _EXPECTED = '{"requests": [{"t": s, "in": tokens, "out": tokens, "hash_ids": [numbers]}], "block_size": tokens}'
 _MALFORMED = (
@@ -23,10 +27,12 @@ _MALFORMED = (
     OverflowError,
     RecursionError,
 )
+_FEW, _LONG_S = 3, 3600.0
+"""Number of times between requests, and their median from which a note is due [s]."""
 
 
 def weka_sessions(
-    documents: Iterator[TraceDocument], place: Place, tally: Tally
+    documents: Iterator[TraceDocument], source: TraceSource
 ) -> Iterator[tuple[RecordedSession, list[float]]]:
     """Yield each session, with the times [s] of its requests since its start.
 
@@ -34,21 +40,50 @@ def weka_sessions(
     spans them. Block identities hold within a session, so that sessions share nothing. Raises
     ScenarioError with file and line of a document that is no session.
     """
+    place, tally = source.place, source.tally
+    pauses = _Pauses(source)
     for number, (file, line, text) in enumerate(documents):
         place.enter(file, line)
         try:
-            steps, times_s = _steps(loads(text), number, tally)
+            steps, times_s = _steps(loads(text), number, tally, PER_S[source.time_unit or "s"])
         except _MALFORMED:
             place.refuse_text(text[:200], _EXPECTED)
         if steps:
             tally.sessions += 1
+            pauses.see(times_s)
             yield RecordedSession(times_s[0], tuple(steps)), times_s
+    pauses.end()
+
+
+class _Pauses:
+    """Note on times between requests that are too long for the unit of times."""
+
+    def __init__(self, source: TraceSource) -> None:
+        self._tally, self._unit = source.tally, source.time_unit
+        self._pauses_s: list[float] = []
+
+    def see(self, times_s: list[float]) -> None:
+        """Look at the times of a session [s]."""
+        if len(self._pauses_s) < AT_A_TIME:
+            self._pauses_s += [later - earlier for earlier, later in pairwise(times_s)]
+
+    def end(self) -> None:
+        """Add the note, unless the scenario gives the unit."""
+        if self._unit is not None or len(self._pauses_s) < _FEW:
+            return
+        usual_s = median(self._pauses_s)
+        if usual_s > _LONG_S:
+            self._tally.note(
+                f"t is read as {UNITS['s']}: the format says so, though half of the requests come {usual_s:,.0f} s or more after the one before; for another unit, write time_unit: ms, us or ns"
+            )
 
 
 def _steps(
-    document: Mapping[str, Any], session: int, tally: Tally
+    document: Mapping[str, Any], session: int, tally: Tally, per_s: int
 ) -> tuple[list[RecordedStep], list[float]]:
     """Return the requests of a session's own model, and their times [s].
+
+    There are `per_s` units of the document's times in a second.
 
     Raises one of _MALFORMED where the document is no session.
     """
@@ -60,7 +95,7 @@ def _steps(
         if (subagents := _of_subagent(request)) is not None:
             tally.others += subagents
             continue
-        time_s, prompt, output = float(request["t"]), request["in"], request["out"]
+        time_s, prompt, output = float(request["t"]) / per_s, request["in"], request["out"]
         if (
             type(prompt) is not int
             or type(output) is not int
@@ -68,9 +103,9 @@ def _steps(
         ):
             raise ValueError
         think_s = request.get("think_time", request.get("think"))
-        waited_s = time_s - answered_s if think_s is None else float(think_s)
+        waited_s = time_s - answered_s if think_s is None else float(think_s) / per_s
         gap_s = max(waited_s, 0.0) if steps else 0.0
-        answered_s = time_s + float(request.get("api_time", request.get("api")) or 0.0)
+        answered_s = time_s + float(request.get("api_time", request.get("api")) or 0.0) / per_s
         if not (time_s >= 0.0 and gap_s < 1e9):
             raise ValueError
         first_id = session + 1 << 32
@@ -89,7 +124,7 @@ def _of_subagent(request: Mapping[str, Any]) -> int | None:
     return None
 
 
-def weka_rows(documents: Iterator[TraceDocument], place: Place, tally: Tally) -> Iterator[RawRow]:
+def weka_rows(documents: Iterator[TraceDocument], source: TraceSource) -> Iterator[RawRow]:
     """Yield requests of all sessions at their recorded times, every session from time zero on.
 
     The loop is open: times have the speed of the old server in them.
@@ -99,7 +134,7 @@ def weka_rows(documents: Iterator[TraceDocument], place: Place, tally: Tally) ->
         for time_s, step in zip(times_s, recorded.steps, strict=True):
             yield time_s, step.prompt_tokens, step.output_tokens, (step.blocks, step.block_tokens)
 
-    sessions = weka_sessions(documents, place, tally)
+    sessions = weka_sessions(documents, source)
     return merge(*(rows(*session) for session in sessions), key=_time_s)
 
 

@@ -1,0 +1,59 @@
+"""Sizes of a model as a scenario serves it: what was understood of its file."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from cluster_sim.hardware.precision import Precision
+from cluster_sim.llm.model import Model, WeightPart
+from cluster_sim.physics.transformer import kv_layer_bytes
+from cluster_sim.scenario.scenario import Scenario
+
+_PARTS: tuple[WeightPart, ...] = get_args(WeightPart)
+
+
+def model_facts(scenario: Scenario) -> dict[str, Any]:
+    """Return the sizes of a scenario's model, and of its weights and cache in each pool.
+
+    Parameters that are active count embedding and output head; biases are left out. The cache of a
+    token is that of all layers that see the whole context, and of windows apart.
+    """
+    model = scenario.model
+    table = 0 if model.tied_embeddings else model.vocabulary * model.hidden
+    windows = model.layers - model.full_layers
+    return {
+        "scenario": scenario.title,
+        "model": model.name,
+        "layers": model.layers,
+        "window_layers": windows,
+        "window_tokens": model.window.tokens if model.window is not None else None,
+        "max_context": model.max_context,
+        "parameters_total": model.total_parameters,
+        "parameters_active": model.active_parameters + table,
+        "parameters_active_without_input_embedding": model.active_parameters,
+        "native_precision": model.native,
+        "pools": [
+            {"pool": pool.name}
+            | _stored(model, pool.replica.weights or model.native, pool.replica.kv_cache)
+            for pool in scenario.cluster.pools
+        ],
+        "notes": list(model.notes or ()),
+    }
+
+
+def _stored(model: Model, weights: Precision, kv_cache: Precision) -> dict[str, Any]:
+    """Return the bytes of weights by the format that they are stored in, and of cached tokens."""
+    layer_bytes = kv_layer_bytes(model, kv_cache)
+    by_format: dict[str, float] = {}
+    for part in _PARTS:
+        stored = model.stored_in(weights, part)
+        name = model.fp4_format if stored == "fp4" else stored
+        by_format[name] = by_format.get(name, 0.0) + model.part_bytes(weights, part)
+    return {
+        "weights": weights,
+        "weight_bytes": model.weight_bytes(weights),
+        "weight_bytes_by_format": {name: size for name, size in by_format.items() if size},
+        "kv_cache": kv_cache,
+        "kv_bytes_per_token": model.full_layers * layer_bytes,
+        "window_kv_bytes_per_token": (model.layers - model.full_layers) * layer_bytes,
+    }

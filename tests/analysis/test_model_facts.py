@@ -1,0 +1,56 @@
+"""What `explain --json` says of a model, against mental arithmetic."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.commands import BURST, call
+
+
+def test_explain_prints_what_was_understood_of_a_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    config = {
+        "model_type": "glm4_moe", "hidden_size": 1024, "intermediate_size": 4096, "moe_intermediate_size": 512, "num_hidden_layers": 4,
+        "num_attention_heads": 8, "num_key_value_heads": 8, "head_dim": 128, "n_routed_experts": 64, "n_shared_experts": 1,
+        "num_experts_per_tok": 4, "first_k_dense_replace": 1, "vocab_size": 1000, "max_position_embeddings": 8192,
+        "quantization_config": {"quant_method": "fp8", "modules_to_not_convert": ["self_attn"]},
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "x.yaml").write_text(BURST.replace("llama-3.1-8b", str(tmp_path)))
+    code, out, _ = call(capsys, "explain", tmp_path / "x.yaml", "--variant", "b200", "--json")
+    assert code == 0
+    (facts,) = json.loads(out)
+    expert, table, attention = 3 * 1024 * 512, 1000 * 1024, 4 * 1024 * 1024
+    dense, routers, norms = 3 * 1024 * 4096, 3 * 1024 * 64, 9 * 1024
+    assert (
+        facts["parameters_total"]
+        == 3 * 65 * expert + 4 * attention + dense + routers + 2 * table + norms
+    )
+    active = 3 * 5 * expert + 4 * attention + dense + routers
+    assert facts["parameters_active"] == active + 2 * table
+    assert facts["parameters_active_without_input_embedding"] == active + table
+    (pool,) = facts["pools"]
+    wide, narrow = 4 * attention + 2 * table + routers + norms, 3 * 65 * expert + dense
+    assert pool["weight_bytes_by_format"] == {"bf16": 2 * wide, "fp8": narrow}
+    assert pool["weight_bytes"] == 2 * wide + narrow
+    assert pool["kv_bytes_per_token"] == 4 * 2 * 8 * 128 * 2
+    assert facts["window_layers"] == 0
+    assert facts["notes"] == []
+
+
+def test_a_warning_of_a_models_file_is_printed_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    config = {
+        "model_type": "alpaca", "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 4, "num_attention_heads": 8,
+        "num_key_value_heads": 8, "vocab_size": 1000, "max_position_embeddings": 8192, "tie_word_embeddings": False,
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "x.yaml").write_text(BURST.replace("llama-3.1-8b", "config.json"))
+    code, _, errors = call(capsys, "check", tmp_path / "x.yaml")
+    assert code == 0
+    assert errors.count("model_type: got 'alpaca', which is not known") == 1

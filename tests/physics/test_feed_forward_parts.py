@@ -1,0 +1,63 @@
+"""Feed-forward parts without gate, and parts of weights in precisions of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pytest import approx
+
+from cluster_sim.hardware.precision import Precision
+from cluster_sim.llm.layers import Experts
+from cluster_sim.llm.model import Model, WeightPart
+from cluster_sim.physics.elementwise import ffn_passes
+from cluster_sim.physics.model_parts import parts_of
+from cluster_sim.physics.transformer import linear_flop_per_token, step_weight_bytes
+
+DENSE = Model(
+    name="x", layers=4, hidden=1024, heads=8, kv_heads=8, head_dim=128, ffn=4096, vocabulary=1000, max_context=8192
+)  # fmt: skip
+MIXTURE = DENSE.model_copy(
+    update={"experts": Experts(count=64, top_k=4, shared=1, ffn=512, dense_layers=1)}
+)
+
+
+def test_a_token_passes_two_matrices_where_there_is_no_gate():
+    plain = DENSE.model_copy(update={"ffn_gated": False})
+    matrix = 1024 * 4096
+    assert linear_flop_per_token(DENSE) - linear_flop_per_token(plain) == 2.0 * 4 * matrix
+    gated_bytes, plain_bytes = (step_weight_bytes(one, "bf16", 1) for one in (DENSE, plain))
+    assert gated_bytes - plain_bytes == 2 * 4 * matrix
+    assert (ffn_passes(DENSE), ffn_passes(plain)) == (3, 2)
+
+
+@pytest.mark.parametrize("gated", [None, True, False])
+@pytest.mark.parametrize("weights", ["bf16", "fp8", "fp4"])
+@pytest.mark.parametrize(
+    "kept",
+    [("embedding",), ("embedding", "attention"), ("embedding", "attention", "ffn", "shared"), ("embedding", "experts")],
+)  # fmt: skip
+def test_the_parts_of_a_model_add_up_to_its_weights(
+    gated: bool | None, weights: Precision, kept: tuple[WeightPart, ...]
+):
+    changes: dict[str, Any] = {"ffn_gated": gated, "kept_bf16": kept, "native": weights}
+    for model in (DENSE, MIXTURE):
+        made = model.model_copy(update=changes)
+        parts = parts_of(made, weights, "bf16")
+        assert sum(part.weight_bytes for part in parts) == approx(made.weight_bytes(weights))
+        met = sum(part.read_bytes for part in parts)
+        assert met == approx(step_weight_bytes(made, weights, 1))
+        flop = sum(part.flop for part in parts)
+        assert flop == 2.0 * made.active_parameters
+
+
+def test_a_gate_that_is_written_is_the_default():
+    assert DENSE.model_copy(update={"ffn_gated": True}).total_parameters == DENSE.total_parameters
+    assert DENSE.ffn_matrices == 3
+
+
+def test_bits_of_weights_are_those_of_the_published_precision_alone():
+    int4 = DENSE.model_copy(update={"native": "fp4", "fp4_format": "int4", "weight_bits": 4.125})
+    assert int4.bytes_per_parameter("fp4", "ffn") == 4.125 / 8
+    assert int4.bytes_per_parameter("fp8", "ffn") == 1.0
+    assert int4.bytes_per_parameter("fp4", "embedding") == 2.0
