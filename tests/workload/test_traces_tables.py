@@ -197,7 +197,7 @@ def test_a_key_that_a_row_lacks_is_named(tmp_path: Path) -> None:
 def test_a_table_of_one_column_says_what_stands_between_columns(tmp_path: Path) -> None:
     path = write(tmp_path, "timestamp~prompt_tokens~output_tokens\n0.5~3~4\n1.5~5~6\n")
     assert fault(path) == (
-        ":1: has one column: got timestamp~prompt_tokens~output_tokens; expected names with , ; tab or | between them, or a line such as sep=: above that names another"
+        ":1: is of no known format: got one column, timestamp~prompt_tokens~output_tokens; expected names with , ; tab or | between them, or a line such as sep=: above that names another"
     )
     text = Path(path).read_text(encoding="utf-8")
     assert len(read(write(tmp_path, f"sep=~\n{text}"))[0]) == 2

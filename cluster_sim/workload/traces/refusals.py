@@ -78,7 +78,7 @@ def headless(path: str, begun: Beginning) -> ScenarioError | None:
     if len(heading.names) == 1 and not heading.numbers:
         return ScenarioError.at(
             f"{path}:{heading.line}",
-            f"has one column: got {listed(heading.names)}; expected names with , ; tab or | between them, or a line such as sep=: above that names another",
+            f"is of no known format: got one column, {listed(heading.names)}; expected names with , ; tab or | between them, or a line such as sep=: above that names another",
         )
     if heading.numbers < min(2, len(heading.names)):
         return None
