@@ -50,6 +50,7 @@ def test_a_seed_fixes_the_scenario():
     assert random_scenario(Random(3)) != random_scenario(Random(4))
 
 
+@pytest.mark.slow
 def test_most_are_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     refused: list[str] = []

@@ -200,6 +200,7 @@ FEATURE: dict[str, Any] = {
 """Nothing is switched on."""
 
 
+@pytest.mark.slow
 @settings(parent=steps_laws.SETTINGS, max_examples=250, derandomize=True, database=None)
 @example(  # a preempted request waits for what was promised to one whose source is lost
     gaps=[(0.0, 1, 1), (0.0, 77, 13), (0.0, 5, 3), (0.0, 44, 2)],

@@ -98,6 +98,7 @@ def audited(limit: dict[str, Any]) -> ContinuousScheduler:
     return scheduler
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(jobs, limits)
 def test_an_engine_that_looks_at_every_block_gives_the_same_times_and_hits(

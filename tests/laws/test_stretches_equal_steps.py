@@ -273,6 +273,7 @@ def make_requests_with(gaps: list[tuple[float, int, int]], scheduler: Scheduler)
     return [request for request in requests if request.footprint <= scheduler.longest]
 
 
+@pytest.mark.slow
 @settings(parent=SETTINGS, max_examples=300)
 @given(
     jobs,

@@ -7,6 +7,7 @@ arithmetic of its README. No file may be read with another figure.
 from __future__ import annotations
 
 import csv
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,7 @@ READ = [row for row in ROWS if row["expect"] == "read" and row["file"] not in NO
 without_files = pytest.mark.skipif(not ROWS, reason="../shared/models is absent")
 
 
+@cache
 def model_of(file: str) -> Model:
     return Model.model_validate(read_model(str(FOLDER / file)))
 
