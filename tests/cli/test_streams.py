@@ -76,7 +76,7 @@ class Terminal:
         "run {file} --out live --live",
         "compare {file} --replications 2 --workers 0",
         "sweep {file} --workers 0 --out swept",
-        "capacity {file} --workers 0",
+        pytest.param("capacity {file} --workers 0", marks=pytest.mark.slow),
         "sensitivity {file} --variant café --workers 0 --figure dgx-b200.power",
         "workload {file}",
         "workload fit {file} --variant café",

@@ -477,6 +477,7 @@ def test_a_time_is_said_with_three_figures(value_s: float, said: str) -> None:
     assert style.duration(value_s) == said
 
 
+@pytest.mark.slow
 def test_matplotlib_is_imported_when_a_figure_is_drawn_and_pyplot_never() -> None:
     code = (
         "import sys, cluster_sim.figures as f; assert 'matplotlib' not in sys.modules;"

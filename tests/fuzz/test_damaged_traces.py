@@ -13,7 +13,7 @@ import pytest
 from tests.fuzz.subjects import generator, trace
 from tests.fuzz.test_fuzz import breaches
 
-_QUICK = 20
+_QUICK = 10
 """Cases that are not slow together."""
 
 

@@ -23,7 +23,7 @@ from tests.fuzz.laws import (
 )
 from tests.fuzz.subjects import SUBJECTS, Damage, generator, kind_of
 
-_QUICK = 20
+_QUICK = 5
 """Cases that are not slow together."""
 
 

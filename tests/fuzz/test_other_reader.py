@@ -13,6 +13,8 @@ from tests.fuzz.other_reader import NESTED, READ, NotUnderstood, what_it_says
 from tests.fuzz.test_meanings import read
 from tests.fuzz.traces import FORMS, Form, content_of
 
+pytestmark = pytest.mark.slow
+
 _CASES = 60
 """Damaged files of each form."""
 

@@ -42,6 +42,8 @@ from tests.laws import test_stretches_equal_steps as steps_laws
 from tests.laws.test_conservation import column, merged, run
 from tests.machines import SMALL_GPU, engine, node, small_gpu
 
+pytestmark = pytest.mark.slow
+
 POLICIES = get_args(Disaggregation.model_fields["policy"].annotation)
 TRANSFERS = get_args(Disaggregation.model_fields["kv_transfer"].annotation)
 PREFIX = {"shared_prefix": {"tokens": 50, "groups": 3}}

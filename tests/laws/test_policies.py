@@ -17,6 +17,8 @@ from cluster_sim.serving.routing import Routing
 from tests.laws import test_conservation as laws
 from tests.laws.test_conservation import column, run
 
+pytestmark = pytest.mark.slow
+
 # What a policy cannot do without, chosen so that it refuses some and lets some in.
 NEEDED: dict[str, dict[str, Any]] = {
     "queue_limit": {"max_waiting": 5},
