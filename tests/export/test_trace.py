@@ -21,6 +21,8 @@ from tests.commands import BURST, call
 from tests.perfetto import Trace, fields, read
 from tests.scenarios import make_scenario
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -28,6 +28,8 @@ from cluster_sim.results.results import Results
 from cluster_sim.sim.simulate import simulate
 from tests.machines import TWO_GPUS
 
+pytestmark = pytest.mark.slow
+
 SCENARIO = (
     """
 name: small"""
