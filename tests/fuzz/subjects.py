@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from cluster_sim.schema import CATALOG, yaml_text
 from tests.fuzz import seeds
@@ -300,6 +301,15 @@ SUBJECTS: dict[str, Subject] = {
 }  # fmt: skip
 """Kinds of files by name."""
 _TURNS = ("scenario",) * 5 + ("trace", "model", "device", "node", "run folder", "run folder", "measured")  # fmt: skip
+
+
+def cases(metafunc: pytest.Metafunc, quick: int) -> None:
+    """Give a test the numbers of its cases; the first ones are not slow together."""
+    numbers = [
+        pytest.param(number, marks=() if number < quick else pytest.mark.slow, id=str(number))
+        for number in range(metafunc.config.getoption("--fuzz"))
+    ]
+    metafunc.parametrize("number", numbers)
 
 
 def kind_of(number: int) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.subjects import generator, trace
+from tests.fuzz.subjects import cases, generator, trace
 from tests.fuzz.test_fuzz import breaches
 
 _QUICK = 10
@@ -18,12 +18,7 @@ _QUICK = 10
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    count = metafunc.config.getoption("--fuzz")
-    cases = [
-        pytest.param(number, marks=() if number < _QUICK else pytest.mark.slow, id=str(number))
-        for number in range(count)
-    ]
-    metafunc.parametrize("number", cases)
+    cases(metafunc, _QUICK)
 
 
 def test_damaged_traces_are_read_or_refused_with_their_line(

@@ -21,19 +21,14 @@ from tests.fuzz.laws import (
     breaches_of_a_run,
     patience,
 )
-from tests.fuzz.subjects import SUBJECTS, Damage, generator, kind_of
+from tests.fuzz.subjects import SUBJECTS, Damage, cases, generator, kind_of
 
 _QUICK = 5
 """Cases that are not slow together."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    count = metafunc.config.getoption("--fuzz")
-    cases = [
-        pytest.param(number, marks=() if number < _QUICK else pytest.mark.slow, id=str(number))
-        for number in range(count)
-    ]
-    metafunc.parametrize("number", cases)
+    cases(metafunc, _QUICK)
 
 
 @pytest.fixture(scope="module")

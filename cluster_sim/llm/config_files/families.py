@@ -60,14 +60,11 @@ _GEMMA_3 = Family(
         "sliding_window": 4096, "max_position_embeddings": 131072,
     },
 )  # fmt: skip
-_GEMMA_2 = Family(
-    tied=True,
+_GEMMA_2 = replace(
+    _GEMMA_3,
     full_every=2,
-    defaults={
-        "vocab_size": 256000, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256,
-        "sliding_window": 4096, "max_position_embeddings": 8192,
-    },
-)  # fmt: skip
+    defaults=_GEMMA_3.defaults | {"vocab_size": 256000, "max_position_embeddings": 8192},
+)
 
 _ALIKE: dict[str, Family] = {
     "llama yi internlm internlm2 internlm3 baichuan aquila xverse orion deepseek granite olmo olmo2 "

@@ -8,17 +8,18 @@ src/aiperf/timing/strategies/fixed_schedule.py at 081615b.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from math import nan
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from cluster_sim.workload.traces.client_rows import starts_s
 from cluster_sim.workload.traces.clock import PER_S, mooncake_unit
-from cluster_sim.workload.traces.json_rows import KeyedRows, keyed_batches
-from cluster_sim.workload.traces.mooncake import BLOCK_TOKENS, compact, refuse_gaps
-from cluster_sim.workload.traces.rows import Batch, Links, batch_of_columns, numbers, tokens
+from cluster_sim.workload.traces.json_rows import KeyedRow, KeyedRows, keyed_batches
+from cluster_sim.workload.traces.mooncake import BLOCK_TOKENS, MooncakeColumns, refuse_gaps
+from cluster_sim.workload.traces.rows import Batch, Links, numbers
 from cluster_sim.workload.traces.session_numbers import SessionNumbers
 from cluster_sim.workload.traces.source import Beginning, TraceSource
 from cluster_sim.workload.traces.stamps import Stamps
@@ -49,36 +50,16 @@ def aiperf_row_batches(source: TraceSource) -> Iterator[Batch]:
     pauses = _Delays(source)
 
     def batch_of(keyed: KeyedRows) -> Batch:
-        has_both = False
-        stamps, delays, prompts, outputs = [], [], [], []
-        blocks, session, known = [], [], False
-        for row in keyed.rows:
-            delay = row.get("delay")
-            stamp = row.get("timestamp")
-            if stamp is None and delay is None:
-                raise KeyError
-            stamps.append(stamp)
-            delays.append(nan if delay is None or stamp is not None else delay)
-            has_both |= stamp is not None and delay is not None
-            prompts.append(row["input_length"])
-            outputs.append(row["output_length"])
-            ids = row.get("hash_ids") or ()
-            known |= len(ids) > 0
-            blocks.append((compact(ids), block_tokens))
-            session.append(sessions.of(row.get("session_id")))
-        time_s = _times_s(times, stamps, keyed.lines, has_blocks=known)
-        delay_s = pauses.seconds(numbers(delays), times.unit or "ms")
-        unknown = np.full(len(stamps), nan)
-        batch = batch_of_columns(
-            time_s,
-            tokens(prompts),
-            tokens(outputs),
-            blocks if known else None,
-            keyed.lines,
-            Links(np.array(session), unknown, delay_s, adds=True),
-        )
-        sessions.count(np.array(session))
-        if has_both:
+        turns = _Turns([], [], [])
+        columns = MooncakeColumns.of(turns.watched(keyed.rows, sessions), block_tokens)
+        unit = partial(mooncake_unit, has_blocks=columns.blocks is not None)
+        time_s = starts_s(times, columns.stamps, keyed.lines, unit)
+        delay_s = pauses.seconds(numbers(turns.delays), times.unit or "ms")
+        session = np.array(turns.session)
+        links = Links(session, np.full(len(time_s), nan), delay_s, adds=True)
+        batch = columns.batch(time_s, keyed.lines, links)
+        sessions.count(session)
+        if any(turns.have_both):
             source.tally.note(
                 "where a row has a timestamp and a delay, the timestamp decides, as in AIPerf; for the delay, leave the timestamp out"
             )
@@ -93,17 +74,26 @@ def aiperf_row_batches(source: TraceSource) -> Iterator[Batch]:
     sessions.note("session_id", source.tally)
 
 
-def _times_s(
-    times: Stamps, stamps: list[Any], lines: np.ndarray, *, has_blocks: bool
-) -> np.ndarray:
-    """Return the times [s]; NaN where a row has none."""
-    given = np.array([stamp is not None for stamp in stamps])
-    times_s = np.full(len(stamps), nan)
-    if given.any():
-        known = numbers([stamp for stamp in stamps if stamp is not None])
-        unit = partial(mooncake_unit, has_blocks=has_blocks)
-        times_s[given] = times.seconds(known, lines[given], unit)
-    return times_s
+class _Turns(NamedTuple):
+    """Columns of rows that Mooncake's do not have."""
+
+    delays: list[Any]
+    """Delays; NaN where a row has none, or has a timestamp that decides."""
+    session: list[int]
+    """Number of each row's conversation."""
+    have_both: list[bool]
+    """Whether a row has a timestamp and a delay."""
+
+    def watched(self, rows: Iterable[KeyedRow], sessions: SessionNumbers) -> Iterator[KeyedRow]:
+        """Yield the rows, and add what they hold. Raises KeyError where one has no time at all."""
+        for row in rows:
+            delay, stamp = row.get("delay"), row.get("timestamp")
+            if stamp is None and delay is None:
+                raise KeyError
+            self.delays.append(nan if delay is None or stamp is not None else delay)
+            self.session.append(sessions.of(row.get("session_id")))
+            self.have_both.append(stamp is not None and delay is not None)
+            yield row
 
 
 class _Delays:

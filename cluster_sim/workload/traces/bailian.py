@@ -7,16 +7,16 @@ whole conversation. Source: alibaba-edu/qwen-bailian-usagetraces-anon, README; A
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from cluster_sim.errors import shown
-from cluster_sim.workload.traces.json_rows import KeyedRows, keyed_batches
-from cluster_sim.workload.traces.mooncake import compact, note_conversations, refuse_gaps
+from cluster_sim.workload.traces.json_rows import KeyedRow, KeyedRows, keyed_batches
+from cluster_sim.workload.traces.mooncake import MooncakeColumns, note_conversations, refuse_gaps
 from cluster_sim.workload.traces.progress import Tally
-from cluster_sim.workload.traces.rows import Batch, Links, batch_of_columns, numbers, tokens
+from cluster_sim.workload.traces.rows import Batch, Links, numbers
 from cluster_sim.workload.traces.session_numbers import is_name
 from cluster_sim.workload.traces.sort_commands import way_to_sort
 from cluster_sim.workload.traces.source import Beginning, TraceSource
@@ -70,27 +70,13 @@ def bailian_batches(source: TraceSource) -> Iterator[Batch]:
     times = Stamps(source, "timestamp", "s")
 
     def batch_of(keyed: KeyedRows) -> Batch:
-        stamps, prompts, outputs, blocks, links, known = [], [], [], [], [], False
-        for row in keyed.rows:
-            stamps.append(row["timestamp"])
-            prompts.append(row["input_length"])
-            outputs.append(row["output_length"])
-            ids = row.get("hash_ids") or ()
-            known |= len(ids) > 0
-            blocks.append((compact(ids), block_tokens))
-            links.append(row)
-        batch = batch_of_columns(
-            times.seconds(numbers(stamps), keyed.lines),
-            tokens(prompts),
-            tokens(outputs),
-            blocks if known else None,
-            keyed.lines,
-        )
+        named: list[tuple[Any, Any]] = []
+        columns = MooncakeColumns.of(_chats_named(keyed.rows, named), block_tokens)
+        batch = columns.batch(times.seconds(numbers(columns.stamps), keyed.lines), keyed.lines)
         if not source.links_wanted:
             return batch
-        unknown = np.full(len(stamps), np.nan)
+        unknown = np.full(len(named), np.nan)
         session: list[int] = []
-        named = [(_name(row.get("chat_id")), _name(row.get("parent_chat_id"))) for row in links]
         for line, (chat, parent) in zip(keyed.lines.tolist(), named, strict=True):
             _refuse_chat(chat, chats, source, line)
             session.append(chats.session_of(chat, parent))
@@ -107,6 +93,13 @@ def bailian_batches(source: TraceSource) -> Iterator[Batch]:
         yield batch
     if chats.unnamed:
         source.tally.note(f"{chats.unnamed:,} rows have no chat_id, so no turn follows them")
+
+
+def _chats_named(rows: Iterable[KeyedRow], named: list[tuple[Any, Any]]) -> Iterator[KeyedRow]:
+    """Yield the rows, and add the chat of each and its parent to `named`."""
+    for row in rows:
+        named.append((_name(row.get("chat_id")), _name(row.get("parent_chat_id"))))
+        yield row
 
 
 def _refuse_chat(chat: Any, chats: _Chats, source: TraceSource, line: int) -> None:

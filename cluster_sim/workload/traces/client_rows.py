@@ -13,7 +13,7 @@ from cluster_sim.workload.traces.files import opened
 from cluster_sim.workload.traces.linked import joined
 from cluster_sim.workload.traces.progress import Tally
 from cluster_sim.workload.traces.rows import AT_A_TIME, NONE, Batch, Links, numbers
-from cluster_sim.workload.traces.stamps import Stamps
+from cluster_sim.workload.traces.stamps import Choose, Stamps
 
 _LATER_TURN = re.compile(r'"turn_index"\s*:\s*[1-9]')
 _CHUNK = 1 << 20
@@ -40,13 +40,15 @@ def in_time_order(batches: Iterable[Batch]) -> Iterator[Batch]:
         yield rows.take(order[first : first + AT_A_TIME])
 
 
-def starts_s(times: Stamps, stamps: Sequence[Any], lines: np.ndarray) -> np.ndarray:
+def starts_s(
+    times: Stamps, stamps: Sequence[Any], lines: np.ndarray, choose: Choose | None = None
+) -> np.ndarray:
     """Return times at which requests were sent, NaN for None [s].
 
-    Raises ValueError where one is neither a finite number nor None.
+    `choose` chooses the unit, as in `Stamps.seconds`. Raises ValueError where one is neither a finite number nor None.
     """
     given = np.array([stamp is not None for stamp in stamps], dtype=bool)
-    return _spread(given, times.seconds(_known(stamps), lines[given]))
+    return _spread(given, times.seconds(_known(stamps), lines[given], choose))
 
 
 def ends_s(times: Stamps, stamps: Sequence[Any]) -> np.ndarray:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from cluster_sim.workload.traces.clock import mooncake_unit
-from cluster_sim.workload.traces.json_rows import KeyedRows, keyed_batches
+from cluster_sim.workload.traces.json_rows import KeyedRow, KeyedRows, keyed_batches
 from cluster_sim.workload.traces.progress import Place, Tally
-from cluster_sim.workload.traces.rows import Batch, batch_of_columns, numbers, tokens
+from cluster_sim.workload.traces.rows import Batch, Blocks, Links, batch_of_columns, numbers, tokens
 from cluster_sim.workload.traces.source import TraceSource
 from cluster_sim.workload.traces.stamps import Stamps
 
@@ -32,8 +33,12 @@ def mooncake_batches(source: TraceSource) -> Iterator[Batch]:
     block_tokens = source.block_tokens or BLOCK_TOKENS
     stamps = Stamps(source, "timestamp", "ms")
 
-    def batch_of(rows: KeyedRows) -> Batch:
-        return _batch(rows, block_tokens, stamps)
+    def batch_of(keyed: KeyedRows) -> Batch:
+        columns = MooncakeColumns.of(keyed.rows, block_tokens)
+        unit = partial(mooncake_unit, has_blocks=columns.blocks is not None)
+        return columns.batch(
+            stamps.seconds(numbers(columns.stamps), keyed.lines, unit), keyed.lines
+        )
 
     keys: dict[str, None] = {}
     for batch in keyed_batches(source.path, source.place, batch_of, _EXPECTED, keys):
@@ -52,25 +57,46 @@ def note_conversations(keys: Iterable[str], tally: Tally) -> None:
         )
 
 
-def _batch(keyed: KeyedRows, block_tokens: int, times: Stamps) -> Batch:
-    """Return all rows at once. Raises one of MALFORMED where one row is malformed."""
-    stamps, prompts, outputs, blocks, known = [], [], [], [], False
-    # One row at a time: what is parsed is gone again before the processor's cache is full.
-    for row in keyed.rows:
-        stamps.append(row["timestamp"])
-        prompts.append(row["input_length"])
-        outputs.append(row["output_length"])
-        ids = row.get("hash_ids") or ()
-        known |= len(ids) > 0
-        blocks.append((compact(ids), block_tokens))
-    unit = partial(mooncake_unit, has_blocks=known)
-    time_s = times.seconds(numbers(stamps), keyed.lines, unit)
-    return batch_of_columns(
-        time_s, tokens(prompts), tokens(outputs), blocks if known else None, keyed.lines
-    )
+class MooncakeColumns(NamedTuple):
+    """Columns of rows under Mooncake's keys, as they are written."""
+
+    stamps: list[Any]
+    """Stamps; None where a row has none."""
+    prompts: list[Any]
+    """Lengths of the prompts [tokens]."""
+    outputs: list[Any]
+    """Lengths of the answers [tokens]."""
+    blocks: list[Blocks] | None
+    """Blocks of the prompts; None where no row has any."""
+
+    @classmethod
+    def of(cls, rows: Iterable[KeyedRow], block_tokens: int) -> MooncakeColumns:
+        """Return the columns of rows, which are gone through once.
+
+        Raises one of MALFORMED where a row lacks a length.
+        """
+        stamps, prompts, outputs, known = [], [], [], False
+        blocks: list[Blocks] = []
+        # One row at a time: what is parsed is gone again before the processor's cache is full.
+        for row in rows:
+            stamps.append(row.get("timestamp"))
+            prompts.append(row["input_length"])
+            outputs.append(row["output_length"])
+            ids = row.get("hash_ids") or ()
+            known |= len(ids) > 0
+            blocks.append((_compact(ids), block_tokens))
+        return cls(stamps, prompts, outputs, blocks if known else None)
+
+    def batch(self, time_s: np.ndarray, lines: np.ndarray, links: Links | None = None) -> Batch:
+        """Return the rows at these times and lines.
+
+        Raises ValueError where a length is no whole number, or is negative or too large.
+        """
+        prompt, output = tokens(self.prompts), tokens(self.outputs)
+        return batch_of_columns(time_s, prompt, output, self.blocks, lines, links)
 
 
-def compact(ids: Sequence[int]) -> Sequence[int]:
+def _compact(ids: Sequence[int]) -> Sequence[int]:
     """Return the identities in a fifth of the memory where none needs 64 bits, else as they are.
 
     Raises TypeError where one is no whole number.
