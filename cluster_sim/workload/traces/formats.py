@@ -10,14 +10,13 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from cluster_sim.workload.traces.archives import documents, is_archive
+from cluster_sim.workload.traces.archives import documents
 from cluster_sim.workload.traces.bailian import bailian_batches, is_bailian
 from cluster_sim.workload.traces.client_formats import CLIENT_FORMATS
 from cluster_sim.workload.traces.clock import NUMBER_UNITS, TIME_UNITS
 from cluster_sim.workload.traces.known_names import known_columns, mapping
 from cluster_sim.workload.traces.llmservingsim import llmservingsim_batches, llmservingsim_sessions
 from cluster_sim.workload.traces.mooncake import mooncake_batches
-from cluster_sim.workload.traces.recognise import beginning
 from cluster_sim.workload.traces.recorded import RecordedSession
 from cluster_sim.workload.traces.refusals import missing_columns, unknown_format
 from cluster_sim.workload.traces.rows import Batch, in_batches
@@ -133,18 +132,18 @@ FORMATS: dict[str, TraceFormat] = {
 assert set(FORMATS) == set(get_args(Format))
 
 
-def recognised(path: str) -> str:
+def recognised(path: str, begun: Beginning | None) -> str:
     """Return the name of the format that the content looks like.
 
-    Raises ScenarioError where it looks like none of those that are known.
+    `begun` is what the file begins with; None for a folder or an archive. Raises ScenarioError where
+    it looks like none of those that are known.
     """
-    if is_archive(path):
+    if begun is None:
         refuse_run_folder(path)
         if is_servegen(path):
             return "servegen"
         refuse_tables(path)
         return "weka"
-    begun = beginning(path)
     refuse_summaries(begun)
     for name, format_ in FORMATS.items():
         if format_.recognises(begun):
@@ -153,12 +152,11 @@ def recognised(path: str) -> str:
     raise unknown_format(path, begun, known)
 
 
-def refuse_unlike(path: str, name: str) -> None:
+def refuse_unlike(path: str, begun: Beginning | None, name: str) -> None:
     """Raise ScenarioError where a file has no column or key of the format that a scenario gives."""
     names = FORMATS[name].names
-    if not names or is_archive(path):
+    if not names or begun is None:
         return
-    begun = beginning(path)
     if FORMATS[name].recognises(begun) or any(begun.has_alike(own) for own in names):
         return
     expected = f"{','.join(names)}, or no format and {mapping(begun.leaves)}"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -31,6 +31,15 @@ from cluster_sim.workload.traces.texts import TextKeys, started
 
 Seen = Batch | RecordedSession
 """What is replayed: some requests at their times, or a session whose requests wait for answers."""
+
+
+class _KnownFile(NamedTuple):
+    """What is known of a trace's file."""
+
+    format: str
+    """Name of its format."""
+    begun: Beginning | None
+    """What it begins with, but for its first object; None for a folder or an archive."""
 
 
 class Trace(Description):
@@ -224,9 +233,10 @@ class Trace(Description):
         """Whether the file says which requests follow which."""
         if self.columns is not None:
             return self.columns.session is not None
-        if self._begins is None:
+        begun = self._known.begun
+        if begun is None:
             return self._format.sessions is not None
-        return self._format.links_turns(self._begins)
+        return self._format.links_turns(begun)
 
     @cached_property
     def is_text(self) -> bool:
@@ -236,30 +246,38 @@ class Trace(Description):
     @cached_property
     def has_times(self) -> bool:
         """Whether every request has a recorded time."""
-        return self._begins is None or self._format.has_times(self._begins)
-
-    @cached_property
-    def _begins(self) -> Beginning | None:
-        """What the file begins with; None for a folder or an archive."""
-        return None if is_archive(self.path) else beginning(self.path)
+        begun = self._known.begun
+        return begun is None or self._format.has_times(begun)
 
     @property
     def replays_sessions(self) -> bool:
         """Whether requests wait for the answers before them in their conversation."""
         return self.links_turns if self.replay is None else self.replay == "sessions"
 
-    @cached_property
+    @property
     def found_format(self) -> str:
         """Name of the format, as given or as the content looks.
 
         Raises ScenarioError where it looks like none.
         """
+        return self._known.format
+
+    @cached_property
+    def _known(self) -> _KnownFile:
+        """What is known of the file by its beginning, which is read once.
+
+        Raises ScenarioError where it looks like none of the formats, or not like the given one.
+        """
+        begun = None if is_archive(self.path) else beginning(self.path)
         if self.columns is not None:
-            return "table"
-        if self.format is None:
-            return recognised(self.path)
-        refuse_unlike(self.path, self.format)
-        return self.format
+            name = "table"
+        elif self.format is None:
+            name = recognised(self.path, begun)
+        else:
+            name = self.format
+            refuse_unlike(self.path, begun, name)
+        # The first object may be the whole of a large file; nobody asks for it again.
+        return _KnownFile(name, None if begun is None else begun._replace(first=None))
 
     @property
     def _format(self) -> TraceFormat:
