@@ -8,7 +8,11 @@ from typing import NamedTuple
 from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.replica_layout import ReplicaLayout
-from cluster_sim.physics.transformer import kv_layer_bytes
+from cluster_sim.physics.transformer import (
+    growing_kv_bytes,
+    sequence_kv_bytes,
+    window_kv_bytes,
+)
 from cluster_sim.physics.wafer_placement import WaferPlan, regions_of
 
 
@@ -102,22 +106,16 @@ def place_on_gpus(
         layout.data_parallel,
     )
     devices = tensor * pipeline * data
-    layer_bytes = kv_layer_bytes(model, layout.kv_cache, tensor)
     # a model of windows only still caches whole prompts in blocks
-    growing_layers = model.full_layers or model.layers
     windows = 0.0
-    if model.window and model.full_layers:
-        windows = (
-            memory.sequences
-            / data
-            * model.window.tokens
-            * model.window.layers
-            / pipeline
-            * layer_bytes
-        )
+    if growing_bytes := growing_kv_bytes(model, layout.kv_cache, tensor):
+        kept = sequence_kv_bytes(model, layout.kv_cache, tensor, model.max_context)
+        kept -= growing_bytes * model.max_context
+        windows = memory.sequences / data / pipeline * kept
+    else:
+        growing_bytes = window_kv_bytes(model, layout.kv_cache, tensor)
     copies = (
         (tensor - 1)
-        * model.layers
         * model.copied_parameters
         * model.bytes_per_parameter(layout.weights, "attention")
     )
@@ -133,7 +131,7 @@ def place_on_gpus(
         devices=devices,
         weight_bytes=weight_bytes,
         reserved_bytes=memory.reserved_bytes + windows,
-        kv_token_bytes=layer_bytes * growing_layers / pipeline,
+        kv_token_bytes=growing_bytes / pipeline,
         kv_bytes=kv_bytes,
         ranks=data,
         weight_free_bytes=weight_free_bytes,

@@ -87,4 +87,4 @@ def _decoding(
 ) -> DecodingSequences:
     if drafting is not None:
         return SpeculativeSequences(kv_cache.block_tokens, drafting)
-    return DecodingSequences(DecodingBlocks(kv_cache.block_tokens), limits.window_tokens)
+    return DecodingSequences(DecodingBlocks(kv_cache.block_tokens), limits.view)
