@@ -29,10 +29,7 @@ WEIGHTS = 0.03
 """Tolerance of the bytes of weights."""
 
 NOT_YET = {
-    "nemotron-h-56b.json": "hybrid_override_pattern",
-    "nemotron-3-nano-30b.json": "hybrid_override_pattern",
-    "nemotron-3-super-120b-fp8/config.json": "hybrid_override_pattern",
-    "nemotron-3-ultra-550b.json": "layers_block_type",
+    "nemotron-3-super-120b-fp8/config.json": "hf_quant_config",
     "qwen3.5-122b-a10b-nvfp4/config.json": "quantization_config",
     "jamba-1.5-large.json": "attn_layer_period",
     "minimax-text-01.json": "attn_type_list",

@@ -145,6 +145,13 @@ FAMILIES: dict[str, Family] = {
     "gptj": Family(gated=False, kv_as_heads=True, ffn_per_hidden=4),
     "codegen": Family(gated=False, kv_as_heads=True, ffn_per_hidden=4),
     "gpt_bigcode": replace(_GPT, defaults={"multi_query": True}),
+    "nemotron_h": Family(
+        gated=False,
+        mixed="nemotron_h",
+        kv_as_heads=True,
+        required=("num_key_value_heads", "mamba_num_heads", "mamba_head_dim", "ssm_state_size"),
+        defaults={"head_dim": 128, "n_groups": 8, "conv_kernel": 4, "moe_latent_size": 0},
+    ),
     "starcoder2": Family(gated=False, tied=True, windows="all"),
     "opt": replace(_UNGATED, tied=True, defaults={"max_position_embeddings": 2048}),
     "falcon": replace(_GPT, defaults={"max_position_embeddings": 2048, "multi_query": True}),
