@@ -42,6 +42,11 @@ class Quantised(NamedTuple):
     """Whether the method quantises routed experts alone."""
 
     @property
+    def has_lists(self) -> bool:
+        """Whether modules of a layer are told apart."""
+        return bool(self.ignored) or any(group.targets for group in self.groups)
+
+    @property
     def formats(self) -> tuple[str, ...]:
         """Names of its formats."""
         return tuple(sorted({group.format.name for group in self.groups}))

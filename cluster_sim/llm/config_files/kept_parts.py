@@ -39,6 +39,11 @@ def with_kept_parts(reader: ConfigKeys, model: Model, quantised: Quantised) -> d
     A part has the precision of most of its weights: 16, 8 or 4 bit. Where that is off by more than
     3 % of all bytes, or where single experts are listed, the reader gets a fault.
     """
+    if model.attention_layers is not None and quantised.has_lists and not reader.order.attention:
+        reader.fault(
+            f"{quantised.where}: got lists of modules of a model with layers of several kinds; expected one precision: others are not simulated yet"
+        )
+        return {}
     try:
         weights = _weights_by_part(model, _of_whole_experts(model, quantised), reader)
     except re.error as fault:
