@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
+from cluster_sim.physics.cache_groups import CacheKind, PagePool, page_pool
 from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.physics.transformer import kv_layer_bytes
 from cluster_sim.physics.wafer_placement import WaferPlan, regions_of
@@ -24,7 +25,7 @@ class Placement:
     weight_bytes: float
     """Size of the weights [B]."""
     reserved_bytes: float
-    """Memory that is set aside: runtime, activations, communication buffers, window layers [B]."""
+    """Memory that is set aside: runtime, activations, communication buffers [B]."""
     kv_token_bytes: float
     """KV cache of a token in the layers of full attention [B]."""
     kv_bytes: float
@@ -34,6 +35,15 @@ class Placement:
     weight_free_bytes: float | None = None
     """Memory that the weights leave of a memory of their own [B], negative where they do not fit;
     None where they share that of the KV cache."""
+    pool: PagePool | None = None
+    """Pages that groups of layers share; None where one group of layers has all of them."""
+    page_tokens: float = 0.0
+    """Number of tokens that are counted for a page of the pool."""
+
+    @property
+    def pages(self) -> int:
+        """Number of pages of the replica; 0 where the weights do not fit, or without a pool."""
+        return self._holds(self.pool.page_bytes) if self.pool is not None else 0
 
     @property
     def kv_tokens(self) -> int:
@@ -41,9 +51,15 @@ class Placement:
 
         It is 0 where the weights do not fit.
         """
+        if self.pool is not None:
+            return int(self.pages * self.page_tokens)
+        return self._holds(self.kv_token_bytes)
+
+    def _holds(self, size: float) -> int:
+        """Return how many of `size` bytes the memory that is left for KV holds."""
         if self.weight_free_bytes is not None and self.weight_free_bytes < 0.0:
             return 0
-        return max(int(self.kv_bytes / self.kv_token_bytes), 0) * self.ranks
+        return max(int(self.kv_bytes / size), 0) * self.ranks
 
     def beside(self, other: Placement) -> Placement:
         """Return the memory with a second model on the same devices.
@@ -70,7 +86,13 @@ class MemoryUse(NamedTuple):
     reserved_bytes: float
     """Memory of each device that is not for KV [B]."""
     sequences: int
-    """Number of sequences at once, each of which may hold a window in layers that have one."""
+    """Number of sequences at once, for which windows are set aside where they share no pool."""
+    shares_pages: bool = True
+    """Whether groups of layers share one pool of pages."""
+    block_tokens: int = 16
+    """Number of tokens of a block of KV cache."""
+    step_tokens: int = 8192
+    """Maximum number of tokens of a step of one rank."""
 
 
 def place_on_gpus(
@@ -81,7 +103,8 @@ def place_on_gpus(
     Weights are split evenly over tensor- and pipeline-parallel devices, but for copies. A device
     holds the KV of its stage's layers and of its heads. With attention data parallelism each rank
     holds all but the experts, which are split over all ranks, and the KV of its own sequences.
-    Layers with a window hold at most the window of each sequence; that much is set aside at once.
+    Nothing is set aside for windows where groups of layers share one pool of pages; else that of
+    each sequence is.
     Weights with a memory of their own leave the KV cache the whole of the other; the same share of
     both is used.
 
@@ -103,18 +126,12 @@ def place_on_gpus(
     )
     devices = tensor * pipeline * data
     layer_bytes = kv_layer_bytes(model, layout.kv_cache, tensor)
-    # a model of windows only still caches whole prompts in blocks
-    growing_layers = model.full_layers or model.layers
-    windows = 0.0
-    if model.window and model.full_layers:
-        windows = (
-            memory.sequences
-            / data
-            * model.window.tokens
-            * model.window.layers
-            / pipeline
-            * layer_bytes
-        )
+    pool, windows = None, 0.0
+    if memory.shares_pages:
+        pool = _pool(model, layer_bytes, memory.block_tokens, pipeline)
+    elif model.window and model.full_layers:
+        held = memory.sequences / data * model.window.tokens * model.window.layers
+        windows = held / pipeline * layer_bytes
     copies = (
         (tensor - 1)
         * model.layers
@@ -133,11 +150,23 @@ def place_on_gpus(
         devices=devices,
         weight_bytes=weight_bytes,
         reserved_bytes=memory.reserved_bytes + windows,
-        kv_token_bytes=layer_bytes * growing_layers / pipeline,
+        kv_token_bytes=layer_bytes * (model.full_layers or model.layers) / pipeline,
         kv_bytes=kv_bytes,
         ranks=data,
         weight_free_bytes=weight_free_bytes,
+        pool=pool,
+        page_tokens=pool.tokens_per_page(model.max_context, memory.step_tokens) if pool else 0.0,
     )
+
+
+def _pool(model: Model, layer_bytes: float, block_tokens: int, stages: int) -> PagePool | None:
+    """Return the pages that groups of layers share; None where all layers see the whole context."""
+    if model.window is None or not model.window.layers:
+        return None
+    window = CacheKind(model.window.layers, layer_bytes, "window", model.window.tokens)
+    full = CacheKind(model.full_layers, layer_bytes)
+    kinds = [full, window] if full.layers else [window]
+    return page_pool(kinds, block_tokens, stages)
 
 
 def place_on_wafers(model: Model, device: Device, plan: WaferPlan) -> Placement:
