@@ -286,9 +286,7 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
         while waiting and budget > 0 and not preempted and len(running) < limits.max_sequences:
             job = waiting[0]
             job.reading = job.prompt + job.made
-            found = (
-                blocks.find(job) if limits.prefix_caching and isinstance(blocks, Blocks) else []
-            )
+            found = blocks.find(job) if limits.prefix_caching and isinstance(blocks, Blocks) else []
             hit = len(found) * limits.block_tokens
             tokens = min(job.reading - hit, budget)
             if hit + tokens < job.reading and not limits.chunked:

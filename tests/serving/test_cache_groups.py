@@ -104,8 +104,7 @@ def scheduler_of(limits: Limits, **options: Any) -> ContinuousScheduler:
     bounds = SchedulerLimits(
         limits.max_sequences, limits.max_batched_tokens, 4096, chunked_prefill=limits.chunked
     )
-    scheduler = Continuous().scheduler(bounds, spec)
-    return scheduler
+    return Continuous().scheduler(bounds, spec)
 
 
 def run(

@@ -150,7 +150,15 @@ class _ChunkBlocks:
 class GroupedBlocks(DecodingBlocks):
     """Tokens of the sequences that decode on one replica, and the pages of all their groups."""
 
-    __slots__ = ("_growing", "_limited", "_now", "_short_rate", "_short_slack", "_state_pages", "groups")
+    __slots__ = (
+        "_growing",
+        "_limited",
+        "_now",
+        "_short_rate",
+        "_short_slack",
+        "_state_pages",
+        "groups",
+    )
 
     def __init__(self, groups: Groups) -> None:
         super().__init__(1)
@@ -193,7 +201,8 @@ class GroupedBlocks(DecodingBlocks):
 
     def clear(self) -> None:
         """Remove all sequences."""
-        super().clear()
+        self.sequences = 0
+        self.tokens = 0
         self._growing, self._limited = _counters(self.groups)
 
     def advance(self, now: int) -> None:
@@ -204,7 +213,9 @@ class GroupedBlocks(DecodingBlocks):
 
     def steps_until_change(self, now: int) -> int:
         """Return the steps until a window is full or a chunk has ended."""
-        return min((limited.steps_until_change(now) for _, limited in self._limited), default=_NEVER)
+        return min(
+            (limited.steps_until_change(now) for _, limited in self._limited), default=_NEVER
+        )
 
     def of(self, tokens: int) -> int:
         """Return the pages of a sequence with `tokens` tokens between two steps."""
