@@ -19,6 +19,7 @@ from cluster_sim.analysis.static_batch import static_batch, static_rate
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.fleet import Fleet, resolve
 from cluster_sim.hardware.operating_point import FULL_SPEED
+from cluster_sim.physics.limited_view import LimitedView
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.wafer_placement import cuts
 from cluster_sim.scenario.scenario import Scenario
@@ -88,6 +89,11 @@ def _pool(fleet: Fleet, deployment: Deployment, lengths: LengthMoments) -> PoolA
         replicas=deployment.replica_count,
         devices_a_replica=deployment.devices_per_replica,
         weight_bytes=placement.weight_bytes,
+        runtime_bytes=None
+        if pool.is_wafer
+        else placement.reserved_bytes - placement.activation_bytes,
+        activation_bytes=placement.activation_bytes,
+        kv_bytes=placement.kv_bytes,
         kv_token_bytes=placement.kv_token_bytes,
         kv_tokens=deployment.kv_tokens,
         step_at_1_s=deployment.times_at(FULL_SPEED).ramp(alone).first_s,
@@ -105,8 +111,7 @@ def _pool(fleet: Fleet, deployment: Deployment, lengths: LengthMoments) -> PoolA
 
 def _work(deployment: Deployment, lengths: LengthMoments, batch: float, decoding: int) -> StepWork:
     """Return a step that decodes `decoding` sequences, which are `batch` in the mean."""
-    window = deployment.model.window
-    windowed = min(lengths.context, window.tokens if window else 0)
+    windowed = LimitedView.of(deployment.model).mean_keys(lengths.context)
     return StepWork(
         batch=decoding,
         context=round(batch * lengths.context),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 from cluster_sim.hardware.precision import Precision
-from cluster_sim.llm.model import Model, WeightPart
-from cluster_sim.physics.transformer import kv_layer_bytes
+from cluster_sim.llm.model import Model
+from cluster_sim.llm.model_shape import WEIGHT_PARTS
+from cluster_sim.physics.transformer import growing_kv_bytes, state_bytes, window_kv_bytes
 from cluster_sim.scenario.scenario import Scenario
-
-_PARTS: tuple[WeightPart, ...] = get_args(WeightPart)
 
 
 def model_facts(scenario: Scenario) -> dict[str, Any]:
@@ -20,13 +19,12 @@ def model_facts(scenario: Scenario) -> dict[str, Any]:
     """
     model = scenario.model
     table = 0 if model.tied_embeddings else model.vocabulary * model.hidden
-    windows = model.layers - model.full_layers
     return {
         "scenario": scenario.title,
         "model": model.name,
         "layers": model.layers,
-        "window_layers": windows,
-        "window_tokens": model.window.tokens if model.window is not None else None,
+        "window_layers": sum(kind.layers for kind in model.attention if kind.window_tokens),
+        "window_tokens": max((kind.window_tokens for kind in model.attention), default=0) or None,
         "max_context": model.max_context,
         "parameters_total": model.total_parameters,
         "parameters_active": model.active_parameters + table,
@@ -43,9 +41,8 @@ def model_facts(scenario: Scenario) -> dict[str, Any]:
 
 def _stored(model: Model, weights: Precision, kv_cache: Precision) -> dict[str, Any]:
     """Return the bytes of weights by the format that they are stored in, and of cached tokens."""
-    layer_bytes = kv_layer_bytes(model, kv_cache)
     by_format: dict[str, float] = {}
-    for part in _PARTS:
+    for part in WEIGHT_PARTS:
         stored = model.stored_in(weights, part)
         name = model.fp4_format if stored == "fp4" else stored
         by_format[name] = by_format.get(name, 0.0) + model.part_bytes(weights, part)
@@ -54,6 +51,7 @@ def _stored(model: Model, weights: Precision, kv_cache: Precision) -> dict[str, 
         "weight_bytes": model.weight_bytes(weights),
         "weight_bytes_by_format": {name: size for name, size in by_format.items() if size},
         "kv_cache": kv_cache,
-        "kv_bytes_per_token": model.full_layers * layer_bytes,
-        "window_kv_bytes_per_token": (model.layers - model.full_layers) * layer_bytes,
+        "kv_bytes_per_token": growing_kv_bytes(model, kv_cache),
+        "window_kv_bytes_per_token": window_kv_bytes(model, kv_cache),
+        "state_bytes_per_sequence": state_bytes(model),
     }

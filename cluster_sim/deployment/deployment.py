@@ -13,14 +13,14 @@ from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.operating_point import OperatingPoint
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
+from cluster_sim.physics.limited_view import LimitedView, causal_pairs
 from cluster_sim.physics.placement import Placement
 from cluster_sim.physics.step_times import StepTimes
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.transformer import (
-    causal_pairs,
-    kv_group_bytes,
-    step_kv_bytes,
-    window_pairs,
+    KVTraffic,
+    kv_traffic,
+    sequence_kv_bytes,
 )
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_placement import Region, wafers_needed
@@ -139,20 +139,23 @@ class Deployment:
         return placement.kv_token_bytes * self.pool.block_tokens
 
     @cached_property
-    def kv_layer_bytes(self) -> float:
-        """KV of one token in one layer on all devices of a tensor-parallel group [B]."""
-        plan = self.pool.replica
-        ranks = 1 if self.pool.is_wafer else plan.tensor_parallel
-        return kv_group_bytes(self.model, plan.kv_cache, ranks)
+    def _ranks(self) -> int:
+        """Number of tensor-parallel devices that share a layer."""
+        return 1 if self.pool.is_wafer else self.pool.replica.tensor_parallel
+
+    @cached_property
+    def kv_traffic(self) -> KVTraffic:
+        """Bytes of cache and state that steps move on all devices of a tensor-parallel group."""
+        return kv_traffic(self.model, self.pool.replica.kv_cache, self._ranks)
 
     def kv_bytes(self, tokens: int) -> float:
-        """Return the KV of a request with `tokens` tokens in the cache [B].
+        """Return the cache and the states of a request with `tokens` tokens [B].
 
         It counts all devices of a replica, copies of heads included.
         """
-        model = self.model
-        windowed = min(tokens, model.window.tokens) if model.window else 0
-        return float(step_kv_bytes(model, self.kv_layer_bytes, 0, tokens, windowed))
+        return self._ranks * sequence_kv_bytes(
+            self.model, self.pool.replica.kv_cache, self._ranks, tokens
+        )
 
     # Memory behind the devices
 
@@ -256,11 +259,10 @@ class Deployment:
         """Rate at which one replica prefills in full steps that hold one prompt [tokens/s]."""
         model = self.model
         tokens = min(self.pool.max_batched_tokens, model.max_context)
-        window = model.window.tokens if model.window else 0
         work = StepWork(
             prompt_tokens=tokens,
             sampled=1,
             pairs=causal_pairs(tokens, 0),
-            window_pairs=window_pairs(tokens, 0, window),
+            window_pairs=LimitedView.of(model).pairs(tokens, 0),
         )
         return tokens / self.step_times.ramp(work).first_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.physics.limited_view import LimitedView
 from cluster_sim.serving.scheduler import Drafting, Scheduler, SchedulerLimits
 from cluster_sim.workload.random_streams import numbered
 
@@ -18,7 +19,7 @@ def build_scheduler(deployment: Deployment, seed: int = 0) -> Scheduler:
         max_batched_tokens=pool.max_batched_tokens,
         max_context=model.max_context,
         chunked_prefill=pool.chunked_prefill,
-        window_tokens=model.window.tokens if model.window else 0,
+        view=LimitedView.of(model),
     )
     speculation = pool.replica.speculation
     drafting = Drafting(speculation, numbered(seed, "speculation")) if speculation else None

@@ -6,10 +6,16 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from cluster_sim.hardware.device import Device
+from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
-from cluster_sim.physics.cache_groups import CacheKind, PagePool, page_pool
+from cluster_sim.physics.cache_groups import CacheKind, PagePool, View, page_pool
 from cluster_sim.physics.replica_layout import ReplicaLayout
-from cluster_sim.physics.transformer import kv_layer_bytes
+from cluster_sim.physics.transformer import (
+    cache_bytes,
+    growing_kv_bytes,
+    sequence_kv_bytes,
+    window_kv_bytes,
+)
 from cluster_sim.physics.wafer_placement import WaferPlan, regions_of
 
 
@@ -39,6 +45,8 @@ class Placement:
     """Pages that groups of layers share; None where one group of layers has all of them."""
     page_tokens: float = 0.0
     """Number of tokens that are counted for a page of the pool."""
+    activation_bytes: float = 0.0
+    """Part of the reserved memory that experts and the sampler add to a step of dense layers [B]."""
 
     @property
     def pages(self) -> int:
@@ -93,6 +101,8 @@ class MemoryUse(NamedTuple):
     """Number of tokens of a block of KV cache."""
     step_tokens: int = 8192
     """Maximum number of tokens of a step of one rank."""
+    activation_bytes: float = 0.0
+    """Activations of experts and of the sampler beyond those in `reserved_bytes` [B]."""
 
 
 def place_on_gpus(
@@ -125,23 +135,25 @@ def place_on_gpus(
         layout.data_parallel,
     )
     devices = tensor * pipeline * data
-    layer_bytes = kv_layer_bytes(model, layout.kv_cache, tensor)
+    growing_bytes = growing_kv_bytes(model, layout.kv_cache, tensor)
     pool, windows = None, 0.0
     if memory.shares_pages:
-        pool = _pool(model, layer_bytes, memory.block_tokens, pipeline)
-    elif model.window and model.full_layers:
-        held = memory.sequences / data * model.window.tokens * model.window.layers
-        windows = held / pipeline * layer_bytes
+        pool = _pool(model, layout, memory)
+    elif growing_bytes:
+        kept = sequence_kv_bytes(model, layout.kv_cache, tensor, model.max_context)
+        kept -= growing_bytes * model.max_context
+        windows = memory.sequences / data / pipeline * kept
+    # a model of windows only caches whole prompts in blocks where nothing is shared
+    token_bytes = growing_bytes or window_kv_bytes(model, layout.kv_cache, tensor)
     copies = (
         (tensor - 1)
-        * model.layers
         * model.copied_parameters
         * model.bytes_per_parameter(layout.weights, "attention")
     )
     rank_bytes = model.weight_bytes(layout.weights) - model.expert_bytes(layout.weights) + copies
     weight_bytes = (model.expert_bytes(layout.weights) + data * rank_bytes) / devices
-    capacity_bytes = device.memory.capacity_bytes * memory.fraction
-    kv_bytes = capacity_bytes - weight_bytes - memory.reserved_bytes - windows
+    reserved_bytes = memory.reserved_bytes + windows + memory.activation_bytes
+    kv_bytes = device.memory.capacity_bytes * memory.fraction - weight_bytes - reserved_bytes
     weight_free_bytes = None
     if device.weight_memory is not None:
         kv_bytes = kv_bytes + weight_bytes
@@ -149,24 +161,42 @@ def place_on_gpus(
     return Placement(
         devices=devices,
         weight_bytes=weight_bytes,
-        reserved_bytes=memory.reserved_bytes + windows,
-        kv_token_bytes=layer_bytes * (model.full_layers or model.layers) / pipeline,
+        reserved_bytes=reserved_bytes,
+        kv_token_bytes=token_bytes / pipeline,
         kv_bytes=kv_bytes,
         ranks=data,
         weight_free_bytes=weight_free_bytes,
+        activation_bytes=memory.activation_bytes,
         pool=pool,
         page_tokens=pool.tokens_per_page(model.max_context, memory.step_tokens) if pool else 0.0,
     )
 
 
-def _pool(model: Model, layer_bytes: float, block_tokens: int, stages: int) -> PagePool | None:
+def _pool(model: Model, layout: ReplicaLayout, memory: MemoryUse) -> PagePool | None:
     """Return the pages that groups of layers share; None where all layers see the whole context."""
-    if model.window is None or not model.window.layers:
+    kinds = cache_kinds(model, layout.kv_cache, layout.tensor_parallel)
+    if all(kind.view == "context" for kind in kinds):
         return None
-    window = CacheKind(model.window.layers, layer_bytes, "window", model.window.tokens)
-    full = CacheKind(model.full_layers, layer_bytes)
-    kinds = [full, window] if full.layers else [window]
-    return page_pool(kinds, block_tokens, stages)
+    return page_pool(kinds, memory.block_tokens, layout.pipeline_parallel)
+
+
+def cache_kinds(model: Model, precision: Precision, ranks: int) -> list[CacheKind]:
+    """Return the layers of a model by how their cache is kept, on one device.
+
+    Layers that cache the whole context are one kind, of the mean size of a token: engines keep them
+    in one group where they differ.
+    """
+    kinds: list[CacheKind] = []
+    layers, size = 0, 0.0
+    for kind in model.attention:
+        if grown := cache_bytes(kind.growing_values(ranks), kind.index_values(ranks), precision):
+            layers, size = layers + kind.layers, size + kind.layers * grown
+        if window := cache_bytes(kind.window_values(ranks), 0.0, precision):
+            view: View = "chunk" if kind.is_chunked else "window"
+            kinds.append(CacheKind(kind.layers, window, view, kind.window_tokens))
+        if state := kind.state_bytes(ranks):
+            kinds.append(CacheKind(kind.layers, state, "state"))
+    return [CacheKind(layers, size / layers), *kinds] if layers else kinds
 
 
 def place_on_wafers(model: Model, device: Device, plan: WaferPlan) -> Placement:

@@ -314,7 +314,7 @@ def test_experts_are_found_under_all_their_names(
 def test_a_feed_forward_part_without_gate_has_two_matrices():
     gated = model(LLAMA)
     plain = gated.model_copy(update={"ffn_gated": False})
-    assert gated.ffn_parameters == 3 * 4096 * 14336
-    assert plain.ffn_parameters == 2 * 4096 * 14336
+    assert gated.ffn_parameters == gated.layers * 3 * 4096 * 14336
+    assert plain.ffn_parameters == plain.layers * 2 * 4096 * 14336
     assert gated.total_parameters - plain.total_parameters == 32 * 4096 * 14336
     assert gated.weight_bytes("bf16") - plain.weight_bytes("bf16") == 2 * 32 * 4096 * 14336

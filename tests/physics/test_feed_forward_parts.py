@@ -9,7 +9,8 @@ from pytest import approx
 
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.layers import Experts
-from cluster_sim.llm.model import Model, WeightPart
+from cluster_sim.llm.model import Model
+from cluster_sim.llm.model_shape import WeightPart
 from cluster_sim.physics.elementwise import ffn_passes
 from cluster_sim.physics.model_parts import parts_of
 from cluster_sim.physics.transformer import linear_flop_per_token, step_weight_bytes

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from cluster_sim.errors import shown
 from cluster_sim.llm.config_files.config_keys import ConfigKeys
 from cluster_sim.llm.config_files.config_quantisation import Quantised
-from cluster_sim.llm.model import Model, WeightPart
+from cluster_sim.llm.model import Model
+from cluster_sim.llm.model_shape import WeightPart
 
 _TOLERANCE = 0.03
 """Share of all bytes by which whole parts may differ from a list of single modules."""

@@ -97,5 +97,5 @@ def _decoding(
     if drafting is not None:
         return SpeculativeSequences(kv_cache.block_tokens, drafting)
     if kv_cache.groups:
-        return GroupedSequences(GroupedBlocks(kv_cache.groups), limits.window_tokens)
-    return DecodingSequences(DecodingBlocks(kv_cache.block_tokens), limits.window_tokens)
+        return GroupedSequences(GroupedBlocks(kv_cache.groups), limits.view)
+    return DecodingSequences(DecodingBlocks(kv_cache.block_tokens), limits.view)

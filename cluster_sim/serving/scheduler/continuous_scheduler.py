@@ -147,7 +147,10 @@ class ContinuousScheduler(RequestBatch):
         missing = request.prompt_tokens + request.generated - request.prefilled
         steps = (missing - 1) // chunk
         blocks = kv.most_blocks(request.prefilled + chunk * steps, chunk) - kv.partial_blocks
-        if kv.is_tight(steps, blocks) or request.prefilled < self._limits.window_tokens:
+        if kv.is_tight(steps, blocks):
+            return 1
+        view = self._limits.view
+        if view.tokens and (view.is_chunked or request.prefilled < view.tokens):
             return 1
         self.work.pairs_growth = chunk * chunk
         return steps

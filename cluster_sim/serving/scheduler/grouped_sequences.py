@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cluster_sim.physics.limited_view import NO_VIEW, LimitedView
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.grouped_blocks import GroupedBlocks
@@ -16,8 +17,8 @@ class GroupedSequences(DecodingSequences):
 
     __slots__ = ("_pages",)
 
-    def __init__(self, pages: GroupedBlocks, window_tokens: int = 0) -> None:
-        super().__init__(pages, window_tokens)
+    def __init__(self, pages: GroupedBlocks, view: LimitedView = NO_VIEW) -> None:
+        super().__init__(pages, view)
         self._pages = pages
 
     def leave(self, request: Request, stored: int) -> int:

@@ -6,8 +6,8 @@ preempted. Which, and when, is up to a scheduler that extends it.
 
 from __future__ import annotations
 
+from cluster_sim.physics.limited_view import causal_pairs
 from cluster_sim.physics.step_work import StepWork
-from cluster_sim.physics.transformer import causal_pairs, window_pairs
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.manager import KVCacheManager
 from cluster_sim.serving.scheduler.batch_wait import BatchWait
@@ -171,8 +171,9 @@ class RequestBatch:
             # Who follows in the same step may use its blocks: every layer writes before it reads.
             if self._kv.caches_prefixes:
                 self._kv.fill(request, past + chunk)
-        if window := self._limits.window_tokens:
-            work.window_pairs += window_pairs(chunk, past, window)
+        view = self._limits.view
+        if view.tokens:
+            work.window_pairs += view.pairs(chunk, past)
 
     def _resume(self, request: Request, length: int) -> None:
         """Let a request with `length` tokens in the cache decode after a gap.

@@ -7,8 +7,8 @@ has ended, as in engines that schedule whole requests (Yu et al., Orca, OSDI 202
 
 from __future__ import annotations
 
+from cluster_sim.physics.limited_view import causal_pairs
 from cluster_sim.physics.step_work import StepWork
-from cluster_sim.physics.transformer import causal_pairs, window_pairs
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
 from cluster_sim.serving.scheduler.limits import SchedulerLimits
@@ -141,17 +141,18 @@ class StaticScheduler:
 
     def _steps_alike(self) -> int:
         """Write what the next step works on; return how many steps like it may follow."""
-        work, window = self.work, self._limits.window_tokens
+        work, view = self.work, self._limits.view
         length, batch = self._length + 1, work.batch
         work.prompt_tokens = work.pairs = work.window_pairs = 0
         work.growth = work.sampled = batch
         work.context = batch * length
         steps = self._steps_left(self._left[-1])
-        if window:
-            work.windowed = batch * min(length, window)
-            work.growing = batch if length < window else 0
+        if view.tokens:
+            keys = view.keys(length)
+            work.windowed = batch * keys
+            work.growing = batch if view.is_chunked or length < view.tokens else 0
             if work.growing:
-                steps = min(steps, window - length)
+                steps = min(steps, view.tokens - keys + view.is_chunked)
         return steps
 
     def _steps_left(self, request: Request) -> int:
@@ -183,12 +184,12 @@ class StaticScheduler:
 
     def _prefill(self, count: int) -> None:
         """Write what the step works on that prefills `count` prompts."""
-        work, tokens, window = self.work, self._prompt_tokens, self._limits.window_tokens
+        work, tokens, view = self.work, self._prompt_tokens, self._limits.view
         work.batch = work.growth = work.context = work.windowed = work.growing = 0
         work.prompt_tokens, work.sampled = count * tokens, count
         work.pairs = count * causal_pairs(tokens, 0)
-        if window:
-            work.window_pairs = count * window_pairs(tokens, 0, window)
+        if view.tokens:
+            work.window_pairs = count * view.pairs(tokens, 0)
 
     def _begin(self, now_s: float) -> None:
         """Take note that the prompts were prefilled, and that first tokens came with them."""
