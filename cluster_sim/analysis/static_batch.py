@@ -27,7 +27,7 @@ def static_batch(deployment: Deployment, lengths: LengthMoments) -> FullBatch:
     """
     batch, bound_by = deployment.pool.max_sequences, "max_sequences"
     prompt, output = lengths.longest_of(batch)
-    while batch > 1 and batch > (held := deployment.kv_cache.sequences(prompt + output)):
+    while batch > 1 and batch > (held := deployment.kv_cache.sequences(prompt + output, prompt)):
         batch, bound_by = max(min(int(held), batch - 1), 1), "KV room"
         prompt, output = lengths.longest_of(batch)
     return FullBatch(batch, bound_by)

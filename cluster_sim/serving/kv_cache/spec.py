@@ -48,11 +48,18 @@ class KVCacheSpec(NamedTuple):
             return longest_sequence(self.groups, self.pages, step_tokens)
         return self.blocks * self.block_tokens
 
-    def sequences(self, tokens: float) -> float:
-        """Return how many sequences of `tokens` tokens fit at once, blocks left out."""
+    def sequences(self, tokens: float, step: float = 1.0) -> float:
+        """Return how many sequences of `tokens` tokens fit at once, in steps of `step` of each.
+
+        Blocks are left out where one group of layers has them all.
+        """
         if self.groups:
-            return self.pages / most_pages(self.groups, ceil(tokens), ceil(tokens))
+            return self.pages / most_pages(self.groups, ceil(tokens), ceil(step))
         return self.kv_tokens / tokens
+
+    def whole_sequences(self, tokens: int) -> int:
+        """Return how many sequences of `tokens` tokens fit at once in whole blocks."""
+        return self.blocks // self.most_blocks(tokens, 1)
 
     def mean_sequences(self, tokens: float) -> float:
         """Return how many sequences of `tokens` in the mean fit, half a block of each being empty."""
