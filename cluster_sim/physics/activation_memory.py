@@ -94,16 +94,18 @@ def _expert_bytes(model: Model, layout: ReplicaLayout, step: LargestStep) -> flo
     first_width = width * (model.ffn_matrices - 1)
     quantised_bytes = _QUANTISED_BYTES[model.computed_in(layout.weights, "experts")]
     rows = tokens * experts.top_k
-    wider = max(first_width, model.hidden)
+    expert_hidden = experts.latent or model.hidden
+    wider = max(first_width, expert_hidden)
     if step.expert_rows == "sorted":
         rows += experts.count / layout.expert_parallel * (_BLOCK_ROWS - 1)
-        row_bytes = _ACTIVATION_BYTES * (wider + max(width, model.hidden))
-        row_bytes += quantised_bytes * model.hidden
+        row_bytes = _ACTIVATION_BYTES * (wider + max(width, expert_hidden))
+        row_bytes += quantised_bytes * expert_hidden
     else:
         row_bytes = _ACTIVATION_BYTES * (wider + width) + quantised_bytes * width
-    # the layer's input, its quantised copy and the residual; the output of shared experts
-    values = 3 if experts.shared else 2
-    return rows * row_bytes + tokens * model.hidden * (values * _ACTIVATION_BYTES + quantised_bytes)
+    # the layer's input and the residual, the output of shared experts, latent vectors in and out
+    values = (3 if experts.shared else 2) * model.hidden + 2 * experts.latent
+    token_bytes = _ACTIVATION_BYTES * values + quantised_bytes * expert_hidden
+    return rows * row_bytes + tokens * token_bytes
 
 
 def _sampler_bytes(model: Model, layout: ReplicaLayout, step: LargestStep) -> float:

@@ -85,6 +85,15 @@ def test_ranks_share_the_rows_of_experts_that_are_spread() -> None:
     assert activation_bytes(tiny, ReplicaLayout(data_parallel=2), step) == 40 * 38 + 20 * 64
 
 
+def test_experts_on_latent_vectors_hold_rows_of_their_width() -> None:
+    """As on one device, on vectors of 4: 20 rows of 12 + 6 values; 10 inputs and residuals of 16
+    values and latent vectors of 4 in and out.
+    """
+    tiny = tiny_model(hidden=16, experts={"count": 4, "top_k": 2, "ffn": 6, "latent": 4})
+    found = activation_bytes(tiny, ReplicaLayout(), LargestStep(10, 1))
+    assert found == 20 * 36 + 10 * (64 + 16)
+
+
 def test_a_long_step_passes_its_experts_in_chunks() -> None:
     tiny = tiny_model(hidden=16, experts={"count": 4, "top_k": 2, "ffn": 6})
     at_most, longer = (

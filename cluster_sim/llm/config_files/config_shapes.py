@@ -14,13 +14,7 @@ _FULL, _WINDOW = "full_attention", "sliding_attention"
 
 def shape_of(reader: ConfigKeys) -> dict[str, Any]:
     """Return the widths and counts that every model has, and latent attention where it has it."""
-    layers = reader.count("num_hidden_layers", "num_layers", "n_layers", "n_layer")
-    if layers > LAYERS.most:
-        reader.fault(
-            f"num_hidden_layers: got {shown(layers)}; expected {LAYERS.most:,} at most: {LAYERS.why}"
-        )
-        layers = 1
-    reader.layers = layers
+    layers = count_layers(reader)
     hidden = reader.count("hidden_size", "d_model", "n_embd", "n_embed")
     heads = reader.count("num_attention_heads", "n_heads", "n_head")
     _same_width(reader, hidden)
@@ -43,6 +37,19 @@ def shape_of(reader: ConfigKeys) -> dict[str, Any]:
             "tie_word_embeddings", default=reader.family is not None and reader.family.tied
         ),
     } | latent
+
+
+def count_layers(reader: ConfigKeys) -> int:
+    """Return the number of layers, which lists of the file are compared with from then on."""
+    if not reader.layers:
+        layers = reader.count("num_hidden_layers", "num_layers", "n_layers", "n_layer")
+        if layers > LAYERS.most:
+            reader.fault(
+                f"num_hidden_layers: got {shown(layers)}; expected {LAYERS.most:,} at most: {LAYERS.why}"
+            )
+            layers = 1
+        reader.layers = layers
+    return reader.layers
 
 
 def _same_width(reader: ConfigKeys, hidden: int) -> None:
