@@ -67,6 +67,11 @@ class Deployment:
         """Precision in which the model is served."""
         return self.pool.replica.weights or self.model.native
 
+    @property
+    def computed_in(self) -> Precision:
+        """Precision in which its weights are multiplied."""
+        return self.model.multiplied_in(self.weights)
+
     # Numbers of devices and replicas
 
     @cached_property
