@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.deployment.fleet import resolve
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
 from cluster_sim.llm.model_shape import WEIGHT_PARTS
@@ -31,9 +33,10 @@ def model_facts(scenario: Scenario) -> dict[str, Any]:
         "parameters_active_without_input_embedding": model.active_parameters,
         "native_precision": model.native,
         "pools": [
-            {"pool": pool.name}
-            | _stored(model, pool.replica.weights or model.native, pool.replica.kv_cache)
-            for pool in scenario.cluster.pools
+            {"pool": deployment.pool.name}
+            | _stored(model, deployment.weights, deployment.pool.replica.kv_cache)
+            | _memory(deployment)
+            for deployment in resolve(scenario).deployments
         ],
         "notes": list(model.notes or ()),
     }
@@ -54,4 +57,21 @@ def _stored(model: Model, weights: Precision, kv_cache: Precision) -> dict[str, 
         "kv_bytes_per_token": growing_kv_bytes(model, kv_cache),
         "window_kv_bytes_per_token": window_kv_bytes(model, kv_cache),
         "state_bytes_per_sequence": state_bytes(model),
+    }
+
+
+def _memory(deployment: Deployment) -> dict[str, Any]:
+    """Return what the memory of a device holds, and the tokens that a replica caches.
+
+    All wafers of a replica count as one device.
+    """
+    placement = deployment.placement
+    return {
+        "memory_per_device": {
+            "weights": placement.weight_bytes,
+            "runtime": placement.reserved_bytes - placement.activation_bytes,
+            "experts_and_sampler": placement.activation_bytes,
+            "kv_cache": placement.kv_bytes,
+        },
+        "kv_tokens": deployment.kv_tokens,
     }

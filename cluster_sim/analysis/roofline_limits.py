@@ -52,7 +52,7 @@ def compute_tokens_per_s(scenario: Scenario, deployment: Deployment) -> float:
     """
     model, device = deployment.model, deployment.device
     flop = linear_flop_per_token(model) + 2.0 * model.vocabulary * model.hidden
-    return deployment.devices_per_replica * device.peak.of(deployment.weights)[1] / flop
+    return deployment.devices_per_replica * device.peak.of(deployment.computed_in)[1] / flop
 
 
 def communication_s(scenario: Scenario, deployment: Deployment) -> float:

@@ -143,7 +143,7 @@ def work_of(deployment: Deployment, counts: StepWork, steps: Number) -> StretchW
     kv = traffic.step_bytes(tokens, counts.context, counts.windowed, counts.batch)
     power = device.power
     flop_j = (
-        (power.flop.of(device.peak.of(deployment.weights)[0]), power.flop.of_attention)
+        (power.flop.of(device.peak.of(deployment.computed_in)[0]), power.flop.of_attention)
         if power
         else (0.0, 0.0)
     )

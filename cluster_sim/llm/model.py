@@ -129,7 +129,10 @@ class Model(ModelShape):
 
     def computed_in(self, precision: Precision, part: WeightPart) -> Precision:
         """Return the precision in which `part` is multiplied: integers of 4 bit become 16 bit."""
-        stored = self.stored_in(precision, part)
+        return self.multiplied_in(self.stored_in(precision, part))
+
+    def multiplied_in(self, stored: Precision) -> Precision:
+        """Return the precision in which weights that are stored so are multiplied."""
         return "bf16" if stored == "fp4" and self.fp4_format == "int4" else stored
 
     def bytes_per_parameter(self, precision: Precision, part: WeightPart) -> float:
