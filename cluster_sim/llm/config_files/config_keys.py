@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from cluster_sim.errors import shown
-from cluster_sim.llm.config_files.families import Family, family_of
+from cluster_sim.llm.config_files.families import family_of
+from cluster_sim.llm.config_files.family import Family
 from cluster_sim.llm.config_files.layer_order import LayerOrder
 
 _NESTED = ("text_config", "language_config", "llm_config", "thinker_config")

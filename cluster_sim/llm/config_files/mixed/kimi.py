@@ -75,7 +75,7 @@ def _full(reader: ConfigKeys, nested: dict[str, Any]) -> int:
                 f"linear_attn_config.{key}: got {shown(value)}; expected a list of layers, counted from 1"
             )
             return 0
-    full, delta = lists.values()
+    full, delta = (list(value or ()) for value in lists.values())
     if sorted([*full, *delta], key=str) != sorted(range(1, layers + 1), key=str):
         reader.fault(
             f"linear_attn_config: expected each of the layers 1 to {layers} once in full_attn_layers or kda_layers"
