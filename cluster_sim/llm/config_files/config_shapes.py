@@ -115,7 +115,8 @@ def _max_context(reader: ConfigKeys) -> int:
 def _latent(reader: ConfigKeys) -> dict[str, Any]:
     """Return latent attention, where there is some."""
     if reader.config.get("kv_lora_rank") is None or not reader.truth("use_mla", default=True):
-        _same_values(reader)
+        if not (reader.family and reader.family.mixed):
+            _same_values(reader)
         return {}
     return {
         "latent": {
