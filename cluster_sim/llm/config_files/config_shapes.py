@@ -159,6 +159,8 @@ def window_of(reader: ConfigKeys, shape: dict[str, Any]) -> dict[str, Any]:
     )
     if every:
         count = layers - layers // every
+    elif reader.model_type == "qwen2_moe":  # every second of the first max_window_layers
+        count = (min(last, layers) + 1) // 2
     elif flag is not None:  # Qwen2: layers after the first max_window_layers
         count = max(layers - last, 0)
     elif family is not None and family.windows == "all":
