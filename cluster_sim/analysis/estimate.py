@@ -88,6 +88,11 @@ def _pool(fleet: Fleet, deployment: Deployment, lengths: LengthMoments) -> PoolA
         replicas=deployment.replica_count,
         devices_a_replica=deployment.devices_per_replica,
         weight_bytes=placement.weight_bytes,
+        runtime_bytes=None
+        if pool.is_wafer
+        else placement.reserved_bytes - placement.activation_bytes,
+        activation_bytes=placement.activation_bytes,
+        kv_bytes=placement.kv_bytes,
         kv_token_bytes=placement.kv_token_bytes,
         kv_tokens=deployment.kv_tokens,
         step_at_1_s=deployment.times_at(FULL_SPEED).ramp(alone).first_s,

@@ -41,6 +41,13 @@ class PoolArithmetic:
     """Number of devices per replica."""
     weight_bytes: float
     """Weights on one device, or on all wafers of a replica [B]."""
+    runtime_bytes: float | None
+    """Memory of one device for the runtime, activations of dense layers and windows; None on wafers
+    [B]."""
+    activation_bytes: float
+    """Memory of one device for what experts and the sampler need beyond that [B]."""
+    kv_bytes: float
+    """Memory of one device, or of all wafers of a replica, for the KV cache [B]."""
     kv_token_bytes: float
     """KV of one token on one device, or on all wafers of a replica [B]."""
     kv_tokens: int

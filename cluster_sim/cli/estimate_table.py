@@ -50,6 +50,20 @@ def _size_rows(pools: Sequence[PoolArithmetic]) -> Rows:
         yield "role", [pool.role for pool in pools]
     yield "replicas", [f"{pool.replicas} x {pool.devices_a_replica} devices" for pool in pools]
     yield "weights a device [GB]", [_gigabytes(pool.weight_bytes) for pool in pools]
+    if any(pool.runtime_bytes is not None for pool in pools):
+        runtime_gb = [
+            None if pool.runtime_bytes is None else pool.runtime_bytes / 1e9 for pool in pools
+        ]
+        yield (
+            "runtime and dense step a device [GB]",
+            [_optional(size, ".2f") for size in runtime_gb],
+        )
+    if any(pool.activation_bytes for pool in pools):
+        yield (
+            "experts and sampler beyond that a device [GB]",
+            [f"{pool.activation_bytes / 1e9:.2f}" for pool in pools],
+        )
+    yield "KV cache a device [GB]", [_gigabytes(pool.kv_bytes) for pool in pools]
     yield "KV a token and device [kB]", [f"{pool.kv_token_bytes / 1e3:,.1f}" for pool in pools]
     yield "KV tokens a replica", [f"{pool.kv_tokens:,}" for pool in pools]
     yield "loading the weights [s]", [_optional(pool.load_s, ",.3g") for pool in pools]

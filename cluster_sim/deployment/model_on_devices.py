@@ -10,6 +10,7 @@ from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.operating_point import OperatingPoint
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
+from cluster_sim.physics.activation_memory import LargestStep, activation_bytes
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.placement import MemoryUse, Placement, place_on_gpus, place_on_wafers
 from cluster_sim.physics.replica_layout import Hops, ReplicaLayout
@@ -69,8 +70,22 @@ class ModelOnDevices:
             fraction=pool.kv.memory_fraction or engine.memory_fraction,
             reserved_bytes=engine.reserved_bytes + group_bytes,
             sequences=pool.max_sequences,
+            activation_bytes=self._activation_bytes,
         )
         return place_on_gpus(self.model, self.node.device, self._layout, memory)
+
+    @property
+    def _activation_bytes(self) -> float:
+        """Activations of a step beyond those that the engine's reserved memory holds [B]."""
+        pool, engine = self.pool, self.pool.replica.engine
+        if engine.reserved_activation_bytes is None:
+            return 0.0
+        sequences = min(pool.max_sequences, pool.max_batched_tokens)
+        step = LargestStep(
+            pool.max_batched_tokens, sequences, engine.logit_bytes, engine.expert_rows
+        )
+        needed = activation_bytes(self.model, self._layout, step)
+        return max(needed - engine.reserved_activation_bytes, 0.0)
 
     @cached_property
     def _layout(self) -> ReplicaLayout:

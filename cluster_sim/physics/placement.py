@@ -34,6 +34,8 @@ class Placement:
     weight_free_bytes: float | None = None
     """Memory that the weights leave of a memory of their own [B], negative where they do not fit;
     None where they share that of the KV cache."""
+    activation_bytes: float = 0.0
+    """Part of the reserved memory that experts and the sampler add to a step of dense layers [B]."""
 
     @property
     def kv_tokens(self) -> int:
@@ -71,6 +73,8 @@ class MemoryUse(NamedTuple):
     """Memory of each device that is not for KV [B]."""
     sequences: int
     """Number of sequences at once, each of which may hold a window in layers that have one."""
+    activation_bytes: float = 0.0
+    """Activations of experts and of the sampler beyond those in `reserved_bytes` [B]."""
 
 
 def place_on_gpus(
@@ -125,6 +129,7 @@ def place_on_gpus(
     weight_bytes = (model.expert_bytes(layout.weights) + data * rank_bytes) / devices
     capacity_bytes = device.memory.capacity_bytes * memory.fraction
     kv_bytes = capacity_bytes - weight_bytes - memory.reserved_bytes - windows
+    kv_bytes -= memory.activation_bytes
     weight_free_bytes = None
     if device.weight_memory is not None:
         kv_bytes = kv_bytes + weight_bytes
@@ -132,11 +137,12 @@ def place_on_gpus(
     return Placement(
         devices=devices,
         weight_bytes=weight_bytes,
-        reserved_bytes=memory.reserved_bytes + windows,
+        reserved_bytes=memory.reserved_bytes + windows + memory.activation_bytes,
         kv_token_bytes=layer_bytes * growing_layers / pipeline,
         kv_bytes=kv_bytes,
         ranks=data,
         weight_free_bytes=weight_free_bytes,
+        activation_bytes=memory.activation_bytes,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from cluster_sim.physics.activation_memory import ExpertRows
 from cluster_sim.schema import Description
 from cluster_sim.typing import Count, CountOrZero, Share
 from cluster_sim.units import Bytes
@@ -41,3 +42,13 @@ class Engine(Description):
     reserved_group_bytes: Bytes
     """Further memory reserved on each device where a replica spans several of them, for
     communication buffers [B]."""
+    reserved_activation_bytes: Bytes | None = None
+    """Part of the reserved memory that holds the activations of a step [B]; layers of experts and
+    the sampler take from the KV cache what they need beyond it. Default: activations lie outside
+    the share of memory that the engine uses."""
+    logit_bytes: Bytes = 0.0
+    """Memory of the sampler per logit [B], for as many sequences as the batch may hold. Default: 0,
+    the sampler stays within the reserved memory."""
+    expert_rows: ExpertRows = "in_place"
+    """Way in which kernels of experts keep the rows of tokens: `in_place`, or `sorted` by expert and
+    padded to blocks, as DeepGEMM needs them."""

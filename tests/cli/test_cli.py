@@ -280,6 +280,29 @@ def test_explain_prints_room_step_times_and_the_highest_rate(
         assert text in out
 
 
+def test_explain_prints_what_takes_the_memory_of_a_device(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    """Llama 3.1 8B in 16 bit on one H100 of 85.5 GB with 0.9 of it; the sampler of July 2025."""
+    pool = "{name: gpu, node: dgx-h100, replica: {tensor_parallel: 1, engine: vllm-2025-07}}"
+    file = tmp_path / "memory.yaml"
+    file.write_text(
+        BURST.partition("cluster:")[0] + f"cluster: {{pools: [{pool}]}}\n", encoding="utf-8"
+    )
+    code, out, _ = call(capsys, "explain", str(file))
+    rows = dict(
+        (cell.strip() for cell in line.strip("│ ").split("│")[:2])
+        for line in out.splitlines()
+        if line.count("│") == 3
+    )
+    assert code == 0
+    assert rows["weights a device [GB]"] == "16.1"
+    assert rows["runtime and dense step a device [GB]"] == "2.20"
+    # 1,024 x 128,256 logits of 38 B, 8,192 x 4,096 values of 2 B, less 1.4 GB
+    assert rows["experts and sampler beyond that a device [GB]"] == "3.66"
+    assert rows["KV cache a device [GB]"] == "55.0"  # 76.95 - 16.06 - 2.2 - 3.66
+
+
 def test_explain_prints_the_usual_ways_and_any_other_hop_by_hop(
     scenario: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

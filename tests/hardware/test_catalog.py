@@ -45,6 +45,8 @@ UNITS = {
     "capacity": "GB",
     "reserved": "GB|B",
     "reserved_group": "GB|B",
+    "reserved_activation": "GB",
+    "logit": "B",
     "bandwidth": "GB/s|TB/s|PB/s",
     "peer_bandwidth": "GB/s",
     "link_bandwidth": "GB/s|TB/s",
