@@ -25,13 +25,13 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-import torch
-import transformers
-from transformers import CONFIG_MAPPING
-from transformers.models.auto import modeling_auto
+import torch  # noqa: E402 - the settings above come first
+import transformers  # noqa: E402
+from transformers import CONFIG_MAPPING  # noqa: E402
+from transformers.models.auto import modeling_auto  # noqa: E402
 
-from tests.llm.oracle import cases, table
-from tests.llm.oracle.table import Figures
+from tests.llm.oracle import cases, table  # noqa: E402
+from tests.llm.oracle.table import Figures  # noqa: E402
 
 Config = dict[str, Any]
 
@@ -43,6 +43,12 @@ _NOT_THE_LANGUAGE_MODEL = re.compile(
 _TOP_K = (
     "num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", "top_k_experts", "moe_top_k",
 )  # fmt: skip
+_OUTSIDE = {
+    "step3p5": "step3p7",
+    "qwen2_5_omni_text": "qwen2_5_omni_thinker",
+    "qwen3_omni_moe_text": "qwen3_omni_moe_thinker",
+}
+"""Models around language models whose names do not tell them."""
 _CAUSAL = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING
 
 
@@ -62,6 +68,7 @@ def _built(config: Config) -> tuple[Any, Any]:
     Of a model of text and images the language model alone is built where it has a class of its
     own; the configuration around it says whether its embedding and its head are tied.
     """
+    config = _inside_its_model(config)
     made = CONFIG_MAPPING[config["model_type"]].from_dict(config)
     made = getattr(made, "thinker_config", made)
     text = made.get_text_config(decoder=True)
@@ -73,6 +80,16 @@ def _built(config: Config) -> tuple[Any, Any]:
         made = text
     with torch.device("meta"):
         return _kind_of(made)._from_config(made), text
+
+
+def _inside_its_model(config: Config) -> Config:
+    """Return a language model's configuration inside that of a model that can be built with it."""
+    model_type = config["model_type"]
+    outside = _OUTSIDE.get(model_type, model_type.removesuffix("_text"))
+    if outside == model_type or CONFIG_MAPPING[model_type] in _CAUSAL:
+        return config
+    tied = {key: config[key] for key in ("tie_word_embeddings",) if key in config}
+    return {"model_type": outside, **tied, "text_config": config}
 
 
 def _kind_of(made: Any) -> Any:
@@ -178,8 +195,12 @@ def _outermost_experts(module: Any, name: str = "") -> Iterator[Any]:
 
 def main(arguments: Iterable[str] | None = None) -> None:
     """Count all configurations and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", metavar="FAMILY", action="append", help="count these again, keep the rest")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--only", metavar="FAMILY", action="append", help="count these again, keep the rest"
+    )
     chosen = parser.parse_args(arguments)
     warnings.filterwarnings("ignore")
     transformers.logging.set_verbosity_error()

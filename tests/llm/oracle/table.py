@@ -63,10 +63,12 @@ def read() -> dict[tuple[str, str, str], Figures]:
         file.readline()
         rows = list(csv.DictReader(file))
     return {
-        (row["family"], row["case"], row["config"]): Figures(**{
-            name: row[name] if isinstance(default, str) else int(row[name] or 0)
-            for name, default in Figures._field_defaults.items()
-        })
+        (row["family"], row["case"], row["config"]): Figures(
+            **{
+                name: row[name] if isinstance(default, str) else int(row[name] or 0)
+                for name, default in Figures._field_defaults.items()
+            }
+        )
         for row in rows
     }
 
