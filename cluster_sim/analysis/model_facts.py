@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
+from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.deployment.fleet import resolve
 from cluster_sim.hardware.precision import Precision
-from cluster_sim.llm.model import Model, WeightPart
-from cluster_sim.physics.transformer import kv_layer_bytes
+from cluster_sim.llm.model import Model
+from cluster_sim.llm.model_shape import WEIGHT_PARTS
+from cluster_sim.physics.transformer import growing_kv_bytes, state_bytes, window_kv_bytes
 from cluster_sim.scenario.scenario import Scenario
-
-_PARTS: tuple[WeightPart, ...] = get_args(WeightPart)
 
 
 def model_facts(scenario: Scenario) -> dict[str, Any]:
@@ -20,22 +21,22 @@ def model_facts(scenario: Scenario) -> dict[str, Any]:
     """
     model = scenario.model
     table = 0 if model.tied_embeddings else model.vocabulary * model.hidden
-    windows = model.layers - model.full_layers
     return {
         "scenario": scenario.title,
         "model": model.name,
         "layers": model.layers,
-        "window_layers": windows,
-        "window_tokens": model.window.tokens if model.window is not None else None,
+        "window_layers": sum(kind.layers for kind in model.attention if kind.window_tokens),
+        "window_tokens": max((kind.window_tokens for kind in model.attention), default=0) or None,
         "max_context": model.max_context,
         "parameters_total": model.total_parameters,
         "parameters_active": model.active_parameters + table,
         "parameters_active_without_input_embedding": model.active_parameters,
         "native_precision": model.native,
         "pools": [
-            {"pool": pool.name}
-            | _stored(model, pool.replica.weights or model.native, pool.replica.kv_cache)
-            for pool in scenario.cluster.pools
+            {"pool": deployment.pool.name}
+            | _stored(model, deployment.weights, deployment.pool.replica.kv_cache)
+            | _memory(deployment)
+            for deployment in resolve(scenario).deployments
         ],
         "notes": list(model.notes or ()),
     }
@@ -43,9 +44,8 @@ def model_facts(scenario: Scenario) -> dict[str, Any]:
 
 def _stored(model: Model, weights: Precision, kv_cache: Precision) -> dict[str, Any]:
     """Return the bytes of weights by the format that they are stored in, and of cached tokens."""
-    layer_bytes = kv_layer_bytes(model, kv_cache)
     by_format: dict[str, float] = {}
-    for part in _PARTS:
+    for part in WEIGHT_PARTS:
         stored = model.stored_in(weights, part)
         name = model.fp4_format if stored == "fp4" else stored
         by_format[name] = by_format.get(name, 0.0) + model.part_bytes(weights, part)
@@ -54,6 +54,24 @@ def _stored(model: Model, weights: Precision, kv_cache: Precision) -> dict[str, 
         "weight_bytes": model.weight_bytes(weights),
         "weight_bytes_by_format": {name: size for name, size in by_format.items() if size},
         "kv_cache": kv_cache,
-        "kv_bytes_per_token": model.full_layers * layer_bytes,
-        "window_kv_bytes_per_token": (model.layers - model.full_layers) * layer_bytes,
+        "kv_bytes_per_token": growing_kv_bytes(model, kv_cache),
+        "window_kv_bytes_per_token": window_kv_bytes(model, kv_cache),
+        "state_bytes_per_sequence": state_bytes(model),
+    }
+
+
+def _memory(deployment: Deployment) -> dict[str, Any]:
+    """Return what the memory of a device holds, and the tokens that a replica caches.
+
+    All wafers of a replica count as one device.
+    """
+    placement = deployment.placement
+    return {
+        "memory_per_device": {
+            "weights": placement.weight_bytes,
+            "runtime": placement.reserved_bytes - placement.activation_bytes,
+            "experts_and_sampler": placement.activation_bytes,
+            "kv_cache": placement.kv_bytes,
+        },
+        "kv_tokens": deployment.kv_tokens,
     }

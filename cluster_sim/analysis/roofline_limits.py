@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from cluster_sim.analysis.request_lengths import sampled_lengths
 from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.physics.limited_view import LimitedView
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.transformer import linear_flop_per_token, step_weight_bytes
 from cluster_sim.scenario.scenario import Scenario
@@ -51,7 +52,7 @@ def compute_tokens_per_s(scenario: Scenario, deployment: Deployment) -> float:
     """
     model, device = deployment.model, deployment.device
     flop = linear_flop_per_token(model) + 2.0 * model.vocabulary * model.hidden
-    return deployment.devices_per_replica * device.peak.of(deployment.weights)[1] / flop
+    return deployment.devices_per_replica * device.peak.of(deployment.computed_in)[1] / flop
 
 
 def communication_s(scenario: Scenario, deployment: Deployment) -> float:
@@ -61,7 +62,7 @@ def communication_s(scenario: Scenario, deployment: Deployment) -> float:
     same token would be spared if neither hops over cores nor those between wafers took time.
     """
     model, context = deployment.model, round(sampled_lengths(scenario).context)
-    windowed = min(context, model.window.tokens) if model.window else 0
+    windowed = round(LimitedView.of(model).mean_keys(context))
     times = deployment.step_times
     work = StepWork(batch=1, growth=1, context=context, windowed=windowed, sampled=1)
     step_s = times.ramp(work).first_s

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from cluster_sim.analysis.full_batch import FullBatch
 from cluster_sim.analysis.request_lengths import LengthMoments
 from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.physics.limited_view import LimitedView
 from cluster_sim.physics.step_work import StepWork
 
 
@@ -26,9 +27,8 @@ def static_batch(deployment: Deployment, lengths: LengthMoments) -> FullBatch:
     """
     batch, bound_by = deployment.pool.max_sequences, "max_sequences"
     prompt, output = lengths.longest_of(batch)
-    while batch > 1 and batch * (prompt + output) > deployment.kv_tokens:
-        held = int(deployment.kv_tokens / (prompt + output))
-        batch, bound_by = max(min(held, batch - 1), 1), "KV room"
+    while batch > 1 and batch > (held := deployment.kv_cache.sequences(prompt + output, prompt)):
+        batch, bound_by = max(min(int(held), batch - 1), 1), "KV room"
         prompt, output = lengths.longest_of(batch)
     return FullBatch(batch, bound_by)
 
@@ -41,13 +41,13 @@ def static_rate(deployment: Deployment, lengths: LengthMoments, batch: int) -> S
     """
     model, times = deployment.model, deployment.step_times
     prompt, output = lengths.longest_of(batch)
-    window, length = model.window.tokens if model.window else 0, prompt + output / 2
+    view, length = LimitedView.of(model), prompt + output / 2
     pairs = round(batch * prompt * (prompt + 1) / 2)
     prefill = StepWork(
         prompt_tokens=round(batch * prompt), sampled=batch, pairs=pairs, window_pairs=pairs
     )
     decode = StepWork(
-        batch=batch, context=round(batch * length), windowed=round(batch * min(length, window))
+        batch=batch, context=round(batch * length), windowed=round(batch * view.mean_keys(length))
     )
     total_s = times.ramp(prefill).first_s + (output - 1) * times.ramp(decode).first_s
     return StaticRate(total_s / output, batch / total_s)

@@ -56,7 +56,7 @@ def times_s(steps: GpuSteps, row: ServingRow, request_s: float) -> tuple[float, 
     """
     clients, prompt, output = row.concurrency, row.prompt_tokens, row.output_tokens
     mean_context = prompt + output / 2
-    window = row.model.window.tokens if row.model.window else 0
+    window = row.model.view_tokens
     context, windowed = round(clients * mean_context), round(clients * min(mean_context, window))
     decoding = StepWork(batch=clients, growth=clients, context=context, windowed=windowed)
     decode_s = steps.ramp(decoding).first_s

@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from cluster_sim.calibration.fit_options import DTYPES, FitOptions
 from cluster_sim.hardware.device import Device
-from cluster_sim.hardware.kernel_fits import GemmFit, KernelFit, KernelFits
+from cluster_sim.hardware.kernel_fit import KernelFit
+from cluster_sim.hardware.kernel_fits import GemmFit, KernelFits
 from cluster_sim.hardware.operating_point import scaled_by
 from cluster_sim.hardware.precision import Precision
 

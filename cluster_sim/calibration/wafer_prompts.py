@@ -17,9 +17,9 @@ from cluster_sim.calibration.wafer_models import (
     side,
 )
 from cluster_sim.hardware.device import Device
+from cluster_sim.physics.limited_view import LimitedView, causal_pairs
 from cluster_sim.physics.model_parts import parts_of
 from cluster_sim.physics.step_work import StepWork
-from cluster_sim.physics.transformer import causal_pairs, window_pairs
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_placement import WaferPlan, wafers_needed
 
@@ -56,12 +56,11 @@ def prompt_times_of(measurements: Path, device: Device) -> list[PromptTime]:
             model, prompt = model_named(row["model"]), round(float(row["isl"]))
             plan = WaferPlan(wafers_needed(model, device, model.native), model.native)
             steps = WaferSteps(model, device, plan, "cerebras", IO_BYTES_PER_S)
-            window = model.window.tokens if model.window else 0
             work = StepWork(
                 prompt_tokens=prompt,
                 sampled=1,
                 pairs=causal_pairs(prompt, 0),
-                window_pairs=window_pairs(prompt, 0, window),
+                window_pairs=LimitedView.of(model).pairs(prompt, 0),
             )
             alone_s = steps.ramp(work).first_s
             measured_s = float(row["value"]) / 1e3
@@ -139,7 +138,7 @@ def prompt_rows_of(measurements: Path, device: Device) -> list[PromptSpeed]:
         if row["framework"] == "WaferLLM" and row["metric"] == "prefill_throughput_per_request":
             model, cores, tokens = model_named(row["model"]), side(row), float(row["isl"])
             flop = sum(
-                part.flop + (tokens + 1) / 2 * part.pair_flop
+                part.flop + (tokens + 1) / 2 * sum(part.pair_flop)
                 for part in parts_of(model, "bf16", "bf16")
                 if part.is_layer
             )

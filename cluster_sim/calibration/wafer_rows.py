@@ -114,7 +114,7 @@ def _on_wse2(row: Mapping[str, str], device: Device) -> Speed:
     assert device.wafer is not None
     model, cores = model_named(row["model"]), side(row)
     flop = sum(
-        part.flop + float(row["isl"]) * part.key_flop
+        part.flop + float(row["isl"]) * sum(part.key_flop)
         for part in parts_of(model, "bf16", "bf16")
         if part.is_layer
     )
@@ -142,7 +142,7 @@ def _on_cs3(row: Mapping[str, str], device: Device, weight: float) -> Speed:
     span = work = beside_s = 0.0
     for region, after in zip(regions, [*regions[1:], None], strict=True):
         (part,) = region.parts
-        work += (part.flop + (0.0 if part.window else context * part.key_flop)) / region.cores
+        work += (part.flop + context * part.key_flop.context) / region.cores
         if part.is_layer:
             span += region.width + region.height
         elif part.flop:

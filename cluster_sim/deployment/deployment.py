@@ -13,20 +13,21 @@ from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.operating_point import OperatingPoint
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
+from cluster_sim.physics.limited_view import LimitedView, causal_pairs
 from cluster_sim.physics.placement import Placement
 from cluster_sim.physics.step_times import StepTimes
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.transformer import (
-    causal_pairs,
-    kv_group_bytes,
-    step_kv_bytes,
-    window_pairs,
+    KVTraffic,
+    kv_traffic,
+    sequence_kv_bytes,
 )
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_placement import Region, wafers_needed
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.serving.disaggregation import Role
 from cluster_sim.serving.kv_cache.offload import Level, levels
+from cluster_sim.serving.kv_cache.spec import KVCacheSpec
 from cluster_sim.topology import host_bandwidth_bytes_per_s
 
 
@@ -65,6 +66,11 @@ class Deployment:
     def weights(self) -> Precision:
         """Precision in which the model is served."""
         return self.pool.replica.weights or self.model.native
+
+    @property
+    def computed_in(self) -> Precision:
+        """Precision in which its weights are multiplied."""
+        return self.model.multiplied_in(self.weights)
 
     # Numbers of devices and replicas
 
@@ -110,23 +116,51 @@ class Deployment:
         """Size of a block of KV over all devices that hold it [B]."""
         plan = self.pool.replica  # the placement of wafers is that of all of them
         shares = 1 if self.pool.is_wafer else plan.tensor_parallel * plan.pipeline_parallel
-        return self.placement.kv_token_bytes * self.pool.block_tokens * shares
+        return self._device_block_bytes * shares
 
     @cached_property
-    def kv_layer_bytes(self) -> float:
-        """KV of one token in one layer on all devices of a tensor-parallel group [B]."""
-        plan = self.pool.replica
-        ranks = 1 if self.pool.is_wafer else plan.tensor_parallel
-        return kv_group_bytes(self.model, plan.kv_cache, ranks)
+    def kv_cache(self) -> KVCacheSpec:
+        """KV cache of one replica, as its scheduler is told."""
+        swap_blocks, swap_block_s = self.swap
+        pages = self.placement.pool
+        return KVCacheSpec(
+            kv_tokens=self.kv_tokens,
+            block_tokens=self.pool.block_tokens,
+            watermark=self.pool.watermark,
+            prefix_caching=self.pool.kv.prefix_caching,
+            swap_blocks=swap_blocks,
+            swap_block_s=swap_block_s,
+            offload=self.offload,
+            groups=pages.groups if pages else (),
+            pages=self.placement.pages,
+        )
+
+    @property
+    def _device_block_bytes(self) -> float:
+        """Size of a block of KV on each device that holds it [B]; of all wafers together."""
+        placement = self.placement
+        if placement.pool is not None:
+            return placement.pool.page_bytes
+        return placement.kv_token_bytes * self.pool.block_tokens
+
+    @cached_property
+    def _ranks(self) -> int:
+        """Number of tensor-parallel devices that share a layer."""
+        return 1 if self.pool.is_wafer else self.pool.replica.tensor_parallel
+
+    @cached_property
+    def kv_traffic(self) -> KVTraffic:
+        """Bytes of cache and state that steps move on all devices of a tensor-parallel group."""
+        return kv_traffic(self.model, self.pool.replica.kv_cache, self._ranks)
 
     def kv_bytes(self, tokens: int) -> float:
-        """Return the KV of a request with `tokens` tokens in the cache [B].
+        """Return the cache and the states of a request with `tokens` tokens [B].
 
         It counts all devices of a replica, copies of heads included.
         """
-        model = self.model
-        windowed = min(tokens, model.window.tokens) if model.window else 0
-        return float(step_kv_bytes(model, self.kv_layer_bytes, 0, tokens, windowed))
+        return self._ranks * sequence_kv_bytes(
+            self.model, self.pool.replica.kv_cache, self._ranks, tokens
+        )
 
     # Memory behind the devices
 
@@ -149,7 +183,7 @@ class Deployment:
         kv = self.pool.kv
         if kv.preemption != "swap" or not (bandwidth := self.swap_bandwidth_bytes_per_s):
             return 0, 0.0
-        block_bytes = self.placement.kv_token_bytes * self.pool.block_tokens
+        block_bytes = self._device_block_bytes
         if self.pool.is_wafer and not self.pool.is_streamed:  # the placement is that of all wafers
             block_bytes /= self.devices_per_replica
         return int(kv.swap_space_bytes / block_bytes), block_bytes / bandwidth
@@ -230,11 +264,10 @@ class Deployment:
         """Rate at which one replica prefills in full steps that hold one prompt [tokens/s]."""
         model = self.model
         tokens = min(self.pool.max_batched_tokens, model.max_context)
-        window = model.window.tokens if model.window else 0
         work = StepWork(
             prompt_tokens=tokens,
             sampled=1,
             pairs=causal_pairs(tokens, 0),
-            window_pairs=window_pairs(tokens, 0, window),
+            window_pairs=LimitedView.of(model).pairs(tokens, 0),
         )
         return tokens / self.step_times.ramp(work).first_s

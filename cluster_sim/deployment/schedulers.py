@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cluster_sim.deployment.deployment import Deployment
-from cluster_sim.serving.kv_cache.spec import KVCacheSpec
+from cluster_sim.physics.limited_view import LimitedView
 from cluster_sim.serving.scheduler import Drafting, Scheduler, SchedulerLimits
 from cluster_sim.workload.random_streams import numbered
 
@@ -19,19 +19,9 @@ def build_scheduler(deployment: Deployment, seed: int = 0) -> Scheduler:
         max_batched_tokens=pool.max_batched_tokens,
         max_context=model.max_context,
         chunked_prefill=pool.chunked_prefill,
-        window_tokens=model.window.tokens if model.window else 0,
-    )
-    swap_blocks, swap_block_s = deployment.swap
-    kv_cache = KVCacheSpec(
-        kv_tokens=deployment.kv_tokens,
-        block_tokens=pool.block_tokens,
-        watermark=pool.watermark,
-        prefix_caching=pool.kv.prefix_caching,
-        swap_blocks=swap_blocks,
-        swap_block_s=swap_block_s,
-        offload=deployment.offload,
+        view=LimitedView.of(model),
     )
     speculation = pool.replica.speculation
     drafting = Drafting(speculation, numbered(seed, "speculation")) if speculation else None
     policy = pool.batching.with_defaults(pool.replica.engine)
-    return policy.scheduler(limits, kv_cache, deployment.role, drafting)
+    return policy.scheduler(limits, deployment.kv_cache, deployment.role, drafting)

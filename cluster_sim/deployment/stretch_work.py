@@ -12,9 +12,9 @@ from cluster_sim.hardware.power_and_cooling import Power
 from cluster_sim.physics.step_power import RampWork, clock_of, ramp_energy_j
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.transformer import (
+    AttentionCounts,
     attention_flop,
     linear_flop,
-    step_kv_bytes,
     step_weight_bytes,
 )
 from cluster_sim.typing import Line, Number
@@ -124,16 +124,26 @@ def work_of(deployment: Deployment, counts: StepWork, steps: Number) -> StretchW
     tokens, sampled = checked + counts.prompt_tokens, counts.sampled - counts.batch + checked
     linear = linear_flop(model, tokens, sampled)
     attention = attention_flop(
-        model, each * counts.context, counts.windowed, counts.pairs, counts.window_pairs
+        model,
+        AttentionCounts(
+            each * counts.context,
+            each * counts.windowed,
+            counts.pairs,
+            counts.window_pairs,
+            tokens,
+        ),
+    )
+    growing = AttentionCounts(
+        each * counts.growth, each * counts.growing, counts.pairs_growth, 0, 0
     )
     weights = step_weight_bytes(
         model, deployment.weights, tokens, weight_reuse=not pool.is_wafer, ranks=plan.data_parallel
     )
-    layer_bytes = deployment.kv_layer_bytes
-    kv = step_kv_bytes(model, layer_bytes, tokens, counts.context, counts.windowed)
+    traffic = deployment.kv_traffic
+    kv = traffic.step_bytes(tokens, counts.context, counts.windowed, counts.batch)
     power = device.power
     flop_j = (
-        (power.flop.of(device.peak.of(deployment.weights)[0]), power.flop.of_attention)
+        (power.flop.of(device.peak.of(deployment.computed_in)[0]), power.flop.of_attention)
         if power
         else (0.0, 0.0)
     )
@@ -141,11 +151,11 @@ def work_of(deployment: Deployment, counts: StepWork, steps: Number) -> StretchW
         (linear, 0.0),
         (
             attention,
-            attention_flop(model, each * counts.growth, counts.growing, counts.pairs_growth, 0),
+            attention_flop(model, growing),
         ),
         (
             weights + kv,
-            step_kv_bytes(model, layer_bytes, 0, counts.growth, counts.growing),
+            traffic.step_bytes(0, counts.growth, counts.growing, 0),
         ),
         steps,
         deployment.devices_per_replica,

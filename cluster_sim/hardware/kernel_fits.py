@@ -7,40 +7,12 @@ from typing import Annotated, Self, TypeVar
 
 from pydantic import Field
 
-from cluster_sim.hardware.operating_point import CLOCK_ON_BANDWIDTH, scaled_by
+from cluster_sim.hardware.kernel_fit import KernelFit
+from cluster_sim.hardware.linear_fit import LinearAttentionFit
+from cluster_sim.hardware.sparse_fit import SparseAttentionFit
 from cluster_sim.schema import Description
 from cluster_sim.typing import Count, CountOrZero
 from cluster_sim.units import BytesPerSecond, FlopPerSecond, PositiveBytes, PositiveSeconds, Seconds
-
-
-class KernelFit(Description):
-    """Constants of one kind of kernel at the highest clock, with the memory to itself."""
-
-    def at(self, clock: float, memory: float = 1.0) -> Self:
-        """Return the constants at a lower clock, with a part of the memory's bandwidth.
-
-        Times grow by 1 / clock, and rates of computing fall with the clock. So do rates of partial
-        sums, which stay in the cache. Rates of memory fall with clock^0.13 and with the share of
-        the bandwidth.
-
-        Parameters
-        ----------
-        clock
-            Share of the highest clock, above 0 and at most 1 [1].
-        memory
-            Share of the memory's bandwidth that other traffic leaves, above 0 and at most 1 [1].
-        """
-        if clock == memory == 1.0:
-            return self
-        reading = memory * clock**CLOCK_ON_BANDWIDTH
-        scales = {"bandwidth_bytes_per_s": reading, "tile_bandwidth_bytes_per_s": reading}
-        scales |= {"compute_flop_per_s": clock, "partial_bandwidth_bytes_per_s": clock}
-        scales |= {
-            name: 1.0 / clock
-            for name in type(self).model_fields
-            if name.endswith("_s") and not name.endswith("_per_s")
-        }
-        return scaled_by(self, scales)
 
 
 class GemmFit(KernelFit):
@@ -170,6 +142,12 @@ class KernelFits(Description):
     """Attention of decoding."""
     context: dict[str, ContextAttentionFit] = Field(default_factory=dict)
     """Attention of prefill."""
+    linear: dict[str, LinearAttentionFit] = Field(default_factory=dict)
+    """State part of linear-attention layers; keys are kinds of layers, such as
+    `gated_delta_net`, or `gated_delta_net_vllm` where an engine has kernels of its own."""
+    sparse: dict[str, SparseAttentionFit] = Field(default_factory=dict)
+    """Sparse attention; keys are kinds of layers with the precision of the KV cache, such as
+    `latent_fp8`, or `latent_fp8_vllm` where an engine has kernels of its own."""
 
     def at(self, clock: float, memory: float = 1.0) -> Self:
         """Return all fits at a share of the clock and of the memory, see `KernelFit.at`."""
@@ -182,9 +160,7 @@ class KernelFits(Description):
     def updated(self, other: KernelFits) -> KernelFits:
         """Return these fits with those of `other` in place of the ones of the same name."""
         return KernelFits(
-            gemm=self.gemm | other.gemm,
-            generation=self.generation | other.generation,
-            context=self.context | other.context,
+            **{kind: getattr(self, kind) | getattr(other, kind) for kind in type(self).model_fields}
         )
 
 

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from math import ceil
 from typing import NamedTuple
 
-from cluster_sim.physics.decode_attention import DecodeAttention
+from cluster_sim.physics.attention_times import DecodeTerm
 from cluster_sim.physics.kernels import LayerKernels
 from cluster_sim.physics.memo import Memo
 from cluster_sim.physics.replica_layout import ReplicaLayout
@@ -21,20 +21,20 @@ class Spread(NamedTuple):
     kernels: int
     """Number of attention kernels among which the sequences are shared: one per rank and
     micro-batch."""
-    attention: DecodeAttention | None
-    """Decode attention of one kernel in a layer of full attention; None: the batch is empty."""
-    window_attention: DecodeAttention | None
-    """Decode attention of one kernel in a layer with a sliding window; None: there is none."""
+    plain: DecodeTerm | None
+    """Decode attention of one kernel, where all layers are of one kind that sees the whole context;
+    None: the batch is empty, or layers differ."""
+    terms: tuple[DecodeTerm, ...]
+    """Decode attention of one kernel by kind of layers and view; none where the batch is empty."""
+    fixed_s: float
+    """Time of states in all layers of one kernel [s]."""
 
 
 class BatchSpread:
-    """Spreads batches evenly: over micro-batches, one per pipeline stage, and over ranks.
+    """Spreads batches evenly: over micro-batches, one per pipeline stage, and over ranks."""
 
-    windows: whether the model has layers with a sliding window.
-    """
-
-    def __init__(self, kernels: LayerKernels, layout: ReplicaLayout, *, windows: bool) -> None:
-        self._kernels, self._layout, self._windows = kernels, layout, windows
+    def __init__(self, kernels: LayerKernels, layout: ReplicaLayout) -> None:
+        self._kernels, self._layout = kernels, layout
         self._graph_batches = sorted(layout.graph_batches)
         self._is_alone = layout.data_parallel == layout.pipeline_parallel == 1
         self.spreads = Memo(self._spread)
@@ -71,9 +71,11 @@ class BatchSpread:
         ranks = self._layout.data_parallel
         micro_batches = min(self._layout.pipeline_parallel, max(ceil(batch / ranks), 1))
         kernels = micro_batches * min(ranks, max(batch, 1))
-        full = window = None
-        if part := ceil(batch / kernels):
-            full = self._kernels.decode_attention(part)
-            if self._windows:
-                window = self._kernels.decode_attention(part, windowed=True)
-        return Spread(micro_batches, kernels, full, window)
+        part = ceil(batch / kernels)
+        if not part:
+            return Spread(micro_batches, kernels, None, (), 0.0)
+        kinds = self._kernels.attention
+        terms = tuple(term for kind in kinds for term in kind.decode_terms(part))
+        fixed_s = sum(kind.layers * kind.decode_fixed_s(part) for kind in kinds)
+        is_plain = len(kinds) == len(terms) == 1 and not (fixed_s or terms[0].is_limited)
+        return Spread(micro_batches, kernels, terms[0] if is_plain else None, terms, fixed_s)

@@ -46,7 +46,8 @@ def experts_s(model: Model, device: Device, layout: ReplicaLayout, tokens: int) 
     overhead, groups = device.overhead(layout.engine), layout.expert_parallel
     bandwidth = device.fast_memory.bandwidth_bytes_per_s
     inner = experts.ffn * groups / (layout.tensor_parallel * layout.data_parallel)
-    weights = model.ffn_matrices * model.hidden * inner
+    width = experts.latent or model.hidden
+    weights = model.ffn_matrices * width * inner
     share = busiest_group(groups, experts.top_k * tokens) / groups
     touched = min(
         share * distinct_experts(experts.count, experts.top_k, tokens), experts.count / groups
@@ -66,10 +67,10 @@ def experts_s(model: Model, device: Device, layout: ReplicaLayout, tokens: int) 
         # arrays take each expert's tokens as they are, and are as full as the wider of its products
         # fills them
         filled = utilisation(
-            device.systolic, rows / touched, (model.ffn_matrices - 1) * inner, model.hidden
+            device.systolic, rows / touched, (model.ffn_matrices - 1) * inner, width
         )
         compute_s *= rows / padded / filled
-    moved = rows * (EXPERT_PASSES * model.hidden + ffn_passes(model) * inner) * ACTIVATION_BYTES
+    moved = rows * (EXPERT_PASSES * width + ffn_passes(model) * inner) * ACTIVATION_BYTES
     return (
         overhead.expert_layer_s
         + rounded_max(read_s, compute_s, efficiency.knee)

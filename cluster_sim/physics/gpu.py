@@ -8,7 +8,7 @@ from math import ceil
 from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.batch_spread import BatchSpread
-from cluster_sim.physics.gpu_layers import LayerTimes, prefill_attention
+from cluster_sim.physics.gpu_layers import LayerTimes, PrefillAttention
 from cluster_sim.physics.kernels import LayerKernels
 from cluster_sim.physics.memo import Memo
 from cluster_sim.physics.ramp import ALWAYS, Ramp, new_ramp
@@ -40,15 +40,17 @@ class GpuSteps:
         layout = self._layout
         self._kernels = LayerKernels(model, device, layout)
         self._layers = LayerTimes(model, device, layout, self._kernels)
-        self._prefill = prefill_attention(model, self._kernels)
-        self._full_layers = model.full_layers
+        self._prefill = PrefillAttention(
+            tuple(kind.prompt_line() for kind in self._kernels.attention)
+        )
         self._head = self._kernels.head()
         overhead = device.overhead(layout.engine)
         self._sequence_s = overhead.sequence_s
-        self._key_compute_s = self._kernels.key_compute_s()
-        self._eager_s = overhead.step_s + model.layers * overhead.eager_layer_s
+        self._key_compute_s = max(kind.key_compute_s() for kind in self._kernels.attention)
+        layers = (model.blocks - model.idle_blocks) / 2
+        self._eager_s = overhead.step_s + layers * overhead.eager_layer_s
         self._overlap = device.weight_memory.overlap if device.weight_memory is not None else 0.0
-        self._batches = BatchSpread(self._kernels, layout, windows=model.window is not None)
+        self._batches = BatchSpread(self._kernels, layout)
         self._spread = self._batches.spreads
         self._sampling_s = Memo(self._sampling_seconds)
         self._decode_base_s = Memo(self._decode_base_seconds)
@@ -62,12 +64,12 @@ class GpuSteps:
         if work.prompt_tokens:
             return self._mixed(work)
         base_s = self._decode_base_s[work.batch]
-        _, kernels, full, window = self._spread[work.batch]
+        _, kernels, plain, _, _ = self._spread[work.batch]
         # NOTE: the common case of `_together(..., self._attention(work))`, spelled out since
         # decoding is the hot loop: 2 us of the 25 us that a request takes.
-        if full is not None and window is None and not self._overlap:
-            short_keys, floor_s, fixed_s, key_s = full
-            keys, layers = work.context / kernels, self._full_layers
+        if plain is not None and not self._overlap:
+            layers, _, (short_keys, floor_s, fixed_s, key_s) = plain
+            keys = work.context / kernels
             first_s = fixed_s + key_s * keys
             if keys > short_keys and first_s >= floor_s:
                 slope_s = layers * (key_s * (work.growth / kernels))
@@ -77,11 +79,11 @@ class GpuSteps:
     def verify(self, work: StepWork, tokens_per_sequence: int) -> Ramp:
         """Return the lengths of steps that check `tokens_per_sequence` tokens of every sequence.
 
-        A sequence's keys are read once for all of its tokens. Layers with a sliding window are left
-        out: such models are not served with speculation.
+        A sequence's keys are read once for all of its tokens. Layers with a limited view or a state
+        are left out: such models are not served with speculation.
         """
         batch, each = work.batch, tokens_per_sequence
-        _, kernels, attention, _ = self._spread[batch]
+        _, kernels, plain, _, _ = self._spread[batch]
         tokens, all_tokens, prompt_kernels = self._batches.tokens(work, each)
         part = ceil(batch / kernels)
         if not work.prompt_tokens and (padded := self._batches.padded(part)) > part:
@@ -93,12 +95,13 @@ class GpuSteps:
             head_s = self.head_s(ceil(checked / self._spread[work.sampled].kernels))
             base_s += head_s + self._sequence_s * ceil(work.sampled / self._layout.data_parallel)
         decoding = NO_ATTENTION
-        if attention is not None:
+        if plain is not None:
+            attention = plain.attention
             if each > 1:
                 key_s = max(attention.key_s, each * self._key_compute_s)
                 attention = attention._replace(key_s=key_s)
             ramp = attention.stretch(work.context / kernels, work.growth / kernels)
-            decoding = ramp.scaled(self._full_layers)
+            decoding = ramp.scaled(plain.layers)
         if not work.prompt_tokens:
             return self._together(base_s, Ramp(0.0, 0.0), decoding)
         prompts = self._prompts(work, prompt_kernels)
@@ -166,7 +169,7 @@ class GpuSteps:
 
     def _decode_base_seconds(self, batch: int) -> float:
         """Return the seconds of a step that decodes `batch` sequences, attention left out."""
-        micro_batches, kernels, _, _ = self._spread[batch]
+        micro_batches, kernels, _, _, _ = self._spread[batch]
         part = ceil(batch / kernels)
         tokens = self._batches.padded(part)
         padded = tokens * self._layout.data_parallel if tokens > part else 0
@@ -182,18 +185,20 @@ class GpuSteps:
 
     def _attention(self, work: StepWork) -> Ramp:
         """Return the lengths of the decode attention of all layers."""
-        _, kernels, full, window = self._spread[work.batch]
-        if full is None:
-            return NO_ATTENTION
-        ramp = full.stretch(work.context / kernels, work.growth / kernels)
-        if window is not None:
-            windows = window.stretch(work.windowed / kernels, work.growing / kernels)
-            window_layers = self._prefill.window_layers
-            return ramp.scaled(self._full_layers).plus(windows.scaled(window_layers))
-        first_s, slope_s, valid_steps = ramp
-        return new_ramp(
-            Ramp, (self._full_layers * first_s, self._full_layers * slope_s, valid_steps)
-        )
+        _, kernels, plain, terms, fixed_s = self._spread[work.batch]
+        if plain is not None:
+            layers, _, attention = plain
+            first_s, slope_s, valid_steps = attention.stretch(
+                work.context / kernels, work.growth / kernels
+            )
+            return new_ramp(Ramp, (layers * first_s, layers * slope_s, valid_steps))
+        ramp = Ramp(fixed_s)
+        for layers, is_limited, attention in terms:
+            keys, growth = (
+                (work.windowed, work.growing) if is_limited else (work.context, work.growth)
+            )
+            ramp = ramp.plus(attention.stretch(keys / kernels, growth / kernels).scaled(layers))
+        return ramp
 
     def _prompts(self, work: StepWork, kernels: int) -> Ramp:
         """Return the lengths of the prefill attention of all layers on one of `kernels` kernels."""
@@ -201,8 +206,7 @@ class GpuSteps:
         first_s = prefill.seconds(
             work.prompt_tokens / kernels, work.pairs / kernels, work.window_pairs / kernels
         )
-        slope_s = self._full_layers * prefill.full.pair_s * work.pairs_growth / kernels
-        return Ramp(first_s, slope_s)
+        return Ramp(first_s, prefill.growth_s(work.pairs_growth) / kernels)
 
     def _together(self, base_s: float, prompts: Ramp, decoding: Ramp) -> Ramp:
         """Return the lengths of steps of both kinds of attention and `base_s` of all else."""

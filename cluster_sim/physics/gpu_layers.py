@@ -7,40 +7,31 @@ from typing import NamedTuple
 
 from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
+from cluster_sim.physics.attention_times import PromptLine
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
-from cluster_sim.physics.kernels import LayerKernels, PromptAttention
+from cluster_sim.physics.kernels import LayerKernels
 from cluster_sim.physics.memo import Memo
 from cluster_sim.physics.products import Product
 from cluster_sim.physics.replica_layout import ReplicaLayout
 
 
 class PrefillAttention(NamedTuple):
-    """Prefill attention of all layers of a model."""
+    """Prefill attention and states of all layers of a model."""
 
-    full_layers: int
-    """Number of layers of full attention."""
-    window_layers: int
-    """Number of layers with a sliding window."""
-    full: PromptAttention
-    """Attention of one layer of full attention."""
-    window: PromptAttention
-    """Attention of one layer with a sliding window."""
+    lines: tuple[PromptLine, ...]
+    """Times of each kind of layers."""
 
     def seconds(self, tokens: float, pairs: float, window_pairs: float) -> float:
         """Return the seconds of `tokens` prompt tokens that see so many (query, key) pairs."""
-        full_layers, window_layers, (fixed_s, token_s, pair_s), window = self
-        full_s = full_layers * (fixed_s + token_s * tokens + pair_s * pairs)
-        if not window_layers:
-            return full_s
-        fixed_s, token_s, pair_s = window
-        return full_s + window_layers * (fixed_s + token_s * tokens + pair_s * window_pairs)
+        total_s = 0.0
+        for layers, fixed_s, token_s, pair_s, limited_s in self.lines:
+            one_s = fixed_s + token_s * tokens + pair_s * pairs + limited_s * window_pairs
+            total_s += layers * one_s
+        return total_s
 
-
-def prefill_attention(model: Model, kernels: LayerKernels) -> PrefillAttention:
-    """Return the prefill attention of all layers of `model`."""
-    full = kernels.prompt_attention()
-    window = kernels.prompt_attention(model.window.tokens) if model.window is not None else full
-    return PrefillAttention(model.full_layers, model.layers - model.full_layers, full, window)
+    def growth_s(self, pairs: float) -> float:
+        """Return the seconds of so many more pairs in the layers that see the whole context."""
+        return sum(line.layers * line.pair_s * pairs for line in self.lines)
 
 
 class LayerTimes:
@@ -59,10 +50,13 @@ class LayerTimes:
         hops, overhead = layout.between_nodes, device.overhead(layout.engine)
         inside = layout.pipeline_parallel - 1 - hops.times
         bandwidth = device.peer_bandwidth_bytes_per_s
-        layer_s = overhead.layer_s + (overhead.latent_layer_s if model.latent is not None else 0.0)
+        # a layer is two blocks: attention or a state, and a feed-forward part
+        layers = (model.blocks - model.idle_blocks) / 2
+        latent = sum(kind.layers for kind in model.attention if kind.is_latent)
+        layer_s = overhead.layer_s + overhead.latent_layer_s * (latent / layers)
         self._fixed_s = (
             overhead.step_s
-            + model.layers * layer_s
+            + layers * layer_s
             + inside * device.peer_latency_s
             + hops.times * hops.latency_s
         )
@@ -87,8 +81,9 @@ class LayerTimes:
 
     def collectives_s(self, tokens: int, all_tokens: int) -> float:
         """Return the seconds of the collectives of all layers."""
-        dense_layers = 2 * self._model.layers - self._model.moe_layers
-        seconds = dense_layers * self._kernels.all_reduce_s(tokens)
+        model = self._model
+        dense_blocks = model.blocks - model.idle_blocks - model.moe_layers
+        seconds = dense_blocks * self._kernels.all_reduce_s(tokens)
         if self._model.moe_layers:
             seconds += self._model.moe_layers * self._kernels.exchange_s(all_tokens)
         return seconds
@@ -105,12 +100,16 @@ class LayerTimes:
 
 def _products(model: Model, kernels: LayerKernels) -> Iterator[tuple[int, Product]]:
     """Yield (number of layers, product) for each kind of product."""
-    for product in kernels.attention_products():
-        yield model.layers, product
-    if dense_layers := model.layers - model.moe_layers:
-        for product in kernels.ffn_products(model.ffn):
-            yield dense_layers, product
+    for kind in model.attention:
+        for product in kernels.attention_products(kind):
+            yield kind.layers, product
+    for part in model.dense_parts:
+        if not part.is_idle:
+            for product in kernels.ffn_products(part.ffn):
+                yield part.layers, product
     experts = model.experts
     if experts is not None and experts.shared:
-        for product in kernels.ffn_products(experts.shared * experts.ffn, "shared"):
+        for product in kernels.ffn_products(experts.shared * experts.shared_width, "shared"):
             yield model.moe_layers, product
+    for product in kernels.latent_products():
+        yield model.moe_layers, product

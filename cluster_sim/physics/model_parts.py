@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 from cluster_sim.hardware.precision import Precision
+from cluster_sim.llm.layers import AttentionLayers, DenseLayers, Experts, PerKey
 from cluster_sim.llm.model import Model
-from cluster_sim.physics.transformer import (
-    decode_flop_per_key,
-    kv_layer_bytes,
-    prefill_flop_per_pair,
-)
+from cluster_sim.llm.model_shape import WEIGHT_PARTS
+from cluster_sim.physics.transformer import cache_bytes
+
+Kind = TypeVar("Kind")
+
+_NOTHING = PerKey()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,22 +30,35 @@ class ModelPart:
     kv_token_bytes: float = 0.0
     """KV cache of a token that stays in it [B]."""
     fixed_bytes: float = 0.0
-    """KV cache of its window for all sequences [B]."""
+    """Windows and states of all sequences in it [B]."""
     flop: float = 0.0
-    """Arithmetic of a token with its weights [FLOP]."""
+    """Arithmetic of a token with its weights and its state [FLOP]."""
     read_bytes: float = 0.0
-    """Size of the weights that a token meets [B]."""
-    key_flop: float = 0.0
+    """Size of the weights and of the state that a token meets [B]."""
+    key_flop: PerKey = _NOTHING
     """Arithmetic of a decoding query with one key [FLOP]."""
-    pair_flop: float = 0.0
+    pair_flop: PerKey = _NOTHING
     """Arithmetic of one pair of query and key in prefill [FLOP]."""
-    window: bool = False
-    """Whether its keys are those of a window."""
+    is_layer: bool = False
+    """Whether it is a layer."""
 
-    @property
-    def is_layer(self) -> bool:
-        """Whether it has attention."""
-        return self.key_flop > 0.0
+
+class _Layer(NamedTuple):
+    """What one layer consists of."""
+
+    attention: AttentionLayers | None
+    dense: DenseLayers | None
+    experts: Experts | None
+
+
+class _Stored(NamedTuple):
+    """Precisions and sequences of a model as it lies on devices."""
+
+    weights: Precision
+    kv_cache: Precision
+    sequences: int
+    grows_in_windows: bool
+    """Whether windows cache whole prompts, since no layer sees the whole context."""
 
 
 def parts_of(
@@ -49,9 +66,9 @@ def parts_of(
 ) -> tuple[ModelPart, ...]:
     """Return the model's parts in the order in which a token passes them.
 
-    Layers with a window are spread evenly among the others. Tied embeddings are kept once, with the
-    head. A token meets all weights of a dense layer, and of a layer with experts those that it is
-    routed to.
+    Layers of further kinds are spread evenly among the first. Tied embeddings are kept once, with
+    the head. A token meets all weights of a dense layer, and of a layer with experts those that it
+    is routed to.
 
     Parameters
     ----------
@@ -60,57 +77,117 @@ def parts_of(
     weights, kv_cache
         Precisions in which they are stored.
     sequences
-        Number of sequences that each keep a window in the layers that have one.
+        Number of sequences that each keep a window or a state in the layers that have one.
     """
     embedding = model.bytes_per_parameter(weights, "embedding")
     table = model.vocabulary * model.hidden
     first = () if model.tied_embeddings else (ModelPart("embedding", table * embedding),)
-    windows = model.layers - model.full_layers
-    layers = []
-    for number in range(model.layers):
-        window = (number + 1) * windows // model.layers > number * windows // model.layers
-        layers.append(_layer(model, number, weights, kv_cache, sequences if window else None))
+    # a model of windows only still caches whole prompts in blocks
+    grows_in_windows = not any(kind.growing_values() for kind in model.attention)
+    stored = _Stored(weights, kv_cache, sequences, grows_in_windows)
+    layers = [
+        _part(model, number, layer, stored) for number, layer in enumerate(_layers(model), start=1)
+    ]
     head = ModelPart(
         "head", (table + model.hidden) * embedding, flop=2.0 * table, read_bytes=table * embedding
     )
     return (*first, *layers, head)
 
 
-def _layer(
-    model: Model, number: int, weights: Precision, kv_cache: Precision, windows: int | None
-) -> ModelPart:
-    """Return the layer with this number, from 0.
+def _layers(model: Model) -> list[_Layer]:
+    """Return what each layer consists of.
 
-    `windows` is the number of sequences that keep a window in it; None: it sees the whole context.
+    A feed-forward part that is a layer of its own counts to the attention or state before it.
     """
-    embedding = model.bytes_per_parameter(weights, "embedding")
-    attention = model.bytes_per_parameter(weights, "attention")
-    cache_bytes = kv_layer_bytes(model, kv_cache)
-    dense = model.experts is None or number < model.experts.dense_layers
-    met = model.ffn_parameters
-    stored_bytes = met_bytes = met * model.bytes_per_parameter(weights, "ffn")
-    if model.experts is not None and not dense:
-        met = (model.experts.top_k + model.experts.shared) * model.expert_parameters
-        expert = model.expert_parameters * model.bytes_per_parameter(weights, "experts")
-        shared = model.experts.shared * model.expert_parameters
-        shared_bytes = shared * model.bytes_per_parameter(weights, "shared")
-        stored_bytes = model.experts.count * expert + shared_bytes
-        met_bytes = model.experts.top_k * expert + shared_bytes
-    router = 0 if dense else model.router_parameters
-    beside = 2 * model.hidden + router
-    # a model of windows only still caches whole prompts in blocks
-    grows = windows is None or not model.full_layers
-    fixed_bytes = 0.0
-    if not grows and windows is not None and model.window is not None:
-        fixed_bytes = windows * model.window.tokens * cache_bytes
+    beside = model.dense_layers + model.moe_layers
+    places = min(max(model.mixer_layers, beside), model.layers)
+    attention = _spread([(kind, kind.layers) for kind in model.attention], places)
+    dense = [(part, part.layers) for part in model.dense_parts]
+    experts, moe = model.experts, model.moe_layers
+    if experts is None or beside > places:
+        with_experts: list[Experts | None] = _spread([(experts, moe)] if experts else [], places)
+        of_dense = _spread(dense, places)
+    elif experts.layers is None:
+        with_experts = [None] * model.dense_layers + [experts] * moe
+        of_dense = [part for part, layers in dense for _ in range(layers)] + [None] * moe
+    else:
+        both = _spread([(experts, moe), *dense], places)
+        with_experts = [one if one is experts else None for one in both]
+        of_dense = [one if isinstance(one, DenseLayers) else None for one in both]
+    return [_Layer(*layer) for layer in zip(attention, of_dense, with_experts, strict=True)]
+
+
+def _spread(kinds: Sequence[tuple[Kind, int]], places: int) -> list[Kind | None]:
+    """Return the kind at each place; each further kind is spread evenly among what is left.
+
+    >>> _spread([("full", 2), ("window", 4)], 6)
+    ['full', 'window', 'window', 'full', 'window', 'window']
+    """
+    placed: list[Kind | None] = [None] * places
+    left = list(range(places))
+    for kind, count in reversed(kinds):
+        chosen = [
+            place
+            for number, place in enumerate(left)
+            if (number + 1) * count // len(left) > number * count // len(left)
+        ]
+        for place in chosen:
+            placed[place] = kind
+        left = [place for place in left if placed[place] is None]
+    return placed
+
+
+def _part(model: Model, number: int, layer: _Layer, stored: _Stored) -> ModelPart:
+    """Return a layer as a part; `number` counts from 1."""
+    attention, dense, experts = layer
+    of = {part: model.bytes_per_parameter(stored.weights, part) for part in WEIGHT_PARTS}
+    weights_met = weights = router = 0.0
+    flop = token_flop = read_bytes = kv_token_bytes = fixed_bytes = 0.0
+    key_flop = pair_flop = _NOTHING
+    blocks = 0
+    if attention is not None:
+        blocks += 1
+        count = attention.parameters(model.hidden)
+        weights += count * of["attention"]
+        if not attention.is_idle:
+            weights_met += count * of["attention"]
+            flop += count
+        token_flop = attention.token_flop
+        read_bytes = 2.0 * attention.state_bytes()
+        kv_token_bytes, fixed_bytes = _cached(attention, stored)
+        key_flop, pair_flop = attention.decode_flop, attention.prefill_flop
+    if dense is not None:
+        blocks += 1
+        count = model.ffn_matrices * model.hidden * dense.ffn
+        weights += count * of["ffn"]
+        if not dense.is_idle:
+            weights_met += count * of["ffn"]
+            flop += count
+    if experts is not None:
+        blocks += 1
+        shared = model.shared_parameters * of["shared"]
+        weights += experts.count * model.expert_parameters * of["experts"] + shared
+        weights_met += experts.top_k * model.expert_parameters * of["experts"] + shared
+        router = model.router_parameters
+        flop += experts.top_k * model.expert_parameters + model.shared_parameters + router
     return ModelPart(
-        f"layer {number + 1}",
-        model.attention_parameters * attention + stored_bytes + beside * embedding,
-        kv_token_bytes=cache_bytes if grows else 0.0,
+        f"layer {number}",
+        weights + (blocks * model.hidden + router) * of["embedding"],
+        kv_token_bytes=kv_token_bytes,
         fixed_bytes=fixed_bytes,
-        flop=2.0 * (model.attention_parameters + met + router),
-        read_bytes=model.attention_parameters * attention + met_bytes,
-        key_flop=decode_flop_per_key(model),
-        pair_flop=prefill_flop_per_pair(model),
-        window=windows is not None,
+        flop=2.0 * flop + token_flop,
+        read_bytes=weights_met + read_bytes,
+        key_flop=key_flop,
+        pair_flop=pair_flop,
+        is_layer=True,
     )
+
+
+def _cached(kind: AttentionLayers, stored: _Stored) -> tuple[float, float]:
+    """Return (cache of a token that stays, windows and states of all sequences) of a layer [B]."""
+    growing = cache_bytes(kind.growing_values(), kind.index_values(), stored.kv_cache)
+    window = cache_bytes(kind.window_values(), 0.0, stored.kv_cache)
+    if stored.grows_in_windows:
+        return growing + window, stored.sequences * kind.state_bytes()
+    kept = kind.window_tokens * window + kind.state_bytes()
+    return growing, stored.sequences * kept

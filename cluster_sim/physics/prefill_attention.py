@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from cluster_sim.hardware.kernel_fits import ContextAttentionFit
 from cluster_sim.physics.attention import AttentionShape, above
-from cluster_sim.physics.transformer import causal_pairs, window_pairs
+from cluster_sim.physics.limited_view import causal_pairs, window_pairs
 from cluster_sim.typing import Number
 
 WIDE = 128

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.kernel_fits import GemmFit, fit_of_engine
 from cluster_sim.hardware.precision import Precision
-from cluster_sim.llm.model import Model, WeightPart
+from cluster_sim.llm.model import Model
+from cluster_sim.llm.model_shape import WeightPart
 from cluster_sim.physics.gemm import GemmTimes
 from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.physics.systolic import utilisation

@@ -1,13 +1,16 @@
 """FLOP and bytes of one engine step of a transformer.
 
-Models may be dense or have experts, grouped queries, latent attention or sliding windows. A step is
-described by counts. `tokens` go through the linear layers, `sampled` of them through the output
-head. Decoding queries read `context` keys in the layers of full attention and `windowed` in those
-with a window; chunks of prompts are `pairs` (and `window_pairs`) of a query and a key it sees.
+Models may be dense or have experts, and layers of several kinds (`llm.layers`). A step is described
+by counts. `tokens` go through the linear layers, `sampled` of them through the output head.
+Decoding queries read `context` keys where they see the whole context and `windowed` where their
+view is limited to a window, a chunk or chosen tokens; chunks of prompts are `pairs` (and
+`window_pairs`) of a query and a key it sees.
 Counts may be numpy arrays: every function here is arithmetic.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
@@ -15,6 +18,11 @@ from cluster_sim.typing import Number
 
 KV_BYTES: dict[Precision, float] = {"bf16": 2.0, "fp8": 1.0, "fp4": 0.5 + 1 / 16}
 """Stored bytes per value of the KV cache; fp4 includes its block scales, as for weights."""
+
+
+INDEX_BYTES = 1 + 4 / 128
+"""Stored bytes per value of an index key: engines keep them in 8 bit with a 32-bit scale per 128
+(vLLM and SGLang for DeepSeek-V3.2: 132 bytes per token and layer)."""
 
 
 def distinct_experts(count: int, top_k: int, tokens: Number) -> Number:
@@ -40,40 +48,99 @@ def distinct_experts(count: int, top_k: int, tokens: Number) -> Number:
     return count * (1.0 - (1.0 - top_k / count) ** tokens)
 
 
-def kv_layer_bytes(model: Model, precision: Precision, tensor_parallel: int = 1) -> float:
-    """Return the KV cache of one token in one layer on one device of a tensor-parallel group [B].
+def cache_bytes(values: float, index_values: float, precision: Precision) -> float:
+    """Return the size of cached values and of index keys beside them [B]."""
+    return values * KV_BYTES[precision] + index_values * INDEX_BYTES
 
-    It is the key and the value of each KV head. Heads are split over the group, and copied where
-    there are fewer heads than devices. The latent vector of MLA is copied on every device.
+
+def growing_kv_bytes(model: Model, precision: Precision, ranks: int = 1) -> float:
+    """Return the cache of one token that holds the whole context, index keys included [B].
+
+    It is that of all layers on one of `ranks` tensor-parallel devices. Heads are split over them,
+    and copied where there are fewer heads than devices. Latent vectors and index keys are copied on
+    every device.
     """
-    if model.latent:
-        return (model.latent.kv_rank + model.latent.rope_dim) * KV_BYTES[precision]
-    return 2 * max(model.kv_heads / tensor_parallel, 1.0) * model.head_dim * KV_BYTES[precision]
+    return sum(
+        kind.layers * cache_bytes(kind.growing_values(ranks), kind.index_values(ranks), precision)
+        for kind in model.attention
+    )
 
 
-def kv_group_bytes(model: Model, precision: Precision, tensor_parallel: int = 1) -> float:
-    """Return the KV cache of one token in one layer on all devices of a group [B]."""
-    return kv_layer_bytes(model, precision, tensor_parallel) * tensor_parallel
+def window_kv_bytes(model: Model, precision: Precision, ranks: int = 1) -> float:
+    """Return the cache of one token in the layers that keep a window or a chunk alone [B].
 
-
-def decode_flop_per_key(model: Model) -> float:
-    """Return the FLOP of one decoding query for one key of one layer, over all heads.
-
-    They are the score and the weighted sum. Latent attention decodes in the latent space (its
-    up-projections are absorbed): scores over rank + rope, sum over rank.
+    It is that of all such layers on one of `ranks` tensor-parallel devices.
     """
-    if model.latent:
-        return 2.0 * model.heads * (2 * model.latent.kv_rank + model.latent.rope_dim)
-    return 4.0 * model.heads * model.head_dim
+    return sum(
+        kind.layers * cache_bytes(kind.window_values(ranks), 0.0, precision)
+        for kind in model.attention
+    )
 
 
-def prefill_flop_per_pair(model: Model) -> float:
-    """Return the FLOP of one pair of query and key of one layer in prefill, over all heads."""
-    if model.latent:
+def state_bytes(model: Model, ranks: int = 1) -> float:
+    """Return the states of one sequence in all layers on one of `ranks` devices [B]."""
+    return sum(kind.layers * kind.state_bytes(ranks) for kind in model.attention)
+
+
+def sequence_kv_bytes(model: Model, precision: Precision, ranks: int, tokens: int) -> float:
+    """Return the cache and the states of a sequence with `tokens` tokens on one device [B]."""
+    size = growing_kv_bytes(model, precision, ranks) * tokens + state_bytes(model, ranks)
+    for kind in model.attention:
+        kept = min(tokens, kind.window_tokens)
+        size += kind.layers * kept * cache_bytes(kind.window_values(ranks), 0.0, precision)
+    return size
+
+
+class KVTraffic(NamedTuple):
+    """Bytes of cache and state that steps move, in all layers on all devices of a group."""
+
+    context: float
+    """Bytes read per key of the whole context [B]."""
+    limited: float
+    """Bytes read per key of the limited view [B]."""
+    token: float
+    """Bytes written per token [B]."""
+    sequence: float
+    """Bytes read and written per decoding sequence, whatever its length [B]."""
+
+    def step_bytes(
+        self, tokens: Number, context: Number, windowed: Number, batch: Number
+    ) -> Number:
+        """Return the bytes that a step reads for decoding and writes for its tokens [B].
+
+        Parameters
+        ----------
+        tokens
+            Number of tokens that the step writes.
+        context, windowed
+            Numbers of keys that decoding reads of whole contexts and of limited views.
+        batch
+            Number of decoding sequences.
+        """
         return (
-            2.0 * model.heads * (model.latent.nope_dim + model.latent.rope_dim + model.latent.v_dim)
+            self.context * context
+            + self.limited * windowed
+            + self.token * tokens
+            + self.sequence * batch
         )
-    return 4.0 * model.heads * model.head_dim
+
+
+def kv_traffic(model: Model, precision: Precision, ranks: int = 1) -> KVTraffic:
+    """Return what steps of `model` move on `ranks` tensor-parallel devices together.
+
+    A sequence's state is read and written once per step.
+    """
+    context = limited = token = sequence = 0.0
+    for kind in model.attention:
+        read, layers = kind.read_values(ranks), kind.layers * ranks
+        index = kind.index_values(ranks)
+        context += layers * cache_bytes(read.context, index, precision)
+        limited += layers * cache_bytes(read.limited, 0.0, precision)
+        kept = kind.growing_values(ranks) + kind.window_values(ranks)
+        token += layers * cache_bytes(kept, index, precision)
+        sequence += layers * cache_bytes(kind.sequence_values(ranks), 0.0, precision)
+        sequence += layers * 2.0 * kind.state_bytes(ranks)
+    return KVTraffic(context, limited, token, sequence)
 
 
 def linear_flop_per_token(model: Model) -> float:
@@ -81,26 +148,8 @@ def linear_flop_per_token(model: Model) -> float:
 
     They are two for each weight that it is multiplied with.
     """
-    return 2.0 * (model.active_parameters - model.vocabulary * model.hidden)
-
-
-def causal_pairs(chunk: int, past: int) -> int:
-    """Return the pairs of query and key of `chunk` prompt tokens after `past` cached ones.
-
-    >>> causal_pairs(3, 0), causal_pairs(2, 3)  # 1+2+3 and 4+5
-    (6, 9)
-    """
-    return chunk * past + chunk * (chunk + 1) // 2
-
-
-def window_pairs(chunk: int, past: int, window: int) -> int:
-    """Return the causal pairs where a query sees the last `window` tokens only, itself included.
-
-    >>> window_pairs(3, 0, 2), window_pairs(2, 3, 2)  # 1+2+2 and 2+2
-    (5, 4)
-    """
-    growing = min(max(window - past, 0), chunk)
-    return causal_pairs(growing, past) + (chunk - growing) * window
+    idle = model.idle_attention_parameters + model.idle_ffn_parameters
+    return 2.0 * (model.active_parameters - model.vocabulary * model.hidden - idle)
 
 
 def linear_flop(model: Model, tokens: Number, sampled: Number) -> Number:
@@ -108,18 +157,34 @@ def linear_flop(model: Model, tokens: Number, sampled: Number) -> Number:
     return linear_flop_per_token(model) * tokens + 2.0 * model.vocabulary * model.hidden * sampled
 
 
-def attention_flop(
-    model: Model, context: Number, windowed: Number, pairs: Number, window_pairs: Number
-) -> Number:
-    """Return the FLOP of the attention of a step."""
-    window_layers = model.layers - model.full_layers
-    attention = decode_flop_per_key(model) * (
-        model.full_layers * context + window_layers * windowed
-    )
-    prefill = prefill_flop_per_pair(model) * (
-        model.full_layers * pairs + window_layers * window_pairs
-    )
-    return attention + prefill
+class AttentionCounts(NamedTuple):
+    """Counts of a step on which the arithmetic of attention depends."""
+
+    context: Number
+    """Number of keys that decoding reads of whole contexts."""
+    windowed: Number
+    """Number of keys that decoding reads of limited views."""
+    pairs: Number
+    """Number of pairs of prompts in whole contexts."""
+    window_pairs: Number
+    """Number of pairs of prompts in limited views."""
+    tokens: Number
+    """Number of tokens."""
+
+
+def attention_flop(model: Model, counts: AttentionCounts) -> Number:
+    """Return the FLOP of the attention and of the states of a step, over all layers."""
+    flop: Number = 0.0
+    for kind in model.attention:
+        key, pair = kind.decode_flop, kind.prefill_flop
+        flop = flop + kind.layers * (
+            key.context * counts.context
+            + key.limited * counts.windowed
+            + pair.context * counts.pairs
+            + pair.limited * counts.window_pairs
+            + kind.token_flop * counts.tokens
+        )
+    return flop
 
 
 def step_weight_bytes(
@@ -148,42 +213,18 @@ def step_weight_bytes(
     ranks
         Number of groups of devices that each read the dense parts.
     """
-    attention = (
-        model.layers
-        * model.attention_parameters
-        * model.bytes_per_parameter(precision, "attention")
-    )
-    ffn_bytes = model.bytes_per_parameter(precision, "ffn")
-    dense_ffn = (model.layers - model.moe_layers) * model.ffn_parameters * ffn_bytes
+    passed = model.attention_parameters - model.idle_attention_parameters
+    attention = passed * model.bytes_per_parameter(precision, "attention")
+    passed = model.ffn_parameters - model.idle_ffn_parameters
+    dense_ffn = passed * model.bytes_per_parameter(precision, "ffn")
     head = model.vocabulary * model.hidden * model.bytes_per_parameter(precision, "embedding")
     dense, experts = attention + dense_ffn + head, 0.0
     if model.experts:
         weights = model.moe_layers * model.expert_parameters
         expert = weights * model.bytes_per_parameter(precision, "experts")
-        dense += model.experts.shared * weights * model.bytes_per_parameter(precision, "shared")
+        shared = model.moe_layers * model.shared_parameters
+        dense += shared * model.bytes_per_parameter(precision, "shared")
         if not weight_reuse:
             return (dense + model.experts.top_k * expert) * tokens
         experts = expert * distinct_experts(model.experts.count, model.experts.top_k, tokens)
     return dense * (ranks if weight_reuse else tokens) + experts
-
-
-def step_kv_bytes(
-    model: Model, layer_bytes: float, tokens: Number, context: Number, windowed: Number
-) -> Number:
-    """Return the bytes of KV cache that a step reads for decoding and writes for its tokens.
-
-    Parameters
-    ----------
-    model
-        Shape of the model.
-    layer_bytes
-        KV cache of one token in one layer on all devices of a group, see `kv_group_bytes` [B].
-    tokens
-        Number of tokens that the step writes.
-    context, windowed
-        Numbers of keys that decoding reads in layers of full attention and with a window.
-    """
-    window_layers = model.layers - model.full_layers
-    return layer_bytes * (
-        model.full_layers * context + window_layers * windowed + model.layers * tokens
-    )

@@ -109,11 +109,8 @@ class Pipeline:
 
 
 def _key_flop(region: Region, *, windows: bool, prompts: bool) -> float:
-    return sum(
-        part.pair_flop if prompts else part.key_flop
-        for part in region.parts
-        if part.window == windows
-    )
+    flop = [part.pair_flop if prompts else part.key_flop for part in region.parts]
+    return sum(one.limited if windows else one.context for one in flop)
 
 
 def part_s(

@@ -91,7 +91,7 @@ def _pool(run: RunData, deployment: Deployment, edges_s: Array) -> PoolOverTime:
         ),
         tuple(links),
         spread(memory_bound_s(run, deployment, rows)) / len(numbers),
-        spread(flop) / (devices * device.peak.of(deployment.weights)[1]),
+        spread(flop) / (devices * device.peak.of(deployment.computed_in)[1]),
         np.minimum(spread(_token_seconds(run, rows)) / (len(numbers) * deployment.kv_tokens), 1.0)
         if float(edges_s[1] - edges_s[0])
         else np.zeros(len(edges_s) - 1),

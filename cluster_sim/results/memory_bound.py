@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from cluster_sim.deployment.deployment import Deployment
-from cluster_sim.physics.transformer import step_kv_bytes
 from cluster_sim.results.run_data import RunData
 from cluster_sim.typing import Array
 
@@ -26,7 +25,7 @@ def memory_bound_s(run: RunData, deployment: Deployment, rows: Array) -> Array:
     rows
         Rows of the table of stretches.
     """
-    table, model, device = run.stretches, deployment.model, deployment.device
+    table, device = run.stretches, deployment.device
     column = {name: table[name].to_numpy()[rows] for name in _COLUMNS if name in table.column_names}
     steps, middle = column["steps"], 0.5 * (column["steps"] - 1)
     tokens = column["batch"] + column["prompt_tokens"]
@@ -35,7 +34,7 @@ def memory_bound_s(run: RunData, deployment: Deployment, rows: Array) -> Array:
         column["windowed"] + middle * column["growing"],
     )
     kv = np.minimum(
-        steps * step_kv_bytes(model, deployment.kv_layer_bytes, tokens, context, windowed),
+        steps * deployment.kv_traffic.step_bytes(tokens, context, windowed, column["batch"]),
         column["bytes"],
     )
     reading, of_kv = 1.0, 1.0

@@ -38,6 +38,10 @@ def test_explain_prints_what_was_understood_of_a_model(
     assert pool["weight_bytes_by_format"] == {"bf16": 2 * wide, "fp8": narrow}
     assert pool["weight_bytes"] == 2 * wide + narrow
     assert pool["kv_bytes_per_token"] == 4 * 2 * 8 * 128 * 2
+    memory = pool["memory_per_device"]
+    assert memory["runtime"] == 2.65e9
+    assert memory["experts_and_sampler"] == 0.0
+    assert sum(memory.values()) == pytest.approx(0.9 * 192.27e9, rel=1e-3)
     assert facts["window_layers"] == 0
     assert facts["notes"] == []
 

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cluster_sim.physics.gpu import GpuSteps
+from cluster_sim.physics.limited_view import LimitedView
 from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.physics.speculative_steps import SpeculativeSteps
 from cluster_sim.physics.wafer import WaferSteps
@@ -65,7 +66,7 @@ def limits_of(limit: dict[str, Any], more_tokens: int = 0) -> SchedulerLimits:
         max_batched_tokens=limit["budget"] + more_tokens,
         max_context=4096,
         chunked_prefill=limit["chunked"],
-        window_tokens=limit["window"],
+        view=LimitedView(limit["window"]),
     )
 
 

@@ -15,8 +15,14 @@ from pytest import approx
 
 from cluster_sim import ScenarioError
 from cluster_sim.llm.config_files import read_model
+from cluster_sim.llm.layers import StateLayers
 from cluster_sim.llm.model import Model
-from cluster_sim.physics.transformer import kv_layer_bytes
+from cluster_sim.physics.transformer import (
+    INDEX_BYTES,
+    growing_kv_bytes,
+    state_bytes,
+    window_kv_bytes,
+)
 
 FOLDER = Path(__file__).resolve().parents[3] / "shared/models"
 WEIGHTS = 0.03
@@ -27,10 +33,7 @@ NOT_YET = {
     "nemotron-3-nano-30b.json": "hybrid_override_pattern",
     "nemotron-3-super-120b-fp8/config.json": "hybrid_override_pattern",
     "nemotron-3-ultra-550b.json": "layers_block_type",
-    "qwen3-next-80b-a3b.json": "full_attention_interval",
-    "qwen3.5-27b.json": "full_attention_interval",
-    "qwen3.5-397b-a17b.json": "full_attention_interval",
-    "qwen3.5-122b-a10b-nvfp4/config.json": "full_attention_interval",
+    "qwen3.5-122b-a10b-nvfp4/config.json": "quantization_config",
     "jamba-1.5-large.json": "attn_layer_period",
     "minimax-text-01.json": "attn_type_list",
     "kimi-linear-48b-a3b.json": "linear_attn_config",
@@ -88,14 +91,27 @@ def test_a_published_file_has_the_parameters_that_were_counted(row: dict[str, st
 @pytest.mark.parametrize("row", READ, ids=lambda row: row["file"])
 def test_a_published_file_has_the_cache_and_the_context_that_were_counted(row: dict[str, str]):
     model = model_of(row["file"])
-    layer_bytes = kv_layer_bytes(model, "bf16")
-    assert model.full_layers * layer_bytes == number(row, "kv_bytes_per_token_bf16")
-    windows, tokens = (model.window.layers, model.window.tokens) if model.window else (0, 0)
-    assert (windows, tokens) == (number(row, "window_layers"), number(row, "window_tokens"))
-    assert windows * layer_bytes == number(row, "window_kv_bytes_per_token_bf16")
-    assert model.max_context == number(row, "max_context")
-    for column in ("index_bytes_per_token_bf16", "state_elements_per_sequence"):
-        assert not row[column], "a model with a cache of another kind was read"
+    kinds = model.attention
+    # index keys apart, as the row has them, in 16 bit
+    index = sum(kind.layers * kind.index_values() for kind in kinds)
+    growing = growing_kv_bytes(model, "bf16") - INDEX_BYTES * index
+    assert growing == approx(number(row, "kv_bytes_per_token_bf16"), rel=1e-12)
+    assert 2 * index == number(row, "index_bytes_per_token_bf16")
+    windows = [kind for kind in kinds if kind.window_tokens]
+    assert sum(kind.layers for kind in windows) == number(row, "window_layers")
+    assert {kind.window_tokens for kind in windows} <= {number(row, "window_tokens")}
+    assert window_kv_bytes(model, "bf16") == number(row, "window_kv_bytes_per_token_bf16")
+    if row["max_context"]:
+        assert model.max_context == number(row, "max_context")
+    states = [kind for kind in kinds if isinstance(kind, StateLayers)]
+    assert sum(kind.layers * kind.state_values for kind in states) == number(
+        row, "state_elements_per_sequence"
+    )
+    assert sum(kind.layers * kind.convolution_values for kind in states) == number(
+        row, "conv_elements_per_sequence"
+    )
+    assert state_bytes(model) == number(row, "state_bytes_per_sequence")
+    assert {kind.state_precision for kind in states} <= {row["state_dtype"]}
 
 
 @without_files

@@ -14,6 +14,7 @@ import pytest
 from pytest import approx
 
 from cluster_sim.llm.config_files import from_hugging_face
+from cluster_sim.llm.layers import StateLayers
 from cluster_sim.llm.model import Model
 from tests.llm.oracle import cases, table
 from tests.llm.oracle.configs_read import CONFIGS
@@ -53,38 +54,41 @@ class Reading(NamedTuple):
     context: int
     kv_values: int
     window_layers: int
-    window_tokens: int
+    window_tokens: str
     window_values: int
+    index_values: int
+    state_values: int
+    convolution_values: int
 
 
 def reading(config: dict[str, Any]) -> Reading:
     """Return the figures of a configuration as cluster_sim reads it."""
     model = Model.model_validate(from_hugging_face(config, "x"))
-    latent, window = model.latent, model.window
-    layer = (
-        2 * model.kv_heads * model.head_dim if latent is None else latent.kv_rank + latent.rope_dim
-    )
-    windows, tokens = (window.layers, window.tokens) if window else (0, 0)
+    kinds = model.attention
+    windows = [kind for kind in kinds if kind.window_tokens]
+    states = [kind for kind in kinds if isinstance(kind, StateLayers)]
     embedding = 0 if model.tied_embeddings else model.vocabulary * model.hidden
     return Reading(
         model.total_parameters,
         model.active_parameters + embedding,
         model.max_context,
-        model.full_layers * layer,
-        windows,
-        tokens,
-        windows * layer,
+        sum(round(kind.layers * kind.growing_values()) for kind in kinds),
+        sum(kind.layers for kind in windows),
+        "+".join(map(str, sorted({kind.window_tokens for kind in windows}))),
+        sum(round(kind.layers * kind.window_values()) for kind in kinds),
+        sum(round(kind.layers * kind.index_values()) for kind in kinds),
+        sum(kind.layers * kind.state_values for kind in states),
+        sum(kind.layers * kind.convolution_values for kind in states),
     )
 
 
 def counted(figures: table.Figures, context: int) -> Reading:
     """Return the figures of the library. A window as long as the context is none."""
-    context = figures.context or context
-    full, windows = figures.kv_values, figures.window_layers
-    tokens, values = int(figures.window_tokens or 0), figures.window_values
-    if tokens >= context:
-        full, windows, tokens, values = full + values, 0, 0, 0
-    return Reading(figures.parameters, figures.active, context, full, windows, tokens, values)
+    read = Reading(*figures[:-1])._replace(context=figures.context or context)
+    if figures.window_tokens.isdigit() and int(figures.window_tokens) >= read.context:
+        full = figures.kv_values + figures.window_values
+        return read._replace(kv_values=full, window_layers=0, window_tokens="", window_values=0)
+    return read
 
 
 def refusal(config: dict[str, Any]) -> str:

@@ -76,13 +76,22 @@ def test_sorted_rows_are_padded_to_blocks() -> None:
     assert activation_bytes(tiny, ReplicaLayout(), step) == (20 + 508) * 64 + 10 * 64
 
 
-def test_ranks_share_the_rows_of_experts_that_are_spread() -> None:
-    """Two ranks of 10 tokens: spread experts of full width get 20 rows, cut ones 40 of half."""
+def test_ranks_count_the_rows_of_their_own_tokens() -> None:
+    """Two ranks of 10 tokens each: spread experts have 20 rows of full width, cut ones of half."""
     tiny = tiny_model(hidden=16, experts={"count": 4, "top_k": 2, "ffn": 6})
     step = LargestStep(20, 2)
     spread = ReplicaLayout(data_parallel=2, expert_parallel=2)
     assert activation_bytes(tiny, spread, step) == 20 * 44 + 10 * 64
-    assert activation_bytes(tiny, ReplicaLayout(data_parallel=2), step) == 40 * 38 + 20 * 64
+    assert activation_bytes(tiny, ReplicaLayout(data_parallel=2), step) == 20 * 38 + 10 * 64
+
+
+def test_experts_on_latent_vectors_hold_rows_of_their_width() -> None:
+    """As on one device, on vectors of 4: 20 rows of 12 + 6 values; 10 inputs and residuals of 16
+    values and latent vectors of 4 in and out.
+    """
+    tiny = tiny_model(hidden=16, experts={"count": 4, "top_k": 2, "ffn": 6, "latent": 4})
+    found = activation_bytes(tiny, ReplicaLayout(), LargestStep(10, 1))
+    assert found == 20 * 36 + 10 * (64 + 16)
 
 
 def test_a_long_step_passes_its_experts_in_chunks() -> None:
@@ -128,10 +137,18 @@ def test_the_sampler_not_the_experts_is_what_took_the_kv_cache_of_qwen3_235b() -
     assert placement("qwen3-235b", "vllm-2025-07", batching=fewer).activation_bytes == 0.0
 
 
+@pytest.mark.parametrize(("tensor_parallel", "data_parallel"), [(8, 1), (1, 8)])
 @pytest.mark.parametrize("expert_parallel", [1, 8])
 @pytest.mark.parametrize("weights", ["fp8", "fp4"])
-def test_deepseek_r1_stays_within_what_vllm_reserves(weights: str, expert_parallel: int) -> None:
-    replica = {"tensor_parallel": 8, "expert_parallel": expert_parallel, "weights": weights}
+def test_deepseek_r1_stays_within_what_vllm_reserves(
+    weights: str, expert_parallel: int, tensor_parallel: int, data_parallel: int
+) -> None:
+    replica = {
+        "tensor_parallel": tensor_parallel,
+        "data_parallel": data_parallel,
+        "expert_parallel": expert_parallel,
+        "weights": weights,
+    }
     pool = {"name": "b200", "node": "dgx-b200", "replica": replica}
     scenario = make_scenario(model="deepseek-r1", cluster={"pools": [pool]})
     placed = resolve(scenario).deployments[0].placement

@@ -203,11 +203,13 @@ def test_products_of_latent_attention_hold_its_weights_and_the_ways_down_are_cop
         product.seconds(1)
         for product in LayerKernels(
             latent, gpu, ReplicaLayout(2, engine="vLLM")
-        ).attention_products()
+        ).attention_products(latent.attention[0])
     ]
     assert times_s == pytest.approx([times_s[0] * weight / weights[0] for weight in weights])
-    assert 2 * sum(weights) == latent.attention_parameters + latent.copied_parameters
-    assert latent.copied_parameters == 3072
+    assert (
+        2 * latent.layers * sum(weights) == latent.attention_parameters + latent.copied_parameters
+    )
+    assert latent.copied_parameters == latent.layers * 3072
 
 
 def test_weights_without_hardware_for_them_compute_in_bf16() -> None:

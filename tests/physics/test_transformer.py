@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster_sim.physics import transformer
+from cluster_sim.physics import limited_view, transformer
 from tests.machines import model, tiny_model
 
 
@@ -17,7 +17,7 @@ from tests.machines import model, tiny_model
 )  # fmt: skip
 def test_a_token_takes_the_published_bytes_of_kv_cache(name: str, per_token: int) -> None:
     """Two bytes a value; only layers that see the whole context keep every token."""
-    assert model(name).full_layers * transformer.kv_layer_bytes(model(name), "bf16") == per_token
+    assert transformer.growing_kv_bytes(model(name), "bf16") == per_token
 
 
 @pytest.mark.parametrize(
@@ -42,8 +42,8 @@ def test_a_batch_of_one_touches_top_k_experts_and_a_large_one_all() -> None:
 
 @given(st.integers(1, 300), st.integers(0, 300), st.integers(1, 300))
 def test_pairs_are_counted_as_one_by_one(chunk: int, past: int, window: int) -> None:
-    assert transformer.causal_pairs(chunk, past) == sum(past + query + 1 for query in range(chunk))
-    assert transformer.window_pairs(chunk, past, window) == sum(
+    assert limited_view.causal_pairs(chunk, past) == sum(past + query + 1 for query in range(chunk))
+    assert limited_view.window_pairs(chunk, past, window) == sum(
         min(past + query + 1, window) for query in range(chunk)
     )
 
@@ -52,14 +52,14 @@ def test_kv_heads_are_copied_where_there_are_more_devices_than_heads() -> None:
     """8 KV heads over 16 devices: each holds one, as over 8; latent attention is copied on each."""
     llama, deepseek = model("llama-3.3-70b"), model("deepseek-r1")
     assert (
-        transformer.kv_layer_bytes(llama, "fp8", 16)
-        == transformer.kv_layer_bytes(llama, "fp8", 8)
-        == 2 * 128
+        transformer.growing_kv_bytes(llama, "fp8", 16)
+        == transformer.growing_kv_bytes(llama, "fp8", 8)
+        == 80 * 2 * 128
     )
     assert (
-        transformer.kv_layer_bytes(deepseek, "fp8", 8)
-        == transformer.kv_layer_bytes(deepseek, "fp8", 1)
-        == 512 + 64
+        transformer.growing_kv_bytes(deepseek, "fp8", 8)
+        == transformer.growing_kv_bytes(deepseek, "fp8", 1)
+        == 61 * (512 + 64)
     )
 
 
@@ -68,9 +68,9 @@ def test_bytes_of_a_step_are_weights_and_kv_by_hand() -> None:
     B a token and layer.
     """
     tiny = tiny_model()
-    layer_bytes = transformer.kv_group_bytes(tiny, "bf16", 1)
+    traffic = transformer.kv_traffic(tiny, "bf16")
     assert transformer.step_weight_bytes(tiny, "bf16", 5) == 2 * (2 * 12_288 + 2 * 24_576 + 16_384)
     assert transformer.step_weight_bytes(tiny, "bf16", 5, weight_reuse=False) == 5 * 2 * (
         2 * 12_288 + 2 * 24_576 + 16_384
     )
-    assert transformer.step_kv_bytes(tiny, layer_bytes, 3, 100, 0) == 2 * 128 * 100 + 2 * 128 * 3
+    assert traffic.step_bytes(3, 100, 0, 1) == 2 * 128 * 100 + 2 * 128 * 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cluster_sim.physics.limited_view import LimitedView
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.decoding_blocks import DecodingBlocks
@@ -66,24 +67,35 @@ def test_taken_promised_and_free_blocks_make_up_the_capacity(
     assert kv.taken() + kv.free_after(0) == kv.capacity
 
 
-@given(jobs, st.integers(1, 60))
-def test_keys_in_windows_are_those_of_each_sequence(
-    lengths: list[tuple[int, int]], window_tokens: int
+@given(jobs, st.integers(1, 60), st.booleans())
+def test_keys_in_limited_views_are_those_of_each_sequence(
+    lengths: list[tuple[int, int]], tokens: int, is_chunked: bool
 ) -> None:
-    """Sequences join one step apart and leave when they finish, be it as they fill the window."""
-    decoding = DecodingSequences(DecodingBlocks(16), window_tokens)
+    """Sequences join one step apart and leave when they finish, be it as they fill the window.
+
+    In the chunk of its own a query of position p reads the p % tokens + 1 keys from its beginning.
+    """
+    decoding = DecodingSequences(DecodingBlocks(16), LimitedView(tokens, is_chunked))
     work, running = StepWork(), list[Request]()
+    until = 0
     for number in range(100):
         if number < len(lengths):
             request = Request(number, 0.0, *lengths[number])
             request.generated = 1
             decoding.join(request, request.prompt_tokens)
             running.append(request)
-        decoding.write(work)
+        steps = decoding.write(work)
         keys = [request.prompt_tokens + decoding.generated(request) for request in running]
         assert work.context == sum(keys)
-        assert work.windowed == sum(min(key, window_tokens) for key in keys)
-        assert work.growing == sum(key < window_tokens for key in keys)
+        if is_chunked:
+            assert work.windowed == sum((key - 1) % tokens + 1 for key in keys)
+            assert work.growing == len(keys)
+            until = min(tokens - (key - 1) % tokens for key in keys) if keys else steps
+        else:
+            assert work.windowed == sum(min(key, tokens) for key in keys)
+            assert work.growing == sum(key < tokens for key in keys)
+            until = min((tokens - key for key in keys if key < tokens), default=steps)
+        assert steps <= until
         for finished in decoding.advance(1) or []:
             decoding.leave(finished, finished.footprint)
             running.remove(finished)

@@ -12,8 +12,8 @@ import cluster_sim
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import ScenarioError
 from cluster_sim.physics.gpu import GpuSteps
+from cluster_sim.physics.limited_view import causal_pairs
 from cluster_sim.physics.step_work import StepWork
-from cluster_sim.physics.transformer import causal_pairs
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
 from cluster_sim.serving.scheduler import Continuous, Scheduler, SchedulerLimits, Static

@@ -20,13 +20,7 @@ _KV_HEADS = (
 
 def shape_of(reader: ConfigKeys) -> dict[str, Any]:
     """Return the widths and counts that every model has, and latent attention where it has it."""
-    layers = reader.count("num_hidden_layers", "num_layers", "n_layers", "n_layer")
-    if layers > LAYERS.most:
-        reader.fault(
-            f"num_hidden_layers: got {shown(layers)}; expected {LAYERS.most:,} at most: {LAYERS.why}"
-        )
-        layers = 1
-    reader.layers = layers
+    layers = count_layers(reader)
     hidden = reader.count("hidden_size", "d_model", "n_embd", "n_embed")
     heads = reader.count("num_attention_heads", "n_heads", "n_head")
     _same_width(reader, hidden)
@@ -66,6 +60,19 @@ def _fits(reader: ConfigKeys, hidden: int, heads: int, head_dim: int) -> None:
         reader.fault(f"{name}: got {hidden}; expected a multiple of the number of heads, {heads}")
     elif head_dim % 2 and width is not None:
         reader.fault(f"{key}: got {head_dim}; expected an even number, which positions need")
+
+
+def count_layers(reader: ConfigKeys) -> int:
+    """Return the number of layers, which lists of the file are compared with from then on."""
+    if not reader.layers:
+        layers = reader.count("num_hidden_layers", "num_layers", "n_layers", "n_layer")
+        if layers > LAYERS.most:
+            reader.fault(
+                f"num_hidden_layers: got {shown(layers)}; expected {LAYERS.most:,} at most: {LAYERS.why}"
+            )
+            layers = 1
+        reader.layers = layers
+    return reader.layers
 
 
 def _same_width(reader: ConfigKeys, hidden: int) -> None:

@@ -15,6 +15,7 @@ from cluster_sim.llm.config_files.config_keys import ConfigKeys
 from cluster_sim.llm.config_files.config_quantisation import SIDE_FILES, quantisation_of
 from cluster_sim.llm.config_files.config_shapes import shape_of, window_of
 from cluster_sim.llm.config_files.kept_parts import with_kept_parts
+from cluster_sim.llm.config_files.mixed import mixed_reader
 from cluster_sim.llm.config_files.refusals import refusals, unknown_keys
 from cluster_sim.llm.model import Model
 from cluster_sim.schema import Document, FromFile, catalog_names, find, named, read_json
@@ -116,9 +117,9 @@ def from_hugging_face(
     if refused := list(refusals(reader)):
         raise ValueError("\n".join(refused))
     _required(reader)
-    keys = {"name": str(reader.config.get("_name_or_path") or name)} | shape_of(reader)
-    keys |= feed_forward_of(reader, keys["hidden"])
-    keys |= window_of(reader, keys)
+    mixed = mixed_reader(reader)
+    keys = {"name": str(reader.config.get("_name_or_path") or name)}
+    keys |= _alike(reader) if mixed is None else mixed.read(reader)
     quantised = quantisation_of(reader, beside or {})
     reader.faults += unknown_keys(reader)
     if not reader.faults and quantised is not None:
@@ -130,6 +131,12 @@ def from_hugging_face(
         raise ValueError("\n".join(reader.faults))
     _note_the_rest(reader)
     return keys | ({"notes": reader.notes} if reader.notes else {})
+
+
+def _alike(reader: ConfigKeys) -> dict[str, Any]:
+    """Return the keys of a Model whose layers are alike, or have the whole context or a window."""
+    shape = shape_of(reader)
+    return shape | feed_forward_of(reader, shape["hidden"]) | window_of(reader, shape)
 
 
 def _required(reader: ConfigKeys) -> None:

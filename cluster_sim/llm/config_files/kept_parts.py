@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from cluster_sim.errors import shown
 from cluster_sim.llm.config_files.config_keys import ConfigKeys
 from cluster_sim.llm.config_files.config_quantisation import Quantised
-from cluster_sim.llm.model import Model, WeightPart
+from cluster_sim.llm.model import Model
+from cluster_sim.llm.model_shape import WeightPart
 
 _TOLERANCE = 0.03
 """Share of all bytes by which whole parts may differ from a list of single modules."""
@@ -52,6 +53,11 @@ def with_kept_parts(reader: ConfigKeys, model: Model, quantised: Quantised) -> d
     A part is kept where most of its weights are. Where that is off by more than 3 % of all bytes,
     or where single experts are listed, the reader gets a fault.
     """
+    if model.attention_layers is not None:
+        reader.fault(
+            f"{quantised.where}: got quantised weights of a model with layers of several kinds; expected weights of 16 bit: others are not simulated yet"
+        )
+        return {}
     if any(_SINGLE_EXPERT.search(pattern) for pattern in quantised.ignored):
         reader.fault(
             f"{quantised.where}: got a list of modules in 16 bit with single experts; expected whole parts: precisions of single experts are not simulated yet"

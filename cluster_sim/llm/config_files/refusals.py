@@ -8,8 +8,9 @@ from typing import Any
 
 from cluster_sim.errors import shown
 from cluster_sim.llm.config_files.config_keys import ConfigKeys
-from cluster_sim.llm.config_files.families import REFUSED_TYPES
+from cluster_sim.llm.config_files.families import FAMILIES, REFUSED_TYPES
 from cluster_sim.llm.config_files.known_keys import is_known, speaks_of_architecture
+from cluster_sim.llm.config_files.mixed import mixed_reader
 
 _MOST_NAMED = 4  # keys of one message
 _FIRST = (
@@ -59,13 +60,7 @@ def refusals(reader: ConfigKeys) -> Iterator[str]:
 
     A key that is null, false, 0 or empty asks for nothing. Each sentence names its first keys.
     """
-    found: dict[str, list[str]] = {}
-    for key, value in reader.config.items():
-        for pattern, meaning, matters in _REFUSED:
-            if pattern.fullmatch(str(key)):
-                reader.looked_up.add(key)
-                if asks(value) and matters(value):
-                    found.setdefault(meaning, []).append(str(key))
+    found = _asked(reader)
     if reader.family is not None:
         for key, value in reader.family.defaults.items():
             if key == "attention_chunk_size" and key not in reader.config:
@@ -74,13 +69,28 @@ def refusals(reader: ConfigKeys) -> Iterator[str]:
     for meaning, keys in found.items():
         keys.sort(key=lambda key: key not in _FIRST)
         yield f"{_named(keys)}: got {shown(reader.config[keys[0]])}, {meaning}; not simulated yet"
-    if found:
+    if found or reader.model_type in FAMILIES:
         return
     for pattern, meaning in REFUSED_TYPES:
         if pattern.fullmatch(reader.model_type.lower()):
             end = "" if meaning.startswith("an encoder;") else "; not simulated yet"
             yield f"model_type: got {shown(reader.model_type)}, {meaning}{end}"
             return
+
+
+def _asked(reader: ConfigKeys) -> dict[str, list[str]]:
+    """Return the keys that ask for what is not simulated, by what that is."""
+    found: dict[str, list[str]] = {}
+    mixed = mixed_reader(reader)
+    for key, value in reader.config.items():
+        if mixed is not None and key in mixed.keys:
+            continue
+        for pattern, meaning, matters in _REFUSED:
+            if pattern.fullmatch(str(key)):
+                reader.looked_up.add(key)
+                if asks(value) and matters(value):
+                    found.setdefault(meaning, []).append(str(key))
+    return found
 
 
 def unknown_keys(reader: ConfigKeys) -> Iterator[str]:

@@ -33,17 +33,16 @@ def speculation_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
     speculation = pool.replica.speculation
     if speculation is None:
         return
-    if model.window:
+    if not _is_verified(model):
         yield at, _no_windows(model)
     if (drafter := speculation.draft_model) is not None:
         ranks = pool.replica.tensor_parallel
-        if drafter.window:
+        if not _is_verified(drafter):
             yield (*at, "draft_model"), _no_windows(drafter)
-        elif not pool.is_wafer and drafter.heads % ranks:
-            yield (
-                (*at, "draft_model"),
-                f"tensor_parallel of {ranks} does not divide the {drafter.heads} heads of {drafter.name}",
-            )
+        elif not pool.is_wafer:
+            for kind in drafter.attention:
+                if fault := kind.fault_of_ranks(ranks):
+                    yield (*at, "draft_model"), f"tensor_parallel of {fault.format(drafter.name)}"
     tokens = 1 + speculation.draft_tokens
     if pool.max_sequences * tokens > pool.max_batched_tokens:
         yield (
@@ -52,5 +51,11 @@ def speculation_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
         )
 
 
+def _is_verified(model: Model) -> bool:
+    """Return whether steps that check drafts are simulated: all layers see the whole context."""
+    return not model.view_tokens and not any(kind.state_bytes() for kind in model.attention)
+
+
 def _no_windows(model: Model) -> str:
-    return f"{model.name} has layers with a window; speculation is not simulated with them by this version"
+    what = "a window" if model.window else "a limited view of the context or a state"
+    return f"{model.name} has layers with {what}; speculation is not simulated with them by this version"

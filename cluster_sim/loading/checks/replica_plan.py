@@ -82,14 +82,9 @@ def _gpu_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
 
 def _head_faults(model: Model, ranks: int, at: Trail) -> Iterator[Finding]:
     """Yield a number of tensor-parallel ranks that does not split the heads evenly."""
-    kv_heads = model.kv_heads
-    if model.heads % ranks:
-        yield at, f"{ranks} does not divide the {model.heads} heads of {model.name}"
-    elif kv_heads % ranks and ranks % kv_heads and not model.latent:
-        yield (
-            at,
-            f"{ranks} neither divides the {kv_heads} KV heads of {model.name} nor is a multiple of them",
-        )
+    faults = (kind.fault_of_ranks(ranks) for kind in model.attention)
+    if fault := next((fault for fault in faults if fault), None):
+        yield at, fault.format(model.name)
 
 
 def _group_faults(pool: Pool, at: Trail) -> Iterator[Finding]:

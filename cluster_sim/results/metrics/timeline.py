@@ -140,7 +140,7 @@ def _machines(run: RunData, edges_s: Array) -> _Machines:
     for replica in run.fleet.replicas:
         deployment = replica.deployment
         device, devices = deployment.device, deployment.devices_per_replica
-        peak_flop_per_s += devices * device.peak.of(deployment.weights)[1]
+        peak_flop_per_s += devices * device.peak.of(deployment.computed_in)[1]
         peak_bytes_per_s += devices * device.bandwidth_bytes_per_s
         work = _over_bins(stretches.of(replica.number), edges_s)
         flop += work.flop

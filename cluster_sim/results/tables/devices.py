@@ -77,7 +77,7 @@ def _share(run: Ended, replica: ReplicaSpec, total: Mapping[str, float]) -> _Sha
     """Return the even share of each device in what its replica did."""
     simulated_s, deployment = run.simulated_s, replica.deployment
     device, each = deployment.device, deployment.devices_per_replica
-    _, peak = device.peak.of(deployment.weights)
+    _, peak = device.peak.of(deployment.computed_in)
     flop, moved = total["flop"] / each, total["bytes"] / each
     energy_j = None
     if device.power is not None:

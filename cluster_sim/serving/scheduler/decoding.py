@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from heapq import heappop, heappush
 
+from cluster_sim.physics.limited_view import NO_VIEW, LimitedView
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.decoding_blocks import DecodingBlocks
+from cluster_sim.serving.scheduler.chunked_view import ChunkedView
 from cluster_sim.serving.scheduler.sliding_window import SlidingWindow
 from cluster_sim.serving.step_clock import NO_TICKET, StepClock
 
@@ -24,12 +26,12 @@ class DecodingSequences(StepClock):
 
     __slots__ = ("blocks", "counted", "window")
 
-    def __init__(self, blocks: DecodingBlocks, window_tokens: int = 0) -> None:
+    def __init__(self, blocks: DecodingBlocks, view: LimitedView = NO_VIEW) -> None:
         super().__init__()
         self.blocks = blocks
         """Tokens and blocks that they hold."""
-        self.window = SlidingWindow(window_tokens) if window_tokens else None
-        """Counts of layers with a sliding window; None where the model has none."""
+        self.window = _window(view)
+        """Counts of layers whose view is limited; None where the model has none."""
         self.counted = 0
         """Number of those that count for the statistics."""
 
@@ -117,3 +119,9 @@ class DecodingSequences(StepClock):
         if self.window is not None:
             return min(steps, self.window.steps_until_full(self.now))
         return steps
+
+
+def _window(view: LimitedView) -> SlidingWindow | None:
+    if not view.tokens:
+        return None
+    return ChunkedView(view.tokens) if view.is_chunked else SlidingWindow(view.tokens)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cluster_sim.physics.limited_view import NO_VIEW, LimitedView
+
 
 @dataclass(frozen=True, slots=True)
 class SchedulerLimits:
@@ -17,5 +19,5 @@ class SchedulerLimits:
     """Maximum number of tokens of a sequence of the model."""
     chunked_prefill: bool = True
     """Whether a prompt may be spread over several steps."""
-    window_tokens: int = 0
-    """Size of the sliding window of the model's windowed layers [tokens]; 0: it has none."""
+    view: LimitedView = NO_VIEW
+    """View of queries in layers that do not see the whole context."""

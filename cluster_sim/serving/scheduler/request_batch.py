@@ -6,8 +6,8 @@ preempted. Which, and when, is up to a scheduler that extends it.
 
 from __future__ import annotations
 
+from cluster_sim.physics.limited_view import causal_pairs
 from cluster_sim.physics.step_work import StepWork
-from cluster_sim.physics.transformer import causal_pairs, window_pairs
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.manager import KVCacheManager
 from cluster_sim.serving.scheduler.batch_wait import BatchWait
@@ -69,7 +69,8 @@ class RequestBatch:
         self.pending_tokens = self.pending_prompt_tokens = 0
         # Without chunks a preempted request is prefilled again in one step.
         longest_prompt = limits.max_context if limits.chunked_prefill else limits.max_batched_tokens
-        self.longest = min(kv.longest, limits.max_context - 1, longest_prompt)
+        held = kv.longest(limits.max_batched_tokens)
+        self.longest = min(held, limits.max_context - 1, longest_prompt)
         """Number of tokens of the largest request that could be served alone."""
         self._limits, self._kv, self._decoding, self._wait = limits, kv, decoding, wait
         self._completing = 0  # prompts whose last chunk is in the scheduled step
@@ -80,8 +81,13 @@ class RequestBatch:
 
     @property
     def kv_tokens(self) -> float:
-        """Number of tokens in the cache as the scheduled steps begin; shared ones count once."""
+        """Number of tokens in the cache as the scheduled steps begin; shared ones count once.
+
+        Where groups of layers share the blocks, it is the part of the capacity that is taken.
+        """
         kv = self._kv
+        if kv.token_share:
+            return kv.taken() * kv.token_share
         shared = kv.extra_blocks * kv.block_tokens
         return self._decoding.blocks.tokens + self._past_tokens - shared
 
@@ -165,8 +171,9 @@ class RequestBatch:
             # Who follows in the same step may use its blocks: every layer writes before it reads.
             if self._kv.caches_prefixes:
                 self._kv.fill(request, past + chunk)
-        if window := self._limits.window_tokens:
-            work.window_pairs += window_pairs(chunk, past, window)
+        view = self._limits.view
+        if view.tokens:
+            work.window_pairs += view.pairs(chunk, past)
 
     def _resume(self, request: Request, length: int) -> None:
         """Let a request with `length` tokens in the cache decode after a gap.

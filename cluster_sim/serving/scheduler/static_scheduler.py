@@ -7,8 +7,8 @@ has ended, as in engines that schedule whole requests (Yu et al., Orca, OSDI 202
 
 from __future__ import annotations
 
+from cluster_sim.physics.limited_view import causal_pairs
 from cluster_sim.physics.step_work import StepWork
-from cluster_sim.physics.transformer import causal_pairs, window_pairs
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
 from cluster_sim.serving.scheduler.limits import SchedulerLimits
@@ -48,8 +48,9 @@ class StaticScheduler:
         self.stalls: list[tuple[Request, float]] = []
         self.pending_tokens = self.pending_prompt_tokens = 0
         self._limits, self._kv_cache = limits, kv_cache
-        self._blocks = kv_cache.kv_tokens // kv_cache.block_tokens
-        self.longest = min(self._blocks * kv_cache.block_tokens, limits.max_context - 1)
+        self._blocks = kv_cache.blocks
+        held = kv_cache.longest(limits.max_context)
+        self.longest = min(held, limits.max_context - 1)
         """Number of tokens of the largest request that could be served."""
         self._clock = 0  # steps so far
         self._prompt_tokens = 0  # to which each prompt of the batch is padded
@@ -58,8 +59,10 @@ class StaticScheduler:
         self._left: list[Request] = []
 
     @property
-    def kv_tokens(self) -> int:
+    def kv_tokens(self) -> float:
         """Number of tokens in the cache as the scheduled steps begin, padding included."""
+        if self._kv_cache.groups:
+            return self.blocks_taken() * self._kv_cache.kv_tokens / self._kv_cache.pages
         return self.work.batch * self._length
 
     @property
@@ -69,11 +72,12 @@ class StaticScheduler:
 
     def blocks_taken(self) -> int:
         """Return the blocks that are taken between two steps."""
-        return self.work.batch * self._blocks_for(self._length)
+        return self.work.batch * self._kv_cache.blocks_during(self._length, 0)
 
     def kv_share(self, steps: int) -> float:
         """Return the share of the KV cache that is taken after so many steps."""
-        return self.work.batch * self._blocks_for(self._length + steps) / self._blocks
+        held = self._kv_cache.blocks_during(self._length + steps, 1)
+        return self.work.batch * held / self._blocks
 
     def expect(self, request: Request) -> None:
         """Take note that a request is on its way here."""
@@ -137,17 +141,18 @@ class StaticScheduler:
 
     def _steps_alike(self) -> int:
         """Write what the next step works on; return how many steps like it may follow."""
-        work, window = self.work, self._limits.window_tokens
+        work, view = self.work, self._limits.view
         length, batch = self._length + 1, work.batch
         work.prompt_tokens = work.pairs = work.window_pairs = 0
         work.growth = work.sampled = batch
         work.context = batch * length
         steps = self._steps_left(self._left[-1])
-        if window:
-            work.windowed = batch * min(length, window)
-            work.growing = batch if length < window else 0
+        if view.tokens:
+            keys = view.keys(length)
+            work.windowed = batch * keys
+            work.growing = batch if view.is_chunked or length < view.tokens else 0
             if work.growing:
-                steps = min(steps, window - length)
+                steps = min(steps, view.tokens - keys + view.is_chunked)
         return steps
 
     def _steps_left(self, request: Request) -> int:
@@ -164,7 +169,8 @@ class StaticScheduler:
             request = self.waiting.first
             left = request.output_tokens - request.generated
             longer = max(prompt, request.known_tokens), max(output, left)
-            blocks = (len(self._left) + 1) * self._blocks_for(sum(longer) - 1)
+            held = self._kv_cache.most_blocks(sum(longer) - 1, longer[0])
+            blocks = (len(self._left) + 1) * held
             if blocks > self._blocks and self._left:
                 break
             prompt, output = longer
@@ -178,12 +184,12 @@ class StaticScheduler:
 
     def _prefill(self, count: int) -> None:
         """Write what the step works on that prefills `count` prompts."""
-        work, tokens, window = self.work, self._prompt_tokens, self._limits.window_tokens
+        work, tokens, view = self.work, self._prompt_tokens, self._limits.view
         work.batch = work.growth = work.context = work.windowed = work.growing = 0
         work.prompt_tokens, work.sampled = count * tokens, count
         work.pairs = count * causal_pairs(tokens, 0)
-        if window:
-            work.window_pairs = count * window_pairs(tokens, 0, window)
+        if view.tokens:
+            work.window_pairs = count * view.pairs(tokens, 0)
 
     def _begin(self, now_s: float) -> None:
         """Take note that the prompts were prefilled, and that first tokens came with them."""
@@ -199,7 +205,3 @@ class StaticScheduler:
             request.offset = self._clock
             self.work.counted += request.counted
         self._left.sort(key=lambda request: request.generated - request.output_tokens)
-
-    def _blocks_for(self, tokens: int) -> int:
-        """Return the blocks that `tokens` tokens of one sequence take."""
-        return -(-tokens // self._kv_cache.block_tokens)

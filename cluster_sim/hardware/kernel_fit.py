@@ -1,0 +1,39 @@
+"""KernelFit: what constants of all kinds of kernels have in common."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from cluster_sim.hardware.operating_point import CLOCK_ON_BANDWIDTH, scaled_by
+from cluster_sim.schema import Description
+
+
+class KernelFit(Description):
+    """Constants of one kind of kernel at the highest clock, with the memory to itself."""
+
+    def at(self, clock: float, memory: float = 1.0) -> Self:
+        """Return the constants at a lower clock, with a part of the memory's bandwidth.
+
+        Times grow by 1 / clock, and rates of computing fall with the clock. So do rates of partial
+        sums, which stay in the cache. Rates of memory fall with clock^0.13 and with the share of
+        the bandwidth.
+
+        Parameters
+        ----------
+        clock
+            Share of the highest clock, above 0 and at most 1 [1].
+        memory
+            Share of the memory's bandwidth that other traffic leaves, above 0 and at most 1 [1].
+        """
+        if clock == memory == 1.0:
+            return self
+        reading = memory * clock**CLOCK_ON_BANDWIDTH
+        scales = {}
+        for name in type(self).model_fields:
+            if name.endswith("_flop_per_s") or name == "partial_bandwidth_bytes_per_s":
+                scales[name] = clock
+            elif name.endswith("_bytes_per_s"):
+                scales[name] = reading
+            elif name.endswith("_s"):
+                scales[name] = 1.0 / clock
+        return scaled_by(self, scales)

@@ -1,0 +1,53 @@
+"""Layers of several kinds: lists of them in files, and the keys of a `Model` that say them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cluster_sim.errors import shown
+from cluster_sim.llm.config_files.config_keys import ConfigKeys
+
+FULL, LINEAR = "full_attention", "linear_attention"
+OLD_NAMES = {"attention": FULL, "mamba": LINEAR}
+"""Names of kinds of layers before transformers 5."""
+_PRECISIONS = {
+    "float32": "fp32", "fp32": "fp32", "float": "fp32", "bfloat16": "bf16", "bf16": "bf16", "float16": "bf16", "fp16": "bf16", "half": "bf16",
+}  # fmt: skip
+
+
+def listed_kinds(reader: ConfigKeys, key: str, kinds: tuple[str, ...]) -> list[str]:
+    """Return the kind of each layer under `key`, by the names since transformers 5.
+
+    The list is empty where the file has none. Other kinds than `kinds` are a fault.
+    """
+    written = [str(kind) for kind in reader.one_per_layer(key)]
+    named = [kind if kind in kinds else OLD_NAMES.get(kind, kind) for kind in written]
+    if strange := sorted(set(named) - set(kinds)):
+        reader.fault(
+            f"{key}: got {', '.join(map(shown, strange))}; expected {' and '.join(kinds)}: other layers are not simulated yet"
+        )
+    return named
+
+
+def with_layers(shape: dict[str, Any], *kinds: dict[str, Any]) -> dict[str, Any]:
+    """Return the keys of a Model whose layers are of these kinds; those of no layer are left out."""
+    plain = ("heads", "kv_heads", "head_dim", "latent")
+    kept = {key: value for key, value in shape.items() if key not in plain}
+    return kept | {"attention_layers": [kind for kind in kinds if kind["layers"]]}
+
+
+def full_layers(shape: dict[str, Any], layers: int, **more: Any) -> dict[str, Any]:
+    """Return layers that attend to the whole context, with the heads of a shape."""
+    heads = {key: shape[key] for key in ("heads", "kv_heads", "head_dim")}
+    return {"kind": "full", "layers": layers} | heads | more
+
+
+def state_precision(reader: ConfigKeys, *keys: str, default: str) -> str:
+    """Return the precision of the recurrent state under one of `keys`, or else `default`."""
+    key, value = reader.value(*keys)
+    if value is None or value == "auto":
+        return default
+    name = str(value).removeprefix("torch.")
+    if name not in _PRECISIONS:
+        reader.fault(f"{key}: got {shown(value)}; expected float32, bfloat16 or float16")
+    return _PRECISIONS.get(name, default)

@@ -1,0 +1,69 @@
+"""Kinds of layers: attention, states, feed-forward parts.
+
+A new kind of attention is a file here and a name in the union `Attention`; `AttentionLayers` says
+what it has to tell.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from cluster_sim.llm.layers.compressed import CompressedLayers
+from cluster_sim.llm.layers.cross import CrossLayers
+from cluster_sim.llm.layers.feed_forward import DenseLayers, Experts
+from cluster_sim.llm.layers.heads import ChunkedLayers, FullLayers, HeadLayers, WindowLayers
+from cluster_sim.llm.layers.indexer import Indexer
+from cluster_sim.llm.layers.kind import AttentionLayers, MatrixShape, PerKey
+from cluster_sim.llm.layers.latent import LatentAttention, LatentLayers
+from cluster_sim.llm.layers.state import (
+    DeltaLayers,
+    GatedDeltaNetLayers,
+    KimiDeltaLayers,
+    LightningLayers,
+    Mamba2Layers,
+    MambaLayers,
+    StateLayers,
+)
+from cluster_sim.llm.layers.window import Window
+
+Attention = Annotated[
+    FullLayers
+    | WindowLayers
+    | ChunkedLayers
+    | LatentLayers
+    | CompressedLayers
+    | GatedDeltaNetLayers
+    | KimiDeltaLayers
+    | Mamba2Layers
+    | MambaLayers
+    | LightningLayers
+    | CrossLayers,
+    Field(discriminator="kind"),
+]
+"""Layers of one kind of attention or state."""
+
+__all__ = [
+    "Attention",
+    "AttentionLayers",
+    "ChunkedLayers",
+    "CompressedLayers",
+    "CrossLayers",
+    "DeltaLayers",
+    "DenseLayers",
+    "Experts",
+    "FullLayers",
+    "GatedDeltaNetLayers",
+    "HeadLayers",
+    "Indexer",
+    "KimiDeltaLayers",
+    "LatentAttention",
+    "LatentLayers",
+    "LightningLayers",
+    "Mamba2Layers",
+    "MambaLayers",
+    "MatrixShape",
+    "PerKey",
+    "StateLayers",
+    "Window",
+    "WindowLayers",
+]

@@ -1,0 +1,145 @@
+"""Attention over compressed entries of the context and a window (DeepSeek-V4)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from cluster_sim.llm.layers.indexer import Indexer
+from cluster_sim.llm.layers.kind import AttentionLayers, HeadShape, MatrixShape, PerKey, heads_fault
+from cluster_sim.typing import Count, CountOrZero
+
+
+class CompressedLayers(AttentionLayers):
+    """Layers that keep one entry per `ratio` tokens, and the entries of the last `tokens`.
+
+    One entry is key and value of all heads. With an indexer a query reads the chosen entries, else
+    all of them. The window is taken to be full from the first token on: a sequence shorter than it
+    reads a little less.
+    """
+
+    kind: Literal["compressed"] = "compressed"
+    heads: Count
+    """Number of query heads per layer."""
+    head_dim: Count
+    """Width of a query head and of an entry."""
+    q_rank: Count
+    """Width of the latent vector of queries."""
+    output_groups: Count
+    """Number of groups of heads whose outputs are projected apart."""
+    output_rank: Count
+    """Width that each group is projected to."""
+    tokens: Count
+    """Length of the window [tokens]."""
+    ratio: CountOrZero = 0
+    """Number of tokens per compressed entry; 0: there is the window alone."""
+    overlap: bool = False
+    """Whether entries are made of overlapping groups of tokens, which doubles the compressor."""
+    indexer: Indexer | None = None
+    """Indexer over the entries, whose `top_k` counts entries; left out, all are read."""
+
+    @property
+    def view_tokens(self) -> int:
+        """Number of tokens whose entries are read with an indexer."""
+        return self.indexer.top_k * self.ratio if self.indexer is not None else 0
+
+    @property
+    def window_tokens(self) -> int:
+        """Length of the window."""
+        return self.tokens
+
+    def products(self, hidden: int, ranks: int) -> list[MatrixShape]:
+        """Return the matrices of one device.
+
+        Queries go down and up; one projection makes the window's entry; outputs go down by groups
+        and up; a compressor makes entries and their weights, and one of its own the index keys.
+        """
+        width = self.heads * self.head_dim / ranks
+        groups = self.output_groups / ranks
+        return [
+            MatrixShape(self.q_rank + self.head_dim, hidden),
+            MatrixShape(width, self.q_rank),
+            MatrixShape(groups * self.output_rank, width / groups),
+            MatrixShape(hidden, groups * self.output_rank),
+            *self._compressing(hidden),
+        ]
+
+    def _compressing(self, hidden: int) -> list[MatrixShape]:
+        """Return the matrices that every device holds for entries and index keys."""
+        shapes, copies = [], 2 if self.overlap else 1
+        if self.ratio:
+            shapes.append(MatrixShape(2 * copies * self.head_dim, hidden))
+        if (index := self.indexer) is not None:
+            shapes += [
+                MatrixShape(index.heads * index.head_dim, self.q_rank),
+                MatrixShape(2 * copies * index.head_dim, hidden),
+                MatrixShape(index.heads, hidden),
+            ]
+        return shapes
+
+    def fault_of_ranks(self, ranks: int) -> str | None:
+        """Return why the groups of heads cannot be shared, see `AttentionLayers`."""
+        return heads_fault(ranks, self.output_groups, "groups of heads")
+
+    def parameters(self, hidden: int) -> int:
+        """Return the number of weights, see `AttentionLayers`."""
+        return int(sum(shape.outputs * shape.inputs for shape in self.products(hidden, 1)))
+
+    def copied_parameters(self, hidden: int) -> int:
+        """Return the projections down, and what makes entries."""
+        shapes = self._compressing(hidden)
+        down = hidden * (self.q_rank + self.head_dim)
+        return down + int(sum(shape.outputs * shape.inputs for shape in shapes))
+
+    def rotary_width(self, ranks: int) -> float:
+        """Return the values of queries and of the entry on one device."""
+        return self.heads / ranks * self.head_dim + self.head_dim
+
+    @property
+    def is_latent(self) -> bool:
+        """Always true."""
+        return True
+
+    def decode_heads(self, ranks: int) -> HeadShape | None:
+        """Return the heads of one device, which share one entry: key and value at once."""
+        return HeadShape(self.heads / ranks, 1.0, self.head_dim // 2)
+
+    def growing_values(self, ranks: int = 1) -> float:
+        """Return the values of the compressed entries per token, which every device holds."""
+        return self.head_dim / self.ratio if self.ratio else 0.0
+
+    def index_values(self, ranks: int = 1) -> float:
+        """Return the values of the index keys per token."""
+        return self.indexer.key_values / self.ratio if self.indexer is not None else 0.0
+
+    def window_values(self, ranks: int = 1) -> float:
+        """Return the values of an entry of the window."""
+        return float(self.head_dim)
+
+    def read_values(self, ranks: int = 1) -> PerKey:
+        """Return the values of compressed entries that a decoding query reads per token."""
+        values = self.growing_values(ranks)
+        return PerKey(values) if self.indexer is None else PerKey(limited=values)
+
+    def sequence_values(self, ranks: int = 1) -> float:
+        """Return the values of the window, which is taken to be full."""
+        return float(self.head_dim * self.tokens)
+
+    @property
+    def decode_flop(self) -> PerKey:
+        """Arithmetic of one decoding query with compressed entries [FLOP per token]."""
+        if not self.ratio:
+            return PerKey()
+        entry = 4.0 * self.heads * self.head_dim / self.ratio
+        if self.indexer is None:
+            return PerKey(entry)
+        return PerKey(self.indexer.key_flop / self.ratio, entry)
+
+    @property
+    def prefill_flop(self) -> PerKey:
+        """Arithmetic of one pair in prefill, the same as in decoding."""
+        return self.decode_flop
+
+    @property
+    def token_flop(self) -> float:
+        """Arithmetic of one token with the window, which is taken to be full [FLOP]."""
+        return 4.0 * self.heads * self.head_dim * self.tokens

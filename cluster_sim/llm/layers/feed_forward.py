@@ -1,0 +1,44 @@
+"""Feed-forward parts: dense ones and mixtures of experts."""
+
+from __future__ import annotations
+
+from cluster_sim.schema import Description
+from cluster_sim.typing import Count, CountOrZero
+
+
+class DenseLayers(Description):
+    """Layers with a dense feed-forward part of one width."""
+
+    layers: Count
+    """Number of layers."""
+    ffn: Count
+    """Width of the part."""
+    is_idle: bool = False
+    """Whether text passes the part by, as in layers that attend to an image alone."""
+
+
+class Experts(Description):
+    """A mixture of experts in place of the dense feed-forward part, or beside it."""
+
+    count: Count
+    """Number of routed experts per layer."""
+    top_k: Count
+    """Number of experts that each token is routed to."""
+    shared: CountOrZero = 0
+    """Number of experts that every token passes."""
+    ffn: Count
+    """Width of one expert."""
+    dense_layers: CountOrZero = 0
+    """Number of layers at the front that keep the dense feed-forward part."""
+    layers: Count | None = None
+    """Number of layers with experts. Default: all but `dense_layers`."""
+    shared_ffn: Count | None = None
+    """Width of a shared expert. Default: `ffn`."""
+    latent: CountOrZero = 0
+    """Width of the vectors that routed experts work on, which every token is projected to and from
+    (LatentMoE, NVIDIA Nemotron 3, 2025); 0: the hidden states."""
+
+    @property
+    def shared_width(self) -> int:
+        """Width of one shared expert."""
+        return self.ffn if self.shared_ffn is None else self.shared_ffn

@@ -1,0 +1,184 @@
+"""Attention whose heads have keys and values of their own or of their group (arXiv 2305.13245)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from cluster_sim.llm.layers.indexer import Indexer
+from cluster_sim.llm.layers.kind import (
+    AttentionLayers,
+    HeadShape,
+    MatrixShape,
+    PerKey,
+    heads_fault,
+    split,
+)
+from cluster_sim.typing import Count, CountOrZero
+
+
+class HeadLayers(AttentionLayers):
+    """Attention with heads, over whatever part of the context."""
+
+    heads: Count
+    """Number of query heads per layer."""
+    kv_heads: Count
+    """Number of key and value heads per layer."""
+    head_dim: Count
+    """Width of a head's query and key."""
+    value_dim: CountOrZero = 0
+    """Width of a head's value; 0 where it is that of the key."""
+    gated: bool = False
+    """Whether the output has a gate, which makes the query projection twice as wide."""
+    key_is_value: bool = False
+    """Whether one projection gives keys and values; the cache holds both."""
+
+    @property
+    def value_width(self) -> int:
+        """Width of a head's value."""
+        return self.value_dim or self.head_dim
+
+    @property
+    def kv_width(self) -> int:
+        """Widths of a head's key and value together."""
+        return self.head_dim + self.value_width
+
+    def fault_of_ranks(self, ranks: int) -> str | None:
+        """Return why the heads cannot be shared, see `AttentionLayers`."""
+        if fault := heads_fault(ranks, self.heads):
+            return fault
+        if self.kv_heads % ranks and ranks % self.kv_heads:
+            return f"{ranks} neither divides the {self.kv_heads} KV heads of {{}} nor is a multiple of them"
+        return None
+
+    def parameters(self, hidden: int) -> int:
+        """Return the number of weights, see `AttentionLayers`."""
+        kv_width = self.head_dim if self.key_is_value else self.kv_width
+        gate = self.value_width if self.gated else 0
+        queries = self.heads * (self.head_dim + gate)
+        return hidden * (queries + self.kv_heads * kv_width + self.heads * self.value_width)
+
+    def products(self, hidden: int, ranks: int) -> list[MatrixShape]:
+        """Return the matrices of one device, see `AttentionLayers`."""
+        heads, kv_heads = self.heads / ranks, split(self.kv_heads, ranks)
+        kv_width = self.head_dim if self.key_is_value else self.kv_width
+        gate = self.value_width if self.gated else 0
+        return [
+            MatrixShape(heads * (self.head_dim + gate) + kv_heads * kv_width, hidden),
+            MatrixShape(hidden, heads * self.value_width),
+        ]
+
+    def rotary_width(self, ranks: int) -> float:
+        """Return the values of queries, keys and values, see `AttentionLayers`."""
+        return self.heads / ranks * self.head_dim + split(self.kv_heads, ranks) * self.kv_width
+
+    def decode_heads(self, ranks: int) -> HeadShape | None:
+        """Return the heads of one device, see `AttentionLayers`."""
+        return HeadShape(self.heads / ranks, split(self.kv_heads, ranks), self.kv_width // 2)
+
+    @property
+    def key_flop(self) -> float:
+        """Arithmetic of one query with one key: score and weighted sum [FLOP]."""
+        return 2.0 * self.heads * self.kv_width
+
+    def cached_values(self, ranks: int) -> float:
+        """Return the values of a token's keys and values on one device."""
+        return split(self.kv_heads, ranks) * self.kv_width
+
+
+class FullLayers(HeadLayers):
+    """Attention that sees the whole context; with an indexer it reads the chosen tokens of it."""
+
+    kind: Literal["full"] = "full"
+    indexer: Indexer | None = None
+    """Indexer that chooses the tokens to be read; left out, all are read."""
+
+    @property
+    def view_tokens(self) -> int:
+        """Most tokens that a query reads, see `AttentionLayers`."""
+        return self.indexer.top_k if self.indexer is not None else 0
+
+    def parameters(self, hidden: int) -> int:
+        """Return the number of weights, those of the indexer included."""
+        index = self.indexer.parameters(hidden, hidden) if self.indexer is not None else 0
+        return super().parameters(hidden) + index
+
+    def copied_parameters(self, hidden: int) -> int:
+        """Return the weights of the indexer, which every device holds."""
+        return self.indexer.parameters(hidden, hidden) if self.indexer is not None else 0
+
+    def products(self, hidden: int, ranks: int) -> list[MatrixShape]:
+        """Return the matrices of one device, those of the indexer included."""
+        index = self.indexer.shapes(hidden, hidden) if self.indexer is not None else []
+        return super().products(hidden, ranks) + index
+
+    def growing_values(self, ranks: int = 1) -> float:
+        """Return the values per token of the whole context, see `AttentionLayers`."""
+        return self.cached_values(ranks)
+
+    def index_values(self, ranks: int = 1) -> float:
+        """Return the values of a token's index key, which every device holds."""
+        return float(self.indexer.key_values) if self.indexer is not None else 0.0
+
+    def read_values(self, ranks: int = 1) -> PerKey:
+        """Return the cached values that a decoding query reads, see `AttentionLayers`."""
+        values = self.cached_values(ranks)
+        return PerKey(values) if self.indexer is None else PerKey(limited=values)
+
+    @property
+    def decode_flop(self) -> PerKey:
+        """Arithmetic of one decoding query, see `AttentionLayers`."""
+        if self.indexer is None:
+            return PerKey(self.key_flop)
+        return PerKey(self.indexer.key_flop, self.key_flop)
+
+    @property
+    def prefill_flop(self) -> PerKey:
+        """Arithmetic of one pair in prefill, the same as in decoding."""
+        return self.decode_flop
+
+
+class WindowLayers(HeadLayers):
+    """Attention that sees the last `tokens` only; older ones leave the cache."""
+
+    kind: Literal["window"] = "window"
+    tokens: Count
+    """Length of the window [tokens]."""
+
+    @property
+    def view_tokens(self) -> int:
+        """Length of the window."""
+        return self.tokens
+
+    @property
+    def window_tokens(self) -> int:
+        """Length of the window."""
+        return self.tokens
+
+    def window_values(self, ranks: int = 1) -> float:
+        """Return the values per token of the window, see `AttentionLayers`."""
+        return self.cached_values(ranks)
+
+    def read_values(self, ranks: int = 1) -> PerKey:
+        """Return the cached values that a decoding query reads, see `AttentionLayers`."""
+        return PerKey(limited=self.cached_values(ranks))
+
+    @property
+    def decode_flop(self) -> PerKey:
+        """Arithmetic of one decoding query, see `AttentionLayers`."""
+        return PerKey(limited=self.key_flop)
+
+    @property
+    def prefill_flop(self) -> PerKey:
+        """Arithmetic of one pair in prefill, the same as in decoding."""
+        return self.decode_flop
+
+
+class ChunkedLayers(WindowLayers):
+    """Attention inside chunks: a query sees the tokens before it in its own chunk (Llama 4)."""
+
+    kind: Literal["chunked"] = "chunked"  # type: ignore[assignment]
+
+    @property
+    def is_chunked(self) -> bool:
+        """Always true."""
+        return True

@@ -1,0 +1,149 @@
+"""Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from cluster_sim.llm.layers.indexer import Indexer
+from cluster_sim.llm.layers.kind import AttentionLayers, HeadShape, MatrixShape, PerKey, heads_fault
+from cluster_sim.schema import Description
+from cluster_sim.typing import Count, CountOrZero
+
+
+class LatentAttention(Description):
+    """Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434).
+
+    The KV cache holds one latent vector per token and layer.
+    """
+
+    q_rank: CountOrZero
+    """Width of the latent vector of queries; 0 where queries are not compressed."""
+    kv_rank: Count
+    """Width of the latent vector of keys and values."""
+    rope_dim: Count
+    """Width of the part of a key that carries the rotary embedding."""
+    nope_dim: Count
+    """Width of the part of a head's key without rotary embedding."""
+    v_dim: Count
+    """Width of a head's value."""
+
+
+class LatentLayers(LatentAttention, AttentionLayers):
+    """Layers of latent attention; with an indexer they read the chosen tokens of the context."""
+
+    kind: Literal["latent"] = "latent"
+    heads: Count
+    """Number of query heads per layer."""
+    gated: bool = False
+    """Whether the output has a gate of its own width."""
+    indexer: Indexer | None = None
+    """Indexer that chooses the tokens to be read; left out, all are read."""
+
+    @property
+    def view_tokens(self) -> int:
+        """Most tokens that a query reads, see `AttentionLayers`."""
+        return self.indexer.top_k if self.indexer is not None else 0
+
+    @property
+    def down_width(self) -> int:
+        """Width of the latent vector of keys and values with its rotary part: what is cached."""
+        return self.kv_rank + self.rope_dim
+
+    def fault_of_ranks(self, ranks: int) -> str | None:
+        """Return why the heads cannot be shared, see `AttentionLayers`."""
+        return heads_fault(ranks, self.heads)
+
+    def parameters(self, hidden: int) -> int:
+        """Return the number of weights, those of the indexer included."""
+        q_heads = self.heads * (self.nope_dim + self.rope_dim)
+        query = hidden * self.q_rank + self.q_rank * q_heads if self.q_rank else hidden * q_heads
+        down = hidden * self.down_width
+        up = self.kv_rank * self.heads * (self.nope_dim + self.v_dim)
+        out = self.heads * self.v_dim * hidden
+        gate = out if self.gated else 0
+        return query + down + up + out + gate + self._index_parameters(hidden)
+
+    def copied_parameters(self, hidden: int) -> int:
+        """Return the projections down to latent vectors and the indexer."""
+        return hidden * (self.q_rank + self.down_width) + self._index_parameters(hidden)
+
+    def _index_parameters(self, hidden: int) -> int:
+        if self.indexer is None:
+            return 0
+        return self.indexer.parameters(hidden, self.q_rank or hidden)
+
+    def products(self, hidden: int, ranks: int) -> list[MatrixShape]:
+        """Return the matrices of one device (section 2.1 of the paper).
+
+        They go down to the latent vectors of queries, keys and values, at once and on every device;
+        up to the queries; up to keys and values, which decoding applies to queries and sums in
+        place of the keys and values, head by head and with as many FLOP; and out.
+        """
+        heads = self.heads / ranks
+        up, down = heads * (self.nope_dim + self.rope_dim), self.down_width
+        queries = (
+            [MatrixShape(self.q_rank + down, hidden), MatrixShape(up, self.q_rank)]
+            if self.q_rank
+            else [MatrixShape(up + down, hidden)]
+        )
+        keys = MatrixShape(heads * self.kv_rank, self.nope_dim)
+        values = MatrixShape(heads * self.v_dim, self.kv_rank)
+        out = MatrixShape(hidden, heads * self.v_dim)
+        gate = [MatrixShape(heads * self.v_dim, hidden)] if self.gated else []
+        index = (
+            self.indexer.shapes(hidden, self.q_rank or hidden) if self.indexer is not None else []
+        )
+        return [*queries, keys, values, out, *gate, *index]
+
+    def rotary_width(self, ranks: int) -> float:
+        """Return the values of queries, keys and values as if they were spelled out per head."""
+        return 3.0 * self.heads / ranks * self.v_dim
+
+    @property
+    def is_latent(self) -> bool:
+        """Always true."""
+        return True
+
+    def decode_heads(self, ranks: int) -> HeadShape | None:
+        """Return the heads of one device, which share one latent vector: key and value at once."""
+        return HeadShape(self.heads / ranks, 1.0, self.down_width // 2)
+
+    def prefill_heads(self, ranks: int) -> HeadShape | None:
+        """Return the heads of one device, each with keys and values spelled out."""
+        heads = self.heads / ranks
+        return HeadShape(heads, heads, (self.nope_dim + self.rope_dim + self.v_dim) // 2)
+
+    def growing_values(self, ranks: int = 1) -> float:
+        """Return the values of a token's latent vector, which every device holds."""
+        return float(self.down_width)
+
+    def index_values(self, ranks: int = 1) -> float:
+        """Return the values of a token's index key, which every device holds."""
+        return float(self.indexer.key_values) if self.indexer is not None else 0.0
+
+    def read_values(self, ranks: int = 1) -> PerKey:
+        """Return the cached values that a decoding query reads, see `AttentionLayers`."""
+        values = self.growing_values(ranks)
+        return PerKey(values) if self.indexer is None else PerKey(limited=values)
+
+    @property
+    def decode_flop(self) -> PerKey:
+        """Arithmetic of one decoding query [FLOP per key].
+
+        It decodes in the latent space (its up-projections are absorbed): scores over rank + rope,
+        sum over rank.
+        """
+        return self._per_key(2.0 * self.heads * (2 * self.kv_rank + self.rope_dim))
+
+    @property
+    def prefill_flop(self) -> PerKey:
+        """Arithmetic of one pair in prefill, where keys and values are spelled out per head.
+
+        Sparse attention reads latent vectors in prefill too.
+        """
+        if self.indexer is not None:
+            return self.decode_flop
+        return self._per_key(2.0 * self.heads * (self.nope_dim + self.rope_dim + self.v_dim))
+
+    def _per_key(self, flop: float) -> PerKey:
+        return PerKey(flop) if self.indexer is None else PerKey(self.indexer.key_flop, flop)

@@ -1,0 +1,238 @@
+"""ModelShape: what a file says of a model, and its layers by kind."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import Field, model_validator
+
+from cluster_sim.hardware.precision import Precision
+from cluster_sim.limits import LAYERS
+from cluster_sim.llm.layers import (
+    Attention,
+    AttentionLayers,
+    DenseLayers,
+    Experts,
+    FullLayers,
+    LatentAttention,
+    LatentLayers,
+    Window,
+    WindowLayers,
+)
+from cluster_sim.schema import Description
+from cluster_sim.typing import Count, CountOrZero
+
+WeightPart = Literal["embedding", "attention", "ffn", "shared", "experts"]
+"""A part of a model's weights that is stored in a precision of its own: embedding and output head,
+attention, dense feed-forward parts, shared experts, routed experts."""
+
+
+WEIGHT_PARTS: tuple[WeightPart, ...] = get_args(WeightPart)
+"""All parts."""
+
+
+class ModelShape(Description):
+    """Keys of a model, and its layers by kind however they are written."""
+
+    name: str
+    layers: Annotated[int, Field(gt=0), LAYERS]
+    """Number of layers."""
+    hidden: Count
+    """Width of the hidden states."""
+    heads: CountOrZero = 0
+    """Number of query heads per layer; needed unless `attention_layers` says it."""
+    kv_heads: CountOrZero = 0
+    """Number of key and value heads per layer; needed unless `attention_layers` says it."""
+    head_dim: CountOrZero = 0
+    """Width of one head; needed unless `attention_layers` says it."""
+    attention_layers: tuple[Attention, ...] | None = None
+    """Layers by kind of attention or state, where they differ; left out, they follow from `heads`,
+    `kv_heads`, `head_dim`, `latent` and `window`."""
+    ffn: CountOrZero = 0
+    """Width of the dense feed-forward part; 0 where every layer has experts."""
+    dense: tuple[DenseLayers, ...] | None = None
+    """Dense feed-forward parts by width. Default: one of width `ffn` in each layer without
+    experts."""
+    ffn_gated: bool | None = None
+    """Whether feed-forward parts and experts have a gate: three matrices, and two without. Default:
+    true."""
+    vocabulary: Count
+    """Number of tokens in the vocabulary."""
+    max_context: Count
+    """Longest prompt and output together [tokens]."""
+    tied_embeddings: bool = False
+    """Whether the embedding and the output head share their weights."""
+    experts: Experts | None = None
+    """Mixture of experts; left out, all layers are dense."""
+    latent: LatentAttention | None = None
+    """Latent attention; left out, each head has keys and values of its own or of its group."""
+    window: Window | None = None
+    """Layers with a sliding window; left out, all layers see the whole context."""
+    native: Precision = "bf16"
+    """Precision in which the weights are published."""
+    fp4_format: Literal["nvfp4", "mxfp4", "int4"] = "nvfp4"
+    """Format of weights in fp4; int4: integers, which are multiplied in 16 bit."""
+    weight_bits: Annotated[float, Field(gt=0.0)] | None = None
+    """Number of bits per weight in the published precision, scales included. Default: bf16 16, fp8
+    8, nvfp4 4.5, mxfp4 4.25, int4 4.125."""
+    kept_bf16: tuple[WeightPart, ...] = ("embedding",)
+    """Parts that stay in 16 bit in the quantised checkpoints."""
+    fp4_kept_bf16: tuple[Literal["attention"], ...] = ()
+    """Further parts that stay in 16 bit where the weights are fp4."""
+    fp4_kept_fp8: tuple[WeightPart, ...] = ()
+    """Parts that are stored in 8 bit where the weights are fp4."""
+    notes: tuple[str, ...] | None = None
+    """Sentences on what the file of the model leaves open or what is approximated. Commands print
+    them as warnings."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.attention_layers is None:
+            self._has_plain_attention()
+        else:
+            self._has_attention_of_its_kinds(self.attention_layers)
+        self._has_feed_forward_parts()
+        return self
+
+    def _has_plain_attention(self) -> None:
+        for key in ("heads", "kv_heads", "head_dim"):
+            if not getattr(self, key):
+                raise ValueError(f"{key!r} is missing; expected it, or 'attention_layers'")
+        if self.heads % self.kv_heads:
+            raise ValueError(f"{self.heads} heads are no multiple of {self.kv_heads} kv_heads")
+        if self.window and self.window.layers > self.layers:
+            raise ValueError(
+                f"{self.window.layers} window layers are more than {self.layers} layers"
+            )
+
+    def _has_attention_of_its_kinds(self, kinds: tuple[Attention, ...]) -> None:
+        if self.window is not None or self.latent is not None:
+            raise ValueError(
+                "got 'attention_layers' beside 'window' or 'latent'; expected all layers in attention_layers"
+            )
+        if self.mixer_layers > self.layers:
+            raise ValueError(
+                f"attention_layers has {self.mixer_layers} layers; expected {self.layers} at most"
+            )
+        views = {(kind.view_tokens, kind.is_chunked) for kind in kinds if kind.view_tokens}
+        if len(views) > 1:
+            sizes = " and ".join(f"{tokens:,}" for tokens, _ in sorted(views))
+            raise ValueError(
+                f"attention_layers has windows, chunks or choices of {sizes} tokens; expected one size and one kind: others are not simulated yet"
+            )
+
+    def _has_feed_forward_parts(self) -> None:
+        experts = self.experts
+        if experts and experts.top_k > experts.count:
+            raise ValueError(f"top_k of {experts.top_k} is more than {experts.count} experts")
+        if experts and experts.dense_layers > self.layers:
+            raise ValueError(
+                f"{experts.dense_layers} dense layers are more than {self.layers} layers"
+            )
+        if self.dense is None and self.moe_layers < self.layers and not self.ffn:
+            raise ValueError("'ffn' is missing: there are layers without experts")
+        if self.moe_layers > self.layers or self.dense_layers > self.layers:
+            raise ValueError(
+                f"{self.moe_layers} layers with experts and {self.dense_layers} dense ones; expected {self.layers} at most of each"
+            )
+
+    # Layers by kind
+
+    @cached_property
+    def attention(self) -> tuple[AttentionLayers, ...]:
+        """Layers by kind of attention or state, however the model is written."""
+        if self.attention_layers is not None:
+            return self.attention_layers
+        heads = {"heads": self.heads, "kv_heads": self.kv_heads, "head_dim": self.head_dim}
+        if self.latent is not None:
+            latent = dict(self.latent)
+            return (LatentLayers(layers=self.layers, heads=self.heads, **latent),)
+        window = self.window
+        if window is None:
+            return (FullLayers(layers=self.layers, **heads),)
+        windows = WindowLayers(layers=window.layers, tokens=window.tokens, **heads)
+        if window.layers == self.layers:
+            return (windows,)
+        return (FullLayers(layers=self.layers - window.layers, **heads), windows)
+
+    @cached_property
+    def dense_parts(self) -> tuple[DenseLayers, ...]:
+        """Dense feed-forward parts by width, however the model is written."""
+        if self.dense is not None:
+            return self.dense
+        layers = self.layers - self.moe_layers
+        return (DenseLayers(layers=layers, ffn=self.ffn),) if layers else ()
+
+    @property
+    def mixer_layers(self) -> int:
+        """Number of layers that have attention or a state."""
+        return sum(kind.layers for kind in self.attention)
+
+    @property
+    def full_layers(self) -> int:
+        """Number of layers that cache the whole context."""
+        return sum(kind.layers for kind in self.attention if kind.growing_values())
+
+    @property
+    def dense_layers(self) -> int:
+        """Number of layers that have a dense feed-forward part."""
+        return sum(part.layers for part in self.dense_parts)
+
+    @property
+    def moe_layers(self) -> int:
+        """Number of layers that have a mixture of experts."""
+        if self.experts is None:
+            return 0
+        if self.experts.layers is not None:
+            return self.experts.layers
+        return self.layers - self.experts.dense_layers
+
+    @property
+    def blocks(self) -> int:
+        """Number of attention, state and feed-forward blocks: two per layer of a plain model."""
+        return self.mixer_layers + self.dense_layers + self.moe_layers
+
+    @property
+    def idle_blocks(self) -> int:
+        """Number of those that text passes by."""
+        idle = sum(kind.layers for kind in self.attention if kind.is_idle)
+        return idle + sum(part.layers for part in self.dense_parts if part.is_idle)
+
+    @cached_property
+    def view_tokens(self) -> int:
+        """Most tokens that a query reads in layers of a limited view; 0 where there are none.
+
+        It is the length of the window or of the chunk, or the number of tokens that an indexer
+        chooses. A model has one such size.
+        """
+        return max((kind.view_tokens for kind in self.attention), default=0)
+
+    @cached_property
+    def view_is_chunked(self) -> bool:
+        """Whether the limited view begins anew with each chunk."""
+        return any(kind.is_chunked for kind in self.attention)
+
+    def last_layers(self, count: int) -> Self:
+        """Return a model of the last `count` layers, with the embedding and the output head.
+
+        Such a model predicts tokens further ahead (DeepSeek-V3, arXiv 2412.19437, section 2.2). Of
+        layers of several kinds it has those that see the whole context.
+        """
+        update: dict[str, object] = {"layers": count}
+        if self.experts is not None:
+            dense = max(self.experts.dense_layers - self.layers + count, 0)
+            layers = self.experts.layers and min(self.experts.layers, count)
+            update["experts"] = self.experts.model_copy(
+                update={"dense_layers": dense, "layers": layers}
+            )
+        if self.attention_layers is not None:
+            whole = max(self.attention_layers, key=lambda kind: kind.growing_values())
+            update["attention_layers"] = (whole.model_copy(update={"layers": count}),)
+        if self.dense is not None:
+            update["dense"] = tuple(
+                part.model_copy(update={"layers": min(part.layers, count)})
+                for part in self.dense[-1:]
+                if self.experts is None
+            )
+        return self.model_copy(update=update)

@@ -1,0 +1,204 @@
+"""Time of the state part of one linear-attention layer on one device.
+
+The part is the kernels between the projections: the short convolution, the gate and the scan.
+Tensor parallelism is the caller's: a shape has the heads of one device. The functions are
+
+    linear_decode_s(fit, shape, batch) -> float
+    linear_prefill_line(fit, shape, sequences=1) -> PrefillLine(fixed_s, token_s)
+    linear_prefill_s(fit, shape, sequences, tokens) -> float
+    linear_roofline(shape, bandwidth, flop_per_s) -> LinearAttentionFit
+    scan_flop(shape) -> FLOP per token
+
+`linear_roofline` gives the constants for what was never measured, so that the same functions hold
+for both. Neither time depends on the context. `KernelFits.linear` holds the fits by the kind of
+layer, such as `gated_delta_net`; `fit_of_engine(fits.linear, kind, engine)` finds one.
+
+Measured were heads of 128 by 128 values with a state in 32 bit: Gated DeltaNet
+(arXiv 2412.06464) with 2 to 64 value heads, and Kimi Delta Attention (arXiv 2510.26692) with 12 to
+96; batches to 1,024, prompts to 32,768 tokens in up to 64 sequences. Of Mamba-2 (arXiv 2405.21060)
+the convolution alone was measured; its scan is a roofline.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from cluster_sim.hardware.linear_fit import LinearAttentionFit
+from cluster_sim.physics.attention import above
+from cluster_sim.typing import Number
+
+SCAN_CHUNK = 64
+"""Number of tokens that a scan takes at a time: 64 in FLA's kernels for both delta rules."""
+CONVOLUTION_BYTES = 2.0
+"""Size of one value of the convolution's inputs, outputs and state [B]."""
+CONVOLUTION_TOKENS = 4
+"""Number of tokens that the short convolution spans."""
+
+
+class LinearShape(NamedTuple):
+    """State part of one layer on one device; numbers, or arrays of one value per kernel."""
+
+    heads: Number
+    """Number of value heads, each with a state of its own."""
+    key_dim: Number
+    """Width of a key; of Mamba-2, the state per channel."""
+    value_dim: Number
+    """Width of a value; of Mamba-2, the width of a head."""
+    channels: Number
+    """Number of channels of the convolution: queries, keys and values; 0 without one."""
+    value_bytes: Number = 4.0
+    """Size of one value of the state [B]."""
+    is_delta: bool = True
+    """Whether the state follows the delta rule, which computes about twice as much as a sum."""
+
+    @property
+    def head_state_bytes(self) -> Number:
+        """Size of the state of one head of one sequence [B]."""
+        return self.key_dim * self.value_dim * self.value_bytes
+
+
+class PrefillLine(NamedTuple):
+    """Time of a step's prompt tokens in one layer: fixed + token x tokens."""
+
+    fixed_s: Number
+    token_s: Number
+
+
+def scan_flop(shape: LinearShape) -> Number:
+    """Return the FLOP of one prompt token in a scan by chunks, over all heads.
+
+    Inside a chunk of C tokens, scores and their sum over values; between chunks, reading the state
+    and adding to it:
+
+        heads (2 C (key + value) + 4 key value)
+
+    (Mamba-2, arXiv 2405.21060, section 6). The delta rule first solves for the values that a
+    chunk writes, with the products of its keys among each other, of the solution with keys and
+    with values, and of keys with the state (arXiv 2412.06464, section 3.3; arXiv 2510.26692,
+    section 3): 2 C (2 key + value) + 2 key value more.
+
+    >>> scan_flop(LinearShape(1, 128, 128, 0, is_delta=False))  # 128 x 256 and 4 x 16,384
+    98304.0
+    >>> scan_flop(LinearShape(1, 128, 128, 0))  # 128 x 384 and 2 x 16,384 more
+    180224.0
+    """
+    key, value, chunk = shape.key_dim, shape.value_dim, 2.0 * SCAN_CHUNK
+    flop = chunk * (key + value) + 4.0 * key * value
+    if shape.is_delta:
+        flop = flop + chunk * (2.0 * key + value) + 2.0 * key * value
+    return shape.heads * flop
+
+
+def linear_decode_s(fit: LinearAttentionFit, shape: LinearShape, batch: Number) -> Number:
+    """Return the time of one layer's state part for `batch` decoding sequences [s].
+
+        start + max(batch heads - free_heads, 0) 2 state / bandwidth + batch channels channel
+
+    Each sequence's state is read and written once.
+
+    Parameters
+    ----------
+    fit
+        Constants of the kind of layer.
+    shape
+        Heads of one device; may hold arrays.
+    batch
+        Number of sequences, or an array of it.
+
+    Examples
+    --------
+    1,000 heads of 64 KiB at 4 TB/s, there and back, and 5 us:
+
+    >>> from cluster_sim.hardware.linear_fit import LinearAttentionFit
+    >>> decode = {"start": "5 us", "free_heads": 0, "bandwidth": "4 TB/s", "channel": "0 s"}
+    >>> prompts = {"prompt_start": "0 s", "prompt_free_heads": 0, "prompt_head": "0 s"}
+    >>> scan = {"walk": "0 s", "compute": "1 PFLOP/s", "overlap": 1, "prompt_channel": "0 s"}
+    >>> fit = LinearAttentionFit.model_validate(decode | prompts | scan)
+    >>> round(linear_decode_s(fit, LinearShape(10, 128, 128, 0), 100), 7)
+    3.78e-05
+    """
+    state_s = 2.0 * shape.head_state_bytes / fit.bandwidth_bytes_per_s
+    heads_s = above(batch * shape.heads, fit.free_heads) * state_s
+    return fit.start_s + heads_s + batch * shape.channels * fit.channel_s
+
+
+def linear_prefill_line(
+    fit: LinearAttentionFit, shape: LinearShape, sequences: Number = 1
+) -> PrefillLine:
+    """Return the line of one layer's state part over the prompt tokens of a step.
+
+    It is, for any number of tokens of `sequences` prompts of like length,
+
+        fixed = prompt_start + max(sequences heads - prompt_free_heads, 0) prompt_head
+        token = ((walk / sequences)^o + (scan_flop / compute + channels prompt_channel)^o)^(1/o)
+
+    with o = overlap. A scan walks along each sequence one chunk after another, and the longest walk
+    counts where there are too few heads to fill the device.
+
+    Parameters
+    ----------
+    fit
+        Constants of the kind of layer.
+    shape
+        Heads of one device; may hold arrays.
+    sequences
+        Number of sequences whose chunks the step takes, or an array of it.
+    """
+    heads_s = above(sequences * shape.heads, fit.prompt_free_heads) * fit.prompt_head_s
+    busy_s = scan_flop(shape) / fit.compute_flop_per_s + shape.channels * fit.prompt_channel_s
+    walk_s, power = fit.walk_s / sequences, fit.overlap
+    # the larger is factored out in effect: both are far from 0 and the power is small
+    token_s = (walk_s**power + busy_s**power) ** (1.0 / power)
+    return PrefillLine(fit.prompt_start_s + heads_s, token_s)
+
+
+def linear_prefill_s(
+    fit: LinearAttentionFit, shape: LinearShape, sequences: Number, tokens: Number
+) -> Number:
+    """Return the time of one layer's state part for prompt tokens [s].
+
+    Parameters
+    ----------
+    fit
+        Constants of the kind of layer.
+    shape
+        Heads of one device; may hold arrays.
+    sequences
+        Number of sequences.
+    tokens
+        Number of new tokens of all of them.
+    """
+    line = linear_prefill_line(fit, shape, sequences)
+    return line.fixed_s + line.token_s * tokens
+
+
+def linear_roofline(shape: LinearShape, bandwidth: float, flop_per_s: float) -> LinearAttentionFit:
+    """Return constants for a kind of layer that was never measured: no starts, only bytes and FLOP.
+
+    A decoding sequence reads and writes its state and that of its convolution, and moves the
+    convolution's input and output. A prompt token moves the latter; each sequence of prompts reads
+    and writes its state once.
+
+    Parameters
+    ----------
+    shape
+        Heads of one device.
+    bandwidth
+        Rate at which states move [B/s].
+    flop_per_s
+        Rate of the scan of prompts [FLOP/s].
+    """
+    kept = 2.0 * (CONVOLUTION_TOKENS - 1)
+    return LinearAttentionFit.model_construct(
+        start_s=0.0,
+        free_heads=0.0,
+        bandwidth_bytes_per_s=bandwidth,
+        channel_s=(kept + 2.0) * CONVOLUTION_BYTES / bandwidth,
+        prompt_start_s=0.0,
+        prompt_free_heads=0.0,
+        prompt_head_s=2.0 * shape.head_state_bytes / bandwidth,
+        walk_s=0.0,
+        compute_flop_per_s=flop_per_s,
+        overlap=1.0,
+        prompt_channel_s=2.0 * CONVOLUTION_BYTES / bandwidth,
+    )

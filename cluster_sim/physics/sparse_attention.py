@@ -1,0 +1,197 @@
+"""Time of sparse attention of one layer on one device, its projections left out.
+
+An indexer scores all keys of the context, and a query reads the `top_k` best of them: DeepSeek
+Sparse Attention (DeepSeek-V3.2, 2025) over latent vectors, as in GLM-5 too, and the sparse
+attention of MiniMax-M3, which chooses blocks of 128 keys. Tensor parallelism is the caller's: a
+shape has the heads of one device, while every device indexes for itself. The functions are
+
+    sparse_decode_line(fit, shape, batch, selecting=True)
+        -> SparseDecodeLine(fixed_s, index_key_s, limited_key_s)
+    sparse_prefill_line(fit, shape, selecting=True)
+        -> SparsePrefillLine(fixed_s, token_s, index_pair_s, limited_pair_s, key_s)
+    sparse_roofline(bandwidth, flop_per_s) -> SparseAttentionFit
+
+`selecting` is false where no sequence is longer than `top_k`: then all keys are read, and the
+indexer's scores are not needed. `sparse_roofline` gives the constants for what was never measured,
+so that the same functions hold for both. `KernelFits.sparse` holds the fits by kind of layer and
+precision of the cache; `fit_of_engine(fits.sparse, "latent_fp8", engine)` finds one.
+
+Whole attention blocks were measured, projections included. A fit is what they take beside this
+project's products (`physics.gemm`), whose launches are hidden behind one another as the engine
+does: add the times of all products of the layer, those of the indexer included, and take off no
+further launch. Prompts were launched from the host one kernel after another, which held up short
+ones; a fit leaves that to the engine's own floor of a step (`Overhead.eager_layer_s`).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from cluster_sim.hardware.sparse_fit import SparseAttentionFit
+from cluster_sim.physics.attention import above
+from cluster_sim.typing import Number
+
+_UNLIMITED = 1e30
+"""Rate that limits nothing [B/s]: queries of a prompt share what they read by caches."""
+
+
+class SparseShape(NamedTuple):
+    """Sparse attention of one layer on one device; numbers, or arrays of one value per kernel."""
+
+    heads: Number
+    """Number of query heads."""
+    key_bytes: Number
+    """Size of what a query reads of one chosen token: latent vector, or keys and values [B]."""
+    key_flop: Number
+    """Arithmetic of one query with one chosen token, over all heads [FLOP]."""
+    dense_flop: Number
+    """Arithmetic of one pair in prompts that are too short for choosing, over all heads [FLOP]."""
+    index_bytes: Number = 0.0
+    """Size of one token's index key with its scale [B]; 0 where an earlier layer chooses."""
+    index_flop: Number = 0.0
+    """Arithmetic of one query with one index key, over all index heads [FLOP]."""
+
+
+class SparseDecodeLine(NamedTuple):
+    """Time of sparse decode attention of one layer for a fixed batch.
+
+    It is fixed + index_key x keys of all contexts + limited_key x keys that are read.
+    """
+
+    fixed_s: Number
+    index_key_s: Number
+    limited_key_s: Number
+
+
+class SparsePrefillLine(NamedTuple):
+    """Time of sparse prefill attention of one layer.
+
+    It is fixed + token x new tokens + index_pair x causal pairs + limited_pair x pairs that are
+    read + key x tokens of all sequences, cached ones included.
+    """
+
+    fixed_s: Number
+    token_s: Number
+    index_pair_s: Number
+    limited_pair_s: Number
+    key_s: Number
+
+
+def sparse_decode_line(
+    fit: SparseAttentionFit, shape: SparseShape, batch: Number, *, selecting: Number = True
+) -> SparseDecodeLine:
+    """Return the line of sparse decode attention of one layer.
+
+        fixed = start + batch (sequence + heads head) + [indexer] (index_start + [selecting] select)
+        index_key = [selecting] index_bytes / index_bandwidth (1 + half_sequences / batch)
+        limited_key = max(key_bytes / bandwidth, key_flop / compute)
+
+    Parameters
+    ----------
+    fit
+        Constants of the kind of layer and of the precision of the KV cache.
+    shape
+        Heads of one device; may hold arrays.
+    batch
+        Number of decoding sequences, or an array of it.
+    selecting
+        Whether a context is longer than the number of keys that are read, or an array of it.
+
+    Examples
+    --------
+    Index keys of 132 B and latent vectors of 576 B at 1 TB/s:
+
+    >>> shape = SparseShape(128, 576.0, 278_528.0, 81_920.0, 132.0, 16_384.0)
+    >>> sparse_decode_line(sparse_roofline(1e12, 1e18), shape, 64)
+    SparseDecodeLine(fixed_s=0.0, index_key_s=1.32e-10, limited_key_s=5.76e-10)
+    """
+    indexed = shape.index_flop > 0.0
+    seconds = fit.index_start_s + selecting * fit.select_s
+    fixed_s = fit.start_s + batch * (fit.sequence_s + shape.heads * fit.head_s) + indexed * seconds
+    read_s = shape.index_bytes / fit.index_bandwidth_bytes_per_s
+    index_key_s = selecting * read_s * (1.0 + fit.half_sequences / batch)
+    limited_key_s = _larger(
+        shape.key_bytes / fit.bandwidth_bytes_per_s, shape.key_flop / fit.compute_flop_per_s
+    )
+    return SparseDecodeLine(fixed_s, index_key_s, limited_key_s)
+
+
+def sparse_prefill_line(
+    fit: SparseAttentionFit, shape: SparseShape, *, selecting: Number = True
+) -> SparsePrefillLine:
+    """Return the line of sparse prefill attention of one layer.
+
+    Where keys are chosen, with [indexer] for layers that have one,
+
+        fixed = prompt_start + [indexer] prompt_select
+        token = prompt_token + heads prompt_head
+        index_pair = index_flop / index_compute
+        limited_pair = max(key_bytes / prompt_bandwidth, key_flop / prompt_compute)
+        key = index_extra_tokens index_pair
+
+    and where no context is longer than the number that is read,
+
+        fixed = prompt_start, index_pair = 0
+        limited_pair = dense_flop / prompt_compute
+        key = heads expand
+
+    Parameters
+    ----------
+    fit
+        Constants of the kind of layer and of the precision of the KV cache.
+    shape
+        Heads of one device; may hold arrays.
+    selecting
+        Whether a context is longer than the number of keys that are read, or an array of it.
+    """
+    indexed = selecting * (shape.index_flop > 0.0)
+    dense = 1 - selecting * 1
+    index_pair_s = indexed * (shape.index_flop / fit.index_compute_flop_per_s)
+    limited_pair_s = _larger(
+        shape.key_bytes / fit.prompt_bandwidth_bytes_per_s,
+        shape.key_flop / fit.prompt_compute_flop_per_s,
+    )
+    dense_pair_s = shape.dense_flop / fit.prompt_compute_flop_per_s
+    return SparsePrefillLine(
+        fit.prompt_start_s + indexed * fit.prompt_select_s,
+        fit.prompt_token_s + shape.heads * fit.prompt_head_s,
+        index_pair_s,
+        selecting * limited_pair_s + dense * dense_pair_s,
+        fit.index_extra_tokens * index_pair_s + dense * shape.heads * fit.expand_s,
+    )
+
+
+def sparse_roofline(bandwidth: float, flop_per_s: float) -> SparseAttentionFit:
+    """Return constants for sparse attention that was never measured: only bytes and FLOP.
+
+    Parameters
+    ----------
+    bandwidth
+        Rate at which index keys, and the chosen keys and values, are read [B/s].
+    flop_per_s
+        Rate of the indexer's and the attention's products [FLOP/s].
+    """
+    return SparseAttentionFit.model_construct(
+        start_s=0.0,
+        sequence_s=0.0,
+        head_s=0.0,
+        bandwidth_bytes_per_s=bandwidth,
+        compute_flop_per_s=flop_per_s,
+        index_start_s=0.0,
+        select_s=0.0,
+        index_bandwidth_bytes_per_s=bandwidth,
+        half_sequences=0.0,
+        prompt_start_s=0.0,
+        prompt_token_s=0.0,
+        prompt_head_s=0.0,
+        prompt_bandwidth_bytes_per_s=_UNLIMITED,
+        prompt_compute_flop_per_s=flop_per_s,
+        expand_s=0.0,
+        prompt_select_s=0.0,
+        index_compute_flop_per_s=flop_per_s,
+        index_extra_tokens=0.0,
+    )
+
+
+def _larger(one: Number, other: Number) -> Number:
+    return other + above(one, other)
