@@ -222,7 +222,7 @@ def test_heads_of_keys_and_values_are_those_of_the_family():
         ({"is_encoder_decoder": True}, "is_encoder_decoder: got true, an encoder and a decoder with cross-attention; not simulated yet"),
         ({"model_type": "mamba2"}, "model_type: got 'mamba2', layers with a state (Mamba, RWKV, convolutions); not simulated yet"),
         ({"model_type": "rwkv5"}, "model_type: got 'rwkv5', layers with a state (Mamba, RWKV, convolutions); not simulated yet"),
-        ({"model_type": "kimi_linear"}, "model_type: got 'kimi_linear', layers of linear attention; not simulated yet"),
+        ({"model_type": "qwen3_6"}, "model_type: got 'qwen3_6', layers of linear attention; not simulated yet"),
         ({"model_type": "gemma3n_text"}, "model_type: got 'gemma3n_text', layers of several kinds with inputs, heads or experts of their own; not simulated yet"),
         ({"model_type": "longcat_flash"}, "model_type: got 'longcat_flash', two attentions per layer and experts that compute nothing; not simulated yet"),
         ({"mamba_d_state": 16, "mamba_d_conv": 4}, "mamba_d_state, mamba_d_conv: got 16, layers with a state (Mamba, RWKV, convolutions); not simulated yet"),

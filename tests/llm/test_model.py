@@ -310,7 +310,7 @@ def test_layers_without_experts_are_counted_wherever_they_are():
         ({"quantization_config": "fp8"}, "quantization_config: got 'fp8'; expected a mapping"),
         (
             {"quantization_config": {"quant_method": "aqlm"}},
-            "quantization_config: quant_method: got 'aqlm'; expected one of auto-round, awq, bitsandbytes, compressed-tensors, fbgemm-fp8, fp8, gptq, hqq, modelopt, modelopt-fp4, mxfp4, quark, torchao",
+            "quantization_config: quant_method: got 'aqlm'; expected one of auto-round, awq, bitsandbytes, compressed-tensors, fbgemm-fp8, fp8, gptq, hqq, modelopt, modelopt-fp4, modelopt-mixed, mxfp4, quark, torchao",
         ),
         (
             {"text_config": {"vocab_size": 0}},

@@ -6,8 +6,10 @@ from typing import Any
 
 from cluster_sim.errors import shown
 from cluster_sim.limits import COUNT
-from cluster_sim.llm.config_files.families import Family, family_of
+from cluster_sim.llm.config_files.families import family_of
+from cluster_sim.llm.config_files.family import Family
 from cluster_sim.llm.config_files.family_keys import has_key, is_for_every_layer
+from cluster_sim.llm.config_files.layer_order import LayerOrder
 
 _NESTED = ("text_config", "language_config", "llm_config", "thinker_config")
 """Keys that hold the language model of a multimodal model."""
@@ -42,6 +44,7 @@ class ConfigKeys:
         self.family: Family | None = family_of(self.model_type, self.config.get("architectures"))
         self.layers = 0
         """Number of layers, as far as it is read already; lists have one value per layer."""
+        self.order = LayerOrder()
 
     def value(self, *keys: str, among: dict[str, Any] | None = None) -> tuple[str, Any]:
         """Return the first of `keys` that is there and its value, or the first key and None.

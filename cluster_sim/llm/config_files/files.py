@@ -123,7 +123,6 @@ def from_hugging_face(
     quantised = quantisation_of(reader, beside or {})
     reader.faults += unknown_keys(reader)
     if not reader.faults and quantised is not None:
-        keys |= quantised.keys()
         # where keys do not fit together, whoever validates them says so with the file's name
         with suppress(ValidationError):
             keys |= with_kept_parts(reader, Model.model_validate(keys), quantised)

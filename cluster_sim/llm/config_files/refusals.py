@@ -48,7 +48,6 @@ _REFUSED: tuple[tuple[re.Pattern[str], str, Callable[[Any], bool]], ...] = tuple
          "layers that share a KV cache or have inputs of their own", _any),
         (r"zero_expert_num|zero_expert_type", "experts that compute nothing", _any),
         (r"mlp_type", "feed-forward parts of another kind", lambda value: value != "default"),
-        (r"expert_dtype", "experts in a precision of their own", _any),
         (r"ffn_(dim_)?multipliers?", "layers with heads or widths of their own", _any),
         (r"add_cross_attention|is_encoder_decoder|encoder_layers|decoder_layers|num_decoder_layers|d_kv", "an encoder and a decoder with cross-attention", _any),
     )
