@@ -28,10 +28,7 @@ FOLDER = Path(__file__).resolve().parents[3] / "shared/models"
 WEIGHTS = 0.03
 """Tolerance of the bytes of weights."""
 
-NOT_YET = {
-    "qwen3.5-122b-a10b-nvfp4/config.json": "quantization_config",
-    "kimi-k3.json": "quantization_config",
-}
+NOT_YET = {}
 """Files that are refused today although they can be read, and the key that the message names."""
 
 

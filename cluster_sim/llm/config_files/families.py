@@ -45,16 +45,22 @@ _GEMMA_2 = replace(
 )
 
 _ALIKE: dict[str, Family] = {
-    "llama yi internlm internlm2 internlm3 baichuan aquila xverse orion deepseek granite olmo olmo2 "
+    "llama yi internlm internlm2 baichuan aquila xverse orion deepseek granite olmo olmo2 "
     "exaone hunyuan_v1_dense chatglm minicpm3": _MHA,
-    "glm glm4 glm4v_text stablelm seed_oss": Family(),
+    "glm4v_text stablelm": Family(),
+    "glm glm4 seed_oss": Family(defaults={"head_dim": 128}),
+    "internlm3": replace(_MHA, defaults={"head_dim": 128, "num_key_value_heads": 2}),
     "cohere minicpm": replace(_MHA, tied=True),
-    "smollm3 ernie4_5": Family(tied=True),
-    "qwen2 qwen2_vl qwen2_vl_text qwen2_5_vl qwen2_5_vl_text qwen2_5_omni_text qwen2_audio mimo": _QWEN,
+    "smollm3": Family(tied=True),
+    "ernie4_5": Family(tied=True, defaults={"head_dim": 128}),
+    "qwen2 qwen2_vl qwen2_vl_text qwen2_5_vl qwen2_5_vl_text qwen2_audio mimo": _QWEN,
+    "qwen2_5_omni_text": replace(_QWEN, defaults={"max_window_layers": 28}),
     "qwen3 qwen3_vl_text": replace(_QWEN, defaults=_QWEN.defaults | {"head_dim": 128}),
     "qwen3_moe qwen3_vl_moe_text qwen3_omni_moe_text": _QWEN_MOE,
-    "phi3 phi4mm": Family(kv_as_heads=True, windows="all"),
-    "ministral ministral3": Family(windows="all"),
+    "phi3": Family(kv_as_heads=True, windows="all"),
+    "phi4mm phi4_multimodal": Family(windows="all"),
+    "ministral": Family(windows="all"),
+    "ministral3": Family(windows="all", defaults={"head_dim": 128}),
     "mixtral phimoe": Family(windows="all", required=("num_local_experts",)),
     "granitemoe granitemoeshared": Family(required=("num_local_experts",)),
     "minimax_m2": Family(required=("num_local_experts", "head_dim")),
@@ -91,11 +97,11 @@ FAMILIES: dict[str, Family] = {
     "qwen2_moe": replace(
         _QWEN_MOE, required=("num_experts", "moe_intermediate_size", "shared_expert_intermediate_size")
     ),
-    "cohere2": Family(tied=True, full_every=4, kv_as_heads=True),
-    "gpt_oss": Family(full_every=2, required=("num_local_experts",), defaults={"head_dim": 64}),
-    "olmo3": Family(full_every=4, kv_as_heads=True),
+    "cohere2": Family(tied=True, full_every=4, kv_as_heads=True, defaults={"sliding_window": 4096}),
+    "gpt_oss": Family(full_every=2, required=("num_local_experts",), defaults={"head_dim": 64, "sliding_window": 128}),
+    "olmo3": Family(full_every=4, kv_as_heads=True, defaults={"sliding_window": 4096}),
     "olmoe": replace(_MHA, required=("num_experts",)),
-    "exaone4": Family(full_every=4),
+    "exaone4": Family(full_every=4, defaults={"sliding_window": 4096}),
     "ernie4_5_moe": Family(
         tied=True, required=("moe_num_experts", "moe_intermediate_size", "moe_layer_start_index", "moe_num_shared_experts")
     ),

@@ -21,6 +21,8 @@ from cluster_sim.llm.model import Model
 from cluster_sim.schema import Document, FromFile, catalog_names, find, named, read_json
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_MAY_BE_NULL = ("q_lora_rank", "n_shared_experts", "num_shared_experts", "head_dim")
+"""Keys that a file must have although their value may be null, which stands for none."""
 _PICTURES = ("vision_config", "audio_config", "visual", "vision_tower", "mm_vision_tower")
 
 
@@ -142,6 +144,8 @@ def _required(reader: ConfigKeys) -> None:
     for key in family.required if family is not None else ("tie_word_embeddings",):
         if key not in reader.config:
             reader.fault(f"{key}: is missing; expected it in a file of {kind}")
+        elif reader.config[key] is None and key not in _MAY_BE_NULL:
+            reader.fault(f"{key}: got null; expected a value in a file of {kind}")
 
 
 def _note_the_rest(reader: ConfigKeys) -> None:

@@ -100,8 +100,12 @@ def unknown_keys(reader: ConfigKeys) -> Iterator[str]:
         and speaks_of_architecture(str(key))
         and not is_known(str(key))
     ]
-    if keys:
-        yield f"{_named(keys)}: got {shown(reader.own[keys[0]])}; expected keys that are known: what these change is not simulated yet"
+    of_others = [key for key in keys if not reader.has(key) and key in reader.passed_over]
+    strange = [key for key in keys if key not in of_others]
+    if strange:
+        yield f"{_named(strange)}: got {shown(reader.own[strange[0]])}; expected keys that are known: what these change is not simulated yet"
+    if of_others:
+        yield f"{_named(of_others)}: got {shown(reader.own[of_others[0]])}; expected keys of {reader.model_type}: its configuration class passes over these, which others read"
 
 
 def _named(keys: list[str]) -> str:

@@ -8,6 +8,7 @@ width is 2 / 3 of `ffn_mult` times that of the hidden states, rounded up to 256.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from cluster_sim.errors import shown
@@ -30,8 +31,7 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
         heads = [_kv_heads(reader, shape, one) for one in per_layer]
         layers = [heads_of(reader, "full", shape | {"kv_heads": one}) for one in heads]
         layers = layers or [heads_of(reader, "full", shape)] * reader.layers
-        keys = with_layers(shape, *reader.order.attending(layers))
-        return keys | feed_forward_of(reader, shape["hidden"])
+        return _with(reader, shape, layers) | feed_forward_of(reader, shape["hidden"])
     reader.value("intermediate_size")
     blocks = reader.one_per_layer("block_configs")
     attention = [_attention(reader, shape, place, block) for place, block in enumerate(blocks)]
@@ -39,8 +39,15 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
     if not any(attention):
         reader.fault("block_configs: got no layer with attention; expected one at least")
         return shape
-    keys = with_layers(shape, *reader.order.attending(attention))
-    return keys | {"dense": reader.order.feeding(dense)}
+    return _with(reader, shape, attention) | {"dense": reader.order.feeding(dense)}
+
+
+def _with(
+    reader: ConfigKeys, shape: dict[str, Any], layers: Sequence[dict[str, Any] | None]
+) -> dict[str, Any]:
+    """Return the keys of a Model with the attention of each layer; None for none."""
+    by_place = {str(place): layer for place, layer in enumerate(layers) if layer is not None}
+    return with_layers(reader, shape, list(map(str, range(len(layers)))), by_place)
 
 
 def _kv_heads(reader: ConfigKeys, shape: dict[str, Any], written: Any) -> int:

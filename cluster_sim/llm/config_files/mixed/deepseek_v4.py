@@ -63,8 +63,8 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
         _SPARSE: {"ratio": rates[_SPARSE], "overlap": True, "indexer": indexer},
         _HEAVY: {"ratio": rates[_HEAVY]},
     }
-    layers = [attention | of_kind[kind] for kind in _kinds(reader)]
-    keys = with_layers(shape, *reader.order.attending(layers))
+    of_kind = {kind: attention | own for kind, own in of_kind.items()}
+    keys = with_layers(reader, shape, _kinds(reader), of_kind)
     return keys | feed_forward_of(reader, shape["hidden"])
 
 

@@ -41,7 +41,7 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
         FULL: heads_of(reader, "full", shape | own, key_is_value=is_one),
         WINDOW: heads_of(reader, "window", shape, tokens=reader.count("sliding_window")),
     }
-    keys = with_layers(shape, *reader.order.attending([of_kind[kind] for kind in kinds]))
+    keys = with_layers(reader, shape, kinds, of_kind)
     return keys | _feed_forward(reader, shape["hidden"])
 
 

@@ -31,8 +31,7 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
     tokens = reader.count("attention_chunk_size", default=0, least=0)
     of_kind = {FULL: heads_of(reader, "full", shape)}
     of_kind[_CHUNKED] = heads_of(reader, "chunked", shape, tokens=max(tokens, 1))
-    layers = [of_kind[kind] for kind in _kinds(reader, tokens)]
-    keys = with_layers(shape, *reader.order.attending(layers))
+    keys = with_layers(reader, shape, _kinds(reader, tokens), of_kind)
     return keys | feed_forward_of(reader, shape["hidden"])
 
 

@@ -37,7 +37,7 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
     chunk = reader.count("attention_chunk_size", default=tokens, least=0)
     if chunk not in (0, tokens):
         reader.fault(f"attention_chunk_size: got {chunk}; expected the window, {tokens}")
-    window = {
+    window = shape | {
         "heads": reader.count("swa_num_attention_heads", default=shape["heads"]),
         "kv_heads": reader.count("swa_num_key_value_heads", default=2 * shape["kv_heads"]),
         "head_dim": reader.count("swa_head_dim", default=shape["head_dim"]),
@@ -47,8 +47,7 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
         FULL: heads_of(reader, "full", shape, value_dim=value),
         WINDOW: heads_of(reader, "window", window, value_dim=own, tokens=tokens),
     }
-    layers = [of_kind[kind] for kind in _kinds(reader)]
-    keys = with_layers(shape, *reader.order.attending(layers))
+    keys = with_layers(reader, shape, _kinds(reader), of_kind)
     return keys | feed_forward_of(reader, shape["hidden"])
 
 

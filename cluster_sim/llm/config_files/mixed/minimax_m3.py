@@ -53,8 +53,7 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
         FULL: heads_of(reader, "full", shape),
         _SPARSE: heads_of(reader, "full", shape, indexer=indexer),
     }
-    layers = [of_kind[kind] for kind in _kinds(reader, nested)]
-    keys = with_layers(shape, *reader.order.attending(layers))
+    keys = with_layers(reader, shape, _kinds(reader, nested), of_kind)
     return keys | feed_forward_of(reader, shape["hidden"])
 
 

@@ -11,10 +11,11 @@ from typing import Any
 from cluster_sim.llm.config_files.config_experts import feed_forward_of, layer_numbers
 from cluster_sim.llm.config_files.config_keys import ConfigKeys
 from cluster_sim.llm.config_files.config_shapes import shape_of
-from cluster_sim.llm.config_files.mixed.layer_lists import heads_of, with_layers
+from cluster_sim.llm.config_files.mixed.layer_lists import FULL, heads_of, with_layers
 
 KEYS = frozenset({"cross_attention_layers"})
 """Keys of cross-attention."""
+_CROSS = "cross_attention"
 
 
 def read(reader: ConfigKeys) -> dict[str, Any]:
@@ -22,17 +23,19 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
     shape = shape_of(reader)
     key = "cross_attention_layers"
     crossing = layer_numbers(reader, key, reader.entries(key))
-    full, cross = heads_of(reader, "full", shape), heads_of(reader, "cross", shape)
-    layers = [cross if layer in crossing else full for layer in range(reader.layers)]
-    keys = feed_forward_of(reader, shape["hidden"])
+    kinds = [_CROSS if layer in crossing else FULL for layer in range(reader.layers)]
+    of_kind = {
+        FULL: heads_of(reader, "full", shape),
+        _CROSS: heads_of(reader, "cross", shape),
+    }
+    keys = with_layers(reader, shape, kinds, of_kind) | feed_forward_of(reader, shape["hidden"])
     if "experts" in keys:
         reader.fault("num_experts: got experts; expected none beside cross_attention_layers")
     if not crossing:
-        return with_layers(shape, *reader.order.attending(layers)) | keys
+        return keys
     reader.notes.append(
         f"{key}: {len(crossing)} layers attend to images alone; requests are text, which passes them by, and images are not simulated"
     )
     dense = {"ffn": keys["ffn"]}
     parts = [dense | ({"is_idle": True} if one in crossing else {}) for one in range(reader.layers)]
-    keys |= {"dense": reader.order.feeding(parts)}
-    return with_layers(shape, *reader.order.attending(layers)) | keys
+    return keys | {"dense": reader.order.feeding(parts)}

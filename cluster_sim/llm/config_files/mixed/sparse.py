@@ -8,6 +8,7 @@ or `index_topk_pattern` in letters, or they follow from `index_topk_freq` and
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from cluster_sim.errors import shown
@@ -37,7 +38,7 @@ def read_glm(reader: ConfigKeys) -> dict[str, Any]:
     return _read(reader, lambda: _indexers(reader))
 
 
-def _read(reader: ConfigKeys, indexers: Any) -> dict[str, Any]:
+def _read(reader: ConfigKeys, kinds: Callable[[], list[str]]) -> dict[str, Any]:
     shape = shape_of(reader)
     listed_kinds(reader, "layer_types", _NAMES)
     latent = shape.get("latent")
@@ -47,13 +48,13 @@ def _read(reader: ConfigKeys, indexers: Any) -> dict[str, Any]:
     _same_widths(reader, latent)
     top_k = reader.count("index_topk")
     heads, width = reader.count("index_n_heads"), reader.count("index_head_dim")
-    of_kind = {
+    indexers = {
         _OWN: {"top_k": top_k, "heads": heads, "head_dim": width},
         _SHARED: {"top_k": top_k},
     }
     attention = {"kind": "latent", "heads": shape["heads"], **latent}
-    layers = [attention | {"indexer": of_kind[kind]} for kind in indexers()]
-    keys = with_layers(shape, *reader.order.attending(layers))
+    of_kind = {kind: attention | {"indexer": indexer} for kind, indexer in indexers.items()}
+    keys = with_layers(reader, shape, kinds(), of_kind)
     return keys | feed_forward_of(reader, shape["hidden"])
 
 
