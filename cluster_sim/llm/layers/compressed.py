@@ -38,6 +38,11 @@ class CompressedLayers(AttentionLayers):
     """Indexer over the entries, whose `top_k` counts entries; left out, all are read."""
 
     @property
+    def is_chosen(self) -> bool:
+        """Whether there is an indexer."""
+        return self.indexer is not None
+
+    @property
     def view_tokens(self) -> int:
         """Number of tokens whose entries are read with an indexer."""
         return self.indexer.top_k * self.ratio if self.indexer is not None else 0
