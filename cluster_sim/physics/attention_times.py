@@ -85,8 +85,9 @@ class AttentionTimes:
         self._flop_s = 1.0 / self._ranks / self._flop_per_s
         self._generation = self._fit(measured.generation, layout.kv_cache)
         self._context = self._fit(measured.context, layout.kv_cache)
-        self._linear_fit = self._fit(measured.linear, kind.kind)
-        self._sparse_fit = self._fit(measured.sparse, f"{kind.kind}_{layout.kv_cache}")
+        _, name = kind.fit_name(layout.kv_cache) or ("", "")
+        self._linear_fit = self._fit(measured.linear, name)
+        self._sparse_fit = self._fit(measured.sparse, name)
         self._sparse, self._linear = self._sparse_shape(), self._linear_shape()
 
     @property

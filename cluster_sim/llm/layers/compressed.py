@@ -81,6 +81,10 @@ class CompressedLayers(AttentionLayers):
             ]
         return shapes
 
+    def fit_name(self, kv_cache: str) -> tuple[str, str] | None:
+        """Return the name of the measured kernels, with an indexer or without."""
+        return "sparse", f"{self.kind}_{kv_cache}"
+
     def fault_of_ranks(self, ranks: int) -> str | None:
         """Return why the groups of heads cannot be shared, see `AttentionLayers`."""
         return heads_fault(ranks, self.output_groups, "groups of heads")

@@ -140,6 +140,14 @@ class AttentionLayers(Description):
 
     # Kernels
 
+    def fit_name(self, kv_cache: str) -> tuple[str, str] | None:
+        """Return (table, name) of the measured kernels that these layers need beside plain ones.
+
+        It is None where the kernels of plain attention do; `kv_cache` is the precision of the KV
+        cache.
+        """
+        return ("sparse", f"{self.kind}_{kv_cache}") if self.is_chosen else None
+
     @property
     def is_latent(self) -> bool:
         """Whether all heads share the latent vector of a token."""

@@ -46,6 +46,10 @@ class StateLayers(AttentionLayers):
     def state_heads(self) -> int:
         """Number of heads, or channels, that tensor-parallel devices share the state by."""
 
+    def fit_name(self, kv_cache: str) -> tuple[str, str] | None:
+        """Return the name of the measured kernels, that of the kind."""
+        return "linear", self.kind
+
     def fault_of_ranks(self, ranks: int) -> str | None:
         """Return why the heads of the state cannot be shared, see `AttentionLayers`."""
         return heads_fault(ranks, self.state_heads, "state heads")
