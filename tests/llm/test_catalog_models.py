@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pytest
 from pytest import approx
 
+from cluster_sim import ScenarioError
 from cluster_sim.llm.config_files import read_model
 from cluster_sim.llm.model import Model
 from cluster_sim.schema import catalog_names
@@ -180,17 +181,36 @@ def test_a_model_weighs_what_was_counted(name: str) -> None:
     assert model(name).weight_bytes(SAME_PRECISION[name]) == approx(expected, rel=0.03)  # type: ignore[arg-type]
 
 
-# Files as published, in ../shared/models, of the same model and precision.
-FILES = {
-    "gemma-3-27b": "gemma-3-27b-it.json",
-    "kimi-k2.5": "kimi-k2.5-w4a16.json",
-}
-SAME = {"name", "source", "confidence", "notes"}
-"""Keys that may differ: they change no size."""
+SHAPE = (
+    "layers",
+    "hidden",
+    "attention",
+    "dense_parts",
+    "moe_layers",
+    "ffn_matrices",
+    "vocabulary",
+    "tied_embeddings",
+)
+"""What of a model must be the same however it is written."""
+
+
+def shape_of(described: Model) -> dict[str, object]:
+    """Layers by kind in one order, and experts without the keys that say where they are."""
+    found: dict[str, object] = {key: getattr(described, key) for key in SHAPE}
+    found["attention"] = sorted(described.attention, key=repr)
+    if described.experts is not None:
+        found["experts"] = described.experts.model_dump(exclude={"dense_layers", "layers"}) | {
+            "shared_ffn": described.experts.shared_width
+        }
+    return found
 
 
 @without_rows
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", ROWS_OF)
 def test_a_model_is_what_its_published_file_says(name: str) -> None:
-    read = Model.model_validate(read_model(str(FOLDER / FILES[name])))
-    assert model(name).model_dump(exclude=SAME) == read.model_dump(exclude=SAME)
+    try:
+        read = Model.model_validate(read_model(str(FOLDER / ROWS_OF[name])))
+    except ScenarioError as error:
+        pytest.skip(f"the file is refused: {error}")
+    assert shape_of(model(name)) == shape_of(read)
+    assert model(name).max_context == read.max_context

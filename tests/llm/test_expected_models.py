@@ -29,15 +29,6 @@ WEIGHTS = 0.03
 """Tolerance of the bytes of weights."""
 
 NOT_YET = {
-    "nemotron-h-56b.json": "hybrid_override_pattern",
-    "nemotron-3-nano-30b.json": "hybrid_override_pattern",
-    "nemotron-3-super-120b-fp8/config.json": "hybrid_override_pattern",
-    "nemotron-3-ultra-550b.json": "layers_block_type",
-    "qwen3.5-122b-a10b-nvfp4/config.json": "quantization_config",
-    "jamba-1.5-large.json": "attn_layer_period",
-    "minimax-text-01.json": "attn_type_list",
-    "kimi-linear-48b-a3b.json": "linear_attn_config",
-    "kimi-k3.json": "linear_attn_config",
     "mimo-v2-flash.json": "hybrid_layer_pattern",
     "deepseek-v4-flash.json": "compress_ratios",
     "deepseek-v3.2.json": "index_topk",

@@ -41,8 +41,12 @@ def feed_forward_of(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
     among = nested if nested.get("moe_num_experts") is not None else None
     count = reader.count(*_COUNTS, default=0, least=0, among=among)
     if not count:
+        _wide_enough(reader, width)
         return {"ffn": width} | gate
     top_k = reader.count(*_TOP_K, among=among)
+    if top_k > count:
+        key, _ = reader.value(*_TOP_K, among=among)
+        reader.fault(f"{key}: got {top_k}; expected the number of experts, {count}, at most")
     _, mixed = reader.value("moe_intermediate_size", among=among)
     expert = (
         width
@@ -52,12 +56,14 @@ def feed_forward_of(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
     if not expert and not any("intermediate_size: got" in fault for fault in reader.faults):
         reader.fault("moe_intermediate_size: is missing; expected the width of an expert")
     shared = _shared(reader, expert)
-    if reader.config.get("intermediate_size_mlp") is not None:
+    if reader.given("intermediate_size_mlp"):
         # Llama 4: a shared expert beside the routed ones
         width, shared = reader.count("intermediate_size_mlp"), 1
     elif (dense_width := reader.count("dense_intermediate_size", default=0, least=0)) > 0:
         width = dense_width
     dense = _dense_layers(reader)
+    if dense:
+        _wide_enough(reader, width)
     experts = {
         "count": count,
         "top_k": top_k,
@@ -66,6 +72,14 @@ def feed_forward_of(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
         "dense_layers": dense,
     }
     return {"experts": experts, "ffn": width if dense else 0} | gate
+
+
+def _wide_enough(reader: ConfigKeys, width: int) -> None:
+    """Note a fault where layers without experts have no width."""
+    if not width and not any("intermediate_size: got" in fault for fault in reader.faults):
+        key, got = reader.value("intermediate_size", "ffn_dim", "ffn_hidden_size", "n_inner")
+        what = "is missing" if got is None else f"got {shown(got)}"
+        reader.fault(f"{key}: {what}; expected the width of layers without experts")
 
 
 def _gate(reader: ConfigKeys) -> dict[str, Any]:
@@ -87,7 +101,11 @@ def _width(reader: ConfigKeys, hidden: int, nested: dict[str, Any]) -> int:
     family = reader.family
     default = hidden * family.ffn_per_hidden if family is not None else 0
     if family is not None and family.ffn_per_hidden:
-        default = hidden * reader.count("expansion_ratio", default=family.ffn_per_hidden)
+        ratio = reader.count("expansion_ratio", default=family.ffn_per_hidden)
+        if ratio != family.ffn_per_hidden:
+            reader.fault(
+                f"expansion_ratio: got {ratio}; expected {family.ffn_per_hidden}: libraries do not agree on other widths"
+            )
     width = reader.count(
         "intermediate_size", "ffn_dim", "ffn_hidden_size", "n_inner", default=default, least=0
     )
@@ -101,7 +119,11 @@ def _shared(reader: ConfigKeys, expert: int) -> int:
     """
     count = reader.count(*_SHARED, default=0, least=0)
     if reader.model_type.startswith("hunyuan"):
-        return count if reader.truth("use_mixed_mlp_moe", default=False) else 0
+        if not reader.truth("use_mixed_mlp_moe", default=False):
+            reader.fault(
+                "use_mixed_mlp_moe: expected true: libraries do not agree on experts without a shared one"
+            )
+        return count
     key, width = reader.value(*_SHARED_WIDTH)
     if not width:
         return count
@@ -148,7 +170,7 @@ def _dense_layers(reader: ConfigKeys) -> int:
 
 def _listed_layers(reader: ConfigKeys) -> int | None:
     """Return how many layers have no experts by a list of all layers; None without a list."""
-    frequency, kinds = reader.config.get("moe_layer_freq"), reader.one_per_layer("mlp_layer_types")
+    (_, frequency), kinds = reader.value("moe_layer_freq"), reader.one_per_layer("mlp_layer_types")
     numbers = _enumerated(reader)
     if isinstance(frequency, list):  # one entry per layer: whether it has experts
         return sum(1 for has in reader.one_per_layer("moe_layer_freq") if not has)

@@ -48,7 +48,6 @@ _REFUSED: tuple[tuple[re.Pattern[str], str, Callable[[Any], bool]], ...] = tuple
          "layers that share a KV cache or have inputs of their own", _any),
         (r"zero_expert_num|zero_expert_type", "experts that compute nothing", _any),
         (r"mlp_type", "feed-forward parts of another kind", lambda value: value != "default"),
-        (r"expert_dtype", "experts in a precision of their own", _any),
         (r"ffn_(dim_)?multipliers?", "layers with heads or widths of their own", _any),
         (r"add_cross_attention|is_encoder_decoder|encoder_layers|decoder_layers|num_decoder_layers|d_kv", "an encoder and a decoder with cross-attention", _any),
     )
@@ -106,8 +105,12 @@ def unknown_keys(reader: ConfigKeys) -> Iterator[str]:
         and speaks_of_architecture(str(key))
         and not is_known(str(key))
     ]
-    if keys:
-        yield f"{_named(keys)}: got {shown(reader.own[keys[0]])}; expected keys that are known: what these change is not simulated yet"
+    of_others = [key for key in keys if not reader.has(key) and key in reader.passed_over]
+    strange = [key for key in keys if key not in of_others]
+    if strange:
+        yield f"{_named(strange)}: got {shown(reader.own[strange[0]])}; expected keys that are known: what these change is not simulated yet"
+    if of_others:
+        yield f"{_named(of_others)}: got {shown(reader.own[of_others[0]])}; expected keys of {reader.model_type}: its configuration class passes over these, which others read"
 
 
 def asks(value: Any) -> bool:

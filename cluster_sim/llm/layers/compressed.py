@@ -65,10 +65,10 @@ class CompressedLayers(AttentionLayers):
             MatrixShape(width, self.q_rank),
             MatrixShape(groups * self.output_rank, width / groups),
             MatrixShape(hidden, groups * self.output_rank),
-            *self._compressing(hidden),
+            *self.compressing(hidden),
         ]
 
-    def _compressing(self, hidden: int) -> list[MatrixShape]:
+    def compressing(self, hidden: int) -> list[MatrixShape]:
         """Return the matrices that every device holds for entries and index keys."""
         shapes, copies = [], 2 if self.overlap else 1
         if self.ratio:
@@ -95,7 +95,7 @@ class CompressedLayers(AttentionLayers):
 
     def copied_parameters(self, hidden: int) -> int:
         """Return the projections down, and what makes entries."""
-        shapes = self._compressing(hidden)
+        shapes = self.compressing(hidden)
         down = hidden * (self.q_rank + self.head_dim)
         return down + int(sum(shape.outputs * shape.inputs for shape in shapes))
 

@@ -48,10 +48,10 @@ def capacity_faults(scenario: Scenario, deployment: Deployment, trail: Trail) ->
             ("workload",),
             f"the longest request, {longest} tokens, is beyond the context of {model.name}, {model.max_context} tokens",
         )
-    elif longest - 1 > deployment.kv_tokens:
+    elif longest - 1 > (held := deployment.kv_cache.longest(pool.max_batched_tokens)):
         yield (
             ("workload",),
-            f"the longest request, {longest} tokens, can never be admitted: a replica of pool '{pool.name}' has room for {deployment.kv_tokens} tokens of KV",
+            f"the longest request, {longest} tokens, can never be admitted: a replica of pool '{pool.name}' has room for {held} tokens of KV",
         )
     elif not pool.chunked_prefill and longest - 1 > pool.max_batched_tokens:
         yield (

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from cluster_sim.llm.config_files.config_keys import ConfigKeys
-from cluster_sim.llm.config_files.mixed import qwen
+from cluster_sim.llm.config_files.mixed import jamba, kimi, minimax, nemotron_h, qwen
 
 
 class MixedReader(NamedTuple):
@@ -23,6 +23,10 @@ class MixedReader(NamedTuple):
 
 
 _READERS = {
+    "jamba": MixedReader(jamba.read, jamba.KEYS),
+    "kimi": MixedReader(kimi.read, kimi.KEYS),
+    "minimax": MixedReader(minimax.read, minimax.KEYS),
+    "nemotron_h": MixedReader(nemotron_h.read, nemotron_h.KEYS),
     "qwen": MixedReader(qwen.read, qwen.KEYS),
 }
 
