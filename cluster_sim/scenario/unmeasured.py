@@ -13,12 +13,12 @@ def unmeasured_kinds(model: Model, device: Device, kv_cache: str) -> list[str]:
     """
     if device.kernels is None:
         return []
-    tables = {"linear": device.kernels.linear, "sparse": device.kernels.sparse}
+    names = {"linear": [*device.kernels.linear], "sparse": [*device.kernels.sparse]}
     kinds = []
     for kind in model.attention:
         table, name = kind.fit_name(kv_cache) or ("", "")
         is_measured = any(
-            known == name or known.startswith(f"{name}_") for known in tables.get(table, ())
+            known == name or known.startswith(f"{name}_") for known in names.get(table, [])
         )
         if table and not is_measured and kind.kind not in kinds:
             kinds.append(kind.kind)

@@ -34,7 +34,7 @@ class Experts(Description):
     """Number of layers with experts. Default: all but `dense_layers`."""
     shared_ffn: Count | None = None
     """Width of a shared expert. Default: `ffn`."""
-    latent: Count | None = None
+    latent: CountOrZero | None = None
     """Width of the vectors that routed experts work on, which every token is projected to and from
     (LatentMoE, NVIDIA Nemotron 3, 2025). Default: they work on the hidden states."""
 
