@@ -136,7 +136,8 @@ def _figures(model: Any, text: Any, cache: Any) -> Figures:
             lengths.add(int(length))
         index += _per_token(getattr(layer, "indexer_keys", None), axis=1)
         state += _all_values(getattr(layer, "recurrent_states", None))
-        convolution += _all_values(getattr(layer, "conv_states", None))
+        convolution += _all_values(getattr(layer, "conv_states", None), without_last=True)
+    state += _all_values(getattr(cache, "linear_cache", None))  # MiniMax
     return Figures(
         parameters,
         parameters - int(_idle(model, text)),
@@ -160,13 +161,18 @@ def _per_token(values: Any, axis: int = -2) -> int:
     return 0 if values is None or not values.numel() else values.numel() // values.shape[axis]
 
 
-def _all_values(states: Any) -> int:
-    """Return the number of values of states, which layers keep in mappings, lists or tensors."""
+def _all_values(states: Any, *, without_last: bool = False) -> int:
+    """Return the number of values of states, which layers keep in mappings, lists or tensors.
+
+    without_last: leave out the token that passes a convolution just now; engines do not keep it.
+    """
     if isinstance(states, dict):
-        return sum(map(_all_values, states.values()))
+        states = list(states.values())
     if isinstance(states, list | tuple):
-        return sum(map(_all_values, states))
-    return 0 if states is None else states.numel()
+        return sum(_all_values(one, without_last=without_last) for one in states)
+    if states is None or not states.numel():
+        return 0
+    return states.numel() // states.shape[-1] * (states.shape[-1] - int(without_last))
 
 
 def _idle(model: Any, text: Any) -> float:

@@ -17,17 +17,17 @@ from cluster_sim.llm.config_files import from_hugging_face
 from cluster_sim.llm.layers import StateLayers
 from cluster_sim.llm.model import Model
 from tests.llm.oracle import cases, table
-from tests.llm.oracle.configs_read import CONFIGS
+from tests.llm.oracle.configs import CONFIGS
 from tests.llm.oracle.mutants import COUNT, Mutant, mutants
 
-REFUSED_TODAY = {"llama4": "attention_chunk_size"}
+REFUSED_TODAY: dict[str, str] = {}
 """Families whose layers are not simulated yet, and the key that the message names."""
 
 READ_THOUGH_THE_LIBRARY_MAKES_NO_MODEL = (
     (r"hunyuan_v1_\w+ .*(bare|without head_dim)|ministral bare|.* head_dim null",
      "heads without a width share the hidden states, as vLLM and the models' own code have it"),
     (r".* (qkv_bias|logits_scaling|clip_qkv|dim_model_base|use_\w+|original_max_position_embeddings|\w+_bias|rotary_\w+|"
-     r"query_pre_attn_scalar|n_group|topk_group|hidden_act|activation_function) .*|.* rope_scaling|.* partial_rotary_factor .*",
+     r"query_pre_attn_scalar|n_group|topk_group|(mlp_)?hidden_act|chunk_size|activation_function) .*|.* rope_scaling|.* partial_rotary_factor .*",
      "the key changes no size, and its value is not looked at"),
     (r".* (intermediate_size|num_key_value_heads|moe_topk|num_experts_per_tok) a list of 6",
      "one equal value per layer, as Hunyuan's files have it"),
@@ -37,7 +37,7 @@ READ_THOUGH_THE_LIBRARY_MAKES_NO_MODEL = (
     (r"gemma2 .* sliding_window null", "no layer has a window"),
     (r".* n_shared_experts null", "no expert is shared, as the models' own code has it"),
     (r"qwen2_vl flat .* inside llava", "the language model is inside twice"),
-    (r"(qwen2_5_omni|kimi_k25|mistral3|llava) .* tie_word_embeddings null", "the model around it says it"),
+    (r"(qwen2_5_omni|kimi_k25|mistral3|llava|llama4) .* tie_word_embeddings null", "the model around it says it"),
     (r"step3p7 bare", "without a window the library's masks fail"),
 )  # fmt: skip
 """Cases where the library raises and a reading is right all the same, by pattern, with the reason."""

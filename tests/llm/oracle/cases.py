@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tests.llm.oracle.configs_read import CONFIGS
+from tests.llm.oracle.configs import CONFIGS
 from tests.llm.oracle.mutants import all_mutants
 
 Config = dict[str, Any]
