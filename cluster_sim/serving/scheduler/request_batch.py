@@ -194,7 +194,10 @@ class RequestBatch:
         if self._wait is not None:
             self._wait.advance(steps)
         self.pending_tokens -= decoding.blocks.sequences * steps
-        kv, due = self._kv, decoding.advance(steps)
+        kv = self._kv
+        if kv.hits_may_shrink:
+            kv.forget_before(steps, chunks)
+        due = decoding.advance(steps)
         if kv.caches_prefixes and (chunks or due is not None):
             kv.forget_taken(request.prefilled + chunk * steps for request, chunk in chunks)
         finished = due or []
@@ -226,6 +229,8 @@ class RequestBatch:
         With the last of them comes a token, the first of the answer or the next.
         """
         request.prefilled += tokens
+        if self._kv.caches_prefixes:
+            self._kv.passed(request, request.prefilled - tokens)
         self.pending_tokens -= tokens
         self.pending_prompt_tokens -= tokens
         length = request.prompt_tokens + request.generated
