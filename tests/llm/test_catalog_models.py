@@ -200,7 +200,8 @@ def shape_of(described: Model) -> dict[str, object]:
     found["attention"] = sorted(described.attention, key=repr)
     if described.experts is not None:
         found["experts"] = described.experts.model_dump(exclude={"dense_layers", "layers"}) | {
-            "shared_ffn": described.experts.shared_width
+            "shared_ffn": described.experts.shared_width,
+            "latent": described.experts.latent or 0,
         }
     return found
 
