@@ -215,11 +215,15 @@ class RequestBatch:
             if decoding.blocks.step_tokens > 1:
                 decoding.count_tokens()
         if self._resuming:
-            for request in self._resuming:
-                self.stalls.append((request, now_s - request.stalled_s))
-                decoding.count(request)
-            self._resuming = []
+            self._end_gaps(now_s)
         return finished
+
+    def _end_gaps(self, now_s: float) -> None:
+        """Count requests that have decoded a step after a gap, and note how long it was."""
+        for request in self._resuming:
+            self.stalls.append((request, now_s - request.stalled_s))
+            self._decoding.count(request)
+        self._resuming = []
 
     def _prefilled(
         self, request: Request, tokens: int, now_s: float, finished: list[Request]
