@@ -45,13 +45,28 @@ class StateLayers(AttentionLayers):
     def state_heads(self) -> int:
         """Number of heads, or channels, that tensor-parallel devices share the state by."""
 
+    @property
+    @abstractmethod
+    def value_width(self) -> int:
+        """Width of a value of one of them; the rest of its state is the width of a key."""
+
+    @property
+    def is_delta(self) -> bool:
+        """Whether the state follows the delta rule, which solves for what it writes."""
+        return False
+
+    @property
+    def state_value_bytes(self) -> int:
+        """Size of one value of the recurrent state [B]."""
+        return _STATE_BYTES[self.state_precision]
+
     def fault_of_ranks(self, ranks: int) -> str | None:
         """Return why the heads of the state cannot be shared, see `AttentionLayers`."""
         return heads_fault(ranks, self.state_heads, "state heads")
 
     def state_bytes(self, ranks: int = 1) -> float:
         """Return the recurrent state and the convolution's of one sequence [B]."""
-        size = self.state_values * _STATE_BYTES[self.state_precision]
+        size = self.state_values * self.state_value_bytes
         return (size + self.convolution_values * CONVOLUTION_BYTES) / ranks
 
 
@@ -76,6 +91,16 @@ class DeltaLayers(StateLayers):
     def state_heads(self) -> int:
         """Number of value heads."""
         return self.value_heads
+
+    @property
+    def value_width(self) -> int:
+        """Width of a value."""
+        return self.value_dim
+
+    @property
+    def is_delta(self) -> bool:
+        """Always true."""
+        return True
 
     @property
     def convolution_channels(self) -> int:
@@ -179,6 +204,11 @@ class Mamba2Layers(StateLayers):
         return self.heads
 
     @property
+    def value_width(self) -> int:
+        """Width of a head."""
+        return self.head_dim
+
+    @property
     def convolution_channels(self) -> int:
         """Number of values of x, B and C."""
         return self.inner + 2 * self.groups * self.state
@@ -228,6 +258,11 @@ class MambaLayers(StateLayers):
     def state_heads(self) -> int:
         """Number of channels."""
         return self.inner
+
+    @property
+    def value_width(self) -> int:
+        """One: every channel has a state of its own."""
+        return 1
 
     @property
     def convolution_channels(self) -> int:
@@ -284,6 +319,11 @@ class LightningLayers(StateLayers):
     def state_heads(self) -> int:
         """Number of heads."""
         return self.heads
+
+    @property
+    def value_width(self) -> int:
+        """Width of a head."""
+        return self.head_dim
 
     @property
     def convolution_channels(self) -> int:
