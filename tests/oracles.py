@@ -35,6 +35,8 @@ class Job:
     priority: int = 0
     hit: int | None = None  # tokens found in the cache when it was first admitted
     table: list[Block] = field(default_factory=list)
+    tables: list[dict[int, int]] = field(default_factory=list)  # pages by block, of each group
+    spare: list[int] = field(default_factory=list)  # blocks that a window has left, of each group
 
     def token(self, place: int) -> Hashable:
         """What stands at a place of its text, so that like texts have like tokens."""
@@ -65,7 +67,7 @@ class Blocks:
         self.all = [Block() for _ in range(count)]
         self.free = list(self.all)
 
-    def take(self, job: Job, tokens: int) -> bool:
+    def take(self, job: Job, tokens: int, past: int) -> bool:
         """Blocks until the job has room for `tokens`, if there are enough."""
         missing = ceil(tokens / self.tokens) - len(job.table)
         if missing > len(self.free):
@@ -119,6 +121,82 @@ class Blocks:
         job.table = []
 
 
+class GroupTables:
+    """Pages of several groups of layers, each group with a table of blocks of every sequence.
+
+    groups: (tokens of a block, pages of a block, view, size of the view) of each group.
+    """
+
+    def __init__(self, count: int, groups: Sequence[tuple[int, int, str, int]]) -> None:
+        self.groups, self.free = groups, count
+
+    def seen(self, group: int, past: int, tokens: int) -> range:
+        """Blocks of a group with a token that a query of `past` to `tokens` sees or writes."""
+        block, _, view, size = self.groups[group]
+        if view == "state":
+            return range(1)
+        first = 0
+        if view == "window":
+            first = max(past + 1 - size, 0)
+        elif view == "chunk":
+            first = past // size * size
+        return range(first // block, ceil(tokens / block))
+
+    def most_of_window(self, group: int) -> int:
+        """Blocks that the window of one query touches at most, wherever it begins."""
+        block, _, _, size = self.groups[group]
+        return max(len({(at + key) // block for key in range(size)}) for at in range(block))
+
+    def take(self, job: Job, tokens: int, past: int) -> bool:
+        """Blocks of all groups until the job has room for `tokens`, if there are enough pages."""
+        if not job.tables:
+            job.tables = [{} for _ in self.groups]
+            job.spare = [0 for _ in self.groups]
+        tables, spares, missing = [dict(table) for table in job.tables], list(job.spare), 0
+        for group, (_, pages, view, _) in enumerate(self.groups):
+            table, seen = tables[group], self.seen(group, past, tokens)
+            for block in [block for block in table if block < seen.start]:
+                del table[block]
+                if view == "window":
+                    spares[group] += 1
+                else:
+                    missing -= pages
+            for block in seen:
+                if block in table:
+                    continue
+                table[block] = pages
+                if spares[group]:
+                    spares[group] -= 1
+                else:
+                    missing += pages
+        if missing > self.free:
+            return False
+        self.free -= missing
+        job.tables, job.spare = tables, spares
+        return True
+
+    def settle(self, job: Job) -> None:
+        """After a step a window keeps the blocks that one query may touch, a chunk its own."""
+        for group, (_, pages, view, _) in enumerate(self.groups):
+            table = job.tables[group]
+            if view in ("context", "state"):
+                continue
+            seen = self.seen(group, job.cached, job.cached)
+            for block in [block for block in table if block < seen.start]:
+                del table[block]
+                job.spare[group] += 1
+            keep = self.most_of_window(group) - len(table) if view == "window" else 0
+            while job.spare[group] > keep:
+                job.spare[group] -= 1
+                self.free += pages
+
+    def give_back(self, job: Job) -> None:
+        """All pages of a job are free."""
+        for (_, pages, _, _), table, spare in zip(self.groups, job.tables, job.spare, strict=True):
+            self.free += pages * (len(table) + spare)
+        job.tables, job.spare = [], []
+
+
 @dataclass(frozen=True)
 class Limits:
     """What bounds the engine's steps."""
@@ -131,6 +209,10 @@ class Limits:
     prefix_caching: bool = False
     rank: Callable[[Job], float] | None = None
     """Order of admission, the lowest first; None: the first to come, with preempted ones before."""
+    groups: Sequence[tuple[int, int, str, int]] = ()
+    """Groups of layers that share the blocks, see GroupTables."""
+    watch: Callable[[int, int], None] = lambda taken, running: None
+    """Is told the blocks taken and the requests running after each step."""
 
 
 # (contexts of decoding sequences, (chunk, past) of each prompt, tokens sampled) -> seconds
@@ -145,7 +227,11 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
     running: list[Job] = []
     now_s = 0.0
 
-    blocks = Blocks(limits.blocks, limits.block_tokens)
+    blocks: Blocks | GroupTables = (
+        GroupTables(limits.blocks, limits.groups)
+        if limits.groups
+        else Blocks(limits.blocks, limits.block_tokens)
+    )
 
     def place_of(job: Job) -> tuple[float, float, int]:
         assert limits.rank is not None
@@ -153,6 +239,7 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
 
     def give_back(job: Job) -> None:
         if limits.prefix_caching:
+            assert isinstance(blocks, Blocks)
             blocks.fill(job, job.cached)
         blocks.give_back(job)
 
@@ -167,7 +254,7 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
         while place < len(running):
             job = running[place]
             tokens = min(job.reading - job.cached, budget)
-            while not (fits := blocks.take(job, job.cached + tokens)):
+            while not (fits := blocks.take(job, job.cached + tokens, job.cached)):
                 victim = max(running, key=place_of) if limits.rank else running[-1]
                 running.remove(victim)
                 preempted = True
@@ -189,6 +276,7 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
                 # step
                 continue
             if limits.prefix_caching and not job.decodes:
+                assert isinstance(blocks, Blocks)
                 blocks.fill(job, job.cached + tokens)
             step.append((job, tokens))
             budget -= tokens
@@ -198,11 +286,20 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
         while waiting and budget > 0 and not preempted and len(running) < limits.max_sequences:
             job = waiting[0]
             job.reading = job.prompt + job.made
-            found = blocks.find(job) if limits.prefix_caching else []
+            found = blocks.find(job) if limits.prefix_caching and isinstance(blocks, Blocks) else []
             hit = len(found) * limits.block_tokens
             tokens = min(job.reading - hit, budget)
             if hit + tokens < job.reading and not limits.chunked:
                 break
+            if isinstance(blocks, GroupTables):
+                if not blocks.take(job, tokens, 0):
+                    break
+                job.cached = 0
+                waiting.pop(0)
+                running.append(job)
+                step.append((job, tokens))
+                budget -= tokens
+                continue
             if ceil((hit + tokens) / limits.block_tokens) - sum(
                 1 for block in found if block.users
             ) > len(blocks.free):
@@ -212,7 +309,7 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
                     blocks.free.remove(block)
                 block.users += 1
             job.table = found
-            blocks.take(job, hit + tokens)
+            blocks.take(job, hit + tokens, hit)
             job.cached, job.hit = hit, hit if job.hit is None else job.hit
             if limits.prefix_caching:
                 blocks.fill(job, hit + tokens)
@@ -237,6 +334,10 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
                 job.finish_s = now_s
                 running.remove(job)
                 give_back(job)
+        if isinstance(blocks, GroupTables):
+            for job in running:
+                blocks.settle(job)
+            limits.watch(limits.blocks - blocks.free, len(running))
 
 
 def gpu_step_s(

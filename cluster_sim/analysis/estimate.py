@@ -19,6 +19,7 @@ from cluster_sim.analysis.static_batch import static_batch, static_rate
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.fleet import Fleet, resolve
 from cluster_sim.hardware.operating_point import FULL_SPEED
+from cluster_sim.physics.cache_groups import mean_pages
 from cluster_sim.physics.limited_view import LimitedView
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.wafer_placement import cuts
@@ -96,6 +97,10 @@ def _pool(fleet: Fleet, deployment: Deployment, lengths: LengthMoments) -> PoolA
         kv_bytes=placement.kv_bytes,
         kv_token_bytes=placement.kv_token_bytes,
         kv_tokens=deployment.kv_tokens,
+        kv_pages=placement.pages,
+        kv_page_bytes=placement.pool.page_bytes if placement.pool else 0.0,
+        kv_groups=deployment.kv_cache.groups,
+        kv_pages_per_sequence=mean_pages(deployment.kv_cache.groups, lengths.context),
         step_at_1_s=deployment.times_at(FULL_SPEED).ramp(alone).first_s,
         full_batch=decoding,
         step_when_full_s=step_s,

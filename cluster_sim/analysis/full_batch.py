@@ -63,7 +63,7 @@ def full_batch(deployment: Deployment, lengths: LengthMoments) -> FullBatch:
     steps = decode_steps(pool, lengths)
     limits = {
         "max_sequences": float(pool.max_sequences),
-        "KV room": deployment.kv_tokens / (lengths.context + pool.block_tokens / 2),
+        "KV room": deployment.kv_cache.mean_sequences(lengths.context),
     }
     if pool.replica.role == "decode":  # none of them prefills here
         bound_by = min(limits, key=lambda name: limits[name])

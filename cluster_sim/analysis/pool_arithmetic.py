@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cluster_sim.physics.cache_groups import CacheGroup
 from cluster_sim.topology import Route
 
 
@@ -51,7 +52,11 @@ class PoolArithmetic:
     kv_token_bytes: float
     """KV of one token on one device, or on all wafers of a replica [B]."""
     kv_tokens: int
-    """KV cache capacity of one replica, in whole blocks [tokens]."""
+    """KV cache capacity of one replica, in whole blocks [tokens].
+
+    Where groups of layers share pages: the model's longest context times the sequences of that
+    length which fit at once, as vLLM logs it.
+    """
     step_at_1_s: float
     """Length of a step with one sequence that decodes at the mean context [s]."""
     full_batch: int
@@ -73,6 +78,14 @@ class PoolArithmetic:
     node's file does not say [s]."""
     wafers: WaferArithmetic | None = None
     """Placement of a replica on wafers; None on other devices."""
+    kv_pages: int = 0
+    """Number of pages that groups of layers share on one replica; 0: one group has all blocks."""
+    kv_page_bytes: float = 0.0
+    """Size of a page on one device [B]."""
+    kv_groups: tuple[CacheGroup, ...] = ()
+    """Groups of layers that share them."""
+    kv_pages_per_sequence: float = 0.0
+    """Number of pages of a sequence that decodes at the mean context."""
     kv_transfer_s: float | None = None
     """Time to move the KV of a prompt of mean length to the first decode replica, alone on its
     path; None for a pool that does not prefill for others [s]."""

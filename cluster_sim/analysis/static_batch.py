@@ -27,9 +27,8 @@ def static_batch(deployment: Deployment, lengths: LengthMoments) -> FullBatch:
     """
     batch, bound_by = deployment.pool.max_sequences, "max_sequences"
     prompt, output = lengths.longest_of(batch)
-    while batch > 1 and batch * (prompt + output) > deployment.kv_tokens:
-        held = int(deployment.kv_tokens / (prompt + output))
-        batch, bound_by = max(min(held, batch - 1), 1), "KV room"
+    while batch > 1 and batch > (held := deployment.kv_cache.sequences(prompt + output, prompt)):
+        batch, bound_by = max(min(int(held), batch - 1), 1), "KV room"
         prompt, output = lengths.longest_of(batch)
     return FullBatch(batch, bound_by)
 

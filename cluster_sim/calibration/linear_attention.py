@@ -136,7 +136,8 @@ def fit_linear(
     if kind in ONLY_CONVOLUTION:
         bandwidth, flop_per_s = shares_of_peaks(device)
         constants |= {"bandwidth_bytes_per_s": bandwidth, "compute_flop_per_s": flop_per_s}
-    return _made(constants), errors
+    fit = _made(constants)
+    return fit.model_copy(update={"is_partial": kind in ONLY_CONVOLUTION}), errors
 
 
 def _fit_phase(phase: _Phase, blocks: StateBlocks, kind: str) -> Constants:

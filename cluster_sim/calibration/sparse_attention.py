@@ -161,8 +161,7 @@ def _calibrated(
     rows = []
     for phase, measured in zip(_PHASES, blocks, strict=True):
         found, errors = fit_phase(phase, measured)
-        if errors.median <= POOR:
-            constants |= found.constants
+        constants |= found.constants if errors.median <= POOR else {"is_partial": True}
         predicted_s = _predicted_s(phase, found, measured)
         rows.append((phase, measured, errors, Errors.of(predicted_s, measured.seconds)))
     fit = SparseAttentionFit.model_construct(**constants)

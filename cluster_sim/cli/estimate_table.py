@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from cluster_sim.analysis.pool_arithmetic import PoolArithmetic, WaferArithmetic
+    from cluster_sim.physics.cache_groups import CacheGroup
 
     Rows = Iterator[tuple[str, list[str]]]
 
@@ -66,7 +67,48 @@ def _size_rows(pools: Sequence[PoolArithmetic]) -> Rows:
     yield "KV cache a device [GB]", [_gigabytes(pool.kv_bytes) for pool in pools]
     yield "KV a token and device [kB]", [f"{pool.kv_token_bytes / 1e3:,.1f}" for pool in pools]
     yield "KV tokens a replica", [f"{pool.kv_tokens:,}" for pool in pools]
+    yield from _page_rows(pools)
     yield "loading the weights [s]", [_optional(pool.load_s, ",.3g") for pool in pools]
+
+
+def _page_rows(pools: Sequence[PoolArithmetic]) -> Rows:
+    """Yield the rows of pages that groups of layers share; none where no pool has any."""
+    if not any(pool.kv_groups for pool in pools):
+        return
+    yield (
+        "pages of KV a replica",
+        [
+            f"{pool.kv_pages:,} of {pool.kv_page_bytes / 1e6:,.2f} MB" if pool.kv_groups else "-"
+            for pool in pools
+        ],
+    )
+    for view, name in _VIEWS.items():
+        rows = [
+            [f"{group.pages} x {_block(group)}" for group in pool.kv_groups if group.view == view]
+            for pool in pools
+        ]
+        if any(rows):
+            yield f"  groups of {name}", [", ".join(row) or "-" for row in rows]
+    yield (
+        "  pages of a mean sequence",
+        [f"{pool.kv_pages_per_sequence:,.0f}" if pool.kv_groups else "-" for pool in pools],
+    )
+
+
+_VIEWS = {
+    "context": "the whole context",
+    "window": "a window",
+    "chunk": "a chunk",
+    "state": "states",
+}
+
+
+def _block(group: CacheGroup) -> str:
+    """Return what a block of a group holds."""
+    if group.view == "state":
+        return "1 slot"
+    size = f" of {group.view_tokens:,}" if group.view_tokens else ""
+    return f"{group.block_tokens} tokens{size}"
 
 
 def _wafer_rows(pools: Sequence[PoolArithmetic]) -> Rows:

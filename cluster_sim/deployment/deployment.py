@@ -27,6 +27,7 @@ from cluster_sim.physics.wafer_placement import Region, wafers_needed
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.serving.disaggregation import Role
 from cluster_sim.serving.kv_cache.offload import Level, levels
+from cluster_sim.serving.kv_cache.spec import KVCacheSpec
 from cluster_sim.topology import host_bandwidth_bytes_per_s
 
 
@@ -115,7 +116,32 @@ class Deployment:
         """Size of a block of KV over all devices that hold it [B]."""
         plan = self.pool.replica  # the placement of wafers is that of all of them
         shares = 1 if self.pool.is_wafer else plan.tensor_parallel * plan.pipeline_parallel
-        return self.placement.kv_token_bytes * self.pool.block_tokens * shares
+        return self._device_block_bytes * shares
+
+    @cached_property
+    def kv_cache(self) -> KVCacheSpec:
+        """KV cache of one replica, as its scheduler is told."""
+        swap_blocks, swap_block_s = self.swap
+        pages = self.placement.pool
+        return KVCacheSpec(
+            kv_tokens=self.kv_tokens,
+            block_tokens=self.pool.block_tokens,
+            watermark=self.pool.watermark,
+            prefix_caching=self.pool.kv.prefix_caching,
+            swap_blocks=swap_blocks,
+            swap_block_s=swap_block_s,
+            offload=self.offload,
+            groups=pages.groups if pages else (),
+            pages=self.placement.pages,
+        )
+
+    @property
+    def _device_block_bytes(self) -> float:
+        """Size of a block of KV on each device that holds it [B]; of all wafers together."""
+        placement = self.placement
+        if placement.pool is not None:
+            return placement.pool.page_bytes
+        return placement.kv_token_bytes * self.pool.block_tokens
 
     @cached_property
     def _ranks(self) -> int:
@@ -157,7 +183,7 @@ class Deployment:
         kv = self.pool.kv
         if kv.preemption != "swap" or not (bandwidth := self.swap_bandwidth_bytes_per_s):
             return 0, 0.0
-        block_bytes = self.placement.kv_token_bytes * self.pool.block_tokens
+        block_bytes = self._device_block_bytes
         if self.pool.is_wafer and not self.pool.is_streamed:  # the placement is that of all wafers
             block_bytes /= self.devices_per_replica
         return int(kv.swap_space_bytes / block_bytes), block_bytes / bandwidth

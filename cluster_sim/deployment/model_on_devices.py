@@ -70,6 +70,9 @@ class ModelOnDevices:
             fraction=pool.kv.memory_fraction or engine.memory_fraction,
             reserved_bytes=engine.reserved_bytes + group_bytes,
             sequences=pool.max_sequences,
+            shares_pages=not pool.kv.prefix_caching,
+            block_tokens=pool.block_tokens,
+            step_tokens=pool.max_batched_tokens // pool.replica.data_parallel,
             activation_bytes=self._activation_bytes,
         )
         return place_on_gpus(self.model, self.node.device, self._layout, memory)

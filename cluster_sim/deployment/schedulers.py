@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.physics.limited_view import LimitedView
-from cluster_sim.serving.kv_cache.spec import KVCacheSpec
 from cluster_sim.serving.scheduler import Drafting, Scheduler, SchedulerLimits
 from cluster_sim.workload.random_streams import numbered
 
@@ -22,17 +21,7 @@ def build_scheduler(deployment: Deployment, seed: int = 0) -> Scheduler:
         chunked_prefill=pool.chunked_prefill,
         view=LimitedView.of(model),
     )
-    swap_blocks, swap_block_s = deployment.swap
-    kv_cache = KVCacheSpec(
-        kv_tokens=deployment.kv_tokens,
-        block_tokens=pool.block_tokens,
-        watermark=pool.watermark,
-        prefix_caching=pool.kv.prefix_caching,
-        swap_blocks=swap_blocks,
-        swap_block_s=swap_block_s,
-        offload=deployment.offload,
-    )
     speculation = pool.replica.speculation
     drafting = Drafting(speculation, numbered(seed, "speculation")) if speculation else None
     policy = pool.batching.with_defaults(pool.replica.engine)
-    return policy.scheduler(limits, kv_cache, deployment.role, drafting)
+    return policy.scheduler(limits, deployment.kv_cache, deployment.role, drafting)

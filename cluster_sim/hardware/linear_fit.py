@@ -39,3 +39,5 @@ class LinearAttentionFit(KernelFit):
     """Exponent of the norm that joins walking and computing. With 1 their times add up."""
     prompt_channel_s: Seconds
     """Time per channel of the convolution and prompt token [s]."""
+    is_partial: bool = False
+    """Whether the scan was not measured, whose constants are shares of the peaks."""

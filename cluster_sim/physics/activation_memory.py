@@ -82,14 +82,15 @@ def activation_bytes(model: Model, layout: ReplicaLayout, step: LargestStep) -> 
 def _expert_bytes(model: Model, layout: ReplicaLayout, step: LargestStep) -> float:
     """Return the activations of a layer with experts; 0 for a model without any.
 
-    Experts that are spread over ranks get the rows of all ranks, each its share; experts that are
-    cut get all rows.
+    A rank of attention data parallelism counts as many rows as its own tokens make. Experts that
+    are spread get those of all ranks, each its share; how many rows of other ranks experts that are
+    cut hold at once depends on what carries them, which no profile says.
     """
     experts = model.experts
     if experts is None:
         return 0.0
     is_spread = layout.expert_parallel > 1
-    tokens = min(step.tokens / (layout.data_parallel if is_spread else 1), _TOKENS_AT_ONCE)
+    tokens = min(step.tokens / layout.data_parallel, _TOKENS_AT_ONCE)
     width = experts.ffn / (1 if is_spread else layout.tensor_parallel * layout.data_parallel)
     first_width = width * (model.ffn_matrices - 1)
     quantised_bytes = _QUANTISED_BYTES[model.computed_in(layout.weights, "experts")]
@@ -103,7 +104,7 @@ def _expert_bytes(model: Model, layout: ReplicaLayout, step: LargestStep) -> flo
     else:
         row_bytes = _ACTIVATION_BYTES * (wider + width) + quantised_bytes * width
     # the layer's input and the residual, the output of shared experts, latent vectors in and out
-    values = (3 if experts.shared else 2) * model.hidden + 2 * experts.latent
+    values = (3 if experts.shared else 2) * model.hidden + 2 * (experts.latent or 0)
     token_bytes = _ACTIVATION_BYTES * values + quantised_bytes * expert_hidden
     return rows * row_bytes + tokens * token_bytes
 

@@ -7,7 +7,6 @@ Tensor parallelism is the caller's: a shape has the heads of one device. The fun
     linear_prefill_s(fit, shape, sequences, tokens) -> float
     linear_prefill_line(fit, shape, sequences=1) -> PrefillLine(fixed_s, token_s)
     linear_roofline(shape, bandwidth, flop_per_s) -> LinearAttentionFit
-    linear_shape(kind, ranks) -> LinearShape
     scan_flop(shape) -> FLOP per token
 
 `linear_roofline` gives the constants for what was never measured, so that the same functions hold
@@ -25,7 +24,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from cluster_sim.hardware.linear_fit import LinearAttentionFit
-from cluster_sim.llm.layers import StateLayers
 from cluster_sim.physics.attention import above
 from cluster_sim.typing import Number
 
@@ -64,19 +62,6 @@ class PrefillLine(NamedTuple):
 
     fixed_s: Number
     token_s: Number
-
-
-def linear_shape(kind: StateLayers, ranks: int) -> LinearShape:
-    """Return the state part of one layer on one of `ranks` devices."""
-    heads, value_dim = kind.state_heads, kind.value_width
-    return LinearShape(
-        heads / ranks,
-        kind.state_values / (heads * value_dim),
-        value_dim,
-        kind.convolution_channels / ranks,
-        kind.state_value_bytes,
-        kind.is_delta,
-    )
 
 
 def scan_flop(shape: LinearShape) -> Number:

@@ -6,9 +6,12 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from cluster_sim.hardware.device import Device
+from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
+from cluster_sim.physics.cache_groups import CacheKind, PagePool, View, page_pool
 from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.physics.transformer import (
+    cache_bytes,
     growing_kv_bytes,
     sequence_kv_bytes,
     window_kv_bytes,
@@ -28,7 +31,7 @@ class Placement:
     weight_bytes: float
     """Size of the weights [B]."""
     reserved_bytes: float
-    """Memory that is set aside: runtime, activations, communication buffers, window layers [B]."""
+    """Memory that is set aside: runtime, activations, communication buffers [B]."""
     kv_token_bytes: float
     """KV cache of a token in the layers of full attention [B]."""
     kv_bytes: float
@@ -38,8 +41,17 @@ class Placement:
     weight_free_bytes: float | None = None
     """Memory that the weights leave of a memory of their own [B], negative where they do not fit;
     None where they share that of the KV cache."""
+    pool: PagePool | None = None
+    """Pages that groups of layers share; None where one group of layers has all of them."""
+    page_tokens: float = 0.0
+    """Number of tokens that are counted for a page of the pool."""
     activation_bytes: float = 0.0
     """Part of the reserved memory that experts and the sampler add to a step of dense layers [B]."""
+
+    @property
+    def pages(self) -> int:
+        """Number of pages of the replica; 0 where the weights do not fit, or without a pool."""
+        return self._holds(self.pool.page_bytes) if self.pool is not None else 0
 
     @property
     def kv_tokens(self) -> int:
@@ -47,9 +59,15 @@ class Placement:
 
         It is 0 where the weights do not fit.
         """
+        if self.pool is not None:
+            return int(self.pages * self.page_tokens)
+        return self._holds(self.kv_token_bytes)
+
+    def _holds(self, size: float) -> int:
+        """Return how many of `size` bytes the memory that is left for KV holds."""
         if self.weight_free_bytes is not None and self.weight_free_bytes < 0.0:
             return 0
-        return max(int(self.kv_bytes / self.kv_token_bytes), 0) * self.ranks
+        return max(int(self.kv_bytes / size), 0) * self.ranks
 
     def beside(self, other: Placement) -> Placement:
         """Return the memory with a second model on the same devices.
@@ -76,7 +94,13 @@ class MemoryUse(NamedTuple):
     reserved_bytes: float
     """Memory of each device that is not for KV [B]."""
     sequences: int
-    """Number of sequences at once, each of which may hold a window in layers that have one."""
+    """Number of sequences at once, for which windows are set aside where they share no pool."""
+    shares_pages: bool = True
+    """Whether groups of layers share one pool of pages."""
+    block_tokens: int = 16
+    """Number of tokens of a block of KV cache."""
+    step_tokens: int = 8192
+    """Maximum number of tokens of a step of one rank."""
     activation_bytes: float = 0.0
     """Activations of experts and of the sampler beyond those in `reserved_bytes` [B]."""
 
@@ -89,7 +113,8 @@ def place_on_gpus(
     Weights are split evenly over tensor- and pipeline-parallel devices, but for copies. A device
     holds the KV of its stage's layers and of its heads. With attention data parallelism each rank
     holds all but the experts, which are split over all ranks, and the KV of its own sequences.
-    Layers with a window hold at most the window of each sequence; that much is set aside at once.
+    Nothing is set aside for windows where groups of layers share one pool of pages; else that of
+    each sequence is.
     Weights with a memory of their own leave the KV cache the whole of the other; the same share of
     both is used.
 
@@ -110,14 +135,16 @@ def place_on_gpus(
         layout.data_parallel,
     )
     devices = tensor * pipeline * data
-    # a model of windows only still caches whole prompts in blocks
-    windows = 0.0
-    if growing_bytes := growing_kv_bytes(model, layout.kv_cache, tensor):
+    growing_bytes = growing_kv_bytes(model, layout.kv_cache, tensor)
+    pool, windows = None, 0.0
+    if memory.shares_pages:
+        pool = _pool(model, layout, memory)
+    elif growing_bytes:
         kept = sequence_kv_bytes(model, layout.kv_cache, tensor, model.max_context)
         kept -= growing_bytes * model.max_context
         windows = memory.sequences / data / pipeline * kept
-    else:
-        growing_bytes = window_kv_bytes(model, layout.kv_cache, tensor)
+    # a model of windows only caches whole prompts in blocks where nothing is shared
+    token_bytes = growing_bytes or window_kv_bytes(model, layout.kv_cache, tensor)
     copies = (
         (tensor - 1)
         * model.copied_parameters
@@ -125,9 +152,8 @@ def place_on_gpus(
     )
     rank_bytes = model.weight_bytes(layout.weights) - model.expert_bytes(layout.weights) + copies
     weight_bytes = (model.expert_bytes(layout.weights) + data * rank_bytes) / devices
-    capacity_bytes = device.memory.capacity_bytes * memory.fraction
-    kv_bytes = capacity_bytes - weight_bytes - memory.reserved_bytes - windows
-    kv_bytes -= memory.activation_bytes
+    reserved_bytes = memory.reserved_bytes + windows + memory.activation_bytes
+    kv_bytes = device.memory.capacity_bytes * memory.fraction - weight_bytes - reserved_bytes
     weight_free_bytes = None
     if device.weight_memory is not None:
         kv_bytes = kv_bytes + weight_bytes
@@ -135,13 +161,42 @@ def place_on_gpus(
     return Placement(
         devices=devices,
         weight_bytes=weight_bytes,
-        reserved_bytes=memory.reserved_bytes + windows + memory.activation_bytes,
-        kv_token_bytes=growing_bytes / pipeline,
+        reserved_bytes=reserved_bytes,
+        kv_token_bytes=token_bytes / pipeline,
         kv_bytes=kv_bytes,
         ranks=data,
         weight_free_bytes=weight_free_bytes,
         activation_bytes=memory.activation_bytes,
+        pool=pool,
+        page_tokens=pool.tokens_per_page(model.max_context, memory.step_tokens) if pool else 0.0,
     )
+
+
+def _pool(model: Model, layout: ReplicaLayout, memory: MemoryUse) -> PagePool | None:
+    """Return the pages that groups of layers share; None where all layers see the whole context."""
+    kinds = cache_kinds(model, layout.kv_cache, layout.tensor_parallel)
+    if all(kind.view == "context" for kind in kinds):
+        return None
+    return page_pool(kinds, memory.block_tokens, layout.pipeline_parallel)
+
+
+def cache_kinds(model: Model, precision: Precision, ranks: int) -> list[CacheKind]:
+    """Return the layers of a model by how their cache is kept, on one device.
+
+    Layers that cache the whole context are one kind, of the mean size of a token: engines keep them
+    in one group where they differ.
+    """
+    kinds: list[CacheKind] = []
+    layers, size = 0, 0.0
+    for kind in model.attention:
+        if grown := cache_bytes(kind.growing_values(ranks), kind.index_values(ranks), precision):
+            layers, size = layers + kind.layers, size + kind.layers * grown
+        if window := cache_bytes(kind.window_values(ranks), 0.0, precision):
+            view: View = "chunk" if kind.is_chunked else "window"
+            kinds.append(CacheKind(kind.layers, window, view, kind.window_tokens))
+        if state := kind.state_bytes(ranks):
+            kinds.append(CacheKind(kind.layers, state, "state"))
+    return [CacheKind(layers, size / layers), *kinds] if layers else kinds
 
 
 def place_on_wafers(model: Model, device: Device, plan: WaferPlan) -> Placement:

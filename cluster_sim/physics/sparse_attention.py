@@ -32,7 +32,7 @@ from cluster_sim.hardware.precision import Precision
 from cluster_sim.hardware.sparse_fit import SparseAttentionFit
 from cluster_sim.llm.layers import AttentionLayers
 from cluster_sim.physics.attention import above
-from cluster_sim.physics.transformer import INDEX_BYTES, KV_BYTES
+from cluster_sim.physics.transformer import cache_bytes
 from cluster_sim.typing import Number
 
 _UNLIMITED = 1e30
@@ -93,16 +93,15 @@ def sparse_shape(kind: AttentionLayers, ranks: int, kv_cache: Precision) -> Spar
     kv_cache
         Precision of the KV cache.
     """
-    decode, prefill = kind.decode_heads(ranks), kind.prefill_heads(ranks)
-    assert decode is not None
-    assert prefill is not None
+    heads, flop = kind.decode_heads(ranks), kind.decode_flop
+    assert heads is not None
     return SparseShape(
-        decode.heads,
-        kind.read_values(ranks).limited * KV_BYTES[kv_cache],
-        kind.decode_flop.limited / ranks,
-        4.0 * prefill.heads * prefill.width,
-        kind.index_values(ranks) * INDEX_BYTES,
-        kind.decode_flop.context,
+        heads.heads,
+        cache_bytes(kind.read_values(ranks).limited, 0.0, kv_cache),
+        flop.limited / ranks,
+        kind.dense_flop / ranks,
+        cache_bytes(0.0, kind.index_values(ranks), kv_cache),
+        flop.context,
     )
 
 

@@ -103,7 +103,11 @@ STRETCHES = (
     Column("growing", "", "Sequences that have yet to fill the sliding window."),
     Column("pairs", "", "Pairs of query and key of prompt tokens in a layer of full attention."),
     Column("windowed_pairs", "", "Such pairs in a layer with a sliding window."),
-    Column("kv_tokens", "tokens", "Tokens in the KV cache when the stretch begins."),
+    Column(
+        "kv_tokens",
+        "tokens",
+        "Tokens in the KV cache when the stretch begins; where groups of layers share it, the part of its capacity that is taken.",
+    ),
     Column("running", "", "Requests that run when the stretch begins."),
     Column("waiting", "", "Requests that wait when the stretch begins."),
     Column("clock", "", "Clock of the devices, as a share of their own.", without=1.0),

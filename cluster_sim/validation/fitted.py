@@ -71,7 +71,7 @@ def _row(run: MeasuredRun) -> ServingRow | None:
     deployment, engine = resolve(scenario_of(run)).deployments[0], _engine(run)
     assert engine is not None
     prompt, output = 0.9 * run.isl, 0.9 * run.osl
-    if run.amount * (prompt + output) >= deployment.kv_tokens:
+    if run.amount >= deployment.kv_cache.sequences(prompt + output):
         return None
     has_ttft = engine == "vLLM" and "ttft_ms" in run.values
     return ServingRow(

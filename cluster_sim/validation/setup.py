@@ -107,10 +107,10 @@ def _as_tensorrt_llm(
     }
     if measured.load == "queued" and not measured.dataset.startswith("mlperf"):
         changed = describe(Scenario, Document(data, measured.name))
-        kv_tokens = resolve(changed).deployments[0].kv_tokens
-        blocks = ceil((measured.isl + measured.osl) / pool.block_tokens)
+        kv_cache = resolve(changed).deployments[0].kv_cache
+        held = kv_cache.whole_sequences(ceil(measured.isl + measured.osl))
         settings["batching"]["max_sequences"] = min(
-            max(kv_tokens // (blocks * pool.block_tokens), 1),
+            max(held, 1),
             settings["batching"]["max_sequences"],
         )
     return data

@@ -129,11 +129,11 @@ def test_every_part_has_bytes_of_its_own():
         ({"quant_method": "modelopt", "quant_algo": "X"}, "quant_algo: got 'X'; expected one of FP8"),
         (
             {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION", "quantized_layers": {"a": {"quant_algo": "FP8"}, "b": {"quant_algo": "NVFP4"}}},
-            "quantized_layers: got FP8 and NVFP4; expected one precision",
+            "got lists of modules that leave all weights in 16 bit; expected names of the model's modules",
         ),
         (
-            {"quant_method": "compressed-tensors", "config_groups": {"a": {"weights": {"num_bits": 8, "type": "float"}}, "b": {"weights": {"num_bits": 4, "group_size": 128}}}},
-            "config_groups: got fp8 and int4; expected one precision",
+            {"quant_method": "compressed-tensors", "config_groups": {"a": {"weights": {"num_bits": 8, "type": "float"}, "targets": ["re:.*mlp.experts.*(gate|up)_proj"]}, "b": {"weights": {"num_bits": 4, "group_size": 128}}}},
+            "split parts of the model",
         ),
         ({"quant_method": "compressed-tensors"}, "config_groups: is missing"),
         (groups(num_bits=4, type="float", group_size=64), "got floating-point weights of 4 bit in groups of 64"),
@@ -158,7 +158,7 @@ def test_a_precision_that_is_not_simulated_is_refused_by_its_key(quantisation: A
 
 def test_a_list_that_splits_a_part_is_refused_where_it_counts():
     half = [f"model.layers.{layer}.mlp*" for layer in range(12)]  # of 32 dense layers
-    with pytest.raises(ValueError, match=r"splits parts of the model.*too small"):
+    with pytest.raises(ValueError, match=r"split parts of the model.*too small"):
         model(
             LLAMA | {"quantization_config": groups(num_bits=4, group_size=128) | {"ignore": half}}
         )
@@ -169,8 +169,60 @@ def test_a_list_that_splits_a_part_is_refused_where_it_counts():
     exact = 4096 * 14336 * (2 - 4.125 / 8)
     off = exact / (made.weight_bytes("fp4") + exact)
     assert made.notes == (
-        f"quantization_config: parts are taken as 16 bit or quantised as a whole; weights are {100 * off:.1f} % too small",
+        f"quantization_config: each part is taken in one precision as a whole; weights are {100 * off:.1f} % too small",
     )
+
+
+def test_parts_in_8_bit_beside_experts_in_4_bit_follow_from_a_list_of_every_module():
+    eight = [f"self_attn.{name}_proj" for name in "qkvo"] + [
+        f"mlp.{part}{name}_proj"
+        for part in ("", "shared_experts.")
+        for name in ("gate", "up", "down")
+    ]
+    four = [f"mlp.experts.{expert}.{name}_proj" for expert in range(64) for name in ("gate", "up", "down")]  # fmt: skip
+    layers = {f"model.layers.{layer}.{name}": {"quant_algo": "MXFP8"} for layer in range(4) for name in eight}  # fmt: skip
+    layers |= {f"model.layers.{layer}.{name}": {"quant_algo": "NVFP4", "group_size": 16} for layer in range(1, 4) for name in four}  # fmt: skip
+    mixed = {
+        "quant_method": "modelopt",
+        "quant_algo": "MIXED_PRECISION",
+        "quantized_layers": layers,
+    }
+    made = model(MIXTURE | {"quantization_config": mixed})
+    assert (made.native, made.fp4_format, made.weight_bits) == ("fp4", "nvfp4", None)
+    assert made.kept_bf16 == ("embedding",)
+    assert made.fp4_kept_fp8 == ("attention", "ffn", "shared")
+    assert made.stored_in("fp4", "attention") == "fp8"
+    # one expert of another precision
+    layers["model.layers.1.mlp.experts.7.up_proj"] = {"quant_algo": "FP8"}
+    with pytest.raises(ValueError, match=r"single experts"):
+        model(MIXTURE | {"quantization_config": mixed})
+
+
+def test_groups_of_modules_have_formats_of_their_own():
+    two = groups(num_bits=4, type="float", group_size=16)
+    two["config_groups"]["h"] = {
+        "targets": ["re:.*self_attn.*", "re:.*shared_experts.*"],
+        "weights": {"num_bits": 8, "type": "float"},
+    }
+    made = model(MIXTURE | {"quantization_config": two | {"ignore": ["model.layers.0.mlp"]}})
+    assert (made.native, made.kept_bf16) == ("fp4", ("embedding", "ffn"))
+    assert made.fp4_kept_fp8 == ("attention", "shared")
+
+
+def test_experts_of_a_precision_of_their_own_stand_beside_fp8():
+    fp8 = {"quantization_config": {"quant_method": "fp8"}}
+    made = model(MIXTURE | fp8 | {"expert_dtype": "fp4"})
+    assert (made.native, made.fp4_format) == ("fp4", "mxfp4")
+    assert made.fp4_kept_fp8 == ("attention", "ffn", "shared")
+    assert made.part_bytes("fp4", "experts") == 3 * 64 * 3 * 1024 * 512 * 4.25 / 8
+    assert made.part_bytes("fp4", "shared") == 3 * 3 * 1024 * 512
+    assert model(MIXTURE | fp8 | {"expert_dtype": "fp8"}).native == "fp8"
+    for changes, message in (
+        (fp8 | {"expert_dtype": "int3"}, "expert_dtype: got 'int3'; expected fp4 or fp8"),
+        ({"expert_dtype": "fp4"}, "expert_dtype: got 'fp4' without quantization_config"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model(MIXTURE | changes)
 
 
 def test_the_file_beside_says_the_precision():

@@ -152,7 +152,13 @@ def test_windows_are_those_of_the_config():
         assert made.window is not None
         assert (made.window.tokens, made.window.layers, made.full_layers) == (tokens, layers, full)
     qwen = model(
-        LLAMA | {"use_sliding_window": True, "sliding_window": 4096, "max_window_layers": 28}
+        LLAMA
+        | {
+            "model_type": "qwen2",
+            "use_sliding_window": True,
+            "sliding_window": 4096,
+            "max_window_layers": 28,
+        }
     )
     assert qwen.window is not None
     assert qwen.window.layers == 4
@@ -226,8 +232,8 @@ def test_layers_without_experts_are_counted_wherever_they_are():
         ({"decoder_sparse_step": 2}, 47),
         ({"mlp_only_layers": [0, 5]}, 2),
         ({"decoder_sparse_step": 2, "mlp_only_layers": [0, 1]}, 48),
-        ({"first_k_dense_replace": 3}, 3),
-        ({"moe_layer_freq": [0] * 4 + [1] * 90}, 4),
+        ({"model_type": "kin", "first_k_dense_replace": 3}, 3),
+        ({"model_type": "kin", "moe_layer_freq": [0] * 4 + [1] * 90}, 4),
     ]:
         made = model(QWEN3_MOE | changes)
         assert made.experts is not None
@@ -304,7 +310,7 @@ def test_layers_without_experts_are_counted_wherever_they_are():
         ({"quantization_config": "fp8"}, "quantization_config: got 'fp8'; expected a mapping"),
         (
             {"quantization_config": {"quant_method": "aqlm"}},
-            "quantization_config: quant_method: got 'aqlm'; expected one of auto-round, awq, bitsandbytes, compressed-tensors, fbgemm-fp8, fp8, gptq, hqq, modelopt, modelopt-fp4, mxfp4, quark, torchao",
+            "quantization_config: quant_method: got 'aqlm'; expected one of auto-round, awq, bitsandbytes, compressed-tensors, fbgemm-fp8, fp8, gptq, hqq, modelopt, modelopt-fp4, modelopt-mixed, mxfp4, quark, torchao",
         ),
         (
             {"text_config": {"vocab_size": 0}},
@@ -314,7 +320,7 @@ def test_layers_without_experts_are_counted_wherever_they_are():
 )
 def test_a_config_that_is_wrong_is_told_by_its_key(changes: dict[str, Any], message: str):
     with pytest.raises(ValueError, match=r".") as told:
-        from_hugging_face(LLAMA | changes, "x")
+        from_hugging_face(LLAMA | {"model_type": "kin"} | changes, "x")
     assert str(told.value) == message
 
 
@@ -329,6 +335,7 @@ def test_all_that_is_wrong_in_a_config_comes_together():
         "num_key_value_heads: is missing; expected a whole number",
         "vocab_size: is missing; expected a whole number",
         "max_position_embeddings: is missing; expected a whole number",
+        "intermediate_size: is missing; expected the width of layers without experts",
     ]
 
 
@@ -341,15 +348,15 @@ def test_all_that_is_wrong_in_a_config_comes_together():
         ),
         (
             json.dumps(LLAMA | {"num_key_value_heads": 5}),
-            ": 32 heads are no multiple of 5 kv_heads",
+            ": num_key_value_heads: got 5; expected a divisor of the number of heads, 32",
         ),
         (
             json.dumps(LLAMA | {"intermediate_size": 0}),
-            ": 'ffn' is missing: there are layers without experts",
+            ": intermediate_size: got 0; expected the width of layers without experts",
         ),
         (
             json.dumps(LLAMA | {"vocab_size": 10**10}),
-            ": vocabulary: came 10000000000; wanted 1,000,000,000 at most: the product of two counts stays exact in 64 bits",
+            ": vocab_size: got 10000000000; expected 1,000,000,000 at most: the product of two counts stays exact in 64 bits",
         ),
         ("[]", ": got an empty list; expected a mapping, as a Hugging Face config.json holds"),
         ("", ":1: is no JSON: expecting value"),

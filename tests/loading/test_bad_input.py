@@ -309,6 +309,24 @@ def test_a_longest_request_that_can_never_be_admitted_is_told():
     )
 
 
+def test_weights_that_do_not_fit_beside_the_activations_of_a_step_are_told():
+    """Kimi K2 in fp8 leaves 6 GB of 0.9 x 150.8 GB; 2.2 and 1.45 GB are reserved, and the sampler
+    takes 1,024 x 163,840 x 38 B and 8,192 x 7,168 x 2 B, less 1.4 GB.
+    """
+    replica = "tensor_parallel: 8\n        engine: vllm-2025-07\n"
+    (told,) = faults(
+        edited(
+            ("llama-3.1-8b", "kimi-k2"),
+            ("dgx-h100", "dgx-h200"),
+            ("tensor_parallel: 2\n        weights: bf16\n", replica),
+            ("      batching: {max_sequences: 64}\n", ""),
+        )
+    )
+    assert told == (
+        "x.yaml:15: cluster.pools[0].replica: the fp8 weights of Kimi K2 do not fit: 129.4 GB on each of 8 devices of 150.8 GB beside 5.1 GB that experts and the sampler need in a step of 8,192 tokens and 1,024 sequences, 0.0 GB left for KV"
+    )
+
+
 def test_tensor_parallelism_must_divide_heads_and_stay_in_a_node():
     assert (
         faults(edited(("tensor_parallel: 2", "tensor_parallel: 3")))[1]

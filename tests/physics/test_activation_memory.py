@@ -76,13 +76,13 @@ def test_sorted_rows_are_padded_to_blocks() -> None:
     assert activation_bytes(tiny, ReplicaLayout(), step) == (20 + 508) * 64 + 10 * 64
 
 
-def test_ranks_share_the_rows_of_experts_that_are_spread() -> None:
-    """Two ranks of 10 tokens: spread experts of full width get 20 rows, cut ones 40 of half."""
+def test_ranks_count_the_rows_of_their_own_tokens() -> None:
+    """Two ranks of 10 tokens each: spread experts have 20 rows of full width, cut ones of half."""
     tiny = tiny_model(hidden=16, experts={"count": 4, "top_k": 2, "ffn": 6})
     step = LargestStep(20, 2)
     spread = ReplicaLayout(data_parallel=2, expert_parallel=2)
     assert activation_bytes(tiny, spread, step) == 20 * 44 + 10 * 64
-    assert activation_bytes(tiny, ReplicaLayout(data_parallel=2), step) == 40 * 38 + 20 * 64
+    assert activation_bytes(tiny, ReplicaLayout(data_parallel=2), step) == 20 * 38 + 10 * 64
 
 
 def test_experts_on_latent_vectors_hold_rows_of_their_width() -> None:
@@ -137,10 +137,49 @@ def test_the_sampler_not_the_experts_is_what_took_the_kv_cache_of_qwen3_235b() -
     assert placement("qwen3-235b", "vllm-2025-07", batching=fewer).activation_bytes == 0.0
 
 
+# vLLM 0.11 (llm-d/llm-d-benchmark, as above) had the defaults of July 2025, but for 0.93 GiB of NCCL
+# on two devices, which it no longer counted.
+@pytest.mark.parametrize(
+    ("name", "weights", "devices", "printed_gib"),
+    [
+        ("llama-3.1-8b", "bf16", 1, 51.38),
+        ("gpt-oss-20b", "fp4", 1, 50.28),
+        ("llama-3.3-70b", "fp8", 2, 32.0 - 0.93),
+    ],
+)
+def test_the_kv_cache_of_an_h100_is_what_vllm_prints(
+    name: str, weights: str, devices: int, printed_gib: float
+) -> None:
+    replica = {"tensor_parallel": devices, "weights": weights, "engine": "vllm-2025-07"}
+    pool = {"name": "h100", "node": "dgx-h100", "replica": replica}
+    scenario = make_scenario(model=name, cluster={"pools": [pool]})
+    placed = resolve(scenario).deployments[0].placement
+    assert placed.kv_bytes / GIB == approx(printed_gib, rel=0.015)
+
+
+@pytest.mark.parametrize("sequences", [16, 512])
+def test_kv_tokens_of_llama_70b_follow_the_sampler_as_two_servers_do(sequences: int) -> None:
+    """vLLM 0.15 on one B200: 782,160 tokens with 16 sequences, 773,312 with 512."""
+    replica = {"weights": "fp4", "kv_cache": "fp8", "engine": "vllm-2025-07"}
+    pool = {"name": "b200", "node": "dgx-b200", "replica": replica}
+    pool["batching"] = {"max_sequences": sequences}
+    scenario = make_scenario(model="llama-3.3-70b", cluster={"pools": [pool]})
+    printed = {16: 782_160, 512: 773_312}[sequences]
+    assert resolve(scenario).deployments[0].kv_tokens == approx(printed, rel=0.002)
+
+
+@pytest.mark.parametrize(("tensor_parallel", "data_parallel"), [(8, 1), (1, 8)])
 @pytest.mark.parametrize("expert_parallel", [1, 8])
 @pytest.mark.parametrize("weights", ["fp8", "fp4"])
-def test_deepseek_r1_stays_within_what_vllm_reserves(weights: str, expert_parallel: int) -> None:
-    replica = {"tensor_parallel": 8, "expert_parallel": expert_parallel, "weights": weights}
+def test_deepseek_r1_stays_within_what_vllm_reserves(
+    weights: str, expert_parallel: int, tensor_parallel: int, data_parallel: int
+) -> None:
+    replica = {
+        "tensor_parallel": tensor_parallel,
+        "data_parallel": data_parallel,
+        "expert_parallel": expert_parallel,
+        "weights": weights,
+    }
     pool = {"name": "b200", "node": "dgx-b200", "replica": replica}
     scenario = make_scenario(model="deepseek-r1", cluster={"pools": [pool]})
     placed = resolve(scenario).deployments[0].placement

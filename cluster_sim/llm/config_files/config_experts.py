@@ -26,6 +26,8 @@ _SHARED_WIDTH = (
     "moe_shared_expert_intermediate_size",
 )
 _ACTIVATIONS = ("hidden_act", "hidden_activation", "activation_function", "mlp_hidden_act")
+_SPARSE = ("sparse", "moe", "hash_moe")
+"""Names of layers with experts; DeepSeek-V4 routes by a table of tokens in its first ones."""
 _OF_GATES = re.compile(r"silu|swish|swiglu|swiglu_?oai|gelu_pytorch_tanh|gegelu|geglu")
 
 
@@ -41,8 +43,12 @@ def feed_forward_of(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
     among = nested if nested.get("moe_num_experts") is not None else None
     count = reader.count(*_COUNTS, default=0, least=0, among=among)
     if not count:
+        _wide_enough(reader, width)
         return {"ffn": width} | gate
     top_k = reader.count(*_TOP_K, among=among)
+    if top_k > count:
+        key, _ = reader.value(*_TOP_K, among=among)
+        reader.fault(f"{key}: got {top_k}; expected the number of experts, {count}, at most")
     _, mixed = reader.value("moe_intermediate_size", among=among)
     expert = (
         width
@@ -52,12 +58,14 @@ def feed_forward_of(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
     if not expert and not any("intermediate_size: got" in fault for fault in reader.faults):
         reader.fault("moe_intermediate_size: is missing; expected the width of an expert")
     shared = _shared(reader, expert)
-    if reader.config.get("intermediate_size_mlp") is not None:
+    if reader.given("intermediate_size_mlp"):
         # Llama 4: a shared expert beside the routed ones
         width, shared = reader.count("intermediate_size_mlp"), 1
     elif (dense_width := reader.count("dense_intermediate_size", default=0, least=0)) > 0:
         width = dense_width
     dense = _dense_layers(reader)
+    if dense:
+        _wide_enough(reader, width)
     experts = {
         "count": count,
         "top_k": top_k,
@@ -66,6 +74,14 @@ def feed_forward_of(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
         "dense_layers": dense,
     }
     return {"experts": experts, "ffn": width if dense else 0} | gate
+
+
+def _wide_enough(reader: ConfigKeys, width: int) -> None:
+    """Note a fault where layers without experts have no width."""
+    if not width and not any("intermediate_size: got" in fault for fault in reader.faults):
+        key, got = reader.value("intermediate_size", "ffn_dim", "ffn_hidden_size", "n_inner")
+        what = "is missing" if got is None else f"got {shown(got)}"
+        reader.fault(f"{key}: {what}; expected the width of layers without experts")
 
 
 def _gate(reader: ConfigKeys) -> dict[str, Any]:
@@ -87,7 +103,11 @@ def _width(reader: ConfigKeys, hidden: int, nested: dict[str, Any]) -> int:
     family = reader.family
     default = hidden * family.ffn_per_hidden if family is not None else 0
     if family is not None and family.ffn_per_hidden:
-        default = hidden * reader.count("expansion_ratio", default=family.ffn_per_hidden)
+        ratio = reader.count("expansion_ratio", default=family.ffn_per_hidden)
+        if ratio != family.ffn_per_hidden:
+            reader.fault(
+                f"expansion_ratio: got {ratio}; expected {family.ffn_per_hidden}: libraries do not agree on other widths"
+            )
     width = reader.count(
         "intermediate_size", "ffn_dim", "ffn_hidden_size", "n_inner", default=default, least=0
     )
@@ -101,7 +121,11 @@ def _shared(reader: ConfigKeys, expert: int) -> int:
     """
     count = reader.count(*_SHARED, default=0, least=0)
     if reader.model_type.startswith("hunyuan"):
-        return count if reader.truth("use_mixed_mlp_moe", default=False) else 0
+        if not reader.truth("use_mixed_mlp_moe", default=False):
+            reader.fault(
+                "use_mixed_mlp_moe: expected true: libraries do not agree on experts without a shared one"
+            )
+        return count
     key, width = reader.value(*_SHARED_WIDTH)
     if not width:
         return count
@@ -118,9 +142,16 @@ def _shared(reader: ConfigKeys, expert: int) -> int:
 
 
 def _dense_layers(reader: ConfigKeys) -> int:
-    """Return how many layers have no experts.
+    """Return how many layers have no experts, and keep which have."""
+    counted = _counted_layers(reader)
+    reader.order.experts = _listed_layers(reader) or counted
+    return reader.order.experts.count(False)
 
-    They are some at the front, some that are listed, and all but each n-th.
+
+def _counted_layers(reader: ConfigKeys) -> list[bool]:
+    """Return whether each layer has experts, by numbers.
+
+    Layers without are some at the front, some that are listed, and all but each n-th.
     """
     layers = reader.layers
     front = reader.count("first_k_dense_replace", "num_dense_layers", default=0, least=0)
@@ -129,42 +160,61 @@ def _dense_layers(reader: ConfigKeys) -> int:
     last_of = reader.count(
         "decoder_sparse_step", "interleave_moe_layer_step", "moe_layer_interval", default=1
     )
-    if (dense := _listed_layers(reader)) is not None:
-        return dense
     # and so have layers 0, n, 2n, …
-    first_of = reader.count("moe_layer_freq", default=1)
+    _, frequency = reader.value("moe_layer_freq")
+    first_of = 1 if isinstance(frequency, list) else reader.count("moe_layer_freq", default=1)
     start = reader.count("moe_layer_start_index", default=0, least=0)
     end = reader.count("moe_layer_end_index", default=-1, least=-1)
     end = layers - 1 if end < 0 else end
-    return sum(
-        layer < front
-        or not start <= layer <= end
-        or layer in listed
-        or (layer + 1) % last_of != 0
-        or layer % first_of != 0
+    return [
+        layer >= front
+        and start <= layer <= end
+        and layer not in listed
+        and (layer + 1) % last_of == 0
+        and layer % first_of == 0
         for layer in range(layers)
-    )
+    ]
 
 
-def _listed_layers(reader: ConfigKeys) -> int | None:
-    """Return how many layers have no experts by a list of all layers; None without a list."""
-    frequency, kinds = reader.config.get("moe_layer_freq"), reader.one_per_layer("mlp_layer_types")
+def _listed_layers(reader: ConfigKeys) -> list[bool]:
+    """Return whether each layer has experts by a list of all layers; nothing without a list."""
+    _, frequency = reader.value("moe_layer_freq")
+    kinds = reader.one_per_layer("mlp_layer_types")
     numbers = _enumerated(reader)
     if isinstance(frequency, list):  # one entry per layer: whether it has experts
-        return sum(1 for has in reader.one_per_layer("moe_layer_freq") if not has)
+        return [bool(has) for has in reader.one_per_layer("moe_layer_freq")][: reader.layers]
     if kinds:
-        if strange := sorted({str(kind) for kind in kinds} - {"dense", "sparse"}):
+        if strange := sorted({str(kind) for kind in kinds} - {"dense", *_SPARSE}):
             reader.fault(
                 f"mlp_layer_types: got {', '.join(map(shown, strange))}; expected dense and sparse"
             )
-        return kinds.count("dense")
-    return None if numbers is None else reader.layers - len(numbers)
+        return [kind != "dense" for kind in kinds][: reader.layers]
+    return [] if numbers is None else [layer in numbers for layer in range(reader.layers)]
 
 
 def _enumerated(reader: ConfigKeys) -> set[int] | None:
-    """Return the layers with experts that Step's files list in a text; None without such a text."""
+    """Return the layers with experts that are listed by number; None without such a list.
+
+    Step's files list them in a text, those of Llama 4 in `moe_layers`.
+    """
+    if listed := reader.entries("moe_layers"):
+        return layer_numbers(reader, "moe_layers", listed)
     _, text = reader.value("moe_layers_enum")
     if text is None:
         return None
     numbers = {int(part) for part in re.findall(r"\d+", str(text)[:10_000])}
     return {number for number in numbers if number < reader.layers}
+
+
+def layer_numbers(reader: ConfigKeys, key: str, numbers: list[Any]) -> set[int]:
+    """Return layers that are listed by number, counted from 0; other entries are a fault."""
+    strange = [
+        one
+        for one in numbers
+        if not isinstance(one, int) or isinstance(one, bool) or not 0 <= one < reader.layers
+    ]
+    if strange or len(set(map(str, numbers))) != len(numbers):
+        what = shown(strange[0]) if strange else "a layer twice"
+        reader.fault(f"{key}: got {what}; expected layers from 0 to {reader.layers - 1}, each once")
+        return set()
+    return set(numbers)

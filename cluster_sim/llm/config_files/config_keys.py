@@ -5,10 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from cluster_sim.errors import shown
-from cluster_sim.llm.config_files.families import Family, family_of
+from cluster_sim.limits import COUNT
+from cluster_sim.llm.config_files.families import family_of
+from cluster_sim.llm.config_files.family import Family
+from cluster_sim.llm.config_files.family_keys import has_key, is_for_every_layer
+from cluster_sim.llm.config_files.layer_order import LayerOrder
 
 _NESTED = ("text_config", "language_config", "llm_config", "thinker_config")
 """Keys that hold the language model of a multimodal model."""
+
+_PER_LAYER = frozenset(
+    ("num_key_value_heads", "intermediate_size", "moe_intermediate_size", "num_experts", "moe_topk",
+     "num_experts_per_tok", "num_shared_expert", "moe_num_experts", "ffn_hidden_size")
+)  # fmt: skip
+"""Keys that some families write as a list with one value per layer."""
+_NEVER_NULL = frozenset(
+    ("decoder_sparse_step", "interleave_moe_layer_step", "moe_layer_interval", "moe_layer_freq", "max_window_layers",
+     "first_k_dense_replace", "sliding_window_pattern")
+)  # fmt: skip
+"""Keys that no family writes as null: what that would mean is nowhere said."""
 
 
 class ConfigKeys:
@@ -23,19 +38,27 @@ class ConfigKeys:
         self.faults: list[str] = []
         self.notes: list[str] = []
         self.looked_up: set[str] = set()
+        self.passed_over: set[str] = set()
+        """Keys that the family does not have, though others do."""
         self.model_type = str(self.config.get("model_type") or "")
         self.family: Family | None = family_of(self.model_type, self.config.get("architectures"))
         self.layers = 0
         """Number of layers, as far as it is read already; lists have one value per layer."""
+        self.order = LayerOrder()
 
     def value(self, *keys: str, among: dict[str, Any] | None = None) -> tuple[str, Any]:
         """Return the first of `keys` that is there and its value, or the first key and None.
 
-        Two spellings that disagree are a fault.
+        Two spellings that disagree are a fault. Keys that the family does not have are passed
+        over; they are found unknown later on, unless they repeat what is read.
         """
-        self.looked_up.update(keys)
         config = self.config if among is None else among
-        there = [key for key in keys if config.get(key) is not None]
+        there = [
+            key
+            for key in keys
+            if config.get(key) is not None and (among is not None or self.has(key))
+        ]
+        self._look_up(keys, config, config[there[0]] if there else None)
         for other in there[1:]:
             if config[other] != config[there[0]]:
                 self.fault(
@@ -50,6 +73,28 @@ class ConfigKeys:
                     return key, self.family.defaults[key]
         return keys[0], None
 
+    def has(self, key: str) -> bool:
+        """Return whether the model's family has a key."""
+        return has_key(self.model_type, key)
+
+    def given(self, key: str) -> bool:
+        """Return whether the file has a value under a key of the family."""
+        return self.has(key) and self.config.get(key) is not None
+
+    def _look_up(self, keys: tuple[str, ...], config: dict[str, Any], value: Any) -> None:
+        """Note the keys that are read or that change nothing."""
+        for key in keys:
+            written = config.get(key)
+            if (
+                config is not self.config
+                or self.has(key)
+                or written == value
+                or is_for_every_layer(key, written)
+            ):
+                self.looked_up.add(key)
+            else:
+                self.passed_over.add(key)
+
     def count(
         self,
         *keys: str,
@@ -59,15 +104,21 @@ class ConfigKeys:
     ) -> int:
         """Return the whole number under one of `keys`, or else `default`.
 
-        A list of one number per layer counts as that number where all are equal. A missing number
+        A list of one number per layer counts as that number where all are equal, under keys that
+        some families write so. A missing number
         without default is a fault, as is a value that is no number.
         """
         key, value = self.value(*keys, among=among)
         if value is None:
+            if any(
+                one in _NEVER_NULL and self.has(one) and self.config.get(one, 0) is None
+                for one in keys
+            ):
+                self.fault(f"{key}: got null; expected a whole number")
             if default is None:
                 self.fault(f"{keys[0]}: is missing; expected a whole number")
             return least if default is None else default
-        if isinstance(value, list) and value:
+        if isinstance(value, list) and value and key in _PER_LAYER:
             if any(one != value[0] for one in value):
                 self.fault(
                     f"{key}: got a list of different values; expected one value: layers with widths of their own are not simulated yet"
@@ -81,25 +132,29 @@ class ConfigKeys:
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             self.fault(f"{key}: got {shown(value)}; expected a whole number, {least} at least")
             return max(least, 1)
+        if value > COUNT.most:
+            self.fault(f"{key}: got {value}; expected {COUNT.most:,} at most: {COUNT.why}")
+            return max(least, 1)
         return value
 
-    def truth(self, key: str, *, default: bool) -> bool:
+    def truth(self, key: str, *, default: bool, among: dict[str, Any] | None = None) -> bool:
         """Return the truth value under `key`, or else `default`."""
-        _, value = self.value(key)
-        if value is not None and not isinstance(value, bool):
+        _, value = self.value(key, among=among)
+        is_null = among is None and key in self.config and value is None and self.has(key)
+        if is_null or (value is not None and not isinstance(value, bool)):
             self.fault(f"{key}: got {shown(value)}; expected true or false")
         return value if isinstance(value, bool) else default
 
-    def entries(self, key: str) -> list[Any]:
+    def entries(self, key: str, among: dict[str, Any] | None = None) -> list[Any]:
         """Return the list under `key`; an empty one where there is none."""
-        _, value = self.value(key)
+        _, value = self.value(key, among=among)
         if value is not None and not isinstance(value, list):
             self.fault(f"{key}: got {shown(value)}; expected a list")
         return value if isinstance(value, list) else []
 
-    def one_per_layer(self, key: str) -> list[Any]:
+    def one_per_layer(self, key: str, among: dict[str, Any] | None = None) -> list[Any]:
         """Return the list under `key`, which has one entry per layer; empty where there is none."""
-        entries = self.entries(key)
+        entries = self.entries(key, among)
         if entries and len(entries) != self.layers:
             self.fault(
                 f"{key}: got a list of {len(entries)}; expected {self.layers} entries, one per layer"
@@ -128,5 +183,8 @@ def _unnested(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
             break
         if "model_type" in inner:  # what it is called outside is another model
             merged = {key: value for key, value in merged.items() if key != "architectures"}
+        tied = merged.get("tie_word_embeddings")
         own, merged = inner, merged | inner
+        if merged.get("tie_word_embeddings") is None and tied is not None:
+            merged["tie_word_embeddings"] = tied
     return merged, own

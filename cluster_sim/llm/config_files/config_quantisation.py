@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from cluster_sim.errors import shown
 from cluster_sim.llm.config_files.config_keys import ConfigKeys
-from cluster_sim.llm.config_files.quantisation_methods import METHODS, Format, modelopt
+from cluster_sim.llm.config_files.formats import MXFP4, Group, Groups
+from cluster_sim.llm.config_files.quantisation_methods import METHODS
 
 _DTYPES = ("bfloat16", "float16", "float32", "auto", "bf16", "fp16", "half", "float")
 _LISTS = (
@@ -33,22 +34,22 @@ class Quantised(NamedTuple):
 
     where: str
     """Key or file that says it."""
-    format: Format
+    groups: Groups
+    """Formats with the patterns of their modules; a module has that of the first that names it."""
     ignored: tuple[str, ...]
     """Patterns of modules that stay in 16 bit."""
-    targets: tuple[str, ...]
-    """Patterns of modules that are quantised; none: all products with weights."""
     experts_only: bool
     """Whether the method quantises routed experts alone."""
 
-    def keys(self) -> dict[str, Any]:
-        """Return the keys of a Model for the precision."""
-        keys: dict[str, Any] = {"native": self.format.native}
-        if self.format.native == "fp4":
-            keys["fp4_format"] = self.format.fp4_format
-        if self.format.bits is not None:
-            keys["weight_bits"] = self.format.bits
-        return keys
+    @property
+    def has_lists(self) -> bool:
+        """Whether modules of a layer are told apart."""
+        return bool(self.ignored) or any(group.targets for group in self.groups)
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """Names of its formats."""
+        return tuple(sorted({group.format.name for group in self.groups}))
 
 
 def quantisation_of(reader: ConfigKeys, beside: dict[str, Any]) -> Quantised | None:
@@ -63,11 +64,23 @@ def quantisation_of(reader: ConfigKeys, beside: dict[str, Any]) -> Quantised | N
         if (quantised := _read(reader, where, content)) is not None
     ]
     for other in found[1:]:
-        if other.format != found[0].format:
+        if other.formats != found[0].formats:
             reader.fault(
-                f"{found[0].where} and {other.where}: got {found[0].format.name} and {other.format.name}; expected one precision"
+                f"{found[0].where} and {other.where}: got {' with '.join(found[0].formats)} and {' with '.join(other.formats)}; expected one precision"
             )
-    return found[0] if found else None
+    return _with_experts_of_their_own(reader, found[0] if found else None)
+
+
+def _with_experts_of_their_own(reader: ConfigKeys, quantised: Quantised | None) -> Quantised | None:
+    """Return the precision with that of experts, where a key gives them one (DeepSeek-V4)."""
+    _, format_ = reader.value("expert_dtype")
+    if format_ is None or (format_ == "fp8" and quantised is not None):
+        return quantised
+    if format_ != "fp4" or quantised is None:
+        beside = "" if quantised is not None else " without quantization_config"
+        reader.fault(f"expert_dtype: got {shown(format_)}{beside}; expected fp4 or fp8 beside it")
+        return quantised
+    return quantised._replace(groups=[Group(MXFP4, ("experts",)), *quantised.groups])
 
 
 def _dtype(reader: ConfigKeys) -> None:
@@ -112,7 +125,7 @@ def _read(reader: ConfigKeys, where: str, content: Any) -> Quantised | None:
         )
         return None
     try:
-        format_ = read(content)
+        groups = read(content)
     except (ValueError, TypeError, AttributeError, LookupError) as fault:
         what = (
             str(fault)
@@ -121,15 +134,10 @@ def _read(reader: ConfigKeys, where: str, content: Any) -> Quantised | None:
         )
         reader.fault(f"{where}: {what}")
         return None
-    if format_ is None:
+    if not groups:
         return None
-    return Quantised(
-        where,
-        format_,
-        _ignored(reader, where, content),
-        _targets(reader, where, content) if read is not modelopt else (),
-        str(method).lower() == "mxfp4",
-    )
+    ignored = _ignored(reader, where, content)
+    return Quantised(where, groups, ignored, str(method).lower() == "mxfp4")
 
 
 def _ignored(reader: ConfigKeys, where: str, content: dict[str, Any]) -> tuple[str, ...]:
@@ -147,28 +155,6 @@ def _ignored(reader: ConfigKeys, where: str, content: dict[str, Any]) -> tuple[s
     if isinstance(dynamic, dict):  # GPTQModel: `-:` before what is left out
         patterns += [f"re:{key[2:]}" for key in dynamic if str(key).startswith("-:")]
     return tuple(patterns)
-
-
-def _targets(reader: ConfigKeys, where: str, content: dict[str, Any]) -> tuple[str, ...]:
-    """Return the patterns of modules that are quantised; nothing where all products are."""
-    groups = content.get("config_groups")
-    if not isinstance(groups, dict):
-        return ()
-    targets: list[str] = []
-    for group in groups.values():
-        named = group.get("targets") if isinstance(group, dict) else None
-        named = ["Linear"] if named is None else named
-        if not isinstance(named, list) or not all(isinstance(one, str) for one in named):
-            reader.fault(f"{where}: targets: got {shown(named)}; expected a list of module names")
-            continue
-        targets += named
-    if "Linear" in targets:
-        return ()
-    if strange := [one for one in targets if "." not in one and not one.startswith("re:")]:
-        reader.fault(
-            f"{where}: targets: got {shown(strange[0])}; expected Linear or names of modules"
-        )
-    return tuple(targets)
 
 
 def _note_kv_cache(reader: ConfigKeys, where: str, content: dict[str, Any]) -> None:

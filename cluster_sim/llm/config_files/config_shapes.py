@@ -10,6 +10,12 @@ from cluster_sim.limits import LAYERS
 from cluster_sim.llm.config_files.config_keys import ConfigKeys
 
 _FULL, _WINDOW = "full_attention", "sliding_attention"
+_KV_HEADS = (
+    "num_key_value_heads",
+    "num_kv_heads",
+    "multi_query_group_num",
+    "num_attention_groups",
+)
 
 
 def shape_of(reader: ConfigKeys) -> dict[str, Any]:
@@ -23,13 +29,18 @@ def shape_of(reader: ConfigKeys) -> dict[str, Any]:
     head_dim = reader.count(
         "head_dim", "kv_channels", "attention_head_dim", default=max(hidden // heads, 1)
     )
+    _fits(reader, hidden, heads, 0 if latent else head_dim)
     if latent:
         head_dim = latent["latent"]["v_dim"]
+    kv_heads = _kv_heads(reader, heads)
+    if heads % kv_heads and not reader.faults:
+        key, _ = reader.value(*_KV_HEADS)
+        reader.fault(f"{key}: got {kv_heads}; expected a divisor of the number of heads, {heads}")
     return {
         "layers": layers,
         "hidden": hidden,
         "heads": heads,
-        "kv_heads": _kv_heads(reader, heads),
+        "kv_heads": kv_heads,
         "head_dim": head_dim,
         "vocabulary": _vocabulary(reader),
         "max_context": _max_context(reader),
@@ -37,6 +48,18 @@ def shape_of(reader: ConfigKeys) -> dict[str, Any]:
             "tie_word_embeddings", default=reader.family is not None and reader.family.tied
         ),
     } | latent
+
+
+def _fits(reader: ConfigKeys, hidden: int, heads: int, head_dim: int) -> None:
+    """Note a fault where heads do not divide what they share, or are of an odd width."""
+    if reader.faults:
+        return
+    key, width = reader.value("head_dim", "kv_channels", "attention_head_dim")
+    if head_dim and width is None and hidden % heads:
+        name, _ = reader.value("hidden_size", "d_model", "n_embd", "n_embed")
+        reader.fault(f"{name}: got {hidden}; expected a multiple of the number of heads, {heads}")
+    elif head_dim % 2 and width is not None:
+        reader.fault(f"{key}: got {head_dim}; expected an even number, which positions need")
 
 
 def count_layers(reader: ConfigKeys) -> int:
@@ -74,7 +97,7 @@ def _kv_heads(reader: ConfigKeys, heads: int) -> int:
     if reader.model_type == "falcon":
         reader.value("multi_query")
     attention = reader.mapping("attn_config")
-    if reader.config.get("multi_query_attention") is not None:
+    if reader.given("multi_query_attention"):
         groups = reader.truth("multi_query_attention", default=True)
         counted = reader.count("multi_query_group_num", default=1)
         return counted if groups else heads
@@ -85,18 +108,12 @@ def _kv_heads(reader: ConfigKeys, heads: int) -> int:
         return reader.count(key, among=attention)
     family = reader.family
     as_heads = family is not None and family.kv_as_heads
-    spellings = (
-        "num_key_value_heads",
-        "num_kv_heads",
-        "multi_query_group_num",
-        "num_attention_groups",
-    )
-    return reader.count(*spellings, default=heads if as_heads else None)
+    return reader.count(*_KV_HEADS, default=heads if as_heads else None)
 
 
 def _vocabulary(reader: ConfigKeys) -> int:
     """Return the number of rows of the embedding: chatglm pads the vocabulary."""
-    if reader.config.get("padded_vocab_size") is not None:
+    if reader.given("padded_vocab_size"):
         reader.value("vocab_size")
         return reader.count("padded_vocab_size")
     return reader.count("vocab_size")
@@ -107,15 +124,16 @@ def _max_context(reader: ConfigKeys) -> int:
     longer = "model_max_length"
     first = (longer,) if reader.model_type == "cohere" and reader.config.get(longer) else ()
     for key in (*first, "max_position_embeddings", "max_seq_len", "seq_length", "n_positions"):
-        if reader.config.get(key) is not None:
+        if reader.given(key):
             return reader.count(key)
     return reader.count("max_position_embeddings", "model_max_length", "max_sequence_length")
 
 
 def _latent(reader: ConfigKeys) -> dict[str, Any]:
     """Return latent attention, where there is some."""
-    if reader.config.get("kv_lora_rank") is None or not reader.truth("use_mla", default=True):
-        _same_values(reader)
+    if not reader.given("kv_lora_rank") or not reader.truth("use_mla", default=True):
+        if not (reader.family and reader.family.mixed):
+            _same_values(reader)
         return {}
     return {
         "latent": {
@@ -166,6 +184,8 @@ def window_of(reader: ConfigKeys, shape: dict[str, Any]) -> dict[str, Any]:
     )
     if every:
         count = layers - layers // every
+    elif reader.model_type == "qwen2_moe":  # every second of the first max_window_layers
+        count = (min(last, layers) + 1) // 2
     elif flag is not None:  # Qwen2: layers after the first max_window_layers
         count = max(layers - last, 0)
     elif family is not None and family.windows == "all":
@@ -185,10 +205,9 @@ def _kinds(reader: ConfigKeys) -> list[str]:
         reader.fault(
             f"layer_types: got {', '.join(map(shown, strange))}; expected full_attention and sliding_attention: other layers are not simulated yet"
         )
-    pattern = reader.config.get("sliding_window_pattern")
+    _, pattern = reader.value("sliding_window_pattern")
     if not kinds and isinstance(pattern, str) and pattern and set(pattern) <= {"L", "G"}:
         # EXAONE 4: local and global layers in turns; the last is global
-        reader.value("sliding_window_pattern")
         turns = list(islice(cycle(pattern), reader.layers))
         turns[-1] = "G"
         kinds = [_WINDOW if turn == "L" else _FULL for turn in turns]

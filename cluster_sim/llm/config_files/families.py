@@ -7,36 +7,11 @@ classes `configuration_*.py` of transformers 4.57 to 5.5.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
-
-@dataclass(frozen=True)
-class Family:
-    """What holds for the models of a family where their files do not say."""
-
-    gated: bool = True
-    """Whether feed-forward parts have a gate."""
-    tied: bool = False
-    """Whether embedding and output head share their weights."""
-    ffn_per_hidden: int = 0
-    """Width of the feed-forward part over that of the hidden states; 0: files say it."""
-    ffn_divisor: int = 1
-    """Divisor of the width that files give."""
-    windows: Literal["all", "off", ""] = ""
-    """Layers that `sliding_window` alone is about; off: `use_sliding_window` turns it on."""
-    full_every: int = 0
-    """Distance of layers that see the whole context where others have a window; 0: files say it."""
-    kv_as_heads: bool = False
-    """Whether there are as many heads of keys as of queries where the file does not say."""
-    mixed: str = ""
-    """Name of the reader in `mixed`; empty where all layers of a model are alike, or have the whole
-    context or a window."""
-    required: tuple[str, ...] = ()
-    """Keys whose defaults would be those of one model; files that leave them out are refused."""
-    defaults: dict[str, Any] = field(default_factory=dict)
-    """Values of keys that files leave out."""
-
+from cluster_sim.llm.config_files.family import Family
+from cluster_sim.llm.config_files.mixed_families import MIXED_FAMILIES
 
 _MHA = Family(kv_as_heads=True)
 _EXPERTS = (
@@ -52,16 +27,6 @@ _DEEPSEEK = Family(
     kv_as_heads=True,
     required=_LATENT,
     defaults={"qk_rope_head_dim": 64, "qk_nope_head_dim": 128, "v_head_dim": 128},
-)
-_QWEN_NEXT = Family(
-    mixed="qwen",
-    defaults={
-        "head_dim": 256, "full_attention_interval": 4, "linear_conv_kernel_dim": 4, "linear_key_head_dim": 128, "linear_value_head_dim": 128,
-        "linear_num_key_heads": 16, "linear_num_value_heads": 32,
-    },
-)  # fmt: skip
-_QWEN_NEXT_MOE = replace(
-    _QWEN_NEXT, required=("num_experts", "moe_intermediate_size", "shared_expert_intermediate_size")
 )
 _UNGATED = Family(gated=False, kv_as_heads=True)
 _GPT = Family(gated=False, kv_as_heads=True, tied=True, ffn_per_hidden=4)
@@ -80,18 +45,22 @@ _GEMMA_2 = replace(
 )
 
 _ALIKE: dict[str, Family] = {
-    "llama yi internlm internlm2 internlm3 baichuan aquila xverse orion deepseek granite olmo olmo2 "
+    "llama yi internlm internlm2 baichuan aquila xverse orion deepseek granite olmo olmo2 "
     "exaone hunyuan_v1_dense chatglm minicpm3": _MHA,
-    "glm glm4 glm4v_text stablelm seed_oss": Family(),
+    "glm4v_text stablelm": Family(),
+    "glm glm4 seed_oss": Family(defaults={"head_dim": 128}),
+    "internlm3": replace(_MHA, defaults={"head_dim": 128, "num_key_value_heads": 2}),
     "cohere minicpm": replace(_MHA, tied=True),
-    "smollm3 ernie4_5": Family(tied=True),
-    "qwen2 qwen2_vl qwen2_vl_text qwen2_5_vl qwen2_5_vl_text qwen2_5_omni_text qwen2_audio mimo": _QWEN,
+    "smollm3": Family(tied=True),
+    "ernie4_5": Family(tied=True, defaults={"head_dim": 128}),
+    "qwen2 qwen2_vl qwen2_vl_text qwen2_5_vl qwen2_5_vl_text qwen2_audio mimo": _QWEN,
+    "qwen2_5_omni_text": replace(_QWEN, defaults={"max_window_layers": 28}),
     "qwen3 qwen3_vl_text": replace(_QWEN, defaults=_QWEN.defaults | {"head_dim": 128}),
     "qwen3_moe qwen3_vl_moe_text qwen3_omni_moe_text": _QWEN_MOE,
-    "qwen3_5 qwen3_5_text": _QWEN_NEXT,
-    "qwen3_next qwen3_5_moe qwen3_5_moe_text": _QWEN_NEXT_MOE,
-    "phi3 phi4mm": Family(kv_as_heads=True, windows="all"),
-    "ministral ministral3": Family(windows="all"),
+    "phi3": Family(kv_as_heads=True, windows="all"),
+    "phi4mm phi4_multimodal": Family(windows="all"),
+    "ministral": Family(windows="all"),
+    "ministral3": Family(windows="all", defaults={"head_dim": 128}),
     "mixtral phimoe": Family(windows="all", required=("num_local_experts",)),
     "granitemoe granitemoeshared": Family(required=("num_local_experts",)),
     "minimax_m2": Family(required=("num_local_experts", "head_dim")),
@@ -109,14 +78,12 @@ _ALIKE: dict[str, Family] = {
         )
     ),
     "hunyuan_v1_moe hunyuan": replace(_MHA, required=("num_experts", "num_shared_expert")),
-    "llama4 llama4_text": Family(
-        required=("num_local_experts", "intermediate_size_mlp", "interleave_moe_layer_step"),
-        defaults={"attention_chunk_size": 8192},
-    ),
 }
 
 FAMILIES: dict[str, Family] = {
-    name: family for names, family in _ALIKE.items() for name in names.split()
+    name: family
+    for names, family in (*_ALIKE.items(), *MIXED_FAMILIES.items())
+    for name in names.split()
 } | {
     "mistral": Family(windows="all", defaults={"num_key_value_heads": 8, "sliding_window": 4096}),
     "gemma": Family(
@@ -130,11 +97,11 @@ FAMILIES: dict[str, Family] = {
     "qwen2_moe": replace(
         _QWEN_MOE, required=("num_experts", "moe_intermediate_size", "shared_expert_intermediate_size")
     ),
-    "cohere2": Family(tied=True, full_every=4, kv_as_heads=True),
-    "gpt_oss": Family(full_every=2, required=("num_local_experts",), defaults={"head_dim": 64}),
-    "olmo3": Family(full_every=4, kv_as_heads=True),
+    "cohere2": Family(tied=True, full_every=4, kv_as_heads=True, defaults={"sliding_window": 4096}),
+    "gpt_oss": Family(full_every=2, required=("num_local_experts",), defaults={"head_dim": 64, "sliding_window": 128}),
+    "olmo3": Family(full_every=4, kv_as_heads=True, defaults={"sliding_window": 4096}),
     "olmoe": replace(_MHA, required=("num_experts",)),
-    "exaone4": Family(full_every=4),
+    "exaone4": Family(full_every=4, defaults={"sliding_window": 4096}),
     "ernie4_5_moe": Family(
         tied=True, required=("moe_num_experts", "moe_intermediate_size", "moe_layer_start_index", "moe_num_shared_experts")
     ),
@@ -162,7 +129,6 @@ _ARCHITECTURES = {
 
 _STATE = "layers with a state (Mamba, RWKV, convolutions)"
 _LINEAR = "layers of linear attention"
-_SPARSE = "sparse attention"
 _UNLIKE = "layers with heads or widths of their own"
 _ENCODER = "an encoder; it decodes nothing"
 _BOTH = "an encoder and a decoder with cross-attention"
@@ -174,11 +140,8 @@ REFUSED_TYPES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r".*(bert|roberta|electra|mpnet|ernie_m|xlnet|clip|siglip|dinov2|longformer|bigbird|big_bird|funnel|luke|splinter|canine)(?!.*code).*|bge.*|vit.*|xlm|new|esm", _ENCODER),
         (r".*mamba.*|rwkv.*|jamba|bamba|zamba.*|nemotron_h.*|granitemoehybrid|falcon_h1|lfm2.*|recurrent_gemma|xlstm|retnet|.*hyena.*|plamo2", _STATE),
         (r"qwen3_next|qwen3_5.*|qwen3_6.*|minimax|minimax_text_01|minimax_m1|kimi_linear|kimi_k3", _LINEAR),
-        (r"deepseek_v32|glm_moe_dsa|minimax_m3.*", _SPARSE),
-        (r"deepseek_v4", "a compressed KV cache"),
-        (r"mllama.*", "layers that attend to images"),
-        (r"gemma3n.*|gemma4.*", "layers of several kinds with inputs, heads or experts of their own"),
-        (r"mimo_v2.*|nemotron-nas|deci.*|openelm", _UNLIKE),
+        (r"gemma3n.*|gemma4_.*", "layers of several kinds with inputs, heads or experts of their own"),
+        (r"mimo_v2.*|openelm", _UNLIKE),
         (r"arctic", "a dense feed-forward part beside experts"),
         (r"gpt_neo", "attention to a window in every second layer"),
         (r"longcat_flash", "two attentions per layer and experts that compute nothing"),

@@ -21,6 +21,8 @@ from cluster_sim.llm.model import Model
 from cluster_sim.schema import Document, FromFile, catalog_names, find, named, read_json
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_MAY_BE_NULL = ("q_lora_rank", "n_shared_experts", "num_shared_experts", "head_dim")
+"""Keys that a file must have although their value may be null, which stands for none."""
 _PICTURES = ("vision_config", "audio_config", "visual", "vision_tower", "mm_vision_tower")
 
 
@@ -121,7 +123,6 @@ def from_hugging_face(
     quantised = quantisation_of(reader, beside or {})
     reader.faults += unknown_keys(reader)
     if not reader.faults and quantised is not None:
-        keys |= quantised.keys()
         # where keys do not fit together, whoever validates them says so with the file's name
         with suppress(ValidationError):
             keys |= with_kept_parts(reader, Model.model_validate(keys), quantised)
@@ -143,6 +144,8 @@ def _required(reader: ConfigKeys) -> None:
     for key in family.required if family is not None else ("tie_word_embeddings",):
         if key not in reader.config:
             reader.fault(f"{key}: is missing; expected it in a file of {kind}")
+        elif reader.config[key] is None and key not in _MAY_BE_NULL:
+            reader.fault(f"{key}: got null; expected a value in a file of {kind}")
 
 
 def _note_the_rest(reader: ConfigKeys) -> None:

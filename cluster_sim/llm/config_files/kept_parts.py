@@ -1,15 +1,18 @@
-"""Parts of a model that a quantised checkpoint keeps in 16 bit, from its lists of modules."""
+"""Precisions of a model's parts in a quantised checkpoint, from its lists of modules."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable
 from fnmatch import translate
-from typing import Any, NamedTuple
+from typing import Any
 
 from cluster_sim.errors import shown
 from cluster_sim.llm.config_files.config_keys import ConfigKeys
 from cluster_sim.llm.config_files.config_quantisation import Quantised
+from cluster_sim.llm.config_files.formats import Format, Group
+from cluster_sim.llm.config_files.module_names import Module, modules_of
 from cluster_sim.llm.model import Model
 from cluster_sim.llm.model_shape import WeightPart
 
@@ -19,176 +22,167 @@ _NOTED = 0.002
 _PREFIXES = (
     "model.layers.", "language_model.model.layers.", "model.language_model.layers.", "model.language_model.model.layers.",
     "language_model.layers.", "transformer.h.", "transformer.layers.", "transformer.encoder.layers.", "model.decoder.layers.",
-    "gpt_neox.layers.", "layers.",
+    "gpt_neox.layers.", "backbone.layers.", "layers.",
 )  # fmt: skip
 _SINGLE_EXPERT = re.compile(r"experts\\?\.(\d+|\(|\[\d)")
+_EXPERT = re.compile(r"(?<=experts\.)\d+")
+_PARTS: tuple[WeightPart, ...] = ("embedding", "attention", "ffn", "shared", "experts")
+_BF16 = Format("bf16", "bf16", bits=16.0)
 
-
-class _Module(NamedTuple):
-    """Matrix of one layer."""
-
-    part: WeightPart
-    names: tuple[str, ...]
-    """Names below the layer, by family."""
-    weights: int
-
-    def spelt_in(self, text: str) -> list[str]:
-        """Return the usual names, and those whose owner a text of patterns spells out."""
-        usual = _owner(self.names[0])
-        return [name for name in self.names if (owner := _owner(name)) == usual or owner in text]
-
-
-def _owner(name: str) -> str:
-    """Return the last step above a matrix that is no number.
-
-    >>> _owner("mlp.experts.0.up_proj")
-    'experts'
-    """
-    return [step for step in name.split(".")[:-1] if not step.isdigit()][-1]
+Weights = dict[WeightPart, Counter[Format]]
+"""Numbers of weights of each part in each format."""
 
 
 def with_kept_parts(reader: ConfigKeys, model: Model, quantised: Quantised) -> dict[str, Any]:
-    """Return the keys of a Model for the parts that stay in 16 bit.
+    """Return the keys of a Model for its precisions.
 
-    A part is kept where most of its weights are. Where that is off by more than 3 % of all bytes,
-    or where single experts are listed, the reader gets a fault.
+    A part has the precision of most of its weights: 16, 8 or 4 bit. Where that is off by more than
+    3 % of all bytes, or where single experts are listed, the reader gets a fault.
     """
-    if model.attention_layers is not None:
+    if model.attention_layers is not None and quantised.has_lists and not reader.order.attention:
         reader.fault(
-            f"{quantised.where}: got quantised weights of a model with layers of several kinds; expected weights of 16 bit: others are not simulated yet"
-        )
-        return {}
-    if any(_SINGLE_EXPERT.search(pattern) for pattern in quantised.ignored):
-        reader.fault(
-            f"{quantised.where}: got a list of modules in 16 bit with single experts; expected whole parts: precisions of single experts are not simulated yet"
+            f"{quantised.where}: got lists of modules of a model with layers of several kinds; expected one precision: others are not simulated yet"
         )
         return {}
     try:
-        kept_weights, all_weights = _weights_by_part(model, quantised)
+        weights = _weights_by_part(model, _of_whole_experts(model, quantised), reader)
     except re.error as fault:
         reader.fault(
             f"{quantised.where}: got {shown(str(fault.pattern))}; expected a regular expression"
         )
         return {}
-    kept: list[WeightPart] = ["embedding"]
-    narrow = model.bytes_per_parameter(model.native, "ffn")
-    error_bytes = 0.0
-    for part, weights in all_weights.items():
-        is_kept = 2 * kept_weights.get(part, 0) > weights
-        if is_kept:
-            kept.append(part)
-        wrong = weights - kept_weights.get(part, 0) if is_kept else -kept_weights.get(part, 0)
-        error_bytes += wrong * (2.0 - narrow)
-    total_bytes = model.model_copy(update={"kept_bf16": tuple(kept)}).weight_bytes(model.native)
-    share = error_bytes / (total_bytes - error_bytes)
+    except ValueError as fault:
+        reader.fault(f"{quantised.where}: {fault}")
+        return {}
+    chosen = {part: _most_common(formats, "native") for part, formats in weights.items()}
+    keys = _keys(weights, chosen)
+    if not keys:
+        reader.fault(
+            f"{quantised.where}: got lists of modules that leave all weights in 16 bit; expected names of the model's modules"
+        )
+        return {}
+    _check(reader, model.model_copy(update=keys), weights, quantised.where)
+    return keys | {key: list(keys[key]) for key in ("kept_bf16", "fp4_kept_fp8") if key in keys}
+
+
+def _most_common(formats: Counter[Format], field: str) -> str:
+    """Return the value of a field that most weights have; the first of equal ones."""
+    by_value: Counter[str] = Counter()
+    for format_, weights in formats.items():
+        by_value[str(getattr(format_, field))] += weights
+    return max(by_value, key=lambda value: by_value[value])
+
+
+def _keys(weights: Weights, chosen: dict[WeightPart, str]) -> dict[str, Any]:
+    """Return the keys of a Model from the precision of each part; none where all are in 16 bit."""
+    native = next((one for one in ("fp4", "fp8") if one in chosen.values()), None)
+    if native is None:
+        return {}
+    of_native: Counter[Format] = Counter()
+    for part, formats in weights.items():
+        if chosen[part] == native:
+            of_native.update({one: n for one, n in formats.items() if one.native == native})
+    format_ = max(of_native, key=lambda one: of_native[one])
+    keys: dict[str, Any] = {
+        "native": native,
+        "kept_bf16": tuple(part for part in _PARTS if chosen.get(part, "bf16") == "bf16" and (part in chosen or part == "embedding")),
+    }  # fmt: skip
+    if native == "fp4":
+        keys["fp4_format"] = format_.fp4_format
+        if wider := tuple(part for part in _PARTS if chosen.get(part) == "fp8"):
+            keys["fp4_kept_fp8"] = wider
+    if format_.bits is not None:
+        keys["weight_bits"] = format_.bits
+    return keys
+
+
+def _check(reader: ConfigKeys, model: Model, weights: Weights, where: str) -> None:
+    """Note how far whole parts are off from the weights by format; a fault where that counts."""
+    error_bytes = sum(
+        number * (model.bytes_per_parameter(model.native, part) - format_.stored_bits / 8.0)
+        for part, formats in weights.items()
+        for format_, number in formats.items()
+    )
+    share = error_bytes / (model.weight_bytes(model.native) - error_bytes)
+    side = "large" if share > 0 else "small"
     if abs(share) > _TOLERANCE:
         reader.fault(
-            f"{quantised.where}: got a list of modules in 16 bit that splits parts of the model; expected whole parts (attention, dense feed-forward, shared experts, experts): "
-            f"weights would be {100 * abs(share):.1f} % too {'large' if share > 0 else 'small'}"
+            f"{where}: got lists of modules that split parts of the model; expected one precision for each part (attention, dense feed-forward, shared experts, experts): "
+            f"weights would be {100 * abs(share):.1f} % too {side}"
         )
     elif abs(share) > _NOTED:
         reader.notes.append(
-            f"{quantised.where}: parts are taken as 16 bit or quantised as a whole; weights are {100 * abs(share):.1f} % too {'large' if share > 0 else 'small'}"
+            f"{where}: each part is taken in one precision as a whole; weights are {100 * abs(share):.1f} % too {side}"
         )
-    order = ("embedding", "attention", "ffn", "shared", "experts")
-    return {"kept_bf16": [part for part in order if part in kept]}
 
 
-def _weights_by_part(
-    model: Model, quantised: Quantised
-) -> tuple[dict[WeightPart, int], dict[WeightPart, int]]:
-    """Return the weights of each part that stay in 16 bit, and all of them."""
-    text = " ".join((*quantised.ignored, *quantised.targets)).replace("\\", "")
+def _of_whole_experts(model: Model, quantised: Quantised) -> Quantised:
+    """Return the lists of modules with one expert in place of all. Raises ValueError for a few."""
+    count = model.experts.count if model.experts is not None else 0
+    groups = [Group(one.format, _first_experts(one.targets, count)) for one in quantised.groups]
+    return quantised._replace(groups=groups, ignored=_first_experts(quantised.ignored, count))
+
+
+def _first_experts(patterns: tuple[str, ...], count: int) -> tuple[str, ...]:
+    """Return patterns with the first of `count` experts in place of names of all of them.
+
+    >>> _first_experts(("a.experts.0.w1", "a.experts.1.w1", "lm_head"), 2)
+    ('lm_head', 'a.experts.0.w1')
+    """
+    others: list[str] = []
+    named: Counter[str] = Counter()
+    for pattern in patterns:
+        if not _SINGLE_EXPERT.search(pattern):
+            others.append(pattern)
+        elif pattern.startswith("re:") or "*" in pattern.split("experts.")[0]:
+            named[pattern] = 0
+        else:
+            named[_EXPERT.sub("0", pattern)] += 1
+    if any(number != count for number in named.values()):
+        raise ValueError(
+            "got a list of modules with single experts; expected whole parts: precisions of single experts are not simulated yet"
+        )
+    return (*others, *named)
+
+
+def _weights_by_part(model: Model, quantised: Quantised, reader: ConfigKeys) -> Weights:
+    """Return the weights of each part in each format."""
+    named = (*quantised.ignored, *(one for group in quantised.groups for one in group.targets))
+    text = " ".join(named).replace("\\", "")
     # the usual prefix of layers and those that patterns spell out
     prefixes = _PREFIXES[:1] + tuple(prefix for prefix in _PREFIXES[1:] if prefix in text)
-    ignored = _Matcher(quantised.ignored)
-    targets = _Matcher(quantised.targets) if quantised.targets else None
-    kept: dict[WeightPart, int] = {}
-    total: dict[WeightPart, int] = {}
+    stored = _Stored(quantised, has_experts=model.experts is not None)
+    weights: Weights = {}
     for layer in range(model.layers):
-        for module in _modules(model, layer):
+        for module in modules_of(model, reader.order, layer):
             spelt = module.spelt_in(text)
             names = [f"{prefix}{layer}.{name}" for prefix in prefixes for name in spelt]
-            stays = any(map(ignored, names)) or (
-                targets is not None and not any(map(targets, names))
-            )
-            if quantised.experts_only and model.experts is not None and module.part != "experts":
-                stays = True
-            if quantised.experts_only and module.part == "attention":
-                stays = True
-            total[module.part] = total.get(module.part, 0) + module.weights
-            kept[module.part] = kept.get(module.part, 0) + stays * module.weights
-    return kept, total
+            formats = weights.setdefault(module.part, Counter())
+            formats[stored.format_of(module, names)] += module.weights
+    return weights
 
 
-def _modules(model: Model, layer: int) -> Iterator[_Module]:
-    """Yield the matrices of a layer with the names that families give them."""
-    hidden, heads = model.hidden, model.heads
-    if (mla := model.latent) is not None:
-        up = heads * (mla.nope_dim + mla.rope_dim)
-        if mla.q_rank:
-            yield _attention(hidden * mla.q_rank, "q_a_proj", "fused_qkv_a_proj")
-            yield _attention(mla.q_rank * up, "q_b_proj")
-        else:
-            yield _attention(hidden * up, "q_proj")
-        yield _attention(
-            hidden * (mla.kv_rank + mla.rope_dim), "kv_a_proj_with_mqa", "fused_qkv_a_proj"
-        )
-        yield _attention(mla.kv_rank * heads * (mla.nope_dim + mla.v_dim), "kv_b_proj")
-        yield _attention(heads * mla.v_dim * hidden, "o_proj")
-    else:
-        for name, count in (
-            ("q_proj", heads),
-            ("k_proj", model.kv_heads),
-            ("v_proj", model.kv_heads),
-        ):
-            yield _attention(
-                hidden * count * model.head_dim, name, "qkv_proj", "query_key_value", "Wqkv"
-            )
-        yield _attention(hidden * heads * model.head_dim, "o_proj", "dense", "out_proj")
-    experts = model.experts
-    if experts is None or layer < experts.dense_layers:
-        yield from _feed_forward(
-            "ffn", hidden * model.ffn, ("mlp", "feed_forward"), gated=model.ffn_matrices == 3
-        )
-        return
-    one = hidden * experts.ffn
-    yield from _feed_forward(
-        "experts", one * experts.count, ("mlp.experts.0", "mlp.experts", "block_sparse_moe.experts.0", "feed_forward.experts"),
-        gated=model.ffn_matrices == 3,
-    )  # fmt: skip
-    if experts.shared:
-        names = (
-            "mlp.shared_experts",
-            "mlp.shared_expert",
-            "feed_forward.shared_expert",
-            "mlp.shared_mlp",
-            "block_sparse_moe.shared_experts",
-        )
-        yield from _feed_forward(
-            "shared", one * experts.shared, names, gated=model.ffn_matrices == 3
-        )
+class _Stored:
+    """Formats of a checkpoint's modules."""
 
+    def __init__(self, quantised: Quantised, *, has_experts: bool) -> None:
+        self._ignored = _Matcher(quantised.ignored)
+        self._groups = [
+            (group.format, _Matcher(group.targets) if group.targets else None)
+            for group in quantised.groups
+        ]
+        self._wide: tuple[WeightPart, ...] = ()
+        if quantised.experts_only:
+            self._wide = ("attention", "ffn", "shared") if has_experts else ("attention",)
 
-def _attention(weights: int, *names: str) -> _Module:
-    owners = ("self_attn", "attention", "self_attention", "attn")
-    return _Module(
-        "attention", tuple(f"{owner}.{name}" for owner in owners for name in names), weights
-    )
-
-
-def _feed_forward(
-    part: WeightPart, weights: int, owners: tuple[str, ...], *, gated: bool
-) -> Iterator[_Module]:
-    """Yield the matrices of a feed-forward part or of all experts of a layer."""
-    matrices = [
-        ("up_proj", "gate_up_proj", "w3", "fc1", "dense_h_to_4h"),
-        ("down_proj", "w2", "fc2", "dense_4h_to_h"),
-    ]
-    if gated:
-        matrices.append(("gate_proj", "gate_up_proj", "w1"))
-    for names in matrices:
-        yield _Module(part, tuple(f"{owner}.{name}" for owner in owners for name in names), weights)
+    def format_of(self, module: Module, names: list[str]) -> Format:
+        """Return the format of a module of these names."""
+        if module.part in self._wide or any(map(self._ignored, names)):
+            return _BF16
+        for format_, targets in self._groups:
+            if targets is None or any(map(targets, names)):
+                return format_
+        return _BF16
 
 
 class _Matcher:
@@ -197,7 +191,8 @@ class _Matcher:
     `re:` begins a regular expression; `*` stands for anything; other patterns are parts of a name.
     """
 
-    def __init__(self, patterns: tuple[str, ...]) -> None:
+    def __init__(self, patterns: Iterable[str]) -> None:
+        patterns = tuple(patterns)
         self._plain = {
             pattern for pattern in patterns if "*" not in pattern and not pattern.startswith("re:")
         }

@@ -1,32 +1,21 @@
-"""Formats of weights, as each quantisation tool writes them into its files.
-
-A weight of 4 bit with a scale of 16 bit per group of g takes 4 + 16 / g bits; a zero point adds
-its own bits per group.
-"""
+"""Readers of quantised checkpoints: what each quantisation tool writes into its files."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from cluster_sim.errors import shown
-from cluster_sim.hardware.precision import Precision
-
-
-class Format(NamedTuple):
-    """Format of quantised weights."""
-
-    name: str
-    native: Precision
-    fp4_format: str = "nvfp4"
-    bits: float | None = None
-    """Number of bits per weight, scales included; None: that of the format."""
-
-
-FP8 = Format("fp8", "fp8")
-NVFP4 = Format("nvfp4", "fp4")
-MXFP4 = Format("mxfp4", "fp4", "mxfp4")
-MXFP8 = Format("mxfp8", "fp8", bits=8.25)
+from cluster_sim.llm.config_files.formats import (
+    FP8,
+    MXFP4,
+    MXFP8,
+    NVFP4,
+    Format,
+    Group,
+    Groups,
+    integers,
+)
 
 _MODELOPT = {
     "FP8": FP8, "FP8_PB_WO": FP8, "FP8_PB_REAL": FP8, "FP8_PER_CHANNEL_PER_TOKEN": FP8, "FP8_2D_BLOCKWISE_WEIGHT_ONLY": FP8,
@@ -37,39 +26,20 @@ _MODELOPT = {
 """Algorithms of NVIDIA ModelOpt."""
 
 
-def _integers(bits: Any, group: Any, zero_bits: float) -> Format:
-    """Return the format of integers of 4 or 8 bit with a scale of 16 bit per group.
-
-    zero_bits: bits of the zero point of a group.
-    """
-    if bits not in (4, 8) or isinstance(bits, bool):
-        raise ValueError(f"got weights of {shown(bits)} bit; expected 4 or 8")
-    if group is not None and (not isinstance(group, int) or isinstance(group, bool) or group == 0):
-        raise ValueError(f"group_size: got {shown(group)}; expected a whole number")
-    # without groups, or with -1, one scale serves a whole column
-    per_group = (16.0 + zero_bits) / group if group is not None and group > 0 else 0.0
-    if bits == 8:
-        return Format("int8", "fp8", bits=8.0 + per_group if per_group else None)
-    return Format("int4", "fp4", "int4", 4.0 + per_group)
-
-
-def modelopt(content: dict[str, Any]) -> Format | None:
-    """Return the format of a ModelOpt checkpoint; None where only the KV cache is quantised."""
+def modelopt(content: dict[str, Any]) -> Groups:
+    """Return the formats of a ModelOpt checkpoint; none where only the KV cache is quantised."""
     algorithm = content.get("quant_algo")
     layers = content.get("quantized_layers")
-    if algorithm == "MIXED_PRECISION" or (isinstance(layers, dict) and layers):
-        algorithms = sorted({str(one.get("quant_algo")) for one in (layers or {}).values()})
-        if len(algorithms) != 1:
-            raise ValueError(
-                f"quantized_layers: got {' and '.join(algorithms) or 'MIXED_PRECISION'}; expected one precision: several in one checkpoint are not simulated yet"
-            )
-        raise ValueError(
-            f"quantized_layers: got {algorithms[0]} for some layers; expected exclude_modules: single layers are not simulated yet"
-        )
+    if algorithm == "MIXED_PRECISION" or layers:
+        return _by_module(layers)
     if algorithm is None:
-        return _groups(content) if content.get("config_groups") else None
+        return _groups(content) if content.get("config_groups") else []
+    return [Group(_algorithm(algorithm, content))]
+
+
+def _algorithm(algorithm: Any, content: dict[str, Any]) -> Format:
     if algorithm in ("W4A16_AWQ", "W4A8_AWQ", "INT4_AWQ", "W4A16"):
-        return _integers(4, content.get("group_size") or 128, 0.0)
+        return integers(4, content.get("group_size") or 128, 0.0)
     if algorithm not in _MODELOPT:
         raise ValueError(
             f"quant_algo: got {shown(algorithm)}; expected one of {', '.join(_MODELOPT)}"
@@ -77,30 +47,55 @@ def modelopt(content: dict[str, Any]) -> Format | None:
     return _MODELOPT[algorithm]
 
 
-def _groups(content: dict[str, Any]) -> Format | None:
-    """Return the format of a compressed-tensors checkpoint; None without quantised weights."""
+def _by_module(layers: Any) -> Groups:
+    """Return the formats of a mixed checkpoint, which lists the modules of each."""
+    if not isinstance(layers, dict) or not layers:
+        raise ValueError(
+            f"quantized_layers: got {shown(layers)}; expected the format of each module"
+        )
+    modules: dict[Format, list[str]] = {}
+    for name, content in layers.items():
+        format_ = _algorithm(content.get("quant_algo"), content)
+        modules.setdefault(format_, []).append(str(name))
+    return [Group(format_, tuple(names)) for format_, names in modules.items()]
+
+
+def _groups(content: dict[str, Any]) -> Groups:
+    """Return the formats of a compressed-tensors checkpoint; none without quantised weights."""
     sparsity = content.get("sparsity_config")
     if isinstance(sparsity, dict) and sparsity.get("format") not in (None, "dense"):
         raise ValueError(
             f"sparsity_config: got {shown(sparsity.get('format'))}; expected dense: sparse weights are not simulated yet"
         )
-    groups = content.get("config_groups") or {}
-    written = [group.get("weights") for group in groups.values()]
-    formats = sorted({_of_weights(one) for one in written if one}, key=lambda one: one.name)
-    if len(formats) > 1:
-        raise ValueError(
-            f"config_groups: got {' and '.join(one.name for one in formats)}; expected one precision: several in one checkpoint are not simulated yet"
-        )
-    if not formats and not content.get("kv_cache_scheme"):
+    found = [
+        Group(_of_weights(group["weights"]), _targets(group))
+        for group in (content.get("config_groups") or {}).values()
+        if group.get("weights")
+    ]
+    if not found and not content.get("kv_cache_scheme"):
         raise ValueError("config_groups: is missing; expected a group with weights")
-    return formats[0] if formats else None
+    # names count before Linear, which is every product
+    return sorted(found, key=lambda group: not group.targets)
+
+
+def _targets(group: dict[str, Any]) -> tuple[str, ...]:
+    """Return the patterns of a group's modules; nothing where it has all products."""
+    targets = group.get("targets")
+    targets = ["Linear"] if targets is None else targets
+    if not isinstance(targets, list) or not all(isinstance(one, str) for one in targets):
+        raise ValueError(f"targets: got {shown(targets)}; expected a list of module names")
+    if "Linear" in targets:
+        return ()
+    if strange := [one for one in targets if "." not in one and not one.startswith("re:")]:
+        raise ValueError(f"targets: got {shown(strange[0])}; expected Linear or names of modules")
+    return tuple(targets)
 
 
 def _of_weights(weights: dict[str, Any]) -> Format:
     """Return the format of one group's weights."""
     bits, group = weights.get("num_bits"), weights.get("group_size")
     if weights.get("type", "int") == "int":
-        return _integers(bits, group, 0.0 if weights.get("symmetric", True) else 4.0)
+        return integers(bits, group, 0.0 if weights.get("symmetric", True) else 4.0)
     if bits == 8:
         return MXFP8 if group == 32 else FP8
     if bits == 4 and group in (16, 32):
@@ -110,7 +105,7 @@ def _of_weights(weights: dict[str, Any]) -> Format:
     )
 
 
-def _quark(content: dict[str, Any]) -> Format | None:
+def _quark(content: dict[str, Any]) -> Format:
     """Return the format of an AMD Quark checkpoint."""
     layers = content.get("layer_quant_config")
     if layers:
@@ -131,7 +126,7 @@ def _quark(content: dict[str, Any]) -> Format | None:
         return MXFP4 if group == 32 else NVFP4
     if dtype in ("int8", "int4", "uint4"):
         zero_bits = 4.0 if dtype == "uint4" else 0.0
-        return _integers(8 if dtype == "int8" else 4, group, zero_bits)
+        return integers(8 if dtype == "int8" else 4, group, zero_bits)
     raise ValueError(f"dtype: got {shown(dtype)}; expected fp8, fp4, int8, int4 or uint4")
 
 
@@ -153,9 +148,9 @@ def _torchao(content: dict[str, Any]) -> Format:
         raise ValueError(f"quant_type: got {shown(kind)}; expected one precision of 4 or 8 bit")
     if name.startswith(("int4", "int8dynamicactivationint4")):
         # the tile layouts keep scale and zero point in 16 bit each
-        return _integers(4, data.get("group_size") or 128, 16.0)
+        return integers(4, data.get("group_size") or 128, 16.0)
     if name.startswith("int8"):
-        return _integers(8, data.get("group_size"), 0.0)
+        return integers(8, data.get("group_size"), 0.0)
     if name.startswith("float8"):
         return FP8
     if name.startswith("nvfp4"):
@@ -177,14 +172,14 @@ def _gptq(content: dict[str, Any]) -> Format:
             f"dynamic: got {shown(dynamic)}; expected keys that begin with -: alone: several precisions in one checkpoint are not simulated yet"
         )
     bits = content.get("bits")
-    return _integers(bits, content.get("group_size", 128), float(bits or 0))
+    return integers(bits, content.get("group_size", 128), float(bits or 0))
 
 
 def _awq(content: dict[str, Any]) -> Format:
     _no_head(content)
     bits = content.get("bits", content.get("w_bit"))
     group = content.get("group_size", content.get("q_group_size", 128))
-    return _integers(bits, group, 4.0 if content.get("zero_point", True) else 0.0)
+    return integers(bits, group, 4.0 if content.get("zero_point", True) else 0.0)
 
 
 def _bitsandbytes(content: dict[str, Any]) -> Format:
@@ -202,7 +197,7 @@ def _hqq(content: dict[str, Any]) -> Format:
     weights = written.get("weight_quant_params", written)
     if "nbits" not in weights:
         raise ValueError("quant_config: got no weight_quant_params.nbits; expected one for all")
-    return _integers(weights["nbits"], weights.get("group_size", 64), 16.0)
+    return integers(weights["nbits"], weights.get("group_size", 64), 16.0)
 
 
 def _no_head(content: dict[str, Any]) -> None:
@@ -212,19 +207,30 @@ def _no_head(content: dict[str, Any]) -> None:
         )
 
 
-METHODS: dict[str, Callable[[dict[str, Any]], Format | None]] = {
+def _whole(read: Callable[[dict[str, Any]], Format | None]) -> Callable[[dict[str, Any]], Groups]:
+    """Return the reader of a method that has one format for all modules."""
+
+    def groups(content: dict[str, Any]) -> Groups:
+        format_ = read(content)
+        return [] if format_ is None else [Group(format_)]
+
+    return groups
+
+
+METHODS: dict[str, Callable[[dict[str, Any]], Groups]] = {
     "modelopt": modelopt,
     "modelopt-fp4": modelopt,
+    "modelopt-mixed": modelopt,
     "compressed-tensors": _groups,
-    "quark": _quark,
-    "torchao": _torchao,
-    "fp8": lambda content: FP8,
-    "fbgemm-fp8": lambda content: FP8,
-    "mxfp4": lambda content: MXFP4,
-    "awq": _awq,
-    "gptq": _gptq,
-    "auto-round": _gptq,
-    "bitsandbytes": _bitsandbytes,
-    "hqq": _hqq,
+    "quark": _whole(_quark),
+    "torchao": _whole(_torchao),
+    "fp8": _whole(lambda content: FP8),
+    "fbgemm-fp8": _whole(lambda content: FP8),
+    "mxfp4": _whole(lambda content: MXFP4),
+    "awq": _whole(_awq),
+    "gptq": _whole(_gptq),
+    "auto-round": _whole(_gptq),
+    "bitsandbytes": _whole(_bitsandbytes),
+    "hqq": _whole(_hqq),
 }
 """Readers of formats by `quant_method`. They raise ValueError for what is not simulated."""

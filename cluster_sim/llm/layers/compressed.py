@@ -38,6 +38,11 @@ class CompressedLayers(AttentionLayers):
     """Indexer over the entries, whose `top_k` counts entries; left out, all are read."""
 
     @property
+    def is_chosen(self) -> bool:
+        """Whether there is an indexer."""
+        return self.indexer is not None
+
+    @property
     def view_tokens(self) -> int:
         """Number of tokens whose entries are read with an indexer."""
         return self.indexer.top_k * self.ratio if self.indexer is not None else 0
@@ -60,10 +65,10 @@ class CompressedLayers(AttentionLayers):
             MatrixShape(width, self.q_rank),
             MatrixShape(groups * self.output_rank, width / groups),
             MatrixShape(hidden, groups * self.output_rank),
-            *self._compressing(hidden),
+            *self.compressing(hidden),
         ]
 
-    def _compressing(self, hidden: int) -> list[MatrixShape]:
+    def compressing(self, hidden: int) -> list[MatrixShape]:
         """Return the matrices that every device holds for entries and index keys."""
         shapes, copies = [], 2 if self.overlap else 1
         if self.ratio:
@@ -76,6 +81,10 @@ class CompressedLayers(AttentionLayers):
             ]
         return shapes
 
+    def fit_name(self, kv_cache: str) -> tuple[str, str] | None:
+        """Return the name of the measured kernels, with an indexer or without."""
+        return "sparse", f"{self.kind}_{kv_cache}"
+
     def fault_of_ranks(self, ranks: int) -> str | None:
         """Return why the groups of heads cannot be shared, see `AttentionLayers`."""
         return heads_fault(ranks, self.output_groups, "groups of heads")
@@ -86,7 +95,7 @@ class CompressedLayers(AttentionLayers):
 
     def copied_parameters(self, hidden: int) -> int:
         """Return the projections down, and what makes entries."""
-        shapes = self._compressing(hidden)
+        shapes = self.compressing(hidden)
         down = hidden * (self.q_rank + self.head_dim)
         return down + int(sum(shape.outputs * shape.inputs for shape in shapes))
 

@@ -48,10 +48,10 @@ def capacity_faults(scenario: Scenario, deployment: Deployment, trail: Trail) ->
             ("workload",),
             f"the longest request, {longest} tokens, is beyond the context of {model.name}, {model.max_context} tokens",
         )
-    elif longest - 1 > deployment.kv_tokens:
+    elif longest - 1 > (held := deployment.kv_cache.longest(pool.max_batched_tokens)):
         yield (
             ("workload",),
-            f"the longest request, {longest} tokens, can never be admitted: a replica of pool '{pool.name}' has room for {deployment.kv_tokens} tokens of KV",
+            f"the longest request, {longest} tokens, can never be admitted: a replica of pool '{pool.name}' has room for {held} tokens of KV",
         )
     elif not pool.chunked_prefill and longest - 1 > pool.max_batched_tokens:
         yield (
@@ -89,7 +89,10 @@ def _no_room(deployment: Deployment) -> str:
     weight_memory = device.weight_memory
     if weight_memory is None:
         left_bytes = max(placement.kv_bytes, 0.0)
-        return f"{weights} do not fit: {_gigabytes(placement.weight_bytes)} on {noun} of {_gigabytes(memory_bytes)}, {_gigabytes(left_bytes)} left for KV"
+        activations = ""
+        if placement.activation_bytes:
+            activations = f" beside {_gigabytes(placement.activation_bytes)} that experts and the sampler need in a step of {pool.max_batched_tokens:,} tokens and {pool.max_sequences:,} sequences"
+        return f"{weights} do not fit: {_gigabytes(placement.weight_bytes)} on {noun} of {_gigabytes(memory_bytes)}{activations}, {_gigabytes(left_bytes)} left for KV"
     if placement.weight_free_bytes is not None and placement.weight_free_bytes < 0.0:
         return f"{weights} do not fit: {_gigabytes(placement.weight_bytes)} on {noun}, whose memory for weights is {_gigabytes(weight_memory.capacity_bytes)}"
     return f"no room for KV: {noun} has {_gigabytes(memory_bytes)} beside its memory for weights, {_gigabytes(placement.reserved_bytes)} of it reserved"

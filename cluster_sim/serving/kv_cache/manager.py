@@ -58,14 +58,18 @@ class KVCacheManager:
         "free",
         "partial_blocks",
         "swap",
+        "token_share",
         "watermark_blocks",
     )
 
     def __init__(self, spec: KVCacheSpec, decoding: DecodingBlocks, clock: StepClock) -> None:
         self.block_tokens = spec.block_tokens
         """Number of tokens of a block."""
-        self.capacity = spec.kv_tokens // spec.block_tokens
+        self.capacity = spec.blocks
         """Number of blocks."""
+        self.token_share = spec.kv_tokens / spec.pages if spec.groups else 0.0
+        """Number of tokens of capacity that a block stands for where several groups of layers share
+        the blocks; 0: there is one group, whose blocks have `block_tokens`."""
         self.partial_blocks = 0
         """Number of blocks of the request whose prompt is partly prefilled."""
         self.free = 0
@@ -84,14 +88,24 @@ class KVCacheManager:
         self._is_counted = False  # whether `free` is exact
         self._taken = 0  # blocks that the step being scheduled has taken for prompts
 
-    @property
-    def longest(self) -> int:
-        """Number of tokens of the largest sequence that fits alone."""
+    def longest(self, step_tokens: int) -> int:
+        """Return the tokens of the largest sequence that fits alone.
+
+        step_tokens: most tokens of it that a step prefills.
+        """
         spare = self._decoding.spare_tokens
         return self.capacity * self.block_tokens - (spare + self.block_tokens if spare else 0)
 
     def blocks_for(self, tokens: int) -> int:
-        """Return the blocks that `tokens` tokens of one sequence take."""
+        """Return the blocks that `tokens` tokens of one sequence take between two steps."""
+        return -(-tokens // self.block_tokens)
+
+    def blocks_during(self, tokens: int, step: int) -> int:
+        """Return the blocks of a sequence while a step works on the last `step` of its `tokens`."""
+        return -(-tokens // self.block_tokens)
+
+    def most_blocks(self, tokens: int, step: int) -> int:
+        """Return the most blocks of a sequence that grows to `tokens` in steps of up to `step`."""
         return -(-tokens // self.block_tokens)
 
     # Between two steps

@@ -9,12 +9,15 @@ from pydantic import Field
 from cluster_sim.serving.disaggregation import Role
 from cluster_sim.serving.engine import Engine
 from cluster_sim.serving.kv_cache.decoding_blocks import DecodingBlocks
+from cluster_sim.serving.kv_cache.grouped_blocks import GroupedBlocks
+from cluster_sim.serving.kv_cache.grouped_manager import GroupedKVCacheManager
 from cluster_sim.serving.kv_cache.manager import KVCacheManager
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
 from cluster_sim.serving.scheduler.batch_wait import BatchWait
 from cluster_sim.serving.scheduler.continuous_scheduler import ContinuousScheduler
 from cluster_sim.serving.scheduler.decode import DecodeScheduler
 from cluster_sim.serving.scheduler.decoding import DecodingSequences
+from cluster_sim.serving.scheduler.grouped_sequences import GroupedSequences
 from cluster_sim.serving.scheduler.limits import SchedulerLimits
 from cluster_sim.serving.scheduler.policy import BatchingPolicy
 from cluster_sim.serving.scheduler.prefill import PrefillScheduler
@@ -65,7 +68,7 @@ class Continuous(BatchingPolicy):
     ) -> ContinuousScheduler:
         """Return the scheduler of one replica, without requests."""
         decoding = _decoding(limits, kv_cache, drafting)
-        kv = KVCacheManager(kv_cache, decoding.blocks, decoding)
+        kv = _manager(kv_cache, decoding)
         queue = QUEUE_ORDERS[self.order]()
         wait = None
         if max_steps := self.batch_wait_timeout_iterations:
@@ -82,9 +85,17 @@ _SCHEDULERS: dict[Role, type[ContinuousScheduler]] = {
 }
 
 
+def _manager(kv_cache: KVCacheSpec, decoding: DecodingSequences) -> KVCacheManager:
+    if isinstance(decoding.blocks, GroupedBlocks):
+        return GroupedKVCacheManager(kv_cache, decoding.blocks, decoding)
+    return KVCacheManager(kv_cache, decoding.blocks, decoding)
+
+
 def _decoding(
     limits: SchedulerLimits, kv_cache: KVCacheSpec, drafting: Drafting | None
 ) -> DecodingSequences:
     if drafting is not None:
         return SpeculativeSequences(kv_cache.block_tokens, drafting)
+    if kv_cache.groups:
+        return GroupedSequences(GroupedBlocks(kv_cache.groups), limits.view)
     return DecodingSequences(DecodingBlocks(kv_cache.block_tokens), limits.view)

@@ -128,7 +128,7 @@ class ContinuousScheduler(RequestBatch):
         kv = self._kv
         missing = partial.prompt_tokens + partial.generated - partial.prefilled
         chunk = min(missing, self._limits.max_batched_tokens - self._decoding_tokens())
-        blocks = kv.blocks_for(partial.prefilled + chunk) - kv.partial_blocks
+        blocks = kv.blocks_during(partial.prefilled + chunk, chunk) - kv.partial_blocks
         while not kv.try_take(blocks, 0):
             victim = self.waiting.victim(self.running)
             self._preempt(victim, now_s, kv.free)
@@ -146,7 +146,7 @@ class ContinuousScheduler(RequestBatch):
         kv = self._kv
         missing = request.prompt_tokens + request.generated - request.prefilled
         steps = (missing - 1) // chunk
-        blocks = kv.blocks_for(request.prefilled + chunk * steps) - kv.partial_blocks
+        blocks = kv.most_blocks(request.prefilled + chunk * steps, chunk) - kv.partial_blocks
         if kv.is_tight(steps, blocks):
             return 1
         view = self._limits.view
@@ -174,10 +174,10 @@ class ContinuousScheduler(RequestBatch):
         chunk = missing if missing < budget else budget
         if chunk < missing and not self._limits.chunked_prefill:
             return 0
-        blocks = -(-chunk // block_tokens)
+        blocks = kv.blocks_during(chunk, chunk) if kv.token_share else -(-chunk // block_tokens)
         spare = kv.watermark_blocks if self.running else 0
         if self.admits_whole_prompts:
-            spare += kv.blocks_for(missing) - blocks
+            spare += kv.most_blocks(missing, self._limits.max_batched_tokens) - blocks
         if not kv.try_take(reused + blocks, spare):
             return 0
         self._take_first()
@@ -210,7 +210,8 @@ class ContinuousScheduler(RequestBatch):
         """
         kv, step_tokens = self._kv, self._decoding.blocks.step_tokens
         kv.make_exact()
-        free, blocks = kv.free, kv.blocks_for(request.prefilled + step_tokens)
+        free = kv.free
+        blocks = kv.blocks_during(request.prefilled + step_tokens, step_tokens)
         if blocks + (kv.watermark_blocks if self.running else 0) > free:
             return 0
         kv.take_for_decoding(blocks)

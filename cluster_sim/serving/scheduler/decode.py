@@ -113,4 +113,4 @@ class DecodeScheduler(ContinuousScheduler):
 
     def _blocks_for(self, tokens: int) -> int:
         """Return the blocks of `tokens` tokens and of the one that the first step here adds."""
-        return self._kv.blocks_for(tokens + 1)
+        return self._kv.blocks_during(tokens + 1, 1)

@@ -69,7 +69,8 @@ class RequestBatch:
         self.pending_tokens = self.pending_prompt_tokens = 0
         # Without chunks a preempted request is prefilled again in one step.
         longest_prompt = limits.max_context if limits.chunked_prefill else limits.max_batched_tokens
-        self.longest = min(kv.longest, limits.max_context - 1, longest_prompt)
+        held = kv.longest(limits.max_batched_tokens)
+        self.longest = min(held, limits.max_context - 1, longest_prompt)
         """Number of tokens of the largest request that could be served alone."""
         self._limits, self._kv, self._decoding, self._wait = limits, kv, decoding, wait
         self._completing = 0  # prompts whose last chunk is in the scheduled step
@@ -80,8 +81,13 @@ class RequestBatch:
 
     @property
     def kv_tokens(self) -> float:
-        """Number of tokens in the cache as the scheduled steps begin; shared ones count once."""
+        """Number of tokens in the cache as the scheduled steps begin; shared ones count once.
+
+        Where groups of layers share the blocks, it is the part of the capacity that is taken.
+        """
         kv = self._kv
+        if kv.token_share:
+            return kv.taken() * kv.token_share
         shared = kv.extra_blocks * kv.block_tokens
         return self._decoding.blocks.tokens + self._past_tokens - shared
 

@@ -48,8 +48,9 @@ class StaticScheduler:
         self.stalls: list[tuple[Request, float]] = []
         self.pending_tokens = self.pending_prompt_tokens = 0
         self._limits, self._kv_cache = limits, kv_cache
-        self._blocks = kv_cache.kv_tokens // kv_cache.block_tokens
-        self.longest = min(self._blocks * kv_cache.block_tokens, limits.max_context - 1)
+        self._blocks = kv_cache.blocks
+        held = kv_cache.longest(limits.max_context)
+        self.longest = min(held, limits.max_context - 1)
         """Number of tokens of the largest request that could be served."""
         self._clock = 0  # steps so far
         self._prompt_tokens = 0  # to which each prompt of the batch is padded
@@ -58,8 +59,10 @@ class StaticScheduler:
         self._left: list[Request] = []
 
     @property
-    def kv_tokens(self) -> int:
+    def kv_tokens(self) -> float:
         """Number of tokens in the cache as the scheduled steps begin, padding included."""
+        if self._kv_cache.groups:
+            return self.blocks_taken() * self._kv_cache.kv_tokens / self._kv_cache.pages
         return self.work.batch * self._length
 
     @property
@@ -69,11 +72,12 @@ class StaticScheduler:
 
     def blocks_taken(self) -> int:
         """Return the blocks that are taken between two steps."""
-        return self.work.batch * self._blocks_for(self._length)
+        return self.work.batch * self._kv_cache.blocks_during(self._length, 0)
 
     def kv_share(self, steps: int) -> float:
         """Return the share of the KV cache that is taken after so many steps."""
-        return self.work.batch * self._blocks_for(self._length + steps) / self._blocks
+        held = self._kv_cache.blocks_during(self._length + steps, 1)
+        return self.work.batch * held / self._blocks
 
     def expect(self, request: Request) -> None:
         """Take note that a request is on its way here."""
@@ -165,7 +169,8 @@ class StaticScheduler:
             request = self.waiting.first
             left = request.output_tokens - request.generated
             longer = max(prompt, request.known_tokens), max(output, left)
-            blocks = (len(self._left) + 1) * self._blocks_for(sum(longer) - 1)
+            held = self._kv_cache.most_blocks(sum(longer) - 1, longer[0])
+            blocks = (len(self._left) + 1) * held
             if blocks > self._blocks and self._left:
                 break
             prompt, output = longer
@@ -200,7 +205,3 @@ class StaticScheduler:
             request.offset = self._clock
             self.work.counted += request.counted
         self._left.sort(key=lambda request: request.generated - request.output_tokens)
-
-    def _blocks_for(self, tokens: int) -> int:
-        """Return the blocks that `tokens` tokens of one sequence take."""
-        return -(-tokens // self._kv_cache.block_tokens)

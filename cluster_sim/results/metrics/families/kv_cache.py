@@ -16,7 +16,10 @@ def _capacity_tokens(selection: Selection) -> int:
 
 
 def _peak_fraction(selection: Selection) -> float:
-    """Return the largest share of a replica's KV cache that is taken at the end of a stretch."""
+    """Return the largest share of a replica's KV cache that is taken at the end of a stretch.
+
+    Where groups of layers share the cache, what a stretch adds is an estimate, and all is the most.
+    """
     run, peak = selection.run, 0.0
     replica = run.stretches["replica"].to_numpy()
     held = run.stretches["kv_tokens"].to_numpy() + kv_growth(run.stretches)
@@ -24,7 +27,8 @@ def _peak_fraction(selection: Selection) -> float:
         mine = np.isin(replica, run.fleet.numbers(deployment.name))
         if mine.any():
             peak = max(peak, float(np.max(held[mine])) / deployment.kv_tokens)
-    return peak
+    grouped = any(deployment.placement.pool for deployment in selection.deployments)
+    return min(peak, 1.0) if grouped else peak
 
 
 def _preemptions(selection: Selection) -> int:

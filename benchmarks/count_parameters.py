@@ -1,0 +1,224 @@
+"""Counts the parameters and the cache of models as the library transformers builds them.
+
+    pip install -e .[oracle]
+    python benchmarks/count_parameters.py [--only FAMILY]
+
+Each configuration of tests/llm/oracle is built on the meta device, where weights take no memory,
+and reads a few tokens, which shows the shapes of its cache. The figures go into
+tests/llm/oracle/table.csv, with the versions of the libraries. The tests of cluster_sim.llm hold
+its readers to that table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+import torch  # noqa: E402 - the settings above come first
+import transformers  # noqa: E402
+from transformers import CONFIG_MAPPING  # noqa: E402
+from transformers.models.auto import modeling_auto  # noqa: E402
+
+from tests.llm.oracle import cases, table  # noqa: E402
+from tests.llm.oracle.table import Figures  # noqa: E402
+
+Config = dict[str, Any]
+
+TOKENS = 7
+"""Number of tokens that a model reads."""
+_NOT_THE_LANGUAGE_MODEL = re.compile(
+    r"(^|[._])(visual|vision\w*|image\w*|audio\w*|multi_modal\w*|multimodal\w*|mtp|talker|token2wav|code2wav|embed_vision|embed_audio)[._]"
+)
+_TOP_K = (
+    "num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", "top_k_experts", "moe_top_k",
+)  # fmt: skip
+_OUTSIDE = {
+    "step3p5": "step3p7",
+    "qwen2_5_omni_text": "qwen2_5_omni_thinker",
+    "qwen3_omni_moe_text": "qwen3_omni_moe_thinker",
+}
+"""Models around language models whose names do not tell them."""
+_CAUSAL = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING
+
+
+def counted(config: Config) -> Figures:
+    """Return what the model of a configuration holds, or the fault of the library."""
+    try:
+        model, text = _built(copy.deepcopy(config))
+        cache = _cache_of(model)
+        return _figures(model, text, cache)
+    except Exception as fault:
+        return Figures(fault=type(fault).__name__)
+
+
+def _built(config: Config) -> tuple[Any, Any]:
+    """Return the model on the meta device and the configuration of its language model.
+
+    Of a model of text and images the language model alone is built where it has a class of its
+    own; the configuration around it says whether its embedding and its head are tied.
+    """
+    config = _inside_its_model(config)
+    made = CONFIG_MAPPING[config["model_type"]].from_dict(config)
+    made = getattr(made, "thinker_config", made)
+    text = made.get_text_config(decoder=True)
+    for one in (made, text):
+        if (getattr(one, "pad_token_id", None) or 0) >= text.vocab_size:
+            one.pad_token_id = 0
+    if made is not text and type(text) in _CAUSAL:
+        text.tie_word_embeddings = getattr(made, "tie_word_embeddings", text.tie_word_embeddings)
+        made = text
+    with torch.device("meta"):
+        return _kind_of(made)._from_config(made), text
+
+
+def _inside_its_model(config: Config) -> Config:
+    """Return a language model's configuration inside that of a model that can be built with it."""
+    model_type = config["model_type"]
+    outside = _OUTSIDE.get(model_type, model_type.removesuffix("_text"))
+    if outside == model_type or CONFIG_MAPPING[model_type] in _CAUSAL:
+        return config
+    tied = {key: config[key] for key in ("tie_word_embeddings",) if key in config}
+    return {"model_type": outside, **tied, "text_config": config}
+
+
+def _kind_of(made: Any) -> Any:
+    """Return the class of the model with an output head."""
+    if type(made) in _CAUSAL:
+        return _CAUSAL[type(made)]
+    return getattr(
+        transformers, f"{type(made).__name__.removesuffix('Config')}ForConditionalGeneration"
+    )
+
+
+def _cache_of(model: Any) -> Any:
+    """Return the cache after a few tokens."""
+    for module in model.modules():
+        kind = type(module).__name__
+        if kind.endswith("Experts"):  # their work depends on data, and changes no cache
+            module.forward = lambda states, *_, **__: torch.zeros_like(states)
+        if getattr(module, "mrope_section", None) and hasattr(module, "inv_freq"):
+            half = module.inv_freq.shape[-1]  # sections of positions that suit the width of heads
+            module.mrope_section = [half - 2 * (half // 3), half // 3, half // 3]
+        for groups in ("n_group", "num_group", "topk_group"):
+            if isinstance(getattr(module, groups, None), int):
+                setattr(module, groups, 1)  # experts may be no multiple of their groups
+    with torch.device("meta"), torch.no_grad():
+        tokens = torch.zeros((1, TOKENS), dtype=torch.long)
+        return model(input_ids=tokens, use_cache=True).past_key_values
+
+
+def _figures(model: Any, text: Any, cache: Any) -> Figures:
+    parameters = sum(
+        weights.numel()
+        for name, weights in model.named_parameters()
+        if not _NOT_THE_LANGUAGE_MODEL.search(name)
+    )
+    full = windowed = windows = index = state = convolution = 0
+    lengths: set[int] = set()
+    for layer in cache.layers:
+        values = sum(_per_token(getattr(layer, name, None)) for name in ("keys", "values"))
+        length = getattr(layer, "sliding_window", None)
+        if length is None:
+            full += values
+        elif values:
+            windows, windowed = windows + 1, windowed + values
+            lengths.add(int(length))
+        index += _per_token(getattr(layer, "indexer_keys", None), axis=1)
+        state += _all_values(getattr(layer, "recurrent_states", None))
+        convolution += _all_values(getattr(layer, "conv_states", None), without_last=True)
+    state += _all_values(getattr(cache, "linear_cache", None))  # MiniMax
+    return Figures(
+        parameters,
+        parameters - int(_idle(model, text)),
+        int(getattr(text, "max_position_embeddings", 0) or 0),
+        full * text.num_kv_heads // text.num_attention_heads if _repeats(text) else full,
+        windows,
+        "+".join(map(str, sorted(lengths))),
+        windowed,
+        index,
+        state,
+        convolution,
+    )
+
+
+def _repeats(text: Any) -> bool:
+    """Return whether the library keeps keys once per query head: engines keep them once per group."""
+    return text.model_type == "falcon" and text.new_decoder_architecture
+
+
+def _per_token(values: Any, axis: int = -2) -> int:
+    return 0 if values is None or not values.numel() else values.numel() // values.shape[axis]
+
+
+def _all_values(states: Any, *, without_last: bool = False) -> int:
+    """Return the number of values of states, which layers keep in mappings, lists or tensors.
+
+    without_last: leave out the token that passes a convolution just now; engines do not keep it.
+    """
+    if isinstance(states, dict):
+        states = list(states.values())
+    if isinstance(states, list | tuple):
+        return sum(_all_values(one, without_last=without_last) for one in states)
+    if states is None or not states.numel():
+        return 0
+    return states.numel() // states.shape[-1] * (states.shape[-1] - int(without_last))
+
+
+def _idle(model: Any, text: Any) -> float:
+    """Return the number of expert parameters that a token does not visit."""
+    top_k = next((k for key in _TOP_K if (k := getattr(text, key, None)) is not None), None)
+    if top_k is None:
+        nested = getattr(text, "ffn_config", None)
+        top_k = getattr(nested, "moe_top_k", None)
+    idle = 0.0
+    for experts in _outermost_experts(model):
+        weights = list(experts.parameters())
+        count = getattr(experts, "num_experts", None) or weights[0].shape[0]
+        idle += sum(one.numel() for one in weights) * (1 - (top_k or count) / count)
+    return idle
+
+
+def _outermost_experts(module: Any, name: str = "") -> Iterator[Any]:
+    """Yield the modules that hold routed experts."""
+    kind = type(module).__name__
+    if kind.endswith("Experts") and any(True for _ in module.parameters()):
+        yield module
+        return
+    for inner, child in module.named_children():
+        yield from _outermost_experts(child, inner)
+
+
+def main(arguments: Iterable[str] | None = None) -> None:
+    """Count all configurations and write the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--only", metavar="FAMILY", action="append", help="count these again, keep the rest"
+    )
+    chosen = parser.parse_args(arguments)
+    warnings.filterwarnings("ignore")
+    transformers.logging.set_verbosity_error()
+    torch.set_num_threads(1)
+    kept = table.read() if chosen.only else {}
+    rows: dict[tuple[str, str, str], Figures] = {}
+    for family, case, config in cases.all_cases():
+        key = (family, case, table.digest(config))
+        again = not chosen.only or family in chosen.only or key not in kept
+        rows[key] = counted(config) if again else kept[key]
+    table.write(f"transformers {transformers.__version__}, torch {torch.__version__}", rows)
+
+
+if __name__ == "__main__":
+    main()

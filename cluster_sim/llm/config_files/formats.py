@@ -1,0 +1,62 @@
+"""Formats of quantised weights, and the modules of a checkpoint that have them.
+
+A weight of 4 bit with a scale of 16 bit per group of g takes 4 + 16 / g bits; a zero point adds
+its own bits per group.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from cluster_sim.errors import shown
+from cluster_sim.hardware.precision import Precision
+
+
+class Format(NamedTuple):
+    """Format of quantised weights."""
+
+    name: str
+    native: Precision
+    fp4_format: str = "nvfp4"
+    bits: float | None = None
+    """Number of bits per weight, scales included; None: that of the format."""
+
+    @property
+    def stored_bits(self) -> float:
+        """Number of bits per weight, scales included."""
+        usual = {"nvfp4": 4.5, "mxfp4": 4.25, "int4": 4.125}
+        return self.bits or (usual[self.fp4_format] if self.native == "fp4" else 8.0)
+
+
+class Group(NamedTuple):
+    """Modules of one format."""
+
+    format: Format
+    targets: tuple[str, ...] = ()
+    """Patterns of the modules; none: all products with weights."""
+
+
+Groups = list[Group]
+"""Formats of a checkpoint. A module has that of the first group that names it."""
+
+
+FP8 = Format("fp8", "fp8")
+NVFP4 = Format("nvfp4", "fp4")
+MXFP4 = Format("mxfp4", "fp4", "mxfp4")
+MXFP8 = Format("mxfp8", "fp8", bits=8.25)
+
+
+def integers(bits: Any, group: Any, zero_bits: float) -> Format:
+    """Return the format of integers of 4 or 8 bit with a scale of 16 bit per group.
+
+    zero_bits: bits of the zero point of a group.
+    """
+    if bits not in (4, 8) or isinstance(bits, bool):
+        raise ValueError(f"got weights of {shown(bits)} bit; expected 4 or 8")
+    if group is not None and (not isinstance(group, int) or isinstance(group, bool) or group == 0):
+        raise ValueError(f"group_size: got {shown(group)}; expected a whole number")
+    # without groups, or with -1, one scale serves a whole column
+    per_group = (16.0 + zero_bits) / group if group is not None and group > 0 else 0.0
+    if bits == 8:
+        return Format("int8", "fp8", bits=8.0 + per_group if per_group else None)
+    return Format("int4", "fp4", "int4", 4.0 + per_group)

@@ -1,0 +1,263 @@
+"""GroupedBlocks: pages of sequences that decode, where groups of layers share one pool.
+
+As in DecodingBlocks nothing is counted sequence by sequence. Where the cache grows, and while a
+window fills, sequences are counted by their phase within a block; those with a full window by
+their number. A window that fills and a chunk that ends are events on the step clock: `advance`
+takes note of them, and until the next one every count is exact.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from math import inf
+
+from cluster_sim.physics.cache_groups import CacheGroup, Groups, pages_held
+from cluster_sim.serving.kv_cache.decoding_blocks import DecodingBlocks
+
+_NEVER = 1 << 62
+
+
+class _Turns:
+    """Steps at which sequences fill a window or begin a chunk.
+
+    Sequences with the same step and number of turns before it are counted together.
+    """
+
+    __slots__ = ("_counts", "_heap")
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[int, int], int] = {}
+        self._heap: list[tuple[int, int]] = []
+
+    def add(self, step: int, turn: int, sequences: int = 1) -> None:
+        """Let sequences take a turn at `step`."""
+        key = step, turn
+        if key not in self._counts:
+            self._counts[key] = 0
+            heappush(self._heap, key)
+        self._counts[key] += sequences
+
+    def remove(self, step: int, turn: int) -> None:
+        """Take out one of the sequences that take a turn at `step`."""
+        self._counts[step, turn] -= 1
+
+    def pop_due(self, now: int) -> tuple[int, int, int] | None:
+        """Take out the next turn up to step `now`; return (step, turn, sequences)."""
+        if not self._heap or self._heap[0][0] > now:
+            return None
+        key = heappop(self._heap)
+        return (*key, self._counts.pop(key))
+
+    def steps_until_next(self, now: int) -> int:
+        """Return the steps until the next turn that a sequence takes."""
+        heap, counts = self._heap, self._counts
+        while heap and not counts[heap[0]]:
+            del counts[heappop(heap)]
+        return heap[0][0] - now if heap else _NEVER
+
+
+class _WindowBlocks:
+    """Blocks of the windows of one group."""
+
+    __slots__ = ("_filling", "_full", "_last_tokens", "_most", "_turns")
+
+    def __init__(self, group: CacheGroup) -> None:
+        self._filling = DecodingBlocks(group.block_tokens)
+        self._most = group.most_blocks(1)
+        self._last_tokens = (self._most - 1) * group.block_tokens + 1  # with the last block begun
+        self._full = 0  # sequences
+        self._turns = _Turns()
+
+    def join(self, offset: int, now: int) -> None:
+        """Add a sequence with `offset`."""
+        if offset + now >= self._last_tokens:
+            self._full += 1
+        else:
+            self._filling.join(offset, 1)
+            self._turns.add(self._last_tokens - offset, 0)
+
+    def leave(self, offset: int, now: int) -> None:
+        """Remove a sequence with `offset`."""
+        if offset + now >= self._last_tokens:
+            self._full -= 1
+        else:
+            self._filling.leave(offset, 1)
+            self._turns.remove(self._last_tokens - offset, 0)
+
+    def advance(self, now: int) -> None:
+        """Move on to step `now`."""
+        while (due := self._turns.pop_due(now)) is not None:
+            step, _, sequences = due
+            for _ in range(sequences):
+                self._filling.leave(self._last_tokens - step, 1)
+            self._full += sequences
+
+    def steps_until_change(self, now: int) -> int:
+        """Return the steps for which `taken` can be asked ahead."""
+        return self._turns.steps_until_next(now)
+
+    def taken(self, clock: int) -> int:
+        """Return the blocks of all sequences at step `clock`."""
+        return self._filling.taken(clock) + self._full * self._most
+
+
+class _ChunkBlocks:
+    """Blocks of the chunks of one group: those of chunks before the present one are free."""
+
+    __slots__ = ("_all", "_chunk_tokens", "_freed", "_turns")
+
+    def __init__(self, group: CacheGroup) -> None:
+        self._all = DecodingBlocks(group.block_tokens)
+        self._chunk_tokens = group.view_tokens
+        self._freed = 0  # blocks
+        self._turns = _Turns()
+
+    def _freed_by(self, chunks: int) -> int:
+        """Return the blocks of so many whole chunks."""
+        return chunks * self._chunk_tokens // self._all.block_tokens
+
+    def join(self, offset: int, now: int) -> None:
+        """Add a sequence with `offset`."""
+        chunks = (offset + now) // self._chunk_tokens
+        self._all.join(offset, 1)
+        self._freed += self._freed_by(chunks)
+        self._turns.add((chunks + 1) * self._chunk_tokens - offset, chunks)
+
+    def leave(self, offset: int, now: int) -> None:
+        """Remove a sequence with `offset`."""
+        chunks = (offset + now) // self._chunk_tokens
+        self._all.leave(offset, 1)
+        self._freed -= self._freed_by(chunks)
+        self._turns.remove((chunks + 1) * self._chunk_tokens - offset, chunks)
+
+    def advance(self, now: int) -> None:
+        """Move on to step `now`."""
+        while (due := self._turns.pop_due(now)) is not None:
+            step, chunks, sequences = due
+            if sequences:
+                self._freed += sequences * (self._freed_by(chunks + 1) - self._freed_by(chunks))
+                self._turns.add(step + self._chunk_tokens, chunks + 1, sequences)
+
+    def steps_until_change(self, now: int) -> int:
+        """Return the steps for which `taken` can be asked ahead."""
+        return self._turns.steps_until_next(now)
+
+    def taken(self, clock: int) -> int:
+        """Return the blocks of all sequences at step `clock`."""
+        return self._all.taken(clock) - self._freed
+
+
+class GroupedBlocks(DecodingBlocks):
+    """Tokens of the sequences that decode on one replica, and the pages of all their groups."""
+
+    __slots__ = (
+        "_growing",
+        "_limited",
+        "_now",
+        "_short_rate",
+        "_short_slack",
+        "_state_pages",
+        "groups",
+    )
+
+    def __init__(self, groups: Groups) -> None:
+        super().__init__(1)
+        self.groups = groups
+        """Groups of layers that share the pages."""
+        self._now = 0
+        self._growing, self._limited = _counters(groups)
+        self._state_pages = sum(group.pages for group in groups if group.view == "state")
+        rate, slack = 0.0, 0
+        for group in groups:
+            if group.view == "context":
+                rate += group.pages / group.block_tokens
+                slack += group.pages
+            else:
+                slack += group.pages * group.most_blocks(1)
+        # With these two `most` is spelled as that of one group.
+        self.block_tokens = 1.0 / rate if rate else inf  # type: ignore[assignment]
+        self.slack_blocks = slack
+        # The same for sequences so short that no window is full.
+        self._short_rate = sum(
+            group.pages / group.block_tokens for group in groups if group.view != "state"
+        )
+        self._short_slack = sum(group.pages for group in groups)
+
+    def join(self, offset: int, rate: int) -> None:
+        """Add a sequence with `offset`."""
+        for _, blocks in self._growing:
+            blocks.join(offset, rate)
+        for _, limited in self._limited:
+            limited.join(offset, self._now)
+        self.sequences += 1
+
+    def leave(self, offset: int, rate: int) -> None:
+        """Remove a sequence with `offset`."""
+        for _, blocks in self._growing:
+            blocks.leave(offset, rate)
+        for _, limited in self._limited:
+            limited.leave(offset, self._now)
+        self.sequences -= 1
+
+    def clear(self) -> None:
+        """Remove all sequences."""
+        self.sequences = 0
+        self.tokens = 0
+        self._growing, self._limited = _counters(self.groups)
+
+    def advance(self, now: int) -> None:
+        """Move on to step `now`: windows that are full and chunks that have ended are noted."""
+        self._now = now
+        for _, limited in self._limited:
+            limited.advance(now)
+
+    def steps_until_change(self, now: int) -> int:
+        """Return the steps until a window is full or a chunk has ended."""
+        return min(
+            (limited.steps_until_change(now) for _, limited in self._limited), default=_NEVER
+        )
+
+    def of(self, tokens: int) -> int:
+        """Return the pages of a sequence with `tokens` tokens between two steps."""
+        return pages_held(self.groups, tokens)
+
+    def taken(self, clock: int) -> int:
+        """Return the pages of all sequences at step `clock`."""
+        taken = self._state_pages * self.sequences
+        for pages, blocks in self._growing:
+            taken += pages * blocks.taken(clock)
+        for pages, limited in self._limited:
+            taken += pages * limited.taken(clock)
+        return taken
+
+    def most(self, steps: int) -> float:
+        """Return at least the pages that `steps` steps need, without counting them."""
+        sequences = self.sequences
+        grown = self.tokens + sequences * steps
+        return min(
+            grown // self.block_tokens + sequences * self.slack_blocks,
+            grown * self._short_rate + sequences * self._short_slack,
+        )
+
+
+_Growing = list[tuple[int, DecodingBlocks]]
+_Limited = list[tuple[int, _WindowBlocks | _ChunkBlocks]]
+
+
+def _counters(groups: Groups) -> tuple[_Growing, _Limited]:
+    """Return counters of blocks with the pages of each block, those that grow apart."""
+    growing: dict[int, int] = {}
+    limited: dict[CacheGroup, int] = {}
+    for group in groups:
+        if group.view == "context":
+            growing[group.block_tokens] = growing.get(group.block_tokens, 0) + group.pages
+        elif group.view != "state":
+            kind = group._replace(pages=1)
+            limited[kind] = limited.get(kind, 0) + group.pages
+    return (
+        [(pages, DecodingBlocks(tokens)) for tokens, pages in growing.items()],
+        [
+            (pages, _WindowBlocks(kind) if kind.view == "window" else _ChunkBlocks(kind))
+            for kind, pages in limited.items()
+        ],
+    )

@@ -1,0 +1,55 @@
+"""A configuration of each family whose layers differ, see `configs_read`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.llm.oracle.configs_read import LATENT, LOCAL, ROUTED, SIZES
+
+Config = dict[str, Any]
+
+_LINEAR = ["linear_attention", "linear_attention", "full_attention"] * 2
+_DELTA: Config = {
+    "linear_conv_kernel_dim": 5, "linear_key_head_dim": 96, "linear_value_head_dim": 112, "linear_num_key_heads": 6,
+    "linear_num_value_heads": 18,
+}  # fmt: skip
+_MAMBA_2: Config = {
+    "mamba_num_heads": 30, "mamba_head_dim": 80, "ssm_state_size": 96, "n_groups": 6, "conv_kernel": 5, "mamba_ssm_cache_dtype": "float32",
+    "chunk_size": 64, "expand": 2, "use_conv_bias": True, "mlp_hidden_act": "relu2",
+}  # fmt: skip
+_NEMOTRON: Config = {key: value for key, value in SIZES.items() if key != "num_hidden_layers"}
+_NEMOTRON_EXPERTS: Config = {
+    "n_routed_experts": 12, "n_shared_experts": 1, "num_experts_per_tok": 3, "moe_intermediate_size": 640,
+    "moe_shared_expert_intermediate_size": 1600,
+}  # fmt: skip
+
+
+def _inside(model_type: str, text: Config) -> Config:
+    tied = {"tie_word_embeddings": text["tie_word_embeddings"]}
+    return {"model_type": model_type, "text_config": text} | tied
+
+
+CONFIGS: dict[str, Config] = {
+    "qwen3_next": {"model_type": "qwen3_next", **SIZES, **ROUTED, **_DELTA, "head_dim": 80, "shared_expert_intermediate_size": 640,
+                   "decoder_sparse_step": 2, "mlp_only_layers": [3], "full_attention_interval": 3, "tie_word_embeddings": True},
+    "qwen3_next listed": {"model_type": "qwen3_next", **SIZES, **ROUTED, **_DELTA, "head_dim": 80, "shared_expert_intermediate_size": 1280,
+                          "decoder_sparse_step": 1, "mlp_only_layers": [], "layer_types": _LINEAR, "tie_word_embeddings": False},
+    "qwen3_5": _inside("qwen3_5", {"model_type": "qwen3_5_text", **SIZES, **_DELTA, "head_dim": 80, "layer_types": _LINEAR,
+                                   "full_attention_interval": 3, "mamba_ssm_dtype": "float32", "tie_word_embeddings": False}),
+    "qwen3_5_moe": _inside("qwen3_5_moe", {"model_type": "qwen3_5_moe_text", **SIZES, **ROUTED, **_DELTA, "head_dim": 80, "layer_types": _LINEAR,
+                                           "full_attention_interval": 3, "shared_expert_intermediate_size": 640, "mamba_ssm_dtype": "float32",
+                                           "tie_word_embeddings": False}),
+    "nemotron_h": {"model_type": "nemotron_h", **SIZES, **_MAMBA_2, "num_hidden_layers": 9, "hybrid_override_pattern": "M-M*-M-M-", "head_dim": 80,
+                   "tie_word_embeddings": False},
+    "nemotron_h experts": {"model_type": "nemotron_h", **_NEMOTRON, **_MAMBA_2, **_NEMOTRON_EXPERTS, "head_dim": 80, "moe_latent_size": 512,
+                           "layers_block_type": ["mamba", "moe", "mamba", "attention", "moe", "mamba", "mlp"], "tie_word_embeddings": False},
+    "jamba": {"model_type": "jamba", **SIZES, "attn_layer_period": 3, "attn_layer_offset": 1, "expert_layer_period": 4, "expert_layer_offset": 2,
+              "num_experts": 6, "num_experts_per_tok": 3, "mamba_d_state": 24, "mamba_d_conv": 5, "mamba_expand": 3, "mamba_dt_rank": 160,
+              "mamba_conv_bias": True, "mamba_proj_bias": False, "tie_word_embeddings": True},
+    "minimax": {"model_type": "minimax", **SIZES, **LOCAL, "head_dim": 80, "layer_types": _LINEAR, "block_size": 128, "tie_word_embeddings": False},
+    "kimi_linear": {"model_type": "kimi_linear", **SIZES, **LATENT, "num_experts": 12, "num_experts_per_token": 3, "num_shared_experts": 2,
+                    "moe_intermediate_size": 640, "first_k_dense_replace": 2, "tie_word_embeddings": False,
+                    "linear_attn_config": {"full_attn_layers": [3, 6], "kda_layers": [1, 2, 4, 5], "head_dim": 96, "num_heads": 12,
+                                           "short_conv_kernel_size": 5}},
+}  # fmt: skip
+"""Configurations by family; a second one of a family has a name of its own."""
