@@ -37,6 +37,8 @@ Config = dict[str, Any]
 
 TOKENS = 7
 """Number of tokens that a model reads."""
+TOKENS_OF_ENTRIES = 1024
+"""Number of tokens that a model with one entry of its cache per some tokens reads."""
 _NOT_THE_LANGUAGE_MODEL = re.compile(
     r"(^|[._])(visual|vision\w*|image\w*|audio\w*|multi_modal\w*|multimodal\w*|mtp|talker|token2wav|code2wav|embed_vision|embed_audio)[._]"
 )
@@ -113,8 +115,9 @@ def _cache_of(model: Any) -> Any:
         for groups in ("n_group", "num_group", "topk_group"):
             if isinstance(getattr(module, groups, None), int):
                 setattr(module, groups, 1)  # experts may be no multiple of their groups
+    number = TOKENS_OF_ENTRIES if hasattr(model.config, "compress_rates") else TOKENS
     with torch.device("meta"), torch.no_grad():
-        tokens = torch.zeros((1, TOKENS), dtype=torch.long)
+        tokens = torch.zeros((1, number), dtype=torch.long)
         return model(input_ids=tokens, use_cache=True).past_key_values
 
 
@@ -125,9 +128,15 @@ def _figures(model: Any, text: Any, cache: Any) -> Figures:
         if not _NOT_THE_LANGUAGE_MODEL.search(name)
     )
     full = windowed = windows = index = state = convolution = 0
+    entries = index_entries = 0.0
     lengths: set[int] = set()
     for layer in cache.layers:
-        values = sum(_per_token(getattr(layer, name, None)) for name in ("keys", "values"))
+        of_entries = getattr(text, "compress_rates", None) is not None  # key and value at once
+        names = ("keys",) if of_entries else ("keys", "values")
+        values = sum(_per_token(getattr(layer, name, None)) for name in names)
+        compressed = getattr(layer, "compressed_kv", {})
+        entries += _per_read_token(compressed.get("compressor"))
+        index_entries += _per_read_token(compressed.get("indexer"))
         length = getattr(layer, "sliding_window", None)
         if length is None:
             full += values
@@ -135,6 +144,7 @@ def _figures(model: Any, text: Any, cache: Any) -> Figures:
             windows, windowed = windows + 1, windowed + values
             lengths.add(int(length))
         index += _per_token(getattr(layer, "indexer_keys", None), axis=1)
+        index += _per_token(getattr(layer, "idx_keys", None))
         state += _all_values(getattr(layer, "recurrent_states", None))
         convolution += _all_values(getattr(layer, "conv_states", None), without_last=True)
     state += _all_values(getattr(cache, "linear_cache", None))  # MiniMax
@@ -142,11 +152,13 @@ def _figures(model: Any, text: Any, cache: Any) -> Figures:
         parameters,
         parameters - int(_idle(model, text)),
         int(getattr(text, "max_position_embeddings", 0) or 0),
-        full * text.num_kv_heads // text.num_attention_heads if _repeats(text) else full,
+        full * text.num_kv_heads // text.num_attention_heads
+        if _repeats(text)
+        else full + round(entries),
         windows,
         "+".join(map(str, sorted(lengths))),
         windowed,
-        index,
+        index + round(index_entries),
         state,
         convolution,
     )
@@ -159,6 +171,11 @@ def _repeats(text: Any) -> bool:
 
 def _per_token(values: Any, axis: int = -2) -> int:
     return 0 if values is None or not values.numel() else values.numel() // values.shape[axis]
+
+
+def _per_read_token(entries: Any) -> float:
+    """Return the values of entries per token that was read."""
+    return 0.0 if entries is None else entries.numel() / TOKENS_OF_ENTRIES
 
 
 def _all_values(states: Any, *, without_last: bool = False) -> int:

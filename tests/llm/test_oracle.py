@@ -27,7 +27,8 @@ READ_THOUGH_THE_LIBRARY_MAKES_NO_MODEL = (
     (r"hunyuan_v1_\w+ .*(bare|without head_dim)|ministral bare|.* head_dim null",
      "heads without a width share the hidden states, as vLLM and the models' own code have it"),
     (r".* (qkv_bias|logits_scaling|clip_qkv|dim_model_base|use_\w+|original_max_position_embeddings|\w+_bias|rotary_\w+|"
-     r"query_pre_attn_scalar|n_group|topk_group|(mlp_)?hidden_act|chunk_size|activation_function) .*|.* rope_scaling|.* partial_rotary_factor .*",
+     r"query_pre_attn_scalar|n_group|topk_group|(mlp_)?hidden_act(ivation)?|(mamba_)?chunk_size|residual_in_fp32|activation_function) .*|"
+     r".* rope_scaling|.* partial_rotary_factor .*",
      "the key changes no size, and its value is not looked at"),
     (r".* (intermediate_size|num_key_value_heads|moe_topk|num_experts_per_tok) a list of 6",
      "one equal value per layer, as Hunyuan's files have it"),
@@ -37,7 +38,9 @@ READ_THOUGH_THE_LIBRARY_MAKES_NO_MODEL = (
     (r"gemma2 .* sliding_window null", "no layer has a window"),
     (r".* n_shared_experts null", "no expert is shared, as the models' own code has it"),
     (r"qwen2_vl flat .* inside llava", "the language model is inside twice"),
-    (r"(qwen2_5_omni|kimi_k25|mistral3|llava|llama4) .* tie_word_embeddings null", "the model around it says it"),
+    (r"(qwen2_5_omni|kimi_k25|mistral3|llava|llama4|gemma4|minimax_m3_vl|mllama) .* tie_word_embeddings null", "the model around it says it"),
+    (r"mllama .* taken out", "its language model has no class of its own in the library"),
+    (r"glm_moe_dsa .* num_key_value_heads null", "latent attention has no heads of keys"),
     (r"step3p7 bare", "without a window the library's masks fail"),
 )  # fmt: skip
 """Cases where the library raises and a reading is right all the same, by pattern, with the reason."""

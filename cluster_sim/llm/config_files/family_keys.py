@@ -61,10 +61,25 @@ _ALIKE = {
     "qwen3_5_moe qwen3_5_moe_text": "num_experts num_experts_per_tok moe_intermediate_size shared_expert_intermediate_size layer_types",
     "nemotron_h": "n_routed_experts num_local_experts n_shared_experts num_experts_per_tok moe_intermediate_size "
     "moe_shared_expert_intermediate_size attention_head_dim sliding_window layer_types",
+    "bamba": "",
+    "mamba falcon_mamba": "-num_attention_heads -num_key_value_heads -head_dim",
+    "mamba2": "-intermediate_size -num_attention_heads -num_key_value_heads",
+    "granitemoehybrid": f"{_LOCAL} shared_intermediate_size layer_types",
+    "olmo_hybrid": "layer_types",
     "jamba": "num_experts num_local_experts num_experts_per_tok",
     "minimax minimax_text_01 minimax_m1": f"{_LOCAL} num_experts shared_intermediate_size sliding_window layer_types",
     "kimi_linear kimi_k3": f"{_LATENT} num_experts num_local_experts num_experts_per_token num_experts_per_tok num_shared_experts n_shared_experts "
     "moe_intermediate_size first_k_dense_replace moe_layer_freq mlp_layer_types layer_types model_max_length",
+    "mimo_v2_flash": "n_routed_experts num_local_experts num_experts_per_tok moe_intermediate_size moe_layer_freq mlp_layer_types "
+    "v_head_dim sliding_window sliding_window_size layer_types",
+    "deepseek_v32 glm_moe_dsa": f"{_LATENT} {_DEEPSEEK} num_experts mlp_layer_types layer_types",
+    "deepseek_v4": "-intermediate_size n_routed_experts num_local_experts n_shared_experts num_experts_per_tok moe_intermediate_size "
+    "mlp_layer_types q_lora_rank qk_rope_head_dim sliding_window layer_types",
+    "gemma4 gemma4_text": f"{_WINDOWS} num_experts top_k_experts moe_intermediate_size",
+    "llama4 llama4_text": f"{_LOCAL} intermediate_size_mlp interleave_moe_layer_step layer_types",
+    "minimax_m3 minimax_m3_vl minimax_m3_text minimax_m3_vl_text": f"{_LOCAL} num_experts dense_intermediate_size shared_intermediate_size "
+    "n_shared_experts moe_layer_freq mlp_layer_types layer_types",
+    "mllama mllama_text_model": "-head_dim",
     "bloom": "-intermediate_size -num_key_value_heads -head_dim n_embed n_head n_layer seq_length",
 }  # fmt: skip
 """Keys beside the common ones by families; a key with a minus is none of the family's."""
