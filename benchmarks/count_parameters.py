@@ -38,7 +38,7 @@ Config = dict[str, Any]
 TOKENS = 7
 """Number of tokens that a model reads."""
 _NOT_THE_LANGUAGE_MODEL = re.compile(
-    r"(^|[._])(visual|vision\w*|image\w*|audio\w*|multi_modal\w*|multimodal\w*|mtp|talker|token2wav|code2wav|embed_vision|embed_audio)[._]"
+    r"(^|[._])(visual|vision\w*|image\w*|audio\w*|multi_modal\w*|multimodal\w*|projector|mlp_AR|mtp|talker|token2wav|code2wav|embed_vision|embed_audio)[._]"
 )
 _TOP_K = (
     "num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", "top_k_experts", "moe_top_k",
@@ -96,9 +96,9 @@ def _kind_of(made: Any) -> Any:
     """Return the class of the model with an output head."""
     if type(made) in _CAUSAL:
         return _CAUSAL[type(made)]
-    return getattr(
-        transformers, f"{type(made).__name__.removesuffix('Config')}ForConditionalGeneration"
-    )
+    name = type(made).__name__.removesuffix("Config")
+    whole = getattr(transformers, f"{name}ForConditionalGeneration", None)
+    return whole or getattr(transformers, f"{name}ForCausalLM")
 
 
 def _cache_of(model: Any) -> Any:
@@ -129,6 +129,8 @@ def _figures(model: Any, text: Any, cache: Any) -> Figures:
     for layer in cache.layers:
         values = sum(_per_token(getattr(layer, name, None)) for name in ("keys", "values"))
         length = getattr(layer, "sliding_window", None)
+        if type(layer).__name__.startswith("DeepseekV4"):
+            values //= 2  # one entry is key and value
         if length is None:
             full += values
         elif values:
@@ -136,37 +138,63 @@ def _figures(model: Any, text: Any, cache: Any) -> Figures:
             lengths.add(int(length))
         index += _per_token(getattr(layer, "indexer_keys", None), axis=1)
         state += _all_values(getattr(layer, "recurrent_states", None))
-        convolution += _all_values(getattr(layer, "conv_states", None))
+        convolution += _all_values(getattr(layer, "conv_states", None), but_one=True)
+    state += _all_values(getattr(cache, "linear_cache", None))
+    compressed, compressed_index = _compressed(text)
     return Figures(
         parameters,
         parameters - int(_idle(model, text)),
         int(getattr(text, "max_position_embeddings", 0) or 0),
-        full * text.num_kv_heads // text.num_attention_heads if _repeats(text) else full,
+        _kept(full, text) + compressed,
         windows,
-        "+".join(map(str, sorted(lengths))),
+        "+".join(str(length - _beside_the_query(text)) for length in sorted(lengths)),
         windowed,
-        index,
+        index + compressed_index,
         state,
         convolution,
     )
 
 
-def _repeats(text: Any) -> bool:
-    """Return whether the library keeps keys once per query head: engines keep them once per group."""
-    return text.model_type == "falcon" and text.new_decoder_architecture
+def _kept(values: int, text: Any) -> int:
+    """Return the values that engines keep: Falcon's class repeats a key for each query head."""
+    if text.model_type == "falcon" and text.new_decoder_architecture:
+        return values * text.num_kv_heads // text.num_attention_heads
+    return values
+
+
+def _beside_the_query(text: Any) -> int:
+    """Return 1 where the class counts the query beside the window that the file gives."""
+    return 1 if text.model_type == "mimo_v2_flash" else 0
+
+
+def _compressed(text: Any) -> tuple[int, int]:
+    """Return the values of entries and of index keys per token, where one stands for several."""
+    if text.model_type != "deepseek_v4":
+        return 0, 0
+    ratios = [text.compress_rates.get(kind, 0) for kind in text.layer_types]
+    indexed = text.compress_rates["compressed_sparse_attention"]
+    return (
+        round(sum(text.head_dim / ratio for ratio in ratios if ratio)),
+        round(sum(text.index_head_dim / ratio for ratio in ratios if ratio == indexed)),
+    )
 
 
 def _per_token(values: Any, axis: int = -2) -> int:
     return 0 if values is None or not values.numel() else values.numel() // values.shape[axis]
 
 
-def _all_values(states: Any) -> int:
-    """Return the number of values of states, which layers keep in mappings, lists or tensors."""
+def _all_values(states: Any, *, but_one: bool = False) -> int:
+    """Return the number of values of states, which layers keep in mappings, lists or tensors.
+
+    but_one: whether the last axis holds one token more than engines keep, as for convolutions.
+    """
     if isinstance(states, dict):
-        return sum(map(_all_values, states.values()))
+        return sum(_all_values(one, but_one=but_one) for one in states.values())
     if isinstance(states, list | tuple):
-        return sum(map(_all_values, states))
-    return 0 if states is None else states.numel()
+        return sum(_all_values(one, but_one=but_one) for one in states)
+    if states is None:
+        return 0
+    return states.numel() - (states[..., 0].numel() if but_one else 0)
 
 
 def _idle(model: Any, text: Any) -> float:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tests.llm.oracle.configs_read import CONFIGS
+from tests.llm.oracle.configs_further import CONFIGS as FURTHER
+from tests.llm.oracle.configs_mixed import CONFIGS as MIXED
+from tests.llm.oracle.configs_read import CONFIGS as READ
 from tests.llm.oracle.mutants import all_mutants
 
 Config = dict[str, Any]
 
+CONFIGS: dict[str, Config] = READ | MIXED | FURTHER
+"""All configurations by family."""
 _WHOLE, _BARE = "whole", "bare"
 _KEPT = {
     "model_type", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
