@@ -1,10 +1,10 @@
 """Counts the parameters and the cache of models as the library transformers builds them.
 
     pip install -e .[oracle]
-    python benchmarks/count_parameters.py [--only FAMILY]
+    python benchmarks/count_parameters.py [--again]
 
 Each configuration of tests/llm/oracle is built on the meta device, where weights take no memory,
-and reads a few tokens, which shows the shapes of its cache. The figures go into
+and reads a few tokens, which shows the shapes of its cache. The figures of new rows go into
 tests/llm/oracle/table.csv, with the versions of the libraries. The tests of cluster_sim.llm hold
 its readers to that table.
 """
@@ -136,9 +136,10 @@ def _figures(model: Any, text: Any, cache: Any) -> Figures:
         elif values:
             windows, windowed = windows + 1, windowed + values
             lengths.add(int(length))
-        index += _per_token(getattr(layer, "indexer_keys", None), axis=1)
+        index += _per_token(getattr(layer, "indexer_keys", None))
+        index += _per_token(getattr(layer, "idx_keys", None))
         state += _all_values(getattr(layer, "recurrent_states", None))
-        convolution += _all_values(getattr(layer, "conv_states", None), but_one=True)
+        convolution += _all_values(getattr(layer, "conv_states", None), without_last=True)
     state += _all_values(getattr(cache, "linear_cache", None))
     compressed, compressed_index = _compressed(text)
     return Figures(
@@ -164,7 +165,7 @@ def _kept(values: int, text: Any) -> int:
 
 def _beside_the_query(text: Any) -> int:
     """Return 1 where the class counts the query beside the window that the file gives."""
-    return 1 if text.model_type == "mimo_v2_flash" else 0
+    return 1 if text.model_type == "mimo_v2_flash" and hasattr(text, "sliding_window_size") else 0
 
 
 def _compressed(text: Any) -> tuple[int, int]:
@@ -179,22 +180,22 @@ def _compressed(text: Any) -> tuple[int, int]:
     )
 
 
-def _per_token(values: Any, axis: int = -2) -> int:
-    return 0 if values is None or not values.numel() else values.numel() // values.shape[axis]
+def _per_token(values: Any) -> int:
+    return 0 if values is None or not values.numel() else values.numel() // values.shape[-2]
 
 
-def _all_values(states: Any, *, but_one: bool = False) -> int:
+def _all_values(states: Any, *, without_last: bool = False) -> int:
     """Return the number of values of states, which layers keep in mappings, lists or tensors.
 
-    but_one: whether the last axis holds one token more than engines keep, as for convolutions.
+    without_last: whether the last axis holds one token more than engines keep, as for convolutions.
     """
     if isinstance(states, dict):
-        return sum(_all_values(one, but_one=but_one) for one in states.values())
+        return sum(_all_values(one, without_last=without_last) for one in states.values())
     if isinstance(states, list | tuple):
-        return sum(_all_values(one, but_one=but_one) for one in states)
+        return sum(_all_values(one, without_last=without_last) for one in states)
     if states is None:
         return 0
-    return states.numel() - (states[..., 0].numel() if but_one else 0)
+    return states.numel() - (states[..., 0].numel() if without_last else 0)
 
 
 def _idle(model: Any, text: Any) -> float:
@@ -226,20 +227,18 @@ def main(arguments: Iterable[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--only", metavar="FAMILY", action="append", help="count these again, keep the rest"
-    )
+    parser.add_argument("--again", action="store_true", help="count every row again")
     chosen = parser.parse_args(arguments)
     warnings.filterwarnings("ignore")
     transformers.logging.set_verbosity_error()
     torch.set_num_threads(1)
-    kept = table.read() if chosen.only else {}
+    versions = f"transformers {transformers.__version__}, torch {torch.__version__}"
+    kept = table.read() if table.versions() == versions and not chosen.again else {}
     rows: dict[tuple[str, str, str], Figures] = {}
     for family, case, config in cases.all_cases():
         key = (family, case, table.digest(config))
-        again = not chosen.only or family in chosen.only or key not in kept
-        rows[key] = counted(config) if again else kept[key]
-    table.write(f"transformers {transformers.__version__}, torch {torch.__version__}", rows)
+        rows[key] = kept[key] if key in kept else counted(config)
+    table.write(versions, rows)
 
 
 if __name__ == "__main__":

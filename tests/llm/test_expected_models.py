@@ -29,9 +29,6 @@ WEIGHTS = 0.03
 """Tolerance of the bytes of weights."""
 
 NOT_YET = {
-    "nemotron-3-super-120b-fp8/config.json": "hf_quant_config",
-    "qwen3.5-122b-a10b-nvfp4/config.json": "quantization_config",
-    "kimi-k3.json": "quantization_config",
     "mimo-v2-flash.json": "hybrid_layer_pattern",
     "deepseek-v4-flash.json": "compress_ratios",
     "deepseek-v3.2.json": "index_topk",

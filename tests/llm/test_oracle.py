@@ -17,7 +17,7 @@ from cluster_sim.llm.config_files import from_hugging_face
 from cluster_sim.llm.layers import StateLayers
 from cluster_sim.llm.model import Model
 from tests.llm.oracle import cases, table
-from tests.llm.oracle.configs_read import CONFIGS
+from tests.llm.oracle.configs import CONFIGS, FURTHER
 from tests.llm.oracle.mutants import COUNT, Mutant, mutants
 
 REFUSED_TODAY = {"llama4": "attention_chunk_size"}
@@ -27,7 +27,7 @@ READ_THOUGH_THE_LIBRARY_MAKES_NO_MODEL = (
     (r"hunyuan_v1_\w+ .*(bare|without head_dim)|ministral bare|.* head_dim null",
      "heads without a width share the hidden states, as vLLM and the models' own code have it"),
     (r".* (qkv_bias|logits_scaling|clip_qkv|dim_model_base|use_\w+|original_max_position_embeddings|\w+_bias|rotary_\w+|"
-     r"query_pre_attn_scalar|n_group|topk_group|hidden_act|activation_function) .*|.* rope_scaling|.* partial_rotary_factor .*",
+     r"query_pre_attn_scalar|n_group|topk_group|(mlp_)?hidden_act|chunk_size|activation_function) .*|.* rope_scaling|.* partial_rotary_factor .*",
      "the key changes no size, and its value is not looked at"),
     (r".* (intermediate_size|num_key_value_heads|moe_topk|num_experts_per_tok) a list of 6",
      "one equal value per layer, as Hunyuan's files have it"),
@@ -137,6 +137,12 @@ def test_a_configuration_is_read_as_the_library_builds_it(family: str):
     else:
         assert not text, "all families of the list are read"
     is_right(family, "whole", config)
+
+
+@pytest.mark.parametrize("family", FURTHER)
+def test_a_family_without_a_reader_of_its_own_is_read_rightly_or_refused(family: str):
+    for case, config in (("whole", FURTHER[family]), ("bare", cases.bare(FURTHER[family]))):
+        is_right(family, case, config)
 
 
 @pytest.mark.parametrize("family", CONFIGS)

@@ -137,6 +137,37 @@ def test_the_sampler_not_the_experts_is_what_took_the_kv_cache_of_qwen3_235b() -
     assert placement("qwen3-235b", "vllm-2025-07", batching=fewer).activation_bytes == 0.0
 
 
+# vLLM 0.11 (llm-d/llm-d-benchmark, as above) had the defaults of July 2025, but for 0.93 GiB of NCCL
+# on two devices, which it no longer counted.
+@pytest.mark.parametrize(
+    ("name", "weights", "devices", "printed_gib"),
+    [
+        ("llama-3.1-8b", "bf16", 1, 51.38),
+        ("gpt-oss-20b", "fp4", 1, 50.28),
+        ("llama-3.3-70b", "fp8", 2, 32.0 - 0.93),
+    ],
+)
+def test_the_kv_cache_of_an_h100_is_what_vllm_prints(
+    name: str, weights: str, devices: int, printed_gib: float
+) -> None:
+    replica = {"tensor_parallel": devices, "weights": weights, "engine": "vllm-2025-07"}
+    pool = {"name": "h100", "node": "dgx-h100", "replica": replica}
+    scenario = make_scenario(model=name, cluster={"pools": [pool]})
+    placed = resolve(scenario).deployments[0].placement
+    assert placed.kv_bytes / GIB == approx(printed_gib, rel=0.015)
+
+
+@pytest.mark.parametrize("sequences", [16, 512])
+def test_kv_tokens_of_llama_70b_follow_the_sampler_as_two_servers_do(sequences: int) -> None:
+    """vLLM 0.15 on one B200: 782,160 tokens with 16 sequences, 773,312 with 512."""
+    replica = {"weights": "fp4", "kv_cache": "fp8", "engine": "vllm-2025-07"}
+    pool = {"name": "b200", "node": "dgx-b200", "replica": replica}
+    pool["batching"] = {"max_sequences": sequences}
+    scenario = make_scenario(model="llama-3.3-70b", cluster={"pools": [pool]})
+    printed = {16: 782_160, 512: 773_312}[sequences]
+    assert resolve(scenario).deployments[0].kv_tokens == approx(printed, rel=0.002)
+
+
 @pytest.mark.parametrize(("tensor_parallel", "data_parallel"), [(8, 1), (1, 8)])
 @pytest.mark.parametrize("expert_parallel", [1, 8])
 @pytest.mark.parametrize("weights", ["fp8", "fp4"])

@@ -22,7 +22,7 @@ _LATENT = "kv_lora_rank q_lora_rank qk_nope_head_dim qk_rope_head_dim v_head_dim
 
 _ALIKE = {
     "llama internlm3 granite olmo olmo2 hunyuan_v1_dense glm glm4 stablelm seed_oss ernie4_5 phi arcee apertus gemma "
-    "glm4v_text qwen3_vl_text": "",
+    "glm4v_text qwen3_vl_text jais2 nanochat": "",
     "cohere": "model_max_length",
     "nemotron": "kv_channels ffn_hidden_size",
     "gpt_neox": "-num_key_value_heads -head_dim",
@@ -56,6 +56,15 @@ _ALIKE = {
     "falcon": "-intermediate_size -num_key_value_heads ffn_hidden_size multi_query new_decoder_architecture num_kv_heads",
     "gpt2 gptj codegen": _GPT,
     "gpt_bigcode": f"{_GPT} multi_query",
+    "qwen3_next": f"{_ROUTED} shared_expert_intermediate_size layer_types",
+    "qwen3_5 qwen3_5_text": "layer_types",
+    "qwen3_5_moe qwen3_5_moe_text": "num_experts num_experts_per_tok moe_intermediate_size shared_expert_intermediate_size layer_types",
+    "nemotron_h": "n_routed_experts num_local_experts n_shared_experts num_experts_per_tok moe_intermediate_size "
+    "moe_shared_expert_intermediate_size attention_head_dim sliding_window layer_types",
+    "jamba": "num_experts num_local_experts num_experts_per_tok",
+    "minimax minimax_text_01 minimax_m1": f"{_LOCAL} num_experts shared_intermediate_size sliding_window layer_types",
+    "kimi_linear kimi_k3": f"{_LATENT} num_experts num_local_experts num_experts_per_token num_experts_per_tok num_shared_experts n_shared_experts "
+    "moe_intermediate_size first_k_dense_replace moe_layer_freq mlp_layer_types layer_types model_max_length",
     "bloom": "-intermediate_size -num_key_value_heads -head_dim n_embed n_head n_layer seq_length",
 }  # fmt: skip
 """Keys beside the common ones by families; a key with a minus is none of the family's."""

@@ -9,23 +9,34 @@ from cluster_sim.llm.config_files.layer_order import LayerOrder
 from cluster_sim.llm.layers import (
     AttentionLayers,
     CompressedLayers,
+    GatedDeltaNetLayers,
     HeadLayers,
     Indexer,
+    KimiDeltaLayers,
     LatentLayers,
 )
 from cluster_sim.llm.model import Model
 from cluster_sim.llm.model_shape import WeightPart
 
-_ATTENTION_OWNERS = ("self_attn", "attention", "self_attention", "attn", "cross_attn")
-_STATE_OWNERS = {
-    "gated_delta_net": ("linear_attn",),
-    "kda": ("self_attn", "linear_attn"),
-    "mamba2": ("mixer", "mamba"),
-    "mamba": ("mamba", "mixer"),
-    "lightning": ("self_attn", "linear_attn"),
-}
-"""What the owners of a state are called, by kind."""
-_DENSE_OWNERS = ("mlp", "feed_forward")
+_ATTENTION_OWNERS = ("self_attn", "attention", "self_attention", "attn", "cross_attn", "mixer")
+_STATE_NAMES = {
+    "gated_delta_net": (
+        ("linear_attn",),
+        (("in_proj_qkvz", "in_proj_qkv"), ("in_proj_qkvz", "in_proj_z"), ("in_proj_ba", "in_proj_a", "in_proj_b"), ("out_proj",)),
+    ),
+    "kda": (
+        ("self_attn", "linear_attn"),
+        (
+            ("q_proj", "k_proj", "v_proj", "qkv_proj"), ("f_a_proj", "f_b_proj", "f_proj"), ("g_a_proj", "g_b_proj", "g_proj"), ("b_proj",),
+            ("o_proj",),
+        ),
+    ),
+    "mamba2": (("mamba", "mixer"), (("in_proj",), ("out_proj",))),
+    "mamba": (("mamba", "mixer"), (("in_proj",), ("x_proj",), ("dt_proj",), ("out_proj",))),
+    "lightning": (("self_attn", "linear_attn"), (("qkv_proj",), ("output_gate",), ("out_proj",))),
+}  # fmt: skip
+"""Owners of a state and names of its matrices, by kind."""
+_DENSE_OWNERS = ("mlp", "feed_forward", "mixer")
 _EXPERT_OWNERS = (
     "mlp.experts.0",
     "mlp.experts",
@@ -34,6 +45,8 @@ _EXPERT_OWNERS = (
     "experts.0",
     "experts",
     "ffn.experts.0",
+    "mixer.experts.0",
+    "mixer.experts",
 )
 _SHARED_OWNERS = (
     "mlp.shared_experts",
@@ -42,6 +55,7 @@ _SHARED_OWNERS = (
     "mlp.shared_mlp",
     "block_sparse_moe.shared_experts",
     "ffn.shared_experts",
+    "mixer.shared_experts",
 )
 
 
@@ -86,6 +100,14 @@ def modules_of(model: Model, order: LayerOrder, layer: int) -> Iterator[Module]:
         matrices = model.ffn_matrices
         routed = model.expert_parameters * experts.count // matrices
         yield from _feed_forward("experts", routed, _EXPERT_OWNERS, gated=gated)
+        if experts.latent:
+            names = (
+                "mlp.fc1_latent_proj",
+                "mlp.fc2_latent_proj",
+                "mixer.fc1_latent_proj",
+                "mixer.fc2_latent_proj",
+            )
+            yield Module("shared", names, 2 * model.hidden * experts.latent)
         if experts.shared:
             shared = model.hidden * experts.shared * experts.shared_width
             yield from _feed_forward("shared", shared, _SHARED_OWNERS, gated=gated)
@@ -150,13 +172,18 @@ def _of_compressed(kind: CompressedLayers, hidden: int) -> Iterator[Module]:
 
 
 def _of_state(kind: AttentionLayers, hidden: int) -> Iterator[Module]:
-    """Yield projections into a layer with a state, and that out of it."""
-    *into, out = kind.products(hidden, 1)
-    owners = _STATE_OWNERS[getattr(kind, "kind", "mamba2")]
-    weights = int(sum(shape.outputs * shape.inputs for shape in into))
-    into_names = ("in_proj", "in_proj_qkvz", "in_proj_qkv", "qkv_proj", "q_proj")
-    yield Module("attention", _below(owners, into_names), weights)
-    yield Module("attention", _below(owners, ("out_proj", "o_proj")), int(out.outputs * out.inputs))
+    """Yield the matrices of a layer with a state."""
+    owners, names = _STATE_NAMES[getattr(kind, "kind", "")]
+    weights = [int(shape.outputs * shape.inputs) for shape in kind.products(hidden, 1)]
+    if isinstance(kind, GatedDeltaNetLayers):  # one product with two matrices
+        mixed = hidden * kind.convolution_channels
+        weights[:1] = [mixed, weights[0] - mixed]
+    if isinstance(kind, KimiDeltaLayers):  # gates of low rank have two matrices each
+        decay = 2 if kind.gate_rank else 1
+        into, *gates, step, out = weights
+        weights = [into, sum(gates[:decay]), sum(gates[decay:]), step, out]
+    for below, number in zip(names, weights, strict=True):
+        yield Module("attention", _below(owners, below), number)
 
 
 def _in_attention(weights: int, *names: str) -> Module:

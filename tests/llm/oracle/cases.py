@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tests.llm.oracle.configs_further import CONFIGS as FURTHER
-from tests.llm.oracle.configs_mixed import CONFIGS as MIXED
-from tests.llm.oracle.configs_read import CONFIGS as READ
+from tests.llm.oracle.configs import CONFIGS, FURTHER
 from tests.llm.oracle.mutants import all_mutants
 
 Config = dict[str, Any]
 
-CONFIGS: dict[str, Config] = READ | MIXED | FURTHER
-"""All configurations by family."""
 _WHOLE, _BARE = "whole", "bare"
 _KEPT = {
     "model_type", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
@@ -28,7 +24,7 @@ _KEPT = {
 
 def all_cases() -> Iterator[tuple[str, str, Config]]:
     """Yield family, case and configuration of everything that the table counts."""
-    for family, config in CONFIGS.items():
+    for family, config in (CONFIGS | FURTHER).items():
         yield family, _WHOLE, config
         yield family, _BARE, bare(config)
     for family, mutant in all_mutants(CONFIGS):

@@ -19,7 +19,11 @@ from tests.llm.oracle.configs_read import (
 Config = dict[str, Any]
 
 _DENSE = {"tie_word_embeddings": False}
-_LATENT_EXPERTS = {key: value for key, value in (LATENT | DEEPSEEK_EXPERTS).items() if key != "first_k_dense_replace"}
+_LATENT_EXPERTS = {
+    key: value
+    for key, value in (LATENT | DEEPSEEK_EXPERTS).items()
+    if key != "first_k_dense_replace"
+}
 _FIRST_DENSE = ["dense"] * 2 + ["sparse"] * 4
 
 CONFIGS: dict[str, Config] = {

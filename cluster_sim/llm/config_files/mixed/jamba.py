@@ -13,7 +13,12 @@ from typing import Any
 from cluster_sim.llm.config_files.config_experts import feed_forward_of
 from cluster_sim.llm.config_files.config_keys import ConfigKeys
 from cluster_sim.llm.config_files.config_shapes import shape_of
-from cluster_sim.llm.config_files.mixed.layer_lists import full_layers, with_layers
+from cluster_sim.llm.config_files.mixed.layer_lists import (
+    FULL,
+    LINEAR,
+    full_attention,
+    with_layers,
+)
 
 KEYS = frozenset({
     "attn_layer_period", "attn_layer_offset", "expert_layer_period", "expert_layer_offset", "mamba_d_state", "mamba_d_conv", "mamba_expand",
@@ -30,36 +35,37 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
     """Return the keys of a Model."""
     shape = shape_of(reader)
     reader.looked_up.update(_NO_SIZES)
-    full = _every(reader, "attn")
-    experts = _every(reader, "expert")
+    kinds = [FULL if attends else LINEAR for attends in _every(reader, "attn")]
+    has_experts = _every(reader, "expert")
     hidden = shape["hidden"]
     channels = reader.count("mamba_expand") * hidden
     rank = reader.value("mamba_dt_rank")[1]
     state = {
         "kind": "mamba",
-        "layers": reader.layers - full,
         "inner": channels,
         "state": reader.count("mamba_d_state"),
         "step_rank": -(-hidden // 16) if rank == "auto" else reader.count("mamba_dt_rank"),
         "convolution": reader.count("mamba_d_conv"),
         "state_precision": "fp32",
     }
-    keys = with_layers(shape, full_layers(shape, full), state) | feed_forward_of(reader, hidden)
+    by_kind = {FULL: full_attention(shape), LINEAR: state}
+    keys = with_layers(reader, shape, kinds, by_kind) | feed_forward_of(reader, hidden)
     if "experts" not in keys:
         return keys
     width = keys["experts"]["ffn"]
-    if keys["experts"]["count"] == 1 or not experts:  # one expert is a dense part
+    if keys["experts"]["count"] == 1 or not any(has_experts):  # one expert is a dense part
         return keys | {"experts": None, "ffn": width}
-    keys["experts"]["dense_layers"] = reader.layers - experts
+    reader.order.experts = has_experts
+    keys["experts"]["dense_layers"] = has_experts.count(False)
     return keys | {"ffn": width}
 
 
-def _every(reader: ConfigKeys, what: str) -> int:
-    """Return the number of layers at the distance and the offset of a kind."""
+def _every(reader: ConfigKeys, what: str) -> list[bool]:
+    """Return whether each layer is at the distance and the offset of a kind."""
     period = reader.count(f"{what}_layer_period")
     offset = reader.count(f"{what}_layer_offset", least=0)
     if offset >= period:
         reader.fault(
             f"{what}_layer_offset: got {offset}; expected less than {what}_layer_period, {period}"
         )
-    return sum(layer % period == offset for layer in range(reader.layers))
+    return [layer % period == offset for layer in range(reader.layers)]

@@ -41,16 +41,14 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
         reader.fault(
             f"linear_attn_config.{strange[0]}: got {shown(nested[strange[0]])}; expected keys that are known: what this changes is not simulated yet"
         )
-    full = _full(reader, nested)
-    latent = shape.get("latent", {})
     attention = {
         "kind": "latent",
-        "layers": full,
         "heads": shape["heads"],
         "gated": reader.truth("mla_use_output_gate", default=False),
-        **latent,
+        **shape.get("latent", {}),
     }
-    keys = with_layers(shape, attention, _delta(reader, nested, reader.layers - full))
+    by_kind = {FULL: attention, LINEAR: _delta(reader, nested)}
+    keys = with_layers(reader, shape, _kinds(reader, nested), by_kind)
     keys |= feed_forward_of(reader, shape["hidden"])
     width = reader.count("routed_expert_hidden_size", default=0, least=0)
     if width and "experts" in keys:
@@ -62,31 +60,32 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
     return keys
 
 
-def _full(reader: ConfigKeys, nested: dict[str, Any]) -> int:
-    """Return the number of layers of latent attention."""
+def _kinds(reader: ConfigKeys, nested: dict[str, Any]) -> list[str]:
+    """Return the kind of each layer."""
     layers = reader.layers
     kinds = listed_kinds(reader, "layer_types", (FULL, LINEAR))
     lists = {key: nested.get(key) for key in ("full_attn_layers", "kda_layers")}
     if kinds and not any(lists.values()):
-        return kinds.count(FULL)
+        return kinds
     for key, value in lists.items():
         if not isinstance(value, list):
             reader.fault(
                 f"linear_attn_config.{key}: got {shown(value)}; expected a list of layers, counted from 1"
             )
-            return 0
+            return []
     full, delta = (list(value or ()) for value in lists.values())
     if sorted([*full, *delta], key=str) != sorted(range(1, layers + 1), key=str):
         reader.fault(
             f"linear_attn_config: expected each of the layers 1 to {layers} once in full_attn_layers or kda_layers"
         )
-    if kinds and [layer + 1 for layer, kind in enumerate(kinds) if kind == FULL] != sorted(full):
+    listed = [FULL if layer in full else LINEAR for layer in range(1, layers + 1)]
+    if kinds and kinds != listed:
         reader.fault("layer_types and linear_attn_config: expected the same layers in both")
-    return len(full)
+    return listed
 
 
-def _delta(reader: ConfigKeys, nested: dict[str, Any], layers: int) -> dict[str, Any]:
-    """Return layers of Kimi Delta Attention."""
+def _delta(reader: ConfigKeys, nested: dict[str, Any]) -> dict[str, Any]:
+    """Return the state of Kimi Delta Attention."""
     heads = _number(reader, nested, "num_heads", "linear_num_heads")
     width = _number(reader, nested, "head_dim", "linear_head_dim")
     is_full_rank = nested.get("use_full_rank_gate", False)
@@ -96,7 +95,6 @@ def _delta(reader: ConfigKeys, nested: dict[str, Any], layers: int) -> dict[str,
         )
     return {
         "kind": "kda",
-        "layers": layers,
         "key_heads": heads,
         "value_heads": heads,
         "key_dim": width,

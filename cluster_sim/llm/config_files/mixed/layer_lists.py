@@ -29,17 +29,23 @@ def listed_kinds(reader: ConfigKeys, key: str, kinds: tuple[str, ...]) -> list[s
     return named
 
 
-def with_layers(shape: dict[str, Any], *kinds: dict[str, Any]) -> dict[str, Any]:
-    """Return the keys of a Model whose layers are of these kinds; those of no layer are left out."""
+def with_layers(
+    reader: ConfigKeys, shape: dict[str, Any], kinds: list[str], by_kind: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """Return the keys of a Model with a kind of attention or state for each layer.
+
+    A layer whose kind is not in `by_kind` has neither.
+    """
     plain = ("heads", "kv_heads", "head_dim", "latent")
     kept = {key: value for key, value in shape.items() if key not in plain}
-    return kept | {"attention_layers": [kind for kind in kinds if kind["layers"]]}
+    return kept | {
+        "attention_layers": reader.order.attending([by_kind.get(kind) for kind in kinds])
+    }
 
 
-def full_layers(shape: dict[str, Any], layers: int, **more: Any) -> dict[str, Any]:
-    """Return layers that attend to the whole context, with the heads of a shape."""
-    heads = {key: shape[key] for key in ("heads", "kv_heads", "head_dim")}
-    return {"kind": "full", "layers": layers} | heads | more
+def full_attention(shape: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """Return attention to the whole context with the heads of a shape."""
+    return {"kind": "full"} | {key: shape[key] for key in ("heads", "kv_heads", "head_dim")} | more
 
 
 def state_precision(reader: ConfigKeys, *keys: str, default: str) -> str:

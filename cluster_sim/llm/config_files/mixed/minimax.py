@@ -18,7 +18,7 @@ from cluster_sim.llm.config_files.config_shapes import shape_of
 from cluster_sim.llm.config_files.mixed.layer_lists import (
     FULL,
     LINEAR,
-    full_layers,
+    full_attention,
     listed_kinds,
     with_layers,
 )
@@ -35,31 +35,26 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
     reader.looked_up.update(_NO_SIZES)
     if reader.count("sliding_window", default=0, least=0):
         reader.fault("sliding_window: expected null: attention in windows is not simulated here")
-    full = _full(reader)
+    kinds = _kinds(reader)
     state = {
         "kind": "lightning",
-        "layers": reader.layers - full,
         "heads": shape["heads"],
         "head_dim": shape["head_dim"],
         "state_precision": "fp32",
     }
-    return with_layers(shape, full_layers(shape, full), state) | feed_forward_of(
-        reader, shape["hidden"]
-    )
+    by_kind = {FULL: full_attention(shape), LINEAR: state}
+    return with_layers(reader, shape, kinds, by_kind) | feed_forward_of(reader, shape["hidden"])
 
 
-def _full(reader: ConfigKeys) -> int:
-    """Return the number of layers of softmax attention."""
+def _kinds(reader: ConfigKeys) -> list[str]:
+    """Return the kind of each layer."""
     numbers = reader.one_per_layer("attn_type_list")
     if strange := [one for one in numbers if isinstance(one, bool) or one not in (0, 1)]:
         reader.fault(f"attn_type_list: got {shown(strange[0])}; expected 0 and 1")
     kinds = listed_kinds(reader, "layer_types", (FULL, LINEAR))
-    if numbers and kinds and [kind == FULL for kind in kinds] != [one == 1 for one in numbers]:
+    numbered = [FULL if one == 1 else LINEAR for one in numbers]
+    if numbers and kinds and kinds != numbered:
         reader.fault("layer_types and attn_type_list: expected the same layers in both")
-    if numbers:
-        return sum(one == 1 for one in numbers)
-    if kinds:
-        return kinds.count(FULL)
-    if reader.model_type != "minimax":
+    if not numbers and not kinds and reader.model_type != "minimax":
         reader.fault("attn_type_list: is missing; expected 0 or 1 for each layer")
-    return (reader.layers + 1) // 2
+    return numbered or kinds or [LINEAR if layer % 2 else FULL for layer in range(reader.layers)]

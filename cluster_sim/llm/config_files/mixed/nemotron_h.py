@@ -17,7 +17,7 @@ from cluster_sim.llm.config_files.config_shapes import shape_of
 from cluster_sim.llm.config_files.mixed.layer_lists import (
     FULL,
     LINEAR,
-    full_layers,
+    full_attention,
     listed_kinds,
     state_precision,
     with_layers,
@@ -49,10 +49,12 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
     dense = kinds.count(_MLP)
     if dense and not width:
         reader.fault(f"intermediate_size: expected the width of {dense} feed-forward layers")
-    attention = full_layers(shape, kinds.count(FULL))
-    return with_layers(shape, attention, _mamba(reader, kinds.count(LINEAR))) | {
+    by_kind = {FULL: full_attention(shape), LINEAR: _mamba(reader)}
+    part = {"ffn": max(width, 1)}
+    reader.order.experts = [kind == _MOE for kind in kinds]
+    return with_layers(reader, shape, kinds, by_kind) | {
         "ffn_gated": False,
-        "dense": [{"layers": dense, "ffn": max(width, 1)}] if dense else [],
+        "dense": reader.order.feeding([part if kind == _MLP else None for kind in kinds]),
         **_experts(reader, kinds.count(_MOE)),
     }
 
@@ -82,8 +84,8 @@ def _kinds(reader: ConfigKeys) -> list[str]:
     return listed_kinds(reader, key, tuple(_LETTERS.values()))
 
 
-def _mamba(reader: ConfigKeys, layers: int) -> dict[str, Any]:
-    """Return layers of Mamba-2."""
+def _mamba(reader: ConfigKeys) -> dict[str, Any]:
+    """Return the state of Mamba-2."""
     reader.looked_up.update(_NO_SIZES)
     heads = reader.count("mamba_num_heads")
     groups = reader.count("mamba_n_groups", "n_groups")
@@ -91,7 +93,6 @@ def _mamba(reader: ConfigKeys, layers: int) -> dict[str, Any]:
         reader.fault(f"n_groups: got {groups}; expected a divisor of mamba_num_heads, {heads}")
     return {
         "kind": "mamba2",
-        "layers": layers,
         "heads": heads,
         "head_dim": reader.count("mamba_head_dim"),
         "groups": groups,

@@ -16,7 +16,7 @@ from cluster_sim.llm.config_files.config_shapes import shape_of
 from cluster_sim.llm.config_files.mixed.layer_lists import (
     FULL,
     LINEAR,
-    full_layers,
+    full_attention,
     listed_kinds,
     state_precision,
     with_layers,
@@ -32,19 +32,17 @@ KEYS = frozenset({
 def read(reader: ConfigKeys) -> dict[str, Any]:
     """Return the keys of a Model."""
     shape = shape_of(reader)
-    full = _full(reader)
+    kinds = _kinds(reader)
     if not reader.truth("attn_output_gate", default=True):
         reader.fault(
             "attn_output_gate: got false; expected true: libraries do not agree on attention without a gate"
         )
-    attention = full_layers(shape, full, gated=True)
-    return with_layers(shape, attention, delta_net(reader, reader.layers - full)) | feed_forward_of(
-        reader, shape["hidden"]
-    )
+    by_kind = {FULL: full_attention(shape, gated=True), LINEAR: delta_net(reader)}
+    return with_layers(reader, shape, kinds, by_kind) | feed_forward_of(reader, shape["hidden"])
 
 
-def delta_net(reader: ConfigKeys, layers: int) -> dict[str, Any]:
-    """Return layers of gated DeltaNet."""
+def delta_net(reader: ConfigKeys) -> dict[str, Any]:
+    """Return the state of gated DeltaNet."""
     values, keys = reader.count("linear_num_value_heads"), reader.count("linear_num_key_heads")
     if values % keys:
         reader.fault(
@@ -52,7 +50,6 @@ def delta_net(reader: ConfigKeys, layers: int) -> dict[str, Any]:
         )
     return {
         "kind": "gated_delta_net",
-        "layers": layers,
         "key_heads": keys,
         "value_heads": values,
         "key_dim": reader.count("linear_key_head_dim"),
@@ -62,15 +59,13 @@ def delta_net(reader: ConfigKeys, layers: int) -> dict[str, Any]:
     }
 
 
-def _full(reader: ConfigKeys) -> int:
-    """Return the number of layers that attend."""
+def _kinds(reader: ConfigKeys) -> list[str]:
+    """Return the kind of each layer."""
     interval = reader.count("full_attention_interval")
-    by_interval = reader.layers // interval
+    by_interval = [LINEAR if layer % interval else FULL for layer in range(1, reader.layers + 1)]
     kinds = listed_kinds(reader, "layer_types", (FULL, LINEAR))
-    if not kinds:
-        return by_interval
-    if kinds.count(FULL) != by_interval and reader.config.get("full_attention_interval"):
+    if kinds and kinds != by_interval and reader.config.get("full_attention_interval"):
         reader.fault(
-            f"full_attention_interval: got {interval} beside {kinds.count(FULL)} layers of full_attention in layer_types; expected layer_types alone, or {by_interval} such layers"
+            f"full_attention_interval: got {interval} beside other layers in layer_types; expected layer_types alone, or full_attention in every layer of that distance"
         )
-    return kinds.count(FULL)
+    return kinds or by_interval
