@@ -129,7 +129,7 @@ def _figures(model: Any, text: Any, cache: Any) -> Figures:
     for layer in cache.layers:
         values = sum(_per_token(getattr(layer, name, None)) for name in ("keys", "values"))
         length = getattr(layer, "sliding_window", None)
-        if type(layer).__name__.startswith("DeepseekV4"):
+        if text.model_type == "deepseek_v4":
             values //= 2  # one entry is key and value
         if length is None:
             full += values

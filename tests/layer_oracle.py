@@ -41,24 +41,27 @@ KINDS: dict[str, dict[str, Any]] = {
 """Small layers of every kind, as a model writes them; they go together in one model."""
 
 
-class Costs(NamedTuple):
-    """What one layer costs on all devices, on one device alone by `ranks`."""
-
-    matrices: Callable[[int], float]
-    """Weights on one of so many devices."""
-    rotated: Callable[[int], float]
-    """Values that element-wise operations pass on one device."""
-    decode_s: Callable[[int, int, Rates], float]
-    """Seconds of a query that is the last of so many tokens, on one of so many devices."""
-    pair_flop: Callable[[int], float]
-    """FLOP of attention of a prompt's token that is the last of so many, on all devices."""
-
-
 class Rates(NamedTuple):
     """Rates of attention."""
 
     bytes_per_s: float
     flop_per_s: float
+
+
+class Costs(NamedTuple):
+    """What one layer costs on one of `ranks` devices."""
+
+    matrices: Callable[[int], float]
+    """Weights, by `ranks`."""
+    rotated: Callable[[int], float]
+    """Values that element-wise operations pass, by `ranks`."""
+    decode_s: Callable[[int, int, Rates, bool], float]
+    """Seconds of a query that is the last of so many tokens, by `ranks`, and by whether any query
+    of the step has as many keys as an indexer chooses."""
+    prompt_s: Callable[[int, int, Rates, bool], float]
+    """Seconds of a prompt's token that is the last of so many, likewise."""
+    prompts_s: Callable[[int, Rates], float] = lambda *_: 0.0
+    """Seconds of a step with prompts, whatever their number, by `ranks`."""
 
 
 def costs_of(name: str) -> Costs:
@@ -71,8 +74,8 @@ def costs_of(name: str) -> Costs:
     if name == "compressed":
         return _compressed()
     if name == "cross":
-        return Costs(lambda _: 0, lambda _: 0, lambda *_: 0.0, lambda _: 0)
-    return _state(name)
+        return Costs(lambda _: 0, lambda _: 0, lambda *_: 0.0, lambda *_: 0.0)
+    return _mamba() if name == "mamba" else _state(name)
 
 
 def seen(name: str, tokens: int) -> int:
@@ -83,19 +86,27 @@ def seen(name: str, tokens: int) -> int:
     return min(tokens, 24) if name in limited else tokens
 
 
+INDEX_KEY_BYTES = 8 * (1 + 4 / 128)
+INDEX_FLOP = 2 * 2 * 8
+
+
 def _heads(name: str) -> Costs:
     value = 8 if name == "wide keys" else 16
     gate = 16 if name == "gated" else 0
     index_weights = (2 * 8 + 8) * HIDDEN if name == "sparse" else 0
-    index_flop = 2 * 2 * 8 if name == "sparse" else 0
+    key_flop = 2 * 4 * (16 + value)
 
-    def decode_s(tokens: int, ranks: int, rates: Rates) -> float:
-        key_bytes = 2 / ranks * (16 + value) * 2
-        total_s = seen(name, tokens) * key_bytes / rates.bytes_per_s
-        if name == "sparse":
-            read_s = 8 * (1 + 4 / 128) / rates.bytes_per_s
-            total_s += tokens * max(read_s, index_flop / ranks / rates.flop_per_s)
-        return total_s
+    def decode_s(tokens: int, ranks: int, rates: Rates, is_long: bool) -> float:
+        key_s = 2 / ranks * (16 + value) * 2 / rates.bytes_per_s
+        if name != "sparse":
+            return seen(name, tokens) * key_s
+        key_s = max(key_s, key_flop / ranks / rates.flop_per_s)
+        index_s = tokens * INDEX_KEY_BYTES / rates.bytes_per_s if is_long else 0.0
+        return seen(name, tokens) * key_s + index_s
+
+    def prompt_s(tokens: int, ranks: int, rates: Rates, is_long: bool) -> float:
+        index_flop = INDEX_FLOP * tokens if name == "sparse" and is_long else 0
+        return (key_flop * seen(name, tokens) / ranks + index_flop) / rates.flop_per_s
 
     return Costs(
         lambda ranks: (
@@ -103,15 +114,14 @@ def _heads(name: str) -> Costs:
         ),
         lambda ranks: (4 * 16 + 2 * (16 + value)) / ranks,
         decode_s,
-        lambda tokens: 2 * 4 * (16 + value) * seen(name, tokens) + index_flop * tokens,
+        prompt_s,
     )
 
 
 def _latent(name: str) -> Costs:
-    is_sparse = name != "latent"
-    has_index = name == "sparse latent"
+    is_sparse, has_index = name != "latent", name == "sparse latent"
     key_flop = 2 * 4 * (32 + 8 + 32)  # scores over rank and rope, sum over rank
-    index_flop = 2 * 2 * 8 if has_index else 0
+    spelled_out = 2 * 4 * (16 + 8 + 16)
 
     def matrices(ranks: int) -> float:
         down = HIDDEN * (24 + 32 + 8)
@@ -119,28 +129,22 @@ def _latent(name: str) -> Costs:
         index = 24 * 2 * 8 + HIDDEN * 8 + HIDDEN * 2 if has_index else 0
         return down + up / ranks + index
 
-    def decode_s(tokens: int, ranks: int, rates: Rates) -> float:
-        read_s = 40 * 2 / rates.bytes_per_s
-        total_s = seen(name, tokens) * max(read_s, key_flop / ranks / rates.flop_per_s)
-        if has_index:
-            read_s = 8 * (1 + 4 / 128) / rates.bytes_per_s
-            total_s += tokens * max(read_s, index_flop / ranks / rates.flop_per_s)
-        return total_s
+    def decode_s(tokens: int, ranks: int, rates: Rates, is_long: bool) -> float:
+        key_s = max(40 * 2 / rates.bytes_per_s, key_flop / ranks / rates.flop_per_s)
+        index_s = tokens * INDEX_KEY_BYTES / rates.bytes_per_s if has_index and is_long else 0.0
+        return seen(name, tokens) * key_s + index_s
 
-    spelled_out = 2 * 4 * (16 + 8 + 16)
-    return Costs(
-        matrices,
-        lambda ranks: 3 * 4 * 16 / ranks,
-        decode_s,
-        lambda tokens: (
-            (key_flop if is_sparse else spelled_out) * seen(name, tokens) + index_flop * tokens
-        ),
-    )
+    def prompt_s(tokens: int, ranks: int, rates: Rates, is_long: bool) -> float:
+        flop = key_flop if is_sparse and is_long else spelled_out
+        index_flop = INDEX_FLOP * tokens if has_index and is_long else 0
+        return (flop * seen(name, tokens) / ranks + index_flop) / rates.flop_per_s
+
+    return Costs(matrices, lambda ranks: 3 * 4 * 16 / ranks, decode_s, prompt_s)
 
 
 def _compressed() -> Costs:
     """One entry of 32 per 4 tokens, six of them read, beside a window of 10 entries."""
-    entry_flop, index_flop = 4 * 4 * 32 / 4, 2 * 2 * 8 / 4
+    entry_flop, window_flop = 4 * 4 * 32 / 4, 4 * 4 * 32 * 10
 
     def matrices(ranks: int) -> float:
         down = HIDDEN * (24 + 32)
@@ -149,54 +153,64 @@ def _compressed() -> Costs:
         index = 24 * 2 * 8 + HIDDEN * 2 * 2 * 8 + HIDDEN * 2
         return down + split / ranks + entries + index
 
-    def decode_s(tokens: int, ranks: int, rates: Rates) -> float:
-        index_s = max(
-            8 / 4 * (1 + 4 / 128) / rates.bytes_per_s, index_flop / ranks / rates.flop_per_s
-        )
+    def decode_s(tokens: int, ranks: int, rates: Rates, is_long: bool) -> float:
+        index_s = tokens * INDEX_KEY_BYTES / 4 / rates.bytes_per_s if is_long else 0.0
         entry_s = max(32 / 4 * 2 / rates.bytes_per_s, entry_flop / ranks / rates.flop_per_s)
-        window_s = max(10 * 32 * 2 / rates.bytes_per_s, _window_flop / ranks / rates.flop_per_s)
-        return tokens * index_s + min(tokens, 24) * entry_s + window_s
+        window_s = max(10 * 32 * 2 / rates.bytes_per_s, window_flop / ranks / rates.flop_per_s)
+        return index_s + min(tokens, 24) * entry_s + window_s
 
-    _window_flop = 4 * 4 * 32 * 10
+    def prompt_s(tokens: int, ranks: int, rates: Rates, is_long: bool) -> float:
+        flop = (entry_flop * min(tokens, 24) + window_flop) / ranks
+        return (flop + (INDEX_FLOP / 4 * tokens if is_long else 0)) / rates.flop_per_s
+
+    return Costs(matrices, lambda ranks: 4 * 32 / ranks + 32, decode_s, prompt_s)
+
+
+def _mamba() -> Costs:
+    """A state of 128 x 8 in 16 bit and a convolution over 128 channels, 9 FLOP per value."""
+    moved_bytes = 2 * (128 * 8 * 2 + 3 * 128 * 2)
+
+    def decode_s(tokens: int, ranks: int, rates: Rates, is_long: bool) -> float:
+        computed_s = 9 * 128 * 8 / ranks / rates.flop_per_s
+        return max(moved_bytes / ranks / rates.bytes_per_s, computed_s)
+
     return Costs(
-        matrices,
-        lambda ranks: 4 * 32 / ranks + 32,
+        lambda ranks: (HIDDEN * 256 + 128 * 20 + 4 * 128 + 128 * HIDDEN) / ranks,
+        lambda ranks: 2 * 128 / ranks,
         decode_s,
-        lambda tokens: index_flop * tokens + entry_flop * min(tokens, 24) + _window_flop,
+        lambda tokens, ranks, rates, is_long: 9 * 128 * 8 / ranks / rates.flop_per_s,
     )
 
 
 def _state(name: str) -> Costs:
-    split, rotated, state, convolution, value_bytes, flop_per_value = {
+    """Matrices of heads, in 32 bit, scanned in chunks of 64 tokens."""
+    split, rotated, heads, key, value, channels = {
         # q and k, v and gate; decay and step size; output
-        "gated_delta_net": (
-            HIDDEN * (2 * 16 + 2 * 64) + HIDDEN * 8 + 64 * HIDDEN, 2 * 16 + 64 + 64, 4 * 8 * 16, 3 * (2 * 16 + 64), 4, 7,
-        ),
-        "kda": (
-            HIDDEN * 192 + 2 * 16 * 64 + HIDDEN * 4 + 64 * HIDDEN, 192 + 64, 4 * 16 * 16, 3 * 192, 4, 7,
-        ),
-        "mamba2": (
-            HIDDEN * (128 + 128 + 2 * 2 * 16 + 8) + 128 * HIDDEN, 128 + 64 + 128, 128 * 16, 3 * (128 + 64), 4, 5,
-        ),
-        "mamba": (
-            HIDDEN * 256 + 128 * (4 + 16) + 4 * 128 + 128 * HIDDEN, 2 * 128, 128 * 8, 3 * 128, 2, 9,
-        ),
-        "lightning": (5 * HIDDEN * 64, 4 * 64, 4 * 16 * 16, 0, 4, 5),
+        "gated_delta_net": (HIDDEN * (32 + 128) + HIDDEN * 8 + 64 * HIDDEN, 32 + 64 + 64, 4, 8, 16, 96),
+        "kda": (HIDDEN * 192 + 2 * 16 * 64 + HIDDEN * 4 + 64 * HIDDEN, 192 + 64, 4, 16, 16, 192),
+        "mamba2": (HIDDEN * (128 + 128 + 64 + 8) + 128 * HIDDEN, 128 + 64 + 128, 8, 16, 16, 192),
+        "lightning": (5 * HIDDEN * 64, 4 * 64, 4, 16, 16, 0),
     }[name]  # fmt: skip
     copied = 2 * 16 * HIDDEN if name == "kda" else 0  # down to the rank of two gates
-    moved_bytes = 2 * (state * value_bytes + convolution * 2)
+    state_bytes = heads * key * value * 4
+    scan = 128 * (key + value) + 4 * key * value
+    if name in ("gated_delta_net", "kda"):
+        scan += 128 * (2 * key + value) + 2 * key * value
 
-    def decode_s(tokens: int, ranks: int, rates: Rates) -> float:
-        return max(
-            moved_bytes / ranks / rates.bytes_per_s,
-            flop_per_value * state / ranks / rates.flop_per_s,
-        )
+    def decode_s(tokens: int, ranks: int, rates: Rates, is_long: bool) -> float:
+        convolution_bytes = channels * (2 * 3 + 2) * 2
+        return (2 * state_bytes + convolution_bytes) / ranks / rates.bytes_per_s
+
+    def prompt_s(tokens: int, ranks: int, rates: Rates, is_long: bool) -> float:
+        moved_s = channels * 2 * 2 / ranks / rates.bytes_per_s
+        return heads * scan / ranks / rates.flop_per_s + moved_s
 
     return Costs(
         lambda ranks: split / ranks + copied,
         lambda ranks: rotated / ranks,
         decode_s,
-        lambda _: flop_per_value * state,
+        prompt_s,
+        lambda ranks, rates: 2 * state_bytes / ranks / rates.bytes_per_s,
     )
 
 
@@ -229,6 +243,8 @@ def step_s_of(layers: list[tuple[str, int]], device: Device, tp: int) -> StepSec
 
     def step_s(contexts: list[int], prompts: list[tuple[int, int]], sampled: int) -> float:
         tokens = len(contexts) + sum(chunk for chunk, _ in prompts)
+        is_long = any(context >= 24 for context in contexts)
+        reads_long = any(past + chunk > 24 for chunk, past in prompts)
         latent = sum(count for _, count, name in costs if name in _LATENT_LAYERS)
         total_s = overhead.step_s + overhead.sequence_s * sampled + blocks / 2 * overhead.layer_s
         total_s += latent * overhead.latent_layer_s
@@ -240,10 +256,12 @@ def step_s_of(layers: list[tuple[str, int]], device: Device, tp: int) -> StepSec
             one_s = 2 * passed * tokens / (0.8 * bandwidth)
             one_s += product_s(layer.matrices(tp), tokens) if layer.matrices(tp) else 0.0
             one_s += product_s(3 * HIDDEN * FFN / tp, tokens)
-            one_s += sum(layer.decode_s(context, tp, rates) for context in contexts)
+            one_s += sum(layer.decode_s(context, tp, rates, is_long) for context in contexts)
             for chunk, past in prompts:
-                flop = sum(layer.pair_flop(past + query + 1) for query in range(chunk))
-                one_s += flop / tp / rates.flop_per_s
+                for query in range(chunk):
+                    one_s += layer.prompt_s(past + query + 1, tp, rates, reads_long)
+            if prompts:
+                one_s += layer.prompts_s(tp, rates)
             total_s += count * one_s
         if sampled:
             total_s += product_s(VOCABULARY * HIDDEN / tp, sampled)

@@ -64,7 +64,7 @@ class Model(ModelShape):
         if experts is None:
             return 0
         shared = self.ffn_matrices * self.hidden * experts.shared * experts.shared_width
-        return shared + 2 * self.hidden * experts.latent
+        return shared + 2 * self.hidden * (experts.latent or 0)
 
     @property
     def ffn_parameters(self) -> int:
@@ -123,7 +123,7 @@ class Model(ModelShape):
     def stored_in(self, precision: Precision, part: WeightPart) -> Precision:
         """Return the precision of `part` in a checkpoint of `precision`."""
         kept = part in self.kept_bf16 or (precision == "fp4" and part in self.fp4_kept_bf16)
-        if precision == "fp4" and part in self.fp4_kept_fp8 and not kept:
+        if precision == "fp4" and part in (self.fp4_kept_fp8 or ()) and not kept:
             return "fp8"
         return "bf16" if kept else precision
 

@@ -80,8 +80,8 @@ class ModelShape(Description):
     """Parts that stay in 16 bit in the quantised checkpoints."""
     fp4_kept_bf16: tuple[Literal["attention"], ...] = ()
     """Further parts that stay in 16 bit where the weights are fp4."""
-    fp4_kept_fp8: tuple[WeightPart, ...] = ()
-    """Parts that are stored in 8 bit where the weights are fp4."""
+    fp4_kept_fp8: tuple[WeightPart, ...] | None = None
+    """Parts that are stored in 8 bit where the weights are fp4. Default: none."""
     notes: tuple[str, ...] | None = None
     """Sentences on what the file of the model leaves open or what is approximated. Commands print
     them as warnings."""

@@ -104,7 +104,7 @@ def _expert_bytes(model: Model, layout: ReplicaLayout, step: LargestStep) -> flo
     else:
         row_bytes = _ACTIVATION_BYTES * (wider + width) + quantised_bytes * width
     # the layer's input and the residual, the output of shared experts, latent vectors in and out
-    values = (3 if experts.shared else 2) * model.hidden + 2 * experts.latent
+    values = (3 if experts.shared else 2) * model.hidden + 2 * (experts.latent or 0)
     token_bytes = _ACTIVATION_BYTES * values + quantised_bytes * expert_hidden
     return rows * row_bytes + tokens * token_bytes
 

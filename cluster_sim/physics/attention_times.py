@@ -10,8 +10,13 @@ from collections.abc import Mapping
 from typing import NamedTuple, TypeVar
 
 from cluster_sim.hardware.device import Device
-from cluster_sim.hardware.kernel_fits import KernelFits, fit_of_engine
-from cluster_sim.llm.layers import AttentionLayers
+from cluster_sim.hardware.kernel_fits import (
+    ContextAttentionFit,
+    GenerationAttentionFit,
+    KernelFits,
+    fit_of_engine,
+)
+from cluster_sim.llm.layers import AttentionLayers, HeadShape
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.attention import AttentionShape
 from cluster_sim.physics.decode_attention import (
@@ -19,8 +24,20 @@ from cluster_sim.physics.decode_attention import (
     generation_floor_s,
     generation_line,
 )
+from cluster_sim.physics.linear_attention import (
+    LinearShape,
+    linear_decode_s,
+    linear_prefill_line,
+    linear_roofline,
+)
 from cluster_sim.physics.prefill_attention import context_line
 from cluster_sim.physics.replica_layout import ReplicaLayout
+from cluster_sim.physics.sparse_attention import (
+    SparseShape,
+    sparse_decode_line,
+    sparse_prefill_line,
+    sparse_roofline,
+)
 from cluster_sim.physics.transformer import KV_BYTES, cache_bytes
 
 Fit = TypeVar("Fit")
@@ -41,7 +58,7 @@ class PromptLine(NamedTuple):
     """Time of attention and states of a step's chunks of prompts in some layers.
 
     In each layer it is fixed + token x tokens + pair x pairs + limited_pair x pairs of the limited
-    view.
+    view + key x (new and cached tokens of one prompt).
     """
 
     layers: int
@@ -49,6 +66,7 @@ class PromptLine(NamedTuple):
     token_s: float = 0.0
     pair_s: float = 0.0
     limited_pair_s: float = 0.0
+    key_s: float = 0.0
 
 
 class AttentionTimes:
@@ -58,68 +76,66 @@ class AttentionTimes:
         self, model: Model, kind: AttentionLayers, device: Device, layout: ReplicaLayout
     ) -> None:
         assert device.efficiency is not None
-        self._model, self._kind, self._device, self._layout = model, kind, device, layout
-        self._overhead, self._efficiency = device.overhead(layout.engine), device.efficiency
-        self._measured = device.kernels or KernelFits()
+        self._model, self._kind, self._layout = model, kind, layout
+        self._overhead = device.overhead(layout.engine)
         self._ranks = layout.tensor_parallel
-        rate = device.efficiency.attention_compute * device.peak.bf16_flop_per_s
-        self._flop_s = 1.0 / self._ranks / rate
-        self._byte_s = 1.0 / (device.efficiency.kv_bandwidth * device.memory.bandwidth_bytes_per_s)
+        measured, efficiency = device.kernels or KernelFits(), device.efficiency
+        self._flop_per_s = efficiency.attention_compute * device.peak.bf16_flop_per_s
+        self._bytes_per_s = efficiency.kv_bandwidth * device.memory.bandwidth_bytes_per_s
+        self._flop_s = 1.0 / self._ranks / self._flop_per_s
+        self._generation = self._fit(measured.generation, layout.kv_cache)
+        self._context = self._fit(measured.context, layout.kv_cache)
+        _, name = kind.fit_name(layout.kv_cache) or ("", "")
+        self._linear_fit = self._fit(measured.linear, name)
+        self._sparse_fit = self._fit(measured.sparse, name)
+        self._sparse, self._linear = self._sparse_shape(), self._linear_shape()
 
     @property
     def layers(self) -> int:
         """Number of layers of the kind."""
         return self._kind.layers
 
+    def _fit(self, fits: Mapping[str, Fit], name: str) -> Fit | None:
+        """Return the engine's own fit of this name, or that of all engines; None without any."""
+        return fit_of_engine(fits, name, self._layout.engine)
+
+    def _cache_bytes(self, values: float, index_values: float = 0.0) -> float:
+        return cache_bytes(values, index_values, self._layout.kv_cache)
+
     # Decoding
 
-    def decode_terms(self, batch: int) -> list[DecodeTerm]:
-        """Return what decoding `batch` sequences takes by the keys that they read."""
-        kind, layers = self._kind, self._kind.layers
-        heads = kind.decode_heads(self._ranks)
+    def decode_terms(self, batch: int, *, selecting: bool = True) -> list[DecodeTerm]:
+        """Return what decoding `batch` sequences takes by the keys that they read.
+
+        selecting: whether an indexer chooses what is read, since a sequence is long enough.
+        """
+        heads = self._kind.decode_heads(self._ranks)
         if heads is None:
             return []
-        read = kind.read_values(self._ranks)
-        if kind.index_values(self._ranks):
-            index_s = self._roofline_key_s(0.0, kind.index_values(self._ranks), kind.decode_flop[0])
-            index = DecodeAttention(0.0, 0.0, 0.0, index_s)
-            limited = self._roofline(read.limited, kind.decode_flop.limited)
-            return [
-                DecodeTerm(layers, is_limited=False, attention=index),
-                DecodeTerm(layers, is_limited=True, attention=limited),
-            ]
-        is_limited = not read.context
-        fit = self._fit(self._measured.generation)
-        if fit is None or kind.sequence_values(self._ranks):
-            flop = kind.decode_flop.limited if is_limited else kind.decode_flop.context
-            attention = self._roofline(read.limited or read.context, flop)
-            return [DecodeTerm(layers, is_limited, attention)]
-        kv_bytes = KV_BYTES[self._layout.kv_cache]
-        shape = AttentionShape(*heads, kv_bytes)
-        share = self._overhead.attention
-        smallest = AttentionShape(1, 1, shape.head_dim, kv_bytes)
-        hidden_s = self._overhead.launch_overlap * generation_floor_s(fit, smallest, 1)
-        floor_s = generation_floor_s(fit, shape, batch)
-        fixed_s, key_s = generation_line(fit, shape, batch, windowed=is_limited)
-        short_keys = 0.0 if is_limited else batch * fit.short_keys
-        least_key_s = self.key_compute_s() if kind.is_latent else 0.0
-        attention = DecodeAttention(
-            short_keys,
-            share * (floor_s - hidden_s),
-            share * (fixed_s - hidden_s),
-            share * max(key_s, least_key_s),
+        if self._sparse is not None:
+            return self._sparse_terms(self._sparse, batch, selecting=selecting)
+        is_limited = not self._kind.read_values(self._ranks).context
+        fit = self._generation
+        attention = (
+            DecodeAttention(0.0, 0.0, 0.0, self._roofline_key_s())
+            if fit is None or self._kind.sequence_values(self._ranks)
+            else self._measured_decode(fit, heads, batch, is_limited=is_limited)
         )
-        return [DecodeTerm(layers, is_limited, attention)]
+        return [DecodeTerm(self.layers, is_limited, attention)]
 
     def decode_fixed_s(self, batch: int) -> float:
-        """Return the time of `batch` decoding sequences that does not depend on keys [s].
+        """Return the time of one layer that depends on the number of decoding sequences alone [s].
 
-        It is reading and writing their states, in one layer.
+        It is that of states, and of windows that are always full.
         """
         kind = self._kind
+        if (shape := self._linear) is not None:
+            fit = self._linear_fit or linear_roofline(shape, self._bytes_per_s, self._flop_per_s)
+            hidden_s = self._overhead.launch_overlap * fit.start_s
+            return float(linear_decode_s(fit, shape, batch)) - hidden_s
         moved = 2.0 * kind.state_bytes(self._ranks)
-        moved += cache_bytes(kind.sequence_values(self._ranks), 0.0, self._layout.kv_cache)
-        return batch * max(moved * self._byte_s, kind.token_flop * self._flop_s)
+        moved += self._cache_bytes(kind.sequence_values(self._ranks))
+        return batch * max(moved / self._bytes_per_s, kind.token_flop * self._flop_s)
 
     def key_compute_s(self) -> float:
         """Return the time that one key of a decoding query takes to compute in one layer [s].
@@ -129,33 +145,86 @@ class AttentionTimes:
         flop = self._kind.decode_flop
         return (flop.limited or flop.context) * self._flop_s
 
-    def _roofline(self, values: float, flop: float) -> DecodeAttention:
-        return DecodeAttention(0.0, 0.0, 0.0, self._roofline_key_s(values, 0.0, flop))
+    def _measured_decode(
+        self, fit: GenerationAttentionFit, heads: HeadShape, batch: int, *, is_limited: bool
+    ) -> DecodeAttention:
+        share, kv_bytes = self._overhead.attention, KV_BYTES[self._layout.kv_cache]
+        shape = AttentionShape(*heads, kv_bytes)
+        smallest = AttentionShape(1, 1, shape.head_dim, kv_bytes)
+        hidden_s = self._overhead.launch_overlap * generation_floor_s(fit, smallest, 1)
+        floor_s = generation_floor_s(fit, shape, batch)
+        fixed_s, key_s = generation_line(fit, shape, batch, windowed=is_limited)
+        short_keys = 0.0 if is_limited else batch * fit.short_keys
+        least_key_s = self.key_compute_s() if self._kind.is_latent else 0.0
+        return DecodeAttention(
+            short_keys,
+            share * (floor_s - hidden_s),
+            share * (fixed_s - hidden_s),
+            share * max(key_s, least_key_s),
+        )
 
-    def _roofline_key_s(self, values: float, index_values: float, flop: float) -> float:
+    def _roofline_key_s(self) -> float:
         """Return the time of one key: reading it, or computing for heads that share it."""
-        read_s = cache_bytes(values, index_values, self._layout.kv_cache) * self._byte_s
-        computes = self._kind.is_latent or index_values
-        return self._overhead.attention * max(read_s, flop * self._flop_s if computes else 0.0)
+        read = self._kind.read_values(self._ranks)
+        read_s = self._cache_bytes(read.limited or read.context) / self._bytes_per_s
+        return self._overhead.attention * max(
+            read_s, self.key_compute_s() if self._kind.is_latent else 0.0
+        )
+
+    def _sparse_terms(self, shape: SparseShape, batch: int, *, selecting: bool) -> list[DecodeTerm]:
+        fit = self._sparse_fit or sparse_roofline(self._bytes_per_s, self._flop_per_s)
+        line = sparse_decode_line(fit, shape, batch, selecting=selecting)
+        index = DecodeAttention(0.0, 0.0, line.fixed_s, line.index_key_s)
+        limited = DecodeAttention(0.0, 0.0, 0.0, line.limited_key_s)
+        return [
+            DecodeTerm(self.layers, is_limited=False, attention=index),
+            DecodeTerm(self.layers, is_limited=True, attention=limited),
+        ]
 
     # Prefill
 
-    def prompt_line(self) -> PromptLine:
-        """Return the attention of chunks of any number of prompts."""
-        kind = self._kind
-        heads, flop = kind.prefill_heads(self._ranks), kind.prefill_flop
-        fit = self._fit(self._measured.context)
-        is_measured = fit is not None and heads is not None and not (flop.context and flop.limited)
-        if fit is None or heads is None or not is_measured or kind.sequence_values(self._ranks):
+    def prompt_line(self, *, selecting: bool = True) -> PromptLine:
+        """Return the attention of chunks of any number of prompts, see `decode_terms`."""
+        kind, fit = self._kind, self._context
+        if (state := self._linear) is not None:
+            linear = self._linear_fit or linear_roofline(state, self._bytes_per_s, self._flop_per_s)
+            return PromptLine(kind.layers, *linear_prefill_line(linear, state))
+        if (sparse := self._sparse) is not None:
+            of_sparse = self._sparse_fit or sparse_roofline(self._bytes_per_s, self._flop_per_s)
+            line = sparse_prefill_line(of_sparse, sparse, selecting=selecting)
+            token_s = line.token_s + kind.token_flop * self._flop_s
+            return PromptLine(kind.layers, *line._replace(token_s=token_s))
+        heads = kind.prefill_heads(self._ranks)
+        if fit is None or heads is None or kind.sequence_values(self._ranks):
             token_s = kind.token_flop * self._flop_s
-            pair_s, limited_s = (one * self._flop_s for one in flop)
+            pair_s, limited_s = (flop * self._flop_s for flop in kind.prefill_flop)
             return PromptLine(kind.layers, 0.0, token_s, pair_s, limited_s)
+        return self._measured_prompts(fit, heads)
+
+    def _measured_prompts(self, fit: ContextAttentionFit, heads: HeadShape) -> PromptLine:
         shape = AttentionShape(*heads, KV_BYTES[self._layout.kv_cache])
-        window = kind.view_tokens or None
+        window = self._kind.view_tokens or None
         line = context_line(fit, shape, 1, window)
         pairs = (line.per_pair_s, 0.0) if window is None else (0.0, line.per_pair_s)
-        return PromptLine(kind.layers, line.fixed_s, line.per_token_s, *pairs)
+        return PromptLine(self.layers, line.fixed_s, line.per_token_s, *pairs)
 
-    def _fit(self, fits: Mapping[str, Fit]) -> Fit | None:
-        """Return the fit of the KV cache's precision for the engine; None without any."""
-        return fit_of_engine(fits, self._layout.kv_cache, self._layout.engine)
+    # Shapes on one device
+
+    def _linear_shape(self) -> LinearShape | None:
+        shape = self._kind.state_shape(self._ranks)
+        return None if shape is None else LinearShape(*shape)
+
+    def _sparse_shape(self) -> SparseShape | None:
+        kind, ranks = self._kind, self._ranks
+        heads = kind.decode_heads(ranks)
+        if heads is None or not kind.is_chosen:
+            return None
+        flop = kind.decode_flop
+        return SparseShape(
+            heads.heads,
+            self._cache_bytes(kind.read_values(ranks).limited),
+            flop.limited / ranks,
+            kind.dense_flop / ranks,
+            self._cache_bytes(0.0, kind.index_values(ranks)),
+            flop.context,  # every device indexes for itself
+        )

@@ -26,6 +26,8 @@ class Spread(NamedTuple):
     None: the batch is empty, or layers differ."""
     terms: tuple[DecodeTerm, ...]
     """Decode attention of one kernel by kind of layers and view; none where the batch is empty."""
+    short_terms: tuple[DecodeTerm, ...]
+    """The same where no sequence is so long that an indexer chooses what it reads."""
     fixed_s: float
     """Time of states in all layers of one kernel [s]."""
 
@@ -73,9 +75,13 @@ class BatchSpread:
         kernels = micro_batches * min(ranks, max(batch, 1))
         part = ceil(batch / kernels)
         if not part:
-            return Spread(micro_batches, kernels, None, (), 0.0)
+            return Spread(micro_batches, kernels, None, (), (), 0.0)
         kinds = self._kernels.attention
-        terms = tuple(term for kind in kinds for term in kind.decode_terms(part))
+        terms, short_terms = (
+            tuple(term for kind in kinds for term in kind.decode_terms(part, selecting=selecting))
+            for selecting in (True, False)
+        )
         fixed_s = sum(kind.layers * kind.decode_fixed_s(part) for kind in kinds)
         is_plain = len(kinds) == len(terms) == 1 and not (fixed_s or terms[0].is_limited)
-        return Spread(micro_batches, kernels, terms[0] if is_plain else None, terms, fixed_s)
+        plain = terms[0] if is_plain else None
+        return Spread(micro_batches, kernels, plain, terms, short_terms, fixed_s)

@@ -40,9 +40,7 @@ class GpuSteps:
         layout = self._layout
         self._kernels = LayerKernels(model, device, layout)
         self._layers = LayerTimes(model, device, layout, self._kernels)
-        self._prefill = PrefillAttention(
-            tuple(kind.prompt_line() for kind in self._kernels.attention)
-        )
+        self._prefill = PrefillAttention.of(self._kernels)
         self._head = self._kernels.head()
         overhead = device.overhead(layout.engine)
         self._sequence_s = overhead.sequence_s
@@ -64,7 +62,7 @@ class GpuSteps:
         if work.prompt_tokens:
             return self._mixed(work)
         base_s = self._decode_base_s[work.batch]
-        _, kernels, plain, _, _ = self._spread[work.batch]
+        _, kernels, plain, _, _, _ = self._spread[work.batch]
         # NOTE: the common case of `_together(..., self._attention(work))`, spelled out since
         # decoding is the hot loop: 2 us of the 25 us that a request takes.
         if plain is not None and not self._overlap:
@@ -83,7 +81,7 @@ class GpuSteps:
         are left out: such models are not served with speculation.
         """
         batch, each = work.batch, tokens_per_sequence
-        _, kernels, plain, _, _ = self._spread[batch]
+        _, kernels, plain, _, _, _ = self._spread[batch]
         tokens, all_tokens, prompt_kernels = self._batches.tokens(work, each)
         part = ceil(batch / kernels)
         if not work.prompt_tokens and (padded := self._batches.padded(part)) > part:
@@ -169,7 +167,7 @@ class GpuSteps:
 
     def _decode_base_seconds(self, batch: int) -> float:
         """Return the seconds of a step that decodes `batch` sequences, attention left out."""
-        micro_batches, kernels, _, _, _ = self._spread[batch]
+        micro_batches, kernels, _, _, _, _ = self._spread[batch]
         part = ceil(batch / kernels)
         tokens = self._batches.padded(part)
         padded = tokens * self._layout.data_parallel if tokens > part else 0
@@ -185,13 +183,15 @@ class GpuSteps:
 
     def _attention(self, work: StepWork) -> Ramp:
         """Return the lengths of the decode attention of all layers."""
-        _, kernels, plain, terms, fixed_s = self._spread[work.batch]
+        _, kernels, plain, terms, short_terms, fixed_s = self._spread[work.batch]
         if plain is not None:
             layers, _, attention = plain
             first_s, slope_s, valid_steps = attention.stretch(
                 work.context / kernels, work.growth / kernels
             )
             return new_ramp(Ramp, (layers * first_s, layers * slope_s, valid_steps))
+        if work.growing == work.batch:  # no view is full
+            terms = short_terms
         ramp = Ramp(fixed_s)
         for layers, is_limited, attention in terms:
             keys, growth = (
@@ -206,7 +206,8 @@ class GpuSteps:
         first_s = prefill.seconds(
             work.prompt_tokens / kernels, work.pairs / kernels, work.window_pairs / kernels
         )
-        return Ramp(first_s, prefill.growth_s(work.pairs_growth) / kernels)
+        slope_s = prefill.growth_s(work.prompt_tokens / kernels, work.pairs_growth / kernels)
+        return Ramp(first_s, slope_s)
 
     def _together(self, base_s: float, prompts: Ramp, decoding: Ramp) -> Ramp:
         """Return the lengths of steps of both kinds of attention and `base_s` of all else."""

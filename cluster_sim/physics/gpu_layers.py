@@ -20,18 +20,36 @@ class PrefillAttention(NamedTuple):
 
     lines: tuple[PromptLine, ...]
     """Times of each kind of layers."""
+    short_lines: tuple[PromptLine, ...]
+    """The same where no prompt is so long that an indexer chooses what is read."""
+
+    @classmethod
+    def of(cls, kernels: LayerKernels) -> PrefillAttention:
+        """Return that of a model's layers."""
+        return cls(
+            *(
+                tuple(kind.prompt_line(selecting=selecting) for kind in kernels.attention)
+                for selecting in (True, False)
+            )
+        )
 
     def seconds(self, tokens: float, pairs: float, window_pairs: float) -> float:
         """Return the seconds of `tokens` prompt tokens that see so many (query, key) pairs."""
+        lines = self.lines if pairs > window_pairs else self.short_lines
         total_s = 0.0
-        for layers, fixed_s, token_s, pair_s, limited_s in self.lines:
+        for layers, fixed_s, token_s, pair_s, limited_s, key_s in lines:
             one_s = fixed_s + token_s * tokens + pair_s * pairs + limited_s * window_pairs
+            if key_s:  # the tokens of one prompt, from its pairs: past + half of the chunk
+                one_s += key_s * (pairs / tokens + tokens / 2)
             total_s += layers * one_s
         return total_s
 
-    def growth_s(self, pairs: float) -> float:
-        """Return the seconds of so many more pairs in the layers that see the whole context."""
-        return sum(line.layers * line.pair_s * pairs for line in self.lines)
+    def growth_s(self, tokens: float, pairs: float) -> float:
+        """Return the seconds that a step of `tokens` more takes where it has so many more pairs.
+
+        They are pairs in the layers that see the whole context.
+        """
+        return sum(line.layers * (line.pair_s + line.key_s / tokens) * pairs for line in self.lines)
 
 
 class LayerTimes:

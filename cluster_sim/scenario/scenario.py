@@ -14,6 +14,7 @@ from cluster_sim.llm.config_files import read_model
 from cluster_sim.llm.model import Model
 from cluster_sim.scenario.cluster import Cluster
 from cluster_sim.scenario.site import Site
+from cluster_sim.scenario.unmeasured import unmeasured_kinds
 from cluster_sim.scenario.workload import Workload
 from cluster_sim.schema import Description, yaml_text
 from cluster_sim.typing import Count
@@ -113,6 +114,10 @@ class Scenario(Description):
                 yield f"{model.name}: {note}"
         for pool in self.cluster.pools:
             device = pool.node.device
+            if kinds := unmeasured_kinds(self.model, device, pool.replica.kv_cache):
+                yield (
+                    f"{device.name}: no kernels of {' and '.join(kinds)} layers were measured; the step times of {self.model.name} are a roofline there"
+                )
             if not device.measured:
                 yield (
                     f"{device.name}: no kernels were measured; its step times are a roofline of the data sheet, and the shares of the peaks that are "

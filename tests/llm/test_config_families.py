@@ -228,7 +228,6 @@ def test_heads_of_keys_and_values_are_those_of_the_family():
         ({"mamba_d_state": 16, "mamba_d_conv": 4}, "mamba_d_state, mamba_d_conv: got 16, layers with a state (Mamba, RWKV, convolutions); not simulated yet"),
         ({"index_topk": 2048}, "index_topk: got 2048, sparse attention; not simulated yet"),
         ({"attention_chunk_size": 8192}, "attention_chunk_size: got 8192, attention to chunks of the context; not simulated yet"),
-        ({"model_type": "llama4_text"}, "attention_chunk_size: got 8192, attention to chunks of the context; not simulated yet"),
         ({"num_kv_shared_layers": 20}, "num_kv_shared_layers: got 20, layers that share a KV cache or have inputs of their own; not simulated yet"),
         ({"attn_type_list": [0, 1] * 16}, "attn_type_list: got a list, layers of linear attention; not simulated yet"),
         ({"model_type": "kin", "v_head_dim": 64, "head_dim": 128}, "v_head_dim: got 64; expected the width of keys, 128: values of another width are not simulated yet"),

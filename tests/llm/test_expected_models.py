@@ -28,19 +28,7 @@ FOLDER = Path(__file__).resolve().parents[3] / "shared/models"
 WEIGHTS = 0.03
 """Tolerance of the bytes of weights."""
 
-NOT_YET = {
-    "mimo-v2-flash.json": "hybrid_layer_pattern",
-    "deepseek-v4-flash.json": "compress_ratios",
-    "deepseek-v3.2.json": "index_topk",
-    "glm-5-fp8.json": "index_topk",
-    "glm-5.2-nvfp4/config.json": "index_topk",
-    "gemma-4-26b-a4b.json": "enable_moe_block",
-    "gemma-4-31b-it-nvfp4/config.json": "global_head_dim",
-    "llama-4-scout-17b-16e.json": "attention_chunk_size",
-    "minimax-m3-nvfp4.json": "sparse_attention_config",
-    "llama-3.2-11b-vision.json": "cross_attention_layers",
-    "nemotron-super-49b.json": "block_configs",
-}
+NOT_YET = {}
 """Files that are refused today although they can be read, and the key that the message names."""
 
 

@@ -27,6 +27,8 @@ _SHARED_WIDTH = (
 )
 ACTIVATIONS = ("hidden_act", "hidden_activation", "activation_function", "mlp_hidden_act")
 """Keys of the activation of feed-forward parts."""
+_SPARSE = ("sparse", "moe", "hash_moe")
+"""Names of layers with experts; DeepSeek-V4 routes by a table of tokens in its first ones."""
 _OF_GATES = re.compile(r"silu|swish|swiglu|swiglu_?oai|gelu_pytorch_tanh|gegelu|geglu")
 
 
@@ -141,9 +143,16 @@ def _shared(reader: ConfigKeys, expert: int) -> int:
 
 
 def _dense_layers(reader: ConfigKeys) -> int:
-    """Return how many layers have no experts.
+    """Return how many layers have no experts, and keep which have."""
+    counted = _counted_layers(reader)
+    reader.order.experts = _listed_layers(reader) or counted
+    return reader.order.experts.count(False)
 
-    They are some at the front, some that are listed, and all but each n-th.
+
+def _counted_layers(reader: ConfigKeys) -> list[bool]:
+    """Return whether each layer has experts, by numbers.
+
+    Layers without are some at the front, some that are listed, and all but each n-th.
     """
     layers = reader.layers
     front = reader.count("first_k_dense_replace", "num_dense_layers", default=0, least=0)
@@ -152,42 +161,61 @@ def _dense_layers(reader: ConfigKeys) -> int:
     last_of = reader.count(
         "decoder_sparse_step", "interleave_moe_layer_step", "moe_layer_interval", default=1
     )
-    if (dense := _listed_layers(reader)) is not None:
-        return dense
     # and so have layers 0, n, 2n, …
-    first_of = reader.count("moe_layer_freq", default=1)
+    _, frequency = reader.value("moe_layer_freq")
+    first_of = 1 if isinstance(frequency, list) else reader.count("moe_layer_freq", default=1)
     start = reader.count("moe_layer_start_index", default=0, least=0)
     end = reader.count("moe_layer_end_index", default=-1, least=-1)
     end = layers - 1 if end < 0 else end
-    return sum(
-        layer < front
-        or not start <= layer <= end
-        or layer in listed
-        or (layer + 1) % last_of != 0
-        or layer % first_of != 0
+    return [
+        layer >= front
+        and start <= layer <= end
+        and layer not in listed
+        and (layer + 1) % last_of == 0
+        and layer % first_of == 0
         for layer in range(layers)
-    )
+    ]
 
 
-def _listed_layers(reader: ConfigKeys) -> int | None:
-    """Return how many layers have no experts by a list of all layers; None without a list."""
-    (_, frequency), kinds = reader.value("moe_layer_freq"), reader.one_per_layer("mlp_layer_types")
+def _listed_layers(reader: ConfigKeys) -> list[bool]:
+    """Return whether each layer has experts by a list of all layers; nothing without a list."""
+    _, frequency = reader.value("moe_layer_freq")
+    kinds = reader.one_per_layer("mlp_layer_types")
     numbers = _enumerated(reader)
     if isinstance(frequency, list):  # one entry per layer: whether it has experts
-        return sum(1 for has in reader.one_per_layer("moe_layer_freq") if not has)
+        return [bool(has) for has in reader.one_per_layer("moe_layer_freq")][: reader.layers]
     if kinds:
-        if strange := sorted({str(kind) for kind in kinds} - {"dense", "sparse"}):
+        if strange := sorted({str(kind) for kind in kinds} - {"dense", *_SPARSE}):
             reader.fault(
                 f"mlp_layer_types: got {', '.join(map(shown, strange))}; expected dense and sparse"
             )
-        return kinds.count("dense")
-    return None if numbers is None else reader.layers - len(numbers)
+        return [kind != "dense" for kind in kinds][: reader.layers]
+    return [] if numbers is None else [layer in numbers for layer in range(reader.layers)]
 
 
 def _enumerated(reader: ConfigKeys) -> set[int] | None:
-    """Return the layers with experts that Step's files list in a text; None without such a text."""
+    """Return the layers with experts that are listed by number; None without such a list.
+
+    Step's files list them in a text, those of Llama 4 in `moe_layers`.
+    """
+    if listed := reader.entries("moe_layers"):
+        return layer_numbers(reader, "moe_layers", listed)
     _, text = reader.value("moe_layers_enum")
     if text is None:
         return None
     numbers = {int(part) for part in re.findall(r"\d+", str(text)[:10_000])}
     return {number for number in numbers if number < reader.layers}
+
+
+def layer_numbers(reader: ConfigKeys, key: str, numbers: list[Any]) -> set[int]:
+    """Return layers that are listed by number, counted from 0; other entries are a fault."""
+    strange = [
+        one
+        for one in numbers
+        if not isinstance(one, int) or isinstance(one, bool) or not 0 <= one < reader.layers
+    ]
+    if strange or len(set(map(str, numbers))) != len(numbers):
+        what = shown(strange[0]) if strange else "a layer twice"
+        reader.fault(f"{key}: got {what}; expected layers from 0 to {reader.layers - 1}, each once")
+        return set()
+    return set(numbers)

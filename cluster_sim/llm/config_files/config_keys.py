@@ -139,24 +139,24 @@ class ConfigKeys:
             return max(least, 1)
         return value
 
-    def truth(self, key: str, *, default: bool) -> bool:
+    def truth(self, key: str, *, default: bool, among: dict[str, Any] | None = None) -> bool:
         """Return the truth value under `key`, or else `default`."""
-        _, value = self.value(key)
-        is_null = key in self.config and value is None and self.has(key)
+        _, value = self.value(key, among=among)
+        is_null = among is None and key in self.config and value is None and self.has(key)
         if is_null or (value is not None and not isinstance(value, bool)):
             self.fault(f"{key}: got {shown(value)}; expected true or false")
         return value if isinstance(value, bool) else default
 
-    def entries(self, key: str) -> list[Any]:
+    def entries(self, key: str, among: dict[str, Any] | None = None) -> list[Any]:
         """Return the list under `key`; an empty one where there is none."""
-        _, value = self.value(key)
+        _, value = self.value(key, among=among)
         if value is not None and not isinstance(value, list):
             self.fault(f"{key}: got {shown(value)}; expected a list")
         return value if isinstance(value, list) else []
 
-    def one_per_layer(self, key: str) -> list[Any]:
+    def one_per_layer(self, key: str, among: dict[str, Any] | None = None) -> list[Any]:
         """Return the list under `key`, which has one entry per layer; empty where there is none."""
-        entries = self.entries(key)
+        entries = self.entries(key, among)
         if entries and len(entries) != self.layers:
             self.fault(
                 f"{key}: got a list of {len(entries)}; expected {self.layers} entries, one per layer"

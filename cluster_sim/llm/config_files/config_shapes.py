@@ -132,7 +132,8 @@ def _max_context(reader: ConfigKeys) -> int:
 def _latent(reader: ConfigKeys) -> dict[str, Any]:
     """Return latent attention, where there is some."""
     if not reader.given("kv_lora_rank") or not reader.truth("use_mla", default=True):
-        _same_values(reader)
+        if not (reader.family and reader.family.mixed):
+            _same_values(reader)
         return {}
     return {
         "latent": {

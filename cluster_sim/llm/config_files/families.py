@@ -79,10 +79,6 @@ _ALIKE: dict[str, Family] = {
         )
     ),
     "hunyuan_v1_moe hunyuan": replace(_MHA, required=("num_experts", "num_shared_expert")),
-    "llama4 llama4_text": Family(
-        required=("num_local_experts", "intermediate_size_mlp", "interleave_moe_layer_step"),
-        defaults={"attention_chunk_size": 8192},
-    ),
 }
 
 FAMILIES: dict[str, Family] = {
@@ -134,7 +130,6 @@ _ARCHITECTURES = {
 
 _STATE = "layers with a state (Mamba, RWKV, convolutions)"
 _LINEAR = "layers of linear attention"
-_SPARSE = "sparse attention"
 _UNLIKE = "layers with heads or widths of their own"
 _ENCODER = "an encoder; it decodes nothing"
 _BOTH = "an encoder and a decoder with cross-attention"
@@ -146,11 +141,8 @@ REFUSED_TYPES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r".*(bert|roberta|electra|mpnet|ernie_m|xlnet|clip|siglip|dinov2|longformer|bigbird|big_bird|funnel|luke|splinter|canine)(?!.*code).*|bge.*|vit.*|xlm|new|esm", _ENCODER),
         (r".*mamba.*|rwkv.*|jamba|bamba|zamba.*|nemotron_h.*|granitemoehybrid|falcon_h1|lfm2.*|recurrent_gemma|xlstm|retnet|.*hyena.*|plamo2", _STATE),
         (r"qwen3_next|qwen3_5.*|qwen3_6.*|minimax|minimax_text_01|minimax_m1|kimi_linear|kimi_k3", _LINEAR),
-        (r"deepseek_v32|glm_moe_dsa|minimax_m3.*", _SPARSE),
-        (r"deepseek_v4", "a compressed KV cache"),
-        (r"mllama.*", "layers that attend to images"),
-        (r"gemma3n.*|gemma4.*", "layers of several kinds with inputs, heads or experts of their own"),
-        (r"mimo_v2.*|nemotron-nas|deci.*|openelm", _UNLIKE),
+        (r"gemma3n.*|gemma4_.*", "layers of several kinds with inputs, heads or experts of their own"),
+        (r"mimo_v2.*|openelm", _UNLIKE),
         (r"muse_(glimmer|spark).*", "a gate of the attention's output"),
         (r"hrm_.*|dory|.*_loop(_text)?", "layers that a token passes several times"),
         (r"arctic", "a dense feed-forward part beside experts"),

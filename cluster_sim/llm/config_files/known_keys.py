@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 _SPEAKS = re.compile(
     r"layer|head|expert|attn|attention|mamba|ssm|conv|state|window|rank|lora|latent|index|moe|mlp|ffn|sparse|linear|swa|"
@@ -52,3 +53,8 @@ def is_known(key: str) -> bool:
     (True, False)
     """
     return _KNOWN.fullmatch(key) is not None
+
+
+def asks(value: Any) -> bool:
+    """Return whether a value asks for something: it is not null, false, 0 or empty."""
+    return value is not None and value is not False and value not in (0, "", [], {})

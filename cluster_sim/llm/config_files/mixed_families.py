@@ -16,6 +16,13 @@ _QWEN_NEXT = Family(
 _QWEN_NEXT_MOE = replace(
     _QWEN_NEXT, required=("num_experts", "moe_intermediate_size", "shared_expert_intermediate_size")
 )
+_INDEXERS = {"index_topk": 2048, "index_n_heads": 64, "index_head_dim": 128}
+_SPARSE = Family(
+    kv_as_heads=True,
+    required=(
+        "kv_lora_rank", "q_lora_rank", "n_routed_experts", "n_shared_experts", "moe_intermediate_size", "first_k_dense_replace",
+    ),
+)  # fmt: skip
 
 MIXED_FAMILIES: dict[str, Family] = {
     "qwen3_5 qwen3_5_text": _QWEN_NEXT,
@@ -48,5 +55,50 @@ MIXED_FAMILIES: dict[str, Family] = {
         required=("num_key_value_heads", "mamba_num_heads", "mamba_head_dim", "ssm_state_size"),
         defaults={"head_dim": 128, "n_groups": 8, "conv_kernel": 4, "moe_latent_size": 0},
     ),
+    "mimo_v2_flash": Family(
+        mixed="mimo",
+        required=("n_routed_experts", "moe_intermediate_size", "num_key_value_heads"),
+        defaults={"head_dim": 192, "v_head_dim": 128, "sliding_window": 129, "first_k_dense_replace": 1},
+    ),
+    "deepseek_v32": replace(
+        _SPARSE,
+        mixed="deepseek_v32",
+        defaults={"qk_rope_head_dim": 64, "qk_nope_head_dim": 128, "v_head_dim": 128} | _INDEXERS,
+    ),
+    "glm_moe_dsa": replace(
+        _SPARSE,
+        mixed="glm_moe_dsa",
+        defaults={"qk_rope_head_dim": 64, "qk_nope_head_dim": 192, "v_head_dim": 256} | _INDEXERS | {"index_n_heads": 32},
+    ),
+    "deepseek_v4": Family(
+        mixed="deepseek_v4",
+        required=("n_routed_experts", "n_shared_experts", "moe_intermediate_size", "head_dim", "q_lora_rank", "o_groups", "o_lora_rank"),
+        defaults={"num_key_value_heads": 1, "sliding_window": 128, "hc_mult": 4} | _INDEXERS | {"index_topk": 512},
+    ),
+    "gemma4 gemma4_text": Family(
+        mixed="gemma4",
+        tied=True,
+        required=("hidden_size_per_layer_input",),
+        defaults={
+            "vocab_size": 262144, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256, "sliding_window": 512,
+            "max_position_embeddings": 131072,
+        },
+    ),
+    "llama4 llama4_text": Family(
+        mixed="llama4",
+        required=("num_local_experts", "intermediate_size_mlp", "interleave_moe_layer_step"),
+        defaults={"attention_chunk_size": 8192, "head_dim": 128},
+    ),
+    "minimax_m3 minimax_m3_vl minimax_m3_text minimax_m3_vl_text": Family(
+        mixed="minimax_m3",
+        required=("num_local_experts", "head_dim", "dense_intermediate_size", "shared_intermediate_size"),
+        defaults={"index_n_heads": 4, "index_head_dim": 128, "index_topk_blocks": 16, "index_block_size": 128},
+    ),
+    "mllama mllama_text_model": Family(
+        mixed="mllama",
+        defaults={"num_key_value_heads": 8, "cross_attention_layers": [3, 8, 13, 18, 23, 28, 33, 38]},
+    ),
+    "nemotron-nas": Family(mixed="deci", kv_as_heads=True, required=("block_configs",)),
+    "deci": Family(mixed="deci", kv_as_heads=True),
 }  # fmt: skip
 """Families by their names of `model_type`."""

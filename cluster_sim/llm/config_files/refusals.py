@@ -9,7 +9,7 @@ from typing import Any
 from cluster_sim.errors import shown
 from cluster_sim.llm.config_files.config_keys import ConfigKeys
 from cluster_sim.llm.config_files.families import FAMILIES, REFUSED_TYPES
-from cluster_sim.llm.config_files.known_keys import is_known, speaks_of_architecture
+from cluster_sim.llm.config_files.known_keys import asks, is_known, speaks_of_architecture
 from cluster_sim.llm.config_files.mixed import mixed_reader
 
 _MOST_NAMED = 4  # keys of one message
@@ -60,11 +60,6 @@ def refusals(reader: ConfigKeys) -> Iterator[str]:
     A key that is null, false, 0 or empty asks for nothing. Each sentence names its first keys.
     """
     found = _asked(reader)
-    if reader.family is not None:
-        for key, value in reader.family.defaults.items():
-            if key == "attention_chunk_size" and key not in reader.config:
-                found["attention to chunks of the context"] = [key]
-                reader.config[key] = value
     for meaning, keys in found.items():
         keys.sort(key=lambda key: key not in _FIRST)
         yield f"{_named(keys)}: got {shown(reader.config[keys[0]])}, {meaning}; not simulated yet"
@@ -111,11 +106,6 @@ def unknown_keys(reader: ConfigKeys) -> Iterator[str]:
         yield f"{_named(strange)}: got {shown(reader.own[strange[0]])}; expected keys that are known: what these change is not simulated yet"
     if of_others:
         yield f"{_named(of_others)}: got {shown(reader.own[of_others[0]])}; expected keys of {reader.model_type}: its configuration class passes over these, which others read"
-
-
-def asks(value: Any) -> bool:
-    """Return whether a value asks for something: it is not null, false, 0 or empty."""
-    return value is not None and value is not False and value not in (0, "", [], {})
 
 
 def _named(keys: list[str]) -> str:

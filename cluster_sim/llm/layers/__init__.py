@@ -13,7 +13,7 @@ from cluster_sim.llm.layers.cross import CrossLayers
 from cluster_sim.llm.layers.feed_forward import DenseLayers, Experts
 from cluster_sim.llm.layers.heads import ChunkedLayers, FullLayers, HeadLayers, WindowLayers
 from cluster_sim.llm.layers.indexer import Indexer
-from cluster_sim.llm.layers.kind import AttentionLayers, MatrixShape, PerKey
+from cluster_sim.llm.layers.kind import AttentionLayers, HeadShape, MatrixShape, PerKey, StateShape
 from cluster_sim.llm.layers.latent import LatentAttention, LatentLayers
 from cluster_sim.llm.layers.state import (
     DeltaLayers,
@@ -54,6 +54,7 @@ __all__ = [
     "FullLayers",
     "GatedDeltaNetLayers",
     "HeadLayers",
+    "HeadShape",
     "Indexer",
     "KimiDeltaLayers",
     "LatentAttention",
@@ -64,6 +65,7 @@ __all__ = [
     "MatrixShape",
     "PerKey",
     "StateLayers",
+    "StateShape",
     "Window",
     "WindowLayers",
 ]

@@ -38,6 +38,11 @@ class CompressedLayers(AttentionLayers):
     """Indexer over the entries, whose `top_k` counts entries; left out, all are read."""
 
     @property
+    def is_chosen(self) -> bool:
+        """Whether there is an indexer."""
+        return self.indexer is not None
+
+    @property
     def view_tokens(self) -> int:
         """Number of tokens whose entries are read with an indexer."""
         return self.indexer.top_k * self.ratio if self.indexer is not None else 0
@@ -75,6 +80,10 @@ class CompressedLayers(AttentionLayers):
                 MatrixShape(index.heads, hidden),
             ]
         return shapes
+
+    def fit_name(self, kv_cache: str) -> tuple[str, str] | None:
+        """Return the name of the measured kernels, with an indexer or without."""
+        return "sparse", f"{self.kind}_{kv_cache}"
 
     def fault_of_ranks(self, ranks: int) -> str | None:
         """Return why the groups of heads cannot be shared, see `AttentionLayers`."""

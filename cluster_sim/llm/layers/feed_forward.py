@@ -34,9 +34,9 @@ class Experts(Description):
     """Number of layers with experts. Default: all but `dense_layers`."""
     shared_ffn: Count | None = None
     """Width of a shared expert. Default: `ffn`."""
-    latent: CountOrZero = 0
+    latent: CountOrZero | None = None
     """Width of the vectors that routed experts work on, which every token is projected to and from
-    (LatentMoE, NVIDIA Nemotron 3, 2025); 0: the hidden states."""
+    (LatentMoE, NVIDIA Nemotron 3, 2025). Default: they work on the hidden states."""
 
     @property
     def shared_width(self) -> int:

@@ -93,6 +93,11 @@ class FullLayers(HeadLayers):
     """Indexer that chooses the tokens to be read; left out, all are read."""
 
     @property
+    def is_chosen(self) -> bool:
+        """Whether there is an indexer."""
+        return self.indexer is not None
+
+    @property
     def view_tokens(self) -> int:
         """Most tokens that a query reads, see `AttentionLayers`."""
         return self.indexer.top_k if self.indexer is not None else 0

@@ -29,6 +29,23 @@ class HeadShape(NamedTuple):
     """Mean width of a head's key and value."""
 
 
+class StateShape(NamedTuple):
+    """State of one layer on one device."""
+
+    heads: float
+    """Number of heads, each with a matrix of its own."""
+    key_dim: int
+    """Width of a key; of Mamba-2, the state per channel."""
+    value_dim: int
+    """Width of a value; of Mamba-2, the width of a head."""
+    channels: float
+    """Number of channels of the convolution."""
+    value_bytes: int
+    """Size of one value [B]."""
+    is_delta: bool
+    """Whether the state follows the delta rule."""
+
+
 class MatrixShape(NamedTuple):
     """Weights of one product."""
 
@@ -43,6 +60,8 @@ class AttentionLayers(Description):
     are those of one device.
     """
 
+    kind: str
+    """Kind of the layers."""
     layers: Count
     """Number of layers of this kind."""
 
@@ -69,6 +88,11 @@ class AttentionLayers(Description):
     def fault_of_ranks(self, ranks: int) -> str | None:
         """Return why `ranks` devices cannot share a layer, with a place for the model's name."""
         return None
+
+    @property
+    def is_chosen(self) -> bool:
+        """Whether an indexer chooses what a query reads, its own or that of an earlier layer."""
+        return False
 
     # Weights
 
@@ -116,6 +140,14 @@ class AttentionLayers(Description):
 
     # Kernels
 
+    def fit_name(self, kv_cache: str) -> tuple[str, str] | None:
+        """Return (table, name) of the measured kernels that these layers need beside plain ones.
+
+        It is None where the kernels of plain attention do; `kv_cache` is the precision of the KV
+        cache.
+        """
+        return ("sparse", f"{self.kind}_{kv_cache}") if self.is_chosen else None
+
     @property
     def is_latent(self) -> bool:
         """Whether all heads share the latent vector of a token."""
@@ -129,6 +161,10 @@ class AttentionLayers(Description):
         """Return the heads of prefill attention on one device; None for a state."""
         return self.decode_heads(ranks)
 
+    def state_shape(self, ranks: int) -> StateShape | None:
+        """Return the state whose prompts are scanned by chunks; None where there is none."""
+        return None
+
     # Arithmetic over all heads, on all devices
 
     @property
@@ -140,6 +176,11 @@ class AttentionLayers(Description):
     def prefill_flop(self) -> PerKey:
         """Arithmetic of one pair of query and key in prefill [FLOP per pair]."""
         return PerKey()
+
+    @property
+    def dense_flop(self) -> float:
+        """Arithmetic of one pair in prefill where all keys are read in place of chosen ones [FLOP]."""
+        return self.prefill_flop.limited
 
     @property
     def token_flop(self) -> float:

@@ -40,6 +40,11 @@ class LatentLayers(LatentAttention, AttentionLayers):
     """Indexer that chooses the tokens to be read; left out, all are read."""
 
     @property
+    def is_chosen(self) -> bool:
+        """Whether there is an indexer."""
+        return self.indexer is not None
+
+    @property
     def view_tokens(self) -> int:
         """Most tokens that a query reads, see `AttentionLayers`."""
         return self.indexer.top_k if self.indexer is not None else 0
@@ -141,9 +146,12 @@ class LatentLayers(LatentAttention, AttentionLayers):
 
         Sparse attention reads latent vectors in prefill too.
         """
-        if self.indexer is not None:
-            return self.decode_flop
-        return self._per_key(2.0 * self.heads * (self.nope_dim + self.rope_dim + self.v_dim))
+        return self.decode_flop if self.indexer is not None else PerKey(self.dense_flop)
+
+    @property
+    def dense_flop(self) -> float:
+        """Arithmetic of one pair in prefill with keys and values spelled out per head [FLOP]."""
+        return 2.0 * self.heads * (self.nope_dim + self.rope_dim + self.v_dim)
 
     def _per_key(self, flop: float) -> PerKey:
         return PerKey(flop) if self.indexer is None else PerKey(self.indexer.key_flop, flop)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Literal
 
-from cluster_sim.llm.layers.kind import AttentionLayers, MatrixShape, heads_fault
+from cluster_sim.llm.layers.kind import AttentionLayers, MatrixShape, StateShape, heads_fault
 from cluster_sim.typing import Count, CountOrZero
 
-_STATE_BYTES = {"fp32": 4, "bf16": 2}
+STATE_BYTES = {"fp32": 4, "bf16": 2}
+"""Size of one value of a recurrent state [B]."""
 CONVOLUTION_BYTES = 2
 """Size of one value of a convolution's state [B]: engines keep it in 16 bit."""
 
@@ -45,13 +46,17 @@ class StateLayers(AttentionLayers):
     def state_heads(self) -> int:
         """Number of heads, or channels, that tensor-parallel devices share the state by."""
 
+    def fit_name(self, kv_cache: str) -> tuple[str, str] | None:
+        """Return the name of the measured kernels, that of the kind."""
+        return "linear", self.kind
+
     def fault_of_ranks(self, ranks: int) -> str | None:
         """Return why the heads of the state cannot be shared, see `AttentionLayers`."""
         return heads_fault(ranks, self.state_heads, "state heads")
 
     def state_bytes(self, ranks: int = 1) -> float:
         """Return the recurrent state and the convolution's of one sequence [B]."""
-        size = self.state_values * _STATE_BYTES[self.state_precision]
+        size = self.state_values * STATE_BYTES[self.state_precision]
         return (size + self.convolution_values * CONVOLUTION_BYTES) / ranks
 
 
@@ -94,6 +99,17 @@ class DeltaLayers(StateLayers):
         per value of the state (Gated DeltaNet, arXiv 2412.06464, equation 10).
         """
         return 7.0 * self.state_values
+
+    def state_shape(self, ranks: int) -> StateShape | None:
+        """Return the matrices of one device, see `AttentionLayers`."""
+        return StateShape(
+            self.value_heads / ranks,
+            self.key_dim,
+            self.value_dim,
+            self.convolution_channels / ranks,
+            STATE_BYTES[self.state_precision],
+            is_delta=True,
+        )
 
 
 class GatedDeltaNetLayers(DeltaLayers):
@@ -198,6 +214,17 @@ class Mamba2Layers(StateLayers):
     def rotary_width(self, ranks: int) -> float:
         """Return the values of x, B, C and gate of one device."""
         return (self.convolution_channels + self.inner) / ranks
+
+    def state_shape(self, ranks: int) -> StateShape | None:
+        """Return the state of one device, see `AttentionLayers`."""
+        return StateShape(
+            self.heads / ranks,
+            self.state,
+            self.head_dim,
+            self.convolution_channels / ranks,
+            STATE_BYTES[self.state_precision],
+            is_delta=False,
+        )
 
     @property
     def token_flop(self) -> float:
@@ -306,6 +333,17 @@ class LightningLayers(StateLayers):
     def rotary_width(self, ranks: int) -> float:
         """Return the values of queries, keys, values and gate of one device."""
         return 4.0 * self.heads * self.head_dim / ranks
+
+    def state_shape(self, ranks: int) -> StateShape | None:
+        """Return the matrices of one device, see `AttentionLayers`."""
+        return StateShape(
+            self.heads / ranks,
+            self.head_dim,
+            self.head_dim,
+            0.0,
+            STATE_BYTES[self.state_precision],
+            is_delta=False,
+        )
 
     @property
     def token_flop(self) -> float:

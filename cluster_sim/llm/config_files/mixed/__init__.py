@@ -10,7 +10,21 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from cluster_sim.llm.config_files.config_keys import ConfigKeys
-from cluster_sim.llm.config_files.mixed import jamba, kimi, minimax, nemotron_h, qwen
+from cluster_sim.llm.config_files.mixed import (
+    deci,
+    deepseek_v4,
+    gemma4,
+    jamba,
+    kimi,
+    llama4,
+    mimo,
+    minimax,
+    minimax_m3,
+    mllama,
+    nemotron_h,
+    qwen,
+    sparse,
+)
 
 
 class MixedReader(NamedTuple):
@@ -23,8 +37,17 @@ class MixedReader(NamedTuple):
 
 
 _READERS = {
+    "deci": MixedReader(deci.read, deci.KEYS),
+    "deepseek_v32": MixedReader(sparse.read_deepseek, sparse.KEYS),
+    "deepseek_v4": MixedReader(deepseek_v4.read, deepseek_v4.KEYS),
+    "gemma4": MixedReader(gemma4.read, gemma4.KEYS),
+    "glm_moe_dsa": MixedReader(sparse.read_glm, sparse.GLM_KEYS),
     "jamba": MixedReader(jamba.read, jamba.KEYS),
     "kimi": MixedReader(kimi.read, kimi.KEYS),
+    "llama4": MixedReader(llama4.read, llama4.KEYS),
+    "mimo": MixedReader(mimo.read, mimo.KEYS),
+    "minimax_m3": MixedReader(minimax_m3.read, minimax_m3.KEYS),
+    "mllama": MixedReader(mllama.read, mllama.KEYS),
     "minimax": MixedReader(minimax.read, minimax.KEYS),
     "nemotron_h": MixedReader(nemotron_h.read, nemotron_h.KEYS),
     "qwen": MixedReader(qwen.read, qwen.KEYS),

@@ -7,7 +7,7 @@ from typing import Any
 from cluster_sim.errors import shown
 from cluster_sim.llm.config_files.config_keys import ConfigKeys
 
-FULL, LINEAR = "full_attention", "linear_attention"
+FULL, LINEAR, WINDOW = "full_attention", "linear_attention", "sliding_attention"
 OLD_NAMES = {"attention": FULL, "mamba": LINEAR}
 """Names of kinds of layers before transformers 5."""
 _PRECISIONS = {
@@ -26,7 +26,17 @@ def listed_kinds(reader: ConfigKeys, key: str, kinds: tuple[str, ...]) -> list[s
         reader.fault(
             f"{key}: got {', '.join(map(shown, strange))}; expected {' and '.join(kinds)}: other layers are not simulated yet"
         )
+        return [kind if kind in kinds else kinds[0] for kind in named]
     return named
+
+
+def flags_of(reader: ConfigKeys, key: str, among: dict[str, Any] | None = None) -> list[bool]:
+    """Return the flag of each layer under `key`, which has 0 and 1; empty where there is none."""
+    flags = reader.one_per_layer(key, among)
+    if strange := [flag for flag in flags if not isinstance(flag, int) or flag not in (0, 1)]:
+        reader.fault(f"{key}: got {shown(strange[0])}; expected 0 or 1 for each layer")
+        return []
+    return [bool(flag) for flag in flags]
 
 
 def with_layers(
@@ -46,6 +56,26 @@ def with_layers(
 def full_attention(shape: dict[str, Any], **more: Any) -> dict[str, Any]:
     """Return attention to the whole context with the heads of a shape."""
     return {"kind": "full"} | {key: shape[key] for key in ("heads", "kv_heads", "head_dim")} | more
+
+
+def heads_of(reader: ConfigKeys, kind: str, shape: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """Return the keys of layers with heads; values as wide as keys and what is not there left out.
+
+    A window or a chunk that the longest context does not fill is the whole context.
+    """
+    if more.get("tokens", 0) >= shape["max_context"]:
+        kind, more = "full", {key: value for key, value in more.items() if key != "tokens"}
+    heads = {key: shape[key] for key in ("heads", "kv_heads", "head_dim")}
+    if heads["heads"] % heads["kv_heads"]:
+        reader.fault(
+            f"num_attention_heads: got {heads['heads']}; expected a multiple of {heads['kv_heads']} heads of keys and values"
+        )
+    kept = {
+        key: value
+        for key, value in more.items()
+        if value and (key, value) != ("value_dim", heads["head_dim"])
+    }
+    return {"kind": kind} | heads | kept
 
 
 def state_precision(reader: ConfigKeys, *keys: str, default: str) -> str:

@@ -1,0 +1,98 @@
+"""DeepSeek-V3.2 and GLM-5: latent attention to the tokens that an indexer chooses.
+
+Keys and defaults are those of `configuration_deepseek_v32.py` and `configuration_glm_moe_dsa.py` of
+transformers 5.24. GLM-5's layers may read what an earlier layer chose: `indexer_types` lists them,
+or `index_topk_pattern` in letters, or they follow from `index_topk_freq` and
+`index_skip_topk_offset`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from cluster_sim.errors import shown
+from cluster_sim.llm.config_files.config_experts import feed_forward_of
+from cluster_sim.llm.config_files.config_keys import ConfigKeys
+from cluster_sim.llm.config_files.config_shapes import shape_of
+from cluster_sim.llm.config_files.mixed.layer_lists import listed_kinds, with_layers
+
+KEYS = frozenset({"index_topk", "index_n_heads", "index_head_dim"})
+"""Keys of indexers."""
+GLM_KEYS = KEYS | {
+    "indexer_types", "index_topk_freq", "index_topk_pattern", "index_skip_topk_offset", "index_share_for_mtp_iteration",
+}  # fmt: skip
+"""Keys of indexers that some layers share."""
+_OWN, _SHARED = "full", "shared"
+_LETTERS = {"F": _OWN, "S": _SHARED}
+_NAMES = ("indexed_attention", "deepseek_sparse_attention")
+
+
+def read_deepseek(reader: ConfigKeys) -> dict[str, Any]:
+    """Return the keys of a Model of DeepSeek-V3.2."""
+    return _read(reader, lambda: [_OWN] * reader.layers)
+
+
+def read_glm(reader: ConfigKeys) -> dict[str, Any]:
+    """Return the keys of a Model of GLM-5."""
+    return _read(reader, lambda: _indexers(reader))
+
+
+def _read(reader: ConfigKeys, kinds: Callable[[], list[str]]) -> dict[str, Any]:
+    shape = shape_of(reader)
+    listed_kinds(reader, "layer_types", _NAMES)
+    latent = shape.get("latent")
+    if latent is None:
+        reader.fault("kv_lora_rank: expected the width of the latent vector")
+        latent = {"q_rank": 1, "kv_rank": 1, "rope_dim": 1, "nope_dim": 1, "v_dim": 1}
+    _same_widths(reader, latent)
+    top_k = reader.count("index_topk")
+    heads, width = reader.count("index_n_heads"), reader.count("index_head_dim")
+    indexers = {
+        _OWN: {"top_k": top_k, "heads": heads, "head_dim": width},
+        _SHARED: {"top_k": top_k},
+    }
+    attention = {"kind": "latent", "heads": shape["heads"], **latent}
+    of_kind = {kind: attention | {"indexer": indexer} for kind, indexer in indexers.items()}
+    keys = with_layers(reader, shape, kinds(), of_kind)
+    return keys | feed_forward_of(reader, shape["hidden"])
+
+
+def _same_widths(reader: ConfigKeys, latent: dict[str, int]) -> None:
+    """Note faults where queries are not compressed, or the width of a key is another one."""
+    if not latent["q_rank"]:
+        reader.fault("q_lora_rank: expected the width that index queries are projected from")
+    width = latent["nope_dim"] + latent["rope_dim"]
+    written = reader.count("qk_head_dim", default=width)
+    if written != width:
+        reader.fault(
+            f"qk_head_dim: got {written}; expected qk_nope_head_dim and qk_rope_head_dim together, {width}"
+        )
+
+
+def _indexers(reader: ConfigKeys) -> list[str]:
+    """Return whether each layer has an indexer of its own or shares that of an earlier layer."""
+    reader.value("index_share_for_mtp_iteration")
+    every = max(reader.count("index_topk_freq", default=1, least=0), 1)
+    offset = reader.count("index_skip_topk_offset", default=2, least=0)
+    key, pattern = reader.value("index_topk_pattern")
+    types = reader.one_per_layer("indexer_types")
+    if not types and pattern is not None:
+        types = list(pattern) if isinstance(pattern, str | list) else [pattern]
+        types = [_LETTERS.get(str(one), str(one)) for one in types]
+        if len(types) != reader.layers:
+            reader.fault(
+                f"{key}: got {len(types)} entries; expected {reader.layers}, one per layer"
+            )
+    elif types:
+        key = "indexer_types"
+    else:
+        key = "index_skip_topk_offset"
+        layers = range(reader.layers)
+        types = [_OWN if max(one - offset + 1, 0) % every == 0 else _SHARED for one in layers]
+    if strange := [one for one in types if one not in (_OWN, _SHARED)]:
+        reader.fault(f"{key}: got {shown(strange[0])}; expected full and shared")
+        return [_OWN] * reader.layers
+    if types[:1] == [_SHARED]:
+        reader.fault(f"{key}: got a first layer that shares an indexer; expected one of its own")
+    return types
