@@ -45,6 +45,7 @@ _TOP_K = (
 )  # fmt: skip
 _OUTSIDE = {
     "step3p5": "step3p7",
+    "mllama_text_model": "mllama",
     "qwen2_5_omni_text": "qwen2_5_omni_thinker",
     "qwen3_omni_moe_text": "qwen3_omni_moe_thinker",
 }

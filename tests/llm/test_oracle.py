@@ -27,7 +27,7 @@ READ_THOUGH_THE_LIBRARY_MAKES_NO_MODEL = (
     (r"hunyuan_v1_\w+ .*(bare|without head_dim)|ministral bare|.* head_dim null",
      "heads without a width share the hidden states, as vLLM and the models' own code have it"),
     (r".* (qkv_bias|logits_scaling|clip_qkv|dim_model_base|use_\w+|original_max_position_embeddings|\w+_bias|rotary_\w+|"
-     r"query_pre_attn_scalar|n_group|topk_group|(mlp_)?hidden_act|chunk_size|activation_function) .*|.* rope_scaling|.* partial_rotary_factor .*",
+     r"query_pre_attn_scalar|n_group|topk_group|(mlp_)?hidden_act(ivation)?|chunk_size|activation_function) .*|.* rope_(scaling|parameters)|.* partial_rotary_factor .*",
      "the key changes no size, and its value is not looked at"),
     (r".* (intermediate_size|num_key_value_heads|moe_topk|num_experts_per_tok) a list of 6",
      "one equal value per layer, as Hunyuan's files have it"),
@@ -42,10 +42,14 @@ READ_THOUGH_THE_LIBRARY_MAKES_NO_MODEL = (
 )  # fmt: skip
 """Cases where the library raises and a reading is right all the same, by pattern, with the reason."""
 
-NOT_AS_THE_LIBRARY = {
-    ("mistral3", "bare"): "its class ties the embedding, unlike the published models of 23.6 B",
-}
-"""Cases that are read with other figures than the library's, with the reason."""
+NOT_AS_THE_LIBRARY = (
+    (r"mistral3 bare", "its class ties the embedding, unlike the published models of 23.6 B"),
+    (r"mimo_v2_flash .* (without head_dim|swa_\w+ .*)", "windows have widths of their own, as the model's own code and vLLM have it"),
+)  # fmt: skip
+"""Cases that are read with other figures than the library's, by pattern, with the reason."""
+
+TOLERANCES = {"deepseek_v4": 0.015}
+"""Tolerances of families of which more is left out: matrices that mix streams of hidden states."""
 
 
 class Reading(NamedTuple):
@@ -114,9 +118,9 @@ def is_right(family: str, case: str, config: dict[str, Any]) -> None:
     if text := refusal(config):
         assert names_its_keys(text), f"{family}, {case}: {text}"
         return
-    if (family, case) in NOT_AS_THE_LIBRARY:
-        return
     name = f"{family} {case}"
+    if any(re.fullmatch(one, name) for one, _ in NOT_AS_THE_LIBRARY):
+        return
     if figures.fault:
         assert any(re.fullmatch(one, name) for one, _ in READ_THOUGH_THE_LIBRARY_MAKES_NO_MODEL), (
             f"{name}: read, though the library raises {figures.fault}"
@@ -125,7 +129,7 @@ def is_right(family: str, case: str, config: dict[str, Any]) -> None:
     read = reading(config)
     right = counted(figures, read.context)
     assert read[2:] == right[2:], name
-    assert read[:2] == approx(right[:2], rel=0.01), name
+    assert read[:2] == approx(right[:2], rel=TOLERANCES.get(family, 0.01)), name
 
 
 @pytest.mark.parametrize("family", CONFIGS)

@@ -71,7 +71,7 @@ _ALIKE = {
     "deepseek_v4": f"{_DEEPSEEK} {_WINDOWS} q_lora_rank qk_rope_head_dim mlp_layer_types",
     "gemma4 gemma4_text": f"{_WINDOWS} num_experts top_k_experts moe_intermediate_size",
     "llama4 llama4_text": f"{_LOCAL} intermediate_size_mlp interleave_moe_layer_step layer_types",
-    "minimax_m3_vl minimax_m3_vl_text": f"{_LOCAL} num_experts dense_intermediate_size shared_intermediate_size layer_types mlp_layer_types moe_layer_freq",
+    "minimax_m3_vl minimax_m3_vl_text": f"{_LOCAL} num_experts n_shared_experts dense_intermediate_size shared_intermediate_size layer_types mlp_layer_types moe_layer_freq",
     "mllama mllama_text_model": "",
     "bloom": "-intermediate_size -num_key_value_heads -head_dim n_embed n_head n_layer seq_length",
 }  # fmt: skip
