@@ -37,6 +37,8 @@ Config = dict[str, Any]
 
 TOKENS = 7
 """Number of tokens that a model reads."""
+TOKENS_OF_ENTRIES = 1024
+"""Number of tokens that a model with one entry of its cache per some tokens reads."""
 _NOT_THE_LANGUAGE_MODEL = re.compile(
     r"(^|[._])(visual|vision\w*|image\w*|audio\w*|multi_modal\w*|multimodal\w*|projector|mlp_AR|mtp|talker|token2wav|code2wav|embed_vision|embed_audio)[._]"
 )
@@ -114,8 +116,9 @@ def _cache_of(model: Any) -> Any:
         for groups in ("n_group", "num_group", "topk_group"):
             if isinstance(getattr(module, groups, None), int):
                 setattr(module, groups, 1)  # experts may be no multiple of their groups
+    number = TOKENS_OF_ENTRIES if hasattr(model.config, "compress_rates") else TOKENS
     with torch.device("meta"), torch.no_grad():
-        tokens = torch.zeros((1, TOKENS), dtype=torch.long)
+        tokens = torch.zeros((1, number), dtype=torch.long)
         return model(input_ids=tokens, use_cache=True).past_key_values
 
 
@@ -126,77 +129,68 @@ def _figures(model: Any, text: Any, cache: Any) -> Figures:
         if not _NOT_THE_LANGUAGE_MODEL.search(name)
     )
     full = windowed = windows = index = state = convolution = 0
+    entries = index_entries = 0.0
     lengths: set[int] = set()
     for layer in cache.layers:
-        values = sum(_per_token(getattr(layer, name, None)) for name in ("keys", "values"))
+        of_entries = getattr(text, "compress_rates", None) is not None  # key and value at once
+        names = ("keys",) if of_entries else ("keys", "values")
+        values = sum(_per_token(getattr(layer, name, None)) for name in names)
+        compressed = getattr(layer, "compressed_kv", {})
+        entries += _per_read_token(compressed.get("compressor"))
+        index_entries += _per_read_token(compressed.get("indexer"))
         length = getattr(layer, "sliding_window", None)
-        if text.model_type == "deepseek_v4":
-            values //= 2  # one entry is key and value
         if length is None:
             full += values
         elif values:
             windows, windowed = windows + 1, windowed + values
             lengths.add(int(length))
-        index += _per_token(getattr(layer, "indexer_keys", None))
+        index += _per_token(getattr(layer, "indexer_keys", None), axis=1)
         index += _per_token(getattr(layer, "idx_keys", None))
         state += _all_values(getattr(layer, "recurrent_states", None))
         convolution += _all_values(getattr(layer, "conv_states", None), without_last=True)
-    state += _all_values(getattr(cache, "linear_cache", None))
-    compressed, compressed_index = _compressed(text)
+    state += _all_values(getattr(cache, "linear_cache", None))  # MiniMax
     return Figures(
         parameters,
         parameters - int(_idle(model, text)),
         int(getattr(text, "max_position_embeddings", 0) or 0),
-        _kept(full, text) + compressed,
+        full * text.num_kv_heads // text.num_attention_heads
+        if _repeats(text)
+        else full + round(entries),
         windows,
-        "+".join(str(length - _beside_the_query(text)) for length in sorted(lengths)),
+        "+".join(map(str, sorted(lengths))),
         windowed,
-        index + compressed_index,
+        index + round(index_entries),
         state,
         convolution,
     )
 
 
-def _kept(values: int, text: Any) -> int:
-    """Return the values that engines keep: Falcon's class repeats a key for each query head."""
-    if text.model_type == "falcon" and text.new_decoder_architecture:
-        return values * text.num_kv_heads // text.num_attention_heads
-    return values
+def _repeats(text: Any) -> bool:
+    """Return whether the library keeps keys once per query head: engines keep them once per group."""
+    return text.model_type == "falcon" and text.new_decoder_architecture
 
 
-def _beside_the_query(text: Any) -> int:
-    """Return 1 where the class counts the query beside the window that the file gives."""
-    return 1 if text.model_type == "mimo_v2_flash" and hasattr(text, "sliding_window_size") else 0
+def _per_token(values: Any, axis: int = -2) -> int:
+    return 0 if values is None or not values.numel() else values.numel() // values.shape[axis]
 
 
-def _compressed(text: Any) -> tuple[int, int]:
-    """Return the values of entries and of index keys per token, where one stands for several."""
-    if text.model_type != "deepseek_v4":
-        return 0, 0
-    ratios = [text.compress_rates.get(kind, 0) for kind in text.layer_types]
-    indexed = text.compress_rates["compressed_sparse_attention"]
-    return (
-        round(sum(text.head_dim / ratio for ratio in ratios if ratio)),
-        round(sum(text.index_head_dim / ratio for ratio in ratios if ratio == indexed)),
-    )
-
-
-def _per_token(values: Any) -> int:
-    return 0 if values is None or not values.numel() else values.numel() // values.shape[-2]
+def _per_read_token(entries: Any) -> float:
+    """Return the values of entries per token that was read."""
+    return 0.0 if entries is None else entries.numel() / TOKENS_OF_ENTRIES
 
 
 def _all_values(states: Any, *, without_last: bool = False) -> int:
     """Return the number of values of states, which layers keep in mappings, lists or tensors.
 
-    without_last: whether the last axis holds one token more than engines keep, as for convolutions.
+    without_last: leave out the token that passes a convolution just now; engines do not keep it.
     """
     if isinstance(states, dict):
-        return sum(_all_values(one, without_last=without_last) for one in states.values())
+        states = list(states.values())
     if isinstance(states, list | tuple):
         return sum(_all_values(one, without_last=without_last) for one in states)
-    if states is None:
+    if states is None or not states.numel():
         return 0
-    return states.numel() - (states[..., 0].numel() if without_last else 0)
+    return states.numel() // states.shape[-1] * (states.shape[-1] - int(without_last))
 
 
 def _idle(model: Any, text: Any) -> float:

@@ -22,7 +22,7 @@ _LATENT = "kv_lora_rank q_lora_rank qk_nope_head_dim qk_rope_head_dim v_head_dim
 
 _ALIKE = {
     "llama internlm3 granite olmo olmo2 hunyuan_v1_dense glm glm4 stablelm seed_oss ernie4_5 phi arcee apertus gemma "
-    "glm4v_text qwen3_vl_text jais2 nanochat": "",
+    "glm4v_text qwen3_vl_text": "",
     "cohere": "model_max_length",
     "nemotron": "kv_channels ffn_hidden_size",
     "gpt_neox": "-num_key_value_heads -head_dim",
@@ -65,14 +65,16 @@ _ALIKE = {
     "minimax minimax_text_01 minimax_m1": f"{_LOCAL} num_experts shared_intermediate_size sliding_window layer_types",
     "kimi_linear kimi_k3": f"{_LATENT} num_experts num_local_experts num_experts_per_token num_experts_per_tok num_shared_experts n_shared_experts "
     "moe_intermediate_size first_k_dense_replace moe_layer_freq mlp_layer_types layer_types model_max_length",
-    "mimo_v2_flash": f"{_DEEPSEEK} {_WINDOWS} sliding_window_size v_head_dim mlp_layer_types moe_layer_freq",
-    "deepseek_v32": f"{_LATENT} {_DEEPSEEK} mlp_layer_types layer_types",
-    "glm_moe_dsa": f"{_LATENT} {_DEEPSEEK} mlp_layer_types layer_types",
-    "deepseek_v4": f"{_DEEPSEEK} {_WINDOWS} q_lora_rank qk_rope_head_dim mlp_layer_types",
+    "mimo_v2_flash": "n_routed_experts num_local_experts num_experts_per_tok moe_intermediate_size moe_layer_freq mlp_layer_types "
+    "v_head_dim sliding_window sliding_window_size layer_types",
+    "deepseek_v32 glm_moe_dsa": f"{_LATENT} {_DEEPSEEK} num_experts mlp_layer_types layer_types",
+    "deepseek_v4": "-intermediate_size n_routed_experts num_local_experts n_shared_experts num_experts_per_tok moe_intermediate_size "
+    "mlp_layer_types q_lora_rank qk_rope_head_dim sliding_window layer_types",
     "gemma4 gemma4_text": f"{_WINDOWS} num_experts top_k_experts moe_intermediate_size",
     "llama4 llama4_text": f"{_LOCAL} intermediate_size_mlp interleave_moe_layer_step layer_types",
-    "minimax_m3_vl minimax_m3_vl_text": f"{_LOCAL} num_experts n_shared_experts dense_intermediate_size shared_intermediate_size layer_types mlp_layer_types moe_layer_freq",
-    "mllama mllama_text_model": "",
+    "minimax_m3 minimax_m3_vl minimax_m3_text minimax_m3_vl_text": f"{_LOCAL} num_experts dense_intermediate_size shared_intermediate_size "
+    "n_shared_experts moe_layer_freq mlp_layer_types layer_types",
+    "mllama mllama_text_model": "-head_dim",
     "bloom": "-intermediate_size -num_key_value_heads -head_dim n_embed n_head n_layer seq_length",
 }  # fmt: skip
 """Keys beside the common ones by families; a key with a minus is none of the family's."""

@@ -1,15 +1,14 @@
-"""All configurations by family."""
+"""Configurations of all families."""
 
-from tests.llm.oracle.configs_further import CONFIGS as OTHERS
-from tests.llm.oracle.configs_mixed import CONFIGS as MIXED
-from tests.llm.oracle.configs_read import CONFIGS as READ
-from tests.llm.oracle.configs_sparse import CONFIGS as SPARSE
+from tests.llm.oracle import (
+    configs_attention,
+    configs_further,
+    configs_mixed,
+    configs_read,
+    configs_states,
+)
 
-_NO_READER = (
-    "gemma3n", "bamba", "falcon_h1", "granitemoehybrid", "zamba", "zamba2", "lfm2", "lfm2_moe", "mamba", "mamba2", "falcon_mamba", "olmo_hybrid",
-    "recurrent_gemma", "gpt_neo", "longcat_flash",
-)  # fmt: skip
-CONFIGS = READ | MIXED | {key: config for key, config in SPARSE.items() if key not in _NO_READER}
-"""Configurations of families that are read."""
-FURTHER = OTHERS | {family: SPARSE[family] for family in _NO_READER}
-"""Configurations of families that have no reader of their own yet."""
+CONFIGS = configs_read.CONFIGS | configs_mixed.CONFIGS | configs_attention.CONFIGS
+"""Configurations of families that are read, by family."""
+FURTHER = configs_states.CONFIGS | configs_further.CONFIGS
+"""Configurations of families that have no reader of their own yet, by family."""

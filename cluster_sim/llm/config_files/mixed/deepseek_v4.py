@@ -36,6 +36,8 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
         reader.fault("kv_lora_rank: expected none: one entry is key and value of all heads")
     if shape["kv_heads"] != 1:
         reader.fault(f"num_key_value_heads: got {shape['kv_heads']}; expected 1")
+    if reader.count("n_shared_experts", least=0) != 1:
+        reader.fault("n_shared_experts: expected 1: libraries do not agree on other numbers")
     groups = reader.count("o_groups")
     if shape["heads"] % groups:
         reader.fault(f"o_groups: got {groups}; expected a divisor of {shape['heads']} heads")

@@ -85,6 +85,8 @@ def _feed_forward(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
     if "experts" not in keys:
         reader.fault("num_experts: expected the number of experts beside enable_moe_block")
         return keys
+    if not reader.given("moe_intermediate_size"):
+        reader.fault("moe_intermediate_size: expected the width of an expert")
     layers = reader.layers
     reader.order.dense = [0] * layers
     keys["experts"] |= {"layers": layers, "dense_layers": 0}

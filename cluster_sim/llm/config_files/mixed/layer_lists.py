@@ -21,6 +21,8 @@ def listed_kinds(reader: ConfigKeys, key: str, kinds: tuple[str, ...]) -> list[s
     The list is empty where the file has none. Other kinds than `kinds` are a fault.
     """
     written = [str(kind) for kind in reader.one_per_layer(key)]
+    if not written and isinstance(reader.config.get(key), list):
+        reader.fault(f"{key}: got an empty list; expected one entry per layer")
     named = [kind if kind in kinds else OLD_NAMES.get(kind, kind) for kind in written]
     if strange := sorted(set(named) - set(kinds)):
         reader.fault(

@@ -33,7 +33,10 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
     """Return the keys of a Model."""
     shape = shape_of(reader)
     value = reader.count("v_head_dim")
-    tokens = reader.count("sliding_window", "sliding_window_size")
+    tokens = reader.count("sliding_window")
+    before = reader.count("sliding_window_size", default=tokens)
+    if before not in (tokens, tokens - 1):
+        reader.fault(f"sliding_window_size: got {before}; expected sliding_window, {tokens}")
     chunk = reader.count("attention_chunk_size", default=tokens, least=0)
     if chunk not in (0, tokens):
         reader.fault(f"attention_chunk_size: got {chunk}; expected the window, {tokens}")
