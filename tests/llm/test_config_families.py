@@ -220,7 +220,7 @@ def test_heads_of_keys_and_values_are_those_of_the_family():
         ({"model_type": "modernbert"}, "model_type: got 'modernbert', an encoder; it decodes nothing"),
         ({"model_type": "t5"}, "model_type: got 't5', an encoder and a decoder with cross-attention; not simulated yet"),
         ({"is_encoder_decoder": True}, "is_encoder_decoder: got true, an encoder and a decoder with cross-attention; not simulated yet"),
-        ({"model_type": "mamba2"}, "model_type: got 'mamba2', layers with a state (Mamba, RWKV, convolutions); not simulated yet"),
+        ({"model_type": "zamba2"}, "model_type: got 'zamba2', layers with a state (Mamba, RWKV, convolutions); not simulated yet"),
         ({"model_type": "rwkv5"}, "model_type: got 'rwkv5', layers with a state (Mamba, RWKV, convolutions); not simulated yet"),
         ({"model_type": "qwen3_6"}, "model_type: got 'qwen3_6', layers of linear attention; not simulated yet"),
         ({"model_type": "gemma3n_text"}, "model_type: got 'gemma3n_text', layers of several kinds with inputs, heads or experts of their own; not simulated yet"),

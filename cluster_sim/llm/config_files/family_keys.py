@@ -61,6 +61,11 @@ _ALIKE = {
     "qwen3_5_moe qwen3_5_moe_text": "num_experts num_experts_per_tok moe_intermediate_size shared_expert_intermediate_size layer_types",
     "nemotron_h": "n_routed_experts num_local_experts n_shared_experts num_experts_per_tok moe_intermediate_size "
     "moe_shared_expert_intermediate_size attention_head_dim sliding_window layer_types",
+    "bamba": "",
+    "mamba falcon_mamba": "-num_attention_heads -num_key_value_heads -head_dim",
+    "mamba2": "-intermediate_size -num_attention_heads -num_key_value_heads",
+    "granitemoehybrid": f"{_LOCAL} shared_intermediate_size layer_types",
+    "olmo_hybrid": "layer_types",
     "jamba": "num_experts num_local_experts num_experts_per_tok",
     "minimax minimax_text_01 minimax_m1": f"{_LOCAL} num_experts shared_intermediate_size sliding_window layer_types",
     "kimi_linear kimi_k3": f"{_LATENT} num_experts num_local_experts num_experts_per_token num_experts_per_tok num_shared_experts n_shared_experts "

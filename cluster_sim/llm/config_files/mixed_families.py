@@ -16,6 +16,10 @@ _QWEN_NEXT = Family(
 _QWEN_NEXT_MOE = replace(
     _QWEN_NEXT, required=("num_experts", "moe_intermediate_size", "shared_expert_intermediate_size")
 )
+_MAMBA_1 = {"state_size": 16, "conv_kernel": 4, "expand": 2, "time_step_rank": "auto"}
+_MAMBA_2 = {
+    "mamba_n_heads": 128, "mamba_d_head": "auto", "mamba_n_groups": 1, "mamba_d_state": 256, "mamba_d_conv": 4, "mamba_expand": 2,
+}  # fmt: skip
 _INDEXERS = {"index_topk": 2048, "index_n_heads": 64, "index_head_dim": 128}
 _SPARSE = Family(
     kv_as_heads=True,
@@ -48,6 +52,13 @@ MIXED_FAMILIES: dict[str, Family] = {
             "expert_layer_offset": 1, "num_experts_per_tok": 2, "mamba_d_state": 16, "mamba_d_conv": 4, "mamba_expand": 2, "mamba_dt_rank": "auto",
         },
     ),
+    "mamba falcon_mamba": Family(mixed="mamba", tied=True, defaults=_MAMBA_1),
+    "mamba2": Family(mixed="mamba", defaults={"state_size": 128, "conv_kernel": 4, "expand": 2, "num_heads": 128, "head_dim": 64, "n_groups": 8}),
+    "bamba": Family(mixed="bamba", kv_as_heads=True, defaults=_MAMBA_2 | {"num_key_value_heads": 8, "max_position_embeddings": 262144}),
+    "granitemoehybrid": Family(
+        mixed="granite", kv_as_heads=True, required=("num_local_experts", "shared_intermediate_size", "num_key_value_heads"), defaults=_MAMBA_2
+    ),
+    "olmo_hybrid": Family(mixed="olmo", kv_as_heads=True, defaults={"linear_conv_kernel_dim": 4, "max_position_embeddings": 65536}),
     "nemotron_h": Family(
         gated=False,
         mixed="nemotron_h",

@@ -10,5 +10,9 @@ from tests.llm.oracle import (
 
 CONFIGS = configs_read.CONFIGS | configs_mixed.CONFIGS | configs_attention.CONFIGS
 """Configurations of families that are read, by family."""
-FURTHER = configs_states.CONFIGS | configs_further.CONFIGS
+FURTHER = {
+    family: config
+    for family, config in (configs_states.CONFIGS | configs_further.CONFIGS).items()
+    if family not in CONFIGS
+}
 """Configurations of families that have no reader of their own yet, by family."""

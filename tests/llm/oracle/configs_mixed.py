@@ -17,6 +17,17 @@ _MAMBA_2: Config = {
     "mamba_num_heads": 30, "mamba_head_dim": 80, "ssm_state_size": 96, "n_groups": 6, "conv_kernel": 5, "mamba_ssm_cache_dtype": "float32",
     "chunk_size": 64, "expand": 2, "use_conv_bias": True, "mlp_hidden_act": "relu2",
 }  # fmt: skip
+_OF_BAMBA: Config = {
+    "mamba_n_heads": 48, "mamba_d_head": 96, "mamba_n_groups": 6, "mamba_d_state": 112, "mamba_d_conv": 5, "mamba_expand": 3, "mamba_chunk_size": 64,
+    "mamba_conv_bias": True, "mamba_proj_bias": False,
+}  # fmt: skip
+_PURE: Config = {
+    "hidden_size": 1536,
+    "num_hidden_layers": 6,
+    "vocab_size": 24000,
+    "residual_in_fp32": True,
+    "use_conv_bias": True,
+}
 _NEMOTRON: Config = {key: value for key, value in SIZES.items() if key != "num_hidden_layers"}
 _NEMOTRON_EXPERTS: Config = {
     "n_routed_experts": 12, "n_shared_experts": 1, "num_experts_per_tok": 3, "moe_intermediate_size": 640,
@@ -43,6 +54,17 @@ CONFIGS: dict[str, Config] = {
                    "tie_word_embeddings": False},
     "nemotron_h experts": {"model_type": "nemotron_h", **_NEMOTRON, **_MAMBA_2, **_NEMOTRON_EXPERTS, "head_dim": 80, "moe_latent_size": 512,
                            "layers_block_type": ["mamba", "moe", "mamba", "attention", "moe", "mamba", "mlp"], "tie_word_embeddings": False},
+    "bamba": {"model_type": "bamba", **SIZES, **_OF_BAMBA, "attn_layer_indices": [2, 4], "tie_word_embeddings": True},
+    "granitemoehybrid": {"model_type": "granitemoehybrid", **SIZES, **LOCAL, **_OF_BAMBA, "intermediate_size": 640, "shared_intermediate_size": 1600,
+                         "layer_types": ["mamba", "mamba", "attention"] * 2, "position_embedding_type": "nope", "tie_word_embeddings": True},
+    "granitemoehybrid dense": {"model_type": "granitemoehybrid", **SIZES, **_OF_BAMBA, "num_local_experts": 0, "num_experts_per_tok": 0,
+                               "shared_intermediate_size": 3200, "layer_types": ["linear_attention", "full_attention"] * 3, "tie_word_embeddings": False},
+    "olmo_hybrid": {"model_type": "olmo_hybrid", **SIZES, **_DELTA, "layer_types": _LINEAR, "tie_word_embeddings": True},
+    "mamba": {"model_type": "mamba", **_PURE, "expand": 3, "state_size": 24, "conv_kernel": 5, "time_step_rank": 160, "tie_word_embeddings": False},
+    "falcon_mamba": {"model_type": "falcon_mamba", **_PURE, "expand": 16, "intermediate_size": 4096, "state_size": 24, "conv_kernel": 5,
+                     "time_step_rank": 160, "tie_word_embeddings": False},
+    "mamba2": {"model_type": "mamba2", **_PURE, "expand": 3, "num_heads": 48, "head_dim": 96, "state_size": 96, "n_groups": 6, "conv_kernel": 5,
+               "chunk_size": 64, "tie_word_embeddings": True},
     "jamba": {"model_type": "jamba", **SIZES, "attn_layer_period": 3, "attn_layer_offset": 1, "expert_layer_period": 4, "expert_layer_offset": 2,
               "num_experts": 6, "num_experts_per_tok": 3, "mamba_d_state": 24, "mamba_d_conv": 5, "mamba_expand": 3, "mamba_dt_rank": 160,
               "mamba_conv_bias": True, "mamba_proj_bias": False, "tie_word_embeddings": True},

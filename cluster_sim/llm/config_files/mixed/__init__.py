@@ -14,14 +14,17 @@ from cluster_sim.llm.config_files.mixed import (
     deci,
     deepseek_v4,
     gemma4,
+    granite,
     jamba,
     kimi,
     llama4,
+    mamba,
     mimo,
     minimax,
     minimax_m3,
     mllama,
     nemotron_h,
+    olmo,
     qwen,
     sparse,
 )
@@ -37,19 +40,23 @@ class MixedReader(NamedTuple):
 
 
 _READERS = {
+    "bamba": MixedReader(granite.read_bamba, granite.KEYS - {"layers_block_type"}),
     "deci": MixedReader(deci.read, deci.KEYS),
     "deepseek_v32": MixedReader(sparse.read_deepseek, sparse.KEYS),
     "deepseek_v4": MixedReader(deepseek_v4.read, deepseek_v4.KEYS),
     "gemma4": MixedReader(gemma4.read, gemma4.KEYS),
     "glm_moe_dsa": MixedReader(sparse.read_glm, sparse.GLM_KEYS),
+    "granite": MixedReader(granite.read_granite, granite.KEYS - {"attn_layer_indices"}),
     "jamba": MixedReader(jamba.read, jamba.KEYS),
     "kimi": MixedReader(kimi.read, kimi.KEYS),
     "llama4": MixedReader(llama4.read, llama4.KEYS),
+    "mamba": MixedReader(mamba.read, mamba.KEYS),
     "mimo": MixedReader(mimo.read, mimo.KEYS),
     "minimax_m3": MixedReader(minimax_m3.read, minimax_m3.KEYS),
     "mllama": MixedReader(mllama.read, mllama.KEYS),
     "minimax": MixedReader(minimax.read, minimax.KEYS),
     "nemotron_h": MixedReader(nemotron_h.read, nemotron_h.KEYS),
+    "olmo": MixedReader(olmo.read, olmo.KEYS),
     "qwen": MixedReader(qwen.read, qwen.KEYS),
 }
 

@@ -8,6 +8,8 @@ Keys and defaults are those of `configuration_qwen3_next.py`, `configuration_qwe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from cluster_sim.llm.config_files.config_experts import feed_forward_of
@@ -27,6 +29,7 @@ KEYS = frozenset({
     "linear_num_value_heads", "mamba_ssm_dtype",
 })  # fmt: skip
 """Keys of linear attention."""
+NO_DEFAULTS: Mapping[str, int] = MappingProxyType({})
 
 
 def read(reader: ConfigKeys) -> dict[str, Any]:
@@ -41,9 +44,13 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
     return with_layers(reader, shape, kinds, by_kind) | feed_forward_of(reader, shape["hidden"])
 
 
-def delta_net(reader: ConfigKeys) -> dict[str, Any]:
-    """Return the state of gated DeltaNet."""
-    values, keys = reader.count("linear_num_value_heads"), reader.count("linear_num_key_heads")
+def delta_net(reader: ConfigKeys, defaults: Mapping[str, int] = NO_DEFAULTS) -> dict[str, Any]:
+    """Return the state of gated DeltaNet; `defaults` are those that the widths of a file give."""
+
+    def count(key: str) -> int:
+        return reader.count(key, default=defaults.get(key))
+
+    values, keys = count("linear_num_value_heads"), count("linear_num_key_heads")
     if values % keys:
         reader.fault(
             f"linear_num_value_heads: got {values}; expected a multiple of linear_num_key_heads, {keys}"
@@ -52,9 +59,9 @@ def delta_net(reader: ConfigKeys) -> dict[str, Any]:
         "kind": "gated_delta_net",
         "key_heads": keys,
         "value_heads": values,
-        "key_dim": reader.count("linear_key_head_dim"),
-        "value_dim": reader.count("linear_value_head_dim"),
-        "convolution": reader.count("linear_conv_kernel_dim"),
+        "key_dim": count("linear_key_head_dim"),
+        "value_dim": count("linear_value_head_dim"),
+        "convolution": count("linear_conv_kernel_dim"),
         "state_precision": state_precision(reader, "mamba_ssm_dtype", default="fp32"),
     }
 

@@ -1,0 +1,111 @@
+"""Bamba and Granite 4: Mamba-2 with attention in some layers, and a feed-forward part in each.
+
+Keys and defaults are those of `configuration_bamba.py` and `configuration_granitemoehybrid.py` of
+transformers 5.24. Bamba lists its attending layers in `attn_layer_indices`, Granite the kind of each
+layer in `layer_types`. Mamba-2 has `mamba_expand` times
+the hidden width as channels. Granite has a shared feed-forward part of `shared_intermediate_size` in
+each layer, and experts beside it where `num_local_experts` is not 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cluster_sim.errors import shown
+from cluster_sim.llm.config_files.config_experts import feed_forward_of
+from cluster_sim.llm.config_files.config_keys import ConfigKeys
+from cluster_sim.llm.config_files.config_shapes import shape_of
+from cluster_sim.llm.config_files.mixed.layer_lists import (
+    FULL,
+    LINEAR,
+    full_attention,
+    listed_kinds,
+    state_precision,
+    with_layers,
+)
+
+KEYS = frozenset({
+    "attn_layer_indices", "layers_block_type", "mamba_n_heads", "mamba_d_head", "mamba_n_groups", "mamba_d_state", "mamba_d_conv", "mamba_expand", "mamba_chunk_size",
+    "mamba_conv_bias", "mamba_proj_bias", "mamba_ssm_cache_dtype",
+})  # fmt: skip
+"""Keys of states."""
+_NO_SIZES = ("mamba_chunk_size", "mamba_conv_bias", "mamba_proj_bias")
+"""Keys that change no size."""
+
+
+def read_bamba(reader: ConfigKeys) -> dict[str, Any]:
+    """Return the keys of a Model of Bamba."""
+    shape = shape_of(reader)
+    attending = reader.entries("attn_layer_indices")
+    wrong = [one for one in attending if type(one) is not int or not 0 <= one < reader.layers]
+    if wrong:
+        reader.fault(
+            f"attn_layer_indices: got {shown(wrong[0])}; expected numbers of layers, 0 to {reader.layers - 1}"
+        )
+    if not attending:
+        reader.fault("attn_layer_indices: is missing; expected the layers that attend")
+    kinds = [FULL if layer in attending else LINEAR for layer in range(reader.layers)]
+    by_kind = {FULL: full_attention(shape), LINEAR: _mamba(reader, shape["hidden"])}
+    return with_layers(reader, shape, kinds, by_kind) | feed_forward_of(reader, shape["hidden"])
+
+
+def read_granite(reader: ConfigKeys) -> dict[str, Any]:
+    """Return the keys of a Model of Granite 4."""
+    shape = shape_of(reader)
+    key, _ = reader.value("layer_types", "layers_block_type")
+    kinds = listed_kinds(reader, key, (FULL, LINEAR))
+    if FULL not in kinds:
+        reader.fault(f"{key}: expected a list with full_attention for the layers that attend")
+    by_kind = {FULL: full_attention(shape), LINEAR: _mamba(reader, shape["hidden"])}
+    return with_layers(reader, shape, kinds, by_kind) | _granite_parts(reader)
+
+
+def _granite_parts(reader: ConfigKeys) -> dict[str, Any]:
+    """Return experts beside a shared feed-forward part, or that part alone."""
+    count = reader.count("num_local_experts", least=0)
+    top_k = reader.count("num_experts_per_tok", least=1 if count else 0)
+    width = reader.count("intermediate_size", least=1 if count else 0)
+    shared = reader.count("shared_intermediate_size")
+    if not count:
+        return {"ffn": shared}
+    if top_k > count:
+        reader.fault(
+            f"num_experts_per_tok: got {top_k}; expected the number of experts, {count}, at most"
+        )
+    return {
+        "experts": {
+            "count": count,
+            "top_k": top_k,
+            "ffn": width,
+            "shared": 1,
+            "shared_ffn": shared,
+        }
+    }
+
+
+def _mamba(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
+    """Return the state of Mamba-2."""
+    reader.looked_up.update(_NO_SIZES)
+    inner = reader.count("mamba_expand") * hidden
+    heads, groups = reader.count("mamba_n_heads"), reader.count("mamba_n_groups")
+    if inner % heads:
+        reader.fault(
+            f"mamba_n_heads: got {heads}; expected a divisor of mamba_expand times hidden_size, {inner}"
+        )
+    width = inner // heads
+    key, written = reader.value("mamba_d_head")
+    if written != "auto" and reader.count(key, default=width) != width:
+        reader.fault(
+            f"mamba_d_head: got {shown(written)}; expected mamba_expand times hidden_size over mamba_n_heads, {width}"
+        )
+    if heads % groups:
+        reader.fault(f"mamba_n_groups: got {groups}; expected a divisor of mamba_n_heads, {heads}")
+    return {
+        "kind": "mamba2",
+        "heads": heads,
+        "head_dim": max(width, 1),
+        "groups": groups,
+        "state": reader.count("mamba_d_state"),
+        "convolution": reader.count("mamba_d_conv"),
+        "state_precision": state_precision(reader, "mamba_ssm_cache_dtype", default="bf16"),
+    }
