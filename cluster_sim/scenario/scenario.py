@@ -116,7 +116,7 @@ class Scenario(Description):
             device = pool.node.device
             if kinds := unmeasured_kinds(self.model, device, pool.replica.kv_cache):
                 yield (
-                    f"{device.name}: no kernels of {' and '.join(kinds)} layers were measured; the step times of {self.model.name} are a roofline there"
+                    f"{device.name}: no kernels of {' and '.join(kinds)} were measured; the step times of {self.model.name} are a roofline there"
                 )
             if not device.measured:
                 yield (

@@ -20,6 +20,6 @@ def unmeasured_kinds(model: Model, device: Device, kv_cache: str) -> list[str]:
         is_measured = any(
             known == name or known.startswith(f"{name}_") for known in names.get(table, [])
         )
-        if table and not is_measured and kind.kind not in kinds:
-            kinds.append(kind.kind)
+        if table and not is_measured and kind.label not in kinds:
+            kinds.append(kind.label)
     return kinds
