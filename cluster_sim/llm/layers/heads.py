@@ -113,9 +113,14 @@ class FullLayers(HeadLayers):
         return self.indexer.parameters(hidden, hidden) if self.indexer is not None else 0
 
     def products(self, hidden: int, ranks: int) -> list[MatrixShape]:
-        """Return the matrices of one device, those of the indexer included."""
+        """Return the matrices of one device.
+
+        The indexer's have the same inputs as queries, keys and values, and are multiplied at once.
+        """
         index = self.indexer.shapes(hidden, hidden) if self.indexer is not None else []
-        return super().products(hidden, ranks) + index
+        first, *rest = super().products(hidden, ranks)
+        width = first.outputs + sum(shape.outputs for shape in index)
+        return [MatrixShape(width, hidden), *rest]
 
     def growing_values(self, ranks: int = 1) -> float:
         """Return the values per token of the whole context, see `AttentionLayers`."""
