@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cluster_sim.calibration import collectives, operators
+from cluster_sim.calibration import collectives, operators, sparse_blocks, state_blocks
 from cluster_sim.errors import ScenarioError
 
 _GEMM_COLUMNS = ("gemm_dtype", "m", "n", "k", "latency_ms")
@@ -26,6 +26,8 @@ _ATTENTION_COLUMNS = (
 _KINDS = {
     "size_bytes": collectives.COLUMNS,
     "gemm_dtype": _GEMM_COLUMNS,
+    "phase": state_blocks.COLUMNS,
+    "architecture": sparse_blocks.COLUMNS,
     "op": _ATTENTION_COLUMNS,
 }
 """Columns of each kind of table, by a column that it alone has."""
@@ -66,6 +68,9 @@ def read_kernels(path: Path, system: str | None = None, collector: str = "") -> 
         raise ScenarioError.at(
             str(path), f"is no table of kernels: {str(fault).splitlines()[0]}"
         ) from fault
+    if "latency" in table.column_names and "latency_ms" not in table.column_names:
+        renamed = {"latency": "latency_ms"}
+        table = table.rename_columns([renamed.get(name, name) for name in table.column_names])
     tables = (
         [_checked(path, table)]
         if not set(operators.COLUMNS) <= set(table.column_names)

@@ -6,17 +6,19 @@ Each fit comes with its errors on kernels that it was not fitted to.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cluster_sim.calibration import attention, collectives, gemm
+from cluster_sim.calibration.calibrated import Calibrated, DeviceFits
 from cluster_sim.calibration.errors import Errors
 from cluster_sim.calibration.fit_options import DTYPES, FitOptions
+from cluster_sim.calibration.linear_attention import calibrate_linear
 from cluster_sim.calibration.similar_device import alike_attention, alike_gemm
+from cluster_sim.calibration.sparse_attention import calibrate_sparse
 from cluster_sim.errors import ScenarioError
 from cluster_sim.hardware.collective_fits import CollectiveFits
 from cluster_sim.hardware.device import Device
@@ -25,27 +27,6 @@ from cluster_sim.hardware.precision import Precision
 
 _CACHED = 0.05
 """Share of decode kernels faster than the memory from which a table tells of the cache."""
-
-
-class DeviceFits(NamedTuple):
-    """Fits of some kinds of kernels of a device."""
-
-    kernels: KernelFits = KernelFits()
-    collectives: CollectiveFits = CollectiveFits()
-
-
-@dataclass(frozen=True)
-class Calibrated:
-    """Fit of one kind of kernel, with its errors by cross-validation over shapes."""
-
-    kind: str
-    rows: int
-    """Number of kernels that it was fitted to."""
-    errors: Errors
-    naive: Errors
-    """Errors of a roofline: peak bandwidth and peak FLOP/s, whichever is slower; of a collective,
-    latency and bandwidth of the links."""
-    fits: DeviceFits
 
 
 def processors_of(device: Device, tables: Sequence[pa.Table]) -> int:
@@ -78,6 +59,10 @@ def calibrate(tables: list[pa.Table], device: Device, choice: FitOptions) -> Ite
             yield from _collectives(table, device)
         elif "gemm_dtype" in table.column_names:
             yield from _products(table, device, choice)
+        elif "phase" in table.column_names:
+            yield from calibrate_linear(table, device, choice)
+        elif "architecture" in table.column_names:
+            yield from calibrate_sparse(table, device, choice)
         else:
             yield from _decode(table, device, choice)
             yield from _prefill(table, device, choice)

@@ -21,7 +21,8 @@ class LinearAttentionFit(KernelFit):
     free_heads: Annotated[float, Field(ge=0.0)]
     """Number of states, heads times sequences, that move at no cost in decoding."""
     bandwidth_bytes_per_s: BytesPerSecond
-    """Rate at which states are read and written in decoding [B/s]."""
+    """Rate at which states in 32 bit are read and written in decoding [B/s]. It exceeds the memory's
+    where they were measured in the cache or are kept in 16 bit."""
     channel_s: Seconds
     """Time per channel of the convolution and decoding sequence [s]."""
     prompt_start_s: Seconds
@@ -38,3 +39,5 @@ class LinearAttentionFit(KernelFit):
     """Exponent of the norm that joins walking and computing. With 1 their times add up."""
     prompt_channel_s: Seconds
     """Time per channel of the convolution and prompt token [s]."""
+    is_partial: bool = False
+    """Whether the scan was not measured, whose constants are shares of the peaks."""

@@ -54,3 +54,5 @@ class SparseAttentionFit(KernelFit):
     """Rate of the indexer's pairs in prefill, choosing included [FLOP/s]."""
     index_extra_tokens: Annotated[float, Field(ge=0.0)]
     """Number of tokens that a chunk counts in addition for the indexer: half-empty tiles."""
+    is_partial: bool = False
+    """Whether one phase was not measured well enough, whose constants are shares of the peaks."""

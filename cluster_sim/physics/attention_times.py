@@ -37,6 +37,7 @@ from cluster_sim.physics.sparse_attention import (
     sparse_decode_line,
     sparse_prefill_line,
     sparse_roofline,
+    sparse_shape,
 )
 from cluster_sim.physics.transformer import KV_BYTES, cache_bytes
 
@@ -216,15 +217,6 @@ class AttentionTimes:
 
     def _sparse_shape(self) -> SparseShape | None:
         kind, ranks = self._kind, self._ranks
-        heads = kind.decode_heads(ranks)
-        if heads is None or not kind.is_chosen:
+        if not kind.is_chosen or kind.decode_heads(ranks) is None:
             return None
-        flop = kind.decode_flop
-        return SparseShape(
-            heads.heads,
-            self._cache_bytes(kind.read_values(ranks).limited),
-            flop.limited / ranks,
-            kind.dense_flop / ranks,
-            self._cache_bytes(0.0, kind.index_values(ranks)),
-            flop.context,  # every device indexes for itself
-        )
+        return sparse_shape(kind, ranks, self._layout.kv_cache)

@@ -4,8 +4,8 @@ The part is the kernels between the projections: the short convolution, the gate
 Tensor parallelism is the caller's: a shape has the heads of one device. The functions are
 
     linear_decode_s(fit, shape, batch) -> float
-    linear_prefill_line(fit, shape, sequences=1) -> PrefillLine(fixed_s, token_s)
     linear_prefill_s(fit, shape, sequences, tokens) -> float
+    linear_prefill_line(fit, shape, sequences=1) -> PrefillLine(fixed_s, token_s)
     linear_roofline(shape, bandwidth, flop_per_s) -> LinearAttentionFit
     scan_flop(shape) -> FLOP per token
 
@@ -122,15 +122,14 @@ def linear_decode_s(fit: LinearAttentionFit, shape: LinearShape, batch: Number) 
     return fit.start_s + heads_s + batch * shape.channels * fit.channel_s
 
 
-def linear_prefill_line(
-    fit: LinearAttentionFit, shape: LinearShape, sequences: Number = 1
-) -> PrefillLine:
-    """Return the line of one layer's state part over the prompt tokens of a step.
+def linear_prefill_s(
+    fit: LinearAttentionFit, shape: LinearShape, sequences: Number, tokens: Number
+) -> Number:
+    """Return the time of one layer's state part for prompt tokens [s].
 
-    It is, for any number of tokens of `sequences` prompts of like length,
-
-        fixed = prompt_start + max(sequences heads - prompt_free_heads, 0) prompt_head
-        token = ((walk / sequences)^o + (scan_flop / compute + channels prompt_channel)^o)^(1/o)
+        prompt_start + (states^o + (tokens walk / sequences)^o + (tokens busy)^o)^(1/o)
+        states = max(sequences heads - prompt_free_heads, 0) prompt_head
+        busy = scan_flop / compute + channels prompt_channel
 
     with o = overlap. A scan walks along each sequence one chunk after another, and the longest walk
     counts where there are too few heads to fill the device.
@@ -142,20 +141,23 @@ def linear_prefill_line(
     shape
         Heads of one device; may hold arrays.
     sequences
-        Number of sequences whose chunks the step takes, or an array of it.
+        Number of sequences of like length, or an array of it.
+    tokens
+        Number of new tokens of all of them.
     """
-    heads_s = above(sequences * shape.heads, fit.prompt_free_heads) * fit.prompt_head_s
-    busy_s = scan_flop(shape) / fit.compute_flop_per_s + shape.channels * fit.prompt_channel_s
-    walk_s, power = fit.walk_s / sequences, fit.overlap
-    # the larger is factored out in effect: both are far from 0 and the power is small
-    token_s = (walk_s**power + busy_s**power) ** (1.0 / power)
-    return PrefillLine(fit.prompt_start_s + heads_s, token_s)
+    states_s, walk_s, busy_s = _prefill_parts(fit, shape, sequences)
+    together_s = _norm(fit.overlap, states_s, tokens * walk_s, tokens * busy_s)
+    return fit.prompt_start_s + together_s
 
 
-def linear_prefill_s(
-    fit: LinearAttentionFit, shape: LinearShape, sequences: Number, tokens: Number
-) -> Number:
-    """Return the time of one layer's state part for prompt tokens [s].
+def linear_prefill_line(
+    fit: LinearAttentionFit, shape: LinearShape, sequences: Number = 1
+) -> PrefillLine:
+    """Return a line over the prompt tokens of a step that is nowhere below `linear_prefill_s`.
+
+    It is the time itself where the states of all sequences are free, such as those of one sequence
+    on a device of up to a hundred heads, and of few or many tokens. In between it is above by a
+    factor of 2^(1 - 1/overlap) at most, since reading states does not hide behind the scan.
 
     Parameters
     ----------
@@ -164,12 +166,10 @@ def linear_prefill_s(
     shape
         Heads of one device; may hold arrays.
     sequences
-        Number of sequences.
-    tokens
-        Number of new tokens of all of them.
+        Number of sequences whose chunks the step takes, or an array of it.
     """
-    line = linear_prefill_line(fit, shape, sequences)
-    return line.fixed_s + line.token_s * tokens
+    states_s, walk_s, busy_s = _prefill_parts(fit, shape, sequences)
+    return PrefillLine(fit.prompt_start_s + states_s, _norm(fit.overlap, walk_s, busy_s))
 
 
 def linear_roofline(shape: LinearShape, bandwidth: float, flop_per_s: float) -> LinearAttentionFit:
@@ -202,3 +202,17 @@ def linear_roofline(shape: LinearShape, bandwidth: float, flop_per_s: float) -> 
         overlap=1.0,
         prompt_channel_s=2.0 * CONVOLUTION_BYTES / bandwidth,
     )
+
+
+def _prefill_parts(
+    fit: LinearAttentionFit, shape: LinearShape, sequences: Number
+) -> tuple[Number, Number, Number]:
+    """Return the time of all states, of a walk per token, and of computing per token [s]."""
+    states_s = above(sequences * shape.heads, fit.prompt_free_heads) * fit.prompt_head_s
+    busy_s = scan_flop(shape) / fit.compute_flop_per_s + shape.channels * fit.prompt_channel_s
+    return states_s, fit.walk_s / sequences, busy_s
+
+
+def _norm(power: float, *parts_s: Number) -> Number:
+    """Return the p-norm of times; in nanoseconds, so that no power of them vanishes."""
+    return sum((1e9 * part_s) ** power for part_s in parts_s) ** (1.0 / power) * 1e-9

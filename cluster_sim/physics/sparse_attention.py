@@ -10,6 +10,7 @@ shape has the heads of one device, while every device indexes for itself. The fu
     sparse_prefill_line(fit, shape, selecting=True)
         -> SparsePrefillLine(fixed_s, token_s, index_pair_s, limited_pair_s, key_s)
     sparse_roofline(bandwidth, flop_per_s) -> SparseAttentionFit
+    sparse_shape(kind, ranks, kv_cache) -> SparseShape
 
 `selecting` is false where no sequence is longer than `top_k`: then all keys are read, and the
 indexer's scores are not needed. `sparse_roofline` gives the constants for what was never measured,
@@ -27,8 +28,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from cluster_sim.hardware.precision import Precision
 from cluster_sim.hardware.sparse_fit import SparseAttentionFit
+from cluster_sim.llm.layers import AttentionLayers
 from cluster_sim.physics.attention import above
+from cluster_sim.physics.transformer import cache_bytes
 from cluster_sim.typing import Number
 
 _UNLIMITED = 1e30
@@ -75,6 +79,30 @@ class SparsePrefillLine(NamedTuple):
     index_pair_s: Number
     limited_pair_s: Number
     key_s: Number
+
+
+def sparse_shape(kind: AttentionLayers, ranks: int, kv_cache: Precision) -> SparseShape:
+    """Return the sparse attention of one layer on one of `ranks` devices.
+
+    Parameters
+    ----------
+    kind
+        Layers with an indexer, of their own or of an earlier layer.
+    ranks
+        Number of devices that share the heads; each of them indexes for itself.
+    kv_cache
+        Precision of the KV cache.
+    """
+    heads, flop = kind.decode_heads(ranks), kind.decode_flop
+    assert heads is not None
+    return SparseShape(
+        heads.heads,
+        cache_bytes(kind.read_values(ranks).limited, 0.0, kv_cache),
+        flop.limited / ranks,
+        kind.dense_flop / ranks,
+        cache_bytes(0.0, kind.index_values(ranks), kv_cache),
+        flop.context,
+    )
 
 
 def sparse_decode_line(

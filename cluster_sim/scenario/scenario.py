@@ -114,10 +114,13 @@ class Scenario(Description):
                 yield f"{model.name}: {note}"
         for pool in self.cluster.pools:
             device = pool.node.device
-            if kinds := unmeasured_kinds(self.model, device, pool.replica.kv_cache):
-                yield (
-                    f"{device.name}: no kernels of {' and '.join(kinds)} layers were measured; the step times of {self.model.name} are a roofline there"
-                )
+            engine = pool.replica.engine.name
+            nowhere, partly = unmeasured_kinds(self.model, device, pool.replica.kv_cache, engine)
+            for kinds, kernels in ((nowhere, "no"), (partly, "not all")):
+                if kinds:
+                    yield (
+                        f"{device.name}: {kernels} kernels of {' and '.join(kinds)} were measured under {engine}; the step times of {self.model.name} are a roofline there"
+                    )
             if not device.measured:
                 yield (
                     f"{device.name}: no kernels were measured; its step times are a roofline of the data sheet, and the shares of the peaks that are "

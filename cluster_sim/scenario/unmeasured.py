@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from cluster_sim.hardware.device import Device
+from cluster_sim.hardware.kernel_fits import fit_of_engine
+from cluster_sim.hardware.linear_fit import LinearAttentionFit
+from cluster_sim.hardware.sparse_fit import SparseAttentionFit
 from cluster_sim.llm.model import Model
 
 
-def unmeasured_kinds(model: Model, device: Device, kv_cache: str) -> list[str]:
+def unmeasured_kinds(
+    model: Model, device: Device, kv_cache: str, engine: str
+) -> tuple[list[str], list[str]]:
     """Return the kinds of a model's layers whose kernels were not measured on a device.
 
-    It is empty for a device none of whose kernels were measured.
+    The second list has those of which a part was. Both are empty for a device none of whose kernels
+    were measured.
     """
     if device.kernels is None:
-        return []
-    names = {"linear": [*device.kernels.linear], "sparse": [*device.kernels.sparse]}
-    kinds = []
+        return [], []
+    fits: dict[str, Mapping[str, LinearAttentionFit | SparseAttentionFit]] = {
+        "linear": device.kernels.linear,
+        "sparse": device.kernels.sparse,
+    }
+    nowhere: list[str] = []
+    partly: list[str] = []
     for kind in model.attention:
         table, name = kind.fit_name(kv_cache) or ("", "")
-        is_measured = any(
-            known == name or known.startswith(f"{name}_") for known in names.get(table, [])
-        )
-        if table and not is_measured and kind.kind not in kinds:
-            kinds.append(kind.kind)
-    return kinds
+        fit = fit_of_engine(fits.get(table, {}), name, engine)
+        kinds = nowhere if fit is None else partly if fit.is_partial else None
+        if table and kinds is not None and kind.label not in kinds:
+            kinds.append(kind.label)
+    return nowhere, partly

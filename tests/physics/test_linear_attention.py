@@ -58,11 +58,24 @@ def test_the_delta_rule_computes_about_twice_as_much_as_a_sum() -> None:
     assert scan_flop(SHAPE) / scan_flop(SHAPE._replace(is_delta=False)) == approx(1.83, abs=0.01)
 
 
-def test_prompts_are_affine_in_tokens() -> None:
-    line = linear_prefill_line(FIT, SHAPE, 4)
+def test_the_line_of_prompts_is_their_time_where_states_are_free() -> None:
+    """One sequence of 64 heads has 64 states, of which a hundred are free."""
+    line = linear_prefill_line(FIT, SHAPE)
     for tokens in (4, 1000, 100_000):
         expected = line.fixed_s + tokens * line.token_s
-        assert linear_prefill_s(FIT, SHAPE, 4, tokens) == expected
+        assert linear_prefill_s(FIT, SHAPE, 1, tokens) == approx(expected)
+
+
+@pytest.mark.parametrize("tokens", [64, 4096, 1_000_000])
+def test_the_line_of_prompts_is_nowhere_below_their_time(tokens: int) -> None:
+    line = linear_prefill_line(FIT, SHAPE, 64)
+    seconds = linear_prefill_s(FIT, SHAPE, 64, tokens)
+    assert seconds <= line.fixed_s + tokens * line.token_s <= 1.42 * seconds
+
+
+def test_few_tokens_of_many_sequences_read_their_states() -> None:
+    """64 sequences of 64 heads have 4,096 states, 3,996 of which take 0.1 us each."""
+    assert linear_prefill_s(FIT, SHAPE, 64, 64) == approx(20e-6 + 399.6e-6, rel=1e-3)
 
 
 def test_one_sequence_of_few_heads_walks_along_its_tokens() -> None:

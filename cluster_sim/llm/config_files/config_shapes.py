@@ -8,6 +8,7 @@ from typing import Any
 from cluster_sim.errors import shown
 from cluster_sim.limits import LAYERS
 from cluster_sim.llm.config_files.config_keys import ConfigKeys, about
+from cluster_sim.llm.config_files.derived_keys import compare_derived_keys
 
 _FULL, _WINDOW = "full_attention", "sliding_attention"
 _KV_HEADS = (
@@ -36,7 +37,7 @@ def shape_of(reader: ConfigKeys) -> dict[str, Any]:
     if heads % kv_heads and not reader.faults:
         key, _ = reader.value(*_KV_HEADS)
         reader.fault(f"{key}: got {kv_heads}; expected a divisor of the number of heads, {heads}")
-    return {
+    shape = {
         "layers": layers,
         "hidden": hidden,
         "heads": heads,
@@ -45,7 +46,10 @@ def shape_of(reader: ConfigKeys) -> dict[str, Any]:
         "vocabulary": _vocabulary(reader),
         "max_context": _max_context(reader),
         "tied_embeddings": _tied(reader),
-    } | latent
+        **latent,
+    }
+    compare_derived_keys(reader, shape)
+    return shape
 
 
 @about("hidden")

@@ -91,6 +91,8 @@ def kernels(  # noqa: PLR0913 - a parameter is an option of the command
         "rows",
         "median |error|",
         "p90 |error|",
+        "fitted median",
+        "fitted p90",
         "roofline median",
         "roofline p90",
     ):
@@ -99,8 +101,9 @@ def kernels(  # noqa: PLR0913 - a parameter is an option of the command
     for calibrated in calibrate(tables, described, options):
         complain(f"fitted {calibrated.kind}")
         fits.append(calibrated.fits)
-        errors = (f"{share:.1%}" for share in (*calibrated.errors, *calibrated.naive))
-        table.add_row(calibrated.kind, f"{calibrated.rows:,}", *errors)
+        in_sample = [_percent(share) for share in calibrated.fitted or ()] or ["–", "–"]
+        left_out, naive = map(_percent, calibrated.errors), map(_percent, calibrated.naive)
+        table.add_row(calibrated.kind, f"{calibrated.rows:,}", *left_out, *in_sample, *naive)
     if not fits:
         few = f"holds fewer than {options.fewest} usable kernels of any kind that {described.name} runs, and fewer than 24 collectives"
         raise ScenarioError.at(str(file), few)
@@ -109,3 +112,7 @@ def kernels(  # noqa: PLR0913 - a parameter is an option of the command
         rows = sum(map(len, tables))
         fitted = yaml_text(with_kernels(described, fits))
         write_text(out, f"# Kernels fitted to {rows:,} rows of {file.name}.\n{fitted}")
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}"

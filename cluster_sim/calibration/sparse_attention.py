@@ -1,0 +1,270 @@
+"""Constants of sparse attention, fitted to measured blocks and tested on shapes not seen.
+
+A predicted block is the projections by this project's fits, each launch hidden behind the kernel
+before it as far as the engine does, and the attention by the constants. Blocks of prompts were
+launched from the host one kernel after another: they take at least as long as those of a few
+tokens, by products, indexer and the number of keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cluster_sim.calibration.calibrated import Calibrated, DeviceFits
+from cluster_sim.calibration.constants import Bounds, Constants, LogFit, cross_validated, rounded
+from cluster_sim.calibration.engines import by_engine, shares_of_peaks
+from cluster_sim.calibration.errors import Errors
+from cluster_sim.calibration.fit_options import FitOptions
+from cluster_sim.calibration.sparse_blocks import (
+    Layer,
+    ProductsSeconds,
+    SparseBlocks,
+    sparse_blocks,
+)
+from cluster_sim.hardware.device import Device
+from cluster_sim.hardware.kernel_fits import KernelFits, fit_name, fit_of_engine
+from cluster_sim.hardware.precision import Precision
+from cluster_sim.hardware.sparse_fit import SparseAttentionFit
+from cluster_sim.physics.gemm import gemms_s, laid_out
+from cluster_sim.physics.sparse_attention import (
+    sparse_decode_line,
+    sparse_prefill_line,
+    sparse_roofline,
+)
+from cluster_sim.typing import Array
+
+TOLERANCE = 0.03
+"""Relative error at which a block begins to count linearly, no longer by its square."""
+MOST_ROWS = 4000
+"""Number of blocks that one fit takes at most, drawn at random."""
+POOR = 0.3
+"""Median error on shapes left out from which constants are not kept: a roofline stays."""
+
+_DECODE = {
+    "start_s": Bounds(2e-5, 1e-7, 1e-3, vanishes=True),
+    "sequence_s": Bounds(1e-8, 1e-11, 1e-5, vanishes=True),
+    "head_s": Bounds(1e-9, 1e-12, 1e-7, vanishes=True),
+    "bandwidth_bytes_per_s": Bounds(5e12, 1e11, 1e14),
+    "compute_flop_per_s": Bounds(5e14, 1e12, 1e17),
+    "index_start_s": Bounds(1e-5, 1e-8, 1e-3, vanishes=True),
+    "select_s": Bounds(1e-5, 1e-8, 1e-3, vanishes=True),
+    "index_bandwidth_bytes_per_s": Bounds(4e12, 1e11, 1e14),
+    "half_sequences": Bounds(2.0, 0.01, 100.0, vanishes=True),
+}
+_PREFILL = {
+    "prompt_start_s": Bounds(5e-5, 1e-6, 5e-3, vanishes=True),
+    "prompt_token_s": Bounds(1e-8, 1e-11, 1e-5, vanishes=True),
+    "prompt_head_s": Bounds(1e-10, 1e-13, 1e-7, vanishes=True),
+    "prompt_bandwidth_bytes_per_s": Bounds(5e12, 1e11, 1e15),
+    "prompt_compute_flop_per_s": Bounds(5e14, 1e13, 1e17),
+    "expand_s": Bounds(1e-9, 1e-13, 1e-7, vanishes=True),
+    "prompt_select_s": Bounds(3e-5, 1e-7, 5e-3, vanishes=True),
+    "index_compute_flop_per_s": Bounds(1e15, 1e13, 1e17),
+    "index_extra_tokens": Bounds(30.0, 0.1, 1e3, vanishes=True),
+}
+_PRODUCTS_OF = {"SGLang": "vLLM"}
+"""Engine whose products another engine's blocks are taken to have: both run DeepGEMM, FlashInfer
+and CUTLASS, and those of SGLang alone are not published."""
+_LARGEST_GRAPH = 512
+"""Number of sequences up to which decoding was measured in a CUDA graph by SGLang."""
+_FEW_TOKENS, _FEW_SEQUENCES = 64, 8
+"""Numbers of new tokens and of sequences up to which a block of prompts shows what the host
+takes."""
+_ATTENTION = {"dsa": "latent", "msa": "full"}
+"""Kinds of layers by the beginning of `op_name`."""
+
+
+@dataclass(frozen=True)
+class HostFit:
+    """Constants of one phase, with the times that the host takes to launch a block by group."""
+
+    constants: Constants
+    host_s: dict[float, float]
+
+    def floor_s(self, blocks: SparseBlocks) -> Array:
+        """Return the least time of each block [s]."""
+        return np.array([self.host_s.get(group, 0.0) for group in blocks.group])
+
+
+class _Phase(NamedTuple):
+    """Phase of serving, with its constants."""
+
+    name: str
+    bounds: dict[str, Bounds]
+    predict: Callable[[SparseAttentionFit, SparseBlocks], Array]
+    is_from_host: bool
+
+
+def predict_decode(fit: SparseAttentionFit, blocks: SparseBlocks) -> Array:
+    """Return the time of each decoding block, projections included [s]."""
+    line = sparse_decode_line(
+        fit, blocks.shape, blocks.sequences, selecting=blocks.is_selecting * 1.0
+    )
+    full, read = blocks.pairs
+    seconds: Array = (
+        blocks.products_s + line.fixed_s + line.index_key_s * full + line.limited_key_s * read
+    )
+    return seconds
+
+
+def predict_prefill(fit: SparseAttentionFit, blocks: SparseBlocks) -> Array:
+    """Return the time of each block of prompts, projections included [s]."""
+    line = sparse_prefill_line(fit, blocks.shape, selecting=blocks.is_selecting * 1.0)
+    full, read = blocks.pairs
+    seconds: Array = (
+        blocks.products_s
+        + line.fixed_s
+        + line.token_s * blocks.sequences * blocks.tokens
+        + line.index_pair_s * full
+        + line.limited_pair_s * read
+        + line.key_s * blocks.sequences * blocks.keys
+    )
+    return seconds
+
+
+_PHASES = (
+    _Phase("generation", _DECODE, predict_decode, is_from_host=False),
+    _Phase("context", _PREFILL, predict_prefill, is_from_host=True),
+)
+
+
+def calibrate_sparse(table: pa.Table, device: Device, choice: FitOptions) -> Iterator[Calibrated]:
+    """Yield the errors and the fit of each kind of attention and precision of the cache.
+
+    There is one of decoding and one of prefill for each engine. Passed over are kinds with fewer
+    blocks than `choice` wants of either phase, and precisions of products that the device has no
+    fit of. Of a phase that the constants miss by more than `POOR` those of a roofline are kept.
+    """
+    for engine, kept_as, rows in by_engine(table, choice):
+        for op, kind in _ATTENTION.items():
+            alike = rows.filter(pc.starts_with(rows["op_name"], op))
+            for kv_cache in ("bf16", "fp8"):
+                blocks = _blocks(alike, kv_cache, _products(device, engine), engine)
+                if min(map(len, blocks)) < choice.fewest:
+                    continue
+                name = fit_name(f"{kind}_{kv_cache}", kept_as)
+                yield from _calibrated(blocks, device, f"{kind} {kv_cache} {engine}".strip(), name)
+
+
+def _calibrated(
+    blocks: list[SparseBlocks], device: Device, title: str, name: str
+) -> Iterator[Calibrated]:
+    naive = sparse_roofline(device.memory.bandwidth_bytes_per_s, device.peak.bf16_flop_per_s)
+    unmeasured = sparse_roofline(*shares_of_peaks(device))
+    constants = {field: getattr(unmeasured, field) for field in SparseAttentionFit.model_fields}
+    rows = []
+    for phase, measured in zip(_PHASES, blocks, strict=True):
+        found, errors = fit_phase(phase, measured)
+        constants |= found.constants if errors.median <= POOR else {"is_partial": True}
+        predicted_s = _predicted_s(phase, found, measured)
+        rows.append((phase, measured, errors, Errors.of(predicted_s, measured.seconds)))
+    fit = SparseAttentionFit.model_construct(**constants)
+    fits = DeviceFits(KernelFits(sparse={name: fit}))
+    for phase, measured, errors, fitted in rows:
+        yield Calibrated(
+            f"sparse {title} {phase.name}",
+            len(measured),
+            errors,
+            Errors.of(phase.predict(naive, measured), measured.seconds),
+            fits,
+            fitted,
+        )
+
+
+def fit_phase(phase: _Phase, blocks: SparseBlocks) -> tuple[HostFit, Errors]:
+    """Return the constants of one phase, and the errors on whole shapes left out.
+
+    A shape is a model with its heads on the device, with or without an indexer, and the precision
+    of its products.
+    """
+
+    def refit(seen: Array, held: Array) -> Array:
+        return _predicted_s(phase, _fitted(phase, blocks.take(seen)), blocks.take(held))
+
+    errors = cross_validated(blocks.layer[None], blocks.seconds, refit)
+    return _fitted(phase, blocks), errors
+
+
+def _fitted(phase: _Phase, blocks: SparseBlocks) -> HostFit:
+    host_s = _host_s(blocks) if phase.is_from_host else {}
+    few = np.random.default_rng(0).permutation(len(blocks))[:MOST_ROWS]
+    drawn = blocks.take(few)
+    # what an indexer costs beside the rest shows only where there are layers without one
+    held = {}
+    if "index_start_s" in phase.bounds and (blocks.index_flop > 0.0).all():
+        held = {"index_start_s": 0.0}
+    bounds = {name: bound for name, bound in phase.bounds.items() if name not in held}
+    floor_s = HostFit({}, host_s).floor_s(drawn)
+    _, best = LogFit(
+        bounds,
+        lambda constants: np.maximum(phase.predict(_made(constants | held), drawn), floor_s),
+        drawn.seconds,
+        TOLERANCE,
+    ).solved()
+    return HostFit(rounded(bounds, best) | held, host_s)
+
+
+def _predicted_s(phase: _Phase, fit: HostFit, blocks: SparseBlocks) -> Array:
+    seconds: Array = np.maximum(phase.predict(_made(fit.constants), blocks), fit.floor_s(blocks))
+    return seconds
+
+
+def _made(constants: Constants) -> SparseAttentionFit:
+    return SparseAttentionFit.model_construct(**constants)  # type: ignore[arg-type]
+
+
+def _host_s(blocks: SparseBlocks) -> dict[float, float]:
+    """Return the median time of blocks of few tokens and sequences by group [s]."""
+    tokens = blocks.sequences * blocks.tokens
+    few = (tokens <= _FEW_TOKENS) & (blocks.sequences <= _FEW_SEQUENCES)
+    return {
+        float(group): float(np.median(blocks.seconds[few & (blocks.group == group)]))
+        for group in np.unique(blocks.group[few])
+    }
+
+
+def _blocks(
+    table: pa.Table, kv_cache: Precision, products_s: ProductsSeconds, engine: str
+) -> list[SparseBlocks]:
+    """Return the blocks of decoding and of prefill.
+
+    Left out are prompts of one token, which engines decode; SGLang's batches beyond its graphs; and
+    its short prompts of so many sequences that it does not spell out their keys.
+    """
+    decode = sparse_blocks(table, kv_cache, products_s, decoding=True)
+    prompts = table.filter(pc.greater(table["isl"], 1))
+    if engine == "SGLang":
+        decode = decode.take(decode.sequences <= _LARGEST_GRAPH)
+        short = pc.less_equal(pc.add(prompts["isl"], prompts["step"]), 2048)
+        gathers = pc.and_(short, pc.match_substring(prompts["kernel_source"], "_indexer"))
+        prompts = prompts.filter(pc.invert(gathers))
+    return [decode, sparse_blocks(prompts, kv_cache, products_s, decoding=False)]
+
+
+def _products(device: Device, engine: str) -> ProductsSeconds:
+    """Return the function from a layer, a precision and tokens to the time of its projections."""
+    fits = device.kernels.gemm if device.kernels is not None else {}
+    hidden = device.overhead(engine).launch_overlap
+
+    def products_s(layer: Layer, precision: Precision, tokens: Array) -> Array:
+        fit = fit_of_engine(fits, precision, _PRODUCTS_OF.get(engine, engine))
+        seconds = np.full(len(tokens), np.nan)
+        if fit is not None:
+            shapes = layer.products()
+            seconds = np.sum(
+                [
+                    gemms_s(fit, laid_out(tokens, n, k, fit.element_bytes, fit.processors))
+                    for n, k in shapes
+                ],
+                axis=0,
+            )
+            seconds -= len(shapes) * hidden * fit.launch_s
+        return seconds
+
+    return products_s
