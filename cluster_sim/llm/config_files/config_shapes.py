@@ -33,6 +33,8 @@ def shape_of(reader: ConfigKeys) -> dict[str, Any]:
     if latent:
         head_dim = latent["latent"]["v_dim"]
     kv_heads = _kv_heads(reader, heads)
+    reader.repeats("num_key_value_heads", kv_heads)
+    reader.repeats("num_sliding_attention_heads", heads)
     if heads % kv_heads and not reader.faults:
         key, _ = reader.value(*_KV_HEADS)
         reader.fault(f"{key}: got {kv_heads}; expected a divisor of the number of heads, {heads}")
@@ -135,12 +137,14 @@ def _latent(reader: ConfigKeys) -> dict[str, Any]:
         if not (reader.family and reader.family.mixed):
             _same_values(reader)
         return {}
+    rope_dim, nope_dim = reader.count("qk_rope_head_dim"), reader.count("qk_nope_head_dim")
+    reader.repeats("qk_head_dim", rope_dim + nope_dim)
     return {
         "latent": {
             "q_rank": reader.count("q_lora_rank", default=0, least=0),
             "kv_rank": reader.count("kv_lora_rank"),
-            "rope_dim": reader.count("qk_rope_head_dim"),
-            "nope_dim": reader.count("qk_nope_head_dim"),
+            "rope_dim": rope_dim,
+            "nope_dim": nope_dim,
             "v_dim": reader.count("v_head_dim"),
         }
     }
