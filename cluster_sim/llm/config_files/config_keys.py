@@ -83,11 +83,6 @@ class ConfigKeys:
         """Return whether the file has a value under a key of the family."""
         return self.has(key) and self.config.get(key) is not None
 
-    def repeats(self, key: str, value: int) -> None:
-        """Note that a key is read where it only repeats what other keys say."""
-        if self.config.get(key) == value:
-            self.looked_up.add(key)
-
     def _look_up(self, keys: tuple[str, ...], config: dict[str, Any], value: Any) -> None:
         """Note the keys that are read or that change nothing."""
         for key in keys:

@@ -8,6 +8,7 @@ from typing import Any
 from cluster_sim.errors import shown
 from cluster_sim.limits import LAYERS
 from cluster_sim.llm.config_files.config_keys import ConfigKeys
+from cluster_sim.llm.config_files.derived_keys import compare_derived_keys
 
 _FULL, _WINDOW = "full_attention", "sliding_attention"
 _KV_HEADS = (
@@ -33,12 +34,10 @@ def shape_of(reader: ConfigKeys) -> dict[str, Any]:
     if latent:
         head_dim = latent["latent"]["v_dim"]
     kv_heads = _kv_heads(reader, heads)
-    reader.repeats("num_key_value_heads", kv_heads)
-    reader.repeats("num_sliding_attention_heads", heads)
     if heads % kv_heads and not reader.faults:
         key, _ = reader.value(*_KV_HEADS)
         reader.fault(f"{key}: got {kv_heads}; expected a divisor of the number of heads, {heads}")
-    return {
+    shape = {
         "layers": layers,
         "hidden": hidden,
         "heads": heads,
@@ -49,7 +48,10 @@ def shape_of(reader: ConfigKeys) -> dict[str, Any]:
         "tied_embeddings": reader.truth(
             "tie_word_embeddings", default=reader.family is not None and reader.family.tied
         ),
-    } | latent
+        **latent,
+    }
+    compare_derived_keys(reader, shape)
+    return shape
 
 
 def _fits(reader: ConfigKeys, hidden: int, heads: int, head_dim: int) -> None:
@@ -137,14 +139,12 @@ def _latent(reader: ConfigKeys) -> dict[str, Any]:
         if not (reader.family and reader.family.mixed):
             _same_values(reader)
         return {}
-    rope_dim, nope_dim = reader.count("qk_rope_head_dim"), reader.count("qk_nope_head_dim")
-    reader.repeats("qk_head_dim", rope_dim + nope_dim)
     return {
         "latent": {
             "q_rank": reader.count("q_lora_rank", default=0, least=0),
             "kv_rank": reader.count("kv_lora_rank"),
-            "rope_dim": rope_dim,
-            "nope_dim": nope_dim,
+            "rope_dim": reader.count("qk_rope_head_dim"),
+            "nope_dim": reader.count("qk_nope_head_dim"),
             "v_dim": reader.count("v_head_dim"),
         }
     }

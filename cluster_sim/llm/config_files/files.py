@@ -23,14 +23,13 @@ from cluster_sim.schema import Document, FromFile, catalog_names, find, named, r
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _MAY_BE_NULL = ("q_lora_rank", "n_shared_experts", "num_shared_experts", "head_dim")
 """Keys that a file must have although their value may be null, which stands for none."""
-_ALSO = {
-    "num_experts": ("num_local_experts",),
-    "num_local_experts": ("num_experts",),
-    "n_routed_experts": ("num_local_experts",),
-    "first_k_dense_replace": ("mlp_layer_types",),
-    "moe_layers_enum": ("mlp_layer_types",),
+_OTHERWISE = {
+    "num_experts": "num_local_experts",
+    "num_shared_experts": "n_shared_experts",
+    "first_k_dense_replace": "mlp_layer_types",
+    "moe_layers_enum": "mlp_layer_types",
 }
-"""Keys that stand for a key which a file must have; transformers 5 saves some under them."""
+"""Keys in place of those that a file must have, as transformers 5 saves them."""
 _AROUND = {
     "internvl": "tie_word_embeddings",
     "granite_speech": "tie_word_embeddings",
@@ -162,13 +161,10 @@ def _required(reader: ConfigKeys) -> None:
     if family is None and not any(one in reader.config for one in ACTIVATIONS):
         reader.fault(f"{ACTIVATIONS[0]}: is missing; expected it in a file of {kind}")
     for key in family.required if family is not None else ("tie_word_embeddings",):
-        there = [
-            one for one in (key, *_ALSO.get(key, ())) if one in reader.config and reader.has(one)
-        ]
-        if not there:
+        if key not in reader.config and not reader.given(_OTHERWISE.get(key, key)):
             reader.fault(f"{key}: is missing; expected it in a file of {kind}")
-        elif key not in _MAY_BE_NULL and all(reader.config[one] is None for one in there):
-            reader.fault(f"{there[0]}: got null; expected a value in a file of {kind}")
+        elif key in reader.config and reader.config[key] is None and key not in _MAY_BE_NULL:
+            reader.fault(f"{key}: got null; expected a value in a file of {kind}")
 
 
 def _note_the_rest(reader: ConfigKeys) -> None:

@@ -48,6 +48,8 @@ _EXPERT_OWNERS = (
     "mixer.experts.0",
     "mixer.experts",
 )
+_OWN_EXPERTS = ("experts.0", "experts")
+"""Owners of experts beside a dense feed-forward part, which has the name `mlp` (Gemma 4)."""
 _SHARED_OWNERS = (
     "mlp.shared_experts",
     "mlp.shared_expert",
@@ -99,7 +101,8 @@ def modules_of(model: Model, order: LayerOrder, layer: int) -> Iterator[Module]:
     if experts is not None and has_experts:
         matrices = model.ffn_matrices
         routed = model.expert_parameters * experts.count // matrices
-        yield from _feed_forward("experts", routed, _EXPERT_OWNERS, gated=gated)
+        owners = _EXPERT_OWNERS if dense is None else _OWN_EXPERTS
+        yield from _feed_forward("experts", routed, owners, gated=gated)
         if experts.latent:
             names = (
                 "mlp.fc1_latent_proj",
