@@ -143,13 +143,22 @@ def test_a_configuration_is_read_as_the_library_builds_it(family: str):
 
 @pytest.mark.parametrize("family", FURTHER)
 def test_a_family_without_a_reader_of_its_own_is_read_rightly_or_refused(family: str):
-    for case, config in (("whole", FURTHER[family]), ("bare", cases.bare(FURTHER[family]))):
-        is_right(family, case, config)
+    config = FURTHER[family]
+    is_right(family, "whole", config)
+    is_right(family, "bare", cases.bare(config))
+    is_right(family, "saved", cases.saved()[family])
 
 
 @pytest.mark.parametrize("family", CONFIGS)
 def test_what_a_file_leaves_out_is_the_default_of_its_family(family: str):
     is_right(family, "bare", cases.bare(CONFIGS[family]))
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_who_saved_a_file_does_not_change_what_is_read(family: str):
+    saved = cases.saved()[family]
+    is_right(family, "saved", saved)
+    assert reading(saved) == reading(CONFIGS[family])
 
 
 @pytest.mark.parametrize("family", CONFIGS)
