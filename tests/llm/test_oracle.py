@@ -30,7 +30,7 @@ READ_THOUGH_THE_LIBRARY_MAKES_NO_MODEL = (
      r"query_pre_attn_scalar|n_group|topk_group|(mlp_)?hidden_act(ivation)?|(mamba_)?chunk_size|residual_in_fp32|activation_function) .*|"
      r".* rope_(scaling|parameters)|.* partial_rotary_factor .*",
      "the key changes no size, and its value is not looked at"),
-    (r".* (intermediate_size|num_key_value_heads|moe_topk|num_experts_per_tok) a list of 6",
+    (r".* ((moe_)?intermediate_size|num_key_value_heads|moe_topk|num_experts_per_tok) a list of 6",
      "one equal value per layer, as Hunyuan's files have it"),
     (r".* hidden_size 1537", "heads have a width of their own, whatever the hidden states are"),
     (r"nemotron 02 without num_key_value_heads", "its class says null, and its documentation: as many as heads"),
