@@ -59,7 +59,8 @@ PUBLISHED: dict[str, tuple[dict[str, Any], float]] = {
 
 
 def model(config: dict[str, Any]) -> Model:
-    return Model.model_validate(from_hugging_face(config, "x"))
+    made = Model.model_validate(from_hugging_face(config, "x"))
+    return made.model_copy(update={"read_from": None})
 
 
 def fault(config: dict[str, Any]) -> str:
