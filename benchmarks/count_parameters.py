@@ -1,10 +1,10 @@
 """Counts the parameters and the cache of models as the library transformers builds them.
 
     pip install -e .[oracle]
-    python benchmarks/count_parameters.py [--only FAMILY]
+    python benchmarks/count_parameters.py [--again]
 
 Each configuration of tests/llm/oracle is built on the meta device, where weights take no memory,
-and reads a few tokens, which shows the shapes of its cache. The figures go into
+and reads a few tokens, which shows the shapes of its cache. The figures of new rows go into
 tests/llm/oracle/table.csv, with the versions of the libraries. The tests of cluster_sim.llm hold
 its readers to that table.
 """
@@ -40,13 +40,14 @@ TOKENS = 7
 TOKENS_OF_ENTRIES = 1024
 """Number of tokens that a model with one entry of its cache per some tokens reads."""
 _NOT_THE_LANGUAGE_MODEL = re.compile(
-    r"(^|[._])(visual|vision\w*|image\w*|audio\w*|multi_modal\w*|multimodal\w*|mtp|talker|token2wav|code2wav|embed_vision|embed_audio)[._]"
+    r"(^|[._])(visual|vision\w*|image\w*|audio\w*|multi_modal\w*|multimodal\w*|projector|mlp_AR|mtp|talker|token2wav|code2wav|embed_vision|embed_audio)[._]"
 )
 _TOP_K = (
     "num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", "top_k_experts", "moe_top_k",
 )  # fmt: skip
 _OUTSIDE = {
     "step3p5": "step3p7",
+    "mllama_text_model": "mllama",
     "qwen2_5_omni_text": "qwen2_5_omni_thinker",
     "qwen3_omni_moe_text": "qwen3_omni_moe_thinker",
 }
@@ -98,9 +99,9 @@ def _kind_of(made: Any) -> Any:
     """Return the class of the model with an output head."""
     if type(made) in _CAUSAL:
         return _CAUSAL[type(made)]
-    return getattr(
-        transformers, f"{type(made).__name__.removesuffix('Config')}ForConditionalGeneration"
-    )
+    name = type(made).__name__.removesuffix("Config")
+    whole = getattr(transformers, f"{name}ForConditionalGeneration", None)
+    return whole or getattr(transformers, f"{name}ForCausalLM")
 
 
 def _cache_of(model: Any) -> Any:
@@ -221,20 +222,18 @@ def main(arguments: Iterable[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--only", metavar="FAMILY", action="append", help="count these again, keep the rest"
-    )
+    parser.add_argument("--again", action="store_true", help="count every row again")
     chosen = parser.parse_args(arguments)
     warnings.filterwarnings("ignore")
     transformers.logging.set_verbosity_error()
     torch.set_num_threads(1)
-    kept = table.read() if chosen.only else {}
+    versions = f"transformers {transformers.__version__}, torch {torch.__version__}"
+    kept = table.read() if table.versions() == versions and not chosen.again else {}
     rows: dict[tuple[str, str, str], Figures] = {}
     for family, case, config in cases.all_cases():
         key = (family, case, table.digest(config))
-        again = not chosen.only or family in chosen.only or key not in kept
-        rows[key] = counted(config) if again else kept[key]
-    table.write(f"transformers {transformers.__version__}, torch {torch.__version__}", rows)
+        rows[key] = kept[key] if key in kept else counted(config)
+    table.write(versions, rows)
 
 
 if __name__ == "__main__":

@@ -49,6 +49,8 @@ class CacheGroup(NamedTuple):
     """What a query sees of the cache."""
     view_tokens: int = 0
     """Size of the window or of a chunk [tokens]."""
+    slots: int = 1
+    """Number of states of a sequence: with prefix caching the one that may be found is a second."""
 
     def blocks(self, tokens: int, step: int = 0) -> int:
         """Return the blocks of a sequence while a step works on the last `step` of its `tokens`.
@@ -65,7 +67,7 @@ class CacheGroup(NamedTuple):
         if self.view == "context":
             return blocks
         if self.view == "state":
-            return min(blocks, 1)
+            return min(blocks, 1) * self.slots
         if self.view == "chunk":
             return blocks - (past - past % self.view_tokens) // block
         left = max(past + 1 - self.view_tokens, 0) // block
@@ -77,7 +79,7 @@ class CacheGroup(NamedTuple):
         Of a window or a chunk they are those of `window - 1 + step` neighbouring tokens, wherever these begin.
         """
         if self.view == "state":
-            return 1
+            return self.slots
         return -(-(self.view_tokens + step - 2) // self.block_tokens) + 1
 
     def reckoned_blocks(self, tokens: int, step: int) -> int:
@@ -85,10 +87,23 @@ class CacheGroup(NamedTuple):
         if self.view == "context":
             return -(-tokens // self.block_tokens)
         if self.view == "state":
-            return 1
+            return self.slots
         if self.view == "chunk":
             return -(-min(self.view_tokens + step, tokens) // self.block_tokens)
         return -(-min(self.view_tokens - 1 + step, tokens) // self.block_tokens) + 1
+
+    def blocks_before(self, tokens: int) -> int:
+        """Return the blocks of anything but the context that the token after `tokens` needs.
+
+        >>> CacheGroup(16, 1, "window", 32).blocks_before(64)  # keys 33 to 63
+        2
+        """
+        if self.view == "state":
+            return min(tokens, 1)
+        first = tokens - tokens % self.view_tokens
+        if self.view == "window":
+            first = max(tokens - self.view_tokens + 1, 0)
+        return -(-tokens // self.block_tokens) - first // self.block_tokens
 
 
 Groups = Sequence[CacheGroup]
@@ -105,7 +120,7 @@ def most_pages(groups: Groups, tokens: int, step: int) -> int:
     for group in groups:
         blocks = -(-tokens // group.block_tokens)
         if group.view != "context":
-            blocks = min(blocks, group.most_blocks(step))
+            blocks = min(blocks * group.slots, group.most_blocks(step))
         pages += group.pages * blocks
     return pages
 
@@ -116,7 +131,7 @@ def mean_pages(groups: Groups, tokens: float) -> float:
     for group in groups:
         held = tokens
         if group.view == "state":
-            held = group.block_tokens / 2
+            held = group.block_tokens * (group.slots - 0.5)
         elif group.view == "window":
             held = min(tokens, group.view_tokens + group.block_tokens / 2)
         elif group.view == "chunk" and tokens > group.view_tokens:
@@ -156,6 +171,13 @@ class PagePool(NamedTuple):
         pages = sum(group.pages * group.reckoned_blocks(max_context, step) for group in self.groups)
         return max_context / pages
 
+    def with_prefix_caching(self) -> PagePool:
+        """Return the pool where sequences hold a state that may be found, and the one in use."""
+        groups = (
+            group._replace(slots=2) if group.view == "state" else group for group in self.groups
+        )
+        return self._replace(groups=tuple(groups))
+
 
 def page_pool(kinds: Iterable[CacheKind], block_tokens: int, stages: int) -> PagePool:
     """Return the pool of pages that layers of several kinds share.
@@ -178,7 +200,7 @@ def page_pool(kinds: Iterable[CacheKind], block_tokens: int, stages: int) -> Pag
     --------
     >>> gemma = [CacheKind(10, 8192.0), CacheKind(50, 16384.0, "window", 1024)]
     >>> page_pool(gemma, 16, 1).groups[0], page_pool(gemma, 16, 1).page_bytes / 2**20
-    (CacheGroup(block_tokens=32, pages=1, view='context', view_tokens=0), 2.5)
+    (CacheGroup(block_tokens=32, pages=1, view='context', view_tokens=0, slots=1), 2.5)
     """
     kinds = list(kinds)
     layers = [kind.layers for kind in kinds]

@@ -97,6 +97,8 @@ class MemoryUse(NamedTuple):
     """Number of sequences at once, for which windows are set aside where they share no pool."""
     shares_pages: bool = True
     """Whether groups of layers share one pool of pages."""
+    prefix_caching: bool = False
+    """Whether blocks stay findable; each sequence then keeps a second state to be found."""
     block_tokens: int = 16
     """Number of tokens of a block of KV cache."""
     step_tokens: int = 8192
@@ -139,7 +141,7 @@ def place_on_gpus(
     pool, windows = None, 0.0
     if memory.shares_pages:
         pool = _pool(model, layout, memory)
-    elif growing_bytes:
+    if pool is None and growing_bytes:
         kept = sequence_kv_bytes(model, layout.kv_cache, tensor, model.max_context)
         kept -= growing_bytes * model.max_context
         windows = memory.sequences / data / pipeline * kept
@@ -175,9 +177,11 @@ def place_on_gpus(
 def _pool(model: Model, layout: ReplicaLayout, memory: MemoryUse) -> PagePool | None:
     """Return the pages that groups of layers share; None where all layers see the whole context."""
     kinds = cache_kinds(model, layout.kv_cache, layout.tensor_parallel)
-    if all(kind.view == "context" for kind in kinds):
+    views = {kind.view for kind in kinds}
+    if views == {"context"} or (memory.prefix_caching and "context" not in views):
         return None
-    return page_pool(kinds, memory.block_tokens, layout.pipeline_parallel)
+    pool = page_pool(kinds, memory.block_tokens, layout.pipeline_parallel)
+    return pool.with_prefix_caching() if memory.prefix_caching else pool
 
 
 def cache_kinds(model: Model, precision: Precision, ranks: int) -> list[CacheKind]:

@@ -35,6 +35,8 @@ class ConfigKeys:
     def __init__(self, config: dict[str, Any]) -> None:
         self.config, self.own = _unnested(config)
         self.is_nested = self.own is not config
+        self.outside = str(config.get("model_type") or "") if self.is_nested else ""
+        """`model_type` of the model that the language model is inside."""
         self.faults: list[str] = []
         self.notes: list[str] = []
         self.looked_up: set[str] = set()

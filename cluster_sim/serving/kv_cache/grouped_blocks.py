@@ -166,7 +166,9 @@ class GroupedBlocks(DecodingBlocks):
         """Groups of layers that share the pages."""
         self._now = 0
         self._growing, self._limited = _counters(groups)
-        self._state_pages = sum(group.pages for group in groups if group.view == "state")
+        self._state_pages = sum(
+            group.pages * group.slots for group in groups if group.view == "state"
+        )
         rate, slack = 0.0, 0
         for group in groups:
             if group.view == "context":
@@ -181,7 +183,7 @@ class GroupedBlocks(DecodingBlocks):
         self._short_rate = sum(
             group.pages / group.block_tokens for group in groups if group.view != "state"
         )
-        self._short_slack = sum(group.pages for group in groups)
+        self._short_slack = sum(group.pages * group.slots for group in groups)
 
     def join(self, offset: int, rate: int) -> None:
         """Add a sequence with `offset`."""

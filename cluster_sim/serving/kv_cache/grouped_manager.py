@@ -5,9 +5,13 @@ Its blocks are pages: every block of every group takes one or several.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cluster_sim.physics.cache_groups import longest_sequence, most_pages, pages_held
+from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.grouped_blocks import GroupedBlocks
-from cluster_sim.serving.kv_cache.manager import KVCacheManager
+from cluster_sim.serving.kv_cache.grouped_prefix_cache import GroupedPrefixCache, common_block
+from cluster_sim.serving.kv_cache.manager import KVCacheManager, PrefixHit
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
 from cluster_sim.serving.step_clock import StepClock
 
@@ -15,11 +19,17 @@ from cluster_sim.serving.step_clock import StepClock
 class GroupedKVCacheManager(KVCacheManager):
     """Pages of one replica: reserved and free ones make up the capacity between any two steps."""
 
-    __slots__ = ("_groups",)
+    __slots__ = ("_findable", "_groups", "_pages")
 
     def __init__(self, spec: KVCacheSpec, decoding: GroupedBlocks, clock: StepClock) -> None:
-        super().__init__(spec, decoding, clock)
-        self._groups = spec.groups
+        super().__init__(spec._replace(prefix_caching=False), decoding, clock)
+        self._groups, self._pages = spec.groups, decoding
+        self._findable: GroupedPrefixCache | None = None
+        if spec.prefix_caching:
+            self._prefix = self._findable = GroupedPrefixCache(self.capacity, spec.groups)
+            self.block_tokens = common_block(spec.groups)
+            self.caches_prefixes = True
+            self.hits_may_shrink = self._findable.keeps_places
 
     def longest(self, step_tokens: int) -> int:
         """Return the tokens of the largest sequence that fits alone.
@@ -39,6 +49,56 @@ class GroupedKVCacheManager(KVCacheManager):
     def most_blocks(self, tokens: int, step: int) -> int:
         """Return the most pages of a sequence that grows to `tokens` in steps of up to `step`."""
         return most_pages(self._groups, tokens, step)
+
+    def blocks_behind(self, hit: PrefixHit | None, chunk: int) -> tuple[int, int]:
+        """Return (free pages of a hit, further pages) that `chunk` tokens behind it take."""
+        if hit is None or self._findable is None:
+            return 0, self.blocks_during(chunk, chunk)
+        pages = self._findable.block_pages
+        whole = self.blocks_during(hit.known * self.block_tokens + chunk, chunk)
+        return (hit.known - hit.used) * pages, whole - hit.known * pages
+
+    def most_behind(self, known: int, missing: int, step: int) -> int:
+        """Return the most pages of `missing` tokens behind `known` blocks of a text."""
+        if self._findable is None:
+            return self.most_blocks(missing, step)
+        pages = self._findable.block_pages
+        return self.most_blocks(known * self.block_tokens + missing, step) - known * pages
+
+    def use(self, request: Request, hit: PrefixHit) -> None:
+        """Let a request use the blocks that were found."""
+        assert self._findable is not None
+        super().use(request, hit._replace(used=hit.used * self._findable.block_pages))
+        self._findable.use_kept(request, hit.found)
+
+    def passed(self, request: Request, past: int) -> None:
+        """Take note that a request was prefilled from `past` tokens to where it is now."""
+        if self._findable is not None:
+            self._findable.keep_passed(request, past, request.prefilled)
+
+    def forget_before(self, steps: int, chunks: Sequence[tuple[Request, int]]) -> None:
+        """Forget what was in pages that are free again when the scheduled steps have ended.
+
+        They are those of prompts beyond their windows, and of chunks of the text that end.
+        """
+        if not chunks and self._pages.steps_until_change(self._clock.now) > steps:
+            return
+        pages = sum(
+            self.blocks_during(request.prefilled + chunk * steps, chunk)
+            for request, chunk in chunks
+        )
+        self.forget_until(self.free_after(steps) + self.partial_blocks - pages)
+
+    def give_back(self, request: Request, tokens: int, blocks: int, *, again: bool) -> None:
+        """Return the pages of a request's `tokens` tokens to the free ones.
+
+        Full blocks that nobody else uses stay findable, and what a request needs to go on from
+        there. again: the request was preempted and will ask for all of them.
+        """
+        if self._findable is not None:
+            self.fill(request, tokens)
+            freed = self._findable.release_at(request, blocks, tokens, again=again)
+            self.extra_blocks -= blocks - freed
 
     def begin_step(self) -> None:
         """Begin to schedule a step: `free` is a lower bound until it has to be exact."""

@@ -7,7 +7,7 @@ class of this name (vllm/v1/core/kv_cache_manager.py) does the same work block b
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from cluster_sim.request import Request
@@ -56,6 +56,7 @@ class KVCacheManager:
         "capacity",
         "extra_blocks",
         "free",
+        "hits_may_shrink",
         "partial_blocks",
         "swap",
         "token_share",
@@ -85,6 +86,9 @@ class KVCacheManager:
         self._prefix = _prefix_cache(spec, self.capacity)
         self.caches_prefixes = spec.prefix_caching
         """Whether blocks stay findable by their content."""
+        self.hits_may_shrink = False
+        """Whether hits end only where something is kept: it may be evicted while others decode, and
+        less be needed for the first chunk behind a shorter hit."""
         self._is_counted = False  # whether `free` is exact
         self._taken = 0  # blocks that the step being scheduled has taken for prompts
 
@@ -107,6 +111,17 @@ class KVCacheManager:
     def most_blocks(self, tokens: int, step: int) -> int:
         """Return the most blocks of a sequence that grows to `tokens` in steps of up to `step`."""
         return -(-tokens // self.block_tokens)
+
+    def blocks_behind(self, hit: PrefixHit | None, chunk: int) -> tuple[int, int]:
+        """Return (free blocks of a hit, further blocks) that `chunk` tokens behind it take."""
+        return 0 if hit is None else hit.known - hit.used, -(-chunk // self.block_tokens)
+
+    def most_behind(self, known: int, missing: int, step: int) -> int:
+        """Return the most blocks of `missing` tokens behind `known` blocks of a text.
+
+        step: most of them that a step prefills.
+        """
+        return self.most_blocks(missing, step)
 
     # Between two steps
 
@@ -233,6 +248,9 @@ class KVCacheManager:
         if self._prefix is not None:
             self._prefix.hold(request, tokens // self.block_tokens, computed=True)
 
+    def passed(self, request: Request, past: int) -> None:
+        """Take note that a request was prefilled from `past` tokens to where it is now."""
+
     def restore(self, request: Request, tokens: int, free: int) -> None:
         """Bring `tokens` tokens of a request here from elsewhere; `free` blocks were free before."""
         if self._prefix is not None:
@@ -254,6 +272,12 @@ class KVCacheManager:
             blocks = sum(self.blocks_for(tokens) for tokens in prompts)
             taken = self._decoding.taken(self._clock.now) + blocks
             self._prefix.take_until(self.capacity + self.extra_blocks - taken)
+
+    def forget_before(self, steps: int, chunks: Sequence[tuple[Request, int]]) -> None:
+        """Forget what was in blocks that are free again when the scheduled steps have ended.
+
+        chunks: requests that each of the steps prefills, with the number of tokens.
+        """
 
     def give_back(self, request: Request, tokens: int, blocks: int, *, again: bool) -> None:
         """Return the blocks of a request's `tokens` tokens to the free ones.

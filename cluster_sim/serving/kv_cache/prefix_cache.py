@@ -20,18 +20,19 @@ from collections import deque
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.offload import TierStore
 
-Identity = int | Request
+Identity = int | Request | tuple[object, int]
 """Identity of a piece of a prompt. What only one request can ask for, after a preemption, is known
-by the request itself."""
+by the request itself; what is kept at one place of a piece, by the piece and the place."""
 
 
 class Piece:
     """Blocks of one piece that are in the cache: always its first ones."""
 
-    __slots__ = ("cached", "copying", "free", "held", "identity", "users")
+    __slots__ = ("cached", "copying", "free", "held", "identity", "pages", "users")
 
-    def __init__(self, identity: Identity) -> None:
-        self.identity = identity
+    def __init__(self, identity: Identity, pages: int) -> None:
+        self.identity, self.pages = identity, pages
+        """Number of pages of a block."""
         self.held = 0
         """Number of blocks in use."""
         self.cached = 0
@@ -69,27 +70,29 @@ class Held:
 class PrefixCache:
     """Free blocks of one replica in the order in which they are taken, and what is in them."""
 
-    __slots__ = ("_block_tokens", "_pieces", "_queue", "_store", "free")
+    __slots__ = ("_block_tokens", "_pages", "_pieces", "_queue", "_store", "free")
 
-    def __init__(self, blocks: int, block_tokens: int, store: TierStore | None = None) -> None:
-        self._block_tokens, self._store = block_tokens, store
-        self._queue: deque[Run] = deque([Run(None, 0, blocks)])
+    def __init__(
+        self, pages: int, block_tokens: int, store: TierStore | None = None, block_pages: int = 1
+    ) -> None:
+        self._block_tokens, self._store, self._pages = block_tokens, store, block_pages
+        self._queue: deque[Run] = deque([Run(None, 0, pages)])
         self._pieces: dict[Identity, Piece] = {}
-        self.free = blocks
-        """Number of blocks in the queue."""
+        self.free = pages
+        """Number of pages in the queue."""
 
     @property
     def cached_free(self) -> int:
-        """Number of free blocks that are still findable."""
-        return sum(run.blocks for run in self._queue)
+        """Number of free pages that are still findable."""
+        return sum(run.blocks * run.piece.pages for run in self._queue if run.piece is not None)
 
     @property
     def forgotten_free(self) -> int:
-        """Number of free blocks whose content is forgotten."""
+        """Number of free pages whose content is forgotten."""
         return sum(run.forgotten for run in self._queue)
 
     def take_until(self, free: int) -> None:
-        """Take blocks from the front of the queue until `free` are left.
+        """Take pages from the front of the queue until `free` are left.
 
         Their content is forgotten, or goes to the store. Below 0 nothing is left: with drafts the
         blocks of decoding sequences are a mean, which may exceed the cache until the next step.
@@ -105,17 +108,27 @@ class PrefixCache:
             run = queue[0]
             if run.blocks:
                 missing -= self._evict(run, missing)
+                if missing < 0:  # the rest of a block that has lost its content
+                    if not run.forgotten and not run.blocks:
+                        queue.popleft()
+                    queue.appendleft(Run(None, 0, -missing))
+                    return
             taken = run.forgotten if run.forgotten < missing else missing
             run.forgotten -= taken
             missing -= taken
             if not run.forgotten and not run.blocks:
                 queue.popleft()
 
-    def _evict(self, run: Run, max_blocks: int) -> int:
-        """Take up to `max_blocks` blocks of a piece at the front of the queue; return how many."""
+    def _evict(self, run: Run, max_pages: int) -> int:
+        """Forget blocks of a piece at the front of the queue, for `max_pages` pages of them at most.
+
+        Returns their pages; of the last block there may be more than were asked for.
+        """
         piece = run.piece
         assert piece is not None
-        taken = run.blocks if run.blocks < max_blocks else max_blocks
+        pages = piece.pages
+        blocks = -(-max_pages // pages)
+        taken = run.blocks if run.blocks < blocks else blocks
         run.blocks -= taken
         piece.cached -= taken
         is_findable = self._pieces.get(piece.identity) is piece
@@ -125,7 +138,7 @@ class PrefixCache:
             del piece.free[0]
             if not piece.cached and is_findable:
                 del self._pieces[piece.identity]
-        return taken
+        return taken * pages
 
     def find(self, request: Request) -> tuple[int, int]:
         """Return (blocks at the front of a request's text in the cache, those of them in use).
@@ -133,7 +146,11 @@ class PrefixCache:
         At least one token is left to be prefilled, as the engine needs its output.
         """
         block = self._block_tokens
-        limit = (request.prompt_tokens + request.generated - 1) // block
+        return self._find(request, (request.prompt_tokens + request.generated - 1) // block)
+
+    def _find(self, request: Request, limit: int) -> tuple[int, int]:
+        """Return as `find` does, of the first `limit` blocks."""
+        block = self._block_tokens
         found = used = end = 0
         for identity, tokens in self._pieces_of(request):
             first = end // block
@@ -199,7 +216,7 @@ class PrefixCache:
             if place == len(holds):
                 piece = self._pieces.get(identity)
                 if piece is None:
-                    piece = Piece(identity)
+                    piece = Piece(identity, self._pages)
                     if last > first:
                         self._pieces[identity] = piece
                 holds.append(Held(piece))
@@ -210,13 +227,13 @@ class PrefixCache:
                 self._deepen(held, last - first, computed=computed)
 
     def release(self, request: Request, blocks: int, *, again: bool) -> int:
-        """Take back `blocks` blocks that a request has filled, the last perhaps in part.
+        """Take back `blocks` pages that a request has filled, the last perhaps in part.
 
         Returns how many become free. again: it was preempted and will ask for all of them again.
         """
-        forgotten = blocks
+        forgotten, pages = blocks, self._pages
         for held in request.holds:
-            forgotten -= held.blocks
+            forgotten -= held.blocks * pages
         before = self.free
         self._append(Run(None, 0, forgotten))
         for held in reversed(request.holds):
@@ -232,10 +249,10 @@ class PrefixCache:
             if piece.copying:
                 if held.copies:
                     piece.copying.remove(held)
-                    self._append(Run(None, 0, held.copies))
+                    self._append(Run(None, 0, held.copies * pages))
                 elif len(piece.copying) == sum(users.values()):
                     # No user of the first one is left: a copy takes its place.
-                    self._append(Run(None, 0, piece.copying[0].copies))
+                    self._append(Run(None, 0, piece.copying[0].copies * pages))
                     piece.copying.pop(0).copies = 0
             if held_before > piece.held:
                 run = Run(piece, held_before - piece.held, 0)
@@ -249,10 +266,11 @@ class PrefixCache:
     def _append(self, run: Run) -> None:
         """Add blocks to the end of the queue of free ones."""
         queue = self._queue
-        self.free += run.blocks + run.forgotten
         if run.piece is not None:
+            self.free += run.blocks * run.piece.pages
             queue.append(run)
         elif run.forgotten:
+            self.free += run.forgotten
             if queue:
                 queue[-1].forgotten += run.forgotten
             else:
@@ -294,9 +312,9 @@ class PrefixCache:
             run.blocks -= taken
             left -= taken
             if computed:
-                run.forgotten += taken
+                run.forgotten += taken * piece.pages
             else:
-                self.free -= taken
+                self.free -= taken * piece.pages
             if not run.blocks:
                 piece.free.pop()
         held.blocks = blocks

@@ -118,7 +118,9 @@ class ContinuousScheduler(RequestBatch):
             budget -= tokens
             if request is self._partial and len(chunks) == 1:
                 return self._like_chunks(request, tokens)
-        return 1 if chunks or not waiting else _INDEFINITELY
+        if chunks or not waiting or self._kv.hits_may_shrink:
+            return 1
+        return _INDEFINITELY
 
     def _go_on(self, partial: Request, now_s: float) -> None:
         """Prefill more of the request whose prompt is partly prefilled.
@@ -147,7 +149,7 @@ class ContinuousScheduler(RequestBatch):
         missing = request.prompt_tokens + request.generated - request.prefilled
         steps = (missing - 1) // chunk
         blocks = kv.most_blocks(request.prefilled + chunk * steps, chunk) - kv.partial_blocks
-        if kv.is_tight(steps, blocks):
+        if kv.is_tight(steps, blocks) or kv.hits_may_shrink:
             return 1
         view = self._limits.view
         if view.tokens and (view.is_chunked or request.prefilled < view.tokens):
@@ -174,10 +176,14 @@ class ContinuousScheduler(RequestBatch):
         chunk = missing if missing < budget else budget
         if chunk < missing and not self._limits.chunked_prefill:
             return 0
-        blocks = kv.blocks_during(chunk, chunk) if kv.token_share else -(-chunk // block_tokens)
+        if kv.token_share:
+            reused, blocks = kv.blocks_behind(hit, chunk)
+        else:
+            blocks = -(-chunk // block_tokens)
         spare = kv.watermark_blocks if self.running else 0
         if self.admits_whole_prompts:
-            spare += kv.most_blocks(missing, self._limits.max_batched_tokens) - blocks
+            known = 0 if hit is None else hit.known
+            spare += kv.most_behind(known, missing, self._limits.max_batched_tokens) - blocks
         if not kv.try_take(reused + blocks, spare):
             return 0
         self._take_first()

@@ -194,7 +194,10 @@ class RequestBatch:
         if self._wait is not None:
             self._wait.advance(steps)
         self.pending_tokens -= decoding.blocks.sequences * steps
-        kv, due = self._kv, decoding.advance(steps)
+        kv = self._kv
+        if kv.hits_may_shrink:
+            kv.forget_before(steps, chunks)
+        due = decoding.advance(steps)
         if kv.caches_prefixes and (chunks or due is not None):
             kv.forget_taken(request.prefilled + chunk * steps for request, chunk in chunks)
         finished = due or []
@@ -212,11 +215,15 @@ class RequestBatch:
             if decoding.blocks.step_tokens > 1:
                 decoding.count_tokens()
         if self._resuming:
-            for request in self._resuming:
-                self.stalls.append((request, now_s - request.stalled_s))
-                decoding.count(request)
-            self._resuming = []
+            self._end_gaps(now_s)
         return finished
+
+    def _end_gaps(self, now_s: float) -> None:
+        """Count requests that have decoded a step after a gap, and note how long it was."""
+        for request in self._resuming:
+            self.stalls.append((request, now_s - request.stalled_s))
+            self._decoding.count(request)
+        self._resuming = []
 
     def _prefilled(
         self, request: Request, tokens: int, now_s: float, finished: list[Request]
@@ -226,6 +233,8 @@ class RequestBatch:
         With the last of them comes a token, the first of the answer or the next.
         """
         request.prefilled += tokens
+        if self._kv.caches_prefixes:
+            self._kv.passed(request, request.prefilled - tokens)
         self.pending_tokens -= tokens
         self.pending_prompt_tokens -= tokens
         length = request.prompt_tokens + request.generated

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tests.llm.oracle.configs import CONFIGS
+from tests.llm.oracle.configs import CONFIGS, FURTHER
 from tests.llm.oracle.mutants import all_mutants
 
 Config = dict[str, Any]
@@ -24,7 +24,7 @@ _KEPT = {
 
 def all_cases() -> Iterator[tuple[str, str, Config]]:
     """Yield family, case and configuration of everything that the table counts."""
-    for family, config in CONFIGS.items():
+    for family, config in (CONFIGS | FURTHER).items():
         yield family, _WHOLE, config
         yield family, _BARE, bare(config)
     for family, mutant in all_mutants(CONFIGS):

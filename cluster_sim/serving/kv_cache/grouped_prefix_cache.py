@@ -1,0 +1,154 @@
+"""GroupedPrefixCache: what stays findable where groups of layers share one pool of pages.
+
+As in vLLM (vllm/v1/core/kv_cache_coordinator.py, single_type_kv_cache_manager.py) a hit ends where
+blocks of all groups do. Groups that see the whole context need every block before that place. A
+window needs the blocks of its last tokens, a chunk those since it began, a state what was saved at
+that place. These are kept at the ends of the pieces that a request has prefilled, at the end of its
+prompt and where it leaves; of states at the latter two alone. They join the queue of free pages
+like a block of the text, and are used again as long as they have not been evicted.
+
+Two things are simpler than in vLLM. What is kept at a place waits in the queue while requests use
+it, too, so that it is evicted a little sooner. And a state is saved in passing at the last block
+boundary of a prompt, where vLLM ends a chunk (its mode `align`).
+"""
+
+from __future__ import annotations
+
+from math import lcm
+
+from cluster_sim.physics.cache_groups import Groups
+from cluster_sim.request import Request
+from cluster_sim.serving.kv_cache.prefix_cache import Identity, Piece, PrefixCache, Run
+
+
+class GroupedPrefixCache(PrefixCache):
+    """Free pages of one replica, and what is in them; its blocks are those of all groups at once."""
+
+    __slots__ = ("_bare_blocks", "_has_states", "_limited", "_places")
+
+    def __init__(self, pages: int, groups: Groups) -> None:
+        block_tokens = common_block(groups)
+        growing = [group for group in groups if group.view == "context"]
+        block_pages = sum(group.pages * block_tokens // group.block_tokens for group in growing)
+        super().__init__(pages, block_tokens, block_pages=block_pages)
+        self._limited = [group for group in groups if group.view != "context"]
+        views = {group.view for group in self._limited}
+        self._has_states = "state" in views
+        # Every so many blocks nothing is needed: where chunks of the text end.
+        chunks = lcm(block_tokens, *(group.view_tokens for group in self._limited))
+        self._bare_blocks = chunks // block_tokens if views == {"chunk"} else 0
+        self._places: dict[Identity, list[int]] = {}  # ascending; some may be evicted
+
+    @property
+    def block_pages(self) -> int:
+        """Number of pages of a block in the groups that see the whole context."""
+        return self._pages
+
+    @property
+    def keeps_places(self) -> bool:
+        """Whether hits end only where something is kept."""
+        return bool(self._limited)
+
+    def find(self, request: Request) -> tuple[int, int]:
+        """Return (blocks at the front of a request's text that it can use, those of them in use).
+
+        They end where what limited views and states need is kept.
+        """
+        found, used = super().find(request)
+        place = self._last_kept(request, found)
+        return (found, used) if place == found else self._find(request, place)
+
+    def use_kept(self, request: Request, blocks: int) -> None:
+        """Take note that what is kept behind the first `blocks` blocks of a text was used."""
+        for identity, first, last in self._spans(request):
+            if first < blocks <= last:
+                self._keep(identity, blocks)
+
+    def keep_passed(self, request: Request, past: int, tokens: int) -> None:
+        """Keep what is needed at the ends of pieces between `past` and `tokens` of a prompt."""
+        block, end = self._block_tokens, 0
+        length = request.prompt_tokens + request.generated
+        is_whole = tokens == length
+        for identity, size in self._pieces_of(request):
+            first = end // block
+            end += size
+            last = min(end, length) // block
+            if first < last and past < last * block <= tokens and not self._has_states:
+                self._keep(identity, last)
+            elif is_whole and first < length // block <= end // block:
+                self._keep(identity, length // block)
+
+    def release_at(self, request: Request, pages: int, tokens: int, *, again: bool) -> int:
+        """Take back the pages of a request with `tokens` tokens; return as `release` does.
+
+        What is needed to go on from its last whole block is kept.
+        """
+        place = tokens // self._block_tokens
+        identity = next(
+            (name for name, first, last in self._spans(request) if first < place <= last), None
+        )
+        kept = 0
+        if identity is not None and (identity, place) not in self._pieces:
+            kept = self._kept_pages(place)
+        free = self.free
+        self.release(request, pages - kept, again=again)
+        if not again:
+            self._places.pop(request, None)
+        if identity is not None and (again or identity is not request):
+            self._keep(identity, place)
+        elif kept:
+            self._append(Run(None, 0, kept))
+        return self.free - free
+
+    def _keep(self, identity: Identity, place: int) -> None:
+        """Put what is needed behind `place` blocks at the end of the queue."""
+        pages = self._kept_pages(place)
+        if not pages:
+            return
+        key = identity, place
+        piece = self._pieces.get(key)
+        if piece is None:
+            piece = self._pieces[key] = Piece(key, pages)
+            piece.cached = 1
+            known = [at for at in self._places.get(identity, ()) if (identity, at) in self._pieces]
+            self._places[identity] = sorted({*known, place})
+        else:  # it moves to the end
+            self.free -= pages
+            piece.free.pop().blocks = 0
+        run = Run(piece, 1, 0)
+        piece.free.append(run)
+        self._append(run)
+
+    def _kept_pages(self, place: int) -> int:
+        """Return the pages of limited views and states that a hit of `place` blocks needs."""
+        pages, tokens = 0, place * self._block_tokens
+        for group in self._limited:
+            pages += group.pages * group.blocks_before(tokens)
+        return pages
+
+    def _last_kept(self, request: Request, found: int) -> int:
+        """Return the last place up to `found` blocks where all that a hit needs is kept."""
+        if not self._limited:
+            return found
+        best = found - found % self._bare_blocks if self._bare_blocks else 0
+        for identity, first, _ in self._spans(request):
+            if first >= found:
+                break
+            for place in self._places.get(identity, ()):
+                if best < place <= found and (identity, place) in self._pieces:
+                    best = place
+        return best
+
+    def _spans(self, request: Request) -> list[tuple[Identity, int, int]]:
+        """Return (identity, blocks before it, blocks up to its end) of the pieces of a text."""
+        spans, end = [], 0
+        for identity, tokens in self._pieces_of(request):
+            first = end // self._block_tokens
+            end += tokens
+            spans.append((identity, first, end // self._block_tokens))
+        return spans
+
+
+def common_block(groups: Groups) -> int:
+    """Return the tokens after which blocks of all groups end."""
+    return lcm(*(group.block_tokens for group in groups if group.view != "state"))

@@ -1,0 +1,186 @@
+"""Windows, chunks and states are found again only where what they need is kept."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from cluster_sim.physics.cache_groups import CacheGroup
+from cluster_sim.physics.limited_view import NO_VIEW, LimitedView
+from cluster_sim.request import Request
+from cluster_sim.serving.kv_cache.spec import KVCacheSpec
+from cluster_sim.serving.scheduler import Continuous, SchedulerLimits
+from cluster_sim.serving.scheduler.continuous_scheduler import ContinuousScheduler
+
+WINDOW = (CacheGroup(4), CacheGroup(4, 2, "window", 9))
+STATE = (CacheGroup(8), CacheGroup(1, 3, "state", slots=2))
+
+
+def scheduler_of(
+    groups: tuple[CacheGroup, ...], pages: int, max_sequences: int = 8, budget: int = 100
+) -> ContinuousScheduler:
+    limited = [group for group in groups if group.view in ("window", "chunk")]
+    view = LimitedView(limited[0].view_tokens, limited[0].view == "chunk") if limited else NO_VIEW
+    limits = SchedulerLimits(max_sequences, budget, 4096, view=view)
+    spec = KVCacheSpec(1000, 4, prefix_caching=True, groups=groups, pages=pages)
+    return Continuous().scheduler(limits, spec)
+
+
+def request(number: int, arrival_s: float, *pieces: tuple[int, int], output: int = 2) -> Request:
+    made = Request(number, arrival_s, sum(tokens for _, tokens in pieces), output)
+    made.pieces, made.output_piece = pieces, 1000 + number
+    return made
+
+
+def serve(
+    scheduler: ContinuousScheduler, requests: list[Request], *, stretches: bool = False
+) -> None:
+    """Serve requests in steps of one second; pages are counted after each."""
+    arriving, left, now, kv = list(requests), len(requests), 0.0, scheduler._kv
+    while left:
+        while arriving and arriving[0].arrival_s <= now:
+            scheduler.expect(arriving[0])
+            scheduler.enqueue(arriving.pop(0))
+        steps = scheduler.schedule(now, (1 << 20) if stretches else 1).steps
+        if not steps:
+            now = max(now, arriving[0].arrival_s)
+            continue
+        if arriving:
+            steps = max(min(steps, int(arriving[0].arrival_s - now)), 1)
+        now += steps
+        left -= len(scheduler.advance(steps, now))
+        taken = scheduler.blocks_taken()
+        assert 0 <= taken <= kv.capacity
+        kv.forget_until(kv.capacity - taken)
+        assert taken + sum(kv.count_queue()) == kv.capacity
+    assert scheduler.blocks_taken() == scheduler.pending_tokens == 0
+
+
+def hits(scheduler: ContinuousScheduler, *requests: Request) -> list[int]:
+    serve(scheduler, list(requests))
+    return [request.prefix_hit_tokens for request in requests]
+
+
+def test_a_window_is_found_behind_a_shared_prefix_that_another_has_passed() -> None:
+    """30 tokens are shared: 7 blocks of 4. The window needs 8 keys before token 28, two blocks."""
+    first = request(0, 0, (1, 30), (2, 30))
+    second = request(1, 50, (1, 30), (3, 30))
+    assert hits(scheduler_of(WINDOW, 200), first, second) == [0, 28]
+
+
+def test_a_window_that_was_evicted_lets_nothing_be_found() -> None:
+    """All blocks of the whole context are in use, by one that decodes on; the window is gone."""
+    first = request(0, 0, (1, 32), (2, 32), output=60)
+    filler = request(1, 5, (7, 88))
+    second = request(2, 20, (1, 32), (3, 8))
+    # 16 blocks and 2 x 3 of the window; 22 and 2 x 22 more for a prompt of 88.
+    assert hits(scheduler_of(WINDOW, 22 + 66 + 4), first, filler, second) == [0, 0, 0]
+    first, filler, second = (
+        request(0, 0, (1, 32), (2, 32), output=60),
+        request(1, 5, (7, 4)),
+        request(2, 20, (1, 32), (3, 8)),
+    )
+    assert hits(scheduler_of(WINDOW, 22 + 66 + 4), first, filler, second) == [0, 0, 32]
+
+
+def test_states_are_found_where_a_prompt_or_an_answer_ended_not_in_between() -> None:
+    """A prefix of 40 that went on to 60 saved its state at 56 alone; the next turn begins there."""
+    first = request(0, 0, (1, 40), (2, 20), output=3)
+    alike = request(1, 50, (1, 40), (3, 20))
+    again = request(2, 100, (1, 40), (2, 20), (1000, 3), (4, 9))
+    assert hits(scheduler_of(STATE, 200), first, alike, again) == [0, 0, 56]
+
+
+def test_hits_end_where_blocks_of_all_groups_do() -> None:
+    """Blocks of 6 and of 4 tokens end together every 12: of 30 shared tokens 24 are found."""
+    groups = (CacheGroup(6), CacheGroup(4, 1, "window", 5))
+    first, second = request(0, 0, (1, 30), (2, 6)), request(1, 50, (1, 30), (3, 6))
+    assert hits(scheduler_of(groups, 200), first, second) == [0, 24]
+
+
+def test_nothing_of_a_chunk_is_needed_where_a_chunk_begins() -> None:
+    """Two chunks of 16 lie in a prefix of 40; the third has begun and is kept up to its end."""
+    groups = (CacheGroup(4), CacheGroup(4, 1, "chunk", 16))
+    first, second = request(0, 0, (1, 40), (2, 40)), request(1, 50, (1, 40), (3, 40))
+    assert hits(scheduler_of(groups, 200), first, second) == [0, 40]
+    scheduler = scheduler_of(groups, 200)
+    first, second = request(0, 0, (1, 40), (2, 40)), request(1, 50, (1, 40), (3, 40))
+    serve(scheduler, [first])
+    scheduler._kv._prefix._pieces.pop((1, 10))  # type: ignore[union-attr]
+    serve(scheduler, [second])
+    assert second.prefix_hit_tokens == 32
+
+
+def test_requests_that_share_blocks_take_those_of_their_windows_apart() -> None:
+    """37 and 36 tokens, 32 of them shared: 10 and 9 blocks less 8, and 3 of each window."""
+    scheduler = scheduler_of(WINDOW, 200)
+    first, second = request(0, 0, (1, 32), (2, 4), output=9), request(1, 1, (1, 32), (3, 4))
+    for each in (first, second):
+        scheduler.expect(each)
+        scheduler.enqueue(each)
+        scheduler.schedule(each.arrival_s, 1)
+        scheduler.advance(1, each.arrival_s + 1)
+    assert second.prefix_hit_tokens == 32
+    assert scheduler.blocks_taken() == 10 + 9 - 8 + 2 * (3 + 3)
+
+
+def any_groups(rng: random.Random) -> tuple[CacheGroup, ...]:
+    """A group that grows; windows of one size or chunks; states."""
+    groups = [CacheGroup(rng.choice([1, 2, 4, 8]), rng.randint(1, 3))]
+    view, size = rng.choice(["window", "window", "chunk"]), rng.randint(2, 60)
+    groups += [
+        CacheGroup(rng.choice([1, 2, 4, 8]), rng.randint(1, 3), view, size)  # type: ignore[arg-type]
+        for _ in range(rng.randint(0, 2))
+    ]
+    if rng.random() < 0.4:
+        groups.append(CacheGroup(1, rng.randint(1, 3), "state", slots=2))
+    return tuple(groups)
+
+
+def any_requests(rng: random.Random) -> list[Request]:
+    """Requests that begin alike, and later turns of earlier ones."""
+    now, made = 0.0, list[Request]()
+    for number in range(rng.randint(2, 25)):
+        now += rng.choice([0, 0, 1, 5, 20])
+        shared, earlier = rng.randint(0, 3), rng.choice([*made, None])
+        pieces = [(shared, 13 * shared), (100 + number, rng.randint(1, 80))]
+        if earlier is not None and earlier.output_piece is not None and rng.random() < 0.5:
+            answer = (earlier.output_piece, earlier.output_tokens)
+            pieces = [*earlier.pieces, answer, (300 + number, rng.randint(1, 20))]
+        kept = tuple(piece for piece in pieces if piece[1])
+        made.append(request(number, now, *kept, output=rng.randint(1, 40)))
+        if rng.random() < 0.3:
+            made[-1].output_piece = None
+    return made
+
+
+def stretches_agree(seed: int) -> tuple[int, int]:
+    """Whether steps in stretches find and preempt what single steps do; (hits, preemptions)."""
+    seen = []
+    for stretches in (False, True):
+        rng = random.Random(seed)
+        groups = any_groups(rng)
+        scheduler = scheduler_of(
+            groups, rng.randint(20, 300), rng.randint(1, 8), rng.randint(8, 120)
+        )
+        requests = [each for each in any_requests(rng) if each.footprint <= scheduler.longest]
+        serve(scheduler, requests, stretches=stretches)
+        seen.append([
+            (each.first_token_s, each.finish_s, each.prefix_hit_tokens, each.preemptions)
+            for each in requests
+        ])  # fmt: skip
+    assert seen[0] == seen[1], seed
+    return sum(row[2] > 0 for row in seen[0]), sum(row[3] for row in seen[0])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_stretch_finds_what_its_steps_find(seed: int) -> None:
+    stretches_agree(seed)
+
+
+@pytest.mark.slow
+def test_a_stretch_finds_what_its_steps_find_in_many_cases() -> None:
+    rows = [stretches_agree(seed) for seed in range(20, 520)]
+    assert sum(found for found, _ in rows) > 500
+    assert sum(preempted for _, preempted in rows) > 500
