@@ -1,11 +1,12 @@
 """Counts the parameters and the cache of models as the library transformers builds them.
 
     pip install -e .[oracle]
-    python benchmarks/count_parameters.py [--only FAMILY]
+    python benchmarks/count_parameters.py [--again]
 
 Each configuration of tests/llm/oracle is built on the meta device, where weights take no memory,
-and reads a few tokens, which shows the shapes of its cache. The figures go into
-tests/llm/oracle/table.csv, with the versions of the libraries. The tests of cluster_sim.llm hold
+and reads a few tokens, which shows the shapes of its cache. The figures of new rows go into
+tests/llm/oracle/table.csv, with the versions of the libraries, and the configurations as the library
+saves them into saved.json beside it. The tests of cluster_sim.llm hold
 its readers to that table.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import json
 import os
 import re
 import sys
@@ -40,13 +42,14 @@ TOKENS = 7
 TOKENS_OF_ENTRIES = 1024
 """Number of tokens that a model with one entry of its cache per some tokens reads."""
 _NOT_THE_LANGUAGE_MODEL = re.compile(
-    r"(^|[._])(visual|vision\w*|image\w*|audio\w*|multi_modal\w*|multimodal\w*|mtp|talker|token2wav|code2wav|embed_vision|embed_audio)[._]"
+    r"(^|[._])(visual|vision\w*|image\w*|audio\w*|multi_modal\w*|multimodal\w*|projector|mlp_AR|mtp|talker|token2wav|code2wav|embed_vision|embed_audio)[._]"
 )
 _TOP_K = (
     "num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", "top_k_experts", "moe_top_k",
 )  # fmt: skip
 _OUTSIDE = {
     "step3p5": "step3p7",
+    "mllama_text_model": "mllama",
     "qwen2_5_omni_text": "qwen2_5_omni_thinker",
     "qwen3_omni_moe_text": "qwen3_omni_moe_thinker",
 }
@@ -57,11 +60,20 @@ _CAUSAL = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING
 def counted(config: Config) -> Figures:
     """Return what the model of a configuration holds, or the fault of the library."""
     try:
-        model, text = _built(copy.deepcopy(config))
+        model, text = _built(_with_floats(copy.deepcopy(config)))
         cache = _cache_of(model)
         return _figures(model, text, cache)
     except Exception as fault:
         return Figures(fault=type(fault).__name__)
+
+
+def _with_floats(value: Any) -> Any:
+    """Return a value with the numbers that the library writes as mappings, such as infinity."""
+    if isinstance(value, dict):
+        if set(value) == {"__float__"}:
+            return float(value["__float__"])
+        return {key: _with_floats(one) for key, one in value.items()}
+    return [_with_floats(one) for one in value] if isinstance(value, list) else value
 
 
 def _built(config: Config) -> tuple[Any, Any]:
@@ -98,9 +110,9 @@ def _kind_of(made: Any) -> Any:
     """Return the class of the model with an output head."""
     if type(made) in _CAUSAL:
         return _CAUSAL[type(made)]
-    return getattr(
-        transformers, f"{type(made).__name__.removesuffix('Config')}ForConditionalGeneration"
-    )
+    name = type(made).__name__.removesuffix("Config")
+    whole = getattr(transformers, f"{name}ForConditionalGeneration", None)
+    return whole or getattr(transformers, f"{name}ForCausalLM")
 
 
 def _cache_of(model: Any) -> Any:
@@ -216,25 +228,31 @@ def _outermost_experts(module: Any, name: str = "") -> Iterator[Any]:
         yield from _outermost_experts(child, inner)
 
 
+def _saved(config: Config) -> Config:
+    """Return a configuration as the library writes it to a file."""
+    made = CONFIG_MAPPING[config["model_type"]].from_dict(copy.deepcopy(config))
+    saved: Config = json.loads(made.to_json_string(use_diff=True))
+    return saved
+
+
 def main(arguments: Iterable[str] | None = None) -> None:
     """Count all configurations and write the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--only", metavar="FAMILY", action="append", help="count these again, keep the rest"
-    )
+    parser.add_argument("--again", action="store_true", help="count every row again")
     chosen = parser.parse_args(arguments)
     warnings.filterwarnings("ignore")
     transformers.logging.set_verbosity_error()
     torch.set_num_threads(1)
-    kept = table.read() if chosen.only else {}
+    versions = f"transformers {transformers.__version__}, torch {torch.__version__}"
+    kept = table.read() if table.versions() == versions and not chosen.again else {}
+    cases.write_saved({family: _saved(config) for family, config in cases.ALL.items()})
     rows: dict[tuple[str, str, str], Figures] = {}
     for family, case, config in cases.all_cases():
         key = (family, case, table.digest(config))
-        again = not chosen.only or family in chosen.only or key not in kept
-        rows[key] = counted(config) if again else kept[key]
-    table.write(f"transformers {transformers.__version__}, torch {torch.__version__}", rows)
+        rows[key] = kept[key] if key in kept else counted(config)
+    table.write(versions, rows)
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ class Scenario(Description):
             for kinds, kernels in ((nowhere, "no"), (partly, "not all")):
                 if kinds:
                     yield (
-                        f"{device.name}: {kernels} kernels of {' and '.join(kinds)} layers were measured under {engine}; the step times of {self.model.name} are a roofline there"
+                        f"{device.name}: {kernels} kernels of {' and '.join(kinds)} were measured under {engine}; the step times of {self.model.name} are a roofline there"
                     )
             if not device.measured:
                 yield (

@@ -31,6 +31,6 @@ def unmeasured_kinds(
         table, name = kind.fit_name(kv_cache) or ("", "")
         fit = fit_of_engine(fits.get(table, {}), name, engine)
         kinds = nowhere if fit is None else partly if fit.is_partial else None
-        if table and kinds is not None and kind.kind not in kinds:
-            kinds.append(kind.kind)
+        if table and kinds is not None and kind.label not in kinds:
+            kinds.append(kind.label)
     return nowhere, partly

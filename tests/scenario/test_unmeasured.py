@@ -33,12 +33,15 @@ def test_kernels_of_delta_rules_were_measured(engine: str) -> None:
 
 
 def test_another_engine_has_no_kernels_of_kda() -> None:
-    assert unmeasured_kinds(model("kda"), B200, "bf16", "TensorRT-LLM") == (["kda"], [])
+    assert unmeasured_kinds(model("kda"), B200, "bf16", "TensorRT-LLM") == (
+        ["Kimi Delta Attention"],
+        [],
+    )
 
 
 def test_of_mamba_2_the_convolution_was_measured_and_of_mamba_nothing() -> None:
     hybrid = model("mamba2", "mamba", "full")
-    assert unmeasured_kinds(hybrid, B200, "bf16", "vLLM") == (["mamba"], ["mamba2"])
+    assert unmeasured_kinds(hybrid, B200, "bf16", "vLLM") == (["Mamba-1"], ["Mamba-2"])
 
 
 def test_a_device_without_any_measured_kernels_is_not_told_by_kind() -> None:

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from cluster_sim.errors import shown
-from cluster_sim.llm.config_files.config_keys import ConfigKeys
+from cluster_sim.llm.config_files.config_keys import ConfigKeys, about
 
 _COUNTS = ("n_routed_experts", "num_local_experts", "num_experts", "moe_num_experts")
 _TOP_K = (
@@ -25,12 +25,14 @@ _SHARED_WIDTH = (
     "shared_intermediate_size",
     "moe_shared_expert_intermediate_size",
 )
-_ACTIVATIONS = ("hidden_act", "hidden_activation", "activation_function", "mlp_hidden_act")
+ACTIVATIONS = ("hidden_act", "hidden_activation", "activation_function", "mlp_hidden_act")
+"""Keys of the activation of feed-forward parts."""
 _SPARSE = ("sparse", "moe", "hash_moe")
 """Names of layers with experts; DeepSeek-V4 routes by a table of tokens in its first ones."""
 _OF_GATES = re.compile(r"silu|swish|swiglu|swiglu_?oai|gelu_pytorch_tanh|gegelu|geglu")
 
 
+@about("feed_forward")
 def feed_forward_of(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
     """Return the dense feed-forward part, and experts where there are some."""
     gate = _gate(reader)
@@ -86,7 +88,7 @@ def _wide_enough(reader: ConfigKeys, width: int) -> None:
 
 def _gate(reader: ConfigKeys) -> dict[str, Any]:
     """Return whether feed-forward parts have a gate, where they have none."""
-    key, activation = reader.value(*_ACTIVATIONS)
+    key, activation = reader.value(*ACTIVATIONS)
     if reader.family is not None:
         return {} if reader.family.gated else {"ffn_gated": False}
     if activation is not None and not _OF_GATES.fullmatch(str(activation)):

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cluster_sim.errors import Fault, ScenarioError, shown
-from cluster_sim.llm.config_files.config_experts import feed_forward_of
+from cluster_sim.llm.config_files.config_experts import ACTIVATIONS, feed_forward_of
 from cluster_sim.llm.config_files.config_keys import ConfigKeys
 from cluster_sim.llm.config_files.config_quantisation import SIDE_FILES, quantisation_of
 from cluster_sim.llm.config_files.config_shapes import shape_of, window_of
@@ -23,6 +23,20 @@ from cluster_sim.schema import Document, FromFile, catalog_names, find, named, r
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _MAY_BE_NULL = ("q_lora_rank", "n_shared_experts", "num_shared_experts", "head_dim")
 """Keys that a file must have although their value may be null, which stands for none."""
+_OTHERWISE = {
+    "num_experts": "num_local_experts",
+    "num_shared_experts": "n_shared_experts",
+    "first_k_dense_replace": "mlp_layer_types",
+    "moe_layers_enum": "mlp_layer_types",
+}
+"""Keys in place of those that a file must have, as transformers 5 saves them."""
+_AROUND = {
+    "internvl": "tie_word_embeddings",
+    "granite_speech": "tie_word_embeddings",
+    "ovis2": "tie_word_embeddings",
+    "voxtral": "head_dim",
+}
+"""Keys whose default is not the language model's own inside models of these names."""
 _PICTURES = ("vision_config", "audio_config", "visual", "vision_tower", "mm_vision_tower")
 
 
@@ -129,7 +143,8 @@ def from_hugging_face(
     if reader.faults:
         raise ValueError("\n".join(reader.faults))
     _note_the_rest(reader)
-    return keys | ({"notes": reader.notes} if reader.notes else {})
+    notes = {"notes": reader.notes} if reader.notes else {}
+    return keys | notes | {"read_from": reader.read_from()}
 
 
 def _alike(reader: ConfigKeys) -> dict[str, Any]:
@@ -141,10 +156,15 @@ def _alike(reader: ConfigKeys) -> dict[str, Any]:
 def _required(reader: ConfigKeys) -> None:
     """Note the keys that a file of its family must have, and has not."""
     family, kind = reader.family, reader.model_type or "an unknown architecture"
+    outside = reader.outside
+    if (key := _AROUND.get(outside, "")) and key not in reader.config:
+        reader.fault(f"{key}: is missing; expected it in a file of {outside}")
+    if family is None and not any(one in reader.config for one in ACTIVATIONS):
+        reader.fault(f"{ACTIVATIONS[0]}: is missing; expected it in a file of {kind}")
     for key in family.required if family is not None else ("tie_word_embeddings",):
-        if key not in reader.config:
+        if key not in reader.config and not reader.given(_OTHERWISE.get(key, key)):
             reader.fault(f"{key}: is missing; expected it in a file of {kind}")
-        elif reader.config[key] is None and key not in _MAY_BE_NULL:
+        elif key in reader.config and reader.config[key] is None and key not in _MAY_BE_NULL:
             reader.fault(f"{key}: got null; expected a value in a file of {kind}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from cluster_sim.llm.layers.indexer import Indexer
 from cluster_sim.llm.layers.kind import AttentionLayers, HeadShape, MatrixShape, PerKey, heads_fault
@@ -17,6 +17,7 @@ class CompressedLayers(AttentionLayers):
     reads a little less.
     """
 
+    words: ClassVar[str] = "compressed attention"
     kind: Literal["compressed"] = "compressed"
     heads: Count
     """Number of query heads per layer."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from cluster_sim.llm.layers.heads import HeadLayers
 from cluster_sim.llm.layers.kind import HeadShape, MatrixShape
@@ -11,6 +11,7 @@ from cluster_sim.llm.layers.kind import HeadShape, MatrixShape
 class CrossLayers(HeadLayers):
     """Cross-attention (Llama 3.2 Vision). Its weights are there; served with text it does nothing."""
 
+    words: ClassVar[str] = "cross-attention"
     kind: Literal["cross"] = "cross"
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from cluster_sim.llm.layers.indexer import Indexer
 from cluster_sim.llm.layers.kind import (
@@ -88,6 +88,7 @@ class HeadLayers(AttentionLayers):
 class FullLayers(HeadLayers):
     """Attention that sees the whole context; with an indexer it reads the chosen tokens of it."""
 
+    words: ClassVar[str] = "full attention"
     kind: Literal["full"] = "full"
     indexer: Indexer | None = None
     """Indexer that chooses the tokens to be read; left out, all are read."""
@@ -150,6 +151,7 @@ class FullLayers(HeadLayers):
 class WindowLayers(HeadLayers):
     """Attention that sees the last `tokens` only; older ones leave the cache."""
 
+    words: ClassVar[str] = "sliding-window attention"
     kind: Literal["window"] = "window"
     tokens: Count
     """Length of the window [tokens]."""
@@ -186,6 +188,7 @@ class WindowLayers(HeadLayers):
 class ChunkedLayers(WindowLayers):
     """Attention inside chunks: a query sees the tokens before it in its own chunk (Llama 4)."""
 
+    words: ClassVar[str] = "chunked attention"
     kind: Literal["chunked"] = "chunked"  # type: ignore[assignment]
 
     @property

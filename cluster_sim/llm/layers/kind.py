@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from cluster_sim.schema import Description
 from cluster_sim.typing import Count
@@ -59,6 +59,9 @@ class AttentionLayers(Description):
     `ranks` is the number of devices that share the layer (tensor parallelism). Figures that take it
     are those of one device.
     """
+
+    words: ClassVar[str]
+    """What the kind is called in tables and messages."""
 
     kind: str
     """Kind of the layers."""
@@ -139,6 +142,11 @@ class AttentionLayers(Description):
         return 0.0
 
     # Kernels
+
+    @property
+    def label(self) -> str:
+        """Words for the kind of layers in tables and messages."""
+        return f"sparse {self.words}" if self.is_chosen else self.words
 
     def fit_name(self, kv_cache: str) -> tuple[str, str] | None:
         """Return (table, name) of the measured kernels that these layers need beside plain ones.

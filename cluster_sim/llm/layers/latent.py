@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from cluster_sim.llm.layers.indexer import Indexer
 from cluster_sim.llm.layers.kind import AttentionLayers, HeadShape, MatrixShape, PerKey, heads_fault
@@ -31,6 +31,7 @@ class LatentAttention(Description):
 class LatentLayers(LatentAttention, AttentionLayers):
     """Layers of latent attention; with an indexer they read the chosen tokens of the context."""
 
+    words: ClassVar[str] = "latent attention"
     kind: Literal["latent"] = "latent"
     heads: Count
     """Number of query heads per layer."""

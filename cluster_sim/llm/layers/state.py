@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Literal
+from typing import ClassVar, Literal
 
 from cluster_sim.llm.layers.kind import AttentionLayers, MatrixShape, StateShape, heads_fault
 from cluster_sim.typing import Count, CountOrZero
@@ -115,6 +115,7 @@ class DeltaLayers(StateLayers):
 class GatedDeltaNetLayers(DeltaLayers):
     """Gated DeltaNet (arXiv 2412.06464), as in Qwen3-Next and Qwen3.5."""
 
+    words: ClassVar[str] = "Gated DeltaNet"
     kind: Literal["gated_delta_net"] = "gated_delta_net"
 
     def parameters(self, hidden: int) -> int:
@@ -137,6 +138,7 @@ class GatedDeltaNetLayers(DeltaLayers):
 class KimiDeltaLayers(DeltaLayers):
     """Kimi Delta Attention (arXiv 2510.26692): a decay per channel of the key."""
 
+    words: ClassVar[str] = "Kimi Delta Attention"
     kind: Literal["kda"] = "kda"
     gate_rank: CountOrZero = 128
     """Rank of the projection of the decay; 0: full rank."""
@@ -169,6 +171,7 @@ class KimiDeltaLayers(DeltaLayers):
 class Mamba2Layers(StateLayers):
     """Mamba-2 (arXiv 2405.21060)."""
 
+    words: ClassVar[str] = "Mamba-2"
     kind: Literal["mamba2"] = "mamba2"
     heads: Count
     """Number of heads."""
@@ -238,6 +241,7 @@ class Mamba2Layers(StateLayers):
 class MambaLayers(StateLayers):
     """Mamba-1 (arXiv 2312.00752), as in Jamba."""
 
+    words: ClassVar[str] = "Mamba-1"
     kind: Literal["mamba"] = "mamba"
     inner: Count
     """Number of channels."""
@@ -294,6 +298,7 @@ class MambaLayers(StateLayers):
 class LightningLayers(StateLayers):
     """Lightning attention (arXiv 2405.17381), as in MiniMax-Text-01: linear attention with decay."""
 
+    words: ClassVar[str] = "lightning attention"
     kind: Literal["lightning"] = "lightning"
     heads: Count
     """Number of heads."""

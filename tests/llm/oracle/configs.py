@@ -1,6 +1,18 @@
 """Configurations of all families."""
 
-from tests.llm.oracle import configs_attention, configs_mixed, configs_read
+from tests.llm.oracle import (
+    configs_attention,
+    configs_further,
+    configs_mixed,
+    configs_read,
+    configs_states,
+)
 
 CONFIGS = configs_read.CONFIGS | configs_mixed.CONFIGS | configs_attention.CONFIGS
-"""Configurations by family."""
+"""Configurations of families that are read, by family."""
+FURTHER = {
+    family: config
+    for family, config in (configs_states.CONFIGS | configs_further.CONFIGS).items()
+    if family not in CONFIGS
+}
+"""Configurations of families that have no reader of their own yet, by family."""

@@ -44,14 +44,22 @@ def digest(config: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:10]
 
 
-def write(versions: str, rows: dict[tuple[str, str, str], Figures]) -> None:
-    """Write the table. Zeros are left empty."""
+def write(by: str, rows: dict[tuple[str, str, str], Figures]) -> None:
+    """Write the table, with the versions of the libraries that counted. Zeros are left empty."""
     with FILE.open("w", encoding="utf-8", newline="") as file:
-        file.write(f"# {versions}\n")
+        file.write(f"# {by}\n")
         out = csv.writer(file, lineterminator="\n")
         out.writerow(("family", "case", "config", *Figures._fields))
         for key, figures in rows.items():
             out.writerow((*key, *(value or "" for value in figures)))
+
+
+def versions() -> str:
+    """Return the versions of the libraries that counted the rows."""
+    if not FILE.exists():
+        return ""
+    with FILE.open(encoding="utf-8") as file:
+        return file.readline().strip("# \n")
 
 
 @cache
