@@ -102,6 +102,21 @@ def test_parts_in_16_bit_follow_from_the_lists_of_modules(ignore: list[str], kep
     assert list(made.kept_bf16) == ["embedding", *kept]
 
 
+def test_a_dense_part_beside_experts_is_kept_without_them():
+    beside = {
+        "model_type": "gemma4_text", "hidden_size": 1024, "intermediate_size": 512, "num_hidden_layers": 2, "num_attention_heads": 8,
+        "num_key_value_heads": 4, "head_dim": 64, "global_head_dim": 128, "num_global_key_value_heads": 2, "vocab_size": 1000,
+        "max_position_embeddings": 8192, "sliding_window": 512, "layer_types": ["sliding_attention", "full_attention"],
+        "hidden_size_per_layer_input": 0, "enable_moe_block": True, "num_experts": 16, "top_k_experts": 2, "moe_intermediate_size": 256,
+    }  # fmt: skip
+    kept = [f"model.layers.{layer}.{name}*" for layer in range(2) for name in ("mlp", "router", "self_attn")]  # fmt: skip
+    nvfp4 = {"quant_method": "modelopt", "quant_algo": "NVFP4", "group_size": 16}
+    made = model(beside | {"quantization_config": nvfp4 | {"ignore": ["lm_head", *kept]}})
+    assert (made.native, made.notes) == ("fp4", None)
+    assert made.kept_bf16 == ("embedding", "attention", "ffn")
+    assert made.part_bytes("fp4", "experts") == 2 * 16 * 3 * 1024 * 256 * 4.5 / 8
+
+
 def test_modules_that_are_not_targets_stay_in_16_bit():
     only_experts = groups(num_bits=8, type="float")
     only_experts["config_groups"]["g"]["targets"] = ["re:.*mlp.experts.*"]

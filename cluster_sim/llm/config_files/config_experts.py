@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from cluster_sim.errors import shown
-from cluster_sim.llm.config_files.config_keys import ConfigKeys
+from cluster_sim.llm.config_files.config_keys import ConfigKeys, about
 
 _COUNTS = ("n_routed_experts", "num_local_experts", "num_experts", "moe_num_experts")
 _TOP_K = (
@@ -32,6 +32,7 @@ _SPARSE = ("sparse", "moe", "hash_moe")
 _OF_GATES = re.compile(r"silu|swish|swiglu|swiglu_?oai|gelu_pytorch_tanh|gegelu|geglu")
 
 
+@about("feed_forward")
 def feed_forward_of(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
     """Return the dense feed-forward part, and experts where there are some."""
     gate = _gate(reader)

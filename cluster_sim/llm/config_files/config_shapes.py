@@ -7,7 +7,8 @@ from typing import Any
 
 from cluster_sim.errors import shown
 from cluster_sim.limits import LAYERS
-from cluster_sim.llm.config_files.config_keys import ConfigKeys
+from cluster_sim.llm.config_files.config_keys import ConfigKeys, about
+from cluster_sim.llm.config_files.derived_keys import compare_derived_keys
 
 _FULL, _WINDOW = "full_attention", "sliding_attention"
 _KV_HEADS = (
@@ -21,7 +22,7 @@ _KV_HEADS = (
 def shape_of(reader: ConfigKeys) -> dict[str, Any]:
     """Return the widths and counts that every model has, and latent attention where it has it."""
     layers = count_layers(reader)
-    hidden = reader.count("hidden_size", "d_model", "n_embd", "n_embed")
+    hidden = _hidden(reader)
     heads = reader.count("num_attention_heads", "n_heads", "n_head")
     _same_width(reader, hidden)
     latent = _latent(reader)
@@ -36,7 +37,7 @@ def shape_of(reader: ConfigKeys) -> dict[str, Any]:
     if heads % kv_heads and not reader.faults:
         key, _ = reader.value(*_KV_HEADS)
         reader.fault(f"{key}: got {kv_heads}; expected a divisor of the number of heads, {heads}")
-    return {
+    shape = {
         "layers": layers,
         "hidden": hidden,
         "heads": heads,
@@ -44,10 +45,24 @@ def shape_of(reader: ConfigKeys) -> dict[str, Any]:
         "head_dim": head_dim,
         "vocabulary": _vocabulary(reader),
         "max_context": _max_context(reader),
-        "tied_embeddings": reader.truth(
-            "tie_word_embeddings", default=reader.family is not None and reader.family.tied
-        ),
-    } | latent
+        "tied_embeddings": _tied(reader),
+        **latent,
+    }
+    compare_derived_keys(reader, shape)
+    return shape
+
+
+@about("hidden")
+def _hidden(reader: ConfigKeys) -> int:
+    """Return the width of the hidden states."""
+    return reader.count("hidden_size", "d_model", "n_embd", "n_embed")
+
+
+@about("vocabulary")
+def _tied(reader: ConfigKeys) -> bool:
+    """Return whether embedding and output head share their weights."""
+    default = reader.family is not None and reader.family.tied
+    return reader.truth("tie_word_embeddings", default=default)
 
 
 def _fits(reader: ConfigKeys, hidden: int, heads: int, head_dim: int) -> None:
@@ -62,6 +77,7 @@ def _fits(reader: ConfigKeys, hidden: int, heads: int, head_dim: int) -> None:
         reader.fault(f"{key}: got {head_dim}; expected an even number, which positions need")
 
 
+@about("layers")
 def count_layers(reader: ConfigKeys) -> int:
     """Return the number of layers, which lists of the file are compared with from then on."""
     if not reader.layers:
@@ -111,6 +127,7 @@ def _kv_heads(reader: ConfigKeys, heads: int) -> int:
     return reader.count(*_KV_HEADS, default=heads if as_heads else None)
 
 
+@about("vocabulary")
 def _vocabulary(reader: ConfigKeys) -> int:
     """Return the number of rows of the embedding: chatglm pads the vocabulary."""
     if reader.given("padded_vocab_size"):
@@ -119,6 +136,7 @@ def _vocabulary(reader: ConfigKeys) -> int:
     return reader.count("vocab_size")
 
 
+@about("max_context")
 def _max_context(reader: ConfigKeys) -> int:
     """Return the longest context. Cohere's files keep it apart from what the model was trained on."""
     longer = "model_max_length"

@@ -23,6 +23,13 @@ from cluster_sim.schema import Document, FromFile, catalog_names, find, named, r
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _MAY_BE_NULL = ("q_lora_rank", "n_shared_experts", "num_shared_experts", "head_dim")
 """Keys that a file must have although their value may be null, which stands for none."""
+_OTHERWISE = {
+    "num_experts": "num_local_experts",
+    "num_shared_experts": "n_shared_experts",
+    "first_k_dense_replace": "mlp_layer_types",
+    "moe_layers_enum": "mlp_layer_types",
+}
+"""Keys in place of those that a file must have, as transformers 5 saves them."""
 _AROUND = {
     "internvl": "tie_word_embeddings",
     "granite_speech": "tie_word_embeddings",
@@ -136,7 +143,8 @@ def from_hugging_face(
     if reader.faults:
         raise ValueError("\n".join(reader.faults))
     _note_the_rest(reader)
-    return keys | ({"notes": reader.notes} if reader.notes else {})
+    notes = {"notes": reader.notes} if reader.notes else {}
+    return keys | notes | {"read_from": reader.read_from()}
 
 
 def _alike(reader: ConfigKeys) -> dict[str, Any]:
@@ -154,9 +162,9 @@ def _required(reader: ConfigKeys) -> None:
     if family is None and not any(one in reader.config for one in ACTIVATIONS):
         reader.fault(f"{ACTIVATIONS[0]}: is missing; expected it in a file of {kind}")
     for key in family.required if family is not None else ("tie_word_embeddings",):
-        if key not in reader.config:
+        if key not in reader.config and not reader.given(_OTHERWISE.get(key, key)):
             reader.fault(f"{key}: is missing; expected it in a file of {kind}")
-        elif reader.config[key] is None and key not in _MAY_BE_NULL:
+        elif key in reader.config and reader.config[key] is None and key not in _MAY_BE_NULL:
             reader.fault(f"{key}: got null; expected a value in a file of {kind}")
 
 

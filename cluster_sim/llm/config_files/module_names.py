@@ -33,6 +33,7 @@ _STATE_NAMES = {
     ),
     "mamba2": (("mamba", "mixer"), (("in_proj",), ("out_proj",))),
     "mamba": (("mamba", "mixer"), (("in_proj",), ("x_proj",), ("dt_proj",), ("out_proj",))),
+    "convolution": (("conv", "short_conv"), (("in_proj",), ("out_proj",))),
     "lightning": (("self_attn", "linear_attn"), (("qkv_proj",), ("output_gate",), ("out_proj",))),
 }  # fmt: skip
 """Owners of a state and names of its matrices, by kind."""
@@ -48,6 +49,8 @@ _EXPERT_OWNERS = (
     "mixer.experts.0",
     "mixer.experts",
 )
+_OWN_EXPERTS = ("experts.0", "experts")
+"""Owners of experts beside a dense feed-forward part, which has the name `mlp` (Gemma 4)."""
 _SHARED_OWNERS = (
     "mlp.shared_experts",
     "mlp.shared_expert",
@@ -99,7 +102,8 @@ def modules_of(model: Model, order: LayerOrder, layer: int) -> Iterator[Module]:
     if experts is not None and has_experts:
         matrices = model.ffn_matrices
         routed = model.expert_parameters * experts.count // matrices
-        yield from _feed_forward("experts", routed, _EXPERT_OWNERS, gated=gated)
+        owners = _EXPERT_OWNERS if dense is None else _OWN_EXPERTS
+        yield from _feed_forward("experts", routed, owners, gated=gated)
         if experts.latent:
             names = (
                 "mlp.fc1_latent_proj",

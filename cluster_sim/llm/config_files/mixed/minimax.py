@@ -23,10 +23,15 @@ from cluster_sim.llm.config_files.mixed.layer_lists import (
     with_layers,
 )
 
-KEYS = frozenset({"attn_type_list"})
+_FACTORS = frozenset(
+    f"{part}_{factor}_factor"
+    for part in ("full_attn", "linear_attn", "mlp")
+    for factor in ("alpha", "beta")
+)
+KEYS = frozenset({"attn_type_list"}) | _FACTORS
 """Keys of linear attention."""
-_NO_SIZES = ("block_size", "shared_moe_mode")
-"""Keys that change no size: the lengths of blocks of a kernel, how shared experts are weighed."""
+_NO_SIZES = frozenset({"block_size", "shared_moe_mode"}) | _FACTORS
+"""Keys that change no size: the length of a kernel's blocks, and factors of sums."""
 
 
 def read(reader: ConfigKeys) -> dict[str, Any]:

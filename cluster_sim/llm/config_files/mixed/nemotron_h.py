@@ -12,7 +12,7 @@ from typing import Any
 
 from cluster_sim.errors import shown
 from cluster_sim.limits import LAYERS
-from cluster_sim.llm.config_files.config_keys import ConfigKeys
+from cluster_sim.llm.config_files.config_keys import ConfigKeys, about
 from cluster_sim.llm.config_files.config_shapes import shape_of
 from cluster_sim.llm.config_files.mixed.layer_lists import (
     FULL,
@@ -102,6 +102,7 @@ def _mamba(reader: ConfigKeys) -> dict[str, Any]:
     }
 
 
+@about("feed_forward")
 def _experts(reader: ConfigKeys, layers: int) -> dict[str, Any]:
     """Return the experts of so many layers."""
     count = reader.count("n_routed_experts", "num_local_experts", default=0, least=0)

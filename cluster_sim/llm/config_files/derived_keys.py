@@ -1,0 +1,32 @@
+"""Keys that libraries save although others say the same: they must agree with these.
+
+transformers 5 writes the attributes that a configuration class computes into the files it saves.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cluster_sim.errors import shown
+from cluster_sim.llm.config_files.config_keys import ConfigKeys
+
+_KV_HEADS_FOLLOW = ("dbrx", "gpt_bigcode")
+"""Families whose number of key and value heads follows from other keys."""
+
+
+def compare_derived_keys(reader: ConfigKeys, shape: dict[str, Any]) -> None:
+    """Note the derived keys of a file as read, and a fault where one differs."""
+    expected: dict[str, int] = {"num_sliding_attention_heads": shape["heads"]}
+    if latent := shape.get("latent"):
+        expected["qk_head_dim"] = latent["nope_dim"] + latent["rope_dim"]
+    if reader.model_type in _KV_HEADS_FOLLOW:
+        expected["num_key_value_heads"] = shape["kv_heads"]
+    for key, value in expected.items():
+        written = reader.config.get(key)
+        if written is None:
+            continue
+        reader.looked_up.add(key)
+        if written != value:
+            reader.fault(
+                f"{key}: got {shown(written)}; expected {value}, which follows from other keys"
+            )
