@@ -5,7 +5,8 @@
 
 Each configuration of tests/llm/oracle is built on the meta device, where weights take no memory,
 and reads a few tokens, which shows the shapes of its cache. The figures of new rows go into
-tests/llm/oracle/table.csv, with the versions of the libraries. The tests of cluster_sim.llm hold
+tests/llm/oracle/table.csv, with the versions of the libraries, and the configurations as the library
+saves them into saved.json beside it. The tests of cluster_sim.llm hold
 its readers to that table.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import json
 import os
 import re
 import sys
@@ -58,11 +60,20 @@ _CAUSAL = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING
 def counted(config: Config) -> Figures:
     """Return what the model of a configuration holds, or the fault of the library."""
     try:
-        model, text = _built(copy.deepcopy(config))
+        model, text = _built(_with_floats(copy.deepcopy(config)))
         cache = _cache_of(model)
         return _figures(model, text, cache)
     except Exception as fault:
         return Figures(fault=type(fault).__name__)
+
+
+def _with_floats(value: Any) -> Any:
+    """Return a value with the numbers that the library writes as mappings, such as infinity."""
+    if isinstance(value, dict):
+        if set(value) == {"__float__"}:
+            return float(value["__float__"])
+        return {key: _with_floats(one) for key, one in value.items()}
+    return [_with_floats(one) for one in value] if isinstance(value, list) else value
 
 
 def _built(config: Config) -> tuple[Any, Any]:
@@ -217,6 +228,13 @@ def _outermost_experts(module: Any, name: str = "") -> Iterator[Any]:
         yield from _outermost_experts(child, inner)
 
 
+def _saved(config: Config) -> Config:
+    """Return a configuration as the library writes it to a file."""
+    made = CONFIG_MAPPING[config["model_type"]].from_dict(copy.deepcopy(config))
+    saved: Config = json.loads(made.to_json_string(use_diff=True))
+    return saved
+
+
 def main(arguments: Iterable[str] | None = None) -> None:
     """Count all configurations and write the table."""
     parser = argparse.ArgumentParser(
@@ -229,6 +247,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
     torch.set_num_threads(1)
     versions = f"transformers {transformers.__version__}, torch {torch.__version__}"
     kept = table.read() if table.versions() == versions and not chosen.again else {}
+    cases.write_saved({family: _saved(config) for family, config in cases.ALL.items()})
     rows: dict[tuple[str, str, str], Figures] = {}
     for family, case, config in cases.all_cases():
         key = (family, case, table.digest(config))

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from cluster_sim.analysis.model_layers import layers_by_kind, read_from
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
 from cluster_sim.llm.model_shape import WEIGHT_PARTS
-from cluster_sim.physics.transformer import growing_kv_bytes, state_bytes, window_kv_bytes
+from cluster_sim.physics.transformer import (
+    INDEX_BYTES,
+    growing_kv_bytes,
+    state_bytes,
+    window_kv_bytes,
+)
 from cluster_sim.scenario.scenario import Scenario
 
 
@@ -17,7 +23,8 @@ def model_facts(scenario: Scenario) -> dict[str, Any]:
     """Return the sizes of a scenario's model, and of its weights and cache in each pool.
 
     Parameters that are active count embedding and output head; biases are left out. The cache of a
-    token is that of all layers that see the whole context, and of windows apart.
+    token is that of all layers that see the whole context; that of windows, and index keys, are
+    apart. `read_from` has the keys of the config.json that each figure follows from.
     """
     model = scenario.model
     table = 0 if model.tied_embeddings else model.vocabulary * model.hidden
@@ -27,6 +34,7 @@ def model_facts(scenario: Scenario) -> dict[str, Any]:
         "layers": model.layers,
         "window_layers": sum(kind.layers for kind in model.attention if kind.window_tokens),
         "window_tokens": max((kind.window_tokens for kind in model.attention), default=0) or None,
+        "layers_by_kind": layers_by_kind(model),
         "max_context": model.max_context,
         "parameters_total": model.total_parameters,
         "parameters_active": model.active_parameters + table,
@@ -38,6 +46,7 @@ def model_facts(scenario: Scenario) -> dict[str, Any]:
             | _memory(deployment)
             for deployment in resolve(scenario).deployments
         ],
+        "read_from": read_from(model),
         "notes": list(model.notes or ()),
     }
 
@@ -49,12 +58,14 @@ def _stored(model: Model, weights: Precision, kv_cache: Precision) -> dict[str, 
         stored = model.stored_in(weights, part)
         name = model.fp4_format if stored == "fp4" else stored
         by_format[name] = by_format.get(name, 0.0) + model.part_bytes(weights, part)
+    index = INDEX_BYTES * sum(kind.layers * kind.index_values() for kind in model.attention)
     return {
         "weights": weights,
         "weight_bytes": model.weight_bytes(weights),
         "weight_bytes_by_format": {name: size for name, size in by_format.items() if size},
         "kv_cache": kv_cache,
-        "kv_bytes_per_token": growing_kv_bytes(model, kv_cache),
+        "kv_bytes_per_token": growing_kv_bytes(model, kv_cache) - index,
+        "index_bytes_per_token": index,
         "window_kv_bytes_per_token": window_kv_bytes(model, kv_cache),
         "state_bytes_per_sequence": state_bytes(model),
     }

@@ -20,6 +20,7 @@ from cluster_sim.llm.layers import (
     Window,
     WindowLayers,
 )
+from cluster_sim.llm.read_from import ReadFrom
 from cluster_sim.schema import Description
 from cluster_sim.typing import Count, CountOrZero
 
@@ -61,6 +62,8 @@ class ModelShape(Description):
     """Number of tokens in the vocabulary."""
     max_context: Count
     """Longest prompt and output together [tokens]."""
+    positions: CountOrZero = 0
+    """Number of learned position vectors; 0 where positions are computed."""
     tied_embeddings: bool = False
     """Whether the embedding and the output head share their weights."""
     experts: Experts | None = None
@@ -85,6 +88,8 @@ class ModelShape(Description):
     notes: tuple[str, ...] | None = None
     """Sentences on what the file of the model leaves open or what is approximated. Commands print
     them as warnings."""
+    read_from: tuple[ReadFrom, ...] | None = None
+    """Keys of the config.json that the model was read from."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -100,7 +100,7 @@ def entries(scenario: Scenario) -> Iterator[tuple[str, str, frozenset[str]]]:
         name = _names(kind).get(getattr(part, "name", ""))
         if name is not None:
             ours, theirs = (
-                _leaves(part.model_dump(mode="json", by_alias=True)),
+                _leaves(part.model_dump(mode="json", by_alias=True, exclude={"read_from"})),
                 _leaves(_described(type(part), kind, name)),
             )
             yield (
@@ -149,7 +149,8 @@ def _names(kind: str) -> dict[str, str]:
 
 @cache
 def _described(what: type[Description], kind: str, name: str) -> Any:
-    return what.model_validate(catalog_entry(kind, name)).model_dump(mode="json", by_alias=True)
+    described = what.model_validate(catalog_entry(kind, name))
+    return described.model_dump(mode="json", by_alias=True, exclude={"read_from"})
 
 
 @cache

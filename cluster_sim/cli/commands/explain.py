@@ -64,6 +64,7 @@ def _print_models(scenarios: Sequence[Scenario]) -> None:
 def _print_arithmetic(scenario: Scenario) -> None:
     """Print what each pool can do, and how much of it the traffic asks for."""
     from cluster_sim.analysis.estimate import explain
+    from cluster_sim.analysis.model_layers import layers_sentence
     from cluster_sim.analysis.offered_rate import offered_per_s
     from cluster_sim.analysis.oversized import oversized_first
     from cluster_sim.analysis.pool_arithmetic import highest_rate_per_s
@@ -77,6 +78,7 @@ def _print_arithmetic(scenario: Scenario) -> None:
         f"# {scenario.title}: {scenario.model.name}, {lengths.prompt_tokens:,.0f} prompt and {lengths.output_tokens:,.0f} output tokens in the mean",
         highlight=False,
     )
+    console.print(layers_sentence(scenario.model), highlight=False)
     if scenario.workload.recorded is not None:
         first = oversized_first(scenario, lengths.prompts, lengths.outputs)
         if (too_long := first.sentence_of_first()) is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from cluster_sim.errors import shown
 from cluster_sim.limits import COUNT
@@ -10,6 +12,7 @@ from cluster_sim.llm.config_files.families import family_of
 from cluster_sim.llm.config_files.family import Family
 from cluster_sim.llm.config_files.family_keys import has_key, is_for_every_layer
 from cluster_sim.llm.config_files.layer_order import LayerOrder
+from cluster_sim.llm.read_from import Topic
 
 _NESTED = ("text_config", "language_config", "llm_config", "thinker_config")
 """Keys that hold the language model of a multimodal model."""
@@ -24,6 +27,31 @@ _NEVER_NULL = frozenset(
      "first_k_dense_replace", "sliding_window_pattern")
 )  # fmt: skip
 """Keys that no family writes as null: what that would mean is nowhere said."""
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Reading = Callable[Concatenate["ConfigKeys", P], T]
+
+
+def about(topic: Topic) -> Callable[[Reading[P, T]], Reading[P, T]]:
+    """Return a decorator of functions whose keys say something certain of the model."""
+
+    def mark(read: Reading[P, T]) -> Reading[P, T]:
+        @wraps(read)
+        def marked(reader: ConfigKeys, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            outside, reader.topic = reader.topic, topic
+            try:
+                return read(reader, *args, **kwargs)
+            finally:
+                reader.topic = outside
+
+        return marked
+
+    return mark
+
+_NEVER_EMPTY = ("layer_types", "mlp_layer_types")
+"""Lists that no family leaves empty."""
 
 
 class ConfigKeys:
@@ -47,6 +75,9 @@ class ConfigKeys:
         self.layers = 0
         """Number of layers, as far as it is read already; lists have one value per layer."""
         self.order = LayerOrder()
+        self.topic: Topic = "attention"
+        """What the keys that are read now say of the model."""
+        self._used: dict[Topic, dict[str, None]] = {}
 
     def value(self, *keys: str, among: dict[str, Any] | None = None) -> tuple[str, Any]:
         """Return the first of `keys` that is there and its value, or the first key and None.
@@ -67,13 +98,23 @@ class ConfigKeys:
                     f"{there[0]} and {other}: got {shown(config[there[0]])} and {shown(config[other])}; expected one value"
                 )
         if there:
+            self.use(there[0])
             return there[0], config[there[0]]
         if among is None and self.family is not None:
             for key in keys:
                 # a null that is written says that there is none
                 if key in self.family.defaults and key not in config:
+                    self.use(f"{key} (default of {self.model_type})")
                     return key, self.family.defaults[key]
         return keys[0], None
+
+    def use(self, key: str) -> None:
+        """Note that something of the model came from a key, or from a file beside it."""
+        self._used.setdefault(self.topic, {})[key] = None
+
+    def read_from(self) -> list[dict[str, Any]]:
+        """Return the keys that were read, by what they say of the model."""
+        return [{"topic": topic, "keys": list(keys)} for topic, keys in self._used.items()]
 
     def has(self, key: str) -> bool:
         """Return whether the model's family has a key."""
@@ -157,7 +198,8 @@ class ConfigKeys:
     def one_per_layer(self, key: str, among: dict[str, Any] | None = None) -> list[Any]:
         """Return the list under `key`, which has one entry per layer; empty where there is none."""
         entries = self.entries(key, among)
-        if entries and len(entries) != self.layers:
+        is_empty = key in _NEVER_EMPTY and self.has(key) and self.config.get(key) == []
+        if (entries or is_empty) and len(entries) != self.layers:
             self.fault(
                 f"{key}: got a list of {len(entries)}; expected {self.layers} entries, one per layer"
             )

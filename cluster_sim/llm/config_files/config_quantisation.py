@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from cluster_sim.errors import shown
-from cluster_sim.llm.config_files.config_keys import ConfigKeys
+from cluster_sim.llm.config_files.config_keys import ConfigKeys, about
 from cluster_sim.llm.config_files.formats import MXFP4, Group, Groups
 from cluster_sim.llm.config_files.quantisation_methods import METHODS
 
@@ -52,6 +52,7 @@ class Quantised(NamedTuple):
         return tuple(sorted({group.format.name for group in self.groups}))
 
 
+@about("precision")
 def quantisation_of(reader: ConfigKeys, beside: dict[str, Any]) -> Quantised | None:
     """Return the precision of quantised weights; None where they are in 16 bit.
 
@@ -136,6 +137,7 @@ def _read(reader: ConfigKeys, where: str, content: Any) -> Quantised | None:
         return None
     if not groups:
         return None
+    reader.use(where)
     ignored = _ignored(reader, where, content)
     return Quantised(where, groups, ignored, str(method).lower() == "mxfp4")
 
@@ -150,6 +152,8 @@ def _ignored(reader: ConfigKeys, where: str, content: dict[str, Any]) -> tuple[s
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
             reader.fault(f"{where}: {key}: got {shown(value)}; expected a list of module names")
             continue
+        if value:
+            reader.use(f"{where}.{key}")
         patterns += value
     dynamic = content.get("dynamic")
     if isinstance(dynamic, dict):  # GPTQModel: `-:` before what is left out

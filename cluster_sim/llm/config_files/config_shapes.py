@@ -7,7 +7,7 @@ from typing import Any
 
 from cluster_sim.errors import shown
 from cluster_sim.limits import LAYERS
-from cluster_sim.llm.config_files.config_keys import ConfigKeys
+from cluster_sim.llm.config_files.config_keys import ConfigKeys, about
 from cluster_sim.llm.config_files.derived_keys import compare_derived_keys
 
 _FULL, _WINDOW = "full_attention", "sliding_attention"
@@ -22,7 +22,7 @@ _KV_HEADS = (
 def shape_of(reader: ConfigKeys) -> dict[str, Any]:
     """Return the widths and counts that every model has, and latent attention where it has it."""
     layers = count_layers(reader)
-    hidden = reader.count("hidden_size", "d_model", "n_embd", "n_embed")
+    hidden = _hidden(reader)
     heads = reader.count("num_attention_heads", "n_heads", "n_head")
     _same_width(reader, hidden)
     latent = _latent(reader)
@@ -45,13 +45,25 @@ def shape_of(reader: ConfigKeys) -> dict[str, Any]:
         "head_dim": head_dim,
         "vocabulary": _vocabulary(reader),
         "max_context": _max_context(reader),
-        "tied_embeddings": reader.truth(
-            "tie_word_embeddings", default=reader.family is not None and reader.family.tied
-        ),
+        "tied_embeddings": _tied(reader),
         **latent,
+        **_positions(reader),
     }
     compare_derived_keys(reader, shape)
     return shape
+
+
+@about("hidden")
+def _hidden(reader: ConfigKeys) -> int:
+    """Return the width of the hidden states."""
+    return reader.count("hidden_size", "d_model", "n_embd", "n_embed")
+
+
+@about("vocabulary")
+def _tied(reader: ConfigKeys) -> bool:
+    """Return whether embedding and output head share their weights."""
+    default = reader.family is not None and reader.family.tied
+    return reader.truth("tie_word_embeddings", default=default)
 
 
 def _fits(reader: ConfigKeys, hidden: int, heads: int, head_dim: int) -> None:
@@ -66,6 +78,7 @@ def _fits(reader: ConfigKeys, hidden: int, heads: int, head_dim: int) -> None:
         reader.fault(f"{key}: got {head_dim}; expected an even number, which positions need")
 
 
+@about("layers")
 def count_layers(reader: ConfigKeys) -> int:
     """Return the number of layers, which lists of the file are compared with from then on."""
     if not reader.layers:
@@ -115,6 +128,7 @@ def _kv_heads(reader: ConfigKeys, heads: int) -> int:
     return reader.count(*_KV_HEADS, default=heads if as_heads else None)
 
 
+@about("vocabulary")
 def _vocabulary(reader: ConfigKeys) -> int:
     """Return the number of rows of the embedding: chatglm pads the vocabulary."""
     if reader.given("padded_vocab_size"):
@@ -123,6 +137,7 @@ def _vocabulary(reader: ConfigKeys) -> int:
     return reader.count("vocab_size")
 
 
+@about("max_context")
 def _max_context(reader: ConfigKeys) -> int:
     """Return the longest context. Cohere's files keep it apart from what the model was trained on."""
     longer = "model_max_length"
@@ -133,12 +148,23 @@ def _max_context(reader: ConfigKeys) -> int:
     return reader.count("max_position_embeddings", "model_max_length", "max_sequence_length")
 
 
+def _positions(reader: ConfigKeys) -> dict[str, int]:
+    """Return the number of learned positions, where there are some."""
+    kind = reader.family.positions if reader.family is not None else ""
+    if not kind:
+        return {}
+    unused = 2 if kind == "learned_and_two" else 0
+    return {"positions": _max_context(reader) + unused}
+
+
 def _latent(reader: ConfigKeys) -> dict[str, Any]:
     """Return latent attention, where there is some."""
     if not reader.given("kv_lora_rank") or not reader.truth("use_mla", default=True):
         if not (reader.family and reader.family.mixed):
             _same_values(reader)
         return {}
+    if reader.count("qk_rope_head_dim", least=0) % 2:
+        reader.fault("qk_rope_head_dim: expected an even number, which positions need")
     return {
         "latent": {
             "q_rank": reader.count("q_lora_rank", default=0, least=0),
@@ -190,6 +216,11 @@ def window_of(reader: ConfigKeys, shape: dict[str, Any]) -> dict[str, Any]:
         count = layers - layers // every
     elif reader.model_type == "qwen2_moe":  # every second of the first max_window_layers
         count = (min(last, layers) + 1) // 2
+    elif reader.model_type == "smollm3":  # layers without rotary positions
+        interval = reader.count("no_rope_layer_interval", default=4)
+        rotary = reader.one_per_layer("no_rope_layers")
+        rotary = rotary or [(layer + 1) % interval for layer in range(layers)]
+        count = sum(1 for has in rotary if not has)
     elif flag is not None:  # Qwen2: layers after the first max_window_layers
         count = max(layers - last, 0)
     elif family is not None and family.windows == "all":

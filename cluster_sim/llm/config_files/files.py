@@ -143,7 +143,8 @@ def from_hugging_face(
     if reader.faults:
         raise ValueError("\n".join(reader.faults))
     _note_the_rest(reader)
-    return keys | ({"notes": reader.notes} if reader.notes else {})
+    notes = {"notes": reader.notes} if reader.notes else {}
+    return keys | notes | {"read_from": reader.read_from()}
 
 
 def _alike(reader: ConfigKeys) -> dict[str, Any]:

@@ -14,6 +14,7 @@ _SPEAKS = re.compile(
 _KNOWN = re.compile(
     "|".join(
         (
+            r".*_(alpha|beta)_factor|enable_moe_fp32_combine",
             # norms, biases, activations, initial values, drop-out
             r".*(_eps|_epsilon|epsilon|_bias|dropout|_drop|_pdrop|_act|_act_fn|activation|init|initializer.*|_init_std|initializer_factor)",
             r"(attn|attention|mlp|qkv|use|add|o|lm_head)_.*bias.*|.*bias.*|(use_)?(qk|q_k|query_key|kv)_?(layer)?_?norm(_.*)?|.*norm.*",
@@ -26,7 +27,7 @@ _KNOWN = re.compile(
             r"nope_layer_interval|layer_switch|order_of_interleaved_layers|use_parallel_.*|use_embedding_sharing|use_gated_activation|no_rope_layer_interval|parallel_attn|use_parallel_residual|parallel_residual|use_pos_enc|max_window_layers|use_mrope",
             # how experts are chosen, and losses of training
             r"n_group|topk_group|n_topk_groups?|topk_method|norm_topk_prob|routed_scaling_factor|scoring_func|seq_aux|.*aux_loss.*|.*z_loss.*|ep_size|.*_loss_(coef|weight|alpha).*",
-            r"router_(aux|z|jitter|bias|dtype|score|scal|func|act|type|norm|topk|use).*|.*router_(bias|scaling_factor|dtype|jitter.*|norm.*)|output_router_logits|moe_(router|renorm|apply|use|layer_norm|aux|gate|capacity|norm|scal|group|token|load|z|permute|alltoall|grouped|jitter|loss|dropout|multi|tp|ep|world|dense_experts).*",
+            r"router_(aux|z|jitter|bias|dtype|score|scal|func|act|type|norm|topk|use).*|.*router_(bias|scaling_factor|dtype|jitter.*|norm.*)|output_router_logits|moe_(router|routed_scaling|renorm|apply|use|layer_norm|aux|gate|capacity|norm|scal|group|token|load|z|permute|alltoall|grouped|jitter|loss|dropout|multi|tp|ep|world|dense_experts).*",
             r"moe_router.*|expert_(capacity|parallel|bias|score|tensor).*|.*capacity_factor.*|use_(moe|router|routing|grouped|expert|shared_gate|gate).*|score_(func|function)|routing_(type|method|strategy)|(output_)?gate_(type|act|dtype)|num_expert_group|score_function|shared_expert_gate|use_shared_expert_gate|norm_expert_weight",
             # multi-token prediction
             r"(num_)?(nextn|mtp).*|.*_(nextn|mtp).*|num_nextn_predict_layers|mtp_.*|num_mtp_modules|ignore_mtp.*",

@@ -54,6 +54,10 @@ MIXED_FAMILIES: dict[str, Family] = {
     ),
     "mamba falcon_mamba": Family(mixed="mamba", tied=True, defaults=_MAMBA_1),
     "mamba2": Family(mixed="mamba", defaults={"state_size": 128, "conv_kernel": 4, "expand": 2, "num_heads": 128, "head_dim": 64, "n_groups": 8}),
+    "lfm2": Family(mixed="lfm2", tied=True, defaults={"conv_L_cache": 3, "block_ffn_dim_multiplier": 1.0, "max_position_embeddings": 128000}),
+    "lfm2_moe": Family(
+        mixed="lfm2_moe", tied=True, required=("num_experts", "moe_intermediate_size", "num_dense_layers"), defaults={"conv_L_cache": 3}
+    ),
     "bamba": Family(mixed="bamba", kv_as_heads=True, defaults=_MAMBA_2 | {"num_key_value_heads": 8, "max_position_embeddings": 262144}),
     "granitemoehybrid": Family(
         mixed="granite", kv_as_heads=True, required=("num_local_experts", "shared_intermediate_size", "num_key_value_heads"), defaults=_MAMBA_2

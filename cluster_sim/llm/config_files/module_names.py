@@ -33,6 +33,7 @@ _STATE_NAMES = {
     ),
     "mamba2": (("mamba", "mixer"), (("in_proj",), ("out_proj",))),
     "mamba": (("mamba", "mixer"), (("in_proj",), ("x_proj",), ("dt_proj",), ("out_proj",))),
+    "convolution": (("conv", "short_conv"), (("in_proj",), ("out_proj",))),
     "lightning": (("self_attn", "linear_attn"), (("qkv_proj",), ("output_gate",), ("out_proj",))),
 }  # fmt: skip
 """Owners of a state and names of its matrices, by kind."""

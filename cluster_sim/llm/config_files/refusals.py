@@ -35,7 +35,7 @@ _REFUSED: tuple[tuple[re.Pattern[str], str, Callable[[Any], bool]], ...] = tuple
          "layers with a state (Mamba, RWKV, convolutions)", _any),
         (r"full_attention_interval", "layers of linear attention", lambda value: value != 1),
         (r"attn_type_list", "layers of linear attention", _not_all_ones),
-        (r"linear_attn_config|linear_(conv|key|value|num)_.*|lightning.*|kda_.*|full_attn_.*", "layers of linear attention", _any),
+        (r"linear_attn_config|linear_(conv|key|value|num)_.*|lightning.*|kda_.*|full_attn_(?!(alpha|beta)_factor).*", "layers of linear attention", _any),
         (r"index_.*|indexer_types|sparse_attention_config|nsa_.*|moba_.*|sparse_config|dsa_.*", "sparse attention", _any),
         (r"compress_ratios|compress_rope_theta|o_lora_rank|hc_mult", "a compressed KV cache", _any),
         (r"attention_chunk_size", "attention to chunks of the context", _any),

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from cluster_sim.llm.layers.compressed import CompressedLayers
+from cluster_sim.llm.layers.convolution import ConvolutionLayers
 from cluster_sim.llm.layers.cross import CrossLayers
 from cluster_sim.llm.layers.feed_forward import DenseLayers, Experts
 from cluster_sim.llm.layers.heads import ChunkedLayers, FullLayers, HeadLayers, WindowLayers
@@ -37,6 +38,7 @@ Attention = Annotated[
     | Mamba2Layers
     | MambaLayers
     | LightningLayers
+    | ConvolutionLayers
     | CrossLayers,
     Field(discriminator="kind"),
 ]
@@ -47,6 +49,7 @@ __all__ = [
     "AttentionLayers",
     "ChunkedLayers",
     "CompressedLayers",
+    "ConvolutionLayers",
     "CrossLayers",
     "DeltaLayers",
     "DenseLayers",

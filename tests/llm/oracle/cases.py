@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from tests.llm.oracle.configs import CONFIGS, FURTHER
@@ -10,7 +13,9 @@ from tests.llm.oracle.mutants import all_mutants
 
 Config = dict[str, Any]
 
-_WHOLE, _BARE = "whole", "bare"
+ALL = CONFIGS | FURTHER
+"""Configurations by family."""
+_SAVED = Path(__file__).with_name("saved.json")
 _KEPT = {
     "model_type", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
     "vocab_size", "max_position_embeddings", "n_embd", "n_layer", "n_head", "n_positions", "d_model", "n_layers", "n_heads",
@@ -24,11 +29,29 @@ _KEPT = {
 
 def all_cases() -> Iterator[tuple[str, str, Config]]:
     """Yield family, case and configuration of everything that the table counts."""
-    for family, config in (CONFIGS | FURTHER).items():
-        yield family, _WHOLE, config
-        yield family, _BARE, bare(config)
+    for family, config in ALL.items():
+        yield family, "whole", config
+        yield family, "bare", bare(config)
+        if family in saved():
+            yield family, "saved", saved()[family]
     for family, mutant in all_mutants(CONFIGS):
         yield family, mutant.name, mutant.config
+
+
+@cache
+def saved() -> dict[str, Config]:
+    """Return the configurations as the library writes them to a file, by family."""
+    if not _SAVED.exists():
+        return {}
+    content: dict[str, Config] = json.loads(_SAVED.read_text(encoding="utf-8"))
+    return content
+
+
+def write_saved(configs: dict[str, Config]) -> None:
+    """Write the configurations that `saved` returns, one per line."""
+    lines = [f"{json.dumps(family)}: {json.dumps(config)}" for family, config in configs.items()]
+    _SAVED.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    saved.cache_clear()
 
 
 def bare(config: Config) -> Config:

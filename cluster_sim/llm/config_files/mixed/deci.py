@@ -13,7 +13,7 @@ from typing import Any
 
 from cluster_sim.errors import shown
 from cluster_sim.llm.config_files.config_experts import feed_forward_of
-from cluster_sim.llm.config_files.config_keys import ConfigKeys
+from cluster_sim.llm.config_files.config_keys import ConfigKeys, about
 from cluster_sim.llm.config_files.config_shapes import shape_of
 from cluster_sim.llm.config_files.known_keys import asks
 from cluster_sim.llm.config_files.mixed.layer_lists import heads_of, with_layers
@@ -75,6 +75,7 @@ def _attention(
     return heads_of(reader, "full", shape | {"kv_heads": max(shape["heads"] // group, 1)})
 
 
+@about("feed_forward")
 def _dense(reader: ConfigKeys, hidden: int, place: int, block: Any) -> dict[str, Any] | None:
     """Return the width of a layer's feed-forward part; None where it has none."""
     part = _part(

@@ -12,7 +12,7 @@ from typing import Any
 
 from cluster_sim.errors import shown
 from cluster_sim.llm.config_files.config_experts import feed_forward_of
-from cluster_sim.llm.config_files.config_keys import ConfigKeys
+from cluster_sim.llm.config_files.config_keys import ConfigKeys, about
 from cluster_sim.llm.config_files.config_shapes import shape_of
 from cluster_sim.llm.config_files.mixed.layer_lists import (
     FULL,
@@ -74,6 +74,7 @@ def _own_heads(reader: ConfigKeys, shape: dict[str, Any], kinds: list[str]) -> d
     }
 
 
+@about("feed_forward")
 def _feed_forward(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
     """Return the dense part, which each layer has, and experts beside it where they are enabled."""
     keys = feed_forward_of(reader, hidden)

@@ -63,6 +63,8 @@ def _mamba_2(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
     groups = reader.count("n_groups")
     channels = reader.count("expand") * hidden
     reader.value("time_step_rank")
+    if reader.config.get("intermediate_size") == channels:  # it says the same again
+        reader.looked_up.add("intermediate_size")
     if heads * width != channels:
         reader.fault(
             f"num_heads: got {heads} of width {width}; expected expand times hidden_size in all, {channels}"

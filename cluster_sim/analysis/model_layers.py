@@ -1,0 +1,105 @@
+"""Layers of a model by kind, and the keys of its file that say them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from cluster_sim.llm.layers import (
+    AttentionLayers,
+    CompressedLayers,
+    FullLayers,
+    LatentLayers,
+    StateLayers,
+    WindowLayers,
+)
+from cluster_sim.llm.model import Model
+from cluster_sim.llm.read_from import Topic
+
+_STATES = {
+    "gated_delta_net": "gated DeltaNet",
+    "kda": "Kimi Delta Attention",
+    "mamba": "Mamba",
+    "mamba2": "Mamba-2",
+    "lightning": "lightning attention",
+}
+"""What kinds of states are called."""
+_TOPICS: dict[str, tuple[Topic, ...]] = {
+    "layers": ("layers",),
+    "attention": ("layers", "attention"),
+    "feed_forward": ("layers", "feed_forward"),
+    "kv_bytes_per_token": ("layers", "attention"),
+    "index_bytes_per_token": ("layers", "attention"),
+    "window_tokens": ("attention",),
+    "state_bytes_per_sequence": ("layers", "attention"),
+    "parameters_total": ("layers", "hidden", "attention", "feed_forward", "vocabulary"),
+    "parameters_active": ("layers", "hidden", "attention", "feed_forward", "vocabulary"),
+    "weight_bytes": ("precision",),
+    "max_context": ("max_context",),
+}
+"""What figures follow from."""
+
+
+def layers_by_kind(model: Model) -> dict[str, Any]:
+    """Return the layers of a model by kind of attention or state, dense parts and experts."""
+    experts = model.experts
+    return {
+        "attention": [_keys(kind) for kind in model.attention],
+        "dense": [_keys(part) for part in model.dense_parts],
+        "experts": None if experts is None else _keys(experts) | {"layers": model.moe_layers},
+    }
+
+
+def _keys(kind: Any) -> dict[str, Any]:
+    """Return the keys of a kind of layers that differ from their defaults."""
+    first = {"kind": kind.kind} if hasattr(kind, "kind") else {}
+    return first | dict(kind.model_dump(mode="json", exclude_defaults=True))
+
+
+def read_from(model: Model) -> dict[str, list[str]] | None:
+    """Return the keys of the file that each figure follows from; None without a config.json."""
+    if model.read_from is None:
+        return None
+    of_topic = {read.topic: read.keys for read in model.read_from}
+    return {
+        figure: [key for topic in topics for key in of_topic.get(topic, ())]
+        for figure, topics in _TOPICS.items()
+    }
+
+
+def layers_sentence(model: Model) -> str:
+    """Return a line on the layers of a model by kind."""
+    mixers = ", ".join(f"{kind.layers} {_attention(kind)}" for kind in model.attention)
+    dense: Counter[int] = Counter()
+    for part in model.dense_parts:
+        dense[part.ffn] += part.layers
+    parts = [f"{layers} dense of {width:,}" for width, layers in dense.items()]
+    if (experts := model.experts) is not None:
+        parts.append(f"{model.moe_layers} with {experts.top_k} of {experts.count} experts")
+    return f"{model.layers} layers: {mixers}; feed-forward parts: {', '.join(parts)}"
+
+
+def _attention(kind: AttentionLayers) -> str:
+    """Return what a kind of attention or state is called, with its size."""
+    if isinstance(kind, StateLayers):
+        return _STATES[_keys(kind)["kind"]]
+    if isinstance(kind, CompressedLayers):
+        window = f"a window of {kind.tokens:,}"
+        entries = f"an entry per {kind.ratio:,} tokens and {window}" if kind.ratio else window
+        return f"with {entries}{_chosen(kind)}"
+    if isinstance(kind, WindowLayers):
+        return f"with {'chunks' if kind.is_chunked else 'a window'} of {kind.tokens:,}"
+    if isinstance(kind, LatentLayers):
+        return f"latent{_chosen(kind)}"
+    if isinstance(kind, FullLayers):
+        return f"full{_chosen(kind)}"
+    return "for images alone"
+
+
+def _chosen(kind: CompressedLayers | LatentLayers | FullLayers) -> str:
+    """Return what an indexer does; nothing where there is none."""
+    if kind.indexer is None:
+        return ""
+    what = "entries" if isinstance(kind, CompressedLayers) else "tokens"
+    who = "an earlier layer" if kind.indexer.is_shared else "an indexer"
+    return f" ({who} chooses {kind.indexer.top_k:,} {what})"

@@ -1,0 +1,22 @@
+"""ReadFrom: from which keys of a file something of a model was read."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from cluster_sim.schema import Description
+
+Topic = Literal[
+    "layers", "hidden", "attention", "feed_forward", "vocabulary", "max_context", "precision"
+]
+"""Something that a file says of a model."""
+
+
+class ReadFrom(Description):
+    """Keys of a file that say one thing of a model."""
+
+    topic: Topic
+    """What they say."""
+    keys: tuple[str, ...]
+    """Names of the keys, or of files beside the file. A key that the file leaves out to the default
+    of its family is marked so."""
