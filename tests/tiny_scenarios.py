@@ -63,7 +63,32 @@ def tiny_scenario(random: Random, folder: Path) -> Section:
         scenario["site"] = _site(random, pools)
     if _maybe(random, 0.1):
         scenario["stepping"] = "step"
+    if _maybe(random, 0.4):
+        scenario["model"] |= _layers(random)
+        for pool in pools:  # not with layers that do not see the whole context
+            pool["replica"].pop("speculation", None)
     return scenario
+
+
+def _layers(random: Random) -> Section:
+    """Layers of two kinds, one of which does not see the whole context, or keeps a state."""
+    heads: Section = {"heads": 4, "kv_heads": 2, "head_dim": 16}
+    tokens = random.choice([20, 40, 64])
+    full: Section = {"kind": "full", "layers": 1, **heads}
+    kinds: list[list[Section]] = [
+        [full, {"kind": "window", "layers": 1, "tokens": tokens, **heads}],
+        [full, {"kind": "chunked", "layers": 1, "tokens": tokens, **heads}],
+        [full, {"kind": "gated_delta_net", "layers": 1, "key_heads": 2, "value_heads": 2, "key_dim": 8, "value_dim": 8}],
+        [full | {"indexer": {"top_k": tokens, "heads": 2, "head_dim": 8}, "layers": 2}],
+        [
+            full,
+            {"kind": "window", "layers": 4, "tokens": tokens, **heads | {"kv_heads": 4}},
+            {"kind": "mamba2", "layers": 2, "heads": 4, "head_dim": 8, "state": 16},
+        ],
+    ]  # fmt: skip
+    layers = random.choice(kinds)
+    count = sum(kind["layers"] for kind in layers)
+    return {"attention_layers": layers, "layers": count}
 
 
 def _maybe(random: Random, chance: float) -> bool:

@@ -23,7 +23,6 @@ from cluster_sim.request import Request
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.results.run_data import TABLES
 from cluster_sim.serving.disaggregation import Disaggregation
-from cluster_sim.serving.kv_cache.spec import KVCacheSpec
 from cluster_sim.serving.routing import LeastRequests
 from cluster_sim.serving.scheduler import Continuous, DecodeScheduler, PrefillScheduler
 from cluster_sim.sim.decode_capacity import DecodeCapacity
@@ -300,7 +299,7 @@ def make_cluster(
 ) -> Cluster:
     """Replicas whose blocks are counted between any two steps."""
     env, recorder = Environment(), Recorder()
-    speculates = feature["drafts"] and not limit["window"]
+    speculates = steps_laws.drafting_of(limit, feature) is not None
 
     @cache
     def prefill_times_at(pace: OperatingPoint) -> GpuSteps:
@@ -448,9 +447,8 @@ def prefill_scheduler(
             assert not self.output.preempted
             return finished
 
-    kv_cache = KVCacheSpec(
-        link["prefill_blocks"] * limit["block_tokens"],
-        limit["block_tokens"],
+    kv_cache = steps_laws.kv_cache_of(
+        limit | {"blocks": link["prefill_blocks"]},
         watermark=feature["watermark"],
         prefix_caching=feature["prefix_caching"],
     )

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cluster_sim.physics.cache_groups import CacheGroup
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.limited_view import LimitedView
 from cluster_sim.physics.replica_layout import ReplicaLayout
@@ -57,6 +58,7 @@ limits = st.fixed_dictionaries({
     "budget": st.integers(8, 200),
     "chunked": st.booleans(),
     "window": st.sampled_from([0, 0, 5, 40]),
+    "shares": st.sampled_from([False, False, True]),
 })  # fmt: skip
 
 
@@ -73,7 +75,19 @@ def limits_of(limit: dict[str, Any], more_tokens: int = 0) -> SchedulerLimits:
 def kv_cache_of(limit: dict[str, Any], **options: Any) -> KVCacheSpec:
     block_tokens = limit["block_tokens"]
     options.setdefault("prefix_caching", limit.get("prefix_caching", False))
-    return KVCacheSpec(limit["blocks"] * block_tokens, block_tokens, **options)
+    spec = KVCacheSpec(limit["blocks"] * block_tokens, block_tokens, **options)
+    return spec._replace(
+        groups=groups_of(limit), pages=limit["blocks"] if limit.get("shares") else 0
+    )
+
+
+def groups_of(limit: dict[str, Any]) -> tuple[CacheGroup, ...]:
+    """Layers of the whole context, twice as many with the window, and a state; or one group."""
+    block, window = limit["block_tokens"], limit["window"]
+    if not limit.get("shares"):
+        return ()
+    windows = (CacheGroup(block, 2, "window", window),) if window else ()
+    return (CacheGroup(2 * block), *windows, CacheGroup(1, 1, "state"))
 
 
 def make_scheduler(limit: dict[str, Any]) -> ContinuousScheduler:
@@ -118,6 +132,7 @@ def test_a_token_by_token_engine_gives_the_same_times(
             limit["max_sequences"],
             limit["budget"],
             limit["chunked"],
+            groups=[group[:4] for group in groups_of(limit)],
         ),
         step_s,
     )
@@ -169,6 +184,7 @@ def test_the_queue_is_in_the_order_of_a_token_by_token_engine(
         limit["budget"],
         limit["chunked"],
         rank=RANKS[order],
+        groups=[group[:4] for group in groups_of(limit)],
     )
     serve_token_by_token(plain, bounds, gpu_step_s(model, device, 1, 2.0, 2.0, 0.5, 1e9))
     feature = dict(PLAIN, order=order)
@@ -205,7 +221,7 @@ features = st.fixed_dictionaries({
 
 
 def drafting_of(limit: dict[str, Any], feature: dict[str, Any]) -> Drafting | None:
-    if limit["window"] or not feature["drafts"]:
+    if limit["window"] or limit.get("shares") or not feature["drafts"]:
         return None
     plan = Speculation(draft_tokens=feature["drafts"], acceptance=feature["acceptance"])
     return Drafting(plan, numbered(1, "speculation"))

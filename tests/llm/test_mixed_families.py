@@ -59,6 +59,7 @@ PUBLISHED: dict[str, tuple[dict[str, Any], float]] = {
 
 
 def model(config: dict[str, Any]) -> Model:
+    """Return the model of a configuration, without the keys that it was read from."""
     made = Model.model_validate(from_hugging_face(config, "x"))
     return made.model_copy(update={"read_from": None})
 

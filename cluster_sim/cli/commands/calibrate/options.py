@@ -16,7 +16,7 @@ Kernels = Annotated[
     Path,
     typer.Argument(
         metavar="KERNELS",
-        help="Measured kernels or collectives, Parquet or CSV, with the columns of aiconfigurator's tables, or op, ranks, size_bytes, latency_ms.",
+        help="Measured kernels, blocks or collectives, Parquet or CSV, with the columns of aiconfigurator's tables, or op, ranks, size_bytes, latency_ms.",
         show_default=False,
     ),
 ]
