@@ -50,7 +50,7 @@ def test_a_warning_of_a_models_file_is_printed_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     config = {
-        "model_type": "alpaca", "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 4, "num_attention_heads": 8,
+        "model_type": "alpaca", "hidden_act": "silu", "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 4, "num_attention_heads": 8,
         "num_key_value_heads": 8, "vocab_size": 1000, "max_position_embeddings": 8192, "tie_word_embeddings": False,
     }  # fmt: skip
     (tmp_path / "config.json").write_text(json.dumps(config))

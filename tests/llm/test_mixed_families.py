@@ -59,7 +59,9 @@ PUBLISHED: dict[str, tuple[dict[str, Any], float]] = {
 
 
 def model(config: dict[str, Any]) -> Model:
-    return Model.model_validate(from_hugging_face(config, "x"))
+    """Return the model of a configuration, without the keys that it was read from."""
+    made = Model.model_validate(from_hugging_face(config, "x"))
+    return made.model_copy(update={"read_from": None})
 
 
 def fault(config: dict[str, Any]) -> str:

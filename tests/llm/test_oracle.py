@@ -2,7 +2,7 @@
 
 The figures are those of `oracle/table.csv`, which `benchmarks/count_parameters.py` writes. A
 configuration is read with these figures, or refused by its key. The parameters may differ by 1 %:
-biases and learned positions are left out.
+biases are left out.
 """
 
 from __future__ import annotations
@@ -69,10 +69,10 @@ def reading(config: dict[str, Any]) -> Reading:
     kinds = model.attention
     windows = [kind for kind in kinds if kind.window_tokens]
     states = [kind for kind in kinds if isinstance(kind, StateLayers)]
-    embedding = 0 if model.tied_embeddings else model.vocabulary * model.hidden
+    looked_up = model.positions + (0 if model.tied_embeddings else model.vocabulary)
     return Reading(
         model.total_parameters,
-        model.active_parameters + embedding,
+        model.active_parameters + looked_up * model.hidden,
         model.max_context,
         sum(round(kind.layers * kind.growing_values()) for kind in kinds),
         sum(kind.layers for kind in windows),

@@ -67,7 +67,8 @@ _ALIKE: dict[str, Family] = {
     "deepseek_v2 deepseek_v3 kimi_k2 kimi_k25": _DEEPSEEK,
     "phi gpt_neox nemotron persimmon arcee apertus": _UNGATED,
     "jais2 nanochat": Family(gated=False),
-    "gpt2 bloom mpt": _GPT,
+    "gpt2": replace(_GPT, positions="learned"),
+    "bloom mpt": _GPT,
     "gemma3 gemma3_text": _GEMMA_3,
     "glm4_moe glm4v_moe_text dots1 solar_open": Family(required=(*_EXPERTS, "head_dim")),
     "bailing_moe bailing_moe_v2": Family(
@@ -112,9 +113,9 @@ FAMILIES: dict[str, Family] = {
     "step3p7": Family(required=("share_expert_dim", "head_dim", "first_k_dense_replace")),
     "gptj": Family(gated=False, kv_as_heads=True, ffn_per_hidden=4),
     "codegen": Family(gated=False, kv_as_heads=True, ffn_per_hidden=4),
-    "gpt_bigcode": replace(_GPT, defaults={"multi_query": True}),
+    "gpt_bigcode": replace(_GPT, positions="learned", defaults={"multi_query": True}),
     "starcoder2": Family(gated=False, tied=True, windows="all"),
-    "opt": replace(_UNGATED, tied=True, defaults={"max_position_embeddings": 2048}),
+    "opt": replace(_UNGATED, tied=True, positions="learned_and_two", defaults={"max_position_embeddings": 2048}),
     "falcon": replace(_GPT, defaults={"max_position_embeddings": 2048, "multi_query": True}),
     "qwen": replace(_MHA, ffn_divisor=2),
 }  # fmt: skip

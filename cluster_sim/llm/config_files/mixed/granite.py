@@ -13,7 +13,7 @@ from typing import Any
 
 from cluster_sim.errors import shown
 from cluster_sim.llm.config_files.config_experts import feed_forward_of
-from cluster_sim.llm.config_files.config_keys import ConfigKeys
+from cluster_sim.llm.config_files.config_keys import ConfigKeys, about
 from cluster_sim.llm.config_files.config_shapes import shape_of
 from cluster_sim.llm.config_files.mixed.layer_lists import (
     FULL,
@@ -60,6 +60,7 @@ def read_granite(reader: ConfigKeys) -> dict[str, Any]:
     return with_layers(reader, shape, kinds, by_kind) | _granite_parts(reader)
 
 
+@about("feed_forward")
 def _granite_parts(reader: ConfigKeys) -> dict[str, Any]:
     """Return experts beside a shared feed-forward part, or that part alone."""
     count = reader.count("num_local_experts", least=0)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from cluster_sim.llm.config_files.config_experts import feed_forward_of
-from cluster_sim.llm.config_files.config_keys import ConfigKeys
+from cluster_sim.llm.config_files.config_keys import ConfigKeys, about
 from cluster_sim.llm.config_files.config_shapes import shape_of
 from cluster_sim.llm.config_files.mixed.layer_lists import (
     FULL,
@@ -36,7 +36,7 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
     shape = shape_of(reader)
     reader.looked_up.update(_NO_SIZES)
     kinds = [FULL if attends else LINEAR for attends in _every(reader, "attn")]
-    has_experts = _every(reader, "expert")
+    has_experts = about("feed_forward")(_every)(reader, "expert")
     hidden = shape["hidden"]
     channels = reader.count("mamba_expand") * hidden
     rank = reader.value("mamba_dt_rank")[1]

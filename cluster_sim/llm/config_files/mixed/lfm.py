@@ -12,7 +12,7 @@ from typing import Any
 
 from cluster_sim.errors import shown
 from cluster_sim.llm.config_files.config_experts import feed_forward_of
-from cluster_sim.llm.config_files.config_keys import ConfigKeys
+from cluster_sim.llm.config_files.config_keys import ConfigKeys, about
 from cluster_sim.llm.config_files.config_shapes import shape_of
 from cluster_sim.llm.config_files.mixed.layer_lists import (
     FULL,
@@ -87,6 +87,7 @@ def _kinds(reader: ConfigKeys) -> list[str]:
     return kinds or listed
 
 
+@about("feed_forward")
 def _width(reader: ConfigKeys) -> int:
     """Return the width of the feed-forward parts."""
     width = reader.count("block_ff_dim", "intermediate_size")

@@ -25,7 +25,7 @@ from cluster_sim.llm.config_files.mixed.layer_lists import (
 
 _MLP, _MOE = "mlp", "moe"
 _LETTERS = {"M": LINEAR, "*": FULL, "-": _MLP, "E": _MOE}
-_LISTS = ("layers_block_type", "layer_types")
+_LISTS = ("hybrid_override_pattern", "layers_block_type", "layer_types")
 KEYS = frozenset({
     "hybrid_override_pattern", "layers_block_type", "mamba_num_heads", "mamba_head_dim", "mamba_n_groups", "mamba_d_conv", "mamba_expand",
     "mamba_chunk_size", "mamba_conv_bias", "mamba_proj_bias", "mamba_ssm_cache_dtype", "ssm_state_size", "conv_kernel", "time_step_rank",
@@ -43,25 +43,17 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
     """Return the keys of a Model."""
     kinds = _kinds(reader)
     shape = shape_of(reader)
+    reader.value(*_LISTS)  # it says which layers attend, too
     if reader.count("sliding_window", default=0, least=0):
         reader.fault("sliding_window: expected null: attention in windows is not simulated here")
-    width = reader.count("intermediate_size", default=0, least=0)
-    dense = kinds.count(_MLP)
-    if dense and not width:
-        reader.fault(f"intermediate_size: expected the width of {dense} feed-forward layers")
     by_kind = {FULL: full_attention(shape), LINEAR: _mamba(reader)}
-    part = {"ffn": max(width, 1)}
-    reader.order.experts = [kind == _MOE for kind in kinds]
-    return with_layers(reader, shape, kinds, by_kind) | {
-        "ffn_gated": False,
-        "dense": reader.order.feeding([part if kind == _MLP else None for kind in kinds]),
-        **_experts(reader, kinds.count(_MOE)),
-    }
+    return with_layers(reader, shape, kinds, by_kind) | _feed_forward(reader, kinds)
 
 
+@about("layers")
 def _kinds(reader: ConfigKeys) -> list[str]:
     """Return the kind of each layer. There are as many layers as kinds."""
-    key, written = reader.value("hybrid_override_pattern", *_LISTS)
+    key, written = reader.value(*_LISTS)
     layers = len(written) if isinstance(written, list | str) else 0
     if not 0 < layers <= LAYERS.most:
         reader.fault(
@@ -103,6 +95,21 @@ def _mamba(reader: ConfigKeys) -> dict[str, Any]:
 
 
 @about("feed_forward")
+def _feed_forward(reader: ConfigKeys, kinds: list[str]) -> dict[str, Any]:
+    """Return the dense feed-forward parts and experts."""
+    reader.value(*_LISTS)
+    width, dense = reader.count("intermediate_size", default=0, least=0), kinds.count(_MLP)
+    if dense and not width:
+        reader.fault(f"intermediate_size: expected the width of {dense} feed-forward layers")
+    part = {"ffn": max(width, 1)}
+    reader.order.experts = [kind == _MOE for kind in kinds]
+    return {
+        "ffn_gated": False,
+        "dense": reader.order.feeding([part if kind == _MLP else None for kind in kinds]),
+        **_experts(reader, kinds.count(_MOE)),
+    }
+
+
 def _experts(reader: ConfigKeys, layers: int) -> dict[str, Any]:
     """Return the experts of so many layers."""
     count = reader.count("n_routed_experts", "num_local_experts", default=0, least=0)
