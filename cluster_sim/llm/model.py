@@ -85,8 +85,12 @@ class Model(ModelShape):
 
     @property
     def embedding_parameters(self) -> int:
-        """Number of weights of embedding and output head, counted once where they are tied."""
-        return self.vocabulary * self.hidden * (1 if self.tied_embeddings else 2)
+        """Number of weights of embedding and output head, counted once where they are tied.
+
+        Learned positions are counted with the embedding.
+        """
+        tables = self.vocabulary * (1 if self.tied_embeddings else 2) + self.positions
+        return tables * self.hidden
 
     @property
     def total_parameters(self) -> int:

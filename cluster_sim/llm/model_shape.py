@@ -62,6 +62,8 @@ class ModelShape(Description):
     """Number of tokens in the vocabulary."""
     max_context: Count
     """Longest prompt and output together [tokens]."""
+    positions: CountOrZero = 0
+    """Number of learned position vectors; 0 where positions are computed."""
     tied_embeddings: bool = False
     """Whether the embedding and the output head share their weights."""
     experts: Experts | None = None

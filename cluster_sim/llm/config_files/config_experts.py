@@ -57,6 +57,10 @@ def feed_forward_of(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
         if among is not None or mixed is None
         else reader.count("moe_intermediate_size", "expert_intermediate_size")
     )
+    if reader.model_type == "hunyuan_v1_moe" and expert != width:
+        reader.fault(
+            f"moe_intermediate_size: got {expert}; expected intermediate_size, {width}: libraries do not agree on experts of another width"
+        )
     if not expert and not any("intermediate_size: got" in fault for fault in reader.faults):
         reader.fault("moe_intermediate_size: is missing; expected the width of an expert")
     shared = _shared(reader, expert)
@@ -157,6 +161,10 @@ def _counted_layers(reader: ConfigKeys) -> list[bool]:
     """
     layers = reader.layers
     front = reader.count("first_k_dense_replace", "num_dense_layers", default=0, least=0)
+    if reader.model_type == "glm4_moe_lite" and front != 1 and not reader.given("mlp_layer_types"):
+        reader.fault(
+            f"first_k_dense_replace: got {front}; expected 1, or mlp_layer_types beside it: libraries do not agree on more"
+        )
     listed = reader.entries("mlp_only_layers")
     # layers n-1, 2n-1, … have experts
     last_of = reader.count(

@@ -50,6 +50,9 @@ def about(topic: Topic) -> Callable[[Reading[P, T]], Reading[P, T]]:
 
     return mark
 
+_NEVER_EMPTY = ("layer_types", "mlp_layer_types")
+"""Lists that no family leaves empty."""
+
 
 class ConfigKeys:
     """A config.json, the spellings that were looked up, and the faults.
@@ -195,7 +198,8 @@ class ConfigKeys:
     def one_per_layer(self, key: str, among: dict[str, Any] | None = None) -> list[Any]:
         """Return the list under `key`, which has one entry per layer; empty where there is none."""
         entries = self.entries(key, among)
-        if entries and len(entries) != self.layers:
+        is_empty = key in _NEVER_EMPTY and self.has(key) and self.config.get(key) == []
+        if (entries or is_empty) and len(entries) != self.layers:
             self.fault(
                 f"{key}: got a list of {len(entries)}; expected {self.layers} entries, one per layer"
             )

@@ -47,6 +47,7 @@ def shape_of(reader: ConfigKeys) -> dict[str, Any]:
         "max_context": _max_context(reader),
         "tied_embeddings": _tied(reader),
         **latent,
+        **_positions(reader),
     }
     compare_derived_keys(reader, shape)
     return shape
@@ -147,15 +148,26 @@ def _max_context(reader: ConfigKeys) -> int:
     return reader.count("max_position_embeddings", "model_max_length", "max_sequence_length")
 
 
+def _positions(reader: ConfigKeys) -> dict[str, int]:
+    """Return the number of learned positions, where there are some."""
+    kind = reader.family.positions if reader.family is not None else ""
+    if not kind:
+        return {}
+    unused = 2 if kind == "learned_and_two" else 0
+    return {"positions": _max_context(reader) + unused}
+
+
 def _latent(reader: ConfigKeys) -> dict[str, Any]:
     """Return latent attention, where there is some."""
     if not reader.given("kv_lora_rank") or not reader.truth("use_mla", default=True):
         if not (reader.family and reader.family.mixed):
             _same_values(reader)
         return {}
+    if reader.count("qk_rope_head_dim", least=0) % 2:
+        reader.fault("qk_rope_head_dim: expected an even number, which positions need")
     return {
         "latent": {
-            "q_rank": reader.count("q_lora_rank", default=0, least=0),
+            "q_rank": reader.count("q_lora_rank", default=0),
             "kv_rank": reader.count("kv_lora_rank"),
             "rope_dim": reader.count("qk_rope_head_dim"),
             "nope_dim": reader.count("qk_nope_head_dim"),
@@ -204,6 +216,11 @@ def window_of(reader: ConfigKeys, shape: dict[str, Any]) -> dict[str, Any]:
         count = layers - layers // every
     elif reader.model_type == "qwen2_moe":  # every second of the first max_window_layers
         count = (min(last, layers) + 1) // 2
+    elif reader.model_type == "smollm3":  # layers without rotary positions
+        interval = reader.count("no_rope_layer_interval", default=4)
+        rotary = reader.one_per_layer("no_rope_layers")
+        rotary = rotary or [(layer + 1) % interval for layer in range(layers)]
+        count = sum(1 for has in rotary if not has)
     elif flag is not None:  # Qwen2: layers after the first max_window_layers
         count = max(layers - last, 0)
     elif family is not None and family.windows == "all":

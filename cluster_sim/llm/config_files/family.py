@@ -14,6 +14,8 @@ class Family:
     """Whether feed-forward parts have a gate."""
     tied: bool = False
     """Whether embedding and output head share their weights."""
+    positions: Literal["", "learned", "learned_and_two"] = ""
+    """Whether the model has a vector per position; OPT has two more that are not used."""
     ffn_per_hidden: int = 0
     """Width of the feed-forward part over that of the hidden states; 0: files say it."""
     ffn_divisor: int = 1

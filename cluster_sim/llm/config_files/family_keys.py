@@ -21,12 +21,13 @@ _DEEPSEEK = "n_routed_experts num_local_experts n_shared_experts num_experts_per
 _LATENT = "kv_lora_rank q_lora_rank qk_nope_head_dim qk_rope_head_dim v_head_dim"
 
 _ALIKE = {
-    "llama internlm3 granite olmo olmo2 hunyuan_v1_dense glm glm4 stablelm seed_oss ernie4_5 phi arcee apertus gemma "
+    "llama internlm3 granite olmo olmo2 hunyuan_v1_dense glm glm4 seed_oss ernie4_5 phi arcee apertus gemma "
     "glm4v_text qwen3_vl_text": "",
     "cohere": "model_max_length",
     "nemotron": "kv_channels ffn_hidden_size",
     "gpt_neox": "-num_key_value_heads -head_dim",
-    "persimmon": "-num_key_value_heads",
+    "persimmon": "-num_key_value_heads -head_dim",
+    "stablelm": "-head_dim",
     "exaone": "num_layers activation_function",
     "phi3 phi4_multimodal mistral ministral3 starcoder2": "sliding_window",
     "ministral gemma2 olmo3": _WINDOWS,
@@ -49,9 +50,11 @@ _ALIKE = {
     "dots1": f"{_DEEPSEEK} {_WINDOWS} max_window_layers",
     "ernie4_5_moe": "moe_num_experts num_experts moe_k num_experts_per_tok moe_intermediate_size moe_num_shared_experts "
     "moe_layer_start_index moe_layer_end_index moe_layer_interval",
+    "step3p5": "num_attention_groups n_routed_experts num_local_experts moe_num_experts num_experts_per_tok moe_top_k moe_intermediate_size "
+    "share_expert_dim sliding_window layer_types mlp_layer_types moe_layers_enum",
     "hunyuan_v1_moe": "attention_head_dim num_experts num_local_experts num_experts_per_tok moe_topk moe_intermediate_size "
     "num_shared_expert use_mixed_mlp_moe",
-    "dbrx": "-intermediate_size -num_key_value_heads d_model n_heads n_layers max_seq_len ffn_config attn_config",
+    "dbrx": "-hidden_size -intermediate_size -num_key_value_heads -head_dim d_model n_heads n_layers max_seq_len ffn_config attn_config",
     "mpt": "-intermediate_size -num_key_value_heads -head_dim d_model n_heads n_layers max_seq_len attn_config expansion_ratio",
     "opt": "-intermediate_size -num_key_value_heads -head_dim ffn_dim word_embed_proj_dim",
     "falcon": "-intermediate_size -num_key_value_heads ffn_hidden_size multi_query new_decoder_architecture num_kv_heads",
@@ -73,7 +76,7 @@ _ALIKE = {
     "jamba": "num_experts num_local_experts num_experts_per_tok",
     "minimax minimax_text_01 minimax_m1": f"{_LOCAL} num_experts shared_intermediate_size sliding_window layer_types",
     "kimi_linear kimi_k3": f"{_LATENT} num_experts num_local_experts num_experts_per_token num_experts_per_tok num_shared_experts n_shared_experts "
-    "moe_intermediate_size first_k_dense_replace moe_layer_freq mlp_layer_types layer_types model_max_length",
+    "moe_intermediate_size first_k_dense_replace mlp_layer_types layer_types model_max_length",
     "mimo_v2_flash": "n_routed_experts num_local_experts num_experts_per_tok moe_intermediate_size moe_layer_freq mlp_layer_types "
     "v_head_dim sliding_window sliding_window_size layer_types",
     "deepseek_v32 glm_moe_dsa": f"{_LATENT} {_DEEPSEEK} num_experts mlp_layer_types layer_types",
@@ -83,6 +86,21 @@ _ALIKE = {
     "llama4 llama4_text": f"{_LOCAL} intermediate_size_mlp interleave_moe_layer_step layer_types",
     "minimax_m3 minimax_m3_vl minimax_m3_text minimax_m3_vl_text": f"{_LOCAL} num_experts dense_intermediate_size shared_intermediate_size "
     "n_shared_experts moe_layer_freq mlp_layer_types layer_types",
+    "hy_v4": f"{_LATENT} {_DEEPSEEK} -first_k_dense_replace mlp_layer_types layer_types",
+    "axk1": f"{_LATENT} {_DEEPSEEK} moe_layer_freq mlp_layer_types",
+    "mistral4": f"{_LATENT} {_DEEPSEEK}",
+    "youtu": _LATENT,
+    "hy_v3": "num_experts num_local_experts num_experts_per_tok num_shared_experts moe_intermediate_size mlp_layer_types",
+    "exaone_moe": f"{_WINDOWS} sliding_window_pattern num_experts num_experts_per_tok num_shared_experts moe_intermediate_size "
+    "first_k_dense_replace mlp_layer_types",
+    "mellum": f"{_WINDOWS} num_experts num_local_experts num_experts_per_tok moe_intermediate_size mlp_layer_types",
+    "vaultgemma cwm granite_swa": _WINDOWS,
+    "granitemoe_swa": f"{_WINDOWS} {_LOCAL} shared_intermediate_size",
+    "flex_olmo": f"{_LOCAL} num_experts",
+    "sarvam_moe": f"{_DEEPSEEK} num_experts num_shared_experts",
+    "afmoe": f"{_WINDOWS} num_experts num_experts_per_tok num_shared_experts moe_intermediate_size num_dense_layers",
+    "cohere2_moe": f"{_WINDOWS} sliding_window_pattern num_experts num_experts_per_tok num_shared_experts first_k_dense_replace mlp_layer_types",
+    "laguna": f"{_WINDOWS} num_experts num_experts_per_tok moe_intermediate_size shared_expert_intermediate_size mlp_layer_types",
     "mllama mllama_text_model": "-head_dim",
     "bloom": "-intermediate_size -num_key_value_heads -head_dim n_embed n_head n_layer seq_length",
 }  # fmt: skip
