@@ -16,22 +16,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cluster_sim.calibration.block_products import block_products
 from cluster_sim.calibration.calibrated import Calibrated, DeviceFits
 from cluster_sim.calibration.constants import Bounds, Constants, LogFit, cross_validated, rounded
 from cluster_sim.calibration.engines import by_engine, shares_of_peaks
 from cluster_sim.calibration.errors import Errors
 from cluster_sim.calibration.fit_options import FitOptions
 from cluster_sim.calibration.sparse_blocks import (
-    Layer,
     ProductsSeconds,
     SparseBlocks,
     sparse_blocks,
 )
 from cluster_sim.hardware.device import Device
-from cluster_sim.hardware.kernel_fits import KernelFits, fit_name, fit_of_engine
+from cluster_sim.hardware.kernel_fits import KernelFits, fit_name
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.hardware.sparse_fit import SparseAttentionFit
-from cluster_sim.physics.gemm import gemms_s, laid_out
 from cluster_sim.physics.sparse_attention import (
     sparse_decode_line,
     sparse_prefill_line,
@@ -68,9 +67,6 @@ _PREFILL = {
     "index_compute_flop_per_s": Bounds(1e15, 1e13, 1e17),
     "index_extra_tokens": Bounds(30.0, 0.1, 1e3, vanishes=True),
 }
-_PRODUCTS_OF = {"SGLang": "vLLM"}
-"""Engine whose products another engine's blocks are taken to have: both run DeepGEMM, FlashInfer
-and CUTLASS, and those of SGLang alone are not published."""
 _LARGEST_GRAPH = 512
 """Number of sequences up to which decoding was measured in a CUDA graph by SGLang."""
 _FEW_TOKENS, _FEW_SEQUENCES = 64, 8
@@ -138,14 +134,14 @@ def calibrate_sparse(table: pa.Table, device: Device, choice: FitOptions) -> Ite
     """Yield the errors and the fit of each kind of attention and precision of the cache.
 
     There is one of decoding and one of prefill for each engine. Passed over are kinds with fewer
-    blocks than `choice` wants of either phase, and precisions of products that the device has no
-    fit of. Of a phase that the constants miss by more than `POOR` those of a roofline are kept.
+    blocks than `choice` wants of either phase. Of a phase that the constants miss by more than
+    `POOR` those of a roofline are kept.
     """
     for engine, kept_as, rows in by_engine(table, choice):
         for op, kind in _ATTENTION.items():
             alike = rows.filter(pc.starts_with(rows["op_name"], op))
             for kv_cache in ("bf16", "fp8"):
-                blocks = _blocks(alike, kv_cache, _products(device, engine), engine)
+                blocks = _blocks(alike, kv_cache, block_products(device, engine), engine)
                 if min(map(len, blocks)) < choice.fewest:
                     continue
                 name = fit_name(f"{kind}_{kv_cache}", kept_as)
@@ -234,8 +230,9 @@ def _blocks(
 ) -> list[SparseBlocks]:
     """Return the blocks of decoding and of prefill.
 
-    Left out are prompts of one token, which engines decode; SGLang's batches beyond its graphs; and
-    its short prompts of so many sequences that it does not spell out their keys.
+    Left out are prompts of one token, which engines decode; precisions of products without a fit;
+    SGLang's batches beyond its graphs, and its short prompts of so many sequences that it does not
+    spell out their keys.
     """
     decode = sparse_blocks(table, kv_cache, products_s, decoding=True)
     prompts = table.filter(pc.greater(table["isl"], 1))
@@ -244,27 +241,5 @@ def _blocks(
         short = pc.less_equal(pc.add(prompts["isl"], prompts["step"]), 2048)
         gathers = pc.and_(short, pc.match_substring(prompts["kernel_source"], "_indexer"))
         prompts = prompts.filter(pc.invert(gathers))
-    return [decode, sparse_blocks(prompts, kv_cache, products_s, decoding=False)]
-
-
-def _products(device: Device, engine: str) -> ProductsSeconds:
-    """Return the function from a layer, a precision and tokens to the time of its projections."""
-    fits = device.kernels.gemm if device.kernels is not None else {}
-    hidden = device.overhead(engine).launch_overlap
-
-    def products_s(layer: Layer, precision: Precision, tokens: Array) -> Array:
-        fit = fit_of_engine(fits, precision, _PRODUCTS_OF.get(engine, engine))
-        seconds = np.full(len(tokens), np.nan)
-        if fit is not None:
-            shapes = layer.products()
-            seconds = np.sum(
-                [
-                    gemms_s(fit, laid_out(tokens, n, k, fit.element_bytes, fit.processors))
-                    for n, k in shapes
-                ],
-                axis=0,
-            )
-            seconds -= len(shapes) * hidden * fit.launch_s
-        return seconds
-
-    return products_s
+    prefill = sparse_blocks(prompts, kv_cache, products_s, decoding=False)
+    return [blocks.take(np.isfinite(blocks.products_s)) for blocks in (decode, prefill)]

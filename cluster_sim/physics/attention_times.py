@@ -7,6 +7,7 @@ they are a roofline of the data sheet's shares (`Device.efficiency`).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import NamedTuple, TypeVar
 
 from cluster_sim.hardware.device import Device
@@ -96,6 +97,11 @@ class AttentionTimes:
         """Number of layers of the kind."""
         return self._kind.layers
 
+    @property
+    def is_chosen(self) -> bool:
+        """Whether an indexer chooses what is read."""
+        return self._sparse is not None
+
     def _fit(self, fits: Mapping[str, Fit], name: str) -> Fit | None:
         """Return the engine's own fit of this name, or that of all engines; None without any."""
         return fit_of_engine(fits, name, self._layout.engine)
@@ -124,12 +130,19 @@ class AttentionTimes:
         )
         return [DecodeTerm(self.layers, is_limited, attention)]
 
+    @cached_property
+    def _has_fixed(self) -> bool:
+        kind = self._kind
+        return bool(kind.state_bytes() or kind.sequence_values() or kind.token_flop)
+
     def decode_fixed_s(self, batch: int) -> float:
         """Return the time of one layer that depends on the number of decoding sequences alone [s].
 
         It is that of states, and of windows that are always full.
         """
         kind = self._kind
+        if not self._has_fixed:
+            return 0.0
         if (shape := self._linear) is not None:
             fit = self._linear_fit or linear_roofline(shape, self._bytes_per_s, self._flop_per_s)
             hidden_s = self._overhead.launch_overlap * fit.start_s

@@ -77,10 +77,11 @@ class BatchSpread:
         if not part:
             return Spread(micro_batches, kernels, None, (), (), 0.0)
         kinds = self._kernels.attention
-        terms, short_terms = (
-            tuple(term for kind in kinds for term in kind.decode_terms(part, selecting=selecting))
-            for selecting in (True, False)
-        )
+        terms = short_terms = tuple(term for kind in kinds for term in kind.decode_terms(part))
+        if any(kind.is_chosen for kind in kinds):
+            short_terms = tuple(
+                term for kind in kinds for term in kind.decode_terms(part, selecting=False)
+            )
         fixed_s = sum(kind.layers * kind.decode_fixed_s(part) for kind in kinds)
         is_plain = len(kinds) == len(terms) == 1 and not (fixed_s or terms[0].is_limited)
         plain = terms[0] if is_plain else None

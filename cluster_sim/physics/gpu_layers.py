@@ -36,6 +36,9 @@ class PrefillAttention(NamedTuple):
     def seconds(self, tokens: float, pairs: float, window_pairs: float) -> float:
         """Return the seconds of `tokens` prompt tokens that see so many (query, key) pairs."""
         lines = self.lines if pairs > window_pairs else self.short_lines
+        if len(lines) == 1 and not window_pairs:  # NOTE: most models; 0.3 us of 20 us per request
+            layers, fixed_s, token_s, pair_s, _, _ = lines[0]
+            return layers * (fixed_s + token_s * tokens + pair_s * pairs)
         total_s = 0.0
         for layers, fixed_s, token_s, pair_s, limited_s, key_s in lines:
             one_s = fixed_s + token_s * tokens + pair_s * pairs + limited_s * window_pairs
@@ -63,6 +66,8 @@ class LayerTimes:
     ) -> None:
         self._model, self._kernels = model, kernels
         self._products = list(_products(model, kernels))
+        self._moe_layers = model.moe_layers
+        self._dense_blocks = model.blocks - model.idle_blocks - model.moe_layers
         # Hidden states of every token go from each pipeline stage to the next, inside a node or
         # over the network.
         hops, overhead = layout.between_nodes, device.overhead(layout.engine)
@@ -95,15 +100,13 @@ class LayerTimes:
 
     def experts_s(self, all_tokens: int) -> float:
         """Return the seconds of the experts of all layers."""
-        return self._model.moe_layers * self._kernels.experts_s(all_tokens)
+        return self._moe_layers * self._kernels.experts_s(all_tokens)
 
     def collectives_s(self, tokens: int, all_tokens: int) -> float:
         """Return the seconds of the collectives of all layers."""
-        model = self._model
-        dense_blocks = model.blocks - model.idle_blocks - model.moe_layers
-        seconds = dense_blocks * self._kernels.all_reduce_s(tokens)
-        if self._model.moe_layers:
-            seconds += self._model.moe_layers * self._kernels.exchange_s(all_tokens)
+        seconds = self._dense_blocks * self._kernels.all_reduce_s(tokens)
+        if self._moe_layers:
+            seconds += self._moe_layers * self._kernels.exchange_s(all_tokens)
         return seconds
 
     def _seconds(self, key: tuple[int, int]) -> float:
@@ -111,7 +114,7 @@ class LayerTimes:
         seconds = self._fixed_s + self._token_s * tokens
         for count, product in self._products:
             seconds += count * product.seconds(tokens)
-        if self._model.experts is not None:
+        if self._moe_layers:
             seconds += self.experts_s(all_tokens)
         return seconds + self.collectives_s(tokens, all_tokens)
 

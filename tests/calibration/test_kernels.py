@@ -9,9 +9,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from cluster_sim.calibration.attention import attention_kernels
+from cluster_sim.calibration.engines import by_engine
+from cluster_sim.calibration.fit_options import FitOptions
 from cluster_sim.calibration.kernel_tables import read_kernels
 from cluster_sim.cli import app as cli
 from cluster_sim.hardware.device import Device, device_named
@@ -115,6 +118,16 @@ def test_known_constants_are_found_again_and_the_file_is_a_device(
             "gemm_dtype,m,n,k,latency_ms\nfp8,1,2,3,0.5\n",
             ["--device", "b200-sxm"],
             "holds fewer than 100 usable kernels of any kind that NVIDIA B200 SXM runs",
+        ),
+        (
+            "phase,op_name,latency\ncontext,gdn,0.1\n",
+            ["--device", "b200-sxm"],
+            "has no column kernel_source, batch_size, seq_len, model_name",
+        ),
+        (
+            "architecture,op_name,latency\nMiniMaxM3ForCausalLM,msa_context_module,0.1\n",
+            ["--device", "b200-sxm"],
+            "has no column kernel_source, kv_cache_dtype, gemm_type",
         ),
         (
             "gemm_dtype,m,n,k,latency_ms,system\nfp8,1,2,3,0.5,a\nfp8,1,2,3,0.5,b\n",
@@ -318,3 +331,24 @@ def test_an_engine_without_kernels_of_its_own_runs_those_of_all() -> None:
     fits = {"fp8": 1, "fp8_vllm": 2}
     assert [fit_of_engine(fits, "fp8", engine) for engine in ("vLLM", "SGLang")] == [2, 1]
     assert fit_of_engine(fits, "fp4", "vLLM") is None
+
+
+def of_engines(*names: str) -> pa.Table:
+    return pa.table({"engine": list(names)})
+
+
+def test_the_kernels_of_the_first_engine_hold_for_those_without_any() -> None:
+    table = of_engines("vllm", "sglang", "vllm", "trtllm")
+    kept = {engine: (name, len(rows)) for engine, name, rows in by_engine(table, FitOptions(1))}
+    assert kept == {"TensorRT-LLM": ("", 1), "SGLang": ("SGLang", 1), "vLLM": ("vLLM", 2)}
+
+
+def test_one_engine_can_be_chosen() -> None:
+    table = of_engines("vllm", "trtllm")
+    ((engine, name, rows),) = by_engine(table, FitOptions(1, engine="vLLM"))
+    assert (engine, name, len(rows)) == ("vLLM", "vLLM", 1)
+
+
+def test_a_table_of_one_engine_need_not_name_it() -> None:
+    ((engine, name, rows),) = by_engine(pa.table({"x": [1, 2]}), FitOptions(1, engine="SGLang"))
+    assert (engine, name, len(rows)) == ("SGLang", "SGLang", 2)

@@ -35,11 +35,11 @@ READ_THOUGH_THE_LIBRARY_MAKES_NO_MODEL = (
     (r".* hidden_size 1537", "heads have a width of their own, whatever the hidden states are"),
     (r"nemotron 02 without num_key_value_heads", "its class says null, and its documentation: as many as heads"),
     (r"falcon all heads .* with head_dim 112", "the key is read by its attention, and the library's cache fails"),
-    (r"gemma2 .* sliding_window null", "no layer has a window"),
+    (r"gemma2 .* sliding_window null|exaone_moe .* sliding_window 0", "no layer has a window"),
     (r".* n_shared_experts null", "no expert is shared, as the models' own code has it"),
     (r"qwen2_vl flat .* inside llava", "the language model is inside twice"),
     (r"(qwen2_5_omni|kimi_k25|mistral3|llava|llama4|gemma4|minimax_m3_vl|mllama) .* tie_word_embeddings null", "the model around it says it"),
-    (r"glm_moe_dsa .* num_key_value_heads null", "latent attention has no heads of keys"),
+    (r"(glm_moe_dsa|axk1) .* num_key_value_heads null", "latent attention has no heads of keys"),
     (r"step3p7 bare", "without a window the library's masks fail"),
 )  # fmt: skip
 """Cases where the library raises and a reading is right all the same, by pattern, with the reason."""

@@ -167,7 +167,7 @@ def _latent(reader: ConfigKeys) -> dict[str, Any]:
         reader.fault("qk_rope_head_dim: expected an even number, which positions need")
     return {
         "latent": {
-            "q_rank": reader.count("q_lora_rank", default=0, least=0),
+            "q_rank": reader.count("q_lora_rank", default=0),
             "kv_rank": reader.count("kv_lora_rank"),
             "rope_dim": reader.count("qk_rope_head_dim"),
             "nope_dim": reader.count("qk_nope_head_dim"),

@@ -65,6 +65,33 @@ _ALIKE: dict[str, Family] = {
     "granitemoe granitemoeshared": Family(required=("num_local_experts",)),
     "minimax_m2": Family(required=("num_local_experts", "head_dim")),
     "deepseek_v2 deepseek_v3 kimi_k2 kimi_k25": _DEEPSEEK,
+    "axk1": replace(
+        _DEEPSEEK,
+        required=(*_LATENT[:-1],),
+        defaults=_DEEPSEEK.defaults | {"first_k_dense_replace": 1},
+    ),
+    "mistral4": replace(_DEEPSEEK, defaults=_DEEPSEEK.defaults | {"qk_nope_head_dim": 64}),
+    "youtu youtu_llm": replace(_DEEPSEEK, tied=True, required=("kv_lora_rank", "q_lora_rank")),
+    "hy_v3": Family(
+        required=("num_experts", "num_shared_experts", "moe_intermediate_size"),
+        defaults={"head_dim": 128, "first_k_dense_replace": 1},
+    ),
+    "exaone_moe": Family(
+        full_every=4,
+        required=("num_experts", "num_shared_experts", "moe_intermediate_size"),
+        defaults={"sliding_window": 4096, "first_k_dense_replace": 1},
+    ),
+    "mellum": Family(
+        windows="off",
+        required=("num_experts", "moe_intermediate_size"),
+        defaults={"head_dim": 128, "sliding_window": 1024},
+    ),
+    "vaultgemma": _GEMMA_2,
+    "flex_olmo": replace(_MHA, required=("num_experts",)),
+    "sarvam_moe": Family(
+        required=(*_EXPERTS[:1], "moe_intermediate_size", "head_dim"),
+        defaults={"n_shared_experts": 1, "first_k_dense_replace": 1},
+    ),
     "phi gpt_neox nemotron persimmon arcee apertus": _UNGATED,
     "jais2 nanochat": Family(gated=False),
     "gpt2": replace(_GPT, positions="learned"),

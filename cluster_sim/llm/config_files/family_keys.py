@@ -85,6 +85,21 @@ _ALIKE = {
     "llama4 llama4_text": f"{_LOCAL} intermediate_size_mlp interleave_moe_layer_step layer_types",
     "minimax_m3 minimax_m3_vl minimax_m3_text minimax_m3_vl_text": f"{_LOCAL} num_experts dense_intermediate_size shared_intermediate_size "
     "n_shared_experts moe_layer_freq mlp_layer_types layer_types",
+    "hy_v4": f"{_LATENT} {_DEEPSEEK} -first_k_dense_replace mlp_layer_types layer_types",
+    "axk1": f"{_LATENT} {_DEEPSEEK} moe_layer_freq mlp_layer_types",
+    "mistral4": f"{_LATENT} {_DEEPSEEK}",
+    "youtu": _LATENT,
+    "hy_v3": "num_experts num_local_experts num_experts_per_tok num_shared_experts moe_intermediate_size mlp_layer_types",
+    "exaone_moe": f"{_WINDOWS} sliding_window_pattern num_experts num_experts_per_tok num_shared_experts moe_intermediate_size "
+    "first_k_dense_replace mlp_layer_types",
+    "mellum": f"{_WINDOWS} num_experts num_local_experts num_experts_per_tok moe_intermediate_size mlp_layer_types",
+    "vaultgemma cwm granite_swa": _WINDOWS,
+    "granitemoe_swa": f"{_WINDOWS} {_LOCAL} shared_intermediate_size",
+    "flex_olmo": f"{_LOCAL} num_experts",
+    "sarvam_moe": f"{_DEEPSEEK} num_experts num_shared_experts",
+    "afmoe": f"{_WINDOWS} num_experts num_experts_per_tok num_shared_experts moe_intermediate_size num_dense_layers",
+    "cohere2_moe": f"{_WINDOWS} sliding_window_pattern num_experts num_experts_per_tok num_shared_experts first_k_dense_replace mlp_layer_types",
+    "laguna": f"{_WINDOWS} num_experts num_experts_per_tok moe_intermediate_size shared_expert_intermediate_size mlp_layer_types",
     "mllama mllama_text_model": "-head_dim",
     "bloom": "-intermediate_size -num_key_value_heads -head_dim n_embed n_head n_layer seq_length",
 }  # fmt: skip

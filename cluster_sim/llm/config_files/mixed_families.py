@@ -113,6 +113,30 @@ MIXED_FAMILIES: dict[str, Family] = {
         mixed="mllama",
         defaults={"num_key_value_heads": 8, "cross_attention_layers": [3, 8, 13, 18, 23, 28, 33, 38]},
     ),
+    "hy_v4": replace(
+        _SPARSE,
+        mixed="hy_v4",
+        required=("kv_lora_rank", "q_lora_rank", "n_routed_experts", "n_shared_experts", "moe_intermediate_size"),
+        defaults={"qk_rope_head_dim": 64, "qk_nope_head_dim": 192, "v_head_dim": 256, "hc_mult": 4, "first_k_dense_replace": 1}
+        | _INDEXERS | {"index_n_heads": 16},
+    ),
+    "cwm": Family(mixed="full first", defaults={"num_key_value_heads": 8, "sliding_window": 8192, "head_dim": 128}),
+    "granite_swa": Family(mixed="full first", tied=True, defaults={"num_key_value_heads": 4, "sliding_window": 128}),
+    "granitemoe_swa": Family(mixed="full first", kv_as_heads=True, required=("num_local_experts",), defaults={"sliding_window": 128}),
+    "afmoe": Family(
+        mixed="afmoe",
+        kv_as_heads=True,
+        required=("num_experts", "num_shared_experts", "moe_intermediate_size", "num_dense_layers"),
+        defaults={"head_dim": 128, "sliding_window": 1024},
+    ),
+    "cohere2_moe": Family(
+        mixed="cohere2_moe", tied=True, kv_as_heads=True, required=("num_experts", "num_experts_per_tok"), defaults={"head_dim": 128, "sliding_window": 4096}
+    ),
+    "laguna": Family(
+        mixed="laguna",
+        required=("num_experts", "moe_intermediate_size", "shared_expert_intermediate_size"),
+        defaults={"head_dim": 128, "sliding_window": 512, "first_k_dense_replace": 1},
+    ),
     "nemotron-nas": Family(mixed="deci", kv_as_heads=True, required=("block_configs",)),
     "deci": Family(mixed="deci", kv_as_heads=True),
 }  # fmt: skip

@@ -6,9 +6,15 @@ from tests.llm.oracle import (
     configs_mixed,
     configs_read,
     configs_states,
+    configs_windows,
 )
 
-CONFIGS = configs_read.CONFIGS | configs_mixed.CONFIGS | configs_attention.CONFIGS
+CONFIGS = (
+    configs_read.CONFIGS
+    | configs_mixed.CONFIGS
+    | configs_attention.CONFIGS
+    | configs_windows.CONFIGS
+)
 """Configurations of families that are read, by family."""
 FURTHER = {
     family: config

@@ -28,6 +28,7 @@ from cluster_sim.llm.config_files.mixed import (
     olmo,
     qwen,
     sparse,
+    windows,
 )
 
 
@@ -60,6 +61,11 @@ _READERS = {
     "minimax": MixedReader(minimax.read, minimax.KEYS),
     "nemotron_h": MixedReader(nemotron_h.read, nemotron_h.KEYS),
     "olmo": MixedReader(olmo.read, olmo.KEYS),
+    "hy_v4": MixedReader(sparse.read_hy, sparse.HY_KEYS),
+    "full first": MixedReader(windows.read_first, frozenset()),
+    "afmoe": MixedReader(windows.read_afmoe, frozenset()),
+    "cohere2_moe": MixedReader(windows.read_cohere, frozenset()),
+    "laguna": MixedReader(windows.read_laguna, frozenset()),
     "qwen": MixedReader(qwen.read, qwen.KEYS),
 }
 

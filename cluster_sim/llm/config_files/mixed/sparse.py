@@ -1,7 +1,7 @@
-"""DeepSeek-V3.2 and GLM-5: latent attention to the tokens that an indexer chooses.
+"""DeepSeek-V3.2, GLM-5 and Hunyuan 4: latent attention to the tokens that an indexer chooses.
 
-Keys and defaults are those of `configuration_deepseek_v32.py` and `configuration_glm_moe_dsa.py` of
-transformers 5.24. GLM-5's layers may read what an earlier layer chose: `indexer_types` lists them,
+Keys and defaults are those of `configuration_deepseek_v32.py`, `configuration_glm_moe_dsa.py` and
+`configuration_hy_v4.py` of transformers 5.24. GLM-5's layers may read what an earlier layer chose: `indexer_types` lists them,
 or `index_topk_pattern` in letters, or they follow from `index_topk_freq` and
 `index_skip_topk_offset`.
 """
@@ -23,6 +23,8 @@ GLM_KEYS = KEYS | {
     "indexer_types", "index_topk_freq", "index_topk_pattern", "index_skip_topk_offset", "index_share_for_mtp_iteration",
 }  # fmt: skip
 """Keys of indexers that some layers share."""
+HY_KEYS = KEYS | {"indexer_types", "hc_mult"}
+"""Keys of Hunyuan 4's indexers and streams."""
 _OWN, _SHARED = "full", "shared"
 _LETTERS = {"F": _OWN, "S": _SHARED}
 _NAMES = ("indexed_attention", "deepseek_sparse_attention")
@@ -38,7 +40,27 @@ def read_glm(reader: ConfigKeys) -> dict[str, Any]:
     return _read(reader, lambda: _indexers(reader))
 
 
-def _read(reader: ConfigKeys, kinds: Callable[[], list[str]]) -> dict[str, Any]:
+def read_hy(reader: ConfigKeys) -> dict[str, Any]:
+    """Return the keys of a Model of Hunyuan 4, whose attention has an output gate.
+
+    Without `indexer_types` the first layer and every fourth after it have an indexer.
+    """
+    if (streams := reader.count("hc_mult")) > 1:
+        reader.notes.append(
+            f"hc_mult: the {streams} streams of hidden states and their mixing are left out"
+        )
+    return _read(reader, lambda: _of_hy(reader), gated=True)
+
+
+def _of_hy(reader: ConfigKeys) -> list[str]:
+    listed = _known(reader, "indexer_types", reader.one_per_layer("indexer_types"))
+    layers = range(reader.layers)
+    return listed or [_SHARED if layer and (layer - 1) % 4 else _OWN for layer in layers]
+
+
+def _read(
+    reader: ConfigKeys, kinds: Callable[[], list[str]], *, gated: bool = False
+) -> dict[str, Any]:
     shape = shape_of(reader)
     listed_kinds(reader, "layer_types", _NAMES)
     latent = shape.get("latent")
@@ -52,7 +74,7 @@ def _read(reader: ConfigKeys, kinds: Callable[[], list[str]]) -> dict[str, Any]:
         _OWN: {"top_k": top_k, "heads": heads, "head_dim": width},
         _SHARED: {"top_k": top_k},
     }
-    attention = {"kind": "latent", "heads": shape["heads"], **latent}
+    attention = {"kind": "latent", "heads": shape["heads"], "gated": gated, **latent}
     of_kind = {kind: attention | {"indexer": indexer} for kind, indexer in indexers.items()}
     keys = with_layers(reader, shape, kinds(), of_kind)
     return keys | feed_forward_of(reader, shape["hidden"])
@@ -90,6 +112,11 @@ def _indexers(reader: ConfigKeys) -> list[str]:
         key = "index_skip_topk_offset"
         layers = range(reader.layers)
         types = [_OWN if max(one - offset + 1, 0) % every == 0 else _SHARED for one in layers]
+    return _known(reader, key, types)
+
+
+def _known(reader: ConfigKeys, key: str, types: list[Any]) -> list[str]:
+    """Return the indexers of layers, with faults where there are others or the first is shared."""
     if strange := [one for one in types if one not in (_OWN, _SHARED)]:
         reader.fault(f"{key}: got {shown(strange[0])}; expected full and shared")
         return [_OWN] * reader.layers
