@@ -309,6 +309,18 @@ def test_a_longest_request_that_can_never_be_admitted_is_told():
     )
 
 
+def test_a_model_of_states_alone_has_no_prefix_to_find():
+    mamba = "{name: m, layers: 4, hidden: 64, vocabulary: 256, max_context: 4096, ffn: 128, attention_layers: [{kind: mamba2, layers: 4, heads: 4, head_dim: 16, state: 16}]}"
+    (told,) = faults(
+        edited(
+            ("llama-3.1-8b", mamba), ("batching:", "kv: {prefix_caching: true}\n      batching:")
+        )
+    )
+    assert told.endswith(
+        "kv.prefix_caching: got true; expected false: the layers of m keep states alone, of which no prefix is found by this version"
+    )
+
+
 def test_weights_that_do_not_fit_beside_the_activations_of_a_step_are_told():
     """Kimi K2 in fp8 leaves 6 GB of 0.9 x 150.8 GB; 2.2 and 1.45 GB are reserved, and the sampler
     takes 1,024 x 163,840 x 38 B and 8,192 x 7,168 x 2 B, less 1.4 GB.

@@ -50,6 +50,7 @@ def about(topic: Topic) -> Callable[[Reading[P, T]], Reading[P, T]]:
 
     return mark
 
+
 _NEVER_EMPTY = ("layer_types", "mlp_layer_types")
 """Lists that no family leaves empty."""
 

@@ -10,6 +10,23 @@ from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import Trail
 
 
+def state_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
+    """Yield what is not simulated with a model that keeps states alone, and caches no token."""
+    model, pool = deployment.model, deployment.pool
+    if any(kind.growing_values() or kind.window_values() for kind in model.attention):
+        return
+    if pool.is_wafer:
+        yield (
+            (*trail, "node"),
+            f"got a wafer; expected GPUs: the layers of {model.name} keep states alone, which is not simulated on wafers by this version",
+        )
+    elif pool.kv.prefix_caching:
+        yield (
+            (*trail, "kv", "prefix_caching"),
+            f"got true; expected false: the layers of {model.name} keep states alone, of which no prefix is found by this version",
+        )
+
+
 def offload_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
     """Yield tiers that nothing falls into, or that are too small."""
     pool = deployment.pool

@@ -8,7 +8,7 @@ from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.llm.model import Model
 from cluster_sim.loading.checks.batching import batching_faults, speculation_faults
 from cluster_sim.loading.checks.finding import Finding
-from cluster_sim.loading.checks.kv_cache import offload_faults
+from cluster_sim.loading.checks.kv_cache import offload_faults, state_faults
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.schema import Trail
 
@@ -31,7 +31,7 @@ def plan_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
     else:
         yield from _gpu_faults(deployment, at)
     yield from batching_faults(pool, trail)
-    of_counts = list(_count_faults(deployment, trail))
+    of_counts = [*_count_faults(deployment, trail), *state_faults(deployment, trail)]
     yield from of_counts
     if not of_counts:  # what follows asks where the model lies on the devices
         yield from offload_faults(deployment, (*trail, "kv"))
