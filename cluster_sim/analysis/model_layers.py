@@ -16,14 +16,6 @@ from cluster_sim.llm.layers import (
 from cluster_sim.llm.model import Model
 from cluster_sim.llm.read_from import Topic
 
-_STATES = {
-    "gated_delta_net": "gated DeltaNet",
-    "kda": "Kimi Delta Attention",
-    "mamba": "Mamba",
-    "mamba2": "Mamba-2",
-    "lightning": "lightning attention",
-}
-"""What kinds of states are called."""
 _TOPICS: dict[str, tuple[Topic, ...]] = {
     "layers": ("layers",),
     "attention": ("layers", "attention"),
@@ -76,13 +68,13 @@ def layers_sentence(model: Model) -> str:
     parts = [f"{layers} dense of {width:,}" for width, layers in dense.items()]
     if (experts := model.experts) is not None:
         parts.append(f"{model.moe_layers} with {experts.top_k} of {experts.count} experts")
-    return f"{model.layers} layers: {mixers}; feed-forward parts: {', '.join(parts)}"
+    return f"{model.layers} layers: {mixers}; feed-forward parts: {', '.join(parts) or 'none'}"
 
 
 def _attention(kind: AttentionLayers) -> str:
     """Return what a kind of attention or state is called, with its size."""
     if isinstance(kind, StateLayers):
-        return _STATES[_keys(kind)["kind"]]
+        return kind.words
     if isinstance(kind, CompressedLayers):
         window = f"a window of {kind.tokens:,}"
         entries = f"an entry per {kind.ratio:,} tokens and {window}" if kind.ratio else window

@@ -116,9 +116,11 @@ class ModelShape(Description):
             raise ValueError(
                 "got 'attention_layers' beside 'window' or 'latent'; expected all layers in attention_layers"
             )
-        if self.mixer_layers > self.layers:
+        states = sum(kind.layers for kind in kinds if kind.state_bytes())
+        is_side_by_side = states == self.layers and self.mixer_layers == 2 * self.layers
+        if self.mixer_layers > self.layers and not is_side_by_side:
             raise ValueError(
-                f"attention_layers has {self.mixer_layers} layers; expected {self.layers} at most"
+                f"attention_layers has {self.mixer_layers} layers; expected {self.layers} at most, or attention and a state in each"
             )
         views = {(kind.view_tokens, kind.is_chunked) for kind in kinds if kind.view_tokens}
         if len(views) > 1:

@@ -46,7 +46,8 @@ class ModelPart:
 class _Layer(NamedTuple):
     """What one layer consists of."""
 
-    attention: AttentionLayers | None
+    mixers: tuple[AttentionLayers, ...]
+    """Attention or a state; both where they work side by side."""
     dense: DenseLayers | None
     experts: Experts | None
 
@@ -101,7 +102,7 @@ def _layers(model: Model) -> list[_Layer]:
     """
     beside = model.dense_layers + model.moe_layers
     places = min(max(model.mixer_layers, beside), model.layers)
-    attention = _spread([(kind, kind.layers) for kind in model.attention], places)
+    mixers = _mixers(model, places)
     dense = [(part, part.layers) for part in model.dense_parts]
     experts, moe = model.experts, model.moe_layers
     if experts is None or beside > places:
@@ -114,7 +115,20 @@ def _layers(model: Model) -> list[_Layer]:
         both = _spread([(experts, moe), *dense], places)
         with_experts = [one if one is experts else None for one in both]
         of_dense = [one if isinstance(one, DenseLayers) else None for one in both]
-    return [_Layer(*layer) for layer in zip(attention, of_dense, with_experts, strict=True)]
+    return [_Layer(*layer) for layer in zip(mixers, of_dense, with_experts, strict=True)]
+
+
+def _mixers(model: Model, places: int) -> list[tuple[AttentionLayers, ...]]:
+    """Return attention and state at each place; a model may have both side by side."""
+    kinds = model.attention
+    sides = [kinds]
+    if model.mixer_layers > places:
+        states = tuple(kind for kind in kinds if kind.state_bytes())
+        sides = [tuple(kind for kind in kinds if kind not in states), states]
+    spread = [_spread([(kind, kind.layers) for kind in side], places) for side in sides]
+    return [
+        tuple(kind for kind in place if kind is not None) for place in zip(*spread, strict=True)
+    ]
 
 
 def _spread(kinds: Sequence[tuple[Kind, int]], places: int) -> list[Kind | None]:
@@ -139,23 +153,25 @@ def _spread(kinds: Sequence[tuple[Kind, int]], places: int) -> list[Kind | None]
 
 def _part(model: Model, number: int, layer: _Layer, stored: _Stored) -> ModelPart:
     """Return a layer as a part; `number` counts from 1."""
-    attention, dense, experts = layer
+    mixers, dense, experts = layer
     of = {part: model.bytes_per_parameter(stored.weights, part) for part in WEIGHT_PARTS}
     weights_met = weights = router = 0.0
     flop = token_flop = read_bytes = kv_token_bytes = fixed_bytes = 0.0
     key_flop = pair_flop = _NOTHING
     blocks = 0
-    if attention is not None:
+    for attention in mixers:
         blocks += 1
         count = attention.parameters(model.hidden)
         weights += count * of["attention"]
         if not attention.is_idle:
             weights_met += count * of["attention"]
             flop += count
-        token_flop = attention.token_flop
-        read_bytes = 2.0 * attention.state_bytes()
-        kv_token_bytes, fixed_bytes = _cached(attention, stored)
-        key_flop, pair_flop = attention.decode_flop, attention.prefill_flop
+        token_flop += attention.token_flop
+        read_bytes += 2.0 * attention.state_bytes()
+        growing, fixed = _cached(attention, stored)
+        kv_token_bytes, fixed_bytes = kv_token_bytes + growing, fixed_bytes + fixed
+        key_flop = _sum(key_flop, attention.decode_flop)
+        pair_flop = _sum(pair_flop, attention.prefill_flop)
     if dense is not None:
         blocks += 1
         count = model.ffn_matrices * model.hidden * dense.ffn
@@ -181,6 +197,10 @@ def _part(model: Model, number: int, layer: _Layer, stored: _Stored) -> ModelPar
         pair_flop=pair_flop,
         is_layer=True,
     )
+
+
+def _sum(first: PerKey, second: PerKey) -> PerKey:
+    return PerKey(first.context + second.context, first.limited + second.limited)
 
 
 def _cached(kind: AttentionLayers, stored: _Stored) -> tuple[float, float]:

@@ -27,7 +27,7 @@ READ_THOUGH_THE_LIBRARY_MAKES_NO_MODEL = (
     (r"hunyuan_v1_\w+ .*(bare|without head_dim)|ministral bare|.* head_dim null",
      "heads without a width share the hidden states, as vLLM and the models' own code have it"),
     (r".* (qkv_bias|logits_scaling|clip_qkv|dim_model_base|use_\w+|original_max_position_embeddings|\w+_bias|rotary_\w+|"
-     r"query_pre_attn_scalar|n_group|topk_group|(mlp_)?hidden_act(ivation)?|(mamba_)?chunk_size|residual_in_fp32|activation_function) .*|"
+     r"query_pre_attn_scalar|n_group|topk_group|(mlp_)?hidden_act(ivation)?|(mamba_)?chunk_size|mamba_norm_before_gate|ssm_multipliers|residual_in_fp32|activation_function) .*|"
      r".* rope_(scaling|parameters)|.* partial_rotary_factor .*",
      "the key changes no size, and its value is not looked at"),
     (r".* ((moe_)?intermediate_size|num_key_value_heads|moe_topk|num_experts_per_tok) a list of 6",

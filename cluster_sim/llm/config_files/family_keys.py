@@ -66,6 +66,7 @@ _ALIKE = {
     "nemotron_h": "n_routed_experts num_local_experts n_shared_experts num_experts_per_tok moe_intermediate_size "
     "moe_shared_expert_intermediate_size attention_head_dim sliding_window layer_types",
     "bamba": "",
+    "falcon_h1": "",
     "lfm2": "layer_types",
     "lfm2_moe": "num_experts num_experts_per_tok moe_intermediate_size num_dense_layers layer_types",
     "mamba falcon_mamba": "-num_attention_heads -num_key_value_heads -head_dim",

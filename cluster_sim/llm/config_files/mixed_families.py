@@ -54,6 +54,7 @@ MIXED_FAMILIES: dict[str, Family] = {
     ),
     "mamba falcon_mamba": Family(mixed="mamba", tied=True, defaults=_MAMBA_1),
     "mamba2": Family(mixed="mamba", defaults={"state_size": 128, "conv_kernel": 4, "expand": 2, "num_heads": 128, "head_dim": 64, "n_groups": 8}),
+    "falcon_h1": Family(mixed="falcon_h1", kv_as_heads=True, required=("mamba_d_ssm",), defaults=_MAMBA_2 | {"max_position_embeddings": 8192, "num_key_value_heads": 8}),
     "lfm2": Family(mixed="lfm2", tied=True, defaults={"conv_L_cache": 3, "block_ffn_dim_multiplier": 1.0, "max_position_embeddings": 128000}),
     "lfm2_moe": Family(
         mixed="lfm2_moe", tied=True, required=("num_experts", "moe_intermediate_size", "num_dense_layers"), defaults={"conv_L_cache": 3}

@@ -65,6 +65,8 @@ CONFIGS: dict[str, Config] = {
                      "time_step_rank": 160, "tie_word_embeddings": False},
     "mamba2": {"model_type": "mamba2", **_PURE, "expand": 3, "num_heads": 48, "head_dim": 96, "state_size": 96, "n_groups": 6, "conv_kernel": 5,
                "chunk_size": 64, "tie_word_embeddings": True},
+    "falcon_h1": {"model_type": "falcon_h1", **SIZES, **_OF_BAMBA, "head_dim": 80, "mamba_d_ssm": 4608, "mamba_norm_before_gate": False, "mamba_rms_norm": False,
+                  "ssm_multipliers": [1.0] * 5, "tie_word_embeddings": True},
     "lfm2": {"model_type": "lfm2", **SIZES, "conv_L_cache": 4, "layer_types": ["conv", "conv", "full_attention"] * 2, "block_auto_adjust_ff_dim": True,
              "block_ffn_dim_multiplier": 1.3, "block_multiple_of": 128, "conv_bias": False, "tie_word_embeddings": False},
     "lfm2_moe": {"model_type": "lfm2_moe", **SIZES, **ROUTED, "num_dense_layers": 2, "conv_L_cache": 4, "tie_word_embeddings": False,

@@ -46,6 +46,7 @@ _READERS = {
     "deci": MixedReader(deci.read, deci.KEYS),
     "deepseek_v32": MixedReader(sparse.read_deepseek, sparse.KEYS),
     "deepseek_v4": MixedReader(deepseek_v4.read, deepseek_v4.KEYS),
+    "falcon_h1": MixedReader(granite.read_falcon, granite.KEYS_OF_FALCON),
     "gemma4": MixedReader(gemma4.read, gemma4.KEYS),
     "glm_moe_dsa": MixedReader(sparse.read_glm, sparse.GLM_KEYS),
     "granite": MixedReader(granite.read_granite, granite.KEYS - {"attn_layer_indices"}),

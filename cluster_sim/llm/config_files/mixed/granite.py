@@ -1,7 +1,8 @@
-"""Bamba and Granite 4: Mamba-2 with attention in some layers, and a feed-forward part in each.
+"""Bamba, Granite 4 and Falcon-H1: Mamba-2, attention, and a feed-forward part in each layer.
 
-Keys and defaults are those of `configuration_bamba.py` and `configuration_granitemoehybrid.py` of
-transformers 5.24. Bamba lists its attending layers in `attn_layer_indices`, Granite the kind of each
+Keys and defaults are those of `configuration_bamba.py`, `configuration_granitemoehybrid.py` and
+`configuration_falcon_h1.py` of transformers 5.24. Falcon-H1 has attention and Mamba-2 side by side
+in each layer, with `mamba_d_ssm` channels. Bamba lists its attending layers in `attn_layer_indices`, Granite the kind of each
 layer in `layer_types`. Mamba-2 has `mamba_expand` times
 the hidden width as channels. Granite has a shared feed-forward part of `shared_intermediate_size` in
 each layer, and experts beside it where `num_local_experts` is not 0.
@@ -29,6 +30,14 @@ KEYS = frozenset({
     "mamba_conv_bias", "mamba_proj_bias", "mamba_ssm_cache_dtype",
 })  # fmt: skip
 """Keys of states."""
+KEYS_OF_FALCON = KEYS | {
+    "mamba_d_ssm", "mamba_norm_before_gate", "mamba_rms_norm", "mamba_use_mlp", "ssm_multipliers", "ssm_in_multiplier", "ssm_out_multiplier",
+}  # fmt: skip
+"""Keys of Falcon-H1."""
+_NO_SIZES_OF_FALCON = (
+    "mamba_norm_before_gate", "mamba_rms_norm", "ssm_multipliers", "ssm_in_multiplier", "ssm_out_multiplier", "projectors_bias",
+    "mlp_expansion_factor",
+)  # fmt: skip
 _NO_SIZES = ("mamba_chunk_size", "mamba_conv_bias", "mamba_proj_bias")
 """Keys that change no size."""
 
@@ -47,6 +56,20 @@ def read_bamba(reader: ConfigKeys) -> dict[str, Any]:
     kinds = [FULL if layer in attending else LINEAR for layer in range(reader.layers)]
     by_kind = {FULL: full_attention(shape), LINEAR: _mamba(reader, shape["hidden"])}
     return with_layers(reader, shape, kinds, by_kind) | feed_forward_of(reader, shape["hidden"])
+
+
+def read_falcon(reader: ConfigKeys) -> dict[str, Any]:
+    """Return the keys of a Model of Falcon-H1."""
+    shape, layers = shape_of(reader), reader.layers
+    reader.looked_up.update(_NO_SIZES_OF_FALCON)
+    if not reader.truth("mamba_use_mlp", default=True):
+        reader.fault(
+            "mamba_use_mlp: got false; expected true: layers without feed-forward parts are not read here"
+        )
+    attention = full_attention(shape) | {"layers": layers}
+    state = _mamba(reader, shape["hidden"]) | {"layers": layers}
+    keys = with_layers(reader, shape, [], {}) | feed_forward_of(reader, shape["hidden"])
+    return keys | {"attention_layers": [attention, state]}
 
 
 def read_granite(reader: ConfigKeys) -> dict[str, Any]:
@@ -87,17 +110,17 @@ def _granite_parts(reader: ConfigKeys) -> dict[str, Any]:
 def _mamba(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
     """Return the state of Mamba-2."""
     reader.looked_up.update(_NO_SIZES)
-    inner = reader.count("mamba_expand") * hidden
+    inner = reader.count("mamba_d_ssm", default=reader.count("mamba_expand") * hidden)
     heads, groups = reader.count("mamba_n_heads"), reader.count("mamba_n_groups")
     if inner % heads:
         reader.fault(
-            f"mamba_n_heads: got {heads}; expected a divisor of mamba_expand times hidden_size, {inner}"
+            f"mamba_n_heads: got {heads}; expected a divisor of the number of channels, {inner}"
         )
     width = inner // heads
     key, written = reader.value("mamba_d_head")
     if written != "auto" and reader.count(key, default=width) != width:
         reader.fault(
-            f"mamba_d_head: got {shown(written)}; expected mamba_expand times hidden_size over mamba_n_heads, {width}"
+            f"mamba_d_head: got {shown(written)}; expected the number of channels over mamba_n_heads, {width}"
         )
     if heads % groups:
         reader.fault(f"mamba_n_groups: got {groups}; expected a divisor of mamba_n_heads, {heads}")
