@@ -87,6 +87,8 @@ class GroupedPrefixCache(PrefixCache):
         identity = next(
             (name for name, first, last in self._spans(request) if first < place <= last), None
         )
+        if identity is request and not again:  # nobody will ask for it
+            identity = None
         kept = 0
         if identity is not None and (identity, place) not in self._pieces:
             kept = self._kept_pages(place)
@@ -94,10 +96,8 @@ class GroupedPrefixCache(PrefixCache):
         self.release(request, pages - kept, again=again)
         if not again:
             self._places.pop(request, None)
-        if identity is not None and (again or identity is not request):
+        if identity is not None:
             self._keep(identity, place)
-        elif kept:
-            self._append(Run(None, 0, kept))
         return self.free - free
 
     def _keep(self, identity: Identity, place: int) -> None:
