@@ -122,6 +122,12 @@ def test_a_pattern_of_letters_is_a_list_of_names():
         assert model(listed | {key: pattern}) == model(config)
 
 
+def test_devices_share_the_heads_of_keys_and_of_values():
+    states = [one for one in model(CONFIGS["qwen3_next"]).attention if isinstance(one, StateLayers)]
+    faults = {ranks: states[0].fault_of_ranks(ranks) for ranks in (3, 6, 9)}
+    assert faults == {3: None, 6: None, 9: "9 does not divide the 6 key heads of {}"}
+
+
 def test_layers_of_multi_token_prediction_are_left_out():
     more = {"num_nextn_predict_layers": 1, "mtp_hybrid_override_pattern": "*E", "mtp_layers_block_type": ["attention", "moe"]}  # fmt: skip
     assert model(CONFIGS["nemotron_h experts"] | more) == model(CONFIGS["nemotron_h experts"])

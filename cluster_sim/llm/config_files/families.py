@@ -168,7 +168,7 @@ REFUSED_TYPES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"t5|[a-z]*t5|t5gemma.*|[mp]?bart|plbart|pegasus.*|marian|m2m_100|nllb-moe|whisper|fsmt|led|blenderbot.*|prophetnet|switch_transformers|florence2|speech_to_text|encoder-decoder", _BOTH),
         (r".*(bert|roberta|electra|mpnet|ernie_m|xlnet|clip|siglip|dinov2|longformer|bigbird|big_bird|funnel|luke|splinter|canine)(?!.*code).*|bge.*|vit.*|xlm|new|esm", _ENCODER),
         (r".*mamba.*|rwkv.*|jamba|bamba|zamba.*|nemotron_h.*|granitemoehybrid|falcon_h1|lfm2.*|recurrent_gemma|xlstm|retnet|.*hyena.*|plamo2", _STATE),
-        (r"qwen3_next|qwen3_5.*|qwen3_6.*|minimax|minimax_text_01|minimax_m1|kimi_linear|kimi_k3", _LINEAR),
+        (r"qwen3_next.*|qwen3_5.*|qwen3_6.*|qwen4_exp.*|minimax_m1.*|kimi_linear.*|bailing_hybrid|bailing_moe_linear|glm5_next.*|lara_mini", _LINEAR),
         (r"gemma3n.*|gemma4_.*", "layers of several kinds with inputs, heads or experts of their own"),
         (r"mimo_v2.*|openelm", _UNLIKE),
         (r"muse_(glimmer|spark).*", "a gate of the attention's output"),

@@ -72,6 +72,10 @@ class DeltaLayers(StateLayers):
     value_dim: Count
     """Width of a value."""
 
+    def fault_of_ranks(self, ranks: int) -> str | None:
+        """Return why the heads of keys or of values cannot be shared, see `AttentionLayers`."""
+        return heads_fault(ranks, self.key_heads, "key heads") or super().fault_of_ranks(ranks)
+
     @property
     def state_values(self) -> int:
         """Number of values of the matrices of all value heads."""
