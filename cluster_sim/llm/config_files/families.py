@@ -46,11 +46,11 @@ _GEMMA_2 = replace(
 
 _ALIKE: dict[str, Family] = {
     "llama yi internlm internlm2 baichuan aquila xverse orion deepseek granite olmo olmo2 "
-    "exaone hunyuan_v1_dense chatglm minicpm3": _MHA,
-    "glm4v_text stablelm": Family(),
+    "hunyuan_v1_dense chatglm": _MHA,
+    "glm4v_text stablelm exaone": Family(),
     "glm glm4 seed_oss": Family(defaults={"head_dim": 128}),
     "internlm3": replace(_MHA, defaults={"head_dim": 128, "num_key_value_heads": 2}),
-    "cohere minicpm": replace(_MHA, tied=True),
+    "cohere minicpm minicpm3": replace(_MHA, tied=True),
     "smollm3": Family(tied=True),
     "ernie4_5": Family(tied=True, defaults={"head_dim": 128}),
     "qwen2 qwen2_vl qwen2_vl_text qwen2_5_vl qwen2_5_vl_text qwen2_audio mimo": _QWEN,
@@ -171,7 +171,7 @@ REFUSED_TYPES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"qwen3_next.*|qwen3_5.*|qwen3_6.*|qwen4_exp.*|minimax_m1.*|kimi_linear.*|bailing_hybrid|bailing_moe_linear|glm5_next.*|lara_mini", _LINEAR),
         (r"gemma3n.*|gemma4_.*", "layers of several kinds with inputs, heads or experts of their own"),
         (r"mimo_v2.*|openelm", _UNLIKE),
-        (r"muse_(glimmer|spark).*", "a gate of the attention's output"),
+        (r"beam|muse_(glimmer|spark).*", "a gate of the attention's output"),
         (r"hrm_.*|dory|.*_loop(_text)?", "layers that a token passes several times"),
         (r"jetmoe", "attention with experts"),
         (r"arctic", "a dense feed-forward part beside experts"),

@@ -81,7 +81,7 @@ _ALIKE = {
     "v_head_dim sliding_window sliding_window_size layer_types",
     "deepseek_v32 glm_moe_dsa": f"{_LATENT} {_DEEPSEEK} num_experts mlp_layer_types layer_types",
     "deepseek_v4": "-intermediate_size n_routed_experts num_local_experts n_shared_experts num_experts_per_tok moe_intermediate_size "
-    "mlp_layer_types q_lora_rank qk_rope_head_dim sliding_window layer_types",
+    "mlp_layer_types q_lora_rank qk_rope_head_dim qk_nope_head_dim sliding_window layer_types",
     "gemma4 gemma4_text": f"{_WINDOWS} num_experts top_k_experts moe_intermediate_size",
     "llama4 llama4_text": f"{_LOCAL} intermediate_size_mlp interleave_moe_layer_step layer_types",
     "minimax_m3 minimax_m3_vl minimax_m3_text minimax_m3_vl_text": f"{_LOCAL} num_experts dense_intermediate_size shared_intermediate_size "
@@ -100,7 +100,7 @@ _ALIKE = {
     "sarvam_moe": f"{_DEEPSEEK} num_experts num_shared_experts",
     "afmoe": f"{_WINDOWS} num_experts num_experts_per_tok num_shared_experts moe_intermediate_size num_dense_layers",
     "cohere2_moe": f"{_WINDOWS} sliding_window_pattern num_experts num_experts_per_tok num_shared_experts first_k_dense_replace mlp_layer_types",
-    "laguna": f"{_WINDOWS} num_experts num_experts_per_tok moe_intermediate_size shared_expert_intermediate_size mlp_layer_types",
+    "laguna": f"{_WINDOWS} {_ROUTED} shared_expert_intermediate_size mlp_layer_types",
     "mllama mllama_text_model": "-head_dim",
     "bloom": "-intermediate_size -num_key_value_heads -head_dim n_embed n_head n_layer seq_length",
 }  # fmt: skip

@@ -11,20 +11,15 @@ from pydantic import Field
 from cluster_sim.llm.layers.compressed import CompressedLayers
 from cluster_sim.llm.layers.convolution import ConvolutionLayers
 from cluster_sim.llm.layers.cross import CrossLayers
+from cluster_sim.llm.layers.delta import DeltaLayers, GatedDeltaNetLayers, KimiDeltaLayers
 from cluster_sim.llm.layers.feed_forward import DenseLayers, Experts
 from cluster_sim.llm.layers.heads import ChunkedLayers, FullLayers, HeadLayers, WindowLayers
 from cluster_sim.llm.layers.indexer import Indexer
 from cluster_sim.llm.layers.kind import AttentionLayers, HeadShape, MatrixShape, PerKey, StateShape
 from cluster_sim.llm.layers.latent import LatentAttention, LatentLayers
-from cluster_sim.llm.layers.state import (
-    DeltaLayers,
-    GatedDeltaNetLayers,
-    KimiDeltaLayers,
-    LightningLayers,
-    Mamba2Layers,
-    MambaLayers,
-    StateLayers,
-)
+from cluster_sim.llm.layers.lightning import LightningLayers
+from cluster_sim.llm.layers.mamba import Mamba2Layers, MambaLayers
+from cluster_sim.llm.layers.state import StateLayers
 from cluster_sim.llm.layers.window import Window
 
 Attention = Annotated[

@@ -98,7 +98,10 @@ def _part(
     reader: ConfigKeys, place: int, block: Any, name: str, known: tuple[str, ...]
 ) -> dict[str, Any] | None:
     """Return the keys of a layer's attention or feed-forward part; None where they are at fault."""
-    part = block.get(name) if isinstance(block, dict) else None
+    if not isinstance(block, dict):
+        reader.fault(f"block_configs[{place}]: got {shown(block)}; expected a mapping")
+        return None
+    part = block.get(name)
     where = f"block_configs[{place}].{name}"
     if not isinstance(part, dict):
         reader.fault(f"{where}: got {shown(part)}; expected a mapping")
