@@ -318,3 +318,15 @@ def test_a_feed_forward_part_without_gate_has_two_matrices():
     assert plain.ffn_parameters == plain.layers * 2 * 4096 * 14336
     assert gated.total_parameters - plain.total_parameters == 32 * 4096 * 14336
     assert gated.weight_bytes("bf16") - plain.weight_bytes("bf16") == 2 * 32 * 4096 * 14336
+
+
+def test_a_model_and_the_language_model_inside_agree_on_tied_embeddings():
+    inside = {"model_type": "llava", "tie_word_embeddings": True, "text_config": LLAMA}
+    with pytest.raises(ValueError, match=r".") as told:
+        from_hugging_face(inside, "x")
+    assert str(told.value) == (
+        "tie_word_embeddings: got true around the language model and false in it; expected one value"
+    )
+    for nothing in ({"tie_word_embeddings": None}, {}):
+        text = {key: value for key, value in LLAMA.items() if key != "tie_word_embeddings"}
+        assert model(inside | {"text_config": text | nothing}).tied_embeddings

@@ -49,6 +49,15 @@ def test_blocks_of_attention_are_as_large_as_a_state() -> None:
     assert pool.page_bytes == 12 * 1056 * 2048
 
 
+def test_blocks_of_nemotron_3_super_are_those_that_vllm_logged() -> None:
+    """8,320 tokens in vllm-project/vllm issue 48401: 512 B a token in fp8 beside a state of
+    128 x 64 x 128 values in 32 bit and 3 x 10,240 of its convolution in 16 bit.
+    """
+    state = 128 * 64 * 128 * 4 + 3 * 10_240 * 2
+    pool = page_pool([CacheKind(8, 512.0), CacheKind(40, state, "state")], 16, 1)
+    assert pool.groups == (CacheGroup(8320), CacheGroup(1, 5, "state"))
+
+
 def test_pipeline_stages_share_the_layers() -> None:
     assert page_pool(GEMMA, 16, 2).page_bytes == 5 * 16 * 16384
 
