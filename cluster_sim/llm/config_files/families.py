@@ -174,9 +174,8 @@ REFUSED_TYPES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"beam|muse_(glimmer|spark).*", "a gate of the attention's output"),
         (r"hrm_.*|dory|.*_loop(_text)?", "layers that a token passes several times"),
         (r"jetmoe", "attention with experts"),
-        (r"arctic", "a dense feed-forward part beside experts"),
         (r"gpt_neo", "attention to a window in every second layer"),
-        (r"longcat_flash", "two attentions per layer and experts that compute nothing"),
+        (r"longcat_flash_.*", "two attentions per layer and experts that compute nothing"),
     )
 )  # fmt: skip
 """What `model_type` stands for where its layers are not simulated, by pattern."""
