@@ -224,7 +224,7 @@ def test_heads_of_keys_and_values_are_those_of_the_family():
         ({"model_type": "rwkv5"}, "model_type: got 'rwkv5', layers with a state (Mamba, RWKV, convolutions); not simulated yet"),
         ({"model_type": "qwen3_6"}, "model_type: got 'qwen3_6', layers of linear attention; not simulated yet"),
         ({"model_type": "gemma3n_text"}, "model_type: got 'gemma3n_text', layers of several kinds with inputs, heads or experts of their own; not simulated yet"),
-        ({"model_type": "longcat_flash"}, "model_type: got 'longcat_flash', two attentions per layer and experts that compute nothing; not simulated yet"),
+        ({"model_type": "longcat_flash_ngram"}, "model_type: got 'longcat_flash_ngram', two attentions per layer and experts that compute nothing; not simulated yet"),
         ({"mamba_d_state": 16, "mamba_d_conv": 4}, "mamba_d_state, mamba_d_conv: got 16, layers with a state (Mamba, RWKV, convolutions); not simulated yet"),
         ({"index_topk": 2048}, "index_topk: got 2048, sparse attention; not simulated yet"),
         ({"attention_chunk_size": 8192}, "attention_chunk_size: got 8192, attention to chunks of the context; not simulated yet"),

@@ -169,15 +169,14 @@ REFUSED_TYPES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"t5|[a-z]*t5|t5gemma.*|[mp]?bart|plbart|pegasus.*|marian|m2m_100|nllb-moe|whisper|fsmt|led|blenderbot.*|prophetnet|switch_transformers|florence2|speech_to_text|encoder-decoder", _BOTH),
         (r".*(bert|roberta|electra|mpnet|ernie_m|xlnet|clip|siglip|dinov2|longformer|bigbird|big_bird|funnel|luke|splinter|canine)(?!.*code).*|bge.*|vit.*|xlm|new|esm", _ENCODER),
         (r".*mamba.*|rwkv.*|jamba|bamba|zamba.*|nemotron_h.*|granitemoehybrid|falcon_h1|lfm2.*|recurrent_gemma|xlstm|retnet|.*hyena.*|plamo2", _STATE),
-        (r"qwen3_next|qwen3_5.*|qwen3_6.*|minimax|minimax_text_01|minimax_m1|kimi_linear|kimi_k3", _LINEAR),
+        (r"qwen3_next.*|qwen3_5.*|qwen3_6.*|qwen4_exp.*|minimax_m1.*|kimi_linear.*|bailing_hybrid|bailing_moe_linear|glm5_next.*|lara_mini", _LINEAR),
         (r"gemma3n.*|gemma4_.*", "layers of several kinds with inputs, heads or experts of their own"),
         (r"mimo_v2.*|openelm", _UNLIKE),
         (r"beam|muse_(glimmer|spark).*", "a gate of the attention's output"),
         (r"hrm_.*|dory|.*_loop(_text)?", "layers that a token passes several times"),
         (r"jetmoe", "attention with experts"),
-        (r"arctic", "a dense feed-forward part beside experts"),
         (r"gpt_neo", "attention to a window in every second layer"),
-        (r"longcat_flash", "two attentions per layer and experts that compute nothing"),
+        (r"longcat_flash_.*", "two attentions per layer and experts that compute nothing"),
     )
 )  # fmt: skip
 """What `model_type` stands for where its layers are not simulated, by pattern."""
