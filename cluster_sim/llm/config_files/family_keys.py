@@ -123,7 +123,7 @@ _OF_OTHERS = (
     "experts_per_token num_experts_per_token moe_top_k top_k_experts num_shared_experts num_shared_expert share_expert_dim "
     "moe_shared_expert_intermediate_size expert_intermediate_size intermediate_size_mlp dense_intermediate_size "
     "num_dense_layers moe_layer_freq interleave_moe_layer_step moe_layers_enum multi_query_attention multi_query_group_num "
-    "num_attention_groups padded_vocab_size sliding_window_size n_embed seq_length max_sequence_length use_mla"
+    "kv_channels num_attention_groups padded_vocab_size sliding_window_size n_embed seq_length max_sequence_length use_mla"
 )
 """Keys of families that are not listed."""
 _ABOUT_LAYERS = frozenset(_OF_OTHERS.split()).union(*_KEYS.values())
