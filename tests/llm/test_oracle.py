@@ -7,13 +7,16 @@ biases are left out.
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from pytest import approx
 
-from cluster_sim.llm.config_files import from_hugging_face
+from cluster_sim import ScenarioError
+from cluster_sim.llm.config_files import from_hugging_face, read_model
 from cluster_sim.llm.layers import StateLayers
 from cluster_sim.llm.model import Model
 from tests.llm.oracle import cases, table
@@ -173,6 +176,19 @@ def test_a_single_change_is_read_rightly_or_refused_by_its_key(family: str):
     assert len(made) == COUNT
     for mutant in made:
         is_right(family, mutant.name, mutant.config)
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_a_refusal_names_the_file_and_the_key(family: str, tmp_path: Path):
+    made = mutants(family, CONFIGS[family])
+    config = next(mutant.config for mutant in made if refusal(mutant.config))
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    with pytest.raises(ScenarioError) as told:
+        read_model(str(path))
+    assert str(told.value).splitlines() == [
+        f"{path}: {line}" for line in refusal(config).splitlines()
+    ]
 
 
 def test_mutants_are_the_same_at_every_call_and_differ_from_their_origin():

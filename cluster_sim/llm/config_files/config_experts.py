@@ -131,6 +131,10 @@ def _shared(reader: ConfigKeys, expert: int) -> int:
             reader.fault(
                 "use_mixed_mlp_moe: expected true: libraries do not agree on experts without a shared one"
             )
+        if count != 1:
+            reader.fault(
+                f"num_shared_expert: got {count}; expected 1: libraries do not agree on other numbers"
+            )
         return count
     key, width = reader.value(*_SHARED_WIDTH)
     if not width:
@@ -192,7 +196,12 @@ def _listed_layers(reader: ConfigKeys) -> list[bool]:
     kinds = reader.one_per_layer("mlp_layer_types")
     numbers = _enumerated(reader)
     if isinstance(frequency, list):  # one entry per layer: whether it has experts
-        return _flags(reader, "moe_layer_freq")
+        listed = _flags(reader, "moe_layer_freq")
+        if kinds and listed != [kind != "dense" for kind in kinds]:
+            reader.fault(
+                "moe_layer_freq and mlp_layer_types: got different layers; expected the same ones"
+            )
+        return listed
     if reader.given("is_moe_layer"):  # EXAONE, beside a number of layers without experts
         reader.value("first_last_k_dense_replace")
         return _flags(reader, "is_moe_layer")

@@ -50,7 +50,10 @@ _ALIKE: dict[str, Family] = {
     "glm4v_text stablelm exaone": Family(),
     "glm glm4 seed_oss": Family(defaults={"head_dim": 128}),
     "internlm3": replace(_MHA, defaults={"head_dim": 128, "num_key_value_heads": 2}),
-    "cohere minicpm minicpm3": replace(_MHA, tied=True),
+    "cohere minicpm": replace(_MHA, tied=True),
+    "minicpm3": replace(
+        _MHA, tied=True, required=("kv_lora_rank", "q_lora_rank", "qk_nope_head_dim", "v_head_dim")
+    ),
     "smollm3": Family(tied=True),
     "ernie4_5": Family(tied=True, defaults={"head_dim": 128}),
     "qwen2 qwen2_vl qwen2_vl_text qwen2_5_vl qwen2_5_vl_text qwen2_audio mimo": _QWEN,
