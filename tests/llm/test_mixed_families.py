@@ -122,6 +122,12 @@ def test_a_pattern_of_letters_is_a_list_of_names():
         assert model(listed | {key: pattern}) == model(config)
 
 
+def test_devices_share_the_heads_of_keys_and_of_values():
+    states = [one for one in model(CONFIGS["qwen3_next"]).attention if isinstance(one, StateLayers)]
+    faults = {ranks: states[0].fault_of_ranks(ranks) for ranks in (3, 6, 9)}
+    assert faults == {3: None, 6: None, 9: "9 does not divide the 6 key heads of {}"}
+
+
 def test_layers_of_multi_token_prediction_are_left_out():
     more = {"num_nextn_predict_layers": 1, "mtp_hybrid_override_pattern": "*E", "mtp_layers_block_type": ["attention", "moe"]}  # fmt: skip
     assert model(CONFIGS["nemotron_h experts"] | more) == model(CONFIGS["nemotron_h experts"])
@@ -145,6 +151,8 @@ def test_numbers_of_minimax_are_names_of_layers():
         ("nemotron_h", {"layers_block_type": ["mamba"] * 9}, "hybrid_override_pattern and layers_block_type: got 'M-M*-M-M-' and a list; expected one value"),
         ("nemotron_h", {"mamba_ssm_cache_dtype": "fp7"}, "mamba_ssm_cache_dtype: got 'fp7'; expected float32, bfloat16 or float16"),
         ("nemotron_h", {"sliding_window": 512}, "sliding_window: expected null: attention in windows is not simulated here"),
+        ("nemotron_h", {"attention_head_dim": 96}, "head_dim and attention_head_dim: got 80 and 96; expected one value"),
+        ("nemotron_h", {"head_dim": None, "attention_head_dim": 96}, "attention_head_dim: got 96; expected 128: libraries do not agree on another width"),
         ("nemotron_h experts", {"n_shared_experts": 2}, "n_shared_experts: got 2; expected 1: libraries do not agree on other numbers"),
         ("nemotron_h experts", {"moe_intermediate_size": 0}, "moe_intermediate_size: is missing; expected it in a file with layers of experts"),
         ("qwen3_next listed", {"layer_types": ["linear_attention", "conv"] * 3}, "layer_types: got 'conv'; expected full_attention and linear_attention: other layers are not simulated yet"),

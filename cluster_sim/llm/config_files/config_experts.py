@@ -131,6 +131,10 @@ def _shared(reader: ConfigKeys, expert: int) -> int:
             reader.fault(
                 "use_mixed_mlp_moe: expected true: libraries do not agree on experts without a shared one"
             )
+        if count != 1:
+            reader.fault(
+                f"num_shared_expert: got {count}; expected 1: libraries do not agree on other numbers"
+            )
         return count
     key, width = reader.value(*_SHARED_WIDTH)
     if not width:
@@ -192,7 +196,15 @@ def _listed_layers(reader: ConfigKeys) -> list[bool]:
     kinds = reader.one_per_layer("mlp_layer_types")
     numbers = _enumerated(reader)
     if isinstance(frequency, list):  # one entry per layer: whether it has experts
-        return [bool(has) for has in reader.one_per_layer("moe_layer_freq")][: reader.layers]
+        listed = _flags(reader, "moe_layer_freq")
+        if kinds and listed != [kind != "dense" for kind in kinds]:
+            reader.fault(
+                "moe_layer_freq and mlp_layer_types: got different layers; expected the same ones"
+            )
+        return listed
+    if reader.given("is_moe_layer"):  # EXAONE, beside a number of layers without experts
+        reader.value("first_last_k_dense_replace")
+        return _flags(reader, "is_moe_layer")
     if kinds:
         if strange := sorted({str(kind) for kind in kinds} - {"dense", *_SPARSE}):
             reader.fault(
@@ -200,6 +212,14 @@ def _listed_layers(reader: ConfigKeys) -> list[bool]:
             )
         return [kind != "dense" for kind in kinds][: reader.layers]
     return [] if numbers is None else [layer in numbers for layer in range(reader.layers)]
+
+
+def _flags(reader: ConfigKeys, key: str) -> list[bool]:
+    """Return the flag of each layer under a key, which has 0 and 1 or false and true."""
+    flags = reader.one_per_layer(key)[: reader.layers]
+    if strange := [flag for flag in flags if not isinstance(flag, int) or flag not in (0, 1)]:
+        reader.fault(f"{key}: got {shown(strange[0])}; expected 0 or 1 for each layer")
+    return [flag == 1 for flag in flags]
 
 
 def _enumerated(reader: ConfigKeys) -> set[int] | None:

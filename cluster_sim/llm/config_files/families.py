@@ -46,11 +46,14 @@ _GEMMA_2 = replace(
 
 _ALIKE: dict[str, Family] = {
     "llama yi internlm internlm2 baichuan aquila xverse orion deepseek granite olmo olmo2 "
-    "exaone hunyuan_v1_dense chatglm minicpm3": _MHA,
-    "glm4v_text stablelm": Family(),
+    "hunyuan_v1_dense chatglm": _MHA,
+    "glm4v_text stablelm exaone": Family(),
     "glm glm4 seed_oss": Family(defaults={"head_dim": 128}),
     "internlm3": replace(_MHA, defaults={"head_dim": 128, "num_key_value_heads": 2}),
     "cohere minicpm": replace(_MHA, tied=True),
+    "minicpm3": replace(
+        _MHA, tied=True, required=("kv_lora_rank", "q_lora_rank", "qk_nope_head_dim", "v_head_dim")
+    ),
     "smollm3": Family(tied=True),
     "ernie4_5": Family(tied=True, defaults={"head_dim": 128}),
     "qwen2 qwen2_vl qwen2_vl_text qwen2_5_vl qwen2_5_vl_text qwen2_audio mimo": _QWEN,
@@ -168,15 +171,14 @@ REFUSED_TYPES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"t5|[a-z]*t5|t5gemma.*|[mp]?bart|plbart|pegasus.*|marian|m2m_100|nllb-moe|whisper|fsmt|led|blenderbot.*|prophetnet|switch_transformers|florence2|speech_to_text|encoder-decoder", _BOTH),
         (r".*(bert|roberta|electra|mpnet|ernie_m|xlnet|clip|siglip|dinov2|longformer|bigbird|big_bird|funnel|luke|splinter|canine)(?!.*code).*|bge.*|vit.*|xlm|new|esm", _ENCODER),
         (r".*mamba.*|rwkv.*|jamba|bamba|zamba.*|nemotron_h.*|granitemoehybrid|falcon_h1|lfm2.*|recurrent_gemma|xlstm|retnet|.*hyena.*|plamo2", _STATE),
-        (r"qwen3_next|qwen3_5.*|qwen3_6.*|minimax|minimax_text_01|minimax_m1|kimi_linear|kimi_k3", _LINEAR),
+        (r"qwen3_next.*|qwen3_5.*|qwen3_6.*|qwen4_exp.*|minimax_m1.*|kimi_linear.*|bailing_hybrid|bailing_moe_linear|glm5_next.*|lara_mini", _LINEAR),
         (r"gemma3n.*|gemma4_.*", "layers of several kinds with inputs, heads or experts of their own"),
         (r"mimo_v2.*|openelm", _UNLIKE),
-        (r"muse_(glimmer|spark).*", "a gate of the attention's output"),
+        (r"beam|muse_(glimmer|spark).*", "a gate of the attention's output"),
         (r"hrm_.*|dory|.*_loop(_text)?", "layers that a token passes several times"),
         (r"jetmoe", "attention with experts"),
-        (r"arctic", "a dense feed-forward part beside experts"),
         (r"gpt_neo", "attention to a window in every second layer"),
-        (r"longcat_flash", "two attentions per layer and experts that compute nothing"),
+        (r"longcat_flash_.*", "two attentions per layer and experts that compute nothing"),
     )
 )  # fmt: skip
 """What `model_type` stands for where its layers are not simulated, by pattern."""

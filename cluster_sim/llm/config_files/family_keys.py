@@ -24,7 +24,7 @@ _ALIKE = {
     "llama internlm3 granite olmo olmo2 hunyuan_v1_dense glm glm4 seed_oss ernie4_5 phi arcee apertus gemma "
     "glm4v_text qwen3_vl_text": "",
     "cohere": "model_max_length",
-    "nemotron": "kv_channels ffn_hidden_size",
+    "nemotron": "",
     "gpt_neox": "-num_key_value_heads -head_dim",
     "persimmon": "-num_key_value_heads -head_dim",
     "stablelm": "-head_dim",
@@ -34,13 +34,15 @@ _ALIKE = {
     "gpt_oss": f"{_LOCAL} num_experts {_WINDOWS}",
     "exaone4 cohere2 gemma3 gemma3_text": f"{_WINDOWS} sliding_window_pattern _sliding_window_pattern",
     "smollm3": f"{_WINDOWS} use_sliding_window",
-    "qwen2 qwen3 qwen2_vl qwen2_vl_text qwen2_5_vl qwen2_5_vl_text qwen2_5_omni_text": _QWEN,
+    "qwen2 qwen3 qwen2_5_omni_text": _QWEN,
+    "qwen2_vl qwen2_vl_text qwen2_5_vl qwen2_5_vl_text": f"{_QWEN} -head_dim",
     "qwen2_moe": f"{_QWEN} {_ROUTED} shared_expert_intermediate_size",
     "qwen3_moe": f"{_ROUTED} num_local_experts sliding_window use_sliding_window",
     "qwen3_vl_moe_text": f"{_ROUTED} num_local_experts",
     "qwen3_omni_moe_text": _ROUTED,
     "mixtral phimoe": f"{_LOCAL} num_experts sliding_window",
-    "minimax_m2 olmoe": f"{_LOCAL} num_experts",
+    "minimax_m2": f"{_LOCAL} num_experts",
+    "olmoe": f"{_LOCAL} num_experts -head_dim",
     "granitemoe": _LOCAL,
     "granitemoeshared": f"{_LOCAL} shared_intermediate_size",
     "minicpm3": _LATENT,
@@ -57,7 +59,7 @@ _ALIKE = {
     "dbrx": "-hidden_size -intermediate_size -num_key_value_heads -head_dim d_model n_heads n_layers max_seq_len ffn_config attn_config",
     "mpt": "-intermediate_size -num_key_value_heads -head_dim d_model n_heads n_layers max_seq_len attn_config expansion_ratio",
     "opt": "-intermediate_size -num_key_value_heads -head_dim ffn_dim word_embed_proj_dim",
-    "falcon": "-intermediate_size -num_key_value_heads ffn_hidden_size multi_query new_decoder_architecture num_kv_heads",
+    "falcon": "-intermediate_size -num_key_value_heads -head_dim ffn_hidden_size multi_query new_decoder_architecture num_kv_heads",
     "gpt2 gptj codegen": _GPT,
     "gpt_bigcode": f"{_GPT} multi_query",
     "qwen3_next": f"{_ROUTED} shared_expert_intermediate_size layer_types",
@@ -121,7 +123,7 @@ _OF_OTHERS = (
     "experts_per_token num_experts_per_token moe_top_k top_k_experts num_shared_experts num_shared_expert share_expert_dim "
     "moe_shared_expert_intermediate_size expert_intermediate_size intermediate_size_mlp dense_intermediate_size "
     "num_dense_layers moe_layer_freq interleave_moe_layer_step moe_layers_enum multi_query_attention multi_query_group_num "
-    "num_attention_groups padded_vocab_size sliding_window_size n_embed seq_length max_sequence_length use_mla"
+    "kv_channels num_attention_groups padded_vocab_size sliding_window_size n_embed seq_length max_sequence_length use_mla"
 )
 """Keys of families that are not listed."""
 _ABOUT_LAYERS = frozenset(_OF_OTHERS.split()).union(*_KEYS.values())

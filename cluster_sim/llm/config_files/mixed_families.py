@@ -138,6 +138,15 @@ MIXED_FAMILIES: dict[str, Family] = {
         required=("num_experts", "moe_intermediate_size", "shared_expert_intermediate_size"),
         defaults={"head_dim": 128, "sliding_window": 512, "first_k_dense_replace": 1},
     ),
+    "longcat_flash": Family(
+        mixed="longcat",
+        kv_as_heads=True,
+        required=("kv_lora_rank", "q_lora_rank", "n_routed_experts", "moe_topk", "expert_ffn_hidden_size", "zero_expert_num"),
+        defaults={"qk_rope_head_dim": 64, "qk_nope_head_dim": 128, "v_head_dim": 128},
+    ),
+    "arctic": Family(
+        mixed="arctic", kv_as_heads=True, required=("num_local_experts", "num_experts_per_tok", "moe_layer_frequency", "use_residual", "max_position_embeddings")
+    ),
     "nemotron-nas": Family(mixed="deci", kv_as_heads=True, required=("block_configs",)),
     "deci": Family(mixed="deci", kv_as_heads=True),
 }  # fmt: skip

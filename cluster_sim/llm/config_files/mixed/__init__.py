@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from cluster_sim.llm.config_files.config_keys import ConfigKeys
 from cluster_sim.llm.config_files.mixed import (
+    beside,
     deci,
     deepseek_v4,
     gemma4,
@@ -62,6 +63,8 @@ _READERS = {
     "minimax": MixedReader(minimax.read, minimax.KEYS),
     "nemotron_h": MixedReader(nemotron_h.read, nemotron_h.KEYS),
     "olmo": MixedReader(olmo.read, olmo.KEYS),
+    "arctic": MixedReader(beside.read_arctic, beside.ARCTIC_KEYS),
+    "longcat": MixedReader(beside.read_longcat, beside.LONGCAT_KEYS),
     "hy_v4": MixedReader(sparse.read_hy, sparse.HY_KEYS),
     "full first": MixedReader(windows.read_first, frozenset()),
     "afmoe": MixedReader(windows.read_afmoe, frozenset()),
