@@ -31,7 +31,8 @@ class Placement:
     weight_bytes: float
     """Size of the weights [B]."""
     reserved_bytes: float
-    """Memory that is set aside: runtime, activations, communication buffers [B]."""
+    """Memory that is set aside: runtime, activations, communication buffers, and windows and states
+    of all sequences where they share no pool [B]."""
     kv_token_bytes: float
     """KV cache of a token in the layers of full attention [B]."""
     kv_bytes: float
