@@ -128,6 +128,15 @@ def test_devices_share_the_heads_of_keys_and_of_values():
     assert faults == {3: None, 6: None, 9: "9 does not divide the 6 key heads of {}"}
 
 
+def test_a_shared_expert_may_have_a_width_of_its_own():
+    config = CONFIGS["qwen3_next listed"] | {"shared_expert_intermediate_size": 900}
+    experts = model(config).experts
+    assert experts is not None
+    assert (experts.shared, experts.shared_width, experts.ffn) == (1, 900, 640)
+    more = model(config).total_parameters - model(CONFIGS["qwen3_next listed"]).total_parameters
+    assert more == 6 * 3 * 1536 * (900 - 1280)
+
+
 def test_layers_of_multi_token_prediction_are_left_out():
     more = {"num_nextn_predict_layers": 1, "mtp_hybrid_override_pattern": "*E", "mtp_layers_block_type": ["attention", "moe"]}  # fmt: skip
     assert model(CONFIGS["nemotron_h experts"] | more) == model(CONFIGS["nemotron_h experts"])
