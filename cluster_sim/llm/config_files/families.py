@@ -155,7 +155,9 @@ _ARCHITECTURES = {
     "LlamaForCausalLM": "llama", "MistralForCausalLM": "mistral", "MixtralForCausalLM": "mixtral",
     "Qwen2ForCausalLM": "qwen2", "Qwen3ForCausalLM": "qwen3", "Qwen3MoeForCausalLM": "qwen3_moe",
     "DeepseekV3ForCausalLM": "deepseek_v3", "GptOssForCausalLM": "gpt_oss",
-    "Gemma2ForCausalLM": "gemma2", "Phi3ForCausalLM": "phi3",
+    "Gemma2ForCausalLM": "gemma2", "Phi3ForCausalLM": "phi3", "DeepseekV32ForCausalLM": "deepseek_v32",
+    "DeepseekV4ForCausalLM": "deepseek_v4", "GlmMoeDsaForCausalLM": "glm_moe_dsa", "MiMoV2FlashForCausalLM": "mimo_v2_flash",
+    "DeciLMForCausalLM": "deci", "Llama4ForCausalLM": "llama4",
 }  # fmt: skip
 """Families by `architectures`, for files without a known `model_type`."""
 

@@ -11,7 +11,7 @@ from typing import Any
 from cluster_sim.errors import shown
 from cluster_sim.llm.config_files.config_keys import ConfigKeys
 from cluster_sim.llm.config_files.config_quantisation import Quantised
-from cluster_sim.llm.config_files.formats import Format, Group
+from cluster_sim.llm.config_files.formats import BF16, Format, Group
 from cluster_sim.llm.config_files.module_names import Module, modules_of
 from cluster_sim.llm.model import Model
 from cluster_sim.llm.model_shape import WeightPart
@@ -27,7 +27,6 @@ _PREFIXES = (
 _SINGLE_EXPERT = re.compile(r"experts\\?\.(\d+|\(|\[\d)")
 _EXPERT = re.compile(r"(?<=experts\.)\d+")
 _PARTS: tuple[WeightPart, ...] = ("embedding", "attention", "ffn", "shared", "experts")
-_BF16 = Format("bf16", "bf16", bits=16.0)
 
 Weights = dict[WeightPart, Counter[Format]]
 """Numbers of weights of each part in each format."""
@@ -178,11 +177,11 @@ class _Stored:
     def format_of(self, module: Module, names: list[str]) -> Format:
         """Return the format of a module of these names."""
         if module.part in self._wide or any(map(self._ignored, names)):
-            return _BF16
+            return BF16
         for format_, targets in self._groups:
             if targets is None or any(map(targets, names)):
                 return format_
-        return _BF16
+        return BF16
 
 
 class _Matcher:
