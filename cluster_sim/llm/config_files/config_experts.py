@@ -136,6 +136,8 @@ def _shared(reader: ConfigKeys, expert: int) -> dict[str, int]:
                 f"num_shared_expert: got {count}; expected 1: libraries do not agree on other numbers"
             )
         return {"shared": count}
+    if reader.model_type == "hy_v3" and not count:
+        reader.fault("num_shared_experts: got 0; expected 1 at least: its class has one anyway")
     key, width = reader.value(*_SHARED_WIDTH)
     if not width:
         return {"shared": count}
