@@ -77,6 +77,8 @@ _ALIKE = {
     "olmo_hybrid": "layer_types",
     "jamba": "num_experts num_local_experts num_experts_per_tok",
     "minimax minimax_text_01 minimax_m1": f"{_LOCAL} num_experts shared_intermediate_size sliding_window layer_types",
+    "bailing_hybrid": f"{_LATENT} num_experts num_local_experts num_experts_per_token num_experts_per_tok num_shared_experts n_shared_experts "
+    "moe_intermediate_size first_k_dense_replace mlp_layer_types layer_types model_max_length",
     "kimi_linear kimi_k3": f"{_LATENT} num_experts num_local_experts num_experts_per_token num_experts_per_tok num_shared_experts n_shared_experts "
     "moe_intermediate_size first_k_dense_replace mlp_layer_types layer_types model_max_length",
     "mimo_v2_flash": "n_routed_experts num_local_experts num_experts_per_tok moe_intermediate_size moe_layer_freq mlp_layer_types "
