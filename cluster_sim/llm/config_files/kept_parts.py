@@ -196,21 +196,26 @@ class _Matcher:
             pattern for pattern in patterns if "*" not in pattern and not pattern.startswith("re:")
         }
         wild = [
-            expression
+            translate(spelling)
             for pattern in patterns
             if not pattern.startswith("re:") and "*" in pattern
-            for expression in (translate(pattern), translate(f"{pattern}.*"))
+            for spelling in ((pattern,) if pattern.endswith("*") else (pattern, f"{pattern}.*"))
         ]
         regular = [pattern[3:] for pattern in patterns if pattern.startswith("re:")]
-        self._expressions = [re.compile(one) for one in (*wild, *regular)]
+        self._expressions = [re.compile(one) for one in regular]
+        if wild:
+            self._expressions.append(re.compile("|".join(wild)))
 
     def __call__(self, name: str) -> bool:
+        return self._is_named(name) or any(one.match(name) for one in self._expressions)
+
+    def _is_named(self, name: str) -> bool:
+        """Return whether some steps of a name in a row are a plain pattern."""
+        if not self._plain:
+            return False
         steps = name.split(".")
-        parts = (
-            ".".join(steps[start:end])
+        return any(
+            ".".join(steps[start:end]) in self._plain
             for start in range(len(steps))
             for end in range(start + 1, len(steps) + 1)
-        )
-        return any(part in self._plain for part in parts) or any(
-            expression.match(name) for expression in self._expressions
         )

@@ -123,6 +123,12 @@ MIXED_FAMILIES: dict[str, Family] = {
         mixed="mllama",
         defaults={"num_key_value_heads": 8, "cross_attention_layers": [3, 8, 13, 18, 23, 28, 33, 38]},
     ),
+    "mistral_large4 mistral_large4_text": replace(
+        _SPARSE,
+        mixed="mistral_large4",
+        required=("kv_lora_rank", "n_routed_experts", "n_shared_experts", "moe_intermediate_size"),
+        defaults={"qk_rope_head_dim": 64, "qk_nope_head_dim": 64, "v_head_dim": 128, "first_k_dense_replace": 1} | _INDEXERS | {"index_n_heads": 32},
+    ),
     "hy_v4": replace(
         _SPARSE,
         mixed="hy_v4",

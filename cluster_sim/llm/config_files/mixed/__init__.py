@@ -67,6 +67,7 @@ _READERS = {
     "olmo": MixedReader(olmo.read, olmo.KEYS),
     "arctic": MixedReader(beside.read_arctic, beside.ARCTIC_KEYS),
     "longcat": MixedReader(beside.read_longcat, beside.LONGCAT_KEYS),
+    "mistral_large4": MixedReader(sparse.read_mistral, sparse.MISTRAL_KEYS),
     "hy_v4": MixedReader(sparse.read_hy, sparse.HY_KEYS),
     "full first": MixedReader(windows.read_first, frozenset()),
     "afmoe": MixedReader(windows.read_afmoe, frozenset()),
