@@ -66,7 +66,7 @@ def feed_forward_of(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
     shared = _shared(reader, expert)
     if reader.given("intermediate_size_mlp"):
         # Llama 4: a shared expert beside the routed ones
-        width, shared = reader.count("intermediate_size_mlp"), 1
+        width, shared = reader.count("intermediate_size_mlp"), {"shared": 1}
     elif (dense_width := reader.count("dense_intermediate_size", default=0, least=0)) > 0:
         width = dense_width
     dense = _dense_layers(reader)
@@ -75,7 +75,7 @@ def feed_forward_of(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
     experts = {
         "count": count,
         "top_k": top_k,
-        "shared": shared,
+        **shared,
         "ffn": max(expert, 1),
         "dense_layers": dense,
     }
@@ -120,10 +120,10 @@ def _width(reader: ConfigKeys, hidden: int, nested: dict[str, Any]) -> int:
     return width // family.ffn_divisor if family is not None else width
 
 
-def _shared(reader: ConfigKeys, expert: int) -> int:
-    """Return the number of experts that every token passes.
+def _shared(reader: ConfigKeys, expert: int) -> dict[str, int]:
+    """Return the experts that every token passes.
 
-    Some files give the width of all of them together.
+    Some files give the width of all of them together, which may be that of none of the routed ones.
     """
     count = reader.count(*_SHARED, default=0, least=0)
     if reader.model_type.startswith("hunyuan"):
@@ -135,20 +135,20 @@ def _shared(reader: ConfigKeys, expert: int) -> int:
             reader.fault(
                 f"num_shared_expert: got {count}; expected 1: libraries do not agree on other numbers"
             )
-        return count
+        return {"shared": count}
+    if reader.model_type == "hy_v3" and not count:
+        reader.fault("num_shared_experts: got 0; expected 1 at least: its class has one anyway")
     key, width = reader.value(*_SHARED_WIDTH)
     if not width:
-        return count
+        return {"shared": count}
     side = reader.count(key, least=0)
-    if expert and side % expert:
-        reader.fault(
-            f"{key}: got {side}; expected a multiple of the width of an expert, {expert}: other widths are not simulated yet"
-        )
     if count > 1 and side != count * expert:
         reader.fault(
             f"{key}: got {side} beside {count} shared experts; expected {count * expert}: shared experts of another width are not simulated yet"
         )
-    return side // max(expert, 1)
+    if expert and side % expert:
+        return {"shared": 1, "shared_ffn": side}
+    return {"shared": side // max(expert, 1)}
 
 
 def _dense_layers(reader: ConfigKeys) -> int:

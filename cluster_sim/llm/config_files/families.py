@@ -139,8 +139,8 @@ FAMILIES: dict[str, Family] = {
     ),
     "glm4_moe_lite": Family(required=(*_LATENT, "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")),
     "dbrx": Family(required=("ffn_config", "attn_config")),
-    "step3p5": Family(required=("share_expert_dim", "head_dim", "moe_layers_enum")),
-    "step3p7": Family(required=("share_expert_dim", "head_dim", "first_k_dense_replace")),
+    "step3p5": Family(required=("share_expert_dim", "moe_intermediate_size", "head_dim", "moe_layers_enum")),
+    "step3p7": Family(required=("share_expert_dim", "moe_intermediate_size", "head_dim", "first_k_dense_replace")),
     "gptj": Family(gated=False, kv_as_heads=True, ffn_per_hidden=4),
     "codegen": Family(gated=False, kv_as_heads=True, ffn_per_hidden=4),
     "gpt_bigcode": replace(_GPT, positions="learned", defaults={"multi_query": True}),
@@ -155,7 +155,9 @@ _ARCHITECTURES = {
     "LlamaForCausalLM": "llama", "MistralForCausalLM": "mistral", "MixtralForCausalLM": "mixtral",
     "Qwen2ForCausalLM": "qwen2", "Qwen3ForCausalLM": "qwen3", "Qwen3MoeForCausalLM": "qwen3_moe",
     "DeepseekV3ForCausalLM": "deepseek_v3", "GptOssForCausalLM": "gpt_oss",
-    "Gemma2ForCausalLM": "gemma2", "Phi3ForCausalLM": "phi3",
+    "Gemma2ForCausalLM": "gemma2", "Phi3ForCausalLM": "phi3", "DeepseekV32ForCausalLM": "deepseek_v32",
+    "DeepseekV4ForCausalLM": "deepseek_v4", "GlmMoeDsaForCausalLM": "glm_moe_dsa", "MiMoV2FlashForCausalLM": "mimo_v2_flash",
+    "DeciLMForCausalLM": "deci", "Llama4ForCausalLM": "llama4",
 }  # fmt: skip
 """Families by `architectures`, for files without a known `model_type`."""
 

@@ -77,6 +77,8 @@ _ALIKE = {
     "olmo_hybrid": "layer_types",
     "jamba": "num_experts num_local_experts num_experts_per_tok",
     "minimax minimax_text_01 minimax_m1": f"{_LOCAL} num_experts shared_intermediate_size sliding_window layer_types",
+    "bailing_hybrid": f"{_LATENT} num_experts num_local_experts num_experts_per_token num_experts_per_tok num_shared_experts n_shared_experts "
+    "moe_intermediate_size first_k_dense_replace mlp_layer_types layer_types model_max_length",
     "kimi_linear kimi_k3": f"{_LATENT} num_experts num_local_experts num_experts_per_token num_experts_per_tok num_shared_experts n_shared_experts "
     "moe_intermediate_size first_k_dense_replace mlp_layer_types layer_types model_max_length",
     "mimo_v2_flash": "n_routed_experts num_local_experts num_experts_per_tok moe_intermediate_size moe_layer_freq mlp_layer_types "
@@ -88,6 +90,7 @@ _ALIKE = {
     "llama4 llama4_text": f"{_LOCAL} intermediate_size_mlp interleave_moe_layer_step layer_types",
     "minimax_m3 minimax_m3_vl minimax_m3_text minimax_m3_vl_text": f"{_LOCAL} num_experts dense_intermediate_size shared_intermediate_size "
     "n_shared_experts moe_layer_freq mlp_layer_types layer_types",
+    "mistral_large4 mistral_large4_text": f"{_LATENT} {_DEEPSEEK} -q_lora_rank num_experts mlp_layer_types layer_types",
     "hy_v4": f"{_LATENT} {_DEEPSEEK} -first_k_dense_replace mlp_layer_types layer_types",
     "axk1": f"{_LATENT} {_DEEPSEEK} moe_layer_freq mlp_layer_types",
     "mistral4": f"{_LATENT} {_DEEPSEEK}",

@@ -43,6 +43,15 @@ MIXED_FAMILIES: dict[str, Family] = {
             "linear_conv_kernel_dim": 4, "max_position_embeddings": 1048576,
         },
     ),
+    "bailing_hybrid": Family(
+        mixed="ling",
+        kv_as_heads=True,
+        required=("num_experts", "num_shared_experts", "moe_intermediate_size", "first_k_dense_replace", "kv_lora_rank", "short_conv_kernel_size"),
+        defaults={
+            "qk_rope_head_dim": 64, "qk_nope_head_dim": 128, "v_head_dim": 128, "head_dim": 128, "layer_group_size": 6,
+            "max_position_embeddings": 262144,
+        },
+    ),
     "jamba": Family(
         mixed="jamba",
         kv_as_heads=True,
@@ -113,6 +122,12 @@ MIXED_FAMILIES: dict[str, Family] = {
     "mllama mllama_text_model": Family(
         mixed="mllama",
         defaults={"num_key_value_heads": 8, "cross_attention_layers": [3, 8, 13, 18, 23, 28, 33, 38]},
+    ),
+    "mistral_large4 mistral_large4_text": replace(
+        _SPARSE,
+        mixed="mistral_large4",
+        required=("kv_lora_rank", "n_routed_experts", "n_shared_experts", "moe_intermediate_size"),
+        defaults={"qk_rope_head_dim": 64, "qk_nope_head_dim": 64, "v_head_dim": 128, "first_k_dense_replace": 1} | _INDEXERS | {"index_n_heads": 32},
     ),
     "hy_v4": replace(
         _SPARSE,
