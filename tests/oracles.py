@@ -358,6 +358,8 @@ class FindablePages(GroupTables):
         new = 0
         if keeps and units and self.content(job, units) not in self.kept:
             new = self.needed(units)
+        if new > self.held(job) - len(own) * self.unit_pages:  # of a chunk that has ended
+            keeps, new = False, 0
         freed = self.held(job) - sum(1 for each in own if each.users > 1) * self.unit_pages
         self.free += freed
         own_free = [each for each in own if each.users == 1]

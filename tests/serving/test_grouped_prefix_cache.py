@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 
 import pytest
 
@@ -16,6 +15,7 @@ from cluster_sim.serving.scheduler.continuous_scheduler import ContinuousSchedul
 from tests.oracles import Job, Limits, serve_token_by_token
 
 WINDOW = (CacheGroup(4), CacheGroup(4, 2, "window", 9))
+VIEWS: tuple[View, ...] = ("window", "window", "chunk")
 STATE = (CacheGroup(8), CacheGroup(1, 3, "state", slots=2))
 
 
@@ -138,12 +138,10 @@ def test_requests_that_share_blocks_take_those_of_their_windows_apart() -> None:
     assert scheduler.blocks_taken() == 10 + 9 - 8 + 2 * (3 + 3)
 
 
-def any_groups(
-    rng: random.Random, views: Sequence[View] = ("window", "window", "chunk")
-) -> tuple[CacheGroup, ...]:
+def any_groups(rng: random.Random) -> tuple[CacheGroup, ...]:
     """A group that grows; windows of one size or chunks; states."""
     groups = [CacheGroup(rng.choice([1, 2, 4, 8]), rng.randint(1, 3))]
-    view, size = rng.choice(views), rng.randint(2, 60)
+    view, size = rng.choice(VIEWS), rng.randint(2, 60)
     groups += [
         CacheGroup(rng.choice([1, 2, 4, 8]), rng.randint(1, 3), view, size)
         for _ in range(rng.randint(0, 2))
@@ -192,7 +190,7 @@ def stretches_agree(seed: int) -> tuple[int, int]:
 def tables_agree(seed: int) -> int:
     """Whether pages one by one give the same hits and times at every step; returns the hits."""
     rng = random.Random(seed)
-    groups = any_groups(rng, views=("window",))
+    groups = any_groups(rng)
     pages, sequences, budget = rng.randint(20, 300), rng.randint(1, 8), rng.randint(8, 120)
     scheduler = scheduler_of(groups, pages, sequences, budget)
     requests = [each for each in any_requests(rng) if each.footprint <= scheduler.longest]
