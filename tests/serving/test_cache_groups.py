@@ -58,6 +58,15 @@ def test_blocks_of_nemotron_3_super_are_those_that_vllm_logged() -> None:
     assert pool.groups == (CacheGroup(8320), CacheGroup(1, 5, "state"))
 
 
+def test_blocks_of_latent_vectors_beside_states_are_multiples_of_64() -> None:
+    """Kimi-Linear in 16 bit: 1,152 B a token, a state of 32 x 128 x 128 values in 32 bit and
+    3 x 12,288 of its convolutions in 16 bit: 1,885 tokens, 30 times 64.
+    """
+    latent = CacheKind(7, 1152.0, kernel_tokens=64)
+    state = CacheKind(20, 32 * 128 * 128 * 4 + 3 * 12_288 * 2.0, "state")
+    assert page_pool([latent, state], 16, 1).groups == (CacheGroup(1920), CacheGroup(1, 3, "state"))
+
+
 def test_pipeline_stages_share_the_layers() -> None:
     assert page_pool(GEMMA, 16, 2).page_bytes == 5 * 16 * 16384
 
