@@ -295,3 +295,31 @@ def test_exaone_lists_its_layers_with_experts():
     assert model(listed) == model(exaone)
     text = fault(listed | {"is_moe_layer": [False, 2, True, True, True, True]})
     assert text == "is_moe_layer: got 2; expected 0 or 1 for each layer"
+
+
+def test_windows_of_step_have_more_heads_and_lists_go_on_for_predicted_tokens():
+    kinds = (["full_attention"] + ["sliding_attention"] * 3) * 12
+    step = {
+        "model_type": "step3p5", "hidden_size": 4096, "intermediate_size": 11264, "num_hidden_layers": 45, "num_attention_heads": 64,
+        "num_attention_groups": 8, "head_dim": 128, "vocab_size": 128896, "max_seq_len": 262144, "max_position_embeddings": 262144,
+        "moe_num_experts": 288, "moe_top_k": 8, "moe_intermediate_size": 1280, "share_expert_dim": 1280, "sliding_window": 512,
+        "moe_layers_enum": ",".join(map(str, range(3, 45))), "num_nextn_predict_layers": 3, "layer_types": kinds,
+        "attention_other_setting": {"attention_type": "sliding_attention", "num_attention_heads": 96, "num_attention_groups": 8, "head_dim": 128, "true_head_dim": 128},
+        "use_head_wise_attn_gate": True, "rope_theta": [5e6, 1e4, 1e4, 1e4] * 12, "tie_word_embeddings": False,
+    }  # fmt: skip
+    made = model(step)
+    full, windows = made.attention
+    assert (full.layers, windows.layers) == (12, 33)
+    more = windows.parameters(4096) - full.parameters(4096)
+    assert more == 2 * 4096 * 32 * 128
+    assert made.total_parameters == approx(196e9, rel=0.02), "published: 196 B"
+    saved = without(step, "attention_other_setting") | {
+        "num_sliding_attention_heads": 96,
+        "per_layer_config": {str(place): {"num_attention_heads": 96} for place, kind in enumerate(kinds[:45]) if kind != "full_attention"},
+    }  # fmt: skip
+    assert model(saved) == made
+    text = fault(
+        step | {"attention_other_setting": step["attention_other_setting"] | {"head_dim": 64}}
+    )  # type: ignore[operator]
+    assert text.startswith("attention_other_setting.head_dim: got 64; expected 128")
+    assert fault(saved | {"num_sliding_attention_heads": 64}).startswith("per_layer_config: got")

@@ -30,6 +30,7 @@ from cluster_sim.llm.config_files.mixed import (
     olmo,
     qwen,
     sparse,
+    step,
     windows,
 )
 
@@ -73,6 +74,7 @@ _READERS = {
     "afmoe": MixedReader(windows.read_afmoe, frozenset()),
     "cohere2_moe": MixedReader(windows.read_cohere, frozenset()),
     "laguna": MixedReader(windows.read_laguna, frozenset()),
+    "step": MixedReader(step.read, step.KEYS),
     "qwen": MixedReader(qwen.read, qwen.KEYS),
 }
 
