@@ -191,10 +191,11 @@ def cache_kinds(model: Model, precision: Precision, ranks: int) -> list[CacheKin
     in one group where they differ.
     """
     counts: dict[CacheKind, int] = {}  # layers of each kind but the whole context
-    layers, size = 0, 0.0
+    layers, size, kernel_tokens = 0, 0.0, 16
     for kind in model.attention:
         if grown := cache_bytes(kind.growing_values(ranks), kind.index_values(ranks), precision):
             layers, size = layers + kind.layers, size + kind.layers * grown
+            kernel_tokens = 64 if kind.is_latent else kernel_tokens
         if window := cache_bytes(kind.window_values(ranks), 0.0, precision):
             view: View = "chunk" if kind.is_chunked else "window"
             limited = CacheKind(0, window, view, kind.window_tokens)
@@ -203,7 +204,9 @@ def cache_kinds(model: Model, precision: Precision, ranks: int) -> list[CacheKin
             state = CacheKind(0, state_size, "state")
             counts[state] = counts.get(state, 0) + kind.layers
     kinds = [kind._replace(layers=count) for kind, count in counts.items()]
-    return [CacheKind(layers, size / layers), *kinds] if layers else kinds
+    if not layers:
+        return kinds
+    return [CacheKind(layers, size / layers, kernel_tokens=kernel_tokens), *kinds]
 
 
 def place_on_wafers(model: Model, device: Device, plan: WaferPlan) -> Placement:

@@ -60,7 +60,8 @@ def test_layers_whose_windows_are_alike_are_one_kind() -> None:
     entry = {"kind": "compressed", "heads": 4, "head_dim": 16, "q_rank": 8, "output_groups": 2, "output_rank": 8, "tokens": 24}  # fmt: skip
     layers = [{**entry, "layers": count, "ratio": ratio} for count, ratio in ((2, 0), (3, 4), (5, 8))]  # fmt: skip
     kinds = cache_kinds(tiny_model(layers=10, attention_layers=layers), "bf16", 1)
-    assert kinds == [CacheKind(8, (3 * 8 + 5 * 4) / 8), CacheKind(10, 32.0, "window", 24)]
+    whole = CacheKind(8, (3 * 8 + 5 * 4) / 8, kernel_tokens=64)
+    assert kinds == [whole, CacheKind(10, 32.0, "window", 24)]
 
 
 def test_states_are_shared_by_tensor_parallel_devices() -> None:
