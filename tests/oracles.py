@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from math import ceil, factorial
+from math import ceil, factorial, lcm
 
 from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
@@ -37,6 +37,7 @@ class Job:
     table: list[Block] = field(default_factory=list)
     tables: list[dict[int, int]] = field(default_factory=list)  # pages by block, of each group
     spare: list[int] = field(default_factory=list)  # blocks that a window has left, of each group
+    was_preempted: bool = False
 
     def token(self, place: int) -> Hashable:
         """What stands at a place of its text, so that like texts have like tokens."""
@@ -108,7 +109,7 @@ class Blocks:
             found += like
         return found
 
-    def give_back(self, job: Job) -> None:
+    def give_back(self, job: Job, *, again: bool) -> None:
         """The last block first; one that others have computed as well stays known where it is used."""
         for block in reversed(job.table):
             block.users -= 1
@@ -169,10 +170,20 @@ class GroupTables:
                     spares[group] -= 1
                 else:
                     missing += pages
+            if view == "window":  # behind a hit it takes as many as it keeps from then on
+                kept = min(seen.stop, self.most_of_window(group)) - len(table) - spares[group]
+                spares[group] += max(kept, 0)
+                missing += pages * max(kept, 0)
+        if not self.move(job, missing):
+            return False
+        job.tables, job.spare = tables, spares
+        return True
+
+    def move(self, job: Job, missing: int) -> bool:
+        """Pages from the free ones to a job, or back where `missing` is negative, if there are so many."""
         if missing > self.free:
             return False
         self.free -= missing
-        job.tables, job.spare = tables, spares
         return True
 
     def settle(self, job: Job) -> None:
@@ -188,12 +199,181 @@ class GroupTables:
             keep = self.most_of_window(group) - len(table) if view == "window" else 0
             while job.spare[group] > keep:
                 job.spare[group] -= 1
-                self.free += pages
+                self.move(job, -pages)
 
-    def give_back(self, job: Job) -> None:
+    def held(self, job: Job) -> int:
+        """Pages of a job."""
+        return sum(
+            pages * (len(table) + spare)
+            for (_, pages, _, _), table, spare in zip(
+                self.groups, job.tables, job.spare, strict=True
+            )
+        )
+
+    def give_back(self, job: Job, *, again: bool) -> None:
         """All pages of a job are free."""
-        for (_, pages, _, _), table, spare in zip(self.groups, job.tables, job.spare, strict=True):
-            self.free += pages * (len(table) + spare)
+        self.move(job, -self.held(job))
+        job.tables, job.spare = [], []
+
+
+@dataclass(eq=False)
+class Findable:
+    """What may be found: the blocks of all groups for a stretch of text, or what a hit needs."""
+
+    content: Hashable
+    users: int = 0
+    known: bool = False
+
+
+class FindablePages(GroupTables):
+    """Pages one by one: the free ones in the order in which they are taken, with what is in them.
+
+    A unit of text is as long as blocks of all groups take to end together; it has `unit_pages` in
+    the groups that see the whole context. What a hit needs of windows, chunks and states is kept at
+    the ends of pieces of a prompt and where a job leaves, of states at the latter and at the
+    prompt's end alone.
+    """
+
+    def __init__(self, count: int, groups: Sequence[tuple[int, int, str, int]]) -> None:
+        super().__init__(count, groups)
+        self.pages: list[Findable | None] = [None] * count  # free ones
+        self.unit = lcm(*(block for block, _, view, _ in groups if view != "state"))
+        self.unit_pages = sum(
+            pages * self.unit // block for block, pages, view, _ in groups if view == "context"
+        )
+        self.all: list[Findable] = []
+        self.kept: dict[Hashable, Findable] = {}
+        self.units: dict[int, list[Findable]] = {}
+
+    def move(self, job: Job, missing: int) -> bool:
+        """Pages from the front, or to the end without content."""
+        if missing > self.free:
+            return False
+        self.free -= missing
+        self.trim()
+        self.pages += [None] * (self.free - len(self.pages))
+        return True
+
+    def trim(self) -> None:
+        """Take pages from the front until as many are left as are free; what they held is lost."""
+        while len(self.pages) > self.free:
+            lost = self.pages.pop(0)
+            if lost is not None:
+                lost.known = False
+                self.pages = [None if page is lost else page for page in self.pages]
+                self.kept = {key: each for key, each in self.kept.items() if each is not lost}
+
+    def content(self, job: Job, units: int) -> Hashable:
+        """All tokens up to the end of so many units."""
+        return tuple(job.token(token) for token in range(units * self.unit))
+
+    def fill(self, job: Job, tokens: int) -> None:
+        """Whole units of a job may be found, unless their like in use may be already."""
+        own = self.units.setdefault(id(job), [])
+        for place in range(len(own), tokens // self.unit):
+            made = Findable(self.content(job, place + 1), users=1)
+            like = [each for each in self.all if each.known and each.content == made.content]
+            made.known = not like or not like[0].users
+            if like and not like[0].users:
+                like[0].known = False
+                self.pages = [None if page is like[0] else page for page in self.pages]
+            own.append(made)
+            self.all.append(made)
+
+    def needed(self, units: int) -> int:
+        """Pages that the token behind so many units needs in limited views and states."""
+        total, end = 0, units * self.unit
+        for block, pages, view, size in self.groups:
+            if view == "state":
+                total += pages // 2  # of the two that a sequence holds
+            elif view != "context":
+                first = max(end - size + 1, 0) if view == "window" else end // size * size
+                total += pages * len({token // block for token in range(first, end)})
+        return total
+
+    def keep(self, job: Job, units: int) -> None:
+        """What a hit of so many units needs goes to the end of the free pages."""
+        pages = self.needed(units)
+        if not units or not pages:
+            return
+        key = self.content(job, units)
+        kept = self.kept.setdefault(key, Findable(key))
+        self.pages = [page for page in self.pages if page is not kept] + [kept] * pages
+
+    def find(self, job: Job) -> list[Findable]:
+        """Known units at the front of a text, up to the last place where what is needed is kept."""
+        self.trim()
+        found: list[Findable] = []
+        for place in range((job.prompt + job.made - 1) // self.unit):
+            content = self.content(job, place + 1)
+            like = [each for each in self.all if each.known and each.content == content]
+            if not like:
+                break
+            found.append(like[0])
+        while found and self.needed(len(found)) and found[-1].content not in self.kept:
+            found.pop()
+        return found
+
+    def admit(self, job: Job, found: list[Findable], tokens: int) -> bool:
+        """Let a job use what was found, and take pages for `tokens` more, if there are enough."""
+        hit = len(found) * self.unit
+        GroupTables(1 << 30, self.groups).take(job, hit + tokens, hit)
+        missing = self.held(job) - sum(1 for each in found if each.users) * self.unit_pages
+        if missing > self.free:
+            job.tables, job.spare = [], []
+            return False
+        self.free -= missing
+        for each in found:
+            if not each.users:
+                self.pages = [page for page in self.pages if page is not each]
+            each.users += 1
+        self.units[id(job)] = list(found)
+        self.keep(job, len(found))
+        self.trim()
+        return True
+
+    def passed(self, job: Job, past: int) -> None:
+        """Keep what is needed at the ends of pieces that a prompt has passed, and at its own."""
+        pieces, end, unit = list(job.pieces), 0, self.unit
+        named = sum(tokens for _, tokens in pieces)
+        if (job.answer is not None and named == job.prompt) or job.was_preempted:
+            pieces.append((-1, job.prompt + job.output - named))
+        has_states = any(view == "state" for _, _, view, _ in self.groups)
+        for _, tokens in pieces:
+            first, end = end // unit, end + tokens
+            last = min(end, job.reading) // unit
+            ends_here = job.cached == job.reading and job.reading // unit == last
+            passes = past < last * unit <= job.cached and not has_states
+            if first < last and (passes or ends_here):
+                self.keep(job, last)
+
+    def give_back(self, job: Job, *, again: bool) -> None:
+        """Pages without content first, then units from the last on, then what a hit needs."""
+        own = self.units.pop(id(job), [])
+        units = job.cached // self.unit
+        named = sum(tokens for _, tokens in job.pieces)
+        if job.answer is not None and named == job.prompt:
+            named += job.output
+        keeps = again or units * self.unit <= named
+        new = 0
+        if keeps and units and self.content(job, units) not in self.kept:
+            new = self.needed(units)
+        if new > self.held(job) - len(own) * self.unit_pages:  # of a chunk that has ended
+            keeps, new = False, 0
+        freed = self.held(job) - sum(1 for each in own if each.users > 1) * self.unit_pages
+        self.free += freed
+        own_free = [each for each in own if each.users == 1]
+        self.pages += [None] * (freed - len(own_free) * self.unit_pages - new)
+        for each in reversed(own):
+            each.users -= 1
+            if each.users:
+                continue
+            like = [other for other in self.all if other.users and other.content == each.content]
+            if each.known and like:
+                each.known, like[0].known = False, True
+            self.pages += [each if each.known else None] * self.unit_pages
+        if keeps:
+            self.keep(job, units)
         job.tables, job.spare = [], []
 
 
@@ -227,21 +407,23 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
     running: list[Job] = []
     now_s = 0.0
 
-    blocks: Blocks | GroupTables = (
-        GroupTables(limits.blocks, limits.groups)
-        if limits.groups
-        else Blocks(limits.blocks, limits.block_tokens)
-    )
+    blocks: Blocks | GroupTables | FindablePages
+    if limits.groups:
+        tables = FindablePages if limits.prefix_caching else GroupTables
+        blocks = tables(limits.blocks, limits.groups)
+    else:
+        blocks = Blocks(limits.blocks, limits.block_tokens)
 
     def place_of(job: Job) -> tuple[float, float, int]:
         assert limits.rank is not None
         return limits.rank(job), job.arrival_s, arriving_as[id(job)]
 
-    def give_back(job: Job) -> None:
+    def give_back(job: Job, *, again: bool) -> None:
         if limits.prefix_caching:
-            assert isinstance(blocks, Blocks)
+            assert isinstance(blocks, Blocks | FindablePages)
             blocks.fill(job, job.cached)
-        blocks.give_back(job)
+        job.was_preempted |= again
+        blocks.give_back(job, again=again)
 
     while arriving or waiting or running:
         if not waiting and not running:
@@ -262,7 +444,7 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
                     step.remove(known)
                     budget += known[1]
                     place -= 1
-                give_back(victim)
+                give_back(victim, again=True)
                 victim.cached, victim.reading, victim.decodes = (
                     0,
                     victim.prompt + victim.made,
@@ -275,9 +457,11 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
                 # with the one that has come to its place; vLLM leaves those after it out of this
                 # step
                 continue
-            if limits.prefix_caching and not job.decodes:
-                assert isinstance(blocks, Blocks)
+            if isinstance(blocks, Blocks) and limits.prefix_caching and not job.decodes:
                 blocks.fill(job, job.cached + tokens)
+            is_whole = not job.decodes and job.cached + tokens == job.reading
+            if isinstance(blocks, FindablePages) and is_whole:
+                blocks.fill(job, job.reading)
             step.append((job, tokens))
             budget -= tokens
             place += 1
@@ -286,20 +470,30 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
         while waiting and budget > 0 and not preempted and len(running) < limits.max_sequences:
             job = waiting[0]
             job.reading = job.prompt + job.made
-            found = blocks.find(job) if limits.prefix_caching and isinstance(blocks, Blocks) else []
-            hit = len(found) * limits.block_tokens
-            tokens = min(job.reading - hit, budget)
-            if hit + tokens < job.reading and not limits.chunked:
-                break
             if isinstance(blocks, GroupTables):
-                if not blocks.take(job, tokens, 0):
+                known = blocks.find(job) if isinstance(blocks, FindablePages) else []
+                hit = len(known) * blocks.unit if isinstance(blocks, FindablePages) else 0
+                tokens = min(job.reading - hit, budget)
+                if hit + tokens < job.reading and not limits.chunked:
                     break
-                job.cached = 0
+                if isinstance(blocks, FindablePages):
+                    if not blocks.admit(job, known, tokens):
+                        break
+                    if hit + tokens == job.reading:
+                        blocks.fill(job, hit + tokens)
+                elif not blocks.take(job, tokens, 0):
+                    break
+                job.cached, job.hit = hit, hit if job.hit is None else job.hit
                 waiting.pop(0)
                 running.append(job)
                 step.append((job, tokens))
                 budget -= tokens
                 continue
+            found = blocks.find(job) if limits.prefix_caching else []
+            hit = len(found) * limits.block_tokens
+            tokens = min(job.reading - hit, budget)
+            if hit + tokens < job.reading and not limits.chunked:
+                break
             if ceil((hit + tokens) / limits.block_tokens) - sum(
                 1 for block in found if block.users
             ) > len(blocks.free):
@@ -323,6 +517,13 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
         now_s += step_s(decoding, prompts, sampled)
         for job, tokens in step:
             job.cached += tokens
+        if isinstance(blocks, GroupTables):
+            for job in running:
+                blocks.settle(job)
+            step.sort(key=lambda part: not part[0].decodes)
+        for job, tokens in step:
+            if isinstance(blocks, FindablePages) and not job.decodes:
+                blocks.passed(job, job.cached - tokens)
             if job.cached < job.reading:
                 continue
             job.made, job.decodes = job.made + 1, True
@@ -333,10 +534,8 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
             if job.made == job.output:
                 job.finish_s = now_s
                 running.remove(job)
-                give_back(job)
+                give_back(job, again=False)
         if isinstance(blocks, GroupTables):
-            for job in running:
-                blocks.settle(job)
             limits.watch(limits.blocks - blocks.free, len(running))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from cluster_sim.llm.layers import (
@@ -30,6 +32,18 @@ _TOPICS: dict[str, tuple[Topic, ...]] = {
     "max_context": ("max_context",),
 }
 """What figures follow from."""
+_ABOUT = {
+    "window_tokens": re.compile(r"window|chunk|layer|swa_|compress"),
+    "index_bytes_per_token": re.compile(r"index|sparse|layer|compress"),
+}
+"""Words in the names of keys that say a figure, where other keys of its topic do not matter."""
+_WHERE: dict[str, Callable[[AttentionLayers], object]] = {
+    "kv_bytes_per_token": lambda kind: kind.growing_values(),
+    "index_bytes_per_token": lambda kind: kind.index_values(),
+    "window_tokens": lambda kind: kind.window_tokens,
+    "state_bytes_per_sequence": lambda kind: kind.state_bytes(),
+}
+"""Kinds of layers that a figure comes from."""
 
 
 def layers_by_kind(model: Model) -> dict[str, Any]:
@@ -49,13 +63,22 @@ def _keys(kind: Any) -> dict[str, Any]:
 
 
 def read_from(model: Model) -> dict[str, list[str]] | None:
-    """Return the keys of the file that each figure follows from; None without a config.json."""
+    """Return the keys of the file that each figure follows from; None without a config.json.
+
+    Figures that are 0 follow from none.
+    """
     if model.read_from is None:
         return None
     of_topic = {read.topic: read.keys for read in model.read_from}
     return {
-        figure: [key for topic in topics for key in of_topic.get(topic, ())]
+        figure: [
+            key
+            for topic in topics
+            for key in of_topic.get(topic, ())
+            if figure not in _ABOUT or _ABOUT[figure].search(key)
+        ]
         for figure, topics in _TOPICS.items()
+        if figure not in _WHERE or any(map(_WHERE[figure], model.attention))
     }
 
 

@@ -4,11 +4,12 @@ Layers of one kind of attention share a group, and every block of every group ta
 pool. A sequence holds a block per `block_tokens` of its tokens where the cache grows, no more than
 its window or its chunk where that is all that a query sees, and one slot where a state is kept.
 
-Rules are those of vLLM 0.22 (vllm/v1/core/kv_cache_utils.py, kv_cache_interface.py,
-single_type_kv_cache_manager.py; docs/design/hybrid_kv_cache_manager.md). Two things are simpler
-here. A block that a window has left is kept for the next one of the same sequence: vLLM frees it
-and takes another within `block_tokens` tokens, so a sequence holds at most one block of a window
-more than there. And a page is that of the mean layer of a pipeline stage.
+Rules are those of vLLM 0.22 (vllm/v1/core/kv_cache_utils.py, single_type_kv_cache_manager.py,
+v1/kv_cache_interface.py; model_executor/models/config.py for blocks beside states;
+docs/design/hybrid_kv_cache_manager.md). Two things are simpler here. A block that a window has left
+is kept for the next one of the same sequence: vLLM frees it and takes another within `block_tokens`
+tokens, so a sequence holds at most one block of a window more than there. And a page is that of the
+mean layer of a pipeline stage.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from math import ceil
 from typing import Literal, NamedTuple
 
 _UNLIMITED = 1 << 40  # tokens
-_KERNEL_TOKENS = 16  # of which blocks of attention beside states are a multiple
 
 View = Literal["context", "window", "chunk", "state"]
 """What a query sees of the cache: all tokens before it, those of a sliding window, those of its
@@ -36,6 +36,9 @@ class CacheKind(NamedTuple):
     """What a query sees of it."""
     view_tokens: int = 0
     """Size of the window or of a chunk [tokens]."""
+    kernel_tokens: int = 16
+    """Number of tokens of which a block that is as large as a state is a multiple, for the
+    attention kernels: 64 where they share latent vectors."""
 
 
 class CacheGroup(NamedTuple):
@@ -183,7 +186,7 @@ def page_pool(kinds: Iterable[CacheKind], block_tokens: int, stages: int) -> Pag
     """Return the pool of pages that layers of several kinds share.
 
     Blocks of all kinds get one size: those of smaller tokens get more of them, and all as many as
-    fill the room of a state (a multiple of 16, as attention kernels want it). A group has as many
+    hold the bytes of a state, in multiples that attention kernels want. A group has as many
     layers as the kind with fewest, or as the kind with most where that is less than half more, and
     the last group of a kind is filled up.
 
@@ -208,7 +211,8 @@ def page_pool(kinds: Iterable[CacheKind], block_tokens: int, stages: int) -> Pag
     state_bytes = max((kind.token_bytes for kind in kinds if kind.view == "state"), default=0.0)
     token_bytes = max((kind.token_bytes for kind in kinds if kind.view != "state"), default=0.0)
     if token_bytes:
-        wanted = _KERNEL_TOKENS * ceil(state_bytes / (_KERNEL_TOKENS * token_bytes))
+        kernel_tokens = max(kind.kernel_tokens for kind in kinds)
+        wanted = kernel_tokens * ceil(state_bytes / (kernel_tokens * token_bytes))
         block_tokens = max(block_tokens, wanted)
     block_bytes = max(block_tokens * token_bytes, state_bytes)
     groups = tuple(

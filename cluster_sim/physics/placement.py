@@ -13,7 +13,7 @@ from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.physics.transformer import (
     cache_bytes,
     growing_kv_bytes,
-    sequence_kv_bytes,
+    most_limited_bytes,
     window_kv_bytes,
 )
 from cluster_sim.physics.wafer_placement import WaferPlan, regions_of
@@ -31,7 +31,8 @@ class Placement:
     weight_bytes: float
     """Size of the weights [B]."""
     reserved_bytes: float
-    """Memory that is set aside: runtime, activations, communication buffers [B]."""
+    """Memory that is set aside: runtime, activations, communication buffers, and windows and states
+    of all sequences where they share no pool [B]."""
     kv_token_bytes: float
     """KV cache of a token in the layers of full attention [B]."""
     kv_bytes: float
@@ -142,8 +143,7 @@ def place_on_gpus(
     if memory.shares_pages:
         pool = _pool(model, layout, memory)
     if pool is None and growing_bytes:
-        kept = sequence_kv_bytes(model, layout.kv_cache, tensor, model.max_context)
-        kept -= growing_bytes * model.max_context
+        kept = most_limited_bytes(model, layout.kv_cache, tensor)
         windows = memory.sequences / data / pipeline * kept
     # a model of windows only caches whole prompts in blocks where nothing is shared
     token_bytes = growing_bytes or window_kv_bytes(model, layout.kv_cache, tensor)
@@ -190,17 +190,23 @@ def cache_kinds(model: Model, precision: Precision, ranks: int) -> list[CacheKin
     Layers that cache the whole context are one kind, of the mean size of a token: engines keep them
     in one group where they differ.
     """
-    kinds: list[CacheKind] = []
-    layers, size = 0, 0.0
+    counts: dict[CacheKind, int] = {}  # layers of each kind but the whole context
+    layers, size, kernel_tokens = 0, 0.0, 16
     for kind in model.attention:
         if grown := cache_bytes(kind.growing_values(ranks), kind.index_values(ranks), precision):
             layers, size = layers + kind.layers, size + kind.layers * grown
+            kernel_tokens = 64 if kind.is_latent else kernel_tokens
         if window := cache_bytes(kind.window_values(ranks), 0.0, precision):
             view: View = "chunk" if kind.is_chunked else "window"
-            kinds.append(CacheKind(kind.layers, window, view, kind.window_tokens))
-        if state := kind.state_bytes(ranks):
-            kinds.append(CacheKind(kind.layers, state, "state"))
-    return [CacheKind(layers, size / layers), *kinds] if layers else kinds
+            limited = CacheKind(0, window, view, kind.window_tokens)
+            counts[limited] = counts.get(limited, 0) + kind.layers
+        if state_size := kind.state_bytes(ranks):
+            state = CacheKind(0, state_size, "state")
+            counts[state] = counts.get(state, 0) + kind.layers
+    kinds = [kind._replace(layers=count) for kind, count in counts.items()]
+    if not layers:
+        return kinds
+    return [CacheKind(layers, size / layers, kernel_tokens=kernel_tokens), *kinds]
 
 
 def place_on_wafers(model: Model, device: Device, plan: WaferPlan) -> Placement:

@@ -83,12 +83,27 @@ def state_bytes(model: Model, ranks: int = 1) -> float:
 
 
 def sequence_kv_bytes(model: Model, precision: Precision, ranks: int, tokens: int) -> float:
-    """Return the cache and the states of a sequence with `tokens` tokens on one device [B]."""
+    """Return the cache and the states of a sequence with `tokens` tokens on one device [B].
+
+    Of a window there are its last tokens, of chunks the tokens of the present one.
+    """
     size = growing_kv_bytes(model, precision, ranks) * tokens + state_bytes(model, ranks)
     for kind in model.attention:
         kept = min(tokens, kind.window_tokens)
+        if kind.is_chunked and tokens:
+            kept = (tokens - 1) % kind.window_tokens + 1
         size += kind.layers * kept * cache_bytes(kind.window_values(ranks), 0.0, precision)
     return size
+
+
+def most_limited_bytes(model: Model, precision: Precision, ranks: int) -> float:
+    """Return the states of a sequence and its full windows and chunks on one device [B]."""
+    return state_bytes(model, ranks) + sum(
+        kind.layers
+        * min(model.max_context, kind.window_tokens)
+        * cache_bytes(kind.window_values(ranks), 0.0, precision)
+        for kind in model.attention
+    )
 
 
 class KVTraffic(NamedTuple):

@@ -85,9 +85,13 @@ def test_explain_says_layers_by_kind_and_the_keys_that_they_came_from(
     assert pool["index_bytes_per_token"] == 2 * 64 * (1 + 4 / 128)
     keys = facts["read_from"]
     assert keys["layers"] == ["num_hidden_layers"]
-    assert {"kv_lora_rank", "indexer_types", "index_n_heads (default of glm_moe_dsa)"} <= set(
+    assert {"kv_lora_rank", "qk_rope_head_dim", "num_hidden_layers"} <= set(
         keys["kv_bytes_per_token"]
     )
+    index = ["num_hidden_layers", "index_topk", "index_n_heads (default of glm_moe_dsa)", "index_head_dim"]  # fmt: skip
+    assert keys["index_bytes_per_token"][:4] == index
+    assert keys["index_bytes_per_token"][-1] == "indexer_types"
+    assert not {"window_tokens", "state_bytes_per_sequence"} & set(keys)
     assert keys["weight_bytes"] == ["quantization_config"]
     assert keys["max_context"] == ["max_position_embeddings"]
     assert "n_routed_experts" in keys["feed_forward"]

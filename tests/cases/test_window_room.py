@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from cluster_sim import load_scenario
+from cluster_sim.analysis.estimate import explain
 from cluster_sim.deployment.fleet import resolve
+from cluster_sim.physics.cache_groups import CacheGroup
 from cluster_sim.sim.simulate import simulate
+from tests.commands import call
 
 CASES = Path(__file__).resolve().parents[3] / "shared" / "cases"
 GEMMA_2 = CASES / "b-window-room-gemma-2-27b-b200.yaml"
@@ -39,3 +42,17 @@ def test_the_cases_run_to_their_end(path: Path) -> None:
     summary = simulate(load_scenario(path)).summary()
     assert summary["failed"] == summary["preemptions"] == 0
     assert summary["kv_peak_fraction"] < 0.2
+
+
+def test_explain_prints_the_groups_and_their_pages(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Gemma 4: ten full layers in blocks of 32 tokens, five times ten windows in blocks of 16."""
+    (pool,) = explain(load_scenario(GEMMA_4))
+    assert pool.kv_groups == (CacheGroup(32), CacheGroup(16, 5, "window", 1024))
+    assert pool.kv_page_bytes == 10 * 16 * 16_384
+    code, out, _ = call(capsys, "explain", GEMMA_4)
+    text = " ".join(out.split())
+    assert code == 0
+    assert "groups of the whole context │ 1 x 32 tokens" in text
+    assert "groups of a window │ 5 x 16 tokens of 1,024" in text

@@ -244,3 +244,82 @@ def test_lists_of_modules_name_the_matrices_of_every_kind(
 ):
     made = model(CONFIGS[family] | {"quantization_config": QUANTISED | {"ignore": ignore}})
     assert (made.native, list(made.kept_bf16)) == ("fp8", ["embedding", *kept])
+
+
+LONGCAT: Config = {
+    "model_type": "longcat_flash", "attention_method": "MLA", "hidden_size": 6144, "ffn_hidden_size": 12288, "expert_ffn_hidden_size": 2048,
+    "num_layers": 28, "num_attention_heads": 64, "kv_lora_rank": 512, "q_lora_rank": 1536, "qk_rope_head_dim": 64, "qk_nope_head_dim": 128,
+    "v_head_dim": 128, "n_routed_experts": 512, "moe_topk": 12, "zero_expert_num": 256, "zero_expert_type": "identity", "vocab_size": 131072,
+    "max_position_embeddings": 131072, "routed_scaling_factor": 6.0, "mla_scale_q_lora": True, "mla_scale_kv_lora": True,
+    "attention_bias": False, "rope_theta": 1e7,
+}  # fmt: skip
+
+
+def test_a_layer_of_longcat_is_two_and_a_third_of_its_experts_compute_nothing():
+    made = model(LONGCAT)
+    assert (made.layers, made.dense_layers, made.moe_layers) == (56, 56, 28)
+    assert made.experts is not None
+    assert made.experts.top_k == 8, "12 of 512 and 256"
+    assert made.total_parameters == approx(560e9, rel=0.02), "published: 560 B"
+    assert made.active_parameters == approx(27e9, rel=0.03), "published: 27 B in the mean"
+    (latent,) = made.attention
+    assert latent.layers * latent.growing_values() == 56 * 576
+    notes = made.notes or ()
+    assert [note.split(":")[0] for note in notes] == ["num_layers", "zero_expert_num"]
+    assert model(LONGCAT | {"num_hidden_layers": 56}).layers == 56
+    assert fault(LONGCAT | {"num_hidden_layers": 30}).startswith("num_hidden_layers: got 30")
+
+
+ARCTIC: Config = {
+    "model_type": "arctic", "hidden_size": 7168, "intermediate_size": 4864, "num_hidden_layers": 35, "num_attention_heads": 56,
+    "num_key_value_heads": 8, "num_local_experts": 128, "num_experts_per_tok": 2, "moe_layer_frequency": 1, "parallel_attn_mlp_res": True,
+    "use_residual": True, "vocab_size": 32000, "max_position_embeddings": 4096, "tie_word_embeddings": False, "hidden_act": "silu",
+}  # fmt: skip
+
+
+def test_a_dense_part_beside_experts_is_as_wide_as_the_hidden_states():
+    made = model(ARCTIC)
+    assert made.total_parameters == approx(480e9, rel=0.01), "published: 480 B"
+    assert made.active_parameters == approx(17e9, rel=0.02), "published: 17 B"
+    assert [(part.layers, part.ffn) for part in made.dense_parts] == [(35, 7168)]
+    turns = model(ARCTIC | {"num_hidden_layers": 4, "moe_layer_frequency": 2})
+    assert (turns.moe_layers, turns.dense_layers) == (2, 4)
+    assert fault(without(ARCTIC, "use_residual")).startswith("use_residual: is missing")
+
+
+def test_exaone_lists_its_layers_with_experts():
+    exaone = CONFIGS["exaone_moe"]
+    listed = without(exaone, "first_k_dense_replace") | {
+        "is_moe_layer": [False, False, True, True, True, True], "first_last_k_dense_replace": 2,
+    }  # fmt: skip
+    assert model(listed) == model(exaone)
+    text = fault(listed | {"is_moe_layer": [False, 2, True, True, True, True]})
+    assert text == "is_moe_layer: got 2; expected 0 or 1 for each layer"
+
+
+def test_windows_of_step_have_more_heads_and_lists_go_on_for_predicted_tokens():
+    kinds = (["full_attention"] + ["sliding_attention"] * 3) * 12
+    step = {
+        "model_type": "step3p5", "hidden_size": 4096, "intermediate_size": 11264, "num_hidden_layers": 45, "num_attention_heads": 64,
+        "num_attention_groups": 8, "head_dim": 128, "vocab_size": 128896, "max_seq_len": 262144, "max_position_embeddings": 262144,
+        "moe_num_experts": 288, "moe_top_k": 8, "moe_intermediate_size": 1280, "share_expert_dim": 1280, "sliding_window": 512,
+        "moe_layers_enum": ",".join(map(str, range(3, 45))), "num_nextn_predict_layers": 3, "layer_types": kinds,
+        "attention_other_setting": {"attention_type": "sliding_attention", "num_attention_heads": 96, "num_attention_groups": 8, "head_dim": 128, "true_head_dim": 128},
+        "use_head_wise_attn_gate": True, "rope_theta": [5e6, 1e4, 1e4, 1e4] * 12, "tie_word_embeddings": False,
+    }  # fmt: skip
+    made = model(step)
+    full, windows = made.attention
+    assert (full.layers, windows.layers) == (12, 33)
+    more = windows.parameters(4096) - full.parameters(4096)
+    assert more == 2 * 4096 * 32 * 128
+    assert made.total_parameters == approx(196e9, rel=0.02), "published: 196 B"
+    saved = without(step, "attention_other_setting") | {
+        "num_sliding_attention_heads": 96,
+        "per_layer_config": {str(place): {"num_attention_heads": 96} for place, kind in enumerate(kinds[:45]) if kind != "full_attention"},
+    }  # fmt: skip
+    assert model(saved) == made
+    text = fault(
+        step | {"attention_other_setting": step["attention_other_setting"] | {"head_dim": 64}}
+    )  # type: ignore[operator]
+    assert text.startswith("attention_other_setting.head_dim: got 64; expected 128")
+    assert fault(saved | {"num_sliding_attention_heads": 64}).startswith("per_layer_config: got")

@@ -224,7 +224,7 @@ def test_heads_of_keys_and_values_are_those_of_the_family():
         ({"model_type": "rwkv5"}, "model_type: got 'rwkv5', layers with a state (Mamba, RWKV, convolutions); not simulated yet"),
         ({"model_type": "qwen3_6"}, "model_type: got 'qwen3_6', layers of linear attention; not simulated yet"),
         ({"model_type": "gemma3n_text"}, "model_type: got 'gemma3n_text', layers of several kinds with inputs, heads or experts of their own; not simulated yet"),
-        ({"model_type": "longcat_flash"}, "model_type: got 'longcat_flash', two attentions per layer and experts that compute nothing; not simulated yet"),
+        ({"model_type": "longcat_flash_ngram"}, "model_type: got 'longcat_flash_ngram', two attentions per layer and experts that compute nothing; not simulated yet"),
         ({"mamba_d_state": 16, "mamba_d_conv": 4}, "mamba_d_state, mamba_d_conv: got 16, layers with a state (Mamba, RWKV, convolutions); not simulated yet"),
         ({"index_topk": 2048}, "index_topk: got 2048, sparse attention; not simulated yet"),
         ({"attention_chunk_size": 8192}, "attention_chunk_size: got 8192, attention to chunks of the context; not simulated yet"),
@@ -318,3 +318,15 @@ def test_a_feed_forward_part_without_gate_has_two_matrices():
     assert plain.ffn_parameters == plain.layers * 2 * 4096 * 14336
     assert gated.total_parameters - plain.total_parameters == 32 * 4096 * 14336
     assert gated.weight_bytes("bf16") - plain.weight_bytes("bf16") == 2 * 32 * 4096 * 14336
+
+
+def test_a_model_and_the_language_model_inside_agree_on_tied_embeddings():
+    inside = {"model_type": "llava", "tie_word_embeddings": True, "text_config": LLAMA}
+    with pytest.raises(ValueError, match=r".") as told:
+        from_hugging_face(inside, "x")
+    assert str(told.value) == (
+        "tie_word_embeddings: got true around the language model and false in it; expected one value"
+    )
+    for nothing in ({"tie_word_embeddings": None}, {}):
+        text = {key: value for key, value in LLAMA.items() if key != "tie_word_embeddings"}
+        assert model(inside | {"text_config": text | nothing}).tied_embeddings

@@ -157,7 +157,7 @@ def test_every_part_has_bytes_of_its_own():
         (groups(num_bits=8, type="float") | {"ignore": ["re:("]}, "got '('; expected a regular expression"),
         (groups(num_bits=8, type="float") | {"ignore": ["model.layers.3.mlp.experts.7.up_proj"]}, "single experts"),
         ({"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "fp6"}}}, "dtype: got 'fp6'"),
-        ({"quant_method": "quark", "layer_quant_config": {"*lm_head": {}}}, "layer_quant_config: got a mapping"),
+        ({"quant_method": "quark", "layer_quant_config": {"*lm_head": {}}}, "layer_quant_config: got '*lm_head'; expected names inside layers"),
         ({"quant_method": "torchao", "quant_type": {"default": {}, "model.x": {}}}, "expected default alone"),
         ({"quant_method": "torchao", "quant_type": "uintx_weight_only"}, "quant_type: got 'uintx_weight_only'"),
         ({"quant_method": "hqq", "quant_config": {"self_attn.q_proj": {}}}, "got no weight_quant_params.nbits"),
@@ -222,6 +222,24 @@ def test_groups_of_modules_have_formats_of_their_own():
     made = model(MIXTURE | {"quantization_config": two | {"ignore": ["model.layers.0.mlp"]}})
     assert (made.native, made.kept_bf16) == ("fp4", ("embedding", "ffn"))
     assert made.fp4_kept_fp8 == ("attention", "shared")
+
+
+def test_modules_that_quark_names_have_formats_of_their_own():
+    quark = {
+        "quant_method": "quark",
+        "global_quant_config": {"weight": {"dtype": "fp4", "group_size": 32}},
+        "layer_quant_config": {
+            "*self_attn*": {"weight": {"dtype": "fp8_e4m3"}},
+            "*shared_experts*": {"weight": None},
+        },
+    }
+    made = model(MIXTURE | {"quantization_config": quark})
+    assert (made.native, made.fp4_format) == ("fp4", "mxfp4")
+    assert (made.kept_bf16, made.fp4_kept_fp8) == (("embedding", "shared"), ("attention",))
+    # keys and values of the cache in 8 bit, weights as all others
+    same = {"*k_proj": {"weight": {"dtype": "fp4", "group_size": 32}, "output_tensors": {"dtype": "fp8_e4m3"}}}  # fmt: skip
+    made = model(MIXTURE | {"quantization_config": quark | {"layer_quant_config": same}})
+    assert made.kept_bf16 == ("embedding",)
 
 
 def test_experts_of_a_precision_of_their_own_stand_beside_fp8():

@@ -122,6 +122,21 @@ def test_a_pattern_of_letters_is_a_list_of_names():
         assert model(listed | {key: pattern}) == model(config)
 
 
+def test_devices_share_the_heads_of_keys_and_of_values():
+    states = [one for one in model(CONFIGS["qwen3_next"]).attention if isinstance(one, StateLayers)]
+    faults = {ranks: states[0].fault_of_ranks(ranks) for ranks in (3, 6, 9)}
+    assert faults == {3: None, 6: None, 9: "9 does not divide the 6 key heads of {}"}
+
+
+def test_a_shared_expert_may_have_a_width_of_its_own():
+    config = CONFIGS["qwen3_next listed"] | {"shared_expert_intermediate_size": 900}
+    experts = model(config).experts
+    assert experts is not None
+    assert (experts.shared, experts.shared_width, experts.ffn) == (1, 900, 640)
+    more = model(config).total_parameters - model(CONFIGS["qwen3_next listed"]).total_parameters
+    assert more == 6 * 3 * 1536 * (900 - 1280)
+
+
 def test_layers_of_multi_token_prediction_are_left_out():
     more = {"num_nextn_predict_layers": 1, "mtp_hybrid_override_pattern": "*E", "mtp_layers_block_type": ["attention", "moe"]}  # fmt: skip
     assert model(CONFIGS["nemotron_h experts"] | more) == model(CONFIGS["nemotron_h experts"])
@@ -145,6 +160,8 @@ def test_numbers_of_minimax_are_names_of_layers():
         ("nemotron_h", {"layers_block_type": ["mamba"] * 9}, "hybrid_override_pattern and layers_block_type: got 'M-M*-M-M-' and a list; expected one value"),
         ("nemotron_h", {"mamba_ssm_cache_dtype": "fp7"}, "mamba_ssm_cache_dtype: got 'fp7'; expected float32, bfloat16 or float16"),
         ("nemotron_h", {"sliding_window": 512}, "sliding_window: expected null: attention in windows is not simulated here"),
+        ("nemotron_h", {"attention_head_dim": 96}, "head_dim and attention_head_dim: got 80 and 96; expected one value"),
+        ("nemotron_h", {"head_dim": None, "attention_head_dim": 96}, "attention_head_dim: got 96; expected 128: libraries do not agree on another width"),
         ("nemotron_h experts", {"n_shared_experts": 2}, "n_shared_experts: got 2; expected 1: libraries do not agree on other numbers"),
         ("nemotron_h experts", {"moe_intermediate_size": 0}, "moe_intermediate_size: is missing; expected it in a file with layers of experts"),
         ("qwen3_next listed", {"layer_types": ["linear_attention", "conv"] * 3}, "layer_types: got 'conv'; expected full_attention and linear_attention: other layers are not simulated yet"),
@@ -157,6 +174,8 @@ def test_numbers_of_minimax_are_names_of_layers():
         ("kimi_linear", {"linear_attn_config": CONFIGS["kimi_linear"]["linear_attn_config"] | {"kda_layers": [1, 2, 4]}}, "linear_attn_config: expected each of the layers 1 to 6 once in full_attn_layers or kda_layers"),
         ("kimi_linear", {"linear_attn_config": CONFIGS["kimi_linear"]["linear_attn_config"] | {"state_rank": 4}}, "linear_attn_config.state_rank: got 4; expected keys that are known: what this changes is not simulated yet"),
         ("kimi_linear", {"linear_attn_config": CONFIGS["kimi_linear"]["linear_attn_config"] | {"full_attn_layers": 3}}, "linear_attn_config.full_attn_layers: got 3; expected a list of layers, counted from 1"),
+        ("bailing_hybrid", {"group_norm_size": 4}, "group_norm_size: got 4; expected a file without it: lightning attention beside latent attention is not simulated yet"),
+        ("bailing_hybrid", {"short_conv_kernel_size": None}, "short_conv_kernel_size: is missing; expected it in a file of bailing_hybrid\nlinear_conv_kernel_dim: is missing; expected a whole number"),
         ("bamba", {"attn_layer_indices": [6]}, "attn_layer_indices: got 6; expected numbers of layers, 0 to 5"),
         ("bamba", {"mamba_d_head": 64}, "mamba_d_head: got 64; expected the number of channels over mamba_n_heads, 96"),
         ("mamba2", {"num_heads": 12}, "num_heads: got 12 of width 96; expected expand times hidden_size in all, 4608"),

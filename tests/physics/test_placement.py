@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cluster_sim.physics.placement import MemoryUse, place_on_gpus
+from cluster_sim.physics.cache_groups import CacheKind
+from cluster_sim.physics.placement import MemoryUse, cache_kinds, place_on_gpus
 from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.schema import catalog_entry
 from tests.machines import device, model, small_gpu, tiny_model
@@ -52,3 +53,21 @@ def test_fp4_checkpoints_of_deepseek_keep_attention_in_16_bit() -> None:
         MemoryUse(0.9, 0.0, 512),
     )
     assert placed.weight_bytes / 2**30 == pytest.approx(48.13, rel=0.015)
+
+
+def test_layers_whose_windows_are_alike_are_one_kind() -> None:
+    """DeepSeek-V4 in short: entries of 16 values in 16 bit; one in 4 tokens, one in 8, or none."""
+    entry = {"kind": "compressed", "heads": 4, "head_dim": 16, "q_rank": 8, "output_groups": 2, "output_rank": 8, "tokens": 24}  # fmt: skip
+    layers = [{**entry, "layers": count, "ratio": ratio} for count, ratio in ((2, 0), (3, 4), (5, 8))]  # fmt: skip
+    kinds = cache_kinds(tiny_model(layers=10, attention_layers=layers), "bf16", 1)
+    whole = CacheKind(8, (3 * 8 + 5 * 4) / 8, kernel_tokens=64)
+    assert kinds == [whole, CacheKind(10, 32.0, "window", 24)]
+
+
+def test_states_are_shared_by_tensor_parallel_devices() -> None:
+    """Two value heads of 8 by 8 in 32 bit, and 3 inputs of 2 x 16 + 16 channels in 16 bit."""
+    heads = {"heads": 4, "kv_heads": 2, "head_dim": 16}
+    delta = {"kind": "gated_delta_net", "key_heads": 2, "value_heads": 2, "key_dim": 8, "value_dim": 8}  # fmt: skip
+    layers = [{"kind": "full", "layers": 1, **heads}, {**delta, "layers": 3}]
+    kinds = cache_kinds(tiny_model(layers=4, attention_layers=layers), "bf16", 2)
+    assert kinds == [CacheKind(1, 64.0), CacheKind(3, (512 + 3 * 48 * 2) / 2, "state")]

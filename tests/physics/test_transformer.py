@@ -74,3 +74,12 @@ def test_bytes_of_a_step_are_weights_and_kv_by_hand() -> None:
         2 * 12_288 + 2 * 24_576 + 16_384
     )
     assert traffic.step_bytes(3, 100, 0, 1) == 2 * 128 * 100 + 2 * 128 * 3
+
+
+@pytest.mark.parametrize(("tokens", "kept"), [(0, 0), (1, 1), (16, 16), (17, 1), (40, 8)])
+def test_of_chunks_a_sequence_keeps_the_present_one(tokens: int, kept: int) -> None:
+    """A key and a value of two heads of 16 in 16 bit: 128 B a token and layer."""
+    heads = {"heads": 4, "kv_heads": 2, "head_dim": 16}
+    layers = [{"kind": "full", "layers": 1, **heads}, {"kind": "chunked", "layers": 3, "tokens": 16, **heads}]  # fmt: skip
+    chunked = tiny_model(layers=4, attention_layers=layers)
+    assert transformer.sequence_kv_bytes(chunked, "bf16", 1, tokens) == 128 * (tokens + 3 * kept)

@@ -49,6 +49,38 @@ def test_blocks_of_attention_are_as_large_as_a_state() -> None:
     assert pool.page_bytes == 12 * 1056 * 2048
 
 
+def test_blocks_of_nemotron_3_super_are_those_that_vllm_logged() -> None:
+    """8,320 tokens in vllm-project/vllm issue 48401: 512 B a token in fp8 beside a state of
+    128 x 64 x 128 values in 32 bit and 3 x 10,240 of its convolution in 16 bit.
+    """
+    state = 128 * 64 * 128 * 4 + 3 * 10_240 * 2
+    pool = page_pool([CacheKind(8, 512.0), CacheKind(40, state, "state")], 16, 1)
+    assert pool.groups == (CacheGroup(8320), CacheGroup(1, 5, "state"))
+
+
+def test_qwen_3_5_has_the_blocks_and_the_sequences_that_vllm_logged() -> None:
+    """vLLM 0.19 logged 290,864 tokens and 33.04 sequences of 32,768 (vllm-project/vllm issue 40691).
+
+    Tokens were a quarter of the blocks times the block then: 371 times 784, so 1,484 to 1,487
+    blocks. A token has 4 x 512 values, a state 48 x 128 x 128 in 32 bit and 3 x 10,240 in 16 bit.
+    """
+    state = 48 * 128 * 128 * 4 + 3 * 10_240 * 2.0
+    pool = page_pool([CacheKind(16, 4096.0), CacheKind(48, state, "state")], 16, 1)
+    assert pool.groups == (CacheGroup(784), CacheGroup(1, 3, "state"))
+    assert 290_864 == 371 * 784
+    counts = [pages * pool.tokens_per_page(32_768, 16_384) / 32_768 for pages in (1484, 1487)]
+    assert [round(count, 2) for count in counts] == [32.98, 33.04]
+
+
+def test_blocks_of_latent_vectors_beside_states_are_multiples_of_64() -> None:
+    """Kimi-Linear in 16 bit: 1,152 B a token, a state of 32 x 128 x 128 values in 32 bit and
+    3 x 12,288 of its convolutions in 16 bit: 1,885 tokens, 30 times 64.
+    """
+    latent = CacheKind(7, 1152.0, kernel_tokens=64)
+    state = CacheKind(20, 32 * 128 * 128 * 4 + 3 * 12_288 * 2.0, "state")
+    assert page_pool([latent, state], 16, 1).groups == (CacheGroup(1920), CacheGroup(1, 3, "state"))
+
+
 def test_pipeline_stages_share_the_layers() -> None:
     assert page_pool(GEMMA, 16, 2).page_bytes == 5 * 16 * 16384
 

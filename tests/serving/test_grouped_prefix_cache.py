@@ -6,14 +6,16 @@ import random
 
 import pytest
 
-from cluster_sim.physics.cache_groups import CacheGroup
+from cluster_sim.physics.cache_groups import CacheGroup, View
 from cluster_sim.physics.limited_view import NO_VIEW, LimitedView
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
 from cluster_sim.serving.scheduler import Continuous, SchedulerLimits
 from cluster_sim.serving.scheduler.continuous_scheduler import ContinuousScheduler
+from tests.oracles import Job, Limits, serve_token_by_token
 
 WINDOW = (CacheGroup(4), CacheGroup(4, 2, "window", 9))
+VIEWS: tuple[View, ...] = ("window", "window", "chunk")
 STATE = (CacheGroup(8), CacheGroup(1, 3, "state", slots=2))
 
 
@@ -34,10 +36,18 @@ def request(number: int, arrival_s: float, *pieces: tuple[int, int], output: int
 
 
 def serve(
-    scheduler: ContinuousScheduler, requests: list[Request], *, stretches: bool = False
-) -> None:
-    """Serve requests in steps of one second; pages are counted after each."""
+    scheduler: ContinuousScheduler,
+    requests: list[Request],
+    *,
+    stretches: bool = False,
+    counts: bool = True,
+) -> list[int]:
+    """Serve requests in steps of one second; returns the pages taken after each.
+
+    counts: the free ones are counted as well, which takes note of those that are free again.
+    """
     arriving, left, now, kv = list(requests), len(requests), 0.0, scheduler._kv
+    seen = []
     while left:
         while arriving and arriving[0].arrival_s <= now:
             scheduler.expect(arriving[0])
@@ -52,9 +62,12 @@ def serve(
         left -= len(scheduler.advance(steps, now))
         taken = scheduler.blocks_taken()
         assert 0 <= taken <= kv.capacity
-        kv.forget_until(kv.capacity - taken)
-        assert taken + sum(kv.count_queue()) == kv.capacity
+        if counts:
+            kv.forget_until(kv.capacity - taken)
+            assert taken + sum(kv.count_queue()) == kv.capacity
+        seen.append(taken)
     assert scheduler.blocks_taken() == scheduler.pending_tokens == 0
+    return seen
 
 
 def hits(scheduler: ContinuousScheduler, *requests: Request) -> list[int]:
@@ -128,9 +141,9 @@ def test_requests_that_share_blocks_take_those_of_their_windows_apart() -> None:
 def any_groups(rng: random.Random) -> tuple[CacheGroup, ...]:
     """A group that grows; windows of one size or chunks; states."""
     groups = [CacheGroup(rng.choice([1, 2, 4, 8]), rng.randint(1, 3))]
-    view, size = rng.choice(["window", "window", "chunk"]), rng.randint(2, 60)
+    view, size = rng.choice(VIEWS), rng.randint(2, 60)
     groups += [
-        CacheGroup(rng.choice([1, 2, 4, 8]), rng.randint(1, 3), view, size)  # type: ignore[arg-type]
+        CacheGroup(rng.choice([1, 2, 4, 8]), rng.randint(1, 3), view, size)
         for _ in range(rng.randint(0, 2))
     ]
     if rng.random() < 0.4:
@@ -172,6 +185,43 @@ def stretches_agree(seed: int) -> tuple[int, int]:
         ])  # fmt: skip
     assert seen[0] == seen[1], seed
     return sum(row[2] > 0 for row in seen[0]), sum(row[3] for row in seen[0])
+
+
+def tables_agree(seed: int) -> int:
+    """Whether pages one by one give the same hits and times at every step; returns the hits."""
+    rng = random.Random(seed)
+    groups = any_groups(rng)
+    pages, sequences, budget = rng.randint(20, 300), rng.randint(1, 8), rng.randint(8, 120)
+    scheduler = scheduler_of(groups, pages, sequences, budget)
+    requests = [each for each in any_requests(rng) if each.footprint <= scheduler.longest]
+    jobs = [
+        Job(each.arrival_s, each.prompt_tokens, each.output_tokens, pieces=each.pieces, answer=each.output_piece)
+        for each in requests
+    ]  # fmt: skip
+    told: list[int] = []
+    tables = [(group.block_tokens, group.pages * group.slots, *group[2:4]) for group in groups]
+    limits = Limits(
+        pages, 1, sequences, budget, chunked=True, prefix_caching=True, groups=tables,
+        watch=lambda taken, _: told.append(taken),
+    )  # fmt: skip
+    serve_token_by_token(jobs, limits, lambda *_: 1.0)
+    taken = serve(scheduler, requests, counts=False)
+    assert [each.prefix_hit_tokens for each in requests] == [job.hit for job in jobs], seed
+    assert [(each.first_token_s, each.finish_s) for each in requests] == [
+        (job.first_s, job.finish_s) for job in jobs
+    ], seed
+    assert taken == told, seed
+    return sum((job.hit or 0) > 0 for job in jobs)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_hits_are_those_of_pages_one_by_one(seed: int) -> None:
+    tables_agree(seed)
+
+
+@pytest.mark.slow
+def test_hits_are_those_of_pages_one_by_one_in_many_cases() -> None:
+    assert sum(tables_agree(seed) for seed in range(20, 420)) > 500
 
 
 @pytest.mark.parametrize("seed", range(20))

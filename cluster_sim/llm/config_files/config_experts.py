@@ -66,7 +66,7 @@ def feed_forward_of(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
     shared = _shared(reader, expert)
     if reader.given("intermediate_size_mlp"):
         # Llama 4: a shared expert beside the routed ones
-        width, shared = reader.count("intermediate_size_mlp"), 1
+        width, shared = reader.count("intermediate_size_mlp"), {"shared": 1}
     elif (dense_width := reader.count("dense_intermediate_size", default=0, least=0)) > 0:
         width = dense_width
     dense = _dense_layers(reader)
@@ -75,7 +75,7 @@ def feed_forward_of(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
     experts = {
         "count": count,
         "top_k": top_k,
-        "shared": shared,
+        **shared,
         "ffn": max(expert, 1),
         "dense_layers": dense,
     }
@@ -120,10 +120,10 @@ def _width(reader: ConfigKeys, hidden: int, nested: dict[str, Any]) -> int:
     return width // family.ffn_divisor if family is not None else width
 
 
-def _shared(reader: ConfigKeys, expert: int) -> int:
-    """Return the number of experts that every token passes.
+def _shared(reader: ConfigKeys, expert: int) -> dict[str, int]:
+    """Return the experts that every token passes.
 
-    Some files give the width of all of them together.
+    Some files give the width of all of them together, which may be that of none of the routed ones.
     """
     count = reader.count(*_SHARED, default=0, least=0)
     if reader.model_type.startswith("hunyuan"):
@@ -131,20 +131,24 @@ def _shared(reader: ConfigKeys, expert: int) -> int:
             reader.fault(
                 "use_mixed_mlp_moe: expected true: libraries do not agree on experts without a shared one"
             )
-        return count
+        if count != 1:
+            reader.fault(
+                f"num_shared_expert: got {count}; expected 1: libraries do not agree on other numbers"
+            )
+        return {"shared": count}
+    if reader.model_type == "hy_v3" and not count:
+        reader.fault("num_shared_experts: got 0; expected 1 at least: its class has one anyway")
     key, width = reader.value(*_SHARED_WIDTH)
     if not width:
-        return count
+        return {"shared": count}
     side = reader.count(key, least=0)
-    if expert and side % expert:
-        reader.fault(
-            f"{key}: got {side}; expected a multiple of the width of an expert, {expert}: other widths are not simulated yet"
-        )
     if count > 1 and side != count * expert:
         reader.fault(
             f"{key}: got {side} beside {count} shared experts; expected {count * expert}: shared experts of another width are not simulated yet"
         )
-    return side // max(expert, 1)
+    if expert and side % expert:
+        return {"shared": 1, "shared_ffn": side}
+    return {"shared": side // max(expert, 1)}
 
 
 def _dense_layers(reader: ConfigKeys) -> int:
@@ -192,7 +196,15 @@ def _listed_layers(reader: ConfigKeys) -> list[bool]:
     kinds = reader.one_per_layer("mlp_layer_types")
     numbers = _enumerated(reader)
     if isinstance(frequency, list):  # one entry per layer: whether it has experts
-        return [bool(has) for has in reader.one_per_layer("moe_layer_freq")][: reader.layers]
+        listed = _flags(reader, "moe_layer_freq")
+        if kinds and listed != [kind != "dense" for kind in kinds]:
+            reader.fault(
+                "moe_layer_freq and mlp_layer_types: got different layers; expected the same ones"
+            )
+        return listed
+    if reader.given("is_moe_layer"):  # EXAONE, beside a number of layers without experts
+        reader.value("first_last_k_dense_replace")
+        return _flags(reader, "is_moe_layer")
     if kinds:
         if strange := sorted({str(kind) for kind in kinds} - {"dense", *_SPARSE}):
             reader.fault(
@@ -200,6 +212,14 @@ def _listed_layers(reader: ConfigKeys) -> list[bool]:
             )
         return [kind != "dense" for kind in kinds][: reader.layers]
     return [] if numbers is None else [layer in numbers for layer in range(reader.layers)]
+
+
+def _flags(reader: ConfigKeys, key: str) -> list[bool]:
+    """Return the flag of each layer under a key, which has 0 and 1 or false and true."""
+    flags = reader.one_per_layer(key)[: reader.layers]
+    if strange := [flag for flag in flags if not isinstance(flag, int) or flag not in (0, 1)]:
+        reader.fault(f"{key}: got {shown(strange[0])}; expected 0 or 1 for each layer")
+    return [flag == 1 for flag in flags]
 
 
 def _enumerated(reader: ConfigKeys) -> set[int] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -17,6 +17,7 @@ from cluster_sim.llm.read_from import Topic
 _NESTED = ("text_config", "language_config", "llm_config", "thinker_config")
 """Keys that hold the language model of a multimodal model."""
 
+_TIED = "tie_word_embeddings"
 _PER_LAYER = frozenset(
     ("num_key_value_heads", "intermediate_size", "moe_intermediate_size", "num_experts", "moe_topk",
      "num_experts_per_tok", "num_shared_expert", "moe_num_experts", "ffn_hidden_size")
@@ -66,7 +67,7 @@ class ConfigKeys:
         self.is_nested = self.own is not config
         self.outside = str(config.get("model_type") or "") if self.is_nested else ""
         """`model_type` of the model that the language model is inside."""
-        self.faults: list[str] = []
+        self.faults: list[str] = list(_two_values(config))
         self.notes: list[str] = []
         self.looked_up: set[str] = set()
         self.passed_over: set[str] = set()
@@ -219,6 +220,17 @@ class ConfigKeys:
             self.faults.append(text)
 
 
+def _two_values(config: dict[str, Any]) -> Iterator[str]:
+    """Yield a fault where a model and the language model inside do not agree on tied embeddings."""
+    inner = next((config[key] for key in _NESTED if isinstance(config.get(key), dict)), None)
+    if inner is None:
+        return
+    around, inside = config.get(_TIED), inner.get(_TIED)
+    if around is not None and inside is not None and around != inside:
+        yield f"{_TIED}: got {shown(around)} around the language model and {shown(inside)} in it; expected one value"
+    yield from _two_values(inner)
+
+
 def _unnested(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the keys of the language model over those around it, and its own keys alone."""
     own, merged = config, dict(config)
@@ -228,8 +240,8 @@ def _unnested(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
             break
         if "model_type" in inner:  # what it is called outside is another model
             merged = {key: value for key, value in merged.items() if key != "architectures"}
-        tied = merged.get("tie_word_embeddings")
+        tied = merged.get(_TIED)
         own, merged = inner, merged | inner
-        if merged.get("tie_word_embeddings") is None and tied is not None:
-            merged["tie_word_embeddings"] = tied
+        if merged.get(_TIED) is None and tied is not None:
+            merged[_TIED] = tied
     return merged, own

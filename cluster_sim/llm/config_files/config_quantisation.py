@@ -81,6 +81,8 @@ def _with_experts_of_their_own(reader: ConfigKeys, quantised: Quantised | None) 
         beside = "" if quantised is not None else " without quantization_config"
         reader.fault(f"expert_dtype: got {shown(format_)}{beside}; expected fp4 or fp8 beside it")
         return quantised
+    if any(group.format.native == "fp4" for group in quantised.groups):
+        return quantised  # the experts were quantised anew
     return quantised._replace(groups=[Group(MXFP4, ("experts",)), *quantised.groups])
 
 

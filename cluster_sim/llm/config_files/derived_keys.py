@@ -16,9 +16,13 @@ _KV_HEADS_FOLLOW = ("dbrx", "gpt_bigcode")
 
 def compare_derived_keys(reader: ConfigKeys, shape: dict[str, Any]) -> None:
     """Note the derived keys of a file as read, and a fault where one differs."""
-    expected: dict[str, int] = {"num_sliding_attention_heads": shape["heads"]}
+    expected: dict[str, int] = {}
     if latent := shape.get("latent"):
         expected["qk_head_dim"] = latent["nope_dim"] + latent["rope_dim"]
+    if not reader.has("head_dim"):
+        expected["head_dim"] = shape["hidden"] // shape["heads"]
+    if reader.model_type == "glm4_moe_lite":
+        expected["head_dim"] = shape["latent"]["rope_dim"] if latent else 0
     if reader.model_type in _KV_HEADS_FOLLOW:
         expected["num_key_value_heads"] = shape["kv_heads"]
     for key, value in expected.items():

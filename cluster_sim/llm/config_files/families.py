@@ -46,11 +46,14 @@ _GEMMA_2 = replace(
 
 _ALIKE: dict[str, Family] = {
     "llama yi internlm internlm2 baichuan aquila xverse orion deepseek granite olmo olmo2 "
-    "exaone hunyuan_v1_dense chatglm minicpm3": _MHA,
-    "glm4v_text stablelm": Family(),
+    "hunyuan_v1_dense chatglm": _MHA,
+    "glm4v_text stablelm exaone": Family(),
     "glm glm4 seed_oss": Family(defaults={"head_dim": 128}),
     "internlm3": replace(_MHA, defaults={"head_dim": 128, "num_key_value_heads": 2}),
     "cohere minicpm": replace(_MHA, tied=True),
+    "minicpm3": replace(
+        _MHA, tied=True, required=("kv_lora_rank", "q_lora_rank", "qk_nope_head_dim", "v_head_dim")
+    ),
     "smollm3": Family(tied=True),
     "ernie4_5": Family(tied=True, defaults={"head_dim": 128}),
     "qwen2 qwen2_vl qwen2_vl_text qwen2_5_vl qwen2_5_vl_text qwen2_audio mimo": _QWEN,
@@ -136,8 +139,8 @@ FAMILIES: dict[str, Family] = {
     ),
     "glm4_moe_lite": Family(required=(*_LATENT, "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")),
     "dbrx": Family(required=("ffn_config", "attn_config")),
-    "step3p5": Family(required=("share_expert_dim", "head_dim", "moe_layers_enum")),
-    "step3p7": Family(required=("share_expert_dim", "head_dim", "first_k_dense_replace")),
+    "step3p5": Family(mixed="step", required=("share_expert_dim", "moe_intermediate_size", "head_dim", "moe_layers_enum")),
+    "step3p7": Family(mixed="step", required=("share_expert_dim", "moe_intermediate_size", "head_dim", "first_k_dense_replace")),
     "gptj": Family(gated=False, kv_as_heads=True, ffn_per_hidden=4),
     "codegen": Family(gated=False, kv_as_heads=True, ffn_per_hidden=4),
     "gpt_bigcode": replace(_GPT, positions="learned", defaults={"multi_query": True}),
@@ -152,7 +155,9 @@ _ARCHITECTURES = {
     "LlamaForCausalLM": "llama", "MistralForCausalLM": "mistral", "MixtralForCausalLM": "mixtral",
     "Qwen2ForCausalLM": "qwen2", "Qwen3ForCausalLM": "qwen3", "Qwen3MoeForCausalLM": "qwen3_moe",
     "DeepseekV3ForCausalLM": "deepseek_v3", "GptOssForCausalLM": "gpt_oss",
-    "Gemma2ForCausalLM": "gemma2", "Phi3ForCausalLM": "phi3",
+    "Gemma2ForCausalLM": "gemma2", "Phi3ForCausalLM": "phi3", "DeepseekV32ForCausalLM": "deepseek_v32",
+    "DeepseekV4ForCausalLM": "deepseek_v4", "GlmMoeDsaForCausalLM": "glm_moe_dsa", "MiMoV2FlashForCausalLM": "mimo_v2_flash",
+    "DeciLMForCausalLM": "deci", "Llama4ForCausalLM": "llama4",
 }  # fmt: skip
 """Families by `architectures`, for files without a known `model_type`."""
 
@@ -168,15 +173,14 @@ REFUSED_TYPES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"t5|[a-z]*t5|t5gemma.*|[mp]?bart|plbart|pegasus.*|marian|m2m_100|nllb-moe|whisper|fsmt|led|blenderbot.*|prophetnet|switch_transformers|florence2|speech_to_text|encoder-decoder", _BOTH),
         (r".*(bert|roberta|electra|mpnet|ernie_m|xlnet|clip|siglip|dinov2|longformer|bigbird|big_bird|funnel|luke|splinter|canine)(?!.*code).*|bge.*|vit.*|xlm|new|esm", _ENCODER),
         (r".*mamba.*|rwkv.*|jamba|bamba|zamba.*|nemotron_h.*|granitemoehybrid|falcon_h1|lfm2.*|recurrent_gemma|xlstm|retnet|.*hyena.*|plamo2", _STATE),
-        (r"qwen3_next|qwen3_5.*|qwen3_6.*|minimax|minimax_text_01|minimax_m1|kimi_linear|kimi_k3", _LINEAR),
+        (r"qwen3_next.*|qwen3_5.*|qwen3_6.*|qwen4_exp.*|minimax_m1.*|kimi_linear.*|bailing_hybrid|bailing_moe_linear|glm5_next.*|lara_mini", _LINEAR),
         (r"gemma3n.*|gemma4_.*", "layers of several kinds with inputs, heads or experts of their own"),
         (r"mimo_v2.*|openelm", _UNLIKE),
-        (r"muse_(glimmer|spark).*", "a gate of the attention's output"),
+        (r"beam|muse_(glimmer|spark).*", "a gate of the attention's output"),
         (r"hrm_.*|dory|.*_loop(_text)?", "layers that a token passes several times"),
         (r"jetmoe", "attention with experts"),
-        (r"arctic", "a dense feed-forward part beside experts"),
         (r"gpt_neo", "attention to a window in every second layer"),
-        (r"longcat_flash", "two attentions per layer and experts that compute nothing"),
+        (r"longcat_flash_.*", "two attentions per layer and experts that compute nothing"),
     )
 )  # fmt: skip
 """What `model_type` stands for where its layers are not simulated, by pattern."""

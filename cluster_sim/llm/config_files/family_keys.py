@@ -24,7 +24,7 @@ _ALIKE = {
     "llama internlm3 granite olmo olmo2 hunyuan_v1_dense glm glm4 seed_oss ernie4_5 phi arcee apertus gemma "
     "glm4v_text qwen3_vl_text": "",
     "cohere": "model_max_length",
-    "nemotron": "kv_channels ffn_hidden_size",
+    "nemotron": "",
     "gpt_neox": "-num_key_value_heads -head_dim",
     "persimmon": "-num_key_value_heads -head_dim",
     "stablelm": "-head_dim",
@@ -34,13 +34,15 @@ _ALIKE = {
     "gpt_oss": f"{_LOCAL} num_experts {_WINDOWS}",
     "exaone4 cohere2 gemma3 gemma3_text": f"{_WINDOWS} sliding_window_pattern _sliding_window_pattern",
     "smollm3": f"{_WINDOWS} use_sliding_window",
-    "qwen2 qwen3 qwen2_vl qwen2_vl_text qwen2_5_vl qwen2_5_vl_text qwen2_5_omni_text": _QWEN,
+    "qwen2 qwen3 qwen2_5_omni_text": _QWEN,
+    "qwen2_vl qwen2_vl_text qwen2_5_vl qwen2_5_vl_text": f"{_QWEN} -head_dim",
     "qwen2_moe": f"{_QWEN} {_ROUTED} shared_expert_intermediate_size",
     "qwen3_moe": f"{_ROUTED} num_local_experts sliding_window use_sliding_window",
     "qwen3_vl_moe_text": f"{_ROUTED} num_local_experts",
     "qwen3_omni_moe_text": _ROUTED,
     "mixtral phimoe": f"{_LOCAL} num_experts sliding_window",
-    "minimax_m2 olmoe": f"{_LOCAL} num_experts",
+    "minimax_m2": f"{_LOCAL} num_experts",
+    "olmoe": f"{_LOCAL} num_experts -head_dim",
     "granitemoe": _LOCAL,
     "granitemoeshared": f"{_LOCAL} shared_intermediate_size",
     "minicpm3": _LATENT,
@@ -57,7 +59,7 @@ _ALIKE = {
     "dbrx": "-hidden_size -intermediate_size -num_key_value_heads -head_dim d_model n_heads n_layers max_seq_len ffn_config attn_config",
     "mpt": "-intermediate_size -num_key_value_heads -head_dim d_model n_heads n_layers max_seq_len attn_config expansion_ratio",
     "opt": "-intermediate_size -num_key_value_heads -head_dim ffn_dim word_embed_proj_dim",
-    "falcon": "-intermediate_size -num_key_value_heads ffn_hidden_size multi_query new_decoder_architecture num_kv_heads",
+    "falcon": "-intermediate_size -num_key_value_heads -head_dim ffn_hidden_size multi_query new_decoder_architecture num_kv_heads",
     "gpt2 gptj codegen": _GPT,
     "gpt_bigcode": f"{_GPT} multi_query",
     "qwen3_next": f"{_ROUTED} shared_expert_intermediate_size layer_types",
@@ -75,17 +77,20 @@ _ALIKE = {
     "olmo_hybrid": "layer_types",
     "jamba": "num_experts num_local_experts num_experts_per_tok",
     "minimax minimax_text_01 minimax_m1": f"{_LOCAL} num_experts shared_intermediate_size sliding_window layer_types",
+    "bailing_hybrid": f"{_LATENT} num_experts num_local_experts num_experts_per_token num_experts_per_tok num_shared_experts n_shared_experts "
+    "moe_intermediate_size first_k_dense_replace mlp_layer_types layer_types model_max_length",
     "kimi_linear kimi_k3": f"{_LATENT} num_experts num_local_experts num_experts_per_token num_experts_per_tok num_shared_experts n_shared_experts "
     "moe_intermediate_size first_k_dense_replace mlp_layer_types layer_types model_max_length",
     "mimo_v2_flash": "n_routed_experts num_local_experts num_experts_per_tok moe_intermediate_size moe_layer_freq mlp_layer_types "
     "v_head_dim sliding_window sliding_window_size layer_types",
     "deepseek_v32 glm_moe_dsa": f"{_LATENT} {_DEEPSEEK} num_experts mlp_layer_types layer_types",
     "deepseek_v4": "-intermediate_size n_routed_experts num_local_experts n_shared_experts num_experts_per_tok moe_intermediate_size "
-    "mlp_layer_types q_lora_rank qk_rope_head_dim sliding_window layer_types",
+    "mlp_layer_types q_lora_rank qk_rope_head_dim qk_nope_head_dim sliding_window layer_types",
     "gemma4 gemma4_text": f"{_WINDOWS} num_experts top_k_experts moe_intermediate_size",
     "llama4 llama4_text": f"{_LOCAL} intermediate_size_mlp interleave_moe_layer_step layer_types",
     "minimax_m3 minimax_m3_vl minimax_m3_text minimax_m3_vl_text": f"{_LOCAL} num_experts dense_intermediate_size shared_intermediate_size "
     "n_shared_experts moe_layer_freq mlp_layer_types layer_types",
+    "mistral_large4 mistral_large4_text": f"{_LATENT} {_DEEPSEEK} -q_lora_rank num_experts mlp_layer_types layer_types",
     "hy_v4": f"{_LATENT} {_DEEPSEEK} -first_k_dense_replace mlp_layer_types layer_types",
     "axk1": f"{_LATENT} {_DEEPSEEK} moe_layer_freq mlp_layer_types",
     "mistral4": f"{_LATENT} {_DEEPSEEK}",
@@ -100,7 +105,7 @@ _ALIKE = {
     "sarvam_moe": f"{_DEEPSEEK} num_experts num_shared_experts",
     "afmoe": f"{_WINDOWS} num_experts num_experts_per_tok num_shared_experts moe_intermediate_size num_dense_layers",
     "cohere2_moe": f"{_WINDOWS} sliding_window_pattern num_experts num_experts_per_tok num_shared_experts first_k_dense_replace mlp_layer_types",
-    "laguna": f"{_WINDOWS} num_experts num_experts_per_tok moe_intermediate_size shared_expert_intermediate_size mlp_layer_types",
+    "laguna": f"{_WINDOWS} {_ROUTED} shared_expert_intermediate_size mlp_layer_types",
     "mllama mllama_text_model": "-head_dim",
     "bloom": "-intermediate_size -num_key_value_heads -head_dim n_embed n_head n_layer seq_length",
 }  # fmt: skip
@@ -121,7 +126,7 @@ _OF_OTHERS = (
     "experts_per_token num_experts_per_token moe_top_k top_k_experts num_shared_experts num_shared_expert share_expert_dim "
     "moe_shared_expert_intermediate_size expert_intermediate_size intermediate_size_mlp dense_intermediate_size "
     "num_dense_layers moe_layer_freq interleave_moe_layer_step moe_layers_enum multi_query_attention multi_query_group_num "
-    "num_attention_groups padded_vocab_size sliding_window_size n_embed seq_length max_sequence_length use_mla"
+    "kv_channels num_attention_groups padded_vocab_size sliding_window_size n_embed seq_length max_sequence_length use_mla"
 )
 """Keys of families that are not listed."""
 _ABOUT_LAYERS = frozenset(_OF_OTHERS.split()).union(*_KEYS.values())

@@ -30,6 +30,8 @@ _OTHERWISE = {
     "moe_layers_enum": "mlp_layer_types",
 }
 """Keys in place of those that a file must have, as transformers 5 saves them."""
+_NEVER_TIED = ("kimi_linear", "kimi_k3")
+"""Families that the library does not tie whatever the file says."""
 _AROUND = {
     "internvl": "tie_word_embeddings",
     "granite_speech": "tie_word_embeddings",
@@ -159,6 +161,10 @@ def _required(reader: ConfigKeys) -> None:
     outside = reader.outside
     if (key := _AROUND.get(outside, "")) and key not in reader.config:
         reader.fault(f"{key}: is missing; expected it in a file of {outside}")
+    if reader.model_type in _NEVER_TIED and reader.config.get("tie_word_embeddings"):
+        reader.fault(
+            f"tie_word_embeddings: got true; expected false: libraries do not agree on tied embeddings of {kind}"
+        )
     if family is None and not any(one in reader.config for one in ACTIVATIONS):
         reader.fault(f"{ACTIVATIONS[0]}: is missing; expected it in a file of {kind}")
     for key in family.required if family is not None else ("tie_word_embeddings",):

@@ -40,6 +40,7 @@ Groups = list[Group]
 """Formats of a checkpoint. A module has that of the first group that names it."""
 
 
+BF16 = Format("bf16", "bf16", bits=16.0)
 FP8 = Format("fp8", "fp8")
 NVFP4 = Format("nvfp4", "fp4")
 MXFP4 = Format("mxfp4", "fp4", "mxfp4")

@@ -11,7 +11,7 @@ from typing import Any
 from cluster_sim.errors import shown
 from cluster_sim.llm.config_files.config_keys import ConfigKeys
 from cluster_sim.llm.config_files.config_quantisation import Quantised
-from cluster_sim.llm.config_files.formats import Format, Group
+from cluster_sim.llm.config_files.formats import BF16, Format, Group
 from cluster_sim.llm.config_files.module_names import Module, modules_of
 from cluster_sim.llm.model import Model
 from cluster_sim.llm.model_shape import WeightPart
@@ -27,7 +27,6 @@ _PREFIXES = (
 _SINGLE_EXPERT = re.compile(r"experts\\?\.(\d+|\(|\[\d)")
 _EXPERT = re.compile(r"(?<=experts\.)\d+")
 _PARTS: tuple[WeightPart, ...] = ("embedding", "attention", "ffn", "shared", "experts")
-_BF16 = Format("bf16", "bf16", bits=16.0)
 
 Weights = dict[WeightPart, Counter[Format]]
 """Numbers of weights of each part in each format."""
@@ -178,11 +177,11 @@ class _Stored:
     def format_of(self, module: Module, names: list[str]) -> Format:
         """Return the format of a module of these names."""
         if module.part in self._wide or any(map(self._ignored, names)):
-            return _BF16
+            return BF16
         for format_, targets in self._groups:
             if targets is None or any(map(targets, names)):
                 return format_
-        return _BF16
+        return BF16
 
 
 class _Matcher:
@@ -197,21 +196,26 @@ class _Matcher:
             pattern for pattern in patterns if "*" not in pattern and not pattern.startswith("re:")
         }
         wild = [
-            expression
+            translate(spelling)
             for pattern in patterns
             if not pattern.startswith("re:") and "*" in pattern
-            for expression in (translate(pattern), translate(f"{pattern}.*"))
+            for spelling in ((pattern,) if pattern.endswith("*") else (pattern, f"{pattern}.*"))
         ]
         regular = [pattern[3:] for pattern in patterns if pattern.startswith("re:")]
-        self._expressions = [re.compile(one) for one in (*wild, *regular)]
+        self._expressions = [re.compile(one) for one in regular]
+        if wild:
+            self._expressions.append(re.compile("|".join(wild)))
 
     def __call__(self, name: str) -> bool:
+        return self._is_named(name) or any(one.match(name) for one in self._expressions)
+
+    def _is_named(self, name: str) -> bool:
+        """Return whether some steps of a name in a row are a plain pattern."""
+        if not self._plain:
+            return False
         steps = name.split(".")
-        parts = (
-            ".".join(steps[start:end])
+        return any(
+            ".".join(steps[start:end]) in self._plain
             for start in range(len(steps))
             for end in range(start + 1, len(steps) + 1)
-        )
-        return any(part in self._plain for part in parts) or any(
-            expression.match(name) for expression in self._expressions
         )

@@ -18,7 +18,7 @@ _KNOWN = re.compile(
             # norms, biases, activations, initial values, drop-out
             r".*(_eps|_epsilon|epsilon|_bias|dropout|_drop|_pdrop|_act|_act_fn|activation|init|initializer.*|_init_std|initializer_factor)",
             r"(attn|attention|mlp|qkv|use|add|o|lm_head)_.*bias.*|.*bias.*|(use_)?(qk|q_k|query_key|kv)_?(layer)?_?norm(_.*)?|.*norm.*",
-            r"attention_dropout.*|attn_implementation|_attn_implementation.*|use_flash_attn.*|flash_attn.*|_flash.*|use_(flash|sdpa|eager).*",
+            r"attention_dropout.*|mla_scale_.*|attn_implementation|_attn_implementation.*|use_flash_attn.*|flash_attn.*|_flash.*|use_(flash|sdpa|eager).*",
             r"fp32_attention|attention_softmax_in_fp32|apply_query_key_layer_scaling|apply_residual_connection_post_layernorm",
             r"scale_attn_.*|scale_attention.*|attention_multiplier|attention_scaling|query_pre_attn_scalar|attn_scale|attn_temperature_.*|attention_value_scale|floor_scale",
             r"(attn|final|router)_logit_?(soft)?_?cap(ping)?.*|.*softcap.*|.*logits?_scal.*|.*soft_cap.*|.*_multipliers?|residual_.*|embedding_multiplier|mup_.*|dim_model_base|scale_(emb|depth)|lm_head_multiplier",

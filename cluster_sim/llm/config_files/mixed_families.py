@@ -43,6 +43,15 @@ MIXED_FAMILIES: dict[str, Family] = {
             "linear_conv_kernel_dim": 4, "max_position_embeddings": 1048576,
         },
     ),
+    "bailing_hybrid": Family(
+        mixed="ling",
+        kv_as_heads=True,
+        required=("num_experts", "num_shared_experts", "moe_intermediate_size", "first_k_dense_replace", "kv_lora_rank", "short_conv_kernel_size"),
+        defaults={
+            "qk_rope_head_dim": 64, "qk_nope_head_dim": 128, "v_head_dim": 128, "head_dim": 128, "layer_group_size": 6,
+            "max_position_embeddings": 262144,
+        },
+    ),
     "jamba": Family(
         mixed="jamba",
         kv_as_heads=True,
@@ -114,6 +123,12 @@ MIXED_FAMILIES: dict[str, Family] = {
         mixed="mllama",
         defaults={"num_key_value_heads": 8, "cross_attention_layers": [3, 8, 13, 18, 23, 28, 33, 38]},
     ),
+    "mistral_large4 mistral_large4_text": replace(
+        _SPARSE,
+        mixed="mistral_large4",
+        required=("kv_lora_rank", "n_routed_experts", "n_shared_experts", "moe_intermediate_size"),
+        defaults={"qk_rope_head_dim": 64, "qk_nope_head_dim": 64, "v_head_dim": 128, "first_k_dense_replace": 1} | _INDEXERS | {"index_n_heads": 32},
+    ),
     "hy_v4": replace(
         _SPARSE,
         mixed="hy_v4",
@@ -137,6 +152,15 @@ MIXED_FAMILIES: dict[str, Family] = {
         mixed="laguna",
         required=("num_experts", "moe_intermediate_size", "shared_expert_intermediate_size"),
         defaults={"head_dim": 128, "sliding_window": 512, "first_k_dense_replace": 1},
+    ),
+    "longcat_flash": Family(
+        mixed="longcat",
+        kv_as_heads=True,
+        required=("kv_lora_rank", "q_lora_rank", "n_routed_experts", "moe_topk", "expert_ffn_hidden_size", "zero_expert_num"),
+        defaults={"qk_rope_head_dim": 64, "qk_nope_head_dim": 128, "v_head_dim": 128},
+    ),
+    "arctic": Family(
+        mixed="arctic", kv_as_heads=True, required=("num_local_experts", "num_experts_per_tok", "moe_layer_frequency", "use_residual", "max_position_embeddings")
     ),
     "nemotron-nas": Family(mixed="deci", kv_as_heads=True, required=("block_configs",)),
     "deci": Family(mixed="deci", kv_as_heads=True),

@@ -165,9 +165,9 @@ def _of_latent(kind: LatentLayers, hidden: int) -> Iterator[Module]:
 
 def _of_compressed(kind: CompressedLayers, hidden: int) -> Iterator[Module]:
     width = kind.heads * kind.head_dim
-    yield _in_attention(hidden * kind.q_rank, "q_a_proj", "wq_a")
+    yield _in_attention(hidden * kind.q_rank, "q_a_proj", "wq_a", "fused_wqa_wkv")
     yield _in_attention(kind.q_rank * width, "q_b_proj", "wq_b")
-    yield _in_attention(hidden * kind.head_dim, "kv_proj", "wkv")
+    yield _in_attention(hidden * kind.head_dim, "kv_proj", "wkv", "fused_wqa_wkv")
     yield _in_attention(kind.output_rank * width, "o_a_proj", "wo_a")
     yield _in_attention(hidden * kind.output_groups * kind.output_rank, "o_b_proj", "wo_b")
     named = ("compressor.kv_proj", "compressor.wkv", "compressor.gate_proj", "compressor.wgate")

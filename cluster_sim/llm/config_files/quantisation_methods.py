@@ -7,6 +7,7 @@ from typing import Any
 
 from cluster_sim.errors import shown
 from cluster_sim.llm.config_files.formats import (
+    BF16,
     FP8,
     MXFP4,
     MXFP8,
@@ -105,18 +106,27 @@ def _of_weights(weights: dict[str, Any]) -> Format:
     )
 
 
-def _quark(content: dict[str, Any]) -> Format:
-    """Return the format of an AMD Quark checkpoint."""
-    layers = content.get("layer_quant_config")
-    if layers:
-        raise ValueError(
-            f"layer_quant_config: got {shown(layers)}; expected none: several precisions in one checkpoint are not simulated yet"
-        )
+def _quark(content: dict[str, Any]) -> Groups:
+    """Return the formats of an AMD Quark checkpoint: that of named modules before that of all."""
+    named = content.get("layer_quant_config") or {}
+    groups = []
+    for pattern, own in named.items():
+        if "lm_head" in str(pattern):
+            raise ValueError(
+                f"layer_quant_config: got {shown(pattern)}; expected names inside layers: a quantised output head is not simulated yet"
+            )
+        weight = own.get("weight")
+        groups.append(Group(_of_quark(weight) if weight else BF16, (str(pattern),)))
     weight = (content.get("global_quant_config") or {}).get("weight")
-    if isinstance(weight, list):
-        weight = weight[0]
     if not weight:
         raise ValueError("global_quant_config: is missing; expected weight in it")
+    return [*groups, Group(_of_quark(weight))]
+
+
+def _of_quark(weight: Any) -> Format:
+    """Return the format of one entry for weights."""
+    if isinstance(weight, list):
+        weight = weight[0]
     dtype, group = str(weight.get("dtype")), weight.get("group_size")
     if dtype.startswith("fp8"):
         return FP8
@@ -222,7 +232,7 @@ METHODS: dict[str, Callable[[dict[str, Any]], Groups]] = {
     "modelopt-fp4": modelopt,
     "modelopt-mixed": modelopt,
     "compressed-tensors": _groups,
-    "quark": _whole(_quark),
+    "quark": _quark,
     "torchao": _whole(_torchao),
     "fp8": _whole(lambda content: FP8),
     "fbgemm-fp8": _whole(lambda content: FP8),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from cluster_sim.llm.layers.kind import MatrixShape, StateShape
+from cluster_sim.llm.layers.kind import MatrixShape, StateShape, heads_fault
 from cluster_sim.llm.layers.state import STATE_BYTES, StateLayers
 from cluster_sim.typing import Count, CountOrZero
 
@@ -20,6 +20,10 @@ class DeltaLayers(StateLayers):
     """Width of a key."""
     value_dim: Count
     """Width of a value."""
+
+    def fault_of_ranks(self, ranks: int) -> str | None:
+        """Return why the heads of keys or of values cannot be shared, see `AttentionLayers`."""
+        return heads_fault(ranks, self.key_heads, "key heads") or super().fault_of_ranks(ranks)
 
     @property
     def state_values(self) -> int:

@@ -20,8 +20,8 @@ class LatentAttention(Description):
     """Width of the latent vector of queries; 0 where queries are not compressed."""
     kv_rank: Count
     """Width of the latent vector of keys and values."""
-    rope_dim: Count
-    """Width of the part of a key that carries the rotary embedding."""
+    rope_dim: CountOrZero
+    """Width of the part of a key that carries the rotary embedding; 0: no positions."""
     nope_dim: Count
     """Width of the part of a head's key without rotary embedding."""
     v_dim: Count

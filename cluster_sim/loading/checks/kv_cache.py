@@ -11,8 +11,20 @@ from cluster_sim.schema import Trail
 
 
 def state_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
-    """Yield what is not simulated with a model that keeps states alone, and caches no token."""
+    """Yield what is not simulated with models that keep states, or states alone and no token."""
     model, pool = deployment.model, deployment.pool
+    if not any(kind.state_bytes() for kind in model.attention):
+        return
+    if pool.kv.offload:
+        yield (
+            (*trail, "kv", "offload"),
+            f"got tiers; expected none: {model.name} has layers with a state, which tiers do not keep in this version",
+        )
+    if pool.is_wafer and pool.kv.prefix_caching:
+        yield (
+            (*trail, "kv", "prefix_caching"),
+            f"got true; expected false: {model.name} has layers with a state, which is not found again on wafers in this version",
+        )
     if any(kind.growing_values() or kind.window_values() for kind in model.attention):
         return
     if pool.is_wafer:

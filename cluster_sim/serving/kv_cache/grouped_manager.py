@@ -76,18 +76,22 @@ class GroupedKVCacheManager(KVCacheManager):
         if self._findable is not None:
             self._findable.keep_passed(request, past, request.prefilled)
 
-    def forget_before(self, steps: int, chunks: Sequence[tuple[Request, int]]) -> None:
+    def forget_for_others(self, free: int) -> None:
+        """Forget nothing yet: a request may lack more pages than one, and leave others free."""
+
+    def forget_before(self, steps: int, chunks: Sequence[tuple[Request, int]]) -> bool:
         """Forget what was in pages that are free again when the scheduled steps have ended.
 
         They are those of prompts beyond their windows, and of chunks of the text that end.
         """
         if not chunks and self._pages.steps_until_change(self._clock.now) > steps:
-            return
+            return False
         pages = sum(
             self.blocks_during(request.prefilled + chunk * steps, chunk)
             for request, chunk in chunks
         )
         self.forget_until(self.free_after(steps) + self.partial_blocks - pages)
+        return True
 
     def give_back(self, request: Request, tokens: int, blocks: int, *, again: bool) -> None:
         """Return the pages of a request's `tokens` tokens to the free ones.

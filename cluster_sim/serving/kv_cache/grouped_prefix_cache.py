@@ -81,23 +81,26 @@ class GroupedPrefixCache(PrefixCache):
     def release_at(self, request: Request, pages: int, tokens: int, *, again: bool) -> int:
         """Take back the pages of a request with `tokens` tokens; return as `release` does.
 
-        What is needed to go on from its last whole block is kept.
+        What is needed to go on from its last whole block is kept, unless a chunk of the text has
+        ended since, whose pages are free already.
         """
         place = tokens // self._block_tokens
         identity = next(
             (name for name, first, last in self._spans(request) if first < place <= last), None
         )
+        if identity is request and not again:  # nobody will ask for it
+            identity = None
         kept = 0
         if identity is not None and (identity, place) not in self._pieces:
             kept = self._kept_pages(place)
+        if kept > pages - self._pages * sum(held.blocks for held in request.holds):
+            identity, kept = None, 0
         free = self.free
         self.release(request, pages - kept, again=again)
         if not again:
             self._places.pop(request, None)
-        if identity is not None and (again or identity is not request):
+        if identity is not None:
             self._keep(identity, place)
-        elif kept:
-            self._append(Run(None, 0, kept))
         return self.free - free
 
     def _keep(self, identity: Identity, place: int) -> None:

@@ -263,6 +263,10 @@ class KVCacheManager:
         if self._prefix is not None:
             self._prefix.take_until(free)
 
+    def forget_for_others(self, free: int) -> None:
+        """Forget what was in free blocks but `free`: one request is preempted since others took them."""
+        self.forget_until(free)
+
     def forget_taken(self, prompts: Iterable[int]) -> None:
         """Forget what was in blocks that sequences have taken by now.
 
@@ -273,11 +277,14 @@ class KVCacheManager:
             taken = self._decoding.taken(self._clock.now) + blocks
             self._prefix.take_until(self.capacity + self.extra_blocks - taken)
 
-    def forget_before(self, steps: int, chunks: Sequence[tuple[Request, int]]) -> None:
+    def forget_before(self, steps: int, chunks: Sequence[tuple[Request, int]]) -> bool:
         """Forget what was in blocks that are free again when the scheduled steps have ended.
+
+        Returns whether there may be such blocks.
 
         chunks: requests that each of the steps prefills, with the number of tokens.
         """
+        return False
 
     def give_back(self, request: Request, tokens: int, blocks: int, *, again: bool) -> None:
         """Return the blocks of a request's `tokens` tokens to the free ones.

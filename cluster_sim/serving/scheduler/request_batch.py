@@ -195,10 +195,9 @@ class RequestBatch:
             self._wait.advance(steps)
         self.pending_tokens -= decoding.blocks.sequences * steps
         kv = self._kv
-        if kv.hits_may_shrink:
-            kv.forget_before(steps, chunks)
+        some_end = kv.hits_may_shrink and kv.forget_before(steps, chunks)
         due = decoding.advance(steps)
-        if kv.caches_prefixes and (chunks or due is not None):
+        if kv.caches_prefixes and (chunks or some_end or due is not None):
             kv.forget_taken(request.prefilled + chunk * steps for request, chunk in chunks)
         finished = due or []
         if finished:
@@ -272,7 +271,7 @@ class RequestBatch:
         """
         del self.running[request]
         request.preemptions += 1
-        self._kv.forget_until(free)
+        self._kv.forget_for_others(free)
         if request is self._partial:
             self._partial = None
             self._preempt_partial(request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.llm.oracle import configs_further
 from tests.llm.oracle.configs_read import DEEPSEEK_EXPERTS, LATENT, LOCAL, ROUTED, SIZES, WINDOWS
 
 Config = dict[str, Any]
@@ -23,6 +24,7 @@ _SHARED: Config = {**ROUTED, "num_shared_experts": 2}
 CONFIGS: dict[str, Config] = {
     "axk1": {"model_type": "axk1", **_V3},
     "mistral4": {"model_type": "mistral4", **_V3},
+    "mistral_large4": configs_further.CONFIGS["mistral_large4"],
     "youtu": {"model_type": "youtu", **_MLA},
     "hy_v3": {"model_type": "hy_v3", **SIZES, **_SHARED, "head_dim": 80, "mlp_layer_types": _FRONT, "tie_word_embeddings": False},
     "hy_v4": {"model_type": "hy_v4", **{key: value for key, value in _V3.items() if key != "first_k_dense_replace"}, "index_topk": 384,

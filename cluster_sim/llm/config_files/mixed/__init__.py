@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from cluster_sim.llm.config_files.config_keys import ConfigKeys
 from cluster_sim.llm.config_files.mixed import (
+    beside,
     deci,
     deepseek_v4,
     gemma4,
@@ -18,6 +19,7 @@ from cluster_sim.llm.config_files.mixed import (
     jamba,
     kimi,
     lfm,
+    ling,
     llama4,
     mamba,
     mimo,
@@ -28,6 +30,7 @@ from cluster_sim.llm.config_files.mixed import (
     olmo,
     qwen,
     sparse,
+    step,
     windows,
 )
 
@@ -54,6 +57,7 @@ _READERS = {
     "kimi": MixedReader(kimi.read, kimi.KEYS),
     "lfm2": MixedReader(lfm.read, lfm.KEYS),
     "lfm2_moe": MixedReader(lfm.read_experts, lfm.KEYS),
+    "ling": MixedReader(ling.read, ling.KEYS),
     "llama4": MixedReader(llama4.read, llama4.KEYS),
     "mamba": MixedReader(mamba.read, mamba.KEYS),
     "mimo": MixedReader(mimo.read, mimo.KEYS),
@@ -62,11 +66,15 @@ _READERS = {
     "minimax": MixedReader(minimax.read, minimax.KEYS),
     "nemotron_h": MixedReader(nemotron_h.read, nemotron_h.KEYS),
     "olmo": MixedReader(olmo.read, olmo.KEYS),
+    "arctic": MixedReader(beside.read_arctic, beside.ARCTIC_KEYS),
+    "longcat": MixedReader(beside.read_longcat, beside.LONGCAT_KEYS),
+    "mistral_large4": MixedReader(sparse.read_mistral, sparse.MISTRAL_KEYS),
     "hy_v4": MixedReader(sparse.read_hy, sparse.HY_KEYS),
     "full first": MixedReader(windows.read_first, frozenset()),
     "afmoe": MixedReader(windows.read_afmoe, frozenset()),
     "cohere2_moe": MixedReader(windows.read_cohere, frozenset()),
     "laguna": MixedReader(windows.read_laguna, frozenset()),
+    "step": MixedReader(step.read, step.KEYS),
     "qwen": MixedReader(qwen.read, qwen.KEYS),
 }
 

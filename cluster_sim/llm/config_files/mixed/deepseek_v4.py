@@ -25,7 +25,7 @@ KEYS = frozenset({
 _SPARSE, _HEAVY = "compressed_sparse_attention", "heavily_compressed_attention"
 _BY_RATIO = {0: WINDOW, 4: _SPARSE, 128: _HEAVY}
 _RATES = {_SPARSE: ("compress_rate_csa", 4), _HEAVY: ("compress_rate_hca", 128)}
-_NO_SIZES = ("num_hash_layers", "compress_rope_theta", "qk_rope_head_dim", "scoring_func")
+_NO_SIZES = ("num_hash_layers", "compress_rope_theta", "scoring_func")
 
 
 def read(reader: ConfigKeys) -> dict[str, Any]:
@@ -36,6 +36,7 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
         reader.fault("kv_lora_rank: expected none: one entry is key and value of all heads")
     if shape["kv_heads"] != 1:
         reader.fault(f"num_key_value_heads: got {shape['kv_heads']}; expected 1")
+    _same_widths(reader, shape["head_dim"])
     if reader.count("n_shared_experts", least=0) != 1:
         reader.fault("n_shared_experts: expected 1: libraries do not agree on other numbers")
     groups = reader.count("o_groups")
@@ -68,6 +69,16 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
     of_kind = {kind: attention | own for kind, own in of_kind.items()}
     keys = with_layers(reader, shape, _kinds(reader), of_kind)
     return keys | feed_forward_of(reader, shape["hidden"])
+
+
+def _same_widths(reader: ConfigKeys, width: int) -> None:
+    """Note a fault where a head is not as wide as its parts with and without rotary embedding."""
+    rotary = reader.count("qk_rope_head_dim", default=0, least=0)
+    plain = reader.count("qk_nope_head_dim", default=width - rotary, least=0)
+    if plain + rotary != width:
+        reader.fault(
+            f"qk_nope_head_dim: got {plain}; expected head_dim without qk_rope_head_dim, {width - rotary}"
+        )
 
 
 def _rates(reader: ConfigKeys) -> dict[str, int]:

@@ -23,6 +23,8 @@ from cluster_sim.llm.config_files.mixed.layer_lists import (
     with_layers,
 )
 
+_HEAD = 128
+"""Width of a head where `head_dim` does not say it."""
 _MLP, _MOE = "mlp", "moe"
 _LETTERS = {"M": LINEAR, "*": FULL, "-": _MLP, "E": _MOE}
 _LISTS = ("hybrid_override_pattern", "layers_block_type", "layer_types")
@@ -46,6 +48,11 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
     reader.value(*_LISTS)  # it says which layers attend, too
     if reader.count("sliding_window", default=0, least=0):
         reader.fault("sliding_window: expected null: attention in windows is not simulated here")
+    _, width = reader.value("attention_head_dim")
+    if reader.config.get("head_dim") is None and width not in (None, _HEAD):
+        reader.fault(
+            f"attention_head_dim: got {shown(width)}; expected {_HEAD}: libraries do not agree on another width"
+        )
     by_kind = {FULL: full_attention(shape), LINEAR: _mamba(reader)}
     return with_layers(reader, shape, kinds, by_kind) | _feed_forward(reader, kinds)
 

@@ -1,7 +1,7 @@
-"""DeepSeek-V3.2, GLM-5 and Hunyuan 4: latent attention to the tokens that an indexer chooses.
+"""DeepSeek-V3.2, GLM-5, Hunyuan 4 and Mistral Large 4: latent attention to the tokens that an indexer chooses.
 
 Keys and defaults are those of `configuration_deepseek_v32.py`, `configuration_glm_moe_dsa.py` and
-`configuration_hy_v4.py` of transformers 5.24. GLM-5's layers may read what an earlier layer chose: `indexer_types` lists them,
+`configuration_hy_v4.py` and `configuration_mistral_large4.py` of transformers 5.24. GLM-5's layers may read what an earlier layer chose: `indexer_types` lists them,
 or `index_topk_pattern` in letters, or they follow from `index_topk_freq` and
 `index_skip_topk_offset`.
 """
@@ -15,7 +15,7 @@ from cluster_sim.errors import shown
 from cluster_sim.llm.config_files.config_experts import feed_forward_of
 from cluster_sim.llm.config_files.config_keys import ConfigKeys
 from cluster_sim.llm.config_files.config_shapes import shape_of
-from cluster_sim.llm.config_files.mixed.layer_lists import listed_kinds, with_layers
+from cluster_sim.llm.config_files.mixed.layer_lists import flags_of, listed_kinds, with_layers
 
 KEYS = frozenset({"index_topk", "index_n_heads", "index_head_dim"})
 """Keys of indexers."""
@@ -23,6 +23,8 @@ GLM_KEYS = KEYS | {
     "indexer_types", "index_topk_freq", "index_topk_pattern", "index_skip_topk_offset", "index_share_for_mtp_iteration",
 }  # fmt: skip
 """Keys of indexers that some layers share."""
+MISTRAL_KEYS = GLM_KEYS | {"kv_source_layers"}
+"""Keys of Mistral Large 4's indexers, and of layers that share a KV cache."""
 HY_KEYS = KEYS | {"indexer_types", "hc_mult"}
 """Keys of Hunyuan 4's indexers and streams."""
 _OWN, _SHARED = "full", "shared"
@@ -58,9 +60,47 @@ def _of_hy(reader: ConfigKeys) -> list[str]:
     return listed or [_SHARED if layer and (layer - 1) % 4 else _OWN for layer in layers]
 
 
+def read_mistral(reader: ConfigKeys) -> dict[str, Any]:
+    """Return the keys of a Model of Mistral Large 4, whose queries are not compressed.
+
+    Layers without positions, every fourth where `no_rope_layers` does not list them by 0, keep no
+    rotary part of keys.
+    """
+    shape, attention, indexers = _parts(reader)
+    key = "kv_source_layers"
+    if reader.one_per_layer(key) not in ([], list(range(reader.layers))):
+        reader.fault(
+            f"{key}: expected each layer itself: layers that share a KV cache are not simulated yet"
+        )
+    rotary, plain = attention["rope_dim"], attention["nope_dim"]
+    interval = reader.count("no_rope_layer_interval", default=4)
+    turns = [(layer + 1) % interval != 0 for layer in range(reader.layers)]
+    has_rotary = flags_of(reader, "no_rope_layers") or turns
+    parts = {True: {}, False: {"rope_dim": 0, "nope_dim": plain + rotary}}
+    of_kind = {
+        f"{kind} {has}": attention | parts[has] | {"indexer": indexer}
+        for kind, indexer in indexers.items()
+        for has in parts
+    }
+    kinds = [f"{kind} {has}" for kind, has in zip(_indexers(reader), has_rotary, strict=False)]
+    keys = with_layers(reader, shape, kinds, of_kind)
+    return keys | feed_forward_of(reader, shape["hidden"])
+
+
 def _read(
     reader: ConfigKeys, kinds: Callable[[], list[str]], *, gated: bool = False
 ) -> dict[str, Any]:
+    shape, attention, indexers = _parts(reader)
+    if not attention["q_rank"]:
+        reader.fault("q_lora_rank: expected the width that index queries are projected from")
+    attention["gated"] = gated
+    of_kind = {kind: attention | {"indexer": indexer} for kind, indexer in indexers.items()}
+    keys = with_layers(reader, shape, kinds(), of_kind)
+    return keys | feed_forward_of(reader, shape["hidden"])
+
+
+def _parts(reader: ConfigKeys) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Return the shape, latent attention, and indexers of a layer's own or shared."""
     shape = shape_of(reader)
     listed_kinds(reader, "layer_types", _NAMES)
     latent = shape.get("latent")
@@ -74,16 +114,11 @@ def _read(
         _OWN: {"top_k": top_k, "heads": heads, "head_dim": width},
         _SHARED: {"top_k": top_k},
     }
-    attention = {"kind": "latent", "heads": shape["heads"], "gated": gated, **latent}
-    of_kind = {kind: attention | {"indexer": indexer} for kind, indexer in indexers.items()}
-    keys = with_layers(reader, shape, kinds(), of_kind)
-    return keys | feed_forward_of(reader, shape["hidden"])
+    return shape, {"kind": "latent", "heads": shape["heads"], **latent}, indexers
 
 
 def _same_widths(reader: ConfigKeys, latent: dict[str, int]) -> None:
-    """Note faults where queries are not compressed, or the width of a key is another one."""
-    if not latent["q_rank"]:
-        reader.fault("q_lora_rank: expected the width that index queries are projected from")
+    """Note a fault where the width of a key is another one."""
     width = latent["nope_dim"] + latent["rope_dim"]
     written = reader.count("qk_head_dim", default=width)
     if written != width:

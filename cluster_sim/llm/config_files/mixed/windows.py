@@ -82,11 +82,9 @@ def _read(
 
 def read_laguna(reader: ConfigKeys) -> dict[str, Any]:
     """Return the keys of a Model of Poolside's Laguna: heads by layer, and a gate of each head."""
-    _, gating = reader.value("gating")
-    if gating not in (None, True, "per-head"):
-        reader.fault(f"gating: got {shown(gating)}; expected true or 'per-head'")
     key = "num_attention_heads_per_layer"
     shape = shape_of(reader)
+    _gates(reader)
     heads = reader.one_per_layer(key)
     if strange := [one for one in heads if not _is_count(one) or one % shape["kv_heads"]]:
         reader.fault(
@@ -103,7 +101,21 @@ def read_laguna(reader: ConfigKeys) -> dict[str, Any]:
         for place, (kind, count) in enumerate(zip(kinds, heads, strict=False))
     }
     keys = with_layers(reader, shape, list(by_place), by_place)
-    return keys | feed_forward_of(reader, shape["hidden"])
+    keys |= feed_forward_of(reader, shape["hidden"])
+    dense = [place for place, has in enumerate(reader.order.experts) if not has]
+    if reader.entries("mlp_only_layers") not in ([], dense):
+        reader.fault(
+            "mlp_only_layers: got other layers than in mlp_layer_types; expected one of them"
+        )
+    return keys
+
+
+def _gates(reader: ConfigKeys) -> None:
+    """Note a fault where gates are wider than one value per head."""
+    _, gating = reader.value("gating")
+    types = reader.one_per_layer("gating_types")
+    if gating not in (None, True, "per-head") or set(map(str, types)) - {"per_head", "per-head"}:
+        reader.fault(f"gating: got {shown(gating)}; expected true or 'per-head' for each layer")
 
 
 def _is_count(value: Any) -> bool:
