@@ -63,7 +63,8 @@ def _even_runs(sizes: Sequence[float], wafers: int, limit: float) -> list[list[i
     first, left = 0, sum(sizes)
     for wafer in range(wafers, 0, -1):
         mean, last, size = left / wafer, first, 0.0
-        while last < len(sizes) and (last == first or size + sizes[last] <= limit):
+        room = limit  # counted down as `filled_runs` does, so that both round alike
+        while last < len(sizes) and (last == first or sizes[last] <= room):
             is_enough = size + 0.5 * sizes[last] > mean
             if (
                 last > first
@@ -72,6 +73,7 @@ def _even_runs(sizes: Sequence[float], wafers: int, limit: float) -> list[list[i
                 and len(filled_runs(sizes[last:], limit)) < wafer
             ):
                 break
+            room -= sizes[last]
             size, last = size + sizes[last], last + 1
         if last > first:
             runs.append(list(range(first, last)))

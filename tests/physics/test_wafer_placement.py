@@ -163,6 +163,17 @@ def test_no_other_cut_leaves_more_room(wafers: int, experts: bool) -> None:
     assert found == approx(max(best, 0.0), rel=1e-4, abs=1.0)
 
 
+@pytest.mark.parametrize("wafers", [5, 12, 24])
+@pytest.mark.parametrize("sequences", [16, 128, 512])
+def test_layers_with_much_and_little_kv_in_turns_leave_room(wafers: int, sequences: int) -> None:
+    """Pairs of layers that just fill a wafer stay together: 155 GB on wafers of 42 GB."""
+    flash = Model.model_validate(catalog_entry("models", "deepseek-v4-flash"))
+    plan = WaferPlan(wafers, flash.native, sequences=sequences)
+    regions = regions_of(flash, WSE3, plan)
+    assert all(region.kv_bytes > 0.0 for region in regions)
+    assert max(region.wafer for region in regions) == wafers - 1
+
+
 def test_too_few_wafers_leave_no_room() -> None:
     assert place_on_wafers(model("llama-3.3-70b"), WSE3, WaferPlan(3)).kv_tokens == 0
 

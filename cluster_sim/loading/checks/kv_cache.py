@@ -121,10 +121,18 @@ def _no_room(deployment: Deployment) -> str:
         activations = ""
         if placement.activation_bytes:
             activations = f" beside {_gigabytes(placement.activation_bytes)} that experts and the sampler need in a step of {pool.max_batched_tokens:,} tokens and {pool.max_sequences:,} sequences"
+        if pool.is_wafer and (fixed_bytes := _fixed_bytes(deployment)):
+            activations = f" beside {_gigabytes(fixed_bytes)} for windows and states of {pool.max_sequences:,} sequences (max_sequences)"
         return f"{weights} do not fit: {_gigabytes(placement.weight_bytes)} on {noun} of {_gigabytes(memory_bytes)}{activations}, {_gigabytes(left_bytes)} left for KV"
     if placement.weight_free_bytes is not None and placement.weight_free_bytes < 0.0:
         return f"{weights} do not fit: {_gigabytes(placement.weight_bytes)} on {noun}, whose memory for weights is {_gigabytes(weight_memory.capacity_bytes)}"
     return f"no room for KV: {noun} has {_gigabytes(memory_bytes)} beside its memory for weights, {_gigabytes(placement.reserved_bytes)} of it reserved"
+
+
+def _fixed_bytes(deployment: Deployment) -> float:
+    """Return what windows and states of all sequences take on the wafers of one replica [B]."""
+    parts = (part for region in deployment.regions for part in region.parts)
+    return sum(part.fixed_bytes for part in parts)
 
 
 def _gigabytes(size: float) -> str:
