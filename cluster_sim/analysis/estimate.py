@@ -79,12 +79,14 @@ def _pool(fleet: Fleet, deployment: Deployment, lengths: LengthMoments) -> PoolA
     else:
         step_s = _mean_step_s(deployment, lengths, batch, prompts)
         rate_per_s = prompts.mean / step_s
+    view = LimitedView.of(deployment.model)
     alone = _work(deployment, lengths, 1.0, 1)
     full = _work(deployment, lengths, batch.sequences, decoding)
     if pool.replica.role != "decode":
         full.prompt_tokens = round(prompts.mean * lengths.prompt_tokens)
         full.sampled += round(prompts.mean)
-        full.pairs = full.window_pairs = round(prompts.mean * lengths.pairs)
+        full.pairs = round(prompts.mean * lengths.pairs)
+        full.window_pairs = round(full.pairs * lengths.limited_share(view))
     return PoolArithmetic(
         name=pool.name,
         replicas=deployment.replica_count,
@@ -132,6 +134,7 @@ def _mean_step_s(
     pool, times = deployment.pool, deployment.times_at(FULL_SPEED)
     decoding = max(round(batch.sequences), 1) if lengths.output_tokens > 1 else 0
     budget = pool.max_batched_tokens - decoding * tokens_checked(pool)
+    limited = lengths.limited_share(LimitedView.of(deployment.model))
     step_s = 0.0
     for count, probability in prompts.counts:
         groups = list(lengths.prompts_together(count))
@@ -139,7 +142,8 @@ def _mean_step_s(
             work = _work(deployment, lengths, batch.sequences, decoding)
             work.prompt_tokens = min(round(prompt), budget)
             work.sampled += round(count)
-            work.pairs = work.window_pairs = round(pairs)
+            work.pairs = round(pairs)
+            work.window_pairs = round(pairs * limited)
             step_s += probability / len(groups) * times.ramp(work).first_s
     return step_s
 

@@ -9,6 +9,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from cluster_sim.physics.limited_view import LimitedView
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.workload.sessions import replayed_scripts, scripts
 
@@ -47,6 +48,14 @@ class LengthMoments:
             for tokens in (self.prompts, self.outputs)
         )
         return prompt, output
+
+    def limited_share(self, view: LimitedView) -> float:
+        """Return the share of the pairs that queries read in a limited view; 0 without one."""
+        if not view.tokens:
+            return 0.0
+        prompts, counts = np.unique(np.round(self.prompts).astype(int), return_counts=True)
+        pairs = np.array([view.pairs(int(prompt), 0) for prompt in prompts], dtype=float)
+        return float(np.sum(counts * pairs) / np.sum(counts * prompts * (prompts + 1.0) / 2.0))
 
     def prompts_together(self, count: float) -> Iterator[tuple[float, float]]:
         """Yield (tokens, pairs) of `count` prompts in one step, for some such steps.

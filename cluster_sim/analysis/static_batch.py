@@ -44,7 +44,10 @@ def static_rate(deployment: Deployment, lengths: LengthMoments, batch: int) -> S
     view, length = LimitedView.of(model), prompt + output / 2
     pairs = round(batch * prompt * (prompt + 1) / 2)
     prefill = StepWork(
-        prompt_tokens=round(batch * prompt), sampled=batch, pairs=pairs, window_pairs=pairs
+        prompt_tokens=round(batch * prompt),
+        sampled=batch,
+        pairs=pairs,
+        window_pairs=batch * view.pairs(round(prompt), 0),
     )
     decode = StepWork(
         batch=batch, context=round(batch * length), windowed=round(batch * view.mean_keys(length))

@@ -10,8 +10,10 @@ import pytest
 
 import cluster_sim
 from cluster_sim.analysis.estimate import explain
+from cluster_sim.analysis.request_lengths import sampled_lengths
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.deployment.schedulers import build_scheduler
+from cluster_sim.physics.limited_view import LimitedView
 from cluster_sim.results.metrics.finished import finished
 
 MACHINES = {
@@ -84,3 +86,13 @@ def test_answers_of_one_token_are_bound_by_the_token_budget(tmp_path: Path) -> N
     assert explain(offline)[0].requests_per_s == pytest.approx(
         2000 / (finish_s[3000] - finish_s[1000]), rel=0.05
     )
+
+
+def test_a_prompt_reads_its_window_alone() -> None:
+    """Of 100 tokens and a window of 10: 55 pairs of the first ten, ten each of the other 90; all
+    pairs are 5,050. Chunks of ten hold ten times 55.
+    """
+    lengths = sampled_lengths(make_scenario())
+    assert lengths.limited_share(LimitedView(10)) == pytest.approx(955 / 5050)
+    assert lengths.limited_share(LimitedView(10, is_chunked=True)) == pytest.approx(550 / 5050)
+    assert lengths.limited_share(LimitedView()) == 0.0
