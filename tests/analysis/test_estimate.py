@@ -15,6 +15,7 @@ from cluster_sim.deployment.fleet import resolve
 from cluster_sim.deployment.schedulers import build_scheduler
 from cluster_sim.physics.limited_view import LimitedView
 from cluster_sim.results.metrics.finished import finished
+from tests.scenarios import make_scenario
 
 MACHINES = {
     "b200": "{name: p, node: dgx-b200, replica: {tensor_parallel: 8, weights: fp8, kv_cache: fp8}, batching: {max_sequences: 128}}",
