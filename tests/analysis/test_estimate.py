@@ -28,11 +28,16 @@ MACHINES = {
 
 
 def scenario(
-    tmp_path: Path, pool: str, arrivals: str, prompt: Any = 512, output: Any = 256
+    tmp_path: Path,
+    pool: str,
+    arrivals: str,
+    prompt: Any = 512,
+    output: Any = 256,
+    model: str = "llama-3.3-70b",
 ) -> cluster_sim.Scenario:
     path = tmp_path / "explain.yaml"
     path.write_text(
-        f"name: e\nmodel: llama-3.3-70b\nworkload:\n  arrivals: {arrivals}\n  prompt_tokens: {prompt}\n  output_tokens: {output}\ncluster:\n  pools: [{pool}]\n  router: {{policy: least_requests}}\n"
+        f"name: e\nmodel: {model}\nworkload:\n  arrivals: {arrivals}\n  prompt_tokens: {prompt}\n  output_tokens: {output}\ncluster:\n  pools: [{pool}]\n  router: {{policy: least_requests}}\n"
     )  # fmt: skip
     return cluster_sim.load_scenario(path)
 
@@ -55,6 +60,22 @@ def test_the_highest_rate_holds_for_spread_lengths(tmp_path: Path) -> None:
     finish_s = np.sort(cluster_sim.simulate(offline).requests["finish_s"].to_numpy())
     assert explain(offline)[0].requests_per_s == pytest.approx(
         3000 / (finish_s[4500] - finish_s[1500]), rel=0.05
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "ranks"),
+    [("gemma-4-31b", 2), ("llama-4-scout", 4), ("deepseek-v3.2", 8), ("deepseek-v4-flash", 4), ("qwen3-next-80b", 2), ("nemotron-3-nano", 1)],
+)  # fmt: skip
+def test_the_highest_rate_holds_for_layers_of_several_kinds(
+    tmp_path: Path, model: str, ranks: int
+) -> None:
+    """Prompts of 6,000 tokens reach beyond windows and choices, and into a chunk of 8,192."""
+    pool = f"{{name: p, node: dgx-b200, replicas: 1, replica: {{tensor_parallel: {ranks}, engine: vllm}}, batching: {{max_sequences: 64}}}}"
+    offline = scenario(tmp_path, pool, "{process: at_once, requests: 1200}", 6000, 300, model)
+    finish_s = np.sort(cluster_sim.simulate(offline).requests["finish_s"].to_numpy())
+    assert explain(offline)[0].requests_per_s == pytest.approx(
+        600 / (finish_s[900] - finish_s[300]), rel=0.05
     )
 
 
