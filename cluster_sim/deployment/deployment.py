@@ -77,7 +77,10 @@ class Deployment:
     @cached_property
     def devices_per_replica(self) -> int:
         """Number of devices of one replica."""
-        return self.pool.replica_devices or wafers_needed(self.model, self.device, self.weights)
+        pool = self.pool
+        return pool.replica_devices or wafers_needed(
+            self.model, self.device, self.weights, pool.replica.kv_cache, pool.max_sequences
+        )
 
     @cached_property
     def replica_count(self) -> int:

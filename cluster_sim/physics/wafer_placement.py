@@ -134,17 +134,30 @@ def regions_of(model: Model, device: Device, plan: WaferPlan) -> tuple[Region, .
     )
 
 
-def wafers_needed(model: Model, device: Device, weights: Precision) -> int:
+def wafers_needed(
+    model: Model,
+    device: Device,
+    weights: Precision,
+    kv_cache: Precision = "bf16",
+    sequences: int = 0,
+) -> int:
     """Return the fewest wafers that hold whole layers, each filled up to `weight_fill`.
 
-    A layer that is larger than a wafer counts as its share; it cannot be placed.
+    A layer that is larger than a wafer counts as its share; it cannot be placed. Windows and states
+    of `sequences` sequences fit beside the weights, up to `memory_fill`.
     """
     assert device.wafer is not None
     limit = device.wafer.weight_fill * device.memory.capacity_bytes
-    sizes = [part.weight_bytes for part in parts_of(model, weights, "bf16")]
+    parts = parts_of(model, weights, kv_cache, sequences)
+    sizes = [part.weight_bytes for part in parts]
     if max(sizes) > limit:
         return ceil(sum(sizes) / limit)
-    return len(filled_runs(sizes, limit))
+    wafers = len(filled_runs(sizes, limit))
+    if not any(part.fixed_bytes for part in parts):
+        return wafers
+    kept = [part.weight_bytes + part.fixed_bytes for part in parts]
+    limit = device.wafer.memory_fill * device.memory.capacity_bytes
+    return max(wafers, len(filled_runs(kept, limit)))
 
 
 def cuts(regions: Sequence[Region]) -> list[str]:

@@ -163,6 +163,16 @@ def test_no_other_cut_leaves_more_room(wafers: int, experts: bool) -> None:
     assert found == approx(max(best, 0.0), rel=1e-4, abs=1.0)
 
 
+@pytest.mark.parametrize("name", ["gemma-4-31b", "gemma-3-27b", "llama-4-scout"])
+def test_the_fewest_wafers_hold_windows_of_all_sequences_too(name: str) -> None:
+    """Of 128 sequences, beside weights that need fewer wafers by themselves."""
+    described = model(name)
+    wafers = wafers_needed(described, WSE3, described.native, "bf16", 128)
+    assert wafers > wafers_needed(described, WSE3, described.native)
+    regions = regions_of(described, WSE3, WaferPlan(wafers, described.native, sequences=128))
+    assert all(region.kv_bytes >= 0.0 for region in regions)
+
+
 @pytest.mark.parametrize("wafers", [5, 12, 24])
 @pytest.mark.parametrize("sequences", [16, 128, 512])
 def test_layers_with_much_and_little_kv_in_turns_leave_room(wafers: int, sequences: int) -> None:
