@@ -25,6 +25,7 @@ from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.wafer_placement import cuts
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.serving.disaggregation import Disaggregation
+from cluster_sim.serving.kv_cache.grouped_prefix_cache import common_block
 from cluster_sim.topology import FRONT_DOOR, group_path
 
 
@@ -102,6 +103,7 @@ def _pool(fleet: Fleet, deployment: Deployment, lengths: LengthMoments) -> PoolA
         kv_pages=placement.pages,
         kv_page_bytes=placement.pool.page_bytes if placement.pool else 0.0,
         kv_groups=deployment.kv_cache.groups,
+        hit_tokens=_hit_tokens(deployment),
         kv_pages_per_sequence=mean_pages(deployment.kv_cache.groups, lengths.context),
         step_at_1_s=deployment.times_at(FULL_SPEED).ramp(alone).first_s,
         full_batch=decoding,
@@ -125,6 +127,12 @@ def _work(deployment: Deployment, lengths: LengthMoments, batch: float, decoding
         windowed=round(batch * windowed),
         sampled=decoding,
     )
+
+
+def _hit_tokens(deployment: Deployment) -> int:
+    """Return the tokens of which every prefix that is found is a multiple; 0 where it is not said."""
+    spec = deployment.kv_cache
+    return common_block(spec.groups) if spec.groups and spec.prefix_caching else 0
 
 
 def _mean_step_s(

@@ -86,6 +86,9 @@ class PoolArithmetic:
     """Groups of layers that share them."""
     kv_pages_per_sequence: float = 0.0
     """Number of pages of a sequence that decodes at the mean context."""
+    hit_tokens: int = 0
+    """Number of tokens of which every prefix that is found is a multiple; 0 without prefix caching,
+    and where one group has all blocks."""
     kv_transfer_s: float | None = None
     """Time to move the KV of a prompt of mean length to the first decode replica, alone on its
     path; None for a pool that does not prefill for others [s]."""

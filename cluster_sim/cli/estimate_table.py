@@ -65,10 +65,36 @@ def _size_rows(pools: Sequence[PoolArithmetic]) -> Rows:
             [f"{pool.activation_bytes / 1e9:.2f}" for pool in pools],
         )
     yield "KV cache a device [GB]", [_gigabytes(pool.kv_bytes) for pool in pools]
-    yield "KV a token and device [kB]", [f"{pool.kv_token_bytes / 1e3:,.1f}" for pool in pools]
-    yield "KV tokens a replica", [f"{pool.kv_tokens:,}" for pool in pools]
+    yield from _capacity_rows(pools)
     yield from _page_rows(pools)
     yield "loading the weights [s]", [_optional(pool.load_s, ",.3g") for pool in pools]
+
+
+def _capacity_rows(pools: Sequence[PoolArithmetic]) -> Rows:
+    """Yield the rows of capacity: tokens, and sequences where layers keep states alone."""
+    stateful = [_keeps_states_alone(pool) for pool in pools]
+    if not all(stateful):
+        sizes = [f"{pool.kv_token_bytes / 1e3:,.1f}" for pool in pools]
+        yield "KV a token and device [kB]", _without(sizes, stateful)
+        yield "KV tokens a replica", _without([f"{pool.kv_tokens:,}" for pool in pools], stateful)
+    if any(stateful):
+        states = [
+            f"{pool.kv_pages // sum(group.pages * group.slots for group in pool.kv_groups):,}"
+            if alone
+            else "-"
+            for pool, alone in zip(pools, stateful, strict=True)
+        ]
+        yield "states a replica [sequences]", states
+
+
+def _keeps_states_alone(pool: PoolArithmetic) -> bool:
+    """Return whether no layer of a pool's model caches tokens."""
+    return bool(pool.kv_groups) and all(group.view == "state" for group in pool.kv_groups)
+
+
+def _without(cells: list[str], left_out: list[bool]) -> list[str]:
+    """Return cells with a dash in place of those that are left out."""
+    return ["-" if out else cell for cell, out in zip(cells, left_out, strict=True)]
 
 
 def _page_rows(pools: Sequence[PoolArithmetic]) -> Rows:
@@ -89,6 +115,8 @@ def _page_rows(pools: Sequence[PoolArithmetic]) -> Rows:
         ]
         if any(rows):
             yield f"  groups of {name}", [", ".join(row) or "-" for row in rows]
+    if any(pool.hit_tokens for pool in pools):
+        yield "  prefixes are found at", [_places(pool) for pool in pools]
     yield (
         "  pages of a mean sequence",
         [f"{pool.kv_pages_per_sequence:,.0f}" if pool.kv_groups else "-" for pool in pools],
@@ -103,10 +131,19 @@ _VIEWS = {
 }
 
 
+def _places(pool: PoolArithmetic) -> str:
+    """Return where prefixes that are found may end."""
+    if not pool.hit_tokens:
+        return "-"
+    has_states = any(group.view == "state" for group in pool.kv_groups)
+    ends = ", ends of chunks alone" if has_states else ""
+    return f"multiples of {pool.hit_tokens:,} tokens{ends}"
+
+
 def _block(group: CacheGroup) -> str:
     """Return what a block of a group holds."""
     if group.view == "state":
-        return "1 slot"
+        return "1 slot" if group.slots == 1 else f"{group.slots} slots"
     size = f" of {group.view_tokens:,}" if group.view_tokens else ""
     return f"{group.block_tokens} tokens{size}"
 

@@ -69,14 +69,23 @@ class ModelOnDevices:
         memory = MemoryUse(
             fraction=pool.kv.memory_fraction or engine.memory_fraction,
             reserved_bytes=engine.reserved_bytes + group_bytes,
-            sequences=pool.max_sequences,
-            shares_pages=not pool.kv.offload,
             prefix_caching=pool.kv.prefix_caching,
             block_tokens=pool.block_tokens,
-            step_tokens=pool.max_batched_tokens // pool.replica.data_parallel,
+            step_tokens=self._counted_step_tokens // pool.replica.data_parallel,
             activation_bytes=self._activation_bytes,
         )
         return place_on_gpus(self.model, self.node.device, self._layout, memory)
+
+    @property
+    def _counted_step_tokens(self) -> int:
+        """Number of tokens of a step with which the capacity in tokens is reckoned.
+
+        Static batching has no limit; the engine's is taken, so that windows count as windows.
+        """
+        pool = self.pool
+        if pool.batching.is_continuous:
+            return pool.max_batched_tokens
+        return pool.replica.engine.max_batched_tokens
 
     @property
     def _activation_bytes(self) -> float:

@@ -134,12 +134,15 @@ class GpuSteps:
             spent[bound] += self.head_s(head_rows)
         if self._model.experts is not None:
             spent["experts"] = self._layers.experts_s(all_tokens)
-        spent["reading KV"] = (
+        caches = any(
+            kind.growing_values() or kind.window_values() for kind in self._model.attention
+        )
+        spent["reading KV" if caches else "reading states"] = (
             step_s - self.ramp(replace(work, context=0, windowed=0)).first_s
             if self._overlap
             else self._attention(work).first_s
         )
-        spent["prefill attention"] = (
+        spent["prefill attention" if caches else "scanning prompts"] = (
             self._prompts(work, prompt_kernels).first_s if work.prompt_tokens else 0.0
         )
         spent["collectives"] = self._layers.collectives_s(tokens, all_tokens)

@@ -13,7 +13,6 @@ from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.physics.transformer import (
     cache_bytes,
     growing_kv_bytes,
-    most_limited_bytes,
     window_kv_bytes,
 )
 from cluster_sim.physics.wafer_placement import WaferPlan, regions_of
@@ -31,8 +30,8 @@ class Placement:
     weight_bytes: float
     """Size of the weights [B]."""
     reserved_bytes: float
-    """Memory that is set aside: runtime, activations, communication buffers, and windows and states
-    of all sequences where they share no pool [B]."""
+    """Memory that is set aside: runtime, activations and communication buffers; on wafers also
+    windows and states of all sequences [B]."""
     kv_token_bytes: float
     """KV cache of a token in the layers of full attention [B]."""
     kv_bytes: float
@@ -94,10 +93,6 @@ class MemoryUse(NamedTuple):
     """Share of the device's memory that is used, as vLLM's gpu_memory_utilization."""
     reserved_bytes: float
     """Memory of each device that is not for KV [B]."""
-    sequences: int
-    """Number of sequences at once, for which windows are set aside where they share no pool."""
-    shares_pages: bool = True
-    """Whether groups of layers share one pool of pages."""
     prefix_caching: bool = False
     """Whether blocks stay findable; each sequence then keeps a second state to be found."""
     block_tokens: int = 16
@@ -116,8 +111,7 @@ def place_on_gpus(
     Weights are split evenly over tensor- and pipeline-parallel devices, but for copies. A device
     holds the KV of its stage's layers and of its heads. With attention data parallelism each rank
     holds all but the experts, which are split over all ranks, and the KV of its own sequences.
-    Nothing is set aside for windows where groups of layers share one pool of pages; else that of
-    each sequence is.
+    Nothing is set aside for windows: groups of layers share one pool of pages.
     Weights with a memory of their own leave the KV cache the whole of the other; the same share of
     both is used.
 
@@ -139,13 +133,7 @@ def place_on_gpus(
     )
     devices = tensor * pipeline * data
     growing_bytes = growing_kv_bytes(model, layout.kv_cache, tensor)
-    pool, windows = None, 0.0
-    if memory.shares_pages:
-        pool = _pool(model, layout, memory)
-    if pool is None and growing_bytes:
-        kept = most_limited_bytes(model, layout.kv_cache, tensor)
-        windows = memory.sequences / data / pipeline * kept
-    # a model of windows only caches whole prompts in blocks where nothing is shared
+    pool = _pool(model, layout, memory)
     token_bytes = growing_bytes or window_kv_bytes(model, layout.kv_cache, tensor)
     copies = (
         (tensor - 1)
@@ -154,7 +142,7 @@ def place_on_gpus(
     )
     rank_bytes = model.weight_bytes(layout.weights) - model.expert_bytes(layout.weights) + copies
     weight_bytes = (model.expert_bytes(layout.weights) + data * rank_bytes) / devices
-    reserved_bytes = memory.reserved_bytes + windows + memory.activation_bytes
+    reserved_bytes = memory.reserved_bytes + memory.activation_bytes
     kv_bytes = device.memory.capacity_bytes * memory.fraction - weight_bytes - reserved_bytes
     weight_free_bytes = None
     if device.weight_memory is not None:
@@ -178,7 +166,7 @@ def _pool(model: Model, layout: ReplicaLayout, memory: MemoryUse) -> PagePool | 
     """Return the pages that groups of layers share; None where all layers see the whole context."""
     kinds = cache_kinds(model, layout.kv_cache, layout.tensor_parallel)
     views = {kind.view for kind in kinds}
-    if views == {"context"} or (memory.prefix_caching and "context" not in views):
+    if views == {"context"} or (memory.prefix_caching and views == {"state"}):
         return None
     pool = page_pool(kinds, memory.block_tokens, layout.pipeline_parallel)
     return pool.with_prefix_caching() if memory.prefix_caching else pool

@@ -96,16 +96,6 @@ def sequence_kv_bytes(model: Model, precision: Precision, ranks: int, tokens: in
     return size
 
 
-def most_limited_bytes(model: Model, precision: Precision, ranks: int) -> float:
-    """Return the states of a sequence and its full windows and chunks on one device [B]."""
-    return state_bytes(model, ranks) + sum(
-        kind.layers
-        * min(model.max_context, kind.window_tokens)
-        * cache_bytes(kind.window_values(ranks), 0.0, precision)
-        for kind in model.attention
-    )
-
-
 class KVTraffic(NamedTuple):
     """Bytes of cache and state that steps move, in all layers on all devices of a group."""
 

@@ -79,6 +79,32 @@ def test_the_highest_rate_holds_for_layers_of_several_kinds(
     )
 
 
+def test_windows_count_as_windows_whatever_the_batching(tmp_path: Path) -> None:
+    """The engine's token budget reckons the capacity where steps have no limit."""
+    replica = "replica: {tensor_parallel: 4, engine: vllm}"
+    tokens = {
+        policy: explain(
+            scenario(
+                tmp_path,
+                f"{{name: p, node: dgx-b200, {replica}, batching: {{policy: {policy}}}}}",
+                "{process: at_once, requests: 1}",
+                model="gemma-4-31b",
+            )
+        )[0].kv_tokens
+        for policy in ("continuous", "static")
+    }
+    assert tokens["static"] == tokens["continuous"]
+
+
+def test_prefixes_are_found_at_the_ends_of_blocks_of_all_groups(tmp_path: Path) -> None:
+    """Blocks of Gemma 4 31B hold 32 tokens in full layers and 16 in windows."""
+    pool = "{name: p, node: dgx-b200, replica: {tensor_parallel: 4, engine: vllm}, kv: {prefix_caching: true}}"
+    found = explain(
+        scenario(tmp_path, pool, "{process: at_once, requests: 1}", model="gemma-4-31b")
+    )
+    assert found[0].hit_tokens == 32
+
+
 @pytest.mark.parametrize("machine", MACHINES)
 def test_the_step_of_a_lone_sequence_is_its_time_per_token(tmp_path: Path, machine: str) -> None:
     lone = scenario(tmp_path, MACHINES[machine], "{process: at_once, requests: 1}")

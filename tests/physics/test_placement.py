@@ -24,7 +24,7 @@ def test_kv_room_of_llama_70b_on_b200_is_what_vllm_prints_at_start() -> None:
             model("llama-3.3-70b"),
             device("b200-sxm"),
             ReplicaLayout(ranks, weights="fp4", kv_cache="fp8"),
-            MemoryUse(0.9, reserved, 512),
+            MemoryUse(0.9, reserved),
         )
         assert room.kv_tokens == pytest.approx(tokens, rel=0.01)
 
@@ -38,7 +38,7 @@ def test_copied_weights_take_memory_on_every_device() -> None:
     """
     latent, gpu = tiny_model(latent=LATENT), small_gpu()
     alone, pair = (
-        place_on_gpus(latent, gpu, ReplicaLayout(devices), MemoryUse(0.9, 0.0, 8)).weight_bytes
+        place_on_gpus(latent, gpu, ReplicaLayout(devices), MemoryUse(0.9, 0.0)).weight_bytes
         for devices in (1, 2)
     )
     assert 2 * pair - alone == 2 * 3072 * 2
@@ -50,7 +50,7 @@ def test_fp4_checkpoints_of_deepseek_keep_attention_in_16_bit() -> None:
         model("deepseek-r1"),
         device("b200-sxm"),
         ReplicaLayout(8, weights="fp4", kv_cache="fp8"),
-        MemoryUse(0.9, 0.0, 512),
+        MemoryUse(0.9, 0.0),
     )
     assert placed.weight_bytes / 2**30 == pytest.approx(48.13, rel=0.015)
 

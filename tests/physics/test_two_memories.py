@@ -115,7 +115,7 @@ def test_weights_of_their_own_memory_leave_all_of_the_other_to_kv_and_must_fit()
     """
     roomy, narrow = (small_gpu(memory={"capacity": "1 MB", "bandwidth": "1 GB/s"}, weight_memory={"capacity": size, "bandwidth": "1 GB/s"}) for size in ("300 kB", "200 kB"))  # fmt: skip
     room, none = (
-        place_on_gpus(tiny_model(), gpu, ReplicaLayout(), MemoryUse(0.9, 0.0, 8))
+        place_on_gpus(tiny_model(), gpu, ReplicaLayout(), MemoryUse(0.9, 0.0))
         for gpu in (roomy, narrow)
     )
     assert room.weight_bytes == 2 * 106_816
@@ -126,9 +126,7 @@ def test_weights_of_their_own_memory_leave_all_of_the_other_to_kv_and_must_fit()
 
 def test_a_model_that_drafts_takes_weight_memory_too() -> None:
     target, drafter = (
-        place_on_gpus(
-            tiny_model(layers=layers), hybrid(0.0), ReplicaLayout(), MemoryUse(1.0, 0.0, 8)
-        )
+        place_on_gpus(tiny_model(layers=layers), hybrid(0.0), ReplicaLayout(), MemoryUse(1.0, 0.0))
         for layers in (4, 2)
     )
     both = target.beside(drafter)

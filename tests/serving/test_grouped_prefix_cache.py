@@ -82,6 +82,12 @@ def test_a_window_is_found_behind_a_shared_prefix_that_another_has_passed() -> N
     assert hits(scheduler_of(WINDOW, 200), first, second) == [0, 28]
 
 
+def test_windows_alone_are_found_behind_a_shared_prefix() -> None:
+    """No layer needs the whole text: 8 keys before token 28 are enough."""
+    first, second = request(0, 0, (1, 30), (2, 30)), request(1, 50, (1, 30), (3, 30))
+    assert hits(scheduler_of((CacheGroup(4, 2, "window", 9),), 200), first, second) == [0, 28]
+
+
 def test_a_window_that_was_evicted_lets_nothing_be_found() -> None:
     """All blocks of the whole context are in use, by one that decodes on; the window is gone."""
     first = request(0, 0, (1, 32), (2, 32), output=60)

@@ -285,8 +285,9 @@ class PrefixCache:
         """Add blocks to the end of the queue of free ones."""
         queue = self._queue
         if run.piece is not None:
-            self.free += run.blocks * run.piece.pages
-            queue.append(run)
+            if run.piece.pages:  # else nothing can be taken of it
+                self.free += run.blocks * run.piece.pages
+                queue.append(run)
         elif run.forgotten:
             self.free += run.forgotten
             if queue:
