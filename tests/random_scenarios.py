@@ -414,8 +414,6 @@ def _crowd(random: Random, scenario: Section, most: int) -> None:
         for pool in scenario["cluster"]["pools"]:
             if pool["batching"]["policy"] == "continuous" and _maybe(random, 0.8):
                 pool["kv"] |= {"prefix_caching": True, "offload": _tiers(random, pool)}
-                if MODELS[scenario["model"]].has_window and pool["node"] not in WAFERS:
-                    pool["kv"].pop("offload")
         return
     process = random.choice(["poisson", "at_once", "closed_loop", "burst"])
     burst = {"at": "3 s", "lasts": "5 s", "rate": "90 /s"}
@@ -573,8 +571,6 @@ def _add_options(random: Random, pool: Section, model: str) -> None:
     pool["batching"] = _batching(random)
     is_static = pool["batching"]["policy"] == "static"
     pool["kv"] = _kv(random, pool)
-    if MODELS[model].has_window and pool["node"] not in WAFERS:
-        pool["kv"].pop("offload", None)
     if not is_static and not MODELS[model].has_window and _maybe(random, 0.25):
         replica["speculation"] = _speculation(random, model)
     if _maybe(random, 0.15):

@@ -67,7 +67,6 @@ def tiny_scenario(random: Random, folder: Path) -> Section:
         scenario["model"] |= _layers(random)
         for pool in pools:  # not with layers that do not see the whole context
             pool["replica"].pop("speculation", None)
-            pool.get("kv", {}).pop("offload", None)
     return scenario
 
 

@@ -126,6 +126,15 @@ class Scenario(Description):
                     f"{device.name}: no kernels were measured; its step times are a roofline of the data sheet, and the shares of the peaks that are "
                     "reached, the overheads and the collectives are estimates unless its file says otherwise"
                 )
+        yield from self._idle_tiers()
+
+    def _idle_tiers(self) -> Iterator[str]:
+        """Yield which pools have tiers that keep nothing."""
+        if not any(kind.window_values() for kind in self.model.attention):
+            return
+        for pool in self.cluster.pools:
+            if pool.kv.offload and not pool.is_wafer:
+                yield f"pool '{pool.name}': the tiers of kv.offload keep nothing of {self.model.name}: its layers with a window share their blocks with the others, and only the devices' cache is looked at in this version"
 
     def as_yaml(self) -> str:
         """Return the scenario with everything resolved, as the text of a scenario file.

@@ -96,6 +96,23 @@ def test_windows_count_as_windows_whatever_the_batching(tmp_path: Path) -> None:
     assert tokens["static"] == tokens["continuous"]
 
 
+def test_a_tier_behind_windows_leaves_the_devices_cache_as_it_is(tmp_path: Path) -> None:
+    """Nothing is set aside for windows, and the run says that the tier keeps nothing."""
+    tier = ", offload: [{tier: host, capacity: 100 GB, bandwidth: 50 GB/s}]"
+    with_tier, without = (
+        scenario(
+            tmp_path,
+            f"{{name: p, node: dgx-b200, replica: {{tensor_parallel: 4, engine: vllm}}, kv: {{prefix_caching: true{more}}}}}",
+            "{process: at_once, requests: 1}",
+            model="gemma-4-31b",
+        )
+        for more in (tier, "")
+    )
+    assert explain(with_tier)[0].kv_tokens == explain(without)[0].kv_tokens
+    assert any("keep nothing" in warning for warning in with_tier.warnings())
+    assert not any("keep nothing" in warning for warning in without.warnings())
+
+
 def test_prefixes_are_found_at_the_ends_of_blocks_of_all_groups(tmp_path: Path) -> None:
     """Blocks of Gemma 4 31B hold 32 tokens in full layers and 16 in windows."""
     pool = "{name: p, node: dgx-b200, replica: {tensor_parallel: 4, engine: vllm}, kv: {prefix_caching: true}}"

@@ -337,24 +337,6 @@ def test_tiers_do_not_keep_states():
     )
 
 
-def test_tiers_do_not_keep_windows():
-    heads = "heads: 4, kv_heads: 2, head_dim: 16"
-    kinds = (
-        f"[{{kind: full, layers: 2, {heads}}}, {{kind: window, layers: 2, tokens: 64, {heads}}}]"
-    )
-    model = f"{{name: m, layers: 4, hidden: 64, vocabulary: 256, max_context: 4096, ffn: 128, attention_layers: {kinds}}}"
-    tier = "offload: [{tier: host, capacity: 100 GB, bandwidth: 50 GB/s}]"
-    (told,) = faults(
-        edited(
-            ("llama-3.1-8b", model),
-            ("batching:", f"kv: {{prefix_caching: true, {tier}}}\n      batching:"),
-        )
-    )
-    assert told.endswith(
-        "kv.offload: got tiers; expected none: m has layers with a window, which shares its blocks with the other layers and is not kept in tiers in this version"
-    )
-
-
 def test_weights_that_do_not_fit_beside_the_activations_of_a_step_are_told():
     """Kimi K2 in fp8 leaves 6 GB of 0.9 x 150.8 GB; 2.2 and 1.45 GB are reserved, and the sampler
     takes 1,024 x 163,840 x 38 B and 8,192 x 7,168 x 2 B, less 1.4 GB.

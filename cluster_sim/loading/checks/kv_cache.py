@@ -11,16 +11,9 @@ from cluster_sim.schema import Trail
 
 
 def state_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
-    """Yield what is not simulated with models that keep windows or states, or states alone."""
+    """Yield what is not simulated with models that keep states, or states alone and no token."""
     model, pool = deployment.model, deployment.pool
-    has_states = any(kind.state_bytes() for kind in model.attention)
-    has_windows = any(kind.window_values() for kind in model.attention)
-    if pool.kv.offload and has_windows and not has_states and not pool.is_wafer:
-        yield (
-            (*trail, "kv", "offload"),
-            f"got tiers; expected none: {model.name} has layers with a window, which shares its blocks with the other layers and is not kept in tiers in this version",
-        )
-    if not has_states:
+    if not any(kind.state_bytes() for kind in model.attention):
         return
     if pool.kv.offload:
         yield (
