@@ -13,10 +13,9 @@ from cluster_sim.errors import Fault, ScenarioError, shown
 from cluster_sim.llm.config_files.config_experts import ACTIVATIONS, feed_forward_of
 from cluster_sim.llm.config_files.config_keys import ConfigKeys
 from cluster_sim.llm.config_files.config_quantisation import SIDE_FILES, quantisation_of
-from cluster_sim.llm.config_files.config_shapes import shape_of, window_of
+from cluster_sim.llm.config_files.config_shapes import HEAD_WIDTHS, shape_of, window_of
 from cluster_sim.llm.config_files.kept_parts import with_kept_parts
 from cluster_sim.llm.config_files.mixed import mixed_reader
-from cluster_sim.llm.config_files.params_json import config_of_params
 from cluster_sim.llm.config_files.refusals import refusals, unknown_keys
 from cluster_sim.llm.model import Model
 from cluster_sim.schema import Document, FromFile, catalog_names, find, named, read_json
@@ -46,8 +45,8 @@ _PICTURES = ("vision_config", "audio_config", "visual", "vision_tower", "mm_visi
 def read_model(value: Any) -> Any:
     """Return what a model key stands for, ready to be validated as a `Model`.
 
-    It is a catalog name, the path of a config.json (or of Mistral's params.json), of the folder
-    that holds it or of a YAML file, or a mapping of Model's keys.
+    It is a catalog name, the path of a config.json, of the folder that holds it or of a YAML file,
+    or a mapping of Model's keys.
 
     Raises
     ------
@@ -72,23 +71,25 @@ def read_model(value: Any) -> Any:
         path = _config_in(path, value)
     elif not value.endswith(".json"):
         return named("models", value)
+    if path.name == "params.json":
+        raise ScenarioError.at(
+            str(path), "got a params.json of Mistral; expected the model's config.json"
+        )
     return FromFile(Document(_read(path), str(path)))
 
 
 def _config_in(folder: Path, value: str) -> Path:
-    """Return the config.json in a folder, or else Mistral's params.json.
-
-    Raises ValueError where it has neither.
-    """
-    for name in ("config.json", "params.json"):
-        if (folder / name).is_file():
-            return folder / name
-    raise ValueError(f"folder {shown(value)}: got no config.json in it; expected a config.json")
+    """Return the config.json in a folder. Raises ValueError where it has none."""
+    path = folder / "config.json"
+    if path.is_file():
+        return path
+    what = "params.json alone" if (folder / "params.json").is_file() else "no config.json"
+    raise ValueError(f"folder {shown(value)}: got {what} in it; expected a config.json")
 
 
 def _read(path: Path) -> dict[str, Any]:
     """Return the keys of a Model from a file and the side files about its precision."""
-    name = path.parent.name if path.name in ("config.json", "params.json") else path.stem
+    name = path.parent.name if path.name == "config.json" else path.stem
     content = read_json(path)
     beside = {}
     if path.name == "config.json":
@@ -98,8 +99,6 @@ def _read(path: Path) -> dict[str, Any]:
             if (path.parent / side).is_file()
         }
     try:
-        if path.name == "params.json":
-            content = config_of_params(content)
         return from_hugging_face(content, name, beside)
     except ScenarioError:
         raise
@@ -168,7 +167,13 @@ def _required(reader: ConfigKeys) -> None:
         )
     if family is None and not any(one in reader.config for one in ACTIVATIONS):
         reader.fault(f"{ACTIVATIONS[0]}: is missing; expected it in a file of {kind}")
-    for key in family.required if family is not None else ("tie_word_embeddings",):
+    required = family.required if family is not None else ("tie_word_embeddings",)
+    if family is not None and reader.has_class_of_its_own:
+        required = (*required, "tie_word_embeddings")
+        takes_heads = family.kv_as_heads or "num_key_value_heads" in family.defaults
+        if takes_heads and not reader.given("kv_lora_rank"):
+            required = (*required, "num_key_value_heads")
+    for key in required:
         if key not in reader.config and not reader.given(_OTHERWISE.get(key, key)):
             reader.fault(f"{key}: is missing; expected it in a file of {kind}")
         elif key in reader.config and reader.config[key] is None and key not in _MAY_BE_NULL:
@@ -179,8 +184,15 @@ def _note_the_rest(reader: ConfigKeys) -> None:
     """Note what is left out of the model, and a family that is not known."""
     if any(reader.config.get(key) for key in _PICTURES):
         reader.notes.append("the parts of the file for images and sound are left out")
-    if reader.family is None:
-        what = shown(reader.model_type) if reader.model_type else "no model_type"
-        reader.notes.append(
-            f"model_type: got {what}, which is not known; the file is read as a model like Llama, since all its keys are known"
-        )
+    if not reader.has_class_of_its_own:
+        return
+    what = shown(reader.model_type) if reader.model_type else "no model_type"
+    like = "a model like Llama, since all its keys are known"
+    if reader.family is not None:
+        like = "its architectures say, with the defaults of that class"
+    assumed = ""
+    if reader.value(*HEAD_WIDTHS)[1] is None and not reader.given("kv_lora_rank"):
+        assumed = f"; {HEAD_WIDTHS[0]} is missing and taken as hidden_size over the number of heads"
+    reader.notes.append(
+        f"model_type: got {what}, which is not known; the file is read as {like}{assumed}"
+    )
