@@ -230,8 +230,8 @@ class FindablePages(GroupTables):
 
     A unit of text is as long as blocks of all groups take to end together; it has `unit_pages` in
     the groups that see the whole context. What a hit needs of windows, chunks and states is kept at
-    the ends of pieces of a prompt and where a job leaves, of states at the latter and at the
-    prompt's end alone.
+    the ends of pieces of a prompt and where a job leaves; with states at the last unit before the
+    end of each chunk of a prompt and where a job leaves.
     """
 
     def __init__(self, count: int, groups: Sequence[tuple[int, int, str, int]]) -> None:
@@ -333,17 +333,26 @@ class FindablePages(GroupTables):
         return True
 
     def passed(self, job: Job, past: int) -> None:
-        """Keep what is needed at the ends of pieces that a prompt has passed, and at its own."""
+        """Keep what is needed at the ends of pieces that a prompt has passed, and at its own.
+
+        With states it is kept at the last unit of a chunk.
+        """
         pieces, end, unit = list(job.pieces), 0, self.unit
         named = sum(tokens for _, tokens in pieces)
         if (job.answer is not None and named == job.prompt) or job.was_preempted:
             pieces.append((-1, job.prompt + job.output - named))
         has_states = any(view == "state" for _, _, view, _ in self.groups)
+        reached = job.cached // unit
         for _, tokens in pieces:
             first, end = end // unit, end + tokens
             last = min(end, job.reading) // unit
             ends_here = job.cached == job.reading and job.reading // unit == last
-            passes = past < last * unit <= job.cached and not has_states
+            if has_states:
+                is_new = past < reached * unit or job.cached == job.reading
+                if first < reached <= end // unit and is_new:
+                    self.keep(job, reached)
+                continue
+            passes = past < last * unit <= job.cached
             if first < last and (passes or ends_here):
                 self.keep(job, last)
 

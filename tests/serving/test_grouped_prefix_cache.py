@@ -97,12 +97,25 @@ def test_a_window_that_was_evicted_lets_nothing_be_found() -> None:
     assert hits(scheduler_of(WINDOW, 22 + 66 + 4), first, filler, second) == [0, 0, 32]
 
 
-def test_states_are_found_where_a_prompt_or_an_answer_ended_not_in_between() -> None:
+def test_states_are_found_where_a_step_or_an_answer_ended_not_in_between() -> None:
     """A prefix of 40 that went on to 60 saved its state at 56 alone; the next turn begins there."""
     first = request(0, 0, (1, 40), (2, 20), output=3)
     alike = request(1, 50, (1, 40), (3, 20))
     again = request(2, 100, (1, 40), (2, 20), (1000, 3), (4, 9))
     assert hits(scheduler_of(STATE, 200), first, alike, again) == [0, 0, 56]
+
+
+def test_a_state_at_the_end_of_a_chunk_is_found_by_others() -> None:
+    """Chunks of 30 end at 30, 60 and 70; blocks of 8 before them at 24, 56 and 64.
+
+    Of 60 shared tokens 56 are found. Behind them a chunk goes from 56 to 68, and saves 64. Of 40
+    shared tokens 24 are found, as nothing was saved between 24 and 56.
+    """
+    first = request(0, 0, (1, 40), (2, 20), (3, 10))
+    second = request(1, 50, (1, 40), (2, 20), (4, 8))
+    third = request(2, 100, (1, 40), (5, 25))
+    scheduler = scheduler_of(STATE, 200, budget=30)
+    assert hits(scheduler, first, second, third) == [0, 56, 24]
 
 
 def test_hits_end_where_blocks_of_all_groups_do() -> None:

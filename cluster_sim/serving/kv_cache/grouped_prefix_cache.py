@@ -4,12 +4,15 @@ As in vLLM (vllm/v1/core/kv_cache_coordinator.py, single_type_kv_cache_manager.p
 blocks of all groups do. Groups that see the whole context need every block before that place. A
 window needs the blocks of its last tokens, a chunk those since it began, a state what was saved at
 that place. These are kept at the ends of the pieces that a request has prefilled, at the end of its
-prompt and where it leaves; of states at the latter two alone. They join the queue of free pages
-like a block of the text, and are used again as long as they have not been evicted.
+prompt and where it leaves. Where there are states, they are kept at the last block boundary before
+the end of each chunk of a prompt and where a request leaves: a prefix that several requests share is
+found up to the last of these places within it. What is kept joins the queue of free pages like a
+block of the text, and is used again as long as it has not been evicted.
 
 Two things are simpler than in vLLM. What is kept at a place waits in the queue while requests use
 it, too, so that it is evicted a little sooner. And a state is saved in passing at the last block
-boundary of a prompt, where vLLM ends a chunk (its mode `align`).
+boundary of a chunk, where vLLM ends the chunk (`_mamba_block_aligned_split` in v1/core/sched/scheduler.py,
+mode `align`).
 """
 
 from __future__ import annotations
@@ -60,20 +63,29 @@ class GroupedPrefixCache(PrefixCache):
 
     def use_kept(self, request: Request, blocks: int) -> None:
         """Take note that what is kept behind the first `blocks` blocks of a text was used."""
-        for identity, first, last in self._spans(request):
-            if first < blocks <= last:
-                self._keep(identity, blocks)
+        identity = self._owner(request, blocks)
+        if identity is not None:
+            self._keep(identity, blocks)
 
     def keep_passed(self, request: Request, past: int, tokens: int) -> None:
-        """Keep what is needed at the ends of pieces between `past` and `tokens` of a prompt."""
+        """Keep what is needed at the ends of pieces between `past` and `tokens` of a prompt.
+
+        Where there are states, the one place is the last block boundary up to `tokens`.
+        """
         block, end = self._block_tokens, 0
         length = request.prompt_tokens + request.generated
         is_whole = tokens == length
+        if self._has_states:
+            place = tokens // block
+            identity = self._owner(request, place)
+            if identity is not None and (is_whole or past < place * block):
+                self._keep(identity, place)
+            return
         for identity, size in self._pieces_of(request):
             first = end // block
             end += size
             last = min(end, length) // block
-            if first < last and past < last * block <= tokens and not self._has_states:
+            if first < last and past < last * block <= tokens:
                 self._keep(identity, last)
             elif is_whole and first < length // block <= end // block:
                 self._keep(identity, length // block)
@@ -85,9 +97,7 @@ class GroupedPrefixCache(PrefixCache):
         ended since, whose pages are free already.
         """
         place = tokens // self._block_tokens
-        identity = next(
-            (name for name, first, last in self._spans(request) if first < place <= last), None
-        )
+        identity = self._owner(request, place)
         if identity is request and not again:  # nobody will ask for it
             identity = None
         kept = 0
@@ -141,6 +151,11 @@ class GroupedPrefixCache(PrefixCache):
                 if best < place <= found and (identity, place) in self._pieces:
                     best = place
         return best
+
+    def _owner(self, request: Request, place: int) -> Identity | None:
+        """Return the identity of the piece in which the first `place` blocks of a text end."""
+        spans = self._spans(request)
+        return next((name for name, first, last in spans if first < place <= last), None)
 
     def _spans(self, request: Request) -> list[tuple[Identity, int, int]]:
         """Return (identity, blocks before it, blocks up to its end) of the pieces of a text."""

@@ -61,10 +61,12 @@ class Run:
 class Held:
     """Blocks of one piece that one request uses."""
 
-    __slots__ = ("blocks", "copies", "piece")
+    __slots__ = ("blocks", "copies", "first_copy", "piece")
 
     def __init__(self, piece: Piece) -> None:
         self.piece, self.blocks, self.copies = piece, 0, 0
+        self.first_copy = 0
+        """Number of blocks before its copies."""
 
 
 class PrefixCache:
@@ -250,10 +252,7 @@ class PrefixCache:
                 if held.copies:
                     piece.copying.remove(held)
                     self._append(Run(None, 0, held.copies * pages))
-                elif len(piece.copying) == sum(users.values()):
-                    # No user of the first one is left: a copy takes its place.
-                    self._append(Run(None, 0, piece.copying[0].copies * pages))
-                    piece.copying.pop(0).copies = 0
+                self._replace_by_copies(piece)
             if held_before > piece.held:
                 run = Run(piece, held_before - piece.held, 0)
                 piece.free.append(run)
@@ -262,6 +261,25 @@ class PrefixCache:
         if not again:
             self._pieces.pop(request, None)
         return self.free - before
+
+    def _replace_by_copies(self, piece: Piece) -> None:
+        """Let copies take the place of blocks that nobody uses any more; those become free."""
+        copying = piece.copying
+        if not copying:
+            return
+        users = dict(piece.users)
+        for held in copying:
+            users[held.blocks] -= 1
+        used = max((blocks for blocks, count in users.items() if count), default=0)
+        used = max(used, *(held.first_copy for held in copying), 0)
+        last = max(copying, key=lambda held: held.first_copy + held.copies)
+        replaced = last.first_copy + last.copies - used
+        if replaced <= 0:
+            return
+        last.copies -= replaced
+        if not last.copies:
+            copying.remove(last)
+        self._append(Run(None, 0, replaced * self._pages))
 
     def _append(self, run: Run) -> None:
         """Add blocks to the end of the queue of free ones."""
@@ -302,6 +320,7 @@ class PrefixCache:
             copies = min(piece.held, blocks) - held.blocks
             if not held.copies:
                 piece.copying.append(held)
+                held.first_copy = held.blocks
             held.copies += copies
         left = min(blocks, piece.cached) - piece.held
         # In the queue until now: they are taken out, or lose their content where the request has
