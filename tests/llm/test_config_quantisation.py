@@ -312,13 +312,6 @@ def test_what_is_no_config_is_refused_with_what_to_do(tmp_path: Path):
         read_model("meta-llama/Llama-3.1-8B")
     with pytest.raises(ValueError, match=r"got no config\.json in it; expected a config\.json"):
         read_model(str(tmp_path))
-    (tmp_path / "params.json").write_text('{"dim": 5120}')
-    with pytest.raises(ValueError, match=r"got params\.json alone in it; expected a config\.json"):
-        read_model(str(tmp_path))
-    with pytest.raises(
-        ScenarioError, match=r"got a params\.json of Mistral; expected the model's config\.json"
-    ):
-        read_model(str(tmp_path / "params.json"))
 
 
 JUNK = st.recursive(

@@ -16,6 +16,7 @@ from cluster_sim.llm.config_files.config_quantisation import SIDE_FILES, quantis
 from cluster_sim.llm.config_files.config_shapes import HEAD_WIDTHS, shape_of, window_of
 from cluster_sim.llm.config_files.kept_parts import with_kept_parts
 from cluster_sim.llm.config_files.mixed import mixed_reader
+from cluster_sim.llm.config_files.params_json import config_of_params
 from cluster_sim.llm.config_files.refusals import refusals, unknown_keys
 from cluster_sim.llm.model import Model
 from cluster_sim.schema import Document, FromFile, catalog_names, find, named, read_json
@@ -45,8 +46,8 @@ _PICTURES = ("vision_config", "audio_config", "visual", "vision_tower", "mm_visi
 def read_model(value: Any) -> Any:
     """Return what a model key stands for, ready to be validated as a `Model`.
 
-    It is a catalog name, the path of a config.json, of the folder that holds it or of a YAML file,
-    or a mapping of Model's keys.
+    It is a catalog name, the path of a config.json (or of Mistral's params.json), of the folder
+    that holds it or of a YAML file, or a mapping of Model's keys.
 
     Raises
     ------
@@ -71,25 +72,23 @@ def read_model(value: Any) -> Any:
         path = _config_in(path, value)
     elif not value.endswith(".json"):
         return named("models", value)
-    if path.name == "params.json":
-        raise ScenarioError.at(
-            str(path), "got a params.json of Mistral; expected the model's config.json"
-        )
     return FromFile(Document(_read(path), str(path)))
 
 
 def _config_in(folder: Path, value: str) -> Path:
-    """Return the config.json in a folder. Raises ValueError where it has none."""
-    path = folder / "config.json"
-    if path.is_file():
-        return path
-    what = "params.json alone" if (folder / "params.json").is_file() else "no config.json"
-    raise ValueError(f"folder {shown(value)}: got {what} in it; expected a config.json")
+    """Return the config.json in a folder, or else Mistral's params.json.
+
+    Raises ValueError where it has neither.
+    """
+    for name in ("config.json", "params.json"):
+        if (folder / name).is_file():
+            return folder / name
+    raise ValueError(f"folder {shown(value)}: got no config.json in it; expected a config.json")
 
 
 def _read(path: Path) -> dict[str, Any]:
     """Return the keys of a Model from a file and the side files about its precision."""
-    name = path.parent.name if path.name == "config.json" else path.stem
+    name = path.parent.name if path.name in ("config.json", "params.json") else path.stem
     content = read_json(path)
     beside = {}
     if path.name == "config.json":
@@ -99,6 +98,8 @@ def _read(path: Path) -> dict[str, Any]:
             if (path.parent / side).is_file()
         }
     try:
+        if path.name == "params.json":
+            content = config_of_params(content)
         return from_hugging_face(content, name, beside)
     except ScenarioError:
         raise

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from cluster_sim.llm.layers.indexer import Indexer
-from cluster_sim.llm.layers.kind import AttentionLayers, HeadShape, MatrixShape, PerKey, heads_fault
+from cluster_sim.llm.layers.indexed import IndexedLayers
+from cluster_sim.llm.layers.kind import HeadShape, MatrixShape, PerKey, heads_fault
 from cluster_sim.typing import Count, CountOrZero
 
 
-class CompressedLayers(AttentionLayers):
+class CompressedLayers(IndexedLayers):
     """Layers that keep one entry per `ratio` tokens, and the entries of the last `tokens`.
 
-    One entry is key and value of all heads. With an indexer a query reads the chosen entries, else
-    all of them. The window is taken to be full from the first token on: a sequence shorter than it
+    One entry is key and value of all heads. With an indexer, whose `top_k` counts entries, a query
+    reads the chosen ones, else all of them. The window is taken to be full from the first token on: a sequence shorter than it
     reads a little less.
     """
 
@@ -35,13 +35,6 @@ class CompressedLayers(AttentionLayers):
     """Number of tokens per compressed entry; 0: there is the window alone."""
     overlap: bool = False
     """Whether entries are made of overlapping groups of tokens, which doubles the compressor."""
-    indexer: Indexer | None = None
-    """Indexer over the entries, whose `top_k` counts entries; left out, all are read."""
-
-    @property
-    def is_chosen(self) -> bool:
-        """Whether there is an indexer."""
-        return self.indexer is not None
 
     @property
     def view_tokens(self) -> int:
@@ -124,11 +117,6 @@ class CompressedLayers(AttentionLayers):
     def window_values(self, ranks: int = 1) -> float:
         """Return the values of an entry of the window."""
         return float(self.head_dim)
-
-    def read_values(self, ranks: int = 1) -> PerKey:
-        """Return the values of compressed entries that a decoding query reads per token."""
-        values = self.growing_values(ranks)
-        return PerKey(values) if self.indexer is None else PerKey(limited=values)
 
     def sequence_values(self, ranks: int = 1) -> float:
         """Return the values of the window, which is taken to be full."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from cluster_sim.llm.layers.indexer import Indexer
+from cluster_sim.llm.layers.indexed import IndexedLayers
 from cluster_sim.llm.layers.kind import (
     AttentionLayers,
     HeadShape,
@@ -85,23 +85,11 @@ class HeadLayers(AttentionLayers):
         return split(self.kv_heads, ranks) * self.kv_width
 
 
-class FullLayers(HeadLayers):
+class FullLayers(HeadLayers, IndexedLayers):
     """Attention that sees the whole context; with an indexer it reads the chosen tokens of it."""
 
     words: ClassVar[str] = "full attention"
     kind: Literal["full"] = "full"
-    indexer: Indexer | None = None
-    """Indexer that chooses the tokens to be read; left out, all are read."""
-
-    @property
-    def is_chosen(self) -> bool:
-        """Whether there is an indexer."""
-        return self.indexer is not None
-
-    @property
-    def view_tokens(self) -> int:
-        """Most tokens that a query reads, see `AttentionLayers`."""
-        return self.indexer.top_k if self.indexer is not None else 0
 
     def parameters(self, hidden: int) -> int:
         """Return the number of weights, those of the indexer included."""
@@ -125,15 +113,6 @@ class FullLayers(HeadLayers):
     def growing_values(self, ranks: int = 1) -> float:
         """Return the values per token of the whole context, see `AttentionLayers`."""
         return self.cached_values(ranks)
-
-    def index_values(self, ranks: int = 1) -> float:
-        """Return the values of a token's index key, which every device holds."""
-        return float(self.indexer.key_values) if self.indexer is not None else 0.0
-
-    def read_values(self, ranks: int = 1) -> PerKey:
-        """Return the cached values that a decoding query reads, see `AttentionLayers`."""
-        values = self.cached_values(ranks)
-        return PerKey(values) if self.indexer is None else PerKey(limited=values)
 
     @property
     def decode_flop(self) -> PerKey:

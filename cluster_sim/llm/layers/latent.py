@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from cluster_sim.llm.layers.indexer import Indexer
-from cluster_sim.llm.layers.kind import AttentionLayers, HeadShape, MatrixShape, PerKey, heads_fault
+from cluster_sim.llm.layers.indexed import IndexedLayers
+from cluster_sim.llm.layers.kind import HeadShape, MatrixShape, PerKey, heads_fault
 from cluster_sim.schema import Description
 from cluster_sim.typing import Count, CountOrZero
 
@@ -28,7 +28,7 @@ class LatentAttention(Description):
     """Width of a head's value."""
 
 
-class LatentLayers(LatentAttention, AttentionLayers):
+class LatentLayers(LatentAttention, IndexedLayers):
     """Layers of latent attention; with an indexer they read the chosen tokens of the context."""
 
     words: ClassVar[str] = "latent attention"
@@ -37,18 +37,6 @@ class LatentLayers(LatentAttention, AttentionLayers):
     """Number of query heads per layer."""
     gated: bool = False
     """Whether the output has a gate of its own width."""
-    indexer: Indexer | None = None
-    """Indexer that chooses the tokens to be read; left out, all are read."""
-
-    @property
-    def is_chosen(self) -> bool:
-        """Whether there is an indexer."""
-        return self.indexer is not None
-
-    @property
-    def view_tokens(self) -> int:
-        """Most tokens that a query reads, see `AttentionLayers`."""
-        return self.indexer.top_k if self.indexer is not None else 0
 
     @property
     def down_width(self) -> int:
@@ -122,15 +110,6 @@ class LatentLayers(LatentAttention, AttentionLayers):
     def growing_values(self, ranks: int = 1) -> float:
         """Return the values of a token's latent vector, which every device holds."""
         return float(self.down_width)
-
-    def index_values(self, ranks: int = 1) -> float:
-        """Return the values of a token's index key, which every device holds."""
-        return float(self.indexer.key_values) if self.indexer is not None else 0.0
-
-    def read_values(self, ranks: int = 1) -> PerKey:
-        """Return the cached values that a decoding query reads, see `AttentionLayers`."""
-        values = self.growing_values(ranks)
-        return PerKey(values) if self.indexer is None else PerKey(limited=values)
 
     @property
     def decode_flop(self) -> PerKey:

@@ -1,0 +1,32 @@
+"""IndexedLayers: attention that may read chosen tokens of the context alone."""
+
+from __future__ import annotations
+
+from cluster_sim.llm.layers.indexer import Indexer
+from cluster_sim.llm.layers.kind import AttentionLayers, PerKey
+
+
+class IndexedLayers(AttentionLayers):
+    """Attention over the whole context; with an indexer it reads the chosen tokens of it."""
+
+    indexer: Indexer | None = None
+    """Indexer that chooses the tokens to be read; left out, all are read."""
+
+    @property
+    def is_chosen(self) -> bool:
+        """Whether there is an indexer."""
+        return self.indexer is not None
+
+    @property
+    def view_tokens(self) -> int:
+        """Most tokens that a query reads, see `AttentionLayers`."""
+        return self.indexer.top_k if self.indexer is not None else 0
+
+    def index_values(self, ranks: int = 1) -> float:
+        """Return the values of a token's index key, which every device holds."""
+        return float(self.indexer.key_values) if self.indexer is not None else 0.0
+
+    def read_values(self, ranks: int = 1) -> PerKey:
+        """Return the cached values that a decoding query reads, see `AttentionLayers`."""
+        values = self.growing_values(ranks)
+        return PerKey(values) if self.indexer is None else PerKey(limited=values)
