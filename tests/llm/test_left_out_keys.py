@@ -59,6 +59,12 @@ def test_a_model_inside_another_has_the_defaults_of_its_class(name: str):
     assert kv_bytes(made) == kv
 
 
+def test_a_model_inside_one_with_defaults_of_its_own_must_say_its_widths():
+    inside = {"model_type": "llama", "head_dim": 128}  # voxtral's has 30 layers, not 32
+    text = refusal({"model_type": "voxtral", "text_config": inside, "head_dim": 128})
+    assert "num_hidden_layers: is missing" in text
+
+
 def test_a_model_by_itself_must_say_its_widths():
     assert "num_hidden_layers: is missing" in refusal(WRAPPED["llava-1.5-7b"][0])
 

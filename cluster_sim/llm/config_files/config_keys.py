@@ -8,7 +8,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from cluster_sim.errors import shown
 from cluster_sim.limits import COUNT
-from cluster_sim.llm.config_files.families import FAMILIES, family_of
+from cluster_sim.llm.config_files.families import FAMILIES, WRAPPERS, family_of
 from cluster_sim.llm.config_files.family import Family
 from cluster_sim.llm.config_files.family_keys import has_key, is_for_every_layer
 from cluster_sim.llm.config_files.layer_order import LayerOrder
@@ -74,7 +74,7 @@ class ConfigKeys:
         """Keys that the family does not have, though others do."""
         self.model_type = str(self.config.get("model_type") or "")
         self.family: Family | None = family_of(self.model_type, self.config.get("architectures"))
-        self.defaults = _defaults(self.family, is_nested=self.is_nested)
+        self.defaults = _defaults(self.family, self.outside)
         """Values of keys that the family's files leave out."""
         self.layers = 0
         """Number of layers, as far as it is read already; lists have one value per layer."""
@@ -226,11 +226,11 @@ class ConfigKeys:
             self.faults.append(text)
 
 
-def _defaults(family: Family | None, *, is_nested: bool) -> dict[str, Any]:
-    """Return what files of a family leave out: more where the model is inside another one."""
+def _defaults(family: Family | None, outside: str) -> dict[str, Any]:
+    """Return what files of a family leave out, by the model that the language model is inside."""
     if family is None:
         return {}
-    return family.defaults | family.inside if is_nested else family.defaults
+    return family.defaults | family.inside if outside in WRAPPERS else family.defaults
 
 
 def _two_values(config: dict[str, Any]) -> Iterator[str]:

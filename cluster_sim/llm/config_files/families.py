@@ -16,6 +16,14 @@ from cluster_sim.llm.config_files.mixed_families import MIXED_FAMILIES
 _MHA = Family(kv_as_heads=True)
 _INSIDE = {"hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32}
 """Values that libraries leave out of a language model inside another one, as they are the default."""
+WRAPPERS = (
+    "llava", "llava_next", "llava_next_video", "llava_onevision", "vipllava", "video_llava", "mistral3", "idefics3", "smolvlm", "internvl",
+    "aya_vision", "ovis2", "perception_lm",
+)  # fmt: skip
+"""Models around a language model whose class alone says what is left out (transformers 5.24).
+
+Others, such as voxtral, have defaults of their own for the model inside.
+"""
 _LLAMA = _INSIDE | {
     "intermediate_size": 11008,
     "vocab_size": 32000,

@@ -34,6 +34,6 @@ class Family:
     defaults: dict[str, Any] = field(default_factory=dict)
     """Values of keys that files leave out."""
     inside: dict[str, Any] = field(default_factory=dict)
-    """Further values of keys that files leave out where the model is inside another one."""
+    """Further values of keys that files leave out where the model is inside one of `WRAPPERS`."""
     unused: tuple[str, ...] = ()
     """Keys of published files that no library reads."""
