@@ -24,6 +24,9 @@ from cluster_sim.schema import (
     under,
 )
 
+_OF_MODELS = {"model_type", "architectures", "hidden_size", "num_hidden_layers"}
+"""Keys of a model's config.json, some of which each of these files has."""
+
 
 def load_scenario(
     path: str | Path,
@@ -160,11 +163,22 @@ def open_scenarios(path: str | Path, sets: Sequence[str] = ()) -> ScenarioFile:
         The file cannot be read, or these two sections have faults.
     """
     document = read_yaml(Path(path))
+    _no_model(document)
     asked = {key: document.data[key] for key in StudySections.model_fields if key in document.data}
     questions = describe(StudySections, Document(asked, document.file, document.places))
     for key in asked:
         document = document.without(key)
     return ScenarioFile(document, tuple(sets), questions.sweep, questions.capacity)
+
+
+def _no_model(document: Document) -> None:
+    """Raise ScenarioError where a file is a model's config.json in place of a scenario."""
+    keys = document.data.keys()
+    if _OF_MODELS & keys and not {"cluster", "workload", "variants"} & keys:
+        raise ScenarioError.at(
+            document.file,
+            f"got a model's configuration; expected a scenario, which names it as `model: {document.file}`",
+        )
 
 
 def _one(

@@ -426,6 +426,7 @@ def test_variants_see_identical_traffic(tmp_path: Path, arrivals: str) -> None:
         assert np.array_equal(column(gpu, name), column(wafer, name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arrivals", "machine", "feature"),
     [(arrivals, machine, "plain") for arrivals in ARRIVALS for machine in ("gpu", "wafer")]

@@ -261,7 +261,8 @@ def test_an_unknown_architecture_with_known_keys_is_read_with_a_warning():
     made = model(LLAMA | {"model_type": "alpaca", "architectures": ["AlpacaForCausalLM"]})
     assert made.model_copy(update={"notes": None}) == model(LLAMA)
     assert made.notes == (
-        "model_type: got 'alpaca', which is not known; the file is read as a model like Llama, since all its keys are known",
+        "model_type: got 'alpaca', which is not known; the file is read as a model like Llama, since all its keys are known; "
+        "head_dim is missing and taken as hidden_size over the number of heads",
     )
 
 

@@ -226,14 +226,17 @@ def test_a_quantised_checkpoint_is_served_in_its_own_precision(
     assert made.bytes_per_parameter(made.native, "embedding") == 2.0
 
 
+KIN = {"model_type": "kin", "hidden_act": "silu", "num_shared_experts": 0}
+
+
 def test_layers_without_experts_are_counted_wherever_they_are():
     for changes, dense in [
         ({}, 0),
         ({"decoder_sparse_step": 2}, 47),
         ({"mlp_only_layers": [0, 5]}, 2),
         ({"decoder_sparse_step": 2, "mlp_only_layers": [0, 1]}, 48),
-        ({"model_type": "kin", "hidden_act": "silu", "first_k_dense_replace": 3}, 3),
-        ({"model_type": "kin", "hidden_act": "silu", "moe_layer_freq": [0] * 4 + [1] * 90}, 4),
+        (KIN | {"first_k_dense_replace": 3}, 3),
+        (KIN | {"moe_layer_freq": [0] * 4 + [1] * 90}, 4),
     ]:
         made = model(QWEN3_MOE | changes)
         assert made.experts is not None
@@ -310,7 +313,7 @@ def test_layers_without_experts_are_counted_wherever_they_are():
         ({"quantization_config": "fp8"}, "quantization_config: got 'fp8'; expected a mapping"),
         (
             {"quantization_config": {"quant_method": "aqlm"}},
-            "quantization_config: quant_method: got 'aqlm'; expected one of auto-round, awq, bitsandbytes, compressed-tensors, fbgemm-fp8, fp8, gptq, hqq, modelopt, modelopt-fp4, modelopt-mixed, mxfp4, quark, torchao",
+            "quantization_config: quant_method: got 'aqlm'; expected one of auto-round, awq, bitsandbytes, compressed-tensors, fbgemm-fp8, fp8, gptq, hqq, mlx, modelopt, modelopt-fp4, modelopt-mixed, mxfp4, quark, torchao",
         ),
         (
             {"text_config": {"vocab_size": 0}},

@@ -783,6 +783,16 @@ def test_any_bytes_are_no_scenario(text: str | bytes):
         cluster_sim.load_variants("x.yaml")
 
 
+def test_a_config_json_in_place_of_a_scenario_is_one_fault(tmp_path: Path):
+    path = tmp_path / "config.json"
+    path.write_text('{"architectures": ["LlamaForCausalLM"], "hidden_size": 4096, "vocab_size": 7}')
+    with pytest.raises(ScenarioError) as told:
+        cluster_sim.load_scenario(path)
+    assert str(told.value) == (
+        f"{path}: got a model's configuration; expected a scenario, which names it as `model: {path}`"
+    )
+
+
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -25,7 +25,12 @@ from cluster_sim.physics.wafer_placement import (
 from cluster_sim.schema import catalog_entry, catalog_names
 
 WSE3 = Device.model_validate(catalog_entry("devices", "wse-3"))
-MODELS = sorted(catalog_names("models"))
+FEW = ("llama-3.1-8b", "llama-3.3-70b", "deepseek-r1", "gpt-oss-120b", "gemma-3-27b", "deepseek-v4-flash", "qwen3-next-80b", "nemotron-3-nano")  # fmt: skip
+MODELS = [
+    pytest.param(name, marks=[] if name in FEW else pytest.mark.slow)
+    for name in sorted(catalog_names("models"))
+]
+"""Models of the catalog; all but some of each kind are slow."""
 
 
 def model(name: str) -> Model:

@@ -176,6 +176,7 @@ def unpack(path: str) -> None:
             pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packing", PACKED)
 def test_a_bomb_is_refused_with_sizes_and_a_way_out_in_constant_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packing: str

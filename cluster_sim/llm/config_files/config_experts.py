@@ -63,6 +63,7 @@ def feed_forward_of(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
         )
     if not expert and not any("intermediate_size: got" in fault for fault in reader.faults):
         reader.fault("moe_intermediate_size: is missing; expected the width of an expert")
+    _says_all(reader, among)
     shared = _shared(reader, expert)
     if reader.given("intermediate_size_mlp"):
         # Llama 4: a shared expert beside the routed ones
@@ -80,6 +81,17 @@ def feed_forward_of(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
         "dense_layers": dense,
     }
     return {"experts": experts, "ffn": width if dense else 0} | gate
+
+
+def _says_all(reader: ConfigKeys, among: dict[str, Any] | None) -> None:
+    """Note what a file with experts leaves out, where nobody knows the defaults of its class."""
+    if reader.family is not None or among is not None:
+        return
+    widths = ("moe_intermediate_size", "expert_intermediate_size")
+    for keys, what in ((widths, "width of an expert"), (_SHARED + _SHARED_WIDTH, "number of shared experts, or 0")):  # fmt: skip
+        if not any(key in reader.config for key in keys):
+            kind = reader.model_type or "an unknown architecture"
+            reader.fault(f"{keys[0]}: is missing; expected the {what} in a file of {kind}")
 
 
 def _wide_enough(reader: ConfigKeys, width: int) -> None:

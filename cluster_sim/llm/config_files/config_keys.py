@@ -8,7 +8,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from cluster_sim.errors import shown
 from cluster_sim.limits import COUNT
-from cluster_sim.llm.config_files.families import family_of
+from cluster_sim.llm.config_files.families import FAMILIES, WRAPPERS, family_of
 from cluster_sim.llm.config_files.family import Family
 from cluster_sim.llm.config_files.family_keys import has_key, is_for_every_layer
 from cluster_sim.llm.config_files.layer_order import LayerOrder
@@ -74,6 +74,8 @@ class ConfigKeys:
         """Keys that the family does not have, though others do."""
         self.model_type = str(self.config.get("model_type") or "")
         self.family: Family | None = family_of(self.model_type, self.config.get("architectures"))
+        self.defaults = _defaults(self.family, self.outside)
+        """Values of keys that the family's files leave out."""
         self.layers = 0
         """Number of layers, as far as it is read already; lists have one value per layer."""
         self.order = LayerOrder()
@@ -102,13 +104,17 @@ class ConfigKeys:
         if there:
             self.use(there[0])
             return there[0], config[there[0]]
-        if among is None and self.family is not None:
-            for key in keys:
-                # a null that is written says that there is none
-                if key in self.family.defaults and key not in config:
-                    self.use(f"{key} (default of {self.model_type})")
-                    return key, self.family.defaults[key]
+        for key in keys if among is None else ():
+            # a null that is written says that there is none
+            if key in self.defaults and key not in config:
+                self.use(f"{key} (default of {self.model_type})")
+                return key, self.defaults[key]
         return keys[0], None
+
+    @property
+    def has_class_of_its_own(self) -> bool:
+        """Whether nobody knows what the class of `model_type` takes for granted."""
+        return self.family is None or bool(self.model_type and self.model_type not in FAMILIES)
 
     def use(self, key: str) -> None:
         """Note that something of the model came from a key, or from a file beside it."""
@@ -218,6 +224,13 @@ class ConfigKeys:
         """Note a fault, once."""
         if text not in self.faults:
             self.faults.append(text)
+
+
+def _defaults(family: Family | None, outside: str) -> dict[str, Any]:
+    """Return what files of a family leave out, by the model that the language model is inside."""
+    if family is None:
+        return {}
+    return family.defaults | family.inside if outside in WRAPPERS else family.defaults
 
 
 def _two_values(config: dict[str, Any]) -> Iterator[str]:

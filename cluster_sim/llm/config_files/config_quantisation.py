@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 from cluster_sim.errors import shown
 from cluster_sim.llm.config_files.config_keys import ConfigKeys, about
 from cluster_sim.llm.config_files.formats import MXFP4, Group, Groups
+from cluster_sim.llm.config_files.known_keys import asks
 from cluster_sim.llm.config_files.quantisation_methods import METHODS
 
 _DTYPES = ("bfloat16", "float16", "float32", "auto", "bf16", "fp16", "half", "float")
@@ -29,6 +31,14 @@ SIDE_FILES = {
 """Files beside a config.json that hold its precision, and the tools that write them."""
 
 
+_MLX = "quantization"
+"""Key of the precision in files that MLX writes."""
+_SPEAKS = re.compile(
+    r".*quanti[sz]|(.*_)?quant(_|$)|(w_?)?n?_?bits?$|load_in_\dbit|(w|weight)_?bits?"
+)
+_ELSEWHERE = ("quantization_config", "compression_config", _MLX)
+
+
 class Quantised(NamedTuple):
     """Precision of a quantised checkpoint."""
 
@@ -40,6 +50,8 @@ class Quantised(NamedTuple):
     """Patterns of modules that stay in 16 bit."""
     experts_only: bool
     """Whether the method quantises routed experts alone."""
+    has_embedding: bool = False
+    """Whether the method quantises embedding and output head too."""
 
     @property
     def has_lists(self) -> bool:
@@ -59,6 +71,12 @@ def quantisation_of(reader: ConfigKeys, beside: dict[str, Any]) -> Quantised | N
     The file's own `quantization_config` is compared with the side file.
     """
     _dtype(reader)
+    for key, value in reader.config.items():
+        speaks = _SPEAKS.match(str(key).lower()) and "cache" not in str(key).lower()
+        if speaks and key not in _ELSEWHERE and asks(value):
+            reader.fault(
+                f"{key}: got {shown(value)}; expected the precision of the weights in quantization_config"
+            )
     found = [
         quantised
         for where, content in _sources(reader, beside)
@@ -100,8 +118,11 @@ def _sources(reader: ConfigKeys, beside: dict[str, Any]) -> list[tuple[str, Any]
     sources = [
         (key, config[key])
         for key in ("quantization_config", "compression_config")
-        if config.get(key)
+        if config.get(key) and config[key] != config.get(_MLX)
     ]
+    if written := config.get(_MLX):
+        is_mlx = isinstance(written, dict) and "bits" in written
+        sources.append((_MLX, {"quant_method": "mlx"} | written if is_mlx else written))
     for name, content in beside.items():
         method = {"quant_method": SIDE_FILES[name]}
         sources.append((name, method | content if isinstance(content, dict) else content))
@@ -141,7 +162,8 @@ def _read(reader: ConfigKeys, where: str, content: Any) -> Quantised | None:
         return None
     reader.use(where)
     ignored = _ignored(reader, where, content)
-    return Quantised(where, groups, ignored, str(method).lower() == "mxfp4")
+    name = str(method).lower()
+    return Quantised(where, groups, ignored, name == "mxfp4", name == "mlx")
 
 
 def _ignored(reader: ConfigKeys, where: str, content: dict[str, Any]) -> tuple[str, ...]:

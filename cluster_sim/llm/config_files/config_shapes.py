@@ -11,6 +11,8 @@ from cluster_sim.llm.config_files.config_keys import ConfigKeys, about
 from cluster_sim.llm.config_files.derived_keys import compare_derived_keys
 
 _FULL, _WINDOW = "full_attention", "sliding_attention"
+HEAD_WIDTHS = ("head_dim", "kv_channels", "attention_head_dim")
+"""Keys of the width of one head."""
 _KV_HEADS = (
     "num_key_value_heads",
     "num_kv_heads",
@@ -27,9 +29,7 @@ def shape_of(reader: ConfigKeys) -> dict[str, Any]:
     _same_width(reader, hidden)
     latent = _latent(reader)
     # with latent attention a head is as wide as its value; keys have a width of their own
-    head_dim = reader.count(
-        "head_dim", "kv_channels", "attention_head_dim", default=max(hidden // heads, 1)
-    )
+    head_dim = reader.count(*HEAD_WIDTHS, default=max(hidden // heads, 1))
     _fits(reader, hidden, heads, 0 if latent else head_dim)
     if latent:
         head_dim = latent["latent"]["v_dim"]
@@ -70,7 +70,7 @@ def _fits(reader: ConfigKeys, hidden: int, heads: int, head_dim: int) -> None:
     """Note a fault where heads do not divide what they share, or are of an odd width."""
     if reader.faults:
         return
-    key, width = reader.value("head_dim", "kv_channels", "attention_head_dim")
+    key, width = reader.value(*HEAD_WIDTHS)
     if head_dim and width is None and hidden % heads:
         name, _ = reader.value("hidden_size", "d_model", "n_embd", "n_embed")
         reader.fault(f"{name}: got {hidden}; expected a multiple of the number of heads, {heads}")
@@ -165,13 +165,18 @@ def _latent(reader: ConfigKeys) -> dict[str, Any]:
         return {}
     if reader.count("qk_rope_head_dim", least=0) % 2:
         reader.fault("qk_rope_head_dim: expected an even number, which positions need")
+    # MiniCPM3 alone takes the width of values from that of the hidden states
+    values = None
+    if reader.model_type == "minicpm3":
+        heads = reader.count("num_attention_heads", "n_heads", "n_head")
+        values = max(_hidden(reader) // heads, 1)
     return {
         "latent": {
             "q_rank": reader.count("q_lora_rank", default=0),
             "kv_rank": reader.count("kv_lora_rank"),
             "rope_dim": reader.count("qk_rope_head_dim"),
             "nope_dim": reader.count("qk_nope_head_dim"),
-            "v_dim": reader.count("v_head_dim"),
+            "v_dim": reader.count("v_head_dim", default=values),
         }
     }
 

@@ -14,6 +14,29 @@ from cluster_sim.llm.config_files.family import Family
 from cluster_sim.llm.config_files.mixed_families import MIXED_FAMILIES
 
 _MHA = Family(kv_as_heads=True)
+_INSIDE = {"hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32}
+"""Values that libraries leave out of a language model inside another one, as they are the default."""
+WRAPPERS = (
+    "llava", "llava_next", "llava_next_video", "llava_onevision", "vipllava", "video_llava", "mistral3", "idefics3", "smolvlm", "internvl",
+    "aya_vision", "ovis2", "perception_lm",
+)  # fmt: skip
+"""Models around a language model whose class alone says what is left out (transformers 5.24).
+
+Others, such as voxtral, have defaults of their own for the model inside.
+"""
+_LLAMA = _INSIDE | {
+    "intermediate_size": 11008,
+    "vocab_size": 32000,
+    "max_position_embeddings": 2048,
+}
+_MISTRAL = _INSIDE | {
+    "intermediate_size": 14336,
+    "vocab_size": 32000,
+    "max_position_embeddings": 131072,
+}
+_OF_QWEN = _INSIDE | {
+    "intermediate_size": 22016, "vocab_size": 151936, "max_position_embeddings": 32768, "num_key_value_heads": 32,
+}  # fmt: skip
 _EXPERTS = (
     "n_routed_experts",
     "n_shared_experts",
@@ -45,20 +68,23 @@ _GEMMA_2 = replace(
 )
 
 _ALIKE: dict[str, Family] = {
-    "llama yi internlm internlm2 baichuan aquila xverse orion deepseek granite olmo olmo2 "
+    "llama": replace(_MHA, inside=_LLAMA),
+    "yi internlm internlm2 baichuan aquila xverse orion deepseek granite olmo olmo2 "
     "hunyuan_v1_dense chatglm": _MHA,
     "glm4v_text stablelm exaone": Family(),
     "glm glm4 seed_oss": Family(defaults={"head_dim": 128}),
     "internlm3": replace(_MHA, defaults={"head_dim": 128, "num_key_value_heads": 2}),
     "cohere minicpm": replace(_MHA, tied=True),
     "minicpm3": replace(
-        _MHA, tied=True, required=("kv_lora_rank", "q_lora_rank", "qk_nope_head_dim", "v_head_dim")
+        _MHA, tied=True, required=("kv_lora_rank", "q_lora_rank", "qk_nope_head_dim")
     ),
     "smollm3": Family(tied=True),
     "ernie4_5": Family(tied=True, defaults={"head_dim": 128}),
-    "qwen2 qwen2_vl qwen2_vl_text qwen2_5_vl qwen2_5_vl_text qwen2_audio mimo": _QWEN,
+    "qwen2": replace(_QWEN, inside=_OF_QWEN),
+    "qwen2_vl qwen2_vl_text qwen2_5_vl qwen2_5_vl_text qwen2_audio mimo": _QWEN,
     "qwen2_5_omni_text": replace(_QWEN, defaults={"max_window_layers": 28}),
-    "qwen3 qwen3_vl_text": replace(_QWEN, defaults=_QWEN.defaults | {"head_dim": 128}),
+    "qwen3": replace(_QWEN, defaults=_QWEN.defaults | {"head_dim": 128}, inside=_OF_QWEN),
+    "qwen3_vl_text": replace(_QWEN, defaults=_QWEN.defaults | {"head_dim": 128}),
     "qwen3_moe qwen3_vl_moe_text qwen3_omni_moe_text": _QWEN_MOE,
     "phi3": Family(kv_as_heads=True, windows="all"),
     "phi4mm phi4_multimodal": Family(windows="all"),
@@ -66,7 +92,9 @@ _ALIKE: dict[str, Family] = {
     "ministral3": Family(windows="all", defaults={"head_dim": 128}),
     "mixtral phimoe": Family(windows="all", required=("num_local_experts",)),
     "granitemoe granitemoeshared": Family(required=("num_local_experts",)),
-    "minimax_m2": Family(required=("num_local_experts", "head_dim")),
+    "minimax_m2": Family(
+        required=("num_local_experts", "head_dim"), unused=("mlp_intermediate_size",)
+    ),
     "deepseek_v2 deepseek_v3 kimi_k2 kimi_k25": _DEEPSEEK,
     "axk1": replace(
         _DEEPSEEK,
@@ -79,6 +107,7 @@ _ALIKE: dict[str, Family] = {
         required=("num_experts", "num_shared_experts", "moe_intermediate_size"),
         defaults={"head_dim": 128, "first_k_dense_replace": 1},
     ),
+    "aria_text": replace(_MHA, required=("moe_num_experts", "moe_topk", "moe_num_shared_experts")),
     "exaone_moe": Family(
         full_every=4,
         required=("num_experts", "num_shared_experts", "moe_intermediate_size"),
@@ -117,7 +146,7 @@ FAMILIES: dict[str, Family] = {
     for names, family in (*_ALIKE.items(), *MIXED_FAMILIES.items())
     for name in names.split()
 } | {
-    "mistral": Family(windows="all", defaults={"num_key_value_heads": 8, "sliding_window": 4096}),
+    "mistral": Family(windows="all", defaults={"num_key_value_heads": 8, "sliding_window": 4096}, inside=_MISTRAL),
     "gemma": Family(
         tied=True,
         defaults={

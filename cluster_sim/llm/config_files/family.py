@@ -33,3 +33,7 @@ class Family:
     """Keys whose defaults would be those of one model; files that leave them out are refused."""
     defaults: dict[str, Any] = field(default_factory=dict)
     """Values of keys that files leave out."""
+    inside: dict[str, Any] = field(default_factory=dict)
+    """Further values of keys that files leave out where the model is inside one of `WRAPPERS`."""
+    unused: tuple[str, ...] = ()
+    """Keys of published files that no library reads."""

@@ -45,6 +45,7 @@ _ALIKE = {
     "olmoe": f"{_LOCAL} num_experts -head_dim",
     "granitemoe": _LOCAL,
     "granitemoeshared": f"{_LOCAL} shared_intermediate_size",
+    "aria_text": "moe_num_experts moe_topk moe_num_shared_experts",
     "minicpm3": _LATENT,
     "deepseek_v2 deepseek_v3 kimi_k2 kimi_k25": f"{_LATENT} {_DEEPSEEK}",
     "glm4_moe_lite": f"{_LATENT} {_DEEPSEEK} mlp_layer_types",

@@ -13,7 +13,7 @@ from cluster_sim.errors import Fault, ScenarioError, shown
 from cluster_sim.llm.config_files.config_experts import ACTIVATIONS, feed_forward_of
 from cluster_sim.llm.config_files.config_keys import ConfigKeys
 from cluster_sim.llm.config_files.config_quantisation import SIDE_FILES, quantisation_of
-from cluster_sim.llm.config_files.config_shapes import shape_of, window_of
+from cluster_sim.llm.config_files.config_shapes import HEAD_WIDTHS, shape_of, window_of
 from cluster_sim.llm.config_files.kept_parts import with_kept_parts
 from cluster_sim.llm.config_files.mixed import mixed_reader
 from cluster_sim.llm.config_files.params_json import config_of_params
@@ -168,7 +168,13 @@ def _required(reader: ConfigKeys) -> None:
         )
     if family is None and not any(one in reader.config for one in ACTIVATIONS):
         reader.fault(f"{ACTIVATIONS[0]}: is missing; expected it in a file of {kind}")
-    for key in family.required if family is not None else ("tie_word_embeddings",):
+    required = family.required if family is not None else ("tie_word_embeddings",)
+    if family is not None and reader.has_class_of_its_own:
+        required = (*required, "tie_word_embeddings")
+        takes_heads = family.kv_as_heads or "num_key_value_heads" in family.defaults
+        if takes_heads and not reader.given("kv_lora_rank"):
+            required = (*required, "num_key_value_heads")
+    for key in required:
         if key not in reader.config and not reader.given(_OTHERWISE.get(key, key)):
             reader.fault(f"{key}: is missing; expected it in a file of {kind}")
         elif key in reader.config and reader.config[key] is None and key not in _MAY_BE_NULL:
@@ -179,8 +185,15 @@ def _note_the_rest(reader: ConfigKeys) -> None:
     """Note what is left out of the model, and a family that is not known."""
     if any(reader.config.get(key) for key in _PICTURES):
         reader.notes.append("the parts of the file for images and sound are left out")
-    if reader.family is None:
-        what = shown(reader.model_type) if reader.model_type else "no model_type"
-        reader.notes.append(
-            f"model_type: got {what}, which is not known; the file is read as a model like Llama, since all its keys are known"
-        )
+    if not reader.has_class_of_its_own:
+        return
+    what = shown(reader.model_type) if reader.model_type else "no model_type"
+    like = "a model like Llama, since all its keys are known"
+    if reader.family is not None:
+        like = "its architectures say, with the defaults of that class"
+    assumed = ""
+    if reader.value(*HEAD_WIDTHS)[1] is None and not reader.given("kv_lora_rank"):
+        assumed = f"; {HEAD_WIDTHS[0]} is missing and taken as hidden_size over the number of heads"
+    reader.notes.append(
+        f"model_type: got {what}, which is not known; the file is read as {like}{assumed}"
+    )

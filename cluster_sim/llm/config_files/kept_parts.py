@@ -53,8 +53,16 @@ def with_kept_parts(reader: ConfigKeys, model: Model, quantised: Quantised) -> d
     except ValueError as fault:
         reader.fault(f"{quantised.where}: {fault}")
         return {}
+    if quantised.has_embedding:
+        weights["embedding"] = Counter({quantised.groups[-1].format: model.embedding_parameters})
     chosen = {part: _most_common(formats, "native") for part, formats in weights.items()}
     keys = _keys(weights, chosen)
+    if not keys and any(format_.native != "bf16" for one in weights.values() for format_ in one):
+        reader.fault(
+            f"{quantised.where}: got lists of modules that split parts of the model: they leave most weights of each part in 16 bit; "
+            "expected one precision for each part (attention, dense feed-forward, shared experts, experts)"
+        )
+        return {}
     if not keys:
         reader.fault(
             f"{quantised.where}: got lists of modules that leave all weights in 16 bit; expected names of the model's modules"

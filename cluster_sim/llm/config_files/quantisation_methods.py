@@ -17,6 +17,7 @@ from cluster_sim.llm.config_files.formats import (
     Groups,
     integers,
 )
+from cluster_sim.llm.config_files.mlx import mlx
 
 _MODELOPT = {
     "FP8": FP8, "FP8_PB_WO": FP8, "FP8_PB_REAL": FP8, "FP8_PER_CHANNEL_PER_TOKEN": FP8, "FP8_2D_BLOCKWISE_WEIGHT_ONLY": FP8,
@@ -242,5 +243,6 @@ METHODS: dict[str, Callable[[dict[str, Any]], Groups]] = {
     "auto-round": _whole(_gptq),
     "bitsandbytes": _whole(_bitsandbytes),
     "hqq": _whole(_hqq),
+    "mlx": mlx,
 }
 """Readers of formats by `quant_method`. They raise ValueError for what is not simulated."""

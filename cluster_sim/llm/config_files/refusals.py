@@ -34,8 +34,9 @@ _REFUSED: tuple[tuple[re.Pattern[str], str, Callable[[Any], bool]], ...] = tuple
         (r"hybrid_override_pattern|layers_block_type|block_types?|mamba_(?!hidden).*|ssm_.*|attn_layer_(period|offset|indices)|expert_layer_(period|offset)|state_size|conv_kernel|conv_L_cache|time_step_rank|attention_hidden_size|rescale_every|lru_width",
          "layers with a state (Mamba, RWKV, convolutions)", _any),
         (r"full_attention_interval", "layers of linear attention", lambda value: value != 1),
+        (r"full_attn_mod", "layers of another attention between full ones", lambda value: value != 1),
         (r"attn_type_list", "layers of linear attention", _not_all_ones),
-        (r"linear_attn_config|linear_(conv|key|value|num)_.*|lightning.*|kda_.*|full_attn_(?!(alpha|beta)_factor).*", "layers of linear attention", _any),
+        (r"linear_attn_config|linear_(conv|key|value|num)_.*|lightning.*|kda_.*|full_attn_(?!(alpha|beta)_factor|mod$).*", "layers of linear attention", _any),
         (r"index_.*|indexer_types|sparse_attention_config|nsa_.*|moba_.*|sparse_config|dsa_.*", "sparse attention", _any),
         (r"compress_ratios|compress_rope_theta|o_lora_rank|hc_mult", "a compressed KV cache", _any),
         (r"attention_chunk_size", "attention to chunks of the context", _any),
@@ -92,10 +93,12 @@ def unknown_keys(reader: ConfigKeys) -> Iterator[str]:
 
     They are of the language model's own mapping; what stands around it is about images and sound.
     """
+    unused = reader.family.unused if reader.family is not None else ()
     keys = [
         str(key)
         for key, value in reader.own.items()
         if asks(value)
+        and key not in unused
         and key not in reader.looked_up
         and speaks_of_architecture(str(key))
         and not is_known(str(key))
