@@ -16,7 +16,7 @@ from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
 
 
-@dataclass
+@dataclass(eq=False)  # two alike are two
 class Job:
     """One request of the brute-force engine."""
 
