@@ -97,21 +97,14 @@ def entries(scenario: Scenario) -> Iterator[tuple[str, str, frozenset[str]]]:
     An entry comes as often as it is there.
     """
     for kind, part in _parts(scenario):
-        name = _names(kind).get(getattr(part, "name", ""))
-        if name is not None:
-            ours, theirs = (
-                _leaves(part.model_dump(mode="json", by_alias=True, exclude={"read_from"})),
-                _leaves(_described(type(part), kind, name)),
-            )
-            yield (
-                kind,
-                name,
-                frozenset(
-                    path
-                    for path in ours.keys() | theirs.keys()
-                    if ours.get(path) != theirs.get(path)
-                ),
-            )
+        ours = _leaves(part.model_dump(mode="json", by_alias=True, exclude={"read_from"}))
+        named = [
+            (name, _differing(ours, _leaves(_described(type(part), kind, name))))
+            for name in _names(kind).get(getattr(part, "name", ""), ())
+        ]
+        if named:  # of entries of one name the nearest: releases of an engine share theirs
+            name, other = min(named, key=lambda entry: len(entry[1]))
+            yield kind, name, other
     for name in catalog_names("workloads"):
         preset = _preset(name)
         mine = [key for key in _OF_WORKLOADS if getattr(preset, key) is not None]
@@ -141,10 +134,19 @@ def _of_pool(pool: Pool) -> Iterator[tuple[str, Description]]:
         yield "prices", pool.offer
 
 
+def _differing(ours: dict[str, Any], theirs: dict[str, Any]) -> frozenset[str]:
+    return frozenset(
+        path for path in ours.keys() | theirs.keys() if ours.get(path) != theirs.get(path)
+    )
+
+
 @cache
-def _names(kind: str) -> dict[str, str]:
+def _names(kind: str) -> dict[str, list[str]]:
     """Names of the catalog by the names that its entries give themselves."""
-    return {str(catalog_entry(kind, name).get("name")): name for name in catalog_names(kind)}
+    names: dict[str, list[str]] = {}
+    for name in catalog_names(kind):
+        names.setdefault(str(catalog_entry(kind, name).get("name")), []).append(name)
+    return names
 
 
 @cache

@@ -209,6 +209,16 @@ def test_a_figure_that_the_scenario_has_otherwise_is_marked(file: Path) -> None:
     assert changed == [("h100-sxm", "memory.bandwidth")]
 
 
+@pytest.mark.parametrize("engine", ["vllm", "vllm-2025-07"])
+def test_releases_of_one_name_are_told_apart(file: Path, engine: str) -> None:
+    other = load_scenario(
+        file, variant="h100", overrides={"cluster.pools[0].replica.engine": engine}
+    )
+    figures = used({"h100": other})
+    assert {one.entry for one in figures if one.entry.startswith("vllm")} == {engine}
+    assert not any(one.changed for one in figures)
+
+
 def test_curves_of_latency_are_those_of_the_requests(runs: dict[str, Results]) -> None:
     latency, *_ = charts.groups(charts.views([runs["h100"], runs["a100"]]))
     within, longer = latency.charts[:2]
