@@ -8,9 +8,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.words import schema  # noqa: E402
-from tests.words.retired import bad_start, retired_in  # noqa: E402
-from tests.words.texts import comments, docstrings, paragraphs, strings  # noqa: E402
+from tests.words import schema
+from tests.words.retired import bad_start, retired_in
+from tests.words.texts import comments, docstrings, paragraphs, strings
 
 
 def faults(path: Path) -> Iterator[str]:
@@ -39,5 +39,4 @@ if __name__ == "__main__":
     lines = schema.faults() if "schema" in sys.argv[1:] else []
     paths = [Path(name).resolve() for name in sys.argv[1:] if name != "schema"]
     lines += [line for path in paths for file in files(path) for line in faults(file)]
-    print("\n".join(lines))
-    print(f"{len(lines)} faults")
+    sys.stdout.write("\n".join([*lines, f"{len(lines)} faults\n"]))

@@ -87,11 +87,8 @@ def _place(path: Path, line: int) -> str:
 
 def _docstring_nodes(tree: ast.Module) -> Iterator[ast.Constant]:
     for node in ast.walk(tree):
-        for statement in (
-            getattr(node, "body", None) or ()
-            if not isinstance(node, ast.Lambda | ast.IfExp)
-            else ()
-        ):
-            if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
-                if isinstance(statement.value.value, str):
-                    yield statement.value
+        body = getattr(node, "body", None)
+        for statement in body if isinstance(body, list) else ():
+            match statement:
+                case ast.Expr(value=ast.Constant(value=str()) as words):
+                    yield words
