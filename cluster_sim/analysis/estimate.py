@@ -75,19 +75,19 @@ def _pool(fleet: Fleet, deployment: Deployment, lengths: LengthMoments) -> PoolA
     batch = (static_batch if is_static else full_batch)(deployment, lengths)
     decoding = max(round(batch.sequences), 1) if lengths.output_tokens > 1 else 0
     prompts = prompts_per_step(pool, lengths, batch, decoding)
+    limited = lengths.limited_share(LimitedView.of(deployment.model))
     if is_static:
         step_s, rate_per_s = static_rate(deployment, lengths, int(batch.sequences))
     else:
-        step_s = _mean_step_s(deployment, lengths, batch, prompts)
+        step_s = _mean_step_s(deployment, lengths, batch, prompts, limited)
         rate_per_s = prompts.mean / step_s
-    view = LimitedView.of(deployment.model)
     alone = _work(deployment, lengths, 1.0, 1)
     full = _work(deployment, lengths, batch.sequences, decoding)
     if pool.replica.role != "decode":
         full.prompt_tokens = round(prompts.mean * lengths.prompt_tokens)
         full.sampled += round(prompts.mean)
         full.pairs = round(prompts.mean * lengths.pairs)
-        full.window_pairs = round(full.pairs * lengths.limited_share(view))
+        full.window_pairs = round(full.pairs * limited)
     return PoolArithmetic(
         name=pool.name,
         replicas=deployment.replica_count,
@@ -136,13 +136,19 @@ def _hit_tokens(deployment: Deployment) -> int:
 
 
 def _mean_step_s(
-    deployment: Deployment, lengths: LengthMoments, batch: FullBatch, prompts: PromptsPerStep
+    deployment: Deployment,
+    lengths: LengthMoments,
+    batch: FullBatch,
+    prompts: PromptsPerStep,
+    limited: float,
 ) -> float:
-    """Return the mean length of a step of a full batch, prompts included [s]."""
+    """Return the mean length of a step of a full batch, prompts included [s].
+
+    limited: share of the pairs of prompts that queries read in a limited view.
+    """
     pool, times = deployment.pool, deployment.times_at(FULL_SPEED)
     decoding = max(round(batch.sequences), 1) if lengths.output_tokens > 1 else 0
     budget = pool.max_batched_tokens - decoding * tokens_checked(pool)
-    limited = lengths.limited_share(LimitedView.of(deployment.model))
     step_s = 0.0
     for count, probability in prompts.counts:
         groups = list(lengths.prompts_together(count))

@@ -7,14 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from cluster_sim.llm.layers import (
-    AttentionLayers,
-    CompressedLayers,
-    FullLayers,
-    LatentLayers,
-    StateLayers,
-    WindowLayers,
-)
+from cluster_sim.llm.layers import AttentionLayers
 from cluster_sim.llm.model import Model
 from cluster_sim.llm.read_from import Topic
 
@@ -84,7 +77,7 @@ def read_from(model: Model) -> dict[str, list[str]] | None:
 
 def layers_sentence(model: Model) -> str:
     """Return a line on the layers of a model by kind."""
-    mixers = ", ".join(f"{kind.layers} {_attention(kind)}" for kind in model.attention)
+    mixers = ", ".join(f"{kind.layers} {kind.summary}" for kind in model.attention)
     dense: Counter[int] = Counter()
     for part in model.dense_parts:
         dense[part.ffn] += part.layers
@@ -92,29 +85,3 @@ def layers_sentence(model: Model) -> str:
     if (experts := model.experts) is not None:
         parts.append(f"{model.moe_layers} with {experts.top_k} of {experts.count} experts")
     return f"{model.layers} layers: {mixers}; feed-forward parts: {', '.join(parts) or 'none'}"
-
-
-def _attention(kind: AttentionLayers) -> str:
-    """Return what a kind of attention or state is called, with its size."""
-    if isinstance(kind, StateLayers):
-        return kind.words
-    if isinstance(kind, CompressedLayers):
-        window = f"a window of {kind.tokens:,}"
-        entries = f"an entry per {kind.ratio:,} tokens and {window}" if kind.ratio else window
-        return f"with {entries}{_chosen(kind)}"
-    if isinstance(kind, WindowLayers):
-        return f"with {'chunks' if kind.is_chunked else 'a window'} of {kind.tokens:,}"
-    if isinstance(kind, LatentLayers):
-        return f"latent{_chosen(kind)}"
-    if isinstance(kind, FullLayers):
-        return f"full{_chosen(kind)}"
-    return "for images alone"
-
-
-def _chosen(kind: CompressedLayers | LatentLayers | FullLayers) -> str:
-    """Return what an indexer does; nothing where there is none."""
-    if kind.indexer is None:
-        return ""
-    what = "entries" if isinstance(kind, CompressedLayers) else "tokens"
-    who = "an earlier layer" if kind.indexer.is_shared else "an indexer"
-    return f" ({who} chooses {kind.indexer.top_k:,} {what})"

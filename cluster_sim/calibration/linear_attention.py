@@ -158,6 +158,7 @@ def _fit_phase(phase: _Phase, blocks: StateBlocks, kind: str) -> Constants:
 
 
 def _made(constants: Constants) -> LinearAttentionFit:
+    # a fit tries thousands of guesses, which its bounds keep in range: none is validated
     return LinearAttentionFit.model_construct(**constants)  # type: ignore[arg-type]
 
 

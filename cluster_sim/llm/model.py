@@ -48,11 +48,16 @@ class Model(ModelShape):
         return 2 if self.ffn_gated is False else 3
 
     @property
+    def expert_hidden(self) -> int:
+        """Width of the vectors that routed experts work on."""
+        return (self.experts.latent if self.experts is not None else None) or self.hidden
+
+    @property
     def expert_parameters(self) -> int:
         """Number of weights of one routed expert."""
         if self.experts is None:
             return 0
-        return self.ffn_matrices * (self.experts.latent or self.hidden) * self.experts.ffn
+        return self.ffn_matrices * self.expert_hidden * self.experts.ffn
 
     @property
     def shared_parameters(self) -> int:

@@ -206,6 +206,26 @@ class ModelShape(Description):
         idle = sum(kind.layers for kind in self.attention if kind.is_idle)
         return idle + sum(part.layers for part in self.dense_parts if part.is_idle)
 
+    @property
+    def passed_blocks(self) -> int:
+        """Number of blocks that text goes through."""
+        return self.blocks - self.idle_blocks
+
+    @property
+    def passed_layers(self) -> float:
+        """Number of layers that text goes through; a layer is two blocks."""
+        return self.passed_blocks / 2
+
+    @property
+    def has_states(self) -> bool:
+        """Whether some layers keep a state."""
+        return any(kind.state_bytes() for kind in self.attention)
+
+    @property
+    def caches_tokens(self) -> bool:
+        """Whether some layers cache tokens, of the whole context or of a window."""
+        return any(kind.growing_values() or kind.window_values() for kind in self.attention)
+
     @cached_property
     def view_tokens(self) -> int:
         """Most tokens that a query reads in layers of a limited view; 0 where there are none.

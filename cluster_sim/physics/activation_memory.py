@@ -95,7 +95,7 @@ def _expert_bytes(model: Model, layout: ReplicaLayout, step: LargestStep) -> flo
     first_width = width * (model.ffn_matrices - 1)
     quantised_bytes = _QUANTISED_BYTES[model.computed_in(layout.weights, "experts")]
     rows = tokens * experts.top_k
-    expert_hidden = experts.latent or model.hidden
+    expert_hidden = model.expert_hidden
     wider = max(first_width, expert_hidden)
     if step.expert_rows == "sorted":
         rows += experts.count / layout.expert_parallel * (_BLOCK_ROWS - 1)

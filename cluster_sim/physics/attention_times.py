@@ -17,8 +17,9 @@ from cluster_sim.hardware.kernel_fits import (
     KernelFits,
     fit_of_engine,
 )
+from cluster_sim.hardware.linear_fit import LinearAttentionFit
+from cluster_sim.hardware.sparse_fit import SparseAttentionFit
 from cluster_sim.llm.layers import AttentionLayers, HeadShape
-from cluster_sim.llm.model import Model
 from cluster_sim.physics.attention import AttentionShape
 from cluster_sim.physics.decode_attention import (
     DecodeAttention,
@@ -74,11 +75,9 @@ class PromptLine(NamedTuple):
 class AttentionTimes:
     """Times of the attention or state of one kind of layers on one device, under one engine."""
 
-    def __init__(
-        self, model: Model, kind: AttentionLayers, device: Device, layout: ReplicaLayout
-    ) -> None:
+    def __init__(self, kind: AttentionLayers, device: Device, layout: ReplicaLayout) -> None:
         assert device.efficiency is not None
-        self._model, self._kind, self._layout = model, kind, layout
+        self._kind, self._layout = kind, layout
         self._overhead = device.overhead(layout.engine)
         self._ranks = layout.tensor_parallel
         measured, efficiency = device.kernels or KernelFits(), device.efficiency
@@ -88,9 +87,8 @@ class AttentionTimes:
         self._generation = self._fit(measured.generation, layout.kv_cache)
         self._context = self._fit(measured.context, layout.kv_cache)
         _, name = kind.fit_name(layout.kv_cache) or ("", "")
-        self._linear_fit = self._fit(measured.linear, name)
-        self._sparse_fit = self._fit(measured.sparse, name)
-        self._sparse, self._linear = self._sparse_shape(), self._linear_shape()
+        self._linear = self._linear_part(measured, name)
+        self._sparse = self._sparse_part(measured, name)
 
     @property
     def layers(self) -> int:
@@ -120,7 +118,7 @@ class AttentionTimes:
         if heads is None:
             return []
         if self._sparse is not None:
-            return self._sparse_terms(self._sparse, batch, selecting=selecting)
+            return self._sparse_terms(*self._sparse, batch, selecting=selecting)
         is_limited = not self._kind.read_values(self._ranks).context
         fit = self._generation
         attention = (
@@ -143,10 +141,10 @@ class AttentionTimes:
         kind = self._kind
         if not self._has_fixed:
             return 0.0
-        if (shape := self._linear) is not None:
-            fit = self._linear_fit or linear_roofline(shape, self._bytes_per_s, self._flop_per_s)
+        if self._linear is not None:
+            fit, _ = self._linear
             hidden_s = self._overhead.launch_overlap * fit.start_s
-            return float(linear_decode_s(fit, shape, batch)) - hidden_s
+            return float(linear_decode_s(*self._linear, batch)) - hidden_s
         moved = 2.0 * kind.state_bytes(self._ranks)
         moved += self._cache_bytes(kind.sequence_values(self._ranks))
         return batch * max(moved / self._bytes_per_s, kind.token_flop * self._flop_s)
@@ -185,8 +183,9 @@ class AttentionTimes:
             read_s, self.key_compute_s() if self._kind.is_latent else 0.0
         )
 
-    def _sparse_terms(self, shape: SparseShape, batch: int, *, selecting: bool) -> list[DecodeTerm]:
-        fit = self._sparse_fit or sparse_roofline(self._bytes_per_s, self._flop_per_s)
+    def _sparse_terms(
+        self, fit: SparseAttentionFit, shape: SparseShape, batch: int, *, selecting: bool
+    ) -> list[DecodeTerm]:
         line = sparse_decode_line(fit, shape, batch, selecting=selecting)
         index = DecodeAttention(0.0, 0.0, line.fixed_s, line.index_key_s)
         limited = DecodeAttention(0.0, 0.0, 0.0, line.limited_key_s)
@@ -200,12 +199,10 @@ class AttentionTimes:
     def prompt_line(self, *, selecting: bool = True) -> PromptLine:
         """Return the attention of chunks of any number of prompts, see `decode_terms`."""
         kind, fit = self._kind, self._context
-        if (state := self._linear) is not None:
-            linear = self._linear_fit or linear_roofline(state, self._bytes_per_s, self._flop_per_s)
-            return PromptLine(kind.layers, *linear_prefill_line(linear, state))
-        if (sparse := self._sparse) is not None:
-            of_sparse = self._sparse_fit or sparse_roofline(self._bytes_per_s, self._flop_per_s)
-            line = sparse_prefill_line(of_sparse, sparse, selecting=selecting)
+        if self._linear is not None:
+            return PromptLine(kind.layers, *linear_prefill_line(*self._linear))
+        if self._sparse is not None:
+            line = sparse_prefill_line(*self._sparse, selecting=selecting)
             token_s = line.token_s + kind.token_flop * self._flop_s
             return PromptLine(kind.layers, *line._replace(token_s=token_s))
         heads = kind.prefill_heads(self._ranks)
@@ -222,14 +219,23 @@ class AttentionTimes:
         pairs = (line.per_pair_s, 0.0) if window is None else (0.0, line.per_pair_s)
         return PromptLine(self.layers, line.fixed_s, line.per_token_s, *pairs)
 
-    # Shapes on one device
+    # States and sparse attention on one device: the fit, or else a roofline, and the shape
 
-    def _linear_shape(self) -> LinearShape | None:
-        shape = self._kind.state_shape(self._ranks)
-        return None if shape is None else LinearShape(*shape)
+    def _linear_part(
+        self, measured: KernelFits, name: str
+    ) -> tuple[LinearAttentionFit, LinearShape] | None:
+        state = self._kind.state_shape(self._ranks)
+        if state is None:
+            return None
+        shape, fit = LinearShape(*state), self._fit(measured.linear, name)
+        return fit or linear_roofline(shape, self._bytes_per_s, self._flop_per_s), shape
 
-    def _sparse_shape(self) -> SparseShape | None:
+    def _sparse_part(
+        self, measured: KernelFits, name: str
+    ) -> tuple[SparseAttentionFit, SparseShape] | None:
         kind, ranks = self._kind, self._ranks
         if not kind.is_chosen or kind.decode_heads(ranks) is None:
             return None
-        return sparse_shape(kind, ranks, self._layout.kv_cache)
+        fit = self._fit(measured.sparse, name)
+        shape = sparse_shape(kind, ranks, self._layout.kv_cache)
+        return fit or sparse_roofline(self._bytes_per_s, self._flop_per_s), shape

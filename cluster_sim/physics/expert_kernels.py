@@ -46,7 +46,7 @@ def experts_s(model: Model, device: Device, layout: ReplicaLayout, tokens: int) 
     overhead, groups = device.overhead(layout.engine), layout.expert_parallel
     bandwidth = device.fast_memory.bandwidth_bytes_per_s
     inner = experts.ffn * groups / (layout.tensor_parallel * layout.data_parallel)
-    width = experts.latent or model.hidden
+    width = model.expert_hidden
     weights = model.ffn_matrices * width * inner
     share = busiest_group(groups, experts.top_k * tokens) / groups
     touched = min(

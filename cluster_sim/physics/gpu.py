@@ -45,8 +45,7 @@ class GpuSteps:
         overhead = device.overhead(layout.engine)
         self._sequence_s = overhead.sequence_s
         self._key_compute_s = max(kind.key_compute_s() for kind in self._kernels.attention)
-        layers = (model.blocks - model.idle_blocks) / 2
-        self._eager_s = overhead.step_s + layers * overhead.eager_layer_s
+        self._eager_s = overhead.step_s + model.passed_layers * overhead.eager_layer_s
         self._overlap = device.weight_memory.overlap if device.weight_memory is not None else 0.0
         self._batches = BatchSpread(self._kernels, layout)
         self._spread = self._batches.spreads
@@ -134,9 +133,7 @@ class GpuSteps:
             spent[bound] += self.head_s(head_rows)
         if self._model.experts is not None:
             spent["experts"] = self._layers.experts_s(all_tokens)
-        caches = any(
-            kind.growing_values() or kind.window_values() for kind in self._model.attention
-        )
+        caches = self._model.caches_tokens
         spent["reading KV" if caches else "reading states"] = (
             step_s - self.ramp(replace(work, context=0, windowed=0)).first_s
             if self._overlap

@@ -26,12 +26,10 @@ class PrefillAttention(NamedTuple):
     @classmethod
     def of(cls, kernels: LayerKernels) -> PrefillAttention:
         """Return that of a model's layers."""
-        return cls(
-            *(
-                tuple(kind.prompt_line(selecting=selecting) for kind in kernels.attention)
-                for selecting in (True, False)
-            )
-        )
+        lines = short_lines = tuple(kind.prompt_line() for kind in kernels.attention)
+        if any(kind.is_chosen for kind in kernels.attention):
+            short_lines = tuple(kind.prompt_line(selecting=False) for kind in kernels.attention)
+        return cls(lines, short_lines)
 
     def seconds(self, tokens: float, pairs: float, window_pairs: float) -> float:
         """Return the seconds of `tokens` prompt tokens that see so many (query, key) pairs."""
@@ -64,17 +62,16 @@ class LayerTimes:
     def __init__(
         self, model: Model, device: Device, layout: ReplicaLayout, kernels: LayerKernels
     ) -> None:
-        self._model, self._kernels = model, kernels
+        self._kernels = kernels
         self._products = list(_products(model, kernels))
         self._moe_layers = model.moe_layers
-        self._dense_blocks = model.blocks - model.idle_blocks - model.moe_layers
+        self._dense_blocks = model.passed_blocks - model.moe_layers
         # Hidden states of every token go from each pipeline stage to the next, inside a node or
         # over the network.
         hops, overhead = layout.between_nodes, device.overhead(layout.engine)
         inside = layout.pipeline_parallel - 1 - hops.times
         bandwidth = device.peer_bandwidth_bytes_per_s
-        # a layer is two blocks: attention or a state, and a feed-forward part
-        layers = (model.blocks - model.idle_blocks) / 2
+        layers = model.passed_layers
         latent = sum(kind.layers for kind in model.attention if kind.is_latent)
         layer_s = overhead.layer_s + overhead.latent_layer_s * (latent / layers)
         self._fixed_s = (

@@ -45,9 +45,7 @@ class LayerKernels:
     def __init__(self, model: Model, device: Device, layout: ReplicaLayout) -> None:
         self._model, self._device, self._layout = model, device, layout
         self._overhead = device.overhead(layout.engine)
-        self.attention = tuple(
-            AttentionTimes(model, kind, device, layout) for kind in model.attention
-        )
+        self.attention = tuple(AttentionTimes(kind, device, layout) for kind in model.attention)
         """Times of attention and states, one per kind of layers."""
 
     # Products
@@ -97,7 +95,7 @@ class LayerKernels:
         model, ranks = self._model, self._layout.tensor_parallel
         width = sum(kind.layers * kind.rotary_width(ranks) for kind in model.attention)
         inner = sum(part.layers * part.ffn for part in model.dense_parts if not part.is_idle)
-        norms = NORM_PASSES * model.hidden * ((model.blocks - model.idle_blocks) / 2 / model.layers)
+        norms = NORM_PASSES * model.hidden * (model.passed_layers / model.layers)
         moved = (
             norms
             + ROTARY_PASSES * (width / model.layers)

@@ -84,8 +84,7 @@ def parts_of(
     table = model.vocabulary * model.hidden
     first = () if model.tied_embeddings else (ModelPart("embedding", table * embedding),)
     # a model of windows only still caches whole prompts in blocks
-    grows_in_windows = not any(kind.growing_values() for kind in model.attention)
-    stored = _Stored(weights, kv_cache, sequences, grows_in_windows)
+    stored = _Stored(weights, kv_cache, sequences, grows_in_windows=not model.full_layers)
     layers = [
         _part(model, number, layer, stored) for number, layer in enumerate(_layers(model), start=1)
     ]

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
+from cluster_sim.physics.limited_view import LimitedView
 from cluster_sim.typing import Number
 
 KV_BYTES: dict[Precision, float] = {"bf16": 2.0, "fp8": 1.0, "fp4": 0.5 + 1 / 16}
@@ -89,9 +90,7 @@ def sequence_kv_bytes(model: Model, precision: Precision, ranks: int, tokens: in
     """
     size = growing_kv_bytes(model, precision, ranks) * tokens + state_bytes(model, ranks)
     for kind in model.attention:
-        kept = min(tokens, kind.window_tokens)
-        if kind.is_chunked and tokens:
-            kept = (tokens - 1) % kind.window_tokens + 1
+        kept = LimitedView(kind.window_tokens, kind.is_chunked).keys(tokens) if tokens else 0
         size += kind.layers * kept * cache_bytes(kind.window_values(ranks), 0.0, precision)
     return size
 

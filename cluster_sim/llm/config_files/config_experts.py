@@ -208,7 +208,7 @@ def _listed_layers(reader: ConfigKeys) -> list[bool]:
     kinds = reader.one_per_layer("mlp_layer_types")
     numbers = _enumerated(reader)
     if isinstance(frequency, list):  # one entry per layer: whether it has experts
-        listed = _flags(reader, "moe_layer_freq")
+        listed = flags_of(reader, "moe_layer_freq")
         if kinds and listed != [kind != "dense" for kind in kinds]:
             reader.fault(
                 "moe_layer_freq and mlp_layer_types: got different layers; expected the same ones"
@@ -216,7 +216,7 @@ def _listed_layers(reader: ConfigKeys) -> list[bool]:
         return listed
     if reader.given("is_moe_layer"):  # EXAONE, beside a number of layers without experts
         reader.value("first_last_k_dense_replace")
-        return _flags(reader, "is_moe_layer")
+        return flags_of(reader, "is_moe_layer")
     if kinds:
         if strange := sorted({str(kind) for kind in kinds} - {"dense", *_SPARSE}):
             reader.fault(
@@ -226,11 +226,15 @@ def _listed_layers(reader: ConfigKeys) -> list[bool]:
     return [] if numbers is None else [layer in numbers for layer in range(reader.layers)]
 
 
-def _flags(reader: ConfigKeys, key: str) -> list[bool]:
-    """Return the flag of each layer under a key, which has 0 and 1 or false and true."""
-    flags = reader.one_per_layer(key)[: reader.layers]
+def flags_of(reader: ConfigKeys, key: str, among: dict[str, Any] | None = None) -> list[bool]:
+    """Return the flag of each layer under `key`, which has 0 and 1 or false and true.
+
+    It is empty where there is no list, or one with other entries, which are a fault.
+    """
+    flags = reader.one_per_layer(key, among)[: reader.layers]
     if strange := [flag for flag in flags if not isinstance(flag, int) or flag not in (0, 1)]:
         reader.fault(f"{key}: got {shown(strange[0])}; expected 0 or 1 for each layer")
+        return []
     return [flag == 1 for flag in flags]
 
 

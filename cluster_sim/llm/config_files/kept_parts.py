@@ -14,7 +14,7 @@ from cluster_sim.llm.config_files.config_quantisation import Quantised
 from cluster_sim.llm.config_files.formats import BF16, Format, Group
 from cluster_sim.llm.config_files.module_names import Module, modules_of
 from cluster_sim.llm.model import Model
-from cluster_sim.llm.model_shape import WeightPart
+from cluster_sim.llm.model_shape import WEIGHT_PARTS, WeightPart
 
 _TOLERANCE = 0.03
 """Share of all bytes by which whole parts may differ from a list of single modules."""
@@ -26,7 +26,6 @@ _PREFIXES = (
 )  # fmt: skip
 _SINGLE_EXPERT = re.compile(r"experts\\?\.(\d+|\(|\[\d)")
 _EXPERT = re.compile(r"(?<=experts\.)\d+")
-_PARTS: tuple[WeightPart, ...] = ("embedding", "attention", "ffn", "shared", "experts")
 
 Weights = dict[WeightPart, Counter[Format]]
 """Numbers of weights of each part in each format."""
@@ -92,11 +91,11 @@ def _keys(weights: Weights, chosen: dict[WeightPart, str]) -> dict[str, Any]:
     format_ = max(of_native, key=lambda one: of_native[one])
     keys: dict[str, Any] = {
         "native": native,
-        "kept_bf16": tuple(part for part in _PARTS if chosen.get(part, "bf16") == "bf16" and (part in chosen or part == "embedding")),
+        "kept_bf16": tuple(part for part in WEIGHT_PARTS if chosen.get(part, "bf16") == "bf16" and (part in chosen or part == "embedding")),
     }  # fmt: skip
     if native == "fp4":
         keys["fp4_format"] = format_.fp4_format
-        if wider := tuple(part for part in _PARTS if chosen.get(part) == "fp8"):
+        if wider := tuple(part for part in WEIGHT_PARTS if chosen.get(part) == "fp8"):
             keys["fp4_kept_fp8"] = wider
     if format_.bits is not None:
         keys["weight_bits"] = format_.bits

@@ -37,6 +37,13 @@ class CompressedLayers(IndexedLayers):
     """Whether entries are made of overlapping groups of tokens, which doubles the compressor."""
 
     @property
+    def summary(self) -> str:
+        """Words for these layers, see `AttentionLayers`."""
+        window = f"a window of {self.tokens:,}"
+        entries = f"an entry per {self.ratio:,} tokens and {window}" if self.ratio else window
+        return f"with {entries}{self.choice('entries')}"
+
+    @property
     def view_tokens(self) -> int:
         """Number of tokens whose entries are read with an indexer."""
         return self.indexer.top_k * self.ratio if self.indexer is not None else 0

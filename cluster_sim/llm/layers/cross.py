@@ -15,6 +15,11 @@ class CrossLayers(HeadLayers):
     kind: Literal["cross"] = "cross"
 
     @property
+    def summary(self) -> str:
+        """Words for these layers, see `AttentionLayers`."""
+        return "for images alone"
+
+    @property
     def is_idle(self) -> bool:
         """Always true: text without images passes the layers by."""
         return True

@@ -91,6 +91,11 @@ class FullLayers(HeadLayers, IndexedLayers):
     words: ClassVar[str] = "full attention"
     kind: Literal["full"] = "full"
 
+    @property
+    def summary(self) -> str:
+        """Words for these layers, see `AttentionLayers`."""
+        return f"full{self.choice()}"
+
     def parameters(self, hidden: int) -> int:
         """Return the number of weights, those of the indexer included."""
         index = self.indexer.parameters(hidden, hidden) if self.indexer is not None else 0
@@ -134,6 +139,11 @@ class WindowLayers(HeadLayers):
     kind: Literal["window"] = "window"
     tokens: Count
     """Length of the window [tokens]."""
+
+    @property
+    def summary(self) -> str:
+        """Words for these layers, see `AttentionLayers`."""
+        return f"with {'chunks' if self.is_chunked else 'a window'} of {self.tokens:,}"
 
     @property
     def view_tokens(self) -> int:

@@ -17,6 +17,13 @@ class IndexedLayers(AttentionLayers):
         """Whether there is an indexer."""
         return self.indexer is not None
 
+    def choice(self, what: str = "tokens") -> str:
+        """Return what an indexer does; nothing where there is none."""
+        if self.indexer is None:
+            return ""
+        who = "an earlier layer" if self.indexer.is_shared else "an indexer"
+        return f" ({who} chooses {self.indexer.top_k:,} {what})"
+
     @property
     def view_tokens(self) -> int:
         """Most tokens that a query reads, see `AttentionLayers`."""

@@ -148,6 +148,11 @@ class AttentionLayers(Description):
         """Words for the kind of layers in tables and messages."""
         return f"sparse {self.words}" if self.is_chosen else self.words
 
+    @property
+    def summary(self) -> str:
+        """Words for these layers behind their number, with their sizes."""
+        return self.words
+
     def fit_name(self, kv_cache: str) -> tuple[str, str] | None:
         """Return (table, name) of the measured kernels that these layers need beside plain ones.
 

@@ -39,6 +39,11 @@ class LatentLayers(LatentAttention, IndexedLayers):
     """Whether the output has a gate of its own width."""
 
     @property
+    def summary(self) -> str:
+        """Words for these layers, see `AttentionLayers`."""
+        return f"latent{self.choice()}"
+
+    @property
     def down_width(self) -> int:
         """Width of the latent vector of keys and values with its rotary part: what is cached."""
         return self.kv_rank + self.rope_dim

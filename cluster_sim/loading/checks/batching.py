@@ -53,7 +53,7 @@ def speculation_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
 
 def _is_verified(model: Model) -> bool:
     """Return whether steps that check drafts are simulated: all layers see the whole context."""
-    return not model.view_tokens and not any(kind.state_bytes() for kind in model.attention)
+    return not model.view_tokens and not model.has_states
 
 
 def _no_windows(model: Model) -> str:

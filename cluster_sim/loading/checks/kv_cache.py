@@ -13,7 +13,7 @@ from cluster_sim.schema import Trail
 def state_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
     """Yield what is not simulated with models that keep states, or states alone and no token."""
     model, pool = deployment.model, deployment.pool
-    if not any(kind.state_bytes() for kind in model.attention):
+    if not model.has_states:
         return
     if pool.kv.offload:
         yield (
@@ -25,7 +25,7 @@ def state_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
             (*trail, "kv", "prefix_caching"),
             f"got true; expected false: {model.name} has layers with a state, which is not found again on wafers in this version",
         )
-    if any(kind.growing_values() or kind.window_values() for kind in model.attention):
+    if model.caches_tokens:
         return
     if pool.is_wafer:
         yield (

@@ -31,7 +31,8 @@ class Piece:
     __slots__ = ("cached", "copying", "free", "held", "identity", "pages", "users")
 
     def __init__(self, identity: Identity, pages: int) -> None:
-        self.identity, self.pages = identity, pages
+        self.identity = identity
+        self.pages = pages
         """Number of pages of a block."""
         self.held = 0
         """Number of blocks in use."""

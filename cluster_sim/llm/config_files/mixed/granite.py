@@ -19,6 +19,7 @@ from cluster_sim.llm.config_files.config_shapes import shape_of
 from cluster_sim.llm.config_files.mixed.layer_lists import (
     FULL,
     LINEAR,
+    attending_layers,
     full_attention,
     listed_kinds,
     state_precision,
@@ -45,12 +46,7 @@ _NO_SIZES = ("mamba_chunk_size", "mamba_conv_bias", "mamba_proj_bias")
 def read_bamba(reader: ConfigKeys) -> dict[str, Any]:
     """Return the keys of a Model of Bamba."""
     shape = shape_of(reader)
-    attending = reader.entries("attn_layer_indices")
-    wrong = [one for one in attending if type(one) is not int or not 0 <= one < reader.layers]
-    if wrong:
-        reader.fault(
-            f"attn_layer_indices: got {shown(wrong[0])}; expected numbers of layers, 0 to {reader.layers - 1}"
-        )
+    attending = attending_layers(reader, "attn_layer_indices")
     if not attending:
         reader.fault("attn_layer_indices: is missing; expected the layers that attend")
     kinds = [FULL if layer in attending else LINEAR for layer in range(reader.layers)]

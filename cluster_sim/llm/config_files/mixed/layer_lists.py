@@ -32,13 +32,15 @@ def listed_kinds(reader: ConfigKeys, key: str, kinds: tuple[str, ...]) -> list[s
     return named
 
 
-def flags_of(reader: ConfigKeys, key: str, among: dict[str, Any] | None = None) -> list[bool]:
-    """Return the flag of each layer under `key`, which has 0 and 1; empty where there is none."""
-    flags = reader.one_per_layer(key, among)
-    if strange := [flag for flag in flags if not isinstance(flag, int) or flag not in (0, 1)]:
-        reader.fault(f"{key}: got {shown(strange[0])}; expected 0 or 1 for each layer")
-        return []
-    return [bool(flag) for flag in flags]
+def attending_layers(reader: ConfigKeys, key: str) -> list[int]:
+    """Return the layers that attend, by number from 0; other entries are a fault."""
+    numbers = reader.entries(key)
+    wrong = [one for one in numbers if type(one) is not int or not 0 <= one < reader.layers]
+    if wrong:
+        reader.fault(
+            f"{key}: got {shown(wrong[0])}; expected numbers of layers, 0 to {reader.layers - 1}"
+        )
+    return numbers
 
 
 def with_layers(

@@ -16,6 +16,7 @@ from cluster_sim.llm.config_files.config_keys import ConfigKeys, about
 from cluster_sim.llm.config_files.config_shapes import shape_of
 from cluster_sim.llm.config_files.mixed.layer_lists import (
     FULL,
+    attending_layers,
     full_attention,
     listed_kinds,
     with_layers,
@@ -73,12 +74,7 @@ def _kinds(reader: ConfigKeys) -> list[str]:
     """Return the kind of each layer."""
     layers = reader.layers
     kinds = listed_kinds(reader, "layer_types", (FULL, _CONVOLUTION))
-    attending = reader.entries("full_attn_idxs")
-    wrong = [one for one in attending if type(one) is not int or not 0 <= one < layers]
-    if wrong:
-        reader.fault(
-            f"full_attn_idxs: got {shown(wrong[0])}; expected numbers of layers, 0 to {layers - 1}"
-        )
+    attending = attending_layers(reader, "full_attn_idxs")
     listed = [FULL if layer in attending else _CONVOLUTION for layer in range(layers)]
     if not kinds and not attending:
         reader.fault("layer_types: is missing; expected the kind of each layer")

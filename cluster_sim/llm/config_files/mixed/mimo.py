@@ -11,13 +11,12 @@ from __future__ import annotations
 from typing import Any
 
 from cluster_sim.errors import shown
-from cluster_sim.llm.config_files.config_experts import feed_forward_of
+from cluster_sim.llm.config_files.config_experts import feed_forward_of, flags_of
 from cluster_sim.llm.config_files.config_keys import ConfigKeys
 from cluster_sim.llm.config_files.config_shapes import shape_of
 from cluster_sim.llm.config_files.mixed.layer_lists import (
     FULL,
     WINDOW,
-    flags_of,
     heads_of,
     listed_kinds,
     with_layers,

@@ -24,8 +24,6 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
     key = "cross_attention_layers"
     if reader.config.get(key, []) is None:
         reader.fault(f"{key}: got null; expected a list of layers, or no such key")
-    if reader.config.get(key, 0) is None:
-        reader.fault(f"{key}: got null; expected a list of layers, which may be empty")
     crossing = layer_numbers(reader, key, reader.entries(key))
     kinds = [_CROSS if layer in crossing else FULL for layer in range(reader.layers)]
     of_kind = {

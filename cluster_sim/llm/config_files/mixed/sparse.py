@@ -12,10 +12,10 @@ from collections.abc import Callable
 from typing import Any
 
 from cluster_sim.errors import shown
-from cluster_sim.llm.config_files.config_experts import feed_forward_of
+from cluster_sim.llm.config_files.config_experts import feed_forward_of, flags_of
 from cluster_sim.llm.config_files.config_keys import ConfigKeys
 from cluster_sim.llm.config_files.config_shapes import shape_of
-from cluster_sim.llm.config_files.mixed.layer_lists import flags_of, listed_kinds, with_layers
+from cluster_sim.llm.config_files.mixed.layer_lists import listed_kinds, with_layers
 
 KEYS = frozenset({"index_topk", "index_n_heads", "index_head_dim"})
 """Keys of indexers."""
