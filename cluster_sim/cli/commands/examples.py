@@ -27,7 +27,7 @@ _GROUPS = {
     "capacity": "the smallest cluster or the highest rate",
     "claims": "published claims, judged",
 }
-"""What a command of an example gives, by its name."""
+"""Outcome of each command that answers an example, by the name of the command."""
 
 
 def examples(
