@@ -91,7 +91,7 @@ def named(kind: str, value: Any) -> Any:
         return value
     if not isinstance(value, str):
         raise ValueError(
-            f"came {shown(value)}; wanted a name in the catalog, the path of a file, or a mapping"
+            f"got {shown(value)}; expected a name in the catalog, the path of a file, or a mapping"
         )
     if value in catalog_names(kind):
         return catalog_entry(kind, value)
