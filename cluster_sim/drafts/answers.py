@@ -1,9 +1,9 @@
-"""What a first scenario is made of: the options of `init`, their defaults, and their faults."""
+"""Values of a first scenario: the options of `init`, their defaults, and their faults."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -150,6 +150,8 @@ class Answers:
     """Names of the options whose default was taken."""
     recorded: Recorded = field(default_factory=Recorded)
     """Result of a benchmark client that the scenario begins with."""
+    weights: str | None = None
+    """Precision of the weights, if the model's name gives it."""
 
     @property
     def slo(self) -> dict[str, Any]:
@@ -175,7 +177,7 @@ def answers_of(texts: Mapping[str, str | None], recorded: Recorded | None = None
     recorded = recorded or Recorded()
     values: dict[str, Any] = {}
     defaults: list[str] = []
-    faults: list[Fault] = []
+    faults = [*_contradictions(texts, recorded)]
     for name, option in OPTIONS.items():
         text = texts.get(name)
         try:
@@ -190,4 +192,21 @@ def answers_of(texts: Mapping[str, str | None], recorded: Recorded | None = None
             faults += error.faults
     if faults:
         raise ScenarioError(faults)
-    return Answers(values, tuple(defaults), recorded)
+    model = texts.get("model")
+    known = None if model is None else known_model(model)
+    weights = recorded.weights if model is None else known and known.weights
+    return Answers(values, tuple(defaults), recorded, weights)
+
+
+def _contradictions(texts: Mapping[str, str | None], recorded: Recorded) -> Iterator[Fault]:
+    """Yield options that the result has in another way."""
+    for name in OPTIONS:
+        if texts.get(name) is None or not recorded.stands_for(name):
+            continue
+        if recorded.replays:
+            yield Fault(
+                f"--{name}",
+                "the requests of the result are sent again at their times, with their lengths; omit this option or --from",
+            )
+        elif name == "burst" and texts.get("rate") is None:
+            yield Fault(f"--{name}", "the result has a load without bursts; expected --rate too")

@@ -11,6 +11,9 @@ from cluster_sim.drafts.answers import Answers
 from cluster_sim.drafts.flow_text import flow_text
 from cluster_sim.drafts.layouts import Layout, layouts
 from cluster_sim.drafts.template import scenario_text
+from cluster_sim.errors import ScenarioError
+from cluster_sim.llm.config_files import read_model
+from cluster_sim.llm.model import Model
 from cluster_sim.loading.files import scenarios_of
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.schema import (
@@ -67,15 +70,50 @@ def draft(answers: Answers, file: str | Path) -> Draft:
     for key in ("model", "node"):
         values[key] = _from_file(values[key], key, file)
     with looking_in(file.parent):
+        values |= _shorter(answers, values)
         node = describe(Pool, Document({"name": "pool", "node": values["node"]}, "--node")).node
     keys = _keys(answers, values, file)
-    options = layouts(keys, node, values.get("nodes"), answers.recorded.weights, str(file))
+    try:
+        options = layouts(keys, node, values.get("nodes"), answers.weights, str(file))
+    except ScenarioError as error:
+        raise _no_layout(error, values) from error
     chosen = options[0]
     pool = keys["cluster"]["pools"][0] | {"nodes": chosen.nodes, "replica": dict(chosen.replica)}
     keys["cluster"] = {"pools": [pool]}
     text = scenario_text(keys, answers, options, file)
     scenarios_of(parse_yaml(text, str(file))).scenario()
     return Draft(text, chosen, tuple(_notes(answers, values, chosen)))
+
+
+def _no_layout(error: ScenarioError, values: Mapping[str, Any]) -> ScenarioError:
+    """Return the error that no layout fits, by the option that can mend it."""
+    what = error.faults[0].what
+    if not what.startswith("cluster."):
+        return ScenarioError.at("init", what)
+    what = what.partition(": ")[2]
+    if "nodes" not in values:
+        return ScenarioError.at("--node", f"{what}; expected another node, or another --model")
+    return ScenarioError.at(
+        "--nodes", f"{what}; expected more nodes, or no --nodes for as many as the model needs"
+    )
+
+
+def _shorter(answers: Answers, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return default lengths that are shortened to the context of a model, if it is small."""
+    taken = [name for name in ("prompt-tokens", "output-tokens") if name in answers.defaults]
+    if len(taken) < len(("prompt-tokens", "output-tokens")):
+        return {}
+    model = Model.model_validate(read_model(values["model"]))
+    share = model.max_context / sum(values[name]["max"] for name in taken)
+    if share >= 1.0:
+        return {}
+    return {
+        name: {
+            key: int(share * value) if isinstance(value, int) else value
+            for key, value in values[name].items()
+        }
+        for name in taken
+    }
 
 
 def _from_file(value: str, kind: str, file: Path) -> str:
@@ -161,7 +199,7 @@ def _notes(answers: Answers, values: Mapping[str, Any], chosen: Layout) -> list[
         notes.append(
             f"the catalog has no model '{recorded.model_id}' of the result; name one with --model NAME, or the path of its config.json"
         )
-    if answers.recorded.weights is None and (weights := chosen.replica.get("weights")):
+    if answers.weights is None and (weights := chosen.replica.get("weights")):
         notes.append(
             f"the weights are in {weights}: the published precision does not fit on these nodes"
         )

@@ -82,17 +82,16 @@ def layouts(keys: Mapping[str, Any], node: Node, nodes: int | None, weights: str
     """
     faults: list[Fault] = []
     for precision in _PRECISIONS if weights is None else (weights,):
-        fitting: list[Layout] = []
-        for count, replica in _candidates(node, nodes):
-            if nodes is None and fitting and count > fitting[-1].nodes:
-                break
-            plan = replica | ({} if precision is None else {"weights": precision})
-            try:
-                fitting.append(_layout(keys, count, plan, file))
-            except ScenarioError as error:
-                faults += error.faults if precision == weights else ()
-        if fitting:
-            return _chosen_first(fitting)
+        for group in _groups(node, nodes):
+            fitting: list[Layout] = []
+            for count, replica in group:
+                plan = replica | ({} if precision is None else {"weights": precision})
+                try:
+                    fitting.append(_layout(keys, count, plan, file))
+                except ScenarioError as error:
+                    faults += error.faults if precision == weights else ()
+            if fitting:
+                return _chosen_first(fitting)
     of_memory = [fault for fault in faults if not fault.what.startswith(_OF_PLAN)]
     raise ScenarioError([(of_memory or faults)[-1]])
 
@@ -105,28 +104,29 @@ def _chosen_first(fitting: list[Layout]) -> list[Layout]:
     return [chosen, *(layout for layout in fitting if layout is not chosen)]
 
 
-def _candidates(node: Node, nodes: int | None) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield numbers of nodes and keys of `replica`, from small to large replicas."""
+def _groups(node: Node, nodes: int | None) -> Iterator[list[tuple[int, dict[str, Any]]]]:
+    """Yield groups of numbers of nodes and keys of `replica`, from small to large replicas.
+
+    A group is tried only if nothing in the groups before it fits.
+    """
     engine = {"engine": engine_of(node)}
-    counts = [nodes] if nodes is not None else range(1, _MAX_NODES + 1)
-    for count in counts:
-        if node.device.wafer is not None:
-            devices = count * node.devices
-            for wafers in [devices] if nodes is None else _divisors(devices):
-                yield count, {"wafers": wafers} | engine
-            continue
-        if nodes is None and count > 1:
-            yield count, _gpu_plan(node.devices, count) | engine
-            continue
-        for ranks in _divisors(node.devices):
-            yield count, _gpu_plan(ranks, 1) | engine
-        for stages in _divisors(count)[1:]:
-            yield count, _gpu_plan(node.devices, stages) | engine
-
-
-def _gpu_plan(ranks: int, stages: int) -> dict[str, Any]:
-    plan = {"tensor_parallel": ranks}
-    return plan if stages == 1 else plan | {"pipeline_parallel": stages}
+    if node.device.wafer is not None:
+        if nodes is not None:
+            yield [(nodes, {"wafers": each} | engine) for each in _divisors(nodes * node.devices)]
+        else:
+            for count in range(1, _MAX_NODES + 1):
+                yield [(count, {"wafers": count * node.devices} | engine)]
+        return
+    ranks = _divisors(node.devices)
+    yield [(nodes or 1, {"tensor_parallel": each} | engine) for each in ranks]
+    for count in range(1, _MAX_NODES + 1) if nodes is None else (nodes,):
+        for span in (count,) if nodes is None else _divisors(count):
+            plans = ((each, span * node.devices // each) for each in reversed(ranks))
+            yield [
+                (count, {"tensor_parallel": each, "pipeline_parallel": stages} | engine)
+                for each, stages in plans
+                if stages > 1
+            ]
 
 
 def _divisors(number: int) -> list[int]:

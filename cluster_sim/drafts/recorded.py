@@ -29,7 +29,7 @@ _OF_LOAD = ("rate", "burst")
 
 @dataclass(frozen=True)
 class Recorded:
-    """What a result says of the run that was measured."""
+    """Model, load and lengths of a run that was measured."""
 
     path: str | None = None
     """File of the result; None without one."""

@@ -11,6 +11,7 @@ from cluster_sim.drafts.answers import Answers
 from cluster_sim.drafts.flow_text import flow_text
 from cluster_sim.drafts.layouts import Layout
 from cluster_sim.drafts.recorded import Recorded
+from cluster_sim.schema import catalog_names
 
 _WIDTH = 100
 _MAX_VARIANTS = 3
@@ -82,7 +83,8 @@ def _head(keys: Mapping[str, Any], answers: Answers, layout: Layout, file: Path)
 def _question(keys: Mapping[str, Any], answers: Answers, layout: Layout) -> str:
     slo = answers.slo
     noun = keys["cluster"]["pools"][0]["node"]
-    model = Path(keys["model"]).name if "/" in keys["model"] else keys["model"]
+    is_path = keys["model"] not in catalog_names("models")
+    model = layout.scenario.model.name if is_path else keys["model"]
     nodes = f"{layout.nodes} {noun}" if layout.nodes > 1 else f"one {noun}"
     verb = "Do" if layout.nodes > 1 else "Does"
     arrivals = keys["workload"].get("arrivals", {})
@@ -147,9 +149,9 @@ def _objectives(answers: Answers) -> Iterator[str]:
     yield f"slo: {flow_text(answers.slo)}"
 
 
-def _about_weights(weights: str, recorded: Recorded) -> str:
-    if recorded.weights is not None:
-        return f"The weights are in {weights}, as the model's name in the result says."
+def _about_weights(weights: str, answers: Answers) -> str:
+    if answers.weights is not None:
+        return f"The weights are in {weights}, as the name of the model says."
     return f"The weights are in {weights}: they do not fit on these nodes as published."
 
 
@@ -160,6 +162,12 @@ def _cluster(
     yield "cluster:"
     yield "  pools:"
     yield f"    - name: {flow_text(pool['name'])}"
+    if answers.recorded.path is not None:
+        missing = "nodes and layout" if "node" in answers.defaults else "the layout"
+        yield from _comment(
+            f"TODO: the result does not say {missing} that was measured: write number of nodes, tensor_parallel and engine of your server.",
+            6,
+        )
     yield from _beside(
         f"      node: {flow_text(pool['node'])}",
         "a name of `cluster-sim catalog`, or the path of a node file",
@@ -167,7 +175,7 @@ def _cluster(
     yield f"      nodes: {pool['nodes']}"
     yield from _comment(_about_layout(options[0], file), 6)
     if (weights := pool["replica"].get("weights")) is not None:
-        yield from _comment(_about_weights(weights, answers.recorded), 6)
+        yield from _comment(_about_weights(weights, answers), 6)
     yield f"      replica: {flow_text(pool['replica'])}"
     yield from _beside(
         "  router: {policy: least_requests}",
