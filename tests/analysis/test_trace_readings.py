@@ -180,7 +180,7 @@ def test_a_scenario_file_takes_them_as_keys(
     path.write_text("name: a\n")
     code, _, err = call(capsys, "workload", "show", path, "--time-unit", "s")
     assert code == 2
-    assert err.startswith("--time-unit: got no trace that it is for; expected the file of a trace")
+    assert err.startswith("--time-unit: got no file of a trace; expected one")
 
 
 def test_notes_on_a_file_appear_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -311,7 +311,7 @@ def test_the_commands_of_studies_print_their_answers(
     )
     assert code == 0
     for text in (
-        "queue: copy less one",
+        "queue: copy minus one",
         "mean_ttft_ms",
         "identical",
         "2 replications on common random numbers",
