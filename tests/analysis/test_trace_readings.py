@@ -215,7 +215,7 @@ def test_a_fit_of_sessions_says_what_it_leaves_out(
     path.write_text("\n".join(json.dumps(turn | lengths) for turn in turns))
     code, out, _ = call(capsys, "workload", "fit", path)
     assert code == 0
-    assert "# These are arrivals of single requests. That the turns of 30 sessions wait" in out
+    assert "# The proposal has single requests. In the trace, the turns of 30 sessions wait" in out
     assert out.count("\nworkload:\n") == 1
 
 

@@ -314,7 +314,7 @@ def test_the_commands_of_studies_print_their_answers(
         "queue: copy minus one",
         "mean_ttft_ms",
         "identical",
-        "2 replications on common random numbers",
+        "2 replications with common random numbers",
     ):
         assert text in out
     code, out, _ = call(capsys, "sweep", path, "--workers", 0, "--out", tmp_path / "sweep")
