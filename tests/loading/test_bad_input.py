@@ -649,7 +649,7 @@ def test_lengths_from_a_file_are_checked_by_line(tmp_path: Path):
             b"tokens\n5\n-1\n",
             f"{tmp_path}/l.csv:3: came '-1'; wanted a whole number of tokens from 1 on",
         ),
-        (b"tokens\n", f"{tmp_path}/l.csv: the file has no lengths"),
+        (b"tokens\n", f"{tmp_path}/l.csv: the file has no lengths; write one number per line"),
         (
             b"5\n" + b"9" * 5000,
             f"{tmp_path}/l.csv:2: came '{'9' * 60}…'; wanted a whole number of tokens from 1 on",
