@@ -312,9 +312,9 @@ def test_a_rate_curve_bends_the_time_of_any_process_and_leaves_its_order() -> No
     [
         (
             {"points": [["0 s", "1 /s"]], "rate": "5 /s"},
-            "wanted either 'rate' with the day's curve, or 'points'",
+            "expected either 'rate' with the day's curve, or 'points'",
         ),
-        ({}, "wanted either 'rate' with the day's curve, or 'points'"),
+        ({}, "expected either 'rate' with the day's curve, or 'points'"),
         ({"points": [["5 s", "1 /s"], ["5 s", "2 /s"]]}, "points must ascend in time"),
         (
             {"points": [["5 s", "1 /s"], ["9 s", "2 /s"]], "period": "8 s"},

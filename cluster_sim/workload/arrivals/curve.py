@@ -179,7 +179,7 @@ def refuse_bad_points(
             )
         return
     if beside := sorted(given & set(Clock.model_fields)):
-        raise ValueError(f"'points' stand in place of '{beside[0]}'; wanted one of the two")
+        raise ValueError(f"'points' stand in place of '{beside[0]}'; expected one of the two")
     times_s = [time_s for time_s, _ in points]
     if any(later <= earlier for earlier, later in pairwise(times_s)):
         raise ValueError("points must ascend in time")

@@ -44,7 +44,7 @@ class Mmpp(OpenLoop):
     @model_validator(mode="after")
     def _some_state_has_arrivals(self) -> Mmpp:
         if not any(state.rate_per_s for state in self.states):
-            raise ValueError("every state has a rate of zero; wanted one at least with arrivals")
+            raise ValueError("every state has a rate of zero; expected at least one with arrivals")
         return self
 
     def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:

@@ -18,6 +18,6 @@ def from_integer(value: Any) -> Any:
         return {"distribution": "fixed", "tokens": value}
     if not isinstance(value, (dict, BaseModel)):
         raise ValueError(
-            f"came {shown(value)}; wanted a whole number of tokens, or a mapping with a distribution"
+            f"got {shown(value)}; expected a whole number of tokens, or a mapping with a distribution"
         )
     return value

@@ -42,7 +42,7 @@ class Empirical(Description):
     @model_validator(mode="after")
     def _is_one_of_two(self) -> Empirical:
         if (self.path is None) == (self.quantiles is None):
-            raise ValueError("wanted either 'path' or 'quantiles'")
+            raise ValueError("expected either 'path' or 'quantiles'")
         if self.quantiles is not None:
             at, lengths = list(self.quantiles), list(self.quantiles.values())
             if (
@@ -71,7 +71,7 @@ class Empirical(Description):
             if not text.isdecimal() or len(text) > _MOST_DIGITS or int(text) < 1:
                 raise ScenarioError.at(
                     f"{self.path}:{number}",
-                    f"came {shown(text)}; wanted a whole number of tokens from 1 on",
+                    f"got {shown(text)}; expected a whole number of tokens from 1 on",
                 )
             values.append(int(text))
         if not values:

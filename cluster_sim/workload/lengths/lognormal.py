@@ -33,7 +33,7 @@ class LogNormal(Description):
     @model_validator(mode="after")
     def _has_one_spread(self) -> LogNormal:
         if (self.p99 is None) == (self.sigma is None):
-            raise ValueError("wanted either 'p99' or 'sigma' beside 'median'")
+            raise ValueError("expected either 'p99' or 'sigma' beside 'median'")
         if self.p99 is not None and self.p99 < self.median:
             raise ValueError(f"p99 of {self.p99:g} is below the median of {self.median:g}")
         return self

@@ -118,7 +118,7 @@ class Sessions(Description):
     def _is_a_timetable(cls, arrivals: Arrivals | None) -> Arrivals | None:
         if arrivals is not None and arrivals.waiting_clients() is not None:
             raise ValueError(
-                "sessions wait for their answers already; wanted 'concurrency' beside, or another process"
+                "sessions wait for their answers already; expected 'concurrency' beside, or another process"
             )
         return arrivals
 
@@ -136,18 +136,18 @@ class Sessions(Description):
     @model_validator(mode="after")
     def _is_whole(self) -> Sessions:
         if (self.arrivals is None) == (self.concurrency is None):
-            raise ValueError("wanted either 'arrivals' of sessions or a 'concurrency'")
+            raise ValueError("expected either 'arrivals' of sessions or a 'concurrency'")
         if self.trace is not None:
             if beside := [key for key in (*_DRAWN, *_OF_DRAWN) if getattr(self, key)]:
                 key = "window" if beside[0] == "window_tokens" else beside[0]
                 raise ValueError(
-                    f"recorded sessions bring their own '{key}'; wanted either this or 'trace'"
+                    f"recorded sessions bring their own '{key}'; expected either this or 'trace'"
                 )
             return self
         if missing := [key for key in _DRAWN if getattr(self, key) is None]:
-            raise ValueError(f"'{missing[0]}' is missing; wanted it, a 'preset' or a 'trace'")
+            raise ValueError(f"'{missing[0]}' is missing; expected it, a 'preset' or a 'trace'")
         if self.turns is not None and self.turns.none:
-            raise ValueError("a session has one turn at least; wanted 'turns' without 'none'")
+            raise ValueError("a session has one turn at least; expected 'turns' without 'none'")
         if self._max_steps > SESSION_STEPS.most:
             raise ValueError(SESSION_STEPS.fault(self._max_steps, "steps of a session"))
         if self.tool_steps is not None and (self.tool_tokens is None or self.tool_gap is None):
