@@ -18,6 +18,7 @@ from cluster_sim.cli.commands.catalog import catalog
 from cluster_sim.cli.commands.check import check
 from cluster_sim.cli.commands.claims import claims
 from cluster_sim.cli.commands.compare import compare
+from cluster_sim.cli.commands.examples import examples
 from cluster_sim.cli.commands.explain import explain
 from cluster_sim.cli.commands.export import export
 from cluster_sim.cli.commands.plot import plot
@@ -39,6 +40,7 @@ from cluster_sim.cli.streams import (
 )
 
 COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
+    "examples": examples,
     "run": run,
     "check": check,
     "explain": explain,
@@ -103,9 +105,24 @@ for name, command in COMMANDS.items():
         app.command(name)(command)
 
 
+def _print_version(value: bool) -> None:  # noqa: FBT001 - Typer calls it with the option's value
+    """Print the version and end, if `--version` is given."""
+    if value:
+        from cluster_sim.version import own_version
+
+        print(f"cluster-sim {own_version()}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", is_eager=True, callback=_print_version
+        ),
+    ] = False,  # read by its callback
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of an error.")
     ] = False,  # `_run` reads it from sys.argv

@@ -101,6 +101,42 @@ def write_text(path: Path, text: str) -> None:
         raise cannot_write(path, fault) from fault
 
 
+def check_is_new(path: Path, *, force: bool) -> None:
+    """Check that a file that is to be written does not exist, or may be replaced (force).
+
+    Raises
+    ------
+    ScenarioError
+        There is such a file, or a folder.
+    """
+    from cluster_sim.errors import ScenarioError
+
+    if path.is_dir():
+        raise ScenarioError.at(str(path), "is a folder; expected --out with the name of a file")
+    if path.exists() and not force:
+        raise ScenarioError.at(
+            str(path),
+            "exists and is not replaced; expected --out with another name, or --force to replace it",
+        )
+
+
+def say_next(*commands: tuple[str, str, str]) -> None:
+    """Print the commands that a user may want next.
+
+    Parameters
+    ----------
+    commands
+        Name of each command, its arguments, and what it does.
+    """
+    lines = [
+        (f"cluster-sim {name} {arguments}".rstrip(), does) for name, arguments, does in commands
+    ]
+    width = max(len(line) for line, _ in lines)
+    print_line("next:")
+    for line, does in lines:
+        print_line(f"  {line:<{width}}   # {does}")
+
+
 def check_folder_of(path: Path | None) -> None:
     """Check before a study starts that the folder of its output file exists.
 

@@ -11,7 +11,10 @@ import typer
 if TYPE_CHECKING:
     from cluster_sim.sim.limits import RunLimits
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help="Scenario file.", show_default=False)]
+File = Annotated[
+    Path,
+    typer.Argument(metavar="FILE", help="Scenario file, or example:NAME.", show_default=False),
+]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.", show_default=False)]
 Variants = Annotated[
     list[str] | None,

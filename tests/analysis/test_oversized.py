@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import cluster_sim
-from cluster_sim.analysis.oversized import Oversized, size_limits, trace_uses
+from cluster_sim.analysis.oversized import Oversized, trace_uses
+from cluster_sim.deployment.size_limits import size_limits
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.workload.traces import Tally, Trace
 from tests.commands import call

@@ -102,7 +102,7 @@ def test_known_constants_are_found_again_and_the_file_is_a_device(
         (
             "op,ranks,size_bytes,latency_ms\nall_reduce,two,1,1\n",
             ["--device", "b200-sxm"],
-            "column ranks: came string; wanted numbers",
+            "column ranks: got string; expected numbers",
         ),
         (
             "op,ranks,size_bytes,latency_ms\nall_reduce,2,1,1\n",

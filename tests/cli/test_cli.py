@@ -172,7 +172,7 @@ def test_check_says_which_files_are_right_and_exits_2_with_every_fault_of_the_ot
     assert out == f"{scenario}: OK (b200, cs3)\n"
     lines = err.splitlines()
     assert (
-        f"{wrong}:7: workload.arrivals.rate: 'kg' is a mass, not a rate; wanted a rate such as '5 /s'"
+        f"{wrong}:7: workload.arrivals.rate: 'kg' is a mass, not a rate; expected a rate such as '5 /s'"
         in lines
     )
     assert (
@@ -339,7 +339,7 @@ def test_plot_draws_every_figure_and_names_them(
             ["plot", "latency_cfd", "runs"],
             "plot: no figure 'latency_cfd'; did you mean 'latency_cdf'?",
         ),
-        (["plot", "timeline"], "plot: wanted at least one run folder"),
+        (["plot", "timeline"], "plot: expected at least one run folder"),
         (["plot", "timeline", "nowhere"], "nowhere: is no run folder (no manifest.json in it)"),
         (["catalog", "dgx-b20"], "catalog: no entry 'dgx-b20'; did you mean 'dgx-b200'?"),
         (
@@ -348,7 +348,7 @@ def test_plot_draws_every_figure_and_names_them(
         ),
         (
             ["run", "small.yaml", "--set", "seed"],
-            "--set seed: wanted key=value, such as --set cluster.pools[0].nodes=2",
+            "--set seed: expected key=value, such as --set cluster.pools[0].nodes=2",
         ),
     ],
 )
@@ -498,5 +498,5 @@ def test_the_schema_explains_every_key_that_has_a_sentence_in_the_code(
     )
     assert (
         described(schema, "Slo")["properties"]["ttft"]["description"]
-        == "Greatest time to first token [s]."
+        == "Maximum time to first token [s]. Default: no limit."
     )

@@ -118,7 +118,7 @@ def _study(figure: str, paths: Sequence[Path]) -> Path:
 
     if len(paths) != 1:
         raise ScenarioError.at(
-            "plot", f"{figure} is drawn from one study; wanted its folder or Parquet file"
+            "plot", f"{figure} is drawn from one study; expected its folder or Parquet file"
         )
     return paths[0]
 
@@ -135,7 +135,7 @@ def _runs(figure: str, paths: Sequence[Path]) -> list[Results]:
             f"no figure '{figure}'{did_you_mean(figure, (*figures.NAMES, *figures.STUDIES))}",
         )
     if not paths:
-        raise ScenarioError.at("plot", "wanted at least one run folder")
+        raise ScenarioError.at("plot", "expected at least one run folder")
     return [results for path in paths for results in load_runs(path)]
 
 
@@ -146,6 +146,6 @@ def _condition(text: str) -> tuple[str, str]:
     column, equals, value = text.partition("=")
     if not equals:
         raise ScenarioError.at(
-            f"--where {text}", "wanted COLUMN=VALUE, such as --where variant=b200"
+            f"--where {text}", "expected COLUMN=VALUE, such as --where variant=b200"
         )
     return column, value

@@ -47,7 +47,7 @@ def fit(  # noqa: PLR0913 - a parameter is an option of the command
 
     if trace is None:
         raise ScenarioError.at(
-            "fit", "wanted a trace, or a scenario file, for which a workload is proposed"
+            "fit", "expected a trace, or a scenario file, for which a workload is proposed"
         )
     traffics = TrafficReader(variant or (), set_ or (), seed, answer_rate).traffics(
         [trace], TraceOptions(columns, time_unit)

@@ -131,7 +131,9 @@ class TrafficReader:
             A file cannot be read, or options are given and no path is a trace.
         """
         from cluster_sim.errors import ScenarioError
+        from cluster_sim.schema import user_file
 
+        paths = [user_file(path) for path in paths]
         options = options or TraceOptions()
         if options.are_given and all(map(_is_scenario, paths)):
             option = "--columns" if options.columns is not None else "--time-unit"
@@ -185,7 +187,7 @@ def the_only(traffics: Sequence[Demand], where: str) -> Demand:
 
     if len(traffics) != 1:
         names = ", ".join(traffic.name for traffic in traffics)
-        raise ScenarioError.at(where, f"takes one traffic; came {len(traffics)}: {names}")
+        raise ScenarioError.at(where, f"takes one traffic; got {len(traffics)}: {names}")
     return traffics[0]
 
 
