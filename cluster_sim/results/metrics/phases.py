@@ -20,7 +20,8 @@ def phases(run: RunData) -> dict[str, Array]:
 
     - queue: until the first step that works on it, the path from the front door included
     - prefill: until its first token is back
-    - hand-over and KV transfer: between prefill and decode replicas
+    - transfer wait: from the end of prefill to the start of the KV transfer
+    - KV transfer: between prefill and decode replicas
     - preempted: gaps between tokens that preemptions tore
     - contention: what steps took longer because others used memories and links
     - decode: the rest
@@ -46,7 +47,7 @@ def phases(run: RunData) -> dict[str, Array]:
     return {
         "queue": done.queue_s,
         "prefill": prefill_s - of_prefill_s,
-        "hand-over": wait_s,
+        "transfer wait": wait_s,
         "KV transfer": transfer_s,
         "preempted": preempted_s,
         "contention": of_prefill_s + of_decode_s,
