@@ -63,7 +63,7 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
 def _fullest(pools: Sequence[PoolOverTime]) -> str:
     """Return the maximum use of memory, compute and KV cache of these pools, as text."""
     fullest = {
-        "memory-limited": max([0.0, *(float(np.max(pool.saturated)) for pool in pools)]),
+        "time limited by memory": max([0.0, *(float(np.max(pool.saturated)) for pool in pools)]),
         "compute": max([0.0, *(float(np.max(pool.compute)) for pool in pools)]),
         "KV cache": max([0.0, *(float(np.max(pool.kv_fraction)) for pool in pools)]),
     }

@@ -53,10 +53,10 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
             f"Gaps between tokens, in {_BINS} bins, each {wider:.2g} % wider than the bin to its left",
         )
         above.set_ylim(bottom=0.0)
-        below.set_yscale("log")
         below.set_ylim(max(0.5 / max(gaps.count for _, gaps in shown), _LEAST), 1.3)
         below.set_xlim(1e3 * edges_s[0], 1e3 * edges_s[-1])
         style.logarithmic(below, "x")
+        style.logarithmic(below, "y")
         style.shared_legend(above)
     texts = "; ".join(f"{variant.label} {_percentiles(gaps)}" for variant, gaps in shown)
     style.headline(above, f"Inter-token latency, p50 and p99: {texts or 'no request finished'}")

@@ -42,7 +42,9 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     least = max(_LEAST, 0.5 / max(1, *(len(run.requests) for run in results)))
     tails = [_draw_kind(panel, shown, kind, least) for panel, kind in zip(axes, KINDS, strict=True)]
     style.label(axes[0], y="requests that take longer [share, percentile]")
-    style.headline(axes[0], f"Slowest first tokens: {'; '.join(tails[0]) or 'no request finished'}")
+    style.headline(
+        axes[0], f"TTFT of the slowest requests: {'; '.join(tails[0]) or 'no request finished'}"
+    )
 
 
 def tail(values_s: Array, everyone: int, least: float) -> tuple[Array, Array]:

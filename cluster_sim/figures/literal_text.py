@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, fontManager
 from matplotlib.ft2font import FT2Font
 from matplotlib.text import Text
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, NullFormatter
 
 from cluster_sim.errors import visible
 
@@ -37,6 +37,9 @@ def draw_literally(figure: Figure, axes: Sequence[Axes] | None = None) -> Figure
             formatter = axis.get_major_formatter()
             if isinstance(formatter, FuncFormatter):  # set_xticks uses one for names, too
                 axis.set_major_formatter(FuncFormatter(partial(_visible_tick, formatter.func)))
+            elif isinstance(formatter, LogFormatterMathtext):  # its $10^2$ would be shown literally
+                axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+                axis.set_minor_formatter(NullFormatter())
     for text in _texts(figure, axes):
         text.set_parse_math(False)
         text.set_text(visible(text.get_text()))

@@ -18,7 +18,18 @@ from cluster_sim.figures import study_table as study
 from cluster_sim.figures import style
 from cluster_sim.figures.study_table import Choice, Row
 
-_FIXED = ("nodes", "replicas", "rate_per_s", "usd_per_hour", "good", "answer", "front")
+_FIXED = (
+    "nodes",
+    "replicas",
+    "rate_per_s",
+    "usd_per_hour",
+    "good",
+    "answer",
+    "front",
+    "status",
+    "reason",
+)
+"""Columns of the table of trials that are neither objectives nor options."""
 
 
 @dataclass(frozen=True)

@@ -176,7 +176,7 @@ def _draw_lines(
         )
         panel.fill_between(xs, least, greatest, color=colour, alpha=0.2, linewidth=0)
         if metric.endswith("_ms"):
-            texts.append(_growth(name, xs, means))
+            texts.append(_growth(name, xs, means, _unit(columns.x)))
     return "; ".join(texts)
 
 
@@ -191,12 +191,18 @@ def _points(rows: Sequence[Row], columns: _SweepColumns, metric: str) -> Array:
     return np.array(points, dtype=float)
 
 
-def _growth(name: str, xs: Array, means: Array) -> str:
+def _unit(name: str) -> str:
+    """Return the unit of a column as it follows a number: " /s"."""
+    unit = study.label(name).rstrip("]").partition(" [")[2].removeprefix("1")
+    return f" {unit}" if unit else ""
+
+
+def _growth(name: str, xs: Array, means: Array, unit: str) -> str:
     """Return a text with the rate up to which a latency has not doubled."""
     last = len(list(takewhile(lambda mean: mean <= _GROWN * means[0], means))) - 1
     if last == len(xs) - 1:
         return f"{name} never doubles"
-    return f"{name} doubles beyond {study.number(xs[last])}"
+    return f"{name} doubles beyond {study.number(xs[last])}{unit}"
 
 
 def _scale(panel: Axes) -> None:

@@ -197,7 +197,7 @@ def _draw_ttft(panel: Axes, shown: Sequence[Variant], second: float) -> None:
     panel.set_ylim(bottom=0.0)
     style.title(
         panel,
-        f"TTFT p99 over windows of arrivals of {style.duration(width_s)}; "
+        f"TTFT p99 of requests that arrive within windows of {style.duration(width_s)}; "
         f"of all requests: {', '.join(texts)}",
     )
 

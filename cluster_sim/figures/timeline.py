@@ -112,7 +112,7 @@ def _draw_running(drawn: _Lines, panel: Axes) -> None:
     drawn.overlay(panel, lambda line: line.running)
     drawn.title(
         panel,
-        "Requests running, maximum of a bin and batch slots",
+        "Requests running (maximum of a bin), of all batch slots",
         lambda variant, line: f"{_few(float(np.max(line.running)))} of {_slots(variant.results)}",
     )
     style.label(panel, y="running\n[requests]")

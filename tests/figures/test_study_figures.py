@@ -87,7 +87,7 @@ def test_each_variant_has_a_line_of_means_and_a_band_over_replications(tmp_path:
         "TPOT p99 [ms]",
     )
     said = " ".join(texts(figure).split())
-    assert "slow doubles beyond 2; fast doubles beyond 2" in said
+    assert "slow doubles beyond 2 /s; fast doubles beyond 2 /s" in said
     assert "slow never doubles" in said
     assert "means of 3 replications, bands from minimum to maximum" in said
 
@@ -233,6 +233,8 @@ def trial(
         "good": margin >= 0,
         "answer": front,
         "front": front,
+        "status": "done",
+        "reason": "",
     }
 
 
@@ -257,6 +259,7 @@ def test_the_front_is_ringed_and_costs_are_dollars_where_they_are_known(
     assert ring.get_xydata().tolist() == [approx([cost, 200.0])]  # type: ignore[union-attr]
     assert list(limit.get_ydata()) == approx([500.0, 500.0])
     assert (panel.get_xlabel(), panel.get_ylabel()) == (label, "TTFT [ms]")
+    assert str(panel.lines[0].get_label()) == "a"  # named by its options alone
     for text in (
         "3 trials; 1 more leave too many requests unanswered; SLO 500 ms",
         "The cheapest within the SLO is a",
