@@ -1,4 +1,4 @@
-"""Figures of the catalog that a scenario uses, and how far off they may be."""
+"""Figures of the catalog that a scenario uses, with their uncertainty."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cluster_sim.schema import CATALOG, Figure, Trail, catalog_names, figures, p
 from cluster_sim.units import number_and_unit
 
 CONFIDENCES = ("low", "medium", "high")
-"""Confidences of figures, the least first."""
+"""Confidences of figures, the lowest first."""
 _KINDS = {
     "model": "models",
     "node": "nodes",
@@ -21,32 +21,40 @@ _KINDS = {
     "network": "links",
     "prices": "prices",
 }
-"""Folder of the catalog, by the key under which a file names an entry of it."""
+"""Folder of the catalog, by the key under which a file names a catalog entry."""
 
 
 @dataclass(frozen=True)
 class Uncertain:
-    """Figure of the catalog that a scenario uses, and how far off it may be."""
+    """Figure of the catalog that a scenario uses, with its range."""
 
     name: str
-    """Name of the entry and path of the figure in it."""
+    """Name of the catalog entry, and path of the figure in the entry."""
     keys: tuple[str, ...]
-    """Dotted keys of the scenario; more than one where two pools share a device."""
+    """Dotted keys of the scenario; several keys if pools share a device."""
     value: str
-    """Value as the catalog writes it."""
+    """Value as written in the catalog."""
     low: str | float
-    """Low end of its range."""
+    """Low end of the range."""
     high: str | float
-    """High end of its range."""
+    """High end of the range."""
     confidence: str
     """Confidence of the figure: low, medium or high."""
     note: str
-    """What the catalog says of it."""
+    """Note of the catalog on the figure."""
 
     def at(self, share: float) -> str | float:
-        """Return the value at a share of the range, as a file writes it.
+        """Return the value at a share of the range, in the form that a file uses.
 
-        Raises ScenarioError where the ends are in two units.
+        Parameters
+        ----------
+        share
+            Position in the range: 0 for the low end, 1 for the high end.
+
+        Raises
+        ------
+        ScenarioError
+            The ends have different units.
         """
         (low, unit), (high, other_unit) = map(_number_and_unit, (self.low, self.high))
         if unit != other_unit:
@@ -64,18 +72,18 @@ def _number_and_unit(end: str | float) -> tuple[float, str]:
 def uncertain_figures(
     file: ScenarioFile, variant: str | None, confidences: Sequence[str], spread: float
 ) -> Iterator[Uncertain]:
-    """Yield the figures that a variant uses and that may be off.
+    """Yield the uncertain figures that a variant uses.
 
     Parameters
     ----------
     file
         Scenario file.
     variant
-        Name of the variant; None where the file has none.
+        Name of the variant; None if the file has no variants.
     confidences
         Confidences of the figures.
     spread
-        Share of a figure without a range by which it may be off to either side.
+        Relative uncertainty in either direction of a figure without a range.
     """
     places: dict[tuple[str, str], list[str]] = {}
     for trail, kind, name in _entries(file.written(variant)):
@@ -96,9 +104,9 @@ def uncertain_figures(
 
 
 def _entries(written: Any, trail: Trail = ()) -> Iterator[tuple[Trail, str, str]]:
-    """Yield (where, kind, name) of each entry of the catalog that a file names.
+    """Yield (path, kind, name) of each catalog entry that a file names.
 
-    Entries that are named in those entries are among them.
+    Entries that are named inside these entries are included.
     """
     if isinstance(written, dict):
         for key, value in written.items():
@@ -114,14 +122,14 @@ def _entries(written: Any, trail: Trail = ()) -> Iterator[tuple[Trail, str, str]
 
 
 def ends_of(figure: Figure, spread: float) -> tuple[str | float, str | float] | None:
-    """Return the ends of a figure's range; None for what is no number other than zero.
+    """Return the ends of a figure's range; None if the figure is zero or not a number.
 
     Parameters
     ----------
     figure
         Figure of the catalog.
     spread
-        Share of a figure without a range by which it may be off to either side.
+        Relative uncertainty in either direction of a figure without a range.
     """
     if figure.range is not None:
         low, high = map(_plain, figure.range)
@@ -137,7 +145,7 @@ def ends_of(figure: Figure, spread: float) -> tuple[str | float, str | float] | 
 
 
 def _plain(text: str) -> str | float:
-    """Return a bare number as a number, and a quantity as it is written."""
+    """Return a bare number as a number, and a quantity as written."""
     try:
         return float(text)
     except ValueError:
@@ -145,12 +153,16 @@ def _plain(text: str) -> str | float:
 
 
 def chosen_variant(file: ScenarioFile, name: str | None) -> str | None:
-    """Return a variant by name, or the only one of a file; None where the file has none.
+    """Return a variant by name, or the only variant of a file; None if the file has none.
 
-    Raises ScenarioError where the file has several and none is named.
+    Raises
+    ------
+    ScenarioError
+        The file has several variants, and none is named.
     """
     if name is None and len(file.variants) > 1:
         raise ScenarioError.at(
-            file.place("variants"), f"has the variants {', '.join(file.variants)}; name one"
+            file.place("variants"),
+            f"has the variants {', '.join(file.variants)}; choose one with --variant",
         )
     return name if name is not None or not file.variants else file.variants[0]

@@ -85,7 +85,7 @@ def test_a_figure_that_cannot_be_at_both_ends_is_not_looked_at(tmp_path: Path) -
     pool = {"name": "cs3", "node": "cs-3", "replica": {"wafers": 1, "engine": "cerebras"}}
     with pytest.raises(
         ScenarioError,
-        match="no figure of low confidence or below moves kv_capacity_tokens and may be anywhere in its range",
+        match="no figure of low confidence or below changes kv_capacity_tokens and is valid in its whole range",
     ):
         indices(
             write(tmp_path, cluster={"pools": [pool]}),
@@ -110,7 +110,7 @@ def test_without_salib_the_command_says_what_brings_it(
     code, _, err = call(capsys, "sensitivity", write(tmp_path), "--method", "sobol")
     assert (code, err) == (
         2,
-        "--method: needs SALib, which is not installed; pip install 'cluster-sim[sensitivity]' brings it\n",
+        "--method: needs the package SALib; install it with pip install 'cluster-sim[sensitivity]'\n",
     )
 
 
