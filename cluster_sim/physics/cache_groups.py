@@ -238,19 +238,27 @@ class PagePool(NamedTuple):
 def page_pool(kinds: Iterable[CacheKind], block_tokens: int, stages: int) -> PagePool:
     """Return the pool of pages that layers of several kinds share.
 
-    Blocks of all kinds get one size: those of smaller tokens get more of them, and all as many as
-    hold the bytes of a state, in multiples that attention kernels want. A group has as many
-    layers as the kind with fewest, or as the kind with most where that is less than half more, and
-    the last group of a kind is filled up.
+    All kinds use pages of one size. A kind with smaller tokens has more tokens per block. If a
+    model
+    has states, a block holds at least the bytes of one state, rounded to the multiple that
+    attention
+    kernels need. The number of layers per group is that of the kind with the fewest layers, or that
+    of the kind with the most layers if it has less than half more. The last group of a kind is
+    padded. Source: vLLM, see the module docstring.
 
     Parameters
     ----------
     kinds
-        Kinds of layers of the model.
+        Kinds of layers of the model, on one device.
     block_tokens
-        Number of tokens of a block of the kind with the largest tokens.
+        Number of tokens per block for the kind with the largest tokens.
     stages
-        Number of pipeline stages, which share the layers.
+        Number of pipeline stages, which share the layers evenly.
+
+    Returns
+    -------
+    PagePool
+        Size of a page [B] and the groups of layers.
 
     Examples
     --------
