@@ -154,7 +154,7 @@ class GpuSteps:
         if self._model.experts is not None:
             spent["experts"] = self._layers.experts_s(all_tokens)
         caches = self._model.caches_tokens
-        spent["reading KV" if caches else "reading states"] = (
+        spent["reading KV cache" if caches else "reading states"] = (
             step_s - self.ramp(replace(work, context=0, windowed=0)).first_s
             if self._overlap
             else self._attention(work).first_s
