@@ -96,7 +96,7 @@ class MemoryUse(NamedTuple):
     prefix_caching: bool = False
     """Whether blocks stay findable; each sequence then keeps a second state to be found."""
     block_tokens: int = 16
-    """Number of tokens of a block of KV cache."""
+    """Number of tokens per block of KV cache."""
     step_tokens: int = 8192
     """Maximum number of tokens of a step of one rank."""
     activation_bytes: float = 0.0

@@ -22,20 +22,20 @@ Percentile = Annotated[float, Field(gt=0.0, le=100.0)]
 
 
 class Slo(Description):
-    """Service-level objectives: a request is good when it meets all that are given.
+    """Service-level objectives. A request is good if it meets all that are given.
 
-    A run meets them when each holds at a percentile of its requests.
+    A run meets them if each objective holds at a percentile of its requests.
     """
 
     ttft_s: PositiveSeconds | None = None
-    """Greatest time to first token [s]."""
+    """Maximum time to first token [s]. Default: no limit."""
     tpot_s: PositiveSeconds | None = None
-    """Greatest mean time per output token after the first [s]."""
+    """Maximum mean time per output token after the first [s]. Default: no limit."""
     e2el_s: PositiveSeconds | None = None
-    """Greatest end-to-end latency, from arrival to last token [s]."""
+    """Maximum end-to-end latency, from arrival to last token [s]. Default: no limit."""
     percentile: Percentile | None = None
-    """Percentile of requests at which each objective must hold; requests that did not finish count
-    as infinitely late. Default: 99; for a class, that of the scenario's `slo`."""
+    """Percentile of requests at which each objective must hold. Requests that did not finish count
+    as infinitely late. Default: 99; for a class, the percentile of the scenario's `slo`."""
 
     @property
     def limits_s(self) -> dict[str, float]:
@@ -51,20 +51,21 @@ class Slo(Description):
 
 
 class TrafficClass(Description):
-    """A part of the traffic with a name of its own."""
+    """A named part of the traffic with its own priority, objectives and lengths."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=100)]
     """Name of the class."""
     share: Annotated[float, Field(gt=0.0, le=1.0)]
-    """Share of all requests; the shares of all classes add up to 1."""
+    """Share of all requests. The shares of all classes add up to 1."""
     priority: Annotated[int, Field(ge=-COUNT.most), COUNT] = 0
-    """Priority; lower is more urgent, as in vLLM."""
+    """Priority of the class. Lower numbers are more urgent, as in vLLM."""
     slo: Slo | None = None
-    """Objectives of this class, in place of all of the scenario's."""
+    """Objectives of this class, which replace all objectives of the scenario. Default: those of the
+    scenario."""
     prompt_tokens: Lengths | None = None
-    """Lengths of this class's prompts. Default: those of the workload."""
+    """Distribution of prompt lengths of this class [tokens]. Default: that of the workload."""
     output_tokens: Lengths | None = None
-    """Lengths of this class's answers. Default: those of the workload."""
+    """Distribution of answer lengths of this class [tokens]. Default: that of the workload."""
 
 
 def class_numbers(classes: Sequence[TrafficClass], seed: int) -> Iterator[npt.NDArray[np.int64]]:

@@ -11,14 +11,14 @@ from cluster_sim.schema import Description
 
 
 class ReasoningShares(Description):
-    """Shares of answers' tokens, by a piecewise-linear quantile function.
+    """Shares of reasoning in the tokens of answers, by a piecewise-linear quantile function.
 
-    Reasoning comes first, and one token at least follows it.
+    Reasoning comes first, and at least one token follows it.
     """
 
     quantiles: dict[float, Annotated[float, Field(ge=0.0, le=1.0)]]
-    """Share by quantile, such as {0: 0, 0.5: 0.76, 1: 1}; straight lines between them. Needs 0 and
-    1."""
+    """Share by quantile, such as {0: 0, 0.5: 0.76, 1: 1}, with straight lines between quantiles.
+    Quantiles 0 and 1 are required."""
 
     @field_validator("quantiles")
     @classmethod

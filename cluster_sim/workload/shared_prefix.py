@@ -13,15 +13,15 @@ _AT_A_TIME = 4096
 
 
 class SharedPrefix(Description):
-    """A few texts, of which each request begins with one, all as likely.
+    """Shared texts, one of which each request begins with.
 
-    vLLM's prefix_repetition benchmark makes requests so.
+    All texts are equally likely. vLLM's prefix_repetition benchmark makes requests in this way.
     """
 
     tokens: Count
-    """Length of each text; the prompt's own tokens come after it [tokens]."""
+    """Length of each text, which precedes the prompt's own tokens [tokens]."""
     groups: Count = 1
-    """Number of texts."""
+    """Number of different texts."""
 
     def before(self, route: Callable[[Request], None], seed: int) -> Callable[[Request], None]:
         """Return `route` for requests that are given their first text on the way."""

@@ -83,7 +83,7 @@ class ArrivalStatistics:
     """Rate, bursts and peaks of arrivals; None where there are too few of them to say."""
 
     requests: int
-    """Number of requests."""
+    """Number of requests, all of which are sent at time zero."""
     span_s: float
     """Time from the first to the last arrival [s]."""
     rate_per_s: float | None

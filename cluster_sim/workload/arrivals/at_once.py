@@ -13,13 +13,13 @@ from cluster_sim.workload.arrivals.process import ArrivalProcess, ClientLoad
 
 
 class AtOnce(ArrivalProcess):
-    """All requests are there from the start; what counts is how long until the last is done."""
+    """Requests that are all queued at time zero. The result is the time until the last one is done."""
 
     ends_by_itself: ClassVar[bool] = True
 
     process: Literal["at_once"] = "at_once"
     requests: RequestCount
-    """Number of requests."""
+    """Number of requests, all of which are sent at time zero."""
 
     def pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
         """Yield time zero, many at a time, indefinitely."""

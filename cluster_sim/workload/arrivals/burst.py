@@ -19,16 +19,16 @@ _AT_A_TIME = 4096
 
 
 class OneBurst(Description):
-    """Further arrivals for a while, once or again and again."""
+    """Further arrivals for a limited time, once or repeatedly."""
 
     at_s: Seconds
-    """Time at which the burst begins; the first time, where it comes again [s]."""
+    """Time at which the burst begins for the first time [s]."""
     lasts_s: PositiveSeconds
     """Length of the burst [s]."""
     rate_per_s: PerSecond
     """Rate of the burst's arrivals, on top of the base rate [1/s]."""
     every_s: PositiveSeconds | None = None
-    """Time from one beginning of this burst to the next [s]. Default: the process's `every`."""
+    """Time from one start of the burst to its next start [s]. Default: `every` of the process."""
 
     @model_validator(mode="after")
     def _can_be_held(self) -> OneBurst:
@@ -67,12 +67,12 @@ class Burst(OpenLoop):
 
     process: Literal["burst"] = "burst"
     rate_per_s: PerSecond
-    """Base rate of arrivals, which holds between bursts [1/s]."""
+    """Base rate of arrivals between bursts [1/s]."""
     bursts: Annotated[tuple[OneBurst, ...], Field(min_length=1)]
-    """Bursts on top of the base rate, which may overlap."""
+    """Bursts on top of the base rate. They may overlap."""
     every_s: PositiveSeconds | None = None
-    """Time after which all bursts come again, but for those with an `every` of their own [s].
-    Default: each comes once."""
+    """Time after which all bursts without an own `every` are repeated [s]. Default: each burst
+    happens once."""
 
     @model_validator(mode="after")
     def _bursts_end_before_they_come_again(self) -> Burst:

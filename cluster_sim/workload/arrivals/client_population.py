@@ -23,10 +23,11 @@ _AT_A_TIME = 8192
 
 
 class ClientKind(Description):
-    """Clients of one kind: each a renewal process with gamma- or Weibull-distributed gaps."""
+    """Clients of one kind, each a renewal process with gamma- or Weibull-distributed gaps."""
 
     share: Annotated[float, Field(gt=0.0)]
-    """Share of the rate that all clients of this kind have together, relative to other kinds."""
+    """Share of the total rate that all clients of this kind have together, relative to other
+    kinds."""
     cv: Annotated[float, Field(gt=0.02, le=100.0)] = 1.0
     """Coefficient of variation of each client's gaps."""
     gaps: Literal["gamma", "weibull"] = "gamma"
@@ -36,10 +37,10 @@ class ClientKind(Description):
 
 
 class ClientPopulation(OpenLoop):
-    """Superposed renewal processes, started long before time zero.
+    """Superposed renewal processes that started long before time zero.
 
-    ServeGen describes production traffic so: a few large and bursty clients make most of its
-    burstiness (Xiang et al., arXiv 2505.09999).
+    ServeGen describes production traffic in this way: most of its burstiness comes from a few large
+    and bursty clients (Xiang et al., arXiv 2505.09999).
     """
 
     process: Literal["clients"] = "clients"

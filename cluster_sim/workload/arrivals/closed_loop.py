@@ -10,9 +10,10 @@ from cluster_sim.workload.arrivals.process import ArrivalProcess, ClientLoad, Wa
 
 
 class ClosedLoop(ArrivalProcess):
-    """Clients that each send the next request when the last has finished and they have thought.
+    """Clients that send their next request after the last answer and a think time.
 
-    A client that is refused also backs off: 1 s, then 2, 4 … up to 60 s, until it is answered.
+    A client whose request is rejected also backs off: 1 s, then 2 s, 4 s and so on up to 60 s,
+    until a request of it is answered.
     """
 
     can_be_thinned: ClassVar[bool] = True
@@ -21,9 +22,9 @@ class ClosedLoop(ArrivalProcess):
     concurrency: ClientCount
     """Number of clients."""
     think_time_s: Seconds = 0.0
-    """Time from an answer to the same client's next request [s]."""
+    """Time from an answer to the next request of the same client [s]."""
     requests: RequestCount | None = None
-    """Number of requests of all clients together. Default: clients go on until `duration`."""
+    """Number of requests of all clients together. Default: clients continue until `duration`."""
 
     def waiting_clients(self) -> WaitingClients:
         """Return the clients and their think time."""

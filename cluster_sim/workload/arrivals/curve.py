@@ -97,11 +97,11 @@ class Clock(Description):
     """
 
     peak_to_mean: Annotated[float, Field(ge=1.0, le=12.0)] = 2.0
-    """Rate at the peak hour over the mean rate of that day."""
+    """Ratio of the rate at the peak hour to the mean rate of the day."""
     peak_hour: Annotated[float, Field(ge=0.0, lt=24.0)] = 14.0
     """Hour of the day with the highest rate."""
     weekend: Factor = 1.0
-    """Factor on the rate of Saturday and Sunday."""
+    """Factor on the rate on Saturday and Sunday."""
     begins_day: Literal[
         "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"
     ] = "monday"
@@ -124,14 +124,14 @@ class Clock(Description):
 class RateCurve(Clock):
     """Factor on the rate of a process.
 
-    It is a day's curve with weekends, of mean 1, or `points`, taken as they are.
+    The factor follows a daily curve with weekends and mean 1, or `points`, which are used as given.
     """
 
     points: Annotated[tuple[tuple[Seconds, Factor], ...], Field(min_length=1)] | None = None
-    """Pairs of [time, factor] from time zero on, joined by straight lines, in place of the day's
-    curve."""
+    """Pairs of [time, factor] from time zero on, joined by straight lines, which replace the daily
+    curve. Default: the daily curve."""
     period_s: PositiveSeconds | None = None
-    """Time after which the points repeat [s]. Default: the last point holds on."""
+    """Time after which the points repeat [s]. Default: the last point holds until the end."""
 
     @model_validator(mode="after")
     def _points_make_a_curve(self) -> RateCurve:

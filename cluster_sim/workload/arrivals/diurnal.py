@@ -16,23 +16,24 @@ from cluster_sim.workload.arrivals.renewal import renewal_pieces
 
 
 class Diurnal(Clock, OpenLoop):
-    """Poisson arrivals whose rate follows a day's curve with weekends, or lines between `points`.
+    """Poisson arrivals whose rate follows a daily curve with weekends, or lines between `points`.
 
-    For scale (requests a minute of a week of Azure's service, May 2024; Stojkovic et al.,
-    DynamoLLM, HPCA 2025): code peaks at 3.5 times its mean and falls to 3 % of the peak at night,
-    its weekend peak is a quarter of a weekday's; conversation peaks at 1.9 times its mean.
-    `peak_to_mean: 3.1, weekend: 0.25` and `peak_to_mean: 1.8` come near them.
+    For scale, in requests per minute over a week of Azure's service in May 2024 (Stojkovic et al.,
+    DynamoLLM, HPCA 2025): code peaks at 3.5 times its mean and falls to 3 % of the peak at night;
+    its weekend peak is a quarter of the weekday peak. Conversation peaks at 1.9 times its mean.
+    `peak_to_mean: 3.1, weekend: 0.25` and `peak_to_mean: 1.8` approximate the two.
     """
 
     can_be_thinned: ClassVar[bool] = True
 
     process: Literal["diurnal"] = "diurnal"
     rate_per_s: PerSecond | None = None
-    """Mean rate over a week, weekend included [1/s]."""
+    """Mean rate over a week, weekend included [1/s]. Default: `points` give the rate."""
     points: Annotated[tuple[tuple[Seconds, RateOrZero], ...], Field(min_length=1)] | None = None
-    """Pairs of [time, rate] from time zero on, in place of `rate` and the day's curve."""
+    """Pairs of [time, rate] from time zero on, which replace `rate` and the daily curve. Default:
+    the daily curve."""
     period_s: PositiveSeconds | None = None
-    """Time after which the points repeat [s]. Default: the last point holds on."""
+    """Time after which the points repeat [s]. Default: the last point holds until the end."""
 
     @model_validator(mode="after")
     def _has_one_curve(self) -> Diurnal:

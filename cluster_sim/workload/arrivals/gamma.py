@@ -16,8 +16,8 @@ from cluster_sim.workload.arrivals.renewal import renewal_pieces
 class Gamma(OpenLoop):
     """Gamma-distributed gaps with coefficient of variation `cv`.
 
-    Arrivals are Poisson at 1, and come in bursts above it. The shape is 1 / cv². Over long windows
-    the index of dispersion of counts tends to cv² (Cox, Renewal Theory, 1962).
+    A `cv` of 1 gives Poisson arrivals; above 1, arrivals are bursty. The shape is 1 / cv². Over
+    long windows the index of dispersion of counts tends to cv² (Cox, Renewal Theory, 1962).
     """
 
     process: Literal["gamma"] = "gamma"

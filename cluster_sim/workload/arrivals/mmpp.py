@@ -18,26 +18,26 @@ _DWELLS = 1024
 
 
 class State(Description):
-    """Arrivals at one rate, for a while."""
+    """Arrivals at one rate for a random time."""
 
     rate_per_s: RateOrZero
-    """Rate in this state; 0 for silence [1/s]."""
+    """Rate of arrivals in this state [1/s]. 0 means no arrivals."""
     mean_dwell_s: PositiveSeconds
-    """Mean length of a stay, which is exponential [s]."""
+    """Mean length of a stay in this state, which is exponential [s]."""
 
 
 class Mmpp(OpenLoop):
-    """Arrivals at the rate of a hidden state.
+    """Arrivals at the rate of a hidden state, which changes at random times.
 
-    After an exponential stay the next state is any of the others, each as likely. With two states
-    the index of dispersion is known in closed form (Heffes, Lucantoni, IEEE JSAC 4(6), 1986). Gaps
-    other than exponential ones make it Markov-modulated renewal: `cv` is theirs while the rate
-    holds.
+    The length of a stay in a state is exponential, and every other state is equally likely to
+    follow. With two states the index of dispersion is known in closed form (Heffes, Lucantoni, IEEE
+    JSAC 4(6), 1986). Gaps that are not exponential make a Markov-modulated renewal process; `cv` is
+    the coefficient of variation of its gaps within a state.
     """
 
     process: Literal["mmpp"] = "mmpp"
     states: Annotated[tuple[State, ...], Field(min_length=1)]
-    """States between which the rate jumps."""
+    """States between which the process changes."""
     cv: Annotated[float, Field(gt=0.0)] = 1.0
     """Coefficient of variation of the gamma-distributed gaps within a state."""
 

@@ -35,31 +35,31 @@ def _preset_or_keys(schema: dict[str, Any]) -> None:
 
 
 class OnOff(OpenLoop):
-    """Bursts of gamma-distributed length, each with a rate of its own, and log-normal silences.
+    """Bursts of gamma-distributed length, each with its own rate, and log-normal silences.
 
-    With the shapes left at 1 and the sigma of the rate at 0, arrivals in a burst are Poisson and
-    bursts are exponential.
+    With shapes of 1 and a rate sigma of 0, arrivals in a burst are Poisson and burst lengths are
+    exponential.
     """
 
     model_config = ConfigDict(json_schema_extra=_preset_or_keys)
 
     process: Literal["on_off"] = "on_off"
     preset: Literal["azure-code"] | None = None
-    """Values for the keys that are left out."""
+    """Preset that gives the omitted keys. Default: no preset."""
     on_s: PositiveSeconds
-    """Mean length of a burst [s]."""
+    """Mean length of a burst [s]. Required without a preset."""
     on_shape: Positive = 1.0
     """Gamma shape of a burst's length."""
     off_s: PositiveSeconds
-    """Mean silence between bursts, before `off_max` cuts it [s]."""
+    """Mean silence between bursts, before `off_max` cuts it [s]. Required without a preset."""
     off_sigma: Sigma = 1.0
     """Standard deviation of a silence's logarithm."""
     off_max_s: PositiveSeconds | None = None
-    """Longest silence [s]. Default: nothing cuts them."""
+    """Maximum silence [s]. Default: no maximum."""
     burst_rate_per_s: PerSecond
-    """Mean rate in a burst [1/s]."""
+    """Mean rate in a burst [1/s]. Required without a preset."""
     burst_rate_sigma: Sigma = 0.0
-    """Standard deviation of the logarithm of a burst's rate, which is drawn anew for each burst."""
+    """Standard deviation of the logarithm of a burst's rate. Each burst has its own rate."""
     gap_shape: Positive = 1.0
     """Gamma shape of the gaps within a burst."""
 

@@ -13,7 +13,7 @@ from cluster_sim.workload.arrivals.renewal import renewal_pieces
 
 
 class Poisson(OpenLoop):
-    """Exponential gaps: many independent users, none of whom notices the others."""
+    """Exponential gaps, as from many independent users."""
 
     can_be_thinned: ClassVar[bool] = True
 

@@ -22,7 +22,7 @@ class WaitingClients(NamedTuple):
     number: int
     """Number of clients."""
     think_time_s: float
-    """Time from an answer to the same client's next request [s]."""
+    """Time from an answer to the next request of the same client [s]."""
 
 
 class ClientLoad(NamedTuple):
@@ -141,7 +141,8 @@ class OpenLoop(ArrivalProcess):
     requests: RequestCount | None = None
     """Number of requests after which arrivals stop. Default: they stop with `duration`."""
     rate_curve: RateCurve | None = None
-    """Factor on the rate over time: the process runs that much faster then, bursts and all."""
+    """Factor on the rate over time. The whole process speeds up by the factor, bursts included.
+    Default: no factor."""
 
     @abstractmethod
     def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:

@@ -17,8 +17,9 @@ from cluster_sim.workload.arrivals.renewal import renewal_pieces, weibull_shape
 class Weibull(OpenLoop):
     """Weibull-distributed gaps with coefficient of variation `cv`.
 
-    Arrivals are Poisson at 1, and come in bursts above it. ServeGen finds that a fifth to a third
-    of production clients follow it rather than the gamma (Xiang et al., arXiv 2505.09999).
+    A `cv` of 1 gives Poisson arrivals; above 1, arrivals are bursty. ServeGen finds that the
+    Weibull distribution fits a fifth to a third of production clients better than the gamma
+    distribution (Xiang et al., arXiv 2505.09999).
     """
 
     process: Literal["weibull"] = "weibull"

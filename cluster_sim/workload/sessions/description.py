@@ -23,19 +23,20 @@ _OF_DRAWN = ("tool_steps", "tool_tokens", "tool_gap", "output_sigma", "compactio
 
 
 class Repeats(Description):
-    """Number of repetitions, at random.
+    """Random number of repetitions.
 
-    It is zero with probability `none`, else the whole part of a log-normal, from 1 to `max`.
+    It is zero with probability `none`; otherwise it is the integer part of a log-normal, from 1 to
+    `max`.
     """
 
     none: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    """Probability of no repetition."""
+    """Probability of zero repetitions."""
     median: Annotated[float, Field(gt=0.0)]
     """Median of the log-normal."""
     sigma: Sigma
     """Standard deviation of the log-normal's logarithm."""
     max: Count
-    """Greatest number."""
+    """Maximum number of repetitions."""
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Return `count` whole numbers."""
@@ -46,71 +47,77 @@ class Repeats(Description):
 
 
 class Compaction(Description):
-    """Replacement of a context that has become too long by a summary."""
+    """Replacement of a context that is too long by a summary."""
 
     above_tokens: Count
-    """Length of a prompt above which it is compacted first [tokens]."""
+    """Length of a prompt above which the context is compacted before the prompt is sent
+    [tokens]."""
     to_tokens: Lengths
-    """Length of the prompt after that, the shared beginning included [tokens].
-
-    What is new since the last answer is always kept."""
+    """Length of the compacted prompt, shared beginning included [tokens]. New tokens since the last
+    answer are always kept."""
 
 
 def _preset_or_keys(schema: dict[str, Any]) -> None:
     """Describe the preset in the JSON Schema: a name; what it brings need not be written."""
     schema["properties"]["preset"] = {
         "type": "string",
-        "description": "A session preset of the catalog: values for the keys that are left out.",
+        "description": "Name of a session preset of the catalog that gives the omitted keys. Default: no preset.",
     }
 
 
 class Sessions(Description):
     """Conversations of people and tools with a model.
 
-    They consist of user turns of steps, of which each sends the whole context again. A step's
-    prompt is the one before, its answer, and fresh tokens; what stands at the front has an
-    identity, so that a prefix cache finds it. Session n is the same whatever the cluster does: its
-    draws are its own.
+    A session consists of user turns, and a turn of steps. Each step sends the whole context again:
+    its prompt is the previous prompt, the previous answer, and new tokens. The texts at the front
+    of a prompt have an identity, so that a prefix cache finds them. Session n has its own random
+    draws and does not depend on the cluster.
     """
 
     model_config = ConfigDict(json_schema_extra=_preset_or_keys)
 
     arrivals: Arrivals | None = None
-    """Process by which sessions start; give either this or `concurrency`."""
+    """Process by which sessions start. Either `arrivals` or `concurrency` is required."""
     concurrency: ClientCount | None = None
-    """Number of sessions at once: when one ends, the next starts."""
+    """Number of concurrent sessions. When one session ends, the next one starts. Either `arrivals`
+    or `concurrency` is required."""
     requests: RequestCount | None = None
-    """Number of requests of all sessions together. Default: they go on until `duration`."""
+    """Number of requests of all sessions together. Default: sessions continue until `duration`."""
     trace: Trace | None = None
-    """Recorded sessions, one after another and from the first again, in place of drawn ones."""
+    """Recorded sessions, which replace drawn ones. They are replayed one after another, and again
+    from the first. Default: sessions are drawn."""
 
     turns: Repeats | None = None
-    """Number of the user's turns in a session."""
+    """Number of user turns per session. Required unless a preset or a trace gives it."""
     tool_steps: Repeats | None = None
-    """Number of steps after the first of a turn, each started by a tool's result. Default: none."""
+    """Number of steps per turn after the first, each started by the result of a tool. Default: no
+    tool steps."""
     shared_tokens: CountOrZero = 0
-    """Length of the text with which every session begins: system prompt, tools, instructions
-    [tokens]."""
+    """Length of the shared text at the beginning of every session: system prompt, tools,
+    instructions [tokens]."""
     first_tokens: Lengths | None = None
-    """Length of the user's first message [tokens]."""
+    """Length of the user's first message [tokens]. Required unless a preset or a trace gives it."""
     user_tokens: Lengths | None = None
-    """Length of a later message of the user [tokens]."""
+    """Length of each later message of the user [tokens]. Required unless a preset or a trace gives
+    it."""
     tool_tokens: Lengths | None = None
-    """Length of a tool's result [tokens]."""
+    """Length of each tool result [tokens]. Required if there are `tool_steps`."""
     output_tokens: Lengths | None = None
-    """Length of each answer, reasoning included [tokens]."""
+    """Length of each answer, reasoning included [tokens]. Required unless a preset or a trace gives
+    it."""
     output_sigma: Sigma = 0.0
-    """Standard deviation of the logarithm of a factor that all answers of a session share, 1 in the
-    mean: some people ask for long answers, again and again."""
+    """Standard deviation of the logarithm of a factor that all answers of a session share. The mean
+    of the factor is 1. It models people who always ask for long answers."""
     user_gap: Gaps | None = None
-    """Time from an answer to the user's next message [s]."""
+    """Time from an answer to the user's next message [s]. Required unless a preset or a trace gives
+    it."""
     tool_gap: Gaps | None = None
-    """Time from an answer to the tool's result [s]."""
+    """Time from an answer to the result of the tool [s]. Required if there are `tool_steps`."""
     window_tokens: Count | None = None
-    """Context window, prompt and answer together: answers are cut to it, and a session that has
-    filled it ends [tokens]. Default: no limit."""
+    """Context window for prompt and answer together [tokens]. Answers are cut to it, and a session
+    that has filled it ends. Default: no limit."""
     compaction: Compaction | None = None
-    """How contexts that are too long are summarised. Default: they are not."""
+    """Summary of contexts that are too long. Default: contexts are not summarised."""
 
     @field_validator("arrivals", mode="after")
     @classmethod
