@@ -100,7 +100,8 @@ class Device(Description):
     peer_latency_s: Seconds = 0.0
     """Start time of a transfer from device to device inside a node [s]."""
     peer_bandwidth_bytes_per_s: BytesPerSecond | None = None
-    """Bandwidth from device to device inside a node in one direction [B/s]."""
+    """Bandwidth from device to device inside a node in one direction [B/s]. Default: transfers
+    between pipeline stages take `peer_latency` alone."""
     power: Power | None = None
     """Power that the device draws. Default: runs report no energy."""
     limits: Limits | None = None

@@ -50,9 +50,11 @@ class Workload(Description):
     arrivals: Arrivals | None = None
     """Process by which requests arrive. Required unless `trace` or `sessions` is given."""
     prompt_tokens: Lengths | None = None
-    """Distribution of prompt lengths [tokens]. Required unless `trace` or `sessions` is given."""
+    """Distribution of prompt lengths [tokens]. Required unless `trace`, `sessions` or every class
+    gives them."""
     output_tokens: Lengths | None = None
-    """Distribution of answer lengths [tokens]. Required unless `trace` or `sessions` is given."""
+    """Distribution of answer lengths [tokens]. Required unless `trace`, `sessions` or every class
+    gives them."""
     length_correlation: Annotated[float, Field(ge=-1.0, le=1.0)] | None = None
     """Spearman's rank correlation of prompt and output tokens of a request. Default: they are
     independent."""
