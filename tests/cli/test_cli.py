@@ -235,6 +235,11 @@ def test_requests_too_long_for_a_replica_are_rejected_and_counted(
     )
     summary = json.loads(call(capsys, "run", scenario, "--json")[1])["variants"]["b200"]
     assert (summary["completed"], summary["rejected"], summary["failed"]) == (2, 1, 0)
+    table = call(capsys, "run", scenario)[1]
+    assert "longer than the context of Llama 3.1 8B, 131,072 tokens" in " ".join(
+        table.replace("│", " ").split()
+    )
+    assert "tokens: shorter prompts and answers, or a model with a longer context" in table
 
 
 def test_a_folder_that_is_no_run_folder_is_never_overwritten(
