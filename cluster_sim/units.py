@@ -219,7 +219,7 @@ class Quantity:
         Raises PydanticCustomError that says what was wanted.
         """
         if isinstance(written, bool) or not isinstance(written, (str, int, float)):
-            raise self._fault(f"came {shown(written)}")
+            raise self._fault(f"got {shown(written)}")
         if not isinstance(written, str):
             raise self._fault(f"{shown(written)} has no unit")
         try:
@@ -235,7 +235,7 @@ class Quantity:
         return value
 
     def _fault(self, what: str) -> PydanticCustomError:
-        text = f"{what}; wanted {KINDS[self.unit]} such as '{self.example}'"
+        text = f"{what}; expected {KINDS[self.unit]} such as '{self.example}'"
         return PydanticCustomError("quantity", text)
 
     def write(self, value: float) -> str:

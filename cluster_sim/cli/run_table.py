@@ -1,4 +1,4 @@
-"""Table of a run: the verdict, then the metrics that have a row in it; one column per variant."""
+"""Table of a run: the verdict, then the metrics that have a row; one column per variant."""
 
 from __future__ import annotations
 
@@ -34,9 +34,14 @@ _TITLES = {"ttft": "TTFT", "tpot": "TPOT", "e2el": "E2E"}
 def verdicts(
     summaries: Mapping[str, Mapping[str, Any]], ended_early: Collection[str] = ()
 ) -> Iterator[str]:
-    """Yield the verdict on each variant that has an SLO; with its name where there are several.
+    """Yield the verdict on each variant that has an SLO.
 
-    ended_early: names of variants whose runs a limit has ended.
+    Parameters
+    ----------
+    summaries
+        Summary of each variant by its name. With several, each line begins with the name.
+    ended_early
+        Names of variants whose runs a limit of time or memory has ended.
     """
     for name, summary in summaries.items():
         if "slo_met" in summary:
@@ -49,9 +54,16 @@ def run_table(
     summaries: Mapping[str, Mapping[str, Any]],
     reasons: Mapping[str, Sequence[Reason]] | None = None,
 ) -> Table:
-    """Return the table of a run: one column per variant, by its name.
+    """Return the table of a run.
 
-    reasons: reasons why requests of each variant got no answer, by its name.
+    Parameters
+    ----------
+    title
+        Title of the table.
+    summaries
+        Summary of each variant by its name; each is a column.
+    reasons
+        Reasons why requests of a variant got no answer, by its name.
     """
     columns = list(summaries.values())
     why = [(reasons or {}).get(name, ()) for name in summaries]
@@ -60,7 +72,7 @@ def run_table(
 
 
 def _verdict_rows(summaries: Summaries, prefix: str = "") -> Iterator[Labelled]:
-    """Yield the row of the verdict; none where no variant has one."""
+    """Yield the row of the verdict; no row if no variant has an SLO."""
     titles = {slo_title(summary): None for summary in summaries if "slo_met" in summary}
     if titles:
         label = next(iter(titles)) if len(titles) == 1 else "SLO"
@@ -68,14 +80,14 @@ def _verdict_rows(summaries: Summaries, prefix: str = "") -> Iterator[Labelled]:
 
 
 def _verdict_cell(summary: Mapping[str, Any], label: str) -> str:
-    """Return the verdict, with what the label of its row does not say."""
+    """Return the verdict, with its percentile if the label of the row does not name it."""
     if "slo_met" not in summary:
         return "-"
     return f"{met_text(is_met=summary['slo_met'])}{slo_title(summary).removeprefix(label)}"
 
 
 def _metric_rows(summaries: Summaries, why: Sequence[Sequence[Reason]]) -> Iterator[Labelled]:
-    """Yield one row for each metric that some variant has, and for percentiles of the SLO.
+    """Yield a row per metric that some variant has, and per percentile of the SLO.
 
     Below the numbers of requests without an answer stand the reasons (why).
     """
@@ -92,7 +104,7 @@ def _metric_rows(summaries: Summaries, why: Sequence[Sequence[Reason]]) -> Itera
 
 
 def _percentile_rows(summaries: Summaries) -> Iterator[tuple[float, str, list[str]]]:
-    """Yield rows of the percentiles of the SLO with their places, among p50 and p99."""
+    """Yield rows of the SLO's percentiles with their positions in the table, near p50 and p99."""
     percentiles = {value for summary in summaries for value in percentiles_of(summary)}
     for latency, title in _TITLES.items():
         p50, p99 = (METRICS[percentile_key(latency, percent)].row for percent in (50.0, 99.0))
@@ -107,7 +119,7 @@ def _percentile_rows(summaries: Summaries) -> Iterator[tuple[float, str, list[st
 
 
 def _class_rows(summaries: Summaries) -> Iterator[Labelled]:
-    """Yield the verdict on each class of traffic, its TTFT and its share within the SLO."""
+    """Yield rows per class of traffic: verdict, TTFT and share of requests within the SLO."""
     by_class = [summary.get("classes", {}) for summary in summaries]
     for name in dict.fromkeys(name for classes in by_class for name in classes):
         of_class = [classes.get(name, {}) for classes in by_class]

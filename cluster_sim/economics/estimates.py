@@ -37,7 +37,7 @@ class Estimated:
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not is_number or not 0.0 <= value <= self.most:
             raise PydanticCustomError(
-                "quantity", f"came {shown(value)}; wanted a number from 0 to {self.most:g}"
+                "quantity", f"got {shown(value)}; expected a number from 0 to {self.most:g}"
             )
         return float(value)
 
@@ -55,13 +55,13 @@ class Estimated:
         ):
             raise PydanticCustomError(
                 "quantity",
-                f"came {shown(value)}; wanted a figure, or {{value: …, range: [low, high]}}",
+                f"got {shown(value)}; expected a figure, or {{value: …, range: [low, high]}}",
             )
         number, (low, high) = self._number(value["value"]), map(self._number, ends)
         if not low <= number <= high:
             raise PydanticCustomError(
                 "quantity",
-                f"came {shown(value['value'])}; wanted it within its range, {shown(ends[0])} to {shown(ends[1])}",
+                f"got {shown(value['value'])}; expected it within its range, {shown(ends[0])} to {shown(ends[1])}",
             )
         return Estimate(number, low, high)
 

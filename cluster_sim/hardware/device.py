@@ -104,14 +104,14 @@ class Device(Description):
     @model_validator(mode="after")
     def _is_one_kind(self) -> Device:
         if (self.efficiency is None) == (self.wafer is None):
-            raise ValueError("wanted either 'efficiency' (a GPU) or 'wafer'")
+            raise ValueError("expected either 'efficiency' (a GPU) or 'wafer'")
         if self.efficiency is not None and "default" not in self.overheads:
             raise ValueError("'overheads' has no 'default'")
         if self.wafer is not None:
             for name in ("weight_memory", "systolic"):
                 if getattr(self, name) is not None:
                     raise ValueError(
-                        f"came '{name}' beside 'wafer'; wanted it with 'efficiency' only"
+                        f"got '{name}' beside 'wafer'; expected it with 'efficiency' only"
                     )
         return self
 

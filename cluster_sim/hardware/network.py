@@ -71,5 +71,5 @@ class NetworkSpec(Description):
     @model_validator(mode="after")
     def _has_links(self) -> NetworkSpec:
         if "links" not in self.model_fields_set and self.fabric is None:
-            raise ValueError("wanted 'links' or 'fabric'")
+            raise ValueError("expected 'links' or 'fabric'")
         return self

@@ -154,7 +154,7 @@ class Cooling(Description):
         parts = (self.memory_to_sink_k_per_w, self.die_to_memory_k_per_w, self.memory_j_per_k)
         if len({part is None for part in parts}) > 1:
             raise ValueError(
-                "wanted 'memory_to_sink', 'die_to_memory' and 'memory' together, or none of them"
+                "expected 'memory_to_sink', 'die_to_memory' and 'memory' together, or none of them"
             )
         return self
 

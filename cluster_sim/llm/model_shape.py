@@ -120,7 +120,7 @@ class ModelShape(Description):
         is_side_by_side = states == self.layers and self.mixer_layers == 2 * self.layers
         if self.mixer_layers > self.layers and not is_side_by_side:
             raise ValueError(
-                f"attention_layers has {self.mixer_layers} layers; expected {self.layers} at most, or attention and a state in each"
+                f"attention_layers has {self.mixer_layers} layers; expected at most {self.layers}, or attention and a state in each"
             )
         views = {(kind.view_tokens, kind.is_chunked) for kind in kinds if kind.view_tokens}
         if len(views) > 1:
@@ -141,7 +141,7 @@ class ModelShape(Description):
             raise ValueError("'ffn' is missing: there are layers without experts")
         if self.moe_layers > self.layers or self.dense_layers > self.layers:
             raise ValueError(
-                f"{self.moe_layers} layers with experts and {self.dense_layers} dense ones; expected {self.layers} at most of each"
+                f"{self.moe_layers} layers with experts and {self.dense_layers} dense ones; expected at most {self.layers} of each"
             )
 
     # Layers by kind

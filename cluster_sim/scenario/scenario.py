@@ -28,7 +28,7 @@ def _one_in(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if not slash or one.strip() != "1" or not count.strip().isdecimal():
-        raise ValueError(f"came {shown(value)}; wanted a share such as 1/250")
+        raise ValueError(f"got {shown(value)}; expected a share such as 1/250")
     return int(count)
 
 

@@ -43,12 +43,12 @@ class Inlet(Description):
     def _has_one_course(self) -> Inlet:
         if (self.mean_c is None) == (self.points is None):
             raise ValueError(
-                "wanted a temperature such as '25 degC', a 'mean' with a 'swing', or 'points'"
+                "expected a temperature such as '25 degC', a 'mean' with a 'swing', or 'points'"
             )
         if self.points is not None:
             if beside := sorted(self.model_fields_set - {"points"}):
                 raise ValueError(
-                    f"'points' stand in place of '{beside[0].removesuffix('_kelvin')}'; wanted one of the two"
+                    f"'points' stand in place of '{beside[0].removesuffix('_kelvin')}'; expected one of the two"
                 )
             if any(later <= earlier for (earlier, _), (later, _) in pairwise(self.points)):
                 raise ValueError("points must ascend in time")
@@ -82,7 +82,7 @@ class SiteEvent(Description):
         if given[other] or not given[wanted]:
             example = "rise: 8 K" if wanted == "rise" else "factor: 0.5"
             raise ValueError(
-                f"{self.what} wants '{wanted}', such as '{example}'"
+                f"{self.what} needs '{wanted}', such as '{example}'"
                 + (f", and no '{other}'" if given[other] else "")
             )
         return self

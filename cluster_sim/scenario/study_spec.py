@@ -33,25 +33,25 @@ def _spread(value: Any) -> tuple[Any, ...]:
     """Return the values of an axis: those of a list, or those of a range."""
     if isinstance(value, (list, tuple)):
         if not value:
-            raise ValueError("came an empty list; wanted at least one value")
+            raise ValueError("got an empty list; expected at least one value")
         return tuple(value)
     if (
         not isinstance(value, dict)
         or not {"low", "high", "points"} <= value.keys() <= Range.model_fields.keys()
     ):
         raise ValueError(
-            f"came {shown(value)}; wanted a list of values, or a range such as {{low: 1 /s, high: 64 /s, points: 7, scale: log}}"
+            f"got {shown(value)}; expected a list of values, or a range such as {{low: 1 /s, high: 64 /s, points: 7, scale: log}}"
         )
     low, high = _magnitude(value["low"]), _magnitude(value["high"])
     points, scale = value["points"], value.get("scale", "linear")
     if low[1] != high[1]:
-        raise ValueError(f"low is in '{low[1]}' and high in '{high[1]}'; wanted one unit")
+        raise ValueError(f"low is in '{low[1]}' and high in '{high[1]}'; expected one unit")
     if isinstance(points, bool) or not isinstance(points, int) or points < 2:
-        raise ValueError(f"came {shown(points)} points; wanted a whole number from 2 on")
+        raise ValueError(f"got {shown(points)} points; expected a whole number from 2 on")
     if points > POINTS.most:
         raise ValueError(POINTS.fault(points, "points"))
     if scale not in ("linear", "log"):
-        raise ValueError(f"came the scale {shown(scale)}; wanted linear or log")
+        raise ValueError(f"got the scale {shown(scale)}; expected linear or log")
     if scale == "log" and not (low[0] > 0 and high[0] > 0):
         raise ValueError("a scale of log goes from above 0 to above 0")
     numbers = _values(low[0], high[0], points, is_log=scale == "log")
@@ -64,7 +64,7 @@ def _magnitude(value: Any) -> tuple[float, str]:
         return value, ""
     if isinstance(value, str):
         return number_and_unit(value)
-    raise ValueError(f"came {shown(value)}; wanted a number, with its unit where it has one")
+    raise ValueError(f"got {shown(value)}; expected a number, with its unit where it has one")
 
 
 def _values(low: float, high: float, points: int, *, is_log: bool) -> Iterator[float]:
@@ -176,7 +176,7 @@ def checked_axes(axes: tuple[dict[str, tuple[Any, ...]], ...], replications: int
         lengths = {key: len(values) for key, values in axis.items()}
         if len(set(lengths.values())) > 1:
             raise ValueError(
-                f"keys of one axis move together: wanted as many values of each, came {', '.join(f'{count} of {key}' for key, count in lengths.items())}"
+                f"keys of one axis move together: expected as many values of each, got {', '.join(f'{count} of {key}' for key, count in lengths.items())}"
             )
         if twice := seen & axis.keys():
             raise ValueError(f"{min(twice)} is in two axes")

@@ -52,14 +52,14 @@ class Speculation(Description):
     @model_validator(mode="after")
     def _one_of_each(self) -> Speculation:
         if (self.acceptance is None) == (self.acceptance_length is None):
-            raise ValueError("wanted either 'acceptance' or 'acceptance_length'")
+            raise ValueError("expected either 'acceptance' or 'acceptance_length'")
         if self.acceptance_length is not None and self.acceptance_length > self.draft_tokens + 1:
             raise ValueError(
                 f"acceptance_length of {self.acceptance_length:g} is more than draft_tokens and one: {self.draft_tokens + 1}"
             )
         drafters = (self.draft_model, self.draft_cost, self.mtp_layers)
         if sum(drafter is not None for drafter in drafters) > 1:
-            raise ValueError("wanted one at most of 'draft_model', 'draft_cost' and 'mtp_layers'")
+            raise ValueError("expected at most one of 'draft_model', 'draft_cost' and 'mtp_layers'")
         return self
 
     @cached_property

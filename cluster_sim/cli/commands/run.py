@@ -41,32 +41,30 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
         typer.Option(
             "--out",
             metavar="DIR",
-            help="Where run folders go; default runs/NAME.",
+            help="Write run folders here; default: runs/NAME.",
             show_default=False,
         ),
     ] = None,
     json_: Annotated[
-        bool, typer.Option("--json", help="Print the summary as one JSON document, and no table.")
+        bool, typer.Option("--json", help="Print the summary as one JSON document, no table.")
     ] = False,
     export_: Annotated[
         list[str] | None,
         typer.Option(
             "--export",
             metavar="CLIENT",
-            help="Write what this client would have: vllm, aiperf, guidellm, mlperf; may be given again.",
+            help="Write files as vllm, aiperf, guidellm or mlperf; repeatable.",
             show_default=False,
         ),
     ] = None,
     live: Annotated[
         bool,
-        typer.Option(
-            "--live", help="Show queue, running requests and tokens a second while it runs."
-        ),
+        typer.Option("--live", help="Show queue, running requests and tokens/s during the run."),
     ] = False,
     time_limit: TimeLimit = None,
     memory_limit: MemoryLimit = None,
 ) -> None:
-    """Simulate every variant; print one table, write a run folder for each."""
+    """Simulate every variant; print one table and write run folders."""
     from cluster_sim.cli.commands.export import check_clients, write_export
     from cluster_sim.errors import SummaryError
     from cluster_sim.loading.files import load_variants, question_of
@@ -113,9 +111,10 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
 
 
 def _warn_of_run(results: Results, noted: set[tuple[str, str]]) -> None:
-    """Print what of a trace was left out, and why a run ended early.
+    """Print notes about a run's trace, and the reason if the run ended early.
 
-    What is said of a trace is printed once for all variants that replay it; `noted` holds what was.
+    A note about a trace is printed once for all variants that replay the trace. `noted` holds
+    the notes that have been printed.
     """
     scenario, info = results.scenario, results.info
     trace = scenario.workload.recorded
@@ -129,7 +128,7 @@ def _warn_of_run(results: Results, noted: set[tuple[str, str]]) -> None:
 
 
 def _fail(failures: Sequence[Exception]) -> None:
-    """Raise the first failure of the runs that failed; print the others."""
+    """Raise the first failure, and print the messages of all later failures."""
     for failure in failures[1:]:
         if not isinstance(failure, typer.Exit):
             complain(failure)
@@ -155,7 +154,7 @@ def _print_table(
 
 
 def _simulated(scenario: Scenario, limits: RunLimits, *, is_live: bool) -> Results:
-    """Return the results of a scenario, with a dashboard (live), or a bar of progress."""
+    """Simulate a scenario with a dashboard (live) or a progress bar; return its results."""
     from cluster_sim.sim.simulate import simulate
 
     if is_live:
@@ -168,7 +167,7 @@ def _simulated(scenario: Scenario, limits: RunLimits, *, is_live: bool) -> Resul
 
 
 def _document(scenario: Scenario, summaries: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return what --json prints: the summary, or those of all variants by their names."""
+    """Return the document of --json: one summary, or the summaries of all variants by name."""
     if scenario.variant:
         return {"name": scenario.name, "variants": summaries}
     return next(iter(summaries.values()))

@@ -27,7 +27,7 @@ class PredictedTtft(AdmissionPolicy):
     def faults(self, ttft_s: Sequence[float | None]) -> Iterator[str]:
         """Yield a fault where neither the policy nor any class of requests has a limit."""
         if self.limit_s is None and all(limit_s is None for limit_s in ttft_s):
-            yield "'limit' is missing; wanted a time such as '2 s', or a ttft in the SLO"
+            yield "'limit' is missing; expected a time such as '2 s', or a ttft in the SLO"
 
     def refusal(self, ttft_s: float | None, tokens: int) -> Refusal:
         """Return the limit in words."""
