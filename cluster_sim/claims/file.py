@@ -15,7 +15,16 @@ from cluster_sim.claims.spec import Because, Claim, Claims
 from cluster_sim.errors import Fault, ScenarioError, did_you_mean, shown
 from cluster_sim.loading.files import ScenarioFile, open_scenarios
 from cluster_sim.scenario.scenario import Scenario
-from cluster_sim.schema import Document, Trail, describe, find, looking_in, read_yaml, under
+from cluster_sim.schema import (
+    Document,
+    Trail,
+    describe,
+    find,
+    looking_in,
+    read_yaml,
+    under,
+    user_file,
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,7 @@ def is_claims(path: str | Path) -> bool:
 
     Raises ScenarioError where it cannot be read.
     """
-    return "claims" in read_yaml(Path(path)).data
+    return "claims" in read_yaml(user_file(path)).data
 
 
 def open_claims(path: str | Path) -> ClaimsFile:
@@ -52,7 +61,7 @@ def open_claims(path: str | Path) -> ClaimsFile:
     ScenarioError
         The file or a scenario has faults; all of them are named.
     """
-    document = read_yaml(Path(path))
+    document = read_yaml(user_file(path))
     described = describe(Claims, document)
     faults = [
         Fault(document.place(trail), f"{under(trail)}{what}")

@@ -265,7 +265,7 @@ def test_check_takes_a_file_of_claims_too(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write(tmp_path, [claim(7, "two")])
-    assert call(capsys, "check", path)[:2] == (0, f"{path}: right (it)\n")
+    assert call(capsys, "check", path)[:2] == (0, f"{path}: OK (it)\n")
 
 
 @pytest.mark.slow

@@ -158,7 +158,7 @@ NUMBERS = [
     ("p99: 2000", "p99: 20", "x.yaml:7: workload.prompt_tokens: p99 of 20 is below the median of 500"),
     ("output_tokens: 100", "output_tokens: -5", "x.yaml:8: workload.output_tokens: got -5; expected more than 0"),
     ("output_tokens: 100", "output_tokens: 1.5", "x.yaml:8: workload.output_tokens: got 1.5; expected a whole number of tokens, or a mapping with a distribution"),
-    ("output_tokens: 100", "output_tokens: {distribution: empirical, quantiles: {}}", "x.yaml:8: workload.output_tokens: quantiles must ascend from 0 to 1, and their lengths with them"),
+    ("output_tokens: 100", "output_tokens: {distribution: empirical, quantiles: {}}", "x.yaml:8: workload.output_tokens: quantiles must ascend from 0 to 1, and their lengths must not decrease"),
     ("output_tokens: 100", "output_tokens: {distribution: empirical, quantiles: {0: 1, x: 2, 1: 5}}", "x.yaml:8: workload.output_tokens.quantiles.x: got 'x'; expected a number"),
     ("output_tokens: 100", "output_tokens: {distribution: empirical, quantiles: {0: 1, 0.5: -2, 1: 5}}", "x.yaml:8: workload.output_tokens.quantiles.0.5: got -2; expected at least 1"),
     ("output_tokens: 100", "output_tokens: {distribution: uniform, low: 5, high: 2}", "x.yaml:8: workload.output_tokens: high of 2 is below low of 5"),
@@ -649,7 +649,7 @@ def test_lengths_from_a_file_are_checked_by_line(tmp_path: Path):
             b"tokens\n5\n-1\n",
             f"{tmp_path}/l.csv:3: got '-1'; expected a whole number of tokens from 1 on",
         ),
-        (b"tokens\n", f"{tmp_path}/l.csv: holds no lengths"),
+        (b"tokens\n", f"{tmp_path}/l.csv: the file has no lengths; write one number per line"),
         (
             b"5\n" + b"9" * 5000,
             f"{tmp_path}/l.csv:2: got '{'9' * 60}…'; expected a whole number of tokens from 1 on",

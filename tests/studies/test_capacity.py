@@ -311,10 +311,10 @@ def test_the_commands_of_studies_print_their_answers(
     )
     assert code == 0
     for text in (
-        "queue: copy less one",
+        "queue: copy minus one",
         "mean_ttft_ms",
         "identical",
-        "2 replications on common random numbers",
+        "2 replications with common random numbers",
     ):
         assert text in out
     code, out, _ = call(capsys, "sweep", path, "--workers", 0, "--out", tmp_path / "sweep")

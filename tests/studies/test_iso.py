@@ -210,9 +210,9 @@ def test_the_command_prints_the_clusters_side_by_side_and_writes_the_table(
     for part in (
         "iso: equal cost, 12 USD/h",
         "copies of the cluster",
-        "users at once",
+        "simultaneous users",
         "mean power [kW]",
-        "output tokens a day [millions]",
+        "output tokens per day [millions]",
     ):
         assert part in text
     assert pq.read_table(out)["copies"].to_pylist() == approx([6.0, 2.0])

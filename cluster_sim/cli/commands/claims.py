@@ -1,4 +1,4 @@
-"""`cluster-sim claims`: published claims, judged."""
+"""`cluster-sim claims`: published claims and their verdicts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MARKS = {True: "agrees", False: "differs", None: ""}
 
 def claims(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A file of claims.", show_default=False)
+        Path, typer.Argument(metavar="FILE", help="File of claims.", show_default=False)
     ],
     *,
     workers: Workers = None,
@@ -31,12 +31,16 @@ def claims(
         typer.Option(
             "--out",
             metavar="DIR",
-            help="Write claims.csv, .json, .parquet and .png into this folder.",
+            help="Write claims.csv, .json, .parquet and .png to this folder.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Published claims beside what the simulator finds under each reading, what physics allows and what was measured, with verdicts."""  # noqa: D401 - the command's help
+    """Judge published claims by simulation, physics and measurements.
+
+    A claim may have several readings. Each reading is simulated; the simulated value is printed
+    beside the physical limit and measured values.
+    """
     from cluster_sim.claims.file import open_claims
     from cluster_sim.claims.judge import claims as run
 
@@ -51,11 +55,11 @@ def claims(
 
 
 def _table(judged: Judged) -> Table:
-    """Return what was found under each reading of each claim."""
+    """Return the table of the readings of all claims."""
     from rich.table import Table
 
-    table = Table(title=f"{judged.name}: what is found under each reading", title_justify="left")
-    for heading in ("claim", "claimed", "reading", "found", "limit", "measured", ""):
+    table = Table(title=f"{judged.name}: simulated value of each reading", title_justify="left")
+    for heading in ("claim", "claimed", "reading", "simulated", "limit", "measured", ""):
         is_text = heading in ("claim", "reading", "")
         table.add_column(heading, justify="left" if is_text else "right")
     for judgement in judged.judgements:
@@ -77,7 +81,7 @@ def _claimed(judgement: Judgement) -> str:
 
 
 def _cells(reading: JudgedReading) -> tuple[str, ...]:
-    """Return the figures of one reading."""
+    """Return the cells of one reading."""
     from cluster_sim.claims.rounded import Rounded
 
     limit = "-" if reading.limit is None else f"{Rounded(reading.limit)}"

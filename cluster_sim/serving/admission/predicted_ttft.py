@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from cluster_sim.request import Request
-from cluster_sim.serving.admission.gate import Gate, Prefill
+from cluster_sim.serving.admission.gate import Gate, Prefill, Refusal
 from cluster_sim.serving.admission.policy import AdmissionPolicy
 from cluster_sim.serving.load import Load
-from cluster_sim.units import PositiveSeconds
+from cluster_sim.units import PositiveSeconds, duration_text
 
 
 class PredictedTtft(AdmissionPolicy):
@@ -28,6 +28,15 @@ class PredictedTtft(AdmissionPolicy):
         """Yield a fault where neither the policy nor any class of requests has a limit."""
         if self.limit_s is None and all(limit_s is None for limit_s in ttft_s):
             yield "'limit' is missing; expected a time such as '2 s', or a ttft in the SLO"
+
+    def refusal(self, ttft_s: float | None, tokens: int) -> Refusal:
+        """Return the limit in words."""
+        limit_s = self.limit_s or ttft_s
+        above = "its limit" if limit_s is None else duration_text(limit_s)
+        return Refusal(
+            f"predicted TTFT above {above}",
+            "more replicas prefill sooner; `cluster.admission.limit` or `slo.ttft` is the limit",
+        )
 
     def gate(self, prefill: Sequence[Prefill], ttft_s: Sequence[float | None]) -> Gate:
         """Return the policy at work in one run."""

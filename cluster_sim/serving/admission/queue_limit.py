@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from cluster_sim.request import Request
-from cluster_sim.serving.admission.gate import Gate, Prefill
+from cluster_sim.serving.admission.gate import Gate, Prefill, Refusal
 from cluster_sim.serving.admission.policy import AdmissionPolicy
 from cluster_sim.serving.load import Load
 from cluster_sim.typing import Count
@@ -22,6 +22,13 @@ class QueueLimit(AdmissionPolicy):
     per: Literal["replica", "cluster"] = "replica"
     """Requests that are counted. replica: those of the replica that was picked. cluster: those of
     all replicas."""
+
+    def refusal(self, ttft_s: float | None, tokens: int) -> Refusal:
+        """Return the limit in words."""
+        return Refusal(
+            f"queue limit of {self.max_waiting:,} per {self.per}",
+            "more replicas shorten the queue; `cluster.admission.max_waiting` is the limit",
+        )
 
     def gate(self, prefill: Sequence[Prefill], ttft_s: Sequence[float | None]) -> Gate:
         """Return the policy at work in one run."""

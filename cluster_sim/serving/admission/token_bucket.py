@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from cluster_sim.request import Request
-from cluster_sim.serving.admission.gate import Gate, Prefill
+from cluster_sim.serving.admission.gate import Gate, Prefill, Refusal
 from cluster_sim.serving.admission.policy import AdmissionPolicy
 from cluster_sim.serving.load import Load
 from cluster_sim.typing import Count
@@ -27,6 +27,18 @@ class TokenBucket(AdmissionPolicy):
     counts: Literal["requests", "tokens"] = "requests"
     """Price of a request. requests: each request costs one. tokens: a request costs the tokens of
     its prompt and answer, as in gateways that count `max_tokens`."""
+
+    def refusal(self, ttft_s: float | None, tokens: int) -> Refusal:
+        """Return the limit in words: that of one request, else that of the rate."""
+        if self.counts == "tokens" and tokens > self.burst:
+            return Refusal(
+                f"longer than the rate limit's burst of {self.burst:,} tokens",
+                "`cluster.admission.burst` of at least the tokens of the longest request",
+            )
+        return Refusal(
+            f"rate limit of {self.rate_per_s:,.6g} {self.counts}/s, burst {self.burst:,}",
+            "`cluster.admission.rate` and `burst` are the limits",
+        )
 
     def gate(self, prefill: Sequence[Prefill], ttft_s: Sequence[float | None]) -> Gate:
         """Return the policy at work in one run."""

@@ -1,4 +1,4 @@
-"""Everything queued at time zero: offline work."""
+"""Requests that are all queued at time zero: offline work."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cluster_sim.workload.arrivals.process import ArrivalProcess, ClientLoad
 
 
 class AtOnce(ArrivalProcess):
-    """Requests that are all queued at time zero. The result is the time until the last one is done."""
+    """Requests that all arrive at time zero; the result is the time until the last one finishes."""
 
     ends_by_itself: ClassVar[bool] = True
 
@@ -22,7 +22,7 @@ class AtOnce(ArrivalProcess):
     """Number of requests, all of which are sent at time zero."""
 
     def pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Yield time zero, many at a time, indefinitely."""
+        """Yield arrays of arrival times that are all zero [s], indefinitely."""
         return repeat(np.zeros(4096))
 
     def client_load(self) -> ClientLoad:
