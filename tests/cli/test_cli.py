@@ -235,6 +235,11 @@ def test_requests_too_long_for_a_replica_are_rejected_and_counted(
     )
     summary = json.loads(call(capsys, "run", scenario, "--json")[1])["variants"]["b200"]
     assert (summary["completed"], summary["rejected"], summary["failed"]) == (2, 1, 0)
+    table = call(capsys, "run", scenario)[1]
+    assert "longer than the context of Llama 3.1 8B, 131,072 tokens" in " ".join(
+        table.replace("│", " ").split()
+    )
+    assert "tokens: shorter prompts and answers, or a model with a longer context" in table
 
 
 def test_a_folder_that_is_no_run_folder_is_never_overwritten(
@@ -494,7 +499,7 @@ def test_the_schema_explains_every_key_that_has_a_sentence_in_the_code(
     schema = json.loads(call(capsys, "schema")[1])
     assert (
         schema["properties"]["warmup"]["description"]
-        == "Time before which arriving requests load the cluster but are left out of the statistics [s]."
+        == "Time before which arriving requests load the cluster but are excluded from the statistics [s]."
     )
     assert (
         described(schema, "Slo")["properties"]["ttft"]["description"]
