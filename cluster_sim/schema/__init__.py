@@ -20,6 +20,13 @@ from cluster_sim.schema.catalog import (
     named,
 )
 from cluster_sim.schema.documents import Document, Trail, path_text, under
+from cluster_sim.schema.examples import (
+    EXAMPLE,
+    example_names,
+    example_path,
+    examples_folder,
+    user_file,
+)
 from cluster_sim.schema.file_names import file_name_fault, folder_name, same_folder
 from cluster_sim.schema.json_files import parse_json, read_json
 from cluster_sim.schema.overrides import overridden, override
@@ -27,6 +34,7 @@ from cluster_sim.schema.yaml_files import parse_yaml, read_text, read_yaml, yaml
 
 __all__ = [
     "CATALOG",
+    "EXAMPLE",
     "KINDS",
     "Description",
     "Document",
@@ -38,6 +46,9 @@ __all__ = [
     "catalog_kinds",
     "catalog_names",
     "describe",
+    "example_names",
+    "example_path",
+    "examples_folder",
     "figures",
     "file_name_fault",
     "find",
@@ -54,5 +65,6 @@ __all__ = [
     "read_yaml",
     "same_folder",
     "under",
+    "user_file",
     "yaml_text",
 ]

@@ -15,6 +15,7 @@ from typing import Any
 
 from cluster_sim.errors import did_you_mean, shown
 from cluster_sim.schema.documents import Document, Trail, path_text
+from cluster_sim.schema.examples import EXAMPLE, user_file
 from cluster_sim.schema.yaml_files import read_yaml
 
 CATALOG = Path(__file__).parents[1] / "catalog"
@@ -52,8 +53,11 @@ def looking_in(folder: Path) -> Iterator[None]:
 def find(path: str, *, folders: bool = False) -> Path | None:
     """Return the absolute path of a file that a description names; None where there is none.
 
-    With `folders` a folder will do too.
+    With `folders` a folder will do too. Raises ScenarioError for an `example:NAME` that does not
+    exist.
     """
+    if path.startswith(EXAMPLE):
+        return user_file(path).resolve()
     folder = _folder.get()
     try:
         home = Path(path).expanduser()
@@ -87,7 +91,7 @@ def named(kind: str, value: Any) -> Any:
         return value
     if not isinstance(value, str):
         raise ValueError(
-            f"came {shown(value)}; wanted a name in the catalog, the path of a file, or a mapping"
+            f"got {shown(value)}; expected a name in the catalog, the path of a file, or a mapping"
         )
     if value in catalog_names(kind):
         return catalog_entry(kind, value)
