@@ -44,7 +44,7 @@ def of_batches(results: Results) -> dict[str, list[float]]:
     if len(order) < _FEWEST * BATCHES:
         raise ScenarioError.at(
             results.scenario.title,
-            f"has {len(order)} requests that count, too few to tell from one run; expected --replications",
+            f"has {len(order)} requests that count, too few for intervals from one run; use --replications",
         )
     parts = np.array_split(order, BATCHES)
     return {

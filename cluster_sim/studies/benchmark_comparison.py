@@ -134,7 +134,7 @@ def runs_of(
         if variants or sets or seed is not None:
             raise ScenarioError.at(
                 str(path),
-                "is a run folder, which --variant, --set and --seed cannot change; expected a scenario file",
+                "got a run folder; expected a scenario file, since --variant, --set and --seed cannot change a run",
             )
         yield load_results(path)
         return

@@ -261,7 +261,7 @@ def test_options_that_do_not_fit_are_told_with_their_reason(tmp_path: Path) -> N
     [
         (
             {"slo": {}},
-            "queue.yaml:1: 'slo' is missing; expected what must be met, such as slo: {ttft: 500 ms, tpot: 25 ms}",
+            "queue.yaml:1: 'slo' is missing; expected the objectives, such as slo: {ttft: 500 ms, tpot: 25 ms}",
         ),
         ({"asked": {"pool": "q"}}, "capacity.pool: no pool 'q'; known: p"),
         (
@@ -270,7 +270,7 @@ def test_options_that_do_not_fit_are_told_with_their_reason(tmp_path: Path) -> N
         ),
         (
             {"workload": BASE["workload"] | {"arrivals": {"process": "at_once", "requests": 5}}},
-            "has no rate that can be searched; expected arrivals such as {process: poisson, rate: 5 /s}",
+            "got arrivals without a rate; expected arrivals such as {process: poisson, rate: 5 /s}",
         ),
     ],
 )

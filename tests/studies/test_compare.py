@@ -288,7 +288,7 @@ BUSY = {
         (
             {"one": {}},
             "mean_ttft_ms",
-            "queue.yaml: has nothing to compare; expected at least two variants",
+            "queue.yaml: got one variant; expected at least two variants to compare",
         ),
         (
             {"one": {}, "two": {}},

@@ -168,14 +168,14 @@ def test_capacity_counts_dollars_only_where_all_options_have_prices(tmp_path: Pa
             "cost",
             "5 kW",
             None,
-            "--at: 'kW' is a power, not a running cost; expected something such as '1000 USD/h'",
+            "--at: 'kW' is a power, not a running cost; expected an amount such as '1000 USD/h'",
         ),
-        ("cost", "0 USD/h", None, "--at: got 0 USD/h; expected more than nothing"),
+        ("cost", "0 USD/h", None, "--at: got 0 USD/h; expected a positive amount"),
         (
             "cost",
             None,
             {"bare": pools(None)},
-            "bare: has no prices: say what its nodes cost by cluster.pools[0].prices",
+            "bare: has no prices; give the prices of its nodes in cluster.pools[0].prices",
         ),
     ],
 )
