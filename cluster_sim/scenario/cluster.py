@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from cluster_sim.hardware.network import NetworkSpec
 from cluster_sim.scenario.pool import Pool
-from cluster_sim.schema import Description, named
+from cluster_sim.schema import Description, Named
 from cluster_sim.serving.admission import AcceptAll, Admission
 from cluster_sim.serving.disaggregation import Disaggregation
 from cluster_sim.serving.routing import LeastRequests, Routing
@@ -27,11 +26,5 @@ class Cluster(Description):
     the replica with the most free KV cache, layer by layer."""
     admission: Admission = Field(default_factory=AcceptAll)
     """Policy that rejects requests at the front door. Default: it rejects none."""
-    network: (
-        Annotated[
-            NetworkSpec,
-            BeforeValidator(partial(named, "links"), json_schema_input_type=str | NetworkSpec),
-        ]
-        | None
-    ) = None
+    network: Annotated[NetworkSpec, Named("links")] | None = None
     """Network by which the front door reaches the nodes. Default: that of each node's file."""
