@@ -22,7 +22,7 @@ from cluster_sim.schema.catalog import (
 from cluster_sim.schema.documents import LIKE, Document, Trail, path_text, under
 from cluster_sim.schema.file_names import file_name_fault, folder_name, same_folder
 from cluster_sim.schema.json_files import parse_json, read_json
-from cluster_sim.schema.like import ENTRY_KINDS, FromFile, entry_name
+from cluster_sim.schema.like import ENTRY_KINDS, FromFile, entry_name, opened
 from cluster_sim.schema.overrides import overridden, override
 from cluster_sim.schema.yaml_files import parse_yaml, read_text, read_yaml, yaml_text
 
@@ -49,6 +49,7 @@ __all__ = [
     "folder_name",
     "looking_in",
     "named",
+    "opened",
     "overridden",
     "override",
     "parse_json",

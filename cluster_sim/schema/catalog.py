@@ -132,7 +132,9 @@ class Named:
         """Return the JSON Schema of a name, of the whole entry and of what is like another entry."""
         whole = handler(schema)
         members = [handler.resolve_ref_schema(part) for part in whole.get("oneOf", [whole])]
-        keys = {key: {} for member in members for key in member.get("properties", {})}
+        keys: dict[str, Any] = {
+            key: {} for member in members for key in member.get("properties", {})
+        }
         name = {
             "type": "string",
             "description": "Name in the catalog, or path, of the entry whose values hold where this mapping has none.",

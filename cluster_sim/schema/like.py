@@ -23,7 +23,7 @@ ENTRY_KINDS = {
 """Folder of the catalog, by the key under which a file names an entry of the folder."""
 _PREFIX = f"{LIKE} "
 
-# Files that are being read because a `like` names them, to notice a circle.
+# Files that are being read because a `like` names them, to notice a cycle.
 _open_files: ContextVar[tuple[Path, ...]] = ContextVar("open_files", default=())
 
 
@@ -82,7 +82,7 @@ def merged_with_entry(
     Raises
     ------
     ScenarioError
-        There is no such entry, or files are like each other in a circle.
+        There is no such entry, or files are like each other in a cycle.
     """
     document = value.document if isinstance(value, Written) else Document(value, "a mapping")
     named = value[LIKE]
@@ -97,11 +97,12 @@ def merged_with_entry(
     changes = document.without(LIKE)
     if not changes.data:
         return FromFile(Document(base.data, document.file, base.places, document.trail))
-    changes.data = _opened(base.data, bare(changes.data))
+    changes.data = opened(base.data, bare(changes.data))
     merged = base.merged(changes)
     own_name, entry_name = changes.data.get("name"), base.data.get("name")
     if isinstance(entry_name, str) and (own_name is None or isinstance(own_name, str)):
         merged.data["name"] = like_name(entry_name, own_name)
+    merged.places.setdefault((), document.place(()))
     return FromFile(Document(merged.data, document.file, merged.places, document.trail))
 
 
@@ -118,8 +119,12 @@ def _entry(values: Any, name: str) -> Document:
     return Document(document.data, document.file, places)
 
 
-def _opened(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Return changes in which mappings over the name of a further entry are like that entry."""
+def opened(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return changes in which mappings over the name of a further entry are like that entry.
+
+    >>> opened({"device": "b200-sxm"}, {"device": {"memory": {"capacity": "90 GB"}}})
+    {'device': {'like': 'b200-sxm', 'memory': {'capacity': '90 GB'}}}
+    """
     return {
         key: {LIKE: base[key], **value}
         if key in ENTRY_KINDS
@@ -140,7 +145,7 @@ def reading(path: Path) -> Iterator[None]:
     files = _open_files.get()
     if path in files:
         names = " -> ".join(file.name for file in (*files[files.index(path) :], path))
-        raise ValueError(f"{names} is a circle; expected a file that is not like itself")
+        raise ValueError(f"{names} is a cycle; expected a file that is not like itself")
     token = _open_files.set((*files, path))
     try:
         yield

@@ -8,20 +8,22 @@ from typing import Any
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.loading.files import ScenarioFile
-from cluster_sim.schema import CATALOG, Figure, Trail, catalog_names, figures, path_text, read_yaml
+from cluster_sim.schema import (
+    CATALOG,
+    ENTRY_KINDS,
+    LIKE,
+    Figure,
+    Trail,
+    catalog_names,
+    figures,
+    opened,
+    path_text,
+    read_yaml,
+)
 from cluster_sim.units import number_and_unit
 
 CONFIDENCES = ("low", "medium", "high")
 """Confidences of figures, the least first."""
-_KINDS = {
-    "model": "models",
-    "node": "nodes",
-    "device": "devices",
-    "engine": "engines",
-    "network": "links",
-    "prices": "prices",
-}
-"""Folder of the catalog, by the key under which a file names an entry of it."""
 
 
 @dataclass(frozen=True)
@@ -77,16 +79,21 @@ def uncertain_figures(
     spread
         Share of a figure without a range by which it may be off to either side.
     """
-    places: dict[tuple[str, str], list[str]] = {}
-    for trail, kind, name in _entries(file.written(variant)):
-        places.setdefault((kind, name), []).append(path_text(trail))
-    for (kind, name), keys in places.items():
+    places: dict[tuple[str, str], list[_Entry]] = {}
+    for entry in _entries(file.written(variant)):
+        places.setdefault((entry.kind, entry.name), []).append(entry)
+    for (kind, name), entries in places.items():
         for figure in figures(read_yaml(CATALOG / kind / f"{name}.yaml").data):
             ends = ends_of(figure, spread) if figure.confidence in confidences else None
-            if ends is not None:
+            keys = tuple(
+                f"{path_text(entry.trail)}.{figure.path}"
+                for entry in entries
+                if not entry.has_another(figure)
+            )
+            if ends is not None and keys:
                 yield Uncertain(
                     name=f"{name}: {figure.path}",
-                    keys=tuple(f"{key}.{figure.path}" for key in keys),
+                    keys=keys,
                     value=figure.value,
                     low=ends[0],
                     high=ends[1],
@@ -95,22 +102,56 @@ def uncertain_figures(
                 )
 
 
-def _entries(written: Any, trail: Trail = ()) -> Iterator[tuple[Trail, str, str]]:
-    """Yield (where, kind, name) of each entry of the catalog that a file names.
+@dataclass(frozen=True)
+class _Entry:
+    """Entry of the catalog that a file names, or that a mapping of the file is like."""
+
+    trail: Trail
+    """Keys that lead to it in the scenario."""
+    kind: str
+    """Folder of the catalog."""
+    name: str
+    """Name in the catalog."""
+    changed: tuple[str, ...] = ()
+    """Paths within the entry at which the file has other values."""
+
+    def has_another(self, figure: Figure) -> bool:
+        """Return whether the file has another value in place of a figure."""
+        return any(
+            figure.path == path or figure.path.startswith((f"{path}.", f"{path}["))
+            for path in self.changed
+        )
+
+
+def _entries(written: Any, trail: Trail = ()) -> Iterator[_Entry]:
+    """Yield each entry of the catalog that a file names, by itself or by `like`.
 
     Entries that are named in those entries are among them.
     """
     if isinstance(written, dict):
         for key, value in written.items():
-            inner, kind = (*trail, key), _KINDS.get(str(key))
-            if kind is not None and isinstance(value, str) and value in catalog_names(kind):
-                yield inner, kind, value
-                yield from _entries(read_yaml(CATALOG / kind / f"{value}.yaml").data, inner)
+            inner, kind = (*trail, key), ENTRY_KINDS.get(str(key))
+            changes = value if isinstance(value, dict) else {LIKE: value}
+            name = changes.get(LIKE)
+            if kind is not None and isinstance(name, str) and name in catalog_names(kind):
+                changes = {part: changes[part] for part in changes if part != LIKE}
+                yield _Entry(inner, kind, name, tuple(map(path_text, _leaves(changes))))
+                entry = read_yaml(CATALOG / kind / f"{name}.yaml").data
+                yield from _entries({**entry, **opened(entry, changes)}, inner)
             else:
                 yield from _entries(value, inner)
     elif isinstance(written, list):
         for index, value in enumerate(written):
             yield from _entries(value, (*trail, index))
+
+
+def _leaves(changes: Any, trail: Trail = ()) -> Iterator[Trail]:
+    """Yield where values are written that are no mappings."""
+    if not isinstance(changes, dict):
+        yield trail
+        return
+    for key, value in changes.items():
+        yield from _leaves(value, (*trail, key))
 
 
 def ends_of(figure: Figure, spread: float) -> tuple[str | float, str | float] | None:
