@@ -93,7 +93,7 @@ def main() -> None:
 def record(arguments: argparse.Namespace) -> int:
     """Record all runs, in processes that import CHECKOUT's cluster_sim. Returns the exit status."""
     if arguments.out.exists() and any(arguments.out.iterdir()):
-        print(f"{arguments.out} is not empty; wanted another --out", file=sys.stderr)
+        print(f"{arguments.out} is not empty; expected another --out", file=sys.stderr)
         return 2
     environment = {**os.environ, "PYTHONPATH": str(arguments.checkout.resolve())}
     command = [sys.executable, __file__, *sys.argv[1:], "--part"]

@@ -60,6 +60,15 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     from importlib import import_module
 
+    if name == "__version__":
+        from cluster_sim.version import own_version
+
+        return own_version()
     if name not in _HOMES:
         raise AttributeError(f"module 'cluster_sim' has no attribute '{name}'")
     return getattr(import_module(f"cluster_sim.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return [*__all__, "__version__"]

@@ -1,4 +1,4 @@
-"""Errors, told so that the reader can mend them: where, what came, what was wanted."""
+"""Errors of the input. Each says where it is, what the input got, what was expected and how to mend it."""
 
 from __future__ import annotations
 

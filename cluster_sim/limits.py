@@ -28,12 +28,12 @@ class Limit:
         """Return the sentence that refuses `count`.
 
         >>> LAYERS.fault(20_000)
-        'came 20000; wanted 1,000 at most: where layers lie on wafers is found by trying all cuts'
+        'got 20000; expected at most 1,000: where layers lie on wafers is found by trying all cuts'
         >>> LAYERS.fault(20_000, "layers")
-        'came 20000 layers; wanted 1,000 at most: where layers lie on wafers is found by trying all cuts'
+        'got 20000 layers; expected at most 1,000: where layers lie on wafers is found by trying all cuts'
         """
-        came = f"{shown(count)} {noun}".rstrip()
-        return f"came {came}; wanted {self.most:,} at most: {self.why}"
+        got = f"{shown(count)} {noun}".rstrip()
+        return f"got {got}; expected at most {self.most:,}: {self.why}"
 
     def _checked(self, count: int) -> int:
         if count > self.most:

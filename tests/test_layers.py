@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "cluster_sim"
 ROWS = [
     "errors",
     "limits",
-    "typing units whole_files",
+    "typing units version whole_files",
     "schema",
     "request economics",
     "hardware",

@@ -65,11 +65,13 @@ def test_every_limit_is_a_number_and_the_end_of_a_sentence():
 
 
 POOL = "cluster.pools[0]"
-OF_DEVICES = "wanted 200,000 at most: each device has states, routes and rows of its own in memory"
-OF_NODES = "wanted 10,000 at most: each is a place with routes of its own inside the node"
-OF_CLIENTS = "wanted 1,000,000 at most: each client waits in memory for its answer"
-OF_REQUESTS = "wanted 100,000,000 at most: a run keeps 1.4 kB of each request in memory"
-OF_COUNTS = "wanted 1,000,000,000 at most: the product of two counts stays exact in 64 bits"
+OF_DEVICES = (
+    "expected at most 200,000: each device has states, routes and rows of its own in memory"
+)
+OF_NODES = "expected at most 10,000: each is a place with routes of its own inside the node"
+OF_CLIENTS = "expected at most 1,000,000: each client waits in memory for its answer"
+OF_REQUESTS = "expected at most 100,000,000: a run keeps 1.4 kB of each request in memory"
+OF_COUNTS = "expected at most 1,000,000,000: the product of two counts stays exact in 64 bits"
 WAITING = {"process": "closed_loop"}
 
 
@@ -84,41 +86,41 @@ def workload(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        (pool(nodes=200_001), f"{POOL}.nodes: came 200001; {OF_DEVICES}"),
-        (pool(replicas=10**12), f"{POOL}.replicas: came 1000000000000; {OF_DEVICES}"),
+        (pool(nodes=200_001), f"{POOL}.nodes: got 200001; {OF_DEVICES}"),
+        (pool(replicas=10**12), f"{POOL}.replicas: got 1000000000000; {OF_DEVICES}"),
         (
             pool(replica={"engine": engine(), "pipeline_parallel": 10**400}),
-            f"{POOL}.replica.pipeline_parallel: came a huge number; {OF_DEVICES}",
+            f"{POOL}.replica.pipeline_parallel: got a huge number; {OF_DEVICES}",
         ),
         (
             pool(node=node(SMALL_GPU, 10_001)),
-            f"{POOL}.node.devices: came 10001; {OF_NODES}",
+            f"{POOL}.node.devices: got 10001; {OF_NODES}",
         ),
         (
             pool(node=node(SMALL_GPU, 1) | {"places": {"nic": 10**6}}),
-            f"{POOL}.node.places.nic: came 1000000; {OF_NODES}",
+            f"{POOL}.node.places.nic: got 1000000; {OF_NODES}",
         ),
         (
             made(model=TINY_MODEL | {"layers": 1001}),
-            "model.layers: came 1001; wanted 1,000 at most: where layers lie on wafers is found by trying all cuts",
+            "model.layers: got 1001; expected at most 1,000: where layers lie on wafers is found by trying all cuts",
         ),
         (
             made(model=TINY_MODEL | {"ffn": COUNT.most + 1}),
-            f"model.ffn: came 1000000001; {OF_COUNTS}",
+            f"model.ffn: got 1000000001; {OF_COUNTS}",
         ),
         (
             workload(arrivals=WAITING | {"concurrency": 10**9}),
-            f"workload.arrivals.concurrency: came 1000000000; {OF_CLIENTS}",
+            f"workload.arrivals.concurrency: got 1000000000; {OF_CLIENTS}",
         ),
         (
             workload(arrivals={"process": "at_once", "requests": 10**9}),
-            f"workload.arrivals.requests: came 1000000000; {OF_REQUESTS}",
+            f"workload.arrivals.requests: got 1000000000; {OF_REQUESTS}",
         ),
-        (made(sample=f"1/{10**10}"), f"sample: came 10000000000; {OF_COUNTS}"),
+        (made(sample=f"1/{10**10}"), f"sample: got 10000000000; {OF_COUNTS}"),
         (
             made(seed=2**128),
-            "seed: came 340282366920938463463374607431768211456; wanted "
-            "340,282,366,920,938,463,463,374,607,431,768,211,455 at most: generators of random numbers are seeded with 128 bits",
+            "seed: got 340282366920938463463374607431768211456; expected "
+            "at most 340,282,366,920,938,463,463,374,607,431,768,211,455: generators of random numbers are seeded with 128 bits",
         ),
     ],
 )  # fmt: skip
@@ -130,14 +132,14 @@ def test_devices_of_all_nodes_and_pools_are_counted_together():
     """200 nodes of 1,000 devices are as many as there may be; one device more is too many."""
     many = make_pool("many", devices=1000, nodes=200)
     assert faults_of_pools(many) == []
-    assert faults_of_pools(many, make_pool("one")) == [f"came 200001 devices; {OF_DEVICES}"]
+    assert faults_of_pools(many, make_pool("one")) == [f"got 200001 devices; {OF_DEVICES}"]
 
 
 def test_places_of_all_nodes_are_counted_together():
     """1,000 nodes of a device, its memory and 9,999 switches are ten million places."""
     switches = node(SMALL_GPU, 1) | {"places": {"switch": 9_999}}
     assert faults_of_pools(make_pool(node=switches, nodes=1000)) == [
-        "came 10001000 places of all nodes; wanted 1,000,000 at most: each place of each node stands in the graph of the cluster"
+        "got 10001000 places of all nodes; expected at most 1,000,000: each place of each node stands in the graph of the cluster"
     ]
 
 
@@ -154,7 +156,7 @@ def test_requests_of_the_whole_run_are_counted():
     (fault,) = faults_of(describe(Scenario, Document(keys, "x.yaml")))
     assert fault == (
         ("workload", "arrivals"),
-        f"came 200000000 requests within 100000 s; {OF_REQUESTS}",
+        f"got 200000000 requests within 100000 s; {OF_REQUESTS}",
     )
 
 
@@ -174,7 +176,7 @@ def test_bursts_and_stays_of_the_whole_run_are_counted(arrivals: dict[str, Any])
     (fault,) = faults_of(describe(Scenario, Document(keys, "x.yaml")))
     assert fault == (
         ("workload", "arrivals"),
-        "came 100000000 bursts or stays within 100 s; wanted 10,000,000 at most: "
+        "got 100000000 bursts or stays within 100 s; expected at most 10,000,000: "
         "each burst and each stay in a state is drawn on its own",
     )
 
@@ -183,7 +185,7 @@ def test_requests_of_a_burst_that_never_ends_within_the_run_are_counted_too():
     burst = {"at": "1 s", "lasts": "1000000 s", "rate": "1000 /s"}
     arrivals = {"process": "burst", "rate": "1 /s", "bursts": [burst]}
     assert refused(Scenario, workload(arrivals=arrivals)) == (
-        "x.yaml: workload.arrivals.bursts[0]: came 1000000000 requests of a burst; " + OF_REQUESTS
+        "x.yaml: workload.arrivals.bursts[0]: got 1000000000 requests of a burst; " + OF_REQUESTS
     )
 
 
@@ -194,7 +196,7 @@ def test_a_run_of_more_than_32_years_is_refused(key: str):
     faults = list(faults_of(describe(Scenario, Document(keys, "x.yaml"))))
     assert faults[0] == (
         (key,),
-        "came 2e+09 s; wanted 1e+09 s at most: later times are not told apart to a tenth of a microsecond",
+        "got 2e+09 s; expected at most 1e+09 s: later times are not told apart to a tenth of a microsecond",
     )
 
 
@@ -225,19 +227,19 @@ def test_steps_of_a_session_are_its_turns_times_the_steps_of_each():
         "tool_gap": "1 s",
     }
     assert refused(Scenario, made(workload={"sessions": sessions})) == (
-        "x.yaml: workload.sessions: came 501000 steps of a session; "
-        "wanted 500,000 at most: the steps of 64 sessions are drawn at a time"
+        "x.yaml: workload.sessions: got 501000 steps of a session; "
+        "expected at most 500,000: the steps of 64 sessions are drawn at a time"
     )
 
 
 def test_a_log_normal_that_is_too_wide_to_have_a_mean_is_refused():
     lengths = {"distribution": "lognormal", "median": 10, "sigma": 100}
     assert refused(Scenario, workload(prompt_tokens=lengths)) == (
-        "x.yaml: workload.prompt_tokens.sigma: came 100; wanted 12 at most"
+        "x.yaml: workload.prompt_tokens.sigma: got 100; expected at most 12"
     )
 
 
-OF_POINTS = "wanted 1,000,000 at most: each point of a study is planned in memory"
+OF_POINTS = "expected at most 1,000,000: each point of a study is planned in memory"
 
 
 @pytest.mark.parametrize(
@@ -245,15 +247,15 @@ OF_POINTS = "wanted 1,000,000 at most: each point of a study is planned in memor
     [
         (
             {"axes": [{"a": {"low": 1, "high": 2, "points": 10**7}}]},
-            f"sweep.axes[0].a: came 10000000 points; {OF_POINTS}",
+            f"sweep.axes[0].a: got 10000000 points; {OF_POINTS}",
         ),
         (
             {"axes": [{key: {"low": 1, "high": 2, "points": 2000}} for key in "ab"]},
-            f"sweep: came 4000000 runs; {OF_POINTS}",
+            f"sweep: got 4000000 runs; {OF_POINTS}",
         ),
         (
             {"axes": [{"a": [1, 2]}], "replications": 600_000},
-            f"sweep: came 1200000 runs; {OF_POINTS}",
+            f"sweep: got 1200000 runs; {OF_POINTS}",
         ),
     ],
 )

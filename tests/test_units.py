@@ -106,26 +106,26 @@ def test_any_text_is_a_quantity_or_a_value_error(text: str, unit: str):
 
 def test_a_field_of_a_quantity_says_what_came_and_what_was_wanted():
     for came, kind, message in [
-        (True, Seconds, "came true; wanted a time such as '20 min'"),
-        (None, Seconds, "came nothing; wanted a time such as '20 min'"),
-        ({"{x}": 1}, Seconds, "came a mapping; wanted a time such as '20 min'"),
-        (5, Seconds, "5 has no unit; wanted a time such as '20 min'"),
-        ("{x} s", Seconds, "'{x} s' is no quantity; wanted a time such as '20 min'"),
-        ("-1 s", Seconds, "'-1 s' must be at least 0 s; wanted a time such as '20 min'"),
+        (True, Seconds, "got true; expected a time such as '20 min'"),
+        (None, Seconds, "got nothing; expected a time such as '20 min'"),
+        ({"{x}": 1}, Seconds, "got a mapping; expected a time such as '20 min'"),
+        (5, Seconds, "5 has no unit; expected a time such as '20 min'"),
+        ("{x} s", Seconds, "'{x} s' is no quantity; expected a time such as '20 min'"),
+        ("-1 s", Seconds, "'-1 s' must be at least 0 s; expected a time such as '20 min'"),
         (
             "0 FLOP/s",
             FlopPerSecond,
-            "'0 FLOP/s' must be above 0 FLOP/s; wanted a compute rate such as '2.25 PFLOP/s'",
+            "'0 FLOP/s' must be above 0 FLOP/s; expected a compute rate such as '2.25 PFLOP/s'",
         ),
         (
             "-300 degC",
             Celsius,
-            "'-300 degC' must be at least -273.15 degC; wanted a temperature such as '25 degC'",
+            "'-300 degC' must be at least -273.15 degC; expected a temperature such as '25 degC'",
         ),
         (
             "inf USD/kWh",
             UsdPerKwh,
-            "'inf USD/kWh' is not a finite number; wanted a price of energy such as '0.0685 USD/kWh'",
+            "'inf USD/kWh' is not a finite number; expected a price of energy such as '0.0685 USD/kWh'",
         ),
     ]:
         with pytest.raises(ValidationError) as told:

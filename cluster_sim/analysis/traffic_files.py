@@ -30,7 +30,7 @@ def write(demand: Demand, path: Path) -> None:
     """
     if path.suffix not in FORMATS:
         raise ScenarioError.at(
-            str(path), f"'{path.suffix}' is no format of requests; wanted {' or '.join(FORMATS)}"
+            str(path), f"'{path.suffix}' is no format of requests; expected {' or '.join(FORMATS)}"
         )
     try:
         with whole_file(path) as making:

@@ -143,9 +143,9 @@ def fit_collective(
 
     bounds = _bounds(kind)
     if len(rows.seconds) < len(bounds):
-        raise ValueError(f"wanted at least {len(bounds)} collectives to fit as many constants")
+        raise ValueError(f"expected at least {len(bounds)} collectives to fit as many constants")
     if not (np.isfinite(rows.seconds) & (rows.seconds > 0.0)).all():
-        raise ValueError("wanted times above 0 s")
+        raise ValueError("expected times above 0 s")
     rng, largest, log_s = np.random.default_rng(seed), int(rows.ranks.max()), np.log(rows.seconds)
     start, low, high = (
         np.log([getattr(bound, end) for bound in bounds]) for end in ("start", "low", "high")

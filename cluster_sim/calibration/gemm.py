@@ -84,9 +84,9 @@ def fit_gemm(
     """
     bounds = _bounds(silicon)
     if len(products) < len(bounds):
-        raise ValueError(f"wanted at least {len(bounds)} kernels to fit as many constants")
+        raise ValueError(f"expected at least {len(bounds)} kernels to fit as many constants")
     if not (np.isfinite(products.seconds) & (products.seconds > 0.0)).all():
-        raise ValueError("wanted times above 0 s")
+        raise ValueError("expected times above 0 s")
     rng = np.random.default_rng(seed)
     drawn = products.take(rng.permutation(len(products))[:ROWS])
     few = drawn.take(slice(_ROUGH_ROWS))

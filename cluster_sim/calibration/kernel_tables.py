@@ -93,12 +93,12 @@ def _checked(path: Path, table: pa.Table) -> pa.Table:
     )
     if missing := [name for name in wanted if name not in table.column_names]:
         choices = ", or ".join(", ".join(columns) for columns in _KINDS.values())
-        raise ScenarioError.at(str(path), f"has no column {', '.join(missing)}; wanted {choices}")
+        raise ScenarioError.at(str(path), f"has no column {', '.join(missing)}; expected {choices}")
     for name in ("latency_ms", "ranks", "size_bytes"):
         if name in table.column_names and not (
             pa.types.is_integer(kind := table.schema.field(name).type) or pa.types.is_floating(kind)
         ):
-            raise ScenarioError.at(str(path), f"column {name}: came {kind}; wanted numbers")
+            raise ScenarioError.at(str(path), f"column {name}: got {kind}; expected numbers")
     return table
 
 

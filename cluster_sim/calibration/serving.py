@@ -57,7 +57,7 @@ def fit_serving(device: Device, rows: Sequence[ServingRow]) -> ServingFit:
     from scipy.optimize import least_squares
 
     if device.efficiency is None or not rows:
-        raise ValueError("wanted a GPU and at least one run")
+        raise ValueError("expected a GPU and at least one run")
     constants = constants_of(device, rows)
     names, values, bounds = zip(*constants, strict=True)
     low, high = np.log(np.array(bounds)).T

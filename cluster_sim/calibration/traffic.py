@@ -78,7 +78,7 @@ def propose(demand: Demand) -> Proposal:
     if len(times_s) < _MIN_REQUESTS or times_s[-1] <= 0.0:
         raise ScenarioError.at(
             demand.name,
-            f"has {len(times_s)} requests over {times_s[-1] if len(times_s) else 0.0:g} s; wanted {_MIN_REQUESTS} at least, not all at once",
+            f"has {len(times_s)} requests over {times_s[-1] if len(times_s) else 0.0:g} s; expected at least {_MIN_REQUESTS}, not all at once",
         )
     target = _Target(_statistics(times_s), float(times_s[-1]))
     tries = {

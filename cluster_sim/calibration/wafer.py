@@ -78,7 +78,7 @@ def fit(rows: Sequence[Speed]) -> WaferFit:
         There are fewer than four rows with a weight.
     """
     if sum(row.weight > 0.0 for row in rows) < len(_START):
-        raise ValueError(f"wanted at least {len(_START)} rows to fit as many constants")
+        raise ValueError(f"expected at least {len(_START)} rows to fit as many constants")
     constants = _constants(rows)
     models = dict.fromkeys(row.model for row in rows)
     return WaferFit(

@@ -47,7 +47,7 @@ def _tree(expression: str) -> ast.expr:
 
 
 def _no_expression(expression: str) -> str:
-    return f"came {shown(expression)}; wanted names of quantities and numbers with + - * / and parentheses"
+    return f"got {shown(expression)}; expected names of quantities and numbers with + - * / and parentheses"
 
 
 def _names(node: ast.expr) -> Iterator[str]:

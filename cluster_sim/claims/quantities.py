@@ -174,7 +174,7 @@ class OfCatalog(Description):
             return float(written)
         except ValueError as fault:
             raise ValueError(
-                f"{self.figure} of {self.entry} is '{written}'; wanted 'unit', in which to take it"
+                f"{self.figure} of {self.entry} is '{written}'; expected 'unit', in which to take it"
             ) from fault
 
 
@@ -198,7 +198,7 @@ class OfMeasurement(Description):
             if all(row[column] == str(value) for column, value in self.where.items())
         ]
         if len(matching) != 1:
-            raise ValueError(f"{len(matching)} measurements are so; wanted one")
+            raise ValueError(f"{len(matching)} measurements are so; expected one")
         value = float(matching[0]["value"])
         assert isfinite(value)
         return value

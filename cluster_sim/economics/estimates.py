@@ -37,7 +37,7 @@ class Estimated:
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not is_number or not 0.0 <= value <= self.most:
             raise PydanticCustomError(
-                "quantity", f"came {shown(value)}; wanted a number from 0 to {self.most:g}"
+                "quantity", f"got {shown(value)}; expected a number from 0 to {self.most:g}"
             )
         return float(value)
 
@@ -55,13 +55,13 @@ class Estimated:
         ):
             raise PydanticCustomError(
                 "quantity",
-                f"came {shown(value)}; wanted a figure, or {{value: …, range: [low, high]}}",
+                f"got {shown(value)}; expected a figure, or {{value: …, range: [low, high]}}",
             )
         number, (low, high) = self._number(value["value"]), map(self._number, ends)
         if not low <= number <= high:
             raise PydanticCustomError(
                 "quantity",
-                f"came {shown(value['value'])}; wanted it within its range, {shown(ends[0])} to {shown(ends[1])}",
+                f"got {shown(value['value'])}; expected it within its range, {shown(ends[0])} to {shown(ends[1])}",
             )
         return Estimate(number, low, high)
 
@@ -87,18 +87,27 @@ class Estimated:
             if self.quantity
             else {"type": "number", "minimum": 0, "maximum": self.most}
         )
+        unit = f" [{self.quantity.unit.replace('/s', '1/s')}]" if self.quantity else ""
         ranged = {
             "type": "object",
             "properties": {
-                "value": bare,
-                "range": {"type": "array", "items": bare, "minItems": 2, "maxItems": 2},
+                "value": {**bare, "description": f"Most likely figure{unit}."},
+                "range": {
+                    "type": "array",
+                    "items": bare,
+                    "minItems": 2,
+                    "maxItems": 2,
+                    "description": f"Lowest and highest figure{unit}. Default: the figure is certain.",
+                },
             },
             "required": ["value"],
             "additionalProperties": False,
         }
         return {
             "anyOf": [bare, ranged],
-            "description": "A figure, or with the range that it may lie in.",
+            "description": "A figure with its unit, or a mapping with `value` and `range`."
+            if self.quantity
+            else f"A number from 0 to {self.most:g}, or a mapping with `value` and `range`.",
         }
 
 

@@ -111,7 +111,7 @@ def read(path: str | Path) -> Benchmark:
     path = Path(path)
     results = _objects(read_text(path), path)
     if len(results) != 1:
-        raise ScenarioError.at(str(path), f"holds {len(results)} results; wanted a file of one")
+        raise ScenarioError.at(str(path), f"holds {len(results)} results; expected a file of one")
     for client in CLIENTS.values():
         if client.reader is not None and client.reader.recognises(results[0]):
             return client.reader.benchmark(results[0])

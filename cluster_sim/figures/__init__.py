@@ -90,11 +90,11 @@ def draw(
 
     runs = [results] if isinstance(results, Results) else list(results)
     if not runs:
-        raise ScenarioError.at(name, "has nothing to draw; wanted one run or more")
+        raise ScenarioError.at(name, "has nothing to draw; expected one run or more")
     module = import_module(f"cluster_sim.figures.{name}")
     if axes is not None:
         if len(axes) != (wanted := len(module.blank(runs)[1])):
-            raise ScenarioError.at(name, f"came {len(axes)} axes; wanted {wanted}")
+            raise ScenarioError.at(name, f"got {len(axes)} axes; expected {wanted}")
         module.draw(runs, axes)
         return draw_literally(cast("Figure", axes[0].get_figure(root=True)), axes)
     return _styled(style, lambda: _drawn(module, runs))
@@ -180,7 +180,7 @@ def save(figure: Figure, path: str | Path, dpi: float = 200.0) -> Path:
     path = Path(path)
     if path.suffix.lower() not in _FORMATS:
         raise ScenarioError.at(
-            str(path), f"'{path.suffix}' is no format of a figure; wanted {', '.join(_FORMATS)}"
+            str(path), f"'{path.suffix}' is no format of a figure; expected {', '.join(_FORMATS)}"
         )
     try:
         drawn = BytesIO()  # as writers of PDF fail in ways of their own on a full disk

@@ -68,7 +68,7 @@ def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None
     if len(facets) > _MOST_ROWS:
         raise ScenarioError.at(
             "rate_latency",
-            f"{len(facets)} rows of panels; wanted {_MOST_ROWS} at most: narrow {', '.join(columns.rest)} by --where",
+            f"{len(facets)} rows of panels; expected at most {_MOST_ROWS}: narrow {', '.join(columns.rest)} by --where",
         )
     height_in = 3.4 if len(facets) == 1 else 2.6
     figure, panels = style.blank(
@@ -116,7 +116,7 @@ def rate_axis(rows: Sequence[Row], axes: Sequence[str]) -> str:
                 return name
     raise ScenarioError.at(
         "rate_latency",
-        f"no rate varies in this sweep; wanted --x with one of its axes: {', '.join(axes)}",
+        f"no rate varies in this sweep; expected --x with one of its axes: {', '.join(axes)}",
     )
 
 

@@ -46,7 +46,7 @@ def read(path: str | Path) -> pa.Table:
     try:
         return pq.read_table(file)
     except (OSError, pa.ArrowInvalid) as fault:
-        wanted = "wanted the folder of a sweep, or a Parquet file that capacity or sensitivity wrote with --out"
+        wanted = "expected the folder of a sweep, or a Parquet file that capacity or sensitivity wrote with --out"
         raise ScenarioError.at(str(file), f"is no table of a study ({fault}); {wanted}") from fault
 
 

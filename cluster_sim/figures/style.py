@@ -124,7 +124,7 @@ def blank(
     if given is not None:
         needed = len(heights_in) * columns
         if len(given) < needed:
-            raise ScenarioError.at("axes", f"came {len(given)}; wanted {needed}")
+            raise ScenarioError.at("axes", f"got {len(given)}; expected {needed}")
         return cast(Figure, given[0].get_figure(root=True)), list(given[:needed])
     sheet = sheet_in_use()
     width_in = sheet.width_of(columns)

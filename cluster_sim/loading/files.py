@@ -22,6 +22,7 @@ from cluster_sim.schema import (
     read_text,
     read_yaml,
     under,
+    user_file,
 )
 
 _OF_MODELS = {"model_type", "architectures", "hidden_size", "num_hidden_layers"}
@@ -93,7 +94,7 @@ def load_variants(
 
 def question_of(path: str | Path) -> str:
     """Return the question that a scenario file asks: its comment at the top, or nothing."""
-    lines = read_text(Path(path)).lstrip("\ufeff").splitlines()
+    lines = read_text(user_file(path)).lstrip("\ufeff").splitlines()
     return " ".join(
         line.lstrip("# ").rstrip() for line in takewhile(lambda line: line.startswith("#"), lines)
     ).strip()
@@ -162,7 +163,7 @@ def open_scenarios(path: str | Path, sets: Sequence[str] = ()) -> ScenarioFile:
     ScenarioError
         The file cannot be read, or these two sections have faults.
     """
-    document = read_yaml(Path(path))
+    document = read_yaml(user_file(path))
     _no_model(document)
     asked = {key: document.data[key] for key in StudySections.model_fields if key in document.data}
     questions = describe(StudySections, Document(asked, document.file, document.places))

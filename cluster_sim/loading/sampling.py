@@ -30,7 +30,7 @@ def faults(scenario: Scenario) -> Iterator[tuple[Trail, str]]:
     if not scenario.cluster.admission.refuses_nobody:
         yield (
             ("cluster", "admission"),
-            "limits of a whole fleet cannot be sampled; wanted accept_all",
+            "limits of a whole fleet cannot be sampled; expected accept_all",
         )
     for key, what in _SITE_LIMITS.items():
         if scenario.site is not None and getattr(scenario.site, key):
@@ -52,7 +52,7 @@ def faults(scenario: Scenario) -> Iterator[tuple[Trail, str]]:
 
 
 def _no_multiple(count: int, one_in: int) -> str:
-    return f"{count} cannot be sampled 1/{one_in}; wanted a multiple of {one_in}"
+    return f"{count} cannot be sampled 1/{one_in}; expected a multiple of {one_in}"
 
 
 def sampled(scenario: Scenario) -> Scenario:

@@ -16,13 +16,13 @@ def variant_names(document: Document) -> Iterator[str]:
     if not isinstance(variants, dict) or not variants:
         raise ScenarioError.at(
             document.place(("variants",)),
-            "variants: wanted a mapping of names to what each changes",
+            "variants: expected a mapping of names to what each changes",
         )
     for name, changes in variants.items():
         if changes is not None and not isinstance(changes, dict):
             raise ScenarioError.at(
                 document.place(("variants", name)),
-                f"variants.{name}: wanted a mapping of what it changes, or {{}}",
+                f"variants.{name}: expected a mapping of what it changes, or {{}}",
             )
     if (alike := same_folder(map(str, variants))) is not None:
         first, second = map(shown, alike)

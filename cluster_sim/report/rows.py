@@ -26,7 +26,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     except (OSError, pa.ArrowInvalid, ValueError) as fault:
         raise ScenarioError.at(str(path), f"cannot be read as a table: {fault}") from fault
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ScenarioError.at(str(path), "is no table; wanted a list of rows, each a mapping")
+        raise ScenarioError.at(str(path), "is no table; expected a list of rows, each a mapping")
     return rows
 
 
@@ -46,7 +46,7 @@ def _read(path: Path) -> Any:
         case _:
             raise ScenarioError.at(
                 str(path),
-                "is no run folder, no sweep's folder and no table; wanted .parquet, .csv or .json",
+                "is no run folder, no sweep's folder and no table; expected .parquet, .csv or .json",
             )
 
 

@@ -18,13 +18,17 @@ class Cluster(Description):
     """The nodes, and how requests find them."""
 
     pools: Annotated[tuple[Pool, ...], Field(min_length=1)]
-    """Pools of nodes of one kind each."""
+    """Pools of nodes. The nodes of a pool are of one kind."""
     router: Routing = Field(default_factory=LeastRequests)
-    """Policy that picks a replica for each request. Default: the one with the fewest requests."""
+    """Policy that picks a replica for each request. Default: the replica with the fewest
+    requests."""
     hand_over: Disaggregation | None = None
-    """How requests get from pools of the role `prefill` to those of the role `decode`. Default: to
-    the replica with the most free KV cache, layer by layer."""
+    """Disaggregated prefill: choice of the decode replica, and KV transfer from pools with the role
+    `prefill` to pools with the role `decode`. Default: the replica with the most free KV cache,
+    with transfer layer by layer."""
     admission: Admission = Field(default_factory=AcceptAll)
-    """Policy that rejects requests at the front door. Default: it rejects none."""
+    """Admission policy at the front door, which may reject requests. Default: no request is
+    rejected."""
     network: Annotated[NetworkSpec, Named("links")] | None = None
-    """Network by which the front door reaches the nodes. Default: that of each node's file."""
+    """Network by which the front door reaches the nodes. Default: the network in each node's
+    file."""

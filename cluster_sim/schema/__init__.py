@@ -20,6 +20,13 @@ from cluster_sim.schema.catalog import (
     named,
 )
 from cluster_sim.schema.documents import LIKE, Document, Trail, path_text, under
+from cluster_sim.schema.examples import (
+    EXAMPLE,
+    example_names,
+    example_path,
+    examples_folder,
+    user_file,
+)
 from cluster_sim.schema.file_names import file_name_fault, folder_name, same_folder
 from cluster_sim.schema.json_files import parse_json, read_json
 from cluster_sim.schema.like import ENTRY_KINDS, FromFile, entry_name, opened
@@ -29,6 +36,7 @@ from cluster_sim.schema.yaml_files import parse_yaml, read_text, read_yaml, yaml
 __all__ = [
     "CATALOG",
     "ENTRY_KINDS",
+    "EXAMPLE",
     "KINDS",
     "LIKE",
     "Description",
@@ -43,6 +51,9 @@ __all__ = [
     "catalog_names",
     "describe",
     "entry_name",
+    "example_names",
+    "example_path",
+    "examples_folder",
     "figures",
     "file_name_fault",
     "find",
@@ -60,5 +71,6 @@ __all__ = [
     "read_yaml",
     "same_folder",
     "under",
+    "user_file",
     "yaml_text",
 ]

@@ -19,6 +19,7 @@ from pydantic_core import core_schema
 
 from cluster_sim.errors import did_you_mean, shown
 from cluster_sim.schema.documents import LIKE, Document, Trail, path_text
+from cluster_sim.schema.examples import EXAMPLE, user_file
 from cluster_sim.schema.like import ENTRY_KINDS, FromFile, Written, merged_with_entry, reading
 from cluster_sim.schema.yaml_files import read_yaml
 
@@ -49,8 +50,11 @@ def looking_in(folder: Path) -> Iterator[None]:
 def find(path: str, *, folders: bool = False) -> Path | None:
     """Return the absolute path of a file that a description names; None where there is none.
 
-    With `folders` a folder will do too.
+    With `folders` a folder will do too. Raises ScenarioError for an `example:NAME` that does not
+    exist.
     """
+    if path.startswith(EXAMPLE):
+        return user_file(path).resolve()
     folder = _folder.get()
     try:
         home = Path(path).expanduser()
@@ -88,7 +92,7 @@ def named(kind: str, value: Any, read: Callable[[str], Any] | None = None) -> An
         return merged_with_entry(value, read, plain) if LIKE in value else value
     if not isinstance(value, str):
         raise ValueError(
-            f"came {shown(value)}; wanted a name in the catalog, the path of a file, or a mapping"
+            f"got {shown(value)}; expected a name in the catalog, the path of a file, or a mapping"
         )
     if value in catalog_names(kind):
         return catalog_entry(kind, value)

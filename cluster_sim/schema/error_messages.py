@@ -13,8 +13,8 @@ from cluster_sim.schema.documents import LIKE, Document, Trail, under
 from cluster_sim.schema.like import ENTRY_KINDS
 from cluster_sim.units import KINDS, Quantity
 
-# What pydantic's types of error wanted; `{…}` is filled in from the error's context.
-_WANTED = {
+# Words for what each type of pydantic error expected; the context of the error fills in `{…}`.
+_EXPECTED = {
     "int_type": "a whole number",
     "int_parsing": "a whole number",
     "int_from_float": "a whole number",
@@ -33,9 +33,9 @@ _WANTED = {
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
     "greater_than": "more than {gt:g}",
-    "greater_than_equal": "{ge:g} at least",
+    "greater_than_equal": "at least {ge:g}",
     "less_than": "less than {lt:g}",
-    "less_than_equal": "{le:g} at most",
+    "less_than_equal": "at most {le:g}",
     "too_short": "at least {min_length}",
     "too_long": "at most {max_length}",
 }
@@ -96,7 +96,9 @@ def faults_in(kind: type[BaseModel], document: Document, invalid: ValidationErro
 
 def _fault(kind: type[BaseModel], document: Document, error: Mapping[str, Any]) -> Fault:
     place = located(kind, document.data, error["loc"])
-    message = _SENTENCES.get(error["type"], _unwanted)(_Problem(kind, document.data, error, place))
+    message = _SENTENCES.get(error["type"], _unexpected)(
+        _Problem(kind, document.data, error, place)
+    )
     beginning = message.at if message.under is None else message.under
     return Fault(
         document.place(message.at), f"{under((*document.trail, *beginning))}{message.what}"
@@ -107,19 +109,19 @@ def _missing(problem: _Problem) -> _Message:
     *parents, last = problem.place.trail
     if isinstance(last, int):
         pair = located(problem.kind, problem.data, problem.error["loc"][:-1]).annotation
-        wanted = tuple_length(pair)
-        what = f"came a list of {problem.length or 0}; wanted one of {wanted}"
+        expected = tuple_length(pair)
+        what = f"got a list of {problem.length or 0}; expected one of {expected}"
     else:
         what = f"'{last}' is missing{_example(problem.place.owner, last)}"
     return _Message(tuple(parents), what)
 
 
 def _example(owner: type[BaseModel] | None, key: str) -> str:
-    """Return `; wanted a rate such as '5 /s'` where a missing field is a quantity."""
+    """Return `; expected a rate such as '5 /s'` where a missing field is a quantity."""
     for info in owner.model_fields.values() if owner is not None else ():
         for note in info.metadata if info.alias == key else ():
             if isinstance(note, Quantity):
-                return f"; wanted {KINDS[note.unit]} such as '{note.example}'"
+                return f"; expected {KINDS[note.unit]} such as '{note.example}'"
     return ""
 
 
@@ -164,7 +166,7 @@ def _tag_not_found(problem: _Problem) -> _Message:
     if isinstance(value, dict) and value.get(tag) is not None:
         return _Message((*trail, tag), _one_of(value[tag], annotation))
     tags = ", ".join(tags_of(annotation))
-    return _Message(trail, f"'{tag}' is missing; wanted one of {tags}")
+    return _Message(trail, f"'{tag}' is missing; expected one of {tags}")
 
 
 def _tag(problem: _Problem) -> str:
@@ -173,35 +175,37 @@ def _tag(problem: _Problem) -> str:
 
 
 def _one_of(value: Any, union: Any) -> str:
-    return f"came {shown(value)}; wanted one of {', '.join(tags_of(union))}"
+    return f"got {shown(value)}; expected one of {', '.join(tags_of(union))}"
 
 
 def _no_choice(problem: _Problem) -> _Message:
     known = choices(problem.place.annotation)
     hint = did_you_mean(problem.value, known) if len(known) > 1 else f"; only '{known[0]}' is known"
-    return _Message(problem.place.trail, f"came {shown(problem.value)}{hint}")
+    return _Message(problem.place.trail, f"got {shown(problem.value)}{hint}")
 
 
 def _raised(problem: _Problem) -> _Message:
-    """Return what a validator of ours said."""
+    """Return the message of one of our validators."""
     return _Message(problem.place.trail, str(problem.context.get("error", problem.error["msg"])))
 
 
 def _as_raised(problem: _Problem) -> _Message:
-    """Return what one of our types of fields said."""
+    """Return the message of one of our types of fields."""
     return _Message(problem.place.trail, str(problem.error["msg"]))
 
 
-def _unwanted(problem: _Problem) -> _Message:
-    """Return what came and what was wanted."""
+def _unexpected(problem: _Problem) -> _Message:
+    """Return the message "got …; expected …"."""
     type_, length = problem.error["type"], problem.length
-    wanted = (
-        _WANTED[type_].format_map(problem.context)
-        if type_ in _WANTED
+    expected = (
+        _EXPECTED[type_].format_map(problem.context)
+        if type_ in _EXPECTED
         else str(problem.error["msg"]).removeprefix("Input should be ")
     )
     of_length = f" of {length}" if type_ == "too_long" and length is not None else ""
-    return _Message(problem.place.trail, f"came {shown(problem.value)}{of_length}; wanted {wanted}")
+    return _Message(
+        problem.place.trail, f"got {shown(problem.value)}{of_length}; expected {expected}"
+    )
 
 
 _SENTENCES: dict[str, Callable[[_Problem], _Message]] = {
@@ -215,4 +219,4 @@ _SENTENCES: dict[str, Callable[[_Problem], _Message]] = {
     "quantity": _as_raised,
     "limit": _as_raised,
 }
-"""Function for each type of error; `_unwanted` for those that are not here."""
+"""Function for each type of error; `_unexpected` for those that are not here."""

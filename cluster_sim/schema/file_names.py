@@ -43,7 +43,7 @@ def file_name_fault(name: str) -> str | None:
     if name != name.strip() or name.endswith("."):
         return "begins or ends with a space, or ends with a dot; expected a name without"
     if (size := len(folder_name(name).encode())) > _MAX_BYTES:
-        return f"takes {size:,} bytes as the name of a folder; expected {_MAX_BYTES} at most"
+        return f"takes {size:,} bytes as the name of a folder; expected at most {_MAX_BYTES}"
     return None
 
 

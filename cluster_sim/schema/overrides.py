@@ -30,7 +30,7 @@ def override(document: Document, assignment: str) -> Document:
     where = f"--set {assignment}"
     dotted, equals, text = assignment.partition("=")
     if not equals or not dotted.strip():
-        raise ScenarioError.at(where, "wanted key=value, such as --set cluster.pools[0].nodes=2")
+        raise ScenarioError.at(where, "expected key=value, such as --set cluster.pools[0].nodes=2")
     return overridden(document, dotted.strip(), parse_value(text, where), where)
 
 
@@ -58,7 +58,7 @@ def overridden(document: Document, dotted: str, value: Any, where: str) -> Docum
     """
     if not _DOTTED.fullmatch(dotted):
         raise ScenarioError.at(
-            where, f"{shown(dotted)} is no key; wanted one such as cluster.pools[0].nodes"
+            where, f"{shown(dotted)} is no key; expected one such as cluster.pools[0].nodes"
         )
     keys = dotted.replace("[", ".").replace("]", "").split(".")
     steps = tuple(int(key) if key.isdecimal() else key for key in keys)
@@ -123,12 +123,14 @@ class _Override:
         """Raise ScenarioError for what is no index of a list."""
         if isinstance(key, int) and key < len(items):
             return
-        wanted = (
-            f"an index from 0 to {len(items) - 1}" if items else "the list as a whole: it is empty"
+        expected = (
+            f"an index from 0 to {len(items) - 1}"
+            if items
+            else "a whole list, for this one is empty"
         )
         raise ScenarioError.at(
             self.where,
-            f"{path_text(trail)} is a list of {len(items)}; came {shown(key)}, wanted {wanted}",
+            f"got {shown(key)} as an index of {path_text(trail)}; expected {expected}",
         )
 
 

@@ -58,7 +58,7 @@ def parse_yaml(text: str, file: str) -> Document:
     _YamlReader(document).read(text)
     if not isinstance(document.data, dict):
         raise ScenarioError.at(
-            f"{file}:1", f"came {shown(document.data)}; wanted a mapping (`key: value` lines)"
+            f"{file}:1", f"got {shown(document.data)}; expected a mapping (`key: value` lines)"
         )
     return document
 
@@ -127,7 +127,7 @@ class _YamlReader:
         if node.tag.removeprefix("tag:yaml.org,2002:") not in _TAGS:
             tag = shown(node.tag.replace("tag:yaml.org,2002:", "!!"))
             raise ScenarioError.at(
-                self._at(line), f"the tag {tag} means nothing here; wanted the value alone"
+                self._at(line), f"the tag {tag} means nothing here; expected the value alone"
             )
         if isinstance(node.value, str):
             return scalar(node.tag.rpartition(":")[2], self._whole(node.value, line))
@@ -171,7 +171,7 @@ class _YamlReader:
         """Raise ScenarioError for a key that is no scalar, or written twice."""
         where = self._at(key.start_mark.line)
         if key.id != "scalar":
-            raise ScenarioError.at(where, f"came a {key.id} as a key; wanted a word or a number")
+            raise ScenarioError.at(where, f"got a {key.id} as a key; expected a word or a number")
         if key.value in lines:
             raise ScenarioError.at(
                 where,
@@ -191,7 +191,7 @@ class _YamlReader:
         self._document = outer
         if not isinstance(data, dict):
             raise ScenarioError.at(
-                self._at(node.start_mark.line), f"came {shown(data)}; wanted a mapping to merge"
+                self._at(node.start_mark.line), f"got {shown(data)}; expected a mapping to merge"
             )
         for name in data.keys() - known.keys():
             places = inside(own.places, (name,))
@@ -216,9 +216,9 @@ def _problem(fault: Any) -> str:
     """Return the problem of the YAML library, less its jargon."""
     problem, start = str(fault.problem or fault.context), fault.context_mark
     if "'\\t'" in problem:
-        return "came a tab; wanted spaces"
+        return "got a tab; expected spaces"
     if problem.startswith("but found another document"):
-        return "came a second document (`---`); wanted one"
+        return "got a second document (`---`); expected one"
     for jargon, words in _JARGON.items():
         problem = re.sub(jargon, words, problem)
     began = (

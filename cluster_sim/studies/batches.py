@@ -39,7 +39,7 @@ def of_batches(results: Results) -> dict[str, list[float]]:
     if len(order) < _FEWEST * BATCHES:
         raise ScenarioError.at(
             results.scenario.title,
-            f"has {len(order)} requests that count, too few to tell from one run; wanted --replications",
+            f"has {len(order)} requests that count, too few to tell from one run; expected --replications",
         )
     parts = np.array_split(order, BATCHES)
     return {

@@ -131,7 +131,7 @@ def runs_of(
         if variants or sets or seed is not None:
             raise ScenarioError.at(
                 str(path),
-                "is a run folder, which --variant, --set and --seed cannot change; wanted a scenario file",
+                "is a run folder, which --variant, --set and --seed cannot change; expected a scenario file",
             )
         yield load_results(path)
         return

@@ -48,13 +48,13 @@ class Search:
         if not offered_per_s(self.base):
             raise ScenarioError.at(
                 file.place("workload"),
-                "has no rate that can be searched; wanted arrivals such as {process: poisson, rate: 5 /s}",
+                "has no rate that can be searched; expected arrivals such as {process: poisson, rate: 5 /s}",
             )
         self.objectives = objectives(self.base, asked)
         if not self.objectives:
             raise ScenarioError.at(
                 file.place(),
-                "'slo' is missing; wanted what must be met, such as slo: {ttft: 500 ms, tpot: 25 ms}",
+                "'slo' is missing; expected what must be met, such as slo: {ttft: 500 ms, tpot: 25 ms}",
             )
         self.trials: dict[tuple[int, float], Trial] = {}
 

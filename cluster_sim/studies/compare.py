@@ -118,7 +118,7 @@ def compare(  # noqa: PLR0913 - public API: every parameter is an option of its 
     """
     scenarios = load_variants(path, variants, sets, seed)
     if len(scenarios) < 2:
-        raise ScenarioError.at(str(path), "has nothing to compare; wanted two variants at least")
+        raise ScenarioError.at(str(path), "has nothing to compare; expected at least two variants")
     is_in_batches = replications == 1 and precision is None
     names = tuple(metrics) or (batches.METRICS if is_in_batches else METRICS)
     options = _Options(replications, names, confidence, precision, most)
@@ -229,4 +229,4 @@ def _notes(runs: Sequence[Replication], warmup_s: float | None, first: Scenario)
     if warmup_s is None:
         yield "no steady state showed, so no warm-up was left out; longer runs, or less load, would tell more"
     if len(runs) == 1 and (names := ", ".join(batches.dependent(runs[0]))):
-        yield f"batches of one run still depend on each other ({names}): intervals are too narrow; wanted a longer run, or --replications"
+        yield f"batches of one run still depend on each other ({names}): intervals are too narrow; expected a longer run, or --replications"

@@ -17,7 +17,7 @@ def on_dask(work: Work[Name], address: str) -> Done[Name]:
         from dask.distributed import Client, KilledWorker, as_completed
     except ImportError as fault:
         raise ScenarioError.at(
-            "--dask", "needs the package dask; wanted pip install 'cluster-sim[dask]'"
+            "--dask", "needs the package dask; expected pip install 'cluster-sim[dask]'"
         ) from fault
     try:
         client = Client(address, timeout="15s", set_as_default=False)

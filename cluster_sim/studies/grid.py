@@ -78,7 +78,7 @@ def choices(file: ScenarioFile) -> Iterator[tuple[dict[str, Any], int]]:
     if file.sweep is None:
         raise ScenarioError.at(
             file.place(),
-            "has no 'sweep'; wanted a section such as sweep: {axes: [{seed: [1, 2, 3]}]}",
+            "has no 'sweep'; expected a section such as sweep: {axes: [{seed: [1, 2, 3]}]}",
         )
     axes: list[Mapping[str, Sequence[Any]]] = list(file.sweep.axes)
     if file.variants and not any("variant" in axis for axis in axes):

@@ -156,10 +156,10 @@ def _level(at: str, unit: str) -> float:
         level = parse(at, unit)
     except ValueError as fault:
         raise ScenarioError.at(
-            "--at", f"{fault}; wanted something such as '1000 {unit}'"
+            "--at", f"{fault}; expected something such as '1000 {unit}'"
         ) from fault
     if not 0.0 < level < float("inf"):
-        raise ScenarioError.at("--at", f"came {at}; wanted more than nothing")
+        raise ScenarioError.at("--at", f"got {at}; expected more than nothing")
     return level
 
 

@@ -53,7 +53,7 @@ class Uncertain:
         (low, unit), (high, other_unit) = map(_number_and_unit, (self.low, self.high))
         if unit != other_unit:
             raise ScenarioError.at(
-                self.name, f"has a range from {self.low} to {self.high}; wanted one unit"
+                self.name, f"has a range from {self.low} to {self.high}; expected one unit"
             )
         value = float(f"{low + share * (high - low):.12g}")
         return f"{value!r} {unit}" if unit else value

@@ -90,7 +90,7 @@ def switch_tiers(fabric: FabricSpec, nics: Sequence[int]) -> SwitchTiers:
     if spines is None:
         raise ValueError(
             f"{sum(nics)} NICs need {leaves} leaves with {up} cables to spines each, more than two tiers of switches with {fabric.radix} ports hold; "
-            "wanted fewer nodes, a larger radix or more oversubscription"
+            "expected fewer nodes, a larger radix or more oversubscription"
         )
     return SwitchTiers(placed, leaves, spines, up // spines)
 

@@ -99,7 +99,7 @@ def read_measurements(path: str | Path) -> Measurements:
         devices = _number(row, "n_devices", where) if is_per_device else 1.0
         value = _number(row, "value", where) * devices
         if value <= 0.0:
-            raise ScenarioError.at(where, f"value: came {row['value']}; wanted a number above 0")
+            raise ScenarioError.at(where, f"value: got {row['value']}; expected a number above 0")
         key = tuple(row[name] for name in _SAME)
         if is_per_device and metric in figures[key]:  # the total is there, and is not rounded
             continue
@@ -158,7 +158,7 @@ def _rows(path: Path) -> Iterator[tuple[int, Row]]:
                 if None in row or None in row.values():
                     raise ScenarioError.at(
                         f"{path}:{reader.line_num}",
-                        f"wanted {len(reader.fieldnames or ())} values, as the heading has",
+                        f"expected {len(reader.fieldnames or ())} values, as the heading has",
                     )
                 yield reader.line_num, row
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as fault:
@@ -173,7 +173,7 @@ def _number(row: Row, column: str, where: str) -> float:
     except ValueError:
         number = float("nan")
     if not np.isfinite(number):
-        raise ScenarioError.at(where, f"{column}: came '{row[column]}'; wanted a number")
+        raise ScenarioError.at(where, f"{column}: got '{row[column]}'; expected a number")
     return number
 
 

@@ -136,7 +136,7 @@ def test_sessions_ask_again_when_an_assumed_answer_has_come(tmp_path: Path) -> N
 def test_classes_have_no_correlation(tmp_path: Path) -> None:
     with pytest.raises(
         ScenarioError,
-        match=r"workload\.length_correlation: lengths of classes are drawn independently; wanted either this or 'classes'",
+        match=r"workload\.length_correlation: lengths of classes are drawn independently; expected either this or 'classes'",
     ):
         scenario(tmp_path, OPEN | {"classes": CLASSES})
 
@@ -323,7 +323,7 @@ def test_what_is_proposed_is_a_workload_with_the_lengths_of_the_trace() -> None:
 def test_there_is_nothing_to_fit_in_a_few_requests() -> None:
     with pytest.raises(
         ScenarioError,
-        match=r"drawn: has \d requests over .* s; wanted 50 at least, not all at once",
+        match=r"drawn: has \d requests over .* s; expected at least 50, not all at once",
     ):
         propose(drawn(Poisson.model_validate({"rate": "1 /s"}), 5.0))
     with pytest.raises(ScenarioError, match="has 99 requests over 0 s"):
@@ -374,7 +374,7 @@ def test_the_command_draws_and_writes(trace: Path, capsys: pytest.CaptureFixture
     assert Path("r.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads(Path("r.jsonl").read_text().splitlines()[0])["input_length"] > 0
     assert call(capsys, "workload", trace, "--out", "r.txt")[2].endswith(
-        "r.txt: '.txt' is no format of requests; wanted .parquet or .jsonl\n"
+        "r.txt: '.txt' is no format of requests; expected .parquet or .jsonl\n"
     )
 
 
@@ -386,7 +386,7 @@ def test_the_command_takes_scenarios_and_lays_several_side_by_side(
     assert code == 0
     assert "demand" in out and "t.csv" in out
     assert call(capsys, "workload", "demand.yaml", trace, "--out", "r.parquet")[2].endswith(
-        "--out: takes one traffic; came 2: demand, t.csv\n"
+        "--out: takes one traffic; got 2: demand, t.csv\n"
     )
 
 
@@ -403,7 +403,7 @@ def test_the_command_proposes_a_workload_that_a_scenario_can_take(
     ("name", "said"),
     [
         ("nowhere.csv", "cannot be read: no such file or folder"),
-        ("fit", "fit: wanted a trace, or a scenario file, for which"),
+        ("fit", "fit: expected a trace, or a scenario file, for which"),
         ("odd.csv", ":1: is of no known format"),
     ],
 )

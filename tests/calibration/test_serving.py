@@ -114,9 +114,9 @@ def test_configurations_left_out_are_predicted_by_the_others() -> None:
 
 
 def test_a_wafer_and_an_empty_table_are_refused() -> None:
-    with pytest.raises(ValueError, match="wanted a GPU and at least one run"):
+    with pytest.raises(ValueError, match="expected a GPU and at least one run"):
         fit_serving(B200, [])
-    with pytest.raises(ValueError, match="wanted a GPU and at least one run"):
+    with pytest.raises(ValueError, match="expected a GPU and at least one run"):
         fit_serving(
             Device.model_validate(catalog_entry("devices", "wse-3")), synthetic(B200, 0.0)[:1]
         )

@@ -99,7 +99,7 @@ def test_a_row_that_contradicts_all_others_hardly_moves_the_constants():
 
 
 def test_three_rows_are_too_few_for_four_constants():
-    with pytest.raises(ValueError, match="wanted at least 4 rows"):
+    with pytest.raises(ValueError, match="expected at least 4 rows"):
         fit([speed("a", 32, 300.0, True, 1e6)] * 3)
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.cases import robustness_case
 from tests.commands import call
 
-WHY = "wanted 200,000 at most: each device has states, routes and rows of its own in memory"
+WHY = "expected at most 200,000: each device has states, routes and rows of its own in memory"
 
 
 def test_22_billion_wafers_of_a_replica_are_refused(capsys: pytest.CaptureFixture[str]):
@@ -15,7 +15,7 @@ def test_22_billion_wafers_of_a_replica_are_refused(capsys: pytest.CaptureFixtur
     assert call(capsys, "check", path) == (
         2,
         "",
-        f"{path}:20: cluster.pools[0].replica.wafers: came 22000000000; {WHY}\n",
+        f"{path}:20: cluster.pools[0].replica.wafers: got 22000000000; {WHY}\n",
     )
 
 
@@ -24,5 +24,5 @@ def test_4_billion_nodes_are_refused(capsys: pytest.CaptureFixture[str]):
     assert call(capsys, "check", path) == (
         2,
         "",
-        f"{path}:33: cluster.pools[0].nodes: came 4000000000; {WHY}\n",
+        f"{path}:33: cluster.pools[0].nodes: got 4000000000; {WHY}\n",
     )

@@ -185,7 +185,7 @@ def test_a_token_is_on_its_way_over_wafers_for_hops_and_distances() -> None:
     ("changes", "message"),
     [
         ({"claims": [claim(1, "tow")]}, "found: no quantity 'tow'; did you mean 'two'?"),
-        ({"claims": [claim(1, "two ** five")]}, "came 'two ** five'; wanted names of quantities and numbers with + - * / and parentheses"),
+        ({"claims": [claim(1, "two ** five")]}, "got 'two ** five'; expected names of quantities and numbers with + - * / and parentheses"),
         ({"claims": [claim(1, "two", because={"holds": "{fvie}"})]}, "because.holds: no quantity 'fvie'; did you mean 'five'?"),
         ({"claims": [claim(1, "two"), claim(1, "two")]}, "two claims are called 'it'"),
         ({"two": {"of": "run", "scenario": "nowhere.yaml", "metric": "completed"}}, "quantities.two.scenario: no file 'nowhere.yaml'"),
@@ -194,9 +194,9 @@ def test_a_token_is_on_its_way_over_wafers_for_hops_and_distances() -> None:
         ({"two": {"of": "run", "scenario": str(SPEEDS), "variant": "70b-cs3", "set": {"sead": 1}, "metric": "completed"}}, "unknown key 'sead'"),
         ({"two": {"of": "catalog", "entry": "b200", "figure": "x"}}, "no entry 'b200' in the catalog"),
         ({"two": {"of": "catalog", "entry": "b200-sxm", "figure": "memory.bandwith"}}, "did you mean 'memory.bandwidth'?"),  # codespell:ignore bandwith
-        ({"two": {"of": "catalog", "entry": "b200-sxm", "figure": "memory.bandwidth"}}, "wanted 'unit', in which to take it"),
+        ({"two": {"of": "catalog", "entry": "b200-sxm", "figure": "memory.bandwidth"}}, "expected 'unit', in which to take it"),
         ({"two": {"of": "catalog", "entry": "b200-sxm", "figure": "memory.bandwidth", "unit": "K"}}, "'TB/s' is a bandwidth, not"),
-        ({"two": {"of": "measurement", "where": {"hardware": "B200"}}}, "measurements are so; wanted one"),
+        ({"two": {"of": "measurement", "where": {"hardware": "B200"}}}, "measurements are so; expected one"),
         ({"two": {"of": "limit", "scenario": str(SPEEDS), "variant": "70b-cs3", "limit": "reading_s", "pool": "b200"}}, "no pool 'b200'"),
     ],
 )  # fmt: skip
@@ -265,7 +265,7 @@ def test_check_takes_a_file_of_claims_too(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write(tmp_path, [claim(7, "two")])
-    assert call(capsys, "check", path)[:2] == (0, f"{path}: right (it)\n")
+    assert call(capsys, "check", path)[:2] == (0, f"{path}: OK (it)\n")
 
 
 @pytest.mark.slow
@@ -294,3 +294,18 @@ def test_two_of_the_articles_claims_come_out_as_they_are_argued(tmp_path: Path) 
     assert (hbm.verdict, cores.verdict) == ("holds", "holds if")
     assert cores.found[0].found == 18_944
     assert cores.condition == "millions of transistors"
+
+
+def test_one_claim_is_judged_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Only what the claim needs is worked out: 148 processors of 128 cores, and its sentence's."""
+    judged = claims(ARTICLE, workers=0, names=["cores"])
+    assert [judgement.claim for judgement in judged.judgements] == ["cores"]
+    assert judged.quantities == {
+        "b200_processors": 148.0,
+        "cores_a_processor": 128.0,
+        "b200_transistors_millions": 208_000.0,
+    }
+    path = write(tmp_path, [claim(7, "two") | {"name": "first"}, claim(5, "five")])
+    code, _, error = call(capsys, "claims", path, "--claim", "frist")
+    assert code == 2
+    assert error == f"{path}: no claim 'frist'; did you mean 'first'?\n"

@@ -124,7 +124,7 @@ def test_check_takes_other_values_and_variants_as_run_does(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = study(tmp_path)
-    assert call(capsys, "check", path, "--variant", "two")[1] == f"{path}: right (two)\n"
+    assert call(capsys, "check", path, "--variant", "two")[1] == f"{path}: OK (two)\n"
     _, _, err = call(capsys, "check", path, "--set", "workload.trace.limit=5")
     assert "exceed" not in err
     code, _, err = call(capsys, "check", path, "--set", "workload.trace.path=none.csv")
@@ -143,7 +143,7 @@ def test_check_refuses_other_values_for_claims(
     path.write_text('{"name": "n", "claims": []}')
     code, _, err = call(capsys, "check", path, "--set", "seed=2")
     assert code == 2
-    assert "claims.yaml: is a file of claims; got --set; expected" in err
+    assert "claims.yaml: got --set for a file of claims; " in err
 
 
 @pytest.mark.parametrize("command", ["check", "explain", "workload show", "run --out r"])

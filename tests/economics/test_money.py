@@ -371,17 +371,17 @@ def test_sessions_that_have_ended_share_the_cost(tmp_path: Path) -> None:
     [
         (
             PLAIN | {"purchase": "515000"},
-            "cluster.pools[0].prices.purchase: '515000' has no unit; wanted an amount of money such as '515_000 USD'",
+            "cluster.pools[0].prices.purchase: '515000' has no unit; expected an amount of money such as '515_000 USD'",
         ),
         (
             PLAIN | {"networking": 13},
-            "cluster.pools[0].prices.networking: came 13; wanted a number from 0 to 1",
+            "cluster.pools[0].prices.networking: got 13; expected a number from 0 to 1",
         ),
         (
             PLAIN | {"support": {"value": 0.2, "range": [0.01, 0.1]}},
-            "cluster.pools[0].prices.support: came 0.2; wanted it within its range, 0.01 to 0.1",
+            "cluster.pools[0].prices.support: got 0.2; expected it within its range, 0.01 to 0.1",
         ),
-        (PLAIN | {"support": {"low": 0.2}}, "wanted a figure, or {value: …, range: [low, high]}"),
+        (PLAIN | {"support": {"low": 0.2}}, "expected a figure, or {value: …, range: [low, high]}"),
         (
             PLAIN | {"basis": "leased"},
             "cluster.pools[0].prices.basis: no basis 'leased'; known: committed, owned, rented",

@@ -802,7 +802,7 @@ def test_a_measured_file_brings_its_own_metrics_and_percentiles(
             '{"a": 1}',
             "m.json: is neither a result of vllm bench serve nor a profile_export_aiperf.json",
         ),
-        ('{"a": 1}\n{"a": 2}\n', "m.json: holds 2 results; wanted a file of one"),
+        ('{"a": 1}\n{"a": 2}\n', "m.json: holds 2 results; expected a file of one"),
     ],
 )
 def test_a_file_that_is_none_of_a_clients_is_told_so(

@@ -363,7 +363,7 @@ def test_a_figure_is_drawn_on_axes_that_are_given(runs: dict[str, Results]) -> N
     assert figures.draw("latency_ccdf", runs["h100"], axes=axes[:3]) is mine
     assert all(panel.lines for panel in axes[:3])
     assert not any(panel.lines for panel in axes[3:])
-    with pytest.raises(ScenarioError, match="latency_ccdf: came 6 axes; wanted 3"):
+    with pytest.raises(ScenarioError, match="latency_ccdf: got 6 axes; expected 3"):
         figures.draw("latency_ccdf", runs["h100"], axes=axes)
 
 

@@ -114,7 +114,7 @@ def test_a_study_is_drawn_on_axes_that_are_given(tmp_path: Path) -> None:
     axes = list(mine.subplots(1, 3))
     assert figures.draw_study("rate_latency", folder(tmp_path, sweep_rows(500)), axes=axes) is mine
     assert [len(panel.lines) for panel in axes] == [2, 2, 0]
-    with pytest.raises(ScenarioError, match="axes: came 1; wanted 2"):
+    with pytest.raises(ScenarioError, match="axes: got 1; expected 2"):
         figures.draw_study("rate_latency", tmp_path, axes=axes[:1])
     narrow = figures.draw_study("rate_latency", tmp_path, style="paper")
     assert narrow.get_size_inches()[0] == 7.0  # two panels side by side take both columns
@@ -270,7 +270,7 @@ def test_the_front_is_ringed_and_costs_are_dollars_where_they_are_known(
     [
         (
             ["rate_latency"],
-            "plot: rate_latency is drawn from one study; wanted its folder or Parquet file",
+            "plot: rate_latency is drawn from one study; expected its folder or Parquet file",
         ),
         (["rate_latency", "nowhere"], "nowhere: is no table of a study"),
         (["tornado", "."], "tornado: no column 'name'"),
@@ -278,18 +278,18 @@ def test_the_front_is_ringed_and_costs_are_dollars_where_they_are_known(
             ["rate_latency", ".", "--metric", "p99_tfft_ms"],
             "no column 'p99_tfft_ms'; did you mean 'p99_ttft_ms'?",
         ),
-        (["rate_latency", ".", "--where", "variant"], "--where variant: wanted COLUMN=VALUE"),
+        (["rate_latency", ".", "--where", "variant"], "--where variant: expected COLUMN=VALUE"),
         (
             ["rate_latency", ".", "--where", "variant=quick"],
             "--where: leaves no row; the table has variant: slow, fast",
         ),
         (
             ["rate_latency", ".", "--where", "workload.arrivals.rate_per_s=1"],
-            "no rate varies in this sweep; wanted --x with one of its axes: variant",
+            "no rate varies in this sweep; expected --x with one of its axes: variant",
         ),
         (
             ["heatmap", ".", "--where", "variant=slow"],
-            "wanted two axes that vary; this sweep has workload.arrivals.rate_per_s",
+            "expected two axes that vary; this sweep has workload.arrivals.rate_per_s",
         ),
         (["heatmap", ".", "--x", "seed"], "'seed' is no axis that varies"),
         (

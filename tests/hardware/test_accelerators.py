@@ -234,7 +234,7 @@ def test_a_placement_fault_names_the_memory_that_is_too_small(
 @pytest.mark.parametrize("name", ["weight_memory", "systolic"])
 def test_a_wafer_has_neither_a_second_memory_nor_arrays(name: str) -> None:
     wafer = catalog_entry("devices", "wse-3")
-    with pytest.raises(ValueError, match=f"came '{name}' beside 'wafer'"):
+    with pytest.raises(ValueError, match=f"got '{name}' beside 'wafer'"):
         Device.model_validate(
             wafer | {name: SRAM if name == "weight_memory" else {"rows": 1, "columns": 1}}
         )

@@ -249,14 +249,17 @@ def test_layers_without_experts_are_counted_wherever_they_are():
         ({"vocab_size": None}, "vocab_size: is missing; expected a whole number"),
         (
             {"num_hidden_layers": "32"},
-            "num_hidden_layers: got '32'; expected a whole number, 1 at least",
+            "num_hidden_layers: got '32'; expected a whole number of at least 1",
         ),
-        ({"num_hidden_layers": 0}, "num_hidden_layers: got 0; expected a whole number, 1 at least"),
-        ({"hidden_size": -4096}, "hidden_size: got -4096; expected a whole number, 1 at least"),
-        ({"hidden_size": 4096.0}, "hidden_size: got 4096.0; expected a whole number, 1 at least"),
+        (
+            {"num_hidden_layers": 0},
+            "num_hidden_layers: got 0; expected a whole number of at least 1",
+        ),
+        ({"hidden_size": -4096}, "hidden_size: got -4096; expected a whole number of at least 1"),
+        ({"hidden_size": 4096.0}, "hidden_size: got 4096.0; expected a whole number of at least 1"),
         (
             {"num_attention_heads": True},
-            "num_attention_heads: got true; expected a whole number, 1 at least",
+            "num_attention_heads: got true; expected a whole number of at least 1",
         ),
         (
             {"num_key_value_heads": [8]},
@@ -264,16 +267,16 @@ def test_layers_without_experts_are_counted_wherever_they_are():
         ),
         (
             {"intermediate_size": "wide"},
-            "intermediate_size: got 'wide'; expected a whole number, 0 at least",
+            "intermediate_size: got 'wide'; expected a whole number of at least 0",
         ),
         (
             {"max_position_embeddings": {}},
-            "max_position_embeddings: got an empty mapping; expected a whole number, 1 at least",
+            "max_position_embeddings: got an empty mapping; expected a whole number of at least 1",
         ),
         ({"tie_word_embeddings": "yes"}, "tie_word_embeddings: got 'yes'; expected true or false"),
         (
             {"num_experts": -1, "num_experts_per_tok": 1},
-            "num_experts: got -1; expected a whole number, 0 at least",
+            "num_experts: got -1; expected a whole number of at least 0",
         ),
         (
             {"num_experts": 8, "num_experts_per_tok": 2, "mlp_only_layers": 3},
@@ -281,15 +284,15 @@ def test_layers_without_experts_are_counted_wherever_they_are():
         ),
         (
             {"num_experts": 8, "num_experts_per_tok": 2, "decoder_sparse_step": 0},
-            "decoder_sparse_step: got 0; expected a whole number, 1 at least",
+            "decoder_sparse_step: got 0; expected a whole number of at least 1",
         ),
         (
             {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 0},
-            "moe_intermediate_size: got 0; expected a whole number, 1 at least",
+            "moe_intermediate_size: got 0; expected a whole number of at least 1",
         ),
         (
             {"num_experts": 8, "num_experts_per_tok": 2, "num_hidden_layers": 10**9},
-            "num_hidden_layers: got 1000000000; expected 1,000 at most: where layers lie on wafers is found by trying all cuts",
+            "num_hidden_layers: got 1000000000; expected at most 1,000: where layers lie on wafers is found by trying all cuts",
         ),
         (
             {
@@ -298,12 +301,12 @@ def test_layers_without_experts_are_counted_wherever_they_are():
                 "qk_nope_head_dim": 128,
                 "v_head_dim": 128,
             },
-            "kv_lora_rank: got 'x'; expected a whole number, 1 at least",
+            "kv_lora_rank: got 'x'; expected a whole number of at least 1",
         ),
-        ({"sliding_window": "x"}, "sliding_window: got 'x'; expected a whole number, 0 at least"),
+        ({"sliding_window": "x"}, "sliding_window: got 'x'; expected a whole number of at least 0"),
         (
             {"sliding_window": 5, "sliding_window_pattern": -1},
-            "sliding_window_pattern: got -1; expected a whole number, 0 at least",
+            "sliding_window_pattern: got -1; expected a whole number of at least 0",
         ),
         ({"layer_types": 5}, "layer_types: got 5; expected a list"),
         (
@@ -317,7 +320,7 @@ def test_layers_without_experts_are_counted_wherever_they_are():
         ),
         (
             {"text_config": {"vocab_size": 0}},
-            "vocab_size: got 0; expected a whole number, 1 at least",
+            "vocab_size: got 0; expected a whole number of at least 1",
         ),
     ],
 )
@@ -334,7 +337,7 @@ def test_all_that_is_wrong_in_a_config_comes_together():
         "hidden_act: is missing; expected it in a file of an unknown architecture",
         "tie_word_embeddings: is missing; expected it in a file of an unknown architecture",
         "num_hidden_layers: is missing; expected a whole number",
-        "hidden_size: got 'x'; expected a whole number, 1 at least",
+        "hidden_size: got 'x'; expected a whole number of at least 1",
         "num_attention_heads: is missing; expected a whole number",
         "num_key_value_heads: is missing; expected a whole number",
         "vocab_size: is missing; expected a whole number",
@@ -348,7 +351,7 @@ def test_all_that_is_wrong_in_a_config_comes_together():
     [
         (
             json.dumps(LLAMA | {"hidden_size": "x"}),
-            ": hidden_size: got 'x'; expected a whole number, 1 at least",
+            ": hidden_size: got 'x'; expected a whole number of at least 1",
         ),
         (
             json.dumps(LLAMA | {"num_key_value_heads": 5}),
@@ -360,7 +363,7 @@ def test_all_that_is_wrong_in_a_config_comes_together():
         ),
         (
             json.dumps(LLAMA | {"vocab_size": 10**10}),
-            ": vocab_size: got 10000000000; expected 1,000,000,000 at most: the product of two counts stays exact in 64 bits",
+            ": vocab_size: got 10000000000; expected at most 1,000,000,000: the product of two counts stays exact in 64 bits",
         ),
         ("[]", ": got an empty list; expected a mapping, as a Hugging Face config.json holds"),
         ("", ":1: is no JSON: expecting value"),
@@ -379,7 +382,7 @@ def test_a_scenario_names_the_config_that_is_wrong(text: str | bytes, message: s
         cluster_sim.load_scenario(tmp_path / "x.yaml")
     assert (
         str(told.value)
-        == f"{tmp_path}/config.json{message}\n{tmp_path}/x.yaml:3: workload: came 5; wanted a mapping"
+        == f"{tmp_path}/config.json{message}\n{tmp_path}/x.yaml:3: workload: got 5; expected a mapping"
     )
 
 

@@ -87,29 +87,29 @@ KEYS_AND_CHOICES = [
     ("max_sequences", "max_sequnces", "x.yaml:18: cluster.pools[0].batching: unknown key 'max_sequnces'; did you mean 'max_sequences'?"),
     ("rate: 5 /s", "rate: 5 /s, rat: 5 /s", "x.yaml:6: workload.arrivals: unknown key 'rat'; did you mean 'rate'?"),
     ("process: poisson", "process: poison", "x.yaml:6: workload.arrivals.process: no process 'poison'; did you mean 'poisson'?"),
-    ("process: poisson, ", "", "x.yaml:6: workload.arrivals: 'process' is missing; wanted one of at_once, burst, clients, closed_loop, diurnal, gamma, mmpp, on_off, poisson, weibull"),
-    ("process: poisson", "process: 5", "x.yaml:6: workload.arrivals.process: came 5; wanted one of at_once, burst, clients, closed_loop, diurnal, gamma, mmpp, on_off, poisson, weibull"),
-    ("process: poisson", "process: [a]", "x.yaml:6: workload.arrivals.process: came a list; wanted one of at_once, burst, clients, closed_loop, diurnal, gamma, mmpp, on_off, poisson, weibull"),
-    ("{process: poisson, rate: 5 /s}", "5 /s", "x.yaml:6: workload.arrivals: came '5 /s'; wanted a mapping"),
-    ("{process: poisson, rate: 5 /s}", "[1]", "x.yaml:6: workload.arrivals: came a list; wanted a mapping"),
-    ("{policy: least_work}", "least_work", "x.yaml:19: cluster.router: came 'least_work'; wanted a mapping"),
+    ("process: poisson, ", "", "x.yaml:6: workload.arrivals: 'process' is missing; expected one of at_once, burst, clients, closed_loop, diurnal, gamma, mmpp, on_off, poisson, weibull"),
+    ("process: poisson", "process: 5", "x.yaml:6: workload.arrivals.process: got 5; expected one of at_once, burst, clients, closed_loop, diurnal, gamma, mmpp, on_off, poisson, weibull"),
+    ("process: poisson", "process: [a]", "x.yaml:6: workload.arrivals.process: got a list; expected one of at_once, burst, clients, closed_loop, diurnal, gamma, mmpp, on_off, poisson, weibull"),
+    ("{process: poisson, rate: 5 /s}", "5 /s", "x.yaml:6: workload.arrivals: got '5 /s'; expected a mapping"),
+    ("{process: poisson, rate: 5 /s}", "[1]", "x.yaml:6: workload.arrivals: got a list; expected a mapping"),
+    ("{policy: least_work}", "least_work", "x.yaml:19: cluster.router: got 'least_work'; expected a mapping"),
     ("least_work", "least_wrk", "x.yaml:19: cluster.router.policy: no policy 'least_wrk'; did you mean 'least_work'?"),
-    (", rate: 5 /s", "", "x.yaml:6: workload.arrivals: 'rate' is missing; wanted a rate such as '5 /s'"),
+    (", rate: 5 /s", "", "x.yaml:6: workload.arrivals: 'rate' is missing; expected a rate such as '5 /s'"),
     ("name: small\n", "", "x.yaml:1: 'name' is missing"),
-    ("name: small", "name: 5", "x.yaml:1: name: came 5; wanted text"),
-    ("name: a", "name: a/b", "x.yaml:12: cluster.pools[0].name: came 'a/b'; wanted letters, digits, '_', '.' and '-' only"),
-    ("weights: bf16", "weights: fp16", "x.yaml:17: cluster.pools[0].replica.weights: came 'fp16'; did you mean 'bf16'?"),
-    ("weights: bf16", "role: prefil", "x.yaml:17: cluster.pools[0].replica.role: came 'prefil'; did you mean 'prefill'?"),
-    ("weights: bf16", "role: prefill", "x.yaml:17: cluster.pools[0].replica.role: came prefill; no pool has the role decode to hand over to"),
-    ("weights: bf16", "role: decode", "x.yaml:17: cluster.pools[0].replica.role: came decode; no pool has the role prefill to hand over from"),
-    ("router: {policy: least_work}", "hand_over: {policy: least_kv}", "x.yaml:19: cluster.hand_over: no pool hands over; wanted pools with replica.role prefill and decode"),
-    ("router: {policy: least_work}", "hand_over: {policy: least_vk}", "x.yaml:19: cluster.hand_over.policy: came 'least_vk'; did you mean 'least_kv'?"),
-    ("router: {policy: least_work}", "hand_over: {kv_transfer: on}", "x.yaml:19: cluster.hand_over.kv_transfer: came 'on'; known: layers, whole, off"),
+    ("name: small", "name: 5", "x.yaml:1: name: got 5; expected text"),
+    ("name: a", "name: a/b", "x.yaml:12: cluster.pools[0].name: got 'a/b'; expected letters, digits, '_', '.' and '-' only"),
+    ("weights: bf16", "weights: fp16", "x.yaml:17: cluster.pools[0].replica.weights: got 'fp16'; did you mean 'bf16'?"),
+    ("weights: bf16", "role: prefil", "x.yaml:17: cluster.pools[0].replica.role: got 'prefil'; did you mean 'prefill'?"),
+    ("weights: bf16", "role: prefill", "x.yaml:17: cluster.pools[0].replica.role: got prefill; no pool has the role decode to hand over to"),
+    ("weights: bf16", "role: decode", "x.yaml:17: cluster.pools[0].replica.role: got decode; no pool has the role prefill to hand over from"),
+    ("router: {policy: least_work}", "hand_over: {policy: least_kv}", "x.yaml:19: cluster.hand_over: no pool hands over; expected pools with replica.role prefill and decode"),
+    ("router: {policy: least_work}", "hand_over: {policy: least_vk}", "x.yaml:19: cluster.hand_over.policy: got 'least_vk'; did you mean 'least_kv'?"),
+    ("router: {policy: least_work}", "hand_over: {kv_transfer: on}", "x.yaml:19: cluster.hand_over.kv_transfer: got 'on'; known: layers, whole, off"),
     ("weights: bf16", "engine: vlm", "x.yaml:17: cluster.pools[0].replica.engine: no engine 'vlm' in the catalog; did you mean 'vllm'?"),
     ("max_sequences: 64", "policy: sttic", "x.yaml:18: cluster.pools[0].batching.policy: no policy 'sttic'; did you mean 'static'?"),
-    ("max_sequences: 64", "chunked_prefill: 3", "x.yaml:18: cluster.pools[0].batching.chunked_prefill: came 3; wanted true or false"),
+    ("max_sequences: 64", "chunked_prefill: 3", "x.yaml:18: cluster.pools[0].batching.chunked_prefill: got 3; expected true or false"),
     ("dgx-h100", "dgx-h10", "x.yaml:13: cluster.pools[0].node: no node 'dgx-h10' in the catalog; did you mean 'dgx-h100'?"),
-    ("dgx-h100", "5", "x.yaml:13: cluster.pools[0].node: came 5; wanted a name in the catalog, the path of a file, or a mapping"),
+    ("dgx-h100", "5", "x.yaml:13: cluster.pools[0].node: got 5; expected a name in the catalog, the path of a file, or a mapping"),
     ("dgx-h100", "./nope.yaml", "x.yaml:13: cluster.pools[0].node: no file './nope.yaml'"),
     ("dgx-h100", "~nobody-of-that-name/x.yaml", "x.yaml:13: cluster.pools[0].node: no file '~nobody-of-that-name/x.yaml'"),
     ("llama-3.1-8b", "llama-3.1-7b", "x.yaml:4: model: no model 'llama-3.1-7b' in the catalog; did you mean 'llama-3.1-8b'?"),
@@ -118,85 +118,85 @@ KEYS_AND_CHOICES = [
 ]  # fmt: skip
 
 QUANTITIES = [
-    ("60 s", "60", "x.yaml:3: duration: 60 has no unit; wanted a time such as '20 min'"),
-    ("60 s", "20 minutos", "x.yaml:3: duration: unknown unit 'minutos'; wanted a time such as '20 min'"),
-    ("60 s", "5 kg", "x.yaml:3: duration: 'kg' is a mass, not a time; wanted a time such as '20 min'"),
-    ("60 s", "5 GB", "x.yaml:3: duration: 'GB' is an amount of data, not a time; wanted a time such as '20 min'"),
-    ("60 s", "5 m", "x.yaml:3: duration: 'm' is a length, not a time; wanted a time such as '20 min'"),
-    ("60 s", "1 s/h", "x.yaml:3: duration: 's/h' is a bare number, not a time; wanted a time such as '20 min'"),
-    ("60 s", "-1 s", "x.yaml:3: duration: '-1 s' must be above 0 s; wanted a time such as '20 min'"),
-    ("60 s", "0 s", "x.yaml:3: duration: '0 s' must be above 0 s; wanted a time such as '20 min'"),
-    ("60 s", "nan s", "x.yaml:3: duration: 'nan s' is not a finite number; wanted a time such as '20 min'"),
-    ("60 s", "1e400 s", "x.yaml:3: duration: '1e400 s' is not a finite number; wanted a time such as '20 min'"),
-    ("60 s", ".nan", "x.yaml:3: duration: .nan has no unit; wanted a time such as '20 min'"),
-    ("60 s", "soon", "x.yaml:3: duration: 'soon' is no quantity; wanted a time such as '20 min'"),
-    ("60 s", "true", "x.yaml:3: duration: came true; wanted a time such as '20 min'"),
-    ("60 s", "[1 s]", "x.yaml:3: duration: came a list; wanted a time such as '20 min'"),
-    ("rate: 5 /s", "rate: 5", "x.yaml:6: workload.arrivals.rate: 5 has no unit; wanted a rate such as '5 /s'"),
-    ("rate: 5 /s", "rate: 5 s", "x.yaml:6: workload.arrivals.rate: 's' is a time, not a rate; wanted a rate such as '5 /s'"),
-    ("rate: 5 /s", "rate: .inf /s", "x.yaml:6: workload.arrivals.rate: '.inf /s' is not a finite number; wanted a rate such as '5 /s'"),
-    ("rate: 5 /s", "rate: ", "x.yaml:6: workload.arrivals.rate: came nothing; wanted a rate such as '5 /s'"),
+    ("60 s", "60", "x.yaml:3: duration: 60 has no unit; expected a time such as '20 min'"),
+    ("60 s", "20 minutos", "x.yaml:3: duration: unknown unit 'minutos'; expected a time such as '20 min'"),
+    ("60 s", "5 kg", "x.yaml:3: duration: 'kg' is a mass, not a time; expected a time such as '20 min'"),
+    ("60 s", "5 GB", "x.yaml:3: duration: 'GB' is an amount of data, not a time; expected a time such as '20 min'"),
+    ("60 s", "5 m", "x.yaml:3: duration: 'm' is a length, not a time; expected a time such as '20 min'"),
+    ("60 s", "1 s/h", "x.yaml:3: duration: 's/h' is a bare number, not a time; expected a time such as '20 min'"),
+    ("60 s", "-1 s", "x.yaml:3: duration: '-1 s' must be above 0 s; expected a time such as '20 min'"),
+    ("60 s", "0 s", "x.yaml:3: duration: '0 s' must be above 0 s; expected a time such as '20 min'"),
+    ("60 s", "nan s", "x.yaml:3: duration: 'nan s' is not a finite number; expected a time such as '20 min'"),
+    ("60 s", "1e400 s", "x.yaml:3: duration: '1e400 s' is not a finite number; expected a time such as '20 min'"),
+    ("60 s", ".nan", "x.yaml:3: duration: .nan has no unit; expected a time such as '20 min'"),
+    ("60 s", "soon", "x.yaml:3: duration: 'soon' is no quantity; expected a time such as '20 min'"),
+    ("60 s", "true", "x.yaml:3: duration: got true; expected a time such as '20 min'"),
+    ("60 s", "[1 s]", "x.yaml:3: duration: got a list; expected a time such as '20 min'"),
+    ("rate: 5 /s", "rate: 5", "x.yaml:6: workload.arrivals.rate: 5 has no unit; expected a rate such as '5 /s'"),
+    ("rate: 5 /s", "rate: 5 s", "x.yaml:6: workload.arrivals.rate: 's' is a time, not a rate; expected a rate such as '5 /s'"),
+    ("rate: 5 /s", "rate: .inf /s", "x.yaml:6: workload.arrivals.rate: '.inf /s' is not a finite number; expected a rate such as '5 /s'"),
+    ("rate: 5 /s", "rate: ", "x.yaml:6: workload.arrivals.rate: got nothing; expected a rate such as '5 /s'"),
 ]  # fmt: skip
 
 NUMBERS = [
-    ("nodes: 1", "nodes: true", "x.yaml:14: cluster.pools[0].nodes: came true; wanted a number"),
-    ("nodes: 1", "nodes: 1.5", "x.yaml:14: cluster.pools[0].nodes: came 1.5; wanted a whole number"),
-    ("nodes: 1", "nodes: -1", "x.yaml:14: cluster.pools[0].nodes: came -1; wanted more than 0"),
-    ("nodes: 1", "nodes: 0", "x.yaml:14: cluster.pools[0].nodes: came 0; wanted more than 0"),
-    ("nodes: 1", "nodes: .nan", "x.yaml:14: cluster.pools[0].nodes: came .nan; wanted a finite number"),
-    ("nodes: 1", "nodes: -.inf", "x.yaml:14: cluster.pools[0].nodes: came -.inf; wanted a finite number"),
-    ("nodes: 1", "nodes: two", "x.yaml:14: cluster.pools[0].nodes: came 'two'; wanted a whole number"),
-    ("nodes: 1", "nodes: ", "x.yaml:14: cluster.pools[0].nodes: came nothing; wanted a whole number"),
-    ("nodes: 1", "nodes: 1" + "0" * 100, "x.yaml:14: cluster.pools[0].nodes: came a huge number; wanted 200,000 at most: each device has states, routes and rows of its own in memory"),
-    ("seed: 3", "seed: -1", "x.yaml:2: seed: came -1; wanted 0 at least"),
-    ("seed: 3", "seed: 2024-01-01", "x.yaml:2: seed: came '2024-01-01'; wanted a whole number"),
-    ("seed: 3", "seed: " + "9" * 5000, f"x.yaml:2: seed: came '{'9' * 60}…'; wanted a whole number of fewer digits"),
-    ("p99: 2000", "p99: true", "x.yaml:7: workload.prompt_tokens.p99: came true; wanted a number"),
-    ("p99: 2000", "p99: .nan", "x.yaml:7: workload.prompt_tokens.p99: came .nan; wanted a finite number"),
-    ("p99: 2000", "p99: many", "x.yaml:7: workload.prompt_tokens.p99: came 'many'; wanted a number"),
-    ("p99: 2000, ", "", "x.yaml:7: workload.prompt_tokens: wanted either 'p99' or 'sigma' beside 'median'"),
+    ("nodes: 1", "nodes: true", "x.yaml:14: cluster.pools[0].nodes: got true; expected a number"),
+    ("nodes: 1", "nodes: 1.5", "x.yaml:14: cluster.pools[0].nodes: got 1.5; expected a whole number"),
+    ("nodes: 1", "nodes: -1", "x.yaml:14: cluster.pools[0].nodes: got -1; expected more than 0"),
+    ("nodes: 1", "nodes: 0", "x.yaml:14: cluster.pools[0].nodes: got 0; expected more than 0"),
+    ("nodes: 1", "nodes: .nan", "x.yaml:14: cluster.pools[0].nodes: got .nan; expected a finite number"),
+    ("nodes: 1", "nodes: -.inf", "x.yaml:14: cluster.pools[0].nodes: got -.inf; expected a finite number"),
+    ("nodes: 1", "nodes: two", "x.yaml:14: cluster.pools[0].nodes: got 'two'; expected a whole number"),
+    ("nodes: 1", "nodes: ", "x.yaml:14: cluster.pools[0].nodes: got nothing; expected a whole number"),
+    ("nodes: 1", "nodes: 1" + "0" * 100, "x.yaml:14: cluster.pools[0].nodes: got a huge number; expected at most 200,000: each device has states, routes and rows of its own in memory"),
+    ("seed: 3", "seed: -1", "x.yaml:2: seed: got -1; expected at least 0"),
+    ("seed: 3", "seed: 2024-01-01", "x.yaml:2: seed: got '2024-01-01'; expected a whole number"),
+    ("seed: 3", "seed: " + "9" * 5000, f"x.yaml:2: seed: got '{'9' * 60}…'; expected a whole number of fewer digits"),
+    ("p99: 2000", "p99: true", "x.yaml:7: workload.prompt_tokens.p99: got true; expected a number"),
+    ("p99: 2000", "p99: .nan", "x.yaml:7: workload.prompt_tokens.p99: got .nan; expected a finite number"),
+    ("p99: 2000", "p99: many", "x.yaml:7: workload.prompt_tokens.p99: got 'many'; expected a number"),
+    ("p99: 2000, ", "", "x.yaml:7: workload.prompt_tokens: expected either 'p99' or 'sigma' beside 'median'"),
     ("p99: 2000", "p99: 20", "x.yaml:7: workload.prompt_tokens: p99 of 20 is below the median of 500"),
-    ("output_tokens: 100", "output_tokens: -5", "x.yaml:8: workload.output_tokens: came -5; wanted more than 0"),
-    ("output_tokens: 100", "output_tokens: 1.5", "x.yaml:8: workload.output_tokens: came 1.5; wanted a whole number of tokens, or a mapping with a distribution"),
-    ("output_tokens: 100", "output_tokens: {distribution: empirical, quantiles: {}}", "x.yaml:8: workload.output_tokens: quantiles must ascend from 0 to 1, and their lengths with them"),
-    ("output_tokens: 100", "output_tokens: {distribution: empirical, quantiles: {0: 1, x: 2, 1: 5}}", "x.yaml:8: workload.output_tokens.quantiles.x: came 'x'; wanted a number"),
-    ("output_tokens: 100", "output_tokens: {distribution: empirical, quantiles: {0: 1, 0.5: -2, 1: 5}}", "x.yaml:8: workload.output_tokens.quantiles.0.5: came -2; wanted 1 at least"),
+    ("output_tokens: 100", "output_tokens: -5", "x.yaml:8: workload.output_tokens: got -5; expected more than 0"),
+    ("output_tokens: 100", "output_tokens: 1.5", "x.yaml:8: workload.output_tokens: got 1.5; expected a whole number of tokens, or a mapping with a distribution"),
+    ("output_tokens: 100", "output_tokens: {distribution: empirical, quantiles: {}}", "x.yaml:8: workload.output_tokens: quantiles must ascend from 0 to 1, and their lengths must not decrease"),
+    ("output_tokens: 100", "output_tokens: {distribution: empirical, quantiles: {0: 1, x: 2, 1: 5}}", "x.yaml:8: workload.output_tokens.quantiles.x: got 'x'; expected a number"),
+    ("output_tokens: 100", "output_tokens: {distribution: empirical, quantiles: {0: 1, 0.5: -2, 1: 5}}", "x.yaml:8: workload.output_tokens.quantiles.0.5: got -2; expected at least 1"),
     ("output_tokens: 100", "output_tokens: {distribution: uniform, low: 5, high: 2}", "x.yaml:8: workload.output_tokens: high of 2 is below low of 5"),
 ]  # fmt: skip
 
 CLUSTERS = [
-    ("tensor_parallel: 2", "tensor_parallel: 3", "x.yaml:12: cluster.pools[0]: 1 node holds 8 devices, which replicas of 3 do not divide; wanted a multiple, or 'replicas: 2'"),
+    ("tensor_parallel: 2", "tensor_parallel: 3", "x.yaml:12: cluster.pools[0]: 1 node holds 8 devices, which replicas of 3 do not divide; expected a multiple, or 'replicas: 2'"),
     ("tensor_parallel: 2", "pipeline_parallel: 16", "x.yaml:14: cluster.pools[0].nodes: 1 node holds 8 devices; a replica needs 16"),
-    ("tensor_parallel: 2", "wafers: 2", "x.yaml:16: cluster.pools[0].replica.wafers: NVIDIA H100 SXM is no wafer; wanted tensor_parallel and pipeline_parallel"),
-    ("tensor_parallel: 2", "weights_from: memoryx", "x.yaml:16: cluster.pools[0].replica.weights_from: came memoryx; NVIDIA H100 SXM is no wafer"),
-    ("tensor_parallel: 2", "layout: whole", "x.yaml:16: cluster.pools[0].replica.layout: came whole; NVIDIA H100 SXM is no wafer"),
-    ("tensor_parallel: 2", "defective_cores: 0.01", "x.yaml:16: cluster.pools[0].replica.defective_cores: came 0.01; NVIDIA H100 SXM is no wafer"),
-    ("tensor_parallel: 2", "start: lukewarm", "x.yaml:16: cluster.pools[0].replica.start: came 'lukewarm'; did you mean 'warm'?"),
-    ("dgx-h100", "cs-3", "x.yaml:16: cluster.pools[0].replica.tensor_parallel: came 2; Cerebras WSE-3 is a wafer, whose layers are spread by 'wafers'"),
+    ("tensor_parallel: 2", "wafers: 2", "x.yaml:16: cluster.pools[0].replica.wafers: NVIDIA H100 SXM is no wafer; expected tensor_parallel and pipeline_parallel"),
+    ("tensor_parallel: 2", "weights_from: memoryx", "x.yaml:16: cluster.pools[0].replica.weights_from: got memoryx; NVIDIA H100 SXM is no wafer"),
+    ("tensor_parallel: 2", "layout: whole", "x.yaml:16: cluster.pools[0].replica.layout: got whole; NVIDIA H100 SXM is no wafer"),
+    ("tensor_parallel: 2", "defective_cores: 0.01", "x.yaml:16: cluster.pools[0].replica.defective_cores: got 0.01; NVIDIA H100 SXM is no wafer"),
+    ("tensor_parallel: 2", "start: lukewarm", "x.yaml:16: cluster.pools[0].replica.start: got 'lukewarm'; did you mean 'warm'?"),
+    ("dgx-h100", "cs-3", "x.yaml:16: cluster.pools[0].replica.tensor_parallel: got 2; Cerebras WSE-3 is a wafer, whose layers are spread by 'wafers'"),
     ("llama-3.1-8b", "llama-3.1-405b", "x.yaml:15: cluster.pools[0].replica: the bf16 weights of Llama 3.1 405B do not fit: 405.9 GB on each of 2 devices of 85.5 GB, 0.0 GB left for KV"),
     ("llama-3.1-8b", "llama-2-70b", "x.yaml:5: workload: the longest request, 4100 tokens, is beyond the context of Llama 2 70B, 4096 tokens"),
     ("  router", "    - {name: a, node: dgx-h100}\n  router", "x.yaml:19: cluster.pools[1].name: two pools are called 'a'"),
-    ("router: {policy: least_work}", "network: {name: n}", "x.yaml:19: cluster.network: wanted 'links' or 'fabric'"),
-    ("router: {policy: least_work}", "network: {fabric: {shape: fat_tree, kind: x, radix: 2, bandwidth: 1 GB/s, latency: 1 us, switch_latency: 1 us}}", "x.yaml:19: cluster.network: 8 NICs need 8 leaves with 1 cables to spines each, more than two tiers of switches with 2 ports hold; wanted fewer nodes, a larger radix or more oversubscription"),
-    ("router: {policy: least_work}", "network: {fabric: {shape: ring, kind: x, radix: 64, bandwidth: 1 GB/s, latency: 1 us, switch_latency: 1 us}}", "x.yaml:19: cluster.network.fabric.shape: came 'ring'; known: rail_optimised, fat_tree"),
+    ("router: {policy: least_work}", "network: {name: n}", "x.yaml:19: cluster.network: expected 'links' or 'fabric'"),
+    ("router: {policy: least_work}", "network: {fabric: {shape: fat_tree, kind: x, radix: 2, bandwidth: 1 GB/s, latency: 1 us, switch_latency: 1 us}}", "x.yaml:19: cluster.network: 8 NICs need 8 leaves with 1 cables to spines each, more than two tiers of switches with 2 ports hold; expected fewer nodes, a larger radix or more oversubscription"),
+    ("router: {policy: least_work}", "network: {fabric: {shape: ring, kind: x, radix: 64, bandwidth: 1 GB/s, latency: 1 us, switch_latency: 1 us}}", "x.yaml:19: cluster.network.fabric.shape: got 'ring'; known: rail_optimised, fat_tree"),
     ("router: {policy: least_work}", "network: {links: []}", "x.yaml:19: cluster.network: no way leads from front_door to a/0/device0 and 7 more"),
-    ("router: {policy: least_work}", f"network: {{links: [{{between: [front_door], {A_LINK}}}]}}", "x.yaml:19: cluster.network.links[0].between: came a list of 1; wanted one of 2"),
-    ("router: {policy: least_work}", f"network: {{links: [{{between: [front_door, a, b], {A_LINK}}}]}}", "x.yaml:19: cluster.network.links[0].between: came a list of 3; wanted at most 2"),
+    ("router: {policy: least_work}", f"network: {{links: [{{between: [front_door], {A_LINK}}}]}}", "x.yaml:19: cluster.network.links[0].between: got a list of 1; expected one of 2"),
+    ("router: {policy: least_work}", f"network: {{links: [{{between: [front_door, a, b], {A_LINK}}}]}}", "x.yaml:19: cluster.network.links[0].between: got a list of 3; expected at most 2"),
     ("  router: {policy: least_work}", f"    - {{name: b, node: dgx-h100}}\n  network: {{links: [{{between: [front_door, a/0], {A_LINK}}}]}}", "x.yaml:20: cluster.network: no way leads from front_door to b/0/device0 and 7 more"),
     ("  router", "    - {name: b, node: {name: N, device: h100-sxm, devices: 1, links: [], network: ndr-rail}}\n  router", "x.yaml:19: cluster.pools[1].node: no way leads from front_door to b/0/device0"),
-    ("duration: 60 s\n", "", "x.yaml:1: 'duration' is missing; wanted a time such as '20 min', or 'requests' under workload.arrivals"),
+    ("duration: 60 s\n", "", "x.yaml:1: 'duration' is missing; expected a time such as '20 min', or 'requests' under workload.arrivals"),
     ("seed: 3", "warmup: 60 s", "x.yaml:2: warmup: 60 s leave nothing of a duration of 60 s"),
-    ("  output_tokens: 100\n", "", "x.yaml:5: workload: 'output_tokens' is missing; wanted arrivals, prompt_tokens and output_tokens, or a trace"),
-    ("  output_tokens: 100\n", "  classes: [{name: a, share: 0.5, output_tokens: 9}, {name: b, share: 0.5}]\n", "x.yaml:5: workload: 'output_tokens' is missing; wanted arrivals, prompt_tokens and output_tokens, or a trace"),
-    ("output_tokens: 100", "output_tokens: 100\n  classes: [{name: a, share: 0.5}, {name: b, share: 0.4}]", "x.yaml:9: workload.classes: the shares add up to 0.9; wanted 1"),
+    ("  output_tokens: 100\n", "", "x.yaml:5: workload: 'output_tokens' is missing; expected arrivals, prompt_tokens and output_tokens, or a trace"),
+    ("  output_tokens: 100\n", "  classes: [{name: a, share: 0.5, output_tokens: 9}, {name: b, share: 0.5}]\n", "x.yaml:5: workload: 'output_tokens' is missing; expected arrivals, prompt_tokens and output_tokens, or a trace"),
+    ("output_tokens: 100", "output_tokens: 100\n  classes: [{name: a, share: 0.5}, {name: b, share: 0.4}]", "x.yaml:9: workload.classes: the shares add up to 0.9; expected 1"),
     ("output_tokens: 100", "output_tokens: 100\n  classes: [{name: a, share: 0.5}, {name: a, share: 0.5}]", "x.yaml:9: workload.classes[1].name: two classes are called 'a'"),
     ("output_tokens: 100", "output_tokens: 100\n  classes: [{name: a, share: 1, prompt_tokens: 200000}]", "x.yaml:5: workload: the longest request, 200100 tokens, is beyond the context of Llama 3.1 8B, 131072 tokens"),
-    ("output_tokens: 100", "output_tokens: 100\n  classes: [{name: a, share: 0}]", "x.yaml:9: workload.classes[0].share: came 0; wanted more than 0"),
+    ("output_tokens: 100", "output_tokens: 100\n  classes: [{name: a, share: 0}]", "x.yaml:9: workload.classes[0].share: got 0; expected more than 0"),
     ("router:", "admission: {policy: predicted}\n  router:", "x.yaml:19: cluster.admission.policy: no policy 'predicted'; did you mean 'predicted_ttft'?"),
     ("router:", "admission: {policy: queue_limit}\n  router:", "x.yaml:19: cluster.admission: 'max_waiting' is missing"),
-    ("router:", "admission: {policy: token_bucket, burst: 5}\n  router:", "x.yaml:19: cluster.admission: 'rate' is missing; wanted a rate such as '5 /s'"),
-    ("router:", "admission: {policy: queue_limit, max_waiting: 5, per: pool}\n  router:", "x.yaml:19: cluster.admission.per: came 'pool'; known: replica, cluster"),
-    ("router: {policy: least_work}", "router: {policy: least_work, staleness: 2}", "x.yaml:19: cluster.router.staleness: 2 has no unit; wanted a time such as '20 min'"),
+    ("router:", "admission: {policy: token_bucket, burst: 5}\n  router:", "x.yaml:19: cluster.admission: 'rate' is missing; expected a rate such as '5 /s'"),
+    ("router:", "admission: {policy: queue_limit, max_waiting: 5, per: pool}\n  router:", "x.yaml:19: cluster.admission.per: got 'pool'; known: replica, cluster"),
+    ("router: {policy: least_work}", "router: {policy: least_work, staleness: 2}", "x.yaml:19: cluster.router.staleness: 2 has no unit; expected a time such as '20 min'"),
     ("router: {policy: least_work}", "router: {policy: random, staleness: 2 s}", "x.yaml:19: cluster.router: unknown key 'staleness'; known: policy"),
 ]  # fmt: skip
 
@@ -217,7 +217,7 @@ def test_each_fault_is_told_with_its_line_what_came_and_what_was_wanted(
 def test_shedding_by_ttft_needs_a_limit_from_somewhere():
     shedding = ("router:", "admission: {policy: predicted_ttft}\n  router:")
     assert faults(edited(shedding, ("slo: {ttft: 500 ms}", "slo: {tpot: 50 ms}"))) == [
-        "x.yaml:19: cluster.admission: 'limit' is missing; wanted a time such as '2 s', or a ttft in the SLO"
+        "x.yaml:19: cluster.admission: 'limit' is missing; expected a time such as '2 s', or a ttft in the SLO"
     ]
 
 
@@ -228,9 +228,9 @@ def test_shedding_by_ttft_needs_a_limit_from_somewhere():
             "{percentile: 95}",
             "x.yaml:9: slo.percentile: judges no objective; expected ttft, tpot or e2el beside it",
         ),
-        ("{ttft: 1 s, percentile: 0}", "slo.percentile: came 0; wanted more than 0"),
-        ("{ttft: 1 s, percentile: 101}", "slo.percentile: came 101"),
-        ("{ttft: 1 s, percentile: p95}", "slo.percentile: came 'p95'"),
+        ("{ttft: 1 s, percentile: 0}", "slo.percentile: got 0; expected more than 0"),
+        ("{ttft: 1 s, percentile: 101}", "slo.percentile: got 101"),
+        ("{ttft: 1 s, percentile: p95}", "slo.percentile: got 'p95'"),
     ],
 )
 def test_a_percentile_is_a_number_up_to_100_and_of_an_objective(slo: str, told: str):
@@ -259,7 +259,7 @@ def test_sessions_whose_window_holds_no_request_are_refused():
     old = BASE[BASE.index("  arrivals") : BASE.index("slo")]
     sessions = "  sessions: {preset: coding-agent, concurrency: 2, window_tokens: 6000}\n"
     assert faults(edited((old, sessions))) == [
-        "x.yaml:6: workload.sessions.window_tokens: came 6000; none of 1,024 sessions has a first prompt and an answer that fit: wanted more tokens"
+        "x.yaml:6: workload.sessions.window_tokens: got 6000; none of 1,024 sessions has a first prompt and an answer that fit: expected more tokens"
     ]
 
 
@@ -268,9 +268,9 @@ def test_pools_that_hand_over_must_suit_each_other():
   router"""
     reading = "weights: bf16\n        role: prefill\n        speculation: {draft_tokens: 2, acceptance: 0.5, draft_cost: 0.1}"
     assert faults(edited(("weights: bf16", reading), ("  router", decoding))) == [
-        "x.yaml:19: cluster.pools[0].replica.speculation: a pool of the role prefill decodes nothing; wanted it where the role is decode",
-        "x.yaml:21: cluster.pools[1].batching: static batching keeps its requests to the end; a pool of the role decode wants the policy 'continuous'",
-        "x.yaml:21: cluster.pools[1].replica.kv_cache: came fp8; pool 'a' hands over bf16, and KV is moved as it is",
+        "x.yaml:19: cluster.pools[0].replica.speculation: a pool of the role prefill decodes nothing; expected it where the role is decode",
+        "x.yaml:21: cluster.pools[1].batching: static batching keeps its requests to the end; a pool of the role decode needs the policy 'continuous'",
+        "x.yaml:21: cluster.pools[1].replica.kv_cache: got fp8; pool 'a' hands over bf16, and KV is moved as it is",
     ]
 
 
@@ -370,8 +370,8 @@ def test_tensor_parallelism_must_divide_heads_and_stay_in_a_node():
 def test_memory_of_a_device_that_is_written_in_the_scenario_is_checked_for_its_unit():
     node = "{name: N, devices: 8, links: [], network: ndr-rail, device: {name: D, memory: {capacity: 8 TBs, bandwidth: 3 TB}, peak: {bf16: 1 TFLOP/s}}}"
     assert faults(edited(("dgx-h100", node))) == [
-        "x.yaml:13: cluster.pools[0].node.device.memory.capacity: unknown unit 'TBs'; wanted an amount of data such as '192 GB'",
-        "x.yaml:13: cluster.pools[0].node.device.memory.bandwidth: 'TB' is an amount of data, not a bandwidth; wanted a bandwidth such as '8 TB/s'",
+        "x.yaml:13: cluster.pools[0].node.device.memory.capacity: unknown unit 'TBs'; expected an amount of data such as '192 GB'",
+        "x.yaml:13: cluster.pools[0].node.device.memory.bandwidth: 'TB' is an amount of data, not a bandwidth; expected a bandwidth such as '8 TB/s'",
     ]
 
 
@@ -392,9 +392,9 @@ def test_the_faults_of_a_file_come_together_in_the_order_of_its_lines():
     )
     assert faults(text) == [
         "x.yaml:2: unknown key 'sed'; did you mean 'seed'?",
-        "x.yaml:7: workload.prompt_tokens.max: came 'many'; wanted a whole number",
+        "x.yaml:7: workload.prompt_tokens.max: got 'many'; expected a whole number",
         "x.yaml:13: cluster.pools[0].node: no node 'dgx-h10' in the catalog; did you mean 'dgx-h100'?",
-        "x.yaml:17: cluster.pools[0].replica.weights: came 'fp16'; did you mean 'bf16'?",
+        "x.yaml:17: cluster.pools[0].replica.weights: got 'fp16'; did you mean 'bf16'?",
     ]
 
 
@@ -413,9 +413,9 @@ def test_a_file_is_named_as_it_was_given(tmp_path: Path):
 def test_faults_in_variants_point_to_the_lines_of_the_variants_and_come_together():
     variants = "variants:\n  one: {}\n  two: {seed: x, cluster: {rooter: 1}}\n  three:\n    duration: 5 kg\n"
     assert faults(BASE + variants) == [
-        "x.yaml:22: seed: came 'x'; wanted a whole number",
+        "x.yaml:22: seed: got 'x'; expected a whole number",
         "x.yaml:22: cluster: unknown key 'rooter'; did you mean 'router'?",
-        "x.yaml:24: duration: 'kg' is a mass, not a time; wanted a time such as '20 min'",
+        "x.yaml:24: duration: 'kg' is a mass, not a time; expected a time such as '20 min'",
     ]
     assert faults(BASE + variants, variants=("one",)) == []
 
@@ -443,16 +443,16 @@ def test_variants_may_be_empty_or_numbered(variants: str):
 @pytest.mark.parametrize(
     ("variants", "message"),
     [
-        ("5", "x.yaml:20: variants: wanted a mapping of names to what each changes"),
-        ("[]", "x.yaml:20: variants: wanted a mapping of names to what each changes"),
-        ("{}", "x.yaml:20: variants: wanted a mapping of names to what each changes"),
-        ("{a: 5}", "x.yaml:20: variants.a: wanted a mapping of what it changes, or {}"),
+        ("5", "x.yaml:20: variants: expected a mapping of names to what each changes"),
+        ("[]", "x.yaml:20: variants: expected a mapping of names to what each changes"),
+        ("{}", "x.yaml:20: variants: expected a mapping of names to what each changes"),
+        ("{a: 5}", "x.yaml:20: variants.a: expected a mapping of what it changes, or {}"),
         ("{a: {variants: {b: {}}}}", "x.yaml:20: 'variants' stands at the top of a file only"),
         ("{a: {name: null}}", "x.yaml:1: 'name' is missing"),
-        ("{a: {cluster: 5}}", "x.yaml:20: cluster: came 5; wanted a mapping"),
+        ("{a: {cluster: 5}}", "x.yaml:20: cluster: got 5; expected a mapping"),
         (
             "{a: {cluster: {pools: []}}}",
-            "x.yaml:20: cluster.pools: came an empty list; wanted at least 1",
+            "x.yaml:20: cluster.pools: got an empty list; expected at least 1",
         ),
     ],
 )
@@ -468,25 +468,25 @@ def test_malformed_variants_are_told(variants: str, message: str):
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("a", "wanted key=value, such as --set cluster.pools[0].nodes=2"),
-        ("=5", "wanted key=value, such as --set cluster.pools[0].nodes=2"),
-        ("a..b=3", "'a..b' is no key; wanted one such as cluster.pools[0].nodes"),
-        ("cluster.pools[-1].nodes=2", "'cluster.pools[-1].nodes' is no key; wanted one such as cluster.pools[0].nodes"),
-        ("cluster.pools[0]nodes=2", "'cluster.pools[0]nodes' is no key; wanted one such as cluster.pools[0].nodes"),
-        ("cluster.pools[1].nodes=2", "cluster.pools is a list of 1; came 1, wanted an index from 0 to 0"),
-        ("cluster.pools.nodes=2", "cluster.pools is a list of 1; came 'nodes', wanted an index from 0 to 0"),
+        ("a", "expected key=value, such as --set cluster.pools[0].nodes=2"),
+        ("=5", "expected key=value, such as --set cluster.pools[0].nodes=2"),
+        ("a..b=3", "'a..b' is no key; expected one such as cluster.pools[0].nodes"),
+        ("cluster.pools[-1].nodes=2", "'cluster.pools[-1].nodes' is no key; expected one such as cluster.pools[0].nodes"),
+        ("cluster.pools[0]nodes=2", "'cluster.pools[0]nodes' is no key; expected one such as cluster.pools[0].nodes"),
+        ("cluster.pools[1].nodes=2", "got 1 as an index of cluster.pools; expected an index from 0 to 0"),
+        ("cluster.pools.nodes=2", "got 'nodes' as an index of cluster.pools; expected an index from 0 to 0"),
         ("sed=1", "unknown key 'sed'; did you mean 'seed'?"),
-        ("cluster.pools[0].node.device.name.x=1", "cluster.pools[0].node.device.name: came a mapping; wanted text"),
+        ("cluster.pools[0].node.device.name.x=1", "cluster.pools[0].node.device.name: got a mapping; expected text"),
         ("model.layer=3", "model: unknown key 'layer'; did you mean 'layers'?"),
-        ("seed=x", "seed: came 'x'; wanted a whole number"),
-        ("seed.x=3", "seed: came a mapping; wanted a whole number"),
+        ("seed=x", "seed: got 'x'; expected a whole number"),
+        ("seed.x=3", "seed: got a mapping; expected a whole number"),
         ("seed=[", "is no YAML: expected a value, but found the end of the file"),
         ("seed=*a", "is no YAML: found undefined alias 'a'"),
-        ("seed=!x 3", "the tag '!x' means nothing here; wanted the value alone"),
-        ("duration=5", "duration: 5 has no unit; wanted a time such as '20 min'"),
-        ("duration=5 kg", "duration: 'kg' is a mass, not a time; wanted a time such as '20 min'"),
-        ("cluster.pools=[]", "cluster.pools: came an empty list; wanted at least 1"),
-        ("workload.output_tokens.tokens=5", "workload.output_tokens: 'distribution' is missing; wanted one of empirical, fixed, lognormal, mixture, uniform, zipf"),
+        ("seed=!x 3", "the tag '!x' means nothing here; expected the value alone"),
+        ("duration=5", "duration: 5 has no unit; expected a time such as '20 min'"),
+        ("duration=5 kg", "duration: 'kg' is a mass, not a time; expected a time such as '20 min'"),
+        ("cluster.pools=[]", "cluster.pools: got an empty list; expected at least 1"),
+        ("workload.output_tokens.tokens=5", "workload.output_tokens: 'distribution' is missing; expected one of empirical, fixed, lognormal, mixture, uniform, zipf"),
         ("variants.x=3", "'variants' stands at the top of a file only"),
     ],
 )  # fmt: skip
@@ -496,9 +496,9 @@ def test_a_set_that_is_wrong_is_told_under_its_own_text(assignment: str, message
 
 def test_faults_of_several_sets_come_together():
     assert faults(BASE, sets=("a", "seed=x", "duration=5 kg")) == [
-        "--set a: wanted key=value, such as --set cluster.pools[0].nodes=2",
-        "--set seed=x: seed: came 'x'; wanted a whole number",
-        "--set duration=5 kg: duration: 'kg' is a mass, not a time; wanted a time such as '20 min'",
+        "--set a: expected key=value, such as --set cluster.pools[0].nodes=2",
+        "--set seed=x: seed: got 'x'; expected a whole number",
+        "--set duration=5 kg: duration: 'kg' is a mass, not a time; expected a time such as '20 min'",
     ]
 
 
@@ -534,22 +534,22 @@ def test_setting_nothing_takes_a_key_away():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "x.yaml:1: came nothing; wanted a mapping (`key: value` lines)"),
-        ("# only a comment\n", "x.yaml:1: came nothing; wanted a mapping (`key: value` lines)"),
-        ("- a\n- b\n", "x.yaml:1: came a list; wanted a mapping (`key: value` lines)"),
-        ("5", "x.yaml:1: came 5; wanted a mapping (`key: value` lines)"),
+        ("", "x.yaml:1: got nothing; expected a mapping (`key: value` lines)"),
+        ("# only a comment\n", "x.yaml:1: got nothing; expected a mapping (`key: value` lines)"),
+        ("- a\n- b\n", "x.yaml:1: got a list; expected a mapping (`key: value` lines)"),
+        ("5", "x.yaml:1: got 5; expected a mapping (`key: value` lines)"),
         (edited(("seed: 3", "seed: 3\nseed: 4")), "x.yaml:3: the key 'seed' is written twice, first on line 2"),
         (edited(("weights: bf16", "weights: bf16\n        weights: fp8")), "x.yaml:18: the key 'weights' is written twice, first on line 17"),
-        (edited(("seed: 3", "\tseed: 3")), "x.yaml:2: is no YAML: came a tab; wanted spaces"),
+        (edited(("seed: 3", "\tseed: 3")), "x.yaml:2: is no YAML: got a tab; expected spaces"),
         (edited(("seed: 3", "seed: [3")), "x.yaml:3: is no YAML: expected ',' or ']', but got ':', in what begins on line 2"),
         (edited(("seed: 3", "seed: *x")), "x.yaml:2: is no YAML: found undefined alias 'x'"),
-        (edited(("seed: 3", "seed: !!python/object:os.system 3")), "x.yaml:2: the tag '!!python/object:os.system' means nothing here; wanted the value alone"),
-        (edited(("seed: 3", "? [a, b]\n: 3")), "x.yaml:2: came a sequence as a key; wanted a word or a number"),
-        (edited(("seed: 3", "---\nseed: 3")), "x.yaml:2: is no YAML: came a second document (`---`); wanted one"),
+        (edited(("seed: 3", "seed: !!python/object:os.system 3")), "x.yaml:2: the tag '!!python/object:os.system' means nothing here; expected the value alone"),
+        (edited(("seed: 3", "? [a, b]\n: 3")), "x.yaml:2: got a sequence as a key; expected a word or a number"),
+        (edited(("seed: 3", "---\nseed: 3")), "x.yaml:2: is no YAML: got a second document (`---`); expected one"),
         ("a: &a [*a]\n", "x.yaml:1: an anchor contains itself"),
         ("b: 1\na: &a {b: *a}\n", "x.yaml:2: an anchor contains itself"),
         ("a: &a {<<: *a}\n", "x.yaml:1: an anchor contains itself"),
-        ("<<: 5\n", "x.yaml:1: came 5; wanted a mapping to merge"),
+        ("<<: 5\n", "x.yaml:1: got 5; expected a mapping to merge"),
         ("[" * 5000, "x.yaml: is nested too deeply"),
         ("{a: " * 5000, "x.yaml: is nested too deeply"),
         pytest.param("- " * 3000, "x.yaml: is nested too deeply", marks=pytest.mark.slow),
@@ -590,7 +590,7 @@ def test_anchors_of_a_long_text_are_not_copied():
         )
         if "seed" in line
     ]
-    assert told == "x.yaml:2: seed: came a list; wanted a whole number"
+    assert told == "x.yaml:2: seed: got a list; expected a whole number"
 
 
 def test_a_scenario_that_is_missing_or_a_folder_is_told():
@@ -617,10 +617,10 @@ def test_faults_in_a_node_file_name_that_file_and_its_lines_and_paths_in_it_star
     )
     parts = tmp_path / "parts"
     assert faults(edited(("dgx-h100", "parts/node.yaml"), ("seed: 3", "seed: x"))) == [
-        "x.yaml:2: seed: came 'x'; wanted a whole number",
-        f"{parts}/device.yaml:3: memory.capacity: unknown unit 'TBs'; wanted an amount of data such as '192 GB'",
+        "x.yaml:2: seed: got 'x'; expected a whole number",
+        f"{parts}/device.yaml:3: memory.capacity: unknown unit 'TBs'; expected an amount of data such as '192 GB'",
         f"{parts}/node.yaml:1: 'network' is missing",
-        f"{parts}/node.yaml:3: devices: came 'x'; wanted a whole number",
+        f"{parts}/node.yaml:3: devices: got 'x'; expected a whole number",
         f"{parts}/node.yaml:5: unknown key 'netwerk'; did you mean 'network'?",
     ]
     Path("parts/node.yaml").write_text("a: [")
@@ -643,16 +643,16 @@ def test_lengths_from_a_file_are_checked_by_line(tmp_path: Path):
         ("output_tokens: 100", "output_tokens: {distribution: empirical, path: l.csv}"),
         ("seed: 3", "seed: x"),
     )
-    seed = "x.yaml:2: seed: came 'x'; wanted a whole number"
+    seed = "x.yaml:2: seed: got 'x'; expected a whole number"
     for lengths, message in [
         (
             b"tokens\n5\n-1\n",
-            f"{tmp_path}/l.csv:3: came '-1'; wanted a whole number of tokens from 1 on",
+            f"{tmp_path}/l.csv:3: got '-1'; expected a whole number of tokens from 1 on",
         ),
-        (b"tokens\n", f"{tmp_path}/l.csv: holds no lengths"),
+        (b"tokens\n", f"{tmp_path}/l.csv: the file has no lengths; write one number per line"),
         (
             b"5\n" + b"9" * 5000,
-            f"{tmp_path}/l.csv:2: came '{'9' * 60}…'; wanted a whole number of tokens from 1 on",
+            f"{tmp_path}/l.csv:2: got '{'9' * 60}…'; expected a whole number of tokens from 1 on",
         ),
         (b"\xff\n", f"{tmp_path}/l.csv: is not UTF-8 text (byte 0)"),
     ]:
@@ -682,14 +682,14 @@ def test_a_trace_that_is_missing_or_stands_beside_arrivals_is_told():
     Path("t.csv").write_text(ROWS)
     assert faults(TRACED) == []
     assert faults(edited(("workload:", "workload:\n  trace: {path: t.csv}"))) == [
-        f"x.yaml:{line}: workload.{key}: a trace brings its own; wanted either this or 'trace'"
+        f"x.yaml:{line}: workload.{key}: a trace brings its own; expected either this or 'trace'"
         for line, key in ((7, "arrivals"), (8, "prompt_tokens"), (9, "output_tokens"))
     ]
     assert faults(TRACED.replace("azure", "burst")) == [
-        "x.yaml:5: workload.trace.format: came 'burst'; did you mean 'burstgpt'?"
+        "x.yaml:5: workload.trace.format: got 'burst'; did you mean 'burstgpt'?"
     ]
     assert faults(TRACED.replace("t.csv", "t.csv, limit: 0")) == [
-        "x.yaml:5: workload.trace.limit: came 0; wanted more than 0"
+        "x.yaml:5: workload.trace.limit: got 0; expected more than 0"
     ]
 
 

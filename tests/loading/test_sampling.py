@@ -121,10 +121,10 @@ def test_bursts_are_thinned_too(tmp_path: Path) -> None:
     [
         (
             {"sample": "1/3"},
-            "cluster.pools[0].nodes: 8 cannot be sampled 1/3; wanted a multiple of 3",
+            "cluster.pools[0].nodes: 8 cannot be sampled 1/3; expected a multiple of 3",
         ),
-        ({"sample": "a few"}, "sample: came 'a few'; wanted a share such as 1/250"),
-        ({"sample": "2/4"}, "sample: came '2/4'; wanted a share such as 1/250"),
+        ({"sample": "a few"}, "sample: got 'a few'; expected a share such as 1/250"),
+        ({"sample": "2/4"}, "sample: got '2/4'; expected a share such as 1/250"),
         (
             {
                 "workload": BASE["workload"]

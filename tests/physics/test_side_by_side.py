@@ -36,6 +36,6 @@ def test_each_place_has_the_weights_the_cache_and_the_state_of_both():
 
 def test_a_state_beside_attention_in_some_layers_is_refused():
     with pytest.raises(
-        ValidationError, match="expected 4 at most, or attention and a state in each"
+        ValidationError, match="expected at most 4, or attention and a state in each"
     ):
         model(ATTENTION, STATE | {"layers": 3})

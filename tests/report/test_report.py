@@ -15,7 +15,7 @@ import pytest
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.loading.files import load_scenario, question_of
-from cluster_sim.report import charts, studies
+from cluster_sim.report import charts, run_tables, studies
 from cluster_sim.report import verdict as words
 from cluster_sim.report.page import page, write
 from cluster_sim.report.provenance import used
@@ -153,7 +153,7 @@ def test_warnings_tell_of_rejections_preemptions_full_resources_and_estimates(
     assert summary["rejected"] > 0
     assert summary["preemptions"] > 0
     assert any(
-        f"{summary['rejected']:,} requests were rejected (queue_limit {summary['rejected']:,})"
+        f"{summary['rejected']:,} requests were rejected (queue limit of 3 per replica: {summary['rejected']:,})"
         in one
         for one in said
     )
@@ -233,6 +233,15 @@ def test_curves_of_latency_are_those_of_the_requests(runs: dict[str, Results]) -
     assert longer.y_log
     assert within.limits[0].label == "SLO 100 ms"
     assert within.limits[0].at == 100.0
+
+
+def test_the_reasons_of_rejections_stand_below_the_headlines(runs: dict[str, Results]) -> None:
+    table = run_tables.reasons(charts.views([runs["h100"], runs["tight"]]))
+    rejected = runs["tight"].summary()["rejected"]
+    assert [[cell.text for cell in row[1:]] for row in table.rows] == [
+        ["queue limit of 3 per replica", "0", f"{rejected:,}"]
+    ]
+    assert "queue limit of 3 per replica" in page([runs["tight"]])
 
 
 def test_charts_have_the_gaps_the_phases_and_the_time_of_the_run(runs: dict[str, Results]) -> None:
@@ -423,18 +432,18 @@ def test_a_sensitivity_says_on_which_estimates_the_answer_hangs(
 
 
 def test_faults_of_a_report_say_what_was_wanted(tmp_path: Path, runs: dict[str, Results]) -> None:
-    with pytest.raises(ScenarioError, match="report: has nothing to show; wanted a run folder"):
+    with pytest.raises(ScenarioError, match="report: has nothing to show; expected a run folder"):
         page()
     with pytest.raises(ScenarioError, match="cannot be written: No such file or directory"):
         write(tmp_path / "nowhere" / "x.html", [runs["h100"]])
     (tmp_path / "x.txt").write_text("what")
     with pytest.raises(
         ScenarioError,
-        match=r"is no run folder, no sweep's folder and no table; wanted \.parquet, \.csv or \.json",
+        match=r"is no run folder, no sweep's folder and no table; expected \.parquet, \.csv or \.json",
     ):
         studies.read(tmp_path / "x.txt")
     (tmp_path / "x.json").write_text("[1, 2]")
-    with pytest.raises(ScenarioError, match="is no table; wanted a list of rows, each a mapping"):
+    with pytest.raises(ScenarioError, match="is no table; expected a list of rows, each a mapping"):
         studies.read(tmp_path / "x.json")
     (tmp_path / "y.json").write_text("{")
     with pytest.raises(ScenarioError, match="cannot be read as a table"):

@@ -22,15 +22,15 @@ site: SITE
 @pytest.mark.parametrize(
     ("site", "wanted"),
     [
-        ("{inlet: 25}", "25 has no unit; wanted a temperature such as '25 degC'"),
+        ("{inlet: 25}", "25 has no unit; expected a temperature such as '25 degC'"),
         (
             "{inlet: {mean: 25 degC, points: [[0 s, 20 degC]]}}",
-            "wanted a temperature such as '25 degC', a 'mean' with a 'swing', or 'points'",
+            "expected a temperature such as '25 degC', a 'mean' with a 'swing', or 'points'",
         ),
         ("{inlet: {points: [[1 s, 20 degC], [1 s, 30 degC]]}}", "points must ascend in time"),
         (
             "{inlet: {swing: 3 K, points: [[1 s, 20 degC]]}}",
-            "'points' stand in place of 'swing'; wanted one of the two",
+            "'points' stand in place of 'swing'; expected one of the two",
         ),
         # 2 · (8 · 115 W + 2200 W + 870 W · (920/5600)²) = 6287 W
         (
@@ -43,15 +43,15 @@ site: SITE
         ),
         (
             "{events: [{at: 1 s, lasts: 1 s, what: pump_failure, factor: 0.5}]}",
-            "pump_failure happens to no node that is cooled by liquid; wanted fan_failure",
+            "pump_failure happens to no node that is cooled by liquid; expected fan_failure",
         ),
         (
             "{events: [{at: 1 s, lasts: 1 s, what: fan_failure}]}",
-            "fan_failure wants 'factor', such as 'factor: 0.5'",
+            "fan_failure needs 'factor', such as 'factor: 0.5'",
         ),
         (
             "{events: [{at: 1 s, lasts: 1 s, what: inlet_rise, factor: 0.5, rise: 3 K}]}",
-            "inlet_rise wants 'rise', such as 'rise: 8 K', and no 'factor'",
+            "inlet_rise needs 'rise', such as 'rise: 8 K', and no 'factor'",
         ),
     ],
 )

@@ -190,7 +190,7 @@ def test_an_override_that_is_wrong_is_told_under_its_key(tmp_path: Path):
             seed=-3,
         )
     assert str(told.value).splitlines() == [
-        "--seed: seed: came -3; wanted 0 at least",
-        "override slo.ttft: slo.ttft: 'kg' is a mass, not a time; wanted a time such as '20 min'",
-        "override cluster.pools[0].nodes: cluster.pools[0].nodes: came -1; wanted more than 0",
+        "--seed: seed: got -3; expected at least 0",
+        "override slo.ttft: slo.ttft: 'kg' is a mass, not a time; expected a time such as '20 min'",
+        "override cluster.pools[0].nodes: cluster.pools[0].nodes: got -1; expected more than 0",
     ]

@@ -227,7 +227,7 @@ def test_a_block_is_counted_over_all_devices_and_a_tier_that_is_slower_than_read
     [
         (
             {"offload": [{}]},
-            r"kv.offload: without prefix caching no block is ever found again; wanted prefix_caching: true",
+            r"kv.offload: without prefix caching no block is ever found again; expected prefix_caching: true",
         ),
         (
             {"prefix_caching": True, "offload": [{}, {}]},
@@ -243,7 +243,7 @@ def test_a_block_is_counted_over_all_devices_and_a_tier_that_is_slower_than_read
         ),
         (
             {"prefix_caching": True, "offload": [{"tier": "tape"}]},
-            r"kv.offload\[0\].tier: came 'tape'; known: host, nvme",
+            r"kv.offload\[0\].tier: got 'tape'; known: host, nvme",
         ),
         ({"prefix_caching": True, "offload": [{"latency": "1 s"}]}, r"kv.offload\[0\]"),
     ],

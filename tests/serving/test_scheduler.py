@@ -256,7 +256,7 @@ def test_blocks_move_over_the_link_between_each_device_and_its_host(tmp_path: Pa
     pool["node"]["links"] = [narrow]
     path.write_text(json.dumps(text))
     with pytest.raises(
-        ScenarioError, match="test node has no way between host and device; wanted swap_bandwidth"
+        ScenarioError, match="test node has no way between host and device; expected swap_bandwidth"
     ):
         cluster_sim.load_scenario(path)
 
@@ -266,11 +266,11 @@ def test_blocks_move_over_the_link_between_each_device_and_its_host(tmp_path: Pa
     [
         (
             {"kv": {"prefix_caching": True}},
-            "kv.prefix_caching: static batching goes without; wanted the policy 'continuous'",
+            "kv.prefix_caching: static batching goes without; expected the policy 'continuous'",
         ),
         (
             {"kv": {"watermark": 0.1}},
-            "kv.watermark: static batching goes without; wanted the policy 'continuous'",
+            "kv.watermark: static batching goes without; expected the policy 'continuous'",
         ),
         (
             {"replica": {"speculation": {"draft_tokens": 2, "acceptance": 0.5}}},

@@ -243,10 +243,10 @@ def test_a_drafter_takes_room_from_the_cache(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("plan", "message"),
     [
-        ({"draft_tokens": 3}, "wanted either 'acceptance' or 'acceptance_length'"),
+        ({"draft_tokens": 3}, "expected either 'acceptance' or 'acceptance_length'"),
         (
             {"draft_tokens": 3, "acceptance": 0.5, "acceptance_length": 2},
-            "wanted either 'acceptance' or 'acceptance_length'",
+            "expected either 'acceptance' or 'acceptance_length'",
         ),
         (
             {"draft_tokens": 3, "acceptance_length": 4.5},
@@ -254,7 +254,7 @@ def test_a_drafter_takes_room_from_the_cache(tmp_path: Path) -> None:
         ),
         (
             {"draft_tokens": 3, "acceptance": 0.5, "draft_cost": 0.1, "mtp_layers": 1},
-            "wanted one at most of 'draft_model', 'draft_cost' and 'mtp_layers'",
+            "expected at most one of 'draft_model', 'draft_cost' and 'mtp_layers'",
         ),
         (
             {"draft_tokens": 9, "acceptance": 0.5},

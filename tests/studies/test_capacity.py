@@ -261,16 +261,16 @@ def test_options_that_do_not_fit_are_told_with_their_reason(tmp_path: Path) -> N
     [
         (
             {"slo": {}},
-            "queue.yaml:1: 'slo' is missing; wanted what must be met, such as slo: {ttft: 500 ms, tpot: 25 ms}",
+            "queue.yaml:1: 'slo' is missing; expected what must be met, such as slo: {ttft: 500 ms, tpot: 25 ms}",
         ),
         ({"asked": {"pool": "q"}}, "capacity.pool: no pool 'q'; known: p"),
         (
             {"asked": {"rate": "5 kg"}},
-            "capacity.rate: 'kg' is a mass, not a rate; wanted a rate such as '5 /s'",
+            "capacity.rate: 'kg' is a mass, not a rate; expected a rate such as '5 /s'",
         ),
         (
             {"workload": BASE["workload"] | {"arrivals": {"process": "at_once", "requests": 5}}},
-            "has no rate that can be searched; wanted arrivals such as {process: poisson, rate: 5 /s}",
+            "has no rate that can be searched; expected arrivals such as {process: poisson, rate: 5 /s}",
         ),
     ],
 )
@@ -311,10 +311,10 @@ def test_the_commands_of_studies_print_their_answers(
     )
     assert code == 0
     for text in (
-        "queue: copy less one",
+        "queue: copy minus one",
         "mean_ttft_ms",
         "identical",
-        "2 replications on common random numbers",
+        "2 replications with common random numbers",
     ):
         assert text in out
     code, out, _ = call(capsys, "sweep", path, "--workers", 0, "--out", tmp_path / "sweep")

@@ -288,7 +288,7 @@ BUSY = {
         (
             {"one": {}},
             "mean_ttft_ms",
-            "queue.yaml: has nothing to compare; wanted two variants at least",
+            "queue.yaml: has nothing to compare; expected at least two variants",
         ),
         (
             {"one": {}, "two": {}},

@@ -99,7 +99,7 @@ def test_a_figure_that_cannot_be_at_both_ends_is_not_looked_at(tmp_path: Path) -
 def test_a_share_of_a_range_is_written_with_its_unit() -> None:
     assert Uncertain("x", (), "3 us", "2 us", "6 us", "low", "").at(0.25) == "3.0 us"
     assert Uncertain("x", (), "0.5", 0.4, 0.6, "low", "").at(0.5) == 0.5
-    with pytest.raises(ScenarioError, match="x: has a range from 2 us to 1 ms; wanted one unit"):
+    with pytest.raises(ScenarioError, match="x: has a range from 2 us to 1 ms; expected one unit"):
         Uncertain("x", (), "3 us", "2 us", "1 ms", "low", "").at(0.5)
 
 

@@ -168,9 +168,9 @@ def test_capacity_counts_dollars_only_where_all_options_have_prices(tmp_path: Pa
             "cost",
             "5 kW",
             None,
-            "--at: 'kW' is a power, not a running cost; wanted something such as '1000 USD/h'",
+            "--at: 'kW' is a power, not a running cost; expected something such as '1000 USD/h'",
         ),
-        ("cost", "0 USD/h", None, "--at: came 0 USD/h; wanted more than nothing"),
+        ("cost", "0 USD/h", None, "--at: got 0 USD/h; expected more than nothing"),
         (
             "cost",
             None,
@@ -210,9 +210,9 @@ def test_the_command_prints_the_clusters_side_by_side_and_writes_the_table(
     for part in (
         "iso: equal cost, 12 USD/h",
         "copies of the cluster",
-        "users at once",
+        "simultaneous users",
         "mean power [kW]",
-        "output tokens a day [millions]",
+        "output tokens per day [millions]",
     ):
         assert part in text
     assert pq.read_table(out)["copies"].to_pylist() == approx([6.0, 2.0])

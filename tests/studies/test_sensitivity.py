@@ -117,6 +117,6 @@ def test_the_command_prints_the_tornado(tmp_path: Path, capsys: pytest.CaptureFi
     for text in (
         "lone: mean_ttft_ms is",
         "at the low end",
-        "figures of low confidence or below do not move it",
+        "figures of low confidence or below have no effect",
     ):
         assert text in out

@@ -217,12 +217,12 @@ def test_points_that_fail_are_recorded_with_their_reasons_and_stop_nothing(
         ),
         (
             {"axes": [{"seed": [1], "duration": ["1 s", "2 s"]}]},
-            "keys of one axis move together: wanted as many values of each, came 1 of seed, 2 of duration",
+            "keys of one axis move together: expected as many values of each, got 1 of seed, 2 of duration",
         ),
         ({"axes": [{"seed": [1]}, {"seed": [2]}]}, "seed is in two axes"),
         (
             {"axes": [{"seed": {"low": "1 s", "high": "2 min", "points": 3}}]},
-            "sweep.axes[0].seed: low is in 's' and high in 'min'; wanted one unit",
+            "sweep.axes[0].seed: low is in 's' and high in 'min'; expected one unit",
         ),
         ({"axes": AXES, "exclude": [{"seed": 1}]}, "exclude names 'seed', which is no axis"),
     ],

@@ -384,7 +384,7 @@ def test_a_thousand_gpus_have_as_many_places_as_were_counted_by_hand():
 
 
 def test_a_network_is_links_or_a_fabric():
-    with pytest.raises(ValueError, match="wanted 'links' or 'fabric'"):
+    with pytest.raises(ValueError, match="expected 'links' or 'fabric'"):
         NetworkSpec.model_validate({"name": "nothing"})
     machine = topology(
         "dgx-b200",

@@ -503,7 +503,7 @@ def test_errors_of_prefix_hits_are_points() -> None:
     ("text", "said"),
     [
         ("dataset,source\na,b\n", "m.csv:1: lacks the columns hardware, n_devices"),
-        (",".join(COLUMNS) + "\na,b\n", "m.csv:2: wanted 20 values"),
+        (",".join(COLUMNS) + "\na,b\n", "m.csv:2: expected 20 values"),
         (None, "m.csv: cannot be read: No such file"),
     ],
 )
@@ -521,7 +521,7 @@ def test_a_table_that_is_none_is_a_fault_with_its_place(
 def test_a_value_that_is_no_number_above_zero_is_a_fault_with_its_line(
     tmp_path: Path, value: str
 ) -> None:
-    with pytest.raises(ScenarioError, match=r"m.csv:3: value: came"):
+    with pytest.raises(ScenarioError, match=r"m.csv:3: value: got"):
         read_measurements(table(tmp_path / "m.csv", {}, {"value": value}))
 
 

@@ -312,9 +312,9 @@ def test_a_rate_curve_bends_the_time_of_any_process_and_leaves_its_order() -> No
     [
         (
             {"points": [["0 s", "1 /s"]], "rate": "5 /s"},
-            "wanted either 'rate' with the day's curve, or 'points'",
+            "expected either 'rate' with the day's curve, or 'points'",
         ),
-        ({}, "wanted either 'rate' with the day's curve, or 'points'"),
+        ({}, "expected either 'rate' with the day's curve, or 'points'"),
         ({"points": [["5 s", "1 /s"], ["5 s", "2 /s"]]}, "points must ascend in time"),
         (
             {"points": [["5 s", "1 /s"], ["9 s", "2 /s"]], "period": "8 s"},
@@ -322,8 +322,8 @@ def test_a_rate_curve_bends_the_time_of_any_process_and_leaves_its_order() -> No
         ),
         ({"points": [["5 s", "1 /s"]], "weekend": 0.5}, "'points' stand in place of 'weekend'"),
         ({"points": [["0 s", "0 /s"]], "period": "8 s"}, "points are all zero"),
-        ({"points": [["0 s", "1 /s"], ["1 s", "0 /s"]]}, "points must not end at zero for ever"),
-        ({"rate": "1 /s", "period": "8 s"}, "'period' says after which time 'points' repeat"),
+        ({"points": [["0 s", "1 /s"], ["1 s", "0 /s"]]}, "the last point holds indefinitely"),
+        ({"rate": "1 /s", "period": "8 s"}, "'period' is the time after which 'points' repeat"),
     ],
 )
 def test_a_curve_that_is_none_is_refused(changes: dict[str, Any], said: str) -> None:

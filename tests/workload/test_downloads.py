@@ -87,7 +87,11 @@ def test_what_comes_from_the_host_that_was_asked_is_kept(
         ("/huge", {}, "has 1,000,000,000,000 bytes; expected at most 4,000,000,000"),
         ("/plain", {"bytes": 3}, f"has {len(BODY)} bytes; expected 3, as was published"),
         ("/unsaid", {"bytes": 3}, "sends more than 3 bytes"),
-        ("/unsaid", {"bytes": 99}, f"cannot be fetched: {len(BODY)} of 99 bytes came; try again"),
+        (
+            "/unsaid",
+            {"bytes": 99},
+            f"cannot be fetched: {len(BODY)} of 99 bytes arrived; try again",
+        ),
         ("/cut", {}, "cannot be fetched: "),
     ],
 )

@@ -143,11 +143,11 @@ def test_a_file_of_lengths_is_drawn_from_evenly(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "holds no lengths"),
-        ("tokens\n", "holds no lengths"),
-        ("10\n-3\n", ":2: came '-3'"),
-        ("10\nten\n", ":2: came 'ten'"),
-        ("10\n0\n", ":2: came '0'"),
+        ("", "the file has no lengths"),
+        ("tokens\n", "the file has no lengths"),
+        ("10\n-3\n", ":2: got '-3'"),
+        ("10\nten\n", ":2: got 'ten'"),
+        ("10\n0\n", ":2: got '0'"),
     ],
 )
 def test_a_file_of_lengths_that_is_wrong_is_refused_with_its_line(

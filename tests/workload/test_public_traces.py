@@ -185,6 +185,6 @@ def test_a_trace_that_is_none_and_pooch_that_is_missing_are_told(
     monkeypatch.setitem(sys.modules, "pooch", None)
     with pytest.raises(
         ScenarioError,
-        match=r"fetch: wants the package pooch; install it with: pip install 'cluster-sim\[traces\]'",
+        match=r"fetch: needs the package pooch; install it with: pip install 'cluster-sim\[traces\]'",
     ):
         fetch(public_trace("mooncake-synthetic"), tmp_path)

@@ -385,25 +385,25 @@ def test_a_run_finds_in_its_cache_what_the_traffic_alone_says_could_be_found(
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"concurrency": None}, "wanted either 'arrivals' of sessions or a 'concurrency'"),
+        ({"concurrency": None}, "expected either 'arrivals' of sessions or a 'concurrency'"),
         (
             {"arrivals": {"process": "poisson", "rate": "1 /s"}},
-            "wanted either 'arrivals' of sessions or a 'concurrency'",
+            "expected either 'arrivals' of sessions or a 'concurrency'",
         ),
         (
             {"concurrency": None, "arrivals": {"process": "closed_loop", "concurrency": 4}},
             "sessions wait for their answers already",
         ),
-        ({"turns": None}, "'turns' is missing; wanted it, a 'preset' or a 'trace'"),
+        ({"turns": None}, "'turns' is missing; expected it, a 'preset' or a 'trace'"),
         (
             {"turns": {"none": 0.1, "median": 2, "sigma": 0, "max": 9}},
-            "a session has one turn at least; wanted 'turns' without 'none'",
+            "a session has one turn at least; expected 'turns' without 'none'",
         ),
         ({"tool_gap": None}, "'tool_steps' want 'tool_tokens' and a 'tool_gap'"),
         ({"preset": "coding-agnt"}, "no session preset 'coding-agnt'; did you mean 'coding-agent'"),
         (
             {"user_gap": {"distribution": "spans", "spans": [{"weight": 1, "low": "1 s"}]}},
-            "wanted either 'high', or 'mean' for a tail",
+            "expected either 'high', or 'mean' for a tail",
         ),
         (
             {
@@ -424,7 +424,7 @@ def test_sessions_that_are_none_are_refused(changes: dict[str, Any], said: str) 
 def test_a_scenario_of_sessions_is_checked_as_a_whole(tmp_path: Path) -> None:
     with pytest.raises(
         ScenarioError,
-        match=r"sessions\.yaml:1: workload\.arrivals: sessions bring their own; wanted either this or 'sessions'",
+        match=r"sessions\.yaml:1: workload\.arrivals: sessions bring their own; expected either this or 'sessions'",
     ):
         run(
             tmp_path,
@@ -434,12 +434,12 @@ def test_a_scenario_of_sessions_is_checked_as_a_whole(tmp_path: Path) -> None:
     parts = [{"name": "a", "share": 1, "prompt_tokens": 5}]
     with pytest.raises(
         ScenarioError,
-        match=r"workload\.classes\[0\]\.prompt_tokens: sessions bring their own; wanted either this or 'sessions'",
+        match=r"workload\.classes\[0\]\.prompt_tokens: sessions bring their own; expected either this or 'sessions'",
     ):
         run(tmp_path, PLAIN, workload={"sessions": PLAIN, "classes": parts})
     with pytest.raises(
         ScenarioError,
-        match=r"'duration' is missing; wanted a time such as '20 min', or 'requests' under workload\.sessions",
+        match=r"'duration' is missing; expected a time such as '20 min', or 'requests' under workload\.sessions",
     ):
         run(tmp_path, PLAIN, duration=None)
     with pytest.raises(

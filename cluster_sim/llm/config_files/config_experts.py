@@ -149,7 +149,7 @@ def _shared(reader: ConfigKeys, expert: int) -> dict[str, int]:
             )
         return {"shared": count}
     if reader.model_type == "hy_v3" and not count:
-        reader.fault("num_shared_experts: got 0; expected 1 at least: its class has one anyway")
+        reader.fault("num_shared_experts: got 0; expected at least 1: its class has one anyway")
     key, width = reader.value(*_SHARED_WIDTH)
     if not width:
         return {"shared": count}

@@ -181,10 +181,10 @@ class ConfigKeys:
                 )
             value = value[0]
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            self.fault(f"{key}: got {shown(value)}; expected a whole number, {least} at least")
+            self.fault(f"{key}: got {shown(value)}; expected a whole number of at least {least}")
             return max(least, 1)
         if value > COUNT.most:
-            self.fault(f"{key}: got {value}; expected {COUNT.most:,} at most: {COUNT.why}")
+            self.fault(f"{key}: got {value}; expected at most {COUNT.most:,}: {COUNT.why}")
             return max(least, 1)
         return value
 

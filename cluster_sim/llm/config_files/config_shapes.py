@@ -85,7 +85,7 @@ def count_layers(reader: ConfigKeys) -> int:
         layers = reader.count("num_hidden_layers", "num_layers", "n_layers", "n_layer")
         if layers > LAYERS.most:
             reader.fault(
-                f"num_hidden_layers: got {shown(layers)}; expected {LAYERS.most:,} at most: {LAYERS.why}"
+                f"num_hidden_layers: got {shown(layers)}; expected at most {LAYERS.most:,}: {LAYERS.why}"
             )
             layers = 1
         reader.layers = layers

@@ -23,7 +23,7 @@ def batching_faults(pool: Pool, trail: Trail) -> Iterator[Finding]:
     for section, option in options.items():
         yield (
             (*trail, section, option),
-            "static batching goes without; wanted the policy 'continuous'",
+            "static batching goes without; expected the policy 'continuous'",
         )
 
 

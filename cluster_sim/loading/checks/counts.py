@@ -34,7 +34,7 @@ def _time_faults(scenario: Scenario) -> Iterator[Finding]:
         if value_s > MAX_SECONDS:
             yield (
                 (key,),
-                f"came {value_s:g} s; wanted {MAX_SECONDS:g} s at most: later times are not told apart to a tenth of a microsecond",
+                f"got {value_s:g} s; expected at most {MAX_SECONDS:g} s: later times are not told apart to a tenth of a microsecond",
             )
 
 

@@ -46,7 +46,7 @@ def offload_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
     if tiers and not pool.kv.prefix_caching:
         yield (
             (*at, "offload"),
-            "without prefix caching no block is ever found again; wanted prefix_caching: true",
+            "without prefix caching no block is ever found again; expected prefix_caching: true",
         )
     for index, tier in enumerate(tiers):
         if tier.tier in [other.tier for other in tiers[:index]]:

@@ -50,7 +50,7 @@ def _wafer_faults(pool: Pool, at: Trail) -> Iterator[Finding]:
         if (value := getattr(plan, key)) != 1:
             yield (
                 (*at, key),
-                f"came {value}; {device.name} is a wafer, whose layers are spread by 'wafers'",
+                f"got {value}; {device.name} is a wafer, whose layers are spread by 'wafers'",
             )
     if device.wafer is not None and plan.reserved_rows >= device.wafer.rows:
         yield (
@@ -65,11 +65,11 @@ def _gpu_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
     if plan.wafers is not None:
         yield (
             (*at, "wafers"),
-            f"{device.name} is no wafer; wanted tensor_parallel and pipeline_parallel",
+            f"{device.name} is no wafer; expected tensor_parallel and pipeline_parallel",
         )
     for key, default in _WAFER_KEYS:
         if (value := getattr(plan, key)) != default:
-            yield (*at, key), f"came {value}; {device.name} is no wafer"
+            yield (*at, key), f"got {value}; {device.name} is no wafer"
     yield from _head_faults(model, plan.tensor_parallel, (*at, "tensor_parallel"))
     yield from _expert_faults(model, pool, at)
     yield from _group_faults(pool, at)
@@ -98,7 +98,7 @@ def _group_faults(pool: Pool, at: Trail) -> Iterator[Finding]:
     elif plan.tensor_parallel > 1 and device.collectives.all_reduce is None:
         yield (
             (*at, "tensor_parallel"),
-            f"{device.name} has no figures for all_reduce; wanted 1, or collectives.all_reduce in its file",
+            f"{device.name} has no figures for all_reduce; expected 1, or collectives.all_reduce in its file",
         )
 
 
@@ -111,8 +111,8 @@ def _expert_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:
             if value != 1:
                 yield (
                     (*at, key),
-                    f"came {value}; {model.name} has no experts to share"
-                    + ("; wanted more replicas" if key == "data_parallel" else ""),
+                    f"got {value}; {model.name} has no experts to share"
+                    + ("; expected more replicas" if key == "data_parallel" else ""),
                 )
         return
     devices = plan.tensor_parallel * data
@@ -129,7 +129,7 @@ def _expert_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:
     if data > 1 and (collectives.all_gather is None or collectives.reduce_scatter is None):
         yield (
             (*at, "data_parallel"),
-            f"{pool.node.device.name} has no figures for all_gather and reduce_scatter; wanted 1, or them in its file",
+            f"{pool.node.device.name} has no figures for all_gather and reduce_scatter; expected 1, or them in its file",
         )
 
 
@@ -139,12 +139,12 @@ def _host_link_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]
     if pool.replica.start == "cold" and deployment.load_s is None:
         yield (
             (*trail, "replica", "start"),
-            f"{pool.node.name} has no link between host and device; wanted load_bandwidth",
+            f"{pool.node.name} has no link between host and device; expected load_bandwidth",
         )
     if pool.kv.preemption == "swap" and deployment.swap_bandwidth_bytes_per_s is None:
         yield (
             (*trail, "kv", "preemption"),
-            f"{pool.node.name} has no way between host and device; wanted swap_bandwidth",
+            f"{pool.node.name} has no way between host and device; expected swap_bandwidth",
         )
 
 
@@ -160,5 +160,5 @@ def _count_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
     elif pool.replicas is None and devices % each:
         yield (
             trail,
-            f"{hold}, which replicas of {each} do not divide; wanted a multiple, or 'replicas: {devices // each}'",
+            f"{hold}, which replicas of {each} do not divide; expected a multiple, or 'replicas: {devices // each}'",
         )

@@ -20,7 +20,7 @@ def role_faults(scenario: Scenario) -> Iterator[Finding]:
     if cluster.hand_over is not None and not (by_role["prefill"] or by_role["decode"]):
         yield (
             ("cluster", "hand_over"),
-            "no pool hands over; wanted pools with replica.role prefill and decode",
+            "no pool hands over; expected pools with replica.role prefill and decode",
         )
     for index, pool in enumerate(cluster.pools):
         if pool.replica.role != "both":
@@ -33,22 +33,22 @@ def _of_pool(pool: Pool, at: Trail, by_role: dict[str, list[Pool]]) -> Iterator[
     if not by_role[other]:
         yield (
             (*at, "replica", "role"),
-            f"came {role}; no pool has the role {other} to hand over {'to' if role == 'prefill' else 'from'}",
+            f"got {role}; no pool has the role {other} to hand over {'to' if role == 'prefill' else 'from'}",
         )
     if not pool.batching.is_continuous:
         yield (
             (*at, "batching"),
-            f"static batching keeps its requests to the end; a pool of the role {role} wants the policy 'continuous'",
+            f"static batching keeps its requests to the end; a pool of the role {role} needs the policy 'continuous'",
         )
     if role == "prefill" and pool.replica.speculation is not None:
         yield (
             (*at, "replica", "speculation"),
-            "a pool of the role prefill decodes nothing; wanted it where the role is decode",
+            "a pool of the role prefill decodes nothing; expected it where the role is decode",
         )
     if role == "decode":
         for source in by_role["prefill"]:
             if source.replica.kv_cache != pool.replica.kv_cache:
                 yield (
                     (*at, "replica", "kv_cache"),
-                    f"came {pool.replica.kv_cache}; pool '{source.name}' hands over {source.replica.kv_cache}, and KV is moved as it is",
+                    f"got {pool.replica.kv_cache}; pool '{source.name}' hands over {source.replica.kv_cache}, and KV is moved as it is",
                 )

@@ -28,7 +28,7 @@ def _power_limit_faults(pool: Pool, at: Trail) -> Iterator[Finding]:
     if pool.power_limit_w is None:
         return
     if power is None:
-        yield at, f"{pool.node.device.name} does not say what it draws; wanted power in its file"
+        yield at, f"{pool.node.device.name} does not say what it draws; expected power in its file"
     elif pool.power_limit_w <= power.busy_w:
         yield (
             at,
@@ -73,5 +73,5 @@ def _medium_faults(event: SiteEvent, hit: list[Pool], at: Trail) -> Iterator[Fin
         other = "fan" if medium == "liquid" else "pump"
         yield (
             (*at, "what"),
-            f"{event.what} happens to no node that is cooled by {medium}; wanted {other}_failure",
+            f"{event.what} happens to no node that is cooled by {medium}; expected {other}_failure",
         )

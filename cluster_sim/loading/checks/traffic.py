@@ -33,9 +33,9 @@ def _doubled_sources(workload: Workload) -> Iterator[Finding]:
     what, which = _brings(workload)
     for key in _OWN_KEYS:
         if getattr(workload, key) is not None:
-            yield ("workload", key), f"{what} own; wanted either this or '{which}'"
+            yield ("workload", key), f"{what} own; expected either this or '{which}'"
     if workload.trace is not None and workload.sessions is not None:
-        yield ("workload", "sessions"), "a trace brings its own; wanted either this or 'trace'"
+        yield ("workload", "sessions"), "a trace brings its own; expected either this or 'trace'"
 
 
 def _brings(workload: Workload) -> tuple[str, str]:
@@ -53,7 +53,7 @@ def _missing_keys(workload: Workload) -> Iterator[Finding]:
         if getattr(workload, key) is None and not given_by_classes:
             yield (
                 ("workload",),
-                f"'{key}' is missing; wanted arrivals, prompt_tokens and output_tokens, or a trace",
+                f"'{key}' is missing; expected arrivals, prompt_tokens and output_tokens, or a trace",
             )
 
 
@@ -69,7 +69,7 @@ def _session_faults(workload: Workload) -> Iterator[Finding]:
     if all(next(turns, None) is None for turns in drawn):
         yield (
             ("workload", "sessions", "window_tokens"),
-            f"came {sessions.window_tokens}; none of {_SESSIONS:,} sessions has a first prompt and an answer that fit: wanted more tokens",
+            f"got {sessions.window_tokens}; none of {_SESSIONS:,} sessions has a first prompt and an answer that fit: expected more tokens",
         )
 
 
@@ -84,15 +84,15 @@ def _class_faults(workload: Workload) -> Iterator[Finding]:
             has_own = getattr(traffic_class, key) is not None
             if (workload.trace or workload.sessions) is not None and has_own:
                 what, which = _brings(workload)
-                yield (*at, key), f"{what} own; wanted either this or '{which}'"
+                yield (*at, key), f"{what} own; expected either this or '{which}'"
     if workload.classes and workload.length_correlation is not None:
         yield (
             ("workload", "length_correlation"),
-            "lengths of classes are drawn independently; wanted either this or 'classes'",
+            "lengths of classes are drawn independently; expected either this or 'classes'",
         )
     total = sum(each.share for each in workload.classes)
     if workload.classes and abs(total - 1.0) > 1e-6:
-        yield ("workload", "classes"), f"the shares add up to {total:g}; wanted 1"
+        yield ("workload", "classes"), f"the shares add up to {total:g}; expected 1"
 
 
 def _length_faults(scenario: Scenario) -> Iterator[Finding]:
@@ -106,7 +106,7 @@ def _length_faults(scenario: Scenario) -> Iterator[Finding]:
         source = "sessions" if workload.sessions else "arrivals"
         yield (
             (),
-            f"'duration' is missing; wanted a time such as '20 min', or 'requests' under workload.{source}",
+            f"'duration' is missing; expected a time such as '20 min', or 'requests' under workload.{source}",
         )
     if scenario.duration_s is not None and scenario.warmup_s >= scenario.duration_s:
         yield (

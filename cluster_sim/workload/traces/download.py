@@ -101,7 +101,7 @@ def _save(url: str, answer: Any, file: IO[bytes], size_bytes: int | None) -> Non
     expected = _said_bytes(answer) if size_bytes is None else size_bytes
     if expected is not None and received != expected:
         raise ScenarioError.at(
-            url, f"cannot be fetched: {received:,} of {expected:,} bytes came; try again"
+            url, f"cannot be fetched: {received:,} of {expected:,} bytes arrived; try again"
         )
 
 

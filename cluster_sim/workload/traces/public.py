@@ -77,7 +77,7 @@ def fetch(trace: PublicTrace, into: Path) -> Path:
         import pooch
     except ImportError as fault:
         raise ScenarioError.at(
-            "fetch", "wants the package pooch; install it with: pip install 'cluster-sim[traces]'"
+            "fetch", "needs the package pooch; install it with: pip install 'cluster-sim[traces]'"
         ) from fault
     # It tells hashes of files that have none; we say what was written.
     pooch.get_logger().setLevel("ERROR")

@@ -119,7 +119,7 @@ def _tokens_by(path: str) -> Callable[[str], int]:
     except ImportError as fault:
         raise ScenarioError.at(
             path,
-            "wants the package tokenizers; install it with: pip install 'cluster-sim[tokenizers]', or say tokens_per_word",
+            "needs the package tokenizers; install it with: pip install 'cluster-sim[tokenizers]', or say tokens_per_word",
         ) from fault
     try:
         tokenizer = tokenizers.Tokenizer.from_file(path)

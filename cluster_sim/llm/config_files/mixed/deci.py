@@ -37,7 +37,7 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
     attention = [_attention(reader, shape, place, block) for place, block in enumerate(blocks)]
     dense = [_dense(reader, shape["hidden"], place, block) for place, block in enumerate(blocks)]
     if not any(attention):
-        reader.fault("block_configs: got no layer with attention; expected one at least")
+        reader.fault("block_configs: got no layer with attention; expected at least one")
         return shape
     return _with(reader, shape, attention) | {"dense": reader.order.feeding(dense)}
 
