@@ -8,20 +8,22 @@ from typing import Any
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.loading.files import ScenarioFile
-from cluster_sim.schema import CATALOG, Figure, Trail, catalog_names, figures, path_text, read_yaml
+from cluster_sim.schema import (
+    CATALOG,
+    ENTRY_KINDS,
+    LIKE,
+    Figure,
+    Trail,
+    catalog_names,
+    figures,
+    opened,
+    path_text,
+    read_yaml,
+)
 from cluster_sim.units import number_and_unit
 
 CONFIDENCES = ("low", "medium", "high")
 """Confidences of figures, the lowest first."""
-_KINDS = {
-    "model": "models",
-    "node": "nodes",
-    "device": "devices",
-    "engine": "engines",
-    "network": "links",
-    "prices": "prices",
-}
-"""Folder of the catalog, by the key under which a file names a catalog entry."""
 
 
 @dataclass(frozen=True)
@@ -86,16 +88,21 @@ def uncertain_figures(
     spread
         Relative uncertainty in either direction of a figure without a range.
     """
-    places: dict[tuple[str, str], list[str]] = {}
-    for trail, kind, name in _entries(file.written(variant)):
-        places.setdefault((kind, name), []).append(path_text(trail))
-    for (kind, name), keys in places.items():
+    places: dict[tuple[str, str], list[_Entry]] = {}
+    for entry in _entries(file.written(variant)):
+        places.setdefault((entry.kind, entry.name), []).append(entry)
+    for (kind, name), entries in places.items():
         for figure in figures(read_yaml(CATALOG / kind / f"{name}.yaml").data):
             ends = ends_of(figure, spread) if figure.confidence in confidences else None
-            if ends is not None:
+            keys = tuple(
+                f"{path_text(entry.trail)}.{figure.path}"
+                for entry in entries
+                if not entry.has_another(figure)
+            )
+            if ends is not None and keys:
                 yield Uncertain(
                     name=f"{name}: {figure.path}",
-                    keys=tuple(f"{key}.{figure.path}" for key in keys),
+                    keys=keys,
                     value=figure.value,
                     low=ends[0],
                     high=ends[1],
@@ -104,22 +111,34 @@ def uncertain_figures(
                 )
 
 
-def _entries(written: Any, trail: Trail = ()) -> Iterator[tuple[Trail, str, str]]:
-    """Yield (path, kind, name) of each catalog entry that a file names.
+"""Confidences of figures, the lowest first."""
 
     Entries that are named inside these entries are included.
     """
     if isinstance(written, dict):
         for key, value in written.items():
-            inner, kind = (*trail, key), _KINDS.get(str(key))
-            if kind is not None and isinstance(value, str) and value in catalog_names(kind):
-                yield inner, kind, value
-                yield from _entries(read_yaml(CATALOG / kind / f"{value}.yaml").data, inner)
+            inner, kind = (*trail, key), ENTRY_KINDS.get(str(key))
+            changes = value if isinstance(value, dict) else {LIKE: value}
+            name = changes.get(LIKE)
+            if kind is not None and isinstance(name, str) and name in catalog_names(kind):
+                changes = {part: changes[part] for part in changes if part != LIKE}
+                yield _Entry(inner, kind, name, tuple(map(path_text, _leaves(changes))))
+                entry = read_yaml(CATALOG / kind / f"{name}.yaml").data
+                yield from _entries({**entry, **opened(entry, changes)}, inner)
             else:
                 yield from _entries(value, inner)
     elif isinstance(written, list):
         for index, value in enumerate(written):
             yield from _entries(value, (*trail, index))
+
+
+def _leaves(changes: Any, trail: Trail = ()) -> Iterator[Trail]:
+    """Yield where values are written that are no mappings."""
+    if not isinstance(changes, dict):
+        yield trail
+        return
+    for key, value in changes.items():
+        yield from _leaves(value, (*trail, key))
 
 
 def ends_of(figure: Figure, spread: float) -> tuple[str | float, str | float] | None:
