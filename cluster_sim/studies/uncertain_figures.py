@@ -111,7 +111,29 @@ def uncertain_figures(
                 )
 
 
-"""Confidences of figures, the lowest first."""
+@dataclass(frozen=True)
+class _Entry:
+    """Catalog entry that a file names, directly or by `like`."""
+
+    trail: Trail
+    """Keys of the entry in the scenario."""
+    kind: str
+    """Folder of the catalog."""
+    name: str
+    """Name in the catalog."""
+    changed: tuple[str, ...] = ()
+    """Paths within the entry at which the file has other values."""
+
+    def has_another(self, figure: Figure) -> bool:
+        """Return whether the file replaces the value of a figure."""
+        return any(
+            figure.path == path or figure.path.startswith((f"{path}.", f"{path}["))
+            for path in self.changed
+        )
+
+
+def _entries(written: Any, trail: Trail = ()) -> Iterator[_Entry]:
+    """Yield each catalog entry that a file names, directly or by `like`.
 
     Entries that are named inside these entries are included.
     """
@@ -133,7 +155,7 @@ def uncertain_figures(
 
 
 def _leaves(changes: Any, trail: Trail = ()) -> Iterator[Trail]:
-    """Yield where values are written that are no mappings."""
+    """Yield the path of each value that is not a mapping."""
     if not isinstance(changes, dict):
         yield trail
         return
