@@ -137,7 +137,7 @@ def test_every_part_has_bytes_of_its_own():
     ("quantisation", "message"),
     [
         ({"quant_method": "aqlm"}, "quant_method: got 'aqlm'; expected one of auto-round, awq"),
-        ({"quant_method": "gptq", "bits": 3}, "got weights of 3 bit; expected 4 or 8"),
+        ({"quant_method": "gptq", "bits": 3}, "got weights of 3 bits; expected 4 or 8"),
         ({"quant_method": "gptq", "bits": 4, "group_size": 0}, "group_size: got 0; expected a whole number"),
         ({"quant_method": "gptq", "bits": 4, "lm_head": True}, "lm_head: got true; expected false"),
         ({"quant_method": "gptq", "bits": 4, "dynamic": {"+:.*down.*": {"bits": 8}}}, "dynamic: got a mapping"),
@@ -184,7 +184,7 @@ def test_a_list_that_splits_a_part_is_refused_where_it_counts():
     exact = 4096 * 14336 * (2 - 4.125 / 8)
     off = exact / (made.weight_bytes("fp4") + exact)
     assert made.notes == (
-        f"quantization_config: each part is taken in one precision as a whole; weights are {100 * off:.1f} % too small",
+        f"quantization_config: one precision per part is simulated; weights are {100 * off:.1f} % too small",
     )
 
 
@@ -277,7 +277,7 @@ def test_the_file_beside_says_the_precision():
     cache_only = model(LLAMA, **{"hf_quant_config.json": none})
     assert cache_only.native == "bf16"
     assert cache_only.notes == (
-        "the checkpoint was made for a KV cache of fp8; the run takes the precision in kv_cache of its replica",
+        "the checkpoint was made for a KV cache of fp8; the run uses `kv_cache` of the replica",
     )
 
 
@@ -310,7 +310,7 @@ def test_what_is_no_config_is_refused_with_what_to_do(tmp_path: Path):
         ValueError, match=r"hf download meta-llama/Llama-3\.1-8B config\.json --local-dir FOLDER"
     ):
         read_model("meta-llama/Llama-3.1-8B")
-    with pytest.raises(ValueError, match=r"got no config\.json in it; expected a config\.json"):
+    with pytest.raises(ValueError, match=r"got no config\.json in it; expected a config\.json or params\.json"):
         read_model(str(tmp_path))
 
 

@@ -175,7 +175,7 @@ def test_numbers_of_minimax_are_names_of_layers():
         ("kimi_linear", {"linear_attn_config": CONFIGS["kimi_linear"]["linear_attn_config"] | {"state_rank": 4}}, "linear_attn_config.state_rank: got 4; expected keys that are known: what this changes is not simulated yet"),
         ("kimi_linear", {"linear_attn_config": CONFIGS["kimi_linear"]["linear_attn_config"] | {"full_attn_layers": 3}}, "linear_attn_config.full_attn_layers: got 3; expected a list of layers, counted from 1"),
         ("bailing_hybrid", {"group_norm_size": 4}, "group_norm_size: got 4; expected a file without it: lightning attention beside latent attention is not simulated yet"),
-        ("bailing_hybrid", {"short_conv_kernel_size": None}, "short_conv_kernel_size: is missing; expected it in a file of bailing_hybrid\nlinear_conv_kernel_dim: is missing; expected a whole number"),
+        ("bailing_hybrid", {"short_conv_kernel_size": None}, "short_conv_kernel_size: is missing; files of bailing_hybrid must have this key\nlinear_conv_kernel_dim: is missing; expected a whole number"),
         ("bamba", {"attn_layer_indices": [6]}, "attn_layer_indices: got 6; expected numbers of layers, 0 to 5"),
         ("bamba", {"mamba_d_head": 64}, "mamba_d_head: got 64; expected the number of channels over mamba_n_heads, 96"),
         ("mamba2", {"num_heads": 12}, "num_heads: got 12 of width 96; expected expand times hidden_size in all, 4608"),

@@ -113,7 +113,7 @@ KEYS_AND_CHOICES = [
     ("dgx-h100", "./nope.yaml", "x.yaml:13: cluster.pools[0].node: no file './nope.yaml'"),
     ("dgx-h100", "~nobody-of-that-name/x.yaml", "x.yaml:13: cluster.pools[0].node: no file '~nobody-of-that-name/x.yaml'"),
     ("llama-3.1-8b", "llama-3.1-7b", "x.yaml:4: model: no model 'llama-3.1-7b' in the catalog; did you mean 'llama-3.1-8b'?"),
-    ("llama-3.1-8b", "config.json", "x.yaml:4: model: no file 'config.json'"),
+    ("llama-3.1-8b", "config.json", "x.yaml:4: model: no file 'config.json'; expected the path of a config.json"),
     ("router: {policy: least_work}", "network: ndr-rial", "x.yaml:19: cluster.network: no network 'ndr-rial' in the catalog; did you mean 'ndr-rail'?"),
 ]  # fmt: skip
 
