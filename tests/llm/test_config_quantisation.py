@@ -151,14 +151,14 @@ def test_every_part_has_bytes_of_its_own():
             "split parts of the model",
         ),
         ({"quant_method": "compressed-tensors"}, "config_groups: is missing"),
-        (groups(num_bits=4, type="float", group_size=64), "got floating-point weights of 4 bit in groups of 64"),
+        (groups(num_bits=4, type="float", group_size=64), "got floating-point weights of 4 bits in groups of 64"),
         (groups(num_bits=8, type="float") | {"sparsity_config": {"format": "sparse-24-bitmask"}}, "sparsity_config: got 'sparse-24-bitmask'; expected dense"),
         (groups(num_bits=8, type="float") | {"ignore": "lm_head"}, "ignore: got 'lm_head'; expected a list of module names"),
         (groups(num_bits=8, type="float") | {"ignore": ["re:("]}, "got '('; expected a regular expression"),
         (groups(num_bits=8, type="float") | {"ignore": ["model.layers.3.mlp.experts.7.up_proj"]}, "single experts"),
         ({"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "fp6"}}}, "dtype: got 'fp6'"),
         ({"quant_method": "quark", "layer_quant_config": {"*lm_head": {}}}, "layer_quant_config: got '*lm_head'; expected names inside layers"),
-        ({"quant_method": "torchao", "quant_type": {"default": {}, "model.x": {}}}, "expected default alone"),
+        ({"quant_method": "torchao", "quant_type": {"default": {}, "model.x": {}}}, "expected only default"),
         ({"quant_method": "torchao", "quant_type": "uintx_weight_only"}, "quant_type: got 'uintx_weight_only'"),
         ({"quant_method": "hqq", "quant_config": {"self_attn.q_proj": {}}}, "got no weight_quant_params.nbits"),
         ({"quant_method": "bitsandbytes"}, "got neither load_in_4bit nor load_in_8bit"),
@@ -310,7 +310,9 @@ def test_what_is_no_config_is_refused_with_what_to_do(tmp_path: Path):
         ValueError, match=r"hf download meta-llama/Llama-3\.1-8B config\.json --local-dir FOLDER"
     ):
         read_model("meta-llama/Llama-3.1-8B")
-    with pytest.raises(ValueError, match=r"got no config\.json in it; expected a config\.json or params\.json"):
+    with pytest.raises(
+        ValueError, match=r"got no config\.json in it; expected a config\.json or params\.json"
+    ):
         read_model(str(tmp_path))
 
 
