@@ -186,6 +186,20 @@ def number_and_unit(text: str) -> tuple[float, str]:
         raise ValueError(f"{shown(text)} is no quantity") from fault
 
 
+def duration_text(seconds: float) -> str:
+    """Return a time as a file would write it, exactly.
+
+    >>> duration_text(0.5), duration_text(2.5), duration_text(90), duration_text(600), duration_text(7200)
+    ('500 ms', '2.5 s', '90 s', '10 min', '2 h')
+    """
+    if 0 < seconds < 1:
+        return f"{seconds * 1e3:.10g} ms"
+    for unit, size_s in (("h", 3600), ("min", 60)):
+        if seconds and seconds % size_s == 0:
+            return f"{seconds / size_s:.10g} {unit}"
+    return f"{seconds:.10g} s"
+
+
 @dataclass(frozen=True)
 class Quantity:
     """Field type: a float in `unit`, written in files with any unit of that dimension."""

@@ -13,15 +13,20 @@ from cluster_sim.results.metrics.verdict_text import (
     slo_line,
     slo_title,
 )
+from cluster_sim.results.unanswered import Outcome, reason_rows
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from rich.table import Table
 
+    from cluster_sim.results.unanswered import Reason
+
     Summaries = Sequence[Mapping[str, Any]]
     Labelled = tuple[str, list[str]]
 
+_OUTCOMES: Mapping[str, Outcome] = {"failed": "failed", "rejected": "rejected"}
+"""Rows below which reasons stand, with the outcome that each counts."""
 _TITLES = {"ttft": "TTFT", "tpot": "TPOT", "e2el": "E2E"}
 """Names of the latencies that an SLO may limit."""
 
@@ -44,7 +49,11 @@ def verdicts(
             yield f"{line} so far: the run was ended early" if name in ended_early else line
 
 
-def run_table(title: str, summaries: Mapping[str, Mapping[str, Any]]) -> Table:
+def run_table(
+    title: str,
+    summaries: Mapping[str, Mapping[str, Any]],
+    reasons: Mapping[str, Sequence[Reason]] | None = None,
+) -> Table:
     """Return the table of a run.
 
     Parameters
@@ -53,9 +62,12 @@ def run_table(title: str, summaries: Mapping[str, Mapping[str, Any]]) -> Table:
         Title of the table.
     summaries
         Summary of each variant by its name; each is a column.
+    reasons
+        Reasons why requests of a variant got no answer, by its name.
     """
     columns = list(summaries.values())
-    rows = [*_verdict_rows(columns), *_metric_rows(columns), *_class_rows(columns)]
+    why = [(reasons or {}).get(name, ()) for name in summaries]
+    rows = [*_verdict_rows(columns), *_metric_rows(columns, why), *_class_rows(columns)]
     return side_by_side(summaries, rows, title)
 
 
@@ -74,8 +86,11 @@ def _verdict_cell(summary: Mapping[str, Any], label: str) -> str:
     return f"{met_text(is_met=summary['slo_met'])}{slo_title(summary).removeprefix(label)}"
 
 
-def _metric_rows(summaries: Summaries) -> Iterator[Labelled]:
-    """Yield a row per metric that some variant has, and per percentile of the SLO."""
+def _metric_rows(summaries: Summaries, why: Sequence[Sequence[Reason]]) -> Iterator[Labelled]:
+    """Yield a row per metric that some variant has, and per percentile of the SLO.
+
+    Below the numbers of requests without an answer stand the reasons (why).
+    """
     rows = [
         (float(row.place), row.label, [metric.cell(summary) for summary in summaries])
         for metric, row in run_rows()
@@ -83,6 +98,9 @@ def _metric_rows(summaries: Summaries) -> Iterator[Labelled]:
     ]
     for _, label, cells in sorted([*rows, *_percentile_rows(summaries)]):
         yield label, cells
+        if label in _OUTCOMES:
+            for text, counts in reason_rows(_OUTCOMES[label], why):
+                yield f"  {text}", [f"{count:,}" for count in counts]
 
 
 def _percentile_rows(summaries: Summaries) -> Iterator[tuple[float, str, list[str]]]:

@@ -10,6 +10,7 @@ from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.deployment.schedulers import build_scheduler
 from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.serving.admission import Refusal
 
 
 class PoolLimit(NamedTuple):
@@ -63,6 +64,31 @@ class SizeLimits(NamedTuple):
         by_role = (("serves", self.whole), ("prefills", self.prefill), ("decodes", self.decode))
         spelt = (limit.spelt(verb) for verb, limits in by_role for limit in limits)
         return f"what any replica takes: {', '.join(spelt)}"
+
+    def refusal(self, prompt: int, output: int) -> Refusal:
+        """Return the limit that a request of these lengths [tokens] exceeds, and a remedy."""
+        if prompt + output > self.context:
+            return Refusal(
+                f"longer than the context of {self.model}, {self.context:,} tokens",
+                "shorter prompts and answers, or a model with a longer context",
+            )
+        more_kv = "more devices per replica, or a smaller `kv_cache` format"
+        if self.prefill:
+            tokens = max(_largest(self.whole), _largest(self.prefill))
+            if prompt > tokens:
+                text = f"prompt longer than a prefill replica holds, {tokens:,} tokens"
+            else:
+                tokens = max(_largest(self.whole), _largest(self.decode))
+                text = f"longer than the KV cache of a decode replica, {tokens:,} tokens"
+            return Refusal(text, more_kv)
+        largest = max(self.whole, key=lambda limit: limit.tokens)
+        if largest.is_of_step:
+            return Refusal(
+                f"longer than a step without chunked_prefill, {largest.tokens:,} tokens",
+                "`chunked_prefill: true`, or a higher `max_batched_tokens`",
+            )
+        every = "a replica" if len(self.whole) == 1 else "any replica"
+        return Refusal(f"longer than the KV cache of {every}, {largest.tokens:,} tokens", more_kv)
 
 
 def size_limits(scenario: Scenario) -> SizeLimits:

@@ -14,6 +14,7 @@ from cluster_sim.report.charts import View
 from cluster_sim.report.provenance import Used, confidence_counts
 from cluster_sim.results.metrics.slo_percentiles import percentile_key, percentiles_of
 from cluster_sim.results.metrics.verdict_text import percentile_text, slo_line
+from cluster_sim.results.unanswered import Outcome, unanswered
 
 _NEAR = 0.95
 _FEW = 10  # requests beyond a percentile
@@ -153,11 +154,11 @@ def _of_view(view: View) -> Iterator[str]:
     yield from view.results.info.notes
     if summary["rejected"]:
         yield (
-            f"{summary['rejected']:,} requests were rejected ({_reasons(view)}); latencies are of "
-            "the others."
+            f"{summary['rejected']:,} requests were rejected ({_reasons(view, 'rejected')}); "
+            "latencies are of the others."
         )
     if summary["failed"]:
-        yield f"{summary['failed']:,} requests had not finished when the run ended; latencies are of the others, so they look better than they are."
+        yield f"{summary['failed']:,} requests failed or had not finished ({_reasons(view, 'failed')}); latencies are of the others, so they look better than they are."
     percent = max(percentiles_of(summary), default=99.0)
     slowest = round(summary["completed"] * (1.0 - percent / 100.0), 9)
     if summary["completed"] and slowest < _FEW:
@@ -171,15 +172,13 @@ def _of_view(view: View) -> Iterator[str]:
     yield from _links(view)
 
 
-def _reasons(view: View) -> str:
-    """Return the reasons of rejections, with their numbers."""
-    what, reasons = (view.results.events[name].to_pylist() for name in ("what", "reason"))
-    counts = Counter(
-        reason or "rejected"
-        for kind, reason in zip(what, reasons, strict=True)
-        if kind == "rejected"
+def _reasons(view: View, outcome: Outcome) -> str:
+    """Return the reasons of rejections or failures, with their numbers."""
+    return "; ".join(
+        f"{reason.text}: {reason.requests:,}"
+        for reason in unanswered(view.results)
+        if reason.outcome == outcome
     )
-    return ", ".join(f"{reason} {count:,}" for reason, count in counts.most_common())
 
 
 def _full(view: View) -> Iterator[str]:

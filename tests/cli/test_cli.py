@@ -235,6 +235,11 @@ def test_requests_too_long_for_a_replica_are_rejected_and_counted(
     )
     summary = json.loads(call(capsys, "run", scenario, "--json")[1])["variants"]["b200"]
     assert (summary["completed"], summary["rejected"], summary["failed"]) == (2, 1, 0)
+    table = call(capsys, "run", scenario)[1]
+    assert "longer than the context of Llama 3.1 8B, 131,072 tokens" in " ".join(
+        table.replace("│", " ").split()
+    )
+    assert "tokens: shorter prompts and answers, or a model with a longer context" in table
 
 
 def test_a_folder_that_is_no_run_folder_is_never_overwritten(
@@ -245,7 +250,7 @@ def test_a_folder_that_is_no_run_folder_is_never_overwritten(
     (precious / "thesis.txt").write_text("years of work")
     code, _, err = call(capsys, "run", scenario, "--out", "precious")
     assert code == 2
-    assert "precious/b200: is there already and is no run folder" in err
+    assert "precious/b200: already exists and is not a run folder" in err
     assert (precious / "thesis.txt").read_text() == "years of work"
 
 
@@ -340,7 +345,7 @@ def test_plot_draws_every_figure_and_names_them(
             "plot: no figure 'latency_cfd'; did you mean 'latency_cdf'?",
         ),
         (["plot", "timeline"], "plot: expected at least one run folder"),
-        (["plot", "timeline", "nowhere"], "nowhere: is no run folder (no manifest.json in it)"),
+        (["plot", "timeline", "nowhere"], "nowhere: is not a run folder: it has no manifest.json"),
         (["catalog", "dgx-b20"], "catalog: no entry 'dgx-b20'; did you mean 'dgx-b200'?"),
         (
             ["run", "small.yaml", "--variant", "cs4"],
@@ -494,7 +499,7 @@ def test_the_schema_explains_every_key_that_has_a_sentence_in_the_code(
     schema = json.loads(call(capsys, "schema")[1])
     assert (
         schema["properties"]["warmup"]["description"]
-        == "Time before which arriving requests load the cluster but are left out of the statistics [s]."
+        == "Time before which arriving requests load the cluster but are excluded from the statistics [s]."
     )
     assert (
         described(schema, "Slo")["properties"]["ttft"]["description"]

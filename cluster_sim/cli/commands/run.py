@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cluster_sim.results.results import Results
+    from cluster_sim.results.unanswered import Reason
     from cluster_sim.scenario.scenario import Scenario
     from cluster_sim.sim.limits import RunLimits
 
@@ -68,6 +69,7 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
     from cluster_sim.errors import SummaryError
     from cluster_sim.loading.files import load_variants, question_of
     from cluster_sim.results.run_folder import check_place
+    from cluster_sim.results.unanswered import unanswered
     from cluster_sim.schema import folder_name
 
     check_clients(export_ or ())
@@ -83,6 +85,7 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
     failures: list[Exception] = []
     ended_early: list[str] = []
     noted: set[tuple[str, str]] = set()
+    reasons: dict[str, tuple[Reason, ...]] = {}
     for scenario, place in zip(scenarios, places, strict=True):
         results = _simulated(scenario, limits, is_live=live)
         results = replace(results, info=replace(results.info, question=question))
@@ -92,14 +95,18 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
         except SummaryError as error:
             failures.append(error)
             continue
-        summaries[scenario.variant or scenario.name] = results.summary()
+        name = scenario.variant or scenario.name
+        summaries[name] = results.summary()
+        reasons[name] = unanswered(results)
         for client in export_ or ():
             write_export(results, client, place / client)
         if results.info.stopped is not None:
             failures.append(typer.Exit(1))  # the warning says why
-            ended_early.append(scenario.variant or scenario.name)
-    if summaries:
-        _print_summaries(scenarios[0], summaries, ended_early, as_json=json_)
+            ended_early.append(name)
+    if summaries and json_:
+        print(json.dumps(_document(scenarios[0], summaries), indent=2))
+    elif summaries:
+        _print_table(scenarios[0], summaries, reasons, ended_early)
     _fail(failures)
 
 
@@ -129,22 +136,21 @@ def _fail(failures: Sequence[Exception]) -> None:
         raise failures[0]
 
 
-def _print_summaries(
+def _print_table(
     scenario: Scenario,
     summaries: dict[str, dict[str, Any]],
+    reasons: dict[str, tuple[Reason, ...]],
     ended_early: Sequence[str],
-    *,
-    as_json: bool,
 ) -> None:
-    """Print one JSON document, or the verdicts and a table."""
-    if as_json:
-        print(json.dumps(_document(scenario, summaries), indent=2))
-        return
+    """Print whether objectives are met, a table, and what helps against rejections and failures."""
     from cluster_sim.cli.run_table import run_table, verdicts
+    from cluster_sim.results.unanswered import remedies
 
     for line in verdicts(summaries, ended_early):
         print_line(line)
-    stdout().print(run_table(scenario.name, summaries))
+    stdout().print(run_table(scenario.name, summaries, reasons))
+    for line in remedies([reason for of_run in reasons.values() for reason in of_run]):
+        print_line(line)
 
 
 def _simulated(scenario: Scenario, limits: RunLimits, *, is_live: bool) -> Results:
