@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.loading.files import ScenarioFile
-from cluster_sim.schema import CATALOG, Figure, Trail, catalog_names, figures, path_text, read_yaml
+from cluster_sim.schema import (
+    Figure,
+    Trail,
+    catalog_data,
+    catalog_figures,
+    catalog_names,
+    path_text,
+)
 from cluster_sim.units import number_and_unit
 
 CONFIDENCES = ("low", "medium", "high")
 """Confidences of figures, the least first."""
-_KINDS = {
+KINDS_BY_KEY = {
     "model": "models",
     "node": "nodes",
     "device": "devices",
@@ -78,10 +85,10 @@ def uncertain_figures(
         Share of a figure without a range by which it may be off to either side.
     """
     places: dict[tuple[str, str], list[str]] = {}
-    for trail, kind, name in _entries(file.written(variant)):
+    for trail, kind, name in named_entries(file.written(variant), KINDS_BY_KEY):
         places.setdefault((kind, name), []).append(path_text(trail))
     for (kind, name), keys in places.items():
-        for figure in figures(read_yaml(CATALOG / kind / f"{name}.yaml").data):
+        for figure in catalog_figures(kind, name):
             ends = ends_of(figure, spread) if figure.confidence in confidences else None
             if ends is not None:
                 yield Uncertain(
@@ -95,22 +102,34 @@ def uncertain_figures(
                 )
 
 
-def _entries(written: Any, trail: Trail = ()) -> Iterator[tuple[Trail, str, str]]:
+def named_entries(
+    written: Any, kinds: Mapping[str, str], trail: Trail = ()
+) -> Iterator[tuple[Trail, str, str]]:
     """Yield (where, kind, name) of each entry of the catalog that a file names.
 
     Entries that are named in those entries are among them.
+
+    Parameters
+    ----------
+    written
+        Content of the file.
+    kinds
+        Folder of the catalog, by the key under which a file names an entry of it.
+    trail
+        Keys that lead to the content.
     """
     if isinstance(written, dict):
         for key, value in written.items():
-            inner, kind = (*trail, key), _KINDS.get(str(key))
+            inner, kind = (*trail, key), kinds.get(str(key))
             if kind is not None and isinstance(value, str) and value in catalog_names(kind):
                 yield inner, kind, value
-                yield from _entries(read_yaml(CATALOG / kind / f"{value}.yaml").data, inner)
+                if kind != "workloads":  # whose arrivals name a preset, often themselves
+                    yield from named_entries(catalog_data(kind, value), kinds, inner)
             else:
-                yield from _entries(value, inner)
+                yield from named_entries(value, kinds, inner)
     elif isinstance(written, list):
         for index, value in enumerate(written):
-            yield from _entries(value, (*trail, index))
+            yield from named_entries(value, kinds, (*trail, index))
 
 
 def ends_of(figure: Figure, spread: float) -> tuple[str | float, str | float] | None:
