@@ -209,6 +209,8 @@ def rests_on(path: str | Path, sets: Sequence[str], scenarios: Iterable[Scenario
         Its scenarios, one per variant.
     """
     file = open_scenarios(path, sets)
-    estimates = estimates_of(file, {scenario.variant or None: scenario for scenario in scenarios})
+    # a resolved scenario keeps the name of its variant, in a file that has none
+    by_variant = {scenario.variant if file.variants else None: scenario for scenario in scenarios}
+    estimates = estimates_of(file, by_variant)
     of_variant = " --variant NAME" if len(file.variants) > 1 else ""
     return estimates_line(estimates, f"cluster-sim sensitivity {path}{of_variant}")
