@@ -87,18 +87,27 @@ class Estimated:
             if self.quantity
             else {"type": "number", "minimum": 0, "maximum": self.most}
         )
+        unit = f" [{self.quantity.unit.replace('/s', '1/s')}]" if self.quantity else ""
         ranged = {
             "type": "object",
             "properties": {
-                "value": bare,
-                "range": {"type": "array", "items": bare, "minItems": 2, "maxItems": 2},
+                "value": {**bare, "description": f"Most likely figure{unit}."},
+                "range": {
+                    "type": "array",
+                    "items": bare,
+                    "minItems": 2,
+                    "maxItems": 2,
+                    "description": f"Lowest and highest figure{unit}. Default: the figure is certain.",
+                },
             },
             "required": ["value"],
             "additionalProperties": False,
         }
         return {
             "anyOf": [bare, ranged],
-            "description": "A figure, or with the range that it may lie in.",
+            "description": "A figure with its unit, or a mapping with `value` and `range`."
+            if self.quantity
+            else f"A number from 0 to {self.most:g}, or a mapping with `value` and `range`.",
         }
 
 

@@ -37,6 +37,7 @@ from cluster_sim.typing import Count, CountOrZero, Number
 
 class _Offer(Description):
     name: str
+    """Name of the offer, as shown in tables."""
     year: CountOrZero
     """Year of the prices, which are in US dollars."""
 
@@ -59,10 +60,7 @@ class _Offer(Description):
 
 
 class Owned(_Offer):
-    """A node that is bought, with its share of everything around it.
-
-    What is left out costs nothing.
-    """
+    """A node that is bought, with its share of everything around it. Omitted figures cost nothing."""
 
     basis: Literal["owned"] = "owned"
     purchase_usd: EstimatedUsd
@@ -70,41 +68,43 @@ class Owned(_Offer):
     networking: EstimatedShare = ZERO
     """Switches, cables and adapters of the cluster, as a share of the purchase."""
     networking_mark_up: EstimatedShare = ZERO
-    """Share of networking that is the vendor's premium over open Ethernet. It is part of
+    """Share of networking that is the vendor's premium over open Ethernet. It is a part of
     `networking`, not added to it."""
     storage: EstimatedShare = ZERO
     """Storage of the cluster, as a share of the purchase."""
     life_s: EstimatedPositiveSeconds
     """Time over which node, networking, storage and spares are written off [s]."""
     residual: EstimatedShare = ZERO
-    """Share of the price of node, networking, storage and spares that they sell for at the end of
-    their life."""
+    """Share of the price of node, networking, storage and spares that remains as sale value at the
+    end of their life."""
     cost_of_capital: EstimatedShare = ZERO
-    """Interest per year on everything that is bought: 0.05 is 5 %."""
+    """Interest per year on everything that is bought. 0.05 is 5 %."""
     rated_w: EstimatedWatts
-    """Highest power of a node, for which the facility is built [W]."""
+    """Maximum power of a node, for which the facility is built [W]."""
     facility_usd_per_w: EstimatedUsdPerWatt = ZERO
     """Price of building, power and cooling [USD/W]."""
     facility_life_s: EstimatedPositiveSeconds = Estimate(
         15.0 * 31_536_000.0, 15.0 * 31_536_000.0, 15.0 * 31_536_000.0
     )
+    """Time over which building, power and cooling are written off [s]."""
     electricity_usd_per_kwh: EstimatedUsdPerKwh = ZERO
-    """Price of electricity where the site gives none [USD/kWh]."""
+    """Price of electricity, unless the site gives one [USD/kWh]."""
     licences_usd_per_hour: EstimatedUsdPerHour = ZERO
     """Licences of software per device [USD/h]."""
     support: EstimatedShare = ZERO
     """Contracts for hardware per year, as a share of the purchase."""
     porting_usd: EstimatedUsd = ZERO
-    """Engineering that brings the software to this machine, once for all nodes of its owner, spread
-    over `life` [USD]."""
+    """Engineering that ports the software to this machine [USD]. It is paid once for all nodes of
+    the owner and spread over `life`."""
     porting_nodes: Count = 1
     """Number of nodes of the owner, over which `porting` is spread."""
     staffing_usd_per_hour: EstimatedUsdPerHour = ZERO
-    """Staff that keeps a node running, per node [USD/h]."""
+    """Cost of staff that operates a node, per node [USD/h]."""
     failures_per_s: EstimatedPerSecond = ZERO
-    """Failures per device [1/s]."""
+    """Rate of failures per device [1/s]."""
     repair_s: EstimatedSeconds = ZERO
-    """Time until a node with a failed device is back [s]. A spare stands in for it."""
+    """Time until a node with a failed device is back in service [s]. A spare replaces it
+    meanwhile."""
 
     def node_usd_per_hour(self, figures: Mapping[str, Number], devices: int) -> dict[str, Number]:
         """Return the cost of a node by what it is spent on, electricity left out [USD/h]."""
@@ -142,15 +142,15 @@ class Owned(_Offer):
 
 
 class Rented(_Offer):
-    """Devices by the hour, power and everything else included."""
+    """Devices rented by the hour, with power and everything else included."""
 
     basis: Literal["rented"] = "rented"
     rental_usd_per_hour: EstimatedUsdPerHour
     """Rent per device [USD/h]."""
     licences_usd_per_hour: EstimatedUsdPerHour = ZERO
-    """Licences of software per device that the rental does not include [USD/h]."""
+    """Licences of software per device that are not included in the rental [USD/h]."""
     staffing_usd_per_hour: EstimatedUsdPerHour = ZERO
-    """Staff per node [USD/h]."""
+    """Cost of staff per node [USD/h]."""
 
     def node_usd_per_hour(self, figures: Mapping[str, Number], devices: int) -> dict[str, Number]:
         """Return the cost of a node by what it is spent on [USD/h]."""
@@ -162,7 +162,7 @@ class Rented(_Offer):
 
 
 class Committed(_Offer):
-    """Capacity by contract: an amount for a power over some years, everything included."""
+    """Capacity by contract: an amount of money for a power over a term, with everything included."""
 
     basis: Literal["committed"] = "committed"
     amount_usd: EstimatedUsd
@@ -172,10 +172,10 @@ class Committed(_Offer):
     power_w: EstimatedWatts
     """Power of the site, cooling included [W]."""
     rated_w: EstimatedWatts
-    """Power of one node, cooling left out [W]."""
+    """Power of one node, cooling excluded [W]."""
     pue: EstimatedFactor
-    """Power of the site per watt of its nodes. With `power` and `rated` it gives the number of
-    nodes."""
+    """Power of the site per watt of its nodes. The number of nodes follows from `power`, `rated`
+    and this figure."""
 
     def node_usd_per_hour(self, figures: Mapping[str, Number], devices: int) -> dict[str, Number]:
         """Return the cost of a node by what it is spent on [USD/h]."""

@@ -13,11 +13,14 @@ Precision = Literal["bf16", "fp8", "fp4"]
 
 
 class ByPrecision(Description):
-    """One number per precision; fp8 and fp4 take the next wider one where they are left out."""
+    """One number per precision. fp8 and fp4 use the number of the next wider precision by default."""
 
     bf16: Annotated[float, Field(gt=0.0)]
+    """Number for bf16."""
     fp8: Annotated[float, Field(gt=0.0)] | None = None
+    """Number for fp8. Default: the number for bf16."""
     fp4: Annotated[float, Field(gt=0.0)] | None = None
+    """Number for fp4. Default: the number for fp8."""
 
     def of(self, precision: Precision) -> float:
         """Return the number for `precision`."""

@@ -16,7 +16,7 @@ from cluster_sim.scenario.cluster import Cluster
 from cluster_sim.scenario.site import Site
 from cluster_sim.scenario.unmeasured import unmeasured_kinds
 from cluster_sim.scenario.workload import Workload
-from cluster_sim.schema import Description, yaml_text
+from cluster_sim.schema import Description, Named, yaml_text
 from cluster_sim.typing import Count
 from cluster_sim.units import PositiveSeconds, Seconds
 from cluster_sim.workload.classes import Slo
@@ -42,44 +42,46 @@ Sample = Annotated[
 
 
 class Scenario(Description):
-    """One run: model, traffic, cluster, and the seed of every random choice."""
+    """One run of the simulator: model, traffic, cluster, and the seed of every random choice."""
 
     keys_beside: ClassVar[tuple[str, ...]] = ("variants", "sweep", "capacity")
 
     name: str
-    """Name of the scenario, by which its run folder is called."""
+    """Name of the scenario, which is also the name of its run folder."""
     variant: str | None = None
     """Variant of the file that this scenario is."""
     seed: Annotated[int, Field(ge=0), SEED] = 0
     """Seed of every random choice."""
     duration_s: PositiveSeconds | None = None
-    """Time at which arrivals stop [s]. It may be left out where requests are counted, and with a
+    """Time at which arrivals stop [s]. Default: arrivals stop after `requests`, or at the end of a
     trace."""
     drain_s: Seconds = 3600.0
-    """Time after arrivals have stopped at which the run ends at the latest [s]. It ends before when
-    the last request has left."""
+    """Maximum time from the end of arrivals to the end of the run [s]. The run ends earlier if the
+    last request has left."""
     warmup_s: Seconds = 0.0
-    """Time before which arriving requests load the cluster but are left out of the statistics
+    """Time before which arriving requests load the cluster but are excluded from the statistics
     [s]."""
     sample: Sample | None = None
     """Share of a large fleet under Poisson traffic that is simulated. 1/250 simulates one in 250
-    nodes and requests, and multiplies totals back."""
+    nodes and requests, and multiplies totals back. Default: the whole fleet."""
     stands_for: Count = 1
-    """Number of nodes and requests that each simulated one stands for; `sample` sets it."""
+    """Number of nodes and requests that each simulated one represents. `sample` sets it."""
     stepping: Literal["stretch", "step"] = "stretch"
-    """Steps per event. stretch: many engine steps in one event, in closed form. step: each is its
-    own event; slower, with the same results."""
-    model: Annotated[Model, BeforeValidator(read_model, json_schema_input_type=str | Model)]
+    """Number of engine steps per event. stretch: many engine steps in one event, in closed form.
+    step: each step is an event, which is slower and gives the same results."""
+    model: Annotated[Model, Named("models", read_model)]
     """Model that is served: a catalog name, the path of a Hugging Face config.json or of a model
     file, or a mapping with its keys."""
     workload: Workload
-    """Traffic that arrives."""
+    """Traffic that arrives at the cluster."""
     slo: Slo = Field(default_factory=Slo)
-    """Service level objectives of requests whose class has none of its own."""
+    """Service-level objectives of requests whose class has no objectives of its own. Default: no
+    objectives."""
     cluster: Cluster
-    """Nodes that serve, and how requests find them."""
+    """Nodes that serve, and the policies that distribute requests to them."""
     site: Site | None = None
-    """Site of the cluster: cooling, power caps, failures, prices of energy."""
+    """Site of the cluster: cooling, power caps, failures, prices of energy. Default: no
+    temperatures, power caps or failures."""
 
     @property
     def title(self) -> str:
@@ -114,12 +116,14 @@ class Scenario(Description):
                 yield f"{model.name}: {note}"
         for pool in self.cluster.pools:
             device = pool.node.device
-            engine = pool.replica.engine.name
-            nowhere, partly = unmeasured_kinds(self.model, device, pool.replica.kv_cache, engine)
+            engine = pool.replica.engine
+            nowhere, partly = unmeasured_kinds(
+                self.model, device, pool.replica.kv_cache, engine.profile
+            )
             for kinds, kernels in ((nowhere, "no"), (partly, "not all")):
                 if kinds:
                     yield (
-                        f"{device.name}: {kernels} kernels of {' and '.join(kinds)} were measured under {engine}; the step times of {self.model.name} are a roofline there"
+                        f"{device.name}: {kernels} kernels of {' and '.join(kinds)} were measured under {engine.name}; the step times of {self.model.name} are a roofline there"
                     )
             if not device.measured:
                 yield (

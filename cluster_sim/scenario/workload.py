@@ -28,11 +28,11 @@ def _preset_is_a_name(schema: dict[str, Any]) -> None:
     properties = schema["properties"]
     properties["preset"] = {
         "type": "string",
-        "description": "A workload of the catalog: values for arrivals, lengths and their correlation that are left out.",
+        "description": "Name of a catalog workload that gives arrivals, lengths and their correlation where they are omitted. Default: no preset.",
     }
     keys_alone = {
         "type": "object",
-        "description": "Beside a preset: keys of its arrivals that are other.",
+        "description": "Keys that replace those of the preset's arrivals.",
         "not": {"required": ["process"]},
     }
     schema["if"] = {"required": ["preset"]}
@@ -48,26 +48,30 @@ class Workload(Description):
     keys_beside: ClassVar[tuple[str, ...]] = ("preset",)
 
     arrivals: Arrivals | None = None
-    """Process by which requests arrive."""
+    """Process by which requests arrive. Required unless `trace` or `sessions` is given."""
     prompt_tokens: Lengths | None = None
-    """Distribution of the prompts' lengths [tokens]."""
+    """Distribution of prompt lengths [tokens]. Required unless `trace`, `sessions` or every class
+    gives them."""
     output_tokens: Lengths | None = None
-    """Distribution of the answers' lengths [tokens]."""
+    """Distribution of answer lengths [tokens]. Required unless `trace`, `sessions` or every class
+    gives them."""
     length_correlation: Annotated[float, Field(ge=-1.0, le=1.0)] | None = None
-    """Spearman's rank correlation of a request's prompt and output tokens. Default: they are
+    """Spearman's rank correlation of prompt and output tokens of a request. Default: they are
     independent."""
     reasoning_share: ReasoningShare | None = None
-    """Part of each answer that is reasoning, which comes before what the user reads. Default: it is
-    not known, and the time to first output token is not given."""
+    """Part of each answer that is reasoning, which precedes the visible answer. Default: unknown,
+    and the time to the first visible token is not reported."""
     trace: Trace | None = None
-    """Recorded trace in place of arrivals and lengths."""
+    """Recorded trace, which replaces arrivals and lengths. Default: no trace."""
     shared_prefix: SharedPrefix | None = None
-    """System prompts that stand before the prompts of arrivals or trace."""
+    """System prompts that are prepended to the prompts of arrivals or trace. Default: no system
+    prompts."""
     sessions: Sessions | None = None
-    """Sessions of requests that wait for answers, in place of arrivals and lengths."""
+    """Sessions of requests that wait for answers, which replace arrivals and lengths. Default: no
+    sessions."""
     classes: tuple[TrafficClass, ...] = ()
-    """Parts of the traffic with priorities, objectives and lengths of their own; each request is
-    drawn to one of them."""
+    """Parts of the traffic with their own priorities, objectives and lengths. Each request belongs
+    to one class, chosen at random. Default: no classes."""
 
     @model_validator(mode="before")
     @classmethod

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from cluster_sim.hardware.kernel_fits import fit_name
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
-from cluster_sim.schema import catalog_entry
+from cluster_sim.schema import catalog_entry, entry_name
 
 Part = Literal["speed", "price", "power", "heat"]
 """Part of the answer: latencies and rates, costs, energy, or temperatures."""
@@ -61,7 +61,7 @@ def _pools(kind: str, entry: str, scenario: Scenario) -> Sequence[Pool]:
     if kind not in ("devices", "nodes", "engines"):
         return pools
     name = catalog_entry(kind, entry).get("name")
-    of_name = [pool for pool in pools if _name(kind, pool) == name]
+    of_name = [pool for pool in pools if entry_name(_name(kind, pool)) == name]
     return of_name or pools
 
 

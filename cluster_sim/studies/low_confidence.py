@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 from cluster_sim.loading.files import ScenarioFile, open_scenarios
 from cluster_sim.scenario.scenario import Scenario
-from cluster_sim.schema import Figure, Trail, catalog_figures
+from cluster_sim.schema import ENTRY_KINDS, Figure, Trail, catalog_figures
 from cluster_sim.studies.figure_use import Part, part_of
-from cluster_sim.studies.uncertain_figures import KINDS_BY_KEY, ends_of, named_entries
+from cluster_sim.studies.uncertain_figures import ends_of, named_entries
 from cluster_sim.units import number_and_unit
 
-_KINDS = KINDS_BY_KEY | {"preset": "workloads"}
+_KINDS = ENTRY_KINDS | {"preset": "workloads"}
 _PARTS: tuple[Part, ...] = ("speed", "price", "power", "heat")
 _NAMED = 5
 """Maximum number of figures, or groups of figures, that the line names."""
@@ -105,13 +105,14 @@ def estimates_of(
 
 def _used(written: Any) -> Iterator[tuple[str, str, Figure]]:
     """Yield (kind, entry, figure) of each catalog figure that a file's content uses."""
-    for trail, kind, entry in named_entries(written, _KINDS):
-        if _is_replaced(written, trail):
+    for entry in named_entries(written, _KINDS):
+        if _is_replaced(written, entry.trail):
             continue
-        for figure in catalog_figures(kind, entry):
+        for figure in catalog_figures(entry.kind, entry.name):
             root = figure.path.partition(".")[0].partition("[")[0]
-            if kind != "workloads" or _is_of_preset(written, trail, root):
-                yield kind, entry, figure
+            is_used = entry.kind != "workloads" or _is_of_preset(written, entry.trail, root)
+            if is_used and not entry.has_another(figure):
+                yield entry.kind, entry.name, figure
 
 
 def _is_replaced(written: Any, trail: Trail) -> bool:

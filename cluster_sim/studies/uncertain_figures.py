@@ -9,26 +9,20 @@ from typing import Any
 from cluster_sim.errors import ScenarioError
 from cluster_sim.loading.files import ScenarioFile
 from cluster_sim.schema import (
+    ENTRY_KINDS,
+    LIKE,
     Figure,
     Trail,
     catalog_data,
     catalog_figures,
     catalog_names,
+    opened,
     path_text,
 )
 from cluster_sim.units import number_and_unit
 
 CONFIDENCES = ("low", "medium", "high")
 """Confidences of figures, the least first."""
-KINDS_BY_KEY = {
-    "model": "models",
-    "node": "nodes",
-    "device": "devices",
-    "engine": "engines",
-    "network": "links",
-    "prices": "prices",
-}
-"""Folder of the catalog, by the key under which a file names an entry of it."""
 
 
 @dataclass(frozen=True)
@@ -84,16 +78,21 @@ def uncertain_figures(
     spread
         Share of a figure without a range by which it may be off to either side.
     """
-    places: dict[tuple[str, str], list[str]] = {}
-    for trail, kind, name in named_entries(file.written(variant), KINDS_BY_KEY):
-        places.setdefault((kind, name), []).append(path_text(trail))
-    for (kind, name), keys in places.items():
+    places: dict[tuple[str, str], list[NamedEntry]] = {}
+    for entry in named_entries(file.written(variant)):
+        places.setdefault((entry.kind, entry.name), []).append(entry)
+    for (kind, name), entries in places.items():
         for figure in catalog_figures(kind, name):
             ends = ends_of(figure, spread) if figure.confidence in confidences else None
-            if ends is not None:
+            keys = tuple(
+                f"{path_text(entry.trail)}.{figure.path}"
+                for entry in entries
+                if not entry.has_another(figure)
+            )
+            if ends is not None and keys:
                 yield Uncertain(
                     name=f"{name}: {figure.path}",
-                    keys=tuple(f"{key}.{figure.path}" for key in keys),
+                    keys=keys,
                     value=figure.value,
                     low=ends[0],
                     high=ends[1],
@@ -102,10 +101,31 @@ def uncertain_figures(
                 )
 
 
+@dataclass(frozen=True)
+class NamedEntry:
+    """Entry of the catalog that a file names, or that a mapping of the file is like."""
+
+    trail: Trail
+    """Keys that lead to it in the scenario."""
+    kind: str
+    """Folder of the catalog."""
+    name: str
+    """Name in the catalog."""
+    changed: tuple[str, ...] = ()
+    """Paths within the entry at which the file has other values."""
+
+    def has_another(self, figure: Figure) -> bool:
+        """Return whether the file has another value in place of a figure."""
+        return any(
+            figure.path == path or figure.path.startswith((f"{path}.", f"{path}["))
+            for path in self.changed
+        )
+
+
 def named_entries(
-    written: Any, kinds: Mapping[str, str], trail: Trail = ()
-) -> Iterator[tuple[Trail, str, str]]:
-    """Yield (where, kind, name) of each entry of the catalog that a file names.
+    written: Any, kinds: Mapping[str, str] = ENTRY_KINDS, trail: Trail = ()
+) -> Iterator[NamedEntry]:
+    """Yield each entry of the catalog that a file names, by itself or by `like`.
 
     Entries that are named in those entries are among them.
 
@@ -114,22 +134,35 @@ def named_entries(
     written
         Content of the file.
     kinds
-        Folder of the catalog, by the key under which a file names an entry of it.
+        Folder of the catalog, by the key under which a file names an entry of the folder.
     trail
         Keys that lead to the content.
     """
     if isinstance(written, dict):
         for key, value in written.items():
             inner, kind = (*trail, key), kinds.get(str(key))
-            if kind is not None and isinstance(value, str) and value in catalog_names(kind):
-                yield inner, kind, value
+            changes = value if isinstance(value, dict) else {LIKE: value}
+            name = changes.get(LIKE)
+            if kind is not None and isinstance(name, str) and name in catalog_names(kind):
+                changes = {part: changes[part] for part in changes if part != LIKE}
+                yield NamedEntry(inner, kind, name, tuple(map(path_text, _leaves(changes))))
+                entry = catalog_data(kind, name)
                 if kind != "workloads":  # whose arrivals name a preset, often themselves
-                    yield from named_entries(catalog_data(kind, value), kinds, inner)
+                    yield from named_entries({**entry, **opened(entry, changes)}, kinds, inner)
             else:
                 yield from named_entries(value, kinds, inner)
     elif isinstance(written, list):
         for index, value in enumerate(written):
             yield from named_entries(value, kinds, (*trail, index))
+
+
+def _leaves(changes: Any, trail: Trail = ()) -> Iterator[Trail]:
+    """Yield where values are written that are no mappings."""
+    if not isinstance(changes, dict):
+        yield trail
+        return
+    for key, value in changes.items():
+        yield from _leaves(value, (*trail, key))
 
 
 def ends_of(figure: Figure, spread: float) -> tuple[str | float, str | float] | None:

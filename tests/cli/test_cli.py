@@ -499,7 +499,7 @@ def test_the_schema_explains_every_key_that_has_a_sentence_in_the_code(
     schema = json.loads(call(capsys, "schema")[1])
     assert (
         schema["properties"]["warmup"]["description"]
-        == "Time before which arriving requests load the cluster but are left out of the statistics [s]."
+        == "Time before which arriving requests load the cluster but are excluded from the statistics [s]."
     )
     assert (
         described(schema, "Slo")["properties"]["ttft"]["description"]

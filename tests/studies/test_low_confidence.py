@@ -102,8 +102,9 @@ def test_the_line_names_five_the_first_of_each_part_of_the_answer_before_the_sec
 def test_what_a_scenario_sets_itself_is_no_estimate_of_the_catalog(tmp_path: Path) -> None:
     plain = {"name": "b200", "node": "dgx-b200", "replica": {"tensor_parallel": 8}}
     rented = plain | {"prices": "h100-rented"}
+    like = {"like": "dgx-b200", "power": {"base": "1 kW"}}
     lines = []
-    for number, pool in enumerate((plain, rented)):
+    for number, pool in enumerate((plain, rented, plain | {"node": like})):
         path = tmp_path / f"{number}.json"
         keys = {
             "name": "x", "duration": "1 s", "model": "llama-3.1-8b", "cluster": {"pools": [pool]},
@@ -113,6 +114,8 @@ def test_what_a_scenario_sets_itself_is_no_estimate_of_the_catalog(tmp_path: Pat
         lines.append(rests_on(path, (), load_variants(path)))
     assert lines[0] is not None and "dgx-b200-owned" in lines[0]
     assert lines[1] is not None and "dgx-b200-owned" not in lines[1]
+    assert lines[2] is not None and "dgx-b200-owned" in lines[2]
+    assert "power.base (2300 W)" in lines[0] and "power.base" not in lines[2]
 
 
 def test_a_machine_of_the_files_own_rests_on_no_estimate(tmp_path: Path) -> None:

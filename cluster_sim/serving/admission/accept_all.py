@@ -8,7 +8,7 @@ from cluster_sim.serving.admission.policy import AdmissionPolicy
 
 
 class AcceptAll(AdmissionPolicy):
-    """Rejects nobody; queues have no limit."""
+    """Admission of every request. Queues have no limit."""
 
     refuses_nobody: ClassVar[bool] = True
 

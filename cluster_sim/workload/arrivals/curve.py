@@ -130,7 +130,7 @@ class RateCurve(Clock):
 
     points: Annotated[tuple[tuple[Seconds, Factor], ...], Field(min_length=1)] | None = None
     """Pairs of [time, factor] from time zero on, in place of the daily curve; the factor is linear
-    between points."""
+    between points. Default: the daily curve."""
     period_s: PositiveSeconds | None = None
     """Time after which the points repeat [s]. Default: the last factor holds indefinitely."""
 
