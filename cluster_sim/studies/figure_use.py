@@ -87,7 +87,7 @@ def _of_machine(root: str, rest: str, scenario: Scenario, pools: Sequence[Pool])
 
 def _is_of_step(root: str, rest: str, scenario: Scenario, pool: Pool) -> bool:
     """Return whether a figure of a device can change the step times of a pool."""
-    device, engine, model = pool.node.device, pool.replica.engine.name, scenario.model
+    device, engine, model = pool.node.device, pool.replica.engine.profile, scenario.model
     weights = pool.replica.weights or model.native
     first, _, inner = rest.partition(".")
     if root == "overheads":
@@ -137,7 +137,7 @@ def _is_of_collective(kind: str, pool: Pool) -> bool:
     """Return whether the replicas of a pool run a kind of collective."""
     fits = pool.node.device.collectives
     if kind.startswith("all_reduce"):
-        own = fits.all_reduce_of(pool.replica.engine.name)
+        own = fits.all_reduce_of(pool.replica.engine.profile)
         return own is not None and own is getattr(fits, kind)
     return kind != "nccl_all_reduce" and pool.replica.data_parallel > 1
 

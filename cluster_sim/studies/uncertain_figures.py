@@ -1,4 +1,4 @@
-"""Figures of the catalog that a scenario uses, and how far off they may be."""
+"""Figures of the catalog that a scenario uses, with their uncertainty."""
 
 from __future__ import annotations
 
@@ -22,37 +22,46 @@ from cluster_sim.schema import (
 from cluster_sim.units import number_and_unit
 
 CONFIDENCES = ("low", "medium", "high")
-"""Confidences of figures, the least first."""
+"""Confidences of figures, the lowest first."""
 
 
 @dataclass(frozen=True)
 class Uncertain:
-    """Figure of the catalog that a scenario uses, and how far off it may be."""
+    """Figure of the catalog that a scenario uses, with its range."""
 
     name: str
-    """Name of the entry and path of the figure in it."""
+    """Name of the catalog entry, and path of the figure in the entry."""
     keys: tuple[str, ...]
-    """Dotted keys of the scenario; more than one where two pools share a device."""
+    """Dotted keys of the scenario; several keys if pools share a device."""
     value: str
-    """Value as the catalog writes it."""
+    """Value as written in the catalog."""
     low: str | float
-    """Low end of its range."""
+    """Low end of the range."""
     high: str | float
-    """High end of its range."""
+    """High end of the range."""
     confidence: str
     """Confidence of the figure: low, medium or high."""
     note: str
-    """What the catalog says of it."""
+    """Note of the catalog on the figure."""
 
     def at(self, share: float) -> str | float:
-        """Return the value at a share of the range, as a file writes it.
+        """Return the value at a share of the range, in the form that a file uses.
 
-        Raises ScenarioError where the ends are in two units.
+        Parameters
+        ----------
+        share
+            Position in the range: 0 for the low end, 1 for the high end.
+
+        Raises
+        ------
+        ScenarioError
+            The ends have different units.
         """
         (low, unit), (high, other_unit) = map(_number_and_unit, (self.low, self.high))
         if unit != other_unit:
             raise ScenarioError.at(
-                self.name, f"has a range from {self.low} to {self.high}; expected one unit"
+                self.name,
+                f"got a range from {self.low} to {self.high}; expected one unit for both ends",
             )
         value = float(f"{low + share * (high - low):.12g}")
         return f"{value!r} {unit}" if unit else value
@@ -65,18 +74,18 @@ def _number_and_unit(end: str | float) -> tuple[float, str]:
 def uncertain_figures(
     file: ScenarioFile, variant: str | None, confidences: Sequence[str], spread: float
 ) -> Iterator[Uncertain]:
-    """Yield the figures that a variant uses and that may be off.
+    """Yield the uncertain figures that a variant uses.
 
     Parameters
     ----------
     file
         Scenario file.
     variant
-        Name of the variant; None where the file has none.
+        Name of the variant; None if the file has no variants.
     confidences
         Confidences of the figures.
     spread
-        Share of a figure without a range by which it may be off to either side.
+        Relative uncertainty in either direction of a figure without a range.
     """
     places: dict[tuple[str, str], list[NamedEntry]] = {}
     for entry in named_entries(file.written(variant)):
@@ -103,10 +112,10 @@ def uncertain_figures(
 
 @dataclass(frozen=True)
 class NamedEntry:
-    """Entry of the catalog that a file names, or that a mapping of the file is like."""
+    """Catalog entry that a file names, directly or by `like`."""
 
     trail: Trail
-    """Keys that lead to it in the scenario."""
+    """Keys of the entry in the scenario."""
     kind: str
     """Folder of the catalog."""
     name: str
@@ -115,7 +124,7 @@ class NamedEntry:
     """Paths within the entry at which the file has other values."""
 
     def has_another(self, figure: Figure) -> bool:
-        """Return whether the file has another value in place of a figure."""
+        """Return whether the file replaces the value of a figure."""
         return any(
             figure.path == path or figure.path.startswith((f"{path}.", f"{path}["))
             for path in self.changed
@@ -157,7 +166,7 @@ def named_entries(
 
 
 def _leaves(changes: Any, trail: Trail = ()) -> Iterator[Trail]:
-    """Yield where values are written that are no mappings."""
+    """Yield the path of each value that is not a mapping."""
     if not isinstance(changes, dict):
         yield trail
         return
@@ -166,14 +175,14 @@ def _leaves(changes: Any, trail: Trail = ()) -> Iterator[Trail]:
 
 
 def ends_of(figure: Figure, spread: float) -> tuple[str | float, str | float] | None:
-    """Return the ends of a figure's range; None for what is no number other than zero.
+    """Return the ends of a figure's range; None if the figure is zero or not a number.
 
     Parameters
     ----------
     figure
         Figure of the catalog.
     spread
-        Share of a figure without a range by which it may be off to either side.
+        Relative uncertainty in either direction of a figure without a range.
     """
     if figure.range is not None:
         low, high = map(_plain, figure.range)
@@ -189,7 +198,7 @@ def ends_of(figure: Figure, spread: float) -> tuple[str | float, str | float] | 
 
 
 def _plain(text: str) -> str | float:
-    """Return a bare number as a number, and a quantity as it is written."""
+    """Return a bare number as a number, and a quantity as written."""
     try:
         return float(text)
     except ValueError:
@@ -197,12 +206,16 @@ def _plain(text: str) -> str | float:
 
 
 def chosen_variant(file: ScenarioFile, name: str | None) -> str | None:
-    """Return a variant by name, or the only one of a file; None where the file has none.
+    """Return a variant by name, or the only variant of a file; None if the file has none.
 
-    Raises ScenarioError where the file has several and none is named.
+    Raises
+    ------
+    ScenarioError
+        The file has several variants, and none is named.
     """
     if name is None and len(file.variants) > 1:
         raise ScenarioError.at(
-            file.place("variants"), f"has the variants {', '.join(file.variants)}; name one"
+            file.place("variants"),
+            f"has the variants {', '.join(file.variants)}; choose one with --variant",
         )
     return name if name is not None or not file.variants else file.variants[0]
