@@ -1,6 +1,6 @@
 """The catalog, and other files that a description names.
 
-Figures stand with their sources.
+Figures are stored together with their sources.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from cluster_sim.schema.yaml_files import read_yaml
 CATALOG = Path(__file__).parents[1] / "catalog"
 """Folder of the catalog."""
 _NOUNS = {"links": "network", "prices": "prices"}
-"""Noun for an entry of a folder, where it is not the folder's name."""
+"""Noun for an entry of a folder, if the noun is not the name of the folder."""
 KINDS = ("devices", "nodes", "prices", "links", "models", "engines", "workloads", "traces")
-"""Folders of the catalog, in the order in which they are listed."""
+"""Folders of the catalog, in the order of listing."""
 _PROVENANCE = ("source", "confidence", "note")
 _FIGURE_KEYS = {"value", "range", *_PROVENANCE}
-_RANGED = ("prices",)  # folders whose descriptions read the ranges of figures too
+_RANGED = ("prices",)  # folders whose descriptions also read the ranges of figures
 
-# Folders in which a path written in a file is looked for, beside the working directory.
+# Folders in which a relative path from a file is searched before the working directory.
 _folder: ContextVar[Path | None] = ContextVar("folder", default=None)
 
 
 class FromFile(dict[str, Any]):
-    """Values of a file that another one names, to be checked under its own name."""
+    """Values of a file that another file names. They are checked under the name of their own file."""
 
     def __init__(self, document: Document) -> None:
         super().__init__(document.data)
@@ -42,7 +42,7 @@ class FromFile(dict[str, Any]):
 
 @contextmanager
 def looking_in(folder: Path) -> Iterator[None]:
-    """Look for relative paths in descriptions in `folder` first, then in the working directory."""
+    """Search relative paths in descriptions in `folder` first, then in the working directory."""
     token = _folder.set(folder)
     try:
         yield
@@ -51,10 +51,10 @@ def looking_in(folder: Path) -> Iterator[None]:
 
 
 def find(path: str, *, folders: bool = False) -> Path | None:
-    """Return the absolute path of a file that a description names; None where there is none.
+    """Return the absolute path of a file that a description names; None if there is no such file.
 
-    With `folders` a folder will do too. Raises ScenarioError for an `example:NAME` that does not
-    exist.
+    With `folders` a folder is accepted too. Raises ScenarioError for an `example:NAME` that does
+    not exist.
     """
     if path.startswith(EXAMPLE):
         return user_file(path).resolve()
@@ -71,7 +71,7 @@ def find(path: str, *, folders: bool = False) -> Path | None:
             None,
         )
     except (OSError, RuntimeError, ValueError):
-        # a name that is too long, a ~user that is none, a folder that may not be read
+        # a name that is too long, an unknown ~user, a folder without permission to read
         return None
 
 
@@ -82,10 +82,10 @@ def catalog_names(kind: str) -> tuple[str, ...]:
 
 
 def named(kind: str, value: Any) -> Any:
-    """Return what a catalog name or the path of a YAML file stands for, its figures bare.
+    """Return the values behind a catalog name or the path of a YAML file, with bare figures.
 
-    A mapping stands for itself. Raises ValueError, so that pydantic files it under the key where
-    the name was written.
+    A mapping stands for itself. Raises ValueError, so that pydantic reports it under the key with
+    the name.
     """
     if isinstance(value, dict):
         return value
@@ -111,19 +111,19 @@ def named(kind: str, value: Any) -> Any:
 
 @cache
 def catalog_entry(kind: str, name: str) -> Any:
-    """Return the catalog's file `kind`/`name`.yaml with its figures bare.
+    """Return the catalog's file `kind`/`name`.yaml with bare figures.
 
-    It is shared: never change it.
+    The result is shared and must not be changed.
     """
     data = read_yaml(CATALOG / kind / f"{name}.yaml").data
     return bare(data, keeps_ranges=kind in _RANGED)
 
 
 def bare(data: Any, *, keeps_ranges: bool = False) -> Any:
-    """Return values with each figure replaced by its value, and provenance left out.
+    """Return values in which each figure is replaced by its value, without provenance.
 
-    A figure is `{value: …, source: …, confidence: …}`. With `keeps_ranges` one that has a range is
-    `{value: …, range: …}`.
+    A figure is `{value: …, source: …, confidence: …}`. With `keeps_ranges` a figure that has a
+    range becomes `{value: …, range: …}`.
     """
     if isinstance(data, dict):
         if "value" in data and data.keys() <= _FIGURE_KEYS:
@@ -141,7 +141,7 @@ def bare(data: Any, *, keeps_ranges: bool = False) -> Any:
 
 
 def catalog_kinds(*kinds: str) -> dict[str, str]:
-    """Return the kind of each entry of the catalog, of all kinds or of these."""
+    """Return the kind of each entry of the catalog, of all kinds or of the given ones."""
     return {name: kind for kind in kinds or KINDS for name in catalog_names(kind)}
 
 
@@ -156,11 +156,11 @@ class Figure:
     source: str
     """Keys of its sources, comma-separated; `est` is an estimate."""
     confidence: str
-    """Confidence: high, medium or low."""
+    """Confidence of the figure: high, medium or low."""
     note: str
-    """What the file says of it."""
+    """Note on the figure in the file."""
     range: tuple[str, str] | None = None
-    """Values between which it may lie; None where the file does not say."""
+    """Lowest and highest possible value; None if the file gives no range."""
 
     @property
     def sources(self) -> list[str]:
@@ -178,7 +178,7 @@ def figures(
 ) -> Iterator[Figure]:
     """Yield every figure under `data`.
 
-    A mapping's own source, confidence and note (`about`) hold for the bare values inside it.
+    Source, confidence and note (`about`) of a mapping also hold for the bare values inside it.
     """
     if isinstance(data, dict):
         source, confidence, note = (

@@ -29,8 +29,8 @@ def override(document: Document, assignment: str) -> Document:
 def overridden(document: Document, dotted: str, value: Any, where: str) -> Document:
     """Return a document with one value replaced.
 
-    Below a name of the catalog, or the path of a YAML file, what it stands for is written out first
-    and the value set in that.
+    If the key goes through a catalog name or the path of a YAML file, the values behind it are
+    written out first, and the value is set in them.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def overridden(document: Document, dotted: str, value: Any, where: str) -> Docum
     """
     if not _DOTTED.fullmatch(dotted):
         raise ScenarioError.at(
-            where, f"{shown(dotted)} is no key; expected one such as cluster.pools[0].nodes"
+            where, f"{shown(dotted)} is not a key; expected one such as cluster.pools[0].nodes"
         )
     keys = dotted.replace("[", ".").replace("]", "").split(".")
     steps = tuple(int(key) if key.isdecimal() else key for key in keys)
@@ -61,14 +61,14 @@ def overridden(document: Document, dotted: str, value: Any, where: str) -> Docum
 
 @dataclass(frozen=True)
 class _Override:
-    """Setting of one value; `places` become those of the outcome."""
+    """Setting of one value. `places` become those of the result."""
 
     value: Any
     where: str
     places: dict[Trail, str]
 
     def of(self, tree: Any, trail: Trail, steps: Trail) -> Any:
-        """Return the values at `trail` with the value set `steps` further down."""
+        """Return the values at `trail`, with the value set `steps` further down."""
         if not steps:
             forget(self.places, trail)
             self.places[trail] = self.where
@@ -81,7 +81,7 @@ class _Override:
                 for index, item in enumerate(tree)
             ]
         if not isinstance(tree, dict):
-            # what a scalar stands for gives way to the mapping that the rest of the key asks for
+            # the scalar is replaced by the mapping that the rest of the key requires
             self.places[trail] = self.where
             tree = _behind(tree)
         if self.value is None and not rest:
@@ -89,7 +89,7 @@ class _Override:
         return {**tree, key: self.of(tree.get(key), (*trail, key), rest)}
 
     def _check_index(self, items: list[Any], trail: Trail, key: str | int) -> None:
-        """Raise ScenarioError for what is no index of a list."""
+        """Raise ScenarioError for an invalid index of a list."""
         if isinstance(key, int) and key < len(items):
             return
         expected = (
@@ -104,10 +104,7 @@ class _Override:
 
 
 def _behind(value: Any) -> dict[str, Any]:
-    """Return the mapping that a name of the catalog or the path of a YAML file stands for.
-
-    It is empty where there is none.
-    """
+    """Return the mapping behind a catalog name or the path of a YAML file; empty if there is none."""
     if not isinstance(value, str):
         return {}
     kind = catalog_kinds().get(value)
