@@ -242,7 +242,7 @@ class Deployment:
         """Time from a request's arrival at the replica's server until the scheduler sees it [s]."""
         if (wafer := self.device.wafer) is not None:
             return wafer.request_s
-        return self.device.overhead(self.pool.replica.engine.name).request_s
+        return self.device.overhead(self.pool.replica.engine.profile).request_s
 
     @cached_property
     def step_times(self) -> PlainSteps:

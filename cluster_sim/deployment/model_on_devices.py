@@ -112,7 +112,7 @@ class ModelOnDevices:
             expert_parallel=plan.expert_parallel,
             weights=self.weights,
             kv_cache=plan.kv_cache,
-            engine=plan.engine.name,
+            engine=plan.engine.profile,
             graph_batches=plan.engine.graph_batches,
         )
 
@@ -121,7 +121,9 @@ class ModelOnDevices:
         plan, device = self.pool.replica, self.node.device.at(point)
         if self.pool.is_wafer:
             io_bytes_per_s = (host_bandwidth_bytes_per_s(self.node) or inf) * point.links
-            return WaferSteps(self.model, device, self.wafer_plan, plan.engine.name, io_bytes_per_s)
+            return WaferSteps(
+                self.model, device, self.wafer_plan, plan.engine.profile, io_bytes_per_s
+            )
         layout = self._layout._replace(between_nodes=self.hops_between_nodes)
         return GpuSteps(self.model, device, layout)
 

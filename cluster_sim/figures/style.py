@@ -31,7 +31,7 @@ LIMIT = "#B00020"
 PHASES = {
     "queue": "#E69F00",
     "prefill": "#0072B2",
-    "hand-over": "#CC79A7",
+    "wait for decode": "#CC79A7",
     "KV transfer": "#56B4E9",
     "preempted": "#D55E00",
     "contention": "#000000",

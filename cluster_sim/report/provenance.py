@@ -14,6 +14,7 @@ from cluster_sim.schema import (
     Description,
     catalog_entry,
     catalog_names,
+    entry_name,
     figures,
     read_yaml,
 )
@@ -100,7 +101,7 @@ def entries(scenario: Scenario) -> Iterator[tuple[str, str, frozenset[str]]]:
         ours = _leaves(part.model_dump(mode="json", by_alias=True, exclude={"read_from"}))
         named = [
             (name, _differing(ours, _leaves(_described(type(part), kind, name))))
-            for name in _names(kind).get(getattr(part, "name", ""), ())
+            for name in _names(kind).get(entry_name(getattr(part, "name", "")), ())
         ]
         if named:  # of entries of one name the nearest: releases of an engine share theirs
             name, other = min(named, key=lambda entry: len(entry[1]))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from cluster_sim.hardware.network import NetworkSpec
 from cluster_sim.scenario.pool import Pool
-from cluster_sim.schema import Description, named
+from cluster_sim.schema import Description, Named
 from cluster_sim.serving.admission import AcceptAll, Admission
 from cluster_sim.serving.disaggregation import Disaggregation
 from cluster_sim.serving.routing import LeastRequests, Routing
@@ -30,12 +29,6 @@ class Cluster(Description):
     admission: Admission = Field(default_factory=AcceptAll)
     """Admission policy at the front door, which may reject requests. Default: no request is
     rejected."""
-    network: (
-        Annotated[
-            NetworkSpec,
-            BeforeValidator(partial(named, "links"), json_schema_input_type=str | NetworkSpec),
-        ]
-        | None
-    ) = None
+    network: Annotated[NetworkSpec, Named("links")] | None = None
     """Network by which the front door reaches the nodes. Default: the network in each node's
     file."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from cluster_sim.economics.prices import Prices
 from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.physics.wafer_placement import WaferLayout
-from cluster_sim.schema import Description, named
+from cluster_sim.schema import Description, Named
 from cluster_sim.serving.disaggregation import Role
 from cluster_sim.serving.engine import Engine
 from cluster_sim.serving.kv_cache.offload import Tier
@@ -57,9 +56,7 @@ class ReplicaPlan(Description):
     """Precision of the weights. Default: the precision in which the model is published."""
     kv_cache: Precision = "bf16"
     """Precision of the KV cache."""
-    engine: Annotated[
-        Engine, BeforeValidator(partial(named, "engines"), json_schema_input_type=str | Engine)
-    ] = Field(default="vllm", validate_default=True)
+    engine: Annotated[Engine, Named("engines")] = Field(default="vllm", validate_default=True)
     """Serving engine: a catalog name or the path of an engine file. It gives the limits and
     reserves that the scenario omits."""
     role: Role = "both"
@@ -103,18 +100,11 @@ class Pool(Description):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=100)]
     """Name of the pool. Tables and events use it in the names of its nodes."""
-    node: Annotated[
-        Node, BeforeValidator(partial(named, "nodes"), json_schema_input_type=str | Node)
-    ]
+    node: Annotated[Node, Named("nodes")]
     """Kind of node: a catalog name, the path of a node file, or a mapping with its keys."""
     nodes: ClusterCount = 1
     """Number of nodes in the pool."""
-    prices: (
-        Annotated[
-            Prices, BeforeValidator(partial(named, "prices"), json_schema_input_type=str | Prices)
-        ]
-        | None
-    ) = None
+    prices: Annotated[Prices, Named("prices")] | None = None
     """Prices of the nodes: a catalog name, the path of a file of prices, or a mapping with its
     keys. Default: the prices in the node's file."""
     replica: ReplicaPlan = Field(default_factory=ReplicaPlan)

@@ -16,7 +16,7 @@ from cluster_sim.scenario.cluster import Cluster
 from cluster_sim.scenario.site import Site
 from cluster_sim.scenario.unmeasured import unmeasured_kinds
 from cluster_sim.scenario.workload import Workload
-from cluster_sim.schema import Description, yaml_text
+from cluster_sim.schema import Description, Named, yaml_text
 from cluster_sim.typing import Count
 from cluster_sim.units import PositiveSeconds, Seconds
 from cluster_sim.workload.classes import Slo
@@ -69,7 +69,7 @@ class Scenario(Description):
     stepping: Literal["stretch", "step"] = "stretch"
     """Number of engine steps per event. stretch: many engine steps in one event, in closed form.
     step: each step is an event, which is slower and gives the same results."""
-    model: Annotated[Model, BeforeValidator(read_model, json_schema_input_type=str | Model)]
+    model: Annotated[Model, Named("models", read_model)]
     """Model that is served: a catalog name, the path of a Hugging Face config.json or of a model
     file, or a mapping with its keys."""
     workload: Workload
@@ -116,12 +116,14 @@ class Scenario(Description):
                 yield f"{model.name}: {note}"
         for pool in self.cluster.pools:
             device = pool.node.device
-            engine = pool.replica.engine.name
-            nowhere, partly = unmeasured_kinds(self.model, device, pool.replica.kv_cache, engine)
+            engine = pool.replica.engine
+            nowhere, partly = unmeasured_kinds(
+                self.model, device, pool.replica.kv_cache, engine.profile
+            )
             for kinds, kernels in ((nowhere, "no"), (partly, "not all")):
                 if kinds:
                     yield (
-                        f"{device.name}: {kernels} kernels of {' and '.join(kinds)} were measured with {engine}; the step times of {self.model.name} are a roofline for them"
+                        f"{device.name}: {kernels} kernels of {' and '.join(kinds)} were measured with {engine.name}; the step times of {self.model.name} are a roofline for them"
                     )
             if not device.measured:
                 yield (

@@ -23,9 +23,10 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from cluster_sim.errors import ScenarioError
-from cluster_sim.schema.catalog import FromFile, looking_in
+from cluster_sim.schema.catalog import looking_in
 from cluster_sim.schema.documents import Document
 from cluster_sim.schema.error_messages import faults_in
+from cluster_sim.schema.like import FromFile, with_lines
 from cluster_sim.units import key_of
 
 Made = TypeVar("Made", bound="Description")
@@ -121,7 +122,7 @@ class Description(BaseModel):
             return handler(value)
         with looking_in(Path(value.document.file).parent):
             try:
-                return handler(dict(value))
+                return handler(with_lines(value.document))
             except ValidationError as invalid:
                 raise ScenarioError(faults_in(cls, value.document, invalid)) from invalid
 
@@ -132,7 +133,7 @@ def describe(kind: type[Made], document: Document) -> Made:
     Raises ScenarioError with every fault of the document.
     """
     try:
-        return kind.model_validate(document.data)
+        return kind.model_validate(with_lines(document))
     except ValidationError as invalid:
         raise ScenarioError(faults_in(kind, document, invalid)) from invalid
 

@@ -5,17 +5,22 @@ Figures are stored together with their sources.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
+
 from cluster_sim.errors import did_you_mean, shown
-from cluster_sim.schema.documents import Document, Trail, path_text
+from cluster_sim.schema.documents import LIKE, Document, Trail, path_text
 from cluster_sim.schema.examples import EXAMPLE, user_file
+from cluster_sim.schema.like import ENTRY_KINDS, FromFile, Written, merged_with_entry, reading
 from cluster_sim.schema.yaml_files import read_yaml
 
 CATALOG = Path(__file__).parents[1] / "catalog"
@@ -30,14 +35,6 @@ _RANGED = ("prices",)  # folders whose descriptions also read the ranges of figu
 
 # Folders in which a relative path from a file is searched before the working directory.
 _folder: ContextVar[Path | None] = ContextVar("folder", default=None)
-
-
-class FromFile(dict[str, Any]):
-    """Values of a file that another file names. They are checked under the name of their own file."""
-
-    def __init__(self, document: Document) -> None:
-        super().__init__(document.data)
-        self.document = document
 
 
 @contextmanager
@@ -81,14 +78,18 @@ def catalog_names(kind: str) -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in (CATALOG / kind).glob("*.yaml")))
 
 
-def named(kind: str, value: Any) -> Any:
+def named(kind: str, value: Any, read: Callable[[str], Any] | None = None) -> Any:
     """Return the values behind a catalog name or the path of a YAML file, with bare figures.
 
-    A mapping stands for itself. Raises ValueError, so that pydantic reports it under the key with
-    the name.
+    A mapping stands for itself. With the key `like` it stands for the entry of that name, with the
+    other keys of the mapping over it. `read` returns the values of that entry; by default a name is
+    one of this folder of the catalog, or the path of a YAML file. Raises ValueError, so that
+    pydantic reports it under the key with the name.
     """
+    read = read or partial(named, kind)
+    plain = partial(bare, keeps_ranges=kind in _RANGED)
     if isinstance(value, dict):
-        return value
+        return merged_with_entry(value, read, plain) if LIKE in value else value
     if not isinstance(value, str):
         raise ValueError(
             f"got {shown(value)}; expected a name in the catalog, the path of a file, or a mapping"
@@ -105,8 +106,73 @@ def named(kind: str, value: Any) -> Any:
             f"no {noun} {shown(value)} in the catalog{did_you_mean(value, catalog_names(kind))}"
         )
     document = read_yaml(path)
-    data = bare(document.data, keeps_ranges=kind in _RANGED)
-    return FromFile(Document(data, document.file, document.places))
+    data = _with_whole_paths(plain(document.data), path.parent)
+    document = Document(data, document.file, document.places)
+    if LIKE not in document.data:
+        return FromFile(document)
+    with reading(path), looking_in(path.parent):
+        return merged_with_entry(Written(document), read, plain)
+
+
+@dataclass(frozen=True)
+class Named:
+    """Annotation of a field that holds an entry: a name, the path of a file, or a mapping."""
+
+    kind: str
+    """Folder of the catalog."""
+    read: Callable[[Any], Any] | None = None
+    """Function that returns the values behind a written value. Default: `named`."""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        """Return the schema of the entry's values, which are read before they are checked."""
+        read = self.read or partial(named, self.kind)
+        return core_schema.no_info_before_validator_function(read, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Return the JSON Schema of a name, of a whole entry, and of a mapping with `like`."""
+        whole = handler(schema)
+        members = [handler.resolve_ref_schema(part) for part in whole.get("oneOf", [whole])]
+        keys: dict[str, Any] = {
+            key: {} for member in members for key in member.get("properties", {})
+        }
+        name = {
+            "type": "string",
+            "description": "Catalog name or path of the entry that gives the values which this mapping omits.",
+        }
+        like = {
+            "type": "object",
+            "properties": {LIKE: name, **keys},
+            "required": [LIKE],
+            "additionalProperties": False,
+        }
+        return {"anyOf": [{"type": "string"}, whole, like]}
+
+
+def _with_whole_paths(data: Any, folder: Path) -> Any:
+    """Return values of a file in `folder` with absolute paths of the entries in that folder.
+
+    Absolute paths stay valid when the values are merged with those of another file.
+    """
+    if not isinstance(data, dict):
+        return data
+    return {
+        key: _whole_path(part, folder, ENTRY_KINDS.get(key))
+        if isinstance(part, str) and (key in ENTRY_KINDS or key == LIKE)
+        else _with_whole_paths(part, folder)
+        for key, part in data.items()
+    }
+
+
+def _whole_path(name: str, folder: Path, kind: str | None) -> str:
+    if name in catalog_kinds(*(() if kind is None else (kind,))):
+        return name
+    with looking_in(folder):
+        path = find(name, folders=True)
+    return name if path is None else str(path)
 
 
 @cache
@@ -169,7 +235,7 @@ class Figure:
 
     @property
     def is_estimate(self) -> bool:
-        """Whether the value rests on an estimate."""
+        """Whether the value relies on an estimate."""
         return "est" in self.sources
 
 

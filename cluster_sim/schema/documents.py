@@ -8,6 +8,8 @@ from typing import Any
 
 Trail = tuple[str | int, ...]
 """Keys and indices that lead to a value."""
+LIKE = "like"
+"""Key that names the entry that gives the values which a mapping omits."""
 
 
 @dataclass
@@ -20,6 +22,8 @@ class Document:
     """Name of the file, for messages."""
     places: dict[Trail, str] = field(default_factory=dict)
     """Location of each value, as `file:line`, by its trail."""
+    trail: Trail = ()
+    """Keys in the file that lead to the values, if the document is a part of the file."""
 
     def place(self, trail: Trail) -> str:
         """Return the location of the value at `trail`, or of its nearest parent."""
@@ -34,7 +38,8 @@ class Document:
         Mappings are merged, all other values are replaced as a whole, and null removes a key.
         """
         places = dict(self.places)
-        return Document(_Merge(places, over.places).of(self.data, over.data, ()), self.file, places)
+        data = _Merge(places, over.places).of(self.data, over.data, ())
+        return Document(data, self.file, places, self.trail)
 
     def at(self, key: str) -> Document:
         """Return the part under `key` as a separate document."""
@@ -42,34 +47,48 @@ class Document:
         places = {trail[1:]: where for trail, where in self.places.items() if trail[:1] == (name,)}
         return Document(self.data[name], self.file, places)
 
+    def part(self, trail: Trail) -> Document:
+        """Return the values at `trail` as a document whose messages name the keys of `trail`."""
+        data, depth = self.data, len(trail)
+        for step in trail:
+            data = data[step]
+        places = {known[depth:]: where for known, where in inside(self.places, trail).items()}
+        places.setdefault((), self.place(trail))
+        return Document(data, self.file, places, (*self.trail, *trail))
+
     def without(self, key: str) -> Document:
         """Return the document without `key`."""
         places = {trail: where for trail, where in self.places.items() if trail[:1] != (key,)}
         data = {name: value for name, value in self.data.items() if name != key}
-        return Document(data, self.file, places)
+        return Document(data, self.file, places, self.trail)
 
 
 @dataclass(frozen=True)
 class _Merge:
-    """Merging of one document over another. `places` become those of the result."""
+    """Merging of one document over another. `places` become those of the result.
+
+    A null stays inside a mapping with `like`, in which it removes a key of the entry.
+    """
 
     places: dict[Trail, str]
     over_places: Mapping[Trail, str]
 
-    def of(self, base: Any, over: Any, trail: Trail) -> Any:
+    def of(self, base: Any, over: Any, trail: Trail, *, keeps_nulls: bool = False) -> Any:
         """Return the merged values at `trail`."""
         if not (isinstance(base, dict) and isinstance(over, dict)):
             forget(self.places, trail)
             self.places.update(inside(self.over_places, trail))
             return over
         merged = dict(base)
+        keeps_nulls = keeps_nulls or LIKE in base or LIKE in over
         if trail in self.over_places and trail:
             self.places[trail] = self.over_places[trail]
         for key, value in over.items():
-            if value is None:
+            if value is None and not keeps_nulls:
                 merged.pop(key, None)
             else:
-                merged[key] = self.of(merged.get(key), value, (*trail, key))
+                there, inner = merged.get(key), (*trail, key)
+                merged[key] = self.of(there, value, inner, keeps_nulls=keeps_nulls)
         return merged
 
 

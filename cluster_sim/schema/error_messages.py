@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
 from cluster_sim.errors import Fault, ScenarioError, did_you_mean, shown
 from cluster_sim.schema.annotations import Located, choices, located, tags_of, tuple_length
-from cluster_sim.schema.documents import Document, Trail, under
+from cluster_sim.schema.documents import LIKE, Document, Trail, under
+from cluster_sim.schema.like import ENTRY_KINDS
 from cluster_sim.units import KINDS, Quantity
 
 # Words for what each type of pydantic error expected; the context of the error fills in `{…}`.
@@ -98,8 +99,10 @@ def _fault(kind: type[BaseModel], document: Document, error: Mapping[str, Any]) 
     message = _SENTENCES.get(error["type"], _unexpected)(
         _Problem(kind, document.data, error, place)
     )
-    beginning = under(message.at if message.under is None else message.under)
-    return Fault(document.place(message.at), f"{beginning}{message.what}")
+    beginning = message.at if message.under is None else message.under
+    return Fault(
+        document.place(message.at), f"{under((*document.trail, *beginning))}{message.what}"
+    )
 
 
 def _missing(problem: _Problem) -> _Message:
@@ -131,8 +134,15 @@ def _unknown_key(problem: _Problem) -> _Message:
         )
     fields = owner.model_fields.items() if owner is not None else ()
     known = sorted([*(info.alias or name for name, info in fields), *beside])
-    hint = did_you_mean(trail[-1], known)
+    hint = _like_hint(known) if trail[-1] == LIKE else did_you_mean(trail[-1], known)
     return _Message(trail, f"unknown key '{trail[-1]}'{hint}", under=trail[:-1])
+
+
+def _like_hint(known: Sequence[str]) -> str:
+    """Return where `like` may stand, for a mapping with the keys `known` that has none."""
+    if "preset" in known:
+        return "; expected 'preset: NAME', beside which other keys hold"
+    return f"; expected it in a mapping for {', '.join(ENTRY_KINDS)}"
 
 
 def keys_beside(kind: type[BaseModel] | None) -> tuple[str, ...]:

@@ -8,12 +8,12 @@ from math import sqrt
 from typing import Annotated
 
 import numpy as np
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from cluster_sim.limits import DRAFT, LAYERS
 from cluster_sim.llm.config_files import read_model
 from cluster_sim.llm.model import Model
-from cluster_sim.schema import Description
+from cluster_sim.schema import Description, Named
 
 ShareOrZero = Annotated[float, Field(ge=0.0, le=1.0)]
 """A share from 0 to 1, in a description."""
@@ -38,9 +38,7 @@ class Speculation(Description):
     acceptance_length: Annotated[float, Field(ge=1.0)] | None = None
     """Mean number of tokens per sequence and step, including the one that the model generates
     itself. Either `acceptance` or `acceptance_length` is required."""
-    draft_model: (
-        Annotated[Model, BeforeValidator(read_model, json_schema_input_type=str | Model)] | None
-    ) = None
+    draft_model: Annotated[Model, Named("models", read_model)] | None = None
     """Draft model, which drafts token by token on the same devices. Default: drafts cost
     `draft_cost`."""
     draft_cost: ShareOrZero | None = None

@@ -209,11 +209,11 @@ def test_points_that_fail_are_recorded_with_their_reasons_and_stop_nothing(
     [
         (
             {"axes": [{"workload.arrivals.rate": ["1 kg"]}]},
-            "no point makes a scenario; the first: axis: workload.arrivals.rate",
+            "no point gives a valid scenario; the first: axis: workload.arrivals.rate",
         ),
         (
             {"axes": AXES[:1], "exclude": [{"workload.arrivals.rate": ["1 /s", "2 /s"]}]},
-            "'exclude' leaves out every point",
+            "'exclude' removes every point",
         ),
         (
             {"axes": [{"seed": [1], "duration": ["1 s", "2 s"]}]},
@@ -295,7 +295,7 @@ def test_a_full_disk_stops_the_sweep_with_a_reason_and_loses_nothing(
     monkeypatch.setattr(sweeps.SweepFolder, "add", full_after_two)
     with pytest.raises(
         ScenarioError,
-        match="out: cannot be written: File too large; points that were done are kept",
+        match="out: cannot be written: File too large; finished points are kept",
     ):
         sweep(path, out, workers=0)
     assert len(list((out / "points").iterdir())) == 2  # and nothing half-written beside them
@@ -369,7 +369,7 @@ def test_workers_of_another_version_are_refused(
         "called",
         lambda work, *_: ((key, {"status": "done", "version": "old"}) for key, _ in work),
     )
-    with pytest.raises(Exception, match="a worker runs another version than this one"):
+    with pytest.raises(Exception, match="a worker runs another version than this process"):
         sweep(write(tmp_path, {"axes": AXES}), tmp_path / "out")
 
 

@@ -25,6 +25,15 @@ def claims(
         Path, typer.Argument(metavar="FILE", help="File of claims.", show_default=False)
     ],
     *,
+    claim: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--claim",
+            metavar="NAME",
+            help="Judge only this claim; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
     workers: Workers = None,
     out: Annotated[
         Path | None,
@@ -46,7 +55,7 @@ def claims(
 
     warn_of_traces(scenario for _, scenario in open_claims(file).simulated.values())
     with counter("runs") as progress:
-        judged = run(file, workers, progress)
+        judged = run(file, workers, progress, names=claim or ())
     stdout().print(_table(judged))
     for judgement in judged.judgements:
         print_line(f"{judgement.claim}: {_verdict(judgement)}. {judgement.reason}")

@@ -57,7 +57,7 @@ def read_model(value: Any) -> Any:
         A config.json is wrong.
     """
     if not isinstance(value, str) or value in catalog_names("models"):
-        return named("models", value)
+        return named("models", value, read_model)
     path = find(value, folders=True)
     if path is None:
         if not value.endswith((".json", ".yaml", ".yml")) and _HUB_NAME.fullmatch(value):
@@ -67,11 +67,11 @@ def read_model(value: Any) -> Any:
             )
         if value.endswith(".json"):
             raise ValueError(f"no file {shown(value)}")
-        return named("models", value)
+        return named("models", value, read_model)
     if path.is_dir():
         path = _config_in(path, value)
     elif not value.endswith(".json"):
-        return named("models", value)
+        return named("models", value, read_model)
     return FromFile(Document(_read(path), str(path)))
 
 
