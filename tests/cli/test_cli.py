@@ -410,7 +410,7 @@ def test_estimates_in_place_of_measured_kernels_are_warned_of(
     assert code == 0
     assert (
         err.count(
-            "warning: AMD MI300X: no kernels were measured; its step times are a roofline of the data sheet"
+            "warning: AMD MI300X: no kernels were measured. Its step times are a roofline of the data sheet"
         )
         == 1
     )

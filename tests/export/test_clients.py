@@ -793,9 +793,9 @@ def test_a_measured_file_brings_its_own_metrics_and_percentiles(
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("", "m.json:1: is no JSON: expecting value"),
-        ('{"a": 1,\n"b"}', "m.json:2: is no JSON: "),
-        ("[1]", "m.json: is no JSON object"),
+        ("", "m.json:1: is not valid JSON: expecting value"),
+        ('{"a": 1,\n"b"}', "m.json:2: is not valid JSON: "),
+        ("[1]", "m.json: is not valid JSON object"),
         ("[" * 100_000, "m.json: is nested too deeply"),
         ('{"a": ' + "9" * 5000 + "}", "m.json: holds a number that is too long"),
         (
