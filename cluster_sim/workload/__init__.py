@@ -1,1 +1,1 @@
-"""What arrives: when, and how long prompts and answers are."""
+"""Traffic: arrival times of requests, and lengths of prompts and answers."""

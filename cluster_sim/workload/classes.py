@@ -1,4 +1,4 @@
-"""Classes of requests in one stream of arrivals, such as people who wait and jobs that do not."""
+"""Classes of requests in one stream of arrivals, such as interactive requests and batch jobs."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ Percentile = Annotated[float, Field(gt=0.0, le=100.0)]
 
 
 class Slo(Description):
-    """Service-level objectives: a request is good when it meets all that are given.
+    """Service-level objectives: a request is good when it meets every objective that is given.
 
-    A run meets them when each holds at a percentile of its requests.
+    A run meets its objectives when each objective holds at a percentile of the run's requests.
     """
 
     ttft_s: PositiveSeconds | None = None
-    """Greatest time to first token [s]."""
+    """Maximum time to first token [s]. Default: no limit."""
     tpot_s: PositiveSeconds | None = None
-    """Greatest mean time per output token after the first [s]."""
+    """Maximum mean time per output token after the first [s]. Default: no limit."""
     e2el_s: PositiveSeconds | None = None
-    """Greatest end-to-end latency, from arrival to last token [s]."""
+    """Maximum end-to-end latency, from arrival to last token [s]. Default: no limit."""
     percentile: Percentile | None = None
     """Percentile of requests at which each objective must hold; requests that did not finish count
-    as infinitely late. Default: 99; for a class, that of the scenario's `slo`."""
+    as infinitely late. Default: 99; for a class, the percentile of the scenario's `slo`."""
 
     @property
     def limits_s(self) -> dict[str, float]:
@@ -44,31 +44,32 @@ class Slo(Description):
         return {latency: limit_s for latency, limit_s in limits_s.items() if limit_s is not None}
 
     def at(self, percentile: float | None) -> Slo:
-        """Return these objectives at `percentile` where they have none of their own."""
+        """Return these objectives, with `percentile` if they name no percentile."""
         if percentile is None or self.percentile is not None:
             return self
         return self.model_copy(update={"percentile": percentile})
 
 
 class TrafficClass(Description):
-    """A part of the traffic with a name of its own."""
+    """A named part of the traffic."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=100)]
     """Name of the class."""
     share: Annotated[float, Field(gt=0.0, le=1.0)]
-    """Share of all requests; the shares of all classes add up to 1."""
+    """Share of all requests. The shares of all classes add up to 1."""
     priority: Annotated[int, Field(ge=-COUNT.most), COUNT] = 0
-    """Priority; lower is more urgent, as in vLLM."""
+    """Priority of the class. Lower numbers are more urgent, as in vLLM."""
     slo: Slo | None = None
-    """Objectives of this class, in place of all of the scenario's."""
+    """Objectives of this class; they replace the whole `slo` of the scenario. Default: the
+    scenario's `slo`."""
     prompt_tokens: Lengths | None = None
-    """Lengths of this class's prompts. Default: those of the workload."""
+    """Lengths of this class's prompts [tokens]. Default: the workload's `prompt_tokens`."""
     output_tokens: Lengths | None = None
-    """Lengths of this class's answers. Default: those of the workload."""
+    """Lengths of this class's answers [tokens]. Default: the workload's `output_tokens`."""
 
 
 def class_numbers(classes: Sequence[TrafficClass], seed: int) -> Iterator[npt.NDArray[np.int64]]:
-    """Yield the number of each request's class, `AT_A_TIME` together, indefinitely."""
+    """Yield arrays of `AT_A_TIME` class numbers, one number per request, indefinitely."""
     rng = stream(seed, "classes")
     bounds = np.cumsum([traffic_class.share for traffic_class in classes])[:-1]
     while True:
@@ -78,7 +79,7 @@ def class_numbers(classes: Sequence[TrafficClass], seed: int) -> Iterator[npt.ND
 def labelled(
     route: Callable[[Request], None], classes: Sequence[TrafficClass], seed: int
 ) -> Callable[[Request], None]:
-    """Return `route` for requests that get their class and its priority as they arrive."""
+    """Return `route` preceded by a step that sets a request's class and priority at its arrival."""
     numbers = chain.from_iterable(piece.tolist() for piece in class_numbers(classes, seed))
     priorities = [traffic_class.priority for traffic_class in classes]
 

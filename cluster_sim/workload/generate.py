@@ -1,6 +1,6 @@
 """Requests from an arrival process and lengths, or from a trace.
 
-They are made one at a time, as the clock reaches them.
+Requests are created one at a time, when the clock reaches their arrival.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def lengths(
 ) -> Iterator[tuple[int, int]]:
     """Yield (prompt, output) tokens of each request, indefinitely.
 
-    `spearman` is their rank correlation; None where they are independent.
+    `spearman` is the rank correlation of prompt and output; None if they are independent.
     """
     return chain.from_iterable(
         zip(*(column.tolist() for column in columns), strict=True)
@@ -35,7 +35,7 @@ def lengths(
 def length_pieces(
     prompt: Lengths, output: Lengths, seed: int, spearman: float | None = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield columns of prompt and output tokens, some at a time, indefinitely."""
+    """Yield columns of prompt and output tokens, `AT_A_TIME` rows each, indefinitely."""
     prompt_rng, output_rng, order_rng = (
         stream(seed, name) for name in ("prompt_tokens", "output_tokens", "length_correlation")
     )
@@ -51,10 +51,10 @@ def length_pieces(
 def lengths_by_class(
     prompt: Lengths | None, output: Lengths | None, classes: Sequence[TrafficClass], seed: int
 ) -> Iterator[tuple[int, int]]:
-    """Yield (prompt, output) tokens of each request, where classes may have lengths of their own.
+    """Yield (prompt, output) tokens of each request if classes may define lengths.
 
-    A class without lengths of its own has `prompt` or `output`. Every class has a random stream of
-    its own beside the common one, of which each request uses up a number whatever its class.
+    A class that defines no lengths uses `prompt` or `output`. Every class with lengths has its own
+    random stream. Each request also consumes a number of the common stream, whatever its class.
     """
     numbers = class_numbers(classes, seed)
 
@@ -94,7 +94,7 @@ def drawn(
 ) -> Iterator[Request]:
     """Yield requests of an arrival process with these lengths.
 
-    They end at `until_s`, or when the process has made as many as it was asked for.
+    The requests end at `until_s` [s], or when the process has sent its number of `requests`.
     """
     times = arrivals.times(stream(seed, "arrivals"))
     if arrivals.requests is None:
@@ -112,7 +112,7 @@ def drawn(
 def replayed(
     trace: Trace, seed: int, until_s: float, warmup_s: float, tally: Tally
 ) -> Iterator[Request]:
-    """Yield the requests of a trace until `until_s`; `tally` counts what is left out."""
+    """Yield the requests of a trace until `until_s` [s]; `tally` counts the omitted rows."""
     for number, (arrival_s, prompt_tokens, output_tokens, pieces) in enumerate(
         trace.rows(seed, tally)
     ):

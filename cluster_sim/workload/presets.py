@@ -1,4 +1,4 @@
-"""Workloads of the catalog: traffic fitted to recorded traces, and how well it matches them."""
+"""Workloads of the catalog: traffic fitted to recorded traces, and the quality of each fit."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from cluster_sim.workload.lengths import Lengths
 from cluster_sim.workload.reasoning import ReasoningShare
 
 KEYS = ("arrivals", "prompt_tokens", "output_tokens", "length_correlation", "reasoning_share")
-"""Keys of a scenario's workload that a preset brings."""
+"""Keys of a scenario's workload that a preset sets."""
 
 
 class Match(Description):
-    """A statistic of the trace beside 60 seeds of the preset over the trace's length of time."""
+    """A statistic of the trace beside 60 seeds of the preset, each as long as the trace."""
 
     trace: float
-    """Value of the trace."""
+    """Value of the statistic in the trace."""
     p5: float
-    """5th percentile of the seeds."""
+    """5th percentile of the statistic over the seeds."""
     p95: float
-    """95th percentile of the seeds."""
+    """95th percentile of the statistic over the seeds."""
 
     @property
     def holds(self) -> bool:
-        """Whether the trace lies among the middle 90 % of seeds."""
+        """Whether the trace's value lies between the 5th and 95th percentile of the seeds."""
         return self.p5 <= self.trace <= self.p95
 
 
@@ -38,7 +38,7 @@ class Preset(Description):
 
     name: str
     lasts_s: PositiveSeconds | None = None
-    """Length of time of the trace, over which statistics are compared [s]."""
+    """Duration of the trace, over which statistics are compared [s]."""
     arrivals: Arrivals | None = None
     prompt_tokens: Lengths | None = None
     output_tokens: Lengths | None = None
@@ -50,7 +50,7 @@ class Preset(Description):
     """Matches by statistic: cv; dispersion and peak_to_mean at 1, 10 and 60 s; quantiles of prompt
     and output."""
     misses: dict[str, str] = Field(default_factory=dict)
-    """Words on how far off the preset is, by statistic that does not hold."""
+    """Description of the deviation, by statistic that does not match."""
 
 
 def workload_presets() -> list[str]:
@@ -63,10 +63,11 @@ def workload_presets() -> list[str]:
 
 
 def with_preset(value: Any) -> Any:
-    """Return a workload's mapping with what its `preset` brings for the keys that are left out.
+    """Return a workload's mapping, with the values of its `preset` for the omitted keys.
 
-    Arrivals without a process, or with the preset's, change single keys of the preset's arrivals.
-    Raises ValueError where there is no such preset.
+    If `arrivals` names no process, or the preset's process, it changes single keys of the preset's
+    arrivals; otherwise it replaces them.
+    Raises ValueError if the catalog has no such preset.
     """
     if not isinstance(value, dict) or "preset" not in value:
         return value

@@ -1,6 +1,6 @@
 """Random streams by name.
 
-Variants of a scenario see identical traffic, whatever else they draw.
+Variants of a scenario get identical traffic, whatever other random numbers they draw.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ import numpy as np
 import numpy.random
 
 AT_A_TIME = 4096
-"""Count of numbers that are drawn from a stream at once: always the same, so that the same numbers
-come."""
+"""Count of numbers per draw from a stream. The count is constant, so that a seed always gives the
+same numbers."""
 
 
 def stream(seed: int, name: str) -> np.random.Generator:
     """Return the generator of the stream `name`.
 
-    It is the same for the same seed, whichever other streams there are and in what order.
+    The generator depends on seed and name only, not on the other streams or their order.
     """
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(crc32(name.encode()),)))
 
 
 def numbered(seed: int, name: str) -> Callable[[int, int], np.random.Generator]:
-    """Return what gives a generator of the stream `name` for two numbers, whatever the order.
+    """Return a function of two numbers that returns their generator of the stream `name`.
 
-    It is one generator that is moved to another place by key and counter (Salmon et al., Parallel
-    Random Numbers: As Easy as 1, 2, 3, SC 2011): the one that was given before must not be used
-    any more.
+    The order of calls does not matter. All calls share one generator, which is repositioned by key
+    and counter (Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011): a generator
+    must not be used any more after the next call.
     """
     key = np.random.SeedSequence(seed, spawn_key=(crc32(name.encode()),)).generate_state(
         1, np.uint64

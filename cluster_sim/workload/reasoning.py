@@ -1,4 +1,4 @@
-"""The part of an answer that is reasoning, which a user waits for and does not read."""
+"""Share of an answer that is reasoning, which a user waits for and does not read."""
 
 from __future__ import annotations
 
@@ -11,25 +11,27 @@ from cluster_sim.schema import Description
 
 
 class ReasoningShares(Description):
-    """Shares of answers' tokens, by a piecewise-linear quantile function.
+    """Share of an answer's tokens that is reasoning, as a piecewise-linear quantile function.
 
-    Reasoning comes first, and one token at least follows it.
+    Reasoning comes first, and at least one token follows it.
     """
 
     quantiles: dict[float, Annotated[float, Field(ge=0.0, le=1.0)]]
-    """Share by quantile, such as {0: 0, 0.5: 0.76, 1: 1}; straight lines between them. Needs 0 and
-    1."""
+    """Share by quantile, such as {0: 0, 0.5: 0.76, 1: 1}; shares between two quantiles are
+    interpolated linearly. The quantiles 0 and 1 are required."""
 
     @field_validator("quantiles")
     @classmethod
     def _ascend(cls, quantiles: dict[float, float]) -> dict[float, float]:
         at, shares = list(quantiles), list(quantiles.values())
         if at != sorted(at) or shares != sorted(shares) or at[:1] != [0.0] or at[-1:] != [1.0]:
-            raise ValueError("quantiles must ascend from 0 to 1, and their shares with them")
+            raise ValueError(
+                "quantiles must ascend from 0 to 1, and their shares must not decrease"
+            )
         return quantiles
 
     def tokens(self, rng: np.random.Generator, output_tokens: np.ndarray) -> np.ndarray:
-        """Return the reasoning tokens of answers of these lengths."""
+        """Return the number of reasoning tokens per answer for these lengths [tokens]."""
         shares = np.interp(
             rng.random(len(output_tokens)), list(self.quantiles), list(self.quantiles.values())
         )

@@ -1,4 +1,4 @@
-"""System prompts: text before every prompt that is the same for many requests."""
+"""System prompts: text before the prompt that many requests share."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _AT_A_TIME = 4096
 
 
 class SharedPrefix(Description):
-    """A few texts, of which each request begins with one, all as likely.
+    """Texts that requests share as the beginning of their prompts, all equally likely.
 
-    vLLM's prefix_repetition benchmark makes requests so.
+    vLLM's prefix_repetition benchmark generates such requests.
     """
 
     tokens: Count
-    """Length of each text; the prompt's own tokens come after it [tokens]."""
+    """Length of each shared text, in front of the prompt's other tokens [tokens]."""
     groups: Count = 1
-    """Number of texts."""
+    """Number of different shared texts."""
 
     def before(self, route: Callable[[Request], None], seed: int) -> Callable[[Request], None]:
-        """Return `route` for requests that are given their first text on the way."""
+        """Return `route` preceded by a step that puts a shared text before the prompt."""
         pieces = self.pieces(seed)
 
         def prefixed(request: Request) -> None:
@@ -35,7 +35,7 @@ class SharedPrefix(Description):
         return prefixed
 
     def pieces(self, seed: int) -> Iterator[tuple[int, int]]:
-        """Yield the text that each request begins with, as a piece of its prompt, indefinitely."""
+        """Yield each request's shared text as a piece (identity, tokens), indefinitely."""
         rng = stream(seed, "shared_prefix")
         while True:
             for text in rng.integers(self.groups, size=_AT_A_TIME).tolist():

@@ -1,7 +1,7 @@
-"""Statistics of traffic: bursts at each scale, lengths of requests, reuse of prompts.
+"""Statistics of traffic: burstiness at each time scale, lengths of requests, reuse of prompts.
 
-One number is not burstiness: a gamma renewal process with the coefficient of variation of Azure's
-code trace has five times its dispersion at one second.
+One number does not describe burstiness: a gamma renewal process with the coefficient of variation
+of Azure's code trace has five times the trace's dispersion at one second.
 """
 
 from __future__ import annotations
@@ -13,37 +13,50 @@ from typing import NamedTuple
 import numpy as np
 
 WINDOWS_S = (1.0, 10.0, 60.0, 600.0)
-"""Windows for which dispersion and peaks are worked out [s]."""
+"""Windows for which dispersion and peaks are computed [s]."""
 QUANTILES = (0.1, 0.5, 0.9, 0.99)
-"""Quantiles of lengths."""
+"""Quantiles of lengths that are reported."""
 _MOST_WINDOWS = 10_000_000
-"""Number of windows above which those that are empty are not held in memory."""
+"""Number of windows above which empty windows are not held in memory."""
 MIN_WINDOWS = 5
-"""Number of windows below which a variance of counts says nothing."""
+"""Minimum number of windows for a meaningful variance of counts."""
 
 
 def gap_cv(times_s: np.ndarray) -> float | None:
-    """Return the coefficient of variation of the gaps between ascending times.
+    """Return the coefficient of variation of the gaps between arrivals.
 
-    It is the population standard deviation over the mean; None for fewer than two gaps.
+    Parameters
+    ----------
+    times_s
+        Ascending arrival times [s].
+
+    Returns
+    -------
+    float or None
+        Population standard deviation over mean; None for fewer than two gaps.
+
+    Examples
+    --------
+    >>> gap_cv(np.array([0.0, 1.0, 4.0]))
+    0.5
     """
     gaps_s = np.diff(times_s)
     return float(np.std(gaps_s) / np.mean(gaps_s)) if len(gaps_s) > 1 and gaps_s.any() else None
 
 
 class WindowCounts(NamedTuple):
-    """Arrivals in each whole window."""
+    """Number of arrivals per complete window."""
 
     counts: np.ndarray
-    """Number of arrivals in each window, or in those that have any where there are many windows."""
+    """Number of arrivals per window; windows without arrivals are omitted if there are many."""
     windows: int
     """Number of windows."""
 
 
 def window_counts(times_s: np.ndarray, window_s: float) -> WindowCounts:
-    """Return the number of arrivals in each whole window.
+    """Return the number of arrivals in each complete window of length `window_s` [s].
 
-    The first window begins with the first arrival; a last one that is not whole is left out.
+    The first window begins with the first arrival. An incomplete window at the end is omitted.
     """
     since_s = times_s - times_s[0] if len(times_s) else times_s
     windows = int(since_s[-1] / window_s) if len(times_s) else 0
@@ -55,9 +68,27 @@ def window_counts(times_s: np.ndarray, window_s: float) -> WindowCounts:
 
 
 def dispersion(times_s: np.ndarray, window_s: float) -> float | None:
-    """Return the index of dispersion of counts: their unbiased variance over their mean.
+    """Return the index of dispersion of the counts of arrivals per window.
 
-    It is 1 for a Poisson process, and None for fewer than five windows.
+    Parameters
+    ----------
+    times_s
+        Ascending arrival times [s].
+    window_s
+        Length of a window [s].
+
+    Returns
+    -------
+    float or None
+        Unbiased variance of the counts over their mean: 1 on average for a Poisson process. None
+        for fewer than `MIN_WINDOWS` windows.
+
+    Source: Cox, Lewis, The Statistical Analysis of Series of Events, 1966.
+
+    Examples
+    --------
+    >>> dispersion(np.arange(101.0), 10.0)
+    0.0
     """
     counts, windows = window_counts(times_s, window_s)
     if windows < MIN_WINDOWS:
@@ -70,7 +101,20 @@ def dispersion(times_s: np.ndarray, window_s: float) -> float | None:
 
 
 def peak_to_mean(times_s: np.ndarray, window_s: float) -> float | None:
-    """Return the fullest window's count over the mean count; None for fewer than five windows."""
+    """Return the maximum count of arrivals per window over the mean count.
+
+    Parameters
+    ----------
+    times_s
+        Ascending arrival times [s].
+    window_s
+        Length of a window [s].
+
+    Returns
+    -------
+    float or None
+        Maximum over mean; None for fewer than `MIN_WINDOWS` windows.
+    """
     counts, windows = window_counts(times_s, window_s)
     if windows < MIN_WINDOWS:
         return None
@@ -80,24 +124,33 @@ def peak_to_mean(times_s: np.ndarray, window_s: float) -> float | None:
 
 @dataclass(frozen=True)
 class ArrivalStatistics:
-    """Rate, bursts and peaks of arrivals; None where there are too few of them to say."""
+    """Rate, burstiness and peaks of arrivals; a value is None if there are too few arrivals."""
 
     requests: int
-    """Number of requests."""
+    """Number of requests, all of which are sent at time zero."""
     span_s: float
     """Time from the first to the last arrival [s]."""
     rate_per_s: float | None
-    """Requests per second of the run, or of the span where no run is known [1/s]."""
+    """Requests per second of the run, or of the span if the run's length is unknown [1/s]."""
     cv: float | None
-    """Coefficient of variation of the gaps."""
+    """Coefficient of variation of the gaps between arrivals."""
     dispersion: dict[float, float | None]
-    """Index of dispersion by window [s]."""
+    """Index of dispersion of counts, by length of the window [s]."""
     peak_to_mean: dict[float, float | None]
-    """Fullest window over the mean by window [s]."""
+    """Maximum count per window over the mean count, by length of the window [s]."""
 
 
 def of_arrivals(times_s: np.ndarray, run_s: float | None = None) -> ArrivalStatistics:
-    """Return the statistics of ascending arrival times [s], all those of a run of `run_s`."""
+    """Return the statistics of arrivals.
+
+    Parameters
+    ----------
+    times_s
+        Ascending arrival times of all requests [s].
+    run_s
+        Length of the run, over which the rate is computed [s]. Default: time from the first to the
+        last arrival.
+    """
     span_s = float(times_s[-1] - times_s[0]) if len(times_s) else 0.0
     rate_span_s = run_s or span_s
     return ArrivalStatistics(
@@ -112,18 +165,18 @@ def of_arrivals(times_s: np.ndarray, run_s: float | None = None) -> ArrivalStati
 
 @dataclass(frozen=True)
 class LengthStatistics:
-    """Lengths of prompts, or of answers."""
+    """Statistics of the lengths of prompts, or of answers."""
 
     mean: float
     """Mean length [tokens]."""
     largest: int
-    """Greatest length [tokens]."""
+    """Maximum length [tokens]."""
     quantiles: dict[float, float]
-    """Length by quantile, linear between two values [tokens]."""
+    """Length by quantile, interpolated linearly between two values [tokens]."""
 
 
 def of_lengths(tokens: np.ndarray) -> LengthStatistics:
-    """Return the statistics of a column of lengths [tokens], of which there is one at least."""
+    """Return the statistics of a column of lengths [tokens], which has at least one row."""
     return LengthStatistics(
         float(np.mean(tokens)),
         int(np.max(tokens)),
@@ -132,9 +185,12 @@ def of_lengths(tokens: np.ndarray) -> LengthStatistics:
 
 
 def rank_correlation(prompts: np.ndarray, outputs: np.ndarray) -> float | None:
-    """Return Spearman's rank correlation; None where one of the two never varies.
+    """Return Spearman's rank correlation of prompt and output lengths [tokens].
 
-    Equal values share their mean rank.
+    Equal values share their mean rank. The result is None if a column is constant.
+
+    >>> round(rank_correlation(np.array([10, 20, 30]), np.array([5, 6, 100])), 9)
+    1.0
     """
     ranks = np.array([_mean_ranks(prompts), _mean_ranks(outputs)])
     if len(prompts) < 2 or not np.all(np.ptp(ranks, axis=1) > 0):
@@ -149,25 +205,25 @@ def _mean_ranks(values: np.ndarray) -> np.ndarray:
 
 
 class AskedPrompt(NamedTuple):
-    """A prompt as a cache sees it."""
+    """Parts of a request that decide on its reuse by a prefix cache."""
 
     tokens: int
     """Length of the prompt [tokens]."""
     pieces: tuple[tuple[int, int], ...]
-    """Identity and tokens of each piece at its beginning, see `Request.pieces`."""
+    """Identity and tokens of each piece at the beginning of the prompt, see `Request.pieces`."""
     answer: tuple[int, int] | None
-    """Identity and tokens of its answer; None where no later prompt can hold it."""
+    """Identity and tokens of the answer; None if no later prompt can contain the answer."""
 
 
 @dataclass
 class PrefixReuse:
-    """Part of the prompts that a cache without limits would have held.
+    """Part of the prompts that a prefix cache of unlimited capacity would have held.
 
-    It is, of each prompt, the pieces before the first that is new.
+    The part of a prompt is its pieces before the first new piece.
     """
 
     pieces: int = 0
-    """Number of pieces."""
+    """Number of pieces of all prompts."""
     tokens: int = 0
     """Length of all prompts [tokens]."""
     seen_pieces: int = 0
@@ -177,19 +233,24 @@ class PrefixReuse:
 
     @property
     def piece_fraction(self) -> float | None:
-        """Share of the pieces; None where no prompt has any."""
+        """Share of the pieces that the cache would have held; None if no prompt has pieces."""
         return self.seen_pieces / self.pieces if self.pieces else None
 
     @property
     def token_fraction(self) -> float | None:
-        """Share of the prompts' tokens; None where no prompt has pieces."""
+        """Share of the tokens that the cache would have held; None if no prompt has pieces."""
         return self.seen_tokens / self.tokens if self.pieces else None
 
 
 def reuse(prompts: Iterable[AskedPrompt]) -> PrefixReuse:
-    """Return the reuse of prompts in the order in which they come.
+    """Return the reuse of prompts, in the order in which they arrive.
 
-    An answer is there for a later prompt as if it were one of its own request's pieces.
+    A later prompt may contain an earlier answer, which counts as a piece of the earlier request.
+
+    >>> first = AskedPrompt(100, ((1, 64), (2, 36)), None)
+    >>> second = AskedPrompt(100, ((1, 64), (3, 36)), None)
+    >>> reuse([first, second]).seen_tokens
+    64
     """
     known: set[int] = set()
     seen = PrefixReuse()

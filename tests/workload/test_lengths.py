@@ -143,8 +143,8 @@ def test_a_file_of_lengths_is_drawn_from_evenly(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "holds no lengths"),
-        ("tokens\n", "holds no lengths"),
+        ("", "the file has no lengths"),
+        ("tokens\n", "the file has no lengths"),
         ("10\n-3\n", ":2: got '-3'"),
         ("10\nten\n", ":2: got 'ten'"),
         ("10\n0\n", ":2: got '0'"),

@@ -1,7 +1,8 @@
 """Arrival processes.
 
-A new process is a file here and a name in the union. It derives from `OpenLoop` where its times do
-not depend on the answers, else from `ArrivalProcess`, whose methods say what other rooms ask.
+A new process is a file in this folder and a name in the union. It derives from `OpenLoop` if its
+times do not depend on the answers, else from `ArrivalProcess`. The methods of `ArrivalProcess` are
+the interface to other rooms.
 """
 
 from typing import Annotated, get_args

@@ -1,4 +1,4 @@
-"""Everything queued at time zero: offline work."""
+"""Requests that are all queued at time zero: offline work."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from cluster_sim.workload.arrivals.process import ArrivalProcess, ClientLoad
 
 
 class AtOnce(ArrivalProcess):
-    """All requests are there from the start; what counts is how long until the last is done."""
+    """Requests that all arrive at time zero; the result is the time until the last one finishes."""
 
     ends_by_itself: ClassVar[bool] = True
 
     process: Literal["at_once"] = "at_once"
     requests: RequestCount
-    """Number of requests."""
+    """Number of requests, all of which are sent at time zero."""
 
     def pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Yield time zero, many at a time, indefinitely."""
+        """Yield arrays of arrival times that are all zero [s], indefinitely."""
         return repeat(np.zeros(4096))
 
     def client_load(self) -> ClientLoad:

@@ -1,13 +1,13 @@
-"""Where a rising amount reaches a value, by bisection."""
+"""Search by bisection for the argument at which a rising function reaches a value."""
 
 from collections.abc import Callable
 
 _MAX_STEPS = 200
-"""Number of steps after which a bracket is as narrow as floating-point numbers are."""
+"""Number of steps after which the bracket is as narrow as floating-point numbers allow."""
 
 
 def smallest_reaching(amount: Callable[[float], float], value: float, guess: float) -> float:
-    """Return the smallest positive argument at which a rising `amount` is at least `value`.
+    """Return the smallest positive argument at which the rising function `amount` reaches `value`.
 
     >>> round(smallest_reaching(lambda x: x * x, 2.0, guess=1.0), 9)
     1.414213562

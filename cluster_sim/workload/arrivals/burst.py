@@ -1,4 +1,4 @@
-"""A steady rate with bursts at known times on top, as when everybody comes back from lunch."""
+"""A steady rate with bursts at known times on top, as after a lunch break."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from cluster_sim.workload.arrivals.process import OpenLoop
 from cluster_sim.workload.arrivals.renewal import renewal_pieces
 
 _AT_A_TIME = 4096
-"""Approximate number of arrivals that are put in order together."""
+"""Approximate number of arrivals that are sorted together."""
 
 
 class OneBurst(Description):
-    """Further arrivals for a while, once or again and again."""
+    """Additional arrivals for a limited time, once or repeatedly."""
 
     at_s: Seconds
-    """Time at which the burst begins; the first time, where it comes again [s]."""
+    """Time at which the burst begins; if the burst repeats, the first such time [s]."""
     lasts_s: PositiveSeconds
     """Length of the burst [s]."""
     rate_per_s: PerSecond
-    """Rate of the burst's arrivals, on top of the base rate [1/s]."""
+    """Rate of the burst's arrivals, in addition to the base rate [1/s]."""
     every_s: PositiveSeconds | None = None
-    """Time from one beginning of this burst to the next [s]. Default: the process's `every`."""
+    """Time from one beginning of this burst to the next [s]. Default: `every` of the process."""
 
     @model_validator(mode="after")
     def _can_be_held(self) -> OneBurst:
@@ -37,7 +37,7 @@ class OneBurst(Description):
         return self
 
     def seconds_until(self, until_s: float, every_s: float | None) -> float:
-        """Return how long the burst has lasted until a time, all its repetitions together [s]."""
+        """Return the total time that the burst and its repetitions have lasted until a time [s]."""
         since_s = max(until_s - self.at_s, 0.0)
         if every_s is None:
             return min(since_s, self.lasts_s)
@@ -47,8 +47,9 @@ class OneBurst(Description):
     def pieces(self, rng: np.random.Generator, every_s: float | None) -> Iterator[np.ndarray]:
         """Yield ascending Poisson arrivals [s] of the burst, and of its repetitions.
 
-        A burst that comes once draws first the number of its arrivals, then their times. One that
-        comes again runs on the time that it has lasted so far, which is cut into bursts.
+        For a single burst the number of arrivals is drawn first, then their times. For a repeated
+        burst, arrivals are drawn on the total time that the burst has lasted, which is then cut
+        into bursts.
         """
         if every_s is None:
             count = rng.poisson(self.rate_per_s * self.lasts_s)
@@ -56,40 +57,40 @@ class OneBurst(Description):
             return
         for lasted_s in renewal_pieces(lambda n: rng.exponential(1.0 / self.rate_per_s, n)):
             before, into_s = np.divmod(lasted_s, self.lasts_s)
-            # rounding must not take an arrival beyond the next beginning, which may follow at once
+            # Rounding must not move an arrival past the next beginning, which may follow directly.
             yield self.at_s + np.minimum(before * every_s + into_s, (before + 1.0) * every_s)
 
 
 class Burst(OpenLoop):
-    """Poisson arrivals at `rate`, and further Poisson arrivals while each burst lasts."""
+    """Poisson arrivals at `rate`, and additional Poisson arrivals during each burst."""
 
     can_be_thinned: ClassVar[bool] = True
 
     process: Literal["burst"] = "burst"
     rate_per_s: PerSecond
-    """Base rate of arrivals, which holds between bursts [1/s]."""
+    """Base rate of arrivals, in bursts and between bursts [1/s]."""
     bursts: Annotated[tuple[OneBurst, ...], Field(min_length=1)]
-    """Bursts on top of the base rate, which may overlap."""
+    """Bursts in addition to the base rate. Bursts may overlap."""
     every_s: PositiveSeconds | None = None
-    """Time after which all bursts come again, but for those with an `every` of their own [s].
-    Default: each comes once."""
+    """Time after which every burst repeats, except bursts with their own `every` [s]. Default: no
+    repetition."""
 
     @model_validator(mode="after")
     def _bursts_end_before_they_come_again(self) -> Burst:
         for burst, every_s in self._timed():
             if every_s is not None and burst.lasts_s > every_s:
                 raise ValueError(
-                    f"a burst comes again before it has ended: got lasts {burst.lasts_s:g} s and "
+                    f"a burst repeats before it has ended: got lasts {burst.lasts_s:g} s and "
                     f"every {every_s:g} s; expected 'every' at least as long as 'lasts'"
                 )
         return self
 
     def _timed(self) -> list[tuple[OneBurst, float | None]]:
-        """Return each burst with the time after which it comes again [s]; None for once."""
+        """Return each burst with the time after which it repeats [s]; None for a single burst."""
         return [(burst, burst.every_s or self.every_s) for burst in self.bursts]
 
     def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Yield ascending times [s] without the rate curve, some at a time, indefinitely."""
+        """Yield arrays of ascending arrival times [s] without the rate curve, indefinitely."""
         base_rng, *burst_rngs = rng.spawn(1 + len(self.bursts))
         base = renewal_pieces(lambda count: base_rng.exponential(1.0 / self.rate_per_s, count))
         ahead = [_Ahead(base)]
@@ -102,7 +103,7 @@ class Burst(OpenLoop):
                 yield np.sort(due)
 
     def steady_rate_per_s(self) -> float:
-        """Return the arrivals per second over a long time, in which single bursts vanish."""
+        """Return the arrivals per second over a long time [1/s]; single bursts do not count."""
         return self.rate_per_s + sum(
             burst.rate_per_s * burst.lasts_s / every_s
             for burst, every_s in self._timed()
@@ -110,14 +111,14 @@ class Burst(OpenLoop):
         )
 
     def steady_mean_per_s(self, until_s: float) -> float:
-        """Return the mean arrivals per second until a time [s], bursts cut at its end."""
+        """Return the mean arrivals per second until a time [s], which may cut a burst."""
         return self.rate_per_s + sum(
             burst.rate_per_s * burst.seconds_until(until_s, every_s) / until_s
             for burst, every_s in self._timed()
         )
 
     def with_rates(self, change: Callable[[float], float]) -> Self:
-        """Return a copy in which `change` has been applied to the base rate and each burst's."""
+        """Return a copy in which `change` is applied to the base rate and to each burst's rate."""
         bursts = tuple(
             burst.model_copy(update={"rate_per_s": change(burst.rate_per_s)})
             for burst in self.bursts
@@ -126,14 +127,14 @@ class Burst(OpenLoop):
 
 
 class _Ahead:
-    """Ascending times that are drawn some at a time, and given until a moment."""
+    """Buffer of ascending times, which are drawn in arrays and returned up to a given time."""
 
     def __init__(self, pieces: Iterator[np.ndarray]) -> None:
         self._pieces = pieces
         self._ahead = np.empty(0)
 
     def until(self, end_s: float) -> np.ndarray:
-        """Return the times [s] before `end_s` that have not been given yet."""
+        """Return the times [s] before `end_s` that have not been returned yet."""
         drawn = [self._ahead]
         while not len(drawn[-1]) or drawn[-1][-1] < end_s:
             if (piece := next(self._pieces, None)) is None:

@@ -1,6 +1,6 @@
-"""Many clients at once, each with a rate and a burstiness of its own.
+"""Many concurrent clients, each with its own rate and burstiness.
 
-A service with thousands of users sees such traffic.
+The traffic of a service with thousands of users is of this kind.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from cluster_sim.workload.arrivals.process import OpenLoop
 from cluster_sim.workload.arrivals.renewal import weibull_shape
 
 _AT_A_TIME = 8192
-"""Approximate number of arrivals of all clients that are put in order together."""
+"""Approximate number of arrivals of all clients that are sorted together."""
 
 
 class ClientKind(Description):
-    """Clients of one kind: each a renewal process with gamma- or Weibull-distributed gaps."""
+    """Clients of one kind; each client is a renewal process with gamma or Weibull gaps."""
 
     share: Annotated[float, Field(gt=0.0)]
-    """Share of the rate that all clients of this kind have together, relative to other kinds."""
+    """Weight of this kind in the total rate, relative to the other kinds; its clients share it."""
     cv: Annotated[float, Field(gt=0.02, le=100.0)] = 1.0
     """Coefficient of variation of each client's gaps."""
     gaps: Literal["gamma", "weibull"] = "gamma"
@@ -36,10 +36,10 @@ class ClientKind(Description):
 
 
 class ClientPopulation(OpenLoop):
-    """Superposed renewal processes, started long before time zero.
+    """Superposed renewal processes of many clients, started long before time zero.
 
-    ServeGen describes production traffic so: a few large and bursty clients make most of its
-    burstiness (Xiang et al., arXiv 2505.09999).
+    ServeGen describes production traffic like this: a few large and bursty clients cause most of
+    its burstiness (Xiang et al., arXiv 2505.09999).
     """
 
     process: Literal["clients"] = "clients"
@@ -49,7 +49,7 @@ class ClientPopulation(OpenLoop):
     """Kinds of clients."""
 
     def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Yield ascending times [s] without the rate curve, some at a time, indefinitely."""
+        """Yield arrays of ascending arrival times [s] without the rate curve, indefinitely."""
         streams: list[_ClientStream] = []
         total = sum(kind.share for kind in self.clients)
         for kind in self.clients:
@@ -66,12 +66,12 @@ class ClientPopulation(OpenLoop):
             )
 
     def steady_rate_per_s(self) -> float:
-        """Return the arrivals per second over a long time, without the rate curve."""
+        """Return the arrivals per second over a long time [1/s], without the rate curve."""
         return self.rate_per_s
 
 
 class _ClientStream:
-    """Arrivals of one client, a stretch of time at a time."""
+    """Arrivals of one client, returned one time window after another."""
 
     def __init__(self, rng: np.random.Generator, rate_per_s: float, cv: float, gaps: str) -> None:
         self._draw, straddling_s = (
@@ -80,12 +80,12 @@ class _ClientStream:
             else _weibull_gaps(rng, rate_per_s, cv)
         )
         self._rate_per_s = rate_per_s
-        # What is left of the gap that lies over time zero is uniform on it (Cox, Renewal Theory,
-        # 1962, ch. 5).
+        # The rest of the gap that contains time zero is uniform over that gap (Cox, Renewal
+        # Theory, 1962, ch. 5).
         self._ahead = np.array([rng.random() * straddling_s])
 
     def until(self, end_s: float) -> Iterator[np.ndarray]:
-        """Yield the arrivals [s] before `end_s` that have not been given yet."""
+        """Yield the arrivals [s] before `end_s` that have not been yielded yet."""
         while self._ahead[-1] < end_s:
             yield self._ahead
             last_s = float(self._ahead[-1])
@@ -100,9 +100,9 @@ Draw = Callable[[int], np.ndarray]
 
 
 def _gamma_gaps(rng: np.random.Generator, rate_per_s: float, cv: float) -> tuple[Draw, float]:
-    """Return what draws gaps, and the gap that lies over a random moment [s].
+    """Return a function that draws gaps, and the gap that contains a random moment [s].
 
-    Longer gaps lie over a random moment more often, which makes the gamma's shape one larger.
+    A random moment falls into longer gaps more often, so the shape of that gap is larger by one.
     """
     shape = 1.0 / cv**2
     scale_s = 1.0 / (shape * rate_per_s)
@@ -110,7 +110,7 @@ def _gamma_gaps(rng: np.random.Generator, rate_per_s: float, cv: float) -> tuple
 
 
 def _weibull_gaps(rng: np.random.Generator, rate_per_s: float, cv: float) -> tuple[Draw, float]:
-    """Return what draws gaps, and the gap that lies over a random moment [s].
+    """Return a function that draws gaps, and the gap that contains a random moment [s].
 
     The power of a length-biased Weibull variable is gamma-distributed with shape 1 + 1/k.
     """

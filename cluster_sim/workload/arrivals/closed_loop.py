@@ -1,4 +1,4 @@
-"""Clients that wait for an answer before they send again, as benchmarks of a fixed concurrency do."""
+"""Clients that send a request only after an answer, as benchmarks of fixed concurrency do."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from cluster_sim.workload.arrivals.process import ArrivalProcess, ClientLoad, Wa
 
 
 class ClosedLoop(ArrivalProcess):
-    """Clients that each send the next request when the last has finished and they have thought.
+    """Clients that send the next request a think time after their last request has finished.
 
-    A client that is refused also backs off: 1 s, then 2, 4 … up to 60 s, until it is answered.
+    A client whose request is rejected also backs off: 1 s, then 2 s, 4 s … up to 60 s, until a
+    request is answered.
     """
 
     can_be_thinned: ClassVar[bool] = True
@@ -21,9 +22,9 @@ class ClosedLoop(ArrivalProcess):
     concurrency: ClientCount
     """Number of clients."""
     think_time_s: Seconds = 0.0
-    """Time from an answer to the same client's next request [s]."""
+    """Time from an answer to the next request of the same client [s]."""
     requests: RequestCount | None = None
-    """Number of requests of all clients together. Default: clients go on until `duration`."""
+    """Number of requests of all clients together. Default: clients send until `duration`."""
 
     def waiting_clients(self) -> WaitingClients:
         """Return the clients and their think time."""
@@ -34,10 +35,10 @@ class ClosedLoop(ArrivalProcess):
         return ClientLoad(max_concurrency=self.concurrency)
 
     def fleet_counts(self) -> dict[str, int]:
-        """Return the number of requests where it is given, and that of the clients."""
+        """Return the number of clients, and the number of requests if it is given."""
         counts = {"requests": self.requests, "concurrency": self.concurrency}
         return {key: count for key, count in counts.items() if count is not None}
 
     def thinned(self, one_in: int) -> Self:
-        """Return a share of the clients: each goes on as it did."""
+        """Return the process with one in `one_in` clients, each of which behaves as before."""
         return self._fewer(one_in)

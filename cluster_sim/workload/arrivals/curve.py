@@ -1,4 +1,4 @@
-"""Rates that follow the clock: hours of the day, weekends, or points that somebody gives."""
+"""Rates that follow the clock: hours of the day, weekends, or given points."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ DAY_S = 24 * HOUR_S
 WEEK_S = 7 * DAY_S
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _STEP_S = 900.0
-"""Time between two points of a daily curve, which is drawn in straight lines [s]."""
+"""Time between two points of a daily curve, which is linear between points [s]."""
 
 Factor = Annotated[float, Field(ge=0.0)]
 
 
 @dataclass(frozen=True)
 class Levels:
-    """A non-negative level over time in straight lines, repeated indefinitely, and its integral."""
+    """A non-negative, piecewise linear and periodic function of time, and its integral."""
 
     at_s: np.ndarray
     """Times of the points, ascending from 0 to the period [s]."""
     level: np.ndarray
-    """Level at each of these times."""
+    """Level at each point."""
 
     @cached_property
     def _integral(self) -> np.ndarray:
@@ -61,7 +61,7 @@ class Levels:
         """Yield the times [s] at which the integral reaches the ascending areas in `pieces`."""
         last_s = 0.0
         for areas in pieces:
-            # areas that are next to equal could be turned round by rounding
+            # Rounding could reverse the order of areas that are almost equal.
             times_s = np.maximum.accumulate(np.maximum(self._time_of_s(areas), last_s))
             last_s = float(times_s[-1])
             yield times_s
@@ -69,7 +69,7 @@ class Levels:
     def _time_of_s(self, area: np.ndarray) -> np.ndarray:
         """Return the times [s] at which the integral reaches `area`.
 
-        Each is the positive root of a quadratic within a straight line.
+        Each time is the positive root of a quadratic within one linear piece.
         """
         total = self._integral[-1]
         whole, rest = np.divmod(area, total)
@@ -90,18 +90,18 @@ class Levels:
 
 
 class Clock(Description):
-    """The clock at time zero, and the shape of a day and a week.
+    """Day and hour at time zero, and the shape of a day and a week.
 
-    The rate over a day is proportional to exp(k·cos(hour − peak hour)), von Mises' curve: one peak,
-    a flat night. k follows from the peak over the mean.
+    The rate over a day is proportional to exp(k·cos(hour − peak hour)), von Mises' curve. It has
+    one peak and a flat night. k follows from `peak_to_mean`.
     """
 
     peak_to_mean: Annotated[float, Field(ge=1.0, le=12.0)] = 2.0
-    """Rate at the peak hour over the mean rate of that day."""
+    """Ratio of the rate at the peak hour to the mean rate of that day."""
     peak_hour: Annotated[float, Field(ge=0.0, lt=24.0)] = 14.0
     """Hour of the day with the highest rate."""
     weekend: Factor = 1.0
-    """Factor on the rate of Saturday and Sunday."""
+    """Factor on the rate on Saturday and Sunday."""
     begins_day: Literal[
         "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"
     ] = "monday"
@@ -110,7 +110,7 @@ class Clock(Description):
     """Hour of the day at time zero."""
 
     def week(self) -> Levels:
-        """Return the level over a week from time zero on; its mean over a whole week is 1."""
+        """Return the level over a week from time zero on; its mean over the week is 1."""
         at_s = np.arange(0.0, WEEK_S + _STEP_S / 2, _STEP_S)
         clock_s = (at_s + _DAYS.index(self.begins_day) * DAY_S + self.begins_hour * HOUR_S) % WEEK_S
         sharpness = sharpness_of(self.peak_to_mean)
@@ -124,14 +124,15 @@ class Clock(Description):
 class RateCurve(Clock):
     """Factor on the rate of a process.
 
-    It is a day's curve with weekends, of mean 1, or `points`, taken as they are.
+    The factor is a daily curve with weekends and mean 1, or it is given by `points`, which are not
+    normalised.
     """
 
     points: Annotated[tuple[tuple[Seconds, Factor], ...], Field(min_length=1)] | None = None
-    """Pairs of [time, factor] from time zero on, joined by straight lines, in place of the day's
-    curve."""
+    """Pairs of [time, factor] from time zero on, in place of the daily curve; the factor is linear
+    between points. Default: the daily curve."""
     period_s: PositiveSeconds | None = None
-    """Time after which the points repeat [s]. Default: the last point holds on."""
+    """Time after which the points repeat [s]. Default: the last factor holds indefinitely."""
 
     @model_validator(mode="after")
     def _points_make_a_curve(self) -> RateCurve:
@@ -145,14 +146,14 @@ class RateCurve(Clock):
 
 
 _INDEFINITELY_S = 1e12
-"""Period of points that do not repeat: thirty thousand years [s]."""
+"""Period of points that do not repeat, about thirty thousand years [s]."""
 
 
 def levels_of(points: tuple[tuple[float, float], ...], period_s: float | None) -> Levels:
-    """Return straight lines through `points`.
+    """Return the level that is linear between `points`.
 
-    The level is constant before the first point. From the last point it goes back to the first one
-    at the period's end; without a period it stays.
+    The level is constant before the first point. With a period it returns from the last point to
+    the first level at the end of the period; without a period the last level holds.
     """
     at_s, level = (list(column) for column in zip(*points, strict=True))
     end_s, at_end = (_INDEFINITELY_S, level[-1]) if period_s is None else (period_s, level[0])
@@ -166,33 +167,36 @@ def levels_of(points: tuple[tuple[float, float], ...], period_s: float | None) -
 def refuse_bad_points(
     points: tuple[tuple[float, float], ...] | None, period_s: float | None, given: set[str]
 ) -> None:
-    """Raise ValueError where points are no curve.
+    """Raise ValueError if `points` do not define a curve.
 
-    They must ascend, lie within the period, not be all zero, and not stand beside a day's curve.
+    Points must ascend in time, lie within the period, not all be zero, and exclude the keys of a
+    daily curve.
     """
     if points is None:
         if period_s is not None:
-            raise ValueError("'period' says after which time 'points' repeat; there are none")
+            raise ValueError(
+                "'period' is the time after which 'points' repeat; give 'points' or remove 'period'"
+            )
         return
     if beside := sorted(given & set(Clock.model_fields)):
-        raise ValueError(f"'points' stand in place of '{beside[0]}'; expected one of the two")
+        raise ValueError(f"'points' replace '{beside[0]}'; expected only one of them")
     times_s = [time_s for time_s, _ in points]
     if any(later <= earlier for earlier, later in pairwise(times_s)):
-        raise ValueError("points must ascend in time")
+        raise ValueError("expected the times of 'points' in ascending order")
     if period_s is not None and times_s[-1] > period_s:
         raise ValueError(
             f"the last point, at {times_s[-1]:g} s, is beyond the period of {period_s:g} s"
         )
     if not any(level for _, level in points) or (period_s is None and not points[-1][1]):
         raise ValueError(
-            "points must not end at zero for ever"
+            "without a 'period' the last point holds indefinitely and must not be zero"
             if points[-1][1] == 0.0 and any(level for _, level in points)
             else "points are all zero"
         )
 
 
 def sharpness_of(peak_to_mean: float) -> float:
-    """Return the k for which exp(k·cos) has this peak over its mean, exp(k)/I0(k); by bisection.
+    """Return the k at which exp(k·cos) has this ratio of peak to mean, which is exp(k)/I0(k).
 
     >>> round(sharpness_of(1.0), 6), round(sharpness_of(2.1470553), 4)
     (0.0, 1.0)

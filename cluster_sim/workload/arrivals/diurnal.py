@@ -16,23 +16,24 @@ from cluster_sim.workload.arrivals.renewal import renewal_pieces
 
 
 class Diurnal(Clock, OpenLoop):
-    """Poisson arrivals whose rate follows a day's curve with weekends, or lines between `points`.
+    """Poisson arrivals whose rate follows a daily curve with weekends, or lines between `points`.
 
-    For scale (requests a minute of a week of Azure's service, May 2024; Stojkovic et al.,
-    DynamoLLM, HPCA 2025): code peaks at 3.5 times its mean and falls to 3 % of the peak at night,
-    its weekend peak is a quarter of a weekday's; conversation peaks at 1.9 times its mean.
-    `peak_to_mean: 3.1, weekend: 0.25` and `peak_to_mean: 1.8` come near them.
+    Typical values are those of a week of Azure's service in May 2024 (Stojkovic et al., DynamoLLM,
+    HPCA 2025). Code completion peaks at 3.5 times its mean and falls to 3 % of the peak at night;
+    its weekend peak is a quarter of the weekday peak. `peak_to_mean: 3.1, weekend: 0.25` is close
+    to this. Conversation peaks at 1.9 times its mean; `peak_to_mean: 1.8` is close to this.
     """
 
     can_be_thinned: ClassVar[bool] = True
 
     process: Literal["diurnal"] = "diurnal"
     rate_per_s: PerSecond | None = None
-    """Mean rate over a week, weekend included [1/s]."""
+    """Mean rate over a week, including the weekend [1/s]. Default: `points` give the rate."""
     points: Annotated[tuple[tuple[Seconds, RateOrZero], ...], Field(min_length=1)] | None = None
-    """Pairs of [time, rate] from time zero on, in place of `rate` and the day's curve."""
+    """Pairs of [time, rate] from time zero on, in place of `rate` and the daily curve; the rate is
+    linear between points. Default: the daily curve."""
     period_s: PositiveSeconds | None = None
-    """Time after which the points repeat [s]. Default: the last point holds on."""
+    """Time after which the points repeat [s]. Default: the last rate holds indefinitely."""
 
     @model_validator(mode="after")
     def _has_one_curve(self) -> Diurnal:
@@ -51,11 +52,11 @@ class Diurnal(Clock, OpenLoop):
         return Levels(week.at_s, week.level * self.rate_per_s)
 
     def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Yield ascending times [s] without the rate curve, some at a time, indefinitely."""
+        """Yield arrays of ascending arrival times [s] without the rate curve, indefinitely."""
         return self.levels.stretched(renewal_pieces(lambda count: rng.exponential(1.0, count)))
 
     def steady_rate_per_s(self) -> float:
-        """Return the arrivals per second over a long time, without the rate curve."""
+        """Return the arrivals per second over a long time [1/s], without the rate curve."""
         return self.levels.mean
 
     def steady_mean_per_s(self, until_s: float) -> float:
@@ -63,7 +64,7 @@ class Diurnal(Clock, OpenLoop):
         return self.levels.integral(until_s) / until_s
 
     def with_rates(self, change: Callable[[float], float]) -> Self:
-        """Return a copy in which `change` has been applied to the rate, or to that of each point."""
+        """Return a copy in which `change` is applied to the rate, or to the rate of each point."""
         if self.points is None:
             return super().with_rates(change)
         points = tuple((at_s, change(rate_per_s)) for at_s, rate_per_s in self.points)

@@ -1,4 +1,4 @@
-"""A rate that jumps between states: the Markov-modulated Poisson process."""
+"""A rate that switches between states: the Markov-modulated Poisson process."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from cluster_sim.workload.arrivals.process import OpenLoop
 from cluster_sim.workload.arrivals.renewal import renewal_pieces
 
 _DWELLS = 1024
-"""Number of stays in states that are drawn at a time."""
+"""Number of stays in states that are drawn together."""
 
 
 class State(Description):
-    """Arrivals at one rate, for a while."""
+    """A state with one rate of arrivals and a mean duration."""
 
     rate_per_s: RateOrZero
-    """Rate in this state; 0 for silence [1/s]."""
+    """Rate of arrivals in this state; 0 for no arrivals [1/s]."""
     mean_dwell_s: PositiveSeconds
-    """Mean length of a stay, which is exponential [s]."""
+    """Mean duration of a stay in this state, which is exponentially distributed [s]."""
 
 
 class Mmpp(OpenLoop):
-    """Arrivals at the rate of a hidden state.
+    """Arrivals at the rate of a hidden state, which changes at random times.
 
-    After an exponential stay the next state is any of the others, each as likely. With two states
-    the index of dispersion is known in closed form (Heffes, Lucantoni, IEEE JSAC 4(6), 1986). Gaps
-    other than exponential ones make it Markov-modulated renewal: `cv` is theirs while the rate
-    holds.
+    After an exponentially distributed stay the next state is drawn from the other states with equal
+    probability. For two states the index of dispersion is known in closed form (Heffes, Lucantoni,
+    IEEE JSAC 4(6), 1986). With a `cv` other than 1 the process is Markov-modulated renewal: gaps at
+    a constant rate have this `cv`.
     """
 
     process: Literal["mmpp"] = "mmpp"
     states: Annotated[tuple[State, ...], Field(min_length=1)]
-    """States between which the rate jumps."""
+    """States between which the rate switches."""
     cv: Annotated[float, Field(gt=0.0)] = 1.0
     """Coefficient of variation of the gamma-distributed gaps within a state."""
 
@@ -48,10 +48,10 @@ class Mmpp(OpenLoop):
         return self
 
     def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Yield ascending times [s] without the rate curve, some at a time, indefinitely.
+        """Yield arrays of ascending arrival times [s] without the rate curve, indefinitely.
 
-        A renewal process of rate 1 runs on the integral of the rate; the first state is a random
-        one, each as likely as the time spent in it.
+        A renewal process of rate 1 runs on the integral of the rate. The first state is random,
+        with probabilities proportional to the mean stays.
         """
         rate_rng, gap_rng = rng.spawn(2)
         rates = np.array([state.rate_per_s for state in self.states])
@@ -73,28 +73,28 @@ class Mmpp(OpenLoop):
                 ahead = ahead[due:] if due < len(ahead) else next(units)
 
     def periods_until(self, until_s: float) -> float:
-        """Return the mean number of stays in a state until a time [s]."""
+        """Return the mean number of stays in states until a time [s]."""
         return until_s * len(self.states) / sum(state.mean_dwell_s for state in self.states)
 
     def _visits(self, rng: np.random.Generator, state: int) -> np.ndarray:
-        """Return the states of the next stays, from `state` on, and the state after them."""
+        """Return the states of the next stays, starting with `state`, and the state after them."""
         count = len(self.states)
         if count == 1:
             return np.zeros(_DWELLS + 1, dtype=np.int64)
         return (state + np.concatenate([[0], np.cumsum(rng.integers(1, count, _DWELLS))])) % count
 
     def steady_rate_per_s(self) -> float:
-        """Return the arrivals per second over a long time, without the rate curve."""
+        """Return the arrivals per second over a long time [1/s], without the rate curve."""
         dwell_s = sum(state.mean_dwell_s for state in self.states)
         return sum(state.rate_per_s * state.mean_dwell_s for state in self.states) / dwell_s
 
     def with_rates(self, change: Callable[[float], float]) -> Self:
-        """Return a copy in which `change` has been applied to the rate of each state.
+        """Return a copy in which `change` is applied to the rate of each state.
 
-        Stays in a state keep their length: how long a busy time lasts does not depend on how many
-        users there are. Beyond the Poisson noise the dispersion of counts then grows as the mean
-        rate does: the variance of a doubly stochastic count is its mean plus the variance of the
-        integrated rate (Cox, Isham, Point Processes, 1980, ch. 3.3).
+        Stays in a state keep their length, since the length of a busy period does not depend on the
+        number of users. The dispersion of counts beyond the Poisson noise then grows in proportion
+        to the mean rate: the variance of a doubly stochastic count is its mean plus the variance of
+        the integrated rate (Cox, Isham, Point Processes, 1980, ch. 3.3).
         """
         states = tuple(
             state.model_copy(update={"rate_per_s": change(state.rate_per_s)})

@@ -1,4 +1,4 @@
-"""Bursts with silence between them, as one tenant's code assistant sends them."""
+"""Bursts with silences between them, like the traffic of one tenant's code assistant."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from cluster_sim.units import PerSecond, PositiveSeconds
 from cluster_sim.workload.arrivals.process import OpenLoop
 
 # Fitted to the Azure code trace of 2023 (Patel et al., Splitwise, ISCA 2024): 58 bursts in 57
-# minutes, where a gap above 5 s ends a burst. Over 60 seeds of 3,436 s the process has a CV of gaps
+# minutes; a gap above 5 s ends a burst. Over 60 seeds of 3,436 s the process has a CV of gaps
 # of 12.0 [p10 10.7, p90 13.8] (trace 13.2), an index of dispersion of 11.9 at 1 s (13.2), 75 at
-# 10 s (72), 164 at 60 s (167); its peak second is 17 times the mean (trace 26: it misses that).
+# 10 s (72), 164 at 60 s (167). Its peak second is 17 times the mean; the trace's is 26 times.
 _PRESETS: dict[str, dict[str, Any]] = {
     "azure-code": {
         "on": "16.7 s", "on_shape": 1.6, "off": f"{25.1 * exp(0.95**2 / 2)!r} s", "off_sigma": 0.95, "off_max": "220 s",
@@ -28,40 +28,40 @@ Positive = Annotated[float, Field(gt=0.0)]
 
 
 def _preset_or_keys(schema: dict[str, Any]) -> None:
-    """Require either a preset, or the keys that it brings, in the JSON Schema."""
+    """Require in the JSON Schema either a preset, or the keys that the preset sets."""
     brought = [key for key in schema["required"] if key in _PRESETS["azure-code"]]
     schema["required"] = [key for key in schema["required"] if key not in brought]
     schema["anyOf"] = [{"required": ["preset"]}, {"required": brought}]
 
 
 class OnOff(OpenLoop):
-    """Bursts of gamma-distributed length, each with a rate of its own, and log-normal silences.
+    """Bursts of gamma-distributed length, each with a random rate, and log-normal silences.
 
-    With the shapes left at 1 and the sigma of the rate at 0, arrivals in a burst are Poisson and
-    bursts are exponential.
+    With all shapes at 1 and `burst_rate_sigma` at 0, lengths of bursts are exponential and arrivals
+    within a burst are Poisson.
     """
 
     model_config = ConfigDict(json_schema_extra=_preset_or_keys)
 
     process: Literal["on_off"] = "on_off"
     preset: Literal["azure-code"] | None = None
-    """Values for the keys that are left out."""
+    """Name of a set of values for the omitted keys, fitted to a trace. Default: no preset."""
     on_s: PositiveSeconds
-    """Mean length of a burst [s]."""
+    """Mean length of a burst [s]. Required without a preset."""
     on_shape: Positive = 1.0
-    """Gamma shape of a burst's length."""
+    """Gamma shape of the length of a burst; 1 is exponential."""
     off_s: PositiveSeconds
-    """Mean silence between bursts, before `off_max` cuts it [s]."""
+    """Mean silence between bursts, before the cut at `off_max` [s]. Required without a preset."""
     off_sigma: Sigma = 1.0
-    """Standard deviation of a silence's logarithm."""
+    """Standard deviation of the logarithm of a silence."""
     off_max_s: PositiveSeconds | None = None
-    """Longest silence [s]. Default: nothing cuts them."""
+    """Maximum silence; longer silences are cut to it [s]. Default: no cut."""
     burst_rate_per_s: PerSecond
-    """Mean rate in a burst [1/s]."""
+    """Mean rate of arrivals in a burst [1/s]. Required without a preset."""
     burst_rate_sigma: Sigma = 0.0
-    """Standard deviation of the logarithm of a burst's rate, which is drawn anew for each burst."""
+    """Standard deviation of the logarithm of a burst's rate, which is drawn for each burst."""
     gap_shape: Positive = 1.0
-    """Gamma shape of the gaps within a burst."""
+    """Gamma shape of the gaps between arrivals in a burst; 1 is Poisson."""
 
     @model_validator(mode="before")
     @classmethod
@@ -71,9 +71,10 @@ class OnOff(OpenLoop):
         return value
 
     def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Yield ascending times [s] without the rate curve, a burst at a time, indefinitely.
+        """Yield the ascending arrival times [s] of one burst after another, indefinitely.
 
-        Time zero lies in a burst as often as any other time does.
+        The rate curve is not applied. The probability that time zero lies in a burst is the share
+        of time that bursts take.
         """
         mean_on_s, mean_off_s = self.on_s, self._mean_off_s()
         now_s = 0.0 if rng.random() < mean_on_s / (mean_on_s + mean_off_s) else self._silence_s(rng)
@@ -94,17 +95,17 @@ class OnOff(OpenLoop):
             now_s = end_s + self._silence_s(rng)
 
     def steady_rate_per_s(self) -> float:
-        """Return the arrivals per second over a long time, to the first order.
+        """Return the arrivals per second over a long time [1/s], to the first order.
 
-        A burst's first gap is taken to be like any other.
+        The first gap of a burst is treated like every other gap.
         """
         return self.burst_rate_per_s * self.on_s / (self.on_s + self._mean_off_s())
 
     def with_rates(self, change: Callable[[float], float]) -> Self:
-        """Return a copy in which `change` has been applied to the rate within a burst.
+        """Return a copy in which `change` is applied to the rate within a burst.
 
-        Bursts and silences stay as long as they are. How long somebody works and rests does not
-        depend on how much is sent meanwhile, and `burst_rate` alone is the load.
+        Bursts and silences keep their lengths, since the time for which somebody works or rests
+        does not depend on the number of requests. `burst_rate` alone sets the load.
         """
         return self.model_copy(update={"burst_rate_per_s": change(self.burst_rate_per_s)})
 
@@ -119,7 +120,7 @@ class OnOff(OpenLoop):
     def _mean_off_s(self) -> float:
         """Return the mean of min(log-normal, off_max) [s].
 
-        It is the limited expected value (Klugman, Panjer, Willmot, Loss Models, app. A).
+        The formula is the limited expected value (Klugman, Panjer, Willmot, Loss Models, app. A).
         """
         if self.off_max_s is None or self.off_sigma == 0.0:
             return self.off_s if self.off_max_s is None else min(self.off_s, self.off_max_s)

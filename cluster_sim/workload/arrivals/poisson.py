@@ -13,7 +13,7 @@ from cluster_sim.workload.arrivals.renewal import renewal_pieces
 
 
 class Poisson(OpenLoop):
-    """Exponential gaps: many independent users, none of whom notices the others."""
+    """Arrivals with independent exponential gaps, like those of many independent users."""
 
     can_be_thinned: ClassVar[bool] = True
 
@@ -22,13 +22,13 @@ class Poisson(OpenLoop):
     """Mean rate of arrivals [1/s]."""
 
     def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Yield ascending times [s] without the rate curve, some at a time, indefinitely."""
+        """Yield arrays of ascending arrival times [s] without the rate curve, indefinitely."""
         return renewal_pieces(lambda count: rng.exponential(1.0 / self.rate_per_s, count))
 
     def steady_rate_per_s(self) -> float:
-        """Return the arrivals per second over a long time, without the rate curve."""
+        """Return the arrivals per second over a long time [1/s], without the rate curve."""
         return self.rate_per_s
 
     def gamma_shape(self) -> float:
-        """Return 1: exponential gaps are gamma-distributed with this shape."""
+        """Return 1: exponential gaps are gamma-distributed with shape 1."""
         return 1.0

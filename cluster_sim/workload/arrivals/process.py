@@ -1,4 +1,4 @@
-"""What every arrival process answers, and what those share whose times do not wait for answers."""
+"""Base classes of arrival processes: of all, and of those whose times do not wait for answers."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ class WaitingClients(NamedTuple):
     number: int
     """Number of clients."""
     think_time_s: float
-    """Time from an answer to the same client's next request [s]."""
+    """Time from an answer to the next request of the same client [s]."""
 
 
 class ClientLoad(NamedTuple):
-    """Parameters with which a benchmark client sends the same traffic."""
+    """Parameters with which a benchmark client sends the traffic of a process."""
 
     rate_per_s: float | None = None
-    """Requests per second; None where requests do not come at a rate."""
+    """Rate of requests; None if requests are not sent at a rate [1/s]."""
     gamma_shape: float = 1.0
-    """Shape of the gamma-distributed gaps at that rate: 1 is Poisson, inf is constant gaps."""
+    """Shape of the gamma-distributed gaps at `rate_per_s`: 1 is Poisson, inf is constant gaps."""
     max_concurrency: int | None = None
-    """Number of clients that wait for answers; None where nobody waits."""
+    """Number of clients that wait for answers; None if no client waits."""
     queued: int | None = None
-    """Number of requests that are all sent at time zero; None where they come over time."""
+    """Number of requests that are all sent at time zero; None if they are sent over time."""
 
 
 class ArrivalProcess(Description):
-    """Base of every arrival process: the questions that other rooms ask of it.
+    """Base of every arrival process: its interface to other rooms.
 
-    The answers here are those of a process of which nothing more is known: it cannot be thinned,
-    no benchmark client has parameters for it, and nobody waits for answers. A process overrides
-    what it knows better, so that no other room asks for its class.
+    The defaults hold for a process about which nothing more is known: it cannot be thinned, no
+    benchmark client has parameters for it, and no client waits for answers. A process overrides the
+    methods that it supports, so that no other room checks its class.
     """
 
     can_be_thinned: ClassVar[bool] = False
-    """Whether one in n of the arrivals is a process of the same kind; `thinned` then says which."""
+    """Whether one in n of the arrivals is a process of the same kind, which `thinned` returns."""
     ends_by_itself: ClassVar[bool] = False
-    """Whether the time until the last answer is the question, and nothing settles before."""
+    """Whether the result is the time until the last answer, without a steady state before."""
 
     @classmethod
     def name(cls) -> str:
@@ -57,31 +57,37 @@ class ArrivalProcess(Description):
         return str(cls.model_fields["process"].default)
 
     def pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Yield ascending arrival times [s], some at a time.
+        """Yield arrays of ascending arrival times [s].
 
         Raises
         ------
         TypeError
-            If arrivals follow the answers, so that only a run knows their times.
+            If arrivals depend on the answers, so that only a run determines their times.
         """
-        raise TypeError(f"{self.name()} arrivals wait for answers and have no times of their own")
+        raise TypeError(f"{self.name()} arrivals wait for answers, so a run alone has their times")
 
     def times(self, rng: np.random.Generator) -> Iterator[float]:
-        """Yield ascending arrival times [s], one by one. Raises TypeError as `pieces` does."""
+        """Yield ascending arrival times [s], one by one.
+
+        Raises
+        ------
+        TypeError
+            If arrivals depend on the answers, so that only a run determines their times.
+        """
         return chain.from_iterable(piece.tolist() for piece in self.pieces(rng))
 
     def mean_rate_per_s(self, duration_s: float | None = None) -> float | None:
-        """Return the mean arrivals per second over a run; None where there is no such rate.
+        """Return the mean arrivals per second over a run [1/s]; None if there is no such rate.
 
         Parameters
         ----------
         duration_s
-            Time at which arrivals stop [s]. Default: they go on indefinitely.
+            Time at which arrivals stop [s]. Default: arrivals continue indefinitely.
         """
         return None
 
     def periods_until(self, until_s: float) -> float:
-        """Return how many bursts, silences or stays in a state are drawn until a time [s]."""
+        """Return the number of bursts, silences or stays that are drawn until a time [s]."""
         return 0.0
 
     def scaled(self, factor: float) -> Self:
@@ -105,19 +111,19 @@ class ArrivalProcess(Description):
         raise self._no_rate()
 
     def waiting_clients(self) -> WaitingClients | None:
-        """Return the clients that send when they are answered; None where arrivals have times."""
+        """Return the clients that wait for answers; None if arrivals do not depend on answers."""
         return None
 
     def client_load(self) -> ClientLoad | None:
-        """Return how a benchmark client sends this traffic; None where it must replay the times."""
+        """Return the parameters of a benchmark client; None if a client must replay the times."""
         return None
 
     def fleet_counts(self) -> dict[str, int]:
-        """Return the counts that grow with the fleet, by key of the file."""
+        """Return the counts that are proportional to the fleet's size, by key of the file."""
         return {}
 
     def thinned(self, one_in: int) -> Self:
-        """Return the arrivals at one in `one_in` of the replicas, at the same rate per replica.
+        """Return the arrivals for one in `one_in` of the replicas, at the same rate per replica.
 
         Raises
         ------
@@ -130,7 +136,7 @@ class ArrivalProcess(Description):
         return TypeError(f"{self.name()} arrivals have no rate that can be scaled")
 
     def _fewer(self, one_in: int, **changes: object) -> Self:
-        """Return a copy with `changes`, and with the fleet's counts divided by `one_in`."""
+        """Return a copy with `changes`, and with all `fleet_counts` divided by `one_in`."""
         counts = {key: count // one_in for key, count in self.fleet_counts().items()}
         return self.model_copy(update=counts | changes)
 
@@ -139,30 +145,31 @@ class OpenLoop(ArrivalProcess):
     """Arrivals at times that do not depend on the answers."""
 
     requests: RequestCount | None = None
-    """Number of requests after which arrivals stop. Default: they stop with `duration`."""
+    """Number of requests after which arrivals stop. Default: arrivals stop at `duration`."""
     rate_curve: RateCurve | None = None
-    """Factor on the rate over time: the process runs that much faster then, bursts and all."""
+    """Factor on the rate over time. The whole process, including its bursts, runs faster by this
+    factor. Default: 1."""
 
     @abstractmethod
     def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Yield ascending times [s] without the rate curve, some at a time, indefinitely."""
+        """Yield arrays of ascending arrival times [s] without the rate curve, indefinitely."""
 
     @abstractmethod
     def steady_rate_per_s(self) -> float:
-        """Return the arrivals per second over a long time, without the rate curve."""
+        """Return the arrivals per second over a long time [1/s], without the rate curve."""
 
     def steady_mean_per_s(self, until_s: float) -> float:
         """Return the mean arrivals per second until a time [s], without the rate curve.
 
-        Processes whose rate depends on the time since their start override it.
+        Processes whose rate depends on the time since their start override this method.
         """
         return self.steady_rate_per_s()
 
     def with_rates(self, change: Callable[[float], float]) -> Self:
-        """Return a copy in which `change` has been applied to every rate [1/s].
+        """Return a copy in which `change` is applied to every rate [1/s].
 
-        Times, shapes and the rate curve stay. Processes override it where `rate` is not their
-        only rate.
+        Times, shapes and the rate curve stay. Processes with other rates than `rate` override this
+        method.
         """
         rate_per_s = getattr(self, "rate_per_s", None)
         if rate_per_s is None:
@@ -172,15 +179,15 @@ class OpenLoop(ArrivalProcess):
     def gamma_shape(self) -> float | None:
         """Return the shape of independent gamma-distributed gaps; None for other gaps.
 
-        1 is Poisson arrivals, inf is constant gaps.
+        A shape of 1 is Poisson arrivals, inf is constant gaps.
         """
         return None
 
     def pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Yield ascending arrival times [s], some at a time, indefinitely.
+        """Yield arrays of ascending arrival times [s], indefinitely.
 
-        The curve acts by a change of time: an arrival that the steady process has after s seconds
-        comes when the curve's integral has reached s (Çınlar, Introduction to Stochastic Processes,
+        The rate curve changes the time scale: an arrival of the steady process at time s happens
+        when the integral of the curve reaches s (Çınlar, Introduction to Stochastic Processes,
         1975, ch. 4.7).
         """
         if self.rate_curve is None:
@@ -188,10 +195,10 @@ class OpenLoop(ArrivalProcess):
         return self.rate_curve.levels.stretched(self.steady_pieces(rng))
 
     def mean_rate_per_s(self, duration_s: float | None = None) -> float:
-        """Return the mean arrivals per second over a run, to the first order.
+        """Return the mean arrivals per second over a run [1/s], to the first order.
 
-        The run ends at `duration_s`, or before, when so many arrivals are expected as `requests`
-        says. Without either the mean is that of a long time.
+        The run ends at `duration_s`, or earlier, when the expected number of arrivals reaches
+        `requests`. Without both, the mean is taken over a long time.
         """
         end_s = self._end_s(duration_s)
         return self._long_run_per_s() if end_s is None else self._mean_until_per_s(end_s)
@@ -199,8 +206,8 @@ class OpenLoop(ArrivalProcess):
     def scaled(self, factor: float) -> Self:
         """Return the whole process at `factor` times its rates; times and shapes stay.
 
-        Where `requests` does not end the arrivals, the mean rate grows by the factor, and the rate
-        over the mean rate is the same at every time.
+        If `requests` does not end the arrivals, the mean rate grows by the factor, and the ratio of
+        the rate to the mean rate stays the same at every time.
         """
         return self.with_rates(lambda rate_per_s: rate_per_s * factor)
 
@@ -210,7 +217,8 @@ class OpenLoop(ArrivalProcess):
         scaled = self.with_rates(lambda rate_per_s: rate_per_s * per_s / mean_per_s)
         if isclose(scaled.mean_rate_per_s(duration_s), per_s, rel_tol=1e-9):
             return scaled
-        # `requests` come sooner at higher rates, so that the run covers another part of the rates.
+        # At higher rates `requests` are reached earlier, so the run covers another part of the
+        # curve.
         return self.scaled(
             smallest_reaching(
                 lambda factor: self.scaled(factor).mean_rate_per_s(duration_s),
@@ -220,7 +228,7 @@ class OpenLoop(ArrivalProcess):
         )
 
     def thinned(self, one_in: int) -> Self:
-        """Return Poisson arrivals at smaller rates (Kingman, Poisson Processes, 1993, ch. 5).
+        """Return the Poisson arrivals at lower rates (Kingman, Poisson Processes, 1993, ch. 5).
 
         Raises
         ------
@@ -245,7 +253,7 @@ class OpenLoop(ArrivalProcess):
         return self.steady_mean_per_s(curved_s) * (curved_s / until_s) if curved_s else 0.0
 
     def _end_s(self, duration_s: float | None) -> float | None:
-        """Return when arrivals are expected to end [s]; None where they do not."""
+        """Return the expected time of the last arrival [s]; None if arrivals do not end."""
         requests = self.requests
         if requests is None or (
             duration_s is not None and self._mean_until_per_s(duration_s) * duration_s <= requests
@@ -258,12 +266,12 @@ class OpenLoop(ArrivalProcess):
         )
 
     def client_load(self) -> ClientLoad | None:
-        """Return rate and gaps of a steady renewal process with gamma gaps; None for all others."""
+        """Return rate and gaps if this is a steady renewal process with gamma gaps, else None."""
         shape = self.gamma_shape()
         if shape is None or self.rate_curve is not None:
             return None
         return ClientLoad(self.steady_rate_per_s(), shape)
 
     def fleet_counts(self) -> dict[str, int]:
-        """Return the number of requests where it is given."""
+        """Return the number of requests if it is given."""
         return {} if self.requests is None else {"requests": self.requests}

@@ -1,4 +1,4 @@
-"""Arrivals whose gaps are drawn independently, many at a time."""
+"""Arrivals whose gaps are drawn independently, in arrays."""
 
 from collections.abc import Callable, Iterator
 from math import exp, lgamma
@@ -11,7 +11,7 @@ _AT_A_TIME = 4096
 
 
 def renewal_pieces(gaps: Gaps, start_s: float = 0.0) -> Iterator[np.ndarray]:
-    """Yield ascending times [s] from `start_s` on, some at a time; `gaps(n)` draws n gaps [s]."""
+    """Yield arrays of ascending times [s] after `start_s`; `gaps(n)` draws n gaps [s]."""
     last_s = start_s
     while True:
         times_s = last_s + np.cumsum(gaps(_AT_A_TIME))
@@ -20,10 +20,10 @@ def renewal_pieces(gaps: Gaps, start_s: float = 0.0) -> Iterator[np.ndarray]:
 
 
 def weibull_shape(cv: float) -> float:
-    """Return the shape of a Weibull distribution with this coefficient of variation, by bisection.
+    """Return the shape of a Weibull distribution with this coefficient of variation.
 
-    cv² = Γ(1 + 2/k) / Γ(1 + 1/k)² − 1 falls with the shape k (Johnson, Kotz, Balakrishnan,
-    Continuous Univariate Distributions, vol. 1, 1994, ch. 21).
+    cv² = Γ(1 + 2/k) / Γ(1 + 1/k)² − 1 falls with the shape k and is inverted by bisection (Johnson,
+    Kotz, Balakrishnan, Continuous Univariate Distributions, vol. 1, 1994, ch. 21).
 
     >>> round(weibull_shape(1.0), 9), round(weibull_shape(5.0 ** 0.5), 9)
     (1.0, 0.5)

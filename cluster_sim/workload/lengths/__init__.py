@@ -1,6 +1,7 @@
 """Token lengths.
 
-A new distribution is a file here and a name in the union, with `draw`, `longest` and `mean`.
+A new distribution is a file in this folder with `draw`, `longest` and `mean`, and a name in the
+union.
 """
 
 from typing import Annotated, Any

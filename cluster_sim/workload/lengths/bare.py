@@ -10,9 +10,9 @@ from cluster_sim.errors import shown
 
 
 def from_integer(value: Any) -> Any:
-    """Return the mapping that a bare integer stands for; mappings as they are.
+    """Return a bare integer as a `fixed` distribution; return mappings unchanged.
 
-    Raises ValueError for what is neither.
+    Raises ValueError for any other value.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         return {"distribution": "fixed", "tokens": value}

@@ -1,4 +1,4 @@
-"""Prompts and answers whose lengths go together, or against each other."""
+"""Correlated lengths of prompts and answers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 def in_rank_order(
     prompts: np.ndarray, outputs: np.ndarray, spearman: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return both columns in an order in which their rank correlation is `spearman` on average.
+    """Return both columns in an order with the mean rank correlation `spearman`.
 
-    A Gaussian copula by ranks (Iman, Conover, Communications in Statistics B 11(3), 1982): pairs of
-    normal scores with correlation 2·sin(π·ρ/6) (Pearson 1907) give the ranks, so that both
-    distributions stay as they were drawn, whatever they are.
+    The method is a Gaussian copula by ranks (Iman, Conover, Communications in Statistics B 11(3),
+    1982). Pairs of normal scores with correlation 2·sin(π·ρ/6) (Pearson 1907) give the ranks. Both
+    columns keep their values, and so their distributions.
     """
     correlation = 2.0 * sin(pi * spearman / 6.0)
     scores = rng.standard_normal((2, len(prompts)))

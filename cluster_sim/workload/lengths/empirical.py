@@ -1,4 +1,4 @@
-"""Lengths as they were measured: a file of them, or their quantiles."""
+"""Measured lengths: a file of lengths, or their quantiles."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _MOST_DIGITS = 9
 
 
 class Empirical(Description):
-    """Lengths from the numbers of a file, each as likely, or from a linear quantile function."""
+    """Lengths from a file, all equally likely, or from a piecewise linear quantile function."""
 
     distribution: Literal["empirical"] = "empirical"
     path: str | None = None
-    """File with one whole number per line, or CSV whose first column holds them; a first line of
-    words is a heading."""
+    """Path of a file with one length per line, or of a CSV file with lengths in its first column
+    [tokens]. A first line that is not a number is a heading."""
     quantiles: dict[float, Annotated[float, Field(ge=1.0)]] | None = None
-    """Length by quantile, such as {0: 3, 0.5: 1469, 0.99: 7436, 1: 7437}; straight lines between
-    them. Needs 0 and 1."""
+    """Length by quantile, such as {0: 3, 0.5: 1469, 0.99: 7436, 1: 7437} [tokens]; lengths between
+    two quantiles are interpolated linearly. The quantiles 0 and 1 are required."""
     max: Count | None = None
-    """Greatest length; longer ones are cut to it, as services do [tokens]. Default: no cut."""
+    """Maximum length; longer lengths are cut to it, as services do [tokens]. Default: no cut."""
 
     @field_validator("path", mode="before")
     @classmethod
@@ -52,9 +52,11 @@ class Empirical(Description):
                 or at[0] != 0.0
                 or at[-1] != 1.0
             ):
-                raise ValueError("quantiles must ascend from 0 to 1, and their lengths with them")
+                raise ValueError(
+                    "quantiles must ascend from 0 to 1, and their lengths must not decrease"
+                )
         else:
-            # A file that cannot be read is a fault of the scenario, not of its run.
+            # A file that cannot be read is a fault of the scenario, not of the run.
             _ = self._values
         return self
 
@@ -73,7 +75,7 @@ class Empirical(Description):
                 )
             values.append(int(text))
         if not values:
-            raise ScenarioError.at(self.path, "holds no lengths")
+            raise ScenarioError.at(self.path, "the file has no lengths; write one number per line")
         return np.array(values, dtype=np.int64)
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
@@ -89,7 +91,7 @@ class Empirical(Description):
 
     @property
     def longest(self) -> int | None:
-        """Longest length that can be drawn [tokens]."""
+        """Maximum length that can be drawn [tokens]."""
         longest = int(self._values.max()) if self.quantiles is None else round(self.quantiles[1.0])
         return longest if self.max is None else min(longest, self.max)
 
@@ -101,7 +103,7 @@ class Empirical(Description):
             )
         at, lengths = self._line
         if self.max is not None and lengths[0] < self.max < lengths[-1]:
-            # The line has a corner where it reaches the cut.
+            # The quantile function has a corner at the cut.
             corner = float(np.interp(self.max, lengths, at))
             place = int(np.searchsorted(at, corner))
             at, lengths = np.insert(at, place, corner), np.insert(lengths, place, self.max)
@@ -111,6 +113,6 @@ class Empirical(Description):
 
     @cached_property
     def _line(self) -> tuple[np.ndarray, np.ndarray]:
-        """Corners of the quantile function: shares, and lengths [tokens]."""
+        """Points of the quantile function: quantiles, and lengths [tokens]."""
         assert self.quantiles is not None
         return np.array(list(self.quantiles)), np.array(list(self.quantiles.values()))

@@ -11,7 +11,7 @@ from cluster_sim.typing import Count
 
 
 class Fixed(Description):
-    """The same number of tokens for every request."""
+    """Number of tokens that is equal for every request."""
 
     distribution: Literal["fixed"] = "fixed"
     tokens: Count
@@ -23,7 +23,7 @@ class Fixed(Description):
 
     @property
     def longest(self) -> int | None:
-        """Longest length that can be drawn [tokens]."""
+        """Maximum length that can be drawn [tokens]."""
         return self.tokens
 
     def mean(self) -> float:

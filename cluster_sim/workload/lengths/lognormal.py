@@ -1,4 +1,4 @@
-"""Lengths whose logarithm is normal: many short, few very long."""
+"""Lengths with a normally distributed logarithm: many are short, few are very long."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _Z99 = 2.3263478740408408  # 99th percentile of the standard normal distribution
 class LogNormal(Description):
     """Log-normal lengths with a median and either the 99th percentile or sigma.
 
-    They are rounded, at least 1, and cut at `max`.
+    Lengths are rounded to whole tokens, at least 1, and cut at `max`.
     """
 
     distribution: Literal["lognormal"] = "lognormal"
     median: Annotated[float, Field(gt=0.0)]
     """Median length [tokens]."""
     p99: Annotated[float, Field(gt=0.0)] | None = None
-    """99th percentile of the lengths, before `max` cuts them [tokens]."""
+    """99th percentile of the lengths, before the cut at `max` [tokens]."""
     sigma: Sigma | None = None
     """Standard deviation of the logarithm of the lengths."""
     max: Count | None = None
-    """Greatest length; longer ones are cut to it, as services do [tokens]. Default: no cut."""
+    """Maximum length; longer lengths are cut to it, as services do [tokens]. Default: no cut."""
 
     @model_validator(mode="after")
     def _has_one_spread(self) -> LogNormal:
@@ -40,7 +40,7 @@ class LogNormal(Description):
 
     @property
     def spread(self) -> float:
-        """Standard deviation of the logarithm, as given or from p99."""
+        """Standard deviation of the logarithm: `sigma`, or the value that follows from `p99`."""
         return (
             self.sigma
             if self.sigma is not None
@@ -56,13 +56,14 @@ class LogNormal(Description):
 
     @property
     def longest(self) -> int | None:
-        """Longest length that can be drawn [tokens]; None where nothing cuts them."""
+        """Maximum length that can be drawn [tokens]; None without a cut."""
         return self.max
 
     def mean(self) -> float:
-        """Return the mean length [tokens], the cut at `max` included and rounding left out.
+        """Return the mean length [tokens], with the cut at `max` and without rounding.
 
-        It is the limited expected value of the log-normal.
+        The formula is the limited expected value of the log-normal distribution (Klugman, Panjer,
+        Willmot, Loss Models, app. A).
         """
         sigma = self.spread
         whole = self.median * exp(sigma * sigma / 2)

@@ -1,4 +1,4 @@
-"""Lengths of several kinds of requests in one stream: short commands beside long documents."""
+"""Lengths of several kinds of requests in one stream, such as commands and long documents."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ Pure = Annotated[
 
 
 class MixturePart(Description):
-    """One kind of request, and how common it is."""
+    """One kind of request, with its weight."""
 
     weight: Annotated[float, Field(gt=0.0)]
     """Weight of this kind, relative to the weights of the other parts."""
     lengths: Pure
-    """Lengths of this kind of request."""
+    """Lengths of this kind of request [tokens]."""
 
 
 class Mixture(Description):
-    """Lengths each drawn from one of the parts, picked by their weights; cut at `max`."""
+    """Lengths that are each drawn from one part, chosen by weight, and cut at `max`."""
 
     distribution: Literal["mixture"] = "mixture"
     parts: Annotated[tuple[MixturePart, ...], Field(min_length=1)]
-    """Kinds of requests."""
+    """Kinds of requests, with weights and lengths."""
     max: Count | None = None
-    """Greatest length; longer ones are cut to it [tokens]. Default: no cut."""
+    """Maximum length; longer lengths are cut to it [tokens]. Default: no cut."""
 
     @cached_property
     def _weights(self) -> np.ndarray:
@@ -57,7 +57,7 @@ class Mixture(Description):
 
     @property
     def longest(self) -> int | None:
-        """Longest length that can be drawn [tokens]; None where nothing cuts them."""
+        """Maximum length that can be drawn [tokens]; None without a cut."""
         longest = [part.lengths.longest for part in self.parts]
         known = [length for length in longest if length is not None]
         if len(known) < len(longest):
@@ -65,7 +65,7 @@ class Mixture(Description):
         return min(max(known), self.max) if self.max is not None else max(known)
 
     def mean(self) -> float:
-        """Return the mean length [tokens], the cut at `max` of the whole left out."""
+        """Return the mean length [tokens], without the cut at the mixture's own `max`."""
         return float(
             sum(
                 weight * part.lengths.mean()

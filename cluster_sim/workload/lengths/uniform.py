@@ -1,4 +1,4 @@
-"""Lengths of a range, each as likely."""
+"""Lengths of a range, all equally likely."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from cluster_sim.typing import Count
 
 
 class Uniform(Description):
-    """Whole numbers from `low` to `high`, both included."""
+    """Whole numbers from `low` to `high`, both included, all equally likely."""
 
     distribution: Literal["uniform"] = "uniform"
     low: Count
-    """Smallest length [tokens]."""
+    """Minimum length [tokens]."""
     high: Count
-    """Greatest length [tokens]."""
+    """Maximum length [tokens]."""
 
     @model_validator(mode="after")
     def _is_a_range(self) -> Uniform:
@@ -32,7 +32,7 @@ class Uniform(Description):
 
     @property
     def longest(self) -> int | None:
-        """Longest length that can be drawn [tokens]."""
+        """Maximum length that can be drawn [tokens]."""
         return self.high
 
     def mean(self) -> float:

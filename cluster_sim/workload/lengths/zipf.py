@@ -1,6 +1,6 @@
-"""Lengths whose frequency falls as a power.
+"""Lengths whose frequency falls as a power of the length.
 
-The smallest is the commonest, and there is no typical size.
+The minimum length is the most frequent one, and there is no typical length.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from cluster_sim.typing import Count
 class Zipf(Description):
     """Whole numbers n from `min` to `max` with probability proportional to n^-`exponent`.
 
-    BurstGPT's own generator draws lengths so, with an exponent of 1.1 (Wang et al., KDD 2025).
+    BurstGPT's generator draws its lengths from this distribution with an exponent of 1.1 (Wang et
+    al., KDD 2025).
     """
 
     distribution: Literal["zipf"] = "zipf"
     exponent: Annotated[float, Field(ge=0.0, le=20.0)]
-    """Exponent by which frequency falls with length."""
+    """Exponent with which the frequency falls with the length."""
     min: Count = 1
-    """Smallest length [tokens]."""
+    """Minimum length [tokens]."""
     max: Annotated[int, Field(gt=0), LENGTH]
-    """Greatest length [tokens]."""
+    """Maximum length [tokens]."""
 
     @model_validator(mode="after")
     def _ascends(self) -> Zipf:
@@ -38,7 +39,7 @@ class Zipf(Description):
 
     @cached_property
     def _below(self) -> np.ndarray:
-        """Probability of each length or less."""
+        """Cumulative probability of each length."""
         weights = np.arange(self.min, self.max + 1, dtype=float) ** -self.exponent
         below: np.ndarray = np.cumsum(weights) / np.sum(weights)
         below[-1] = 1.0
@@ -50,7 +51,7 @@ class Zipf(Description):
 
     @property
     def longest(self) -> int | None:
-        """Longest length that can be drawn [tokens]."""
+        """Maximum length that can be drawn [tokens]."""
         return self.max
 
     def mean(self) -> float:

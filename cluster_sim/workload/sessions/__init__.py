@@ -1,4 +1,4 @@
-"""Sessions: requests of which each waits for the answer before, and whose prompts grow by it."""
+"""Sessions: sequences of requests that wait for the previous answer and contain it."""
 
 from cluster_sim.workload.sessions.description import Sessions
 from cluster_sim.workload.sessions.script import Turn, replayed_scripts, scripts

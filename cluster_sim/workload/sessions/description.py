@@ -1,4 +1,4 @@
-"""Sessions as a scenario describes them."""
+"""Description of sessions in a scenario."""
 
 from __future__ import annotations
 
@@ -17,28 +17,29 @@ from cluster_sim.workload.sessions.gaps import Gaps
 from cluster_sim.workload.traces import Trace
 
 _DRAWN = ("turns", "first_tokens", "user_tokens", "output_tokens", "user_gap")
-"""Keys without which sessions cannot be drawn."""
+"""Keys that random sessions require."""
 _OF_DRAWN = ("tool_steps", "tool_tokens", "tool_gap", "output_sigma", "compaction", "window_tokens")
-"""Further keys of sessions that are drawn."""
+"""Optional keys of random sessions."""
 
 
 class Repeats(Description):
-    """Number of repetitions, at random.
+    """Random number of repetitions.
 
-    It is zero with probability `none`, else the whole part of a log-normal, from 1 to `max`.
+    The number is 0 with probability `none`, else the integer part of a log-normal number, between 1
+    and `max`.
     """
 
     none: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    """Probability of no repetition."""
+    """Probability of zero repetitions."""
     median: Annotated[float, Field(gt=0.0)]
-    """Median of the log-normal."""
+    """Median of the log-normal number of repetitions."""
     sigma: Sigma
-    """Standard deviation of the log-normal's logarithm."""
+    """Standard deviation of the logarithm of the log-normal."""
     max: Count
-    """Greatest number."""
+    """Maximum number of repetitions."""
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Return `count` whole numbers."""
+        """Return `count` numbers of repetitions."""
         some = np.clip(
             np.floor(self.median * np.exp(self.sigma * rng.standard_normal(count))), 1, self.max
         ).astype(np.int64)
@@ -46,71 +47,76 @@ class Repeats(Description):
 
 
 class Compaction(Description):
-    """Replacement of a context that has become too long by a summary."""
+    """Compaction: a summary replaces a context that has become too long."""
 
     above_tokens: Count
-    """Length of a prompt above which it is compacted first [tokens]."""
+    """Length of a prompt above which the context is compacted before the request [tokens]."""
     to_tokens: Lengths
-    """Length of the prompt after that, the shared beginning included [tokens].
+    """Length of the prompt after compaction, including the shared beginning [tokens].
 
-    What is new since the last answer is always kept."""
+    Tokens that are new since the last answer are always kept."""
 
 
 def _preset_or_keys(schema: dict[str, Any]) -> None:
-    """Describe the preset in the JSON Schema: a name; what it brings need not be written."""
+    """Describe the preset in the JSON Schema: a name. The keys that a preset sets are optional."""
     schema["properties"]["preset"] = {
         "type": "string",
-        "description": "A session preset of the catalog: values for the keys that are left out.",
+        "description": "Name of a session preset of the catalog: values for the omitted keys. Default: no preset.",
     }
 
 
 class Sessions(Description):
-    """Conversations of people and tools with a model.
+    """Conversations of users and tools with a model.
 
-    They consist of user turns of steps, of which each sends the whole context again. A step's
-    prompt is the one before, its answer, and fresh tokens; what stands at the front has an
-    identity, so that a prefix cache finds it. Session n is the same whatever the cluster does: its
-    draws are its own.
+    A session consists of user turns, and a turn consists of steps. Each step sends the whole
+    context again: its prompt is the previous prompt, the previous answer and new tokens. The
+    beginning of a prompt has an identity, so that a prefix cache can reuse it. Session n is
+    identical for every cluster, since all its random numbers are drawn in advance.
     """
 
     model_config = ConfigDict(json_schema_extra=_preset_or_keys)
 
     arrivals: Arrivals | None = None
-    """Process by which sessions start; give either this or `concurrency`."""
+    """Arrival process of the starts of sessions. Either `arrivals` or `concurrency` is required."""
     concurrency: ClientCount | None = None
-    """Number of sessions at once: when one ends, the next starts."""
+    """Number of concurrent sessions: when a session ends, the next one starts. Either `arrivals` or
+    `concurrency` is required."""
     requests: RequestCount | None = None
-    """Number of requests of all sessions together. Default: they go on until `duration`."""
+    """Number of requests of all sessions together. Default: sessions continue until `duration`."""
     trace: Trace | None = None
-    """Recorded sessions, one after another and from the first again, in place of drawn ones."""
+    """Recorded sessions in place of random ones; after the last session the first one follows.
+    Default: random sessions."""
 
     turns: Repeats | None = None
-    """Number of the user's turns in a session."""
+    """Number of user turns per session. Required unless a preset or a trace gives it."""
     tool_steps: Repeats | None = None
-    """Number of steps after the first of a turn, each started by a tool's result. Default: none."""
+    """Number of steps per turn after the first, each started by the result of a tool. Default: 0."""
     shared_tokens: CountOrZero = 0
-    """Length of the text with which every session begins: system prompt, tools, instructions
+    """Length of the text at the beginning of every session: system prompt, tools, instructions
     [tokens]."""
     first_tokens: Lengths | None = None
-    """Length of the user's first message [tokens]."""
+    """Length of the user's first message [tokens]. Required unless a preset or a trace gives it."""
     user_tokens: Lengths | None = None
-    """Length of a later message of the user [tokens]."""
+    """Length of each later message of the user [tokens]. Required unless a preset or a trace gives
+    it."""
     tool_tokens: Lengths | None = None
-    """Length of a tool's result [tokens]."""
+    """Length of the result of a tool [tokens]. Required if there are `tool_steps`."""
     output_tokens: Lengths | None = None
-    """Length of each answer, reasoning included [tokens]."""
+    """Length of each answer, including reasoning [tokens]. Required unless a preset or a trace
+    gives it."""
     output_sigma: Sigma = 0.0
-    """Standard deviation of the logarithm of a factor that all answers of a session share, 1 in the
-    mean: some people ask for long answers, again and again."""
+    """Standard deviation of the logarithm of a factor with mean 1 on the length of all answers of a
+    session, since some users always ask for long answers."""
     user_gap: Gaps | None = None
-    """Time from an answer to the user's next message [s]."""
+    """Time from an answer to the user's next message [s]. Required unless a preset or a trace gives
+    it."""
     tool_gap: Gaps | None = None
-    """Time from an answer to the tool's result [s]."""
+    """Time from an answer to the result of the tool [s]. Required if there are `tool_steps`."""
     window_tokens: Count | None = None
-    """Context window, prompt and answer together: answers are cut to it, and a session that has
-    filled it ends [tokens]. Default: no limit."""
+    """Context window, the maximum length of prompt and answer together [tokens]. Answers are cut to
+    it, and a session that has filled it ends. Default: no limit."""
     compaction: Compaction | None = None
-    """How contexts that are too long are summarised. Default: they are not."""
+    """Compaction of contexts that are too long. Default: no compaction."""
 
     @field_validator("arrivals", mode="after")
     @classmethod
@@ -155,15 +161,15 @@ class Sessions(Description):
 
     @property
     def _max_steps(self) -> int:
-        """Maximum number of steps of a session; 0 where sessions are recorded."""
+        """Maximum number of steps of a session; 0 for recorded sessions."""
         tools = 0 if self.tool_steps is None else self.tool_steps.max
         return 0 if self.turns is None else self.turns.max * (1 + tools)
 
     def client_load(self) -> ClientLoad | None:
-        """Return how a benchmark client sends the sessions; None where requests follow the answers.
+        """Return the parameters of a benchmark client for these sessions, or None.
 
-        With times of their own, sessions start as those say and go on when they are answered: only
-        a queue of sessions is a load that a client knows.
+        A client can send concurrent sessions, or a queue of sessions. It has no parameters for
+        sessions that start at given times and then follow the answers.
         """
         if self.concurrency is not None:
             return ClientLoad(max_concurrency=self.concurrency)
@@ -172,7 +178,7 @@ class Sessions(Description):
 
     @property
     def longest(self) -> int | None:
-        """Length of the longest request, prompt and answer; None without a bound [tokens]."""
+        """Maximum length of a request, prompt and answer together [tokens]; None if unlimited."""
         if self.window_tokens is not None:
             return self.window_tokens
         output = (

@@ -1,4 +1,4 @@
-"""Times between an answer and the next request, in which tools run and people think."""
+"""Gaps between an answer and the next request, during which tools run and users think."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cluster_sim.units import PositiveSeconds, Seconds
 
 
 class FixedGap(Description):
-    """A gap that is always the same."""
+    """A constant gap."""
 
     distribution: Literal["fixed"] = "fixed"
     gap_s: Seconds
@@ -25,15 +25,15 @@ class FixedGap(Description):
 
 
 class LogNormalGap(Description):
-    """Log-normal gaps, cut at `max`, such as those of people."""
+    """Log-normal gaps, cut at `max`, such as the think times of users."""
 
     distribution: Literal["lognormal"] = "lognormal"
     median_s: PositiveSeconds
     """Median gap [s]."""
     sigma: Sigma
-    """Standard deviation of the gap's logarithm."""
+    """Standard deviation of the logarithm of a gap."""
     max_s: PositiveSeconds | None = None
-    """Longest gap; longer ones are cut to it [s]. Default: no cut."""
+    """Maximum gap; longer gaps are cut to it [s]. Default: no cut."""
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Return `count` gaps [s]."""
@@ -41,16 +41,16 @@ class LogNormalGap(Description):
 
 
 class Span(Description):
-    """Gaps from `low` to `high`, each decade as likely, or with `mean` a Pareto tail from `low`."""
+    """Range of gaps: log-uniform from `low` to `high`, or a Pareto tail from `low` with `mean`."""
 
     weight: Annotated[float, Field(gt=0.0)]
     """Weight of this span, relative to the weights of the other spans."""
     low_s: PositiveSeconds
-    """Shortest gap [s]."""
+    """Minimum gap [s]."""
     high_s: PositiveSeconds | None = None
-    """Longest gap [s]. Default: the span is a tail, see `mean`."""
+    """Maximum gap [s]. Default: the span is a Pareto tail, see `mean`."""
     mean_s: PositiveSeconds | None = None
-    """Mean gap of a Pareto tail, before `max` cuts it [s]. Default: the span ends at `high`."""
+    """Mean gap of a Pareto tail, before the cut at `max` [s]. Default: the span ends at `high`."""
 
     @model_validator(mode="after")
     def _has_one_end(self) -> Span:
@@ -61,7 +61,7 @@ class Span(Description):
         return self
 
     def of(self, uniform: np.ndarray) -> np.ndarray:
-        """Return the gaps [s] below which these shares lie."""
+        """Return the quantiles of the gaps [s] at these shares from 0 to 1."""
         if self.high_s is not None:
             gaps_s: np.ndarray = self.low_s * (self.high_s / self.low_s) ** uniform
             return gaps_s
@@ -73,13 +73,13 @@ class Span(Description):
 
 
 class SpansGap(Description):
-    """Spans by their weights, cut at `max`, such as tools: most take moments and some minutes."""
+    """Gaps drawn from weighted spans and cut at `max`, such as tools: most are fast, some slow."""
 
     distribution: Literal["spans"] = "spans"
     spans: Annotated[tuple[Span, ...], Field(min_length=1)]
-    """Spans of gaps."""
+    """Spans of gaps, with weights."""
     max_s: PositiveSeconds | None = None
-    """Longest gap; longer ones are cut to it [s]. Default: no cut."""
+    """Maximum gap; longer gaps are cut to it [s]. Default: no cut."""
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Return `count` gaps [s]."""
@@ -107,4 +107,4 @@ Gaps = Annotated[
     Annotated[FixedGap | LogNormalGap | SpansGap, Field(discriminator="distribution")],
     BeforeValidator(_from_time, json_schema_input_type=Any),
 ]
-"""A bare time, such as `2 s`, is a gap that is always the same."""
+"""Gaps between an answer and the next request; a bare time, such as `2 s`, is a constant gap."""

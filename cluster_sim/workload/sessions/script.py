@@ -1,4 +1,4 @@
-"""The requests of each session, drawn before it starts, whatever becomes of its answers."""
+"""Requests of each session, which are drawn before the session starts."""
 
 from __future__ import annotations
 
@@ -16,49 +16,62 @@ from cluster_sim.workload.traces.rows import Pieces
 AT_A_TIME = 64
 """Number of sessions that are drawn together."""
 SHARED = 1
-"""Identity of the text with which every session begins."""
+"""Identity of the text at the beginning of every session."""
 
 
 class Turn(NamedTuple):
     """One request of a session."""
 
     gap_s: float
-    """Time from the answer to the request before; 0 for the first [s]."""
+    """Time from the answer to the previous request until this request; 0 for the first [s]."""
     prompt_tokens: int
     """Length of the prompt [tokens]."""
     output_tokens: int
     """Length of the answer [tokens]."""
     history: Sequence[tuple[int, int]]
-    """Pieces from the front of the session's context, which grows with later turns."""
+    """Pieces of the session's context from its beginning; the sequence grows with later turns."""
     known: int
-    """Number of these pieces that this prompt holds."""
+    """Number of pieces of `history` that belong to this prompt."""
     output_piece: int | None
-    """Identity of the answer as a piece of later prompts; None where none holds it."""
+    """Identity of the answer as a piece of later prompts; None if no later prompt contains it."""
     of_user: bool
     """Whether a user sends the request, rather than a tool."""
     due_s: float = 0.0
-    """Earliest time after the session's start; 0 where only the answer before decides [s]."""
+    """Earliest time after the session's start; 0 if only the previous answer decides [s]."""
 
     @property
     def pieces(self) -> Pieces:
         """Pieces of the prompt, see `Request.pieces`.
 
-        They are made anew each time, since those of a long session take much memory.
+        The tuple is built at each access, since the pieces of a long session need much memory.
         """
         return tuple(self.history[: self.known])
 
 
 _MAX_KEPT_STEPS = 10_000
-"""Steps of recorded sessions up to which they are kept in memory."""
+"""Maximum number of steps of recorded sessions that are kept in memory."""
 
 
 def scripts(sessions: Sessions, seed: int, tally: Tally | None = None) -> Iterator[Iterator[Turn]]:
     """Yield the turns of each session, indefinitely.
 
-    `tally` counts what of recorded sessions is left out, each once. Raises ScenarioError where recorded sessions are malformed.
+    Parameters
+    ----------
+    sessions
+        Description of the sessions: random ones, or a trace.
+    seed
+        Seed of the scenario.
+    tally
+        Counter of the omitted rows of recorded sessions; each row is counted once.
+
+    Raises
+    ------
+    ScenarioError
+        If recorded sessions are malformed.
     """
     if sessions.trace is not None:
-        # In every round through the records they are other people's: identities are moved apart.
+        # Sessions of another round through the trace belong to other users, so their identities
+        # are shifted.
         for number, (time_round, recorded) in enumerate(_rounds(sessions.trace, tally), start=1):
             yield _recorded(recorded, time_round << 96, number)
     for block in count():
@@ -68,10 +81,10 @@ def scripts(sessions: Sessions, seed: int, tally: Tally | None = None) -> Iterat
 
 
 def _rounds(trace: Trace, tally: Tally | None) -> Iterator[tuple[int, RecordedSession]]:
-    """Yield (round, session) of the recorded sessions, round after round.
+    """Yield (round, session) of the recorded sessions, round after round, indefinitely.
 
-    NOTE: a trace of few steps is kept in memory rather than read in every round; `explain` of one
-    session takes 0.5 s, and took 6 s.
+    NOTE: a trace of few steps is kept in memory and not read in every round. `explain` of one
+    session takes 0.5 s instead of 6 s.
     """
     kept: list[RecordedSession] = []
     steps = 0
@@ -87,14 +100,15 @@ def _rounds(trace: Trace, tally: Tally | None) -> Iterator[tuple[int, RecordedSe
 
 
 def replayed_scripts(sessions: Iterable[RecordedSession]) -> Iterator[Iterator[Turn]]:
-    """Yield the turns of each recorded session, in their order."""
+    """Yield the turns of each recorded session, in the order of the sessions."""
     return (_recorded(recorded, 0, number) for number, recorded in enumerate(sessions, start=1))
 
 
 def _recorded(recorded: RecordedSession, moved: int, number: int) -> Iterator[Turn]:
     """Yield the turns of a recorded session.
 
-    Identities of blocks are `moved`; `number` tells sessions apart that bring no identities.
+    `moved` is added to the identities of blocks. `number` distinguishes sessions without
+    identities.
     """
     if recorded.adds:
         yield from _grown(recorded, moved + (number << 32))
@@ -118,10 +132,10 @@ def _recorded(recorded: RecordedSession, moved: int, number: int) -> Iterator[Tu
 
 
 def _grown(recorded: RecordedSession, identity: int) -> Iterator[Turn]:
-    """Yield the turns of a session whose rows say what they add: prompts hold all before too.
+    """Yield the turns of a session whose rows hold only the new tokens of each prompt.
 
-    The first prompt's blocks are those of the file; what comes later is known by `identity` and the
-    numbers after it.
+    A prompt consists of all earlier prompts and answers and the new tokens. The first prompt has
+    the blocks of the file; later pieces get `identity` and the numbers after it.
     """
     history: list[tuple[int, int]] = []
     context = 0
@@ -150,28 +164,28 @@ class _SessionSteps(NamedTuple):
     """Steps of some sessions, one session after another."""
 
     ends: np.ndarray
-    """Place behind each session's last step."""
+    """Index after the last step of each session."""
     of_user: np.ndarray
     """Whether a user sends the step, rather than a tool."""
     gap_s: np.ndarray
     """Gap before each step [s]."""
     fresh: np.ndarray
-    """Length of what is new in its prompt [tokens]."""
+    """Number of new tokens in the prompt of each step [tokens]."""
     output: np.ndarray
-    """Length of its answer [tokens]."""
+    """Length of the answer of each step [tokens]."""
     compacted: np.ndarray
-    """Length to which the context is brought where it is compacted at this step [tokens]."""
+    """Length of the context after compaction, if it is compacted before the step [tokens]."""
 
     def of(self, session: int) -> Iterator[tuple[bool, float, int, int, int]]:
-        """Yield the steps of one session: the columns but for `ends`."""
+        """Yield the steps of one session: all columns except `ends`."""
         rows = slice(self.ends[session - 1] if session else 0, self.ends[session])
         return zip(*(column[rows].tolist() for column in self[1:]), strict=True)
 
 
 def _draws(sessions: Sessions, rng: np.random.Generator) -> _SessionSteps:
-    """Return all draws of `AT_A_TIME` sessions, in a fixed order.
+    """Return all random numbers of `AT_A_TIME` sessions, drawn in a fixed order.
 
-    A session is the same whatever becomes of it and of the others.
+    A session therefore does not depend on the answers to it or to other sessions.
     """
     assert (
         sessions.turns is not None
@@ -209,7 +223,7 @@ def _draws(sessions: Sessions, rng: np.random.Generator) -> _SessionSteps:
     )
     ends = np.append(begins, steps)[np.cumsum(turns)]
     if (sigma := sessions.output_sigma) > 0.0:
-        # One factor for all answers of a session, with a mean of one.
+        # All answers of a session share one factor with mean 1.
         factor = np.exp(sigma * rng.standard_normal(AT_A_TIME) - 0.5 * sigma**2)
         output = np.maximum(
             np.rint(output * np.repeat(factor, np.diff(ends, prepend=0))), 1.0
@@ -220,9 +234,9 @@ def _draws(sessions: Sessions, rng: np.random.Generator) -> _SessionSteps:
 def _turns(
     sessions: Sessions, steps: Iterator[tuple[bool, float, int, int, int]], identity: int
 ) -> Iterator[Turn]:
-    """Yield the session's turns as they are asked for.
+    """Yield the turns of a session, each when it is requested.
 
-    Its pieces are known by `identity` and the numbers after it.
+    The pieces of the session get `identity` and the numbers after it.
     """
     context = shared = sessions.shared_tokens
     start = [(SHARED, shared)] if shared else []
@@ -233,8 +247,7 @@ def _turns(
         if context + new > above:
             if sessions.compaction is None:
                 return
-            # a summary in place of the conversation: only what all sessions share is the same as
-            # before
+            # A summary replaces the conversation: only the text that all sessions share is kept.
             history, context = list(start), max(compacted - new, shared)
             if context > shared:
                 history.append((identity, context - shared))

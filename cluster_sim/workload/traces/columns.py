@@ -8,8 +8,8 @@ from cluster_sim.schema import Description
 class TraceColumns(Description):
     """Names of the columns, or keys, that hold what a replay needs.
 
-    Case and signs do not matter: `prompt_len` is `Prompt Len`. A point reaches into the objects of
-    JSON: `usage.prompt_tokens`.
+    Case and punctuation do not matter: `prompt_len` matches `Prompt Len`. A dot reaches into JSON
+    objects: `usage.prompt_tokens`.
     """
 
     arrival: str
@@ -19,5 +19,5 @@ class TraceColumns(Description):
     output: str
     """Name of the column of output lengths [tokens]."""
     session: str | None = None
-    """Name of the column that says which conversation a request belongs to. Default: requests do
-    not follow one another."""
+    """Name of the column with the conversation to which a request belongs. Default: requests are
+    independent."""
