@@ -42,7 +42,7 @@ class _Client(NamedTuple):
     files: _Files
     """Files that it would have written of a run."""
     reader: _Reader | None = None
-    """Reader of its files; None where they are not read."""
+    """Reader of its files; None if they are not read."""
 
 
 CLIENTS = {
@@ -59,7 +59,7 @@ FORMATS = tuple(CLIENTS)
 
 
 def check(client: str) -> None:
-    """Raise ScenarioError where there is no such format."""
+    """Raise ScenarioError if there is no such format."""
     if client not in FORMATS:
         raise ScenarioError.at(
             client, f"is no format of a benchmark client{did_you_mean(client, FORMATS)}"
@@ -105,7 +105,7 @@ def export(
 def read(path: str | Path) -> Benchmark:
     """Return the figures of a file of `vllm bench serve`, AIPerf or GenAI-Perf.
 
-    The client is known by the content. Raises ScenarioError where the file cannot be read, is none
+    The client is known by the content. Raises ScenarioError if the file cannot be read, is none
     of these, or holds several results (`--append-result`).
     """
     path = Path(path)
@@ -143,7 +143,7 @@ def _objects(text: str, path: Path) -> list[Mapping[str, Any]]:
         if not values:
             raise fault
     if not all(isinstance(value, dict) for value in values):
-        raise ScenarioError.at(str(path), "is no JSON object")
+        raise ScenarioError.at(str(path), "is not a JSON object")
     return values
 
 

@@ -33,9 +33,9 @@ class Answers:
     arrival_s: Array
     """Time at which each request was sent [s]."""
     first_token_s: Array
-    """Time at which its first token was at the front door; NaN where none came [s]."""
+    """Time at which its first token was at the front door; NaN if none came [s]."""
     finish_s: Array
-    """Time at which its last token was there; NaN where it did not finish [s]."""
+    """Time at which its last token was there; NaN if it did not finish [s]."""
     prompt_tokens: Array
     """Length of each prompt [tokens]."""
     output_tokens: Array
@@ -47,7 +47,7 @@ class Answers:
 
     @cached_property
     def good(self) -> Array | None:
-        """Which finished requests meet the objectives; None where there are no objectives."""
+        """Which finished requests meet the objectives; None if there are no objectives."""
         return within_slo(self.results, self.of_done)
 
     @cached_property
@@ -75,7 +75,7 @@ class Answers:
         return ended_s
 
     def failure(self, place: int) -> str | None:
-        """Return why the request at this place has no answer; None where it has one."""
+        """Return why the request at this place has no answer; None if it has one."""
         if self.done[place]:
             return None
         return REJECTED if self.rejected[place] else CUT_OFF

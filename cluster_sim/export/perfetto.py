@@ -68,7 +68,7 @@ class TraceEvent(NamedTuple):
     category: str
     """Category by which SQL finds it; one of the writer's names."""
     args: Mapping[str, Any] = MappingProxyType({})
-    """Figures by name, each one of the writer's names; None is left out."""
+    """Figures by name, each one of the writer's names; None is omitted."""
     flow: int = 0
     """Number of the arrow that passes here; 0 for none."""
 

@@ -35,7 +35,7 @@ class _Span(NamedTuple):
     stop: int
     """Number of its steps that have ended by the span's end."""
     gap_s: float
-    """Gap before the first token of the span; NaN where a span before tells it [s]."""
+    """Gap before the first token of the span; NaN if a span before tells it [s]."""
 
 
 class TokenTimes:

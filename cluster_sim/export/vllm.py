@@ -84,7 +84,7 @@ def benchmark(result: Mapping[str, Any]) -> Benchmark:
     """Return the figures of a saved object.
 
     Older clients write request_goodput with a colon at its end. Lists, and what is about the run
-    alone, are left out.
+    alone, are omitted.
     """
     values = {
         key.rstrip(":"): figure
@@ -205,7 +205,7 @@ def _distribution(answers: Answers, metric: str) -> Distribution:
 
 
 def _statistics(metric: str, values_s: Distribution, percents: Sequence[float]) -> dict[str, float]:
-    """Return the statistics of a metric [ms]; 0 where there are no values, as it writes then."""
+    """Return the statistics of a metric [ms]; 0 if there are no values, as it writes then."""
     names = [
         f"mean_{metric}_ms",
         f"median_{metric}_ms",

@@ -57,7 +57,7 @@ def _metadata(answers: Answers, place: int) -> dict[str, Any]:
 
 
 def columns_of_done(answers: Answers) -> dict[str, Array]:
-    """Return the metrics of each request that finished, by tag; NaN where it has none."""
+    """Return the metrics of each request that finished, by tag; NaN if it has none."""
     done = answers.of_done
     several = done.output_tokens > 1
     with np.errstate(divide="ignore", invalid="ignore"):

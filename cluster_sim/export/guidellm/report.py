@@ -99,7 +99,7 @@ def _config(answers: Answers, chosen: dict[str, Any]) -> dict[str, Any]:
 
 
 def _slo(answers: Answers) -> dict[str, Any] | None:
-    """Return the objectives [ms]; None where there are none."""
+    """Return the objectives [ms]; None if there are none."""
     slo = answers.results.scenario.slo
     limits_s = {"ttft": slo.ttft_s, "tpot": slo.tpot_s, "e2el": slo.e2el_s}
     if not any(limits_s.values()):

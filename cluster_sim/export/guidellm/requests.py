@@ -132,7 +132,7 @@ def _timings(columns: Columns, row: int) -> dict[str, Any]:
 
 
 def _speeds(columns: Columns, row: int) -> dict[str, Any]:
-    """Return latencies [ms] and rates [1/s] of a request; None where it has none."""
+    """Return latencies [ms] and rates [1/s] of a request; None if it has none."""
     start_s, end_s = float(columns.start_s[row]), float(columns.end_s[row])
     first_s, first_output_s = _known(columns.first_s[row]), float(columns.first_output_s[row])
     prompt, output = int(columns.answers.prompt_tokens[row]), int(columns.output[row])

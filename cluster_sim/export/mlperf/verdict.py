@@ -29,7 +29,7 @@ class Verdict:
     """Whether it has enough queries."""
     ttft_more: int
     """Number of further queries, none of them late, that would make the percentile of the time to
-    first token certain; 0 where early stopping is satisfied."""
+    first token certain; 0 if early stopping is satisfied."""
     tpot_more: int
     """Number of further queries that would make the percentile of the time per output token
     certain."""

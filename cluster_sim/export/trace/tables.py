@@ -34,7 +34,7 @@ class RunTables:
     def rows(self, name: str, columns: tuple[str, ...] | None = None) -> Iterator[dict[str, Any]]:
         """Yield the rows of a table, with these columns or all.
 
-        Columns that earlier versions lack have neutral values. Raises ScenarioError where the table
+        Columns that earlier versions lack have neutral values. Raises ScenarioError if the table
         is missing or damaged.
         """
         path = self._folder / f"{name}.parquet"

@@ -1,4 +1,4 @@
-"""Names of the columns of a table, as a scenario gives them."""
+"""Names of the columns of a table in a scenario."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from cluster_sim.schema import Description
 
 
 class TraceColumns(Description):
-    """Names of the columns, or keys, that hold what a replay needs.
+    """Names of the columns, or keys, with the values that a replay needs.
 
-    Case and signs do not matter: `prompt_len` is `Prompt Len`. A point reaches into the objects of
-    JSON: `usage.prompt_tokens`.
+    Case and punctuation do not matter: `prompt_len` matches `Prompt Len`. A point separates the keys
+    of nested JSON objects: `usage.prompt_tokens`.
     """
 
     arrival: str
@@ -19,5 +19,5 @@ class TraceColumns(Description):
     output: str
     """Name of the column of output lengths [tokens]."""
     session: str | None = None
-    """Name of the column that says which conversation a request belongs to. Default: requests do
-    not follow one another."""
+    """Name of the column that identifies the conversation of a request. Default: every request
+    stands alone."""
