@@ -173,7 +173,7 @@ class Trace(Description):
         if self._format.sessions is None and not self.links_turns:
             raise ScenarioError.at(
                 self.path,
-                f"is a {self.found_format} trace that does not link the requests of conversations; expected replay: timestamps, or a file of sessions",
+                f"has format {self.found_format} and does not link the requests of conversations; expected replay: timestamps, or a file of sessions",
             )
         return self._reader(Tally() if tally is None else tally, links_wanted=True).sessions()
 
@@ -307,18 +307,18 @@ class Trace(Description):
         if not self.is_text and (given := self._texts.given()):
             raise ScenarioError.at(
                 self.path,
-                f"is a {self.found_format} trace, which has times and numbers of tokens; got {' and '.join(given)}; expected no such key",
+                f"has format {self.found_format}, which has times and numbers of tokens; got {' and '.join(given)}; expected no such key",
             )
         if self.time_unit is not None and self.time_unit not in self._format.units:
             units = ", ".join(self._format.units) or "no time_unit: the format has a fixed unit"
             raise ScenarioError.at(
                 self.path,
-                f"is a {self.found_format} trace; got time_unit: {self.time_unit}; expected {units}",
+                f"has format {self.found_format}; got time_unit: {self.time_unit}; expected {units}",
             )
         if self.prefix is not None and self.found_format != "blis":
             raise ScenarioError.at(
                 self.path,
-                f"is a {self.found_format} trace; got prefix: {self.prefix}; expected prefix only for a blis trace",
+                f"has format {self.found_format}; got prefix: {self.prefix}; expected prefix only for format blis",
             )
         tally.clock = TraceClock()
         source = TraceSource(
