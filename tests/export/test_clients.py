@@ -793,14 +793,14 @@ def test_a_measured_file_brings_its_own_metrics_and_percentiles(
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("", "m.json:1: is not JSON: expecting value"),
-        ('{"a": 1,\n"b"}', "m.json:2: is not JSON: "),
+        ("", "m.json:1: is no JSON: expecting value"),
+        ('{"a": 1,\n"b"}', "m.json:2: is no JSON: "),
         ("[1]", "m.json: is not a JSON object"),
         ("[" * 100_000, "m.json: is nested too deeply"),
         ('{"a": ' + "9" * 5000 + "}", "m.json: holds a number that is too long"),
         (
             '{"a": 1}',
-            "m.json: is neither a result of vllm bench serve nor a profile_export_aiperf.json",
+            "m.json: is not a known result; expected a result of vllm bench serve, or profile_export_aiperf.json",
         ),
         ('{"a": 1}\n{"a": 2}\n', "m.json: has 2 results; expected one result: split the file"),
     ],
